@@ -1,0 +1,55 @@
+"""The Arrow side of `schema`: the one place that turns column declarations into Arrow schemas."""
+
+from functools import cache
+
+import pyarrow as pa
+
+from nntrace.schema import SCHEMA_VERSION, STREAMS
+
+_SCALARS = {
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "bool": pa.bool_(),
+    "string": pa.string(),
+}
+
+
+def _arrow_type(name: str) -> pa.DataType:
+    if name.startswith("list<"):
+        return pa.list_(_SCALARS[name[5:-1]])
+    return _SCALARS[name]
+
+
+@cache
+def arrow_schema(stream: str) -> pa.Schema:
+    """The Arrow schema of a stream, stamped with the format version."""
+    fields = [pa.field(column.name, _arrow_type(column.type)) for column in STREAMS[stream]]
+    return pa.schema(fields, metadata={"nntrace.schema": str(SCHEMA_VERSION), "stream": stream})
+
+
+def conform(batch: pa.RecordBatch, stream: str) -> pa.RecordBatch:
+    """A batch of an older or newer minor format with exactly today's columns.
+
+    Missing columns become nulls, unknown ones are left out.
+
+    Raises:
+        pa.ArrowInvalid: when a column's values cannot be read as the declared type.
+    """
+    schema = arrow_schema(stream)
+    if batch.schema.equals(schema):
+        return batch
+    present = set(batch.schema.names)
+    columns = [
+        batch.column(field.name).cast(field.type)
+        if field.name in present
+        else pa.nulls(batch.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def empty_table(stream: str) -> pa.Table:
+    """A table of the stream's schema with no rows."""
+    return arrow_schema(stream).empty_table()

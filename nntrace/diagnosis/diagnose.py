@@ -1,0 +1,125 @@
+"""Runs the rules over a trace and ranks their findings by cause.
+
+A rule declares which others it explains. A finding with an explainer that began no later is a
+symptom; what remains unexplained is a root cause, and the one with the worst consequences is
+the first line a user reads. A rule that fails is reported as skipped, never as health.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from nntrace.rules import Finding, Rule, Severity, Skipped, select_rules
+from nntrace.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Findings, most likely root cause first with its symptoms behind it, and what was skipped."""
+
+    findings: tuple[Finding, ...]
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def worst(self) -> Severity | None:
+        """The highest severity found, or None."""
+        levels = [finding.level for finding in self.findings]
+        return max(levels, key=lambda level: level.weight, default=None)
+
+    def count(self, severity: Severity) -> int:
+        """The number of findings of that severity."""
+        return sum(finding.level is severity for finding in self.findings)
+
+
+def diagnose(
+    trace: Trace,
+    *,
+    rules: Iterable[Rule] | None = None,
+    thresholds: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Diagnosis:
+    """All findings on a trace.
+
+    Args:
+        rules: the rules to run, by default every installed one.
+        thresholds: overrides by rule code, as in `[tool.nntrace.rules.<CODE>]`.
+    """
+    chosen = tuple(select_rules() if rules is None else rules)
+    findings: list[Finding] = []
+    skipped: list[Skipped] = []
+    for rule in chosen:
+        overrides = (thresholds or {}).get(rule.code, {})
+        try:
+            with np.errstate(all="ignore"):
+                results = list(rule.run(trace, overrides))
+        except Exception as error:  # one broken rule must not hide what the others see
+            skipped.append(Skipped(f"the rule failed: {type(error).__name__}: {error}", rule.code))
+            continue
+        findings.extend(result for result in results if isinstance(result, Finding))
+        skipped.extend(result for result in results if isinstance(result, Skipped))
+    return Diagnosis(rank(findings, chosen), tuple(skipped))
+
+
+def rank(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[Finding, ...]:
+    """Order findings by cause and set each symptom's `explained_by` to its root's code."""
+    by_code: dict[str, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        by_code[finding.code].append(finding)
+    started = {code: min(f.steps[0] for f in group) for code, group in by_code.items()}
+    ended = {code: max(f.steps[1] for f in group) for code, group in by_code.items()}
+    causes: dict[str, set[str]] = {code: set() for code in by_code}
+    for rule in rules:
+        for symptom in rule.explains:
+            both = rule.code in by_code and symptom in by_code
+            if both and symptom != rule.code and started[rule.code] <= ended[symptom]:
+                causes[symptom].add(rule.code)
+    root_of = {code: _root(code, causes, by_code) for code in by_code}
+    families: dict[str, list[str]] = defaultdict(list)
+    for code, root in root_of.items():
+        families[root].append(code)
+
+    def weight(code: str) -> int:
+        return max(finding.level.weight for finding in by_code[code])
+
+    def family_order(root: str) -> tuple[int, int, int, str]:
+        worst = max(weight(code) for code in families[root])
+        return (-worst, -len(families[root]), started[root], root)
+
+    ordered: list[Finding] = []
+    for root in sorted(families, key=family_order):
+        symptoms = sorted(
+            (code for code in families[root] if code != root),
+            key=lambda code: (-weight(code), started[code], code),
+        )
+        for code in (root, *symptoms):
+            group = sorted(by_code[code], key=_within_code)
+            explained_by = None if code == root else root
+            ordered.extend(replace(finding, explained_by=explained_by) for finding in group)
+    return tuple(ordered)
+
+
+def _root(code: str, causes: Mapping[str, set[str]], by_code: Mapping[str, list[Finding]]) -> str:
+    """Follow causes upward to the strongest unexplained one; a cycle ends where it began."""
+    seen = {code}
+    frontier = {code}
+    roots: set[str] = set()
+    while frontier:
+        above = set()
+        for current in frontier:
+            fresh = causes[current] - seen
+            if not fresh and not causes[current]:
+                roots.add(current)
+            above |= fresh
+        seen |= above
+        frontier = above
+    roots.discard(code)
+    if not roots:
+        return code
+    return max(roots, key=lambda c: (max(f.level.weight for f in by_code[c]), c))
+
+
+def _within_code(finding: Finding) -> tuple[int, int, int, str]:
+    site = finding.site.id if finding.site is not None else -1
+    return (-finding.level.weight, finding.steps[0], site, finding.message)

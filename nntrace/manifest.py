@@ -1,0 +1,129 @@
+"""`manifest.json`: what a run is, who writes it and how it ended.
+
+Written whole to a temporary file and renamed, so that a reader never sees half of one.
+"""
+
+import json
+import os
+import socket
+import sys
+import time
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+from nntrace.errors import NotARunError, SchemaVersionError
+from nntrace.schema import MANIFEST, SCHEMA_VERSION, RunStatus
+
+_STALE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One run. Times are nanoseconds since the epoch; `overhead` is a fraction of elapsed time."""
+
+    name: str
+    schema: int = SCHEMA_VERSION
+    command: tuple[str, ...] = ()
+    cwd: str = ""
+    git_commit: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    started_ns: int = 0
+    ended_ns: int | None = None
+    status: str = RunStatus.RUNNING
+    error: str | None = None
+    overhead: float | None = None
+    overhead_seconds: float | None = None
+    pid: int = 0
+    host: str = ""
+
+    @classmethod
+    def begin(cls, name: str, command: tuple[str, ...], config: dict[str, Any]) -> Self:
+        """The manifest of a run that starts now in this process."""
+        return cls(
+            name=name,
+            command=command,
+            cwd=os.getcwd(),
+            versions={"python": sys.version.split()[0]},
+            config=config,
+            started_ns=time.time_ns(),
+            pid=os.getpid(),
+            host=socket.gethostname(),
+        )
+
+    @classmethod
+    def read(cls, run: Path) -> Self:
+        """The manifest of a run folder.
+
+        Raises:
+            NotARunError: no manifest, or not one of ours.
+            SchemaVersionError: written by a newer, incompatible nntrace.
+        """
+        path = run / MANIFEST
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise NotARunError(
+                f"{run} is not a run folder: it has no {MANIFEST}. `nntrace runs` lists the runs."
+            ) from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise NotARunError(f"{path} is not a readable manifest: {error}.") from error
+        if not isinstance(content, dict) or not isinstance(content.get("schema"), int):
+            raise NotARunError(f"{path} is not an nntrace manifest: it names no schema version.")
+        if content["schema"] > SCHEMA_VERSION:
+            raise SchemaVersionError(
+                f"{run} was written in trace format {content['schema']}, this nntrace reads up to "
+                f"{SCHEMA_VERSION}. Upgrade nntrace: pip install --upgrade nntrace."
+            )
+        known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
+        manifest = cls(**{**known, "name": str(content.get("name", run.name))})
+        return replace(manifest, command=tuple(str(word) for word in _list(manifest.command)))
+
+    def write(self, run: Path) -> None:
+        """Replace the folder's manifest in one step."""
+        temporary = run / f".{MANIFEST}.{os.getpid()}"
+        temporary.write_text(json.dumps(asdict(self), indent=2), encoding="utf-8")
+        temporary.replace(run / MANIFEST)
+
+    def current_status(self, run: Path) -> RunStatus:
+        """The status now: a run that stopped without saying so has been killed."""
+        try:
+            written = RunStatus(self.status)
+        except ValueError:
+            return RunStatus.KILLED
+        if written is not RunStatus.RUNNING or self._is_alive(run):
+            return written
+        return RunStatus.KILLED
+
+    def _is_alive(self, run: Path) -> bool:
+        if self.host == socket.gethostname() and isinstance(self.pid, int) and self.pid > 0:
+            return _process_runs(self.pid)
+        newest = max((_modified(file) for file in run.rglob("*.arrows")), default=0.0)
+        return time.time() - newest < _STALE_SECONDS
+
+
+def _list(value: Any) -> list[Any] | tuple[Any, ...]:
+    return value if isinstance(value, list | tuple) else []
+
+
+def _modified(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _process_runs(pid: int) -> bool:
+    if sys.platform == "win32":  # there os.kill(pid, 0) would end the process
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    try:  # a zombie has ended, though its parent has not asked yet
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):
+        return True

@@ -1,0 +1,63 @@
+"""What a rule yields: a `Finding`, or `Skipped` when it cannot judge."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from nntrace.trace import Site
+
+
+class Severity(StrEnum):
+    """How bad. ERROR: the run is wrong; WARNING: probably wrong; INFO: a fact, never blame."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+    @property
+    def weight(self) -> int:
+        """Larger is worse."""
+        return {"info": 0, "warning": 1, "error": 2}[self.value]
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A line of the user's code."""
+
+    file: str
+    line: int
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One pattern found in a run.
+
+    A rule gives what it saw; `code` and `name`, and where left out `severity`, `advice` and
+    `location`, are filled in by `Rule.run`. `steps` is the first and the last step at which the
+    pattern holds. `evidence` maps names to plain numbers, strings, or lists of them.
+    """
+
+    message: str
+    site: Site | None = None
+    steps: tuple[int, int] = (0, 0)
+    evidence: dict[str, Any] = field(default_factory=dict)
+    severity: Severity | None = None
+    advice: str = ""
+    location: Location | None = None
+    code: str = ""
+    name: str = ""
+    explained_by: str | None = None
+
+    @property
+    def level(self) -> Severity:
+        """The severity, once `Rule.run` has filled it in."""
+        return self.severity or Severity.INFO
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A rule that could not run, and why: silence is never mistaken for health."""
+
+    reason: str
+    code: str = ""

@@ -1,0 +1,61 @@
+"""Finds the rules: every `Rule` in a module named by the entry-point group `nntrace.rules`.
+
+The built-in families are found the same way as a third party's.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import entry_points
+
+from nntrace.errors import UnknownRuleError
+from nntrace.rules.rule import Rule
+
+GROUP = "nntrace.rules"
+
+
+@cache
+def all_rules() -> dict[str, Rule]:
+    """Every installed rule by its code, in the order of the codes' families and numbers."""
+    found: dict[str, Rule] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        for value in vars(entry.load()).values():
+            if isinstance(value, Rule) and found.setdefault(value.code, value) is not value:
+                raise ValueError(f"two rules have the code {value.code}")
+    return dict(sorted(found.items()))
+
+
+def get_rule(code: str) -> Rule:
+    """One rule, by code or name, in any case.
+
+    Raises:
+        UnknownRuleError: no installed rule is called that.
+    """
+    wanted = code.strip().lower()
+    for rule in all_rules().values():
+        if wanted in (rule.code.lower(), rule.name):
+            return rule
+    raise UnknownRuleError(f"there is no rule {code!r}. `nntrace rules` lists them.")
+
+
+def select_rules(select: Iterable[str] = (), ignore: Iterable[str] = ()) -> tuple[Rule, ...]:
+    """The rules whose code starts with one of `select` (all when empty) and none of `ignore`.
+
+    Raises:
+        UnknownRuleError: a prefix that no rule's code has.
+    """
+    rules = tuple(all_rules().values())
+    chosen, left_out = (_prefixes(prefixes, rules) for prefixes in (select, ignore))
+    return tuple(
+        rule
+        for rule in rules
+        if (not chosen or rule.code.startswith(chosen))
+        and not (left_out and rule.code.startswith(left_out))
+    )
+
+
+def _prefixes(given: Iterable[str], rules: tuple[Rule, ...]) -> tuple[str, ...]:
+    prefixes = tuple(prefix.strip().upper() for prefix in given)
+    for prefix in prefixes:
+        if not prefix or not any(rule.code.startswith(prefix) for rule in rules):
+            raise UnknownRuleError(f"there is no rule {prefix!r}. `nntrace rules` lists them.")
+    return prefixes

@@ -1,0 +1,159 @@
+"""The declaration form of a rule: one decorated pure function of a `Trace`.
+
+Its keyword-only `Annotated` parameters are its thresholds, its docstring is its documentation;
+command line, configuration, documentation and JSON derive from that one declaration.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from nntrace.errors import ConfigError
+from nntrace.rules.finding import Finding, Location, Severity, Skipped
+from nntrace.schema import Role
+from nntrace.trace import Site, Trace
+
+Check = Callable[..., Iterator[Finding | Skipped]]
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A rule's parameter: its name, type, default and one line of documentation."""
+
+    name: str
+    type: type
+    default: Any
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One check. Made by the `rule` decorator; `run` applies it to a trace."""
+
+    code: str
+    name: str
+    severity: Severity
+    check: Check
+    explains: tuple[str, ...]
+    needs: tuple[Role, ...]
+    min_steps: int
+    advice: str
+
+    @property
+    def doc(self) -> str:
+        """What it sees, why it matters, and where that is said."""
+        return inspect.getdoc(self.check) or ""
+
+    @property
+    def summary(self) -> str:
+        """The first line of the documentation."""
+        return self.doc.partition("\n")[0]
+
+    @property
+    def thresholds(self) -> tuple[Threshold, ...]:
+        """The parameters a user may override, in order of declaration."""
+        hints = get_type_hints(self.check, include_extras=True)
+        return tuple(
+            _threshold(name, hints[name], parameter.default)
+            for name, parameter in inspect.signature(self.check).parameters.items()
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        )
+
+    def run(
+        self, trace: Trace, overrides: Mapping[str, Any] | None = None
+    ) -> Iterator[Finding | Skipped]:
+        """The findings on this trace, completed with code, name, severity, advice and location."""
+        if reason := self._cannot_judge(trace):
+            yield Skipped(reason, self.code)
+            return
+        for result in self.check(trace, **(overrides or {})):
+            if isinstance(result, Skipped):
+                yield replace(result, code=self.code)
+            else:
+                yield replace(
+                    result,
+                    code=self.code,
+                    name=self.name,
+                    severity=result.severity or self.severity,
+                    advice=result.advice or self.advice,
+                    location=result.location or _site_location(result.site),
+                )
+
+    def validate(self, overrides: Mapping[str, Any]) -> None:
+        """Refuse thresholds this rule does not have or whose values are of the wrong type.
+
+        Raises:
+            ConfigError: naming the key and the ones that exist.
+        """
+        known = {threshold.name: threshold for threshold in self.thresholds}
+        for key, value in overrides.items():
+            if key not in known:
+                names = ", ".join(known) or "none"
+                raise ConfigError(f"rule {self.code} has no threshold {key!r}; it has: {names}.")
+            expected = known[key].type
+            fits = isinstance(value, (int, float) if expected is float else expected)
+            if not fits or (isinstance(value, bool) and expected is not bool):
+                raise ConfigError(
+                    f"threshold {key!r} of rule {self.code} must be {expected.__name__}, "
+                    f"not {value!r}."
+                )
+
+    def _cannot_judge(self, trace: Trace) -> str | None:
+        if len(trace.steps) < self.min_steps:
+            return f"needs {self.min_steps} optimizer steps, the run has {len(trace.steps)}"
+        for role in self.needs:
+            if not trace.sites_of(role):
+                return f"no {role.value} was recorded"
+        return None
+
+
+def rule(
+    code: str,
+    name: str,
+    severity: Severity,
+    *,
+    advice: str,
+    explains: tuple[str, ...] = (),
+    needs: tuple[Role, ...] = (),
+    min_steps: int = 1,
+) -> Callable[[Check], Rule]:
+    """Declare a rule.
+
+    Args:
+        code: its permanent code, such as `ACT04`.
+        name: the pattern found, in kebab case, never the remedy.
+        severity: of findings that do not give their own.
+        advice: what to try, in one or two sentences, for findings that do not give their own.
+        explains: codes whose findings are likely symptoms of this one.
+        needs: roles without which it cannot judge.
+        min_steps: optimizer steps without which it cannot judge.
+    """
+
+    def declare(check: Check) -> Rule:
+        return Rule(code, name, severity, check, explains, needs, min_steps, advice)
+
+    return declare
+
+
+def _threshold(name: str, hint: Any, default: Any) -> Threshold:
+    if get_origin(hint) is not Annotated:
+        raise TypeError(f"threshold {name!r} must be Annotated[type, 'documentation']")
+    kind, doc, *_ = get_args(hint)
+    return Threshold(name, kind, default, doc)
+
+
+def _site_location(site: Site | None) -> Location | None:
+    if site is None or not site.file or not site.line:
+        return None
+    return Location(site.file, site.line, source_line(site.file, site.line))
+
+
+def source_line(file: str, line: int) -> str | None:
+    """The stripped source line, or None when the file is not here to be read."""
+    try:
+        lines = Path(file).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    return lines[line - 1].strip() if 0 < line <= len(lines) else None

@@ -1,0 +1,166 @@
+"""The contract on disk: stream names, Arrow schemas, roles and the words both sides share.
+
+Everything that writes or reads a run folder derives from this module; nothing here imports a
+framework. A change that an old reader would misread raises `SCHEMA_VERSION`; added nullable
+columns do not, because readers fill what a stream lacks with nulls.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+SCHEMA_VERSION: Final = 1
+MANIFEST: Final = "manifest.json"
+RANK_FOLDER: Final = "rank-{:05d}"
+SEGMENT: Final = "{}-{:05d}.arrows"
+SEGMENT_BYTES: Final = 64 * 1024 * 1024
+RUNS_FOLDER: Final = "nntrace-runs"
+
+
+class Role(StrEnum):
+    """What a site's numbers are about; the second half of a site's identity."""
+
+    ACTIVATION = "activation"
+    ACTIVATION_GRAD = "activation_grad"
+    PARAM = "param"
+    PARAM_GRAD = "param_grad"
+    UPDATE = "update"
+    INPUT = "input"
+    TARGET = "target"
+    OUTPUT = "output"
+
+
+class EventKind(StrEnum):
+    """The kinds of `events` rows. A payload is a JSON object; its keys are in the trace docs."""
+
+    RANK_START = "rank_start"
+    RANK_STOP = "rank_stop"
+    SEED = "seed"
+    LOADER = "loader"
+    EPOCH = "epoch"
+    LOSS_CALL = "loss_call"
+    OPTIMIZER = "optimizer"
+    MODE = "mode"
+    CLIP = "clip"
+    SCHEDULER = "scheduler"
+    NONFINITE = "nonfinite"
+    UNSEEN = "unseen"
+    ERROR = "error"
+
+
+class RunStatus(StrEnum):
+    """What became of a run. KILLED and STALLED are concluded by readers, never written."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    KILLED = "killed"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name and its Arrow type's name (`list<…>` for lists)."""
+
+    name: str
+    type: str
+
+
+def _columns(spec: str) -> tuple[Column, ...]:
+    """Parse the tables below: one `name type` pair per line."""
+    return tuple(Column(*line.split()) for line in spec.strip().splitlines())
+
+
+MOMENTS: Final = ("mean", "std", "rms", "min", "max")
+QUANTILES: Final = {"q01": 0.01, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q99": 0.99}
+
+# The statistics of one site at one sampled step, all float32, over the finite sampled elements.
+STATISTICS: Final = (
+    *MOMENTS,
+    *QUANTILES,
+    "zero_fraction",
+    "nonfinite_fraction",
+    "skew",
+    "kurtosis",
+    "example_std",
+    "dead_fraction",
+    "saturated_fraction",
+)
+
+STREAMS: Final[dict[str, tuple[Column, ...]]] = {
+    "sites": _columns("""
+        id int32
+        path string
+        role string
+        module_type string
+        shape list<int64>
+        dtype string
+        numel int64
+        parent string
+        file string
+        line int32
+        fan_in int64
+        fan_out int64
+        range_low float32
+        range_high float32
+    """),
+    "steps": _columns("""
+        step int64
+        time_ns int64
+        duration_ns int64
+        data_wait_ns int64
+        loss float64
+        lr float64
+        grad_norm float64
+        batch_size int32
+        optimizer string
+        phase string
+        sampled bool
+        overhead_ns int64
+        gradients_cleared bool
+    """),
+    "stats": (
+        Column("step", "int64"),
+        Column("site", "int32"),
+        Column("n", "int32"),
+        *(Column(name, "float32") for name in STATISTICS),
+    ),
+    "histograms": _columns("""
+        step int64
+        site int32
+        edges list<float32>
+        counts list<int32>
+    """),
+    "data": _columns("""
+        step int64
+        phase string
+        fingerprint int64
+        batch_size int32
+        duplicate_examples int32
+        input_integer_valued bool
+        input_mean float32
+        input_std float32
+        input_min float32
+        input_max float32
+        target_mean float32
+        target_std float32
+        target_min float32
+        target_max float32
+        label_values list<int64>
+        label_counts list<int64>
+        classes int32
+        loss_function string
+        loss_value float32
+        row_sum_min float32
+        row_sum_max float32
+        output_min float32
+        output_max float32
+    """),
+    "events": _columns("""
+        step int64
+        time_ns int64
+        kind string
+        severity string
+        site int32
+        payload string
+    """),
+}

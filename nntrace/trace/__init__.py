@@ -1,0 +1,6 @@
+"""Reading run folders. `Trace` is the only thing the rest of nntrace knows of a run."""
+
+from nntrace.trace.model import Batch, Event, Site, Steps
+from nntrace.trace.trace import Trace
+
+__all__ = ["Batch", "Event", "Site", "Steps", "Trace"]

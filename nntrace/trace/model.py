@@ -1,0 +1,99 @@
+"""The values a `Trace` hands out: plain frozen dataclasses of names, numbers and NumPy arrays."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nntrace.schema import Role
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One place whose statistics are recorded: a module path and a role.
+
+    Ids grow in the order in which the training program first reached the sites, which is depth
+    order for a feed-forward pass. `range_low`/`range_high` bound a bounded activation function.
+    """
+
+    id: int
+    path: str
+    role: Role
+    module_type: str = ""
+    shape: tuple[int, ...] = ()
+    dtype: str = "float32"
+    numel: int = 0
+    parent: str = ""
+    file: str | None = None
+    line: int | None = None
+    fan_in: int | None = None
+    fan_out: int | None = None
+    range_low: float | None = None
+    range_high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The optimizer steps as columns, all of length n; NaN where a value was not recorded."""
+
+    step: IntArray
+    time_ns: IntArray
+    duration_ns: IntArray
+    data_wait_ns: IntArray
+    loss: FloatArray
+    lr: FloatArray
+    grad_norm: FloatArray
+    batch_size: FloatArray
+    optimizer: tuple[str, ...]
+    phase: tuple[str, ...]
+    sampled: npt.NDArray[np.bool_]
+    overhead_ns: IntArray
+    gradients_cleared: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened once; `payload` is the decoded JSON object."""
+
+    step: int
+    time_ns: int
+    kind: str
+    severity: str
+    site: int | None = None
+    payload: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one sampled batch held: the row of `data` for one step; None where unknown."""
+
+    step: int
+    phase: str = "train"
+    fingerprint: int | None = None
+    batch_size: int | None = None
+    duplicate_examples: int | None = None
+    input_integer_valued: bool | None = None
+    input_mean: float | None = None
+    input_std: float | None = None
+    input_min: float | None = None
+    input_max: float | None = None
+    target_mean: float | None = None
+    target_std: float | None = None
+    target_min: float | None = None
+    target_max: float | None = None
+    label_values: tuple[int, ...] = ()
+    label_counts: tuple[int, ...] = ()
+    classes: int | None = None
+    loss_function: str | None = None
+    loss_value: float | None = None
+    row_sum_min: float | None = None
+    row_sum_max: float | None = None
+    output_min: float | None = None
+    output_max: float | None = None

@@ -1,0 +1,302 @@
+"""`Trace`: the read-only view of a run that rules, terminal, reports and queries share.
+
+One class for a finished run, a growing one (`refresh`), one rank of several (`of_rank`), a part
+(`window`) and a synthetic one (`from_rows`). Its only data is one Arrow table per stream.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nntrace.arrow import arrow_schema, empty_table
+from nntrace.errors import NotARunError
+from nntrace.manifest import Manifest
+from nntrace.schema import STREAMS, Role, RunStatus
+from nntrace.trace.follower import StreamFollower
+from nntrace.trace.model import Batch, Event, FloatArray, IntArray, Site, Steps
+
+Rows = Iterable[Mapping[str, Any]]
+
+
+class Trace:
+    """One rank of one run.
+
+    Attributes:
+        path: the run folder, or None for a synthetic trace.
+        manifest: the run's manifest as of the last `refresh`.
+        rank: the rank these rows come from.
+    """
+
+    def __init__(
+        self,
+        tables: Mapping[str, pa.Table],
+        manifest: Manifest,
+        *,
+        path: Path | None = None,
+        rank: int = 0,
+    ) -> None:
+        self._tables = {name: tables.get(name, empty_table(name)) for name in STREAMS}
+        self._followers: dict[str, StreamFollower] = {}
+        self.manifest = manifest
+        self.path = path
+        self.rank = rank
+
+    @classmethod
+    def open(cls, path: str | Path, *, rank: int | None = None) -> Self:
+        """Open a run folder, by default at its lowest rank, and read all complete rows.
+
+        Raises:
+            NotARunError, SchemaVersionError: the folder is missing or not one we can read.
+            DamagedTraceError: a stream inside it is damaged.
+        """
+        run = Path(path)
+        if not run.exists():
+            raise NotARunError(f"{run} does not exist. `nntrace runs` lists the runs here.")
+        if not run.is_dir():
+            raise NotARunError(f"{run} is a file, not a run folder. Give the folder that holds it.")
+        manifest = Manifest.read(run)
+        ranks = _ranks(run)
+        if rank is not None and rank not in ranks:
+            raise NotARunError(f"{run} has no rank {rank}; it has {ranks or 'none'}.")
+        if rank is None:
+            rank = ranks[0] if ranks else 0
+        trace = cls({}, manifest, path=run, rank=rank)
+        folder = run / f"rank-{rank:05d}"
+        trace._followers = {name: StreamFollower(folder, name) for name in STREAMS}
+        trace.refresh()
+        return trace
+
+    @classmethod
+    def from_rows(
+        cls,
+        *,
+        sites: Rows = (),
+        steps: Rows = (),
+        stats: Rows = (),
+        data: Rows = (),
+        events: Rows = (),
+        histograms: Rows = (),
+        manifest: Manifest | None = None,
+    ) -> Self:
+        """A trace from dictionaries, one per row; columns left out are null."""
+        given = {
+            "sites": sites,
+            "steps": steps,
+            "stats": stats,
+            "data": data,
+            "events": events,
+            "histograms": histograms,
+        }
+        tables = {
+            name: pa.Table.from_pylist([dict(row) for row in rows], schema=arrow_schema(name))
+            for name, rows in given.items()
+        }
+        return cls(tables, manifest or Manifest(name="synthetic", status=RunStatus.FINISHED))
+
+    def refresh(self) -> bool:
+        """Read what was written since; True when anything was. A synthetic trace never changes."""
+        fresh = {name: follower.read() for name, follower in self._followers.items()}
+        if self.path is not None:
+            self.manifest = Manifest.read(self.path)
+        for name, batches in fresh.items():
+            if batches:
+                table = self._tables[name]
+                self._tables[name] = pa.Table.from_batches(
+                    [*table.to_batches(), *batches], schema=table.schema
+                )
+        changed = any(fresh.values())
+        if changed:
+            self._forget()
+        return changed
+
+    def _forget(self) -> None:
+        for name in ("sites", "steps", "events", "batches", "_pivot", "_sites_by_role"):
+            self.__dict__.pop(name, None)
+
+    @property
+    def status(self) -> RunStatus:
+        """What became of the run, as far as this machine can tell."""
+        if self.path is None:
+            return RunStatus(self.manifest.status)
+        return self.manifest.current_status(self.path)
+
+    @property
+    def torn_streams(self) -> tuple[str, ...]:
+        """Streams whose last record is incomplete: still being written, or cut off."""
+        return tuple(name for name, follower in self._followers.items() if follower.torn)
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """All ranks of the run."""
+        return _ranks(self.path) if self.path is not None else (self.rank,)
+
+    def of_rank(self, rank: int) -> "Trace":
+        """The same run as another rank saw it."""
+        return self if rank == self.rank or self.path is None else Trace.open(self.path, rank=rank)
+
+    def table(self, stream: str) -> pa.Table:
+        """The raw rows of a stream."""
+        return self._tables[stream]
+
+    @cached_property
+    def sites(self) -> tuple[Site, ...]:
+        """All sites in the order of their ids."""
+        rows = self._tables["sites"].to_pylist()
+        known = {role.value for role in Role}
+        found = {
+            row["id"]: Site(
+                **{
+                    **row,
+                    "path": row["path"] or "",
+                    "role": Role(row["role"]),
+                    "module_type": row["module_type"] or "",
+                    "shape": tuple(row["shape"] or ()),
+                    "dtype": row["dtype"] or "",
+                    "numel": row["numel"] or 0,
+                    "parent": row["parent"] or "",
+                }
+            )
+            for row in rows
+            if row["role"] in known and row["id"] is not None
+        }
+        return tuple(found[number] for number in sorted(found))
+
+    @cached_property
+    def _sites_by_role(self) -> dict[Role, tuple[Site, ...]]:
+        return {role: tuple(s for s in self.sites if s.role is role) for role in Role}
+
+    def sites_of(self, role: Role | str) -> tuple[Site, ...]:
+        """The sites of one role, in depth order; the columns of `series` for that role."""
+        return self._sites_by_role[Role(role)]
+
+    def site(self, path: str, role: Role | str) -> Site | None:
+        """The site with that path and role, if it was seen."""
+        return next((site for site in self.sites_of(role) if site.path == path), None)
+
+    @cached_property
+    def steps(self) -> Steps:
+        """Every optimizer step so far, in order."""
+        table = self._tables["steps"]
+        return Steps(
+            step=_integers(table, "step"),
+            time_ns=_integers(table, "time_ns"),
+            duration_ns=_integers(table, "duration_ns"),
+            data_wait_ns=_integers(table, "data_wait_ns"),
+            loss=_floats(table, "loss"),
+            lr=_floats(table, "lr"),
+            grad_norm=_floats(table, "grad_norm"),
+            batch_size=_floats(table, "batch_size"),
+            optimizer=tuple(value or "" for value in table["optimizer"].to_pylist()),
+            phase=tuple(value or "" for value in table["phase"].to_pylist()),
+            sampled=pc.fill_null(table["sampled"], False).to_numpy(zero_copy_only=False),
+            overhead_ns=_integers(table, "overhead_ns"),
+            gradients_cleared=_floats(table, "gradients_cleared"),
+        )
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        """All events in the order they were recorded."""
+        return tuple(
+            Event(
+                row["step"] or 0,
+                row["time_ns"] or 0,
+                row["kind"] or "",
+                row["severity"] or "info",
+                row["site"],
+                _payload(row["payload"]),
+            )
+            for row in self._tables["events"].to_pylist()
+        )
+
+    def events_of(self, kind: str) -> tuple[Event, ...]:
+        """The events of one kind."""
+        return tuple(event for event in self.events if event.kind == kind)
+
+    @cached_property
+    def batches(self) -> tuple[Batch, ...]:
+        """The sampled batches in order."""
+        return tuple(
+            Batch(
+                **{
+                    **row,
+                    "step": row["step"] or 0,
+                    "phase": row["phase"] or "train",
+                    "label_values": tuple(row["label_values"] or ()),
+                    "label_counts": tuple(row["label_counts"] or ()),
+                }
+            )
+            for row in self._tables["data"].to_pylist()
+        )
+
+    @cached_property
+    def _pivot(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Sampled steps, and for each statistics row its step index and its site id."""
+        table = self._tables["stats"]
+        steps, rows = np.unique(_integers(table, "step"), return_inverse=True)
+        return steps, rows, _integers(table, "site")
+
+    @property
+    def sampled_steps(self) -> IntArray:
+        """The steps that have statistics; the rows of `series`."""
+        return self._pivot[0]
+
+    def series(self, role: Role | str, stat: str, site: Site | None = None) -> FloatArray:
+        """A statistic over time: [sampled_steps, sites_of(role)], or [sampled_steps] for one site.
+
+        float64, NaN where nothing was recorded. `stat` is one of `schema.STATISTICS` or `n`.
+        """
+        steps, rows, ids = self._pivot
+        columns = (site,) if site is not None else self.sites_of(role)
+        values = np.full((len(steps), len(columns)), np.nan)
+        if len(columns) and len(rows):
+            size = int(max(ids.max(), *(s.id for s in columns))) + 1
+            position = np.full(size, -1)
+            position[[s.id for s in columns]] = np.arange(len(columns))
+            column = position[ids]
+            wanted = column >= 0
+            stats = _floats(self._tables["stats"], stat)
+            values[rows[wanted], column[wanted]] = stats[wanted]
+        return values[:, 0] if site is not None else values
+
+    def window(self, *, last: int) -> "Trace":
+        """The same run restricted to its last `last` optimizer steps; sites are kept."""
+        numbers = self.steps.step
+        if len(numbers) <= last:
+            return self
+        first = int(numbers[-last])
+        tables = {
+            name: table if name == "sites" else table.filter(pc.field("step") >= first)
+            for name, table in self._tables.items()
+        }
+        return Trace(tables, self.manifest, path=self.path, rank=self.rank)
+
+
+def _ranks(run: Path) -> tuple[int, ...]:
+    names = [entry.name for entry in run.iterdir() if entry.is_dir()]
+    return tuple(sorted(int(n[5:]) for n in names if n.startswith("rank-") and n[5:].isdigit()))
+
+
+def _floats(table: pa.Table, name: str) -> FloatArray:
+    column = table[name]
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    column = column.cast(pa.float64())
+    return np.asarray(pc.fill_null(column, float("nan")).to_numpy(), dtype=np.float64)
+
+
+def _integers(table: pa.Table, name: str) -> IntArray:
+    return np.asarray(pc.fill_null(table[name], 0).to_numpy(), dtype=np.int64)
+
+
+def _payload(text: str | None) -> dict[str, Any]:
+    try:
+        content = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
