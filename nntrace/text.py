@@ -1,0 +1,24 @@
+"""Text from user code made safe to show: names, paths, messages and payloads are hostile input.
+
+What `printable` returns never moves the cursor, changes colours, reorders the line or breaks it.
+Markup is another matter: pass the result as plain text (`rich.text.Text`), never as markup.
+"""
+
+
+def printable(text: str, limit: int | None = None) -> str:
+    r"""The text with everything that does not simply print replaced by a visible escape.
+
+    Control characters, line breaks, bidirectional and other invisible format characters, lone
+    surrogates and blanks other than the space become `\n`, `\x1b`, `\u202e` and the like.
+    With `limit`, a longer text is cut to that many characters, the last of them an ellipsis.
+    """
+    if limit is not None and len(text) > limit:
+        text = text[: limit - 1] + "…"
+    if text.isprintable():
+        return text
+    shown = "".join(char if char.isprintable() else _escape(char) for char in text)
+    return printable(shown, limit)
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
