@@ -86,6 +86,22 @@ class Manifest:
         temporary.write_text(json.dumps(asdict(self), indent=2), encoding="utf-8")
         temporary.replace(run / MANIFEST)
 
+    def create(self, run: Path) -> bool:
+        """Write the folder's first manifest; False when another rank has already done so."""
+        temporary = run / f".{MANIFEST}.{os.getpid()}"
+        temporary.write_text(json.dumps(asdict(self), indent=2), encoding="utf-8")
+        try:
+            os.link(temporary, run / MANIFEST)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without hard links
+            if (run / MANIFEST).exists():
+                return False
+            self.write(run)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return True
+
     def current_status(self, run: Path) -> RunStatus:
         """The status now: a run that stopped without saying so has been killed."""
         try:

@@ -1,0 +1,197 @@
+"""The PyTorch adapter: wires the observers together and follows the program from step to step.
+
+A step ends when an optimizer steps. Module hooks exist only during sampled steps; on the others
+the program runs untouched but for the optimizer hooks, which note the step's plain facts.
+"""
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
+from nntrace_torch.batches import InputSampler
+from nntrace_torch.buffer import HostCopies, SampleBuffer
+from nntrace_torch.clearing import GradientClearing
+from nntrace_torch.forward import ForwardSampler
+from nntrace_torch.loaders import LoaderObserver
+from nntrace_torch.losses import LossObserver
+from nntrace_torch.modes import ModeObserver
+from nntrace_torch.modules import Model, Models
+from nntrace_torch.optimizers import Optimizers
+from nntrace_torch.parameters import ParameterSampler
+from nntrace_torch.patching import Undo, before
+from nntrace_torch.sources import Sources
+from nntrace_torch.step import StepSample
+
+SAMPLE_LIMIT = 4096
+
+
+class TorchAdapter:
+    """The entry point `torch` of group `nntrace.adapters`."""
+
+    def __init__(self) -> None:
+        self._tracer: Tracer | None = None
+
+    def install(self, recorder: Recorder) -> Undo:
+        """Hook into PyTorch; return what takes everything off again."""
+        self._tracer = Tracer(recorder)
+        return self._tracer.install()
+
+    def nothing_recorded(self) -> str:
+        """Why there is no record."""
+        if self._tracer is not None and self._tracer.saw_backward:
+            return "torch computed gradients, but no optimizer of torch.optim made a step"
+        return "torch was imported, but no optimizer step happened"
+
+
+class Tracer:
+    """Follows one process's training from optimizer step to optimizer step."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._copies = HostCopies()
+        self._buffers: dict[Any, SampleBuffer] = {}
+        self._sources = Sources()
+        self._models = Models()
+        self._inputs = InputSampler(recorder)
+        self._losses = LossObserver(recorder)
+        self._loaders = LoaderObserver(recorder)
+        self._modes = ModeObserver(recorder)
+        self._clearing = GradientClearing()
+        self._optimizers = Optimizers(recorder, self._sources)
+        self._parameters = ParameterSampler(recorder, self._models, self._sources)
+        self._forward = ForwardSampler(
+            recorder, self._models, self._sources, self._root_called, self._parameters.declare
+        )
+        self._sample: StepSample | None = None
+        self._tokens = 0
+        self._stepping: list[Callable[[], Optimizer | None]] = []
+        self._root: Callable[[], nn.Module | None] = lambda: None
+        self._backward_losses: list[torch.Tensor] = []
+        self._pending_seed: list[int] = []
+        self.saw_backward = False
+
+    def install(self) -> Undo:
+        """Put on everything that stays for the whole run, and begin the first sampled step."""
+        guard = self._recorder.guard
+        handles = [
+            register_optimizer_step_pre_hook(guard(self._before_step)),
+            register_optimizer_step_post_hook(guard(self._after_step)),
+        ]
+        undos: list[Undo] = [
+            *(handle.remove for handle in handles),
+            before(torch.autograd, "backward", guard(self._before_backward)),
+            before(torch, "manual_seed", guard(self._seeded)),
+            before(torch.random, "manual_seed", guard(self._seeded)),
+            *self._losses.install(),
+            *self._loaders.install(),
+            *self._sources.install(),
+        ]
+        guard(self._begin_sample)()
+
+        def undo() -> None:
+            for one in reversed(undos):
+                one()
+            self._forward.stop()
+            self._sample = self._losses.sample = None
+            self._copies.flush()
+
+        return undo
+
+    def _begin_sample(self) -> None:
+        self._tokens += 1
+        self._sample = StepSample(self._recorder.steps, self._tokens, SAMPLE_LIMIT, self._buffers)
+        self._losses.sample = self._sample
+        self._forward.start(self._sample)
+
+    def _root_called(self, model: Model, module: nn.Module, args: tuple[Any, ...]) -> None:
+        self._root = weakref.ref(module)
+        if self._sample is not None and "input" not in self._sample.seen_roles:
+            self._sample.seen_roles.add("input")
+            self._inputs.observe(model, module, args, {}, self._sample)
+            self._modes.observe(model, module)
+
+    def _before_backward(self, tensors: Any = None, *args: Any, **kwargs: Any) -> None:
+        self.saw_backward = True
+        if not self._backward_losses:
+            self._clearing.look()
+        for tensor in (tensors,) if isinstance(tensors, torch.Tensor) else (tensors or ()):
+            if isinstance(tensor, torch.Tensor) and tensor.numel() == 1:
+                self._backward_losses.append(tensor.detach())
+
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        # An optimizer that steps another one inside its own step counts as one step. One that
+        # raised never came to its post hook and is still in the list.
+        if any(entry() is optimizer for entry in self._stepping):
+            self._stepping.clear()
+        self._stepping.append(weakref.ref(optimizer))
+        if len(self._stepping) > 1:
+            return
+        self._optimizers.observe(optimizer)
+        if self._sample is not None:
+            self._parameters.before_step(optimizer, self._sample)
+            if not _has_closure(args, kwargs):
+                self._parameters.gradients(self._sample, self._orphans())
+
+    def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if not self._stepping or self._stepping[0]() is not optimizer:
+            return
+        self._stepping.clear()
+        sample = self._sample
+        if sample is not None:
+            if _has_closure(args, kwargs):
+                self._parameters.gradients(sample, self._orphans())
+            self._parameters.after_step(sample)
+            self._forward.stop()
+            self._losses.sample = self._sample = None
+            sample.finish(self._copies, self._recorder.add_sample)
+        self._copies.poll()
+        root = self._root()
+        wants_next = self._recorder.add_step(
+            data_wait_ns=self._loaders.take_wait_ns(),
+            loss=self._take_loss(),
+            lr=self._optimizers.learning_rate(optimizer),
+            grad_norm=None,
+            batch_size=self._losses.batch_size,
+            optimizer=self._optimizers.name(optimizer),
+            phase="eval" if root is not None and not root.training else "train",
+            sampled=sample is not None,
+            gradients_cleared=self._clearing.take(),
+        )
+        if wants_next:
+            self._clearing.remember(optimizer, alone=self._optimizers.count == 1)
+            self._begin_sample()
+
+    def _take_loss(self) -> float | None:
+        losses, self._backward_losses = self._backward_losses, []
+        if not losses:
+            return None
+        return float(sum(float(loss) for loss in losses))
+
+    def _orphans(self) -> list[torch.Tensor]:
+        """Trainable parameters of the models that no optimizer has been given."""
+        return [
+            parameter
+            for model in self._models.known
+            for parameter in model.parameters()
+            if parameter.requires_grad and not self._optimizers.holds(parameter)
+        ]
+
+    def _seeded(self, seed: Any = None, *args: Any, **kwargs: Any) -> None:
+        self._recorder.add_event(
+            EventKind.SEED, {"function": "torch.manual_seed", "seed": str(seed)}
+        )
+
+
+def _has_closure(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether the step computes its gradients itself (`args[0]` is the optimizer)."""
+    return kwargs.get("closure") is not None or (len(args) > 1 and callable(args[1]))

@@ -1,0 +1,51 @@
+"""Whether the program clears gradients between two optimizer steps.
+
+A gradient that was neither replaced (`zero_grad`) nor written to (`zero_`) when the next backward
+begins has not been cleared. With several optimizers one's gradients rightly outlive the other's
+step, so nothing is said then.
+"""
+
+import weakref
+
+import torch
+from torch.optim import Optimizer
+
+_WATCHED = 8  # parameters; one that was not cleared is enough
+
+
+class GradientClearing:
+    """Remembers some gradients at the end of a step and looks again before the next backward."""
+
+    def __init__(self) -> None:
+        self._watched: list[tuple[weakref.ref[torch.Tensor], weakref.ref[torch.Tensor], int]] = []
+        self._cleared: bool | None = None
+
+    def remember(self, optimizer: Optimizer, *, alone: bool) -> None:
+        """At the end of a step whose next one is sampled."""
+        self._watched = []
+        if not alone:
+            return
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                gradient = parameter.grad
+                if gradient is not None and len(self._watched) < _WATCHED:
+                    entry = (weakref.ref(parameter), weakref.ref(gradient), gradient._version)
+                    self._watched.append(entry)
+
+    def look(self) -> None:
+        """Before the first backward of a step."""
+        if not self._watched:
+            return
+        self._cleared = True
+        for parameter_ref, gradient_ref, version in self._watched:
+            parameter, gradient = parameter_ref(), gradient_ref()
+            if parameter is None or gradient is None or parameter.grad is not gradient:
+                continue
+            if gradient._version == version and bool(gradient.any()):
+                self._cleared = False
+        self._watched = []
+
+    def take(self) -> bool | None:
+        """What was seen in this step; None when nothing was looked at."""
+        cleared, self._cleared = self._cleared, None
+        return cleared

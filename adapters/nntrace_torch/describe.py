@@ -1,0 +1,90 @@
+"""What a module or parameter is, in the schema's words: fans, ranges, unit axes, type names."""
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from nntrace_torch.sources import Source
+
+_RANGES: dict[type[nn.Module], tuple[float, float]] = {
+    nn.Sigmoid: (0.0, 1.0),
+    nn.Hardsigmoid: (0.0, 1.0),
+    nn.Tanh: (-1.0, 1.0),
+    nn.Softsign: (-1.0, 1.0),
+    nn.RNN: (-1.0, 1.0),
+}
+_LAST_AXIS = (nn.Linear, nn.LayerNorm, nn.Embedding, nn.MultiheadAttention, nn.RNNBase)
+_CHANNELS_FIRST = (
+    nn.modules.conv._ConvNd,
+    nn.modules.batchnorm._NormBase,
+    nn.modules.pooling._MaxPoolNd,
+    nn.modules.pooling._AvgPoolNd,
+    nn.modules.pooling._AdaptiveAvgPoolNd,
+    nn.modules.pooling._AdaptiveMaxPoolNd,
+    nn.GroupNorm,
+)
+
+
+def dtype_name(tensor: torch.Tensor) -> str:
+    """`float32` for `torch.float32`."""
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def tensor_fields(tensor: torch.Tensor, source: Source) -> dict[str, Any]:
+    """The columns of `sites` that every tensor has."""
+    return {
+        "shape": tuple(tensor.shape),
+        "dtype": dtype_name(tensor),
+        "numel": tensor.numel(),
+        "file": source.file,
+        "line": source.line,
+    }
+
+
+def value_range(module: nn.Module) -> dict[str, float]:
+    """The columns that bound a bounded activation function's output."""
+    if isinstance(module, nn.Hardtanh) and not isinstance(module, nn.ReLU6):
+        return {"range_low": float(module.min_val), "range_high": float(module.max_val)}
+    bounds = _RANGES.get(type(module))
+    if bounds is None or getattr(module, "nonlinearity", "tanh") != "tanh":
+        return {}
+    return {"range_low": bounds[0], "range_high": bounds[1]}
+
+
+def fans(parameter: torch.Tensor, owner: nn.Module | None) -> dict[str, int]:
+    """`fan_in` and `fan_out` of a weight [out, in, *kernel], as `torch.nn.init` counts them.
+
+    Empty where the orientation is not known: embeddings, transposed convolutions, parameters of
+    modules that are not PyTorch's own.
+    """
+    known = (nn.Linear, nn.Bilinear, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
+    is_conv = isinstance(owner, nn.modules.conv._ConvNd) and not owner.transposed
+    if parameter.dim() < 2 or not (is_conv or isinstance(owner, known)):
+        return {}
+    kernel = math.prod(parameter.shape[2:])
+    return {"fan_in": parameter.shape[1] * kernel, "fan_out": parameter.shape[0] * kernel}
+
+
+def unit_axis(module: nn.Module, output: torch.Tensor) -> int:
+    """The axis of channels or features in a module's output."""
+    if isinstance(module, _LAST_AXIS):
+        return -1
+    if isinstance(module, _CHANNELS_FIRST):
+        return 1 if output.dim() > 1 else 0
+    return 1 if output.dim() >= 4 else -1
+
+
+def can_sample(value: object) -> bool:
+    """Whether it is an ordinary dense tensor with elements, of real numbers."""
+    return (
+        isinstance(value, torch.Tensor)
+        and type(value) in (torch.Tensor, nn.Parameter)
+        and value.layout is torch.strided
+        and not value.is_nested
+        and value.device.type in ("cpu", "cuda", "mps", "xpu")
+        and not value.is_complex()
+        and not value.is_quantized
+        and value.numel() > 0
+    )

@@ -1,0 +1,175 @@
+"""Hooks of a sampled step's forward and backward passes: activations and their gradients.
+
+The hooks are PyTorch's global module hooks, present only while a step is sampled. A hook makes
+one strided copy per tensor and returns nothing, so that the user's tensors stay the very same.
+"""
+
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
+
+from nntrace.recorder import Recorder
+from nntrace.schema import Role
+from nntrace_torch.describe import can_sample, tensor_fields, unit_axis, value_range
+from nntrace_torch.modules import Model, Models
+from nntrace_torch.plans import activation_plan
+from nntrace_torch.sources import Sources
+from nntrace_torch.step import StepSample
+
+RootCalled = Callable[[Model, nn.Module, tuple[Any, ...]], None]
+
+
+class _ModuleSites:
+    """The sites of one module (-1: none); `token` is the last step in which it was recorded."""
+
+    __slots__ = ("activation", "gradient", "module", "token")
+
+    def __init__(self, module: nn.Module, activation: int, gradient: int) -> None:
+        self.module = weakref.ref(module)
+        self.activation = activation
+        self.gradient = gradient
+        self.token = -1
+
+
+class ForwardSampler:
+    """Samples the outputs of every module called in a training forward."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        models: Models,
+        sources: Sources,
+        root_called: RootCalled,
+        first_called: Callable[[nn.Module], None],
+    ) -> None:
+        self._recorder = recorder
+        self._models = models
+        self._sources = sources
+        self._root_called = root_called
+        self._first_called = first_called
+        self._sites: dict[int, _ModuleSites] = {}
+        self._stack: list[nn.Module] = []
+        self._model: Model | None = None
+        self._last_output: Callable[[], object] = lambda: None
+        self._last_version = -1
+        self._sample: StepSample | None = None
+        self._thread = 0
+        self._handles: list[Any] = []
+        self._pre = recorder.guard(self._enter)
+        self._post = recorder.guard(self._leave)
+
+    def start(self, sample: StepSample) -> None:
+        """Put the hooks on for a step."""
+        self._sample = sample
+        self._thread = threading.get_ident()
+        self._stack.clear()
+        self._model = None
+        if not self._handles:
+            self._handles = [
+                register_module_forward_pre_hook(self._pre),
+                register_module_forward_hook(self._post, always_call=True),
+            ]
+
+    def stop(self) -> None:
+        """Take the hooks off."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        self._sample = None
+        self._stack.clear()
+        self._model = None
+
+    def _enter(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        if self._sample is None or threading.get_ident() != self._thread:
+            return
+        if not self._stack:
+            self._model = None
+            if torch.is_grad_enabled():
+                self._model = self._models.owner_of(module)
+                if self._model is not None:
+                    self._root_called(self._model, module, args)
+        self._stack.append(module)
+
+    def _leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        sample = self._sample
+        if sample is None or threading.get_ident() != self._thread:
+            return
+        while self._stack and self._stack.pop() is not module:
+            pass  # a module that raised left its callees on the stack
+        if self._model is None:
+            return
+        sites = self._sites.get(id(module))
+        if sites is None or sites.module() is not module:
+            sites = self._sites[id(module)] = self._declare(module, output)
+        if sites.token == sample.token or sites.activation < 0:
+            return
+        tensor = _first_tensor(output)
+        if tensor is None or tensor.dim() == 0 or not can_sample(tensor):
+            return
+        if not tensor.is_floating_point():
+            return
+        version = tensor._version
+        if self._last_output() is tensor and self._last_version == version:
+            return  # a container handing on what its last child returned
+        self._last_output, self._last_version = weakref.ref(tensor), version
+        sites.token = sample.token
+        axis = unit_axis(module, tensor)
+        plan = activation_plan(tuple(tensor.shape), tensor.stride(), axis, sample.limit)
+        sample.add(sites.activation, plan.layout, plan.view(tensor.detach(), sample.turn))
+        if tensor.requires_grad:
+            tensor.register_hook(self._gradient_hook(sites.gradient, axis, sample))
+
+    def _gradient_hook(
+        self, site: int, axis: int, sample: StepSample
+    ) -> Callable[[torch.Tensor], None]:
+        def observe(gradient: torch.Tensor) -> None:
+            # A graph kept by the user may be walked again, in this step or a later one.
+            if not sample.is_open or site in sample.gradients_seen or not can_sample(gradient):
+                return
+            sample.gradients_seen.add(site)
+            plan = activation_plan(tuple(gradient.shape), gradient.stride(), axis, sample.limit)
+            sample.add(site, plan.layout, plan.view(gradient.detach(), sample.turn))
+
+        return self._recorder.guard(observe)
+
+    def _declare(self, module: nn.Module, output: Any) -> _ModuleSites:
+        """Declare a module's sites when it is first seen, and its parameters' with it."""
+        assert self._model is not None
+        tensor = _first_tensor(output)
+        path = self._model.path_of(module)
+        if path is None:
+            self._model.refresh()
+            path = self._model.path_of(module)
+        if path is None or tensor is None:
+            return _ModuleSites(module, -1, -1)
+        self._first_called(module)
+        fields = {
+            "module_type": type(module).__name__,
+            "parent": path.rpartition(".")[0],
+            **tensor_fields(tensor, self._sources.of(module)),
+        }
+        activation = self._recorder.add_site(path, Role.ACTIVATION, **fields, **value_range(module))
+        gradient = self._recorder.add_site(path, Role.ACTIVATION_GRAD, **fields)
+        return _ModuleSites(module, activation, gradient)
+
+
+def _first_tensor(output: Any) -> torch.Tensor | None:
+    """The tensor that stands for a module's output: the first one in a tuple, list or mapping."""
+    if isinstance(output, torch.Tensor):
+        return output
+    if isinstance(output, dict):
+        output = tuple(output.values())
+    if isinstance(output, (tuple, list)):
+        for item in output:
+            found = _first_tensor(item)
+            if found is not None:
+                return found
+    return None

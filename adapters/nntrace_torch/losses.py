@@ -1,0 +1,144 @@
+"""Watches calls of PyTorch's loss functions: what they received, from which line.
+
+Predictions are seen as the loss function sees them, after whatever the program did to the
+model's output. On steps that are not sampled only the batch size is noted.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as functional
+
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind, Role
+from nntrace_torch.describe import can_sample, tensor_fields
+from nntrace_torch.patching import Undo, after
+from nntrace_torch.plans import activation_plan
+from nntrace_torch.sources import Source, caller
+from nntrace_torch.step import StepSample
+
+# Their first two arguments are predictions and targets.
+LOSS_FUNCTIONS = (
+    "cross_entropy",
+    "nll_loss",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "mse_loss",
+    "l1_loss",
+    "smooth_l1_loss",
+    "huber_loss",
+    "kl_div",
+    "poisson_nll_loss",
+    "soft_margin_loss",
+    "multi_margin_loss",
+    "multilabel_soft_margin_loss",
+)
+_CLASS_AXIS = ("cross_entropy", "nll_loss", "multi_margin_loss")
+_PREDICTED = 8192  # elements of whole prediction rows that are kept
+
+
+class LossObserver:
+    """Notes the loss-function calls of training forwards.
+
+    Attributes:
+        sample: the step being sampled, or None.
+        batch_size: the first axis of the last call's targets.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._call_sites: set[tuple[str, Source]] = set()
+        self._sites: dict[tuple[str, Role], int] = {}
+        self.sample: StepSample | None = None
+        self.batch_size: int | None = None
+
+    def install(self) -> list[Undo]:
+        """Watch the loss functions."""
+        return [
+            after(functional, name, self._recorder.guard(self._observer(name)))
+            for name in LOSS_FUNCTIONS
+        ]
+
+    def _observer(self, name: str) -> Callable[..., None]:
+        def observe(
+            loss: Any, input: Any = None, target: Any = None, *args: Any, **kwargs: Any
+        ) -> None:
+            if not isinstance(target, torch.Tensor) or not isinstance(input, torch.Tensor):
+                return
+            if not (isinstance(loss, torch.Tensor) and loss.requires_grad):
+                return
+            if target.dim() and target.shape[0]:
+                self.batch_size = int(target.shape[0])
+            if self.sample is not None and self.sample.is_open:
+                self._record(name, loss, input, target, kwargs, self.sample)
+
+        observe.__qualname__ = f"LossObserver.{name}"
+        return observe
+
+    def _record(
+        self,
+        name: str,
+        loss: torch.Tensor,
+        predictions: torch.Tensor,
+        target: torch.Tensor,
+        kwargs: dict[str, Any],
+        sample: StepSample,
+    ) -> None:
+        by_class = name in _CLASS_AXIS and predictions.dim() > 1
+        axis = 1 if by_class else -1
+        classes = int(predictions.shape[axis]) if predictions.dim() > 1 else 1
+        self._announce(name, classes, kwargs)
+        if not (can_sample(predictions) and can_sample(target)) or not predictions.dim():
+            return
+        if "target" in sample.seen_roles:
+            return  # several losses in one step: the first stands for the batch
+        sample.seen_roles.add("target")
+        predicted = predictions.detach()
+        plan = activation_plan(tuple(predicted.shape), predicted.stride(), axis, sample.limit)
+        site = self._site(name, Role.OUTPUT, predictions)
+        sample.add(site, plan.layout, plan.view(predicted, sample.turn))
+        if target.dim():
+            flat = target.detach().reshape(target.shape[0], -1)
+            targets = activation_plan(tuple(flat.shape), flat.stride(), 1, sample.limit)
+            view = targets.view(flat, sample.turn)
+            sample.add(self._site(name, Role.TARGET, target), targets.layout, view)
+            sample.add_batch_values("targets", view.contiguous())
+        if by_class:
+            rows = predicted.movedim(1, -1).reshape(-1, classes)
+            kept = max(2, _PREDICTED // classes)
+            step = max(1, len(rows) // kept)
+            sample.add_batch_values("predictions", rows[::step][:kept].contiguous())
+        else:
+            sample.add_batch_values("predictions", plan.view(predicted, 0).reshape(-1, 1))
+        if loss.numel() == 1:
+            sample.add_batch_values("loss_value", loss)
+        sample.describe_batch(
+            labels=not target.is_floating_point() and target.dtype is not torch.bool,
+            classes=classes,
+            loss_function=name,
+        )
+
+    def _announce(self, name: str, classes: int, kwargs: dict[str, Any]) -> None:
+        """Record each call site once."""
+        source = caller()
+        if (name, source) in self._call_sites:
+            return
+        self._call_sites.add((name, source))
+        payload = {
+            "function": name,
+            "reduction": kwargs.get("reduction", "mean"),
+            "classes": classes,
+            "weighted": kwargs.get("weight") is not None,
+            "label_smoothing": kwargs.get("label_smoothing", 0.0),
+            "file": source.file,
+            "line": source.line,
+        }
+        self._recorder.add_event(EventKind.LOSS_CALL, payload)
+
+    def _site(self, name: str, role: Role, tensor: torch.Tensor) -> int:
+        key = (name, role)
+        if key not in self._sites:
+            fields = tensor_fields(tensor, caller())
+            self._sites[key] = self._recorder.add_site(name, role, module_type=name, **fields)
+        return self._sites[key]

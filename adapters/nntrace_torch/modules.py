@@ -1,0 +1,153 @@
+"""Names modules and parameters by their path in the model that owns them.
+
+A model is the outermost module around a called one, also when the program calls only its parts.
+"""
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+_MAX_SEARCHES = 16  # a search looks at every living object: some 10 ms
+
+
+class Model:
+    """One root module: paths of its parts, as of the last `refresh`."""
+
+    def __init__(self, root: nn.Module, prefix: str) -> None:
+        self._root = weakref.ref(root)
+        self.prefix = prefix
+        self._paths: dict[int, tuple[weakref.ref[nn.Module], str]] = {}
+        self._parameters: dict[int, tuple[weakref.ref[torch.Tensor], str, nn.Module]] = {}
+        self.dropouts: list[nn.Module] = []
+        self.norms: list[nn.Module] = []
+        self.refresh()
+
+    @property
+    def root(self) -> nn.Module | None:
+        """The module itself, while it lives."""
+        return self._root()
+
+    def refresh(self) -> None:
+        """Read the module tree again: it may have grown."""
+        root = self._root()
+        if root is None:
+            return
+        self._paths = {}
+        self._parameters = {}
+        self.dropouts, self.norms = [], []
+        for path, module in root.named_modules():
+            full = self.join(path)
+            self._paths[id(module)] = (weakref.ref(module), full)
+            if isinstance(module, nn.modules.dropout._DropoutNd):
+                if module.p > 0:
+                    self.dropouts.append(module)
+            elif isinstance(module, nn.modules.batchnorm._NormBase) and module.track_running_stats:
+                self.norms.append(module)
+            for name, parameter in module._parameters.items():
+                if parameter is not None and id(parameter) not in self._parameters:
+                    entry = (weakref.ref(parameter), f"{full}.{name}".lstrip("."), module)
+                    self._parameters[id(parameter)] = entry
+
+    def join(self, path: str) -> str:
+        """A path inside this model as it is recorded."""
+        return f"{self.prefix}.{path}".strip(".") if self.prefix else path
+
+    def path_of(self, module: nn.Module) -> str | None:
+        """The recorded path of a part, or None for a stranger."""
+        reference, path = self._paths.get(id(module), (None, ""))
+        return path if reference is not None and reference() is module else None
+
+    def parameter(self, parameter: torch.Tensor) -> tuple[str, nn.Module] | None:
+        """The recorded path and the owner of a parameter, or None for a stranger."""
+        entry = self._parameters.get(id(parameter))
+        if entry is None or entry[0]() is not parameter:
+            return None
+        return entry[1], entry[2]
+
+    def parameters(self) -> Iterator[torch.Tensor]:
+        """The living parameters, in order of definition."""
+        for reference, _, _ in self._parameters.values():
+            parameter = reference()
+            if parameter is not None:
+                yield parameter
+
+
+class Models:
+    """All models seen so far, in the order in which they were first called."""
+
+    def __init__(self) -> None:
+        self.known: list[Model] = []
+        self._by_module: dict[int, tuple[weakref.ref[nn.Module], Model | None]] = {}
+        self._searches = 0
+
+    def owner_of(self, module: nn.Module) -> Model | None:
+        """The model that `module` is, or is part of; None when it holds no parameters."""
+        reference, model = self._by_module.get(id(module), (None, None))
+        if reference is not None and reference() is module:
+            return model
+        model = self._find(module)
+        self._by_module[id(module)] = (weakref.ref(module), model)
+        return model
+
+    def parameter(self, parameter: torch.Tensor) -> tuple[str, nn.Module] | None:
+        """The recorded path and the owner of a parameter of any known model."""
+        for model in self.known:
+            found = model.parameter(parameter)
+            if found is not None:
+                return found
+        return None
+
+    def refresh(self) -> None:
+        """Read all module trees again."""
+        self._by_module = {key: entry for key, entry in self._by_module.items() if entry[1]}
+        for model in self.known:
+            model.refresh()
+
+    def _find(self, module: nn.Module) -> Model | None:
+        if next(module.parameters(), None) is None:
+            return None
+        for model in self.known:
+            if model.path_of(module) is not None:
+                return model
+        for model in self.known:  # built since the tree was read?
+            model.refresh()
+            if model.path_of(module) is not None:
+                return model
+        root = self._outermost(module)
+        model = Model(root, self._prefix(root))
+        self.known.append(model)
+        return model
+
+    def _prefix(self, root: nn.Module) -> str:
+        """Nothing for the first model; later ones are told apart by their class."""
+        if not self.known:
+            return ""
+        name = type(root).__name__
+        taken = {model.prefix for model in self.known}
+        number = 2
+        unique = name
+        while unique in taken:
+            unique = f"{name}{number}"
+            number += 1
+        return unique
+
+    def _outermost(self, module: nn.Module) -> nn.Module:
+        if self._searches >= _MAX_SEARCHES:
+            return module
+        self._searches += 1
+        parents: dict[int, nn.Module] = {}
+        for candidate in gc.get_objects():
+            # type(), not isinstance(): a lazy proxy's __class__ may run user code.
+            if issubclass(type(candidate), nn.Module):
+                for child in candidate.__dict__.get("_modules", {}).values():
+                    if child is not None:
+                        parents.setdefault(id(child), candidate)
+        seen = {id(module)}
+        outermost = module
+        while (parent := parents.get(id(outermost))) is not None and id(parent) not in seen:
+            seen.add(id(parent))
+            outermost = parent
+        return outermost

@@ -1,0 +1,62 @@
+"""Replaces an attribute of PyTorch by one that also observes, and gives back what undoes it.
+
+The original is called with exactly the caller's arguments and its result is returned untouched.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+Undo = Callable[[], None]
+
+
+def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Undo:
+    """Set `owner.name` to `make(original)`, which must call the original; return the undo.
+
+    The wrapper is invisible to compilers: TorchDynamo traces the original, so that no graph break
+    is added, and TorchScript compiles the original's source.
+    """
+    original = getattr(owner, name)
+    inherited = name not in vars(owner)
+    wrapper: Any = functools.wraps(original)(make(original))
+    wrapper._torchdynamo_inline = original
+    vars(wrapper)["__script_if_tracing_wrapper"] = True
+    vars(wrapper)["__original_fn"] = original
+    setattr(owner, name, wrapper)
+
+    def undo() -> None:
+        if vars(owner).get(name) is not wrapper:
+            return  # someone patched over us: taking theirs off would be worse
+        if inherited:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, original)
+
+    return undo
+
+
+def before(owner: Any, name: str, observe: Callable[..., object]) -> Undo:
+    """Call `observe(*args, **kwargs)` before each call of `owner.name`."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            observe(*args, **kwargs)
+            return original(*args, **kwargs)
+
+        return wrapper
+
+    return wrap(owner, name, make)
+
+
+def after(owner: Any, name: str, observe: Callable[..., object]) -> Undo:
+    """Call `observe(result, *args, **kwargs)` after each call of `owner.name`."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            observe(result, *args, **kwargs)
+            return result
+
+        return wrapper
+
+    return wrap(owner, name, make)

@@ -1,0 +1,75 @@
+"""Remembers where the user's code built a module or an optimizer: file and line.
+
+The first frame outside PyTorch and outside the object's own constructors counts.
+"""
+
+import os
+import sys
+import weakref
+from typing import Any, NamedTuple
+
+import torch
+
+from nntrace_torch.patching import Undo, before
+
+_TORCH = os.path.dirname(torch.__file__) + os.sep
+_OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_MAX_FRAMES = 30
+
+
+class Source(NamedTuple):
+    """A line of the user's code."""
+
+    file: str | None
+    line: int | None
+
+
+UNKNOWN = Source(None, None)
+
+
+def caller(built: object | None = None) -> Source:
+    """The innermost line outside PyTorch (and outside the constructors of `built`)."""
+    frame = sys._getframe(1)
+    for _ in range(_MAX_FRAMES):
+        if frame is None:
+            break
+        code = frame.f_code
+        file = code.co_filename
+        if not file.startswith((_TORCH, _OURS, "<")):
+            constructs = (
+                built is not None
+                and code.co_name == "__init__"
+                and code.co_argcount > 0
+                and frame.f_locals.get(code.co_varnames[0]) is built
+            )
+            if not constructs:
+                return Source(file, frame.f_lineno)
+        frame = frame.f_back  # type: ignore[assignment]
+    return UNKNOWN
+
+
+class Sources:
+    """Where each living module and optimizer was built."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, tuple[weakref.ref[Any], Source]] = {}
+
+    def install(self) -> list[Undo]:
+        """Watch constructors."""
+        return [
+            before(torch.nn.Module, "__init__", self._built),
+            before(torch.optim.Optimizer, "__init__", self._built),
+        ]
+
+    def of(self, built: object) -> Source:
+        """Where it was built; unknown for a copy or something built before nntrace came."""
+        reference, source = self._by_id.get(id(built), (None, UNKNOWN))
+        return source if reference is not None and reference() is built else UNKNOWN
+
+    def _built(self, built: object, *args: Any, **kwargs: Any) -> None:
+        key = id(built)
+        try:
+            reference = weakref.ref(built, lambda _: self._by_id.pop(key, None))
+        except TypeError:
+            return
+        self._by_id[key] = (reference, caller(built))

@@ -1,0 +1,138 @@
+"""What is collected during one sampled step, until it goes to the host in one copy."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nntrace.recorder import NO_TENSOR, BatchSample, Layout, Sample, SiteSample
+from nntrace_torch.buffer import HostCopies, SampleBuffer
+
+_HASH_BITS = 24  # whole numbers below 2^24 survive the float32 buffer
+_HASH_MASK = (1 << _HASH_BITS) - 1
+
+
+class StepSample:
+    """One sampled step. Hooks add to it while it is open.
+
+    Attributes:
+        token: grows with every sampled step; tells "already recorded in this step".
+        turn: moves the offsets of the sampled rows from step to step.
+        limit: the most elements taken of one tensor.
+    """
+
+    def __init__(self, step: int, token: int, limit: int, buffers: dict[Any, SampleBuffer]) -> None:
+        self.step = step
+        self.token = token
+        self.turn = token
+        self.limit = limit
+        self.is_open = True
+        self.gradients_seen: set[int] = set()
+        self.seen_roles: set[str] = set()
+        self._buffers = buffers
+        self._missing: list[int] = []
+        self._batch: dict[str, Any] = {}
+        self._batch_parts: dict[str, tuple[torch.device, int, int]] = {}
+        self._columns = 0
+        for buffer in buffers.values():
+            buffer.clear()
+
+    def _buffer(self, device: torch.device) -> SampleBuffer:
+        buffer = self._buffers.get(device)
+        if buffer is None:
+            buffer = self._buffers[device] = SampleBuffer(device)
+        return buffer
+
+    def add(self, site: int, layout: Layout, view: torch.Tensor) -> torch.Tensor:
+        """Copy a site's sampled elements; the part of the buffer that holds them."""
+        return self._buffer(view.device).add(site, layout, view)
+
+    def add_missing(self, site: int) -> None:
+        """Record that the site was looked at and had no tensor."""
+        self._missing.append(site)
+
+    def keep(self, view: torch.Tensor) -> torch.Tensor:
+        """A float32 copy of sampled elements for use within this step only."""
+        return view.to(torch.float32, copy=True)
+
+    def describe_batch(self, **facts: Any) -> None:
+        """Add plain facts about the batch; what was said first stands."""
+        self._batch = {**facts, **self._batch}
+
+    def add_batch_values(self, name: str, values: torch.Tensor) -> None:
+        """Add sampled values of the batch (`inputs`, `targets`, `predictions`, `loss_value`)."""
+        if name not in self._batch_parts:
+            self._batch_parts[name] = (
+                values.device,
+                *self._buffer(values.device).put(values.detach()),
+            )
+            if name == "predictions":
+                self._columns = values.shape[-1]
+
+    def add_hashes(self, hashes: torch.Tensor) -> None:
+        """Add int64 hashes of the examples, of which 48 bits are kept."""
+        self.add_batch_values("hash_low", hashes & _HASH_MASK)
+        self.add_batch_values("hash_high", (hashes >> _HASH_BITS) & _HASH_MASK)
+
+    def finish(self, copies: HostCopies, deliver: Callable[[Sample], None]) -> None:
+        """Close the step and send it to the host; `deliver` gets it when it is there."""
+        self.is_open = False
+        buffers = [buffer for buffer in self._buffers.values() if buffer.parts]
+        arrived: dict[torch.device, npt.NDArray[np.float32]] = {}
+
+        def collect(buffer: SampleBuffer, values: npt.NDArray[np.float32]) -> None:
+            arrived[buffer.device] = values
+            if len(arrived) == len(buffers):
+                deliver(self._assemble(parts, arrived))
+
+        parts = {buffer.device: buffer.parts for buffer in buffers}
+        for buffer in buffers:
+            copies.fetch(buffer.used(), lambda values, buffer=buffer: collect(buffer, values))  # type: ignore[misc]
+
+    def _assemble(
+        self,
+        parts: dict[torch.device, list[SiteSample]],
+        arrived: dict[torch.device, npt.NDArray[np.float32]],
+    ) -> Sample:
+        start = 0
+        starts: dict[torch.device, int] = {}
+        sites: list[SiteSample] = []
+        for device, values in arrived.items():
+            starts[device] = start
+            sites += [part._replace(offset=part.offset + start) for part in parts[device]]
+            start += len(values)
+        sites += [SiteSample(site, 0, NO_TENSOR) for site in self._missing]
+        values = (
+            next(iter(arrived.values()))
+            if len(arrived) == 1
+            else np.concatenate(list(arrived.values()))
+        )
+        return Sample(self.step, values, tuple(sites), self._assemble_batch(values, starts))
+
+    def _assemble_batch(
+        self, values: npt.NDArray[np.float32], starts: dict[torch.device, int]
+    ) -> BatchSample | None:
+        if not self._batch and not self._batch_parts:
+            return None
+        found = {
+            name: values[starts[device] + offset : starts[device] + offset + count]
+            for name, (device, offset, count) in self._batch_parts.items()
+            if device in starts
+        }
+        hashes = None
+        if "hash_low" in found:
+            high = found["hash_high"].astype(np.int64) << _HASH_BITS
+            hashes = high | found["hash_low"].astype(np.int64)
+        predictions = found.get("predictions")
+        loss = found.get("loss_value")
+        return BatchSample(
+            step=self.step,
+            example_hashes=hashes,
+            inputs=found.get("inputs"),
+            targets=found.get("targets"),
+            predictions=None if predictions is None else predictions.reshape(-1, self._columns),
+            loss_value=None if loss is None else float(loss[0]),
+            **{"phase": "train", **self._batch},
+        )

@@ -1,0 +1,189 @@
+"""`nntrace run`: set the environment, put the bootstrap first on `PYTHONPATH`, become the command.
+
+One mechanism for every launcher. Start-up counts here: only light standard-library modules.
+"""
+
+import os
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from nntrace.errors import NntraceError
+from nntrace.notices import say
+from nntrace.schema import MANIFEST, RUNS_FOLDER
+
+_VARIABLE = "NNTRACE_{}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the launcher tells every process it starts, through `NNTRACE_*` variables."""
+
+    run: str
+    command: tuple[str, ...]
+    budget: float
+    every: int | None
+    pid: int
+
+    def environment(self) -> dict[str, str]:
+        """The variables to set."""
+        return {
+            "NNTRACE_RUN": self.run,
+            "NNTRACE_COMMAND": "\x1f".join(self.command),
+            "NNTRACE_BUDGET": repr(self.budget),
+            "NNTRACE_EVERY": "" if self.every is None else str(self.every),
+            "NNTRACE_PID": str(self.pid),
+        }
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        """The settings of the launcher above this process."""
+        every = os.environ.get("NNTRACE_EVERY", "")
+        return cls(
+            run=os.environ["NNTRACE_RUN"],
+            command=tuple(os.environ.get("NNTRACE_COMMAND", "").split("\x1f")),
+            budget=float(os.environ.get("NNTRACE_BUDGET", "0.02")),
+            every=int(every) if every else None,
+            pid=int(os.environ.get("NNTRACE_PID", "0")),
+        )
+
+    @property
+    def is_launched_process(self) -> bool:
+        """Whether this process is the user's command, or a direct child when that is a script."""
+        return self.pid in (os.getpid(), os.getppid())
+
+
+def launch(
+    command: tuple[str, ...],
+    *,
+    budget: float,
+    every: int | None,
+    out: Path | None,
+    name: str | None,
+    live: bool,
+) -> int:
+    """Run the command under trace; does not return on Linux and macOS, unless `live`.
+
+    Returns:
+        The command's exit code, where the process could not be replaced.
+
+    Raises:
+        NntraceError: no such command, or a run folder that cannot be written.
+    """
+    words = resolve(command)
+    run = _prepare_run(words, out, name)
+    settings = Settings(str(run), command, budget, every, os.getpid())
+    environment = {**os.environ, **settings.environment()}
+    bootstrap = str(Path(__file__).parent / "bootstrap")
+    inherited = environment.get("PYTHONPATH")
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [bootstrap, inherited] if inherited else [bootstrap]
+    )
+    _warn_if_disabled(words)
+    if live:
+        from nntrace.live import launch_live
+
+        return launch_live(words, environment, run)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if sys.platform != "win32":
+        os.execve(words[0], words, environment)
+    import subprocess
+
+    return subprocess.call(words, env=environment)
+
+
+def resolve(command: tuple[str, ...]) -> list[str]:
+    """The command with its program found: `train.py` and `-m pkg` mean this Python.
+
+    Raises:
+        NntraceError: no program of that name.
+    """
+    first = command[0]
+    if first.startswith("-"):
+        if first in ("-m", "-c") and len(command) > 1:
+            return [sys.executable, *command]
+        raise NntraceError(f"no such option: {first}. `nntrace run --help` shows the usage.")
+    if first.endswith((".py", ".pyc", ".pyw")):
+        if not os.path.isfile(first):
+            raise NntraceError(f"there is no file {first} here ({os.getcwd()}).")
+        return [sys.executable, *command]
+    program = shutil.which(first)
+    if program is None:
+        hint = "" if os.path.exists(first) else " Is it installed, or the path mistyped?"
+        if os.path.isfile(first):
+            hint = f" It is a file but not executable: chmod +x, or nntrace run python {first}."
+        raise NntraceError(f"cannot run {first}: no such command.{hint}")
+    return [program, *command[1:]]
+
+
+def _prepare_run(words: list[str], out: Path | None, name: str | None) -> Path:
+    """The run folder's path, absolute; not created yet, but known to be creatable."""
+    if out is not None:
+        run = Path(os.path.abspath(out))
+        _make_room(run)
+    else:
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        label = _safe(name or _script_name(words))
+        run = Path(os.path.abspath(RUNS_FOLDER)) / f"{label}-{stamp}-{os.urandom(2).hex()}"
+    parent = run.parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise NntraceError(f"cannot write to {parent}. Choose another folder with --out DIR.")
+    return run
+
+
+def _make_room(run: Path) -> None:
+    """Free `--out` for a new run; an earlier run there is kept beside it, never overwritten."""
+    if not run.exists():
+        return
+    if not run.is_dir():
+        raise NntraceError(f"--out {run} is a file. Choose another folder.")
+    if not any(run.iterdir()):
+        run.rmdir()
+        return
+    if not (run / MANIFEST).exists():
+        raise NntraceError(f"--out {run} holds other files. Choose a new or an empty folder.")
+    from nntrace.manifest import Manifest
+    from nntrace.schema import RunStatus
+
+    if Manifest.read(run).current_status(run) is RunStatus.RUNNING:
+        raise NntraceError(f"--out {run} holds a run that is still going. Choose another folder.")
+    number = 1
+    while (kept := run.with_name(f"{run.name}.{number}")).exists():
+        number += 1
+    try:
+        run.rename(kept)
+    except OSError as error:
+        raise NntraceError(f"cannot move the earlier run in {run} aside: {error}.") from error
+    say(f"{run} held an earlier run; it is now {kept}.")
+
+
+def _script_name(words: list[str]) -> str:
+    """What the run is called: the script's or module's name, else the program's."""
+    for index, word in enumerate(words):
+        if word == "-m" and index + 1 < len(words):
+            return words[index + 1].rpartition(".")[2]
+        if word.endswith((".py", ".sh")):
+            return Path(word).stem
+    return Path(words[0]).name
+
+
+def _safe(label: str) -> str:
+    kept = "".join(c if c.isalnum() or c in "._-" else "-" for c in label).strip(".-")
+    return kept[:60] or "run"
+
+
+def _warn_if_disabled(words: list[str]) -> None:
+    """Say so when the interpreter is told to ignore the environment or site packages."""
+    if "python" not in Path(words[0]).name:
+        return
+    for word in words[1:]:
+        if not word.startswith("-") or word in ("-m", "-c", "-"):
+            return
+        if word[1:].isalpha() and word[1] not in "XW" and set("EIS") & set(word):
+            say(f"python {word} disables the trace: it ignores PYTHONPATH or sitecustomize.")
+            return

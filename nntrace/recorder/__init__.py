@@ -1,0 +1,7 @@
+"""The writing side: from an adapter's samples to the run folder, in the training process."""
+
+from nntrace.recorder.cadence import Cadence
+from nntrace.recorder.recorder import Recorder
+from nntrace.recorder.sample import NO_TENSOR, BatchSample, Layout, Sample, SiteSample
+
+__all__ = ["NO_TENSOR", "BatchSample", "Cadence", "Layout", "Recorder", "Sample", "SiteSample"]

@@ -1,0 +1,56 @@
+"""Decides which steps are sampled, so that tracing keeps its overhead budget.
+
+The clock is the caller's: the cadence is given elapsed and spent nanoseconds and never reads one.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+GRACE_NS: Final = 1_000_000_000
+DENSE_STEPS: Final = 10
+_SMOOTHING: Final = 0.2
+
+
+@dataclass(slots=True)
+class Cadence:
+    """An allowance that elapsed time fills and overhead drains.
+
+    The first `dense_steps` steps are all sampled. After them a step is sampled when the allowance,
+    `grace_ns + budget × elapsed − spent`, covers what a sample has cost lately. So a short run is
+    seen densely, a long one at `budget`.
+
+    Attributes:
+        budget: the fraction of elapsed time that tracing may take.
+        every: pins the interval in steps; the budget is then ignored.
+    """
+
+    budget: float = 0.02
+    every: int | None = None
+    grace_ns: int = GRACE_NS
+    dense_steps: int = DENSE_STEPS
+    sample_cost_ns: float = field(default=0.0, init=False)
+    _samples: int = field(default=0, init=False)
+    _burst: int = field(default=0, init=False)
+
+    def record_sample(self, cost_ns: int) -> None:
+        """Take note of what one sampled step cost."""
+        self._samples += 1
+        # A running mean at first: the very first sample pays for allocations.
+        weight = max(_SMOOTHING, 1.0 / self._samples)
+        self.sample_cost_ns += weight * (cost_ns - self.sample_cost_ns)
+
+    def burst(self, steps: int) -> None:
+        """Sample the next `steps` steps, whatever the allowance."""
+        self._burst = max(self._burst, steps)
+
+    def wants(self, step: int, *, elapsed_ns: int, spent_ns: int) -> bool:
+        """Whether step number `step` (from 0) should be sampled."""
+        if self.every is not None:
+            return step % self.every == 0
+        if step < self.dense_steps:
+            return True
+        if self._burst > 0:
+            self._burst -= 1
+            return True
+        allowance = self.grace_ns + self.budget * elapsed_ns - spent_ns
+        return allowance >= self.sample_cost_ns

@@ -1,0 +1,257 @@
+"""`Recorder`: the only door from an adapter to the run folder, and the guard of the training.
+
+Whatever fails behind it is reported once and ends tracing, never training. Nothing is created on
+disk before the first record that shows that something trains.
+"""
+
+import functools
+import itertools
+import json
+import os
+import subprocess
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from nntrace.manifest import Manifest
+from nntrace.notices import say
+from nntrace.recorder.cadence import Cadence
+from nntrace.recorder.rank_folder import RankFolder, claim
+from nntrace.recorder.records import EventRecord, SiteRecord, StepRecord
+from nntrace.recorder.sample import Sample
+from nntrace.recorder.writer import Writer
+from nntrace.schema import MANIFEST, EventKind, Role, RunStatus
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_CLOSE_TIMEOUT_SECONDS = 30.0
+
+
+class Recorder:
+    """Records one rank of one run.
+
+    Attributes:
+        active: False once closed, failed, or in a forked child; every hook checks it first.
+        cadence: decides which steps are sampled.
+        overhead_ns: time spent in guarded hooks on the training side so far.
+        steps: optimizer steps recorded so far.
+        rank: settable by the adapter until the folder is opened.
+    """
+
+    def __init__(self, run: Path, manifest: Manifest, cadence: Cadence, *, rank: int = 0) -> None:
+        self.run = run
+        self.rank = rank
+        self.cadence = cadence
+        self.active = True
+        self.overhead_ns = 0
+        self.steps = 0
+        self.sampled_steps = 0
+        self.failure: str | None = None
+        self._manifest = manifest
+        self._owns_manifest = False
+        self._undo: list[Callable[[], None]] = []
+        self._site_ids = itertools.count()
+        self._started_ns = time.perf_counter_ns()
+        self._last_step_ns = self._started_ns
+        self._charged_ns = 0
+        self._writer = Writer(self._open_folder, lambda error: self.fail(error, "the writer"))
+        os.register_at_fork(after_in_child=self._abandon)
+
+    @property
+    def opened(self) -> bool:
+        """Whether anything was worth a folder yet."""
+        return self._writer.started
+
+    @property
+    def overhead(self) -> float:
+        """Measured overhead so far, as a fraction of elapsed time."""
+        elapsed = self._last_step_ns - self._started_ns
+        return self.spent_ns / elapsed if elapsed > 0 else 0.0
+
+    @property
+    def spent_ns(self) -> int:
+        """Time nntrace has taken: hooks on the training thread plus the writer's processor time."""
+        return self.overhead_ns + self._writer.busy_ns
+
+    def on_failure(self, undo: Callable[[], None]) -> None:
+        """Register what takes an adapter's hooks off; called at most once, on fail or close."""
+        self._undo.append(undo)
+
+    def guard(self, hook: Callable[P, R]) -> Callable[P, R | None]:
+        """A hook whose errors never reach the training and whose time is accounted for."""
+        clock = time.perf_counter_ns
+
+        @functools.wraps(hook)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R | None:
+            if not self.active:
+                return None
+            started = clock()
+            try:
+                return hook(*args, **kwargs)
+            except Exception as error:
+                self.fail(error, hook.__qualname__)
+                return None
+            finally:
+                self.overhead_ns += clock() - started
+
+        return guarded
+
+    def add_site(self, path: str, role: Role, **fields: Any) -> int:
+        """Declare a site; its id. `fields` are the other columns of `sites`."""
+        site = SiteRecord(id=next(self._site_ids), path=path, role=role, **fields)
+        self._writer.put(site)
+        return site.id
+
+    def add_event(
+        self,
+        kind: EventKind,
+        payload: dict[str, Any],
+        *,
+        severity: str = "info",
+        site: int | None = None,
+    ) -> None:
+        """Record something that happened, at the current step."""
+        text = json.dumps(payload, default=str)
+        self._writer.put(EventRecord(self.steps, time.time_ns(), kind, severity, site, text))
+
+    def add_sample(self, sample: Sample) -> None:
+        """Record a sampled step's values; the array belongs to the recorder from now on."""
+        self._writer.put(sample)
+
+    def add_step(
+        self,
+        *,
+        data_wait_ns: int,
+        loss: float | None,
+        lr: float | None,
+        grad_norm: float | None,
+        batch_size: int | None,
+        optimizer: str,
+        phase: str,
+        sampled: bool,
+        gradients_cleared: bool | None,
+    ) -> bool:
+        """Record an optimizer step that has just ended; whether to sample the next one."""
+        now = time.perf_counter_ns()
+        spent = self.spent_ns
+        cost = spent - self._charged_ns
+        record = StepRecord(
+            self.steps,
+            time.time_ns(),
+            now - self._last_step_ns,
+            data_wait_ns,
+            loss,
+            lr,
+            grad_norm,
+            batch_size,
+            optimizer,
+            phase,
+            sampled,
+            cost,
+            gradients_cleared,
+        )
+        self._last_step_ns = now
+        self._charged_ns = spent
+        self._writer.put(record)
+        self.open()
+        self.steps += 1
+        if sampled:
+            self.sampled_steps += 1
+            self.cadence.record_sample(cost)
+        return not self._writer.is_behind and self.cadence.wants(
+            self.steps, elapsed_ns=now - self._started_ns, spent_ns=spent
+        )
+
+    def open(self) -> None:
+        """Create the run folder, if that was not done yet: something trains."""
+        if not self._writer.started:
+            self._started_ns = self._last_step_ns = time.perf_counter_ns()
+            self._writer.start()
+
+    def fail(self, error: Exception, where: str) -> None:
+        """Report an error of nntrace's own, once, and stop tracing; training goes on.
+
+        Raises:
+            Exception: the error itself under NNTRACE_STRICT=1, on the training thread.
+        """
+        if not self.active:
+            return
+        self.active = False
+        self.failure = f"{type(error).__name__}: {error}"
+        trace = "".join(traceback.format_exception(error))
+        expected = isinstance(error, OSError)
+        detail = "" if expected else f"\n{trace.rstrip()}"
+        say(f"tracing stopped in {where}: {self.failure}. Training goes on.{detail}")
+        self._take_hooks_off()
+        if where != "the writer":
+            self.add_event(
+                EventKind.ERROR,
+                {"where": where, "error": self.failure, "traceback": trace},
+                severity="error",
+            )
+            if os.environ.get("NNTRACE_STRICT") == "1":
+                raise error
+
+    def close(self, status: RunStatus, error: str | None = None) -> None:
+        """Take the hooks off, write what is queued and say in the manifest how the run ended."""
+        self.active = False
+        self._take_hooks_off()
+        if not self._writer.started:
+            return
+        self.add_event(
+            EventKind.RANK_STOP, {"steps": self.steps, "sampled_steps": self.sampled_steps}
+        )
+        if not self._writer.stop(_CLOSE_TIMEOUT_SECONDS):
+            say(f"the disk of {self.run} did not take the last rows.")
+        if self._owns_manifest:
+            try:
+                self._end_manifest(status, error)
+            except OSError as problem:
+                say(f"{self.run / MANIFEST} was not completed: {problem}.")
+
+    def _end_manifest(self, status: RunStatus, error: str | None) -> None:
+        replace(
+            self._manifest,
+            ended_ns=time.time_ns(),
+            status=status,
+            error=error or (f"tracing stopped: {self.failure}" if self.failure else None),
+            overhead=self.overhead,
+            overhead_seconds=self.spent_ns / 1e9,
+        ).write(self.run)
+
+    def _open_folder(self) -> RankFolder:
+        self.run = claim(self.run, self.rank)
+        manifest = replace(self._manifest, name=self.run.name, git_commit=_git_commit())
+        self._manifest = manifest
+        self._owns_manifest = manifest.create(self.run)
+        folder = RankFolder(self.run, self.rank)
+        world = int(os.environ.get("WORLD_SIZE", "1"))
+        payload = {"rank": self.rank, "world_size": world, "pid": os.getpid()}
+        self.add_event(EventKind.RANK_START, payload)
+        return folder
+
+    def _take_hooks_off(self) -> None:
+        while self._undo:
+            undo = self._undo.pop()
+            try:
+                undo()
+            except Exception as error:
+                say(f"a hook did not come off: {error}.")
+
+    def _abandon(self) -> None:
+        """In a forked child: the writer thread does not exist there and nothing may be written."""
+        self.active = False
+
+
+def _git_commit() -> str | None:
+    """The commit the program was run from; on the writer thread, because git takes milliseconds."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None

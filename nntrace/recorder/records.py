@@ -1,0 +1,107 @@
+"""The records a `Recorder` queues, one type per stream; each knows its row in the schema."""
+
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+from nntrace.schema import EventKind, Role
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRecord:
+    """One site; the fields are the columns of `sites`."""
+
+    id: int
+    path: str
+    role: Role
+    module_type: str = ""
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+    numel: int = 0
+    parent: str = ""
+    file: str | None = None
+    line: int | None = None
+    fan_in: int | None = None
+    fan_out: int | None = None
+    range_low: float | None = None
+    range_high: float | None = None
+
+    def row(self) -> dict[str, Any]:
+        """The row of `sites`."""
+        return _row(self)
+
+
+class StepRecord(NamedTuple):
+    """One optimizer step; a tuple, because one is made at every step of the training."""
+
+    step: int
+    time_ns: int
+    duration_ns: int
+    data_wait_ns: int
+    loss: float | None
+    lr: float | None
+    grad_norm: float | None
+    batch_size: int | None
+    optimizer: str
+    phase: str
+    sampled: bool
+    overhead_ns: int
+    gradients_cleared: bool | None
+
+    def row(self, grad_norm: float | None = None) -> dict[str, Any]:
+        """The row of `steps`, with a gradient norm that only became known afterwards."""
+        row = self._asdict()
+        if grad_norm is not None:
+            row["grad_norm"] = grad_norm
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """What one sampled batch held; the fields are the columns of `data`."""
+
+    step: int
+    phase: str
+    fingerprint: int | None = None
+    batch_size: int | None = None
+    duplicate_examples: int | None = None
+    input_integer_valued: bool | None = None
+    input_mean: float | None = None
+    input_std: float | None = None
+    input_min: float | None = None
+    input_max: float | None = None
+    target_mean: float | None = None
+    target_std: float | None = None
+    target_min: float | None = None
+    target_max: float | None = None
+    label_values: tuple[int, ...] | None = None
+    label_counts: tuple[int, ...] | None = None
+    classes: int | None = None
+    loss_function: str | None = None
+    loss_value: float | None = None
+    row_sum_min: float | None = None
+    row_sum_max: float | None = None
+    output_min: float | None = None
+    output_max: float | None = None
+
+    def row(self) -> dict[str, Any]:
+        """The row of `data`."""
+        return _row(self)
+
+
+class EventRecord(NamedTuple):
+    """Something that happened once; `payload` is a JSON object."""
+
+    step: int
+    time_ns: int
+    kind: EventKind
+    severity: str
+    site: int | None
+    payload: str
+
+    def row(self) -> dict[str, Any]:
+        """The row of `events`."""
+        return self._asdict()
+
+
+def _row(record: SiteRecord | BatchRecord) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}

@@ -1,0 +1,81 @@
+"""What an adapter hands over for a sampled step: NumPy arrays and plain numbers, no tensors."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Float32Array = npt.NDArray[np.float32]
+
+
+class Layout(NamedTuple):
+    """How a site's values are ordered: examples × positions × units, units fastest.
+
+    Parameters have no examples: (1, 1, n) with `per_unit` False, and no per-unit facts.
+    """
+
+    examples: int
+    positions: int
+    units: int
+    per_unit: bool = True
+
+    @property
+    def size(self) -> int:
+        """The number of values."""
+        return self.examples * self.positions * self.units
+
+
+NO_TENSOR = Layout(0, 0, 0, per_unit=False)
+
+
+class SiteSample(NamedTuple):
+    """The sampled elements of one site: `values[offset : offset + layout.size]` of its sample.
+
+    A size of 0 records that the site was looked at and had no tensor.
+    """
+
+    site: int
+    offset: int
+    layout: Layout
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSample:
+    """The batch of a sampled step, as far as the adapter saw it.
+
+    Attributes:
+        step: the optimizer step the batch was for.
+        phase: `train` or `eval`.
+        batch_size: examples in the batch.
+        example_hashes: int64 [examples], equal for identical examples.
+        inputs: float32 sampled elements of the first input.
+        targets: float32 sampled elements of the loss function's targets.
+        labels: whether the targets are integers, such as class labels.
+        predictions: float32 [rows, classes], rows of the predictions the loss function received.
+        classes: the width of the predictions' class axis.
+        loss_function: its name.
+        loss_value: what it returned, when that was one number.
+    """
+
+    step: int
+    phase: str
+    batch_size: int | None = None
+    example_hashes: npt.NDArray[np.int64] | None = None
+    inputs: Float32Array | None = None
+    targets: Float32Array | None = None
+    labels: bool = False
+    predictions: Float32Array | None = None
+    classes: int | None = None
+    loss_function: str | None = None
+    loss_value: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sampled step: float32 `values` [n] on the host and which part belongs to which site."""
+
+    step: int
+    values: Float32Array
+    sites: tuple[SiteSample, ...]
+    batch: BatchSample | None = None

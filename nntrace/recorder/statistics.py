@@ -1,0 +1,137 @@
+"""The statistics of sampled values, computed in batches of rows of equal layout.
+
+All are over the finite values of a row. Powers are taken of values scaled into [−1, 1], so that
+gradients of 1e-25 keep their standard deviation and values of 1e30 do not overflow.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from nntrace.recorder.sample import Float32Array, Layout, Sample
+from nntrace.schema import QUANTILES
+
+_EXPONENT_BITS = 512  # sign and exponent of a float32
+_RAIL = 0.03  # within 3 % of the range counts as at the end of it
+
+
+def batched_statistics(values: Float32Array, layout: Layout) -> dict[str, npt.NDArray[np.float64]]:
+    """Statistics of the rows of `values` [m, n], each an array [m], NaN where undefined.
+
+    Standard deviation, skew and excess kurtosis are the population ones; quantiles are linearly
+    interpolated as `numpy.quantile` does.
+    """
+    finite = np.isfinite(values)
+    if finite.all():
+        return _finite_statistics(values, layout)
+    per_row = [_masked_statistics(row, mask) for row, mask in zip(values, finite, strict=True)]
+    return {name: np.array([row[name] for row in per_row]) for name in per_row[0]}
+
+
+def _finite_statistics(values: Float32Array, layout: Layout) -> dict[str, npt.NDArray[np.float64]]:
+    m, n = values.shape
+    ordered = np.sort(values, axis=1)
+    low, high = ordered[:, 0].astype(np.float64), ordered[:, -1].astype(np.float64)
+    # Scaled before the mean is taken: a sum of values near the float32 limit overflows.
+    scale = np.maximum(np.maximum(-low, high), np.finfo(np.float32).tiny)
+    scaled = values / scale.astype(np.float32)[:, None]
+    mean = scaled.mean(axis=1)
+    centred = scaled - mean[:, None]
+    spread = np.maximum(centred.max(axis=1), -centred.min(axis=1))
+    spread = np.where(spread > 0, spread, 1).astype(np.float32)
+    centred /= spread[:, None]
+    residual = centred.mean(axis=1, dtype=np.float64)  # rounding of the float32 mean
+    squares = centred * centred
+    variance = np.maximum(squares.mean(axis=1, dtype=np.float64) - residual**2, 0)
+    deviation = np.sqrt(variance)
+    constant = low == high
+    defined = np.where(constant | (deviation == 0), np.nan, deviation)
+    third = (squares * centred).mean(axis=1) - 3 * residual * variance
+    fourth = (squares * squares).mean(axis=1)
+    true_mean = (mean + residual * spread) * scale
+    std = np.where(constant, 0.0, deviation * spread * scale)
+    true_mean = np.where(constant, low, true_mean)
+    result = {
+        "mean": true_mean,
+        "std": std,
+        "rms": np.hypot(true_mean, std),
+        "min": low,
+        "max": high,
+        **_quantiles(ordered),
+        "zero_fraction": np.count_nonzero(values == 0, axis=1) / n,
+        "nonfinite_fraction": np.zeros(m),
+        "skew": third / defined**3,
+        "kurtosis": fourth / defined**4 - 3,
+    }
+    if layout.per_unit and layout.examples > 1:
+        shape = (m, layout.examples, layout.positions * layout.units)
+        by_example = centred.reshape(shape)
+        mean_square = squares.reshape(shape).mean(axis=1)
+        between = np.maximum(mean_square - by_example.mean(axis=1) ** 2, 0).mean(axis=1)
+        varies = np.sqrt(between) * spread * scale
+        same = (values.reshape(shape) == values.reshape(shape)[:, :1]).all(axis=(1, 2))
+        result["example_std"] = np.where(same, 0.0, varies)
+    return result
+
+
+def _quantiles(ordered: Float32Array) -> dict[str, npt.NDArray[np.float64]]:
+    n = ordered.shape[1]
+    result = {}
+    for name, q in QUANTILES.items():
+        position = q * (n - 1)
+        below = int(position)
+        above = min(below + 1, n - 1)
+        lower = ordered[:, below].astype(np.float64)
+        result[name] = lower + (position - below) * (ordered[:, above] - lower)
+    return result
+
+
+def _masked_statistics(row: Float32Array, mask: npt.NDArray[np.bool_]) -> Mapping[str, float]:
+    """Statistics of one row that holds non-finite values."""
+    kept = row[mask]
+    names = ("mean", "std", "rms", "min", "max", *QUANTILES, "zero_fraction", "skew", "kurtosis")
+    if not len(kept):
+        result = dict.fromkeys(names, float("nan"))
+    else:
+        layout = Layout(1, 1, len(kept), per_unit=False)
+        computed = _finite_statistics(kept[None, :], layout)
+        result = {name: float(computed[name][0]) for name in names}
+    return {**result, "nonfinite_fraction": 1.0 - len(kept) / len(row)}
+
+
+def saturated_fraction(values: Float32Array, low: float, high: float) -> float:
+    """The fraction of values within 3 % of the range [low, high] from an end of it."""
+    margin = _RAIL * (high - low)
+    at_rail = np.count_nonzero(values < low + margin) + np.count_nonzero(values > high - margin)
+    return float(at_rail / max(values.size, 1))
+
+
+def rows_by_layout(sample: Sample) -> dict[Layout, npt.NDArray[np.int64]]:
+    """The sample's sites (by position) grouped by layout: each group is one batched reduction."""
+    groups: dict[Layout, list[int]] = defaultdict(list)
+    for row, part in enumerate(sample.sites):
+        groups[part.layout].append(row)
+    return {layout: np.array(rows) for layout, rows in groups.items()}
+
+
+def signed_log2_histograms(
+    values: Float32Array,
+) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]]:
+    """Sparse histograms of the rows of `values` [m, n]: (edges, counts) per row, edges ascending.
+
+    A positive edge e stands for [e, 2e), a negative one for (2e, e], 0 for zero and subnormal
+    numbers, ±inf for non-finite ones. The bin is the sign and exponent of the float32 itself.
+    """
+    m = values.shape[0]
+    bins = (np.ascontiguousarray(values).view(np.uint32) >> 23).astype(np.int64)
+    offset = np.arange(m)[:, None] * _EXPONENT_BITS
+    counts = np.bincount((bins + offset).ravel(), minlength=m * _EXPONENT_BITS)
+    counts = counts.reshape(m, _EXPONENT_BITS)
+    counts[:, 0] += counts[:, 256]  # +0 and −0
+    counts[:, 256] = 0
+    edges = (np.arange(_EXPONENT_BITS, dtype=np.uint32) << 23).view(np.float32)
+    order = np.argsort(edges, kind="stable")
+    edges, counts = edges[order], counts[:, order]
+    return [(edges[row > 0], row[row > 0].astype(np.int32)) for row in counts]

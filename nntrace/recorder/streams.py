@@ -1,0 +1,73 @@
+"""Appends rows to one stream of a rank folder: zstd Arrow IPC, one record batch per flush.
+
+A batch reaches the operating system before `flush` returns, so only rows not yet flushed are
+lost with the process. A segment is closed at 64 MiB and the next number begun.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from nntrace.arrow import arrow_schema
+from nntrace.schema import SEGMENT, SEGMENT_BYTES
+
+
+class StreamWriter:
+    """One stream. Not thread-safe: it belongs to the writer thread."""
+
+    def __init__(self, folder: Path, stream: str, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        self._folder = folder
+        self._stream = stream
+        self._segment_bytes = segment_bytes
+        self._number = 0
+        self._schema = arrow_schema(stream)
+        self._sink: pa.OSFile | None = None
+        self._writer: pa.RecordBatchStreamWriter | None = None
+
+    def append_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write dictionaries as one batch; columns left out are null."""
+        if rows:
+            self._write(pa.RecordBatch.from_pylist(rows, schema=self._schema))
+
+    def append_columns(self, columns: Mapping[str, Any]) -> None:
+        """Write columns of equal length as one batch; columns left out are null."""
+        length = len(next(iter(columns.values())))
+        if length:
+            arrays = [
+                pa.array(columns[field.name], type=field.type, from_pandas=True)
+                if field.name in columns
+                else pa.nulls(length, field.type)
+                for field in self._schema
+            ]
+            self._write(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+
+    def open(self) -> None:
+        """Create the segment, so that an empty stream too has its schema on disk.
+
+        Raises:
+            OSError: the folder cannot be written to.
+        """
+        path = self._folder / SEGMENT.format(self._stream, self._number)
+        self._sink = pa.OSFile(str(path), "wb")
+        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        self._writer = pa.ipc.new_stream(self._sink, self._schema, options=options)
+
+    def close(self) -> None:
+        """End the stream properly."""
+        if self._writer is not None and self._sink is not None:
+            self._writer.close()
+            self._sink.close()
+            self._writer = self._sink = None
+
+    def _write(self, batch: pa.RecordBatch) -> None:
+        if self._writer is None:
+            self.open()
+        assert self._writer is not None
+        assert self._sink is not None
+        self._writer.write_batch(batch)
+        self._sink.flush()
+        if self._sink.tell() >= self._segment_bytes:
+            self.close()
+            self._number += 1

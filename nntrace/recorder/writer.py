@@ -1,0 +1,99 @@
+"""The background thread between the training process and the disk.
+
+The training thread only appends to a deque; the writer drains it at least twice a second and
+whenever a sample arrives. An error of the disk ends tracing, never training.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from nntrace.recorder.rank_folder import RankFolder
+from nntrace.recorder.records import EventRecord, SiteRecord, StepRecord
+from nntrace.recorder.sample import Sample
+
+FLUSH_SECONDS: Final = 0.5
+MAX_WAITING_SAMPLES: Final = 4
+Record = SiteRecord | StepRecord | EventRecord | Sample
+
+
+class Writer:
+    """Owns the rank folder once `start` is called.
+
+    Args:
+        open_folder: creates the folder; called on the writer thread.
+        on_error: told of the first error, on the writer thread; nothing is written after it.
+    """
+
+    def __init__(
+        self, open_folder: Callable[[], RankFolder], on_error: Callable[[Exception], None]
+    ) -> None:
+        self._open_folder = open_folder
+        self._on_error = on_error
+        self._records: deque[Record] = deque()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._waiting_samples = 0
+        self.busy_ns = 0
+
+    @property
+    def started(self) -> bool:
+        """Whether the thread was started."""
+        return self._thread is not None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether samples pile up: the disk, or the machine, cannot keep up."""
+        return self._waiting_samples >= MAX_WAITING_SAMPLES
+
+    def start(self) -> None:
+        """Start the thread; what was put before is written first."""
+        self._thread = threading.Thread(target=self._run, name="nntrace-writer", daemon=True)
+        self._thread.start()
+
+    def put(self, record: Record) -> None:
+        """Queue a record; never blocks."""
+        if isinstance(record, Sample):
+            self._waiting_samples += 1
+            self._records.append(record)
+            self._wake.set()
+        else:
+            self._records.append(record)
+
+    def stop(self, timeout_seconds: float) -> bool:
+        """Write what is queued and end the streams; False when the disk did not finish in time."""
+        if self._thread is None:
+            return True
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            folder = self._open_folder()
+            while not self._stop.is_set():
+                self._drain(folder)
+                self._wake.wait(FLUSH_SECONDS)
+                self._wake.clear()
+            self._drain(folder)
+            folder.close()
+        except Exception as error:
+            self._records.clear()
+            self._on_error(error)
+
+    def _drain(self, folder: RankFolder) -> None:
+        started = time.thread_time_ns()
+        records = [self._records.popleft() for _ in range(len(self._records))]
+        if records:
+            folder.write(
+                [r for r in records if isinstance(r, SiteRecord)],
+                [r for r in records if isinstance(r, StepRecord)],
+                [r for r in records if isinstance(r, Sample)],
+                [r for r in records if isinstance(r, EventRecord)],
+            )
+            self._waiting_samples -= sum(isinstance(r, Sample) for r in records)
+        self.busy_ns += time.thread_time_ns() - started

@@ -1,0 +1,123 @@
+"""Finds runs: what RUN may say on the command line, and which runs there are.
+
+RUN is a path, the name of a run in the runs folder, or `latest`. What `find_run` returns has a
+readable manifest and at least the beginning of a trace.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nntrace.config import load_config, suggestion
+from nntrace.errors import NntraceError, NotARunError
+from nntrace.manifest import Manifest
+from nntrace.schema import MANIFEST, RunStatus
+
+LATEST = "latest"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """A run folder and what its manifest says."""
+
+    path: Path
+    manifest: Manifest
+
+
+def list_runs(folder: Path) -> tuple[list[RunFolder], list[str]]:
+    """The runs in a folder, newest first, and a message for each that cannot be read.
+
+    Raises:
+        NotARunError: the folder does not exist or is a file.
+    """
+    if not folder.is_dir():
+        raise NotARunError(_no_runs_folder(folder))
+    runs: list[RunFolder] = []
+    unreadable: list[str] = []
+    for path in sorted(folder.iterdir()):
+        if (path / MANIFEST).exists():
+            try:
+                runs.append(RunFolder(path, Manifest.read(path)))
+            except NntraceError as error:
+                unreadable.append(str(error))
+    runs.sort(key=lambda run: (run.manifest.started_ns, run.path.name), reverse=True)
+    return runs, unreadable
+
+
+def find_run(name: str | Path | None = None, folder: Path | None = None) -> Path:
+    """The run folder meant by RUN: a path, a name in the runs folder, or the latest run.
+
+    Args:
+        name: what the user typed; None and `latest` are the run that started last.
+        folder: the runs folder, by default the configured one.
+
+    Raises:
+        NotARunError: nothing there, or not a run; the message says what to do next.
+        SchemaVersionError: written by a newer nntrace.
+    """
+    folder = load_config().runs_folder if folder is None else folder
+    if name is None or name == LATEST:
+        return _latest(folder)
+    given, named = Path(name), folder / name
+    for path in (given, named):
+        if (path / MANIFEST).exists():
+            return _checked(path)
+    for path in (given, named):
+        if path.exists():
+            raise NotARunError(_not_a_run(path))
+    raise NotARunError(f"there is no run {str(name)!r}.{_next_step(str(name), folder)}")
+
+
+def has_streams(run: Path) -> bool:
+    """Whether any rank has written anything."""
+    return next(run.glob("rank-*/*.arrows"), None) is not None
+
+
+def _latest(folder: Path) -> Path:
+    runs, unreadable = list_runs(folder)
+    for run in runs:
+        if has_streams(run.path) or run.manifest.current_status(run.path) is RunStatus.RUNNING:
+            return run.path
+    if runs:
+        return _checked(runs[0].path)
+    if unreadable:
+        raise NotARunError(unreadable[-1])
+    raise NotARunError(f"there is no run in {folder}. Record one: `nntrace run train.py`.")
+
+
+def _checked(run: Path) -> Path:
+    manifest = Manifest.read(run)
+    status = manifest.current_status(run)
+    if not has_streams(run) and status is not RunStatus.RUNNING:
+        because = f": {manifest.error}" if manifest.error else ""
+        raise NotARunError(
+            f"{run} holds no records: the run is {status.value} and nothing was "
+            f"traced in it{because}. `nntrace runs` lists the runs."
+        )
+    return run
+
+
+def _not_a_run(path: Path) -> str:
+    holder = next((p for p in path.absolute().parents if (p / MANIFEST).exists()), None)
+    if holder is not None:
+        return f"{path} is inside a run, not a run itself. Give the run folder: {holder}"
+    if not path.is_dir():
+        return f"{path} is a file, not a run folder. `nntrace runs` lists the runs."
+    if next(path.glob(f"*/{MANIFEST}"), None) is not None:
+        return f"{path} is a folder of runs, not a run. `nntrace runs {path}` lists them."
+    state = "has no manifest.json" if any(path.iterdir()) else "is empty"
+    return f"{path} is not a run folder: it {state}. `nntrace runs` lists the runs."
+
+
+def _next_step(name: str, folder: Path) -> str:
+    if not folder.is_dir():
+        return (
+            f" Neither is there a runs folder {folder}: record a run with `nntrace run train.py`."
+        )
+    names = [run.path.name for run in list_runs(folder)[0]]
+    return suggestion(name, names) or " `nntrace runs` lists the runs."
+
+
+def _no_runs_folder(folder: Path) -> str:
+    if folder.exists():
+        return f"{folder} is a file, not a folder of runs."
+    return f"there is no runs folder {folder}. Record a run: `nntrace run train.py`."

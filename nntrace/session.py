@@ -1,0 +1,92 @@
+"""One traced process: its recorder, its adapters, and the last line it says.
+
+Made from the environment that `nntrace run` sets, after a framework was imported.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from nntrace.adapter import Adapter, installed_adapters
+from nntrace.launch import Settings
+from nntrace.manifest import Manifest
+from nntrace.notices import say
+from nntrace.recorder import Cadence, Recorder
+from nntrace.schema import RunStatus
+
+# Beyond this many bytes of statistics the findings are not counted at exit: it would take seconds.
+_COUNT_FINDINGS_BYTES = 32 * 1024 * 1024
+
+
+class Session:
+    """The recorder of this process and the adapters that feed it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._adapters: dict[str, Adapter] = {}
+        config = {"budget": settings.budget, "every": settings.every}
+        self.recorder = Recorder(
+            Path(settings.run),
+            Manifest.begin(Path(settings.run).name, settings.command, config),
+            Cadence(budget=settings.budget, every=settings.every),
+            rank=int(os.environ.get("RANK", "0")),
+        )
+
+    @classmethod
+    def from_environment(cls) -> "Session":
+        """The session that the environment of `nntrace run` describes."""
+        return cls(Settings.from_environment())
+
+    def install(self, framework: str) -> None:
+        """Load the framework's adapter and hook it in."""
+        if framework in self._adapters:
+            return
+        adapter: Adapter = installed_adapters()[framework].load()()
+        self._adapters[framework] = adapter
+        undo: Callable[[], None] = adapter.install(self.recorder)
+        self.recorder.on_failure(undo)
+
+    def finish(self) -> None:
+        """End the run and say in one line where it is and what to do next."""
+        # The interpreter leaves the exception that ended the program here before atexit runs.
+        failure = getattr(sys, "last_value", None) if not hasattr(sys, "ps1") else None
+        error = None if failure is None else f"{type(failure).__name__}: {failure}"
+        self.recorder.close(RunStatus.FAILED if error else RunStatus.FINISHED, error)
+        if self.recorder.opened:
+            if self.recorder.rank == 0:
+                say(self._summary())
+        elif self._settings.is_launched_process and not Path(self._settings.run).exists():
+            reasons = "; ".join(adapter.nothing_recorded() for adapter in self._adapters.values())
+            say(f"nothing was recorded: {reasons}.")
+
+    def _summary(self) -> str:
+        recorder = self.recorder
+        name = _shown(recorder.run)
+        steps = "step" if recorder.steps == 1 else "steps"
+        return (
+            f"{recorder.run.name}: {recorder.steps} {steps}, {recorder.sampled_steps} sampled, "
+            f"overhead {recorder.overhead:.1%}{self._findings()}. Next: nntrace diagnose {name}"
+        )
+
+    def _findings(self) -> str:
+        files = list(self.recorder.run.glob("rank-*/stats-*.arrows"))
+        if not files or sum(file.stat().st_size for file in files) > _COUNT_FINDINGS_BYTES:
+            return ""
+        from nntrace.diagnosis import diagnose
+        from nntrace.rules import Severity
+        from nntrace.trace import Trace
+
+        diagnosis = diagnose(Trace.open(self.recorder.run))
+        counts = {"error": diagnosis.count(Severity.ERROR)}
+        counts["warning"] = diagnosis.count(Severity.WARNING)
+        found = [f"{n} {word}{'s' if n > 1 else ''}" for word, n in counts.items() if n]
+        return f", found {' and '.join(found)}" if found else ", no findings"
+
+
+def _shown(run: Path) -> str:
+    """The run as the user would type it from here: `latest`-able runs by name, others by path."""
+    try:
+        return str(run.relative_to(Path.cwd()))
+    except ValueError:
+        return str(run)
