@@ -1,21 +1,46 @@
 """Reads the segments of one stream, complete batch by complete batch.
 
 Any prefix of a stream is valid: an incomplete tail means "not yet", and the next `read` goes on
-from the byte after the last complete batch. Bytes that can never become a batch are an error.
-Segments are hostile input: lengths are checked against the bytes present before Arrow sees them.
+from the byte after the last complete batch. Bytes that can never become a batch are an error,
+and so is an incomplete segment that another one follows: a writer ends each before the next.
 """
 
 import re
-import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from nntrace.arrow import arrow_schema, conform
-from nntrace.errors import DamagedTraceError
+from nntrace.arrow import conform
+from nntrace.errors import DamagedTraceError, SchemaVersionError
+from nntrace.schema import SCHEMA_VERSION, SEGMENT
+from nntrace.trace.messages import PREFIX_BYTES, FramingError, message_length
 
-_CONTINUATION = b"\xff\xff\xff\xff"
+# What a row cannot do without: a stream that lacks such a column is none of ours, and a row in
+# which one is null says nothing.
+KEYS: Final = {
+    "sites": ("id", "path", "role"),
+    "steps": ("step",),
+    "stats": ("step", "site"),
+    "histograms": ("step", "site"),
+    "data": ("step",),
+    "events": ("kind",),
+}
+_LARGEST_BATCH: Final = 1 << 24  # rows; a damaged length must not make Arrow fill the memory
+
+# What Arrow raises on bytes that are not what they claim to be.
+_DECODE_ERRORS: Final = (
+    pa.ArrowException,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    MemoryError,
+    OverflowError,
+)
 
 
 @dataclass(slots=True)
@@ -36,92 +61,122 @@ class StreamFollower:
 
         Raises:
             DamagedTraceError: when bytes inside the stream cannot be decoded.
+            SchemaVersionError: the stream was written in a newer, incompatible format.
         """
-        batches: list[pa.RecordBatch] = []
-        numbers = self._segment_numbers()
-        for number in [n for n in numbers if n >= self._segment]:
-            if number != self._segment:
-                self._segment, self._offset, self._schema, self._ended = number, 0, None, False
-            if not self._ended:
-                batches.extend(self._read_segment(self._path(number)))
-        self.rows_read += sum(batch.num_rows for batch in batches)
-        return batches
+        batches = [self._decode(data, start) for data, start in self._fresh_messages()]
+        rows = [batch for batch in batches if batch is not None and batch.num_rows]
+        self.rows_read += sum(batch.num_rows for batch in rows)
+        return rows
 
-    def _path(self, number: int) -> Path:
-        return self.folder / f"{self.stream}-{number:05d}.arrows"
+    def read_ends(self) -> list[pa.RecordBatch]:
+        """The first and the last of the fresh batches: enough to tell a stream's extent."""
+        ends: list[pa.RecordBatch] = []
+        last: tuple[memoryview, int] | None = None
+        for data, start in self._fresh_messages():
+            if start == 0 or not ends:
+                batch = self._decode(data, start)
+                ends += [] if batch is None else [batch]
+            else:
+                last = data, start
+        if last is not None:
+            batch = self._decode(*last)
+            ends += [] if batch is None else [batch]
+        return ends
+
+    def _fresh_messages(self) -> Iterator[tuple[memoryview, int]]:
+        """Each complete message not yet read and the byte of its segment at which it begins."""
+        last = max(self._segment_numbers(), default=-1)
+        while self._segment <= last:
+            if not self._ended:
+                yield from self._segment_messages()
+            if self._segment == last:
+                return
+            if not self._ended:
+                raise self._damaged(self._offset, "it ends within a record, yet another follows")
+            self._segment, self._offset, self._schema, self._ended = (
+                self._segment + 1,
+                0,
+                None,
+                False,
+            )
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / SEGMENT.format(self.stream, self._segment)
 
     def _segment_numbers(self) -> list[int]:
-        pattern = re.compile(rf"{re.escape(self.stream)}-(\d{{5}})\.arrows")
+        pattern = re.compile(rf"{re.escape(self.stream)}-([0-9]{{5}})\.arrows")
         try:
             names = [entry.name for entry in self.folder.iterdir()]
         except OSError:
             return []
-        return sorted(int(m[1]) for name in names if (m := pattern.fullmatch(name)))
+        return [int(match[1]) for name in names if (match := pattern.fullmatch(name))]
 
-    def _read_segment(self, path: Path) -> list[pa.RecordBatch]:
-        with path.open("rb") as file:
-            file.seek(self._offset)
-            fresh = file.read()
-        batches: list[pa.RecordBatch] = []
+    def _segment_messages(self) -> Iterator[tuple[memoryview, int]]:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                fresh = memoryview(file.read())
+        except OSError as error:
+            raise self._damaged(self._offset, error.strerror or "it cannot be read") from error
         position = 0
         self.torn = False
         while position < len(fresh):
-            length = self._message_length(path, fresh, position)
-            if length == 0:
-                self._ended = True
-                break
+            start = self._offset
+            try:
+                length = message_length(fresh[position:])
+            except FramingError as error:
+                raise self._damaged(start, str(error)) from error
             if length is None:
                 self.torn = True
-                break
-            batch = self._decode(path, fresh[position : position + length], position)
-            if batch is not None:
-                batches.append(batch)
+                return
+            if length == 0:
+                self._ended = True
+                if len(fresh) > position + PREFIX_BYTES:
+                    raise self._damaged(start, "bytes follow the end of the stream")
+                return
+            yield fresh[position : position + length], start
             position += length
-        self._offset += position
-        return batches
+            self._offset += length  # only now: a message that cannot be decoded fails again
 
-    def _message_length(self, path: Path, data: bytes, start: int) -> int | None:
-        """Bytes of the message at `start`; 0 at the end-of-stream mark, None when incomplete."""
-        head = data[start : start + 8]
-        if len(head) < 8:
-            if not _CONTINUATION.startswith(head[:4]):
-                raise self._damaged(path, start)
-            return None
-        if head[:4] != _CONTINUATION:
-            raise self._damaged(path, start)
-        (metadata_length,) = struct.unpack("<i", head[4:])
-        if metadata_length == 0:
-            return 0
-        if metadata_length < 0 or metadata_length % 8:
-            raise self._damaged(path, start)
-        if start + 8 + metadata_length > len(data):
-            return None
-        try:
-            reader = pa.BufferReader(pa.py_buffer(memoryview(data)[start:]))
-            pa.ipc.read_message(reader)
-            return int(reader.tell())
-        except (pa.ArrowException, OSError) as error:
-            body_is_missing = "Expected to be able to read" in str(error)
-            if body_is_missing:
-                return None
-            raise self._damaged(path, start) from error
-
-    def _decode(self, path: Path, data: bytes, position: int) -> pa.RecordBatch | None:
+    def _decode(self, data: memoryview, start: int) -> pa.RecordBatch | None:
+        """The message as a batch in today's schema; None for the schema message itself."""
         try:
             if self._schema is None:
-                self._schema = pa.ipc.read_schema(pa.py_buffer(data))
-                known = set(arrow_schema(self.stream).names)
-                if not known & set(self._schema.names):
-                    raise self._damaged(path, position)
+                self._schema = self._read_schema(data)
                 return None
             batch = pa.ipc.read_record_batch(pa.py_buffer(data), self._schema)
+            if batch.num_rows > _LARGEST_BATCH:
+                raise ValueError(f"a batch of {batch.num_rows} rows")
             batch.validate(full=True)
-            return conform(batch, self.stream)
-        except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
-            raise self._damaged(path, position) from error
+            return with_keys(conform(batch, self.stream), self.stream)
+        except _DECODE_ERRORS as error:
+            raise self._damaged(start, "its bytes are not what they claim to be") from error
 
-    def _damaged(self, path: Path, position: int) -> DamagedTraceError:
+    def _read_schema(self, data: memoryview) -> pa.Schema:
+        schema = pa.ipc.read_schema(pa.py_buffer(data))
+        version = (schema.metadata or {}).get(b"nntrace.schema", b"1")
+        if version.isdigit() and int(version) > SCHEMA_VERSION:
+            raise SchemaVersionError(
+                f"{self._path} was written in trace format {int(version)}, this nntrace reads up "
+                f"to {SCHEMA_VERSION}. Upgrade nntrace: pip install --upgrade nntrace."
+            )
+        missing = [key for key in KEYS[self.stream] if key not in schema.names]
+        if missing:
+            raise ValueError(f"no column {missing[0]}")
+        return schema
+
+    def _damaged(self, position: int, reason: str) -> DamagedTraceError:
         return DamagedTraceError(
-            f"{path} is damaged at byte {self._offset + position}: it is not an intact nntrace "
-            "stream. Copy the run folder again, or open another run (`nntrace runs` lists them)."
+            f"{self._path} is damaged at byte {position}: {reason}. Copy the run folder again, "
+            "or open another run (`nntrace runs` lists them)."
         )
+
+
+def with_keys(rows: pa.RecordBatch, stream: str) -> pa.RecordBatch:
+    """The batch or table without the rows that lack a key."""
+    for key in KEYS[stream]:
+        column = rows.column(key)
+        if column.null_count:
+            rows = rows.filter(pc.is_valid(column))
+    return rows

@@ -5,6 +5,7 @@ One class for a finished run, a growing one (`refresh`), one rank of several (`o
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +18,8 @@ import pyarrow.compute as pc
 from nntrace.arrow import arrow_schema, empty_table
 from nntrace.errors import NotARunError
 from nntrace.manifest import Manifest
-from nntrace.schema import STREAMS, Role, RunStatus
-from nntrace.trace.follower import StreamFollower
+from nntrace.schema import RANK_FOLDER, STREAMS, Role, RunStatus
+from nntrace.trace.follower import StreamFollower, with_keys
 from nntrace.trace.model import Batch, Event, FloatArray, IntArray, Site, Steps
 
 Rows = Iterable[Mapping[str, Any]]
@@ -41,7 +42,9 @@ class Trace:
         path: Path | None = None,
         rank: int = 0,
     ) -> None:
-        self._tables = {name: tables.get(name, empty_table(name)) for name in STREAMS}
+        self._tables = {
+            name: with_keys(tables.get(name, empty_table(name)), name) for name in STREAMS
+        }
         self._followers: dict[str, StreamFollower] = {}
         self.manifest = manifest
         self.path = path
@@ -67,7 +70,7 @@ class Trace:
         if rank is None:
             rank = ranks[0] if ranks else 0
         trace = cls({}, manifest, path=run, rank=rank)
-        folder = run / f"rank-{rank:05d}"
+        folder = run / RANK_FOLDER.format(rank)
         trace._followers = {name: StreamFollower(folder, name) for name in STREAMS}
         trace.refresh()
         return trace
@@ -153,17 +156,16 @@ class Trace:
             row["id"]: Site(
                 **{
                     **row,
-                    "path": row["path"] or "",
                     "role": Role(row["role"]),
                     "module_type": row["module_type"] or "",
-                    "shape": tuple(row["shape"] or ()),
+                    "shape": _known(row["shape"]),
                     "dtype": row["dtype"] or "",
                     "numel": row["numel"] or 0,
                     "parent": row["parent"] or "",
                 }
             )
             for row in rows
-            if row["role"] in known and row["id"] is not None
+            if row["role"] in known  # a role of a newer format means nothing here
         }
         return tuple(found[number] for number in sorted(found))
 
@@ -206,7 +208,7 @@ class Trace:
             Event(
                 row["step"] or 0,
                 row["time_ns"] or 0,
-                row["kind"] or "",
+                row["kind"],
                 row["severity"] or "info",
                 row["site"],
                 _payload(row["payload"]),
@@ -225,10 +227,9 @@ class Trace:
             Batch(
                 **{
                     **row,
-                    "step": row["step"] or 0,
                     "phase": row["phase"] or "train",
-                    "label_values": tuple(row["label_values"] or ()),
-                    "label_counts": tuple(row["label_counts"] or ()),
+                    "label_values": _known(row["label_values"]),
+                    "label_counts": _known(row["label_counts"]),
                 }
             )
             for row in self._tables["data"].to_pylist()
@@ -236,10 +237,20 @@ class Trace:
 
     @cached_property
     def _pivot(self) -> tuple[IntArray, IntArray, IntArray]:
-        """Sampled steps, and for each statistics row its step index and its site id."""
+        """Sampled steps, and for each statistics row its index there and its site's in `sites`.
+
+        Ids are names, not sizes: an absurd one must not cost memory. Rows whose site is unknown
+        have the index of an extra site behind the last.
+        """
         table = self._tables["stats"]
         steps, rows = np.unique(_integers(table, "step"), return_inverse=True)
-        return steps, rows, _integers(table, "site")
+        known = np.array([site.id for site in self.sites], dtype=np.int64)
+        ids = _integers(table, "site")
+        if not len(known):
+            return steps, rows, np.zeros(len(ids), dtype=np.int64)
+        places = np.searchsorted(known, ids)
+        unknown = known[np.minimum(places, len(known) - 1)] != ids
+        return steps, rows, np.where(unknown, len(known), places)
 
     @property
     def sampled_steps(self) -> IntArray:
@@ -251,17 +262,15 @@ class Trace:
 
         float64, NaN where nothing was recorded. `stat` is one of `schema.STATISTICS` or `n`.
         """
-        steps, rows, ids = self._pivot
-        columns = (site,) if site is not None else self.sites_of(role)
-        values = np.full((len(steps), len(columns)), np.nan)
-        if len(columns) and len(rows):
-            size = int(max(ids.max(), *(s.id for s in columns))) + 1
-            position = np.full(size, -1)
-            position[[s.id for s in columns]] = np.arange(len(columns))
-            column = position[ids]
-            wanted = column >= 0
-            stats = _floats(self._tables["stats"], stat)
-            values[rows[wanted], column[wanted]] = stats[wanted]
+        steps, rows, places = self._pivot
+        wanted = {site.id} if site is not None else {s.id for s in self.sites_of(role)}
+        column_of = np.full(len(self.sites) + 1, -1)
+        chosen = [place for place, known in enumerate(self.sites) if known.id in wanted]
+        column_of[chosen] = np.arange(len(chosen))
+        columns = column_of[places]
+        kept = columns >= 0
+        values = np.full((len(steps), len(wanted)), np.nan)
+        values[rows[kept], columns[kept]] = _floats(self._tables["stats"], stat)[kept]
         return values[:, 0] if site is not None else values
 
     def window(self, *, last: int) -> "Trace":
@@ -269,7 +278,7 @@ class Trace:
         numbers = self.steps.step
         if len(numbers) <= last:
             return self
-        first = int(numbers[-last])
+        first = int(numbers[-last]) if last > 0 else int(numbers[-1]) + 1
         tables = {
             name: table if name == "sites" else table.filter(pc.field("step") >= first)
             for name, table in self._tables.items()
@@ -279,7 +288,13 @@ class Trace:
 
 def _ranks(run: Path) -> tuple[int, ...]:
     names = [entry.name for entry in run.iterdir() if entry.is_dir()]
-    return tuple(sorted(int(n[5:]) for n in names if n.startswith("rank-") and n[5:].isdigit()))
+    numbers = (int(n[5:]) for n in names if re.fullmatch(r"rank-[0-9]{5,9}", n))
+    return tuple(sorted(number for number in numbers if RANK_FOLDER.format(number) in names))
+
+
+def _known(values: Iterable[int | None] | None) -> tuple[int, ...]:
+    """A list column's value without nulls."""
+    return tuple(value for value in values or () if value is not None)
 
 
 def _floats(table: pa.Table, name: str) -> FloatArray:

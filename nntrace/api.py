@@ -1,0 +1,60 @@
+"""The Python side of the commands: `nntrace.open` and `nntrace.diagnose`, for notebooks."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nntrace.config import load_config
+from nntrace.diagnosis import Diagnosis
+from nntrace.diagnosis import diagnose as run_rules
+from nntrace.rules import select_rules
+from nntrace.runs import find_run
+from nntrace.trace import Trace
+
+__all__ = ["Diagnosis", "Trace", "diagnose", "open"]
+
+
+def open(run: str | Path | None = None, *, rank: int | None = None) -> Trace:  # noqa: A001 (public name: nntrace.open)
+    """The trace of a run: a path, a run's name or `latest`, by default the newest run.
+
+    Raises:
+        NotARunError, SchemaVersionError, DamagedTraceError: it cannot be read.
+    """
+    return Trace.open(find_run(run), rank=rank)
+
+
+def diagnose(
+    run: str | Path | Trace | None = None,
+    *,
+    select: Iterable[str] = (),
+    ignore: Iterable[str] = (),
+    thresholds: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Diagnosis:
+    """What is wrong with a run, the most likely root cause first.
+
+    What is left out comes from the project's configuration, as on the command line.
+
+    Args:
+        run: a trace, or what `open` takes.
+        select: rules to run, as beginnings of their codes.
+        ignore: rules to leave out, as beginnings of their codes.
+        thresholds: by rule code, in place of the configured ones.
+
+    Raises:
+        NotARunError, SchemaVersionError, DamagedTraceError: the run cannot be read.
+        ConfigError, UnknownRuleError: a setting or a code that does not exist.
+    """
+    config = load_config()
+    trace = run if isinstance(run, Trace) else open(run)
+    rules = select_rules(tuple(select) or config.select, tuple(ignore) or config.ignore)
+    overrides = config.thresholds() if thresholds is None else _checked(thresholds)
+    return run_rules(trace, rules=rules, thresholds=overrides)
+
+
+def _checked(thresholds: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    from nntrace.rules import get_rule
+
+    checked = {get_rule(code): overrides for code, overrides in thresholds.items()}
+    for rule, overrides in checked.items():
+        rule.validate(overrides)
+    return {rule.code: overrides for rule, overrides in checked.items()}

@@ -1,0 +1,127 @@
+"""The rule catalogue as text, JSON and Markdown, all derived from the rules' declarations."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from nntrace.diagnosis.json import plain
+from nntrace.diagnosis.text import SEVERITY_STYLES
+from nntrace.rules import Rule, Threshold
+
+_INTRODUCTION = """\
+# The rules
+
+<!-- Made by `python -m nntrace rules --format markdown > docs/rules.md`. Do not edit. -->
+
+What `nntrace diagnose` looks for. A rule that cannot judge a run is listed as skipped, with the
+reason. `nntrace rules CODE` shows one of these entries; `--select` and `--ignore` take codes and
+beginnings of codes. Every threshold can be set in `pyproject.toml`:
+
+```toml
+[tool.nntrace.rules.ACT04]
+error_fraction = 0.6
+```
+"""
+
+
+def list_text(rules: Sequence[Rule]) -> RenderableType:
+    """One line per rule."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("code", "severity", "name", "finds"):
+        table.add_column(heading, no_wrap=heading != "finds")
+    for rule in rules:
+        severity = Text(rule.severity.value, SEVERITY_STYLES[rule.severity])
+        table.add_row(Text(rule.code, "bold"), severity, Text(rule.name), Text(rule.summary))
+    return table
+
+
+def full_text(rule: Rule) -> RenderableType:
+    """All that is declared of one rule."""
+    parts: list[RenderableType] = [
+        Text(f"{rule.code} {rule.name}", "bold").append(
+            f"  {rule.severity.value}", SEVERITY_STYLES[rule.severity]
+        ),
+        Text(f"\n{rule.doc}"),
+    ]
+    if rule.advice:
+        parts.append(Text("\n→ ", "green").append(rule.advice, "default"))
+    if rule.explains:
+        parts.append(Text(f"\nLikely symptoms of it: {', '.join(rule.explains)}"))
+    parts.append(Text(f"\nNeeds: {_needs(rule)}"))
+    if rule.thresholds:
+        parts.append(Text(f"\nThresholds, in [tool.nntrace.rules.{rule.code}]:"))
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for threshold in rule.thresholds:
+            table.add_row(Text(f"{threshold.name} = {_literal(threshold)}"), Text(threshold.doc))
+        parts.append(Padding(table, (0, 0, 0, 2), expand=False))
+    return Group(*parts)
+
+
+def as_json(rules: Sequence[Rule]) -> str:
+    """The declarations as a JSON list."""
+    return json.dumps(plain([_declaration(rule) for rule in rules]), indent=2) + "\n"
+
+
+def markdown(rules: Sequence[Rule]) -> str:
+    """The catalogue page: a table of all, then an entry for each."""
+    return "\n".join(_page(rules)) + "\n"
+
+
+def _declaration(rule: Rule) -> dict[str, Any]:
+    return {
+        "code": rule.code,
+        "name": rule.name,
+        "severity": rule.severity.value,
+        "doc": rule.doc,
+        "advice": rule.advice,
+        "explains": rule.explains,
+        "needs": [role.value for role in rule.needs],
+        "min_steps": rule.min_steps,
+        "thresholds": [
+            {"name": t.name, "type": t.type.__name__, "default": t.default, "doc": t.doc}
+            for t in rule.thresholds
+        ],
+    }
+
+
+def _page(rules: Sequence[Rule]) -> Iterator[str]:
+    codes = {rule.code for rule in rules}
+    yield _INTRODUCTION
+    yield "| code | name | severity | finds |"
+    yield "|---|---|---|---|"
+    for rule in rules:
+        summary = rule.summary.replace("|", "\\|")
+        yield f"| [{rule.code}](#{_anchor(rule)}) | {rule.name} | {rule.severity} | {summary} |"
+    for rule in rules:
+        yield f"\n## {rule.code} {rule.name}\n"
+        yield f"*{rule.severity.value}.* {rule.doc}\n"
+        if rule.advice:
+            yield f"**What to try.** {rule.advice}\n"
+        symptoms = [code for code in rule.explains if code in codes]
+        if symptoms:
+            yield f"**Likely symptoms of it.** {', '.join(symptoms)}\n"
+        yield f"**Needs.** {_needs(rule)}"
+        if rule.thresholds:
+            yield "\n| threshold | default | |\n|---|---|---|"
+        for threshold in rule.thresholds:
+            doc = threshold.doc.replace("|", "\\|")
+            yield f"| `{threshold.name}` | {_literal(threshold)} | {doc} |"
+
+
+def _anchor(rule: Rule) -> str:
+    return f"{rule.code}-{rule.name}".lower()
+
+
+def _needs(rule: Rule) -> str:
+    steps = f"{rule.min_steps} optimizer step{'' if rule.min_steps == 1 else 's'}"
+    return ", ".join([steps, *(f"`{role.value}` sites" for role in rule.needs)])
+
+
+def _literal(threshold: Threshold) -> str:
+    """The default as TOML writes it."""
+    return json.dumps(threshold.default)

@@ -1,0 +1,122 @@
+"""`nntrace diagnose`: the findings on one run or several, as text or JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nntrace.cli.output import console, note, output
+from nntrace.config import FAIL_ON, load_config
+from nntrace.errors import NntraceError
+
+if TYPE_CHECKING:
+    from nntrace.diagnosis.report import Report
+    from nntrace.rules import Rule
+
+
+def _codes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """`--select ACT,DAT04 --select GRD` is three codes."""
+    return tuple(code for value in values for code in value.split(",") if code.strip())
+
+
+@click.command(name="diagnose")
+@click.argument("runs", nargs=-1, metavar="RUN...")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@click.option(
+    "--fail-on",
+    type=click.Choice(FAIL_ON),
+    help="Exit with 1 from this severity on.  [default: error]",
+)
+@click.option(
+    "--select", multiple=True, callback=_codes, metavar="CODES", help="Only these rules: ACT,DAT04."
+)
+@click.option("--ignore", multiple=True, callback=_codes, metavar="CODES", help="Not these rules.")
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write there instead of to stdout.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="List the rules that could not judge, and why.")
+def command(
+    runs: tuple[str, ...],
+    form: str,
+    fail_on: str | None,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    target: Path | None,
+    verbose: bool,
+) -> int:
+    """Say what is wrong with a run, the most likely root cause first.
+
+    RUN is a path, the name of a run in ./nntrace-runs, or `latest`, the default; several are
+    diagnosed one after the other. Codes may be prefixes: ACT is every rule on activations.
+
+    Exits with 1 when a finding is at or above --fail-on, with 2 when a run cannot be read.
+
+    \b
+    Examples:
+      nntrace diagnose
+      nntrace diagnose runs/a runs/b --fail-on warning
+      nntrace diagnose latest --select GRD,NUM --format json -o findings.json
+    """
+    from nntrace.rules import Severity, select_rules
+
+    config = load_config()
+    rules = select_rules(select or config.select, ignore or config.ignore)
+    reports, unreadable = _reports(runs or ("latest",), rules, config.thresholds())
+    if reports and form == "json":
+        _write_json(reports, target)
+    elif reports:
+        _write_text(reports, target, verbose=verbose, headings=len(runs) > 1)
+    if unreadable:
+        return 2
+    limit = fail_on or config.fail_on
+    worst = max((r.diagnosis.worst.weight for r in reports if r.diagnosis.worst), default=-1)
+    return int(limit != "never" and worst >= Severity(limit).weight)
+
+
+def _reports(
+    runs: tuple[str, ...], rules: tuple[Rule, ...], thresholds: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[Report], int]:
+    """The readable runs' reports, and the number of unreadable ones: each gets a line on stderr."""
+    from nntrace.diagnosis.report import make_report
+    from nntrace.runs import find_run
+
+    reports: list[Report] = []
+    unreadable = 0
+    for run in runs:
+        try:
+            report = make_report(find_run(run), rules, thresholds)
+        except NntraceError as error:
+            unreadable += 1
+            note(str(error))
+            continue
+        if report.torn:
+            note(
+                f"{report.trace.path}: the last record of {', '.join(report.torn)} is cut off; "
+                "the diagnosis is of everything before it."
+            )
+        reports.append(report)
+    return reports, unreadable
+
+
+def _write_json(reports: Sequence[Report], target: Path | None) -> None:
+    from nntrace.diagnosis.json import render_json
+
+    with output(target) as file:
+        file.write(render_json(reports) + "\n")
+
+
+def _write_text(
+    reports: Sequence[Report], target: Path | None, *, verbose: bool, headings: bool
+) -> None:
+    from nntrace.diagnosis.text import render_text, write
+
+    with console(target) as screen:
+        write(screen, render_text(reports, verbose=verbose, headings=headings))

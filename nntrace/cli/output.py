@@ -1,0 +1,58 @@
+"""Where commands write: stdout through rich, or a file; and notes for the user on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TextIO
+
+from nntrace.notices import say
+from nntrace.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+_UNWRAPPED: Final = 1000
+
+
+def note(message: str) -> None:
+    """One line on stderr, whatever the message holds."""
+    say(printable(message))
+
+
+@contextmanager
+def output(path: Path | None = None) -> Iterator[TextIO]:
+    """Stdout, or a file. A terminal that lacks a character shows its escape instead."""
+    if path is None:
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
+        yield sys.stdout
+        sys.stdout.flush()
+    else:
+        with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            yield file
+
+
+@contextmanager
+def console(path: Path | None = None) -> Iterator[Console]:
+    """A rich console there: colours on a terminal only, and no text is read as markup.
+
+    Where there is no terminal nothing is wrapped or cut: what is piped can be searched by line.
+    """
+    from rich.console import Console
+
+    with output(path) as file:
+        screen = Console(
+            file=file,
+            force_terminal=None if path is None else False,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
+        if not screen.is_terminal:
+            screen.width = _UNWRAPPED
+        yield screen

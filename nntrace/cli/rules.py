@@ -1,0 +1,42 @@
+"""`nntrace rules`: the catalogue of checks, derived from the rules' own declarations."""
+
+import click
+
+from nntrace.cli.output import console, output
+
+
+@click.command(name="rules")
+@click.argument("code", required=False)
+@click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text")
+def command(code: str | None, form: str) -> None:
+    """List the checks, or describe one in full.
+
+    CODE is a rule's code or name (ACT04, dead-units), or the beginning of codes (ACT). Each
+    threshold can be set in pyproject.toml, under [tool.nntrace.rules.CODE].
+
+    \b
+    Examples:
+      nntrace rules
+      nntrace rules ACT04
+      nntrace rules --format markdown
+    """
+    from nntrace.cli import catalogue
+    from nntrace.rules import all_rules, get_rule, select_rules
+
+    known = all_rules()
+    if code is None:
+        chosen = tuple(known.values())
+    elif any(known_code.startswith(code.strip().upper()) for known_code in known):
+        chosen = select_rules([code])
+    else:
+        chosen = (get_rule(code),)
+    if form == "json":
+        with output() as file:
+            file.write(catalogue.as_json(chosen))
+    elif form == "markdown":
+        with output() as file:
+            file.write(catalogue.markdown(chosen))
+    else:
+        with console() as screen:
+            one = code is not None and len(chosen) == 1
+            screen.print(catalogue.full_text(chosen[0]) if one else catalogue.list_text(chosen))

@@ -1,0 +1,70 @@
+"""`nntrace run`: train under trace. Nothing heavy may be imported here: start-up counts."""
+
+from pathlib import Path
+
+import click
+
+from nntrace.config import load_config, parse_budget
+
+
+@click.command(
+    name="run",
+    context_settings={
+        "ignore_unknown_options": True,
+        "allow_interspersed_args": False,
+        "help_option_names": ["--help"],  # a short option would be found inside -mhello
+    },
+    options_metavar="[OPTIONS]",
+)
+@click.option("--live", is_flag=True, help="Open the monitor on the run while it trains.")
+@click.option(
+    "--budget",
+    metavar="SHARE",
+    help="The share of the run time that tracing may cost, such as 2% or 0.02.  [default: 2%]",
+)
+@click.option(
+    "--every",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Sample every N-th step instead of keeping to the budget.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The run folder to write.  [default: a new one in ./nntrace-runs]",
+)
+@click.option("--name", metavar="NAME", help="What the run is called; by default, as the script.")
+@click.argument("cmd", nargs=-1, type=click.UNPROCESSED, required=True, metavar="CMD...")
+def command(
+    live: bool,
+    budget: str | None,
+    every: int | None,
+    out: Path | None,
+    name: str | None,
+    cmd: tuple[str, ...],
+) -> int:
+    """Train under trace: run CMD as it is.
+
+    CMD is a Python script, `-m MODULE`, or any program that starts Python, in this process or
+    in others: every rank is traced. Options of nntrace stand before CMD; what follows is CMD's
+    own. The exit code is CMD's.
+
+    \b
+    Examples:
+      nntrace run train.py --lr 1e-3
+      nntrace run -m package.train
+      nntrace run --every 10 --out runs/try7 python train.py
+      nntrace run torchrun --nproc-per-node 4 train.py
+    """
+    from nntrace.launch import launch
+
+    config = load_config()
+    return launch(
+        cmd,
+        budget=config.budget if budget is None else parse_budget(budget),
+        every=config.every if every is None else every,
+        out=out,
+        name=name,
+        live=live,
+    )

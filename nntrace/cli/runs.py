@@ -1,0 +1,88 @@
+"""`nntrace runs`: the runs in a folder, newest first. Only manifests and the last step are read."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nntrace.cli.output import console, note, output
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from nntrace.runs import RunFolder
+
+
+@click.command(name="runs")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+def command(folder: Path | None, form: str) -> None:
+    """List the runs, newest first.
+
+    FOLDER is by default ./nntrace-runs, or the configured one.
+
+    \b
+    Examples:
+      nntrace runs
+      nntrace runs /data/experiments --format json
+    """
+    import json
+
+    from nntrace.config import load_config
+    from nntrace.diagnosis.json import plain
+    from nntrace.runs import list_runs
+
+    runs, unreadable = list_runs(load_config().runs_folder if folder is None else folder)
+    for message in unreadable:
+        note(message)
+    rows = [_row(run) for run in runs]
+    if form == "json":
+        with output() as file:
+            file.write(json.dumps(plain(rows), indent=2, allow_nan=False) + "\n")
+    elif rows:
+        with console() as screen:
+            screen.print(_table(rows))
+    else:
+        note(f"no runs in {folder or 'the runs folder'}. Record one: `nntrace run train.py`.")
+
+
+def _row(run: "RunFolder") -> dict[str, Any]:
+    from nntrace.errors import DamagedTraceError
+    from nntrace.trace import last_step
+
+    manifest = run.manifest
+    try:
+        steps, loss = last_step(run.path)
+        damage = None
+    except DamagedTraceError as error:
+        steps, loss, damage = None, None, str(error)
+    return {
+        "name": run.path.name,
+        "path": str(run.path),
+        "status": manifest.current_status(run.path).value,
+        "started_ns": manifest.started_ns,
+        "steps": steps,
+        "last_loss": loss,
+        "overhead": manifest.overhead,
+        "damage": damage,
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    from nntrace.cli.values import number, percent, when
+    from nntrace.text import printable
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("name", "status", "started"):
+        table.add_column(heading, no_wrap=True, overflow="fold")
+    for heading in ("steps", "last loss", "overhead"):
+        table.add_column(heading, no_wrap=True, justify="right")
+    for row in rows:
+        steps = "damaged" if row["damage"] else str(row["steps"])
+        cells = (row["name"], row["status"], when(row["started_ns"]), steps)
+        measured = (number(row["last_loss"]), percent(row["overhead"]))
+        table.add_row(*(Text(printable(cell)) for cell in (*cells, *measured)))
+    return table

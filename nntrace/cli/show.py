@@ -1,0 +1,120 @@
+"""`nntrace show`: what a run holds, without judging it."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nntrace.cli.output import console, note, output
+
+if TYPE_CHECKING:
+    from nntrace.trace import Trace
+
+_STATISTICS = ("mean", "std", "min", "max", "zero_fraction", "nonfinite_fraction")
+
+
+@click.command(name="show")
+@click.argument("run", required=False)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+def command(run: str | None, form: str) -> None:
+    """Show what a run holds, without judging it.
+
+    That is its manifest, ranks, steps, events, and the last statistics of each site.
+
+    RUN is a path, the name of a run in ./nntrace-runs, or `latest`, the default.
+
+    \b
+    Examples:
+      nntrace show
+      nntrace show runs/try7 --format json
+    """
+    import json
+
+    from nntrace.diagnosis.json import plain
+    from nntrace.runs import find_run
+    from nntrace.schema import RunStatus
+    from nntrace.trace import Trace
+
+    trace = Trace.open(find_run(run))
+    if trace.torn_streams and trace.status is not RunStatus.RUNNING:
+        note(f"{trace.path}: the last record of {', '.join(trace.torn_streams)} is cut off.")
+    content = describe(trace)
+    if form == "json":
+        with output() as file:
+            file.write(json.dumps(plain(content), indent=2, allow_nan=False) + "\n")
+    else:
+        from nntrace.cli.show_text import lines, sites_table
+
+        with console() as screen:
+            for line in lines(content):
+                screen.print(line, soft_wrap=True)
+            if content["sites"]:
+                screen.print()
+                screen.print(sites_table(content["sites"]))
+
+
+def describe(trace: "Trace") -> dict[str, Any]:
+    """What the trace holds, as plain values."""
+    from collections import Counter
+    from dataclasses import asdict
+
+    steps = trace.steps
+    folder = trace.path
+    files = [] if folder is None else [f for f in folder.rglob("*") if f.is_file()]
+    return {
+        "manifest": {**asdict(trace.manifest), "status": trace.status.value},
+        "path": None if folder is None else str(folder),
+        "bytes_on_disk": sum(file.stat().st_size for file in files),
+        "ranks": trace.ranks,
+        "rank": trace.rank,
+        "steps": len(steps),
+        "first_step": int(steps.step[0]) if len(steps) else None,
+        "last_step": int(steps.step[-1]) if len(steps) else None,
+        "last_loss": float(steps.loss[-1]) if len(steps) else None,
+        "sampled_steps": len(trace.sampled_steps),
+        "rows": {name: trace.table(name).num_rows for name in _streams()},
+        "events": dict(Counter(event.kind for event in trace.events)),
+        "sites": _sites(trace),
+    }
+
+
+def _streams() -> tuple[str, ...]:
+    from nntrace.schema import STREAMS
+
+    return tuple(STREAMS)
+
+
+def _sites(trace: "Trace") -> list[dict[str, Any]]:
+    """Each site in depth order, with the last value of each statistic."""
+    from nntrace.schema import Role
+
+    last: dict[int, dict[str, float | None]] = {}
+    for role in Role:
+        columns = trace.sites_of(role)
+        for stat in _STATISTICS if columns and len(trace.sampled_steps) else ():
+            for site, value in zip(columns, _last_finite(trace.series(role, stat)), strict=True):
+                last.setdefault(site.id, {})[stat] = value
+    return [
+        {
+            "id": site.id,
+            "path": site.path,
+            "role": site.role.value,
+            "module_type": site.module_type,
+            "shape": site.shape,
+            "dtype": site.dtype,
+            "numel": site.numel,
+            "file": site.file,
+            "line": site.line,
+            "last": last.get(site.id, dict.fromkeys(_STATISTICS)),
+        }
+        for site in trace.sites
+    ]
+
+
+def _last_finite(values: Any) -> list[float | None]:
+    """The last value of each column that is a number; None where there is none."""
+    import numpy as np
+
+    known = ~np.isnan(values)
+    index = len(values) - 1 - np.argmax(known[::-1], axis=0)
+    chosen = values[index, np.arange(values.shape[1])]
+    return [None if np.isnan(value) else float(value) for value in chosen]

@@ -1,0 +1,98 @@
+"""The JSON form of a diagnosis, for machines: format 1, stable across runs of the command.
+
+Every number is finite or null, every text encodable, so that any JSON reader accepts it.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from nntrace.diagnosis.report import Report
+from nntrace.rules import Finding, Location
+
+JSON_SCHEMA: Final = 1
+
+
+def render_json(reports: Sequence[Report]) -> str:
+    """The JSON text: an object for one run, a list of such objects for several."""
+    objects = [as_json(report) for report in reports]
+    content = objects[0] if len(objects) == 1 else objects
+    return json.dumps(content, indent=2, allow_nan=False)
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """One run's diagnosis as plain dictionaries, lists, strings, numbers and None."""
+    content: dict[str, Any] = plain(
+        {
+            "schema": JSON_SCHEMA,
+            "run": _run(report),
+            "findings": [_finding(finding) for finding in report.diagnosis.findings],
+            "skipped": [
+                {"code": skipped.code, "reason": skipped.reason}
+                for skipped in report.diagnosis.skipped
+            ],
+        }
+    )
+    return content
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON can hold it: NaN and infinities are null, arrays are lists."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, np.generic | np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, dict):
+        return {plain(str(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    return plain(str(value))
+
+
+def _run(report: Report) -> dict[str, Any]:
+    trace, manifest = report.trace, report.trace.manifest
+    return {
+        "name": manifest.name,
+        "path": None if trace.path is None else str(trace.path),
+        "status": report.status.value,
+        "command": manifest.command,
+        "started_ns": manifest.started_ns,
+        "ended_ns": manifest.ended_ns,
+        "overhead": manifest.overhead,
+        "ranks": trace.ranks,
+        "rank": trace.rank,
+        "steps": len(trace.steps),
+        "sampled_steps": len(trace.sampled_steps),
+        "sites": len(trace.sites),
+        "rules": report.rules,
+        "torn_streams": report.torn,
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "code": finding.code,
+        "name": finding.name,
+        "severity": finding.level.value,
+        "site": None if finding.site is None else finding.site.path,
+        "first_step": finding.steps[0],
+        "last_step": finding.steps[1],
+        "message": finding.message,
+        "advice": finding.advice,
+        "evidence": finding.evidence,
+        "location": _location(finding.location),
+        "explained_by": finding.explained_by,
+    }
+
+
+def _location(location: Location | None) -> dict[str, Any] | None:
+    if location is None:
+        return None
+    return {"file": location.file, "line": location.line, "source": location.source}

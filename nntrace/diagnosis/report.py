@@ -1,0 +1,63 @@
+"""`Report`: one run, its trace and its diagnosis, ready to be shown in any form.
+
+Every format is a function of a `Report`; making one is the only place that opens a run for them.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nntrace.diagnosis.diagnose import Diagnosis, diagnose
+from nntrace.errors import NntraceError
+from nntrace.rules import Rule
+from nntrace.schema import RunStatus
+from nntrace.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is known of one run; `rules` is the number of rules asked, skipped ones included."""
+
+    trace: Trace
+    diagnosis: Diagnosis
+    rules: int
+    status: RunStatus
+
+    @property
+    def rules_judged(self) -> int:
+        """The number of rules that could judge the run."""
+        return self.rules - len({skipped.code for skipped in self.diagnosis.skipped})
+
+    @property
+    def torn(self) -> tuple[str, ...]:
+        """The streams that end within a record, unless they are still being written."""
+        return () if self.status is RunStatus.RUNNING else self.trace.torn_streams
+
+
+def make_report(
+    run: Path | Trace,
+    rules: Iterable[Rule],
+    thresholds: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Report:
+    """Open a run and diagnose it.
+
+    Raises:
+        NotARunError, SchemaVersionError, DamagedTraceError: it cannot be read.
+        NntraceError: it holds neither a complete step nor a statistic.
+    """
+    trace = run if isinstance(run, Trace) else Trace.open(run)
+    status = trace.status
+    if not len(trace.steps) and not len(trace.sampled_steps):
+        raise NntraceError(_nothing_to_judge(trace, status))
+    chosen = tuple(rules)
+    found = diagnose(trace, rules=chosen, thresholds=thresholds)
+    return Report(trace, found, len(chosen), status)
+
+
+def _nothing_to_judge(trace: Trace, status: RunStatus) -> str:
+    where = trace.path or trace.manifest.name
+    if status is RunStatus.RUNNING:
+        return f"{where} holds no complete optimizer step yet. Try again once training has begun."
+    because = f" It says: {trace.manifest.error}" if trace.manifest.error else ""
+    return f"{where} holds no complete optimizer step: there is nothing to judge.{because}"

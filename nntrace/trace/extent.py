@@ -1,0 +1,19 @@
+"""How far a run has come, read from the ends of its step stream only: for lists of many runs."""
+
+from pathlib import Path
+
+from nntrace.trace.follower import StreamFollower
+
+
+def last_step(run: Path) -> tuple[int, float | None]:
+    """The number of steps of the run's lowest rank, and the loss of the last one.
+
+    Raises:
+        DamagedTraceError, SchemaVersionError: the step stream cannot be read.
+    """
+    folder = min(run.glob("rank-*"), default=run)
+    ends = [batch for batch in StreamFollower(folder, "steps").read_ends() if batch.num_rows]
+    if not ends:
+        return 0, None
+    first, last = ends[0]["step"][0].as_py(), ends[-1]["step"][-1].as_py()
+    return last - first + 1, ends[-1]["loss"][-1].as_py()

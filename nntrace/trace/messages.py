@@ -1,0 +1,61 @@
+"""The framing of an Arrow IPC stream: how long each message is, without decoding it.
+
+Streams are hostile input: every length and offset is checked against the bytes present before
+Arrow sees them. Layout: https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format
+"""
+
+import struct
+from typing import Final
+
+PREFIX_BYTES: Final = 8
+_CONTINUATION: Final = b"\xff\xff\xff\xff"
+# A batch is one flush; beyond this a length is not something a writer of ours ever wrote.
+_LARGEST_BODY: Final = 1 << 31
+_LARGEST_METADATA: Final = 1 << 24
+_BODY_LENGTH_SLOT: Final = 4 + 2 * 3  # the fourth field of the Message table's vtable
+
+
+class FramingError(ValueError):
+    """These bytes are not the beginning of a message."""
+
+
+def message_length(data: memoryview) -> int | None:
+    """Bytes of the message that begins here; 0 at the end of the stream, None when incomplete.
+
+    Raises:
+        FramingError: no complete message can ever begin with these bytes.
+    """
+    head = bytes(data[:PREFIX_BYTES])
+    if not head.startswith(_CONTINUATION[: len(head)]):
+        raise FramingError("no message begins here")
+    if len(head) < PREFIX_BYTES:
+        return None
+    (metadata_bytes,) = struct.unpack("<i", head[4:])
+    if metadata_bytes == 0:
+        return 0
+    if not 0 < metadata_bytes <= _LARGEST_METADATA or metadata_bytes % 8:
+        raise FramingError(f"impossible metadata length {metadata_bytes}")
+    if PREFIX_BYTES + metadata_bytes > len(data):
+        return None
+    body_bytes = _body_length(data[PREFIX_BYTES : PREFIX_BYTES + metadata_bytes])
+    if not 0 <= body_bytes <= _LARGEST_BODY or body_bytes % 8:
+        raise FramingError(f"impossible body length {body_bytes}")
+    length = PREFIX_BYTES + metadata_bytes + body_bytes
+    return length if length <= len(data) else None
+
+
+def _body_length(metadata: memoryview) -> int:
+    """`Message.bodyLength`, read from the flatbuffer: 0 where the field is left out."""
+    try:
+        (table,) = struct.unpack_from("<I", metadata, 0)
+        (to_vtable,) = struct.unpack_from("<i", metadata, table)
+        vtable = table - to_vtable
+        if vtable < 0:
+            raise FramingError("a table outside the message")
+        (vtable_bytes,) = struct.unpack_from("<H", metadata, vtable)
+        if vtable_bytes <= _BODY_LENGTH_SLOT:
+            return 0
+        (slot,) = struct.unpack_from("<H", metadata, vtable + _BODY_LENGTH_SLOT)
+        return int(struct.unpack_from("<q", metadata, table + slot)[0]) if slot else 0
+    except struct.error as error:
+        raise FramingError("a table outside the message") from error
