@@ -1,1 +1,238 @@
-"""data"""
+"""Rules on what enters the model. A fault here explains most others."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.chance import training_batches
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.rules.signals import median, span
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Batch, Site, Trace
+
+_SHAPE_ONLY = frozenset({"Flatten", "Unflatten", "Identity", "Dropout", "Reshape"})
+
+
+@rule(
+    "DAT01",
+    "constant-input",
+    Severity.ERROR,
+    needs=(Role.INPUT,),
+    explains=(
+        "DAT02",
+        "LOS07",
+        "LOS11",
+        "LOS12",
+        "ACT04",
+        "ACT07",
+        "GRD01",
+        "GRD04",
+        "UPD02",
+        "UPD06",
+    ),
+    advice="Look at one batch as the model receives it; check the file reading, the dtype of the "
+    "scaling (integer division) and that the array was filled.",
+)
+def constant_input(
+    trace: Trace,
+    *,
+    batches: Annotated[int, "sampled batches that must be constant"] = 2,
+) -> Iterator[Finding | Skipped]:
+    """A batch enters the model with one single value everywhere.
+
+    Nothing can be learned from it but the output bias. An error when all inputs are constant in
+    at least half of the sampled batches, a warning when some are or when only the first of
+    several inputs is: masks and initial states are constant by right.
+    Source: "37 reasons", 1 (check your input data) and 2 (try random input).
+    """
+    steps = trace.sampled_steps
+    sites = [site for site in trace.sites_of(Role.INPUT) if site.numel != 1]
+    low = [trace.series(Role.INPUT, "min", site) for site in sites]
+    high = [trace.series(Role.INPUT, "max", site) for site in sites]
+    known = [np.isfinite(a) & np.isfinite(b) for a, b in zip(low, high, strict=True)]
+    seen = np.any(known, axis=0) if known else np.zeros(len(steps), dtype=bool)
+    if seen.sum() < batches:
+        yield Skipped(f"needs the inputs of {batches} sampled batches, has {int(seen.sum())}")
+        return
+    constant = [(a == b) & k for a, b, k in zip(low, high, known, strict=True)]
+    everything = np.all([c | ~k for c, k in zip(constant, known, strict=True)], axis=0) & seen
+    for bad, is_all in ((everything, True), (constant[0], False)):
+        count = int(bad.sum())
+        if count < batches:
+            continue
+        first, last = span(steps[bad])
+        values = sorted({float(v) for v in low[0][bad & known[0]]})
+        what = f"the value {values[0]:.4g}" if len(values) == 1 else "one value per batch"
+        total = int(seen.sum())
+        yield Finding(
+            f"{_named(sites[0])} held nothing but {what} in {count} of {total} sampled batches.",
+            site=sites[0],
+            steps=(first, last),
+            severity=Severity.ERROR if is_all and 2 * count >= total else Severity.WARNING,
+            evidence={"constant_batches": count, "sampled_batches": total, "values": values[:5]},
+        )
+        return
+
+
+@rule(
+    "DAT02",
+    "repeated-batch",
+    Severity.ERROR,
+    explains=("DAT09", "DAT10", "LOS13"),
+    advice="Keep one iterator over the loader (`for batch in loader:`); `next(iter(loader))` "
+    "starts again at the first batch. If this is your overfit-one-batch test, all is well.",
+)
+def repeated_batch(
+    trace: Trace,
+    *,
+    repeats: Annotated[int, "consecutive steps on the same batch"] = 5,
+) -> Iterator[Finding | Skipped]:
+    """The same batch is used step after step although the loader holds more.
+
+    The model memorises one batch and sees nothing of the rest. Judged on neighbouring sampled
+    steps only, and only where a data loader says that there is more data: training on the whole
+    set at each step is legitimate. Source: "37 reasons", 1 (the same batch over and over).
+    """
+    sampled = [b for b in training_batches(trace) if b.fingerprint is not None]
+    longest = _longest_repeat(sampled)
+    if len(sampled) < repeats:
+        yield Skipped(f"needs {repeats} sampled batches with a fingerprint, has {len(sampled)}")
+        return
+    if _distinct_steps(longest) < repeats:
+        return
+    loaders = [event.payload for event in trace.events_of(EventKind.LOADER)]
+    if not loaders:
+        yield Skipped("no data loader was seen: whether there is more data is not known")
+        return
+    size = longest[0].batch_size
+    held = [count for loader in loaders if (count := _examples(loader, size))]
+    if not any(size is None or count > size for count in held):
+        return
+    yield Finding(
+        f"{_distinct_steps(longest)} consecutive steps used the same batch of {size or '?'} "
+        f"examples, while the data set holds {max(held)}.",
+        site=next(iter(trace.sites_of(Role.INPUT)), None),
+        steps=(longest[0].step, longest[-1].step),
+        evidence={
+            "repeats": _distinct_steps(longest),
+            "batch_size": size,
+            "dataset_size": max(held),
+            "fingerprint": longest[0].fingerprint,
+        },
+    )
+
+
+@rule(
+    "DAT04",
+    "unnormalised-input",
+    Severity.WARNING,
+    needs=(Role.INPUT,),
+    explains=(
+        *("LOS01", "LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "LOS12", "INI03", "INI05"),
+        *("ACT01", "ACT03", "ACT04", "ACT05", "ACT06", "GRD02", "GRD04", "GRD05", "UPD01"),
+        *("PAR01", "NUM01"),
+    ),
+    advice="Subtract the mean and divide by the standard deviation of the training set, feature "
+    "by feature; for 8-bit images divide by 255 first.",
+)
+def unnormalised_input(
+    trace: Trace,
+    *,
+    offset: Annotated[float, "largest |mean| in standard deviations"] = 3.0,
+    scale: Annotated[float, "largest standard deviation"] = 10.0,
+) -> Iterator[Finding | Skipped]:
+    """The floating-point input lies far from zero mean and unit scale.
+
+    Initialisation and learning rates assume inputs near zero mean and unit variance; large ones
+    saturate units and blow up the first gradients. Judges the first floating-point input, not
+    counts, one-hot vectors and indices, and not a model that starts with a normalisation layer.
+    Source: "37 reasons", 14 (standardise the features) and 16; Karpathy's Recipe, step 1.
+    """
+    site = next((s for s in trace.sites_of(Role.INPUT) if _is_batch_of_floats(s)), None)
+    if site is None:
+        yield Skipped("no floating-point input with a feature axis was recorded")
+        return
+    stats = {
+        name: median(trace.series(Role.INPUT, name, site))
+        for name in ("mean", "std", "min", "max", "q99", "zero_fraction")
+    }
+    mean, std = stats["mean"], stats["std"]
+    if not np.isfinite([mean, std]).all():
+        yield Skipped(f"the mean and scale of {_named(site)} were not recorded")
+        return
+    if std == 0.0 or _normalises_first(trace) or _holds_counts(trace, stats):
+        return
+    reasons = []
+    if abs(mean) > offset * std:
+        reasons.append(f"its mean is {abs(mean) / std:.3g} standard deviations from zero")
+    if std > scale:
+        reasons.append(f"its standard deviation is {std:.3g}")
+    if _is_eight_bit(trace, stats):
+        reasons.append(f"its values are whole numbers from 0 to {stats['max']:.0f}")
+    if reasons:
+        yield Finding(
+            f"{_named(site)} is not normalised: {', '.join(reasons)}.",
+            site=site,
+            steps=span(trace.sampled_steps),
+            evidence={"mean": mean, "std": std, "min": stats["min"], "max": stats["max"]},
+        )
+
+
+def _named(site: Site) -> str:
+    return f"the input `{site.path}`"
+
+
+def _longest_repeat(batches: list[Batch]) -> list[Batch]:
+    """The longest run of neighbouring steps with one fingerprint."""
+    best = (0, 0)
+    start = 0
+    for end, batch in enumerate(batches):
+        before = batches[max(0, end - 1)]
+        if batch.step - before.step > 1 or batch.fingerprint != before.fingerprint:
+            start = end
+        best = max(best, (end + 1 - start, start))
+    length, start = best
+    return batches[start : start + length]
+
+
+def _distinct_steps(batches: list[Batch]) -> int:
+    return len({batch.step for batch in batches})
+
+
+def _examples(loader: dict[str, object], batch_size: int | None) -> int | None:
+    """How many examples this loader holds, if the batches of that size can come from it."""
+    count, own = loader.get("dataset_size"), loader.get("batch_size")
+    fits = own is None or batch_size is None or own == batch_size
+    return count if isinstance(count, int) and fits else None
+
+
+def _is_batch_of_floats(site: Site) -> bool:
+    return "float" in site.dtype and len(site.shape) != 1
+
+
+def _normalises_first(trace: Trace) -> bool:
+    kinds = [site.module_type for site in trace.sites_of(Role.ACTIVATION) if site.path]
+    first = next((kind for kind in kinds if kind not in _SHAPE_ONLY), "")
+    return "Norm" in first or first == "Rescaling"
+
+
+def _integer_valued(trace: Trace) -> bool:
+    values = [batch.input_integer_valued for batch in training_batches(trace)]
+    return bool(values) and all(value is True for value in values)
+
+
+def _is_eight_bit(trace: Trace, stats: dict[str, float]) -> bool:
+    return _integer_valued(trace) and stats["min"] == 0.0 and 128.0 < stats["max"] <= 255.0
+
+
+def _holds_counts(trace: Trace, stats: dict[str, float]) -> bool:
+    """Whole numbers that are indices, or mostly zeros with few large ones."""
+    if not _integer_valued(trace):
+        return False
+    if any(site.module_type == "Embedding" for site in trace.sites_of(Role.ACTIVATION)):
+        return True
+    mostly_zero = stats["min"] >= 0.0 and stats["zero_fraction"] >= 0.5
+    # Raw images of digits are mostly zero as well, but bright where they are not.
+    return mostly_zero and stats["q99"] < 0.5 * min(stats["max"], 255.0)

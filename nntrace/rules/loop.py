@@ -1,1 +1,97 @@
-"""loop"""
+"""Rules on the training loop itself: modes and seeds."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.rules.signals import span
+from nntrace.schema import EventKind
+from nntrace.trace import Trace
+from nntrace.trace.model import IntArray
+
+
+@rule(
+    "RUN01",
+    "training-in-eval-mode",
+    Severity.WARNING,
+    explains=("ACT12", "LOS13", "RUN13"),
+    advice="Call `model.train()` at the start of each epoch, after every evaluation. To freeze "
+    "only the normalisation, put those layers in eval mode and the model in training mode.",
+)
+def training_in_eval_mode(
+    trace: Trace,
+    *,
+    steps: Annotated[int, "optimizer steps in evaluation mode"] = 2,
+) -> Iterator[Finding | Skipped]:
+    """The optimizer steps while the whole model is in evaluation mode.
+
+    Dropout then does nothing and batch norm uses statistics that no longer follow the data. Only
+    for models that have such layers, and only when the root is in evaluation mode: freezing the
+    norms of a model in training mode is deliberate. Source: "37 reasons", 21 and 26.
+    """
+    modes = trace.events_of(EventKind.MODE)
+    if not modes:
+        yield Skipped("the model's training mode was not recorded")
+        return
+    wrong = _steps_in_eval(trace)
+    if len(wrong) < steps:
+        return
+    first, last = span(wrong)
+    at_start = [event.payload for event in modes if event.step <= last][-1]
+    dropouts, norms = _count(at_start, "dropout_inactive"), _count(at_start, "norm_inactive")
+    yield Finding(
+        f"{len(wrong)} of {len(trace.steps)} optimizer steps were taken with the model in "
+        f"evaluation mode: {dropouts} dropout and {norms} batch-norm layers were inactive.",
+        steps=(first, last),
+        evidence={
+            "steps_in_eval_mode": len(wrong),
+            "steps": len(trace.steps),
+            "dropout_inactive": dropouts,
+            "norm_inactive": norms,
+        },
+    )
+
+
+@rule(
+    "RUN03",
+    "no-seed",
+    Severity.INFO,
+    advice="Set the framework's seed before the model is built, so that a run can be repeated.",
+)
+def no_seed(trace: Trace) -> Iterator[Finding | Skipped]:
+    """No seed of the framework's random generator was set.
+
+    Two runs then differ for no reason, and a change cannot be told from chance.
+    Source: Karpathy's Recipe, step 2 (fix random seed).
+    """
+    first, last = span(trace.steps.step)
+    if first > 1:
+        yield Skipped("the start of the run, where seeds are set, is not in the trace")
+    elif not trace.events_of(EventKind.SEED):
+        yield Finding("no random seed was set.", steps=(first, last))
+
+
+def _steps_in_eval(trace: Trace) -> IntArray:
+    """The steps taken with the root and some mode-dependent layer in evaluation mode."""
+    events = sorted(trace.events_of(EventKind.MODE), key=lambda event: event.step)
+    changes = np.array([event.step for event in events], dtype=np.int64)
+    is_wrong = np.array(
+        [
+            event.payload.get("training") is False
+            and _count(event.payload, "dropout_inactive") + _count(event.payload, "norm_inactive")
+            > 0
+            for event in events
+        ]
+    )
+    numbers = trace.steps.step
+    current = np.searchsorted(changes, numbers, side="right") - 1
+    taken = (current >= 0) & is_wrong[np.maximum(current, 0)]
+    return np.asarray(numbers[taken], dtype=np.int64)
+
+
+def _count(payload: dict[str, object], key: str) -> int:
+    value = payload.get(key)
+    return value if isinstance(value, int) else 0

@@ -1,1 +1,186 @@
-"""loss"""
+"""Rules on the course of the loss: whether it falls, and whether it rises to stay."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.chance import (
+    chance_losses,
+    comparable_function,
+    function_loss,
+    loss_location,
+    training_batches,
+)
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.rules.signals import (
+    LossSeries,
+    lasting,
+    loss_series,
+    median,
+    median_error,
+    noise_scale,
+    steps_at_full_rate,
+    trend_z,
+    unjudgeable,
+    window_medians,
+)
+from nntrace.trace import Trace
+
+_LEARNED = 0.8  # of chance: a loss below it shows that something was learned, before or here
+_SURE_STEPS = 200
+
+
+@rule(
+    "LOS07",
+    "loss-not-decreasing",
+    Severity.ERROR,
+    advice="Overfit a single batch first. If that fails, check that gradients reach the "
+    "parameters and that they change; if not, try a learning rate ten times larger and smaller.",
+)
+def loss_not_decreasing(
+    trace: Trace,
+    *,
+    steps: Annotated[int, "optimizer steps with a loss that are needed"] = 50,
+    improvement: Annotated[float, "smallest relative improvement that counts"] = 0.01,
+    errors: Annotated[float, "standard errors an improvement must exceed"] = 4.0,
+) -> Iterator[Finding | Skipped]:
+    """Over the whole run the loss never improved beyond its noise.
+
+    Compares the start with the best of ten windows and looks for a falling trend (Mann–Kendall);
+    silent when either shows progress of more than 1 %, or when the loss is already well
+    below chance. A warning for runs below 200 steps or losses whose chance value is unknown.
+    Source: Karpathy's Recipe, step 2 (overfit one batch); "37 reasons", IV.
+    """
+    series = loss_series(trace)
+    full_rate_steps = steps_at_full_rate(trace)
+    if reason := unjudgeable(series, steps):
+        yield Skipped(reason)
+        return
+    if full_rate_steps < steps:
+        yield Skipped(f"needs {steps} steps after the warm-up, has {full_rate_steps}")
+        return
+    values = series.value
+    noise = noise_scale(values)
+    window = max(1, len(values) // 10)
+    head = min(10, window)
+    start, best = float(np.median(values[:head])), float(window_medians(values, 10).min())
+    level = _level(series)
+    dropped_at_once = float(values[0]) - best > 1.5 * errors * noise
+    start = max(start, float(values[0])) if dropped_at_once else start
+    progress = start - best
+    is_certain = (
+        dropped_at_once
+        or progress > errors * median_error(noise, head, window)
+        or trend_z(values) < -errors
+    )
+    if is_certain and progress > improvement * abs(start):
+        return
+    batches = training_batches(trace)
+    function, unknown = comparable_function(trace, batches)
+    chances = [] if unknown else [chance.value for chance in chance_losses(function, batches)]
+    if chances and _level(function_loss(trace, batches)) < _LEARNED * min(chances):
+        return
+    is_sure = bool(chances) and len(series) >= _SURE_STEPS
+    yield Finding(
+        f"the loss did not fall in {len(series)} steps: {start:.4g} at the start, {level:.4g} at "
+        f"the end, {best:.4g} at best (noise of one step: {noise:.2g}).",
+        steps=series.span,
+        severity=Severity.ERROR if is_sure else Severity.WARNING,
+        evidence={"start": start, "end": level, "best": best, "noise": noise},
+        location=loss_location(trace, function),
+    )
+
+
+@rule(
+    "LOS08",
+    "loss-diverging",
+    Severity.ERROR,
+    explains=("LOS07", "NUM01", "NUM02", "NUM03", "NUM04", "NUM09"),
+    advice="Lower the learning rate (by ten to begin with), add a warm-up or clip gradients; if "
+    "it rises from the first step on, check the sign of the loss and of the update.",
+)
+def loss_diverging(
+    trace: Trace,
+    *,
+    factor: Annotated[float, "rise above the lowest level of the loss"] = 2.0,
+    steps: Annotated[int, "steps with a loss that are needed"] = 20,
+    burst: Annotated[float, "rise above everything before, in the last steps"] = 10.0,
+) -> Iterator[Finding | Skipped]:
+    """The loss rose to at least twice its lowest level and stayed there.
+
+    Compares the last quarter of the run with its best quarter, or the last five steps with all
+    before them, or with the start when the loss ended as NaN. A rise within the progress made (a
+    loss of 0.001 that becomes 0.003) is no divergence, nor is one that is being recovered.
+    Source: "37 reasons", 33 (learning rate), 31 (exploding gradients); Karpathy's Recipe, step 3.
+    """
+    series = loss_series(trace)
+    if series.nonfinite_from is not None and len(series) < steps:
+        finding = _run_up_to_nan(series, burst)
+        if finding is None:
+            yield Skipped(f"only {len(series)} finite losses")
+        else:
+            yield finding
+        return
+    if reason := unjudgeable(series, steps):
+        yield Skipped(reason)
+        return
+    values = series.value
+    width = max(5, len(values) // 4)
+    levels = np.array([np.median(values[i : i + width]) for i in _starts(len(values), width)])
+    lowest = float(levels.min())
+    last = float(np.median(values[-width:]))
+    start = float(np.median(values[: max(1, min(10, len(values) // 10))]))
+    tail = float(np.median(values[-5:]))
+    sudden = tail > burst * float(values[:-5].max())
+    noise = noise_scale(values[-width:])
+    risen = (
+        last > factor * lowest
+        and last - lowest > 0.25 * (start - lowest)
+        and last - lowest > 6.0 * median_error(noise, width, width)
+        and tail > 0.5 * float(levels.max())
+        and np.quantile(values[-width:], 0.25) > lowest
+    )
+    if not risen and not sudden:
+        return
+    end = max(last, tail)
+    window = lasting(levels > factor * lowest, 1)
+    since = len(values) - 5 if window is None else _starts(len(values), width)[window]
+    nan = f", and is not finite from step {series.nonfinite_from} on" if _is_lost(series) else ""
+    yield Finding(
+        f"the loss rose from {lowest:.3g} to {end:.3g}{nan}.",
+        steps=(int(series.step[since]), series.span[1]),
+        severity=Severity.ERROR if end > start or _is_lost(series) else Severity.WARNING,
+        evidence={"lowest": lowest, "end": end, "start": start, "factor": end / max(lowest, 1e-30)},
+    )
+
+
+def _level(series: LossSeries) -> float:
+    """The median of the last fifth."""
+    return median(series.value[-max(1, len(series) // 5) :])
+
+
+def _starts(length: int, width: int) -> range:
+    return range(0, length - width + 1, max(1, width // 4))
+
+
+def _is_lost(series: LossSeries) -> bool:
+    """Whether the loss ended as NaN or infinite."""
+    return series.nonfinite_from is not None and series.nonfinite_from > series.span[1]
+
+
+def _run_up_to_nan(series: LossSeries, burst: float) -> Finding | None:
+    """A loss that exploded within a few steps and then became NaN."""
+    values = series.value
+    if len(values) < 3 or not _is_lost(series) or series.optimizers > 1 or values.min() <= 0.0:
+        return None
+    lowest = int(values.argmin())
+    if values[-1] < burst * values[lowest] or lowest >= len(values) - 2:
+        return None
+    return Finding(
+        f"the loss rose from {values[lowest]:.3g} to {values[-1]:.3g} within "
+        f"{len(values) - lowest} steps and is not finite from step {series.nonfinite_from} on.",
+        steps=(int(series.step[lowest]), series.span[1]),
+        evidence={"lowest": float(values[lowest]), "end": float(values[-1])},
+    )

@@ -1,0 +1,190 @@
+"""What a model that ignores its input would score: labels, entropies and chance losses.
+
+Entropies are in nats, as losses are. Functions take what a trace recorded and return None or an
+empty result where too little is known.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from nntrace.rules.finding import Location
+from nntrace.rules.signals import LossSeries, loss_series
+from nntrace.schema import EventKind
+from nntrace.trace import Batch, Trace
+
+CROSS_ENTROPY = frozenset({"cross_entropy", "nll_loss"})
+BINARY = frozenset({"binary_cross_entropy", "binary_cross_entropy_with_logits"})
+SQUARED_ERROR = frozenset({"mse_loss"})
+_EXAMPLES_PER_LABEL = 10  # fewer, and the entropy of the labels is not known well
+_EXACT_ENTROPY_SIZE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """A loss that a constant prediction reaches, and what it is: `ln 10`, `label entropy`."""
+
+    name: str
+    value: float
+
+
+def training_batches(trace: Trace) -> tuple[Batch, ...]:
+    """The sampled batches of optimizer steps, in order."""
+    return tuple(batch for batch in trace.batches if batch.phase == "train")
+
+
+def loss_functions(batches: Iterable[Batch]) -> tuple[str, ...]:
+    """The names of the loss functions that were called."""
+    return tuple(sorted({batch.loss_function for batch in batches if batch.loss_function}))
+
+
+def loss_location(trace: Trace, function: str) -> Location | None:
+    """Where the user's code calls that loss function first."""
+    for event in trace.events_of(EventKind.LOSS_CALL):
+        file, line = event.payload.get("file"), event.payload.get("line")
+        if event.payload.get("function") == function and file and isinstance(line, int):
+            source = event.payload.get("source")
+            return Location(str(file), line, str(source) if source else None)
+    return None
+
+
+def comparable_function(trace: Trace, batches: Iterable[Batch]) -> tuple[str, str]:
+    """The run's only loss function, and why its value cannot be compared with chance, or ""."""
+    functions = loss_functions(batches)
+    if len(functions) != 1:
+        called = ", ".join(functions)
+        return "", f"several loss functions: {called}" if called else "no known loss function"
+    function = functions[0]
+    if function not in CROSS_ENTROPY | BINARY | SQUARED_ERROR:
+        return function, f"the chance value of `{function}` is not known"
+    calls = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
+    reductions = {call.get("reduction") for call in calls if call.get("function") == function}
+    if reductions - {None, "mean"}:
+        return function, f"`{function}` does not average over the batch"
+    return function, ""
+
+
+def function_loss(trace: Trace, batches: Iterable[Batch]) -> LossSeries:
+    """The loss function's own values: of every step where that is what backward was called on.
+
+    Else (scaled, summed with penalties, accumulated) of the sampled steps only.
+    """
+    known = {
+        batch.step: batch.loss_value
+        for batch in batches
+        if batch.loss_value is not None and np.isfinite(batch.loss_value)
+    }
+    every = loss_series(trace)
+    common = [i for i, step in enumerate(every.step) if int(step) in known]
+    if common:
+        own = np.array([known[int(step)] for step in every.step[common]])
+        same = np.isclose(every.value[common], own, rtol=0.01, atol=1e-6)
+        if same.mean() >= 0.9:
+            return every
+    steps = sorted(known)
+    return LossSeries(
+        np.array(steps, dtype=np.int64),
+        np.array([known[step] for step in steps], dtype=np.float64),
+        every.nonfinite_from,
+        every.optimizers,
+    )
+
+
+def label_totals(batches: Iterable[Batch]) -> Counter[int]:
+    """How often each class label was seen; for float targets of 0 and 1 the two of them.
+
+    Negative labels mark what the loss ignores and are left out.
+    """
+    totals: Counter[int] = Counter()
+    for batch in batches:
+        for label, count in labels_of(batch).items():
+            totals[label] += count
+    return totals
+
+
+def labels_of(batch: Batch) -> dict[int, int]:
+    """The label counts of one batch."""
+    if batch.label_counts:
+        pairs = zip(batch.label_values, batch.label_counts, strict=False)
+        return {label: count for label, count in pairs if label >= 0 and count > 0}
+    mean, std, size = batch.target_mean, batch.target_std, batch.batch_size
+    if batch.loss_function in BINARY and mean is not None and std is not None and size:
+        low, high = batch.target_min, batch.target_max
+        inside = low is not None and high is not None and low >= 0.0 and high <= 1.0
+        # Within [0, 1] only values of exactly 0 and 1 have the variance p(1 − p).
+        if inside and abs(std**2 - mean * (1.0 - mean)) < 1e-3:
+            positives = round(mean * size)
+            counts = {0: size - positives, 1: positives}
+            return {label: count for label, count in counts.items() if count}
+    return {}
+
+
+def entropy(counts: Iterable[int]) -> float:
+    """Entropy of the observed frequencies; 0 for none or one."""
+    array = np.array([count for count in counts if count > 0], dtype=np.float64)
+    if len(array) < 2:
+        return 0.0
+    share = array / array.sum()
+    return float(-(share * np.log(share)).sum())
+
+
+def expected_entropy(counts: Iterable[int], size: int) -> float:
+    """Expected entropy of the labels of `size` random draws from the frequencies of `counts`.
+
+    Exact (a sum over binomials) up to 2000 draws, beyond that with the Miller–Madow term.
+    """
+    array = np.array([count for count in counts if count > 0], dtype=np.float64)
+    if len(array) < 2 or size < 1:
+        return 0.0
+    if size > _EXACT_ENTROPY_SIZE:
+        return max(0.0, entropy(array.astype(int)) - (len(array) - 1) / (2.0 * size))
+    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, size + 1)))])
+    drawn = np.arange(1, size)  # none drawn and all drawn add no entropy
+    surprise = -(drawn / size) * np.log(drawn / size)
+    choose = log_factorial[size] - log_factorial[drawn] - log_factorial[size - drawn]
+    total = 0.0
+    for count, classes in Counter(array.tolist()).items():
+        share = count / array.sum()
+        log_chance = choose + drawn * np.log(share) + (size - drawn) * np.log1p(-share)
+        total += classes * float((np.exp(log_chance) * surprise).sum())
+    return total
+
+
+def target_variance(batches: Iterable[Batch]) -> tuple[float, float] | None:
+    """Mean and variance of the targets over all batches, or None when they were not recorded."""
+    rows = [
+        (b.batch_size or 1, b.target_mean, b.target_std)
+        for b in batches
+        if b.target_mean is not None and b.target_std is not None
+    ]
+    table = np.array(rows, dtype=np.float64).reshape(-1, 3)
+    table = table[np.isfinite(table).all(axis=1)]
+    if not len(table):
+        return None
+    weight, means, stds = table.T
+    mean = float(np.average(means, weights=weight))
+    within = float(np.average(stds**2, weights=weight))
+    return mean, within + float(np.average((means - mean) ** 2, weights=weight))
+
+
+def chance_losses(function: str, batches: tuple[Batch, ...]) -> tuple[Chance, ...]:
+    """The losses of predictors that ignore the input, for the loss functions that have them."""
+    if function in SQUARED_ERROR:
+        moments = target_variance(batches)
+        known = moments is not None and moments[1] > 0.0
+        return (Chance("variance of the targets", moments[1]),) if moments and known else ()
+    if function in CROSS_ENTROPY:
+        classes = max((batch.classes or 0 for batch in batches), default=0)
+    elif function in BINARY:
+        classes = 2
+    else:
+        return ()
+    found = [Chance(f"ln {classes}", float(np.log(classes)))] if classes >= 2 else []
+    totals = label_totals(batches)
+    if len(totals) >= 2 and totals.total() >= _EXAMPLES_PER_LABEL * len(totals):
+        # Miller–Madow: observed frequencies understate the entropy by (K − 1) / 2N.
+        value = entropy(totals.values()) + (len(totals) - 1) / (2.0 * totals.total())
+        found.append(Chance("label entropy", value))
+    return tuple(found)

@@ -1,0 +1,216 @@
+"""Rules that compare the loss with what a model that ignores its input would reach."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.chance import (
+    SQUARED_ERROR,
+    Chance,
+    chance_losses,
+    comparable_function,
+    function_loss,
+    loss_location,
+    target_variance,
+    training_batches,
+)
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.rules.signals import (
+    lasting,
+    median,
+    median_error,
+    median_of_means,
+    noise_scale,
+    steps_at_full_rate,
+    unjudgeable,
+    window_medians,
+)
+from nntrace.schema import Role
+from nntrace.trace import Batch, Trace
+from nntrace.trace.model import FloatArray
+
+_START_EXAMPLES = 16  # fewer, and the first loss is noise
+_LEAST_LOSSES = 20
+
+
+@rule(
+    "LOS01",
+    "loss-at-init",
+    Severity.WARNING,
+    explains=("LOS08", "LOS09", "GRD02", "GRD05", "UPD01", "NUM01", "NUM02"),
+    advice="Print the first predictions: they should be near zero (logits) or near the targets' "
+    "mean. Scale down the last layer's initial weights, set its bias to the targets' mean or "
+    "log-odds, and check for a doubled softmax or a wrong reduction.",
+)
+def loss_at_init(
+    trace: Trace,
+    *,
+    above: Annotated[float, "largest first loss relative to chance"] = 1.5,
+    below: Annotated[float, "smallest first loss relative to chance"] = 0.25,
+) -> Iterator[Finding | Skipped]:
+    """The first loss is not that of a model that knows nothing.
+
+    −ln(1/C) for softmax cross-entropy, ln 2 for binary cross-entropy, the mean square of the
+    targets (their variance, when centred) for squared error. Above it the model starts out sure
+    of wrong answers and spends its first steps unlearning them. Far below it (a note only) it
+    starts with trained weights, or the answer leaks. Source: Karpathy's Recipe, step 2 (verify
+    loss @ init); "37 reasons", 22 (chance performance); CS231n.
+    """
+    steps = trace.steps
+    batches = training_batches(trace)
+    function, reason = comparable_function(trace, batches)
+    if reason:
+        yield Skipped(reason)
+        return
+    if int(steps.step[0]) > 1 or not batches or batches[0].step > int(steps.step[0]):
+        yield Skipped("the first step is not among those recorded")
+        return
+    first = _first_loss(batches, float(steps.loss[0]))
+    start = _loss_of_knowing_nothing(function, batches)
+    if start is None or first is None:
+        yield Skipped(f"the chance value of `{function}` or its first value is not known")
+        return
+    evidence = {"first_loss": first, "chance": start.value, "chance_is": start.name}
+    site = trace.site(function, Role.OUTPUT)
+    span = (int(steps.step[0]), int(steps.step[0]))
+    location = loss_location(trace, function)
+    if first > above * start.value:
+        limit = _largest_honest_loss(trace, function)
+        if limit is not None and first > limit:
+            yield Skipped("the first loss is larger than its predictions allow: it is weighted")
+            return
+        yield Finding(
+            f"the first loss is {first:.3g}, {first / start.value:.1f} times that of a model that "
+            f"knows nothing ({start.name} = {start.value:.3g}).",
+            site=site,
+            steps=span,
+            evidence=evidence,
+            location=location,
+        )
+    elif first < below * start.value:
+        yield Finding(
+            f"the first loss is {first:.3g}, far below that of a model that knows nothing "
+            f"({start.name} = {start.value:.3g}).",
+            site=site,
+            steps=span,
+            severity=Severity.INFO,
+            evidence=evidence,
+            advice="Expected with loaded weights; else look for the target among the inputs.",
+            location=location,
+        )
+
+
+@rule(
+    "LOS11",
+    "stuck-at-chance",
+    Severity.ERROR,
+    explains=("LOS07",),
+    advice="Train with the inputs zeroed: if nothing changes, the inputs carry no signal into the "
+    "model. Check that inputs and labels still belong together, then gradients and learning rate.",
+)
+def stuck_at_chance(
+    trace: Trace,
+    *,
+    tolerance: Annotated[float, "relative distance from the chance value"] = 0.03,
+    steps: Annotated[int, "optimizer steps after warm-up that are needed"] = 100,
+) -> Iterator[Finding | Skipped]:
+    """Over the second half of the run the loss sat at the value of a constant prediction.
+
+    That is ln C or the entropy of the labels for cross-entropy, the variance of the targets for
+    squared error: the model has learned nothing from its input. A warning below 200 steps.
+    Source: Karpathy's Recipe, step 2 (input-independent baseline); "37 reasons", 2 and 3.
+    """
+    full_rate_steps = steps_at_full_rate(trace)
+    batches = training_batches(trace)
+    function, reason = comparable_function(trace, batches)
+    chances = chance_losses(function, batches)
+    series = function_loss(trace, batches)
+    if full_rate_steps < steps:
+        reason = reason or f"needs {steps} steps after the warm-up, has {full_rate_steps}"
+    if why := reason or unjudgeable(series, _LEAST_LOSSES):
+        yield Skipped(why)
+        return
+    if not chances:
+        yield Skipped(f"too little is known of the targets of `{function}`")
+        return
+    half = series.value[2 * series.step >= sum(series.span)]
+    level = median_of_means(half)
+    chance = min(chances, key=lambda c: abs(level - c.value))
+    error = median_error(noise_scale(half), len(half))
+    if error > tolerance * chance.value:
+        yield Skipped(f"the loss is too noisy (± {error:.2g}) to tell it from chance")
+        return
+    if not _near(level, chance, tolerance) or _still_falls(half, chance):
+        return
+    windows = window_medians(series.value, 20)
+    start = lasting(np.array([_near(w, chance, 2.0 * tolerance) for w in windows]), 1)
+    first = (len(windows) // 2 if start is None else start) * len(series) // len(windows)
+    span = (int(series.step[first]), series.span[1])
+    yield Finding(
+        f"the loss has sat at {level:.4g} since step {span[0]}: what a model reaches that ignores "
+        f"its input ({chance.name} = {chance.value:.4g}).",
+        steps=span,
+        severity=Severity.ERROR if len(trace.steps) >= 2 * steps else Severity.WARNING,
+        evidence={"level": level, "chance": chance.value, "chance_is": chance.name},
+        location=loss_location(trace, function),
+    )
+
+
+def _first_loss(batches: tuple[Batch, ...], recorded: float) -> float | None:
+    """The mean of the first values of the loss function that make 16 examples, at most five.
+
+    The first recorded loss where the loss function's own values are not known.
+    """
+    values: list[float] = []
+    examples = 0
+    for batch in batches[:5]:
+        if batch.loss_value is None or not np.isfinite(batch.loss_value):
+            break
+        values.append(batch.loss_value)
+        examples += batch.batch_size or _START_EXAMPLES
+        if examples >= _START_EXAMPLES:
+            break
+    first = float(np.mean(values)) if values else recorded
+    return first if np.isfinite(first) else None
+
+
+def _loss_of_knowing_nothing(function: str, batches: tuple[Batch, ...]) -> Chance | None:
+    """The loss of near-zero outputs, which is where an untrained model starts."""
+    if function not in SQUARED_ERROR:
+        return next(iter(chance_losses(function, batches)), None)
+    moments = target_variance(batches)
+    if moments is None or moments[1] <= 0.0:
+        return None
+    mean, variance = moments
+    # Outputs that all lie in [0, 1] come from a sigmoid, which starts at one half.
+    low, high = batches[0].output_min, batches[0].output_max
+    in_unit_range = low is not None and high is not None and low >= 0.0 and high <= 1.0
+    square = variance + max(mean**2, (mean - 0.5) ** 2 if in_unit_range else 0.0)
+    return Chance("mean square of the targets", square)
+
+
+def _largest_honest_loss(trace: Trace, function: str) -> float | None:
+    """What unweighted binary cross-entropy may reach with outputs that know nothing.
+
+    ln 2 + r/2 + r²/8 bounds the mean of ln(1 + exp|z|) for logits z of root mean square r; a
+    larger loss comes from a weight on the positive class. Five percent are for sampling.
+    """
+    site = trace.site(function, Role.OUTPUT)
+    if function != "binary_cross_entropy_with_logits" or site is None:
+        return None
+    rms = median(trace.series(Role.OUTPUT, "rms", site)[:1])
+    return 1.05 * float(np.log(2.0) + rms / 2.0 + rms**2 / 8.0) if np.isfinite(rms) else None
+
+
+def _near(level: float, chance: Chance, tolerance: float) -> bool:
+    """Noise in the weights lifts a constant prediction above chance, but nothing below it."""
+    return (1.0 - tolerance) * chance.value <= level <= (1.0 + 3.0 * tolerance) * chance.value
+
+
+def _still_falls(half: FloatArray, chance: Chance) -> bool:
+    middle = len(half) // 2
+    fall = median_of_means(half[:middle]) - median_of_means(half[middle:])
+    error = median_error(noise_scale(half), middle, middle)
+    return fall > max(0.01 * chance.value, 3.0 * error)

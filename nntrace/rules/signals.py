@@ -1,0 +1,156 @@
+"""Small pure helpers on noisy series: noise, trend, windows, and what lasts until the end.
+
+All are robust (medians and ranks), take 1-D arrays without NaN, and have a defined value for
+empty and constant arrays, so that no rule has to think about them again.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+
+from nntrace.trace import Trace
+from nntrace.trace.model import FloatArray, IntArray
+
+_MAD_TO_STD = 1.4826  # of a Gaussian
+_MEDIAN_ERROR = 1.2533  # standard error of a median relative to that of a mean
+_TREND_POINTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class LossSeries:
+    """The finite losses in order of steps.
+
+    `nonfinite_from` is the first step whose loss is NaN or infinite, or None. `optimizers` counts
+    the optimizers whose steps have losses: with several, the series mixes several goals.
+    """
+
+    step: IntArray
+    value: FloatArray
+    nonfinite_from: int | None = None
+    optimizers: int = 1
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first and the last step."""
+        return (int(self.step[0]), int(self.step[-1])) if len(self) else (0, 0)
+
+
+def loss_series(trace: Trace) -> LossSeries:
+    """The loss of every optimizer step that has one."""
+    steps = trace.steps
+    recorded = pc.is_valid(trace.table("steps")["loss"]).to_numpy(zero_copy_only=False)
+    finite = np.isfinite(steps.loss)
+    broken = steps.step[recorded & ~finite]
+    names = {name for name, usable in zip(steps.optimizer, finite, strict=True) if usable}
+    return LossSeries(
+        steps.step[finite],
+        steps.loss[finite],
+        int(broken[0]) if len(broken) else None,
+        max(1, len(names)),
+    )
+
+
+def unjudgeable(series: LossSeries, least: int) -> str | None:
+    """Why the course of this loss says nothing, or None."""
+    if series.optimizers > 1:
+        return "several optimizers step on losses of their own, as in a GAN"
+    if len(series) < least:
+        return f"needs {least} finite losses, has {len(series)}"
+    if (series.value < 0.0).any():
+        return "the loss takes negative values: what it should reach is not known"
+    return None
+
+
+def finite(values: npt.ArrayLike) -> FloatArray:
+    """The finite values, in order."""
+    array = np.asarray(values, dtype=np.float64)
+    return array[np.isfinite(array)]
+
+
+def median(values: npt.ArrayLike) -> float:
+    """The median of the finite values; NaN when there is none."""
+    usable = finite(values)
+    return float(np.median(usable)) if len(usable) else float("nan")
+
+
+def span(steps: npt.ArrayLike) -> tuple[int, int]:
+    """The lowest and the highest step; (0, 0) for none."""
+    array = np.asarray(steps)
+    return (int(array.min()), int(array.max())) if len(array) else (0, 0)
+
+
+def noise_scale(values: FloatArray) -> float:
+    """Standard deviation of the noise around a slowly changing level, robust to spikes.
+
+    From the median absolute successive difference, which a trend hardly touches; 0 for fewer
+    than two values.
+    """
+    if len(values) < 2:
+        return 0.0
+    return float(np.median(np.abs(np.diff(values)))) * _MAD_TO_STD / float(np.sqrt(2.0))
+
+
+def median_error(noise: float, *counts: int) -> float:
+    """Standard error of the difference of medians over `counts` values each."""
+    return _MEDIAN_ERROR * noise * float(np.sqrt(sum(1.0 / max(1, n) for n in counts)))
+
+
+def window_medians(values: FloatArray, windows: int) -> FloatArray:
+    """The medians of `windows` equal parts (fewer when there are fewer values)."""
+    parts = np.array_split(values, max(1, min(windows, len(values))))
+    return np.array([np.median(part) for part in parts if len(part)])
+
+
+def median_of_means(values: FloatArray, blocks: int = 10) -> float:
+    """The mean, robust to a few spikes: the median of the means of `blocks` interleaved parts.
+
+    Unlike a median it estimates the mean of a skewed distribution, such as the losses of small
+    batches. NaN for no values.
+    """
+    if not len(values):
+        return float("nan")
+    count = max(1, min(blocks, len(values) // 5))
+    return float(np.median([values[start::count].mean() for start in range(count)]))
+
+
+def trend_z(values: FloatArray) -> float:
+    """Mann–Kendall trend statistic, standard normal without a trend; negative when falling.
+
+    Long series are first averaged down to 200 points. Ranks only: spikes and scale do not matter.
+    """
+    if len(values) > _TREND_POINTS:
+        values = np.array([part.mean() for part in np.array_split(values, _TREND_POINTS)])
+    n = len(values)
+    if n < 3:
+        return 0.0
+    rising = np.sign(values[None, :] - values[:, None])
+    score = float(np.triu(rising, 1).sum())
+    return score / float(np.sqrt(n * (n - 1) * (2 * n + 5) / 18.0))
+
+
+def lasting(holds: npt.NDArray[np.bool_], minimum: int) -> int | None:
+    """Index from which `holds` is true until the end, if that is at least `minimum` entries."""
+    broken = np.flatnonzero(~holds)
+    start = int(broken[-1]) + 1 if len(broken) else 0
+    length = len(holds) - start
+    return start if length and length >= minimum else None
+
+
+def steps_at_full_rate(trace: Trace) -> int:
+    """Optimizer steps since the learning rate first reached half its maximum.
+
+    What a warm-up has not yet let learn must not be blamed for not learning. All steps when no
+    learning rate is known.
+    """
+    rates = trace.steps.lr
+    known = np.isfinite(rates)
+    if not known.any():
+        return len(rates)
+    highest = float(rates[known].max())
+    reached = np.flatnonzero(known & (rates >= 0.5 * highest))
+    return len(rates) - int(reached[0]) if len(reached) else len(rates)
