@@ -8,14 +8,15 @@ import os
 import socket
 import sys
 import time
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from nntrace.errors import NotARunError, SchemaVersionError
 from nntrace.schema import MANIFEST, SCHEMA_VERSION, RunStatus
 
 _STALE_SECONDS = 60.0
+_LARGEST_NUMBER = 1e300  # NaN and infinities, which Python's JSON lets through, are no numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +70,24 @@ class Manifest:
             ) from error
         except (OSError, ValueError, RecursionError) as error:
             raise NotARunError(f"{path} is not a readable manifest: {error}.") from error
-        if not isinstance(content, dict) or not isinstance(content.get("schema"), int):
+        if not isinstance(content, dict) or not _is(content.get("schema"), int):
             raise NotARunError(f"{path} is not an nntrace manifest: it names no schema version.")
         if content["schema"] > SCHEMA_VERSION:
             raise SchemaVersionError(
                 f"{run} was written in trace format {content['schema']}, this nntrace reads up to "
                 f"{SCHEMA_VERSION}. Upgrade nntrace: pip install --upgrade nntrace."
             )
-        known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
-        manifest = cls(**{**known, "name": str(content.get("name", run.name))})
-        return replace(manifest, command=tuple(str(word) for word in _list(manifest.command)))
+        known = {
+            field: content[field]
+            for field, kind in _KINDS.items()
+            if field in content and _is(content[field], kind)
+        }
+        manifest = cls(**{"name": run.name, **known})
+        return replace(
+            manifest,
+            command=tuple(str(word) for word in manifest.command),
+            versions={name: str(version) for name, version in manifest.versions.items()},
+        )
 
     def write(self, run: Path) -> None:
         """Replace the folder's manifest in one step."""
@@ -119,8 +128,34 @@ class Manifest:
         return time.time() - newest < _STALE_SECONDS
 
 
-def _list(value: Any) -> list[Any] | tuple[Any, ...]:
-    return value if isinstance(value, list | tuple) else []
+# What each value must be to be believed; another is as good as missing.
+_KINDS: Final[dict[str, type]] = {
+    "name": str,
+    "schema": int,
+    "command": list,
+    "cwd": str,
+    "git_commit": str,
+    "versions": dict,
+    "config": dict,
+    "started_ns": int,
+    "ended_ns": int,
+    "status": str,
+    "error": str,
+    "overhead": float,
+    "overhead_seconds": float,
+    "pid": int,
+    "host": str,
+}
+
+
+def _is(value: Any, kind: type) -> bool:
+    if isinstance(value, bool):
+        return False
+    if kind is int:
+        return isinstance(value, int) and abs(value) < 1 << 63
+    if kind is float:
+        return isinstance(value, int | float) and abs(value) < _LARGEST_NUMBER
+    return isinstance(value, kind)
 
 
 def _modified(file: Path) -> float:
@@ -135,7 +170,7 @@ def _process_runs(pid: int) -> bool:
         return True
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:
         return True

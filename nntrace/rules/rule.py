@@ -15,6 +15,8 @@ from nntrace.rules.finding import Finding, Location, Severity, Skipped
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 
+_LARGEST_SOURCE_FILE = 4 * 1024 * 1024
+
 Check = Callable[..., Iterator[Finding | Skipped]]
 
 
@@ -151,9 +153,15 @@ def _site_location(site: Site | None) -> Location | None:
 
 
 def source_line(file: str, line: int) -> str | None:
-    """The stripped source line, or None when the file is not here to be read."""
+    """The stripped source line, or None when the file is not here to be read.
+
+    The name comes from the trace: it may be a pipe, a device or no possible name at all.
+    """
+    path = Path(file)
     try:
-        lines = Path(file).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
+        if not path.is_file() or path.stat().st_size > _LARGEST_SOURCE_FILE:
+            return None
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except (OSError, ValueError):
         return None
     return lines[line - 1].strip() if 0 < line <= len(lines) else None
