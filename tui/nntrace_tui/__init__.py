@@ -1,1 +1,45 @@
-"""The terminal monitor."""
+"""The terminal monitor: an entry of the group `nntrace.monitors`.
+
+Importing it costs nothing: Textual is imported when `run` is called.
+"""
+
+import sys
+from pathlib import Path
+
+from nntrace.errors import NntraceError
+from nntrace.manifest import Manifest
+
+__all__ = ["run"]
+
+
+def run(path: Path) -> None:
+    """Show the run in that folder until the user detaches.
+
+    Raises:
+        NotARunError, SchemaVersionError: the folder is not a run that can be read.
+        NntraceError: there is no terminal to draw on, or Textual is not installed.
+    """
+    Manifest.read(path)
+    if not (_is_terminal(sys.__stdin__) and _is_terminal(sys.__stderr__)):
+        raise NntraceError(
+            "the monitor needs a terminal, and input or output is not one. "
+            f"`nntrace show {path}` and `nntrace diagnose {path}` print text."
+        )
+    try:
+        from nntrace_tui.app import MonitorApp
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {"textual", "textual_plot"}:
+            raise
+        raise NntraceError(
+            f"the monitor needs {error.name}, which is not installed. "
+            "Install it with: pip install 'nntrace[tui]'."
+        ) from error
+    app = MonitorApp(path)
+    app.run()
+    if app.return_code:  # Textual has printed what went wrong
+        raise SystemExit(app.return_code)
+
+
+def _is_terminal(stream: object) -> bool:
+    isatty = getattr(stream, "isatty", None)
+    return bool(isatty and isatty())

@@ -1,0 +1,146 @@
+"""Run folders written the way a recorder writes them: Arrow streams and a manifest."""
+
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from nntrace.arrow import arrow_schema
+from nntrace.manifest import Manifest
+from nntrace.schema import RunStatus
+
+Row = dict[str, Any]
+
+LAYERS = (("features.conv", "Conv2d"), ("features.act", "ReLU"), ("head", "Linear"))
+
+
+def sites(layers: tuple[tuple[str, str], ...] = LAYERS) -> list[Row]:
+    """Each layer's output, and for those with weights its weight, gradient and update."""
+    rows: list[Row] = []
+    for path, module_type in layers:
+        common = {"module_type": module_type, "shape": [4], "dtype": "float32", "numel": 100}
+        rows.append({"path": path, "role": "activation", "parent": "", **common})
+        if module_type != "ReLU":
+            for role in ("param", "param_grad", "update"):
+                rows.append({"path": f"{path}.weight", "role": role, "parent": path, **common})
+    return [{"id": number, **row} for number, row in enumerate(rows)]
+
+
+def statistics(rows: list[Row], step: int, **changes: float) -> list[Row]:
+    """One row per site: std 1, weights 0.1, updates 1e-4, all finite."""
+    rms = {"activation": 1.0, "param": 0.1, "param_grad": 1e-3, "update": 1e-4}
+    return [
+        {
+            "step": step,
+            "site": row["id"],
+            "n": 100,
+            "std": rms[row["role"]],
+            "rms": rms[row["role"]],
+            "nonfinite_fraction": 0.0,
+            **changes,
+        }
+        for row in rows
+    ]
+
+
+def steps(first: int, last: int, *, start_ns: int, loss: Callable[[int], float]) -> list[Row]:
+    """Ten steps a second, 2 % of the time spent by the tracer."""
+    return [
+        {
+            "step": step,
+            "time_ns": start_ns + step * 100_000_000,
+            "duration_ns": 100_000_000,
+            "loss": loss(step),
+            "lr": 0.01,
+            "phase": "train",
+            "sampled": True,
+            "overhead_ns": 2_000_000,
+        }
+        for step in range(first, last + 1)
+    ]
+
+
+class RunFolder:
+    """A run folder that grows by `train` and ends by `end`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rank = path / "rank-00000"
+        self.rank.mkdir(parents=True)
+        self.manifest = Manifest.begin(path.name, ("python", "train.py"), {})
+        self.manifest.write(path)
+        self.site_rows: list[Row] = []
+        self.step = 0
+        self._writers: dict[str, pa.ipc.RecordBatchStreamWriter] = {}
+        self._files: list[Any] = []
+
+    def append(self, stream: str, rows: list[Row]) -> None:
+        """One record batch."""
+        schema = arrow_schema(stream)
+        if stream not in self._writers:
+            file = (self.rank / f"{stream}-00000.arrows").open("wb", buffering=0)
+            self._files.append(file)
+            options = pa.ipc.IpcWriteOptions(compression="zstd")
+            self._writers[stream] = pa.ipc.new_stream(file, schema, options=options)
+        self._writers[stream].write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
+
+    def train(
+        self,
+        number_of_steps: int,
+        *,
+        layers: tuple[tuple[str, str], ...] = LAYERS,
+        loss: Callable[[int], float] = lambda step: math.exp(-step / 50),
+    ) -> None:
+        """Write that many steps, all sampled."""
+        if not self.site_rows:
+            self.site_rows = sites(layers)
+            self.append("sites", self.site_rows)
+        first, self.step = self.step + 1, self.step + number_of_steps
+        start = self.manifest.started_ns
+        self.append("steps", steps(first, self.step, start_ns=start, loss=loss))
+        for step in range(first, self.step + 1):
+            self.append("stats", statistics(self.site_rows, step))
+
+    def end(self, status: RunStatus = RunStatus.FINISHED, **changes: Any) -> None:
+        """Write the last manifest."""
+        ended = self.manifest.started_ns + self.step * 100_000_000
+        self.manifest = replace(self.manifest, status=status, ended_ns=ended, **changes)
+        self.manifest.write(self.path)
+
+    def kill(self) -> None:
+        """Leave a manifest that says `running` of a process that is gone."""
+        process = subprocess.Popen([sys.executable, "-c", ""])
+        process.wait()
+        self.manifest = replace(self.manifest, pid=process.pid)
+        self.manifest.write(self.path)
+
+    def tear(self, stream: str, missing_bytes: int) -> None:
+        """Cut the end off a stream, as a kill between two writes does."""
+        file = self.rank / f"{stream}-00000.arrows"
+        file.write_bytes(file.read_bytes()[:-missing_bytes])
+
+    def contents(self) -> dict[str, tuple[int, bytes]]:
+        """Every file's time of change and bytes."""
+        return {
+            str(file.relative_to(self.path)): (file.stat().st_mtime_ns, file.read_bytes())
+            for file in sorted(self.path.rglob("*"))
+            if file.is_file()
+        }
+
+    def close(self) -> None:
+        for file in self._files:
+            file.close()
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Iterator[RunFolder]:
+    folder = RunFolder(tmp_path / f"digits-{time.strftime('%Y')}")
+    yield folder
+    folder.close()

@@ -1,0 +1,18 @@
+"""The one way in which text from a run reaches the screen: as itself, never as markup."""
+
+from rich.text import Text
+
+from nntrace.text import printable
+
+
+def literal(text: object, style: str = "") -> Text:
+    """The text with control characters escaped, in one style; square brackets stay brackets."""
+    return Text(printable(str(text)), style=style, no_wrap=True, overflow="ellipsis")
+
+
+def shorten_path(path: str, width: int | None = None) -> str:
+    """A module path cut to `width` characters; its end tells layers apart, so the start goes."""
+    shown = printable(path) or "(model)"
+    if width is None or len(shown) <= width:
+        return shown
+    return f"…{shown[len(shown) - max(0, width - 1) :]}"

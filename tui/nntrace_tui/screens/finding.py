@@ -1,0 +1,79 @@
+"""One finding in full: what was seen, the evidence, what to do, and the line of code."""
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Footer, Static
+
+from nntrace.rules import Finding
+from nntrace.text import printable
+from nntrace_tui.numbers import number
+from nntrace_tui.widgets.findings_list import SEVERITY_STYLES
+
+_EVIDENCE_ITEMS = 12
+
+
+class FindingScreen(ModalScreen[None]):
+    """Closes with Escape, Enter or q."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,enter,q", "dismiss", "Back", key_display="esc"),
+    ]
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__()
+        self._finding = finding
+
+    def compose(self) -> ComposeResult:
+        """The text, scrollable when it is longer than the screen."""
+        with VerticalScroll(classes="card"):
+            yield Static(describe(self._finding))
+        yield Footer()
+
+
+def describe(finding: Finding) -> Text:
+    """Everything a finding says, as text in which names from user code are literal."""
+    text = Text()
+    text.append(f"{finding.code} {finding.name}", "bold")
+    text.append("  ")
+    text.append(finding.level.value, SEVERITY_STYLES[finding.level])
+    if finding.site is not None:
+        text.append("\n")
+        text.append(printable(f"{finding.site.path or '(model)'} · {finding.site.role}"), "bold")
+    first, last = finding.steps
+    text.append(f"\nstep {first:,}" if first == last else f"\nsteps {first:,} to {last:,}")
+    if finding.explained_by:
+        text.append(f"\nlikely a symptom of {finding.explained_by}")
+    text.append(f"\n\n{printable(finding.message)}\n")
+    if finding.evidence:
+        _section(text, "Evidence")
+        for name, value in finding.evidence.items():
+            text.append(f"\n  {printable(str(name)).replace('_', ' ')}: ", "dim")
+            text.append(printable(_evidence(value)))
+    if finding.advice:
+        _section(text, "Advice")
+        text.append(f"\n  {printable(finding.advice)}")
+    if finding.location is not None:
+        _section(text, "Where")
+        text.append(f"\n  {printable(finding.location.file)}:{finding.location.line}")
+        if finding.location.source:
+            text.append(f"\n  {printable(finding.location.source)}", "bold")
+    return text
+
+
+def _section(text: Text, title: str) -> None:
+    text.append(f"\n{title}" if text.plain.endswith("\n") else f"\n\n{title}", "underline")
+
+
+def _evidence(value: object) -> str:
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, list | tuple):
+        shown = ", ".join(_evidence(item) for item in value[:_EVIDENCE_ITEMS])
+        more = len(value) - _EVIDENCE_ITEMS
+        return f"{shown}, … {more} more" if more > 0 else shown
+    return str(value)

@@ -1,0 +1,75 @@
+"""The findings, likely cause first and its symptoms indented below it."""
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.widgets import OptionList
+
+from nntrace.rules import Finding, Severity, Skipped
+from nntrace_tui.literal import literal
+
+SEVERITY_STYLES = {
+    Severity.ERROR: "bold red",
+    Severity.WARNING: "yellow",
+    Severity.INFO: "cyan",
+}
+
+
+class FindingsList(OptionList):
+    """Shows `Finding`s; Enter selects one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Details")]
+
+    def __init__(self) -> None:
+        super().__init__(markup=False)
+        self.border_title = "Findings · diagnosing …"
+        self._findings: tuple[Finding, ...] | None = None
+
+    def show(self, findings: tuple[Finding, ...] | None, skipped: tuple[Skipped, ...]) -> None:
+        """Bring the list up to date; the highlight stays on its finding."""
+        if findings is None:
+            return
+        self.border_title = _title(findings, len({skip.code for skip in skipped}))
+        if findings == self._findings:
+            return
+        chosen = self.finding_at(self.highlighted)
+        self._findings = findings
+        self.clear_options()
+        self.add_options([summary(finding) for finding in findings])
+        self.highlighted = self._position_of(chosen) if findings else None
+
+    def finding_at(self, index: int | None) -> Finding | None:
+        """The finding on that line."""
+        if index is None or self._findings is None or index >= len(self._findings):
+            return None
+        return self._findings[index]
+
+    def _position_of(self, finding: Finding | None) -> int:
+        if finding is None:
+            return 0
+        wanted = (finding.code, finding.site)
+        keys = [(other.code, other.site) for other in self._findings or ()]
+        return keys.index(wanted) if wanted in keys else 0
+
+
+def summary(finding: Finding) -> Text:
+    """One line: severity, code, where, what."""
+    text = Text(no_wrap=True, overflow="ellipsis")
+    if finding.explained_by:
+        text.append("  └ ", "dim")
+    text.append(f"{finding.level.value[0].upper()} ", SEVERITY_STYLES[finding.level])
+    text.append(f"{finding.code} ", "bold")
+    return text + literal(finding.message)
+
+
+def _title(findings: tuple[Finding, ...], skipped: int) -> str:
+    counts = [
+        f"{count} {severity.value}{'s' if count > 1 else ''}"
+        for severity in Severity
+        if (count := sum(finding.level is severity for finding in findings))
+    ]
+    words = ["Findings", ", ".join(counts) or "none"]
+    if skipped:
+        words.append(f"{skipped} rule{'s' if skipped > 1 else ''} could not judge yet")
+    return " · ".join(words)
