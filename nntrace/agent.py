@@ -90,6 +90,9 @@ class _Agent:
     def __init__(self) -> None:
         self._pid = os.getpid()
         self._session: Session | None = None
+        self._speaks = _is_launched_process()
+        # What this process starts itself (workers, spawned ranks) need not explain its silence.
+        os.environ.pop("NNTRACE_PID", None)
         self.finder = _FrameworkFinder(self._imported)
 
     def _imported(self, framework: str) -> None:
@@ -97,7 +100,7 @@ class _Agent:
             from nntrace.session import Session
 
             if self._session is None:
-                self._session = Session.from_environment()
+                self._session = Session.from_environment(explains_silence=self._speaks)
             self._session.install(framework)
         except Exception as error:  # never the user's problem
             say(f"could not trace {framework}: {type(error).__name__}: {error}")
@@ -110,7 +113,7 @@ class _Agent:
         try:
             if self._session is not None:
                 self._session.finish()
-            elif _is_launched_process() and not os.path.exists(os.environ.get("NNTRACE_RUN", "")):
+            elif self._speaks and not os.path.exists(os.environ.get("NNTRACE_RUN", "")):
                 say("nothing was recorded: no framework that nntrace knows (torch) was imported.")
         except Exception as error:
             say(f"the run was not completed properly: {type(error).__name__}: {error}")

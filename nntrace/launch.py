@@ -25,7 +25,6 @@ class Settings:
     command: tuple[str, ...]
     budget: float
     every: int | None
-    pid: int
 
     def environment(self) -> dict[str, str]:
         """The variables to set."""
@@ -34,7 +33,6 @@ class Settings:
             "NNTRACE_COMMAND": "\x1f".join(self.command),
             "NNTRACE_BUDGET": repr(self.budget),
             "NNTRACE_EVERY": "" if self.every is None else str(self.every),
-            "NNTRACE_PID": str(self.pid),
         }
 
     @classmethod
@@ -46,13 +44,7 @@ class Settings:
             command=tuple(os.environ.get("NNTRACE_COMMAND", "").split("\x1f")),
             budget=float(os.environ.get("NNTRACE_BUDGET", "0.02")),
             every=int(every) if every else None,
-            pid=int(os.environ.get("NNTRACE_PID", "0")),
         )
-
-    @property
-    def is_launched_process(self) -> bool:
-        """Whether this process is the user's command, or a direct child when that is a script."""
-        return self.pid in (os.getpid(), os.getppid())
 
 
 def launch(
@@ -74,8 +66,8 @@ def launch(
     """
     words = resolve(command)
     run = _prepare_run(words, out, name)
-    settings = Settings(str(run), command, budget, every, os.getpid())
-    environment = {**os.environ, **settings.environment()}
+    settings = Settings(str(run), command, budget, every)
+    environment = {**os.environ, **settings.environment(), "NNTRACE_PID": str(os.getpid())}
     bootstrap = str(Path(__file__).parent / "bootstrap")
     inherited = environment.get("PYTHONPATH")
     environment["PYTHONPATH"] = os.pathsep.join(

@@ -20,10 +20,16 @@ _COUNT_FINDINGS_BYTES = 32 * 1024 * 1024
 
 
 class Session:
-    """The recorder of this process and the adapters that feed it."""
+    """The recorder of this process and the adapters that feed it.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: what the launcher asked for.
+        explains_silence: whether to say why, when nothing was recorded.
+    """
+
+    def __init__(self, settings: Settings, *, explains_silence: bool) -> None:
         self._settings = settings
+        self._explains_silence = explains_silence
         self._adapters: dict[str, Adapter] = {}
         config = {"budget": settings.budget, "every": settings.every}
         self.recorder = Recorder(
@@ -34,9 +40,9 @@ class Session:
         )
 
     @classmethod
-    def from_environment(cls) -> "Session":
+    def from_environment(cls, *, explains_silence: bool) -> "Session":
         """The session that the environment of `nntrace run` describes."""
-        return cls(Settings.from_environment())
+        return cls(Settings.from_environment(), explains_silence=explains_silence)
 
     def install(self, framework: str) -> None:
         """Load the framework's adapter and hook it in."""
@@ -56,7 +62,7 @@ class Session:
         if self.recorder.opened:
             if self.recorder.rank == 0:
                 say(self._summary())
-        elif self._settings.is_launched_process and not Path(self._settings.run).exists():
+        elif self._explains_silence and not Path(self._settings.run).exists():
             reasons = "; ".join(adapter.nothing_recorded() for adapter in self._adapters.values())
             say(f"nothing was recorded: {reasons}.")
 

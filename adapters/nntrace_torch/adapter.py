@@ -77,7 +77,7 @@ class Tracer:
         self._stepping: list[Callable[[], Optimizer | None]] = []
         self._root: Callable[[], nn.Module | None] = lambda: None
         self._backward_losses: list[torch.Tensor] = []
-        self._pending_seed: list[int] = []
+        self._sees_modules = True
         self.saw_backward = False
 
     def install(self) -> Undo:
@@ -90,6 +90,7 @@ class Tracer:
         undos: list[Undo] = [
             *(handle.remove for handle in handles),
             before(torch.autograd, "backward", guard(self._before_backward)),
+            before(torch, "compile", guard(self._compiles)),
             before(torch, "manual_seed", guard(self._seeded)),
             before(torch.random, "manual_seed", guard(self._seeded)),
             *self._losses.install(),
@@ -111,14 +112,17 @@ class Tracer:
         self._tokens += 1
         self._sample = StepSample(self._recorder.steps, self._tokens, SAMPLE_LIMIT, self._buffers)
         self._losses.sample = self._sample
-        self._forward.start(self._sample)
+        if self._sees_modules:
+            self._forward.start(self._sample)
 
-    def _root_called(self, model: Model, module: nn.Module, args: tuple[Any, ...]) -> None:
+    def _root_called(
+        self, model: Model, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
         self._root = weakref.ref(module)
         if self._sample is not None and "input" not in self._sample.seen_roles:
-            self._sample.seen_roles.add("input")
-            self._inputs.observe(model, module, args, {}, self._sample)
             self._modes.observe(model, module)
+            if self._inputs.observe(model, args, kwargs, self._sample):
+                self._sample.seen_roles.add("input")
 
     def _before_backward(self, tensors: Any = None, *args: Any, **kwargs: Any) -> None:
         self.saw_backward = True
@@ -158,7 +162,7 @@ class Tracer:
         root = self._root()
         wants_next = self._recorder.add_step(
             data_wait_ns=self._loaders.take_wait_ns(),
-            loss=self._take_loss(),
+            loss=self._take_loss(_has_closure(args, kwargs)),
             lr=self._optimizers.learning_rate(optimizer),
             grad_norm=None,
             batch_size=self._losses.batch_size,
@@ -171,11 +175,23 @@ class Tracer:
             self._clearing.remember(optimizer, alone=self._optimizers.count == 1)
             self._begin_sample()
 
-    def _take_loss(self) -> float | None:
+    def _take_loss(self, has_closure: bool) -> float | None:
+        """The objective of this step: the sum of what `backward` was called on.
+
+        A closure evaluates the objective several times; the first is at the step's start.
+        """
         losses, self._backward_losses = self._backward_losses, []
-        if not losses:
-            return None
-        return float(sum(float(loss) for loss in losses))
+        if has_closure:
+            losses = losses[:1]
+        return float(sum(float(loss) for loss in losses)) if losses else None
+
+    def _compiles(self, *args: Any, **kwargs: Any) -> None:
+        """Module hooks would be traced into the compiled graph: none from here on."""
+        if self._sees_modules:
+            self._sees_modules = False
+            self._forward.stop()
+            reason = "torch.compile: activations of this process are not recorded"
+            self._recorder.add_event(EventKind.UNSEEN, {"what": "activation", "reason": reason})
 
     def _orphans(self) -> list[torch.Tensor]:
         """Trainable parameters of the models that no optimizer has been given."""

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import nn
 
 from nntrace.recorder import Recorder
 from nntrace.schema import Role
@@ -30,15 +29,18 @@ class InputSampler:
     def observe(
         self,
         model: Model,
-        module: nn.Module,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         sample: StepSample,
-    ) -> None:
-        """Sample the inputs of a training forward, and hash the examples of the first."""
+    ) -> bool:
+        """Sample the inputs of a training forward, and hash the examples of the first.
+
+        Returns:
+            Whether there was any tensor among them.
+        """
         tensors = [(name, t) for name, t in _tensors(args, kwargs) if can_sample(t) and t.dim()]
         if not tensors:
-            return
+            return False
         for name, tensor in tensors:
             site = self._site(model, name, tensor)
             axis = 1 if tensor.dim() >= 4 else -1
@@ -51,6 +53,7 @@ class InputSampler:
         sample.add_batch_values("inputs", plan.view(first, sample.turn).contiguous())
         sample.add_hashes(example_hashes(first))
         sample.describe_batch(batch_size=int(first.shape[0]))
+        return True
 
     def _site(self, model: Model, name: str, tensor: torch.Tensor) -> int:
         key = (model.prefix, name)

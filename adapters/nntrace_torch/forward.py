@@ -24,7 +24,7 @@ from nntrace_torch.plans import activation_plan
 from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
 
-RootCalled = Callable[[Model, nn.Module, tuple[Any, ...]], None]
+RootCalled = Callable[[Model, nn.Module, tuple[Any, ...], dict[str, Any]], None]
 
 
 class _ModuleSites:
@@ -63,8 +63,10 @@ class ForwardSampler:
         self._sample: StepSample | None = None
         self._thread = 0
         self._handles: list[Any] = []
+        self._keyword_roots: list[weakref.ref[nn.Module]] = []
         self._pre = recorder.guard(self._enter)
         self._post = recorder.guard(self._leave)
+        self._pre_keywords = recorder.guard(self._enter_with_keywords)
 
     def start(self, sample: StepSample) -> None:
         """Put the hooks on for a step."""
@@ -76,6 +78,11 @@ class ForwardSampler:
             self._handles = [
                 register_module_forward_pre_hook(self._pre),
                 register_module_forward_hook(self._post, always_call=True),
+            ]
+            self._handles += [
+                root.register_forward_pre_hook(self._pre_keywords, with_kwargs=True)
+                for reference in self._keyword_roots
+                if (root := reference()) is not None
             ]
 
     def stop(self) -> None:
@@ -95,8 +102,21 @@ class ForwardSampler:
             if torch.is_grad_enabled():
                 self._model = self._models.owner_of(module)
                 if self._model is not None:
-                    self._root_called(self._model, module, args)
+                    if not args:
+                        self._watch_keywords(module)
+                    self._root_called(self._model, module, args, {})
         self._stack.append(module)
+
+    def _watch_keywords(self, module: nn.Module) -> None:
+        """Global hooks do not see keyword arguments: from the next sample on this root has its own."""
+        if all(reference() is not module for reference in self._keyword_roots):
+            self._keyword_roots.append(weakref.ref(module))
+
+    def _enter_with_keywords(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        if self._model is not None and len(self._stack) == 1 and self._stack[0] is module:
+            self._root_called(self._model, module, args, kwargs)
 
     def _leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         sample = self._sample
