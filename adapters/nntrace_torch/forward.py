@@ -108,7 +108,7 @@ class ForwardSampler:
         self._stack.append(module)
 
     def _watch_keywords(self, module: nn.Module) -> None:
-        """Global hooks do not see keyword arguments: from the next sample on this root has its own."""
+        """Global hooks see no keyword arguments: from the next sample on this root has its own."""
         if all(reference() is not module for reference in self._keyword_roots):
             self._keyword_roots.append(weakref.ref(module))
 

@@ -62,7 +62,11 @@ class LossObserver:
 
     def _observer(self, name: str) -> Callable[..., None]:
         def observe(
-            loss: Any, input: Any = None, target: Any = None, *args: Any, **kwargs: Any
+            loss: Any,
+            input: Any = None,  # noqa: A002  callers give it by this name
+            target: Any = None,
+            *args: Any,
+            **kwargs: Any,
         ) -> None:
             if not isinstance(target, torch.Tensor) or not isinstance(input, torch.Tensor):
                 return
