@@ -4,7 +4,9 @@ Used by the writer thread alone. Nothing here knows a framework.
 """
 
 import json
+import math
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,11 @@ import numpy as np
 from nntrace.recorder.batches import summarise
 from nntrace.recorder.liveness import Liveness
 from nntrace.recorder.records import EventRecord, SiteRecord, StepRecord
-from nntrace.recorder.sample import Float32Array, Sample
+from nntrace.recorder.sample import Layout, Sample, SiteSample
 from nntrace.recorder.statistics import (
     batched_statistics,
-    rows_by_layout,
     saturated_fraction,
-    signed_log2_histograms,
+    signed_log2_histogram,
 )
 from nntrace.recorder.streams import StreamWriter
 from nntrace.schema import RANK_FOLDER, STATISTICS, STREAMS, EventKind, Role
@@ -72,17 +73,8 @@ class RankFolder:
         self._sites.update({site.id: site for site in sites})
         self._streams["sites"].append_rows([site.row() for site in sites])
         found: list[EventRecord] = []
-        norms: dict[int, float] = {}
-        for sample in samples:
-            norm = self._write_sample(sample, found)
-            if norm is not None:
-                norms[sample.step] = norm
-        self._streams["steps"].append_rows(
-            [
-                step.row() if step.grad_norm is not None else step.row(norms.get(step.step))
-                for step in steps
-            ]
-        )
+        norms = self._write_samples(samples, found) if samples else {}
+        self._streams["steps"].append_rows([step.row(norms.get(step.step)) for step in steps])
         self._streams["data"].append_rows(
             [summarise(sample.batch).row() for sample in samples if sample.batch is not None]
         )
@@ -93,92 +85,95 @@ class RankFolder:
         for stream in self._streams.values():
             stream.close()
 
-    def _write_sample(self, sample: Sample, events: list[EventRecord]) -> float | None:
-        """Write one sample's rows; the total gradient norm, when it holds gradients."""
-        count = len(sample.sites)
-        columns = {name: np.full(count, np.nan) for name in STATISTICS}
-        n = np.array([part.layout.size for part in sample.sites], dtype=np.int32)
+    def _write_samples(
+        self, samples: Sequence[Sample], events: list[EventRecord]
+    ) -> dict[int, float]:
+        """Write the samples' statistics; the total gradient norms by step.
+
+        All samples that wait are one batch: rows of equal layout are reduced together.
+        """
+        rows = [_Row(sample, part) for sample in samples for part in sample.sites]
+        columns = {name: np.full(len(rows), np.nan) for name in STATISTICS}
+        groups: dict[Layout, list[int]] = defaultdict(list)
+        for number, row in enumerate(rows):
+            groups[row.part.layout].append(number)
         with np.errstate(all="ignore"):
-            for layout, rows in rows_by_layout(sample).items():
-                if layout.size == 0:
-                    continue
-                values = np.stack([_values(sample, row) for row in rows])
-                for name, column in batched_statistics(values, layout).items():
-                    columns[name][rows] = column
-                if layout.per_unit:
-                    self._per_unit(sample, rows, columns)
-                if self._samples % _HISTOGRAM_EVERY == 0:
-                    self._write_histograms(sample, rows, values)
-        self._samples += 1
-        # A value beyond float32 is written as the infinity it is in float32.
-        with np.errstate(over="ignore"):
+            for layout, members in groups.items():
+                if layout.size:
+                    values = np.stack([rows[number].values for number in members])
+                    for name, column in batched_statistics(values, layout).items():
+                        columns[name][members] = column
+            for number, row in enumerate(rows):
+                if row.part.layout.per_unit:
+                    self._per_unit(row, number, columns)
+            # A value beyond float32 is written as the infinity it is in float32.
             narrow = {name: column.astype(np.float32) for name, column in columns.items()}
         self._streams["stats"].append_columns(
             {
-                "step": np.full(count, sample.step, dtype=np.int64),
-                "site": np.array([part.site for part in sample.sites], dtype=np.int32),
-                "n": n,
+                "step": np.array([row.step for row in rows], dtype=np.int64),
+                "site": np.array([row.part.site for row in rows], dtype=np.int32),
+                "n": np.array([row.part.layout.size for row in rows], dtype=np.int32),
                 **narrow,
             }
         )
-        self._note_nonfinite(sample, columns["nonfinite_fraction"], events)
-        return self._total_gradient_norm(sample, columns["rms"], n)
+        for sample in samples:
+            if self._samples % _HISTOGRAM_EVERY == 0:
+                self._write_histograms(sample)
+            self._samples += 1
+        self._note_nonfinite(rows, columns["nonfinite_fraction"], events)
+        return self._total_gradient_norms(rows, columns["rms"])
 
-    def _per_unit(self, sample: Sample, rows: Any, columns: dict[str, Any]) -> None:
-        for row in rows:
-            part = sample.sites[row]
-            site, layout = self._sites[part.site], part.layout
-            if site.role is not Role.ACTIVATION:
-                continue
-            values = _values(sample, row)
-            dead = self._liveness.update(site.id, values, layout)
-            if dead is not None:
-                columns["dead_fraction"][row] = dead
-            if site.range_low is not None and site.range_high is not None:
-                columns["saturated_fraction"][row] = saturated_fraction(
-                    values, site.range_low, site.range_high
+    def _per_unit(self, row: "_Row", number: int, columns: dict[str, Any]) -> None:
+        site = self._sites[row.part.site]
+        if site.role is not Role.ACTIVATION:
+            return
+        dead = self._liveness.update(site.id, row.values, row.part.layout)
+        if dead is not None:
+            columns["dead_fraction"][number] = dead
+        if site.range_low is not None and site.range_high is not None:
+            columns["saturated_fraction"][number] = saturated_fraction(
+                row.values, site.range_low, site.range_high
+            )
+
+    def _write_histograms(self, sample: Sample) -> None:
+        rows = []
+        for part in sample.sites:
+            if part.layout.size:
+                edges, counts = signed_log2_histogram(_Row(sample, part).values)
+                rows.append(
+                    {"step": sample.step, "site": part.site, "edges": edges, "counts": counts}
                 )
+        self._streams["histograms"].append_rows(rows)
 
-    def _write_histograms(self, sample: Sample, rows: Any, values: Any) -> None:
-        histograms = signed_log2_histograms(values)
-        self._streams["histograms"].append_rows(
-            [
-                {
-                    "step": sample.step,
-                    "site": sample.sites[row].site,
-                    "edges": edges.tolist(),
-                    "counts": counts.tolist(),
-                }
-                for row, (edges, counts) in zip(rows, histograms, strict=True)
-            ]
-        )
-
-    def _note_nonfinite(self, sample: Sample, fractions: Any, events: list[EventRecord]) -> None:
-        for row in np.flatnonzero(fractions > 0):
-            site = self._sites[sample.sites[row].site]
+    def _note_nonfinite(
+        self, rows: Sequence["_Row"], fractions: Any, events: list[EventRecord]
+    ) -> None:
+        for number in np.flatnonzero(fractions > 0):
+            row = rows[number]
+            site = self._sites[row.part.site]
             if site.id not in self._nonfinite_sites:
                 self._nonfinite_sites.add(site.id)
-                payload = {"role": site.role.value, "site": site.path}
+                payload = json.dumps({"role": site.role.value, "site": site.path})
+                kind = EventKind.NONFINITE
                 events.append(
-                    EventRecord(
-                        sample.step,
-                        time.time_ns(),
-                        EventKind.NONFINITE,
-                        "error",
-                        site.id,
-                        json.dumps(payload),
-                    )
+                    EventRecord(row.step, time.time_ns(), kind, "error", site.id, payload)
                 )
 
-    def _total_gradient_norm(self, sample: Sample, rms: Any, n: Any) -> float | None:
-        squares = [
-            float(rms[row]) ** 2 * self._sites[part.site].numel
-            for row, part in enumerate(sample.sites)
-            if n[row] and self._sites[part.site].role is Role.PARAM_GRAD
-        ]
-        return float(np.sqrt(np.sum(squares))) if squares else None
+    def _total_gradient_norms(self, rows: Sequence["_Row"], rms: Any) -> dict[int, float]:
+        squares: dict[int, float] = {}
+        for row, value in zip(rows, rms.tolist(), strict=True):
+            site = self._sites[row.part.site]
+            if site.role is Role.PARAM_GRAD and row.part.layout.size:
+                squares[row.step] = squares.get(row.step, 0.0) + value**2 * site.numel
+        return {step: math.sqrt(total) for step, total in squares.items()}
 
 
-def _values(sample: Sample, row: int) -> Float32Array:
-    part = sample.sites[row]
-    return sample.values[part.offset : part.offset + part.layout.size]
+class _Row:
+    """One row of `stats` in the making."""
+
+    __slots__ = ("part", "step", "values")
+
+    def __init__(self, sample: Sample, part: SiteSample) -> None:
+        self.step = sample.step
+        self.part = part
+        self.values = sample.values[part.offset : part.offset + part.layout.size]

@@ -4,13 +4,12 @@ All are over the finite values of a row. Powers are taken of values scaled into 
 gradients of 1e-25 keep their standard deviation and values of 1e30 do not overflow.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
-from nntrace.recorder.sample import Float32Array, Layout, Sample
+from nntrace.recorder.sample import Float32Array, Layout
 from nntrace.schema import QUANTILES
 
 _EXPONENT_BITS = 512  # sign and exponent of a float32
@@ -108,30 +107,19 @@ def saturated_fraction(values: Float32Array, low: float, high: float) -> float:
     return float(at_rail / max(values.size, 1))
 
 
-def rows_by_layout(sample: Sample) -> dict[Layout, npt.NDArray[np.int64]]:
-    """The sample's sites (by position) grouped by layout: each group is one batched reduction."""
-    groups: dict[Layout, list[int]] = defaultdict(list)
-    for row, part in enumerate(sample.sites):
-        groups[part.layout].append(row)
-    return {layout: np.array(rows) for layout, rows in groups.items()}
-
-
-def signed_log2_histograms(
+def signed_log2_histogram(
     values: Float32Array,
-) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]]:
-    """Sparse histograms of the rows of `values` [m, n]: (edges, counts) per row, edges ascending.
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """A sparse histogram of `values` [n]: ascending edges and their counts.
 
     A positive edge e stands for [e, 2e), a negative one for (2e, e], 0 for zero and subnormal
     numbers, ±inf for non-finite ones. The bin is the sign and exponent of the float32 itself.
     """
-    m = values.shape[0]
     bins = (np.ascontiguousarray(values).view(np.uint32) >> 23).astype(np.int64)
-    offset = np.arange(m)[:, None] * _EXPONENT_BITS
-    counts = np.bincount((bins + offset).ravel(), minlength=m * _EXPONENT_BITS)
-    counts = counts.reshape(m, _EXPONENT_BITS)
-    counts[:, 0] += counts[:, 256]  # +0 and −0
-    counts[:, 256] = 0
-    edges = (np.arange(_EXPONENT_BITS, dtype=np.uint32) << 23).view(np.float32)
-    order = np.argsort(edges, kind="stable")
-    edges, counts = edges[order], counts[:, order]
-    return [(edges[row > 0], row[row > 0].astype(np.int32)) for row in counts]
+    counts = np.bincount(bins, minlength=_EXPONENT_BITS)
+    counts[0] += counts[256]  # +0 and −0
+    counts[256] = 0
+    present = np.flatnonzero(counts)
+    edges = (present.astype(np.uint32) << 23).view(np.float32)
+    order = np.argsort(edges)
+    return edges[order], counts[present[order]]
