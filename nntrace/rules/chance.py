@@ -69,7 +69,8 @@ def comparable_function(trace: Trace, batches: Iterable[Batch]) -> tuple[str, st
 def function_loss(trace: Trace, batches: Iterable[Batch]) -> LossSeries:
     """The loss function's own values: of every step where that is what backward was called on.
 
-    Else (scaled, summed with penalties, accumulated) of the sampled steps only.
+    Else (scaled, summed with penalties, accumulated) of the sampled steps only. The recorded
+    losses, when the function's own are not known at all.
     """
     known = {
         batch.step: batch.loss_value
@@ -78,6 +79,8 @@ def function_loss(trace: Trace, batches: Iterable[Batch]) -> LossSeries:
     }
     every = loss_series(trace)
     common = [i for i, step in enumerate(every.step) if int(step) in known]
+    if not known:
+        return every
     if common:
         own = np.array([known[int(step)] for step in every.step[common]])
         same = np.isclose(every.value[common], own, rtol=0.01, atol=1e-6)

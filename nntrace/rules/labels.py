@@ -17,7 +17,7 @@ from nntrace.rules.chance import (
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import median, span
-from nntrace.schema import Role
+from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Trace
 
 _BLOCK = 8  # labels below which a batch says nothing about order: it is merged with its neighbours
@@ -97,7 +97,7 @@ def class_imbalance(
 
     Always answering the frequent class already gives a low loss, and the model first learns just
     that. Counts are compared with the allowance of their sampling error. A fact, not a fault,
-    for next-token prediction, whose classes are never even.
+    for a loss with class weights and for next-token prediction, whose classes are never even.
     Source: "37 reasons", 9 (class imbalance); Karpathy's Recipe, step 2 (init well).
     """
     batches = training_batches(trace)
@@ -118,12 +118,14 @@ def class_imbalance(
     if surely <= ratio and spread + 2.0 * error / np.log(len(totals)) >= evenness:
         return
     functions = loss_functions(batches)
+    calls = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
+    is_expected = _predicts_tokens(trace, len(totals)) or any(c.get("weighted") for c in calls)
     yield Finding(
         f"class {common} has {most} of {total} sampled labels, class {rare} has {least}: "
         f"{most / least:.0f} to 1.",
         site=next(iter(trace.sites_of(Role.TARGET)), None),
         steps=span([batch.step for batch in batches]),
-        severity=Severity.INFO if _predicts_tokens(trace, len(totals)) else None,
+        severity=Severity.INFO if is_expected else None,
         evidence={
             "ratio": most / least,
             "evenness": spread,

@@ -8,8 +8,8 @@ import numpy as np
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import span
-from nntrace.schema import EventKind
-from nntrace.trace import Trace
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Event, Trace
 from nntrace.trace.model import IntArray
 
 
@@ -36,23 +36,26 @@ def training_in_eval_mode(
     if not modes:
         yield Skipped("the model's training mode was not recorded")
         return
-    wrong = _steps_in_eval(trace)
-    if len(wrong) < steps:
-        return
-    first, last = span(wrong)
-    at_start = [event.payload for event in modes if event.step <= last][-1]
-    dropouts, norms = _count(at_start, "dropout_inactive"), _count(at_start, "norm_inactive")
-    yield Finding(
-        f"{len(wrong)} of {len(trace.steps)} optimizer steps were taken with the model in "
-        f"evaluation mode: {dropouts} dropout and {norms} batch-norm layers were inactive.",
-        steps=(first, last),
-        evidence={
-            "steps_in_eval_mode": len(wrong),
-            "steps": len(trace.steps),
-            "dropout_inactive": dropouts,
-            "norm_inactive": norms,
-        },
-    )
+    for model in sorted({_model(event) for event in modes}):
+        own = [event for event in modes if _model(event) == model]
+        wrong = _steps_in_eval(trace, own)
+        if len(wrong) < steps or not _is_trained(trace, model, modes):
+            continue
+        first, last = span(wrong)
+        payload = next(event.payload for event in reversed(own) if event.step <= last)
+        dropouts, norms = _count(payload, "dropout_inactive"), _count(payload, "norm_inactive")
+        which = f"`{model}`" if model else "the model"
+        yield Finding(
+            f"{len(wrong)} of {len(trace.steps)} optimizer steps were taken with {which} in "
+            f"evaluation mode: {dropouts} dropout and {norms} batch-norm layers were inactive.",
+            steps=(first, last),
+            evidence={
+                "steps_in_eval_mode": len(wrong),
+                "steps": len(trace.steps),
+                "dropout_inactive": dropouts,
+                "norm_inactive": norms,
+            },
+        )
 
 
 @rule(
@@ -74,22 +77,36 @@ def no_seed(trace: Trace) -> Iterator[Finding | Skipped]:
         yield Finding("no random seed was set.", steps=(first, last))
 
 
-def _steps_in_eval(trace: Trace) -> IntArray:
+def _model(event: Event) -> str:
+    """The prefix of the model whose mode it is; empty for the first or only one."""
+    return str(event.payload.get("model") or "")
+
+
+def _is_trained(trace: Trace, model: str, modes: tuple[Event, ...]) -> bool:
+    """Whether the optimizer updates it: a frozen helper model is in evaluation mode by right."""
+    updated = [site.path for site in trace.sites_of(Role.UPDATE)]
+    if not updated:
+        return True
+    if model:
+        return any(path.startswith(f"{model}.") for path in updated)
+    others = tuple(f"{name}." for event in modes if (name := _model(event)))
+    return any(not (others and path.startswith(others)) for path in updated)
+
+
+def _steps_in_eval(trace: Trace, modes: list[Event]) -> IntArray:
     """The steps taken with the root and some mode-dependent layer in evaluation mode."""
-    events = sorted(trace.events_of(EventKind.MODE), key=lambda event: event.step)
-    changes = np.array([event.step for event in events], dtype=np.int64)
-    is_wrong = np.array(
-        [
-            event.payload.get("training") is False
-            and _count(event.payload, "dropout_inactive") + _count(event.payload, "norm_inactive")
-            > 0
-            for event in events
-        ]
-    )
+    modes = sorted(modes, key=lambda event: event.step)
+    changes = np.array([event.step for event in modes], dtype=np.int64)
+    is_wrong = np.array([_is_wrong(event.payload) for event in modes])
     numbers = trace.steps.step
     current = np.searchsorted(changes, numbers, side="right") - 1
     taken = (current >= 0) & is_wrong[np.maximum(current, 0)]
     return np.asarray(numbers[taken], dtype=np.int64)
+
+
+def _is_wrong(payload: dict[str, object]) -> bool:
+    layers = _count(payload, "dropout_inactive") + _count(payload, "norm_inactive")
+    return payload.get("training") is False and layers > 0
 
 
 def _count(payload: dict[str, object], key: str) -> int:

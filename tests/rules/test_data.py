@@ -1,0 +1,285 @@
+import numpy as np
+import pytest
+from rules.builders import batch, batches, event, findings, site, skip_reasons, trace_of
+
+from nntrace.rules import Severity
+
+
+def image(path="input.0", **values):
+    healthy = {"mean": 0.0, "std": 1.0, "min": -2.0, "max": 3.0, "q99": 2.5, "zero_fraction": 0.0}
+    columns = {"shape": [32, 64], "numel": 2048}
+    return site(path, "input", **{**columns, **healthy, **values})
+
+
+def loader(dataset_size=1000, batch_size=32):
+    return event("loader", dataset_size=dataset_size, batch_size=batch_size)
+
+
+# DAT01
+
+
+def test_an_input_of_zeros_in_two_batches_is_an_error():
+    trace = trace_of(steps=2, sites=[image(mean=0.0, std=0.0, min=0.0, max=0.0)])
+    [finding] = findings("DAT01", trace)
+    assert finding.level is Severity.ERROR
+    assert finding.evidence["values"] == [0.0]
+
+
+def test_an_input_of_zeros_in_one_batch_is_not_blamed():
+    trace = trace_of(steps=2, sites=[image(min=[0.0, -1.0], max=[0.0, 1.0])])
+    assert findings("DAT01", trace) == []
+
+
+def test_constant_batches_in_fewer_than_half_of_the_samples_are_a_warning():
+    low = [0.0, 0.0, -1.0, -1.0, -1.0]
+    trace = trace_of(steps=5, sites=[image(min=low, max=[-x for x in low])])
+    [finding] = findings("DAT01", trace)
+    assert finding.level is Severity.WARNING
+
+
+def test_a_constant_mask_beside_a_varying_input_is_healthy():
+    trace = trace_of(steps=3, sites=[image(), image("input.1", min=1.0, max=1.0)])
+    assert findings("DAT01", trace) == []
+
+
+def test_a_constant_first_input_beside_a_varying_one_is_a_warning():
+    trace = trace_of(steps=3, sites=[image(min=1.0, max=1.0), image("input.1")])
+    [finding] = findings("DAT01", trace)
+    assert finding.level is Severity.WARNING
+
+
+def test_constant_input_needs_two_sampled_batches():
+    trace = trace_of(steps=1, sites=[image(min=0.0, max=0.0)])
+    assert skip_reasons("DAT01", trace)
+
+
+# DAT02
+
+
+@pytest.mark.parametrize(("repeats", "found"), [(4, 0), (5, 1)])
+def test_the_same_batch_on_five_consecutive_steps_is_an_error(repeats, found):
+    prints = [1, 2, 3] + [7] * repeats
+    trace = trace_of(
+        steps=len(prints),
+        batches=batches(len(prints), fingerprint=prints, batch_size=32),
+        events=[loader()],
+    )
+    results = findings("DAT02", trace)
+    assert len(results) == found
+    assert all(finding.steps == (3, 7) for finding in results)
+
+
+def test_training_on_the_whole_data_set_at_each_step_is_healthy():
+    trace = trace_of(
+        steps=9, batches=batches(9, fingerprint=7, batch_size=32), events=[loader(dataset_size=32)]
+    )
+    assert findings("DAT02", trace) == []
+
+
+def test_a_loader_of_another_batch_size_does_not_count():
+    trace = trace_of(
+        steps=9, batches=batches(9, fingerprint=7, batch_size=500), events=[loader(batch_size=64)]
+    )
+    assert findings("DAT02", trace) == []
+
+
+def test_equal_batches_at_distant_sampled_steps_are_healthy():
+    rows = [batch(step, fingerprint=7, batch_size=32) for step in range(0, 100, 10)]
+    trace = trace_of(steps=100, sampled=range(0, 100, 10), batches=rows, events=[loader()])
+    assert findings("DAT02", trace) == []
+
+
+def test_without_a_loader_repeated_batches_cannot_be_judged():
+    trace = trace_of(steps=9, batches=batches(9, fingerprint=7, batch_size=32))
+    assert skip_reasons("DAT02", trace)
+
+
+# DAT04
+
+
+@pytest.mark.parametrize(("mean", "found"), [(3.1, 1), (2.9, 0), (-3.1, 1), (-2.9, 0)])
+def test_a_mean_beyond_three_standard_deviations_is_a_warning(mean, found):
+    assert len(findings("DAT04", trace_of(steps=3, sites=[image(mean=mean)]))) == found
+
+
+@pytest.mark.parametrize(("std", "found"), [(10.1, 1), (9.9, 0)])
+def test_a_standard_deviation_above_ten_is_a_warning(std, found):
+    assert len(findings("DAT04", trace_of(steps=3, sites=[image(std=std)]))) == found
+
+
+@pytest.mark.parametrize(("brightest", "found"), [(255.0, 1), (16.0, 0), (1.0, 0)])
+def test_dark_images_of_whole_numbers_up_to_255_are_a_warning(brightest, found):
+    pixels = image(
+        mean=3.0, std=9.0, min=0.0, max=brightest, q99=0.7 * brightest, zero_fraction=0.8
+    )
+    trace = trace_of(steps=3, sites=[pixels], batches=batches(3, input_integer_valued=True))
+    assert len(findings("DAT04", trace)) == found
+
+
+def test_word_counts_are_healthy():
+    counts = image(mean=1.0, std=12.0, min=0.0, max=250.0, q99=20.0, zero_fraction=0.9)
+    trace = trace_of(steps=3, sites=[counts], batches=batches(3, input_integer_valued=True))
+    assert findings("DAT04", trace) == []
+
+
+def test_integer_token_ids_are_not_judged():
+    tokens = image(mean=500.0, std=300.0, dtype="int64")
+    assert skip_reasons("DAT04", trace_of(steps=3, sites=[tokens]))
+
+
+def test_a_number_per_example_such_as_a_time_is_not_judged():
+    times = image(mean=500.0, std=300.0, shape=[32])
+    assert skip_reasons("DAT04", trace_of(steps=3, sites=[times]))
+
+
+def test_a_model_that_normalises_first_is_healthy():
+    layers = [
+        site("flat", "activation", module_type="Flatten"),
+        site("norm", "activation", module_type="BatchNorm1d"),
+    ]
+    trace = trace_of(steps=3, sites=[image(mean=100.0, std=50.0), *layers])
+    assert findings("DAT04", trace) == []
+
+
+def test_a_constant_input_is_left_to_its_own_rule():
+    assert findings("DAT04", trace_of(steps=3, sites=[image(mean=5.0, std=0.0)])) == []
+
+
+# DAT09
+
+
+def labelled(rows, **values):
+    """Batches from arrays of labels."""
+    found = []
+    for step, labels in enumerate(rows):
+        seen, counts = np.unique(labels, return_counts=True)
+        found.append(
+            batch(
+                step,
+                batch_size=len(labels),
+                label_values=seen.tolist(),
+                label_counts=counts.tolist(),
+                **values,
+            )
+        )
+    return trace_of(steps=len(found), batches=found)
+
+
+@pytest.mark.parametrize("size", [1, 3, 16, 100])
+@pytest.mark.parametrize("classes", [2, 10])
+def test_batches_in_the_order_of_the_labels_are_a_warning(size, classes):
+    labels = np.sort(np.arange(400) % classes)
+    trace = labelled(np.array_split(labels, range(size, 400, size)))
+    [finding] = findings("DAT09", trace)
+    assert finding.evidence["ratio"] < 0.5
+
+
+@pytest.mark.parametrize("size", [1, 2, 8, 64])
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.02])
+@pytest.mark.parametrize("seed", range(5))
+def test_random_batches_are_healthy_whatever_their_size_and_the_class_balance(size, share, seed):
+    labels = (np.random.default_rng(seed).random(401) < share).astype(int)
+    trace = labelled(np.array_split(labels, range(size, 401, size)))
+    assert findings("DAT09", trace) == []
+
+
+@pytest.mark.parametrize(("mixed", "found"), [(18, 0), (10, 1)])
+def test_batches_that_are_partly_mixed_are_judged_by_the_entropy_ratio(mixed, found):
+    pure = [np.full(100, step % 4) for step in range(20 - mixed)]
+    even = [np.arange(100) % 4 for _ in range(mixed)]
+    trace = labelled(pure + even)
+    ratio = mixed / 20
+    assert len(findings("DAT09", trace, ratio=ratio + 0.03)) == 1
+    assert len(findings("DAT09", trace, ratio=ratio - 0.03)) == 0
+    assert len(findings("DAT09", trace, ratio=0.6)) == found
+
+
+def test_one_class_only_says_nothing_about_order():
+    assert skip_reasons("DAT09", labelled([np.zeros(32)] * 10))
+
+
+# DAT10
+
+
+def counted(counts, **values):
+    """Ten batches that hold these many labels of class 0, 1, … in total."""
+    rows = batches(
+        10,
+        batch_size=sum(counts) // 10,
+        label_values=tuple(range(len(counts))),
+        label_counts=tuple(count // 10 for count in counts),
+        **values,
+    )
+    return trace_of(steps=10, batches=rows)
+
+
+@pytest.mark.parametrize(("largest", "found"), [(115_000, 1), (95_000, 0)])
+def test_a_class_ten_times_larger_than_another_is_a_warning(largest, found):
+    assert len(findings("DAT10", counted([largest] * 9 + [10_000]))) == found
+
+
+@pytest.mark.parametrize(("rare", "found"), [(1_000, 1), (1_300, 0)])
+def test_a_label_entropy_below_half_of_even_classes_is_a_warning(rare, found):
+    assert len(findings("DAT10", counted([10_000 - rare, rare]))) == found
+
+
+def test_a_rare_class_in_a_small_sample_is_not_blamed():
+    rng = np.random.default_rng(0)
+    trace = labelled([rng.integers(0, 50, 32) for _ in range(10)])
+    assert findings("DAT10", trace) == []
+
+
+def test_targets_of_zero_and_one_count_as_two_classes():
+    rows = batches(
+        20,
+        batch_size=100,
+        loss_function="binary_cross_entropy_with_logits",
+        target_mean=0.02,
+        target_std=float(np.sqrt(0.02 * 0.98)),
+        target_min=0.0,
+        target_max=1.0,
+    )
+    [finding] = findings("DAT10", trace_of(steps=20, batches=rows))
+    assert finding.evidence["counts"] == [1960, 40]
+
+
+def test_grey_targets_between_zero_and_one_are_no_classes():
+    rows = batches(
+        20,
+        batch_size=100,
+        loss_function="binary_cross_entropy",
+        target_mean=0.1,
+        target_std=0.15,
+        target_min=0.0,
+        target_max=1.0,
+    )
+    assert skip_reasons("DAT10", trace_of(steps=20, batches=rows))
+
+
+def test_several_labels_per_example_are_not_judged():
+    rows = batches(10, batch_size=8, label_values=(0, 1), label_counts=(500, 12))
+    assert skip_reasons("DAT10", trace_of(steps=10, batches=rows))
+
+
+def test_uneven_tokens_are_only_noted():
+    rows = batches(
+        10,
+        batch_size=1000,
+        label_values=tuple(range(30)),
+        label_counts=(710, *[10] * 29),
+    )
+    sites = [image("input.0", dtype="int64")]
+    [finding] = findings("DAT10", trace_of(steps=10, sites=sites, batches=rows))
+    assert finding.level is Severity.INFO
+
+
+def test_uneven_classes_under_a_weighted_loss_are_only_noted():
+    rows = batches(10, batch_size=100, label_values=(0, 1), label_counts=(98, 2))
+    call = event("loss_call", function="cross_entropy", weighted=True)
+    [finding] = findings("DAT10", trace_of(steps=10, batches=rows, events=[call]))
+    assert finding.level is Severity.INFO
+
+
+def test_ignored_labels_are_left_out():
+    rows = batches(10, batch_size=100, label_values=(-100, 0, 1), label_counts=(90, 5, 5))
+    assert findings("DAT10", trace_of(steps=10, batches=rows)) == []

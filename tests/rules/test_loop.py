@@ -1,0 +1,74 @@
+import pytest
+from rules.builders import event, findings, site, skip_reasons, trace_of
+
+from nntrace.rules import Severity
+
+
+def mode(step=0, *, training, dropout=(0, 0), norm=(0, 0), model=""):
+    """A change of mode; `dropout` and `norm` are numbers of (active, inactive) layers."""
+    return event(
+        "mode",
+        step,
+        model=model,
+        training=training,
+        dropout_active=dropout[0],
+        dropout_inactive=dropout[1],
+        norm_active=norm[0],
+        norm_inactive=norm[1],
+    )
+
+
+TRAINING = mode(0, training=True, dropout=(1, 0), norm=(2, 0))
+
+# RUN01
+
+
+def test_steps_after_a_forgotten_return_to_training_mode_are_a_warning():
+    events = [TRAINING, mode(10, training=False, dropout=(0, 1), norm=(0, 2))]
+    [finding] = findings("RUN01", trace_of(steps=40, events=events))
+    assert finding.steps == (10, 39)
+    assert finding.evidence["steps_in_eval_mode"] == 30
+
+
+def test_frozen_norms_in_a_model_in_training_mode_are_healthy():
+    events = [mode(0, training=True, dropout=(1, 0), norm=(0, 2))]
+    assert findings("RUN01", trace_of(steps=40, events=events)) == []
+
+
+def test_eval_mode_does_not_matter_without_dropout_or_norms():
+    assert findings("RUN01", trace_of(steps=40, events=[mode(0, training=False)])) == []
+
+
+@pytest.mark.parametrize(("back", "found"), [(6, 0), (7, 1)])
+def test_two_steps_in_eval_mode_are_needed(back, found):
+    events = [TRAINING, mode(5, training=False, dropout=(0, 1)), mode(back, training=True)]
+    assert len(findings("RUN01", trace_of(steps=40, events=events))) == found
+
+
+def test_a_frozen_helper_model_in_eval_mode_is_healthy():
+    events = [TRAINING, mode(0, training=False, dropout=(0, 2), model="VGG")]
+    sites = [site("fc.weight", "update")]
+    assert findings("RUN01", trace_of(steps=40, events=events, sites=sites)) == []
+    sites = [site("fc.weight", "update"), site("VGG.conv.weight", "update")]
+    assert findings("RUN01", trace_of(steps=40, events=events, sites=sites))
+
+
+def test_without_recorded_modes_nothing_can_be_said():
+    assert skip_reasons("RUN01", trace_of(steps=40))
+
+
+# RUN03
+
+
+def test_a_missing_seed_is_noted():
+    [finding] = findings("RUN03", trace_of(steps=2))
+    assert finding.level is Severity.INFO
+
+
+def test_a_seed_before_the_first_step_is_healthy():
+    seed = event("seed", 0, function="manual_seed", seed=1)
+    assert findings("RUN03", trace_of(steps=2, events=[seed])) == []
+
+
+def test_a_window_of_the_run_says_nothing_about_seeds():
+    assert skip_reasons("RUN03", trace_of(steps=20).window(last=5))

@@ -1,0 +1,109 @@
+import pytest
+from rules.builders import batches, event, findings, site, skip_reasons, trace_of
+
+PROBABILITIES = {"row_sum_min": 0.999, "row_sum_max": 1.001, "output_min": 0.0, "output_max": 0.9}
+
+
+def calls(count=10, **values):
+    """A trace of cross-entropy calls on ten classes."""
+    healthy = {"loss_function": "cross_entropy", "classes": 10, "batch_size": 32}
+    return trace_of(steps=count, batches=batches(count, **{**healthy, **PROBABILITIES, **values}))
+
+
+# LOS02
+
+
+def test_probabilities_given_to_cross_entropy_are_an_error():
+    [finding] = findings("LOS02", calls())
+    assert finding.evidence["lowest_possible_loss"] == pytest.approx(1.461, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "found"), [(0.991, 1.009, 1), (0.989, 1.0, 0), (1.0, 1.011, 0)]
+)
+def test_rows_that_do_not_sum_to_one_are_logits(low, high, found):
+    assert len(findings("LOS02", calls(row_sum_min=low, row_sum_max=high))) == found
+
+
+def test_negative_values_are_logits_even_when_rows_sum_to_one():
+    assert findings("LOS02", calls(output_min=-0.1)) == []
+
+
+def test_probabilities_given_to_another_loss_function_are_healthy():
+    assert skip_reasons("LOS02", calls(loss_function="binary_cross_entropy"))
+
+
+def test_a_single_batch_is_not_enough_to_tell():
+    assert skip_reasons("LOS02", calls(count=1))
+    assert findings("LOS02", calls(count=2))
+
+
+@pytest.mark.parametrize(("logits", "found"), [(1, 1), (2, 0)])
+def test_rows_must_be_probabilities_in_nine_of_ten_batches(logits, found):
+    lows = [-3.0] * logits + [0.999] * (10 - logits)
+    assert len(findings("LOS02", calls(row_sum_min=lows))) == found
+
+
+# LOS12
+
+
+def predictions(variation, rms=1.0, inputs=1.0, target=None, **columns):
+    """A trace whose outputs vary across examples by these fractions of their scale."""
+    sites = [
+        site("input.0", "input", example_std=inputs, rms=1.0),
+        site("cross_entropy", "output", example_std=[v * rms for v in variation], rms=rms),
+    ]
+    if target is not None:
+        sites.append(site("cross_entropy", "target", example_std=target, rms=1.0))
+    return trace_of(sites=sites, **columns)
+
+
+@pytest.mark.parametrize(("variation", "found"), [(0.009, 1), (0.011, 0), (0.0, 1)])
+def test_predictions_that_hardly_vary_until_the_end_are_an_error(variation, found):
+    results = findings("LOS12", predictions([0.5, *[variation] * 9]))
+    assert len(results) == found
+    assert all(finding.steps == (1, 9) for finding in results)
+
+
+def test_predictions_of_zeros_only_are_an_error():
+    assert findings("LOS12", predictions([0.0] * 5, rms=0.0))
+
+
+def test_an_output_layer_that_starts_at_zero_is_healthy():
+    assert findings("LOS12", predictions([0.0, 0.0, 0.0, 0.1, 0.3])) == []
+
+
+@pytest.mark.parametrize(("constant", "found"), [(2, 0), (3, 1)])
+def test_predictions_must_be_constant_at_three_sampled_steps(constant, found):
+    assert len(findings("LOS12", predictions([0.5] * 3 + [0.0] * constant))) == found
+
+
+def test_the_last_moments_of_a_long_run_are_not_enough():
+    trace = predictions([0.5] * 20 + [0.0] * 4)
+    assert findings("LOS12", trace) == []
+
+
+def test_a_quarter_of_the_run_counts_even_when_it_is_sampled_sparsely():
+    sampled = [*range(50), 60, 70, 80, 90]
+    trace = predictions([0.5] * 50 + [0.0] * 4, sampled=sampled, steps=100)
+    assert findings("LOS12", trace)
+
+
+def test_predictions_that_vary_as_little_as_their_targets_are_healthy():
+    assert findings("LOS12", predictions([0.004] * 10, target=0.005)) == []
+    assert findings("LOS12", predictions([0.0004] * 10, target=0.005))
+
+
+def test_constant_inputs_explain_constant_predictions():
+    assert skip_reasons("LOS12", predictions([0.0] * 5, inputs=0.0))
+
+
+def test_batches_of_one_example_cannot_be_judged():
+    sites = [site("", "output", rms=1.0), site("input.0", "input", rms=1.0)]
+    assert skip_reasons("LOS12", trace_of(steps=10, sites=sites))
+
+
+def test_a_finding_points_at_the_loss_call():
+    call = event("loss_call", function="cross_entropy", file="train.py", line=3)
+    [finding] = findings("LOS12", predictions([0.0] * 5, events=[call]))
+    assert finding.location.line == 3

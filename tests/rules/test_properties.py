@@ -1,0 +1,175 @@
+"""What holds for every installed rule on any trace."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rules.builders import event, site, trace_of
+
+from nntrace.rules import Finding, Rule, Skipped, all_rules
+from nntrace.schema import STATISTICS, Role
+from nntrace.trace import Trace
+
+RULES = tuple(all_rules().values())
+NUMBERS = st.one_of(
+    st.none(),
+    st.sampled_from([0.0, 1.0, -1.0, 1e-30, 1e30, float("nan"), float("inf"), -float("inf")]),
+    st.floats(-1e3, 1e3, width=32),
+)
+PATHS = st.sampled_from(
+    ["", "fc1", "fc1.weight", "fc1.bias", "block.0", "cross_entropy", "input.0"]
+)
+MODULES = st.sampled_from(["", "Linear", "ReLU", "Sigmoid", "BatchNorm1d", "Embedding", "LSTM"])
+SMALL = st.one_of(st.none(), st.integers(0, 40))
+
+
+@st.composite
+def series(draw: Any, steps: int) -> Any:
+    """One value for all steps, a walk, or a value for each step."""
+    kind = draw(st.sampled_from(["constant", "walk", "any"]))
+    if kind == "constant" or steps == 0:
+        return draw(NUMBERS)
+    if kind == "walk":
+        rng = np.random.default_rng(draw(st.integers(0, 99)))
+        slope = draw(st.sampled_from([-0.1, 0.0, 0.1, 10.0]))
+        values: list[float | None] = (np.abs(rng.normal(1, 0.1, steps).cumsum()) * slope).tolist()
+        for index in draw(st.lists(st.integers(0, steps - 1), max_size=3)):
+            values[index] = draw(NUMBERS)
+        return values
+    return draw(st.lists(NUMBERS, min_size=steps, max_size=steps))
+
+
+@st.composite
+def sites(draw: Any, steps: int) -> list[dict[str, Any]]:
+    keys = st.tuples(PATHS, st.sampled_from(list(Role)))
+    rows = []
+    for path, role in draw(st.lists(keys, unique=True, max_size=6)):
+        columns = {
+            "module_type": draw(MODULES),
+            "shape": draw(st.lists(st.integers(0, 40), max_size=4)),
+            "dtype": draw(st.sampled_from(["float32", "int64", "bfloat16", ""])),
+            "numel": draw(st.integers(0, 9)),
+            "parent": draw(PATHS),
+            "fan_in": draw(SMALL),
+            "fan_out": draw(SMALL),
+            "range_low": draw(st.sampled_from([None, 0.0, -1.0])),
+            "range_high": draw(st.sampled_from([None, 0.0, 1.0])),
+        }
+        if draw(st.booleans()):
+            names = draw(st.lists(st.sampled_from(STATISTICS), unique=True, max_size=6))
+            columns |= {name: draw(series(steps)) for name in names}
+            columns["n"] = draw(st.sampled_from([0, 1, 4096]))
+        rows.append(site(path, role, **columns))
+    return rows
+
+
+@st.composite
+def batches_of(draw: Any, steps: int) -> list[dict[str, Any]]:
+    names = ("input_mean", "input_std", "target_mean", "target_std", "target_min", "target_max")
+    names += ("loss_value", "row_sum_min", "row_sum_max", "output_min", "output_max")
+    functions = ["cross_entropy", "mse_loss", "binary_cross_entropy_with_logits", "other", None]
+    values = {name: draw(NUMBERS) for name in draw(st.lists(st.sampled_from(names), unique=True))}
+    function, classes, size = draw(st.sampled_from(functions)), draw(SMALL), draw(SMALL)
+    return [
+        {
+            "step": step,
+            "phase": draw(st.sampled_from(["train", "train", "eval", None])),
+            "fingerprint": draw(st.sampled_from([None, 1, 1, 2])),
+            "batch_size": size,
+            "classes": classes,
+            "loss_function": function,
+            "input_integer_valued": draw(st.sampled_from([None, True, False])),
+            "label_values": draw(st.sampled_from([None, [0], [0, 1], [-100, 5, 6], [3, 3]])),
+            "label_counts": draw(st.sampled_from([None, [], [4], [0, 4], [1, 2, 300]])),
+            **values,
+        }
+        for step in range(min(steps, 12))
+    ]
+
+
+KEYS = (
+    *("training", "dropout_inactive", "norm_inactive", "model", "function", "reduction", "file"),
+    *("line", "site", "role", "dataset_size", "batch_size", "lr", "weight_decay", "momentum"),
+)
+PAYLOADS = st.dictionaries(
+    st.sampled_from(KEYS),
+    st.one_of(st.none(), st.booleans(), st.integers(-3, 99), st.text(max_size=3), PATHS),
+    max_size=6,
+)
+KINDS = st.sampled_from(["mode", "loader", "loss_call", "nonfinite", "optimizer", "seed", "clip"])
+
+
+@st.composite
+def traces(draw: Any) -> Trace:
+    steps = draw(st.sampled_from([0, 1, 2, 3, 12, 60, 250]))
+    sampled = sorted(draw(st.sets(st.integers(0, max(0, steps - 1)), max_size=8))) if steps else []
+    if steps and draw(st.booleans()):
+        sampled = list(range(min(steps, 12)))
+    return trace_of(
+        steps=steps,
+        sampled=sampled,
+        loss=draw(series(steps)),
+        lr=draw(series(steps)),
+        grad_norm=draw(series(steps)),
+        phase=draw(st.sampled_from(["train", "eval", None])),
+        optimizer=draw(st.sampled_from(["SGD", None, ["SGD", "Adam"]])),
+        gradients_cleared=draw(st.sampled_from([None, True, False])),
+        sites=draw(sites(len(sampled))),
+        batches=draw(batches_of(steps)),
+        events=[
+            event(kind, step, **payload)
+            for kind, step, payload in draw(
+                st.lists(st.tuples(KINDS, st.integers(0, 12), PAYLOADS), max_size=4)
+            )
+        ],
+    )
+
+
+def results(rule: Rule, trace: Trace) -> list[Finding | Skipped]:
+    with np.errstate(all="ignore"):
+        return list(rule.run(trace))
+
+
+@given(traces())
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
+def test_no_rule_raises_on_any_trace(trace):
+    for rule in RULES:
+        for result in results(rule, trace):
+            assert result.code == rule.code
+            if isinstance(result, Finding):
+                json.dumps(result.evidence, allow_nan=False)
+
+
+@given(traces(), st.randoms(use_true_random=False))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+def test_the_order_of_statistics_rows_changes_no_finding(trace, random):
+    tables = {name: trace.table(name) for name in ("sites", "steps", "stats", "data", "events")}
+    order = list(range(tables["stats"].num_rows))
+    random.shuffle(order)
+    tables["stats"] = tables["stats"].take(pa.array(order, pa.int64()))
+    shuffled = Trace(tables, trace.manifest)
+    for rule in RULES:
+        assert repr(results(rule, trace)) == repr(results(rule, shuffled))
+
+
+def test_the_rules_explain_each_other_without_circles():
+    above = {rule.code: set(rule.explains) for rule in RULES}
+    while above:
+        free = [code for code in above if not any(code in codes for codes in above.values())]
+        assert free, f"a circle of causes among {sorted(above)}"
+        for code in free:
+            del above[code]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+def test_every_rule_documents_itself_and_its_thresholds(rule):
+    assert rule.summary.endswith(".")
+    assert "Source" in rule.doc
+    assert rule.advice
+    assert all(threshold.doc for threshold in rule.thresholds)
