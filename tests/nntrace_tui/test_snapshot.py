@@ -181,7 +181,13 @@ def test_only_the_last_sample_of_a_site_counts() -> None:
     assert layer(snapshot(trace, None, 0), "fc").activation_std == 1.0
 
 
-def test_a_layer_without_a_sample_is_listed_without_numbers() -> None:
+def test_a_container_that_gets_no_row_is_left_out() -> None:
+    rows = [*sites(weight=10), {"id": 4, "path": "", "role": "activation", "parent": ""}]
+    trace = Trace.from_rows(sites=rows, stats=stats(1, 1.0, 0.1, 0.1, 0.1))
+    assert [row.path for row in snapshot(trace, None, 0).layers] == ["fc"]
+
+
+def test_before_the_first_sample_layers_are_listed_without_numbers() -> None:
     trace = Trace.from_rows(sites=sites(weight=10))
     assert snapshot(trace, None, 0).layers == (
         LayerRow("fc", "Linear", None, None, None, None, None),

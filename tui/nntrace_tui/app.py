@@ -68,9 +68,9 @@ class MonitorApp(App[None]):
         """The overview, empty until the first update has come."""
         return self._overview
 
-    def on_mount(self) -> None:
-        """Start to follow once the empty screen is there, so that it is painted first."""
-        self.call_after_refresh(self._follower.start)
+    def on_ready(self) -> None:
+        """Start to follow once the overview has its panes and has painted them empty."""
+        self._overview.call_after_refresh(self._follower.start)
 
     def on_unmount(self) -> None:
         """Detach."""

@@ -54,7 +54,13 @@ def layer_rows(trace: Trace) -> tuple[tuple[LayerRow, ...], int | None]:
             sites[site.path].append(site)
         elif site.role in _OF_PARENT:
             sites[site.parent].append(site)
-    return tuple(_row(path, group, latest) for path, group in sites.items()), step
+    # A container whose output is its last child's is a site that never gets a row.
+    seen = {
+        path: group
+        for path, group in sites.items()
+        if not latest or any(site.id in latest for site in group)
+    }
+    return tuple(_row(path, group, latest) for path, group in seen.items()), step
 
 
 def _row(path: str, sites: list[Site], latest: dict[int, Numbers]) -> LayerRow:

@@ -20,13 +20,14 @@ def short_number(value: float | None) -> str:
 
 
 def percent(fraction: float | None) -> str:
-    """`0 %`, `1.9 %`, `100 %`; a share too small to be written is `<0.1 %`, not none."""
+    """`0 %`, `1.9 %`, `76 %`; a share too small to be written is `<0.1 %`, not none."""
     if fraction is None or math.isnan(fraction):
         return MISSING
     if 0 < fraction < 0.001:
         return "<0.1 %"
-    shown = f"{100 * fraction:.1f}"
-    return f"{shown.removesuffix('.0')} %"
+    if fraction >= 0.0995:
+        return f"{100 * fraction:.0f} %"
+    return f"{100 * fraction:.1f}".removesuffix(".0") + " %"
 
 
 def duration(seconds: float) -> str:

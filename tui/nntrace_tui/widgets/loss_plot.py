@@ -9,7 +9,7 @@ from textual_plot import HiResMode, NumericAxisFormatter, PlotWidget
 from nntrace_tui.curve import Curve
 from nntrace_tui.numbers import short_number
 
-_LOG_SCALE_FROM_RATIO = 50.0
+_LOG_SCALE_FROM_RATIO = 20.0
 _MOST = 1e300  # the plot subtracts limits and multiplies by cells, which must not overflow
 _CURVE = "cyan"
 _BEHIND_TREND = "bright_black"
