@@ -43,13 +43,14 @@ def list_text(rules: Sequence[Rule]) -> RenderableType:
 def full_text(rule: Rule) -> RenderableType:
     """All that is declared of one rule."""
     parts: list[RenderableType] = [
-        Text(f"{rule.code} {rule.name}", "bold").append(
-            f"  {rule.severity.value}", SEVERITY_STYLES[rule.severity]
+        Text.assemble(
+            (f"{rule.code} {rule.name}  ", "bold"),
+            (rule.severity.value, SEVERITY_STYLES[rule.severity]),
         ),
         Text(f"\n{rule.doc}"),
     ]
     if rule.advice:
-        parts.append(Text("\n→ ", "green").append(rule.advice, "default"))
+        parts.append(Text.assemble(("\n→ ", "green"), rule.advice))
     if rule.explains:
         parts.append(Text(f"\nLikely symptoms of it: {', '.join(rule.explains)}"))
     parts.append(Text(f"\nNeeds: {_needs(rule)}"))

@@ -18,7 +18,7 @@ def lines(content: Mapping[str, Any]) -> Iterator[Text]:
     yield Text(printable(str(content["path"] or manifest["name"])), "bold")
     for label, value in _facts(content, manifest):
         if value:
-            yield Text(f"  {label:<9} ", "dim").append(printable(value), "default")
+            yield Text.assemble((f"  {label:<9} ", "dim"), printable(value))
 
 
 def _facts(content: Mapping[str, Any], manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -29,11 +29,15 @@ def _facts(content: Mapping[str, Any], manifest: Mapping[str, Any]) -> Iterator[
     yield "versions", ", ".join(f"{name} {v}" for name, v in manifest["versions"].items())
     yield "git", manifest["git_commit"] or ""
     yield "overhead", percent(manifest["overhead"])
-    yield "ranks", f"{len(content['ranks'])} (shown: rank {content['rank']})"
+    yield "ranks", _ranks(content["ranks"], content["rank"])
     yield "steps", _steps(content)
     yield "events", ", ".join(f"{count} {kind}" for kind, count in content["events"].items())
     yield "rows", ", ".join(f"{count} {name}" for name, count in content["rows"].items())
     yield "on disk", size(content["bytes_on_disk"])
+
+
+def _ranks(ranks: Sequence[int], shown: int) -> str:
+    return "1" if len(ranks) == 1 else f"{len(ranks)} (what follows is of rank {shown})"
 
 
 def _steps(content: Mapping[str, Any]) -> str:

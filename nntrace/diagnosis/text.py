@@ -91,24 +91,24 @@ def _family(groups: Sequence[Sequence[Finding]]) -> Iterator[Line]:
     yield Line(_headline(root[0]))
     yield from _details(root[0])
     for finding in root[1:SITES_SHOWN]:
-        yield Line(Text("also ", "dim").append(printable(finding.message), "default"), 4)
+        yield Line(Text.assemble(("also ", "dim"), printable(finding.message)), 4)
     if len(root) > SITES_SHOWN:
         yield Line(Text(_folded(root[SITES_SHOWN:]), "dim"), 4)
     if root[0].advice:
-        yield Line(Text("→ ", "green").append(printable(root[0].advice), "default"), 4)
+        yield Line(Text.assemble(("→ ", "green"), printable(root[0].advice)), 4)
     for number, group in enumerate(symptoms):
         branch = "└ " if number == len(symptoms) - 1 else "├ "
-        text = Text(branch, "dim").append_text(_headline(group[0]))
+        text = Text.assemble((branch, "dim"), _headline(group[0]))
         if len(group) > 1:
             text.append(f" ({_plural(len(group) - 1, 'more site')})", "dim")
         yield Line(text, 2)
 
 
 def _headline(finding: Finding) -> Text:
-    return (
-        Text(finding.level.value, SEVERITY_STYLES[finding.level])
-        .append(f" {finding.code} {finding.name}", "bold")
-        .append(f": {printable(finding.message)}", "default")
+    return Text.assemble(
+        (finding.level.value, SEVERITY_STYLES[finding.level]),
+        (f" {finding.code} {finding.name}", "bold"),
+        f": {printable(finding.message)}",
     )
 
 
@@ -124,7 +124,7 @@ def _details(finding: Finding) -> Iterator[Line]:
     if finding.location is not None:
         place = f"{_short_path(finding.location.file)}:{finding.location.line}"
         source = printable(finding.location.source or "", 100)
-        yield Line(Text(place, "blue").append(f"  {source}" if source else "", "default"), 4)
+        yield Line(Text.assemble((place, "blue"), f"  {source}" if source else ""), 4)
 
 
 def _site(finding: Finding) -> str:
@@ -158,8 +158,8 @@ def _short_path(file: str) -> str:
 
 def _health(report: Report) -> Text:
     if not report.rules_judged:
-        return Text("nothing judged", "yellow").append(f": {_scope(report)}", "default")
-    return Text("no problems found", "bold green").append(f": {_scope(report)}", "default")
+        return Text.assemble(("nothing judged", "yellow"), f": {_scope(report)}")
+    return Text.assemble(("no problems found", "bold green"), f": {_scope(report)}")
 
 
 def _counts(report: Report) -> str:

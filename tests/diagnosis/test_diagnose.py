@@ -1,0 +1,120 @@
+from collections.abc import Iterator
+from typing import Annotated
+
+from run_folders import steps
+
+from nntrace.diagnosis import Diagnosis, diagnose
+from nntrace.rules import Finding, Rule, Severity, Skipped, rule
+from nntrace.schema import Role
+from nntrace.trace import Site, Trace
+
+TRACE = Trace.from_rows(steps=steps(10))
+
+
+def found(
+    code: str,
+    severity: Severity = Severity.WARNING,
+    *,
+    steps: tuple[int, int] = (0, 9),
+    explains: tuple[str, ...] = (),
+    sites: tuple[int, ...] = (),
+) -> Rule:
+    """A rule that finds one thing, or one thing at each of the sites."""
+
+    @rule(code, code.lower(), severity, advice="", explains=explains)
+    def check(trace: Trace) -> Iterator[Finding]:
+        """Found."""
+        for site in [Site(n, f"layer{n}", Role.ACTIVATION) for n in sites] or [None]:
+            yield Finding(f"{code} found", steps=steps, site=site)
+
+    return check
+
+
+def causes(*rules: Rule) -> list[tuple[str, str | None]]:
+    """Each finding's code and what explains it, in order."""
+    return [(f.code, f.explained_by) for f in diagnose(TRACE, rules=rules).findings]
+
+
+def test_a_symptom_stands_under_its_root_cause() -> None:
+    root = found("DAT04", explains=("NUM01",))
+    assert causes(found("NUM01", Severity.ERROR), root) == [("DAT04", None), ("NUM01", "DAT04")]
+
+
+def test_a_chain_of_causes_leads_to_its_first() -> None:
+    chain = [found("C"), found("B", explains=("C",)), found("A", explains=("B",))]
+    assert causes(*chain) == [("A", None), ("B", "A"), ("C", "A")]
+
+
+def test_a_cause_that_began_after_its_symptom_ended_explains_nothing() -> None:
+    late = found("A", steps=(8, 9), explains=("B",))
+    assert dict(causes(late, found("B", steps=(0, 5)))) == {"A": None, "B": None}
+
+
+def test_rules_that_explain_each_other_still_have_a_root() -> None:
+    pair = causes(found("A", explains=("B",)), found("B", explains=("A",)))
+    assert {code for code, _ in pair} == {"A", "B"}
+
+
+def test_the_family_with_the_worst_consequence_comes_first() -> None:
+    mild = found("B", Severity.WARNING)
+    assert causes(mild, found("C", Severity.ERROR))[0] == ("C", None)
+    root = found("A", Severity.INFO, explains=("C",))
+    assert causes(mild, found("C", Severity.ERROR), root)[0] == ("A", None)
+
+
+def test_findings_of_one_code_follow_their_sites() -> None:
+    findings = diagnose(TRACE, rules=[found("A", sites=(2, 0, 1))]).findings
+    assert [finding.site and finding.site.id for finding in findings] == [0, 1, 2]
+
+
+def test_the_order_of_the_rules_changes_nothing() -> None:
+    rules = [
+        found("A", explains=("C",)),
+        found("B", Severity.ERROR),
+        found("C", Severity.ERROR, sites=(0, 1)),
+    ]
+    assert causes(*rules) == causes(*reversed(rules))
+
+
+def test_a_rule_that_fails_is_skipped_and_hides_nothing() -> None:
+    @rule("BAD", "bad", Severity.ERROR, advice="")
+    def broken(trace: Trace) -> Iterator[Finding]:
+        """Broken."""
+        raise ZeroDivisionError("no data")
+        yield
+
+    diagnosis = diagnose(TRACE, rules=[broken, found("A")])
+    assert [finding.code for finding in diagnosis.findings] == ["A"]
+    assert diagnosis.skipped == (Skipped("the rule failed: ZeroDivisionError: no data", "BAD"),)
+
+
+def test_a_threshold_given_replaces_the_default() -> None:
+    @rule("A", "a", Severity.WARNING, advice="")
+    def check(trace: Trace, *, limit: Annotated[int, "a limit"] = 3) -> Iterator[Finding]:
+        """Above a limit."""
+        yield Finding(f"limit {limit}")
+
+    diagnosis = diagnose(TRACE, rules=[check], thresholds={"A": {"limit": 8}})
+    assert diagnosis.findings[0].message == "limit 8"
+
+
+def test_what_a_rule_needs_and_the_run_lacks_is_a_reason_to_skip() -> None:
+    @rule("A", "a", Severity.WARNING, advice="", needs=(Role.PARAM,))
+    def check(trace: Trace) -> Iterator[Finding]:
+        """Needs parameters."""
+        yield Finding("never")
+
+    assert diagnose(TRACE, rules=[check]).skipped == (Skipped("no param was recorded", "A"),)
+
+
+def test_the_worst_severity_of_nothing_is_none() -> None:
+    assert Diagnosis((), ()).worst is None
+    both = diagnose(TRACE, rules=[found("A", Severity.INFO), found("B", Severity.ERROR)])
+    assert both.worst is Severity.ERROR
+    assert both.count(Severity.INFO) == 1
+
+
+def test_no_installed_rule_fails_on_a_trace_of_nothing() -> None:
+    for trace in (Trace.from_rows(), Trace.from_rows(steps=steps(1)), TRACE):
+        skipped = diagnose(trace).skipped
+        assert [item for item in skipped if "failed" in item.reason] == []
