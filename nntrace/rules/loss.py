@@ -105,14 +105,16 @@ def loss_diverging(
     trace: Trace,
     *,
     factor: Annotated[float, "rise above the lowest level of the loss"] = 2.0,
+    climb: Annotated[float, "rise of a loss that never was below its start"] = 1.5,
     steps: Annotated[int, "steps with a loss that are needed"] = 20,
     burst: Annotated[float, "rise above everything before, in the last steps"] = 10.0,
 ) -> Iterator[Finding | Skipped]:
     """The loss rose to at least twice its lowest level and stayed there.
 
-    Compares the last quarter of the run with its best quarter, or the last five steps with all
-    before them, or with the start when the loss ended as NaN. A rise within the progress made (a
-    loss of 0.001 that becomes 0.003) is no divergence, nor is one that is being recovered.
+    Compares the last tenth of the run with its best tenth, or the last five steps with all
+    before them, or with the start when the loss ended as NaN. One and a half is enough for a loss
+    that only ever climbed. A rise within the progress made (a loss of 0.001 that becomes 0.003)
+    is no divergence, nor is one that is being recovered.
     Source: "37 reasons", 33 (learning rate), 31 (exploding gradients); Karpathy's Recipe, step 3.
     """
     series = loss_series(trace)
@@ -127,25 +129,23 @@ def loss_diverging(
         yield Skipped(reason)
         return
     values = series.value
-    width = max(5, len(values) // 4)
+    width = max(5, len(values) // 10)
     levels = np.array([np.median(values[i : i + width]) for i in _starts(len(values), width)])
-    lowest = float(levels.min())
-    last = float(np.median(values[-width:]))
-    start = float(np.median(values[: max(1, min(10, len(values) // 10))]))
-    tail = float(np.median(values[-5:]))
+    lowest, last = float(levels.min()), float(np.median(values[-width:]))
+    start, tail = float(np.median(values[: min(10, width)])), float(np.median(values[-5:]))
+    error = median_error(noise_scale(values), width, width)
     sudden = tail > burst * float(values[:-5].max())
-    noise = noise_scale(values[-width:])
+    climbed = start < lowest + 4.0 * error and last > climb * lowest and trend_z(values) > 4.0
     risen = (
-        last > factor * lowest
-        and last - lowest > 0.25 * (start - lowest)
-        and last - lowest > 6.0 * median_error(noise, width, width)
+        (climbed or last > factor * lowest)
+        and last - lowest > max(0.25 * (start - lowest), 6.0 * error)
         and tail > 0.5 * float(levels.max())
-        and np.quantile(values[-width:], 0.25) > lowest
+        and np.quantile(values[-max(5, len(values) // 4) :], 0.25) > lowest
     )
     if not risen and not sudden:
         return
     end = max(last, tail)
-    window = lasting(levels > factor * lowest, 1)
+    window = lasting(levels > lowest + 0.2 * (end - lowest), 1)
     since = len(values) - 5 if window is None else _starts(len(values), width)[window]
     nan = f", and is not finite from step {series.nonfinite_from} on" if _is_lost(series) else ""
     yield Finding(

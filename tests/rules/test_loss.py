@@ -190,8 +190,19 @@ def test_a_rising_loss_is_an_error_from_where_it_left_its_lowest_level():
 
 @pytest.mark.parametrize(("factor", "found"), [(2.2, 1), (1.8, 0)])
 def test_a_loss_that_settles_at_twice_its_lowest_level_is_found(factor, found):
-    loss = np.concatenate([np.full(100, 1.0), np.full(100, factor)])
+    loss = np.concatenate([[3.0] * 20, np.full(80, 1.0), np.full(100, factor)])
     assert len(findings("LOS08", trace_of(loss=noisy(loss)))) == found
+
+
+@pytest.mark.parametrize(("rise", "found"), [(1.6, 1), (1.45, 0)])
+def test_half_as_much_again_is_enough_for_a_loss_that_only_ever_climbed(rise, found):
+    loss = LN10 * np.concatenate([np.linspace(1.0, rise, 180), np.full(40, rise)])
+    assert len(findings("LOS08", trace_of(loss=noisy(loss)))) == found
+
+
+def test_a_loss_that_jumps_at_the_start_and_then_falls_is_healthy():
+    loss = np.concatenate([[2.3, 5.0], np.linspace(4.6, 3.8, 298)])
+    assert findings("LOS08", trace_of(loss=noisy(loss))) == []
 
 
 def test_a_rise_that_loses_only_part_of_the_progress_is_a_warning():
