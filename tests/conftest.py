@@ -1,11 +1,44 @@
-"""For all tests: property tests repeat exactly and are not timed, for the machine is shared."""
+"""For all tests: repeatable property tests, one thread per process, and a trace in this process."""
 
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
+from nntrace.trace import Trace
+
+# Here and in subprocesses: the machine is shared, and sums do not depend on the number of cores.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+# Property tests repeat exactly and are not timed.
 settings.register_profile(
     "repeatable",
     derandomize=True,
     deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("repeatable")
+
+
+@pytest.fixture
+def trace_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trace]:
+    """Trace a training function in this process: `trace_here(program, every=1) -> Trace`.
+
+    An error inside nntrace fails the test. What the adapter installed is always undone.
+    """
+    from tracing import tracing
+
+    monkeypatch.setenv("NNTRACE_STRICT", "1")
+    runs = (tmp_path / f"run-{number}" for number in range(100))
+
+    def trace(program: Callable[[], object], *, every: int = 1) -> Trace:
+        run = next(runs)
+        with tracing(run, every=every) as recorder:
+            program()
+        assert recorder.failure is None
+        assert recorder.opened, "nothing was recorded"
+        return Trace.open(run)
+
+    return trace

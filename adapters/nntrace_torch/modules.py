@@ -100,6 +100,22 @@ class Models:
                 return found
         return None
 
+    def owner_of_parameter(self, parameter: torch.Tensor) -> tuple[str, nn.Module] | None:
+        """Path and owner of a parameter, also of a model that was not called yet.
+
+        An optimizer with a closure is given its parameters before any forward pass.
+        """
+        found = self.parameter(parameter)
+        if found is None:
+            self.refresh()
+            found = self.parameter(parameter)
+        if found is None and self._searches < _MAX_SEARCHES:
+            self._searches += 1
+            holder = next((m for m in _living_modules() if _holds(m, parameter)), None)
+            if holder is not None and self.owner_of(holder) is not None:
+                found = self.parameter(parameter)
+        return found
+
     def refresh(self) -> None:
         """Read all module trees again."""
         self._by_module = {key: entry for key, entry in self._by_module.items() if entry[1]}
@@ -139,15 +155,25 @@ class Models:
             return module
         self._searches += 1
         parents: dict[int, nn.Module] = {}
-        for candidate in gc.get_objects():
-            # type(), not isinstance(): a lazy proxy's __class__ may run user code.
-            if issubclass(type(candidate), nn.Module):
-                for child in candidate.__dict__.get("_modules", {}).values():
-                    if child is not None:
-                        parents.setdefault(id(child), candidate)
+        for candidate in _living_modules():
+            for child in candidate.__dict__.get("_modules", {}).values():
+                if child is not None:
+                    parents.setdefault(id(child), candidate)
         seen = {id(module)}
         outermost = module
         while (parent := parents.get(id(outermost))) is not None and id(parent) not in seen:
             seen.add(id(parent))
             outermost = parent
         return outermost
+
+
+def _living_modules() -> Iterator[nn.Module]:
+    """Every module there is; some 10 ms."""
+    for candidate in gc.get_objects():
+        # type(), not isinstance(): a lazy proxy's __class__ may run user code.
+        if issubclass(type(candidate), nn.Module):
+            yield candidate
+
+
+def _holds(module: nn.Module, parameter: torch.Tensor) -> bool:
+    return any(held is parameter for held in module.__dict__.get("_parameters", {}).values())

@@ -1,0 +1,129 @@
+import math
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from nntrace_torch.plans import MAX_UNITS, activation_plan, fixed_plan
+
+LIMITS = st.sampled_from([1, 7, 64, 512, 4096])
+TURNS = st.integers(0, 10_000)
+SHAPES = st.lists(st.integers(1, 9), min_size=1, max_size=5).map(tuple)
+
+
+def numbered(shape, order=None):
+    """A tensor whose values are its logical positions, its axes laid out in memory by `order`."""
+    tensor = torch.arange(math.prod(shape)).reshape(shape)
+    if order is None:
+        return tensor
+    inverse = [order.index(axis) for axis in range(len(shape))]
+    return tensor.permute(order).contiguous().permute(inverse)
+
+
+@st.composite
+def tensors(draw):
+    shape = draw(SHAPES)
+    tensor = numbered(shape, draw(st.permutations(range(len(shape)))))
+    axis = draw(st.integers(0, len(shape) - 1))
+    start = draw(st.integers(0, shape[axis] - 1))
+    return tensor.narrow(axis, start, shape[axis] - start)  # holes, and an offset
+
+
+def taken(tensor, unit_axis, limit, turn):
+    plan = activation_plan(tuple(tensor.shape), tensor.stride(), unit_axis, limit)
+    return plan, plan.view(tensor, turn)
+
+
+@given(tensors(), st.sampled_from([1, -1]), LIMITS, TURNS)
+def test_every_sampled_element_is_an_element_of_the_tensor(tensor, unit_axis, limit, turn):
+    plan, view = taken(tensor, unit_axis if tensor.dim() > 1 else -1, limit, turn)
+    values = view.flatten().tolist()
+    assert len(values) == plan.layout.size <= limit
+    assert len(set(values)) == len(values)
+    assert set(values) <= set(tensor.flatten().tolist())
+
+
+@given(
+    st.lists(st.integers(1, 9), min_size=2, max_size=5).map(tuple),
+    st.sampled_from([1, -1]),
+    st.sampled_from([16, 64, 4096]),
+    TURNS,
+)
+def test_all_units_are_sampled_and_stand_in_the_last_axis(shape, unit_axis, limit, turn):
+    plan, view = taken(numbered(shape), unit_axis, limit, turn)
+    coordinates = np.unravel_index(view.flatten().numpy(), shape)
+    layout = plan.layout
+    grid = (layout.examples, layout.positions, layout.units)
+    units = coordinates[unit_axis].reshape(grid)
+    examples = coordinates[0].reshape(grid)
+    assert np.array_equal(units, np.broadcast_to(np.arange(shape[unit_axis]), grid))
+    assert (examples == examples[:, :1, :1]).all()
+    assert len(set(examples[:, 0, 0])) == layout.examples
+
+
+@given(SHAPES, TURNS)
+def test_a_small_tensor_is_sampled_whole(shape, turn):
+    tensor = numbered(shape)
+    if tensor.numel() <= 512:
+        _, view = taken(tensor, -1, 4096, turn)
+        assert sorted(view.flatten().tolist()) == list(range(tensor.numel()))
+
+
+@given(st.integers(1, 6), st.integers(1, 6), LIMITS, TURNS)
+def test_an_expanded_tensor_stays_within_its_few_elements(rows, units, limit, turn):
+    tensor = torch.arange(units).expand(rows, units)
+    _, view = taken(tensor, -1, limit, turn)
+    assert set(view.flatten().tolist()) <= set(range(units))
+
+
+def test_a_channels_last_image_has_its_channels_as_units():
+    tensor = numbered((2, 3, 4, 5)).contiguous(memory_format=torch.channels_last)
+    plan, view = taken(tensor, 1, 4096, 3)
+    channels = view.flatten().numpy() // 20 % 3
+    assert plan.layout.units == 3
+    assert np.array_equal(channels.reshape(-1, 3), np.tile(np.arange(3), (40, 1)))
+
+
+def test_a_batch_of_one_is_sampled():
+    plan, view = taken(numbered((1, 3, 8, 8)), 1, 96, 5)
+    assert plan.layout.examples == 1
+    assert len(set(view.flatten().tolist())) == plan.layout.size
+
+
+def test_offsets_turn_so_that_every_position_is_seen_sooner_or_later():
+    tensor = numbered((4, 2, 16, 16))
+    seen = {
+        value for turn in range(400) for value in taken(tensor, 1, 64, turn)[1].flatten().tolist()
+    }
+    assert len(seen) > 0.9 * tensor.numel()
+
+
+def test_at_most_1024_units_are_taken_from_a_wide_layer():
+    plan, _ = taken(torch.zeros(8, 5000), -1, 4096, 0)
+    assert plan.layout.units == MAX_UNITS
+
+
+@given(SHAPES, st.data(), LIMITS)
+def test_a_fixed_sample_is_distinct_elements_of_the_tensor(shape, data, limit):
+    tensor = numbered(shape, data.draw(st.permutations(range(len(shape)))))
+    plan = fixed_plan(tuple(tensor.shape), tensor.stride(), limit)
+    assert plan is not None
+    values = plan.view(tensor, 0).tolist()
+    assert len(set(values)) == len(values) == min(limit, tensor.numel())
+    assert set(values) <= set(range(tensor.numel()))
+
+
+@given(st.integers(2, 5), st.integers(2, 5))
+def test_a_tensor_with_holes_has_no_fixed_plan(rows, columns):
+    holed = torch.zeros(rows, 2 * columns)[:, ::2]
+    expanded = torch.zeros(columns).expand(rows, columns)
+    for tensor in (holed, expanded):
+        assert fixed_plan(tuple(tensor.shape), tensor.stride(), 4096) is None
+
+
+def test_a_fixed_sample_favours_no_row_and_no_column():
+    plan = fixed_plan((256, 256), (256, 1), 1024)
+    assert plan is not None
+    places = plan.view(numbered((256, 256)), 0).numpy()
+    assert len(set(places // 256)) > 200
+    assert len(set(places % 256)) > 200

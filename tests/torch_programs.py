@@ -1,0 +1,50 @@
+"""Small training loops that the tests of the PyTorch adapter share."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def classify(
+    model: nn.Module,
+    inputs: torch.Tensor,
+    *,
+    classes: int = 3,
+    steps: int = 3,
+    optimizer: torch.optim.Optimizer | None = None,
+    loss_function: Loss = functional.cross_entropy,
+) -> None:
+    """A plain loop over one batch whose targets are random classes."""
+    optimizer = optimizer or torch.optim.SGD(model.parameters(), lr=0.1)
+    targets = torch.arange(len(inputs)) % classes
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss_function(model(inputs), targets).backward()
+        optimizer.step()
+
+
+def regress(
+    model: nn.Module,
+    inputs: torch.Tensor,
+    *,
+    steps: int = 3,
+    optimizer: torch.optim.Optimizer | None = None,
+) -> None:
+    """A plain loop whose loss is the mean square of the output: no loss function is called."""
+    optimizer = optimizer or torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        output = model(inputs)
+        while isinstance(output, Sequence):
+            output = output[0]
+        output.square().mean().backward()
+        optimizer.step()
+
+
+def mlp(*, bias: bool = True) -> nn.Sequential:
+    """4 → 8 → 3 with a ReLU."""
+    return nn.Sequential(nn.Linear(4, 8, bias=bias), nn.ReLU(), nn.Linear(8, 3, bias=bias))
