@@ -1,0 +1,134 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli.commands import Command
+
+import nntrace as package
+from nntrace.cli import COMMANDS
+
+HEAVY = ("numpy", "pyarrow", "rich", "importlib.metadata", "tomllib", "nntrace.trace")
+
+
+def test_version_is_the_package_version(nntrace: Command) -> None:
+    result = nntrace("--version")
+    assert (result.code, result.out) == (0, f"nntrace {package.__version__}\n")
+
+
+@pytest.mark.parametrize("args", [(), ("--help",), ("-h",)])
+def test_help_lists_each_command_with_its_first_line(nntrace: Command, args: list[str]) -> None:
+    result = nntrace(*args)
+    assert result.code == 0
+    for command in COMMANDS:
+        assert f"\n  {command} " in result.out
+    assert "..." not in result.out.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_itself_with_examples(nntrace: Command, command: str) -> None:
+    result = nntrace(command, "--help")
+    assert result.code == 0
+    assert "Examples:" in result.out
+    assert f"  nntrace {command}" in result.out
+    assert "\b" not in result.out
+
+
+def test_a_mistyped_command_gets_a_suggestion(nntrace: Command) -> None:
+    result = nntrace("diagnos")
+    assert result.code == 2
+    assert result.err == "nntrace: there is no command 'diagnos'. Did you mean 'diagnose'?\n"
+
+
+def test_an_unknown_command_points_to_the_help(nntrace: Command) -> None:
+    assert "`nntrace --help`" in nntrace("xyzzy").err
+
+
+def test_a_script_given_as_a_command_points_to_run(nntrace: Command) -> None:
+    assert "nntrace run train.py" in nntrace("train.py").err
+
+
+def test_an_unknown_option_is_one_line(nntrace: Command) -> None:
+    result = nntrace("diagnose", "--colour")
+    assert result.code == 2
+    assert result.err.count("\n") == 1
+    assert "`nntrace diagnose --help`" in result.err
+
+
+def test_a_message_with_control_characters_stays_one_line(nntrace: Command) -> None:
+    result = nntrace("show", "a\nb\x1b[31m")
+    assert result.code == 2
+    assert result.err.count("\n") == 1
+    assert "\x1b" not in result.err
+
+
+def test_a_working_folder_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    script = (
+        "import os, shutil, sys; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone');"
+        "from nntrace.cli import main; main(['runs'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+
+
+def test_run_loads_nothing_heavy(tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        "import nntrace.launch\n"
+        "nntrace.launch.launch = lambda command, **options: 0\n"
+        "from nntrace.cli import main\n"
+        "try: main(['run', 'train.py'])\n"
+        "except SystemExit: pass\n"
+        f"print([name for name in {HEAVY} if name in sys.modules and name not in before])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_importing_nntrace_loads_nothing_heavy(tmp_path: Path) -> None:
+    script = (
+        "import sys; before = set(sys.modules); import nntrace;"
+        "print(sorted(n for n in set(sys.modules) - before if not n.startswith('nntrace')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX pipes")
+def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m nntrace rules --format markdown | head -n 1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "# The rules\n"
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+def test_ctrl_c_is_quiet_and_exits_with_130(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, nntrace.runs\n"
+        "def stop(*_): os.kill(os.getpid(), signal.SIGINT)\n"
+        "nntrace.runs.list_runs = stop\n"
+        "from nntrace.cli import main\n"
+        "main(['runs'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 128 + signal.SIGINT
+    assert done.stderr.strip() == ""  # a line break, so that the prompt stands on its own

@@ -1,0 +1,55 @@
+import json
+from pathlib import Path
+
+import pytest
+from cli.commands import Command
+
+from nntrace.rules import all_rules
+
+PAGE = Path(__file__).parents[2] / "docs" / "rules.md"
+
+
+def test_the_list_has_a_line_for_each_rule(nntrace: Command) -> None:
+    result = nntrace("rules")
+    assert result.code == 0
+    for code, rule in all_rules().items():
+        assert f"{code}  {rule.severity.value}" in result.out
+
+
+@pytest.mark.parametrize("word", ["DAT04", "dat04", "unnormalised-input"])
+def test_one_rule_is_shown_in_full_by_code_or_name(nntrace: Command, word: str) -> None:
+    rule = all_rules()["DAT04"]
+    out = nntrace("rules", word).out
+    assert out.startswith("DAT04 unnormalised-input")
+    assert rule.doc in out
+    assert rule.advice in out
+    for threshold in rule.thresholds:
+        assert f"{threshold.name} = " in out
+        assert threshold.doc in out
+
+
+def test_the_beginning_of_codes_lists_a_family(nntrace: Command) -> None:
+    out = nntrace("rules", "gr").out
+    assert "GRD01" in out
+    assert "DAT01" not in out
+
+
+@pytest.mark.parametrize("word", ["ACT99", "", " ", "no-such-rule", "[red]"])
+def test_an_unknown_rule_is_one_line_and_exit_2(nntrace: Command, word: str) -> None:
+    result = nntrace("rules", word)
+    assert result.code == 2
+    assert result.err.count("\n") == 1
+    assert "nntrace rules" in result.err
+
+
+def test_json_holds_every_declaration(nntrace: Command) -> None:
+    content = json.loads(nntrace("rules", "--format", "json").out)
+    assert [item["code"] for item in content] == list(all_rules())
+    assert {"name", "severity", "doc", "advice", "explains", "needs", "min_steps"} < set(content[0])
+
+
+def test_the_page_in_the_documentation_is_up_to_date(nntrace: Command) -> None:
+    made = nntrace("rules", "--format", "markdown").out
+    assert made == PAGE.read_text(encoding="utf-8"), (
+        "run: python -m nntrace rules --format markdown > docs/rules.md"
+    )
