@@ -1,1 +1,180 @@
-"""activations"""
+"""Rules on the scale of the signal on its way through the layers; those on units are in `units`."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.layers import BoolArray, Link, any_finite, chain, first_finite, span
+from nntrace.rules.rule import rule
+from nntrace.rules.signals import lasting, median
+from nntrace.rules.units import dead_units, saturated_units
+from nntrace.schema import Role
+from nntrace.trace import Trace
+from nntrace.trace.model import FloatArray
+
+__all__ = ["dead_units", "exploding_activations", "saturated_units", "vanishing_activations"]
+
+_SAMPLES = 5  # that a level must have lasted
+
+
+@rule(
+    "ACT02",
+    "vanishing-activations",
+    Severity.WARNING,
+    needs=(Role.ACTIVATION,),
+    explains=("ACT13", "GRD01", "GRD04", "UPD02", "LOS07", "LOS11", "LOS12", "LOS14"),
+    advice="Initialise for the activation in use (He for ReLU, Glorot for tanh), or add "
+    "normalisation or residual connections.",
+)
+def vanishing_activations(
+    trace: Trace,
+    *,
+    ratio: Annotated[float, "signal of the last layers over that of the first"] = 1e-3,
+) -> Iterator[Finding | Skipped]:
+    """The signal shrinks from layer to layer until the head sees next to nothing of the input.
+
+    The head then learns from its bias alone. Measured is how much the outputs differ between
+    examples (biases differ between units and would hide it), from the last norm on, because a norm
+    restores the scale; the head is left out, and it must have lasted to the end of the run.
+    Source: Glorot & Bengio 2010; He 2015; "37 reasons", 30.
+    """
+    links = _before_head(_after_last_norm(chain(trace)))
+    if sum(link.is_affine for link in links) < 2:
+        yield Skipped("needs two layers and a head after the last normalisation")
+        return
+    signal = _signal(trace)[:, [link.column for link in links]]
+    first = _reference(links, signal)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = signal / first[:, None]
+    # From the end backward: the largest signal that any site from here on still has.
+    still = np.fmax.accumulate(relative[:, ::-1], axis=1)[:, ::-1]
+    affine = np.array([link.is_affine for link in links])
+    gone = (still < ratio) & (still > 0) & affine
+    rows = gone.any(axis=1)
+    judged = any_finite(still, axis=1)
+    since = _until_end(np.asarray(rows), judged)
+    if since is None:
+        return
+    lasts = gone[since:].mean(axis=0) > 0.5
+    at = int(np.flatnonzero(lasts)[0]) if lasts.any() else int(np.flatnonzero(gone[-1])[0])
+    low, high = median(signal[since:, at]), median(first[since:])
+    yield Finding(
+        f"the signal vanishes with depth: outputs differ between examples by {high:.2g} in the "
+        f"first layers and by {low:.2g} in {links[at].site.path}, {high / low:.0f} times less.",
+        site=links[at].site,
+        steps=span(trace, since),
+        evidence={
+            "first": high,
+            "layers": [link.site.path for link in links if link.is_affine],
+            "signal": [median(signal[since:, i]) for i, link in enumerate(links) if link.is_affine],
+        },
+    )
+
+
+@rule(
+    "ACT03",
+    "exploding-activations",
+    Severity.WARNING,
+    needs=(Role.ACTIVATION,),
+    explains=(
+        *("ACT05", "GRD02", "GRD05", "LOS01", "LOS08", "LOS09", "LOS10", "NUM01", "NUM05", "NUM09"),
+    ),
+    advice="Scale the initialisation to the fan, normalise within or after residual blocks, or, "
+    "where it grew during training, lower the learning rate.",
+)
+def exploding_activations(
+    trace: Trace,
+    *,
+    factor: Annotated[float, "growth with depth, or since the start of the run"] = 100.0,
+) -> Iterator[Finding | Skipped]:
+    """Outputs grow from layer to layer, or from step to step, more than a hundredfold.
+
+    Large activations make large gradients, saturate what follows and end in overflow. Compared by
+    root mean square with the first layers of the same step, and with the start of the run. Not
+    meant: the head (logits grow as training succeeds), bounded functions, and whatever a later
+    norm takes back to unit scale, such as the stream of a pre-norm transformer.
+    Source: He 2015; "37 reasons", 30.
+    """
+    links = [
+        link for link in _before_head(_after_last_norm(chain(trace))) if link.site.range_low is None
+    ]
+    if sum(link.is_affine for link in links) < 2:
+        yield Skipped("needs two layers and a head after the last normalisation")
+        return
+    size = trace.series(Role.ACTIVATION, "rms")[:, [link.column for link in links]]
+    first = _reference(links, size)
+    begin = first_finite(size)
+    scale = np.fmax(begin, median(begin))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = {"depth": size / first[:, None], "time": size / scale}
+    judged = any_finite(size, axis=1)
+    for kind, relative in ratios.items():
+        large = relative > factor
+        since = _until_end(np.asarray(large.any(axis=1)), judged)
+        if since is None:
+            continue
+        peak = np.nanmax(np.where(np.isfinite(relative[since:]), relative[since:], -1), axis=0)
+        at = int(peak.argmax())
+        reached = float(np.nanmax(size[since:, at]))
+        compared = (
+            f"{peak[at]:.0f} times the first layers' {median(first[since:]):.2g}"
+            if kind == "depth"
+            else f"{peak[at]:.0f} times what layers had at the start"
+        )
+        yield Finding(
+            f"activations explode with {kind}: {links[at].site.path or 'the model'} reaches rms "
+            f"{reached:.3g}, {compared}.",
+            site=links[at].site,
+            steps=span(trace, since),
+            evidence={
+                "kind": kind,
+                "factor": float(peak[at]),
+                "rms": reached,
+                "layers": [link.site.path for link in links],
+                "last_rms": [float(v) if np.isfinite(v) else None for v in size[-1]],
+            },
+        )
+        return
+
+
+def _after_last_norm(links: Sequence[Link]) -> Sequence[Link]:
+    """From the last norm on (itself included); all links when there is none."""
+    norms = [index for index, link in enumerate(links) if link.is_norm]
+    return links[norms[-1] :] if norms else links
+
+
+def _before_head(links: Sequence[Link]) -> list[Link]:
+    """Up to the last affine layer, which is the head; containers around others are kept."""
+    affine = [index for index, link in enumerate(links) if link.is_affine]
+    return list(links[: affine[-1]]) if affine else []
+
+
+def _signal(trace: Trace) -> FloatArray:
+    """How much outputs differ between examples; their std where that is not known."""
+    between = trace.series(Role.ACTIVATION, "example_std")
+    return np.where(np.isfinite(between), between, trace.series(Role.ACTIVATION, "std"))
+
+
+def _reference(links: Sequence[Link], values: FloatArray) -> FloatArray:
+    """Per step the median of the first two layers (norms included) that have a value above zero."""
+    layers = [i for i, link in enumerate(links) if link.is_affine or link.is_norm]
+    first = values[:, layers[:2]]
+    first = np.where(first > 0, first, np.nan)
+    return np.array([median(row) for row in first])
+
+
+def _until_end(holds: BoolArray, judged: BoolArray) -> int | None:
+    """Sampled step from which it holds until the end, if for at least half of the judged steps."""
+    rows = np.flatnonzero(judged)
+    if len(rows) < _SAMPLES:
+        return None
+    late = holds[rows[-max(_SAMPLES, len(rows) // 2) :]]
+    short = holds[rows[-_SAMPLES:]]
+    if late.mean() < 0.9 and not short.all():
+        return None
+    if not holds[rows[-1]]:
+        return None
+    since = lasting(holds[rows], 1)
+    return int(rows[len(rows) - len(late)]) if since is None else int(rows[since])

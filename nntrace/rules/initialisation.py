@@ -1,1 +1,234 @@
-"""initialisation"""
+"""Rules on the parameters as training found them: no symmetry, and a scale that fits the fan."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from math import sqrt
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.layers import (
+    chain,
+    columns,
+    first_finite,
+    first_sampled_is_start,
+    is_norm,
+    named,
+    span,
+    weights,
+)
+from nntrace.rules.rule import rule
+from nntrace.schema import Role
+from nntrace.trace import Site, Trace
+from nntrace.trace.model import FloatArray
+
+_CONSTANT = 1e-6  # std relative to rms: float32 rounding of a fill value
+_TOO_FEW_WEIGHTS = 16  # the standard deviation of fewer draws says little
+
+
+@rule(
+    "INI01",
+    "constant-weights",
+    Severity.ERROR,
+    needs=(Role.PARAM,),
+    explains=(
+        *("INI02", "INI03", "ACT02", "ACT04", "ACT05", "ACT07", "ACT13", "GRD01", "GRD04"),
+        *("UPD02", "UPD06", "LOS07", "LOS11", "LOS12"),
+    ),
+    advice="Draw the weights at random (He for ReLU, Glorot for tanh); only biases, the scales of "
+    "norms and the last layer of a residual branch may start constant.",
+)
+def constant_weights(
+    trace: Trace,
+    *,
+    steps: Annotated[int, "optimizer steps after which a constant start must have been left"] = 10,
+) -> Iterator[Finding | Skipped]:
+    """Weight matrices start without variation, so that units of a layer compute the same for ever.
+
+    Equal units get equal gradients: no step can tell them apart. Blamed is a matrix that stays
+    constant while it is stepped, two layers in a row of which one is filled with a number other
+    than zero, and a model all of whose layers start constant. Zeros at the end of a residual branch
+    or in a head leave that state within a few steps and are healthy (Fixup, Zhang 2019).
+    Source: "37 reasons", 23 (weight initialisation); Goodfellow, Deep Learning, 8.4.
+    """
+    matrices = [site for site in weights(trace) if sum(size > 1 for size in site.shape) > 1]
+    if not matrices:
+        yield Skipped("no weight matrix was recorded")
+        return
+    if not first_sampled_is_start(trace):
+        yield Skipped("the first step was not sampled")
+        return
+    std = columns(trace, Role.PARAM, "std", matrices)
+    size = columns(trace, Role.PARAM, "rms", matrices)
+    varies = std > _CONSTANT * size
+    value = first_finite(columns(trace, Role.PARAM, "mean", matrices))
+    constant = first_finite(std) <= _CONSTANT * first_finite(size)
+    if not constant.any():
+        return
+    gradient = columns(trace, Role.PARAM_GRAD, "rms", matrices)
+    update = columns(trace, Role.UPDATE, "rms", matrices)
+    symmetric = _symmetric(matrices, constant, value, first_finite(gradient))
+    is_stepped = np.isfinite(update).any(axis=0)
+    is_withheld = (gradient > 0).any(axis=0) & ~(update > 0).any(axis=0)
+    stuck = constant & ~varies.any(axis=0) & is_stepped & ~is_withheld
+    if stuck.any() and _steps_at_work(trace) < steps:
+        stuck[:] = False
+        if not symmetric.any():
+            yield Skipped(f"needs {steps} steps to see whether constant weights are left behind")
+    blamed = np.flatnonzero(symmetric | stuck)
+    if not len(blamed):
+        return
+    first = blamed[0]
+    paths = [matrices[index].path for index in blamed]
+    kind = (
+        "never left that value"
+        if stuck[blamed].all()
+        else "so the units of a layer are equal and learn the same"
+    )
+    yield Finding(
+        f"{len(blamed)} of {len(matrices)} weight matrices start constant and {kind}: "
+        f"{named(paths)} (every weight of the first is {value[first]:.4g}).",
+        site=matrices[first],
+        steps=span(trace),
+        evidence={"weights": paths, "values": value[blamed].tolist()},
+    )
+
+
+def _symmetric(
+    matrices: Sequence[Site], constant: np.ndarray, value: FloatArray, gradient: FloatArray
+) -> np.ndarray:
+    """Which constant matrices of affine layers make equal units that nothing tells apart."""
+    blamed = np.zeros(len(matrices), dtype=bool)
+    affine = [index for index, site in enumerate(matrices) if site.fan_in]
+    for one, two in pairwise(affine):
+        if constant[one] and constant[two] and (value[one] != 0 or value[two] != 0):
+            blamed[[one, two]] = True
+    # Zeros everywhere: parallel linear models learn from there, stacked layers have no gradient.
+    if len(affine) > 1 and constant[affine].all() and (gradient[affine] == 0).any():
+        blamed[affine] = True
+    return blamed
+
+
+def _steps_at_work(trace: Trace) -> int:
+    """Optimizer steps between the first and the last sample whose learning rate is not zero."""
+    steps = trace.steps
+    first, last = span(trace)
+    within = (steps.step >= first) & (steps.step < last)
+    return int(np.count_nonzero(within & (steps.lr != 0)))
+
+
+@rule(
+    "INI02",
+    "init-scale",
+    Severity.WARNING,
+    needs=(Role.PARAM,),
+    explains=(
+        *("INI03", "INI05", "ACT01", "ACT02", "ACT03", "ACT04", "ACT05", "ACT06", "GRD01"),
+        *("GRD02", "GRD10", "UPD01", "UPD02", "UPD03", "LOS01", "LOS07", "LOS08", "LOS11"),
+        *("LOS12", "NUM01"),
+    ),
+    advice="Draw weights with a standard deviation near sqrt(2 / fan_in) before a ReLU or "
+    "sqrt(2 / (fan_in + fan_out)) before tanh, or keep the framework's default.",
+)
+def init_scale(
+    trace: Trace,
+    *,
+    factor: Annotated[float, "distance from all known schemes"] = 3.0,
+) -> Iterator[Finding | Skipped]:
+    """The weights of a layer were drawn far smaller or larger than its fan asks for.
+
+    Each layer then shrinks or blows up signal and gradient, by a factor that multiplies with
+    depth. Compared with He, Glorot and LeCun (He 2015, Glorot 2010), PyTorch's default and
+    orthogonal matrices; outside [1/3, 3] of all of them counts. Not blamed: small weights that a
+    norm rescales later, small weights of the head, large weights directly before a norm.
+    """
+    sites = [site for site in weights(trace) if site.fan_in and site.fan_out]
+    if not sites:
+        yield Skipped("no weight with a known fan was recorded")
+        return
+    if not first_sampled_is_start(trace):
+        yield Skipped("the first step was not sampled")
+        return
+    size = first_finite(columns(trace, Role.PARAM, "rms", sites))
+    spread = first_finite(columns(trace, Role.PARAM, "std", sites))
+    drawn = spread > _CONSTANT * size
+    bounds = [_bounds(site, factor) for site in sites]
+    low, high = (np.array(side) for side in zip(*bounds, strict=True))
+    enough = np.array([site.numel >= _TOO_FEW_WEIGHTS for site in sites])
+    is_head = np.arange(len(sites)) == len(sites) - 1
+    rescaled = np.array([site.id < _last_norm(trace) for site in sites])
+    exposed = ~is_head & ~rescaled
+    small = drawn & enough & exposed & (size < low)
+    # One small layer among many is a choice (a policy's head); most of them are a mistake.
+    if small.any() and 2 * small.sum() >= exposed.sum():
+        yield _out_of_scale(trace, sites, size, np.flatnonzero(small), low, "smaller")
+    before_norm = np.array([_norm_follows(trace, site) for site in sites])
+    large = drawn & enough & ~before_norm & (size > high)
+    if large.any():
+        yield _out_of_scale(trace, sites, size, np.flatnonzero(large), high, "larger")
+
+
+def _bounds(site: Site, factor: float) -> tuple[float, float]:
+    """The smallest and largest rms that some scheme, widened by the factor, would draw."""
+    fan_in, fan_out = site.fan_in or 1, site.fan_out or 1
+    smallest = min(
+        1 / sqrt(3 * fan_in),  # PyTorch's default: kaiming_uniform with a = sqrt(5)
+        sqrt(2 / (fan_in + fan_out)),
+        sqrt(2 / fan_out),
+        1 / sqrt(max(fan_in, fan_out)),  # orthogonal
+    )
+    widened = factor * (1 + 3 / sqrt(2 * site.numel))  # three standard errors of a std
+    return smallest / widened, sqrt(2 / fan_in) * widened
+
+
+def _last_norm(trace: Trace) -> int:
+    """The id of the last site of a normalisation, or −1."""
+    return max((site.id for site in trace.sites if is_norm(site)), default=-1)
+
+
+def _norm_follows(trace: Trace, weight: Site) -> bool:
+    """Whether a norm takes the layer's output before another layer or a bounded function does."""
+    links = chain(trace)
+    at = next((i for i, link in enumerate(links) if link.site.path == weight.parent), None)
+    if at is None:
+        later = (s for s in trace.sites_of(Role.PARAM) if s.id > weight.id)
+        following = next((site for site in later if site.parent != weight.parent), None)
+        return following is not None and is_norm(following)
+    for link in links[at + 1 :]:
+        if link.is_norm:
+            return True
+        if link.is_affine or link.site.range_low is not None:
+            return False
+    return False
+
+
+def _out_of_scale(
+    trace: Trace,
+    sites: Sequence[Site],
+    size: FloatArray,
+    blamed: np.ndarray,
+    bound: FloatArray,
+    word: str,
+) -> Finding:
+    ratio = np.maximum(size, bound) / np.minimum(size, bound)
+    worst = blamed[np.argmax(ratio[blamed])]
+    site = sites[worst]
+    he = sqrt(2 / (site.fan_in or 1))
+    paths = [sites[index].path for index in blamed]
+    start = int(trace.sampled_steps[0])
+    return Finding(
+        f"{len(blamed)} of {len(sites)} layers start with weights far {word} than their fan asks "
+        f"for: {named(paths)}; {site.path} has rms {size[worst]:.3g}, He's initialisation for "
+        f"fan-in {site.fan_in} has {he:.3g}.",
+        site=sites[blamed[0]],
+        steps=(start, start),
+        evidence={
+            "weights": paths,
+            "rms": size[blamed].tolist(),
+            "bound": bound[blamed].tolist(),
+            "worst": site.path,
+            "fan_in": site.fan_in,
+            "fan_out": site.fan_out,
+        },
+    )

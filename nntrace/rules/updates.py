@@ -1,1 +1,314 @@
-"""updates"""
+"""Rules on the true updates Δw: their size relative to the weights, and whether they happen."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.chance import chance_losses, comparable_function, training_batches
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.layers import (
+    columns,
+    first_finite,
+    is_embedding,
+    named,
+    span,
+    update_ratios,
+    weights,
+)
+from nntrace.rules.rule import rule
+from nntrace.rules.signals import LossSeries, finite, lasting, loss_series, median
+from nntrace.schema import Role
+from nntrace.trace import Trace
+from nntrace.trace.model import FloatArray
+
+_SAMPLES = 10  # sampled steps without which a ratio cannot be called lasting
+_OVERWRITES = 1.0  # an update as large as the weights
+
+
+@rule(
+    "UPD01",
+    "update-ratio-high",
+    Severity.WARNING,
+    needs=(Role.PARAM, Role.UPDATE),
+    explains=(
+        *("ACT01", "ACT03", "ACT04", "ACT05", "ACT07", "GRD02", "GRD04", "GRD05", "PAR01", "PAR02"),
+        *("LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "LOS12", "NUM01", "NUM05", "NUM09"),
+    ),
+    advice="Lower the learning rate by the factor between the ratio and 1e-3; Adam wants rates "
+    "some tens of times smaller than SGD.",
+)
+def update_ratio_high(
+    trace: Trace,
+    *,
+    warning: Annotated[float, "rms(Δw) / rms(w) that is a warning when it lasts"] = 1e-2,
+    error: Annotated[float, "rms(Δw) / rms(w) that is an error when it lasts"] = 1e-1,
+    learned: Annotated[float, "share of the first loss below which training works anyway"] = 0.5,
+) -> Iterator[Finding | Skipped]:
+    """Every step changes the weights by a large part of their own size, and the loss stays high.
+
+    About 1e-3 is healthy. Judged is the median over the second half of the run, for at least half
+    of the weight matrices (embeddings and those that start at zero aside): the first steps of Adam
+    and the peak of a schedule are large by design. A single step that replaces weights altogether
+    counts too when the loss never gets better than it began. With several optimizers, whose losses
+    tell little, only the error level counts.
+    Source: Karpathy, CS231n, "ratio of weights:updates"; "37 reasons", 33.
+    """
+    sites = weights(trace)
+    ratio = update_ratios(trace, sites)
+    start = first_finite(columns(trace, Role.PARAM, "rms", sites))
+    ratio[:, ~(start > 0)] = np.nan
+    rows = np.flatnonzero(np.isfinite(ratio).any(axis=1))
+    series = loss_series(trace)
+    progress = _remaining(series)
+    shock = _shock(trace, ratio, rows) if series.optimizers == 1 else None
+    if shock is not None and not progress <= 0.9:
+        yield shock
+        return
+    if len(rows) < _SAMPLES:
+        yield Skipped(f"needs {_SAMPLES} samples of updates, has {len(rows)}")
+        return
+    if series.optimizers == 1 and progress <= learned:
+        return
+    threshold = warning if series.optimizers == 1 and len(series) else error
+    late = rows[len(rows) // 2 :]
+    lasting_ratio = np.array([median(column) for column in ratio[late].T])
+    judged = np.isfinite(lasting_ratio)
+    high = judged & (lasting_ratio > threshold)
+    if not high.any() or 2 * high.sum() < judged.sum():
+        return
+    level = float(np.median(lasting_ratio[judged]))
+    typical = np.array([median(row) for row in ratio[rows]])
+    since = lasting(typical > threshold, 1)
+    worst = int(np.nanargmax(np.where(high, lasting_ratio, np.nan)))
+    severe = 2 * (judged & (lasting_ratio > error)).sum() >= judged.sum()
+    yield Finding(
+        f"each step changes weights by {level:.1%} of their size ({lasting_ratio[worst]:.1%} in "
+        f"{sites[worst].path}), about {level / 1e-3:.0f} times the usual 0.1%.",
+        site=sites[worst],
+        steps=(
+            int(trace.sampled_steps[rows[since if since is not None else len(rows) // 2]]),
+            int(trace.sampled_steps[rows[-1]]),
+        ),
+        severity=Severity.ERROR if severe else Severity.WARNING,
+        evidence={
+            "ratio": level,
+            "weights": [site.path for site, bad in zip(sites, high, strict=True) if bad],
+            "ratios": lasting_ratio[high].tolist(),
+        },
+    )
+
+
+def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:
+    """The first step that replaced at least half of the weight matrices."""
+    known = np.isfinite(ratio)
+    replaced = (known & (ratio > _OVERWRITES)).sum(axis=1)
+    hit = [row for row in rows if 2 * replaced[row] >= known[row].sum()]
+    if not hit:
+        return None
+    step, size = int(trace.sampled_steps[hit[0]]), median(ratio[hit[0]])
+    return Finding(
+        f"step {step} changed the weights by {size:.2g} times their own size, and the loss never "
+        "got better than it began.",
+        steps=(step, int(trace.sampled_steps[hit[-1]])),
+        severity=Severity.ERROR,
+        evidence={"ratio": size, "step": step, "samples": len(hit)},
+    )
+
+
+def _remaining(series: LossSeries) -> float:
+    """What is left of the loss: 1 without progress, 0 when all of it went; NaN when unknown."""
+    values = series.value
+    if len(values) < 2 or series.nonfinite_from is not None:
+        return float("nan")
+    start = median(values[: max(1, min(10, len(values) // 10))])
+    end = median(values[-max(1, len(values) // 5) :])
+    return 1 - (start - end) / abs(start) if start else float("nan")
+
+
+@rule(
+    "UPD02",
+    "update-ratio-low",
+    Severity.WARNING,
+    needs=(Role.PARAM, Role.UPDATE),
+    explains=("LOS07", "LOS11", "LOS12", "LOS14", "LOS15", "UPD08"),
+    advice="Raise the learning rate by the factor between the ratio and 1e-3, and check its unit "
+    "and its schedule.",
+)
+def update_ratio_low(
+    trace: Trace,
+    *,
+    ratio: Annotated[float, "rms(Δw) / rms(w) below which next to nothing changes"] = 1e-5,
+    progress: Annotated[float, "relative fall of the loss that is progress"] = 0.1,
+) -> Iterator[Finding | Skipped]:
+    """Steps change the weights next to nothing while the loss is as high as it began.
+
+    About 1e-3 is healthy; at 1e-5 it takes a hundred thousand steps to replace a weight. Judged is
+    the second half of the steps at which the learning rate is above a tenth of its maximum (no
+    warm-up, no decay), for at least half of the weight matrices. Exactly zero is UPD06's.
+    Source: Karpathy, CS231n, "ratio of weights:updates"; "37 reasons", 33.
+    """
+    sites = weights(trace)
+    series = loss_series(trace)
+    if series.optimizers > 1:
+        yield Skipped("several optimizers share the steps: their losses cannot be told apart")
+        return
+    if not len(series):
+        yield Skipped("no loss was recorded")
+        return
+    rows = _at_full_rate(trace)
+    values = update_ratios(trace, sites)
+    values[~(values > 0)] = np.nan
+    rows = rows[np.isfinite(values[rows]).any(axis=1)]
+    if len(rows) < _SAMPLES:
+        yield Skipped(f"needs {_SAMPLES} samples of updates at the full learning rate")
+        return
+    remaining = _remaining(series)
+    late = rows[len(rows) // 2 :]
+    level = np.array([median(column) for column in values[late].T])
+    judged = np.isfinite(level)
+    low = judged & (level < ratio)
+    if 2 * low.sum() < judged.sum() or not low.any():
+        return
+    if not remaining >= 1 - progress or _has_learned(trace, series):
+        return
+    typical = float(np.median(level[judged]))
+    since = lasting(np.array([median(row) for row in values[rows]]) < ratio, 1)
+    yield Finding(
+        f"each step changes weights by {typical:.1g} of their size, {1e-3 / typical:.0f} times "
+        f"less than usual, and the loss stays at {median(series.value[-10:]):.3g}.",
+        site=sites[int(np.flatnonzero(low)[0])],
+        steps=(int(trace.sampled_steps[rows[since or 0]]), int(trace.sampled_steps[rows[-1]])),
+        evidence={
+            "ratio": typical,
+            "weights": [site.path for site, bad in zip(sites, low, strict=True) if bad],
+            "learning_rate": median(trace.steps.lr),
+        },
+    )
+
+
+def _at_full_rate(trace: Trace) -> np.ndarray:
+    """Indices of the sampled steps whose learning rate is above a tenth of its maximum."""
+    steps = trace.steps
+    rate = dict(zip(steps.step.tolist(), steps.lr.tolist(), strict=True))
+    sampled = np.array([rate.get(step, np.nan) for step in trace.sampled_steps.tolist()])
+    known = finite(steps.lr)
+    highest = known.max() if len(known) else 0.0
+    return np.flatnonzero(~(sampled < 0.1 * highest))
+
+
+def _has_learned(trace: Trace, series: LossSeries) -> bool:
+    """Whether the loss is well below chance: a model that had been trained before."""
+    batches = training_batches(trace)
+    function, reason = comparable_function(trace, batches)
+    if reason:
+        return False
+    chances = [chance.value for chance in chance_losses(function, batches)]
+    level = median(series.value[-max(1, len(series) // 5) :])
+    return bool(chances) and level < 0.5 * min(chances)
+
+
+@rule(
+    "UPD04",
+    "parameter-not-in-optimizer",
+    Severity.ERROR,
+    needs=(Role.PARAM_GRAD,),
+    explains=("GRD03", "LOS07", "LOS11", "LOS12", "LOS14"),
+    advice="Build the optimizer after the model is complete and give it `model.parameters()`; "
+    "freeze what shall not learn with `requires_grad_(False)`.",
+)
+def parameter_not_in_optimizer(
+    trace: Trace,
+    *,
+    samples: Annotated[int, "sampled steps with a gradient and without an update"] = 5,
+) -> Iterator[Finding | Skipped]:
+    """Trainable parameters get gradients, but no optimizer ever steps them.
+
+    They stay random. Only information when the first layers are left out, as in training a head
+    on a backbone: that may be meant, though their gradients are computed for nothing; a warning
+    when it is most of the model. Parameters that change without an optimizer are not meant.
+    Source: "37 reasons", 19 (frozen layers); Karpathy's Recipe, step 2.
+    """
+    sites = trace.sites_of(Role.PARAM_GRAD)
+    received = np.nan_to_num(columns(trace, Role.PARAM_GRAD, "n", sites)) > 0
+    stepped = np.isfinite(columns(trace, Role.UPDATE, "n", sites)).any(axis=0)
+    if not len(received) or received.sum(axis=0).max() < samples:
+        yield Skipped(f"needs {samples} sampled steps with gradients")
+        return
+    size = columns(trace, Role.PARAM, "rms", sites)
+    constant = np.array([len(set(finite(column).tolist())) < 2 for column in size.T])
+    missing = (received.sum(axis=0) >= samples) & ~stepped & constant
+    if not missing.any():
+        return
+    blamed = np.flatnonzero(missing)
+    elements = np.array([site.numel for site in sites])
+    is_prefix = bool(stepped.any() and blamed[-1] < np.flatnonzero(stepped)[0])
+    is_most = 2 * elements[missing].sum() > elements[received.any(axis=0)].sum()
+    paths = [sites[index].path for index in blamed]
+    yield Finding(
+        f"{len(paths)} of {len(sites)} parameters receive gradients but belong to no optimizer: "
+        f"{named(paths)}.",
+        site=sites[blamed[0]],
+        steps=span(trace),
+        severity=Severity.INFO if is_prefix else Severity.WARNING if is_most else Severity.ERROR,
+        evidence={"parameters": paths},
+    )
+
+
+@rule(
+    "UPD06",
+    "unchanged-parameter",
+    Severity.ERROR,
+    needs=(Role.PARAM_GRAD, Role.UPDATE),
+    explains=("LOS07", "LOS11", "LOS12", "LOS14"),
+    advice="Check the learning rate of the parameter's group (zero?), the schedule, a gradient "
+    "scaler that skips every step, and whether the dtype is too coarse for the update.",
+)
+def unchanged_parameter(
+    trace: Trace,
+    *,
+    samples: Annotated[int, "sampled steps with a gradient and without a change"] = 5,
+) -> Iterator[Finding | Skipped]:
+    """An optimizer steps a parameter that has a gradient, yet its values never change.
+
+    Δw is measured as after − before, so a zero is a zero: a learning rate of zero, a step that was
+    skipped, or an update lost to rounding. Must hold at every sampled step once the learning rate
+    has left zero (or at all of them if it never does). Embeddings of which a part is sampled are
+    left out: the rows of a batch need not be among those sampled.
+    Source: "37 reasons", 19 and 33; micrograd-style checks in Karpathy's Recipe, step 2.
+    """
+    sites = trace.sites_of(Role.UPDATE)
+    update = columns(trace, Role.UPDATE, "rms", sites)
+    count = columns(trace, Role.UPDATE, "n", sites)
+    partly_read = [
+        is_embedding(site) and len(n := finite(column)) > 0 and n.max() < site.numel
+        for site, column in zip(sites, count.T, strict=True)
+    ]
+    update[:, partly_read] = np.nan
+    gradient = columns(trace, Role.PARAM_GRAD, "rms", sites)
+    steps = trace.steps
+    moving = steps.step[steps.lr != 0]
+    begun = trace.sampled_steps >= (moving[0] if len(moving) else 0)
+    seen = begun[:, None] & np.isfinite(update) & (gradient > 0)
+    times = seen.sum(axis=0)
+    if not times.size or times.max() < samples:
+        yield Skipped(f"needs {samples} sampled steps with gradients and updates")
+        return
+    unchanged = (times >= samples) & ~(seen & (update != 0)).any(axis=0)
+    if not unchanged.any():
+        return
+    blamed = np.flatnonzero(unchanged)
+    paths = [sites[index].path for index in blamed]
+    rows = np.flatnonzero(seen[:, blamed].any(axis=1))
+    rates = "" if len(moving) else "; the learning rate (of the first group) is 0 at every step"
+    yield Finding(
+        f"{len(paths)} of {len(sites)} parameters are stepped with a gradient and never change: "
+        f"{named(paths)}{rates}.",
+        site=sites[blamed[0]],
+        steps=(int(trace.sampled_steps[rows[0]]), int(trace.sampled_steps[rows[-1]])),
+        evidence={
+            "parameters": paths,
+            "gradient_rms": [median(gradient[:, index]) for index in blamed],
+            "learning_rate": median(steps.lr) if len(finite(steps.lr)) else None,
+        },
+    )

@@ -1,0 +1,127 @@
+"""What the rules on layers share: weights and biases in depth order, the chain of activations,
+and what belongs together under one path.
+
+Parameters and activations are matched by paths only; sites keep the order of their ids, which is
+the order in which the program first reached them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nntrace.rules.signals import finite
+from nntrace.schema import Role
+from nntrace.trace import Site, Trace
+from nntrace.trace.model import FloatArray
+
+BoolArray = npt.NDArray[np.bool_]
+
+_MAX_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One activation site in the chain, with what is known of its module."""
+
+    site: Site
+    column: int
+    has_weight: bool
+    is_affine: bool
+    is_norm: bool
+
+
+def weights(trace: Trace, role: Role = Role.PARAM) -> tuple[Site, ...]:
+    """The weights of two and more dimensions, embeddings left out, in depth order.
+
+    An embedding has no fan: each of its rows is looked up, not multiplied with.
+    """
+    return tuple(
+        site
+        for site in trace.sites_of(role)
+        if len(site.shape) > 1 and site.numel > 1 and not is_embedding(site)
+    )
+
+
+def is_embedding(site: Site) -> bool:
+    """Whether the owner of a parameter, or a module, is a lookup table."""
+    return "embedding" in site.module_type.lower()
+
+
+def is_norm(site: Site) -> bool:
+    """Whether a module normalises what passes through it."""
+    return "norm" in site.module_type.lower()
+
+
+def by_path(trace: Trace, role: Role) -> dict[str, Site]:
+    """The sites of a role by their path."""
+    return {site.path: site for site in trace.sites_of(role)}
+
+
+def columns(trace: Trace, role: Role, stat: str, sites: Sequence[Site]) -> FloatArray:
+    """A statistic [sampled_steps, sites] at the paths of `sites`, whatever their role.
+
+    NaN in the columns of paths that have no site of that role.
+    """
+    values = trace.series(role, stat)
+    position = {site.path: index for index, site in enumerate(trace.sites_of(role))}
+    chosen = np.full((len(values), len(sites)), np.nan)
+    for index, site in enumerate(sites):
+        if site.path in position:
+            chosen[:, index] = values[:, position[site.path]]
+    return chosen
+
+
+def update_ratios(trace: Trace, sites: Sequence[Site]) -> FloatArray:
+    """rms(Δw) / rms(w) [sampled_steps, sites]; NaN where one is missing or the weight is zero."""
+    size = columns(trace, Role.PARAM, "rms", sites)
+    update = columns(trace, Role.UPDATE, "rms", sites)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(size > 0, update / size, np.nan)
+
+
+def chain(trace: Trace) -> tuple[Link, ...]:
+    """The activation sites in depth order."""
+    matrices = {site.parent for site in weights(trace)}
+    affine = {site.parent for site in weights(trace) if site.fan_in}
+    owners = {site.parent for site in trace.sites_of(Role.PARAM)}
+    return tuple(
+        Link(
+            site,
+            column,
+            has_weight=site.path in owners and not is_embedding(site),
+            is_affine=(site.path in affine or (site.path in matrices and not is_norm(site))),
+            is_norm=is_norm(site),
+        )
+        for column, site in enumerate(trace.sites_of(Role.ACTIVATION))
+    )
+
+
+def first_finite(values: FloatArray) -> FloatArray:
+    """The first finite value of each column; NaN where there is none."""
+    return np.array([kept[0] if len(kept := finite(column)) else np.nan for column in values.T])
+
+
+def any_finite(values: FloatArray, axis: int) -> BoolArray:
+    """Along which rows (axis 1) or columns (axis 0) anything was recorded."""
+    return np.asarray(np.isfinite(values).any(axis=axis))
+
+
+def first_sampled_is_start(trace: Trace) -> bool:
+    """Whether the first statistics show the parameters as they were initialised."""
+    sampled, steps = trace.sampled_steps, trace.steps.step
+    return bool(len(sampled) and len(steps) and sampled[0] <= steps[0])
+
+
+def span(trace: Trace, first: int = 0) -> tuple[int, int]:
+    """The steps from the sampled step with index `first` to the last sampled one."""
+    sampled = trace.sampled_steps
+    return (int(sampled[first]), int(sampled[-1])) if len(sampled) else (0, 0)
+
+
+def named(paths: Sequence[str]) -> str:
+    """A few names in words: `fc1.weight, fc2.weight and 3 more`."""
+    shown = ", ".join(path or "the model" for path in paths[:_MAX_NAMED])
+    rest = len(paths) - _MAX_NAMED
+    return f"{shown} and {rest} more" if rest > 0 else shown

@@ -1,0 +1,191 @@
+"""Rules on single units: rectified ones that never fire, bounded ones that sit at their ends."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.layers import BoolArray, Link, any_finite, chain, columns, weights
+from nntrace.rules.rule import rule
+from nntrace.rules.signals import finite, lasting, median
+from nntrace.schema import Role
+from nntrace.trace import Site, Trace
+from nntrace.trace.model import FloatArray
+
+_SAMPLES = 5  # that a level must have lasted
+_FEW_UNITS = 8  # of fewer, some dead ones are chance
+
+
+@rule(
+    "ACT04",
+    "dead-units",
+    Severity.WARNING,
+    needs=(Role.ACTIVATION,),
+    explains=("ACT02", "ACT07", "ACT13", "GRD01", "GRD04", "UPD02", "LOS07", "LOS11", "LOS12"),
+    advice="Lower the learning rate, start biases at zero and weights with He's initialisation, "
+    "normalise the inputs, or use a leaky activation.",
+)
+def dead_units(
+    trace: Trace,
+    *,
+    warning_fraction: Annotated[float, "dead share of a layer that is a warning"] = 0.2,
+    error_fraction: Annotated[float, "dead share of a layer that is an error"] = 0.5,
+) -> Iterator[Finding | Skipped]:
+    """Rectified units gave exactly zero for every example of the last samples.
+
+    A unit that never fires gets no gradient and can never come back. Counted per unit over at
+    least 256 rows, not per batch: a sparse batch is healthy. Only outputs that are rectified are
+    judged, and of one layer's chain (ReLU, dropout, pooling) only the first. The warning asks that
+    the share is exceeded in the model as a whole too; deep ReLU networks have single layers with a
+    quarter of dead units and train well, so there it is only information. Nor is it an error in a
+    layer of fewer than eight units, unless all are dead.
+    Source: Maas 2013; Karpathy's notes on ReLU; "37 reasons", 25 (dead units).
+    """
+    lowest = trace.series(Role.ACTIVATION, "min")
+    zeros = trace.series(Role.ACTIVATION, "zero_fraction")
+    dead = trace.series(Role.ACTIVATION, "dead_fraction")
+    rectified = [
+        link
+        for link in _first_of_each_layer(chain(trace), lowest, zeros)
+        if len(finite(dead[:, link.column]))
+    ]
+    if not rectified:
+        yield Skipped(
+            "no rectified output of a layer was recorded over 256 rows "
+            "(a functional relu is seen only in the module around it)"
+        )
+        return
+    levels = [_late_median(dead[:, link.column]) for link in rectified]
+    units = [_units(link.site) for link in rectified]
+    overall = float(np.average(levels, weights=[max(1, count) for count in units]))
+    for link, level, width in zip(rectified, levels, units, strict=True):
+        count = round(level * width)
+        if level <= warning_fraction or (width > 1 and count < 2):
+            continue
+        rows = np.flatnonzero(np.isfinite(dead[:, link.column]))
+        since = lasting(dead[rows, link.column] > warning_fraction, 1) or 0
+        spread = width >= _FEW_UNITS or not width or count == width
+        severity = Severity.WARNING if overall > warning_fraction else Severity.INFO
+        yield Finding(
+            f"{level:.0%} of the units of {link.site.path or 'the model'} ({count} of {width}) "
+            "never fire.",
+            site=link.site,
+            steps=(int(trace.sampled_steps[rows[since]]), int(trace.sampled_steps[rows[-1]])),
+            severity=Severity.ERROR if spread and level > error_fraction else severity,
+            evidence={"dead_fraction": level, "units": width, "dead_fraction_overall": overall},
+        )
+
+
+def _late_median(share: FloatArray) -> float:
+    """The level in the last quarter of the samples."""
+    known = finite(share)
+    return median(known[-max(1, len(known) // 4) :])
+
+
+@rule(
+    "ACT05",
+    "saturated-units",
+    Severity.WARNING,
+    needs=(Role.ACTIVATION,),
+    explains=("GRD01", "GRD04", "UPD02", "LOS07", "LOS10", "LOS11", "LOS12"),
+    advice="Scale down what enters the activation: normalise inputs, use a smaller "
+    "initialisation or learning rate, or an unbounded activation.",
+)
+def saturated_units(
+    trace: Trace,
+    *,
+    fraction: Annotated[float, "share of a layer's outputs at the ends of the range"] = 0.5,
+) -> Iterator[Finding | Skipped]:
+    """A hidden sigmoid or tanh sits at an end of its range for most of its outputs, lastingly.
+
+    There its slope is next to zero and no gradient passes. Within 3 % of the range counts as at
+    its end. Not meant: the output activation (a sure classifier is right to be there), and
+    sigmoid gates, whose product with another tensor is the output of the module around them.
+    Source: Glorot & Bengio 2010; "37 reasons", 30.
+    """
+    links = chain(trace)
+    saturated = trace.series(Role.ACTIVATION, "saturated_fraction")
+    recorded = any_finite(trace.series(Role.ACTIVATION, "rms"), axis=0)
+    hidden = _hidden_bounded(trace, links, recorded)
+    judged = [link for link in hidden if len(finite(saturated[:, link.column])) >= _SAMPLES]
+    if not judged:
+        yield Skipped(f"no hidden bounded activation was seen in {_SAMPLES} sampled steps")
+        return
+    for link in judged:
+        share = saturated[:, link.column]
+        rows = np.flatnonzero(np.isfinite(share))
+        late = share[rows[-max(_SAMPLES, len(rows) // 2) :]]
+        level = median(late)
+        if level <= fraction or median(late[-_SAMPLES:]) <= fraction:
+            continue
+        since = lasting(share[rows] > fraction, 1)
+        start = rows[len(rows) - len(late)] if since is None else rows[since]
+        yield Finding(
+            f"{level:.0%} of the outputs of {link.site.path} ({link.site.module_type}) are at an "
+            f"end of the range [{link.site.range_low:g}, {link.site.range_high:g}].",
+            site=link.site,
+            steps=(int(trace.sampled_steps[start]), int(trace.sampled_steps[rows[-1]])),
+            evidence={"saturated_fraction": level},
+        )
+
+
+def _first_of_each_layer(
+    links: Sequence[Link], lowest: FloatArray, zeros: FloatArray
+) -> Iterator[Link]:
+    """The first rectified output after each layer with weights; inputs passed on do not count."""
+    open_layer = False
+    for link in links:
+        open_layer = open_layer or link.has_weight
+        low, zero = finite(lowest[:, link.column]), finite(zeros[:, link.column])
+        rectified = len(low) > 0 and low.min() >= 0 and zero.max() > 0
+        is_share = link.site.range_high == 1.0 or "softmax" in link.site.module_type.lower()
+        if open_layer and rectified and not is_share:
+            open_layer = False
+            yield link
+
+
+def _units(site: Site) -> int:
+    """The number of channels or features, as the statistics count them; 0 when not known."""
+    if not site.shape:
+        return 0
+    return site.shape[1] if len(site.shape) > 3 else site.shape[-1]
+
+
+def _hidden_bounded(trace: Trace, links: Sequence[Link], recorded: BoolArray) -> Iterator[Link]:
+    """The bounded activations whose output is the input of another layer."""
+    by_parent = {site.parent: site for site in weights(trace)}
+    stepped = np.isfinite(columns(trace, Role.UPDATE, "rms", list(by_parent.values())))
+    steps_of = dict(zip(by_parent, stepped.T, strict=True))
+    before: Link | None = None
+    for index, link in enumerate(links):
+        before = link if link.is_affine else before
+        if link.site.range_low is None or link.site.range_high is None:
+            continue
+        following = [other for other in links[index + 1 :] if recorded[other.column]]
+        target = next((other for other in following if other.is_affine), None)
+        if target is None or _is_gate(link, following):
+            continue
+        weight = by_parent.get(target.site.path)
+        units = _units(link.site)
+        takes_it = units > 1 and (weight is None or not weight.fan_in or weight.fan_in % units == 0)
+        if takes_it and not _apart(steps_of, before, target):
+            yield link
+
+
+def _is_gate(link: Link, following: Sequence[Link]) -> bool:
+    """Whether a sigmoid is followed by what the module around it made of it."""
+    if link.site.range_low != 0 or not following:
+        return False
+    around = following[0].site.path
+    return around == "" or link.site.path.startswith(around + ".")
+
+
+def _apart(steps_of: dict[str, BoolArray], before: Link | None, target: Link) -> bool:
+    """Whether two layers are never stepped together: the parts of a GAN."""
+    if before is None:
+        return False
+    one, two = steps_of.get(before.site.path), steps_of.get(target.site.path)
+    if one is None or two is None or not (one.any() and two.any()):
+        return False
+    return not (one & two).any()
