@@ -14,7 +14,7 @@ from nntrace_torch.sources import UNKNOWN
 from nntrace_torch.step import StepSample
 
 _MAX_EXAMPLES = 4096
-_MAX_HASHED = 1 << 17  # elements of a batch that are hashed
+_MAX_HASHED = 1 << 15  # elements of a batch that are hashed
 _MULTIPLIER = 0x9E3779B97F4A7C15 - (1 << 64)  # 2^64 divided by the golden ratio, as an int64
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -45,7 +45,7 @@ class InputSampler:
             site = self._site(model, name, tensor)
             axis = 1 if tensor.dim() >= 4 else -1
             plan = activation_plan(tuple(tensor.shape), tensor.stride(), axis, sample.limit)
-            sample.add(site, plan.layout, plan.view(tensor.detach(), sample.turn))
+            sample.add(site, plan, tensor.detach())
         first = next((t for _, t in tensors if t.is_floating_point()), tensors[0][1]).detach()
         plan = activation_plan(
             tuple(first.shape), first.stride(), 1 if first.dim() >= 4 else -1, sample.limit

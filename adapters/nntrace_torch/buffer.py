@@ -5,15 +5,15 @@ copy, without waiting for an accelerator.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from nntrace.recorder import Layout
-from nntrace.recorder.sample import SiteSample
+from nntrace.recorder import Layout, SiteSample
+from nntrace_torch.plans import Plan
 
 _CHUNK = 1 << 20  # float32 elements: 4 MiB
 
@@ -32,31 +32,56 @@ class SampleBuffer:
         self._used = 0
         self.parts = []
 
-    def reserve(self, size: int) -> tuple[int, torch.Tensor]:
-        """Room for `size` elements: its offset and a one-dimensional view of it."""
-        offset = self._used
-        if offset + size > len(self._memory):
-            grown = torch.empty(
-                max(2 * len(self._memory), offset + size), dtype=torch.float32, device=self.device
-            )
-            grown[:offset] = self._memory[:offset]
-            self._memory = grown
-        self._used = offset + size
-        return offset, self._memory[offset : offset + size]
+    def add(self, site: int, plan: Plan, tensor: torch.Tensor, turn: int) -> None:
+        """Copy a site's sampled elements in.
 
-    def add(self, site: int, layout: Layout, view: torch.Tensor) -> torch.Tensor:
-        """Copy a site's sampled elements in; the part of the buffer that holds them."""
-        offset, room = self.reserve(layout.size)
-        room.view(view.shape).copy_(view)
-        self.parts.append(SiteSample(site, offset, layout))
+        Args:
+            site: whose they are.
+            plan: which elements; made for this tensor's shape and strides.
+            tensor: detached.
+            turn: moves the sampled rows.
+        """
+        offset = self._reserve(plan.layout.size)
+        room = self._memory.as_strided(plan.size, plan.packed, offset)
+        room.copy_(plan.view(tensor, turn))
+        self.parts.append(SiteSample(site, offset, plan.layout))
+
+    def add_flat(
+        self, sites: Sequence[int], layouts: Sequence[Layout], views: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """Copy views of equal last axis in at once; the room that holds them all."""
+        total = sum(layout.size for layout in layouts)
+        offset = self._reserve(total)
+        room = self._memory[offset : offset + total]
+        if views[0].dim() == 2:
+            room = room.view(-1, views[0].shape[1])
+        if all(view.dtype is torch.float32 for view in views):
+            torch.cat(list(views), out=room)
+        else:
+            torch._foreach_copy_(list(room.split_with_sizes(list(map(len, views)))), list(views))
+        for site, layout in zip(sites, layouts, strict=True):
+            self.parts.append(SiteSample(site, offset, layout))
+            offset += layout.size
         return room
 
     def put(self, values: torch.Tensor) -> tuple[int, int]:
         """Copy values that are no site's in; their offset and number."""
         flat = values.reshape(-1)
-        offset, room = self.reserve(flat.numel())
-        room.copy_(flat)
+        offset = self._reserve(flat.numel())
+        self._memory[offset : offset + flat.numel()].copy_(flat)
         return offset, flat.numel()
+
+    def _reserve(self, size: int) -> int:
+        """Make room for `size` elements; their offset. Earlier rooms stay readable."""
+        offset = self._used
+        self._used = offset + size
+        if self._used > len(self._memory):
+            grown = torch.empty(
+                max(2 * len(self._memory), self._used), dtype=torch.float32, device=self.device
+            )
+            grown[:offset] = self._memory[:offset]
+            self._memory = grown
+        return offset
 
     def used(self) -> torch.Tensor:
         """What was put in this step."""

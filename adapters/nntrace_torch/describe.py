@@ -76,15 +76,35 @@ def unit_axis(module: nn.Module, output: torch.Tensor) -> int:
     return 1 if output.dim() >= 4 else -1
 
 
+_REAL = frozenset(
+    {
+        torch.float32,
+        torch.float64,
+        torch.float16,
+        torch.bfloat16,
+        torch.int64,
+        torch.int32,
+        torch.int16,
+        torch.int8,
+        torch.uint8,
+        torch.bool,
+    }
+)
+
+
 def can_sample(value: object) -> bool:
-    """Whether it is an ordinary dense tensor with elements, of real numbers."""
+    """Whether it is an ordinary dense tensor with elements, of real numbers.
+
+    A tensor inside a transform of `torch.func` stands for many and is none.
+
+    Called for every tensor of a sampled step: attributes before methods, the cheapest first.
+    """
     return (
-        isinstance(value, torch.Tensor)
-        and type(value) in (torch.Tensor, nn.Parameter)
-        and value.layout is torch.strided
-        and not value.is_nested
-        and value.device.type in ("cpu", "cuda", "mps", "xpu")
-        and not value.is_complex()
-        and not value.is_quantized
-        and value.numel() > 0
+        type(value) in (torch.Tensor, nn.Parameter)
+        and value.dtype in _REAL  # type: ignore[attr-defined]
+        and value.layout is torch.strided  # type: ignore[attr-defined]
+        and not value.is_nested  # type: ignore[attr-defined]
+        and not value.is_meta  # type: ignore[attr-defined]
+        and value.numel() > 0  # type: ignore[attr-defined]
+        and not torch._C._functorch.is_functorch_wrapped_tensor(value)  # type: ignore[arg-type]
     )

@@ -20,7 +20,7 @@ from nntrace.recorder import Recorder
 from nntrace.schema import Role
 from nntrace_torch.describe import can_sample, tensor_fields, unit_axis, value_range
 from nntrace_torch.modules import Model, Models
-from nntrace_torch.plans import activation_plan
+from nntrace_torch.plans import Plan, activation_plan
 from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
 
@@ -30,13 +30,27 @@ RootCalled = Callable[[Model, nn.Module, tuple[Any, ...], dict[str, Any]], None]
 class _ModuleSites:
     """The sites of one module (-1: none); `token` is the last step in which it was recorded."""
 
-    __slots__ = ("activation", "gradient", "module", "token")
+    __slots__ = ("activation", "axis", "gradient", "module", "plan", "shape", "strides", "token")
 
     def __init__(self, module: nn.Module, activation: int, gradient: int) -> None:
         self.module = weakref.ref(module)
         self.activation = activation
         self.gradient = gradient
         self.token = -1
+        self.shape: torch.Size | None = None
+        self.strides: tuple[int, ...] = ()
+        self.axis = -1
+        self.plan: Plan | None = None
+
+    def plan_for(self, tensor: torch.Tensor, limit: int) -> Plan:
+        """The plan for an output of this module; the last one's, when nothing about it changed."""
+        shape, strides = tensor.shape, tensor.stride()
+        if self.plan is None or shape != self.shape or strides != self.strides:
+            module = self.module()
+            self.shape, self.strides = shape, strides
+            self.axis = unit_axis(module, tensor) if module is not None else -1
+            self.plan = activation_plan(tuple(shape), strides, self.axis, limit)
+        return self.plan
 
 
 class ForwardSampler:
@@ -127,48 +141,55 @@ class ForwardSampler:
         if self._model is None:
             return
         sites = self._sites.get(id(module))
-        if sites is None or sites.module() is not module:
-            sites = self._sites[id(module)] = self._declare(module, output)
-        if sites.token == sample.token or sites.activation < 0:
+        if sites is not None and sites.module() is not module:
+            sites = None
+        if sites is not None and (sites.token == sample.token or sites.activation < 0):
             return
         tensor = _first_tensor(output)
-        if tensor is None or tensor.dim() == 0 or not can_sample(tensor):
+        if tensor is None or not can_sample(tensor):
             return
-        if not tensor.is_floating_point():
+        if not tensor.is_floating_point() or tensor.dim() == 0:
             return
-        version = tensor._version
+        version = -1 if tensor.is_inference() else tensor._version
         if self._last_output() is tensor and self._last_version == version:
             return  # a container handing on what its last child returned
         self._last_output, self._last_version = weakref.ref(tensor), version
+        if sites is None:
+            sites = self._sites[id(module)] = self._declare(module, tensor)
+            if sites.activation < 0:
+                return
         sites.token = sample.token
-        axis = unit_axis(module, tensor)
-        plan = activation_plan(tuple(tensor.shape), tensor.stride(), axis, sample.limit)
-        sample.add(sites.activation, plan.layout, plan.view(tensor.detach(), sample.turn))
+        sample.add(sites.activation, sites.plan_for(tensor, sample.limit), tensor.detach())
         if tensor.requires_grad:
-            tensor.register_hook(self._gradient_hook(sites.gradient, axis, sample))
+            tensor.register_hook(self._gradient_hook(sites, sample))
 
     def _gradient_hook(
-        self, site: int, axis: int, sample: StepSample
+        self, sites: _ModuleSites, sample: StepSample
     ) -> Callable[[torch.Tensor], None]:
+        site = sites.gradient
+
         def observe(gradient: torch.Tensor) -> None:
             # A graph kept by the user may be walked again, in this step or a later one.
             if not sample.is_open or site in sample.gradients_seen or not can_sample(gradient):
                 return
             sample.gradients_seen.add(site)
-            plan = activation_plan(tuple(gradient.shape), gradient.stride(), axis, sample.limit)
-            sample.add(site, plan.layout, plan.view(gradient.detach(), sample.turn))
+            shape, strides = gradient.shape, gradient.stride()
+            if shape == sites.shape and strides == sites.strides and sites.plan is not None:
+                plan = sites.plan
+            else:
+                plan = activation_plan(tuple(shape), strides, sites.axis, sample.limit)
+            sample.add(site, plan, gradient.detach())
 
         return self._recorder.guard(observe)
 
-    def _declare(self, module: nn.Module, output: Any) -> _ModuleSites:
-        """Declare a module's sites when it is first seen, and its parameters' with it."""
+    def _declare(self, module: nn.Module, tensor: torch.Tensor) -> _ModuleSites:
+        """Declare a module's sites at its first output, and its parameters' with it."""
         assert self._model is not None
-        tensor = _first_tensor(output)
         path = self._model.path_of(module)
         if path is None:
             self._model.refresh()
             path = self._model.path_of(module)
-        if path is None or tensor is None:
+        if path is None:
             return _ModuleSites(module, -1, -1)
         self._first_called(module)
         fields = {

@@ -70,7 +70,7 @@ class LossObserver:
         ) -> None:
             if not isinstance(target, torch.Tensor) or not isinstance(input, torch.Tensor):
                 return
-            if not (isinstance(loss, torch.Tensor) and loss.requires_grad):
+            if not (can_sample(loss) and loss.requires_grad):
                 return
             if target.dim() and target.shape[0]:
                 self.batch_size = int(target.shape[0])
@@ -101,13 +101,12 @@ class LossObserver:
         predicted = predictions.detach()
         plan = activation_plan(tuple(predicted.shape), predicted.stride(), axis, sample.limit)
         site = self._site(name, Role.OUTPUT, predictions)
-        sample.add(site, plan.layout, plan.view(predicted, sample.turn))
+        sample.add(site, plan, predicted)
         if target.dim():
             flat = target.detach().reshape(target.shape[0], -1)
             targets = activation_plan(tuple(flat.shape), flat.stride(), 1, sample.limit)
-            view = targets.view(flat, sample.turn)
-            sample.add(self._site(name, Role.TARGET, target), targets.layout, view)
-            sample.add_batch_values("targets", view.contiguous())
+            sample.add(self._site(name, Role.TARGET, target), targets, flat)
+            sample.add_batch_values("targets", targets.view(flat, sample.turn).contiguous())
         if by_class:
             rows = predicted.movedim(1, -1).reshape(-1, classes)
             kept = max(2, _PREDICTED // classes)

@@ -6,6 +6,7 @@ what really happened to the weights, for any optimizer, without a copy of the mo
 
 import weakref
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -18,6 +19,8 @@ from nntrace_torch.modules import Models
 from nntrace_torch.plans import fixed_plan
 from nntrace_torch.sources import UNKNOWN, Sources
 from nntrace_torch.step import StepSample
+
+_Form = tuple[torch.device, int]  # device, and axes of the sampled view
 
 
 class _ParameterSites:
@@ -32,6 +35,20 @@ class _ParameterSites:
         self.update = -1
 
 
+@dataclass(slots=True)
+class _Group:
+    """Parameters as they were before the step: their sites and sampled values.
+
+    All on one device and with samples of the same form, so that they are copied in one go.
+    """
+
+    parameters: list[torch.Tensor] = field(default_factory=list)
+    sites: list[_ParameterSites] = field(default_factory=list)
+    layouts: list[Layout] = field(default_factory=list)
+    views: list[torch.Tensor] = field(default_factory=list)
+    before: torch.Tensor | None = None
+
+
 class ParameterSampler:
     """Looks at the parameters of an optimizer, and at trainable ones that no optimizer holds."""
 
@@ -41,7 +58,7 @@ class ParameterSampler:
         self._sources = sources
         self._sites: dict[int, _ParameterSites] = {}
         self._fields: dict[int, tuple[str, dict[str, object]]] = {}
-        self._before: list[tuple[torch.Tensor, _ParameterSites, torch.Tensor, Layout]] = []
+        self._stepped: dict[_Form, _Group] = {}
 
     def declare(self, module: nn.Module) -> None:
         """Declare the sites of a module's own trainable parameters, in execution order."""
@@ -51,57 +68,73 @@ class ParameterSampler:
 
     def before_step(self, optimizer: Optimizer, sample: StepSample) -> None:
         """Sample parameters as they are before the optimizer changes them."""
-        self._before = []
-        for parameter, fallback in _parameters_of(optimizer):
-            if not parameter.requires_grad or not can_sample(parameter):
-                continue
-            sites = self._of(parameter, fallback)
-            view, layout = _elements(parameter, sample.limit)
-            kept = sample.add(sites.param, layout, view)
-            self._before.append((parameter, sites, kept, layout))
+        with torch.no_grad():
+            self._stepped = self._sample_values(_parameters_of(optimizer), sample)
 
     def gradients(self, sample: StepSample, orphans: Iterable[torch.Tensor]) -> None:
         """Sample the gradients the optimizer received, and those of parameters none holds."""
-        for parameter, sites, _, _ in self._before:
-            self._gradient(parameter, sites, sample)
-        for parameter in orphans:
-            if can_sample(parameter):
-                sites = self._of(parameter, "")
-                view, layout = _elements(parameter, sample.limit)
-                sample.add(sites.param, layout, view)
-                self._gradient(parameter, sites, sample)
+        with torch.no_grad():
+            unheld = self._sample_values(((parameter, "") for parameter in orphans), sample)
+            for group in (*self._stepped.values(), *unheld.values()):
+                self._sample_gradients(group, sample)
 
     def after_step(self, sample: StepSample) -> None:
-        """Sample the updates."""
-        for parameter, sites, before, layout in self._before:
-            if sites.update < 0:
-                path, fields = self._fields[sites.param]
-                sites.update = self._recorder.add_site(path, Role.UPDATE, **fields)
-            view, now = _elements(parameter, sample.limit)
-            if now == layout:
-                sample.add(sites.update, layout, view).sub_(before)
-        self._before = []
+        """Sample the updates: what the parameters are now, less what they were."""
+        with torch.no_grad():
+            for (device, _), group in self._stepped.items():
+                after = [_elements(parameter, sample.limit) for parameter in group.parameters]
+                if group.before is None or [layout for _, layout in after] != group.layouts:
+                    continue  # a parameter was resized within the step
+                views = [view for view, _ in after]
+                sites = [self._update_site(sites) for sites in group.sites]
+                sample.buffer(device).add_flat(sites, group.layouts, views).sub_(group.before)
+        self._stepped = {}
 
-    def _gradient(
-        self, parameter: torch.Tensor, sites: _ParameterSites, sample: StepSample
-    ) -> None:
-        gradient = parameter.grad
-        if gradient is not None and gradient.is_sparse:
-            gradient = gradient._values()  # the rows that were touched; the others are zero
-        if gradient is None or not can_sample(gradient):
-            sample.add_missing(sites.gradient)
-        else:
-            view, layout = _elements(gradient, sample.limit)
-            sample.add(sites.gradient, layout, view)
+    def _sample_values(
+        self, parameters: Iterable[tuple[torch.Tensor, str]], sample: StepSample
+    ) -> dict[_Form, _Group]:
+        groups: dict[_Form, _Group] = {}
+        for parameter, fallback in parameters:
+            if parameter.requires_grad and can_sample(parameter):
+                view, layout = _elements(parameter, sample.limit)
+                group = groups.setdefault((parameter.device, view.dim()), _Group())
+                group.parameters.append(parameter)
+                group.sites.append(self._of(parameter, fallback))
+                group.layouts.append(layout)
+                group.views.append(view)
+        for (device, _), group in groups.items():
+            sites = [sites.param for sites in group.sites]
+            group.before = sample.buffer(device).add_flat(sites, group.layouts, group.views)
+            group.views = []
+        return groups
+
+    def _sample_gradients(self, group: _Group, sample: StepSample) -> None:
+        found: dict[_Form, list[tuple[int, Layout, torch.Tensor]]] = {}
+        for parameter, sites in zip(group.parameters, group.sites, strict=True):
+            gradient = parameter.grad
+            if gradient is not None and gradient.is_sparse:
+                gradient = gradient._values()  # the rows that were touched; the others are zero
+            if gradient is None or not can_sample(gradient):
+                sample.add_missing(sites.gradient)
+            else:
+                view, layout = _elements(gradient, sample.limit)
+                form = (gradient.device, view.dim())
+                found.setdefault(form, []).append((sites.gradient, layout, view))
+        for (device, _), rows in found.items():
+            numbers, layouts, views = zip(*rows, strict=True)
+            sample.buffer(device).add_flat(numbers, layouts, views)
+
+    def _update_site(self, sites: _ParameterSites) -> int:
+        if sites.update < 0:
+            path, fields = self._fields[sites.param]
+            sites.update = self._recorder.add_site(path, Role.UPDATE, **fields)
+        return sites.update
 
     def _of(self, parameter: torch.Tensor, fallback: str) -> _ParameterSites:
         sites = self._sites.get(id(parameter))
         if sites is not None and sites.parameter() is parameter:
             return sites
-        found = self._models.parameter(parameter)
-        if found is None:
-            self._models.refresh()
-            found = self._models.parameter(parameter)
+        found = self._models.owner_of_parameter(parameter)
         path, owner = found if found is not None else (fallback, None)
         fields = {
             "module_type": type(owner).__name__ if owner is not None else "Parameter",
@@ -125,12 +158,13 @@ def _parameters_of(optimizer: Optimizer) -> Iterable[tuple[torch.Tensor, str]]:
 
 
 def _elements(tensor: torch.Tensor, limit: int) -> tuple[torch.Tensor, Layout]:
-    """The fixed sample of a tensor and its layout; a copy only when its memory has holes."""
-    detached = tensor.detach()
-    plan = fixed_plan(tuple(tensor.shape), tensor.stride(), limit)
+    """The fixed sample of a tensor and its layout; a copy only when its memory has holes.
+
+    To be called without gradient recording.
+    """
+    plan = fixed_plan(tensor.shape, tensor.stride(), limit)
     if plan is None:
-        flat = detached.reshape(-1)
-        plan = fixed_plan(tuple(flat.shape), flat.stride(), limit)
+        tensor = tensor.contiguous().reshape(-1)
+        plan = fixed_plan(tensor.shape, tensor.stride(), limit)
         assert plan is not None
-        detached = flat
-    return plan.view(detached, 0), plan.layout
+    return plan.view(tensor, 0), plan.layout

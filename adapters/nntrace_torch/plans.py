@@ -2,6 +2,8 @@
 
 An activation gives R rows × all units, so that a dead unit stays visible; the rows' offsets move
 from sample to sample, so that no pixel is looked at for ever. A parameter gives a fixed set.
+Where neighbours share a cache line runs of four are taken: what a sample costs is the number of
+cache lines it touches.
 """
 
 import math
@@ -13,23 +15,30 @@ import torch
 from nntrace.recorder import Layout
 
 MAX_UNITS = 1024
-# Offsets advance by steps that share no factor with common sizes.
-_TURNS = (7, 11, 13, 17, 19, 23)
+_RUN = 4
+_MIN_EXAMPLES = 8
+_LEAP = 7919  # a prime: all offsets come up, far apart from one turn to the next
 
 
 class Plan(NamedTuple):
-    """A strided view: its size and strides in elements, and the slack its offset may move in."""
+    """A strided view: its size and strides in elements, and the slack its offset may move in.
+
+    `packed` are the strides of the same values stored without holes.
+    """
 
     size: tuple[int, ...]
     stride: tuple[int, ...]
+    packed: tuple[int, ...]
     slack: tuple[tuple[int, int], ...]
     layout: Layout
 
     def view(self, tensor: torch.Tensor, turn: int) -> torch.Tensor:
         """The sampled elements of a detached tensor, without a copy."""
         offset = tensor.storage_offset()
-        for (room, stride), step in zip(self.slack, _TURNS, strict=False):
-            offset += (turn * step) % (room + 1) * stride
+        number = turn * _LEAP
+        for room, stride in self.slack:
+            number, moved = divmod(number, room + 1)
+            offset += moved * stride
         return tensor.as_strided(self.size, self.stride, offset)
 
 
@@ -48,23 +57,34 @@ def activation_plan(
         count = min(shape[0], limit)
         step = shape[0] // count
         slack = shape[0] - ((count - 1) * step + 1)
-        return Plan((count,), (strides[0] * step,), ((slack, strides[0]),), Layout(count, 1, 1))
+        return Plan(
+            (count,), (strides[0] * step,), (1,), ((slack, strides[0]),), Layout(count, 1, 1)
+        )
     unit_axis %= len(shape)
     position_axes = [axis for axis in range(1, len(shape)) if axis != unit_axis]
     units = min(shape[unit_axis], MAX_UNITS, limit)
     rows = max(1, limit // units)
     places = math.prod(shape[axis] for axis in position_axes)
-    examples = min(shape[0], max(1, rows // min(4, places)))
+    wanted = max(min(rows, _MIN_EXAMPLES), rows // min(_RUN, places))
+    examples = min(shape[0], wanted)
     counts = {0: examples, unit_axis: units}
+    steps = {0: shape[0] // examples, unit_axis: shape[unit_axis] // units}
     room = rows // examples
-    for index, axis in enumerate(position_axes):
-        share = room ** (1 / (len(position_axes) - index))
-        counts[axis] = max(1, min(shape[axis], int(share + 1e-9)))
+    neighbours = [axis for axis in position_axes if strides[axis] == 1]
+    for axis in neighbours:
+        counts[axis], steps[axis] = min(_RUN, shape[axis], room), 1
+        room //= counts[axis]
+    spread = [axis for axis in position_axes if axis not in neighbours]
+    for index, axis in enumerate(spread):
+        share = int(room ** (1 / (len(spread) - index)) + 1e-9)
+        counts[axis] = max(1, min(shape[axis], share))
+        steps[axis] = shape[axis] // counts[axis]
         room //= counts[axis]
     axes = [0, *position_axes, unit_axis]
-    steps = {axis: shape[axis] // counts[axis] for axis in axes}
+    size = tuple(counts[axis] for axis in axes)
     return Plan(
-        size=tuple(counts[axis] for axis in axes),
+        size=size,
+        packed=tuple(math.prod(size[place + 1 :]) for place in range(len(size))),
         stride=tuple(strides[axis] * steps[axis] for axis in axes),
         slack=tuple(
             (shape[axis] - ((counts[axis] - 1) * steps[axis] + 1), strides[axis])
@@ -83,11 +103,14 @@ def fixed_plan(shape: tuple[int, ...], strides: tuple[int, ...], limit: int) -> 
     numel = math.prod(shape)
     if numel == 0 or not _fills_its_memory(shape, strides):
         return None
-    count = min(numel, limit)
-    step = numel // count
-    while step > 1 and any(math.gcd(step, size) > 1 for size in shape if size > 1):
+    if numel <= limit:
+        return Plan((numel,), (1,), (1,), (), Layout(1, 1, numel, per_unit=False))
+    runs = limit // _RUN
+    step = numel // runs
+    while step > _RUN and any(math.gcd(step, size) > 1 for size in shape if size > 1):
         step -= 1
-    return Plan((count,), (step,), (), Layout(1, 1, count, per_unit=False))
+    layout = Layout(1, 1, runs * _RUN, per_unit=False)
+    return Plan((runs, _RUN), (step, 1), (_RUN, 1), (), layout)
 
 
 def _fills_its_memory(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:

@@ -6,6 +6,7 @@ The first frame outside PyTorch and outside the object's own constructors counts
 import os
 import sys
 import weakref
+from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
@@ -29,7 +30,7 @@ UNKNOWN = Source(None, None)
 
 def caller(built: object | None = None) -> Source:
     """The innermost line outside PyTorch (and outside the constructors of `built`)."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     for _ in range(_MAX_FRAMES):
         if frame is None:
             break
@@ -44,7 +45,7 @@ def caller(built: object | None = None) -> Source:
             )
             if not constructs:
                 return Source(file, frame.f_lineno)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return UNKNOWN
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nntrace.recorder import NO_TENSOR, BatchSample, Layout, Sample, SiteSample
+from nntrace.recorder import NO_TENSOR, BatchSample, Sample, SiteSample
 from nntrace_torch.buffer import HostCopies, SampleBuffer
+from nntrace_torch.plans import Plan
 
 _HASH_BITS = 24  # whole numbers below 2^24 survive the float32 buffer
 _HASH_MASK = (1 << _HASH_BITS) - 1
@@ -39,23 +40,20 @@ class StepSample:
         for buffer in buffers.values():
             buffer.clear()
 
-    def _buffer(self, device: torch.device) -> SampleBuffer:
+    def buffer(self, device: torch.device) -> SampleBuffer:
+        """The buffer for tensors of a device."""
         buffer = self._buffers.get(device)
         if buffer is None:
             buffer = self._buffers[device] = SampleBuffer(device)
         return buffer
 
-    def add(self, site: int, layout: Layout, view: torch.Tensor) -> torch.Tensor:
-        """Copy a site's sampled elements; the part of the buffer that holds them."""
-        return self._buffer(view.device).add(site, layout, view)
+    def add(self, site: int, plan: Plan, tensor: torch.Tensor) -> None:
+        """Copy a site's sampled elements of a detached tensor."""
+        self.buffer(tensor.device).add(site, plan, tensor, self.turn)
 
     def add_missing(self, site: int) -> None:
         """Record that the site was looked at and had no tensor."""
         self._missing.append(site)
-
-    def keep(self, view: torch.Tensor) -> torch.Tensor:
-        """A float32 copy of sampled elements for use within this step only."""
-        return view.to(torch.float32, copy=True)
 
     def describe_batch(self, **facts: Any) -> None:
         """Add plain facts about the batch; what was said first stands."""
@@ -66,7 +64,7 @@ class StepSample:
         if name not in self._batch_parts:
             self._batch_parts[name] = (
                 values.device,
-                *self._buffer(values.device).put(values.detach()),
+                *self.buffer(values.device).put(values.detach()),
             )
             if name == "predictions":
                 self._columns = values.shape[-1]
