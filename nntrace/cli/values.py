@@ -17,7 +17,9 @@ def percent(share: float | None) -> str:
 
 
 def when(time_ns: int) -> str:
-    """Local date and time; a time that no calendar has is unknown."""
+    """Local date and time; a time that was not recorded, or that no calendar has, is unknown."""
+    if time_ns <= 0:
+        return UNKNOWN
     try:
         return datetime.fromtimestamp(time_ns / 1e9).strftime("%Y-%m-%d %H:%M:%S")
     except (OverflowError, OSError, ValueError):
