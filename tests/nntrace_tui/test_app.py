@@ -94,6 +94,16 @@ async def test_every_pane_is_within_the_screen(run_folder, size) -> None:
             assert app.screen.region.contains_region(region)
 
 
+@pytest.mark.parametrize("size", [(40, 10), (10, 3), (250, 70)])
+async def test_no_size_of_the_terminal_is_too_much(run_folder, size) -> None:
+    run_folder.train(30)
+    run_folder.end()
+    app = monitor(run_folder.path, (cause, symptom))
+    async with app.run_test(size=size) as pilot:
+        await until(lambda: app.screen.query_one(FindingsList).option_count == 2)
+        await pilot.pause()
+
+
 async def test_a_large_terminal_puts_the_layers_beside_the_loss(run_folder) -> None:
     run_folder.train(3)
     run_folder.end()

@@ -5,12 +5,14 @@ Workers compute, messages carry, handlers change the screen. Leaving the app lea
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
 from rich.console import Console
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 
 from nntrace.diagnosis import Diagnosis, diagnose
 from nntrace.trace import Trace
@@ -78,7 +80,9 @@ class MonitorApp(App[None]):
 
     def on_update(self, update: Update) -> None:
         """Show the newest state of the run."""
-        self._overview.show(update.snapshot, update.problem)
+        # The panes never change; while the app closes they go before the last update has come.
+        with suppress(NoMatches):
+            self._overview.show(update.snapshot, update.problem)
 
     def action_help(self) -> None:
         """Show the keys and what the columns mean."""

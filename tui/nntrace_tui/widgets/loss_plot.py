@@ -1,7 +1,7 @@
 """The loss over the steps, drawn by textual-plot; logarithmic when it spans decades."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from textual_plot import HiResMode, NumericAxisFormatter, PlotWidget
@@ -11,6 +11,7 @@ from nntrace_tui.numbers import short_number
 
 _LOG_SCALE_FROM_RATIO = 20.0
 _MOST = 1e300  # the plot subtracts limits and multiplies by cells, which must not overflow
+_LINES_AROUND_CURVE = 3
 _CURVE = "cyan"
 _BEHIND_TREND = "bright_black"
 
@@ -41,7 +42,7 @@ class LossPlot(PlotWidget, can_focus=False):
             return
         logarithmic = _is_logarithmic(curve.values)
         y = np.log10(curve.values) if logarithmic else np.clip(curve.values, -_MOST, _MOST)
-        self.set_y_formatter(_LossFormatter(logarithmic))
+        self.set_y_formatter(_LossFormatter(logarithmic, self._most_ticks))
         self.set_xlimits(*_limits(curve.steps[0], curve.steps[-1]))
         self.set_ylimits(*_limits(float(y.min()), float(y.max())))
         if len(y) == 1:
@@ -53,19 +54,26 @@ class LossPlot(PlotWidget, can_focus=False):
         if curve.trend and not self.app.no_color:
             self.plot(curve.trend_steps, trend, _CURVE, HiResMode.BRAILLE)
 
+    def _most_ticks(self) -> int:
+        """Two labels on one line would overwrite each other."""
+        return min(6, max(2, self.size.height - _LINES_AROUND_CURVE - 1))
+
 
 class _LossFormatter(NumericAxisFormatter):
     """Few, short labels that stay distinct at any magnitude; whole decades when logarithmic."""
 
-    def __init__(self, logarithmic: bool) -> None:
+    def __init__(self, logarithmic: bool, most_ticks: Callable[[], int]) -> None:
         self._logarithmic = logarithmic
+        self._most_ticks = most_ticks
 
-    def get_ticks(self, min_: float, max_: float, max_ticks: int = 4) -> list[float]:
-        if not self._logarithmic:
-            return super().get_ticks(min_, max_, max_ticks)
-        first, last = math.ceil(min_), math.floor(max_)
-        stride = max(1, math.ceil((last - first) / max_ticks))
-        return [float(exponent) for exponent in range(first, last + 1, stride)]
+    def get_ticks(self, min_: float, max_: float, max_ticks: int = 8) -> list[float]:
+        least = (max_ - min_) / self._most_ticks()
+        power = 10.0 ** math.floor(math.log10(least))
+        interval = next(power * nice for nice in (1, 2, 5, 10) if power * nice >= least * 0.999)
+        if self._logarithmic:
+            interval = max(1.0, math.ceil(interval))
+        first, last = math.ceil(min_ / interval), math.floor(max_ / interval)
+        return [interval * multiple for multiple in range(first, last + 1)]
 
     def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
         values = [10.0**tick for tick in ticks] if self._logarithmic else list(ticks)

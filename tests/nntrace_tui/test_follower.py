@@ -1,0 +1,136 @@
+import threading
+from functools import partial
+
+from nntrace_tui.follower import Follower, Pace, Update
+
+from nntrace.diagnosis import diagnose
+from nntrace.schema import RunStatus
+from nntrace.trace import Trace
+
+HASTE = Pace(running=0.01, idle=0.01, diagnosis=0.01)
+
+
+class Received:
+    """The updates posted so far, and a way to wait for one."""
+
+    def __init__(self) -> None:
+        self.updates: list[Update] = []
+        self._news = threading.Condition()
+
+    def __call__(self, update: Update) -> None:
+        with self._news:
+            self.updates.append(update)
+            self._news.notify_all()
+
+    def wait_for(self, wanted) -> Update:
+        with self._news:
+            assert self._news.wait_for(lambda: any(map(wanted, self.updates)), timeout=60)
+            return next(update for update in self.updates if wanted(update))
+
+
+WITHOUT_RULES = partial(diagnose, rules=())
+
+
+def follower(path, received, diagnose=WITHOUT_RULES) -> Follower:
+    return Follower(path, received, HASTE, diagnose)
+
+
+def test_a_newer_update_replaces_an_older_one() -> None:
+    assert Update(None, None).can_replace(Update(None, "a problem"))
+
+
+def test_the_run_is_shown_before_it_is_diagnosed(run_folder) -> None:
+    run_folder.train(3)
+    run_folder.end()
+    received = Received()
+    following = follower(run_folder.path, received)
+    following.start()
+    received.wait_for(lambda update: update.snapshot.findings is not None)
+    following.stop()
+    assert received.updates[0].snapshot.findings is None
+    assert received.updates[0].snapshot.run.step == 3
+
+
+def test_a_run_that_has_ended_is_neither_posted_nor_diagnosed_again(run_folder) -> None:
+    run_folder.train(3)
+    run_folder.end()
+    received, looks, diagnoses = Received(), threading.Semaphore(0), []
+
+    def count(trace: Trace):
+        diagnoses.append(trace)
+        return diagnose(trace, rules=())
+
+    class Counted(Follower):
+        def _look(self) -> None:
+            super()._look()
+            looks.release()
+
+    following = Counted(run_folder.path, received, HASTE, count)
+    following.start()
+    for _ in range(5):
+        assert looks.acquire(timeout=60)
+    following.stop()
+    assert len(received.updates) == 2
+    assert len(diagnoses) == 1
+
+
+def test_rows_that_come_later_are_diagnosed_too(run_folder) -> None:
+    run_folder.train(3)
+    lengths: list[int] = []
+    received = Received()
+
+    def count(trace: Trace):
+        lengths.append(len(trace.steps))
+        return diagnose(trace, rules=())
+
+    following = follower(run_folder.path, received, count)
+    following.start()
+    received.wait_for(lambda update: update.snapshot.findings is not None)
+    run_folder.train(4)
+    run_folder.end()
+    received.wait_for(lambda update: update.snapshot.run.status is RunStatus.FINISHED)
+    following.stop(timeout=60)
+    assert lengths[0] == 3
+    assert lengths[-1] == 7
+
+
+def test_a_diagnosis_that_fails_becomes_a_problem_beside_the_run(run_folder) -> None:
+    run_folder.train(3)
+    received = Received()
+
+    def fail(trace: Trace):
+        raise RuntimeError("no rules today")
+
+    following = follower(run_folder.path, received, fail)
+    following.start()
+    update = received.wait_for(lambda update: update.problem)
+    following.stop()
+    assert "RuntimeError: no rules today" in update.problem
+    assert update.snapshot.run.step == 3
+
+
+def test_after_a_problem_the_folder_is_read_afresh(run_folder, tmp_path) -> None:
+    run_folder.train(3)
+    hidden = tmp_path / "elsewhere"
+    received = Received()
+    following = follower(run_folder.path, received)
+    following.start()
+    received.wait_for(lambda update: update.snapshot is not None)
+    run_folder.path.rename(hidden)
+    received.wait_for(lambda update: update.problem)
+    seen = len(received.updates)
+    hidden.rename(run_folder.path)
+    received.wait_for(lambda update: update in received.updates[seen:] and not update.problem)
+    following.stop()
+
+
+def test_nothing_is_posted_after_stop(run_folder) -> None:
+    run_folder.train(3)
+    received = Received()
+    following = follower(run_folder.path, received)
+    following.start()
+    received.wait_for(lambda update: update.snapshot is not None)
+    following.stop(timeout=60)
+    before = len(received.updates)
+    run_folder.train(3)
+    assert len(received.updates) == before
