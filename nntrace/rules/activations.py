@@ -78,9 +78,7 @@ def vanishing_activations(
     "exploding-activations",
     Severity.WARNING,
     needs=(Role.ACTIVATION,),
-    explains=(
-        *("ACT05", "GRD02", "GRD05", "LOS01", "LOS08", "LOS09", "LOS10", "NUM01", "NUM05", "NUM09"),
-    ),
+    explains=(*("ACT05", "GRD02", "GRD05", "LOS08", "LOS09", "LOS10", "NUM01", "NUM05", "NUM09"),),
     advice="Scale the initialisation to the fan, normalise within or after residual blocks, or, "
     "where it grew during training, lower the learning rate.",
 )

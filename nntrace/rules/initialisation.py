@@ -139,9 +139,10 @@ def init_scale(
     """The weights of a layer were drawn far smaller or larger than its fan asks for.
 
     Each layer then shrinks or blows up signal and gradient, by a factor that multiplies with
-    depth. Compared with He, Glorot and LeCun (He 2015, Glorot 2010), PyTorch's default and
-    orthogonal matrices; outside [1/3, 3] of all of them counts. Not blamed: small weights that a
-    norm rescales later, small weights of the head, large weights directly before a norm.
+    depth. Compared with He, Glorot, LeCun, PyTorch's default and orthogonal matrices; outside
+    [1/3, 3] of all of them counts. Not blamed: small weights that a norm rescales later, small
+    weights of the head, large weights directly before a norm.
+    Source: He 2015; Glorot & Bengio 2010; "37 reasons", 23 (weight initialisation).
     """
     sites = [site for site in weights(trace) if site.fan_in and site.fan_out]
     if not sites:

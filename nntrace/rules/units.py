@@ -138,7 +138,7 @@ def _first_of_each_layer(
     for link in links:
         open_layer = open_layer or link.has_weight
         low, zero = finite(lowest[:, link.column]), finite(zeros[:, link.column])
-        rectified = len(low) > 0 and low.min() >= 0 and zero.max() > 0
+        rectified = len(low) > 0 and low.min() >= 0 and bool((zero > 0).any())
         is_share = link.site.range_high == 1.0 or "softmax" in link.site.module_type.lower()
         if open_layer and rectified and not is_share:
             open_layer = False
@@ -162,8 +162,9 @@ def _hidden_bounded(trace: Trace, links: Sequence[Link], recorded: BoolArray) ->
         before = link if link.is_affine else before
         if link.site.range_low is None or link.site.range_high is None:
             continue
-        following = [other for other in links[index + 1 :] if recorded[other.column]]
-        target = next((other for other in following if other.is_affine), None)
+        later = links[index + 1 :]
+        target = next((other for other in later if other.is_affine), None)
+        following = [other for other in later if recorded[other.column]]
         if target is None or _is_gate(link, following):
             continue
         weight = by_parent.get(target.site.path)

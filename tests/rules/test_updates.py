@@ -1,0 +1,245 @@
+import numpy as np
+import pytest
+from rules.builders import batches, findings, run_rule, site, skip_reasons, trace_of
+
+from nntrace.rules import Severity
+
+STEPS = 40
+STUCK = [2.3] * STEPS
+
+
+def parameter(path, *, size=1.0, update=1e-3, gradient=0.1, n=4096, shape=(64, 64), kind="Linear"):
+    """A parameter with its gradient and, unless None, its update; values may be series."""
+    owner = {
+        "shape": list(shape),
+        "numel": int(np.prod(shape)),
+        "parent": path.rpartition(".")[0],
+        "module_type": kind,
+    }
+    rows = [
+        site(path, "param", rms=size, **owner),
+        site(path, "param_grad", rms=gradient, n=n, **owner),
+    ]
+    return rows if update is None else [*rows, site(path, "update", rms=update, n=n, **owner)]
+
+
+def trace(*parameters, loss=STUCK, **columns):
+    columns = {"steps": STEPS, **columns}
+    return trace_of(loss=loss, sites=[row for rows in parameters for row in rows], **columns)
+
+
+# UPD01
+
+
+@pytest.mark.parametrize(
+    ("ratio", "level"),
+    [
+        (0.9e-2, None),
+        (1.1e-2, Severity.WARNING),
+        (0.9e-1, Severity.WARNING),
+        (1.1e-1, Severity.ERROR),
+    ],
+)
+def test_large_lasting_updates_with_a_high_loss_are_blamed(ratio, level):
+    results = findings("UPD01", trace(parameter("a.weight", update=ratio)))
+    assert [finding.level for finding in results] == ([level] if level else [])
+
+
+@pytest.mark.parametrize(("end", "found"), [(1.2, 1), (1.1, 0)])
+def test_large_updates_under_which_the_loss_halves_are_healthy(end, found):
+    loss = [*[2.3] * 10, *[end] * 30]
+    assert len(findings("UPD01", trace(parameter("a.weight", update=0.05), loss=loss))) == found
+
+
+def test_the_large_first_steps_of_adam_are_healthy():
+    early = [*[0.3] * 15, *[1e-3] * 25]
+    assert not findings("UPD01", trace(parameter("a.weight", update=early)))
+
+
+def test_one_layer_of_three_does_not_make_the_learning_rate_too_high():
+    rows = [parameter(f"{name}.weight") for name in "ab"]
+    assert not findings("UPD01", trace(*rows, parameter("c.weight", update=0.05)))
+
+
+def test_weights_that_start_at_zero_have_no_ratio():
+    zero = parameter("b.weight", size=[0.0, *[1e-3] * 39], update=1e-3)
+    assert not findings("UPD01", trace(parameter("a.weight"), zero))
+
+
+def test_embeddings_and_biases_have_no_say():
+    rows = [
+        parameter("a.weight"),
+        parameter("a.bias", update=0.5, shape=(64,)),
+        parameter("e.weight", update=0.5, kind="Embedding"),
+    ]
+    assert not findings("UPD01", trace(*rows))
+
+
+@pytest.mark.parametrize(("ratio", "found"), [(1.1, 1), (0.9, 0)])
+def test_one_step_that_replaces_the_weights_for_nothing_is_an_error(ratio, found):
+    once = [1e-3, ratio, *[0.0] * 38]
+    results = findings("UPD01", trace(parameter("a.weight", update=once)))
+    assert len(results) == found
+    assert all(f.level is Severity.ERROR and f.steps == (1, 1) for f in results)
+
+
+def test_a_diverging_run_of_a_few_steps_is_blamed():
+    rows = trace(parameter("a.weight", update=[0.5, 2.0, 9.0]), loss=[2.3, 50.0, None], steps=3)
+    assert findings("UPD01", rows)
+
+
+def test_several_optimizers_are_blamed_from_the_error_level_on():
+    names = ["Adam", "Adam.2"] * 20
+    assert not findings("UPD01", trace(parameter("a.weight", update=0.05), optimizer=names))
+    [finding] = findings("UPD01", trace(parameter("a.weight", update=0.2), optimizer=names))
+    assert finding.level is Severity.ERROR
+
+
+@pytest.mark.parametrize(("samples", "skipped"), [(9, True), (10, False)])
+def test_ten_samples_of_updates_are_needed(samples, skipped):
+    rows = trace(parameter("a.weight"), sampled=range(samples))
+    assert bool(skip_reasons("UPD01", rows)) is skipped
+    assert bool(skip_reasons("UPD02", rows)) is skipped
+
+
+# UPD02
+
+
+@pytest.mark.parametrize(("ratio", "found"), [(0.9e-5, 1), (1.1e-5, 0)])
+def test_tiny_lasting_updates_with_a_high_loss_are_a_warning(ratio, found):
+    results = findings("UPD02", trace(parameter("a.weight", update=ratio)))
+    assert len(results) == found
+    assert all(finding.level is Severity.WARNING for finding in results)
+
+
+@pytest.mark.parametrize(("end", "found"), [(2.1, 1), (2.0, 0)])
+def test_tiny_updates_under_which_the_loss_falls_are_healthy(end, found):
+    loss = [*[2.3] * 5, *[end] * 35]
+    assert len(findings("UPD02", trace(parameter("a.weight", update=1e-6), loss=loss))) == found
+
+
+def test_a_model_that_was_trained_before_needs_small_updates():
+    rows = batches(STEPS, loss_function="cross_entropy", classes=10, batch_size=32, loss_value=0.1)
+    loss = [0.1] * STEPS
+    tiny = parameter("a.weight", update=1e-6)
+    assert not findings("UPD02", trace(tiny, loss=loss, batches=rows))
+    assert findings("UPD02", trace(tiny, batches=rows))
+
+
+def test_a_warm_up_is_not_judged():
+    rates = [*[1e-6] * 20, *[1e-2] * 20]
+    update = [*[1e-7] * 20, *[1e-3] * 20]
+    assert not findings("UPD02", trace(parameter("a.weight", update=update), lr=rates))
+
+
+def test_a_rate_that_has_decayed_is_not_judged():
+    rates = [*[1e-2] * 20, *[1e-6] * 20]
+    update = [*[1e-3] * 20, *[1e-7] * 20]
+    assert not findings("UPD02", trace(parameter("a.weight", update=update), lr=rates))
+
+
+def test_updates_of_exactly_zero_are_another_rules():
+    assert skip_reasons("UPD02", trace(parameter("a.weight", update=0.0)))
+
+
+def test_losses_of_several_optimizers_cannot_be_told_apart():
+    names = ["Adam", "Adam.2"] * 20
+    assert skip_reasons("UPD02", trace(parameter("a.weight", update=1e-7), optimizer=names))
+
+
+# UPD04
+
+
+def test_a_layer_with_gradients_that_nothing_steps_is_an_error():
+    rows = [parameter("a.weight"), parameter("b.weight"), parameter("head.weight", update=None)]
+    [finding] = findings("UPD04", trace(*rows))
+    assert finding.level is Severity.ERROR
+    assert finding.evidence["parameters"] == ["head.weight"]
+
+
+def test_a_backbone_left_out_below_a_trained_head_is_only_noted():
+    rows = [parameter("back.weight", update=None), parameter("head.weight")]
+    [finding] = findings("UPD04", trace(*rows))
+    assert finding.level is Severity.INFO
+
+
+def test_most_of_the_model_left_out_behind_what_is_trained_is_a_warning():
+    rows = [parameter("generator.weight"), parameter("a.weight", update=None)]
+    [finding] = findings("UPD04", trace(*rows, parameter("b.weight", update=None)))
+    assert finding.level is Severity.WARNING
+
+
+def test_a_parameter_without_gradients_is_not_this_rule():
+    rows = [parameter("a.weight"), parameter("b.weight", gradient=None, n=0, update=None)]
+    assert not findings("UPD04", trace(*rows))
+
+
+def test_a_parameter_stepped_now_and_then_is_healthy():
+    rows = [parameter("a.weight"), parameter("b.weight", update=[None] * 39 + [1e-3])]
+    rows[1][2]["stats"]["n"] = [None] * 39 + [4096]
+    assert not findings("UPD04", trace(*rows))
+
+
+def test_a_parameter_that_changes_without_an_optimizer_is_healthy():
+    by_hand = parameter("b.weight", size=list(np.linspace(1, 2, STEPS)), update=None)
+    assert not findings("UPD04", trace(parameter("a.weight"), by_hand))
+
+
+@pytest.mark.parametrize(("samples", "found"), [(4, 0), (5, 1)])
+def test_five_gradients_without_an_update_are_needed(samples, found):
+    some = [4096] * samples + [0] * (STEPS - samples)
+    rows = [
+        parameter("a.weight"),
+        parameter("c.weight"),
+        parameter("b.weight", n=some, update=None),
+    ]
+    assert len(findings("UPD04", trace(*rows))) == found
+
+
+# UPD06
+
+
+def test_a_parameter_with_gradients_that_never_changes_is_an_error():
+    [finding] = findings("UPD06", trace(parameter("a.weight"), parameter("b.weight", update=0.0)))
+    assert finding.evidence["parameters"] == ["b.weight"]
+
+
+def test_a_single_change_is_enough():
+    once = [*[0.0] * 39, 1e-9]
+    assert not findings("UPD06", trace(parameter("b.weight", update=once)))
+
+
+def test_without_a_gradient_no_change_is_expected():
+    rows = [parameter("a.weight"), parameter("b.weight", update=0.0, gradient=0.0)]
+    assert not findings("UPD06", trace(*rows))
+
+
+@pytest.mark.parametrize(("moving", "found"), [(4, 0), (5, 1)])
+def test_steps_before_the_rate_leaves_zero_do_not_count(moving, found):
+    rates = [0.0] * (STEPS - moving) + [0.1] * moving
+    rows = trace(parameter("b.weight", update=0.0), lr=rates)
+    assert len([r for r in run_rule("UPD06", rows) if hasattr(r, "message")]) == found
+
+
+def test_a_rate_of_zero_throughout_is_said():
+    [finding] = findings("UPD06", trace(parameter("b.weight", update=0.0), lr=0.0))
+    assert "is 0 at every step" in finding.message
+
+
+def test_an_embedding_of_which_a_part_is_sampled_is_left_out():
+    large = parameter("e.weight", update=0.0, shape=(5000, 64), kind="Embedding")
+    assert not findings("UPD06", trace(parameter("a.weight"), large))
+    small = parameter("e.weight", update=0.0, kind="Embedding")
+    assert findings("UPD06", trace(parameter("a.weight"), small))
+
+
+# all
+
+
+@pytest.mark.parametrize("code", ["UPD01", "UPD02", "UPD04", "UPD06"])
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf"), 0.0, 1.0])
+@pytest.mark.parametrize("steps", [1, 20])
+def test_degenerate_updates_raise_nothing(code, value, steps):
+    rows = [parameter(f"{name}.weight", size=value, update=value, gradient=value) for name in "ab"]
+    run_rule(code, trace(*rows, loss=value, steps=steps, lr=value))
+    run_rule(code, trace_of())
