@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nntrace.errors import NntraceError
 from nntrace.notices import say
-from nntrace.schema import MANIFEST, RUNS_FOLDER
+from nntrace.schema import MANIFEST
 
 _VARIABLE = "NNTRACE_{}"
 
@@ -54,9 +54,12 @@ def launch(
     every: int | None,
     out: Path | None,
     name: str | None,
+    runs_folder: Path,
     live: bool,
 ) -> int:
     """Run the command under trace; does not return on Linux and macOS, unless `live`.
+
+    `out` is the run folder; without it a new one is made in `runs_folder`.
 
     Returns:
         The command's exit code, where the process could not be replaced.
@@ -65,7 +68,7 @@ def launch(
         NntraceError: no such command, or a run folder that cannot be written.
     """
     words = resolve(command)
-    run = _prepare_run(words, out, name)
+    run = _prepare_run(words, out, name, runs_folder)
     settings = Settings(str(run), command, budget, every)
     environment = {**os.environ, **settings.environment(), "NNTRACE_PID": str(os.getpid())}
     bootstrap = str(Path(__file__).parent / "bootstrap")
@@ -80,9 +83,9 @@ def launch(
         return launch_live(words, environment, run)
     sys.stdout.flush()
     sys.stderr.flush()
-    if sys.platform != "win32":
+    if os.name == "posix":
         os.execve(words[0], words, environment)
-    import subprocess
+    import subprocess  # Windows cannot replace a process
 
     return subprocess.call(words, env=environment)
 
@@ -111,7 +114,9 @@ def resolve(command: tuple[str, ...]) -> list[str]:
     return [program, *command[1:]]
 
 
-def _prepare_run(words: list[str], out: Path | None, name: str | None) -> Path:
+def _prepare_run(
+    words: list[str], out: Path | None, name: str | None, runs_folder: Path
+) -> Path:
     """The run folder's path, absolute; not created yet, but known to be creatable."""
     if out is not None:
         run = Path(os.path.abspath(out))
@@ -119,7 +124,7 @@ def _prepare_run(words: list[str], out: Path | None, name: str | None) -> Path:
     else:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         label = _safe(name or _script_name(words))
-        run = Path(os.path.abspath(RUNS_FOLDER)) / f"{label}-{stamp}-{os.urandom(2).hex()}"
+        run = Path(os.path.abspath(runs_folder)) / f"{label}-{stamp}-{os.urandom(2).hex()}"
     parent = run.parent
     while not parent.exists():
         parent = parent.parent

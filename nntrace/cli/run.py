@@ -66,5 +66,6 @@ def command(
         every=config.every if every is None else every,
         out=out,
         name=name,
+        runs_folder=config.runs_folder,
         live=live,
     )

@@ -148,7 +148,7 @@ class RankFolder:
     def _note_nonfinite(
         self, rows: Sequence["_Row"], fractions: Any, events: list[EventRecord]
     ) -> None:
-        for number in np.flatnonzero(fractions > 0):
+        for number in np.flatnonzero(fractions > 0).tolist():
             row = rows[number]
             site = self._sites[row.part.site]
             if site.id not in self._nonfinite_sites:

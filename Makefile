@@ -1,0 +1,49 @@
+# `make demo` and `make test` need only Python 3.11 or newer and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint zoo bench docs clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# torch first: its CPU build is what constraints.txt pins, and nothing else may pull another one.
+$(VENV)/.torch: constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.torch pyproject.toml
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[torch,tui]' scikit-learn
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.demo
+	$(BIN)/pip install --quiet --constraint constraints.txt --requirement requirements-dev.txt
+	@touch $@
+
+demo: $(VENV)/.demo  ## train a CNN under trace, healthy and with a planted fault, and diagnose both
+	@$(BIN)/python examples/demo.py
+
+lint: $(VENV)/.test  ## ruff, mypy, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint  ## everything CI runs
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+zoo: $(VENV)/.test  ## run every faulty and healthy training program and print what was found
+	$(BIN)/python tests/zoo/zoo.py
+
+bench: $(VENV)/.test  ## paired overhead measurements (about 20 minutes on an idle machine)
+	$(BIN)/python benchmarks/overhead.py
+
+docs: $(VENV)/.demo  ## regenerate docs/rules.md
+	$(BIN)/python -m nntrace rules --format markdown > docs/rules.md
+
+clean:  ## remove the environment and caches
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

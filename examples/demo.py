@@ -1,0 +1,31 @@
+"""`make demo`: trace the digits CNN twice, healthy and with a planted fault, and diagnose both."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLE = Path(__file__).with_name("digits_cnn.py")
+RUNS = Path("nntrace-runs")
+
+
+def nntrace(*words: str) -> int:
+    """Run an nntrace command, shown as the user would type it."""
+    print(f"\n$ nntrace {' '.join(words)}", flush=True)
+    return subprocess.run([sys.executable, "-m", "nntrace", *words], check=False).returncode
+
+
+def main() -> int:
+    """Exit 0 when the healthy run is found healthy and the faulty one faulty."""
+    expected = {"healthy": 0, "faulty": 1}
+    codes = {}
+    for name, arguments in (("healthy", []), ("faulty", ["--fault", "softmax"])):
+        if nntrace("run", "--name", name, str(EXAMPLE), *arguments):
+            return 1
+        newest = max(RUNS.glob(f"{name}-*"), key=lambda run: run.stat().st_mtime)
+        codes[name] = nntrace("diagnose", str(newest))
+    print(f"\nThe run folders are in {RUNS}/. Next: nntrace monitor, nntrace show latest.")
+    return 0 if codes == expected else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
