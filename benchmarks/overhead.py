@@ -1,0 +1,120 @@
+"""What tracing costs: paired runs of real training programs, bare and traced, A B A B.
+
+Prints a Markdown table of medians and of the median ratio over pairs. A pair runs back to back,
+so that a slow drift of the machine cancels. Every run is its own process.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+PROGRAMS = Path(__file__).parent / "programs"
+MODES = {"default": [], "every 10": ["--every", "10"], "every 1": ["--every", "1"]}
+STEPS = {"mlp": 16000, "resnet": 400, "gpt": 400}
+STARTUPS = {"python -c pass": ["-c", "pass"], "python -c 'import torch'": ["-c", "import torch"]}
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Seconds of bare and traced runs, pair by pair."""
+
+    bare: list[float]
+    traced: list[float]
+
+    @property
+    def ratio(self) -> float:
+        """The median over pairs of traced / bare."""
+        return statistics.median(t / b for b, t in zip(self.bare, self.traced, strict=True))
+
+    @property
+    def spread(self) -> str:
+        """The smallest and largest ratio of a pair."""
+        ratios = [t / b for b, t in zip(self.bare, self.traced, strict=True)]
+        return f"{min(ratios):.3f} to {max(ratios):.3f}"
+
+
+def step_seconds(command: list[str]) -> float:
+    """Run a program of `programs/`; the seconds per step it reports."""
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(json.loads(answer.stdout.splitlines()[-1])["seconds_per_step"])
+
+
+def steps(program: str, options: list[str], pairs: int, scale: float) -> Pairs:
+    """Paired steady-state step times of one program."""
+    script = [str(PROGRAMS / f"{program}.py"), "--steps", str(int(STEPS[program] * scale))]
+    bare, traced = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for pair in range(pairs):
+            bare.append(step_seconds([sys.executable, *script]))
+            out = ["--out", f"{folder}/{pair}"]
+            run = [sys.executable, "-m", "nntrace", "run", *out, *options]
+            traced.append(step_seconds([*run, sys.executable, *script]))
+    return Pairs(bare, traced)
+
+
+def startup(arguments: list[str], pairs: int) -> Pairs:
+    """Paired wall times of a whole short process."""
+    nntrace = str(Path(sys.executable).with_name("nntrace"))
+    bare, traced = [], []
+    for _ in range(pairs):
+        for times, prefix in ((bare, []), (traced, [nntrace, "run"])):
+            started = time.perf_counter()
+            subprocess.run([*prefix, sys.executable, *arguments], check=True, capture_output=True)
+            times.append(time.perf_counter() - started)
+    return Pairs(bare, traced)
+
+
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def main() -> None:
+    """Measure what was asked for and print it as it is measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--only", help="programs or `startup`, separated by commas")
+    parser.add_argument("--modes", help="modes, separated by commas")
+    parser.add_argument("--scale", type=float, default=1.0, help="times the usual steps")
+    options = parser.parse_args()
+    programs = options.only.split(",") if options.only else [*STEPS, "startup"]
+    modes = options.modes.split(",") if options.modes else list(MODES)
+
+    print(f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    print("| program | mode | bare | traced | ratio | pairs from … to … |")
+    print("|---|---|---|---|---|---|")
+    for program in (p for p in programs if p in STEPS):
+        for mode in modes:
+            found = steps(program, MODES[mode], options.pairs, options.scale)
+            bare, traced = (1000 * statistics.median(times) for times in (found.bare, found.traced))
+            print(
+                f"| {program} | {mode} | {bare:.2f} ms/step | {traced:.2f} ms/step "
+                f"| {found.ratio:.3f} | {found.spread} |",
+                flush=True,
+            )
+    if "startup" in programs:
+        for name, arguments in STARTUPS.items():
+            found = startup(arguments, 4 * options.pairs)
+            bare, traced = (1000 * statistics.median(times) for times in (found.bare, found.traced))
+            extra = 1000 * statistics.median(
+                t - b for b, t in zip(found.bare, found.traced, strict=True)
+            )
+            print(
+                f"| start-up of `{name}` | | {bare:.0f} ms | {traced:.0f} ms | +{extra:.0f} ms | |"
+            )
+
+
+if __name__ == "__main__":
+    main()
