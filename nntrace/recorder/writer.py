@@ -1,6 +1,6 @@
 """The background thread between the training process and the disk.
 
-The training thread only appends to a deque; the writer drains it four times a second, or sooner
+The training thread only appends to a deque; the writer drains it about once a second, or sooner
 when much is waiting: one large batch costs far less, in time and in bytes, than many small ones.
 An error of the disk ends tracing, never training.
 """
@@ -15,7 +15,7 @@ from nntrace.recorder.rank_folder import RankFolder
 from nntrace.recorder.records import EventRecord, SiteRecord, StepRecord
 from nntrace.recorder.sample import Sample
 
-FLUSH_SECONDS: Final = 0.25
+FLUSH_SECONDS: Final = 0.8  # a killed process loses what was not flushed
 FLUSH_BYTES: Final = 8 * 1024 * 1024
 MAX_WAITING_BYTES: Final = 48 * 1024 * 1024
 Record = SiteRecord | StepRecord | EventRecord | Sample
