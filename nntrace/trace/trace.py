@@ -23,6 +23,7 @@ from nntrace.trace.follower import StreamFollower, with_keys
 from nntrace.trace.model import Batch, Event, FloatArray, IntArray, Site, Steps
 
 Rows = Iterable[Mapping[str, Any]]
+_MAX_CHUNKS = 256  # a table in more pieces is slow to read; putting it together copies it
 
 
 class Trace:
@@ -109,10 +110,10 @@ class Trace:
             self.manifest = Manifest.read(self.path)
         for name, batches in fresh.items():
             if batches:
-                table = self._tables[name]
-                self._tables[name] = pa.Table.from_batches(
-                    [*table.to_batches(), *batches], schema=table.schema
-                )
+                rows = pa.Table.from_batches(batches).combine_chunks()
+                table = pa.concat_tables([self._tables[name], rows])
+                many = table.column(0).num_chunks > _MAX_CHUNKS
+                self._tables[name] = table.combine_chunks() if many else table
         changed = any(fresh.values())
         if changed:
             self._forget()
