@@ -6,7 +6,15 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.layers import BoolArray, Link, any_finite, chain, first_finite, span
+from nntrace.rules.layers import (
+    BoolArray,
+    Link,
+    any_finite,
+    chain,
+    first_finite,
+    remaining_loss,
+    span,
+)
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import lasting, median
 from nntrace.rules.units import dead_units, saturated_units
@@ -86,13 +94,15 @@ def exploding_activations(
     trace: Trace,
     *,
     factor: Annotated[float, "growth with depth, or since the start of the run"] = 100.0,
+    learned: Annotated[float, "share of the first loss below which growth in time is right"] = 0.5,
 ) -> Iterator[Finding | Skipped]:
     """Outputs grow from layer to layer, or from step to step, more than a hundredfold.
 
     Large activations make large gradients, saturate what follows and end in overflow. Compared by
     root mean square with the first layers of the same step, and with the start of the run. Not
     meant: the head (logits grow as training succeeds), bounded functions, and whatever a later
-    norm takes back to unit scale, such as the stream of a pre-norm transformer.
+    norm takes back to unit scale, such as the stream of a pre-norm transformer; nor growth in time
+    while the loss comes down, as when a model fits separable data ever more surely.
     Source: He 2015; "37 reasons", 30.
     """
     links = [
@@ -104,10 +114,12 @@ def exploding_activations(
     size = trace.series(Role.ACTIVATION, "rms")[:, [link.column for link in links]]
     first = _reference(links, size)
     begin = first_finite(size)
-    scale = np.fmax(begin, median(begin))
+    scale = np.fmax(begin, median(begin[begin > 0]))
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = {"depth": size / first[:, None], "time": size / scale}
     judged = any_finite(size, axis=1)
+    if remaining_loss(trace) <= learned:
+        del ratios["time"]
     for kind, relative in ratios.items():
         large = relative > factor
         since = _until_end(np.asarray(large.any(axis=1)), judged)

@@ -24,6 +24,7 @@ from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
 
 _CONSTANT = 1e-6  # std relative to rms: float32 rounding of a fill value
+_RESTORES = 3.0  # a signal this much larger than the layer's output
 _TOO_FEW_WEIGHTS = 16  # the standard deviation of fewer draws says little
 
 
@@ -140,8 +141,8 @@ def init_scale(
 
     Each layer then shrinks or blows up signal and gradient, by a factor that multiplies with
     depth. Compared with He, Glorot, LeCun, PyTorch's default and orthogonal matrices; outside
-    [1/3, 3] of all of them counts. Not blamed: small weights that a norm rescales later, small
-    weights of the head, large weights directly before a norm.
+    [1/3, 3] of all of them counts. Not blamed: small weights whose output a later norm, a residual
+    sum or a factor rescales, small weights of the head, large weights directly before a norm.
     Source: He 2015; Glorot & Bengio 2010; "37 reasons", 23 (weight initialisation).
     """
     sites = [site for site in weights(trace) if site.fan_in and site.fan_out]
@@ -159,7 +160,8 @@ def init_scale(
     enough = np.array([site.numel >= _TOO_FEW_WEIGHTS for site in sites])
     is_head = np.arange(len(sites)) == len(sites) - 1
     rescaled = np.array([site.id < _last_norm(trace) for site in sites])
-    exposed = ~is_head & ~rescaled
+    restored = np.array([_is_restored(trace, site) for site in sites])
+    exposed = ~is_head & ~rescaled & ~restored
     small = drawn & enough & exposed & (size < low)
     # One small layer among many is a choice (a policy's head); most of them are a mistake.
     if small.any() and 2 * small.sum() >= exposed.sum():
@@ -201,6 +203,24 @@ def _norm_follows(trace: Trace, weight: Site) -> bool:
             return True
         if link.is_affine or link.site.range_low is not None:
             return False
+    return False
+
+
+def _is_restored(trace: Trace, weight: Site) -> bool:
+    """Whether what follows the layer, before the next one, has a far larger signal than it.
+
+    So it is in a residual branch (the sum) and behind a fixed factor, as in sin(30 x).
+    """
+    links = chain(trace)
+    at = next((i for i, link in enumerate(links) if link.site.path == weight.parent), None)
+    if at is None:
+        return False
+    size = first_finite(trace.series(Role.ACTIVATION, "rms"))
+    for link in links[at + 1 :]:
+        if link.is_affine:
+            return False
+        if size[link.column] > _RESTORES * size[links[at].column]:
+            return True
     return False
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nntrace.rules.signals import finite
+from nntrace.rules.signals import finite, loss_series, median
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
@@ -112,6 +112,20 @@ def first_sampled_is_start(trace: Trace) -> bool:
     """Whether the first statistics show the parameters as they were initialised."""
     sampled, steps = trace.sampled_steps, trace.steps.step
     return bool(len(sampled) and len(steps) and sampled[0] <= steps[0])
+
+
+def remaining_loss(trace: Trace) -> float:
+    """What is left of the loss: 1 without progress, 0 when all of it went.
+
+    NaN where that is not known: no loss, one that ended as NaN, or several optimizers' in turn.
+    """
+    series = loss_series(trace)
+    values = series.value
+    if len(values) < 2 or series.nonfinite_from is not None or series.optimizers > 1:
+        return float("nan")
+    start = median(values[: max(1, min(10, len(values) // 10))])
+    end = median(values[-max(1, len(values) // 5) :])
+    return 1 - (start - end) / abs(start) if start else float("nan")
 
 
 def span(trace: Trace, first: int = 0) -> tuple[int, int]:

@@ -6,7 +6,15 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.layers import BoolArray, Link, any_finite, chain, columns, weights
+from nntrace.rules.layers import (
+    BoolArray,
+    Link,
+    any_finite,
+    chain,
+    columns,
+    remaining_loss,
+    weights,
+)
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import finite, lasting, median
 from nntrace.schema import Role
@@ -96,12 +104,14 @@ def saturated_units(
     trace: Trace,
     *,
     fraction: Annotated[float, "share of a layer's outputs at the ends of the range"] = 0.5,
+    fitted: Annotated[float, "share of the first loss below which the data is fitted"] = 0.05,
 ) -> Iterator[Finding | Skipped]:
     """A hidden sigmoid or tanh sits at an end of its range for most of its outputs, lastingly.
 
     There its slope is next to zero and no gradient passes. Within 3 % of the range counts as at
     its end. Not meant: the output activation (a sure classifier is right to be there), and
-    sigmoid gates, whose product with another tensor is the output of the module around them.
+    sigmoid gates, whose product with another tensor is the output of the module around them; nor a
+    model that has fitted its data.
     Source: Glorot & Bengio 2010; "37 reasons", 30.
     """
     links = chain(trace)
@@ -111,6 +121,8 @@ def saturated_units(
     judged = [link for link in hidden if len(finite(saturated[:, link.column])) >= _SAMPLES]
     if not judged:
         yield Skipped(f"no hidden bounded activation was seen in {_SAMPLES} sampled steps")
+        return
+    if remaining_loss(trace) <= fitted:
         return
     for link in judged:
         share = saturated[:, link.column]

@@ -12,6 +12,7 @@ from nntrace.rules.layers import (
     first_finite,
     is_embedding,
     named,
+    remaining_loss,
     span,
     update_ratios,
     weights,
@@ -23,7 +24,9 @@ from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray
 
 _SAMPLES = 10  # sampled steps without which a ratio cannot be called lasting
-_OVERWRITES = 1.0  # an update as large as the weights
+_OVERWRITES = 0.5  # an update half as large as the weights
+_OVERSHOOT = 3.0  # healthy runs do not rise above their first loss
+_AFTERMATH = 50  # steps in which a loss overshoots
 
 
 @rule(
@@ -49,9 +52,9 @@ def update_ratio_high(
 
     About 1e-3 is healthy. Judged is the median over the second half of the run, for at least half
     of the weight matrices (embeddings and those that start at zero aside): the first steps of Adam
-    and the peak of a schedule are large by design. A single step that replaces weights altogether
-    counts too when the loss never gets better than it began. With several optimizers, whose losses
-    tell little, only the error level counts.
+    and the peak of a schedule are large by design. A single step of half the weights' size counts
+    too when the loss triples after it or never gets better than it was. With several optimizers,
+    whose losses tell little, only the error level counts.
     Source: Karpathy, CS231n, "ratio of weights:updates"; "37 reasons", 33.
     """
     sites = weights(trace)
@@ -60,15 +63,14 @@ def update_ratio_high(
     ratio[:, ~(start > 0)] = np.nan
     rows = np.flatnonzero(np.isfinite(ratio).any(axis=1))
     series = loss_series(trace)
-    progress = _remaining(series)
-    shock = _shock(trace, ratio, rows) if series.optimizers == 1 else None
-    if shock is not None and not progress <= 0.9:
+    shock = _shock(trace, ratio, rows)
+    if shock is not None:
         yield shock
         return
     if len(rows) < _SAMPLES:
         yield Skipped(f"needs {_SAMPLES} samples of updates, has {len(rows)}")
         return
-    if series.optimizers == 1 and progress <= learned:
+    if remaining_loss(trace) <= learned:
         return
     threshold = warning if series.optimizers == 1 and len(series) else error
     late = rows[len(rows) // 2 :]
@@ -100,30 +102,30 @@ def update_ratio_high(
 
 
 def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:
-    """The first step that replaced at least half of the weight matrices."""
+    """The first step that changed half of the weight matrices by half, if the loss suffered."""
     known = np.isfinite(ratio)
-    replaced = (known & (ratio > _OVERWRITES)).sum(axis=1)
-    hit = [row for row in rows if 2 * replaced[row] >= known[row].sum()]
-    if not hit:
+    changed = (known & (ratio > _OVERWRITES)).sum(axis=1)
+    hit = [row for row in rows if 2 * changed[row] >= known[row].sum()]
+    series = loss_series(trace)
+    if not hit or series.optimizers > 1 or not len(series):
         return None
     step, size = int(trace.sampled_steps[hit[0]]), median(ratio[hit[0]])
+    before, after = series.value[series.step <= step], series.value[series.step > step]
+    if not len(before) or (not len(after) and series.nonfinite_from is None):
+        return None
+    level = median(before[-10:])
+    peak = float(after[:_AFTERMATH].max()) if len(after) else float("inf")
+    end = median(after[-max(1, len(series) // 5) :])
+    lost = series.nonfinite_from is not None or not end < 0.9 * level
+    if not lost and not peak > _OVERSHOOT * abs(level):
+        return None
     return Finding(
-        f"step {step} changed the weights by {size:.2g} times their own size, and the loss never "
-        "got better than it began.",
+        f"step {step} changed the weights by {size:.2g} times their own size; the loss was "
+        f"{level:.3g} before, {peak:.3g} at worst after it and {end:.3g} at the end.",
         steps=(step, int(trace.sampled_steps[hit[-1]])),
-        severity=Severity.ERROR,
-        evidence={"ratio": size, "step": step, "samples": len(hit)},
+        severity=Severity.ERROR if lost else Severity.WARNING,
+        evidence={"ratio": size, "step": step, "loss_before": level, "loss_end": end},
     )
-
-
-def _remaining(series: LossSeries) -> float:
-    """What is left of the loss: 1 without progress, 0 when all of it went; NaN when unknown."""
-    values = series.value
-    if len(values) < 2 or series.nonfinite_from is not None:
-        return float("nan")
-    start = median(values[: max(1, min(10, len(values) // 10))])
-    end = median(values[-max(1, len(values) // 5) :])
-    return 1 - (start - end) / abs(start) if start else float("nan")
 
 
 @rule(
@@ -163,14 +165,13 @@ def update_ratio_low(
     if len(rows) < _SAMPLES:
         yield Skipped(f"needs {_SAMPLES} samples of updates at the full learning rate")
         return
-    remaining = _remaining(series)
     late = rows[len(rows) // 2 :]
     level = np.array([median(column) for column in values[late].T])
     judged = np.isfinite(level)
     low = judged & (level < ratio)
     if 2 * low.sum() < judged.sum() or not low.any():
         return
-    if not remaining >= 1 - progress or _has_learned(trace, series):
+    if not remaining_loss(trace) >= 1 - progress or _has_learned(trace, series):
         return
     typical = float(np.median(level[judged]))
     since = lasting(np.array([median(row) for row in values[rows]]) < ratio, 1)

@@ -97,6 +97,14 @@ def test_a_signal_that_grows_a_hundredfold_in_time_is_a_warning(last, found):
     assert all(f.evidence["kind"] == "time" and f.steps == (10, 19) for f in results)
 
 
+@pytest.mark.parametrize(("end", "found"), [(1.1, 1), (0.9, 0)])
+def test_growth_in_time_while_the_loss_halves_is_healthy(end, found):
+    growing = [*[1.0] * 10, *[500.0] * 10]
+    loss = [*[2.0] * 10, *[end] * 10]
+    rows = [layer("l0", scale=growing), layer("l1", scale=growing), layer("head", scale=1.0)]
+    assert len(findings("ACT03", trace(*rows, loss=loss))) == found
+
+
 def test_growing_logits_are_healthy():
     rows = [layer("l0", scale=1.0), layer("l1", scale=1.0)]
     assert not findings("ACT03", trace(*rows, layer("head", scale=[1.0, *[500.0] * 19])))
@@ -235,6 +243,13 @@ def test_the_output_of_a_generator_is_not_hidden():
 def test_a_saturation_that_passes_is_healthy():
     rows = [layer("l"), bounded([*[0.9] * 12, *[0.2] * 8]), layer("head")]
     assert not findings("ACT05", trace(*rows))
+
+
+@pytest.mark.parametrize(("end", "found"), [(0.06, 1), (0.04, 0)])
+def test_a_model_that_has_fitted_its_data_may_saturate(end, found):
+    loss = [*[1.0] * 10, *[end] * 10]
+    rows = [layer("l"), bounded(0.9), layer("head")]
+    assert len(findings("ACT05", trace(*rows, loss=loss))) == found
 
 
 def test_five_samples_are_needed_to_call_a_saturation_lasting():

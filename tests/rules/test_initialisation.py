@@ -175,6 +175,13 @@ def test_large_weights_before_a_bounded_function_are_not_saved_by_a_later_norm()
     assert findings("INI02", trace(*layers, weight("head.weight", 0.1)))
 
 
+@pytest.mark.parametrize(("sum_scale", "found"), [(0.31, 0), (0.29, 1)])
+def test_a_small_layer_whose_output_is_taken_back_to_scale_is_a_residual_branch(sum_scale, found):
+    after = [module("block.a", "Linear", rms=0.1), module("block", "Block", rms=sum_scale)]
+    layers = [weight("block.a.weight", 1e-3), after, weight("head.weight", 0.1)]
+    assert len(findings("INI02", trace(*layers))) == found
+
+
 def test_a_handful_of_draws_says_nothing_about_the_scale():
     tiny = weight("a.weight", 30.0, shape=(3, 5), fans=(5, 3))
     assert not findings("INI02", trace(tiny, weight("head.weight", 0.1)))

@@ -75,17 +75,24 @@ def test_embeddings_and_biases_have_no_say():
     assert not findings("UPD01", trace(*rows))
 
 
-@pytest.mark.parametrize(("ratio", "found"), [(1.1, 1), (0.9, 0)])
-def test_one_step_that_replaces_the_weights_for_nothing_is_an_error(ratio, found):
+@pytest.mark.parametrize(("ratio", "found"), [(0.51, 1), (0.49, 0)])
+def test_one_step_of_half_the_weights_for_nothing_is_an_error(ratio, found):
     once = [1e-3, ratio, *[0.0] * 38]
     results = findings("UPD01", trace(parameter("a.weight", update=once)))
     assert len(results) == found
     assert all(f.level is Severity.ERROR and f.steps == (1, 1) for f in results)
 
 
+@pytest.mark.parametrize(("peak", "found"), [(3.1, 1), (2.9, 0)])
+def test_one_step_of_half_the_weights_that_triples_the_loss_is_a_warning(peak, found):
+    loss = [1.0, peak, 2.0, *[0.2] * 37]
+    results = findings("UPD01", trace(parameter("a.weight", update=[0.6, *[1e-3] * 39]), loss=loss))
+    assert [finding.level for finding in results] == [Severity.WARNING] * found
+
+
 def test_a_diverging_run_of_a_few_steps_is_blamed():
-    rows = trace(parameter("a.weight", update=[0.5, 2.0, 9.0]), loss=[2.3, 50.0, None], steps=3)
-    assert findings("UPD01", rows)
+    loss = [2.3, 50.0, float("nan")]
+    assert findings("UPD01", trace(parameter("a.weight", update=[0.6, 2, 9]), loss=loss, steps=3))
 
 
 def test_several_optimizers_are_blamed_from_the_error_level_on():
