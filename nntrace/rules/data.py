@@ -96,10 +96,11 @@ def repeated_batch(
     set at each step is legitimate. Source: "37 reasons", 1 (the same batch over and over).
     """
     sampled = [b for b in training_batches(trace) if b.fingerprint is not None]
-    longest = _longest_repeat(sampled)
-    if len(sampled) < repeats:
-        yield Skipped(f"needs {repeats} sampled batches with a fingerprint, has {len(sampled)}")
+    neighbours = _distinct_steps(_longest_run(sampled, same_batch=False))
+    if neighbours < repeats:
+        yield Skipped(f"needs the batches of {repeats} consecutive steps, has {neighbours}")
         return
+    longest = _longest_run(sampled, same_batch=True)
     if _distinct_steps(longest) < repeats:
         return
     loaders = [event.payload for event in trace.events_of(EventKind.LOADER)]
@@ -184,13 +185,14 @@ def _named(site: Site) -> str:
     return f"the input `{site.path}`"
 
 
-def _longest_repeat(batches: list[Batch]) -> list[Batch]:
-    """The longest run of neighbouring steps with one fingerprint."""
+def _longest_run(batches: list[Batch], *, same_batch: bool) -> list[Batch]:
+    """The longest run of neighbouring steps, if asked for only those with one fingerprint."""
     best = (0, 0)
     start = 0
     for end, batch in enumerate(batches):
         before = batches[max(0, end - 1)]
-        if batch.step - before.step > 1 or batch.fingerprint != before.fingerprint:
+        differs = same_batch and batch.fingerprint != before.fingerprint
+        if batch.step - before.step > 1 or differs:
             start = end
         best = max(best, (end + 1 - start, start))
     length, start = best

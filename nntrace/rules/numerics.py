@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
+import pyarrow.compute as pc
 
 from nntrace.rules.chance import loss_functions, loss_location, training_batches
 from nntrace.rules.finding import Finding, Severity, Skipped
@@ -104,14 +104,13 @@ def nonfinite_forward(trace: Trace) -> Iterator[Finding | Skipped]:
 
 def _broken_sites(trace: Trace) -> list[_Broken]:
     """Every site whose sample was ever not finite, from statistics and events."""
+    known = {site.id: site for site in trace.sites}
     found: dict[int, _Broken] = {}
-    for role in _ORDER:
-        fractions = trace.series(role, "nonfinite_fraction")
-        for column, site in enumerate(trace.sites_of(role)):
-            rows = np.flatnonzero(fractions[:, column] > 0.0)
-            if len(rows):
-                step, fraction = trace.sampled_steps[rows[0]], fractions[rows[0], column]
-                found[site.id] = _Broken(site, int(step), float(fraction))
+    rows = trace.table("stats").select(["step", "site", "nonfinite_fraction"])
+    for row in rows.filter(pc.field("nonfinite_fraction") > 0.0).sort_by("step").to_pylist():
+        site = known.get(row["site"])
+        if site is not None and site.id not in found:
+            found[site.id] = _Broken(site, row["step"] or 0, row["nonfinite_fraction"])
     for event in trace.events_of(EventKind.NONFINITE):
         named = _site_of(trace, event.site, event.payload)
         if named and (named.id not in found or event.step < found[named.id].step):

@@ -23,7 +23,7 @@ class LossSeries:
     """The finite losses in order of steps.
 
     `nonfinite_from` is the first step whose loss is NaN or infinite, or None. `optimizers` counts
-    the optimizers whose steps have losses: with several, the series mixes several goals.
+    the optimizers that take turns, each on losses of its own: the series then mixes several goals.
     """
 
     step: IntArray
@@ -41,17 +41,25 @@ class LossSeries:
 
 
 def loss_series(trace: Trace) -> LossSeries:
-    """The loss of every optimizer step that has one."""
+    """The loss of every optimizer step that has one.
+
+    Of training in phases (an optimizer, then another) only the last phase's.
+    """
     steps = trace.steps
     recorded = pc.is_valid(trace.table("steps")["loss"]).to_numpy(zero_copy_only=False)
-    finite = np.isfinite(steps.loss)
-    broken = steps.step[recorded & ~finite]
-    names = {name for name, usable in zip(steps.optimizer, finite, strict=True) if usable}
+    usable = np.flatnonzero(np.isfinite(steps.loss))
+    names = np.array([steps.optimizer[index] for index in usable], dtype=object)
+    turns = np.flatnonzero(names[1:] != names[:-1]) + 1
+    optimizers = max(1, len(set(names.tolist())))
+    if len(turns) == optimizers - 1:
+        usable = usable[int(turns[-1]) if len(turns) else 0 :]
+        optimizers = 1
+    broken = steps.step[recorded & ~np.isfinite(steps.loss)]
     return LossSeries(
-        steps.step[finite],
-        steps.loss[finite],
+        steps.step[usable],
+        steps.loss[usable],
         int(broken[0]) if len(broken) else None,
-        max(1, len(names)),
+        optimizers,
     )
 
 

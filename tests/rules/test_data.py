@@ -83,10 +83,10 @@ def test_a_loader_of_another_batch_size_does_not_count():
     assert findings("DAT02", trace) == []
 
 
-def test_equal_batches_at_distant_sampled_steps_are_healthy():
+def test_equal_batches_at_distant_sampled_steps_say_nothing():
     rows = [batch(step, fingerprint=7, batch_size=32) for step in range(0, 100, 10)]
     trace = trace_of(steps=100, sampled=range(0, 100, 10), batches=rows, events=[loader()])
-    assert findings("DAT02", trace) == []
+    assert skip_reasons("DAT02", trace)
 
 
 def test_without_a_loader_repeated_batches_cannot_be_judged():

@@ -161,6 +161,12 @@ def test_the_losses_of_several_optimizers_are_not_judged():
     assert skip_reasons("LOS11", trace)
 
 
+def test_of_training_in_two_phases_the_last_is_judged():
+    loss = np.concatenate([np.linspace(2.3, 0.5, 100), np.full(150, 1.0)])
+    [finding] = findings("LOS07", trace_of(loss=noisy(loss), optimizer=["Adam"] * 100 + ["SGD"]))
+    assert finding.steps == (100, 249)
+
+
 def test_a_second_optimizer_whose_steps_have_no_loss_of_their_own_changes_nothing():
     loss = [value for x in noisy(np.full(200, LN10)) for value in (float(x), None)]
     trace = trace_of(loss=loss, optimizer=["Muon", "Adam"] * 200)
