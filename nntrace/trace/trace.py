@@ -23,7 +23,7 @@ from nntrace.trace.follower import StreamFollower, with_keys
 from nntrace.trace.model import Batch, Event, FloatArray, IntArray, Site, Steps
 
 Rows = Iterable[Mapping[str, Any]]
-_MAX_CHUNKS = 256  # a table in more pieces is slow to read; putting it together copies it
+_MAX_CHUNKS = 4096  # a table in more pieces is slow to read; putting it together copies it
 
 
 class Trace:
@@ -110,8 +110,7 @@ class Trace:
             self.manifest = Manifest.read(self.path)
         for name, batches in fresh.items():
             if batches:
-                rows = pa.Table.from_batches(batches).combine_chunks()
-                table = pa.concat_tables([self._tables[name], rows])
+                table = pa.concat_tables([self._tables[name], pa.Table.from_batches(batches)])
                 many = table.column(0).num_chunks > _MAX_CHUNKS
                 self._tables[name] = table.combine_chunks() if many else table
         changed = any(fresh.values())
