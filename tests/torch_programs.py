@@ -16,9 +16,10 @@ def classify(
     classes: int = 3,
     steps: int = 3,
     optimizer: torch.optim.Optimizer | None = None,
-    loss_function: Loss = functional.cross_entropy,
+    loss_function: Loss | None = None,
 ) -> None:
-    """A plain loop over one batch whose targets are random classes."""
+    """A plain loop over one batch, by default with the cross-entropy of this moment."""
+    loss_function = loss_function or functional.cross_entropy
     optimizer = optimizer or torch.optim.SGD(model.parameters(), lr=0.1)
     targets = torch.arange(len(inputs)) % classes
     for _ in range(steps):

@@ -4,6 +4,7 @@ A step ends when an optimizer steps. Module hooks exist only during sampled step
 the program runs untouched but for the optimizer hooks, which note the step's plain facts.
 """
 
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +34,7 @@ from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
 
 SAMPLE_LIMIT = 4096
+_MANY_LOSSES = 1024
 
 
 class TorchAdapter:
@@ -76,7 +78,7 @@ class Tracer:
         self._tokens = 0
         self._stepping: list[Callable[[], Optimizer | None]] = []
         self._root: Callable[[], nn.Module | None] = lambda: None
-        self._backward_losses: list[torch.Tensor] = []
+        self._backward_losses: list[torch.Tensor | float] = []
         self._sees_modules = True
         self.saw_backward = False
 
@@ -131,11 +133,13 @@ class Tracer:
         for tensor in (tensors,) if isinstance(tensors, torch.Tensor) else (tensors or ()):
             if isinstance(tensor, torch.Tensor) and tensor.numel() == 1:
                 self._backward_losses.append(tensor.detach())
+        if len(self._backward_losses) >= _MANY_LOSSES:  # a program that never makes a step
+            self._backward_losses[1:] = [sum(float(loss) for loss in self._backward_losses[1:])]
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         # An optimizer that steps another one inside its own step counts as one step. One that
         # raised never came to its post hook and is still in the list.
-        if any(entry() is optimizer for entry in self._stepping):
+        if self._stepping and not _is_inside(self._stepping[0](), optimizer):
             self._stepping.clear()
         self._stepping.append(weakref.ref(optimizer))
         if len(self._stepping) > 1:
@@ -206,6 +210,19 @@ class Tracer:
         self._recorder.add_event(
             EventKind.SEED, {"function": "torch.manual_seed", "seed": str(seed)}
         )
+
+
+def _is_inside(outer: Optimizer | None, optimizer: Optimizer) -> bool:
+    """Whether the step that now begins was called by the step of another optimizer."""
+    if outer is None or outer is optimizer:
+        return False
+    frame = sys._getframe(1).f_back
+    while frame is not None:
+        # The first frame of a step is torch's wrapper, whose first argument is in `args`.
+        if frame.f_locals.get("self") is outer and frame.f_code.co_name in ("wrapper", "step"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _has_closure(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

@@ -11,10 +11,15 @@ from typing import Any, NamedTuple
 
 import torch
 
+import nntrace.recorder
 from nntrace_torch.patching import Undo, before
 
-_TORCH = os.path.dirname(torch.__file__) + os.sep
-_OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_NOT_THE_USERS = (
+    os.path.dirname(torch.__file__) + os.sep,
+    os.path.dirname(os.path.abspath(__file__)) + os.sep,
+    os.path.dirname(os.path.abspath(nntrace.recorder.__file__)) + os.sep,  # its guard calls us
+    "<",
+)
 _MAX_FRAMES = 30
 
 
@@ -36,7 +41,7 @@ def caller(built: object | None = None) -> Source:
             break
         code = frame.f_code
         file = code.co_filename
-        if not file.startswith((_TORCH, _OURS, "<")):
+        if not file.startswith(_NOT_THE_USERS):
             constructs = (
                 built is not None
                 and code.co_name == "__init__"

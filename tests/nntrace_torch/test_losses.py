@@ -1,0 +1,176 @@
+import inspect
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.functional import mse_loss
+from torch_programs import classify, mlp
+
+BEFORE_TRACING = functional.cross_entropy
+
+
+def test_predictions_and_targets_are_those_the_loss_function_received(trace_here):
+    model, inputs = mlp(), torch.randn(6, 4)
+    seen = []
+
+    def doubled(logits, targets):
+        seen.append((2 * logits).detach().numpy().copy())
+        return functional.cross_entropy(2 * logits, targets)
+
+    trace = trace_here(lambda: classify(model, inputs, loss_function=doubled))
+    recorded = trace.series("output", "max", trace.site("cross_entropy", "output"))
+    assert recorded == pytest.approx([logits.max() for logits in seen], rel=1e-5)
+    targets = trace.series("target", "max", trace.site("cross_entropy", "target"))
+    assert targets.tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, y: functional.cross_entropy(x, y),
+        lambda x, y: nn.CrossEntropyLoss()(x, y),
+        lambda x, y: functional.cross_entropy(input=x, target=y),
+        lambda x, y: functional.cross_entropy(x, target=y, reduction="sum") / len(x),
+    ],
+    ids=["function", "module", "keywords", "sum"],
+)
+def test_a_loss_is_seen_however_it_is_called(trace_here, call):
+    trace = trace_here(lambda: classify(mlp(), torch.randn(6, 4), loss_function=call))
+    (event,) = trace.events_of("loss_call")
+    assert event.payload["function"] == "cross_entropy"
+    assert event.payload["classes"] == 3
+    assert event.payload["file"] == __file__
+    source = inspect.getsource(call)
+    assert event.payload["reduction"] == ("sum" if '"sum"' in source else "mean")
+
+
+def test_a_loss_module_with_options_says_them(trace_here):
+    loss = nn.CrossEntropyLoss(weight=torch.ones(3), label_smoothing=0.1, reduction="sum")
+    trace = trace_here(lambda: classify(mlp(), torch.randn(6, 4), loss_function=loss))
+    (event,) = trace.events_of("loss_call")
+    assert event.payload["weighted"] is True
+    assert event.payload["label_smoothing"] == 0.1
+    assert event.payload["reduction"] == "sum"
+
+
+def test_each_call_site_is_announced_once_with_its_line(trace_here):
+    first_line = inspect.currentframe().f_lineno + 2
+
+    def two(logits, targets):
+        a = functional.cross_entropy(logits, targets)
+        b = mse_loss_here(logits, functional.one_hot(targets, 3).float())
+        return a + b
+
+    mse_loss_here = functional.mse_loss
+    trace = trace_here(lambda: classify(mlp(), torch.randn(6, 4), loss_function=two))
+    lines = [(e.payload["function"], e.payload["line"]) for e in trace.events_of("loss_call")]
+    assert lines[0] == ("cross_entropy", first_line + 1)
+    assert len(lines) == len(set(lines)) <= 2
+
+
+def test_a_function_imported_from_its_module_under_trace_is_seen(trace_here):
+    def program():
+        from torch.nn.functional import cross_entropy
+
+        classify(mlp(), torch.randn(6, 4), loss_function=cross_entropy)
+
+    assert len(trace_here(program).events_of("loss_call")) == 1
+
+
+def test_the_traced_function_is_the_original_again_afterwards(trace_here):
+    trace_here(lambda: classify(mlp(), torch.randn(6, 4)))
+    assert functional.cross_entropy is BEFORE_TRACING
+    assert functional.mse_loss is mse_loss
+
+
+@pytest.mark.parametrize(
+    ("name", "outputs", "targets"),
+    [
+        ("cross_entropy", (8, 3), torch.arange(8) % 3),
+        ("cross_entropy", (8, 3), torch.full((8, 3), 1 / 3)),
+        ("cross_entropy", (2, 3, 4, 4), torch.zeros(2, 4, 4, dtype=torch.long)),
+        ("cross_entropy", (3,), torch.tensor(1)),
+        ("nll_loss", (8, 3), torch.arange(8) % 3),
+        ("binary_cross_entropy", (8, 1), torch.ones(8, 1)),
+        ("binary_cross_entropy_with_logits", (8,), torch.ones(8)),
+        ("mse_loss", (8, 1), torch.randn(8, 1)),
+        ("mse_loss", (), torch.tensor(1.0)),
+        ("l1_loss", (8, 2), torch.randn(8, 2)),
+        ("smooth_l1_loss", (8, 2), torch.randn(8, 2)),
+        ("huber_loss", (8, 2), torch.randn(8, 2)),
+        ("kl_div", (8, 3), torch.full((8, 3), 1 / 3)),
+        ("poisson_nll_loss", (8,), torch.ones(8)),
+        ("soft_margin_loss", (8,), torch.ones(8)),
+        ("multi_margin_loss", (8, 3), torch.arange(8) % 3),
+        ("multilabel_soft_margin_loss", (8, 3), torch.ones(8, 3)),
+    ],
+)
+def test_every_known_loss_function_is_recorded(trace_here, name, outputs, targets):
+    weight = torch.zeros(outputs, requires_grad=True)
+    options = {"reduction": "batchmean"} if name == "kl_div" else {}
+
+    def program():
+        optimizer = torch.optim.SGD([weight], lr=0.1)
+        function = getattr(functional, name)
+        for _ in range(2):
+            function(weight.sigmoid(), targets, **options).backward()
+            optimizer.step()
+
+    trace = trace_here(program)
+    assert [event.payload["function"] for event in trace.events_of("loss_call")] == [name]
+    assert np.isfinite(trace.steps.loss).all()
+
+
+def test_the_classes_of_dense_predictions_are_on_axis_one(trace_here):
+    model = nn.Conv2d(1, 5, 1)
+
+    def program():
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        targets = torch.zeros(2, 4, 4, dtype=torch.long)
+        functional.cross_entropy(model(torch.randn(2, 1, 4, 4)), targets).backward()
+        optimizer.step()
+
+    (batch,) = trace_here(program).batches
+    assert batch.classes == 5
+    assert batch.label_values == (0,)
+    assert batch.label_counts == (32,)
+
+
+def test_row_sums_tell_probabilities_from_logits(trace_here):
+    def on_probabilities(logits, targets):
+        return functional.cross_entropy(logits.softmax(dim=1), targets)
+
+    trace = trace_here(lambda: classify(mlp(), torch.randn(6, 4), loss_function=on_probabilities))
+    for batch in trace.batches:
+        assert batch.row_sum_min == pytest.approx(1, abs=1e-5)
+        assert batch.row_sum_max == pytest.approx(1, abs=1e-5)
+        assert batch.output_min >= 0
+
+
+def test_of_several_losses_in_a_step_the_first_describes_the_batch(trace_here):
+    def both(logits, targets):
+        first = functional.cross_entropy(logits, targets)
+        return first + functional.mse_loss(logits, torch.zeros_like(logits))
+
+    trace = trace_here(lambda: classify(mlp(), torch.randn(6, 4), loss_function=both))
+    assert {batch.loss_function for batch in trace.batches} == {"cross_entropy"}
+    functions = {event.payload["function"] for event in trace.events_of("loss_call")}
+    assert functions == {"cross_entropy", "mse_loss"}
+
+
+def test_a_loss_without_gradient_is_not_the_steps(trace_here):
+    def validated(logits, targets):
+        with torch.no_grad():
+            functional.mse_loss(logits.detach(), torch.zeros_like(logits))
+        return functional.cross_entropy(logits, targets)
+
+    trace = trace_here(lambda: classify(mlp(), torch.randn(6, 4), loss_function=validated))
+    assert {batch.loss_function for batch in trace.batches} == {"cross_entropy"}
+
+
+def test_the_loss_value_of_the_batch_is_the_one_returned(trace_here):
+    trace = trace_here(lambda: classify(mlp(), torch.randn(6, 4)))
+    recorded = [batch.loss_value for batch in trace.batches]
+    assert recorded == pytest.approx(trace.steps.loss.tolist(), rel=1e-6)

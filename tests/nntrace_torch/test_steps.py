@@ -1,0 +1,249 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torch_programs import classify, mlp
+
+
+def loss_of(model, inputs):
+    return functional.cross_entropy(model(inputs), torch.arange(len(inputs)) % 3)
+
+
+def test_every_optimizer_step_is_a_row_with_its_loss_and_rate(trace_here):
+    model, inputs = mlp(), torch.randn(6, 4)
+    losses = []
+
+    def program():
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+        for _ in range(4):
+            optimizer.zero_grad()
+            loss = loss_of(model, inputs)
+            losses.append(loss.item())
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+
+    steps = trace_here(program).steps
+    assert steps.step.tolist() == [0, 1, 2, 3]
+    assert steps.loss.tolist() == losses
+    assert steps.lr == pytest.approx([0.1, 0.05, 0.025, 0.0125])
+    assert set(steps.optimizer) == {"SGD"}
+    assert steps.batch_size.tolist() == [6] * 4
+    assert (np.diff(steps.time_ns) > 0).all()
+    assert (steps.overhead_ns > 0).all()
+
+
+def test_the_losses_of_an_accumulated_step_are_added(trace_here):
+    model = mlp()
+    losses = []
+
+    def program():
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            for _ in range(3):
+                loss = loss_of(model, torch.randn(6, 4)) / 3
+                losses.append(loss.item())
+                loss.backward()
+            optimizer.step()
+
+    steps = trace_here(program).steps
+    assert steps.loss == pytest.approx([sum(losses[:3]), sum(losses[3:])])
+
+
+def test_a_closures_loss_is_the_one_at_the_start_of_the_step(trace_here):
+    model, inputs = mlp(), torch.randn(6, 4)
+    losses = [[] for _ in range(3)]
+
+    def program():
+        optimizer = torch.optim.LBFGS(model.parameters(), max_iter=4)
+        for collected in losses:
+
+            def closure(collected=collected):
+                optimizer.zero_grad()
+                loss = loss_of(model, inputs)
+                collected.append(loss.item())
+                loss.backward()
+                return loss
+
+            optimizer.step(closure)
+
+    trace = trace_here(program)
+    assert trace.steps.loss.tolist() == [collected[0] for collected in losses]
+    assert all(len(collected) > 1 for collected in losses)
+    assert (trace.series("activation", "n", trace.site("0", "activation")) == 48).all()
+
+
+def test_two_optimizers_take_turns_with_steps_of_their_own(trace_here):
+    generator, judge = nn.Linear(2, 4), nn.Linear(4, 1)
+
+    def program():
+        first = torch.optim.Adam(judge.parameters(), lr=0.01)
+        second = torch.optim.Adam(generator.parameters(), lr=0.02)
+        for _ in range(3):
+            first.zero_grad()
+            judge(generator(torch.randn(5, 2)).detach()).mean().backward()
+            first.step()
+            second.zero_grad()
+            (-judge(generator(torch.randn(5, 2)))).mean().backward()
+            second.step()
+
+    trace = trace_here(program)
+    assert trace.steps.optimizer == ("Adam", "Adam.2") * 3
+    assert trace.steps.lr == pytest.approx([0.01, 0.02] * 3)
+    assert np.isnan(trace.steps.gradients_cleared[2:]).all()
+    roots = {site.path.split(".")[0] for site in trace.sites_of("update")}
+    assert len(trace.sites_of("update")) == 4, roots
+
+
+def test_an_optimizer_that_steps_another_inside_counts_once(trace_here):
+    class Outer(torch.optim.SGD):
+        def __init__(self, parameters, inner):
+            super().__init__(parameters, lr=0.1)
+            self.inner = inner
+
+        def step(self, closure=None):
+            self.inner.step()
+
+    model = mlp()
+    outer = Outer(model.parameters(), torch.optim.SGD(model.parameters(), lr=0.1))
+    trace = trace_here(lambda: classify(model, torch.randn(6, 4), optimizer=outer))
+    assert trace.steps.optimizer == ("Outer",) * 3
+
+
+def test_a_step_that_raised_does_not_end_the_record_of_other_optimizers(trace_here):
+    class Broken(torch.optim.SGD):
+        def step(self, closure=None):
+            raise ValueError("broken")
+
+    model = mlp()
+    broken = Broken(model.parameters(), lr=0.1)
+
+    def program():
+        with pytest.raises(ValueError, match="broken"):
+            broken.step()
+        classify(model, torch.randn(6, 4))
+
+    assert trace_here(program).steps.optimizer == ("SGD.2",) * 3
+
+
+def test_a_step_that_raised_and_is_tried_again_is_recorded(trace_here):
+    class Flaky(torch.optim.SGD):
+        tries = 0
+
+        def step(self, closure=None):
+            self.tries += 1
+            if self.tries == 1:
+                raise ValueError("flaky")
+            return super().step(closure)
+
+    model = mlp()
+    flaky = Flaky(model.parameters(), lr=0.1)
+
+    def program():
+        loss_of(model, torch.randn(6, 4)).backward()
+        with pytest.raises(ValueError, match="flaky"):
+            flaky.step()
+        flaky.step()
+
+    assert len(trace_here(program).steps) == 1
+
+
+def test_gradients_that_are_cleared_are_told_from_those_that_are_not(trace_here):
+    def run(clear):
+        model = mlp()
+
+        def program():
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            for _ in range(4):
+                loss_of(model, torch.randn(6, 4)).backward()
+                optimizer.step()
+                clear(optimizer)
+
+        return trace_here(program).steps.gradients_cleared[1:].tolist()
+
+    assert run(lambda optimizer: optimizer.zero_grad()) == [1, 1, 1]
+    assert run(lambda optimizer: optimizer.zero_grad(set_to_none=False)) == [1, 1, 1]
+    assert run(lambda optimizer: None) == [0, 0, 0]
+
+
+def test_the_phase_is_the_mode_of_the_model_while_it_steps(trace_here):
+    model = mlp()
+
+    def program():
+        classify(model, torch.randn(6, 4), steps=2)
+        model.eval()
+        classify(model, torch.randn(6, 4), steps=2)
+
+    assert trace_here(program).steps.phase == ("train", "train", "eval", "eval")
+
+
+def test_unsampled_steps_have_a_row_and_no_statistics(trace_here):
+    trace = trace_here(lambda: classify(mlp(), torch.randn(6, 4), steps=7), every=3)
+    assert trace.steps.sampled.tolist() == [True, False, False, True, False, False, True]
+    assert trace.sampled_steps.tolist() == [0, 3, 6]
+    assert np.isfinite(trace.steps.loss).all()
+    assert [batch.step for batch in trace.batches] == [0, 3, 6]
+
+
+def test_unsampled_steps_run_without_module_hooks(trace_here):
+    from torch.nn.modules import module as hooks
+
+    model = mlp()
+    present = []
+
+    class Probe(nn.Module):
+        def forward(self, x):
+            present.append(bool(hooks._global_forward_hooks or hooks._global_forward_pre_hooks))
+            return x
+
+    model.append(Probe())
+    trace_here(lambda: classify(model, torch.randn(6, 4), steps=5), every=2)
+    assert present == [True, False, True, False, True]
+
+
+def test_backward_without_end_keeps_no_losses(trace_here):
+    from nntrace_torch.adapter import Tracer
+
+    model = mlp()
+    tracers = []
+    original = Tracer.install
+
+    def install(tracer):
+        tracers.append(tracer)
+        return original(tracer)
+
+    def program():
+        classify(model, torch.randn(6, 4), steps=1)
+        weight = torch.ones(1, requires_grad=True)
+        for _ in range(3000):
+            (2 * weight).backward()
+        assert len(tracers[0]._backward_losses) <= 1024
+        torch.optim.SGD([weight], lr=0.1).step()
+
+    Tracer.install = install
+    try:
+        trace = trace_here(program)
+    finally:
+        Tracer.install = original
+    assert trace.steps.loss[-1] == pytest.approx(6000)
+
+
+def test_autocast_and_a_scaler_that_skips_a_step_are_recorded_as_they_happened(trace_here):
+    model = mlp()
+    scaler = torch.amp.GradScaler("cpu")
+
+    def program():
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for step in range(4):
+            optimizer.zero_grad()
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                loss = loss_of(model, torch.randn(6, 4) * (float("inf") if step == 1 else 1))
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+
+    trace = trace_here(program)
+    assert len(trace.steps) == 3
