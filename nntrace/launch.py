@@ -125,12 +125,26 @@ def _prepare_run(
         stamp = time.strftime("%Y%m%d-%H%M%S")
         label = _safe(name or _script_name(words))
         run = Path(os.path.abspath(runs_folder)) / f"{label}-{stamp}-{os.urandom(2).hex()}"
-    parent = run.parent
-    while not parent.exists():
-        parent = parent.parent
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise NntraceError(f"cannot write to {parent}. Choose another folder with --out DIR.")
+    _probe(run.parent)
     return run
+
+
+def _probe(folder: Path) -> None:
+    """Refuse a folder in which no run could be made: permissions alone do not tell.
+
+    Raises:
+        NntraceError: nothing can be created there.
+    """
+    while not folder.exists():
+        folder = folder.parent
+    probe = folder / f".nntrace-{os.getpid()}"
+    try:
+        probe.mkdir()
+        probe.rmdir()
+    except OSError as error:
+        raise NntraceError(
+            f"cannot write to {folder}: {error.strerror}. Choose another folder with --out DIR."
+        ) from error
 
 
 def _make_room(run: Path) -> None:

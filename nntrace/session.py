@@ -13,7 +13,7 @@ from nntrace.launch import Settings
 from nntrace.manifest import Manifest
 from nntrace.notices import say
 from nntrace.recorder import Cadence, Recorder
-from nntrace.schema import RunStatus
+from nntrace.schema import MANIFEST, RunStatus
 
 # Beyond this many bytes of statistics the findings are not counted at exit: it would take seconds.
 _COUNT_FINDINGS_BYTES = 32 * 1024 * 1024
@@ -60,7 +60,7 @@ class Session:
         error = None if failure is None else f"{type(failure).__name__}: {failure}"
         self.recorder.close(RunStatus.FAILED if error else RunStatus.FINISHED, error)
         if self.recorder.opened:
-            if self.recorder.rank == 0:
+            if self.recorder.rank == 0 and (self.recorder.run / MANIFEST).exists():
                 say(self._summary())
         elif self._explains_silence and not Path(self._settings.run).exists():
             reasons = "; ".join(adapter.nothing_recorded() for adapter in self._adapters.values())
