@@ -1,6 +1,7 @@
 """Rules on what enters the model. A fault here explains most others."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
@@ -12,6 +13,7 @@ from nntrace.rules.signals import median, span
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Site, Trace
 
+_HASHED_EXAMPLES = 4096  # adapters hash no more of a batch
 _SHAPE_ONLY = frozenset({"Flatten", "Unflatten", "Identity", "Dropout", "Reshape"})
 
 
@@ -21,15 +23,7 @@ _SHAPE_ONLY = frozenset({"Flatten", "Unflatten", "Identity", "Dropout", "Reshape
     Severity.ERROR,
     needs=(Role.INPUT,),
     explains=(
-        "DAT02",
-        "LOS07",
-        "LOS11",
-        "LOS12",
-        "ACT04",
-        "ACT07",
-        "GRD01",
-        "GRD04",
-        "UPD02",
+        *("DAT02", "LOS07", "LOS11", "LOS12", "ACT04", "ACT07", "GRD01", "GRD04", "UPD02"),
         "UPD06",
     ),
     advice="Look at one batch as the model receives it; check the file reading, the dtype of the "
@@ -57,6 +51,7 @@ def constant_input(
         yield Skipped(f"needs the inputs of {batches} sampled batches, has {int(seen.sum())}")
         return
     constant = [(a == b) & k for a, b, k in zip(low, high, known, strict=True)]
+    constant[0] &= ~np.isin(steps, _steps_of_different_examples(trace))
     everything = np.all([c | ~k for c, k in zip(constant, known, strict=True)], axis=0) & seen
     for bad, is_all in ((everything, True), (constant[0], False)):
         count = int(bad.sum())
@@ -87,20 +82,20 @@ def constant_input(
 def repeated_batch(
     trace: Trace,
     *,
-    repeats: Annotated[int, "consecutive steps on the same batch"] = 5,
+    repeats: Annotated[int, "sampled steps in a row on the same batch"] = 5,
 ) -> Iterator[Finding | Skipped]:
     """The same batch is used step after step although the loader holds more.
 
-    The model memorises one batch and sees nothing of the rest. Judged on neighbouring sampled
-    steps only, and only where a data loader says that there is more data: training on the whole
-    set at each step is legitimate. Source: "37 reasons", 1 (the same batch over and over).
+    The model memorises one batch and sees nothing of the rest. Judged only where a data loader
+    says that there is more data, for training on the whole set at each step is legitimate, and
+    where steps apart were sampled that a loader in fixed order gives different batches.
+    Source: "37 reasons", 1 (the same batch over and over).
     """
     sampled = [b for b in training_batches(trace) if b.fingerprint is not None]
-    neighbours = _distinct_steps(_longest_run(sampled, same_batch=False))
-    if neighbours < repeats:
-        yield Skipped(f"needs the batches of {repeats} consecutive steps, has {neighbours}")
+    if _distinct_steps(sampled) < repeats:
+        yield Skipped(f"needs the batches of {repeats} steps, has {_distinct_steps(sampled)}")
         return
-    longest = _longest_run(sampled, same_batch=True)
+    longest = _longest_repeat(sampled)
     if _distinct_steps(longest) < repeats:
         return
     loaders = [event.payload for event in trace.events_of(EventKind.LOADER)]
@@ -108,18 +103,23 @@ def repeated_batch(
         yield Skipped("no data loader was seen: whether there is more data is not known")
         return
     size = longest[0].batch_size
-    held = [count for loader in loaders if (count := _examples(loader, size))]
-    if not any(size is None or count > size for count in held):
+    held = {n: count for loader in loaders for n, count in _epoch(loader, size)}
+    if not any(size is None or count > size for count in held.values()):
+        return
+    gaps = [later.step - earlier.step for earlier, later in pairwise(longest)]
+    telling = [gap for gap in gaps if gap and all(gap % n for n in held if n > 1)]
+    if len(telling) + 1 < repeats:
+        yield Skipped("only steps a whole epoch apart were sampled")
         return
     yield Finding(
-        f"{_distinct_steps(longest)} consecutive steps used the same batch of {size or '?'} "
-        f"examples, while the data set holds {max(held)}.",
+        f"{_distinct_steps(longest)} sampled steps in a row used the same batch of {size or '?'} "
+        f"examples, while the data set holds {max(held.values())}.",
         site=next(iter(trace.sites_of(Role.INPUT)), None),
         steps=(longest[0].step, longest[-1].step),
         evidence={
             "repeats": _distinct_steps(longest),
             "batch_size": size,
-            "dataset_size": max(held),
+            "dataset_size": max(held.values()),
             "fingerprint": longest[0].fingerprint,
         },
     )
@@ -185,14 +185,25 @@ def _named(site: Site) -> str:
     return f"the input `{site.path}`"
 
 
-def _longest_run(batches: list[Batch], *, same_batch: bool) -> list[Batch]:
-    """The longest run of neighbouring steps, if asked for only those with one fingerprint."""
+def _steps_of_different_examples(trace: Trace) -> list[int]:
+    """Steps whose batch holds different examples, even if all sampled elements are the same.
+
+    Of a wide and sparse input, such as a bag of words, a sample may see nothing but zeros.
+    """
+    return [
+        batch.step
+        for batch in training_batches(trace)
+        if batch.duplicate_examples is not None
+        and batch.duplicate_examples < min(batch.batch_size or 0, _HASHED_EXAMPLES) - 1
+    ]
+
+
+def _longest_repeat(batches: list[Batch]) -> list[Batch]:
+    """The longest run of sampled batches with one fingerprint."""
     best = (0, 0)
     start = 0
     for end, batch in enumerate(batches):
-        before = batches[max(0, end - 1)]
-        differs = same_batch and batch.fingerprint != before.fingerprint
-        if batch.step - before.step > 1 or differs:
+        if batch.fingerprint != batches[max(0, end - 1)].fingerprint:
             start = end
         best = max(best, (end + 1 - start, start))
     length, start = best
@@ -203,11 +214,12 @@ def _distinct_steps(batches: list[Batch]) -> int:
     return len({batch.step for batch in batches})
 
 
-def _examples(loader: dict[str, object], batch_size: int | None) -> int | None:
-    """How many examples this loader holds, if the batches of that size can come from it."""
-    count, own = loader.get("dataset_size"), loader.get("batch_size")
+def _epoch(loader: dict[str, object], batch_size: int | None) -> Iterator[tuple[int, int]]:
+    """Batches and examples of a loader that batches of that size can come from."""
+    count, own, batches = (loader.get(key) for key in ("dataset_size", "batch_size", "batches"))
     fits = own is None or batch_size is None or own == batch_size
-    return count if isinstance(count, int) and fits else None
+    if isinstance(count, int) and fits:
+        yield (batches if isinstance(batches, int) else -(-count // (batch_size or 1)), count)
 
 
 def _is_batch_of_floats(site: Site) -> bool:

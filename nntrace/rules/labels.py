@@ -28,7 +28,10 @@ _TOKEN_CLASSES = 20
     "DAT09",
     "unshuffled-labels",
     Severity.WARNING,
-    explains=("DAT10", "LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "LOS12", "GRD05", "GRD09"),
+    explains=(
+        *("DAT10", "LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "LOS12", "ACT04", "GRD05"),
+        *("GRD09", "PAR01"),
+    ),
     advice="Shuffle the training data at each epoch (`DataLoader(..., shuffle=True)`).",
 )
 def unshuffled_labels(

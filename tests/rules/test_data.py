@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rules.builders import batch, batches, event, findings, site, skip_reasons, trace_of
+from rules.builders import batch, batches, event, findings, run_rule, site, skip_reasons, trace_of
 
 from nntrace.rules import Severity
 
@@ -48,6 +48,13 @@ def test_a_constant_first_input_beside_a_varying_one_is_a_warning():
     assert finding.level is Severity.WARNING
 
 
+@pytest.mark.parametrize(("duplicates", "found"), [(31, 1), (30, 0)])
+def test_zeros_sampled_from_a_sparse_input_whose_examples_differ_are_healthy(duplicates, found):
+    rows = batches(3, batch_size=32, duplicate_examples=duplicates)
+    trace = trace_of(steps=3, sites=[image(min=0.0, max=0.0)], batches=rows)
+    assert len(findings("DAT01", trace)) == found
+
+
 def test_constant_input_needs_two_sampled_batches():
     trace = trace_of(steps=1, sites=[image(min=0.0, max=0.0)])
     assert skip_reasons("DAT01", trace)
@@ -83,10 +90,20 @@ def test_a_loader_of_another_batch_size_does_not_count():
     assert findings("DAT02", trace) == []
 
 
-def test_equal_batches_at_distant_sampled_steps_say_nothing():
-    rows = [batch(step, fingerprint=7, batch_size=32) for step in range(0, 100, 10)]
-    trace = trace_of(steps=100, sampled=range(0, 100, 10), batches=rows, events=[loader()])
-    assert skip_reasons("DAT02", trace)
+@pytest.mark.parametrize(("gap", "found"), [(10, 1), (32, 0)])
+def test_equal_batches_at_distant_steps_are_an_error_unless_whole_epochs_lie_between(gap, found):
+    # 1000 examples in batches of 32 are 32 steps
+    sampled = range(0, 10 * gap, gap)
+    rows = [batch(step, fingerprint=7, batch_size=32) for step in sampled]
+    trace = trace_of(steps=10 * gap, sampled=sampled, batches=rows, events=[loader()])
+    assert len(run_rule("DAT02", trace)) == 1
+    assert bool(skip_reasons("DAT02", trace)) != bool(found)
+
+
+def test_one_gap_of_a_whole_epoch_does_not_excuse_the_others():
+    rows = [batch(step, fingerprint=7, batch_size=32) for step in (0, 1, 2, 3, 4, 36, 50)]
+    trace = trace_of(steps=60, batches=rows, events=[loader()])
+    assert findings("DAT02", trace)
 
 
 def test_without_a_loader_repeated_batches_cannot_be_judged():
