@@ -35,6 +35,7 @@ from nntrace_torch.step import StepSample
 
 SAMPLE_LIMIT = 4096
 _MANY_LOSSES = 1024
+_MANY_SEEDS = 64
 
 
 class TorchAdapter:
@@ -80,6 +81,7 @@ class Tracer:
         self._root: Callable[[], nn.Module | None] = lambda: None
         self._backward_losses: list[torch.Tensor | float] = []
         self._sees_modules = True
+        self._seeds = 0
         self.saw_backward = False
 
     def install(self) -> Undo:
@@ -207,6 +209,9 @@ class Tracer:
         ]
 
     def _seeded(self, seed: Any = None, *args: Any, **kwargs: Any) -> None:
+        self._seeds += 1
+        if self._seeds > _MANY_SEEDS:
+            return
         self._recorder.add_event(
             EventKind.SEED, {"function": "torch.manual_seed", "seed": str(seed)}
         )

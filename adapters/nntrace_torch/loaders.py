@@ -5,7 +5,7 @@ import weakref
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 from torch.utils.data import dataloader as loader_module
 
 from nntrace.recorder import Recorder
@@ -52,12 +52,19 @@ class LoaderObserver:
         payload = {
             "dataset_size": _length(getattr(loader, "dataset", None)),
             "batch_size": loader.batch_size,
-            "batches": _length(loader),
+            "batches": _number_of_batches(loader),
             "shuffle": isinstance(sampler, torch.utils.data.RandomSampler),
             "sampler": type(sampler).__name__,
             "workers": loader.num_workers,
         }
         self._recorder.add_event(EventKind.LOADER, payload)
+
+
+def _number_of_batches(loader: Any) -> int | None:
+    """None for a stream: there `len(loader)` would make PyTorch check, and warn about, the length."""
+    if isinstance(getattr(loader, "dataset", None), IterableDataset):
+        return None
+    return _length(loader)
 
 
 def _length(sized: Any) -> int | None:

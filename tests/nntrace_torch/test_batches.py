@@ -1,0 +1,131 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from nntrace_torch.batches import example_hashes
+from torch import nn
+from torch.nn import functional
+from torch_programs import classify, mlp
+
+
+def train_on(batches, model=None):
+    def program():
+        net = model or nn.Sequential(nn.Flatten(), nn.LazyLinear(3))
+        net(batches[0])
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        for batch in batches:
+            optimizer.zero_grad()
+            functional.cross_entropy(net(batch), torch.arange(len(batch)) % 3).backward()
+            optimizer.step()
+
+    return program
+
+
+def test_equal_batches_have_equal_fingerprints_and_others_do_not(trace_here):
+    first, second = torch.randn(6, 4), torch.randn(6, 4)
+    trace = trace_here(train_on([first, second, first.clone(), first.flip(0)], mlp()))
+    prints = [batch.fingerprint for batch in trace.batches]
+    assert prints[0] == prints[2]
+    assert len(set(prints)) == 3
+
+
+def test_copies_of_an_example_within_a_batch_are_counted(trace_here):
+    batch = torch.randn(6, 4)
+    batch[3] = batch[5] = batch[0]
+    trace = trace_here(train_on([batch, torch.randn(6, 4)], mlp()))
+    assert [batch.duplicate_examples for batch in trace.batches] == [2, 0]
+
+
+def test_a_change_of_one_late_pixel_of_a_large_image_changes_the_fingerprint(trace_here):
+    first = torch.zeros(2, 3, 16, 16)
+    second = first.clone()
+    second[1, 2, 15, 15] = 1
+    trace = trace_here(train_on([first, second]))
+    assert trace.batches[0].fingerprint != trace.batches[1].fingerprint
+
+
+def test_the_inputs_moments_are_those_of_the_batch(trace_here):
+    batch = torch.randint(0, 256, (6, 4)).float()
+    (recorded, *_) = trace_here(train_on([batch], mlp())).batches
+    assert recorded.input_mean == pytest.approx(float(batch.mean()), rel=1e-5)
+    assert recorded.input_std == pytest.approx(float(batch.std(correction=0)), rel=1e-5)
+    assert recorded.input_max == float(batch.max())
+    assert recorded.input_integer_valued is True
+    assert recorded.batch_size == 6
+
+
+def test_a_whole_batch_of_fractions_is_not_integer_valued(trace_here):
+    (recorded,) = trace_here(train_on([torch.randn(6, 4)], mlp())).batches
+    assert recorded.input_integer_valued is False
+
+
+def test_labels_are_counted_and_regression_targets_are_not(trace_here):
+    trace = trace_here(lambda: classify(mlp(), torch.randn(7, 4), steps=1))
+    assert trace.batches[0].label_values == (0, 1, 2)
+    assert trace.batches[0].label_counts == (3, 2, 2)
+    assert trace.batches[0].classes == 3
+
+    def regression():
+        model = mlp()
+        functional.mse_loss(model(torch.randn(7, 4)), torch.ones(7, 3)).backward()
+        torch.optim.SGD(model.parameters(), lr=0.1).step()
+
+    (batch,) = trace_here(regression).batches
+    assert batch.label_values == ()
+    assert (batch.target_mean, batch.target_std) == (1.0, 0.0)
+
+
+def test_token_inputs_are_described_by_the_first_floating_point_one(trace_here):
+    class Embedded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.head = nn.Embedding(9, 4), nn.Linear(4, 3)
+
+        def forward(self, tokens, scale):
+            return self.head(self.embed(tokens).mean(dim=1) * scale)
+
+    model = Embedded()
+
+    def program():
+        logits = model(torch.arange(12).reshape(6, 2) % 9, torch.full((6, 1), 0.5))
+        functional.cross_entropy(logits, torch.arange(6) % 3).backward()
+        torch.optim.SGD(model.parameters(), lr=0.1).step()
+
+    trace = trace_here(program)
+    assert [site.dtype for site in trace.sites_of("input")] == ["int64", "float32"]
+    assert trace.batches[0].input_mean == 0.5
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        torch.zeros(4, 3, dtype=torch.bool),
+        torch.zeros(4, 3, dtype=torch.uint8),
+        torch.zeros(4, 3, dtype=torch.float64),
+        torch.zeros(4, 3, dtype=torch.bfloat16),
+        torch.zeros(4, 3).T[:3],
+        torch.zeros(4).expand(5, 4),
+        torch.zeros(4),
+    ],
+    ids=lambda values: f"{values.dtype}{tuple(values.shape)}",
+)
+def test_batches_of_any_type_and_memory_layout_can_be_hashed(values):
+    assert len(set(example_hashes(values).tolist())) == 1
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=12))
+def test_hashes_are_equal_exactly_for_equal_examples(numbers):
+    batch = torch.tensor(numbers).float().unsqueeze(1).expand(-1, 5)
+    hashes = example_hashes(batch).tolist()
+    for one, hash_of_one in zip(numbers, hashes, strict=True):
+        for other, hash_of_other in zip(numbers, hashes, strict=True):
+            assert (one == other) == (hash_of_one == hash_of_other)
+
+
+def test_a_hash_tells_examples_apart_that_hold_the_same_values_in_another_order():
+    hashes = example_hashes(torch.tensor([[1.0, 2.0], [2.0, 1.0]]))
+    assert hashes[0] != hashes[1]
+
+
+def test_only_part_of_a_huge_batch_is_hashed():
+    assert len(example_hashes(torch.zeros(5000, 2))) == 4096

@@ -1,0 +1,160 @@
+import gc
+import inspect
+
+import torch
+from nntrace_torch.modules import Models
+from torch import nn
+from torch.nn import functional
+from torch_programs import classify, mlp
+
+
+def activations(trace):
+    return [site.path for site in trace.sites_of("activation")]
+
+
+def test_a_model_called_only_by_its_parts_is_found_around_them(trace_here):
+    class Encoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encode, self.decode = nn.Linear(4, 4), nn.Linear(4, 3)
+
+    model = Encoder()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def program():
+        for _ in range(2):
+            optimizer.zero_grad()
+            logits = model.decode(model.encode(torch.randn(6, 4)).relu())
+            functional.cross_entropy(logits, torch.arange(6) % 3).backward()
+            optimizer.step()
+
+    trace = trace_here(program)
+    assert activations(trace) == ["encode", "decode"]
+    assert trace.site("encode.weight", "update") is not None
+
+
+def test_a_second_model_is_told_apart_by_its_class(trace_here):
+    class Judge(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(3, 3)
+
+        def forward(self, x):
+            return self.head(x) * 2
+
+    first, second, third = mlp(), Judge(), Judge()
+    parameters = [*first.parameters(), *second.parameters(), *third.parameters()]
+    optimizer = torch.optim.SGD(parameters, lr=0.1)
+
+    def program():
+        logits = third(second(first(torch.randn(6, 4))))
+        functional.cross_entropy(logits, torch.arange(6) % 3).backward()
+        optimizer.step()
+
+    trace = trace_here(program)
+    assert activations(trace) == ["0", "1", "2", "Judge.head", "Judge", "Judge2.head", "Judge2"]
+    assert trace.site("Judge2.head.bias", "update") is not None
+
+
+def test_modules_outside_any_model_are_recorded_under_a_name_of_their_own(trace_here):
+    model, loose = mlp(), nn.Linear(3, 3)
+    optimizer = torch.optim.SGD([*model.parameters(), *loose.parameters()], lr=0.1)
+
+    def program():
+        functional.cross_entropy(loose(model(torch.randn(6, 4))), torch.arange(6) % 3).backward()
+        optimizer.step()
+
+    trace = trace_here(program)
+    assert activations(trace)[-1] == "Linear"
+    assert trace.site("Linear.weight", "param") is not None
+
+
+def test_modules_without_parameters_outside_a_model_are_no_models(trace_here):
+    model = mlp()
+
+    def program():
+        hidden = nn.ReLU()(torch.randn(6, 4))
+        classify(model, hidden)
+
+    assert activations(trace_here(program)) == ["0", "1", "2"]
+
+
+def test_a_wrapper_around_the_model_names_its_parts(trace_here):
+    class Wrapper(nn.Module):
+        def __init__(self, module):
+            super().__init__()
+            self.module = module
+
+        def forward(self, x):
+            return self.module(x)
+
+    trace = trace_here(lambda: classify(Wrapper(mlp()), torch.randn(6, 4)))
+    assert activations(trace) == ["module.0", "module.1", "module.2"]
+
+
+def test_a_module_says_which_line_built_it(trace_here):
+    here = inspect.currentframe().f_lineno
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.inner(x) * 2
+
+    def program():
+        classify(nn.Sequential(Block(), nn.Linear(3, 3)), torch.randn(6, 4))
+
+    trace = trace_here(program)
+    lines = {site.path: site.line - here for site in trace.sites_of("activation")}
+    assert lines == {"0.inner": 5, "0": 11, "1": 11}
+    assert {site.file for site in trace.sites_of("activation")} == {__file__}
+    assert trace.site("0.inner.weight", "param").line - here == 5
+
+
+def test_a_module_built_before_tracing_has_no_line(trace_here):
+    model = mlp()
+    trace = trace_here(lambda: classify(model, torch.randn(6, 4)))
+    assert {(site.file, site.line) for site in trace.sites_of("activation")} == {(None, None)}
+
+
+def test_a_model_that_is_gone_leaves_its_names_to_nobody():
+    models = Models()
+    first = mlp()
+    assert models.owner_of(first[0]).root is first
+    del first
+    gc.collect()
+    second = mlp()
+    owner = models.owner_of(second)
+    assert owner.root is second
+    assert owner.path_of(second[0]).endswith("0")
+
+
+def test_parameters_shared_by_two_modules_have_the_first_ones_name(trace_here):
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed = nn.Embedding(7, 4)
+            self.head = nn.Linear(4, 7, bias=False)
+            self.head.weight = self.embed.weight
+
+        def forward(self, tokens):
+            return self.head(self.embed(tokens).mean(dim=1))
+
+    trace = trace_here(lambda: classify(Tied(), torch.randint(7, (6, 5))))
+    assert [site.path for site in trace.sites_of("param")] == ["embed.weight"]
+
+
+def test_two_threads_of_forward_passes_do_not_mix(trace_here):
+    from threading import Thread
+
+    model, other = mlp(), mlp()
+
+    def program():
+        thread = Thread(target=lambda: [other(torch.randn(6, 4)) for _ in range(20)])
+        thread.start()
+        classify(model, torch.randn(6, 4), steps=5)
+        thread.join()
+
+    assert activations(trace_here(program)) == ["0", "1", "2"]
