@@ -8,12 +8,13 @@ import numpy as np
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.layers import columns, is_norm, weights
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import lasting, window_medians
+from nntrace.rules.signals import lasting
 from nntrace.schema import Role
 from nntrace.trace import Trace
-from nntrace.trace.model import FloatArray
+from nntrace.trace.model import FloatArray, IntArray
 
-_WINDOWS = 6
+_PARTS = 6  # of the run, whose paces are compared
+_REACH = 0.75  # of the run that samples must cover
 _SAME_SIGN = 0.95
 
 
@@ -53,9 +54,10 @@ def bias_drift(
     mean = columns(trace, Role.PARAM, "mean", biases)
     pull = columns(trace, Role.PARAM_GRAD, "mean", biases)
     size = columns(trace, Role.PARAM, "rms", [beside[site.parent] for site in biases])
+    at = trace.sampled_steps
     known = np.isfinite(mean) & np.isfinite(pull) & np.isfinite(size)
-    if known.sum(axis=0).max() < samples:
-        yield Skipped(f"needs {samples} sampled steps")
+    if known.sum(axis=0).max() < samples or at[-1] < _REACH * trace.steps.step[-1]:
+        yield Skipped(f"needs {samples} sampled steps, to the end of the run")
         return
     for index, site in enumerate(biases):
         rows = np.flatnonzero(known[:, index])
@@ -64,7 +66,7 @@ def bias_drift(
         walk, weight = mean[rows, index], float(size[rows[-1], index])
         moved = float(walk[-1] - walk[0])
         far = min(abs(walk[-1]), abs(moved)) > scale * weight and moved * walk[-1] > 0
-        if not far or not _keeps_pace(walk, pull[rows, index], steady):
+        if not far or not _keeps_pace(at[rows], walk, pull[rows, index], steady):
             continue
         since = lasting(np.abs(walk) > scale * weight, 1)
         first = rows[since] if since is not None else rows[-1]
@@ -84,9 +86,11 @@ def bias_drift(
         )
 
 
-def _keeps_pace(walk: FloatArray, pull: FloatArray, steady: float) -> bool:
+def _keeps_pace(at: IntArray, walk: FloatArray, pull: FloatArray, steady: float) -> bool:
     """Whether it goes one way without slowing down, pulled by gradients of one sign."""
-    pace = np.diff(window_medians(walk, _WINDOWS)) * np.sign(walk[-1] - walk[0])
+    # Samples lie closer at the start of a run, so pace is taken over steps, not over samples.
+    marks = np.linspace(at[0], at[-1], _PARTS + 1)
+    pace = np.diff(np.interp(marks, at, walk)) * np.sign(walk[-1] - walk[0])
     late = np.sign(pull[len(pull) // 2 :])
     one_sign = abs(float(late.mean())) >= _SAME_SIGN
     return one_sign and float(pace.max()) > 0 and float(pace.min()) >= steady * float(pace.max())

@@ -24,6 +24,7 @@ from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray
 
 _SAMPLES = 10  # sampled steps without which a ratio cannot be called lasting
+_LATE_SAMPLES = 3  # of them, in the second half of the run
 _OVERWRITES = 0.5  # an update half as large as the weights
 _OVERSHOOT = 3.0  # healthy runs do not rise above their first loss
 _AFTERMATH = 50  # steps in which a loss overshoots
@@ -67,13 +68,16 @@ def update_ratio_high(
     if shock is not None:
         yield shock
         return
-    if len(rows) < _SAMPLES:
-        yield Skipped(f"needs {_SAMPLES} samples of updates, has {len(rows)}")
+    late = rows[2 * trace.sampled_steps[rows] >= trace.steps.step[-1] + trace.steps.step[0]]
+    if len(rows) < _SAMPLES or len(late) < _LATE_SAMPLES:
+        yield Skipped(
+            f"needs {_SAMPLES} samples of updates, {_LATE_SAMPLES} of them in the second half of "
+            f"the run; has {len(rows)} and {len(late)}"
+        )
         return
     if remaining_loss(trace) <= learned:
         return
     threshold = warning if series.optimizers == 1 and len(series) else error
-    late = rows[len(rows) // 2 :]
     lasting_ratio = np.array([median(column) for column in ratio[late].T])
     judged = np.isfinite(lasting_ratio)
     high = judged & (lasting_ratio > threshold)
@@ -89,7 +93,7 @@ def update_ratio_high(
         f"{sites[worst].path}), about {level / 1e-3:.0f} times the usual 0.1%.",
         site=sites[worst],
         steps=(
-            int(trace.sampled_steps[rows[since if since is not None else len(rows) // 2]]),
+            int(trace.sampled_steps[late[0] if since is None else rows[since]]),
             int(trace.sampled_steps[rows[-1]]),
         ),
         severity=Severity.ERROR if severe else Severity.WARNING,

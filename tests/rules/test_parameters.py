@@ -90,6 +90,20 @@ def test_twenty_samples_are_needed(steps, skipped):
     assert bool(skip_reasons("PAR01", rows)) is skipped
 
 
+def test_dense_samples_at_the_start_make_no_walk_look_slower_later():
+    at = [*range(20), 40, 60, 80, 100]
+    walk = [step / 200 for step in at]
+    rows = trace_of(steps=101, sampled=at, sites=affine("a", walk))
+    assert findings("PAR01", rows)
+
+
+@pytest.mark.parametrize(("last", "skipped"), [(74, True), (75, False)])
+def test_samples_must_reach_the_last_quarter_of_the_run(last, skipped):
+    at = [*range(20), last]
+    rows = trace_of(steps=101, sampled=at, sites=affine("a", [step / 200 for step in at]))
+    assert bool(skip_reasons("PAR01", rows)) is skipped
+
+
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf"), 0.0, 1.0])
 @pytest.mark.parametrize("steps", [1, STEPS])
 def test_degenerate_parameters_raise_nothing(value, steps):

@@ -104,9 +104,16 @@ def test_several_optimizers_are_blamed_from_the_error_level_on():
 
 @pytest.mark.parametrize(("samples", "skipped"), [(9, True), (10, False)])
 def test_ten_samples_of_updates_are_needed(samples, skipped):
-    rows = trace(parameter("a.weight"), sampled=range(samples))
+    rows = trace(parameter("a.weight"), sampled=range(STEPS - samples, STEPS))
     assert bool(skip_reasons("UPD01", rows)) is skipped
     assert bool(skip_reasons("UPD02", rows)) is skipped
+
+
+@pytest.mark.parametrize(("late", "skipped"), [(2, True), (3, False)])
+def test_samples_of_the_first_half_alone_cannot_show_that_a_ratio_lasts(late, skipped):
+    sampled = [*range(15), *range(STEPS - late, STEPS)]
+    rows = trace(parameter("a.weight", update=0.05), sampled=sampled)
+    assert bool(skip_reasons("UPD01", rows)) is skipped
 
 
 # UPD02
