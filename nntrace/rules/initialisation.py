@@ -9,6 +9,7 @@ import numpy as np
 
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.layers import (
+    Link,
     chain,
     columns,
     first_finite,
@@ -159,14 +160,17 @@ def init_scale(
     low, high = (np.array(side) for side in zip(*bounds, strict=True))
     enough = np.array([site.numel >= _TOO_FEW_WEIGHTS for site in sites])
     is_head = np.arange(len(sites)) == len(sites) - 1
-    rescaled = np.array([site.id < _last_norm(trace) for site in sites])
-    restored = np.array([_is_restored(trace, site) for site in sites])
+    last_norm = max((site.id for site in trace.sites if is_norm(site)), default=-1)
+    rescaled = np.array([site.id < last_norm for site in sites])
+    links = chain(trace)
+    signal = first_finite(trace.series(Role.ACTIVATION, "rms"))
+    restored = np.array([_is_restored(links, signal, site) for site in sites])
     exposed = ~is_head & ~rescaled & ~restored
     small = drawn & enough & exposed & (size < low)
     # One small layer among many is a choice (a policy's head); most of them are a mistake.
     if small.any() and 2 * small.sum() >= exposed.sum():
         yield _out_of_scale(trace, sites, size, np.flatnonzero(small), low, "smaller")
-    before_norm = np.array([_norm_follows(trace, site) for site in sites])
+    before_norm = np.array([_norm_follows(trace, links, site) for site in sites])
     large = drawn & enough & ~before_norm & (size > high)
     if large.any():
         yield _out_of_scale(trace, sites, size, np.flatnonzero(large), high, "larger")
@@ -185,15 +189,14 @@ def _bounds(site: Site, factor: float) -> tuple[float, float]:
     return smallest / widened, sqrt(2 / fan_in) * widened
 
 
-def _last_norm(trace: Trace) -> int:
-    """The id of the last site of a normalisation, or −1."""
-    return max((site.id for site in trace.sites if is_norm(site)), default=-1)
+def _position(links: Sequence[Link], weight: Site) -> int | None:
+    """Where in the chain the layer of a weight is, if its activation was recorded."""
+    return next((i for i, link in enumerate(links) if link.site.path == weight.parent), None)
 
 
-def _norm_follows(trace: Trace, weight: Site) -> bool:
+def _norm_follows(trace: Trace, links: Sequence[Link], weight: Site) -> bool:
     """Whether a norm takes the layer's output before another layer or a bounded function does."""
-    links = chain(trace)
-    at = next((i for i, link in enumerate(links) if link.site.path == weight.parent), None)
+    at = _position(links, weight)
     if at is None:
         later = (s for s in trace.sites_of(Role.PARAM) if s.id > weight.id)
         following = next((site for site in later if site.parent != weight.parent), None)
@@ -206,20 +209,18 @@ def _norm_follows(trace: Trace, weight: Site) -> bool:
     return False
 
 
-def _is_restored(trace: Trace, weight: Site) -> bool:
+def _is_restored(links: Sequence[Link], signal: FloatArray, weight: Site) -> bool:
     """Whether what follows the layer, before the next one, has a far larger signal than it.
 
     So it is in a residual branch (the sum) and behind a fixed factor, as in sin(30 x).
     """
-    links = chain(trace)
-    at = next((i for i, link in enumerate(links) if link.site.path == weight.parent), None)
+    at = _position(links, weight)
     if at is None:
         return False
-    size = first_finite(trace.series(Role.ACTIVATION, "rms"))
     for link in links[at + 1 :]:
         if link.is_affine:
             return False
-        if size[link.column] > _RESTORES * size[links[at].column]:
+        if signal[link.column] > _RESTORES * signal[links[at].column]:
             return True
     return False
 
