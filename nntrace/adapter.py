@@ -23,6 +23,8 @@ class Adapter(Protocol):
     def install(self, recorder: "Recorder") -> Callable[[], None]:
         """Hook into the framework; return what undoes every hook and patch.
 
+        The undo may be called twice, the first time from within a hook that failed.
+
         The hooks must be guarded (`recorder.guard`) and must not change the training: same
         numbers, same random states, no graph or tensor kept alive beyond its step.
         """

@@ -7,6 +7,7 @@ the program runs untouched but for the optimizer hooks, which note the step's pl
 import sys
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,7 +30,7 @@ from nntrace_torch.modes import ModeObserver
 from nntrace_torch.modules import Model, Models
 from nntrace_torch.optimizers import Optimizers
 from nntrace_torch.parameters import ParameterSampler
-from nntrace_torch.patching import Undo, before
+from nntrace_torch.patching import Undo, before, remove_hook
 from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
 
@@ -63,7 +64,7 @@ class Tracer:
         self._recorder = recorder
         self._copies = HostCopies()
         self._buffers: dict[Any, SampleBuffer] = {}
-        self._sources = Sources()
+        self._sources = Sources(recorder)
         self._models = Models()
         self._inputs = InputSampler(recorder)
         self._losses = LossObserver(recorder)
@@ -92,7 +93,7 @@ class Tracer:
             register_optimizer_step_post_hook(guard(self._after_step)),
         ]
         undos: list[Undo] = [
-            *(handle.remove for handle in handles),
+            *(partial(remove_hook, handle) for handle in handles),
             before(torch.autograd, "backward", guard(self._before_backward)),
             before(torch, "compile", guard(self._compiles)),
             before(torch, "manual_seed", guard(self._seeded)),
@@ -106,7 +107,7 @@ class Tracer:
         def undo() -> None:
             for one in reversed(undos):
                 one()
-            self._forward.stop()
+            self._forward.abandon()
             self._sample = self._losses.sample = None
             self._copies.flush()
 

@@ -20,9 +20,12 @@ from nntrace.recorder import Recorder
 from nntrace.schema import Role
 from nntrace_torch.describe import can_sample, tensor_fields, unit_axis, value_range
 from nntrace_torch.modules import Model, Models
+from nntrace_torch.patching import is_captured, remove_hook
 from nntrace_torch.plans import Plan, activation_plan
 from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
+
+_FORWARD_HOOK = 1  # the index of its handle
 
 RootCalled = Callable[[Model, nn.Module, tuple[Any, ...], dict[str, Any]], None]
 
@@ -77,6 +80,7 @@ class ForwardSampler:
         self._sample: StepSample | None = None
         self._thread = 0
         self._handles: list[Any] = []
+        self._unremoved: list[Any] = []
         self._keyword_roots: list[weakref.ref[nn.Module]] = []
         self._pre = recorder.guard(self._enter)
         self._post = recorder.guard(self._leave)
@@ -108,12 +112,21 @@ class ForwardSampler:
         self._stack.clear()
         self._model = None
 
+    def abandon(self) -> None:
+        """Take the hooks off at any time, also from within one of them."""
+        # The global forward hooks are being walked when a forward raises.
+        self._unremoved += self._handles[_FORWARD_HOOK:][:1]
+        del self._handles[_FORWARD_HOOK : _FORWARD_HOOK + 1]
+        self.stop()
+        for handle in self._unremoved:
+            remove_hook(handle)
+
     def _enter(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         if self._sample is None or threading.get_ident() != self._thread:
             return
         if not self._stack:
             self._model = None
-            if torch.is_grad_enabled():
+            if torch.is_grad_enabled() and not is_captured():
                 self._model = self._models.owner_of(module)
                 if self._model is not None:
                     if not args:

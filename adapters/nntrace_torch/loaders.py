@@ -61,7 +61,7 @@ class LoaderObserver:
 
 
 def _number_of_batches(loader: Any) -> int | None:
-    """None for a stream: there `len(loader)` would make PyTorch check, and warn about, the length."""
+    """None for a stream: `len(loader)` would make PyTorch warn where it did not before."""
     if isinstance(getattr(loader, "dataset", None), IterableDataset):
         return None
     return _length(loader)

@@ -10,25 +10,36 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+_Entry = tuple[weakref.ref[torch.Tensor], str, weakref.ref[nn.Module]]
 _MAX_SEARCHES = 16  # a search looks at every living object: some 10 ms
 
 
 class Model:
-    """One root module: paths of its parts, as of the last `refresh`."""
+    """One root module: paths of its parts, as of the last `refresh`; keeps nothing alive."""
 
     def __init__(self, root: nn.Module, prefix: str) -> None:
         self._root = weakref.ref(root)
         self.prefix = prefix
         self._paths: dict[int, tuple[weakref.ref[nn.Module], str]] = {}
-        self._parameters: dict[int, tuple[weakref.ref[torch.Tensor], str, nn.Module]] = {}
-        self.dropouts: list[nn.Module] = []
-        self.norms: list[nn.Module] = []
+        self._parameters: dict[int, _Entry] = {}
+        self._dropouts: list[weakref.ref[nn.Module]] = []
+        self._norms: list[weakref.ref[nn.Module]] = []
         self.refresh()
 
     @property
     def root(self) -> nn.Module | None:
         """The module itself, while it lives."""
         return self._root()
+
+    @property
+    def dropouts(self) -> list[nn.Module]:
+        """Its dropout layers with a rate above zero."""
+        return [layer for reference in self._dropouts if (layer := reference()) is not None]
+
+    @property
+    def norms(self) -> list[nn.Module]:
+        """Its normalisation layers with running statistics."""
+        return [layer for reference in self._norms if (layer := reference()) is not None]
 
     def refresh(self) -> None:
         """Read the module tree again: it may have grown."""
@@ -37,18 +48,19 @@ class Model:
             return
         self._paths = {}
         self._parameters = {}
-        self.dropouts, self.norms = [], []
+        self._dropouts, self._norms = [], []
         for path, module in root.named_modules():
             full = self.join(path)
             self._paths[id(module)] = (weakref.ref(module), full)
             if isinstance(module, nn.modules.dropout._DropoutNd):
                 if module.p > 0:
-                    self.dropouts.append(module)
+                    self._dropouts.append(weakref.ref(module))
             elif isinstance(module, nn.modules.batchnorm._NormBase) and module.track_running_stats:
-                self.norms.append(module)
+                self._norms.append(weakref.ref(module))
             for name, parameter in module._parameters.items():
                 if parameter is not None and id(parameter) not in self._parameters:
-                    entry = (weakref.ref(parameter), f"{full}.{name}".lstrip("."), module)
+                    own = f"{full}.{name}".lstrip(".")
+                    entry = (weakref.ref(parameter), own, weakref.ref(module))
                     self._parameters[id(parameter)] = entry
 
     def join(self, path: str) -> str:
@@ -65,7 +77,8 @@ class Model:
         entry = self._parameters.get(id(parameter))
         if entry is None or entry[0]() is not parameter:
             return None
-        return entry[1], entry[2]
+        owner = entry[2]()
+        return None if owner is None else (entry[1], owner)
 
     def parameters(self) -> Iterator[torch.Tensor]:
         """The living parameters, in order of definition."""

@@ -7,7 +7,14 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 Undo = Callable[[], None]
+
+
+def is_captured() -> bool:
+    """Whether the program is being turned into a graph, of which our operations would be a part."""
+    return torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
 
 
 def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Undo:
@@ -40,7 +47,8 @@ def before(owner: Any, name: str, observe: Callable[..., object]) -> Undo:
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            observe(*args, **kwargs)
+            if not is_captured():
+                observe(*args, **kwargs)
             return original(*args, **kwargs)
 
         return wrapper
@@ -54,9 +62,22 @@ def after(owner: Any, name: str, observe: Callable[..., object]) -> Undo:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             result = original(*args, **kwargs)
-            observe(result, *args, **kwargs)
+            if not is_captured():
+                observe(result, *args, **kwargs)
             return result
 
         return wrapper
 
     return wrap(owner, name, make)
+
+
+def remove_hook(handle: Any) -> None:
+    """Take a hook off, also from within a walk over the very list it is in.
+
+    PyTorch walks some lists of hooks by an iterator that a removal invalidates, unless ours is
+    the only one. With others in the list ours stays, which the guard has made inert, until this
+    is called again.
+    """
+    hooks = handle.hooks_dict_ref()
+    if hooks is not None and set(hooks) <= {handle.id}:
+        handle.remove()

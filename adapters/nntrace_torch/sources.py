@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 import nntrace.recorder
+from nntrace.recorder import Recorder
 from nntrace_torch.patching import Undo, before
 
 _NOT_THE_USERS = (
@@ -57,14 +58,15 @@ def caller(built: object | None = None) -> Source:
 class Sources:
     """Where each living module and optimizer was built."""
 
-    def __init__(self) -> None:
+    def __init__(self, recorder: Recorder) -> None:
+        self._observe = recorder.guard(self._built)
         self._by_id: dict[int, tuple[weakref.ref[Any], Source]] = {}
 
     def install(self) -> list[Undo]:
         """Watch constructors."""
         return [
-            before(torch.nn.Module, "__init__", self._built),
-            before(torch.optim.Optimizer, "__init__", self._built),
+            before(torch.nn.Module, "__init__", self._observe),
+            before(torch.optim.Optimizer, "__init__", self._observe),
         ]
 
     def of(self, built: object) -> Source:

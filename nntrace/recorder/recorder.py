@@ -4,6 +4,7 @@ Whatever fails behind it is reported once and ends tracing, never training. Noth
 disk before the first record that shows that something trains.
 """
 
+import contextlib
 import functools
 import itertools
 import json
@@ -53,6 +54,7 @@ class Recorder:
         self._manifest = manifest
         self._owns_manifest = False
         self._undo: list[Callable[[], None]] = []
+        self._hooks_are_on = False
         self._site_ids = itertools.count()
         self._started_ns = time.perf_counter_ns()
         self._last_step_ns = self._started_ns
@@ -77,8 +79,11 @@ class Recorder:
         return self.overhead_ns + self._writer.busy_ns
 
     def on_failure(self, undo: Callable[[], None]) -> None:
-        """Register what takes an adapter's hooks off; called at most once, on fail or close."""
+        """Register what takes an adapter's hooks off; called on failure, and on close."""
         self._undo.append(undo)
+        self._hooks_are_on = True
+        if not self.active:
+            self._take_hooks_off()
 
     def guard(self, hook: Callable[P, R]) -> Callable[P, R | None]:
         """A hook whose errors never reach the training and whose time is accounted for."""
@@ -87,6 +92,8 @@ class Recorder:
         @functools.wraps(hook)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R | None:
             if not self.active:
+                if self._hooks_are_on:  # the writer failed; hooks come off on the training thread
+                    self._take_hooks_off()
                 return None
             started = clock()
             try:
@@ -185,13 +192,11 @@ class Recorder:
         expected = isinstance(error, OSError)
         detail = "" if expected else f"\n{trace.rstrip()}"
         say(f"tracing stopped in {where}: {self.failure}. Training goes on.{detail}")
-        self._take_hooks_off()
         if where != "the writer":
-            self.add_event(
-                EventKind.ERROR,
-                {"where": where, "error": self.failure, "traceback": trace},
-                severity="error",
-            )
+            self._take_hooks_off()
+            payload = {"where": where, "error": self.failure, "traceback": trace}
+            with contextlib.suppress(Exception):  # it may be what is broken
+                self.add_event(EventKind.ERROR, payload, severity="error")
             if os.environ.get("NNTRACE_STRICT") == "1":
                 raise error
 
@@ -199,11 +204,12 @@ class Recorder:
         """Take the hooks off, write what is queued and say in the manifest how the run ended."""
         self.active = False
         self._take_hooks_off()
+        self._undo.clear()
         if not self._writer.started:
             return
-        self.add_event(
-            EventKind.RANK_STOP, {"steps": self.steps, "sampled_steps": self.sampled_steps}
-        )
+        payload = {"steps": self.steps, "sampled_steps": self.sampled_steps}
+        with contextlib.suppress(Exception):
+            self.add_event(EventKind.RANK_STOP, payload)
         if not self._writer.stop(_CLOSE_TIMEOUT_SECONDS):
             say(f"the disk of {self.run} did not take the last rows.")
         if self._owns_manifest:
@@ -234,8 +240,8 @@ class Recorder:
         return folder
 
     def _take_hooks_off(self) -> None:
-        while self._undo:
-            undo = self._undo.pop()
+        self._hooks_are_on = False
+        for undo in reversed(self._undo):
             try:
                 undo()
             except Exception as error:
@@ -244,6 +250,7 @@ class Recorder:
     def _abandon(self) -> None:
         """In a forked child: the writer thread does not exist there and nothing may be written."""
         self.active = False
+        self._hooks_are_on = False
 
 
 def _git_commit() -> str | None:

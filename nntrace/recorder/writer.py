@@ -38,7 +38,9 @@ class Writer:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._waiting_bytes = 0
+        # Each is changed by one thread only.
+        self._put_bytes = 0
+        self._written_bytes = 0
         self.busy_ns = 0
 
     @property
@@ -51,6 +53,10 @@ class Writer:
         """Whether samples pile up: the disk, or the machine, cannot keep up."""
         return self._waiting_bytes >= MAX_WAITING_BYTES
 
+    @property
+    def _waiting_bytes(self) -> int:
+        return self._put_bytes - self._written_bytes
+
     def start(self) -> None:
         """Start the thread; what was put before is written first."""
         self._thread = threading.Thread(target=self._run, name="nntrace-writer", daemon=True)
@@ -60,7 +66,7 @@ class Writer:
         """Queue a record; never blocks."""
         self._records.append(record)
         if isinstance(record, Sample):
-            self._waiting_bytes += record.values.nbytes
+            self._put_bytes += record.values.nbytes
             if self._waiting_bytes >= FLUSH_BYTES:
                 self._wake.set()
 
@@ -97,5 +103,5 @@ class Writer:
                 samples,
                 [r for r in records if isinstance(r, EventRecord)],
             )
-            self._waiting_bytes -= sum(sample.values.nbytes for sample in samples)
+            self._written_bytes += sum(sample.values.nbytes for sample in samples)
         self.busy_ns += time.thread_time_ns() - started

@@ -1,0 +1,178 @@
+"""The first law inside one process: what is put on comes off, and nothing is kept alive."""
+
+import gc
+import weakref
+
+import torch
+from nntrace_torch import TorchAdapter
+from nntrace_torch.losses import LOSS_FUNCTIONS
+from torch import nn
+from torch.nn import functional
+from torch.nn.modules import module as module_hooks
+from torch.optim import optimizer as optimizer_hooks
+from torch.utils.data import DataLoader
+from torch.utils.data import dataloader as loader_module
+from torch_programs import classify, mlp
+from tracing import tracing
+
+from nntrace.manifest import Manifest
+from nntrace.recorder import Cadence, Recorder
+
+PATCHED = [
+    *((functional, name) for name in LOSS_FUNCTIONS),
+    (torch.autograd, "backward"),
+    (torch, "compile"),
+    (torch, "manual_seed"),
+    (torch.random, "manual_seed"),
+    (nn.Module, "__init__"),
+    (torch.optim.Optimizer, "__init__"),
+    (DataLoader, "__iter__"),
+    (loader_module._BaseDataLoaderIter, "__next__"),
+]
+
+
+def hooks_present():
+    return [
+        name
+        for module in (module_hooks, optimizer_hooks)
+        for name, value in vars(module).items()
+        if name.startswith("_global_") and isinstance(value, dict) and value
+    ]
+
+
+def live_tensors():
+    gc.collect()
+    return sum(issubclass(type(candidate), torch.Tensor) for candidate in gc.get_objects())
+
+
+def test_everything_patched_and_hooked_is_as_before_afterwards(tmp_path):
+    before = [vars(owner).get(name) for owner, name in PATCHED]
+    recorder = Recorder(tmp_path / "run", Manifest.begin("run", (), {}), Cadence())
+    undo = TorchAdapter().install(recorder)
+    assert [vars(owner).get(name) for owner, name in PATCHED] != before
+    assert hooks_present()
+    undo()
+    assert [vars(owner).get(name) for owner, name in PATCHED] == before
+    assert hooks_present() == []
+
+
+def test_undoing_in_mid_step_takes_the_module_hooks_off_too(tmp_path):
+    model = mlp()
+    with tracing(tmp_path / "run"):
+        logits = model(torch.randn(6, 4))
+        assert hooks_present()
+    functional.cross_entropy(logits, torch.arange(6) % 3).backward()
+    assert hooks_present() == []
+    assert all(not part._forward_pre_hooks and not part._forward_hooks for part in model.modules())
+
+
+def test_a_patch_put_over_ours_is_left_alone(tmp_path, monkeypatch):
+    recorder = Recorder(tmp_path / "run", Manifest.begin("run", (), {}), Cadence())
+    original = torch.compile
+    undo = TorchAdapter().install(recorder)
+    ours = torch.compile
+
+    def theirs(*args, **kwargs):
+        return ours(*args, **kwargs)
+
+    torch.compile = theirs
+    undo()
+    try:
+        assert torch.compile is theirs
+    finally:
+        torch.compile = original
+
+
+def test_output_tensors_the_user_keeps_hold_no_live_hook_afterwards(tmp_path):
+    model = mlp()
+    kept = []
+    with tracing(tmp_path / "run", every=1):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(2):
+            kept.append(model(torch.randn(6, 4)))
+            functional.cross_entropy(kept[-1], torch.arange(6) % 3).backward()
+            optimizer.step()
+        kept.append(model(torch.randn(6, 4)))
+    gradients = []
+    kept[-1].register_hook(lambda gradient: gradients.append(gradient.clone()))
+    kept[-1].sum().backward()
+    assert torch.equal(gradients[0], torch.ones(6, 3))
+
+
+def test_no_tensor_of_a_sampled_step_outlives_it(tmp_path):
+    model, inputs = mlp(), torch.randn(6, 4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with tracing(tmp_path / "run", every=1) as recorder:
+        classify(model, inputs, optimizer=optimizer, steps=2)
+        optimizer.zero_grad()
+        batch = inputs.clone()
+        logits = model(batch)
+        loss = functional.cross_entropy(logits, torch.arange(6) % 3)
+        references = [weakref.ref(tensor) for tensor in (batch, logits, loss)]
+        loss.backward()
+        optimizer.step()
+        del batch, logits, loss
+        gc.collect()
+        assert [reference() for reference in references] == [None] * 3
+    assert recorder.failure is None
+    assert recorder.sampled_steps == 3
+
+
+def test_the_number_of_living_tensors_does_not_grow_with_the_steps(tmp_path):
+    model, inputs = mlp(), torch.randn(6, 4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with tracing(tmp_path / "run", every=1):
+        classify(model, inputs, optimizer=optimizer, steps=3)
+        first = live_tensors()
+        classify(model, inputs, optimizer=optimizer, steps=20)
+        assert live_tensors() <= first
+
+
+def test_an_unsampled_step_has_as_many_living_tensors_as_without_trace(tmp_path):
+    counts = []
+
+    class Counting(nn.Module):
+        def forward(self, x):
+            counts.append(live_tensors())
+            return x
+
+    def train():
+        torch.manual_seed(0)
+        model = mlp().append(Counting())
+        classify(model, torch.randn(6, 4), steps=6)
+        result, counts[:] = counts[1::2], []
+        return result
+
+    bare = train()
+    with tracing(tmp_path / "run", every=2):
+        traced = train()
+    # The buffer that samples are copied to stays for the whole run.
+    assert [count - 1 for count in traced] == bare
+
+
+def test_a_model_that_is_dropped_is_freed_while_tracing_goes_on(tmp_path):
+    with tracing(tmp_path / "run", every=1):
+        model = mlp()
+        optimizer = torch.optim.Adam(model.parameters())
+        classify(model, torch.randn(6, 4), optimizer=optimizer)
+        references = [weakref.ref(model), weakref.ref(model[0].weight), weakref.ref(optimizer)]
+        del model, optimizer
+        gc.collect()
+        assert [reference() for reference in references] == [None] * 3
+
+
+def test_random_states_are_untouched(tmp_path):
+    import random
+
+    import numpy as np
+
+    torch.manual_seed(3)
+    before = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist())
+    model, inputs, optimizer = mlp(), torch.zeros(6, 4), None
+    classify(model, inputs, optimizer=optimizer)
+    after_bare = torch.get_rng_state()
+    torch.manual_seed(3)
+    with tracing(tmp_path / "run", every=1):
+        classify(mlp(), inputs)
+    assert torch.equal(torch.get_rng_state(), after_bare)
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before[1:]
