@@ -114,9 +114,7 @@ def resolve(command: tuple[str, ...]) -> list[str]:
     return [program, *command[1:]]
 
 
-def _prepare_run(
-    words: list[str], out: Path | None, name: str | None, runs_folder: Path
-) -> Path:
+def _prepare_run(words: list[str], out: Path | None, name: str | None, runs_folder: Path) -> Path:
     """The run folder's path, absolute; not created yet, but known to be creatable."""
     if out is not None:
         run = Path(os.path.abspath(out))

@@ -67,12 +67,22 @@ def fans(parameter: torch.Tensor, owner: nn.Module | None) -> dict[str, int]:
     return {"fan_in": parameter.shape[1] * kernel, "fan_out": parameter.shape[0] * kernel}
 
 
-def unit_axis(module: nn.Module, output: torch.Tensor) -> int:
-    """The axis of channels or features in a module's output."""
+def unit_axis(module: nn.Module, output: torch.Tensor, before: tuple[int, int] | None) -> int:
+    """The axis of channels or features in a module's output.
+
+    Args:
+        module: what made it.
+        output: at least one-dimensional.
+        before: number of axes and unit axis of the output recorded before this one. What does
+            not say by its type where its units are (an activation function, dropout, a
+            container) leaves them where they were.
+    """
     if isinstance(module, _LAST_AXIS):
         return -1
     if isinstance(module, _CHANNELS_FIRST):
         return 1 if output.dim() > 1 else 0
+    if before is not None and before[0] == output.dim():
+        return before[1]
     return 1 if output.dim() >= 4 else -1
 
 

@@ -45,13 +45,13 @@ class _ModuleSites:
         self.axis = -1
         self.plan: Plan | None = None
 
-    def plan_for(self, tensor: torch.Tensor, limit: int) -> Plan:
+    def plan_for(self, tensor: torch.Tensor, limit: int, before: tuple[int, int] | None) -> Plan:
         """The plan for an output of this module; the last one's, when nothing about it changed."""
         shape, strides = tensor.shape, tensor.stride()
         if self.plan is None or shape != self.shape or strides != self.strides:
             module = self.module()
             self.shape, self.strides = shape, strides
-            self.axis = unit_axis(module, tensor) if module is not None else -1
+            self.axis = unit_axis(module, tensor, before) if module is not None else -1
             self.plan = activation_plan(tuple(shape), strides, self.axis, limit)
         return self.plan
 
@@ -77,6 +77,7 @@ class ForwardSampler:
         self._model: Model | None = None
         self._last_output: Callable[[], object] = lambda: None
         self._last_version = -1
+        self._units_before: tuple[int, int] | None = None  # axes and unit axis of the last output
         self._sample: StepSample | None = None
         self._thread = 0
         self._handles: list[Any] = []
@@ -126,6 +127,7 @@ class ForwardSampler:
             return
         if not self._stack:
             self._model = None
+            self._units_before = None
             if torch.is_grad_enabled() and not is_captured():
                 self._model = self._models.owner_of(module)
                 if self._model is not None:
@@ -172,7 +174,9 @@ class ForwardSampler:
             if sites.activation < 0:
                 return
         sites.token = sample.token
-        sample.add(sites.activation, sites.plan_for(tensor, sample.limit), tensor.detach())
+        plan = sites.plan_for(tensor, sample.limit, self._units_before)
+        self._units_before = (tensor.dim(), sites.axis)
+        sample.add(sites.activation, plan, tensor.detach())
         if tensor.requires_grad:
             tensor.register_hook(self._gradient_hook(sites, sample))
 

@@ -5,7 +5,7 @@ from timing import measure
 from torch import nn
 from torch.nn import functional as F
 
-VOCABULARY, WIDTH, HEADS, LAYERS, TOKENS, BATCH = 512, 256, 8, 6, 128, 8
+VOCABULARY, WIDTH, HEADS, LAYERS, TOKENS, BATCH = 512, 256, 8, 6, 128, 4
 
 
 class Block(nn.Module):

@@ -13,6 +13,11 @@ _MAX_LABELS = 4096  # distinct label values kept of one batch
 
 def summarise(batch: BatchSample) -> BatchRecord:
     """The `data` row of a sampled batch."""
+    with np.errstate(all="ignore"):  # infinities are a finding, no reason for a warning
+        return _summarise(batch)
+
+
+def _summarise(batch: BatchSample) -> BatchRecord:
     facts: dict[str, Any] = {}
     if batch.example_hashes is not None and len(batch.example_hashes):
         hashes = batch.example_hashes

@@ -40,17 +40,17 @@ class Cadence:
         self.sample_cost_ns += weight * (cost_ns - self.sample_cost_ns)
 
     def burst(self, steps: int) -> None:
-        """Sample the next `steps` steps, whatever the allowance."""
+        """Sample the next `steps` steps, whatever the allowance or the interval."""
         self._burst = max(self._burst, steps)
 
     def wants(self, step: int, *, elapsed_ns: int, spent_ns: int) -> bool:
         """Whether step number `step` (from 0) should be sampled."""
+        if self._burst > 0:
+            self._burst -= 1
+            return True
         if self.every is not None:
             return step % self.every == 0
         if step < self.dense_steps:
-            return True
-        if self._burst > 0:
-            self._burst -= 1
             return True
         allowance = self.grace_ns + self.budget * elapsed_ns - spent_ns
         return allowance >= self.sample_cost_ns

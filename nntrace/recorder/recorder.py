@@ -8,6 +8,7 @@ import contextlib
 import functools
 import itertools
 import json
+import math
 import os
 import subprocess
 import time
@@ -59,6 +60,7 @@ class Recorder:
         self._started_ns = time.perf_counter_ns()
         self._last_step_ns = self._started_ns
         self._charged_ns = 0
+        self._saw_nonfinite_loss = False
         self._writer = Writer(self._open_folder, lambda error: self.fail(error, "the writer"))
         os.register_at_fork(after_in_child=self._abandon)
 
@@ -168,6 +170,10 @@ class Recorder:
         if sampled:
             self.sampled_steps += 1
             self.cadence.record_sample(cost)
+        if loss is not None and not math.isfinite(loss) and not self._saw_nonfinite_loss:
+            # Where the NaN lives is only known from a sample; soon it will be everywhere.
+            self._saw_nonfinite_loss = True
+            self.cadence.burst(1)
         return not self._writer.is_behind and self.cadence.wants(
             self.steps, elapsed_ns=now - self._started_ns, spent_ns=spent
         )

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nntrace.recorder.sample import Float32Array, Layout
-from nntrace.schema import QUANTILES
+from nntrace.schema import QUANTILES, STATISTICS
 
 _EXPONENT_BITS = 512  # sign and exponent of a float32
 _RAIL = 0.03  # within 3 % of the range counts as at the end of it
@@ -23,10 +23,17 @@ def batched_statistics(values: Float32Array, layout: Layout) -> dict[str, npt.ND
     interpolated as `numpy.quantile` does.
     """
     finite = np.isfinite(values)
-    if finite.all():
+    whole = finite.all(axis=1)
+    if whole.all():
         return _finite_statistics(values, layout)
-    per_row = [_masked_statistics(row, mask) for row, mask in zip(values, finite, strict=True)]
-    return {name: np.array([row[name] for row in per_row]) for name in per_row[0]}
+    result = {name: np.full(len(values), np.nan) for name in STATISTICS}
+    if whole.any():
+        for name, column in _finite_statistics(values[whole], layout).items():
+            result[name][whole] = column
+    for number in np.flatnonzero(~whole):
+        for name, value in _masked_statistics(values[number], finite[number]).items():
+            result[name][number] = value
+    return result
 
 
 def _finite_statistics(values: Float32Array, layout: Layout) -> dict[str, npt.NDArray[np.float64]]:

@@ -23,6 +23,7 @@ from nntrace.trace.follower import StreamFollower, with_keys
 from nntrace.trace.model import Batch, Event, FloatArray, IntArray, Site, Steps
 
 Rows = Iterable[Mapping[str, Any]]
+_CACHED_SERIES = 12  # rules ask for the same few again and again
 _MAX_CHUNKS = 4096  # a table in more pieces is slow to read; putting it together copies it
 
 
@@ -47,6 +48,7 @@ class Trace:
             name: with_keys(tables.get(name, empty_table(name)), name) for name in STREAMS
         }
         self._followers: dict[str, StreamFollower] = {}
+        self._series: dict[tuple[Role, str], FloatArray] = {}
         self.manifest = manifest
         self.path = path
         self.rank = rank
@@ -119,6 +121,7 @@ class Trace:
         return changed
 
     def _forget(self) -> None:
+        self._series.clear()
         for name in ("sites", "steps", "events", "batches", "_pivot", "_sites_by_role"):
             self.__dict__.pop(name, None)
 
@@ -260,18 +263,30 @@ class Trace:
     def series(self, role: Role | str, stat: str, site: Site | None = None) -> FloatArray:
         """A statistic over time: [sampled_steps, sites_of(role)], or [sampled_steps] for one site.
 
-        float64, NaN where nothing was recorded. `stat` is one of `schema.STATISTICS` or `n`.
+        float64 and read-only, NaN where nothing was recorded. `stat` is one of
+        `schema.STATISTICS` or `n`.
         """
         steps, rows, places = self._pivot
-        wanted = {site.id} if site is not None else {s.id for s in self.sites_of(role)}
-        column_of = np.full(len(self.sites) + 1, -1)
-        chosen = [place for place, known in enumerate(self.sites) if known.id in wanted]
-        column_of[chosen] = np.arange(len(chosen))
-        columns = column_of[places]
-        kept = columns >= 0
-        values = np.full((len(steps), len(wanted)), np.nan)
-        values[rows[kept], columns[kept]] = _floats(self._tables["stats"], stat)[kept]
-        return values[:, 0] if site is not None else values
+        role = Role(role) if site is None else site.role
+        values = self._series.get((role, stat))
+        if values is None:
+            sites = self.sites_of(role)
+            column_of = np.full(len(self.sites) + 1, -1)
+            column_of[[place for place, s in enumerate(self.sites) if s.role is role]] = np.arange(
+                len(sites)
+            )
+            columns = column_of[places]
+            kept = columns >= 0
+            values = np.full((len(steps), len(sites)), np.nan)
+            values[rows[kept], columns[kept]] = _floats(self._tables["stats"], stat)[kept]
+            values.flags.writeable = False
+            while len(self._series) >= _CACHED_SERIES:
+                del self._series[next(iter(self._series))]
+            self._series[role, stat] = values
+        if site is None:
+            return values
+        numbers = [s.id for s in self.sites_of(role)]
+        return values[:, numbers.index(site.id)]
 
     def window(self, *, last: int) -> "Trace":
         """The same run restricted to its last `last` optimizer steps; sites are kept."""
