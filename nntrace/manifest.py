@@ -3,6 +3,7 @@
 Written whole to a temporary file and renamed, so that a reader never sees half of one.
 """
 
+import errno
 import json
 import os
 import socket
@@ -90,10 +91,22 @@ class Manifest:
         )
 
     def write(self, run: Path) -> None:
-        """Replace the folder's manifest in one step."""
+        """Replace the folder's manifest in one step.
+
+        On a full disk it is overwritten instead: the block it has is enough.
+        """
         temporary = run / f".{MANIFEST}.{os.getpid()}"
-        temporary.write_text(json.dumps(asdict(self), indent=2), encoding="utf-8")
-        temporary.replace(run / MANIFEST)
+        content = json.dumps(asdict(self), indent=2)
+        try:
+            temporary.write_text(content, encoding="utf-8")
+            temporary.replace(run / MANIFEST)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            with (run / MANIFEST).open("r+b", buffering=0) as file:
+                file.write(content.encode())
+                file.truncate()
 
     def create(self, run: Path) -> bool:
         """Write the folder's first manifest; False when another rank has already done so."""

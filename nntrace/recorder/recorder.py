@@ -10,7 +10,6 @@ import itertools
 import json
 import math
 import os
-import subprocess
 import time
 import traceback
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from typing import Any, ParamSpec, TypeVar
 from nntrace.manifest import Manifest
 from nntrace.notices import say
 from nntrace.recorder.cadence import Cadence
+from nntrace.recorder.commit import current_commit
 from nntrace.recorder.rank_folder import RankFolder, claim
 from nntrace.recorder.records import EventRecord, SiteRecord, StepRecord
 from nntrace.recorder.sample import Sample
@@ -190,7 +190,7 @@ class Recorder:
         Raises:
             Exception: the error itself under NNTRACE_STRICT=1, on the training thread.
         """
-        if not self.active:
+        if self.failure is not None:
             return
         self.active = False
         self.failure = f"{type(error).__name__}: {error}"
@@ -236,7 +236,7 @@ class Recorder:
 
     def _open_folder(self) -> RankFolder:
         self.run = claim(self.run, self.rank)
-        manifest = replace(self._manifest, name=self.run.name, git_commit=_git_commit())
+        manifest = replace(self._manifest, name=self.run.name, git_commit=_commit())
         self._manifest = manifest
         self._owns_manifest = manifest.create(self.run)
         folder = RankFolder(self.run, self.rank)
@@ -259,12 +259,8 @@ class Recorder:
         self._hooks_are_on = False
 
 
-def _git_commit() -> str | None:
-    """The commit the program was run from; on the writer thread, because git takes milliseconds."""
+def _commit() -> str | None:
     try:
-        answer = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
-        )
-    except (OSError, subprocess.SubprocessError):
+        return current_commit(Path.cwd())
+    except OSError:  # the working directory is gone
         return None
-    return answer.stdout.strip() or None

@@ -1,0 +1,75 @@
+import warnings
+
+import numpy as np
+import pytest
+
+from nntrace.recorder.batches import summarise
+from nntrace.recorder.sample import BatchSample
+
+
+def floats(*values):
+    return np.array(values, dtype=np.float32)
+
+
+def summary(**facts):
+    return summarise(BatchSample(step=3, phase="train", **facts))
+
+
+def test_a_batch_of_which_nothing_is_known_has_a_row_all_the_same():
+    row = summary().row()
+    assert (row["step"], row["phase"]) == (3, "train")
+    assert row["fingerprint"] is None
+    assert row["input_mean"] is None
+
+
+def test_the_fingerprint_depends_on_the_examples_and_their_order():
+    hashes = np.array([1, 2, 3], dtype=np.int64)
+    same, swapped = hashes.copy(), hashes[::-1]
+    prints = [summary(example_hashes=h).fingerprint for h in (hashes, same, swapped)]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_duplicates_are_the_examples_that_occurred_before():
+    hashes = np.array([5, 5, 7, 5, 7], dtype=np.int64)
+    assert summary(example_hashes=hashes).duplicate_examples == 3
+
+
+def test_moments_leave_out_what_is_not_finite():
+    row = summary(inputs=floats(1, 3, np.nan, np.inf), targets=floats(np.nan))
+    assert (row.input_mean, row.input_std, row.input_min, row.input_max) == (2, 1, 1, 3)
+    assert row.target_mean is None
+    assert row.input_integer_valued is False
+
+
+def test_labels_are_counted_by_value():
+    row = summary(targets=floats(2, 0, 2, -1), labels=True)
+    assert row.label_values == (-1, 0, 2)
+    assert row.label_counts == (1, 1, 2)
+
+
+def test_a_huge_vocabulary_of_labels_is_cut_short():
+    row = summary(targets=np.arange(10_000, dtype=np.float32), labels=True)
+    assert len(row.label_values) == len(row.label_counts) == 4096
+
+
+def test_row_sums_are_taken_over_the_class_axis():
+    row = summary(predictions=floats(0.1, 0.9, 0.5, 0.7).reshape(2, 2), classes=2)
+    assert row.row_sum_min == pytest.approx(1.0)
+    assert row.row_sum_max == pytest.approx(1.2)
+    assert (row.output_min, row.output_max) == pytest.approx((0.1, 0.9))
+
+
+@pytest.mark.parametrize(
+    "predictions", [floats(np.inf, -np.inf), floats(3e38, 3e38), floats(np.nan, 1)]
+)
+def test_predictions_that_overflowed_raise_no_warning_in_the_users_program(predictions):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        row = summary(
+            inputs=predictions, targets=predictions, predictions=predictions.reshape(1, 2)
+        )
+    assert row.row_sum_max is not None
+
+
+def test_no_predictions_have_no_row_sums():
+    assert summary(predictions=np.empty((0, 3), dtype=np.float32)).row_sum_min is None

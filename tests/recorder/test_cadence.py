@@ -1,0 +1,105 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nntrace.recorder.cadence import DENSE_STEPS, GRACE_NS, Cadence
+
+MILLISECOND = 1_000_000
+
+
+class Training:
+    """A simulated run: time passes by steps, and a sampled step costs extra."""
+
+    def __init__(self, cadence, *, step_ns, cost_ns, idle_cost_ns=0):
+        self.cadence, self.step_ns, self.cost_ns = cadence, step_ns, cost_ns
+        self.idle_cost_ns = idle_cost_ns
+        self.elapsed_ns = self.spent_ns = 0
+        self.sampled = []
+
+    def run(self, steps):
+        wanted = True
+        for step in range(steps):
+            cost = self.cost_ns(step) if callable(self.cost_ns) else self.cost_ns
+            cost = cost if wanted else self.idle_cost_ns
+            self.elapsed_ns += self.step_ns + cost
+            self.spent_ns += cost
+            if wanted:
+                self.sampled.append(step)
+                self.cadence.record_sample(cost)
+            wanted = self.cadence.wants(
+                step + 1, elapsed_ns=self.elapsed_ns, spent_ns=self.spent_ns
+            )
+        return self
+
+
+def test_the_first_steps_are_all_sampled_whatever_they_cost():
+    training = Training(Cadence(0.02), step_ns=MILLISECOND, cost_ns=10_000 * MILLISECOND).run(30)
+    assert training.sampled == list(range(DENSE_STEPS))
+
+
+def test_a_pinned_interval_ignores_the_budget():
+    training = Training(Cadence(0.001, every=4), step_ns=1000, cost_ns=10**9).run(17)
+    assert training.sampled == [0, 4, 8, 12, 16]
+
+
+def test_a_short_run_is_seen_densely():
+    training = Training(Cadence(0.02), step_ns=20 * MILLISECOND, cost_ns=2 * MILLISECOND).run(200)
+    assert len(training.sampled) == 200
+
+
+@pytest.mark.parametrize("budget", [0.005, 0.02, 0.1])
+@pytest.mark.parametrize("step_ms", [1, 50, 1000])
+@pytest.mark.parametrize("cost_share", [0.05, 1.0, 8.0])
+def test_a_long_run_keeps_to_its_budget(budget, step_ms, cost_share):
+    step_ns = step_ms * MILLISECOND
+    cost_ns = int(cost_share * step_ns)
+    training = Training(Cadence(budget), step_ns=step_ns, cost_ns=cost_ns).run(20_000)
+    allowed = GRACE_NS + budget * training.elapsed_ns + DENSE_STEPS * cost_ns
+    assert training.spent_ns <= allowed
+    if training.elapsed_ns > 100 * GRACE_NS / budget:
+        all_sampled = cost_share / (1 + cost_share)
+        reached = training.spent_ns / training.elapsed_ns
+        assert reached == pytest.approx(min(budget, all_sampled), rel=0.15)
+
+
+@given(
+    st.floats(0.002, 0.2),
+    st.integers(100_000, 10**9),
+    st.lists(st.integers(1000, 10**9), min_size=1, max_size=20),
+)
+def test_whatever_samples_cost_the_budget_is_overdrawn_by_few_samples_at_most(
+    budget, step_ns, costs
+):
+    def cost_of(step):
+        return costs[step % len(costs)]
+
+    training = Training(Cadence(budget), step_ns=step_ns, cost_ns=cost_of).run(3000)
+    allowed = GRACE_NS + budget * training.elapsed_ns + (DENSE_STEPS + 2) * max(costs)
+    assert training.spent_ns <= allowed
+
+
+def test_the_cost_of_unsampled_steps_is_part_of_the_budget():
+    idle_cost_ns = MILLISECOND // 50  # all of the budget
+    training = Training(
+        Cadence(0.02), step_ns=MILLISECOND, cost_ns=MILLISECOND // 10, idle_cost_ns=idle_cost_ns
+    ).run(100_000)
+    late = [step for step in training.sampled if step > 50_000]
+    assert len(late) < 500
+
+
+def test_sampling_goes_on_once_an_expensive_spell_is_over():
+    training = Training(
+        Cadence(0.02),
+        step_ns=100 * MILLISECOND,
+        cost_ns=lambda step: (1000 if step < 20 else 1) * MILLISECOND,
+    ).run(20_000)
+    assert max(training.sampled) > 19_900
+
+
+def test_a_burst_is_sampled_whatever_the_allowance():
+    cadence = Cadence(0.0, grace_ns=0)
+    cadence.record_sample(10**9)
+    spent = {"elapsed_ns": 10**9, "spent_ns": 10**9}
+    assert not cadence.wants(100, **spent)
+    cadence.burst(3)
+    assert [cadence.wants(step, **spent) for step in range(101, 106)] == [True] * 3 + [False] * 2

@@ -1,0 +1,365 @@
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nntrace.manifest import Manifest
+from nntrace.recorder import Cadence, Layout, Recorder, Sample, SiteSample
+from nntrace.recorder import writer as writer_module
+from nntrace.schema import EventKind, Role, RunStatus
+from nntrace.trace import Trace
+
+
+@pytest.fixture(autouse=True)
+def lenient(monkeypatch):
+    monkeypatch.delenv("NNTRACE_STRICT", raising=False)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return tmp_path / "runs" / "run"
+
+
+def recorder_of(run, *, every=1, rank=0):
+    return Recorder(
+        run, Manifest.begin(run.name, ("train.py",), {}), Cadence(every=every), rank=rank
+    )
+
+
+def step(recorder, *, loss=1.0, sampled=False):
+    return recorder.add_step(
+        data_wait_ns=0,
+        loss=loss,
+        lr=0.1,
+        grad_norm=None,
+        batch_size=8,
+        optimizer="SGD",
+        phase="train",
+        sampled=sampled,
+        gradients_cleared=None,
+    )
+
+
+def sample(recorder, site, values, *, layout=None):
+    values = np.asarray(values, dtype=np.float32)
+    layout = layout or Layout(1, 1, len(values), per_unit=False)
+    recorder.add_sample(Sample(recorder.steps, values, (SiteSample(site, 0, layout),)))
+
+
+def wait_until(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def test_nothing_is_on_disk_before_the_first_step(run):
+    recorder = recorder_of(run)
+    recorder.add_event(EventKind.SEED, {"seed": 1})
+    recorder.add_site("weight", Role.PARAM)
+    assert not recorder.opened
+    recorder.close(RunStatus.FINISHED)
+    assert not run.exists()
+    assert not run.parent.exists()
+
+
+def test_what_was_recorded_is_in_the_trace(run):
+    recorder = recorder_of(run)
+    site = recorder.add_site("weight", Role.PARAM, numel=3, shape=(3,))
+    sample(recorder, site, [1, 2, 3])
+    step(recorder, loss=0.5, sampled=True)
+    recorder.add_event(EventKind.SEED, {"seed": 1})
+    recorder.close(RunStatus.FINISHED)
+    trace = Trace.open(run)
+    assert trace.steps.loss.tolist() == [0.5]
+    assert trace.series("param", "mean").tolist() == [[2.0]]
+    assert trace.manifest.status == "finished"
+    assert trace.manifest.command == ("train.py",)
+    assert {event.kind for event in trace.events} == {"rank_start", "seed", "rank_stop"}
+    assert trace.torn_streams == ()
+
+
+def test_a_row_is_readable_while_the_run_goes_on(run):
+    recorder = recorder_of(run)
+    step(recorder)
+    wait_until(lambda: (run / "manifest.json").exists() and len(Trace.open(run).steps) == 1)
+    assert Trace.open(run).status is RunStatus.RUNNING
+    recorder.close(RunStatus.FINISHED)
+
+
+def test_a_failed_run_says_so(run):
+    recorder = recorder_of(run)
+    step(recorder)
+    recorder.close(RunStatus.FAILED, "ValueError: no")
+    manifest = Manifest.read(run)
+    assert manifest.status == "failed"
+    assert manifest.error == "ValueError: no"
+    assert manifest.ended_ns > manifest.started_ns
+    assert manifest.overhead >= 0
+
+
+def test_the_gradient_norm_of_a_step_is_put_together_from_its_samples(run):
+    recorder = recorder_of(run)
+    values = np.array([3.0, 4.0, 0.0, 2.0], dtype=np.float32)
+    sites = [recorder.add_site(name, Role.PARAM_GRAD, numel=2) for name in "ab"]
+    layout = Layout(1, 1, 2, per_unit=False)
+    parts = (SiteSample(sites[0], 0, layout), SiteSample(sites[1], 2, layout))
+    recorder.add_sample(Sample(0, values, parts))
+    step(recorder, sampled=True)
+    recorder.close(RunStatus.FINISHED)
+    assert Trace.open(run).steps.grad_norm[0] == pytest.approx(np.sqrt(29), rel=1e-6)
+
+
+def test_the_next_step_is_wanted_as_the_cadence_says(run):
+    recorder = recorder_of(run, every=3)
+    assert [step(recorder) for _ in range(7)] == [n % 3 == 0 for n in range(1, 8)]
+    recorder.close(RunStatus.FINISHED)
+
+
+def test_no_sample_is_wanted_while_the_disk_is_behind(run, monkeypatch):
+    monkeypatch.setattr(writer_module, "MAX_WAITING_BYTES", 1000)
+    gate = threading.Event()
+    original = Recorder._open_folder
+
+    def slow(recorder):
+        gate.wait(20)
+        return original(recorder)
+
+    monkeypatch.setattr(Recorder, "_open_folder", slow)
+    recorder = recorder_of(run)
+    site = recorder.add_site("weight", Role.PARAM)
+    sample(recorder, site, np.zeros(100))
+    assert step(recorder, sampled=True)
+    sample(recorder, site, np.zeros(200))
+    assert not step(recorder, sampled=True)
+    gate.set()
+    wait_until(lambda: step(recorder))
+    recorder.close(RunStatus.FINISHED)
+    assert len(Trace.open(run).sampled_steps) == 2
+
+
+def test_two_processes_of_one_rank_get_a_folder_each(run):
+    for expected in ("run", "run-2", "run-3"):
+        recorder = recorder_of(run)
+        step(recorder)
+        recorder.close(RunStatus.FINISHED)
+        assert recorder.run.name == expected
+        assert Manifest.read(recorder.run).name == expected
+
+
+def test_ranks_share_a_folder_and_one_of_them_writes_the_manifest(run):
+    recorders = [recorder_of(run, rank=rank) for rank in range(2)]
+    for recorder in recorders:
+        step(recorder)
+    for recorder in recorders:
+        recorder.close(RunStatus.FINISHED)
+    assert Trace.open(run).ranks == (0, 1)
+    assert not run.with_name("run-2").exists()
+    assert Manifest.read(run).status == "finished"
+
+
+def test_a_guarded_hook_hands_on_what_it_is_given_and_returns(run):
+    recorder = recorder_of(run)
+    assert recorder.guard(lambda a, *, b: (a, b))(1, b=2) == (1, 2)
+    assert recorder.overhead_ns > 0
+
+
+def test_an_error_in_a_hook_is_swallowed_and_said_once_and_hooks_come_off(run, capsys):
+    recorder = recorder_of(run)
+    undone = []
+    recorder.on_failure(lambda: undone.append(1))
+    step(recorder)
+    broken = recorder.guard(lambda: 1 / 0)
+    assert broken() is None
+    assert undone == [1]
+    assert not recorder.active
+    assert broken() is None
+    assert recorder.guard(lambda: 5)() is None
+    said = capsys.readouterr().err
+    assert said.count("nntrace: tracing stopped") == 1
+    assert "ZeroDivisionError" in said
+    assert "Traceback" in said
+    recorder.close(RunStatus.FINISHED)
+    trace = Trace.open(run)
+    assert "ZeroDivisionError" in trace.manifest.error
+    assert [event.severity for event in trace.events_of("error")] == ["error"]
+
+
+def test_strict_mode_raises_the_error(run, monkeypatch, capsys):
+    monkeypatch.setenv("NNTRACE_STRICT", "1")
+    with pytest.raises(ZeroDivisionError):
+        recorder_of(run).guard(lambda: 1 / 0)()
+    capsys.readouterr()
+
+
+def test_an_interrupt_passes_through_a_hook(run):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    recorder = recorder_of(run)
+    with pytest.raises(KeyboardInterrupt):
+        recorder.guard(interrupt)()
+    assert recorder.active
+
+
+def test_hooks_registered_after_the_failure_come_off_at_once(run, capsys):
+    recorder = recorder_of(run)
+    recorder.guard(lambda: 1 / 0)()
+    undone = []
+    recorder.on_failure(lambda: undone.append(1))
+    assert undone == [1]
+
+
+def test_an_undo_that_fails_does_not_keep_the_others_on(run, capsys):
+    recorder = recorder_of(run)
+    undone = []
+    recorder.on_failure(lambda: undone.append(1))
+    recorder.on_failure(lambda: 1 / 0)
+    recorder.close(RunStatus.FINISHED)
+    assert undone == [1]
+    assert "a hook did not come off" in capsys.readouterr().err
+
+
+def test_a_disk_error_takes_the_hooks_off_on_the_training_thread(run, capsys, monkeypatch):
+    def full(recorder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Recorder, "_open_folder", full)
+    recorder = recorder_of(run)
+    threads = []
+    recorder.on_failure(lambda: threads.append(threading.current_thread()))
+    step(recorder)
+    wait_until(lambda: not recorder.active)
+    assert threads == []
+    assert recorder.guard(lambda: 5)() is None
+    assert threads == [threading.main_thread()]
+    recorder.close(RunStatus.FINISHED)
+    said = capsys.readouterr().err
+    assert "No space left on device" in said
+    assert "Traceback" not in said
+    assert said.count("\n") == 1
+
+
+def test_an_unwritable_folder_stops_tracing_with_one_line(tmp_path, capsys):
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    recorder = recorder_of(blocked / "run")
+    step(recorder)
+    recorder.close(RunStatus.FINISHED)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert str(blocked) in said
+
+
+def test_a_forked_child_records_nothing_and_its_hooks_are_inert(run):
+    recorder = recorder_of(run)
+    calls = []
+    hook = recorder.guard(lambda: calls.append(1))
+    step(recorder)
+    wait_until(lambda: (run / "manifest.json").exists())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        hook()
+        os._exit(10 if calls or recorder.active else 11)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 11
+    hook()
+    assert calls == [1]
+    recorder.close(RunStatus.FINISHED)
+    assert Trace.open(run).events_of("rank_start")[0].payload["pid"] == os.getpid()
+
+
+def test_the_commit_of_the_program_is_recorded_without_starting_a_process(
+    run, tmp_path, monkeypatch
+):
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for arguments in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "first"]):
+        subprocess.run([*git, *arguments], cwd=repository, check=True)
+    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=repository, text=True)
+    (repository / "deep").mkdir()
+    monkeypatch.chdir(repository / "deep")
+    monkeypatch.setattr(subprocess, "Popen", None)
+    recorder = recorder_of(run)
+    step(recorder)
+    recorder.close(RunStatus.FINISHED)
+    assert Manifest.read(run).git_commit == commit.strip()
+
+
+FULL_DISK = """
+import sys, time
+import numpy as np
+from pathlib import Path
+sys.path[:0] = {path!r}
+from nntrace.manifest import Manifest
+from nntrace.recorder import Cadence, Layout, Recorder, Sample, SiteSample, writer
+from nntrace.schema import Role, RunStatus
+writer.FLUSH_SECONDS = 0.02
+if {limit}:
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+run = Path(sys.argv[1])
+recorder = Recorder(run, Manifest.begin("run", (), {{}}), Cadence(every=1))
+layout = Layout(1, 1, 64, per_unit=False)
+sites = tuple(recorder.add_site(f"layer{{n}}", Role.PARAM) for n in range(50))
+numbers = np.random.default_rng(0)
+done = 0
+while recorder.active and done < 4000:
+    values = numbers.standard_normal(50 * 64).astype(np.float32)
+    recorder.add_sample(
+        Sample(done, values, tuple(SiteSample(s, 64 * s, layout) for s in sites)))
+    recorder.add_step(data_wait_ns=0, loss=0.0, lr=0.1, grad_norm=None, batch_size=1,
+        optimizer="SGD", phase="train", sampled=True, gradients_cleared=None)
+    done += 1
+    time.sleep(0.002)
+recorder.close(RunStatus.FINISHED)
+print("trained", done < 4000)
+"""
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of 400 KiB where one can be mounted, and the limit to set elsewhere."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = (
+        sys.platform == "linux"
+        and subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)],
+            capture_output=True,
+            check=False,
+        ).returncode
+        == 0
+    )
+    yield disk, 0 if mounted else 200_000
+    if mounted:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_stops_tracing_and_nothing_else(small_disk):
+    disk, limit = small_disk
+    code = FULL_DISK.format(path=[str(Path(__file__).parents[2])], limit=limit)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, str(disk / "run")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert done.stdout == "trained True\n"
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "tracing stopped" in done.stderr
+    trace = Trace.open(disk / "run")
+    assert len(trace.steps) > 10
+    assert trace.manifest.status == "finished"
+    assert "tracing stopped" in json.loads((disk / "run" / "manifest.json").read_text())["error"]
