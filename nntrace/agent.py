@@ -79,6 +79,8 @@ class _NotifyingLoader:
 
 def activate() -> None:
     """Watch for frameworks in this process, as told by the environment of `nntrace run`."""
+    if "NNTRACE_RUN" not in os.environ:
+        return  # the program cleared its environment, but for the path
     state = _Agent()
     sys.meta_path.insert(0, state.finder)
     atexit.register(state.at_exit)
@@ -119,6 +121,21 @@ class _Agent:
             say(f"the run was not completed properly: {type(error).__name__}: {error}")
             if os.environ.get("NNTRACE_STRICT") == "1":
                 raise
+        finally:
+            if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
+                _end_as_interrupted()
+
+
+def _end_as_interrupted() -> None:
+    """Let the process end by SIGINT, as it would have without us.
+
+    CPython notes that running a string of code ended in an unhandled interrupt, and forgets it
+    when another string is run, as modules do that were imported at exit.
+    """
+    try:
+        exec("raise KeyboardInterrupt")
+    except KeyboardInterrupt:
+        return
 
 
 def _is_launched_process() -> bool:

@@ -8,6 +8,8 @@ from typing import Final
 
 GRACE_NS: Final = 1_000_000_000
 DENSE_STEPS: Final = 10
+# Of the first seconds at most this share: all at once, nothing would be left for their end.
+_GRACE_SHARE: Final = 0.25
 _SMOOTHING: Final = 0.2
 
 
@@ -16,8 +18,9 @@ class Cadence:
     """An allowance that elapsed time fills and overhead drains.
 
     The first `dense_steps` steps are all sampled. After them a step is sampled when the allowance,
-    `grace_ns + budget × elapsed − spent`, covers what a sample has cost lately. So a short run is
-    seen densely, a long one at `budget`.
+    `grace + budget × elapsed − spent`, covers what a sample has cost lately. The grace grows with
+    the run's first seconds to `grace_ns`, so that a short run is seen densely and to its end, a
+    long one at `budget`.
 
     Attributes:
         budget: the fraction of elapsed time that tracing may take.
@@ -43,7 +46,7 @@ class Cadence:
         """Sample the next `steps` steps, whatever the allowance or the interval."""
         self._burst = max(self._burst, steps)
 
-    def wants(self, step: int, *, elapsed_ns: int, spent_ns: int) -> bool:
+    def wants(self, step: int, *, elapsed_ns: float, spent_ns: float) -> bool:
         """Whether step number `step` (from 0) should be sampled."""
         if self._burst > 0:
             self._burst -= 1
@@ -52,5 +55,6 @@ class Cadence:
             return step % self.every == 0
         if step < self.dense_steps:
             return True
-        allowance = self.grace_ns + self.budget * elapsed_ns - spent_ns
+        grace_ns = min(self.grace_ns, _GRACE_SHARE * elapsed_ns)
+        allowance = grace_ns + self.budget * elapsed_ns - spent_ns
         return allowance >= self.sample_cost_ns

@@ -175,8 +175,16 @@ class Recorder:
             self._saw_nonfinite_loss = True
             self.cadence.burst(1)
         return not self._writer.is_behind and self.cadence.wants(
-            self.steps, elapsed_ns=now - self._started_ns, spent_ns=spent
+            self.steps,
+            elapsed_ns=now - self._started_ns,
+            spent_ns=spent + self._owed_ns(),
         )
+
+    def _owed_ns(self) -> float:
+        """What the writer will still spend on the samples that wait for it."""
+        written = self._writer.samples_written
+        per_sample = self._writer.busy_ns / written if written else self.cadence.sample_cost_ns
+        return (self.sampled_steps - written) * per_sample
 
     def open(self) -> None:
         """Create the run folder, if that was not done yet: something trains."""

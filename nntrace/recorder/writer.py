@@ -42,6 +42,7 @@ class Writer:
         self._put_bytes = 0
         self._written_bytes = 0
         self.busy_ns = 0
+        self.samples_written = 0
 
     @property
     def started(self) -> bool:

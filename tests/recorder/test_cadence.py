@@ -103,3 +103,9 @@ def test_a_burst_is_sampled_whatever_the_allowance():
     assert not cadence.wants(100, **spent)
     cadence.burst(3)
     assert [cadence.wants(step, **spent) for step in range(101, 106)] == [True] * 3 + [False] * 2
+
+
+def test_a_run_of_three_seconds_is_sampled_to_its_end():
+    training = Training(Cadence(0.02), step_ns=MILLISECOND, cost_ns=4 * MILLISECOND).run(2000)
+    late = [step for step in training.sampled if step >= 1000]
+    assert len(late) > len(training.sampled) / 4
