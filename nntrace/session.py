@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nntrace.adapter import Adapter, installed_adapters
+from nntrace.errors import NntraceError
 from nntrace.launch import Settings
 from nntrace.manifest import Manifest
 from nntrace.notices import say
@@ -63,8 +64,9 @@ class Session:
             if self.recorder.rank == 0 and (self.recorder.run / MANIFEST).exists():
                 say(self._summary())
         elif self._explains_silence and not Path(self._settings.run).exists():
-            reasons = "; ".join(adapter.nothing_recorded() for adapter in self._adapters.values())
-            say(f"nothing was recorded: {reasons}.")
+            reasons = [adapter.nothing_recorded() for adapter in self._adapters.values()]
+            if reasons and self.recorder.failure is None:  # a failure was said when it happened
+                say(f"nothing was recorded: {'; '.join(reasons)}.")
 
     def _summary(self) -> str:
         recorder = self.recorder
@@ -83,7 +85,10 @@ class Session:
         from nntrace.rules import Severity
         from nntrace.trace import Trace
 
-        diagnosis = diagnose(Trace.open(self.recorder.run))
+        try:
+            diagnosis = diagnose(Trace.open(self.recorder.run))
+        except (NntraceError, OSError):
+            return ""
         counts = {"error": diagnosis.count(Severity.ERROR)}
         counts["warning"] = diagnosis.count(Severity.WARNING)
         found = [f"{n} {word}{'s' if n > 1 else ''}" for word, n in counts.items() if n]
@@ -94,5 +99,5 @@ def _shown(run: Path) -> str:
     """The run as the user would type it from here: `latest`-able runs by name, others by path."""
     try:
         return str(run.relative_to(Path.cwd()))
-    except ValueError:
+    except (ValueError, OSError):  # elsewhere, or the working directory is gone
         return str(run)
