@@ -1,0 +1,75 @@
+"""The wheel holds exactly the import packages, their data files and the entry points."""
+
+import subprocess
+import sys
+import zipfile
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    out = tmp_path_factory.mktemp("wheel")
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(out),
+        ".",
+    ]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    (file,) = out.glob("*.whl")
+    with zipfile.ZipFile(file) as archive:
+        yield archive
+
+
+def test_the_top_level_names_are_the_three_packages(wheel):
+    names = {name.partition("/")[0] for name in wheel.namelist()}
+    packages = {name for name in names if not name.endswith(".dist-info")}
+    assert packages == {"nntrace", "nntrace_torch", "nntrace_tui"}
+
+
+def test_every_source_file_is_in(wheel):
+    sources = {
+        str(file.relative_to(home))
+        for home, package in (
+            ("", "nntrace"),
+            ("adapters", "nntrace_torch"),
+            ("tui", "nntrace_tui"),
+        )
+        for home in [ROOT / home]
+        for file in (home / package).rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    assert sources <= set(wheel.namelist())
+    assert "nntrace/bootstrap/sitecustomize.py" in sources
+    assert any(name.endswith(".tcss") for name in sources)
+    for package in ("nntrace", "nntrace_torch", "nntrace_tui"):
+        assert f"{package}/py.typed" in sources
+
+
+def test_the_entry_points_lead_somewhere(wheel):
+    (name,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
+    parser = ConfigParser(delimiters=("=",))
+    parser.optionxform = str
+    parser.read_string(wheel.read(name).decode())
+    assert dict(parser["console_scripts"]) == {"nntrace": "nntrace.cli:main"}
+    assert dict(parser["nntrace.adapters"]) == {"torch": "nntrace_torch:TorchAdapter"}
+    assert dict(parser["nntrace.monitors"]) == {"textual": "nntrace_tui:run"}
+    files = set(wheel.namelist())
+    for section in parser.sections():
+        for value in parser[section].values():
+            module = value.partition(":")[0].replace(".", "/")
+            assert files & {f"{module}.py", f"{module}/__init__.py"}, value
+
+
+def test_the_licence_is_in(wheel):
+    assert any(name.endswith("licenses/LICENSE") for name in wheel.namelist())
