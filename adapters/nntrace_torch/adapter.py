@@ -7,7 +7,6 @@ the program runs untouched but for the optimizer hooks, which note the step's pl
 import sys
 import weakref
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -30,7 +29,7 @@ from nntrace_torch.modes import ModeObserver
 from nntrace_torch.modules import Model, Models
 from nntrace_torch.optimizers import Optimizers
 from nntrace_torch.parameters import ParameterSampler
-from nntrace_torch.patching import Undo, before, remove_hook
+from nntrace_torch.patching import Undo, before, outside_graphs, remove_hook
 from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
 
@@ -81,19 +80,16 @@ class Tracer:
         self._stepping: list[Callable[[], Optimizer | None]] = []
         self._root: Callable[[], nn.Module | None] = lambda: None
         self._backward_losses: list[torch.Tensor | float] = []
-        self._sees_modules = True
+        self._compiles_graphs = False
+        self._step_handles: list[Any] = []
         self._seeds = 0
         self.saw_backward = False
 
     def install(self) -> Undo:
         """Put on everything that stays for the whole run, and begin the first sampled step."""
         guard = self._recorder.guard
-        handles = [
-            register_optimizer_step_pre_hook(guard(self._before_step)),
-            register_optimizer_step_post_hook(guard(self._after_step)),
-        ]
+        self._watch_steps(outside_graphs)
         undos: list[Undo] = [
-            *(partial(remove_hook, handle) for handle in handles),
             before(torch.autograd, "backward", guard(self._before_backward)),
             before(torch, "compile", guard(self._compiles)),
             before(torch, "manual_seed", guard(self._seeded)),
@@ -107,17 +103,29 @@ class Tracer:
         def undo() -> None:
             for one in reversed(undos):
                 one()
+            for handle in self._step_handles:
+                remove_hook(handle)
             self._forward.abandon()
             self._sample = self._losses.sample = None
             self._copies.flush()
 
         return undo
 
+    def _watch_steps(self, outside: Callable[[Callable[..., None]], Callable[..., None]]) -> None:
+        """Put the optimizer hooks on; `outside` keeps them out of graphs."""
+        for handle in self._step_handles:
+            handle.remove()
+        guard = self._recorder.guard
+        self._step_handles = [
+            register_optimizer_step_pre_hook(outside(guard(self._before_step))),
+            register_optimizer_step_post_hook(outside(guard(self._after_step))),
+        ]
+
     def _begin_sample(self) -> None:
         self._tokens += 1
         self._sample = StepSample(self._recorder.steps, self._tokens, SAMPLE_LIMIT, self._buffers)
         self._losses.sample = self._sample
-        if self._sees_modules:
+        if not self._compiles_graphs:
             self._forward.start(self._sample)
 
     def _root_called(
@@ -194,9 +202,12 @@ class Tracer:
 
     def _compiles(self, *args: Any, **kwargs: Any) -> None:
         """Module hooks would be traced into the compiled graph: none from here on."""
-        if self._sees_modules:
-            self._sees_modules = False
+        if not self._compiles_graphs:
+            self._compiles_graphs = True
             self._forward.stop()
+            # A compiled step breaks its graph for the hooks, as it does for PyTorch's own purposes.
+            # Not done before: it imports the compiler.
+            self._watch_steps(torch.compiler.disable)
             reason = "torch.compile: activations of this process are not recorded"
             self._recorder.add_event(EventKind.UNSEEN, {"what": "activation", "reason": reason})
 

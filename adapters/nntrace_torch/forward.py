@@ -11,10 +11,12 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules import module as module_hooks
 from torch.nn.modules.module import (
     register_module_forward_hook,
     register_module_forward_pre_hook,
 )
+from torch.utils.hooks import unserializable_hook
 
 from nntrace.recorder import Recorder
 from nntrace.schema import Role
@@ -82,10 +84,8 @@ class ForwardSampler:
         self._thread = 0
         self._handles: list[Any] = []
         self._unremoved: list[Any] = []
-        self._keyword_roots: list[weakref.ref[nn.Module]] = []
         self._pre = recorder.guard(self._enter)
         self._post = recorder.guard(self._leave)
-        self._pre_keywords = recorder.guard(self._enter_with_keywords)
 
     def start(self, sample: StepSample) -> None:
         """Put the hooks on for a step."""
@@ -96,18 +96,14 @@ class ForwardSampler:
         if not self._handles:
             self._handles = [
                 register_module_forward_pre_hook(self._pre),
-                register_module_forward_hook(self._post, always_call=True),
-            ]
-            self._handles += [
-                root.register_forward_pre_hook(self._pre_keywords, with_kwargs=True)
-                for reference in self._keyword_roots
-                if (root := reference()) is not None
+                register_module_forward_hook(self._post, with_kwargs=True, always_call=True),
             ]
 
     def stop(self) -> None:
         """Take the hooks off."""
         for handle in self._handles:
             handle.remove()
+            _forget_keywords(handle)
         self._handles = []
         self._sample = None
         self._stack.clear()
@@ -121,6 +117,7 @@ class ForwardSampler:
         self.stop()
         for handle in self._unremoved:
             remove_hook(handle)
+            _forget_keywords(handle)
 
     def _enter(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         if self._sample is None or threading.get_ident() != self._thread:
@@ -131,23 +128,10 @@ class ForwardSampler:
             if torch.is_grad_enabled() and not is_captured():
                 self._model = self._models.owner_of(module)
                 if self._model is not None:
-                    if not args:
-                        self._watch_keywords(module)
                     self._root_called(self._model, module, args, {})
         self._stack.append(module)
 
-    def _watch_keywords(self, module: nn.Module) -> None:
-        """Global hooks see no keyword arguments: from the next sample on this root has its own."""
-        if all(reference() is not module for reference in self._keyword_roots):
-            self._keyword_roots.append(weakref.ref(module))
-
-    def _enter_with_keywords(
-        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        if self._model is not None and len(self._stack) == 1 and self._stack[0] is module:
-            self._root_called(self._model, module, args, kwargs)
-
-    def _leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+    def _leave(self, module: nn.Module, args: tuple[Any, ...], *keywords_and_output: Any) -> None:
         sample = self._sample
         if sample is None or threading.get_ident() != self._thread:
             return
@@ -155,6 +139,9 @@ class ForwardSampler:
             pass  # a module that raised left its callees on the stack
         if self._model is None:
             return
+        *keywords, output = keywords_and_output  # when the forward raised there are no keywords
+        if not self._stack and keywords and keywords[0]:
+            self._root_called(self._model, module, args, keywords[0])
         sites = self._sites.get(id(module))
         if sites is not None and sites.module() is not module:
             sites = None
@@ -197,7 +184,9 @@ class ForwardSampler:
                 plan = activation_plan(tuple(shape), strides, sites.axis, sample.limit)
             sample.add(site, plan, gradient.detach())
 
-        return self._recorder.guard(observe)
+        # A tensor with the hook can be saved without a warning.
+        guarded: Callable[[torch.Tensor], None] = unserializable_hook(self._recorder.guard(observe))
+        return guarded
 
     def _declare(self, module: nn.Module, tensor: torch.Tensor) -> _ModuleSites:
         """Declare a module's sites at its first output, and its parameters' with it."""
@@ -217,6 +206,11 @@ class ForwardSampler:
         activation = self._recorder.add_site(path, Role.ACTIVATION, **fields, **value_range(module))
         gradient = self._recorder.add_site(path, Role.ACTIVATION_GRAD, **fields)
         return _ModuleSites(module, activation, gradient)
+
+
+def _forget_keywords(handle: Any) -> None:
+    """Undo what `with_kwargs` registers: the handle's own removal leaves it behind."""
+    getattr(module_hooks, "_global_forward_hooks_with_kwargs", {}).pop(handle.id, None)
 
 
 def _first_tensor(output: Any) -> torch.Tensor | None:

@@ -14,7 +14,11 @@ Undo = Callable[[], None]
 
 def is_captured() -> bool:
     """Whether the program is being turned into a graph, of which our operations would be a part."""
-    return torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None
+        or (torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing())
+    )
 
 
 def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Undo:
@@ -69,6 +73,16 @@ def after(owner: Any, name: str, observe: Callable[..., object]) -> Undo:
         return wrapper
 
     return wrap(owner, name, make)
+
+
+def outside_graphs(hook: Callable[..., None]) -> Callable[..., None]:
+    """A hook that does nothing while it would become a part of a graph."""
+
+    def called(*args: Any) -> None:
+        if not is_captured():
+            hook(*args)
+
+    return called
 
 
 def remove_hook(handle: Any) -> None:

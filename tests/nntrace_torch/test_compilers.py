@@ -140,3 +140,25 @@ def test_a_model_compiled_in_place_trains_under_trace(trace_here):
         torch._dynamo.reset()
 
     assert len(trace_here(program).steps) == 3
+
+
+@torchscript
+def test_a_compiled_optimizer_step_is_recorded_without_a_warning(trace_here):
+    updates = []
+
+    def program():
+        torch._dynamo.reset()
+        model = mlp()
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+        compiled = torch.compile(optimizer.step, backend="eager")
+        for _ in range(3):
+            functional.cross_entropy(model(torch.ones(6, 4)), torch.arange(6) % 3).backward()
+            before = model[0].weight.detach().clone()
+            compiled()
+            updates.append(float((model[0].weight - before).detach().square().mean().sqrt()))
+        torch._dynamo.reset()
+
+    trace = trace_here(program)
+    recorded = trace.series("update", "rms", trace.site("0.weight", "update"))
+    assert recorded == pytest.approx(updates, rel=1e-4)
+    assert min(updates) > 0

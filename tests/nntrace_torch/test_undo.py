@@ -1,6 +1,8 @@
 """The first law inside one process: what is put on comes off, and nothing is kept alive."""
 
+import copy
 import gc
+import io
 import weakref
 
 import torch
@@ -176,3 +178,28 @@ def test_random_states_are_untouched(tmp_path):
         classify(mlp(), inputs)
     assert torch.equal(torch.get_rng_state(), after_bare)
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before[1:]
+
+
+class ByKeyword(nn.Module):
+    """A model that is called with keyword arguments."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, *, inputs):
+        return self.head(inputs)
+
+
+def test_a_model_and_its_outputs_can_be_saved_and_copied_between_sampled_steps(tmp_path):
+    model = ByKeyword()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with tracing(tmp_path / "run", every=1):
+        for _ in range(3):
+            logits = model(inputs=torch.randn(6, 4))
+            functional.cross_entropy(logits, torch.arange(6) % 3).backward()
+            optimizer.step()
+            torch.save((model, logits, optimizer), io.BytesIO())
+            copied = copy.deepcopy(model)
+            assert not copied._forward_hooks
+            assert not copied._forward_pre_hooks
