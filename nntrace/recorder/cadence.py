@@ -10,6 +10,7 @@ GRACE_NS: Final = 1_000_000_000
 DENSE_STEPS: Final = 10
 # Of the first seconds at most this share: all at once, nothing would be left for their end.
 _GRACE_SHARE: Final = 0.25
+_COVERAGE: Final = 1.05
 _SMOOTHING: Final = 0.2
 
 
@@ -20,7 +21,8 @@ class Cadence:
     The first `dense_steps` steps are all sampled. After them a step is sampled when the allowance,
     `grace + budget × elapsed − spent`, covers what a sample has cost lately. The grace grows with
     the run's first seconds to `grace_ns`, so that a short run is seen densely and to its end, a
-    long one at `budget`.
+    long one at `budget`. While the whole grace lasts, no more than a twentieth of the run so far
+    goes by unseen: whatever the clock does, every part of a run has its samples.
 
     Attributes:
         budget: the fraction of elapsed time that tracing may take.
@@ -34,6 +36,8 @@ class Cadence:
     sample_cost_ns: float = field(default=0.0, init=False)
     _samples: int = field(default=0, init=False)
     _burst: int = field(default=0, init=False)
+    _dense_spent_ns: float = field(default=0.0, init=False)
+    _last_sampled: int = field(default=0, init=False)
 
     def record_sample(self, cost_ns: int) -> None:
         """Take note of what one sampled step cost."""
@@ -54,7 +58,14 @@ class Cadence:
         if self.every is not None:
             return step % self.every == 0
         if step < self.dense_steps:
+            self._dense_spent_ns = spent_ns
+            self._last_sampled = step
             return True
-        grace_ns = min(self.grace_ns, _GRACE_SHARE * elapsed_ns)
-        allowance = grace_ns + self.budget * elapsed_ns - spent_ns
-        return allowance >= self.sample_cost_ns
+        # What the dense steps cost is part of the grace, but must not hold up the rest of it.
+        grace_ns = min(self.grace_ns, self._dense_spent_ns + _GRACE_SHARE * elapsed_ns)
+        filled_ns = self.budget * elapsed_ns - spent_ns - self.sample_cost_ns
+        overdue = step >= self._last_sampled * _COVERAGE and self.grace_ns + filled_ns >= 0
+        if overdue or grace_ns + filled_ns >= 0:
+            self._last_sampled = step
+            return True
+        return False

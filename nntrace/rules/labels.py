@@ -1,5 +1,6 @@
 """Rules on the labels: whether batches mix the classes, and whether classes are even."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -112,14 +113,13 @@ def class_imbalance(
     if any(sum(labels_of(b).values()) > (b.batch_size or np.inf) for b in batches):
         yield Skipped("each example has several labels: classes are not expected to be even")
         return
-    (common, most), (rare, least) = totals.most_common()[0], totals.most_common()[-1]
-    share = np.array(list(totals.values()), dtype=np.float64) / total
-    spread = float(entropy(totals.values()) / np.log(len(totals)))
-    error = float(np.sqrt(np.average((-np.log(share)) ** 2, weights=share) / total))
-    # Two and three standard errors of Poisson counts; the rarest of many is low by selection.
-    surely = (most - 2.0 * np.sqrt(most)) / (least + 3.0 * np.sqrt(least) + 1.0)
-    if surely <= ratio and spread + 2.0 * error / np.log(len(totals)) >= evenness:
+    # Samples lie closer at the start of a run: what is imbalanced only there was a phase.
+    late = label_totals([batch for batch in batches if batch.step >= trace.steps.step[-1] / 2])
+    looked_at = (totals, late) if late.total() >= examples else (totals,)
+    if not all(_is_imbalanced(counts, ratio, evenness) for counts in looked_at):
         return
+    (common, most), (rare, least) = totals.most_common()[0], totals.most_common()[-1]
+    spread = float(entropy(totals.values()) / np.log(len(totals)))
     functions = loss_functions(batches)
     calls = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
     is_expected = _predicts_tokens(trace, len(totals)) or any(c.get("weighted") for c in calls)
@@ -159,3 +159,17 @@ def _label_blocks(batches: tuple[Batch, ...]) -> list[dict[int, int]]:
 def _predicts_tokens(trace: Trace, classes: int) -> bool:
     inputs = trace.sites_of(Role.INPUT)
     return classes > _TOKEN_CLASSES and bool(inputs) and "int" in inputs[0].dtype
+
+
+def _is_imbalanced(totals: Counter[int], ratio: float, evenness: float) -> bool:
+    """Whether the counts are uneven beyond the sampling error of so many labels."""
+    if len(totals) < 2:
+        return False
+    most, least = totals.most_common()[0][1], totals.most_common()[-1][1]
+    total = totals.total()
+    share = np.array(list(totals.values()), dtype=np.float64) / total
+    spread = float(entropy(totals.values()) / np.log(len(totals)))
+    error = float(np.sqrt(np.average((-np.log(share)) ** 2, weights=share) / total))
+    # Two and three standard errors of Poisson counts; the rarest of many is low by selection.
+    surely = (most - 2.0 * np.sqrt(most)) / (least + 3.0 * np.sqrt(least) + 1.0)
+    return bool(surely > ratio or spread + 2.0 * error / np.log(len(totals)) < evenness)

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,3 +111,13 @@ def test_a_run_of_three_seconds_is_sampled_to_its_end():
     training = Training(Cadence(0.02), step_ns=MILLISECOND, cost_ns=4 * MILLISECOND).run(2000)
     late = [step for step in training.sampled if step >= 1000]
     assert len(late) > len(training.sampled) / 4
+
+
+def test_every_part_of_a_run_is_sampled_though_a_pause_of_the_writer_used_up_its_share():
+    training = Training(
+        Cadence(0.02),
+        step_ns=MILLISECOND // 2,
+        cost_ns=lambda step: 300 * MILLISECOND if step == 20 else MILLISECOND,
+    ).run(600)
+    gaps = [later - earlier for earlier, later in itertools.pairwise([*training.sampled, 600])]
+    assert max(gaps) <= 30
