@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from processes import TRAIN
 
 from nntrace.trace import Trace
 
@@ -42,3 +43,15 @@ def trace_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
         return Trace.open(run)
 
     return trace
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with `train.py`, in which nothing was ever traced."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    for name in [name for name in os.environ if name.startswith("NNTRACE")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    (folder / "train.py").write_text(TRAIN)
+    return folder

@@ -49,3 +49,16 @@ def regress(
 def mlp(*, bias: bool = True) -> nn.Sequential:
     """4 → 8 → 3 with a ReLU."""
     return nn.Sequential(nn.Linear(4, 8, bias=bias), nn.ReLU(), nn.Linear(8, 3, bias=bias))
+
+
+class Wrapped(nn.Module):
+    """A model whose forward is the given function of (self, x)."""
+
+    def __init__(self, forward, **parts):
+        super().__init__()
+        for name, part in parts.items():
+            self.add_module(name, part)
+        self.compute = forward
+
+    def forward(self, *args, **kwargs):
+        return self.compute(self, *args, **kwargs)

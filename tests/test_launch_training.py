@@ -1,0 +1,224 @@
+"""`nntrace run` in real processes that train: every way to start, and every way to end."""
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from processes import TRAIN, only_run, runs, start, traced, without_notices, write
+
+from nntrace.schema import RunStatus
+from nntrace.trace import Trace
+
+
+def test_a_script_is_traced_and_the_last_line_names_the_run_and_what_to_do_next(folder):
+    write(
+        folder, "exits.py", TRAIN + "    print(sys.stdin.read(), sys.argv[1:])\n    sys.exit(3)\n"
+    )
+    found = traced(folder, "--every", "2", "exits.py", "--lr", "1", text="typed")
+    assert found.returncode == 3
+    assert found.stdout == "typed ['--lr', '1']\n"
+    trace = only_run(folder)
+    assert trace.path.name.startswith("exits-")
+    assert trace.sampled_steps.tolist() == [0, 2]
+    assert trace.status is RunStatus.FINISHED
+    assert trace.manifest.command == ("exits.py", "--lr", "1")
+    assert trace.manifest.config["every"] == 2
+    (line,) = found.stderr.splitlines()
+    assert f"nntrace: {trace.path.name}: 4 steps, 2 sampled, overhead " in line
+    assert line.endswith(f"Next: nntrace diagnose nntrace-runs/{trace.path.name}")
+
+
+def test_a_package_is_traced_under_its_given_name(folder):
+    write(folder, "pkg/__init__.py", "")
+    write(folder, "pkg/training.py", TRAIN)
+    found = traced(folder, "--name", "my run/1", "-m", "pkg.training")
+    assert found.returncode == 0
+    assert only_run(folder).path.name.startswith("my-run-1-")
+
+
+def test_a_shell_script_that_starts_python_twice_leaves_two_runs(folder):
+    write(folder, "all.sh", f"{sys.executable} train.py\n{sys.executable} -m train\nexit 7\n")
+    found = traced(folder, "--out", "run", "sh", "all.sh")
+    assert found.returncode == 7
+    assert len(Trace.open(folder / "run").steps) == 4
+    assert len(Trace.open(folder / "run-2").steps) == 4
+    assert "nothing was recorded" not in found.stderr
+
+
+def test_every_rank_of_torchrun_has_its_own_folder(folder):
+    write(
+        folder,
+        "ranks.py",
+        TRAIN
+        + """
+    import os
+    torch.distributed.init_process_group("gloo")
+    torch.distributed.all_reduce(torch.ones(1))
+    torch.distributed.destroy_process_group()
+    """,
+    )
+    torchrun = str(Path(sys.executable).with_name("torchrun"))
+    found = traced(
+        folder, "--out", "run", torchrun, "--standalone", "--nproc-per-node", "2", "ranks.py"
+    )
+    assert found.returncode == 0, found.stderr
+    trace = Trace.open(folder / "run")
+    assert trace.ranks == (0, 1)
+    assert [len(trace.of_rank(rank).steps) for rank in (0, 1)] == [4, 4]
+    starts = [trace.of_rank(rank).events_of("rank_start")[0].payload for rank in (0, 1)]
+    assert [(start["rank"], start["world_size"]) for start in starts] == [(0, 2), (1, 2)]
+    assert trace.status is RunStatus.FINISHED
+    assert [path.name for path in folder.iterdir() if path.is_dir()] == ["run"]
+    assert found.stderr.count("Next: nntrace diagnose") == 1
+
+
+def test_spawned_processes_and_forked_workers_write_nothing(folder):
+    write(
+        folder,
+        "helpers.py",
+        """
+        import multiprocessing
+        import torch
+        from torch.utils.data import DataLoader, TensorDataset
+        from train import train
+
+        def seeded(number):
+            torch.manual_seed(number)
+            return number * 2
+
+        class Augmented(TensorDataset):
+            def __getitem__(self, index):
+                torch.manual_seed(index)
+                return super().__getitem__(index)
+
+        if __name__ == "__main__":
+            train(2)
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                print(pool.map(seeded, [1, 2]))
+            loader = DataLoader(Augmented(torch.randn(8, 4)), batch_size=4, num_workers=2)
+            print(sum(len(batch) for (batch,) in loader))
+            train(2)
+        """,
+    )
+    found = traced(folder, "helpers.py")
+    assert found.stdout == "[2, 4]\n8\n", found.stderr
+    trace = only_run(folder)
+    assert len(trace.steps) == 4
+    assert trace.ranks == (0,)
+    assert [event.payload["seed"] for event in trace.events_of("seed")] == ["0", "0"]
+    assert [event.payload["workers"] for event in trace.events_of("loader")] == [2]
+    (line,) = found.stderr.splitlines()
+    assert "Next:" in line
+
+
+def test_a_program_that_forks_and_waits_for_its_child_is_not_disturbed(folder):
+    write(
+        folder,
+        "forks.py",
+        TRAIN
+        + """
+    import os
+    pid = os.fork()
+    if pid == 0:
+        train(3)
+        sys.exit(9)
+    waited, status = os.wait()
+    print(waited == pid, os.waitstatus_to_exitcode(status))
+    """,
+    )
+    found = traced(folder, "forks.py")
+    assert found.stdout == "True 9\n"
+    assert len(only_run(folder).steps) == 4
+    assert found.stderr.count("\n") == 1
+
+
+ENDLESS = """
+import time
+from train import train
+import torch
+
+class Slow(torch.nn.Linear):
+    steps = 0
+
+    def forward(self, inputs):
+        print(self.steps, flush=True)
+        self.steps += 1
+        time.sleep(0.05)
+        return super().forward(inputs)
+
+train(1_000_000, Slow(4, 3))
+"""
+
+
+def interrupted(folder, number, after):
+    write(folder, "endless.py", ENDLESS)
+    process = start(folder, sys.executable, "-m", "nntrace", "run", "endless.py")
+    for line in process.stdout:
+        if int(line) == after:
+            break
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=60)
+    begun = [after, *map(int, stdout.split())][-1]
+    return process.returncode, begun, stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_run_opens_and_is_a_second_short_at_most(folder, number):
+    code, begun, _ = interrupted(folder, number, after=60)
+    assert code == -number
+    trace = only_run(folder)
+    assert trace.status is RunStatus.KILLED
+    lost = begun - len(trace.steps)
+    assert lost * 0.05 < 2  # a step takes 0.05 s at least; twice as much as promised, for CI
+    assert len(trace.sampled_steps) > 0
+
+
+def test_an_interrupted_run_ends_as_without_nntrace_and_is_complete(folder):
+    code, begun, stderr = interrupted(folder, signal.SIGINT, after=5)
+    assert code == -signal.SIGINT
+    assert "KeyboardInterrupt" in stderr
+    trace = only_run(folder)
+    assert trace.status is RunStatus.FAILED
+    assert "KeyboardInterrupt" in trace.manifest.error
+    assert len(trace.steps) == begun
+
+
+def test_an_uncaught_exception_makes_the_run_a_failed_one(folder):
+    write(folder, "breaks.py", TRAIN + "    raise ValueError('out of memory')\n")
+    found = traced(folder, "breaks.py")
+    assert found.returncode == 1
+    assert without_notices(found.stderr)[0][-1] == "ValueError: out of memory"
+    trace = only_run(folder)
+    assert trace.status is RunStatus.FAILED
+    assert trace.manifest.error == "ValueError: out of memory"
+    assert len(trace.steps) == 4
+
+
+def test_a_program_that_removes_its_working_directory_is_recorded_to_the_end(folder):
+    write(
+        folder,
+        "moves.py",
+        TRAIN + "    import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')\n",
+    )
+    found = traced(folder, "moves.py")
+    assert found.returncode == 0
+    assert only_run(folder).status is RunStatus.FINISHED
+    (line,) = found.stderr.splitlines()
+    assert "Next: nntrace diagnose" in line
+
+
+def test_an_error_inside_nntrace_before_the_first_step_is_the_reason_given(folder):
+    write(
+        folder,
+        "broken.py",
+        "import torch\n"
+        "import nntrace_torch.clearing as c\n"
+        "def broken(*args): raise RuntimeError('planted')\n"
+        "c.GradientClearing.look = broken\n" + TRAIN,
+    )
+    found = traced(folder, "broken.py")
+    assert found.returncode == 0
+    assert found.stderr.count("tracing stopped") == 1
+    assert "no optimizer step happened" not in found.stderr
+    assert runs(folder) == []
