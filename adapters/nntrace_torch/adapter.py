@@ -34,6 +34,7 @@ from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
 
 SAMPLE_LIMIT = 4096
+_MAX_TURNS = 4
 _MANY_LOSSES = 1024
 _MANY_SEEDS = 64
 
@@ -83,6 +84,7 @@ class Tracer:
         self._compiles_graphs = False
         self._step_handles: list[Any] = []
         self._seeds = 0
+        self._turns_left = 0
         self.saw_backward = False
 
     def install(self) -> Undo:
@@ -186,9 +188,21 @@ class Tracer:
             sampled=sample is not None,
             gradients_cleared=self._clearing.take(),
         )
-        if wants_next:
+        if self._next_in_turn(wants_next):
             self._clearing.remember(optimizer, alone=self._optimizers.count == 1)
             self._begin_sample()
+
+    def _next_in_turn(self, wants_next: bool) -> bool:
+        """Whether to sample the next step; of optimizers that take turns each gets its own.
+
+        An even interval would for ever see the same one of a GAN's two.
+        """
+        if self._turns_left > 0:
+            self._turns_left -= 1
+            return True
+        if wants_next:
+            self._turns_left = min(self._optimizers.living, _MAX_TURNS) - 1
+        return wants_next
 
     def _take_loss(self, has_closure: bool) -> float | None:
         """The objective of this step: the sum of what `backward` was called on.

@@ -31,6 +31,11 @@ class Optimizers:
             self._hold(optimizer)
             self._announce(optimizer, name)
 
+    @property
+    def living(self) -> int:
+        """How many of them are still there."""
+        return sum(reference() is not None for reference, _ in self._names.values())
+
     def name(self, optimizer: Optimizer) -> str:
         """Its class, numbered from the second optimizer on."""
         known = self._names.get(id(optimizer))

@@ -247,3 +247,21 @@ def test_autocast_and_a_scaler_that_skips_a_step_are_recorded_as_they_happened(t
 
     trace = trace_here(program)
     assert len(trace.steps) == 3
+
+
+def test_of_two_optimizers_that_take_turns_both_are_sampled_at_an_even_interval(trace_here):
+    first, second = mlp(), mlp()
+
+    def program():
+        optimizers = [torch.optim.SGD(model.parameters(), lr=0.1) for model in (first, second)]
+        inputs, targets = torch.randn(6, 4), torch.arange(6) % 3
+        for _ in range(20):
+            for model, optimizer in zip((first, second), optimizers, strict=True):
+                optimizer.zero_grad()
+                functional.cross_entropy(model(inputs), targets).backward()
+                optimizer.step()
+
+    steps = trace_here(program, every=8).steps
+    sampled = [name for name, was in zip(steps.optimizer, steps.sampled, strict=True) if was]
+    assert sampled.count("SGD") >= 4
+    assert sampled.count("SGD.2") >= 4
