@@ -5,7 +5,7 @@ import pytest
 from cli.commands import Command
 from run_folders import small_run
 
-from nntrace.cli import monitor
+from nntrace import live
 
 
 class Entry:
@@ -23,7 +23,7 @@ class Entry:
 
 
 def install(monkeypatch: pytest.MonkeyPatch, *entries: Entry) -> None:
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: list(entries))
+    monkeypatch.setattr("nntrace.live.entry_points", lambda group: list(entries))
 
 
 def test_the_monitor_is_shown_the_newest_run(
@@ -52,7 +52,7 @@ def test_without_textual_the_message_says_what_to_install(
 def test_the_built_in_monitor_is_an_entry_of_the_group() -> None:
     from importlib.metadata import entry_points
 
-    assert "textual" in {entry.name for entry in entry_points(group=monitor.GROUP)}
+    assert "textual" in {entry.name for entry in entry_points(group=live.GROUP)}
 
 
 def test_a_missing_run_is_one_line_and_exit_2(nntrace: Command) -> None:

@@ -50,6 +50,7 @@ def test_the_options_reach_the_launcher(nntrace: Command, launched: list[dict[st
             "every": None,
             "out": Path("here"),
             "name": "a",
+            "runs_folder": Path("nntrace-runs"),
             "live": True,
         }
     ]

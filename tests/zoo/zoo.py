@@ -104,8 +104,9 @@ def _nntrace(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _last_line(process: subprocess.CompletedProcess[str]) -> str:
-    lines = process.stderr.strip().splitlines()
-    return lines[-1] if lines else "nothing on stderr"
+    lines = [line for line in process.stderr.splitlines() if line.strip()]
+    own = [line for line in lines if not line.startswith("nntrace: ")]  # its summary comes last
+    return (own or lines or ["nothing on stderr"])[-1]
 
 
 def confusion_table(verdicts: list[Verdict]) -> Table:
