@@ -44,7 +44,7 @@ def launch_live(words: Sequence[str], environment: Mapping[str, str], run: Path)
     Raises:
         NntraceError: no monitor can be shown here.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not _has_terminal():
         raise NntraceError("--live needs a terminal. Without one: nntrace run, nntrace monitor.")
     monitor = load_monitor()
     run.parent.mkdir(parents=True, exist_ok=True)
@@ -63,6 +63,10 @@ def launch_live(words: Sequence[str], environment: Mapping[str, str], run: Path)
     except KeyboardInterrupt:
         # The terminal sent the interrupt to the training as well.
         return _wait(training, log)
+
+
+def _has_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _wait(training: subprocess.Popen[bytes], log: Path) -> int:

@@ -9,8 +9,7 @@ from nntrace.errors import NntraceError
 
 @pytest.fixture
 def terminal(monkeypatch):
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(live, "_has_terminal", lambda: True)
 
 
 def program(run: Path, code: int) -> list[str]:
