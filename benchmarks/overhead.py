@@ -18,7 +18,7 @@ from pathlib import Path
 
 PROGRAMS = Path(__file__).parent / "programs"
 MODES = {"default": [], "every 10": ["--every", "10"], "every 1": ["--every", "1"]}
-STEPS = {"mlp": 16000, "resnet": 400, "gpt": 400}
+STEPS = {"mlp": 8000, "resnet": 200, "gpt": 200}
 STARTUPS = {"python -c pass": ["-c", "pass"], "python -c 'import torch'": ["-c", "import torch"]}
 
 

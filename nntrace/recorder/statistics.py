@@ -13,6 +13,7 @@ from nntrace.recorder.sample import Float32Array, Layout
 from nntrace.schema import QUANTILES, STATISTICS
 
 _EXPONENT_BITS = 512  # sign and exponent of a float32
+_BLOCK_ELEMENTS = 1 << 16  # 256 KiB of float32
 _RAIL = 0.03  # within 3 % of the range counts as at the end of it
 
 
@@ -22,43 +23,47 @@ def batched_statistics(values: Float32Array, layout: Layout) -> dict[str, npt.ND
     Standard deviation, skew and excess kurtosis are the population ones; quantiles are linearly
     interpolated as `numpy.quantile` does.
     """
-    finite = np.isfinite(values)
-    whole = finite.all(axis=1)
-    if whole.all():
-        return _finite_statistics(values, layout)
     result = {name: np.full(len(values), np.nan) for name in STATISTICS}
-    if whole.any():
-        for name, column in _finite_statistics(values[whole], layout).items():
-            result[name][whole] = column
-    for number in np.flatnonzero(~whole):
-        for name, value in _masked_statistics(values[number], finite[number]).items():
-            result[name][number] = value
+    # Few rows at a time: their temporaries then stay in the processor's cache.
+    block = max(1, _BLOCK_ELEMENTS // values.shape[1])
+    for start in range(0, len(values), block):
+        rows = values[start : start + block]
+        ordered = np.sort(rows, axis=1)  # NaN and +inf come last, −inf first
+        whole = np.isfinite(ordered[:, 0]) & np.isfinite(ordered[:, -1])
+        if whole.all():
+            for name, column in _finite_statistics(rows, ordered, layout).items():
+                result[name][start : start + block] = column
+            continue
+        if whole.any():
+            found = _finite_statistics(rows[whole], ordered[whole], layout)
+            for name, column in found.items():
+                result[name][start : start + block][whole] = column
+        for number in np.flatnonzero(~whole):
+            for name, value in _masked_statistics(rows[number]).items():
+                result[name][start + number] = value
     return result
 
 
-def _finite_statistics(values: Float32Array, layout: Layout) -> dict[str, npt.NDArray[np.float64]]:
+def _finite_statistics(
+    values: Float32Array, ordered: Float32Array, layout: Layout
+) -> dict[str, npt.NDArray[np.float64]]:
     m, n = values.shape
-    ordered = np.sort(values, axis=1)
     low, high = ordered[:, 0].astype(np.float64), ordered[:, -1].astype(np.float64)
     # Scaled before the mean is taken: a sum of values near the float32 limit overflows.
     scale = np.maximum(np.maximum(-low, high), np.finfo(np.float32).tiny)
-    scaled = values / scale.astype(np.float32)[:, None]
-    mean = scaled.mean(axis=1)
-    centred = scaled - mean[:, None]
-    spread = np.maximum(centred.max(axis=1), -centred.min(axis=1))
-    spread = np.where(spread > 0, spread, 1).astype(np.float32)
-    centred /= spread[:, None]
-    residual = centred.mean(axis=1, dtype=np.float64)  # rounding of the float32 mean
+    centred = values / scale.astype(np.float32)[:, None]
+    mean = centred.mean(axis=1)
+    centred -= mean[:, None]
     squares = centred * centred
+    residual = centred.mean(axis=1, dtype=np.float64)  # rounding of the float32 mean
     variance = np.maximum(squares.mean(axis=1, dtype=np.float64) - residual**2, 0)
     deviation = np.sqrt(variance)
     constant = low == high
     defined = np.where(constant | (deviation == 0), np.nan, deviation)
-    third = (squares * centred).mean(axis=1) - 3 * residual * variance
-    fourth = (squares * squares).mean(axis=1)
-    true_mean = (mean + residual * spread) * scale
-    std = np.where(constant, 0.0, deviation * spread * scale)
-    true_mean = np.where(constant, low, true_mean)
+    third = np.einsum("ij,ij->i", squares, centred) / n - 3 * residual * variance
+    fourth = np.einsum("ij,ij->i", squares, squares) / n
+    true_mean = np.where(constant, low, (mean + residual) * scale)
+    std = np.where(constant, 0.0, deviation * scale)
     result = {
         "mean": true_mean,
         "std": std,
@@ -73,12 +78,18 @@ def _finite_statistics(values: Float32Array, layout: Layout) -> dict[str, npt.ND
     }
     if layout.per_unit and layout.examples > 1:
         shape = (m, layout.examples, layout.positions * layout.units)
-        by_example = centred.reshape(shape)
+        by_example = centred.reshape(shape).mean(axis=1)
         mean_square = squares.reshape(shape).mean(axis=1)
-        between = np.maximum(mean_square - by_example.mean(axis=1) ** 2, 0).mean(axis=1)
-        varies = np.sqrt(between) * spread * scale
-        same = (values.reshape(shape) == values.reshape(shape)[:, :1]).all(axis=(1, 2))
-        result["example_std"] = np.where(same, 0.0, varies)
+        between = np.maximum(mean_square - by_example * by_example, 0).mean(axis=1)
+        varies = np.sqrt(between) * scale
+        # What is left of a difference of rounded sums is no variation.
+        doubtful = np.flatnonzero(varies <= 1e-3 * np.abs(scale))
+        for row in doubtful:
+            examples = values[row].reshape(shape[1:]).astype(np.float64)
+            varies[row] = np.sqrt(examples.var(axis=0).mean())
+            if (examples == examples[0]).all():
+                varies[row] = 0.0
+        result["example_std"] = varies
     return result
 
 
@@ -94,17 +105,15 @@ def _quantiles(ordered: Float32Array) -> dict[str, npt.NDArray[np.float64]]:
     return result
 
 
-def _masked_statistics(row: Float32Array, mask: npt.NDArray[np.bool_]) -> Mapping[str, float]:
+def _masked_statistics(row: Float32Array) -> Mapping[str, float]:
     """Statistics of one row that holds non-finite values."""
-    kept = row[mask]
-    names = ("mean", "std", "rms", "min", "max", *QUANTILES, "zero_fraction", "skew", "kurtosis")
-    if not len(kept):
-        result = dict.fromkeys(names, float("nan"))
-    else:
+    kept = row[np.isfinite(row)]
+    result = {"nonfinite_fraction": 1.0 - len(kept) / len(row)}
+    if len(kept):
         layout = Layout(1, 1, len(kept), per_unit=False)
-        computed = _finite_statistics(kept[None, :], layout)
-        result = {name: float(computed[name][0]) for name in names}
-    return {**result, "nonfinite_fraction": 1.0 - len(kept) / len(row)}
+        computed = _finite_statistics(kept[None, :], np.sort(kept)[None, :], layout)
+        result = {**{name: float(column[0]) for name, column in computed.items()}, **result}
+    return result
 
 
 def saturated_fraction(values: Float32Array, low: float, high: float) -> float:
