@@ -4,6 +4,7 @@ During a step hooks copy strided views into it; at its end everything goes to th
 copy, without waiting for an accelerator.
 """
 
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from nntrace.recorder import Layout, SiteSample
 from nntrace_torch.plans import Plan
 
 _CHUNK = 1 << 20  # float32 elements: 4 MiB
+_WORTH_HANDING_OVER = 1 << 18
 
 
 class SampleBuffer:
@@ -24,6 +26,7 @@ class SampleBuffer:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self._memory = torch.empty(_CHUNK, dtype=torch.float32, device=device)
+        self._free: deque[torch.Tensor] = deque()
         self._used = 0
         self.parts: list[SiteSample] = []
 
@@ -87,6 +90,22 @@ class SampleBuffer:
         """What was put in this step."""
         return self._memory[: self._used]
 
+    def take(self) -> npt.NDArray[np.float32]:
+        """What was put in this step, on the host and no longer the buffer's.
+
+        A large step is handed over with its memory, which comes back when the array is gone:
+        fresh memory would cost a page fault every 4 KiB.
+        """
+        if self.device.type != "cpu" or self._used < _WORTH_HANDING_OVER:
+            # A tensor's own copy would be one more kernel in the user's profile.
+            return self.used().cpu().numpy().copy()
+        memory = self._memory
+        self._memory = self._free.pop() if self._free else torch.empty_like(memory)
+        whole = memory.numpy()
+        # All views of `whole` keep it alive, whoever holds them.
+        weakref.finalize(whole, self._free.append, memory).atexit = False
+        return whole[: self._used]
+
 
 class HostCopies:
     """Copies on their way to the host; calls back in order when their values are there."""
@@ -95,14 +114,14 @@ class HostCopies:
         self._waiting: deque[tuple[Any, torch.Tensor, Callable[[Any], None]]] = deque()
 
     def fetch(
-        self, values: torch.Tensor, arrived: Callable[[npt.NDArray[np.float32]], None]
+        self, buffer: SampleBuffer, arrived: Callable[[npt.NDArray[np.float32]], None]
     ) -> None:
-        """Give `arrived` a host copy of `values`: at once on a CPU, later on an accelerator."""
-        if values.device.type != "cuda":
+        """Give `arrived` what the buffer holds: at once on a CPU, later on an accelerator."""
+        if buffer.device.type != "cuda":
             self.flush()
-            # A tensor's own copy would be one more kernel in the user's profile.
-            arrived(values.detach().cpu().numpy().copy())
+            arrived(buffer.take())
             return
+        values = buffer.used()
         host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
         host.copy_(values, non_blocking=True)
         event = torch.cuda.Event()

@@ -87,7 +87,7 @@ class StepSample:
 
         parts = {buffer.device: buffer.parts for buffer in buffers}
         for buffer in buffers:
-            copies.fetch(buffer.used(), lambda values, buffer=buffer: collect(buffer, values))  # type: ignore[misc]
+            copies.fetch(buffer, lambda values, buffer=buffer: collect(buffer, values))  # type: ignore[misc]
 
     def _assemble(
         self,

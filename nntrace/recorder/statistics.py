@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nntrace.recorder.sample import Float32Array, Layout
-from nntrace.schema import QUANTILES, STATISTICS
+from nntrace.schema import MOMENTS, QUANTILES
 
 _EXPONENT_BITS = 512  # sign and exponent of a float32
 _BLOCK_ELEMENTS = 1 << 16  # 256 KiB of float32
@@ -23,7 +23,11 @@ def batched_statistics(values: Float32Array, layout: Layout) -> dict[str, npt.ND
     Standard deviation, skew and excess kurtosis are the population ones; quantiles are linearly
     interpolated as `numpy.quantile` does.
     """
-    result = {name: np.full(len(values), np.nan) for name in STATISTICS}
+    result: dict[str, npt.NDArray[np.float64]] = {}
+
+    def column_of(name: str) -> npt.NDArray[np.float64]:
+        return result.setdefault(name, np.full(len(values), np.nan))
+
     # Few rows at a time: their temporaries then stay in the processor's cache.
     block = max(1, _BLOCK_ELEMENTS // values.shape[1])
     for start in range(0, len(values), block):
@@ -32,15 +36,15 @@ def batched_statistics(values: Float32Array, layout: Layout) -> dict[str, npt.ND
         whole = np.isfinite(ordered[:, 0]) & np.isfinite(ordered[:, -1])
         if whole.all():
             for name, column in _finite_statistics(rows, ordered, layout).items():
-                result[name][start : start + block] = column
+                column_of(name)[start : start + block] = column
             continue
         if whole.any():
             found = _finite_statistics(rows[whole], ordered[whole], layout)
             for name, column in found.items():
-                result[name][start : start + block][whole] = column
+                column_of(name)[start : start + block][whole] = column
         for number in np.flatnonzero(~whole):
             for name, value in _masked_statistics(rows[number]).items():
-                result[name][start + number] = value
+                column_of(name)[start + number] = value
     return result
 
 
@@ -108,11 +112,13 @@ def _quantiles(ordered: Float32Array) -> dict[str, npt.NDArray[np.float64]]:
 def _masked_statistics(row: Float32Array) -> Mapping[str, float]:
     """Statistics of one row that holds non-finite values."""
     kept = row[np.isfinite(row)]
-    result = {"nonfinite_fraction": 1.0 - len(kept) / len(row)}
+    result = dict.fromkeys((*MOMENTS, *QUANTILES, "skew", "kurtosis"), float("nan"))
+    result["nonfinite_fraction"] = 1.0 - len(kept) / len(row)
     if len(kept):
         layout = Layout(1, 1, len(kept), per_unit=False)
         computed = _finite_statistics(kept[None, :], np.sort(kept)[None, :], layout)
-        result = {**{name: float(column[0]) for name, column in computed.items()}, **result}
+        computed.pop("nonfinite_fraction")
+        result |= {name: float(column[0]) for name, column in computed.items()}
     return result
 
 
