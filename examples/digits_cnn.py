@@ -87,7 +87,8 @@ def main() -> None:
             correct = sum(
                 int((model(images).argmax(dim=1) == labels).sum()) for images, labels in test_loader
             )
-        print(f"epoch {epoch + 1}: loss {loss.item():.4f}, test accuracy {correct / len(test_set):.3f}")
+        accuracy = correct / len(test_set)
+        print(f"epoch {epoch + 1}: loss {loss.item():.4f}, test accuracy {accuracy:.3f}")
 
 
 if __name__ == "__main__":

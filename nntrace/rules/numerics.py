@@ -162,7 +162,7 @@ def _before(role: Role) -> str:
         return "the gradients are finite, the optimizer's update is not"
     if role in (Role.INPUT, Role.TARGET):
         return "it came in from the data"
-    return "what was computed before it is finite"
+    return "the outputs recorded before it are finite: it broke here, or in code between the two"
 
 
 def _advice(role: Role) -> str:
