@@ -270,8 +270,8 @@ def test_the_traced_runs_were_traced_indeed(outcomes):
     folder, _ = outcomes
     steps = {way: Trace.open(folder / way).steps for way in WAYS}
     sampled = {way: found.sampled for way, found in steps.items()}
-    turns = len(set(steps["every step"].optimizer))  # each optimizer has its turn in a sample
     assert sampled["every step"].all()
-    assert set(sampled["every third"].nonzero()[0] % 3) == set(range(turns))
+    # In the GAN a sample goes on for the second optimizer's turn, the step after.
+    assert set(sampled["every third"].nonzero()[0] % 3) == {0, 1}
     assert len({len(found) for found in sampled.values()}) == 1
     assert sampled["the default"][:10].all()
