@@ -9,7 +9,8 @@ from pathlib import Path
 
 import nntrace
 
-FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "textual", "nntrace_torch", "nntrace_tui"}
+FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "textual"}
+FRAMEWORKS |= {"nntrace_torch", "nntrace_keras", "nntrace_tui"}
 HEAVY = {"numpy", "pyarrow", "click", "rich", "wrapt"}
 
 

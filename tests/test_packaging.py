@@ -31,10 +31,10 @@ def wheel(tmp_path_factory):
         yield archive
 
 
-def test_the_top_level_names_are_the_three_packages(wheel):
+def test_the_top_level_names_are_the_four_packages(wheel):
     names = {name.partition("/")[0] for name in wheel.namelist()}
     packages = {name for name in names if not name.endswith(".dist-info")}
-    assert packages == {"nntrace", "nntrace_torch", "nntrace_tui"}
+    assert packages == {"nntrace", "nntrace_torch", "nntrace_keras", "nntrace_tui"}
 
 
 def test_every_source_file_is_in(wheel):
@@ -43,6 +43,7 @@ def test_every_source_file_is_in(wheel):
         for home, package in (
             ("", "nntrace"),
             ("adapters", "nntrace_torch"),
+            ("adapters", "nntrace_keras"),
             ("tui", "nntrace_tui"),
         )
         for home in [ROOT / home]
@@ -52,7 +53,7 @@ def test_every_source_file_is_in(wheel):
     assert sources <= set(wheel.namelist())
     assert "nntrace/bootstrap/sitecustomize.py" in sources
     assert any(name.endswith(".tcss") for name in sources)
-    for package in ("nntrace", "nntrace_torch", "nntrace_tui"):
+    for package in ("nntrace", "nntrace_torch", "nntrace_keras", "nntrace_tui"):
         assert f"{package}/py.typed" in sources
 
 
