@@ -18,7 +18,6 @@ FAULTS = {
     "no-zero-grad": "gradients are never cleared between steps",
     "frozen-trunk": "a stray detach: the convolutions never learn",
     "learning-rate": "a learning rate 300 times too high",
-    "eval-mode": "train() is forgotten after the first evaluation",
 }
 
 
@@ -74,8 +73,7 @@ def main() -> None:
     lr = 1e-3 * (300 if options.fault == "learning-rate" else 1)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     for epoch in range(options.epochs):
-        if epoch == 0 or options.fault != "eval-mode":
-            model.train()
+        model.train()
         for images, labels in train_loader:
             if options.fault != "no-zero-grad":
                 optimizer.zero_grad()
