@@ -62,7 +62,9 @@ def main() -> None:
     """Train and report the test accuracy after every epoch."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--fault", choices=FAULTS, help=str(FAULTS))
+    parser.add_argument(
+        "--fault", choices=FAULTS, help="; ".join(f"{k}: {v}" for k, v in FAULTS.items())
+    )
     options = parser.parse_args()
 
     torch.manual_seed(0)
