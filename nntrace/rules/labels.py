@@ -115,8 +115,10 @@ def class_imbalance(
         return
     # Samples lie closer at the start of a run: what is imbalanced only there was a phase.
     late = label_totals([batch for batch in batches if batch.step >= trace.steps.step[-1] / 2])
-    looked_at = (totals, late) if late.total() >= examples else (totals,)
-    if not all(_is_imbalanced(counts, ratio, evenness) for counts in looked_at):
+    if late.total() < examples / 2:
+        yield Skipped("too few labels were sampled in the later half of the run")
+        return
+    if not all(_is_imbalanced(counts, ratio, evenness) for counts in (totals, late)):
         return
     (common, most), (rare, least) = totals.most_common()[0], totals.most_common()[-1]
     spread = float(entropy(totals.values()) / np.log(len(totals)))
