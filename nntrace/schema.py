@@ -155,6 +155,16 @@ STREAMS: Final[dict[str, tuple[Column, ...]]] = {
         output_min float32
         output_max float32
     """),
+    "tensors": _columns("""
+        step int64
+        role string
+        path string
+        shape list<int64>
+        dtype string
+        kept_shape list<int64>
+        stride int32
+        values list<float64>
+    """),
     "events": _columns("""
         step int64
         time_ns int64

@@ -8,6 +8,7 @@ import torch
 from nntrace.recorder import Recorder
 from nntrace.schema import Role
 from nntrace_torch.describe import can_sample, tensor_fields
+from nntrace_torch.keepsakes import kept_batch
 from nntrace_torch.modules import Model
 from nntrace_torch.plans import activation_plan
 from nntrace_torch.sources import UNKNOWN
@@ -25,6 +26,7 @@ class InputSampler:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._sites: dict[tuple[str, str], int] = {}
+        self._has_kept = False
 
     def observe(
         self,
@@ -53,6 +55,10 @@ class InputSampler:
         sample.add_batch_values("inputs", plan.view(first, sample.turn).contiguous())
         sample.add_hashes(example_hashes(first))
         sample.describe_batch(batch_size=int(first.shape[0]))
+        if not self._has_kept:
+            self._has_kept = True
+            for name, tensor in tensors:
+                sample.keep(kept_batch(tensor, Role.INPUT, model.join(name)))
         return True
 
     def _site(self, model: Model, name: str, tensor: torch.Tensor) -> int:

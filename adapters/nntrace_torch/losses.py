@@ -13,6 +13,7 @@ import torch.nn.functional as functional
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind, Role
 from nntrace_torch.describe import can_sample, tensor_fields
+from nntrace_torch.keepsakes import kept_batch
 from nntrace_torch.patching import Undo, after
 from nntrace_torch.plans import activation_plan
 from nntrace_torch.sources import Source, caller
@@ -50,6 +51,7 @@ class LossObserver:
         self._recorder = recorder
         self._call_sites: set[tuple[str, Source]] = set()
         self._sites: dict[tuple[str, Role], int] = {}
+        self._has_kept = False
         self.sample: StepSample | None = None
         self.batch_size: int | None = None
 
@@ -107,6 +109,9 @@ class LossObserver:
             targets = activation_plan(tuple(flat.shape), flat.stride(), 1, sample.limit)
             sample.add(self._site(name, Role.TARGET, target), targets, flat)
             sample.add_batch_values("targets", targets.view(flat, sample.turn).contiguous())
+            if not self._has_kept:
+                self._has_kept = True
+                sample.keep(kept_batch(target, Role.TARGET, name))
         if by_class:
             rows = predicted.movedim(1, -1).reshape(-1, classes)
             kept = max(2, _PREDICTED // classes)

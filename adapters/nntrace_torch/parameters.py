@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from nntrace.recorder import Layout, Recorder
 from nntrace.schema import Role
 from nntrace_torch.describe import can_sample, fans, tensor_fields
+from nntrace_torch.keepsakes import KeptFilters, shows_filters
 from nntrace_torch.modules import Models
 from nntrace_torch.plans import fixed_plan
 from nntrace_torch.sources import UNKNOWN, Sources
@@ -59,6 +60,7 @@ class ParameterSampler:
         self._sites: dict[int, _ParameterSites] = {}
         self._fields: dict[int, tuple[str, dict[str, object]]] = {}
         self._stepped: dict[_Form, _Group] = {}
+        self._filters: KeptFilters | None = None
 
     def declare(self, module: nn.Module) -> None:
         """Declare the sites of a module's own trainable parameters, in execution order."""
@@ -70,6 +72,8 @@ class ParameterSampler:
         """Sample parameters as they are before the optimizer changes them."""
         with torch.no_grad():
             self._stepped = self._sample_values(_parameters_of(optimizer), sample)
+            if self._filters is not None:
+                sample.keep(self._filters.keep(sample.step))
 
     def gradients(self, sample: StepSample, orphans: Iterable[torch.Tensor]) -> None:
         """Sample the gradients the optimizer received, and those of parameters none holds."""
@@ -145,6 +149,8 @@ class ParameterSampler:
         param = self._recorder.add_site(path, Role.PARAM, **fields)
         gradient = self._recorder.add_site(path, Role.PARAM_GRAD, **fields)
         self._fields[param] = (path, fields)
+        if self._filters is None and owner is not None and shows_filters(parameter, owner):
+            self._filters = KeptFilters(path, parameter)
         sites = self._sites[id(parameter)] = _ParameterSites(parameter, param, gradient)
         return sites
 

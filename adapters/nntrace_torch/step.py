@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nntrace.recorder import NO_TENSOR, BatchSample, Sample, SiteSample
+from nntrace.recorder import NO_TENSOR, BatchSample, KeptTensor, Sample, SiteSample
 from nntrace_torch.buffer import HostCopies, SampleBuffer
 from nntrace_torch.plans import Plan
 
@@ -34,6 +34,7 @@ class StepSample:
         self.seen_roles: set[str] = set()
         self._buffers = buffers
         self._missing: list[int] = []
+        self._kept: list[KeptTensor] = []
         self._batch: dict[str, Any] = {}
         self._batch_parts: dict[str, tuple[torch.device, int, int]] = {}
         self._columns = 0
@@ -54,6 +55,11 @@ class StepSample:
     def add_missing(self, site: int) -> None:
         """Record that the site was looked at and had no tensor."""
         self._missing.append(site)
+
+    def keep(self, tensor: KeptTensor | None) -> None:
+        """Send a tensor along as it is, when there is one."""
+        if tensor is not None:
+            self._kept.append(tensor)
 
     def describe_batch(self, **facts: Any) -> None:
         """Add plain facts about the batch; what was said first stands."""
@@ -107,7 +113,8 @@ class StepSample:
             if len(arrived) == 1
             else np.concatenate(list(arrived.values()))
         )
-        return Sample(self.step, values, tuple(sites), self._assemble_batch(values, starts))
+        batch = self._assemble_batch(values, starts)
+        return Sample(self.step, values, tuple(sites), batch, tuple(self._kept))
 
     def _assemble_batch(
         self, values: npt.NDArray[np.float32], starts: dict[torch.device, int]

@@ -2,6 +2,22 @@
 
 from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.recorder import Recorder
-from nntrace.recorder.sample import NO_TENSOR, BatchSample, Layout, Sample, SiteSample
+from nntrace.recorder.sample import (
+    NO_TENSOR,
+    BatchSample,
+    KeptTensor,
+    Layout,
+    Sample,
+    SiteSample,
+)
 
-__all__ = ["NO_TENSOR", "BatchSample", "Cadence", "Layout", "Recorder", "Sample", "SiteSample"]
+__all__ = [
+    "NO_TENSOR",
+    "BatchSample",
+    "Cadence",
+    "KeptTensor",
+    "Layout",
+    "Recorder",
+    "Sample",
+    "SiteSample",
+]

@@ -16,7 +16,7 @@ import numpy as np
 from nntrace.recorder.batches import summarise
 from nntrace.recorder.liveness import Liveness
 from nntrace.recorder.records import EventRecord, SiteRecord, StepRecord
-from nntrace.recorder.sample import Layout, Sample, SiteSample
+from nntrace.recorder.sample import KeptTensor, Layout, Sample, SiteSample
 from nntrace.recorder.statistics import (
     batched_statistics,
     saturated_fraction,
@@ -77,6 +77,9 @@ class RankFolder:
         self._streams["steps"].append_rows([step.row(norms.get(step.step)) for step in steps])
         self._streams["data"].append_rows(
             [summarise(sample.batch).row() for sample in samples if sample.batch is not None]
+        )
+        self._streams["tensors"].append_rows(
+            [_tensor_row(sample.step, kept) for sample in samples for kept in sample.tensors]
         )
         self._streams["events"].append_rows([event.row() for event in (*events, *found)])
 
@@ -166,6 +169,19 @@ class RankFolder:
             if site.role is Role.PARAM_GRAD and row.part.layout.size:
                 squares[row.step] = squares.get(row.step, 0.0) + value**2 * site.numel
         return {step: math.sqrt(total) for step, total in squares.items()}
+
+
+def _tensor_row(step: int, kept: KeptTensor) -> dict[str, Any]:
+    return {
+        "step": step,
+        "role": kept.role,
+        "path": kept.path,
+        "shape": kept.shape,
+        "dtype": kept.dtype,
+        "kept_shape": kept.values.shape,
+        "stride": kept.stride,
+        "values": kept.values.astype(np.float64).reshape(-1),
+    }
 
 
 class _Row:

@@ -1,10 +1,12 @@
 """What an adapter hands over for a sampled step: NumPy arrays and plain numbers, no tensors."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from nntrace.schema import Role
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -72,6 +74,27 @@ class BatchSample:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptTensor:
+    """A tensor, or an even part of it, kept as it was: the first batch, the first layer's filters.
+
+    Attributes:
+        role: `input`, `target` or `param`.
+        path: the name of the site it belongs to.
+        shape: of the whole tensor.
+        dtype: of the whole tensor, in the framework's words without a prefix.
+        values: what is kept, on the host, in any real type.
+        stride: every how many of the last two axes' elements are kept.
+    """
+
+    role: Role
+    path: str
+    shape: tuple[int, ...]
+    dtype: str
+    values: npt.NDArray[Any]
+    stride: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One sampled step: float32 `values` [n] on the host and which part belongs to which site."""
 
@@ -79,3 +102,4 @@ class Sample:
     values: Float32Array
     sites: tuple[SiteSample, ...]
     batch: BatchSample | None = None
+    tensors: tuple[KeptTensor, ...] = ()

@@ -27,6 +27,7 @@ KEYS: Final = {
     "stats": ("step", "site"),
     "histograms": ("step", "site"),
     "data": ("step",),
+    "tensors": ("step", "role", "path"),
     "events": ("kind",),
 }
 _LARGEST_BATCH: Final = 1 << 24  # rows; a damaged length must not make Arrow fill the memory

@@ -71,6 +71,23 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor kept as it was, or an even part of it: one row of `tensors`.
+
+    `shape` and `dtype` are the whole tensor's; of its last two axes every `stride`-th element is
+    in `values`, and of its first axis the first few.
+    """
+
+    step: int
+    role: str
+    path: str
+    shape: tuple[int, ...]
+    dtype: str
+    stride: int
+    values: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What one sampled batch held: the row of `data` for one step; None where unknown."""
 

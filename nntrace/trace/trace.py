@@ -5,8 +5,9 @@ One class for a finished run, a growing one (`refresh`), one rank of several (`o
 """
 
 import json
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +21,7 @@ from nntrace.errors import NotARunError
 from nntrace.manifest import Manifest
 from nntrace.schema import RANK_FOLDER, STREAMS, Role, RunStatus
 from nntrace.trace.follower import StreamFollower, with_keys
-from nntrace.trace.model import Batch, Event, FloatArray, IntArray, Site, Steps
+from nntrace.trace.model import Batch, Event, FloatArray, IntArray, Site, Steps, Tensor
 
 Rows = Iterable[Mapping[str, Any]]
 _CACHED_SERIES = 12  # rules ask for the same few again and again
@@ -88,6 +89,7 @@ class Trace:
         data: Rows = (),
         events: Rows = (),
         histograms: Rows = (),
+        tensors: Rows = (),
         manifest: Manifest | None = None,
     ) -> Self:
         """A trace from dictionaries, one per row; columns left out are null."""
@@ -98,6 +100,7 @@ class Trace:
             "data": data,
             "events": events,
             "histograms": histograms,
+            "tensors": tensors,
         }
         tables = {
             name: pa.Table.from_pylist([dict(row) for row in rows], schema=arrow_schema(name))
@@ -122,7 +125,7 @@ class Trace:
 
     def _forget(self) -> None:
         self._series.clear()
-        for name in ("sites", "steps", "events", "batches", "_pivot", "_sites_by_role"):
+        for name in ("sites", "steps", "events", "batches", "tensors", "_pivot", "_sites_by_role"):
             self.__dict__.pop(name, None)
 
     @property
@@ -239,6 +242,13 @@ class Trace:
         )
 
     @cached_property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The tensors that were kept as they are, in order; float64, whatever they were."""
+        return tuple(
+            tensor for row in self._tables["tensors"].to_batches() for tensor in _kept(row)
+        )
+
+    @cached_property
     def _pivot(self) -> tuple[IntArray, IntArray, IntArray]:
         """Sampled steps, and for each statistics row its index there and its site's in `sites`.
 
@@ -310,6 +320,21 @@ def _ranks(run: Path) -> tuple[int, ...]:
 def _known(values: Iterable[int | None] | None) -> tuple[int, ...]:
     """A list column's value without nulls."""
     return tuple(value for value in values or () if value is not None)
+
+
+def _kept(rows: pa.RecordBatch) -> Iterator[Tensor]:
+    """The tensors of a batch whose values have the shape they claim to have."""
+    values = rows.column("values")
+    for number, row in enumerate(rows.drop_columns("values").to_pylist()):
+        shape = _known(row["kept_shape"])
+        kept = values[number].values
+        if kept is None or min(shape, default=1) < 0 or math.prod(shape) != len(kept):
+            continue
+        array = pc.fill_null(kept, float("nan")).to_numpy(zero_copy_only=False).reshape(shape)
+        whole = _known(row["shape"])
+        stride = max(1, row["stride"] or 1)
+        dtype = row["dtype"] or ""
+        yield Tensor(row["step"], row["role"], row["path"], whole, dtype, stride, array)
 
 
 def _floats(table: pa.Table, name: str) -> FloatArray:

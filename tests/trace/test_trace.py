@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -208,3 +209,17 @@ def test_the_extent_of_a_run_is_read_from_the_ends_of_its_steps(tmp_path: Path) 
 
 def test_the_extent_of_a_run_without_steps_is_zero(tmp_path: Path) -> None:
     assert last_step(write_run(tmp_path)) == (0, None)
+
+
+def test_kept_tensors_come_back_in_their_shape_and_impossible_ones_are_left_out():
+    row = {"step": 3, "role": "input", "path": "x", "shape": [9, 2], "dtype": "int64"}
+    good = row | {"kept_shape": [2, 2], "values": [1.0, 2.0, None, 4.0]}
+    bad = [
+        row | {"kept_shape": [2, 3], "values": [1.0]},
+        row | {"kept_shape": [-1, -1], "values": [1.0]},
+        row | {"kept_shape": [2], "values": None},
+    ]
+    (tensor,) = Trace.from_rows(tensors=[good, *bad]).tensors
+    assert (tensor.shape, tensor.stride, tensor.values.shape) == ((9, 2), 1, (2, 2))
+    assert tensor.values[0].tolist() == [1.0, 2.0]
+    assert math.isnan(tensor.values[1, 0])
