@@ -72,6 +72,7 @@ def _kept(
 ) -> KeptTensor:
     if part.dtype is torch.bfloat16:  # NumPy has no such type
         part = part.float()
-    # A copy of its own: the program may write into the tensor before the writer thread gets to it.
-    values = part.cpu().clone().contiguous().numpy()
+    # A copy in NumPy's memory: the program may write into the tensor before the writer thread gets
+    # to it, and no tensor of ours may live beyond its step.
+    values = part.resolve_neg().cpu().numpy().copy()
     return KeptTensor(role, path, tuple(whole.shape), dtype_name(whole), values, stride)
