@@ -6,7 +6,8 @@ one strided copy per tensor and returns nothing, so that the user's tensors stay
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -19,16 +20,23 @@ from torch.nn.modules.module import (
 from torch.utils.hooks import unserializable_hook
 
 from nntrace.recorder import Recorder
-from nntrace.schema import Role
-from nntrace_torch.describe import can_sample, tensor_fields, unit_axis, value_range
+from nntrace.schema import EventKind, Role
+from nntrace_torch.describe import (
+    can_sample,
+    hides_inside,
+    tensor_fields,
+    unit_axis,
+    value_range,
+)
 from nntrace_torch.modules import Model, Models
-from nntrace_torch.patching import is_captured, remove_hook
+from nntrace_torch.patching import is_captured, outside_modes, remove_hook
 from nntrace_torch.plans import Plan, activation_plan
 from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
 
 _FORWARD_HOOK = 1  # the index of its handle
 
+_Hook = Callable[..., None]
 RootCalled = Callable[[Model, nn.Module, tuple[Any, ...], dict[str, Any]], None]
 
 
@@ -84,6 +92,10 @@ class ForwardSampler:
         self._thread = 0
         self._handles: list[Any] = []
         self._unremoved: list[Any] = []
+        self._pauses = 0
+        self._replays = False
+        self._outermost: list[nn.Module] = []
+        self._opaque: set[str] = set()
         self._pre = recorder.guard(self._enter)
         self._post = recorder.guard(self._leave)
 
@@ -93,21 +105,63 @@ class ForwardSampler:
         self._thread = threading.get_ident()
         self._stack.clear()
         self._model = None
-        if not self._handles:
-            self._handles = [
-                register_module_forward_pre_hook(self._pre),
-                register_module_forward_hook(self._post, with_kwargs=True, always_call=True),
-            ]
+        if not self._pauses:
+            self._put_on()
 
     def stop(self) -> None:
         """Take the hooks off."""
+        self._take_off()
+        self._sample = None
+        self._stack.clear()
+        self._model = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a step is being sampled."""
+        return self._sample is not None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Without hooks, for code into whose graph they would be compiled."""
+        self._take_off()
+        self._pauses += 1
+        try:
+            yield
+        finally:
+            self._pauses -= 1
+            if self._sample is not None and not self._pauses:
+                self._put_on()
+
+    @contextmanager
+    def replaying(self) -> Iterator[list[nn.Module]]:
+        """Sample forwards without gradients, too; gives the list of the outermost modules."""
+        stack, model, pauses = list(self._stack), self._model, self._pauses
+        outermost: list[nn.Module] = []
+        self._take_off()
+        self._outermost, self._replays, self._pauses = outermost, True, 0
+        self._put_on(outside_modes)
+        try:
+            yield outermost
+        finally:
+            self._take_off()
+            self._replays, self._pauses = False, pauses
+            self._stack[:], self._model = stack, model
+            if not pauses:
+                self._put_on()
+
+    def _put_on(self, around: Callable[[_Hook], _Hook] = lambda hook: hook) -> None:
+        if not self._handles:
+            pre, post = around(self._pre), around(self._post)
+            self._handles = [
+                register_module_forward_pre_hook(pre),
+                register_module_forward_hook(post, with_kwargs=True, always_call=True),
+            ]
+
+    def _take_off(self) -> None:
         for handle in self._handles:
             handle.remove()
             _forget_keywords(handle)
         self._handles = []
-        self._sample = None
-        self._stack.clear()
-        self._model = None
 
     def abandon(self) -> None:
         """Take the hooks off at any time, also from within one of them."""
@@ -125,7 +179,9 @@ class ForwardSampler:
         if not self._stack:
             self._model = None
             self._units_before = None
-            if torch.is_grad_enabled() and not is_captured():
+            if self._replays:
+                self._outermost.append(module)
+            if (self._replays or torch.is_grad_enabled()) and not is_captured():
                 self._model = self._models.owner_of(module)
                 if self._model is not None:
                     self._root_called(self._model, module, args, {})
@@ -198,6 +254,10 @@ class ForwardSampler:
         if path is None:
             return _ModuleSites(module, -1, -1)
         self._first_called(module)
+        if (reason := hides_inside(module)) is not None and reason not in self._opaque:
+            self._opaque.add(reason)
+            unseen = f"{reason}: of {path or 'the model'} the output is seen, not what is inside"
+            self._recorder.add_event(EventKind.UNSEEN, {"what": "activation", "reason": unseen})
         fields = {
             "module_type": type(module).__name__,
             "parent": path.rpartition(".")[0],
