@@ -71,7 +71,9 @@ def magnitude(field: str, values: FloatArray) -> alt.Y:
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     scale = alt.Scale(type="log", nice=False)
     if last - first < 2:
-        return alt.Y(field, title=None, scale=scale, axis=alt.Axis(format=".1e", tickCount=4))
+        ticks = [m * 10.0**power for power in range(first, last + 1) for m in (1, 2, 5)]
+        inside = [tick for tick in ticks if low <= tick <= high]
+        return alt.Y(field, title=None, scale=scale, axis=alt.Axis(format="~g", values=inside))
     step = max(1, math.ceil((last - first) / 8))
     powers = [10.0**power for power in range(first, last + 1, step)]
     return alt.Y(field, title=None, scale=scale, axis=alt.Axis(format=".0e", values=powers))

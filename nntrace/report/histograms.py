@@ -1,7 +1,10 @@
 """The charts of distributions: histograms over time, and how often each label was seen."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Self
 
 import altair as alt
 import numpy as np
@@ -14,9 +17,10 @@ from nntrace.rules.layers import weights
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 
-_TIMES = 48
-_PER_ROLE = 3
-_MOST_LABELS = 60
+_TIMES: Final = 48
+_PER_ROLE: Final = 3
+_MOST_LABELS: Final = 60
+_POWERS: Final = 12
 
 
 def histogram_figures(trace: Trace) -> Iterator[Figure]:
@@ -25,12 +29,12 @@ def histogram_figures(trace: Trace) -> Iterator[Figure]:
         sites = weights(trace) if role is Role.PARAM else trace.sites_of(role)
         for index in chosen(len(sites), _PER_ROLE):
             site = sites[index]
-            rows = _over_time(trace, site)
-            if rows:
+            chart = _over_time(trace, site)
+            if chart is not None:
                 yield Figure(
                     f"histogram-{role.value}-{index}",
                     f"{label(site)}: {word} over time",
-                    _chart(rows),
+                    chart,
                     "Share of the sampled elements by sign and power of two.",
                 )
 
@@ -57,51 +61,67 @@ def label_figure(trace: Trace) -> Figure | None:
     return Figure("labels", "Labels", chart, f"Counted in the sampled training batches.{more}")
 
 
-def _over_time(trace: Trace, site: Site) -> Rows:
-    """Rows (step, end, bin, share), the bins ordered from −∞ to +∞."""
+@dataclass(frozen=True, slots=True)
+class _Powers:
+    """The vertical axis: powers of two on both sides of zero, the smallest of them beside it."""
+
+    smallest: float
+
+    @classmethod
+    def of(cls, edges: Iterable[float]) -> Self:
+        """The axis for these bins: what is 2^12 times smaller than the largest counts as zero."""
+        sizes = [abs(edge) for edge in edges if edge and np.isfinite(edge)]
+        return cls(round(math.log2(max(sizes, default=1.0))) - _POWERS)
+
+    def place(self, edge: float) -> float:
+        """Where a bin lies: 0 is zero, ±1 the smallest power, and so on; infinity is outermost."""
+        if edge == 0 or math.isnan(edge):
+            return 0.0
+        power = math.log2(abs(edge)) if math.isfinite(edge) else math.inf
+        height = min(power - self.smallest + 1, _POWERS + 2)
+        return math.copysign(height, edge) if height >= 1 else 0.0
+
+    @property
+    def label(self) -> str:
+        """The expression, of Vega's own, that labels the axis."""
+        power = f"abs(datum.value) - 1 + {self.smallest:.0f}"
+        sign = "(datum.value < 0 ? '−' : '')"
+        return f"datum.value == 0 ? '0' : {sign} + format(pow(2, {power}), '.1e')"
+
+
+def _over_time(trace: Trace, site: Site) -> Chart | None:
+    """A site's histograms as columns of a heatmap; None for fewer than two."""
     table = trace.table("histograms")
     table = table.filter(pc.equal(table["site"], site.id))
     times = chosen(table.num_rows, _TIMES)
     if len(times) < 2:
-        return []
+        return None
     records = table.take(times).to_pylist()
+    powers = _Powers.of(edge for record in records for edge in record["edges"] or ())
+    ends = [record["step"] for record in records[1:]]
+    ends.append(2 * ends[-1] - records[-2]["step"])
     rows: Rows = []
-    for number, record in enumerate(records):
-        last = number + 1 == len(records)
-        end = record["step"] + (record["step"] - records[number - 1]["step"] if last else 0)
-        end = end if last else records[number + 1]["step"]
-        bins: dict[float, int] = defaultdict(int)
+    for record, end in zip(records, ends, strict=True):
+        bins: Counter[float] = Counter()
         for edge, count in zip(record["edges"] or (), record["counts"] or (), strict=False):
             if edge is not None and count:
-                bins[_place(edge)] += count
+                bins[powers.place(edge)] += count
         total = sum(bins.values())
         rows += [
-            {"step": record["step"], "end": end, "y": place, "share": count / total}
+            {
+                "step": record["step"],
+                "end": end,
+                "y0": place - 0.5,
+                "y1": place + 0.5,
+                "share": count / total,
+            }
             for place, count in bins.items()
         ]
-    return rows
+    return _chart(rows, powers) if rows else None
 
 
-_SMALLEST_POWER = -24  # smaller magnitudes count as zero on the page
-_LARGEST_POWER = 24
-
-
-def _place(edge: float) -> float:
-    """Where a bin lies on the vertical axis: 0 is zero, ±1 the smallest power of two, and so on."""
-    if edge == 0 or np.isnan(edge):
-        return 0.0
-    power = float(np.clip(np.log2(abs(edge)), _SMALLEST_POWER, _LARGEST_POWER))
-    return float(np.sign(edge)) * (power - _SMALLEST_POWER + 1)
-
-
-def _chart(rows: Rows) -> Chart:
-    used = [row["y"] for row in rows]
-    low, high = min(used), max(used)
-    # An axis of powers of two on both sides of zero, labelled by an expression of Vega's own.
-    power = f"abs(datum.value) - 1 + {_SMALLEST_POWER}"
-    text = f"datum.value == 0 ? '0' : (datum.value < 0 ? '−' : '') + format(pow(2, {power}), '.1e')"
-    for row in rows:
-        row["y0"], row["y1"] = row["y"] - 0.5, row["y"] + 0.5
+def _chart(rows: Rows, powers: _Powers) -> Chart:
+    domain = [min(row["y0"] for row in rows), max(row["y1"] for row in rows)]
     chart: Chart = alt.Chart(data(rows)).mark_rect()
     chart = chart.encode(
         x=STEP,
@@ -109,8 +129,8 @@ def _chart(rows: Rows) -> Chart:
         y=alt.Y(
             "y0:Q",
             title=None,
-            scale=alt.Scale(domain=[low - 0.5, high + 0.5], nice=False),
-            axis=alt.Axis(labelExpr=text, tickCount=7, grid=False),
+            scale=alt.Scale(domain=domain, nice=False),
+            axis=alt.Axis(labelExpr=powers.label, tickCount=7, grid=False),
         ),
         y2="y1:Q",
         color=alt.Color("share:Q", title=None, scale=alt.Scale(scheme=SEQUENCE), legend=None),

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import altair as alt
 import numpy as np
+import pyarrow.compute as pc
 
 from nntrace.report.figure import STEP, Chart, Figure, Rows, data, layered, magnitude
 from nntrace.report.theme import colour
@@ -68,8 +69,20 @@ def loss_chart(trace: Trace, findings: Sequence[Finding] = ()) -> Chart:
     if evaluated := _evaluations(trace):
         points = alt.Chart(data(evaluated)).mark_line(point=True, color=colour("second"))
         layers.append(points.encode(x=STEP, y=y, tooltip=tooltip))
+    layers += _broken(trace)
     layers += _marks(findings, trace)
     return layered(*layers, height=260)
+
+
+def _broken(trace: Trace) -> list[alt.Chart]:
+    """A mark at the first step whose loss is NaN or infinite."""
+    recorded = pc.is_valid(trace.table("steps")["loss"]).to_numpy(zero_copy_only=False)
+    broken = trace.steps.step[recorded & ~np.isfinite(trace.steps.loss)]
+    if not len(broken):
+        return []
+    rule = alt.Chart(data([{"step": int(broken[0]), "loss": "NaN or infinite from here on"}]))
+    line = rule.mark_rule(color=colour("error"), strokeWidth=2)
+    return [line.encode(x=STEP, tooltip=["step:Q", "loss:N"])]
 
 
 def _marks(findings: Sequence[Finding], trace: Trace) -> list[alt.Chart]:
