@@ -4,6 +4,7 @@ The hooks are PyTorch's global module hooks, present only while a step is sample
 one strided copy per tensor and returns nothing, so that the user's tensors stay the very same.
 """
 
+import functools
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -41,15 +42,28 @@ RootCalled = Callable[[Model, nn.Module, tuple[Any, ...], dict[str, Any]], None]
 
 
 class _ModuleSites:
-    """The sites of one module (-1: none); `token` is the last step in which it was recorded."""
+    """The sites of one module (-1: none); `token` and `gradient_token` are the last
+    steps in which it was recorded.
+    """
 
-    __slots__ = ("activation", "axis", "gradient", "module", "plan", "shape", "strides", "token")
+    __slots__ = (
+        "activation",
+        "axis",
+        "gradient",
+        "gradient_token",
+        "module",
+        "plan",
+        "shape",
+        "strides",
+        "token",
+    )
 
     def __init__(self, module: nn.Module, activation: int, gradient: int) -> None:
         self.module = weakref.ref(module)
         self.activation = activation
         self.gradient = gradient
         self.token = -1
+        self.gradient_token = -1
         self.shape: torch.Size | None = None
         self.strides: tuple[int, ...] = ()
         self.axis = -1
@@ -98,6 +112,7 @@ class ForwardSampler:
         self._opaque: set[str] = set()
         self._pre = recorder.guard(self._enter)
         self._post = recorder.guard(self._leave)
+        self._backward = recorder.guard(self._observe_gradient)
 
     def start(self, sample: StepSample) -> None:
         """Put the hooks on for a step."""
@@ -221,28 +236,24 @@ class ForwardSampler:
         self._units_before = (tensor.dim(), sites.axis)
         sample.add(sites.activation, plan, tensor.detach())
         if tensor.requires_grad:
-            tensor.register_hook(self._gradient_hook(sites, sample))
+            # Not a closure: one is made for every output of a sampled step. Marked, so that a
+            # tensor with the hook can be saved without a warning.
+            hook = functools.partial(self._backward, sites, sample)
+            tensor.register_hook(unserializable_hook(hook))
 
-    def _gradient_hook(
-        self, sites: _ModuleSites, sample: StepSample
-    ) -> Callable[[torch.Tensor], None]:
-        site = sites.gradient
-
-        def observe(gradient: torch.Tensor) -> None:
-            # A graph kept by the user may be walked again, in this step or a later one.
-            if not sample.is_open or site in sample.gradients_seen or not can_sample(gradient):
-                return
-            sample.gradients_seen.add(site)
-            shape, strides = gradient.shape, gradient.stride()
-            if shape == sites.shape and strides == sites.strides and sites.plan is not None:
-                plan = sites.plan
-            else:
-                plan = activation_plan(tuple(shape), strides, sites.axis, sample.limit)
-            sample.add(site, plan, gradient.detach())
-
-        # A tensor with the hook can be saved without a warning.
-        guarded: Callable[[torch.Tensor], None] = unserializable_hook(self._recorder.guard(observe))
-        return guarded
+    def _observe_gradient(
+        self, sites: _ModuleSites, sample: StepSample, gradient: torch.Tensor
+    ) -> None:
+        # A graph kept by the user may be walked again, in this step or a later one.
+        if not sample.is_open or sites.gradient_token == sample.token or not can_sample(gradient):
+            return
+        sites.gradient_token = sample.token
+        shape, strides = gradient.shape, gradient.stride()
+        if shape == sites.shape and strides == sites.strides and sites.plan is not None:
+            plan = sites.plan
+        else:
+            plan = activation_plan(tuple(shape), strides, sites.axis, sample.limit)
+        sample.add(sites.gradient, plan, gradient.detach())
 
     def _declare(self, module: nn.Module, tensor: torch.Tensor) -> _ModuleSites:
         """Declare a module's sites at its first output, and its parameters' with it."""

@@ -30,7 +30,6 @@ class StepSample:
         self.turn = token
         self.limit = limit
         self.is_open = True
-        self.gradients_seen: set[int] = set()
         self.seen_roles: set[str] = set()
         self._buffers = buffers
         self._missing: list[int] = []
