@@ -104,7 +104,11 @@ class StepSample:
         sites: list[SiteSample] = []
         for device, values in arrived.items():
             starts[device] = start
-            sites += [part._replace(offset=part.offset + start) for part in parts[device]]
+            sites += (
+                [part._replace(offset=part.offset + start) for part in parts[device]]
+                if start
+                else parts[device]
+            )
             start += len(values)
         sites += [SiteSample(site, 0, NO_TENSOR) for site in self._missing]
         values = (
