@@ -1,37 +1,20 @@
-"""The HTML page: one file that needs no network and in which nothing of the run is ever executed.
+"""The page of one run: what goes into it, and in which order."""
 
-A content security policy allows one script, by its hash, and no `eval`; whatever the run says is
-escaped by the template, or travels as JSON that only Vega reads.
-"""
-
-import base64
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Any
 
-import vl_convert
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
-
-from nntrace import __version__
-from nntrace.cli.values import number, percent, size, when
-from nntrace.diagnosis.json import plain
+from nntrace.cli.values import percent, size, when
 from nntrace.diagnosis.report import Report
 from nntrace.report.batch import filters, first_batch
+from nntrace.report.document import page_script, render_document
 from nntrace.report.evidence import evidence_figure
-from nntrace.report.figure import Figure, specification
+from nntrace.report.figure import Figure
 from nntrace.report.histograms import histogram_figures, label_figure
 from nntrace.report.layers import layer_figures
-from nntrace.report.pictures import VEGA_LITE
-from nntrace.report.theme import DARK, LIGHT, css_variables
 from nntrace.report.training import training_figures
 from nntrace.rules import Finding
-from nntrace.text import printable
 
 _MOST_EVIDENCE = 12  # charts beside findings
 _SOURCE_LIMIT = 160
@@ -92,16 +75,15 @@ def render_html(
         progress: told of each stage as it begins.
     """
     with ThreadPoolExecutor(1) as pool:
-        script = pool.submit(_script)  # bundling takes a second that charts can be made in
+        pool.submit(page_script)  # bundling takes a second in which charts can be made
         progress("drawing charts")
         figures, families = make_figures(report)
-        charts = {figure.name: specification(figure, width="container") for figure in figures}
         progress("showing the data")
         batch, kernels = first_batch(report.trace, vocabulary), filters(report.trace)
         progress("putting the page together")
-        code = script.result()
-    template = _environment().get_template("report.html")
-    return template.render(
+    return render_document(
+        "report.html",
+        figures,
         report=report,
         trace=report.trace,
         manifest=report.trace.manifest,
@@ -112,12 +94,8 @@ def render_html(
         nonfinite=_nonfinite(report),
         skipped=report.diagnosis.skipped,
         sampling=_sampling(report),
-        version=__version__,
-        palettes=Markup(_palettes()),
-        style=Markup(_resource("report.css")),
-        script=Markup(code),
-        script_hash=_hash(code),
-        charts=Markup(_embedded(charts)),
+        evidence=_evidence,
+        source_limit=_SOURCE_LIMIT,
     )
 
 
@@ -170,42 +148,6 @@ def _sampling(report: Report) -> list[tuple[str, str]]:
     ]
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("nntrace.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": number,
-        "percent": percent,
-        "evidence": _evidence,
-        "ticks": _ticks,
-    }
-    environment.globals["source_limit"] = _SOURCE_LIMIT
-    return environment
-
-
-def _shown(value: Any) -> Any:
-    """What the template writes: control and invisible characters of user text as escapes."""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return printable(value)
-    return value
-
-
-def _ticks(text: str) -> Markup:
-    """A message, what stands between backticks set as code."""
-    parts = printable(text).split("`")
-    marked = [
-        Markup("<code>{}</code>").format(part) if number % 2 and len(parts) % 2 else escape(part)
-        for number, part in enumerate(parts)
-    ]
-    return Markup("").join(marked)
-
-
 def _evidence(value: Any) -> str:
     """A value of a finding's evidence, short."""
     if isinstance(value, float):
@@ -213,34 +155,3 @@ def _evidence(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(_evidence(item) for item in value[:6]) + (", …" if len(value) > 6 else "")
     return str(value)
-
-
-def _embedded(charts: dict[str, Any]) -> str:
-    """JSON that cannot end the element it stands in."""
-    text = json.dumps(plain(charts), separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-@cache
-def _script() -> str:
-    code = str(vl_convert.javascript_bundle(_resource("report.js"), vl_version=VEGA_LITE))
-    assert "</script" not in code.lower()
-    assert "<!--" not in code
-    return code
-
-
-def _hash(code: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-
-
-def _palettes() -> str:
-    dark = css_variables(DARK)
-    return (
-        f":root{{{css_variables(LIGHT)}}}"
-        f"@media screen and (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}}}}}"
-        f"@media screen{{:root[data-theme=dark]{{{dark}}}}}"
-    )
-
-
-def _resource(name: str) -> str:
-    return (resources.files("nntrace.report") / "templates" / name).read_text(encoding="utf-8")
