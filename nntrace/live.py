@@ -1,34 +1,38 @@
 """`nntrace run --live`: the command in the background, the monitor in the foreground.
 
-The command's output goes to a file beside the run folder and is shown once the monitor is left;
-leaving the monitor never ends the training.
+The command's output goes to a file beside the run folder, which the monitor shows; leaving the
+monitor never ends the training, and then the output goes on to the terminal. The command has a
+process group of its own, so that Ctrl-C reaches it exactly once, through us.
 """
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
 from nntrace.errors import NntraceError
 from nntrace.notices import say
 from nntrace.schema import MANIFEST
+from nntrace.watch import Monitor, Watch, configured_diagnosis
 
 GROUP = "nntrace.monitors"
 _POLL_SECONDS = 0.1
 
 
-def load_monitor() -> Callable[[Path], None]:
-    """The installed monitor: a function that shows a run folder until the user leaves.
+def load_monitor() -> Monitor:
+    """The installed monitor: a function that shows a run until the user leaves.
 
     Raises:
         NntraceError: none is installed, or its dependencies are missing.
     """
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         try:
-            monitor: Callable[[Path], None] = entry.load()
+            monitor: Monitor = entry.load()
         except ModuleNotFoundError as error:
             raise NntraceError(
                 f"the monitor needs {error.name}, which is not installed. "
@@ -42,44 +46,94 @@ def launch_live(words: Sequence[str], environment: Mapping[str, str], run: Path)
     """Run the command with the monitor open on it; the command's exit code.
 
     Raises:
-        NntraceError: no monitor can be shown here.
+        NntraceError: no monitor can be shown here, or the configuration is wrong.
     """
+    from nntrace.config import load_config
+
     if not _has_terminal():
         raise NntraceError("--live needs a terminal. Without one: nntrace run, nntrace monitor.")
     monitor = load_monitor()
+    diagnose = configured_diagnosis(load_config())
     run.parent.mkdir(parents=True, exist_ok=True)
     log = run.with_name(f"{run.name}.log")
-    with log.open("wb") as output:
-        training = subprocess.Popen(
-            words, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-        )
+    program = _Program(words, environment, log)
     say(f"waiting for the first step; the program's output goes to {log}")
+    signal.signal(signal.SIGTERM, lambda *_: program.send(signal.SIGTERM))
     try:
-        while training.poll() is None and not (run / MANIFEST).exists():
+        while program.runs and not (run / MANIFEST).exists():
             time.sleep(_POLL_SECONDS)
         if (run / MANIFEST).exists():
-            monitor(run)
-        return _wait(training, log)
+            monitor(Watch(run, diagnose, run.parent, log, program.interrupt))
     except KeyboardInterrupt:
-        # The terminal sent the interrupt to the training as well.
-        return _wait(training, log)
+        program.interrupt()
+    return _wait(program, log)
+
+
+class _Program:
+    """The command as a child with a process group of its own."""
+
+    def __init__(self, words: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        # What is printed should be seen at once, though it is printed to a file.
+        environment = {"PYTHONUNBUFFERED": "1", **environment}
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                words,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=os.name == "posix",
+            )
+
+    @property
+    def pid(self) -> int:
+        """The command's process."""
+        return self._process.pid
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
+    @property
+    def exit_code(self) -> int:
+        """As a shell gives it: 128 + n for signal n."""
+        code = self._process.wait()
+        return code if code >= 0 else 128 - code
+
+    def interrupt(self) -> None:
+        """Ctrl-C, as the terminal would have sent it: to the command and all it has started."""
+        self.send(signal.SIGINT)
+
+    def send(self, number: int) -> None:
+        """Send a signal to all of the command's processes, if it has not ended."""
+        if not self.runs:
+            return
+        try:
+            if os.name == "posix":
+                os.killpg(self._process.pid, number)
+            else:
+                self._process.send_signal(number)
+        except OSError:  # it ended this moment
+            return
 
 
 def _has_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _wait(training: subprocess.Popen[bytes], log: Path) -> int:
+def _wait(program: _Program, log: Path) -> int:
     """Show the program's output, what is there and what follows, until it ends."""
-    if training.poll() is None:
-        say(f"training goes on as process {training.pid}; Ctrl-C interrupts it")
+    if program.runs:
+        say(f"training goes on as process {program.pid}; Ctrl-C interrupts it")
     with log.open("rb") as output:
         while True:
-            ended = training.poll() is not None
-            shutil.copyfileobj(output, sys.stdout.buffer)
-            sys.stdout.flush()
-            if ended:
-                break
-            time.sleep(_POLL_SECONDS)
-    code = training.returncode
-    return code if code >= 0 else 128 - code
+            try:
+                ended = not program.runs
+                shutil.copyfileobj(output, sys.stdout.buffer)
+                sys.stdout.flush()
+                if ended:
+                    return program.exit_code
+                time.sleep(_POLL_SECONDS)
+            except KeyboardInterrupt:
+                program.interrupt()

@@ -33,7 +33,8 @@ def test_leaving_the_monitor_shows_the_programs_output_and_waits_for_its_exit_co
     monkeypatch.setattr(live, "load_monitor", lambda: shown.append)
     run = tmp_path / "runs" / "one"
     assert live.launch_live(program(run, 3), {}, run) == 3
-    assert shown == [run]
+    assert [watch.run for watch in shown] == [run]
+    assert shown[0].output == tmp_path / "runs" / "one.log"
     assert "trained" in capfd.readouterr().out
     assert (tmp_path / "runs" / "one.log").read_text() == "trained\n"
 

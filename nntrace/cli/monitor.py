@@ -16,9 +16,12 @@ def command(run: str | None) -> None:
       nntrace monitor
       nntrace monitor runs/try7
     """
+    from nntrace.config import load_config
     from nntrace.live import load_monitor
     from nntrace.runs import find_run
+    from nntrace.watch import Watch, configured_diagnosis
 
     path = find_run(run)
     show = load_monitor()
-    show(path)
+    diagnose = configured_diagnosis(load_config())
+    show(Watch(path, diagnose, runs_folder=path.parent))

@@ -304,8 +304,19 @@ class Trace:
         if len(numbers) <= last:
             return self
         first = int(numbers[-last]) if last > 0 else int(numbers[-1]) + 1
+        return self._of_steps(pc.field("step") >= first)
+
+    def until(self, step: int) -> "Trace":
+        """The same run as it stood after that step; sites are kept."""
+        return self._of_steps(pc.field("step") <= step)
+
+    def frozen(self) -> "Trace":
+        """The same rows, which no `refresh` will change: for another thread. Nothing is copied."""
+        return Trace(self._tables, self.manifest, path=self.path, rank=self.rank)
+
+    def _of_steps(self, wanted: pc.Expression) -> "Trace":
         tables = {
-            name: table if name == "sites" else table.filter(pc.field("step") >= first)
+            name: table if name == "sites" else table.filter(wanted)
             for name, table in self._tables.items()
         }
         return Trace(tables, self.manifest, path=self.path, rank=self.rank)

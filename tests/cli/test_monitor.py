@@ -6,6 +6,7 @@ from cli.commands import Command
 from run_folders import small_run
 
 from nntrace import live
+from nntrace.watch import Watch
 
 
 class Entry:
@@ -29,12 +30,25 @@ def install(monkeypatch: pytest.MonkeyPatch, *entries: Entry) -> None:
 def test_the_monitor_is_shown_the_newest_run(
     nntrace: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[Path] = []
+    seen: list[Watch] = []
     install(monkeypatch, Entry(seen.append))
     small_run(Path("nntrace-runs/old"), manifest={"started_ns": 1})
     small_run(Path("nntrace-runs/new"), manifest={"started_ns": 2})
     assert nntrace("monitor").code == 0
-    assert [path.name for path in seen] == ["new"]
+    assert [watch.run.name for watch in seen] == ["new"]
+
+
+def test_the_monitor_judges_by_the_configured_rules_and_thresholds(
+    nntrace: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Watch] = []
+    install(monkeypatch, Entry(seen.append))
+    small_run(Path("nntrace-runs/one"), manifest={"started_ns": 1})
+    Path("nntrace.toml").write_text('select = ["DAT"]\n[rules.DAT04]\nscale = 99.0\n')
+    assert nntrace("monitor").code == 0
+    diagnose = seen[0].diagnose
+    assert {rule.code[:3] for rule in diagnose.keywords["rules"]} == {"DAT"}  # type: ignore[attr-defined]
+    assert diagnose.keywords["thresholds"] == {"DAT04": {"scale": 99.0}}  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("missing", [True, False])

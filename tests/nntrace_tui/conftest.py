@@ -18,6 +18,15 @@ from nntrace.schema import RunStatus
 
 Row = dict[str, Any]
 
+
+@pytest.fixture(autouse=True)
+def colourful_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever terminal the tests are run from."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLORTERM", "truecolor")
+
+
 LAYERS = (("features.conv", "Conv2d"), ("features.act", "ReLU"), ("head", "Linear"))
 
 
@@ -50,7 +59,7 @@ def statistics(rows: list[Row], step: int, **changes: float) -> list[Row]:
     ]
 
 
-def steps(first: int, last: int, *, start_ns: int, loss: Callable[[int], float]) -> list[Row]:
+def step_rows(first: int, last: int, *, start_ns: int, loss: Callable[[int], float]) -> list[Row]:
     """Ten steps a second, 2 % of the time spent by the tracer."""
     return [
         {
@@ -81,15 +90,29 @@ class RunFolder:
         self._writers: dict[str, pa.ipc.RecordBatchStreamWriter] = {}
         self._files: list[Any] = []
 
-    def append(self, stream: str, rows: list[Row]) -> None:
+    def append(self, stream: str, rows: list[Row], rank: int = 0) -> None:
         """One record batch."""
         schema = arrow_schema(stream)
-        if stream not in self._writers:
-            file = (self.rank / f"{stream}-00000.arrows").open("wb", buffering=0)
+        name = f"rank-{rank:05d}/{stream}-00000.arrows"
+        if name not in self._writers:
+            (self.path / name).parent.mkdir(exist_ok=True)
+            file = (self.path / name).open("wb", buffering=0)
             self._files.append(file)
             options = pa.ipc.IpcWriteOptions(compression="zstd")
-            self._writers[stream] = pa.ipc.new_stream(file, schema, options=options)
-        self._writers[stream].write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
+            self._writers[name] = pa.ipc.new_stream(file, schema, options=options)
+        self._writers[name].write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
+
+    def age(self, seconds: float) -> None:
+        """Let the run have begun so long ago."""
+        started = self.manifest.started_ns - round(seconds * 1e9)
+        self.manifest = replace(self.manifest, started_ns=started)
+        self.manifest.write(self.path)
+
+    def add_rank(self, rank: int, *, steps: int) -> None:
+        """Another rank that has come so far."""
+        start = self.manifest.started_ns
+        rows = step_rows(1, steps, start_ns=start, loss=lambda step: math.exp(-step / 50))
+        self.append("steps", rows, rank)
 
     def train(
         self,
@@ -97,16 +120,25 @@ class RunFolder:
         *,
         layers: tuple[tuple[str, str], ...] = LAYERS,
         loss: Callable[[int], float] = lambda step: math.exp(-step / 50),
+        std: dict[str, float] | None = None,
+        place: tuple[str, int] | None = None,
     ) -> None:
-        """Write that many steps, all sampled."""
+        """Write that many steps, all sampled; `std` is of the outputs of some layers."""
         if not self.site_rows:
             self.site_rows = sites(layers)
+            for row in self.site_rows:
+                row["file"], row["line"] = place or (None, None)
             self.append("sites", self.site_rows)
         first, self.step = self.step + 1, self.step + number_of_steps
         start = self.manifest.started_ns
-        self.append("steps", steps(first, self.step, start_ns=start, loss=loss))
+        self.append("steps", step_rows(first, self.step, start_ns=start, loss=loss))
+        rows = []
         for step in range(first, self.step + 1):
-            self.append("stats", statistics(self.site_rows, step))
+            for site, row in zip(self.site_rows, statistics(self.site_rows, step), strict=True):
+                if site["role"] == "activation" and site["path"] in (std or {}):
+                    row["std"] = (std or {})[site["path"]]
+                rows.append(row)
+        self.append("stats", rows)
 
     def end(self, status: RunStatus = RunStatus.FINISHED, **changes: Any) -> None:
         """Write the last manifest."""
@@ -144,3 +176,28 @@ def run_folder(tmp_path: Path) -> Iterator[RunFolder]:
     folder = RunFolder(tmp_path / f"digits-{time.strftime('%Y')}")
     yield folder
     folder.close()
+
+
+class RunFolders:
+    """Finished runs in one folder, each named one ten steps longer and begun later."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.made: list[RunFolder] = []
+
+    def __call__(self, *names: str) -> list[RunFolder]:
+        for number, name in enumerate(names, start=1):
+            run = RunFolder(self.folder / name)
+            run.age(seconds=1000 - 100 * number)
+            run.train(10 * number)
+            run.end()
+            self.made.append(run)
+        return self.made
+
+
+@pytest.fixture
+def run_folders(tmp_path: Path) -> Iterator[RunFolders]:
+    folders = RunFolders(tmp_path)
+    yield folders
+    for run in folders.made:
+        run.close()

@@ -1,13 +1,14 @@
 import threading
 from functools import partial
 
-from nntrace_tui.follower import Follower, Pace, Update
+from nntrace_tui.follower import Follower, Update
+from nntrace_tui.pace import Pace
 
 from nntrace.diagnosis import diagnose
 from nntrace.schema import RunStatus
 from nntrace.trace import Trace
 
-HASTE = Pace(running=0.01, idle=0.01, diagnosis=0.01)
+HASTE = Pace(running=0.01, idle=0.01, diagnosis=0.01, share=1.0)
 
 
 class Received:
@@ -61,8 +62,8 @@ def test_a_run_that_has_ended_is_neither_posted_nor_diagnosed_again(run_folder) 
         return diagnose(trace, rules=())
 
     class Counted(Follower):
-        def _look(self) -> None:
-            super()._look()
+        def _read(self) -> None:
+            super()._read()
             looks.release()
 
     following = Counted(run_folder.path, received, HASTE, count)

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from nntrace_tui.curve import downsample, loss_curve, means
-from nntrace_tui.layers import LayerRow
+from nntrace_tui.pages.curve import downsample, means, step_curve
+from nntrace_tui.pages.layers import LayerRow, LayersPage
+from nntrace_tui.pages.overview import OverviewPage
 from nntrace_tui.snapshot import Snapshot, snapshot
 
 from nntrace.diagnosis import diagnose
@@ -18,11 +19,17 @@ from nntrace.trace import Trace
 SECOND = 1_000_000_000
 
 
-def layer(
-    layer: Snapshot,
-    path: str,
-) -> LayerRow:
-    return next(row for row in layer.layers if row.path == path)
+def overview(shown: Snapshot) -> OverviewPage:
+    assert isinstance(shown.content, OverviewPage)
+    return shown.content
+
+
+def layers(shown: Snapshot) -> LayersPage:
+    return overview(shown).layers
+
+
+def layer(shown: Snapshot, path: str) -> LayerRow:
+    return next(row for row in layers(shown).rows if row.path == path)
 
 
 def test_an_empty_trace_has_nothing_to_show_and_says_so() -> None:
@@ -31,7 +38,7 @@ def test_an_empty_trace_has_nothing_to_show_and_says_so() -> None:
     assert shown.run.loss is None
     assert shown.run.steps_per_second is None
     assert shown.run.overhead is None
-    assert shown.layers == ()
+    assert layers(shown).rows == ()
     assert shown.findings is None
 
 
@@ -85,8 +92,8 @@ def test_a_nan_loss_is_shown_as_such() -> None:
     rows = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": math.nan}]
     shown = snapshot(Trace.from_rows(steps=rows), None, 0)
     assert math.isnan(shown.run.loss or 0.0)
-    assert shown.loss.first_nonfinite_step == 2
-    assert shown.loss.values == (2.0,)
+    assert overview(shown).loss.first_nonfinite_step == 2
+    assert overview(shown).loss.values == (2.0,)
 
 
 def test_downsampling_keeps_every_extreme_and_both_ends() -> None:
@@ -102,7 +109,7 @@ def test_downsampling_keeps_every_extreme_and_both_ends() -> None:
 
 def test_a_short_curve_is_kept_whole() -> None:
     rows = [{"step": s, "loss": float(s)} for s in range(30)]
-    curve = loss_curve(Trace.from_rows(steps=rows))
+    curve = step_curve(Trace.from_rows(steps=rows), "loss")
     assert curve.values == tuple(map(float, range(30)))
     assert curve.trend == ()
 
@@ -137,9 +144,9 @@ def test_a_layer_row_joins_its_output_and_its_parameters() -> None:
         sites=sites(weight=10), stats=stats(7, 1.5, 0.1, 0.02, 1e-4, dead_fraction=0.25)
     )
     shown = snapshot(trace, None, 0)
-    assert shown.sampled_step == 7
-    assert shown.layers == (
-        LayerRow("fc", "Linear", 1.5, pytest.approx(0.02), pytest.approx(-3.0), 0.25, 0.0),
+    assert layers(shown).sampled_step == 7
+    assert layers(shown).rows == (
+        LayerRow("fc", "Linear", 1.5, pytest.approx(0.02), pytest.approx(-3.0), 0.25, None, 0.0),
     )
 
 
@@ -184,13 +191,13 @@ def test_only_the_last_sample_of_a_site_counts() -> None:
 def test_a_container_that_gets_no_row_is_left_out() -> None:
     rows = [*sites(weight=10), {"id": 4, "path": "", "role": "activation", "parent": ""}]
     trace = Trace.from_rows(sites=rows, stats=stats(1, 1.0, 0.1, 0.1, 0.1))
-    assert [row.path for row in snapshot(trace, None, 0).layers] == ["fc"]
+    assert [row.path for row in layers(snapshot(trace, None, 0)).rows] == ["fc"]
 
 
 def test_before_the_first_sample_layers_are_listed_without_numbers() -> None:
     trace = Trace.from_rows(sites=sites(weight=10))
-    assert snapshot(trace, None, 0).layers == (
-        LayerRow("fc", "Linear", None, None, None, None, None),
+    assert layers(snapshot(trace, None, 0)).rows == (
+        LayerRow("fc", "Linear", None, None, None, None, None, None),
     )
 
 

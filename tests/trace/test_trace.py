@@ -223,3 +223,31 @@ def test_kept_tensors_come_back_in_their_shape_and_impossible_ones_are_left_out(
     assert (tensor.shape, tensor.stride, tensor.values.shape) == ((9, 2), 1, (2, 2))
     assert tensor.values[0].tolist() == [1.0, 2.0]
     assert math.isnan(tensor.values[1, 0])
+
+
+def test_until_a_step_the_later_rows_are_gone_and_the_sites_are_kept() -> None:
+    trace = Trace.from_rows(
+        sites=[{"id": 0, "path": "fc", "role": "activation"}],
+        steps=[{"step": step, "loss": 1.0} for step in range(10)],
+        stats=[{"step": step, "site": 0, "std": 1.0} for step in range(10)],
+    )
+    then = trace.until(3)
+    assert then.steps.step.tolist() == [0, 1, 2, 3]
+    assert then.sampled_steps.tolist() == [0, 1, 2, 3]
+    assert then.sites == trace.sites
+
+
+def test_a_frozen_trace_does_not_grow_with_the_one_it_was_made_from(tmp_path: Path) -> None:
+    folder = tmp_path / "rank-00000"
+    folder.mkdir()
+    Manifest(name="run").write(tmp_path)
+    schema = arrow_schema("steps")
+    with (folder / "steps-00000.arrows").open("wb", buffering=0) as file:
+        writer = pa.ipc.new_stream(file, schema)
+        writer.write_batch(pa.RecordBatch.from_pylist([{"step": 1}], schema=schema))
+        trace = Trace.open(tmp_path)
+        frozen = trace.frozen()
+        writer.write_batch(pa.RecordBatch.from_pylist([{"step": 2}], schema=schema))
+        trace.refresh()
+    assert len(trace.steps) == 2
+    assert len(frozen.steps) == 1

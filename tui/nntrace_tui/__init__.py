@@ -4,21 +4,22 @@ Importing it costs nothing: Textual is imported when `run` is called.
 """
 
 import sys
-from pathlib import Path
 
 from nntrace.errors import NntraceError
 from nntrace.manifest import Manifest
+from nntrace.watch import Watch
 
 __all__ = ["run"]
 
 
-def run(path: Path) -> None:
+def run(watch: Watch) -> None:
     """Show the run in that folder until the user detaches.
 
     Raises:
         NotARunError, SchemaVersionError: the folder is not a run that can be read.
         NntraceError: there is no terminal to draw on, or Textual is not installed.
     """
+    path = watch.run
     Manifest.read(path)
     if not (_is_terminal(sys.__stdin__) and _is_terminal(sys.__stderr__)):
         raise NntraceError(
@@ -34,7 +35,7 @@ def run(path: Path) -> None:
             f"the monitor needs {error.name}, which is not installed. "
             "Install it with: pip install 'nntrace[tui]'."
         ) from error
-    app = MonitorApp(path)
+    app = MonitorApp(watch)
     app.run()
     if app.return_code:  # Textual has printed what went wrong
         raise SystemExit(app.return_code)

@@ -1,26 +1,41 @@
-"""The monitor's Textual application: one follower thread, one screen, and the keys for both.
+"""The monitor's Textual application: one follower thread, a screen per page, the keys for all.
 
 Workers compute, messages carry, handlers change the screen. Leaving the app leaves the run alone.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.console import Console
-from textual.app import App
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
+from textual.screen import Screen
 
-from nntrace.diagnosis import Diagnosis, diagnose
-from nntrace.trace import Trace
-from nntrace_tui.follower import Follower, Pace, Update
+from nntrace.errors import UnknownRuleError
+from nntrace.rules import get_rule
+from nntrace.watch import Watch
+from nntrace_tui.export import save_svg, save_text
+from nntrace_tui.follower import Follower, Update
+from nntrace_tui.messages import Look, ShowFinding, ShowRule
+from nntrace_tui.pace import Pace
+from nntrace_tui.pages.runs import run_paths
+from nntrace_tui.screens import PAGE_SCREENS
+from nntrace_tui.screens.finding import FindingScreen
 from nntrace_tui.screens.help import HelpScreen
-from nntrace_tui.screens.overview import OverviewScreen
+from nntrace_tui.screens.page import PageScreen
+from nntrace_tui.screens.rules import RuleScreen
+from nntrace_tui.screens.runs import RunsScreen
+from nntrace_tui.themes import OWN
+from nntrace_tui.view import Page, View
+from nntrace_tui.widgets.program_output import ProgramOutput
 
 _PLAIN_COLOUR_SYSTEMS = (None, "standard", "windows")
+_SMALL_MOVES = 100  # of one key to go through the whole run
 
 
 def _is_plain_terminal() -> bool:
@@ -34,57 +49,233 @@ def _is_plain_terminal() -> bool:
 
 
 class MonitorApp(App[None]):
-    """Shows one run folder.
+    """Shows one run folder at a time.
 
     Args:
-        run_folder: the folder; it is only ever read.
+        watch: the run; its folder is only ever read.
         pace: how often it is looked at.
-        diagnose: makes the findings; called in the follower's thread.
     """
 
     CSS_PATH = "monitor.tcss"
     TITLE = "nntrace"
-    ENABLE_COMMAND_PALETTE = False
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
+        page.name: screen for page, screen in PAGE_SCREENS.items()
+    }
+    DEFAULT_MODE = Page.OVERVIEW.name
     # Not a ClassVar: Textual declares it as an attribute of the instance.
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q", "quit", "Detach"),
+        *(Binding(page.key, f"page({page.name!r})", str(page), show=False) for page in Page),
+        Binding("space", "pause", "Pause"),
+        Binding("left_square_bracket", "scrub(-1)", "Back", show=False),
+        Binding("right_square_bracket", "scrub(1)", "Forward", show=False),
+        Binding("left_curly_bracket", "scrub(-10)", "Far back", show=False),
+        Binding("right_curly_bracket", "scrub(10)", "Far forward", show=False),
+        Binding("f", "follow", "Follow", show=False),
+        Binding("comma", "rank(-1)", "Rank before", show=False),
+        Binding("full_stop", "rank(1)", "Next rank", show=False),
+        Binding("r", "runs", "Runs"),
+        Binding("less_than_sign", "run(1)", "Older run", show=False),
+        Binding("greater_than_sign", "run(-1)", "Newer run", show=False),
+        Binding("e", "save_svg", "Save as SVG", show=False),
+        Binding("E", "save_text", "Save as text", show=False),
+        Binding("y", "copy", "Copy", show=False),
+        Binding("t", "next_theme", "Theme", show=False),
         Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("q", "quit", "Detach"),
+        Binding("ctrl+c", "interrupt", "Interrupt the program", show=False, priority=True),
     ]
 
-    def __init__(
-        self,
-        run_folder: Path,
-        *,
-        pace: Pace | None = None,
-        diagnose: Callable[[Trace], Diagnosis] = diagnose,
-    ) -> None:
+    def __init__(self, watch: Watch, *, pace: Pace | None = None) -> None:
         plain = _is_plain_terminal()
         super().__init__(ansi_color=True if plain else None)
-        self._overview = OverviewScreen()
-        self._follower = Follower(run_folder, self.post_message, pace, diagnose)
-        if plain:
-            self.theme = "ansi-dark"
+        self._watch = watch
+        self._pace = pace
+        self._view = View()
+        self._follower = self._new_follower()
+        self._last: Update | None = None
+        for theme in OWN:
+            self.register_theme(theme)
+        self.theme = "ansi-dark" if plain else OWN[0].name
 
-    def get_default_screen(self) -> OverviewScreen:
-        """The overview, empty until the first update has come."""
-        return self._overview
+    def _new_follower(self) -> Follower:
+        watch = self._watch
+        return Follower(
+            watch.run, self.post_message, self._pace, watch.diagnose, self._view, watch.problem
+        )
 
     def on_ready(self) -> None:
         """Start to follow once the overview has its panes and has painted them empty."""
-        self._overview.call_after_refresh(self._follower.start)
+        self._page_screen.call_after_refresh(self._follower.start)
+        if self._watch.output is not None:
+            self._page_screen.query_one(ProgramOutput).follow(self._watch.output)
 
     def on_unmount(self) -> None:
         """Detach."""
         self._follower.stop()
 
+    @property
+    def _page_screen(self) -> PageScreen:
+        """The page that is open, also below a dialog."""
+        screen = self.screen_stack[0]
+        assert isinstance(screen, PageScreen)
+        return screen
+
     def on_update(self, update: Update) -> None:
         """Show the newest state of the run."""
+        self._last = update
         # The panes never change; while the app closes they go before the last update has come.
         with suppress(NoMatches):
-            self._overview.show(update.snapshot, update.problem)
+            self._page_screen.show(update.snapshot, update.problem)
+
+    async def on_look(self, look: Look) -> None:
+        """Look at something else: the header at once, the page when it has been built."""
+        before, self._view = self._view, replace(self._view, **look.changes)
+        if self._view.page is not before.page:
+            await self.switch_mode(self._view.page.name)
+            if self._last is not None:
+                self._page_screen.call_after_refresh(self.on_update, self._last)
+        self._follower.look_at(self._view)
+
+    def on_show_finding(self, message: ShowFinding) -> None:
+        """A finding in full."""
+        self.push_screen(FindingScreen(message.finding))
+
+    def on_show_rule(self, message: ShowRule) -> None:
+        """A rule's documentation."""
+        with suppress(UnknownRuleError):  # a finding of a rule that is not installed here
+            self.push_screen(RuleScreen(get_rule(message.code)))
+
+    def action_page(self, name: str) -> None:
+        """Open a page; from a dialog, close it first."""
+        while not isinstance(self.screen, PageScreen):
+            self.pop_screen()
+        self.post_message(Look(page=Page[name]))
+
+    def action_pause(self) -> None:
+        """Let time stand still at the last step, or follow the run again."""
+        if self._view.until is not None:
+            self.action_follow()
+        elif self._last is not None and self._last.snapshot is not None:
+            self.post_message(Look(until=self._last.snapshot.extent.last))
+
+    def action_follow(self) -> None:
+        """Show the newest state again."""
+        self.post_message(Look(until=None))
+
+    def action_scrub(self, moves: int) -> None:
+        """Move the moment that is shown by so many hundredths of the run."""
+        if self._last is None or self._last.snapshot is None:
+            return
+        extent = self._last.snapshot.extent
+        here = extent.last if self._view.until is None else self._view.until
+        small = max(1, (extent.last - extent.first) // _SMALL_MOVES)
+        wanted = max(extent.first, here + moves * small)
+        self.post_message(Look(until=None if wanted >= extent.last else wanted))
+
+    def action_rank(self, by: int) -> None:
+        """Look at another rank."""
+        if self._last is None or self._last.snapshot is None:
+            return
+        run = self._last.snapshot.run
+        if len(run.rank_numbers) > 1:
+            place = run.rank_numbers.index(run.rank) + by
+            self.post_message(Look(rank=run.rank_numbers[place % len(run.rank_numbers)]))
+        else:
+            self.notify("This run has one rank.", timeout=2)
+
+    def action_runs(self) -> None:
+        """Choose another run."""
+        if self._watch.runs_folder is None:
+            self.notify("Only this run can be reached from here.", timeout=3)
+            return
+
+        def chosen(run: Path | None) -> None:
+            if run is not None:
+                self._open(run)
+
+        self.push_screen(RunsScreen(self._watch.runs_folder, self._watch.run), chosen)
+
+    def action_run(self, older: int) -> None:
+        """The run that began before this one, or after it."""
+        folder = self._watch.runs_folder
+        paths = () if folder is None else run_paths(folder)
+        names = [path.name for path in paths]
+        here = names.index(self._watch.run.name) if self._watch.run.name in names else -older
+        place = here + older
+        if 0 <= place < len(paths):
+            self._open(paths[place])
+        else:
+            self.notify(f"There is no {'older' if older > 0 else 'newer'} run here.", timeout=2)
+
+    def _open(self, run: Path) -> None:
+        """Follow another run; only the one that was started here has output and an interrupt."""
+        self._follower.stop(timeout=0)
+        if run != self._watch.run:
+            self._watch = replace(self._watch, run=run, output=None, interrupt=None)
+        self._view = View(page=self._view.page, metric=self._view.metric)
+        self._follower = self._new_follower()
+        self._follower.start()
+
+    def action_save_svg(self) -> None:
+        """The screen as it is, as a picture."""
+        self._saved(save_svg(self, self._file_stem()))
+
+    def action_save_text(self) -> None:
+        """The screen as it is, as text."""
+        self._saved(save_text(self, self._file_stem()))
+
+    def _file_stem(self) -> str:
+        return f"{self._watch.run.name}-{self._view.page.lower()}"
+
+    def _saved(self, outcome: Path | str) -> None:
+        if isinstance(outcome, Path):
+            self.notify(f"saved {outcome}", timeout=4, markup=False)
+        else:
+            self.notify(outcome, severity="error", markup=False)
+
+    def action_copy(self) -> None:
+        """The place in the program, or the run's folder, to the terminal's clipboard."""
+        text = self._page_screen.copyable() or str(self._watch.run)
+        self.copy_to_clipboard(text)
+        self.notify(f"copied: {text!a}", timeout=3, markup=False)
+
+    def action_next_theme(self) -> None:
+        """The next of our themes."""
+        names = [theme.name for theme in OWN]
+        place = names.index(self.theme) + 1 if self.theme in names else 0
+        self.theme = names[place % len(names)]
+        self.notify(f"theme: {self.theme}", timeout=2)
+
+    def watch_theme(self, theme: str) -> None:
+        """Draw everything in the new colours."""
+        if self._last is not None:
+            self.on_update(self._last)
+
+    def action_interrupt(self) -> None:
+        """Ctrl-C: in a run that was started here it goes to the program, once."""
+        if self._watch.interrupt is None:
+            self.notify("q detaches; the run goes on.", timeout=3)
+        else:
+            self._watch.interrupt()
+            self.notify("interrupted the program; q leaves the monitor", timeout=5)
 
     def action_help(self) -> None:
-        """Show the keys and what the columns mean."""
+        """Show the keys, and what the page shows."""
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen())
+            screen = self._page_screen
+            self.push_screen(HelpScreen(screen.PAGE, screen.HELP))
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The command palette."""
+        for page in Page:
+            about = f"Open page {page.key}"
+            yield SystemCommand(str(page), about, lambda page=page: self.action_page(page.name))
+        yield SystemCommand("Runs", "Choose another run", self.action_runs)
+        yield SystemCommand("Pause or follow", "Let time stand still, or go on", self.action_pause)
+        yield SystemCommand("Save as SVG", "Save this screen as a picture", self.action_save_svg)
+        yield SystemCommand("Save as text", "Save this screen as text", self.action_save_text)
+        yield SystemCommand("Copy path", "Copy the run's path", self.action_copy)
+        yield SystemCommand("Theme", "Choose the colours", self.action_change_theme)
+        yield SystemCommand("Help", "Show the keys", self.action_help)
+        yield SystemCommand("Detach", "Leave; the run goes on", self.action_quit)

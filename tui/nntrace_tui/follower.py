@@ -2,33 +2,30 @@
 the run.
 
 Updates are replaceable: a terminal that is slower than the run shows the newest one and drops the
-others. Whatever is wrong with the folder becomes a sentence beside the last good state.
+others. Whatever is wrong with the folder becomes a sentence beside the last good state. Its own
+work is spread out so that watching takes a few percent of one core, however large the trace;
+a key is answered at once.
 """
 
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from textual.message import Message
 
-from nntrace.diagnosis import Diagnosis, diagnose
+from nntrace.diagnosis import diagnose
 from nntrace.errors import NntraceError
 from nntrace.trace import Trace
-from nntrace_tui.snapshot import Snapshot, snapshot
+from nntrace_tui.diagnosing import Diagnose, Diagnosing
+from nntrace_tui.pace import Pace
+from nntrace_tui.pages.ranks import RankReader, ranks_page
+from nntrace_tui.pages.run import run_header
+from nntrace_tui.snapshot import Snapshot, extent, snapshot
+from nntrace_tui.view import Page, View
 
-# A diagnosis may take at most this share of the follower's time, however long the run.
-_DIAGNOSIS_SHARE = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Seconds between two looks at the folder, and the least between two diagnoses."""
-
-    running: float = 1.0
-    idle: float = 5.0
-    diagnosis: float = 3.0
+_STREAMS = ("sites", "steps", "stats", "data", "events")
 
 
 class Update(Message):
@@ -54,18 +51,23 @@ class Follower:
         run: Path,
         post: Callable[[Update], object],
         pace: Pace | None = None,
-        diagnose: Callable[[Trace], Diagnosis] = diagnose,
+        diagnose: Diagnose = diagnose,
+        view: View | None = None,
+        link_problem: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._run = run
         self._post = post
         self._pace = pace or Pace()
-        self._diagnose_trace = diagnose
+        self._view = view or View()
+        self._link_problem = link_problem
         self._stopped = threading.Event()
+        self._called = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="nntrace-follower", daemon=True)
+        self._diagnosing = Diagnosing(diagnose, self._pace, self._called.set)
+        self._ranks = RankReader(run)
         self._trace: Trace | None = None
-        self._diagnosis: Diagnosis | None = None
-        self._is_diagnosed = False
-        self._next_diagnosis = 0.0
+        self._past: tuple[int, Trace] | None = None
+        self._shown: tuple[object, ...] = ()
         self._snapshot: Snapshot | None = None
         self._problem: str | None = None
 
@@ -73,59 +75,85 @@ class Follower:
         """Begin to follow."""
         self._thread.start()
 
+    def look_at(self, view: View) -> None:
+        """Build that view's page now, and from now on."""
+        self._view = view
+        self._called.set()
+
     def stop(self, timeout: float = 1.0) -> None:
         """Post nothing more; a diagnosis that is under way is not waited for beyond `timeout`."""
         self._stopped.set()
+        self._called.set()
         if self._thread.is_alive():
             self._thread.join(timeout)
 
     def _follow(self) -> None:
+        next_look = 0.0
         while not self._stopped.is_set():
+            self._called.clear()
+            began = time.monotonic()
             try:
-                self._look()
-                if self._diagnosis_is_due():
-                    self._diagnose()
+                if began >= next_look:
+                    self._read()
+                self._show()
             except (NntraceError, OSError) as error:
                 self._give_up(str(error))
             except Exception as error:  # what a folder holds is no reason to lose the screen
                 self._give_up(f"{self._run} cannot be read: {type(error).__name__}: {error}.")
-            lively = not self._has_ended and self._problem is None
-            self._stopped.wait(self._pace.running if lively else self._pace.idle)
+            ended = time.monotonic()
+            if began >= next_look:
+                lively = not self._has_ended and self._problem is None
+                pause = self._pace.running if lively else self._pace.idle
+                next_look = ended + max(pause, (ended - began) / self._pace.share)
+            self._called.wait(max(0.0, next_look - ended))
 
     @property
     def _has_ended(self) -> bool:
         return self._snapshot is not None and self._snapshot.run.has_ended
 
-    def _look(self) -> None:
-        """Read what is new and show it; while a run goes on its clock is news."""
+    def _read(self) -> None:
+        """Take in what is new."""
         if self._trace is None:
-            self._trace = Trace.open(self._run)
-            self._is_diagnosed = False
+            self._open()
         elif self._trace.refresh():
-            self._is_diagnosed = False
-        self._show(self._trace)
+            self._diagnosing.news()
 
-    def _show(self, trace: Trace) -> None:
-        fresh = snapshot(trace, self._diagnosis, time.time_ns())
-        if fresh != self._snapshot or self._problem is not None:
-            self._snapshot, self._problem = fresh, None
-            self._send()
+    def _open(self) -> Trace:
+        self._trace = Trace.open(self._run, rank=self._view.rank)
+        self._past = None
+        self._diagnosing.forget()
+        return self._trace
 
-    def _diagnosis_is_due(self) -> bool:
-        if self._is_diagnosed or self._stopped.is_set():
-            return False
-        return self._has_ended or time.monotonic() >= self._next_diagnosis
+    def _show(self) -> None:
+        """Post the page that is looked at; it is built anew only when it can have changed."""
+        view, trace = self._view, self._trace
+        if trace is None or (view.rank is not None and view.rank != trace.rank):
+            trace = self._open()
+        found = self._diagnosing.result(trace, at_once=self._has_ended)
+        ranks = None
+        if view.page is Page.RANKS:
+            ranks = ranks_page(self._ranks.read(trace.ranks).values(), trace.rank)
+        rows = tuple(len(trace.table(name)) for name in _STREAMS) if view.until is None else ()
+        shown = (view, trace.rank, rows, found, ranks)
+        now_ns, problem = time.time_ns(), self._link_problem()
+        then = self._at(trace, view.until)
+        if shown != self._shown or self._snapshot is None:
+            fresh = snapshot(then, found, now_ns, view, ranks)
+        else:  # while a run goes on its clock is news
+            fresh = replace(self._snapshot, run=run_header(then, now_ns))
+            if fresh.run == self._snapshot.run and self._problem == problem:
+                return
+        self._shown, self._problem = shown, problem
+        self._snapshot = replace(fresh, extent=extent(trace, view.until))
+        self._send()
 
-    def _diagnose(self) -> None:
-        if self._trace is None:
-            return
-        began = time.monotonic()
-        self._diagnosis = self._diagnose_trace(self._trace)
-        ended = time.monotonic()
-        pause = max(self._pace.diagnosis, (ended - began) / _DIAGNOSIS_SHARE)
-        self._next_diagnosis = ended + pause
-        self._is_diagnosed = True
-        self._show(self._trace)
+    def _at(self, trace: Trace, step: int | None) -> Trace:
+        """The run as it stood after that step."""
+        if step is None:
+            return trace
+        if self._past is None or self._past[0] != step:
+            self._past = (step, trace.until(step))
+        return self._past[1]
 
     def _give_up(self, problem: str) -> None:
         """Keep the last state and open the folder afresh next time.
@@ -133,6 +161,7 @@ class Follower:
         A reader that failed half-way has lost rows.
         """
         self._trace = None
+        self._ranks = RankReader(self._run)
         if not self._run.exists():
             problem = "The run folder is no longer there; this is the last state that was read."
         if problem != self._problem:

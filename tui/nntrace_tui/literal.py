@@ -10,6 +10,11 @@ def literal(text: object, style: str = "") -> Text:
     return Text(printable(str(text)), style=style, no_wrap=True, overflow="ellipsis")
 
 
+def line(text: str = "", style: str = "") -> Text:
+    """The beginning of a line that does not wrap; what is appended has its own style."""
+    return Text.assemble((text, style), no_wrap=True, overflow="ellipsis")
+
+
 def shorten_path(path: str, width: int | None = None) -> str:
     """A module path cut to `width` characters; its end tells layers apart, so the start goes."""
     shown = printable(path) or "(model)"

@@ -1,131 +1,103 @@
 """What the monitor shows at one moment: a frozen `Snapshot`, made by a pure function of a `Trace`.
 
-No Textual in here. Apart from the loss curve its cost does not grow with the length of the run:
-the layers come from the last rows of the statistics only.
+No Textual in here. Only the page that is looked at is built.
 """
 
-import math
 from dataclasses import dataclass
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from nntrace.diagnosis import Diagnosis
 from nntrace.rules import Finding, Skipped
-from nntrace.schema import RunStatus
 from nntrace.trace import Trace
-from nntrace_tui.curve import Curve, loss_curve
-from nntrace_tui.layers import LayerRow, layer_rows
+from nntrace_tui.pages.batches import DataPage, data_page
+from nntrace_tui.pages.layer import LayerPage, layer_page
+from nntrace_tui.pages.layers import LayersPage, layers_page
+from nntrace_tui.pages.numerics import NumericsPage, numerics_page
+from nntrace_tui.pages.overview import OverviewPage, overview_page
+from nntrace_tui.pages.ranks import RanksPage
+from nntrace_tui.pages.run import Run, run_header
+from nntrace_tui.pages.updates import UpdatesPage, updates_page
+from nntrace_tui.view import Page, View
 
-_RATE_WINDOW_STEPS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """The facts of the run's header; None where nothing was recorded yet.
-
-    `overhead` is nntrace's measured share of the elapsed time, `steps_per_second` the speed over
-    the last steps while the run goes on and over the whole run once it has ended;
-    `seconds_since_step` is None then.
-    """
-
-    name: str
-    status: RunStatus
-    error: str | None
-    rank: int
-    ranks: int
-    step: int | None
-    steps_per_second: float | None
-    elapsed_seconds: float
-    seconds_since_step: float | None
-    loss: float | None
-    lr: float | None
-    overhead: float | None
-
-    @property
-    def has_ended(self) -> bool:
-        """No more rows will come."""
-        return self.status is not RunStatus.RUNNING
+Content = (
+    OverviewPage | LayersPage | LayerPage | UpdatesPage | DataPage | NumericsPage | RanksPage | None
+)
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """The steps of the run, and the one at which time stands still for the viewer."""
+
+    first: int = 0
+    last: int = 0
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """One moment of a run.
+    """One moment of a run, as one page shows it.
 
     Attributes:
-        layers: one row per layer in depth order, as of `sampled_step`.
+        content: what the view's page shows; None for the page of rules, which shows findings.
         findings: as ranked by the diagnosis; None until the first diagnosis was made.
         skipped: the rules that could not judge, so that silence is not mistaken for health.
     """
 
+    view: View
     run: Run
-    loss: Curve
-    layers: tuple[LayerRow, ...]
-    sampled_step: int | None
+    extent: Extent
+    content: Content
     findings: tuple[Finding, ...] | None
     skipped: tuple[Skipped, ...]
 
 
-def snapshot(trace: Trace, diagnosis: Diagnosis | None, now_ns: int) -> Snapshot:
-    """The state of a run at `now_ns` (nanoseconds since the epoch)."""
-    layers, sampled_step = layer_rows(trace)
+def snapshot(
+    trace: Trace,
+    diagnosis: Diagnosis | None,
+    now_ns: int,
+    view: View = View(),  # noqa: B008  frozen
+    ranks: RanksPage | None = None,
+) -> Snapshot:
+    """The state of a run at `now_ns` (nanoseconds since the epoch).
+
+    Args:
+        trace: up to the step at which the view stands still.
+        ranks: what the page of ranks shows; it comes from more than one rank's trace.
+    """
+    findings = None if diagnosis is None else diagnosis.findings
+    if findings is not None and view.until is not None:
+        findings = tuple(finding for finding in findings if finding.steps[0] <= view.until)
     return Snapshot(
-        run=_run(trace, now_ns),
-        loss=loss_curve(trace),
-        layers=layers,
-        sampled_step=sampled_step,
-        findings=None if diagnosis is None else diagnosis.findings,
+        view=view,
+        run=run_header(trace, now_ns),
+        extent=extent(trace, view.until),
+        content=ranks if view.page is Page.RANKS else page_content(trace, view, findings or ()),
+        findings=findings,
         skipped=() if diagnosis is None else diagnosis.skipped,
     )
 
 
-def _run(trace: Trace, now_ns: int) -> Run:
-    manifest, steps = trace.manifest, trace.table("steps")
-    status = trace.status
-    last_step_ns = _last(steps, "time_ns")
-    running = status is RunStatus.RUNNING
-    ended_ns = now_ns if running else manifest.ended_ns or last_step_ns or manifest.started_ns
-    number = _last(steps, "step")
-    return Run(
-        name=manifest.name,
-        status=status,
-        error=manifest.error,
-        rank=trace.rank,
-        ranks=len(trace.ranks),
-        step=None if number is None else int(number),
-        steps_per_second=_rate(steps, _RATE_WINDOW_STEPS if running else len(steps)),
-        elapsed_seconds=max(0.0, (ended_ns - manifest.started_ns) / 1e9),
-        seconds_since_step=(
-            max(0.0, (now_ns - last_step_ns) / 1e9) if running and last_step_ns else None
-        ),
-        loss=_last(steps, "loss"),
-        lr=_last(steps, "lr"),
-        overhead=_overhead(trace, running),
-    )
+def extent(trace: Trace, until: int | None) -> Extent:
+    """The first and the last step."""
+    steps = trace.table("steps")["step"]
+    if not len(steps):
+        return Extent(until=until)
+    return Extent(steps[0].as_py(), steps[-1].as_py(), until)
 
 
-def _last(table: pa.Table, column: str) -> float | None:
-    """The last recorded value. Nulls at the end are looked through, but not without limit."""
-    values = table[column].slice(max(0, len(table) - _RATE_WINDOW_STEPS)).drop_null()
-    value: float | None = values[-1].as_py() if len(values) else None
-    return value
-
-
-def _rate(steps: pa.Table, window: int) -> float | None:
-    """Steps per second over the last `window` steps."""
-    times = steps["time_ns"].slice(max(0, len(steps) - window)).drop_null()
-    if len(times) < 2:
-        return None
-    seconds = (times[-1].as_py() - times[0].as_py()) / 1e9
-    return (len(times) - 1) / seconds if seconds > 0 else None
-
-
-def _overhead(trace: Trace, running: bool) -> float | None:
-    """The manifest's figure once the run has ended, else that of the steps so far."""
-    written = trace.manifest.overhead
-    if written is not None and not running and math.isfinite(written):
-        return float(written)
-    steps = trace.table("steps")
-    spent, total = (pc.sum(steps[name]).as_py() for name in ("overhead_ns", "duration_ns"))
-    return float(np.float64(spent) / total) if spent is not None and total else None
+def page_content(trace: Trace, view: View, findings: tuple[Finding, ...]) -> Content:
+    """What the view's page shows of the trace."""
+    match view.page:
+        case Page.OVERVIEW:
+            return overview_page(trace, view.metric)
+        case Page.LAYERS:
+            return layers_page(trace, view.metric)
+        case Page.LAYER:
+            return layer_page(trace, view.layer, view.parameter, findings)
+        case Page.UPDATES:
+            return updates_page(trace)
+        case Page.DATA:
+            return data_page(trace)
+        case Page.NUMERICS:
+            return numerics_page(trace, findings)
+        case _:
+            return None

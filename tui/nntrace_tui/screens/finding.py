@@ -10,11 +10,15 @@ from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
 from nntrace.rules import Finding
+from nntrace.schema import Role
 from nntrace.text import printable
+from nntrace_tui.messages import Look, ShowRule
 from nntrace_tui.numbers import number
-from nntrace_tui.widgets.findings_list import SEVERITY_STYLES
+from nntrace_tui.themes import Palette, palette
+from nntrace_tui.view import Page
 
 _EVIDENCE_ITEMS = 12
+_OF_PARENT = (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)
 
 
 class FindingScreen(ModalScreen[None]):
@@ -22,6 +26,9 @@ class FindingScreen(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,enter,q", "dismiss", "Back", key_display="esc"),
+        Binding("h", "rule", "The rule"),
+        Binding("l", "layer", "The layer"),
+        Binding("y", "copy", "Copy place"),
     ]
 
     def __init__(self, finding: Finding) -> None:
@@ -31,16 +38,39 @@ class FindingScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """The text, scrollable when it is longer than the screen."""
         with VerticalScroll(classes="card"):
-            yield Static(describe(self._finding))
-        yield Footer()
+            yield Static(describe(self._finding, palette(self.app)))
+        yield Footer(show_command_palette=False)
+
+    def action_rule(self) -> None:
+        """The documentation of the rule that found it."""
+        self.post_message(ShowRule(self._finding.code))
+
+    def action_layer(self) -> None:
+        """The layer it is about, in full."""
+        site = self._finding.site
+        if site is None:
+            self.notify("This finding is about the run, not about one layer.", timeout=3)
+            return
+        path = site.parent if site.role in _OF_PARENT else site.path
+        self.dismiss()
+        self.post_message(Look(page=Page.LAYER, layer=path, parameter=0))
+
+    def action_copy(self) -> None:
+        """The place in the program, to paste into an editor."""
+        location = self._finding.location
+        if location is None:
+            self.notify("This finding names no place in the program.", timeout=3)
+            return
+        self.app.copy_to_clipboard(f"{location.file}:{location.line}")
+        self.notify("copied: " + printable(f"{location.file}:{location.line}"), timeout=3)
 
 
-def describe(finding: Finding) -> Text:
+def describe(finding: Finding, colours: Palette) -> Text:
     """Everything a finding says, as text in which names from user code are literal."""
     text = Text()
     text.append(f"{finding.code} {finding.name}", "bold")
     text.append("  ")
-    text.append(finding.level.value, SEVERITY_STYLES[finding.level])
+    text.append(finding.level.value, colours.severity(finding.level))
     if finding.site is not None:
         text.append("\n")
         text.append(printable(f"{finding.site.path or '(model)'} · {finding.site.role}"), "bold")
@@ -52,7 +82,7 @@ def describe(finding: Finding) -> Text:
     if finding.evidence:
         _section(text, "Evidence")
         for name, value in finding.evidence.items():
-            text.append(f"\n  {printable(str(name)).replace('_', ' ')}: ", "dim")
+            text.append(f"\n  {printable(str(name)).replace('_', ' ')}: ", colours.dim)
             text.append(printable(_evidence(value)))
     if finding.advice:
         _section(text, "Advice")

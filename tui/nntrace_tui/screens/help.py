@@ -1,35 +1,24 @@
-"""The keys, and what the numbers on the overview mean."""
+"""The keys of every page, and what the page that was open shows."""
 
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
-_HELP = """\
-Keys
-  q          detach: the run goes on, its folder is only read
-  tab        next pane (shift+tab: the one before)
-  ↑ ↓        move within a pane
-  enter      show a finding in full
-  z          give the pane the whole screen, and back
-  ?          this page
-
-Layers, at the last sampled step
-  act std    standard deviation of the output; ↓ below 0.5, ↑ above 2.0
-  grad rms   root mean square of its parameters' gradients
-  log Δw/w   log10 of rms(update) / rms(parameters): about -3 is usual,
-             ↓ below -4, ↑ above -2, 0 when nothing moved
-  dead       share of units that were zero in every recent sample
-  non-fin    share of NaN or infinite values, the worst of its sites
-
-Findings
-  E error, W warning, I a fact. The likely cause stands first, its
-  symptoms indented below it.
-
-Overhead is nntrace's own measured share of the elapsed time.
+_KEYS = """\
+1 … 8        the pages                   q        detach: the run goes on
+tab          next pane                   z        give the pane the whole screen
+space        let time stand still, go on r        other runs
+[ ]          back and forward in time    < >      the older run, the newer run
+{ }          the same, ten times as far  , .      the rank before, the next rank
+f            follow the run again        t        next theme
+e  E         save the screen as SVG, as text
+y            copy the place in the program, or the run's path
+ctrl+p       all commands                ?        this page
 """
 
 
@@ -40,8 +29,16 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape,enter,q,question_mark", "dismiss", "Back", key_display="esc"),
     ]
 
+    def __init__(self, title: str, about: str) -> None:
+        super().__init__()
+        self._title = title
+        self._about = about
+
     def compose(self) -> ComposeResult:
         """The text, scrollable when it is longer than the screen."""
+        text = Text.assemble(
+            (f"{self._title}\n\n", "bold"), self._about, ("\nKeys on every page\n\n", "bold"), _KEYS
+        )
         with VerticalScroll(classes="card"):
-            yield Static(_HELP, markup=False)
-        yield Footer()
+            yield Static(text)
+        yield Footer(show_command_palette=False)

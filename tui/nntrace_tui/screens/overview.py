@@ -1,60 +1,104 @@
-"""The first screen: the run, its loss, its layers and its findings at one glance."""
+"""The first page: the diagnosis, the loss, the layers and the findings at one glance."""
 
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.screen import Screen
-from textual.widgets import Footer, OptionList
+from textual.widgets import Static
 
-from nntrace_tui.screens.finding import FindingScreen
+from nntrace_tui.draw import sparkline
+from nntrace_tui.literal import line
+from nntrace_tui.messages import Look
+from nntrace_tui.numbers import short_number
+from nntrace_tui.pages.curve import Curve
+from nntrace_tui.pages.overview import OverviewPage
+from nntrace_tui.screens.page import PageScreen
 from nntrace_tui.snapshot import Snapshot
+from nntrace_tui.themes import Palette, palette
+from nntrace_tui.view import Page
+from nntrace_tui.widgets.curve_plot import CurvePlot, Drawing
 from nntrace_tui.widgets.findings_list import FindingsList
-from nntrace_tui.widgets.layers_table import LayersTable
-from nntrace_tui.widgets.loss_plot import LossPlot
-from nntrace_tui.widgets.run_header import RunHeader
-from nntrace_tui.widgets.status_line import StatusLine
+from nntrace_tui.widgets.headline import Headline
+from nntrace_tui.widgets.layers_heat import LayersHeat
+from nntrace_tui.widgets.line_list import LineList
+from nntrace_tui.widgets.program_output import ProgramOutput
 
 
-class OverviewScreen(Screen[None]):
-    """Everything about the run on one screen; `show` is its only input."""
+class OverviewScreen(PageScreen):
+    """The run at one glance."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "app.focus_next", "Next pane"),
-        Binding("z", "zoom", "Zoom"),
-    ]
+    PAGE = Page.OVERVIEW
+    HELP = """\
+The line on top is the diagnosis: the likeliest root cause and what to do about it.
+
+Loss        every step in grey, its mean in colour, ● evaluations
+grad, lr    gradient norm and learning rate over the run, and their last value
+Findings    E error, W warning, I a fact. The likely cause stands first, its
+            symptoms indented below it. Enter opens one.
+Layers      (wide terminals) one line per layer; 2 opens the page
+
+l   loss on a linear or a logarithmic scale, or as it suits the values
+"""
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("l", "scale", "Log scale")]
     AUTO_FOCUS = "FindingsList"
 
-    def compose(self) -> ComposeResult:
-        """The header, the three panes and the footer."""
-        yield RunHeader()
+    def __init__(self) -> None:
+        super().__init__()
+        self._logarithmic: bool | None = None
+
+    def body(self) -> ComposeResult:
+        """The diagnosis on top, the plots at the left, findings and layers at the right."""
+        yield Headline()
         with Container(id="panes"):
-            yield LossPlot()
-            yield LayersTable()
-            yield FindingsList()
-        yield StatusLine()
-        yield Footer()
+            with Container(id="curves"):
+                yield CurvePlot(id="loss")
+                yield Static(id="strips")
+            with Container(id="verdict"):
+                yield FindingsList()
+                yield LayersHeat()
+        yield ProgramOutput()
 
-    def show(self, snapshot: Snapshot | None, problem: str | None) -> None:
-        """Bring every pane up to date; without a snapshot yet only the problem is new."""
-        self.query_one(StatusLine).show(problem)
-        if snapshot is None:
-            return
-        self.query_one(RunHeader).show(snapshot.run)
-        self.query_one(LossPlot).show(snapshot.loss)
-        self.query_one(LayersTable).show(snapshot.layers, snapshot.sampled_step)
+    def show_content(self, snapshot: Snapshot) -> None:
+        """Bring every pane up to date."""
+        page = snapshot.content
+        self.query_one(Headline).show(snapshot)
         self.query_one(FindingsList).show(snapshot.findings, snapshot.skipped)
+        if not isinstance(page, OverviewPage):
+            return
+        drawing = Drawing("Loss", page.loss, page.evaluations, logarithmic=self._logarithmic)
+        self.query_one("#loss", CurvePlot).show(drawing)
+        strips = self.query_one("#strips", Static)
+        strips.update(_strips(page, strips.content_size.width, palette(self.app)))
+        self.query_one(LayersHeat).show(page.layers)
 
-    def action_zoom(self) -> None:
-        """Give the focused pane the whole screen, or take it back."""
-        if self.maximized is not None:
-            self.minimize()
-        elif self.focused is not None:
-            self.maximize(self.focused)
+    def action_scale(self) -> None:
+        """Logarithmic, linear, as it suits the values."""
+        order = {None: True, True: False, False: None}
+        self._logarithmic = order[self._logarithmic]
+        words = {None: "as it suits", True: "logarithmic", False: "linear"}
+        self.notify(f"loss scale: {words[self._logarithmic]}", timeout=2)
+        if self._snapshot is not None:
+            self.show_content(self._snapshot)
 
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Show the finding that was chosen in full."""
-        finding = self.query_one(FindingsList).finding_at(event.option_index)
-        if finding is not None:
-            self.app.push_screen(FindingScreen(finding))
+    def on_line_list_chosen(self, event: LineList.Chosen) -> None:
+        """Open the layer that was chosen."""
+        path = self.query_one(LayersHeat).path_at(event.index)
+        if path is not None:
+            self.post_message(Look(page=Page.LAYER, layer=path, parameter=0))
+
+
+def _strips(page: OverviewPage, width: int, colours: Palette) -> Text:
+    lines = [
+        _strip("grad norm", page.grad_norm, width, colours),
+        _strip("lr", page.lr, width, colours),
+    ]
+    return Text("\n").join(lines)
+
+
+def _strip(name: str, curve: Curve, width: int, colours: Palette) -> Text:
+    text = line(f"{name:<9} ", colours.dim)
+    last = curve.values[-1] if curve.values else None
+    text.append(f"{short_number(last):>8} ", "bold")
+    return text.append(sparkline(curve, max(0, width - text.cell_len)), colours.curve)

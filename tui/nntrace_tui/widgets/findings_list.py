@@ -8,12 +8,7 @@ from textual.widgets import OptionList
 
 from nntrace.rules import Finding, Severity, Skipped
 from nntrace_tui.literal import literal
-
-SEVERITY_STYLES = {
-    Severity.ERROR: "bold red",
-    Severity.WARNING: "yellow",
-    Severity.INFO: "cyan",
-}
+from nntrace_tui.themes import Palette, palette
 
 
 class FindingsList(OptionList):
@@ -25,18 +20,20 @@ class FindingsList(OptionList):
         super().__init__(markup=False)
         self.border_title = "Findings · diagnosing …"
         self._findings: tuple[Finding, ...] | None = None
+        self._theme = ""
 
     def show(self, findings: tuple[Finding, ...] | None, skipped: tuple[Skipped, ...]) -> None:
         """Bring the list up to date; the highlight stays on its finding."""
         if findings is None:
             return
         self.border_title = _title(findings, len({skip.code for skip in skipped}))
-        if findings == self._findings:
+        if (findings, self.app.theme) == (self._findings, self._theme):
             return
         chosen = self.finding_at(self.highlighted)
-        self._findings = findings
+        self._findings, self._theme = findings, self.app.theme
+        colours = palette(self.app)
         self.clear_options()
-        self.add_options([summary(finding) for finding in findings])
+        self.add_options([summary(finding, colours) for finding in findings])
         self.highlighted = self._position_of(chosen) if findings else None
 
     def finding_at(self, index: int | None) -> Finding | None:
@@ -53,13 +50,14 @@ class FindingsList(OptionList):
         return keys.index(wanted) if wanted in keys else 0
 
 
-def summary(finding: Finding) -> Text:
+def summary(finding: Finding, colours: Palette) -> Text:
     """One line: severity, code, where, what."""
     text = Text(no_wrap=True, overflow="ellipsis")
     if finding.explained_by:
-        text.append("  └ ", "dim")
-    text.append(f"{finding.level.value[0].upper()} ", SEVERITY_STYLES[finding.level])
-    text.append(f"{finding.code} ", "bold")
+        text.append("  └ ", colours.dim)
+    style = colours.severity(finding.level)
+    text.append(f"{finding.level.value[0].upper()} ", style)
+    text.append(f"{finding.code} ", f"bold {style}")
     return text + literal(finding.message)
 
 

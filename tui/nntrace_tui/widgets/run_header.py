@@ -4,34 +4,33 @@ from rich.text import Text
 from textual.widgets import Static
 
 from nntrace.schema import RunStatus
-from nntrace_tui.literal import literal
+from nntrace_tui.literal import line, literal
 from nntrace_tui.numbers import MISSING, duration, number, percent, rate
-from nntrace_tui.snapshot import Run
+from nntrace_tui.pages.run import Run
+from nntrace_tui.snapshot import Extent, Snapshot
+from nntrace_tui.themes import Palette, palette
 
-_STATUS = {
-    RunStatus.RUNNING: ("● running", "green"),
-    RunStatus.FINISHED: ("✔ finished", "bold"),
-    RunStatus.FAILED: ("✘ failed", "red"),
-    RunStatus.KILLED: ("✘ killed", "red"),
-}
 _QUIET_SECONDS = 10.0
 _GAP = "   "
+_TIMELINE_CELLS = 20
 
 
 class RunHeader(Static):
-    """Shows a `Run`."""
+    """Shows a snapshot's run."""
 
     def __init__(self) -> None:
         super().__init__("loading …\n")
 
-    def show(self, run: Run) -> None:
+    def show(self, snapshot: Snapshot) -> None:
         """Replace both lines."""
-        self.update(header(run, self.content_size.width))
+        width = self.content_size.width
+        self.update(header(snapshot.run, snapshot.extent, width, palette(self.app)))
 
 
-def header(run: Run, width: int) -> Text:
+def header(run: Run, extent: Extent, width: int, colours: Palette) -> Text:
     """Name, status, step, speed and time; below them loss, learning rate and overhead."""
-    words, style = _STATUS[run.status]
+    quiet = extent.until is None and _is_quiet(run)
+    words, style = _status(run, quiet, colours)
     step = MISSING if run.step is None else f"{run.step:,}"
     right = Text()
     right.append(words, style)
@@ -39,26 +38,55 @@ def header(run: Run, width: int) -> Text:
     right.append(f"{_GAP}{duration(run.elapsed_seconds)}")
     name = literal(run.name, "bold")
     name.truncate(max(12, width - right.cell_len - len(_GAP)), overflow="ellipsis")
-    below = Text("loss ", "dim")
+    below = line("loss ", colours.dim)
     below.append(number(run.loss), "bold")
-    below.append(f"{_GAP}lr ", "dim")
+    below.append(f"{_GAP}lr ", colours.dim)
     below.append(number(run.lr))
-    below.append(f"{_GAP}overhead ", "dim")
+    below.append(f"{_GAP}overhead ", colours.dim)
     below.append(percent(run.overhead))
-    if run.ranks > 1:
-        below.append(f"{_GAP}rank {run.rank} of {run.ranks}")
-    below.append(_note(run))
+    if len(run.rank_numbers) > 1:
+        below.append(f"{_GAP}rank {run.rank} of {len(run.rank_numbers)}")
+    below.append(_note(run, extent, colours))
     lines = Text("\n").join([Text(_GAP).join([name, right]), below])
     lines.no_wrap, lines.overflow = True, "ellipsis"
     return lines
 
 
-def _note(run: Run) -> Text:
-    """What is unusual: the error the run ended with, or steps that have stopped coming."""
-    if run.error:
-        return Text(_GAP) + literal(run.error, "red")
+def _status(run: Run, quiet: bool, colours: Palette) -> tuple[str, str]:
+    if quiet:
+        return "◌ stalled", f"bold {colours.warning}"
+    return {
+        RunStatus.RUNNING: ("● running", f"bold {colours.good}"),
+        RunStatus.FINISHED: ("✔ finished", f"bold {colours.good}"),
+        RunStatus.FAILED: ("✘ failed", f"bold {colours.error}"),
+        RunStatus.KILLED: ("✘ killed", f"bold {colours.error}"),
+    }[run.status]
+
+
+def _is_quiet(run: Run) -> bool:
+    """Whether steps have stopped coming though the run goes on."""
+    if run.status is not RunStatus.RUNNING:
+        return False
     silence = run.seconds_since_step or 0.0
     usual = 1 / run.steps_per_second if run.steps_per_second else 0.0
-    if silence > max(_QUIET_SECONDS, 5 * usual):
-        return Text(f"{_GAP}no step for {duration(silence)}", "yellow")
+    return silence > max(_QUIET_SECONDS, 5 * usual)
+
+
+def _note(run: Run, extent: Extent, colours: Palette) -> Text:
+    """What is unusual: time stands still, the error the run ended with, no more steps."""
+    if extent.until is not None:
+        span = max(1, extent.last - extent.first)
+        share = min(1.0, max(0.0, (extent.until - extent.first) / span))
+        before = round(share * (_TIMELINE_CELLS - 1))
+        text = Text(_GAP)
+        text.append(f"⏸ at {extent.until:,} ", f"bold {colours.second_curve}")
+        text.append("━" * before, colours.second_curve)
+        text.append("●", f"bold {colours.second_curve}")
+        text.append("─" * (_TIMELINE_CELLS - 1 - before), colours.dim)
+        return text.append(f" {extent.last:,}", colours.dim)
+    if run.error:
+        return Text(_GAP) + literal(run.error, colours.error)
+    if _is_quiet(run):
+        silence = duration(run.seconds_since_step or 0.0)
+        return Text(f"{_GAP}no step for {silence}", colours.warning)
     return Text()

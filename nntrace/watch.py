@@ -1,0 +1,60 @@
+"""What a monitor is given: the seam between the commands and the plug-ins of `nntrace.monitors`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from nntrace.config import Config
+    from nntrace.diagnosis import Diagnosis
+    from nntrace.trace import Trace
+
+    Diagnose = Callable[[Trace], Diagnosis]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A run to be shown.
+
+    Attributes:
+        run: its folder, or one that mirrors it.
+        diagnose: makes the findings, by the rules and thresholds of the user's configuration.
+        runs_folder: where other runs are; None when the user may not leave this one.
+        output: a file that the traced program's own output goes to.
+        interrupt: passes Ctrl-C on to the program; None when it is not ours.
+        problem: what is wrong with the way to the run, if anything.
+    """
+
+    run: Path
+    diagnose: "Diagnose"
+    runs_folder: Path | None = None
+    output: Path | None = None
+    interrupt: Callable[[], None] | None = None
+    problem: Callable[[], str | None] = lambda: None
+
+
+class Monitor(Protocol):
+    """Shows a run until the user leaves."""
+
+    def __call__(self, watch: Watch) -> None:
+        """Return when the user has left; the run goes on.
+
+        Raises:
+            NntraceError: it cannot be shown here.
+        """
+
+
+def configured_diagnosis(config: "Config") -> "Diagnose":
+    """A diagnosis by the rules and thresholds of a configuration.
+
+    Raises:
+        ConfigError, UnknownRuleError: it names rules or thresholds that do not exist.
+    """
+    from functools import partial
+
+    from nntrace.diagnosis import diagnose
+    from nntrace.rules import select_rules
+
+    rules = select_rules(config.select, config.ignore)
+    return partial(diagnose, rules=rules, thresholds=config.thresholds())

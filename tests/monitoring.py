@@ -1,0 +1,58 @@
+"""The monitor in Textual's headless terminal: for the tests of tests/nntrace_tui."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from nntrace_tui.app import MonitorApp
+from nntrace_tui.export import screen_text
+from nntrace_tui.pace import Pace
+from textual.widget import Widget
+
+from nntrace.diagnosis import diagnose
+from nntrace.rules import Finding, Rule, Severity, Skipped, rule
+from nntrace.rules.finding import Location
+from nntrace.schema import Role
+from nntrace.trace import Trace
+from nntrace.watch import Watch
+
+SMALL, LARGE = (80, 24), (160, 48)
+HASTE = Pace(running=0.1, idle=0.02, diagnosis=0.02, share=0.5)
+_PATIENCE_SECONDS = 20
+
+
+@rule("XXX01", "cause", Severity.WARNING, advice="Lower the rate.", explains=("XXX02",))
+def cause(trace: Trace) -> Iterator[Finding | Skipped]:
+    """The rate."""
+    location = Location("/home/me/train.py", 12, "SGD(params, lr=[red]9[/red])")
+    yield Finding("the rate is 9", evidence={"rate": 9.0}, location=location)
+
+
+@rule("XXX02", "symptom", Severity.ERROR, advice="Look above.")
+def symptom(trace: Trace) -> Iterator[Finding | Skipped]:
+    """The weights."""
+    yield Finding("weights explode", site=trace.sites_of(Role.ACTIVATION)[0])
+
+
+def monitor(path: Path, rules: Sequence[Rule] = (), **watch: object) -> MonitorApp:
+    """The application on a run folder, in haste."""
+    diagnosis = partial(diagnose, rules=rules)
+    return MonitorApp(Watch(path, diagnosis, path.parent, **watch), pace=HASTE)  # type: ignore[arg-type]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for it, but not for ever."""
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+def text(widget: Widget) -> str:
+    """What the widget shows."""
+    return "\n".join(widget.render_line(y).text for y in range(widget.size.height))
+
+
+def shows(app: MonitorApp, words: str) -> Callable[[], bool]:
+    """Whether the screen has these words."""
+    return lambda: words in screen_text(app)

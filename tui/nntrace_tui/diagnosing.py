@@ -1,0 +1,87 @@
+"""Runs the rules beside the follower, so that a slow diagnosis delays no screen.
+
+A diagnosis sees rows that no refresh changes; of several pieces of news while one is under way
+only the newest is diagnosed.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+from nntrace.diagnosis import Diagnosis
+from nntrace.trace import Trace
+from nntrace_tui.pace import Pace
+
+Diagnose = Callable[[Trace], Diagnosis]
+
+
+class Diagnosing:
+    """The newest diagnosis of one trace that may grow.
+
+    Args:
+        diagnose: makes the findings.
+        pace: how often.
+        done: called from another thread when there is a new result.
+    """
+
+    def __init__(self, diagnose: Diagnose, pace: Pace, done: Callable[[], None]) -> None:
+        self._diagnose = diagnose
+        self._pace = pace
+        self._done = done
+        self._lock = threading.Lock()
+        self._trace: Trace | None = None
+        self._is_stale = True
+        self._is_busy = False
+        self._next = 0.0
+        self._result: Diagnosis | None = None
+        self._error: Exception | None = None
+
+    def news(self) -> None:
+        """The trace has grown."""
+        self._is_stale = True
+
+    def forget(self) -> None:
+        """Another trace takes its place."""
+        with self._lock:
+            self._trace, self._result, self._error = None, None, None
+            self._is_stale = True
+            self._next = 0.0
+
+    def result(self, trace: Trace, *, at_once: bool) -> Diagnosis | None:
+        """The newest diagnosis; starts another when one is due, or news came and `at_once`.
+
+        Raises:
+            Exception: what the last diagnosis failed with.
+        """
+        with self._lock:
+            self._trace = trace
+            if self._error is not None:
+                error, self._error = self._error, None
+                raise error
+            due = at_once or time.monotonic() >= self._next
+            if self._is_stale and not self._is_busy and due:
+                self._is_stale, self._is_busy = False, True
+                thread = threading.Thread(
+                    target=self._work,
+                    args=(trace, trace.frozen()),
+                    name="nntrace-rules",
+                    daemon=True,
+                )
+                thread.start()
+            return self._result
+
+    def _work(self, trace: Trace, rows: Trace) -> None:
+        began = time.thread_time()
+        result: Diagnosis | None = None
+        error: Exception | None = None
+        try:
+            result = self._diagnose(rows)
+        except Exception as failure:  # shown as a problem beside the run
+            error = failure
+        spent = time.thread_time() - began
+        with self._lock:
+            self._is_busy = False
+            if trace is self._trace:
+                self._result, self._error = result or self._result, error
+                self._next = time.monotonic() + max(self._pace.diagnosis, spent / self._pace.share)
+        self._done()

@@ -1,0 +1,35 @@
+"""Saves the screen as it is: as an SVG or as text, in the working folder."""
+
+import time
+from pathlib import Path
+
+from textual.app import App
+
+_TITLE = "nntrace monitor"
+
+
+def save_svg(app: App[None], stem: str, folder: Path | None = None) -> Path | str:
+    """Where the picture was saved, or why it was not."""
+    return _write(app.export_screenshot(title=_TITLE), stem, ".svg", folder)
+
+
+def save_text(app: App[None], stem: str, folder: Path | None = None) -> Path | str:
+    """Where the text was saved, or why it was not."""
+    return _write(screen_text(app), stem, ".txt", folder)
+
+
+def screen_text(app: App[None]) -> str:
+    """The screen's characters, line by line."""
+    # Textual exports pictures only; this is what its own export draws from.
+    strips = app.screen._compositor.render_strips()
+    return "\n".join(strip.text.rstrip() for strip in strips) + "\n"
+
+
+def _write(content: str, stem: str, suffix: str, folder: Path | None) -> Path | str:
+    path = (folder or Path()) / f"{stem}-{time.strftime('%H%M%S')}{suffix}"
+    try:
+        path = path.absolute()
+        path.write_text(content, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        return f"cannot write {path}: {error.strerror}. Start the monitor in a folder of yours."
+    return path

@@ -1,0 +1,188 @@
+"""What enters the network: moments of its tensors, labels, repeated batches, pictures."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from nntrace.schema import Role
+from nntrace.trace import Batch, Site, Tensor, Trace
+from nntrace.trace.model import FloatArray
+from nntrace_tui.pages.curve import Curve, curve
+
+_ROLES: Final = (Role.INPUT, Role.TARGET, Role.OUTPUT)
+_STATISTICS: Final = ("mean", "std", "min", "max", "zero_fraction", "nonfinite_fraction")
+_CLASSES_SHOWN: Final = 40
+_PICTURES: Final = 8
+_PICTURE_CELLS: Final = 64  # of a larger picture every n-th pixel is enough for a terminal
+_CURVE_BUCKETS: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRow:
+    """One input, target or prediction: its latest moments, and its mean and spread over time."""
+
+    name: str
+    role: Role
+    shape: tuple[int, ...]
+    dtype: str
+    latest: dict[str, float]
+    mean: Curve
+    std: Curve
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """One example of the first training batch, [height, width, 3] in 0–255."""
+
+    pixels: FloatArray
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DataPage:
+    """What the sampled batches held.
+
+    Attributes:
+        labels: label and how often it was seen, most frequent first; at most 40.
+        repeats: batches whose fingerprint had been seen before.
+        loaders: one line per data loader.
+    """
+
+    tensors: tuple[TensorRow, ...]
+    batches: int
+    batch_size: int | None
+    distinct: int
+    repeats: int
+    longest_repeat: int
+    duplicate_examples: int
+    examples: int
+    labels: tuple[tuple[int, int], ...]
+    label_kinds: int
+    classes: int | None
+    loss_function: str | None
+    loaders: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+
+
+def data_page(trace: Trace) -> DataPage:
+    """The sampled training batches so far."""
+    batches = [batch for batch in trace.batches if batch.phase == "train"]
+    prints = [batch.fingerprint for batch in batches if batch.fingerprint is not None]
+    labels: Counter[int] = Counter()
+    for batch in batches:
+        labels.update(dict(zip(batch.label_values, batch.label_counts, strict=False)))
+    last = batches[-1] if batches else None
+    return DataPage(
+        tensors=tuple(_row(trace, site) for role in _ROLES for site in trace.sites_of(role)),
+        batches=len(batches),
+        batch_size=last.batch_size if last else None,
+        distinct=len(set(prints)),
+        repeats=len(prints) - len(set(prints)),
+        longest_repeat=_longest_repeat(prints),
+        duplicate_examples=sum(batch.duplicate_examples or 0 for batch in batches),
+        examples=sum(batch.batch_size or 0 for batch in batches),
+        labels=tuple(labels.most_common(_CLASSES_SHOWN)),
+        label_kinds=len(labels),
+        classes=last.classes if last else None,
+        loss_function=_last_known(batches),
+        loaders=tuple(_loader(event.payload) for event in trace.events_of("loader")),
+        pictures=pictures(trace.tensors),
+    )
+
+
+def _row(trace: Trace, site: Site) -> TensorRow:
+    steps = trace.sampled_steps.astype(np.float64)
+    latest: dict[str, float] = {}
+    curves: dict[str, Curve] = {}
+    for name in _STATISTICS:
+        values = trace.series(site.role, name, site)
+        known = np.flatnonzero(~np.isnan(values))
+        if len(known):
+            latest[name] = float(values[known[-1]])
+            curves[name] = curve(steps[known], values[known], _CURVE_BUCKETS)
+    return TensorRow(
+        site.path or site.role.value,
+        site.role,
+        site.shape,
+        site.dtype,
+        latest,
+        curves.get("mean", Curve()),
+        curves.get("std", Curve()),
+    )
+
+
+def _longest_repeat(prints: list[int]) -> int:
+    """How many sampled batches in a row were the same one."""
+    longest = run = 1 if prints else 0
+    for before, now in pairwise(prints):
+        run = run + 1 if before == now else 1
+        longest = max(longest, run)
+    return longest
+
+
+def _last_known(batches: list[Batch]) -> str | None:
+    return next((b.loss_function for b in reversed(batches) if b.loss_function), None)
+
+
+def _loader(payload: dict[str, object]) -> str:
+    """`1,437 examples · batches of 64 · shuffled · 2 workers`."""
+    words = []
+    if isinstance(size := payload.get("dataset_size"), int):
+        words.append(f"{size:,} examples")
+    if isinstance(size := payload.get("batch_size"), int):
+        words.append(f"batches of {size:,}")
+    if isinstance(shuffle := payload.get("shuffle"), bool):
+        words.append("shuffled" if shuffle else "in fixed order")
+    if isinstance(workers := payload.get("workers"), int):
+        words.append(f"{workers} worker{'' if workers == 1 else 's'}" if workers else "no workers")
+    return " · ".join(words)
+
+
+def pictures(tensors: tuple[Tensor, ...]) -> tuple[Picture, ...]:
+    """The first examples of the first kept batch that looks like images, NCHW or NHWC."""
+    for tensor in tensors:
+        if tensor.role != Role.INPUT:
+            continue
+        images = _as_images(tensor.values)
+        if images is None:
+            continue
+        labels = _labels(tensors, len(images))
+        finite = images[np.isfinite(images)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+        scaled = (np.nan_to_num(images, nan=low, posinf=high, neginf=low) - low) * (
+            255.0 / (high - low) if high > low else 0.0
+        )
+        return tuple(
+            Picture(image, label) for image, label in zip(scaled[:_PICTURES], labels, strict=False)
+        )
+    return ()
+
+
+def _as_images(values: FloatArray) -> FloatArray | None:
+    """[N, height, width, 3], coarse enough for a terminal; None for what is not images."""
+    if values.ndim != 4 or not values.size:
+        return None
+    if values.shape[1] in (1, 3, 4):
+        values = np.moveaxis(values, 1, -1)
+    elif values.shape[-1] not in (1, 3, 4):
+        return None
+    if min(values.shape[1:3]) < 4:
+        return None
+    stride = max(1, math.ceil(max(values.shape[1:3]) / _PICTURE_CELLS))
+    values = values[:, ::stride, ::stride, :3]
+    return values if values.shape[-1] == 3 else np.repeat(values[..., :1], 3, axis=-1)
+
+
+def _labels(tensors: tuple[Tensor, ...], count: int) -> list[str | None]:
+    """The class of each example, where targets are one whole number per example."""
+    for tensor in tensors:
+        values = tensor.values
+        if tensor.role != Role.TARGET or values.ndim != 1 or len(values) < count:
+            continue
+        if np.all(np.isfinite(values)) and np.all(values == np.round(values)):
+            return [str(int(value)) for value in values[:count]]
+    return [None] * count

@@ -1,0 +1,190 @@
+"""One layer in full: every statistic of its output, parameters, gradients and updates over time,
+their histograms, and what the rules say of it.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow.compute as pc
+
+from nntrace.rules import Finding
+from nntrace.rules.rule import source_line
+from nntrace.schema import STATISTICS, Role
+from nntrace.trace import Site, Trace
+from nntrace.trace.model import FloatArray
+from nntrace_tui.metrics import DEAD_WARNING, LOG_RATIO_BAND, SATURATED_WARNING, STD_BAND
+from nntrace_tui.pages.curve import Curve, curve
+from nntrace_tui.pages.history import log_ratio
+from nntrace_tui.pages.layers import layer_rows
+
+LOG_RATIO: Final = "log Δw/w"
+# The band of a statistic in which it is unremarkable, drawn behind its curve.
+BANDS: Final[dict[tuple[Role, str], tuple[float, float]]] = {
+    (Role.ACTIVATION, "std"): STD_BAND,
+    (Role.ACTIVATION, "dead_fraction"): (0.0, DEAD_WARNING),
+    (Role.ACTIVATION, "saturated_fraction"): (0.0, SATURATED_WARNING),
+    (Role.UPDATE, LOG_RATIO): LOG_RATIO_BAND,
+}
+_HISTOGRAMS_SHOWN: Final = 120
+_OCTAVES_SHOWN: Final = 14
+_CURVE_BUCKETS: Final = 150
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HistogramHistory:
+    """Histograms over time, on signed powers of two.
+
+    Attributes:
+        lowest_octave: the smallest size told from zero is 2 to its power.
+        shares: [bins, columns], the largest of each column being 1. The middle bin is about
+            zero, the n-th above it begins at 2^(lowest_octave + n − 1), those below are negative.
+    """
+
+    lowest_octave: int = 0
+    steps: tuple[int, ...] = ()
+    shares: FloatArray | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SiteColumn:
+    """One site of the layer: the statistics' latest values and their curves.
+
+    Attributes:
+        heading: `output`, `gradient`, … as the table's column is called.
+        latest: by name of the statistic; a statistic without a value is missing.
+    """
+
+    heading: str
+    site: Site
+    latest: dict[str, float]
+    curves: dict[str, Curve]
+    histograms: HistogramHistory
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerPage:
+    """A layer; `path` is None before any layer was seen.
+
+    Attributes:
+        paths: those of all layers, in depth order.
+        parameters: the names of its parameters; the columns are about number `parameter`.
+        source: the line of the user's program that built it.
+    """
+
+    path: str | None
+    paths: tuple[str, ...] = ()
+    module_type: str = ""
+    file: str | None = None
+    line: int | None = None
+    source: str | None = None
+    parameters: tuple[str, ...] = ()
+    parameter: int = 0
+    columns: tuple[SiteColumn, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def location(self) -> str | None:
+        """`file:line`, to copy."""
+        return None if self.file is None else f"{self.file}:{self.line}"
+
+
+_HEADINGS: Final = {
+    Role.ACTIVATION: "output",
+    Role.ACTIVATION_GRAD: "its grad",
+    Role.PARAM: "weight",
+    Role.PARAM_GRAD: "gradient",
+    Role.UPDATE: "update",
+}
+
+
+def layer_page(
+    trace: Trace, path: str | None, parameter: int, findings: tuple[Finding, ...]
+) -> LayerPage:
+    """The layer with that module path, else the first; of its parameters one at a time."""
+    paths = tuple(row.path for row in layer_rows(trace)[0])
+    if path is None and not paths:
+        return LayerPage(None)
+    path = paths[0] if path is None else path
+    own = [trace.site(path, role) for role in (Role.ACTIVATION, Role.ACTIVATION_GRAD)]
+    of_parent = [site for site in trace.sites if site.parent == path]
+    names = tuple(site.path for site in of_parent if site.role is Role.PARAM)
+    chosen = parameter % len(names) if names else 0
+    name = names[chosen] if names else None
+    parameters = [
+        site
+        for role in (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)
+        for site in of_parent
+        if site.role is role and site.path == name
+    ]
+    sites = [site for site in [*own, *parameters] if site is not None]
+    first = next((site for site in [*own, *of_parent] if site is not None and site.file), None)
+    file, line = (first.file, first.line) if first is not None else (None, None)
+    members = {site.id for site in [*own, *of_parent] if site is not None}
+    return LayerPage(
+        path=path,
+        paths=paths,
+        module_type=next((site.module_type for site in sites if site.module_type), ""),
+        file=file,
+        line=line,
+        source=source_line(file, line) if file and line else None,
+        parameters=tuple(name.removeprefix(f"{path}.") for name in names),
+        parameter=chosen,
+        columns=tuple(_column(trace, site) for site in sites),
+        findings=tuple(f for f in findings if f.site is not None and f.site.id in members),
+    )
+
+
+def _column(trace: Trace, site: Site) -> SiteColumn:
+    steps = trace.sampled_steps.astype(np.float64)
+    series = {name: trace.series(site.role, name, site) for name in STATISTICS}
+    if site.role is Role.UPDATE and (weight := trace.site(site.path, Role.PARAM)) is not None:
+        series[LOG_RATIO] = log_ratio(series["rms"], trace.series(Role.PARAM, "rms", weight))
+    latest: dict[str, float] = {}
+    curves: dict[str, Curve] = {}
+    for name, values in series.items():
+        known = np.flatnonzero(~np.isnan(values))
+        if len(known):
+            latest[name] = float(values[known[-1]])
+            curves[name] = curve(steps[known], values[known], _CURVE_BUCKETS)
+    return SiteColumn(_HEADINGS[site.role], site, latest, curves, histogram_history(trace, site))
+
+
+def histogram_history(trace: Trace, site: Site) -> HistogramHistory:
+    """A site's histograms, evenly chosen in time, on the bins in which most of its values are."""
+    table = trace.table("histograms").filter(pc.field("site") == site.id)
+    if not len(table):
+        return HistogramHistory()
+    chosen = np.unique(np.linspace(0, len(table) - 1, _HISTOGRAMS_SHOWN).astype(np.int64))
+    rows = [row for row in table.take(chosen).to_pylist() if _is_histogram(row)]
+    edges = [math.frexp(edge)[1] - 1 for row in rows for edge in row["edges"] if _is_size(edge)]
+    if not edges:
+        return HistogramHistory()
+    top = max(edges)
+    bottom = max(min(edges), top - _OCTAVES_SHOWN + 1)
+    octaves = top - bottom + 1
+    shares = np.zeros((2 * octaves + 1, len(rows)))
+    for column, row in enumerate(rows):
+        for edge, count in zip(row["edges"], row["counts"], strict=True):
+            if _is_size(edge) and (octave := math.frexp(edge)[1] - 1 - bottom) >= 0:
+                shares[octaves + int(math.copysign(octave + 1, edge)), column] += count
+            elif math.isfinite(edge):
+                shares[octaves, column] += count
+    peaks = shares.max(axis=0)
+    return HistogramHistory(
+        bottom,
+        tuple(row["step"] or 0 for row in rows),
+        shares / np.where(peaks > 0, peaks, 1.0),
+    )
+
+
+def _is_size(edge: float) -> bool:
+    return edge != 0 and math.isfinite(edge)
+
+
+def _is_histogram(row: dict[str, Any]) -> bool:
+    edges, counts = row["edges"], row["counts"]
+    if edges is None or counts is None or len(edges) != len(counts):
+        return False
+    return None not in edges and None not in counts

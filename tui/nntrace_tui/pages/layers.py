@@ -1,0 +1,193 @@
+"""The layers: one row each from the last sampled steps, and one metric of all of them over time.
+
+The rows read a fixed number of rows from the end of the statistics, however long the run is.
+"""
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from nntrace.schema import Role
+from nntrace.trace import Site, Trace
+from nntrace.trace.model import FloatArray
+from nntrace_tui.metrics import Metric, Scale, scale_of
+from nntrace_tui.pages.heat import Heat, heat
+from nntrace_tui.pages.history import layer_history, nonfinite_history
+
+# A layer that was not reached in the last sampled step (a GAN's other network, a branch) is
+# looked for in this many earlier ones.
+_STEPS_LOOKED_BACK = 16
+_COLUMNS = ("std", "rms", "dead_fraction", "saturated_fraction", "nonfinite_fraction")
+_OWN_PATH = (Role.ACTIVATION, Role.ACTIVATION_GRAD)
+_OF_PARENT = (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)
+
+Numbers = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRow:
+    """A module that has an output or parameters of its own; None where nothing was recorded.
+
+    Attributes:
+        activation_std: of its output.
+        gradient_rms: over all gradients of its parameters.
+        log10_update_ratio: of rms(Δw)/rms(w) over all its parameters; −inf when nothing moved.
+        dead_fraction: of the units of its output.
+        saturated_fraction: of its output, at the ends of its range.
+        nonfinite_fraction: the worst of its output, gradients, parameters and updates.
+    """
+
+    path: str
+    module_type: str
+    activation_std: float | None
+    gradient_rms: float | None
+    log10_update_ratio: float | None
+    dead_fraction: float | None
+    saturated_fraction: float | None
+    nonfinite_fraction: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayersPage:
+    """The layers in depth order.
+
+    Attributes:
+        sampled_step: the step the rows are of, None before the first sample.
+        heat: `metric` over time, a row per layer.
+        scale: what its levels mean.
+        anomalies: the largest |level| of each layer's row over all metrics, now.
+    """
+
+    rows: tuple[LayerRow, ...]
+    sampled_step: int | None
+    metric: Metric
+    heat: Heat
+    scale: Scale
+    anomalies: tuple[float, ...]
+
+
+def layers_page(trace: Trace, metric: Metric) -> LayersPage:
+    """The layers now, and the metric over all sampled steps."""
+    rows, step = layer_rows(trace)
+    paths = [row.path for row in rows]
+    values = layer_history(trace, metric, paths)
+    scale = scale_of(metric, values)
+    levels = scale.levels(values)
+    levels[nonfinite_history(trace, paths) > 0] = math.inf
+    return LayersPage(
+        rows=rows,
+        sampled_step=step,
+        metric=metric,
+        heat=heat(levels, trace.sampled_steps),
+        scale=scale,
+        anomalies=_anomalies(rows),
+    )
+
+
+def _anomalies(rows: tuple[LayerRow, ...]) -> tuple[float, ...]:
+    """How far each layer's worst number is outside its band; infinite where not finite."""
+    if not rows:
+        return ()
+    worst = np.zeros(len(rows))
+    columns = {
+        Metric.ACTIVATION_STD: [row.activation_std for row in rows],
+        Metric.GRADIENT_RMS: [row.gradient_rms for row in rows],
+        Metric.UPDATE_RATIO: [row.log10_update_ratio for row in rows],
+        Metric.DEAD: [row.dead_fraction for row in rows],
+        Metric.SATURATED: [row.saturated_fraction for row in rows],
+    }
+    for metric, column in columns.items():
+        values = np.array(column, dtype=np.float64)
+        worst = np.fmax(worst, np.abs(scale_of(metric, values).levels(values)))
+    worst[[bool(row.nonfinite_fraction) for row in rows]] = math.inf
+    return tuple(worst.tolist())
+
+
+def layer_rows(trace: Trace) -> tuple[tuple[LayerRow, ...], int | None]:
+    """The layers in depth order, and the step of the last sample."""
+    latest, step = _latest_statistics(trace)
+    sites: dict[str, list[Site]] = defaultdict(list)
+    for site in trace.sites:
+        if site.role in _OWN_PATH:
+            sites[site.path].append(site)
+        elif site.role in _OF_PARENT:
+            sites[site.parent].append(site)
+    # A container whose output is its last child's is a site that never gets a row.
+    seen = {
+        path: group
+        for path, group in sites.items()
+        if not latest or any(site.id in latest for site in group)
+    }
+    return tuple(_row(path, group, latest) for path, group in seen.items()), step
+
+
+def _row(path: str, sites: list[Site], latest: dict[int, Numbers]) -> LayerRow:
+    numbers = [(site, latest[site.id]) for site in sites if site.id in latest]
+    activation = next((n for site, n in numbers if site.role is Role.ACTIVATION), {})
+    return LayerRow(
+        path=path,
+        module_type=next((site.module_type for site in sites if site.module_type), ""),
+        activation_std=_known(activation.get("std")),
+        gradient_rms=_pooled_rms(numbers, Role.PARAM_GRAD),
+        log10_update_ratio=_log10_update_ratio(numbers),
+        dead_fraction=_known(activation.get("dead_fraction")),
+        saturated_fraction=_known(activation.get("saturated_fraction")),
+        nonfinite_fraction=max(
+            (n["nonfinite_fraction"] for _, n in numbers if n["nonfinite_fraction"] >= 0),
+            default=None,
+        ),
+    )
+
+
+def _latest_statistics(trace: Trace) -> tuple[dict[int, Numbers], int | None]:
+    """The last recorded row of each site."""
+    table = trace.table("stats")
+    size = max(1, len(trace.sites)) * _STEPS_LOOKED_BACK
+    tail = table.slice(max(0, len(table) - size)).select(["step", "site", *_COLUMNS])
+    if not len(tail):
+        return {}, None
+    sites = np.asarray(tail["site"].fill_null(-1).to_numpy())[::-1]
+    ids, first = np.unique(sites, return_index=True)
+    rows = len(sites) - 1 - first
+    columns = {name: _float_column(tail, name) for name in _COLUMNS}
+    # Liveness is null until enough rows were seen and may be judged less often than the rest.
+    known = ~np.isnan(columns["dead_fraction"])
+    dead = dict(zip(sites[::-1][known].tolist(), columns["dead_fraction"][known], strict=True))
+    latest = {
+        int(site): {name: float(values[row]) for name, values in columns.items()}
+        | {"dead_fraction": float(dead.get(int(site), math.nan))}
+        for site, row in zip(ids, rows, strict=True)
+    }
+    step = tail["step"].drop_null()
+    return latest, step[-1].as_py() if len(step) else None
+
+
+def _float_column(table: pa.Table, name: str) -> FloatArray:
+    return np.asarray(table[name].fill_null(math.nan).to_numpy(), dtype=np.float64)
+
+
+def _log10_update_ratio(numbers: list[tuple[Site, Numbers]]) -> float | None:
+    """Of the parameters that an optimizer updates; a frozen one would dilute the ratio."""
+    updated = {site.path for site, _ in numbers if site.role is Role.UPDATE}
+    numbers = [(site, values) for site, values in numbers if site.path in updated]
+    update, weight = (_pooled_rms(numbers, role) for role in (Role.UPDATE, Role.PARAM))
+    if update is None or not weight or not math.isfinite(update) or not math.isfinite(weight):
+        return None
+    return math.log10(update / weight) if update > 0 else -math.inf
+
+
+def _pooled_rms(numbers: list[tuple[Site, Numbers]], role: Role) -> float | None:
+    """The root mean square over all elements of several tensors."""
+    squares = size = 0.0
+    for site, values in numbers:
+        if site.role is role and not math.isnan(values["rms"]):
+            squares += max(1, site.numel) * values["rms"] * values["rms"]
+            size += max(1, site.numel)
+    return math.sqrt(squares / size) if size else None
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value

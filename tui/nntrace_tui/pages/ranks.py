@@ -1,0 +1,171 @@
+"""All ranks of a run side by side: how far each is, how fast, and whether they agree.
+
+Reads the step and event streams of every rank and nothing else, so that 64 ranks cost little.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nntrace.arrow import arrow_schema
+from nntrace.errors import NntraceError
+from nntrace.schema import RANK_FOLDER, EventKind
+from nntrace.trace.follower import StreamFollower
+
+_WINDOW: Final = 200  # steps over which speed is measured, and that are kept of each rank
+
+
+@dataclass(frozen=True, slots=True)
+class RankSteps:
+    """The last steps of one rank, whether it said goodbye, and why it cannot be read."""
+
+    rank: int
+    steps: pa.Table
+    has_stopped: bool = False
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RankRow:
+    """One rank; None where nothing was recorded.
+
+    Attributes:
+        lag: steps behind the rank that is furthest.
+        step_seconds: median over the last steps.
+        data_wait: share of the time spent waiting for data.
+        loss: at the last step that all ranks have finished.
+        loss_ratio: that loss over the ranks' median.
+        seconds_behind: between its last step and the newest of any rank.
+    """
+
+    rank: int
+    step: int | None = None
+    lag: int = 0
+    step_seconds: float | None = None
+    data_wait: float | None = None
+    loss: float | None = None
+    loss_ratio: float | None = None
+    grad_norm: float | None = None
+    seconds_behind: float | None = None
+    has_stopped: bool = False
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RanksPage:
+    """The ranks in order; `shared_step` is the last one that all of them have finished."""
+
+    rows: tuple[RankRow, ...] = ()
+    shared_step: int | None = None
+    shown_rank: int = 0
+
+
+def ranks_page(ranks: Iterable[RankSteps], shown_rank: int = 0) -> RanksPage:
+    """The ranks, compared with one another."""
+    ranks = tuple(ranks)
+    ends = [rank.steps["step"][-1].as_py() for rank in ranks if len(rank.steps)]
+    shared, furthest = min(ends, default=None), max(ends, default=0)
+    rows = [_row(rank, shared, furthest) for rank in ranks]
+    losses = [row.loss for row in rows if row.loss is not None]
+    median = float(np.median(losses)) if losses else 0.0
+    newest = max((_last_ns(rank) for rank in ranks), default=0)
+    return RanksPage(
+        tuple(
+            replace(
+                row,
+                loss_ratio=row.loss / median if row.loss is not None and median else None,
+                seconds_behind=(newest - _last_ns(rank)) / 1e9 if len(rank.steps) else None,
+            )
+            for row, rank in zip(rows, ranks, strict=True)
+        ),
+        shared,
+        shown_rank,
+    )
+
+
+def _row(rank: RankSteps, shared: int | None, furthest: int) -> RankRow:
+    steps = rank.steps
+    if not len(steps):
+        return RankRow(rank.rank, has_stopped=rank.has_stopped, problem=rank.problem)
+    step = steps["step"][-1].as_py()
+    durations = steps["duration_ns"].drop_null()
+    waiting, total = (pc.sum(steps[name]).as_py() for name in ("data_wait_ns", "duration_ns"))
+    return RankRow(
+        rank=rank.rank,
+        step=step,
+        lag=furthest - step,
+        step_seconds=float(np.median(durations.to_numpy())) / 1e9 if len(durations) else None,
+        data_wait=waiting / total if waiting is not None and total else None,
+        loss=_at(steps, "loss", shared),
+        grad_norm=_last(steps, "grad_norm"),
+        has_stopped=rank.has_stopped,
+        problem=rank.problem,
+    )
+
+
+def _at(steps: pa.Table, column: str, step: int | None) -> float | None:
+    """The value at that step; None when it is further back than what is kept."""
+    found = steps.filter(pc.field("step") == step)[column].drop_null()
+    value: float | None = found[0].as_py() if len(found) else None
+    return value
+
+
+def _last(steps: pa.Table, column: str) -> float | None:
+    values = steps[column].drop_null()
+    value: float | None = values[-1].as_py() if len(values) else None
+    return value
+
+
+def _last_ns(rank: RankSteps) -> int:
+    return int(_last(rank.steps, "time_ns") or 0) if len(rank.steps) else 0
+
+
+@dataclass(slots=True)
+class _Following:
+    """The read positions in one rank's streams."""
+
+    steps: StreamFollower
+    events: StreamFollower
+    state: RankSteps
+
+
+@dataclass(slots=True)
+class RankReader:
+    """Follows the steps of every rank of a run folder."""
+
+    run: Path
+    _ranks: dict[int, _Following] = field(default_factory=dict)
+
+    def read(self, ranks: Iterable[int]) -> Mapping[int, RankSteps]:
+        """The state of these ranks now."""
+        for number in ranks:
+            if number not in self._ranks:
+                folder = self.run / RANK_FOLDER.format(number)
+                self._ranks[number] = _Following(
+                    StreamFollower(folder, "steps"),
+                    StreamFollower(folder, "events"),
+                    RankSteps(number, arrow_schema("steps").empty_table()),
+                )
+            _read(self._ranks[number])
+        return {number: self._ranks[number].state for number in self._ranks}
+
+
+def _read(rank: _Following) -> None:
+    """Take in what is new; of the steps only the last ones are kept."""
+    try:
+        batches, events = rank.steps.read(), rank.events.read()
+    except NntraceError as error:
+        rank.state = replace(rank.state, problem=str(error))
+        return
+    if batches:
+        table = pa.concat_tables([rank.state.steps, pa.Table.from_batches(batches)])
+        table = table.slice(max(0, len(table) - _WINDOW)).combine_chunks()
+        rank.state = replace(rank.state, steps=table)
+    stopped = any(EventKind.RANK_STOP in batch.column("kind").to_pylist() for batch in events)
+    if stopped:
+        rank.state = replace(rank.state, has_stopped=True)

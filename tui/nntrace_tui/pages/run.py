@@ -1,0 +1,96 @@
+"""The header: which run this is, how it is doing, and what tracing it costs.
+
+Its cost does not grow with the length of the run, but for one sum while the run goes on.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nntrace.schema import RunStatus
+from nntrace.trace import Trace
+
+_RATE_WINDOW_STEPS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The facts of the run's header; None where nothing was recorded yet.
+
+    `overhead` is nntrace's measured share of the elapsed time, `steps_per_second` the speed over
+    the last steps while the run goes on and over the whole run once it has ended;
+    `seconds_since_step` is None then.
+    """
+
+    name: str
+    status: RunStatus
+    error: str | None
+    rank: int
+    rank_numbers: tuple[int, ...]
+    step: int | None
+    steps_per_second: float | None
+    elapsed_seconds: float
+    seconds_since_step: float | None
+    loss: float | None
+    lr: float | None
+    overhead: float | None
+
+    @property
+    def has_ended(self) -> bool:
+        """No more rows will come."""
+        return self.status is not RunStatus.RUNNING
+
+
+def run_header(trace: Trace, now_ns: int) -> Run:
+    """The facts of the run at `now_ns` (nanoseconds since the epoch)."""
+    manifest, steps = trace.manifest, trace.table("steps")
+    status = trace.status
+    last_step_ns = _last(steps, "time_ns")
+    running = status is RunStatus.RUNNING
+    ended_ns = now_ns if running else manifest.ended_ns or last_step_ns or manifest.started_ns
+    number = _last(steps, "step")
+    return Run(
+        name=manifest.name,
+        status=status,
+        error=manifest.error,
+        rank=trace.rank,
+        rank_numbers=trace.ranks,
+        step=None if number is None else int(number),
+        steps_per_second=_rate(steps, _RATE_WINDOW_STEPS if running else len(steps)),
+        elapsed_seconds=max(0.0, (ended_ns - manifest.started_ns) / 1e9),
+        seconds_since_step=(
+            max(0.0, (now_ns - last_step_ns) / 1e9) if running and last_step_ns else None
+        ),
+        loss=_last(steps, "loss"),
+        lr=_last(steps, "lr"),
+        overhead=_overhead(trace, running),
+    )
+
+
+def _last(table: pa.Table, column: str) -> float | None:
+    """The last recorded value. Nulls at the end are looked through, but not without limit."""
+    values = table[column].slice(max(0, len(table) - _RATE_WINDOW_STEPS)).drop_null()
+    value: float | None = values[-1].as_py() if len(values) else None
+    return value
+
+
+def _rate(steps: pa.Table, window: int) -> float | None:
+    """Steps per second over the last `window` steps."""
+    times = steps["time_ns"].slice(max(0, len(steps) - window)).drop_null()
+    if len(times) < 2:
+        return None
+    seconds = (times[-1].as_py() - times[0].as_py()) / 1e9
+    return (len(times) - 1) / seconds if seconds > 0 else None
+
+
+def _overhead(trace: Trace, running: bool) -> float | None:
+    """The manifest's figure once the run has ended, else that of the steps so far."""
+    written = trace.manifest.overhead
+    if written is not None and not running and math.isfinite(written):
+        return float(written)
+    steps = trace.table("steps")
+    spent, total = (pc.sum(steps[name]).as_py() for name in ("overhead_ns", "duration_ns"))
+    return float(np.float64(spent) / total) if spent is not None and total else None

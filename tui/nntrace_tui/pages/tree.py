@@ -1,0 +1,94 @@
+"""Module paths as a collapsible tree: which rows are visible, in which order."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+ROOT = ""
+_DEEPEST = 30  # names come from user code: a path of a thousand dots is one line, not a thousand
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One line of the tree.
+
+    Attributes:
+        path: the module's path.
+        label: its last part, or the whole path where the tree is flat.
+        depth: 0 for the outermost.
+        layer: the index of the layer with that path, None for a mere group.
+        inside: indices of all layers at and below it.
+        is_group: whether anything is below it.
+        is_folded: whether that is hidden.
+    """
+
+    path: str
+    label: str
+    depth: int
+    layer: int | None
+    inside: tuple[int, ...]
+    is_group: bool = False
+    is_folded: bool = False
+
+
+def tree(paths: Sequence[str], folded: Collection[str] = ()) -> tuple[Node, ...]:
+    """The lines in execution order: every group above its members, folded ones without them."""
+    index = {path: number for number, path in enumerate(paths)}
+    members: dict[str, list[int]] = {}
+    order: dict[str, None] = {}
+    for number, path in enumerate(paths):
+        for group in [*ancestors(path), path]:
+            order.setdefault(group)
+            members.setdefault(group, []).append(number)
+    # A container's own output comes after its members' in execution order, its line above them.
+    children: dict[str, list[str]] = {}
+    for path in order:
+        children.setdefault(_parent(path), []).append(path)
+    lines: list[Node] = []
+
+    def add(path: str, depth: int) -> None:
+        below = children.get(path, []) if path != ROOT else []
+        lines.append(
+            Node(
+                path,
+                path[len(_parent(path)) + 1 :] if depth else path,
+                depth,
+                index.get(path),
+                tuple(members[path]),
+                bool(below),
+                path in folded,
+            )
+        )
+        if path not in folded:
+            for child in below:
+                add(child, depth + 1)
+
+    for path in children.get(ROOT, []):
+        add(path, 0)
+    return tuple(lines)
+
+
+def flat(paths: Sequence[str], order: Sequence[int], words: str = "") -> tuple[Node, ...]:
+    """The layers in the given order with their whole paths, of those that contain the words."""
+    wanted = words.lower().split()
+    return tuple(
+        Node(paths[number], paths[number], 0, number, (number,))
+        for number in order
+        if all(word in paths[number].lower() for word in wanted)
+    )
+
+
+def groups(paths: Sequence[str], deeper_than: int = 0) -> frozenset[str]:
+    """The paths that have members, of at least that depth."""
+    return frozenset(
+        group for path in paths for group in ancestors(path) if group.count(".") >= deeper_than
+    )
+
+
+def ancestors(path: str) -> list[str]:
+    """`a.b.c` is in `a` and `a.b`."""
+    parts = path.split(".")
+    return [".".join(parts[:end]) for end in range(1, min(len(parts), _DEEPEST))]
+
+
+def _parent(path: str) -> str:
+    return next(reversed(ancestors(path)), ROOT)

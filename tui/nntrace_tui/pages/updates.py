@@ -1,0 +1,64 @@
+"""How far each parameter moves per step, relative to its size, and the learning rate behind it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nntrace.trace import Trace
+from nntrace.trace.model import FloatArray
+from nntrace_tui.metrics import LOG_RATIO
+from nntrace_tui.pages.curve import Curve, step_curve
+from nntrace_tui.pages.heat import Heat, heat
+from nntrace_tui.pages.history import parameter_ratios
+
+_RECENT_SAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UpdatesPage:
+    """The parameters that an optimizer updates, in depth order.
+
+    Attributes:
+        log10_ratios: the median over the last samples; NaN where unknown, −inf where nothing moved.
+        spreads: the least and the largest over all samples, finite ones.
+        optimizers: their class names and settings, as the program made them.
+    """
+
+    paths: tuple[str, ...]
+    log10_ratios: tuple[float, ...]
+    spreads: tuple[tuple[float, float], ...]
+    heat: Heat
+    lr: Curve
+    optimizers: tuple[str, ...]
+
+
+def updates_page(trace: Trace) -> UpdatesPage:
+    """The update ratios of all parameters, now and over time."""
+    sites, ratios = parameter_ratios(trace)
+    with np.errstate(all="ignore"):
+        known = np.where(np.isfinite(ratios), ratios, np.nan)
+        low = np.fmin.reduce(known, axis=0, initial=np.nan)
+        high = np.fmax.reduce(known, axis=0, initial=np.nan)
+    return UpdatesPage(
+        paths=tuple(site.path for site in sites),
+        log10_ratios=tuple(_recent(ratios[:, column]) for column in range(len(sites))),
+        spreads=tuple(zip(low.tolist(), high.tolist(), strict=True)),
+        heat=heat(LOG_RATIO.levels(ratios), trace.sampled_steps),
+        lr=step_curve(trace, "lr"),
+        optimizers=tuple(_describe(event.payload) for event in trace.events_of("optimizer")),
+    )
+
+
+def _recent(ratios: FloatArray) -> float:
+    known = ratios[~np.isnan(ratios)][-_RECENT_SAMPLES:]
+    return float(np.median(known)) if len(known) else float("nan")
+
+
+def _describe(payload: dict[str, object]) -> str:
+    """`Adam · lr 0.001 · weight decay 0.01`."""
+    words = [str(payload.get("class") or payload.get("name") or "optimizer")]
+    for key in ("lr", "momentum", "weight_decay"):
+        value = payload.get(key)
+        if isinstance(value, int | float) and value:
+            words.append(f"{key.replace('_', ' ')} {value:.4g}")
+    return " · ".join(words)

@@ -1,0 +1,112 @@
+"""The page of numerics: the story of a NaN, or how far everything is from one."""
+
+import math
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from nntrace_tui.draw import sparkline
+from nntrace_tui.literal import line, literal, shorten_path
+from nntrace_tui.numbers import short_number
+from nntrace_tui.pages.numerics import Growing, NumericsPage
+from nntrace_tui.screens.finding import describe
+from nntrace_tui.screens.page import PageScreen
+from nntrace_tui.snapshot import Snapshot
+from nntrace_tui.themes import Palette, palette
+from nntrace_tui.view import Page
+
+_LABEL = 38
+_FEW_DECADES = 3.0
+
+
+class NumericsScreen(PageScreen):
+    """Values that are not finite, and values that are large."""
+
+    PAGE = Page.NUMERICS
+    HELP = """\
+When a NaN or an infinity was seen: where it came from as far as is known, what grew before it,
+and which layers it reached in which order.
+
+Otherwise the largest absolute values over the run and their headroom: how many powers of ten
+are left to the limit of their type.
+"""
+    AUTO_FOCUS = "VerticalScroll"
+
+    def body(self) -> ComposeResult:
+        """One text, scrollable."""
+        scroll = VerticalScroll(Static(id="story-text"), id="story")
+        scroll.border_title = "Numerics"
+        yield scroll
+
+    def show_content(self, snapshot: Snapshot) -> None:
+        """Bring it up to date."""
+        page = snapshot.content
+        if isinstance(page, NumericsPage):
+            text = self.query_one("#story-text", Static)
+            text.update(story(page, text.content_size.width, palette(self.app)))
+
+
+def story(page: NumericsPage, width: int, colours: Palette) -> Text:
+    """The whole page."""
+    lines: list[Text] = []
+    if page.first_step is None:
+        lines += [
+            Text("✔ every value seen so far is finite", f"bold {colours.good}"),
+            Text(),
+            Text("Largest values and what is left to the limit of their type", "underline"),
+        ]
+        lines += [_growing(row, width, colours, finite=True) for row in page.growing]
+    else:
+        first = f"✘ not finite since step {page.first_step:,}"
+        lines += [Text(first, f"bold {colours.error}"), Text()]
+        for finding in page.findings[:2]:
+            lines += [describe(finding, colours), Text()]
+        if page.story:
+            lines.append(Text("What the recorder saw", "underline"))
+            lines += [
+                Text.assemble((f"  {literal(name).plain:<18} ", colours.dim), literal(value))
+                for name, value in page.story
+            ]
+            lines.append(Text())
+        lines += _before(page, width, colours)
+        lines += _spread(page, colours)
+    return Text("\n").join(lines)
+
+
+def _before(page: NumericsPage, width: int, colours: Palette) -> list[Text]:
+    room = max(0, min(60, width - 14))
+    lines = [Text("Before it", "underline")]
+    for name, curve in (("loss", page.loss), ("grad norm", page.grad_norm)):
+        history = sparkline(curve, room)
+        lines.append(line(f"  {name:<11}", colours.dim).append(history, colours.curve))
+    lines += [_growing(row, width, colours, finite=False) for row in page.growing[:8]]
+    return [*lines, Text()]
+
+
+def _growing(row: Growing, width: int, colours: Palette, *, finite: bool) -> Text:
+    where = f"{shorten_path(row.path, 24)} {row.role}"
+    text = Text(f"  {where:<{_LABEL}} ", no_wrap=True, overflow="ellipsis")
+    text.truncate(_LABEL + 3, overflow="ellipsis")
+    text.append(f"max {short_number(row.largest):>8}  ")
+    if finite:
+        short = row.headroom < _FEW_DECADES
+        left = "∞" if math.isinf(row.headroom) else f"10^{row.headroom:.0f}"
+        text.append(f"{left:>6} left in ", colours.warning if short else colours.dim)
+        text.append_text(literal(f"{row.dtype:<9}", colours.warning if short else colours.dim))
+    else:
+        grown = row.growth > 2
+        text.append(f"×{short_number(row.growth):>7} ", colours.warning if grown else colours.dim)
+    return text.append(
+        sparkline(row.history, max(0, min(30, width - text.cell_len))), colours.curve
+    )
+
+
+def _spread(page: NumericsPage, colours: Palette) -> list[Text]:
+    lines = [Text("Where it went", "underline")]
+    for struck in page.struck:
+        text = line(f"  step {struck.step:>8,}  ", colours.dim)
+        text.append(f"{shorten_path(struck.path, 40)} ", "bold")
+        lines.append(text.append_text(literal(struck.role, colours.dim)))
+    return lines

@@ -1,0 +1,128 @@
+"""Chooses another run of the same folder."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Footer
+
+from nntrace.schema import RunStatus
+from nntrace_tui.literal import literal
+from nntrace_tui.numbers import MISSING, short_number
+from nntrace_tui.pages.runs import RunRow, age, run_rows
+from nntrace_tui.themes import palette
+from nntrace_tui.widgets.line_list import LineList
+
+_REFRESH_SECONDS = 5.0
+_MARKS = {
+    RunStatus.RUNNING: "●",
+    RunStatus.FINISHED: "✔",
+    RunStatus.FAILED: "✘",
+    RunStatus.KILLED: "✘",
+}
+
+
+class RunsList(LineList):
+    """Shows `RunRow`s."""
+
+    def __init__(self, open_run: Path) -> None:
+        super().__init__()
+        self._rows: tuple[RunRow, ...] = ()
+        self._open_run = open_run
+
+    def show(self, rows: tuple[RunRow, ...]) -> None:
+        """Bring it up to date; at first the cursor is on the open run."""
+        here = self._rows[self.cursor].path if self._rows else self._open_run
+        self._rows = rows
+        self.renew()
+        paths = [row.path for row in rows]
+        if here in paths:
+            self.move_to(paths.index(here))
+
+    def path_at(self, index: int) -> Path:
+        """The run of that line."""
+        return self._rows[index].path
+
+    @property
+    def count(self) -> int:
+        """The number of runs."""
+        return len(self._rows)
+
+    def heading(self, width: int) -> Text:
+        """What the columns are."""
+        room = self._room(width)
+        return Text(
+            f"  {'run':<{room}} {'status':<10}{'started':>9}{'steps':>11}{'loss':>10}",
+            "bold",
+            no_wrap=True,
+        )
+
+    def line(self, index: int, width: int) -> Text:
+        """One run."""
+        row, colours = self._rows[index], palette(self.app)
+        style = {
+            RunStatus.RUNNING: colours.good,
+            RunStatus.FAILED: colours.error,
+            RunStatus.KILLED: colours.error,
+        }.get(row.status, colours.dim)
+        text = Text("▸ " if row.path == self._open_run else "  ", no_wrap=True)
+        name = literal(row.path.name)
+        room = self._room(width)
+        name.truncate(room, overflow="ellipsis")
+        name.pad_right(room - name.cell_len)
+        text.append_text(name)
+        text.append(f" {_MARKS[row.status]} {row.status.value:<8}", style)
+        text.append(f"{age(row.started_ns):>9}", colours.dim)
+        text.append(f"{MISSING if row.steps is None else f'{row.steps:,}':>11}")
+        return text.append(f"{short_number(row.loss):>10}")
+
+    def _room(self, width: int) -> int:
+        return max(10, width - 2 - 1 - 10 - 9 - 11 - 10)
+
+
+class RunsScreen(ModalScreen[Path | None]):
+    """Closes with the run that was chosen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,r", "dismiss", "Back", key_display="esc"),
+    ]
+
+    def __init__(self, folder: Path, open_run: Path) -> None:
+        super().__init__()
+        self._folder = folder
+        self._open_run = open_run
+
+    def compose(self) -> ComposeResult:
+        """The list."""
+        with Vertical(classes="card", id="runs-card"):
+            yield RunsList(self._open_run)
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Read the folder now and from time to time."""
+        runs = self.query_one(RunsList)
+        runs.border_title = literal(f"Runs in {self._folder}")
+        runs.loading = True
+        self._read()
+        self.set_interval(_REFRESH_SECONDS, self._read)
+
+    @work(thread=True, exclusive=True)
+    def _read(self) -> None:
+        rows = run_rows(self._folder)
+        self.app.call_from_thread(self._show, rows)
+
+    def _show(self, rows: tuple[RunRow, ...]) -> None:
+        runs = self.query_one(RunsList)
+        runs.loading = False
+        runs.show(rows)
+        runs.focus()
+
+    def on_line_list_chosen(self, event: LineList.Chosen) -> None:
+        """That one."""
+        event.stop()
+        self.dismiss(self.query_one(RunsList).path_at(event.index))

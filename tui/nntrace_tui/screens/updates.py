@@ -1,0 +1,151 @@
+"""The page of updates: every parameter's update ratio around its band, and the learning rate."""
+
+import math
+from typing import ClassVar, Final
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from nntrace_tui.draw import scale_marker, strip
+from nntrace_tui.literal import line, shorten_path
+from nntrace_tui.messages import Look
+from nntrace_tui.metrics import LOG_RATIO_BAND
+from nntrace_tui.pages.updates import UpdatesPage
+from nntrace_tui.screens.page import PageScreen
+from nntrace_tui.snapshot import Snapshot
+from nntrace_tui.themes import palette
+from nntrace_tui.view import Page
+from nntrace_tui.widgets.curve_plot import CurvePlot, Drawing
+from nntrace_tui.widgets.line_list import LineList
+
+_LOW, _HIGH = -6.0, 0.0  # of the scale that is drawn, log10
+_MOST_LABEL: Final = 40
+_HEAT_FROM: Final = 110
+
+
+class UpdateRatios(LineList):
+    """Shows an `UpdatesPage`: a parameter to a line."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("s", "sort", "Sort by distance")]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.border_title = "log10 rms(Δw) / rms(w) of each parameter"
+        self._page: UpdatesPage | None = None
+        self._order: tuple[int, ...] = ()
+        self._by_distance = False
+
+    def show(self, page: UpdatesPage) -> None:
+        """Bring it up to date."""
+        if page is self._page:
+            return
+        self._page = page
+        self._arrange()
+
+    def action_sort(self) -> None:
+        """The furthest from the band first, or in depth order."""
+        self._by_distance = not self._by_distance
+        self._arrange()
+
+    def path_at(self, index: int) -> str | None:
+        """The parameter of that line."""
+        return None if self._page is None else self._page.paths[self._order[index]]
+
+    def _arrange(self) -> None:
+        if self._page is not None:
+            ratios = self._page.log10_ratios
+            order = range(len(ratios))
+            self._order = tuple(sorted(order, key=lambda n: -_distance(ratios[n])))
+            if not self._by_distance:
+                self._order = tuple(order)
+        self.renew()
+
+    @property
+    def count(self) -> int:
+        """The number of parameters."""
+        return len(self._order)
+
+    def heading(self, width: int) -> Text:
+        """The scale's numbers."""
+        label, scale, heat = self._widths(width)
+        text = line("parameter".ljust(label) + "    now ", "bold")
+        marks = [" "] * scale
+        for power in range(int(_LOW), int(_HIGH)):
+            place = int((power - _LOW) / (_HIGH - _LOW) * scale)
+            marks[place : place + 2] = list(str(power))
+        text.append("".join(marks)[:scale])
+        return text.append(f"  {'over the run':<{heat}}") if heat else text
+
+    def line(self, index: int, width: int) -> Text:
+        """Name, ratio, its place on the scale, its history."""
+        page = self._page
+        if page is None:
+            return Text()
+        number, colours = self._order[index], palette(self.app)
+        label, scale, heat = self._widths(width)
+        value = page.log10_ratios[number]
+        text = Text(shorten_path(page.paths[number], label - 1).ljust(label), no_wrap=True)
+        shown = "–" if math.isnan(value) else "0" if value == -math.inf else f"{value:.2f}"
+        text.append(f"{shown:>7} ", colours.warning if _distance(value) else "")
+        text.append_text(
+            scale_marker(value, (_LOW, _HIGH), LOG_RATIO_BAND, page.spreads[number], scale, colours)
+        )
+        if heat:
+            text.append("  ").append_text(strip(page.heat.levels[number], heat, colours))
+        return text
+
+    def _widths(self, width: int) -> tuple[int, int, int]:
+        """Of the label, the scale and the heat."""
+        longest = max((len(path) for path in self._page.paths), default=9) if self._page else 9
+        label = max(10, min(longest + 1, _MOST_LABEL, width // 3))
+        rest = width - label - 8
+        if width < _HEAT_FROM:
+            return label, max(6, rest), 0
+        scale = min(60, rest // 2)
+        return label, scale, rest - scale - 2
+
+
+def _distance(ratio: float) -> float:
+    """How many decades outside the band; unknown is nowhere, unmoved is far."""
+    if math.isnan(ratio):
+        return 0.0
+    low, high = LOG_RATIO_BAND
+    return max(low - ratio, ratio - high, 0.0)
+
+
+class UpdatesScreen(PageScreen):
+    """All parameters' updates."""
+
+    PAGE = Page.UPDATES
+    HELP = """\
+How far a step moves each parameter, relative to the parameter: log10 of rms(Δw) / rms(w), where
+Δw is what the optimizer really did. About -3 is usual; the dotted band is -4 to -2.
+
+●        the median of the last five samples
+━ ─      the range over the run
+0        nothing moved
+s        the furthest from the band first
+Enter    the layer of the parameter
+"""
+    AUTO_FOCUS = "UpdateRatios"
+
+    def body(self) -> ComposeResult:
+        """The ratios, and the learning rate below them."""
+        yield UpdateRatios()
+        yield CurvePlot(id="lr")
+
+    def show_content(self, snapshot: Snapshot) -> None:
+        """Bring both panes up to date."""
+        page = snapshot.content
+        if isinstance(page, UpdatesPage):
+            self.query_one(UpdateRatios).show(page)
+            title = " + ".join(["Learning rate", *page.optimizers][:3]).replace(" + ", " · ", 1)
+            self.query_one("#lr", CurvePlot).show(Drawing(title, page.lr))
+
+    def on_line_list_chosen(self, event: LineList.Chosen) -> None:
+        """Open the layer of the parameter that was chosen."""
+        path = self.query_one(UpdateRatios).path_at(event.index)
+        if path is not None:
+            layer, _, _ = path.rpartition(".")
+            self.post_message(Look(page=Page.LAYER, layer=layer, parameter=0))

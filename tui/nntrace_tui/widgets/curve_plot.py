@@ -1,0 +1,175 @@
+"""A value over the steps, drawn by textual-plot; logarithmic when it spans decades."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rich.text import Text
+from textual_plot import HiResMode, NumericAxisFormatter, PlotWidget
+
+from nntrace_tui.numbers import short_number
+from nntrace_tui.pages.curve import Curve
+from nntrace_tui.themes import palette
+
+_LOG_SCALE_FROM_RATIO = 20.0
+_MOST = 1e300  # the plot subtracts limits and multiplies by cells, which must not overflow
+_LINES_AROUND_CURVE = 3
+_FEW_DECADES = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What a plot shows.
+
+    Attributes:
+        title: above it.
+        curve: the value.
+        points: other values of the same kind, drawn as dots.
+        band: where the value is unremarkable, in its own unit.
+        logarithmic: None where the values decide.
+    """
+
+    title: str
+    curve: Curve
+    points: Curve = Curve()  # noqa: RUF009  frozen
+    band: tuple[float, float] | None = None
+    logarithmic: bool | None = None
+
+
+class CurvePlot(PlotWidget, can_focus=False):
+    """Shows a `Drawing`."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  as Textual calls it
+        super().__init__(id=id, allow_pan_and_zoom=False)
+        self._shown: tuple[Drawing, str] | None = None
+
+    def on_mount(self) -> None:
+        """Use the margins for the plot: a plain terminal has 24 lines."""
+        super().on_mount()
+        self.margin_top, self.margin_bottom, self.margin_left = 0, 1, 9
+        self.set_x_formatter(_StepFormatter())
+
+    def show(self, drawing: Drawing) -> None:
+        """Draw it, unless it is what is shown."""
+        if (drawing, self.app.theme) == self._shown:
+            return
+        self._shown = (drawing, self.app.theme)
+        self.clear()
+        curve = drawing.curve
+        logarithmic = drawing.logarithmic
+        if logarithmic is None:
+            logarithmic = _spans_decades(curve.values)
+        logarithmic = logarithmic and min(curve.values, default=0.0) > 0
+        self.border_title = _title(drawing, logarithmic)
+        if not curve.values:
+            return
+        colours = palette(self.app)
+        y = _on_scale(curve.values, logarithmic)
+        limits = [float(y.min()), float(y.max())]
+        points = [value for value in drawing.points.values if value > 0 or not logarithmic]
+        if points:
+            dots = _on_scale(points, logarithmic)
+            limits = [min(limits[0], float(dots.min())), max(limits[1], float(dots.max()))]
+        self.set_y_formatter(_ValueFormatter(logarithmic, self._most_ticks))
+        self.set_xlimits(*_limits(curve.steps[0], curve.steps[-1]))
+        self.set_ylimits(*_limits(*limits))
+        for edge in drawing.band or ():
+            if not logarithmic or edge > 0:
+                at = float(_on_scale([edge], logarithmic)[0])
+                if limits[0] <= at <= limits[1]:
+                    ends = [curve.steps[0], curve.steps[-1]]
+                    self.plot(ends, [at, at], colours.dim, HiResMode.BRAILLE)
+        if len(y) == 1:
+            self.scatter(curve.steps, y, marker="•", marker_style=colours.curve)
+            return
+        raw = colours.dim if curve.trend else colours.curve
+        self.plot(curve.steps, y, raw, HiResMode.BRAILLE)
+        if curve.trend and not self.app.no_color:
+            trend = _on_scale(curve.trend, logarithmic)
+            self.plot(curve.trend_steps, trend, colours.curve, HiResMode.BRAILLE)
+        if points and len(points) == len(drawing.points.steps):
+            dots = _on_scale(points, logarithmic)
+            style = colours.second_curve
+            self.scatter(drawing.points.steps, dots, marker="●", marker_style=style)
+
+    def _most_ticks(self) -> int:
+        """Two labels on one line would overwrite each other."""
+        return min(6, max(2, self.size.height - _LINES_AROUND_CURVE - 1))
+
+
+class _ValueFormatter(NumericAxisFormatter):
+    """Few, short labels that stay distinct at any magnitude; whole decades when logarithmic."""
+
+    def __init__(self, logarithmic: bool, most_ticks: Callable[[], int]) -> None:
+        self._logarithmic = logarithmic
+        self._most_ticks = most_ticks
+
+    def get_ticks(self, min_: float, max_: float, max_ticks: int = 8) -> list[float]:
+        if self._logarithmic and max_ - min_ < _FEW_DECADES:
+            return _ticks_within_decades(min_, max_, self._most_ticks())
+        least = (max_ - min_) / self._most_ticks()
+        power = 10.0 ** math.floor(math.log10(least))
+        interval = next(power * nice for nice in (1, 2, 5, 10) if power * nice >= least * 0.999)
+        if self._logarithmic:
+            interval = max(1.0, math.ceil(interval))
+        first, last = math.ceil(min_ / interval), math.floor(max_ / interval)
+        return [interval * multiple for multiple in range(first, last + 1)]
+
+    def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
+        values = [10.0**tick for tick in ticks] if self._logarithmic else list(ticks)
+        labels = [short_number(value) for value in values]
+        if len(set(labels)) == 1:  # a constant has one value, whatever the plot's limits
+            return [label if n == len(labels) // 2 else "" for n, label in enumerate(labels)]
+        return labels
+
+
+def _ticks_within_decades(low: float, high: float, most: int) -> list[float]:
+    """Round values inside a few decades, as many as there is room for."""
+    ticks: list[float] = []
+    for factors in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), tuple(range(1, 10))):
+        powers = range(math.floor(low), math.ceil(high) + 1)
+        finer = sorted(power + math.log10(factor) for power in powers for factor in factors)
+        finer = [tick for tick in finer if low <= tick <= high]
+        if len(finer) > most and ticks:
+            break
+        ticks = finer
+    return ticks[:: max(1, math.ceil(len(ticks) / most))]
+
+
+class _StepFormatter(NumericAxisFormatter):
+    """Whole steps with thousands separated."""
+
+    def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
+        return [f"{tick:,.0f}" if tick == round(tick) else "" for tick in ticks]
+
+
+def _title(drawing: Drawing, logarithmic: bool) -> Text:
+    title = Text(drawing.title)
+    if logarithmic:
+        title.append(" · log scale")
+    if drawing.points.values:
+        title.append(" · ● evaluation")
+    if drawing.curve.first_nonfinite_step is not None:
+        title.append(f" · not finite since step {drawing.curve.first_nonfinite_step:,}")
+    return title
+
+
+def _on_scale(
+    values: Sequence[float], logarithmic: bool
+) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    array = np.array(values, dtype=np.float64)
+    return np.log10(array) if logarithmic else np.clip(array, -_MOST, _MOST)
+
+
+def _spans_decades(values: Sequence[float]) -> bool:
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    return low > 0 and high / low > _LOG_SCALE_FROM_RATIO
+
+
+def _limits(low: float, high: float) -> tuple[float, float]:
+    """A range that is never empty: the plot divides by it, at any magnitude."""
+    least = max(abs(low), abs(high), 1e-30) * 1e-6
+    if high - low >= least and math.isfinite(high - low):
+        return low, high
+    return low - least, high + least
