@@ -21,7 +21,7 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.demo
-	$(BIN)/pip install --quiet --constraint constraints.txt --requirement requirements-dev.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[torch,tui,report,sql]' --requirement requirements-dev.txt
 	@touch $@
 
 demo: $(VENV)/.demo  ## train a CNN under trace, healthy and with a planted fault, and diagnose both

@@ -102,6 +102,7 @@ STREAMS: Final[dict[str, tuple[Column, ...]]] = {
         fan_out int64
         range_low float32
         range_high float32
+        unit_axis int32
     """),
     "steps": _columns("""
         step int64

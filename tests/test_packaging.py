@@ -63,7 +63,10 @@ def test_the_entry_points_lead_somewhere(wheel):
     parser.optionxform = str
     parser.read_string(wheel.read(name).decode())
     assert dict(parser["console_scripts"]) == {"nntrace": "nntrace.cli:main"}
-    assert dict(parser["nntrace.adapters"]) == {"torch": "nntrace_torch:TorchAdapter"}
+    assert dict(parser["nntrace.adapters"]) == {
+        "torch": "nntrace_torch:TorchAdapter",
+        "keras": "nntrace_keras:KerasAdapter",
+    }
     assert dict(parser["nntrace.monitors"]) == {"textual": "nntrace_tui:run"}
     files = set(wheel.namelist())
     for section in parser.sections():

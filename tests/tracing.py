@@ -1,4 +1,4 @@
-"""Traces PyTorch in this process: installs the adapter on a recorder, and always undoes it."""
+"""Traces training in this process: installs an adapter on a recorder, and always undoes it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +10,17 @@ from nntrace.schema import RunStatus
 
 
 @contextmanager
-def tracing(run: Path, *, every: int | None = 1, budget: float = 0.02) -> Iterator[Recorder]:
+def tracing(
+    run: Path, *, every: int | None = 1, budget: float = 0.02, framework: str = "torch"
+) -> Iterator[Recorder]:
     """Everything inside is traced into `run`, which is complete afterwards."""
-    from nntrace_torch import TorchAdapter
+    if framework == "torch":
+        from nntrace_torch import TorchAdapter as Adapter
+    else:
+        from nntrace_keras import KerasAdapter as Adapter
 
     recorder = Recorder(run, Manifest.begin(run.name, (), {}), Cadence(budget, every))
-    recorder.on_failure(TorchAdapter().install(recorder))
+    recorder.on_failure(Adapter().install(recorder))
     try:
         yield recorder
     finally:

@@ -1,1 +1,5 @@
-"""The Keras 3 adapter. It registers no entry point yet: Keras programs run untraced."""
+"""The Keras 3 adapter. Imported only after `keras` has finished importing."""
+
+from nntrace_keras.adapter import KerasAdapter
+
+__all__ = ["KerasAdapter"]

@@ -30,6 +30,7 @@ from nntrace_torch.modules import Model, Models
 from nntrace_torch.optimizers import Optimizers
 from nntrace_torch.parameters import ParameterSampler
 from nntrace_torch.patching import Undo, before, outside_graphs, remove_hook
+from nntrace_torch.replay import CompiledCalls, ReplayEndedError, Replayer
 from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
 
@@ -81,6 +82,10 @@ class Tracer:
         self._stepping: list[Callable[[], Optimizer | None]] = []
         self._root: Callable[[], nn.Module | None] = lambda: None
         self._backward_losses: list[torch.Tensor | float] = []
+        self._replayer = Replayer()
+        self._compiled = CompiledCalls(
+            recorder, self._forward, self._losses, self._replayer, self._compiles
+        )
         self._compiles_graphs = False
         self._step_handles: list[Any] = []
         self._seeds = 0
@@ -93,12 +98,12 @@ class Tracer:
         self._watch_steps(outside_graphs)
         undos: list[Undo] = [
             before(torch.autograd, "backward", guard(self._before_backward)),
-            before(torch, "compile", guard(self._compiles)),
             before(torch, "manual_seed", guard(self._seeded)),
             before(torch.random, "manual_seed", guard(self._seeded)),
             *self._losses.install(),
             *self._loaders.install(),
             *self._sources.install(),
+            *self._compiled.install(),
         ]
         guard(self._begin_sample)()
 
@@ -127,8 +132,7 @@ class Tracer:
         self._tokens += 1
         self._sample = StepSample(self._recorder.steps, self._tokens, SAMPLE_LIMIT, self._buffers)
         self._losses.sample = self._sample
-        if not self._compiles_graphs:
-            self._forward.start(self._sample)
+        self._forward.start(self._sample)
 
     def _root_called(
         self, model: Model, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -140,6 +144,7 @@ class Tracer:
                 self._sample.seen_roles.add("input")
 
     def _before_backward(self, tensors: Any = None, *args: Any, **kwargs: Any) -> None:
+        self._end_replay()
         self.saw_backward = True
         if not self._backward_losses:
             self._clearing.look()
@@ -150,6 +155,7 @@ class Tracer:
             self._backward_losses[1:] = [sum(float(loss) for loss in self._backward_losses[1:])]
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        self._end_replay()
         # An optimizer that steps another one inside its own step counts as one step. One that
         # raised never came to its post hook and is still in the list.
         if self._stepping and not _is_inside(self._stepping[0](), optimizer):
@@ -192,6 +198,11 @@ class Tracer:
             self._clearing.remember(optimizer, alone=self._optimizers.count == 1)
             self._begin_sample()
 
+    def _end_replay(self) -> None:
+        """A replay that comes to the backward pass has seen the forward it was for."""
+        if self._replayer.active:
+            raise ReplayEndedError("the forward is over")
+
     def _next_in_turn(self, wants_next: bool) -> bool:
         """Whether to sample the next step; of optimizers that take turns each gets its own.
 
@@ -214,16 +225,11 @@ class Tracer:
             losses = losses[:1]
         return float(sum(float(loss) for loss in losses)) if losses else None
 
-    def _compiles(self, *args: Any, **kwargs: Any) -> None:
-        """Module hooks would be traced into the compiled graph: none from here on."""
+    def _compiles(self) -> None:
+        """A compiled step breaks its graph for the hooks, as it does for PyTorch's own purposes."""
         if not self._compiles_graphs:
             self._compiles_graphs = True
-            self._forward.stop()
-            # A compiled step breaks its graph for the hooks, as it does for PyTorch's own purposes.
-            # Not done before: it imports the compiler.
-            self._watch_steps(torch.compiler.disable)
-            reason = "torch.compile: activations of this process are not recorded"
-            self._recorder.add_event(EventKind.UNSEEN, {"what": "activation", "reason": reason})
+            self._watch_steps(torch.compiler.disable)  # not done before: it imports the compiler
 
     def _orphans(self) -> list[torch.Tensor]:
         """Trainable parameters of the models that no optimizer has been given."""

@@ -1,6 +1,7 @@
 """What a module or parameter is, in the schema's words: fans, ranges, unit axes, type names."""
 
 import math
+import sys
 from typing import Any
 
 import torch
@@ -118,3 +119,15 @@ def can_sample(value: object) -> bool:
         and value.numel() > 0  # type: ignore[attr-defined]
         and not torch._C._functorch.is_functorch_wrapped_tensor(value)  # type: ignore[arg-type]
     )
+
+
+def hides_inside(module: nn.Module) -> str | None:
+    """What hides the inside of a module that hooks cannot enter, or None."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return "TorchScript"
+    graph_module = sys.modules.get("torch.fx.graph_module")
+    if graph_module is None or not isinstance(module, graph_module.GraphModule):
+        return None
+    called = [module.get_submodule(n.target) for n in module.graph.nodes if n.op == "call_module"]
+    layers = any(next(part.parameters(), None) is not None for part in called)
+    return None if layers else "a graph module (torch.export)"

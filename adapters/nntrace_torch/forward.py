@@ -4,9 +4,11 @@ The hooks are PyTorch's global module hooks, present only while a step is sample
 one strided copy per tensor and returns nothing, so that the user's tensors stay the very same.
 """
 
+import functools
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -19,29 +21,49 @@ from torch.nn.modules.module import (
 from torch.utils.hooks import unserializable_hook
 
 from nntrace.recorder import Recorder
-from nntrace.schema import Role
-from nntrace_torch.describe import can_sample, tensor_fields, unit_axis, value_range
+from nntrace.schema import EventKind, Role
+from nntrace_torch.describe import (
+    can_sample,
+    hides_inside,
+    tensor_fields,
+    unit_axis,
+    value_range,
+)
 from nntrace_torch.modules import Model, Models
-from nntrace_torch.patching import is_captured, remove_hook
+from nntrace_torch.patching import is_captured, outside_modes, remove_hook
 from nntrace_torch.plans import Plan, activation_plan
 from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
 
 _FORWARD_HOOK = 1  # the index of its handle
 
+_Hook = Callable[..., None]
 RootCalled = Callable[[Model, nn.Module, tuple[Any, ...], dict[str, Any]], None]
 
 
 class _ModuleSites:
-    """The sites of one module (-1: none); `token` is the last step in which it was recorded."""
+    """The sites of one module (-1: none); `token` and `gradient_token` are the last
+    steps in which it was recorded.
+    """
 
-    __slots__ = ("activation", "axis", "gradient", "module", "plan", "shape", "strides", "token")
+    __slots__ = (
+        "activation",
+        "axis",
+        "gradient",
+        "gradient_token",
+        "module",
+        "plan",
+        "shape",
+        "strides",
+        "token",
+    )
 
     def __init__(self, module: nn.Module, activation: int, gradient: int) -> None:
         self.module = weakref.ref(module)
         self.activation = activation
         self.gradient = gradient
         self.token = -1
+        self.gradient_token = -1
         self.shape: torch.Size | None = None
         self.strides: tuple[int, ...] = ()
         self.axis = -1
@@ -84,8 +106,13 @@ class ForwardSampler:
         self._thread = 0
         self._handles: list[Any] = []
         self._unremoved: list[Any] = []
+        self._pauses = 0
+        self._replays = False
+        self._outermost: list[nn.Module] = []
+        self._opaque: set[str] = set()
         self._pre = recorder.guard(self._enter)
         self._post = recorder.guard(self._leave)
+        self._backward = recorder.guard(self._observe_gradient)
 
     def start(self, sample: StepSample) -> None:
         """Put the hooks on for a step."""
@@ -93,21 +120,63 @@ class ForwardSampler:
         self._thread = threading.get_ident()
         self._stack.clear()
         self._model = None
-        if not self._handles:
-            self._handles = [
-                register_module_forward_pre_hook(self._pre),
-                register_module_forward_hook(self._post, with_kwargs=True, always_call=True),
-            ]
+        if not self._pauses:
+            self._put_on()
 
     def stop(self) -> None:
         """Take the hooks off."""
+        self._take_off()
+        self._sample = None
+        self._stack.clear()
+        self._model = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a step is being sampled."""
+        return self._sample is not None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Without hooks, for code into whose graph they would be compiled."""
+        self._take_off()
+        self._pauses += 1
+        try:
+            yield
+        finally:
+            self._pauses -= 1
+            if self._sample is not None and not self._pauses:
+                self._put_on()
+
+    @contextmanager
+    def replaying(self) -> Iterator[list[nn.Module]]:
+        """Sample forwards without gradients, too; gives the list of the outermost modules."""
+        stack, model, pauses = list(self._stack), self._model, self._pauses
+        outermost: list[nn.Module] = []
+        self._take_off()
+        self._outermost, self._replays, self._pauses = outermost, True, 0
+        self._put_on(outside_modes)
+        try:
+            yield outermost
+        finally:
+            self._take_off()
+            self._replays, self._pauses = False, pauses
+            self._stack[:], self._model = stack, model
+            if not pauses:
+                self._put_on()
+
+    def _put_on(self, around: Callable[[_Hook], _Hook] = lambda hook: hook) -> None:
+        if not self._handles:
+            pre, post = around(self._pre), around(self._post)
+            self._handles = [
+                register_module_forward_pre_hook(pre),
+                register_module_forward_hook(post, with_kwargs=True, always_call=True),
+            ]
+
+    def _take_off(self) -> None:
         for handle in self._handles:
             handle.remove()
             _forget_keywords(handle)
         self._handles = []
-        self._sample = None
-        self._stack.clear()
-        self._model = None
 
     def abandon(self) -> None:
         """Take the hooks off at any time, also from within one of them."""
@@ -125,7 +194,9 @@ class ForwardSampler:
         if not self._stack:
             self._model = None
             self._units_before = None
-            if torch.is_grad_enabled() and not is_captured():
+            if self._replays:
+                self._outermost.append(module)
+            if (self._replays or torch.is_grad_enabled()) and not is_captured():
                 self._model = self._models.owner_of(module)
                 if self._model is not None:
                     self._root_called(self._model, module, args, {})
@@ -165,28 +236,24 @@ class ForwardSampler:
         self._units_before = (tensor.dim(), sites.axis)
         sample.add(sites.activation, plan, tensor.detach())
         if tensor.requires_grad:
-            tensor.register_hook(self._gradient_hook(sites, sample))
+            # Not a closure: one is made for every output of a sampled step. Marked, so that a
+            # tensor with the hook can be saved without a warning.
+            hook = functools.partial(self._backward, sites, sample)
+            tensor.register_hook(unserializable_hook(hook))
 
-    def _gradient_hook(
-        self, sites: _ModuleSites, sample: StepSample
-    ) -> Callable[[torch.Tensor], None]:
-        site = sites.gradient
-
-        def observe(gradient: torch.Tensor) -> None:
-            # A graph kept by the user may be walked again, in this step or a later one.
-            if not sample.is_open or site in sample.gradients_seen or not can_sample(gradient):
-                return
-            sample.gradients_seen.add(site)
-            shape, strides = gradient.shape, gradient.stride()
-            if shape == sites.shape and strides == sites.strides and sites.plan is not None:
-                plan = sites.plan
-            else:
-                plan = activation_plan(tuple(shape), strides, sites.axis, sample.limit)
-            sample.add(site, plan, gradient.detach())
-
-        # A tensor with the hook can be saved without a warning.
-        guarded: Callable[[torch.Tensor], None] = unserializable_hook(self._recorder.guard(observe))
-        return guarded
+    def _observe_gradient(
+        self, sites: _ModuleSites, sample: StepSample, gradient: torch.Tensor
+    ) -> None:
+        # A graph kept by the user may be walked again, in this step or a later one.
+        if not sample.is_open or sites.gradient_token == sample.token or not can_sample(gradient):
+            return
+        sites.gradient_token = sample.token
+        shape, strides = gradient.shape, gradient.stride()
+        if shape == sites.shape and strides == sites.strides and sites.plan is not None:
+            plan = sites.plan
+        else:
+            plan = activation_plan(tuple(shape), strides, sites.axis, sample.limit)
+        sample.add(sites.gradient, plan, gradient.detach())
 
     def _declare(self, module: nn.Module, tensor: torch.Tensor) -> _ModuleSites:
         """Declare a module's sites at its first output, and its parameters' with it."""
@@ -198,6 +265,10 @@ class ForwardSampler:
         if path is None:
             return _ModuleSites(module, -1, -1)
         self._first_called(module)
+        if (reason := hides_inside(module)) is not None and reason not in self._opaque:
+            self._opaque.add(reason)
+            unseen = f"{reason}: of {path or 'the model'} the output is seen, not what is inside"
+            self._recorder.add_event(EventKind.UNSEEN, {"what": "activation", "reason": unseen})
         fields = {
             "module_type": type(module).__name__,
             "parent": path.rpartition(".")[0],

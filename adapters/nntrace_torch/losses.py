@@ -14,7 +14,7 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind, Role
 from nntrace_torch.describe import can_sample, tensor_fields
 from nntrace_torch.keepsakes import kept_batch
-from nntrace_torch.patching import Undo, after
+from nntrace_torch.patching import Undo, after, outside_modes
 from nntrace_torch.plans import activation_plan
 from nntrace_torch.sources import Source, caller
 from nntrace_torch.step import StepSample
@@ -44,6 +44,7 @@ class LossObserver:
 
     Attributes:
         sample: the step being sampled, or None.
+        replays: whether losses without gradients count, too: a replay has none.
         batch_size: the first axis of the last call's targets.
     """
 
@@ -53,6 +54,7 @@ class LossObserver:
         self._sites: dict[tuple[str, Role], int] = {}
         self._has_kept = False
         self.sample: StepSample | None = None
+        self.replays = False
         self.batch_size: int | None = None
 
     def install(self) -> list[Undo]:
@@ -72,12 +74,13 @@ class LossObserver:
         ) -> None:
             if not isinstance(target, torch.Tensor) or not isinstance(input, torch.Tensor):
                 return
-            if not (can_sample(loss) and loss.requires_grad):
+            if not (can_sample(loss) and (loss.requires_grad or self.replays)):
                 return
             if target.dim() and target.shape[0]:
                 self.batch_size = int(target.shape[0])
             if self.sample is not None and self.sample.is_open:
-                self._record(name, loss, input, target, kwargs, self.sample)
+                record = outside_modes(self._record) if self.replays else self._record
+                record(name, loss, input, target, kwargs, self.sample)
 
         observe.__qualname__ = f"LossObserver.{name}"
         return observe

@@ -50,7 +50,7 @@ class Model:
         self._parameters = {}
         self._dropouts, self._norms = [], []
         for path, module in root.named_modules():
-            full = self.join(path)
+            full = self.join(_as_written(path))
             self._paths[id(module)] = (weakref.ref(module), full)
             if isinstance(module, nn.modules.dropout._DropoutNd):
                 if module.p > 0:
@@ -178,6 +178,13 @@ class Models:
             seen.add(id(parent))
             outermost = parent
         return outermost
+
+
+def _as_written(path: str) -> str:
+    """A path without the module that `torch.compile` puts around another."""
+    if "_orig_mod" not in path:
+        return path
+    return ".".join(name for name in path.split(".") if name != "_orig_mod")
 
 
 def _living_modules() -> Iterator[nn.Module]:

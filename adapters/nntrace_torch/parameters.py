@@ -5,8 +5,10 @@ what really happened to the weights, for any optimizer, without a copy of the mo
 """
 
 import weakref
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -22,6 +24,22 @@ from nntrace_torch.sources import UNKNOWN, Sources
 from nntrace_torch.step import StepSample
 
 _Form = tuple[torch.device, int]  # device, and axes of the sampled view
+
+
+class _Place(NamedTuple):
+    """Where an optimizer holds a parameter."""
+
+    optimizer: str
+    group: int
+    number: int
+
+    @property
+    def path(self) -> str:
+        """The name of a parameter that no model owns."""
+        return f"{self.optimizer}.group{self.group}.{self.number}" if self.optimizer else ""
+
+
+_NOWHERE = _Place("", 0, 0)
 
 
 class _ParameterSites:
@@ -66,7 +84,7 @@ class ParameterSampler:
         """Declare the sites of a module's own trainable parameters, in execution order."""
         for parameter in module._parameters.values():
             if parameter is not None and parameter.requires_grad and can_sample(parameter):
-                self._of(parameter, "")
+                self._of(parameter, _NOWHERE)
 
     def before_step(self, optimizer: Optimizer, sample: StepSample) -> None:
         """Sample parameters as they are before the optimizer changes them."""
@@ -78,7 +96,7 @@ class ParameterSampler:
     def gradients(self, sample: StepSample, orphans: Iterable[torch.Tensor]) -> None:
         """Sample the gradients the optimizer received, and those of parameters none holds."""
         with torch.no_grad():
-            unheld = self._sample_values(((parameter, "") for parameter in orphans), sample)
+            unheld = self._sample_values(((parameter, _NOWHERE) for parameter in orphans), sample)
             for group in (*self._stepped.values(), *unheld.values()):
                 self._sample_gradients(group, sample)
 
@@ -95,13 +113,13 @@ class ParameterSampler:
         self._stepped = {}
 
     def _sample_values(
-        self, parameters: Iterable[tuple[torch.Tensor, str]], sample: StepSample
+        self, parameters: Iterable[tuple[torch.Tensor, _Place]], sample: StepSample
     ) -> dict[_Form, _Group]:
-        groups: dict[_Form, _Group] = {}
+        groups: defaultdict[_Form, _Group] = defaultdict(_Group)
         for parameter, fallback in parameters:
             if parameter.requires_grad and can_sample(parameter):
                 view, layout = _elements(parameter, sample.limit)
-                group = groups.setdefault((parameter.device, view.dim()), _Group())
+                group = groups[parameter.device, view.dim()]
                 group.parameters.append(parameter)
                 group.sites.append(self._of(parameter, fallback))
                 group.layouts.append(layout)
@@ -113,7 +131,7 @@ class ParameterSampler:
         return groups
 
     def _sample_gradients(self, group: _Group, sample: StepSample) -> None:
-        found: dict[_Form, list[tuple[int, Layout, torch.Tensor]]] = {}
+        found: defaultdict[_Form, list[tuple[int, Layout, torch.Tensor]]] = defaultdict(list)
         for parameter, sites in zip(group.parameters, group.sites, strict=True):
             gradient = parameter.grad
             if gradient is not None and gradient.is_sparse:
@@ -122,8 +140,7 @@ class ParameterSampler:
                 sample.add_missing(sites.gradient)
             else:
                 view, layout = _elements(gradient, sample.limit)
-                form = (gradient.device, view.dim())
-                found.setdefault(form, []).append((sites.gradient, layout, view))
+                found[gradient.device, view.dim()].append((sites.gradient, layout, view))
         for (device, _), rows in found.items():
             numbers, layouts, views = zip(*rows, strict=True)
             sample.buffer(device).add_flat(numbers, layouts, views)
@@ -134,12 +151,12 @@ class ParameterSampler:
             sites.update = self._recorder.add_site(path, Role.UPDATE, **fields)
         return sites.update
 
-    def _of(self, parameter: torch.Tensor, fallback: str) -> _ParameterSites:
+    def _of(self, parameter: torch.Tensor, fallback: _Place) -> _ParameterSites:
         sites = self._sites.get(id(parameter))
         if sites is not None and sites.parameter() is parameter:
             return sites
         found = self._models.owner_of_parameter(parameter)
-        path, owner = found if found is not None else (fallback, None)
+        path, owner = found if found is not None else (fallback.path, None)
         fields = {
             "module_type": type(owner).__name__ if owner is not None else "Parameter",
             "parent": path.rpartition(".")[0],
@@ -155,12 +172,12 @@ class ParameterSampler:
         return sites
 
 
-def _parameters_of(optimizer: Optimizer) -> Iterable[tuple[torch.Tensor, str]]:
+def _parameters_of(optimizer: Optimizer) -> Iterable[tuple[torch.Tensor, _Place]]:
     """An optimizer's parameters, each with a name for the case that no model owns it."""
     name = type(optimizer).__name__
     for group_number, group in enumerate(optimizer.param_groups):
         for number, parameter in enumerate(group["params"]):
-            yield parameter, f"{name}.group{group_number}.{number}"
+            yield parameter, _Place(name, group_number, number)
 
 
 def _elements(tensor: torch.Tensor, limit: int) -> tuple[torch.Tensor, Layout]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 
 Undo = Callable[[], None]
 
@@ -81,6 +82,16 @@ def outside_graphs(hook: Callable[..., None]) -> Callable[..., None]:
     def called(*args: Any) -> None:
         if not is_captured():
             hook(*args)
+
+    return called
+
+
+def outside_modes(hook: Callable[..., None]) -> Callable[..., None]:
+    """A hook whose operations no dispatch mode sees."""
+
+    def called(*args: Any, **kwargs: Any) -> None:
+        with _disable_current_modes():
+            hook(*args, **kwargs)
 
     return called
 

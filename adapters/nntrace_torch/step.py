@@ -30,7 +30,6 @@ class StepSample:
         self.turn = token
         self.limit = limit
         self.is_open = True
-        self.gradients_seen: set[int] = set()
         self.seen_roles: set[str] = set()
         self._buffers = buffers
         self._missing: list[int] = []
@@ -105,7 +104,11 @@ class StepSample:
         sites: list[SiteSample] = []
         for device, values in arrived.items():
             starts[device] = start
-            sites += [part._replace(offset=part.offset + start) for part in parts[device]]
+            sites += (
+                [part._replace(offset=part.offset + start) for part in parts[device]]
+                if start
+                else parts[device]
+            )
             start += len(values)
         sites += [SiteSample(site, 0, NO_TENSOR) for site in self._missing]
         values = (

@@ -20,7 +20,18 @@ INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 
 # The order is that of a first session; each is the attribute `command` of the module of its name.
-COMMANDS: Final = ("run", "monitor", "diagnose", "rules", "runs", "show")
+COMMANDS: Final = (
+    "run",
+    "monitor",
+    "diagnose",
+    "report",
+    "diff",
+    "sql",
+    "export",
+    "rules",
+    "runs",
+    "show",
+)
 
 
 class LazyGroup(click.Group):

@@ -27,12 +27,15 @@ class Liveness:
         A non-finite value counts as firing.
         """
         rows = layout.examples * layout.positions
-        fires = (row.reshape(rows, layout.units) != 0).any(axis=0)
         silent = self._silent_rows.get(site)
         if silent is None or len(silent) != layout.units:
             silent = np.zeros(layout.units, dtype=np.int64)
             self._seen_rows[site] = 0
-        silent = np.where(fires, 0, silent + rows)
+        zero = row == 0
+        if zero.any():
+            silent = np.where(zero.reshape(rows, layout.units).all(axis=0), silent + rows, 0)
+        else:
+            silent.fill(0)
         self._silent_rows[site] = silent
         self._seen_rows[site] += rows
         if self._seen_rows[site] < WINDOW_ROWS:

@@ -4,7 +4,6 @@ Used by the writer thread alone. Nothing here knows a framework.
 """
 
 import json
-import math
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ import numpy as np
 from nntrace.recorder.batches import summarise
 from nntrace.recorder.liveness import Liveness
 from nntrace.recorder.records import EventRecord, SiteRecord, StepRecord
-from nntrace.recorder.sample import KeptTensor, Layout, Sample, SiteSample
+from nntrace.recorder.sample import Float32Array, KeptTensor, Layout, Sample
 from nntrace.recorder.statistics import (
     batched_statistics,
     saturated_fraction,
@@ -95,29 +94,18 @@ class RankFolder:
 
         All samples that wait are one batch: rows of equal layout are reduced together.
         """
-        rows = [_Row(sample, part) for sample in samples for part in sample.sites]
-        columns = {name: np.full(len(rows), np.nan) for name in STATISTICS}
-        groups: dict[Layout, list[int]] = defaultdict(list)
-        for number, row in enumerate(rows):
-            groups[row.part.layout].append(number)
+        rows = _Rows(samples)
+        columns = {name: np.full(len(rows.site), np.nan) for name in STATISTICS}
         with np.errstate(all="ignore"):
-            for layout, members in groups.items():
-                if layout.size:
-                    values = np.stack([rows[number].values for number in members])
-                    for name, column in batched_statistics(values, layout).items():
-                        columns[name][members] = column
-            for number, row in enumerate(rows):
-                if row.part.layout.per_unit:
-                    self._per_unit(row, number, columns)
+            for layout, members in rows.by_layout.items():
+                for name, column in batched_statistics(members.values, layout).items():
+                    columns[name][members.numbers] = column
+                if layout.per_unit:
+                    self._per_unit(rows, members, layout, columns)
             # A value beyond float32 is written as the infinity it is in float32.
             narrow = {name: column.astype(np.float32) for name, column in columns.items()}
         self._streams["stats"].append_columns(
-            {
-                "step": np.array([row.step for row in rows], dtype=np.int64),
-                "site": np.array([row.part.site for row in rows], dtype=np.int32),
-                "n": np.array([row.part.layout.size for row in rows], dtype=np.int32),
-                **narrow,
-            }
+            {"step": rows.step, "site": rows.site, "n": rows.size, **narrow}
         )
         for sample in samples:
             if self._samples % _HISTOGRAM_EVERY == 0:
@@ -126,49 +114,51 @@ class RankFolder:
         self._note_nonfinite(rows, columns["nonfinite_fraction"], events)
         return self._total_gradient_norms(rows, columns["rms"])
 
-    def _per_unit(self, row: "_Row", number: int, columns: dict[str, Any]) -> None:
-        site = self._sites[row.part.site]
-        if site.role is not Role.ACTIVATION:
-            return
-        dead = self._liveness.update(site.id, row.values, row.part.layout)
-        if dead is not None:
-            columns["dead_fraction"][number] = dead
-        if site.range_low is not None and site.range_high is not None:
-            columns["saturated_fraction"][number] = saturated_fraction(
-                row.values, site.range_low, site.range_high
-            )
+    def _per_unit(
+        self, rows: "_Rows", members: "_Members", layout: Layout, columns: dict[str, Any]
+    ) -> None:
+        for number, values in zip(members.numbers, members.values, strict=True):
+            site = self._sites[int(rows.site[number])]
+            if site.role is not Role.ACTIVATION:
+                continue
+            dead = self._liveness.update(site.id, values, layout)
+            if dead is not None:
+                columns["dead_fraction"][number] = dead
+            if site.range_low is not None and site.range_high is not None:
+                columns["saturated_fraction"][number] = saturated_fraction(
+                    values, site.range_low, site.range_high
+                )
 
     def _write_histograms(self, sample: Sample) -> None:
         rows = []
-        for part in sample.sites:
-            if part.layout.size:
-                edges, counts = signed_log2_histogram(_Row(sample, part).values)
-                rows.append(
-                    {"step": sample.step, "site": part.site, "edges": edges, "counts": counts}
-                )
+        for site, offset, layout in sample.sites:
+            if layout.size:
+                values = sample.values[offset : offset + layout.size]
+                edges, counts = signed_log2_histogram(values)
+                rows.append({"step": sample.step, "site": site, "edges": edges, "counts": counts})
         self._streams["histograms"].append_rows(rows)
 
-    def _note_nonfinite(
-        self, rows: Sequence["_Row"], fractions: Any, events: list[EventRecord]
-    ) -> None:
+    def _note_nonfinite(self, rows: "_Rows", fractions: Any, events: list[EventRecord]) -> None:
         for number in np.flatnonzero(fractions > 0).tolist():
-            row = rows[number]
-            site = self._sites[row.part.site]
+            site = self._sites[int(rows.site[number])]
             if site.id not in self._nonfinite_sites:
                 self._nonfinite_sites.add(site.id)
                 payload = json.dumps({"role": site.role.value, "site": site.path})
                 kind = EventKind.NONFINITE
-                events.append(
-                    EventRecord(row.step, time.time_ns(), kind, "error", site.id, payload)
-                )
+                step = int(rows.step[number])
+                events.append(EventRecord(step, time.time_ns(), kind, "error", site.id, payload))
 
-    def _total_gradient_norms(self, rows: Sequence["_Row"], rms: Any) -> dict[int, float]:
-        squares: dict[int, float] = {}
-        for row, value in zip(rows, rms.tolist(), strict=True):
-            site = self._sites[row.part.site]
-            if site.role is Role.PARAM_GRAD and row.part.layout.size:
-                squares[row.step] = squares.get(row.step, 0.0) + value**2 * site.numel
-        return {step: math.sqrt(total) for step, total in squares.items()}
+    def _total_gradient_norms(self, rows: "_Rows", rms: Any) -> dict[int, float]:
+        """√Σ numel · rms² over the parameters' gradients that were there, by step."""
+        weights = np.zeros(len(self._sites))
+        for site in self._sites.values():
+            if site.role is Role.PARAM_GRAD:
+                weights[site.id] = site.numel
+        weight = weights[rows.site]
+        gradients = np.flatnonzero((weight > 0) & (rows.size > 0))
+        steps, which = np.unique(rows.step[gradients], return_inverse=True)
+        totals = np.bincount(which, weights=weight[gradients] * rms[gradients] ** 2)
+        return dict(zip(steps.tolist(), np.sqrt(totals).tolist(), strict=True))
 
 
 def _tensor_row(step: int, kept: KeptTensor) -> dict[str, Any]:
@@ -184,12 +174,36 @@ def _tensor_row(step: int, kept: KeptTensor) -> dict[str, Any]:
     }
 
 
-class _Row:
-    """One row of `stats` in the making."""
+class _Members:
+    """The rows of one layout: their numbers and values."""
 
-    __slots__ = ("part", "step", "values")
+    __slots__ = ("numbers", "values")
 
-    def __init__(self, sample: Sample, part: SiteSample) -> None:
-        self.step = sample.step
-        self.part = part
-        self.values = sample.values[part.offset : part.offset + part.layout.size]
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self.values: list[Float32Array] = []
+
+
+class _Rows:
+    """The rows of `stats` in the making: step, site and size of each, values by layout."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        lengths = [len(sample.sites) for sample in samples]
+        self.step = np.repeat(np.array([s.step for s in samples], dtype=np.int64), lengths)
+        self.site = np.zeros(sum(lengths), dtype=np.int32)
+        self.size = np.zeros(sum(lengths), dtype=np.int32)
+        self.by_layout: dict[Layout, _Members] = defaultdict(_Members)
+        sites: list[int] = []
+        sizes: list[int] = []
+        for sample in samples:
+            values = sample.values
+            for site, offset, layout in sample.sites:
+                size = layout.size
+                if size:
+                    members = self.by_layout[layout]
+                    members.numbers.append(len(sites))
+                    members.values.append(values[offset : offset + size])
+                sites.append(site)
+                sizes.append(size)
+        self.site[:] = sites
+        self.size[:] = sizes

@@ -24,6 +24,7 @@ class SiteRecord:
     fan_out: int | None = None
     range_low: float | None = None
     range_high: float | None = None
+    unit_axis: int | None = None
 
     def row(self) -> dict[str, Any]:
         """The row of `sites`."""

@@ -15,7 +15,15 @@ from nntrace.rules.signals import LossSeries, loss_series
 from nntrace.schema import EventKind
 from nntrace.trace import Batch, Trace
 
-CROSS_ENTROPY = frozenset({"cross_entropy", "nll_loss"})
+CROSS_ENTROPY = frozenset(
+    {
+        "cross_entropy",
+        "nll_loss",
+        # Keras' names where they receive probabilities; on logits they are `cross_entropy`.
+        "categorical_crossentropy",
+        "sparse_categorical_crossentropy",
+    }
+)
 BINARY = frozenset({"binary_cross_entropy", "binary_cross_entropy_with_logits"})
 SQUARED_ERROR = frozenset({"mse_loss"})
 _EXAMPLES_PER_LABEL = 10  # fewer, and the entropy of the labels is not known well

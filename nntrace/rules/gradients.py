@@ -253,7 +253,7 @@ def _called_prefixes(trace: Trace) -> set[str]:
         path = site.path
         while path not in called:
             called.add(path)
-            path = path.rpartition(".")[0]
+            path = path[: max(path.rfind("."), path.rfind("/"), 0)]
     return called
 
 

@@ -18,7 +18,7 @@ from nntrace.rules.layers import (
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import finite, lasting, median
 from nntrace.schema import Role
-from nntrace.trace import Site, Trace
+from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray
 
 _SAMPLES = 5  # that a level must have lasted
@@ -65,7 +65,7 @@ def dead_units(
         )
         return
     levels = [_late_median(dead[:, link.column]) for link in rectified]
-    units = [_units(link.site) for link in rectified]
+    units = [link.site.units for link in rectified]
     overall = float(np.average(levels, weights=[max(1, count) for count in units]))
     for link, level, width in zip(rectified, levels, units, strict=True):
         count = round(level * width)
@@ -157,13 +157,6 @@ def _first_of_each_layer(
             yield link
 
 
-def _units(site: Site) -> int:
-    """The number of channels or features, as the statistics count them; 0 when not known."""
-    if not site.shape:
-        return 0
-    return site.shape[1] if len(site.shape) > 3 else site.shape[-1]
-
-
 def _hidden_bounded(trace: Trace, links: Sequence[Link], recorded: BoolArray) -> Iterator[Link]:
     """The bounded activations whose output is the input of another layer."""
     by_parent = {site.parent: site for site in weights(trace)}
@@ -180,7 +173,7 @@ def _hidden_bounded(trace: Trace, links: Sequence[Link], recorded: BoolArray) ->
         if target is None or _is_gate(link, following):
             continue
         weight = by_parent.get(target.site.path)
-        units = _units(link.site)
+        units = link.site.units
         takes_it = units > 1 and (weight is None or not weight.fan_in or weight.fan_in % units == 0)
         if takes_it and not _apart(steps_of, before, target):
             yield link
@@ -191,7 +184,7 @@ def _is_gate(link: Link, following: Sequence[Link]) -> bool:
     if link.site.range_low != 0 or not following:
         return False
     around = following[0].site.path
-    return around == "" or link.site.path.startswith(around + ".")
+    return around == "" or link.site.path.startswith((around + ".", around + "/"))
 
 
 def _apart(steps_of: dict[str, BoolArray], before: Link | None, target: Link) -> bool:

@@ -18,6 +18,7 @@ class Site:
 
     Ids grow in the order in which the training program first reached the sites, which is depth
     order for a feed-forward pass. `range_low`/`range_high` bound a bounded activation function.
+    `unit_axis` is the axis of channels or features where it is not PyTorch's.
     """
 
     id: int
@@ -34,6 +35,16 @@ class Site:
     fan_out: int | None = None
     range_low: float | None = None
     range_high: float | None = None
+    unit_axis: int | None = None
+
+    @property
+    def units(self) -> int:
+        """The number of channels or features, as the statistics count them; 0 when not known."""
+        if not self.shape:
+            return 0
+        if self.unit_axis is not None:
+            return self.shape[self.unit_axis]
+        return self.shape[1] if len(self.shape) > 3 else self.shape[-1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,19 +141,6 @@ def test_the_first_nonfinite_value_of_a_site_is_recorded_once(trace_here):
         assert steps[site] == 2
 
 
-def test_after_torch_compile_activations_are_said_to_be_unseen(trace_here):
-    model = mlp()
-
-    def program():
-        compiled = torch.compile(model, backend="eager")
-        classify(compiled, torch.randn(6, 4), optimizer=torch.optim.SGD(model.parameters(), lr=0.1))
-
-    trace = trace_here(program)
-    (payload,) = payloads(trace, "unseen")
-    assert payload["what"] == "activation"
-    assert (trace.series("update", "rms") > 0).all()
-
-
 def test_rank_start_and_stop_frame_the_run(trace_here):
     trace = trace_here(lambda: classify(mlp(), torch.randn(6, 4), steps=4), every=2)
     (start,), (stop,) = payloads(trace, "rank_start"), payloads(trace, "rank_stop")

@@ -1,0 +1,47 @@
+"""The Keras adapter: finds out which backend Keras runs on and observes the training there."""
+
+from collections.abc import Callable
+
+import keras
+
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
+from nntrace_keras.patching import Undo
+
+
+class KerasAdapter:
+    """The entry point `keras` of group `nntrace.adapters`."""
+
+    def __init__(self) -> None:
+        self._backend = ""
+        self._saw_gradient: Callable[[], bool] = lambda: False
+
+    def install(self, recorder: Recorder) -> Undo:
+        """Hook into Keras; return what takes everything off again."""
+        self._backend = keras.backend.backend()
+        if self._backend != "tensorflow":
+            reason = f"Keras on the {self._backend} backend is not observed yet"
+            recorder.add_event(EventKind.UNSEEN, {"what": "training", "reason": reason})
+            return lambda: None
+        # Imported here: TensorFlow belongs to one backend only.
+        from nntrace_keras.trainers import TrainerObserver
+        from nntrace_keras.training import Training
+
+        trainer = TrainerObserver(recorder)
+        training = Training(recorder, trainer.take_wait_ns)
+        self._saw_gradient = lambda: training.saw_gradient
+        undos = [*training.install(), *trainer.install()]
+
+        def undo() -> None:
+            for one in reversed(undos):
+                one()
+
+        return undo
+
+    def nothing_recorded(self) -> str:
+        """Why there is no record."""
+        if self._backend != "tensorflow":
+            return f"keras ran on the {self._backend} backend, which is not observed yet"
+        if self._saw_gradient():
+            return "keras computed gradients, but no optimizer of keras.optimizers made a step"
+        return "keras was imported, but no optimizer step happened"

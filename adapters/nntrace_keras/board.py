@@ -1,0 +1,126 @@
+"""What training graphs and the host tell each other: one small float64 variable.
+
+It holds the number of optimizer calls so far, which of them to sample, when each graph last
+sampled, and a ring with a row of plain facts per call. The host reads it once per call of a
+training function; nothing else crosses the border on a step that is not sampled.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.ops.resource_variable_ops import ResourceVariable
+
+_CLOCK, _START, _TURN, _STAMPS = 0, 1, 2, 3
+MAX_GRAPHS = 64
+_RING = _STAMPS + MAX_GRAPHS
+RING_ROWS = 256
+_COLUMNS = 6
+# Stands for a number that is not known; NaN could be the loss.
+UNKNOWN = -1.7e308
+_SIZE = _RING + RING_ROWS * _COLUMNS
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One call of an optimizer inside a graph."""
+
+    number: int
+    graph: int
+    turn: int
+    applied: bool
+    loss: float | None
+    lr: float | None
+    batch_size: int | None
+
+
+def variable(values: Any, name: str) -> Any:
+    """A variable that belongs to no model, strategy or tape; to be called from anywhere."""
+    with tf.init_scope():
+        return ResourceVariable(values, trainable=False, name=f"nntrace_{name}")
+
+
+class Board:
+    """The variable and both sides' ways of using it."""
+
+    def __init__(self) -> None:
+        initial = np.zeros(_SIZE)
+        initial[_STAMPS:_RING] = -1
+        self.variable = variable(initial, "board")
+        self.seen = 0
+        self._stamps = initial[_STAMPS:_RING].copy()
+
+    # In a graph.
+
+    def read(self) -> Any:
+        """The whole board, as of now."""
+        return self.variable.read_value()
+
+    @staticmethod
+    def turn(state: Any) -> Any:
+        """The turn of the next sample."""
+        return tf.cast(state[_TURN], tf.int64)
+
+    @staticmethod
+    def wants(state: Any, graph: int) -> Any:
+        """Whether this graph should sample now: armed, and not sampled since."""
+        start = state[_START]
+        return tf.logical_and(state[_CLOCK] >= start, state[_STAMPS + graph] < start)
+
+    def add_row(
+        self,
+        state: Any,
+        graph: int,
+        sampled: Any,
+        *,
+        applied: Any,
+        loss: Any,
+        lr: Any,
+        batch_size: Any,
+    ) -> None:
+        """Write the row of this call and advance the clock."""
+        clock = state[_CLOCK]
+        numbers = (graph, state[_TURN], applied, loss, lr, batch_size)
+        row = [tf.cast(number, tf.float64) for number in numbers]
+        place = _RING + tf.math.floormod(tf.cast(clock, tf.int32), RING_ROWS) * _COLUMNS
+        stamp = _STAMPS + min(graph, MAX_GRAPHS - 1)
+        stamped = tf.logical_and(sampled, applied)
+        indices = tf.concat([[_CLOCK, stamp], place + tf.range(_COLUMNS)], 0)
+        values = tf.stack([clock + 1, tf.where(stamped, clock, state[stamp]), *row])
+        self.variable.scatter_nd_update(indices[:, None], values)
+
+    # On the host.
+
+    def arm(self, turn: int) -> None:
+        """Ask every graph to sample its next call."""
+        self.variable.scatter_nd_update([[_START], [_TURN]], [float(self.seen), float(turn)])
+
+    def news(self) -> tuple[list[Row], dict[int, int], int]:
+        """Since the last look: rows, graphs that sampled by row number, number of lost rows."""
+        state = self.variable.numpy()
+        clock = int(state[_CLOCK])
+        if clock == self.seen:
+            return [], {}, 0
+        first = max(self.seen, clock - RING_ROWS)
+        ring = state[_RING:].reshape(RING_ROWS, _COLUMNS)
+        rows = [_row(number, ring[number % RING_ROWS]) for number in range(first, clock)]
+        stamps = state[_STAMPS:_RING]
+        changed = np.flatnonzero(stamps != self._stamps)
+        sampled = {int(stamps[graph]): int(graph) for graph in changed}
+        lost = first - self.seen
+        self.seen, self._stamps = clock, stamps.copy()
+        return rows, sampled, lost
+
+
+def _row(number: int, values: Any) -> Row:
+    graph, turn, applied, loss, lr, batch = values.tolist()
+    return Row(
+        number,
+        int(graph),
+        int(turn),
+        bool(applied),
+        loss if loss != UNKNOWN else None,
+        lr if lr != UNKNOWN else None,
+        int(batch) if batch != UNKNOWN else None,
+    )

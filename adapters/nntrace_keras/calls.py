@@ -1,0 +1,224 @@
+"""One call of an optimizer: what is read before it, and what after.
+
+The true update Δw is the difference of the same elements after and before the call.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from nntrace.recorder import SiteSample
+from nntrace_keras import gather
+from nntrace_keras.board import MAX_GRAPHS, UNKNOWN, Board, Row, variable
+from nntrace_keras.capture import Capture, Found, Layouts, Values, when
+from nntrace_keras.elements import flat_plan
+from nntrace_keras.observation import BatchFacts, Observer, Stepped
+from nntrace_keras.optimizers import (
+    accumulation_steps,
+    always_steps,
+    as_received,
+    ends_accumulation,
+    iterations,
+    learning_rate,
+)
+from nntrace_keras.sites import SiteKey
+from nntrace_keras.tapes import Gradient
+
+
+class Delivery(NamedTuple):
+    """The sampled elements of one call on the host, and the turn at which they were read."""
+
+    vector: Values
+    changes: Values
+    turn: int
+
+
+@dataclass(slots=True)
+class Step:
+    """What is known of an optimizer call's samples: once per graph, or per sampled eager step.
+
+    Attributes:
+        order: its sites in the order in which the program reaches them.
+        calls_per_step: how many calls of the optimizer make one step.
+        buffer: in a graph, the variable with the sampled elements; `changes` that of the updates.
+    """
+
+    optimizer: str
+    facts: BatchFacts = field(default_factory=BatchFacts)
+    layouts: Layouts = field(default_factory=lambda: Layouts((), ()))
+    updates: list[Stepped] = field(default_factory=list)
+    order: list[SiteKey] = field(default_factory=list)
+    calls_per_step: int = 1
+    buffer: Any = None
+    changes: Any = None
+
+    def read(self, turn: int) -> Delivery:
+        """What a graph has sampled."""
+        return Delivery(self.buffer.numpy(), self.changes.numpy(), turn)
+
+    def find(self, delivery: Delivery) -> Found:
+        """Take the samples apart, updates included."""
+        found = self.layouts.find(delivery.vector, delivery.turn)
+        offset = len(found.values)
+        place = 0
+        for stepped in self.updates:
+            layout = flat_plan(stepped.shape).layout
+            found.sites.append((stepped.update, SiteSample(-1, offset + place, layout)))
+            place += layout.size
+        found.values = np.concatenate([found.values, delivery.changes[:place]])
+        return found
+
+
+def prepare(
+    observer: Observer,
+    optimizer: Any,
+    name: str,
+    pairs: Sequence[tuple[Any, Any]],
+    gradients: Sequence[Gradient],
+    turn: Any,
+) -> tuple[Step, Capture]:
+    """Decide what to sample of a call that is about to happen."""
+    step = Step(name, calls_per_step=accumulation_steps(optimizer))
+    capture = Capture(turn)
+    step.facts = observer.forward(capture, gradients)
+    mine, rest = observer.stepped(name, pairs, gradients)
+    for stepped in (*mine, *rest):
+        capture.add_parameter(stepped.param, stepped.variable, stepped.shape)
+    for stepped in (*mine, *rest):
+        gradient = stepped.gradient
+        if gradient is not None and not always_plain(optimizer):
+            gradient = partial(as_received, optimizer, gradient, stepped.variable)
+        capture.add_gradient(stepped.param_gradient, gradient, stepped.shape)
+    step.updates = mine
+    step.order = observer.order(capture, (*mine, *rest))
+    return step, capture
+
+
+def always_plain(optimizer: Any) -> bool:
+    """Whether it takes gradients as they are given: no loss scale, no accumulation."""
+    return always_steps(optimizer) and optimizer.loss_scale_factor is None
+
+
+class EagerCall:
+    """A call outside any graph; `turn` is None when it is not sampled."""
+
+    def __init__(
+        self,
+        observer: Observer,
+        optimizer: Any,
+        name: str,
+        pairs: Sequence[tuple[Any, Any]],
+        gradients: Sequence[Gradient],
+        turn: int | None,
+    ) -> None:
+        self._optimizer = optimizer
+        self.delivery: Delivery | None = None
+        self._always = always_steps(optimizer)
+        counts = not self._always and optimizer.built
+        self._iterations = int(iterations(optimizer)) if counts else 0
+        rate = learning_rate(optimizer)
+        self._lr = None if rate is None else float(rate)
+        losses = [float(tf.reduce_sum(target)) for g in gradients for target in g.targets]
+        self._loss = sum(losses) if losses else None
+        inputs = next((r.inputs for g in gradients for r in g.calls.roots if r.inputs), None)
+        self._batch = int(inputs[0][1].shape[0]) if inputs and len(inputs[0][1].shape) else None
+        if turn is None or not ends_accumulation(optimizer):
+            self.step = Step(name, calls_per_step=accumulation_steps(optimizer))
+            self._before = None
+            return
+        self.step, capture = prepare(observer, optimizer, name, pairs, gradients, turn)
+        self._turn = turn
+        self._before = _elements(self.step.updates)
+        self._vector = capture.pack().numpy()
+        self.step.layouts = capture.finish()
+
+    def end(self) -> Row:
+        """After the call: its row, and its delivery if it is sampled."""
+        applied = self._always or int(iterations(self._optimizer)) > self._iterations
+        if self._before is not None:
+            changes = (_elements(self.step.updates) - self._before).numpy()
+            self.delivery = Delivery(self._vector, changes, self._turn)
+        return Row(0, 0, 0, applied, self._loss, self._lr, self._batch)
+
+
+class GraphCall:
+    """A call while a graph is being traced: adds our operations around it."""
+
+    def __init__(
+        self,
+        observer: Observer,
+        board: Board,
+        number: int,
+        optimizer: Any,
+        name: str,
+        pairs: Sequence[tuple[Any, Any]],
+        gradients: Sequence[Gradient],
+    ) -> None:
+        self._optimizer = optimizer
+        self._board = board
+        self._number = number
+        self._state = board.read()
+        turn = Board.turn(self._state)
+        self.step, capture = prepare(observer, optimizer, name, pairs, gradients, turn)
+        self._facts = self._plain_facts(gradients)
+        self._always = always_steps(optimizer)
+        self._iterations = None
+        if not self._always and optimizer.built:
+            self._iterations = tf.identity(iterations(optimizer))
+        if number >= MAX_GRAPHS:
+            self._sampled = tf.constant(False)
+            return
+        wanted = Board.wants(self._state, number)
+        self._sampled = tf.logical_and(wanted, ends_accumulation(optimizer))
+        buffer = variable(np.zeros(capture.size, np.float32), "buffer")
+        when(self._sampled, lambda: buffer.assign(capture.pack()))
+        size = sum(flat_plan(stepped.shape).size for stepped in self.step.updates)
+        self.step.changes = variable(np.zeros(size, np.float32), "changes")
+        before = lambda: self.step.changes.assign(_elements(self.step.updates))  # noqa: E731
+        when(self._sampled, before)
+        self.step.buffer = buffer
+        self.step.layouts = capture.finish()
+
+    def end(self) -> None:
+        """After the call: the updates and the row."""
+        applied: Any = tf.constant(True)
+        if not self._always:
+            start = 0 if self._iterations is None else self._iterations
+            applied = iterations(self._optimizer) > start
+        changes = self.step.changes
+        if changes is not None:
+            when(
+                self._sampled,
+                lambda: changes.assign(_elements(self.step.updates) - changes.read_value()),
+            )
+        self._board.add_row(
+            self._state, self._number, self._sampled, applied=applied, **self._facts
+        )
+
+    def _plain_facts(self, gradients: Sequence[Gradient]) -> dict[str, Any]:
+        rate = learning_rate(self._optimizer)
+        targets = [target for gradient in gradients for target in gradient.targets]
+        inputs = next((r.inputs for g in gradients for r in g.calls.roots if r.inputs), None)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        loss: Any = UNKNOWN
+        if targets:
+            parts = [tf.cast(tf.reduce_sum(target), tf.float64) for target in targets]
+            loss = tf.add_n(parts) * replicas
+        batch: Any = UNKNOWN
+        if inputs and len(inputs[0][1].shape):
+            batch = tf.shape(inputs[0][1])[0] * replicas
+        return {
+            "loss": loss,
+            "lr": UNKNOWN if rate is None else rate,
+            "batch_size": batch,
+        }
+
+
+def _elements(updates: Sequence[Stepped]) -> Any:
+    """The sampled elements of all variables, as they are now."""
+    parts = [gather.flat(flat_plan(s.shape), s.variable) for s in updates]
+    return tf.concat(parts, 0) if parts else tf.zeros([0])

@@ -1,0 +1,95 @@
+"""What a layer or parameter is, in the schema's words: names, fans, ranges, unit axes."""
+
+import math
+from typing import Any
+
+import keras
+from keras import layers
+
+_RANGES = {
+    "sigmoid": (0.0, 1.0),
+    "hard_sigmoid": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "hard_tanh": (-1.0, 1.0),
+    "softsign": (-1.0, 1.0),
+}
+# Their `activation` is not what their output went through last.
+_GATED = (layers.LSTM, layers.GRU, layers.LSTMCell, layers.GRUCell, layers.ConvLSTM2D)
+_CELLS = (layers.SimpleRNNCell, layers.LSTMCell, layers.GRUCell)
+_TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+_CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
+_DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
+_DROPOUTS = (
+    layers.Dropout,
+    layers.SpatialDropout1D,
+    layers.SpatialDropout2D,
+    layers.SpatialDropout3D,
+    layers.GaussianDropout,
+    layers.AlphaDropout,
+)
+
+
+def activation_name(layer: Any) -> str:
+    """The name of the activation function a layer ends in; empty when it has none."""
+    if isinstance(layer, layers.Softmax):
+        return "softmax"
+    function = getattr(layer, "activation", None)
+    if function is None or isinstance(layer, _GATED):
+        return ""
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def value_range(layer: Any) -> dict[str, float]:
+    """The columns that bound the output of a layer with a bounded activation function."""
+    bounds = _RANGES.get(activation_name(layer))
+    return {} if bounds is None else {"range_low": bounds[0], "range_high": bounds[1]}
+
+
+def unit_axis(layer: Any) -> int:
+    """The axis of channels or features in a layer's output."""
+    return 1 if getattr(layer, "data_format", None) == "channels_first" else -1
+
+
+def is_dropout(layer: Any) -> bool:
+    """Whether it is a dropout layer with a rate above zero."""
+    return isinstance(layer, _DROPOUTS) and bool(getattr(layer, "rate", 0))
+
+
+def is_batch_norm(layer: Any) -> bool:
+    """Whether it normalises by batch statistics in training."""
+    return isinstance(layer, layers.BatchNormalization)
+
+
+def fans(shape: tuple[int, ...], owner: Any) -> dict[str, int]:
+    """`fan_in` and `fan_out` of a kernel, as the trace documentation counts them.
+
+    Empty where the orientation is not known: embeddings, transposed convolutions, weights of
+    layers that are not Keras' own.
+    """
+    if len(shape) < 2:
+        return {}
+    if isinstance(owner, layers.EinsumDense):
+        return _einsum_fans(shape, owner.equation)
+    if isinstance(owner, _DEPTHWISE):
+        kernel = math.prod(shape[:-2])
+        return {"fan_in": kernel, "fan_out": kernel * shape[-1]}
+    known = isinstance(owner, (layers.Dense, *_CONVOLUTIONS, *_CELLS))
+    if not known or isinstance(owner, _TRANSPOSED):
+        return {}
+    kernel = math.prod(shape[:-2])
+    return {"fan_in": kernel * shape[-2], "fan_out": kernel * shape[-1]}
+
+
+def _einsum_fans(shape: tuple[int, ...], equation: str) -> dict[str, int]:
+    inputs, _, output = equation.replace(" ", "").replace("...", "").partition("->")
+    letters = inputs.partition(",")[2]
+    if len(letters) != len(shape):
+        return {}
+    sizes = dict(zip(letters, shape, strict=True))
+    summed = math.prod(size for letter, size in sizes.items() if letter not in output)
+    return {"fan_in": summed, "fan_out": math.prod(shape) // max(1, summed)}
+
+
+def dtype_name(tensor: Any) -> str:
+    """`float32` for any of the ways a backend writes it."""
+    return str(keras.backend.standardize_dtype(tensor.dtype))

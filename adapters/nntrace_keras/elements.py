@@ -1,0 +1,165 @@
+"""Which elements of a tensor are sampled, decided from its static shape alone.
+
+A traced graph must have fixed sizes while batch and sequence lengths vary: of every axis a fixed
+number of places is read, spread evenly. An axis shorter than that gives some places twice, which
+the host, told the true length, drops again.
+"""
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nntrace.recorder import Layout
+
+SAMPLE_LIMIT = 4096
+MAX_UNITS = 1024
+PHASES = 16
+_MIN_EXAMPLES = 8
+_RUN = 4
+LEAP = 7919  # a prime: all phases come up, in no order
+
+
+class ExamplesPlan(NamedTuple):
+    """Rows × units of a tensor whose first axis is the batch.
+
+    Attributes:
+        axes: the row axes, the batch first.
+        counts: how many places of each row axis are read.
+        sizes: the static size of each row axis; None when it varies.
+        unit_axis: the axis of channels or features; None when there is none.
+        units: how many units are read, `unit_step` apart.
+        per_unit: False for values without examples and units (a gradient's touched rows).
+    """
+
+    axes: tuple[int, ...]
+    counts: tuple[int, ...]
+    sizes: tuple[int | None, ...]
+    unit_axis: int | None
+    units: int
+    unit_step: int
+    per_unit: bool = True
+
+    @property
+    def size(self) -> int:
+        """Number of values read."""
+        return math.prod(self.counts) * self.units
+
+    @property
+    def varying(self) -> tuple[int, ...]:
+        """Indices into `axes` whose size is known only at run time."""
+        return tuple(i for i, size in enumerate(self.sizes) if size is None)
+
+
+class FlatPlan(NamedTuple):
+    """Every `step`-th element of a parameter, `size` of them: the same ones every time."""
+
+    size: int
+    step: int
+
+    @property
+    def layout(self) -> Layout:
+        """How the values are ordered."""
+        return Layout(1, 1, self.size, per_unit=False)
+
+
+@lru_cache(maxsize=4096)
+def examples_plan(
+    shape: tuple[int | None, ...], unit_axis: int, limit: int = SAMPLE_LIMIT
+) -> ExamplesPlan:
+    """The plan for a tensor [batch, …] of at least one axis.
+
+    Args:
+        shape: None where the size varies.
+        unit_axis: the axis of channels or features; ignored for a one-dimensional tensor.
+        limit: the most elements to take.
+    """
+    unit_axis %= len(shape)
+    width = shape[unit_axis]
+    if len(shape) == 1 or unit_axis == 0 or width is None:
+        axes, units, step, by_unit = tuple(range(len(shape))), 1, 1, None
+    else:
+        units = min(width, MAX_UNITS, limit)
+        step, by_unit = width // units, unit_axis
+        axes = tuple(axis for axis in range(len(shape)) if axis != unit_axis)
+    sizes = tuple(shape[axis] for axis in axes)
+    return ExamplesPlan(axes, _counts(sizes, units, limit), sizes, by_unit, units, step)
+
+
+@lru_cache(maxsize=4096)
+def flat_plan(shape: tuple[int, ...], limit: int = SAMPLE_LIMIT) -> FlatPlan:
+    """The plan for a parameter; its step shares no factor with any axis."""
+    numel = math.prod(shape)
+    if numel <= limit:
+        return FlatPlan(numel, 1)
+    step = numel // limit
+    while step > 1 and any(math.gcd(step, size) > 1 for size in shape if size > 1):
+        step -= 1
+    return FlatPlan(limit, step)
+
+
+def touched_rows_plan(limit: int = SAMPLE_LIMIT) -> ExamplesPlan:
+    """The plan for a flat tensor of unknown length without examples or units."""
+    return ExamplesPlan((0,), (limit,), (None,), None, 1, 1, per_unit=False)
+
+
+def phases(turn: int, axes: int) -> list[int]:
+    """Where within their spacing the places of each axis lie at this turn."""
+    number = turn * LEAP
+    return [(number // PHASES**axis) % PHASES for axis in range(axes)]
+
+
+def places(count: int, size: int, phase: int) -> npt.NDArray[np.int64]:
+    """`count` places spread over an axis of `size`, ascending; each of them if there are fewer."""
+    return ((PHASES * np.arange(count) + phase) * size) // (PHASES * count)
+
+
+def unpacked(
+    plan: ExamplesPlan, values: npt.NDArray[np.float32], sizes: tuple[int, ...], turn: int
+) -> tuple[npt.NDArray[np.float32], Layout]:
+    """The read values without what was read twice, and their layout.
+
+    Args:
+        plan: by which they were read.
+        values: `plan.size` of them.
+        sizes: the true length of every row axis.
+        turn: the turn at which they were read.
+    """
+    block = values.reshape(*plan.counts, plan.units)
+    for axis, (count, size, phase) in enumerate(
+        zip(plan.counts, sizes, phases(turn, len(sizes)), strict=True)
+    ):
+        if size < count:
+            kept = np.unique(places(count, size, phase), return_index=True)[1]
+            block = block.take(kept, axis=axis)
+    if not plan.per_unit:
+        return block.reshape(-1), Layout(1, 1, block.size, per_unit=False)
+    examples, units = block.shape[0], block.shape[-1]
+    positions = math.prod(block.shape[1:-1])
+    return block.reshape(-1), Layout(examples, positions, units)
+
+
+def _counts(sizes: tuple[int | None, ...], units: int, limit: int) -> tuple[int, ...]:
+    """How many places of each row axis to read, `limit // units` rows in all."""
+    rows = max(1, limit // units)
+    batch, *positions = sizes
+    known = [size for size in positions if size is not None]
+    all_positions = math.prod(known) if len(known) == len(positions) else None
+    if all_positions is not None and (
+        all_positions * max(_MIN_EXAMPLES, batch or 0) <= rows
+        or (batch is not None and batch * all_positions <= rows)
+    ):
+        examples = rows // all_positions if batch is None else min(batch, rows // all_positions)
+        return (examples, *known)
+    examples = max(min(rows, _MIN_EXAMPLES), rows // min(_RUN, all_positions or _RUN))
+    if batch is not None:
+        examples = min(batch, examples)
+    room = rows // examples
+    counts = [examples]
+    for index, size in enumerate(positions):
+        share = max(1, int(room ** (1 / (len(positions) - index)) + 1e-9))
+        counts.append(share if size is None else max(1, min(size, share)))
+        room //= counts[-1]
+    return tuple(counts)

@@ -1,0 +1,83 @@
+"""What a Keras loss function computes, in the words the rules know, and how it was called.
+
+On the TensorFlow backend a softmax or sigmoid leaves its logits on its output as a hidden
+attribute, and every cross-entropy uses them: what is computed is then not what is written.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+# Keras' name: what it is called where it does the same as PyTorch's.
+_SAME = {
+    "mean_squared_error": "mse_loss",
+    "mean_absolute_error": "l1_loss",
+    "huber": "huber_loss",
+    "poisson": "poisson_nll_loss",
+}
+_CATEGORICAL = ("categorical_crossentropy", "sparse_categorical_crossentropy")
+_REDUCTIONS = {
+    "sum_over_batch_size": "mean",
+    "mean_with_sample_weight": "mean",
+    None: "none",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LossFacts:
+    """A loss function and what it makes of its arguments.
+
+    Attributes:
+        function: the name under which it is recorded.
+        keras_name: the name Keras gives it.
+        by_class: whether the last axis of the predictions is classes.
+        labels: whether targets are class numbers.
+        reduction: `mean`, `sum` or `none`.
+        from_logits: what the program says; None where it makes no difference.
+        hidden_logits: whether the predictions carry logits that are used instead of them.
+        label_smoothing: as given to the loss function.
+    """
+
+    function: str
+    keras_name: str
+    by_class: bool
+    labels: bool
+    reduction: str
+    from_logits: bool | None
+    hidden_logits: bool
+    label_smoothing: float
+
+
+def loss_facts(loss: Any, prediction: Any) -> LossFacts:
+    """The facts of one `keras.losses.Loss` and the predictions it was given."""
+    function = getattr(loss, "fn", None)
+    settings = getattr(loss, "_fn_kwargs", {})
+    name = str(getattr(function, "__name__", None) or loss.name)
+    says_logits = settings.get("from_logits")
+    entropy = name in _CATEGORICAL or name == "binary_crossentropy"
+    hidden = entropy and _has_hidden_logits(prediction, name)
+    recorded = _SAME.get(name, name)
+    if name in _CATEGORICAL and says_logits and not hidden:
+        recorded = "cross_entropy"
+    elif name == "binary_crossentropy":
+        with_logits = says_logits and not hidden
+        recorded = "binary_cross_entropy" + ("_with_logits" if with_logits else "")
+    return LossFacts(
+        function=recorded,
+        keras_name=name,
+        by_class=name in _CATEGORICAL and len(prediction.shape) > 1,
+        labels=name == "sparse_categorical_crossentropy",
+        reduction=_REDUCTIONS.get(loss.reduction, str(loss.reduction)),
+        from_logits=bool(says_logits) if entropy else None,
+        hidden_logits=hidden,
+        label_smoothing=float(settings.get("label_smoothing", 0.0) or 0.0),
+    )
+
+
+def _has_hidden_logits(prediction: Any, name: str) -> bool:
+    """Whether Keras will take other values than these (`keras.src.backend.tensorflow.nn`)."""
+    if hasattr(prediction, "_keras_logits"):
+        return True
+    if hasattr(prediction, "numpy"):  # an eager tensor does not know what made it
+        return False
+    made_by = getattr(getattr(prediction, "op", None), "type", "")
+    return bool(made_by == ("Sigmoid" if name == "binary_crossentropy" else "Softmax"))

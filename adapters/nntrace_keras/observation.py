@@ -1,0 +1,333 @@
+"""Decides what of an optimizer call is sampled: which tensors stand for which sites.
+
+Runs where the optimizer is called: once per traced graph, or at a sampled eager step.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from nntrace.recorder import BatchSample, Recorder
+from nntrace.schema import EventKind, Role
+from nntrace_keras.capture import Capture, Found, Values
+from nntrace_keras.describe import (
+    dtype_name,
+    fans,
+    unit_axis,
+    value_range,
+)
+from nntrace_keras.losses import LossFacts, loss_facts
+from nntrace_keras.names import Names
+from nntrace_keras.sites import SiteKey
+from nntrace_keras.sources import UNKNOWN, Source, Sources
+from nntrace_keras.tapes import Gradient, LayerCall, LossCall, RootCall, key
+
+_PREDICTED = 8192  # elements of whole prediction rows that are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """A variable an optimizer is given, and what it is recorded as."""
+
+    variable: Any
+    gradient: Any
+    shape: tuple[int, ...]
+    param: SiteKey
+    param_gradient: SiteKey
+    update: SiteKey
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFacts:
+    """What is known of the batch without looking at values."""
+
+    input: SiteKey | None = None
+    target: SiteKey | None = None
+    output: SiteKey | None = None
+    labels: bool = False
+    classes: int | None = None
+    loss_function: str | None = None
+
+
+class Observer:
+    """Turns calls under tapes into captures; announces each loss function once.
+
+    Attributes:
+        phase: `eval` when the last model seen was called as in inference.
+    """
+
+    def __init__(self, recorder: Recorder, names: Names, sources: Sources) -> None:
+        self._recorder = recorder
+        self._names = names
+        self._sources = sources
+        self._announced: set[tuple[str, Source]] = set()
+        self._modes: dict[str, dict[str, object]] = {}
+        self._roots: list[str] = []
+        self.phase = "train"
+
+    def forward(self, capture: Capture, gradients: Sequence[Gradient]) -> BatchFacts:
+        """Add inputs, activations, their gradients, targets and predictions."""
+        first = next((g for g in gradients if g.calls.roots), None)
+        if first is None:
+            return BatchFacts()
+        for root in first.calls.roots:
+            self._names.learn(root.layer)
+        self._note_modes(first)
+        entered = self._inputs(capture, first.calls.roots[0])
+        for call, gradient in first.activations:
+            self._activation(capture, call, gradient)
+        called = next((g.calls.losses[0] for g in gradients if g.calls.losses), None)
+        if called is None:
+            return self._output(capture, first.calls.roots[-1], entered)
+        return self._loss(capture, called, entered)
+
+    def stepped(
+        self, optimizer: str, pairs: Sequence[tuple[Any, Any]], gradients: Sequence[Gradient]
+    ) -> tuple[list[Stepped], list[Stepped]]:
+        """The variables the optimizer is given, and other trainable ones of the same models."""
+        mine = [self._stepped(optimizer, n, v, g) for n, (g, v) in enumerate(pairs)]
+        held = {key(variable) for _, variable in pairs}
+        others: dict[int, tuple[Any, Any]] = {}
+        for gradient in gradients:
+            for source, value in zip(gradient.sources, gradient.source_gradients, strict=True):
+                if _is_variable(source) and key(source) not in held:
+                    others.setdefault(key(source), (value, source))
+            for root in gradient.calls.roots:
+                owned = root.layer.trainable_variables
+                if any(key(variable) in held for variable in owned):
+                    for variable in owned:
+                        if key(variable) not in held:
+                            others.setdefault(key(variable), (None, variable))
+        rest = [
+            self._stepped(optimizer, len(pairs) + n, v, g)
+            for n, (g, v) in enumerate(others.values())
+        ]
+        return mine, rest
+
+    def order(self, capture: Capture, stepped: Sequence[Stepped]) -> list[SiteKey]:
+        """All sites in the order in which the program reaches them: a layer's parameters first."""
+        by_parent: dict[str, list[Stepped]] = {}
+        for one in stepped:
+            by_parent.setdefault(one.param.parent, []).append(one)
+        found: list[SiteKey] = []
+        for site in capture.sites:
+            if site.role is Role.ACTIVATION:
+                for one in by_parent.pop(site.path, ()):
+                    found += [one.param, one.param_gradient]
+            if site.role not in (Role.PARAM, Role.PARAM_GRAD):
+                found.append(site)
+        for rest in by_parent.values():
+            for one in rest:
+                found += [one.param, one.param_gradient]
+        return found
+
+    def _stepped(self, optimizer: str, number: int, variable: Any, gradient: Any) -> Stepped:
+        path, parent, owner = self._names.variable(variable, optimizer, number)
+        shape = tuple(int(size) for size in variable.shape)
+        source = self._sources.of(owner) if owner is not None else UNKNOWN
+
+        def site(role: Role) -> SiteKey:
+            return SiteKey(
+                path,
+                role,
+                module_type=type(owner).__name__ if owner is not None else "Variable",
+                parent=parent,
+                dtype=dtype_name(variable),
+                file=source.file,
+                line=source.line,
+                shape=shape,
+                facts=tuple(fans(shape, owner).items()),
+            )
+
+        roles = (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)
+        return Stepped(variable, gradient, shape, *map(site, roles))
+
+    def _inputs(self, capture: Capture, root: RootCall) -> SiteKey | None:
+        entered: list[tuple[SiteKey, Any]] = []
+        for name, value in root.inputs:
+            tensor = tf.convert_to_tensor(value)
+            if not tensor.shape.rank or not _is_real(tensor):
+                continue
+            prefix = self._prefix(root)
+            site = _tensor_site(f"{prefix}{name}", Role.INPUT, "input", tensor, UNKNOWN)
+            capture.add_examples(site, tensor)
+            entered.append((site, tensor))
+        if not entered:
+            return None
+        site, tensor = next((e for e in entered if e[1].dtype.is_floating), entered[0])
+        capture.add_hashes(tensor)
+        return site
+
+    def _prefix(self, root: RootCall) -> str:
+        """Nothing for the first model's inputs; later ones are told apart by its path."""
+        path = self._names.layer(root.layer)
+        if path not in self._roots:
+            self._roots.append(path)
+        return "" if path == self._roots[0] else f"{path}/"
+
+    def _activation(self, capture: Capture, call: LayerCall, gradient: Any) -> None:
+        layer, tensor = call.layer, call.output
+        axis = unit_axis(layer)
+        for role, value in ((Role.ACTIVATION, tensor), (Role.ACTIVATION_GRAD, gradient)):
+            if value is None:
+                continue
+            site = _tensor_site(
+                call.path,
+                role,
+                type(layer).__name__,
+                tensor,
+                self._sources.of(layer),
+                parent=call.parent,
+                axis=axis,
+                facts={**value_range(layer), **_channels(axis, tensor)}
+                if role is Role.ACTIVATION
+                else _channels(axis, tensor),
+            )
+            capture.add_examples(site, value, axis)
+
+    def _output(self, capture: Capture, root: RootCall, entered: SiteKey | None) -> BatchFacts:
+        site = None
+        if root.output is not None and root.output.shape.rank and root.output.dtype.is_floating:
+            site = _tensor_site("", Role.OUTPUT, "", root.output, UNKNOWN)
+            capture.add_examples(site, root.output)
+        return BatchFacts(entered, output=site)
+
+    def _loss(self, capture: Capture, call: LossCall, entered: SiteKey | None) -> BatchFacts:
+        prediction, target = tf.convert_to_tensor(call.prediction), call.target
+        facts = loss_facts(call.function, call.prediction)
+        classes = int(prediction.shape[-1] or 0) if len(prediction.shape) > 1 else 1
+        self._announce(facts, classes, call)
+        name = facts.function
+        output = _tensor_site(name, Role.OUTPUT, name, prediction, call.source)
+        if prediction.shape.rank:
+            capture.add_examples(output, prediction)
+        target = tf.convert_to_tensor(target)
+        of_target = _tensor_site(name, Role.TARGET, name, target, call.source)
+        if target.shape.rank:
+            capture.add_examples(of_target, _flattened(target))
+        if call.value is not None and call.value.shape.rank == 0:
+            capture.add_scalar("loss_value", call.value)
+        labels = facts.labels or target.dtype.is_integer
+        return BatchFacts(entered, of_target, output, labels, classes or None, name)
+
+    def _announce(self, facts: LossFacts, classes: int, call: LossCall) -> None:
+        if (facts.function, call.source) in self._announced:
+            return
+        self._announced.add((facts.function, call.source))
+        payload = {
+            "function": facts.function,
+            "keras_function": facts.keras_name,
+            "reduction": facts.reduction,
+            "classes": classes,
+            "weighted": False,
+            "label_smoothing": facts.label_smoothing,
+            "from_logits": facts.from_logits,
+            "hidden_logits": facts.hidden_logits,
+            "file": call.source.file,
+            "line": call.source.line,
+        }
+        self._recorder.add_event(EventKind.LOSS_CALL, payload)
+
+    def _note_modes(self, gradient: Gradient) -> None:
+        """Record in which mode the layers were called that behave differently in training."""
+        modes = list(gradient.calls.modes.values())
+        root = gradient.calls.roots[0]
+        said = root.training
+        is_plain = isinstance(said, bool)
+        training = said if is_plain else any(mode.active for mode in modes) or not modes
+        payload: dict[str, object] = {
+            "training": training,
+            "dropout_active": sum(m.is_dropout and m.active for m in modes),
+            "dropout_inactive": sum(m.is_dropout and not m.active for m in modes),
+            "norm_active": sum(not m.is_dropout and m.active for m in modes),
+            "norm_inactive": sum(not m.is_dropout and not m.active for m in modes),
+        }
+        self.phase = "train" if training else "eval"
+        model = self._prefix(root).rstrip("/")
+        if self._modes.get(model) != payload:
+            self._modes[model] = payload
+            self._recorder.add_event(EventKind.MODE, {"model": model, **payload})
+
+
+def batch_sample(step: int, facts: BatchFacts, found: Found, batch_size: int | None) -> BatchSample:
+    """The batch of a step, from the samples of its sites."""
+    by_site = dict(found.sites)
+
+    def values(site: SiteKey | None) -> Values | None:
+        part = by_site.get(site) if site is not None else None
+        if part is None:
+            return None
+        return found.values[part.offset : part.offset + part.layout.size]
+
+    predictions = values(facts.output) if facts.loss_function else None
+    if predictions is not None and facts.output is not None:
+        units = by_site[facts.output].layout.units
+        whole = units == facts.classes
+        predictions = predictions.reshape(-1, units if whole else 1)[: _PREDICTED // units + 1]
+    low, high = found.batch.get("hash_low"), found.batch.get("hash_high")
+    hashes = None
+    if low is not None and high is not None:
+        hashes = (high[0].astype(np.int64) << 24) | low[0].astype(np.int64)
+    loss = found.batch.get("loss_value")
+    return BatchSample(
+        step=step,
+        phase="train",
+        batch_size=batch_size,
+        example_hashes=hashes,
+        inputs=values(facts.input),
+        targets=values(facts.target),
+        labels=facts.labels,
+        predictions=predictions,
+        classes=facts.classes,
+        loss_function=facts.loss_function,
+        loss_value=None if loss is None else float(loss[0][0]),
+    )
+
+
+def _tensor_site(
+    path: str,
+    role: Role,
+    module_type: str,
+    tensor: Any,
+    source: Source,
+    *,
+    parent: str = "",
+    axis: int = -1,
+    facts: dict[str, Any] | None = None,
+) -> SiteKey:
+    rank = tensor.shape.rank or 0
+    return SiteKey(
+        path,
+        role,
+        module_type=module_type,
+        parent=parent,
+        dtype=dtype_name(tensor),
+        file=source.file,
+        line=source.line,
+        width=int(tensor.shape[axis] or 1) if rank > 1 else 1,
+        facts=tuple((facts or {}).items()),
+    )
+
+
+def _channels(axis: int, tensor: Any) -> dict[str, int]:
+    """Where the units of an output are; PyTorch's convention is what a missing axis means."""
+    rank = tensor.shape.rank or 0
+    return {"unit_axis": axis % rank} if rank > 1 else {}
+
+
+def _flattened(target: Any) -> Any:
+    """Targets [N, …] as [N, values]."""
+    if target.shape.rank <= 2:
+        return target
+    return tf.reshape(target, [tf.shape(target)[0], -1])
+
+
+def _is_real(tensor: Any) -> bool:
+    return bool(tensor.dtype.is_floating or tensor.dtype.is_integer or tensor.dtype.is_bool)
+
+
+def _is_variable(value: Any) -> bool:
+    return hasattr(value, "assign") and hasattr(value, "shape")

@@ -1,0 +1,124 @@
+"""The optimizers seen so far: their names, their learning rates, and when a call of theirs steps.
+
+Not every call does: with `gradient_accumulation_steps` only each n-th, with a loss scale only
+those whose gradients are finite. The optimizer's own count of iterations tells.
+"""
+
+import weakref
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
+from nntrace_keras.sources import Sources
+
+
+class Optimizers:
+    """Every optimizer that was called; each is announced once."""
+
+    def __init__(self, recorder: Recorder, sources: Sources) -> None:
+        self._recorder = recorder
+        self._sources = sources
+        self._names: dict[int, tuple[weakref.ref[Any], str]] = {}
+        self._count = 0
+
+    def name(self, optimizer: Any, variables: int) -> str:
+        """Its class, numbered from the second optimizer on."""
+        known = self._names.get(id(optimizer))
+        if known is not None and known[0]() is optimizer:
+            return known[1]
+        self._count += 1
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        name = type(inner).__name__ + (f".{self._count}" if self._count > 1 else "")
+        self._names[id(optimizer)] = (weakref.ref(optimizer), name)
+        self._announce(optimizer, inner, name, variables)
+        return name
+
+    @property
+    def living(self) -> int:
+        """How many of them are still there."""
+        return sum(reference() is not None for reference, _ in self._names.values())
+
+    def _announce(self, optimizer: Any, inner: Any, name: str, variables: int) -> None:
+        source = self._sources.of(inner)
+        rate = inner._learning_rate
+        with tf.init_scope():
+            start = float(rate.numpy()) if isinstance(rate, keras.Variable) else None
+        settings = {
+            key: value
+            for key in ("weight_decay", "momentum", "epsilon", "clipnorm", "clipvalue")
+            if isinstance(value := getattr(inner, key, None), int | float)
+        }
+        payload = {
+            "name": name,
+            "class": type(inner).__name__,
+            "parameters": variables,
+            "lr": start,
+            **settings,
+            "loss_scaling": inner is not optimizer,
+            "accumulation_steps": accumulation_steps(optimizer),
+            "file": source.file,
+            "line": source.line,
+        }
+        self._recorder.add_event(EventKind.OPTIMIZER, payload)
+
+
+def learning_rate(optimizer: Any) -> Any:
+    """The rate of the step to come, as a tensor; None for one that only user code can tell."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    rate = inner._learning_rate
+    if isinstance(rate, keras.Variable | keras.optimizers.schedules.LearningRateSchedule):
+        return tf.convert_to_tensor(optimizer.learning_rate)
+    return None
+
+
+def accumulation_steps(optimizer: Any) -> int:
+    """Calls per step."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return int(inner.gradient_accumulation_steps or 1)
+
+
+def always_steps(optimizer: Any) -> bool:
+    """Whether each call is a step."""
+    return accumulation_steps(optimizer) == 1 and not hasattr(optimizer, "inner_optimizer")
+
+
+def ends_accumulation(optimizer: Any) -> Any:
+    """Whether this call is the last one of an accumulation."""
+    steps = accumulation_steps(optimizer)
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if steps == 1:
+        return tf.constant(True)
+    return tf.equal((tf.cast(inner._iterations, tf.int64) + 1) % steps, 0)
+
+
+def iterations(optimizer: Any) -> Any:
+    """How many steps it has made, as a tensor."""
+    return tf.cast(tf.convert_to_tensor(optimizer.iterations), tf.int64)
+
+
+def as_received(optimizer: Any, gradient: Any, variable: Any) -> Any:
+    """The gradient as it counts: without the loss scale, averaged with those accumulated."""
+    if gradient is None:
+        return None
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    scale = None
+    if inner is not optimizer:
+        scale = optimizer.dynamic_scale if optimizer.built else optimizer.initial_scale
+    elif inner.loss_scale_factor is not None:
+        scale = inner.loss_scale_factor
+    if scale is not None:
+        factor = 1.0 / tf.cast(tf.convert_to_tensor(scale), tf.float32)
+        if isinstance(gradient, tf.IndexedSlices):
+            values = tf.cast(gradient.values, tf.float32) * factor
+            gradient = tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
+        else:
+            gradient = tf.cast(gradient, tf.float32) * factor
+    steps = accumulation_steps(optimizer)
+    if steps > 1 and inner.built and not isinstance(gradient, tf.IndexedSlices):
+        held = inner._accumulated_gradients[inner._get_variable_index(variable)]
+        if held is not None:
+            gradient = (gradient + tf.cast(held.value, gradient.dtype)) / steps
+    return gradient

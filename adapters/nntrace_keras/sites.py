@@ -1,0 +1,60 @@
+"""The sites of a run: declared to the recorder when their first values arrive.
+
+Only then are varying axes known; samples come in the order of execution, so ids grow with depth.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from nntrace.recorder import Recorder
+from nntrace.schema import Role
+
+
+@dataclass(frozen=True, slots=True)
+class SiteKey:
+    """A site before it has an id.
+
+    Attributes:
+        shape: of a parameter; empty for what has a batch axis.
+        width: the size of the unit axis of what has one.
+    """
+
+    path: str
+    role: Role
+    module_type: str = field(default="", compare=False)
+    parent: str = field(default="", compare=False)
+    dtype: str = field(default="", compare=False)
+    file: str | None = field(default=None, compare=False)
+    line: int | None = field(default=None, compare=False)
+    shape: tuple[int, ...] = field(default=(), compare=False)
+    width: int = field(default=0, compare=False)
+    facts: tuple[tuple[str, Any], ...] = field(default=(), compare=False)
+
+
+class Sites:
+    """Ids of the sites declared so far."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._ids: dict[SiteKey, int] = {}
+
+    def id_of(self, site: SiteKey, shape: tuple[int, ...]) -> int:
+        """Its id; `shape` is the sampled tensor's where the site does not say."""
+        known = self._ids.get(site)
+        if known is not None:
+            return known
+        shape = site.shape or shape
+        self._ids[site] = self._recorder.add_site(
+            site.path,
+            site.role,
+            module_type=site.module_type,
+            shape=shape,
+            dtype=site.dtype,
+            numel=math.prod(shape),
+            parent=site.parent,
+            file=site.file,
+            line=site.line,
+            **dict(site.facts),
+        )
+        return self._ids[site]

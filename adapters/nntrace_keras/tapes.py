@@ -1,0 +1,362 @@
+"""What is called under a `GradientTape`: layers, loss functions, and the gradients asked of it.
+
+Watches `Layer.__call__`, `Loss.__call__` and the tape itself. Calls are kept with the tapes that
+recorded them, gradients with the graph (or the thread) until an optimizer takes them.
+"""
+
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras.src.backend.common import global_state
+from tensorflow.python.framework import ops
+from tensorflow.python.util import nest
+
+from nntrace_keras.describe import is_batch_norm, is_dropout
+from nntrace_keras.patching import Undo, wrap
+from nntrace_keras.sources import Source, caller
+
+_MAX_PENDING = 16  # gradients that no optimizer takes
+
+
+@dataclass(slots=True)
+class LayerCall:
+    """One layer's output in a forward pass under a tape."""
+
+    layer: Any
+    path: str
+    parent: str
+    output: Any
+
+
+@dataclass(slots=True)
+class RootCall:
+    """A call of an outermost layer: the model, or a part of it."""
+
+    layer: Any
+    inputs: list[tuple[str, Any]]
+    output: Any
+    training: bool | None
+
+
+@dataclass(slots=True)
+class LossCall:
+    """A call of a Keras loss function."""
+
+    function: Any
+    target: Any
+    prediction: Any
+    value: Any
+    source: Source
+
+
+@dataclass(slots=True)
+class Mode:
+    """How a layer that behaves differently in training was called."""
+
+    is_dropout: bool
+    active: bool
+
+
+@dataclass(slots=True)
+class Calls:
+    """What happened under one tape, in order."""
+
+    layers: list[LayerCall] = field(default_factory=list)
+    roots: list[RootCall] = field(default_factory=list)
+    losses: list[LossCall] = field(default_factory=list)
+    modes: dict[int, Mode] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Gradient:
+    """One `tape.gradient` call: what was differentiated, and the gradients of the activations."""
+
+    targets: list[Any]
+    sources: list[Any]
+    source_gradients: list[Any]
+    calls: Calls
+    activations: list[tuple[LayerCall, Any]]
+
+
+def key(variable: Any) -> int:
+    """Identifies a variable, whether Keras' own or TensorFlow's."""
+    return id(getattr(variable, "_value", variable))
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.active: list[Calls] = []
+        self.stack: list[Any] = []
+        self.last_output: Any = None
+        self.pending: list[Gradient] = []
+
+
+class Tapes:
+    """The tapes of all threads.
+
+    Args:
+        guard: keeps errors away from the training.
+        path_of: the recorded path of a layer, given the one that encloses it.
+        sampling: whether an eager step is being sampled; graphs always collect.
+    """
+
+    def __init__(
+        self,
+        guard: Callable[[Callable[..., Any]], Callable[..., Any]],
+        path_of: Callable[[Any, Any], str],
+        sampling: Callable[[], bool],
+    ) -> None:
+        self._path_of = path_of
+        self._sampling = sampling
+        self._local = _Local()
+        self._calls: weakref.WeakKeyDictionary[Any, Calls] = weakref.WeakKeyDictionary()
+        self._observe_layer = guard(self._layer_called)
+        self._observe_loss = guard(self._loss_called)
+        self._pushed = guard(self._push)
+        self._popped = guard(self._pop)
+        self._extra = guard(self._extra_sources)
+        self._found = guard(self._gradient_found)
+
+    def install(self) -> list[Undo]:
+        """Watch layers, losses and tapes."""
+        return [
+            wrap(keras.layers.Layer, "__call__", self._around_layer),
+            wrap(keras.losses.Loss, "__call__", self._around_loss),
+            wrap(tf.GradientTape, "_push_tape", self._around_push),
+            wrap(tf.GradientTape, "_pop_tape", self._around_pop),
+            wrap(tf.GradientTape, "gradient", self._around_gradient),
+        ]
+
+    def take(self, variables: list[Any]) -> list[Gradient]:
+        """The gradients that were asked for these variables since the last time, oldest first."""
+        wanted = {key(variable) for variable in variables}
+        taken: list[Gradient] = []
+        for holder in self._holders():
+            mine = [g for g in holder if wanted & {key(source) for source in g.sources}]
+            taken += mine
+            holder[:] = [g for g in holder if g not in mine]
+        return taken
+
+    def _holders(self) -> list[list[Gradient]]:
+        """The pending gradients of this graph and of those around it, or of this thread."""
+        if tf.executing_eagerly():
+            return [self._local.pending]
+        found = []
+        graph: Any = ops.get_default_graph()
+        while graph is not None:
+            found.append(_pending_of(graph))
+            graph = getattr(graph, "outer_graph", None)
+        return found[::-1]
+
+    # Layers and losses.
+
+    def _around_layer(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        local = self._local
+
+        def __call__(layer: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+            if not local.active:
+                return original(layer, *args, **kwargs)
+            local.stack.append(layer)
+            try:
+                outputs = original(layer, *args, **kwargs)
+            finally:
+                local.stack.pop()
+            self._observe_layer(layer, args, kwargs, outputs)
+            return outputs
+
+        return __call__
+
+    def _layer_called(self, layer: Any, args: Any, kwargs: Any, outputs: Any) -> None:
+        local = self._local
+        collect = self._collects()
+        tensor = first_tensor(outputs)
+        if collect and tensor is not None and tensor is not local.last_output:
+            local.last_output = tensor
+            if tensor.dtype.is_floating and tensor.shape.rank:
+                enclosing = local.stack[-1] if local.stack else None
+                path = self._path_of(layer, enclosing)
+                parent = self._path_of(enclosing, None) if enclosing is not None else ""
+                call = LayerCall(layer, path, parent, tensor)
+                for calls in local.active:
+                    calls.layers.append(call)
+        if collect and (is_dropout(layer) or is_batch_norm(layer)):
+            mode = Mode(is_dropout(layer), _is_training(layer, kwargs))
+            for calls in local.active:
+                calls.modes[id(layer)] = mode
+        if not local.stack:
+            inputs = named_tensors(args, kwargs) if collect else first_input(args, kwargs)
+            root = RootCall(layer, inputs, tensor if collect else None, kwargs.get("training"))
+            for calls in local.active:
+                calls.roots.append(root)
+
+    def _around_loss(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        local = self._local
+
+        def __call__(loss: Any, y_true: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+            value = original(loss, y_true, y_pred, *args, **kwargs)
+            if local.active:
+                self._observe_loss(loss, y_true, y_pred, value)
+            return value
+
+        return __call__
+
+    def _loss_called(self, loss: Any, y_true: Any, y_pred: Any, value: Any) -> None:
+        if not self._collects() or type(loss).__name__ == "CompileLoss":
+            return
+        if isinstance(y_true, dict | list | tuple) or isinstance(y_pred, dict | list | tuple):
+            return
+        call = LossCall(loss, y_true, y_pred, value, caller())
+        for calls in self._local.active:
+            calls.losses.append(call)
+
+    def _collects(self) -> bool:
+        return not tf.executing_eagerly() or self._sampling()
+
+    # Tapes.
+
+    def _around_push(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def _push_tape(tape: Any) -> Any:
+            result = original(tape)
+            self._pushed(tape)
+            return result
+
+        return _push_tape
+
+    def _push(self, tape: Any) -> None:
+        calls = self._calls.get(tape)
+        if calls is None:
+            calls = self._calls[tape] = Calls()
+        self._local.active.append(calls)
+
+    def _around_pop(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def _pop_tape(tape: Any) -> Any:
+            self._popped(tape)
+            return original(tape)
+
+        return _pop_tape
+
+    def _pop(self, tape: Any) -> None:
+        calls = self._calls.get(tape)
+        active = self._local.active
+        active[:] = [other for other in active if other is not calls]
+        if not active:
+            self._local.stack.clear()
+            self._local.last_output = None
+
+    def _around_gradient(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def gradient(tape: Any, target: Any, sources: Any, *args: Any, **kwargs: Any) -> Any:
+            extra = self._extra(tape, target)
+            if not extra:
+                found = original(tape, target, sources, *args, **kwargs)
+                self._found(tape, target, sources, found, [], [])
+                return found
+            tensors = [call.output for call in extra]
+            found, more = original(tape, target, [sources, tensors], *args, **kwargs)
+            self._found(tape, target, sources, found, extra, more)
+            return found
+
+        return gradient
+
+    def _extra_sources(self, tape: Any, target: Any) -> list[LayerCall]:
+        """The first output of every layer under this tape that lives where its target does."""
+        calls = self._calls.get(tape)
+        if calls is None or not calls.layers or not self._collects():
+            return []
+        home = None if tf.executing_eagerly() else ops.get_default_graph()
+        seen: set[int] = set()
+        found = []
+        for call in calls.layers:
+            if id(call.layer) in seen:
+                continue
+            if getattr(call.output, "graph", None) is home if home is not None else True:
+                seen.add(id(call.layer))
+                found.append(call)
+        return found
+
+    def _gradient_found(
+        self,
+        tape: Any,
+        target: Any,
+        sources: Any,
+        gradients: Any,
+        extra: list[LayerCall],
+        more: list[Any],
+    ) -> None:
+        calls = self._calls.get(tape)
+        if calls is None:
+            return
+        targets = [t for t in nest.flatten(target) if tf.is_tensor(t)]
+        found = Gradient(
+            [getattr(t, "_nntrace_unscaled", t) for t in targets],
+            nest.flatten(sources),
+            nest.flatten(gradients),
+            calls,
+            list(zip(extra, more, strict=True)),
+        )
+        if tf.executing_eagerly():
+            pending = self._local.pending
+        else:
+            pending = _pending_of(ops.get_default_graph())
+        pending.append(found)
+        del pending[:-_MAX_PENDING]
+
+    def note_scaled(self, scaled: Any, loss: Any) -> None:
+        """An optimizer multiplied the loss by its scale, to divide the gradients again."""
+        if self._local.active:
+            scaled._nntrace_unscaled = loss
+
+
+def _pending_of(graph: Any) -> list[Gradient]:
+    """The gradients asked for in a graph that no optimizer has taken; they live as long as it."""
+    pending: list[Gradient] | None = getattr(graph, "_nntrace_pending", None)
+    if pending is None:
+        pending = graph._nntrace_pending = []
+    return pending
+
+
+def first_tensor(value: Any) -> Any:
+    """The tensor that stands for an output: the first one in a tuple, list or mapping."""
+    return next((t for _, t in _walk("", value)), None)
+
+
+def first_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The first tensor among the arguments of a call, with its name."""
+    return named_tensors(args, kwargs)[:1]
+
+
+def named_tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The tensors and arrays among the arguments of a call, with names."""
+    found: list[tuple[str, Any]] = []
+    for number, value in enumerate(args):
+        items = list(_walk(f"input.{number}", value))
+        found += [(name.replace("input.0.", "input.", 1), t) for name, t in items]
+    for name, value in kwargs.items():
+        if name not in ("training", "mask"):
+            found += _walk(f"input.{name}", value)
+    return found
+
+
+def _walk(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, np.ndarray) or (tf.is_tensor(value) and hasattr(value, "shape")):
+        if not isinstance(value, tf.RaggedTensor | tf.SparseTensor | keras.KerasTensor):
+            yield name, value
+    elif isinstance(value, dict):
+        for part, item in value.items():
+            yield from _walk(f"{name}.{part}", item)
+    elif isinstance(value, tuple | list):
+        for number, item in enumerate(value):
+            yield from _walk(f"{name}.{number}", item)
+
+
+def _is_training(layer: Any, kwargs: dict[str, Any]) -> bool:
+    training = kwargs.get("training")
+    if training is None:
+        context = global_state.get_global_attribute("current_call_ctx")
+        training = context.get_value("training") if context is not None else None
+    return bool(training) and (layer.trainable or is_dropout(layer))

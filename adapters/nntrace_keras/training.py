@@ -1,0 +1,265 @@
+"""Follows the training from optimizer call to optimizer call, inside graphs and eagerly.
+
+In a graph the call writes one row of plain facts, and where it is to be sampled a vector of
+sampled elements; both are read after the function that holds the graph has run. A step ends when
+an optimizer has changed its variables.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow.python.eager import context, record
+from tensorflow.python.eager.polymorphic_function.concrete_function import ConcreteFunction
+from tensorflow.python.framework import ops
+
+from nntrace.recorder import Recorder, Sample
+from nntrace.schema import EventKind
+from nntrace_keras.board import Board, Row
+from nntrace_keras.calls import Delivery, EagerCall, GraphCall, Step
+from nntrace_keras.names import Names
+from nntrace_keras.observation import Observer, batch_sample
+from nntrace_keras.optimizers import Optimizers
+from nntrace_keras.patching import Undo, after, wrap
+from nntrace_keras.sites import Sites
+from nntrace_keras.sources import Sources
+from nntrace_keras.tapes import Tapes
+
+_MAX_TURNS = 4
+
+
+@dataclass(slots=True)
+class _Pending:
+    """Micro-batches of a step that has not ended."""
+
+    losses: list[float] = field(default_factory=list)
+    examples: int = 0
+
+
+class _Local(threading.local):
+    depth = 0
+
+
+class Training:
+    """Hooks the optimizers and the functions that hold training graphs."""
+
+    def __init__(self, recorder: Recorder, take_wait_ns: Callable[[], int]) -> None:
+        self._recorder = recorder
+        self._take_wait_ns = take_wait_ns
+        self.sources = Sources(recorder)
+        names = Names()
+        self.tapes = Tapes(recorder.guard, names.layer, lambda: self.samples_eagerly)
+        self.observer = Observer(recorder, names, self.sources)
+        self._optimizers = Optimizers(recorder, self.sources)
+        self._sites = Sites(recorder)
+        self._board: Board | None = None
+        self._graphs: list[Step] = []
+        self._pending: dict[str, _Pending] = {}
+        self._local = _Local()
+        self.turn = 0
+        self.samples_eagerly = True
+        self._turns_left = 0
+        self.saw_gradient = False
+
+    def install(self) -> list[Undo]:
+        """Put on everything that stays for the whole run."""
+        guard = self._recorder.guard
+        self._begin = guard(self._begins)
+        self._end = guard(self._ends)
+        self._poll = guard(self._functions_ran)
+        note_scaled = guard(self._scaled)
+        scale_optimizer = keras.optimizers.LossScaleOptimizer
+        return [
+            *self.sources.install(),
+            *self.tapes.install(),
+            wrap(keras.optimizers.Optimizer, "apply", self._around_apply),
+            wrap(scale_optimizer, "apply", self._around_apply),
+            after(keras.optimizers.Optimizer, "scale_loss", note_scaled),
+            after(scale_optimizer, "scale_loss", note_scaled),
+            wrap(ConcreteFunction, "_call_flat", self._around_function),
+        ]
+
+    def _scaled(self, scaled: Any, optimizer: Any, loss: Any) -> None:
+        if scaled is not loss:
+            self.tapes.note_scaled(scaled, loss)
+
+    # Optimizer calls.
+
+    def _around_apply(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        local = self._local
+
+        def apply(optimizer: Any, grads: Any, trainable_variables: Any = None) -> Any:
+            if local.depth or not self._recorder.active:
+                return original(optimizer, grads, trainable_variables)
+            grads = list(grads)
+            if trainable_variables is not None:
+                trainable_variables = list(trainable_variables)
+            local.depth += 1
+            try:
+                begun = self._begin(optimizer, grads, trainable_variables)
+                result = original(optimizer, grads, trainable_variables)
+                if begun is not None:
+                    self._end(begun)
+            finally:
+                local.depth -= 1
+            return result
+
+        return apply
+
+    def _begins(
+        self, optimizer: Any, grads: list[Any], variables: list[Any] | None
+    ) -> EagerCall | GraphCall | None:
+        if variables is None:
+            variables = list(optimizer._trainable_variables)
+        gradients = self.tapes.take(variables)
+        self.saw_gradient = self.saw_gradient or bool(gradients)
+        if not grads or _replica() != 0:
+            return None
+        self._recorder.open()  # what tracing adds to building the graph belongs to the run
+        pairs = list(zip(grads, variables, strict=False))
+        name = self._optimizers.name(optimizer, len(pairs))
+        with record.stop_recording():
+            if tf.executing_eagerly():
+                turn = self.turn if self.samples_eagerly else None
+                return EagerCall(self.observer, optimizer, name, pairs, gradients, turn)
+            if not getattr(ops.get_default_graph(), "building_function", False):
+                return None
+            number = len(self._graphs)
+            with tf.name_scope("nntrace"):
+                call = GraphCall(
+                    self.observer, self._use_board(), number, optimizer, name, pairs, gradients
+                )
+            self._graphs.append(call.step)
+            return call
+
+    def _ends(self, begun: EagerCall | GraphCall) -> None:
+        with record.stop_recording():
+            if isinstance(begun, GraphCall):
+                with tf.name_scope("nntrace"):
+                    begun.end()
+                return
+            row = begun.end()
+            delivery = begun.delivery
+        if self._finish(begun.step, row, delivery, None):
+            self._arm()
+        elif row.applied:
+            self.samples_eagerly = False
+
+    # What happened.
+
+    def _around_function(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def _call_flat(function: Any, *args: Any, **kwargs: Any) -> Any:
+            result = original(function, *args, **kwargs)
+            if self._board is not None and context.executing_eagerly() and self._trains(function):
+                self._poll()
+            return result
+
+        return _call_flat
+
+    def _trains(self, function: Any) -> bool:
+        """Whether a step of ours is in the function, or in one that it calls."""
+        known = function.__dict__.get("_nntrace_trains")
+        if known is None:
+            assert self._board is not None
+            handle = self._board.variable.handle
+            known = any(captured is handle for captured in function.captured_inputs)
+            function.__dict__["_nntrace_trains"] = known
+        return bool(known)
+
+    def _functions_ran(self) -> None:
+        """Record the steps that graphs have made since the last look."""
+        assert self._board is not None
+        rows, sampled, lost = self._board.news()
+        if lost:
+            reason = f"a single call of a function made {lost + len(rows)} optimizer steps"
+            self._recorder.add_event(EventKind.UNSEEN, {"what": f"{lost} steps", "reason": reason})
+        steps = [row for row in rows if row.applied]
+        wants = False
+        for row in rows:
+            step = self._graphs[row.graph]
+            delivery = step.read(row.turn) if row.number in sampled else None
+            wants = self._finish(step, row, delivery, len(steps)) or (wants and not row.applied)
+        if wants:
+            self._arm()
+            self._board.arm(self.turn)
+        else:
+            self.samples_eagerly = False
+
+    def _finish(self, step: Step, row: Row, delivery: Delivery | None, at_once: int | None) -> bool:
+        """Record one optimizer call; whether to sample the next one."""
+        pending = self._pending.setdefault(step.optimizer, _Pending())
+        if not row.applied and step.calls_per_step == 1:
+            return delivery is not None  # skipped for its gradients: no step
+        if row.loss is not None:
+            pending.losses.append(row.loss)
+        pending.examples += row.batch_size or 0
+        if not row.applied:
+            return delivery is not None
+        del self._pending[step.optimizer]
+        number = self._recorder.steps
+        if delivery is not None:
+            self._recorder.add_sample(self._sample(step, delivery, number, row.batch_size))
+        losses = pending.losses
+        # An optimizer that accumulates averages its gradients itself.
+        loss = sum(losses) / (len(losses) if step.calls_per_step > 1 else 1) if losses else None
+        wants = self._recorder.add_step(
+            data_wait_ns=self._take_wait_ns(),
+            loss=loss,
+            lr=row.lr,
+            grad_norm=None,
+            batch_size=pending.examples or None,
+            optimizer=step.optimizer,
+            phase=self.observer.phase,
+            sampled=delivery is not None,
+            gradients_cleared=None,
+        )
+        return self._next_in_turn(wants) if at_once is None else wants
+
+    def _sample(
+        self, step: Step, delivery: Delivery, number: int, batch_size: int | None
+    ) -> Sample:
+        found = step.find(delivery)
+        for site in step.order:
+            if site in found.shapes or site.shape:
+                self._sites.id_of(site, found.shapes.get(site, ()))
+        parts = tuple(
+            part._replace(site=self._sites.id_of(site, found.shapes.get(site, ())))
+            for site, part in found.sites
+        )
+        batch = batch_sample(number, step.facts, found, batch_size)
+        return Sample(number, found.values, parts, batch)
+
+    def _next_in_turn(self, wants_next: bool) -> bool:
+        """Whether to sample the next eager step; optimizers that take turns get one each."""
+        if self._turns_left > 0:
+            self._turns_left -= 1
+            return True
+        if wants_next:
+            self._turns_left = min(self._optimizers.living, _MAX_TURNS) - 1
+        return wants_next
+
+    def _arm(self) -> None:
+        self.turn += 1
+        self.samples_eagerly = True
+
+    def _use_board(self) -> Board:
+        """The board; made with the first training graph, which samples its first call."""
+        if self._board is None:
+            self._board = Board()
+        return self._board
+
+
+def _replica() -> int:
+    """The number of this replica; 0 without a strategy."""
+    replica = tf.distribute.get_replica_context()
+    if replica is None:
+        return 0
+    number = replica.replica_id_in_sync_group
+    static = tf.get_static_value(number) if tf.is_tensor(number) else number
+    return int(static) if static is not None else 0
+
+
+__all__ = ["Training"]

@@ -1,0 +1,153 @@
+"""Activations of compiled code: its forward is replayed eagerly, beside the real one.
+
+Module hooks would be compiled into the graph, or break it. So they are off while compiled code
+runs; on sampled steps the module as it was written is run before it, without gradients, and
+sampled. Parameters, gradients, updates and the loss come from the real step.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
+from nntrace_torch.forward import ForwardSampler
+from nntrace_torch.losses import LossObserver
+from nntrace_torch.patching import Undo, is_captured, wrap
+from nntrace_torch.replay.engine import Replayer, original_of
+from nntrace_torch.replay.guard import ReplayEndedError, ReplayRefusedError, WriteGuard
+
+
+class CompiledCalls:
+    """Watches the calls of what `torch.compile` returned."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        forward: ForwardSampler,
+        losses: LossObserver,
+        replayer: Replayer,
+        compiles: Callable[[], None],
+    ) -> None:
+        self._recorder = recorder
+        self._forward = forward
+        self._losses = losses
+        self._replayer = replayer
+        self._compiles = recorder.guard(compiles)
+        self._replay = recorder.guard(self._sample_replay)
+        self._undos: list[Undo] = []
+        self._without_modules: set[int] = set()  # code that was seen to call no module
+        self._unseen: set[str] = set()
+
+    def install(self) -> list[Undo]:
+        """Watch `torch.compile`."""
+
+        def undo() -> None:
+            for one in self._undos:
+                one()
+            self._undos.clear()
+
+        return [wrap(torch, "compile", self._patched), undo]
+
+    def _patched(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def compile(*args: Any, **kwargs: Any) -> Any:  # noqa: A001  the name it has in torch
+            compiled = original(*args, **kwargs)
+            self._compiles()  # imports the compiler, as the original has done
+            model = args[0] if args else kwargs.get("model")
+            if model is None or compiled is model or not self._recorder.active:
+                return compiled
+            if isinstance(compiled, nn.Module):
+                self._watch_class(type(compiled))
+                return compiled
+            return self._observed(compiled, model)
+
+        return compile
+
+    def _watch_class(self, kind: type[nn.Module]) -> None:
+        """Watch all compiled modules: their class is PyTorch's own."""
+        if not self._undos:
+            calls = self
+
+            def make(original: Callable[..., Any]) -> Callable[..., Any]:
+                def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+                    return calls.call(
+                        lambda *a, **k: original(module, *a, **k), module, args, kwargs
+                    )
+
+                return __call__
+
+            self._undos.append(wrap(kind, "__call__", make))
+
+    def _observed(self, compiled: Callable[..., Any], model: Callable[..., Any]) -> Any:
+        """A compiled function that is observed; the compiler sees through it."""
+
+        def make(original: Callable[..., Any]) -> Callable[..., Any]:
+            def observed(*args: Any, **kwargs: Any) -> Any:
+                return self.call(original, model, args, kwargs)
+
+            return observed
+
+        return stand_in(compiled, make)
+
+    def call(
+        self,
+        compiled: Callable[..., Any],
+        model: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """One call of compiled code."""
+        if self._replayer.active:
+            return original_of(model)(*args, **kwargs)
+        if is_captured() or not self._forward.is_open:
+            return compiled(*args, **kwargs)
+        if torch.is_grad_enabled():
+            self._replay(model, args, kwargs)
+        with self._forward.paused():
+            return compiled(*args, **kwargs)
+
+    def _sample_replay(
+        self, model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Sample the activations of a forward that is about to be made."""
+        written = original_of(model)
+        if isinstance(getattr(written, "__self__", None), Optimizer):
+            return
+        key = id(getattr(written, "__code__", written))
+        if key in self._without_modules:
+            return
+        with self._forward.replaying() as called:
+            self._losses.replays = True
+            try:
+                self._replayer.run(written, args, kwargs, WriteGuard())
+            except ReplayEndedError:
+                pass
+            except (Exception, ReplayRefusedError) as error:
+                self._say_unseen(written, error)
+                self._without_modules.add(key)
+            finally:
+                self._losses.replays = False
+        if not called and not isinstance(written, nn.Module):
+            self._without_modules.add(key)
+
+    def _say_unseen(self, written: Callable[..., Any], error: BaseException) -> None:
+        name = getattr(written, "__qualname__", type(written).__name__)
+        if name not in self._unseen:
+            self._unseen.add(name)
+            reason = f"{name} is compiled and could not be replayed: {error}"
+            self._recorder.add_event(EventKind.UNSEEN, {"what": "activation", "reason": reason})
+
+
+def stand_in(
+    function: Callable[..., Any], make: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> Callable[..., Any]:
+    """`make(function)`, looking like the compiled function, also to the compiler."""
+    standing: Any = functools.wraps(function)(make(function))
+    if hasattr(function, "_torchdynamo_wrapper_id"):  # by which the compiler knows its own
+        standing._torchdynamo_wrapper_id = id(standing)
+    found: Callable[..., Any] = standing
+    return found

@@ -1,0 +1,192 @@
+"""The replay engine: calls a part of the program again, as it was called before.
+
+Random states, modules, gradients and the autograd graph are afterwards as they were. What cannot
+be undone is refused beforehand: writes to the program's tensors, and communication between ranks.
+"""
+
+import random
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.utils import _pytree as pytree
+
+from nntrace_torch.replay.guard import WriteGuard
+from nntrace_torch.replay.modules import KeptModules
+
+R = TypeVar("R")
+_CALLS = ("__call__", "_call_impl", "_wrapped_call_impl")  # the methods that call a module
+
+
+class Replayer:
+    """Replays calls, one at a time.
+
+    Attributes:
+        active: whether a replay is going on: observers look away, compiled code is not used.
+    """
+
+    def __init__(self) -> None:
+        self.active = False
+
+    def run(
+        self,
+        compute: Callable[..., R],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        guard: WriteGuard,
+        *,
+        modules: Sequence[nn.Module] = (),
+        gradients: bool = False,
+    ) -> R:
+        """Call `compute` on copies of its arguments.
+
+        Args:
+            compute: a module or a function; what was compiled is called as it was written.
+            args: its arguments.
+            kwargs: its keyword arguments.
+            guard: the mode all operations pass through.
+            modules: what may be run besides what `compute` reaches by itself.
+            gradients: whether to record a graph.
+
+        Raises:
+            ReplayRefusedError: it cannot be done unseen.
+            Exception: what `compute` raised.
+        """
+        compute = original_of(compute)
+        kept = KeptModules(guard)
+        thread = threading.get_ident()
+
+        def keep(module: nn.Module, args: Any) -> None:
+            if threading.get_ident() == thread:
+                kept.keep(module)
+
+        # Before the mode, so that copies are made outside it.
+        copied_args, copied_kwargs = copies((tuple(args), dict(kwargs)), guard)
+        states = RandomStates.now()
+        self.active = True
+        try:
+            with ExitStack() as stack:
+                stack.callback(kept.restore)
+                for module in (compute, *modules):
+                    if isinstance(module, nn.Module):
+                        kept.keep(module)
+                stack.enter_context(_names_kept(compute))
+                hook = register_module_forward_pre_hook(keep)
+                hooks: Any = hook.hooks_dict_ref()
+                hooks.move_to_end(hook.id, last=False)
+                stack.callback(hook.remove)
+                stack.enter_context(torch.set_grad_enabled(gradients))
+                stack.enter_context(guard)
+                return compute(*copied_args, **copied_kwargs)
+        finally:
+            self.active = False
+            states.restore()
+
+
+def original_of(compute: Callable[..., Any]) -> Callable[..., Any]:
+    """What was compiled, as it was written; wrappers that talk to other ranks are left out."""
+    while True:
+        inner = getattr(compute, "_torchdynamo_orig_callable", None)
+        if isinstance(compute, nn.parallel.DistributedDataParallel):
+            inner = compute.module
+        elif isinstance(compute, nn.Module):
+            inner = compute._modules.get("_orig_mod")  # of `torch.compile(module)`
+        elif isinstance(compute, types.MethodType) and compute.__name__ in _CALLS:
+            inner = compute.__self__ if isinstance(compute.__self__, nn.Module) else inner
+        if inner is None or not callable(inner):
+            return compute
+        compute = inner
+
+
+def copies(value: Any, guard: WriteGuard) -> Any:
+    """The arguments of a call with each tensor copied, so that the replay may write to it."""
+    made: dict[int, torch.Tensor] = {}
+
+    def copied(item: Any) -> Any:
+        if not isinstance(item, torch.Tensor):
+            return item
+        if id(item) not in made:
+            with torch.no_grad():
+                made[id(item)] = item.detach().clone()
+            if item.requires_grad:
+                made[id(item)].requires_grad_()
+            guard.own(made[id(item)])
+        return made[id(item)]
+
+    return pytree.tree_map(copied, value)
+
+
+class RandomStates:
+    """The states of the random number generators a forward may draw from."""
+
+    __slots__ = ("_cpu", "_cuda", "_numpy", "_python")
+
+    def __init__(self, cpu: torch.Tensor, cuda: list[torch.Tensor]) -> None:
+        self._cpu = cpu
+        self._cuda = cuda
+        self._numpy: Any = None
+        self._python: Any = None
+
+    @classmethod
+    def of_torch(cls) -> "RandomStates":
+        """PyTorch's own states: under a microsecond on a CPU."""
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        return cls(torch.get_rng_state(), cuda)
+
+    @classmethod
+    def now(cls) -> "RandomStates":
+        """All of them, Python's and NumPy's too."""
+        states = cls.of_torch()
+        states._python = random.getstate()
+        if "numpy.random" in sys.modules:
+            states._numpy = sys.modules["numpy.random"].get_state()
+        return states
+
+    def restore(self) -> None:
+        """Set the generators to these states."""
+        torch.set_rng_state(self._cpu)
+        if self._cuda:
+            torch.cuda.set_rng_state_all(self._cuda)
+        if self._python is not None:
+            random.setstate(self._python)
+        if self._numpy is not None:
+            sys.modules["numpy.random"].set_state(self._numpy)
+
+
+@contextmanager
+def _names_kept(compute: Callable[..., Any]) -> Iterator[None]:
+    """The globals, closed-over names and attributes that a function may assign to, kept.
+
+    Of lists, dictionaries and sets the content is kept as well.
+    """
+    owner = getattr(compute, "__self__", None)
+    function = getattr(compute, "__func__", compute)
+    code = getattr(function, "__code__", None)
+    names = {name: vars(owner)[name] for name in vars(owner)} if hasattr(owner, "__dict__") else {}
+    scope = getattr(function, "__globals__", {})
+    outer = {n: scope[n] for n in (code.co_names if code is not None else ()) if n in scope}
+    cells = [
+        (cell, cell.cell_contents) for cell in getattr(function, "__closure__", None) or () if cell
+    ]
+    values = [*names.values(), *outer.values(), *(content for _, content in cells)]
+    contents = [(v, v.copy()) for v in values if type(v) in (list, dict, set)]
+    try:
+        yield
+    finally:
+        for container, content in contents:
+            if type(container) is list:
+                container[:] = content
+            elif container != content:
+                container.clear()
+                container.update(content)
+        for cell, content in cells:
+            cell.cell_contents = content
+        scope.update(outer)
+        if names:
+            vars(owner).update(names)

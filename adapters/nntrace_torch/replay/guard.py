@@ -1,0 +1,108 @@
+"""A dispatch mode under which nothing that existed before can be written to.
+
+Every operation of a replay passes through it. One that would write to memory the replay did not
+make itself, or talk to other ranks, ends the replay before it is executed.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+_COLLECTIVES = ("c10d", "_c10d_functional", "c10d_functional", "_dtensor")
+_FRESH = "aten::lift_fresh"  # says that it returns its argument, which is a new constant
+
+
+class ReplayRefusedError(BaseException):
+    """The replay cannot go on without being seen by the training; the message says why.
+
+    Not an `Exception`: the program's own handlers must not take it for an error of theirs.
+    """
+
+
+class ReplayEndedError(ReplayRefusedError):
+    """The forward part of a step is over: what follows would change the training."""
+
+
+class WriteGuard(TorchDispatchMode):
+    """Refuses writes to memory that is not the replay's own.
+
+    Args:
+        owned: tensors made for the replay, which it may write to.
+    """
+
+    supports_higher_order_operators = True
+
+    def __init__(self, owned: Iterable[torch.Tensor] = ()) -> None:
+        super().__init__()
+        self._own = {place for tensor in owned if (place := _memory(tensor)) is not None}
+
+    def own(self, tensor: torch.Tensor) -> None:
+        """Let the replay write to this tensor's memory, too."""
+        if (place := _memory(tensor)) is not None:
+            self._own.add(place)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Execute one operation, if it may be."""
+        kwargs = kwargs or {}
+        self._check(func, args, kwargs)
+        out = self.execute(func, args, kwargs)
+        if not _returns_views(func):
+            for tensor in tensors_in(out):
+                self.own(tensor)
+        return out
+
+    def execute(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What to do with an operation that is allowed."""
+        return func(*args, **kwargs)
+
+    def _check(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if getattr(func, "namespace", "") in _COLLECTIVES:
+            raise ReplayRefusedError(f"{func} needs the other ranks")
+        for index, name in _written(func):
+            value = args[index] if index < len(args) else kwargs.get(name)
+            for tensor in tensors_in(value):
+                place = _memory(tensor)
+                if place is not None and place not in self._own:
+                    raise ReplayRefusedError(f"{func} writes to a tensor of the program")
+
+
+def tensors_in(value: Any) -> Sequence[torch.Tensor]:
+    """The tensors of an operation's argument or result."""
+    if isinstance(value, torch.Tensor):
+        return (value,)
+    if isinstance(value, (tuple, list)):
+        return [tensor for item in value for tensor in tensors_in(item)]
+    return ()
+
+
+def _memory(tensor: torch.Tensor) -> int | None:
+    """Where the tensor's values are; None when it has no memory of its own."""
+    try:
+        return tensor.untyped_storage().data_ptr() or None
+    except (RuntimeError, NotImplementedError):
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _written(func: Any) -> tuple[tuple[int, str], ...]:
+    """Positions and names of the arguments an operation writes to."""
+    schema = getattr(func, "_schema", None)
+    return tuple(
+        (index, argument.name)
+        for index, argument in enumerate(schema.arguments if schema is not None else ())
+        if argument.alias_info is not None and argument.alias_info.is_write
+    )
+
+
+@lru_cache(maxsize=4096)
+def _returns_views(func: Any) -> bool:
+    """Whether the results may be memory of the arguments."""
+    schema = getattr(func, "_schema", None)
+    if schema is None or schema.name == _FRESH:
+        return False
+    return any(result.alias_info is not None for result in schema.returns)

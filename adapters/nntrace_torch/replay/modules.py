@@ -1,0 +1,86 @@
+"""Keeps modules as they are while a replay runs them: attributes, buffers, gradients.
+
+Only the bookkeeping of a module is copied, never its parameters: what would write to those is
+refused by the guard.
+"""
+
+import collections
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
+
+from nntrace_torch.replay.guard import ReplayRefusedError, WriteGuard
+
+_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+_CONTAINERS = (dict, collections.OrderedDict, list, set, collections.deque)
+
+
+class KeptModules:
+    """Module trees in the state in which `keep` found them; `restore` brings it back."""
+
+    def __init__(self, guard: WriteGuard) -> None:
+        self._guard = guard
+        self._kept: dict[int, tuple[nn.Module, dict[str, Any]]] = {}
+        self._parameters: dict[int, tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]] = {}
+        self._copies: dict[int, torch.Tensor] = {}  # a shared buffer has one copy
+
+    def keep(self, root: nn.Module) -> None:
+        """Let a replay run this module and its parts."""
+        if id(root) in self._kept or isinstance(root, torch.jit.ScriptModule):
+            return
+        for module in root.modules():
+            if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
+                raise ReplayRefusedError("a lazy module has no parameters yet")
+        for module in root.modules():
+            if id(module) not in self._kept and not isinstance(module, torch.jit.ScriptModule):
+                self._keep(module)
+
+    def _keep(self, module: nn.Module) -> None:
+        state = module.__dict__
+        saved = dict(state)
+        self._kept[id(module)] = (module, saved)
+        for parameter in state["_parameters"].values():
+            if parameter is not None and id(parameter) not in self._parameters:
+                entry = (parameter, parameter.detach(), parameter.grad)
+                self._parameters[id(parameter)] = entry
+        for name, value in saved.items():
+            if type(value) in _CONTAINERS:
+                state[name] = copy.copy(value)
+        for name in _HOOKS:
+            for key, hook in list(state[name].items()):
+                if not _is_torchs(hook):
+                    del state[name][key]
+        for name, buffer in state["_buffers"].items():
+            if buffer is not None:
+                state["_buffers"][name] = self._copy(buffer)
+        if state.get("_compiled_call_impl") is not None:
+            state["_compiled_call_impl"] = None
+
+    def _copy(self, buffer: torch.Tensor) -> torch.Tensor:
+        if id(buffer) not in self._copies:
+            self._copies[id(buffer)] = copied = buffer.detach().clone()
+            self._guard.own(copied)
+        return self._copies[id(buffer)]
+
+    def restore(self) -> None:
+        """Make everything as it was."""
+        for module, saved in self._kept.values():
+            for name in [name for name in module.__dict__ if name not in saved]:
+                del module.__dict__[name]
+            module.__dict__.update(saved)
+        for parameter, value, gradient in self._parameters.values():
+            if parameter.data_ptr() != value.data_ptr():
+                parameter.data = value
+            if parameter.grad is not gradient:
+                parameter.grad = gradient
+        self._kept.clear()
+        self._parameters.clear()
+        self._copies.clear()
+
+
+def _is_torchs(hook: Any) -> bool:
+    """Whether PyTorch itself put the hook on: it computes a weight. Others may have effects."""
+    return str(getattr(hook, "__module__", "")).partition(".")[0] == "torch"

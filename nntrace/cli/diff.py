@@ -1,0 +1,79 @@
+"""`nntrace diff`: where two runs first part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nntrace.cli.output import console, note, output
+
+
+@click.command(name="diff")
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@click.option(
+    "--noise",
+    multiple=True,
+    metavar="RUN",
+    help="A run that differs from A only by its seed; what these differ by is no divergence.",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0, min_open=False),
+    default=1e-3,
+    show_default=True,
+    help="Relative difference that rounding explains.",
+)
+@click.option("--format", "form", type=click.Choice(["text", "json", "html"]), default="text")
+@click.option("-o", "--output", "target", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--fail-on-divergence", is_flag=True, help="Exit with 1 when the runs part.")
+def command(
+    a: str,
+    b: str,
+    noise: tuple[str, ...],
+    tolerance: float,
+    form: str,
+    target: Path | None,
+    fail_on_divergence: bool,
+) -> int:
+    """Find the first place where two runs differ, and what was set differently.
+
+    A and B are paths or names of runs. Layers correspond by path, then by order and shape, so that
+    a model can be compared with its port. Record both with `--every 1` and the same seed to
+    compare them step by step; give --noise runs to compare across seeds.
+
+    \b
+    Examples:
+      nntrace diff before after
+      nntrace diff torch-run keras-run --tolerance 0.01
+      nntrace diff good bad --noise good-seed2 --noise good-seed3 --fail-on-divergence
+      nntrace diff before after --format html -o diff.html
+    """
+    from nntrace.diff import compare
+    from nntrace.diff.text import as_json, render_text
+    from nntrace.runs import find_run
+    from nntrace.trace import Trace
+
+    traces = [Trace.open(find_run(run)) for run in (a, b, *noise)]
+    comparison = compare(traces[0], traces[1], traces[2:], tolerance=tolerance)
+    if form == "html":
+        from nntrace.extras import require
+
+        for module in ("altair", "vl_convert"):
+            require(module, "report", "`nntrace diff --format html`")
+        from nntrace.report.difference import render_difference
+
+        with output(target) as file:
+            file.write(render_difference(comparison))
+    elif form == "json":
+        with output(target) as file:
+            file.write(as_json(comparison) + "\n")
+    else:
+        from nntrace.diagnosis.text import write
+
+        with console(target) as screen:
+            write(screen, render_text(comparison))
+    if target is not None:
+        note(f"wrote {target}.")
+    return int(fail_on_divergence and comparison.first is not None)

@@ -1,0 +1,54 @@
+"""`nntrace export`: a run in the forms of other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nntrace.cli.output import note, output
+
+FORMS = ("tensorboard", "parquet", "csv", "wandb")
+_NEXT = {
+    "tensorboard": "tensorboard --logdir {}",
+    "parquet": "any reader of partitioned Parquet opens {}",
+    "csv": "the files are in {}",
+    "wandb": "wandb sync {}/wandb/offline-run-*",
+}
+
+
+@click.command(name="export")
+@click.argument("run", required=False, metavar="[RUN]")
+@click.option("--to", "form", type=click.Choice(FORMS), required=True)
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Where to.  [default: RUN-FORM]",
+)
+def command(run: str | None, form: str, target: Path | None) -> None:
+    """Write a run in the form of another tool.
+
+    tensorboard: event files with scalars and histograms. parquet: the streams, partitioned by
+    run and rank. csv: one file per stream. wandb: an offline run to sync.
+
+    \b
+    Examples:
+      nntrace export latest --to tensorboard -o logs
+      nntrace export runs/try7 --to parquet -o dataset
+    """
+    from nntrace.export import load
+    from nntrace.runs import find_run
+    from nntrace.trace import Trace
+
+    path = find_run(run)
+    exporter = load(form)
+    trace = Trace.open(path)
+    folder = target or Path(f"{path.name}-{form}")
+    folder.mkdir(parents=True, exist_ok=True)
+    written = exporter(trace, folder)
+    with output() as file:
+        file.write(f"{folder}\n")
+    note(f"wrote {written} values. Next: {_NEXT[form].format(folder)}")

@@ -1,0 +1,113 @@
+"""`nntrace report`: a run as one HTML page, or one of its charts as a picture."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from nntrace.cli.output import note, output
+
+
+@click.command(name="report")
+@click.argument("run", required=False, metavar="[RUN]")
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write there; `-` is stdout.  [default: RUN.html]",
+)
+@click.option("--format", "form", type=click.Choice(["html", "svg", "png"]), default="html")
+@click.option("--chart", metavar="NAME", help="Which chart, for svg and png; `list` lists them.")
+@click.option(
+    "--tokens",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="The tokenizer's table (tokenizer.json, vocab.json, one token per line).",
+)
+@click.option("--rank", type=int, help="Which rank of the run.  [default: the lowest]")
+def command(
+    run: str | None,
+    target: Path | None,
+    form: str,
+    chart: str | None,
+    tokens: Path | None,
+    rank: int | None,
+) -> None:
+    """Write a run as one self-contained HTML page, with its findings and charts.
+
+    The page needs no network, is readable on a phone and in print, and executes nothing that the
+    run contains. RUN is a path, the name of a run in ./nntrace-runs, or `latest`, the default.
+
+    \b
+    Examples:
+      nntrace report
+      nntrace report runs/try7 -o try7.html
+      nntrace report --chart list
+      nntrace report --format png --chart loss -o loss.png
+    """
+    from nntrace.config import load_config
+    from nntrace.diagnosis.report import make_report
+    from nntrace.extras import require
+    from nntrace.rules import select_rules
+    from nntrace.runs import find_run
+    from nntrace.trace import Trace
+
+    for module in ("altair", "vl_convert"):
+        require(module, "report", "`nntrace report`")
+    path = find_run(run)
+    config = load_config()
+    with _progress() as stage:
+        stage("reading the run")
+        trace = Trace.open(path, rank=rank)
+        stage("diagnosing")
+        report = make_report(trace, select_rules(config.select, config.ignore), config.thresholds())
+        if form == "html" and chart is None:
+            from nntrace.report import render_html
+            from nntrace.report.vocabulary import read_vocabulary
+
+            vocabulary = None if tokens is None else read_vocabulary(tokens)
+            content = render_html(report, vocabulary=vocabulary, progress=stage).encode()
+        else:
+            from nntrace.report import render_chart
+            from nntrace.report.page import make_figures
+
+            figures = list(make_figures(report)[0])
+            if chart == "list" or chart is None:
+                stage("")
+                with output() as file:
+                    file.writelines(f"{figure.name}  {figure.title}\n" for figure in figures)
+                return
+            stage("drawing")
+            form = "svg" if form == "html" else form
+            content = render_chart(figures, chart, form)
+    _write(content, target or Path(f"{path.name}.{form}"), asked=target is not None)
+
+
+def _write(content: bytes, target: Path, *, asked: bool) -> None:
+    if str(target) == "-":
+        sys.stdout.buffer.write(content)
+        return
+    target.write_bytes(content)
+    if not asked:
+        with output() as file:
+            file.write(f"{target}\n")
+    note(f"wrote {target} ({len(content) / 1e6:.1f} MB). Open it in a browser.")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """A line on a terminal that says what is being done; nothing elsewhere."""
+    from rich.console import Console
+
+    screen = Console(stderr=True, markup=False)
+    if not screen.is_terminal:
+        yield lambda stage: None
+        return
+    with screen.status("") as status:
+        yield status.update

@@ -1,0 +1,86 @@
+"""Which site of one run corresponds to which of the other: by path, then by order and shape.
+
+Shapes are compared without their order and, for activations, without the batch, so that a Keras
+model (kernels [in, out], images channels last) meets its PyTorch port (weights [out, in]).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from nntrace.schema import Role
+from nntrace.trace import Site, Trace
+
+# What wrappers of the same model put before its paths.
+_WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.|_fsdp_wrapped_module\.|model\.)+")
+_OF_PARAMETERS = (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two sites that correspond; `by_path` is False when only order and shape say so."""
+
+    a: Site
+    b: Site
+    by_path: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """The corresponding sites in the order of the first run, and those without a counterpart."""
+
+    pairs: tuple[Pair, ...]
+    only_a: tuple[Site, ...]
+    only_b: tuple[Site, ...]
+
+
+def align(a: Trace, b: Trace) -> Alignment:
+    """Match the sites of two runs, role by role."""
+    pairs: list[Pair] = []
+    matched_a: set[int] = set()
+    matched_b: set[int] = set()
+    for role in Role:
+        for pair in _role(a.sites_of(role), b.sites_of(role)):
+            pairs.append(pair)
+            matched_a.add(pair.a.id)
+            matched_b.add(pair.b.id)
+    return Alignment(
+        tuple(sorted(pairs, key=lambda pair: pair.a.id)),
+        tuple(site for site in a.sites if site.id not in matched_a),
+        tuple(site for site in b.sites if site.id not in matched_b),
+    )
+
+
+def _role(a: Sequence[Site], b: Sequence[Site]) -> list[Pair]:
+    others = {site.path: site for site in b}
+    pairs = [Pair(site, others[site.path]) for site in a if site.path in others]
+    rest_a, rest_b = _rest(a, b, pairs)
+    unwrapped = {_WRAPPERS.sub("", site.path): site for site in rest_b}
+    for site in rest_a:
+        other = unwrapped.pop(_WRAPPERS.sub("", site.path), None)
+        if other is not None:
+            pairs.append(Pair(site, other))
+    rest_a, rest_b = _rest(a, b, pairs)
+    # Junk heuristics off: in a deep network most layers have the same shape.
+    matcher = SequenceMatcher(
+        None, [_form(site) for site in rest_a], [_form(site) for site in rest_b], autojunk=False
+    )
+    for block in matcher.get_matching_blocks():
+        for offset in range(block.size):
+            one, other = rest_a[block.a + offset], rest_b[block.b + offset]
+            pairs.append(Pair(one, other, by_path=False))
+    return pairs
+
+
+def _rest(
+    a: Sequence[Site], b: Sequence[Site], pairs: Sequence[Pair]
+) -> tuple[list[Site], list[Site]]:
+    used_a = {pair.a.id for pair in pairs}
+    used_b = {pair.b.id for pair in pairs}
+    return [s for s in a if s.id not in used_a], [s for s in b if s.id not in used_b]
+
+
+def _form(site: Site) -> tuple[int, ...]:
+    shape = site.shape if site.role in _OF_PARAMETERS else site.shape[1:]
+    return tuple(sorted(size for size in shape if size != 1))

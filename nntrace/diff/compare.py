@@ -1,0 +1,255 @@
+"""Finds the first place at which two runs differ by more than rounding, sampling and seed noise.
+
+Within a step the order is that of cause and effect: batch, parameters, input, activations from
+input to output, loss, gradients from output to input, updates.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from nntrace.diff.align import Alignment, Pair, align
+from nntrace.diff.settings import Setting, settings
+from nntrace.schema import Role
+from nntrace.trace import Site, Trace
+from nntrace.trace.model import FloatArray, IntArray
+
+STATISTICS: Final = ("mean", "std", "rms", "nonfinite_fraction")
+TOLERANCE: Final = 1e-3  # of a site's rms: what other kernels and summation orders may do
+_SAMPLING_ERRORS: Final = 6.0  # standard errors of statistics over different elements
+_NOISE_FACTOR: Final = 2.0  # times what equal runs differ by among themselves
+_TRAIL: Final = 400
+
+_ORDER: Final = {
+    Role.PARAM: 1,
+    Role.INPUT: 2,
+    Role.TARGET: 3,
+    Role.ACTIVATION: 4,
+    Role.OUTPUT: 5,
+    Role.ACTIVATION_GRAD: 7,
+    Role.PARAM_GRAD: 8,
+    Role.UPDATE: 9,
+}
+_BATCH, _LOSS = 0, 6
+_BACKWARD = (Role.ACTIVATION_GRAD, Role.PARAM_GRAD)
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """One place where the runs differ.
+
+    Attributes:
+        step: the optimizer step.
+        place: the site's path, `loss` or `batch`.
+        role: the site's role, or nothing.
+        statistic: what differs.
+        a, b: its values.
+        difference: |a − b| relative to the site's rms (or to the loss).
+        allowed: what rounding, sampling and noise explain.
+        other_place: the path in the second run, where it is another.
+    """
+
+    step: int
+    place: str
+    role: str
+    statistic: str
+    a: float
+    b: float
+    difference: float
+    allowed: float
+    other_place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two runs side by side.
+
+    Attributes:
+        divergences: in the order of cause and effect, the first one first; at most 400.
+        common_steps: steps sampled in both runs.
+        noise_runs: runs that gave the noise band.
+    """
+
+    a: Trace
+    b: Trace
+    settings: tuple[Setting, ...]
+    alignment: Alignment
+    divergences: tuple[Divergence, ...]
+    common_steps: int
+    noise_runs: int
+
+    @property
+    def first(self) -> Divergence | None:
+        """Where the runs part, or None."""
+        return self.divergences[0] if self.divergences else None
+
+
+def compare(
+    a: Trace, b: Trace, noise: Sequence[Trace] = (), *, tolerance: float = TOLERANCE
+) -> Comparison:
+    """Compare two runs.
+
+    Args:
+        a: the run that is right, or the older one.
+        b: the other.
+        noise: runs that differ from `a` by nothing that matters (their seed); what these differ
+            by among themselves is no divergence.
+        tolerance: relative difference that rounding explains.
+    """
+    alignment = align(a, b)
+    steps, rows_a, rows_b = np.intersect1d(a.sampled_steps, b.sampled_steps, return_indices=True)
+    found = [
+        *_batches(a, b),
+        *_losses(a, b, noise, tolerance),
+        *(
+            entry
+            for pair in alignment.pairs
+            for entry in _site(_Sides(a, b, steps, rows_a, rows_b, tolerance), pair, noise)
+        ),
+    ]
+    found.sort(key=lambda entry: entry[0])
+    ordered = tuple(divergence for _, divergence in found[:_TRAIL])
+    return Comparison(a, b, settings(a, b), alignment, ordered, len(steps), len(noise))
+
+
+_Key = tuple[int, int, int]  # step, phase of the step, depth
+_Entry = tuple[_Key, Divergence]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Two runs and their common sampled steps."""
+
+    a: Trace
+    b: Trace
+    steps: IntArray
+    rows_a: IntArray
+    rows_b: IntArray
+    tolerance: float
+
+
+def _batches(a: Trace, b: Trace) -> Iterator[_Entry]:
+    """The first step at which the two runs saw different examples."""
+    ours = {x.step: x.fingerprint for x in a.batches if x.fingerprint is not None}
+    theirs = {x.step: x.fingerprint for x in b.batches if x.fingerprint is not None}
+    for step in sorted(ours.keys() & theirs.keys()):
+        if ours[step] != theirs[step]:
+            values = (float(ours[step]), float(theirs[step]))
+            yield (step, _BATCH, 0), Divergence(step, "batch", "", "examples", *values, 1.0, 0.0)
+            return
+
+
+def _losses(a: Trace, b: Trace, noise: Sequence[Trace], tolerance: float) -> Iterator[_Entry]:
+    steps, rows_a, rows_b = np.intersect1d(a.steps.step, b.steps.step, return_indices=True)
+    ours, theirs = a.steps.loss[rows_a], b.steps.loss[rows_b]
+    difference = _relative(ours, theirs, np.maximum(np.abs(ours), np.abs(theirs)))
+    allowed = np.full(len(steps), tolerance)
+    if noise:
+        spread = np.zeros(len(steps))
+        for other in noise:
+            common, mine, its = np.intersect1d(steps, other.steps.step, return_indices=True)
+            if len(common):
+                values = other.steps.loss[its]
+                size = np.maximum(np.abs(ours[mine]), np.abs(values))
+                spread[mine] = np.fmax(spread[mine], _relative(ours[mine], values, size))
+        allowed = allowed + _NOISE_FACTOR * _envelope(spread)
+    for index in np.flatnonzero(difference > allowed)[:_TRAIL]:
+        step = int(steps[index])
+        yield (
+            (step, _LOSS, 0),
+            Divergence(
+                step, "loss", "", "value", float(ours[index]), float(theirs[index]),
+                float(difference[index]), float(allowed[index]),
+            ),
+        )  # fmt: skip
+
+
+def _site(sides: _Sides, pair: Pair, noise: Sequence[Trace]) -> Iterator[_Entry]:
+    """Every step at which one site differs, by the statistic that differs most beyond what may."""
+    if not len(sides.steps):
+        return
+    ours = {stat: _values(sides.a, pair.a, stat, sides.rows_a) for stat in STATISTICS}
+    theirs = {stat: _values(sides.b, pair.b, stat, sides.rows_b) for stat in STATISTICS}
+    size = np.fmax(ours["rms"], theirs["rms"])
+    base = sides.tolerance + _sampling(sides, pair)
+    worst = np.zeros(len(sides.steps))
+    chosen = np.zeros(len(sides.steps), dtype=np.int64)
+    differences = np.zeros((len(STATISTICS), len(sides.steps)))
+    limits = np.zeros((len(STATISTICS), len(sides.steps)))
+    for number, stat in enumerate(STATISTICS):
+        scale = np.ones(len(size)) if stat == "nonfinite_fraction" else size
+        differences[number] = _relative(ours[stat], theirs[stat], scale)
+        limits[number] = base + _noise(sides, pair, stat, ours[stat], scale, noise)
+        excess = differences[number] / np.maximum(limits[number], 1e-12)
+        chosen = np.where(excess > worst, number, chosen)
+        worst = np.fmax(worst, excess)
+    depth = -pair.a.id if pair.a.role in _BACKWARD else pair.a.id
+    other = "" if pair.a.path == pair.b.path else pair.b.path
+    for index in np.flatnonzero(worst > 1.0)[:_TRAIL]:
+        number = int(chosen[index])
+        stat = STATISTICS[number]
+        step = int(sides.steps[index])
+        yield (
+            (step, _ORDER[pair.a.role], depth),
+            Divergence(
+                step, pair.a.path, pair.a.role.value, stat,
+                float(ours[stat][index]), float(theirs[stat][index]),
+                float(differences[number, index]), float(limits[number, index]), other,
+            ),
+        )  # fmt: skip
+
+
+def _values(trace: Trace, site: Site, stat: str, rows: IntArray) -> FloatArray:
+    values: FloatArray = trace.series(site.role, stat, site)[rows]
+    return values
+
+
+def _relative(a: FloatArray, b: FloatArray, size: FloatArray) -> FloatArray:
+    """|a − b| / size: 0 where both are missing or equal, infinite where only one is a number."""
+    with np.errstate(all="ignore"):
+        ratio = np.abs(a - b) / size
+    both = np.isfinite(a) & np.isfinite(b)
+    one = np.isfinite(a) != np.isfinite(b)
+    ratio = np.where(both & (a == b), 0.0, np.where(both, ratio, 0.0))
+    return np.where(one, np.inf, np.nan_to_num(ratio, nan=0.0, posinf=np.inf))
+
+
+def _sampling(sides: _Sides, pair: Pair) -> float:
+    """What statistics over different elements of the same tensor may differ by.
+
+    Parameters are sampled at fixed elements, activations at elements that move with every sample:
+    these are the same in both runs while the same steps were sampled.
+    """
+    read = _values(sides.a, pair.a, "n", sides.rows_a)
+    count = float(np.nanmin(read)) if np.isfinite(read).any() else 0.0
+    if not count or count >= pair.a.numel:
+        return 0.0
+    fixed = pair.a.role in (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)
+    same_steps = len(sides.a.sampled_steps) == len(sides.b.sampled_steps) == len(sides.steps)
+    if pair.a.shape == pair.b.shape and (fixed or same_steps):
+        return 0.0
+    return float(_SAMPLING_ERRORS / np.sqrt(count))
+
+
+def _noise(
+    sides: _Sides, pair: Pair, stat: str, ours: FloatArray, scale: FloatArray,
+    noise: Sequence[Trace],
+) -> FloatArray:  # fmt: skip
+    """What the noise runs differ from the first run by, as an upper envelope over the steps."""
+    spread = np.zeros(len(sides.steps))
+    for other in noise:
+        site = other.site(pair.a.path, pair.a.role)
+        common, mine, its = np.intersect1d(sides.steps, other.sampled_steps, return_indices=True)
+        if site is not None and len(common):
+            values = _values(other, site, stat, its)
+            spread[mine] = np.fmax(spread[mine], _relative(ours[mine], values, scale[mine]))
+    return _NOISE_FACTOR * _envelope(spread)
+
+
+def _envelope(spread: FloatArray) -> FloatArray:
+    """The largest so far: runs that have parted do not come together again by right."""
+    return (
+        np.maximum.accumulate(np.where(np.isfinite(spread), spread, 0.0)) if len(spread) else spread
+    )

@@ -1,0 +1,164 @@
+"""The first training batch as it enters the network: images as images, token ids as tokens, rows
+of numbers as a table; and the filters of the first convolution. Values, not files: `page` shows
+them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nntrace.report.png import picture
+from nntrace.trace import Tensor, Trace
+from nntrace.trace.model import FloatArray
+
+_ROWS = 8
+_COLUMNS = 16
+_TOKENS = 96
+_FILTERS = 64
+_CHANNELS = (1, 3, 4)
+_NEVER_IMAGES = 4  # pixels; a smaller plane is no image
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One image and the words under it."""
+
+    address: str
+    width: int
+    height: int
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One kept tensor, in exactly one of three forms.
+
+    Attributes:
+        title: what it is.
+        facts: its shape, type and range, in one line.
+        pictures: images.
+        header, table: columns and rows of short texts.
+        texts: one text per example.
+    """
+
+    title: str
+    facts: str
+    pictures: tuple[Picture, ...] = ()
+    header: tuple[str, ...] = ()
+    table: tuple[tuple[str, ...], ...] = ()
+    texts: tuple[str, ...] = ()
+
+
+def first_batch(trace: Trace, vocabulary: Sequence[str] | None = None) -> list[Shown]:
+    """The inputs and targets of the first training batch that were kept."""
+    kept = [tensor for tensor in trace.tensors if tensor.role in ("input", "target")]
+    targets = next((t for t in kept if t.role == "target"), None)
+    shown = [_show(tensor, targets, vocabulary) for tensor in kept if tensor.values.size]
+    # Class labels stand under the images; a table of them would say nothing more.
+    has_labels = any(p.words for item in shown for p in item.pictures)
+    return [
+        item
+        for item, tensor in zip(shown, [t for t in kept if t.values.size], strict=True)
+        if not (has_labels and tensor is targets)
+    ]
+
+
+def filters(trace: Trace) -> list[Shown]:
+    """The first convolution's filters, as first and as last recorded."""
+    kept = [t for t in trace.tensors if t.role == "param" and t.values.ndim == 4]
+    ends = kept[:1] + kept[-1:] if len(kept) > 1 else kept
+    result = []
+    for tensor in ends:
+        images = _planes(tensor.values[:_FILTERS], channels_last=False)
+        if images is not None:
+            pictures = tuple(_picture(image, *_range(image)) for image in images)
+            facts = "each from its lowest value, black, to its highest"
+            result.append(Shown(f"{tensor.path} at step {tensor.step}", facts, pictures))
+    return result
+
+
+def _show(tensor: Tensor, targets: Tensor | None, vocabulary: Sequence[str] | None) -> Shown:
+    values = tensor.values
+    title = tensor.path if tensor.role == "input" else f"targets of {tensor.path}"
+    images = _images(tensor) if tensor.role == "input" else None
+    if images is not None:
+        low, high = _range(values)
+        words = _labels(targets, len(images))
+        pictures = tuple(
+            _picture(image, low, high, word) for image, word in zip(images, words, strict=True)
+        )
+        return Shown(title, f"{_facts(tensor)}; the lowest is black", pictures)
+    whole = "int" in tensor.dtype or tensor.dtype == "bool"
+    if whole and values.ndim == 2 and values.shape[1] > 1:
+        return Shown(title, _facts(tensor), texts=tuple(_text(row, vocabulary) for row in values))
+    flat = values.reshape(len(values), -1) if values.ndim > 1 else values[:, None]
+    header = tuple(str(index) for index in range(min(_COLUMNS, flat.shape[1])))
+    table = tuple(tuple(f"{v:.4g}" for v in row[:_COLUMNS]) for row in flat[:_ROWS])
+    more = (
+        f"; the first {len(header)} of {flat.shape[1]} values" if flat.shape[1] > _COLUMNS else ""
+    )
+    return Shown(title, _facts(tensor) + more, header=header, table=table)
+
+
+def _facts(tensor: Tensor) -> str:
+    known = tensor.values[np.isfinite(tensor.values)]
+    parts = [f"[{', '.join(map(str, tensor.shape))}] {tensor.dtype}"]
+    if known.size:
+        parts.append(f"{known.min():.4g} to {known.max():.4g}")
+        parts.append(f"mean {known.mean():.3g}, std {known.std():.3g}")
+    broken = tensor.values.size - known.size
+    if broken:
+        parts.append(f"{broken} values are NaN or infinite")
+    if tensor.stride > 1:
+        parts.append(f"every {tensor.stride}. row and column")
+    return " · ".join(parts)
+
+
+def _images(tensor: Tensor) -> list[FloatArray] | None:
+    if tensor.values.ndim != 4:
+        return None
+    # A strided copy thinned the last two axes: channels last would have lost channels.
+    first, last = tensor.shape[1:2], tensor.shape[-1:]
+    if first and first[0] in _CHANNELS:
+        return _planes(tensor.values, channels_last=False)
+    if last and last[0] in _CHANNELS and tensor.stride == 1:
+        return _planes(tensor.values, channels_last=True)
+    return None
+
+
+def _planes(values: FloatArray, *, channels_last: bool) -> list[FloatArray] | None:
+    """Each example as [height, width, channels], or None where these are no images."""
+    arranged = values if channels_last else np.moveaxis(values, 1, -1)
+    height, width, channels = arranged.shape[1:]
+    if channels == 2:
+        arranged, channels = arranged[..., :1], 1
+    if channels not in _CHANNELS or min(height, width) < 2:
+        return None
+    return list(arranged)
+
+
+def _picture(image: FloatArray, low: float, high: float, words: str = "") -> Picture:
+    height, width, _ = image.shape
+    return Picture(picture(image, low, high), width, height, words)
+
+
+def _range(values: FloatArray) -> tuple[float, float]:
+    known = values[np.isfinite(values)]
+    return (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+
+
+def _labels(targets: Tensor | None, count: int) -> list[str]:
+    if targets is None or targets.values.ndim != 1 or len(targets.values) < count:
+        return [""] * count
+    return [f"{value:.4g}" for value in targets.values[:count]]
+
+
+def _text(row: FloatArray, vocabulary: Sequence[str] | None) -> str:
+    """Token ids as their tokens where the vocabulary is known, else as numbers."""
+    ids = [int(value) for value in row[:_TOKENS] if np.isfinite(value)]
+    more = " …" if len(row) > _TOKENS else ""
+    if vocabulary is None:
+        return " ".join(map(str, ids)) + more
+    known = range(len(vocabulary))
+    return "".join(vocabulary[i] if i in known else f"⟨{i}⟩" for i in ids) + more

@@ -1,0 +1,97 @@
+"""The page of a comparison: settings, the first divergence and its trail, losses over each other,
+and how far every site has parted over time.
+"""
+
+from collections.abc import Iterator
+
+import altair as alt
+import numpy as np
+
+from nntrace.diff import Comparison
+from nntrace.diff.text import sentence
+from nntrace.report.document import render_document
+from nntrace.report.figure import STEP, Chart, Figure, Rows, data, layered, magnitude
+from nntrace.report.layers import chosen
+from nntrace.report.theme import SEQUENCE, colour
+from nntrace.report.thinning import min_max
+from nntrace.text import printable
+
+_POINTS = 800
+_PLACES = 40
+_TRAIL = 40
+
+
+def render_difference(comparison: Comparison) -> str:
+    """The HTML page."""
+    figures = list(difference_figures(comparison))
+    divergences = comparison.divergences[:_TRAIL]
+    guessed = [pair for pair in comparison.alignment.pairs if not pair.by_path]
+    return render_document(
+        "diff.html",
+        figures,
+        comparison=comparison,
+        figures=figures,
+        trail=[sentence(divergence) for divergence in divergences],
+        guessed=guessed,
+    )
+
+
+def difference_figures(comparison: Comparison) -> Iterator[Figure]:
+    """Both losses, and the places that differ by how much and when."""
+    rows: Rows = []
+    for name, trace in (("A", comparison.a), ("B", comparison.b)):
+        loss = trace.steps.loss
+        for index in min_max(loss, _POINTS):
+            step = int(trace.steps.step[index])
+            rows.append({"step": step, "loss": float(loss[index]), "run": name})
+    if rows:
+        yield Figure("loss", "Loss", _losses(rows, comparison), wide=True)
+    if any(np.isfinite(d.difference) and d.difference > 0 for d in comparison.divergences):
+        yield Figure(
+            "divergence",
+            "Where and how far the runs part",
+            _divergences(comparison),
+            "Difference relative to the size of the site; only what exceeds what is explained.",
+            wide=True,
+        )
+
+
+def _losses(rows: Rows, comparison: Comparison) -> Chart:
+    hues = alt.Scale(domain=["A", "B"], range=[colour("main"), colour("second")])
+    chart: Chart = alt.Chart(data(rows)).mark_line(opacity=0.8)
+    chart = chart.encode(
+        x=STEP,
+        y=alt.Y("loss:Q", scale=alt.Scale(zero=False)),
+        color=alt.Color("run:N", title=None, scale=hues),
+        tooltip=["run:N", "step:Q", alt.Tooltip("loss:Q", format=".6g")],
+    )
+    first = comparison.first
+    if first is None:
+        return chart.properties(height=240)
+    mark = alt.Chart(data([{"step": first.step, "first": "first divergence"}]))
+    line = mark.mark_rule(color=colour("error"), strokeDash=[4, 3])
+    return layered(chart, line.encode(x=STEP, tooltip=["first:N", "step:Q"]), height=240)
+
+
+def _divergences(comparison: Comparison) -> Chart:
+    rows: Rows = [
+        {
+            "step": divergence.step,
+            "place": printable(f"{divergence.place or '(root)'} {divergence.role}", 70),
+            "difference": divergence.difference,
+        }
+        for divergence in comparison.divergences
+        if np.isfinite(divergence.difference) and divergence.difference > 0
+    ]
+    places = list(dict.fromkeys(row["place"] for row in rows))
+    shown = {places[index] for index in chosen(len(places), _PLACES)}
+    kept = [row for row in rows if row["place"] in shown]
+    values = np.array([row["difference"] for row in kept])
+    chart: Chart = alt.Chart(data(kept)).mark_point(filled=True)
+    chart = chart.encode(
+        x=STEP,
+        y=magnitude("difference:Q", values),
+        color=alt.Color("place:N", title=None, scale=alt.Scale(scheme=SEQUENCE), legend=None),
+        tooltip=["place:N", "step:Q", alt.Tooltip("difference:Q", format=".3g")],
+    )
+    return chart.properties(height=240)

@@ -1,0 +1,209 @@
+"""The chart beside a finding: the series its rule looked at, where it holds, the healthy band."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import altair as alt
+import numpy as np
+
+from nntrace.report.figure import STEP, Chart, Figure, Rows, data, layered, magnitude
+from nntrace.report.histograms import label_figure
+from nntrace.report.layers import HEALTHY_RATIO, band, chosen, label, labels
+from nntrace.report.theme import colour
+from nntrace.report.thinning import min_max
+from nntrace.report.training import loss_chart
+from nntrace.rules import Finding, get_rule
+from nntrace.rules.layers import update_ratios
+from nntrace.schema import Role
+from nntrace.trace import Site, Trace
+from nntrace.trace.model import FloatArray
+
+_POINTS = 400
+_MOST_LAYERS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What to draw of a finding's site.
+
+    Attributes:
+        stat: a statistic, or `update_ratio`.
+        low: the lower end of the healthy band, or the name of the rule's threshold that says it.
+        high: the upper end, likewise.
+        by_depth: one value per layer instead of one per step.
+    """
+
+    stat: str
+    low: float | str | None = None
+    high: float | str | None = None
+    by_depth: bool = False
+
+
+# Codes not here: loss and loop rules get the loss, what has a site gets its role's statistic.
+VIEWS: Final = {
+    "ACT01": View("std", 0.5, 2.0),
+    "ACT02": View("rms", by_depth=True),
+    "ACT03": View("rms", by_depth=True),
+    "ACT04": View("dead_fraction", 0.0, "warning_fraction"),
+    "ACT05": View("saturated_fraction", 0.0, "fraction"),
+    "ACT06": View("mean"),
+    "ACT07": View("example_std"),
+    "DAT01": View("std"),
+    "DAT04": View("std", 0.3, "scale"),
+    "GRD01": View("rms", by_depth=True),
+    "GRD10": View("rms", by_depth=True),
+    "INI03": View("std", by_depth=True),
+    "LOS12": View("example_std"),
+    "NUM01": View("nonfinite_fraction"),
+    "PAR01": View("mean"),
+    "UPD01": View("update_ratio", HEALTHY_RATIO[0], "warning"),
+    "UPD02": View("update_ratio", "ratio", HEALTHY_RATIO[1]),
+    "UPD03": View("update_ratio", *HEALTHY_RATIO),
+}
+_OF_ROLE: Final = {
+    Role.ACTIVATION: "std",
+    Role.ACTIVATION_GRAD: "rms",
+    Role.PARAM: "std",
+    Role.PARAM_GRAD: "rms",
+    Role.UPDATE: "rms",
+    Role.INPUT: "std",
+    Role.TARGET: "std",
+    Role.OUTPUT: "std",
+}
+_ROW_SUMS: Final = ("LOS02", "LOS03")
+_LABELS: Final = ("DAT09", "DAT10", "DAT11")
+
+
+def evidence_figure(trace: Trace, finding: Finding, number: int) -> Figure | None:
+    """The chart for one finding, or None when no series shows it; `number` is its name's."""
+    chart, caption = _drawing(trace, finding)
+    if chart is None:
+        return None
+    return Figure(f"evidence-{number}-{finding.code}", finding.name, chart, caption)
+
+
+def _drawing(trace: Trace, finding: Finding) -> tuple[Chart | None, str]:
+    if finding.code in _LABELS:
+        figure = label_figure(trace)
+        return (None, "") if figure is None else (figure.chart, figure.caption)
+    if finding.code == "GRD02" and np.isfinite(trace.steps.grad_norm).any():
+        norm = trace.steps.grad_norm
+        return _over_time(trace.steps.step, norm, finding, View("")), "gradient norm"
+    if finding.code in _ROW_SUMS:
+        return _row_sums(trace), "lowest and highest sum of a row of predictions; probabilities: 1"
+    site = finding.site
+    if site is not None and site.role in _OF_ROLE:
+        view = VIEWS.get(finding.code, View(_OF_ROLE[site.role]))
+        if view.by_depth:
+            return _by_depth(trace, site, view, finding)
+        values = _series(trace, site, view)
+        words = view.stat.replace("_", " ")
+        caption = f"{words} of {label(site)} ({site.role.value}); the shaded steps are those meant"
+        chart = _over_time(trace.sampled_steps, values, finding, view)
+        return (chart, caption) if chart is not None else (None, "")
+    if finding.code.startswith(("LOS", "UPD", "NUM")) and np.isfinite(trace.steps.loss).any():
+        return _loss(trace, finding), "loss; the shaded steps are those meant"
+    return None, ""
+
+
+def _series(trace: Trace, site: Site, view: View) -> FloatArray:
+    if view.stat == "update_ratio":
+        return update_ratios(trace, [site])[:, 0]
+    return trace.series(site.role, view.stat, site)
+
+
+def _loss(trace: Trace, finding: Finding) -> Chart:
+    layers: list[Chart] = [*_shade(trace, finding), loss_chart(trace)]
+    level = finding.evidence.get("chance", finding.evidence.get("expected"))
+    if isinstance(level, int | float) and np.isfinite(level):
+        rule = alt.Chart(data([{"chance": float(level)}]))
+        line = rule.mark_rule(color=colour("band"), strokeDash=[4, 3])
+        layers.append(line.encode(y="chance:Q", tooltip=[alt.Tooltip("chance:Q", format=".4g")]))
+    return layered(*layers, height=170)
+
+
+def _row_sums(trace: Trace) -> Chart | None:
+    rows: Rows = [
+        {"step": batch.step, "v": value, "what": what}
+        for batch in trace.batches
+        for what, value in (("lowest", batch.row_sum_min), ("highest", batch.row_sum_max))
+        if value is not None and np.isfinite(value)
+    ]
+    if not rows:
+        return None
+    hues = alt.Scale(domain=["lowest", "highest"], range=[colour("main"), colour("second")])
+    chart = alt.Chart(data(rows[:_POINTS])).mark_line(point=len(rows) < 40)
+    lines: Chart = chart.encode(
+        x=STEP,
+        y=alt.Y("v:Q", title=None),
+        color=alt.Color("what:N", title=None, scale=hues),
+        tooltip=["step:Q", "what:N", alt.Tooltip("v:Q", format=".6g")],
+    )
+    return lines.properties(height=150)
+
+
+def _over_time(steps: np.ndarray, values: FloatArray, finding: Finding, view: View) -> Chart | None:
+    kept = min_max(values, _POINTS)
+    rows: Rows = [
+        {"step": int(s), "v": float(v)} for s, v in zip(steps[kept], values[kept], strict=True)
+    ]
+    if not rows:
+        return None
+    known = values[kept]
+    log = bool((known > 0).all()) and known.max() > 20 * known.min()
+    low, high = _end(finding, view.low), _end(finding, view.high)
+    even = alt.Y("v:Q", title=None, scale=alt.Scale(zero=low == 0.0), axis=alt.Axis(format="~g"))
+    y = magnitude("v:Q", known) if log else even
+    lines = alt.Chart(data(rows)).mark_line(color=colour("main"), point=len(rows) < 40)
+    layers = _shade_steps(finding, int(steps[0]), int(steps[-1]))
+    if low is not None and high is not None and (low > 0 or not log):
+        layers += band(low, high)
+    tooltip = ["step:Q", alt.Tooltip("v:Q", format=".4g", title="value")]
+    layers.append(lines.encode(x=STEP, y=y, tooltip=tooltip))
+    return layered(*layers, height=150)
+
+
+def _by_depth(trace: Trace, site: Site, view: View, finding: Finding) -> tuple[Chart | None, str]:
+    sites = trace.sites_of(site.role)
+    values = trace.series(site.role, view.stat)
+    inside = (trace.sampled_steps >= finding.steps[0]) & (trace.sampled_steps <= finding.steps[1])
+    part = values[inside] if inside.any() else values
+    picked = chosen(len(sites), _MOST_LAYERS)
+    names = labels([sites[index] for index in picked])
+    rows: Rows = []
+    for depth, (index, text) in enumerate(zip(picked, names, strict=True)):
+        known = part[:, index][np.isfinite(part[:, index])]
+        if len(known) and np.median(known) > 0:
+            rows.append({"depth": depth, "layer": text, "v": float(np.median(known))})
+    if not rows:
+        return None, ""
+    chart = alt.Chart(data(rows)).mark_line(color=colour("main"), point=True)
+    chart = chart.encode(
+        x=alt.X("depth:Q", axis=alt.Axis(grid=False, tickMinStep=1)),
+        y=magnitude("v:Q", np.array([row["v"] for row in rows])),
+        tooltip=["layer:N", alt.Tooltip("v:Q", format=".3g", title=view.stat)],
+    ).properties(height=150)
+    return chart, f"{view.stat} of each {site.role.value.replace('_', ' ')}, from input to output"
+
+
+def _end(finding: Finding, end: float | str | None) -> float | None:
+    """An end of the band: a number, or the default of a threshold of the finding's rule."""
+    if not isinstance(end, str):
+        return end
+    defaults = {t.name: t.default for t in get_rule(finding.code).thresholds}
+    return float(defaults[end]) if end in defaults else None
+
+
+def _shade(trace: Trace, finding: Finding) -> list[alt.Chart]:
+    steps = trace.steps.step
+    return _shade_steps(finding, int(steps[0]), int(steps[-1])) if len(steps) else []
+
+
+def _shade_steps(finding: Finding, first: int, last: int) -> list[alt.Chart]:
+    """The steps a finding is about, unless these are all."""
+    start, end = max(first, finding.steps[0]), min(last, finding.steps[1])
+    if (start, end) == (first, last) or end < start:
+        return []
+    rows: Rows = [{"step": start, "end": max(end, start + 1)}]
+    area = alt.Chart(data(rows)).mark_rect(color=colour(finding.level.value), opacity=0.10)
+    return [area.encode(x=STEP, x2="end:Q")]

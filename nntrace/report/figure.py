@@ -1,0 +1,84 @@
+"""`Figure`: one chart of the report, with the words that belong to it."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+from nntrace.report.theme import config
+from nntrace.trace.model import FloatArray
+
+Rows = list[dict[str, Any]]
+Chart = alt.Chart | alt.LayerChart
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A chart.
+
+    Attributes:
+        name: what `--chart` calls it, unique within a report.
+        title: the heading over it.
+        chart: the Altair chart, without width, theme or title.
+        caption: one sentence on how to read it.
+        wide: whether it takes the whole width of the page.
+    """
+
+    name: str
+    title: str
+    chart: Chart
+    caption: str = ""
+    wide: bool = False
+
+
+def data(rows: Iterable[Mapping[str, Any]]) -> alt.InlineData:
+    """Rows as a chart's data: floats in four significant digits, which is what a pixel shows.
+
+    As one text, which Altair does not look into: it would take longer than everything else.
+    """
+    short = [{key: _short(value) for key, value in row.items()} for row in rows]
+    return alt.InlineData(values=json.dumps(short))
+
+
+def specification(figure: Figure, *, width: int | str) -> dict[str, Any]:
+    """The Vega-Lite specification of a figure, its colours still CSS variables."""
+    spec = figure.chart.to_dict()
+    rows = {name: json.loads(text) for name, text in spec.pop("datasets", {}).items()}
+    words = {"config": config(), "description": figure.title}
+    return {**spec, "datasets": rows, "width": width, **words}
+
+
+def _short(value: Any) -> Any:
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+STEP = alt.X(
+    "step:Q",
+    title="step",
+    axis=alt.Axis(grid=False, tickMinStep=1, format="~s"),
+    scale=alt.Scale(nice=False),
+)
+
+
+def magnitude(field: str, values: FloatArray) -> alt.Y:
+    """A logarithmic vertical axis without a title for `values`, labelled at powers of ten."""
+    usable = values[np.isfinite(values) & (values > 0)]
+    low, high = (usable.min(), usable.max()) if len(usable) else (1.0, 1.0)
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    scale = alt.Scale(type="log", nice=False)
+    if last - first < 2:
+        ticks = [m * 10.0**power for power in range(first, last + 1) for m in (1, 2, 5)]
+        inside = [tick for tick in ticks if low <= tick <= high]
+        return alt.Y(field, title=None, scale=scale, axis=alt.Axis(format="~g", values=inside))
+    step = max(1, math.ceil((last - first) / 8))
+    powers = [10.0**power for power in range(first, last + 1, step)]
+    return alt.Y(field, title=None, scale=scale, axis=alt.Axis(format=".0e", values=powers))
+
+
+def layered(*layers: Chart, height: int) -> Chart:
+    """Charts drawn over one another."""
+    return alt.LayerChart(layer=list(layers), height=height)

@@ -1,0 +1,230 @@
+"""The charts of the layers: layer × time heatmaps, profiles over the depth, update ratios."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import altair as alt
+import numpy as np
+
+from nntrace.report.figure import STEP, Chart, Figure, Rows, data, layered, magnitude
+from nntrace.report.theme import SEQUENCE, colour
+from nntrace.report.thinning import time_bins
+from nntrace.rules.layers import columns, update_ratios, weights
+from nntrace.schema import Role
+from nntrace.text import printable
+from nntrace.trace import Site, Trace
+from nntrace.trace.model import FloatArray
+
+_MOST_LAYERS = 60
+_TIME_BINS = 64
+_PROFILES = 4
+_ROW_HEIGHT = 14
+HEALTHY_RATIO = (1e-4, 1e-2)  # around the 1e-3 that the field aims at
+_SMALLEST = 1e-30
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A statistic of a role that is drawn by depth and over time."""
+
+    role: Role
+    stat: str
+    name: str
+    title: str
+    words: str
+
+
+_VIEWS: Final = (
+    _View(Role.ACTIVATION, "std", "activation", "Activation std", "of a layer's output"),
+    _View(
+        Role.ACTIVATION_GRAD,
+        "rms",
+        "activation-gradient",
+        "Gradient rms of activations",
+        "of the gradient that arrives at a layer's output",
+    ),
+    _View(
+        Role.PARAM_GRAD,
+        "rms",
+        "gradient",
+        "Gradient rms of parameters",
+        "of the gradient the optimizer receives",
+    ),
+)
+
+
+def layer_figures(trace: Trace) -> Iterator[Figure]:
+    """The figures for which the run holds anything."""
+    parameters = weights(trace)
+    ratios = update_ratios(trace, parameters)
+    if np.isfinite(ratios).any():
+        yield Figure(
+            "update-ratio",
+            "Update ratio rms(Δw) / rms(w)",
+            _ratio_chart(trace, ratios),
+            "Median and range over all weights. The band is 1e-4 to 1e-2, the line 1e-3.",
+            wide=True,
+        )
+        yield from _heatmap(
+            trace, parameters, ratios, "update-ratio-by-layer", "Update ratio by layer",
+            "Aim at 1e-3: yellow learns too fast, dark too slowly.", domain=(-6.0, 0.0),
+        )  # fmt: skip
+    present = [view for view in _VIEWS if (trace.series(view.role, view.stat) > 0).any()]
+    for view in present:
+        if len(trace.sites_of(view.role)) > 1:
+            yield Figure(
+                f"{view.name}-by-depth",
+                f"{view.title} by depth",
+                _profiles(trace, view),
+                f"Each line is one step: {view.words}, from input to output.",
+            )
+    for view in present:
+        sites, values = trace.sites_of(view.role), trace.series(view.role, view.stat)
+        caption = "Of the samples in a cell the largest. Red: NaN or infinity."
+        name, title = f"{view.name}-over-time", f"{view.title} over time"
+        yield from _heatmap(trace, sites, values, name, title, caption)
+    dead = trace.series(Role.ACTIVATION, "dead_fraction")
+    if (dead > 0).any():
+        yield from _heatmap(
+            trace, trace.sites_of(Role.ACTIVATION), dead, "dead-units", "Dead units",
+            "Share of units that were zero for every one of the last examples.", log=False,
+        )  # fmt: skip
+
+
+def chosen(count: int, most: int) -> list[int]:
+    """At most `most` of the indices 0 … count − 1, evenly spread, the first and last among them."""
+    if count <= most:
+        return list(range(count))
+    return sorted({round(i * (count - 1) / (most - 1)) for i in range(most)})
+
+
+def label(site: Site) -> str:
+    """A site's path as it may be shown."""
+    return printable(site.path, 60) or "(root)"
+
+
+def labels(sites: Sequence[Site]) -> list[str]:
+    """Distinct labels: a path cut to the same text as another's gets its number."""
+    seen: dict[str, int] = {}
+    result = []
+    for site in sites:
+        text = label(site)
+        seen[text] = seen.get(text, 0) + 1
+        result.append(text if seen[text] == 1 else f"{text} ({seen[text]})")
+    return result
+
+
+def _heatmap(
+    trace: Trace,
+    sites: Sequence[Site],
+    values: FloatArray,
+    name: str,
+    title: str,
+    caption: str,
+    *,
+    log: bool = True,
+    domain: tuple[float, float] | None = None,
+) -> Iterator[Figure]:
+    """Layer × time; of the samples in a cell the largest: nothing that stands out is lost."""
+    picked = chosen(len(sites), _MOST_LAYERS)
+    if len(picked) < len(sites):
+        caption += f" {len(picked)} of {len(sites)} layers, evenly spread."
+    names = labels([sites[index] for index in picked])
+    broken = columns(trace, sites[0].role, "nonfinite_fraction", [sites[i] for i in picked])
+    steps = trace.sampled_steps
+    bins = time_bins(len(steps), _TIME_BINS)
+    ends = [int(steps[part[0]]) for part in bins[1:]] + [int(steps[-1]) + 1]
+    rows: Rows = []
+    bad: Rows = []
+    for part, end in zip(bins, ends, strict=True):
+        for row, (index, text) in enumerate(zip(picked, names, strict=True)):
+            cell = {"layer": text, "a": int(steps[part[0]]), "b": end}
+            if (broken[part, row] > 0).any():
+                bad.append({**cell, "share": float(np.nanmax(broken[part, row]))})
+            known = values[part, index]
+            known = known[np.isfinite(known)]
+            if len(known) and (known.max() > 0 or not log):
+                value = float(known.max())
+                shown = float(np.log10(max(value, _SMALLEST))) if log else value
+                rows.append({**cell, "v": value, "z": shown})
+    if not rows and not bad:
+        return
+    x = alt.X("a:Q", title="step", axis=alt.Axis(grid=False, tickMinStep=1, format="~s"),
+              scale=alt.Scale(nice=False, domain=[int(steps[0]), int(steps[-1]) + 1]))  # fmt: skip
+    y = alt.Y("layer:N", sort=names, title=None, axis=alt.Axis(labelFont="monospace"))
+    z = alt.Color(
+        "z:Q",
+        title="log₁₀" if log else None,
+        scale=alt.Scale(scheme=SEQUENCE, domain=domain or alt.Undefined, clamp=True),
+        legend=alt.Legend(gradientLength=140, gradientThickness=8),
+    )
+    tooltip = ["layer:N", alt.Tooltip("a:Q", title="from step")]
+    value_shown = alt.Tooltip("v:Q", format=".3g", title=title)
+    cells = alt.Chart(data(rows)).mark_rect()
+    layers = [cells.encode(x=x, x2="b:Q", y=y, color=z, tooltip=[*tooltip, value_shown])]
+    if bad:
+        share = alt.Tooltip("share:Q", format=".1%", title="NaN or infinite")
+        red = alt.Chart(data(bad)).mark_rect(color=colour("error"))
+        layers.append(red.encode(x=x, x2="b:Q", y=y, tooltip=[*tooltip, share]))
+    height = max(60, _ROW_HEIGHT * len(picked))
+    yield Figure(name, title, layered(*layers, height=height), caption, wide=True)
+
+
+def _profiles(trace: Trace, view: _View) -> Chart:
+    """A statistic by depth at a few of the sampled steps."""
+    sites, values = trace.sites_of(view.role), trace.series(view.role, view.stat)
+    picked = chosen(len(sites), _MOST_LAYERS)
+    names = labels([sites[index] for index in picked])
+    rows: Rows = []
+    for sample in chosen(len(values), _PROFILES):
+        step = int(trace.sampled_steps[sample])
+        for depth, (index, text) in enumerate(zip(picked, names, strict=True)):
+            value = float(values[sample, index])
+            if np.isfinite(value) and value > 0:
+                rows.append({"depth": depth, "layer": text, "step": step, "v": value})
+    chart: Chart = alt.Chart(data(rows)).mark_line(point=alt.OverlayMarkDef(size=18))
+    chart = chart.encode(
+        x=alt.X("depth:Q", title="depth", axis=alt.Axis(grid=False, tickMinStep=1)),
+        y=magnitude("v:Q", np.array([row["v"] for row in rows])),
+        color=alt.Color("step:O", title="step", scale=alt.Scale(scheme=SEQUENCE)),
+        tooltip=["layer:N", "step:Q", alt.Tooltip("v:Q", format=".3g", title=view.title)],
+    )
+    return chart.properties(height=200)
+
+
+def _ratio_chart(trace: Trace, ratios: FloatArray) -> Chart:
+    rows: Rows = []
+    for part in time_bins(len(ratios), 400):
+        known = ratios[part]
+        known = known[np.isfinite(known) & (known > 0)]
+        if len(known):
+            step = int(trace.sampled_steps[part[0]])
+            low, middle, high = float(known.min()), float(np.median(known)), float(known.max())
+            rows.append({"step": step, "low": low, "median": middle, "high": high})
+    y = magnitude("low:Q", np.array([row[end] for row in rows for end in ("low", "high")]))
+    base = alt.Chart(data(rows))
+    tooltip = ["step:Q", *(alt.Tooltip(f"{n}:Q", format=".2g") for n in ("low", "median", "high"))]
+    extent = base.mark_area(color=colour("main"), opacity=0.18).encode(
+        x=STEP, y=y, y2="high:Q", tooltip=tooltip
+    )
+    middle_line = base.mark_line(color=colour("main")).encode(
+        x=STEP, y=alt.Y("median:Q"), tooltip=tooltip
+    )
+    return layered(
+        *band(*HEALTHY_RATIO, target=1e-3), extent, middle_line
+    , height=220)  # fmt: skip
+
+
+def band(low: float, high: float, target: float | None = None) -> list[alt.Chart]:
+    """The healthy range of the vertical axis, and the value to aim at."""
+    area = alt.Chart(data([{"low": low, "high": high}])).mark_rect(
+        color=colour("band"), opacity=0.14
+    )
+    layers = [area.encode(y=alt.Y("low:Q", title=None), y2="high:Q")]
+    if target is not None:
+        line = alt.Chart(data([{"target": target}])).mark_rule(
+            color=colour("band"), strokeDash=[2, 3]
+        )
+        layers.append(line.encode(y=alt.Y("target:Q", title=None)))
+    return layers

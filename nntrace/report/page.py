@@ -1,0 +1,157 @@
+"""The page of one run: what goes into it, and in which order."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from nntrace.cli.values import percent, size, when
+from nntrace.diagnosis.report import Report
+from nntrace.report.batch import filters, first_batch
+from nntrace.report.document import page_script, render_document
+from nntrace.report.evidence import evidence_figure
+from nntrace.report.figure import Figure
+from nntrace.report.histograms import histogram_figures, label_figure
+from nntrace.report.layers import layer_figures
+from nntrace.report.training import training_figures
+from nntrace.rules import Finding
+
+_MOST_EVIDENCE = 12  # charts beside findings
+_SOURCE_LIMIT = 160
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A root cause, its further sites, its symptoms, and the chart that shows it."""
+
+    root: Finding
+    more: tuple[Finding, ...]
+    symptoms: tuple[Finding, ...]
+    figure: Figure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The charts of a run by section."""
+
+    training: list[Figure]
+    layers: list[Figure]
+    distributions: list[Figure]
+    labels: list[Figure]
+    evidence: list[Figure]
+
+    def __iter__(self) -> Any:
+        return iter(
+            (*self.training, *self.layers, *self.distributions, *self.labels, *self.evidence)
+        )
+
+
+def make_figures(report: Report) -> tuple[Figures, list[Family]]:
+    """All charts of a run, and its findings by root cause."""
+    trace, findings = report.trace, report.diagnosis.findings
+    families = list(_families(report))
+    figures = Figures(
+        training=list(training_figures(trace, findings)),
+        layers=list(layer_figures(trace)),
+        distributions=list(histogram_figures(trace)),
+        labels=[figure for figure in (label_figure(trace),) if figure is not None],
+        evidence=[family.figure for family in families if family.figure is not None],
+    )
+    return figures, families
+
+
+def render_html(
+    report: Report,
+    *,
+    vocabulary: Sequence[str] | None = None,
+    progress: Progress = lambda _: None,
+) -> str:
+    """The page for one diagnosed run.
+
+    Args:
+        report: the run and its diagnosis.
+        vocabulary: tokens by their id, to show token ids as text.
+        progress: told of each stage as it begins.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(page_script)  # bundling takes a second in which charts can be made
+        progress("drawing charts")
+        figures, families = make_figures(report)
+        progress("showing the data")
+        batch, kernels = first_batch(report.trace, vocabulary), filters(report.trace)
+        progress("putting the page together")
+    return render_document(
+        "report.html",
+        figures,
+        report=report,
+        trace=report.trace,
+        manifest=report.trace.manifest,
+        families=families,
+        figures=figures,
+        batch=batch,
+        filters=kernels,
+        nonfinite=_nonfinite(report),
+        skipped=report.diagnosis.skipped,
+        sampling=_sampling(report),
+        evidence=_evidence,
+        source_limit=_SOURCE_LIMIT,
+    )
+
+
+def _families(report: Report) -> Any:
+    """Findings grouped under their root causes, in the order of the diagnosis."""
+    groups: list[tuple[Finding, list[Finding], list[Finding]]] = []
+    for finding in report.diagnosis.findings:
+        if finding.explained_by is not None and groups:
+            groups[-1][2].append(finding)
+        elif groups and groups[-1][0].code == finding.code:
+            groups[-1][1].append(finding)
+        else:
+            groups.append((finding, [], []))
+    for index, (root, more, symptoms) in enumerate(groups):
+        figure = evidence_figure(report.trace, root, index + 1) if index < _MOST_EVIDENCE else None
+        yield Family(root, tuple(more), tuple(symptoms), figure)
+
+
+def _nonfinite(report: Report) -> list[dict[str, Any]]:
+    """The story of a NaN: where it was seen, in the order in which it was."""
+    sites = {site.id: site for site in report.trace.sites}
+    story = []
+    for event in report.trace.events_of("nonfinite"):
+        site = sites.get(event.site) if event.site is not None else None
+        path = site.path if site is not None else str(event.payload.get("site", ""))
+        role = site.role.value if site is not None else str(event.payload.get("role", ""))
+        story.append({"step": event.step, "path": path or "(root)", "role": role})
+    return story[:200]
+
+
+def _sampling(report: Report) -> list[tuple[str, str]]:
+    trace, manifest = report.trace, report.trace.manifest
+    files = [] if trace.path is None else [f for f in trace.path.rglob("*") if f.is_file()]
+    budget = manifest.config.get("budget")
+    steps = f"{len(trace.steps)}, of which {len(trace.sampled_steps)} sampled"
+    spent = manifest.overhead_seconds
+    overhead = percent(manifest.overhead) + (f" ({spent:.1f} s)" if spent is not None else "")
+    return [
+        ("command", " ".join(manifest.command)),
+        ("folder", manifest.cwd),
+        ("started", when(manifest.started_ns)),
+        ("steps", steps),
+        ("sites", str(len(trace.sites))),
+        ("ranks", ", ".join(map(str, trace.ranks)) + f" (shown: {trace.rank})"),
+        ("measured overhead", overhead),
+        ("budget", percent(budget) if isinstance(budget, float) else ""),
+        ("versions", ", ".join(f"{k} {v}" for k, v in manifest.versions.items())),
+        ("git", manifest.git_commit or ""),
+        ("on disk", size(sum(file.stat().st_size for file in files)) if files else ""),
+    ]
+
+
+def _evidence(value: Any) -> str:
+    """A value of a finding's evidence, short."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(_evidence(item) for item in value[:6]) + (", …" if len(value) > 6 else "")
+    return str(value)

@@ -1,0 +1,39 @@
+"""Fewer points for the screen: what stands out in a part of a series stays in it."""
+
+import numpy as np
+import numpy.typing as npt
+
+from nntrace.trace.model import FloatArray, IntArray
+
+
+def min_max(values: FloatArray, points: int) -> IntArray:
+    """Indices, ascending, of at most `points` values [n]: of every part its lowest and highest.
+
+    NaN are left out; the first and the last value are always in.
+    """
+    usable = np.flatnonzero(np.isfinite(values))
+    if len(usable) <= points:
+        return usable
+    kept: set[int] = {int(usable[0]), int(usable[-1])}
+    for part in np.array_split(usable, max(1, points // 2 - 1)):
+        kept |= {int(part[np.argmin(values[part])]), int(part[np.argmax(values[part])])}
+    return np.array(sorted(kept), dtype=np.int64)
+
+
+def smoothed(values: FloatArray, span: int) -> FloatArray:
+    """Exponential moving average over about `span` values [n], without the bias of the start."""
+    if not len(values):
+        return values
+    weight = 2.0 / (span + 1.0)
+    level = norm = 0.0
+    result = np.empty(len(values))
+    for index, value in enumerate(values.tolist()):
+        level += weight * (value - level)
+        norm += weight * (1.0 - norm)
+        result[index] = level / norm
+    return result
+
+
+def time_bins(count: int, bins: int) -> list[npt.NDArray[np.int64]]:
+    """The indices 0 … count − 1 in at most `bins` parts of nearly equal length, none empty."""
+    return [part for part in np.array_split(np.arange(count), min(bins, count)) if len(part)]

@@ -1,0 +1,50 @@
+"""An in-memory DuckDB whose views are the streams of runs, with `run` and `rank` in front.
+
+Runs are read by `Trace`, so that torn, packed and older ones are what they are everywhere else.
+The database can neither reach files nor the network: a query is not code to be trusted.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from nntrace.schema import STREAMS
+from nntrace.trace import Trace
+
+VIEWS: Final = tuple(STREAMS)
+
+# Statistics with the names of what they are about: what most queries join for.
+_LAYERS: Final = """
+CREATE VIEW layers AS
+SELECT st.run, st.rank, st.step, si.path, si.role, si.module_type, si.shape,
+       st.* EXCLUDE (run, rank, step, site)
+FROM stats st JOIN sites si
+  ON st.run = si.run AND st.rank = si.rank AND st.site = si.id
+"""
+
+
+def connect(traces: Iterable[Trace]) -> duckdb.DuckDBPyConnection:
+    """A database with the views `VIEWS` and `layers` over every rank of these runs."""
+    tables: dict[str, list[pa.Table]] = {name: [] for name in VIEWS}
+    for trace in traces:
+        for rank in trace.ranks or (trace.rank,):
+            of_rank = trace.of_rank(rank)
+            for name in VIEWS:
+                tables[name].append(_named(of_rank, name))
+    connection = duckdb.connect(":memory:")
+    for name, parts in tables.items():
+        connection.register(name, pa.concat_tables(parts))
+    connection.execute(_LAYERS)
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def _named(trace: Trace, stream: str) -> pa.Table:
+    table = trace.table(stream)
+    run = trace.path.name if trace.path is not None else trace.manifest.name
+    names = pa.array([run] * table.num_rows, pa.string())
+    ranks = pa.array([trace.rank] * table.num_rows, pa.int32())
+    return table.add_column(0, "rank", ranks).add_column(0, "run", names)

@@ -1,0 +1,27 @@
+import sys
+from pathlib import Path
+
+import pytest
+from cli.commands import Command
+
+
+def test_an_export_names_its_folder_and_what_opens_it(nntrace: Command, healthy: Path) -> None:
+    result = nntrace("export", healthy, "--to", "csv")
+    assert (result.code, result.out) == (0, "healthy-csv\n")
+    assert Path("healthy-csv/steps.csv").exists()
+
+
+def test_a_missing_package_is_named(
+    nntrace: Command, healthy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for form in ("tensorboard", "wandb"):
+        monkeypatch.setitem(sys.modules, form, None)
+        result = nntrace("export", healthy, "--to", form)
+        assert result.code == 2
+        assert f"pip install {form}" in result.err
+
+
+def test_without_a_form_the_message_names_the_forms(nntrace: Command, healthy: Path) -> None:
+    result = nntrace("export", healthy)
+    assert result.code == 2
+    assert "tensorboard" in result.err

@@ -1,0 +1,34 @@
+import sys
+from pathlib import Path
+
+import pytest
+from cli.commands import Command
+
+
+def test_a_report_is_written_beside_and_named_on_stdout(nntrace: Command, healthy: Path) -> None:
+    result = nntrace("report", healthy)
+    assert (result.code, result.out) == (0, "healthy.html\n")
+    assert Path("healthy.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_with_o_the_report_goes_where_it_is_told(nntrace: Command, faulty: Path) -> None:
+    result = nntrace("report", faulty, "-o", "there.html")
+    assert (result.code, result.out) == (0, "")
+    assert "wrote there.html" in result.err
+    assert "DAT01" in Path("there.html").read_text(encoding="utf-8")
+
+
+def test_charts_are_listed_and_written_one_by_one(nntrace: Command, healthy: Path) -> None:
+    assert "loss  Loss" in nntrace("report", healthy, "--chart", "list").out
+    assert nntrace("report", healthy, "--chart", "loss", "--format", "svg", "-o", "a.svg").code == 0
+    assert Path("a.svg").read_text().startswith("<svg")
+    assert nntrace("report", healthy, "--chart", "nope").code == 2
+
+
+def test_without_the_extra_the_message_says_what_to_install(
+    nntrace: Command, healthy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "altair", None)
+    result = nntrace("report", healthy)
+    assert result.code == 2
+    assert 'pip install "nntrace[report]"' in result.err

@@ -1,0 +1,96 @@
+import json
+
+import pytest
+from rules.builders import batches, event, site, trace_of
+
+from nntrace.diff import compare
+from nntrace.diff.text import as_json, sentence
+
+ROLES = ("param", "activation", "activation_grad", "param_grad", "update")
+
+
+def run(loss=1.0, seed=0, changed=None, count=6, n=32, **options):
+    """Two layers; `changed` = (path, role, step, value) changes one site from a step on."""
+    sites = []
+    for path in ("one", "two"):
+        for role in ROLES:
+            rms = [1.0] * count
+            if changed and changed[:2] == (path, role):
+                rms[changed[2] :] = [changed[3]] * (count - changed[2])
+            values = {"rms": rms, "std": rms, "mean": 0.0, "nonfinite_fraction": 0.0}
+            sites.append(site(path, role, shape=[8, 4], numel=32, n=n, **values))
+    losses = loss if isinstance(loss, list) else [loss] * count
+    return trace_of(loss=losses, sites=sites, **options)
+
+
+def test_equal_runs_do_not_part() -> None:
+    comparison = compare(run(), run())
+    assert comparison.first is None
+    assert comparison.settings == ()
+    assert comparison.common_steps == 6
+
+
+@pytest.mark.parametrize(("factor", "parts"), [(1.0009, False), (1.0011, True)])
+def test_what_rounding_explains_is_no_divergence(factor: float, parts: bool) -> None:
+    comparison = compare(run(), run(changed=("two", "activation", 3, factor)), tolerance=1e-3)
+    assert (comparison.first is not None) is parts
+
+
+def test_the_first_divergence_is_the_earliest_step_then_the_cause_before_its_effect() -> None:
+    first = compare(run(), run(changed=("one", "param", 4, 2.0), loss=[1, 1, 1, 1, 9, 9])).first
+    assert first is not None
+    assert (first.step, first.place, first.role, first.a, first.b) == (4, "one", "param", 1.0, 2.0)
+
+
+def test_a_gradient_parts_first_at_the_layer_nearest_the_output() -> None:
+    b = run(changed=("one", "activation_grad", 2, 3.0))
+    both = run(changed=("two", "activation_grad", 2, 3.0))
+    assert compare(run(), b).first.place == "one"
+    changed = [d.place for d in compare(b, both).divergences]
+    assert changed[0] == "two"
+
+
+def test_other_examples_come_before_everything_they_cause() -> None:
+    a = run(batches=batches(6, fingerprint=[1, 2, 3, 4, 5, 6]))
+    b = run(batches=batches(6, fingerprint=[1, 2, 9, 4, 5, 6]), loss=[1, 1, 2, 1, 1, 1])
+    assert sentence(compare(a, b).first) == "step 2, the batches hold different examples"
+
+
+def test_a_nan_in_one_run_alone_is_a_divergence() -> None:
+    first = compare(run(), run(changed=("one", "activation", 1, None))).first
+    assert (first.step, first.place) == (1, "one")
+    assert "only in A" in sentence(first)
+
+
+def test_what_differs_between_seeds_is_no_divergence_but_what_exceeds_it_is() -> None:
+    noise = [run(changed=("one", "activation", 0, value)) for value in (1.1, 0.95)]
+    within = run(changed=("one", "activation", 0, 1.15))
+    beyond = run(changed=("one", "activation", 0, 1.25))
+    assert compare(run(), within).first is not None
+    assert compare(run(), within, noise).first is None
+    assert compare(run(), beyond, noise).first is not None
+
+
+def test_samples_of_other_elements_may_differ_by_their_sampling_error() -> None:
+    """6 standard errors of 16 of 32 elements are 1.5; parameters are read at fixed elements."""
+    a = run(n=16)
+    b = run(n=16, changed=("one", "activation", 2, 2.0), sampled=[0, 2, 4])
+    assert compare(a, b).first is None
+    b = run(n=16, changed=("one", "param", 1, 2.0), sampled=[0, 2, 4])
+    assert compare(a, b).first is not None
+
+
+def test_settings_that_differ_come_with_the_linear_scaling_hint() -> None:
+    a = run(batch_size=32, events=[event("optimizer", **{"class": "SGD", "lr": 0.1})])
+    b = run(batch_size=128, events=[event("optimizer", **{"class": "SGD", "lr": 0.1})])
+    (setting,) = compare(a, b).settings
+    assert (setting.name, setting.a, setting.b) == ("batch size", "32", "128")
+    assert "learning rate of 0.4" in setting.hint
+
+
+def test_the_json_form_is_finite_and_names_the_first_divergence() -> None:
+    comparison = compare(run(), run(changed=("one", "activation", 1, None)))
+    content = json.loads(as_json(comparison))
+    assert content["first_divergence"]["place"] == "one"
+    assert content["first_divergence"]["b"] is None
+    assert content["aligned_sites"] == 10

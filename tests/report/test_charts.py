@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rules.builders import site, trace_of
+
+from nntrace.diagnosis.report import make_report
+from nntrace.errors import NntraceError
+from nntrace.report import render_chart
+from nntrace.report.evidence import evidence_figure
+from nntrace.report.figure import specification
+from nntrace.report.layers import layer_figures
+from nntrace.report.page import make_figures
+from nntrace.report.thinning import min_max, smoothed
+from nntrace.report.training import training_figures
+from nntrace.rules import Finding, Severity, select_rules
+
+
+def rows_of(spec) -> list[dict]:
+    return [row for rows in spec["datasets"].values() for row in rows]
+
+
+def test_thinning_keeps_a_lone_peak_and_a_lone_dip() -> None:
+    values = np.ones(10_000)
+    values[4321], values[77] = 9.0, -9.0
+    kept = min_max(values, 100)
+    assert len(kept) <= 100
+    assert {0, 77, 4321, 9999} <= set(kept.tolist())
+
+
+def test_thinning_leaves_out_what_is_not_a_number() -> None:
+    assert min_max(np.array([1.0, np.nan, np.inf, 2.0]), 10).tolist() == [0, 3]
+
+
+def test_smoothing_is_not_drawn_to_zero_at_the_start() -> None:
+    np.testing.assert_allclose(smoothed(np.full(5, 3.0), 10), 3.0)
+
+
+def test_a_spike_of_the_loss_is_in_the_chart_of_a_long_run() -> None:
+    loss = np.full(20_000, 1.0)
+    loss[12_345] = 70.0
+    figure = next(training_figures(trace_of(loss=loss.tolist()), []))
+    assert max(row["loss"] for row in rows_of(specification(figure, width=100))) == 70.0
+
+
+def test_a_heatmap_cell_shows_the_largest_of_its_samples_and_nan_in_red() -> None:
+    std = [1.0] * 500
+    std[250] = 9.0
+    broken = [0.0] * 500
+    broken[400] = 0.5
+    trace = trace_of(
+        loss=[1.0] * 500,
+        sites=[site("fc", "activation", std=std, nonfinite_fraction=broken)],
+    )
+    (figure,) = (f for f in layer_figures(trace) if f.name == "activation-over-time")
+    rows = rows_of(specification(figure, width=100))
+    assert max(row.get("v", 0) for row in rows) == 9.0
+    (red,) = (row for row in rows if "share" in row)
+    assert red["a"] <= 400 < red["b"]
+
+
+def test_evidence_draws_the_healthy_band_of_the_rules_own_threshold() -> None:
+    trace = trace_of(loss=[1.0] * 30, sites=[site("fc", "activation", dead_fraction=[0.7] * 30)])
+    found = {"code": "ACT04", "severity": Severity.ERROR, "steps": (5, 29)}
+    finding = Finding("dead", site=trace.sites[0], **found)
+    figure = evidence_figure(trace, finding, 1)
+    assert figure is not None
+    rows = rows_of(specification(figure, width=100))
+    assert {"low": 0.0, "high": 0.2} in rows
+    assert {"step": 5, "end": 29} in rows
+
+
+@pytest.mark.parametrize("form", ["svg", "png"])
+def test_one_chart_is_a_picture_with_colours_of_its_own(whole: Path, form: str) -> None:
+    figures = list(make_figures(make_report(whole, select_rules()))[0])
+    picture = render_chart(figures, "loss", form)
+    assert picture.startswith(b"<svg" if form == "svg" else b"\x89PNG")
+    assert b"var(--" not in picture
+
+
+def test_a_chart_that_does_not_exist_is_refused_with_those_that_do(whole: Path) -> None:
+    figures = list(make_figures(make_report(whole, select_rules()))[0])
+    with pytest.raises(NntraceError, match=r"no chart 'los'; it has: loss, "):
+        render_chart(figures, "los", "svg")

@@ -1,0 +1,99 @@
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from report.conftest import rich_run
+
+from nntrace.diagnosis.report import make_report
+from nntrace.report import render_html
+from nntrace.rules import select_rules
+
+ATTACK = "</script><script>document.documentElement.dataset.owned=1</script>"
+IMAGE = '"><img src=x onerror="document.documentElement.dataset.owned=2">'
+
+
+def page(run: Path, **options: object) -> str:
+    return render_html(make_report(run, select_rules()), **options)
+
+
+def charts(html: str) -> dict:
+    text = re.search(r'<script type="application/json" id="charts">(.*?)</script>', html, re.S)
+    assert text is not None
+    return json.loads(text[1])
+
+
+def test_a_page_has_every_section_and_each_chart_a_place(whole: Path) -> None:
+    html = page(whole)
+    drawn = charts(html)
+    assert {"loss", "learning-rate", "gradient-norm", "update-ratio", "labels"} <= set(drawn)
+    assert "activation-over-time" in drawn
+    for name in drawn:
+        assert f'id="chart-{name}"' in html
+    for section in ("findings", "training", "layers", "distributions", "data", "run"):
+        assert f'id="{section}"' in html
+
+
+def test_the_first_batch_is_shown_as_images_with_their_labels(whole: Path) -> None:
+    html = page(whole)
+    assert html.count("data:image/png;base64,") == 4
+    assert "<span>7</span>" in html
+
+
+def test_a_page_loads_nothing(whole: Path) -> None:
+    html = page(whole)
+    outside = html[: html.index("<script>")]
+    assert "default-src 'none'" in outside
+    assert not re.search(r'(src|href)="(?!#|data:)', outside)
+
+
+def test_a_run_of_a_single_step_has_a_page(tmp_path: Path) -> None:
+    assert "No rule could judge" not in page(rich_run(tmp_path / "run", count=1, histograms=[]))
+
+
+def test_a_run_of_nothing_but_nan_has_a_page(tmp_path: Path) -> None:
+    from run_folders import stats, steps
+
+    nan = float("nan")
+    run = rich_run(
+        tmp_path / "run",
+        steps=steps(20, loss=nan, lr=nan, grad_norm=nan),
+        stats=stats(20, *range(10), std=None, mean=None, rms=None, nonfinite_fraction=1.0),
+        events=[
+            {"step": 3, "kind": "nonfinite", "severity": "error", "site": 0, "payload": "{}"},
+        ],
+    )
+    html = page(run)
+    assert "The way of the NaN" in html
+    assert "NaN" not in json.dumps(charts(html))
+
+
+def test_control_characters_of_user_text_are_shown_as_escapes(tmp_path: Path) -> None:
+    html = page(rich_run(tmp_path / "run", manifest={"error": "a\x1b[2J\u202eb"}))
+    assert "a\\x1b[2J\\u202eb" in html
+    assert "\u202e" not in html
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+def test_hostile_names_run_nothing_in_a_browser_and_every_chart_is_drawn(tmp_path: Path) -> None:
+    run = rich_run(
+        tmp_path / "run",
+        prefix=ATTACK + IMAGE,
+        manifest={"name": ATTACK, "command": (IMAGE,), "error": ATTACK, "cwd": IMAGE},
+    )
+    html = page(run)
+    file = tmp_path / "page.html"
+    file.write_text(html, encoding="utf-8")
+    words = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    words += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=20000"]
+    done = subprocess.run(
+        [*words, file.as_uri()], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert 'data-drawn="yes"' in done.stdout
+    assert "data-owned" not in done.stdout[:2000]
+    assert "could not be drawn" not in done.stdout.partition("<script>")[0]
+    body = done.stdout[: done.stdout.index("<script>")]
+    assert "<img src=" not in body.replace('<img src="data:image/png', "")
+    assert done.stdout.count("<svg") >= len(charts(html))
