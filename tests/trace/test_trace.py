@@ -3,10 +3,13 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from run_folders import segment, sites, small_run, stats, steps, write_run
 
+from nntrace.arrow import arrow_schema
 from nntrace.errors import DamagedTraceError, NotARunError, SchemaVersionError
+from nntrace.manifest import Manifest
 from nntrace.recorder.streams import StreamWriter
 from nntrace.schema import MANIFEST, Role, RunStatus
 from nntrace.trace import Trace, last_step
