@@ -4,10 +4,8 @@ One class for a finished run, a growing one (`refresh`), one rank of several (`o
 (`window`) and a synthetic one (`from_rows`). Its only data is one Arrow table per stream.
 """
 
-import json
-import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +18,7 @@ from nntrace.arrow import arrow_schema, empty_table
 from nntrace.errors import NotARunError
 from nntrace.manifest import Manifest
 from nntrace.schema import RANK_FOLDER, STREAMS, Role, RunStatus
+from nntrace.trace import decode
 from nntrace.trace.follower import StreamFollower, with_keys
 from nntrace.trace.model import Batch, Event, FloatArray, IntArray, Site, Steps, Tensor
 
@@ -156,24 +155,7 @@ class Trace:
     @cached_property
     def sites(self) -> tuple[Site, ...]:
         """All sites in the order of their ids."""
-        rows = self._tables["sites"].to_pylist()
-        known = {role.value for role in Role}
-        found = {
-            row["id"]: Site(
-                **{
-                    **row,
-                    "role": Role(row["role"]),
-                    "module_type": row["module_type"] or "",
-                    "shape": _known(row["shape"]),
-                    "dtype": row["dtype"] or "",
-                    "numel": row["numel"] or 0,
-                    "parent": row["parent"] or "",
-                }
-            )
-            for row in rows
-            if row["role"] in known  # a role of a newer format means nothing here
-        }
-        return tuple(found[number] for number in sorted(found))
+        return decode.sites(self._tables["sites"])
 
     @cached_property
     def _sites_by_role(self) -> dict[Role, tuple[Site, ...]]:
@@ -190,37 +172,12 @@ class Trace:
     @cached_property
     def steps(self) -> Steps:
         """Every optimizer step so far, in order."""
-        table = self._tables["steps"]
-        return Steps(
-            step=_integers(table, "step"),
-            time_ns=_integers(table, "time_ns"),
-            duration_ns=_integers(table, "duration_ns"),
-            data_wait_ns=_integers(table, "data_wait_ns"),
-            loss=_floats(table, "loss"),
-            lr=_floats(table, "lr"),
-            grad_norm=_floats(table, "grad_norm"),
-            batch_size=_floats(table, "batch_size"),
-            optimizer=tuple(value or "" for value in table["optimizer"].to_pylist()),
-            phase=tuple(value or "" for value in table["phase"].to_pylist()),
-            sampled=pc.fill_null(table["sampled"], False).to_numpy(zero_copy_only=False),
-            overhead_ns=_integers(table, "overhead_ns"),
-            gradients_cleared=_floats(table, "gradients_cleared"),
-        )
+        return decode.steps(self._tables["steps"])
 
     @cached_property
     def events(self) -> tuple[Event, ...]:
         """All events in the order they were recorded."""
-        return tuple(
-            Event(
-                row["step"] or 0,
-                row["time_ns"] or 0,
-                row["kind"],
-                row["severity"] or "info",
-                row["site"],
-                _payload(row["payload"]),
-            )
-            for row in self._tables["events"].to_pylist()
-        )
+        return decode.events(self._tables["events"])
 
     def events_of(self, kind: str) -> tuple[Event, ...]:
         """The events of one kind."""
@@ -229,24 +186,12 @@ class Trace:
     @cached_property
     def batches(self) -> tuple[Batch, ...]:
         """The sampled batches in order."""
-        return tuple(
-            Batch(
-                **{
-                    **row,
-                    "phase": row["phase"] or "train",
-                    "label_values": _known(row["label_values"]),
-                    "label_counts": _known(row["label_counts"]),
-                }
-            )
-            for row in self._tables["data"].to_pylist()
-        )
+        return decode.batches(self._tables["data"])
 
     @cached_property
     def tensors(self) -> tuple[Tensor, ...]:
         """The tensors that were kept as they are, in order; float64, whatever they were."""
-        return tuple(
-            tensor for row in self._tables["tensors"].to_batches() for tensor in _kept(row)
-        )
+        return decode.tensors(self._tables["tensors"])
 
     @cached_property
     def _pivot(self) -> tuple[IntArray, IntArray, IntArray]:
@@ -256,9 +201,9 @@ class Trace:
         have the index of an extra site behind the last.
         """
         table = self._tables["stats"]
-        steps, rows = np.unique(_integers(table, "step"), return_inverse=True)
+        steps, rows = np.unique(decode.integers(table, "step"), return_inverse=True)
         known = np.array([site.id for site in self.sites], dtype=np.int64)
-        ids = _integers(table, "site")
+        ids = decode.integers(table, "site")
         if not len(known):
             return steps, rows, np.zeros(len(ids), dtype=np.int64)
         places = np.searchsorted(known, ids)
@@ -288,7 +233,7 @@ class Trace:
             columns = column_of[places]
             kept = columns >= 0
             values = np.full((len(steps), len(sites)), np.nan)
-            values[rows[kept], columns[kept]] = _floats(self._tables["stats"], stat)[kept]
+            values[rows[kept], columns[kept]] = decode.floats(self._tables["stats"], stat)[kept]
             values.flags.writeable = False
             while len(self._series) >= _CACHED_SERIES:
                 del self._series[next(iter(self._series))]
@@ -326,43 +271,3 @@ def _ranks(run: Path) -> tuple[int, ...]:
     names = [entry.name for entry in run.iterdir() if entry.is_dir()]
     numbers = (int(n[5:]) for n in names if re.fullmatch(r"rank-[0-9]{5,9}", n))
     return tuple(sorted(number for number in numbers if RANK_FOLDER.format(number) in names))
-
-
-def _known(values: Iterable[int | None] | None) -> tuple[int, ...]:
-    """A list column's value without nulls."""
-    return tuple(value for value in values or () if value is not None)
-
-
-def _kept(rows: pa.RecordBatch) -> Iterator[Tensor]:
-    """The tensors of a batch whose values have the shape they claim to have."""
-    values = rows.column("values")
-    for number, row in enumerate(rows.drop_columns("values").to_pylist()):
-        shape = _known(row["kept_shape"])
-        kept = values[number].values
-        if kept is None or min(shape, default=1) < 0 or math.prod(shape) != len(kept):
-            continue
-        array = pc.fill_null(kept, float("nan")).to_numpy(zero_copy_only=False).reshape(shape)
-        whole = _known(row["shape"])
-        stride = max(1, row["stride"] or 1)
-        dtype = row["dtype"] or ""
-        yield Tensor(row["step"], row["role"], row["path"], whole, dtype, stride, array)
-
-
-def _floats(table: pa.Table, name: str) -> FloatArray:
-    column = table[name]
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.int8())
-    column = column.cast(pa.float64())
-    return np.asarray(pc.fill_null(column, float("nan")).to_numpy(), dtype=np.float64)
-
-
-def _integers(table: pa.Table, name: str) -> IntArray:
-    return np.asarray(pc.fill_null(table[name], 0).to_numpy(), dtype=np.int64)
-
-
-def _payload(text: str | None) -> dict[str, Any]:
-    try:
-        content = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -1,0 +1,134 @@
+"""From the tables of a trace to the values it hands out: each function decodes one stream.
+
+Rows are hostile input: what cannot be is left out, what is missing gets the value that says so.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nntrace.schema import Role
+from nntrace.trace.model import Batch, Event, FloatArray, IntArray, Site, Steps, Tensor
+
+
+def sites(table: pa.Table) -> tuple[Site, ...]:
+    """All sites in the order of their ids."""
+    rows = table.to_pylist()
+    known = {role.value for role in Role}
+    found = {
+        row["id"]: Site(
+            **{
+                **row,
+                "role": Role(row["role"]),
+                "module_type": row["module_type"] or "",
+                "shape": _known(row["shape"]),
+                "dtype": row["dtype"] or "",
+                "numel": row["numel"] or 0,
+                "parent": row["parent"] or "",
+            }
+        )
+        for row in rows
+        if row["role"] in known  # a role of a newer format means nothing here
+    }
+    return tuple(found[number] for number in sorted(found))
+
+
+def steps(table: pa.Table) -> Steps:
+    """Every optimizer step so far, in order."""
+    return Steps(
+        step=integers(table, "step"),
+        time_ns=integers(table, "time_ns"),
+        duration_ns=integers(table, "duration_ns"),
+        data_wait_ns=integers(table, "data_wait_ns"),
+        loss=floats(table, "loss"),
+        lr=floats(table, "lr"),
+        grad_norm=floats(table, "grad_norm"),
+        batch_size=floats(table, "batch_size"),
+        optimizer=tuple(value or "" for value in table["optimizer"].to_pylist()),
+        phase=tuple(value or "" for value in table["phase"].to_pylist()),
+        sampled=pc.fill_null(table["sampled"], False).to_numpy(zero_copy_only=False),
+        overhead_ns=integers(table, "overhead_ns"),
+        gradients_cleared=floats(table, "gradients_cleared"),
+    )
+
+
+def events(table: pa.Table) -> tuple[Event, ...]:
+    """All events in the order they were recorded."""
+    return tuple(
+        Event(
+            row["step"] or 0,
+            row["time_ns"] or 0,
+            row["kind"],
+            row["severity"] or "info",
+            row["site"],
+            _payload(row["payload"]),
+        )
+        for row in table.to_pylist()
+    )
+
+
+def batches(table: pa.Table) -> tuple[Batch, ...]:
+    """The sampled batches in order."""
+    return tuple(
+        Batch(
+            **{
+                **row,
+                "phase": row["phase"] or "train",
+                "label_values": _known(row["label_values"]),
+                "label_counts": _known(row["label_counts"]),
+            }
+        )
+        for row in table.to_pylist()
+    )
+
+
+def tensors(table: pa.Table) -> tuple[Tensor, ...]:
+    """The tensors that were kept as they are, in order; float64, whatever they were."""
+    return tuple(tensor for row in table.to_batches() for tensor in _kept(row))
+
+
+def _known(values: Iterable[int | None] | None) -> tuple[int, ...]:
+    """A list column's value without nulls."""
+    return tuple(value for value in values or () if value is not None)
+
+
+def _kept(rows: pa.RecordBatch) -> Iterator[Tensor]:
+    """The tensors of a batch whose values have the shape they claim to have."""
+    values = rows.column("values")
+    for number, row in enumerate(rows.drop_columns("values").to_pylist()):
+        shape = _known(row["kept_shape"])
+        kept = values[number].values
+        if kept is None or min(shape, default=1) < 0 or math.prod(shape) != len(kept):
+            continue
+        array = pc.fill_null(kept, float("nan")).to_numpy(zero_copy_only=False).reshape(shape)
+        whole = _known(row["shape"])
+        stride = max(1, row["stride"] or 1)
+        dtype = row["dtype"] or ""
+        yield Tensor(row["step"], row["role"], row["path"], whole, dtype, stride, array)
+
+
+def floats(table: pa.Table, name: str) -> FloatArray:
+    """A column as float64, NaN where it is null."""
+    column = table[name]
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    column = column.cast(pa.float64())
+    return np.asarray(pc.fill_null(column, float("nan")).to_numpy(), dtype=np.float64)
+
+
+def integers(table: pa.Table, name: str) -> IntArray:
+    """A column as int64, 0 where it is null."""
+    return np.asarray(pc.fill_null(table[name], 0).to_numpy(), dtype=np.int64)
+
+
+def _payload(text: str | None) -> dict[str, Any]:
+    try:
+        content = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
