@@ -5,15 +5,15 @@ never ignored. Cheap when there is no file: the TOML reader and the rules are im
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
 from nntrace.errors import ConfigError
-from nntrace.schema import RUNS_FOLDER
+from nntrace.sampling import Sampling
+from nntrace.schema import RUNS_FOLDER, Role
 
 FAIL_ON: Final = ("error", "warning", "never")
-DEFAULT_BUDGET: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,7 @@ class Config:
     Attributes:
         runs_folder: where runs are written and looked for; a relative one in a file is relative
             to that file.
-        budget: the share of elapsed time that tracing may cost.
-        every: sample each n-th step instead of keeping to the budget.
+        sampling: what is sampled, and how densely; its fields are keys of the file.
         select: rules to run, as prefixes of their codes; all when empty.
         ignore: rules to leave out, as prefixes of their codes.
         fail_on: the severity from which `nntrace diagnose` exits with 1.
@@ -33,8 +32,7 @@ class Config:
 
     source: Path | None = None
     runs_folder: Path = Path(RUNS_FOLDER)
-    budget: float = DEFAULT_BUDGET
-    every: int | None = None
+    sampling: Sampling = field(default_factory=Sampling)
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     fail_on: str = "error"
@@ -100,6 +98,23 @@ def parse_budget(text: str) -> float:
     return share
 
 
+def parse_kinds(words: Sequence[str]) -> tuple[str, ...]:
+    """Roles of sites, each word one or several separated by commas.
+
+    Raises:
+        ConfigError: no such role.
+    """
+    known = [role.value for role in Role]
+    kinds = tuple(kind.strip() for word in words for kind in word.split(",") if kind.strip())
+    for kind in kinds:
+        if kind not in known:
+            raise ConfigError(
+                f"there is no kind {kind!r}; the kinds are {', '.join(known)}."
+                f"{suggestion(kind, known)}"
+            )
+    return kinds
+
+
 def suggestion(word: str, known: Sequence[str]) -> str:
     """` Did you mean …?` when a known word is close, else nothing; for the end of a message."""
     from difflib import get_close_matches
@@ -142,7 +157,9 @@ def _config(source: Path, section: Mapping[str, Any]) -> Config:
             raise ConfigError(f"{source}: {key!r} must be {error}, not {value!r}.") from error
     if "runs_folder" in values:
         values["runs_folder"] = source.parent / values["runs_folder"]
-    return Config(source=source, **values)
+    of_sampling = {option.name for option in fields(Sampling)} & values.keys()
+    sampling = Sampling(**{key: values.pop(key) for key in of_sampling})
+    return Config(source=source, sampling=sampling, **values)
 
 
 def _folder(value: Any) -> Path:
@@ -161,6 +178,24 @@ def _every(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise TypeError("a whole number of steps from 1 up")
     return value
+
+
+def _exact(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("true or false")
+    return value
+
+
+def _patterns(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(pattern, str) for pattern in value):
+        raise TypeError('a list of patterns of module paths such as ["encoder.*"]')
+    return tuple(value)
+
+
+def _kinds(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(kind, str) for kind in value):
+        raise TypeError('a list of kinds such as ["activation", "update"]')
+    return parse_kinds(value)
 
 
 def _codes(value: Any) -> tuple[str, ...]:
@@ -186,6 +221,10 @@ _KEYS: Final = {
     "runs_folder": _folder,
     "budget": _budget,
     "every": _every,
+    "exact": _exact,
+    "include": _patterns,
+    "exclude": _patterns,
+    "kinds": _kinds,
     "select": _codes,
     "ignore": _codes,
     "fail_on": _fail_on,

@@ -7,11 +7,12 @@ import os
 import shutil
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from nntrace.errors import NntraceError
 from nntrace.notices import say
+from nntrace.sampling import Sampling
 from nntrace.schema import MANIFEST
 
 _VARIABLE = "NNTRACE_{}"
@@ -23,35 +24,38 @@ class Settings:
 
     run: str
     command: tuple[str, ...]
-    budget: float
-    every: int | None
+    sampling: Sampling = field(default_factory=Sampling)
 
     def environment(self) -> dict[str, str]:
         """The variables to set."""
+        chosen = {
+            option.name: getattr(self.sampling, option.name)
+            for option in fields(Sampling)
+            if getattr(self.sampling, option.name) != option.default
+        }
         return {
             "NNTRACE_RUN": self.run,
             "NNTRACE_COMMAND": "\x1f".join(self.command),
-            "NNTRACE_BUDGET": repr(self.budget),
-            "NNTRACE_EVERY": "" if self.every is None else str(self.every),
+            "NNTRACE_SAMPLING": repr(chosen) if chosen else "",
         }
 
     @classmethod
     def from_environment(cls) -> "Settings":
         """The settings of the launcher above this process."""
-        every = os.environ.get("NNTRACE_EVERY", "")
+        from ast import literal_eval  # the launcher itself starts faster without
+
+        chosen = os.environ.get("NNTRACE_SAMPLING", "")
         return cls(
             run=os.environ["NNTRACE_RUN"],
             command=tuple(os.environ.get("NNTRACE_COMMAND", "").split("\x1f")),
-            budget=float(os.environ.get("NNTRACE_BUDGET", "0.02")),
-            every=int(every) if every else None,
+            sampling=Sampling(**literal_eval(chosen)) if chosen else Sampling(),
         )
 
 
 def launch(
     command: tuple[str, ...],
     *,
-    budget: float,
-    every: int | None,
+    sampling: Sampling,
     out: Path | None,
     name: str | None,
     runs_folder: Path,
@@ -68,8 +72,8 @@ def launch(
         NntraceError: no such command, or a run folder that cannot be written.
     """
     words = resolve(command)
-    run = _prepare_run(words, out, name, runs_folder)
-    settings = Settings(str(run), command, budget, every)
+    run = prepare_run(out, name or script_name(words), runs_folder)
+    settings = Settings(str(run), command, sampling)
     environment = {**os.environ, **settings.environment(), "NNTRACE_PID": str(os.getpid())}
     bootstrap = str(Path(__file__).parent / "bootstrap")
     inherited = environment.get("PYTHONPATH")
@@ -114,15 +118,19 @@ def resolve(command: tuple[str, ...]) -> list[str]:
     return [program, *command[1:]]
 
 
-def _prepare_run(words: list[str], out: Path | None, name: str | None, runs_folder: Path) -> Path:
-    """The run folder's path, absolute; not created yet, but known to be creatable."""
+def prepare_run(out: Path | None, name: str, runs_folder: Path) -> Path:
+    """The run folder's path, absolute; not created yet, but known to be creatable.
+
+    Raises:
+        NntraceError: it cannot be written.
+    """
     if out is not None:
         run = Path(os.path.abspath(out))
         _make_room(run)
     else:
         stamp = time.strftime("%Y%m%d-%H%M%S")
-        label = _safe(name or _script_name(words))
-        run = Path(os.path.abspath(runs_folder)) / f"{label}-{stamp}-{os.urandom(2).hex()}"
+        unique = f"{_safe(name)}-{stamp}-{os.urandom(2).hex()}"
+        run = Path(os.path.abspath(runs_folder)) / unique
     _probe(run.parent)
     return run
 
@@ -171,7 +179,7 @@ def _make_room(run: Path) -> None:
     say(f"{run} held an earlier run; it is now {kept}.")
 
 
-def _script_name(words: list[str]) -> str:
+def script_name(words: list[str]) -> str:
     """What the run is called: the script's or module's name, else the program's."""
     for index, word in enumerate(words):
         if word == "-m" and index + 1 < len(words):

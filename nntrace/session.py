@@ -6,6 +6,7 @@ Made from the environment that `nntrace run` sets, after a framework was importe
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from nntrace.adapter import Adapter, installed_adapters
@@ -32,11 +33,12 @@ class Session:
         self._settings = settings
         self._explains_silence = explains_silence
         self._adapters: dict[str, Adapter] = {}
-        config = {"budget": settings.budget, "every": settings.every}
+        sampling = settings.sampling
         self.recorder = Recorder(
             Path(settings.run),
-            Manifest.begin(Path(settings.run).name, settings.command, config),
-            Cadence(budget=settings.budget, every=settings.every),
+            Manifest.begin(Path(settings.run).name, settings.command, asdict(sampling)),
+            Cadence(budget=sampling.budget, every=sampling.every),
+            sampling=sampling,
             rank=int(os.environ.get("RANK", "0")),
         )
 

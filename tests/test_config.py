@@ -4,6 +4,7 @@ import pytest
 
 from nntrace.config import Config, load_config, parse_budget
 from nntrace.errors import ConfigError
+from nntrace.sampling import Sampling
 
 
 def own(folder: Path, text: str) -> Path:
@@ -24,15 +25,23 @@ def test_each_key_is_read(tmp_path: Path) -> None:
     config = load_config(
         own(
             tmp_path,
-            'runs_folder = "out"\nbudget = "5%"\nevery = 3\nselect = ["ACT"]\nignore = ["ACT04"]\n'
+            'runs_folder = "out"\nbudget = "5%"\nevery = 3\nexact = true\ninclude = ["encoder"]\n'
+            'exclude = ["*.dropout"]\nkinds = ["activation", "update"]\nselect = ["ACT"]\n'
+            'ignore = ["ACT04"]\n'
             'fail_on = "warning"\n[rules.GRD01]\nratio = 1e-3\n',
         )
     )
     assert config == Config(
         source=tmp_path / "nntrace.toml",
         runs_folder=tmp_path / "out",
-        budget=0.05,
-        every=3,
+        sampling=Sampling(
+            budget=0.05,
+            every=3,
+            exact=True,
+            include=("encoder",),
+            exclude=("*.dropout",),
+            kinds=("activation", "update"),
+        ),
         select=("ACT",),
         ignore=("ACT04",),
         fail_on="warning",
@@ -41,22 +50,22 @@ def test_each_key_is_read(tmp_path: Path) -> None:
 
 
 def test_the_section_of_a_project_file_has_the_same_keys(tmp_path: Path) -> None:
-    assert load_config(project(tmp_path, "[tool.nntrace]\nevery = 7\n")).every == 7
+    assert load_config(project(tmp_path, "[tool.nntrace]\nevery = 7\n")).sampling.every == 7
 
 
 def test_the_nearest_file_upward_counts(tmp_path: Path) -> None:
     own(tmp_path, "every = 1")
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
-    assert load_config(inner).every == 1
+    assert load_config(inner).sampling.every == 1
     project(tmp_path / "a", "[tool.nntrace]\nevery = 2\n")
-    assert load_config(inner).every == 2
+    assert load_config(inner).sampling.every == 2
 
 
 def test_in_one_folder_the_own_file_comes_first(tmp_path: Path) -> None:
     own(tmp_path, "every = 1")
     project(tmp_path, "[tool.nntrace]\nevery = 2\n")
-    assert load_config(tmp_path).every == 1
+    assert load_config(tmp_path).sampling.every == 1
 
 
 @pytest.mark.parametrize("text", ["", "[tool.other]\n", 'name = "nntrace"\n', "tool = 'nntrace'"])
@@ -64,7 +73,7 @@ def test_a_project_file_without_our_section_is_passed_over(tmp_path: Path, text:
     own(tmp_path, "every = 1")
     inner = tmp_path / "inner"
     inner.mkdir()
-    assert load_config(project(inner, text)).every == 1
+    assert load_config(project(inner, text)).sampling.every == 1
 
 
 def test_an_unknown_key_names_the_file_the_key_and_the_known_ones(tmp_path: Path) -> None:
@@ -73,7 +82,7 @@ def test_an_unknown_key_names_the_file_the_key_and_the_known_ones(tmp_path: Path
     message = str(caught.value)
     assert str(tmp_path / "nntrace.toml") in message
     assert "'evry'" in message
-    assert "runs_folder, budget, every, select, ignore, fail_on, rules" in message
+    assert "runs_folder, budget, every, exact, include, exclude, kinds, select" in message
     assert "Did you mean 'every'?" in message
 
 
@@ -86,6 +95,10 @@ def test_an_unknown_key_names_the_file_the_key_and_the_known_ones(tmp_path: Path
         'every = "3"',
         "budget = 0",
         "budget = 1.5",
+        "exact = 1",
+        'include = "encoder"',
+        "exclude = [3]",
+        'kinds = ["activations"]',
         "budget = nan",
         "budget = true",
         'budget = "two"',

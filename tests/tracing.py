@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from nntrace.manifest import Manifest
 from nntrace.recorder import Cadence, Recorder
+from nntrace.sampling import Sampling
 from nntrace.schema import RunStatus
 
 
 @contextmanager
 def tracing(
-    run: Path, *, every: int | None = 1, budget: float = 0.02, framework: str = "torch"
+    run: Path, *, every: int | None = 1, framework: str = "torch", **sampling: Any
 ) -> Iterator[Recorder]:
     """Everything inside is traced into `run`, which is complete afterwards."""
     if framework == "torch":
@@ -19,7 +21,9 @@ def tracing(
     else:
         from nntrace_keras import KerasAdapter as Adapter
 
-    recorder = Recorder(run, Manifest.begin(run.name, (), {}), Cadence(budget, every))
+    chosen = Sampling(every=every, **sampling)
+    cadence = Cadence(chosen.budget, every)
+    recorder = Recorder(run, Manifest.begin(run.name, (), {}), cadence, sampling=chosen)
     recorder.on_failure(Adapter().install(recorder))
     try:
         yield recorder

@@ -34,7 +34,6 @@ from nntrace_torch.replay import CompiledCalls, ReplayEndedError, Replayer
 from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
 
-SAMPLE_LIMIT = 4096
 _MAX_TURNS = 4
 _MANY_LOSSES = 1024
 _MANY_SEEDS = 64
@@ -130,15 +129,20 @@ class Tracer:
 
     def _begin_sample(self) -> None:
         self._tokens += 1
-        self._sample = StepSample(self._recorder.steps, self._tokens, SAMPLE_LIMIT, self._buffers)
+        self._sample = StepSample(self._recorder.steps, self._tokens, self._limit(), self._buffers)
         self._losses.sample = self._sample
         self._forward.start(self._sample)
+
+    def _limit(self) -> int:
+        """The most elements to take of one tensor."""
+        return self._recorder.sampling.limit(sum(model.sites for model in self._models.known))
 
     def _root_called(
         self, model: Model, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         self._root = weakref.ref(module)
         if self._sample is not None and "input" not in self._sample.seen_roles:
+            self._sample.limit = self._limit()  # until its first call the model was not known
             self._modes.observe(model, module)
             if self._inputs.observe(model, args, kwargs, self._sample):
                 self._sample.seen_roles.add("input")

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nntrace.recorder import Layout, SiteSample
+from nntrace.recorder import NO_SITE, Layout, SiteSample
 from nntrace_torch.plans import Plan
 
 _CHUNK = 1 << 20  # float32 elements: 4 MiB
@@ -63,7 +63,8 @@ class SampleBuffer:
         else:
             torch._foreach_copy_(list(room.split_with_sizes(list(map(len, views)))), list(views))
         for site, layout in zip(sites, layouts, strict=True):
-            self.parts.append(SiteSample(site, offset, layout))
+            if site != NO_SITE:  # the others are there to take differences from
+                self.parts.append(SiteSample(site, offset, layout))
             offset += layout.size
         return room
 

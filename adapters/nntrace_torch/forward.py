@@ -20,7 +20,7 @@ from torch.nn.modules.module import (
 )
 from torch.utils.hooks import unserializable_hook
 
-from nntrace.recorder import Recorder
+from nntrace.recorder import NO_SITE, Recorder
 from nntrace.schema import EventKind, Role
 from nntrace_torch.describe import (
     can_sample,
@@ -42,7 +42,7 @@ RootCalled = Callable[[Model, nn.Module, tuple[Any, ...], dict[str, Any]], None]
 
 
 class _ModuleSites:
-    """The sites of one module (-1: none); `token` and `gradient_token` are the last
+    """The sites of one module; `token` and `gradient_token` are the last
     steps in which it was recorded.
     """
 
@@ -68,6 +68,11 @@ class _ModuleSites:
         self.strides: tuple[int, ...] = ()
         self.axis = -1
         self.plan: Plan | None = None
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether neither is to be recorded."""
+        return self.activation == NO_SITE and self.gradient == NO_SITE
 
     def plan_for(self, tensor: torch.Tensor, limit: int, before: tuple[int, int] | None) -> Plan:
         """The plan for an output of this module; the last one's, when nothing about it changed."""
@@ -216,7 +221,7 @@ class ForwardSampler:
         sites = self._sites.get(id(module))
         if sites is not None and sites.module() is not module:
             sites = None
-        if sites is not None and (sites.token == sample.token or sites.activation < 0):
+        if sites is not None and (sites.token == sample.token or sites.is_unwanted):
             return
         tensor = _first_tensor(output)
         if tensor is None or not can_sample(tensor):
@@ -229,13 +234,14 @@ class ForwardSampler:
         self._last_output, self._last_version = weakref.ref(tensor), version
         if sites is None:
             sites = self._sites[id(module)] = self._declare(module, tensor)
-            if sites.activation < 0:
+            if sites.is_unwanted:
                 return
         sites.token = sample.token
         plan = sites.plan_for(tensor, sample.limit, self._units_before)
         self._units_before = (tensor.dim(), sites.axis)
-        sample.add(sites.activation, plan, tensor.detach())
-        if tensor.requires_grad:
+        if sites.activation != NO_SITE:
+            sample.add(sites.activation, plan, tensor.detach())
+        if tensor.requires_grad and sites.gradient != NO_SITE:
             # Not a closure: one is made for every output of a sampled step. Marked, so that a
             # tensor with the hook can be saved without a warning.
             hook = functools.partial(self._backward, sites, sample)
@@ -263,7 +269,7 @@ class ForwardSampler:
             self._model.refresh()
             path = self._model.path_of(module)
         if path is None:
-            return _ModuleSites(module, -1, -1)
+            return _ModuleSites(module, NO_SITE, NO_SITE)
         self._first_called(module)
         if (reason := hides_inside(module)) is not None and reason not in self._opaque:
             self._opaque.add(reason)

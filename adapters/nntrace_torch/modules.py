@@ -63,6 +63,11 @@ class Model:
                     entry = (weakref.ref(parameter), own, weakref.ref(module))
                     self._parameters[id(parameter)] = entry
 
+    @property
+    def sites(self) -> int:
+        """About how many sites it has: two of a module, three of a parameter."""
+        return 2 * len(self._paths) + 3 * len(self._parameters)
+
     def join(self, path: str) -> str:
         """A path inside this model as it is recorded."""
         return f"{self.prefix}.{path}".strip(".") if self.prefix else path

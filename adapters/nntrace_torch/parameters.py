@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from nntrace.recorder import Layout, Recorder
+from nntrace.recorder import NO_SITE, Layout, Recorder
 from nntrace.schema import Role
 from nntrace_torch.describe import can_sample, fans, tensor_fields
 from nntrace_torch.keepsakes import KeptFilters, shows_filters
@@ -23,6 +23,7 @@ from nntrace_torch.plans import fixed_plan
 from nntrace_torch.sources import UNKNOWN, Sources
 from nntrace_torch.step import StepSample
 
+_ROLES = (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)
 _Form = tuple[torch.device, int]  # device, and axes of the sampled view
 
 
@@ -45,13 +46,16 @@ _NOWHERE = _Place("", 0, 0)
 class _ParameterSites:
     """The sites of one parameter."""
 
-    __slots__ = ("gradient", "param", "parameter", "update")
+    __slots__ = ("fields", "gradient", "is_wanted", "param", "parameter", "path", "update")
 
-    def __init__(self, parameter: torch.Tensor, param: int, gradient: int) -> None:
+    def __init__(self, parameter: torch.Tensor, path: str, fields: dict[str, object]) -> None:
         self.parameter = weakref.ref(parameter)
-        self.param = param
-        self.gradient = gradient
-        self.update = -1
+        self.path = path
+        self.fields = fields
+        self.is_wanted = True
+        self.param = NO_SITE
+        self.gradient = NO_SITE
+        self.update: int | None = None  # declared when the parameter is first stepped
 
 
 @dataclass(slots=True)
@@ -76,7 +80,6 @@ class ParameterSampler:
         self._models = models
         self._sources = sources
         self._sites: dict[int, _ParameterSites] = {}
-        self._fields: dict[int, tuple[str, dict[str, object]]] = {}
         self._stepped: dict[_Form, _Group] = {}
         self._filters: KeptFilters | None = None
 
@@ -118,15 +121,18 @@ class ParameterSampler:
         groups: defaultdict[_Form, _Group] = defaultdict(_Group)
         for parameter, fallback in parameters:
             if parameter.requires_grad and can_sample(parameter):
+                sites = self._of(parameter, fallback)
+                if not sites.is_wanted:
+                    continue
                 view, layout = _elements(parameter, sample.limit)
                 group = groups[parameter.device, view.dim()]
                 group.parameters.append(parameter)
-                group.sites.append(self._of(parameter, fallback))
+                group.sites.append(sites)
                 group.layouts.append(layout)
                 group.views.append(view)
         for (device, _), group in groups.items():
-            sites = [sites.param for sites in group.sites]
-            group.before = sample.buffer(device).add_flat(sites, group.layouts, group.views)
+            numbers = [sites.param for sites in group.sites]
+            group.before = sample.buffer(device).add_flat(numbers, group.layouts, group.views)
             group.views = []
         return groups
 
@@ -146,9 +152,8 @@ class ParameterSampler:
             sample.buffer(device).add_flat(numbers, layouts, views)
 
     def _update_site(self, sites: _ParameterSites) -> int:
-        if sites.update < 0:
-            path, fields = self._fields[sites.param]
-            sites.update = self._recorder.add_site(path, Role.UPDATE, **fields)
+        if sites.update is None:
+            sites.update = self._recorder.add_site(sites.path, Role.UPDATE, **sites.fields)
         return sites.update
 
     def _of(self, parameter: torch.Tensor, fallback: _Place) -> _ParameterSites:
@@ -163,12 +168,13 @@ class ParameterSampler:
             **tensor_fields(parameter, self._sources.of(owner) if owner is not None else UNKNOWN),
             **fans(parameter, owner),
         }
-        param = self._recorder.add_site(path, Role.PARAM, **fields)
-        gradient = self._recorder.add_site(path, Role.PARAM_GRAD, **fields)
-        self._fields[param] = (path, fields)
         if self._filters is None and owner is not None and shows_filters(parameter, owner):
             self._filters = KeptFilters(path, parameter)
-        sites = self._sites[id(parameter)] = _ParameterSites(parameter, param, gradient)
+        sites = self._sites[id(parameter)] = _ParameterSites(parameter, path, fields)
+        sites.param = self._recorder.add_site(path, Role.PARAM, **fields)
+        sites.gradient = self._recorder.add_site(path, Role.PARAM_GRAD, **fields)
+        wants = self._recorder.sampling.wants
+        sites.is_wanted = any(wants(path, role) for role in _ROLES)
         return sites
 
 

@@ -80,7 +80,8 @@ def activation_plan(
         counts[axis] = max(1, min(shape[axis], share))
         steps[axis] = shape[axis] // counts[axis]
         room //= counts[axis]
-    if math.prod(shape) <= limit and units == shape[unit_axis]:  # little enough to take it all
+    if math.prod(shape) <= limit:  # little enough to take it all
+        units = shape[unit_axis]
         counts, steps = dict(enumerate(shape)), dict.fromkeys(range(len(shape)), 1)
     axes = [0, *position_axes, unit_axis]
     size = tuple(counts[axis] for axis in axes)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nntrace.recorder import NO_TENSOR, BatchSample, KeptTensor, Sample, SiteSample
+from nntrace.recorder import NO_SITE, NO_TENSOR, BatchSample, KeptTensor, Sample, SiteSample
 from nntrace_torch.buffer import HostCopies, SampleBuffer
 from nntrace_torch.plans import Plan
 
@@ -49,11 +49,14 @@ class StepSample:
 
     def add(self, site: int, plan: Plan, tensor: torch.Tensor) -> None:
         """Copy a site's sampled elements of a detached tensor."""
+        if site == NO_SITE:
+            return
         self.buffer(tensor.device).add(site, plan, tensor, self.turn)
 
     def add_missing(self, site: int) -> None:
         """Record that the site was looked at and had no tensor."""
-        self._missing.append(site)
+        if site != NO_SITE:
+            self._missing.append(site)
 
     def keep(self, tensor: KeptTensor | None) -> None:
         """Send a tensor along as it is, when there is one."""

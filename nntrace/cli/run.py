@@ -1,10 +1,12 @@
 """`nntrace run`: train under trace. Nothing heavy may be imported here: start-up counts."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
-from nntrace.config import load_config, parse_budget
+from nntrace.config import load_config, parse_budget, parse_kinds
 
 
 @click.command(
@@ -34,12 +36,33 @@ from nntrace.config import load_config, parse_budget
     metavar="DIR",
     help="The run folder to write.  [default: a new one in ./nntrace-runs]",
 )
+@click.option("--exact", is_flag=True, help="Read every element of a tensor, not a sample of it.")
+@click.option(
+    "--include",
+    metavar="PATTERN",
+    multiple=True,
+    help="Sample only modules whose path matches, such as 'encoder.*'. May be repeated.",
+)
+@click.option(
+    "--exclude", metavar="PATTERN", multiple=True, help="Leave out modules whose path matches."
+)
+@click.option(
+    "--kinds",
+    metavar="KIND,…",
+    multiple=True,
+    help="Sample only these: activation, activation_grad, param, param_grad, update, input, "
+    "target, output.",
+)
 @click.option("--name", metavar="NAME", help="What the run is called; by default, as the script.")
 @click.argument("cmd", nargs=-1, type=click.UNPROCESSED, required=True, metavar="CMD...")
 def command(
     live: bool,
     budget: str | None,
     every: int | None,
+    exact: bool,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    kinds: tuple[str, ...],
     out: Path | None,
     name: str | None,
     cmd: tuple[str, ...],
@@ -60,10 +83,18 @@ def command(
     from nntrace.launch import launch
 
     config = load_config()
+    given = {
+        "budget": None if budget is None else parse_budget(budget),
+        "every": every,
+        "exact": exact or None,
+        "include": include or None,
+        "exclude": exclude or None,
+        "kinds": parse_kinds(kinds) or None,
+    }
+    chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     return launch(
         cmd,
-        budget=config.budget if budget is None else parse_budget(budget),
-        every=config.every if every is None else every,
+        sampling=replace(config.sampling, **chosen),
         out=out,
         name=name,
         runs_folder=config.runs_folder,

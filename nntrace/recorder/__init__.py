@@ -3,6 +3,7 @@
 from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.recorder import Recorder
 from nntrace.recorder.sample import (
+    NO_SITE,
     NO_TENSOR,
     BatchSample,
     KeptTensor,
@@ -12,6 +13,7 @@ from nntrace.recorder.sample import (
 )
 
 __all__ = [
+    "NO_SITE",
     "NO_TENSOR",
     "BatchSample",
     "Cadence",

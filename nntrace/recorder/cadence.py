@@ -8,9 +8,11 @@ from typing import Final
 
 GRACE_NS: Final = 1_000_000_000
 DENSE_STEPS: Final = 10
+CLOSER_STEPS: Final = 10
 # Of the first seconds at most this share: all at once, nothing would be left for their end.
 _GRACE_SHARE: Final = 0.25
 _COVERAGE: Final = 1.05
+_LEAST_COVERAGE: Final = 1.1
 _SMOOTHING: Final = 0.2
 
 
@@ -21,8 +23,9 @@ class Cadence:
     The first `dense_steps` steps are all sampled. After them a step is sampled when the allowance,
     `grace + budget × elapsed − spent`, covers what a sample has cost lately. The grace grows with
     the run's first seconds to `grace_ns`, so that a short run is seen densely and to its end, a
-    long one at `budget`. While the whole grace lasts, no more than a twentieth of the run so far
-    goes by unseen: whatever the clock does, every part of a run has its samples.
+    long one at `budget`. No more than a twentieth of the run so far goes by unseen while the whole
+    grace lasts, and no more than a tenth while as much again lasts: whatever the clock does (on a
+    busy machine a short run may use up its grace in its middle), every part has its samples.
 
     Attributes:
         budget: the fraction of elapsed time that tracing may take.
@@ -38,6 +41,7 @@ class Cadence:
     _burst: int = field(default=0, init=False)
     _dense_spent_ns: float = field(default=0.0, init=False)
     _last_sampled: int = field(default=0, init=False)
+    _unrest: bool = field(default=False, init=False)
 
     def record_sample(self, cost_ns: int) -> None:
         """Take note of what one sampled step cost."""
@@ -49,6 +53,13 @@ class Cadence:
     def burst(self, steps: int) -> None:
         """Sample the next `steps` steps, whatever the allowance or the interval."""
         self._burst = max(self._burst, steps)
+
+    def look_closer(self) -> None:
+        """Sample the next steps, all of them: something has begun to happen.
+
+        What they cost is paid back before the next such burst may begin. A pinned interval stays.
+        """
+        self._unrest = self.every is None
 
     def wants(self, step: int, *, elapsed_ns: float, spent_ns: float) -> bool:
         """Whether step number `step` (from 0) should be sampled."""
@@ -64,7 +75,15 @@ class Cadence:
         # What the dense steps cost is part of the grace, but must not hold up the rest of it.
         grace_ns = min(self.grace_ns, self._dense_spent_ns + _GRACE_SHARE * elapsed_ns)
         filled_ns = self.budget * elapsed_ns - spent_ns - self.sample_cost_ns
-        overdue = step >= self._last_sampled * _COVERAGE and self.grace_ns + filled_ns >= 0
+        if self._unrest:
+            self._unrest = False
+            if self.grace_ns + filled_ns >= 0:
+                self.burst(CLOSER_STEPS - 1)
+                self._last_sampled = step
+                return True
+        left_ns = self.grace_ns + filled_ns
+        coverage = _COVERAGE if left_ns >= 0 else _LEAST_COVERAGE
+        overdue = left_ns + self.grace_ns >= 0 and step >= self._last_sampled * coverage
         if overdue or grace_ns + filled_ns >= 0:
             self._last_sampled = step
             return True

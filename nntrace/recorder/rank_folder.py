@@ -5,8 +5,7 @@ Used by the writer thread alone. Nothing here knows a framework.
 
 import json
 import time
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,15 @@ import numpy as np
 from nntrace.recorder.batches import summarise
 from nntrace.recorder.liveness import Liveness
 from nntrace.recorder.records import EventRecord, SiteRecord, StepRecord
-from nntrace.recorder.sample import Float32Array, KeptTensor, Layout, Sample
+from nntrace.recorder.rows import Members, Rows
+from nntrace.recorder.sample import NO_SITE, KeptTensor, Layout, Sample
 from nntrace.recorder.statistics import (
     batched_statistics,
     saturated_fraction,
     signed_log2_histogram,
 )
 from nntrace.recorder.streams import StreamWriter
+from nntrace.recorder.unrest import SiteLevels
 from nntrace.schema import RANK_FOLDER, STATISTICS, STREAMS, EventKind, Role
 
 _HISTOGRAM_EVERY = 10  # samples: histograms are the largest rows and change the slowest
@@ -49,9 +50,26 @@ def claim(run: Path, rank: int) -> Path:
 
 
 class RankFolder:
-    """The streams of one rank, open for appending."""
+    """The streams of one rank, open for appending.
 
-    def __init__(self, run: Path, rank: int) -> None:
+    Args:
+        run: the run folder, which exists, as does the rank's own in it.
+        rank: whose streams they are.
+        all_gradients: whether every parameter's gradient is sampled, so that they have a total.
+        on_unrest: told when a site's values leave the scale they had.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        rank: int,
+        *,
+        all_gradients: bool = True,
+        on_unrest: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._all_gradients = all_gradients
+        self._on_unrest = on_unrest
+        self._levels = SiteLevels()
         self.path = run / RANK_FOLDER.format(rank)
         self._streams = {name: StreamWriter(self.path, name) for name in STREAMS}
         for stream in self._streams.values():
@@ -94,7 +112,7 @@ class RankFolder:
 
         All samples that wait are one batch: rows of equal layout are reduced together.
         """
-        rows = _Rows(samples)
+        rows = Rows(samples)
         columns = {name: np.full(len(rows.site), np.nan) for name in STATISTICS}
         with np.errstate(all="ignore"):
             for layout, members in rows.by_layout.items():
@@ -111,11 +129,15 @@ class RankFolder:
             if self._samples % _HISTOGRAM_EVERY == 0:
                 self._write_histograms(sample)
             self._samples += 1
+        for step in dict.fromkeys(rows.step.tolist()):
+            of_step = rows.step == step
+            if len(self._levels.leave(rows.site[of_step], columns["std"][of_step])):
+                self._on_unrest()
         self._note_nonfinite(rows, columns["nonfinite_fraction"], events)
         return self._total_gradient_norms(rows, columns["rms"])
 
     def _per_unit(
-        self, rows: "_Rows", members: "_Members", layout: Layout, columns: dict[str, Any]
+        self, rows: Rows, members: Members, layout: Layout, columns: dict[str, Any]
     ) -> None:
         for number, values in zip(members.numbers, members.values, strict=True):
             site = self._sites[int(rows.site[number])]
@@ -132,13 +154,13 @@ class RankFolder:
     def _write_histograms(self, sample: Sample) -> None:
         rows = []
         for site, offset, layout in sample.sites:
-            if layout.size:
+            if layout.size and site != NO_SITE:
                 values = sample.values[offset : offset + layout.size]
                 edges, counts = signed_log2_histogram(values)
                 rows.append({"step": sample.step, "site": site, "edges": edges, "counts": counts})
         self._streams["histograms"].append_rows(rows)
 
-    def _note_nonfinite(self, rows: "_Rows", fractions: Any, events: list[EventRecord]) -> None:
+    def _note_nonfinite(self, rows: Rows, fractions: Any, events: list[EventRecord]) -> None:
         for number in np.flatnonzero(fractions > 0).tolist():
             site = self._sites[int(rows.site[number])]
             if site.id not in self._nonfinite_sites:
@@ -148,8 +170,10 @@ class RankFolder:
                 step = int(rows.step[number])
                 events.append(EventRecord(step, time.time_ns(), kind, "error", site.id, payload))
 
-    def _total_gradient_norms(self, rows: "_Rows", rms: Any) -> dict[int, float]:
+    def _total_gradient_norms(self, rows: Rows, rms: Any) -> dict[int, float]:
         """√Σ numel · rms² over the parameters' gradients that were there, by step."""
+        if not self._all_gradients:
+            return {}
         weights = np.zeros(len(self._sites))
         for site in self._sites.values():
             if site.role is Role.PARAM_GRAD:
@@ -172,38 +196,3 @@ def _tensor_row(step: int, kept: KeptTensor) -> dict[str, Any]:
         "stride": kept.stride,
         "values": kept.values.astype(np.float64).reshape(-1),
     }
-
-
-class _Members:
-    """The rows of one layout: their numbers and values."""
-
-    __slots__ = ("numbers", "values")
-
-    def __init__(self) -> None:
-        self.numbers: list[int] = []
-        self.values: list[Float32Array] = []
-
-
-class _Rows:
-    """The rows of `stats` in the making: step, site and size of each, values by layout."""
-
-    def __init__(self, samples: Sequence[Sample]) -> None:
-        lengths = [len(sample.sites) for sample in samples]
-        self.step = np.repeat(np.array([s.step for s in samples], dtype=np.int64), lengths)
-        self.site = np.zeros(sum(lengths), dtype=np.int32)
-        self.size = np.zeros(sum(lengths), dtype=np.int32)
-        self.by_layout: dict[Layout, _Members] = defaultdict(_Members)
-        sites: list[int] = []
-        sizes: list[int] = []
-        for sample in samples:
-            values = sample.values
-            for site, offset, layout in sample.sites:
-                size = layout.size
-                if size:
-                    members = self.by_layout[layout]
-                    members.numbers.append(len(sites))
-                    members.values.append(values[offset : offset + size])
-                sites.append(site)
-                sizes.append(size)
-        self.site[:] = sites
-        self.size[:] = sizes

@@ -23,8 +23,10 @@ from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.commit import current_commit
 from nntrace.recorder.rank_folder import RankFolder, claim
 from nntrace.recorder.records import EventRecord, SiteRecord, StepRecord
-from nntrace.recorder.sample import Sample
+from nntrace.recorder.sample import NO_SITE, Sample
+from nntrace.recorder.unrest import LossLevel
 from nntrace.recorder.writer import Writer
+from nntrace.sampling import Sampling
 from nntrace.schema import MANIFEST, EventKind, Role, RunStatus
 
 P = ParamSpec("P")
@@ -38,13 +40,23 @@ class Recorder:
     Attributes:
         active: False once closed, failed, or in a forked child; every hook checks it first.
         cadence: decides which steps are sampled.
+        sampling: what of a step is sampled.
         overhead_ns: time spent in guarded hooks on the training side so far.
         steps: optimizer steps recorded so far.
         rank: settable by the adapter until the folder is opened.
     """
 
-    def __init__(self, run: Path, manifest: Manifest, cadence: Cadence, *, rank: int = 0) -> None:
+    def __init__(
+        self,
+        run: Path,
+        manifest: Manifest,
+        cadence: Cadence,
+        *,
+        rank: int = 0,
+        sampling: Sampling | None = None,
+    ) -> None:
         self.run = run
+        self.sampling = sampling or Sampling()
         self.rank = rank
         self.cadence = cadence
         self.active = True
@@ -61,6 +73,7 @@ class Recorder:
         self._last_step_ns = self._started_ns
         self._charged_ns = 0
         self._saw_nonfinite_loss = False
+        self._loss_level = LossLevel()
         self._writer = Writer(self._open_folder, lambda error: self.fail(error, "the writer"))
         os.register_at_fork(after_in_child=self._abandon)
 
@@ -109,7 +122,12 @@ class Recorder:
         return guarded
 
     def add_site(self, path: str, role: Role, **fields: Any) -> int:
-        """Declare a site; its id. `fields` are the other columns of `sites`."""
+        """Declare a site; its id, or `NO_SITE` when the user does not want it recorded.
+
+        `fields` are the other columns of `sites`.
+        """
+        if not self.sampling.wants(path, role):
+            return NO_SITE
         site = SiteRecord(id=next(self._site_ids), path=path, role=role, **fields)
         self._writer.put(site)
         return site.id
@@ -174,6 +192,8 @@ class Recorder:
             # Where the NaN lives is only known from a sample; soon it will be everywhere.
             self._saw_nonfinite_loss = True
             self.cadence.burst(1)
+        if loss is not None and self._loss_level.leaves(loss):
+            self.cadence.look_closer()
         return not self._writer.is_behind and self.cadence.wants(
             self.steps,
             elapsed_ns=now - self._started_ns,
@@ -247,7 +267,12 @@ class Recorder:
         manifest = replace(self._manifest, name=self.run.name, git_commit=_commit())
         self._manifest = manifest
         self._owns_manifest = manifest.create(self.run)
-        folder = RankFolder(self.run, self.rank)
+        folder = RankFolder(
+            self.run,
+            self.rank,
+            all_gradients=self.sampling.is_whole,
+            on_unrest=self.cadence.look_closer,
+        )
         world = int(os.environ.get("WORLD_SIZE", "1"))
         payload = {"rank": self.rank, "world_size": world, "pid": os.getpid()}
         self.add_event(EventKind.RANK_START, payload)

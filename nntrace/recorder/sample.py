@@ -1,7 +1,7 @@
 """What an adapter hands over for a sampled step: NumPy arrays and plain numbers, no tensors."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,8 @@ class Layout(NamedTuple):
         return self.examples * self.positions * self.units
 
 
-NO_TENSOR = Layout(0, 0, 0, per_unit=False)
+NO_SITE: Final = -1
+NO_TENSOR: Final = Layout(0, 0, 0, per_unit=False)
 
 
 class SiteSample(NamedTuple):

@@ -4,6 +4,8 @@ from typing import Any
 import pytest
 from cli.commands import Command
 
+from nntrace.sampling import Sampling
+
 
 @pytest.fixture
 def launched(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
@@ -38,16 +40,36 @@ def test_the_command_and_its_options_pass_untouched(
 ) -> None:
     nntrace("run", "--every", "10", *command)
     assert launched[0]["command"] == command
-    assert launched[0]["every"] == 10
+    assert launched[0]["sampling"] == Sampling(every=10)
 
 
 def test_the_options_reach_the_launcher(nntrace: Command, launched: list[dict[str, Any]]) -> None:
-    nntrace("run", "--live", "--budget", "5%", "--out", "here", "--name", "a", "train.py")
+    words = [
+        "--live",
+        "--budget",
+        "5%",
+        "--out",
+        "here",
+        "--name",
+        "a",
+        "--exact",
+        "--include",
+        "enc",
+        "--include",
+        "dec.*",
+    ]
+    words += ["--exclude", "*.dropout", "--kinds", "activation,update", "--kinds", "param"]
+    nntrace("run", *words, "train.py")
     assert launched == [
         {
             "command": ("train.py",),
-            "budget": 0.05,
-            "every": None,
+            "sampling": Sampling(
+                budget=0.05,
+                exact=True,
+                include=("enc", "dec.*"),
+                exclude=("*.dropout",),
+                kinds=("activation", "update", "param"),
+            ),
             "out": Path("here"),
             "name": "a",
             "runs_folder": Path("nntrace-runs"),
@@ -60,10 +82,10 @@ def test_defaults_come_from_the_configuration(
     nntrace: Command, launched: list[dict[str, Any]]
 ) -> None:
     nntrace("run", "train.py")
-    assert (launched[0]["budget"], launched[0]["every"]) == (0.02, None)
-    Path("nntrace.toml").write_text('budget = "4%"\nevery = 6\n')
-    nntrace("run", "train.py")
-    assert (launched[1]["budget"], launched[1]["every"]) == (0.04, 6)
+    assert launched[0]["sampling"] == Sampling(budget=0.02)
+    Path("nntrace.toml").write_text('budget = "4%"\nevery = 6\nexclude = ["head"]\n')
+    nntrace("run", "--every", "7", "train.py")
+    assert launched[1]["sampling"] == Sampling(budget=0.04, every=7, exclude=("head",))
 
 
 @pytest.mark.parametrize(
@@ -72,6 +94,7 @@ def test_defaults_come_from_the_configuration(
         ("run",),
         ("run", "--budget", "lots", "train.py"),
         ("run", "--every", "0", "train.py"),
+        ("run", "--kinds", "activations", "train.py"),
         ("run", "--evry", "3", "train.py"),
         ("run", "no-such-command-anywhere"),
         ("run", "missing.py"),

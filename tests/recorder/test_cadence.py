@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nntrace.recorder.cadence import DENSE_STEPS, GRACE_NS, Cadence
+from nntrace.recorder.cadence import CLOSER_STEPS, DENSE_STEPS, GRACE_NS, Cadence
 
 MILLISECOND = 1_000_000
 
@@ -56,7 +56,7 @@ def test_a_long_run_keeps_to_its_budget(budget, step_ms, cost_share):
     step_ns = step_ms * MILLISECOND
     cost_ns = int(cost_share * step_ns)
     training = Training(Cadence(budget), step_ns=step_ns, cost_ns=cost_ns).run(20_000)
-    allowed = GRACE_NS + budget * training.elapsed_ns + DENSE_STEPS * cost_ns
+    allowed = 2 * GRACE_NS + budget * training.elapsed_ns + DENSE_STEPS * cost_ns
     assert training.spent_ns <= allowed
     if training.elapsed_ns > 100 * GRACE_NS / budget:
         all_sampled = cost_share / (1 + cost_share)
@@ -76,7 +76,7 @@ def test_whatever_samples_cost_the_budget_is_overdrawn_by_few_samples_at_most(
         return costs[step % len(costs)]
 
     training = Training(Cadence(budget), step_ns=step_ns, cost_ns=cost_of).run(3000)
-    allowed = GRACE_NS + budget * training.elapsed_ns + (DENSE_STEPS + 2) * max(costs)
+    allowed = 2 * GRACE_NS + budget * training.elapsed_ns + (DENSE_STEPS + 2) * max(costs)
     assert training.spent_ns <= allowed
 
 
@@ -121,3 +121,42 @@ def test_every_part_of_a_run_is_sampled_though_a_pause_of_the_writer_used_up_its
     ).run(600)
     gaps = [later - earlier for earlier, later in itertools.pairwise([*training.sampled, 600])]
     assert max(gaps) <= 30
+
+
+def test_every_tenth_part_of_a_run_is_sampled_though_its_grace_was_used_up():
+    def cost_of(step):
+        return (1500 if step == 30 else 10) * MILLISECOND
+
+    training = Training(Cadence(0.001), step_ns=MILLISECOND, cost_ns=cost_of).run(1000)
+    seen = [*training.sampled, 1000]
+    assert all(later <= 1.1 * earlier + 2 for earlier, later in itertools.pairwise(seen))
+
+
+@pytest.mark.parametrize("cost_ms", [1, 5, 40])
+def test_the_interval_settles_within_fifty_steps(cost_ms):
+    cadence = Cadence(0.02, grace_ns=0, dense_steps=1)
+    training = Training(cadence, step_ns=100 * MILLISECOND, cost_ns=cost_ms * MILLISECOND)
+    sampled = [step for step in training.run(1000).sampled if step > 50]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(sampled)]
+    # A sample's own time is elapsed time too.
+    expected = max(1, cost_ms * (1 / 0.02 - 1) / 100)
+    assert gaps
+    assert all(abs(gap - expected) <= 1 for gap in gaps)
+
+
+def test_unrest_is_looked_at_closely_and_paid_back():
+    cadence = Cadence(0.02, grace_ns=0, dense_steps=1)
+    training = Training(cadence, step_ns=100 * MILLISECOND, cost_ns=20 * MILLISECOND).run(300)
+    cadence.look_closer()
+    spent = {"elapsed_ns": training.elapsed_ns, "spent_ns": 0}
+    answers = [cadence.wants(300 + number, **spent) for number in range(CLOSER_STEPS)]
+    assert all(answers)
+    overdrawn = {"elapsed_ns": training.elapsed_ns, "spent_ns": training.elapsed_ns}
+    cadence.look_closer()
+    assert not cadence.wants(311, **overdrawn)
+
+
+def test_a_pinned_interval_is_not_changed_by_unrest():
+    cadence = Cadence(every=100)
+    cadence.look_closer()
+    assert not cadence.wants(5, elapsed_ns=10**9, spent_ns=0)

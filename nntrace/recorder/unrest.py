@@ -1,0 +1,72 @@
+"""Notices, while a run goes on, that something has begun to happen: when to sample more closely.
+
+No judgement of the run, which is the rules' work on the whole trace; only a reason to look.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+_SETTLED: Final = 10  # values before a level is known
+_FORGETTING: Final = 0.1
+_SPIKE: Final = 10.0  # mean absolute deviations
+_BAND: Final = math.log(10.0)  # a standard deviation ten times what it was, or a tenth
+
+
+class LossLevel:
+    """The loss's running level; tells a value far above it."""
+
+    def __init__(self) -> None:
+        self._level = 0.0
+        self._deviation = 0.0
+        self._seen = 0
+
+    def leaves(self, loss: float) -> bool:
+        """Take in one loss; whether it is a spike. A non-finite one is left to others."""
+        if not math.isfinite(loss):
+            return False
+        self._seen += 1
+        off = loss - self._level
+        settled = self._seen > 2 * _SETTLED
+        spike = settled and off > _SPIKE * self._deviation + 1e-3 * abs(self._level)
+        # A running mean at first; a spike moves the level little, so that the next one is seen.
+        weight = max(_FORGETTING, 1.0 / self._seen)
+        self._level += weight * (min(off, _SPIKE * self._deviation) if spike else off)
+        if self._seen > 1 and not spike:
+            self._deviation += weight * (abs(off) - self._deviation)
+        return spike
+
+
+class SiteLevels:
+    """The running scale of every site's values; tells sites that leave a band around it."""
+
+    def __init__(self) -> None:
+        self._level = np.zeros(0)
+        self._seen = np.zeros(0, dtype=np.int64)
+
+    def leave(
+        self, sites: Sequence[int] | npt.NDArray[np.integer], std: npt.NDArray[np.floating]
+    ) -> npt.NDArray[np.int64]:
+        """Take in the standard deviations of sites at one step; the sites that left their band.
+
+        Sites without spread (a bias before its first update) have no scale and are left out.
+        """
+        with np.errstate(all="ignore"):
+            scale = np.log(np.asarray(std, dtype=np.float64))
+        known = np.isfinite(scale)
+        site, scale = np.asarray(sites, dtype=np.int64)[known], scale[known]
+        if not len(site):
+            return site
+        if site.max() >= len(self._level):
+            room = int(site.max()) + 1 - len(self._level)
+            self._level = np.pad(self._level, (0, room))
+            self._seen = np.pad(self._seen, (0, room))
+        off = scale - self._level[site]
+        left = (self._seen[site] >= _SETTLED) & (np.abs(off) > _BAND)
+        self._seen[site] += 1
+        self._seen[site[left]] = 0  # a new level, to be known again
+        self._level[site] += off * np.maximum(_FORGETTING, 1.0 / np.maximum(self._seen[site], 1))
+        return site[left]
