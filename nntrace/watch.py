@@ -24,6 +24,7 @@ class Watch:
         output: a file that the traced program's own output goes to.
         interrupt: passes Ctrl-C on to the program; None when it is not ours.
         problem: what is wrong with the way to the run, if anything.
+        where: how the user would name the run's folder, when that is not `run`.
     """
 
     run: Path
@@ -32,6 +33,7 @@ class Watch:
     output: Path | None = None
     interrupt: Callable[[], None] | None = None
     problem: Callable[[], str | None] = lambda: None
+    where: str | None = None
 
 
 class Monitor(Protocol):

@@ -23,6 +23,7 @@ BROKEN_PIPE: Final = 141
 COMMANDS: Final = (
     "run",
     "monitor",
+    "stream",
     "diagnose",
     "report",
     "diff",

@@ -5,23 +5,58 @@ import click
 
 @click.command(name="monitor")
 @click.argument("run", required=False, metavar="[RUN]")
-def command(run: str | None) -> None:
+@click.option(
+    "--remote-nntrace",
+    metavar="CMD",
+    default="nntrace",
+    show_default=True,
+    help="The nntrace command on the other machine.",
+)
+def command(run: str | None, remote_nntrace: str) -> None:
     """Watch a run in the terminal, live.
 
-    RUN is a path, the name of a run in ./nntrace-runs, or `latest`, the default. It only reads
-    the run folder: leave and come back as you like, training never notices.
+    RUN is a path, the name of a run in ./nntrace-runs, or `latest`, the default; on another
+    machine it is user@host:RUN, and is read through your own ssh. The monitor only reads: leave
+    and come back as you like, training never notices.
 
     \b
     Examples:
       nntrace monitor
       nntrace monitor runs/try7
+      nntrace monitor me@gpu1:project/nntrace-runs/try7
+      nntrace monitor me@gpu1: --remote-nntrace project/.venv/bin/nntrace
     """
     from nntrace.config import load_config
     from nntrace.live import load_monitor
+    from nntrace.remote import remote_spec
     from nntrace.runs import find_run
     from nntrace.watch import Watch, configured_diagnosis
 
-    path = find_run(run)
+    remote = None if run is None else remote_spec(run)
+    if remote is None:
+        path = find_run(run)
+        show = load_monitor()
+        show(Watch(path, configured_diagnosis(load_config()), runs_folder=path.parent))
+    else:
+        _watch_remote(*remote, remote_nntrace)
+
+
+def _watch_remote(host: str, run: str, nntrace: str) -> None:
+    import tempfile
+    from pathlib import Path
+
+    from nntrace.config import load_config
+    from nntrace.live import load_monitor
+    from nntrace.remote import RemoteRun
+    from nntrace.watch import Watch, configured_diagnosis
+
     show = load_monitor()
     diagnose = configured_diagnosis(load_config())
-    show(Watch(path, diagnose, runs_folder=path.parent))
+    with tempfile.TemporaryDirectory(prefix="nntrace-") as folder:
+        remote = RemoteRun(host, run, Path(folder), nntrace)
+        try:
+            remote.connect()
+            mirror = remote.mirror.folder
+            show(Watch(mirror, diagnose, problem=remote.problem, where=remote.where))
+        finally:
+            remote.close()

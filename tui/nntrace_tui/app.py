@@ -212,7 +212,7 @@ class MonitorApp(App[None]):
         """Follow another run; only the one that was started here has output and an interrupt."""
         self._follower.stop(timeout=0)
         if run != self._watch.run:
-            self._watch = replace(self._watch, run=run, output=None, interrupt=None)
+            self._watch = Watch(run, self._watch.diagnose, self._watch.runs_folder)
         self._view = View(page=self._view.page, metric=self._view.metric)
         self._follower = self._new_follower()
         self._follower.start()
@@ -226,7 +226,10 @@ class MonitorApp(App[None]):
         self._saved(save_text(self, self._file_stem()))
 
     def _file_stem(self) -> str:
-        return f"{self._watch.run.name}-{self._view.page.lower()}"
+        snapshot = None if self._last is None else self._last.snapshot
+        name = self._watch.run.name if snapshot is None else snapshot.run.name
+        kept = "".join(char if char.isalnum() or char in "._-" else "-" for char in name)
+        return f"{kept[:100]}-{self._view.page.lower()}"
 
     def _saved(self, outcome: Path | str) -> None:
         if isinstance(outcome, Path):
@@ -236,7 +239,7 @@ class MonitorApp(App[None]):
 
     def action_copy(self) -> None:
         """The place in the program, or the run's folder, to the terminal's clipboard."""
-        text = self._page_screen.copyable() or str(self._watch.run)
+        text = self._page_screen.copyable() or self._watch.where or str(self._watch.run)
         self.copy_to_clipboard(text)
         self.notify(f"copied: {text!a}", timeout=3, markup=False)
 

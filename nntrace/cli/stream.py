@@ -1,0 +1,62 @@
+"""`nntrace stream`: a run as bytes on stdout, for a monitor at the other end of an ssh."""
+
+import sys
+from pathlib import Path
+
+import click
+
+_LARGEST_LINE = 1 << 24
+
+
+@click.command(name="stream")
+@click.argument("run", required=False, metavar="[RUN]")
+@click.option("--no-follow", is_flag=True, help="Only what is there now.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="First read a line of JSON from stdin: the bytes that the reader has of each file.",
+)
+def command(run: str | None, no_follow: bool, resume: bool) -> None:
+    """Write a run's streams to stdout, and what is added to them until the run ends.
+
+    This is what `nntrace monitor user@host:RUN` starts at the other end. RUN is a path, the name
+    of a run in ./nntrace-runs, or `latest`, the default; of a folder of runs, or a project that
+    has one, it is the newest run.
+
+    \b
+    Examples:
+      nntrace stream latest > run.nnstream
+      ssh me@gpu1 nntrace stream /data/runs/try7 | wc -c
+    """
+    import json
+
+    from nntrace.errors import NntraceError
+    from nntrace.stream import frames, write_frame
+
+    if sys.stdout.isatty():
+        raise NntraceError("stdout is a terminal, and a stream is bytes: pipe it somewhere.")
+    have: dict[str, int] = {}
+    if resume:
+        try:
+            said = json.loads(sys.stdin.buffer.readline(_LARGEST_LINE))
+            have = {str(name): max(0, int(size)) for name, size in said.items()}
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise NntraceError("--resume needs a line of JSON on stdin: {file: bytes}.") from error
+    for frame in frames(_find(run), have, follow=not no_follow):
+        write_frame(frame, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+
+
+def _find(run: str | None) -> Path:
+    """The run meant, by someone who cannot look around here first."""
+    from nntrace.runs import find_run
+    from nntrace.schema import MANIFEST, RUNS_FOLDER
+
+    if run is None:
+        return find_run()
+    path = Path(run).expanduser()
+    if not (path / MANIFEST).exists():
+        for folder in (path, path / RUNS_FOLDER):
+            if next(folder.glob(f"*/{MANIFEST}"), None) is not None:
+                return find_run(None, folder)
+    return find_run(str(path))

@@ -1,0 +1,188 @@
+"""Runs on other machines: `user@host:RUN` through the user's own ssh.
+
+`nntrace stream` runs there, its bytes build a mirror of the run folder here, and a monitor follows
+the mirror. No port, no daemon, no password handling: whatever ssh asks, it asks before a screen is
+opened. When the connection is lost it is taken up again where it ended.
+"""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from nntrace.errors import NntraceError
+from nntrace.stream import Mirror, read_frame
+from nntrace.text import printable
+
+_SPEC: Final = re.compile(r"(?P<host>[^/:\s-][^/:\s]*):(?P<run>.*)", re.DOTALL)
+_RETRY_SECONDS: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
+_NOT_FOUND: Final = 127
+_SSH: Final = ("ssh", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3")
+# A password cannot be typed below an open screen.
+_UNATTENDED: Final = ("-o", "BatchMode=yes")
+_CLOSING_SECONDS: Final = 2.0
+
+
+def remote_spec(run: str) -> tuple[str, str] | None:
+    """Host and run of `user@host:RUN`; None for what is a path or a name here."""
+    found = _SPEC.fullmatch(run)
+    if found is None or Path(run).exists():
+        return None
+    return found["host"], found["run"] or "latest"
+
+
+class RemoteRun:
+    """A run on another machine and its mirror here.
+
+    Args:
+        host: as ssh takes it.
+        run: RUN as `nntrace stream` takes it there.
+        folder: an empty folder for the mirror.
+        nntrace: the command there.
+    """
+
+    def __init__(self, host: str, run: str, folder: Path, nntrace: str = "nntrace") -> None:
+        self.host = host
+        self.mirror = Mirror(folder)
+        self._run = run
+        self._nntrace = nntrace
+        self._problem: str | None = None
+        self._is_connected = False
+        self._stopped = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._follow, name="nntrace-remote", daemon=True)
+
+    def connect(self) -> None:
+        """Wait for the run's manifest, then follow in a thread.
+
+        Raises:
+            NntraceError: no connection, no nntrace or no run there; says what to do next.
+        """
+        self._process = self._start(())
+        self._receive(self._process, until_manifest=True)
+        if not self.mirror.has_run:
+            raise NntraceError(self._why(self._process))
+        self._is_connected = True
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._stopped.set()
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.terminate()
+        if self._thread.is_alive():
+            self._thread.join(_CLOSING_SECONDS)
+
+    @property
+    def where(self) -> str:
+        """`host:path`, as ssh's other tools take it."""
+        return f"{self.host}:{self.mirror.source}"
+
+    def problem(self) -> str | None:
+        """What is wrong with the connection, for the monitor to show."""
+        return self._problem
+
+    def _start(self, options: Sequence[str]) -> subprocess.Popen[bytes]:
+        words = [self._nntrace, "stream", "--resume", "--", self.mirror.source or self._run]
+        command = " ".join([words[0], *(shlex.quote(word) for word in words[1:])])
+        try:
+            process = subprocess.Popen(
+                [*_SSH, *options, self.host, command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        except OSError as error:
+            raise NntraceError(
+                f"cannot start ssh: {error.strerror}. Install an SSH client, or copy the run here."
+            ) from error
+        threading.Thread(target=self._relay_errors, args=(process,), daemon=True).start()
+        assert process.stdin is not None
+        try:
+            process.stdin.write(json.dumps(self.mirror.have).encode() + b"\n")
+            process.stdin.flush()
+        except OSError:  # it has ended; its exit code says why
+            pass
+        return process
+
+    def _relay_errors(self, process: "subprocess.Popen[bytes]") -> None:
+        """What ssh and the other side complain of goes to the terminal until a screen is open."""
+        assert process.stderr is not None
+        with process.stderr as errors:
+            for line in errors:
+                if not self._is_connected:
+                    sys.stderr.write(printable(line.decode("utf-8", "replace").rstrip()) + "\n")
+
+    def _receive(self, process: subprocess.Popen[bytes], *, until_manifest: bool = False) -> None:
+        """Take frames until there are no more."""
+        assert process.stdout is not None
+        while not self._stopped.is_set():
+            frame = read_frame(process.stdout)
+            if frame is None:
+                return
+            self.mirror.take(frame)
+            self._problem = None
+            self.mirror.touch()
+            if until_manifest and self.mirror.has_run:
+                return
+
+    def _follow(self) -> None:
+        attempt = 0
+        while not self._stopped.is_set():
+            process = self._process
+            assert process is not None
+            received = sum(self.mirror.have.values())
+            try:
+                self._receive(process)
+            except (NntraceError, OSError) as error:
+                self._problem = f"{self.host}: {error}"
+                process.terminate()
+            if _ended(process) == 0 and self._problem is None:
+                return  # the run has ended and all of it is here
+            if sum(self.mirror.have.values()) > received:
+                attempt = 0
+            pause = _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
+            attempt += 1
+            self._problem = (
+                f"The connection to {self.host} is lost; this is the last state that came. "
+                f"Trying again every {pause:.0f} s."
+            )
+            self._keep_alive(pause)
+            if not self._stopped.is_set():
+                try:
+                    self._process = self._start(_UNATTENDED)
+                except NntraceError as error:
+                    self._problem = str(error)
+
+    def _keep_alive(self, seconds: float) -> None:
+        """Wait; a run of which nothing is heard is not for that reason a killed one."""
+        self.mirror.touch()
+        self._stopped.wait(seconds)
+
+    def _why(self, process: subprocess.Popen[bytes]) -> str:
+        code = _ended(process)
+        if code == _NOT_FOUND:
+            return (
+                f"{self.host} has no command {self._nntrace!r} on the path of a login by ssh. "
+                "Give it: --remote-nntrace path/to/venv/bin/nntrace."
+            )
+        return (
+            f"nothing came from {self.host} (ssh ended with {code}). What it says above is the "
+            f"reason; try: ssh {self.host} {self._nntrace} runs"
+        )
+
+
+def _ended(process: "subprocess.Popen[bytes]") -> int:
+    """Its exit code; nothing more is said or heard."""
+    for pipe in (process.stdin, process.stdout):
+        with suppress(OSError):
+            if pipe is not None:
+                pipe.close()
+    return process.wait()

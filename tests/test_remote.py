@@ -1,0 +1,123 @@
+"""`user@host:RUN` through ssh; here ssh is a script that runs the command on this machine."""
+
+import os
+import stat
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from run_folders import small_run
+
+from nntrace import remote
+from nntrace.errors import NntraceError
+from nntrace.manifest import Manifest
+from nntrace.remote import RemoteRun, remote_spec
+from nntrace.schema import RunStatus
+from nntrace.trace import Trace
+
+NNTRACE = f"{sys.executable} -m nntrace"
+
+
+def until(holds: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def ssh(tmp_path, monkeypatch) -> Path:
+    """A folder in which `ssh` writes its pid and its arguments, and runs the last of them here."""
+    script = tmp_path / "bin" / "ssh"
+    script.parent.mkdir()
+    script.write_text(
+        "#!/bin/sh\n"
+        f'echo "$@" >> {tmp_path}/arguments\n'
+        f"echo $$ >> {tmp_path}/pids\n"
+        f"[ -e {tmp_path}/down ] && exit 255\n"
+        'for last; do :; done\nexec sh -c "exec $last"\n'
+    )
+    script.chmod(script.stat().st_mode | stat.S_IEXEC)
+    monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("run", "meant"),
+    [
+        ("me@gpu1:runs/a", ("me@gpu1", "runs/a")),
+        ("gpu1:", ("gpu1", "latest")),
+        ("me@gpu1:~/a b", ("me@gpu1", "~/a b")),
+        ("runs/a:b", None),
+        ("latest", None),
+        ("-oProxyCommand=x:y", None),
+    ],
+)
+def test_a_remote_run_has_a_colon_before_any_slash(run, meant) -> None:
+    assert remote_spec(run) == meant
+
+
+def test_a_path_that_exists_here_is_not_remote(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("host:run").mkdir()
+    assert remote_spec("host:run") is None
+
+
+def test_a_finished_run_is_mirrored_whole(ssh, tmp_path) -> None:
+    run = small_run(tmp_path / "a run; with 'quotes'")
+    (tmp_path / "mirror").mkdir()
+    there = RemoteRun("me@gpu1", str(run), tmp_path / "mirror", NNTRACE)
+    there.connect()
+    until(lambda: not there._thread.is_alive())
+    assert there.problem() is None
+    assert there.where == f"me@gpu1:{run}"
+    assert len(Trace.open(there.mirror.folder).steps) == len(Trace.open(run).steps)
+    arguments = (ssh / "arguments").read_text()
+    assert "me@gpu1" in arguments
+    assert "BatchMode" not in arguments
+
+
+def test_a_lost_connection_is_said_and_taken_up_again(ssh, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(remote, "_RETRY_SECONDS", (0.1,))
+    run = small_run(tmp_path / "run")
+    Manifest.begin("run", (), {}).write(run)
+    (tmp_path / "mirror").mkdir()
+    there = RemoteRun("gpu1", str(run), tmp_path / "mirror", NNTRACE)
+    there.connect()
+    until(lambda: there.mirror.have.keys() >= {"rank-00000/steps-00000.arrows"})
+    (ssh / "down").touch()
+    os.kill(int((ssh / "pids").read_text().split()[-1]), 9)
+    until(lambda: "connection to gpu1 is lost" in (there.problem() or ""))
+    assert Trace.open(there.mirror.folder).status is RunStatus.RUNNING
+    with (run / "rank-00000/steps-00000.arrows").open("ab") as file:
+        file.write(b"\xff")
+    (ssh / "down").unlink()
+    sizes = lambda folder: (folder / "rank-00000/steps-00000.arrows").stat().st_size  # noqa: E731
+    until(lambda: sizes(there.mirror.folder) == sizes(run))
+    until(lambda: there.problem() is None)
+    assert "BatchMode=yes" in (ssh / "arguments").read_text().splitlines()[-1]
+    there.close()
+    assert not there._thread.is_alive()
+
+
+def test_a_run_that_is_not_there_is_a_clear_error(ssh, tmp_path, capfd) -> None:
+    (tmp_path / "mirror").mkdir()
+    there = RemoteRun("gpu1", str(tmp_path / "none"), tmp_path / "mirror", NNTRACE)
+    with pytest.raises(NntraceError, match="nothing came from gpu1"):
+        there.connect()
+    until(lambda: "there is no run" in capfd.readouterr().err)
+
+
+def test_a_missing_nntrace_over_there_says_how_to_name_it(ssh, tmp_path) -> None:
+    (tmp_path / "mirror").mkdir()
+    there = RemoteRun("gpu1", "latest", tmp_path / "mirror", "no-such-nntrace")
+    with pytest.raises(NntraceError, match="--remote-nntrace"):
+        there.connect()
+
+
+def test_without_ssh_the_message_says_so(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NntraceError, match="cannot start ssh"):
+        RemoteRun("gpu1", "latest", tmp_path).connect()
