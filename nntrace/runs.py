@@ -69,7 +69,8 @@ def find_run(name: str | Path | None = None, folder: Path | None = None) -> Path
 
 def has_streams(run: Path) -> bool:
     """Whether any rank has written anything."""
-    return next(run.glob("rank-*/*.arrows"), None) is not None
+    kinds = ("rank-*/*.arrows", "rank-*/*.parquet")
+    return any(next(run.glob(kind), None) is not None for kind in kinds)
 
 
 def _latest(folder: Path) -> Path:

@@ -13,6 +13,7 @@ SCHEMA_VERSION: Final = 1
 MANIFEST: Final = "manifest.json"
 RANK_FOLDER: Final = "rank-{:05d}"
 SEGMENT: Final = "{}-{:05d}.arrows"
+PACKED: Final = "{}.parquet"
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 RUNS_FOLDER: Final = "nntrace-runs"
 

@@ -29,6 +29,8 @@ COMMANDS: Final = (
     "diff",
     "sql",
     "export",
+    "pack",
+    "clean",
     "rules",
     "runs",
     "show",

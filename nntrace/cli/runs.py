@@ -48,6 +48,7 @@ def command(folder: Path | None, form: str) -> None:
 
 def _row(run: "RunFolder") -> dict[str, Any]:
     from nntrace.errors import DamagedTraceError
+    from nntrace.keep import bytes_on_disk
     from nntrace.trace import last_step
 
     manifest = run.manifest
@@ -64,6 +65,7 @@ def _row(run: "RunFolder") -> dict[str, Any]:
         "steps": steps,
         "last_loss": loss,
         "overhead": manifest.overhead,
+        "bytes_on_disk": bytes_on_disk(run.path),
         "damage": damage,
     }
 
@@ -72,17 +74,17 @@ def _table(rows: list[dict[str, Any]]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from nntrace.cli.values import number, percent, when
+    from nntrace.cli.values import number, percent, size, when
     from nntrace.text import printable
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("name", "status", "started"):
         table.add_column(heading, no_wrap=True, overflow="fold")
-    for heading in ("steps", "last loss", "overhead"):
+    for heading in ("steps", "last loss", "overhead", "size"):
         table.add_column(heading, no_wrap=True, justify="right")
     for row in rows:
         steps = "damaged" if row["damage"] else str(row["steps"])
         cells = (row["name"], row["status"], when(row["started_ns"]), steps)
-        measured = (number(row["last_loss"]), percent(row["overhead"]))
+        measured = (number(row["last_loss"]), percent(row["overhead"]), size(row["bytes_on_disk"]))
         table.add_row(*(Text(printable(cell)) for cell in (*cells, *measured)))
     return table

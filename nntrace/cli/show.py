@@ -57,13 +57,14 @@ def describe(trace: "Trace") -> dict[str, Any]:
     from collections import Counter
     from dataclasses import asdict
 
+    from nntrace.keep import bytes_on_disk
+
     steps = trace.steps
     folder = trace.path
-    files = [] if folder is None else [f for f in folder.rglob("*") if f.is_file()]
     return {
         "manifest": {**asdict(trace.manifest), "status": trace.status.value},
         "path": None if folder is None else str(folder),
-        "bytes_on_disk": sum(file.stat().st_size for file in files),
+        "bytes_on_disk": 0 if folder is None else bytes_on_disk(folder),
         "ranks": trace.ranks,
         "rank": trace.rank,
         "steps": len(steps),

@@ -7,6 +7,7 @@ from typing import Any
 
 from nntrace.cli.values import percent, size, when
 from nntrace.diagnosis.report import Report
+from nntrace.keep import bytes_on_disk
 from nntrace.report.batch import filters, first_batch
 from nntrace.report.document import page_script, render_document
 from nntrace.report.evidence import evidence_figure
@@ -128,7 +129,6 @@ def _nonfinite(report: Report) -> list[dict[str, Any]]:
 
 def _sampling(report: Report) -> list[tuple[str, str]]:
     trace, manifest = report.trace, report.trace.manifest
-    files = [] if trace.path is None else [f for f in trace.path.rglob("*") if f.is_file()]
     budget = manifest.config.get("budget")
     steps = f"{len(trace.steps)}, of which {len(trace.sampled_steps)} sampled"
     spent = manifest.overhead_seconds
@@ -144,7 +144,7 @@ def _sampling(report: Report) -> list[tuple[str, str]]:
         ("budget", percent(budget) if isinstance(budget, float) else ""),
         ("versions", ", ".join(f"{k} {v}" for k, v in manifest.versions.items())),
         ("git", manifest.git_commit or ""),
-        ("on disk", size(sum(file.stat().st_size for file in files)) if files else ""),
+        ("on disk", "" if trace.path is None else size(bytes_on_disk(trace.path))),
     ]
 
 

@@ -33,7 +33,7 @@ KEYS: Final = {
 _LARGEST_BATCH: Final = 1 << 24  # rows; a damaged length must not make Arrow fill the memory
 
 # What Arrow raises on bytes that are not what they claim to be.
-_DECODE_ERRORS: Final = (
+DECODE_ERRORS: Final = (
     pa.ArrowException,
     OSError,
     ValueError,
@@ -157,7 +157,7 @@ class StreamFollower:
                 raise ValueError(f"a batch of {batch.num_rows} rows")
             batch.validate(full=True)
             return with_keys(conform(batch, self.stream), self.stream)
-        except _DECODE_ERRORS as error:
+        except DECODE_ERRORS as error:
             raise self._damaged(start, "its bytes are not what they claim to be") from error
 
     def _check_schema(self, data: memoryview) -> None:

@@ -19,8 +19,9 @@ from nntrace.errors import NotARunError
 from nntrace.manifest import Manifest
 from nntrace.schema import RANK_FOLDER, STREAMS, Role, RunStatus
 from nntrace.trace import decode
-from nntrace.trace.follower import StreamFollower, with_keys
+from nntrace.trace.follower import with_keys
 from nntrace.trace.model import Batch, Event, FloatArray, IntArray, Site, Steps, Tensor
+from nntrace.trace.packed import Stream, open_stream
 
 Rows = Iterable[Mapping[str, Any]]
 _CACHED_SERIES = 12  # rules ask for the same few again and again
@@ -47,7 +48,7 @@ class Trace:
         self._tables = {
             name: with_keys(tables.get(name, empty_table(name)), name) for name in STREAMS
         }
-        self._followers: dict[str, StreamFollower] = {}
+        self._followers: dict[str, Stream] = {}
         self._series: dict[tuple[Role, str], FloatArray] = {}
         self.manifest = manifest
         self.path = path
@@ -74,7 +75,7 @@ class Trace:
             rank = ranks[0] if ranks else 0
         trace = cls({}, manifest, path=run, rank=rank)
         folder = run / RANK_FOLDER.format(rank)
-        trace._followers = {name: StreamFollower(folder, name) for name in STREAMS}
+        trace._followers = {name: open_stream(folder, name) for name in STREAMS}
         trace.refresh()
         return trace
 

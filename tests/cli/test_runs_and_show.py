@@ -13,9 +13,10 @@ def test_runs_are_listed_newest_first_with_steps_and_last_loss(nntrace: Command)
     result = nntrace("runs")
     assert (result.code, result.err) == (0, "")
     head, new, old = (line.split() for line in result.out.splitlines())
-    assert head == ["name", "status", "started", "steps", "last", "loss", "overhead"]
-    assert (new[0], new[1], new[4:]) == ("new", "finished", ["4", "0.5", "–"])
-    assert (old[0], old[1], old[4:]) == ("old", "finished", ["6", "0.3333", "1.3%"])
+    assert head == ["name", "status", "started", "steps", "last", "loss", "overhead", "size"]
+    assert (new[0], new[1], new[4:7]) == ("new", "finished", ["4", "0.5", "–"])
+    assert (old[0], old[1], old[4:7]) == ("old", "finished", ["6", "0.3333", "1.3%"])
+    assert new[7:][1] == "kB"
 
 
 def test_runs_of_a_given_folder_as_json(nntrace: Command, tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""`nntrace clean`: deletes old runs, after asking."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from nntrace.cli.output import note, output
+from nntrace.errors import NntraceError
+
+
+@click.command(name="clean")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("--older-than", metavar="AGE", help="Only runs that began longer ago: 12h, 30d, 2w.")
+@click.option("--keep", type=click.IntRange(min=0), metavar="N", help="Spare the N newest runs.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def command(
+    folder: Path | None, older_than: str | None, keep: int | None, dry_run: bool, yes: bool
+) -> None:
+    """Delete old runs. Runs that are still going are never deleted.
+
+    FOLDER is by default ./nntrace-runs, or the configured one. With both conditions a run must
+    meet both.
+
+    \b
+    Examples:
+      nntrace clean --older-than 30d
+      nntrace clean --keep 20 --dry-run
+    """
+    from nntrace.cli.values import size
+    from nntrace.config import load_config
+    from nntrace.keep import bytes_on_disk, doomed
+    from nntrace.keep.clean import parse_age
+    from nntrace.runs import list_runs
+    from nntrace.text import printable
+
+    if older_than is None and keep is None:
+        raise NntraceError("say which runs: --older-than 30d, --keep 20, or both.")
+    age = None if older_than is None else parse_age(older_than)
+    runs, _ = list_runs(load_config().runs_folder if folder is None else folder)
+    chosen = doomed(runs, now_ns=time.time_ns(), older_than_s=age, keep=keep)
+    if not chosen:
+        note("there is nothing to delete.")
+        return
+    total = size(sum(bytes_on_disk(run.path) for run in chosen))
+    with output() as file:
+        file.writelines(f"{printable(str(run.path))}\n" for run in chosen)
+    runs_word = f"{len(chosen)} run{'s' if len(chosen) > 1 else ''}, {total}"
+    if dry_run:
+        note(f"would delete {runs_word}.")
+        return
+    if not yes:
+        if not sys.stdin.isatty():
+            raise NntraceError(f"nothing deleted: give --yes to delete {runs_word}.")
+        click.confirm(f"Delete {runs_word}?", abort=True, err=True)
+    for run in chosen:
+        shutil.rmtree(run.path)
+        run.path.with_name(f"{run.path.name}.log").unlink(missing_ok=True)
+    note(f"deleted {runs_word}.")

@@ -1,0 +1,7 @@
+"""Keeping traces: packing finished runs into little space, and deleting old ones."""
+
+from nntrace.keep.clean import doomed
+from nntrace.keep.pack import Packed, pack
+from nntrace.keep.size import bytes_on_disk
+
+__all__ = ["Packed", "bytes_on_disk", "doomed", "pack"]

@@ -1,0 +1,43 @@
+"""Chooses which runs to delete. What is running is never among them."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from nntrace.errors import NntraceError
+from nntrace.runs import RunFolder
+from nntrace.schema import RunStatus
+
+_SECONDS: Final = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
+
+
+def doomed(
+    runs: Sequence[RunFolder], *, now_ns: int, older_than_s: float | None, keep: int | None
+) -> list[RunFolder]:
+    """The runs to delete: all that every given condition allows to.
+
+    Args:
+        runs: newest first.
+        now_ns: the time now.
+        older_than_s: spare runs that began within this many seconds.
+        keep: spare this many of the newest.
+    """
+    return [
+        run
+        for number, run in enumerate(runs)
+        if (keep is None or number >= keep)
+        and (older_than_s is None or now_ns - run.manifest.started_ns > older_than_s * 1e9)
+        and run.manifest.current_status(run.path) is not RunStatus.RUNNING
+    ]
+
+
+def parse_age(text: str) -> float:
+    """Seconds of an age such as `30d`, `12h` or `2w`.
+
+    Raises:
+        NntraceError: it is none.
+    """
+    match = re.fullmatch(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([hdw])\s*", text)
+    if match is None:
+        raise NntraceError(f"{text!r} is no age: give hours, days or weeks, as in 12h, 30d or 2w.")
+    return float(match[1]) * _SECONDS[match[2]]

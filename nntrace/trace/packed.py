@@ -1,0 +1,89 @@
+"""A packed stream: one Parquet file in place of the segments, read once and as carefully.
+
+`nntrace pack` writes them. Where a Parquet file and segments lie side by side (a pack that was
+interrupted) the file counts: it is renamed into place only when it is whole.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nntrace.arrow import conform
+from nntrace.errors import DamagedTraceError, SchemaVersionError
+from nntrace.schema import PACKED, SCHEMA_VERSION
+from nntrace.trace.follower import DECODE_ERRORS, KEYS, StreamFollower, with_keys
+
+_LARGEST_FILE = 1 << 36
+
+
+class Stream(Protocol):
+    """A stream on disk: what is new in it since the last `read`."""
+
+    torn: bool
+
+    def read(self) -> list[pa.RecordBatch]:
+        """All batches completed since the last call, in today's schema."""
+        ...
+
+    def read_ends(self) -> list[pa.RecordBatch]:
+        """The first and the last of the fresh batches."""
+        ...
+
+
+def open_stream(folder: Path, stream: str) -> Stream:
+    """The stream of a rank folder, packed or in segments."""
+    packed = folder / PACKED.format(stream)
+    return PackedStream(packed, stream) if packed.is_file() else StreamFollower(folder, stream)
+
+
+@dataclass(slots=True)
+class PackedStream:
+    """One Parquet file; it never grows."""
+
+    path: Path
+    stream: str
+    torn: bool = field(default=False, init=False)
+    _read: bool = field(default=False, init=False)
+
+    def read(self) -> list[pa.RecordBatch]:
+        """All rows at the first call, nothing afterwards.
+
+        Raises:
+            DamagedTraceError: the file is not what it claims to be.
+            SchemaVersionError: it was written in a newer, incompatible format.
+        """
+        if self._read:
+            return []
+        try:
+            with pq.ParquetFile(self.path) as file:
+                self._check(file)
+                batches = file.read().to_batches()
+            rows = [with_keys(conform(batch, self.stream), self.stream) for batch in batches]
+            for batch in rows:
+                batch.validate(full=True)
+        except DECODE_ERRORS as error:
+            raise DamagedTraceError(
+                f"{self.path} is damaged: it is not the packed stream it claims to be. Copy the "
+                "run folder again, or open another run (`nntrace runs` lists them)."
+            ) from error
+        self._read = True
+        return [batch for batch in rows if batch.num_rows]
+
+    def read_ends(self) -> list[pa.RecordBatch]:
+        """All rows: a packed file is small."""
+        return self.read()
+
+    def _check(self, file: pq.ParquetFile) -> None:
+        schema = file.schema_arrow
+        version = (schema.metadata or {}).get(b"nntrace.schema", b"1")
+        if version.isdigit() and int(version) > SCHEMA_VERSION:
+            raise SchemaVersionError(
+                f"{self.path} was written in trace format {int(version)}, this nntrace reads up "
+                f"to {SCHEMA_VERSION}. Upgrade nntrace: pip install --upgrade nntrace."
+            )
+        missing = [key for key in KEYS[self.stream] if key not in schema.names]
+        if missing or self.path.stat().st_size > _LARGEST_FILE:
+            raise ValueError(f"no column {missing}")

@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report.conftest import rich_run
+from run_folders import small_run, stats
+
+from nntrace.errors import DamagedTraceError, NntraceError
+from nntrace.keep import pack
+from nntrace.schema import STREAMS
+from nntrace.trace import Trace, last_step
+
+
+def test_a_packed_run_reads_as_before_and_has_no_segments(tmp_path: Path) -> None:
+    run = rich_run(tmp_path / "run")
+    before = Trace.open(run)
+    packed = pack(run)
+    after = Trace.open(run)
+    assert not list(run.rglob("*.arrows"))
+    assert not list(run.rglob("*.part"))
+    assert packed.after == sum(file.stat().st_size for file in run.rglob("*") if file.is_file())
+    for stream in STREAMS:
+        key = (
+            [("step", "ascending"), ("site", "ascending")]
+            if stream in ("stats", "histograms")
+            else []
+        )
+        tables = [t.table(stream).sort_by(key) if key else t.table(stream) for t in (before, after)]
+        assert tables[0].equals(tables[1]), stream
+    np.testing.assert_array_equal(
+        before.series("activation", "mean"), after.series("activation", "mean")
+    )
+    assert last_step(run) == (80, before.steps.loss[-1])
+    assert after.refresh() is False
+
+
+def test_rounding_keeps_what_is_exact_and_the_rest_to_four_per_mille(tmp_path: Path) -> None:
+    values = [0.0, 1.0, 255.0, 1.2345678, -3.3e-20, 3.4028e38, float("inf"), None]
+    rows = [row | {"mean": value} for value in values for row in stats(1, 0)]
+    rows = [row | {"step": step} for step, row in enumerate(rows)]
+    run = small_run(tmp_path / "run", count=8, stats=rows)
+    pack(run, rounded=True)
+    read = Trace.open(run).table("stats")["mean"].to_pylist()
+    exact = [number for number, value in enumerate(values) if number not in (3, 4)]
+    expected = np.array([np.float32(v) if v is not None else np.nan for v in values])
+    got = np.array([v if v is not None else np.nan for v in read])
+    np.testing.assert_allclose(got[[3, 4]], expected[[3, 4]], rtol=0.004)
+    np.testing.assert_array_equal(got[exact], expected[exact])
+    assert read[-1] is None
+
+
+def test_a_run_is_packed_once(tmp_path: Path) -> None:
+    run = small_run(tmp_path / "run")
+    pack(run)
+    with pytest.raises(NntraceError, match="packed already"):
+        pack(run)
+
+
+def test_a_running_run_is_not_packed(tmp_path: Path) -> None:
+    import os
+    import socket
+
+    running = {"status": "running", "pid": os.getpid(), "host": socket.gethostname()}
+    run = small_run(tmp_path / "run", manifest=running)
+    with pytest.raises(NntraceError, match="still running"):
+        pack(run)
+    assert list(run.rglob("*.arrows"))
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"?" * 500])
+def test_a_damaged_packed_stream_is_one_clear_error(tmp_path: Path, content: bytes) -> None:
+    run = small_run(tmp_path / "run")
+    pack(run)
+    (run / "rank-00000" / "stats.parquet").write_bytes(content)
+    with pytest.raises(DamagedTraceError, match=r"stats\.parquet is damaged"):
+        Trace.open(run)
+
+
+def test_a_packed_stream_cut_or_changed_anywhere_never_crashes_the_reader(tmp_path: Path) -> None:
+    run = small_run(tmp_path / "run")
+    pack(run)
+    file = run / "rank-00000" / "steps.parquet"
+    whole = file.read_bytes()
+    generator = np.random.default_rng(0)
+    for _ in range(150):
+        changed = bytearray(
+            whole[: generator.integers(len(whole)) if generator.random() < 0.3 else None]
+        )
+        for place in generator.integers(max(1, len(changed)), size=3):
+            if changed:
+                changed[place % len(changed)] = generator.integers(256)
+        file.write_bytes(bytes(changed))
+        try:
+            len(Trace.open(run).steps)
+        except NntraceError:
+            continue
