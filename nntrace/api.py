@@ -7,6 +7,8 @@ from typing import Any
 from nntrace.config import load_config
 from nntrace.diagnosis import Diagnosis
 from nntrace.diagnosis import diagnose as run_rules
+from nntrace.diagnosis.report import make_report
+from nntrace.extras import require
 from nntrace.rules import select_rules
 from nntrace.runs import find_run
 from nntrace.trace import Trace
@@ -49,6 +51,31 @@ def diagnose(
     rules = select_rules(tuple(select) or config.select, tuple(ignore) or config.ignore)
     overrides = config.thresholds() if thresholds is None else _checked(thresholds)
     return run_rules(trace, rules=rules, thresholds=overrides)
+
+
+def report(run: str | Path | Trace | None = None, file: str | Path | None = None) -> Path:
+    """Write a run as one self-contained HTML page; the file's path.
+
+    Args:
+        run: a trace, or what `open` takes.
+        file: where to, by default `NAME.html` in the working folder.
+
+    Raises:
+        MissingExtraError: the extra `[report]` is not installed.
+        NotARunError, SchemaVersionError, DamagedTraceError: the run cannot be read.
+    """
+    for module in ("altair", "vl_convert"):
+        require(module, "report", "nntrace.report")
+    from nntrace.report import render_html
+
+    config = load_config()
+    trace = run if isinstance(run, Trace) else open(run)
+    rules = select_rules(config.select, config.ignore)
+    page = render_html(make_report(trace, rules, config.thresholds()))
+    name = trace.path.name if trace.path is not None else trace.manifest.name
+    target = Path(f"{name}.html" if file is None else file)
+    target.write_text(page, encoding="utf-8")
+    return target
 
 
 def _checked(thresholds: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:

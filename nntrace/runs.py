@@ -1,7 +1,7 @@
 """Finds runs: what RUN may say on the command line, and which runs there are.
 
-RUN is a path, the name of a run in the runs folder, or `latest`. What `find_run` returns has a
-readable manifest and at least the beginning of a trace.
+RUN is a path, the name of a run in the runs folder, `latest`, or a URL. What `find_run` returns
+has a readable manifest and at least the beginning of a trace.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from nntrace.config import load_config, suggestion
 from nntrace.errors import NntraceError, NotARunError
 from nntrace.manifest import Manifest
 from nntrace.schema import MANIFEST, RunStatus
+from nntrace.urls import fetch, is_url
 
 LATEST = "latest"
 
@@ -57,6 +58,8 @@ def find_run(name: str | Path | None = None, folder: Path | None = None) -> Path
     folder = load_config().runs_folder if folder is None else folder
     if name is None or name == LATEST:
         return _latest(folder)
+    if is_url(str(name)):
+        return _checked(fetch(str(name)))
     given, named = Path(name), folder / name
     for path in (given, named):
         if (path / MANIFEST).exists():

@@ -8,12 +8,15 @@ the first line a user reads. A rule that fails is reported as skipped, never as 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nntrace.rules import Finding, Rule, Severity, Skipped, select_rules
 from nntrace.trace import Trace
+
+if TYPE_CHECKING:
+    from rich.console import Group
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,16 @@ class Diagnosis:
     def count(self, severity: Severity) -> int:
         """The number of findings of that severity."""
         return sum(finding.level is severity for finding in self.findings)
+
+    def __rich__(self) -> "Group":
+        from nntrace.diagnosis.text import in_short
+
+        return in_short(self)
+
+    def _repr_html_(self) -> str:
+        from nntrace.diagnosis.text import as_html
+
+        return as_html(self)
 
 
 def diagnose(

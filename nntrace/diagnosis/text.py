@@ -4,16 +4,18 @@ Lines are values (`Line`), so that layout is a pure function of a `Report` and o
 the terminal. Text from user code passes through `printable` and is never read as markup.
 """
 
+import html
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from nntrace.diagnosis.diagnose import Diagnosis
 from nntrace.diagnosis.report import Report
 from nntrace.rules import Finding, Severity
 from nntrace.schema import RunStatus
@@ -203,3 +205,22 @@ def _skipped(report: Report, verbose: bool) -> Iterator[Line]:
 def _plural(count: int, noun: str) -> str:
     """`1 step`, `2 steps`; `more site` counts sites."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def in_short(diagnosis: Diagnosis) -> Group:
+    """The headlines, symptoms indented: a diagnosis in a notebook's or a console's output."""
+    lines: list[RenderableType] = [
+        Padding(_headline(finding), (0, 0, 0, 2 if finding.explained_by else 0))
+        for finding in diagnosis.findings
+    ]
+    return Group(*(lines or [Text("no problems found", "bold green")]))
+
+
+def as_html(diagnosis: Diagnosis) -> str:
+    """The same as a list, for notebooks."""
+    items = "".join(
+        f"<li><b>{html.escape(f.level.value)} {html.escape(f.code)} {html.escape(f.name)}</b>: "
+        f"{html.escape(printable(f.message))}</li>"
+        for f in diagnosis.findings
+    )
+    return f"<ul>{items}</ul>" if items else "<p>no problems found</p>"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +16,18 @@ import pyarrow.compute as pc
 
 from nntrace.arrow import arrow_schema, empty_table
 from nntrace.errors import NotARunError
+from nntrace.extras import require
 from nntrace.manifest import Manifest
 from nntrace.schema import RANK_FOLDER, STREAMS, Role, RunStatus
-from nntrace.trace import decode
+from nntrace.trace import decode, summary
 from nntrace.trace.follower import with_keys
 from nntrace.trace.model import Batch, Event, FloatArray, IntArray, Site, Steps, Tensor
 from nntrace.trace.packed import Stream, open_stream
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from nntrace.diagnosis import Diagnosis
 
 Rows = Iterable[Mapping[str, Any]]
 _CACHED_SERIES = 12  # rules ask for the same few again and again
@@ -243,6 +249,67 @@ class Trace:
             return values
         numbers = [s.id for s in self.sites_of(role)]
         return values[:, numbers.index(site.id)]
+
+    def to_arrow(self, stream: str = "layers") -> pa.Table:
+        """The rows of a stream; `layers` is `stats` with `path`, `role` and `module_type`."""
+        if stream != "layers":
+            return self._tables[stream]
+        names = self._tables["sites"].select(["id", "path", "role", "module_type"])
+        joined = self._tables["stats"].join(names, "site", "id", join_type="inner")
+        order = ["step", "path", "role", "module_type", "site"]
+        rest = [name for name in joined.column_names if name not in order]
+        return joined.select([*order, *rest]).sort_by(
+            [("step", "ascending"), ("site", "ascending")]
+        )
+
+    def to_pandas(self, stream: str = "layers") -> Any:
+        """`to_arrow` as a pandas DataFrame.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        require("pandas", None, "Trace.to_pandas")
+        return self.to_arrow(stream).to_pandas()
+
+    def to_polars(self, stream: str = "layers") -> Any:
+        """`to_arrow` as a polars DataFrame.
+
+        Raises:
+            MissingExtraError: polars is not installed.
+        """
+        return require("polars", None, "Trace.to_polars").from_arrow(self.to_arrow(stream))
+
+    def diagnose(self, **options: Any) -> "Diagnosis":
+        """What is wrong with the run; the options are those of `nntrace.diagnose`."""
+        from nntrace.api import diagnose
+
+        return diagnose(self, **options)
+
+    def report(self, file: str | Path | None = None) -> Path:
+        """Write the run as one HTML page, by default `NAME.html`; the file's path.
+
+        Raises:
+            MissingExtraError: the extra `[report]` is not installed.
+        """
+        from nntrace.api import report
+
+        return report(self, file)
+
+    def __repr__(self) -> str:
+        (_, name), *rest = summary.facts(self)
+        return f"<Trace {name}: {', '.join(f'{key} {value}' for key, value in rest)}>"
+
+    def __rich__(self) -> "Table":
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for name, value in summary.facts(self):
+            table.add_row(Text(name, "dim"), Text(value))
+        return table
+
+    def _repr_html_(self) -> str:
+        return summary.as_html(self)
 
     def window(self, *, last: int) -> "Trace":
         """The same run restricted to its last `last` optimizer steps; sites are kept."""

@@ -1,0 +1,59 @@
+"""A trace in a few facts, for `repr`, terminals and notebooks."""
+
+import html
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nntrace.text import printable
+
+if TYPE_CHECKING:
+    from nntrace.trace.trace import Trace
+
+_WIDTH, _HEIGHT = 240, 44
+_POINTS = 240
+
+
+def facts(trace: "Trace") -> list[tuple[str, str]]:
+    """Names and values, the name of the run first."""
+    steps = trace.steps
+    losses = steps.loss[np.isfinite(steps.loss)]
+    course = f"{losses[0]:.4g} → {losses[-1]:.4g}" if len(losses) else "unknown"
+    return [
+        ("run", printable(trace.manifest.name)),
+        ("status", trace.status.value),
+        ("steps", f"{len(steps)} ({len(trace.sampled_steps)} sampled)"),
+        ("sites", str(len(trace.sites))),
+        ("loss", course),
+        ("rank", f"{trace.rank} of {', '.join(map(str, trace.ranks))}"),
+    ]
+
+
+def as_html(trace: "Trace") -> str:
+    """A small table with the course of the loss, for notebooks."""
+    rows = "".join(
+        f"<tr><th style='text-align:left'>{name}</th>"
+        f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
+        for name, value in facts(trace)
+    )
+    return f"<table>{rows}</table>{_curve(trace)}"
+
+
+def _curve(trace: "Trace") -> str:
+    losses = trace.steps.loss[np.isfinite(trace.steps.loss)]
+    if len(losses) < 2:
+        return ""
+    shown = losses[np.linspace(0, len(losses) - 1, min(_POINTS, len(losses))).astype(int)]
+    low, span = shown.min(), max(float(np.ptp(shown)), 1e-30)
+    points = " ".join(
+        f"{x:.1f},{y:.1f}"
+        for x, y in zip(
+            np.linspace(2, _WIDTH - 2, len(shown)),
+            2 + (_HEIGHT - 4) * (1 - (shown - low) / span),
+            strict=True,
+        )
+    )
+    return (
+        f"<svg width='{_WIDTH}' height='{_HEIGHT}' role='img' aria-label='loss'>"
+        f"<polyline points='{points}' fill='none' stroke='#2f6fde' stroke-width='1.5'/></svg>"
+    )
