@@ -135,10 +135,18 @@ class Manifest:
         return RunStatus.KILLED
 
     def _is_alive(self, run: Path) -> bool:
-        if self.host == socket.gethostname() and isinstance(self.pid, int) and self.pid > 0:
-            return _process_runs(self.pid)
-        newest = max((_modified(file) for file in run.rglob("*.arrows")), default=0.0)
-        return time.time() - newest < _STALE_SECONDS
+        return process_is_alive(self.pid, self.host, run)
+
+
+def process_is_alive(pid: object, host: object, folder: Path) -> bool:
+    """Whether a process that writes into a folder still runs.
+
+    Of another machine's it is only known when something was last written.
+    """
+    if host == socket.gethostname() and isinstance(pid, int) and pid > 0:
+        return _process_runs(pid)
+    newest = max((_modified(file) for file in folder.rglob("*.arrows")), default=0.0)
+    return time.time() - newest < _STALE_SECONDS
 
 
 # What each value must be to be believed; another is as good as missing.

@@ -36,6 +36,7 @@ class EventKind(StrEnum):
 
     RANK_START = "rank_start"
     RANK_STOP = "rank_stop"
+    DISTRIBUTED = "distributed"
     SEED = "seed"
     LOADER = "loader"
     EPOCH = "epoch"
@@ -119,6 +120,7 @@ STREAMS: Final[dict[str, tuple[Column, ...]]] = {
         sampled bool
         overhead_ns int64
         gradients_cleared bool
+        before_backward_ns int64
     """),
     "stats": (
         Column("step", "int64"),

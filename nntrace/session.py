@@ -4,9 +4,11 @@ Made from the environment that `nntrace run` sets, after a framework was importe
 """
 
 import os
+import re
 import sys
+import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from nntrace.adapter import Adapter, installed_adapters
@@ -19,6 +21,9 @@ from nntrace.schema import MANIFEST, RunStatus
 
 # Beyond this many bytes of statistics the findings are not counted at exit: it would take seconds.
 _COUNT_FINDINGS_BYTES = 32 * 1024 * 1024
+_LONGEST_ERROR = 2000
+# By these torchrun and torch.multiprocessing say that a process of theirs failed.
+_CHILD_FAILED = ("ChildFailedError", "ProcessRaisedException", "ProcessExitedException")
 
 
 class Session:
@@ -40,6 +45,7 @@ class Session:
             Cadence(budget=sampling.budget, every=sampling.every),
             sampling=sampling,
             rank=int(os.environ.get("RANK", "0")),
+            world_size=int(os.environ.get("WORLD_SIZE", "1")),
         )
 
     @classmethod
@@ -65,10 +71,26 @@ class Session:
         if self.recorder.opened:
             if self.recorder.rank == 0 and (self.recorder.run / MANIFEST).exists():
                 say(self._summary())
+        elif error is not None and (Path(self._settings.run) / MANIFEST).exists():
+            self._end_of_others(error)
         elif self._explains_silence and not Path(self._settings.run).exists():
             reasons = [adapter.nothing_recorded() for adapter in self._adapters.values()]
             if reasons and self.recorder.failure is None:  # a failure was said when it happened
                 say(f"nothing was recorded: {'; '.join(reasons)}.")
+
+    def _end_of_others(self, error: str) -> None:
+        """Complete the manifest that no recording process did: a launcher knows what they ended by.
+
+        `torchrun` and `multiprocessing.spawn` stop the other ranks when one fails.
+        """
+        run = Path(self._settings.run)
+        manifest = Manifest.read(run)
+        of_child = type(getattr(sys, "last_value", None)).__name__ in _CHILD_FAILED
+        if manifest.status == RunStatus.RUNNING or (of_child and manifest.error is None):
+            text = " ".join(re.sub(r"[=-]{4,}", " ", error).split())[:_LONGEST_ERROR]
+            replace(manifest, status=RunStatus.FAILED, error=text, ended_ns=time.time_ns()).write(
+                run
+            )
 
     def _summary(self) -> str:
         recorder = self.recorder

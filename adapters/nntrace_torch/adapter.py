@@ -5,6 +5,7 @@ the program runs untouched but for the optimizer hooks, which note the step's pl
 """
 
 import sys
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +31,7 @@ from nntrace_torch.modules import Model, Models
 from nntrace_torch.optimizers import Optimizers
 from nntrace_torch.parameters import ParameterSampler
 from nntrace_torch.patching import Undo, before, outside_graphs, remove_hook
+from nntrace_torch.ranks import RankObserver
 from nntrace_torch.replay import CompiledCalls, ReplayEndedError, Replayer
 from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
@@ -71,6 +73,7 @@ class Tracer:
         self._loaders = LoaderObserver(recorder)
         self._modes = ModeObserver(recorder)
         self._clearing = GradientClearing()
+        self._ranks = RankObserver(recorder)
         self._optimizers = Optimizers(recorder, self._sources)
         self._parameters = ParameterSampler(recorder, self._models, self._sources)
         self._forward = ForwardSampler(
@@ -87,6 +90,8 @@ class Tracer:
         )
         self._compiles_graphs = False
         self._step_handles: list[Any] = []
+        self._step_ended_ns: int | None = None
+        self._backward_began_ns = 0
         self._seeds = 0
         self._turns_left = 0
         self.saw_backward = False
@@ -151,6 +156,7 @@ class Tracer:
         self._end_replay()
         self.saw_backward = True
         if not self._backward_losses:
+            self._backward_began_ns = time.perf_counter_ns()
             self._clearing.look()
         for tensor in (tensors,) if isinstance(tensors, torch.Tensor) else (tensors or ()):
             if isinstance(tensor, torch.Tensor) and tensor.numel() == 1:
@@ -167,6 +173,7 @@ class Tracer:
         self._stepping.append(weakref.ref(optimizer))
         if len(self._stepping) > 1:
             return
+        self._ranks.look(optimizer)
         self._optimizers.observe(optimizer)
         if self._sample is not None:
             self._parameters.before_step(optimizer, self._sample)
@@ -197,7 +204,9 @@ class Tracer:
             phase="eval" if root is not None and not root.training else "train",
             sampled=sample is not None,
             gradients_cleared=self._clearing.take(),
+            before_backward_ns=self._take_before_backward_ns(),
         )
+        self._step_ended_ns = time.perf_counter_ns()
         if self._next_in_turn(wants_next):
             self._clearing.remember(optimizer, alone=self._optimizers.count == 1)
             self._begin_sample()
@@ -206,6 +215,12 @@ class Tracer:
         """A replay that comes to the backward pass has seen the forward it was for."""
         if self._replayer.active:
             raise ReplayEndedError("the forward is over")
+
+    def _take_before_backward_ns(self) -> int | None:
+        """From the end of the last step to the first backward: what no other rank delays."""
+        began, ended = self._backward_began_ns, self._step_ended_ns
+        self._backward_began_ns = 0
+        return began - ended if began and ended is not None else None
 
     def _next_in_turn(self, wants_next: bool) -> bool:
         """Whether to sample the next step; of optimizers that take turns each gets its own.

@@ -33,6 +33,13 @@ def dtype_name(tensor: torch.Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
+def class_name(module: nn.Module) -> str:
+    """The name of its class as its author wrote it: FSDP makes a subclass of each it shards."""
+    kind = type(module)
+    is_made = len(kind.__bases__) == 2 and kind.__bases__[0].__name__ == "FSDPModule"
+    return kind.__bases__[1].__name__ if is_made else kind.__name__
+
+
 def tensor_fields(tensor: torch.Tensor, source: Source) -> dict[str, Any]:
     """The columns of `sites` that every tensor has."""
     return {

@@ -24,6 +24,7 @@ from nntrace.recorder import NO_SITE, Recorder
 from nntrace.schema import EventKind, Role
 from nntrace_torch.describe import (
     can_sample,
+    class_name,
     hides_inside,
     tensor_fields,
     unit_axis,
@@ -276,7 +277,7 @@ class ForwardSampler:
             unseen = f"{reason}: of {path or 'the model'} the output is seen, not what is inside"
             self._recorder.add_event(EventKind.UNSEEN, {"what": "activation", "reason": unseen})
         fields = {
-            "module_type": type(module).__name__,
+            "module_type": class_name(module),
             "parent": path.rpartition(".")[0],
             **tensor_fields(tensor, self._sources.of(module)),
         }

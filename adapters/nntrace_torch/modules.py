@@ -9,8 +9,11 @@ from collections.abc import Iterator
 
 import torch
 from torch import nn
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 _Entry = tuple[weakref.ref[torch.Tensor], str, weakref.ref[nn.Module]]
+# They hold the model as `module` and are no part of it: paths are those of the model alone.
+_WRAPPERS = (DataParallel, DistributedDataParallel)
 _MAX_SEARCHES = 16  # a search looks at every living object: some 10 ms
 
 
@@ -129,7 +132,7 @@ class Models:
             found = self.parameter(parameter)
         if found is None and self._searches < _MAX_SEARCHES:
             self._searches += 1
-            holder = next((m for m in _living_modules() if _holds(m, parameter)), None)
+            holder = next((m for m in living_modules() if _holds(m, parameter)), None)
             if holder is not None and self.owner_of(holder) is not None:
                 found = self.parameter(parameter)
         return found
@@ -143,6 +146,8 @@ class Models:
     def _find(self, module: nn.Module) -> Model | None:
         if next(module.parameters(), None) is None:
             return None
+        if isinstance(module, _WRAPPERS):
+            module = module.module
         for model in self.known:
             if model.path_of(module) is not None:
                 return model
@@ -173,13 +178,15 @@ class Models:
             return module
         self._searches += 1
         parents: dict[int, nn.Module] = {}
-        for candidate in _living_modules():
+        for candidate in living_modules():
             for child in candidate.__dict__.get("_modules", {}).values():
                 if child is not None:
                     parents.setdefault(id(child), candidate)
         seen = {id(module)}
         outermost = module
         while (parent := parents.get(id(outermost))) is not None and id(parent) not in seen:
+            if isinstance(parent, _WRAPPERS):
+                break
             seen.add(id(parent))
             outermost = parent
         return outermost
@@ -192,7 +199,7 @@ def _as_written(path: str) -> str:
     return ".".join(name for name in path.split(".") if name != "_orig_mod")
 
 
-def _living_modules() -> Iterator[nn.Module]:
+def living_modules() -> Iterator[nn.Module]:
     """Every module there is; some 10 ms."""
     for candidate in gc.get_objects():
         # type(), not isinstance(): a lazy proxy's __class__ may run user code.

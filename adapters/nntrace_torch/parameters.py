@@ -16,10 +16,11 @@ from torch.optim import Optimizer
 
 from nntrace.recorder import NO_SITE, Layout, Recorder
 from nntrace.schema import Role
-from nntrace_torch.describe import can_sample, fans, tensor_fields
+from nntrace_torch.describe import can_sample, class_name, fans, tensor_fields
 from nntrace_torch.keepsakes import KeptFilters, shows_filters
 from nntrace_torch.modules import Models
 from nntrace_torch.plans import fixed_plan
+from nntrace_torch.ranks import local_part
 from nntrace_torch.sources import UNKNOWN, Sources
 from nntrace_torch.step import StepSample
 
@@ -86,7 +87,10 @@ class ParameterSampler:
     def declare(self, module: nn.Module) -> None:
         """Declare the sites of a module's own trainable parameters, in execution order."""
         for parameter in module._parameters.values():
-            if parameter is not None and parameter.requires_grad and can_sample(parameter):
+            if parameter is None or not (parameter.requires_grad and can_sample(parameter)):
+                continue
+            # FSDP lends a module its gathered parameters: they are not what is trained.
+            if self._models.parameter(parameter) is not None:
                 self._of(parameter, _NOWHERE)
 
     def before_step(self, optimizer: Optimizer, sample: StepSample) -> None:
@@ -120,7 +124,7 @@ class ParameterSampler:
     ) -> dict[_Form, _Group]:
         groups: defaultdict[_Form, _Group] = defaultdict(_Group)
         for parameter, fallback in parameters:
-            if parameter.requires_grad and can_sample(parameter):
+            if parameter.requires_grad and can_sample(local_part(parameter)):
                 sites = self._of(parameter, fallback)
                 if not sites.is_wanted:
                     continue
@@ -142,11 +146,11 @@ class ParameterSampler:
             gradient = parameter.grad
             if gradient is not None and gradient.is_sparse:
                 gradient = gradient._values()  # the rows that were touched; the others are zero
-            if gradient is None or not can_sample(gradient):
+            if gradient is None or not can_sample(local_part(gradient)):
                 sample.add_missing(sites.gradient)
             else:
                 view, layout = _elements(gradient, sample.limit)
-                found[gradient.device, view.dim()].append((sites.gradient, layout, view))
+                found[view.device, view.dim()].append((sites.gradient, layout, view))
         for (device, _), rows in found.items():
             numbers, layouts, views = zip(*rows, strict=True)
             sample.buffer(device).add_flat(numbers, layouts, views)
@@ -162,10 +166,11 @@ class ParameterSampler:
             return sites
         found = self._models.owner_of_parameter(parameter)
         path, owner = found if found is not None else (fallback.path, None)
+        source = self._sources.of(owner) if owner is not None else UNKNOWN
         fields = {
-            "module_type": type(owner).__name__ if owner is not None else "Parameter",
+            "module_type": class_name(owner) if owner is not None else "Parameter",
             "parent": path.rpartition(".")[0],
-            **tensor_fields(parameter, self._sources.of(owner) if owner is not None else UNKNOWN),
+            **tensor_fields(local_part(parameter), source),
             **fans(parameter, owner),
         }
         if self._filters is None and owner is not None and shows_filters(parameter, owner):
@@ -189,8 +194,9 @@ def _parameters_of(optimizer: Optimizer) -> Iterable[tuple[torch.Tensor, _Place]
 def _elements(tensor: torch.Tensor, limit: int) -> tuple[torch.Tensor, Layout]:
     """The fixed sample of a tensor and its layout; a copy only when its memory has holes.
 
-    To be called without gradient recording.
+    Of a tensor spread over ranks the part that is here. To be called without gradient recording.
     """
+    tensor = local_part(tensor)
     plan = fixed_plan(tensor.shape, tensor.stride(), limit)
     if plan is None:
         tensor = tensor.contiguous().reshape(-1)

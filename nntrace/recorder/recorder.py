@@ -10,6 +10,7 @@ import itertools
 import json
 import math
 import os
+import socket
 import time
 import traceback
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from nntrace.schema import MANIFEST, EventKind, Role, RunStatus
 P = ParamSpec("P")
 R = TypeVar("R")
 _CLOSE_TIMEOUT_SECONDS = 30.0
+_LANDMARK_BITS = 4
 
 
 class Recorder:
@@ -43,7 +45,7 @@ class Recorder:
         sampling: what of a step is sampled.
         overhead_ns: time spent in guarded hooks on the training side so far.
         steps: optimizer steps recorded so far.
-        rank: settable by the adapter until the folder is opened.
+        rank, world_size: settable by the adapter until the folder is opened.
     """
 
     def __init__(
@@ -54,10 +56,12 @@ class Recorder:
         *,
         rank: int = 0,
         sampling: Sampling | None = None,
+        world_size: int = 1,
     ) -> None:
         self.run = run
         self.sampling = sampling or Sampling()
         self.rank = rank
+        self.world_size = world_size
         self.cadence = cadence
         self.active = True
         self.overhead_ns = 0
@@ -160,6 +164,7 @@ class Recorder:
         phase: str,
         sampled: bool,
         gradients_cleared: bool | None,
+        before_backward_ns: int | None = None,
     ) -> bool:
         """Record an optimizer step that has just ended; whether to sample the next one."""
         now = time.perf_counter_ns()
@@ -179,6 +184,7 @@ class Recorder:
             sampled,
             cost,
             gradients_cleared,
+            before_backward_ns,
         )
         self._last_step_ns = now
         self._charged_ns = spent
@@ -194,6 +200,8 @@ class Recorder:
             self.cadence.burst(1)
         if loss is not None and self._loss_level.leaves(loss):
             self.cadence.look_closer()
+        if self.world_size > 1 and self.cadence.every is None and is_landmark(self.steps):
+            self.cadence.burst(1)
         return not self._writer.is_behind and self.cadence.wants(
             self.steps,
             elapsed_ns=now - self._started_ns,
@@ -241,7 +249,12 @@ class Recorder:
         self._undo.clear()
         if not self._writer.started:
             return
-        payload = {"steps": self.steps, "sampled_steps": self.sampled_steps}
+        payload = {
+            "steps": self.steps,
+            "sampled_steps": self.sampled_steps,
+            "status": status,
+            "error": error,
+        }
         with contextlib.suppress(Exception):
             self.add_event(EventKind.RANK_STOP, payload)
         if not self._writer.stop(_CLOSE_TIMEOUT_SECONDS):
@@ -273,8 +286,13 @@ class Recorder:
             all_gradients=self.sampling.is_whole,
             on_unrest=self.cadence.look_closer,
         )
-        world = int(os.environ.get("WORLD_SIZE", "1"))
-        payload = {"rank": self.rank, "world_size": world, "pid": os.getpid()}
+        payload = {
+            "rank": self.rank,
+            "world_size": self.world_size,
+            "local_world_size": int(os.environ.get("LOCAL_WORLD_SIZE", self.world_size)),
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+        }
         self.add_event(EventKind.RANK_START, payload)
         return folder
 
@@ -290,6 +308,14 @@ class Recorder:
         """In a forked child: the writer thread does not exist there and nothing may be written."""
         self.active = False
         self._hooks_are_on = False
+
+
+def is_landmark(step: int) -> bool:
+    """Whether every rank samples this step, so that ranks can be compared: 8 in each doubling.
+
+    Each rank keeps its own budget and would otherwise sample steps of its own.
+    """
+    return step % (1 << max(0, step.bit_length() - _LANDMARK_BITS)) == 0
 
 
 def _commit() -> str | None:

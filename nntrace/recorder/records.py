@@ -47,6 +47,7 @@ class StepRecord(NamedTuple):
     sampled: bool
     overhead_ns: int
     gradients_cleared: bool | None
+    before_backward_ns: int | None = None
 
     def row(self, grad_norm: float | None = None) -> dict[str, Any]:
         """The row of `steps`, with a gradient norm that only became known afterwards."""

@@ -54,6 +54,7 @@ def steps(table: pa.Table) -> Steps:
         sampled=pc.fill_null(table["sampled"], False).to_numpy(zero_copy_only=False),
         overhead_ns=integers(table, "overhead_ns"),
         gradients_cleared=floats(table, "gradients_cleared"),
+        before_backward_ns=floats(table, "before_backward_ns"),
     )
 
 
@@ -117,7 +118,7 @@ def floats(table: pa.Table, name: str) -> FloatArray:
     column = table[name]
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
-    column = column.cast(pa.float64())
+    column = column.cast(pa.float64(), safe=False)
     return np.asarray(pc.fill_null(column, float("nan")).to_numpy(), dtype=np.float64)
 
 

@@ -64,6 +64,7 @@ class Steps:
     sampled: npt.NDArray[np.bool_]
     overhead_ns: IntArray
     gradients_cleared: FloatArray
+    before_backward_ns: FloatArray
 
     def __len__(self) -> int:
         return len(self.step)

@@ -1,11 +1,13 @@
 """`Trace`: the read-only view of a run that rules, terminal, reports and queries share.
 
 One class for a finished run, a growing one (`refresh`), one rank of several (`of_rank`), a part
-(`window`) and a synthetic one (`from_rows`). Its only data is one Arrow table per stream.
+(`window`) and a synthetic one (`from_rows`). Its only data is one Arrow table per stream; the
+other ranks of its run are traces of their own, opened when they are first asked for.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -15,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nntrace.arrow import arrow_schema, empty_table
-from nntrace.errors import NotARunError
+from nntrace.errors import NntraceError, NotARunError
 from nntrace.extras import require
-from nntrace.manifest import Manifest
-from nntrace.schema import RANK_FOLDER, STREAMS, Role, RunStatus
+from nntrace.manifest import Manifest, process_is_alive
+from nntrace.schema import RANK_FOLDER, STREAMS, EventKind, Role, RunStatus
 from nntrace.trace import decode, summary
 from nntrace.trace.follower import with_keys
 from nntrace.trace.model import Batch, Event, FloatArray, IntArray, Site, Steps, Tensor
@@ -56,6 +58,8 @@ class Trace:
         }
         self._followers: dict[str, Stream] = {}
         self._series: dict[tuple[Role, str], FloatArray] = {}
+        self._peers: dict[int, Trace] = {rank: self}
+        self._whole: tuple[Trace, Callable[[Trace], Trace]] | None = None  # of a part: its origin
         self.manifest = manifest
         self.path = path
         self.rank = rank
@@ -97,6 +101,7 @@ class Trace:
         histograms: Rows = (),
         tensors: Rows = (),
         manifest: Manifest | None = None,
+        rank: int = 0,
     ) -> Self:
         """A trace from dictionaries, one per row; columns left out are null."""
         given = {
@@ -112,10 +117,29 @@ class Trace:
             name: pa.Table.from_pylist([dict(row) for row in rows], schema=arrow_schema(name))
             for name, rows in given.items()
         }
-        return cls(tables, manifest or Manifest(name="synthetic", status=RunStatus.FINISHED))
+        manifest = manifest or Manifest(name="synthetic", status=RunStatus.FINISHED)
+        return cls(tables, manifest, rank=rank)
+
+    @staticmethod
+    def from_ranks(traces: Iterable["Trace"]) -> "Trace":
+        """Traces of different ranks as one run, seen from the lowest rank."""
+        by_rank = {trace.rank: trace for trace in traces}
+        for trace in by_rank.values():
+            trace._peers = dict(by_rank)
+        return by_rank[min(by_rank)]
 
     def refresh(self) -> bool:
-        """Read what was written since; True when anything was. A synthetic trace never changes."""
+        """Read what was written since; True when anything was. A synthetic trace never changes.
+
+        Other ranks that were opened are read on too.
+        """
+        changed = self._read_on()
+        for peer in self._peers.values():
+            if peer is not self:
+                changed |= peer._read_on()
+        return changed
+
+    def _read_on(self) -> bool:
         fresh = {name: follower.read() for name, follower in self._followers.items()}
         if self.path is not None:
             self.manifest = Manifest.read(self.path)
@@ -149,11 +173,39 @@ class Trace:
     @property
     def ranks(self) -> tuple[int, ...]:
         """All ranks of the run."""
-        return _ranks(self.path) if self.path is not None else (self.rank,)
+        if self.path is not None:
+            return _ranks(self.path)
+        return tuple(sorted(self._peers)) if self._whole is None else self._whole[0].ranks
 
     def of_rank(self, rank: int) -> "Trace":
-        """The same run as another rank saw it."""
-        return self if rank == self.rank or self.path is None else Trace.open(self.path, rank=rank)
+        """The same run, or the same part of it, as another rank saw it; opened once.
+
+        Raises:
+            NotARunError, DamagedTraceError: there is no such rank, or its streams are damaged.
+        """
+        if rank not in self._peers:
+            if self._whole is not None:
+                whole, cut = self._whole
+                self._peers[rank] = cut(whole.of_rank(rank))
+            elif self.path is not None:
+                self._peers[rank] = Trace.open(self.path, rank=rank)
+            else:
+                raise NotARunError(f"there is no rank {rank}; there are {self.ranks}.")
+        return self._peers[rank]
+
+    def every_rank(self) -> tuple["Trace", ...]:
+        """The run as each of its ranks saw it, in the order of the ranks."""
+        return tuple(self.of_rank(rank) for rank in self.ranks)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process that recorded this rank still runs, as far as can be told here."""
+        start = next(iter(self.events_of(EventKind.RANK_START)), None)
+        if start is None or self.path is None:
+            return False
+        pid, host = start.payload.get("pid"), start.payload.get("host", self.manifest.host)
+        folder = self.path / RANK_FOLDER.format(self.rank)
+        return process_is_alive(pid, host, folder)
 
     def table(self, stream: str) -> pa.Table:
         """The raw rows of a stream."""
@@ -317,22 +369,31 @@ class Trace:
         if len(numbers) <= last:
             return self
         first = int(numbers[-last]) if last > 0 else int(numbers[-1]) + 1
-        return self._of_steps(pc.field("step") >= first)
+        return self._of_steps(pc.field("step") >= first, lambda peer: peer.window(last=last))
 
     def until(self, step: int) -> "Trace":
         """The same run as it stood after that step; sites are kept."""
-        return self._of_steps(pc.field("step") <= step)
+        return self._of_steps(pc.field("step") <= step, lambda peer: peer.until(step))
 
     def frozen(self) -> "Trace":
         """The same rows, which no `refresh` will change: for another thread. Nothing is copied."""
+        part = self._copy()
+        for rank in self.ranks:
+            with suppress(NntraceError):  # a rank that cannot be read says so to who asks for it
+                part._peers.setdefault(rank, self.of_rank(rank)._copy())
+        return part
+
+    def _copy(self) -> "Trace":
         return Trace(self._tables, self.manifest, path=self.path, rank=self.rank)
 
-    def _of_steps(self, wanted: pc.Expression) -> "Trace":
+    def _of_steps(self, wanted: pc.Expression, cut: Callable[["Trace"], "Trace"]) -> "Trace":
         tables = {
             name: table if name == "sites" else table.filter(wanted)
             for name, table in self._tables.items()
         }
-        return Trace(tables, self.manifest, path=self.path, rank=self.rank)
+        part = Trace(tables, self.manifest, path=self.path, rank=self.rank)
+        part._whole = self, cut
+        return part
 
 
 def _ranks(run: Path) -> tuple[int, ...]:

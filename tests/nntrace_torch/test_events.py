@@ -146,7 +146,7 @@ def test_rank_start_and_stop_frame_the_run(trace_here):
     (start,), (stop,) = payloads(trace, "rank_start"), payloads(trace, "rank_stop")
     assert start["rank"] == 0
     assert start["world_size"] == 1
-    assert stop == {"steps": 4, "sampled_steps": 2}
+    assert stop == {"steps": 4, "sampled_steps": 2, "status": "finished", "error": None}
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -51,6 +51,7 @@ def trace_of(
     sites: Iterable[SiteRow] = (),
     batches: Iterable[Mapping[str, Any]] = (),
     events: Iterable[Mapping[str, Any]] = (),
+    rank: int = 0,
     **columns: Any,
 ) -> Trace:
     """A trace of one rank with steps 0, 1, 2, …; ids follow the order of `sites`.
@@ -62,6 +63,7 @@ def trace_of(
         sites: made by `site`.
         batches: made by `batch` or `batches`.
         events: made by `event`.
+        rank: for `Trace.from_ranks`.
         columns: further columns of `steps`, such as `lr`, `grad_norm` or `phase`.
     """
     sites = list(sites)
@@ -94,7 +96,12 @@ def trace_of(
         if row["stats"]
     ]
     return Trace.from_rows(
-        sites=site_rows, steps=step_rows, stats=stat_rows, data=batches, events=events
+        sites=site_rows,
+        steps=step_rows,
+        stats=stat_rows,
+        data=batches,
+        events=events,
+        rank=rank,
     )
 
 

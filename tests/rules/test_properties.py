@@ -15,6 +15,7 @@ from nntrace.schema import STATISTICS, Role
 from nntrace.trace import Trace
 
 RULES = tuple(all_rules().values())
+RANK_RULES = tuple(rule for rule in RULES if rule.code.startswith("DST"))
 NUMBERS = st.one_of(
     st.none(),
     st.sampled_from([0.0, 1.0, -1.0, 1e-30, 1e30, float("nan"), float("inf"), -float("inf")]),
@@ -114,13 +115,27 @@ def batches_of(draw: Any, steps: int) -> list[dict[str, Any]]:
 KEYS = (
     *("training", "dropout_inactive", "norm_inactive", "model", "function", "reduction", "file"),
     *("line", "site", "role", "dataset_size", "batch_size", "lr", "weight_decay", "momentum"),
+    *("wrapper", "group_size", "world_size", "sharded", "hooks", "status", "error", "sampler"),
 )
 PAYLOADS = st.dictionaries(
     st.sampled_from(KEYS),
     st.one_of(st.none(), st.booleans(), st.integers(-3, 99), st.text(max_size=3), PATHS),
     max_size=6,
 )
-KINDS = st.sampled_from(["mode", "loader", "loss_call", "nonfinite", "optimizer", "seed", "clip"])
+KINDS = st.sampled_from(
+    [
+        "mode",
+        "loader",
+        "loss_call",
+        "nonfinite",
+        "optimizer",
+        "seed",
+        "clip",
+        "distributed",
+        "rank_start",
+        "rank_stop",
+    ]
+)
 
 
 @st.composite
@@ -176,6 +191,21 @@ def test_the_order_of_statistics_rows_changes_no_finding(trace, random):
     shuffled = Trace(tables, trace.manifest)
     for rule in RULES:
         assert repr(results(rule, trace)) == repr(results(rule, shuffled))
+
+
+@given(st.lists(traces(), min_size=2, max_size=4), st.randoms(use_true_random=False))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+def test_no_rule_raises_on_any_ranks_and_their_order_changes_no_finding(ranks, random):
+    found = []
+    for _ in range(2):
+        named = [(trace, trace.rank) for trace in ranks]
+        for number, trace in enumerate(ranks):
+            trace.rank = number
+        whole = Trace.from_ranks(random.sample(ranks, len(ranks)))
+        found.append([repr(results(rule, whole)) for rule in RANK_RULES])
+        for trace, number in named:
+            trace.rank = number
+    assert found[0] == found[1]
 
 
 def test_the_rules_explain_each_other_without_circles():
