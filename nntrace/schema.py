@@ -46,6 +46,7 @@ class EventKind(StrEnum):
     CLIP = "clip"
     SCHEDULER = "scheduler"
     NONFINITE = "nonfinite"
+    ORIGIN = "origin"
     UNSEEN = "unseen"
     ERROR = "error"
 

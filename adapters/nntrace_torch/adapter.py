@@ -32,13 +32,21 @@ from nntrace_torch.optimizers import Optimizers
 from nntrace_torch.parameters import ParameterSampler
 from nntrace_torch.patching import Undo, before, outside_graphs, remove_hook
 from nntrace_torch.ranks import RankObserver
-from nntrace_torch.replay import CompiledCalls, ReplayEndedError, Replayer
+from nntrace_torch.replay import (
+    CompiledCalls,
+    Investigator,
+    NonfiniteWatch,
+    ReplayEndedError,
+    Replayer,
+    RootCalls,
+)
 from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
 
 _MAX_TURNS = 4
 _MANY_LOSSES = 1024
 _MANY_SEEDS = 64
+_WORTH_HOOKS_NS = 3_000_000  # a step shorter than this does not keep its arriving gradients
 
 
 class TorchAdapter:
@@ -85,9 +93,22 @@ class Tracer:
         self._root: Callable[[], nn.Module | None] = lambda: None
         self._backward_losses: list[torch.Tensor | float] = []
         self._replayer = Replayer()
+        self._calls = RootCalls(recorder, self._replayer)
         self._compiled = CompiledCalls(
-            recorder, self._forward, self._losses, self._replayer, self._compiles
+            recorder, self._forward, self._losses, self._replayer, self._calls, self._compiles
         )
+        investigator = Investigator(
+            recorder,
+            self._models,
+            self._sources,
+            self._optimizers,
+            self._forward,
+            self._replayer,
+            self._calls,
+        )
+        self._watch = NonfiniteWatch(investigator)
+        self._losses.watch = self._watch.loss_function
+        self._calls.on_evaluation = recorder.guard(self._watch.output)
         self._compiles_graphs = False
         self._step_handles: list[Any] = []
         self._step_ended_ns: int | None = None
@@ -117,6 +138,7 @@ class Tracer:
             for handle in self._step_handles:
                 remove_hook(handle)
             self._forward.abandon()
+            self._calls.stop()
             self._sample = self._losses.sample = None
             self._copies.flush()
 
@@ -146,6 +168,8 @@ class Tracer:
         self, model: Model, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         self._root = weakref.ref(module)
+        if not self._replayer.active:
+            self._calls.first_seen(module, args, kwargs)
         if self._sample is not None and "input" not in self._sample.seen_roles:
             self._sample.limit = self._limit()  # until its first call the model was not known
             self._modes.observe(model, module)
@@ -160,7 +184,9 @@ class Tracer:
             self._clearing.look()
         for tensor in (tensors,) if isinstance(tensors, torch.Tensor) else (tensors or ()):
             if isinstance(tensor, torch.Tensor) and tensor.numel() == 1:
+                self._watch.loss(tensor)
                 self._backward_losses.append(tensor.detach())
+        self._calls.micro_batch += 1
         if len(self._backward_losses) >= _MANY_LOSSES:  # a program that never makes a step
             self._backward_losses[1:] = [sum(float(loss) for loss in self._backward_losses[1:])]
 
@@ -175,6 +201,8 @@ class Tracer:
             return
         self._ranks.look(optimizer)
         self._optimizers.observe(optimizer)
+        if not _has_closure(args, kwargs):
+            self._watch.before_step(optimizer)
         if self._sample is not None:
             self._parameters.before_step(optimizer, self._sample)
             if not _has_closure(args, kwargs):
@@ -193,6 +221,9 @@ class Tracer:
             self._losses.sample = self._sample = None
             sample.finish(self._copies, self._recorder.add_sample)
         self._copies.poll()
+        self._calls.clear()
+        self._watch.after_step()
+        self._calls.hooks_outputs = self._watch.step_ns > _WORTH_HOOKS_NS
         root = self._root()
         wants_next = self._recorder.add_step(
             data_wait_ns=self._loaders.take_wait_ns(),

@@ -44,6 +44,7 @@ class LossObserver:
 
     Attributes:
         sample: the step being sampled, or None.
+        watch: told of each loss function's result, with the function and what it was given.
         replays: whether losses without gradients count, too: a replay has none.
         batch_size: the first axis of the last call's targets.
     """
@@ -55,6 +56,7 @@ class LossObserver:
         self._has_kept = False
         self.sample: StepSample | None = None
         self.replays = False
+        self.watch: Callable[..., object] = lambda function, loss, args, kwargs: None
         self.batch_size: int | None = None
 
     def install(self) -> list[Undo]:
@@ -76,6 +78,8 @@ class LossObserver:
                 return
             if not (can_sample(loss) and (loss.requires_grad or self.replays)):
                 return
+            if loss.numel() == 1:
+                self.watch(getattr(functional, name), loss, (input, target, *args), kwargs)
             if target.dim() and target.shape[0]:
                 self.batch_size = int(target.shape[0])
             if self.sample is not None and self.sample.is_open:

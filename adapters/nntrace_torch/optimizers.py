@@ -53,6 +53,16 @@ class Optimizers:
         reference = self._held.get(id(parameter))
         return reference is not None and reference() is parameter
 
+    def holder(self, parameter: torch.Tensor) -> Optimizer | None:
+        """The first living optimizer that was given this parameter."""
+        for reference, _ in self._names.values():
+            optimizer = reference()
+            if optimizer is not None and any(
+                held is parameter for group in optimizer.param_groups for held in group["params"]
+            ):
+                return optimizer
+        return None
+
     def learning_rate(self, optimizer: Optimizer) -> float | None:
         """The first parameter group's, unless it lives on an accelerator."""
         rate = optimizer.param_groups[0].get("lr") if optimizer.param_groups else None

@@ -34,6 +34,11 @@ class Source(NamedTuple):
 UNKNOWN = Source(None, None)
 
 
+def is_users(file: str) -> bool:
+    """Whether a file is the program's: neither PyTorch's nor ours."""
+    return not file.startswith(_NOT_THE_USERS)
+
+
 def caller(built: object | None = None) -> Source:
     """The innermost line outside PyTorch (and outside the constructors of `built`)."""
     frame: FrameType | None = sys._getframe(1)
@@ -42,7 +47,7 @@ def caller(built: object | None = None) -> Source:
             break
         code = frame.f_code
         file = code.co_filename
-        if not file.startswith(_NOT_THE_USERS):
+        if is_users(file):
             constructs = (
                 built is not None
                 and code.co_name == "__init__"

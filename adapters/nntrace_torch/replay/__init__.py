@@ -1,7 +1,17 @@
 """Runs a forward of the program once more and leaves no trace of it in the training."""
 
+from nntrace_torch.replay.calls import RootCalls
 from nntrace_torch.replay.compiled import CompiledCalls
 from nntrace_torch.replay.engine import Replayer
 from nntrace_torch.replay.guard import ReplayEndedError
+from nntrace_torch.replay.origin import Investigator
+from nntrace_torch.replay.watch import NonfiniteWatch
 
-__all__ = ["CompiledCalls", "ReplayEndedError", "Replayer"]
+__all__ = [
+    "CompiledCalls",
+    "Investigator",
+    "NonfiniteWatch",
+    "ReplayEndedError",
+    "Replayer",
+    "RootCalls",
+]

@@ -18,6 +18,7 @@ from nntrace.schema import EventKind
 from nntrace_torch.forward import ForwardSampler
 from nntrace_torch.losses import LossObserver
 from nntrace_torch.patching import Undo, is_captured, wrap
+from nntrace_torch.replay.calls import RootCalls
 from nntrace_torch.replay.engine import Replayer, original_of
 from nntrace_torch.replay.guard import ReplayEndedError, ReplayRefusedError, WriteGuard
 
@@ -31,12 +32,14 @@ class CompiledCalls:
         forward: ForwardSampler,
         losses: LossObserver,
         replayer: Replayer,
+        calls: RootCalls,
         compiles: Callable[[], None],
     ) -> None:
         self._recorder = recorder
         self._forward = forward
         self._losses = losses
         self._replayer = replayer
+        self._calls = calls
         self._compiles = recorder.guard(compiles)
         self._replay = recorder.guard(self._sample_replay)
         self._undos: list[Undo] = []
@@ -60,6 +63,9 @@ class CompiledCalls:
             model = args[0] if args else kwargs.get("model")
             if model is None or compiled is model or not self._recorder.active:
                 return compiled
+            written = original_of(model)
+            if isinstance(written, nn.Module):
+                self._calls.release(type(written))
             if isinstance(compiled, nn.Module):
                 self._watch_class(type(compiled))
                 return compiled
@@ -103,12 +109,14 @@ class CompiledCalls:
         """One call of compiled code."""
         if self._replayer.active:
             return original_of(model)(*args, **kwargs)
-        if is_captured() or not self._forward.is_open:
+        if is_captured():
             return compiled(*args, **kwargs)
+        if not self._forward.is_open:
+            return self._calls.around(compiled, model, args, kwargs)
         if torch.is_grad_enabled():
             self._replay(model, args, kwargs)
         with self._forward.paused():
-            return compiled(*args, **kwargs)
+            return self._calls.around(compiled, model, args, kwargs)
 
     def _sample_replay(
         self, model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -29,10 +29,12 @@ class Replayer:
 
     Attributes:
         active: whether a replay is going on: observers look away, compiled code is not used.
+        leaves: during a replay with gradients, what its backward pass ends at.
     """
 
     def __init__(self) -> None:
         self.active = False
+        self.leaves: list[torch.Tensor] = []
 
     def run(
         self,
@@ -43,6 +45,7 @@ class Replayer:
         *,
         modules: Sequence[nn.Module] = (),
         gradients: bool = False,
+        random_state: bytes | None = None,
     ) -> R:
         """Call `compute` on copies of its arguments.
 
@@ -53,13 +56,15 @@ class Replayer:
             guard: the mode all operations pass through.
             modules: what may be run besides what `compute` reaches by itself.
             gradients: whether to record a graph.
+            random_state: PyTorch's random state at its beginning, as bytes.
 
         Raises:
             ReplayRefusedError: it cannot be done unseen.
             Exception: what `compute` raised.
         """
         compute = original_of(compute)
-        kept = KeptModules(guard)
+        self.leaves = []
+        kept = KeptModules(guard, self.leaves if gradients else None)
         thread = threading.get_ident()
 
         def keep(module: nn.Module, args: Any) -> None:
@@ -68,9 +73,12 @@ class Replayer:
 
         # Before the mode, so that copies are made outside it.
         copied_args, copied_kwargs = copies((tuple(args), dict(kwargs)), guard)
+        self.leaves += [t for t in pytree.tree_leaves((copied_args, copied_kwargs)) if _is_leaf(t)]
         states = RandomStates.now()
         self.active = True
         try:
+            if random_state is not None:
+                torch.set_rng_state(torch.frombuffer(bytearray(random_state), dtype=torch.uint8))
             with ExitStack() as stack:
                 stack.callback(kept.restore)
                 for module in (compute, *modules):
@@ -86,7 +94,12 @@ class Replayer:
                 return compute(*copied_args, **copied_kwargs)
         finally:
             self.active = False
+            self.leaves = []
             states.restore()
+
+
+def _is_leaf(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.requires_grad
 
 
 def original_of(compute: Callable[..., Any]) -> Callable[..., Any]:
@@ -116,7 +129,7 @@ def copies(value: Any, guard: WriteGuard) -> Any:
                 made[id(item)] = item.detach().clone()
             if item.requires_grad:
                 made[id(item)].requires_grad_()
-            guard.own(made[id(item)])
+            guard.copied(item, made[id(item)])
         return made[id(item)]
 
     return pytree.tree_map(copied, value)

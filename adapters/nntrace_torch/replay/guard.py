@@ -44,6 +44,10 @@ class WriteGuard(TorchDispatchMode):
         if (place := _memory(tensor)) is not None:
             self._own.add(place)
 
+    def copied(self, original: torch.Tensor, copy: torch.Tensor) -> None:
+        """An argument was copied for the replay."""
+        self.own(copy)
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:

@@ -19,10 +19,18 @@ _CONTAINERS = (dict, collections.OrderedDict, list, set, collections.deque)
 
 
 class KeptModules:
-    """Module trees in the state in which `keep` found them; `restore` brings it back."""
+    """Module trees in the state in which `keep` found them; `restore` brings it back.
 
-    def __init__(self, guard: WriteGuard) -> None:
+    Args:
+        guard: told which copies the replay may write to.
+        leaves: where a replay with gradients finds what stands for the parameters: tensors of
+            the same memory without the program's hooks. None for a replay without gradients.
+    """
+
+    def __init__(self, guard: WriteGuard, leaves: list[torch.Tensor] | None = None) -> None:
         self._guard = guard
+        self._leaves = leaves
+        self._aliases: dict[int, torch.Tensor] = {}
         self._kept: dict[int, tuple[nn.Module, dict[str, Any]]] = {}
         self._parameters: dict[int, tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]] = {}
         self._copies: dict[int, torch.Tensor] = {}  # a shared buffer has one copy
@@ -49,6 +57,8 @@ class KeptModules:
         for name, value in saved.items():
             if type(value) in _CONTAINERS:
                 state[name] = copy.copy(value)
+        if self._leaves is not None:
+            self._use_aliases(state)
         for name in _HOOKS:
             for key, hook in list(state[name].items()):
                 if not _is_torchs(hook):
@@ -58,6 +68,23 @@ class KeptModules:
                 state["_buffers"][name] = self._copy(buffer)
         if state.get("_compiled_call_impl") is not None:
             state["_compiled_call_impl"] = None
+
+    def _use_aliases(self, state: dict[str, Any]) -> None:
+        for name, parameter in state["_parameters"].items():
+            if parameter is not None and parameter.requires_grad:
+                state["_parameters"][name] = self._alias(parameter)
+        if isinstance(flat := state.get("_flat_weights"), list):  # of recurrent layers
+            state["_flat_weights"] = [
+                self._aliases.get(id(weight), weight) if weight is not None else None
+                for weight in flat
+            ]
+
+    def _alias(self, parameter: torch.Tensor) -> torch.Tensor:
+        if id(parameter) not in self._aliases:
+            self._aliases[id(parameter)] = alias = parameter.detach().requires_grad_()
+            assert self._leaves is not None
+            self._leaves.append(alias)
+        return self._aliases[id(parameter)]
 
     def _copy(self, buffer: torch.Tensor) -> torch.Tensor:
         if id(buffer) not in self._copies:

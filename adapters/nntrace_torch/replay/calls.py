@@ -1,0 +1,182 @@
+"""Remembers, for one optimizer step, how the outermost modules were called: references only.
+
+Between sampled steps the program has no hooks. Only the classes of its outermost modules are
+watched: their calls alone pass through here, in about two microseconds each.
+"""
+
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.hooks import unserializable_hook
+
+from nntrace.recorder import Recorder
+from nntrace_torch.patching import Undo, wrap
+from nntrace_torch.replay.engine import Replayer
+from nntrace_torch.replay.guard import tensors_in
+
+_MAX_OUTPUTS = 4
+_KEPT = 64  # calls of one step: micro-batches, time steps, the parts of a GAN
+
+
+@dataclass(slots=True, weakref_slot=True)
+class Call:
+    """A call of an outermost module, or of compiled code, within the current step.
+
+    Attributes:
+        compute: what was called.
+        args: its arguments, by reference.
+        kwargs: its keyword arguments, by reference.
+        random: PyTorch's random state before the call, as bytes.
+        autocast: the devices for which autocast was on, with its type.
+        micro_batch: how many backward passes the step had seen before.
+        gradients: what arrived in the backward pass at each tensor of the output, by its place.
+    """
+
+    compute: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    random: bytes
+    autocast: tuple[tuple[str, torch.dtype], ...]
+    micro_batch: int
+    gradients: dict[int, torch.Tensor] | None = None
+
+
+class RootCalls:
+    """The calls of the current step, oldest first."""
+
+    def __init__(self, recorder: Recorder, replayer: Replayer) -> None:
+        self._replayer = replayer
+        self._note = recorder.guard(self.add)
+        self._keep = recorder.guard(_keep_gradients)
+        self._guard = recorder.guard
+        self.kept: deque[Call] = deque(maxlen=_KEPT)
+        self.active = True
+        self.micro_batch = 0
+        self.hooks_outputs = False  # whether arriving gradients are kept: a few microseconds
+        self.on_evaluation: Callable[[Call, Any], object] = lambda call, output: None
+        self._inside = False
+        self._thread = threading.get_ident()
+        self._watched: dict[type[nn.Module], Undo] = {}
+        self._never: set[type[nn.Module]] = set()
+
+    def clear(self) -> None:
+        """The step is over."""
+        self.kept.clear()
+        self.micro_batch = 0
+
+    def first_seen(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """An outermost module was called while hooks were on; watch its class from now on."""
+        kind = type(module)
+        last = self.kept[-1] if self.kept else None
+        if kwargs and last is not None and last.compute is module and not last.kwargs:
+            last.kwargs = kwargs  # known only once the first call is over
+        if kind in self._watched or kind in self._never or issubclass(kind, torch.jit.ScriptModule):
+            return
+        self._watched[kind] = wrap(kind, "__call__", self._patched(kind))
+        if not self._inside and torch._C._functorch.peek_interpreter_stack() is None:
+            self.add(module, args, kwargs)
+
+    def release(self, kind: type[nn.Module]) -> None:
+        """Leave a class alone: the compiler has taken it over."""
+        self._never.add(kind)
+        if (undo := self._watched.pop(kind, None)) is not None:
+            undo()
+
+    def stop(self) -> None:
+        """Leave every class alone."""
+        self.active = False
+        self.clear()
+        for kind in list(self._watched):
+            self.release(kind)
+
+    def add(
+        self, compute: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Call:
+        """Note a call that is about to be made."""
+        call = Call(
+            compute,
+            args,
+            kwargs,
+            # As bytes: a tensor would be one more in the program's memory.
+            torch.get_rng_state().numpy().tobytes(),
+            _autocast(),
+            self.micro_batch,
+        )
+        self.kept.append(call)
+        return call
+
+    def around(
+        self,
+        run: Callable[..., Any],
+        compute: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Make a call with `run`, and note it if it is an outermost one of `compute`."""
+        outermost = (
+            self.active
+            and not self._inside
+            and not self._replayer.active
+            and threading.get_ident() == self._thread
+            and not torch.compiler.is_compiling()
+            and torch._C._functorch.peek_interpreter_stack() is None
+        )
+        if not outermost:
+            return run(*args, **kwargs)
+        call = self._note(compute, args, kwargs)
+        self._inside = True
+        try:
+            output = run(*args, **kwargs)
+        finally:
+            self._inside = False
+        if call is None:
+            return output
+        if not torch.is_grad_enabled():
+            if self.kept and self.kept[-1] is call:
+                self.kept.pop()
+            self.on_evaluation(call, output)
+        elif self.hooks_outputs:
+            self._keep(call, output, self._guard)
+        return output
+
+    def _patched(self, kind: type[nn.Module]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        inherited = "__call__" not in vars(kind)
+
+        def make(original: Callable[..., Any]) -> Callable[..., Any]:
+            def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+                # Looked up anew: graph tracers replace the method of `nn.Module` for a while.
+                above: Any = super(kind, module)
+                run = above.__call__ if inherited else original.__get__(module)
+                return self.around(run, module, args, kwargs)
+
+            return __call__
+
+        return make
+
+
+def _keep_gradients(call: Call, output: Any, guard: Callable[..., Any]) -> None:
+    """Keep what arrives at each tensor of an output, as long as the call itself is kept."""
+    if isinstance(output, dict):
+        output = tuple(output.values())
+    reference = weakref.ref(call)
+    tensors = [tensor for tensor in tensors_in(output) if tensor.requires_grad]
+    for place, tensor in enumerate(tensors[:_MAX_OUTPUTS]):
+
+        def arrived(gradient: torch.Tensor, place: int = place) -> None:
+            if (call := reference()) is not None:
+                call.gradients = {**(call.gradients or {}), place: gradient}
+
+        tensor.register_hook(unserializable_hook(guard(arrived)))
+
+
+def _autocast() -> tuple[tuple[str, torch.dtype], ...]:
+    if not torch.is_autocast_enabled("cuda") and not torch.is_autocast_enabled("cpu"):
+        return ()
+    on = [device for device in ("cpu", "cuda") if torch.is_autocast_enabled(device)]
+    return tuple((device, torch.get_autocast_dtype(device)) for device in on)

@@ -1,0 +1,273 @@
+"""Finds the operation that first made a value non-finite, among all operations of a replay.
+
+A NaN is born where a result holds one and no operand does; an infinity where all operands are
+finite. Infinities are often meant (attention masks): they are followed to what they become, and
+blamed only when they reach the result that is asked about.
+"""
+
+import linecache
+import math
+import re
+import sys
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import nn
+
+from nntrace_torch.replay import engine
+from nntrace_torch.replay.guard import WriteGuard, tensors_in
+from nntrace_torch.replay.operands import Operand, Operation, describe, explain
+from nntrace_torch.sources import UNKNOWN, Source, is_users
+
+_UNINITIALISED = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
+_FILLS = ("fill", "full", "full_like", "new_full", "masked_fill", "lift_fresh", "scalar_tensor")
+_CALLS = 1 << 20  # lines whose executions are counted
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """Where a non-finite value appeared first.
+
+    Attributes:
+        op: the operation's name: `div`, `log`, `_softmax`.
+        kind: `nan` or `inf`.
+        what: the fact about its operands.
+        source: the innermost line of the program's code.
+        function: the function that line is in.
+        module: the innermost module that was running.
+        execution: which execution of that line by that operation it was, from 1.
+        index: the place of the first non-finite element in the result.
+        operands: described by `operands.describe`.
+        node: in a backward pass the derivative that was computed: `SqrtBackward0`.
+        meant: whether the program wrote the value there itself, as masks are made.
+        given: the name of the argument, parameter or buffer it came in with.
+        parents: where the infinities among its operands came from.
+    """
+
+    op: str
+    kind: str
+    what: str
+    source: Source = UNKNOWN
+    function: str = ""
+    module: nn.Module | None = None
+    execution: int = 1
+    index: tuple[int, ...] = ()
+    operands: tuple[dict[str, Any], ...] = ()
+    node: str = ""
+    meant: bool = False
+    given: str = ""
+    parents: tuple["Birth", ...] = field(default=(), repr=False)
+
+    @property
+    def cause(self) -> "Birth":
+        """The overflow or division a NaN goes back to, unless that infinity was meant."""
+        for parent in self.parents:
+            if not parent.meant:
+                return parent.cause
+        return self
+
+
+class OriginFinder(WriteGuard):
+    """Watches a replay; `birth_of` then tells where a non-finite result began."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._births: dict[int, Birth] = {}
+        self._given: dict[int, str] = {}
+        self._executions: dict[tuple[Any, Source], int] = {}
+        self.first: Birth | None = None  # of those that were not meant
+
+    def name(self, tensor: torch.Tensor, name: str) -> None:
+        """Say what a tensor is that comes from outside the replay."""
+        self._given[_place(tensor)] = name
+
+    def copied(self, original: torch.Tensor, copy: torch.Tensor) -> None:
+        """An argument's copy goes by its name."""
+        super().copied(original, copy)
+        if (name := self._given.get(_place(original))) is not None:
+            self._given[_place(copy)] = name
+
+    def birth_of(self, value: Any) -> Birth | None:
+        """The origin of the first non-finite tensor in a result; None when all are finite."""
+        for tensor in tensors_in(value):
+            if not _finite(tensor):
+                birth = self._births.get(_place(tensor))
+                if birth is None:
+                    return self._came_in(tensor)
+                return birth.cause
+        return None
+
+    def execute(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run an operation and look at its results."""
+        name = _operation_name(func)
+        written = name.endswith("_") or "out" in kwargs
+        operands = _operands(func, args, kwargs, copied=written)
+        out = func(*args, **kwargs)
+        place = _users_frame()
+        key = (func, place[0])
+        if len(self._executions) < _CALLS:
+            self._executions[key] = self._executions.get(key, 0) + 1
+        for tensor in tensors_in(out):
+            if name in _UNINITIALISED or _finite(tensor):
+                if not _is_view(func):
+                    self._births.pop(_place(tensor), None)
+            else:
+                self._judge(name, operands, tensor, place, self._executions.get(key, 1))
+        return out
+
+    def _judge(
+        self,
+        name: str,
+        operands: tuple[Operand, ...],
+        result: torch.Tensor,
+        place: "_Place",
+        execution: int,
+    ) -> None:
+        tensors = [t for operand in operands for t in tensors_in(operand.value)]
+        broken = [t for t in tensors if not _finite(t)]
+        has_nan = bool(result.isnan().any())
+        carriers = [t for t in broken if bool(t.isnan().any())] if has_nan else broken
+        origins = [
+            self._births.get(_place(t)) or self._came_in(t, place) for t in carriers or broken
+        ]
+        if carriers:
+            self._births[_place(result)] = origins[0]
+            return
+        numbers = [o.value for o in operands if isinstance(o.value, float)]
+        written = not broken and any(not math.isfinite(number) for number in numbers)
+        node = _current_node()
+        source, function, module = place
+        if node is not None and source is UNKNOWN:
+            source, function = _forward_line(node)
+        birth = Birth(
+            op=name.strip("_"),
+            kind="nan" if has_nan else "inf",
+            what=explain(Operation(name, operands, result)),
+            source=source,
+            function=function,
+            module=module,
+            execution=execution,
+            index=_first_bad(result),
+            operands=tuple(describe(operand) for operand in operands),
+            node=node.name() if node is not None else "",
+            meant=written or name.rstrip("_") in _FILLS,
+            parents=tuple(origins),
+        )
+        self._births[_place(result)] = birth
+        if self.first is None and not birth.meant:
+            self.first = birth
+
+    def _came_in(self, tensor: torch.Tensor, place: "_Place" = (UNKNOWN, "", None)) -> Birth:
+        """A non-finite tensor the replay did not compute."""
+        name = self._given.get(_place(tensor), "")
+        kind = "nan" if bool(tensor.isnan().any()) else "inf"
+        # Only −inf and no other non-finite value: a mask.
+        mask = kind == "inf" and not bool(tensor.isposinf().any())
+        facts = describe(Operand(name or "value", tensor))
+        what = f"{facts.get('nan', 0)} NaN and {facts.get('inf', 0)} infinite of {tensor.numel()}"
+        return Birth(
+            "",
+            kind,
+            what,
+            *place,
+            given=name or "a tensor of the program",
+            meant=mask,
+            operands=(facts,),
+            index=_first_bad(tensor),
+        )
+
+
+_Place = tuple[Source, str, nn.Module | None]
+
+
+def source_text(source: Source) -> str | None:
+    """The stripped line itself, where its file can be read."""
+    if source.file is None or source.line is None:
+        return None
+    return linecache.getline(source.file, source.line).strip() or None
+
+
+def _users_frame() -> _Place:
+    """The innermost line of the program within the replay, its function, the innermost module."""
+    source, function = UNKNOWN, ""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename != engine.__file__:
+        code = frame.f_code
+        if source is UNKNOWN and is_users(code.co_filename):
+            source, function = Source(code.co_filename, frame.f_lineno), code.co_qualname
+        if code.co_name == "_call_impl":
+            module = frame.f_locals.get("self")
+            if isinstance(module, nn.Module):
+                return _outside(frame, source), function, module
+        frame = frame.f_back
+    return source, function, None
+
+
+def _outside(frame: FrameType | None, source: Source) -> Source:
+    """The line found, or the one that called a module whose own code is PyTorch's."""
+    while source is UNKNOWN and frame is not None and frame.f_code.co_filename != engine.__file__:
+        if is_users(frame.f_code.co_filename):
+            source = Source(frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return source
+
+
+def _current_node() -> Any:
+    """The node of the autograd graph whose backward is being computed."""
+    current = getattr(torch._C, "_current_autograd_node", None)
+    return current() if current is not None else None
+
+
+def _forward_line(node: Any) -> tuple[Source, str]:
+    """The program's line that made a node, from what anomaly mode has noted on it."""
+    for entry in reversed(node.metadata.get("traceback_", ())):
+        found = re.match(r'\s*File "(.*)", line (\d+), in (.*)', entry)
+        if found and is_users(found[1]):
+            return Source(found[1], int(found[2])), found[3].strip()
+    return UNKNOWN, ""
+
+
+def _first_bad(tensor: torch.Tensor) -> tuple[int, ...]:
+    bad = (~torch.isfinite(tensor)).nonzero()
+    return tuple(bad[0].tolist()) if bad.numel() else ()
+
+
+def _operation_name(func: Any) -> str:
+    packet = getattr(func, "overloadpacket", None)
+    return str(getattr(packet, "__name__", None) or getattr(func, "__name__", func))
+
+
+def _operands(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, copied: bool
+) -> tuple[Operand, ...]:
+    schema = getattr(func, "_schema", None)
+    names = [argument.name for argument in schema.arguments] if schema is not None else []
+    named = [
+        *((names[i] if i < len(names) else str(i), value) for i, value in enumerate(args)),
+        *kwargs.items(),
+    ]
+    return tuple(
+        Operand(name, value.clone() if copied and isinstance(value, torch.Tensor) else value)
+        for name, value in named
+        if value is not None
+    )
+
+
+def _is_view(func: Any) -> bool:
+    schema = getattr(func, "_schema", None)
+    return schema is not None and any(result.alias_info is not None for result in schema.returns)
+
+
+def _place(tensor: torch.Tensor) -> int:
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError):
+        return id(tensor)
+
+
+def _finite(tensor: torch.Tensor) -> bool:
+    if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.layout != torch.strided:
+        return True
+    return bool(torch.isfinite(tensor).all())

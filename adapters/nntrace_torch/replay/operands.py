@@ -1,0 +1,270 @@
+"""What was wrong with an operation's operands: counts, ranges, and the fact that explains it.
+
+Pure functions of tensors; called once per origin, never on a training's own path.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+Fact = str | None
+
+
+class Operand(NamedTuple):
+    """One tensor or number an operation received, by its name in the operation's schema."""
+
+    name: str
+    value: Any
+
+
+class Operation(NamedTuple):
+    """An executed operation."""
+
+    name: str
+    operands: tuple[Operand, ...]
+    result: torch.Tensor
+
+    def tensor(self, index: int) -> torch.Tensor | None:
+        """The operand at an index, if it is a tensor."""
+        value = self.operands[index].value if index < len(self.operands) else None
+        return value if isinstance(value, torch.Tensor) else None
+
+    def number(self, name: str) -> float | None:
+        """A plain number among the operands."""
+        for operand in self.operands:
+            if operand.name == name and isinstance(operand.value, (int, float)):
+                return float(operand.value)
+        return None
+
+
+def describe(operand: Operand) -> dict[str, Any]:
+    """Shape, type and range of an operand; ranges are over its finite elements."""
+    value = operand.value
+    if not isinstance(value, torch.Tensor):
+        shown = value if isinstance(value, (int, float, bool, str)) else str(value)
+        return {"name": operand.name, "value": str(shown) if _is_special(shown) else shown}
+    value = value.detach()
+    facts: dict[str, Any] = {
+        "name": operand.name,
+        "shape": list(value.shape),
+        "dtype": str(value.dtype).removeprefix("torch."),
+    }
+    if not value.is_floating_point() or not value.numel():
+        return facts
+    finite = value[torch.isfinite(value)]
+    if finite.numel():
+        facts["min"], facts["max"] = float(finite.min()), float(finite.max())
+        facts["zeros"] = int((finite == 0).sum())
+    facts["nan"], facts["inf"] = int(value.isnan().sum()), int(value.isinf().sum())
+    return facts
+
+
+def explain(operation: Operation) -> str:
+    """The fact about the operands that made the result non-finite, as a clause."""
+    found = _EXPLANATIONS.get(operation.name.rstrip("_").removeprefix("_foreach_"), _overflow)
+    try:
+        fact = found(operation) or _overflow(operation)
+    except (RuntimeError, TypeError, IndexError):  # an overload with other operands
+        fact = None
+    kind = "NaN" if bool(operation.result.isnan().any()) else "infinite"
+    return fact or f"its operands are finite, its result is {kind}"
+
+
+def _is_special(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def _count(mask: torch.Tensor, what: str) -> Fact:
+    bad, total = int(mask.sum()), mask.numel()
+    if not bad:
+        return None
+    return f"{what}" if total == 1 else f"{bad} of {total} {what}"
+
+
+def _division(op: Operation) -> Fact:
+    divisor = op.tensor(1)
+    if divisor is None:
+        number = op.operands[1].value
+        return "the divisor is 0" if number == 0 else None
+    return _count(divisor == 0, "divisor is 0" if divisor.numel() == 1 else "divisors are 0")
+
+
+def _domain(low: float, *, open_end: bool) -> Callable[[Operation], Fact]:
+    def explanation(op: Operation) -> Fact:
+        value = op.tensor(0)
+        if value is None:
+            return None
+        bad = value <= low if open_end else value < low
+        sign = "≤" if open_end else "<"
+        if not bool(bad.any()):
+            return None
+        least = float(value[~value.isnan()].min())
+        counted = f"{int(bad.sum())} of {value.numel()} arguments of {op.name} are"
+        if value.numel() == 1:
+            return f"{op.name} of {least:.6g}"
+        return f"{counted} {sign} {low:g}: the least is {least:.6g}"
+
+    return explanation
+
+
+def _beyond_one(op: Operation) -> Fact:
+    value = op.tensor(0)
+    if value is None:
+        return None
+    bad = value.abs() > 1 if bool((value.abs() > 1).any()) else value.abs() >= 1
+    if not bool(bad.any()):
+        return None
+    worst = float(value.abs()[~value.isnan()].max())
+    return f"{int(bad.sum())} of {value.numel()} arguments of {op.name} reach ±{worst:.9g}"
+
+
+def _exponential(op: Operation) -> Fact:
+    value = op.tensor(0)
+    if value is None:
+        return None
+    largest = float(value[~value.isnan()].max())
+    limit = math.log(torch.finfo(op.result.dtype).max)
+    if largest <= limit:
+        return None
+    return f"{op.name} of {largest:.6g} overflows {_dtype(op.result)} (beyond {limit:.4g})"
+
+
+def _softmax(op: Operation) -> Fact:
+    value = op.tensor(0)
+    axis = op.operands[1].value if len(op.operands) > 1 else -1
+    if value is None or not isinstance(axis, int) or not value.dim():
+        return None
+    masked = value.isneginf().all(dim=axis)
+    if bool(masked.any()):
+        return f"{int(masked.sum())} of {masked.numel()} rows are all −inf"
+    return _count(value.isposinf().any(dim=axis), "rows hold +inf")
+
+
+def _attention(op: Operation) -> Fact:
+    rows = op.result.isnan().all(dim=-1)
+    return _count(rows, "query rows see no key: their mask is all −inf") if rows.any() else None
+
+
+def _power(op: Operation) -> Fact:
+    base, exponent = op.operands[0].value, op.operands[1].value
+    base, exponent = (torch.as_tensor(v) for v in (base, exponent))
+    zero = (base == 0) & (exponent < 0)
+    if bool(zero.any()):
+        return _count(zero, "bases are 0 under a negative exponent")
+    negative = (base < 0) & (exponent != exponent.round())
+    return _count(negative, "bases are negative under a fractional exponent")
+
+
+def _product(op: Operation) -> Fact:
+    values = [torch.as_tensor(operand.value) for operand in op.operands[:2]]
+    if len(values) == 2 and any(
+        bool(((a == 0) & b.isinf()).any()) for a, b in (values, values[::-1])
+    ):
+        return "0 · inf"
+    return None
+
+
+def _difference(op: Operation) -> Fact:
+    if len(op.operands) > 1 and all(
+        bool(torch.as_tensor(operand.value).isinf().any()) for operand in op.operands[:2]
+    ):
+        return "inf − inf"
+    return None
+
+
+def _matrix_product(op: Operation) -> Fact:
+    tensors = [o.value for o in op.operands if isinstance(o.value, torch.Tensor)]
+    if any(bool(t.isinf().any()) for t in tensors):
+        return "an operand holds infinities: 0 · inf or inf − inf in a sum of products"
+    return None
+
+
+def _spread(op: Operation) -> Fact:
+    value = op.tensor(0)
+    if value is None or not op.result.numel():
+        return None
+    count = value.numel() // op.result.numel()
+    return f"{op.name} of {count} element{'s' if count != 1 else ''}" if count <= 1 else None
+
+
+def _mean(op: Operation) -> Fact:
+    value = op.tensor(0)
+    return "the mean of no elements" if value is not None and not value.numel() else None
+
+
+def _negative_log_likelihood(op: Operation) -> Fact:
+    value, target = op.tensor(0), op.tensor(1)
+    ignored = op.number("ignore_index")
+    if target is not None and ignored is not None and bool((target == ignored).all()):
+        return f"every target is the ignored index {ignored:g}: the mean of no elements"
+    if value is not None and bool(value.isinf().any()):
+        return f"{int(value.isinf().sum())} log-probabilities are −inf"
+    return None
+
+
+def _cast(op: Operation) -> Fact:
+    value = op.tensor(0)
+    if value is None or value.dtype == op.result.dtype:
+        return None
+    finite = value[torch.isfinite(value)]
+    largest = float(finite.abs().max()) if finite.numel() else math.nan
+    limit = torch.finfo(op.result.dtype).max
+    return f"{largest:.6g} does not fit {_dtype(op.result)} (at most {limit:.5g})"
+
+
+def _overflow(op: Operation) -> Fact:
+    """A result that is infinite though its operands are finite has overflowed its type."""
+    if not op.result.is_floating_point() or not bool(op.result.isinf().any()):
+        return None
+    sizes = [
+        float(finite.abs().max())
+        for operand in op.operands
+        if isinstance(operand.value, torch.Tensor) and operand.value.is_floating_point()
+        if (finite := operand.value[torch.isfinite(operand.value)]).numel()
+    ]
+    if not sizes:
+        return None
+    limit = torch.finfo(op.result.dtype).max
+    shown = ", ".join(f"{size:.4g}" for size in sizes)
+    return f"the result exceeds {_dtype(op.result)} ({limit:.5g}); operands reach {shown}"
+
+
+def _dtype(tensor: torch.Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _named(names: Sequence[str], found: Callable[[Operation], Fact]) -> dict[str, Any]:
+    return dict.fromkeys(names, found)
+
+
+_EXPLANATIONS: dict[str, Callable[[Operation], Fact]] = {
+    **_named(("div", "reciprocal", "fmod", "remainder"), _division),
+    "reciprocal": lambda op: _count(op.operands[0].value == 0, "arguments are 0"),
+    **_named(("log", "log2", "log10", "xlogy"), _domain(0.0, open_end=True)),
+    "log1p": _domain(-1.0, open_end=True),
+    "sqrt": _domain(0.0, open_end=False),
+    "rsqrt": _domain(0.0, open_end=True),
+    **_named(("acos", "asin", "atanh", "erfinv"), _beyond_one),
+    **_named(("exp", "expm1", "cosh", "sinh"), _exponential),
+    **_named(("_softmax", "_log_softmax", "_safe_softmax"), _softmax),
+    **_named(
+        (
+            "_scaled_dot_product_flash_attention_for_cpu",
+            "_scaled_dot_product_attention_math",
+            "_scaled_dot_product_efficient_attention",
+            "_scaled_dot_product_flash_attention",
+            "_scaled_dot_product_cudnn_attention",
+        ),
+        _attention,
+    ),
+    "pow": _power,
+    "mul": _product,
+    **_named(("add", "sub", "rsub"), _difference),
+    **_named(("mm", "bmm", "addmm", "baddbmm", "convolution", "dot", "mv"), _matrix_product),
+    **_named(("var", "std", "var_mean", "std_mean"), _spread),
+    "mean": _mean,
+    **_named(("nll_loss_forward", "nll_loss2d_forward"), _negative_log_likelihood),
+    "_to_copy": _cast,
+}

@@ -1,0 +1,163 @@
+"""Notices non-finite losses, gradients and outputs as they appear, before the optimizer acts.
+
+On a CPU a loss is read when it is computed. Reading every gradient would cost per cent of a step:
+as many are looked at as `_SHARE` of the time pays for, those furthest from the loss
+first, for what breaks on the way back arrives there; one column of a matrix stands for its rows.
+On an accelerator nothing waits: losses arrive with a copy that is looked at when it is there.
+"""
+
+import math
+import sys
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.guard import tensors_in
+from nntrace_torch.replay.origin import Investigator
+
+_SHARE = 0.002
+_LOOK_NS = 2_500  # what it costs to look at one gradient
+_MAX_LOOKS = 256
+_LARGE = 1 << 18  # elements of an output from which on a part of it is looked at
+_EARLY_STEPS = 100
+_PENDING = 16
+
+
+class NonfiniteWatch:
+    """Watches one process's training."""
+
+    def __init__(self, investigator: Investigator) -> None:
+        self._investigator = investigator
+        self._loss: Callable[[], torch.Tensor | None] = lambda: None
+        self._last_ns = time.perf_counter_ns()
+        self._turn = 0
+        self._steps = 0
+        self._credit = 0.0  # looks that the time since has paid for
+        self.step_ns = 0
+        self._pending: deque[tuple[Any, torch.Tensor, weakref.ref[torch.Tensor]]] = deque(
+            maxlen=_PENDING
+        )
+
+    def loss(self, loss: torch.Tensor) -> None:
+        """`backward` is about to be called on a number."""
+        self._loss = weakref.ref(loss)
+        if loss.device.type != "cpu":
+            self._send(loss)
+        elif math.isfinite(loss.item()):
+            self._investigator.all_is_well()
+        else:
+            self._investigator.loss_broke(loss, sys._getframe(1))
+
+    def loss_function(
+        self,
+        function: Callable[..., Any],
+        loss: torch.Tensor,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        """A loss function has returned a number."""
+        if loss.device.type == "cpu" and not math.isfinite(loss.item()):
+            self._investigator.function_broke(function, loss, args, kwargs, sys._getframe(1))
+
+    def before_step(self, optimizer: Optimizer) -> None:
+        """The optimizer is about to act on the gradients."""
+        if self._pending:
+            self._arrived()
+        looks = self._looks()
+        if not looks:
+            return
+        looked_at = self._gradients(optimizer, looks)
+        if looked_at and not all(math.isfinite(_total(g)) for g in looked_at.values()):
+            broken = [
+                index
+                for index, parameter in enumerate(_parameters(optimizer))
+                if parameter.grad is not None and not bool(torch.isfinite(parameter.grad).all())
+            ]
+            if broken:
+                names = [self._investigator.name_of(p) for p in _parameters(optimizer)]
+                chosen = [names[index] for index in broken]
+                self._investigator.gradients_broke(chosen, self._loss(), sys._getframe(1))
+
+    def after_step(self) -> None:
+        """The step is over."""
+        now = time.perf_counter_ns()
+        self.step_ns, self._last_ns = now - self._last_ns, now
+        self._steps += 1
+
+    def output(self, call: Call, output: Any) -> None:
+        """A forward without gradients is over."""
+        for tensor in tensors_in(output if not isinstance(output, dict) else (*output.values(),)):
+            if tensor.is_floating_point() and tensor.device.type == "cpu" and tensor.numel():
+                flat = tensor.detach().reshape(-1) if tensor.is_contiguous() else tensor
+                if flat.dim() == 1 and flat.numel() > _LARGE:
+                    flat = flat[:: flat.numel() // _LARGE]
+                if bool(flat.isnan().any()):
+                    self._investigator.output_broke(call, output)
+            return
+
+    def _looks(self) -> int:
+        """How many gradients to look at; at the beginning, where most breaks, at least one."""
+        self._credit = min(self._credit + _SHARE * self.step_ns / _LOOK_NS, _MAX_LOOKS)
+        looks = int(self._credit)
+        self._credit -= looks
+        return max(looks, 1) if self._steps < _EARLY_STEPS else looks
+
+    def _gradients(self, optimizer: Optimizer, looks: int) -> dict[torch.dtype, list[torch.Tensor]]:
+        """A piece of each gradient to look at, by type."""
+        parameters = _parameters(optimizer)
+        if looks < len(parameters):
+            self._turn = (self._turn + looks - 1) % len(parameters)
+            turned = parameters[self._turn : self._turn + looks - 1]
+            parameters = [*_upstream(parameters), *turned]
+        found: dict[torch.dtype, list[torch.Tensor]] = {}
+        for parameter in parameters:
+            gradient = parameter.grad
+            if gradient is None or gradient.device.type != "cpu":
+                continue
+            if gradient.layout is not torch.strided:
+                gradient = gradient._values() if gradient.is_sparse else None
+            if gradient is not None and gradient.is_floating_point() and gradient.numel():
+                piece = gradient.select(-1, 0).reshape(-1) if gradient.dim() > 1 else gradient
+                found.setdefault(gradient.dtype, []).append(piece)
+        return found
+
+    def _send(self, loss: torch.Tensor) -> None:
+        if loss.device.type != "cuda":
+            return
+        host = torch.empty((), dtype=loss.dtype, pin_memory=True)
+        host.copy_(loss.detach(), non_blocking=True)
+        event = torch.cuda.Event()
+        event.record()
+        self._pending.append((event, host, weakref.ref(loss)))
+
+    def _arrived(self) -> None:
+        """Look at the losses that have come from an accelerator since; never waits."""
+        while self._pending and self._pending[0][0].query():
+            _, host, reference = self._pending.popleft()
+            loss = reference()
+            if math.isfinite(host.item()):
+                self._investigator.all_is_well()
+            elif loss is not None:
+                self._investigator.loss_broke(loss, sys._getframe(1))
+
+
+def _parameters(optimizer: Optimizer) -> list[torch.Tensor]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+def _upstream(parameters: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """The parameter furthest from the loss, by order of definition; a vector, if one is near."""
+    first = [parameter for parameter in parameters[:4] if parameter.grad is not None]
+    return [next((p for p in first if p.dim() == 1), first[0])] if first else []
+
+
+def _total(pieces: Sequence[torch.Tensor]) -> float:
+    """Not finite when an element is not; the converse is checked by who asks."""
+    joined = pieces[0].reshape(-1) if len(pieces) == 1 else torch.cat([*pieces])
+    return float(joined.sum())

@@ -1,0 +1,221 @@
+"""The `origin` events of a trace: where non-finite values were born, in words and as evidence.
+
+Payloads come from a trace file: every value is checked before it is believed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nntrace.rules.finding import Location
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Event, Site, Trace
+
+_GROWING = 10.0
+_SAMPLES = 6
+
+ADVICE: Mapping[str, str] = {
+    "div": "Add an epsilon to the divisor, or divide only where it is not zero.",
+    "reciprocal": "Add an epsilon to the divisor, or divide only where it is not zero.",
+    "log": "Compute the logarithm in one function with what comes before it (`log_softmax`, "
+    "`logsigmoid`, the loss on logits), or clamp its argument from below.",
+    "log1p": "Clamp the argument above −1.",
+    "sqrt": "Add the epsilon inside the root, `sqrt(x + eps)`, or clamp its argument at 0.",
+    "rsqrt": "Add the epsilon inside the root: `rsqrt(x + eps)`.",
+    "pow": "Clamp the base away from 0 before a negative or fractional power.",
+    "exp": "Subtract the largest exponent first (`logsumexp`, `softmax`), or clamp the argument.",
+    "softmax": "A row whose every entry is masked has no softmax: leave each row one entry, or "
+    "set such rows to zero with `where` on the mask afterwards.",
+    "acos": "Clamp the argument within ±(1 − 1e-6).",
+    "asin": "Clamp the argument within ±(1 − 1e-6).",
+    "atanh": "Clamp the argument within ±(1 − 1e-6).",
+    "var": "A variance needs two elements: pass `correction=0`, or leave such batches out.",
+    "std": "A deviation needs two elements: pass `correction=0`, or leave such batches out.",
+    "mean": "Leave out batches in which nothing is left to average, or divide by `max(count, 1)`.",
+    "nll_loss_forward": "Leave out batches whose every target is ignored, or reduce with `sum` "
+    "and divide by `max(count, 1)`.",
+    "mul": "Use `where` or `masked_fill` for masks: 0 · inf is NaN. Where the product itself "
+    "overflows, lower the learning rate or clip gradients.",
+    "to_copy": "Keep this value in float32 or bfloat16, or scale it down before the cast.",
+}
+_OVERFLOWS = (
+    "Values have grown too large: lower the learning rate, clip gradients, normalise the input "
+    "and the activations before this."
+)
+_SINGULAR = (
+    "The value is finite there, its derivative is not: add the epsilon inside. `where` does not "
+    "help, for the branch not taken is differentiated too: give that branch a harmless argument."
+)
+_DATA = "Check the data for missing values, and its scaling for a division by a zero deviation."
+_WEIGHTS = "Check the checkpoint, and how the parameter is initialised."
+_UPDATE = "Set the optimizer's epsilon above 0, lower the learning rate, and clip gradients."
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a non-finite value was born, as the adapter found it.
+
+    Attributes:
+        step: the optimizer step.
+        where: `forward`, `loss`, `backward`, `update`, `data`, `weights` or `unknown`.
+        seen_in: what was found to be non-finite: `loss`, `gradient` or `output`.
+        facts: the payload.
+    """
+
+    step: int
+    where: str
+    seen_in: str
+    facts: Mapping[str, Any]
+
+    def text(self, name: str) -> str:
+        """A fact that is text, or nothing."""
+        value = self.facts.get(name)
+        return value if isinstance(value, str) else ""
+
+    def number(self, name: str) -> int | None:
+        """A fact that is a whole number."""
+        value = self.facts.get(name)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    @property
+    def location(self) -> Location | None:
+        """The line of the program."""
+        line = self.number("line")
+        if not self.text("file") or line is None or line < 1:
+            return None
+        return Location(self.text("file"), line, self.text("source") or None)
+
+    @property
+    def advice(self) -> str:
+        """What to do about that operation."""
+        if self.where in ("data", "weights", "update"):
+            return {"data": _DATA, "weights": _WEIGHTS, "update": _UPDATE}[self.where]
+        if self.where == "backward":
+            return _SINGULAR
+        if "exceeds" in self.text("what"):
+            return _OVERFLOWS
+        return ADVICE.get(self.text("op"), "" if self.where == "unknown" else _OVERFLOWS)
+
+    @property
+    def evidence(self) -> dict[str, Any]:
+        """The facts as plain values."""
+        found: dict[str, Any] = {
+            name: self.facts[name]
+            for name in ("op", "kind", "what", "module", "derivative", "given", "parameter")
+            if self.text(name)
+        }
+        numbers = ("execution", "micro_batch", "call")
+        found |= {name: n for name in numbers if (n := self.number(name)) is not None and n > 1}
+        for name, plain in (("index", int), ("parameters", str), ("notes", str)):
+            values = self.facts.get(name)
+            if isinstance(values, list) and values and all(isinstance(v, plain) for v in values):
+                found[name] = values
+        operands = self.facts.get("operands")
+        if isinstance(operands, list) and operands:
+            found["operands"] = [_operand(o) for o in operands if isinstance(o, dict)]
+        cost = self.facts.get("replay_ms")
+        if isinstance(cost, (int, float)):
+            found["replay_ms"] = cost
+        return {"where": self.where, "seen_in": self.seen_in, **found}
+
+
+def origins(trace: Trace) -> tuple[Origin, ...]:
+    """All origins in order of steps."""
+    found = [_origin(event) for event in trace.events_of(EventKind.ORIGIN)]
+    return tuple(sorted(found, key=lambda origin: origin.step))
+
+
+def site_of(trace: Trace, origin: Origin) -> Site | None:
+    """The site that an origin is at, where it is one."""
+    if origin.where in ("weights", "update"):
+        return trace.site(origin.text("parameter"), Role.PARAM)
+    if origin.where == "data":
+        return trace.site(origin.text("given"), Role.INPUT)
+    return trace.site(origin.text("module"), Role.ACTIVATION) if _in_module(origin) else None
+
+
+def sentence(trace: Trace, origin: Origin) -> str:
+    """What happened, where, and in which of several executions."""
+    what, op = origin.text("what"), origin.text("op")
+    kind = {"nan": "NaN", "inf": "infinite value"}.get(origin.text("kind"), "non-finite value")
+    given, parameter = origin.text("given"), origin.text("parameter")
+    parts = {
+        "data": f"`{given}` comes in with non-finite values ({what})",
+        "weights": f"`{parameter}` is not finite before any update: {what}",
+        "update": f"the update by {op} made `{parameter}` non-finite: {what}",
+        "backward": f"the loss is finite, the derivative {_node(origin)}is not: {what}",
+    }
+    told = parts.get(origin.where, f"`{op}`{_module(origin)} gives the first {kind}: {what}")
+    if origin.where == "data" and (index := origin.facts.get("index")):
+        told += f", first in example {index[0]}" if isinstance(index, list) else ""
+    return f"step {origin.step}: {told}{_which(origin)}{_growth(trace, origin)}"
+
+
+def _origin(event: Event) -> Origin:
+    facts = event.payload
+    step = facts.get("step")
+    known = isinstance(step, int) and not isinstance(step, bool) and 0 <= step <= event.step
+    return Origin(
+        int(step) if known and step is not None else event.step,
+        str(facts.get("where", "unknown")),
+        str(facts.get("seen_in", "loss")),
+        facts,
+    )
+
+
+def _in_module(origin: Origin) -> bool:
+    return bool(origin.text("module_type")) or bool(origin.text("module"))
+
+
+def _module(origin: Origin) -> str:
+    if not _in_module(origin):
+        return " in the loss" if origin.where == "loss" else ""
+    name = f"`{origin.text('module')}`" if origin.text("module") else "the model"
+    return f" in {name} ({origin.text('module_type')})"
+
+
+def _node(origin: Origin) -> str:
+    name = origin.text("derivative").rstrip("0123456789").removesuffix("Backward")
+    return f"of `{name.lower()}`{_module(origin)} " if name else f"{_module(origin).strip()} "
+
+
+def _which(origin: Origin) -> str:
+    parts = []
+    for name, noun in (("execution", "execution of that line"), ("micro_batch", "micro-batch")):
+        number = origin.number(name)
+        if number is not None and number > 1:
+            parts.append(f"{noun} {number}")
+    if origin.facts.get("phase") == "eval":
+        parts.append("an evaluation")
+    return f", in {' of '.join(parts)}" if parts else ""
+
+
+def _growth(trace: Trace, origin: Origin) -> str:
+    """Whether the module's output was growing in the samples before."""
+    site = site_of(trace, origin)
+    if site is None or origin.where != "forward":
+        return ""
+    before = trace.sampled_steps < origin.step
+    sizes = np.fmax(
+        np.abs(trace.series(site.role, "min", site)), np.abs(trace.series(site.role, "max", site))
+    )[before]
+    sizes = sizes[np.isfinite(sizes)][-_SAMPLES:]
+    if len(sizes) < 2 or sizes[-1] < _GROWING * sizes[0] or sizes[0] <= 0:
+        return ""
+    return f"; its output had grown from {sizes[0]:.3g} to {sizes[-1]:.3g}"
+
+
+def _operand(facts: Mapping[str, Any]) -> str:
+    """`other [8, 6] float32, 0 to 1.2, 37 zeros`."""
+    if "value" in facts:
+        return f"{facts.get('name')} = {facts['value']}"
+    parts = [f"{facts.get('name')} {facts.get('shape')} {facts.get('dtype')}"]
+    low, high = facts.get("min"), facts.get("max")
+    if isinstance(low, (int, float)) and isinstance(high, (int, float)):
+        parts.append(f"{low:.4g} to {high:.4g}")
+    for name, noun in (("zeros", "zeros"), ("nan", "NaN"), ("inf", "infinite")):
+        if isinstance(facts.get(name), int) and facts[name]:
+            parts.append(f"{facts[name]} {noun}")
+    return ", ".join(parts)

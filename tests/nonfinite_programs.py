@@ -1,0 +1,478 @@
+"""Training programs whose first non-finite value is born at a known line, marked `# born`.
+
+Each name maps to the source, where the value is born (`forward`, `loss`, `backward`, `update`,
+`data`, `weights`) and the operation. Nothing here knows how the origin is found.
+"""
+
+from textwrap import dedent
+from typing import NamedTuple
+
+HEAD = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.manual_seed(0)
+x = torch.randn(8, 4)
+y = torch.arange(8) % 3
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc1 = nn.Linear(4, 6)
+        self.fc2 = nn.Linear(6, 3)
+
+    def middle(self, h):
+        return h
+
+    def forward(self, x):
+        return self.fc2(self.middle(F.relu(self.fc1(x))))
+
+
+def train(model, loss_of, steps=4, lr=0.1, optimizer=None, breaks=lambda step: None):
+    optimizer = optimizer or torch.optim.SGD(model.parameters(), lr=lr)
+    for step in range(steps):
+        breaks(step)
+        optimizer.zero_grad()
+        loss = loss_of(model)
+        loss.backward()
+        optimizer.step()
+
+
+def classify(model):
+    return F.cross_entropy(model(x), y)
+
+
+def at(step, action):
+    return lambda now: action() if now == step else None
+
+"""
+
+
+class Program(NamedTuple):
+    source: str
+    where: str
+    op: str
+    step: int = 0
+
+    @property
+    def line(self) -> int | None:
+        """The marked line, from 1."""
+        for number, text in enumerate(self.source.splitlines(), 1):
+            if text.rstrip().endswith("# born"):
+                return number
+        return None
+
+
+def program(body: str, where: str, op: str, step: int = 0) -> Program:
+    return Program(HEAD + dedent(body), where, op, step)
+
+
+def middle(statement: str) -> str:
+    """A network in whose middle something happens to `h`, from step 2 on to its zeros."""
+    return f"""
+    class Mine(Net):
+        def middle(self, h):
+            if self.broken:
+                return {statement}  # born
+            return h
+
+    model = Mine()
+    model.broken = False
+    train(model, classify, breaks=at(2, lambda: setattr(model, "broken", True)))
+    """
+
+
+PROGRAMS = {
+    # In the forward pass.
+    "division by zero": program(middle("h / (h - h)"), "forward", "div", 2),
+    "log of zero": program(middle("torch.log(h * 0)"), "forward", "log", 2),
+    "log of a negative": program(middle("(h - 5).log()"), "forward", "log", 2),
+    "square root of a negative": program(middle("torch.sqrt(h - 5)"), "forward", "sqrt", 2),
+    "rsqrt of zero": program(middle("torch.rsqrt(h * 0)"), "forward", "rsqrt", 2),
+    "exp overflow": program(middle("torch.exp(h + 200)"), "forward", "exp", 2),
+    "softmax over masked rows": program(
+        middle("h.masked_fill(h < 9, float('-inf')).softmax(-1)"), "forward", "softmax", 2
+    ),
+    "norm of zero": program(
+        middle("(h * 0) / (h * 0).norm(dim=1, keepdim=True)"), "forward", "div", 2
+    ),
+    "negative to a fractional power": program(middle("(h - 5) ** 0.5"), "forward", "pow", 2),
+    "zero to a negative power": program(middle("(h * 0) ** -1.5"), "forward", "pow", 2),
+    "acos beyond one": program(middle("torch.acos(h + 2)"), "forward", "acos", 2),
+    "atanh at one": program(middle("torch.atanh(h * 0 + 1)"), "forward", "atanh", 2),
+    "variance of one element": program(middle("h / h[:1].var(dim=0)"), "forward", "var", 2),
+    "overflow of a product": program(middle("h * 1e30 * 1e30"), "forward", "mul", 2),
+    "infinity minus itself after an overflow": program(
+        """
+        class Mine(Net):
+            def middle(self, h):
+                big = torch.exp(h * 0 + 100)  # born
+                return big - big
+
+        train(Mine(), classify)
+        """,
+        "forward",
+        "exp",
+    ),
+    "0 · inf in a mask": program(
+        """
+        class Mine(Net):
+            def middle(self, h):
+                mask = torch.full_like(h, float("-inf"))
+                return h + (h < 100) * 0 * mask  # born
+
+        train(Mine(), classify)
+        """,
+        "forward",
+        "mul",
+    ),
+    "cast to float16 overflows": program(
+        middle("(h + 1e6).half().float()"), "forward", "to_copy", 2
+    ),
+    "accumulation in bfloat16": program(
+        middle("(h.bfloat16() * 3e38).sum(1, keepdim=True).float() + h"), "forward", "mul", 2
+    ),
+    "overflow of a matrix product under autocast": program(
+        """
+        class Mine(Net):
+            def forward(self, x):
+                with torch.autocast("cpu", torch.float16):
+                    return self.fc2(self.fc1(x) * 1e5).float()  # born
+
+        train(Mine(), classify)
+        """,
+        "forward",
+        "mul",
+    ),
+    "logarithm of a softmax": program(
+        """
+        class Mine(Net):
+            def forward(self, x):
+                p = torch.softmax(super().forward(x) * 1e4, dim=1)
+                return torch.log(p)  # born
+
+        train(Mine(), lambda model: (model(x) * F.one_hot(y, 3)).sum())
+        """,
+        "forward",
+        "log",
+    ),
+    "a layer of PyTorch's own": program(
+        """
+        model = nn.Sequential(nn.Linear(4, 6), nn.Softplus(), nn.Linear(6, 3))
+        model[0].bias.data += 3e38
+        wide = torch.full((8, 4), 1e38)
+        model[0].weight.data.fill_(3.0)
+        train(model, lambda model: F.cross_entropy(model(wide), y))
+        """,
+        "forward",
+        "addmm",
+    ),
+    "in a custom autograd function's forward": program(
+        """
+        class Inverse(torch.autograd.Function):
+            @staticmethod
+            def forward(context, h):
+                result = 1 / h  # born
+                context.save_for_backward(result)
+                return result
+
+            @staticmethod
+            def backward(context, gradient):
+                (result,) = context.saved_tensors
+                return -gradient * result**2
+
+        class Mine(Net):
+            def middle(self, h):
+                return Inverse.apply(h * 0)
+
+        train(Mine(), classify)
+        """,
+        "forward",
+        "reciprocal",
+    ),
+    "in a loop over time": program(
+        """
+        class Mine(Net):
+            def forward(self, x):
+                h = x
+                for _ in range(6):
+                    h = torch.exp(h.abs())  # born
+                return self.fc2(self.fc1(h))
+
+        train(Mine(), classify)
+        """,
+        "forward",
+        "exp",
+    ),
+    "in an LSTM": program(
+        """
+        class Mine(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.lstm, self.head = nn.LSTM(4, 6, batch_first=True), nn.Linear(6, 3)
+
+            def forward(self, series):
+                out, _ = self.lstm(series)
+                scale = out.detach()[:, 2:3].sum(-1, keepdim=True) * 0
+                return self.head((out / scale)[:, -1])  # born
+
+        train(Mine(), lambda model: F.cross_entropy(model(torch.randn(8, 5, 4)), y))
+        """,
+        "forward",
+        "div",
+    ),
+    "in a compiled model": program(
+        middle("torch.log(h * 0)").replace(
+            "train(model,", 'train(torch.compile(model, backend="eager"),'
+        ),
+        "forward",
+        "log",
+        2,
+    ),
+    "in the second micro-batch": program(
+        """
+        class Mine(Net):
+            def middle(self, h):
+                return h / self.scale  # born
+
+        model = Mine()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for step in range(3):
+            optimizer.zero_grad()
+            for part in range(3):
+                model.scale = torch.tensor(0.0 if (step, part) == (1, 1) else 1.0)
+                loss = F.cross_entropy(model(x), y) / 3
+                loss.backward()
+            optimizer.step()
+        """,
+        "forward",
+        "div",
+        1,
+    ),
+    "in a GAN's discriminator": program(
+        """
+        class Judge(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.fc = nn.Linear(2, 1)
+
+            def forward(self, points):
+                size = points.norm(dim=1, keepdim=True)
+                return self.fc(points / (size - size))  # born
+
+        generator, judge = nn.Linear(3, 2), Judge()
+        first = torch.optim.Adam(judge.parameters())
+        second = torch.optim.Adam(generator.parameters())
+        for step in range(2):
+            fake = generator(torch.randn(8, 3))
+            first.zero_grad()
+            loss = F.softplus(judge(fake.detach())).mean()
+            loss = loss + F.softplus(-judge(torch.randn(8, 2))).mean()
+            loss.backward()
+            first.step()
+        """,
+        "forward",
+        "div",
+    ),
+    "in eval only": program(
+        """
+        class Mine(Net):
+            def middle(self, h):
+                return h if self.training else h / (h - h)  # born
+
+        model = Mine()
+        train(model, classify)
+        model.eval()
+        with torch.no_grad():
+            model(x)
+        model.train()
+        train(model, classify)
+        """,
+        "forward",
+        "div",
+        4,
+    ),
+    # In the loss, outside any module.
+    "log of zero in a handwritten loss": program(
+        """
+        def loss_of(model):
+            p = torch.softmax(model(x) * 1e4, dim=1)
+            return -(F.one_hot(y, 3) * torch.log(p)).sum()  # born
+
+        train(Net(), loss_of)
+        """,
+        "loss",
+        "log",
+    ),
+    "division in the training loop": program(
+        """
+        model = Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for step in range(4):
+            optimizer.zero_grad()
+            out = model(x)
+            error = (out - 1).square().mean(1)
+            kept = (error < (100 if step < 2 else 0)).float()
+            loss = (error * kept).sum() / kept.sum()  # born
+            loss.backward()
+            optimizer.step()
+        """,
+        "loss",
+        "div",
+        2,
+    ),
+    "log-probability of an impossible action": program(
+        """
+        def loss_of(model):
+            policy = torch.distributions.Categorical(probs=torch.tensor([[1.0, 0.0, 0.0]] * 8))
+            scores = model(x)
+            p = torch.softmax(scores, 1) * torch.tensor([1.0, 0.0, 0.0])
+            chosen = p[torch.arange(8), y]
+            return -chosen.log().mean()  # born
+
+        train(Net(), loss_of)
+        """,
+        "loss",
+        "log",
+    ),
+    "cross-entropy with every target ignored": program(
+        """
+        def loss_of(model):
+            return F.cross_entropy(model(x), torch.full((8,), -100))  # born
+
+        train(Net(), loss_of)
+        """,
+        "loss",
+        "nll_loss_forward",
+    ),
+    "gaussian likelihood with zero variance": program(
+        """
+        def loss_of(model):
+            out = model(x)
+            variance = out.square() * 0
+            return (out.square() / variance + variance.log()).mean()  # born
+
+        train(Net(), loss_of)
+        """,
+        "loss",
+        "div",
+    ),
+    # In the backward pass, with a finite loss.
+    "square root at zero": program(middle("h + torch.sqrt(h * 0)"), "backward", "div", 2),
+    "norm at zero, in another formula": program(
+        middle("h + (h * 0).square().sum(1, keepdim=True).sqrt()"), "backward", "div", 2
+    ),
+    "where with a branch that is not taken": program(
+        middle("torch.where(h > 0, h, torch.sqrt(h * 0))"), "backward", "div", 2
+    ),
+    "power at zero": program(middle("h + (h * 0) ** 0.5"), "backward", "pow", 2),
+    "acos at one": program(middle("h + torch.acos(h * 0 + 1)"), "backward", "rsqrt", 2),
+    "a penalty in the loss": program(
+        """
+        def loss_of(model):
+            out = model(x)
+            distance = (out - out.detach()).square().sum(1)
+            return F.cross_entropy(out, y) + distance.sqrt().mean()  # born
+
+        train(Net(), loss_of)
+        """,
+        "backward",
+        "div",
+    ),
+    "in a custom autograd function's backward": program(
+        """
+        class Straight(torch.autograd.Function):
+            @staticmethod
+            def forward(context, h):
+                return h
+
+            @staticmethod
+            def backward(context, gradient):
+                return gradient / (gradient - gradient)  # born
+
+        class Mine(Net):
+            def middle(self, h):
+                return Straight.apply(h)
+
+        train(Mine(), classify)
+        """,
+        "backward",
+        "div",
+    ),
+    # In the update.
+    "Adam without epsilon": program(
+        """
+        model = Net()
+        model.fc1.bias.data[0] = -100.0
+        optimizer = torch.optim.Adam(model.parameters(), eps=0.0)  # born
+        train(model, classify, optimizer=optimizer)
+        """,
+        "update",
+        "Adam",
+    ),
+    "an infinite learning rate": program(
+        """
+        model = Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)  # born
+        def spoil():
+            optimizer.param_groups[0]["lr"] = float("inf")
+        train(model, classify, optimizer=optimizer, breaks=at(1, spoil))
+        """,
+        "update",
+        "SGD",
+        1,
+    ),
+    # From outside.
+    "NaN in the input": program(
+        """
+        model = Net()
+        train(model, classify, breaks=at(2, lambda: x[3].fill_(float("nan"))))
+        """,
+        "data",
+        "",
+        2,
+    ),
+    "infinity in the input": program(
+        """
+        model = Net()
+        train(model, classify, breaks=at(1, lambda: x[5].fill_(float("inf"))))
+        """,
+        "data",
+        "",
+        1,
+    ),
+    "NaN in a target": program(
+        """
+        targets = torch.randn(8, 3)
+        targets[6, 1] = float("nan")
+        train(Net(), lambda model: F.mse_loss(model(x), targets))
+        """,
+        "data",
+        "",
+    ),
+    "NaN in a target of a handwritten loss": program(
+        """
+        targets = torch.randn(8, 3)
+        targets[6, 1] = float("nan")
+        def loss_of(model):
+            return (model(x) - targets).square().mean()
+
+        train(Net(), loss_of)
+        """,
+        "data",
+        "",
+    ),
+    "NaN in loaded weights": program(
+        """
+        model = Net()
+        state = model.state_dict()
+        state["fc2.weight"][1, 2] = float("nan")
+        model.load_state_dict(state)
+        train(model, classify)
+        """,
+        "weights",
+        "",
+    ),
+}
