@@ -1,0 +1,122 @@
+"""Every command, query, setting and program in README and docs runs, every link leads somewhere."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nntrace.cli import cli, main
+from nntrace.config import load_config
+from nntrace.sql import connect
+from nntrace.trace import Trace
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)(?:#[^)]*)?\)")
+# These need a terminal, another machine or a framework's launcher: their words are parsed only.
+PARSED = ("monitor", "stream", "run", "check", "replay")
+
+
+def blocks(*languages: str) -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        for language, text in BLOCK.findall(page.read_text(encoding="utf-8")):
+            if language in languages:
+                yield str(page.relative_to(ROOT)), text
+
+
+def commands() -> list[tuple[str, str]]:
+    found = []
+    for page, text in blocks("console", "sh", "bash", ""):
+        for line in text.splitlines():
+            words = line.removeprefix("$ ").split("  #")[0].strip()
+            if words.startswith(("nntrace ", "pip ", "make ")) and "/<" not in words:
+                found.append((page, words))
+    return list(dict.fromkeys(found))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with train.py and its runs: one really recorded, the others its copies."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copy(ROOT / "examples" / "digits_cnn.py", folder / "train.py")
+    words = [sys.executable, "-m", "nntrace", "run", "--name", "train", "train.py", "--epochs", "2"]
+    subprocess.run(words, cwd=folder, check=True, capture_output=True)
+    home = folder / "nntrace-runs"
+    (recorded,) = home.iterdir()
+    for name in ("before", "after", "seed2", "seed3"):
+        shutil.copytree(recorded, home / name)
+    shutil.copytree(recorded, folder / "runs" / "demo")
+    return folder
+
+
+@pytest.mark.parametrize(("page", "words"), commands())
+def test_every_command_does_what_it_says(
+    project: Path, page: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    program, *arguments = [word.strip('"') for word in re.findall(r'"[^"]*"|\S+', words)]
+    if program == "pip":
+        wanted = set(re.findall(r"[a-z]+", (re.findall(r"\[(.*)\]", words) or [""])[0]))
+        metadata = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+        assert wanted <= set(metadata["project"]["optional-dependencies"])
+    elif program == "make":
+        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert set(arguments) <= set(targets)
+    elif arguments[0] in PARSED:
+        command = cli.get_command(None, arguments[0])
+        assert command is not None
+        command.make_context(arguments[0], arguments[1:])
+    else:
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code in (0, 1), words
+
+
+@pytest.mark.parametrize("page", [str(page.relative_to(ROOT)) for page in PAGES])
+def test_every_program_runs(project: Path, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    names: dict[str, object] = {}
+    for where, text in blocks("python"):
+        if where == page:
+            exec(compile(text, page, "exec"), names)
+
+
+def test_every_query_of_the_cookbook_runs(project: Path) -> None:
+    runs = [Trace.open(project / "nntrace-runs" / name) for name in ("before", "after")]
+    connection = connect(runs)
+    queries = [text for _, text in blocks("sql")]
+    assert len(queries) == 10
+    for query in queries:
+        connection.execute(query).fetchall()
+
+
+@pytest.mark.parametrize(("page", "text"), blocks("toml"))
+def test_every_setting_is_one(tmp_path: Path, page: str, text: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    load_config(tmp_path).thresholds()
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_every_page_is_reachable_from_the_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"}
+    assert pages <= set(LINK.findall(index))
+
+
+def test_the_documentation_shows_no_environment_of_its_writer() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert os.sep + "tmp" + os.sep not in text
+        assert os.sep + "home" + os.sep not in text
