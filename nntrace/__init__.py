@@ -3,18 +3,21 @@
 TYPE_CHECKING = False  # as type checkers read it; importing typing would cost every start-up
 if TYPE_CHECKING:
     from nntrace.api import Diagnosis, Trace, diagnose, open  # noqa: A004 (as in nntrace.open)
+    from nntrace.interactive import Tracing, log, start
 
 __version__ = "0.1.0"
-__all__ = ["Diagnosis", "Trace", "__version__", "diagnose", "open"]
+__all__ = ["Diagnosis", "Trace", "Tracing", "__version__", "diagnose", "log", "open", "start"]
+_TRACING = ("Tracing", "log", "start")
 
 
 def __getattr__(name: str) -> object:
-    """Load the reading side on first use: the traced process imports nntrace and never needs it."""
+    """Load either side on first use: a process started by `nntrace run` needs none of them."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from nntrace import api
+    from importlib import import_module
 
-    value: object = getattr(api, name)
+    module = import_module("nntrace.interactive" if name in _TRACING else "nntrace.api")
+    value: object = getattr(module, name)
     globals()[name] = value
     return value
 

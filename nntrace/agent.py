@@ -19,15 +19,18 @@ from nntrace.notices import say
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from importlib.abc import Loader
+    from pathlib import Path
 
+    from nntrace.launch import Settings
+    from nntrace.recorder import Recorder
     from nntrace.session import Session
 
 
 class _FrameworkFinder:
     """A meta-path finder that finds nothing itself but notices frameworks being imported."""
 
-    def __init__(self, on_imported: Callable[[str], None]) -> None:
-        self._on_imported = on_imported
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
         self._names: frozenset[str] | None = None
         self._busy = False
 
@@ -51,7 +54,7 @@ class _FrameworkFinder:
             self._busy = False
         if spec is not None and spec.loader is not None:
             # Duck-typed: importlib.abc would cost every process its import.
-            loader = _NotifyingLoader(spec.loader, lambda: self._on_imported(name))
+            loader = _NotifyingLoader(spec.loader, lambda: self.agent.imported(name))
             spec.loader = loader  # type: ignore[assignment]
         return spec
 
@@ -81,49 +84,105 @@ def activate() -> None:
     """Watch for frameworks in this process, as told by the environment of `nntrace run`."""
     if "NNTRACE_RUN" not in os.environ:
         return  # the program cleared its environment, but for the path
-    state = _Agent()
-    sys.meta_path.insert(0, state.finder)
-    atexit.register(state.at_exit)
+    agent = Agent(speaks=_is_launched_process())
+    # What this process starts itself (workers, spawned ranks) need not explain its silence.
+    os.environ.pop("NNTRACE_PID", None)
+    agent.watch()
 
 
-class _Agent:
-    """What one traced process holds."""
+def current_agent() -> Agent | None:
+    """The agent that watches this process, if any."""
+    finders = (finder for finder in sys.meta_path if isinstance(finder, _FrameworkFinder))
+    finder = next(finders, None)
+    return None if finder is None else finder.agent
 
-    def __init__(self) -> None:
+
+class Agent:
+    """What one traced process holds.
+
+    Args:
+        settings: the run; without them the environment of `nntrace run` tells.
+        speaks: whether to say why, when nothing was recorded.
+
+    Attributes:
+        refused: names of logged values that were no numbers, which is said once.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, speaks: bool) -> None:
         self._pid = os.getpid()
+        self._settings = settings
         self._session: Session | None = None
-        self._speaks = _is_launched_process()
-        # What this process starts itself (workers, spawned ranks) need not explain its silence.
-        os.environ.pop("NNTRACE_PID", None)
-        self.finder = _FrameworkFinder(self._imported)
+        self._speaks = speaks
+        self.refused: set[str] = set()
+        self._finder = _FrameworkFinder(self)
 
-    def _imported(self, framework: str) -> None:
+    @property
+    def recorder(self) -> Recorder | None:
+        """The recorder, once a framework was imported."""
+        return None if self._session is None else self._session.recorder
+
+    @property
+    def run(self) -> Path | None:
+        """The run folder, once a framework was imported."""
+        return None if self._session is None else self._session.recorder.run
+
+    def watch(self) -> None:
+        """Hook into every framework: at once where it is there, else when it is imported."""
+        sys.meta_path.insert(0, self._finder)
+        atexit.register(self.at_exit)
+        if self._settings is not None:  # the program has begun; at its start nothing is imported
+            from nntrace.adapter import installed_adapters
+
+            for framework in installed_adapters():
+                if framework in sys.modules:
+                    self.imported(framework)
+
+    def imported(self, framework: str) -> None:
+        """Trace a framework that has just been imported."""
         try:
             from nntrace.session import Session
 
             if self._session is None:
-                self._session = Session.from_environment(explains_silence=self._speaks)
+                self._session = Session(self._settings, explains_silence=self._speaks)
             self._session.install(framework)
         except Exception as error:  # never the user's problem
             say(f"could not trace {framework}: {type(error).__name__}: {error}")
             if os.environ.get("NNTRACE_STRICT") == "1":
                 raise
 
-    def at_exit(self) -> None:
-        if os.getpid() != self._pid:
+    def finish(self, failure: BaseException | None) -> None:
+        """End the run; nothing in this process is watched any more."""
+        if os.getpid() != self._pid or self._finder not in sys.meta_path:
             return
+        sys.meta_path.remove(self._finder)
+        atexit.unregister(self.at_exit)
         try:
             if self._session is not None:
-                self._session.finish()
+                self._session.finish(failure)
             elif self._speaks and not os.path.exists(os.environ.get("NNTRACE_RUN", "")):
-                say("nothing was recorded: no framework that nntrace knows (torch) was imported.")
+                say(
+                    "nothing was recorded: no framework that nntrace knows (torch, keras) was "
+                    "imported."
+                )
         except Exception as error:
             say(f"the run was not completed properly: {type(error).__name__}: {error}")
             if os.environ.get("NNTRACE_STRICT") == "1":
                 raise
+
+    def at_exit(self) -> None:
+        """End the run with the process."""
+        # The interpreter leaves the exception that ended the program here before atexit runs; an
+        # interactive one leaves that of any statement.
+        failure = None if _is_interactive() else getattr(sys, "last_value", None)
+        try:
+            self.finish(failure)
         finally:
             if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
                 _end_as_interrupted()
+
+
+def _is_interactive() -> bool:
+    return hasattr(sys, "ps1") or "IPython" in sys.modules
 
 
 def _end_as_interrupted() -> None:

@@ -170,6 +170,12 @@ STREAMS: Final[dict[str, tuple[Column, ...]]] = {
         stride int32
         values list<float64>
     """),
+    "scalars": _columns("""
+        step int64
+        time_ns int64
+        name string
+        value float64
+    """),
     "events": _columns("""
         step int64
         time_ns int64

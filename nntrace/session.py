@@ -30,11 +30,12 @@ class Session:
     """The recorder of this process and the adapters that feed it.
 
     Args:
-        settings: what the launcher asked for.
+        settings: what was asked for, by default through the environment of `nntrace run`.
         explains_silence: whether to say why, when nothing was recorded.
     """
 
-    def __init__(self, settings: Settings, *, explains_silence: bool) -> None:
+    def __init__(self, settings: Settings | None = None, *, explains_silence: bool) -> None:
+        settings = settings or Settings.from_environment()
         self._settings = settings
         self._explains_silence = explains_silence
         self._adapters: dict[str, Adapter] = {}
@@ -48,11 +49,6 @@ class Session:
             world_size=int(os.environ.get("WORLD_SIZE", "1")),
         )
 
-    @classmethod
-    def from_environment(cls, *, explains_silence: bool) -> "Session":
-        """The session that the environment of `nntrace run` describes."""
-        return cls(Settings.from_environment(), explains_silence=explains_silence)
-
     def install(self, framework: str) -> None:
         """Load the framework's adapter and hook it in."""
         if framework in self._adapters:
@@ -62,10 +58,12 @@ class Session:
         undo: Callable[[], None] = adapter.install(self.recorder)
         self.recorder.on_failure(undo)
 
-    def finish(self) -> None:
-        """End the run and say in one line where it is and what to do next."""
-        # The interpreter leaves the exception that ended the program here before atexit runs.
-        failure = getattr(sys, "last_value", None) if not hasattr(sys, "ps1") else None
+    def finish(self, failure: BaseException | None) -> None:
+        """End the run and say in one line where it is and what to do next.
+
+        Args:
+            failure: the exception that ended the training.
+        """
         error = None if failure is None else f"{type(failure).__name__}: {failure}"
         self.recorder.close(RunStatus.FAILED if error else RunStatus.FINISHED, error)
         if self.recorder.opened:

@@ -13,7 +13,7 @@ import numpy as np
 
 from nntrace.recorder.batches import summarise
 from nntrace.recorder.liveness import Liveness
-from nntrace.recorder.records import EventRecord, SiteRecord, StepRecord
+from nntrace.recorder.records import EventRecord, ScalarRecord, SiteRecord, StepRecord
 from nntrace.recorder.rows import Members, Rows
 from nntrace.recorder.sample import NO_SITE, KeptTensor, Layout, Sample
 from nntrace.recorder.statistics import (
@@ -85,6 +85,7 @@ class RankFolder:
         steps: Sequence[StepRecord],
         samples: Sequence[Sample],
         events: Sequence[EventRecord],
+        scalars: Sequence[ScalarRecord] = (),
     ) -> None:
         """Append everything, sites first, so that no row refers to a site not yet on disk."""
         self._sites.update({site.id: site for site in sites})
@@ -98,6 +99,7 @@ class RankFolder:
         self._streams["tensors"].append_rows(
             [_tensor_row(sample.step, kept) for sample in samples for kept in sample.tensors]
         )
+        self._streams["scalars"].append_rows([scalar.row() for scalar in scalars])
         self._streams["events"].append_rows([event.row() for event in (*events, *found)])
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ from nntrace.notices import say
 from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.commit import current_commit
 from nntrace.recorder.rank_folder import RankFolder, claim
-from nntrace.recorder.records import EventRecord, SiteRecord, StepRecord
+from nntrace.recorder.records import EventRecord, ScalarRecord, SiteRecord, StepRecord
 from nntrace.recorder.sample import NO_SITE, Sample
 from nntrace.recorder.unrest import LossLevel
 from nntrace.recorder.writer import Writer
@@ -76,6 +76,7 @@ class Recorder:
         self._started_ns = time.perf_counter_ns()
         self._last_step_ns = self._started_ns
         self._charged_ns = 0
+        self._startup_ns = 0
         self._saw_nonfinite_loss = False
         self._loss_level = LossLevel()
         self._writer = Writer(self._open_folder, lambda error: self.fail(error, "the writer"))
@@ -88,9 +89,9 @@ class Recorder:
 
     @property
     def overhead(self) -> float:
-        """Measured overhead so far, as a fraction of elapsed time."""
+        """Measured overhead from the end of the first step on, as a fraction of elapsed time."""
         elapsed = self._last_step_ns - self._started_ns
-        return self.spent_ns / elapsed if elapsed > 0 else 0.0
+        return (self.spent_ns - self._startup_ns) / elapsed if elapsed > 0 else 0.0
 
     @property
     def spent_ns(self) -> int:
@@ -147,6 +148,10 @@ class Recorder:
         """Record something that happened, at the current step."""
         text = json.dumps(payload, default=str)
         self._writer.put(EventRecord(self.steps, time.time_ns(), kind, severity, site, text))
+
+    def add_scalar(self, name: str, value: float) -> None:
+        """Record a value of the program's own at the current step."""
+        self._writer.put(ScalarRecord(self.steps, time.time_ns(), name, value))
 
     def add_sample(self, sample: Sample) -> None:
         """Record a sampled step's values; the array belongs to the recorder from now on."""
@@ -205,10 +210,11 @@ class Recorder:
         return not self._writer.is_behind and self.cadence.wants(
             self.steps,
             elapsed_ns=now - self._started_ns,
-            spent_ns=spent + self._owed_ns(),
+            spent_ns=spent + self.owed_ns,
         )
 
-    def _owed_ns(self) -> float:
+    @property
+    def owed_ns(self) -> float:
         """What the writer will still spend on the samples that wait for it."""
         written = self._writer.samples_written
         per_sample = self._writer.busy_ns / written if written else self.cadence.sample_cost_ns
@@ -218,6 +224,7 @@ class Recorder:
         """Create the run folder, if that was not done yet: something trains."""
         if not self._writer.started:
             self._started_ns = self._last_step_ns = time.perf_counter_ns()
+            self._startup_ns = self.spent_ns
             self._writer.start()
 
     def fail(self, error: Exception, where: str) -> None:

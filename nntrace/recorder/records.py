@@ -105,5 +105,18 @@ class EventRecord(NamedTuple):
         return self._asdict()
 
 
+class ScalarRecord(NamedTuple):
+    """A value that the program itself logged."""
+
+    step: int
+    time_ns: int
+    name: str
+    value: float
+
+    def row(self) -> dict[str, Any]:
+        """The row of `scalars`."""
+        return self._asdict()
+
+
 def _row(record: SiteRecord | BatchRecord) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in fields(record)}

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from typing import Final
 
 from nntrace.recorder.rank_folder import RankFolder
-from nntrace.recorder.records import EventRecord, SiteRecord, StepRecord
+from nntrace.recorder.records import EventRecord, ScalarRecord, SiteRecord, StepRecord
 from nntrace.recorder.sample import Sample
 
 FLUSH_SECONDS: Final = 0.8  # a killed process loses what was not flushed
 FLUSH_BYTES: Final = 8 * 1024 * 1024
 MAX_WAITING_BYTES: Final = 48 * 1024 * 1024
-Record = SiteRecord | StepRecord | EventRecord | Sample
+Record = SiteRecord | StepRecord | EventRecord | ScalarRecord | Sample
 
 
 class Writer:
@@ -103,6 +103,8 @@ class Writer:
                 [r for r in records if isinstance(r, StepRecord)],
                 samples,
                 [r for r in records if isinstance(r, EventRecord)],
+                [r for r in records if isinstance(r, ScalarRecord)],
             )
             self._written_bytes += sum(sample.values.nbytes for sample in samples)
         self.busy_ns += time.thread_time_ns() - started
+        self.samples_written += len(samples)

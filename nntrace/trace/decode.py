@@ -93,6 +93,17 @@ def tensors(table: pa.Table) -> tuple[Tensor, ...]:
     return tuple(tensor for row in table.to_batches() for tensor in _kept(row))
 
 
+def scalars(table: pa.Table) -> dict[str, tuple[IntArray, FloatArray]]:
+    """Steps and values by name, in the order they were logged."""
+    names = table["name"]
+    result = {}
+    for name in pc.unique(names).to_pylist():
+        rows = table.filter(pc.equal(names, name))
+        values = pc.fill_null(rows["value"], float("nan"))
+        result[name] = (rows["step"].to_numpy(), values.to_numpy())
+    return result
+
+
 def _known(values: Iterable[int | None] | None) -> tuple[int, ...]:
     """A list column's value without nulls."""
     return tuple(value for value in values or () if value is not None)

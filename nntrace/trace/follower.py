@@ -28,6 +28,7 @@ KEYS: Final = {
     "histograms": ("step", "site"),
     "data": ("step",),
     "tensors": ("step", "role", "path"),
+    "scalars": ("step", "name"),
     "events": ("kind",),
 }
 _LARGEST_BATCH: Final = 1 << 24  # rows; a damaged length must not make Arrow fill the memory

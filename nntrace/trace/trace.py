@@ -32,6 +32,17 @@ if TYPE_CHECKING:
     from nntrace.diagnosis import Diagnosis
 
 Rows = Iterable[Mapping[str, Any]]
+# What is computed from the tables on first use, and forgotten when they grow.
+_DERIVED = (
+    "sites",
+    "steps",
+    "events",
+    "batches",
+    "tensors",
+    "scalars",
+    "_pivot",
+    "_sites_by_role",
+)
 _CACHED_SERIES = 12  # rules ask for the same few again and again
 _MAX_CHUNKS = 4096  # a table in more pieces is slow to read; putting it together copies it
 
@@ -100,6 +111,7 @@ class Trace:
         events: Rows = (),
         histograms: Rows = (),
         tensors: Rows = (),
+        scalars: Rows = (),
         manifest: Manifest | None = None,
         rank: int = 0,
     ) -> Self:
@@ -112,6 +124,7 @@ class Trace:
             "events": events,
             "histograms": histograms,
             "tensors": tensors,
+            "scalars": scalars,
         }
         tables = {
             name: pa.Table.from_pylist([dict(row) for row in rows], schema=arrow_schema(name))
@@ -155,7 +168,7 @@ class Trace:
 
     def _forget(self) -> None:
         self._series.clear()
-        for name in ("sites", "steps", "events", "batches", "tensors", "_pivot", "_sites_by_role"):
+        for name in _DERIVED:
             self.__dict__.pop(name, None)
 
     @property
@@ -251,6 +264,11 @@ class Trace:
     def tensors(self) -> tuple[Tensor, ...]:
         """The tensors that were kept as they are, in order; float64, whatever they were."""
         return decode.tensors(self._tables["tensors"])
+
+    @cached_property
+    def scalars(self) -> dict[str, tuple[IntArray, FloatArray]]:
+        """What the program logged itself: steps [n] and values [n] by name, in order."""
+        return decode.scalars(self._tables["scalars"])
 
     @cached_property
     def _pivot(self) -> tuple[IntArray, IntArray, IntArray]:

@@ -120,6 +120,17 @@ def test_the_next_step_is_wanted_as_the_cadence_says(run):
     recorder.close(RunStatus.FINISHED)
 
 
+def test_only_samples_that_still_wait_are_owed(run):
+    recorder = recorder_of(run)
+    site = recorder.add_site("weight", Role.PARAM, numel=3, shape=(3,))
+    for _ in range(5):
+        sample(recorder, site, [1, 2, 3])
+        recorder.overhead_ns += 10**6
+        step(recorder, sampled=True)
+    wait_until(lambda: recorder.owed_ns == 0)
+    recorder.close(RunStatus.FINISHED)
+
+
 def test_no_sample_is_wanted_while_the_disk_is_behind(run, monkeypatch):
     monkeypatch.setattr(writer_module, "MAX_WAITING_BYTES", 1000)
     gate = threading.Event()
