@@ -10,11 +10,13 @@ from nntrace.report.figure import STEP, Chart, Figure, Rows, data, layered, magn
 from nntrace.report.theme import colour
 from nntrace.report.thinning import min_max, smoothed
 from nntrace.rules import Finding, Severity
+from nntrace.text import printable
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray
 
 _POINTS = 1200
 _SMOOTH_FROM = 60  # steps; a shorter curve is read as it is
+_HUES = ("main", "second", "third", "band")
 _LOG_SPAN = 30.0  # a loss that falls by more than this is shown on a logarithmic scale
 
 
@@ -31,11 +33,11 @@ def training_figures(trace: Trace, findings: Sequence[Finding]) -> Iterator[Figu
             wide=True,
         )
     if np.isfinite(steps.lr).any():
-        chart = _line(_rows(steps.step, steps.lr), "learning rate", "main", log=False)
+        chart = _lines(_by_optimizer(trace, steps.lr), "learning rate", "main", log=False)
         yield Figure("learning-rate", "Learning rate", chart, "Of the first parameter group.")
     if np.isfinite(steps.grad_norm).any():
-        norm = steps.grad_norm
-        chart = _line(_rows(steps.step, norm), "gradient norm", "third", log=_spans(norm, 10.0))
+        rows = _by_optimizer(trace, steps.grad_norm)
+        chart = _lines(rows, "gradient norm", "third", log=_spans(steps.grad_norm, 10.0))
         caption = "Of all parameters, estimated on sampled steps, as the optimizer receives them."
         yield Figure("gradient-norm", "Gradient norm", chart, caption)
     if steps.duration_ns.any():
@@ -45,33 +47,57 @@ def training_figures(trace: Trace, findings: Sequence[Finding]) -> Iterator[Figu
 
 
 def loss_chart(trace: Trace, findings: Sequence[Finding] = ()) -> Chart:
-    """The loss of every step, its smoothed course, evaluations, and where findings begin."""
-    steps = trace.steps
-    known = np.isfinite(steps.loss)
-    step, loss = steps.step[known], steps.loss[known]
-    kept = min_max(loss, _POINTS)
-    log = _spans(loss, _LOG_SPAN)
-    y = alt.Y("loss:Q", title="loss", scale=_scale(log))
-    raw: Rows = [
-        {"step": int(s), "loss": float(v)} for s, v in zip(step[kept], loss[kept], strict=True)
-    ]
+    """The loss of every step, its smoothed course, evaluations, and where findings begin.
+
+    The losses of optimizers that take turns, as in a GAN, are curves of their own.
+    """
+    loss = trace.steps.loss
+    y = alt.Y("value:Q", title="loss", scale=_scale(_spans(loss, _LOG_SPAN)))
+    raw = _by_optimizer(trace, loss)
     is_long = len(loss) >= _SMOOTH_FROM
-    tooltip = [alt.Tooltip("step:Q"), alt.Tooltip("loss:Q", format=".4g")]
-    line = alt.Chart(data(raw)).mark_line(
-        color=colour("main"), opacity=0.35 if is_long else 1.0, strokeWidth=1 if is_long else 1.6
+    tooltip = ["optimizer:N", "step:Q", alt.Tooltip("value:Q", format=".4g", title="loss")]
+    thin = alt.Chart(data(raw)).mark_line(
+        opacity=0.35 if is_long else 1.0, strokeWidth=1 if is_long else 1.6
     )
-    layers: list[alt.Chart] = [line.encode(x=STEP, y=y, tooltip=tooltip)]
+    hue = _hue(raw, "main")
+    layers: list[Chart] = [thin.encode(x=STEP, y=y, color=hue, tooltip=tooltip)]
     if is_long:
-        course = smoothed(loss, max(10, len(loss) // 40))[kept]
-        rows = [{"step": int(s), "loss": float(v)} for s, v in zip(step[kept], course, strict=True)]
-        strong = alt.Chart(data(rows)).mark_line(color=colour("main"), strokeWidth=2)
-        layers.append(strong.encode(x=STEP, y=y, tooltip=tooltip))
+        strong = alt.Chart(data(_by_optimizer(trace, loss, smooth=True))).mark_line(strokeWidth=2)
+        layers.append(strong.encode(x=STEP, y=y, color=hue, tooltip=tooltip))
     if evaluated := _evaluations(trace):
         points = alt.Chart(data(evaluated)).mark_line(point=True, color=colour("second"))
-        layers.append(points.encode(x=STEP, y=y, tooltip=tooltip))
+        layers.append(points.encode(x=STEP, y=y, tooltip=["step:Q", "value:Q"]))
     layers += _broken(trace)
     layers += _marks(findings, trace)
     return layered(*layers, height=260)
+
+
+def _by_optimizer(trace: Trace, values: FloatArray, *, smooth: bool = False) -> Rows:
+    """The finite values of each optimizer's steps; of more than four, of all together."""
+    names = np.array(trace.steps.optimizer, dtype=object)
+    known = np.isfinite(values)
+    present = list(dict.fromkeys(names[known]))
+    rows: Rows = []
+    for name in present if len(present) <= len(_HUES) else [None]:
+        mine = known if name is None else known & (names == name)
+        step, series = trace.steps.step[mine], values[mine]
+        kept = min_max(series, _POINTS // min(len(present), len(_HUES)))
+        if smooth:
+            series = smoothed(series, max(10, len(series) // 40))
+        shown = printable(name or "", 40)
+        for index in kept:
+            value = float(series[index])
+            rows.append({"step": int(step[index]), "value": value, "optimizer": shown})
+    return rows
+
+
+def _hue(rows: Rows, single: str) -> alt.Color | alt.ColorValue:
+    """One colour, or one for each of several optimizers, with a legend."""
+    names = list(dict.fromkeys(row["optimizer"] for row in rows))
+    if len(names) < 2:
+        return alt.ColorValue(colour(single))
+    scale = alt.Scale(domain=names, range=[colour(name) for name in _HUES[: len(names)]])
+    return alt.Color("optimizer:N", title=None, scale=scale)
 
 
 def _broken(trace: Trace) -> list[alt.Chart]:
@@ -106,7 +132,7 @@ def _marks(findings: Sequence[Finding], trace: Trace) -> list[alt.Chart]:
 def _evaluations(trace: Trace) -> Rows:
     """The loss values of recorded evaluation batches."""
     return [
-        {"step": batch.step, "loss": float(batch.loss_value)}
+        {"step": batch.step, "value": float(batch.loss_value)}
         for batch in trace.batches
         if batch.phase == "eval" and batch.loss_value is not None and np.isfinite(batch.loss_value)
     ]
@@ -142,14 +168,15 @@ def _rows(step: np.ndarray, values: FloatArray, points: int = _POINTS) -> Rows:
     return [{"step": int(s), "value": float(v)} for s, v in pairs]
 
 
-def _line(rows: Rows, title: str, hue: str, *, log: bool) -> Chart:
-    chart: Chart = alt.Chart(data(rows)).mark_line(color=colour(hue), interpolate="monotone")
+def _lines(rows: Rows, title: str, hue: str, *, log: bool) -> Chart:
+    values = np.array([row["value"] for row in rows])
+    even = alt.Y("value:Q", title=None, scale=_scale(False), axis=alt.Axis(format="~g"))
+    chart: Chart = alt.Chart(data(rows)).mark_line()
     chart = chart.encode(
         x=STEP,
-        y=magnitude("value:Q", np.array([row["value"] for row in rows]))
-        if log
-        else alt.Y("value:Q", title=None, scale=_scale(log), axis=alt.Axis(format="~g")),
-        tooltip=["step:Q", alt.Tooltip("value:Q", format=".4g", title=title)],
+        y=magnitude("value:Q", values) if log else even,
+        color=_hue(rows, hue),
+        tooltip=["optimizer:N", "step:Q", alt.Tooltip("value:Q", format=".4g", title=title)],
     )
     return chart.properties(height=170)
 

@@ -40,7 +40,7 @@ def test_a_spike_of_the_loss_is_in_the_chart_of_a_long_run() -> None:
     loss = np.full(20_000, 1.0)
     loss[12_345] = 70.0
     figure = next(training_figures(trace_of(loss=loss.tolist()), []))
-    assert max(row["loss"] for row in rows_of(specification(figure, width=100))) == 70.0
+    assert max(row.get("value", 0) for row in rows_of(specification(figure, width=100))) == 70.0
 
 
 def test_a_heatmap_cell_shows_the_largest_of_its_samples_and_nan_in_red() -> None:
@@ -82,3 +82,12 @@ def test_a_chart_that_does_not_exist_is_refused_with_those_that_do(whole: Path) 
     figures = list(make_figures(make_report(whole, select_rules()))[0])
     with pytest.raises(NntraceError, match=r"no chart 'los'; it has: loss, "):
         render_chart(figures, "los", "svg")
+
+
+def test_optimizers_that_take_turns_have_curves_of_their_own() -> None:
+    trace = trace_of(loss=[1.0, 5.0] * 40, optimizer=["G", "D"] * 40)
+    figure = next(training_figures(trace, []))
+    spec = specification(figure, width=100)
+    by_name = {row["optimizer"]: row["value"] for row in rows_of(spec)}
+    assert by_name == {"G": 1.0, "D": 5.0}
+    assert spec["layer"][0]["encoding"]["color"]["field"] == "optimizer"
