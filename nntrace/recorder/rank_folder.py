@@ -77,6 +77,7 @@ class RankFolder:
         self._sites: dict[int, SiteRecord] = {}
         self._liveness = Liveness()
         self._nonfinite_sites: set[int] = set()
+        self._norms: dict[int, float] = {}
         self._samples = 0
 
     def write(
@@ -91,8 +92,12 @@ class RankFolder:
         self._sites.update({site.id: site for site in sites})
         self._streams["sites"].append_rows([site.row() for site in sites])
         found: list[EventRecord] = []
-        norms = self._write_samples(samples, found) if samples else {}
-        self._streams["steps"].append_rows([step.row(norms.get(step.step)) for step in steps])
+        if samples:
+            self._norms |= self._write_samples(samples, found)
+        # A sample may have been written before its step was queued.
+        self._streams["steps"].append_rows(
+            [step.row(self._norms.pop(step.step, None)) for step in steps]
+        )
         self._streams["data"].append_rows(
             [summarise(sample.batch).row() for sample in samples if sample.batch is not None]
         )

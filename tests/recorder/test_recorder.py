@@ -10,6 +10,8 @@ import pytest
 from nntrace.manifest import Manifest
 from nntrace.recorder import Cadence, Layout, Recorder, Sample, SiteSample
 from nntrace.recorder import writer as writer_module
+from nntrace.recorder.rank_folder import RankFolder, claim
+from nntrace.recorder.records import SiteRecord, StepRecord
 from nntrace.schema import EventKind, Role, RunStatus
 from nntrace.trace import Trace
 
@@ -112,6 +114,29 @@ def test_the_gradient_norm_of_a_step_is_put_together_from_its_samples(run):
     step(recorder, sampled=True)
     recorder.close(RunStatus.FINISHED)
     assert Trace.open(run).steps.grad_norm[0] == pytest.approx(np.sqrt(29), rel=1e-6)
+
+
+def test_the_gradient_norm_of_a_sample_that_was_written_before_its_step_is_not_lost(run):
+    folder = RankFolder(claim(run, 0), 0)
+    site = SiteRecord(0, "weight", Role.PARAM_GRAD, numel=2)
+    values = np.array([3.0, 4.0], dtype=np.float32)
+    part = SiteSample(0, 0, Layout(1, 1, 2, per_unit=False))
+    folder.write([site], [], [Sample(0, values, (part,))], [])
+    row = StepRecord(0, 1, 1, 0, 1.0, 0.1, None, 8, "SGD", "train", True, 0, None)
+    folder.write([], [row], [], [])
+    folder.close()
+    Manifest.begin("run", (), {}).create(run)
+    assert Trace.open(run).steps.grad_norm.tolist() == [5.0]
+
+
+def test_the_first_step_lasts_from_the_moment_training_begins(run):
+    recorder = recorder_of(run)
+    time.sleep(0.3)  # imports, set-up
+    recorder.training_begins()
+    recorder.training_begins()
+    step(recorder)
+    recorder.close(RunStatus.FINISHED)
+    assert Trace.open(run).steps.duration_ns[0] < 250_000_000
 
 
 def test_the_next_step_is_wanted_as_the_cadence_says(run):
