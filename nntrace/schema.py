@@ -106,6 +106,8 @@ STREAMS: Final[dict[str, tuple[Column, ...]]] = {
         range_low float32
         range_high float32
         unit_axis int32
+        requires_grad bool
+        optimizer string
     """),
     "steps": _columns("""
         step int64
@@ -122,6 +124,9 @@ STREAMS: Final[dict[str, tuple[Column, ...]]] = {
         overhead_ns int64
         gradients_cleared bool
         before_backward_ns int64
+        backwards int32
+        skipped bool
+        loss_scale float32
     """),
     "stats": (
         Column("step", "int64"),

@@ -7,7 +7,7 @@ the program runs untouched but for the optimizer hooks, which note the step's pl
 import sys
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from torch.optim.optimizer import (
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
+from nntrace_torch.backward import BackwardObserver
 from nntrace_torch.batches import InputSampler
 from nntrace_torch.buffer import HostCopies, SampleBuffer
 from nntrace_torch.clearing import GradientClearing
@@ -40,11 +41,11 @@ from nntrace_torch.replay import (
     Replayer,
     RootCalls,
 )
+from nntrace_torch.scaling import LossScaling
 from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
 
 _MAX_TURNS = 4
-_MANY_LOSSES = 1024
 _MANY_SEEDS = 64
 _WORTH_HOOKS_NS = 3_000_000  # a step shorter than this does not keep its arriving gradients
 
@@ -62,7 +63,7 @@ class TorchAdapter:
 
     def nothing_recorded(self) -> str:
         """Why there is no record."""
-        if self._tracer is not None and self._tracer.saw_backward:
+        if self._tracer is not None and self._tracer.backward.seen:
             return "torch computed gradients, but no optimizer of torch.optim made a step"
         return "torch was imported, but no optimizer step happened"
 
@@ -82,6 +83,8 @@ class Tracer:
         self._modes = ModeObserver(recorder)
         self._clearing = GradientClearing()
         self._ranks = RankObserver(recorder)
+        self._scaling = LossScaling(recorder, self._skipped)
+        self.backward = BackwardObserver(recorder, self._scaling, self._backward_begins)
         self._optimizers = Optimizers(recorder, self._sources)
         self._parameters = ParameterSampler(recorder, self._models, self._sources)
         self._forward = ForwardSampler(
@@ -90,8 +93,7 @@ class Tracer:
         self._sample: StepSample | None = None
         self._tokens = 0
         self._stepping: list[Callable[[], Optimizer | None]] = []
-        self._root: Callable[[], nn.Module | None] = lambda: None
-        self._backward_losses: list[torch.Tensor | float] = []
+        self._roots: dict[str, Callable[[], nn.Module | None]] = {}
         self._replayer = Replayer()
         self._calls = RootCalls(recorder, self._replayer)
         self._compiled = CompiledCalls(
@@ -115,16 +117,17 @@ class Tracer:
         self._backward_began_ns = 0
         self._seeds = 0
         self._turns_left = 0
-        self.saw_backward = False
 
     def install(self) -> Undo:
         """Put on everything that stays for the whole run, and begin the first sampled step."""
         guard = self._recorder.guard
         self._watch_steps(outside_graphs)
         undos: list[Undo] = [
-            before(torch.autograd, "backward", guard(self._before_backward)),
             before(torch, "manual_seed", guard(self._seeded)),
             before(torch.random, "manual_seed", guard(self._seeded)),
+            *self._scaling.install(),
+            *self.backward.install(),
+            *self._optimizers.install(),
             *self._losses.install(),
             *self._loaders.install(),
             *self._sources.install(),
@@ -167,28 +170,30 @@ class Tracer:
     def _root_called(
         self, model: Model, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        self._root = weakref.ref(module)
+        self._recorder.training_begins()
+        self._roots.pop(model.prefix, None)  # the one called last is at the end
+        self._roots[model.prefix] = weakref.ref(module)
         if not self._replayer.active:
             self._calls.first_seen(module, args, kwargs)
-        if self._sample is not None and "input" not in self._sample.seen_roles:
-            self._sample.limit = self._limit()  # until its first call the model was not known
+        sample = self._sample
+        if sample is None:
+            return
+        if "input" not in sample.seen_roles:
+            sample.limit = self._limit()  # until its first call the model was not known
+        if model.prefix not in sample.seen_models:
+            sample.seen_models.add(model.prefix)
             self._modes.observe(model, module)
-            if self._inputs.observe(model, args, kwargs, self._sample):
-                self._sample.seen_roles.add("input")
+        if "input" not in sample.seen_roles and self._inputs.observe(model, args, kwargs, sample):
+            sample.seen_roles.add("input")
 
-    def _before_backward(self, tensors: Any = None, *args: Any, **kwargs: Any) -> None:
+    def _backward_begins(self, losses: Sequence[torch.Tensor], *, first: bool) -> None:
         self._end_replay()
-        self.saw_backward = True
-        if not self._backward_losses:
+        if first:
             self._backward_began_ns = time.perf_counter_ns()
             self._clearing.look()
-        for tensor in (tensors,) if isinstance(tensors, torch.Tensor) else (tensors or ()):
-            if isinstance(tensor, torch.Tensor) and tensor.numel() == 1:
-                self._watch.loss(tensor)
-                self._backward_losses.append(tensor.detach())
+        for loss in losses:
+            self._watch.loss(loss)
         self._calls.micro_batch += 1
-        if len(self._backward_losses) >= _MANY_LOSSES:  # a program that never makes a step
-            self._backward_losses[1:] = [sum(float(loss) for loss in self._backward_losses[1:])]
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         self._end_replay()
@@ -201,41 +206,80 @@ class Tracer:
             return
         self._ranks.look(optimizer)
         self._optimizers.observe(optimizer)
-        if not _has_closure(args, kwargs):
+        # A fused optimizer that finds an overflow of a loss scaler's skips its step itself.
+        if not _has_closure(args, kwargs) and getattr(optimizer, "found_inf", None) is None:
             self._watch.before_step(optimizer)
         if self._sample is not None:
-            self._parameters.before_step(optimizer, self._sample)
+            self._parameters.before_step(optimizer, self._optimizers.name(optimizer), self._sample)
             if not _has_closure(args, kwargs):
                 self._parameters.gradients(self._sample, self._orphans())
+                # A fused optimizer divides by the scale itself.
+                scale = getattr(optimizer, "grad_scale", None)
+                if isinstance(scale, torch.Tensor):
+                    self._sample.unscale(self._parameters.gradient_sites(), scale)
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if not self._stepping or self._stepping[0]() is not optimizer:
             return
         self._stepping.clear()
+        has_closure = _has_closure(args, kwargs)
+        if self._scaling.has_stepped(optimizer):
+            self._discard_sample()
+            self._end_step(optimizer, skipped=True)
+            return
         sample = self._sample
         if sample is not None:
-            if _has_closure(args, kwargs):
+            if has_closure:
                 self._parameters.gradients(sample, self._orphans())
             self._parameters.after_step(sample)
+            scale = self._scaling.scale
+            if scale is not None:
+                sample.unscale(self._forward.gradient_sites, scale)
             self._forward.stop()
             self._losses.sample = self._sample = None
             sample.finish(self._copies, self._recorder.add_sample)
+        self._end_step(optimizer, is_sampled=sample is not None, has_closure=has_closure)
+
+    def _skipped(self, optimizer: Optimizer) -> None:
+        """A scaler found gradients that are not finite and did not call the optimizer."""
+        self._optimizers.observe(optimizer)
+        self._discard_sample()
+        self._end_step(optimizer, skipped=True)
+
+    def _discard_sample(self) -> None:
+        """Give a sample up whose gradients overflowed: they say nothing about the training."""
+        if self._sample is not None:
+            self._forward.stop()
+            self._sample.is_open = False
+            self._losses.sample = self._sample = None
+
+    def _end_step(
+        self,
+        optimizer: Optimizer,
+        *,
+        is_sampled: bool = False,
+        has_closure: bool = False,
+        skipped: bool = False,
+    ) -> None:
         self._copies.poll()
         self._calls.clear()
         self._watch.after_step()
         self._calls.hooks_outputs = self._watch.step_ns > _WORTH_HOOKS_NS
-        root = self._root()
+        loss, backwards = self.backward.take(first_only=has_closure)
         wants_next = self._recorder.add_step(
             data_wait_ns=self._loaders.take_wait_ns(),
-            loss=self._take_loss(_has_closure(args, kwargs)),
+            loss=loss,
             lr=self._optimizers.learning_rate(optimizer),
             grad_norm=None,
             batch_size=self._losses.batch_size,
             optimizer=self._optimizers.name(optimizer),
-            phase="eval" if root is not None and not root.training else "train",
-            sampled=sample is not None,
+            phase=self._phase(optimizer),
+            sampled=is_sampled,
             gradients_cleared=self._clearing.take(),
             before_backward_ns=self._take_before_backward_ns(),
+            backwards=backwards,
+            skipped=skipped,
+            loss_scale=self._scaling.take_scale(),
         )
         self._step_ended_ns = time.perf_counter_ns()
         if self._next_in_turn(wants_next):
@@ -253,6 +297,16 @@ class Tracer:
         self._backward_began_ns = 0
         return began - ended if began and ended is not None else None
 
+    def _phase(self, optimizer: Optimizer) -> str:
+        """The mode of the model whose parameters were stepped, as it was called last."""
+        parameter = next((p for group in optimizer.param_groups for p in group["params"]), None)
+        model = None if parameter is None else self._models.model_of(parameter)
+        if model is not None and model.prefix in self._roots:
+            root = self._roots[model.prefix]()
+        else:
+            root = next((called() for called in reversed(self._roots.values())), None)
+        return "eval" if root is not None and not root.training else "train"
+
     def _next_in_turn(self, wants_next: bool) -> bool:
         """Whether to sample the next step; of optimizers that take turns each gets its own.
 
@@ -262,18 +316,8 @@ class Tracer:
             self._turns_left -= 1
             return True
         if wants_next:
-            self._turns_left = min(self._optimizers.living, _MAX_TURNS) - 1
+            self._turns_left = min(self._optimizers.taking_turns, _MAX_TURNS) - 1
         return wants_next
-
-    def _take_loss(self, has_closure: bool) -> float | None:
-        """The objective of this step: the sum of what `backward` was called on.
-
-        A closure evaluates the objective several times; the first is at the step's start.
-        """
-        losses, self._backward_losses = self._backward_losses, []
-        if has_closure:
-            losses = losses[:1]
-        return float(sum(float(loss) for loss in losses)) if losses else None
 
     def _compiles(self) -> None:
         """A compiled step breaks its graph for the hooks, as it does for PyTorch's own purposes."""
@@ -283,12 +327,16 @@ class Tracer:
 
     def _orphans(self) -> list[torch.Tensor]:
         """Trainable parameters of the models that no optimizer has been given."""
-        return [
-            parameter
-            for model in self._models.known
-            for parameter in model.parameters()
-            if parameter.requires_grad and not self._optimizers.holds(parameter)
-        ]
+        orphans = []
+        for model in self._models.known:
+            for parameter in model.parameters():
+                if parameter.requires_grad:
+                    holder = self._optimizers.holder_name(parameter)
+                    if holder is None:
+                        orphans.append(parameter)
+                    else:
+                        self._parameters.is_held(parameter, holder)
+        return orphans
 
     def _seeded(self, seed: Any = None, *args: Any, **kwargs: Any) -> None:
         self._seeds += 1

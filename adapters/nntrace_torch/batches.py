@@ -1,16 +1,18 @@
 """What enters the model: input samples, and a hash of every example of the batch."""
 
-from collections.abc import Iterator
-from typing import Any
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import torch
+from torch.nn.utils.rnn import PackedSequence
 
 from nntrace.recorder import Recorder
 from nntrace.schema import Role
-from nntrace_torch.describe import can_sample, tensor_fields
+from nntrace_torch.describe import sampled_part, tensor_fields
 from nntrace_torch.keepsakes import kept_batch
 from nntrace_torch.modules import Model
-from nntrace_torch.plans import activation_plan
+from nntrace_torch.plans import Plan, activation_plan
 from nntrace_torch.sources import UNKNOWN
 from nntrace_torch.step import StepSample
 
@@ -40,25 +42,21 @@ class InputSampler:
         Returns:
             Whether there was any tensor among them.
         """
-        tensors = [(name, t) for name, t in _tensors(args, kwargs) if can_sample(t) and t.dim()]
-        if not tensors:
+        inputs = list(_inputs(args, kwargs))
+        if not inputs:
             return False
-        for name, tensor in tensors:
-            site = self._site(model, name, tensor)
-            axis = 1 if tensor.dim() >= 4 else -1
-            plan = activation_plan(tuple(tensor.shape), tensor.stride(), axis, sample.limit)
-            sample.add(site, plan, tensor.detach())
-        first = next((t for _, t in tensors if t.is_floating_point()), tensors[0][1]).detach()
-        plan = activation_plan(
-            tuple(first.shape), first.stride(), 1 if first.dim() >= 4 else -1, sample.limit
-        )
-        sample.add_batch_values("inputs", plan.view(first, sample.turn).contiguous())
-        sample.add_hashes(example_hashes(first))
-        sample.describe_batch(batch_size=int(first.shape[0]))
+        for name, part, _ in inputs:
+            sample.add(self._site(model, name, part), _plan(part, sample.limit), part)
+        first = next((one for one in inputs if one.part.is_floating_point()), inputs[0])
+        values = _plan(first.part, sample.limit).view(first.part, sample.turn)
+        sample.add_batch_values("inputs", values.contiguous())
+        if first.rows_are_examples:
+            sample.add_hashes(example_hashes(first.part))
+        sample.describe_batch(batch_size=first.examples)
         if not self._has_kept:
             self._has_kept = True
-            for name, tensor in tensors:
-                sample.keep(kept_batch(tensor, Role.INPUT, model.join(name)))
+            for name, part, _ in inputs:
+                sample.keep(kept_batch(part, Role.INPUT, model.join(name)))
         return True
 
     def _site(self, model: Model, name: str, tensor: torch.Tensor) -> int:
@@ -68,6 +66,11 @@ class InputSampler:
                 model.join(name), Role.INPUT, module_type="input", **tensor_fields(tensor, UNKNOWN)
             )
         return self._sites[key]
+
+
+def _plan(part: torch.Tensor, limit: int) -> Plan:
+    axis = 1 if part.dim() >= 4 else -1
+    return activation_plan(tuple(part.shape), part.stride(), axis, limit)
 
 
 def example_hashes(batch: torch.Tensor) -> torch.Tensor:
@@ -88,18 +91,49 @@ def example_hashes(batch: torch.Tensor) -> torch.Tensor:
     return ((mixed ^ (mixed >> 29)) * (2 * place + 1)).sum(dim=1)
 
 
-def _tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str, torch.Tensor]]:
-    """The tensors among the arguments of a call, one level of containers deep, with names."""
-    for number, value in enumerate(args):
-        yield from _named(f"input.{number}", value)
-    for name, value in kwargs.items():
-        yield from _named(f"input.{name}", value)
+class _Input(NamedTuple):
+    """One tensor given to a model: its name, what is sampled of it, how many examples it holds."""
+
+    name: str
+    part: torch.Tensor
+    examples: int
+
+    @property
+    def rows_are_examples(self) -> bool:
+        """Not so for sequences of different lengths that lie behind one another."""
+        return self.examples == self.part.shape[0]
 
 
-def _named(name: str, value: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    if isinstance(value, torch.Tensor):
+def _inputs(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[_Input]:
+    """The tensors among the arguments of a call, one level of containers deep."""
+    named = {**{str(number): value for number, value in enumerate(args)}, **kwargs}
+    for name, value in named.items():
+        for own, item in _named(f"input.{name}", value):
+            data = item.data if isinstance(item, PackedSequence) else item
+            part = sampled_part(data)
+            if part is None or not part.dim():
+                continue
+            if data.is_complex():
+                part = part[..., 0]
+                if not part.dim():
+                    continue
+            examples = part.shape[0]
+            if isinstance(item, PackedSequence):
+                examples = int(item.batch_sizes[0])
+            elif data.is_nested:
+                examples = int(data.size(0))
+            yield _Input(own, part, examples)
+
+
+def _named(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, PackedSequence):
         yield name, value
-    elif isinstance(value, dict):
-        yield from ((f"{name}.{k}", v) for k, v in value.items() if isinstance(v, torch.Tensor))
+    elif isinstance(value, Mapping):
+        yield from ((f"{name}.{key}", item) for key, item in value.items())
     elif isinstance(value, (tuple, list)):
-        yield from ((f"{name}.{i}", v) for i, v in enumerate(value) if isinstance(v, torch.Tensor))
+        yield from ((f"{name}.{number}", item) for number, item in enumerate(value))
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            yield f"{name}.{field.name}", getattr(value, field.name, None)
+    else:
+        yield name, value

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import nn
@@ -110,21 +110,23 @@ _REAL = frozenset(
 )
 
 
-def can_sample(value: object) -> bool:
+def can_sample(value: object) -> TypeGuard[torch.Tensor]:
     """Whether it is an ordinary dense tensor with elements, of real numbers.
 
     A tensor inside a transform of `torch.func` stands for many and is none.
 
     Called for every tensor of a sampled step: attributes before methods, the cheapest first.
     """
+    # isinstance() of an abstract Parameter would run Python code.
+    if type(value) is not torch.Tensor and type(value) is not nn.Parameter:
+        return False
     return (
-        type(value) in (torch.Tensor, nn.Parameter)
-        and value.dtype in _REAL  # type: ignore[attr-defined]
-        and value.layout is torch.strided  # type: ignore[attr-defined]
-        and not value.is_nested  # type: ignore[attr-defined]
-        and not value.is_meta  # type: ignore[attr-defined]
-        and value.numel() > 0  # type: ignore[attr-defined]
-        and not torch._C._functorch.is_functorch_wrapped_tensor(value)  # type: ignore[arg-type]
+        value.dtype in _REAL
+        and value.layout is torch.strided
+        and not value.is_nested
+        and not value.is_meta
+        and value.numel() > 0
+        and not torch._C._functorch.is_functorch_wrapped_tensor(value)
     )
 
 
@@ -138,3 +140,28 @@ def hides_inside(module: nn.Module) -> str | None:
     called = [module.get_submodule(n.target) for n in module.graph.nodes if n.op == "call_module"]
     layers = any(next(part.parameters(), None) is not None for part in called)
     return None if layers else "a graph module (torch.export)"
+
+
+def sampled_part(value: object) -> torch.Tensor | None:
+    """What is sampled of a value: detached, dense and real, sharing its memory; None for nothing.
+
+    Of a complex tensor the last axis is its real and imaginary part; of a jagged nested tensor
+    the examples lie behind one another.
+    """
+    if can_sample(value):
+        return value.detach()
+    if not isinstance(value, torch.Tensor) or torch._C._functorch.is_functorch_wrapped_tensor(
+        value
+    ):
+        return None
+    with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
+        part = value.detach()
+        if value.is_nested:
+            part = part.values() if value.layout is torch.jagged else part
+        elif value.layout is not torch.strided or value.is_meta:
+            return None
+        elif type(value).__torch_dispatch__ is torch.Tensor.__torch_dispatch__:
+            part = part.as_subclass(torch.Tensor)  # a subclass in name only
+        if part.is_complex():
+            part = torch.view_as_real(part.resolve_conj())
+        return part if can_sample(part) else None

@@ -4,10 +4,11 @@ The hooks are PyTorch's global module hooks, present only while a step is sample
 one strided copy per tensor and returns nothing, so that the user's tensors stay the very same.
 """
 
+import dataclasses
 import functools
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,20 +19,22 @@ from torch.nn.modules.module import (
     register_module_forward_hook,
     register_module_forward_pre_hook,
 )
+from torch.nn.utils.parametrize import ParametrizationList
 from torch.utils.hooks import unserializable_hook
 
 from nntrace.recorder import NO_SITE, Recorder
 from nntrace.schema import EventKind, Role
 from nntrace_torch.describe import (
-    can_sample,
     class_name,
+    dtype_name,
     hides_inside,
+    sampled_part,
     tensor_fields,
     unit_axis,
     value_range,
 )
 from nntrace_torch.modules import Model, Models
-from nntrace_torch.patching import is_captured, outside_modes, remove_hook
+from nntrace_torch.patching import is_captured, is_in_backward, outside_modes, remove_hook
 from nntrace_torch.plans import Plan, activation_plan
 from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
@@ -43,8 +46,10 @@ RootCalled = Callable[[Model, nn.Module, tuple[Any, ...], dict[str, Any]], None]
 
 
 class _ModuleSites:
-    """The sites of one module; `token` and `gradient_token` are the last
-    steps in which it was recorded.
+    """The sites of one module.
+
+    `token` and `gradient_token` are the last steps in which its output and that one's gradient
+    were recorded; `hooked` is the last in which its gradient was waited for.
     """
 
     __slots__ = (
@@ -52,6 +57,7 @@ class _ModuleSites:
         "axis",
         "gradient",
         "gradient_token",
+        "hooked",
         "module",
         "plan",
         "shape",
@@ -63,8 +69,7 @@ class _ModuleSites:
         self.module = weakref.ref(module)
         self.activation = activation
         self.gradient = gradient
-        self.token = -1
-        self.gradient_token = -1
+        self.token = self.gradient_token = self.hooked = -1
         self.shape: torch.Size | None = None
         self.strides: tuple[int, ...] = ()
         self.axis = -1
@@ -87,7 +92,11 @@ class _ModuleSites:
 
 
 class ForwardSampler:
-    """Samples the outputs of every module called in a training forward."""
+    """Samples the outputs of every module called in a training forward.
+
+    Attributes:
+        gradient_sites: the sites of all gradients of outputs.
+    """
 
     def __init__(
         self,
@@ -103,8 +112,11 @@ class ForwardSampler:
         self._root_called = root_called
         self._first_called = first_called
         self._sites: dict[int, _ModuleSites] = {}
+        self._numbers: dict[str, tuple[int, int]] = {}
+        self.gradient_sites: set[int] = set()
         self._stack: list[nn.Module] = []
         self._model: Model | None = None
+        self._is_recomputing = False
         self._last_output: Callable[[], object] = lambda: None
         self._last_version = -1
         self._units_before: tuple[int, int] | None = None  # axes and unit axis of the last output
@@ -195,74 +207,93 @@ class ForwardSampler:
             _forget_keywords(handle)
 
     def _enter(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        if self._sample is None or threading.get_ident() != self._thread:
+        if self._sample is None or self._is_elsewhere():
             return
         if not self._stack:
             self._model = None
             self._units_before = None
+            self._is_recomputing = is_in_backward()
             if self._replays:
                 self._outermost.append(module)
-            if (self._replays or torch.is_grad_enabled()) and not is_captured():
+            is_training = self._replays or torch.is_grad_enabled()
+            if is_training and not is_captured() and not _makes_weights(module):
                 self._model = self._models.owner_of(module)
-                if self._model is not None:
+                if self._model is not None and not self._is_recomputing:
                     self._root_called(self._model, module, args, {})
         self._stack.append(module)
 
     def _leave(self, module: nn.Module, args: tuple[Any, ...], *keywords_and_output: Any) -> None:
         sample = self._sample
-        if sample is None or threading.get_ident() != self._thread:
+        if sample is None or self._is_elsewhere():
             return
         while self._stack and self._stack.pop() is not module:
             pass  # a module that raised left its callees on the stack
         if self._model is None:
             return
         *keywords, output = keywords_and_output  # when the forward raised there are no keywords
-        if not self._stack and keywords and keywords[0]:
+        if not self._stack and keywords and keywords[0] and not self._is_recomputing:
             self._root_called(self._model, module, args, keywords[0])
         sites = self._sites.get(id(module))
         if sites is not None and sites.module() is not module:
             sites = None
-        if sites is not None and (sites.token == sample.token or sites.is_unwanted):
+        if sites is not None and sites.is_unwanted:
             return
-        tensor = _first_tensor(output)
-        if tensor is None or not can_sample(tensor):
+        if sites is not None and sites.token == sample.token and not self._is_recomputing:
             return
-        if not tensor.is_floating_point() or tensor.dim() == 0:
+        tensor = _main_tensor(output)
+        if tensor is None or (part := sampled_part(tensor)) is None:
             return
+        if tensor.is_complex():
+            part = part[..., 0]
         version = -1 if tensor.is_inference() else tensor._version
         if self._last_output() is tensor and self._last_version == version:
             return  # a container handing on what its last child returned
         self._last_output, self._last_version = weakref.ref(tensor), version
         if sites is None:
-            sites = self._sites[id(module)] = self._declare(module, tensor)
+            sites = self._sites[id(module)] = self._declare(module, tensor, part)
             if sites.is_unwanted:
                 return
-        sites.token = sample.token
-        plan = sites.plan_for(tensor, sample.limit, self._units_before)
-        self._units_before = (tensor.dim(), sites.axis)
-        if sites.activation != NO_SITE:
-            sample.add(sites.activation, plan, tensor.detach())
-        if tensor.requires_grad and sites.gradient != NO_SITE:
+        plan = sites.plan_for(part, sample.limit, self._units_before)
+        self._units_before = (part.dim(), sites.axis)
+        if sites.token != sample.token:
+            sites.token = sample.token
+            if sites.activation != NO_SITE:
+                sample.add(sites.activation, plan, part)
+        # A reentrant checkpoint's first pass has no graph; its second, during backward, has.
+        awaits = sites.gradient != NO_SITE and sites.hooked != sample.token
+        if awaits and tensor.requires_grad:
+            sites.hooked = sample.token
             # Not a closure: one is made for every output of a sampled step. Marked, so that a
             # tensor with the hook can be saved without a warning.
             hook = functools.partial(self._backward, sites, sample)
             tensor.register_hook(unserializable_hook(hook))
 
+    def _is_elsewhere(self) -> bool:
+        """Whether this is a thread that is none of the training's; backward may have its own."""
+        return threading.get_ident() != self._thread and not is_in_backward()
+
     def _observe_gradient(
         self, sites: _ModuleSites, sample: StepSample, gradient: torch.Tensor
     ) -> None:
-        # A graph kept by the user may be walked again, in this step or a later one.
-        if not sample.is_open or sites.gradient_token == sample.token or not can_sample(gradient):
+        current = sample if sample.is_open else self._sample
+        if current is None or sites.gradient_token == current.token:
+            return  # an unsampled step, or a graph kept by the user is walked again
+        if current is not sample and sites.token != sample.token:
+            return  # the module was called again since
+        part = sampled_part(gradient)
+        if part is None:
             return
-        sites.gradient_token = sample.token
-        shape, strides = gradient.shape, gradient.stride()
+        if gradient.is_complex():
+            part = part[..., 0]
+        sites.gradient_token = current.token
+        shape, strides = part.shape, part.stride()
         if shape == sites.shape and strides == sites.strides and sites.plan is not None:
             plan = sites.plan
         else:
-            plan = activation_plan(tuple(shape), strides, sites.axis, sample.limit)
-        sample.add(sites.gradient, plan, gradient.detach())
+            plan = activation_plan(tuple(shape), strides, sites.axis, current.limit)
+        current.add(sites.gradient, plan, part)
 
-    def _declare(self, module: nn.Module, tensor: torch.Tensor) -> _ModuleSites:
+    def _declare(self, module: nn.Module, tensor: torch.Tensor, part: torch.Tensor) -> _ModuleSites:
         """Declare a module's sites at its first output, and its parameters' with it."""
         assert self._model is not None
         path = self._model.path_of(module)
@@ -271,19 +302,32 @@ class ForwardSampler:
             path = self._model.path_of(module)
         if path is None:
             return _ModuleSites(module, NO_SITE, NO_SITE)
-        self._first_called(module)
+        if _makes_weights(module) or any(map(_makes_weights, self._stack)):
+            return _ModuleSites(module, NO_SITE, NO_SITE)  # what it returns is a weight
         if (reason := hides_inside(module)) is not None and reason not in self._opaque:
             self._opaque.add(reason)
             unseen = f"{reason}: of {path or 'the model'} the output is seen, not what is inside"
             self._recorder.add_event(EventKind.UNSEEN, {"what": "activation", "reason": unseen})
-        fields = {
-            "module_type": class_name(module),
-            "parent": path.rpartition(".")[0],
-            **tensor_fields(tensor, self._sources.of(module)),
-        }
-        activation = self._recorder.add_site(path, Role.ACTIVATION, **fields, **value_range(module))
-        gradient = self._recorder.add_site(path, Role.ACTIVATION_GRAD, **fields)
-        return _ModuleSites(module, activation, gradient)
+        self._first_called(module)
+        if path not in self._numbers:  # else a module put in another's place
+            fields = {
+                "module_type": class_name(module),
+                "parent": path.rpartition(".")[0],
+                **tensor_fields(part, self._sources.of(module)),
+                "dtype": dtype_name(tensor),
+            }
+            activation = self._recorder.add_site(
+                path, Role.ACTIVATION, **fields, **value_range(module)
+            )
+            gradient = self._recorder.add_site(path, Role.ACTIVATION_GRAD, **fields)
+            self._numbers[path] = (activation, gradient)
+            self.gradient_sites.add(gradient)
+        return _ModuleSites(module, *self._numbers[path])
+
+
+def _makes_weights(module: nn.Module) -> bool:
+    """Whether it is called when a parametrized weight is read."""
+    return isinstance(module, ParametrizationList)
 
 
 def _forget_keywords(handle: Any) -> None:
@@ -291,15 +335,25 @@ def _forget_keywords(handle: Any) -> None:
     getattr(module_hooks, "_global_forward_hooks_with_kwargs", {}).pop(handle.id, None)
 
 
-def _first_tensor(output: Any) -> torch.Tensor | None:
-    """The tensor that stands for a module's output: the first one in a tuple, list or mapping."""
+def _main_tensor(output: Any) -> torch.Tensor | None:
+    """The tensor that stands for a module's output: the first of numbers that has an axis."""
+    return next((tensor for tensor in _tensors_in(output) if _is_signal(tensor)), None)
+
+
+def _is_signal(tensor: torch.Tensor) -> bool:
+    return (tensor.is_floating_point() or tensor.is_complex()) and tensor.dim() > 0
+
+
+def _tensors_in(output: Any) -> Iterator[torch.Tensor]:
+    """The tensors inside tuples, lists, mappings and dataclasses, in their order."""
     if isinstance(output, torch.Tensor):
-        return output
-    if isinstance(output, dict):
-        output = tuple(output.values())
-    if isinstance(output, (tuple, list)):
+        yield output
+    elif isinstance(output, Mapping):
+        for value in output.values():
+            yield from _tensors_in(value)
+    elif isinstance(output, (tuple, list)):
         for item in output:
-            found = _first_tensor(item)
-            if found is not None:
-                return found
-    return None
+            yield from _tensors_in(item)
+    elif dataclasses.is_dataclass(output) and not isinstance(output, type):
+        for field in dataclasses.fields(output):
+            yield from _tensors_in(getattr(output, field.name, None))

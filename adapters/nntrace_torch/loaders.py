@@ -35,6 +35,7 @@ class LoaderObserver:
 
     def _timed(self, original: Any) -> Any:
         def wrapper(iterator: Any) -> Any:
+            self._recorder.training_begins()
             started = time.perf_counter_ns()
             try:
                 return original(iterator)

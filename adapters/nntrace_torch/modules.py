@@ -121,6 +121,10 @@ class Models:
                 return found
         return None
 
+    def model_of(self, parameter: torch.Tensor) -> Model | None:
+        """The known model that a parameter belongs to."""
+        return next((model for model in self.known if model.parameter(parameter)), None)
+
     def owner_of_parameter(self, parameter: torch.Tensor) -> tuple[str, nn.Module] | None:
         """Path and owner of a parameter, also of a model that was not called yet.
 

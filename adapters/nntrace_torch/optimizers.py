@@ -1,6 +1,12 @@
-"""The optimizers seen so far: their names, what they hold, their learning rates."""
+"""The optimizers of the program: their names, what they hold, their learning rates.
 
+An optimizer is known from its construction on, so that one that has yet to step (the second of a
+GAN, before its turn) already counts as holding its parameters.
+"""
+
+import gc
 import weakref
+from collections import deque
 from typing import Any
 
 import torch
@@ -8,59 +14,78 @@ from torch.optim import Optimizer
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
+from nntrace_torch.patching import Undo, after
 from nntrace_torch.sources import Sources
+
+_RECENT = 8  # steps
+
+
+class _Known:
+    """One optimizer: its name and whether it was announced, which is when it first steps."""
+
+    __slots__ = ("announced", "name", "reference")
+
+    def __init__(self, optimizer: Optimizer, number: int) -> None:
+        self.reference = weakref.ref(optimizer)
+        self.name = type(optimizer).__name__ + (f".{number}" if number > 1 else "")
+        self.announced = False
 
 
 class Optimizers:
-    """Every optimizer that has stepped."""
+    """Every optimizer that was built or has stepped, in that order."""
 
     def __init__(self, recorder: Recorder, sources: Sources) -> None:
         self._recorder = recorder
         self._sources = sources
-        self._names: dict[int, tuple[weakref.ref[Optimizer], str]] = {}
-        self._held: dict[int, weakref.ref[torch.Tensor]] = {}
+        self._known: dict[int, _Known] = {}
+        self._held: dict[int, tuple[weakref.ref[torch.Tensor], str]] = {}
+        self._built = 0
+        self._has_searched = False
+        self._recent: deque[str] = deque(maxlen=_RECENT)
         self.count = 0
 
+    def install(self) -> list[Undo]:
+        """Watch the constructor."""
+        return [after(Optimizer, "__init__", self._recorder.guard(self._was_built))]
+
     def observe(self, optimizer: Optimizer) -> None:
-        """Take note of an optimizer when it first steps, and of parameters it was given since."""
-        known = self._names.get(id(optimizer))
-        if known is None or known[0]() is not optimizer:
+        """Announce an optimizer when it first steps."""
+        known = self._entry(optimizer)
+        self._recent.append(known.name)
+        if not known.announced:
+            known.announced = True
             self.count += 1
-            name = type(optimizer).__name__ + (f".{self.count}" if self.count > 1 else "")
-            self._names[id(optimizer)] = (weakref.ref(optimizer), name)
-            self._hold(optimizer)
-            self._announce(optimizer, name)
+            self._announce(optimizer, known.name)
 
     @property
-    def living(self) -> int:
-        """How many of them are still there."""
-        return sum(reference() is not None for reference, _ in self._names.values())
+    def taking_turns(self) -> int:
+        """How many different ones made the last few steps."""
+        return len(set(self._recent))
 
     def name(self, optimizer: Optimizer) -> str:
         """Its class, numbered from the second optimizer on."""
-        known = self._names.get(id(optimizer))
-        return known[1] if known is not None else type(optimizer).__name__
+        return self._entry(optimizer).name
 
-    def holds(self, parameter: torch.Tensor) -> bool:
-        """Whether any optimizer was given this parameter."""
-        reference = self._held.get(id(parameter))
-        if reference is not None and reference() is parameter:
-            return True
-        for entry, _ in self._names.values():  # a group added, or a parameter replaced, since?
-            optimizer = entry()
-            if optimizer is not None:
-                self._hold(optimizer)
-        reference = self._held.get(id(parameter))
-        return reference is not None and reference() is parameter
+    def holder_name(self, parameter: torch.Tensor) -> str | None:
+        """The name of the optimizer that was given this parameter, or None."""
+        name = self._holder(parameter)
+        if name is None:
+            self._read_groups()  # a group added, or a parameter replaced, since?
+            name = self._holder(parameter)
+        if name is None and not self._has_searched:
+            self._has_searched = True
+            self._find_earlier()
+            self._read_groups()
+            name = self._holder(parameter)
+        return name
 
     def holder(self, parameter: torch.Tensor) -> Optimizer | None:
         """The first living optimizer that was given this parameter."""
-        for reference, _ in self._names.values():
-            optimizer = reference()
-            if optimizer is not None and any(
-                held is parameter for group in optimizer.param_groups for held in group["params"]
-            ):
-                return optimizer
+        for known in self._known.values():
+            optimizer = known.reference()
+            for group in optimizer.param_groups if optimizer is not None else ():
+                if any(held is parameter for held in group["params"]):
+                    return optimizer
         return None
 
     def learning_rate(self, optimizer: Optimizer) -> float | None:
@@ -70,10 +95,33 @@ class Optimizers:
             return float(rate) if rate.device.type == "cpu" else None
         return None if rate is None else float(rate)
 
-    def _hold(self, optimizer: Optimizer) -> None:
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                self._held[id(parameter)] = weakref.ref(parameter)
+    def _find_earlier(self) -> None:
+        """Find optimizers built before nntrace came; some 10 ms, once."""
+        for candidate in gc.get_objects():
+            # type(), not isinstance(): a lazy proxy's __class__ may run user code.
+            if issubclass(type(candidate), Optimizer) and "param_groups" in vars(candidate):
+                self._entry(candidate)
+
+    def _was_built(self, result: None, optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
+        self._entry(optimizer)
+
+    def _entry(self, optimizer: Optimizer) -> _Known:
+        known = self._known.get(id(optimizer))
+        if known is None or known.reference() is not optimizer:
+            self._built += 1
+            known = self._known[id(optimizer)] = _Known(optimizer, self._built)
+        return known
+
+    def _holder(self, parameter: torch.Tensor) -> str | None:
+        reference, name = self._held.get(id(parameter), (None, ""))
+        return name if reference is not None and reference() is parameter else None
+
+    def _read_groups(self) -> None:
+        for known in self._known.values():
+            optimizer = known.reference()
+            for group in optimizer.param_groups if optimizer is not None else ():
+                for parameter in group["params"]:
+                    self._held[id(parameter)] = (weakref.ref(parameter), known.name)
 
     def _announce(self, optimizer: Optimizer, name: str) -> None:
         group: dict[str, Any] = optimizer.param_groups[0] if optimizer.param_groups else {}

@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 from torch.optim import Optimizer
 
 from nntrace.recorder import NO_SITE, Layout, Recorder
 from nntrace.schema import Role
-from nntrace_torch.describe import can_sample, class_name, fans, tensor_fields
+from nntrace_torch.describe import class_name, fans, sampled_part, tensor_fields
 from nntrace_torch.keepsakes import KeptFilters, shows_filters
 from nntrace_torch.modules import Models
 from nntrace_torch.plans import fixed_plan
@@ -55,8 +56,8 @@ class _ParameterSites:
         self.fields = fields
         self.is_wanted = True
         self.param = NO_SITE
-        self.gradient = NO_SITE
-        self.update: int | None = None  # declared when the parameter is first stepped
+        self.gradient: int | None = None  # declared once the parameter is trainable
+        self.update: int | None = None  # declared once an optimizer holds it
 
 
 @dataclass(slots=True)
@@ -81,22 +82,40 @@ class ParameterSampler:
         self._models = models
         self._sources = sources
         self._sites: dict[int, _ParameterSites] = {}
+        self._by_path: dict[tuple[str, tuple[int, ...]], _ParameterSites] = {}
+        self._paths: set[str] = set()
         self._stepped: dict[_Form, _Group] = {}
         self._filters: KeptFilters | None = None
 
     def declare(self, module: nn.Module) -> None:
-        """Declare the sites of a module's own trainable parameters, in execution order."""
-        for parameter in module._parameters.values():
-            if parameter is None or not (parameter.requires_grad and can_sample(parameter)):
-                continue
-            # FSDP lends a module its gathered parameters: they are not what is trained.
-            if self._models.parameter(parameter) is not None:
-                self._of(parameter, _NOWHERE)
+        """Declare the sites of a module's own parameters, in execution order."""
+        owners = [module]
+        if is_parametrized(module) and isinstance(module.parametrizations, nn.Module):
+            owners += module.parametrizations.modules()
+        for owner in owners:
+            for parameter in owner._parameters.values():
+                # FSDP lends a module its gathered parameters: they are not what is trained.
+                if parameter is None or self._models.parameter(parameter) is None:
+                    continue
+                if _part_of(parameter) is not None:
+                    self._of(parameter, _NOWHERE)
 
-    def before_step(self, optimizer: Optimizer, sample: StepSample) -> None:
+    def is_held(self, parameter: torch.Tensor, optimizer: str) -> None:
+        """Declare that an optimizer was given the parameter, whether or not it steps it yet."""
+        if _part_of(parameter) is not None:
+            self._declare_update(self._of(parameter, _NOWHERE), optimizer)
+
+    def gradient_sites(self) -> list[int]:
+        """The sites of the gradients of the optimizer that is about to step."""
+        return [_number(s.gradient) for group in self._stepped.values() for s in group.sites]
+
+    def before_step(self, optimizer: Optimizer, name: str, sample: StepSample) -> None:
         """Sample parameters as they are before the optimizer changes them."""
         with torch.no_grad():
-            self._stepped = self._sample_values(_parameters_of(optimizer), sample)
+            self._stepped = self._sample_values(_parameters_of(optimizer, name), sample)
+            for group in self._stepped.values():
+                for sites in group.sites:
+                    self._declare_update(sites, name)
             if self._filters is not None:
                 sample.keep(self._filters.keep(sample.step))
 
@@ -111,11 +130,12 @@ class ParameterSampler:
         """Sample the updates: what the parameters are now, less what they were."""
         with torch.no_grad():
             for (device, _), group in self._stepped.items():
-                after = [_elements(parameter, sample.limit) for parameter in group.parameters]
+                parts = [_part_of(parameter) for parameter in group.parameters]
+                after = [_elements(part, sample.limit) for part in parts if part is not None]
                 if group.before is None or [layout for _, layout in after] != group.layouts:
                     continue  # a parameter was resized within the step
                 views = [view for view, _ in after]
-                sites = [self._update_site(sites) for sites in group.sites]
+                sites = [_number(sites.update) for sites in group.sites]
                 sample.buffer(device).add_flat(sites, group.layouts, views).sub_(group.before)
         self._stepped = {}
 
@@ -124,11 +144,12 @@ class ParameterSampler:
     ) -> dict[_Form, _Group]:
         groups: defaultdict[_Form, _Group] = defaultdict(_Group)
         for parameter, fallback in parameters:
-            if parameter.requires_grad and can_sample(local_part(parameter)):
+            part = _part_of(parameter) if parameter.requires_grad else None
+            if part is not None:
                 sites = self._of(parameter, fallback)
                 if not sites.is_wanted:
                     continue
-                view, layout = _elements(parameter, sample.limit)
+                view, layout = _elements(part, sample.limit)
                 group = groups[parameter.device, view.dim()]
                 group.parameters.append(parameter)
                 group.sites.append(sites)
@@ -146,26 +167,40 @@ class ParameterSampler:
             gradient = parameter.grad
             if gradient is not None and gradient.is_sparse:
                 gradient = gradient._values()  # the rows that were touched; the others are zero
-            if gradient is None or not can_sample(local_part(gradient)):
-                sample.add_missing(sites.gradient)
+            part = None if gradient is None else _part_of(gradient)
+            if part is None:
+                sample.add_missing(_number(sites.gradient))
             else:
-                view, layout = _elements(gradient, sample.limit)
-                found[view.device, view.dim()].append((sites.gradient, layout, view))
+                view, layout = _elements(part, sample.limit)
+                found[part.device, view.dim()].append((_number(sites.gradient), layout, view))
         for (device, _), rows in found.items():
             numbers, layouts, views = zip(*rows, strict=True)
             sample.buffer(device).add_flat(numbers, layouts, views)
 
-    def _update_site(self, sites: _ParameterSites) -> int:
+    def _declare_update(self, sites: _ParameterSites, optimizer: str) -> None:
         if sites.update is None:
-            sites.update = self._recorder.add_site(sites.path, Role.UPDATE, **sites.fields)
-        return sites.update
+            sites.update = self._recorder.add_site(
+                sites.path, Role.UPDATE, **sites.fields, optimizer=optimizer
+            )
 
     def _of(self, parameter: torch.Tensor, fallback: _Place) -> _ParameterSites:
         sites = self._sites.get(id(parameter))
-        if sites is not None and sites.parameter() is parameter:
-            return sites
+        if sites is None or sites.parameter() is not parameter:
+            sites = self._sites[id(parameter)] = self._declare(parameter, fallback)
+        if sites.gradient is None and parameter.requires_grad:  # at first, or once it is unfrozen
+            sites.gradient = self._recorder.add_site(sites.path, Role.PARAM_GRAD, **sites.fields)
+        return sites
+
+    def _declare(self, parameter: torch.Tensor, fallback: _Place) -> _ParameterSites:
         found = self._models.owner_of_parameter(parameter)
         path, owner = found if found is not None else (fallback.path, None)
+        shape = tuple(parameter.shape)
+        earlier = self._by_path.get((path, shape))
+        if earlier is not None and (found is not None or earlier.parameter() is None):
+            # The parameter took the place of another.
+            earlier.parameter = weakref.ref(parameter)
+            return earlier
+        path = self._unique(path)
         source = self._sources.of(owner) if owner is not None else UNKNOWN
         fields = {
             "module_type": class_name(owner) if owner is not None else "Parameter",
@@ -175,17 +210,35 @@ class ParameterSampler:
         }
         if self._filters is None and owner is not None and shows_filters(parameter, owner):
             self._filters = KeptFilters(path, parameter)
-        sites = self._sites[id(parameter)] = _ParameterSites(parameter, path, fields)
-        sites.param = self._recorder.add_site(path, Role.PARAM, **fields)
-        sites.gradient = self._recorder.add_site(path, Role.PARAM_GRAD, **fields)
+        sites = self._by_path[path, shape] = _ParameterSites(parameter, path, fields)
+        sites.param = self._recorder.add_site(
+            path, Role.PARAM, **fields, requires_grad=parameter.requires_grad
+        )
         wants = self._recorder.sampling.wants
         sites.is_wanted = any(wants(path, role) for role in _ROLES)
         return sites
 
+    def _unique(self, path: str) -> str:
+        """The path, numbered when a parameter of another shape had it before."""
+        unique, number = path, 2
+        while unique in self._paths:
+            unique, number = f"{path}#{number}", number + 1
+        self._paths.add(unique)
+        return unique
 
-def _parameters_of(optimizer: Optimizer) -> Iterable[tuple[torch.Tensor, _Place]]:
+
+def _part_of(tensor: torch.Tensor) -> torch.Tensor | None:
+    """What is sampled of a parameter or gradient: of one spread over ranks, this rank's shard."""
+    return sampled_part(local_part(tensor))
+
+
+def _number(site: int | None) -> int:
+    """A site's number, also of one that is not there."""
+    return NO_SITE if site is None else site
+
+
+def _parameters_of(optimizer: Optimizer, name: str) -> Iterable[tuple[torch.Tensor, _Place]]:
     """An optimizer's parameters, each with a name for the case that no model owns it."""
-    name = type(optimizer).__name__
     for group_number, group in enumerate(optimizer.param_groups):
         for number, parameter in enumerate(group["params"]):
             yield parameter, _Place(name, group_number, number)
@@ -194,9 +247,8 @@ def _parameters_of(optimizer: Optimizer) -> Iterable[tuple[torch.Tensor, _Place]
 def _elements(tensor: torch.Tensor, limit: int) -> tuple[torch.Tensor, Layout]:
     """The fixed sample of a tensor and its layout; a copy only when its memory has holes.
 
-    Of a tensor spread over ranks the part that is here. To be called without gradient recording.
+    To be called without gradient recording.
     """
-    tensor = local_part(tensor)
     plan = fixed_plan(tensor.shape, tensor.stride(), limit)
     if plan is None:
         tensor = tensor.contiguous().reshape(-1)

@@ -22,6 +22,11 @@ def is_captured() -> bool:
     )
 
 
+def is_in_backward() -> bool:
+    """Whether autograd is walking a graph on this thread, as when a checkpoint recomputes."""
+    return bool(torch._C._current_graph_task_id() != -1)
+
+
 def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Undo:
     """Set `owner.name` to `make(original)`, which must call the original; return the undo.
 

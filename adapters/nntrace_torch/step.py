@@ -1,6 +1,7 @@
 """What is collected during one sampled step, until it goes to the host in one copy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,12 +32,14 @@ class StepSample:
         self.limit = limit
         self.is_open = True
         self.seen_roles: set[str] = set()
+        self.seen_models: set[str] = set()
         self._buffers = buffers
         self._missing: list[int] = []
         self._kept: list[KeptTensor] = []
         self._batch: dict[str, Any] = {}
         self._batch_parts: dict[str, tuple[torch.device, int, int]] = {}
         self._columns = 0
+        self._scaled: list[tuple[frozenset[int], torch.device, int]] = []
         for buffer in buffers.values():
             buffer.clear()
 
@@ -82,6 +85,11 @@ class StepSample:
         self.add_batch_values("hash_low", hashes & _HASH_MASK)
         self.add_batch_values("hash_high", (hashes >> _HASH_BITS) & _HASH_MASK)
 
+    def unscale(self, sites: Iterable[int], scale: torch.Tensor) -> None:
+        """Divide what these sites gave by the scale of the loss, once it is on the host."""
+        offset, _ = self.buffer(scale.device).put(scale.detach())
+        self._scaled.append((frozenset(sites), scale.device, offset))
+
     def finish(self, copies: HostCopies, deliver: Callable[[Sample], None]) -> None:
         """Close the step and send it to the host; `deliver` gets it when it is there."""
         self.is_open = False
@@ -95,7 +103,7 @@ class StepSample:
 
         parts = {buffer.device: buffer.parts for buffer in buffers}
         for buffer in buffers:
-            copies.fetch(buffer, lambda values, buffer=buffer: collect(buffer, values))  # type: ignore[misc]
+            copies.fetch(buffer, partial(collect, buffer))
 
     def _assemble(
         self,
@@ -119,6 +127,13 @@ class StepSample:
             if len(arrived) == 1
             else np.concatenate(list(arrived.values()))
         )
+        for scaled, device, offset in self._scaled:
+            if device not in starts:
+                continue
+            scale = values[starts[device] + offset]
+            for part in sites:
+                if part.site in scaled:
+                    values[part.offset : part.offset + part.layout.size] /= scale
         batch = self._assemble_batch(values, starts)
         return Sample(self.step, values, tuple(sites), batch, tuple(self._kept))
 

@@ -75,6 +75,7 @@ class Recorder:
         self._site_ids = itertools.count()
         self._started_ns = time.perf_counter_ns()
         self._last_step_ns = self._started_ns
+        self._has_begun = False
         self._charged_ns = 0
         self._startup_ns = 0
         self._saw_nonfinite_loss = False
@@ -157,6 +158,12 @@ class Recorder:
         """Record a sampled step's values; the array belongs to the recorder from now on."""
         self._writer.put(sample)
 
+    def training_begins(self) -> None:
+        """The first step starts now, not when nntrace did: imports and set-up are no part of it."""
+        if not self._has_begun:
+            self._has_begun = True
+            self._last_step_ns = time.perf_counter_ns()
+
     def add_step(
         self,
         *,
@@ -170,6 +177,9 @@ class Recorder:
         sampled: bool,
         gradients_cleared: bool | None,
         before_backward_ns: int | None = None,
+        backwards: int | None = None,
+        skipped: bool = False,
+        loss_scale: float | None = None,
     ) -> bool:
         """Record an optimizer step that has just ended; whether to sample the next one."""
         now = time.perf_counter_ns()
@@ -190,6 +200,9 @@ class Recorder:
             cost,
             gradients_cleared,
             before_backward_ns,
+            backwards,
+            skipped,
+            loss_scale,
         )
         self._last_step_ns = now
         self._charged_ns = spent

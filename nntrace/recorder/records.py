@@ -25,6 +25,8 @@ class SiteRecord:
     range_low: float | None = None
     range_high: float | None = None
     unit_axis: int | None = None
+    requires_grad: bool | None = None
+    optimizer: str | None = None
 
     def row(self) -> dict[str, Any]:
         """The row of `sites`."""
@@ -48,6 +50,9 @@ class StepRecord(NamedTuple):
     overhead_ns: int
     gradients_cleared: bool | None
     before_backward_ns: int | None = None
+    backwards: int | None = None
+    skipped: bool = False
+    loss_scale: float | None = None
 
     def row(self, grad_norm: float | None = None) -> dict[str, Any]:
         """The row of `steps`, with a gradient norm that only became known afterwards."""

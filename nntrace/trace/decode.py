@@ -55,6 +55,9 @@ def steps(table: pa.Table) -> Steps:
         overhead_ns=integers(table, "overhead_ns"),
         gradients_cleared=floats(table, "gradients_cleared"),
         before_backward_ns=floats(table, "before_backward_ns"),
+        backwards=floats(table, "backwards"),
+        skipped=pc.fill_null(table["skipped"], False).to_numpy(zero_copy_only=False),
+        loss_scale=floats(table, "loss_scale"),
     )
 
 

@@ -36,6 +36,8 @@ class Site:
     range_low: float | None = None
     range_high: float | None = None
     unit_axis: int | None = None
+    requires_grad: bool | None = None
+    optimizer: str | None = None
 
     @property
     def units(self) -> int:
@@ -49,7 +51,10 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The optimizer steps as columns, all of length n; NaN where a value was not recorded."""
+    """The optimizer steps as columns, all of length n; NaN where a value was not recorded.
+
+    `skipped` steps changed nothing: a loss scaler found gradients that were not finite.
+    """
 
     step: IntArray
     time_ns: IntArray
@@ -65,6 +70,9 @@ class Steps:
     overhead_ns: IntArray
     gradients_cleared: FloatArray
     before_backward_ns: FloatArray
+    backwards: FloatArray
+    skipped: npt.NDArray[np.bool_]
+    loss_scale: FloatArray
 
     def __len__(self) -> int:
         return len(self.step)

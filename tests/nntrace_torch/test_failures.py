@@ -7,6 +7,7 @@ import warnings
 import nntrace_torch.adapter as adapter_module
 import pytest
 import torch
+from nntrace_torch.backward import BackwardObserver
 from nntrace_torch.batches import InputSampler
 from nntrace_torch.clearing import GradientClearing
 from nntrace_torch.forward import ForwardSampler
@@ -15,6 +16,7 @@ from nntrace_torch.losses import LossObserver
 from nntrace_torch.modes import ModeObserver
 from nntrace_torch.optimizers import Optimizers
 from nntrace_torch.parameters import ParameterSampler
+from nntrace_torch.scaling import LossScaling
 from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
 from torch import nn
@@ -39,7 +41,9 @@ PLACES = [
     (LoaderObserver, "_begins"),
     (GradientClearing, "look"),
     (GradientClearing, "remember"),
+    (Optimizers, "_was_built"),
     (Optimizers, "observe"),
+    (Optimizers, "holder_name"),
     (ParameterSampler, "before_step"),
     (ParameterSampler, "gradients"),
     (ParameterSampler, "after_step"),
@@ -49,7 +53,15 @@ PLACES = [
     (Sources, "_built"),
     (adapter_module.Tracer, "_begin_sample"),
     (adapter_module.Tracer, "_seeded"),
-    (adapter_module.Tracer, "_take_loss"),
+    (adapter_module.Tracer, "_end_step"),
+    (adapter_module.Tracer, "_phase"),
+    (BackwardObserver, "_backward"),
+    (BackwardObserver, "take"),
+    (LossScaling, "_scaled"),
+    (LossScaling, "_step_begins"),
+    (LossScaling, "_step_ended"),
+    (LossScaling, "unscaled"),
+    (LossScaling, "take_scale"),
     (Recorder, "add_step"),
     (Recorder, "add_event"),
     (Recorder, "add_sample"),
@@ -66,12 +78,14 @@ def train():
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     data = TensorDataset(torch.randn(24, 4), torch.arange(24) % 3)
     losses = []
+    scaler = torch.amp.GradScaler("cpu", init_scale=16.0)
     for _ in range(2):
         for inputs, targets in DataLoader(data, batch_size=8, shuffle=True):
             optimizer.zero_grad()
             loss = functional.cross_entropy(model(inputs), targets)
-            loss.backward()
-            optimizer.step()
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
             losses.append(loss.item())
     return losses, {name: value.clone() for name, value in model.state_dict().items()}
 

@@ -271,7 +271,8 @@ def test_the_traced_runs_were_traced_indeed(outcomes):
     steps = {way: Trace.open(folder / way).steps for way in WAYS}
     sampled = {way: found.sampled for way, found in steps.items()}
     assert sampled["every step"].all()
-    # In the GAN a sample goes on for the second optimizer's turn, the step after.
-    assert set(sampled["every third"].nonzero()[0] % 3) == {0, 1}
+    # Of optimizers that take turns each is sampled, so that a GAN's samples go on for a step.
+    assert sampled["every third"][::3].all()
+    assert 1 / 3 <= sampled["every third"].mean() < 1 / 2
     assert len({len(found) for found in sampled.values()}) == 1
     assert sampled["the default"][:10].all()

@@ -1,0 +1,92 @@
+"""What `backward` was called on since the last optimizer step: the objective of that step."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from nntrace.recorder import Recorder
+from nntrace_torch.describe import can_sample
+from nntrace_torch.patching import Undo, after, before, is_in_backward
+from nntrace_torch.scaling import LossScaling
+
+_MANY_LOSSES = 1024
+
+
+class BackwardObserver:
+    """Collects the scalars that are differentiated, unscaled, without reading their values.
+
+    Attributes:
+        seen: whether there ever was any.
+    """
+
+    def __init__(
+        self, recorder: Recorder, scaling: LossScaling, begins: Callable[..., None]
+    ) -> None:
+        self._recorder = recorder
+        self._scaling = scaling
+        self._begins = begins
+        self._losses: list[torch.Tensor | float] = []
+        self._by_hand: list[torch.Tensor | float] = []
+        self._backwards = 0
+        self.seen = False
+
+    def install(self) -> list[Undo]:
+        """Watch `backward` and `torch.autograd.grad`."""
+        guard = self._recorder.guard
+        return [
+            before(torch.autograd, "backward", guard(self._backward)),
+            after(torch.autograd, "grad", guard(self._grad)),
+        ]
+
+    def take(self, *, first_only: bool) -> tuple[float | None, int]:
+        """The objective since the last call, and the number of backward passes it took.
+
+        The sum of what `backward` was called on; without any, of what `autograd.grad` was.
+
+        Args:
+            first_only: a closure evaluates the objective several times; the first evaluation is
+                the one at the step's start.
+        """
+        losses = self._losses or self._by_hand
+        backwards, self._backwards = self._backwards, 0
+        self._losses, self._by_hand = [], []
+        if first_only:
+            losses = losses[:1]
+        return (float(sum(map(float, losses))) if losses else None), backwards
+
+    def _backward(self, tensors: Any = None, *args: Any, **kwargs: Any) -> None:
+        if is_in_backward():
+            return  # a checkpoint's own, part of a backward pass that was counted
+        losses = _scalars(tensors)
+        self._begins(losses, first=not self._backwards)
+        self.seen = True
+        self._backwards += 1
+        self._collect(self._losses, losses)
+
+    def _grad(
+        self,
+        result: Any,
+        outputs: Any = None,
+        inputs: Any = None,
+        grad_outputs: Any = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        # A graph of the gradient is for a penalty, or for a loss that is yet to come.
+        if not create_graph and grad_outputs is None and not is_in_backward():
+            self._collect(self._by_hand, _scalars(outputs))
+
+    def _collect(
+        self, collected: list[torch.Tensor | float], losses: Sequence[torch.Tensor]
+    ) -> None:
+        collected += [self._scaling.unscaled(loss) for loss in losses]
+        if len(collected) >= _MANY_LOSSES:  # a program that never makes a step
+            collected[1:] = [sum(float(loss) for loss in collected[1:])]
+
+
+def _scalars(tensors: Any) -> list[torch.Tensor]:
+    found = tensors if isinstance(tensors, (tuple, list)) else (tensors,)
+    return [tensor for tensor in found if can_sample(tensor) and tensor.numel() == 1]

@@ -1,0 +1,96 @@
+"""Follows `GradScaler`: the scale a loss was multiplied by, and the steps it skipped.
+
+What is recorded is unscaled: the loss as the program computed it, gradients as an optimizer
+without a scaler would get them.
+"""
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.amp import GradScaler
+from torch.optim import Optimizer
+
+from nntrace.recorder import Recorder
+from nntrace_torch.patching import Undo, after, before
+
+_MAX_LOSSES = 1024
+
+Skipped = Callable[[Optimizer], None]
+
+
+class LossScaling:
+    """The loss scaling of the step that is under way."""
+
+    def __init__(self, recorder: Recorder, skipped: Skipped) -> None:
+        self._recorder = recorder
+        self._skipped = skipped
+        self._scaler: Callable[[], GradScaler | None] = lambda: None
+        self._losses: dict[int, tuple[weakref.ref[torch.Tensor], torch.Tensor]] = {}
+        self._pending: Callable[[], Optimizer | None] = lambda: None
+
+    def install(self) -> list[Undo]:
+        """Watch every `GradScaler`."""
+        guard = self._recorder.guard
+        return [
+            after(GradScaler, "scale", guard(self._scaled)),
+            before(GradScaler, "step", guard(self._step_begins)),
+            after(GradScaler, "step", guard(self._step_ended)),
+        ]
+
+    @property
+    def scale(self) -> torch.Tensor | None:
+        """What gradients are multiplied by in this step; None without a scaler."""
+        scaler = self._scaler()
+        return None if scaler is None else scaler._scale
+
+    def unscaled(self, loss: torch.Tensor) -> torch.Tensor:
+        """The detached loss before it was scaled, when it was."""
+        reference, original = self._losses.get(id(loss), (None, loss))
+        if reference is not None and reference() is loss:
+            return original
+        scale = self.scale
+        if scale is None or loss.device != scale.device:
+            return loss.detach()
+        return loss.detach() / scale  # a sum of scaled losses
+
+    def has_stepped(self, optimizer: Optimizer) -> bool:
+        """Note that the optimizer's step ran; whether that step changed nothing.
+
+        A fused optimizer gets scaled gradients and decides on the device whether to skip.
+        """
+        if self._pending() is optimizer:
+            self._pending = lambda: None
+        found = getattr(optimizer, "found_inf", None)
+        return isinstance(found, torch.Tensor) and bool(found)
+
+    def take_scale(self) -> float | None:
+        """The scale of the step that ends; the next one begins without."""
+        scale = self.scale
+        self._scaler = lambda: None
+        self._losses.clear()
+        return None if scale is None else float(scale)
+
+    def _scaled(self, result: Any, scaler: GradScaler, outputs: Any, *args: Any) -> None:
+        if not scaler.is_enabled():
+            return
+        self._scaler = weakref.ref(scaler)
+        if isinstance(result, torch.Tensor):
+            result, outputs = (result,), (outputs,)
+        if not isinstance(result, (list, tuple)) or not isinstance(outputs, (list, tuple)):
+            return  # an iterator: looking at it would use it up
+        for scaled, original in zip(result, outputs, strict=True):
+            if isinstance(scaled, torch.Tensor) and len(self._losses) < _MAX_LOSSES:
+                self._losses[id(scaled)] = (weakref.ref(scaled), original.detach())
+
+    def _step_begins(self, scaler: GradScaler, optimizer: Optimizer, *args: Any, **kw: Any) -> None:
+        self._pending = weakref.ref(optimizer)
+
+    def _step_ended(
+        self, result: Any, scaler: GradScaler, optimizer: Optimizer, *args: Any, **kwargs: Any
+    ) -> None:
+        if self._pending() is optimizer:  # its `step` was not called
+            self._pending = lambda: None
+            if scaler.is_enabled():
+                self._skipped(optimizer)

@@ -1,0 +1,58 @@
+"""Every kind of training loop as a program of its own, in `situations/`.
+
+Each is run bare and traced in this process: bit for bit the same, no error of nntrace's, and
+nothing but information in the diagnosis, for they are all healthy.
+"""
+
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from tracing import tracing
+
+from nntrace.diagnosis import diagnose
+from nntrace.trace import Trace
+
+PROGRAMS = sorted((Path(__file__).parent / "situations").glob("*.py"))
+
+
+def outcome(names):
+    """Everything a program trained, as bits, and the state of the random generator."""
+    trained = {
+        name: value.state_dict()
+        for name, value in sorted(names.items())
+        if isinstance(value, (nn.Module, torch.optim.Optimizer))
+    }
+    return bits(trained), bits(torch.get_rng_state())
+
+
+def bits(value):
+    if isinstance(value, torch.Tensor):
+        value = value.detach()
+        value = torch.view_as_real(value) if value.is_complex() else value
+        whole = value.contiguous().reshape(-1)
+        return str(value.dtype), tuple(value.shape), whole.view(torch.uint8).numpy().tobytes()
+    if isinstance(value, dict):
+        return {str(key): bits(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [bits(item) for item in value]
+    return repr(value)
+
+
+@pytest.mark.filterwarnings("ignore:.*prototype.*:UserWarning")  # nested tensors
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
+def test_a_real_program_is_traced_unchanged_and_found_healthy(tmp_path, monkeypatch, program):
+    monkeypatch.setenv("NNTRACE_STRICT", "1")
+    bare = outcome(runpy.run_path(str(program)))
+    with tracing(tmp_path / "run") as recorder:
+        traced = runpy.run_path(str(program))
+    assert outcome(traced) == bare
+    assert recorder.failure is None
+    trace = Trace.open(tmp_path / "run")
+    assert len(trace.steps) >= 12
+    assert len(trace.table("stats")) > 0
+    diagnosis = diagnose(trace)
+    blamed = [f"{f.code} {f.message}" for f in diagnosis.findings if f.level.weight]
+    assert blamed == []
