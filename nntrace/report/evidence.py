@@ -11,7 +11,7 @@ from nntrace.report.histograms import label_figure
 from nntrace.report.layers import HEALTHY_RATIO, band, chosen, label, labels
 from nntrace.report.theme import colour
 from nntrace.report.thinning import min_max
-from nntrace.report.training import loss_chart
+from nntrace.report.training import loss_layers
 from nntrace.rules import Finding, get_rule
 from nntrace.rules.layers import update_ratios
 from nntrace.schema import Role
@@ -113,7 +113,7 @@ def _series(trace: Trace, site: Site, view: View) -> FloatArray:
 
 
 def _loss(trace: Trace, finding: Finding) -> Chart:
-    layers: list[Chart] = [*_shade(trace, finding), loss_chart(trace)]
+    layers: list[Chart] = [*_shade(trace, finding), *loss_layers(trace)]
     level = finding.evidence.get("chance", finding.evidence.get("expected"))
     if isinstance(level, int | float) and np.isfinite(level):
         rule = alt.Chart(data([{"chance": float(level)}]))

@@ -27,7 +27,7 @@ def training_figures(trace: Trace, findings: Sequence[Finding]) -> Iterator[Figu
         yield Figure(
             "loss",
             "Loss",
-            loss_chart(trace, findings),
+            layered(*loss_layers(trace), *_marks(findings, trace), height=260),
             "Every optimizer step, thinned so that peaks stay; the strong line is smoothed. "
             "Vertical marks are the steps at which findings begin.",
             wide=True,
@@ -46,8 +46,8 @@ def training_figures(trace: Trace, findings: Sequence[Finding]) -> Iterator[Figu
         )
 
 
-def loss_chart(trace: Trace, findings: Sequence[Finding] = ()) -> Chart:
-    """The loss of every step, its smoothed course, evaluations, and where findings begin.
+def loss_layers(trace: Trace) -> list[Chart]:
+    """The loss of every step, its smoothed course, evaluations, and where it breaks.
 
     The losses of optimizers that take turns, as in a GAN, are curves of their own.
     """
@@ -67,9 +67,7 @@ def loss_chart(trace: Trace, findings: Sequence[Finding] = ()) -> Chart:
     if evaluated := _evaluations(trace):
         points = alt.Chart(data(evaluated)).mark_line(point=True, color=colour("second"))
         layers.append(points.encode(x=STEP, y=y, tooltip=["step:Q", "value:Q"]))
-    layers += _broken(trace)
-    layers += _marks(findings, trace)
-    return layered(*layers, height=260)
+    return [*layers, *_broken(trace)]
 
 
 def _by_optimizer(trace: Trace, values: FloatArray, *, smooth: bool = False) -> Rows:

@@ -70,6 +70,16 @@ def test_evidence_draws_the_healthy_band_of_the_rules_own_threshold() -> None:
     assert {"step": 5, "end": 29} in rows
 
 
+def test_a_finding_on_the_loss_is_shown_on_the_loss_with_its_chance_value() -> None:
+    trace = trace_of(loss=[2.3] * 90)
+    found = {"code": "LOS11", "severity": Severity.ERROR, "evidence": {"chance": 2.25}}
+    figure = evidence_figure(trace, Finding("stuck", steps=(10, 89), **found), 1)
+    assert figure is not None
+    rows = rows_of(specification(figure, width=100))
+    assert {"chance": 2.25} in rows
+    assert {"step": 10, "end": 89} in rows
+
+
 @pytest.mark.parametrize("form", ["svg", "png"])
 def test_one_chart_is_a_picture_with_colours_of_its_own(whole: Path, form: str) -> None:
     figures = list(make_figures(make_report(whole, select_rules()))[0])
