@@ -8,6 +8,8 @@ from pathlib import Path
 from nntrace_tui.app import MonitorApp
 from nntrace_tui.export import screen_text
 from nntrace_tui.pace import Pace
+from nntrace_tui.view import Page
+from textual.pilot import Pilot
 from textual.widget import Widget
 
 from nntrace.diagnosis import diagnose
@@ -46,6 +48,18 @@ async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(_PATIENCE_SECONDS):
         while not holds():
             await asyncio.sleep(0.01)
+
+
+async def open_page(app: MonitorApp, pilot: Pilot[None], page: Page) -> None:
+    """Go to a page and wait until it shows what was built for it."""
+    await pilot.press(page.key)
+    await until(lambda: _shown_page(app) is page)
+    await pilot.pause()
+
+
+def _shown_page(app: MonitorApp) -> Page | None:
+    snapshot = getattr(app.screen, "_snapshot", None)
+    return None if snapshot is None else snapshot.view.page
 
 
 def text(widget: Widget) -> str:

@@ -17,7 +17,7 @@ _LARGEST_LINE = 1 << 24
     help="First read a line of JSON from stdin: the bytes that the reader has of each file.",
 )
 def command(run: str | None, no_follow: bool, resume: bool) -> None:
-    """Write a run's streams to stdout, and what is added to them until the run ends.
+    """Write a run's streams to stdout until it ends.
 
     This is what `nntrace monitor user@host:RUN` starts at the other end. RUN is a path, the name
     of a run in ./nntrace-runs, or `latest`, the default; of a folder of runs, or a project that

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from monitoring import LARGE, SMALL, cause, monitor, shows, symptom, text, until
+from monitoring import LARGE, SMALL, cause, monitor, open_page, shows, symptom, text, until
 from nntrace_tui.export import screen_text
 from nntrace_tui.screens.finding import FindingScreen
 from nntrace_tui.screens.help import HelpScreen
@@ -106,18 +106,17 @@ async def test_the_highlight_stays_on_its_finding_when_another_appears(run_folde
         assert chosen.code == "XXX02"
 
 
-@pytest.mark.parametrize("page", list(Page))
-async def test_a_question_mark_explains_the_page_that_is_open(finished, page) -> None:
+async def test_a_question_mark_explains_the_page_that_is_open(finished) -> None:
     app = monitor(finished.path)
     async with app.run_test(size=LARGE) as pilot:
-        await pilot.press(page.key)
-        await until(lambda: app.screen.PAGE is page)  # type: ignore[attr-defined]
-        about = app.screen.HELP  # type: ignore[attr-defined]
-        await pilot.press("question_mark")
-        await until(lambda: isinstance(app.screen, HelpScreen))
-        assert about.splitlines()[0] in screen_text(app)
-        await pilot.press("question_mark")
-        assert not isinstance(app.screen, HelpScreen)
+        for page in (Page.OVERVIEW, Page.RANKS):
+            await open_page(app, pilot, page)
+            about = app.screen.HELP  # type: ignore[attr-defined]
+            await pilot.press("question_mark")
+            await until(lambda: isinstance(app.screen, HelpScreen))
+            assert about.splitlines()[0] in screen_text(app)
+            await pilot.press("question_mark")
+            assert not isinstance(app.screen, HelpScreen)
 
 
 async def test_z_gives_the_focused_pane_the_screen_and_takes_it_back(finished) -> None:

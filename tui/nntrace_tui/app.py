@@ -83,6 +83,7 @@ class MonitorApp(App[None]):
         Binding("t", "next_theme", "Theme", show=False),
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("q", "quit", "Detach"),
+        Binding("ctrl+z", "suspend_process", "Suspend", show=False),
         Binding("ctrl+c", "interrupt", "Interrupt the program", show=False, priority=True),
     ]
 

@@ -12,6 +12,7 @@ from nntrace.schema import Role
 from nntrace.trace import Batch, Site, Tensor, Trace
 from nntrace.trace.model import FloatArray
 from nntrace_tui.pages.curve import Curve, curve
+from nntrace_tui.pages.site_series import SiteSeries, site_series
 
 _ROLES: Final = (Role.INPUT, Role.TARGET, Role.OUTPUT)
 _STATISTICS: Final = ("mean", "std", "min", "max", "zero_fraction", "nonfinite_fraction")
@@ -70,6 +71,8 @@ class DataPage:
 
 def data_page(trace: Trace) -> DataPage:
     """The sampled training batches so far."""
+    sites = [site for role in _ROLES for site in trace.sites_of(role)]
+    series = site_series(trace, sites)
     batches = [batch for batch in trace.batches if batch.phase == "train"]
     prints = [batch.fingerprint for batch in batches if batch.fingerprint is not None]
     labels: Counter[int] = Counter()
@@ -77,7 +80,7 @@ def data_page(trace: Trace) -> DataPage:
         labels.update(dict(zip(batch.label_values, batch.label_counts, strict=False)))
     last = batches[-1] if batches else None
     return DataPage(
-        tensors=tuple(_row(trace, site) for role in _ROLES for site in trace.sites_of(role)),
+        tensors=tuple(_row(site, series[site.id]) for site in sites),
         batches=len(batches),
         batch_size=last.batch_size if last else None,
         distinct=len(set(prints)),
@@ -94,24 +97,16 @@ def data_page(trace: Trace) -> DataPage:
     )
 
 
-def _row(trace: Trace, site: Site) -> TensorRow:
-    steps = trace.sampled_steps.astype(np.float64)
-    latest: dict[str, float] = {}
-    curves: dict[str, Curve] = {}
-    for name in _STATISTICS:
-        values = trace.series(site.role, name, site)
-        known = np.flatnonzero(~np.isnan(values))
-        if len(known):
-            latest[name] = float(values[known[-1]])
-            curves[name] = curve(steps[known], values[known], _CURVE_BUCKETS)
+def _row(site: Site, series: SiteSeries) -> TensorRow:
+    known = {name: series.known(name) for name in _STATISTICS}
     return TensorRow(
-        site.path or site.role.value,
-        site.role,
-        site.shape,
-        site.dtype,
-        latest,
-        curves.get("mean", Curve()),
-        curves.get("std", Curve()),
+        name=site.path or site.role.value,
+        role=site.role,
+        shape=site.shape,
+        dtype=site.dtype,
+        latest={name: float(values[-1]) for name, (_, values) in known.items() if len(values)},
+        mean=curve(*known["mean"], _CURVE_BUCKETS),
+        std=curve(*known["std"], _CURVE_BUCKETS),
     )
 
 

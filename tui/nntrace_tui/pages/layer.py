@@ -3,6 +3,7 @@ their histograms, and what the rules say of it.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from nntrace_tui.metrics import DEAD_WARNING, LOG_RATIO_BAND, SATURATED_WARNING,
 from nntrace_tui.pages.curve import Curve, curve
 from nntrace_tui.pages.history import log_ratio
 from nntrace_tui.pages.layers import layer_rows
+from nntrace_tui.pages.site_series import SiteSeries, site_series
 
 LOG_RATIO: Final = "log Δw/w"
 # The band of a statistic in which it is unremarkable, drawn behind its curve.
@@ -121,6 +123,7 @@ def layer_page(
     sites = [site for site in [*own, *parameters] if site is not None]
     first = next((site for site in [*own, *of_parent] if site is not None and site.file), None)
     file, line = (first.file, first.line) if first is not None else (None, None)
+    series = site_series(trace, sites)
     members = {site.id for site in [*own, *of_parent] if site is not None}
     return LayerPage(
         path=path,
@@ -131,24 +134,36 @@ def layer_page(
         source=source_line(file, line) if file and line else None,
         parameters=tuple(name.removeprefix(f"{path}.") for name in names),
         parameter=chosen,
-        columns=tuple(_column(trace, site) for site in sites),
+        columns=tuple(_column(trace, site, series) for site in sites),
         findings=tuple(f for f in findings if f.site is not None and f.site.id in members),
     )
 
 
-def _column(trace: Trace, site: Site) -> SiteColumn:
-    steps = trace.sampled_steps.astype(np.float64)
-    series = {name: trace.series(site.role, name, site) for name in STATISTICS}
-    if site.role is Role.UPDATE and (weight := trace.site(site.path, Role.PARAM)) is not None:
-        series[LOG_RATIO] = log_ratio(series["rms"], trace.series(Role.PARAM, "rms", weight))
-    latest: dict[str, float] = {}
-    curves: dict[str, Curve] = {}
-    for name, values in series.items():
-        known = np.flatnonzero(~np.isnan(values))
-        if len(known):
-            latest[name] = float(values[known[-1]])
-            curves[name] = curve(steps[known], values[known], _CURVE_BUCKETS)
-    return SiteColumn(_HEADINGS[site.role], site, latest, curves, histogram_history(trace, site))
+def _column(trace: Trace, site: Site, series: Mapping[int, SiteSeries]) -> SiteColumn:
+    known = {name: series[site.id].known(name) for name in STATISTICS}
+    if site.role is Role.UPDATE:
+        known[LOG_RATIO] = _log_ratio(series[site.id], trace.site(site.path, Role.PARAM), series)
+    known = {name: (steps, values) for name, (steps, values) in known.items() if len(steps)}
+    return SiteColumn(
+        heading=_HEADINGS[site.role],
+        site=site,
+        latest={name: float(values[-1]) for name, (_, values) in known.items()},
+        curves={name: curve(*pair, _CURVE_BUCKETS) for name, pair in known.items()},
+        histograms=histogram_history(trace, site),
+    )
+
+
+def _log_ratio(
+    update: SiteSeries, weight: Site | None, series: Mapping[int, SiteSeries]
+) -> tuple[FloatArray, FloatArray]:
+    """log10 rms(Δw)/rms(w) at the steps that have both."""
+    if weight is None or weight.id not in series:
+        return update.steps[:0], update.steps[:0]
+    before = series[weight.id]
+    steps, here, there = np.intersect1d(update.steps, before.steps, return_indices=True)
+    ratios = log_ratio(update.values["rms"][here], before.values["rms"][there])
+    known = ~np.isnan(ratios)
+    return steps[known], ratios[known]
 
 
 def histogram_history(trace: Trace, site: Site) -> HistogramHistory:

@@ -4,6 +4,7 @@ While everything is finite: how far the largest values are from the limits of th
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ _FAMILY: Final = "NUM"
 _LARGEST: Final = {"float16": 65504.0, "bfloat16": 3.39e38, "float32": 3.4e38, "float64": 1.79e308}
 _SITES_SHOWN: Final = 20
 _SAMPLES_BEFORE: Final = 40
+_CURVE_BUCKETS: Final = 30
+_GROWING: Final = (Role.ACTIVATION, Role.ACTIVATION_GRAD, Role.PARAM_GRAD, Role.PARAM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,46 +125,54 @@ def _growing(trace: Trace, first: int | None) -> tuple[Growing, ...]:
     if not len(rows):
         rows = np.arange(len(steps))
     rows = rows[-_SAMPLES_BEFORE:] if first is not None else rows
-    found = [
-        row
-        for role in (Role.ACTIVATION, Role.ACTIVATION_GRAD, Role.PARAM_GRAD, Role.PARAM)
-        for row in _of_role(trace, role, rows)
-    ]
-    if first is None:
-        found.sort(key=lambda row: row.headroom)
-    else:
-        found.sort(key=lambda row: -row.growth)
-    return tuple(found[:_SITES_SHOWN])
+    found = [row for role in _GROWING for row in _of_role(trace, role, rows)]
+    found.sort(key=lambda row: row.headroom if first is None else -row.growth)
+    at = steps[rows].astype(np.float64)
+    return tuple(_with_history(row, at) for row in found[:_SITES_SHOWN])
 
 
-def _of_role(trace: Trace, role: Role, rows: IntArray) -> list[Growing]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Size:
+    """A site's largest absolute values over the samples."""
+
+    site: Site
+    values: FloatArray
+    largest: float
+    growth: float
+    headroom: float
+
+
+def _of_role(trace: Trace, role: Role, rows: IntArray) -> Iterator[_Size]:
+    """The sizes of all sites of a role, computed together: there may be thousands."""
     sites = trace.sites_of(role)
     if not sites or not len(rows):
-        return []
-    largest = np.fmax(
-        np.abs(trace.series(role, "min")[rows]), np.abs(trace.series(role, "max")[rows])
-    )
-    steps = trace.sampled_steps[rows].astype(np.float64)
-    return [
-        row
-        for column, site in enumerate(sites)
-        if (row := _growth(site, steps, largest[:, column])) is not None
-    ]
+        return
+    ends = trace.series(role, "min")[rows], trace.series(role, "max")[rows]
+    largest = np.fmax(np.abs(ends[0]), np.abs(ends[1]))
+    finite = np.isfinite(largest)
+    seen = np.flatnonzero(finite.any(axis=0))
+    last = len(rows) - 1 - np.argmax(finite[::-1], axis=0)
+    middles = np.nanmedian(np.where(finite, largest, np.nan)[:, seen], axis=0)
+    for column, middle in zip(seen.tolist(), middles.tolist(), strict=True):
+        now = float(largest[last[column], column])
+        limit = _LARGEST.get(sites[column].dtype, _LARGEST["float32"])
+        yield _Size(
+            sites[column],
+            largest[:, column],
+            now,
+            now / middle if middle > 0 else 1.0,
+            math.log10(limit / now) if now > 0 else math.inf,
+        )
 
 
-def _growth(site: Site, steps: FloatArray, largest: FloatArray) -> Growing | None:
-    known = np.flatnonzero(np.isfinite(largest))
-    if not len(known):
-        return None
-    values = largest[known]
-    last, before = float(values[-1]), float(np.median(values))
-    limit = _LARGEST.get(site.dtype, _LARGEST["float32"])
+def _with_history(size: _Size, steps: FloatArray) -> Growing:
+    known = np.isfinite(size.values)
     return Growing(
-        path=site.path,
-        role=site.role.value,
-        dtype=site.dtype,
-        largest=last,
-        growth=last / before if before > 0 else 1.0,
-        headroom=math.log10(limit / last) if last > 0 else math.inf,
-        history=curve(steps[known], values, 30),
+        path=size.site.path,
+        role=size.site.role.value,
+        dtype=size.site.dtype,
+        largest=size.largest,
+        growth=size.growth,
+        headroom=size.headroom,
+        history=curve(steps[known], size.values[known], _CURVE_BUCKETS),
     )

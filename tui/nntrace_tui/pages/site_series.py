@@ -1,0 +1,47 @@
+"""All statistics of a few sites over time, read in one pass over the rows of those sites only."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nntrace.schema import STATISTICS
+from nntrace.trace import Site, Trace
+from nntrace.trace.model import FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SiteSeries:
+    """One site: its sampled steps, and by name each statistic's value there, NaN where null."""
+
+    steps: FloatArray
+    values: dict[str, FloatArray]
+
+    def known(self, name: str) -> tuple[FloatArray, FloatArray]:
+        """The steps at which that statistic has a value, and the values."""
+        values = self.values[name]
+        here = ~np.isnan(values)
+        return self.steps[here], values[here]
+
+
+def site_series(trace: Trace, sites: Iterable[Site]) -> dict[int, SiteSeries]:
+    """By id, every one of the sites."""
+    ids = [site.id for site in sites]
+    table = trace.table("stats")
+    rows = table.filter(pc.is_in(table["site"], pa.array(ids, pa.int32()))).combine_chunks()
+    numbers = np.asarray(rows["site"].to_numpy())
+    steps = np.asarray(rows["step"].to_numpy(), dtype=np.float64)
+    columns = {name: _floats(rows[name]) for name in STATISTICS}
+    found = {}
+    for number in ids:
+        chosen = np.flatnonzero(numbers == number)
+        found[number] = SiteSeries(
+            steps[chosen], {name: values[chosen] for name, values in columns.items()}
+        )
+    return found
+
+
+def _floats(column: pa.ChunkedArray) -> FloatArray:
+    return np.asarray(pc.fill_null(column, float("nan")).to_numpy(), dtype=np.float64)
