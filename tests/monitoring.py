@@ -37,6 +37,12 @@ def symptom(trace: Trace) -> Iterator[Finding | Skipped]:
     yield Finding("weights explode", site=trace.sites_of(Role.ACTIVATION)[0])
 
 
+@rule("XXX03", "never", Severity.WARNING, advice="", min_steps=10**6)
+def never(trace: Trace) -> Iterator[Finding | Skipped]:
+    """A rule that cannot judge."""
+    yield Finding("it is so")
+
+
 def monitor(path: Path, rules: Sequence[Rule] = (), **watch: object) -> MonitorApp:
     """The application on a run folder, in haste."""
     diagnosis = partial(diagnose, rules=rules)

@@ -1,9 +1,10 @@
 """The page of data: what enters the network."""
 
+from functools import partial
+
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
-from textual.widgets import Static
 
 from nntrace_tui.draw import bar, picture, sparkline
 from nntrace_tui.literal import line, literal
@@ -11,8 +12,9 @@ from nntrace_tui.numbers import MISSING, percent, short_number
 from nntrace_tui.pages.batches import DataPage, TensorRow
 from nntrace_tui.screens.page import PageScreen
 from nntrace_tui.snapshot import Snapshot
-from nntrace_tui.themes import Palette, palette
+from nntrace_tui.themes import Palette
 from nntrace_tui.view import Page
+from nntrace_tui.widgets.drawing import Drawing
 
 _PICTURE_LINES = 14
 _BAR_CELLS = 24
@@ -38,7 +40,7 @@ Pictures   the first examples of the first batch, if they look like images
         """Tensors and batches at the left, labels and pictures at the right."""
         with Container(id="data-panes"):
             for name, title in (("tensors", "Tensors"), ("labels", "Labels and pictures")):
-                scroll = VerticalScroll(Static(id=f"{name}-text"), id=name)
+                scroll = VerticalScroll(Drawing(id=f"{name}-text"), id=name)
                 scroll.border_title = title
                 yield scroll
 
@@ -47,16 +49,11 @@ Pictures   the first examples of the first batch, if they look like images
         page = snapshot.content
         if not isinstance(page, DataPage):
             return
-        colours = palette(self.app)
-        left, right = (
-            self.query_one("#tensors-text", Static),
-            self.query_one("#labels-text", Static),
-        )
-        left.update(tensors_text(page, left.content_size.width, colours))
-        right.update(labels_text(page, right.content_size.width, colours))
+        self.query_one("#tensors-text", Drawing).draw(partial(tensors_text, page))
+        self.query_one("#labels-text", Drawing).draw(partial(labels_text, page))
 
 
-def tensors_text(page: DataPage, width: int, colours: Palette) -> Text:
+def tensors_text(page: DataPage, width: int, _height: int, colours: Palette) -> Text:
     """Inputs, targets and predictions, then the batches."""
     lines: list[Text] = []
     for row in page.tensors:
@@ -75,7 +72,7 @@ def tensors_text(page: DataPage, width: int, colours: Palette) -> Text:
     return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
 
 
-def labels_text(page: DataPage, width: int, colours: Palette) -> Text:
+def labels_text(page: DataPage, width: int, _height: int, colours: Palette) -> Text:
     """The classes seen, then pictures."""
     lines: list[Text] = []
     if page.labels:

@@ -1,5 +1,6 @@
 """The page of one layer: its statistics side by side, one of them over time, its histograms."""
 
+from functools import partial
 from typing import ClassVar, Final
 
 from rich.text import Text
@@ -18,7 +19,8 @@ from nntrace_tui.screens.page import PageScreen
 from nntrace_tui.snapshot import Snapshot
 from nntrace_tui.themes import Palette, palette
 from nntrace_tui.view import Page
-from nntrace_tui.widgets.curve_plot import CurvePlot, Drawing
+from nntrace_tui.widgets.curve_plot import CurvePlot, Plotted
+from nntrace_tui.widgets.drawing import Drawing
 from nntrace_tui.widgets.findings_list import FindingsList
 
 # The order in which the statistics are read, the telling ones first.
@@ -87,7 +89,7 @@ Escape   back to the layers
             yield table
             with Container(id="layer-plots"):
                 yield CurvePlot(id="statistic")
-                yield Static(id="histogram")
+                yield Drawing(id="histogram")
         yield FindingsList()
 
     def show_content(self, snapshot: Snapshot) -> None:
@@ -135,11 +137,10 @@ Escape   back to the layers
         plot = self.query_one("#statistic", CurvePlot)
         if curve is not None:
             heading = f"{_heading(page, column)} {_LABELS.get(name, name)}"
-            plot.show(Drawing(heading, curve, band=BANDS.get((column.site.role, name))))
-        histogram = self.query_one("#histogram", Static)
+            plot.show(Plotted(heading, curve, band=BANDS.get((column.site.role, name))))
+        histogram = self.query_one("#histogram", Drawing)
         histogram.border_title = Text(f"Histogram of the {_heading(page, column)} over time")
-        size = histogram.content_size
-        histogram.update(_histogram(column.histograms, size.width, size.height, palette(self.app)))
+        histogram.draw(partial(_histogram, column.histograms))
 
     def on_data_table_cell_highlighted(self) -> None:
         """Another statistic."""

@@ -1,11 +1,11 @@
 """The page of numerics: the story of a NaN, or how far everything is from one."""
 
 import math
+from functools import partial
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
-from textual.widgets import Static
 
 from nntrace_tui.draw import sparkline
 from nntrace_tui.literal import line, literal, shorten_path
@@ -14,8 +14,9 @@ from nntrace_tui.pages.numerics import Growing, NumericsPage
 from nntrace_tui.screens.finding import describe
 from nntrace_tui.screens.page import PageScreen
 from nntrace_tui.snapshot import Snapshot
-from nntrace_tui.themes import Palette, palette
+from nntrace_tui.themes import Palette
 from nntrace_tui.view import Page
+from nntrace_tui.widgets.drawing import Drawing
 
 _LABEL = 38
 _FEW_DECADES = 3.0
@@ -36,7 +37,7 @@ are left to the limit of their type.
 
     def body(self) -> ComposeResult:
         """One text, scrollable."""
-        scroll = VerticalScroll(Static(id="story-text"), id="story")
+        scroll = VerticalScroll(Drawing(id="story-text"), id="story")
         scroll.border_title = "Numerics"
         yield scroll
 
@@ -44,11 +45,10 @@ are left to the limit of their type.
         """Bring it up to date."""
         page = snapshot.content
         if isinstance(page, NumericsPage):
-            text = self.query_one("#story-text", Static)
-            text.update(story(page, text.content_size.width, palette(self.app)))
+            self.query_one("#story-text", Drawing).draw(partial(story, page))
 
 
-def story(page: NumericsPage, width: int, colours: Palette) -> Text:
+def story(page: NumericsPage, width: int, _height: int, colours: Palette) -> Text:
     """The whole page."""
     lines: list[Text] = []
     if page.first_step is None:

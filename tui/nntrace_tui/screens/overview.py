@@ -6,7 +6,6 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.widgets import Static
 
 from nntrace_tui.draw import sparkline
 from nntrace_tui.literal import line
@@ -16,9 +15,10 @@ from nntrace_tui.pages.curve import Curve
 from nntrace_tui.pages.overview import OverviewPage
 from nntrace_tui.screens.page import PageScreen
 from nntrace_tui.snapshot import Snapshot
-from nntrace_tui.themes import Palette, palette
+from nntrace_tui.themes import Palette
 from nntrace_tui.view import Page
-from nntrace_tui.widgets.curve_plot import CurvePlot, Drawing
+from nntrace_tui.widgets.curve_plot import CurvePlot, Plotted
+from nntrace_tui.widgets.drawing import Drawing
 from nntrace_tui.widgets.findings_list import FindingsList
 from nntrace_tui.widgets.headline import Headline
 from nntrace_tui.widgets.layers_heat import LayersHeat
@@ -54,7 +54,7 @@ l   loss on a linear or a logarithmic scale, or as it suits the values
         with Container(id="panes"):
             with Container(id="curves"):
                 yield CurvePlot(id="loss")
-                yield Static(id="strips")
+                yield Drawing(id="strips")
             with Container(id="verdict"):
                 yield FindingsList()
                 yield LayersHeat()
@@ -67,10 +67,11 @@ l   loss on a linear or a logarithmic scale, or as it suits the values
         self.query_one(FindingsList).show(snapshot.findings, snapshot.skipped)
         if not isinstance(page, OverviewPage):
             return
-        drawing = Drawing("Loss", page.loss, page.evaluations, logarithmic=self._logarithmic)
-        self.query_one("#loss", CurvePlot).show(drawing)
-        strips = self.query_one("#strips", Static)
-        strips.update(_strips(page, strips.content_size.width, palette(self.app)))
+        plotted = Plotted("Loss", page.loss, page.evaluations, logarithmic=self._logarithmic)
+        self.query_one("#loss", CurvePlot).show(plotted)
+        self.query_one("#strips", Drawing).draw(
+            lambda width, _, colours: _strips(page, width, colours)
+        )
         self.query_one(LayersHeat).show(page.layers)
 
     def action_scale(self) -> None:

@@ -16,7 +16,7 @@ from nntrace_tui.screens.page import PageScreen
 from nntrace_tui.snapshot import Snapshot
 from nntrace_tui.themes import palette
 from nntrace_tui.view import Page
-from nntrace_tui.widgets.curve_plot import CurvePlot, Drawing
+from nntrace_tui.widgets.curve_plot import CurvePlot, Plotted
 from nntrace_tui.widgets.line_list import LineList
 
 _LOW, _HIGH = -6.0, 0.0  # of the scale that is drawn, log10
@@ -141,7 +141,7 @@ Enter    the layer of the parameter
         if isinstance(page, UpdatesPage):
             self.query_one(UpdateRatios).show(page)
             title = " + ".join(["Learning rate", *page.optimizers][:3]).replace(" + ", " · ", 1)
-            self.query_one("#lr", CurvePlot).show(Drawing(title, page.lr))
+            self.query_one("#lr", CurvePlot).show(Plotted(title, page.lr))
 
     def on_line_list_chosen(self, event: LineList.Chosen) -> None:
         """Open the layer of the parameter that was chosen."""

@@ -19,7 +19,7 @@ _FEW_DECADES = 2.5
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
+class Plotted:
     """What a plot shows.
 
     Attributes:
@@ -38,11 +38,11 @@ class Drawing:
 
 
 class CurvePlot(PlotWidget, can_focus=False):
-    """Shows a `Drawing`."""
+    """Shows a `Plotted`."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  as Textual calls it
         super().__init__(id=id, allow_pan_and_zoom=False)
-        self._shown: tuple[Drawing, str] | None = None
+        self._shown: tuple[Plotted, str] | None = None
 
     def on_mount(self) -> None:
         """Use the margins for the plot: a plain terminal has 24 lines."""
@@ -50,36 +50,39 @@ class CurvePlot(PlotWidget, can_focus=False):
         self.margin_top, self.margin_bottom, self.margin_left = 0, 1, 9
         self.set_x_formatter(_StepFormatter())
 
-    def show(self, drawing: Drawing) -> None:
+    def show(self, plotted: Plotted) -> None:
         """Draw it, unless it is what is shown."""
-        if (drawing, self.app.theme) == self._shown:
+        if (plotted, self.app.theme) == self._shown:
             return
-        self._shown = (drawing, self.app.theme)
+        self._shown = (plotted, self.app.theme)
         self.clear()
-        curve = drawing.curve
-        logarithmic = drawing.logarithmic
+        curve = plotted.curve
+        logarithmic = plotted.logarithmic
         if logarithmic is None:
             logarithmic = _spans_decades(curve.values)
         logarithmic = logarithmic and min(curve.values, default=0.0) > 0
-        self.border_title = _title(drawing, logarithmic)
+        self.border_title = _title(plotted, logarithmic)
         if not curve.values:
             return
         colours = palette(self.app)
         y = _on_scale(curve.values, logarithmic)
         limits = [float(y.min()), float(y.max())]
-        points = [value for value in drawing.points.values if value > 0 or not logarithmic]
+        for edge in plotted.band or ():
+            if not logarithmic or edge > 0:
+                at = float(_on_scale([edge], logarithmic)[0])
+                limits = [min(limits[0], at), max(limits[1], at)]
+        points = [value for value in plotted.points.values if value > 0 or not logarithmic]
         if points:
             dots = _on_scale(points, logarithmic)
             limits = [min(limits[0], float(dots.min())), max(limits[1], float(dots.max()))]
         self.set_y_formatter(_ValueFormatter(logarithmic, self._most_ticks))
         self.set_xlimits(*_limits(curve.steps[0], curve.steps[-1]))
         self.set_ylimits(*_limits(*limits))
-        for edge in drawing.band or ():
+        for edge in plotted.band or ():
             if not logarithmic or edge > 0:
                 at = float(_on_scale([edge], logarithmic)[0])
-                if limits[0] <= at <= limits[1]:
-                    ends = [curve.steps[0], curve.steps[-1]]
-                    self.plot(ends, [at, at], colours.dim, HiResMode.BRAILLE)
+                ends = [curve.steps[0], curve.steps[-1]]
+                self.plot(ends, [at, at], colours.good, HiResMode.BRAILLE)
         if len(y) == 1:
             self.scatter(curve.steps, y, marker="•", marker_style=colours.curve)
             return
@@ -88,10 +91,10 @@ class CurvePlot(PlotWidget, can_focus=False):
         if curve.trend and not self.app.no_color:
             trend = _on_scale(curve.trend, logarithmic)
             self.plot(curve.trend_steps, trend, colours.curve, HiResMode.BRAILLE)
-        if points and len(points) == len(drawing.points.steps):
+        if points and len(points) == len(plotted.points.steps):
             dots = _on_scale(points, logarithmic)
             style = colours.second_curve
-            self.scatter(drawing.points.steps, dots, marker="●", marker_style=style)
+            self.scatter(plotted.points.steps, dots, marker="●", marker_style=style)
 
     def _most_ticks(self) -> int:
         """Two labels on one line would overwrite each other."""
@@ -144,14 +147,14 @@ class _StepFormatter(NumericAxisFormatter):
         return [f"{tick:,.0f}" if tick == round(tick) else "" for tick in ticks]
 
 
-def _title(drawing: Drawing, logarithmic: bool) -> Text:
-    title = Text(drawing.title)
+def _title(plotted: Plotted, logarithmic: bool) -> Text:
+    title = Text(plotted.title)
     if logarithmic:
         title.append(" · log scale")
-    if drawing.points.values:
+    if plotted.points.values:
         title.append(" · ● evaluation")
-    if drawing.curve.first_nonfinite_step is not None:
-        title.append(f" · not finite since step {drawing.curve.first_nonfinite_step:,}")
+    if plotted.curve.first_nonfinite_step is not None:
+        title.append(f" · not finite since step {plotted.curve.first_nonfinite_step:,}")
     return title
 
 

@@ -1,33 +1,35 @@
 """Two lines that say which run this is, how it is doing and what tracing it costs."""
 
+from functools import partial
+
 from rich.text import Text
-from textual.widgets import Static
 
 from nntrace.schema import RunStatus
 from nntrace_tui.literal import line, literal
 from nntrace_tui.numbers import MISSING, duration, number, percent, rate
 from nntrace_tui.pages.run import Run
 from nntrace_tui.snapshot import Extent, Snapshot
-from nntrace_tui.themes import Palette, palette
+from nntrace_tui.themes import Palette
+from nntrace_tui.widgets.drawing import Drawing
 
 _QUIET_SECONDS = 10.0
 _GAP = "   "
 _TIMELINE_CELLS = 20
 
 
-class RunHeader(Static):
+class RunHeader(Drawing):
     """Shows a snapshot's run."""
 
-    def __init__(self) -> None:
-        super().__init__("loading …\n")
+    def on_mount(self) -> None:
+        """Before the first snapshot."""
+        self.update("loading …\n")
 
     def show(self, snapshot: Snapshot) -> None:
         """Replace both lines."""
-        width = self.content_size.width
-        self.update(header(snapshot.run, snapshot.extent, width, palette(self.app)))
+        self.draw(partial(header, snapshot.run, snapshot.extent))
 
 
-def header(run: Run, extent: Extent, width: int, colours: Palette) -> Text:
+def header(run: Run, extent: Extent, width: int, _height: int, colours: Palette) -> Text:
     """Name, status, step, speed and time; below them loss, learning rate and overhead."""
     quiet = extent.until is None and _is_quiet(run)
     words, style = _status(run, quiet, colours)
