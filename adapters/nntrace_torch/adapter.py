@@ -22,7 +22,7 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.backward import BackwardObserver
 from nntrace_torch.batches import InputSampler
-from nntrace_torch.buffer import HostCopies, SampleBuffer
+from nntrace_torch.buffer import HostCopies, Number, SampleBuffer
 from nntrace_torch.clearing import GradientClearing
 from nntrace_torch.forward import ForwardSampler
 from nntrace_torch.loaders import LoaderObserver
@@ -186,13 +186,15 @@ class Tracer:
         if "input" not in sample.seen_roles and self._inputs.observe(model, args, kwargs, sample):
             sample.seen_roles.add("input")
 
-    def _backward_begins(self, losses: Sequence[torch.Tensor], *, first: bool) -> None:
+    def _backward_begins(
+        self, losses: Sequence[torch.Tensor], numbers: Sequence[Number], *, first: bool
+    ) -> None:
         self._end_replay()
         if first:
             self._backward_began_ns = time.perf_counter_ns()
             self._clearing.look()
-        for loss in losses:
-            self._watch.loss(loss)
+        for loss, number in zip(losses, numbers, strict=True):
+            self._watch.loss(loss, number)
         self._calls.micro_batch += 1
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:

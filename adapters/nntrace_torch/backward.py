@@ -6,8 +6,9 @@ from typing import Any
 import torch
 
 from nntrace.recorder import Recorder
+from nntrace_torch.buffer import Number, SentNumber
 from nntrace_torch.describe import can_sample
-from nntrace_torch.patching import Undo, after, before, is_in_backward
+from nntrace_torch.patching import Undo, after, before, is_captured, is_in_backward
 from nntrace_torch.scaling import LossScaling
 
 _MANY_LOSSES = 1024
@@ -26,8 +27,8 @@ class BackwardObserver:
         self._recorder = recorder
         self._scaling = scaling
         self._begins = begins
-        self._losses: list[torch.Tensor | float] = []
-        self._by_hand: list[torch.Tensor | float] = []
+        self._losses: list[Number] = []
+        self._by_hand: list[Number] = []
         self._backwards = 0
         self.seen = False
 
@@ -39,10 +40,11 @@ class BackwardObserver:
             after(torch.autograd, "grad", guard(self._grad)),
         ]
 
-    def take(self, *, first_only: bool) -> tuple[float | None, int]:
+    def take(self, *, first_only: bool) -> tuple[float | Callable[[], float] | None, int]:
         """The objective since the last call, and the number of backward passes it took.
 
-        The sum of what `backward` was called on; without any, of what `autograd.grad` was.
+        The sum of what `backward` was called on; without any, of what `autograd.grad` was. A
+        function, when it is still on its way from an accelerator.
 
         Args:
             first_only: a closure evaluates the objective several times; the first evaluation is
@@ -53,16 +55,24 @@ class BackwardObserver:
         self._losses, self._by_hand = [], []
         if first_only:
             losses = losses[:1]
-        return (float(sum(map(float, losses))) if losses else None), backwards
+        if not losses:
+            return None, backwards
+
+        def total() -> float:
+            return float(sum(map(float, losses)))
+
+        on_its_way = any(isinstance(loss, SentNumber) for loss in losses)
+        return (total if on_its_way else total()), backwards
 
     def _backward(self, tensors: Any = None, *args: Any, **kwargs: Any) -> None:
         if is_in_backward():
             return  # a checkpoint's own, part of a backward pass that was counted
         losses = _scalars(tensors)
-        self._begins(losses, first=not self._backwards)
+        numbers = [self._number(loss) for loss in losses]
+        self._begins(losses, numbers, first=not self._backwards)
         self.seen = True
         self._backwards += 1
-        self._collect(self._losses, losses)
+        _collect(self._losses, numbers)
 
     def _grad(
         self,
@@ -77,14 +87,19 @@ class BackwardObserver:
     ) -> None:
         # A graph of the gradient is for a penalty, or for a loss that is yet to come.
         if not create_graph and grad_outputs is None and not is_in_backward():
-            self._collect(self._by_hand, _scalars(outputs))
+            _collect(self._by_hand, [self._number(loss) for loss in _scalars(outputs)])
 
-    def _collect(
-        self, collected: list[torch.Tensor | float], losses: Sequence[torch.Tensor]
-    ) -> None:
-        collected += [self._scaling.unscaled(loss) for loss in losses]
-        if len(collected) >= _MANY_LOSSES:  # a program that never makes a step
-            collected[1:] = [sum(float(loss) for loss in collected[1:])]
+    def _number(self, loss: torch.Tensor) -> Number:
+        """The unscaled loss, without waiting for it."""
+        unscaled = self._scaling.unscaled(loss)
+        sends = unscaled.device.type == "cuda" and not is_captured()
+        return SentNumber(unscaled) if sends else unscaled
+
+
+def _collect(collected: list[Number], numbers: Sequence[Number]) -> None:
+    collected += numbers
+    if len(collected) >= _MANY_LOSSES:  # a program that never makes a step
+        collected[1:] = [sum(float(loss) for loss in collected[1:])]
 
 
 def _scalars(tensors: Any) -> list[torch.Tensor]:

@@ -108,6 +108,30 @@ class SampleBuffer:
         return whole[: self._used]
 
 
+class SentNumber:
+    """A number on its way from an accelerator to the host; nobody waits who does not read it."""
+
+    __slots__ = ("_event", "_host")
+
+    def __init__(self, number: torch.Tensor) -> None:
+        self._host = torch.empty((), dtype=number.dtype, pin_memory=True)
+        self._host.copy_(number.detach().reshape(()), non_blocking=True)
+        self._event = torch.cuda.Event()
+        self._event.record(torch.cuda.current_stream(number.device))
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether reading it would not wait."""
+        return bool(self._event.query())
+
+    def __float__(self) -> float:
+        self._event.synchronize()
+        return float(self._host)
+
+
+Number = torch.Tensor | SentNumber | float
+
+
 class HostCopies:
     """Copies on their way to the host; calls back in order when their values are there."""
 

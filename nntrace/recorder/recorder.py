@@ -168,7 +168,7 @@ class Recorder:
         self,
         *,
         data_wait_ns: int,
-        loss: float | None,
+        loss: float | Callable[[], float] | None,
         lr: float | None,
         grad_norm: float | None,
         batch_size: int | None,
@@ -181,7 +181,10 @@ class Recorder:
         skipped: bool = False,
         loss_scale: float | None = None,
     ) -> bool:
-        """Record an optimizer step that has just ended; whether to sample the next one."""
+        """Record an optimizer step that has just ended; whether to sample the next one.
+
+        A loss that is still on its way to the host is a function, which the writer calls.
+        """
         now = time.perf_counter_ns()
         spent = self.spent_ns
         cost = spent - self._charged_ns
@@ -212,11 +215,11 @@ class Recorder:
         if sampled:
             self.sampled_steps += 1
             self.cadence.record_sample(cost)
-        if loss is not None and not math.isfinite(loss) and not self._saw_nonfinite_loss:
+        if isinstance(loss, float) and not math.isfinite(loss) and not self._saw_nonfinite_loss:
             # Where the NaN lives is only known from a sample; soon it will be everywhere.
             self._saw_nonfinite_loss = True
             self.cadence.burst(1)
-        if loss is not None and self._loss_level.leaves(loss):
+        if isinstance(loss, float) and self._loss_level.leaves(loss):
             self.cadence.look_closer()
         if self.world_size > 1 and self.cadence.every is None and is_landmark(self.steps):
             self.cadence.burst(1)

@@ -1,5 +1,6 @@
 """The records a `Recorder` queues, one type per stream; each knows its row in the schema."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -40,7 +41,7 @@ class StepRecord(NamedTuple):
     time_ns: int
     duration_ns: int
     data_wait_ns: int
-    loss: float | None
+    loss: float | Callable[[], float] | None
     lr: float | None
     grad_norm: float | None
     batch_size: int | None
@@ -57,6 +58,8 @@ class StepRecord(NamedTuple):
     def row(self, grad_norm: float | None = None) -> dict[str, Any]:
         """The row of `steps`, with a gradient norm that only became known afterwards."""
         row = self._asdict()
+        if callable(self.loss):
+            row["loss"] = self.loss()
         if grad_norm is not None:
             row["grad_norm"] = grad_norm
         return row

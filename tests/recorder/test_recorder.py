@@ -145,6 +145,20 @@ def test_the_next_step_is_wanted_as_the_cadence_says(run):
     recorder.close(RunStatus.FINISHED)
 
 
+def test_a_loss_that_is_still_on_its_way_is_read_by_the_writer(run):
+    recorder = recorder_of(run)
+    readers = []
+
+    def arrives():
+        readers.append(threading.current_thread())
+        return 0.25
+
+    step(recorder, loss=arrives)
+    recorder.close(RunStatus.FINISHED)
+    assert Trace.open(run).steps.loss.tolist() == [0.25]
+    assert readers[0] is not threading.current_thread()
+
+
 def test_only_samples_that_still_wait_are_owed(run):
     recorder = recorder_of(run)
     site = recorder.add_site("weight", Role.PARAM, numel=3, shape=(3,))

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+from nntrace_torch.buffer import Number, SentNumber
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.guard import tensors_in
 from nntrace_torch.replay.origin import Investigator
@@ -40,15 +41,15 @@ class NonfiniteWatch:
         self._steps = 0
         self._credit = 0.0  # looks that the time since has paid for
         self.step_ns = 0
-        self._pending: deque[tuple[Any, torch.Tensor, weakref.ref[torch.Tensor]]] = deque(
-            maxlen=_PENDING
-        )
+        self._pending: deque[tuple[SentNumber, weakref.ref[torch.Tensor]]] = deque(maxlen=_PENDING)
 
-    def loss(self, loss: torch.Tensor) -> None:
-        """`backward` is about to be called on a number."""
+    def loss(self, loss: torch.Tensor, number: Number) -> None:
+        """`backward` is about to be called on a loss, whose number may still be on its way."""
         self._loss = weakref.ref(loss)
-        if loss.device.type != "cpu":
-            self._send(loss)
+        if isinstance(number, SentNumber):
+            self._pending.append((number, weakref.ref(loss)))
+        elif loss.device.type != "cpu":
+            return
         elif math.isfinite(loss.item()):
             self._investigator.all_is_well()
         else:
@@ -127,21 +128,12 @@ class NonfiniteWatch:
                 found.setdefault(gradient.dtype, []).append(piece)
         return found
 
-    def _send(self, loss: torch.Tensor) -> None:
-        if loss.device.type != "cuda":
-            return
-        host = torch.empty((), dtype=loss.dtype, pin_memory=True)
-        host.copy_(loss.detach(), non_blocking=True)
-        event = torch.cuda.Event()
-        event.record()
-        self._pending.append((event, host, weakref.ref(loss)))
-
     def _arrived(self) -> None:
         """Look at the losses that have come from an accelerator since; never waits."""
-        while self._pending and self._pending[0][0].query():
-            _, host, reference = self._pending.popleft()
+        while self._pending and self._pending[0][0].has_arrived:
+            number, reference = self._pending.popleft()
             loss = reference()
-            if math.isfinite(host.item()):
+            if math.isfinite(float(number)):
                 self._investigator.all_is_well()
             elif loss is not None:
                 self._investigator.loss_broke(loss, sys._getframe(1))
