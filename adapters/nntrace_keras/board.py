@@ -82,7 +82,7 @@ class Board:
         """Write the row of this call and advance the clock."""
         clock = state[_CLOCK]
         numbers = (graph, state[_TURN], applied, loss, lr, batch_size)
-        row = [tf.cast(number, tf.float64) for number in numbers]
+        row = [_double(number) for number in numbers]
         place = _RING + tf.math.floormod(tf.cast(clock, tf.int32), RING_ROWS) * _COLUMNS
         stamp = _STAMPS + min(graph, MAX_GRAPHS - 1)
         stamped = tf.logical_and(sampled, applied)
@@ -111,6 +111,12 @@ class Board:
         lost = first - self.seen
         self.seen, self._stamps = clock, stamps.copy()
         return rows, sampled, lost
+
+
+def _double(number: Any) -> Any:
+    if isinstance(number, int | float):
+        return tf.constant(number, tf.float64)
+    return tf.cast(number, tf.float64)
 
 
 def _row(number: int, values: Any) -> Row:

@@ -80,10 +80,11 @@ def prepare(
     pairs: Sequence[tuple[Any, Any]],
     gradients: Sequence[Gradient],
     turn: Any,
+    gate: Any = None,
 ) -> tuple[Step, Capture]:
     """Decide what to sample of a call that is about to happen."""
     step = Step(name, calls_per_step=accumulation_steps(optimizer))
-    capture = Capture(turn)
+    capture = Capture(turn, gate)
     step.facts = observer.forward(capture, gradients)
     mine, rest = observer.stepped(name, pairs, gradients)
     for stepped in (*mine, *rest):
@@ -163,17 +164,20 @@ class GraphCall:
         self._number = number
         self._state = board.read()
         turn = Board.turn(self._state)
-        self.step, capture = prepare(observer, optimizer, name, pairs, gradients, turn)
+        self._sampled: Any = tf.constant(False)
+        if number < MAX_GRAPHS:
+            wanted = Board.wants(self._state, number)
+            self._sampled = tf.logical_and(wanted, ends_accumulation(optimizer))
+        self.step, capture = prepare(
+            observer, optimizer, name, pairs, gradients, turn, self._sampled
+        )
         self._facts = self._plain_facts(gradients)
         self._always = always_steps(optimizer)
         self._iterations = None
         if not self._always and optimizer.built:
             self._iterations = tf.identity(iterations(optimizer))
         if number >= MAX_GRAPHS:
-            self._sampled = tf.constant(False)
             return
-        wanted = Board.wants(self._state, number)
-        self._sampled = tf.logical_and(wanted, ends_accumulation(optimizer))
         buffer = variable(np.zeros(capture.size, np.float32), "buffer")
         when(self._sampled, lambda: buffer.assign(capture.pack()))
         size = sum(flat_plan(stepped.shape).size for stepped in self.step.updates)

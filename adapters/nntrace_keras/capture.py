@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from tensorflow.python.framework import ops
+from tensorflow.python.ops import control_flow_util
 
 from nntrace.recorder import NO_TENSOR, Layout, SiteSample
 from nntrace_keras import gather
@@ -30,6 +32,7 @@ from nntrace_keras.sites import SiteKey
 # memory, while reading 4096 of its elements costs next to nothing beside making it.
 _LARGE = 1 << 18
 _ASSUMED_BATCH = 32
+_PRODUCT = "MatMul"
 MAX_HASHED = 4096
 
 Values = npt.NDArray[np.float32]
@@ -65,29 +68,50 @@ class Capture:
 
     Attributes:
         turn: int64 scalar that moves the sampled rows.
+        gate: in a graph, whether this call is sampled.
         missing: sites that were looked at and had no tensor.
     """
 
     turn: Any
+    gate: Any = None
     missing: list[SiteKey] = field(default_factory=list)
+    fusible: bool = field(default=False, init=False)
+    _reader: gather.Reader = field(init=False)
     _parts: list[tuple[SiteKey | None, str, Any, ExamplesPlan | FlatPlan, Any]] = field(
         default_factory=list
     )
     _layout: list[Part] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._reader = gather.Reader(self.turn)
+        # XLA fuses an operation into its users only if it can be fused into all of them. Into a
+        # branch it cannot be, into a selection it can: so what is fused, and with it the rounding
+        # of the training, stays as it was.
+        xla = control_flow_util.GraphOrParentsInXlaContext
+        self.fusible = self.gate is not None and xla(ops.get_default_graph())
+
+    def _gated(self, values: Any) -> Any:
+        return tf.where(self.gate, values, tf.zeros_like(values))
 
     @property
     def sites(self) -> list[SiteKey]:
         """The sites to be read, in the order in which they were added."""
         return [part[0] for part in self._parts if part[0] is not None]
 
+    def add_activation_gradient(self, site: SiteKey, gradient: Any, unit_axis: int) -> None:
+        """Sample the gradient of an activation, where looking at it changes no rounding."""
+        if not self.fusible or _is_stored(gradient):
+            self.add_examples(site, gradient, unit_axis)
+
     def add_examples(self, site: SiteKey, tensor: Any, unit_axis: int = -1) -> None:
-        """Sample an activation, its gradient, an input, a target or predictions."""
+        """Sample a tensor whose first axis is the batch."""
         tensor = tf.convert_to_tensor(tensor)
         shape = tuple(tensor.shape.as_list())
         plan = examples_plan(shape, unit_axis)
-        if math.prod(size or _ASSUMED_BATCH for size in shape) >= _LARGE and not _is_eager(tensor):
+        is_large = math.prod(size or _ASSUMED_BATCH for size in shape) >= _LARGE
+        if self.fusible or (self.gate is not None and is_large):
             sizes = gather.varying_sizes(plan, tensor)
-            early = gather.Reader(self.turn).examples(plan, tensor)
+            early = self._gated(self._reader.examples(plan, tensor))
             self._parts.append((site, "", early, plan, sizes))
         else:
             self._parts.append((site, "", tensor, plan, None))
@@ -103,19 +127,30 @@ class Capture:
         elif isinstance(gradient, tf.IndexedSlices):
             values = tf.reshape(gradient.values, [-1])
             self._parts.append((site, "", values, touched_rows_plan(), None))
+        elif self.fusible:
+            plan = flat_plan(shape)
+            source = gradient() if isinstance(gradient, partial) else gradient
+            self._parts.append((site, "", self._gated(gather.flat(plan, source)), plan, []))
         else:
             self.add_parameter(site, gradient, shape)
 
     def add_scalar(self, name: str, value: Any) -> None:
-        """Keep a number of the batch."""
-        self._parts.append((None, name, tf.reshape(value, [1]), FlatPlan(1, 1), None))
+        """Keep a number of the batch; not where XLA would round the loss differently for it."""
+        if not self.fusible:
+            self._parts.append((None, name, tf.reshape(value, [1]), FlatPlan(1, 1), None))
 
     def add_hashes(self, batch: Any) -> None:
         """Keep a 48-bit hash of the first examples, as two numbers that float32 holds exactly."""
         plan = ExamplesPlan((0,), (MAX_HASHED,), (None,), None, 1, 1)
         for name, shift in (("hash_low", 0), ("hash_high", 24)):
             hashes = partial(gather.example_hashes, batch, shift)
-            self._parts.append((None, name, hashes, plan, None))
+            if self.fusible:
+                values = hashes()
+                sizes = gather.varying_sizes(plan, values)
+                early = self._gated(self._reader.examples(plan, values))
+                self._parts.append((None, name, early, plan, sizes))
+            else:
+                self._parts.append((None, name, hashes, plan, None))
 
     @property
     def size(self) -> int:
@@ -124,16 +159,16 @@ class Capture:
 
     def pack(self) -> Any:
         """The vector, float32 [size]: the varying sizes first, then the values."""
-        reader = gather.Reader(self.turn)
+        reader = gather.Reader(self.turn)  # not the capture's: this may be inside a branch
         pieces = []
         sizes: list[Any] = []
         for _, _, source, plan, early_sizes in self._parts:
             tensor = source() if isinstance(source, partial) else source
-            if isinstance(plan, FlatPlan):
-                pieces.append(gather.flat(plan, tensor))
-            elif early_sizes is not None:
+            if early_sizes is not None:
                 pieces.append(tensor)
                 sizes += early_sizes
+            elif isinstance(plan, FlatPlan):
+                pieces.append(gather.flat(plan, tensor))
             else:
                 pieces.append(reader.examples(plan, tensor))
                 sizes += gather.varying_sizes(plan, tensor)
@@ -190,8 +225,10 @@ def when(condition: Any, do: Callable[[], Any]) -> None:
     tf.cond(condition, lambda: (do(), tf.constant(0))[1], lambda: tf.constant(0))
 
 
-def _is_eager(tensor: Any) -> bool:
-    return hasattr(tensor, "numpy")
+def _is_stored(tensor: Any) -> bool:
+    """Whether XLA has to store a tensor of this graph anyway, for a product to make or to take."""
+    takers = [consumer.type for consumer in tensor.consumers()]
+    return any(_PRODUCT in kind or "Conv" in kind for kind in (tensor.op.type, *takers))
 
 
 def _varying(plan: ExamplesPlan | FlatPlan) -> int:

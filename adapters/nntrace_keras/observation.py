@@ -186,7 +186,10 @@ class Observer:
                 if role is Role.ACTIVATION
                 else _channels(axis, tensor),
             )
-            capture.add_examples(site, value, axis)
+            if role is Role.ACTIVATION:
+                capture.add_examples(site, value, axis)
+            else:
+                capture.add_activation_gradient(site, value, axis)
 
     def _output(self, capture: Capture, root: RootCall, entered: SiteKey | None) -> BatchFacts:
         site = None

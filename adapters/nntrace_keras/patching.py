@@ -18,7 +18,9 @@ def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..
     """
     original = getattr(owner, name)
     inherited = name not in vars(owner)
-    wrapper = functools.wraps(original)(make(original))
+    wrapper: Any = functools.wraps(original)(make(original))
+    if name == "__new__":
+        wrapper = staticmethod(wrapper)  # what Python does only within the class statement
     setattr(owner, name, wrapper)
 
     def undo() -> None:
@@ -27,7 +29,7 @@ def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..
         if inherited:
             delattr(owner, name)
         else:
-            setattr(owner, name, original)
+            setattr(owner, name, staticmethod(original) if name == "__new__" else original)
 
     return undo
 

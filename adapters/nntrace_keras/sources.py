@@ -13,7 +13,7 @@ import keras
 
 import nntrace.recorder
 from nntrace.recorder import Recorder
-from nntrace_keras.patching import Undo, before
+from nntrace_keras.patching import Undo, after, before
 
 _LIBRARIES = ("keras", "tensorflow", "torch", "jax", "jaxlib")
 _NOT_THE_USERS = (
@@ -68,7 +68,8 @@ class Sources:
     def install(self) -> list[Undo]:
         """Watch constructors."""
         return [
-            before(keras.layers.Layer, "__init__", self._observe),
+            # Not its __init__, whose signature Keras reads.
+            after(keras.layers.Layer, "__new__", self._observe),
             before(keras.optimizers.Optimizer, "__init__", self._observe),
         ]
 

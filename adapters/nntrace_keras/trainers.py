@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from keras.src.callbacks.callback_list import CallbackList
 from keras.src.trainers.epoch_iterator import EpochIterator
 from tensorflow.python.eager import context
@@ -37,7 +38,9 @@ class TrainerObserver:
         return 0
 
     def _epoch_ends(self, callbacks: Any, epoch: int, logs: Any = None) -> None:
-        metrics = {str(name): float(value) for name, value in (logs or {}).items()}
+        metrics = {
+            str(name): float(value) for name, value in (logs or {}).items() if _is_number(value)
+        }
         self._recorder.add_event(EventKind.EPOCH, {"epoch": int(epoch), "metrics": metrics})
 
     def _loads(self, _: None, iterator: Any, *args: Any, **kwargs: Any) -> None:
@@ -58,3 +61,7 @@ class TrainerObserver:
             self._recorder.add_event(
                 EventKind.SEED, {"function": "tf.random.set_seed", "seed": str(seed)}
             )
+
+
+def _is_number(value: Any) -> bool:
+    return not isinstance(value, str | dict | list | tuple) and np.size(value) == 1

@@ -143,7 +143,7 @@ class Training:
                 return
             row = begun.end()
             delivery = begun.delivery
-        if self._finish(begun.step, row, delivery, None):
+        if self._finish(begun.step, row, delivery, at_once=False):
             self._arm()
         elif row.applied:
             self.samples_eagerly = False
@@ -176,19 +176,18 @@ class Training:
         if lost:
             reason = f"a single call of a function made {lost + len(rows)} optimizer steps"
             self._recorder.add_event(EventKind.UNSEEN, {"what": f"{lost} steps", "reason": reason})
-        steps = [row for row in rows if row.applied]
         wants = False
         for row in rows:
             step = self._graphs[row.graph]
             delivery = step.read(row.turn) if row.number in sampled else None
-            wants = self._finish(step, row, delivery, len(steps)) or (wants and not row.applied)
+            wants = self._finish(step, row, delivery, at_once=True) or wants
         if wants:
             self._arm()
             self._board.arm(self.turn)
         else:
             self.samples_eagerly = False
 
-    def _finish(self, step: Step, row: Row, delivery: Delivery | None, at_once: int | None) -> bool:
+    def _finish(self, step: Step, row: Row, delivery: Delivery | None, at_once: bool) -> bool:
         """Record one optimizer call; whether to sample the next one."""
         pending = self._pending.setdefault(step.optimizer, _Pending())
         if not row.applied and step.calls_per_step == 1:
@@ -216,7 +215,7 @@ class Training:
             sampled=delivery is not None,
             gradients_cleared=None,
         )
-        return self._next_in_turn(wants) if at_once is None else wants
+        return self._next_in_turn(wants) if not at_once else wants
 
     def _sample(
         self, step: Step, delivery: Delivery, number: int, batch_size: int | None
