@@ -172,7 +172,8 @@ class RankFolder:
             site = self._sites[int(rows.site[number])]
             if site.id not in self._nonfinite_sites:
                 self._nonfinite_sites.add(site.id)
-                payload = json.dumps({"role": site.role.value, "site": site.path})
+                facts = {"role": site.role.value, "site": site.path, "nan": rows.holds_nan(number)}
+                payload = json.dumps(facts)
                 kind = EventKind.NONFINITE
                 step = int(rows.step[number])
                 events.append(EventRecord(step, time.time_ns(), kind, "error", site.id, payload))

@@ -43,3 +43,10 @@ class Rows:
         self.step = np.repeat(np.array([s.step for s in samples], dtype=np.int64), lengths)
         self.site = np.array(sites, dtype=np.int32)
         self.size = np.array(sizes, dtype=np.int32)
+
+    def holds_nan(self, number: int) -> bool:
+        """Whether there is a NaN, not only infinities, among the values of a row."""
+        for members in self.by_layout.values():
+            if number in members.numbers:
+                return bool(np.isnan(members.values[members.numbers.index(number)]).any())
+        return False

@@ -1,84 +1,83 @@
-"""Numeric rules: the first value that is not finite, by site."""
+"""Numeric rules: where a value that is not finite was born, and values on the way there.
+
+An `origin` event names the operation; without one the first site that broke is named.
+"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Annotated
 
-import pyarrow.compute as pc
+import numpy as np
 
 from nntrace.rules.chance import loss_functions, loss_location, training_batches
 from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.nonfinite_sites import (
+    BACKWARD,
+    ORDER,
+    advice,
+    before,
+    broken_sites,
+    unseen,
+    where,
+)
+from nntrace.rules.origins import Origin, origins, sentence, site_of
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import loss_series
+from nntrace.rules.signals import loss_series, trend_z
 from nntrace.schema import EventKind, Role
-from nntrace.trace import Site, Trace
+from nntrace.trace import Trace
 
-# The order in which one optimizer step computes them. Parameters come first: their values are
-# those before the step. Within a role gradients arrive in the reverse order of the sites.
-_ORDER = {
-    Role.PARAM: 0,
-    Role.INPUT: 1,
-    Role.TARGET: 1,
-    Role.ACTIVATION: 2,
-    Role.OUTPUT: 3,
-    Role.ACTIVATION_GRAD: 4,
-    Role.PARAM_GRAD: 5,
-    Role.UPDATE: 6,
-}
-_BACKWARD = (Role.ACTIVATION_GRAD, Role.PARAM_GRAD)
-_HARMFUL = (*_BACKWARD, Role.OUTPUT, Role.UPDATE, Role.PARAM)
-_EARLY_STEPS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class _Broken:
-    """A site, the first step at which its sample was not finite, and which fraction was not."""
-
-    site: Site
-    step: int
-    fraction: float | None
-
-    @property
-    def order(self) -> tuple[int, int]:
-        number = -self.site.id if self.site.role in _BACKWARD else self.site.id
-        return _ORDER[self.site.role], number
+_HARMFUL = (*BACKWARD, Role.OUTPUT, Role.UPDATE, Role.PARAM)
+_LASTING = (Role.PARAM, Role.UPDATE, Role.OUTPUT)
+_FORWARD = ("forward", "data", "weights")
+_SYMPTOMS = ("LOS07", "LOS12", "ACT07", "GRD04", "PAR02", "UPD06", "NUM08", "NUM09")
+_LIMITS = {"float16": 65504.0, "bfloat16": 3.39e38, "float32": 3.40e38}
 
 
 @rule(
     "NUM01",
     "nonfinite-forward",
     Severity.ERROR,
-    explains=("LOS07", "LOS12", "ACT07", "GRD04", "PAR02", "UPD06"),
+    explains=_SYMPTOMS,
     advice="Look for a division, logarithm, square root or exponential there whose argument can "
     "reach zero or overflow; add an epsilon, clamp, or use the fused loss on logits.",
 )
 def nonfinite_forward(trace: Trace) -> Iterator[Finding | Skipped]:
     """A NaN or an infinity reached the predictions, the loss, a gradient or a parameter.
 
-    Names the first site in the order of execution, which is where to look: everything after it
-    is infected. Infinities that stay inside the model (attention masks) are not blamed. A warning
-    when only gradients were hit and no parameter and no loss ever was.
+    Names the operation, its line and its operands where the step could be replayed: the first
+    operation whose result was not finite though its operands were. Else it names the first site
+    in the order of execution, which is where to look: everything after it is infected.
+    Infinities that stay inside the model (attention masks) are not blamed. A warning when only
+    gradients were hit and no parameter and no loss ever was, or only an evaluation.
     Source: "37 reasons", 36 (NaN appears within the first hundred iterations) and 37.
     """
-    broken = _broken_sites(trace)
-    loss_from = loss_series(trace).nonfinite_from
-    harm = [b.step for b in broken if b.site.role in _HARMFUL]
-    if loss_from is not None:
-        harm.append(loss_from)
-    if not harm:
+    found = [origin for origin in origins(trace) if origin.where != "unknown"]
+    harmful = [origin for origin in found if not _is_hidden(trace, origin)]
+    if found:
+        first = harmful[0] if harmful else None
+        if first is not None and first.where in _FORWARD:
+            in_evaluation = first.seen_in == "output"
+            yield _finding(trace, first, Severity.WARNING if in_evaluation else None)
+        if harmful or not _first_harm(trace):
+            return
+    yield from _by_site(trace)
+
+
+def _by_site(trace: Trace) -> Iterator[Finding]:
+    """What the samples alone tell."""
+    broken = broken_sites(trace)
+    start = _first_harm(trace)
+    if start is None:
         return
-    start, last = min(harm), int(trace.steps.step[-1])
-    early = start - int(trace.steps.step[0]) < _EARLY_STEPS
-    hint = " So early in training, a learning rate ten times too large is likely." if early else ""
-    lasting_harm = loss_from is not None or any(
-        b.site.role in (Role.PARAM, Role.UPDATE, Role.OUTPUT) for b in broken
-    )
+    loss_from = loss_series(trace).nonfinite_from
+    last = int(trace.steps.step[-1])
+    lasting_harm = loss_from is not None or any(b.site.role in _LASTING for b in broken)
     severity = Severity.ERROR if lasting_harm else Severity.WARNING
     evidence = {"first_step": start, "sites": len(broken), "loss_nonfinite_from": loss_from}
     at_start = sorted((b for b in broken if b.step == start), key=lambda b: b.order)
-    if not at_start or (start == loss_from and _ORDER[at_start[0].site.role] > 3):
+    if not at_start or (start == loss_from and ORDER[at_start[0].site.role] > 3):
         functions = loss_functions(training_batches(trace))
         yield Finding(
-            f"the loss is not finite from step {start} on. {_unseen(trace, broken, start)}{hint}",
+            f"the loss is not finite from step {start} on. {unseen(trace, broken, start)}",
             steps=(start, last),
             evidence=evidence,
             location=loss_location(trace, functions[0]) if functions else None,
@@ -87,8 +86,8 @@ def nonfinite_forward(trace: Trace) -> Iterator[Finding | Skipped]:
     first = at_start[0]
     share = "" if first.fraction is None else f" ({first.fraction:.1%} of its sampled elements)"
     yield Finding(
-        f"step {start}: {_where(first.site)} is the first value that is not finite{share}; "
-        f"{_before(first.site.role)}.{hint}",
+        f"step {start}: {where(first.site)} is the first value that is not finite{share}; "
+        f"{before(first.site.role)}.",
         site=first.site,
         steps=(start, last),
         severity=severity,
@@ -98,81 +97,226 @@ def nonfinite_forward(trace: Trace) -> Iterator[Finding | Skipped]:
             "module_type": first.site.module_type,
             "nonfinite_fraction": first.fraction,
         },
-        advice=_advice(first.site.role),
+        advice=advice(first.site.role),
     )
 
 
-def _broken_sites(trace: Trace) -> list[_Broken]:
-    """Every site whose sample was ever not finite, from statistics and events."""
-    known = {site.id: site for site in trace.sites}
-    found: dict[int, _Broken] = {}
-    rows = trace.table("stats").select(["step", "site", "nonfinite_fraction"])
-    for row in rows.filter(pc.field("nonfinite_fraction") > 0.0).sort_by("step").to_pylist():
-        site = known.get(row["site"])
-        if site is not None and site.id not in found:
-            found[site.id] = _Broken(site, row["step"] or 0, row["nonfinite_fraction"])
+@rule(
+    "NUM02",
+    "nonfinite-loss",
+    Severity.ERROR,
+    explains=_SYMPTOMS,
+    advice="Compute the loss in one stable function on logits, and guard empty batches.",
+)
+def nonfinite_loss(trace: Trace) -> Iterator[Finding]:
+    """The predictions are finite, the loss computed from them is not.
+
+    Names the operation of the loss function, or of the statements between the model's output and
+    `backward`, whose result was the first that is not finite.
+    Source: "37 reasons", 37.
+    """
+    yield from _first(trace, "loss")
+
+
+@rule(
+    "NUM03",
+    "nonfinite-backward",
+    Severity.ERROR,
+    explains=(*_SYMPTOMS, "NUM04"),
+    advice="Look for a square root, norm, power or logarithm at zero, or `where` around one.",
+)
+def nonfinite_backward(trace: Trace) -> Iterator[Finding]:
+    """The loss is finite and a gradient is not: a function was differentiated where it cannot be.
+
+    Names the line of the forward pass whose derivative was the first that is not finite: square
+    roots and norms at zero, powers, `acos` at its ends, the branch of `where` not taken.
+    Source: `torch.autograd.detect_anomaly`, which raises at such values.
+    """
+    yield from _first(trace, "backward")
+
+
+@rule(
+    "NUM04",
+    "nonfinite-update",
+    Severity.ERROR,
+    explains=_SYMPTOMS,
+    advice="Set the optimizer's epsilon above 0, lower the learning rate, and clip gradients.",
+)
+def nonfinite_update(trace: Trace) -> Iterator[Finding]:
+    """The gradients are finite, a parameter after the optimizer's step is not.
+
+    Found at the next loss, from the optimizer's state: an epsilon of 0 under a gradient that was
+    always 0, an infinite learning rate, moments that have overflowed.
+    Source: Kingma & Ba, "Adam", 2015, algorithm 1: epsilon keeps the quotient finite.
+    """
+    yield from _first(trace, "update")
+
+
+@rule(
+    "NUM05",
+    "overflow-ahead",
+    Severity.WARNING,
+    explains=("NUM01", "NUM06"),
+    advice="Lower the learning rate, clip gradients, or normalise before this layer; in float16 "
+    "keep the layer in float32 or train in bfloat16.",
+    min_steps=8,
+)
+def overflow_ahead(
+    trace: Trace,
+    *,
+    decades: Annotated[
+        float, "powers of ten below the type's limit at which growing values count"
+    ] = 1.0,
+    growth: Annotated[float, "times the largest value must have grown over the run"] = 100.0,
+    samples: Annotated[int, "sampled steps needed"] = 8,
+) -> Iterator[Finding]:
+    """The largest value of a layer grows toward what its number type can hold.
+
+    Looks at sites whose largest magnitude rose steadily (a rank test) and by more than `growth`,
+    and that either are within `decades` powers of ten of the limit, or at the growth of the run's
+    second half will reach it within as many steps again.
+    Source: the largest finite numbers of IEEE 754, 65504 in float16 and about 3.4e38 in float32;
+    bfloat16 has the range of float32.
+    """
+    for role in (Role.ACTIVATION, Role.ACTIVATION_GRAD, Role.PARAM_GRAD, Role.PARAM):
+        sites = trace.sites_of(role)
+        if not sites:
+            continue
+        sizes = np.fmax(np.abs(trace.series(role, "min")), np.abs(trace.series(role, "max")))
+        for column, site in enumerate(sites):
+            limit = _LIMITS.get(site.dtype)
+            size = sizes[:, column]
+            seen = np.isfinite(size) & (size > 0)
+            if limit is None or seen.sum() < samples:
+                continue
+            step, exponent = trace.sampled_steps[seen], np.log10(size[seen])
+            room = float(np.log10(limit)) - float(exponent[-1])
+            rise = float(exponent[-1] - exponent[0])
+            half = len(exponent) // 2
+            ahead = float(exponent[-1] - exponent[half]) * (step[-1] - step[0])
+            ahead /= max(1, int(step[-1] - step[half]))
+            near = room <= decades or (rise > 4 * decades and ahead >= room)
+            if near and rise >= np.log10(growth) and trend_z(exponent) > 3.0:
+                yield Finding(
+                    f"`{site.path}` {role.value.replace('_', ' ')} has grown from "
+                    f"{10 ** exponent[0]:.3g} to {10 ** exponent[-1]:.3g}; {site.dtype} ends at "
+                    f"{limit:.3g}.",
+                    site=site,
+                    steps=(int(step[half]), int(step[-1])),
+                    evidence={"largest": 10 ** float(exponent[-1]), "limit": limit},
+                )
+                break  # one site of a role: what follows it grows with it
+
+
+@rule(
+    "NUM08",
+    "nonfinite-hidden",
+    Severity.WARNING,
+    advice="Repair the operation instead of hiding its result: its gradient may still be NaN, and "
+    "batches that are skipped are not learned from.",
+)
+def nonfinite_hidden(trace: Trace) -> Iterator[Finding]:
+    """A NaN that never reached the optimizer: masked downstream, or its batch was skipped.
+
+    Either a loss was not finite and no optimizer step was made of it, or a layer's output held a
+    NaN while predictions, loss and gradients of the run were finite (`nan_to_num`, `where`).
+    Source: TensorFlow's `tf.debugging.enable_check_numerics`, which stops at such values.
+    """
+    for origin in origins(trace):
+        if origin.seen_in == "loss" and _is_hidden(trace, origin):
+            message = f"{sentence(trace, origin)}. No update was made of it: the batch was skipped"
+            yield _finding(trace, origin, None, message)
+            return
+    if _first_harm(trace) is not None or origins(trace):
+        return
     for event in trace.events_of(EventKind.NONFINITE):
-        named = _site_of(trace, event.site, event.payload)
-        if named and (named.id not in found or event.step < found[named.id].step):
-            found[named.id] = _Broken(named, event.step, None)
-    return list(found.values())
+        if event.payload.get("role") == Role.ACTIVATION and event.payload.get("nan") is True:
+            site = trace.site(str(event.payload.get("site")), Role.ACTIVATION)
+            if site is not None:
+                yield Finding(
+                    f"step {event.step}: {where(site)} holds NaN, what follows it does not.",
+                    site=site,
+                    steps=(event.step, event.step),
+                )
+                return
 
 
-def _site_of(trace: Trace, number: int | None, payload: dict[str, object]) -> Site | None:
-    path, role = payload.get("site"), payload.get("role")
-    if isinstance(path, str) and role in set(Role):
-        return trace.site(path, str(role))
-    return next((site for site in trace.sites if site.id == number), None)
+@rule(
+    "NUM09",
+    "early-nan",
+    Severity.ERROR,
+    advice="Lower the learning rate ten times, bring the input to mean 0 and deviation 1, and "
+    "clip gradients; then look at the operation named above.",
+)
+def early_nan(
+    trace: Trace,
+    *,
+    early: Annotated[int, "steps within which it is early"] = 100,
+) -> Iterator[Finding]:
+    """A value is not finite within the first hundred steps: mostly the learning rate or the input.
 
-
-def _unseen(trace: Trace, broken: list[_Broken], start: int) -> str:
-    """What is known of a step whose forward pass was not sampled, or was clean."""
-    if start in trace.sampled_steps:
-        return "All sampled activations and predictions of that step are finite: look at the loss."
-    after = sorted((b for b in broken if b.step > start), key=lambda b: (b.step, b.order))
-    if not after:
-        return "That step was not sampled: run with `--every 1` to see where it begins."
-    return (
-        f"That step was not sampled; at step {after[0].step} {_where(after[0].site)} is not "
-        "finite. Run with `--every 1` to see where it begins."
+    Says both. Not where another cause is known: data, loaded weights, a derivative at a singular
+    point, the optimizer.
+    Source: "37 reasons", 36: "NaNs early in training: decrease the learning rate, check inputs".
+    """
+    start = _first_harm(trace)
+    if start is None or start - int(trace.steps.step[0]) >= early:
+        return
+    found = [origin for origin in origins(trace) if origin.where != "unknown"]
+    if found and found[0].where not in ("forward", "loss"):
+        return
+    rates = trace.steps.lr[np.isfinite(trace.steps.lr)]
+    rate = float(rates[0]) if len(rates) else None
+    inputs = [b for b in trace.batches if b.input_min is not None and b.input_max is not None]
+    largest = max((max(abs(b.input_min or 0), abs(b.input_max or 0)) for b in inputs), default=None)
+    parts = [] if rate is None else [f"the learning rate is {rate:g}"]
+    parts += [] if largest is None else [f"the input reaches ±{largest:.3g}"]
+    told = f": {' and '.join(parts)}" if parts else ""
+    yield Finding(
+        f"a value is not finite after {start - int(trace.steps.step[0])} steps{told}. So early, "
+        "a learning rate ten times too large or an unscaled input is likely.",
+        steps=(start, int(trace.steps.step[-1])),
+        evidence={"first_step": start, "lr": rate, "largest_input": largest},
     )
 
 
-def _where(site: Site) -> str:
-    what = {
-        Role.ACTIVATION: "the output of",
-        Role.ACTIVATION_GRAD: "the gradient at the output of",
-        Role.PARAM: "the parameter",
-        Role.PARAM_GRAD: "the gradient of",
-        Role.UPDATE: "the update of",
-        Role.INPUT: "the input",
-        Role.TARGET: "the target of",
-        Role.OUTPUT: "the prediction given to",
-    }[site.role]
-    name = f"`{site.path}`" if site.path else "the model"
-    return f"{what} {name}" + (f" ({site.module_type})" if site.module_type else "")
+def _first(trace: Trace, place: str) -> Iterator[Finding]:
+    """The finding for the first origin that did harm, if it is there."""
+    harmful = [o for o in origins(trace) if o.where != "unknown" and not _is_hidden(trace, o)]
+    if harmful and harmful[0].where == place:
+        yield _finding(trace, harmful[0])
 
 
-def _before(role: Role) -> str:
-    if role is Role.PARAM:
-        return "it was so before this step, so that an earlier, unsampled step broke it"
-    if role in _BACKWARD:
-        return "the forward pass is finite, only gradients are not"
-    if role is Role.UPDATE:
-        return "the gradients are finite, the optimizer's update is not"
-    if role in (Role.INPUT, Role.TARGET):
-        return "it came in from the data"
-    return "the outputs recorded before it are finite: it broke here, or in code between the two"
+def _finding(
+    trace: Trace, origin: Origin, severity: Severity | None = None, message: str = ""
+) -> Finding:
+    last = int(trace.steps.step[-1]) if len(trace.steps) else origin.step
+    return Finding(
+        f"{message or sentence(trace, origin)}.",
+        site=site_of(trace, origin),
+        steps=(origin.step, max(origin.step, last)),
+        evidence=origin.evidence,
+        severity=severity,
+        advice=origin.advice,
+        location=origin.location,
+    )
 
 
-def _advice(role: Role) -> str:
-    if role in (Role.INPUT, Role.TARGET):
-        return "Check the data for missing values, and the scaling for a division by a zero std."
-    if role in _BACKWARD:
-        return (
-            "Look for a square root, norm or logarithm at zero, or `where` around one: its value "
-            "is finite, its derivative is not. Add the epsilon inside."
-        )
-    if role in (Role.PARAM, Role.UPDATE):
-        return "Lower the learning rate, clip gradients, and check the optimizer's epsilon."
-    return ""
+def _is_hidden(trace: Trace, origin: Origin) -> bool:
+    """Whether training went on with finite losses, as if the broken one had never been."""
+    went_on = len(trace.steps) > 0 and int(trace.steps.step[-1]) >= origin.step
+    return (
+        origin.seen_in == "loss"
+        and origin.where != "update"
+        and went_on
+        and _first_harm(trace) is None
+    )
+
+
+def _first_harm(trace: Trace) -> int | None:
+    """The first step at which the loss, predictions, gradients or parameters were not finite."""
+    harm = [b.step for b in broken_sites(trace) if b.site.role in _HARMFUL]
+    loss_from = loss_series(trace).nonfinite_from
+    if loss_from is not None:
+        harm.append(loss_from)
+    return min(harm, default=None)

@@ -1,5 +1,7 @@
+import json
 import math
 
+import pytest
 from rules.builders import event, findings, site, trace_of
 
 from nntrace.rules import Severity
@@ -112,8 +114,134 @@ def test_losses_that_were_not_recorded_are_healthy():
     assert findings("NUM01", trace_of(loss=[1.0, None, None], sites=network())) == []
 
 
-def test_only_an_early_nan_is_blamed_on_the_learning_rate():
-    early = trace_of(loss=[1.0] * 99 + [math.nan])
-    late = trace_of(loss=[1.0] * 101 + [math.nan])
-    assert "learning rate" in findings("NUM01", early)[0].message
-    assert "learning rate" not in findings("NUM01", late)[0].message
+def test_only_an_early_nan_is_blamed_on_the_learning_rate_and_the_input():
+    early = trace_of(loss=[1.0] * 99 + [math.nan], lr=0.5)
+    late = trace_of(loss=[1.0] * 100 + [math.nan])
+    [finding] = findings("NUM09", early)
+    assert "learning rate is 0.5" in finding.message
+    assert finding.evidence["first_step"] == 99
+    assert findings("NUM09", late) == []
+
+
+def origin(step=2, **facts):
+    """An origin event: a logarithm in a layer, unless said otherwise."""
+    usual = {
+        "where": "forward",
+        "seen_in": "loss",
+        "kind": "inf",
+        "op": "log",
+        "what": "3 of 48 arguments of log are ≤ 0: the least is -0.1",
+        "module": "fc1",
+        "module_type": "Linear",
+        "file": "train.py",
+        "line": 12,
+        "source": "h = torch.log(h)",
+        "operands": [{"name": "self", "shape": [8, 6], "dtype": "float32", "zeros": 2}],
+    }
+    row = event("origin", step)
+    return {**row, "payload": json.dumps({**usual, **facts})}
+
+
+def test_an_origin_names_operation_module_line_and_operands():
+    trace = trace_of(loss=NAN_FROM_2, sites=network(fc1=FROM_2), events=[origin()])
+    [finding] = findings("NUM01", trace)
+    assert "`log` in `fc1` (Linear)" in finding.message
+    assert "3 of 48 arguments" in finding.message
+    assert (finding.location.file, finding.location.line) == ("train.py", 12)
+    assert finding.location.source == "h = torch.log(h)"
+    assert finding.site.path == "fc1"
+    assert finding.evidence["operands"] == ["self [8, 6] float32, 2 zeros"]
+    assert "log_softmax" in finding.advice
+
+
+@pytest.mark.parametrize(
+    ("code", "place", "words"),
+    [
+        ("NUM01", "data", "`input.0` comes in"),
+        ("NUM01", "weights", "before any update"),
+        ("NUM02", "loss", "`log` in `fc1`"),
+        ("NUM03", "backward", "the derivative of `sqrt`"),
+        ("NUM04", "update", "the update by log made `fc1.weight`"),
+    ],
+)
+def test_each_place_of_birth_has_its_rule_and_no_other_speaks(code, place, words):
+    facts = {"given": "input.0", "parameter": "fc1.weight", "derivative": "SqrtBackward0"}
+    events = [origin(where=place, **facts)]
+    trace = trace_of(loss=NAN_FROM_2, sites=network(param=FROM_3), events=events)
+    for other in ("NUM01", "NUM02", "NUM03", "NUM04"):
+        found = findings(other, trace)
+        assert len(found) == (other == code), other
+    [finding] = findings(code, trace)
+    assert words in finding.message
+    assert finding.steps == (2, 3)
+
+
+def test_an_unknown_origin_leaves_the_first_broken_site_to_be_named():
+    events = [origin(where="unknown")]
+    trace = trace_of(loss=NAN_FROM_2, sites=network(fc2=FROM_2), events=events)
+    [finding] = findings("NUM01", trace)
+    assert finding.site.path == "fc2"
+
+
+def test_growth_before_the_origin_is_told():
+    sites = [site("fc1", "activation", min=-1.0, max=[2.0, 40.0, 900.0, 9.0])]
+    trace = trace_of(loss=[1.0, 1.0, 1.0, math.nan], sites=sites, events=[origin(3)])
+    assert "grown from 2 to 900" in findings("NUM01", trace)[0].message
+
+
+def test_a_loss_that_was_not_finite_and_never_used_is_hidden():
+    trace = trace_of(loss=[1.0] * 5, sites=network(), events=[origin(where="loss")])
+    [finding] = findings("NUM08", trace)
+    assert "skipped" in finding.message
+    assert findings("NUM02", trace) == []
+
+
+def test_a_run_that_ended_at_the_broken_loss_has_not_hidden_it():
+    trace = trace_of(loss=[1.0] * 2, sites=network(), events=[origin(2, where="loss")])
+    assert findings("NUM08", trace) == []
+    assert len(findings("NUM02", trace)) == 1
+
+
+@pytest.mark.parametrize(("holds_nan", "count"), [(True, 1), (False, 0)])
+def test_a_nan_that_stays_inside_the_model_is_hidden_an_infinite_mask_is_not(holds_nan, count):
+    events = [event("nonfinite", 1, role="activation", site="fc1", nan=holds_nan)]
+    trace = trace_of(loss=[1.0] * 4, sites=network(fc1=0.5), events=events)
+    assert len(findings("NUM08", trace)) == count
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"line": "x"}, {"operands": 3}, {"index": "a"}, {"where": 7}, {"step": -1}, {"what": {}}],
+)
+def test_a_malformed_origin_breaks_no_rule(facts):
+    trace = trace_of(loss=NAN_FROM_2, sites=network(), events=[origin(**facts)])
+    for code in ("NUM01", "NUM02", "NUM03", "NUM04", "NUM08", "NUM09"):
+        findings(code, trace)
+
+
+def growing(last, *, dtype="float16", count=8, first=1.0):
+    largest = [first * (last / first) ** (n / (count - 1)) for n in range(count)]
+    return [site("fc1", "activation", dtype=dtype, min=-1.0, max=largest)]
+
+
+@pytest.mark.parametrize(("last", "count"), [(6500.0, 0), (6600.0, 1)])
+def test_values_within_a_decade_of_what_float16_holds_are_overflow_ahead(last, count):
+    trace = trace_of(loss=[1.0] * 8, sites=growing(last))
+    assert len(findings("NUM05", trace)) == count
+
+
+@pytest.mark.parametrize(("first", "count"), [(70.0, 0), (60.0, 1)])
+def test_only_values_that_grew_a_hundredfold_are_overflow_ahead(first, count):
+    trace = trace_of(loss=[1.0] * 8, sites=growing(6600.0, first=first))
+    assert len(findings("NUM05", trace)) == count
+
+
+@pytest.mark.parametrize(("last", "count"), [(1e18, 0), (1e20, 1)])
+def test_growth_that_reaches_the_limit_of_float32_in_as_many_steps_is_overflow_ahead(last, count):
+    trace = trace_of(loss=[1.0] * 8, sites=growing(last, dtype="float32"))
+    assert len(findings("NUM05", trace)) == count
+
+
+def test_large_values_that_do_not_grow_are_healthy():
+    sites = [site("fc1", "activation", dtype="float16", min=-1.0, max=[6e4, 5e4] * 4)]
+    assert findings("NUM05", trace_of(loss=[1.0] * 8, sites=sites)) == []

@@ -246,10 +246,10 @@ class Investigator:
             both = self._differentiated(compute)
             self._replay(both, (), {}, finder, modules=self._roots(), gradients=True)
             if finder.first is not None:
-                return finder.first, self._batch_facts()
+                return finder.first, {}
         if not self._notes:
             self._notes.append("the backward pass could not be replayed")
-        return None, self._batch_facts()
+        return None, {}
 
     def _there_and_back(self, call: Call) -> Callable[..., Any]:
         compute = original_of(call.compute)

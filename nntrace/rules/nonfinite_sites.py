@@ -1,0 +1,119 @@
+"""The sites whose samples were not finite, by step and in the order a step computes them.
+
+What is known without an origin: which site broke first, not which operation.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow.compute as pc
+
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Site, Trace
+
+# The order in which one optimizer step computes them. Parameters come first: their values are
+# those before the step. Within a role gradients arrive in the reverse order of the sites.
+ORDER = {
+    Role.PARAM: 0,
+    Role.INPUT: 1,
+    Role.TARGET: 1,
+    Role.ACTIVATION: 2,
+    Role.OUTPUT: 3,
+    Role.ACTIVATION_GRAD: 4,
+    Role.PARAM_GRAD: 5,
+    Role.UPDATE: 6,
+}
+BACKWARD = (Role.ACTIVATION_GRAD, Role.PARAM_GRAD)
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A site, the first step at which its sample was not finite, and which fraction was not."""
+
+    site: Site
+    step: int
+    fraction: float | None
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Where in a step it is computed: smaller is earlier."""
+        number = -self.site.id if self.site.role in BACKWARD else self.site.id
+        return ORDER[self.site.role], number
+
+
+def broken_sites(trace: Trace) -> list[Broken]:
+    """Every site whose sample was ever not finite, from statistics and events."""
+    known = {site.id: site for site in trace.sites}
+    found: dict[int, Broken] = {}
+    rows = trace.table("stats").select(["step", "site", "nonfinite_fraction"])
+    for row in rows.filter(pc.field("nonfinite_fraction") > 0.0).sort_by("step").to_pylist():
+        site = known.get(row["site"])
+        if site is not None and site.id not in found:
+            found[site.id] = Broken(site, row["step"] or 0, row["nonfinite_fraction"])
+    for event in trace.events_of(EventKind.NONFINITE):
+        named = _site_of(trace, event.site, event.payload)
+        if named and (named.id not in found or event.step < found[named.id].step):
+            found[named.id] = Broken(named, event.step, None)
+    return list(found.values())
+
+
+def _site_of(trace: Trace, number: int | None, payload: dict[str, object]) -> Site | None:
+    path, role = payload.get("site"), payload.get("role")
+    if isinstance(path, str) and role in set(Role):
+        return trace.site(path, str(role))
+    return next((site for site in trace.sites if site.id == number), None)
+
+
+def unseen(trace: Trace, broken: list[Broken], start: int) -> str:
+    """What is known of a step whose forward pass was not sampled, or was clean."""
+    if start in trace.sampled_steps:
+        return "All sampled activations and predictions of that step are finite: look at the loss."
+    after = sorted((b for b in broken if b.step > start), key=lambda b: (b.step, b.order))
+    if not after:
+        return "That step was not sampled: run with `--every 1` to see where it begins."
+    return (
+        f"That step was not sampled; at step {after[0].step} {where(after[0].site)} is not "
+        "finite. Run with `--every 1` to see where it begins."
+    )
+
+
+def where(site: Site) -> str:
+    """The site in words."""
+    what = {
+        Role.ACTIVATION: "the output of",
+        Role.ACTIVATION_GRAD: "the gradient at the output of",
+        Role.PARAM: "the parameter",
+        Role.PARAM_GRAD: "the gradient of",
+        Role.UPDATE: "the update of",
+        Role.INPUT: "the input",
+        Role.TARGET: "the target of",
+        Role.OUTPUT: "the prediction given to",
+    }[site.role]
+    name = f"`{site.path}`" if site.path else "the model"
+    return f"{what} {name}" + (f" ({site.module_type})" if site.module_type else "")
+
+
+def before(role: Role) -> str:
+    """What is known of the values before it, as a clause."""
+    if role is Role.PARAM:
+        return "it was so before this step, so that an earlier, unsampled step broke it"
+    if role in BACKWARD:
+        return "the forward pass is finite, only gradients are not"
+    if role is Role.UPDATE:
+        return "the gradients are finite, the optimizer's update is not"
+    if role in (Role.INPUT, Role.TARGET):
+        return "it came in from the data"
+    return "the outputs recorded before it are finite: it broke here, or in code between the two"
+
+
+def advice(role: Role) -> str:
+    """What to do about the first broken site of a role; nothing for the rule's own advice."""
+    if role in (Role.INPUT, Role.TARGET):
+        return "Check the data for missing values, and the scaling for a division by a zero std."
+    if role in BACKWARD:
+        return (
+            "Look for a square root, norm or logarithm at zero, or `where` around one: its value "
+            "is finite, its derivative is not. Add the epsilon inside."
+        )
+    if role in (Role.PARAM, Role.UPDATE):
+        return "Lower the learning rate, clip gradients, and check the optimizer's epsilon."
+    return ""
