@@ -4,7 +4,9 @@ Predictions are seen as the loss function sees them, after whatever the program 
 model's output. On steps that are not sampled only the batch size is noted.
 """
 
-from collections.abc import Callable
+import inspect
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -67,6 +69,8 @@ class LossObserver:
         ]
 
     def _observer(self, name: str) -> Callable[..., None]:
+        signature = inspect.signature(getattr(functional, name))
+
         def observe(
             loss: Any,
             input: Any = None,  # noqa: A002  callers give it by this name
@@ -84,7 +88,9 @@ class LossObserver:
                 self.batch_size = int(target.shape[0])
             if self.sample is not None and self.sample.is_open:
                 record = outside_modes(self._record) if self.replays else self._record
-                record(name, loss, input, target, kwargs, self.sample)
+                given = signature.bind(input, target, *args, **kwargs)
+                given.apply_defaults()
+                record(name, loss, input, target, given.arguments, self.sample)
 
         observe.__qualname__ = f"LossObserver.{name}"
         return observe
@@ -95,13 +101,13 @@ class LossObserver:
         loss: torch.Tensor,
         predictions: torch.Tensor,
         target: torch.Tensor,
-        kwargs: dict[str, Any],
+        given: Mapping[str, Any],
         sample: StepSample,
     ) -> None:
         by_class = name in _CLASS_AXIS and predictions.dim() > 1
         axis = 1 if by_class else -1
         classes = int(predictions.shape[axis]) if predictions.dim() > 1 else 1
-        self._announce(name, classes, kwargs)
+        self._announce(name, classes, given)
         if not (can_sample(predictions) and can_sample(target)) or not predictions.dim():
             return
         if "target" in sample.seen_roles:
@@ -120,10 +126,7 @@ class LossObserver:
                 self._has_kept = True
                 sample.keep(kept_batch(target, Role.TARGET, name))
         if by_class:
-            rows = predicted.movedim(1, -1).reshape(-1, classes)
-            kept = max(2, _PREDICTED // classes)
-            step = max(1, len(rows) // kept)
-            sample.add_batch_values("predictions", rows[::step][:kept].contiguous())
+            sample.add_batch_values("predictions", _some_rows(predicted.movedim(1, -1)))
         else:
             sample.add_batch_values("predictions", plan.view(predicted, 0).reshape(-1, 1))
         if loss.numel() == 1:
@@ -134,7 +137,7 @@ class LossObserver:
             loss_function=name,
         )
 
-    def _announce(self, name: str, classes: int, kwargs: dict[str, Any]) -> None:
+    def _announce(self, name: str, classes: int, given: Mapping[str, Any]) -> None:
         """Record each call site once."""
         source = caller()
         if (name, source) in self._call_sites:
@@ -142,10 +145,11 @@ class LossObserver:
         self._call_sites.add((name, source))
         payload = {
             "function": name,
-            "reduction": kwargs.get("reduction", "mean"),
+            "reduction": _reduction(given),
             "classes": classes,
-            "weighted": kwargs.get("weight") is not None,
-            "label_smoothing": kwargs.get("label_smoothing", 0.0),
+            "weighted": any(given.get(name) is not None for name in ("weight", "pos_weight")),
+            "pos_weight": given.get("pos_weight") is not None,
+            "label_smoothing": given.get("label_smoothing", 0.0),
             "file": source.file,
             "line": source.line,
         }
@@ -157,3 +161,21 @@ class LossObserver:
             fields = tensor_fields(tensor, caller())
             self._sites[key] = self._recorder.add_site(name, role, module_type=name, **fields)
         return self._sites[key]
+
+
+def _some_rows(predicted: torch.Tensor) -> torch.Tensor:
+    """Rows [n, classes], evenly spread over all axes but the last; only they are copied."""
+    *places, classes = predicted.shape
+    total, kept = math.prod(places), max(2, _PREDICTED // classes)
+    step = max(1, total // kept)
+    chosen = torch.arange(0, total, step, device=predicted.device)[:kept]
+    return predicted[torch.unravel_index(chosen, tuple(places))]
+
+
+def _reduction(given: Mapping[str, Any]) -> str:
+    """The reduction, also where it is said in the old way: `size_average=False`."""
+    if given.get("reduce") is False:
+        return "none"
+    if given.get("size_average") is False:
+        return "sum"
+    return str(given.get("reduction", "mean"))

@@ -236,7 +236,8 @@ def parameter_not_in_optimizer(
     """
     sites = trace.sites_of(Role.PARAM_GRAD)
     received = np.nan_to_num(columns(trace, Role.PARAM_GRAD, "n", sites)) > 0
-    stepped = np.isfinite(columns(trace, Role.UPDATE, "n", sites)).any(axis=0)
+    held = {site.path for site in trace.sites_of(Role.UPDATE)}
+    stepped = np.array([site.path in held for site in sites], dtype=bool)
     if not len(received) or received.sum(axis=0).max() < samples:
         yield Skipped(f"needs {samples} sampled steps with gradients")
         return

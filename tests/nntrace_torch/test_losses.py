@@ -3,6 +3,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
+from nntrace_torch.losses import _some_rows
 from torch import nn
 from torch.nn import functional
 from torch.nn.functional import mse_loss
@@ -53,6 +54,47 @@ def test_a_loss_module_with_options_says_them(trace_here):
     assert event.payload["weighted"] is True
     assert event.payload["label_smoothing"] == 0.1
     assert event.payload["reduction"] == "sum"
+
+
+def test_options_given_by_place_or_in_the_old_way_are_seen_too(trace_here):
+    def reduction(loss):
+        trace = trace_here(lambda: classify(mlp(), torch.randn(6, 4), loss_function=loss))
+        (event,) = trace.events_of("loss_call")
+        return event.payload["reduction"], event.payload["weighted"]
+
+    def by_place(x, y):
+        return functional.cross_entropy(x, y, torch.ones(3), None, -100, None, "sum")
+
+    def old(x, y):
+        return functional.nll_loss(x.log_softmax(1), y, size_average=False)
+
+    assert reduction(by_place) == ("sum", True)
+    with pytest.warns(UserWarning, match="size_average"):
+        assert reduction(old) == ("sum", False)
+
+
+@pytest.mark.parametrize("weight", [None, torch.tensor(3.0)])
+def test_a_positive_weight_is_announced(trace_here, weight):
+    loss = nn.BCEWithLogitsLoss(pos_weight=weight)
+
+    def call(x, y):
+        return loss(x[:, 0], (y > 0).float())
+
+    trace = trace_here(lambda: classify(mlp(), torch.randn(6, 4), loss_function=call))
+    (event,) = trace.events_of("loss_call")
+    assert event.payload["pos_weight"] is event.payload["weighted"] is (weight is not None)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_rows_of_dense_predictions_are_taken_without_copying_all_of_them(memory_format):
+    predicted = torch.randn(4, 5, 64, 64).contiguous(memory_format=memory_format).movedim(1, -1)
+    with torch.profiler.profile(profile_memory=True) as profile:
+        rows = _some_rows(predicted)
+    whole = predicted.reshape(-1, 5)
+    step = len(whole) // (8192 // 5)
+    assert torch.equal(rows, whole[::step][: 8192 // 5])
+    largest = max(event.self_cpu_memory_usage for event in profile.key_averages())
+    assert largest < whole.nbytes / 2
 
 
 def test_each_call_site_is_announced_once_with_its_line(trace_here):
