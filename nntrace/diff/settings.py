@@ -58,7 +58,10 @@ def _described(trace: Trace) -> Iterator[tuple[str, str]]:
 def _values(which: str, payload: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
     for key in keys:
         if key in payload:
-            yield f"{which} {key.replace('_', ' ')}", str(payload[key])
+            value = payload[key]
+            # A framework may keep a rate as float32: 0.1 comes back as 0.10000000149.
+            shown = f"{value:.6g}" if isinstance(value, float) else str(value)
+            yield f"{which} {key.replace('_', ' ')}", shown
 
 
 def _batch_size(trace: Trace) -> str:

@@ -16,6 +16,7 @@ JSON_SCHEMA: Final = 1
 _TRAIL_SHOWN: Final = 8
 _SETTINGS_SHOWN: Final = 30
 _PATHS_SHOWN: Final = 6
+_PAIRS_SHOWN: Final = 4
 
 
 def render_text(comparison: Comparison) -> Iterator[Line]:
@@ -102,11 +103,11 @@ def _model(comparison: Comparison) -> Iterator[Line]:
             yield Line(Text.assemble((f"only in {name}: ", "dim"), shown), 2)
     guessed = [pair for pair in comparison.alignment.pairs if not pair.by_path]
     if guessed:
-        pairs = ", ".join(
-            f"{printable(p.a.path, 40)} ↔ {printable(p.b.path, 40)}" for p in guessed[:3]
-        )
-        more = ", …" if len(guessed) > 3 else ""
-        note = f"{len(guessed)} sites are matched by order and shape: {pairs}{more}"
+        pairs = [f"{printable(p.a.path, 40)} ↔ {printable(p.b.path, 40)}" for p in guessed]
+        names = list(dict.fromkeys(pairs))
+        more = ", …" if len(names) > _PAIRS_SHOWN else ""
+        shown = ", ".join(names[:_PAIRS_SHOWN])
+        note = f"{len(guessed)} sites are matched by order and shape: {shown}{more}"
         yield Line(Text(note, "dim"), 2)
 
 

@@ -36,7 +36,7 @@ class Figure:
 
 
 def data(rows: Iterable[Mapping[str, Any]]) -> alt.InlineData:
-    """Rows as a chart's data: floats in four significant digits, which is what a pixel shows.
+    """Rows as a chart's data: floats in five significant digits, which is what a pixel shows.
 
     As one text, which Altair does not look into: it would take longer than everything else.
     """
@@ -53,7 +53,7 @@ def specification(figure: Figure, *, width: int | str) -> dict[str, Any]:
 
 
 def _short(value: Any) -> Any:
-    return float(f"{value:.4g}") if isinstance(value, float) else value
+    return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 STEP = alt.X(

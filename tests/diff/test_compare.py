@@ -88,6 +88,12 @@ def test_settings_that_differ_come_with_the_linear_scaling_hint() -> None:
     assert "learning rate of 0.4" in setting.hint
 
 
+def test_a_rate_that_was_kept_in_float32_is_the_same_rate() -> None:
+    a = run(events=[event("optimizer", lr=0.1)])
+    assert compare(a, run(events=[event("optimizer", lr=0.10000000149011612)])).settings == ()
+    assert len(compare(a, run(events=[event("optimizer", lr=0.11)])).settings) == 1
+
+
 def test_the_json_form_is_finite_and_names_the_first_divergence() -> None:
     comparison = compare(run(), run(changed=("one", "activation", 1, None)))
     content = json.loads(as_json(comparison))
