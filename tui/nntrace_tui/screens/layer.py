@@ -58,8 +58,8 @@ class LayerScreen(PageScreen):
     HELP = """\
 The statistics of the last sample: the layer's output, the gradient of that output, and one of
 its parameters with its gradient and its update. The statistic under the cursor is drawn over
-time; two grey lines are the band in which it is unremarkable. Below it the histograms over
-time, positive values on top, each line a power of two.
+time, between two lines where it has a band in which it is unremarkable. Below it (wide
+terminals) the histograms over time, positive values on top, each line a power of two.
 
 arrows   another statistic
 p        the next parameter of the layer (weight, bias, …)

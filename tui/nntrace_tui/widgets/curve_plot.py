@@ -16,6 +16,7 @@ _LOG_SCALE_FROM_RATIO = 20.0
 _MOST = 1e300  # the plot subtracts limits and multiplies by cells, which must not overflow
 _LINES_AROUND_CURVE = 3
 _FEW_DECADES = 2.5
+_MARGIN = 0.03  # of the plot's height, beyond the ends of a band
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,11 @@ class CurvePlot(PlotWidget, can_focus=False):
         colours = palette(self.app)
         y = _on_scale(curve.values, logarithmic)
         limits = [float(y.min()), float(y.max())]
-        for edge in plotted.band or ():
-            if not logarithmic or edge > 0:
-                at = float(_on_scale([edge], logarithmic)[0])
-                limits = [min(limits[0], at), max(limits[1], at)]
+        edges = [edge for edge in plotted.band or () if edge > 0 or not logarithmic]
+        band = [float(at) for at in _on_scale(edges, logarithmic)]
+        if band:
+            margin = _MARGIN * (max(*limits, *band) - min(*limits, *band))
+            limits = [min(limits[0], *band) - margin, max(limits[1], *band) + margin]
         points = [value for value in plotted.points.values if value > 0 or not logarithmic]
         if points:
             dots = _on_scale(points, logarithmic)
@@ -78,11 +80,9 @@ class CurvePlot(PlotWidget, can_focus=False):
         self.set_y_formatter(_ValueFormatter(logarithmic, self._most_ticks))
         self.set_xlimits(*_limits(curve.steps[0], curve.steps[-1]))
         self.set_ylimits(*_limits(*limits))
-        for edge in plotted.band or ():
-            if not logarithmic or edge > 0:
-                at = float(_on_scale([edge], logarithmic)[0])
-                ends = [curve.steps[0], curve.steps[-1]]
-                self.plot(ends, [at, at], colours.good, HiResMode.BRAILLE)
+        for at in band:
+            ends = [curve.steps[0], curve.steps[-1]]
+            self.plot(ends, [at, at], colours.good, HiResMode.BRAILLE)
         if len(y) == 1:
             self.scatter(curve.steps, y, marker="•", marker_style=colours.curve)
             return

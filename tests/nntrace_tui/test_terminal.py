@@ -1,0 +1,135 @@
+"""The monitor in a real terminal (tmux) on a real training, from attaching to its end."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+
+_PATIENCE_SECONDS = 40
+NNTRACE = f"{sys.executable} -m nntrace"
+
+# Softmax before cross-entropy, for as long as it is let; says how often it was interrupted.
+TRAIN = """
+import sys, time, torch
+from torch import nn
+torch.manual_seed(0)
+model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4), nn.Softmax(1))
+optimizer = torch.optim.SGD(model.parameters(), 0.1)
+try:
+    for step in range(10**6):
+        x = torch.randn(16, 8)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), x[:, :4].argmax(1)).backward()
+        optimizer.step()
+        time.sleep(0.01)
+        if step % 100 == 0:
+            print("at", step)
+except KeyboardInterrupt:
+    print("interrupted once")
+    time.sleep(0.5)
+    sys.exit(7)
+"""
+
+
+def until(holds: Callable[[], bool], why: Callable[[], str]) -> None:
+    ends = time.monotonic() + _PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < ends, why()
+        time.sleep(0.1)
+
+
+class Terminal:
+    """A terminal of 120 × 36 in which a command runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._started = 0
+
+    def _tmux(self, *words: str) -> str:
+        # A server of its own for each start: one that is told to end takes its time.
+        server = f"nntrace-{os.getpid()}-{self._started}"
+        command = ["tmux", "-L", server, "-f", "/dev/null", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+    def start(self, command: str) -> None:
+        """Run it in a shell, which afterwards says how it ended."""
+        self.close()
+        self._started += 1
+        shell = f"cd {self.folder}; {command}; echo ended with $?; sleep 1000"
+        self._tmux("new-session", "-d", "-s", "0", "-x", "120", "-y", "36", shell)
+
+    def press(self, *keys: str) -> None:
+        self._tmux("send-keys", *keys)
+
+    @property
+    def screen(self) -> str:
+        return self._tmux("capture-pane", "-p")
+
+    def shows(self, words: str) -> None:
+        """Wait for these words."""
+        until(lambda: words in self.screen, lambda: f"no {words!r} in\n{self.screen}")
+
+    def close(self) -> None:
+        self._tmux("kill-server")
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+    for name in [name for name in os.environ if name.startswith("NNTRACE")]:
+        monkeypatch.delenv(name)
+    for size in ("COLUMNS", "LINES"):
+        monkeypatch.delenv(size, raising=False)
+    (tmp_path / "train.py").write_text(TRAIN)
+    terminal = Terminal(tmp_path)
+    yield terminal
+    terminal.close()
+
+
+def test_attach_see_the_fault_detach_attach_again_and_see_the_training_killed(terminal) -> None:
+    training = subprocess.Popen(
+        [sys.executable, "-m", "nntrace", "run", "train.py"],
+        cwd=terminal.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        runs = terminal.folder / "nntrace-runs"
+        until(lambda: any(runs.glob("*/manifest.json")), lambda: "no run was begun")
+        terminal.start(f"{NNTRACE} monitor")
+        terminal.shows("● running")
+        terminal.shows("LOS02 softmax-before-cross-entropy")
+        terminal.press("2")
+        terminal.shows("Layers · activation std")
+        terminal.press("q")
+        terminal.shows("ended with 0")
+        assert training.poll() is None
+        terminal.start(f"{NNTRACE} monitor latest")
+        terminal.shows("● running")
+        training.send_signal(signal.SIGKILL)
+        training.wait()
+        terminal.shows("✘ killed")
+        terminal.press("q")
+        terminal.shows("ended with 0")
+    finally:
+        training.kill()
+        training.wait()
+
+
+def test_a_live_run_shows_its_output_and_ctrl_c_stops_the_training_once(terminal) -> None:
+    terminal.start(f"{NNTRACE} run --live train.py")
+    terminal.shows("at 100")
+    terminal.shows("Output of the program")
+    terminal.press("C-c")
+    terminal.shows("interrupted once")
+    terminal.shows("✔ finished")
+    terminal.press("q")
+    terminal.shows("ended with 7")
+    assert terminal.screen.count("interrupted once") == 1
