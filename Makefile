@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint zoo bench docs clean
+.PHONY: help demo test lint zoo bench docs site clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,10 @@ bench: $(VENV)/.test  ## paired overhead measurements (about 20 minutes on an id
 
 docs: $(VENV)/.demo  ## regenerate docs/rules.md
 	$(BIN)/python -m nntrace rules --format markdown > docs/rules.md
+
+site: docs  ## build the documentation as a site in build/site
+	$(BIN)/pip install --quiet mkdocs
+	$(BIN)/mkdocs build --strict
 
 clean:  ## remove the environment and caches
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

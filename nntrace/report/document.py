@@ -18,7 +18,6 @@ from markupsafe import Markup, escape
 
 from nntrace import __version__
 from nntrace.cli.values import number, percent
-from nntrace.diagnosis.json import plain
 from nntrace.report.figure import Figure, specification
 from nntrace.report.pictures import VEGA_LITE
 from nntrace.report.theme import DARK, LIGHT, css_variables
@@ -76,7 +75,7 @@ def _ticks(text: str) -> Markup:
 
 def _embedded(charts: dict[str, Any]) -> str:
     """JSON that cannot end the element it stands in."""
-    text = json.dumps(plain(charts), separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    text = json.dumps(charts, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
