@@ -105,7 +105,8 @@ def compare(
         *_losses(a, b, noise, tolerance),
         *(
             entry
-            for pair in alignment.pairs
+            # Role by role: a trace keeps the few series at hand that one role needs.
+            for pair in sorted(alignment.pairs, key=lambda pair: (pair.a.role, pair.a.id))
             for entry in _site(_Sides(a, b, steps, rows_a, rows_b, tolerance), pair, noise)
         ),
     ]
