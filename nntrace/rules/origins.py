@@ -3,18 +3,21 @@
 Payloads come from a trace file: every value is checked before it is believed.
 """
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from nntrace.errors import NntraceError
 from nntrace.rules.finding import Location
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Event, Site, Trace
 
 _GROWING = 10.0
 _SAMPLES = 6
+_MAX_RANKS = 64
 
 ADVICE: Mapping[str, str] = {
     "div": "Add an epsilon to the divisor, or divide only where it is not zero.",
@@ -108,6 +111,8 @@ class Origin:
         }
         numbers = ("execution", "micro_batch", "call")
         found |= {name: n for name in numbers if (n := self.number(name)) is not None and n > 1}
+        if (rank := self.number("rank")) is not None:
+            found["rank"] = rank
         for name, plain in (("index", int), ("parameters", str), ("notes", str)):
             values = self.facts.get(name)
             if isinstance(values, list) and values and all(isinstance(v, plain) for v in values):
@@ -122,8 +127,17 @@ class Origin:
 
 
 def origins(trace: Trace) -> tuple[Origin, ...]:
-    """All origins in order of steps."""
+    """All origins in order of steps.
+
+    Where this rank could not tell, the value may have come from another rank, which can.
+    """
     found = [_origin(event) for event in trace.events_of(EventKind.ORIGIN)]
+    if found and all(origin.where == "unknown" for origin in found):
+        for rank in trace.ranks[:_MAX_RANKS]:
+            if rank != trace.rank:
+                with contextlib.suppress(NntraceError):  # what it holds is judged elsewhere
+                    events = trace.of_rank(rank).events_of(EventKind.ORIGIN)
+                    found += [_origin(event, rank) for event in events]
     return tuple(sorted(found, key=lambda origin: origin.step))
 
 
@@ -153,8 +167,8 @@ def sentence(trace: Trace, origin: Origin) -> str:
     return f"step {origin.step}: {told}{_which(origin)}{_growth(trace, origin)}"
 
 
-def _origin(event: Event) -> Origin:
-    facts = event.payload
+def _origin(event: Event, rank: int | None = None) -> Origin:
+    facts = event.payload if rank is None else {**event.payload, "rank": rank}
     step = facts.get("step")
     known = isinstance(step, int) and not isinstance(step, bool) and 0 <= step <= event.step
     return Origin(
@@ -183,13 +197,18 @@ def _node(origin: Origin) -> str:
 
 def _which(origin: Origin) -> str:
     parts = []
-    for name, noun in (("execution", "execution of that line"), ("micro_batch", "micro-batch")):
+    for name, words in (
+        ("execution", "in execution {} of that line"),
+        ("micro_batch", "in micro-batch {}"),
+    ):
         number = origin.number(name)
         if number is not None and number > 1:
-            parts.append(f"{noun} {number}")
+            parts.append(words.format(number))
+    if (rank := origin.number("rank")) is not None:
+        parts.append(f"on rank {rank}")
     if origin.facts.get("phase") == "eval":
-        parts.append("an evaluation")
-    return f", in {' of '.join(parts)}" if parts else ""
+        parts.append("in an evaluation")
+    return "".join(f", {part}" for part in parts)
 
 
 def _growth(trace: Trace, origin: Origin) -> str:

@@ -1,10 +1,15 @@
 """Every program's first non-finite value is traced to its operation and its line."""
 
+import sys
+
 import pytest
 import torch
 from nonfinite_programs import PROGRAMS
+from processes import traced, write
 from tracing import tracing
 
+from nntrace.diagnosis import diagnose
+from nntrace.rules import select_rules
 from nntrace.trace import Trace
 
 pytestmark = [
@@ -41,3 +46,52 @@ def test_the_origin_is_named(name, tmp_path, monkeypatch):
         assert "# born" in origin["source"]
     assert origin.get("step", events[0].step) == expected.step, shown
     assert origin["replay_ms"] < 5000
+
+
+TWO_RANKS = """
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn import functional as F
+
+dist.init_process_group("gloo")
+torch.manual_seed(dist.get_rank())
+model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+model = nn.parallel.DistributedDataParallel(model)
+optimizer = torch.optim.AdamW(model.parameters())
+for step in range(4):
+    inputs = torch.randn(6, 4)
+    if step == 2 and dist.get_rank() == 1:
+        inputs[3, 1] = float("nan")
+    optimizer.zero_grad()
+    F.cross_entropy(model(inputs), torch.arange(6) % 3).backward()
+    optimizer.step()
+dist.destroy_process_group()
+"""
+
+
+def test_a_value_that_broke_on_one_rank_only_is_told_from_the_first(folder):
+    write(folder, "ddp.py", TWO_RANKS)
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "ddp.py")
+    process = traced(folder, "--out", "run", *launcher)
+    assert process.returncode == 0, process.stderr
+    (finding, *_) = diagnose(Trace.open(folder / "run"), rules=select_rules(["NUM01"])).findings
+    assert "`input.0` comes in with non-finite values" in finding.message
+    assert "first in example 3" in finding.message
+    assert finding.evidence["rank"] == 1
+    assert finding.steps[0] == 2
+
+
+def test_detection_leaves_the_model_as_it_is_to_pickle_and_copy(tmp_path):
+    import copy
+    import io
+
+    model = torch.nn.Sequential(torch.nn.Linear(4, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with tracing(tmp_path / "run", every=None):
+        for _ in range(12):
+            model(torch.randn(6, 4)).sum().backward()
+            optimizer.step()
+        torch.save(model, io.BytesIO())
+        assert vars(copy.deepcopy(model)).keys() == vars(model).keys()
+    assert "__call__" not in vars(torch.nn.Sequential)

@@ -89,7 +89,7 @@ class KeptModules:
     def _copy(self, buffer: torch.Tensor) -> torch.Tensor:
         if id(buffer) not in self._copies:
             self._copies[id(buffer)] = copied = buffer.detach().clone()
-            self._guard.own(copied)
+            self._guard.copied(buffer, copied)
         return self._copies[id(buffer)]
 
     def restore(self) -> None:

@@ -4,6 +4,7 @@ Looks, in this order, at the weights, at each call of the model, and at the prog
 between the model and the loss. What could not be found out is said, never guessed.
 """
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,7 @@ from nntrace_torch.replay.statements import (
 from nntrace_torch.sources import UNKNOWN, Source, Sources, is_users
 
 _MAX_EPISODES = 8
+_BUFFER = "buffer "  # before the path of a buffer, where it is one that a value came in with
 
 
 class Investigator:
@@ -149,7 +151,10 @@ class Investigator:
             yield tell
 
     def _weights(self) -> tuple[str, Birth | None, dict[str, Any]] | None:
-        """A parameter or buffer that was not finite before this step."""
+        """A parameter that was not finite before this step.
+
+        Buffers are no witnesses: the forward that broke has written to running statistics.
+        """
         for model in self._models.known:
             root = model.root
             if root is None:
@@ -157,10 +162,6 @@ class Investigator:
             for name, parameter in root.named_parameters():
                 if is_broken(parameter):
                     return self._broken_weight(model.join(name), parameter)
-            for name, buffer in root.named_buffers():
-                # Infinite buffers are masks.
-                if buffer.is_floating_point() and bool(buffer.isnan().any()):
-                    return self._broken_weight(model.join(name), buffer)
         return None
 
     def _broken_weight(
@@ -208,11 +209,16 @@ class Investigator:
             for device, dtype in call.autocast:
                 stack.enter_context(torch.autocast(device, dtype, cache_enabled=False))
             self._name_arguments(call, finder)
+            for model in self._models.known:
+                for name, buffer in model.root.named_buffers() if model.root is not None else ():
+                    finder.name(buffer, _BUFFER + model.join(name))
             output = self._replay(call.compute, call.args, call.kwargs, finder, call=call)
         birth = finder.birth_of(_flat(output)) or (finder.first if output is None else None)
         facts = self._batch_facts(call)
         if birth is not None and number:
             facts["call"] = number + 1
+        if birth is not None and birth.given.startswith(_BUFFER):
+            facts["parameter"] = birth.given.removeprefix(_BUFFER)
         return birth, facts
 
     def _name_arguments(self, call: Call, finder: OriginFinder) -> None:
@@ -247,7 +253,9 @@ class Investigator:
             self._replay(both, (), {}, finder, modules=self._roots(), gradients=True)
             if finder.first is not None:
                 return finder.first, {}
-        if not self._notes:
+        if not self._notes and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            self._notes.append("the replay is finite on this rank: look at the other ranks")
+        elif not self._notes:
             self._notes.append("the backward pass could not be replayed")
         return None, {}
 
@@ -324,7 +332,7 @@ class Investigator:
             "kind": birth.kind,
             "op": birth.op,
             "what": birth.what,
-            "given": birth.given,
+            "given": birth.given.removeprefix(_BUFFER),
             "module": path,
             "module_type": module_type,
             **_lines(source),
@@ -337,6 +345,8 @@ class Investigator:
 
 
 def _side(birth: Birth | None) -> str:
+    if birth is not None and birth.given.startswith(_BUFFER):
+        return "weights"
     return "data" if birth is not None and birth.given else "forward"
 
 

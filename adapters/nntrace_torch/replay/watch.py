@@ -23,7 +23,7 @@ from nntrace_torch.replay.guard import tensors_in
 from nntrace_torch.replay.origin import Investigator
 
 _SHARE = 0.002
-_LOOK_NS = 2_500  # what it costs to look at one gradient
+_LOOK_NS = 4_000  # what it costs to look at one gradient
 _MAX_LOOKS = 256
 _LARGE = 1 << 18  # elements of an output from which on a part of it is looked at
 _EARLY_STEPS = 100
