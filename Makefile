@@ -1,11 +1,12 @@
 # `make demo` and `make test` need only Python 3.11 or newer and make.
 PYTHON ?= python3
 VENV := .venv
+ECOSYSTEM := .venv-ecosystem
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint zoo bench docs site clean
+.PHONY: help demo test test-ecosystem lint zoo bench docs site clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +37,15 @@ lint: $(VENV)/.test  ## ruff, mypy, import contracts
 test: lint  ## everything CI runs
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+$(ECOSYSTEM)/.ready: constraints.txt requirements-ecosystem.txt pyproject.toml
+	$(PYTHON) -m venv $(ECOSYSTEM)
+	$(ECOSYSTEM)/bin/pip install --quiet --constraint constraints.txt torch
+	$(ECOSYSTEM)/bin/pip install --quiet --constraint constraints.txt --editable '.[torch]' --requirement requirements-ecosystem.txt
+	@touch $@
+
+test-ecosystem: $(ECOSYSTEM)/.ready  ## real programs of Lightning, Hugging Face Trainer and Accelerate, in one process and in two
+	$(ECOSYSTEM)/bin/python -m pytest tests/ecosystem
+
 zoo: $(VENV)/.test  ## run every faulty and healthy training program and print what was found
 	$(BIN)/python tests/zoo/zoo.py
 
@@ -50,4 +60,4 @@ site: docs  ## build the documentation as a site in build/site
 	$(BIN)/mkdocs build --strict
 
 clean:  ## remove the environment and caches
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(ECOSYSTEM) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

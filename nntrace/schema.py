@@ -146,6 +146,8 @@ STREAMS: Final[dict[str, tuple[Column, ...]]] = {
         fingerprint int64
         batch_size int32
         duplicate_examples int32
+        epoch int64
+        repeated_examples int32
         input_integer_valued bool
         input_mean float32
         input_std float32

@@ -28,7 +28,7 @@ from nntrace_torch.forward import ForwardSampler
 from nntrace_torch.loaders import LoaderObserver
 from nntrace_torch.losses import LossObserver
 from nntrace_torch.modes import ModeObserver
-from nntrace_torch.modules import Model, Models
+from nntrace_torch.modules import Model, Models, unwrapped
 from nntrace_torch.optimizers import Optimizers
 from nntrace_torch.parameters import ParameterSampler
 from nntrace_torch.patching import Undo, before, outside_graphs, remove_hook
@@ -170,6 +170,7 @@ class Tracer:
     def _root_called(
         self, model: Model, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
+        module = unwrapped(module)  # the wrapper's mode may lag behind: nobody calls its `train`
         self._recorder.training_begins()
         self._roots.pop(model.prefix, None)  # the one called last is at the end
         self._roots[model.prefix] = weakref.ref(module)
@@ -185,6 +186,7 @@ class Tracer:
             self._modes.observe(model, module)
         if "input" not in sample.seen_roles and self._inputs.observe(model, args, kwargs, sample):
             sample.seen_roles.add("input")
+            sample.describe_batch(epoch=self._loaders.epoch)
 
     def _backward_begins(
         self, losses: Sequence[torch.Tensor], numbers: Sequence[Number], *, first: bool

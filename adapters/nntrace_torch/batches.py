@@ -1,7 +1,8 @@
 """What enters the model: input samples, and a hash of every example of the batch."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ from nntrace_torch.sources import UNKNOWN
 from nntrace_torch.step import StepSample
 
 _MAX_EXAMPLES = 4096
+_MAX_PARTS = 64  # of a container of inputs
 _MAX_HASHED = 1 << 15  # elements of a batch that are hashed
 _MULTIPLIER = 0x9E3779B97F4A7C15 - (1 << 64)  # 2^64 divided by the golden ratio, as an int64
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -51,7 +53,7 @@ class InputSampler:
         values = _plan(first.part, sample.limit).view(first.part, sample.turn)
         sample.add_batch_values("inputs", values.contiguous())
         if first.rows_are_examples:
-            sample.add_hashes(example_hashes(first.part))
+            sample.add_hashes(_hashes_of_all(inputs, first))
         sample.describe_batch(batch_size=first.examples)
         if not self._has_kept:
             self._has_kept = True
@@ -73,22 +75,42 @@ def _plan(part: torch.Tensor, limit: int) -> Plan:
     return activation_plan(tuple(part.shape), part.stride(), axis, limit)
 
 
+def _hashes_of_all(inputs: "list[_Input]", first: "_Input") -> torch.Tensor:
+    """A hash of each example over all inputs that have the examples on their first axis.
+
+    Two texts of equal length share their attention mask, and yet are two examples.
+    """
+    total = example_hashes(first.part)
+    for place, one in enumerate(inputs):
+        fits = one.rows_are_examples and one.examples == first.examples
+        if one is not first and fits and one.part.device == first.part.device:
+            total = total + example_hashes(one.part) * (2 * place + 3)
+    return total
+
+
 def example_hashes(batch: torch.Tensor) -> torch.Tensor:
     """An int64 hash of each example [N, …], equal for examples whose bits are equal.
 
-    Of large examples at least 1024 elements, spread evenly, are hashed.
+    Of large examples at least 1024 elements, spread evenly, are hashed, and the sum of all.
     """
     count = min(batch.shape[0], _MAX_EXAMPLES)
     flat = batch[:count].reshape(count, -1)
     features = flat.shape[1]
     kept = min(features, max(1024, _MAX_HASHED // count))
+    whole = flat
     flat = flat[:, :: max(1, features // kept)].contiguous()
     if flat.dtype is torch.bool:
         flat = flat.to(torch.uint8)
     bits = flat.view(_BITS[flat.element_size()]).to(torch.int64)
     place = torch.arange(1, bits.shape[1] + 1, device=bits.device)
     mixed = (bits + place) * _MULTIPLIER  # wraps around, which is meant
-    return ((mixed ^ (mixed >> 29)) * (2 * place + 1)).sum(dim=1)
+    hashes = ((mixed ^ (mixed >> 29)) * (2 * place + 1)).sum(dim=1)
+    if flat.shape[1] < features:
+        # Two sparse examples may be alike wherever one looks. In double precision first: the
+        # order of a sum may depend on the number of examples.
+        sums = whole.sum(dim=1, dtype=torch.float64).to(torch.float32)
+        hashes = hashes + sums.view(torch.int32).to(torch.int64) * _MULTIPLIER
+    return hashes
 
 
 class _Input(NamedTuple):
@@ -105,7 +127,7 @@ class _Input(NamedTuple):
 
 
 def _inputs(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[_Input]:
-    """The tensors among the arguments of a call, one level of containers deep."""
+    """The tensors among the arguments of a call, also in containers within."""
     named = {**{str(number): value for number, value in enumerate(args)}, **kwargs}
     for name, value in named.items():
         for own, item in _named(f"input.{name}", value):
@@ -125,15 +147,23 @@ def _inputs(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[_Input]:
             yield _Input(own, part, examples)
 
 
-def _named(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, PackedSequence):
-        yield name, value
+def _named(name: str, value: Any, depth: int = 3) -> Iterator[tuple[str, Any]]:
+    parts: Iterable[tuple[Any, Any]]
+    if isinstance(value, PackedSequence) or not depth:
+        parts = ()
     elif isinstance(value, Mapping):
-        yield from ((f"{name}.{key}", item) for key, item in value.items())
+        parts = value.items()
     elif isinstance(value, (tuple, list)):
-        yield from ((f"{name}.{number}", item) for number, item in enumerate(value))
+        parts = enumerate(value)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for field in dataclasses.fields(value):
-            yield f"{name}.{field.name}", getattr(value, field.name, None)
+        parts = (
+            (field.name, getattr(value, field.name, None)) for field in dataclasses.fields(value)
+        )
     else:
+        parts = ()
+    is_leaf = True
+    for key, part in itertools.islice(parts, _MAX_PARTS):
+        is_leaf = False
+        yield from _named(f"{name}.{key}", part, depth - 1)
+    if is_leaf:
         yield name, value

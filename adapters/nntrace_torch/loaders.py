@@ -1,16 +1,50 @@
-"""Watches data loaders: how long training waits for them, how large data set and batches are."""
+"""Watches data loaders: how long training waits for them, how large data set and batches are, and
+what each pass over one (an epoch) delivered, in which order.
+"""
 
 import time
 import weakref
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 from torch.utils.data import dataloader as loader_module
 
-from nntrace.recorder import Recorder
+from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
-from nntrace_torch.patching import Undo, before, wrap
+from nntrace_torch.patching import Undo, after, before, wrap
+
+_MANY_PASSES = 64  # of a loader; beyond them only some are recorded
+
+
+@dataclass(slots=True)
+class _Pass:
+    """One iteration over a loader.
+
+    `order` is a checksum of the indices drawn; None where there are none, as in a stream.
+    """
+
+    number: int  # of all passes in this process
+    loader: int
+    epoch: int
+    first_step: int
+    batches: int = 0
+    examples: int | None = 0
+    order: int | None = 0
+
+
+@dataclass(slots=True)
+class _Loader:
+    """A loader that was iterated: its number, and how many passes were begun."""
+
+    reference: weakref.ref[Any]
+    number: int
+    passes: int = 0
+    current: _Pass | None = None
 
 
 class LoaderObserver:
@@ -18,47 +52,157 @@ class LoaderObserver:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._known: dict[int, weakref.ref[Any]] = {}
+        self._loaders: dict[int, _Loader] = {}
+        self._count = 0
+        self._passes = 0
+        self._running: dict[int, tuple[weakref.ref[Any], _Pass]] = {}
+        self._beginning: _Pass | None = None
+        self._delivered: int | None = None
         self._wait_ns = 0
+        self._on_batch = recorder.guard(self._deliver)
+        self._on_end = recorder.guard(self._end)
 
     def install(self) -> list[Undo]:
         """Watch every `DataLoader`."""
+        guard = self._recorder.guard
         return [
-            before(DataLoader, "__iter__", self._recorder.guard(self._begins)),
+            before(DataLoader, "__iter__", guard(self._begins)),
+            after(DataLoader, "__iter__", guard(self._has_begun)),
+            after(loader_module._BaseDataLoaderIter, "_next_index", guard(self._drawn)),
             wrap(loader_module._BaseDataLoaderIter, "__next__", self._timed),
         ]
 
     def take_wait_ns(self) -> int:
         """Nanoseconds waited since the last call."""
         waited, self._wait_ns = self._wait_ns, 0
+        self._delivered = None
         return waited
+
+    @property
+    def epoch(self) -> int | None:
+        """The pass that has delivered a batch in this step; None when no loader has."""
+        return self._delivered
 
     def _timed(self, original: Any) -> Any:
         def wrapper(iterator: Any) -> Any:
             self._recorder.training_begins()
             started = time.perf_counter_ns()
             try:
-                return original(iterator)
+                batch = original(iterator)
+            except StopIteration:
+                self._on_end(iterator)
+                raise
             finally:
                 self._wait_ns += time.perf_counter_ns() - started
+            self._on_batch(iterator, batch)
+            return batch
 
         return wrapper
 
     def _begins(self, loader: Any) -> None:
-        known = self._known.get(id(loader))
-        if known is not None and known() is loader:
+        """A pass begins; one that the program broke off before has ended."""
+        known = self._loaders.get(id(loader))
+        if known is None or known.reference() is not loader:
+            known = self._announce(loader)
+        elif known.current is not None:
+            self._record(known.current, complete=False)
+        known.current = _Pass(self._passes, known.number, known.passes, self._recorder.steps)
+        known.passes += 1
+        self._passes += 1
+        # With workers the first indices are drawn before there is an iterator to know it by.
+        self._beginning = known.current
+
+    def _has_begun(self, iterator: Any, loader: Any) -> None:
+        begun, self._beginning = self._beginning, None
+        if begun is not None:
+            gone = [key for key, (reference, _) in self._running.items() if reference() is None]
+            for key in gone:
+                del self._running[key]
+            self._running[id(iterator)] = weakref.ref(iterator), begun
+
+    def _pass_of(self, iterator: Any) -> _Pass | None:
+        reference, found = self._running.get(id(iterator), (None, None))
+        return found if reference is not None and reference() is iterator else None
+
+    def _drawn(self, indices: Any, iterator: Any) -> None:
+        """Of each batch the data set's indices, in the process that trains."""
+        found = self._beginning or self._pass_of(iterator)
+        if found is None or found.order is None:
             return
-        self._known[id(loader)] = weakref.ref(loader)
+        try:
+            drawn = np.asarray(indices, dtype=np.int64)
+        except (TypeError, ValueError, OverflowError):  # a stream, or keys that are no numbers
+            found.order = None
+            return
+        found.order = zlib.crc32(drawn.tobytes(), found.order)
+
+    def _deliver(self, iterator: Any, batch: Any) -> None:
+        found = self._pass_of(iterator)
+        if found is None:
+            return
+        self._delivered = found.number
+        found.batches += 1
+        size = _examples(batch)
+        found.examples = None if found.examples is None or size is None else found.examples + size
+
+    def _end(self, iterator: Any) -> None:
+        found = self._pass_of(iterator)
+        if found is not None:
+            del self._running[id(iterator)]
+            self._record(found, complete=True)
+            for known in self._loaders.values():
+                if known.current is found:
+                    known.current = None
+
+    def _record(self, found: _Pass, *, complete: bool) -> None:
+        if found.epoch >= _MANY_PASSES and not is_landmark(found.epoch):
+            return
+        payload = {
+            "loader": found.loader,
+            "epoch": found.epoch,
+            "batches": found.batches,
+            "examples": found.examples,
+            "complete": complete,
+            "steps": self._recorder.steps - found.first_step,
+            "order": found.order,
+        }
+        self._recorder.add_event(EventKind.EPOCH, payload)
+
+    def _announce(self, loader: Any) -> _Loader:
+        known = self._loaders[id(loader)] = _Loader(weakref.ref(loader), self._count)
+        self._count += 1
         sampler = getattr(loader, "sampler", None)
         payload = {
+            "loader": known.number,
             "dataset_size": _length(getattr(loader, "dataset", None)),
             "batch_size": loader.batch_size,
             "batches": _number_of_batches(loader),
             "shuffle": isinstance(sampler, torch.utils.data.RandomSampler),
             "sampler": type(sampler).__name__,
+            "replacement": _draws_again(sampler),
             "workers": loader.num_workers,
         }
         self._recorder.add_event(EventKind.LOADER, payload)
+        return known
+
+
+def _draws_again(sampler: Any) -> bool:
+    """Whether a pass may hold an example twice by right, as far as the sampler says."""
+    return getattr(sampler, "replacement", False) is True
+
+
+def _examples(batch: Any) -> int | None:
+    """The number of examples in what a loader delivers; None for what has no tensor in it."""
+    for _ in range(4):
+        if isinstance(batch, torch.Tensor):
+            return int(batch.shape[0]) if batch.dim() else None
+        if isinstance(batch, Mapping):
+            batch = next(iter(batch.values()), None)
+        elif isinstance(batch, (tuple, list)) and batch:
+            batch = batch[0]
+        else:
+            return None
+    return None
 
 
 def _number_of_batches(loader: Any) -> int | None:

@@ -17,6 +17,13 @@ _WRAPPERS = (DataParallel, DistributedDataParallel)
 _MAX_SEARCHES = 16  # a search looks at every living object: some 10 ms
 
 
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The model in the wrapper of data parallel training; any other module is its own."""
+    while isinstance(module, _WRAPPERS):
+        module = module.module
+    return module
+
+
 class Model:
     """One root module: paths of its parts, as of the last `refresh`; keeps nothing alive."""
 
@@ -150,8 +157,7 @@ class Models:
     def _find(self, module: nn.Module) -> Model | None:
         if next(module.parameters(), None) is None:
             return None
-        if isinstance(module, _WRAPPERS):
-            module = module.module
+        module = unwrapped(module)
         for model in self.known:
             if model.path_of(module) is not None:
                 return model

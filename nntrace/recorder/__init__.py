@@ -1,7 +1,7 @@
 """The writing side: from an adapter's samples to the run folder, in the training process."""
 
 from nntrace.recorder.cadence import Cadence
-from nntrace.recorder.recorder import Recorder
+from nntrace.recorder.recorder import Recorder, is_landmark
 from nntrace.recorder.sample import (
     NO_SITE,
     NO_TENSOR,
@@ -22,4 +22,5 @@ __all__ = [
     "Recorder",
     "Sample",
     "SiteSample",
+    "is_landmark",
 ]

@@ -8,17 +8,40 @@ import numpy as np
 from nntrace.recorder.records import BatchRecord
 from nntrace.recorder.sample import BatchSample, Float32Array
 
+_MAX_SEEN = 1 << 18
 _MAX_LABELS = 4096  # distinct label values kept of one batch
 
 
-def summarise(batch: BatchSample) -> BatchRecord:
+class SeenExamples:
+    """The examples of the current epoch that were in sampled batches; at most a quarter million."""
+
+    def __init__(self) -> None:
+        self._epoch: int | None = None
+        self._seen: set[int] = set()
+
+    def repeated(self, batch: BatchSample) -> int | None:
+        """How many of its examples were in an earlier batch of the same epoch; None if unknown."""
+        if batch.epoch is None or batch.example_hashes is None:
+            return None
+        if batch.epoch != self._epoch:
+            self._epoch = batch.epoch
+            self._seen = set()
+        if len(self._seen) > _MAX_SEEN:
+            return None
+        hashes = set(batch.example_hashes.tolist())
+        repeated = len(hashes & self._seen)
+        self._seen |= hashes
+        return repeated
+
+
+def summarise(batch: BatchSample, seen: SeenExamples) -> BatchRecord:
     """The `data` row of a sampled batch."""
     with np.errstate(all="ignore"):  # infinities are a finding, no reason for a warning
-        return _summarise(batch)
+        return _summarise(batch, seen)
 
 
-def _summarise(batch: BatchSample) -> BatchRecord:
-    facts: dict[str, Any] = {}
+def _summarise(batch: BatchSample, seen: SeenExamples) -> BatchRecord:
+    facts: dict[str, Any] = {"epoch": batch.epoch, "repeated_examples": seen.repeated(batch)}
     if batch.example_hashes is not None and len(batch.example_hashes):
         hashes = batch.example_hashes
         facts["fingerprint"] = zlib.crc32(np.ascontiguousarray(hashes).tobytes())

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nntrace.recorder.batches import summarise
+from nntrace.recorder.batches import SeenExamples, summarise
 from nntrace.recorder.liveness import Liveness
 from nntrace.recorder.records import EventRecord, ScalarRecord, SiteRecord, StepRecord
 from nntrace.recorder.rows import Members, Rows
@@ -76,6 +76,7 @@ class RankFolder:
             stream.open()
         self._sites: dict[int, SiteRecord] = {}
         self._liveness = Liveness()
+        self._seen = SeenExamples()
         self._nonfinite_sites: set[int] = set()
         self._norms: dict[int, float] = {}
         self._samples = 0
@@ -99,7 +100,11 @@ class RankFolder:
             [step.row(self._norms.pop(step.step, None)) for step in steps]
         )
         self._streams["data"].append_rows(
-            [summarise(sample.batch).row() for sample in samples if sample.batch is not None]
+            [
+                summarise(sample.batch, self._seen).row()
+                for sample in samples
+                if sample.batch is not None
+            ]
         )
         self._streams["tensors"].append_rows(
             [_tensor_row(sample.step, kept) for sample in samples for kept in sample.tensors]

@@ -51,6 +51,7 @@ class BatchSample:
         step: the optimizer step the batch was for.
         phase: `train` or `eval`.
         batch_size: examples in the batch.
+        epoch: the pass over the loader that it came from; None when no loader delivered it.
         example_hashes: int64 [examples], equal for identical examples.
         inputs: float32 sampled elements of the first input.
         targets: float32 sampled elements of the loss function's targets.
@@ -64,6 +65,7 @@ class BatchSample:
     step: int
     phase: str
     batch_size: int | None = None
+    epoch: int | None = None
     example_hashes: npt.NDArray[np.int64] | None = None
     inputs: Float32Array | None = None
     targets: Float32Array | None = None

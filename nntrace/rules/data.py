@@ -75,7 +75,7 @@ def constant_input(
     "DAT02",
     "repeated-batch",
     Severity.ERROR,
-    explains=("DAT09", "DAT10", "LOS13"),
+    explains=("DAT03", "DAT08", "DAT09", "DAT10", "DAT20", "LOS13"),
     advice="Keep one iterator over the loader (`for batch in loader:`); `next(iter(loader))` "
     "starts again at the first batch. If this is your overfit-one-batch test, all is well.",
 )

@@ -1,4 +1,4 @@
-"""Rules on the training loop itself: modes and seeds."""
+"""Rules on the training loop itself: modes, seeds, and waiting for data."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -7,10 +7,12 @@ import numpy as np
 
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import span
+from nntrace.rules.signals import median, span
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Event, Trace
 from nntrace.trace.model import IntArray
+
+_WARM_UP = 5  # steps: the first ones start workers and fill caches
 
 
 @rule(
@@ -75,6 +77,56 @@ def no_seed(trace: Trace) -> Iterator[Finding | Skipped]:
         yield Skipped("the start of the run, where seeds are set, is not in the trace")
     elif not trace.events_of(EventKind.SEED):
         yield Finding("no random seed was set.", steps=(first, last))
+
+
+@rule(
+    "RUN07",
+    "data-bound",
+    Severity.WARNING,
+    advice="Give the loader workers (`num_workers`, `persistent_workers=True`), decode and "
+    "augment ahead of time, or keep a small data set in memory as tensors.",
+)
+def data_bound(
+    trace: Trace,
+    *,
+    share: Annotated[float, "of the step time that is spent waiting for data"] = 0.5,
+    steps: Annotated[int, "steps that are needed after the first ones"] = 20,
+    least_ms: Annotated[float, "waiting time per step that matters, in milliseconds"] = 5.0,
+    least_s: Annotated[float, "waiting time in all that is worth a warning, in seconds"] = 3.0,
+) -> Iterator[Finding | Skipped]:
+    """Training waits for its data loader most of the time.
+
+    The device could do more than twice the work. Judged by a typical step (medians), without
+    those that tracing itself made longer; a few milliseconds are the loop's own Python. A fact,
+    not a fault, as long as all the waiting together is a matter of seconds.
+    Source: PyTorch Performance Tuning Guide (asynchronous data loading).
+    """
+    columns = trace.steps
+    if not trace.events_of(EventKind.LOADER):
+        yield Skipped("no data loader was seen")
+        return
+    plain = ~columns.sampled[_WARM_UP:]
+    chosen = plain if plain.sum() >= steps else np.ones_like(plain)
+    wait = columns.data_wait_ns[_WARM_UP:][chosen]
+    duration = columns.duration_ns[_WARM_UP:][chosen]
+    if len(wait) < steps:
+        yield Skipped(f"needs {steps} steps after the first {_WARM_UP}, has {len(wait)}")
+        return
+    typical, whole = median(wait), median(duration)
+    if whole > 0 and typical > share * whole and typical > least_ms * 1e6:
+        first, last = span(columns.step[_WARM_UP:])
+        yield Finding(
+            f"a typical step of {whole / 1e6:.3g} ms waits {typical / 1e6:.3g} ms for its data: "
+            f"{typical / whole:.0%} of the time.",
+            steps=(first, last),
+            severity=None if columns.data_wait_ns.sum() >= least_s * 1e9 else Severity.INFO,
+            evidence={
+                "share": typical / whole,
+                "wait_ms": typical / 1e6,
+                "step_ms": whole / 1e6,
+                "steps": len(wait),
+            },
+        )
 
 
 def _model(event: Event) -> str:

@@ -116,6 +116,8 @@ class Batch:
     fingerprint: int | None = None
     batch_size: int | None = None
     duplicate_examples: int | None = None
+    epoch: int | None = None
+    repeated_examples: int | None = None
     input_integer_valued: bool | None = None
     input_mean: float | None = None
     input_std: float | None = None

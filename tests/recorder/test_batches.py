@@ -3,7 +3,7 @@ import warnings
 import numpy as np
 import pytest
 
-from nntrace.recorder.batches import summarise
+from nntrace.recorder.batches import SeenExamples, summarise
 from nntrace.recorder.sample import BatchSample
 
 
@@ -12,7 +12,7 @@ def floats(*values):
 
 
 def summary(**facts):
-    return summarise(BatchSample(step=3, phase="train", **facts))
+    return summarise(BatchSample(step=3, phase="train", **facts), SeenExamples())
 
 
 def test_a_batch_of_which_nothing_is_known_has_a_row_all_the_same():

@@ -1,0 +1,181 @@
+import pytest
+from rules.builders import batch, batches, event, findings, site, skip_reasons, trace_of
+
+from nntrace.rules import Severity
+
+
+def passes(*orders, loader=0, batches=10, complete=True, steps=10, examples=320):
+    """One pass over a loader for each checksum of its order, ten steps apart."""
+    return [
+        event(
+            "epoch",
+            steps * (number + 1),
+            loader=loader,
+            epoch=number,
+            batches=batches,
+            examples=examples,
+            complete=complete,
+            steps=steps,
+            order=order,
+        )
+        for number, order in enumerate(orders)
+    ]
+
+
+def loader(dataset_size=320, **payload):
+    return event("loader", loader=0, dataset_size=dataset_size, batch_size=32, **payload)
+
+
+# DAT03
+
+
+@pytest.mark.parametrize(("orders", "found"), [((1, 2, 3), 0), ((1, 2, 2), 1), ((1, 2, 1), 0)])
+def test_two_epochs_in_a_row_in_one_order_are_a_warning(orders, found):
+    results = findings("DAT03", trace_of(steps=40, events=passes(*orders)))
+    assert len(results) == found
+    assert all(finding.steps == (10, 30) for finding in results)
+
+
+@pytest.mark.parametrize(("count", "judged"), [(2, False), (3, True)])
+def test_the_order_of_a_few_batches_means_little(count, judged):
+    trace = trace_of(steps=40, events=passes(1, 1, batches=count))
+    assert bool(skip_reasons("DAT03", trace)) != judged
+
+
+def test_evaluation_in_a_fixed_order_is_healthy():
+    events = passes(1, 2, 3) + passes(7, 7, 7, loader=1, steps=0)
+    assert findings("DAT03", trace_of(steps=40, events=events)) == []
+
+
+def test_epochs_of_two_loaders_are_not_compared():
+    events = passes(1, 2) + passes(2, 1, loader=1)
+    assert findings("DAT03", trace_of(steps=40, events=events)) == []
+
+
+def test_one_pass_cannot_be_compared():
+    assert skip_reasons("DAT03", trace_of(steps=40, events=passes(1)))
+
+
+def test_a_recurrent_model_may_read_one_long_sequence():
+    rnn = site("lstm", "activation", module_type="LSTM")
+    [finding] = findings("DAT03", trace_of(steps=40, sites=[rnn], events=passes(1, 1)))
+    assert finding.level is Severity.INFO
+
+
+def by_hand(prints):
+    return trace_of(steps=len(prints), batches=batches(len(prints), fingerprint=prints))
+
+
+@pytest.mark.parametrize(("period", "found"), [(2, 0), (3, 1), (7, 1)])
+def test_batches_made_by_hand_that_come_back_at_one_period_are_a_warning(period, found):
+    trace = by_hand([step % period for step in range(30)])
+    results = [] if skip_reasons("DAT03", trace) else findings("DAT03", trace)
+    assert len(results) == found
+
+
+def test_batches_that_come_back_at_no_period_are_healthy():
+    assert skip_reasons("DAT03", by_hand([0, 1, 2, 3, 4, 2, 0, 5, 1, 3, 4, 0]))
+
+
+# DAT08
+
+
+def epoch_of(copies, *, count=10, **columns):
+    """Batches of 32 that make one whole epoch, with so many copies in the last."""
+    repeated = [0] * (count - 1) + [copies]
+    return batches(
+        count, batch_size=32, epoch=0, duplicate_examples=0, repeated_examples=repeated, **columns
+    )
+
+
+@pytest.mark.parametrize(("copies", "found"), [(16, 0), (17, 1)])
+def test_more_than_a_twentieth_of_copies_in_an_epoch_is_a_warning(copies, found):
+    trace = trace_of(steps=10, batches=epoch_of(copies), events=[loader()])
+    assert len(findings("DAT08", trace)) == found
+
+
+def test_of_an_epoch_seen_by_half_the_copies_are_scaled():
+    rows = epoch_of(9, count=5)  # 9 of 160; an original was seen as well with chance one half
+    trace = trace_of(steps=5, batches=rows, events=[loader()])
+    [finding] = findings("DAT08", trace)
+    assert finding.evidence["share"] == pytest.approx(9 / 80)
+
+
+def test_copies_are_meant_when_drawing_with_replacement():
+    trace = trace_of(steps=10, batches=epoch_of(50), events=[loader(replacement=True)])
+    assert skip_reasons("DAT08", trace)
+
+
+def test_batches_made_by_hand_have_no_epoch_to_judge():
+    rows = [batch(step, batch_size=32, duplicate_examples=9) for step in range(10)]
+    assert skip_reasons("DAT08", trace_of(steps=10, batches=rows, events=[loader()]))
+
+
+@pytest.mark.parametrize(("features", "level"), [(64, Severity.INFO), (65, Severity.WARNING)])
+def test_equal_rows_of_a_few_whole_numbers_are_natural(features, level):
+    trace = trace_of(
+        steps=10,
+        sites=[site("input.0", "input", shape=[32, features])],
+        batches=epoch_of(50, input_integer_valued=True),
+        events=[loader()],
+    )
+    assert findings("DAT08", trace)[0].level is level
+
+
+# DAT20
+
+
+@pytest.mark.parametrize(("examples", "found"), [(159, 1), (160, 0)])
+def test_passes_that_end_before_half_of_the_data_are_a_fact(examples, found):
+    events = [loader(), *passes(1, 2, complete=False, examples=examples)]
+    results = findings("DAT20", trace_of(steps=40, events=events))
+    assert [finding.level for finding in results] == [Severity.INFO] * found
+
+
+def test_each_of_two_ranks_sees_its_half_of_the_data():
+    start = event("rank_start", world_size=2)
+    events = [start, loader(), *passes(1, 2, examples=160)]
+    assert findings("DAT20", trace_of(steps=40, events=events)) == []
+
+
+def test_a_single_short_pass_is_not_judged():
+    events = [loader(), *passes(1, examples=32)]
+    assert skip_reasons("DAT20", trace_of(steps=40, events=events))
+
+
+# RUN07
+
+MS = 1_000_000
+
+
+def waiting(wait_ms, *, step_ms=20.0, steps=40, **columns):
+    return trace_of(
+        steps=steps,
+        sampled=[],
+        duration_ns=int(step_ms * MS),
+        data_wait_ns=int(wait_ms * MS),
+        events=[loader()],
+        **columns,
+    )
+
+
+@pytest.mark.parametrize(("wait", "found"), [(10.1, 1), (9.9, 0)])
+def test_more_than_half_of_the_step_spent_on_waiting_is_found(wait, found):
+    results = findings("RUN07", waiting(wait))
+    assert len(results) == found
+
+
+@pytest.mark.parametrize(("wait", "found"), [(5.1, 1), (4.9, 0)])
+def test_a_few_milliseconds_are_the_loops_own_python(wait, found):
+    assert len(findings("RUN07", waiting(wait, step_ms=6.0))) == found
+
+
+@pytest.mark.parametrize(("steps", "level"), [(299, Severity.INFO), (300, Severity.WARNING)])
+def test_waiting_of_a_few_seconds_in_all_is_a_fact(steps, level):
+    [finding] = findings("RUN07", waiting(10.0, step_ms=15.0, steps=steps))
+    assert finding.level is level
+
+
+@pytest.mark.parametrize(("steps", "skipped"), [(24, True), (25, False)])
+def test_waiting_is_judged_over_twenty_steps(steps, skipped):
+    assert bool(skip_reasons("RUN07", waiting(1.0, steps=steps))) == skipped
