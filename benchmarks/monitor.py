@@ -118,8 +118,10 @@ class Run:
         }
 
 
-def watch_terminal(run: Path, seconds: float) -> tuple[float, float, float, float]:
-    """Seconds to the first painted curve, idle share of a core, idle bytes per second, MiB."""
+def watch_terminal(run: Path, seconds: float) -> tuple[float, float, float, float, float]:
+    """Seconds to the first painted curve, of wall clock and of processor; then, idle, the share of
+    a core, bytes per second and MiB.
+    """
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 48, 160, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
@@ -136,8 +138,10 @@ def watch_terminal(run: Path, seconds: float) -> tuple[float, float, float, floa
     while "grad norm" not in shown or max(shown) < "⠁":  # braille: the loss is drawn
         shown += os.read(leader, 1 << 16).decode("utf-8", "ignore")
     painted = time.perf_counter() - began
-    _drain(leader, 25.0)  # the first diagnosis, and what follows from it
     watched = psutil.Process(process.pid)
+    before = watched.cpu_times()
+    cpu_painted = before.user + before.system
+    _drain(leader, 25.0)  # the first diagnosis, and what follows from it
     before = watched.cpu_times()
     sent = _drain(leader, seconds)
     after = watched.cpu_times()
@@ -147,7 +151,7 @@ def watch_terminal(run: Path, seconds: float) -> tuple[float, float, float, floa
     _drain(leader, 2.0)
     process.kill()
     process.wait()
-    return painted, busy / seconds, sent / seconds, memory
+    return painted, cpu_painted, busy / seconds, sent / seconds, memory
 
 
 def _drain(leader: int, seconds: float) -> int:
@@ -163,15 +167,19 @@ def _drain(leader: int, seconds: float) -> int:
     return total
 
 
-async def delays(run: Run, seconds: float) -> list[float]:
-    """How late each tick of a clock on the UI thread was, while pages change and the run grows."""
+async def delays(run: Run, seconds: float) -> tuple[list[float], list[float]]:
+    """How late each tick of a clock on the UI thread was, while pages change and the run grows, and
+    how long the thread itself worked between two ticks.
+    """
     late: list[float] = []
+    busy: list[float] = []
 
     async def tick() -> None:
         while True:
-            began = time.perf_counter()
+            began, spent = time.perf_counter(), time.thread_time()
             await asyncio.sleep(TICK_SECONDS)
             late.append(time.perf_counter() - began - TICK_SECONDS)
+            busy.append(time.thread_time() - spent)
 
     app = MonitorApp(Watch(run.folder, diagnose))
     async with app.run_test(size=(160, 48)) as pilot:
@@ -184,7 +192,7 @@ async def delays(run: Run, seconds: float) -> list[float]:
                 await pilot.press(page.key)
                 await asyncio.sleep(1.5)
         clock.cancel()
-    return late
+    return sorted(late), sorted(busy)
 
 
 def main() -> None:
@@ -199,14 +207,15 @@ def main() -> None:
         run = Run(Path(folder) / "run", options.layers, options.ranks)
         run.grow(options.rows // len(run.sites))
         print(f"{options.rows:,} rows, {options.layers:,} layers, {options.ranks} ranks")
-        painted, busy, sent, memory = watch_terminal(run.folder, options.seconds)
-        print(f"first paint          {painted:.2f} s")
+        painted, cpu, busy, sent, memory = watch_terminal(run.folder, options.seconds)
+        print(f"first paint          {painted:.2f} s, {cpu:.2f} s of them processor time")
         print(
             f"idle                 {busy:.1%} of a core, {sent / 1000:.2f} kB/s, {memory:.0f} MiB"
         )
-        late = sorted(asyncio.run(delays(run, options.seconds)))
-        middle, rare, worst = (1e3 * late[n] for n in (len(late) // 2, len(late) * 99 // 100, -1))
-        print(f"UI thread late by    {middle:.1f} ms, 99 %: {rare:.0f} ms, worst: {worst:.0f} ms")
+        late, working = asyncio.run(delays(run, options.seconds))
+        for name, sorted_seconds in (("late by", late), ("busy for", working)):
+            rare, worst = (1e3 * sorted_seconds[n] for n in (len(late) * 99 // 100, -1))
+            print(f"UI thread {name:<10} 99 %: {rare:.0f} ms, worst: {worst:.0f} ms")
 
 
 if __name__ == "__main__":
