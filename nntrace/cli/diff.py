@@ -37,11 +37,12 @@ def command(
     target: Path | None,
     fail_on_divergence: bool,
 ) -> int:
-    """Find the first place where two runs differ, and what was set differently.
+    """Find the first place where two runs differ.
 
-    A and B are paths or names of runs. Layers correspond by path, then by order and shape, so that
-    a model can be compared with its port. Record both with `--every 1` and the same seed to
-    compare them step by step; give --noise runs to compare across seeds.
+    What was set differently comes first. A and B are paths or names of runs. Layers correspond by
+    path, then by order and shape, so that a model can be compared with its port. Record both with
+    `--every 1` and the same seed to compare them step by step; give --noise runs to compare across
+    seeds.
 
     \b
     Examples:

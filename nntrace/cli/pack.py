@@ -9,11 +9,12 @@ from nntrace.cli.output import note, output
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--round", "rounded", is_flag=True, help="Keep 8 significant bits of statistics.")
 def command(runs: tuple[str, ...], rounded: bool) -> None:
-    """Pack finished runs: one Parquet file per stream in place of its segments.
+    """Pack finished runs into Parquet files.
 
-    Every command reads packed runs as before; so does any reader of Parquet. Every value is kept;
-    with --round, statistics are rounded to 0.4 %, which is less than their sampling error and
-    makes runs about three times smaller.
+    Each stream becomes one file in place of its segments. Every command reads packed runs as
+    before; so does any reader of Parquet. Every value is kept; with --round, statistics are
+    rounded to 0.4 %, which is less than their sampling error and makes runs about three times
+    smaller.
 
     \b
     Examples:

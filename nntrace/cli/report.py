@@ -39,10 +39,11 @@ def command(
     tokens: Path | None,
     rank: int | None,
 ) -> None:
-    """Write a run as one self-contained HTML page, with its findings and charts.
+    """Write a run as one self-contained HTML page.
 
-    The page needs no network, is readable on a phone and in print, and executes nothing that the
-    run contains. RUN is a path, the name of a run in ./nntrace-runs, or `latest`, the default.
+    It shows the findings and charts, needs no network, is readable on a phone and in print, and
+    executes nothing that the run contains. RUN is a path, the name of a run in ./nntrace-runs, or
+    `latest`, the default.
 
     \b
     Examples:
