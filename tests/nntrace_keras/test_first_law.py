@@ -1,0 +1,135 @@
+"""The first law: tracing never changes training. Ways of training, bare and traced, bit for bit."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+WEIGHTS = {0: 1.0, 1: 2.0, 2: 1.0, 3: 0.5, 4: 1.0}
+CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def series():
+    random = np.random.default_rng(0)
+    return random.normal(size=(96, 6, 4)).astype("float32"), random.integers(0, 5, 96)
+
+
+def dropout_net():
+    return keras.Sequential(
+        [
+            layers.Input((6, 4)),
+            layers.Conv1D(8, 3),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Flatten(),
+            layers.Dropout(0.3),
+            layers.Dense(16, activation="gelu"),
+            layers.Dense(5),
+        ]
+    )
+
+
+def recurrent_net():
+    return keras.Sequential(
+        [
+            layers.Input((6, 4)),
+            layers.LSTM(8, return_sequences=True, dropout=0.2),
+            layers.GRU(8),
+            layers.Dense(5),
+        ]
+    )
+
+
+def fitted(model, **settings):
+    settings = {"optimizer": "adam", "jit_compile": False} | settings
+    model.compile(loss=CROSS_ENTROPY, metrics=["accuracy"], **settings)
+    inputs, labels = series()
+    history = model.fit(inputs, labels, batch_size=16, verbose=0, class_weight=WEIGHTS).history
+    return [history["loss"], history["accuracy"], *model.get_weights()]
+
+
+class Own(keras.Model):
+    """A residual block, a penalty of its own and a training step of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.flatten, self.drop = layers.Flatten(), layers.Dropout(0.2)
+        self.one, self.two, self.head = layers.Dense(16), layers.Dense(16), layers.Dense(5)
+
+    def build(self, shape):
+        self.built = True
+
+    def call(self, inputs, training=None):
+        hidden = tf.nn.relu(self.one(self.flatten(inputs)))
+        hidden = hidden + self.drop(self.two(hidden), training=training)
+        self.add_loss(1e-3 * tf.reduce_mean(hidden**2))
+        return self.head(hidden)
+
+    def train_step(self, data):
+        inputs, labels, _ = data
+        with tf.GradientTape() as tape:
+            predictions = self(inputs, training=True)
+            loss = self.compute_loss(inputs, labels, predictions)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {**self.compute_metrics(inputs, labels, predictions), "loss": loss}
+
+
+def looped(in_graph):
+    model, optimizer = dropout_net(), keras.optimizers.Adam(1e-3)
+    inputs, labels = series()
+
+    def step(examples, targets):
+        with tf.GradientTape() as tape:
+            loss = CROSS_ENTROPY(targets, model(examples, training=True))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        return loss + 0.0 * tf.random.normal([])
+
+    run = tf.function(step) if in_graph else step
+    losses = [
+        float(run(tf.constant(inputs[i : i + 16]), tf.constant(labels[i : i + 16])))
+        for i in range(0, 96, 16)
+    ]
+    return [losses, *model.get_weights()]
+
+
+def mixed():
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        return fitted(dropout_net())
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
+WAYS = {
+    "fit": lambda: fitted(dropout_net()),
+    "fit, eagerly": lambda: fitted(dropout_net(), run_eagerly=True),
+    "fit, several steps per call": lambda: fitted(dropout_net(), steps_per_execution=3),
+    "fit, recurrent layers": lambda: fitted(recurrent_net()),
+    "fit, accumulated gradients": lambda: fitted(
+        dropout_net(), optimizer=keras.optimizers.Adam(gradient_accumulation_steps=2)
+    ),
+    "fit, float16 with loss scaling": mixed,
+    "a training step of its own": lambda: fitted(Own()),
+    "a loop with a function": lambda: looped(True),
+    "an eager loop": lambda: looped(False),
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_losses_weights_and_random_numbers_are_those_of_an_untraced_run(trace_keras, way):
+    results = []
+
+    def program():
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(7)
+        results.append([*way(), keras.random.normal(()), tf.random.normal([])])
+
+    program()
+    trace = trace_keras(program, every=2)
+    assert trace.sampled_steps.size > 1
+    bare, traced = results
+    for one, other in zip(bare, traced, strict=True):
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
