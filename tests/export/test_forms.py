@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import duckdb
 import pyarrow.dataset as ds
@@ -22,7 +23,11 @@ def run(tmp_path: Path) -> Path:
     return rich_run(tmp_path / "run", rank=1)
 
 
-def test_tensorboard_reads_back_scalars_and_histograms(run: Path, tmp_path: Path) -> None:
+def test_tensorboard_reads_back_scalars_and_histograms(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # TensorBoard's own switch to read without TensorFlow, whose import takes ten seconds.
+    monkeypatch.setitem(sys.modules, "tensorboard.compat.notf", ModuleType("notf"))
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     load("tensorboard")(Trace.open(run), tmp_path / "out")
