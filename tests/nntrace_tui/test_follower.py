@@ -78,10 +78,13 @@ def test_a_run_that_has_ended_is_neither_posted_nor_diagnosed_again(run_folder) 
 def test_rows_that_come_later_are_diagnosed_too(run_folder) -> None:
     run_folder.train(3)
     lengths: list[int] = []
+    is_whole = threading.Event()
     received = Received()
 
     def count(trace: Trace):
         lengths.append(len(trace.steps))
+        if lengths[-1] == 7:
+            is_whole.set()
         return diagnose(trace, rules=())
 
     following = follower(run_folder.path, received, count)
@@ -90,9 +93,9 @@ def test_rows_that_come_later_are_diagnosed_too(run_folder) -> None:
     run_folder.train(4)
     run_folder.end()
     received.wait_for(lambda update: update.snapshot.run.status is RunStatus.FINISHED)
+    assert is_whole.wait(timeout=60)
     following.stop(timeout=60)
     assert lengths[0] == 3
-    assert lengths[-1] == 7
 
 
 def test_a_diagnosis_that_fails_becomes_a_problem_beside_the_run(run_folder) -> None:

@@ -129,7 +129,11 @@ class Follower:
         view, trace = self._view, self._trace
         if trace is None or (view.rank is not None and view.rank != trace.rank):
             trace = self._open()
-        found = self._diagnosing.result(trace, at_once=self._has_ended)
+        found = None
+        if self._snapshot is None:  # rules beside it would delay the first screen
+            self._called.set()
+        else:
+            found = self._diagnosing.result(trace, at_once=self._has_ended)
         ranks = None
         if view.page is Page.RANKS:
             ranks = ranks_page(self._ranks.read(trace.ranks).values(), trace.rank)

@@ -38,6 +38,8 @@ class LayersHeat(LineList):
         self._words = ""
         self._by_anomaly = False
         self._visible: tuple[Node, ...] = ()
+        self._has_groups = False
+        self._longest = 0
 
     def show(self, page: LayersPage) -> None:
         """Bring it up to date; the cursor stays on its layer."""
@@ -96,6 +98,8 @@ class LayersHeat(LineList):
             self._visible = flat(paths, order, self._words)
         else:
             self._visible = tree(paths, self._folded or ())
+        self._has_groups = any(node.is_group for node in self._visible)
+        self._longest = self._longest_label(page)
         places = [node.path for node in self._visible]
         if keep and here in places:
             self.cursor = places.index(here)
@@ -166,19 +170,18 @@ class LayersHeat(LineList):
         text.pad_right(width - text.cell_len)
         return text
 
-    @property
-    def _has_groups(self) -> bool:
-        return any(node.is_group for node in self._visible)
-
     def _label_width(self, width: int) -> int:
         numbers = sum(column.width for column in self._columns(width))
+        return max(14, min(self._longest, _MOST_LABEL, width - numbers - 2 * _HEAT_LEAST))
+
+    def _longest_label(self, page: LayersPage) -> int:
+        """Measured once for all lines."""
         longest = 8
         for node in self._visible:
-            kind = ""
-            if self._page is not None and node.layer is not None:
-                kind = self._page.rows[node.layer].module_type
-            longest = max(longest, 2 * node.depth + len(shorten_path(node.label)) + len(kind) + 5)
-        return max(14, min(longest, _MOST_LABEL, width - numbers - 2 * _HEAT_LEAST))
+            kind = "" if node.layer is None else page.rows[node.layer].module_type
+            length = 2 * node.depth + len(shorten_path(node.label)) + len(kind) + 5
+            longest = max(longest, length)
+        return longest
 
     def _columns(self, width: int) -> tuple[Column, ...]:
         return COLUMNS if width >= _WIDE else COLUMNS[:_NARROW_COLUMNS]
