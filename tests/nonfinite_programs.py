@@ -359,6 +359,49 @@ PROGRAMS = {
         "loss",
         "div",
     ),
+    "terms that are collected in a list": program(
+        """
+        seen = []
+
+        def loss_of(model):
+            terms = []
+            for part in model(x).split(2):
+                terms.append(torch.exp(part + 200).mean())  # born
+                seen.append(len(terms))
+            return torch.stack(terms).sum()
+
+        train(Net(), loss_of, steps=1)
+        """,
+        "loss",
+        "exp",
+    ),
+    "several statements on one line": program(
+        """
+        model = Net()
+        out = model(x); loss = (out / (out - out)).sum(); loss.backward()  # born
+        torch.optim.SGD(model.parameters(), lr=0.1).step()
+        """,
+        "loss",
+        "div",
+    ),
+    "a list of losses in the training loop": program(
+        """
+        model = Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        history = []
+        for step in range(3):
+            terms = []
+            for part in model(x).split(4):
+                terms.append(torch.log(part * (step < 1)).square().mean())  # born
+            loss = torch.stack(terms).sum()
+            history.append(loss.item())
+            loss.backward()
+            optimizer.step()
+        assert len(history) == 3
+        """,
+        "loss",
+        "log",
+    ),
     # In the backward pass, with a finite loss.
     "square root at zero": program(middle("h + torch.sqrt(h * 0)"), "backward", "div", 2),
     "norm at zero, in another formula": program(

@@ -43,6 +43,7 @@ class Birth:
         node: in a backward pass the derivative that was computed: `SqrtBackward0`.
         meant: whether the program wrote the value there itself, as masks are made.
         given: the name of the argument, parameter or buffer it came in with.
+        computed: whether what came in has a graph: the program computed it, out of sight.
         parents: where the infinities among its operands came from.
     """
 
@@ -58,6 +59,7 @@ class Birth:
     node: str = ""
     meant: bool = False
     given: str = ""
+    computed: bool = False
     parents: tuple["Birth", ...] = field(default=(), repr=False)
 
     @property
@@ -173,6 +175,7 @@ class OriginFinder(WriteGuard):
             what,
             *place,
             given=name or "a tensor of the program",
+            computed=tensor.grad_fn is not None,
             meant=mask,
             operands=(facts,),
             index=_first_bad(tensor),

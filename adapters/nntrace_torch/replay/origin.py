@@ -195,7 +195,7 @@ class Investigator:
             _name_values(finder, holder)
             result = self._replay(compute, (), {}, finder, modules=self._roots())
             birth = finder.birth_of(result)
-            if birth is not None:
+            if birth is not None and not birth.computed:
                 return ("data" if birth.given else "loss"), birth, self._batch_facts()
         if not self._notes:
             self._notes.append("the replayed model is finite, and the loss could not be replayed")

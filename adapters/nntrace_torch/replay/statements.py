@@ -18,6 +18,7 @@ from nntrace_torch.sources import is_users
 
 _MAX_FRAMES = 40
 _MAX_STATEMENTS = 64
+_MUTATORS = ("append", "extend", "insert", "add", "update", "setdefault", "appendleft")
 
 
 def frames_holding(value: torch.Tensor, frame: FrameType | None) -> Iterator[tuple[FrameType, str]]:
@@ -46,7 +47,9 @@ def recomputation(
     statements = _slice(frame, name, again)
     if not statements:
         return None
-    tree = ast.fix_missing_locations(ast.Module([_quiet(s) for s in statements], []))
+    rebuilt = {name for statement in statements for name in _mutated(statement)}
+    body = [_WithoutEffects(rebuilt).visit(statement) for statement in statements]
+    tree = ast.fix_missing_locations(ast.Module(body, []))
     code = compile(tree, frame.f_code.co_filename, "exec")
 
     def compute() -> Any:
@@ -64,18 +67,22 @@ def _slice(frame: FrameType, name: str, again: Callable[[Any], bool]) -> list[as
     needed = {name}
     chosen: list[ast.stmt] = []
     for statement in reversed(before):
-        assigned = _assigned(statement)
+        mutated = _mutated(statement)
+        assigned = _assigned(statement) | mutated
         if not needed & assigned or len(chosen) >= _MAX_STATEMENTS:
             continue
         chosen.append(statement)
         used = _used(statement)
-        augmented = assigned & used  # `loss = loss + penalty` needs what came before
+        augmented = (assigned & used) | mutated  # `loss = loss + penalty` needs what came before
         needed -= assigned
         for other in used:
             held = frame.f_locals.get(other, frame.f_globals.get(other))
             if other in augmented or again(held):
                 needed.add(other)
-    return chosen[::-1]
+    # What is appended to must be a list of the replay's own, never the program's.
+    made = [_assigned(s) for s in chosen if isinstance(s, (ast.Assign, ast.AnnAssign))]
+    changed = {name for statement in chosen for name in _mutated(statement)}
+    return chosen[::-1] if changed <= set().union(*made) else []
 
 
 def _statements_before(frame: FrameType) -> list[ast.stmt]:
@@ -96,10 +103,13 @@ def _statements_before(frame: FrameType) -> list[ast.stmt]:
     while True:
         inner = None
         for statement in body:
-            if statement.lineno <= frame.f_lineno <= (statement.end_lineno or statement.lineno):
-                inner = statement
+            last = statement.end_lineno or statement.lineno
+            if statement.lineno > frame.f_lineno:
                 break
-            found.append(statement)
+            if last < frame.f_lineno or statement.lineno == last:
+                found.append(statement)  # also those that share the current line
+            if statement.lineno <= frame.f_lineno <= last:
+                inner = statement
         blocks = [block for block in _blocks(inner) if block] if inner is not None else []
         body = next(
             (b for b in blocks if b[0].lineno <= frame.f_lineno <= (b[-1].end_lineno or 0)), []
@@ -136,16 +146,37 @@ def _used(statement: ast.stmt) -> set[str]:
     return used
 
 
+def _mutated(statement: ast.stmt) -> set[str]:
+    """The plain names whose containers a statement adds to: `losses.append(loss)`."""
+    return {
+        name
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Expr) and (name := _added_to(node)) is not None
+    }
+
+
+def _added_to(node: ast.Expr) -> str | None:
+    call = node.value
+    if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+        holder = call.func.value
+        if isinstance(holder, ast.Name) and call.func.attr in _MUTATORS:
+            return holder.id
+    return None
+
+
 class _WithoutEffects(ast.NodeTransformer):
-    """Takes out what is done only for its effect: `optimizer.zero_grad()`, `print(…)`."""
+    """Takes out what is done only for its effect: `optimizer.zero_grad()`, `print(…)`.
+
+    Args:
+        rebuilt: containers that the replay makes anew and may add to.
+    """
+
+    def __init__(self, rebuilt: set[str]) -> None:
+        self._rebuilt = rebuilt
 
     def visit_Expr(self, node: ast.Expr) -> ast.stmt:
-        return ast.copy_location(ast.Pass(), node)
-
-
-def _quiet(statement: ast.stmt) -> ast.stmt:
-    found: ast.stmt = _WithoutEffects().visit(statement)
-    return found
+        """Keep only what adds to a rebuilt container."""
+        return node if _added_to(node) in self._rebuilt else ast.copy_location(ast.Pass(), node)
 
 
 def is_broken(value: Any) -> bool:
