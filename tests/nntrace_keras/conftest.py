@@ -18,7 +18,7 @@ os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1
 def trace_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trace]:
     """`trace_keras(program, every=1) -> Trace`; an error inside nntrace fails the test."""
     monkeypatch.setenv("NNTRACE_STRICT", "1")
-    runs = (tmp_path / f"run-{number}" for number in range(100))
+    runs = (tmp_path / f"keras-{number}" for number in range(100))
 
     def trace(program: Callable[[], object], *, every: int = 1) -> Trace:
         run = next(runs)
