@@ -4,7 +4,6 @@ A step ends when an optimizer steps. Module hooks exist only during sampled step
 the program runs untouched but for the optimizer hooks, which note the step's plain facts.
 """
 
-import sys
 import time
 import weakref
 from collections.abc import Callable, Sequence
@@ -29,7 +28,7 @@ from nntrace_torch.loaders import LoaderObserver
 from nntrace_torch.losses import LossObserver
 from nntrace_torch.modes import ModeObserver
 from nntrace_torch.modules import Model, Models, unwrapped
-from nntrace_torch.optimizers import Optimizers
+from nntrace_torch.optimizers import Optimizers, is_given_closure, is_inside
 from nntrace_torch.parameters import ParameterSampler
 from nntrace_torch.patching import Undo, before, outside_graphs, remove_hook
 from nntrace_torch.ranks import RankObserver
@@ -203,7 +202,7 @@ class Tracer:
         self._end_replay()
         # An optimizer that steps another one inside its own step counts as one step. One that
         # raised never came to its post hook and is still in the list.
-        if self._stepping and not _is_inside(self._stepping[0](), optimizer):
+        if self._stepping and not is_inside(self._stepping[0](), optimizer):
             self._stepping.clear()
         self._stepping.append(weakref.ref(optimizer))
         if len(self._stepping) > 1:
@@ -211,11 +210,11 @@ class Tracer:
         self._ranks.look(optimizer)
         self._optimizers.observe(optimizer)
         # A fused optimizer that finds an overflow of a loss scaler's skips its step itself.
-        if not _has_closure(args, kwargs) and getattr(optimizer, "found_inf", None) is None:
+        if not is_given_closure(args, kwargs) and getattr(optimizer, "found_inf", None) is None:
             self._watch.before_step(optimizer)
         if self._sample is not None:
             self._parameters.before_step(optimizer, self._optimizers.name(optimizer), self._sample)
-            if not _has_closure(args, kwargs):
+            if not is_given_closure(args, kwargs):
                 self._parameters.gradients(self._sample, self._orphans())
                 # A fused optimizer divides by the scale itself.
                 scale = getattr(optimizer, "grad_scale", None)
@@ -226,7 +225,7 @@ class Tracer:
         if not self._stepping or self._stepping[0]() is not optimizer:
             return
         self._stepping.clear()
-        has_closure = _has_closure(args, kwargs)
+        has_closure = is_given_closure(args, kwargs)
         if self._scaling.has_stepped(optimizer):
             self._discard_sample()
             self._end_step(optimizer, skipped=True)
@@ -349,21 +348,3 @@ class Tracer:
         self._recorder.add_event(
             EventKind.SEED, {"function": "torch.manual_seed", "seed": str(seed)}
         )
-
-
-def _is_inside(outer: Optimizer | None, optimizer: Optimizer) -> bool:
-    """Whether the step that now begins was called by the step of another optimizer."""
-    if outer is None or outer is optimizer:
-        return False
-    frame = sys._getframe(1).f_back
-    while frame is not None:
-        # The first frame of a step is torch's wrapper, whose first argument is in `args`.
-        if frame.f_locals.get("self") is outer and frame.f_code.co_name in ("wrapper", "step"):
-            return True
-        frame = frame.f_back
-    return False
-
-
-def _has_closure(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether the step computes its gradients itself (`args[0]` is the optimizer)."""
-    return kwargs.get("closure") is not None or (len(args) > 1 and callable(args[1]))

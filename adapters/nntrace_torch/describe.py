@@ -1,7 +1,9 @@
 """What a module or parameter is, in the schema's words: fans, ranges, unit axes, type names."""
 
+import dataclasses
 import math
 import sys
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
 import torch
@@ -165,3 +167,27 @@ def sampled_part(value: object) -> torch.Tensor | None:
         if part.is_complex():
             part = torch.view_as_real(part.resolve_conj())
         return part if can_sample(part) else None
+
+
+def main_tensor(output: Any) -> torch.Tensor | None:
+    """The tensor that stands for a module's output: the first of numbers that has an axis."""
+    return next((tensor for tensor in _tensors_in(output) if _is_signal(tensor)), None)
+
+
+def _is_signal(tensor: torch.Tensor) -> bool:
+    return (tensor.is_floating_point() or tensor.is_complex()) and tensor.dim() > 0
+
+
+def _tensors_in(output: Any) -> Iterator[torch.Tensor]:
+    """The tensors inside tuples, lists, mappings and dataclasses, in their order."""
+    if isinstance(output, torch.Tensor):
+        yield output
+    elif isinstance(output, Mapping):
+        for value in output.values():
+            yield from _tensors_in(value)
+    elif isinstance(output, (tuple, list)):
+        for item in output:
+            yield from _tensors_in(item)
+    elif dataclasses.is_dataclass(output) and not isinstance(output, type):
+        for field in dataclasses.fields(output):
+            yield from _tensors_in(getattr(output, field.name, None))

@@ -4,11 +4,10 @@ The hooks are PyTorch's global module hooks, present only while a step is sample
 one strided copy per tensor and returns nothing, so that the user's tensors stay the very same.
 """
 
-import dataclasses
 import functools
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +27,7 @@ from nntrace_torch.describe import (
     class_name,
     dtype_name,
     hides_inside,
+    main_tensor,
     sampled_part,
     tensor_fields,
     unit_axis,
@@ -240,7 +240,7 @@ class ForwardSampler:
             return
         if sites is not None and sites.token == sample.token and not self._is_recomputing:
             return
-        tensor = _main_tensor(output)
+        tensor = main_tensor(output)
         if tensor is None or (part := sampled_part(tensor)) is None:
             return
         if tensor.is_complex():
@@ -333,27 +333,3 @@ def _makes_weights(module: nn.Module) -> bool:
 def _forget_keywords(handle: Any) -> None:
     """Undo what `with_kwargs` registers: the handle's own removal leaves it behind."""
     getattr(module_hooks, "_global_forward_hooks_with_kwargs", {}).pop(handle.id, None)
-
-
-def _main_tensor(output: Any) -> torch.Tensor | None:
-    """The tensor that stands for a module's output: the first of numbers that has an axis."""
-    return next((tensor for tensor in _tensors_in(output) if _is_signal(tensor)), None)
-
-
-def _is_signal(tensor: torch.Tensor) -> bool:
-    return (tensor.is_floating_point() or tensor.is_complex()) and tensor.dim() > 0
-
-
-def _tensors_in(output: Any) -> Iterator[torch.Tensor]:
-    """The tensors inside tuples, lists, mappings and dataclasses, in their order."""
-    if isinstance(output, torch.Tensor):
-        yield output
-    elif isinstance(output, Mapping):
-        for value in output.values():
-            yield from _tensors_in(value)
-    elif isinstance(output, (tuple, list)):
-        for item in output:
-            yield from _tensors_in(item)
-    elif dataclasses.is_dataclass(output) and not isinstance(output, type):
-        for field in dataclasses.fields(output):
-            yield from _tensors_in(getattr(output, field.name, None))

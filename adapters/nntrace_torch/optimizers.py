@@ -5,6 +5,7 @@ GAN, before its turn) already counts as holding its parameters.
 """
 
 import gc
+import sys
 import weakref
 from collections import deque
 from typing import Any
@@ -142,3 +143,21 @@ class Optimizers:
             "line": source.line,
         }
         self._recorder.add_event(EventKind.OPTIMIZER, payload)
+
+
+def is_inside(outer: Optimizer | None, optimizer: Optimizer) -> bool:
+    """Whether the step that now begins was called by the step of another optimizer."""
+    if outer is None or outer is optimizer:
+        return False
+    frame = sys._getframe(1).f_back
+    while frame is not None:
+        # The first frame of a step is torch's wrapper, whose first argument is in `args`.
+        if frame.f_locals.get("self") is outer and frame.f_code.co_name in ("wrapper", "step"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def is_given_closure(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether the step computes its gradients itself (`args[0]` is the optimizer)."""
+    return kwargs.get("closure") is not None or (len(args) > 1 and callable(args[1]))
