@@ -42,6 +42,8 @@ def scalars(trace: Trace) -> Iterator[Scalar]:
     }
     for name, values in training.items():
         yield from _known(name, steps.step, values)
+    for name, (step, values) in trace.scalars.items():
+        yield from _known(f"logged/{tag(name)}", step, values)
     for role in Role:
         statistics = STATISTICS + (_OF_ACTIVATIONS if role is Role.ACTIVATION else ())
         for statistic in statistics if trace.sites_of(role) else ():

@@ -15,6 +15,7 @@ from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray
 
 _POINTS = 1200
+_MOST_LOGGED = 24
 _SMOOTH_FROM = 60  # steps; a shorter curve is read as it is
 _HUES = ("main", "second", "third", "band")
 _LOG_SPAN = 30.0  # a loss that falls by more than this is shown on a logarithmic scale
@@ -40,6 +41,16 @@ def training_figures(trace: Trace, findings: Sequence[Finding]) -> Iterator[Figu
         chart = _lines(rows, "gradient norm", "third", log=_spans(steps.grad_norm, 10.0))
         caption = "Of all parameters, estimated on sampled steps, as the optimizer receives them."
         yield Figure("gradient-norm", "Gradient norm", chart, caption)
+    for number, (name, (step, values)) in enumerate(trace.scalars.items()):
+        kept = min_max(values, _POINTS)
+        if len(kept) and number < _MOST_LOGGED:
+            pairs = zip(step[kept], values[kept], strict=True)
+            logged_rows: Rows = [
+                {"step": int(s), "value": float(v), "optimizer": ""} for s, v in pairs
+            ]
+            shown = printable(name, 40)
+            chart = _lines(logged_rows, shown, "second", log=False)
+            yield Figure(f"logged-{number + 1}", shown, chart, "Logged by the program.")
     if steps.duration_ns.any():
         yield Figure(
             "step-time", "Time of a step", _time_chart(trace), "And what of it waits for data."

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rules.builders import site, trace_of
+from run_folders import small_run
 
 from nntrace.diagnosis.report import make_report
 from nntrace.errors import NntraceError
@@ -14,6 +15,7 @@ from nntrace.report.page import make_figures
 from nntrace.report.thinning import min_max, smoothed
 from nntrace.report.training import training_figures
 from nntrace.rules import Finding, Severity, select_rules
+from nntrace.trace import Trace
 
 
 def rows_of(spec) -> list[dict]:
@@ -92,6 +94,14 @@ def test_a_chart_that_does_not_exist_is_refused_with_those_that_do(whole: Path) 
     figures = list(make_figures(make_report(whole, select_rules()))[0])
     with pytest.raises(NntraceError, match=r"no chart 'los'; it has: loss, "):
         render_chart(figures, "los", "svg")
+
+
+def test_what_the_program_logged_itself_is_drawn(tmp_path: Path) -> None:
+    logged = [{"step": step, "name": "<b>acc", "value": step / 10} for step in range(5)]
+    trace = Trace.open(small_run(tmp_path / "a", scalars=logged))
+    (figure,) = (f for f in training_figures(trace, []) if f.name.startswith("logged"))
+    assert figure.title == "<b>acc"
+    assert rows_of(specification(figure, width=100))[-1]["value"] == 0.4
 
 
 def test_optimizers_that_take_turns_have_curves_of_their_own() -> None:
