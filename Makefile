@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ecosystem lint zoo bench docs site clean
+.PHONY: help demo test test-ecosystem lint zoo bench bench-peers docs site clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,13 @@ zoo: $(VENV)/.test  ## run every faulty and healthy training program and print w
 bench: $(VENV)/.test  ## paired overhead measurements (about 20 minutes on an idle machine)
 	$(BIN)/python benchmarks/overhead.py
 
+# Its own environment: nothing of nntrace may come to need them.
+bench-peers:  ## what a sampled step costs beside TensorBoard and Weights & Biases
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --constraint constraints.txt torch
+	.venv-peers/bin/pip install --quiet --constraint constraints.txt --editable '.[torch]' --requirement benchmarks/peers-requirements.txt
+	.venv-peers/bin/python benchmarks/peers.py
+
 docs: $(VENV)/.demo  ## regenerate docs/rules.md
 	$(BIN)/python -m nntrace rules --format markdown > docs/rules.md
 
@@ -60,4 +67,4 @@ site: docs  ## build the documentation as a site in build/site
 	$(BIN)/mkdocs build --strict
 
 clean:  ## remove the environment and caches
-	rm -rf $(VENV) $(ECOSYSTEM) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(ECOSYSTEM) .venv-peers build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

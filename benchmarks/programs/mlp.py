@@ -22,4 +22,5 @@ def step() -> None:
     optimizer.step()
 
 
-measure(step, default_steps=8000)
+if __name__ == "__main__":
+    measure(step, default_steps=8000)

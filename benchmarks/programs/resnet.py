@@ -58,4 +58,5 @@ def step() -> None:
     optimizer.step()
 
 
-measure(step, default_steps=300)
+if __name__ == "__main__":
+    measure(step, default_steps=300)

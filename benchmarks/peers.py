@@ -1,0 +1,184 @@
+"""What a sampled step costs, beside other tools at the same cadence: in one process, by blocks.
+
+A block of bare steps and a block of traced ones follow each other (A B A B), so that a slow drift
+of the machine cancels; printed is the median ratio over pairs. A traced block lasts until what it
+recorded is on disk. `make bench-peers` installs Weights & Biases and TensorBoard beside nntrace.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from overhead import PROGRAMS, processor
+
+WARM_STEPS = 3
+BLOCK_STEPS = {"gpt": 20, "resnet": 20, "mlp": 400}
+
+
+def load(program: str) -> ModuleType:
+    """The program as a module with `model` and `step`."""
+    sys.path.insert(0, str(PROGRAMS))
+    spec = importlib.util.spec_from_file_location(program, PROGRAMS / f"{program}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextlib.contextmanager
+def nntrace(program: ModuleType, folder: Path, every: int) -> Iterator[Callable[[], None]]:
+    """Trace each `every`-th step of a block; of 0 only the first, which is not measured."""
+    from nntrace_torch import TorchAdapter
+
+    from nntrace.manifest import Manifest
+    from nntrace.recorder import Cadence, Recorder
+    from nntrace.schema import RunStatus
+
+    run = Path(tempfile.mkdtemp(dir=folder)) / "run"
+    recorder = Recorder(run, Manifest.begin("bench", (), {}), Cadence(every=every or 10**9))
+    recorder.on_failure(TorchAdapter().install(recorder))
+    try:
+        yield program.step
+    finally:
+        recorder.close(RunStatus.FINISHED)
+
+
+@contextlib.contextmanager
+def tensorboard(program: ModuleType, folder: Path, every: int) -> Iterator[Callable[[], None]]:
+    """Histograms of parameters, gradients and module outputs at each `every`-th step."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(tempfile.mkdtemp(dir=folder))
+    number = 0
+
+    def observe(module: torch.nn.Module, args: Any, output: Any) -> None:
+        writer.add_histogram(f"activation/{names[module]}", output.detach(), number)
+
+    names = {module: name for name, module in program.model.named_modules()}
+
+    def step() -> None:
+        nonlocal number
+        handles = []
+        if number % every == 0:
+            handles = [module.register_forward_hook(observe) for module in names]
+        program.step()
+        for handle in handles:
+            handle.remove()
+        if number % every == 0:
+            for name, parameter in program.model.named_parameters():
+                writer.add_histogram(f"param/{name}", parameter.detach(), number)
+                writer.add_histogram(f"grad/{name}", parameter.grad, number)
+        number += 1
+
+    try:
+        yield step
+    finally:
+        writer.close()
+
+
+@contextlib.contextmanager
+def wandb(program: ModuleType, folder: Path, every: int) -> Iterator[Callable[[], None]]:
+    """`watch(log="all")`: histograms of parameters and gradients at each `every`-th step."""
+    import wandb as package
+
+    place = tempfile.mkdtemp(dir=folder)
+    settings = package.Settings(console="off", silent=True)
+    run = package.init(mode="offline", dir=place, project="bench", settings=settings)
+    run.watch(program.model, log="all", log_freq=every)
+    number = 0
+
+    def step() -> None:
+        nonlocal number
+        program.step()
+        run.log({"step": number})
+        number += 1
+
+    try:
+        yield step
+    finally:
+        run.unwatch(program.model)
+        run.finish()
+
+
+Tool = Callable[[ModuleType, Path, int], AbstractContextManager[Callable[[], None]]]
+MODES: dict[str, tuple[Tool, int]] = {
+    "nntrace, unsampled steps": (nntrace, 0),
+    "nntrace, every 10": (nntrace, 10),
+    "nntrace, every 1": (nntrace, 1),
+    "TensorBoard histograms, every 10": (tensorboard, 10),
+    "wandb.watch(log='all'), every 10": (wandb, 10),
+}
+
+
+def seconds(step: Callable[[], None], steps: int, end: Callable[[], object] = bool) -> float:
+    """The time of a block of steps and of what ends it."""
+    started = time.perf_counter()
+    for _ in range(steps):
+        step()
+    end()
+    return time.perf_counter() - started
+
+
+def traced(program: ModuleType, mode: str, steps: int, folder: Path) -> float:
+    """The time of a traced block, after a few steps in which the tool sets itself up."""
+    tool, every = MODES[mode]
+    with contextlib.ExitStack() as stack:
+        step = stack.enter_context(tool(program, folder, every))
+        for _ in range(WARM_STEPS if every != 10 else 1):
+            step()
+        return seconds(step, steps, stack.close if tool is not wandb else bool)
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files below."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def main() -> None:
+    """Measure what was asked for and print it as it is measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=8)
+    parser.add_argument("--only", default="gpt,resnet", help="programs, separated by commas")
+    parser.add_argument("--modes", help="beginnings of modes, separated by commas")
+    options = parser.parse_args()
+    os.environ["WANDB_MODE"] = "offline"
+    wanted = tuple(options.modes.split(",")) if options.modes else ("",)
+    print(f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    print("| program | tool | bare | with it | ratio | middle half of the pairs | bytes a sample |")
+    print("|---|---|---|---|---|---|---|")
+    for name in options.only.split(","):
+        program, steps = load(name), BLOCK_STEPS[name]
+        seconds(program.step, steps)
+        for mode in (mode for mode in MODES if mode.startswith(wanted)):
+            bare, ratios = [], []
+            with tempfile.TemporaryDirectory() as folder:
+                for _ in range(options.pairs):
+                    bare.append(seconds(program.step, steps))
+                    ratios.append(traced(program, mode, steps, Path(folder)) / bare[-1])
+                every = MODES[mode][1]
+                samples = options.pairs * (steps + WARM_STEPS) / (every or steps + WARM_STEPS)
+                stored = size(Path(folder)) / samples
+            low, ratio, high = statistics.quantiles(ratios, n=4)
+            step_ms = 1000 * statistics.median(bare) / steps
+            print(
+                f"| {name} | {mode} | {step_ms:.2f} ms/step | {step_ms * ratio:.2f} ms/step "
+                f"| {ratio:.3f} | {low:.3f} to {high:.3f} | {stored:,.0f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
