@@ -30,9 +30,9 @@ _CLOSING_SECONDS: Final = 2.0
 
 
 def remote_spec(run: str) -> tuple[str, str] | None:
-    """Host and run of `user@host:RUN`; None for what is a path or a name here."""
+    """Host and run of `user@host:RUN`; None for a path or a name here, and for a URL."""
     found = _SPEC.fullmatch(run)
-    if found is None or Path(run).exists():
+    if found is None or "://" in run or Path(run).exists():
         return None
     return found["host"], found["run"] or "latest"
 

@@ -52,6 +52,7 @@ def ssh(tmp_path, monkeypatch) -> Path:
         ("me@gpu1:~/a b", ("me@gpu1", "~/a b")),
         ("runs/a:b", None),
         ("latest", None),
+        ("s3://bucket/run", None),
         ("-oProxyCommand=x:y", None),
     ],
 )

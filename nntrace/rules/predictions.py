@@ -87,7 +87,8 @@ def constant_predictions(
     "All zeros, all background, the mean": the input does not reach the output any more. Must
     hold until the end of the run and for a quarter of it, since an output layer
     that starts at zero is a common and healthy choice. Predictions are compared with their own
-    scale and, where the targets hardly vary either (years, prices), with the targets.
+    scale and, where the targets hardly vary either (years, prices), with the targets; targets that
+    do not vary at all ask for it.
     Source: "37 reasons", 3 (random input) and 24 (dead network); Karpathy's Recipe, step 2.
     """
     judged = False
@@ -100,6 +101,8 @@ def constant_predictions(
         judged = True
         target = trace.site(site.path, Role.TARGET)
         target_variation = median(_variation(trace, target)) if target else float("nan")
+        if target_variation == 0.0:
+            continue  # the same prediction for all is the right one
         limit = min(variation, 0.1 * target_variation) if target_variation > 0.0 else variation
         start = lasting(varies[known] < limit, samples)
         # By steps, not samples: the first steps are sampled densely.

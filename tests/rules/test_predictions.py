@@ -94,6 +94,10 @@ def test_predictions_that_vary_as_little_as_their_targets_are_healthy():
     assert findings("LOS12", predictions([0.0004] * 10, target=0.005))
 
 
+def test_constant_predictions_of_a_constant_target_are_right():
+    assert findings("LOS12", predictions([0.0] * 10, target=0.0)) == []
+
+
 def test_constant_inputs_explain_constant_predictions():
     assert skip_reasons("LOS12", predictions([0.0] * 5, inputs=0.0))
 
