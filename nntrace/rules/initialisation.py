@@ -160,7 +160,9 @@ def init_scale(
     low, high = (np.array(side) for side in zip(*bounds, strict=True))
     enough = np.array([site.numel >= _TOO_FEW_WEIGHTS for site in sites])
     is_head = np.arange(len(sites)) == len(sites) - 1
-    last_norm = max((site.id for site in trace.sites if is_norm(site)), default=-1)
+    # In the order of execution; updates are declared later, at the first step.
+    norms = [site.id for site in trace.sites_of(Role.ACTIVATION) if is_norm(site)]
+    last_norm = max(norms, default=-1)
     rescaled = np.array([site.id < last_norm for site in sites])
     links = chain(trace)
     signal = first_finite(trace.series(Role.ACTIVATION, "rms"))

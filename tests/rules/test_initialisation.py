@@ -164,6 +164,12 @@ def test_gpt_weights_of_a_narrow_model_are_rescaled_by_its_last_norm():
     assert not findings("INI02", trace(*layers, weight("head.weight", 0.02)))
 
 
+def test_a_norm_before_the_weights_does_not_rescale_them_though_its_update_is_declared_later():
+    layers = [[module("norm", "LayerNorm")], weight("a.weight", 1e-3), weight("b.weight", 1e-3)]
+    late = site("norm.weight", "update", module_type="LayerNorm", shape=[64], numel=64, rms=1e-4)
+    assert findings("INI02", trace(*layers, weight("head.weight", 0.1), [late]))
+
+
 def test_large_weights_directly_before_a_norm_are_harmless():
     layers = [weight("a.weight", 2.0), [module("a", "Linear"), module("norm", "BatchNorm1d")]]
     assert not findings("INI02", trace(*layers, weight("head.weight", 0.1)))
