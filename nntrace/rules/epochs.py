@@ -37,7 +37,8 @@ def fixed_batch_order(
     The gradients of neighbouring examples then always come together, and the model can follow
     the order instead of the data. Seen from the indices a loader draws; of batches made by hand
     from fingerprints that come back at one fixed period. A fact, not a fault, for recurrent
-    models, whose data may be one long sequence.
+    models, whose data may be one long sequence, and where the order is drawn at random but only
+    once: Keras' `fit` on arrays does so when a seed was set.
     Source: "37 reasons", 8 (shuffle the data set); Goodfellow et al., Deep Learning, 8.1.3.
     """
     passes = [one for one in _passes(trace) if one.steps and one.complete]
@@ -54,11 +55,13 @@ def fixed_batch_order(
     message, steps, evidence = found
     kinds = {site.module_type for site in trace.sites_of(Role.ACTIVATION)}
     is_recurrent = any(kind.startswith(_RECURRENT) for kind in kinds)
+    # A loader whose indices are seen and repeat though it shuffles is seeded anew in each epoch.
+    drawn_once = not ordered and _is_shuffled(trace)
     yield Finding(
         message,
         steps=steps,
         evidence=evidence,
-        severity=Severity.INFO if is_recurrent else None,
+        severity=Severity.INFO if is_recurrent or drawn_once else None,
     )
 
 
@@ -242,6 +245,11 @@ def _period(trace: Trace, batches: int) -> tuple[str, tuple[int, int], dict[str,
         (min(prints), max(prints)),
         {"period": period, "returning_batches": returning, "sampled_batches": len(prints)},
     )
+
+
+def _is_shuffled(trace: Trace) -> bool:
+    """Whether a loader was asked to shuffle, so that at least the first order was drawn."""
+    return any(event.payload.get("shuffle") is True for event in trace.events_of(EventKind.LOADER))
 
 
 def _copies(batches: list[Batch], dataset_size: int) -> tuple[int, float]:

@@ -73,6 +73,19 @@ def test_batches_made_by_hand_that_come_back_at_one_period_are_a_warning(period,
     assert len(results) == found
 
 
+def test_an_order_that_was_drawn_once_and_returns_is_a_fact():
+    prints = [step % 7 for step in range(30)]
+    events = [loader(shuffle=True)]
+    trace = trace_of(steps=30, batches=batches(30, fingerprint=prints), events=events)
+    [finding] = findings("DAT03", trace)
+    assert finding.level is Severity.INFO
+
+
+def test_a_loader_that_shuffles_and_repeats_the_indices_it_draws_is_a_warning():
+    [finding] = findings("DAT03", trace_of(steps=40, events=[loader(shuffle=True), *passes(1, 1)]))
+    assert finding.level is Severity.WARNING
+
+
 def test_batches_that_come_back_at_no_period_are_healthy():
     assert skip_reasons("DAT03", by_hand([0, 1, 2, 3, 4, 2, 0, 5, 1, 3, 4, 0]))
 
