@@ -59,8 +59,9 @@ bench-peers:  ## what a sampled step costs beside TensorBoard and Weights & Bias
 	.venv-peers/bin/pip install --quiet --constraint constraints.txt --editable '.[torch]' --requirement benchmarks/peers-requirements.txt
 	.venv-peers/bin/python benchmarks/peers.py
 
-docs: $(VENV)/.demo  ## regenerate docs/rules.md
+docs: $(VENV)/.demo  ## regenerate docs/rules.md and docs/recipe.md
 	$(BIN)/python -m nntrace rules --format markdown > docs/rules.md
+	$(BIN)/python -m nntrace recipe --steps > docs/recipe.md
 
 site: docs  ## build the documentation as a site in build/site
 	$(BIN)/pip install --quiet mkdocs

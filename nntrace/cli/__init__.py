@@ -26,6 +26,7 @@ COMMANDS: Final = (
     "stream",
     "diagnose",
     "report",
+    "recipe",
     "diff",
     "sql",
     "export",

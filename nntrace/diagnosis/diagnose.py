@@ -21,10 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Findings, most likely root cause first with its symptoms behind it, and what was skipped."""
+    """Findings, most likely root cause first with its symptoms behind it, and what was skipped.
+
+    `judged` holds the codes of the rules that ran and skipped nothing: of these, and of no other,
+    the absence of a finding says something.
+    """
 
     findings: tuple[Finding, ...]
     skipped: tuple[Skipped, ...]
+    judged: frozenset[str] = frozenset()
 
     @property
     def worst(self) -> Severity | None:
@@ -72,7 +77,8 @@ def diagnose(
             continue
         findings.extend(result for result in results if isinstance(result, Finding))
         skipped.extend(result for result in results if isinstance(result, Skipped))
-    return Diagnosis(rank(findings, chosen), tuple(skipped))
+    judged = {rule.code for rule in chosen} - {item.code for item in skipped}
+    return Diagnosis(rank(findings, chosen), tuple(skipped), frozenset(judged))
 
 
 def rank(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[Finding, ...]:

@@ -28,7 +28,7 @@ def as_json(report: Report) -> dict[str, Any]:
     content: dict[str, Any] = plain(
         {
             "schema": JSON_SCHEMA,
-            "run": _run(report),
+            "run": run_facts(report),
             "findings": [_finding(finding) for finding in report.diagnosis.findings],
             "skipped": [
                 {"code": skipped.code, "reason": skipped.reason}
@@ -56,7 +56,8 @@ def plain(value: Any) -> Any:
     return plain(str(value))
 
 
-def _run(report: Report) -> dict[str, Any]:
+def run_facts(report: Report) -> dict[str, Any]:
+    """What identifies the run and says how much of it there is."""
     trace, manifest = report.trace, report.trace.manifest
     return {
         "name": manifest.name,

@@ -67,8 +67,8 @@ def loss_at_init(
     if int(steps.step[0]) > 1 or not batches or batches[0].step > int(steps.step[0]):
         yield Skipped("the first step is not among those recorded")
         return
-    first = _first_loss(batches, float(steps.loss[0]))
-    start = _loss_of_knowing_nothing(function, batches)
+    first = first_loss(batches, float(steps.loss[0]))
+    start = loss_of_knowing_nothing(function, batches)
     if start is None or first is None:
         yield Skipped(f"the chance value of `{function}` or its first value is not known")
         return
@@ -158,7 +158,7 @@ def stuck_at_chance(
     )
 
 
-def _first_loss(batches: tuple[Batch, ...], recorded: float) -> float | None:
+def first_loss(batches: tuple[Batch, ...], recorded: float) -> float | None:
     """The mean of the first values of the loss function that make 16 examples, at most five.
 
     The first recorded loss where the loss function's own values are not known.
@@ -176,7 +176,7 @@ def _first_loss(batches: tuple[Batch, ...], recorded: float) -> float | None:
     return first if np.isfinite(first) else None
 
 
-def _loss_of_knowing_nothing(function: str, batches: tuple[Batch, ...]) -> Chance | None:
+def loss_of_knowing_nothing(function: str, batches: tuple[Batch, ...]) -> Chance | None:
     """The loss of near-zero outputs, which is where an untrained model starts."""
     if function not in SQUARED_ERROR:
         return next(iter(chance_losses(function, batches)), None)

@@ -1,0 +1,62 @@
+"""`nntrace recipe`: the run held against the recipe for training neural networks."""
+
+import click
+
+from nntrace.cli.output import console, note, output
+
+
+@click.command(name="recipe")
+@click.argument("run", required=False, metavar="[RUN]")
+@click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Show the stages whose time has not come in full too."
+)
+@click.option("--steps", "list_steps", is_flag=True, help="List the steps, without a run.")
+def command(run: str | None, form: str, verbose: bool, list_steps: bool) -> None:
+    """Hold a run against the recipe for training neural networks.
+
+    Each step of Karpathy's "A Recipe for Training Neural Networks", and of the list of 37 reasons
+    why a network does not work, is verified (with the evidence), failed (with the finding), not
+    checked yet (with what to do), or advice.
+
+    RUN is a path, the name of a run in ./nntrace-runs, or `latest`, the default.
+
+    \b
+    Examples:
+      nntrace recipe
+      nntrace recipe runs/try7 --format markdown
+      nntrace recipe --steps
+    """
+    from nntrace.recipe import STEPS
+    from nntrace.recipe.output import as_json, as_markdown, catalogue, render_text
+
+    if list_steps:
+        with output() as file:
+            file.writelines(f"{line}\n" for line in catalogue(STEPS))
+        return
+
+    from nntrace.config import load_config
+    from nntrace.diagnosis.json import run_facts
+    from nntrace.diagnosis.report import make_report
+    from nntrace.diagnosis.text import write
+    from nntrace.recipe import read
+    from nntrace.rules import select_rules
+    from nntrace.runs import find_run
+
+    path = find_run(run)
+    config = load_config()
+    rules = select_rules(config.select, config.ignore)
+    report = make_report(path, rules, config.thresholds())
+    if report.torn:
+        note(f"{report.trace.path}: the last record of {', '.join(report.torn)} is cut off.")
+    card = read(report.trace, report.diagnosis)
+    name = path.name if run in (None, "latest") else str(run)
+    if form == "text":
+        with console() as screen:
+            write(screen, render_text(card, name, verbose=verbose))
+        return
+    with output() as file:
+        if form == "json":
+            file.write(as_json(card, name, run_facts(report)) + "\n")
+        else:
+            file.writelines(f"{line}\n" for line in as_markdown(card, name))

@@ -1,0 +1,111 @@
+"""Holds a run against the recipe.
+
+A step is never verified by the silence of a rule that could not judge.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from nntrace.diagnosis import Diagnosis
+from nntrace.recipe.step import Fact, Stage, State, Step
+from nntrace.recipe.steps import STEPS
+from nntrace.rules import Finding, Skipped
+from nntrace.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A step, its state, the evidence in one sentence or "", and the findings that concern it."""
+
+    step: Step
+    state: State
+    evidence: str = ""
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def cause(self) -> str | None:
+        """The code that explains all of its findings, when this failure is a likely symptom."""
+        codes = {finding.explained_by for finding in self.findings} - set(self.step.rules)
+        return max(filter(None, codes)) if codes and None not in codes else None
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """All steps in order."""
+
+    outcomes: tuple[Outcome, ...]
+
+    def of(self, stage: Stage) -> tuple[Outcome, ...]:
+        """The outcomes of one stage."""
+        return tuple(outcome for outcome in self.outcomes if outcome.step.stage is stage)
+
+    def count(self, state: State) -> int:
+        """How many steps are in that state."""
+        return sum(outcome.state is state for outcome in self.outcomes)
+
+    @property
+    def next(self) -> Outcome | None:
+        """What to do now: the first failure that is no symptom, else what a run could verify."""
+        failed = [o for o in self.outcomes if o.state is State.FAILED]
+        open_ones = [o for o in self.outcomes if o.state is State.UNCHECKED]
+        wanted = (
+            *(o for o in failed if o.cause is None),
+            *failed,
+            *(o for o in open_ones if o.step.rules or o.step.fact),
+        )
+        return next(iter(wanted), None)
+
+    def is_due(self, stage: Stage) -> bool:
+        """Whether no step of an earlier stage failed: advice comes at the right moment."""
+        return all(
+            outcome.state is not State.FAILED
+            for outcome in self.outcomes
+            if outcome.step.stage.number < stage.number
+        )
+
+
+def read(trace: Trace, diagnosis: Diagnosis, steps: Iterable[Step] = STEPS) -> Card:
+    """Evaluate every step on a run."""
+    return Card(tuple(_evaluate(step, trace, diagnosis) for step in steps))
+
+
+def _evaluate(step: Step, trace: Trace, diagnosis: Diagnosis) -> Outcome:
+    findings = tuple(finding for finding in diagnosis.findings if finding.code in step.rules)
+    failing = tuple(f for f in findings if f.level.weight >= step.fails_from.weight)
+    if failing:
+        return Outcome(step, State.FAILED, failing[0].message, failing)
+    fact = _fact(step, trace)
+    if findings:
+        return Outcome(step, State.UNCHECKED, findings[0].message, findings)
+    if fact is not None and fact.state is not None:
+        return Outcome(step, fact.state, fact.text)
+    numbers = "" if fact is None else fact.text
+    judged = [code for code in step.rules if code in diagnosis.judged]
+    if judged:
+        return Outcome(step, State.VERIFIED, numbers or _silence(judged, trace))
+    return Outcome(step, step.otherwise, _why(step, diagnosis.skipped) or numbers)
+
+
+def _fact(step: Step, trace: Trace) -> Fact | None:
+    if step.fact is None:
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            return step.fact(trace)
+    except Exception as error:  # a damaged trace must not cost the other steps
+        return Fact(f"could not be read: {type(error).__name__}: {error}", step.otherwise)
+
+
+def _silence(codes: list[str], trace: Trace) -> str:
+    steps, sampled = len(trace.steps), len(trace.sampled_steps)
+    return f"{', '.join(codes)} found nothing in {steps} steps, {sampled} of them sampled"
+
+
+def _why(step: Step, skipped: tuple[Skipped, ...]) -> str:
+    """Why no rule of the step judged."""
+    for item in skipped:
+        if item.code in step.rules:
+            return f"{item.code} could not judge: {item.reason}"
+    return f"{', '.join(step.rules)} did not run" if step.rules else ""

@@ -1,0 +1,118 @@
+"""What a trace shows of the data: inputs, labels, loaders, evaluation passes."""
+
+import numpy as np
+
+from nntrace.recipe.step import Fact, State
+from nntrace.rules.chance import label_totals, target_variance, training_batches
+from nntrace.schema import EventKind, Role
+from nntrace.text import printable
+from nntrace.trace import Batch, Event, Trace
+
+
+def input_range(trace: Trace) -> Fact | None:
+    """The smallest and the largest value that entered the network."""
+    batches = [b for b in training_batches(trace) if b.input_min is not None]
+    if not batches:
+        return None
+    low = min(b.input_min for b in batches if b.input_min is not None)
+    high = max((b.input_max for b in batches if b.input_max is not None), default=low)
+    return Fact(f"values from {low:.3g} to {high:.3g} in {_counted(batches)}")
+
+
+def input_scale(trace: Trace) -> Fact | None:
+    """Mean and standard deviation of the first floating-point input over all sampled batches."""
+    batches = training_batches(trace)
+    rows = [(b.input_mean, b.input_std) for b in batches if b.input_mean is not None]
+    table = np.array(rows, dtype=np.float64).reshape(-1, 2)
+    table = table[np.isfinite(table).all(axis=1)]
+    if not len(table):
+        return None
+    mean = float(table[:, 0].mean())
+    std = float(np.sqrt((table[:, 1] ** 2).mean() + table[:, 0].var()))
+    return Fact(f"mean {mean:.3g}, standard deviation {std:.3g} over {_counted(batches)}")
+
+
+def label_balance(trace: Trace) -> Fact | None:
+    """The shares of the rarest and the commonest class, or the moments of other targets."""
+    batches = training_batches(trace)
+    totals = label_totals(batches)
+    if len(totals) > 1:
+        rare, common = (f"{pick(totals.values()) / totals.total():.1%}" for pick in (min, max))
+        return Fact(
+            f"{len(totals)} classes in {totals.total()} labels: the rarest is {rare} of them, the "
+            f"commonest {common}"
+        )
+    moments = target_variance(batches)
+    if moments is None:
+        return None
+    return Fact(f"targets of mean {moments[0]:.3g}, standard deviation {moments[1] ** 0.5:.3g}")
+
+
+def copies(trace: Trace) -> Fact | None:
+    """Exact copies among the examples of the sampled batches."""
+    batches = [b for b in training_batches(trace) if b.duplicate_examples is not None]
+    examples = sum(b.batch_size or 0 for b in batches)
+    if not examples:
+        return None
+    found = sum((b.duplicate_examples or 0) + (b.repeated_examples or 0) for b in batches)
+    return Fact(f"{found} exact copies among {examples} examples of {_counted(batches)}")
+
+
+def training_passes(trace: Trace) -> Fact | None:
+    """How the training loader draws, and how many of its passes went to the end."""
+    passes = [e for e in trace.events_of(EventKind.EPOCH) if _number(e, "steps") > 0]
+    if not passes:
+        return None
+    loader = _loader(trace, passes[-1])
+    size, sampler = _number(loader, "dataset_size"), printable(_text(loader, "sampler"), 40)
+    whole = sum(event.payload.get("complete") is True for event in passes)
+    drawn = f"{size} examples" if size else "a stream"
+    by = f" drawn by {sampler}" if sampler else ""
+    return Fact(f"{drawn}{by}; {whole} of {len(passes)} recorded passes went to the end")
+
+
+def evaluation_passes(trace: Trace) -> Fact | None:
+    """Whether passes without training, over loaders that never train, cover their data set."""
+    passes = trace.events_of(EventKind.EPOCH)
+    trains = {_number(event, "loader") for event in passes if _number(event, "steps") > 0}
+    others = [e for e in passes if _number(e, "loader") not in trains]
+    if not others:
+        return Fact("no pass over a loader of its own without training was seen", State.UNCHECKED)
+    whole = [event for event in others if event.payload.get("complete") is True]
+    last = (whole or others)[-1]
+    seen, size = _number(last, "examples"), _number(_loader(trace, last), "dataset_size")
+    of = f"{seen} of {size} examples" if size else f"{seen} examples"
+    if not whole or (size and seen < 0.9 * size):
+        return Fact(f"the passes without training covered {of}", State.UNCHECKED)
+    return Fact(f"{len(whole)} evaluations over {of}", State.VERIFIED)
+
+
+def first_batch(trace: Trace) -> Fact | None:
+    """What of the first batch lies in the trace to be looked at."""
+    shapes = [
+        f"{printable(tensor.path, 40)} {'×'.join(map(str, tensor.shape))}"
+        for tensor in trace.tensors
+        if tensor.role in (Role.INPUT, Role.TARGET)
+    ]
+    return Fact(f"kept: {', '.join(shapes[:4])}", State.ADVICE) if shapes else None
+
+
+def _counted(batches: tuple[Batch, ...] | list[Batch]) -> str:
+    return f"{len(batches)} sampled batch{'' if len(batches) == 1 else 'es'}"
+
+
+def _loader(trace: Trace, one: Event) -> Event:
+    """The `loader` event of a pass; the pass itself when there is none."""
+    number = _number(one, "loader")
+    loaders = trace.events_of(EventKind.LOADER)
+    return next((event for event in loaders if _number(event, "loader") == number), one)
+
+
+def _number(event: Event, key: str) -> int:
+    value = event.payload.get(key)
+    return value if isinstance(value, int) else 0
+
+
+def _text(event: Event, key: str) -> str:
+    value = event.payload.get(key)
+    return value if isinstance(value, str) else ""
