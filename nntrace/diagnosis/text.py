@@ -55,7 +55,7 @@ def render_text(
 def write(console: Console, lines: Iterable[Line]) -> None:
     """Print lines: wrapped within their indentation on a terminal, one per line elsewhere."""
     for line in lines:
-        if console.is_terminal:
+        if console.is_terminal and line.text:  # a padding around nothing prints no line
             console.print(Padding(line.text, (0, 0, 0, line.indent), expand=False))
         else:
             console.print(Text(" " * line.indent).append_text(line.text), soft_wrap=True)

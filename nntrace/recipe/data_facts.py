@@ -84,7 +84,8 @@ def evaluation_passes(trace: Trace) -> Fact | None:
     of = f"{seen} of {size} examples" if size else f"{seen} examples"
     if not whole or (size and seen < 0.9 * size):
         return Fact(f"the passes without training covered {of}", State.UNCHECKED)
-    return Fact(f"{len(whole)} evaluations over {of}", State.VERIFIED)
+    times = "evaluation" if len(whole) == 1 else "evaluations"
+    return Fact(f"{len(whole)} complete {times}, the last over {of}", State.VERIFIED)
 
 
 def first_batch(trace: Trace) -> Fact | None:

@@ -8,6 +8,9 @@ from typing import Any
 from nntrace.cli.values import percent, size, when
 from nntrace.diagnosis.report import Report
 from nntrace.keep import bytes_on_disk
+from nntrace.recipe import Stage, State
+from nntrace.recipe import read as read_recipe
+from nntrace.recipe.output import counts, how
 from nntrace.report.batch import filters, first_batch
 from nntrace.report.document import page_script, render_document
 from nntrace.report.evidence import evidence_figure
@@ -82,6 +85,8 @@ def render_html(
         progress("showing the data")
         batch, kernels = first_batch(report.trace, vocabulary), filters(report.trace)
         progress("putting the page together")
+    card = read_recipe(report.trace, report.diagnosis)
+    name = report.trace.manifest.name
     return render_document(
         "report.html",
         figures,
@@ -94,6 +99,11 @@ def render_html(
         filters=kernels,
         nonfinite=_nonfinite(report),
         skipped=report.diagnosis.skipped,
+        card=card,
+        card_counts=counts(card),
+        stages=tuple(Stage),
+        states=State,
+        how=lambda step: how(step, name),
         sampling=_sampling(report),
         evidence=_evidence,
         source_limit=_SOURCE_LIMIT,

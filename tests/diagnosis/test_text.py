@@ -51,6 +51,12 @@ def shown(*reports: Report, terminal: bool = False, width: int = 80, **options: 
     return console.file.getvalue().splitlines()
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_an_empty_line_stands_between_two_causes(terminal: bool) -> None:
+    lines = shown(report([finding(), finding("GRD01")]), terminal=terminal)
+    assert [bool(line.strip()) for line in lines].count(False) == 2
+
+
 def test_the_first_line_names_the_root_cause() -> None:
     lines = shown(report([finding(), finding("GRD01", explained_by="ACT04")]))
     assert lines[0] == "error ACT04 dead-units: half of conv1 is dead"

@@ -8,6 +8,7 @@ import pytest
 from report.conftest import rich_run
 
 from nntrace.diagnosis.report import make_report
+from nntrace.recipe import STEPS
 from nntrace.report import render_html
 from nntrace.rules import select_rules
 
@@ -32,7 +33,7 @@ def test_a_page_has_every_section_and_each_chart_a_place(whole: Path) -> None:
     assert "activation-over-time" in drawn
     for name in drawn:
         assert f'id="chart-{name}"' in html
-    for section in ("findings", "training", "layers", "distributions", "data", "run"):
+    for section in ("findings", "training", "layers", "distributions", "data", "recipe", "run"):
         assert f'id="{section}"' in html
 
 
@@ -40,6 +41,13 @@ def test_the_first_batch_is_shown_as_images_with_their_labels(whole: Path) -> No
     html = page(whole)
     assert html.count("data:image/png;base64,") == 4
     assert "<span>7</span>" in html
+
+
+def test_the_recipe_card_is_a_section_with_every_step_and_its_state(whole: Path) -> None:
+    section = page(whole).partition('<section id="recipe">')[2].partition("</section>")[0]
+    assert section.count('<li class="state-') == len(STEPS)
+    assert '<li class="state-verified"><span class="badge">verified</span><b>3.9 ' in section
+    assert '<li class="state-advice"><span class="badge">advice</span><b>1.1 ' in section
 
 
 def test_a_page_loads_nothing(whole: Path) -> None:
