@@ -83,7 +83,7 @@ def _evaluate(step: Step, trace: Trace, diagnosis: Diagnosis) -> Outcome:
         return Outcome(step, fact.state, fact.text)
     numbers = "" if fact is None else fact.text
     judged = [code for code in step.rules if code in diagnosis.judged]
-    if judged:
+    if judged and set(step.needs) <= diagnosis.judged:
         return Outcome(step, State.VERIFIED, numbers or _silence(judged, trace))
     return Outcome(step, step.otherwise, _why(step, diagnosis.skipped) or numbers)
 
@@ -104,8 +104,9 @@ def _silence(codes: list[str], trace: Trace) -> str:
 
 
 def _why(step: Step, skipped: tuple[Skipped, ...]) -> str:
-    """Why no rule of the step judged."""
+    """Why the rules that would verify the step did not judge."""
+    wanted = step.needs or step.rules
     for item in skipped:
-        if item.code in step.rules:
+        if item.code in wanted:
             return f"{item.code} could not judge: {item.reason}"
-    return f"{', '.join(step.rules)} did not run" if step.rules else ""
+    return f"{', '.join(wanted)} did not run" if wanted else ""

@@ -4,9 +4,13 @@ import numpy as np
 
 from nntrace.recipe.step import Fact, State
 from nntrace.rules.chance import label_totals, target_variance, training_batches
+from nntrace.rules.layers import is_embedding
 from nntrace.schema import EventKind, Role
 from nntrace.text import printable
 from nntrace.trace import Batch, Event, Trace
+
+_LARGE = 10.0  # standard deviations, or of one: beyond it targets want scaling
+_WHOLE = 0.9  # of the set: the rest is a last batch that was dropped
 
 
 def input_range(trace: Trace) -> Fact | None:
@@ -20,7 +24,17 @@ def input_range(trace: Trace) -> Fact | None:
 
 
 def input_scale(trace: Trace) -> Fact | None:
-    """Mean and standard deviation of the first floating-point input over all sampled batches."""
+    """Mean and standard deviation of the first floating-point input over all sampled batches.
+
+    Indices into a lookup table have no scale.
+    """
+    inputs = trace.sites_of(Role.INPUT)
+    if (
+        inputs
+        and all("int" in site.dtype for site in inputs)
+        and any(map(is_embedding, trace.sites))
+    ):
+        return Fact("the inputs are indices of an embedding: nothing to scale", State.VERIFIED)
     batches = training_batches(trace)
     rows = [(b.input_mean, b.input_std) for b in batches if b.input_mean is not None]
     table = np.array(rows, dtype=np.float64).reshape(-1, 2)
@@ -33,7 +47,10 @@ def input_scale(trace: Trace) -> Fact | None:
 
 
 def label_balance(trace: Trace) -> Fact | None:
-    """The shares of the rarest and the commonest class, or the moments of other targets."""
+    """The shares of the rarest and the commonest class, or the moments of other targets.
+
+    Targets far from zero or of a large scale are what an unscaled head learns slowly.
+    """
     batches = training_batches(trace)
     totals = label_totals(batches)
     if len(totals) > 1:
@@ -45,7 +62,12 @@ def label_balance(trace: Trace) -> Fact | None:
     moments = target_variance(batches)
     if moments is None:
         return None
-    return Fact(f"targets of mean {moments[0]:.3g}, standard deviation {moments[1] ** 0.5:.3g}")
+    mean, std = moments[0], moments[1] ** 0.5
+    good = 0.0 < std <= _LARGE and abs(mean) <= _LARGE * std
+    return Fact(
+        f"targets of mean {mean:.3g}, standard deviation {std:.3g}",
+        State.VERIFIED if good else State.UNCHECKED,
+    )
 
 
 def copies(trace: Trace) -> Fact | None:
@@ -60,7 +82,7 @@ def copies(trace: Trace) -> Fact | None:
 
 def training_passes(trace: Trace) -> Fact | None:
     """How the training loader draws, and how many of its passes went to the end."""
-    passes = [e for e in trace.events_of(EventKind.EPOCH) if _number(e, "steps") > 0]
+    passes = [event for event in _passes(trace) if _number(event, "steps") > 0]
     if not passes:
         return None
     loader = _loader(trace, passes[-1])
@@ -71,9 +93,11 @@ def training_passes(trace: Trace) -> Fact | None:
     return Fact(f"{drawn}{by}; {whole} of {len(passes)} recorded passes went to the end")
 
 
-def evaluation_passes(trace: Trace) -> Fact | None:
+def evaluation_passes(trace: Trace) -> Fact:
     """Whether passes without training, over loaders that never train, cover their data set."""
-    passes = trace.events_of(EventKind.EPOCH)
+    passes = _passes(trace)
+    if not passes:
+        return _evaluated_by_fit(trace)
     trains = {_number(event, "loader") for event in passes if _number(event, "steps") > 0}
     others = [e for e in passes if _number(e, "loader") not in trains]
     if not others:
@@ -82,7 +106,7 @@ def evaluation_passes(trace: Trace) -> Fact | None:
     last = (whole or others)[-1]
     seen, size = _number(last, "examples"), _number(_loader(trace, last), "dataset_size")
     of = f"{seen} of {size} examples" if size else f"{seen} examples"
-    if not whole or (size and seen < 0.9 * size):
+    if not whole or (size and seen < _WHOLE * size):
         return Fact(f"the passes without training covered {of}", State.UNCHECKED)
     times = "evaluation" if len(whole) == 1 else "evaluations"
     return Fact(f"{len(whole)} complete {times}, the last over {of}", State.VERIFIED)
@@ -96,6 +120,23 @@ def first_batch(trace: Trace) -> Fact | None:
         if tensor.role in (Role.INPUT, Role.TARGET)
     ]
     return Fact(f"kept: {', '.join(shapes[:4])}", State.ADVICE) if shapes else None
+
+
+def _evaluated_by_fit(trace: Trace) -> Fact:
+    """Keras' `fit` says with which metrics it evaluated, not on how much."""
+    times = sum(
+        isinstance(metrics, dict) and any(str(name).startswith("val_") for name in metrics)
+        for metrics in (e.payload.get("metrics") for e in trace.events_of(EventKind.EPOCH))
+    )
+    if not times:
+        return Fact("no evaluation over a loader was seen", State.UNCHECKED)
+    return Fact(f"fit evaluated {times} times, on how much is not recorded", State.UNCHECKED)
+
+
+def _passes(trace: Trace) -> list[Event]:
+    """The passes over data loaders; what Keras records of an epoch is no pass."""
+    epochs = trace.events_of(EventKind.EPOCH)
+    return [event for event in epochs if isinstance(event.payload.get("loader"), int)]
 
 
 def _counted(batches: tuple[Batch, ...] | list[Batch]) -> str:

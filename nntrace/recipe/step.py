@@ -57,6 +57,7 @@ class Step:
         title: what holds once the step is done, or what is to be done.
         how: how to check it by hand, or the advice. `RUN` stands for the run's name.
         rules: codes whose findings fail the step; where they judged and found nothing, it holds.
+        needs: those of the rules without whose judgement the step is not verified.
         fact: the evidence in numbers.
         fails_from: the severity from which a finding fails the step; a lesser one leaves it open.
         otherwise: the state when nothing is known.
@@ -68,6 +69,7 @@ class Step:
     stage: Stage
     how: str
     rules: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     fact: Callable[[Trace], Fact | None] | None = None
     fails_from: Severity = Severity.WARNING
     otherwise: State = State.UNCHECKED

@@ -94,12 +94,14 @@ def fits_training_data(trace: Trace) -> Fact:
 def one_batch(trace: Trace) -> Fact | None:
     """Whether this very run trained on a single batch until nothing of the loss was left."""
     batches = training_batches(trace)
-    prints = {batch.fingerprint for batch in batches}
+    kinds = {(b.fingerprint, b.target_mean, b.label_counts) for b in batches}
     known = _against_chance(trace)
-    if len(batches) < _SAME_BATCH or len(prints) != 1 or None in prints or known is None:
+    if len(batches) < _SAME_BATCH or len(kinds) != 1 or known is None:
+        return None
+    if batches[0].fingerprint is None:
         return None
     level, chance = known
-    text = f"this run trains on one batch; its loss ended at {level:.3g}"
+    text = f"this run trains on a single batch; its loss ended at {level:.3g}"
     good = level < 0.1 * _FITTED * chance.value
     return Fact(text, State.VERIFIED if good else State.UNCHECKED)
 
@@ -169,11 +171,15 @@ def finite_losses(trace: Trace) -> Fact | None:
 
 
 def other_metrics(trace: Trace) -> Fact | None:
-    """What the program logged itself besides its loss."""
-    names = [name for name in trace.scalars if "loss" not in name.lower()]
-    if not names:
+    """What the program logged itself, or Keras' `fit` reported, besides losses."""
+    names = list(trace.scalars)
+    for event in trace.events_of(EventKind.EPOCH):
+        metrics = event.payload.get("metrics")
+        names += metrics if isinstance(metrics, dict) else ()
+    others = [name for name in dict.fromkeys(names) if "loss" not in name.lower()]
+    if not others:
         return None
-    return Fact(f"logged: {', '.join(printable(name, 40) for name in names[:5])}", State.VERIFIED)
+    return Fact(f"logged: {', '.join(printable(name, 40) for name in others[:5])}", State.VERIFIED)
 
 
 def signal_scale(trace: Trace) -> Fact | None:

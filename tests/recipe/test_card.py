@@ -1,7 +1,8 @@
 import pytest
 from recipe.cards import card_of, diagnosis, finding, outcome_of, step
+from rules.builders import trace_of
 
-from nntrace.recipe import STEPS, Card, Fact, Outcome, Stage, State
+from nntrace.recipe import STEPS, Card, Fact, Outcome, Stage, State, read
 from nntrace.rules import Severity, Skipped
 
 LOS01 = step(rules=("LOS01",))
@@ -29,6 +30,15 @@ def test_the_silence_of_a_rule_that_could_not_judge_verifies_nothing():
 def test_a_rule_that_was_left_out_verifies_nothing():
     outcome = outcome_of(LOS01)
     assert (outcome.state, outcome.evidence) == (State.UNCHECKED, "LOS01 did not run")
+
+
+def test_a_step_is_verified_by_some_of_its_rules_but_not_without_those_it_needs():
+    part = diagnosis(skipped=(Skipped("one epoch only", "DAT03"),), judged=("DAT02",))
+    both = ("DAT02", "DAT03")
+    assert outcome_of(step(rules=both), part).state is State.VERIFIED
+    outcome = outcome_of(step(rules=both, needs=("DAT03",)), part)
+    assert outcome.state is State.UNCHECKED
+    assert outcome.evidence == "DAT03 could not judge: one epoch only"
 
 
 def test_a_finding_fails_the_step_whatever_the_trace_shows():
@@ -95,9 +105,6 @@ def test_a_stage_is_due_once_no_earlier_step_failed():
 
 
 def test_the_card_has_every_step_of_the_recipe_in_order():
-    from rules.builders import trace_of
-
-    from nntrace.recipe import read
 
     card = read(trace_of(), diagnosis())
     assert tuple(outcome.step for outcome in card.outcomes) == STEPS

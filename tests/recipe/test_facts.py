@@ -33,8 +33,28 @@ def test_inputs_are_described_over_all_batches():
 def test_labels_are_counted_and_other_targets_described():
     labels = batches(2, label_values=(0, 1), label_counts=(3, 1))
     assert "rarest is 25.0%" in data.label_balance(trace_of(steps=2, batches=labels)).text
-    targets = batches(2, target_mean=5.0, target_std=2.0, batch_size=4)
-    assert "mean 5, standard deviation 2" in data.label_balance(trace_of(batches=targets)).text
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "state"),
+    [
+        (0.0, 9.9, State.VERIFIED),
+        (0.0, 10.1, State.UNCHECKED),
+        (9.9, 1.0, State.VERIFIED),
+        (10.1, 1.0, State.UNCHECKED),
+    ],
+)
+def test_targets_far_from_zero_or_of_a_large_scale_are_left_to_the_reader(mean, std, state):
+    rows = batches(1, target_mean=mean, target_std=std, batch_size=4)
+    assert data.label_balance(trace_of(batches=rows)).state is state
+
+
+@pytest.mark.parametrize(("module", "known"), [("Embedding", True), ("Linear", False)])
+def test_indices_of_an_embedding_have_nothing_to_scale(module, known):
+    indices = site("input.0", "input", dtype="int64")
+    table = site("words.weight", "param", module_type=module)
+    fact = data.input_scale(trace_of(steps=1, sites=[indices, table]))
+    assert (fact is not None and fact.state is State.VERIFIED) is known
 
 
 def passes(*evaluations: dict[str, object]) -> Trace:
@@ -62,6 +82,14 @@ def test_other_passes_without_training_verify_no_evaluation(other):
     assert data.evaluation_passes(passes(other)).state is State.UNCHECKED
 
 
+def test_epochs_of_keras_tell_metrics_and_no_passes():
+    metrics = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.0}
+    trace = trace_of(steps=2, events=[event("epoch", 2, epoch=0, metrics=metrics)])
+    assert data.training_passes(trace) is None
+    assert data.evaluation_passes(trace).text.startswith("fit evaluated 1 times")
+    assert training.other_metrics(trace).text == "logged: accuracy"
+
+
 @pytest.mark.parametrize(("end", "state"), [(1.8, State.VERIFIED), (1.9, State.UNCHECKED)])
 def test_the_input_was_of_use_when_the_loss_ends_clearly_below_chance(end, state):
     assert training.beats_chance(classifier(end)).state is state
@@ -82,6 +110,8 @@ def test_a_run_on_one_batch_verifies_that_it_can_be_overfitted():
     assert training.one_batch(classifier(0.001, fingerprint=7)).state is State.VERIFIED
     assert training.one_batch(classifier(0.1, fingerprint=7)).state is State.UNCHECKED
     assert training.one_batch(classifier(0.001, fingerprint=[*range(40)])) is None
+    other_targets = classifier(0.001, fingerprint=7, target_mean=[*map(float, range(40))])
+    assert training.one_batch(other_targets) is None
 
 
 def test_a_seed_is_named():

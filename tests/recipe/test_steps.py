@@ -16,6 +16,7 @@ def test_every_rule_belongs_to_one_step_or_is_none_of_the_recipes():
     used = Counter(code for step in STEPS for code in step.rules)
     assert set(used) | OUTSIDE == set(all_rules())
     assert set(used.values()) == {1}
+    assert all(set(step.needs) <= set(step.rules) for step in STEPS)
 
 
 def test_steps_are_numbered_in_order_within_their_stages():
