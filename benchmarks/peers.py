@@ -152,10 +152,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=8)
     parser.add_argument("--only", default="gpt,resnet", help="programs, separated by commas")
-    parser.add_argument("--modes", help="beginnings of modes, separated by commas")
+    parser.add_argument("--modes", help="beginnings of modes, separated by semicolons")
     options = parser.parse_args()
     os.environ["WANDB_MODE"] = "offline"
-    wanted = tuple(options.modes.split(",")) if options.modes else ("",)
+    wanted = tuple(options.modes.split(";")) if options.modes else ("",)
     print(f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     print("| program | tool | bare | with it | ratio | middle half of the pairs | bytes a sample |")
     print("|---|---|---|---|---|---|---|")

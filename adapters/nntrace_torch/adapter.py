@@ -46,7 +46,7 @@ from nntrace_torch.step import StepSample
 
 _MAX_TURNS = 4
 _MANY_SEEDS = 64
-_WORTH_HOOKS_NS = 3_000_000  # a step shorter than this does not keep its arriving gradients
+_WORTH_HOOKS_NS = 3_000_000  # a step shorter than this has no room for more than references
 
 
 class TorchAdapter:
@@ -267,7 +267,7 @@ class Tracer:
         self._copies.poll()
         self._calls.clear()
         self._watch.after_step()
-        self._calls.hooks_outputs = self._watch.step_ns > _WORTH_HOOKS_NS
+        self._calls.steps_are_long = self._watch.step_ns > _WORTH_HOOKS_NS
         loss, backwards = self.backward.take(first_only=has_closure)
         wants_next = self._recorder.add_step(
             data_wait_ns=self._loaders.take_wait_ns(),

@@ -32,7 +32,8 @@ class Call:
         compute: what was called.
         args: its arguments, by reference.
         kwargs: its keyword arguments, by reference.
-        random: PyTorch's random state before the call, as bytes.
+        random: PyTorch's random state before the call, as bytes; None where steps are so short
+            that reading it would show.
         autocast: the devices for which autocast was on, with its type.
         micro_batch: how many backward passes the step had seen before.
         gradients: what arrived in the backward pass at each tensor of the output, by its place.
@@ -41,7 +42,7 @@ class Call:
     compute: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    random: bytes
+    random: bytes | None
     autocast: tuple[tuple[str, torch.dtype], ...]
     micro_batch: int
     gradients: dict[int, torch.Tensor] | None = None
@@ -58,7 +59,9 @@ class RootCalls:
         self.kept: deque[Call] = deque(maxlen=_KEPT)
         self.active = True
         self.micro_batch = 0
-        self.hooks_outputs = False  # whether arriving gradients are kept: a few microseconds
+        # Whether a step has room for what costs some ten microseconds: reading the random state,
+        # keeping the gradients that arrive.
+        self.steps_are_long = False
         self.on_evaluation: Callable[[Call, Any], object] = lambda call, output: None
         self._inside = False
         self._thread = threading.get_ident()
@@ -104,7 +107,7 @@ class RootCalls:
             args,
             kwargs,
             # As bytes: a tensor would be one more in the program's memory.
-            torch.get_rng_state().numpy().tobytes(),
+            torch.get_rng_state().numpy().tobytes() if self.steps_are_long else None,
             _autocast(),
             self.micro_batch,
         )
@@ -141,7 +144,7 @@ class RootCalls:
             if self.kept and self.kept[-1] is call:
                 self.kept.pop()
             self.on_evaluation(call, output)
-        elif self.hooks_outputs:
+        elif self.steps_are_long:
             self._keep(call, output, self._guard)
         return output
 

@@ -23,7 +23,8 @@ from nntrace_torch.replay.guard import tensors_in
 from nntrace_torch.replay.origin import Investigator
 
 _SHARE = 0.002
-_LOOK_NS = 4_000  # what it costs to look at one gradient
+_GLANCE_NS = 25_000  # what it costs to look at all
+_LOOK_NS = 4_000  # and at each gradient
 _MAX_LOOKS = 256
 _LARGE = 1 << 18  # elements of an output from which on a part of it is looked at
 _EARLY_STEPS = 100
@@ -39,7 +40,7 @@ class NonfiniteWatch:
         self._last_ns = time.perf_counter_ns()
         self._turn = 0
         self._steps = 0
-        self._credit = 0.0  # looks that the time since has paid for
+        self._credit_ns = 0.0  # what the time since has paid for
         self.step_ns = 0
         self._pending: deque[tuple[SentNumber, weakref.ref[torch.Tensor]]] = deque(maxlen=_PENDING)
 
@@ -104,10 +105,12 @@ class NonfiniteWatch:
 
     def _looks(self) -> int:
         """How many gradients to look at; at the beginning, where most breaks, at least one."""
-        self._credit = min(self._credit + _SHARE * self.step_ns / _LOOK_NS, _MAX_LOOKS)
-        looks = int(self._credit)
-        self._credit -= looks
-        return max(looks, 1) if self._steps < _EARLY_STEPS else looks
+        self._credit_ns = min(self._credit_ns + _SHARE * self.step_ns, _MAX_LOOKS * _LOOK_NS)
+        looks = int((self._credit_ns - _GLANCE_NS) / _LOOK_NS)
+        if looks > 0:
+            self._credit_ns -= _GLANCE_NS + looks * _LOOK_NS
+            return looks
+        return 1 if self._steps < _EARLY_STEPS else 0
 
     def _gradients(self, optimizer: Optimizer, looks: int) -> dict[torch.dtype, list[torch.Tensor]]:
         """A piece of each gradient to look at, by type."""
