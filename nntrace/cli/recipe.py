@@ -30,6 +30,11 @@ def command(run: str | None, form: str, verbose: bool, list_steps: bool) -> None
     from nntrace.recipe import STEPS
     from nntrace.recipe.output import as_json, as_markdown, catalogue, render_text
 
+    if list_steps and (run or form != "text"):
+        raise click.UsageError(
+            "--steps lists the steps themselves: leave out RUN and --format.",
+            click.get_current_context(),
+        )
     if list_steps:
         with output() as file:
             file.writelines(f"{line}\n" for line in catalogue(STEPS))

@@ -53,6 +53,12 @@ def test_a_run_that_cannot_be_read_is_one_line_and_exit_2(nntrace: Command, run:
     assert result.err.count("\n") == 1
 
 
+def test_the_list_of_steps_takes_no_run(nntrace: Command, healthy: Path) -> None:
+    result = nntrace("recipe", healthy, "--steps")
+    assert result.code == 2
+    assert "leave out RUN" in result.err
+
+
 def test_the_page_in_the_documentation_is_up_to_date(nntrace: Command) -> None:
     assert nntrace("recipe", "--steps").out == PAGE.read_text(encoding="utf-8"), (
         "run: python -m nntrace recipe --steps > docs/recipe.md"
