@@ -165,9 +165,9 @@ def gradient_norm(trace: Trace) -> Fact | None:
 
 
 def finite_losses(trace: Trace) -> Fact | None:
-    """How many losses were finite."""
+    """At how many steps a finite loss was recorded."""
     count = len(finite(trace.steps.loss))
-    return Fact(f"{count} losses, all finite") if count else None
+    return Fact(f"{count} of {len(trace.steps)} steps have a finite loss") if count else None
 
 
 def other_metrics(trace: Trace) -> Fact | None:
