@@ -1,17 +1,25 @@
-"""Every program of the zoo under the real CLI: faults are named, health is left alone."""
+"""Programs of the zoo under the real CLI: faults are named, health is left alone.
+
+Of every second rule: all of them (`make zoo`) take some ten minutes.
+"""
 
 import pytest
 from zoo.zoo import judge, programs
 
 EVERY = 5  # pinned: what is sampled must not depend on how busy the machine is
+CODES = sorted({program.stem[:5] for program in programs("faulty")})[::2]
 
 
-@pytest.mark.parametrize("program", programs("faulty"), ids=lambda program: program.stem)
+def representative(side):
+    return [program for program in programs(side) if program.stem[:5] in CODES]
+
+
+@pytest.mark.parametrize("program", representative("faulty"), ids=lambda program: program.stem)
 def test_a_faulty_program_is_reported_under_its_code(program, tmp_path):
     assert judge(program, tmp_path, EVERY).problem == ""
 
 
-@pytest.mark.parametrize("program", programs("healthy"), ids=lambda program: program.stem)
+@pytest.mark.parametrize("program", representative("healthy"), ids=lambda program: program.stem)
 def test_a_healthy_program_is_left_alone(program, tmp_path):
     assert judge(program, tmp_path, EVERY).problem == ""
 
