@@ -15,7 +15,9 @@ def test_a_missing_package_is_named(
     nntrace: Command, healthy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for form in ("tensorboard", "wandb"):
-        monkeypatch.setitem(sys.modules, form, None)
+        imported = {name for name in sys.modules if name.startswith(f"{form}.")}
+        for name in (form, *imported):  # an earlier test of this process may have used it
+            monkeypatch.setitem(sys.modules, name, None)
         result = nntrace("export", healthy, "--to", form)
         assert result.code == 2
         assert f"pip install {form}" in result.err
