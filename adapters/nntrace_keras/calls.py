@@ -182,8 +182,7 @@ class GraphCall:
         when(self._sampled, lambda: buffer.assign(capture.pack()))
         size = sum(flat_plan(stepped.shape).size for stepped in self.step.updates)
         self.step.changes = variable(np.zeros(size, np.float32), "changes")
-        before = lambda: self.step.changes.assign(_elements(self.step.updates))  # noqa: E731
-        when(self._sampled, before)
+        when(self._sampled, lambda: self.step.changes.assign(_elements(self.step.updates)))
         self.step.buffer = buffer
         self.step.layouts = capture.finish()
 

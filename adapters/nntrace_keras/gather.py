@@ -37,10 +37,10 @@ class Reader:
 
     def _rows(self, plan: ExamplesPlan, tensor: Any) -> Any:
         """The row numbers [prod(counts)] of the planned places, the last row axis fastest."""
-        dynamic = tf.shape(tensor, tf.int64) if plan.varying else None
+        dynamic: Any = tf.shape(tensor, tf.int64) if plan.varying else None
         rows = tf.zeros([1], tf.int64)
         for axis, (count, known) in enumerate(zip(plan.counts, plan.sizes, strict=True)):
-            size = dynamic[axis] if known is None else tf.constant(known, tf.int64)  # type: ignore[index]
+            size = dynamic[axis] if known is None else tf.constant(known, tf.int64)
             steps = tf.constant([PHASES * i for i in range(count)], tf.int64)
             places = ((steps + self._phase(axis)) * size) // (PHASES * count)
             rows = tf.reshape(rows[:, None] * size + places[None, :], [-1])

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from nntrace_torch.replay import engine
-from nntrace_torch.replay.guard import WriteGuard, tensors_in
+from nntrace_torch.replay.guard import WriteGuard, memory_of, tensors_in
 from nntrace_torch.replay.operands import Operand, Operation, describe, explain
 from nntrace_torch.sources import UNKNOWN, Source, is_users
 
@@ -264,10 +264,7 @@ def _is_view(func: Any) -> bool:
 
 
 def _place(tensor: torch.Tensor) -> int:
-    try:
-        return tensor.untyped_storage().data_ptr()
-    except (RuntimeError, NotImplementedError):
-        return id(tensor)
+    return memory_of(tensor) or id(tensor)
 
 
 def _finite(tensor: torch.Tensor) -> bool:

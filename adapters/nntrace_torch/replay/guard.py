@@ -37,11 +37,11 @@ class WriteGuard(TorchDispatchMode):
 
     def __init__(self, owned: Iterable[torch.Tensor] = ()) -> None:
         super().__init__()
-        self._own = {place for tensor in owned if (place := _memory(tensor)) is not None}
+        self._own = {place for tensor in owned if (place := memory_of(tensor)) is not None}
 
     def own(self, tensor: torch.Tensor) -> None:
         """Let the replay write to this tensor's memory, too."""
-        if (place := _memory(tensor)) is not None:
+        if (place := memory_of(tensor)) is not None:
             self._own.add(place)
 
     def copied(self, original: torch.Tensor, copy: torch.Tensor) -> None:
@@ -70,7 +70,7 @@ class WriteGuard(TorchDispatchMode):
         for index, name in _written(func):
             value = args[index] if index < len(args) else kwargs.get(name)
             for tensor in tensors_in(value):
-                place = _memory(tensor)
+                place = memory_of(tensor)
                 if place is not None and place not in self._own:
                     raise ReplayRefusedError(f"{func} writes to a tensor of the program")
 
@@ -84,11 +84,11 @@ def tensors_in(value: Any) -> Sequence[torch.Tensor]:
     return ()
 
 
-def _memory(tensor: torch.Tensor) -> int | None:
+def memory_of(tensor: torch.Tensor) -> int | None:
     """Where the tensor's values are; None when it has no memory of its own."""
     try:
         return tensor.untyped_storage().data_ptr() or None
-    except (RuntimeError, NotImplementedError):
+    except (RuntimeError, NotImplementedError):  # sparse and fake tensors say it either way
         return None
 
 
