@@ -1,6 +1,6 @@
 """Programs of the zoo under the real CLI: faults are named, health is left alone.
 
-Of every second rule: all of them (`make zoo`) take some ten minutes.
+Of every second rule, and every eighth whole program: all of them (`make zoo`) take a while.
 """
 
 import pytest
@@ -21,6 +21,11 @@ def test_a_faulty_program_is_reported_under_its_code(program, tmp_path):
 
 @pytest.mark.parametrize("program", representative("healthy"), ids=lambda program: program.stem)
 def test_a_healthy_program_is_left_alone(program, tmp_path):
+    assert judge(program, tmp_path, EVERY).problem == ""
+
+
+@pytest.mark.parametrize("program", programs("whole")[::8], ids=lambda program: program.stem)
+def test_a_whole_program_is_left_alone(program, tmp_path):
     assert judge(program, tmp_path, EVERY).problem == ""
 
 

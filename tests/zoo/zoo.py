@@ -1,8 +1,9 @@
 """The zoo: runs real training programs, each under the real CLI, and judges the findings.
 
-A program's code is the first five characters of its file name. A program in `faulty/` must be
-reported under its code; one in `healthy/` must have no finding at warning or above, and none of
-its own code at all.
+The code of a program in `faulty/` and `healthy/` is the first five characters of its file name. A
+faulty one must be reported under its code; a healthy one must have no finding at warning or above,
+and none of its own code at all. The programs in `whole/` belong to no rule and are named by the
+kind of work they do; they must have no finding at warning or above.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from rich.table import Table
 
 HERE = Path(__file__).parent
 SIDES = ("faulty", "healthy")
+WHOLE = "whole"
 CODE_LENGTH = 5
 TIMEOUT_S = 180
 
@@ -42,7 +44,7 @@ class Verdict:
         """A cell of the confusion table."""
         if self.returncode:
             return "failed"
-        if self.side == "healthy":
+        if self.side != "faulty":
             return "false alarm" if self.problem else "clean"
         if self.problem:
             return "missed"
@@ -55,21 +57,40 @@ def programs(side: str) -> list[Path]:
     return sorted((HERE / side).glob("*.py"))
 
 
-def judge(program: Path, out_dir: Path, every: int | None = None) -> Verdict:
-    """Train `program` under trace into `out_dir/<side>/<stem>` and diagnose the run.
+def code_of(program: Path) -> str:
+    """The rule a program is for; empty for a whole one."""
+    return "" if program.parent.name == WHOLE else program.stem[:CODE_LENGTH]
 
-    With `every` the verdict depends on the program alone; without, on the overhead budget and
-    so on the machine too, as it does for a user.
+
+def run_folder(program: Path, out_dir: Path) -> Path:
+    """Where the run of a program is kept."""
+    return out_dir / program.parent.name / program.stem
+
+
+def train(program: Path, out_dir: Path, every: int | None = None) -> Verdict | None:
+    """Train `program` under trace into its `run_folder`; a verdict only when that failed.
+
+    With `every` the run depends on the program alone; without, on the overhead budget and so on
+    the machine too, as it does for a user.
     """
-    side, code = program.parent.name, program.stem[:CODE_LENGTH]
-    run_folder = out_dir / side / program.stem
     cadence = [] if every is None else ["--every", str(every)]
-    trained = _nntrace("run", *cadence, "--out", str(run_folder), str(program))
-    diagnosed = _nntrace("diagnose", str(run_folder), "--format", "json", "--fail-on", "never")
-    for what, process in (("the program", trained), ("diagnose", diagnosed)):
-        if process.returncode:
-            problem = f"{what} exited with {process.returncode}: {_last_line(process)}"
-            return Verdict(code, side, program, process.returncode, (), problem)
+    out = str(run_folder(program, out_dir))
+    return _failure(program, "the program", _nntrace("run", *cadence, "--out", out, str(program)))
+
+
+def judge(program: Path, out_dir: Path, every: int | None = None) -> Verdict:
+    """Train a program and judge what the diagnosis says of it."""
+    return train(program, out_dir, every) or judge_run(program, out_dir)
+
+
+def judge_run(program: Path, out_dir: Path) -> Verdict:
+    """Judge what the diagnosis says of a program's kept run, which may be of another day."""
+    side, code = program.parent.name, code_of(program)
+    diagnosed = _nntrace(
+        "diagnose", str(run_folder(program, out_dir)), "--format", "json", "--fail-on", "never"
+    )
+    if failure := _failure(program, "diagnose", diagnosed):
+        return failure
     report = json.loads(diagnosed.stdout)
     findings = tuple(
         dict.fromkeys((finding["code"], finding["severity"]) for finding in report["findings"])
@@ -81,6 +102,14 @@ def judge(program: Path, out_dir: Path, every: int | None = None) -> Verdict:
         alarms = [f for f in findings if f[0] == code or f[1] in ("warning", "error")]
         problem = f"reports {_listed(alarms)}" if alarms else ""
     return Verdict(code, side, program, 0, findings, problem)
+
+
+def _failure(program: Path, what: str, process: subprocess.CompletedProcess[str]) -> Verdict | None:
+    if not process.returncode:
+        return None
+    problem = f"{what} exited with {process.returncode}: {_last_line(process)}"
+    side, code = program.parent.name, code_of(program)
+    return Verdict(code, side, program, process.returncode, (), problem)
 
 
 def _why_missed(code: str, findings: tuple[tuple[str, str], ...], report: dict) -> str:
@@ -110,12 +139,17 @@ def _last_line(process: subprocess.CompletedProcess[str]) -> str:
 
 
 def confusion_table(verdicts: list[Verdict]) -> Table:
-    """One row per rule: what became of its faulty and of its healthy program."""
+    """One row per rule: what became of its programs; then one row per whole program."""
     table = Table("rule", *SIDES, "problem", title="zoo", title_justify="left")
-    for code in sorted({verdict.code for verdict in verdicts}):
+    for code in sorted({verdict.code for verdict in verdicts if verdict.code}):
         mine = [verdict for verdict in verdicts if verdict.code == code]
         cells = ["\n".join(_cell(v) for v in mine if v.side == side) for side in SIDES]
         table.add_row(code, *cells, escape("\n".join(v.problem for v in mine if v.problem)))
+    table.add_section()
+    for verdict in verdicts:
+        if verdict.side == WHOLE:
+            name = verdict.program.stem.replace("_", " ")
+            table.add_row(name, "", _cell(verdict), escape(verdict.problem))
     return table
 
 
@@ -130,22 +164,31 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=2, help="programs at a time")
     parser.add_argument("--match", default="*", help="only these: 'ACT*', 'healthy/*', 'UPD01'")
-    parser.add_argument("--keep", type=Path, help="write the run folders here and leave them")
+    kept = parser.add_mutually_exclusive_group()
+    kept.add_argument("--keep", type=Path, help="write the run folders here and leave them")
+    kept.add_argument(
+        "--kept", type=Path, help="train nothing: judge the run folders that --keep left here"
+    )
     parser.add_argument("--every", type=int, help="sample every N-th step, not by the budget")
     options = parser.parse_args()
     chosen = [
         program
-        for side in SIDES
+        for side in (*SIDES, WHOLE)
         for program in programs(side)
         if any(
             fnmatch(name, options.match + "*") for name in (program.stem, f"{side}/{program.stem}")
         )
     ]
+    if options.kept is not None:
+        chosen = [p for p in chosen if run_folder(p, options.kept).is_dir()]
     if not chosen:
         parser.error(f"no program matches {options.match!r}")
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(options.jobs) as pool:
-        out_dir = options.keep or Path(scratch)
-        verdicts = list(pool.map(lambda p: judge(p, out_dir, options.every), chosen))
+        if options.kept is not None:
+            verdicts = list(pool.map(lambda p: judge_run(p, options.kept), chosen))
+        else:
+            out_dir = options.keep or Path(scratch)
+            verdicts = list(pool.map(lambda p: judge(p, out_dir, options.every), chosen))
     console = Console()
     console.print(confusion_table(verdicts))
     wrong = sum(bool(verdict.problem) for verdict in verdicts)
