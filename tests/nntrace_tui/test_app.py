@@ -9,6 +9,7 @@ import nntrace_tui
 import pytest
 from monitoring import LARGE, SMALL, cause, monitor, open_page, shows, symptom, text, until
 from nntrace_tui.export import screen_text
+from nntrace_tui.messages import Look
 from nntrace_tui.view import Page
 from nntrace_tui.widgets.curve_plot import CurvePlot
 from nntrace_tui.widgets.findings_list import FindingsList
@@ -175,6 +176,28 @@ async def test_q_detaches_and_leaves_every_byte_of_the_folder_as_it_was(run_fold
         await pilot.press("q")
     assert not app.is_running
     assert run_folder.contents() == before
+
+
+@pytest.mark.parametrize(
+    "late",
+    [lambda app: app._last, lambda app: Look(page=Page.LAYERS)],
+    ids=["update", "look"],
+)
+async def test_what_comes_while_the_application_closes_changes_nothing(
+    run_folder, late, monkeypatch
+) -> None:
+    run_folder.train(5)
+    app = monitor(run_folder.path)
+    close_screens = app._close_all
+
+    async def close_screens_then_hear() -> None:
+        await close_screens()
+        app.post_message(late(app))
+
+    monkeypatch.setattr(app, "_close_all", close_screens_then_hear)
+    async with app.run_test(size=SMALL):
+        await until(shows(app, "step 5 "))
+    assert not app.is_running
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The monitor's Textual application: one follower thread, a screen per page, the keys for all.
 
-Workers compute, messages carry, handlers change the screen. Leaving the app leaves the run alone.
+Workers compute, messages carry, handlers change the screen; a message that comes while the app
+closes, and has no screens any more, changes nothing. Leaving the app leaves the run alone.
 """
 
 import os
@@ -13,7 +14,6 @@ from typing import Any, ClassVar
 from rich.console import Console
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.css.query import NoMatches
 from textual.screen import Screen
 
 from nntrace.errors import UnknownRuleError
@@ -125,12 +125,13 @@ class MonitorApp(App[None]):
     def on_update(self, update: Update) -> None:
         """Show the newest state of the run."""
         self._last = update
-        # The panes never change; while the app closes they go before the last update has come.
-        with suppress(NoMatches):
+        if self.is_running:
             self._page_screen.show(update.snapshot, update.problem)
 
     async def on_look(self, look: Look) -> None:
         """Look at something else: the header at once, the page when it has been built."""
+        if not self.is_running:
+            return
         before, self._view = self._view, replace(self._view, **look.changes)
         if self._view.page is not before.page:
             await self.switch_mode(self._view.page.name)
