@@ -31,6 +31,9 @@ def train(fault=""):
     net = wrapped(model) if "shards" in fault else DistributedDataParallel(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     losses, step = [], 0
+    if "uneven" in fault:
+        import nntrace_torch.replay.watch as watch
+        watch._SHARE = watch._EARLY_STEPS = rank  # one rank looks at gradients, the other does not
     for epoch in range(3):
         if sampler is not None:
             sampler.set_epoch(epoch)
@@ -148,6 +151,13 @@ def test_of_a_sharded_model_each_rank_records_its_own_shard(ranks):
     codes, skipped = diagnosed(trace)
     assert codes - {"DST04"} == set()
     assert skipped == {"DST01", "DST03"}
+
+
+def test_a_sharded_model_is_looked_at_and_never_called_again_by_one_rank_alone(ranks):
+    trace, _ = trained(ranks, "shards uneven nan")
+    (origin,) = trace.every_rank()[1].events_of("origin")
+    assert origin.payload["where"] == "data"
+    assert [len(one.steps) for one in trace.every_rank()] == [36, 36]
 
 
 def test_spawned_ranks_share_a_run_and_the_one_that_failed_is_named(ranks):

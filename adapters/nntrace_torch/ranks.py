@@ -55,6 +55,18 @@ def local_part(tensor: torch.Tensor) -> torch.Tensor:
     )
 
 
+def is_sharded(module: nn.Module) -> bool:
+    """Whether a module's parameters are spread over ranks: to call it, all must do so together.
+
+    FSDP lends a module its gathered parameters for a while: its own class tells in any case.
+    """
+    return (_kind(module) or "").startswith(("FSDP", "Fully")) or any(
+        local_part(parameter) is not parameter
+        for parameter in module._parameters.values()
+        if parameter is not None
+    )
+
+
 def _spread(optimizer: Optimizer) -> dict[str, Any]:
     """By what the model is spread, and whether the ranks hold shards of it.
 

@@ -53,6 +53,8 @@ class WriteGuard(TorchDispatchMode):
     ) -> Any:
         """Execute one operation, if it may be."""
         kwargs = kwargs or {}
+        if any(kind.__name__ == "DTensor" for kind in types):
+            raise ReplayRefusedError(f"{func} of a tensor spread over ranks needs the other ranks")
         self._check(func, args, kwargs)
         out = self.execute(func, args, kwargs)
         if not _returns_views(func):

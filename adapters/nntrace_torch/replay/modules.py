@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
+from nntrace_torch.ranks import is_sharded
 from nntrace_torch.replay.guard import ReplayRefusedError, WriteGuard
 
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
@@ -42,6 +43,11 @@ class KeptModules:
         for module in root.modules():
             if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
                 raise ReplayRefusedError("a lazy module has no parameters yet")
+            if is_sharded(module):
+                raise ReplayRefusedError(
+                    "the model's parameters are spread over the ranks, which would have to "
+                    "gather them together"
+                )
         for module in root.modules():
             if id(module) not in self._kept and not isinstance(module, torch.jit.ScriptModule):
                 self._keep(module)

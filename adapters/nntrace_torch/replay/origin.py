@@ -20,6 +20,7 @@ from nntrace.schema import EventKind
 from nntrace_torch.forward import ForwardSampler
 from nntrace_torch.modules import Models
 from nntrace_torch.optimizers import Optimizers
+from nntrace_torch.ranks import local_part
 from nntrace_torch.replay.calls import Call, RootCalls
 from nntrace_torch.replay.engine import Replayer, original_of
 from nntrace_torch.replay.finder import Birth, OriginFinder, source_text
@@ -168,8 +169,8 @@ class Investigator:
         self, path: str, weight: torch.Tensor
     ) -> tuple[str, Birth | None, dict[str, Any]]:
         finder = OriginFinder()
-        finder.name(weight, path)
-        birth = finder.birth_of(weight)
+        finder.name(local_part(weight), path)
+        birth = finder.birth_of(local_part(weight))
         facts: dict[str, Any] = {"parameter": path}
         optimizer = self._optimizers.holder(weight)
         if self._recorder.steps == 0 or optimizer is None:
@@ -213,7 +214,9 @@ class Investigator:
                 for name, buffer in model.root.named_buffers() if model.root is not None else ():
                     finder.name(buffer, _BUFFER + model.join(name))
             output = self._replay(call.compute, call.args, call.kwargs, finder, call=call)
-        birth = finder.birth_of(_flat(output)) or (finder.first if output is None else None)
+        birth = finder.birth_of(_flat(output))
+        if output is None:  # the replay ended early, or was refused: the arguments still tell
+            birth = finder.first or finder.birth_of((*call.args, *call.kwargs.values()))
         facts = self._batch_facts(call)
         if birth is not None and number:
             facts["call"] = number + 1

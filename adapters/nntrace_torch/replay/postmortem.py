@@ -5,6 +5,8 @@ import math
 import torch
 from torch.optim import Optimizer
 
+from nntrace_torch.ranks import local_part
+
 _SECOND_MOMENTS = ("exp_avg_sq", "square_avg", "sum", "exp_inf")
 
 
@@ -17,11 +19,11 @@ def broken_update(optimizer: Optimizer, parameter: torch.Tensor) -> str:
         value = group.get(name)
         if isinstance(value, (int, float, torch.Tensor)) and not math.isfinite(float(value)):
             return f"{name} is {float(value)}"
-    bad = ~torch.isfinite(parameter.detach())
+    bad = ~torch.isfinite(local_part(parameter).detach())
     count = f"{int(bad.sum())} of {bad.numel()} elements"
     state = optimizer.state.get(parameter, {})
     tensors = {
-        name: value
+        name: local_part(value)
         for name, value in state.items()
         if isinstance(value, torch.Tensor) and value.shape == parameter.shape
     }

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from nntrace_torch.ranks import local_part
 from nntrace_torch.replay.guard import tensors_in
 from nntrace_torch.sources import is_users
 
@@ -185,7 +186,7 @@ def is_broken(value: Any) -> bool:
     tensors = tensors_in(tuple(values) if isinstance(values, (list, tuple)) else value)
     return any(
         t.is_floating_point() and t.layout is torch.strided and not bool(torch.isfinite(t).all())
-        for t in tensors
+        for t in map(local_part, tensors)
     )
 
 

@@ -4,6 +4,7 @@ On a CPU a loss is read when it is computed. Reading every gradient would cost p
 as many are looked at as `_SHARE` of the time pays for, those furthest from the loss
 first, for what breaks on the way back arrives there; one column of a matrix stands for its rows.
 On an accelerator nothing waits: losses arrive with a copy that is looked at when it is there.
+Each rank looks at its own time and at its own share of a tensor: nothing here talks to another.
 """
 
 import math
@@ -18,6 +19,7 @@ import torch
 from torch.optim import Optimizer
 
 from nntrace_torch.buffer import Number, SentNumber
+from nntrace_torch.ranks import local_part
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.guard import tensors_in
 from nntrace_torch.replay.origin import Investigator
@@ -51,7 +53,7 @@ class NonfiniteWatch:
             self._pending.append((number, weakref.ref(loss)))
         elif loss.device.type != "cpu":
             return
-        elif math.isfinite(loss.item()):
+        elif math.isfinite(local_part(loss).item()):
             self._investigator.all_is_well()
         else:
             self._investigator.loss_broke(loss, sys._getframe(1))
@@ -64,7 +66,7 @@ class NonfiniteWatch:
         kwargs: dict[str, Any],
     ) -> None:
         """A loss function has returned a number."""
-        if loss.device.type == "cpu" and not math.isfinite(loss.item()):
+        if loss.device.type == "cpu" and not math.isfinite(local_part(loss).item()):
             self._investigator.function_broke(function, loss, args, kwargs, sys._getframe(1))
 
     def before_step(self, optimizer: Optimizer) -> None:
@@ -79,7 +81,8 @@ class NonfiniteWatch:
             broken = [
                 index
                 for index, parameter in enumerate(_parameters(optimizer))
-                if parameter.grad is not None and not bool(torch.isfinite(parameter.grad).all())
+                if parameter.grad is not None
+                and not bool(torch.isfinite(local_part(parameter.grad)).all())
             ]
             if broken:
                 names = [self._investigator.name_of(p) for p in _parameters(optimizer)]
@@ -94,7 +97,8 @@ class NonfiniteWatch:
 
     def output(self, call: Call, output: Any) -> None:
         """A forward without gradients is over."""
-        for tensor in tensors_in(output if not isinstance(output, dict) else (*output.values(),)):
+        for whole in tensors_in(output if not isinstance(output, dict) else (*output.values(),)):
+            tensor = local_part(whole)
             if tensor.is_floating_point() and tensor.device.type == "cpu" and tensor.numel():
                 flat = tensor.detach().reshape(-1) if tensor.is_contiguous() else tensor
                 if flat.dim() == 1 and flat.numel() > _LARGE:
@@ -121,10 +125,10 @@ class NonfiniteWatch:
             parameters = [*_upstream(parameters), *turned]
         found: dict[torch.dtype, list[torch.Tensor]] = {}
         for parameter in parameters:
-            gradient = parameter.grad
-            if gradient is None or gradient.device.type != "cpu":
+            if parameter.grad is None or parameter.grad.device.type != "cpu":
                 continue
-            if gradient.layout is not torch.strided:
+            gradient: torch.Tensor | None = local_part(parameter.grad)
+            if gradient is not None and gradient.layout is not torch.strided:
                 gradient = gradient._values() if gradient.is_sparse else None
             if gradient is not None and gradient.is_floating_point() and gradient.numel():
                 piece = gradient.select(-1, 0).reshape(-1) if gradient.dim() > 1 else gradient
