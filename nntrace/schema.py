@@ -43,6 +43,7 @@ class EventKind(StrEnum):
     LOSS_CALL = "loss_call"
     OPTIMIZER = "optimizer"
     MODE = "mode"
+    EVALUATION = "evaluation"
     CLIP = "clip"
     SCHEDULER = "scheduler"
     NONFINITE = "nonfinite"

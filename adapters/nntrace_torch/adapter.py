@@ -23,6 +23,7 @@ from nntrace_torch.backward import BackwardObserver
 from nntrace_torch.batches import InputSampler
 from nntrace_torch.buffer import HostCopies, Number, SampleBuffer
 from nntrace_torch.clearing import GradientClearing
+from nntrace_torch.evaluations import EvaluationObserver
 from nntrace_torch.forward import ForwardSampler
 from nntrace_torch.loaders import LoaderObserver
 from nntrace_torch.losses import LossObserver
@@ -33,6 +34,7 @@ from nntrace_torch.parameters import ParameterSampler
 from nntrace_torch.patching import Undo, before, outside_graphs, remove_hook
 from nntrace_torch.ranks import RankObserver
 from nntrace_torch.replay import (
+    Call,
     CompiledCalls,
     Investigator,
     NonfiniteWatch,
@@ -80,6 +82,7 @@ class Tracer:
         self._losses = LossObserver(recorder)
         self._loaders = LoaderObserver(recorder)
         self._modes = ModeObserver(recorder)
+        self._evaluations = EvaluationObserver(recorder, self._models)
         self._clearing = GradientClearing()
         self._ranks = RankObserver(recorder)
         self._scaling = LossScaling(recorder, self._skipped)
@@ -109,7 +112,8 @@ class Tracer:
         )
         self._watch = NonfiniteWatch(investigator)
         self._losses.watch = self._watch.loss_function
-        self._calls.on_evaluation = recorder.guard(self._watch.output)
+        self._losses.evaluated = self._evaluations.loss
+        self._calls.on_evaluation = recorder.guard(self._evaluated)
         self._compiles_graphs = False
         self._step_handles: list[Any] = []
         self._step_ended_ns: int | None = None
@@ -141,6 +145,7 @@ class Tracer:
                 remove_hook(handle)
             self._forward.abandon()
             self._calls.stop()
+            self._evaluations.end()
             self._sample = self._losses.sample = None
             self._copies.flush()
 
@@ -192,11 +197,16 @@ class Tracer:
     ) -> None:
         self._end_replay()
         if first:
+            self._evaluations.end()
             self._backward_began_ns = time.perf_counter_ns()
             self._clearing.look()
         for loss, number in zip(losses, numbers, strict=True):
             self._watch.loss(loss, number)
         self._calls.micro_batch += 1
+
+    def _evaluated(self, call: Call, output: Any) -> None:
+        self._evaluations.called(call)
+        self._watch.output(call, output)
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         self._end_replay()
@@ -265,6 +275,7 @@ class Tracer:
         skipped: bool = False,
     ) -> None:
         self._copies.poll()
+        self._evaluations.end()
         self._calls.clear()
         self._watch.after_step()
         self._calls.steps_are_long = self._watch.step_ns > _WORTH_HOOKS_NS

@@ -47,6 +47,7 @@ class LossObserver:
     Attributes:
         sample: the step being sampled, or None.
         watch: told of each loss function's result, with the function and what it was given.
+        evaluated: told of each result without a gradient: function, reduction, loss, examples.
         replays: whether losses without gradients count, too: a replay has none.
         batch_size: the first axis of the last call's targets.
     """
@@ -59,6 +60,7 @@ class LossObserver:
         self.sample: StepSample | None = None
         self.replays = False
         self.watch: Callable[..., object] = lambda function, loss, args, kwargs: None
+        self.evaluated: Callable[..., object] = lambda function, reduction, loss, examples: None
         self.batch_size: int | None = None
 
     def install(self) -> list[Undo]:
@@ -80,7 +82,11 @@ class LossObserver:
         ) -> None:
             if not isinstance(target, torch.Tensor) or not isinstance(input, torch.Tensor):
                 return
-            if not (can_sample(loss) and (loss.requires_grad or self.replays)):
+            if not can_sample(loss):
+                return
+            if not loss.requires_grad and not self.replays:
+                if loss.numel() == 1 and target.dim() and not torch.is_grad_enabled():
+                    self.evaluated(name, _reduction(kwargs), loss, int(target.shape[0]))
                 return
             if loss.numel() == 1:
                 self.watch(getattr(functional, name), loss, (input, target, *args), kwargs)

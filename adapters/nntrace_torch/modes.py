@@ -16,13 +16,18 @@ class ModeObserver:
 
     def observe(self, model: Model, module: nn.Module) -> None:
         """Look at the modes at the start of a training forward."""
-        modes = {
-            "training": module.training,
-            "dropout_active": sum(layer.training for layer in model.dropouts),
-            "dropout_inactive": sum(not layer.training for layer in model.dropouts),
-            "norm_active": sum(layer.training for layer in model.norms),
-            "norm_inactive": sum(not layer.training for layer in model.norms),
-        }
+        modes = modes_of(model, module)
         if self._last.get(model.prefix) != modes:
             self._last[model.prefix] = modes
             self._recorder.add_event(EventKind.MODE, {"model": model.prefix, **modes})
+
+
+def modes_of(model: Model, module: nn.Module) -> dict[str, int | bool]:
+    """The mode of a called module, and the numbers of its model's layers by mode."""
+    return {
+        "training": module.training,
+        "dropout_active": sum(layer.training for layer in model.dropouts),
+        "dropout_inactive": sum(not layer.training for layer in model.dropouts),
+        "norm_active": sum(layer.training for layer in model.norms),
+        "norm_inactive": sum(not layer.training for layer in model.norms),
+    }

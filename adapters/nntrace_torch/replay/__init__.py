@@ -1,6 +1,6 @@
 """Runs a forward of the program once more and leaves no trace of it in the training."""
 
-from nntrace_torch.replay.calls import RootCalls
+from nntrace_torch.replay.calls import Call, RootCalls
 from nntrace_torch.replay.compiled import CompiledCalls
 from nntrace_torch.replay.engine import Replayer
 from nntrace_torch.replay.guard import ReplayEndedError
@@ -8,6 +8,7 @@ from nntrace_torch.replay.origin import Investigator
 from nntrace_torch.replay.watch import NonfiniteWatch
 
 __all__ = [
+    "Call",
     "CompiledCalls",
     "Investigator",
     "NonfiniteWatch",

@@ -1,0 +1,77 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torch_programs import classify, mlp
+
+INPUTS = torch.randn(10, 4) + 3.0
+LABELS = torch.arange(10) % 3
+
+
+def dropout_net():
+    return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3))
+
+
+def evaluate(model, context=torch.no_grad):
+    with context():
+        return [
+            functional.cross_entropy(model(x), y)
+            for x, y in ((INPUTS[:6], LABELS[:6]), (INPUTS[6:], LABELS[6:]))
+        ]
+
+
+def evaluations(trace):
+    return [(event.step, event.payload) for event in trace.events_of("evaluation")]
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_a_pass_without_gradients_is_recorded_with_modes_examples_and_loss(trace_here, context):
+    model, seen = dropout_net(), []
+
+    def program():
+        classify(model, torch.randn(6, 4), steps=2)
+        model.eval()
+        seen.extend(evaluate(model, context))
+        model.train()
+        classify(model, torch.randn(6, 4), steps=2)
+
+    [(step, payload)] = evaluations(trace_here(program))
+    assert step == 2
+    assert (payload["number"], payload["calls"], payload["examples"]) == (0, 2, 10)
+    assert payload["training"] is False
+    assert (payload["dropout_inactive"], payload["norm_inactive"]) == (1, 1)
+    assert payload["loss_function"] == "cross_entropy"
+    assert payload["loss"] == pytest.approx((6 * seen[0].item() + 4 * seen[1].item()) / 10)
+    assert payload["input_mean"] == pytest.approx(INPUTS[:6].mean().item(), rel=1e-5)
+    assert payload["file"] == __file__
+
+
+def test_a_pass_in_training_mode_says_which_layers_were_active(trace_here):
+    model = dropout_net()
+
+    def program():
+        classify(model, torch.randn(6, 4), steps=1)
+        evaluate(model)
+
+    [(step, payload)] = evaluations(trace_here(program))
+    assert (step, payload["training"]) == (1, True)
+    assert (payload["dropout_active"], payload["norm_active"]) == (1, 1)
+
+
+def test_each_pause_of_the_training_is_a_pass_and_of_many_only_some_are_recorded(trace_here):
+    model = mlp()
+
+    def program():
+        for _ in range(200):
+            classify(model, torch.randn(6, 4), steps=1)
+            with torch.no_grad():
+                model(INPUTS)
+
+    found = evaluations(trace_here(program))
+    assert [payload["number"] for _, payload in found][:64] == list(range(64))
+    assert 64 < len(found) < 100
+    assert found[-1][1]["loss"] is None
+
+
+def test_training_alone_has_no_evaluations(trace_here):
+    assert not evaluations(trace_here(lambda: classify(mlp(), torch.randn(6, 4), steps=3)))
