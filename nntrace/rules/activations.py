@@ -1,30 +1,20 @@
 """Rules on the scale of the signal on its way through the layers; those on units are in `units`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.depth import after_last_norm, before_head, reference, signal_of, until_end
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.layers import (
-    BoolArray,
-    Link,
-    any_finite,
-    chain,
-    first_finite,
-    remaining_loss,
-    span,
-)
+from nntrace.rules.layers import any_finite, chain, first_finite, remaining_loss, span
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import lasting, median
+from nntrace.rules.signals import median
 from nntrace.rules.units import dead_units, saturated_units
 from nntrace.schema import Role
 from nntrace.trace import Trace
-from nntrace.trace.model import FloatArray
 
 __all__ = ["dead_units", "exploding_activations", "saturated_units", "vanishing_activations"]
-
-_SAMPLES = 5  # that a level must have lasted
 
 
 @rule(
@@ -48,12 +38,12 @@ def vanishing_activations(
     restores the scale; the head is left out, and it must have lasted to the end of the run.
     Source: Glorot & Bengio 2010; He 2015; "37 reasons", 30.
     """
-    links = _before_head(_after_last_norm(chain(trace)))
+    links = before_head(after_last_norm(chain(trace)))
     if sum(link.is_affine for link in links) < 2:
         yield Skipped("needs two layers and a head after the last normalisation")
         return
-    signal = _signal(trace)[:, [link.column for link in links]]
-    first = _reference(links, signal)
+    signal = signal_of(trace)[:, [link.column for link in links]]
+    first = reference(links, signal)
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = signal / first[:, None]
     # From the end backward: the largest signal that any site from here on still has.
@@ -62,7 +52,7 @@ def vanishing_activations(
     gone = (still < ratio) & (still > 0) & affine
     rows = gone.any(axis=1)
     judged = any_finite(still, axis=1)
-    since = _until_end(np.asarray(rows), judged)
+    since = until_end(np.asarray(rows), judged)
     if since is None:
         return
     lasts = gone[since:].mean(axis=0) > 0.5
@@ -106,13 +96,13 @@ def exploding_activations(
     Source: He 2015; "37 reasons", 30.
     """
     links = [
-        link for link in _before_head(_after_last_norm(chain(trace))) if link.site.range_low is None
+        link for link in before_head(after_last_norm(chain(trace))) if link.site.range_low is None
     ]
     if sum(link.is_affine for link in links) < 2:
         yield Skipped("needs two layers and a head after the last normalisation")
         return
     size = trace.series(Role.ACTIVATION, "rms")[:, [link.column for link in links]]
-    first = _reference(links, size)
+    first = reference(links, size)
     begin = first_finite(size)
     scale = np.fmax(begin, median(begin[begin > 0]))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -122,7 +112,7 @@ def exploding_activations(
         del ratios["time"]
     for kind, relative in ratios.items():
         large = relative > factor
-        since = _until_end(np.asarray(large.any(axis=1)), judged)
+        since = until_end(np.asarray(large.any(axis=1)), judged)
         if since is None:
             continue
         peak = np.nanmax(np.where(np.isfinite(relative[since:]), relative[since:], -1), axis=0)
@@ -147,44 +137,3 @@ def exploding_activations(
             },
         )
         return
-
-
-def _after_last_norm(links: Sequence[Link]) -> Sequence[Link]:
-    """From the last norm on (itself included); all links when there is none."""
-    norms = [index for index, link in enumerate(links) if link.is_norm]
-    return links[norms[-1] :] if norms else links
-
-
-def _before_head(links: Sequence[Link]) -> list[Link]:
-    """Up to the last affine layer, which is the head; containers around others are kept."""
-    affine = [index for index, link in enumerate(links) if link.is_affine]
-    return list(links[: affine[-1]]) if affine else []
-
-
-def _signal(trace: Trace) -> FloatArray:
-    """How much outputs differ between examples; their std where that is not known."""
-    between = trace.series(Role.ACTIVATION, "example_std")
-    return np.where(np.isfinite(between), between, trace.series(Role.ACTIVATION, "std"))
-
-
-def _reference(links: Sequence[Link], values: FloatArray) -> FloatArray:
-    """Per step the median of the first two layers (norms included) that have a value above zero."""
-    layers = [i for i, link in enumerate(links) if link.is_affine or link.is_norm]
-    first = values[:, layers[:2]]
-    first = np.where(first > 0, first, np.nan)
-    return np.array([median(row) for row in first])
-
-
-def _until_end(holds: BoolArray, judged: BoolArray) -> int | None:
-    """Sampled step from which it holds until the end, if for at least half of the judged steps."""
-    rows = np.flatnonzero(judged)
-    if len(rows) < _SAMPLES:
-        return None
-    late = holds[rows[-max(_SAMPLES, len(rows) // 2) :]]
-    short = holds[rows[-_SAMPLES:]]
-    if late.mean() < 0.9 and not short.all():
-        return None
-    if not holds[rows[-1]]:
-        return None
-    since = lasting(holds[rows], 1)
-    return int(rows[len(rows) - len(late)]) if since is None else int(rows[since])
