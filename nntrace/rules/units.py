@@ -114,11 +114,10 @@ def saturated_units(
     model that has fitted its data.
     Source: Glorot & Bengio 2010; "37 reasons", 30.
     """
-    links = chain(trace)
     saturated = trace.series(Role.ACTIVATION, "saturated_fraction")
-    recorded = any_finite(trace.series(Role.ACTIVATION, "rms"), axis=0)
-    hidden = _hidden_bounded(trace, links, recorded)
-    judged = [link for link in hidden if len(finite(saturated[:, link.column])) >= _SAMPLES]
+    judged = [
+        link for link in hidden_bounded(trace) if len(finite(saturated[:, link.column])) >= _SAMPLES
+    ]
     if not judged:
         yield Skipped(f"no hidden bounded activation was seen in {_SAMPLES} sampled steps")
         return
@@ -157,8 +156,10 @@ def _first_of_each_layer(
             yield link
 
 
-def _hidden_bounded(trace: Trace, links: Sequence[Link], recorded: BoolArray) -> Iterator[Link]:
+def hidden_bounded(trace: Trace) -> Iterator[Link]:
     """The bounded activations whose output is the input of another layer."""
+    links = chain(trace)
+    recorded = any_finite(trace.series(Role.ACTIVATION, "rms"), axis=0)
     by_parent = {site.parent: site for site in weights(trace)}
     stepped = np.isfinite(columns(trace, Role.UPDATE, "rms", list(by_parent.values())))
     steps_of = dict(zip(by_parent, stepped.T, strict=True))

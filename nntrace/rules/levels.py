@@ -1,0 +1,218 @@
+"""Rules on the level of single layers' outputs: their scale, their offset, whether they vary."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.depth import SAMPLES, until_end
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.layers import (
+    Link,
+    any_finite,
+    chain,
+    first_finite,
+    is_embedding,
+    named,
+    remaining_loss,
+    span,
+)
+from nntrace.rules.rule import rule
+from nntrace.rules.signals import median
+from nntrace.schema import Role
+from nntrace.trace import Trace
+
+_ROUNDING = 1e-6  # of the rms: less variation is that of float32 sums
+
+
+@rule(
+    "ACT01",
+    "activation-std-out-of-band",
+    Severity.WARNING,
+    needs=(Role.ACTIVATION,),
+    explains=("UPD02", "LOS07", "LOS11", "LOS12", "LOS14", "NUM05"),
+    advice="Normalise what enters the layer, initialise for its fan, or add a norm; where it "
+    "drifted during training, lower the learning rate.",
+)
+def activation_std_out_of_band(
+    trace: Trace,
+    *,
+    low: Annotated[float, "lowest standard deviation that is usual"] = 0.02,
+    high: Annotated[float, "highest standard deviation that is usual"] = 50.0,
+    drift: Annotated[float, "change since the start, either way"] = 10.0,
+    learnt: Annotated[float, "share of the first loss below which the run learns well"] = 0.7,
+) -> Iterator[Finding | Skipped]:
+    """A hidden layer's outputs stay far from a standard deviation of one, or drift far away.
+
+    Of one, half to two are ideal; a tiny signal hardly moves the layers after it, a huge one makes
+    every step too large. Judged are layers with weights, without the head and without those whose
+    output a norm takes back to unit scale, over the last half of the run. A warning only where the
+    loss does not come down, because residual streams and sure classifiers grow and train well.
+    Source: Deep Learning Tuning, DL4J ("Layer Activations"); He 2015.
+    """
+    links = _hidden(trace)
+    if not links:
+        yield Skipped("no layer with weights that neither is the head nor enters a norm")
+        return
+    std = trace.series(Role.ACTIVATION, "std")[:, [link.column for link in links]]
+    judged = any_finite(std, axis=1)
+    begin = first_finite(std)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change = np.where(begin > 0, std / begin, np.nan)
+    outside = ((std < low) & (std > 0)) | (std > high)
+    drifts = ((change > drift) | (change < 1 / drift)) & (std > 0)
+    found = []
+    for index in range(len(links)):
+        holds = outside[:, index] | drifts[:, index]
+        known = judged & np.isfinite(std[:, index])
+        since = until_end(holds, known)
+        if since is not None:
+            found.append((index, since))
+    if not found:
+        if judged.sum() < SAMPLES:
+            yield Skipped(f"needs {SAMPLES} sampled steps")
+        return
+    index, since = min(found, key=lambda pair: (pair[1], pair[0]))
+    level, start = median(std[since:, index]), float(begin[index])
+    kind = "stays at" if outside[since:, index].mean() > 0.5 else f"drifted from {start:.2g} to"
+    learns = remaining_loss(trace) <= learnt
+    yield Finding(
+        f"the standard deviation of {links[index].site.path}'s outputs {kind} {level:.2g}"
+        + (
+            f"; so it is with {named([links[i].site.path for i, _ in found if i != index])}"
+            if len(found) > 1
+            else ""
+        )
+        + ".",
+        site=links[index].site,
+        steps=span(trace, since),
+        severity=Severity.INFO if learns else None,
+        evidence={
+            "layers": [links[i].site.path for i, _ in found],
+            "std": [median(std[s:, i]) for i, s in found],
+            "first_std": [float(begin[i]) for i, _ in found],
+        },
+    )
+
+
+@rule(
+    "ACT06",
+    "activation-mean-shift",
+    Severity.WARNING,
+    needs=(Role.ACTIVATION,),
+    explains=("ACT04", "ACT05", "GRD01", "UPD02", "LOS07", "LOS11"),
+    advice="Centre the inputs, start biases at zero, or normalise between the layers.",
+)
+def activation_mean_shift(
+    trace: Trace,
+    *,
+    ratio: Annotated[float, "absolute mean over the standard deviation"] = 3.0,
+    learnt: Annotated[float, "share of the first loss below which the run learns well"] = 0.5,
+) -> Iterator[Finding | Skipped]:
+    """What a hidden layer computes lies far to one side of zero, beyond its own spread.
+
+    The activation function behind it then works on one branch only: dead, linear or saturated.
+    Judged are the outputs of layers with weights, before their activation function, over the last
+    half of the run; the head, layers that a norm centres again, and outputs that cannot be
+    negative are left out. A warning only where the loss does not come down.
+    Source: LeCun 1998 (Efficient BackProp, 4.3); "37 reasons", 25.
+    """
+    links = [link for link in _hidden(trace) if link.site.range_low is None]
+    lowest = trace.series(Role.ACTIVATION, "min")
+    links = [link for link in links if not _one_sided(lowest[:, link.column])]
+    if not links:
+        yield Skipped("no hidden layer whose outputs are seen before their activation function")
+        return
+    columns = [link.column for link in links]
+    mean = trace.series(Role.ACTIVATION, "mean")[:, columns]
+    std = trace.series(Role.ACTIVATION, "std")[:, columns]
+    shifted = (np.abs(mean) > ratio * std) & (std > _ROUNDING * np.abs(mean))
+    judged = np.isfinite(mean)
+    found = []
+    for index in range(len(links)):
+        since = until_end(shifted[:, index], judged[:, index])
+        if since is not None:
+            found.append((index, since))
+    if not found:
+        return
+    index, since = found[0]
+    level, spread = median(mean[since:, index]), median(std[since:, index])
+    yield Finding(
+        f"the outputs of {links[index].site.path} lie at {level:.2g} ± {spread:.2g}, "
+        f"{abs(level) / max(spread, 1e-30):.0f} standard deviations from zero.",
+        site=links[index].site,
+        steps=span(trace, since),
+        severity=Severity.INFO if remaining_loss(trace) <= learnt else None,
+        evidence={"mean": level, "std": spread, "layers": [links[i].site.path for i, _ in found]},
+    )
+
+
+@rule(
+    "ACT07",
+    "constant-activation",
+    Severity.ERROR,
+    needs=(Role.ACTIVATION,),
+    explains=("ACT13", "GRD04", "LOS07", "LOS11", "LOS12", "UPD06"),
+    advice="Look at what enters this layer and what it does with it: a mean over the batch axis, "
+    "a multiplication with zero, a mask of the wrong shape, an index that is always the same.",
+)
+def constant_activation(
+    trace: Trace,
+    *,
+    share: Annotated[float, "part of the sampled steps, until the end"] = 0.9,
+) -> Iterator[Finding | Skipped]:
+    """A layer gives the same output for every example, though what comes before it varies.
+
+    Nothing that follows can tell the examples apart. Blamed is the first such layer, where the
+    one before it, or the input, does differ between examples; what has no data to depend on, such
+    as a table of positions or learnt queries, follows nothing that varies. Batches of one example
+    say nothing.
+    Source: Karpathy's Recipe, step 2 (visualise prediction dynamics); "37 reasons", 25.
+    """
+    links = chain(trace)
+    varies = trace.series(Role.ACTIVATION, "example_std")[:, [link.column for link in links]]
+    size = trace.series(Role.ACTIVATION, "rms")[:, [link.column for link in links]]
+    known = np.isfinite(varies)
+    if known.sum(axis=0).max(initial=0) < SAMPLES:
+        yield Skipped(f"needs {SAMPLES} sampled steps with batches of two and more examples")
+        return
+    same = known & (varies <= _ROUNDING * np.fmax(size, np.finfo(np.float32).tiny))
+    before = _inputs_vary(trace)
+    for index, link in enumerate(links):
+        seen = known[:, index]
+        if seen.sum() < SAMPLES:
+            continue
+        is_constant = bool(same[seen, index].mean() >= share and same[seen, index][-1])
+        if is_constant and before and not is_embedding(link.site):
+            yield Finding(
+                f"the output of {link.site.path or 'the model'} ({link.site.module_type}) is the "
+                f"same for every example, in {int(same[:, index].sum())} of {int(seen.sum())} "
+                "sampled steps.",
+                site=link.site,
+                steps=span(trace, int(np.flatnonzero(same[:, index])[0])),
+                evidence={"samples": int(seen.sum()), "constant": int(same[:, index].sum())},
+            )
+            return
+        before = not is_constant
+
+
+def _inputs_vary(trace: Trace) -> bool:
+    values = trace.series(Role.INPUT, "example_std")
+    return bool((values[np.isfinite(values)] > 0).any())
+
+
+def _one_sided(lowest: np.ndarray) -> bool:
+    known = lowest[np.isfinite(lowest)]
+    return bool(len(known) and known.min() >= 0)
+
+
+def _hidden(trace: Trace) -> list[Link]:
+    """Layers with weights but the head and those whose output a norm takes before another layer."""
+    links = chain(trace)
+    affine = [index for index, link in enumerate(links) if link.is_affine]
+    found = []
+    for index, following in pairwise(affine):
+        if not any(link.is_norm for link in links[index + 1 : following]):
+            found.append(links[index])
+    return found

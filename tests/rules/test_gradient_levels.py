@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+from rules.builders import findings, site, skip_reasons, trace_of
+
+from nntrace.rules import Severity
+
+STEPS = 20
+FALLING = list(np.geomspace(1, 0.01, STEPS))
+
+
+def parameter(path, gradient, *, kind="Linear", size=0.1, update=1e-4):
+    owner = {"module_type": kind, "parent": path.rpartition(".")[0], "shape": [8, 8], "numel": 64}
+    roles = [
+        site(path, "param", rms=size, **owner),
+        site(path, "param_grad", rms=gradient, **owner),
+    ]
+    return roles if update is None else [*roles, site(path, "update", rms=update, **owner)]
+
+
+def trace(*parameters, steps=STEPS, loss=1.0, **columns):
+    sites = [row for rows in parameters for row in rows]
+    return trace_of(steps=steps, loss=loss, sites=sites, **columns)
+
+
+# GRD04
+
+
+@pytest.mark.parametrize(("zeros", "found"), [(10, 1), (9, 0)])
+def test_a_gradient_of_zero_for_ten_samples_to_the_end_is_an_error(zeros, found):
+    gone = [0.1] * (STEPS - zeros) + [0.0] * zeros
+    results = findings("GRD04", trace(parameter("a.weight", gone), parameter("b.weight", 0.1)))
+    assert len(results) == found
+    assert all(f.level is Severity.ERROR and f.steps == (10, 19) for f in results)
+
+
+def test_a_gradient_that_comes_back_is_healthy():
+    back = [0.0] * 19 + [0.1]
+    assert not findings("GRD04", trace(parameter("a.weight", back)))
+
+
+def test_what_no_optimizer_holds_is_not_meant():
+    assert not findings("GRD04", trace(parameter("a.weight", 0.0, update=None), parameter("b", 1)))
+
+
+def test_rows_that_nobody_looked_up_are_healthy():
+    table = parameter("table.weight", 0.0, kind="Embedding")
+    assert not findings("GRD04", trace(table, parameter("b.weight", 0.1)))
+
+
+@pytest.mark.parametrize(("end", "found"), [(0.06, 1), (0.04, 0)])
+def test_a_model_that_has_fitted_its_data_needs_no_gradient(end, found):
+    rows = trace(parameter("a.weight", 0.0), loss=[1.0] * 5 + [end] * 15)
+    assert len(findings("GRD04", rows)) == found
+
+
+def test_nine_samples_are_too_few():
+    assert skip_reasons("GRD04", trace(parameter("a.weight", 0.0), steps=9))
+
+
+# GRD05
+
+LONG = 60
+
+
+def norms(peak, at=30, width=1):
+    rng = np.random.default_rng(0)
+    values = np.exp(rng.normal(0, 0.1, LONG))
+    values[at : at + width] = peak
+    return list(values)
+
+
+def spiky(values, loss=1.0):
+    return trace_of(steps=LONG, loss=loss, grad_norm=values)
+
+
+def losses(after):
+    rng = np.random.default_rng(1)
+    level = np.where(np.arange(LONG) < 30, 1.0, after)
+    return list(level * np.exp(rng.normal(0, 0.01, LONG)))
+
+
+@pytest.mark.parametrize(("peak", "found"), [(8.5, 1), (7.5, 0)])
+def test_a_norm_eight_times_that_around_it_is_a_spike(peak, found):
+    assert len(findings("GRD05", spiky(norms(peak)))) == found
+
+
+def test_in_a_noisy_run_it_takes_ten_deviations():
+    rng = np.random.default_rng(0)
+    noisy = np.exp(rng.normal(0, 1.0, LONG))
+    noisy[30] = np.exp(5)
+    assert not findings("GRD05", spiky(list(noisy)))
+
+
+@pytest.mark.parametrize(
+    ("after", "level"), [(1.2, Severity.WARNING), (1.05, Severity.INFO), (0.8, Severity.INFO)]
+)
+def test_a_spike_that_harms_is_a_warning(after, level):
+    [finding] = findings("GRD05", spiky(norms(20.0), losses(after)))
+    assert finding.level is level
+    assert finding.steps == (30, 30)
+
+
+def test_a_new_level_is_no_spike():
+    assert not findings("GRD05", spiky(norms(20.0, width=30)))
+
+
+def test_three_spikes_are_a_warning():
+    values = norms(20.0)
+    values[20] = values[45] = 20.0
+    [finding] = findings("GRD05", spiky(values))
+    assert finding.level is Severity.WARNING
+
+
+def test_ten_samples_are_too_few_for_a_spike():
+    assert skip_reasons("GRD05", trace_of(steps=10, grad_norm=1.0))
+
+
+# GRD10
+
+
+@pytest.mark.parametrize(("first", "found"), [(0.9e-3, 1), (1.1e-3, 0)])
+def test_neighbours_a_thousandfold_apart_are_a_warning(first, found):
+    rows = trace(parameter("a.weight", first), parameter("b.weight", 1.0))
+    results = findings("GRD10", rows)
+    assert len(results) == found
+    assert all(f.level is Severity.WARNING and f.site.path == "a.weight" for f in results)
+
+
+def test_a_scale_that_is_split_otherwise_between_weight_and_input_is_no_imbalance():
+    rows = trace(parameter("a.weight", 1e-4, size=10.0), parameter("b.weight", 1.0, size=0.001))
+    assert not findings("GRD10", rows)
+
+
+def test_layers_that_are_not_neighbours_may_be_further_apart():
+    gradients = (1e-4, 1e-2, 1.0)
+    rows = trace(*(parameter(f"l{i}.weight", g) for i, g in enumerate(gradients)))
+    assert not findings("GRD10", rows)
+
+
+def test_an_imbalance_that_ends_is_healthy():
+    settling = [1e-6] * 8 + [0.5] * 12
+    assert not findings("GRD10", trace(parameter("a.weight", settling), parameter("b.weight", 1.0)))

@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+from rules.builders import findings, site, skip_reasons, trace_of
+
+from nntrace.rules import Severity
+
+WIDTH = 32
+STEPS = 20
+FALLING = list(np.geomspace(1, 0.01, STEPS))
+
+
+def layer(path, kind="Linear", **stats):
+    owner = {"module_type": kind, "parent": path, "shape": [WIDTH, WIDTH], "numel": WIDTH * WIDTH}
+    stats = {"std": 1.0, "rms": 1.0, "example_std": 1.0, "mean": 0.0, "min": -2.0} | stats
+    return [
+        site(f"{path}.weight", "param", rms=0.1, fan_in=WIDTH, fan_out=WIDTH, **owner),
+        site(path, "activation", module_type=kind, shape=[8, WIDTH], **stats),
+    ]
+
+
+def module(path, kind, **stats):
+    return [site(path, "activation", module_type=kind, shape=[8, WIDTH], **stats)]
+
+
+def trace(*layers, loss=1.0, **columns):
+    sites = [row for rows in layers for row in rows]
+    return trace_of(steps=STEPS, loss=loss, sites=sites, **columns)
+
+
+INPUT = [site("input.0", "input", std=1.0, example_std=1.0, shape=[8, WIDTH])]
+
+
+# ACT01
+
+
+@pytest.mark.parametrize(("std", "found"), [(0.019, 1), (0.021, 0), (51.0, 1), (49.0, 0), (0.0, 0)])
+def test_a_hidden_layer_that_stays_out_of_the_band_is_a_warning(std, found):
+    results = findings("ACT01", trace(layer("a", std=std), layer("head")))
+    assert len(results) == found
+    assert all(f.level is Severity.WARNING and f.site.path == "a" for f in results)
+
+
+@pytest.mark.parametrize(("end", "found"), [(10.5, 1), (9.5, 0), (0.095, 1), (0.105, 0)])
+def test_a_tenfold_drift_from_the_start_is_a_warning(end, found):
+    drifting = [1.0] * 5 + [end] * 15
+    results = findings("ACT01", trace(layer("a", std=drifting), layer("head")))
+    assert len(results) == found
+    assert all("drifted" in f.message and f.steps == (5, 19) for f in results)
+
+
+def test_a_level_that_was_left_again_does_not_count():
+    passing = [1.0] * 5 + [100.0] * 5 + [1.0] * 10
+    assert not findings("ACT01", trace(layer("a", std=passing), layer("head")))
+
+
+def test_a_model_that_learns_may_have_any_level():
+    [finding] = findings("ACT01", trace(layer("a", std=100.0), layer("head"), loss=FALLING))
+    assert finding.level is Severity.INFO
+
+
+def test_the_head_and_what_a_norm_takes_are_not_judged():
+    norm = module("norm", "LayerNorm", std=1.0)
+    rows = trace(layer("a", std=100.0), norm, layer("head", std=100.0))
+    assert skip_reasons("ACT01", rows)
+
+
+# ACT06
+
+
+@pytest.mark.parametrize(("mean", "found"), [(3.1, 1), (2.9, 0), (-3.1, 1)])
+def test_outputs_three_deviations_from_zero_are_a_warning(mean, found):
+    results = findings("ACT06", trace(layer("a", mean=mean), layer("head")))
+    assert len(results) == found
+    assert all(f.level is Severity.WARNING and f.site.path == "a" for f in results)
+
+
+def test_outputs_that_cannot_be_negative_have_an_offset_by_nature():
+    assert skip_reasons("ACT06", trace(layer("a", mean=5.0, min=0.0), layer("head")))
+
+
+def test_a_shift_at_the_start_only_is_none():
+    passing = [5.0] * 5 + [0.0] * 15
+    assert not findings("ACT06", trace(layer("a", mean=passing), layer("head")))
+
+
+def test_a_shift_of_a_model_that_learns_is_information():
+    [finding] = findings("ACT06", trace(layer("a", mean=5.0), layer("head"), loss=FALLING))
+    assert finding.level is Severity.INFO
+
+
+# ACT07
+
+
+def constant(share):
+    same = round(share * STEPS)
+    return [1.0] * (STEPS - same) + [0.0] * same
+
+
+@pytest.mark.parametrize(("share", "found"), [(0.9, 1), (0.85, 0)])
+def test_a_layer_that_answers_the_same_to_all_is_an_error(share, found):
+    rows = trace(INPUT, layer("a"), layer("b", example_std=constant(share)), layer("head"))
+    results = findings("ACT07", rows)
+    assert len(results) == found
+    assert all(f.level is Severity.ERROR and f.site.path == "b" for f in results)
+
+
+@pytest.mark.parametrize(("varies", "found"), [(0.9e-6, 1), (1.1e-6, 0)])
+def test_variation_below_rounding_is_none(varies, found):
+    rows = trace(INPUT, layer("a"), layer("b", example_std=varies), layer("head"))
+    assert len(findings("ACT07", rows)) == found
+
+
+def test_what_follows_a_constant_is_not_blamed_too():
+    rows = trace(INPUT, layer("a", example_std=0.0), layer("b", example_std=0.0), layer("head"))
+    assert [f.site.path for f in findings("ACT07", rows)] == ["a"]
+
+
+def test_a_table_of_positions_and_what_is_made_of_it_depend_on_no_data():
+    table = module("positions", "Embedding", rms=1.0, example_std=0.0)
+    rows = trace(INPUT, layer("a"), table, layer("b", example_std=0.0), layer("head"))
+    assert not findings("ACT07", rows)
+
+
+def test_inputs_that_do_not_vary_are_another_rules_matter():
+    same = [site("input.0", "input", std=1.0, example_std=0.0, shape=[8, WIDTH])]
+    assert not findings("ACT07", trace(same, layer("a", example_std=0.0), layer("head")))
+
+
+def test_batches_of_one_say_nothing():
+    assert skip_reasons("ACT07", trace(INPUT, layer("a", example_std=None)))

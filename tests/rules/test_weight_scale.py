@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+from rules.builders import findings, site, skip_reasons, trace_of
+
+from nntrace.rules import Severity
+
+STEPS = 30
+FALLING = list(np.geomspace(1, 0.01, STEPS))
+
+
+def weight(path, rms, fan_in=100, **columns):
+    owner = {"module_type": "Linear", "parent": "a", "shape": [64, 100], "numel": 6400}
+    return site(path, "param", rms=rms, fan_in=fan_in, fan_out=64, **owner, **columns)
+
+
+def trace(*sites, loss=1.0, steps=STEPS):
+    return trace_of(steps=steps, loss=loss, sites=sites)
+
+
+def growth(end, start=0.1):
+    return list(np.linspace(start, end, STEPS))
+
+
+@pytest.mark.parametrize(("end", "found"), [(1.1, 1), (0.95, 0)])
+def test_weights_that_grow_tenfold_and_on_are_an_error(end, found):
+    results = findings("PAR02", trace(weight("a.weight", growth(end))))
+    assert len(results) == found
+    assert all(f.level is Severity.ERROR for f in results)
+
+
+def test_layers_that_start_tiny_may_grow_to_the_usual_scale():
+    assert not findings("PAR02", trace(weight("a.weight", growth(0.5, start=0.001))))
+
+
+@pytest.mark.parametrize(("end", "found"), [(0.6, 1), (0.4, 0)])
+def test_weights_may_grow_while_the_loss_comes_down(end, found):
+    rows = trace(weight("a.weight", growth(5.0)), loss=[1.0] * 5 + [end] * 25)
+    assert len(findings("PAR02", rows)) == found
+
+
+def test_weights_that_have_settled_at_a_high_level_are_healthy():
+    settled = [0.1] * 5 + [5.0] * 25
+    assert not findings("PAR02", trace(weight("a.weight", settled)))
+
+
+def test_frozen_weights_are_not_judged():
+    assert skip_reasons("PAR02", trace(weight("a.weight", growth(5.0), requires_grad=False)))
+
+
+@pytest.mark.parametrize(("end", "found"), [(0.0009, 1), (0.0011, 0), (0.0, 1)])
+def test_weights_that_fade_a_hundredfold_are_a_warning(end, found):
+    fading = [*np.geomspace(0.1, 0.01, 20), *[end] * 10]
+    results = findings("PAR03", trace(weight("a.weight", fading)))
+    assert len(results) == found
+    assert all(f.level is Severity.WARNING for f in results)
+
+
+def test_weights_that_recover_are_healthy():
+    back = [0.1, *[0.0001] * 20, *[0.05] * 9]
+    assert not findings("PAR03", trace(weight("a.weight", back)))
+
+
+def test_weights_that_start_at_zero_have_nothing_to_lose():
+    assert not findings("PAR03", trace(weight("a.weight", 0.0)))
+
+
+@pytest.mark.parametrize("code", ["PAR02", "PAR03"])
+def test_nine_samples_are_too_few(code):
+    assert skip_reasons(code, trace(weight("a.weight", 0.1), steps=9))

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+from rules.builders import findings, run_rule, site, skip_reasons, trace_of
+
+from nntrace.rules import Severity
+from nntrace.trace import Trace
+
+STEPS = 20
+
+
+def weight(kurtosis, skew=0.0, kind="Linear", numel=4096):
+    owner = {"module_type": kind, "parent": "a", "shape": [64, 64], "numel": numel}
+    start = [0.0] * 5
+    return site(
+        "a.weight",
+        "param",
+        kurtosis=start + [kurtosis] * 15,
+        skew=start + [skew] * 15,
+        **owner,
+    )
+
+
+@pytest.mark.parametrize(
+    ("kurtosis", "skew", "found"),
+    [(10.5, 0, 1), (9.5, 0, 0), (0, 2.1, 1), (0, -2.1, 1), (0, 1.9, 0)],
+)
+def test_weights_that_leave_the_bell_shape_are_noted(kurtosis, skew, found):
+    results = findings("PAR04", trace_of(steps=STEPS, sites=[weight(kurtosis, skew)]))
+    assert len(results) == found
+    assert all(f.level is Severity.INFO for f in results)
+
+
+def test_weights_that_started_so_are_not():
+    rows = site(
+        "a.weight",
+        "param",
+        kurtosis=20.0,
+        skew=0.0,
+        module_type="Linear",
+        shape=[64, 64],
+        numel=4096,
+    )
+    assert not findings("PAR04", trace_of(steps=STEPS, sites=[rows]))
+
+
+@pytest.mark.parametrize("odd", [{"kind": "LSTM"}, {"kind": "LayerNorm"}, {"numel": 255}])
+def test_gates_norms_and_small_matrices_have_shapes_of_their_own(odd):
+    assert skip_reasons("PAR04", trace_of(steps=STEPS, sites=[weight(50.0, **odd)]))
+
+
+# PAR07
+
+RNG = np.random.default_rng(0)
+SMOOTH = np.cumsum(np.cumsum(RNG.normal(size=(16, 1, 28, 28)), axis=2), axis=3)
+
+
+def tensor(values, role="param", step=0, path="conv.weight"):
+    return {
+        "step": step,
+        "role": role,
+        "path": path,
+        "shape": list(values.shape),
+        "dtype": "float32",
+        "kept_shape": list(values.shape),
+        "stride": 1,
+        "values": values.reshape(-1).tolist(),
+    }
+
+
+def filters(correlation, size=5):
+    """Filters whose neighbours correlate about so much, before their mean is taken out."""
+    noise = RNG.normal(size=(256, 1, size + 1, size + 1))
+    return noise[:, :, 1:, 1:] + correlation * (noise[:, :, :-1, 1:] + noise[:, :, 1:, :-1])
+
+
+def run(values, images=SMOOTH, step=200):
+    rows = [
+        tensor(images, role="input", path="input.0"),
+        tensor(RNG.normal(size=values.shape)),
+        tensor(values, step=step),
+    ]
+    return Trace.from_rows(tensors=rows, steps=[{"step": 0}], sites=[])
+
+
+def test_filters_like_noise_are_noted():
+    [finding] = findings("PAR07", run(filters(0.0)))
+    assert finding.level is Severity.INFO
+    assert finding.steps == (200, 200)
+
+
+def test_filters_with_structure_are_not():
+    assert not findings("PAR07", run(filters(0.7)))
+
+
+def test_the_threshold_is_a_correlation_of_neighbours():
+    level = findings("PAR07", run(filters(0.2)), smoothness=1.0)[0].evidence["smoothness"]
+    assert findings("PAR07", run(filters(0.0)), smoothness=0.15)
+    assert run_rule("PAR07", run(filters(0.2)), smoothness=level - 0.05) == []
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"values": filters(0.0, size=3)},
+        {"values": filters(0.0), "step": 199},
+        {"values": filters(0.0), "images": RNG.normal(size=(16, 1, 28, 28))},
+    ],
+)
+def test_small_kernels_early_filters_and_images_of_noise_say_nothing(odd):
+    assert skip_reasons("PAR07", run(**odd))
