@@ -41,6 +41,7 @@ class EventKind(StrEnum):
     LOADER = "loader"
     EPOCH = "epoch"
     LOSS_CALL = "loss_call"
+    OBJECTIVE = "objective"
     OPTIMIZER = "optimizer"
     MODE = "mode"
     EVALUATION = "evaluation"
@@ -167,6 +168,16 @@ STREAMS: Final[dict[str, tuple[Column, ...]]] = {
         row_sum_max float32
         output_min float32
         output_max float32
+        row_lse_min float32
+        row_lse_max float32
+        feature_spread_low float32
+        feature_spread_high float32
+        feature_low int32
+        feature_high int32
+        target_delivered bool
+        term_names list<string>
+        term_values list<float32>
+        clamped_fraction float32
     """),
     "tensors": _columns("""
         step int64

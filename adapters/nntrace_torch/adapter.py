@@ -29,6 +29,7 @@ from nntrace_torch.loaders import LoaderObserver
 from nntrace_torch.losses import LossObserver
 from nntrace_torch.modes import ModeObserver
 from nntrace_torch.modules import Model, Models, unwrapped
+from nntrace_torch.objective import ObjectiveReader
 from nntrace_torch.optimizers import Optimizers, is_given_closure, is_inside
 from nntrace_torch.parameters import ParameterSampler
 from nntrace_torch.patching import Undo, before, outside_graphs, remove_hook
@@ -82,7 +83,9 @@ class Tracer:
         self._losses = LossObserver(recorder)
         self._loaders = LoaderObserver(recorder)
         self._modes = ModeObserver(recorder)
-        self._evaluations = EvaluationObserver(recorder, self._models)
+        self._loaders.is_sampled = lambda: self._sample is not None
+        self._evaluations = EvaluationObserver(recorder, self._models, self._loaders)
+        self._objective = ObjectiveReader(recorder)
         self._clearing = GradientClearing()
         self._ranks = RankObserver(recorder)
         self._scaling = LossScaling(recorder, self._skipped)
@@ -190,7 +193,7 @@ class Tracer:
             self._modes.observe(model, module)
         if "input" not in sample.seen_roles and self._inputs.observe(model, args, kwargs, sample):
             sample.seen_roles.add("input")
-            sample.describe_batch(epoch=self._loaders.epoch)
+            sample.describe_batch(epoch=self._loaders.epoch, delivered=self._loaders.delivered())
 
     def _backward_begins(
         self, losses: Sequence[torch.Tensor], numbers: Sequence[Number], *, first: bool
@@ -200,6 +203,10 @@ class Tracer:
             self._evaluations.end()
             self._backward_began_ns = time.perf_counter_ns()
             self._clearing.look()
+            if len(losses) == 1 and self._sample is not None:
+                self._objective.look(
+                    losses[0], self._sample, is_scaled=self._scaling.scale is not None
+                )
         for loss, number in zip(losses, numbers, strict=True):
             self._watch.loss(loss, number)
         self._calls.micro_batch += 1
@@ -263,7 +270,7 @@ class Tracer:
         """Give a sample up whose gradients overflowed: they say nothing about the training."""
         if self._sample is not None:
             self._forward.stop()
-            self._sample.is_open = False
+            self._sample.close()
             self._losses.sample = self._sample = None
 
     def _end_step(

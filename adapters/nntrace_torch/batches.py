@@ -44,17 +44,21 @@ class InputSampler:
         Returns:
             Whether there was any tensor among them.
         """
-        inputs = list(_inputs(args, kwargs))
+        inputs = list(inputs_of(args, kwargs))
         if not inputs:
             return False
         for name, part, _ in inputs:
-            sample.add(self._site(model, name, part), _plan(part, sample.limit), part)
+            sample.add(self._site(model, name, part), input_plan(part, sample.limit), part)
         first = next((one for one in inputs if one.part.is_floating_point()), inputs[0])
-        values = _plan(first.part, sample.limit).view(first.part, sample.turn)
+        values = input_plan(first.part, sample.limit).view(first.part, sample.turn)
         sample.add_batch_values("inputs", values.contiguous())
         if first.rows_are_examples:
             sample.add_hashes(_hashes_of_all(inputs, first))
         sample.describe_batch(batch_size=first.examples)
+        if first.part.dim() in (2, 3) and first.part.is_floating_point():
+            plan = input_plan(first.part, sample.limit)
+            if plan.layout.units == first.part.shape[-1]:
+                sample.describe_batch(input_features=plan.layout.units)
         if not self._has_kept:
             self._has_kept = True
             for name, part, _ in inputs:
@@ -70,12 +74,13 @@ class InputSampler:
         return self._sites[key]
 
 
-def _plan(part: torch.Tensor, limit: int) -> Plan:
+def input_plan(part: torch.Tensor, limit: int) -> Plan:
+    """Which elements of an input are sampled."""
     axis = 1 if part.dim() >= 4 else -1
     return activation_plan(tuple(part.shape), part.stride(), axis, limit)
 
 
-def _hashes_of_all(inputs: "list[_Input]", first: "_Input") -> torch.Tensor:
+def _hashes_of_all(inputs: "list[Input]", first: "Input") -> torch.Tensor:
     """A hash of each example over all inputs that have the examples on their first axis.
 
     Two texts of equal length share their attention mask, and yet are two examples.
@@ -113,7 +118,7 @@ def example_hashes(batch: torch.Tensor) -> torch.Tensor:
     return hashes
 
 
-class _Input(NamedTuple):
+class Input(NamedTuple):
     """One tensor given to a model: its name, what is sampled of it, how many examples it holds."""
 
     name: str
@@ -126,7 +131,7 @@ class _Input(NamedTuple):
         return self.examples == self.part.shape[0]
 
 
-def _inputs(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[_Input]:
+def inputs_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Input]:
     """The tensors among the arguments of a call, also in containers within."""
     named = {**{str(number): value for number, value in enumerate(args)}, **kwargs}
     for name, value in named.items():
@@ -144,7 +149,7 @@ def _inputs(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[_Input]:
                 examples = int(item.batch_sizes[0])
             elif data.is_nested:
                 examples = int(data.size(0))
-            yield _Input(own, part, examples)
+            yield Input(own, part, examples)
 
 
 def _named(name: str, value: Any, depth: int = 3) -> Iterator[tuple[str, Any]]:

@@ -5,33 +5,48 @@ microseconds each. A pass ends when training goes on.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
 from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
+from nntrace_torch.batches import input_plan
 from nntrace_torch.describe import sampled_part
+from nntrace_torch.loaders import LoaderObserver
 from nntrace_torch.modes import modes_of
 from nntrace_torch.modules import Models, unwrapped
-from nntrace_torch.plans import activation_plan
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.guard import tensors_in
-from nntrace_torch.sources import UNKNOWN, Source, caller
+from nntrace_torch.sources import UNKNOWN, Source, call_path, caller
 
 _MANY = 64  # passes of a model; beyond them only some are recorded
 _ELEMENTS = 4096
 
 
+class _Key(NamedTuple):
+    """What is evaluated: a model, the loader that delivers, the lines that call."""
+
+    model: str
+    loader: int | None
+    place: int
+
+
 @dataclass(slots=True)
 class _Pass:
-    """The calls of one model since training paused; `modes` and `source` are of the first."""
+    """The calls of one model since training paused; `modes` and `source` are of the first.
+
+    `group` is the same for passes over the same data, as far as loader and lines tell.
+    """
 
     number: int
+    group: int
     modes: dict[str, int | bool] = field(default_factory=dict)
     source: Source = UNKNOWN
-    inputs: dict[str, float] = field(default_factory=dict)
+    shape: tuple[int, ...] = ()
+    inputs: list[torch.Tensor] = field(default_factory=list)
     calls: int = 0
     examples: int = 0
     loss_function: str | None = None
@@ -43,11 +58,12 @@ class _Pass:
 class EvaluationObserver:
     """Follows the forwards without gradients of the models that are trained."""
 
-    def __init__(self, recorder: Recorder, models: Models) -> None:
+    def __init__(self, recorder: Recorder, models: Models, loaders: LoaderObserver) -> None:
         self._recorder = recorder
         self._models = models
-        self._passes: dict[str, int] = {}
-        self._open: dict[str, _Pass] = {}
+        self._loaders = loaders
+        self._passes: dict[_Key, int] = {}
+        self._open: dict[_Key, _Pass] = {}
         self._current: _Pass | None = None
 
     def called(self, call: Call) -> None:
@@ -58,16 +74,20 @@ class EvaluationObserver:
         model = self._models.owner_of(module)
         if model is None:
             return
-        found = self._current = self._open.get(model.prefix)
+        key = _Key(model.prefix, self._loaders.loader, call_path())
+        found = self._current = self._open.get(key)
         inputs = tensors_in((*call.args, *call.kwargs.values()))
         if found is None:
-            number = self._passes.get(model.prefix, 0)
-            self._passes[model.prefix] = number + 1
-            found = self._current = self._open[model.prefix] = _Pass(number)
+            number = self._passes.get(key, 0)
+            self._passes[key] = number + 1
+            group = list(self._passes).index(key)
+            found = self._current = self._open[key] = _Pass(number, group)
             if _is_recorded(number):
                 found.modes, found.source = modes_of(model, module), caller()
-                found.inputs = _moments(inputs)
         found.calls += 1
+        # Calls 1, 2, 4, 8, …: spread over the pass, whose data may be in some order.
+        if _is_recorded(found.number) and found.calls & (found.calls - 1) == 0:
+            _sample(found, inputs)
         if inputs and inputs[0].dim():
             found.examples += int(inputs[0].shape[0])
 
@@ -82,28 +102,31 @@ class EvaluationObserver:
             value = loss.detach()
             # On an accelerator nothing waits before the pass is over.
             number = float(value) if value.device.type == "cpu" else value
-            found.loss_sum = found.loss_sum + number * examples
+            found.loss_sum = found.loss_sum + number * (1 if reduction == "sum" else examples)
             found.loss_examples += examples
 
     def end(self) -> None:
         """Training goes on: record the passes since it paused."""
         if not self._open:
             return
-        for prefix, found in self._open.items():
+        for key, found in self._open.items():
             if _is_recorded(found.number):
-                self._record(prefix, found)
+                self._record(key, found)
         self._open.clear()
         self._current = None
 
-    def _record(self, prefix: str, found: _Pass) -> None:
+    def _record(self, key: _Key, found: _Pass) -> None:
         examples = found.loss_examples
         payload = {
-            "model": prefix,
+            "model": key.model,
+            "loader": key.loader,
+            "group": found.group,
             "number": found.number,
             "calls": found.calls,
             "examples": found.examples,
             **found.modes,
-            **found.inputs,
+            "input_shape": list(found.shape),
+            **_moments(found.inputs),
             "loss_function": found.loss_function,
             "reduction": found.reduction,
             "loss": float(found.loss_sum) / examples if examples else None,
@@ -117,16 +140,29 @@ def _is_recorded(number: int) -> bool:
     return number < _MANY or is_landmark(number)
 
 
-def _moments(inputs: Any) -> dict[str, float]:
-    """Mean and standard deviation of the first floating-point input, from a part of it."""
+def _sample(found: _Pass, inputs: Any) -> None:
+    """Keep a part of the first floating-point input of a call."""
     for tensor in inputs:
         part = sampled_part(tensor) if tensor.is_floating_point() else None
-        if part is None or not part.dim() or not part.numel():
+        if part is None or not part.dim():
             continue
-        plan = activation_plan(tuple(part.shape), part.stride(), -1, _ELEMENTS)
-        values = plan.view(part.detach(), 0).float()
-        return {
-            "input_mean": float(values.mean()),
-            "input_std": float(values.std(correction=0)),
-        }
-    return {}
+        found.shape = found.shape or tuple(tensor.shape)
+        view = input_plan(part, _ELEMENTS).view(part, found.calls)
+        found.inputs.append(view.to(torch.float32, copy=True).reshape(-1))
+        return
+
+
+def _moments(inputs: list[torch.Tensor]) -> dict[str, float]:
+    """Of the finite elements that were kept."""
+    if not inputs:
+        return {}
+    values = torch.cat(inputs).cpu().numpy().astype(np.float64)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return {}
+    return {
+        "input_mean": float(values.mean()),
+        "input_std": float(values.std()),
+        "input_min": float(values.min()),
+        "input_max": float(values.max()),
+    }

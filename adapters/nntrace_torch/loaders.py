@@ -2,10 +2,11 @@
 what each pass over one (an epoch) delivered, in which order.
 """
 
+import itertools
 import time
 import weakref
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,11 @@ from torch.utils.data import dataloader as loader_module
 
 from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
+from nntrace_torch.describe import can_sample
 from nntrace_torch.patching import Undo, after, before, wrap
 
+_SMALL = 1 << 16  # elements of a tensor whose range is looked at: labels, targets
+_FEW = 8
 _MANY_PASSES = 64  # of a loader; beyond them only some are recorded
 
 
@@ -57,7 +61,9 @@ class LoaderObserver:
         self._passes = 0
         self._running: dict[int, tuple[weakref.ref[Any], _Pass]] = {}
         self._beginning: _Pass | None = None
-        self._delivered: int | None = None
+        self._delivered: _Pass | None = None
+        self._ranges: tuple[tuple[float, float], ...] | None = None
+        self.is_sampled: Callable[[], bool] = lambda: False
         self._wait_ns = 0
         self._on_batch = recorder.guard(self._deliver)
         self._on_end = recorder.guard(self._end)
@@ -81,7 +87,16 @@ class LoaderObserver:
     @property
     def epoch(self) -> int | None:
         """The pass that has delivered a batch in this step; None when no loader has."""
-        return self._delivered
+        return None if self._delivered is None else self._delivered.number
+
+    @property
+    def loader(self) -> int | None:
+        """The number of the loader that has delivered a batch since the last step."""
+        return None if self._delivered is None else self._delivered.loader
+
+    def delivered(self) -> tuple[tuple[float, float], ...] | None:
+        """Minimum and maximum of small tensors of the batch of a sampled step; None without."""
+        return None if self._delivered is None else self._ranges
 
     def _timed(self, original: Any) -> Any:
         def wrapper(iterator: Any) -> Any:
@@ -140,7 +155,8 @@ class LoaderObserver:
         found = self._pass_of(iterator)
         if found is None:
             return
-        self._delivered = found.number
+        self._delivered = found
+        self._ranges = tuple(_ranges(batch)) if self.is_sampled() else None
         found.batches += 1
         size = _examples(batch)
         found.examples = None if found.examples is None or size is None else found.examples + size
@@ -189,6 +205,18 @@ class LoaderObserver:
 def _draws_again(sampler: Any) -> bool:
     """Whether a pass may hold an example twice by right, as far as the sampler says."""
     return getattr(sampler, "replacement", False) is True
+
+
+def _ranges(batch: Any, depth: int = 3) -> Iterator[tuple[float, float]]:
+    """Minimum and maximum of the tensors in what a loader delivers, at most a few."""
+    if can_sample(batch):
+        if batch.device.type == "cpu" and batch.numel() <= _SMALL:
+            low, high = batch.detach().aminmax()
+            yield float(low), float(high)
+    elif depth and isinstance(batch, (Mapping, tuple, list)):
+        parts = batch.values() if isinstance(batch, Mapping) else batch
+        for part in itertools.islice(parts, _FEW):
+            yield from _ranges(part, depth - 1)
 
 
 def _examples(batch: Any) -> int | None:

@@ -15,6 +15,7 @@ import torch.nn.functional as functional
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind, Role
 from nntrace_torch.describe import can_sample, tensor_fields
+from nntrace_torch.graphs import LossCall, head
 from nntrace_torch.keepsakes import kept_batch
 from nntrace_torch.patching import Undo, after, outside_modes
 from nntrace_torch.plans import activation_plan
@@ -113,7 +114,9 @@ class LossObserver:
         by_class = name in _CLASS_AXIS and predictions.dim() > 1
         axis = 1 if by_class else -1
         classes = int(predictions.shape[axis]) if predictions.dim() > 1 else 1
-        self._announce(name, classes, given)
+        self._announce(name, classes, predictions, target, given)
+        if loss.numel() == 1 and loss.grad_fn is not None:
+            sample.add_loss_call(LossCall(name, loss.grad_fn, loss.detach()))
         if not (can_sample(predictions) and can_sample(target)) or not predictions.dim():
             return
         if "target" in sample.seen_roles:
@@ -143,12 +146,20 @@ class LossObserver:
             loss_function=name,
         )
 
-    def _announce(self, name: str, classes: int, given: Mapping[str, Any]) -> None:
+    def _announce(
+        self,
+        name: str,
+        classes: int,
+        predictions: torch.Tensor,
+        target: torch.Tensor,
+        given: Mapping[str, Any],
+    ) -> None:
         """Record each call site once."""
         source = caller()
         if (name, source) in self._call_sites:
             return
         self._call_sites.add((name, source))
+        made_by = head(predictions)
         payload = {
             "function": name,
             "reduction": _reduction(given),
@@ -156,6 +167,10 @@ class LossObserver:
             "weighted": any(given.get(name) is not None for name in ("weight", "pos_weight")),
             "pos_weight": given.get("pos_weight") is not None,
             "label_smoothing": given.get("label_smoothing", 0.0),
+            "shape": list(predictions.shape),
+            "target_shape": list(target.shape),
+            "head": made_by.name,
+            "head_width": made_by.width,
             "file": source.file,
             "line": source.line,
         }

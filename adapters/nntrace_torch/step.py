@@ -10,10 +10,12 @@ import torch
 
 from nntrace.recorder import NO_SITE, NO_TENSOR, BatchSample, KeptTensor, Sample, SiteSample
 from nntrace_torch.buffer import HostCopies, SampleBuffer
+from nntrace_torch.graphs import LossCall
 from nntrace_torch.plans import Plan
 
 _HASH_BITS = 24  # whole numbers below 2^24 survive the float32 buffer
 _HASH_MASK = (1 << _HASH_BITS) - 1
+_MOST_LOSS_CALLS = 64
 
 
 class StepSample:
@@ -39,6 +41,7 @@ class StepSample:
         self._batch: dict[str, Any] = {}
         self._batch_parts: dict[str, tuple[torch.device, int, int]] = {}
         self._columns = 0
+        self._loss_calls: list[LossCall] = []
         self._scaled: list[tuple[frozenset[int], torch.device, int]] = []
         for buffer in buffers.values():
             buffer.clear()
@@ -71,7 +74,7 @@ class StepSample:
         self._batch = {**facts, **self._batch}
 
     def add_batch_values(self, name: str, values: torch.Tensor) -> None:
-        """Add sampled values of the batch (`inputs`, `targets`, `predictions`, `loss_value`)."""
+        """Add sampled values of the batch (`inputs`, `targets`, `predictions`, `terms`, …)."""
         if name not in self._batch_parts:
             self._batch_parts[name] = (
                 values.device,
@@ -79,6 +82,16 @@ class StepSample:
             )
             if name == "predictions":
                 self._columns = values.shape[-1]
+
+    def add_loss_call(self, call: LossCall) -> None:
+        """Remember a loss function's result until the step is differentiated."""
+        if len(self._loss_calls) < _MOST_LOSS_CALLS:
+            self._loss_calls.append(call)
+
+    def take_loss_calls(self) -> list[LossCall]:
+        """The calls since the last time. Their graphs must not outlive the step."""
+        calls, self._loss_calls = self._loss_calls, []
+        return calls
 
     def add_hashes(self, hashes: torch.Tensor) -> None:
         """Add int64 hashes of the examples, of which 48 bits are kept."""
@@ -90,9 +103,14 @@ class StepSample:
         offset, _ = self.buffer(scale.device).put(scale.detach())
         self._scaled.append((frozenset(sites), scale.device, offset))
 
+    def close(self) -> None:
+        """Nothing is added any more."""
+        self.is_open = False
+        self.take_loss_calls()
+
     def finish(self, copies: HostCopies, deliver: Callable[[Sample], None]) -> None:
         """Close the step and send it to the host; `deliver` gets it when it is there."""
-        self.is_open = False
+        self.close()
         buffers = [buffer for buffer in self._buffers.values() if buffer.parts]
         arrived: dict[torch.device, npt.NDArray[np.float32]] = {}
 
@@ -152,7 +170,7 @@ class StepSample:
             high = found["hash_high"].astype(np.int64) << _HASH_BITS
             hashes = high | found["hash_low"].astype(np.int64)
         predictions = found.get("predictions")
-        loss = found.get("loss_value")
+        loss, clamped = found.get("loss_value"), found.get("clamped")
         return BatchSample(
             step=self.step,
             example_hashes=hashes,
@@ -160,5 +178,7 @@ class StepSample:
             targets=found.get("targets"),
             predictions=None if predictions is None else predictions.reshape(-1, self._columns),
             loss_value=None if loss is None else float(loss[0]),
+            terms=found.get("terms"),
+            clamped=None if clamped is None else float(clamped[0]),
             **{"phase": "train", **self._batch},
         )

@@ -9,6 +9,7 @@ from nntrace.recorder.records import BatchRecord
 from nntrace.recorder.sample import BatchSample, Float32Array
 
 _MAX_SEEN = 1 << 18
+_ROWS_OF_FEATURES = 10  # fewer, and deciles say nothing
 _MAX_LABELS = 4096  # distinct label values kept of one batch
 
 
@@ -49,8 +50,11 @@ def _summarise(batch: BatchSample, seen: SeenExamples) -> BatchRecord:
     if batch.inputs is not None:
         facts |= _moments("input", batch.inputs)
         facts["input_integer_valued"] = bool(np.all(batch.inputs == np.floor(batch.inputs)))
+        if batch.input_features and batch.inputs.size % batch.input_features == 0:
+            facts |= _feature_spreads(batch.inputs.reshape(-1, batch.input_features))
     if batch.targets is not None:
         facts |= _moments("target", batch.targets)
+        facts["target_delivered"] = _is_delivered(batch.delivered, batch.targets)
         if batch.labels:
             values, counts = np.unique(batch.targets.astype(np.int64), return_counts=True)
             facts["label_values"] = tuple(values[:_MAX_LABELS].tolist())
@@ -62,7 +66,11 @@ def _summarise(batch: BatchSample, seen: SeenExamples) -> BatchRecord:
             "row_sum_max": float(sums.max()),
             "output_min": float(batch.predictions.min()),
             "output_max": float(batch.predictions.max()),
+            **_log_sums(batch.predictions),
         }
+    if batch.term_names and batch.terms is not None:
+        facts["term_names"] = batch.term_names
+        facts["term_values"] = tuple(batch.terms.tolist())
     return BatchRecord(
         step=batch.step,
         phase=batch.phase,
@@ -70,8 +78,52 @@ def _summarise(batch: BatchSample, seen: SeenExamples) -> BatchRecord:
         classes=batch.classes,
         loss_function=batch.loss_function,
         loss_value=batch.loss_value,
+        clamped_fraction=batch.clamped,
         **facts,
     )
+
+
+def _log_sums(rows: Float32Array) -> dict[str, float]:
+    """Logarithm of the sum of exponentials along rows: 0 where they are log-probabilities."""
+    if rows.shape[1] < 2:
+        return {}
+    highest = rows.max(axis=1, keepdims=True)
+    sums = np.log(np.exp(rows - highest, dtype=np.float64).sum(axis=1)) + highest[:, 0]
+    return {"row_lse_min": float(sums.min()), "row_lse_max": float(sums.max())}
+
+
+def _feature_spreads(rows: Float32Array) -> dict[str, float | int]:
+    """The narrowest and the widest feature: the distance between its deciles.
+
+    Not of features that are one value in most rows (flags, borders of images): they have none.
+    """
+    if len(rows) < _ROWS_OF_FEATURES or rows.shape[1] < 2 or not np.isfinite(rows).all():
+        return {}
+    low, high = np.quantile(rows, (0.1, 0.9), axis=0)
+    spread = high - low
+    known = np.flatnonzero((spread > 0) & ~np.all((rows == 0) | (rows == 1), axis=0))
+    if len(known) < 2:
+        return {}
+    narrow, wide = known[spread[known].argmin()], known[spread[known].argmax()]
+    return {
+        "feature_spread_low": float(spread[narrow]),
+        "feature_spread_high": float(spread[wide]),
+        "feature_low": int(narrow),
+        "feature_high": int(wide),
+    }
+
+
+def _is_delivered(
+    delivered: tuple[tuple[float, float], ...] | None, targets: Float32Array
+) -> bool | None:
+    """Whether one of the tensors that a loader delivered has the targets' range."""
+    finite = targets[np.isfinite(targets)]
+    if delivered is None or not len(finite):
+        return None
+    span = (float(finite.min()), float(finite.max()))
+    if span[0] == span[1] and any(low == high for low, high in delivered):
+        return True  # a constant stays one, however it was scaled on the way
+    return any(np.allclose(span, one, rtol=1e-4, atol=1e-6) for one in delivered)
 
 
 def _moments(name: str, values: Float32Array) -> dict[str, float]:

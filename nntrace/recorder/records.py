@@ -94,6 +94,16 @@ class BatchRecord:
     row_sum_max: float | None = None
     output_min: float | None = None
     output_max: float | None = None
+    row_lse_min: float | None = None
+    row_lse_max: float | None = None
+    feature_spread_low: float | None = None
+    feature_spread_high: float | None = None
+    feature_low: int | None = None
+    feature_high: int | None = None
+    target_delivered: bool | None = None
+    term_names: tuple[str, ...] | None = None
+    term_values: tuple[float, ...] | None = None
+    clamped_fraction: float | None = None
 
     def row(self) -> dict[str, Any]:
         """The row of `data`."""

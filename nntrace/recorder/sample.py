@@ -60,6 +60,11 @@ class BatchSample:
         classes: the width of the predictions' class axis.
         loss_function: its name.
         loss_value: what it returned, when that was one number.
+        input_features: the width of `inputs` where its last axis is features, as in a table.
+        delivered: minimum and maximum of the tensors a loader delivered, at most a few.
+        term_names: the summands of what was differentiated.
+        terms: float32 [terms], their values, weights included.
+        clamped: the share of per-example losses that a clamp cut off.
     """
 
     step: int
@@ -74,6 +79,11 @@ class BatchSample:
     classes: int | None = None
     loss_function: str | None = None
     loss_value: float | None = None
+    input_features: int | None = None
+    delivered: tuple[tuple[float, float], ...] | None = None
+    term_names: tuple[str, ...] | None = None
+    terms: Float32Array | None = None
+    clamped: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

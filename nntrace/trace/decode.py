@@ -6,7 +6,7 @@ Rows are hostile input: what cannot be is left out, what is missing gets the val
 import json
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 
 from nntrace.schema import Role
 from nntrace.trace.model import Batch, Event, FloatArray, IntArray, Site, Steps, Tensor
+
+T = TypeVar("T")
 
 
 def sites(table: pa.Table) -> tuple[Site, ...]:
@@ -85,6 +87,8 @@ def batches(table: pa.Table) -> tuple[Batch, ...]:
                 "phase": row["phase"] or "train",
                 "label_values": _known(row["label_values"]),
                 "label_counts": _known(row["label_counts"]),
+                "term_names": _known(row["term_names"]),
+                "term_values": _known(row["term_values"]),
             }
         )
         for row in table.to_pylist()
@@ -107,7 +111,7 @@ def scalars(table: pa.Table) -> dict[str, tuple[IntArray, FloatArray]]:
     return result
 
 
-def _known(values: Iterable[int | None] | None) -> tuple[int, ...]:
+def _known(values: Iterable[T | None] | None) -> tuple[T, ...]:
     """A list column's value without nulls."""
     return tuple(value for value in values or () if value is not None)
 

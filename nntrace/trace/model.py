@@ -136,3 +136,13 @@ class Batch:
     row_sum_max: float | None = None
     output_min: float | None = None
     output_max: float | None = None
+    row_lse_min: float | None = None
+    row_lse_max: float | None = None
+    feature_spread_low: float | None = None
+    feature_spread_high: float | None = None
+    feature_low: int | None = None
+    feature_high: int | None = None
+    target_delivered: bool | None = None
+    term_names: tuple[str, ...] = ()
+    term_values: tuple[float, ...] = ()
+    clamped_fraction: float | None = None

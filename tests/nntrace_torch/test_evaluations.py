@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
 from torch_programs import classify, mlp
 
 INPUTS = torch.randn(10, 4) + 3.0
@@ -42,7 +43,7 @@ def test_a_pass_without_gradients_is_recorded_with_modes_examples_and_loss(trace
     assert (payload["dropout_inactive"], payload["norm_inactive"]) == (1, 1)
     assert payload["loss_function"] == "cross_entropy"
     assert payload["loss"] == pytest.approx((6 * seen[0].item() + 4 * seen[1].item()) / 10)
-    assert payload["input_mean"] == pytest.approx(INPUTS[:6].mean().item(), rel=1e-5)
+    assert payload["input_mean"] == pytest.approx(INPUTS.mean().item(), rel=1e-5)
     assert payload["file"] == __file__
 
 
@@ -75,3 +76,67 @@ def test_each_pause_of_the_training_is_a_pass_and_of_many_only_some_are_recorded
 
 def test_training_alone_has_no_evaluations(trace_here):
     assert not evaluations(trace_here(lambda: classify(mlp(), torch.randn(6, 4), steps=3)))
+
+
+def loader(shift=0.0):
+    inputs = torch.linspace(-1.0, 1.0, 160).reshape(40, 4) + shift
+    return DataLoader(TensorDataset(inputs, torch.arange(40) % 3), batch_size=16)
+
+
+def train_on(model, batches):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for inputs, labels in batches:
+        optimizer.zero_grad()
+        functional.cross_entropy(model(inputs), labels).backward()
+        optimizer.step()
+
+
+def test_passes_over_different_data_are_told_apart(trace_here):
+    def program():
+        model, training, unseen = mlp(), loader(), loader(shift=3.0)
+        for _ in range(2):
+            train_on(model, training)
+            for batches in (training, unseen):
+                with torch.no_grad():
+                    for inputs, _ in batches:
+                        model(inputs)
+            with torch.no_grad():
+                model(INPUTS)
+                model(-INPUTS)
+
+    found = [payload for _, payload in evaluations(trace_here(program))]
+    assert [payload["loader"] for payload in found[:2]] == [0, 1]
+    groups = [payload["group"] for payload in found]
+    assert groups == [0, 1, 2, 3] * 2
+    means = [payload["input_mean"] for payload in found[:2]]
+    assert means == pytest.approx([0.0, 3.0], abs=0.4)
+    assert found[1]["input_shape"] == [16, 4]
+    assert found[1]["examples"] == 40
+
+
+def test_a_summed_loss_is_recorded_per_example(trace_here):
+    def program():
+        model = mlp()
+        classify(model, torch.randn(6, 4), steps=1)
+        with torch.no_grad():
+            loss = functional.cross_entropy(model(INPUTS), LABELS, reduction="sum")
+            seen.append(loss.item() / 10)
+
+    seen = []
+    [(_, payload)] = evaluations(trace_here(program))
+    assert payload["loss"] == pytest.approx(seen[0])
+
+
+def test_a_loader_that_delivers_the_targets_is_known(trace_here):
+    def program(targets):
+        model = mlp()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        for inputs, labels in loader():
+            optimizer.zero_grad()
+            functional.cross_entropy(model(inputs), targets(labels)).backward()
+            optimizer.step()
+
+    given = trace_here(lambda: program(lambda labels: labels))
+    made = trace_here(lambda: program(torch.zeros_like))
+    assert {batch.target_delivered for batch in given.batches} == {True}
+    assert {batch.target_delivered for batch in made.batches} == {False}

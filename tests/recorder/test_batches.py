@@ -73,3 +73,23 @@ def test_predictions_that_overflowed_raise_no_warning_in_the_users_program(predi
 
 def test_no_predictions_have_no_row_sums():
     assert summary(predictions=np.empty((0, 3), dtype=np.float32)).row_sum_min is None
+
+
+def test_the_narrowest_and_the_widest_feature_are_told_without_flags_and_constants():
+    rows = np.zeros((100, 4), dtype=np.float32)
+    rows[:, 0] = np.linspace(0.0, 1.0, 100)
+    rows[:, 1] = np.linspace(0.0, 5000.0, 100)
+    rows[:50, 2] = 1.0  # a flag
+    rows[0, 3] = 9.0  # one value in most rows
+    batch = BatchSample(0, "train", inputs=rows.reshape(-1), input_features=4)
+    record = summarise(batch, SeenExamples())
+    assert (record.feature_low, record.feature_high) == (0, 1)
+    assert record.feature_spread_low == pytest.approx(0.8, rel=0.01)
+    assert record.feature_spread_high == pytest.approx(4000.0, rel=0.01)
+
+
+def test_the_log_sum_of_log_probabilities_is_zero():
+    rows = np.log(np.array([[0.2, 0.8], [0.5, 0.5]], dtype=np.float32))
+    record = summarise(BatchSample(0, "train", predictions=rows), SeenExamples())
+    assert record.row_lse_min == pytest.approx(0.0, abs=1e-6)
+    assert record.row_lse_max == pytest.approx(0.0, abs=1e-6)

@@ -1,0 +1,335 @@
+"""Reads the autograd graph around a loss: which operation made the predictions, what the objective
+is a sum of, and what stands between a difference and its reduction.
+
+Nodes are told by their names and saved values. A graph that cannot be read gives None: what is
+not known is not claimed. Nothing read here is kept.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+
+_MOST_NODES = 512
+_MOST_ELEMENTS = 1 << 20  # of a term that is computed again
+_DEEP = 12
+
+_HEADS = {
+    "Sigmoid": "sigmoid",
+    "Hardsigmoid": "sigmoid",
+    "Softmax": "softmax",
+    "LogSoftmax": "log_softmax",
+    "LogSigmoid": "log_sigmoid",
+    "Tanh": "tanh",
+    "Hardtanh": "tanh",
+    "Relu": "relu",
+    "Softplus": "softplus",
+    "Exp": "exp",
+    "Clamp": "clamp",
+    "Addmm": "affine",
+    "Mm": "affine",
+    "Bmm": "affine",
+    "Baddbmm": "affine",
+    "Mv": "affine",
+    "Convolution": "affine",
+}
+_MOVES = frozenset(
+    {
+        *("View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "Select", "Slice", "T"),
+        *("Transpose", "Permute", "Clone", "ToCopy", "Index", "Alias", "AsStrided", "Unbind"),
+        *("Split", "SplitWithSizes"),
+    }
+)
+_ELEMENTWISE = frozenset({"Pow", "Abs", "Neg", "Sqrt"})
+_REDUCTIONS = frozenset({"Mean", "Sum"})
+_OF_WEIGHTS = frozenset(
+    {
+        *("Pow", "Abs", "Neg", "Sqrt", "Mean", "Sum", "Mul", "Div", "Add", "Norm", "Cat", "Stack"),
+        *("LinalgVectorNorm", "Max", "Maximum", "Clamp", "ClampMin", "Relu", "ToCopy", "View"),
+        *("UnsafeView", "ReshapeAlias", "T", "Transpose", "Permute", "Unsqueeze", "Squeeze"),
+        "AccumulateGrad",
+    }
+)
+
+
+class LossCall(NamedTuple):
+    """A loss function's call in this step: its name, its result's node and value."""
+
+    name: str
+    node: Any
+    value: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One summand of the objective.
+
+    Attributes:
+        name: of the loss function; `penalty` where only parameters enter; else `other`.
+        weight: the factor it enters with.
+        node: what computes it.
+        value: without the weight, where it is known.
+    """
+
+    name: str
+    weight: float
+    node: Any
+    value: torch.Tensor | None
+
+
+class Head(NamedTuple):
+    """The operation that made the predictions; `width` is the size of a softmax's axis."""
+
+    name: str | None
+    width: int | None
+
+
+def head(predictions: torch.Tensor) -> Head:
+    """What made them, behind operations that only move values; no name for anything unusual."""
+    node = predictions.grad_fn
+    for _ in range(_DEEP):
+        if node is None:
+            break
+        name = operation(node)
+        if name in _MOVES:
+            node = node.next_functions[0][0]
+            continue
+        found = _HEADS.get(name)
+        width = None
+        if found in ("softmax", "log_softmax"):
+            shape, axis = _shape(node), _signed(_saved(node, "dim"))
+            width = shape[axis] if shape and axis is not None and -len(shape) <= axis else None
+        return Head(found, width)
+    return Head(None, None)
+
+
+def operation(node: Any) -> str:
+    """`Addmm` for `AddmmBackward0`."""
+    return re.sub(r"Backward\d*$", "", str(node.name()).rpartition("::")[2])
+
+
+def terms(loss: torch.Tensor, calls: Sequence[LossCall]) -> list[Term]:
+    """The summands of a scalar; empty when there are too many to follow."""
+    known = {id(call.node): call for call in calls}
+    found: list[Term] = []
+    waiting: list[tuple[Any, float]] = [(loss.grad_fn, 1.0)]
+    for _ in range(_MOST_NODES):
+        if not waiting:
+            return found
+        node, weight = waiting.pop()
+        if node is None:
+            continue
+        call = known.get(id(node))
+        if call is not None:
+            found.append(Term(call.name, weight, node, call.value))
+            continue
+        inside = list(_summands(node, weight)) if _is_one_number(node) else []
+        if inside:
+            waiting.extend(reversed(inside))
+        else:
+            name = "penalty" if _only_parameters(node) else "other"
+            found.append(Term(name, weight, node, None))
+    return []
+
+
+def value(term: Term) -> torch.Tensor | None:
+    """A term's value before its weight: as recorded, or computed again from what was saved."""
+    if term.value is not None:
+        return term.value
+    name = operation(term.node)
+    if name in ("LinalgVectorNorm", "Norm"):
+        result = _saved(term.node, "result")
+        return result if isinstance(result, torch.Tensor) else None
+    child = _only_child(term.node)
+    if name not in _REDUCTIONS or child is None or not _is_one_number(term.node):
+        return None
+    elements = _elements(child)
+    if elements is None:
+        return None
+    return elements.mean() if name == "Mean" else elements.sum()
+
+
+def clamped_share(term: Term) -> torch.Tensor | None:
+    """The share of per-example losses (or errors) cut off above before they are reduced."""
+    for node in _toward_the_error(term.node):
+        name = operation(node)
+        if name in ("Clamp", "ClampMax"):
+            values, most = _saved(node, "self"), _saved(node, "max")
+            least = _saved(node, "min") if name == "Clamp" else None
+            if not isinstance(values, torch.Tensor) or most is None:
+                return None
+            cut: torch.Tensor = values.detach() > most
+            if isinstance(least, (int, float)) and least < 0:
+                cut = cut | (values.detach() < least)
+            return cut.to(torch.float32).mean()
+        if name == "Minimum":
+            one, other = _saved(node, "self"), _saved(node, "other")
+            sides = [child for child, _ in node.next_functions]
+            if not isinstance(one, torch.Tensor) or not isinstance(other, torch.Tensor):
+                return None
+            if sum(side is not None for side in sides) != 1:
+                return None  # the smaller of two computed values bounds nothing
+            free, bound = (one, other) if sides[0] is not None else (other, one)
+            return (free.detach() > bound.detach()).to(torch.float32).mean()
+    return None
+
+
+def broadcast(term: Term) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Shapes of predictions and of their difference from targets, where that is far larger."""
+    for node in _toward_the_error(term.node):
+        if operation(node) != "Sub":
+            continue
+        sides = [(child, place) for child, place in node.next_functions if child is not None]
+        if len(sides) != 1 or operation(sides[0][0]) in ("Unsqueeze", "Expand", "AccumulateGrad"):
+            return None  # two computed operands, or one that was prepared for it
+        whole, part = _shape(node), _shape(*sides[0])
+        if whole is None or part is None or len(whole) != 2 or whole[0] != whole[1]:
+            return None
+        examples = whole[0]
+        is_column = part in ((examples,), (examples, 1))
+        return (part, whole) if is_column and examples > 1 else None
+    return None
+
+
+def _summands(node: Any, weight: float) -> Iterator[tuple[Any, float]]:
+    """What a node that adds or scales is made of, with their weights; nothing for others."""
+    name = operation(node)
+    sides = [child for child, _ in node.next_functions]
+    if name in ("Add", "Sub"):
+        alpha = _number(_saved(node, "alpha"))
+        second = weight * (1.0 if alpha is None else alpha) * (-1.0 if name == "Sub" else 1.0)
+        yield sides[0], weight
+        if len(sides) > 1:
+            yield sides[1], second
+    elif name in ("Mul", "Div"):
+        factor = _constant_factor(node, sides)
+        if factor:
+            child = next(side for side in sides if side is not None)
+            yield child, weight / factor if name == "Div" else weight * factor
+    elif name == "Neg":
+        yield sides[0], -weight
+    elif name in _MOVES and len(sides) == 1:
+        yield sides[0], weight
+    elif name in _REDUCTIONS and sides and sides[0] is not None and operation(sides[0]) == "Stack":
+        parts = [child for child, _ in sides[0].next_functions]
+        shape = _shape(sides[0])
+        if shape is not None and len(shape) == 1:
+            share = weight / len(parts) if name == "Mean" else weight
+            for part in parts:
+                yield part, share
+
+
+def _constant_factor(node: Any, sides: list[Any]) -> float | None:
+    """The number a product or quotient has beside its one computed operand."""
+    if sum(side is not None for side in sides) != 1:
+        return None
+    if operation(node) == "Div" and sides[0] is None:
+        return None
+    other = _saved(node, "other") if sides[0] is not None else _saved(node, "self")
+    return _number(other)
+
+
+def _number(value: Any) -> float | None:
+    """A Python number, also as PyTorch saves it; a tensor on an accelerator is not waited for."""
+    if isinstance(value, (int, float)):
+        return float(value)
+    if isinstance(value, torch.Tensor) and value.numel() == 1 and value.device.type == "cpu":
+        return float(value)
+    return None
+
+
+def _only_parameters(node: Any) -> bool:
+    """Whether nothing but parameters, their powers, sums and constant factors enter."""
+    seen: set[int] = set()
+    waiting, leaves = [node], 0
+    while waiting:
+        current = waiting.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        name = operation(current)
+        if name not in _OF_WEIGHTS or len(seen) > _MOST_NODES:
+            return False
+        if name == "Mul" and _scales_by_data(current):
+            return False
+        leaves += name == "AccumulateGrad"
+        waiting.extend(child for child, _ in current.next_functions)
+    return leaves > 0
+
+
+def _scales_by_data(node: Any) -> bool:
+    sides = [child for child, _ in node.next_functions]
+    if all(side is not None for side in sides):
+        return False
+    other = _saved(node, "other") if sides[0] is not None else _saved(node, "self")
+    return isinstance(other, torch.Tensor) and other.numel() > 1
+
+
+def _toward_the_error(node: Any) -> Iterator[Any]:
+    """The chain from a reduction down to where values stop being errors: at most a few nodes."""
+    for _ in range(_DEEP):
+        if node is None:
+            return
+        yield node
+        name = operation(node)
+        sides = [child for child, _ in node.next_functions]
+        passes = name in _REDUCTIONS or name in _ELEMENTWISE or name in _MOVES
+        scales = name in ("Mul", "Div") and (
+            sum(side is not None for side in sides) == 1
+            or (len(sides) == 2 and sides[0] is sides[1])  # a square
+        )
+        if not (passes or scales):
+            return
+        node = next((side for side in sides if side is not None), None)
+
+
+def _elements(node: Any) -> torch.Tensor | None:
+    """The values of an elementwise operation, computed again from its saved operands."""
+    name, saved = operation(node), _saved(node, "self")
+    if not isinstance(saved, torch.Tensor) or saved.numel() > _MOST_ELEMENTS:
+        return None
+    operand: torch.Tensor = saved.detach()
+    if name == "Pow":
+        exponent = _saved(node, "exponent")
+        return torch.pow(operand, exponent) if isinstance(exponent, (int, float)) else None
+    if name == "Abs":
+        return operand.abs()
+    other = _saved(node, "other")
+    if name == "Mul" and isinstance(other, torch.Tensor):
+        return operand.mul(other.detach())
+    return None
+
+
+def _only_child(node: Any) -> Any:
+    children = [child for child, _ in node.next_functions if child is not None]
+    return children[0] if len(children) == 1 else None
+
+
+def _is_one_number(node: Any) -> bool:
+    shape = _shape(node)
+    return shape is not None and all(size == 1 for size in shape)
+
+
+def _shape(node: Any, place: int = 0) -> tuple[int, ...] | None:
+    """The shape of a node's output."""
+    try:
+        return tuple(int(size) for size in node._input_metadata[place].shape)
+    except (AttributeError, IndexError, TypeError, RuntimeError):
+        return None
+
+
+def _saved(node: Any, name: str) -> Any:
+    """What a node saved for its backward, or None."""
+    try:
+        return getattr(node, f"_saved_{name}", None)
+    except RuntimeError:  # freed: the graph was walked already
+        return None
+
+
+def _signed(value: Any) -> int | None:
+    """An axis: PyTorch shows a negative one as 2⁶⁴ less."""
+    if not isinstance(value, int):
+        return None
+    return value - (1 << 64) if value >= 1 << 63 else value
