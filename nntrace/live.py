@@ -2,7 +2,7 @@
 
 The command's output goes to a file beside the run folder, which the monitor shows; leaving the
 monitor never ends the training, and then the output goes on to the terminal. The command has a
-process group of its own, so that Ctrl-C reaches it exactly once, through us.
+process group of its own, so that Ctrl-C reaches it exactly once, through us; SIGTERM is passed on.
 """
 
 import os
@@ -50,7 +50,7 @@ def launch_live(words: Sequence[str], environment: Mapping[str, str], run: Path)
     """
     from nntrace.config import load_config
 
-    if not _has_terminal():
+    if not has_terminal():
         raise NntraceError("--live needs a terminal. Without one: nntrace run, nntrace monitor.")
     monitor = load_monitor()
     diagnose = configured_diagnosis(load_config())
@@ -58,12 +58,13 @@ def launch_live(words: Sequence[str], environment: Mapping[str, str], run: Path)
     log = run.with_name(f"{run.name}.log")
     program = _Program(words, environment, log)
     say(f"waiting for the first step; the program's output goes to {log}")
-    signal.signal(signal.SIGTERM, lambda *_: program.send(signal.SIGTERM))
+    signal.signal(signal.SIGTERM, lambda *_: program.terminate())
     try:
         while program.runs and not (run / MANIFEST).exists():
             time.sleep(_POLL_SECONDS)
         if (run / MANIFEST).exists():
-            monitor(Watch(run, diagnose, run.parent, log, program.interrupt))
+            interrupt, terminate = program.interrupt, program.terminate
+            monitor(Watch(run, diagnose, run.parent, log, interrupt, terminate))
     except KeyboardInterrupt:
         program.interrupt()
     return _wait(program, log)
@@ -103,9 +104,13 @@ class _Program:
 
     def interrupt(self) -> None:
         """Ctrl-C, as the terminal would have sent it: to the command and all it has started."""
-        self.send(signal.SIGINT)
+        self._send(signal.SIGINT)
 
-    def send(self, number: int) -> None:
+    def terminate(self) -> None:
+        """SIGTERM, as we got it ourselves."""
+        self._send(signal.SIGTERM)
+
+    def _send(self, number: int) -> None:
         """Send a signal to all of the command's processes, if it has not ended."""
         if not self.runs:
             return
@@ -118,7 +123,8 @@ class _Program:
             return
 
 
-def _has_terminal() -> bool:
+def has_terminal() -> bool:
+    """Whether someone can see a screen, and press keys."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 

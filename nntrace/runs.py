@@ -4,6 +4,8 @@ RUN is a path, the name of a run in the runs folder, `latest`, or a URL. What `f
 has a readable manifest and at least the beginning of a trace.
 """
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from nntrace.schema import MANIFEST, RunStatus
 from nntrace.urls import fetch, is_url
 
 LATEST = "latest"
+_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,30 @@ def find_run(name: str | Path | None = None, folder: Path | None = None) -> Path
         if path.exists():
             raise NotARunError(_not_a_run(path))
     raise NotARunError(f"there is no run {str(name)!r}.{_next_step(str(name), folder)}")
+
+
+def wait_for_run(folder: Path | None = None, *, waiting: Callable[[Path], object]) -> Path:
+    """The latest run of the runs folder, and while there is none the first that begins.
+
+    Args:
+        folder: the runs folder, by default the configured one.
+        waiting: called once, with the folder, when there is none yet.
+
+    Raises:
+        NotARunError: the folder is a file.
+    """
+    folder = load_config().runs_folder if folder is None else folder
+    said = False
+    while True:
+        try:
+            return _latest(folder)
+        except NotARunError:
+            if folder.exists() and not folder.is_dir():
+                raise
+        if not said:
+            waiting(folder)
+            said = True
+        time.sleep(_POLL_SECONDS)
 
 
 def has_streams(run: Path) -> bool:

@@ -22,7 +22,7 @@ class Watch:
         diagnose: makes the findings, by the rules and thresholds of the user's configuration.
         runs_folder: where other runs are; None when the user may not leave this one.
         output: a file that the traced program's own output goes to.
-        interrupt: passes Ctrl-C on to the program; None when it is not ours.
+        interrupt, terminate: pass Ctrl-C and SIGTERM on to the program; None when it is not ours.
         problem: what is wrong with the way to the run, if anything.
         where: how the user would name the run's folder, when that is not `run`.
     """
@@ -32,6 +32,7 @@ class Watch:
     runs_folder: Path | None = None
     output: Path | None = None
     interrupt: Callable[[], None] | None = None
+    terminate: Callable[[], None] | None = None
     problem: Callable[[], str | None] = lambda: None
     where: str | None = None
 

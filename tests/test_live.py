@@ -9,7 +9,7 @@ from nntrace.errors import NntraceError
 
 @pytest.fixture
 def terminal(monkeypatch):
-    monkeypatch.setattr(live, "_has_terminal", lambda: True)
+    monkeypatch.setattr(live, "has_terminal", lambda: True)
 
 
 def program(run: Path, code: int) -> list[str]:

@@ -1,6 +1,7 @@
 import json
 import os
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from run_folders import small_run, write_run
 
 from nntrace.errors import NotARunError, SchemaVersionError
 from nntrace.manifest import Manifest
-from nntrace.runs import find_run, list_runs
+from nntrace.runs import find_run, list_runs, wait_for_run
 from nntrace.schema import MANIFEST
 
 
@@ -150,3 +151,25 @@ def test_runs_are_listed_newest_first_and_the_unreadable_apart(folder: Path) -> 
     runs, unreadable = list_runs(folder)
     assert [run.path.name for run in runs] == ["b", "c"]
     assert len(unreadable) == 1
+
+
+def test_the_first_run_is_waited_for_and_the_waiting_is_said_once(folder: Path) -> None:
+    said: list[Path] = []
+
+    def begin(where: Path) -> None:
+        said.append(where)
+        threading.Timer(0.5, run_at, [folder / "train-1"]).start()
+
+    assert wait_for_run(waiting=begin).name == "train-1"
+    assert [where.resolve() for where in said] == [folder]
+
+
+def test_a_run_that_is_there_is_not_waited_for(folder: Path) -> None:
+    run_at(folder / "train-1")
+    assert wait_for_run(waiting=pytest.fail).name == "train-1"
+
+
+def test_no_run_is_waited_for_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotARunError, match="is a file"):
+        wait_for_run(tmp_path / "file", waiting=pytest.fail)

@@ -15,9 +15,10 @@ import click
 def command(run: str | None, remote_nntrace: str) -> None:
     """Watch a run in the terminal, live.
 
-    RUN is a path, the name of a run in ./nntrace-runs, or `latest`, the default; on another
-    machine it is user@host:RUN, and is read through your own ssh. The monitor only reads: leave
-    and come back as you like, training never notices.
+    RUN is a path, the name of a run in ./nntrace-runs, or `latest`, the default, which waits for
+    the first run where there is none yet; on another machine it is user@host:RUN, and is read
+    through your own ssh. The monitor only reads: leave and come back as you like, training never
+    notices.
 
     \b
     Examples:
@@ -27,18 +28,25 @@ def command(run: str | None, remote_nntrace: str) -> None:
       nntrace monitor me@gpu1: --remote-nntrace project/.venv/bin/nntrace
     """
     from nntrace.config import load_config
-    from nntrace.live import load_monitor
+    from nntrace.live import has_terminal, load_monitor
     from nntrace.remote import remote_spec
-    from nntrace.runs import find_run
+    from nntrace.runs import LATEST, find_run, wait_for_run
     from nntrace.watch import Watch, configured_diagnosis
 
     remote = None if run is None else remote_spec(run)
     if remote is None:
-        path = find_run(run)
         show = load_monitor()
+        newest = run in (None, LATEST) and has_terminal()
+        path = wait_for_run(waiting=_say_waiting) if newest else find_run(run)
         show(Watch(path, configured_diagnosis(load_config()), runs_folder=path.parent))
     else:
         _watch_remote(*remote, remote_nntrace)
+
+
+def _say_waiting(folder: object) -> None:
+    from nntrace.notices import say
+
+    say(f"no run in {folder} yet; waiting for the first: `nntrace run train.py`. Ctrl-C leaves.")
 
 
 def _watch_remote(host: str, run: str, nntrace: str) -> None:

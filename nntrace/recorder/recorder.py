@@ -257,6 +257,9 @@ class Recorder:
         expected = isinstance(error, OSError)
         detail = "" if expected else f"\n{trace.rstrip()}"
         say(f"tracing stopped in {where}: {self.failure}. Training goes on.{detail}")
+        if self._owns_manifest:  # who watches the run should not take it for stalled
+            with contextlib.suppress(OSError):
+                replace(self._manifest, error=self._stopped).write(self.run)
         if where != "the writer":
             self._take_hooks_off()
             payload = {"where": where, "error": self.failure, "traceback": trace}
@@ -293,10 +296,14 @@ class Recorder:
             self._manifest,
             ended_ns=time.time_ns(),
             status=status,
-            error=error or (f"tracing stopped: {self.failure}" if self.failure else None),
+            error=error or (self._stopped if self.failure else None),
             overhead=self.overhead,
             overhead_seconds=self.spent_ns / 1e9,
         ).write(self.run)
+
+    @property
+    def _stopped(self) -> str:
+        return f"tracing stopped: {self.failure}"
 
     def _open_folder(self) -> RankFolder:
         self.run = claim(self.run, self.rank)

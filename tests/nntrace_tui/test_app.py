@@ -108,6 +108,16 @@ async def test_a_killed_run_is_called_killed(run_folder) -> None:
         await until(shows(app, "killed   step 10 "))
 
 
+async def test_a_run_whose_disk_is_full_is_said_to_be_no_longer_traced(run_folder) -> None:
+    run_folder.age(seconds=100)
+    run_folder.train(10)
+    run_folder.end(RunStatus.RUNNING, error="tracing stopped: OSError: No space left on device")
+    app = monitor(run_folder.path)
+    async with app.run_test(size=LARGE):
+        await until(shows(app, "not traced   step 10 "))
+        assert "tracing stopped: OSError: No space left" in screen_text(app)
+
+
 async def test_a_failed_run_shows_its_error(run_folder) -> None:
     run_folder.train(10)
     run_folder.end(RunStatus.FAILED, error="ValueError: \x1b[31mboom[/red]")

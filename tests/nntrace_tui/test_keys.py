@@ -365,3 +365,21 @@ async def test_the_command_palette_knows_the_pages(finished) -> None:
         await pilot.pause(0.3)
         await pilot.press("enter")
         await until(lambda: getattr(app.screen, "PAGE", None) is Page.NUMERICS)
+
+
+async def test_h_puts_the_histograms_in_the_place_of_the_curve_on_a_narrow_terminal(
+    finished,
+) -> None:
+    edges, counts = [-0.5, 0.25, 0.5], [3, 5, 2]
+    rows = [{"step": n, "site": 0, "edges": edges, "counts": counts} for n in (1, 11, 21)]
+    finished.append("histograms", rows)
+    app = monitor(finished.path)
+    async with app.run_test(size=SMALL) as pilot:
+        await open_page(app, pilot, Page.LAYER)
+        curve, histogram = app.screen.query_one("#statistic"), app.screen.query_one("#histogram")
+        assert (curve.display, histogram.display) == (True, False)
+        await pilot.press("h")
+        await until(lambda: "0.25" in text(histogram))
+        assert (curve.display, histogram.display) == (False, True)
+        await pilot.resize_terminal(*LARGE)
+        await until(lambda: curve.display and histogram.display)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,12 @@ def until(holds: Callable[[], bool], why: Callable[[], str]) -> None:
         time.sleep(0.1)
 
 
+def children_of(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, check=True)
+    pairs = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()]
+    return [child for child, parent in pairs if parent == pid]
+
+
 class Terminal:
     """A terminal of 120 × 36 in which a command runs."""
 
@@ -63,11 +70,25 @@ class Terminal:
         """Run it in a shell, which afterwards says how it ended."""
         self.close()
         self._started += 1
-        shell = f"cd {self.folder}; {command}; echo ended with $?; sleep 1000"
+        self._open(f"cd {self.folder}; {command}; echo ended with $?; sleep 1000")
+
+    def start_shell(self, command: str) -> None:
+        """Type it into a shell that has job control."""
+        self.close()
+        self._started += 1
+        self._open(f"cd {self.folder}; exec bash --norc --noprofile -i")
+        self._tmux("send-keys", command, "Enter")
+
+    def _open(self, shell: str) -> None:
         self._tmux("new-session", "-d", "-s", "0", "-x", "120", "-y", "36", shell)
 
     def press(self, *keys: str) -> None:
         self._tmux("send-keys", *keys)
+
+    @property
+    def pid(self) -> int:
+        """The shell's."""
+        return int(self._tmux("display-message", "-p", "#{pane_pid}"))
 
     @property
     def screen(self) -> str:
@@ -76,6 +97,10 @@ class Terminal:
     def shows(self, words: str) -> None:
         """Wait for these words."""
         until(lambda: words in self.screen, lambda: f"no {words!r} in\n{self.screen}")
+
+    def gives_back(self, words: str) -> None:
+        """Wait until they have gone with the application that showed them."""
+        until(lambda: words not in self.screen, lambda: f"still {words!r} in\n{self.screen}")
 
     def close(self) -> None:
         self._tmux("kill-server")
@@ -93,17 +118,26 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Termin
     terminal.close()
 
 
-def test_attach_see_the_fault_detach_attach_again_and_see_the_training_killed(terminal) -> None:
+@contextmanager
+def trained(folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A training under trace, which ends with the test."""
     training = subprocess.Popen(
         [sys.executable, "-m", "nntrace", "run", "train.py"],
-        cwd=terminal.folder,
+        cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        runs = terminal.folder / "nntrace-runs"
-        until(lambda: any(runs.glob("*/manifest.json")), lambda: "no run was begun")
-        terminal.start(f"{NNTRACE} monitor")
+        yield training
+    finally:
+        training.kill()
+        training.wait()
+
+
+def test_wait_for_a_run_see_its_fault_detach_attach_again_and_see_it_killed(terminal) -> None:
+    terminal.start(f"{NNTRACE} monitor")
+    terminal.shows("waiting for the first")
+    with trained(terminal.folder) as training:
         terminal.shows("● running")
         terminal.shows("LOS02 softmax-before-cross-entropy")
         terminal.press("2")
@@ -118,9 +152,38 @@ def test_attach_see_the_fault_detach_attach_again_and_see_the_training_killed(te
         terminal.shows("✘ killed")
         terminal.press("q")
         terminal.shows("ended with 0")
-    finally:
+
+
+def test_suspended_it_gives_the_terminal_back_and_continued_it_shows_what_came_since(
+    terminal,
+) -> None:
+    with trained(terminal.folder) as training:
+        terminal.start_shell(f"{NNTRACE} monitor")
+        terminal.shows("● running")
+        terminal.press("C-z")
+        terminal.shows("Stopped")
+        terminal.gives_back("● running")
         training.kill()
         training.wait()
+        terminal.press("fg", "Enter")
+        terminal.shows("✘ killed")
+        shutil.rmtree(terminal.folder / "nntrace-runs")
+        terminal.shows("no longer there")
+        terminal.press("q")
+        terminal.gives_back("no longer there")
+        terminal.press("echo left with $?", "Enter")
+        terminal.shows("left with 0")
+
+
+def test_sigterm_ends_a_live_run_and_its_program_and_gives_the_terminal_back(terminal) -> None:
+    terminal.start(f"{NNTRACE} run --live train.py")
+    terminal.shows("at 100")
+    (ours,) = children_of(terminal.pid)
+    (program,) = children_of(ours)
+    os.kill(ours, signal.SIGTERM)
+    terminal.shows(f"ended with {128 + signal.SIGTERM}")
+    with pytest.raises(ProcessLookupError):
+        os.kill(program, 0)
 
 
 def test_a_live_run_shows_its_output_and_ctrl_c_stops_the_training_once(terminal) -> None:

@@ -33,6 +33,8 @@ while recorder.active and done < 4000:
         optimizer="SGD", phase="train", sampled=True, gradients_cleared=None)
     done += 1
     time.sleep(0.002)
+meanwhile = Manifest.read(recorder.run)
+print(meanwhile.status, "tracing stopped" in (meanwhile.error or ""))
 recorder.close(RunStatus.FINISHED)
 print("trained", done < 4000)
 """
@@ -68,7 +70,7 @@ def test_a_full_disk_stops_tracing_and_nothing_else(small_disk):
         check=False,
     )
     assert done.returncode == 0
-    assert done.stdout == "trained True\n"
+    assert done.stdout == "running True\ntrained True\n"
     assert done.stderr.count("\n") == 1, done.stderr
     assert "tracing stopped" in done.stderr
     trace = Trace.open(disk / "run")

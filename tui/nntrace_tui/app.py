@@ -30,6 +30,7 @@ from nntrace_tui.screens.help import HelpScreen
 from nntrace_tui.screens.page import PageScreen
 from nntrace_tui.screens.rules import RuleScreen
 from nntrace_tui.screens.runs import RunsScreen
+from nntrace_tui.termination import TERMINATED, on_termination
 from nntrace_tui.themes import OWN
 from nntrace_tui.view import Page, View
 from nntrace_tui.widgets.program_output import ProgramOutput
@@ -95,6 +96,7 @@ class MonitorApp(App[None]):
         self._view = View()
         self._follower = self._new_follower()
         self._last: Update | None = None
+        self._listen_no_more: Callable[[], None] = lambda: None
         for theme in OWN:
             self.register_theme(theme)
         self.theme = "ansi-dark" if plain else OWN[0].name
@@ -107,13 +109,23 @@ class MonitorApp(App[None]):
 
     def on_ready(self) -> None:
         """Start to follow once the overview has its panes and has painted them empty."""
+        self._listen_no_more = on_termination(self._terminated)
         self._page_screen.call_after_refresh(self._follower.start)
         if self._watch.output is not None:
             self._page_screen.query_one(ProgramOutput).follow(self._watch.output)
 
     def on_unmount(self) -> None:
         """Detach."""
+        self._listen_no_more()
         self._follower.stop()
+
+    def _terminated(self) -> None:
+        """Give the terminal back; a program that was started here is told to end as well."""
+        if self._watch.terminate is not None:
+            self._watch.terminate()
+            self.exit()
+        else:
+            self.exit(return_code=TERMINATED)
 
     @property
     def _page_screen(self) -> PageScreen:

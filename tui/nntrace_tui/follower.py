@@ -18,6 +18,7 @@ from textual.message import Message
 from nntrace.diagnosis import diagnose
 from nntrace.errors import NntraceError
 from nntrace.trace import Trace
+from nntrace_tui.clock import TrainingClock
 from nntrace_tui.diagnosing import Diagnose, Diagnosing
 from nntrace_tui.pace import Pace
 from nntrace_tui.pages.ranks import RankReader, ranks_page
@@ -65,6 +66,7 @@ class Follower:
         self._thread = threading.Thread(target=self._follow, name="nntrace-follower", daemon=True)
         self._diagnosing = Diagnosing(diagnose, self._pace, self._called.set)
         self._ranks = RankReader(run)
+        self._clock = TrainingClock()
         self._trace: Trace | None = None
         self._past: tuple[int, Trace] | None = None
         self._shown: tuple[object, ...] = ()
@@ -121,6 +123,7 @@ class Follower:
     def _open(self) -> Trace:
         self._trace = Trace.open(self._run, rank=self._view.rank)
         self._past = None
+        self._clock = TrainingClock()
         self._diagnosing.forget()
         return self._trace
 
@@ -139,7 +142,7 @@ class Follower:
             ranks = ranks_page(self._ranks.read(trace.ranks).values(), trace.rank)
         rows = tuple(len(trace.table(name)) for name in _STREAMS) if view.until is None else ()
         shown = (view, trace.rank, rows, found, ranks)
-        now_ns, problem = time.time_ns(), self._link_problem()
+        now_ns, problem = self._clock.read(trace), self._link_problem()
         then = self._at(trace, view.until)
         if shown != self._shown or self._snapshot is None:
             fresh = snapshot(then, found, now_ns, view, ranks)

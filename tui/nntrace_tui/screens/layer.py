@@ -58,11 +58,12 @@ class LayerScreen(PageScreen):
     HELP = """\
 The statistics of the last sample: the layer's output, the gradient of that output, and one of
 its parameters with its gradient and its update. The statistic under the cursor is drawn over
-time, between two lines where it has a band in which it is unremarkable. Below it (wide
-terminals) the histograms over time, positive values on top, each line a power of two.
+time, between two lines where it has a band in which it is unremarkable. Below it, on narrow
+terminals in its place, the histograms over time: positive values on top, each line a power of two.
 
 arrows   another statistic
 p        the next parameter of the layer (weight, bias, …)
+h        (narrow terminals) the histograms in place of the curve, and back
 n N      the next layer, the one before
 y        copy the place in the program where the layer was built
 Escape   back to the layers
@@ -71,6 +72,7 @@ Escape   back to the layers
         Binding("n", "layer(1)", "Next layer"),
         Binding("N", "layer(-1)", "Layer before", show=False),
         Binding("p", "parameter", "Parameter"),
+        Binding("h", "histogram", "Histogram"),
         Binding("escape", "back", "Layers"),
     ]
     AUTO_FOCUS = "DataTable"
@@ -151,6 +153,14 @@ Escape   back to the layers
         if self._page is not None and self._page.parameters:
             following = (self._page.parameter + 1) % len(self._page.parameters)
             self.post_message(Look(parameter=following, layer=self._page.path))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """On a wide terminal both are shown, and there is nothing to choose."""
+        return action != "histogram" or self.has_class("-narrow")
+
+    def action_histogram(self) -> None:
+        """The histograms in place of the curve, where there is room for one of them."""
+        self.query_one("#layer-plots").toggle_class("histogram")
 
     def action_layer(self, by: int) -> None:
         """The next layer, or the one before."""

@@ -31,8 +31,7 @@ class RunHeader(Drawing):
 
 def header(run: Run, extent: Extent, width: int, _height: int, colours: Palette) -> Text:
     """Name, status, step, speed and time; below them loss, learning rate and overhead."""
-    quiet = extent.until is None and _is_quiet(run)
-    words, style = _status(run, quiet, colours)
+    words, style = _status(run, extent, colours)
     step = MISSING if run.step is None else f"{run.step:,}"
     right = Text()
     right.append(words, style)
@@ -54,8 +53,10 @@ def header(run: Run, extent: Extent, width: int, _height: int, colours: Palette)
     return lines
 
 
-def _status(run: Run, quiet: bool, colours: Palette) -> tuple[str, str]:
-    if quiet:
+def _status(run: Run, extent: Extent, colours: Palette) -> tuple[str, str]:
+    if run.status is RunStatus.RUNNING and run.error:
+        return "◌ not traced", f"bold {colours.warning}"
+    if extent.until is None and _is_quiet(run):
         return "◌ stalled", f"bold {colours.warning}"
     return {
         RunStatus.RUNNING: ("● running", f"bold {colours.good}"),

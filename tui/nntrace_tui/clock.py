@@ -1,0 +1,36 @@
+"""The time on the machine that trains: its clock may be another one, or be set while it trains."""
+
+import time
+from collections.abc import Callable
+
+from nntrace.trace import Trace
+
+Clock = Callable[[], int]
+
+
+class TrainingClock:
+    """Tells the time by the newest step once one was seen to come, until then by our own clock.
+
+    So "no step for a minute" is a minute of ours, whatever either clock says.
+
+    Args:
+        now_ns: nanoseconds since the epoch, here.
+        elapsed_ns: nanoseconds that no one sets.
+    """
+
+    def __init__(self, now_ns: Clock = time.time_ns, elapsed_ns: Clock = time.monotonic_ns) -> None:
+        self._now_ns = now_ns
+        self._elapsed_ns = elapsed_ns
+        self._seen: tuple[int, int] | None = None  # how many steps, and the time of the last
+        self._came_ns: int | None = None
+
+    def read(self, trace: Trace) -> int:
+        """Nanoseconds since the epoch there."""
+        times = trace.table("steps")["time_ns"]
+        newest = (len(times), times[-1].as_py() or 0) if len(times) else None
+        if newest != self._seen:
+            self._came_ns = None if self._seen is None else self._elapsed_ns()
+            self._seen = newest
+        if self._came_ns is None or newest is None:
+            return self._now_ns()
+        return newest[1] + self._elapsed_ns() - self._came_ns
