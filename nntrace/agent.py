@@ -7,6 +7,7 @@ imported only after a framework is.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib.util
 import os
 import sys
@@ -15,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from nntrace.notices import say
+from nntrace.schema import EventKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,6 +89,10 @@ def activate() -> None:
     agent = Agent(speaks=_is_launched_process())
     # What this process starts itself (workers, spawned ranks) need not explain its silence.
     os.environ.pop("NNTRACE_PID", None)
+    if os.environ.get("NNTRACE_EXPERIMENT"):
+        from nntrace.check.containment import contain
+
+        contain(os.environ["NNTRACE_EXPERIMENT"])
     agent.watch()
 
 
@@ -144,6 +150,7 @@ class Agent:
 
             if self._session is None:
                 self._session = Session(self._settings, explains_silence=self._speaks)
+                self._session.recorder.end_process = self.end_process
             self._session.install(framework)
         except Exception as error:  # never the user's problem
             say(f"could not trace {framework}: {type(error).__name__}: {error}")
@@ -168,6 +175,16 @@ class Agent:
             say(f"the run was not completed properly: {type(error).__name__}: {error}")
             if os.environ.get("NNTRACE_STRICT") == "1":
                 raise
+
+    def end_process(self, reason: str) -> None:
+        """End an experiment's process: nothing that the program does at its end is of interest."""
+        if self.recorder is not None:
+            self.recorder.add_event(EventKind.EXPERIMENT, {"ended": reason})
+        self.finish(None)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        os._exit(0)
 
     def at_exit(self) -> None:
         """End the run with the process."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from nntrace.errors import NntraceError
+from nntrace.experiment import Experiment
 from nntrace.notices import say
 from nntrace.sampling import Sampling
 from nntrace.schema import MANIFEST
@@ -25,6 +26,7 @@ class Settings:
     run: str
     command: tuple[str, ...]
     sampling: Sampling = field(default_factory=Sampling)
+    experiment: Experiment | None = None
 
     def environment(self) -> dict[str, str]:
         """The variables to set."""
@@ -37,6 +39,7 @@ class Settings:
             "NNTRACE_RUN": self.run,
             "NNTRACE_COMMAND": "\x1f".join(self.command),
             "NNTRACE_SAMPLING": repr(chosen) if chosen else "",
+            "NNTRACE_EXPERIMENT": "" if self.experiment is None else self.experiment.encode(),
         }
 
     @classmethod
@@ -49,6 +52,7 @@ class Settings:
             run=os.environ["NNTRACE_RUN"],
             command=tuple(os.environ.get("NNTRACE_COMMAND", "").split("\x1f")),
             sampling=Sampling(**literal_eval(chosen)) if chosen else Sampling(),
+            experiment=Experiment.decode(os.environ.get("NNTRACE_EXPERIMENT", "")),
         )
 
 
@@ -74,13 +78,8 @@ def launch(
     words = resolve(command)
     run = prepare_run(out, name or script_name(words), runs_folder)
     settings = Settings(str(run), command, sampling)
-    environment = {**os.environ, **settings.environment(), "NNTRACE_PID": str(os.getpid())}
-    bootstrap = str(Path(__file__).parent / "bootstrap")
-    inherited = environment.get("PYTHONPATH")
-    environment["PYTHONPATH"] = os.pathsep.join(
-        [bootstrap, inherited] if inherited else [bootstrap]
-    )
-    _warn_if_disabled(words)
+    environment = {**traced_environment(settings), "NNTRACE_PID": str(os.getpid())}
+    warn_if_disabled(words)
     if live:
         from nntrace.live import launch_live
 
@@ -92,6 +91,17 @@ def launch(
     import subprocess  # Windows cannot replace a process
 
     return subprocess.call(words, env=environment)
+
+
+def traced_environment(settings: Settings) -> dict[str, str]:
+    """The environment in which every Python process is traced."""
+    environment = {**os.environ, **settings.environment()}
+    bootstrap = str(Path(__file__).parent / "bootstrap")
+    inherited = environment.get("PYTHONPATH")
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [bootstrap, inherited] if inherited else [bootstrap]
+    )
+    return environment
 
 
 def resolve(command: tuple[str, ...]) -> list[str]:
@@ -194,7 +204,7 @@ def _safe(label: str) -> str:
     return kept[:60] or "run"
 
 
-def _warn_if_disabled(words: list[str]) -> None:
+def warn_if_disabled(words: list[str]) -> None:
     """Say so when the interpreter is told to ignore the environment or site packages."""
     if "python" not in Path(words[0]).name:
         return

@@ -50,6 +50,7 @@ class EventKind(StrEnum):
     NONFINITE = "nonfinite"
     ORIGIN = "origin"
     UNSEEN = "unseen"
+    EXPERIMENT = "experiment"
     ERROR = "error"
 
 

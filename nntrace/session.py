@@ -39,12 +39,13 @@ class Session:
         self._settings = settings
         self._explains_silence = explains_silence
         self._adapters: dict[str, Adapter] = {}
-        sampling = settings.sampling
+        sampling, experiment = settings.sampling, settings.experiment
         self.recorder = Recorder(
             Path(settings.run),
-            Manifest.begin(Path(settings.run).name, settings.command, asdict(sampling)),
+            _manifest(settings),
             Cadence(budget=sampling.budget, every=sampling.every),
             sampling=sampling,
+            experiment=experiment,
             rank=int(os.environ.get("RANK", "0")),
             world_size=int(os.environ.get("WORLD_SIZE", "1")),
         )
@@ -67,7 +68,8 @@ class Session:
         error = None if failure is None else f"{type(failure).__name__}: {failure}"
         self.recorder.close(RunStatus.FAILED if error else RunStatus.FINISHED, error)
         if self.recorder.opened:
-            if self.recorder.rank == 0 and (self.recorder.run / MANIFEST).exists():
+            is_told = self._settings.experiment is None and self.recorder.rank == 0
+            if is_told and (self.recorder.run / MANIFEST).exists():
                 say(self._summary())
         elif error is not None and (Path(self._settings.run) / MANIFEST).exists():
             self._end_of_others(error)
@@ -115,6 +117,17 @@ class Session:
         counts["warning"] = diagnosis.count(Severity.WARNING)
         found = [f"{n} {word}{'s' if n > 1 else ''}" for word, n in counts.items() if n]
         return f", found {' and '.join(found)}" if found else ", no findings"
+
+
+def _manifest(settings: Settings) -> Manifest:
+    config = asdict(settings.sampling)
+    experiment = settings.experiment
+    if experiment is not None:
+        config["experiment"] = asdict(experiment)
+    manifest = Manifest.begin(Path(settings.run).name, settings.command, config)
+    if experiment is not None and experiment.folder:
+        manifest = replace(manifest, cwd=experiment.folder)
+    return manifest
 
 
 def _shown(run: Path) -> str:

@@ -138,6 +138,7 @@ class Tracer:
             *self._loaders.install(),
             *self._sources.install(),
             *self._compiled.install(),
+            *self._interposed(),
         ]
         guard(self._begin_sample)()
 
@@ -153,6 +154,15 @@ class Tracer:
             self._copies.flush()
 
         return undo
+
+    def _interposed(self) -> list[Undo]:
+        """What an experiment of `nntrace check` puts on."""
+        experiment = self._recorder.experiment
+        if experiment is None:
+            return []
+        from nntrace_torch.probes import Interposer
+
+        return Interposer(self._recorder, experiment, self._replayer).install()
 
     def _watch_steps(self, outside: Callable[[Callable[..., None]], Callable[..., None]]) -> None:
         """Put the optimizer hooks on; `outside` keeps them out of graphs."""

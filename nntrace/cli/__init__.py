@@ -24,6 +24,7 @@ COMMANDS: Final = (
     "run",
     "monitor",
     "stream",
+    "check",
     "diagnose",
     "report",
     "recipe",

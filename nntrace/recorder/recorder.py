@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from nntrace.experiment import Ending, Experiment
 from nntrace.manifest import Manifest
 from nntrace.notices import say
 from nntrace.recorder.cadence import Cadence
@@ -46,6 +47,9 @@ class Recorder:
         overhead_ns: time spent in guarded hooks on the training side so far.
         steps: optimizer steps recorded so far.
         rank, world_size: settable by the adapter until the folder is opened.
+        experiment: what an adapter has to do to the program; None in an ordinary run.
+        ending: decides when the experiment is over.
+        end_process: called, with the reason, when it is.
     """
 
     def __init__(
@@ -57,12 +61,16 @@ class Recorder:
         rank: int = 0,
         sampling: Sampling | None = None,
         world_size: int = 1,
+        experiment: Experiment | None = None,
     ) -> None:
         self.run = run
         self.sampling = sampling or Sampling()
         self.rank = rank
         self.world_size = world_size
         self.cadence = cadence
+        self.experiment = experiment
+        self.ending = None if experiment is None else Ending(experiment)
+        self.end_process: Callable[[str], None] = lambda reason: None
         self.active = True
         self.overhead_ns = 0
         self.steps = 0
@@ -134,6 +142,8 @@ class Recorder:
         """
         if not self.sampling.wants(path, role):
             return NO_SITE
+        if self.experiment is not None:
+            fields["file"] = self.experiment.original(fields.get("file"))
         site = SiteRecord(id=next(self._site_ids), path=path, role=role, **fields)
         self._writer.put(site)
         return site.id
@@ -147,6 +157,8 @@ class Recorder:
         site: int | None = None,
     ) -> None:
         """Record something that happened, at the current step."""
+        if self.experiment is not None and "file" in payload:
+            payload = {**payload, "file": self.experiment.original(payload["file"])}
         text = json.dumps(payload, default=str)
         self._writer.put(EventRecord(self.steps, time.time_ns(), kind, severity, site, text))
 
@@ -223,6 +235,10 @@ class Recorder:
             self.cadence.look_closer()
         if self.world_size > 1 and self.cadence.every is None and is_landmark(self.steps):
             self.cadence.burst(1)
+        if self.ending is not None:
+            value = loss() if callable(loss) else loss
+            if (reason := self.ending.after_step(value)) is not None:
+                self.end_process(reason)
         return not self._writer.is_behind and self.cadence.wants(
             self.steps,
             elapsed_ns=now - self._started_ns,

@@ -42,6 +42,7 @@ class Rule:
     needs: tuple[Role, ...]
     min_steps: int
     advice: str
+    experiments: tuple[str, ...] = ()
 
     @property
     def doc(self) -> str:
@@ -103,6 +104,12 @@ class Rule:
                 )
 
     def _cannot_judge(self, trace: Trace) -> str | None:
+        experiment = trace.experiment
+        if experiment is not None and experiment.interferes:
+            return f"in this run `nntrace check` interfered with the program ({experiment.name})"
+        for name in self.experiments:
+            if trace.under(name) is None:
+                return f"only `nntrace check` can tell, by its experiment {name!r}"
         if len(trace.steps) < self.min_steps:
             return f"needs {self.min_steps} optimizer steps, the run has {len(trace.steps)}"
         for role in self.needs:
@@ -120,6 +127,7 @@ def rule(
     explains: tuple[str, ...] = (),
     needs: tuple[Role, ...] = (),
     min_steps: int = 1,
+    experiments: tuple[str, ...] = (),
 ) -> Callable[[Check], Rule]:
     """Declare a rule.
 
@@ -131,10 +139,11 @@ def rule(
         explains: codes whose findings are likely symptoms of this one.
         needs: roles without which it cannot judge.
         min_steps: optimizer steps without which it cannot judge.
+        experiments: what `nntrace check` has to have run besides the program itself.
     """
 
     def declare(check: Check) -> Rule:
-        return Rule(code, name, severity, check, explains, needs, min_steps, advice)
+        return Rule(code, name, severity, check, explains, needs, min_steps, advice, experiments)
 
     return declare
 

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from nntrace.arrow import arrow_schema, empty_table
 from nntrace.errors import NntraceError, NotARunError
+from nntrace.experiment import BASELINE, Experiment
 from nntrace.extras import require
 from nntrace.manifest import Manifest, process_is_alive
 from nntrace.schema import RANK_FOLDER, STREAMS, EventKind, Role, RunStatus
@@ -70,6 +71,7 @@ class Trace:
         self._followers: dict[str, Stream] = {}
         self._series: dict[tuple[Role, str], FloatArray] = {}
         self._peers: dict[int, Trace] = {rank: self}
+        self._experiments: dict[str, Trace] = {}
         self._whole: tuple[Trace, Callable[[Trace], Trace]] | None = None  # of a part: its origin
         self.manifest = manifest
         self.path = path
@@ -209,6 +211,30 @@ class Trace:
     def every_rank(self) -> tuple["Trace", ...]:
         """The run as each of its ranks saw it, in the order of the ranks."""
         return tuple(self.of_rank(rank) for rank in self.ranks)
+
+    @property
+    def experiment(self) -> Experiment | None:
+        """What `nntrace check` did to the program in this run; None for an ordinary run."""
+        return Experiment.of_config(self.manifest.config)
+
+    def under(self, name: str) -> "Trace | None":
+        """The same program under another experiment of the same check, seen from its baseline."""
+        experiment = self.experiment
+        if experiment is None or experiment.name != BASELINE:
+            return None
+        if name not in self._experiments and self.path is not None:
+            folder = self.path.parent / name
+            with suppress(NntraceError):
+                found = Trace.open(folder)
+                if found.experiment is not None and found.experiment.name == name:
+                    self._experiments[name] = found
+        return self._experiments.get(name)
+
+    @staticmethod
+    def from_experiments(baseline: "Trace", **others: "Trace") -> "Trace":
+        """The runs of one check, seen from the baseline."""
+        baseline._experiments = dict(others)
+        return baseline
 
     @property
     def is_alive(self) -> bool:

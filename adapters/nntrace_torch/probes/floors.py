@@ -1,0 +1,77 @@
+"""The lowest value a loss function can take on given targets, and how many of them are met."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+_LEAST = 1e-12
+
+
+def floor_of(name: str, arguments: Mapping[str, Any]) -> float | None:
+    """The least mean loss over all predictions; None where that is not known.
+
+    Of an entropy it is the targets' own, 0 for hard ones; of a distance it is 0.
+    """
+    target = arguments.get("target")
+    if not isinstance(target, torch.Tensor) or arguments.get("weight") is not None:
+        return 0.0 if name in _ZERO else None
+    if name == "cross_entropy":
+        return _cross_entropy_floor(target, arguments)
+    if name in ("binary_cross_entropy", "binary_cross_entropy_with_logits"):
+        if arguments.get("pos_weight") is not None:
+            return None
+        return float(_binary_entropy(target.detach().double()).mean())
+    return 0.0 if name in _ZERO else None
+
+
+def accuracy_of(name: str, arguments: Mapping[str, Any]) -> float | None:
+    """The share of the targets that the predictions meet; None for other than classes."""
+    given, target = arguments.get("input"), arguments.get("target")
+    if not isinstance(given, torch.Tensor) or not isinstance(target, torch.Tensor):
+        return None
+    with torch.no_grad():
+        if name in ("cross_entropy", "nll_loss") and not target.is_floating_point():
+            chosen = given.argmax(1 if given.dim() > 1 else 0)
+            counted = target != arguments.get("ignore_index", -100)
+            return float((chosen == target)[counted].double().mean()) if counted.any() else None
+        if name.startswith("binary_cross_entropy") and given.shape == target.shape:
+            middle = 0.0 if name.endswith("logits") else 0.5
+            return float(((given > middle) == (target > 0.5)).double().mean())
+    return None
+
+
+_ZERO = frozenset(
+    (
+        "cross_entropy",
+        "nll_loss",
+        "mse_loss",
+        "l1_loss",
+        "smooth_l1_loss",
+        "huber_loss",
+        "kl_div",
+        "soft_margin_loss",
+        "multi_margin_loss",
+        "multilabel_soft_margin_loss",
+    )
+)
+
+
+def _cross_entropy_floor(target: torch.Tensor, arguments: Mapping[str, Any]) -> float:
+    smoothing = float(arguments.get("label_smoothing") or 0.0)
+    given = arguments.get("input")
+    classes = given.shape[1 if given.dim() > 1 else 0] if isinstance(given, torch.Tensor) else 2
+    if target.is_floating_point():
+        soft = target.detach().double() * (1 - smoothing) + smoothing / classes
+        axis = 1 if soft.dim() > 1 else 0
+        return float(-(soft * soft.clamp_min(_LEAST).log()).sum(axis).mean())
+    if not smoothing:
+        return 0.0
+    rest = smoothing / classes
+    top = torch.tensor(1 - smoothing + rest, dtype=torch.float64)
+    return float(-(top * top.log()) - (classes - 1) * rest * torch.tensor(rest).double().log())
+
+
+def _binary_entropy(share: torch.Tensor) -> torch.Tensor:
+    rest = 1 - share
+    return -(share * share.clamp_min(_LEAST).log() + rest * rest.clamp_min(_LEAST).log())

@@ -1,0 +1,177 @@
+"""Carries out an experiment in a child of `nntrace check`: stands between a program and its data.
+
+In the training steps it exchanges what meets the model; evaluations it leaves alone.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.optimizer import (
+    Optimizer,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+from torch.overrides import TorchFunctionMode
+
+from nntrace.experiment import Experiment
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
+from nntrace_torch.losses import LOSS_FUNCTIONS
+from nntrace_torch.patching import Undo, after, is_in_backward, wrap
+from nntrace_torch.probes.loaders import PinnedLoaders
+from nntrace_torch.probes.losses import LossFacts
+from nntrace_torch.probes.meetings import Meetings
+from nntrace_torch.probes.rates import Rates
+from nntrace_torch.probes.regularisation import Dropout
+from nntrace_torch.replay import Replayer
+
+_LEFT_ALONE = frozenset(
+    ("backward", "grad", "register_hook", "retain_grad", "copy_", "set_", "__setitem__")
+)
+_UNTOLD = "no tensor could be told to be an input or a target"
+
+
+class Interposer:
+    """One experiment in this process."""
+
+    def __init__(self, recorder: Recorder, experiment: Experiment, replayer: Replayer) -> None:
+        self._recorder = recorder
+        self._experiment = experiment
+        self._replayer = replayer
+        self._rates = Rates(experiment)
+        self._dropout = Dropout()
+        self._loaders = PinnedLoaders()
+        self._losses = LossFacts(recorder)
+        self._meetings = Meetings(experiment)
+        self._mode = _Functions(self)
+        self._depth = 0
+        self._steps = 0
+        self._told: dict[str, object] = {}
+
+    def install(self) -> list[Undo]:
+        """Set the seed, and put on what the experiment needs."""
+        _seed(self._experiment.seed)
+        guard = self._recorder.guard
+        pre = register_optimizer_step_pre_hook(guard(self._before_step))
+        post = register_optimizer_step_post_hook(guard(self._after_step))
+        undos: list[Undo] = [
+            pre.remove,
+            post.remove,
+            after(Optimizer, "__init__", guard(self._rates.built)),
+            *self._dropout.install(off=not self._experiment.regularised),
+        ]
+        if self._experiment.pinned:
+            undos += self._loaders.install()
+        if self._experiment.pinned or self._experiment.inputs or self._experiment.targets:
+            undos.append(wrap(nn.Module, "__call__", self._calling))
+            self._mode.__enter__()
+            undos.append(self._mode.leave)
+        return undos
+
+    def function(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """A function of PyTorch's is called."""
+        meetings = self._meetings
+        if self._depth:
+            result = func(*args, **kwargs)
+            if meetings.is_studying and self._recorder.active:
+                meetings.studied(_name(func), args, kwargs, result)
+            return result
+        name = _name(func)
+        if meetings.is_live and name not in _LEFT_ALONE and self._is_training():
+            args, kwargs = meetings.function(name, args, kwargs)
+            if name in LOSS_FUNCTIONS:
+                self._losses.called(name, args, kwargs)
+        return func(*args, **kwargs)
+
+    def _calling(self, run: Callable[..., Any]) -> Callable[..., Any]:
+        def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+            if self._depth or not self._is_training() or not _has_parameters(module):
+                return run(module, *args, **kwargs)
+            args, kwargs = self._meetings.model(module, args, kwargs)
+            self._depth += 1
+            try:
+                return run(module, *args, **kwargs)
+            finally:
+                self._depth -= 1
+                self._meetings.model_returned()
+
+        return __call__
+
+    def _is_training(self) -> bool:
+        """Whether what happens now is a part of the forward of a training step."""
+        return (
+            torch.is_grad_enabled()
+            and self._recorder.active
+            and not self._replayer.active
+            and not is_in_backward()
+        )
+
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        self._rates.before_step(optimizer, args, kwargs)
+
+    def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        self._rates.after_step(optimizer, args, kwargs)
+        self._losses.step_ended()
+        self._loaders.step_ended()
+        self._meetings.step_ended()
+        self._steps += 1
+        self._tell(rate=self._rates.base, dropout=self._dropout.seen)
+        self._tell(weight_decay=self._rates.decays)
+        if self._meetings.problem is not None:
+            self._tell(problem=self._meetings.problem)
+        changes = self._experiment.inputs or self._experiment.targets
+        if changes and self._steps == _TELLING and not self._meetings.changed:
+            self._tell(problem=_UNTOLD)
+
+    def _tell(self, **facts: object) -> None:
+        """Record what is new."""
+        new = {name: value for name, value in facts.items() if self._told.get(name) != value}
+        if new:
+            self._told |= new
+            self._recorder.add_event(EventKind.EXPERIMENT, new)
+
+
+_TELLING = 3  # steps after which something must have been exchanged
+
+
+class _Functions(TorchFunctionMode):
+    """Lets every function of PyTorch's pass by the interposer; not entered within itself."""
+
+    def __init__(self, interposer: Interposer) -> None:
+        super().__init__()
+        self._interposer = interposer
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        return self._interposer.function(func, args, kwargs or {})
+
+    def leave(self) -> None:
+        """Undo `__enter__`, unless the program has put a mode of its own on top."""
+        stack = torch.overrides._get_current_function_mode_stack()
+        if stack and stack[-1] is self:
+            self.__exit__(None, None, None)
+
+
+def _name(func: Callable[..., Any]) -> str:
+    return getattr(func, "__name__", "")
+
+
+def _has_parameters(module: nn.Module) -> bool:
+    return next(module.parameters(), None) is not None
+
+
+def _seed(seed: int) -> None:
+    """Of PyTorch and NumPy; Python's own is set before the program begins.
+
+    Not by `torch.manual_seed`, which would look as if the program had set one.
+    """
+    torch.default_generator.manual_seed(seed)
+    torch.cuda.manual_seed_all(seed)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(seed)

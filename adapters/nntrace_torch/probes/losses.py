@@ -1,0 +1,57 @@
+"""What the loss functions of a training step were given: their floor, and the accuracy so far."""
+
+import inspect
+from typing import Any
+
+import torch.nn.functional as functional
+
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
+from nntrace_torch.losses import LOSS_FUNCTIONS
+from nntrace_torch.probes.floors import accuracy_of, floor_of
+
+_MANY = 16  # loss functions in one step
+
+
+class LossFacts:
+    """Records the floor of every loss function of the first step, and the accuracy of every step.
+
+    The sum's floor is known where every part's is 0, or where there is one part.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._signatures = {
+            name: inspect.signature(getattr(functional, name)) for name in LOSS_FUNCTIONS
+        }
+        self._floors: list[float | None] = []
+        self._is_first_step = True
+
+    def called(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A loss function is about to be called."""
+        given = self._signatures[name].bind(*args, **kwargs)
+        given.apply_defaults()
+        arguments = given.arguments
+        if (accuracy := accuracy_of(name, arguments)) is not None:
+            self._recorder.add_scalar("accuracy", accuracy)
+        if self._is_first_step and len(self._floors) < _MANY:
+            floor = floor_of(name, arguments)
+            if floor and arguments.get("reduction") != "mean":
+                floor = None
+            self._floors.append(floor)
+
+    def step_ended(self) -> None:
+        """With the first step all loss functions are known."""
+        if not self._is_first_step or not self._floors:
+            return
+        self._is_first_step = False
+        floor = None
+        if all(value == 0.0 for value in self._floors):
+            floor = 0.0
+        elif len(self._floors) == 1:
+            floor = self._floors[0]
+        if floor is not None and self._recorder.ending is not None:
+            self._recorder.ending.floor = floor
+        self._recorder.add_event(
+            EventKind.EXPERIMENT, {"floor": floor, "loss_functions": len(self._floors)}
+        )

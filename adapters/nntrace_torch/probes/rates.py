@@ -1,0 +1,109 @@
+"""Learning rates and weight decay under an experiment: exchanged for each step, put back after it.
+
+The program's own schedule reads and writes its own values between the steps.
+"""
+
+import weakref
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from nntrace.experiment import Experiment
+
+_LOWEST, _HIGHEST = 1e-7, 10.0  # of a sweep, and at least
+_AROUND = 300.0  # times the program's own rate, either way
+_EXCHANGED = ("lr", "weight_decay")
+_RATES = ("lr", "initial_lr", "max_lr")  # what PyTorch's schedules write into a group
+
+
+class Rates:
+    """Exchanges the values of param groups around `Optimizer.step`.
+
+    Attributes:
+        base: the rate the program means before any warm-up or decay: the highest it has named.
+        decays: whether there is weight decay.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
+        self._built: weakref.WeakKeyDictionary[Optimizer, list[float]] = weakref.WeakKeyDictionary()
+        self._kept: dict[int, list[dict[str, Any]]] = {}
+        self._steps = 0
+        self.base: float | None = None
+        self.decays = False
+
+    def built(self, result: None, optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
+        """Note the rates with which an optimizer was built: a loop may schedule them by hand."""
+        self._built[optimizer] = [number(group.get("lr")) or 0.0 for group in _groups(optimizer)]
+
+    def before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """Exchange."""
+        groups = _groups(optimizer)
+        self._kept[id(optimizer)] = [
+            {name: _copied(group[name]) for name in _EXCHANGED if name in group} for group in groups
+        ]
+        named = self._named(optimizer)
+        base = max(named, default=0.0)
+        if base:
+            self.base = max(self.base or 0.0, base)
+        experiment = self._experiment
+        for group, own in zip(groups, named, strict=True):
+            self.decays = self.decays or bool(number(group.get("weight_decay")))
+            if not experiment.regularised and "weight_decay" in group:
+                group["weight_decay"] = 0 * group["weight_decay"]
+            now = number(group.get("lr"))
+            if now is None or not base:
+                continue
+            if experiment.sweep:
+                _set(group, "lr", self._swept(base) * own / base)
+            elif experiment.steady:
+                _set(group, "lr", own * experiment.rate)
+            elif experiment.rate != 1.0:
+                _set(group, "lr", now * experiment.rate)
+
+    def after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """Put back."""
+        for group, kept in zip(_groups(optimizer), self._kept.pop(id(optimizer), ()), strict=False):
+            for name, value in kept.items():
+                _set(group, name, value)
+        self._steps += 1
+
+    def _named(self, optimizer: Optimizer) -> list[float]:
+        """The highest rate each group was ever given."""
+        built = self._built.get(optimizer, [])
+        return [
+            max(
+                *(number(group.get(name)) or 0.0 for name in _RATES),
+                built[index] if index < len(built) else 0.0,
+            )
+            for index, group in enumerate(_groups(optimizer))
+        ]
+
+    def _swept(self, base: float) -> float:
+        low, high = min(_LOWEST, base / _AROUND), max(_HIGHEST, base * _AROUND)
+        done = min(self._steps / max(self._experiment.steps - 1, 1), 1.0)
+        return float(low * (high / low) ** done)
+
+
+def number(value: Any) -> float | None:
+    """A learning rate as a plain number; None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | torch.Tensor):
+        return None
+    return float(value)
+
+
+def _groups(optimizer: Optimizer) -> list[dict[str, Any]]:
+    return list(optimizer.param_groups)
+
+
+def _copied(value: Any) -> Any:
+    return value.clone() if isinstance(value, torch.Tensor) else value
+
+
+def _set(group: dict[str, Any], name: str, value: Any) -> None:
+    """A captured optimizer reads its rate from a tensor, which has to stay the same one."""
+    if isinstance(group[name], torch.Tensor):
+        group[name].fill_(float(value))
+    else:
+        group[name] = value

@@ -1,0 +1,190 @@
+"""Makes the experiments, two at a time, and judges them: from a command to a `Checked`.
+
+The rules see ordinary run folders; what `nntrace diagnose FOLDER/baseline` says afterwards is the
+same.
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from nntrace.check.children import Child, Command
+from nntrace.check.plan import Planned, at_another_rate, plan
+from nntrace.check.verdicts import Outcome, Verdict, verdict
+from nntrace.diagnosis.report import Report, make_report
+from nntrace.errors import NntraceError
+from nntrace.experiment import BASELINE
+from nntrace.rules import Rule, Severity
+from nntrace.rules.probe_measures import fit, problem, sweep
+from nntrace.trace import Trace
+
+_POLL_SECONDS: Final = 0.1
+_SAME_RATE: Final = 2.0  # a rate within this factor of the script's own is no other one
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An experiment that was made.
+
+    Attributes:
+        failure: why there is no usable run; "" when there is one.
+        escapes: places outside the sandbox that the program wrote to.
+        shared: folders of the user's that were too large to stand in for.
+    """
+
+    planned: Planned
+    run: Path
+    seconds: float
+    failure: str = ""
+    escapes: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A finished check: its folder, its experiments in order, the report on the baseline."""
+
+    folder: Path
+    made: tuple[Made, ...]
+    report: Report
+    probes: tuple[Rule, ...]
+    seconds: float
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One for each probe, in the order of their codes."""
+        report = self.report
+        return tuple(verdict(probe, report.trace, report.diagnosis) for probe in self.probes)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a probe failed, or a passive rule found an error in the script itself."""
+        failed = any(one.outcome is Outcome.FAILED for one in self.verdicts)
+        return failed or self.report.diagnosis.count(Severity.ERROR) > 0
+
+    @property
+    def escapes(self) -> tuple[str, ...]:
+        """All places outside the sandboxes that were written to."""
+        return tuple(dict.fromkeys(place for made in self.made for place in made.escapes))
+
+
+Watcher = Callable[[Sequence[Child]], None]
+
+
+@dataclass(slots=True)
+class Check:
+    """One check of a command.
+
+    Attributes:
+        folder: for the runs, one for each experiment, named after it.
+        rules: all rules to judge by; those with experiments are the probes.
+        steps: optimizer steps of each experiment.
+        time_limit: seconds for everything.
+        jobs: experiments at a time.
+        watch: called with the running children about ten times a second.
+    """
+
+    command: Command
+    folder: Path
+    rules: tuple[Rule, ...]
+    thresholds: Mapping[str, Mapping[str, Any]]
+    steps: int
+    time_limit: float
+    jobs: int
+    watch: Watcher = lambda children: None
+    _made: list[Made] = field(default_factory=list)
+
+    def run(self) -> Checked:
+        """Make the experiments and judge them.
+
+        Raises:
+            NntraceError: the script does not train by itself.
+        """
+        began = time.monotonic()
+        self.folder.mkdir(parents=True)
+        probes = tuple(rule for rule in self.rules if rule.experiments)
+        first = plan(probes, self.steps, self.time_limit)
+        # Training time alone; what importing and loading take is not known beforehand.
+        share = self.time_limit * self.jobs / (len(first) + 1)
+        deadline = began + self.time_limit
+        self._make(plan(probes, self.steps, share), deadline)
+        if (again := self._second_try(share)) is not None:
+            self._make((again,), deadline)
+        report = make_report(self.folder / BASELINE, self.rules, self.thresholds)
+        return Checked(self.folder, tuple(self._made), report, probes, time.monotonic() - began)
+
+    def _make(self, planned: Sequence[Planned], deadline: float) -> None:
+        waiting = list(planned)
+        running: dict[Child, float] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < self.jobs:
+                    one = waiting.pop(0)
+                    run = self.folder / one.experiment.name
+                    running[Child(self.command, one, run, deadline)] = time.monotonic()
+                for child in [child for child in running if not child.is_running()]:
+                    made = _made(child, time.monotonic() - running.pop(child))
+                    child.clean()
+                    self._made.append(made)
+                    if made.failure and made.run.name == BASELINE:
+                        raise NntraceError(_unusable(made))
+                self.watch(tuple(running))
+                time.sleep(_POLL_SECONDS)
+        finally:
+            for child in running:
+                child.end()
+                child.clean()
+
+    def _second_try(self, seconds: float) -> Planned | None:
+        """One batch at another rate, when the script's own did not fit it and one is known."""
+        made = {made.planned.experiment.name: made for made in self._made if not made.failure}
+        if "overfit" not in made or "sweep" not in made:
+            return None
+        run, rates = (Trace.open(made[name].run) for name in ("overfit", "sweep"))
+        found, curve = fit(run), sweep(rates)
+        if problem(run) or found is None or found.reached or curve is None or not curve.own:
+            return None
+        if curve.low is None or curve.high is None:
+            return None
+        middle = float((curve.low * curve.high) ** 0.5)
+        factor = middle / curve.own
+        if 1 / _SAME_RATE < factor < _SAME_RATE:
+            return None
+        return at_another_rate(factor, self.steps, seconds)
+
+
+def _made(child: Child, seconds: float) -> Made:
+    failure = ""
+    trace = _trace(child.run)
+    if trace is None or not len(trace.steps):
+        failure = f"it made no optimizer step: {child.last_words() or 'it said nothing'}"
+        if child.was_late:
+            failure = "it came to no optimizer step in the time there was"
+    elif child.exit_code and not child.was_late:
+        failure = f"it failed at step {len(trace.steps)}: {child.last_words()}"
+    return Made(child.planned, child.run, seconds, failure, child.escapes(), child.shared)
+
+
+def _trace(run: Path) -> Trace | None:
+    try:
+        return Trace.open(run)
+    except NntraceError:
+        return None
+
+
+def _unusable(made: Made) -> str:
+    log = made.run.with_name(f"{made.run.name}.log")
+    return (
+        f"the script does not train by itself here: {made.failure}. Its output is in {log}; "
+        "`nntrace run` runs it without a sandbox."
+    )
+
+
+def cores_each(jobs: int) -> int:
+    """Processor cores for each of so many processes; 0 when the user has settled that."""
+    if "OMP_NUM_THREADS" in os.environ:
+        return 0
+    return max(1, (os.cpu_count() or 1) // jobs)

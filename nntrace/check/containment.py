@@ -1,0 +1,114 @@
+"""In a child of `nntrace check`: keeps what the program writes inside its sandbox, or notes it.
+
+Python tells of every file it opens before it does (PEP 578). A link to one of the user's files is
+replaced by a copy before it is written to; a place outside the sandbox is written to as the
+program wants, and noted for the user.
+"""
+
+import os
+import random
+import shutil
+import sys
+import tempfile
+from typing import Any, Final
+
+from nntrace.experiment import Experiment
+
+_MOST_NOTES: Final = 50
+_WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
+_CHANGES: Final = {
+    "os.mkdir": (0,),
+    "os.rename": (0, 1),
+    "os.remove": (0,),
+    "os.rmdir": (0,),
+    "os.truncate": (0,),
+    "os.link": (1,),
+    "os.symlink": (1,),
+    "sqlite3.connect": (0,),
+}
+_HARMLESS: Final = ("/dev/", "/proc/", "/sys/")
+ESCAPES: Final = "NNTRACE_ESCAPES"  # the file that takes the notes
+
+
+def contain(encoded: str) -> None:
+    """Watch this process, and begin with the experiment's seed."""
+    experiment = Experiment.decode(encoded)
+    if experiment is None:
+        return
+    random.seed(experiment.seed)
+    if experiment.sandbox:
+        sys.addaudithook(Containment(experiment, os.environ.get(ESCAPES, "")))
+
+
+class Containment:
+    """The audit hook.
+
+    Args:
+        experiment: with the sandbox.
+        notes: the file for the places outside it, one a line.
+    """
+
+    def __init__(self, experiment: Experiment, notes: str) -> None:
+        self._sandbox = os.path.realpath(experiment.sandbox)
+        self._notes = notes
+        own = (os.environ.get("NNTRACE_RUN", ""), tempfile.gettempdir(), notes)
+        self._inside = tuple(os.path.realpath(place) for place in (self._sandbox, *own) if place)
+        self._noted: set[str] = set()
+        self._busy = False
+
+    def __call__(self, event: str, args: tuple[Any, ...]) -> None:
+        """Called by the interpreter at every audited event."""
+        if self._busy or (event != "open" and event not in _CHANGES):
+            return
+        self._busy = True
+        try:
+            if event == "open":
+                self._opened(*args)
+            else:
+                for place in _CHANGES[event]:
+                    self._written(args[place], removes=event in ("os.remove", "os.rename"))
+        except Exception:  # never the program's problem
+            return
+        finally:
+            self._busy = False
+
+    def _opened(self, path: Any, mode: Any, flags: Any) -> None:
+        if isinstance(flags, int) and flags & _WRITES:
+            self._written(path, keeps_content=not flags & os.O_TRUNC)
+
+    def _written(self, path: Any, *, keeps_content: bool = True, removes: bool = False) -> None:
+        """A file is about to be written to, made or removed."""
+        if not isinstance(path, str | bytes | os.PathLike):
+            return  # a descriptor: it was opened before
+        place = os.path.abspath(os.fsdecode(path))
+        if place.startswith(_HARMLESS) or place == ":memory:":
+            return
+        real = os.path.join(os.path.realpath(os.path.dirname(place)), os.path.basename(place))
+        if not _is_in(real, self._inside):
+            self._note(real)
+        elif os.path.islink(real) and not removes and _is_in(real, (self._sandbox,)):
+            _replace_link(real, keeps_content=keeps_content)
+
+    def _note(self, place: str) -> None:
+        if place in self._noted or len(self._noted) >= _MOST_NOTES or not self._notes:
+            return
+        self._noted.add(place)
+        with open(self._notes, "a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"{place!r}\n")
+
+
+def _is_in(place: str, folders: tuple[str, ...]) -> bool:
+    return any(place == folder or place.startswith(folder + os.sep) for folder in folders)
+
+
+def _replace_link(link: str, *, keeps_content: bool) -> None:
+    """Put a file of the sandbox's own in the place of a link to the user's."""
+    target = os.path.realpath(link)
+    if not os.path.isfile(target):
+        return
+    if keeps_content:
+        copy = f"{link}.nntrace"
+        shutil.copy2(target, copy)
+        os.replace(copy, link)
+    else:
+        os.unlink(link)

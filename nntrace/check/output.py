@@ -1,0 +1,104 @@
+"""A finished check as text or JSON: a line for each probe, the curve of learning rates, and the
+findings as `nntrace diagnose` shows them.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from rich.text import Text
+
+from nntrace.check.check import Checked
+from nntrace.check.curve import curve
+from nntrace.check.verdicts import Outcome, Verdict
+from nntrace.diagnosis.json import as_json, plain
+from nntrace.diagnosis.text import Line
+from nntrace.diagnosis.text import render_text as diagnosis_text
+from nntrace.rules.probe_measures import sweep
+from nntrace.text import printable
+
+_MARKS: Final = {
+    Outcome.PASSED: ("✓", "green"),
+    Outcome.NOTED: ("i", "cyan"),
+    Outcome.FAILED: ("✗", "bold red"),
+    Outcome.SKIPPED: ("–", "dim"),
+}
+
+
+def render_text(checked: Checked, *, verbose: bool = False) -> Iterator[Line]:
+    """The lines."""
+    verdicts = checked.verdicts
+    width = max(len(one.probe.name) for one in verdicts)
+    for one in verdicts:
+        yield _line(one, width)
+    rates = checked.report.trace.under("sweep")
+    found = None if rates is None else sweep(rates)
+    if found is not None:
+        yield Line()
+        yield from (Line(Text(row, "dim"), 2) for row in curve(found))
+    for made in checked.made:
+        if made.failure:
+            name = made.planned.experiment.name
+            yield Line(
+                Text(f"the experiment {name} says nothing: {printable(made.failure)}", "yellow")
+            )
+    yield Line()
+    yield from diagnosis_text([checked.report], verbose=verbose)
+    yield Line()
+    yield Line(Text(_summary(checked, verdicts)))
+
+
+def render_json(checked: Checked) -> str:
+    """The diagnosis of the baseline as `nntrace diagnose` gives it, and what the check adds."""
+    content: dict[str, Any] = as_json(checked.report)
+    content["probes"] = plain([_probe(one) for one in checked.verdicts])
+    content["experiments"] = plain(
+        [
+            {
+                "name": made.planned.experiment.name,
+                "run": str(made.run),
+                "seconds": round(made.seconds, 2),
+                "failure": made.failure or None,
+            }
+            for made in checked.made
+        ]
+    )
+    content["written_outside"] = plain(checked.escapes)
+    content["seconds"] = round(checked.seconds, 2)
+    return json.dumps(content, indent=2, allow_nan=False)
+
+
+def _probe(one: Verdict) -> dict[str, Any]:
+    return {
+        "code": one.probe.code,
+        "name": one.probe.name,
+        "outcome": one.outcome.value,
+        "evidence": one.evidence,
+    }
+
+
+def _line(one: Verdict, width: int) -> Line:
+    mark, style = _MARKS[one.outcome]
+    text = Text.assemble(
+        (mark, style), f" {one.probe.code} ", (one.probe.name.ljust(width), "bold"), "  "
+    )
+    return Line(text.append(printable(one.evidence), "dim" if mark == "–" else ""))
+
+
+def _summary(checked: Checked, verdicts: tuple[Verdict, ...]) -> str:
+    counts = {
+        outcome: sum(one.outcome is outcome for one in verdicts)
+        for outcome in (Outcome.PASSED, Outcome.NOTED, Outcome.FAILED, Outcome.SKIPPED)
+    }
+    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+    return (
+        f"{len(verdicts)} probes in {checked.seconds:.0f} s: {told}. "
+        f"The runs are in {_shown(checked.folder)}"
+    )
+
+
+def _shown(folder: Path) -> str:
+    relative = os.path.relpath(folder)
+    return str(folder) if relative.startswith("..") else relative

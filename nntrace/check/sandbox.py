@@ -1,0 +1,77 @@
+"""A working folder that stands in for the user's: all of its files, none of its bytes.
+
+Folders are made anew and files are links, so that what a program writes stays here; a link that
+is about to be written to is replaced by a copy first (`containment`). Model files are copied at
+once, because native code writes them unseen. Folders beyond the limit are links as a whole.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+_MOST_ENTRIES: Final = 4000
+_MOST_COPIED_BYTES: Final = 1 << 30
+_WRITTEN_BY_NATIVE_CODE: Final = (
+    ".pt",
+    ".pth",
+    ".ckpt",
+    ".bin",
+    ".safetensors",
+    ".h5",
+    ".hdf5",
+    ".keras",
+    ".onnx",
+    ".db",
+    ".sqlite",
+    ".sqlite3",
+)
+_AS_A_WHOLE: Final = (".git", ".hg", ".venv", "venv", "node_modules", "site-packages")
+
+
+def make_sandbox(folder: Path, sandbox: Path, left_out: tuple[Path, ...] = ()) -> tuple[str, ...]:
+    """Fill `sandbox` with what is in `folder`; the folders that are shared, not stood in for.
+
+    Args:
+        folder: the user's working folder.
+        sandbox: an empty folder elsewhere.
+        left_out: what the program shall not see, such as the folder of runs.
+    """
+    shared: list[str] = []
+    entries, copied = 0, 0
+    waiting = [(folder, sandbox)]
+    while waiting:  # breadth first: what is near the top matters most
+        source, target = waiting.pop(0)
+        try:
+            found = list(os.scandir(source))
+        except OSError:
+            continue
+        for entry in found:
+            path, place = Path(entry.path), target / entry.name
+            if path in left_out:
+                continue
+            entries += 1
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if is_folder and entry.name not in _AS_A_WHOLE and entries <= _MOST_ENTRIES:
+                place.mkdir()
+                waiting.append((path, place))
+                continue
+            if is_folder:
+                shared.append(str(path))
+            size = _size_to_copy(entry)
+            if size is not None and copied + size <= _MOST_COPIED_BYTES:
+                copied += size
+                shutil.copy2(path, place)
+            else:
+                place.symlink_to(path)
+    return tuple(shared)
+
+
+def _size_to_copy(entry: "os.DirEntry[str]") -> int | None:
+    """The size of a file that is copied at once; None for what is linked."""
+    if not entry.name.lower().endswith(_WRITTEN_BY_NATIVE_CODE):
+        return None
+    try:
+        return entry.stat().st_size if entry.is_file() else None
+    except OSError:
+        return None

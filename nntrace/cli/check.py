@@ -1,0 +1,119 @@
+"""`nntrace check`: the recipe's experiments on the user's own script, with a verdict for each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nntrace.cli.output import console, note
+
+
+def _codes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """`--only PRB01,PRB07` is two codes; `1` and `01` are PRB01."""
+    words = [code.strip() for value in values for code in value.split(",") if code.strip()]
+    return tuple(f"PRB{int(word):02}" if word.isdecimal() else word for word in words)
+
+
+@click.command(
+    name="check",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@click.option(
+    "--only", multiple=True, callback=_codes, metavar="PRB01,…", help="Only these probes."
+)
+@click.option("--skip", multiple=True, callback=_codes, metavar="PRB05,…", help="Not these probes.")
+@click.option(
+    "--steps", type=click.IntRange(min=20), default=200, show_default=True, metavar="N",
+    help="Optimizer steps of each experiment.",
+)  # fmt: skip
+@click.option(
+    "--time-limit", type=click.FloatRange(min=1), default=300, show_default=True, metavar="SECONDS",
+    help="Seconds for the whole check.",
+)  # fmt: skip
+@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Experiments at a time.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@click.option(
+    "-o", "--output", "target", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Write there instead of to stdout.",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="The folder of the runs."
+)
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Show the script's own output, and what was skipped."
+)
+@click.argument("cmd", nargs=-1, type=click.UNPROCESSED, required=True, metavar="CMD...")
+def command(
+    only: tuple[str, ...],
+    skip: tuple[str, ...],
+    steps: int,
+    time_limit: float,
+    jobs: int | None,
+    form: str,
+    target: Path | None,
+    out: Path | None,
+    verbose: bool,
+    cmd: tuple[str, ...],
+) -> int:
+    """Make the experiments of the training recipe with CMD, before any long training.
+
+    CMD is the same as for `nntrace run`, and runs unmodified some ten times for a few hundred
+    steps: on one batch, with inputs zeroed, with targets shuffled, over all learning rates, twice
+    with one seed. What it writes goes to a temporary folder where that can be done; the places
+    where it cannot are named.
+
+    Exits with 1 when a probe fails or a rule finds an error in the script, with 2 when it does not
+    train.
+
+    \b
+    Examples:
+      nntrace check train.py --lr 1e-3
+      nntrace check --only PRB01,PRB07 -m package.train
+      nntrace check --steps 500 --time-limit 900 --format json train.py > check.json
+    """
+    from nntrace.check.check import Check, cores_each
+    from nntrace.check.children import Command
+    from nntrace.check.output import render_json, render_text
+    from nntrace.check.progress import progress
+    from nntrace.check.select import chosen_rules
+    from nntrace.cli.output import output
+    from nntrace.config import load_config
+    from nntrace.diagnosis.text import write
+    from nntrace.launch import prepare_run, resolve, script_name, warn_if_disabled
+
+    config = load_config()
+    rules = chosen_rules(only, skip, config.select, config.ignore)
+    words = resolve(cmd)
+    warn_if_disabled(words)
+    folder = prepare_run(out, f"{script_name(words)}-check", config.runs_folder)
+    number = jobs or _jobs()
+    task = Command(
+        given=cmd,
+        words=tuple(words),
+        folder=Path.cwd(),
+        left_out=(config.runs_folder.absolute(), folder),
+        threads=cores_each(number),
+        shown=verbose,
+    )
+    with progress(shown=not verbose) as watch:
+        checked = Check(
+            task, folder, rules, config.thresholds(), steps, time_limit, number, watch
+        ).run()
+    for place in checked.escapes:
+        note(f"the script wrote outside the sandbox: {place}")
+    if form == "json":
+        with output(target) as file:
+            file.write(render_json(checked) + "\n")
+    else:
+        with console(target) as screen:
+            write(screen, render_text(checked, verbose=verbose))
+    return int(checked.has_failed)
+
+
+def _jobs() -> int:
+    """Two at a time, unless they would have to share a GPU or a single core."""
+    import os
+
+    has_gpu = any(Path("/dev").glob("nvidia[0-9]*"))
+    return 1 if has_gpu or (os.cpu_count() or 1) < 2 else 2

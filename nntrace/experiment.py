@@ -1,0 +1,162 @@
+"""What a child of `nntrace check` does to the program it runs, and when it has seen enough.
+
+Handed to the child through the environment and written into its run's manifest, so that every
+reader knows what a run was. Nothing heavy may be imported here: start-up counts.
+"""
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Literal, Self
+
+BASELINE: Final = "baseline"
+_FITTED: Final = 0.01  # of the way from the first loss to the floor that may be left
+_FITTED_STEPS: Final = 3
+_STILL_FALLING: Final = 0.03  # of the first loss, from one window to the next
+_LONGEST: Final = 4  # times `steps`, while the loss still falls
+_DIVERGED: Final = 4.0  # times the first loss, as far above the lowest
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One intervention on a program; the defaults change nothing but its length and its seed.
+
+    Attributes:
+        name: by which rules ask for the run.
+        steps: optimizer steps after which the program is ended.
+        seconds: time of training after which it is ended.
+        seed: what the random generators start from; a seed the program sets itself stands.
+        pinned: every training step sees the batch of the first.
+        inputs: what becomes of the model's inputs.
+        targets: what becomes of the loss function's targets.
+        rate: factor on the learning rate.
+        sweep: whether the learning rate grows from step to step over its whole range.
+        steady: whether schedules of the learning rate are ignored.
+        regularised: False turns dropout and weight decay off.
+        until: what ends it earlier: the loss at its floor, or a loss that runs away.
+        dependencies: whether its last step is replayed to see what depends on what.
+        sandbox: the working folder that stands in for `folder`.
+        folder: the working folder of `nntrace check`.
+    """
+
+    name: str = BASELINE
+    steps: int = 200
+    seconds: float = 60.0
+    seed: int = 0
+    pinned: bool = False
+    inputs: Literal["", "zero"] = ""
+    targets: Literal["", "shuffle"] = ""
+    rate: float = 1.0
+    sweep: bool = False
+    steady: bool = False
+    regularised: bool = True
+    until: Literal["", "fitted", "diverged"] = ""
+    dependencies: bool = False
+    sandbox: str = ""
+    folder: str = ""
+
+    @property
+    def interferes(self) -> bool:
+        """Whether the program trains otherwise than by itself."""
+        return any(getattr(self, name) != getattr(_UNTOUCHED, name) for name in _INTERVENTIONS)
+
+    def encode(self) -> str:
+        """The form in which it is handed on."""
+        return repr(asdict(self))
+
+    @classmethod
+    def decode(cls, text: str) -> Self | None:
+        """What `encode` made; None of an empty text."""
+        from ast import literal_eval  # the launcher itself starts faster without
+
+        return cls(**literal_eval(text)) if text else None
+
+    @classmethod
+    def of_config(cls, config: Mapping[str, Any]) -> Self | None:
+        """What a manifest's configuration says; None for an ordinary run."""
+        content = config.get("experiment")
+        if not isinstance(content, Mapping):
+            return None
+        known = {field.name for field in fields(cls)}
+        return cls(**{key: value for key, value in content.items() if key in known})
+
+    def original(self, file: str | None) -> str | None:
+        """The file that one in the sandbox stands for."""
+        if not file or not self.sandbox or not file.startswith(self.sandbox + os.sep):
+            return file
+        return self.folder + file[len(self.sandbox) :]
+
+
+_UNTOUCHED: Final = Experiment()
+_INTERVENTIONS: Final = (
+    "pinned",
+    "inputs",
+    "targets",
+    "rate",
+    "sweep",
+    "steady",
+    "regularised",
+)
+
+
+class Ending:
+    """Decides after each step whether the experiment is over.
+
+    Attributes:
+        floor: the lowest value the loss can take, where it is known.
+    """
+
+    def __init__(self, experiment: Experiment, clock: Callable[[], float] = time.monotonic) -> None:
+        self._experiment = experiment
+        self._clock = clock
+        self._began: float | None = None
+        self._losses: list[float] = []
+        self._fitted = 0
+        self.floor: float | None = None
+
+    def after_step(self, loss: float | None) -> str | None:
+        """Why the program is to end now, or None."""
+        experiment = self._experiment
+        now = self._clock()
+        if self._began is None:
+            self._began = now
+        self._losses.append(math.nan if loss is None else loss)
+        if experiment.until == "fitted" and self._is_fitted():
+            return "the loss is at its floor"
+        if experiment.until == "diverged" and self._has_diverged():
+            return "the loss has run away"
+        if len(self._losses) >= experiment.steps and not self._is_on_its_way():
+            return f"{len(self._losses)} steps"
+        if now - self._began >= experiment.seconds:
+            return f"{experiment.seconds:.0f} s of training"
+        return None
+
+    def _is_fitted(self) -> bool:
+        floor = self.floor or 0.0
+        start, last = self._losses[0], self._losses[-1]
+        near = start > floor and last - floor <= _FITTED * (start - floor)
+        self._fitted = self._fitted + 1 if near else 0
+        return self._fitted >= _FITTED_STEPS
+
+    def _has_diverged(self) -> bool:
+        last = self._losses[-1]
+        if not math.isfinite(last):
+            return len(self._losses) > 1
+        known = [value for value in self._losses if math.isfinite(value)]
+        return last - min(known) > _DIVERGED * max(abs(known[0]), 1e-12)
+
+    def _is_on_its_way(self) -> bool:
+        """Whether a loss that is to be fitted still falls, so that a verdict would be too early."""
+        if self._experiment.until != "fitted":
+            return False
+        done, planned = len(self._losses), self._experiment.steps
+        if done >= _LONGEST * planned:
+            return False
+        window = max(planned // 4, 1)
+        before, last = self._losses[-2 * window : -window], self._losses[-window:]
+        if not before:
+            return True
+        fell = sum(before) / len(before) - sum(last) / len(last)
+        return fell > _STILL_FALLING * abs(self._losses[0] - (self.floor or 0.0))
