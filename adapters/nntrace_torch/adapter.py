@@ -330,8 +330,8 @@ class Tracer:
 
     def _phase(self, optimizer: Optimizer) -> str:
         """The mode of the model whose parameters were stepped, as it was called last."""
-        parameter = next((p for group in optimizer.param_groups for p in group["params"]), None)
-        model = None if parameter is None else self._models.model_of(parameter)
+        first = next((group["params"] for group in optimizer.param_groups if group["params"]), None)
+        model = self._models.model_of(first[0]) if first else None
         if model is not None and model.prefix in self._roots:
             root = self._roots[model.prefix]()
         else:

@@ -15,7 +15,7 @@ _MANY_LOSSES = 1024
 
 
 class BackwardObserver:
-    """Collects the scalars that are differentiated, unscaled, without reading their values.
+    """Collects the scalars that are differentiated, unscaled, without waiting for their values.
 
     Attributes:
         seen: whether there ever was any.
@@ -57,6 +57,8 @@ class BackwardObserver:
             losses = losses[:1]
         if not losses:
             return None, backwards
+        if len(losses) == 1 and isinstance(losses[0], float):  # what nearly every step has
+            return losses[0], backwards
 
         def total() -> float:
             return float(sum(map(float, losses)))
@@ -92,6 +94,8 @@ class BackwardObserver:
     def _number(self, loss: torch.Tensor) -> Number:
         """The unscaled loss, without waiting for it."""
         unscaled = self._scaling.unscaled(loss)
+        if unscaled.device.type == "cpu":
+            return float(unscaled.item())
         sends = unscaled.device.type == "cuda" and not is_captured()
         return SentNumber(unscaled) if sends else unscaled
 

@@ -130,7 +130,10 @@ class Models:
 
     def model_of(self, parameter: torch.Tensor) -> Model | None:
         """The known model that a parameter belongs to."""
-        return next((model for model in self.known if model.parameter(parameter)), None)
+        for model in self.known:  # asked at every step of the training: no generator
+            if model.parameter(parameter) is not None:
+                return model
+        return None
 
     def owner_of_parameter(self, parameter: torch.Tensor) -> tuple[str, nn.Module] | None:
         """Path and owner of a parameter, also of a model that was not called yet.

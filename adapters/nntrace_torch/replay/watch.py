@@ -51,12 +51,11 @@ class NonfiniteWatch:
         self._loss = weakref.ref(loss)
         if isinstance(number, SentNumber):
             self._pending.append((number, weakref.ref(loss)))
-        elif loss.device.type != "cpu":
-            return
-        elif math.isfinite(local_part(loss).item()):
-            self._investigator.all_is_well()
-        else:
-            self._investigator.loss_broke(loss, sys._getframe(1))
+        elif isinstance(number, float):
+            if math.isfinite(number):
+                self._investigator.all_is_well()
+            else:
+                self._investigator.loss_broke(loss, sys._getframe(1))
 
     def loss_function(
         self,
