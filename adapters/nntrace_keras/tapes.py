@@ -73,7 +73,7 @@ class Calls:
     modes: dict[int, Mode] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # two of them are never the same: tensors have no plain equality
 class Gradient:
     """One `tape.gradient` call: what was differentiated, and the gradients of the activations."""
 
