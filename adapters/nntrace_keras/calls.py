@@ -15,6 +15,7 @@ from nntrace.recorder import SiteSample
 from nntrace_keras import gather
 from nntrace_keras.board import MAX_GRAPHS, UNKNOWN, Board, Row, variable
 from nntrace_keras.capture import Capture, Found, Layouts, Values, when
+from nntrace_keras.copies import Copies
 from nntrace_keras.elements import flat_plan
 from nntrace_keras.observation import BatchFacts, Observer, Stepped
 from nntrace_keras.optimizers import (
@@ -80,28 +81,20 @@ def prepare(
     pairs: Sequence[tuple[Any, Any]],
     gradients: Sequence[Gradient],
     turn: Any,
-    gate: Any = None,
 ) -> tuple[Step, Capture]:
     """Decide what to sample of a call that is about to happen."""
     step = Step(name, calls_per_step=accumulation_steps(optimizer))
-    capture = Capture(turn, gate)
+    capture = Capture(turn)
     step.facts = observer.forward(capture, gradients)
     mine, rest = observer.stepped(name, pairs, gradients)
     for stepped in (*mine, *rest):
         capture.add_parameter(stepped.param, stepped.variable, stepped.shape)
     for stepped in (*mine, *rest):
-        gradient = stepped.gradient
-        if gradient is not None and not always_plain(optimizer):
-            gradient = partial(as_received, optimizer, gradient, stepped.variable)
-        capture.add_gradient(stepped.param_gradient, gradient, stepped.shape)
+        received = partial(as_received, optimizer, stepped.variable)
+        capture.add_gradient(stepped.param_gradient, stepped.gradient, stepped.shape, received)
     step.updates = mine
     step.order = observer.order(capture, (*mine, *rest))
     return step, capture
-
-
-def always_plain(optimizer: Any) -> bool:
-    """Whether it takes gradients as they are given: no loss scale, no accumulation."""
-    return always_steps(optimizer) and optimizer.loss_scale_factor is None
 
 
 class EagerCall:
@@ -168,9 +161,7 @@ class GraphCall:
         if number < MAX_GRAPHS:
             wanted = Board.wants(self._state, number)
             self._sampled = tf.logical_and(wanted, ends_accumulation(optimizer))
-        self.step, capture = prepare(
-            observer, optimizer, name, pairs, gradients, turn, self._sampled
-        )
+        self.step, capture = prepare(observer, optimizer, name, pairs, gradients, turn)
         self._facts = self._plain_facts(gradients)
         self._always = always_steps(optimizer)
         self._iterations = None
@@ -179,7 +170,7 @@ class GraphCall:
         if number >= MAX_GRAPHS:
             return
         buffer = variable(np.zeros(capture.size, np.float32), "buffer")
-        when(self._sampled, lambda: buffer.assign(capture.pack()))
+        when(self._sampled, lambda: buffer.assign(capture.pack(Copies().of)))
         size = sum(flat_plan(stepped.shape).size for stepped in self.step.updates)
         self.step.changes = variable(np.zeros(size, np.float32), "changes")
         when(self._sampled, lambda: self.step.changes.assign(_elements(self.step.updates)))

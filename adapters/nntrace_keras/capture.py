@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from tensorflow.python.framework import ops
-from tensorflow.python.ops import control_flow_util
 
 from nntrace.recorder import NO_TENSOR, Layout, SiteSample
 from nntrace_keras import gather
@@ -28,11 +26,6 @@ from nntrace_keras.elements import (
 )
 from nntrace_keras.sites import SiteKey
 
-# A tensor this large is sampled where it is made: kept to the end of the step it would cost
-# memory, while reading 4096 of its elements costs next to nothing beside making it.
-_LARGE = 1 << 18
-_ASSUMED_BATCH = 32
-_PRODUCT = "MatMul"
 MAX_HASHED = 4096
 
 Values = npt.NDArray[np.float32]
@@ -60,131 +53,123 @@ class Found:
 
 
 @dataclass(slots=True)
+class _Planned:
+    """What is to be read: `make(tensor)` by a plan."""
+
+    site: SiteKey | None
+    name: str
+    tensor: Any
+    make: Callable[[Any], Any]
+    plan: ExamplesPlan | FlatPlan
+
+
+@dataclass(slots=True)
 class Capture:
     """Collects what to read; `pack` makes the vector.
 
-    A `functools.partial` among the tensors is called by `pack`, so that in a graph it costs
-    nothing on steps that are not sampled.
-
     Attributes:
         turn: int64 scalar that moves the sampled rows.
-        gate: in a graph, whether this call is sampled.
         missing: sites that were looked at and had no tensor.
     """
 
     turn: Any
-    gate: Any = None
     missing: list[SiteKey] = field(default_factory=list)
-    fusible: bool = field(default=False, init=False)
-    _reader: gather.Reader = field(init=False)
-    _parts: list[tuple[SiteKey | None, str, Any, ExamplesPlan | FlatPlan, Any]] = field(
-        default_factory=list
-    )
-    _layout: list[Part] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._reader = gather.Reader(self.turn)
-        # XLA fuses an operation into its users only if it can be fused into all of them. Into a
-        # branch it cannot be, into a selection it can: so what is fused, and with it the rounding
-        # of the training, stays as it was.
-        xla = control_flow_util.GraphOrParentsInXlaContext
-        self.fusible = self.gate is not None and xla(ops.get_default_graph())
-
-    def _gated(self, values: Any) -> Any:
-        return tf.where(self.gate, values, tf.zeros_like(values))
+    _planned: list[_Planned] = field(default_factory=list)
 
     @property
     def sites(self) -> list[SiteKey]:
         """The sites to be read, in the order in which they were added."""
-        return [part[0] for part in self._parts if part[0] is not None]
+        return [planned.site for planned in self._planned if planned.site is not None]
 
-    def add_activation_gradient(self, site: SiteKey, gradient: Any, unit_axis: int) -> None:
-        """Sample the gradient of an activation, where looking at it changes no rounding."""
-        if not self.fusible or _is_stored(gradient):
-            self.add_examples(site, gradient, unit_axis)
+    def add_examples(
+        self,
+        site: SiteKey,
+        tensor: Any,
+        unit_axis: int = -1,
+        *,
+        by_example: bool = False,
+    ) -> None:
+        """Sample a tensor whose first axis is the batch.
 
-    def add_examples(self, site: SiteKey, tensor: Any, unit_axis: int = -1) -> None:
-        """Sample a tensor whose first axis is the batch."""
+        With `by_example` all values of an example are taken for units: [N, …] as [N, values].
+        """
         tensor = tf.convert_to_tensor(tensor)
         shape = tuple(tensor.shape.as_list())
-        plan = examples_plan(shape, unit_axis)
-        is_large = math.prod(size or _ASSUMED_BATCH for size in shape) >= _LARGE
-        if self.fusible or (self.gate is not None and is_large):
-            sizes = gather.varying_sizes(plan, tensor)
-            early = self._gated(self._reader.examples(plan, tensor))
-            self._parts.append((site, "", early, plan, sizes))
-        else:
-            self._parts.append((site, "", tensor, plan, None))
+        make = _as_is
+        if by_example and len(shape) > 2:
+            make = _flattened
+            values = None if None in shape[1:] else math.prod(size or 0 for size in shape[1:])
+            shape = (shape[0], values)
+        self._planned.append(_Planned(site, "", tensor, make, examples_plan(shape, unit_axis)))
 
     def add_parameter(self, site: SiteKey, variable: Any, shape: tuple[int, ...]) -> None:
-        """Sample a parameter, or a gradient of its shape."""
-        self._parts.append((site, "", variable, flat_plan(shape), None))
+        """Sample a parameter."""
+        self._planned.append(_Planned(site, "", variable, _as_is, flat_plan(shape)))
 
-    def add_gradient(self, site: SiteKey, gradient: Any, shape: tuple[int, ...]) -> None:
-        """Sample a parameter's gradient; of a sparse one the rows that were touched."""
+    def add_gradient(
+        self,
+        site: SiteKey,
+        gradient: Any,
+        shape: tuple[int, ...],
+        received: Callable[[Any], Any],
+    ) -> None:
+        """Sample `received(gradient)` of a parameter; of a sparse one the touched rows."""
         if gradient is None:
             self.missing.append(site)
         elif isinstance(gradient, tf.IndexedSlices):
-            values = tf.reshape(gradient.values, [-1])
-            self._parts.append((site, "", values, touched_rows_plan(), None))
-        elif self.fusible:
-            plan = flat_plan(shape)
-            source = gradient() if isinstance(gradient, partial) else gradient
-            self._parts.append((site, "", self._gated(gather.flat(plan, source)), plan, []))
+            self._planned.append(
+                _Planned(site, "", gradient, partial(_touched, received), touched_rows_plan())
+            )
         else:
-            self.add_parameter(site, gradient, shape)
+            self._planned.append(_Planned(site, "", gradient, received, flat_plan(shape)))
 
     def add_scalar(self, name: str, value: Any) -> None:
-        """Keep a number of the batch; not where XLA would round the loss differently for it."""
-        if not self.fusible:
-            self._parts.append((None, name, tf.reshape(value, [1]), FlatPlan(1, 1), None))
+        """Keep a number of the batch."""
+        make = partial(tf.reshape, shape=[1])
+        self._planned.append(_Planned(None, name, value, make, FlatPlan(1, 1)))
 
     def add_hashes(self, batch: Any) -> None:
         """Keep a 48-bit hash of the first examples, as two numbers that float32 holds exactly."""
         plan = ExamplesPlan((0,), (MAX_HASHED,), (None,), None, 1, 1)
         for name, shift in (("hash_low", 0), ("hash_high", 24)):
-            hashes = partial(gather.example_hashes, batch, shift)
-            if self.fusible:
-                values = hashes()
-                sizes = gather.varying_sizes(plan, values)
-                early = self._gated(self._reader.examples(plan, values))
-                self._parts.append((None, name, early, plan, sizes))
-            else:
-                self._parts.append((None, name, hashes, plan, None))
+            make = partial(gather.example_hashes, shift=shift)
+            self._planned.append(_Planned(None, name, batch, make, plan))
 
     @property
     def size(self) -> int:
         """Length of the vector."""
-        return sum(plan.size + _varying(plan) for *_, plan, _ in self._parts)
+        return sum(p.plan.size + _varying(p.plan) for p in self._planned)
 
-    def pack(self) -> Any:
-        """The vector, float32 [size]: the varying sizes first, then the values."""
-        reader = gather.Reader(self.turn)  # not the capture's: this may be inside a branch
+    def pack(self, copy: Callable[[Any], Any] = lambda tensor: tensor) -> Any:
+        """The vector, float32 [size]: the varying sizes first, then the values.
+
+        Args:
+            copy: what is read in a tensor's place.
+        """
+        reader = gather.Reader(self.turn)
         pieces = []
         sizes: list[Any] = []
-        for _, _, source, plan, early_sizes in self._parts:
-            tensor = source() if isinstance(source, partial) else source
-            if early_sizes is not None:
-                pieces.append(tensor)
-                sizes += early_sizes
-            elif isinstance(plan, FlatPlan):
-                pieces.append(gather.flat(plan, tensor))
+        for planned in self._planned:
+            tensor = planned.make(copy(planned.tensor))
+            if isinstance(planned.plan, FlatPlan):
+                pieces.append(gather.flat(planned.plan, tensor))
             else:
-                pieces.append(reader.examples(plan, tensor))
-                sizes += gather.varying_sizes(plan, tensor)
+                pieces.append(reader.examples(planned.plan, tensor))
+                sizes += gather.varying_sizes(planned.plan, tensor)
         head = [tf.stack(sizes)] if sizes else []
         return tf.concat([*head, *pieces], 0) if pieces or head else tf.zeros([0])
 
     def finish(self) -> "Layouts":
         """Forget the tensors; what remains is where everything is in the vector."""
         parts = []
-        offset = sum(_varying(plan) for *_, plan, _ in self._parts)
+        offset = sum(_varying(planned.plan) for planned in self._planned)
         sizes_offset = 0
-        for site, name, _, plan, _ in self._parts:
-            parts.append(Part(site, name, plan, offset, sizes_offset))
+        for planned in self._planned:
+            plan = planned.plan
+            parts.append(Part(planned.site, planned.name, plan, offset, sizes_offset))
             offset += plan.size
             sizes_offset += _varying(plan)
-        self._parts = []
+        self._planned = []
         return Layouts(tuple(parts), tuple(self.missing))
 
 
@@ -221,14 +206,27 @@ class Layouts:
 
 
 def when(condition: Any, do: Callable[[], Any]) -> None:
-    """Run `do` in the graph only where `condition` holds."""
-    tf.cond(condition, lambda: (do(), tf.constant(0))[1], lambda: tf.constant(0))
+    """Run `do` in the graph only where `condition` holds.
+
+    It is a function that stays one: inlined, each of its operations would cost something also
+    where they are not run.
+    """
+    aside = tf.function(do, autograph=False, experimental_attributes={"_noinline": True})
+    tf.cond(condition, lambda: (aside(), tf.constant(0))[1], lambda: tf.constant(0))
 
 
-def _is_stored(tensor: Any) -> bool:
-    """Whether XLA has to store a tensor of this graph anyway, for a product to make or to take."""
-    takers = [consumer.type for consumer in tensor.consumers()]
-    return any(_PRODUCT in kind or "Conv" in kind for kind in (tensor.op.type, *takers))
+def _as_is(tensor: Any) -> Any:
+    return tensor
+
+
+def _flattened(tensor: Any) -> Any:
+    """Values [N, …] as [N, values]."""
+    width = -1 if None in tensor.shape[1:] else math.prod(tensor.shape[1:])
+    return tf.reshape(tensor, [tf.shape(tensor)[0], width])
+
+
+def _touched(received: Callable[[Any], Any], gradient: Any) -> Any:
+    return tf.reshape(received(gradient).values, [-1])
 
 
 def _varying(plan: ExamplesPlan | FlatPlan) -> int:

@@ -186,10 +186,7 @@ class Observer:
                 if role is Role.ACTIVATION
                 else _channels(axis, tensor),
             )
-            if role is Role.ACTIVATION:
-                capture.add_examples(site, value, axis)
-            else:
-                capture.add_activation_gradient(site, value, axis)
+            capture.add_examples(site, value, axis)
 
     def _output(self, capture: Capture, root: RootCall, entered: SiteKey | None) -> BatchFacts:
         site = None
@@ -210,7 +207,7 @@ class Observer:
         target = tf.convert_to_tensor(target)
         of_target = _tensor_site(name, Role.TARGET, name, target, call.source)
         if target.shape.rank:
-            capture.add_examples(of_target, _flattened(target))
+            capture.add_examples(of_target, target, by_example=True)
         if call.value is not None and call.value.shape.rank == 0:
             capture.add_scalar("loss_value", call.value)
         labels = facts.labels or target.dtype.is_integer
@@ -319,13 +316,6 @@ def _channels(axis: int, tensor: Any) -> dict[str, int]:
     """Where the units of an output are; PyTorch's convention is what a missing axis means."""
     rank = tensor.shape.rank or 0
     return {"unit_axis": axis % rank} if rank > 1 else {}
-
-
-def _flattened(target: Any) -> Any:
-    """Targets [N, …] as [N, values]."""
-    if target.shape.rank <= 2:
-        return target
-    return tf.reshape(target, [tf.shape(target)[0], -1])
 
 
 def _is_real(tensor: Any) -> bool:

@@ -99,10 +99,8 @@ def iterations(optimizer: Any) -> Any:
     return tf.cast(tf.convert_to_tensor(optimizer.iterations), tf.int64)
 
 
-def as_received(optimizer: Any, gradient: Any, variable: Any) -> Any:
+def as_received(optimizer: Any, variable: Any, gradient: Any) -> Any:
     """The gradient as it counts: without the loss scale, averaged with those accumulated."""
-    if gradient is None:
-        return None
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     scale = None
     if inner is not optimizer:

@@ -41,6 +41,17 @@ def recurrent_net():
     )
 
 
+def residual_net():
+    """Branches whose gradients are summed: TensorFlow folds such sums by who else uses them."""
+    start = layers.Input((6, 4))
+    hidden = layers.Conv1D(8, 3, padding="same")(start)
+    for _ in range(2):
+        branch = layers.Conv1D(8, 3, padding="same", use_bias=False)(hidden)
+        branch = layers.ReLU()(layers.BatchNormalization()(branch))
+        hidden = layers.Add()([hidden, layers.BatchNormalization()(branch)])
+    return keras.Model(start, layers.Dense(5)(layers.GlobalAveragePooling1D()(hidden)))
+
+
 def fitted(model, **settings):
     settings = {"optimizer": "adam", "jit_compile": False} | settings
     model.compile(loss=CROSS_ENTROPY, metrics=["accuracy"], **settings)
@@ -107,6 +118,7 @@ WAYS = {
     "fit": lambda: fitted(dropout_net()),
     "fit, eagerly": lambda: fitted(dropout_net(), run_eagerly=True),
     "fit, several steps per call": lambda: fitted(dropout_net(), steps_per_execution=3),
+    "fit, branches": lambda: fitted(residual_net(), optimizer=keras.optimizers.Adam(clipnorm=1)),
     "fit, recurrent layers": lambda: fitted(recurrent_net()),
     "fit, accumulated gradients": lambda: fitted(
         dropout_net(), optimizer=keras.optimizers.Adam(gradient_accumulation_steps=2)
