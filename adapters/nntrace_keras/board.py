@@ -17,6 +17,7 @@ MAX_GRAPHS = 64
 _RING = _STAMPS + MAX_GRAPHS
 RING_ROWS = 256
 _COLUMNS = 6
+_LOSS = 3
 # Stands for a number that is not known; NaN could be the loss.
 UNKNOWN = -1.7e308
 _SIZE = _RING + RING_ROWS * _COLUMNS
@@ -78,8 +79,8 @@ class Board:
         loss: Any,
         lr: Any,
         batch_size: Any,
-    ) -> None:
-        """Write the row of this call and advance the clock."""
+    ) -> Any:
+        """Write the row of this call and advance the clock; where the row begins."""
         clock = state[_CLOCK]
         numbers = (graph, state[_TURN], applied, loss, lr, batch_size)
         row = [_double(number) for number in numbers]
@@ -89,6 +90,11 @@ class Board:
         indices = tf.concat([[_CLOCK, stamp], place + tf.range(_COLUMNS)], 0)
         values = tf.stack([clock + 1, tf.where(stamped, clock, state[stamp]), *row])
         self.variable.scatter_nd_update(indices[:, None], values)
+        return place
+
+    def add_loss(self, place: Any, loss: Any) -> None:
+        """Complete a row."""
+        self.variable.scatter_nd_update([[place + _LOSS]], [_double(loss)])
 
     # On the host.
 

@@ -26,6 +26,7 @@ from nntrace_keras.optimizers import (
     iterations,
     learning_rate,
 )
+from nntrace_keras.returned import ReturnedLoss, await_results, may_be_returned
 from nntrace_keras.sites import SiteKey
 from nntrace_keras.tapes import Gradient
 
@@ -46,6 +47,7 @@ class Step:
         order: its sites in the order in which the program reaches them.
         calls_per_step: how many calls of the optimizer make one step.
         buffer: in a graph, the variable with the sampled elements; `changes` that of the updates.
+        returned: in a graph, the loss that is perhaps found in the results of the function.
     """
 
     optimizer: str
@@ -56,6 +58,7 @@ class Step:
     calls_per_step: int = 1
     buffer: Any = None
     changes: Any = None
+    returned: ReturnedLoss | None = None
 
     def read(self, turn: int) -> Delivery:
         """What a graph has sampled."""
@@ -162,6 +165,7 @@ class GraphCall:
             wanted = Board.wants(self._state, number)
             self._sampled = tf.logical_and(wanted, ends_accumulation(optimizer))
         self.step, capture = prepare(observer, optimizer, name, pairs, gradients, turn)
+        self._targets: list[Any] = []
         self._facts = self._plain_facts(gradients)
         self._always = always_steps(optimizer)
         self._iterations = None
@@ -189,9 +193,17 @@ class GraphCall:
                 self._sampled,
                 lambda: changes.assign(_elements(self.step.updates) - changes.read_value()),
             )
-        self._board.add_row(
+        place = self._board.add_row(
             self._state, self._number, self._sampled, applied=applied, **self._facts
         )
+        if self._targets:
+
+            def write() -> None:
+                self._board.add_loss(place, _sum(targets))
+
+            targets = self._targets
+            self.step.returned = ReturnedLoss(targets, write)
+            await_results(self.step.returned)
 
     def _plain_facts(self, gradients: Sequence[Gradient]) -> dict[str, Any]:
         rate = learning_rate(self._optimizer)
@@ -199,9 +211,10 @@ class GraphCall:
         inputs = next((r.inputs for g in gradients for r in g.calls.roots if r.inputs), None)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         loss: Any = UNKNOWN
-        if targets:
-            parts = [tf.cast(tf.reduce_sum(target), tf.float64) for target in targets]
-            loss = tf.add_n(parts) * replicas
+        if may_be_returned(targets):
+            self._targets = targets
+        elif targets:
+            loss = _sum(targets) * replicas
         batch: Any = UNKNOWN
         if inputs and len(inputs[0][1].shape):
             batch = tf.shape(inputs[0][1])[0] * replicas
@@ -210,6 +223,10 @@ class GraphCall:
             "lr": UNKNOWN if rate is None else rate,
             "batch_size": batch,
         }
+
+
+def _sum(targets: Sequence[Any]) -> Any:
+    return tf.add_n([tf.cast(tf.reduce_sum(target), tf.float64) for target in targets])
 
 
 def _elements(updates: Sequence[Stepped]) -> Any:

@@ -7,7 +7,7 @@ an optimizer has changed its variables.
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -24,6 +24,7 @@ from nntrace_keras.names import Names
 from nntrace_keras.observation import Observer, batch_sample
 from nntrace_keras.optimizers import Optimizers
 from nntrace_keras.patching import Undo, after, wrap
+from nntrace_keras.returned import watch_tracing
 from nntrace_keras.sites import Sites
 from nntrace_keras.sources import Sources
 from nntrace_keras.tapes import Tapes
@@ -80,6 +81,7 @@ class Training:
             after(keras.optimizers.Optimizer, "scale_loss", note_scaled),
             after(scale_optimizer, "scale_loss", note_scaled),
             wrap(ConcreteFunction, "_call_flat", self._around_function),
+            watch_tracing(self._recorder),
         ]
 
     def _scaled(self, scaled: Any, optimizer: Any, loss: Any) -> None:
@@ -154,7 +156,7 @@ class Training:
         def _call_flat(function: Any, *args: Any, **kwargs: Any) -> Any:
             result = original(function, *args, **kwargs)
             if self._board is not None and context.executing_eagerly() and self._trains(function):
-                self._poll()
+                self._poll(function, result)
             return result
 
         return _call_flat
@@ -169,7 +171,7 @@ class Training:
             function.__dict__["_nntrace_trains"] = known
         return bool(known)
 
-    def _functions_ran(self) -> None:
+    def _functions_ran(self, function: Any, result: Any) -> None:
         """Record the steps that graphs have made since the last look."""
         assert self._board is not None
         rows, sampled, lost = self._board.news()
@@ -179,6 +181,8 @@ class Training:
         wants = False
         for row in rows:
             step = self._graphs[row.graph]
+            if row.loss is None and step.returned is not None:
+                row = replace(row, loss=step.returned.read(function, result))
             delivery = step.read(row.turn) if row.number in sampled else None
             wants = self._finish(step, row, delivery, at_once=True) or wants
         if wants:

@@ -106,6 +106,34 @@ def looped(in_graph):
     return [losses, *model.get_weights()]
 
 
+def adversarial(in_graph):
+    """Two tapes, two losses and two optimizers in one step."""
+    maker = keras.Sequential([layers.Input((8,)), layers.Dense(16), layers.BatchNormalization()])
+    judge = keras.Sequential(
+        [layers.Input((16,)), layers.Dense(16), layers.LeakyReLU(), layers.Dense(1)]
+    )
+    one, other = keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3)
+    entropy = keras.losses.BinaryCrossentropy(from_logits=True)
+    real = tf.constant(series()[0].reshape(-1, 16)[:32])
+
+    def step():
+        noise = tf.random.normal((32, 8))
+        with tf.GradientTape() as first, tf.GradientTape() as second:
+            of_made = judge(maker(noise, training=True), training=True)
+            of_real = judge(real, training=True)
+            makes = entropy(tf.ones_like(of_made), of_made)
+            judges = entropy(tf.ones_like(of_real), of_real) + entropy(
+                tf.zeros_like(of_made), of_made
+            )
+        one.apply(first.gradient(makes, maker.trainable_variables), maker.trainable_variables)
+        other.apply(second.gradient(judges, judge.trainable_variables), judge.trainable_variables)
+        return makes, judges
+
+    run = tf.function(step) if in_graph else step
+    losses = [[float(loss) for loss in run()] for _ in range(12)]
+    return [losses, *maker.get_weights(), *judge.get_weights()]
+
+
 def mixed():
     keras.mixed_precision.set_global_policy("mixed_float16")
     try:
@@ -126,6 +154,8 @@ WAYS = {
     "fit, float16 with loss scaling": mixed,
     "a training step of its own": lambda: fitted(Own()),
     "a loop with a function": lambda: looped(True),
+    "two losses in a function": lambda: adversarial(True),
+    "two losses, eagerly": lambda: adversarial(False),
     "an eager loop": lambda: looped(False),
 }
 
