@@ -190,7 +190,8 @@ class RankFolder:
         weights = np.zeros(len(self._sites))
         for site in self._sites.values():
             if site.role is Role.PARAM_GRAD:
-                weights[site.id] = site.numel
+                # Of a complex number both parts were sampled.
+                weights[site.id] = site.numel * (2 if site.dtype.startswith("complex") else 1)
         weight = weights[rows.site]
         gradients = np.flatnonzero((weight > 0) & (rows.size > 0))
         steps, which = np.unique(rows.step[gradients], return_inverse=True)

@@ -215,6 +215,13 @@ def test_a_complex_weight_is_described_by_its_real_and_imaginary_parts(trace_her
     assert recorded(trace, "param", "phase.weight") == pytest.approx([rms(parts)], rel=1e-5)
     assert recorded(trace, "update", "phase.weight") == pytest.approx([rms(moved)], rel=1e-3)
     assert trace.site("phase", "activation").dtype == "complex64"
+    norm = torch.cat(
+        [
+            torch.view_as_real(p.grad).flatten() if p.grad.is_complex() else p.grad.flatten()
+            for p in model.parameters()
+        ]
+    ).norm()
+    assert trace.steps.grad_norm[0] == pytest.approx(norm.item(), rel=1e-5)
     real = before.phase(inputs).real
     assert recorded(trace, "activation", "phase") == pytest.approx([rms(real)], rel=1e-5)
 
