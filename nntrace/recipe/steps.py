@@ -29,7 +29,8 @@ _DATA: Final = (
         "Inputs are there, and vary",
         Stage.DATA,
         "Print minimum, maximum and spread of a few batches at the model's call.",
-        rules=("DAT01",),
+        rules=("DAT01", "DAT06", "DAT18"),
+        needs=("DAT01",),
         fact=data.input_range,
         sources=_REASONS,
     ),
@@ -38,7 +39,8 @@ _DATA: Final = (
         "Inputs are standardised",
         Stage.DATA,
         "Print mean and standard deviation of a batch: near 0 and 1 for floating-point inputs.",
-        rules=("DAT04",),
+        rules=("DAT04", "DAT05", "DAT19"),
+        needs=("DAT04",),
         fact=data.input_scale,
         sources=_BOTH,
     ),
@@ -47,7 +49,8 @@ _DATA: Final = (
         "Labels are balanced, other targets scaled",
         Stage.DATA,
         "Count the labels; weight or resample the rare classes. Scale targets of a regression.",
-        rules=("DAT10",),
+        rules=("DAT10", "DAT11", "DAT12", "DAT13"),
+        needs=("DAT10",),
         fact=data.label_balance,
         sources=_BOTH,
     ),
@@ -76,6 +79,7 @@ _DATA: Final = (
         "Sort examples by size, by label, by their loss under the model, and look at both ends: "
         "outliers almost always uncover bugs in the data or its preprocessing.",
         otherwise=State.ADVICE,
+        rules=("DAT07",),
     ),
     Step(
         "1.8",
@@ -93,6 +97,7 @@ _DATA: Final = (
         "Compare mean and spread of a training and an evaluation batch at the model's call, and "
         "for a pretrained model with the statistics it was trained on. Fit them on training data.",
         sources=_REASONS,
+        rules=("DAT14",),
     ),
 )
 
@@ -121,6 +126,8 @@ _SKELETON: Final = (
         Stage.SKELETON,
         "Evaluate on all of the evaluation data, not on a few batches smoothed over time.",
         fact=data.evaluation_passes,
+        rules=("LOS23",),
+        fails_from=Severity.INFO,
     ),
     Step(
         "2.4",
@@ -129,6 +136,7 @@ _SKELETON: Final = (
         "Log accuracy or its like beside the loss: nntrace.log(accuracy=…).",
         fact=training.other_metrics,
         sources=_BOTH,
+        rules=("LOS22",),
     ),
     Step(
         "2.5",
@@ -136,7 +144,10 @@ _SKELETON: Final = (
         Stage.SKELETON,
         "Read the loss function's page: logits or probabilities, class numbers or one-hot? Print "
         "shapes and ranges of both arguments. Weigh several losses against each other.",
-        rules=("LOS02",),
+        rules=(
+            *("LOS02", "LOS03", "LOS04", "LOS05", "LOS06", "LOS16", "LOS17", "LOS18", "LOS19"),
+            "LOS21",
+        ),
         fact=training.loss_inputs,
         sources=_REASONS,
     ),
@@ -191,7 +202,7 @@ _SKELETON: Final = (
         "Verify that the training loss decreases",
         Stage.SKELETON,
         "Train for some hundred steps. Then add capacity: the loss should fall further.",
-        rules=("LOS07", "LOS08"),
+        rules=("LOS07", "LOS08", "LOS09", "LOS10", "LOS20"),
         needs=("LOS07",),
         fact=training.loss_course,
         sources=_BOTH,
@@ -333,6 +344,8 @@ _OVERFIT: Final = (
         "Enlarge the model, regularise less and train longer until the training loss is low.",
         fact=training.fits_training_data,
         sources=_BOTH,
+        rules=("LOS14", "LOS24"),
+        needs=("LOS14",),
     ),
     Step(
         "3.8",
@@ -386,6 +399,7 @@ _REGULARISE: Final = (
         fact=training.batch_size,
         otherwise=State.ADVICE,
         sources=_BOTH,
+        rules=("DAT16", "DAT17"),
     ),
     Step(
         "4.9",
@@ -412,6 +426,7 @@ _REGULARISE: Final = (
         Stage.REGULARISE,
         "Keep the weights of the best evaluation, before overfitting sets in.",
         otherwise=State.ADVICE,
+        rules=("LOS13",),
     ),
     Step(
         "4.12",
@@ -457,6 +472,7 @@ _SQUEEZE: Final = (
         fact=training.still_falling,
         otherwise=State.ADVICE,
         sources=_BOTH,
+        rules=("LOS15",),
     ),
 )
 

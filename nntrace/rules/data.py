@@ -163,7 +163,7 @@ def unnormalised_input(
     if not np.isfinite([mean, std]).all():
         yield Skipped(f"the mean and scale of {_named(site)} were not recorded")
         return
-    if std == 0.0 or _normalises_first(trace) or _holds_counts(trace, stats):
+    if std == 0.0 or normalises_first(trace) or _holds_counts(trace, stats):
         return
     reasons = []
     if abs(mean) > offset * std:
@@ -226,24 +226,26 @@ def _is_batch_of_floats(site: Site) -> bool:
     return "float" in site.dtype and len(site.shape) != 1
 
 
-def _normalises_first(trace: Trace) -> bool:
+def normalises_first(trace: Trace) -> bool:
+    """Whether the first layer that does more than reshape is a normalisation."""
     kinds = [site.module_type for site in trace.sites_of(Role.ACTIVATION) if site.path]
     first = next((kind for kind in kinds if kind not in _SHAPE_ONLY), "")
     return "Norm" in first or first == "Rescaling"
 
 
-def _integer_valued(trace: Trace) -> bool:
+def integer_valued(trace: Trace) -> bool:
+    """Whether all sampled inputs are whole numbers."""
     values = [batch.input_integer_valued for batch in training_batches(trace)]
     return bool(values) and all(value is True for value in values)
 
 
 def _is_eight_bit(trace: Trace, stats: dict[str, float]) -> bool:
-    return _integer_valued(trace) and stats["min"] == 0.0 and 128.0 < stats["max"] <= 255.0
+    return integer_valued(trace) and stats["min"] == 0.0 and 128.0 < stats["max"] <= 255.0
 
 
 def _holds_counts(trace: Trace, stats: dict[str, float]) -> bool:
     """Whole numbers that are indices, or mostly zeros with few large ones."""
-    if not _integer_valued(trace):
+    if not integer_valued(trace):
         return False
     if any(site.module_type == "Embedding" for site in trace.sites_of(Role.ACTIVATION)):
         return True

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray, IntArray
 
-_MAD_TO_STD = 1.4826  # of a Gaussian
+MAD_TO_STD = 1.4826  # of a Gaussian
 _MEDIAN_ERROR = 1.2533  # standard error of a median relative to that of a mean
 _TREND_POINTS = 200
 
@@ -100,7 +100,7 @@ def noise_scale(values: FloatArray) -> float:
     """
     if len(values) < 2:
         return 0.0
-    return float(np.median(np.abs(np.diff(values)))) * _MAD_TO_STD / float(np.sqrt(2.0))
+    return float(np.median(np.abs(np.diff(values)))) * MAD_TO_STD / float(np.sqrt(2.0))
 
 
 def median_error(noise: float, *counts: int) -> float:

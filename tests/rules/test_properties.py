@@ -88,7 +88,8 @@ def sites(draw: Any, steps: int) -> list[dict[str, Any]]:
 @st.composite
 def batches_of(draw: Any, steps: int) -> list[dict[str, Any]]:
     names = ("input_mean", "input_std", "target_mean", "target_std", "target_min", "target_max")
-    names += ("loss_value",)
+    names += ("loss_value", "row_lse_min", "row_lse_max", "clamped_fraction")
+    names += ("feature_spread_low", "feature_spread_high")
     functions = ["cross_entropy", "mse_loss", "binary_cross_entropy_with_logits", "other", None]
     values = {name: draw(NUMBERS) for name in draw(st.lists(st.sampled_from(names), unique=True))}
     values |= dict.fromkeys(("row_sum_min", "row_sum_max"), draw(st.sampled_from([None, 1.0, 9.0])))
@@ -106,6 +107,8 @@ def batches_of(draw: Any, steps: int) -> list[dict[str, Any]]:
             "input_integer_valued": draw(st.sampled_from([None, True, False])),
             "label_values": draw(st.sampled_from([None, [0], [0, 1], [-100, 5, 6], [3, 3]])),
             "label_counts": draw(st.sampled_from([None, [], [4], [0, 4], [1, 2, 300]])),
+            "term_names": draw(st.sampled_from([None, [], ["a", "penalty"], ["mse_loss", "b"]])),
+            "term_values": draw(st.sampled_from([None, [1.0], [0.0, 0.0], [500.0, 1.0]])),
             **values,
         }
         for step in range(min(steps, 12))
@@ -116,10 +119,21 @@ KEYS = (
     *("training", "dropout_inactive", "norm_inactive", "model", "function", "reduction", "file"),
     *("line", "site", "role", "dataset_size", "batch_size", "lr", "weight_decay", "momentum"),
     *("wrapper", "group_size", "world_size", "sharded", "hooks", "status", "error", "sampler"),
+    *("shape", "target_shape", "head", "loader", "steps", "examples", "group", "loss", "where"),
+    *("input_shape", "input_mean", "input_std", "broadcast", "clamped", "metrics", "index"),
 )
 PAYLOADS = st.dictionaries(
     st.sampled_from(KEYS),
-    st.one_of(st.none(), st.booleans(), st.integers(-3, 99), st.text(max_size=3), PATHS),
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-3, 99),
+        st.text(max_size=3),
+        PATHS,
+        st.sampled_from(
+            [[], [8, 1], [8], [[8], [8, 8]], "softmax", {"val_loss": 1.0, "acc": None}]
+        ),
+    ),
     max_size=6,
 )
 KINDS = st.sampled_from(
@@ -134,6 +148,10 @@ KINDS = st.sampled_from(
         "distributed",
         "rank_start",
         "rank_stop",
+        "objective",
+        "evaluation",
+        "epoch",
+        "origin",
     ]
 )
 

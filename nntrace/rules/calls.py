@@ -1,0 +1,77 @@
+"""The calls of loss functions as a trace announces them: shapes, head, reduction, line of code.
+
+A trace is not trusted: a payload value of another type than documented counts as not known.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from nntrace.rules.finding import Location
+from nntrace.rules.rule import source_line
+from nntrace.schema import EventKind
+from nntrace.trace import Trace
+
+REGRESSION = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
+
+
+@dataclass(frozen=True, slots=True)
+class LossCall:
+    """One place in the program that calls a loss function.
+
+    Attributes:
+        head: the operation that made the predictions, such as `softmax`; None where not known.
+        head_width: the size of a softmax's axis.
+        is_paired: Keras' loss takes the logits behind the predictions, whatever it is told.
+    """
+
+    function: str
+    reduction: str
+    shape: tuple[int, ...] | None
+    target_shape: tuple[int, ...] | None
+    head: str | None
+    head_width: int | None
+    is_weighted: bool
+    is_paired: bool
+    location: Location | None
+
+
+def loss_calls(trace: Trace) -> tuple[LossCall, ...]:
+    """Every announced call, in order."""
+    found = []
+    for event in trace.events_of(EventKind.LOSS_CALL):
+        values = event.payload
+        function = values.get("function")
+        if not isinstance(function, str):
+            continue
+        head, width, reduction = (values.get(k) for k in ("head", "head_width", "reduction"))
+        found.append(
+            LossCall(
+                function,
+                reduction if isinstance(reduction, str) else "mean",
+                as_shape(values.get("shape")),
+                as_shape(values.get("target_shape")),
+                head if isinstance(head, str) else None,
+                width if isinstance(width, int) else None,
+                values.get("weighted") is True,
+                values.get("hidden_logits") is True,
+                location_in(values),
+            )
+        )
+    return tuple(found)
+
+
+def location_in(payload: dict[str, Any]) -> Location | None:
+    """The line of code an event names."""
+    file, line = payload.get("file"), payload.get("line")
+    if not isinstance(file, str) or not file or not isinstance(line, int):
+        return None
+    return Location(file, line, source_line(file, line))
+
+
+def as_shape(value: object) -> tuple[int, ...] | None:
+    """A shape of a payload, or None for what is none."""
+    if not isinstance(value, list) or not all(
+        isinstance(size, int) and size >= 0 for size in value
+    ):
+        return None
+    return tuple(value)

@@ -1,0 +1,334 @@
+"""Rules on the values and the layout of the inputs, beside their normalisation (`data`)."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.chance import training_batches
+from nntrace.rules.data import integer_valued, normalises_first
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.layers import is_embedding
+from nntrace.rules.passes import evaluations
+from nntrace.rules.rule import rule
+from nntrace.rules.signals import finite, loss_series, median, span
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Site, Trace
+from nntrace.trace.model import FloatArray
+
+_CHANNELS = (1, 3, 4)
+_CONVOLUTIONS = ("Conv2d", "Conv2D")
+_ALIKE = 0.3  # correlation of pixels below which an image has no structure
+_LARGE = 20.0  # beyond any scaled pixel
+
+
+@rule(
+    "DAT05",
+    "feature-scale-disparity",
+    Severity.WARNING,
+    needs=(Role.INPUT,),
+    explains=("LOS07", "LOS08", "LOS10", "LOS14", "GRD10", "ACT01", "ACT03", "ACT04", "UPD01"),
+    advice="Standardise feature by feature with the training set's statistics; take the logarithm "
+    "of amounts that span orders of magnitude.",
+)
+def feature_scale_disparity(
+    trace: Trace,
+    *,
+    ratio: Annotated[float, "spread of the widest feature over the narrowest"] = 100.0,
+    batches: Annotated[int, "sampled batches that are needed"] = 3,
+) -> Iterator[Finding | Skipped]:
+    """Features of a table differ in scale by orders of magnitude.
+
+    One learning rate cannot fit both: the wide feature decides the output, the narrow
+    one is never used. A feature's spread is the distance between its deciles, so that
+    flags and rare values do not count; not for a model that starts with a normalisation.
+    Source: "37 reasons", 14 (standardise the features); LeCun et al. 1998, Efficient BackProp, 4.3.
+    """
+    known = [
+        batch
+        for batch in training_batches(trace)
+        if batch.feature_spread_low and batch.feature_spread_high
+    ]
+    if len(known) < batches:
+        yield Skipped(f"needs {batches} batches of a floating-point table, has {len(known)}")
+        return
+    if normalises_first(trace):
+        return
+    ratios = [(b.feature_spread_high or 0.0) / (b.feature_spread_low or 1.0) for b in known]
+    found = median(ratios)
+    if found <= ratio:
+        return
+    shown = known[int(np.argsort(ratios)[len(ratios) // 2])]
+    yield Finding(
+        f"feature {shown.feature_high} of the input spans {shown.feature_spread_high:.3g}, feature "
+        f"{shown.feature_low} spans {shown.feature_spread_low:.3g}: {found:.0f} to 1.",
+        site=next((s for s in trace.sites_of(Role.INPUT) if "float" in s.dtype), None),
+        steps=span([batch.step for batch in known]),
+        evidence={
+            "ratio": found,
+            "widest_feature": shown.feature_high,
+            "narrowest_feature": shown.feature_low,
+        },
+    )
+
+
+@rule(
+    "DAT06",
+    "nonfinite-input",
+    Severity.ERROR,
+    explains=(
+        *("NUM01", "NUM02", "NUM03", "NUM04", "NUM05", "NUM08", "NUM09", "LOS07", "LOS08", "LOS12"),
+        *("ACT04", "GRD02", "PAR02"),
+    ),
+    advice="Find the examples (`torch.isnan(x).any(dim=1)`), then the cause: a missing value, a "
+    "division by a zero standard deviation, a logarithm of zero. Fill or drop before batching.",
+)
+def nonfinite_input(trace: Trace) -> Iterator[Finding | Skipped]:
+    """NaN or infinities enter the model or the loss with the data.
+
+    One of them makes the loss NaN, and with the next update every weight. An error where the loss
+    broke, a note where it stayed finite: values that are masked inside the model are legitimate.
+    Names the tensor and, where the step was replayed, the example.
+    Source: "37 reasons", 34 (NaNs) and 1 (look at the input).
+    """
+    sites = [*trace.sites_of(Role.INPUT), *trace.sites_of(Role.TARGET)]
+    if not sites:
+        yield Skipped("no input was recorded")
+        return
+    broken = loss_series(trace).nonfinite_from
+    for event in trace.events_of(EventKind.ORIGIN):
+        if event.payload.get("where") == "data":
+            given = event.payload.get("given")
+            index = event.payload.get("index")
+            kind = "infinities" if event.payload.get("kind") == "inf" else "NaN"
+            step = event.payload.get("step")
+            step = step if isinstance(step, int) else event.step
+            at = f", first at {index}" if isinstance(index, list) and index else ""
+            yield Finding(
+                f"{f'`{given}`' if given else 'the data'} came in with {kind} at step {step}{at}.",
+                site=next((s for s in sites if s.path == given), None),
+                steps=(step, step),
+                evidence={"given": str(given), "index": index if isinstance(index, list) else []},
+            )
+            return
+    for site in sites:
+        share = trace.series(site.role, "nonfinite_fraction", site)
+        bad = np.flatnonzero(share > 0.0)
+        if not len(bad):
+            continue
+        steps = trace.sampled_steps[bad]
+        what = "input" if site.role is Role.INPUT else "target"
+        yield Finding(
+            f"the {what} `{site.path}` holds values that are not finite in {len(bad)} sampled "
+            f"batches, {median(share[bad]):.2%} of them.",
+            site=site,
+            steps=span(steps),
+            severity=None if broken is not None else Severity.INFO,
+            evidence={"share": median(share[bad]), "batches": len(bad)},
+        )
+        return
+
+
+@rule(
+    "DAT07",
+    "outlier-input",
+    Severity.INFO,
+    needs=(Role.INPUT,),
+    advice="Sort the examples by that feature and look at the ends; clip it, or take its "
+    "logarithm.",
+)
+def outlier_input(
+    trace: Trace,
+    *,
+    deviations: Annotated[float, "distance from the mean in standard deviations"] = 30.0,
+    batches: Annotated[int, "sampled batches that are needed"] = 3,
+) -> Iterator[Finding | Skipped]:
+    """Some input values lie tens of standard deviations from the rest.
+
+    A note: outliers almost always uncover a bug in the data or its preprocessing. Not for inputs
+    that are mostly zero or whole numbers, of which that is natural.
+    Source: Karpathy's Recipe, step 1 (visualise distributions and the outliers along any axis).
+    """
+    site = next((s for s in trace.sites_of(Role.INPUT) if "float" in s.dtype), None)
+    if site is None:
+        yield Skipped("no floating-point input was recorded")
+        return
+    stats = {n: trace.series(Role.INPUT, n, site) for n in ("mean", "std", "min", "max")}
+    sparse = median(trace.series(Role.INPUT, "zero_fraction", site))
+    known = np.isfinite(stats["std"]) & (stats["std"] > 0.0)
+    if known.sum() < batches:
+        yield Skipped(f"needs {batches} sampled batches of {site.path}")
+        return
+    if sparse > 0.5 or integer_valued(trace):
+        return
+    # The spread of ordinary batches: an outlier widens that of its own.
+    scale = median(stats["std"][known])
+    centre = median(stats["mean"][known])
+    reach = np.maximum(stats["max"] - centre, centre - stats["min"]) / scale
+    bad = known & (reach > deviations)
+    if not bad.any():
+        return
+    worst = int(np.nanargmax(np.where(bad, reach, np.nan)))
+    high = stats["max"][worst] - centre > centre - stats["min"][worst]
+    value = float(stats["max" if high else "min"][worst])
+    yield Finding(
+        f"`{site.path}` holds {value:.4g}, {reach[worst]:.0f} standard deviations from its mean "
+        f"{centre:.3g}; so far out are values in {int(bad.sum())} of {int(known.sum())} sampled "
+        "batches.",
+        site=site,
+        steps=span(trace.sampled_steps[bad]),
+        evidence={"value": value, "deviations": float(reach[worst]), "batches": int(bad.sum())},
+    )
+
+
+@rule(
+    "DAT18",
+    "channel-layout",
+    Severity.WARNING,
+    needs=(Role.INPUT,),
+    explains=("DAT14", "LOS07", "LOS11", "LOS14", "PAR07"),
+    advice="PyTorch convolutions want (N, C, H, W): `images.permute(0, 3, 1, 2)`, not `view` or "
+    "`reshape`, which scramble pixels. Show one image as the model receives it.",
+)
+def channel_layout(
+    trace: Trace,
+    *,
+    order: Annotated[float, "correlation at a distance of C over that of neighbours"] = 1.5,
+) -> Iterator[Finding | Skipped]:
+    """The channel axis of an image is where the layer expects rows or columns.
+
+    Three signs: the last axis is as short as channels are while the channel axis is as long as a
+    row; pixels C apart are more alike than neighbours, as when (H, W, C) is reshaped to
+    (C, H, W); evaluation images have height and width exchanged. Judged for a model whose first
+    layer is a convolution. Source: "37 reasons", 1 and 27 (the network's first layer).
+    """
+    site = next((s for s in trace.sites_of(Role.INPUT) if len(s.shape) == 4), None)
+    first = next((s for s in trace.sites_of(Role.ACTIVATION) if _has_weight(trace, s)), None)
+    if site is None or first is None or first.module_type not in _CONVOLUTIONS:
+        yield Skipped("no image enters a convolution first")
+        return
+    channels_last = first.module_type == "Conv2D"
+    _, *axes = site.shape
+    depth, rows, columns = (axes[2], *axes[:2]) if channels_last else axes
+    far = axes[0] if channels_last else columns
+    where = span(trace.sampled_steps)
+    if far in _CHANNELS and depth not in _CHANNELS and depth == rows and min(depth, rows) >= 8:
+        yield Finding(
+            f"`{site.path}` has shape {site.shape}: {first.path or 'the first layer'} takes the "
+            f"axis of {depth} for channels, and that of {far} for a side of the image.",
+            site=site,
+            steps=where,
+            evidence={"shape": list(site.shape)},
+        )
+        return
+    near, apart = _likeness(trace, site) if depth in (3, 4) and not channels_last else (1.0, 0.0)
+    if apart > max(order * near, _ALIKE):
+        yield Finding(
+            f"in `{site.path}` pixels {depth} apart are more alike (correlation {apart:.2f}) than "
+            f"neighbours ({near:.2f}): the channels were moved by a reshape.",
+            site=site,
+            steps=where,
+            evidence={"neighbours": near, "at_channel_distance": apart},
+        )
+        return
+    for one in evaluations(trace):
+        if len(one.shape) == 4 and rows != columns and _is_transposed(one.shape, site.shape):
+            yield Finding(
+                f"evaluation images have shape {one.shape}, training images {site.shape}: height "
+                "and width are exchanged.",
+                site=site,
+                steps=(one.step, one.step),
+                evidence={"training": list(site.shape), "evaluation": list(one.shape)},
+            )
+            return
+
+
+@rule(
+    "DAT19",
+    "integer-input-to-float-layer",
+    Severity.WARNING,
+    needs=(Role.INPUT,),
+    explains=(
+        *("LOS01", "LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "INI03", "INI05", "ACT01", "ACT03"),
+        *("ACT04", "ACT05", "ACT06", "GRD02", "UPD01", "PAR01", "NUM01"),
+    ),
+    advice="Scale while casting: `x.float() / 255`, then subtract the mean.",
+)
+def integer_input_to_float_layer(
+    trace: Trace,
+    *,
+    largest: Annotated[float, "value that no scaled input reaches"] = _LARGE,
+    reach: Annotated[float, "output of the first layer relative to what raw values give"] = 0.1,
+) -> Iterator[Finding | Skipped]:
+    """Raw integers, such as 8-bit pixels, are cast to float and meet the weights unscaled.
+
+    The model is given integers and its first layer is affine: if it divided them inside, that
+    layer's first outputs would be small; they are as large as raw values make them. Not for
+    indices that an embedding looks up, nor before a normalisation.
+    Source: "37 reasons", 14 (standardise) and 1.
+    """
+    site = next((s for s in trace.sites_of(Role.INPUT) if "int" in s.dtype), None)
+    if site is None or any("float" in s.dtype for s in trace.sites_of(Role.INPUT)):
+        yield Skipped("the model is given no integers alone")
+        return
+    if any(is_embedding(s) for s in trace.sites_of(Role.ACTIVATION)) or normalises_first(trace):
+        return
+    layer = next((s for s in trace.sites_of(Role.ACTIVATION) if _has_weight(trace, s)), None)
+    weight = None if layer is None else trace.site(f"{layer.path}.weight".lstrip("."), Role.PARAM)
+    if layer is None or weight is None or not weight.fan_in:
+        yield Skipped("the first layer's weight is not known")
+        return
+    size, high = (_first(trace, site, stat) for stat in ("rms", "max"))
+    given = size * _first(trace, weight, "rms") * float(np.sqrt(weight.fan_in))
+    found = _first(trace, layer, "rms")
+    if not np.isfinite([given, found, high]).all():
+        yield Skipped("the first layer's values were not recorded")
+        return
+    if high <= largest or found < reach * given:
+        return
+    yield Finding(
+        f"`{site.path}` ({site.dtype}, up to {high:.0f}) enters {layer.path or 'the first layer'} "
+        f"unscaled: its first outputs have a size of {found:.3g}.",
+        site=site,
+        steps=span(trace.sampled_steps),
+        evidence={"max": high, "first_output_rms": found, "expected_of_raw_values": given},
+    )
+
+
+def _first(trace: Trace, site: Site, stat: str) -> float:
+    values = finite(trace.series(site.role, stat, site))
+    return float(values[0]) if len(values) else float("nan")
+
+
+def _has_weight(trace: Trace, site: Site) -> bool:
+    return trace.site(f"{site.path}.weight".lstrip("."), Role.PARAM) is not None or (
+        trace.site(f"{site.path}.kernel".lstrip("."), Role.PARAM) is not None
+    )
+
+
+def _likeness(trace: Trace, site: Site) -> tuple[float, float]:
+    """Correlation of pixels along a row with their neighbours, and with those C apart."""
+    kept = next((t for t in trace.tensors if t.role == Role.INPUT and t.path == site.path), None)
+    if kept is None or kept.stride != 1 or kept.values.ndim != 4:
+        return 1.0, 0.0
+    images = kept.values
+    distance = images.shape[1]
+    if images.shape[3] < 4 * distance or not np.isfinite(images).all():
+        return 1.0, 0.0
+    images = images - images.mean(axis=(2, 3), keepdims=True)
+    return _correlation(images, 1), _correlation(images, distance)
+
+
+def _correlation(images: FloatArray, distance: int) -> float:
+    one, other = images[..., :-distance], images[..., distance:]
+    scale = float(np.sqrt((one**2).sum() * (other**2).sum()))
+    return float((one * other).sum()) / scale if scale > 0.0 else 0.0
+
+
+def _is_transposed(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    for rows in (1, 2):
+        swapped = list(other)
+        swapped[rows], swapped[rows + 1] = swapped[rows + 1], swapped[rows]
+        if one[1:] == tuple(swapped[1:]) and one[1:] != other[1:]:
+            return True
+    return False

@@ -1,0 +1,360 @@
+"""Rules on what is differentiated: shapes inside the loss, its terms, clamps and reduction."""
+
+from collections.abc import Iterator
+from math import prod
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.calls import LossCall, as_shape, location_in, loss_calls
+from nntrace.rules.chance import BINARY, CROSS_ENTROPY, loss_location, training_batches
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.rules.signals import median, span
+from nntrace.schema import EventKind
+from nntrace.trace import Batch, Trace
+from nntrace.trace.model import FloatArray
+
+_NEVER_NEGATIVE = (
+    CROSS_ENTROPY
+    | BINARY
+    | {
+        *("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "kl_div", "soft_margin_loss"),
+        *("multi_margin_loss", "multilabel_soft_margin_loss"),
+    }
+)
+_ADAPTIVE = ("adam", "rmsprop", "adagrad", "adadelta", "nadam", "lion", "adafactor", "lamb")
+_START = 5
+
+
+@rule(
+    "LOS16",
+    "loss-terms-imbalanced",
+    Severity.WARNING,
+    explains=("GRD10", "UPD03"),
+    advice="Weight the terms so that each contributes at the start, or bring their targets to one "
+    "scale; look at each term's own curve.",
+)
+def loss_terms_imbalanced(
+    trace: Trace,
+    *,
+    ratio: Annotated[float, "largest over smallest of the summed loss functions"] = 100.0,
+    samples: Annotated[int, "sampled steps that are needed"] = 10,
+    learned: Annotated[float, "level of the small term relative to its start that it kept"] = 0.5,
+) -> Iterator[Finding | Skipped]:
+    """Of several summed loss functions one is so large that another does not count.
+
+    The gradient then follows the large one, and the small task is learned by accident, if at all.
+    Terms are taken with their weights, at the start and over the last half; one that
+    has fallen by half on its own needs no help.
+    Source: "37 reasons", 18 (weights of multiple losses).
+    """
+    names, values, steps = _terms(trace)
+    calls = [place for place, name in enumerate(names) if name not in ("penalty", "other")]
+    if len(calls) < 2 or len(values) < samples:
+        yield Skipped("needs the values of several loss functions in one objective")
+        return
+    sizes = np.abs(values[:, calls])
+    start = np.median(sizes[:_START], axis=0)
+    end = np.median(sizes[len(sizes) // 2 :], axis=0)
+    large, small = int(end.argmax()), int(end.argmin())
+    if start[large] <= ratio * start[small] or end[large] <= ratio * end[small]:
+        return
+    if end[small] < learned * start[small]:
+        return
+    one, other = (names[calls[place]] for place in (large, small))
+    times = f"{end[large] / end[small]:.0f} times" if end[small] > 0 else "infinitely often"
+    yield Finding(
+        f"`{one}` contributes {times} what `{other}` does ({end[large]:.3g} against "
+        f"{end[small]:.3g}), which stayed at {end[small] / max(start[small], 1e-30):.0%} of its "
+        "start.",
+        steps=span(steps),
+        evidence={
+            "terms": [names[place] for place in calls],
+            "at_start": [float(value) for value in start],
+            "later": [float(value) for value in end],
+        },
+        location=loss_location(trace, other.partition("#")[0]),
+    )
+
+
+@rule(
+    "LOS17",
+    "loss-clamped",
+    Severity.WARNING,
+    explains=("GRD04", "LOS07", "LOS11", "LOS14"),
+    advice="Clip the gradient, not the loss (`clip_grad_norm_`), or take a robust loss such as "
+    "`smooth_l1_loss`, whose gradient is bounded and never zero.",
+)
+def loss_clamped(
+    trace: Trace,
+    *,
+    share: Annotated[float, "examples cut off, in a step that counts"] = 0.01,
+    samples: Annotated[int, "sampled steps that are needed"] = 5,
+) -> Iterator[Finding | Skipped]:
+    """A clamp stands between the examples' losses (or errors) and their mean, and is active.
+
+    Where it cuts off, the gradient is exactly zero: the worst examples, which a clamp is meant to
+    tame, teach nothing. Only clamps from above count, not hinges, and not the logarithm's guard
+    against zero. PyTorch only: the graph of the objective is read.
+    Source: Karpathy's Recipe, intro ("they clip their loss instead of their gradient").
+    """
+    known = [b for b in training_batches(trace) if b.clamped_fraction is not None]
+    if not trace.events_of(EventKind.OBJECTIVE):
+        yield Skipped("the graph of the objective was not read")
+        return
+    if len(known) < samples:
+        if known:
+            yield Skipped(f"needs {samples} sampled steps, has {len(known)}")
+        return
+    active = [b for b in known if (b.clamped_fraction or 0.0) > share]
+    if 4 * len(active) < len(known):
+        return
+    cut = median([b.clamped_fraction or 0.0 for b in active])
+    event = next(
+        (e for e in trace.events_of(EventKind.OBJECTIVE) if e.payload.get("clamped")), None
+    )
+    yield Finding(
+        f"a clamp cuts off the losses of {cut:.0%} of the examples before they are averaged: these "
+        "have no gradient.",
+        steps=(active[0].step, active[-1].step),
+        evidence={"share": cut, "active_samples": len(active), "samples": len(known)},
+        location=location_in(event.payload) if event is not None else None,
+    )
+
+
+@rule(
+    "LOS18",
+    "loss-broadcast",
+    Severity.ERROR,
+    explains=("LOS01", "LOS07", "LOS11", "LOS12", "LOS14"),
+    advice="Give both the same shape: `prediction.squeeze(1)` or `target.unsqueeze(1)`.",
+)
+def loss_broadcast(trace: Trace) -> Iterator[Finding | Skipped]:
+    """Predictions and targets of different shapes are broadcast inside the loss.
+
+    (N, 1) against (N,) gives N × N differences: each prediction is compared with every target, and
+    the best answer is the mean of all targets. Only an expansion beyond both shapes counts: a
+    constant target for the whole batch is no fault. Losses written by hand are seen, too.
+    PyTorch only. Source: PyTorch's warning in `mse_loss`; "37 reasons", 15 (check your loss).
+    """
+    calls = [call for call in loss_calls(trace) if call.shape is not None]
+    objectives = trace.events_of(EventKind.OBJECTIVE)
+    if not calls and not objectives:
+        yield Skipped("the shapes of predictions and targets were not recorded")
+        return
+    where = span([batch.step for batch in training_batches(trace)])
+    for call in calls:
+        given, wanted = call.shape or (), call.target_shape or ()
+        whole = _broadcast(given, wanted)
+        is_elementwise = call.function not in CROSS_ENTROPY
+        if is_elementwise and whole and prod(whole) > max(prod(given), prod(wanted)):
+            yield _broadcasts(call.function, given, wanted, whole, call, where)
+            return
+    for event in objectives:
+        shapes = event.payload.get("broadcast")
+        pair = [as_shape(shape) for shape in shapes] if isinstance(shapes, list) else []
+        if len(pair) == 2 and pair[0] and pair[1]:
+            yield Finding(
+                f"predictions of shape {pair[0]} minus targets have shape {pair[1]}: each "
+                "prediction is compared with every target.",
+                steps=where,
+                evidence={"shape": list(pair[0]), "broadcast": list(pair[1])},
+                location=location_in(event.payload),
+            )
+            return
+
+
+@rule(
+    "LOS19",
+    "loss-scales-with-batch",
+    Severity.WARNING,
+    explains=("LOS01", "GRD02", "GRD05", "UPD01", "GRD07"),
+    advice="Average instead (`reduction='mean'`), or divide by the number of examples: learning "
+    "rate and clipping then mean the same for every batch size.",
+)
+def loss_scales_with_batch(
+    trace: Trace,
+    *,
+    steps: Annotated[int, "sampled steps that are needed"] = 5,
+    examples: Annotated[int, "examples in a batch, below which it matters little"] = 8,
+) -> Iterator[Finding | Skipped]:
+    """The loss is summed over the batch and differentiated as it is.
+
+    Its gradient grows with the batch: another batch size, or a smaller last batch, is another
+    learning rate. A note only for optimizers that normalise the gradient (Adam, RMSprop), and for
+    several terms that are all summed.
+    Source: "37 reasons", 15 (check your loss function); Goyal et al. 2017 (1706.02677), 2.
+    """
+    summed = [call for call in loss_calls(trace) if call.reduction == "sum"]
+    if not loss_calls(trace):
+        yield Skipped("no known loss function was called")
+        return
+    if not summed:
+        return
+    by_step = dict(zip(trace.steps.step.tolist(), trace.steps.loss.tolist(), strict=True))
+    known = [
+        batch
+        for batch in training_batches(trace)
+        if batch.loss_value and batch.loss_function == summed[0].function and batch.step in by_step
+    ]
+    if len(known) < steps:
+        yield Skipped(f"needs {steps} sampled values of `{summed[0].function}`, has {len(known)}")
+        return
+    shares = [by_step[b.step] / (b.loss_value or 1.0) for b in known]
+    size = median([b.batch_size or 1 for b in known])
+    # A sum that is divided by the batch size on the way to backward is an average.
+    if not median(shares) > 0.9 or size < examples:
+        return
+    is_adaptive = all(
+        any(word in str(event.payload.get("class", "")).lower() for word in _ADAPTIVE)
+        for event in trace.events_of(EventKind.OPTIMIZER)
+    )
+    yield Finding(
+        f"`{summed[0].function}` sums over the batch of {size:.0f} examples, and nothing divides "
+        f"by their number: its first value is {known[0].loss_value:.3g}.",
+        steps=(known[0].step, known[-1].step),
+        severity=Severity.INFO if is_adaptive else None,
+        evidence={"batch_size": size, "first_loss": known[0].loss_value or 0.0},
+        location=summed[0].location,
+    )
+
+
+@rule(
+    "LOS21",
+    "impossible-loss",
+    Severity.ERROR,
+    explains=("LOS08", "LOS15"),
+    advice="Look at the targets' range (a binary cross-entropy wants 0 … 1), at the order of the "
+    "arguments of `kl_div` (log-probabilities first), and at the sign.",
+)
+def impossible_loss(
+    trace: Trace,
+    *,
+    samples: Annotated[int, "sampled steps with a negative value"] = 2,
+    rounding: Annotated[float, "size of a negative value that counts"] = 1e-4,
+) -> Iterator[Finding | Skipped]:
+    """A loss function that cannot be negative returned negative values.
+
+    Cross-entropies are negative where targets are no probabilities, a KL divergence where one of
+    its arguments is none: the optimum is then at minus infinity. Values of the loss function
+    itself count, before any sign or weight of the program's.
+    Source: "37 reasons", 15 (check your loss function).
+    """
+    known = [
+        batch
+        for batch in training_batches(trace)
+        if batch.loss_function in _NEVER_NEGATIVE and batch.loss_value is not None
+    ]
+    if not known:
+        yield Skipped("no values of a loss function that cannot be negative were recorded")
+        return
+    wrong = [batch for batch in known if (batch.loss_value or 0.0) < -rounding]
+    if len(wrong) < samples:
+        return
+    first = wrong[0]
+    function = first.loss_function or ""
+    lows = [b.target_min for b in wrong if b.target_min is not None]
+    highs = [b.target_max for b in wrong if b.target_max is not None]
+    cause = ""
+    if function in BINARY and lows and highs and (min(lows) < 0.0 or max(highs) > 1.0):
+        cause = f" Its targets reach from {min(lows):.3g} to {max(highs):.3g}."
+    yield Finding(
+        f"`{function}` returned {min(b.loss_value or 0.0 for b in wrong):.3g}; it cannot be "
+        f"negative.{cause}",
+        steps=(first.step, wrong[-1].step),
+        evidence={
+            "lowest": min(b.loss_value or 0.0 for b in wrong),
+            "negative_samples": len(wrong),
+            "samples": len(known),
+        },
+        location=loss_location(trace, function),
+    )
+
+
+@rule(
+    "LOS24",
+    "overwhelming-regularisation",
+    Severity.WARNING,
+    explains=("LOS07", "LOS11", "LOS12", "LOS14", "PAR03", "ACT02", "UPD08"),
+    advice="Divide the penalty's weight by ten until the data term falls; train without it first.",
+)
+def overwhelming_regularisation(
+    trace: Trace,
+    *,
+    ratio: Annotated[float, "penalty on the parameters relative to the data terms"] = 2.0,
+    samples: Annotated[int, "sampled steps that are needed"] = 10,
+    unlearned: Annotated[float, "level of the data terms relative to their start"] = 0.5,
+) -> Iterator[Finding | Skipped]:
+    """A penalty on the parameters is larger than the loss on the data, and the data do not fit.
+
+    The optimizer then shrinks weights instead of learning. Judged over the second half of the run,
+    and only while the data terms are above half of their start: a small loss may well lie below
+    a healthy penalty. PyTorch only, for penalties added to the loss; decay inside the optimizer is
+    UPD12's. Source: "37 reasons", 23 (too much regularisation); Karpathy's Recipe, step 3.
+    """
+    names, values, steps = _terms(trace)
+    if "penalty" not in names or len(names) < 2 or len(values) < samples:
+        yield Skipped("no objective with a penalty on the parameters was recorded")
+        return
+    place = names.index("penalty")
+    penalty = np.abs(values[:, place])
+    data = np.abs(np.delete(values, place, axis=1).sum(axis=1))
+    half = len(values) // 2
+    late_penalty, late_data = median(penalty[half:]), median(data[half:])
+    start = median(data[:_START])
+    if late_penalty < ratio * late_data or late_data < unlearned * start:
+        return
+    yield Finding(
+        f"the penalty on the parameters is {late_penalty:.3g}, "
+        f"{late_penalty / max(late_data, 1e-30):.1f} times the loss on the data ({late_data:.3g}), "
+        f"which is still at {late_data / max(start, 1e-30):.0%} of its start.",
+        steps=span(steps),
+        evidence={"penalty": late_penalty, "data_loss": late_data, "data_loss_at_start": start},
+        location=next((location_in(e.payload) for e in trace.events_of(EventKind.OBJECTIVE)), None),
+    )
+
+
+def _terms(trace: Trace) -> tuple[tuple[str, ...], FloatArray, list[int]]:
+    """The terms' names, their values [samples, terms] and the steps, of the commonest objective."""
+    whole = [b for b in training_batches(trace) if _has_terms(b)]
+    if not whole:
+        return (), np.empty((0, 0)), []
+    kinds = [batch.term_names for batch in whole]
+    names = max(sorted(set(kinds)), key=kinds.count)
+    chosen = [batch for batch in whole if batch.term_names == names]
+    values = np.array([batch.term_values for batch in chosen], dtype=np.float64)
+    return names, values, [batch.step for batch in chosen]
+
+
+def _has_terms(batch: Batch) -> bool:
+    values = batch.term_values
+    return (
+        len(values) > 1
+        and len(values) == len(batch.term_names) == len(set(batch.term_names))
+        and bool(np.isfinite(values).all())
+    )
+
+
+def _broadcast(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...] | None:
+    try:
+        return np.broadcast_shapes(one, other)
+    except ValueError:
+        return None
+
+
+def _broadcasts(
+    function: str,
+    given: tuple[int, ...],
+    wanted: tuple[int, ...],
+    whole: tuple[int, ...],
+    call: LossCall,
+    where: tuple[int, int],
+) -> Finding:
+    return Finding(
+        f"`{function}` receives predictions of shape {given} and targets of shape {wanted}, which "
+        f"broadcast to {whole}: each prediction is compared with every target.",
+        steps=where,
+        evidence={"shape": list(given), "target_shape": list(wanted), "broadcast": list(whole)},
+        location=call.location,
+    )

@@ -1,0 +1,55 @@
+import pytest
+from rules.builders import batches, event, findings, site, skip_reasons, trace_of
+
+
+def normed(size, shape=(4, 16), sizes=None, active=1):
+    norm = site("bn", "activation", module_type="BatchNorm1d", shape=list(shape), mean=0.0)
+    rows = batches(6, batch_size=size if sizes is None else sizes)
+    modes = [event("mode", norm_active=active)]
+    return trace_of(steps=6, sites=[norm], batches=rows, events=modes)
+
+
+# DAT16
+
+
+@pytest.mark.parametrize(("size", "found"), [(7, 1), (8, 0)])
+def test_a_batch_norm_over_fewer_than_eight_vectors_is_a_warning(size, found):
+    assert len(findings("DAT16", normed(size))) == found
+
+
+@pytest.mark.parametrize(("size", "found"), [(3, 1), (4, 0)])
+def test_a_batch_norm_over_fewer_than_four_images_is_a_warning(size, found):
+    assert len(findings("DAT16", normed(size, shape=(4, 16, 8, 8)))) == found
+
+
+def test_a_smaller_last_batch_is_healthy():
+    assert findings("DAT16", normed(32, sizes=[32, 32, 32, 32, 32, 2])) == []
+
+
+def test_frozen_norms_take_no_statistics_from_the_batch():
+    assert findings("DAT16", normed(2, active=0)) == []
+
+
+def test_without_a_batch_norm_batches_may_be_small():
+    assert findings("DAT16", trace_of(sites=[site("fc", "activation", mean=[0.0] * 5)])) == []
+
+
+# DAT17
+
+
+def of_a_set(size, dataset):
+    events = [event("loader", loader=0, dataset_size=dataset, batch_size=size)]
+    events += [event("epoch", 2, loader=0, epoch=0, batches=2, examples=dataset, steps=2)]
+    return trace_of(steps=4, batches=batches(4, batch_size=size), events=events)
+
+
+@pytest.mark.parametrize(
+    ("size", "dataset", "found"),
+    [(100, 1000, 0), (101, 1000, 1), (500, 999, 0), (8192, 10**6, 0), (8193, 10**6, 1)],
+)
+def test_a_tenth_of_the_data_or_thousands_of_examples_in_a_batch_are_a_note(size, dataset, found):
+    assert len(findings("DAT17", of_a_set(size, dataset))) == found
+
+
+def test_batches_of_unknown_size_are_not_judged():
+    assert skip_reasons("DAT17", trace_of(steps=3, batches=batches(3)))

@@ -1,0 +1,180 @@
+import numpy as np
+import pytest
+from rules.builders import batches, event, findings, site, skip_reasons, trace_of
+
+from nntrace.trace import Trace
+
+
+def evaluated(losses, every=20, loader=1, **facts):
+    """An evaluation with a loss after every so many steps."""
+    shared = {"model": "", "group": 0, "loader": loader, "examples": 200, **facts}
+    return [
+        event("evaluation", every * (n + 1), loss=loss, loss_function="mse_loss", **shared)
+        for n, loss in enumerate(losses)
+    ]
+
+
+def run(evaluations, training=None, extra=(), **columns):
+    training = np.linspace(1.0, 0.1, 200) if training is None else training
+    return trace_of(loss=list(map(float, training)), events=[*evaluations, *extra], **columns)
+
+
+# LOS13
+
+
+@pytest.mark.parametrize(("last", "found"), [(0.59, 0), (0.61, 1)])
+def test_an_evaluation_loss_a_fifth_above_its_best_is_overfitting(last, found):
+    losses = [0.9, 0.7, 0.5, 0.55, last, last]
+    results = findings("LOS13", run(evaluated(losses)))
+    assert len(results) == found
+    assert all(finding.evidence["best_step"] == 60 for finding in results)
+
+
+def test_one_bad_evaluation_is_noise():
+    assert findings("LOS13", run(evaluated([0.9, 0.7, 0.5, 0.9]))) == []
+
+
+def test_a_rise_that_is_taken_back_is_noise():
+    assert findings("LOS13", run(evaluated([0.9, 0.5, 0.8, 0.5, 0.8, 0.8]))) == []
+
+
+@pytest.mark.parametrize(("end", "found"), [(0.45, 0), (0.3, 1)])
+def test_the_training_loss_must_have_fallen_meanwhile(end, found):
+    training = [1.0] * 40 + [0.5] * 40 + [end] * 120
+    assert len(findings("LOS13", run(evaluated([0.9, 0.8, 0.5, 0.6, 0.7, 0.7]), training))) == found
+
+
+def test_evaluations_on_the_training_data_do_not_count():
+    drawn = event("epoch", 200, loader=1, epoch=0, batches=20, steps=20)
+    assert skip_reasons("LOS13", run(evaluated([0.5, 0.6, 0.7, 0.8]), extra=[drawn]))
+
+
+def test_keras_reports_its_own_evaluations():
+    metrics = [
+        event("epoch", 40 * n, epoch=n, metrics={"val_loss": loss})
+        for n, loss in enumerate([0.9, 0.5, 0.7, 0.8, 0.9])
+    ]
+    assert findings("LOS13", run(metrics))
+
+
+# LOS14
+
+
+def flat(training, evaluation, count=400):
+    rng = np.random.default_rng(0)
+    values = np.concatenate([np.linspace(1.0, training, 100), np.full(count - 100, training)])
+    values += rng.normal(0, 0.002, count)
+    rows = batches(
+        count,
+        loss_function="mse_loss",
+        loss_value=values.tolist(),
+        target_mean=0.0,
+        target_std=1.0,
+        batch_size=32,
+    )
+    return run(evaluated([evaluation] * 3), values, batches=rows)
+
+
+@pytest.mark.parametrize(("training", "found"), [(0.29, 0), (0.31, 1), (0.96, 1), (0.98, 0)])
+def test_a_flat_training_loss_well_above_zero_is_a_note(training, found):
+    assert len(findings("LOS14", flat(training, training))) == found
+
+
+@pytest.mark.parametrize(("gap", "found"), [(1.08, 1), (1.12, 0)])
+def test_a_gap_to_the_evaluation_is_no_underfitting(gap, found):
+    assert len(findings("LOS14", flat(0.5, gap * 0.5))) == found
+
+
+def test_without_an_evaluation_underfitting_is_not_judged():
+    assert skip_reasons("LOS14", run([], np.full(300, 0.5)))
+
+
+# LOS22
+
+
+def with_accuracy(values, function, loss=0.3, **targets):
+    rows = batches(100, loss_function=function, batch_size=20, loss_value=loss, **targets)
+    steps = [{"step": n, "loss": loss, "lr": 0.1, "phase": "train"} for n in range(100)]
+    scalars = [
+        {"step": 10 * n, "time_ns": 0, "name": "val_accuracy", "value": value}
+        for n, value in enumerate(values)
+    ]
+    return Trace.from_rows(steps=steps, data=rows, scalars=scalars)
+
+
+CLASSES = {"label_values": tuple(range(10)), "label_counts": (2,) * 10, "classes": 10}
+
+
+def test_accuracy_of_a_regression_is_a_warning():
+    real = {"target_mean": 3.0, "target_std": 1.0, "target_min": 0.0, "target_max": 7.0}
+    assert findings("LOS22", with_accuracy([0.0] * 3, "mse_loss", **real))
+
+
+def test_accuracy_of_zeros_and_ones_under_a_squared_error_is_healthy():
+    flags = {"target_mean": 0.5, "target_std": 0.5, "target_min": 0.0, "target_max": 1.0}
+    trace = with_accuracy([0.9] * 3, "mse_loss", loss=0.1, **flags)
+    assert skip_reasons("LOS22", trace)
+
+
+@pytest.mark.parametrize(("accuracy", "found"), [(0.109, 1), (0.12, 0), (10.9, 1), (80.0, 0)])
+def test_accuracy_at_chance_while_the_loss_is_low_is_a_warning(accuracy, found):
+    trace = with_accuracy([accuracy] * 4, "cross_entropy", **CLASSES)
+    assert len(findings("LOS22", trace)) == found
+
+
+@pytest.mark.parametrize(("loss", "found"), [(1.14, 1), (1.16, 0)])
+def test_accuracy_at_chance_is_right_while_the_loss_is_high(loss, found):
+    trace = with_accuracy([0.1] * 4, "cross_entropy", loss=loss, **CLASSES)
+    assert len(findings("LOS22", trace)) == found
+
+
+def test_without_a_logged_accuracy_there_is_nothing_to_judge():
+    assert skip_reasons("LOS22", with_accuracy([0.1] * 2, "cross_entropy", **CLASSES))
+
+
+# LOS23
+
+
+@pytest.mark.parametrize(("examples", "found"), [(199, 1), (201, 0)])
+def test_evaluations_of_a_fifth_of_the_data_are_a_note(examples, found):
+    passes = [event("loader", loader=1, dataset_size=1000, batch_size=100)]
+    passes += [
+        event("epoch", n, loader=1, epoch=n, batches=2, examples=examples, steps=0)
+        for n in range(2)
+    ]
+    assert len(findings("LOS23", trace_of(steps=3, events=passes))) == found
+
+
+def test_one_short_evaluation_may_be_a_look():
+    passes = [event("loader", loader=1, dataset_size=1000)]
+    passes += [event("epoch", 1, loader=1, epoch=0, batches=1, examples=9, steps=0)]
+    assert skip_reasons("LOS23", trace_of(steps=3, events=passes))
+
+
+# DAT14
+
+
+def shifted(mean=0.0, std=1.0, examples=200, **facts):
+    moments = {"input_mean": mean, "input_std": std, "input_shape": [32, 8], **facts}
+    rows = batches(10, input_mean=0.0, input_std=1.0, batch_size=32)
+    inputs = site("input.0", "input", shape=[32, 8], mean=0.0)
+    events = evaluated([0.5] * 2, examples=examples, **moments)
+    return trace_of(steps=60, sites=[inputs], batches=rows, events=events)
+
+
+@pytest.mark.parametrize(("mean", "found"), [(0.49, 0), (0.51, 1), (-0.51, 1)])
+def test_a_mean_half_a_deviation_away_in_evaluation_is_a_warning(mean, found):
+    assert len(findings("DAT14", shifted(mean=mean))) == found
+
+
+@pytest.mark.parametrize(("std", "found"), [(1.99, 0), (2.01, 1), (0.51, 0), (0.49, 1)])
+def test_a_scale_that_differs_by_two_in_evaluation_is_a_warning(std, found):
+    assert len(findings("DAT14", shifted(std=std))) == found
+
+
+def test_a_few_evaluation_examples_say_nothing():
+    assert skip_reasons("DAT14", shifted(mean=3.0, examples=15))
+
+
+def test_evaluations_of_another_model_are_left_out():
+    assert skip_reasons("DAT14", shifted(mean=3.0, model="Critic"))

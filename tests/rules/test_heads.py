@@ -1,0 +1,166 @@
+import pytest
+from rules.builders import batches, event, findings, run_rule, site, skip_reasons, trace_of
+
+from nntrace.manifest import Manifest
+from nntrace.rules import Severity
+from nntrace.trace import Trace
+
+
+def called(function, count=12, head=None, width=None, call=None, sites=(), **values):
+    """A trace with one place that calls a loss function."""
+    payload = {"function": function, "reduction": "mean", "head": head, "head_width": width}
+    payload |= {"shape": [32, width or 1], "file": "train.py", "line": 7, **(call or {})}
+    rows = batches(count, loss_function=function, batch_size=32, **values)
+    return trace_of(steps=count, batches=rows, events=[event("loss_call", **payload)], sites=sites)
+
+
+# LOS03
+
+
+@pytest.mark.parametrize(("lse", "found"), [(0.04, 0), (0.06, 1), (-0.06, 1), (3.2, 1)])
+def test_rows_that_are_no_log_probabilities_are_an_error(lse, found):
+    trace = called("nll_loss", row_lse_min=lse, row_lse_max=lse, classes=10)
+    assert len(findings("LOS03", trace)) == found
+
+
+@pytest.mark.parametrize(("right", "found"), [(1, 1), (2, 0)])
+def test_nine_of_ten_calls_must_be_wrong(right, found):
+    lse = [0.0] * right + [2.0] * (10 - right)
+    trace = called("nll_loss", count=10, row_lse_min=lse, row_lse_max=lse)
+    assert len(findings("LOS03", trace)) == found
+
+
+def test_probabilities_given_to_nll_are_called_so():
+    sums = {"row_sum_min": 1.0, "row_sum_max": 1.0, "row_lse_min": 2.4, "row_lse_max": 2.5}
+    [finding] = findings("LOS03", called("nll_loss", **sums))
+    assert "receives probabilities" in finding.message
+    assert finding.location.line == 7
+
+
+def test_other_loss_functions_may_have_any_rows():
+    assert skip_reasons("LOS03", called("cross_entropy", row_lse_min=3.0, row_lse_max=3.0))
+
+
+# LOS04
+
+LOGITS = "binary_cross_entropy_with_logits"
+
+
+@pytest.mark.parametrize(
+    ("head", "low", "high", "found"),
+    [
+        ("sigmoid", 0.1, 0.9, 1),
+        ("affine", 0.1, 0.9, 0),
+        ("affine", -4.0, 3.0, 0),
+        (None, 0.0, 1.0, 1),
+        (None, -0.01, 1.0, 0),
+        (None, 0.0, 1.01, 0),
+    ],
+)
+def test_probabilities_given_to_a_loss_on_logits_are_an_error(head, low, high, found):
+    trace = called(LOGITS, head=head, output_min=low, output_max=high)
+    results = findings("LOS04", trace)
+    assert len(results) == found
+    assert all((f.level is Severity.ERROR) == (head is not None) for f in results)
+
+
+@pytest.mark.parametrize(("count", "found"), [(9, 0), (10, 1)])
+def test_values_alone_need_ten_batches(count, found):
+    trace = called(LOGITS, count=count, output_min=0.0, output_max=1.0)
+    assert len(findings("LOS04", trace)) == found
+
+
+@pytest.mark.parametrize(("low", "found"), [(-0.0005, 0), (-0.1, 1)])
+def test_logits_given_to_a_loss_on_probabilities_are_an_error(low, found):
+    trace = called("binary_cross_entropy", output_min=low, output_max=0.9)
+    assert len(findings("LOS04", trace)) == found
+
+
+def test_keras_takes_the_logits_behind_a_sigmoid_itself():
+    paired = {"hidden_logits": True}
+    trace = called(LOGITS, head="sigmoid", output_min=0.1, output_max=0.9, call=paired)
+    assert skip_reasons("LOS04", trace)
+
+
+def test_a_run_that_ended_in_pytorchs_own_check_is_explained():
+    rows = [{"step": 0, "loss": 0.7}, {"step": 1, "loss": 0.6}]
+    call = event("loss_call", function="binary_cross_entropy", head="affine")
+    error = "RuntimeError: all elements of input should be between 0 and 1"
+    trace = Trace.from_rows(
+        steps=rows, events=[call], manifest=Manifest(name="run", status="failed", error=error)
+    )
+    assert len(findings("LOS04", trace)) == 1
+
+
+# LOS05
+
+
+def regression(head, low, high):
+    target = site("mse_loss", "target", q01=low, q99=high)
+    return called("mse_loss", head=head, sites=[target], target_min=low, target_max=high)
+
+
+@pytest.mark.parametrize(
+    ("head", "low", "high", "found"),
+    [
+        ("sigmoid", -0.04, 1.04, 0),
+        ("sigmoid", 0.0, 1.06, 1),
+        ("tanh", -1.09, 1.0, 0),
+        ("tanh", -1.11, 1.0, 1),
+        ("relu", -0.04, 1.0, 0),
+        ("relu", -0.1, 1.0, 1),
+        ("relu", 0.0, 1e6, 0),
+        ("affine", -9.0, 9.0, 0),
+    ],
+)
+def test_targets_beyond_the_heads_range_are_an_error(head, low, high, found):
+    assert len(findings("LOS05", regression(head, low, high))) == found
+
+
+@pytest.mark.parametrize(("width", "found"), [(1, 1), (2, 0)])
+def test_a_softmax_over_one_unit_is_an_error(width, found):
+    assert len(findings("LOS05", called("kl_div", head="softmax", width=width))) == found
+
+
+@pytest.mark.parametrize(("classes", "found"), [(1, 1), (2, 0)])
+def test_cross_entropy_over_one_class_is_an_error(classes, found):
+    trace = called("cross_entropy", head="affine", call={"shape": [32, classes]})
+    assert len(findings("LOS05", trace)) == found
+
+
+@pytest.mark.parametrize(("head", "found"), [("relu", 1), ("softplus", 1), ("affine", 0)])
+def test_logits_that_are_never_negative_are_an_error(head, found):
+    assert len(findings("LOS05", called(LOGITS, head=head))) == found
+
+
+def test_a_head_that_is_not_known_is_not_judged():
+    trace = trace_of(steps=3, batches=batches(3, loss_function="mse_loss"))
+    assert skip_reasons("LOS05", trace)
+
+
+# LOS06
+
+ONE_HOT = {"target_min": 0.0, "target_max": 1.0, "target_mean": 0.1, "target_std": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("function", "head", "targets", "found"),
+    [
+        ("mse_loss", "softmax", ONE_HOT, 1),
+        ("mse_loss", "softmax", ONE_HOT | {"target_std": 0.2}, 0),
+        ("mse_loss", "softmax", ONE_HOT | {"target_mean": 0.5, "target_std": 0.5}, 0),
+        ("mse_loss", "sigmoid", ONE_HOT, 0),
+        ("binary_cross_entropy", "softmax", {}, 1),
+        ("binary_cross_entropy", "sigmoid", {}, 0),
+        ("cross_entropy", "sigmoid", {}, 1),
+        ("cross_entropy", "affine", {}, 0),
+    ],
+)
+def test_a_loss_for_another_kind_of_head_is_a_warning(function, head, targets, found):
+    trace = called(function, head=head, width=10, **targets)
+    assert len(findings("LOS06", trace)) == found
+
+
+def test_a_head_that_is_not_known_disagrees_with_nothing():
+    trace = called("mse_loss", width=10, **ONE_HOT)
+    assert [type(r).__name__ for r in run_rule("LOS06", trace)] == ["Skipped"]

@@ -1,0 +1,193 @@
+import numpy as np
+import pytest
+from rules.builders import batches, event, findings, site, skip_reasons, trace_of
+
+from nntrace.rules import Severity
+from nntrace.trace import Trace
+
+
+def table(**values):
+    return site("input.0", "input", **{"shape": [32, 6], "numel": 192, **values})
+
+
+# DAT05
+
+
+def features(ratio, count=5, layers=()):
+    rows = batches(
+        count,
+        feature_spread_low=1.0,
+        feature_spread_high=ratio,
+        feature_low=2,
+        feature_high=0,
+        batch_size=32,
+    )
+    return trace_of(steps=count, sites=[table(), *layers], batches=rows)
+
+
+@pytest.mark.parametrize(("ratio", "found"), [(99.0, 0), (101.0, 1)])
+def test_features_whose_spread_differs_by_a_hundred_are_a_warning(ratio, found):
+    results = findings("DAT05", features(ratio))
+    assert len(results) == found
+    assert all(finding.evidence["widest_feature"] == 0 for finding in results)
+
+
+@pytest.mark.parametrize(("count", "judged"), [(2, False), (3, True)])
+def test_three_batches_are_needed_to_know_the_spread(count, judged):
+    assert bool(skip_reasons("DAT05", features(1e4, count))) is not judged
+
+
+def test_a_model_that_normalises_first_may_be_given_any_scale():
+    norm = site("norm", "activation", module_type="BatchNorm1d")
+    assert findings("DAT05", features(1e4, layers=[norm])) == []
+
+
+# DAT06
+
+
+def holes(share, loss, role="input", path="input.0"):
+    return trace_of(loss=loss, sites=[site(path, role, nonfinite_fraction=share)])
+
+
+@pytest.mark.parametrize(
+    ("share", "loss", "level"),
+    [
+        ([0.0, 0.01, 0.0], [1.0, None, None], None),
+        ([0.0, 0.01, 0.0], [1.0, float("nan"), float("nan")], Severity.ERROR),
+        ([0.0, 0.01, 0.0], [1.0, 0.9, 0.8], Severity.INFO),
+    ],
+)
+def test_nan_in_an_input_is_an_error_where_the_loss_breaks(share, loss, level):
+    [finding] = findings("DAT06", holes(share, loss))
+    assert finding.level is (level or Severity.INFO)
+
+
+def test_finite_inputs_are_healthy():
+    assert findings("DAT06", holes([0.0] * 3, [1.0, float("nan"), 1.0])) == []
+
+
+def test_nan_in_a_target_is_named():
+    trace = holes([0.2] * 3, [float("nan")] * 3, "target", "mse_loss")
+    [finding] = findings("DAT06", trace)
+    assert "the target `mse_loss`" in finding.message
+
+
+def test_a_replayed_step_names_the_example():
+    origin = event("origin", 7, where="data", given="input.0", index=[3, 1])
+    [finding] = findings("DAT06", trace_of(steps=9, sites=[table()], events=[origin]))
+    assert finding.steps == (7, 7)
+    assert "[3, 1]" in finding.message
+
+
+# DAT07
+
+
+def ranged(high, **values):
+    usual = {"mean": 0.0, "std": 1.0, "min": -3.0, "max": [3.0, 3.0, 3.0, high]}
+    return trace_of(sites=[table(**{**usual, "zero_fraction": 0.0, **values})])
+
+
+@pytest.mark.parametrize(("high", "found"), [(29.0, 0), (31.0, 1)])
+def test_a_value_thirty_deviations_out_is_a_note(high, found):
+    assert len(findings("DAT07", ranged(high))) == found
+
+
+def test_an_outlier_does_not_hide_behind_the_deviation_it_makes():
+    assert findings("DAT07", ranged(500.0, std=[1.0, 1.0, 1.0, 60.0]))
+
+
+def test_sparse_inputs_have_no_outliers():
+    assert findings("DAT07", ranged(40.0, zero_fraction=0.9)) == []
+
+
+# DAT18
+
+
+def images(shape, module="Conv2d", values=None, events=(), kernel="conv.weight"):
+    sites = [
+        site("input.0", "input", shape=shape, mean=0.0),
+        site("conv", "activation", module_type=module, shape=[shape[0], 8, 4, 4]),
+        site(kernel, "param", module_type=module, parent="conv", shape=[8, shape[1], 3, 3]),
+    ]
+    trace = trace_of(steps=3, sites=sites, events=events)
+    if values is None:
+        return trace
+    streams = ("sites", "steps", "stats", "data", "events")
+    rows = {name: trace.table(name).to_pylist() for name in streams}
+    kept = {"step": 0, "role": "input", "path": "input.0", "shape": shape, "dtype": "float32"}
+    kept |= {"kept_shape": list(values.shape), "stride": 1, "values": values.ravel().tolist()}
+    return Trace.from_rows(**rows, tensors=[kept])
+
+
+@pytest.mark.parametrize(
+    ("shape", "found"),
+    [
+        ([16, 28, 28, 1], 1),
+        ([16, 1, 28, 28], 0),
+        ([16, 3, 32, 32], 0),
+        ([16, 64, 64, 3], 1),
+        ([16, 64, 8, 4], 0),
+        ([16, 4, 4, 4], 0),
+    ],
+)
+def test_channels_at_the_end_are_a_warning_for_a_convolution(shape, found):
+    assert len(findings("DAT18", images(shape))) == found
+
+
+def smooth(channels, size=24):
+    rng = np.random.default_rng(0)
+    steps = rng.normal(size=(4, channels, size, size))
+    return steps.cumsum(axis=2).cumsum(axis=3)
+
+
+def test_channels_moved_by_a_reshape_are_a_warning():
+    pictures = smooth(3)
+    pictures += 40.0 * np.arange(3)[:, None, None]
+    scrambled = np.ascontiguousarray(pictures.transpose(0, 2, 3, 1)).reshape(pictures.shape)
+    assert findings("DAT18", images([4, 3, 24, 24], values=scrambled))
+    assert findings("DAT18", images([4, 3, 24, 24], values=pictures)) == []
+
+
+def test_images_without_structure_are_not_accused():
+    noise = np.random.default_rng(0).normal(size=(4, 3, 24, 24))
+    assert findings("DAT18", images([4, 3, 24, 24], values=noise)) == []
+
+
+@pytest.mark.parametrize(("shape", "found"), [([9, 3, 32, 48], 1), ([9, 3, 48, 32], 0)])
+def test_height_and_width_exchanged_in_evaluation_are_a_warning(shape, found):
+    one = event("evaluation", 2, model="", group=0, input_shape=shape)
+    assert len(findings("DAT18", images([16, 3, 48, 32], events=[one]))) == found
+
+
+def test_a_model_of_vectors_has_no_channels():
+    assert skip_reasons("DAT18", trace_of(steps=2, sites=[table()]))
+
+
+# DAT19
+
+
+def raw(high=255.0, output=80.0, module="Linear", dtype="uint8"):
+    sites = [
+        site("input.0", "input", shape=[32, 64], dtype=dtype, rms=100.0, max=high),
+        site("fc", "activation", module_type=module, rms=output),
+        site("fc.weight", "param", module_type=module, parent="fc", fan_in=64, rms=0.1),
+    ]
+    return trace_of(steps=3, sites=sites)
+
+
+@pytest.mark.parametrize(("output", "found"), [(7.9, 0), (8.1, 1), (0.3, 0)])
+def test_integers_multiplied_with_weights_as_they_are_are_a_warning(output, found):
+    assert len(findings("DAT19", raw(output=output))) == found
+
+
+@pytest.mark.parametrize(("high", "found"), [(20.0, 0), (21.0, 1)])
+def test_small_integers_need_no_scaling(high, found):
+    assert len(findings("DAT19", raw(high=high))) == found
+
+
+def test_indices_are_looked_up():
+    assert findings("DAT19", raw(module="Embedding")) == []
+
+
+def test_floating_point_inputs_are_another_rules():
+    assert skip_reasons("DAT19", raw(dtype="float32"))

@@ -1,0 +1,136 @@
+import numpy as np
+import pytest
+from rules.builders import batches, findings, skip_reasons, trace_of
+
+from nntrace.schema import RunStatus
+
+RNG = np.random.default_rng(0)
+FALLING = 2.0 * np.exp(-np.arange(200) / 60) + 0.1
+NOISE = RNG.normal(0, 0.02, 200)
+
+
+def course(values, **columns):
+    return trace_of(loss=list(map(float, values)), **columns)
+
+
+# LOS09
+
+
+def spiked(height, width, at=150):
+    values = FALLING + NOISE
+    values[at : at + width] += height
+    return course(values)
+
+
+@pytest.mark.parametrize(("width", "found"), [(1, 0), (2, 0), (3, 1), (8, 1)])
+def test_a_jump_that_lasts_three_steps_is_a_spike(width, found):
+    results = findings("LOS09", spiked(3.0, width))
+    assert len(results) == found
+    assert all(finding.steps == (150, 150 + width - 1) for finding in results)
+
+
+@pytest.mark.parametrize(("height", "found"), [(0.9, 0), (1.2, 1)])
+def test_a_jump_within_half_of_the_first_loss_is_a_hard_batch(height, found):
+    assert len(findings("LOS09", spiked(height, 5))) == found
+
+
+def test_a_spike_at_the_end_has_not_recovered():
+    [finding] = findings("LOS09", spiked(3.0, 5, at=195))
+    assert "not come back" in finding.message
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_losses_of_small_batches_are_no_spikes(seed):
+    rng = np.random.default_rng(seed)
+    assert findings("LOS09", course(rng.lognormal(0, 1.0, 300) * np.linspace(2, 0.3, 300))) == []
+
+
+# LOS10
+
+
+def alternating(size, drift=0.0, count=100):
+    steps = np.arange(count)
+    values = 1.0 + size / 2 * (-1.0) ** steps + drift * (1 - steps / count)
+    return course(values)
+
+
+@pytest.mark.parametrize(("size", "found"), [(0.09, 0), (0.11, 1)])
+def test_a_loss_that_alternates_by_a_tenth_is_a_warning(size, found):
+    assert len(findings("LOS10", alternating(size))) == found
+
+
+@pytest.mark.parametrize(("drift", "found"), [(1.2, 0), (0.4, 1)])
+def test_an_alternation_within_the_progress_made_is_healthy(drift, found):
+    assert len(findings("LOS10", alternating(0.2, drift=drift))) == found
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("count", [40, 100, 1000])
+def test_noise_does_not_oscillate(seed, count):
+    values = 1.0 + 0.3 * np.random.default_rng(seed).normal(size=count)
+    assert findings("LOS10", course(np.abs(values))) == []
+
+
+def test_two_batches_in_turn_have_different_losses():
+    rows = batches(100, fingerprint=[1, 2] * 50)
+    values = [1.2, 0.8] * 50
+    assert skip_reasons("LOS10", trace_of(loss=values, batches=rows))
+
+
+# LOS15
+
+
+@pytest.mark.parametrize(("end", "found"), [(0.95, 0), (0.8, 1)])
+def test_a_loss_that_falls_to_the_end_is_a_note(end, found):
+    values = np.concatenate([np.linspace(3, 1, 150), np.linspace(1, end, 50)])
+    values += RNG.normal(0, 0.003, 200)
+    assert len(findings("LOS15", course(values))) == found
+
+
+def test_a_learning_rate_decayed_to_the_end_is_no_early_stop():
+    values = np.linspace(3, 1, 200)
+    assert findings("LOS15", course(values, lr=np.linspace(1, 0.19, 200))) == []
+    assert findings("LOS15", course(values, lr=np.linspace(1, 0.21, 200)))
+
+
+def test_a_run_that_still_goes_on_is_not_judged(monkeypatch):
+    trace = course(np.linspace(3, 1, 200))
+    monkeypatch.setattr(type(trace), "status", RunStatus.RUNNING)
+    assert skip_reasons("LOS15", trace)
+
+
+# LOS20
+
+
+def easy(loss_at_40, first=2.3, sizes=32, prints=None, after=None):
+    steps = 200
+    values = np.full(steps, loss_at_40 if after is None else after)
+    values[:80] = loss_at_40
+    values[:20] = np.linspace(first, loss_at_40, 20)
+    rows = batches(
+        steps,
+        loss_function="cross_entropy",
+        classes=10,
+        batch_size=sizes,
+        fingerprint=list(range(steps)) if prints is None else prints,
+        loss_value=values.tolist(),
+    )
+    return trace_of(loss=values.tolist(), batches=rows)
+
+
+@pytest.mark.parametrize(("level", "found"), [(0.0229, 1), (0.0231, 0)])
+def test_a_loss_below_a_hundredth_of_chance_within_forty_steps_is_a_warning(level, found):
+    assert len(findings("LOS20", easy(level))) == found
+
+
+def test_a_loss_that_comes_back_was_luck():
+    assert findings("LOS20", easy(0.01, after=0.5)) == []
+
+
+def test_trained_weights_may_begin_low():
+    assert skip_reasons("LOS20", easy(0.001, first=0.1))
+
+
+def test_one_batch_learned_by_heart_is_not_judged():
+    assert skip_reasons("LOS20", easy(0.001, prints=[7] * 200))
+    assert skip_reasons("LOS20", easy(0.001, sizes=10, prints=[1, 2, 3, 4] * 50))

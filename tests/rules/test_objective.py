@@ -1,0 +1,180 @@
+import pytest
+from rules.builders import batches, event, findings, skip_reasons, trace_of
+
+from nntrace.rules import Severity
+
+OBJECTIVE = event("objective", terms=["other"], clamped=True, file="train.py", line=5)
+
+
+def summed(names, values, count=20, **columns):
+    """A run whose objective has these terms; values are tuples, or lists of them by step."""
+    rows = batches(count, term_names=tuple(names), **columns)
+    for step, row in enumerate(rows):
+        row["term_values"] = values[step] if isinstance(values, list) else values
+    return trace_of(steps=count, batches=rows)
+
+
+# LOS16
+
+
+@pytest.mark.parametrize(("large", "found"), [(99.0, 0), (101.0, 1)])
+def test_a_loss_a_hundred_times_another_is_a_warning(large, found):
+    trace = summed(["mse_loss", "cross_entropy"], (large, 1.0))
+    assert len(findings("LOS16", trace)) == found
+
+
+@pytest.mark.parametrize(("small", "found"), [(0.49, 0), (0.51, 1)])
+def test_a_small_loss_that_falls_by_half_on_its_own_is_healthy(small, found):
+    values = [(900.0, 1.0)] * 5 + [(900.0, small)] * 15
+    assert len(findings("LOS16", summed(["mse_loss", "cross_entropy"], values))) == found
+
+
+def test_a_loss_that_becomes_small_beside_another_later_is_healthy():
+    values = [(1.0, 1.0)] * 5 + [(300.0, 1.0)] * 15
+    assert findings("LOS16", summed(["mse_loss", "cross_entropy"], values)) == []
+
+
+def test_terms_that_are_no_loss_functions_are_not_compared():
+    assert skip_reasons("LOS16", summed(["cross_entropy", "penalty"], (1.0, 1000.0)))
+
+
+# LOS17
+
+
+@pytest.mark.parametrize(("share", "found"), [(0.009, 0), (0.011, 1)])
+def test_a_clamp_that_cuts_losses_off_is_a_warning(share, found):
+    rows = batches(10, clamped_fraction=share)
+    trace = trace_of(steps=10, batches=rows, events=[OBJECTIVE])
+    results = findings("LOS17", trace)
+    assert len(results) == found
+    assert all(finding.location.line == 5 for finding in results)
+
+
+@pytest.mark.parametrize(("active", "found"), [(2, 0), (3, 1)])
+def test_a_clamp_must_be_active_in_a_quarter_of_the_samples(active, found):
+    rows = batches(12, clamped_fraction=[0.3] * active + [0.0] * (12 - active))
+    assert len(findings("LOS17", trace_of(steps=12, batches=rows, events=[OBJECTIVE]))) == found
+
+
+def test_without_a_clamp_there_is_nothing_to_say():
+    plain = event("objective", terms=["cross_entropy"])
+    assert findings("LOS17", trace_of(steps=9, batches=batches(9), events=[plain])) == []
+    assert skip_reasons("LOS17", trace_of(steps=9, batches=batches(9)))
+
+
+# LOS18
+
+
+@pytest.mark.parametrize(
+    ("shape", "target", "found"),
+    [
+        ([32, 1], [32], 1),
+        ([32], [32, 1], 1),
+        ([32, 1], [32, 1], 0),
+        ([32, 10], [1, 10], 0),
+        ([32, 1], [1], 0),
+        ([32, 1], [], 0),
+        ([1, 1], [1], 0),
+        ([5, 5, 1], [5, 5], 1),
+    ],
+)
+def test_shapes_that_broadcast_beyond_both_are_an_error(shape, target, found):
+    call = event("loss_call", function="mse_loss", shape=shape, target_shape=target)
+    assert len(findings("LOS18", trace_of(steps=3, batches=batches(3), events=[call]))) == found
+
+
+def test_cross_entropy_wants_different_shapes():
+    call = event("loss_call", function="cross_entropy", shape=[4, 10, 8], target_shape=[4, 8])
+    assert findings("LOS18", trace_of(steps=3, events=[call])) == []
+
+
+@pytest.mark.parametrize(("shapes", "found"), [([[32, 1], [32, 32]], 1), (None, 0)])
+def test_a_loss_written_by_hand_broadcasts_too(shapes, found):
+    seen = event("objective", terms=["other"], broadcast=shapes, file="train.py", line=3)
+    results = findings("LOS18", trace_of(steps=3, events=[seen]))
+    assert len(results) == found
+    assert all(finding.location.line == 3 for finding in results)
+
+
+def test_shapes_that_were_not_recorded_are_not_judged():
+    assert skip_reasons("LOS18", trace_of(steps=3, events=[event("loss_call", function="x")]))
+
+
+# LOS19
+
+
+def reduced(loss, value=64.0, optimizer="SGD", size=32, reduction="sum"):
+    rows = batches(8, loss_function="mse_loss", loss_value=value, batch_size=size)
+    call = event("loss_call", function="mse_loss", reduction=reduction, file="train.py", line=4)
+    events = [call, event("optimizer", **{"class": optimizer})]
+    return trace_of(steps=8, loss=[loss] * 8, batches=rows, events=events)
+
+
+@pytest.mark.parametrize(("loss", "found"), [(64.0, 1), (2.0, 0), (57.0, 0), (58.0, 1)])
+def test_a_sum_that_nothing_divides_is_a_warning(loss, found):
+    assert len(findings("LOS19", reduced(loss))) == found
+
+
+@pytest.mark.parametrize(("size", "found"), [(7, 0), (8, 1)])
+def test_a_sum_over_a_few_examples_matters_little(size, found):
+    assert len(findings("LOS19", reduced(64.0, size=size))) == found
+
+
+def test_an_optimizer_that_normalises_makes_it_a_note():
+    [finding] = findings("LOS19", reduced(64.0, optimizer="AdamW"))
+    assert finding.level is Severity.INFO
+
+
+def test_a_mean_is_healthy():
+    assert findings("LOS19", reduced(64.0, reduction="mean")) == []
+
+
+# LOS21
+
+
+@pytest.mark.parametrize(("value", "found"), [(-0.00009, 0), (-0.0002, 1), (0.3, 0)])
+def test_a_negative_value_of_a_loss_that_has_none_is_an_error(value, found):
+    rows = batches(4, loss_function="cross_entropy", loss_value=value)
+    assert len(findings("LOS21", trace_of(steps=4, batches=rows))) == found
+
+
+@pytest.mark.parametrize(("negative", "found"), [(1, 0), (2, 1)])
+def test_two_samples_must_be_negative(negative, found):
+    values = [-1.0] * negative + [1.0] * (5 - negative)
+    rows = batches(5, loss_function="kl_div", loss_value=values)
+    assert len(findings("LOS21", trace_of(steps=5, batches=rows))) == found
+
+
+def test_targets_that_are_no_probabilities_are_named_as_the_cause():
+    targets = {"target_min": -1.0, "target_max": 1.0}
+    rows = batches(4, loss_function="binary_cross_entropy", loss_value=-2.0, **targets)
+    [finding] = findings("LOS21", trace_of(steps=4, batches=rows))
+    assert "targets reach from -1 to 1" in finding.message
+
+
+def test_a_density_may_be_negative():
+    rows = batches(4, loss_function="poisson_nll_loss", loss_value=-2.0)
+    assert skip_reasons("LOS21", trace_of(steps=4, batches=rows))
+
+
+# LOS24
+
+
+@pytest.mark.parametrize(("penalty", "found"), [(1.9, 0), (2.1, 1)])
+def test_a_penalty_twice_the_loss_on_the_data_is_a_warning(penalty, found):
+    assert len(findings("LOS24", summed(["cross_entropy", "penalty"], (1.0, penalty)))) == found
+
+
+@pytest.mark.parametrize(("late", "found"), [(0.49, 0), (0.51, 1)])
+def test_a_penalty_beside_data_that_fit_is_healthy(late, found):
+    values = [(1.0, 9.0)] * 6 + [(late, 9.0)] * 14
+    assert len(findings("LOS24", summed(["other", "penalty"], values))) == found
+
+
+def test_a_penalty_that_is_large_only_at_the_start_is_healthy():
+    values = [(1.0, 9.0)] * 9 + [(0.9, 0.5)] * 11
+    assert findings("LOS24", summed(["other", "penalty"], values)) == []
+
+
+def test_an_objective_without_a_penalty_is_not_judged():
+    assert skip_reasons("LOS24", summed(["cross_entropy", "mse_loss"], (1.0, 9.0)))

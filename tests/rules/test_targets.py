@@ -1,0 +1,159 @@
+import pytest
+from rules.builders import batches, event, findings, site, skip_reasons, trace_of
+
+from nntrace.manifest import Manifest
+from nntrace.rules import Severity
+from nntrace.trace import Trace
+
+# DAT11
+
+
+def labelled(seen, classes=10, per_batch=30, count=20, inputs="float32"):
+    rows = batches(
+        count,
+        loss_function="cross_entropy",
+        classes=classes,
+        batch_size=per_batch * seen,
+        label_values=tuple(range(seen)),
+        label_counts=(per_batch,) * seen,
+    )
+    sites = [site("input.0", "input", shape=[8, 4], dtype=inputs)]
+    return trace_of(steps=count, batches=rows, sites=sites)
+
+
+@pytest.mark.parametrize(("seen", "found"), [(5, 1), (6, 0), (10, 0)])
+def test_a_head_of_which_half_is_never_a_label_is_a_warning(seen, found):
+    assert len(findings("DAT11", labelled(seen))) == found
+
+
+def test_labels_beyond_the_head_are_an_error():
+    [finding] = findings("DAT11", labelled(11))
+    assert finding.level is Severity.ERROR
+
+
+@pytest.mark.parametrize(("count", "found"), [(19, 0), (20, 1)])
+def test_each_class_must_have_been_seen_twenty_times(count, found):
+    trace = labelled(5, per_batch=1, count=count)
+    assert bool(skip_reasons("DAT11", trace)) is not bool(found)
+
+
+def test_rare_classes_may_be_yet_to_come():
+    rows = batches(
+        10,
+        loss_function="cross_entropy",
+        classes=40,
+        batch_size=64,
+        label_values=(0, 1, 2),
+        label_counts=(40, 23, 1),
+    )
+    for step, row in enumerate(rows):
+        row["label_values"] = (0, 1, 2 + step)
+    assert findings("DAT11", trace_of(steps=10, batches=rows)) == []
+
+
+def test_a_vocabulary_is_larger_than_a_text():
+    assert skip_reasons("DAT11", labelled(5, classes=600, inputs="int64"))
+
+
+def test_a_run_that_ended_at_a_label_too_large_is_explained():
+    call = event("loss_call", function="cross_entropy", shape=[32, 9], file="train.py", line=4)
+    error = "IndexError: Target 9 is out of bounds."
+    trace = Trace.from_rows(
+        steps=[{"step": 0, "loss": 2.2}],
+        events=[call],
+        manifest=Manifest(name="run", status="failed", error=error),
+    )
+    [finding] = findings("DAT11", trace)
+    assert "9 classes, 0 … 8" in finding.message
+    assert finding.level is Severity.ERROR
+
+
+# DAT12
+
+
+def constant(value=3.0, count=5, delivered=True, size=32, **columns):
+    rows = batches(
+        count,
+        loss_function="mse_loss",
+        batch_size=size,
+        target_min=value,
+        target_max=value,
+        target_delivered=delivered,
+    )
+    target = site("mse_loss", "target", mean=1.0)
+    return trace_of(steps=count, loss=[1.0] * count, batches=rows, sites=[target], **columns)
+
+
+def test_targets_that_are_all_the_same_are_an_error():
+    [finding] = findings("DAT12", constant())
+    assert finding.level is Severity.ERROR
+
+
+@pytest.mark.parametrize(("last", "found"), [(3.0, 1), (3.5, 0)])
+def test_one_other_target_is_enough(last, found):
+    trace = constant()
+    rows = trace.table("data").to_pylist()
+    rows[-1]["target_max"] = last
+    steps = trace.table("steps").to_pylist()
+    sites = trace.table("sites").to_pylist()
+    again = Trace.from_rows(sites=sites, steps=steps, data=rows)
+    assert len(findings("DAT12", again)) == found
+
+
+@pytest.mark.parametrize(
+    ("delivered", "value", "judged"),
+    [(True, 0.0, True), (False, 1.0, False), (None, 1.0, True), (None, 0.0, False)],
+)
+def test_constant_targets_the_program_makes_itself_may_be_meant(delivered, value, judged):
+    trace = constant(value, delivered=delivered)
+    assert bool(skip_reasons("DAT12", trace)) is not judged
+
+
+@pytest.mark.parametrize(("count", "judged"), [(4, False), (5, True)])
+def test_five_batches_must_be_constant(count, judged):
+    assert bool(skip_reasons("DAT12", constant(count=count))) is not judged
+
+
+def test_the_ones_of_a_gan_are_meant():
+    assert skip_reasons("DAT12", constant(count=6, optimizer=["SGD", "Adam"] * 3))
+
+
+# DAT13
+
+
+def regression(mean=0.0, std=1.0, first=0.5, drift=0.0, function="mse_loss"):
+    rows = batches(
+        9,
+        loss_function=function,
+        batch_size=32,
+        target_mean=[mean + drift * step for step in range(9)],
+        target_std=std,
+        output_min=-first,
+        output_max=first,
+    )
+    return trace_of(steps=9, batches=rows)
+
+
+@pytest.mark.parametrize(("std", "found"), [(9.9, 0), (10.1, 1)])
+def test_targets_with_a_deviation_above_ten_are_a_warning(std, found):
+    assert len(findings("DAT13", regression(std=std))) == found
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "found"), [(9.9, 1.0, 0), (10.1, 1.0, 1), (0.9, 0.01, 0), (-1900.0, 5.0, 1)]
+)
+def test_targets_ten_deviations_from_zero_are_a_warning(mean, std, found):
+    assert len(findings("DAT13", regression(mean, std))) == found
+
+
+@pytest.mark.parametrize(("first", "found"), [(1.9, 1), (2.1, 0)])
+def test_predictions_that_start_at_the_targets_size_are_healthy(first, found):
+    assert len(findings("DAT13", regression(std=20.0, first=first))) == found
+
+
+def test_returns_that_grow_while_the_model_learns_are_not_judged():
+    assert skip_reasons("DAT13", regression(mean=20.0, std=12.0, drift=5.0))
+
+
+def test_classes_have_no_scale():
+    assert skip_reasons("DAT13", regression(std=100.0, function="cross_entropy"))
