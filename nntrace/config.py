@@ -180,7 +180,7 @@ def _every(value: Any) -> int:
     return value
 
 
-def _exact(value: Any) -> bool:
+def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError("true or false")
     return value
@@ -221,10 +221,11 @@ _KEYS: Final = {
     "runs_folder": _folder,
     "budget": _budget,
     "every": _every,
-    "exact": _exact,
+    "exact": _flag,
     "include": _patterns,
     "exclude": _patterns,
     "kinds": _kinds,
+    "capsules": _flag,
     "select": _codes,
     "ignore": _codes,
     "fail_on": _fail_on,

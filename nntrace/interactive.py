@@ -66,6 +66,7 @@ def start(
     include: Sequence[str] | None = None,
     exclude: Sequence[str] | None = None,
     kinds: Sequence[str] | None = None,
+    capsules: bool | None = None,
 ) -> Tracing:
     """Trace what trains in this process from here on, as `nntrace run` does from the beginning.
 
@@ -82,6 +83,7 @@ def start(
         include: patterns of the paths of modules to sample.
         exclude: patterns of the paths of modules to leave out.
         kinds: the kinds to sample, such as ["activation", "update"].
+        capsules: keep the step at which a value is not finite, or the loss jumps, for a replay.
 
     Raises:
         ConfigError: an option or a setting that is none.
@@ -100,6 +102,7 @@ def start(
         "include": None if include is None else _words(include),
         "exclude": None if exclude is None else _words(exclude),
         "kinds": None if kinds is None else parse_kinds(_words(kinds)),
+        "capsules": capsules,
     }
     chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     sampling = replace(config.sampling, **chosen)

@@ -33,6 +33,7 @@ class Sampling:
             that matches a module holds for everything inside it.
         exclude: patterns of the module paths to leave out.
         kinds: the roles to sample (`activation`, `param_grad`, …), all when empty.
+        capsules: keep the step at which a value is not finite, or the loss jumps, for a replay.
     """
 
     budget: float = DEFAULT_BUDGET
@@ -41,6 +42,7 @@ class Sampling:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
+    capsules: bool = True
 
     def wants(self, path: str, role: Role) -> bool:
         """Whether a site is to be recorded."""

@@ -16,6 +16,8 @@ SEGMENT: Final = "{}-{:05d}.arrows"
 PACKED: Final = "{}.parquet"
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 RUNS_FOLDER: Final = "nntrace-runs"
+CAPSULES_FOLDER: Final = "capsules"  # in the rank's folder
+CAPSULE: Final = "capsule-{:03d}"
 
 
 class Role(StrEnum):
@@ -49,6 +51,7 @@ class EventKind(StrEnum):
     SCHEDULER = "scheduler"
     NONFINITE = "nonfinite"
     ORIGIN = "origin"
+    CAPSULE = "capsule"
     UNSEEN = "unseen"
     EXPERIMENT = "experiment"
     ERROR = "error"

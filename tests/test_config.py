@@ -82,7 +82,7 @@ def test_an_unknown_key_names_the_file_the_key_and_the_known_ones(tmp_path: Path
     message = str(caught.value)
     assert str(tmp_path / "nntrace.toml") in message
     assert "'evry'" in message
-    assert "runs_folder, budget, every, exact, include, exclude, kinds, select" in message
+    assert "runs_folder, budget, every, exact, include, exclude, kinds, capsules, select" in message
     assert "Did you mean 'every'?" in message
 
 
@@ -96,6 +96,7 @@ def test_an_unknown_key_names_the_file_the_key_and_the_known_ones(tmp_path: Path
         "budget = 0",
         "budget = 1.5",
         "exact = 1",
+        'capsules = "no"',
         'include = "encoder"',
         "exclude = [3]",
         'kinds = ["activations"]',

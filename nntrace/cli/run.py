@@ -53,6 +53,11 @@ from nntrace.config import load_config, parse_budget, parse_kinds
     help="Sample only these: activation, activation_grad, param, param_grad, update, input, "
     "target, output.",
 )
+@click.option(
+    "--no-capsules",
+    is_flag=True,
+    help="Do not keep the batch and weights of a step that breaks (see `nntrace replay`).",
+)
 @click.option("--name", metavar="NAME", help="What the run is called; by default, as the script.")
 @click.argument("cmd", nargs=-1, type=click.UNPROCESSED, required=True, metavar="CMD...")
 def command(
@@ -63,6 +68,7 @@ def command(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     kinds: tuple[str, ...],
+    no_capsules: bool,
     out: Path | None,
     name: str | None,
     cmd: tuple[str, ...],
@@ -90,6 +96,7 @@ def command(
         "include": include or None,
         "exclude": exclude or None,
         "kinds": parse_kinds(kinds) or None,
+        "capsules": False if no_capsules else None,
     }
     chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     return launch(

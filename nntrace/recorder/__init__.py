@@ -11,6 +11,7 @@ from nntrace.recorder.sample import (
     Sample,
     SiteSample,
 )
+from nntrace.recorder.unrest import LossLevel
 
 __all__ = [
     "NO_SITE",
@@ -19,6 +20,7 @@ __all__ = [
     "Cadence",
     "KeptTensor",
     "Layout",
+    "LossLevel",
     "Recorder",
     "Sample",
     "SiteSample",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nntrace.recorder.batches import SeenExamples, summarise
+from nntrace.recorder.capsules import CapsuleRecord, write_capsule
 from nntrace.recorder.liveness import Liveness
 from nntrace.recorder.records import EventRecord, ScalarRecord, SiteRecord, StepRecord
 from nntrace.recorder.rows import Members, Rows
@@ -80,6 +81,7 @@ class RankFolder:
         self._nonfinite_sites: set[int] = set()
         self._norms: dict[int, float] = {}
         self._samples = 0
+        self._capsules = 0
 
     def write(
         self,
@@ -88,6 +90,7 @@ class RankFolder:
         samples: Sequence[Sample],
         events: Sequence[EventRecord],
         scalars: Sequence[ScalarRecord] = (),
+        capsules: Sequence[CapsuleRecord] = (),
     ) -> None:
         """Append everything, sites first, so that no row refers to a site not yet on disk."""
         self._sites.update({site.id: site for site in sites})
@@ -110,12 +113,24 @@ class RankFolder:
             [_tensor_row(sample.step, kept) for sample in samples for kept in sample.tensors]
         )
         self._streams["scalars"].append_rows([scalar.row() for scalar in scalars])
+        found += [self._write_capsule(capsule) for capsule in capsules]
         self._streams["events"].append_rows([event.row() for event in (*events, *found)])
 
     def close(self) -> None:
         """End every stream."""
         for stream in self._streams.values():
             stream.close()
+
+    def _write_capsule(self, capsule: CapsuleRecord) -> EventRecord:
+        """Write one capsule; the event that says so, or why there is none."""
+        kind = EventKind.CAPSULE
+        try:
+            payload = write_capsule(self.path, self._capsules, capsule)
+            self._capsules += 1
+        except Exception as error:  # the run is worth more than one step of it
+            reason = f"could not be written: {type(error).__name__}: {error}"
+            kind, payload = EventKind.UNSEEN, {"what": "capsule", "reason": reason}
+        return EventRecord(capsule.step, capsule.time_ns, kind, "info", None, json.dumps(payload))
 
     def _write_samples(
         self, samples: Sequence[Sample], events: list[EventRecord]

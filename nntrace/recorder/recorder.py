@@ -22,6 +22,7 @@ from nntrace.experiment import Ending, Experiment
 from nntrace.manifest import Manifest
 from nntrace.notices import say
 from nntrace.recorder.cadence import Cadence
+from nntrace.recorder.capsules import CapsuleRecord
 from nntrace.recorder.commit import current_commit
 from nntrace.recorder.rank_folder import RankFolder, claim
 from nntrace.recorder.records import EventRecord, ScalarRecord, SiteRecord, StepRecord
@@ -161,6 +162,10 @@ class Recorder:
             payload = {**payload, "file": self.experiment.original(payload["file"])}
         text = json.dumps(payload, default=str)
         self._writer.put(EventRecord(self.steps, time.time_ns(), kind, severity, site, text))
+
+    def add_capsule(self, content: dict[str, Any], save: Callable[[Path], None]) -> None:
+        """Keep the current step for a replay; `save` writes its tensors, on the writer thread."""
+        self._writer.put(CapsuleRecord(self.steps, time.time_ns(), content, save))
 
     def add_scalar(self, name: str, value: float) -> None:
         """Record a value of the program's own at the current step."""

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from nntrace.recorder.capsules import CapsuleRecord
 from nntrace.recorder.rank_folder import RankFolder
 from nntrace.recorder.records import EventRecord, ScalarRecord, SiteRecord, StepRecord
 from nntrace.recorder.sample import Sample
@@ -18,7 +19,7 @@ from nntrace.recorder.sample import Sample
 FLUSH_SECONDS: Final = 0.8  # a killed process loses what was not flushed
 FLUSH_BYTES: Final = 8 * 1024 * 1024
 MAX_WAITING_BYTES: Final = 48 * 1024 * 1024
-Record = SiteRecord | StepRecord | EventRecord | ScalarRecord | Sample
+Record = SiteRecord | StepRecord | EventRecord | ScalarRecord | Sample | CapsuleRecord
 
 
 class Writer:
@@ -104,6 +105,7 @@ class Writer:
                 samples,
                 [r for r in records if isinstance(r, EventRecord)],
                 [r for r in records if isinstance(r, ScalarRecord)],
+                [r for r in records if isinstance(r, CapsuleRecord)],
             )
             self._written_bytes += sum(sample.values.nbytes for sample in samples)
         self.busy_ns += time.thread_time_ns() - started

@@ -37,6 +37,7 @@ class Call:
         autocast: the devices for which autocast was on, with its type.
         micro_batch: how many backward passes the step had seen before.
         gradients: what arrived in the backward pass at each tensor of the output, by its place.
+        gradients_enabled: whether gradients were being recorded.
     """
 
     compute: Callable[..., Any]
@@ -46,6 +47,7 @@ class Call:
     autocast: tuple[tuple[str, torch.dtype], ...]
     micro_batch: int
     gradients: dict[int, torch.Tensor] | None = None
+    gradients_enabled: bool = True
 
 
 class RootCalls:
@@ -110,6 +112,7 @@ class RootCalls:
             torch.get_rng_state().numpy().tobytes() if self.steps_are_long else None,
             _autocast(),
             self.micro_batch,
+            gradients_enabled=torch.is_grad_enabled(),
         )
         self.kept.append(call)
         return call

@@ -24,6 +24,7 @@ from nntrace_torch.sources import UNKNOWN, Source, is_users
 _UNINITIALISED = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
 _FILLS = ("fill", "full", "full_like", "new_full", "masked_fill", "lift_fresh", "scalar_tensor")
 _CALLS = 1 << 20  # lines whose executions are counted
+BUFFER = "buffer "  # before the path of a buffer, where it is one that a value came in with
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ class OriginFinder(WriteGuard):
             function=function,
             module=module,
             execution=execution,
-            index=_first_bad(result),
+            index=first_bad(result),
             operands=tuple(describe(operand) for operand in operands),
             node=node.name() if node is not None else "",
             meant=written or name.rstrip("_") in _FILLS,
@@ -178,7 +179,7 @@ class OriginFinder(WriteGuard):
             computed=tensor.grad_fn is not None,
             meant=mask,
             operands=(facts,),
-            index=_first_bad(tensor),
+            index=first_bad(tensor),
         )
 
 
@@ -232,7 +233,8 @@ def _forward_line(node: Any) -> tuple[Source, str]:
     return UNKNOWN, ""
 
 
-def _first_bad(tensor: torch.Tensor) -> tuple[int, ...]:
+def first_bad(tensor: torch.Tensor) -> tuple[int, ...]:
+    """The place of the first element that is not finite."""
     bad = (~torch.isfinite(tensor)).nonzero()
     return tuple(bad[0].tolist()) if bad.numel() else ()
 

@@ -1,45 +1,37 @@
-"""Where a non-finite value began: replays the step it appeared in, and records an `origin` event.
+"""Answers a non-finite value with its origin: an `origin` event, and a capsule of the step.
 
-Looks, in this order, at the weights, at each call of the model, and at the program's statements
-between the model and the loss. What could not be found out is said, never guessed.
+Once for each time the values go bad, and before the optimizer acts on them.
 """
 
-import os
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
 import torch
-from torch import nn
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.forward import ForwardSampler
 from nntrace_torch.modules import Models
 from nntrace_torch.optimizers import Optimizers
-from nntrace_torch.ranks import local_part
 from nntrace_torch.replay.calls import Call, RootCalls
-from nntrace_torch.replay.engine import Replayer, original_of
-from nntrace_torch.replay.finder import Birth, OriginFinder, source_text
-from nntrace_torch.replay.guard import ReplayRefusedError, tensors_in
-from nntrace_torch.replay.postmortem import broken_update
-from nntrace_torch.replay.statements import (
-    frames_holding,
-    has_graph,
-    is_broken,
-    recomputation,
-)
-from nntrace_torch.sources import UNKNOWN, Source, Sources, is_users
+from nntrace_torch.replay.capsules import Capsules, Moment
+from nntrace_torch.replay.engine import Replayer
+from nntrace_torch.replay.finder import BUFFER, Birth
+from nntrace_torch.replay.search import Found, Search, lines
+from nntrace_torch.sources import UNKNOWN, Sources
 
 _MAX_EPISODES = 8
-_BUFFER = "buffer "  # before the path of a buffer, where it is one that a value came in with
 
 
 class Investigator:
-    """Answers a non-finite value with its origin, once for each time the values go bad."""
+    """Told of non-finite values, in the order in which they appear.
+
+    Attributes:
+        stepping: whether the optimizer is in its step, and evaluates a closure.
+        told: called with the payload of each origin.
+    """
 
     def __init__(
         self,
@@ -58,19 +50,39 @@ class Investigator:
         self._forward = forward
         self._replayer = replayer
         self._calls = calls
+        self._capsules = Capsules(recorder, models)
         self._episodes = 0
         self._is_bad = False
-        self._notes: list[str] = []
+        self.stepping = False
+        self.told: Callable[[dict[str, Any]], object] = lambda payload: None
 
     def all_is_well(self) -> None:
         """A finite loss: what breaks next is a new story."""
         self._is_bad = False
 
-    def loss_broke(self, loss: torch.Tensor, frame: FrameType | None) -> None:
-        """A loss that `backward` is called on is not finite."""
-        with self._episode("loss") as tell:
-            if tell is not None:
-                tell(*(self._weights() or self._forward_origin(loss, frame)))
+    def loss_broke(
+        self, loss: torch.Tensor, frame: FrameType | None, *, steps_ago: int = 0
+    ) -> None:
+        """A loss that `backward` is called on is not finite.
+
+        Args:
+            loss: the loss.
+            frame: where it was seen.
+            steps_ago: of an accelerator it may only be known when the optimizer has stepped.
+        """
+        if steps_ago:
+            self._episode("loss", frame, lambda search: search.late(loss, frame, steps_ago))
+        else:
+            self._episode(
+                "loss", frame, lambda search: search.weights() or search.forward(loss, frame)
+            )
+
+    def loss_jumped(self, loss: float, frame: FrameType | None) -> None:
+        """A loss is finite and far above those before: the step is kept, nothing is judged."""
+        if not self._replayer.active and self._capsules.wants("loss_spike"):
+            calls = self._of_micro_batch(self._calls.micro_batch)
+            with self._forward.paused():
+                self._capsules.keep(Moment("loss_spike", calls, frame, {"loss": loss}))
 
     def function_broke(
         self,
@@ -81,245 +93,86 @@ class Investigator:
         frame: FrameType | None,
     ) -> None:
         """A loss function of PyTorch returned a value that is not finite."""
-        given = {"prediction": args[0] if args else None, "target": (*args, None, None)[1]}
-        with self._episode("loss") as tell:
-            if tell is None:
-                return
-            found = self._weights()
-            if found is None and not is_broken((*args, *kwargs.values())):
-                finder = OriginFinder()
-                result = self._replay(function, args, kwargs, finder)
-                birth = finder.birth_of(result) or finder.first
-                facts = {"function": function.__name__, **_lines(_calling_line(frame))}
-                found = ("loss", birth, facts) if birth else None
-            elif found is None and is_broken(given["target"]):
-                finder = OriginFinder()
-                finder.name(given["target"], "target")
-                facts = {"function": function.__name__, **_lines(_calling_line(frame))}
-                found = "data", finder.birth_of(given["target"]), facts
-            tell(*(found or self._forward_origin(given["prediction"], frame, loss)))
+        self._episode(
+            "loss",
+            frame,
+            lambda search: (
+                search.weights()
+                or search.loss_function(function, args, kwargs, frame)
+                or search.forward(loss, frame)
+            ),
+        )
 
     def gradients_broke(
         self, names: Sequence[str], loss: torch.Tensor | None, frame: FrameType | None
     ) -> None:
         """The loss is finite and gradients are not: found before the optimizer acts."""
-        with self._episode("gradient") as tell:
-            if tell is None:
-                return
-            birth, facts = self._backward_origin(loss, frame)
-            tell("backward", birth, {"parameters": list(names)[:8], **facts})
+
+        def look(search: Search) -> Found:
+            found = search.backward(loss, frame)
+            return found._replace(facts={"parameters": list(names)[:8], **found.facts})
+
+        self._episode("gradient", frame, look)
 
     def output_broke(self, call: Call, output: Any) -> None:
         """An evaluation's output holds a NaN."""
-        with self._episode("output") as tell:
-            if tell is None:
-                return
-            found = self._weights()
-            if found is None:
-                birth, facts = self._of_call(call, 0)
-                found = _side(birth), birth, facts
-            tell(found[0], found[1], {**found[2], "phase": "eval"})
+
+        def look(search: Search) -> Found:
+            found = search.weights() or search.of_call(call) or Found("unknown", None, {})
+            return found._replace(facts={**found.facts, "phase": "eval"}, call=call)
+
+        self._episode("output", None, look)
 
     def name_of(self, parameter: torch.Tensor) -> str:
         """A parameter's recorded path, or its shape when no known model has it."""
         found = self._models.parameter(parameter)
         return found[0] if found is not None else f"a parameter of shape {tuple(parameter.shape)}"
 
-    @contextmanager
-    def _episode(self, seen_in: str) -> Iterator[Callable[..., None] | None]:
-        """Gives what records the origin, or None when this story was told already."""
+    def _episode(
+        self, seen_in: str, frame: FrameType | None, look: Callable[[Search], Found]
+    ) -> None:
+        """Search, tell and keep; nothing when this story was told already."""
         if self._is_bad or self._episodes >= _MAX_EPISODES or self._replayer.active:
-            yield None
             return
         self._is_bad = True
         self._episodes += 1
-        self._notes = []
         started = time.perf_counter()
-
-        def tell(where: str, birth: Birth | None, facts: dict[str, Any]) -> None:
-            milliseconds = 1000 * (time.perf_counter() - started)
+        search = Search(
+            self._models,
+            self._sources,
+            self._optimizers,
+            self._replayer,
+            self._calls,
+            steps=self._recorder.steps,
+            stepping=self.stepping,
+        )
+        with self._forward.paused():
+            found = look(search)
+            is_known = found.birth is not None or bool(found.facts.get("parameter"))
             payload = {
-                "where": where if birth is not None or facts.get("parameter") else "unknown",
+                "where": found.where if is_known else "unknown",
                 "seen_in": seen_in,
-                **(self._told(birth) if birth is not None else {}),
-                **facts,
-                "notes": self._notes,
-                "replay_ms": round(milliseconds, 1),
+                **(self._told(found.birth) if found.birth is not None else {}),
+                **found.facts,
+                "notes": search.notes,
+                "replay_ms": round(1000 * (time.perf_counter() - started), 1),
             }
             self._recorder.add_event(EventKind.ORIGIN, payload, severity="error")
+            if "steps_ago" not in found.facts:
+                self._keep(found, frame, payload)
+        self.told(payload)
 
-        with self._forward.paused():
-            yield tell
+    def _keep(self, found: Found, frame: FrameType | None, payload: dict[str, Any]) -> None:
+        if found.call is not None and not found.call.gradients_enabled:
+            calls = [found.call]
+        else:
+            last = self._calls.kept[-1].micro_batch if self._calls.kept else 0
+            calls = self._of_micro_batch(found.call.micro_batch if found.call else last)
+        culprit = found.birth.module if found.birth is not None else None
+        self._capsules.keep(Moment("nonfinite", calls, frame, {"origin": payload}, culprit))
 
-    def _weights(self) -> tuple[str, Birth | None, dict[str, Any]] | None:
-        """A parameter that was not finite before this step.
-
-        Buffers are no witnesses: the forward that broke has written to running statistics.
-        """
-        for model in self._models.known:
-            root = model.root
-            if root is None:
-                continue
-            for name, parameter in root.named_parameters():
-                if is_broken(parameter):
-                    return self._broken_weight(model.join(name), parameter)
-        return None
-
-    def _broken_weight(
-        self, path: str, weight: torch.Tensor
-    ) -> tuple[str, Birth | None, dict[str, Any]]:
-        finder = OriginFinder()
-        finder.name(local_part(weight), path)
-        birth = finder.birth_of(local_part(weight))
-        facts: dict[str, Any] = {"parameter": path}
-        optimizer = self._optimizers.holder(weight)
-        if self._recorder.steps == 0 or optimizer is None:
-            return "weights", birth, facts
-        source = self._sources.of(optimizer)
-        what = broken_update(optimizer, weight)
-        facts |= {"op": type(optimizer).__name__, "what": what, **_lines(source)}
-        return "update", birth, {**facts, "step": self._recorder.steps - 1}
-
-    def _forward_origin(
-        self, value: torch.Tensor, frame: FrameType | None, loss: torch.Tensor | None = None
-    ) -> tuple[str, Birth | None, dict[str, Any]]:
-        """By replaying the calls of the step, then the statements that gave the value."""
-        for number, call in enumerate(self._calls.kept):
-            birth, facts = self._of_call(call, number)
-            if birth is not None and not (birth.meant and not birth.given):
-                return _side(birth), birth, facts
-        for holder, name in frames_holding(value, frame):
-            compute = recomputation(holder, name, is_broken)
-            if compute is None:
-                continue
-            finder = OriginFinder()
-            _name_values(finder, holder)
-            result = self._replay(compute, (), {}, finder, modules=self._roots())
-            birth = finder.birth_of(result)
-            if birth is not None and not birth.computed:
-                return ("data" if birth.given else "loss"), birth, self._batch_facts()
-        if not self._notes:
-            self._notes.append("the replayed model is finite, and the loss could not be replayed")
-        place = _calling_line(frame)
-        return "unknown", None, {**_lines(place), **self._batch_facts()}
-
-    def _of_call(self, call: Call, number: int) -> tuple[Birth | None, dict[str, Any]]:
-        """What a replay of one call of the model shows."""
-        finder = OriginFinder()
-        with ExitStack() as stack:
-            for device, dtype in call.autocast:
-                stack.enter_context(torch.autocast(device, dtype, cache_enabled=False))
-            self._name_arguments(call, finder)
-            for model in self._models.known:
-                for name, buffer in model.root.named_buffers() if model.root is not None else ():
-                    finder.name(buffer, _BUFFER + model.join(name))
-            output = self._replay(call.compute, call.args, call.kwargs, finder, call=call)
-        birth = finder.birth_of(_flat(output))
-        if output is None:  # the replay ended early, or was refused: the arguments still tell
-            birth = finder.first or finder.birth_of((*call.args, *call.kwargs.values()))
-        facts = self._batch_facts(call)
-        if birth is not None and number:
-            facts["call"] = number + 1
-        if birth is not None and birth.given.startswith(_BUFFER):
-            facts["parameter"] = birth.given.removeprefix(_BUFFER)
-        return birth, facts
-
-    def _name_arguments(self, call: Call, finder: OriginFinder) -> None:
-        for number, value in enumerate(call.args):
-            for tensor in tensors_in(value):
-                finder.name(tensor, f"input.{number}")
-        for name, value in call.kwargs.items():
-            for tensor in tensors_in(value):
-                finder.name(tensor, f"input.{name}")
-
-    def _backward_origin(
-        self, loss: torch.Tensor | None, frame: FrameType | None
-    ) -> tuple[Birth | None, dict[str, Any]]:
-        """By replaying forward and backward of the calls, then of the whole loss."""
-        for call in self._calls.kept:
-            if call.gradients and not any(is_broken(g) for g in call.gradients.values()):
-                finder = OriginFinder()
-                both, module = self._there_and_back(call), original_of(call.compute)
-                inner = [module] if isinstance(module, nn.Module) else []
-                self._replay(
-                    both, call.args, call.kwargs, finder, modules=inner, call=call, gradients=True
-                )
-                if finder.first is not None:
-                    return finder.first, self._batch_facts(call)
-        for holder, name in frames_holding(loss, frame) if loss is not None else ():
-            compute = recomputation(holder, name, has_graph)
-            if compute is None:
-                continue
-            finder = OriginFinder()
-            _name_values(finder, holder)
-            both = self._differentiated(compute)
-            self._replay(both, (), {}, finder, modules=self._roots(), gradients=True)
-            if finder.first is not None:
-                return finder.first, {}
-        if not self._notes and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            self._notes.append("the replay is finite on this rank: look at the other ranks")
-        elif not self._notes:
-            self._notes.append("the backward pass could not be replayed")
-        return None, {}
-
-    def _there_and_back(self, call: Call) -> Callable[..., Any]:
-        compute = original_of(call.compute)
-
-        def both(*args: Any, **kwargs: Any) -> None:
-            output = [t for t in tensors_in(_flat(compute(*args, **kwargs))) if t.requires_grad]
-            arrived = [(call.gradients or {}).get(place) for place in range(len(output))]
-            pairs = [(t, g) for t, g in zip(output, arrived, strict=True) if g is not None]
-            if pairs and self._replayer.leaves:
-                tensors, gradients = zip(*pairs, strict=True)
-                torch.autograd.grad(tensors, self._replayer.leaves, gradients, allow_unused=True)
-
-        return both
-
-    def _differentiated(self, compute: Callable[[], Any]) -> Callable[[], Any]:
-        def both() -> None:
-            loss = compute()
-            if isinstance(loss, torch.Tensor) and loss.requires_grad and self._replayer.leaves:
-                torch.autograd.grad(
-                    loss, self._replayer.leaves, torch.ones_like(loss), allow_unused=True
-                )
-
-        return both
-
-    def _replay(
-        self,
-        compute: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        finder: OriginFinder,
-        *,
-        modules: Sequence[nn.Module] = (),
-        call: Call | None = None,
-        gradients: bool = False,
-    ) -> Any:
-        """A replay that may fail: the reason is noted and None returned."""
-        try:
-            with warnings.catch_warnings(), torch.autograd.set_detect_anomaly(True, False):
-                warnings.simplefilter("ignore")
-                return self._replayer.run(
-                    compute,
-                    args,
-                    kwargs,
-                    finder,
-                    modules=modules,
-                    gradients=gradients,
-                    random_state=None if call is None else call.random,
-                )
-        except (Exception, ReplayRefusedError) as error:
-            self._notes.append(f"the replay ended early: {type(error).__name__}: {error}"[:300])
-            return None
-
-    def _roots(self) -> list[nn.Module]:
-        return [root for model in self._models.known if (root := model.root) is not None]
-
-    def _batch_facts(self, call: Call | None = None) -> dict[str, Any]:
-        count = self._calls.micro_batch
-        number = count if call is None else call.micro_batch
-        return {"micro_batch": number + 1} if count or number else {}
+    def _of_micro_batch(self, number: int) -> list[Call]:
+        return [call for call in self._calls.kept if call.micro_batch == number]
 
     def _told(self, birth: Birth) -> dict[str, Any]:
         """The payload of an origin."""
@@ -335,42 +188,13 @@ class Investigator:
             "kind": birth.kind,
             "op": birth.op,
             "what": birth.what,
-            "given": birth.given.removeprefix(_BUFFER),
+            "given": birth.given.removeprefix(BUFFER),
             "module": path,
             "module_type": module_type,
-            **_lines(source),
+            **lines(source),
             "function": birth.function,
             "execution": birth.execution,
             "index": list(birth.index),
             "operands": list(birth.operands),
             "derivative": birth.node,
         }
-
-
-def _side(birth: Birth | None) -> str:
-    if birth is not None and birth.given.startswith(_BUFFER):
-        return "weights"
-    return "data" if birth is not None and birth.given else "forward"
-
-
-def _flat(output: Any) -> list[torch.Tensor]:
-    if isinstance(output, dict):
-        output = tuple(output.values())
-    return list(tensors_in(output))
-
-
-def _lines(source: Source) -> dict[str, Any]:
-    return {"file": source.file, "line": source.line, "source": source_text(source)}
-
-
-def _calling_line(frame: FrameType | None) -> Source:
-    while frame is not None and not is_users(frame.f_code.co_filename):
-        frame = frame.f_back
-    return UNKNOWN if frame is None else Source(frame.f_code.co_filename, frame.f_lineno)
-
-
-def _name_values(finder: OriginFinder, frame: FrameType) -> None:
-    """Call the tensors a frame holds by their names there."""
-    for name, value in {**frame.f_globals, **frame.f_locals}.items():
-        for tensor in tensors_in(value):
-            finder.name(tensor, name)

@@ -1,0 +1,232 @@
+"""Keeps one step of the training as a capsule: batch, weights, random state, before the optimizer.
+
+Copies are made at once, for the program goes on; the recorder's thread writes them. Number and
+bytes are capped: what was left out is said in the capsule.
+"""
+
+import hashlib
+import importlib.util
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import nn
+
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
+from nntrace_torch.modules import Models
+from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.engine import original_of
+from nntrace_torch.replay.packing import Packing
+from nntrace_torch.sources import is_users
+
+CAPSULE_BYTES = 64 << 20  # of one capsule: copied in some ten milliseconds
+_RUN_BYTES = 256 << 20
+_NAMED_BYTES = 16 << 20  # of the tensors that the program's frames hold by name
+_KEPT = {"nonfinite": 4, "loss_spike": 2}
+_CALLS = 16
+_FRAMES = 40
+_SOURCE_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What is to be kept, and why.
+
+    Attributes:
+        reason: `nonfinite` or `loss_spike`.
+        calls: the calls of outermost modules that led to it.
+        frame: the program's innermost frame.
+        facts: what is known of it: the loss, the origin.
+        culprit: the module it was born in, kept where the whole model is too large.
+    """
+
+    reason: str
+    calls: Sequence[Call]
+    frame: FrameType | None
+    facts: dict[str, Any]
+    culprit: nn.Module | None = None
+
+
+class Capsules:
+    """Makes the capsules of one process."""
+
+    def __init__(self, recorder: Recorder, models: Models) -> None:
+        self._recorder = recorder
+        self._models = models
+        self._kept = dict.fromkeys(_KEPT, 0)
+        self._bytes = 0
+        self._is_missing = False
+
+    def wants(self, reason: str) -> bool:
+        """Whether there is room for one more of a kind."""
+        return (
+            self._recorder.sampling.capsules
+            and not self._is_missing
+            and self._kept[reason] < _KEPT[reason]
+            and self._bytes < _RUN_BYTES
+        )
+
+    def keep(self, moment: Moment) -> None:
+        """Copy a moment and have it written."""
+        if not self.wants(moment.reason) or not moment.calls:
+            return
+        if importlib.util.find_spec("safetensors") is None:
+            self._is_missing = True
+            reason = "safetensors is not installed: pip install 'nntrace[torch]'"
+            self._recorder.add_event(EventKind.UNSEEN, {"what": "capsule", "reason": reason})
+            return
+        packing = Packing(min(CAPSULE_BYTES, _RUN_BYTES - self._bytes))
+        content = self._content(moment, packing)
+        self._kept[moment.reason] += 1
+        self._bytes += packing.bytes
+        self._recorder.add_capsule(content, partial(_save, packing.tensors))
+
+    def _content(self, moment: Moment, packing: Packing) -> dict[str, Any]:
+        # The batch first: it is the smallest, and without it nothing can be replayed.
+        roots: list[nn.Module] = []
+        calls = [
+            described
+            for number, call in enumerate(moment.calls[-_CALLS:])
+            if (described := _call(call, number, roots, packing)) is not None
+        ]
+        frames = list(_frames(moment.frame, packing))
+        modules = [
+            self._module(root, number, moment.culprit, packing) for number, root in enumerate(roots)
+        ]
+        return {
+            "format": 1,
+            "reason": moment.reason,
+            **moment.facts,
+            "torch": torch.__version__,
+            "calls": calls,
+            "modules": modules,
+            "frames": frames,
+            "sources": _sources(moment.frame),
+            "left_out": packing.left_out,
+        }
+
+    def _module(
+        self, root: nn.Module, number: int, culprit: nn.Module | None, packing: Packing
+    ) -> dict[str, Any]:
+        """A module's parameters and buffers; the culprit's alone where all are too large."""
+        state = {
+            name: tensor
+            for name, tensor in (*root.named_parameters(), *root.named_buffers())
+            if tensor.layout is torch.strided and tensor.device.type != "meta"
+        }
+        size = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+        whole = packing.bytes + size <= CAPSULE_BYTES
+        if not whole:
+            packing.left_out.append(f"{type(root).__name__}: {size / 2**20:.0f} MiB of weights")
+            path = next((name for name, m in root.named_modules() if m is culprit), None)
+            inside = () if not path else (f"{path}.",)
+            state = {name: t for name, t in state.items() if inside and name.startswith(inside)}
+        model = self._models.owner_of(root)
+        return {
+            "class": type(root).__qualname__,
+            "defined_in": type(root).__module__,
+            "path": "" if model is None else model.path_of(root) or "",
+            "training": root.training,
+            "other_mode": [n for n, m in root.named_modules() if m.training != root.training],
+            "shapes": {name: list(tensor.shape) for name, tensor in root.named_parameters()},
+            "whole": whole,
+            "tensors": {
+                name: packing.tensor(tensor, f"module.{number}.{name}")
+                for name, tensor in state.items()
+            },
+        }
+
+
+def _call(
+    call: Call, number: int, roots: list[nn.Module], packing: Packing
+) -> dict[str, Any] | None:
+    """One call; its module joins `roots`. A compiled function could not be found again: None."""
+    compute = original_of(call.compute)
+    if not isinstance(compute, nn.Module):
+        packing.left_out.append(f"call {number}: of a compiled function, which is no module")
+        return None
+    if all(compute is not root for root in roots):
+        roots.append(compute)
+    name = f"call.{number}"
+    return {
+        "module": next(i for i, root in enumerate(roots) if root is compute),
+        "args": [packing.tree(value, f"{name}.{i}") for i, value in enumerate(call.args)],
+        "kwargs": {key: packing.tree(v, f"{name}.{key}") for key, v in call.kwargs.items()},
+        "random": _random(call, number, packing),
+        "autocast": [[device, str(dtype)] for device, dtype in call.autocast],
+        "gradients": call.gradients_enabled,
+        "micro_batch": call.micro_batch + 1,
+    }
+
+
+def _random(call: Call, number: int, packing: Packing) -> dict[str, Any] | None:
+    if call.random is None:
+        return None
+    state = torch.frombuffer(bytearray(call.random), dtype=torch.uint8)
+    return packing.tensor(state, f"random.{number}")
+
+
+def _frames(frame: FrameType | None, packing: Packing) -> Iterator[dict[str, Any]]:
+    """What the program's frames call by a name and is no result of the model: targets, weights."""
+    used = set[str]()
+    room = packing.bytes + _NAMED_BYTES
+    for number, one in enumerate(_users_frames(frame)):
+        code = one.f_code
+        used |= {*code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars}
+        held = one.f_locals
+        kept = {}
+        for name in [name for name in held if name in used]:
+            value = held[name]
+            if _is_data(value) and packing.bytes + _size(value) <= room:
+                kept[name] = packing.tree(value, f"frame.{number}.{name}")
+        if kept:
+            yield {"function": code.co_qualname, "file": code.co_filename, "names": kept}
+
+
+def _users_frames(frame: FrameType | None) -> Iterator[FrameType]:
+    for _ in range(_FRAMES):
+        if frame is None:
+            return
+        if is_users(frame.f_code.co_filename):
+            yield frame
+        frame = frame.f_back
+
+
+def _is_data(value: Any) -> bool:
+    """A tensor that was not computed from weights, or a collection that holds one."""
+    if isinstance(value, torch.Tensor):
+        return value.grad_fn is None and not isinstance(value, nn.Parameter)
+    parts = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, (list, tuple, dict)) or len(value) > 64:
+        return False
+    return any(isinstance(part, torch.Tensor) and _is_data(part) for part in parts)
+
+
+def _size(value: Any) -> int:
+    parts = value.values() if isinstance(value, dict) else value
+    tensors = [value] if isinstance(value, torch.Tensor) else parts
+    return sum(t.numel() * t.element_size() for t in tensors if isinstance(t, torch.Tensor))
+
+
+def _sources(frame: FrameType | None) -> dict[str, str]:
+    """The checksums of the program's files, by which a replay knows that they have changed."""
+    found: dict[str, str] = {}
+    for one in _users_frames(frame):
+        file = Path(one.f_code.co_filename)
+        try:
+            if str(file) not in found and file.stat().st_size <= _SOURCE_BYTES:
+                found[str(file)] = hashlib.sha256(file.read_bytes()).hexdigest()
+        except OSError:
+            continue
+    return found
+
+
+def _save(tensors: dict[str, torch.Tensor], file: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file(tensors, file)
