@@ -27,6 +27,7 @@ class Settings:
     command: tuple[str, ...]
     sampling: Sampling = field(default_factory=Sampling)
     experiment: Experiment | None = None
+    replays: str = ""  # the capsule to play; then nothing is a training
 
     def environment(self) -> dict[str, str]:
         """The variables to set."""
@@ -40,6 +41,7 @@ class Settings:
             "NNTRACE_COMMAND": "\x1f".join(self.command),
             "NNTRACE_SAMPLING": repr(chosen) if chosen else "",
             "NNTRACE_EXPERIMENT": "" if self.experiment is None else self.experiment.encode(),
+            "NNTRACE_REPLAY": self.replays,
         }
 
     @classmethod
@@ -53,6 +55,7 @@ class Settings:
             command=tuple(os.environ.get("NNTRACE_COMMAND", "").split("\x1f")),
             sampling=Sampling(**literal_eval(chosen)) if chosen else Sampling(),
             experiment=Experiment.decode(os.environ.get("NNTRACE_EXPERIMENT", "")),
+            replays=os.environ.get("NNTRACE_REPLAY", ""),
         )
 
 

@@ -47,6 +47,7 @@ class Session:
             sampling=sampling,
             experiment=experiment,
             rank=int(os.environ.get("RANK", "0")),
+            replays=_replayed(settings),
             world_size=int(os.environ.get("WORLD_SIZE", "1")),
         )
 
@@ -128,6 +129,13 @@ def _manifest(settings: Settings) -> Manifest:
     if experiment is not None and experiment.folder:
         manifest = replace(manifest, cwd=experiment.folder)
     return manifest
+
+
+def _replayed(settings: Settings) -> Path | None:
+    """The capsule to be played in this process: only the rank that it is of plays it."""
+    its_rank = os.environ.get("NNTRACE_REPLAY_RANK", "0")
+    is_it = bool(settings.replays) and its_rank == os.environ.get("RANK", "0")
+    return Path(settings.replays) if is_it else None
 
 
 def _shown(run: Path) -> str:

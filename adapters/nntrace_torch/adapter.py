@@ -42,6 +42,7 @@ from nntrace_torch.replay import (
     ReplayEndedError,
     Replayer,
     RootCalls,
+    play,
 )
 from nntrace_torch.scaling import LossScaling
 from nntrace_torch.sources import Sources
@@ -104,7 +105,7 @@ class Tracer:
         self._compiled = CompiledCalls(
             recorder, self._forward, self._losses, self._replayer, self._calls, self._compiles
         )
-        investigator = Investigator(
+        self._investigator = Investigator(
             recorder,
             self._models,
             self._sources,
@@ -113,7 +114,7 @@ class Tracer:
             self._replayer,
             self._calls,
         )
-        self._watch = NonfiniteWatch(investigator)
+        self._watch = NonfiniteWatch(self._investigator)
         self._losses.watch = self._watch.loss_function
         self._losses.evaluated = self._evaluations.loss
         self._calls.on_evaluation = recorder.guard(self._evaluated)
@@ -141,6 +142,9 @@ class Tracer:
             *self._interposed(),
         ]
         guard(self._begin_sample)()
+        if self._recorder.replays is not None:
+            self._watch.is_thorough = True
+            undos += play(self._recorder, self._calls, self._investigator)
 
         def undo() -> None:
             for one in reversed(undos):

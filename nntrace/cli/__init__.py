@@ -26,6 +26,7 @@ COMMANDS: Final = (
     "stream",
     "check",
     "diagnose",
+    "replay",
     "report",
     "recipe",
     "diff",

@@ -33,12 +33,11 @@ def write_capsule(rank_folder: Path, number: int, capsule: CapsuleRecord) -> dic
     folder.mkdir(exist_ok=True)
     tensors = folder / f"{CAPSULE.format(number)}.safetensors"
     capsule.save(tensors)
-    content = {"capsule": number, "step": capsule.step, **capsule.content}
+    content = {"step": capsule.step, **capsule.content}
     text = json.dumps(content, indent=1, default=str)
     described = tensors.with_suffix(".json")
     described.write_text(text, encoding="utf-8")
     return {
-        "capsule": number,
         "reason": content.get("reason"),
         "file": f"{CAPSULES_FOLDER}/{described.name}",
         "bytes": tensors.stat().st_size + len(text),

@@ -47,6 +47,7 @@ class Recorder:
         sampling: what of a step is sampled.
         overhead_ns: time spent in guarded hooks on the training side so far.
         steps: optimizer steps recorded so far.
+        replays: the capsule that an adapter is to play in the program, instead of a training.
         rank, world_size: settable by the adapter until the folder is opened.
         experiment: what an adapter has to do to the program; None in an ordinary run.
         ending: decides when the experiment is over.
@@ -61,11 +62,13 @@ class Recorder:
         *,
         rank: int = 0,
         sampling: Sampling | None = None,
+        replays: Path | None = None,
         world_size: int = 1,
         experiment: Experiment | None = None,
     ) -> None:
         self.run = run
         self.sampling = sampling or Sampling()
+        self.replays = replays
         self.rank = rank
         self.world_size = world_size
         self.cadence = cadence
@@ -88,6 +91,7 @@ class Recorder:
         self._charged_ns = 0
         self._startup_ns = 0
         self._saw_nonfinite_loss = False
+        self._has_origin = False
         self._loss_level = LossLevel()
         self._writer = Writer(self._open_folder, lambda error: self.fail(error, "the writer"))
         os.register_at_fork(after_in_child=self._abandon)
@@ -160,6 +164,7 @@ class Recorder:
         """Record something that happened, at the current step."""
         if self.experiment is not None and "file" in payload:
             payload = {**payload, "file": self.experiment.original(payload["file"])}
+        self._has_origin |= kind is EventKind.ORIGIN
         text = json.dumps(payload, default=str)
         self._writer.put(EventRecord(self.steps, time.time_ns(), kind, severity, site, text))
 
@@ -295,7 +300,9 @@ class Recorder:
         self._take_hooks_off()
         self._undo.clear()
         if not self._writer.started:
-            return
+            if not self._has_origin:
+                return
+            self.open()  # what broke the first step is worth a folder, though no step followed
         payload = {
             "steps": self.steps,
             "sampled_steps": self.sampled_steps,

@@ -169,10 +169,15 @@ def sentence(trace: Trace, origin: Origin) -> str:
 
 def _origin(event: Event, rank: int | None = None) -> Origin:
     facts = event.payload if rank is None else {**event.payload, "rank": rank}
+    return origin_of(facts, event.step)
+
+
+def origin_of(facts: Mapping[str, Any], recorded_at: int) -> Origin:
+    """The origin that a payload describes, which was recorded at a step."""
     step = facts.get("step")
-    known = isinstance(step, int) and not isinstance(step, bool) and 0 <= step <= event.step
+    known = isinstance(step, int) and not isinstance(step, bool) and 0 <= step <= recorded_at
     return Origin(
-        int(step) if known and step is not None else event.step,
+        int(step) if known and step is not None else recorded_at,
         str(facts.get("where", "unknown")),
         str(facts.get("seen_in", "loss")),
         facts,
@@ -204,6 +209,8 @@ def _which(origin: Origin) -> str:
         number = origin.number(name)
         if number is not None and number > 1:
             parts.append(words.format(number))
+    if ago := origin.number("steps_ago"):
+        parts.append(f"seen {ago} steps later, when weights had moved")
     if (rank := origin.number("rank")) is not None:
         parts.append(f"on rank {rank}")
     if origin.facts.get("phase") == "eval":

@@ -340,3 +340,10 @@ def test_the_commit_of_the_program_is_recorded_without_starting_a_process(
     step(recorder)
     recorder.close(RunStatus.FINISHED)
     assert Manifest.read(run).git_commit == commit.strip()
+
+
+def test_a_run_that_broke_before_its_first_step_has_a_folder(run):
+    recorder = Recorder(run, Manifest.begin(run.name, (), {}), Cadence(0.02, 1))
+    recorder.add_event(EventKind.ORIGIN, {"where": "forward"}, severity="error")
+    recorder.close(RunStatus.FAILED, "AssertionError: loss is NaN")
+    assert [event.payload["where"] for event in Trace.open(run).events_of("origin")] == ["forward"]

@@ -5,6 +5,7 @@ from nntrace_torch.replay.compiled import CompiledCalls
 from nntrace_torch.replay.engine import Replayer
 from nntrace_torch.replay.guard import ReplayEndedError
 from nntrace_torch.replay.origin import Investigator
+from nntrace_torch.replay.player import play
 from nntrace_torch.replay.watch import NonfiniteWatch
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "ReplayEndedError",
     "Replayer",
     "RootCalls",
+    "play",
 ]

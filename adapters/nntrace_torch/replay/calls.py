@@ -66,6 +66,7 @@ class RootCalls:
         self.steps_are_long = False
         self.on_evaluation: Callable[[Call, Any], object] = lambda call, output: None
         self._inside = False
+        self._unwatched: nn.Module | None = None  # was called before its class was watched
         self._thread = threading.get_ident()
         self._watched: dict[type[nn.Module], Undo] = {}
         self._never: set[type[nn.Module]] = set()
@@ -74,6 +75,7 @@ class RootCalls:
         """The step is over."""
         self.kept.clear()
         self.micro_batch = 0
+        self._unwatched = None
 
     def first_seen(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """An outermost module was called while hooks were on; watch its class from now on."""
@@ -86,6 +88,7 @@ class RootCalls:
         self._watched[kind] = wrap(kind, "__call__", self._patched(kind))
         if not self._inside and torch._C._functorch.peek_interpreter_stack() is None:
             self.add(module, args, kwargs)
+            self._unwatched = module
 
     def release(self, kind: type[nn.Module]) -> None:
         """Leave a class alone: the compiler has taken it over."""
@@ -133,7 +136,7 @@ class RootCalls:
             and not torch.compiler.is_compiling()
             and torch._C._functorch.peek_interpreter_stack() is None
         )
-        if not outermost:
+        if not outermost or self._is_part(compute):
             return run(*args, **kwargs)
         call = self._note(compute, args, kwargs)
         self._inside = True
@@ -150,6 +153,11 @@ class RootCalls:
         elif self.steps_are_long:
             self._keep(call, output, self._guard)
         return output
+
+    def _is_part(self, compute: Callable[..., Any]) -> bool:
+        """Whether this is inside the call that was under way when its class became watched."""
+        whole = self._unwatched
+        return whole is not None and any(compute is part for part in whole.modules())
 
     def _patched(self, kind: type[nn.Module]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         inherited = "__call__" not in vars(kind)

@@ -135,6 +135,12 @@ class Capsules:
             "other_mode": [n for n, m in root.named_modules() if m.training != root.training],
             "shapes": {name: list(tensor.shape) for name, tensor in root.named_parameters()},
             "whole": whole,
+            "attributes": {
+                name: own
+                for name, module in root.named_modules()
+                if not type(module).__module__.startswith("torch.")
+                and (own := {k: v for k, v in vars(module).items() if _is_setting(k, v)})
+            },
             "tensors": {
                 name: packing.tensor(tensor, f"module.{number}.{name}")
                 for name, tensor in state.items()
@@ -172,7 +178,7 @@ def _random(call: Call, number: int, packing: Packing) -> dict[str, Any] | None:
 
 
 def _frames(frame: FrameType | None, packing: Packing) -> Iterator[dict[str, Any]]:
-    """What the program's frames call by a name and is no result of the model: targets, weights."""
+    """What the program's frames call by a name and is no result of the model: targets, numbers."""
     used = set[str]()
     room = packing.bytes + _NAMED_BYTES
     for number, one in enumerate(_users_frames(frame)):
@@ -182,7 +188,9 @@ def _frames(frame: FrameType | None, packing: Packing) -> Iterator[dict[str, Any
         kept = {}
         for name in [name for name in held if name in used]:
             value = held[name]
-            if _is_data(value) and packing.bytes + _size(value) <= room:
+            if _is_setting(name, value) or (
+                _is_data(value) and packing.bytes + _size(value) <= room
+            ):
                 kept[name] = packing.tree(value, f"frame.{number}.{name}")
         if kept:
             yield {"function": code.co_qualname, "file": code.co_filename, "names": kept}
@@ -205,6 +213,11 @@ def _is_data(value: Any) -> bool:
     if not isinstance(value, (list, tuple, dict)) or len(value) > 64:
         return False
     return any(isinstance(part, torch.Tensor) and _is_data(part) for part in parts)
+
+
+def _is_setting(name: str, value: Any) -> bool:
+    """Whether it may decide which way the program takes: `step`, `temperature`."""
+    return type(value) in (bool, int, float) and not name.startswith("_") and name != "training"
 
 
 def _size(value: Any) -> int:

@@ -61,21 +61,22 @@ class Investigator:
         self._is_bad = False
 
     def loss_broke(
-        self, loss: torch.Tensor, frame: FrameType | None, *, steps_ago: int = 0
+        self, loss: torch.Tensor | None, frame: FrameType | None, *, steps_ago: int = 0
     ) -> None:
         """A loss that `backward` is called on is not finite.
 
         Args:
-            loss: the loss.
+            loss: the loss, if it is still there.
             frame: where it was seen.
             steps_ago: of an accelerator it may only be known when the optimizer has stepped.
         """
-        if steps_ago:
-            self._episode("loss", frame, lambda search: search.late(loss, frame, steps_ago))
-        else:
-            self._episode(
-                "loss", frame, lambda search: search.weights() or search.forward(loss, frame)
-            )
+
+        def look(search: Search) -> Found:
+            if steps_ago:
+                return search.late(loss, frame, steps_ago)
+            return search.weights() or search.forward(loss, frame)
+
+        self._episode("loss", frame, look)
 
     def loss_jumped(self, loss: float, frame: FrameType | None) -> None:
         """A loss is finite and far above those before: the step is kept, nothing is judged."""

@@ -133,14 +133,14 @@ class Search:
             return Found("data", finder.birth_of(target), {**facts, **self._batch_facts()})
         return None
 
-    def forward(self, value: torch.Tensor, frame: FrameType | None) -> Found:
+    def forward(self, value: torch.Tensor | None, frame: FrameType | None) -> Found:
         """By replaying the calls of the step, then the statements that gave the value."""
         for number, call in enumerate(self._calls.kept):
             found = self.of_call(call, number)
             if found is not None and (found.where != "forward" or not found.is_meant):
                 return found
         refused = bool(self.notes)
-        for holder, name in frames_holding(value, frame):
+        for holder, name in frames_holding(value, frame) if value is not None else ():
             compute = recomputation(holder, name, is_broken)
             if compute is None:
                 continue
@@ -151,14 +151,14 @@ class Search:
             if birth is not None and not birth.computed:
                 return Found("data" if birth.given else "loss", birth, self._batch_facts())
         place = lines(calling_line(frame))
-        if (birth := broken_node(value)) is not None:
+        if value is not None and (birth := broken_node(value)) is not None:
             where = "forward" if refused else "loss"
             return Found(where, birth, {**place, **self._batch_facts()})
         if not self.notes:
             self.notes.append("the replayed model is finite, and the loss could not be replayed")
         return Found("unknown", None, {**place, **self._batch_facts()})
 
-    def late(self, loss: torch.Tensor, frame: FrameType | None, steps_ago: int) -> Found:
+    def late(self, loss: torch.Tensor | None, frame: FrameType | None, steps_ago: int) -> Found:
         """A loss of an earlier step: only the calls of this one and moved weights are left."""
         facts = {"step": self._steps - steps_ago, "steps_ago": steps_ago}
         if self.weights() is not None:

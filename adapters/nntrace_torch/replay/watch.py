@@ -13,11 +13,13 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from types import FrameType
+from typing import Any, NamedTuple
 
 import torch
 from torch.optim import Optimizer
 
+from nntrace.recorder import LossLevel
 from nntrace_torch.buffer import Number, SentNumber
 from nntrace_torch.ranks import local_part
 from nntrace_torch.replay.calls import Call
@@ -31,10 +33,16 @@ _MAX_LOOKS = 256
 _LARGE = 1 << 18  # elements of an output from which on a part of it is looked at
 _EARLY_STEPS = 100
 _PENDING = 16
+_ALL = 1 << 30
 
 
 class NonfiniteWatch:
-    """Watches one process's training."""
+    """Watches one process's training.
+
+    Attributes:
+        step_ns: how long the last step took.
+        is_thorough: look at every element of every gradient, whatever it costs.
+    """
 
     def __init__(self, investigator: Investigator) -> None:
         self._investigator = investigator
@@ -43,19 +51,29 @@ class NonfiniteWatch:
         self._turn = 0
         self._steps = 0
         self._credit_ns = 0.0  # what the time since has paid for
+        self._level = LossLevel()
+        self._is_high = False
         self.step_ns = 0
-        self._pending: deque[tuple[SentNumber, weakref.ref[torch.Tensor]]] = deque(maxlen=_PENDING)
+        self.is_thorough = False
+        self._pending: deque[_Sent] = deque(maxlen=_PENDING)
 
     def loss(self, loss: torch.Tensor, number: Number) -> None:
         """`backward` is about to be called on a loss, whose number may still be on its way."""
         self._loss = weakref.ref(loss)
         if isinstance(number, SentNumber):
-            self._pending.append((number, weakref.ref(loss)))
+            self._pending.append(_Sent(number, weakref.ref(loss), self._steps))
         elif isinstance(number, float):
             if math.isfinite(number):
                 self._investigator.all_is_well()
+                self._settle(number, sys._getframe(1))
             else:
                 self._investigator.loss_broke(loss, sys._getframe(1))
+
+    def _settle(self, loss: float, frame: FrameType | None) -> None:
+        """Take a finite loss in, unscaled; the first far above those before is worth keeping."""
+        before, self._is_high = self._is_high, self._level.leaves(loss)
+        if self._is_high and not before:
+            self._investigator.loss_jumped(loss, frame)
 
     def loss_function(
         self,
@@ -73,8 +91,11 @@ class NonfiniteWatch:
         if self._pending:
             self._arrived()
         looks = self._looks()
-        if not looks:
-            return
+        if looks:
+            self.gradients(optimizer, looks)
+
+    def gradients(self, optimizer: Optimizer, looks: int) -> None:
+        """Look at so many gradients, and at all when one of them is not finite."""
         looked_at = self._gradients(optimizer, looks)
         if looked_at and not all(math.isfinite(_total(g)) for g in looked_at.values()):
             broken = [
@@ -108,6 +129,8 @@ class NonfiniteWatch:
 
     def _looks(self) -> int:
         """How many gradients to look at; at the beginning, where most breaks, at least one."""
+        if self.is_thorough:
+            return _ALL
         self._credit_ns = min(self._credit_ns + _SHARE * self.step_ns, _MAX_LOOKS * _LOOK_NS)
         looks = int((self._credit_ns - _GLANCE_NS) / _LOOK_NS)
         if looks > 0:
@@ -130,19 +153,31 @@ class NonfiniteWatch:
             if gradient is not None and gradient.layout is not torch.strided:
                 gradient = gradient._values() if gradient.is_sparse else None
             if gradient is not None and gradient.is_floating_point() and gradient.numel():
-                piece = gradient.select(-1, 0).reshape(-1) if gradient.dim() > 1 else gradient
+                column = gradient.dim() > 1 and not self.is_thorough
+                piece = gradient.select(-1, 0) if column else gradient
+                piece = piece.reshape(-1) if piece.dim() != 1 else piece
                 found.setdefault(gradient.dtype, []).append(piece)
         return found
 
     def _arrived(self) -> None:
         """Look at the losses that have come from an accelerator since; never waits."""
-        while self._pending and self._pending[0][0].has_arrived:
-            number, reference = self._pending.popleft()
-            loss = reference()
-            if math.isfinite(float(number)):
-                self._investigator.all_is_well()
-            elif loss is not None:
-                self._investigator.loss_broke(loss, sys._getframe(1))
+        while self._pending and self._pending[0].number.has_arrived:
+            number, loss, step = self._pending.popleft()
+            if not math.isfinite(float(number)):
+                ago = self._steps - step
+                self._investigator.loss_broke(loss(), sys._getframe(1), steps_ago=ago)
+                continue
+            self._investigator.all_is_well()
+            if step == self._steps:
+                self._settle(float(number), sys._getframe(1))
+
+
+class _Sent(NamedTuple):
+    """A loss on its way from an accelerator, and the step it is of."""
+
+    number: SentNumber
+    loss: Callable[[], torch.Tensor | None]
+    step: int
 
 
 def _parameters(optimizer: Optimizer) -> list[torch.Tensor]:

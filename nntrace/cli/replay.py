@@ -1,0 +1,125 @@
+"""`nntrace replay`: a step that broke, once more, at a desk."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from nntrace.replay import Capsule
+
+
+@click.command(name="replay", context_settings={"ignore_unknown_options": True})
+@click.argument("run", required=False)
+@click.argument("cmd", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD...]")
+@click.option(
+    "--capsule",
+    "number",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Which step.  [default: the first with a non-finite value]",
+)
+@click.option("--list", "lists", is_flag=True, help="Show the capsules of the run and stop.")
+@click.option("--pdb", "debugger", is_flag=True, help="Stop in pdb at the line of the origin.")
+@click.option(
+    "--cwd",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where to run it.  [default: the folder it ran in]",
+)
+@click.option("--yes", is_flag=True, help="Run the recorded command without asking.")
+def command(
+    run: str | None,
+    cmd: tuple[str, ...],
+    number: int | None,
+    lists: bool,
+    debugger: bool,
+    cwd: Path | None,
+    yes: bool,
+) -> int:
+    """Play a step again that broke, and say where and why.
+
+    `nntrace run` keeps the step at which a value is not finite, or the loss jumps: its batch,
+    random state and weights. Here the program of the run is started up to its first call of the
+    model; then weights, batch and random state of that step are put in, and its own code computes
+    loss and gradients. It is stopped before the optimizer acts.
+
+    RUN is a path, the name of a run in ./nntrace-runs, or `latest`, the default. The command
+    recorded in RUN is shown and run after you agree; another one is given after `--`.
+
+    Exits with 0 when the step broke again in the same operation, or gave the same loss; with 1
+    when it did not.
+
+    \b
+    Examples:
+      nntrace replay
+      nntrace replay latest --capsule 1 --pdb
+      nntrace replay runs/try7 -- python train.py --data sample/
+    """
+    import os
+
+    from nntrace.cli.output import console, note
+    from nntrace.errors import NntraceError
+    from nntrace.manifest import Manifest
+    from nntrace.replay import changed_sources, choose, list_capsules, play
+    from nntrace.replay.text import headline, outcome_text, table
+    from nntrace.runs import find_run
+
+    folder = find_run(run)
+    if lists:
+        with console() as screen:
+            screen.print(table(list_capsules(folder)))
+        return 0
+    capsule = choose(folder, number)
+    manifest = Manifest.read(folder)
+    words = cmd or manifest.command
+    where = cwd or Path(manifest.cwd or os.curdir)
+    if not words:
+        raise NntraceError(
+            f"{folder} does not say by which command it ran. Give it: "
+            "nntrace replay RUN -- python train.py"
+        )
+    note(headline(folder, capsule))
+    for file in changed_sources(capsule):
+        note(f"{file} has changed since: the step may break elsewhere, or not at all.")
+    if not cmd and not yes:
+        _ask(words, where, capsule)
+    with play(capsule, words, where, debugger=debugger) as outcome:
+        if outcome is None:
+            if debugger:
+                return 0
+            raise NntraceError(
+                f"{' '.join(words)} ended before it called the model of the capsule "
+                f"({_model(capsule)}): what it wrote is above."
+            )
+        with console() as screen:
+            reproduced = outcome_text(screen, folder, capsule, outcome)
+    return int(not reproduced)
+
+
+def _model(capsule: "Capsule") -> str:
+    names = [str(module.get("class")) for module in capsule.modules]
+    return ", ".join(dict.fromkeys(names)) or "which holds no module"
+
+
+def _ask(words: tuple[str, ...], where: Path, capsule: "Capsule") -> None:
+    """A run folder may come from anywhere: its command is run only by the user's word.
+
+    Raises:
+        NntraceError: the user does not want to, or cannot be asked.
+    """
+    import shlex
+    import sys
+
+    from nntrace.errors import NntraceError
+    from nntrace.text import printable
+
+    shown = printable(shlex.join(words))
+    if not sys.stdin.isatty():
+        raise NntraceError(
+            f"this runs the command recorded in the run, in {where}: {shown}. "
+            "Say --yes to run it, or give a command of your own after `--`."
+        )
+    click.echo(f"This runs in {printable(str(where))}:\n  {shown}", err=True)
+    if not click.confirm("Run it?", err=True):
+        raise NntraceError("nothing was run.")

@@ -1,0 +1,120 @@
+"""The capsules in a run folder. Their content is hostile input: every value is checked."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from nntrace.errors import NntraceError
+from nntrace.schema import CAPSULES_FOLDER
+
+_LARGEST: Final = 64 << 20  # of a JSON file
+
+
+@dataclass(frozen=True, slots=True)
+class Capsule:
+    """One step that was kept.
+
+    Attributes:
+        file: its JSON file; the tensors lie beside it.
+        rank: whose training it is of.
+        number: by which the user calls it.
+        step: the optimizer step.
+        reason: `nonfinite` or `loss_spike`.
+        content: all that the file says.
+    """
+
+    file: Path
+    rank: int
+    number: int
+    step: int
+    reason: str
+    content: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def bytes(self) -> int:
+        """What it takes on disk."""
+        files = (self.file, self.file.with_suffix(".safetensors"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    @property
+    def origin(self) -> Mapping[str, Any] | None:
+        """The payload of the origin that was found in the run."""
+        found = self.content.get("origin")
+        return found if isinstance(found, dict) else None
+
+    @property
+    def calls(self) -> list[Mapping[str, Any]]:
+        """The calls of the model it holds."""
+        return [call for call in _list(self.content.get("calls")) if isinstance(call, dict)]
+
+    @property
+    def modules(self) -> list[Mapping[str, Any]]:
+        """The modules that were called."""
+        return [module for module in _list(self.content.get("modules")) if isinstance(module, dict)]
+
+    @property
+    def left_out(self) -> list[str]:
+        """What was not kept, and why."""
+        return [str(what) for what in _list(self.content.get("left_out"))]
+
+
+def list_capsules(run: Path) -> list[Capsule]:
+    """All capsules of a run, by rank and number."""
+    return list(_capsules(run))
+
+
+def choose(run: Path, number: int | None) -> Capsule:
+    """The capsule meant: by its number, else the first of a non-finite value, else the first.
+
+    Raises:
+        NntraceError: there is none of that number, or none at all.
+    """
+    capsules = list_capsules(run)
+    if not capsules:
+        raise NntraceError(
+            f"{run} holds no capsule: no value was seen to be non-finite and no loss jumped, or "
+            "it ran with --no-capsules. `nntrace diagnose` says what was found."
+        )
+    if number is None:
+        broken = [capsule for capsule in capsules if capsule.reason == "nonfinite"]
+        return (broken or capsules)[0]
+    if number >= len(capsules):
+        last = f"0 to {len(capsules) - 1}" if len(capsules) > 1 else "only 0"
+        raise NntraceError(f"{run} has no capsule {number}: it has {last}. `--list` shows them.")
+    return capsules[number]
+
+
+def _capsules(run: Path) -> Iterator[Capsule]:
+    described = sorted(run.glob(f"rank-*/{CAPSULES_FOLDER}/*.json"))
+    files = [file for file in described if file.with_suffix(".safetensors").exists()]
+    for number, file in enumerate(files):
+        content = _read(file)
+        step, rank = content.get("step"), file.parent.parent.name.removeprefix("rank-")
+        yield Capsule(
+            file,
+            int(rank) if rank.isdecimal() else 0,
+            number,
+            step if isinstance(step, int) else 0,
+            str(content.get("reason", "")),
+            content,
+        )
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        if file.stat().st_size > _LARGEST:
+            raise NntraceError(f"{file} is no capsule: it is too large.")
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise NntraceError(f"{file} is not readable: {error}.") from error
+    if not isinstance(content, dict):
+        raise NntraceError(f"{file} is no capsule.")
+    if content.get("format") != 1:
+        raise NntraceError(f"{file} is of a capsule format that this nntrace does not know.")
+    return content
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

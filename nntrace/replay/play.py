@@ -1,0 +1,104 @@
+"""Plays a capsule: starts the program it came from, in which the adapter puts it in its place."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from nntrace.errors import NntraceError
+from nntrace.launch import Settings, resolve, traced_environment
+from nntrace.replay.capsule import Capsule
+
+OUTCOME: Final = "replay.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        origin: the payload of the origin found this time.
+        loss: the loss of the step this time.
+        notes: what could not be put in its place.
+        run: the trace of the replayed step, while the replay is looked at.
+    """
+
+    origin: Mapping[str, Any] | None
+    loss: float | None
+    notes: tuple[str, ...]
+    run: Path
+
+
+@contextmanager
+def play(
+    capsule: Capsule, command: tuple[str, ...], folder: Path, *, debugger: bool = False
+) -> Iterator[Outcome | None]:
+    """Start a command with a capsule in it; None when it never came to the step.
+
+    What the program writes goes to stderr.
+
+    Args:
+        capsule: the step.
+        command: what to run, as after `nntrace run`.
+        folder: where.
+        debugger: stop at the line where the value was born.
+
+    Raises:
+        NntraceError: the command cannot be run.
+    """
+    if not folder.is_dir():
+        raise NntraceError(f"the folder it ran in, {folder}, is not here. Give --cwd DIR.")
+    home = Path.cwd()
+    with tempfile.TemporaryDirectory(prefix="nntrace-replay-") as scratch:
+        run = Path(scratch) / "run"
+        os.chdir(folder)  # scripts are looked for where they ran
+        try:
+            words = resolve(command)
+        finally:
+            os.chdir(home)
+        environment = traced_environment(Settings(str(run), command, replays=str(capsule.file)))
+        environment["NNTRACE_PID"] = str(os.getpid())
+        environment["NNTRACE_REPLAY_RANK"] = str(capsule.rank)
+        if debugger:
+            environment["NNTRACE_REPLAY_PDB"] = "1"
+        sys.stdout.flush()
+        subprocess.run(words, env=environment, cwd=folder, stdout=sys.stderr, check=False)
+        yield _outcome(run)
+
+
+def changed_sources(capsule: Capsule) -> list[str]:
+    """The program's files that are not what they were, or not there."""
+    kept = capsule.content.get("sources")
+    return [
+        file
+        for file, checksum in (kept.items() if isinstance(kept, dict) else ())
+        if _checksum(Path(file)) != checksum
+    ]
+
+
+def _checksum(file: Path) -> str | None:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def _outcome(run: Path) -> Outcome | None:
+    try:
+        told: dict[str, Any] = json.loads((run / OUTCOME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    origin, loss = told.get("origin"), str(told.get("loss"))
+    return Outcome(
+        origin if isinstance(origin, dict) else None,
+        None if loss == "None" else float(loss),
+        tuple(str(note) for note in told.get("notes", ())),
+        run,
+    )

@@ -1,0 +1,149 @@
+"""What `nntrace replay` prints: the capsules of a run, and what became of one."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from nntrace.replay.capsule import Capsule
+from nntrace.replay.play import Outcome
+from nntrace.rules.origins import Origin, origin_of, sentence
+from nntrace.schema import Role
+from nntrace.text import printable
+from nntrace.trace import Site, Trace
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_REASONS: Final = {"nonfinite": "a value is not finite", "loss_spike": "the loss jumped"}
+_SHOWN_SITES: Final = 3  # of a role
+_UNUSUAL: Final = 3.0  # times its median
+_SAME_LOSS: Final = 1e-3
+
+
+def table(capsules: list[Capsule]) -> "Table":
+    """The capsules of a run."""
+    from rich.table import Table
+
+    found = Table("capsule", "rank", "step", "why", "where", "size", "left out", box=None)
+    for capsule in capsules:
+        origin = capsule.origin or {}
+        place = f"{origin.get('op') or origin.get('given') or ''} {_line(origin)}".strip()
+        found.add_row(
+            str(capsule.number),
+            str(capsule.rank),
+            str(capsule.step),
+            _why(capsule),
+            printable(place, 80),
+            f"{capsule.bytes / 2**20:.1f} MiB",
+            printable("; ".join(capsule.left_out), 80),
+        )
+    return found
+
+
+def headline(run: Path, capsule: Capsule) -> str:
+    """One line: what is about to be played."""
+    rank = f" of rank {capsule.rank}" if capsule.rank else ""
+    calls = len(capsule.calls)
+    held = f"{calls} call{'s' if calls != 1 else ''} of the model, {capsule.bytes / 2**20:.1f} MiB"
+    return (
+        f"{run.name}: capsule {capsule.number}, step {capsule.step}{rank}: {_why(capsule)}; {held}."
+    )
+
+
+def outcome_text(screen: "Console", run: Path, capsule: Capsule, outcome: Outcome) -> bool:
+    """Print what became of it; whether the step came out as it had in the run."""
+    trace = Trace.open(run, rank=capsule.rank)
+    for note in outcome.notes:
+        screen.print(f"note: {printable(note)}", style="yellow", soft_wrap=True)
+    if capsule.reason == "loss_spike" and outcome.origin is None:
+        return _spike(screen, trace, capsule, outcome)
+    recorded = origin_of(capsule.origin or {}, capsule.step)
+    if outcome.origin is None:
+        loss = "" if outcome.loss is None else f": its loss is {outcome.loss:.6g}"
+        screen.print(f"not reproduced{loss}, and all gradients are finite.", style="bold yellow")
+        screen.print(f"In the run: {_sentence(trace, recorded)}", soft_wrap=True)
+        return False
+    found = origin_of({**outcome.origin, "step": capsule.step}, capsule.step)
+    same = (found.where, found.text("op"), found.text("given"), found.location) == (
+        recorded.where,
+        recorded.text("op"),
+        recorded.text("given"),
+        recorded.location,
+    )
+    word = "reproduced" if same else "it broke elsewhere this time"
+    screen.print(f"{word}: {_sentence(trace, found)}", style="bold", soft_wrap=True)
+    if not same:
+        screen.print(f"In the run: {_sentence(trace, recorded)}", soft_wrap=True)
+    _report(screen, found)
+    return same
+
+
+def _report(screen: "Console", origin: Origin) -> None:
+    """The line, the operands, what to do."""
+    if origin.location is not None:
+        place = f"{origin.location.file}:{origin.location.line}"
+        function = origin.text("function")
+        screen.print(printable(place + (f" in {function}" if function else "")), style="cyan")
+        if origin.location.source:
+            screen.print(f"    {printable(origin.location.source)}", soft_wrap=True)
+    operands = origin.evidence.get("operands", [])
+    for operand in operands:
+        screen.print(f"  {printable(operand)}", soft_wrap=True)
+    if origin.advice:
+        screen.print(f"Try: {printable(origin.advice)}", soft_wrap=True)
+
+
+def _spike(screen: "Console", trace: Trace, capsule: Capsule, outcome: Outcome) -> bool:
+    recorded = capsule.content.get("loss")
+    was = float(recorded) if isinstance(recorded, (int, float)) else math.nan
+    now = math.nan if outcome.loss is None else outcome.loss
+    same = abs(now - was) <= _SAME_LOSS * abs(was)
+    word = "reproduced" if same else "not reproduced"
+    screen.print(f"{word}: the loss was {was:.6g} in the run and is {now:.6g} now.", style="bold")
+    unusual = _unusual(trace, Trace.open(outcome.run))
+    if unusual:
+        screen.print("Largest values against their median over the run:")
+    for path, role, now_largest, usual in unusual:
+        where = f"{role.replace('_', ' ')} of {path or 'the model'}"
+        screen.print(f"  {printable(where)}: {now_largest:.3g}, usually {usual:.3g}")
+    return same
+
+
+def _unusual(run: Trace, replayed: Trace) -> list[tuple[str, str, float, float]]:
+    """The first sites of each role, in order of execution, whose largest value stands out."""
+    found = []
+    for role in (Role.INPUT, Role.TARGET, Role.ACTIVATION, Role.PARAM_GRAD):
+        pairs = [(site, run.site(site.path, role)) for site in replayed.sites_of(role)]
+        rows = [
+            (site.path, str(role), now, usual)
+            for site, before in pairs
+            if before is not None
+            and (now := _largest(replayed, site)) > _UNUSUAL * (usual := _largest(run, before)) > 0
+        ]
+        found += rows[:_SHOWN_SITES]
+    return found
+
+
+def _largest(trace: Trace, site: Site) -> float:
+    sizes = [np.abs(trace.series(site.role, stat, site)) for stat in ("min", "max")]
+    largest = np.fmax(*sizes)
+    known = largest[np.isfinite(largest)]
+    return float(np.median(known)) if len(known) else 0.0
+
+
+def _why(capsule: Capsule) -> str:
+    return _REASONS.get(capsule.reason, printable(capsule.reason, 40))
+
+
+def _line(origin: object) -> str:
+    place = origin_of(origin if isinstance(origin, dict) else {}, 0).location
+    return "" if place is None else f"{Path(place.file).name}:{place.line}"
+
+
+def _sentence(trace: Trace, origin: Origin) -> str:
+    if origin.where == "unknown":
+        return f"step {origin.step}: the operation could not be found."
+    return f"{printable(sentence(trace, origin))}."

@@ -1,0 +1,176 @@
+"""The step that broke is kept whole enough to be played again, and never more than is allowed."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+import torch
+from nntrace_torch.replay import capsules as module_under_test
+from processes import traced, write
+from safetensors.torch import load_file
+from torch import nn
+from torch.nn import functional as F
+from tracing import tracing
+
+from nntrace.replay import list_capsules
+
+# `broken` is a plain attribute, `step` a name in a frame: both decide where the value breaks.
+TRAIN = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.drop, self.fc2 = nn.Linear(4, 6), nn.Dropout(0.5), nn.Linear(6, 3)
+        self.power = 1
+
+    def forward(self, batch):
+        h = self.drop(F.relu(self.fc1(batch["x"])))
+        return self.fc2(h) ** self.power
+
+def loss_of(out, y, step):
+    kept = (y >= 0) & (step < 25)
+    return (F.cross_entropy(out, y, reduction="none") * kept).sum() / kept.sum()  # born
+
+def main():
+    torch.manual_seed(0)
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for step in range(26):
+        batch = {"x": torch.randn(8, 4) + (100 if step == 22 else 0)}
+        y = torch.randint(0, 3, (8,))
+        optimizer.zero_grad()
+        loss = loss_of(model(batch), y, step)
+        loss.backward()
+        optimizer.step()
+
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """A folder with a program that jumps at step 22 and breaks at step 25, and its run."""
+    folder = tmp_path_factory.mktemp("program")
+    write(folder, "train.py", TRAIN)
+    process = traced(folder, "--out", "run", "train.py")
+    assert process.returncode == 0, process.stderr
+    return folder
+
+
+def replay(folder, *words):
+    command = [sys.executable, "-m", "nntrace", "replay", "run", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def test_the_step_that_broke_and_the_one_that_jumped_are_kept(program):
+    kept = {capsule.reason: capsule for capsule in list_capsules(program / "run")}
+    assert {reason: capsule.step for reason, capsule in kept.items()} == {
+        "loss_spike": 22,
+        "nonfinite": 25,
+    }
+    broken = kept["nonfinite"]
+    tensors = load_file(broken.file.with_suffix(".safetensors"))
+    assert tensors["call.0.0.x"].shape == (8, 4)
+    assert tensors["module.0.fc1.weight"].shape == (6, 4)
+    names = {name: value for f in broken.content["frames"] for name, value in f["names"].items()}
+    assert names["step"] == {"value": 25}
+    assert names["y"]["tensor"] in tensors
+
+
+def test_a_broken_step_breaks_again_in_the_same_operation(program):
+    process = replay(program, "--yes")
+    assert process.returncode == 0, process.stderr
+    line = 1 + TRAIN.splitlines().index(next(t for t in TRAIN.splitlines() if "# born" in t))
+    assert "reproduced: step 25: `div` in the loss gives the first NaN" in process.stdout
+    assert f"train.py:{line} in loss_of" in process.stdout
+
+
+def test_a_loss_that_jumped_is_computed_again(program):
+    [spike] = [c for c in list_capsules(program / "run") if c.reason == "loss_spike"]
+    process = replay(program, "--yes", "--capsule", str(spike.number))
+    assert "the loss was" in process.stdout
+    assert "input of input.0.x" in process.stdout
+    if spike.calls[0]["random"] is not None:  # short steps keep no random state
+        assert process.returncode == 0, process.stdout
+
+
+def test_the_recorded_command_is_not_run_without_the_users_word(program):
+    process = replay(program)
+    assert process.returncode == 2
+    assert "Say --yes" in process.stderr
+
+
+def train(model, losses):
+    """One backward pass for each loss function of the model, a step where it is finite."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    for loss_of in losses:
+        optimizer.zero_grad()
+        loss = loss_of(model)
+        loss.backward()
+        if loss.isfinite():
+            optimizer.step()
+
+
+def broken(model):
+    x = torch.randn(8, 4)
+    return F.mse_loss(model(x), torch.full((8, 3), math.nan))
+
+
+def finite(model):
+    x = torch.randn(8, 4)
+    return F.mse_loss(model(x), torch.zeros(8, 3))
+
+
+def capsules_of(folder, model, losses, **options):
+    with tracing(folder / "run", every=None, **options) as recorder:
+        train(model, losses)
+    assert recorder.failure is None
+    return list_capsules(folder / "run")
+
+
+def test_no_more_than_four_broken_steps_are_kept(tmp_path):
+    assert len(capsules_of(tmp_path, nn.Linear(4, 3), [broken, finite] * 6)) == 4
+
+
+def test_nothing_is_kept_when_nothing_is_wanted(tmp_path):
+    assert capsules_of(tmp_path, nn.Linear(4, 3), [finite, broken], capsules=False) == []
+
+
+def test_of_a_large_model_the_module_that_broke_is_kept(tmp_path, monkeypatch):
+    class Root(nn.Module):
+        def forward(self, x):
+            return torch.log(x - 1000)
+
+    model = nn.Sequential(
+        nn.Linear(4, 64), nn.Linear(64, 3), nn.Sequential(nn.Linear(3, 3), Root())
+    )
+    monkeypatch.setattr(module_under_test, "CAPSULE_BYTES", 1500)
+    [capsule] = capsules_of(tmp_path, model, [finite])
+    [module] = capsule.modules
+    assert module["whole"] is False
+    assert module["tensors"] == {}  # the logarithm has no parameters
+    assert any("weights" in what for what in capsule.left_out)
+    assert capsule.bytes < 50_000
+
+
+def test_what_is_no_tensor_is_named_and_never_pickled(tmp_path):
+    class Strange:
+        pass
+
+    class Net(nn.Linear):
+        def forward(self, x, how, scale=None):
+            return super().forward(x) * scale
+
+    def loss_of(model):
+        return model(torch.randn(8, 4), Strange(), scale=math.inf).mean()
+
+    [capsule] = capsules_of(tmp_path, Net(4, 3), [loss_of])
+    [call] = capsule.calls
+    assert call["args"][1] == {"unsaved": "Strange"}
+    assert call["kwargs"]["scale"] == {"number": "inf"}
+    json.loads(capsule.file.read_text(), parse_constant=lambda name: pytest.fail(name))
