@@ -40,8 +40,7 @@ _ALL: Final = (
     Planned("learning rates", Experiment("sweep", sweep=True, until="diverged"), _LITTLE),
     Planned("inputs zeroed", Experiment("blind", inputs="zero"), _LITTLE),
     Planned("targets shuffled", Experiment("shuffled", targets="shuffle"), _LITTLE),
-    Planned("the same again", Experiment("repeat"), Sampling(every=2), steps=20),
-    Planned("dependencies", Experiment("dependencies", dependencies=True), _LITTLE, steps=10),
+    Planned("the same again", Experiment("repeat", dependencies=True), Sampling(every=2), steps=20),
     Planned("no regularisation", Experiment("unregularised", regularised=False), _LITTLE),
 )
 EXPERIMENTS: Final[Mapping[str, Planned]] = {planned.experiment.name: planned for planned in _ALL}

@@ -83,10 +83,18 @@ def _repeated(trace: Trace) -> str:
 
 def _dependencies(key: str) -> Callable[[Trace], str]:
     def describe(trace: Trace) -> str:
-        other = trace.under("dependencies")
-        return "" if other is None else str(told(other).get(key, ""))
+        other = trace.under("repeat")
+        answer = None if other is None else told(other).get(key)
+        return str(answer.get("text", "")) if isinstance(answer, dict) else ""
 
     return describe
+
+
+def _functions(trace: Trace) -> str:
+    other = trace.under("repeat")
+    answers = None if other is None else told(other).get("functions")
+    names = ", ".join(answers) if isinstance(answers, dict) else ""
+    return f"{names}: each backward is the derivative of its forward"
 
 
 def _measured(trace: Trace, name: str, measure: Callable[[Trace], T | None]) -> T | None:
@@ -99,7 +107,7 @@ _EVIDENCE: Final[Mapping[str, Callable[[Trace], str]]] = {
     "PRB02": _against("blind", "with inputs zeroed"),
     "PRB03": _dependencies("mixing"),
     "PRB04": _dependencies("causality"),
-    "PRB05": _dependencies("backward"),
+    "PRB05": _functions,
     "PRB06": _against("shuffled", "with targets shuffled"),
     "PRB07": _rates,
     "PRB08": _repeated,

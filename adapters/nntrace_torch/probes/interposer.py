@@ -26,6 +26,7 @@ from nntrace_torch.probes.losses import LossFacts
 from nntrace_torch.probes.meetings import Meetings
 from nntrace_torch.probes.rates import Rates
 from nntrace_torch.probes.regularisation import Dropout
+from nntrace_torch.probes.structure import Structure
 from nntrace_torch.replay import Replayer
 
 _LEFT_ALONE = frozenset(
@@ -46,6 +47,7 @@ class Interposer:
         self._loaders = PinnedLoaders()
         self._losses = LossFacts(recorder)
         self._meetings = Meetings(experiment)
+        self._structure = Structure(recorder, experiment, replayer)
         self._mode = _Functions(self)
         self._depth = 0
         self._steps = 0
@@ -65,11 +67,18 @@ class Interposer:
         ]
         if self._experiment.pinned:
             undos += self._loaders.install()
-        if self._experiment.pinned or self._experiment.inputs or self._experiment.targets:
+        if self._experiment.dependencies:
+            undos += self._structure.install()
+        if self._exchanges or self._experiment.dependencies:
             undos.append(wrap(nn.Module, "__call__", self._calling))
             self._mode.__enter__()
             undos.append(self._mode.leave)
         return undos
+
+    @property
+    def _exchanges(self) -> bool:
+        experiment = self._experiment
+        return bool(experiment.pinned or experiment.inputs or experiment.targets)
 
     def function(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -78,14 +87,18 @@ class Interposer:
         meetings = self._meetings
         if self._depth:
             result = func(*args, **kwargs)
-            if meetings.is_studying and self._recorder.active:
-                meetings.studied(_name(func), args, kwargs, result)
+            if self._recorder.active and not self._replayer.active:
+                if meetings.is_studying:
+                    meetings.studied(_name(func), args, kwargs, result)
+                elif self._structure.roles is not None:
+                    self._structure.roles.saw(_name(func), args, kwargs, result)
             return result
         name = _name(func)
         if meetings.is_live and name not in _LEFT_ALONE and self._is_training():
             args, kwargs = meetings.function(name, args, kwargs)
             if name in LOSS_FUNCTIONS:
-                self._losses.called(name, args, kwargs)
+                target = self._losses.called(name, args, kwargs)
+                self._structure.met(target)
         return func(*args, **kwargs)
 
     def _calling(self, run: Callable[..., Any]) -> Callable[..., Any]:
@@ -93,6 +106,8 @@ class Interposer:
             if self._depth or not self._is_training() or not _has_parameters(module):
                 return run(module, *args, **kwargs)
             args, kwargs = self._meetings.model(module, args, kwargs)
+            if self._experiment.dependencies and self._structure.is_due:
+                self._structure.called(module, args, kwargs)
             self._depth += 1
             try:
                 return run(module, *args, **kwargs)
@@ -113,6 +128,8 @@ class Interposer:
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         self._rates.before_step(optimizer, args, kwargs)
+        if self._experiment.dependencies and self._structure.is_due:
+            self._structure.examine()
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         self._rates.after_step(optimizer, args, kwargs)

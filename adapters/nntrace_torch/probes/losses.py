@@ -27,8 +27,8 @@ class LossFacts:
         self._floors: list[float | None] = []
         self._is_first_step = True
 
-    def called(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """A loss function is about to be called."""
+    def called(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A loss function is about to be called; its target."""
         given = self._signatures[name].bind(*args, **kwargs)
         given.apply_defaults()
         arguments = given.arguments
@@ -39,6 +39,7 @@ class LossFacts:
             if floor and arguments.get("reduction") != "mean":
                 floor = None
             self._floors.append(floor)
+        return arguments.get("target")
 
     def step_ended(self) -> None:
         """With the first step all loss functions are known."""

@@ -6,27 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
-from tracing import tracing
 
-from nntrace.experiment import Experiment
 from nntrace.rules.probe_measures import told
-from nntrace.trace import Trace
-
-
-@pytest.fixture
-def under(tmp_path, monkeypatch):
-    """Run a program under an experiment: `under(program, pinned=True) -> Trace`."""
-    monkeypatch.setenv("NNTRACE_STRICT", "1")
-    state = torch.get_rng_state()
-
-    def run(program, **changes):
-        folder = tmp_path / "run"
-        with tracing(folder, every=5, experiment=Experiment("try", **changes)):
-            program()
-        return Trace.open(folder)
-
-    yield run
-    torch.set_rng_state(state)
 
 
 class Seen(nn.Module):

@@ -1,0 +1,174 @@
+"""Does an output know what it is to predict? (PRB04)
+
+Of a model whose target is the next input, the output at t must not depend on inputs after t; of
+any model, no output may depend on a target that is given beside the input.
+"""
+
+from collections.abc import Callable
+
+import torch
+
+from nntrace_torch.probes.dependencies import CLEAN, FOUND, UNKNOWN, Answer, Forward, changed
+
+_ALIKE = 0.95  # the share of elements that are the same
+_SHORTEST = 4  # positions
+_FEW_EXAMPLES = 8
+
+
+def causality(forward: Forward) -> Answer:
+    """Change what comes after the middle of a sequence; and change the targets alone."""
+    targets = _targets(forward)
+    if answer := _given_targets(forward):
+        return answer
+    if answer := _target_among_inputs(forward, targets):
+        return answer
+    for place, tokens in forward.data():
+        if forward.is_target(place):
+            continue
+        for target, inside in targets:
+            for time in (1, 0):
+                if (shift := _shift(tokens, target, time)) is not None:
+                    return _future(forward, place, tokens, time, shift, inside)
+    return Answer(UNKNOWN, "the targets are not the next inputs: there is no future to see")
+
+
+def _targets(forward: Forward) -> list[tuple[torch.Tensor, bool]]:
+    """The targets, and whether the model itself is given them and computes the loss."""
+    own = [(tensor, True) for place, tensor in forward.data() if forward.is_target(place)]
+    return [*own, *([(forward.target, False)] if forward.target is not None else [])]
+
+
+def _given_targets(forward: Forward) -> Answer | None:
+    """Targets of whole examples that the model is given, and uses for more than its loss."""
+    for place, target in forward.data():
+        single = target.dim() == 1 or (target.dim() == 2 and target.shape[1] == 1)
+        if not forward.is_target(place) or not single or len(target) < 2:
+            continue
+        before = forward.outputs()
+        after = forward.outputs(_moved_on(place))
+        seen = [
+            number
+            for number, (a, b) in enumerate(zip(before, after, strict=True))
+            if a.dim() > 0 and a.shape[0] == len(target) and changed(a, b).any()
+        ]
+        if seen and not torch.equal(target, target.roll(1, 0)):
+            text = "the outputs depend on the targets that the model is given"
+            return Answer(FOUND, text, {"outputs": seen})
+    return None
+
+
+def _moved_on(place: int) -> Callable[[int, torch.Tensor], torch.Tensor]:
+    """Gives every example the next one's argument at that place."""
+    return lambda at, tensor: tensor.roll(1, 0) if at == place else tensor
+
+
+def _target_among_inputs(
+    forward: Forward, targets: list[tuple[torch.Tensor, bool]]
+) -> Answer | None:
+    """A column of the input that is the target."""
+    for target, _ in targets:
+        flat = target.reshape(len(target), -1) if target.dim() else target
+        if not target.dim() or flat.shape[1] != 1 or len(flat) < _FEW_EXAMPLES:
+            continue
+        wanted = flat[:, 0].double()
+        if wanted.min() == wanted.max():
+            continue
+        for place, tensor in forward.data():
+            if forward.is_target(place) or tensor.dim() != 2 or len(tensor) != len(flat):
+                continue
+            same = (tensor.double() == wanted[:, None]).all(0)
+            if same.any():
+                column = int(same.nonzero()[0])
+                return Answer(
+                    FOUND, f"column {column} of the input is the target", {"column": column}
+                )
+    return None
+
+
+def _shift(tokens: torch.Tensor, target: torch.Tensor, time: int) -> int | None:
+    """By how many positions the target is ahead of the input: 1, 0, or None for no relation."""
+    if tokens.dim() < 2 or tokens.shape[time] < _SHORTEST:
+        return None
+    length = tokens.shape[time]
+    tokens = tokens.movedim(time, 1)
+    for shorter in (0, 1):
+        shape = (tokens.shape[0], length - shorter, *tokens.shape[2:])
+        wanted = target.movedim(time, 1) if target.dim() > 1 else target
+        if wanted.numel() != torch.Size(shape).numel():
+            continue
+        if time == 0 and target.dim() == 1:  # flattened in the order of the axes
+            wanted = target.reshape(length - shorter, -1, *tokens.shape[2:]).movedim(0, 1)
+        wanted = wanted.reshape(shape)
+        if _alike(tokens[:, 1:], wanted[:, : length - 1]):
+            return 1
+        if not shorter and _alike(tokens, wanted):
+            return 0
+    return None
+
+
+def _alike(tokens: torch.Tensor, target: torch.Tensor) -> bool:
+    counted = target >= 0 if not target.is_floating_point() else torch.ones_like(target).bool()
+    if counted.double().mean() < 0.5 or target[counted].unique().numel() < 2:
+        return False
+    same = (tokens == target) if not tokens.is_floating_point() else torch.isclose(tokens, target)
+    return bool(same[counted].double().mean() >= _ALIKE)
+
+
+def _future(
+    forward: Forward, place: int, tokens: torch.Tensor, time: int, shift: int, inside: bool
+) -> Answer:
+    length = tokens.shape[time]
+    middle = length // 2
+    batch = 1 - time
+    before = forward.outputs()
+
+    def with_other(first: int, last: int) -> list[torch.Tensor]:
+        """The outputs with other inputs from position `first` to `last`."""
+        there = torch.arange(length, device=tokens.device)
+        there = ((there >= first) & (there <= last)).reshape(
+            [-1 if axis == time else 1 for axis in range(tokens.dim())]
+        )
+        axis = batch if tokens.shape[batch] > 1 else time
+        other = torch.where(there, tokens.roll(1, axis), tokens)
+        return forward.outputs(lambda at, t: other if at == place else t)
+
+    rows = tokens.shape[batch]
+    own = [n for n, out in enumerate(before) if _by_time(out, time, rows, length) is not None]
+    if not own:
+        return Answer(UNKNOWN, "no output has a part for each position")
+
+    def moved(after: list[torch.Tensor]) -> torch.Tensor:
+        """Which positions [length] of any output changed."""
+        found = torch.zeros(length, dtype=torch.bool)
+        for n in own:
+            a, b = (_by_time(out[n], time, rows, length) for out in (before, after))
+            assert a is not None
+            assert b is not None
+            positions = changed(a, b).reshape(len(a), -1).any(1).cpu()
+            found[: len(positions)] |= positions
+        return found
+
+    early = moved(with_other(middle + 1, length - 1))[: middle + 1]
+    if early.any():
+        first = int(early.nonzero()[0])
+        return Answer(
+            FOUND,
+            f"the output at position {first} depends on inputs after position {middle}, and the "
+            "target is the next input",
+            {"position": first, "depends_on_after": middle, "length": length},
+        )
+    if not shift and not inside and bool(moved(with_other(middle, middle))[middle]):
+        text = "the target at each position is the input at that position: it need only be copied"
+        return Answer(FOUND, text, {"length": length})
+    return Answer(CLEAN, f"the output at position {middle} of {length} depends on no later input")
+
+
+def _by_time(out: torch.Tensor, time: int, rows: int, length: int) -> torch.Tensor | None:
+    """[length, …], or one position shorter; None for an output without positions."""
+    for positions in (length, length - 1):
+        shape = (rows, positions) if time == 1 else (positions, rows)
+        if out.shape[:2] == shape:
+            return out.movedim(time, 0)
+        if out.dim() > 1 and out.shape[0] == rows * positions:
+            return out.reshape(*shape, *out.shape[1:]).movedim(time, 0)
+    return None

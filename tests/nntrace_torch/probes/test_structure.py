@@ -1,0 +1,274 @@
+"""What replaying a step's forward says of small models: mixing, causality, backward."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torch_programs import Wrapped, classify
+
+from nntrace.rules.probe_measures import told
+
+LINE = torch.randn(6, 5, 4, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def answers(under):
+    """What is told of a program's last step."""
+
+    def ask(program, steps=2):
+        return told(under(program, dependencies=True, steps=steps))
+
+    return ask
+
+
+def fit(forward, inputs=LINE, **parts):
+    """Two steps of a model given by its forward."""
+
+    def program():
+        torch.manual_seed(1)
+        model = Wrapped(forward, **parts)
+        classify(model, inputs, steps=2)
+
+    return program
+
+
+def flat(self, x):
+    return self.head(x.flatten(1))
+
+
+HEAD = {"head": lambda: nn.Linear(20, 3)}
+
+
+def parts(**made):
+    return {name: make() for name, make in made.items()}
+
+
+def test_a_plain_model_mixes_nothing(answers):
+    assert answers(fit(flat, **parts(**HEAD)))["mixing"]["state"] == "clean"
+
+
+def test_a_view_for_a_transpose_mixes_examples(answers):
+    def forward(self, x):  # [batch, time, features] is to be [time, batch, features]
+        turned = x.view(x.shape[1], x.shape[0], x.shape[2])
+        return self.head(turned.transpose(0, 1).flatten(1))
+
+    answer = answers(fit(forward, **parts(**HEAD)))["mixing"]
+    assert answer["state"] == "found"
+    assert answer["evidence"]["depends_on"]
+
+
+def test_a_softmax_over_the_batch_mixes_examples(answers):
+    forward = lambda self, x: self.head(x.flatten(1)).softmax(0)  # noqa: E731
+    assert answers(fit(forward, **parts(**HEAD)))["mixing"]["state"] == "found"
+
+
+def test_batch_norm_is_named_and_not_blamed(answers):
+    def forward(self, x):
+        return self.norm(self.head(x.flatten(1)))
+
+    norm = {"norm": lambda: nn.BatchNorm1d(3)}
+    answer = answers(fit(forward, **parts(**HEAD, **norm)))["mixing"]
+    assert answer["state"] == "clean"
+    assert "batch norm" in answer["text"]
+    bare = {"norm": lambda: nn.BatchNorm1d(3, track_running_stats=False)}
+    assert answers(fit(forward, **parts(**HEAD, **bare)))["mixing"]["state"] == "noted"
+
+
+def test_an_output_that_compares_examples_is_noted(answers):
+    def forward(self, x):
+        z = functional.normalize(self.head(x.flatten(1)), dim=1)
+        return z @ z.T
+
+    def program():
+        torch.manual_seed(1)
+        model = Wrapped(forward, **parts(**HEAD))
+        classify(model, LINE, classes=6, steps=2)
+
+    assert answers(program)["mixing"]["state"] == "noted"
+
+
+def test_examples_along_the_second_axis_of_a_sequence_layer_are_found(answers):
+    def forward(self, x):
+        return self.head(self.rnn(x)[0][-1])
+
+    inputs = LINE.transpose(0, 1).contiguous()  # [time, batch, features]
+
+    def program():
+        torch.manual_seed(1)
+        model = Wrapped(forward, rnn=nn.GRU(4, 7), head=nn.Linear(7, 3))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(2):
+            functional.cross_entropy(model(inputs), torch.arange(6) % 3).backward()
+            optimizer.step()
+
+    assert answers(program)["mixing"]["state"] == "clean"
+
+
+def test_the_examination_leaves_the_training_as_it_was(under):
+    losses = []
+
+    def program():
+        torch.manual_seed(1)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(20, 3), nn.Dropout(0.5), nn.BatchNorm1d(3))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(4):
+            loss = functional.cross_entropy(model(LINE), torch.arange(6) % 3)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        losses.append([loss.item(), *model.state_dict().values()])
+        losses[-1][1:] = [value.clone() for value in losses[-1][1:]]
+        assert model.training
+
+    program()
+    under(program, dependencies=True, steps=2)
+    bare, examined = losses
+    assert bare[0] == examined[0]
+    assert all(torch.equal(a, b) for a, b in zip(bare[1:], examined[1:], strict=True))
+
+
+class Attention(nn.Module):
+    def __init__(self, *, causal):
+        super().__init__()
+        self.table = nn.Embedding(11, 8)
+        self.position = nn.Parameter(torch.randn(12, 8))
+        self.qkv = nn.Linear(8, 24)
+        self.head = nn.Linear(8, 11)
+        self.causal = causal
+
+    def forward(self, tokens):
+        x = self.table(tokens) + self.position[: tokens.shape[1]]
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        x = x + functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
+        return self.head(x)
+
+
+def speak(model, shift=1):
+    def program():
+        generator = torch.Generator().manual_seed(2)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(2):
+            text = torch.randint(0, 11, (4, 9), generator=generator)
+            x, y = text[:, : 9 - shift], text[:, shift:]
+            logits = model(x)
+            optimizer.zero_grad()
+            functional.cross_entropy(logits.reshape(-1, 11), y.reshape(-1)).backward()
+            optimizer.step()
+
+    return program
+
+
+def test_a_causal_mask_keeps_the_future_out(answers):
+    assert answers(speak(Attention(causal=True)))["causality"]["state"] == "clean"
+
+
+def test_attention_without_its_mask_sees_the_future(answers):
+    answer = answers(speak(Attention(causal=False)))["causality"]
+    assert answer["state"] == "found", answer
+    assert "after position" in answer["text"]
+
+
+def test_targets_that_are_not_shifted_need_only_be_copied(answers):
+    answer = answers(speak(Attention(causal=True), shift=0))["causality"]
+    assert answer["state"] == "found", answer
+    assert "copied" in answer["text"]
+
+
+def test_an_autoencoder_of_sequences_is_no_copy(answers):
+    class Autoencoder(Attention):
+        def forward(self, tokens):
+            x = self.table(tokens).mean(1, keepdim=True) + self.position[: tokens.shape[1]]
+            return self.head(x)
+
+    answer = answers(speak(Autoencoder(causal=False), shift=0))["causality"]
+    assert answer["state"] != "found" or "after" in answer["text"], answer
+
+
+def test_a_column_that_is_the_target_is_found(answers):
+    def program():
+        torch.manual_seed(0)
+        model = nn.Linear(4, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(2):
+            x = torch.randn(16, 4)
+            functional.mse_loss(model(x), x[:, 2:3]).backward()
+            optimizer.step()
+
+    answer = answers(program)["causality"]
+    assert answer["state"] == "found"
+    assert answer["evidence"] == {"column": 2}
+
+
+def test_outputs_that_use_the_given_targets_are_found(answers):
+    class Leaks(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(20, 3)
+
+        def forward(self, x, labels):
+            logits = self.head(x.flatten(1)) + functional.one_hot(labels, 3)
+            return functional.cross_entropy(logits, labels), logits
+
+    def program():
+        model = Leaks()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(2):
+            model(LINE, labels=torch.arange(6) % 3)[0].backward()
+            optimizer.step()
+
+    assert "given" in answers(program)["causality"]["text"]
+
+
+class Square(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+
+
+class WrongSquare(Square):
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return x * g
+
+
+class RightSquare(Square):
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return 2 * x * g
+
+
+class Step(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return (x > 0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g
+
+
+class Reverse(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, g):
+        return -g
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [(RightSquare, "clean"), (WrongSquare, "found"), (Step, "noted"), (Reverse, "noted")],
+)
+def test_backwards_are_compared_with_differences(answers, function, expected):
+    forward = lambda self, x: function.apply(self.head(x.flatten(1)))  # noqa: E731
+    told_of = answers(fit(forward, **parts(**HEAD)))["functions"]
+    (answer,) = told_of.values()
+    assert answer["state"] == expected, answer
+    if expected == "found":
+        assert answer["evidence"]["factor"] == pytest.approx(0.5, rel=1e-3)
+        assert answer["file"] == __file__
