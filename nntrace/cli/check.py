@@ -56,7 +56,7 @@ def command(
     verbose: bool,
     cmd: tuple[str, ...],
 ) -> int:
-    """Make the experiments of the training recipe with CMD, before any long training.
+    """Make the experiments of the recipe with a script.
 
     CMD is the same as for `nntrace run`, and runs unmodified some ten times for a few hundred
     steps: on one batch, with inputs zeroed, with targets shuffled, over all learning rates, twice
