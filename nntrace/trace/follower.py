@@ -62,16 +62,24 @@ class StreamFollower:
     rows_read: int = field(default=0, init=False)
     torn: bool = field(default=False, init=False)
 
-    def read(self) -> list[pa.RecordBatch]:
-        """All batches completed since the last call, in today's schema.
+    def read(self, most_rows: int | None = None) -> list[pa.RecordBatch]:
+        """All batches completed since the last call, in today's schema, or as many as hold so many
+        rows.
 
         Raises:
             DamagedTraceError: when bytes inside the stream cannot be decoded.
             SchemaVersionError: the stream was written in a newer, incompatible format.
         """
-        batches = [self._decode(data, start) for data, start in self._fresh_messages()]
-        rows = [batch for batch in batches if batch is not None and batch.num_rows]
-        self.rows_read += sum(batch.num_rows for batch in rows)
+        rows: list[pa.RecordBatch] = []
+        count = 0
+        for data, start in self._fresh_messages():
+            if most_rows is not None and count >= most_rows:
+                break  # this message was not read yet, and is the next one
+            batch = self._decode(data, start)
+            if batch is not None and batch.num_rows:
+                rows.append(batch)
+                count += batch.num_rows
+        self.rows_read += count
         return rows
 
     def read_ends(self) -> list[pa.RecordBatch]:

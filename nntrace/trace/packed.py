@@ -17,6 +17,7 @@ from nntrace.schema import PACKED, SCHEMA_VERSION
 from nntrace.trace.follower import DECODE_ERRORS, KEYS, StreamFollower, with_keys
 
 _LARGEST_FILE = 1 << 36
+_PACKED_BY_SITE = ("stats", "histograms")  # their rows are as a recorder writes them again
 
 
 class Stream(Protocol):
@@ -24,8 +25,10 @@ class Stream(Protocol):
 
     torn: bool
 
-    def read(self) -> list[pa.RecordBatch]:
-        """All batches completed since the last call, in today's schema."""
+    def read(self, most_rows: int | None = None) -> list[pa.RecordBatch]:
+        """All batches completed since the last call, in today's schema; or, where that can be
+        told, only as many as hold so many rows.
+        """
         ...
 
     def read_ends(self) -> list[pa.RecordBatch]:
@@ -48,7 +51,7 @@ class PackedStream:
     torn: bool = field(default=False, init=False)
     _read: bool = field(default=False, init=False)
 
-    def read(self) -> list[pa.RecordBatch]:
+    def read(self, most_rows: int | None = None) -> list[pa.RecordBatch]:
         """All rows at the first call, nothing afterwards.
 
         Raises:
@@ -60,7 +63,10 @@ class PackedStream:
         try:
             with pq.ParquetFile(self.path) as file:
                 self._check(file)
-                batches = file.read().to_batches()
+                table = file.read()
+            if self.stream in _PACKED_BY_SITE:
+                table = table.sort_by([("step", "ascending"), ("site", "ascending")])
+            batches = table.to_batches()
             rows = [with_keys(conform(batch, self.stream), self.stream) for batch in batches]
             for batch in rows:
                 batch.validate(full=True)

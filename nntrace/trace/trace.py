@@ -25,7 +25,7 @@ from nntrace.schema import RANK_FOLDER, STREAMS, EventKind, Role, RunStatus
 from nntrace.trace import decode, summary
 from nntrace.trace.follower import with_keys
 from nntrace.trace.model import Batch, Event, FloatArray, IntArray, Site, Steps, Tensor
-from nntrace.trace.packed import Stream, open_stream
+from nntrace.trace.source import Source
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,11 +41,11 @@ _DERIVED = (
     "batches",
     "tensors",
     "scalars",
+    "drawn",
     "_pivot",
     "_sites_by_role",
 )
 _CACHED_SERIES = 12  # rules ask for the same few again and again
-_MAX_CHUNKS = 4096  # a table in more pieces is slow to read; putting it together copies it
 
 
 class Trace:
@@ -68,7 +68,7 @@ class Trace:
         self._tables = {
             name: with_keys(tables.get(name, empty_table(name)), name) for name in STREAMS
         }
-        self._followers: dict[str, Stream] = {}
+        self._source: Source | None = None
         self._series: dict[tuple[Role, str], FloatArray] = {}
         self._peers: dict[int, Trace] = {rank: self}
         self._experiments: dict[str, Trace] = {}
@@ -78,14 +78,41 @@ class Trace:
         self.rank = rank
 
     @classmethod
-    def open(cls, path: str | Path, *, rank: int | None = None) -> Self:
+    def open(
+        cls, path: str | Path, *, rank: int | None = None, most_rows: int | None = None
+    ) -> Self:
         """Open a run folder, by default at its lowest rank, and read all complete rows.
+
+        Args:
+            path: the run folder.
+            rank: which rank to read.
+            most_rows: of the statistics; of a longer run older samples are thinned, and `drawn`
+                is what to draw.
 
         Raises:
             NotARunError, SchemaVersionError: the folder is missing or not one we can read.
             DamagedTraceError: a stream inside it is damaged.
         """
-        run = Path(path)
+        trace = cls._unread(Path(path), rank, most_rows)
+        trace.refresh()
+        return trace
+
+    @classmethod
+    def newest(cls, path: str | Path, *, rank: int | None = None) -> Self:
+        """The run as it stands, read quickly: every step, but of the statistics only the first and
+        the last samples. It does not grow.
+
+        Raises:
+            NotARunError, SchemaVersionError, DamagedTraceError: as `open`.
+        """
+        trace = cls._unread(Path(path), rank)
+        assert trace._source is not None
+        trace._source.read_newest()
+        trace._tables, trace._source = trace._source.tables, None
+        return trace
+
+    @classmethod
+    def _unread(cls, run: Path, rank: int | None, most_rows: int | None = None) -> Self:
         if not run.exists():
             raise NotARunError(f"{run} does not exist. `nntrace runs` lists the runs here.")
         if not run.is_dir():
@@ -97,9 +124,8 @@ class Trace:
         if rank is None:
             rank = ranks[0] if ranks else 0
         trace = cls({}, manifest, path=run, rank=rank)
-        folder = run / RANK_FOLDER.format(rank)
-        trace._followers = {name: open_stream(folder, name) for name in STREAMS}
-        trace.refresh()
+        trace._source = Source(run / RANK_FOLDER.format(rank), most_rows)
+        trace._tables = trace._source.tables
         return trace
 
     @classmethod
@@ -155,15 +181,9 @@ class Trace:
         return changed
 
     def _read_on(self) -> bool:
-        fresh = {name: follower.read() for name, follower in self._followers.items()}
+        changed = self._source is not None and self._source.read()
         if self.path is not None:
             self.manifest = Manifest.read(self.path)
-        for name, batches in fresh.items():
-            if batches:
-                table = pa.concat_tables([self._tables[name], pa.Table.from_batches(batches)])
-                many = table.column(0).num_chunks > _MAX_CHUNKS
-                self._tables[name] = table.combine_chunks() if many else table
-        changed = any(fresh.values())
         if changed:
             self._forget()
         return changed
@@ -183,7 +203,7 @@ class Trace:
     @property
     def torn_streams(self) -> tuple[str, ...]:
         """Streams whose last record is incomplete: still being written, or cut off."""
-        return tuple(name for name, follower in self._followers.items() if follower.torn)
+        return () if self._source is None else self._source.torn
 
     @property
     def ranks(self) -> tuple[int, ...]:
@@ -419,12 +439,21 @@ class Trace:
         """The same run as it stood after that step; sites are kept."""
         return self._of_steps(pc.field("step") <= step, lambda peer: peer.until(step))
 
-    def frozen(self) -> "Trace":
-        """The same rows, which no `refresh` will change: for another thread. Nothing is copied."""
+    @cached_property
+    def drawn(self) -> "Trace":
+        """The run for drawing: where samples were thinned out each stretch's extremes stand."""
+        extremes = None if self._source is None else self._source.extremes
+        if extremes is None:
+            return self
+        tables = {**self._tables, "stats": extremes}
+        return Trace(tables, self.manifest, path=self.path, rank=self.rank)
+
+    def frozen(self, others: "Iterable[Trace]" = ()) -> "Trace":
+        """The same rows, and those of other ranks, which no `refresh` will change: for another
+        thread. Nothing is copied.
+        """
         part = self._copy()
-        for rank in self.ranks:
-            with suppress(NntraceError):  # a rank that cannot be read says so to who asks for it
-                part._peers.setdefault(rank, self.of_rank(rank)._copy())
+        part._peers |= {other.rank: other._copy() for other in others}
         return part
 
     def _copy(self) -> "Trace":

@@ -138,3 +138,21 @@ def test_nothing_is_posted_after_stop(run_folder) -> None:
     before = len(received.updates)
     run_folder.train(3)
     assert len(received.updates) == before
+
+
+def test_of_a_large_run_the_newest_state_is_shown_before_the_rest_is_read(
+    run_folder, monkeypatch
+) -> None:
+    monkeypatch.setattr("nntrace_tui.follower._LARGE_BYTES", 0)
+    for _ in range(5):
+        run_folder.train(10)
+    run_folder.end()
+    received = Received()
+    following = follower(run_folder.path, received)
+    following.start()
+    received.wait_for(lambda update: update.snapshot.findings is not None)
+    following.stop()
+    first, second, *_ = (update.snapshot for update in received.updates)
+    assert first.run.step == second.run.step == 50
+    assert len(first.content.loss.values) == len(second.content.loss.values) == 50
+    assert first.content.layers.heat.columns < second.content.layers.heat.columns == 50

@@ -49,7 +49,7 @@ def test_a_frozen_run_is_frozen_in_every_rank(run):
     whole = segment(run, "steps", rank=1).read_bytes()
     segment(run, "steps", rank=1).write_bytes(whole[:1200])
     trace = Trace.open(run)
-    frozen = trace.frozen()
+    frozen = trace.frozen([trace.of_rank(1)])
     before = len(frozen.of_rank(1).steps)
     segment(run, "steps", rank=1).write_bytes(whole)
     assert trace.refresh()

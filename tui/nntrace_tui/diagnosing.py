@@ -1,14 +1,16 @@
 """Runs the rules beside the follower, so that a slow diagnosis delays no screen.
 
 A diagnosis sees rows that no refresh changes; of several pieces of news while one is under way
-only the newest is diagnosed.
+only the newest is diagnosed. Ranks that are not looked at are read here, and for the rules alone.
 """
 
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from nntrace.diagnosis import Diagnosis
+from nntrace.errors import NntraceError
 from nntrace.trace import Trace
 from nntrace_tui.pace import Pace
 
@@ -33,6 +35,7 @@ class Diagnosing:
         self._is_stale = True
         self._is_busy = False
         self._next = 0.0
+        self._others: dict[int, Trace] = {}
         self._result: Diagnosis | None = None
         self._error: Exception | None = None
 
@@ -44,6 +47,7 @@ class Diagnosing:
         """Another trace takes its place."""
         with self._lock:
             self._trace, self._result, self._error = None, None, None
+            self._others = {}
             self._is_stale = True
             self._next = 0.0
 
@@ -70,12 +74,26 @@ class Diagnosing:
                 thread.start()
             return self._result
 
+    def _other_ranks(self, rows: Trace) -> list[Trace]:
+        """The other ranks up to now; one that cannot be read says so to the rule that asks."""
+        others, read = self._others, []
+        numbers = [rank for rank in rows.ranks if rank != rows.rank]
+        for rank in numbers:
+            with suppress(NntraceError):
+                if rank in others:
+                    others[rank].refresh()
+                else:
+                    most = self._pace.rows // len(numbers)
+                    others[rank] = Trace.open(rows.path or "", rank=rank, most_rows=most)
+                read.append(others[rank])
+        return read
+
     def _work(self, trace: Trace, rows: Trace) -> None:
         began = time.thread_time()
         result: Diagnosis | None = None
         error: Exception | None = None
         try:
-            result = self._diagnose(rows)
+            result = self._diagnose(rows.frozen(self._other_ranks(rows)))
         except Exception as failure:  # shown as a problem beside the run
             error = failure
         spent = time.thread_time() - began

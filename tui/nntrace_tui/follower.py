@@ -26,6 +26,7 @@ from nntrace_tui.pages.run import run_header
 from nntrace_tui.snapshot import Snapshot, extent, snapshot
 from nntrace_tui.view import Page, View
 
+_LARGE_BYTES = 4_000_000  # read in a tenth of a second
 _STREAMS = ("sites", "steps", "stats", "data", "events")
 
 
@@ -121,7 +122,12 @@ class Follower:
             self._diagnosing.news()
 
     def _open(self) -> Trace:
-        self._trace = Trace.open(self._run, rank=self._view.rank)
+        rank = self._view.rank
+        if self._snapshot is None and _is_large(self._run):  # how it stands now is soon read
+            newest = Trace.newest(self._run, rank=rank)
+            self._snapshot = snapshot(newest, None, self._clock.read(newest), self._view)
+            self._send()
+        self._trace = Trace.open(self._run, rank=rank, most_rows=self._pace.rows)
         self._past = None
         self._clock = TrainingClock()
         self._diagnosing.forget()
@@ -133,7 +139,7 @@ class Follower:
         if trace is None or (view.rank is not None and view.rank != trace.rank):
             trace = self._open()
         found = None
-        if self._snapshot is None:  # rules beside it would delay the first screen
+        if not self._shown:  # rules beside it would delay the first screen
             self._called.set()
         else:
             found = self._diagnosing.result(trace, at_once=self._has_ended)
@@ -143,7 +149,7 @@ class Follower:
         rows = tuple(len(trace.table(name)) for name in _STREAMS) if view.until is None else ()
         shown = (view, trace.rank, rows, found, ranks)
         now_ns, problem = self._clock.read(trace), self._link_problem()
-        then = self._at(trace, view.until)
+        then = self._at(trace.drawn, view.until)
         if shown != self._shown or self._snapshot is None:
             fresh = snapshot(then, found, now_ns, view, ranks)
         else:  # while a run goes on its clock is news
@@ -178,3 +184,8 @@ class Follower:
     def _send(self) -> None:
         if not self._stopped.is_set():
             self._post(Update(self._snapshot, self._problem))
+
+
+def _is_large(run: Path) -> bool:
+    """Whether reading the statistics would delay the first screen."""
+    return sum(file.stat().st_size for file in run.glob("rank-*/stats-*.arrows")) > _LARGE_BYTES

@@ -1,0 +1,82 @@
+"""The streams of one rank's folder as tables: read whole, or within a bound, and read on."""
+
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from nntrace.arrow import empty_table
+from nntrace.schema import STREAMS
+from nntrace.trace.packed import Stream, open_stream
+from nntrace.trace.thinning import Thinning
+
+_MAX_CHUNKS: Final = 4096  # a table in more pieces is slow to read; putting it together copies it
+_ROWS_AT_ONCE: Final = 250_000  # of a stream that is thinned as it is read
+_HISTOGRAMS: Final = 10  # a histogram takes as much room as so many rows of statistics
+_LARGE: Final = ("stats", "histograms", "tensors")
+
+
+class Source:
+    """One rank's streams.
+
+    Args:
+        folder: the rank's.
+        most_rows: of the statistics; beyond, older samples are thinned.
+
+    Attributes:
+        tables: the rows read so far, by stream.
+    """
+
+    def __init__(self, folder: Path, most_rows: int | None = None) -> None:
+        self.tables = {name: empty_table(name) for name in STREAMS}
+        self._streams: dict[str, Stream] = {name: open_stream(folder, name) for name in STREAMS}
+        self._thinnings: dict[str, Thinning] = {}
+        if most_rows is not None:
+            self._thinnings["stats"] = Thinning(most_rows, drawn=True)
+            self._thinnings["histograms"] = Thinning(most_rows // _HISTOGRAMS, drawn=False)
+
+    @property
+    def torn(self) -> tuple[str, ...]:
+        """Streams whose last record is incomplete."""
+        return tuple(name for name, stream in self._streams.items() if stream.torn)
+
+    @property
+    def extremes(self) -> pa.Table | None:
+        """The statistics to draw where older ones were thinned."""
+        thinning = self._thinnings.get("stats")
+        return None if thinning is None else thinning.extremes
+
+    def read(self) -> bool:
+        """Take in what was written since; whether anything was."""
+        grown = [self._read(name) for name in STREAMS]
+        return any(grown)
+
+    def read_newest(self) -> None:
+        """Take in all of the small streams, and the two ends of the statistics."""
+        for name, stream in self._streams.items():
+            if name not in _LARGE:
+                self._read(name)
+            elif name == "stats":
+                self._add(name, stream.read_ends())
+
+    def _read(self, name: str) -> bool:
+        thinning = self._thinnings.get(name)
+        most = None if thinning is None else _ROWS_AT_ONCE
+        grown = False
+        while fresh := self._streams[name].read(most):
+            grown = True
+            self._add(name, fresh)
+            if most is None:
+                break
+        return grown
+
+    def _add(self, name: str, fresh: list[pa.RecordBatch]) -> None:
+        if not fresh:
+            return
+        table, added = self.tables[name], pa.Table.from_batches(fresh)
+        if name in self._thinnings:
+            table = self._thinnings[name].take(table, added)
+        else:
+            table = pa.concat_tables([table, added])
+        many = table.column(0).num_chunks > _MAX_CHUNKS
+        self.tables[name] = table.combine_chunks() if many else table

@@ -1,0 +1,131 @@
+"""Keeps a stream that grows within a bound, for who watches a run and need not have every row.
+
+Of the older samples every n-th is kept as it was, n growing with the run, so that rules see what a
+sparser cadence would have recorded. Beside them, for drawing, each stretch of older samples is kept
+as two rows per site, every statistic's least and greatest value: no spike is ever thinned out.
+"""
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from nntrace.schema import STATISTICS
+from nntrace.trace.model import FloatArray, IntArray
+
+FIRST_SAMPLES: Final = 16  # these, what is newest, and what all ranks sample are kept whole
+LAST_SAMPLES: Final = 64
+LEAST_SAMPLES: Final = 128
+_LANDMARK_BITS: Final = 4  # as the recorder has them: 8 steps in each doubling
+_FOLDED: Final = 4  # samples that become two rows at first
+
+
+class Thinning:
+    """The bound of one stream.
+
+    Args:
+        most_rows: more are thinned, but never to fewer than `LEAST_SAMPLES` samples.
+        drawn: whether to keep the extremes of what is thinned out.
+
+    Attributes:
+        extremes: the rows to draw, once any were thinned out.
+    """
+
+    def __init__(self, most_rows: int, *, drawn: bool) -> None:
+        self.extremes: pa.Table | None = None
+        self._most_rows = most_rows
+        self._drawn = drawn
+        self._samples: IntArray = np.empty(0, dtype=np.int64)  # every step that had a row
+        self._every = 1
+        self._stretch = _FOLDED
+
+    def take(self, kept: pa.Table, fresh: pa.Table) -> pa.Table:
+        """The rows to keep of those that were kept and those that have come, in their order."""
+        rows = pa.concat_tables([kept, fresh])
+        self._samples = np.union1d(self._samples, _steps(fresh))
+        if self.extremes is not None:
+            self.extremes = pa.concat_tables([self.extremes, fresh])
+        per_sample = len(rows) / max(1, len(np.unique(_steps(rows))))
+        most = max(self._most_rows, round(LEAST_SAMPLES * per_sample))
+        if self._drawn and len(self.extremes or rows) > most:
+            self.extremes = self._fold(self.extremes or rows, most)
+        return self._sift(rows, most) if len(rows) > most else rows
+
+    def _sift(self, rows: pa.Table, most: int) -> pa.Table:
+        """Every n-th of the older samples."""
+        places = np.searchsorted(self._samples, _steps(rows))
+        exempt = (places < FIRST_SAMPLES) | (places >= len(self._samples) - LAST_SAMPLES)
+        exempt |= _are_landmarks(_steps(rows))
+        while True:
+            kept = exempt | (places % self._every == 0)
+            if kept.sum() <= max(most // 2, exempt.sum()):
+                return rows.filter(pa.array(kept)).combine_chunks()
+            self._every *= 2
+
+    def _fold(self, rows: pa.Table, most: int) -> pa.Table:
+        """Each stretch of the older samples as two rows of each site."""
+        steps = _steps(rows)
+        places = np.searchsorted(self._samples, steps)
+        while True:
+            end = (len(self._samples) - LAST_SAMPLES) // self._stretch * self._stretch
+            older = (places >= FIRST_SAMPLES) & (places < end)
+            stretches = places // self._stretch
+            sites = np.asarray(rows["site"].to_numpy())
+            order = np.flatnonzero(older)
+            order = order[np.lexsort((sites[order], stretches[order]))]
+            changes = (np.diff(stretches[order]) != 0) | (np.diff(sites[order]) != 0)
+            starts = np.flatnonzero(np.concatenate([[len(order) > 0], changes]))
+            size = len(rows) - len(order) + 2 * len(starts)
+            if size <= max(most // 2, 4 * (len(rows) - len(order))) or not len(order):
+                break
+            self._stretch *= 2
+        before, after = (
+            rows.filter(pa.array(part))
+            for part in (places < FIRST_SAMPLES, places >= max(end, FIRST_SAMPLES))
+        )
+        if not len(order):
+            return rows.combine_chunks()
+        first = self._samples[stretches[order[starts]] * self._stretch]
+        last = self._samples[stretches[order[starts]] * self._stretch + self._stretch // 2]
+        folded = _extremes(rows, order, starts, first, last)
+        return pa.concat_tables([before, folded, after]).combine_chunks()
+
+
+def _extremes(
+    rows: pa.Table, order: IntArray, starts: IntArray, first: IntArray, last: IntArray
+) -> pa.Table:
+    """Two rows for each group of `order` that begins at one of `starts`: its least values at step
+    `first`, its greatest at `last`.
+    """
+    steps = np.concatenate([first, last])
+    by_step = np.argsort(steps, kind="stable")
+    columns: dict[str, pa.Array] = {}
+    for field in rows.schema:
+        if field.name in STATISTICS:
+            values = _floats(rows[field.name])[order]
+            ends = [np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)]
+            column = np.concatenate(ends)[by_step]
+            columns[field.name] = pa.array(column, field.type, mask=np.isnan(column))
+        elif field.name == "step":
+            columns["step"] = pa.array(steps[by_step], field.type)
+        else:
+            values = rows[field.name].take(pa.array(order[starts]))
+            columns[field.name] = pa.concat_arrays([*values.chunks, *values.chunks]).take(
+                pa.array(by_step)
+            )
+    return pa.table(columns, schema=rows.schema)
+
+
+def _are_landmarks(steps: IntArray) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    """Steps that every rank samples, so that ranks can be compared."""
+    bits = np.frexp(np.maximum(steps, 0).astype(np.float64))[1]
+    spacing = np.left_shift(1, np.maximum(0, bits - _LANDMARK_BITS))
+    return np.asarray(steps % spacing == 0)
+
+
+def _steps(rows: pa.Table) -> IntArray:
+    return np.asarray(rows["step"].to_numpy())
+
+
+def _floats(column: pa.ChunkedArray) -> FloatArray:
+    return np.asarray(column.fill_null(float("nan")).to_numpy())
