@@ -52,6 +52,9 @@ class EventKind(StrEnum):
     NONFINITE = "nonfinite"
     ORIGIN = "origin"
     CAPSULE = "capsule"
+    IDLE = "idle"
+    REUSED = "reused"
+    DEVICE = "device"
     UNSEEN = "unseen"
     EXPERIMENT = "experiment"
     ERROR = "error"
@@ -114,6 +117,8 @@ STREAMS: Final[dict[str, tuple[Column, ...]]] = {
         unit_axis int32
         requires_grad bool
         optimizer string
+        lr float32
+        weight_decay float32
     """),
     "steps": _columns("""
         step int64
@@ -133,6 +138,8 @@ STREAMS: Final[dict[str, tuple[Column, ...]]] = {
         backwards int32
         skipped bool
         loss_scale float32
+        memory_bytes int64
+        cpu_ns int64
     """),
     "stats": (
         Column("step", "int64"),

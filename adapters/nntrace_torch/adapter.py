@@ -23,8 +23,10 @@ from nntrace_torch.backward import BackwardObserver
 from nntrace_torch.batches import InputSampler
 from nntrace_torch.buffer import HostCopies, Number, SampleBuffer
 from nntrace_torch.clearing import GradientClearing
+from nntrace_torch.devices import DeviceObserver, allocated_bytes
 from nntrace_torch.evaluations import EvaluationObserver
 from nntrace_torch.forward import ForwardSampler
+from nntrace_torch.idling import IdleWatch
 from nntrace_torch.loaders import LoaderObserver
 from nntrace_torch.losses import LossObserver
 from nntrace_torch.modes import ModeObserver
@@ -45,6 +47,7 @@ from nntrace_torch.replay import (
     play,
 )
 from nntrace_torch.scaling import LossScaling
+from nntrace_torch.schedules import ScheduleObserver
 from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
 
@@ -87,11 +90,14 @@ class Tracer:
         self._loaders.is_sampled = lambda: self._sample is not None
         self._evaluations = EvaluationObserver(recorder, self._models, self._loaders)
         self._objective = ObjectiveReader(recorder)
+        self._idle = IdleWatch(recorder, self._models)
+        self._devices = DeviceObserver(recorder)
         self._clearing = GradientClearing()
         self._ranks = RankObserver(recorder)
         self._scaling = LossScaling(recorder, self._skipped)
         self.backward = BackwardObserver(recorder, self._scaling, self._backward_begins)
         self._optimizers = Optimizers(recorder, self._sources)
+        self._schedules = ScheduleObserver(recorder, self._optimizers)
         self._parameters = ParameterSampler(recorder, self._models, self._sources)
         self._forward = ForwardSampler(
             recorder, self._models, self._sources, self._root_called, self._parameters.declare
@@ -137,6 +143,7 @@ class Tracer:
             *self._optimizers.install(),
             *self._losses.install(),
             *self._loaders.install(),
+            *self._schedules.install(),
             *self._sources.install(),
             *self._compiled.install(),
             *self._interposed(),
@@ -154,6 +161,7 @@ class Tracer:
             self._forward.abandon()
             self._calls.stop()
             self._evaluations.end()
+            self._schedules.finish()
             self._sample = self._losses.sample = None
             self._copies.flush()
 
@@ -213,6 +221,7 @@ class Tracer:
         self, losses: Sequence[torch.Tensor], numbers: Sequence[Number], *, first: bool
     ) -> None:
         self._end_replay()
+        self._idle.backward(self._calls.kept[-1] if self._calls.kept else None)
         if first:
             self._evaluations.end()
             self._backward_began_ns = time.perf_counter_ns()
@@ -239,12 +248,15 @@ class Tracer:
         if len(self._stepping) > 1:
             return
         self._ranks.look(optimizer)
+        self._devices.look(optimizer)
+        self._schedules.look()
         self._optimizers.observe(optimizer)
         # A fused optimizer that finds an overflow of a loss scaler's skips its step itself.
         if not is_given_closure(args, kwargs) and getattr(optimizer, "found_inf", None) is None:
             self._watch.before_step(optimizer)
         if self._sample is not None:
             self._parameters.before_step(optimizer, self._optimizers.name(optimizer), self._sample)
+            self._parameters.frozen(self._sample)
             if not is_given_closure(args, kwargs):
                 self._parameters.gradients(self._sample, self._orphans())
                 # A fused optimizer divides by the scale itself.
@@ -315,6 +327,7 @@ class Tracer:
             backwards=backwards,
             skipped=skipped,
             loss_scale=self._scaling.take_scale(),
+            memory_bytes=allocated_bytes() if is_sampled else None,
         )
         self._step_ended_ns = time.perf_counter_ns()
         if self._next_in_turn(wants_next):

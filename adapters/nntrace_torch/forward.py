@@ -60,6 +60,7 @@ class _ModuleSites:
         "hooked",
         "module",
         "plan",
+        "root_call",
         "shape",
         "strides",
         "token",
@@ -69,7 +70,7 @@ class _ModuleSites:
         self.module = weakref.ref(module)
         self.activation = activation
         self.gradient = gradient
-        self.token = self.gradient_token = self.hooked = -1
+        self.token = self.gradient_token = self.hooked = self.root_call = -1
         self.shape: torch.Size | None = None
         self.strides: tuple[int, ...] = ()
         self.axis = -1
@@ -128,6 +129,8 @@ class ForwardSampler:
         self._replays = False
         self._outermost: list[nn.Module] = []
         self._opaque: set[str] = set()
+        self._root_calls = 0
+        self._reused: set[str] = set()
         self._pre = recorder.guard(self._enter)
         self._post = recorder.guard(self._leave)
         self._backward = recorder.guard(self._observe_gradient)
@@ -213,6 +216,7 @@ class ForwardSampler:
             self._model = None
             self._units_before = None
             self._is_recomputing = is_in_backward()
+            self._root_calls += 1
             if self._replays:
                 self._outermost.append(module)
             is_training = self._replays or torch.is_grad_enabled()
@@ -239,6 +243,8 @@ class ForwardSampler:
         if sites is not None and sites.is_unwanted:
             return
         if sites is not None and sites.token == sample.token and not self._is_recomputing:
+            if sites.root_call == self._root_calls:
+                self._note_reuse(module)
             return
         tensor = main_tensor(output)
         if tensor is None or (part := sampled_part(tensor)) is None:
@@ -256,7 +262,7 @@ class ForwardSampler:
         plan = sites.plan_for(part, sample.limit, self._units_before)
         self._units_before = (part.dim(), sites.axis)
         if sites.token != sample.token:
-            sites.token = sample.token
+            sites.token, sites.root_call = sample.token, self._root_calls
             if sites.activation != NO_SITE:
                 sample.add(sites.activation, plan, part)
         # A reentrant checkpoint's first pass has no graph; its second, during backward, has.
@@ -267,6 +273,15 @@ class ForwardSampler:
             # tensor with the hook can be saved without a warning.
             hook = functools.partial(self._backward, sites, sample)
             tensor.register_hook(unserializable_hook(hook))
+
+    def _note_reuse(self, module: nn.Module) -> None:
+        """A module was called again within one forward; of batch norms that matters."""
+        is_norm = isinstance(module, nn.modules.batchnorm._NormBase) and module.track_running_stats
+        path = self._model.path_of(module) if is_norm and self._model is not None else None
+        if path is not None and path not in self._reused and module.training:
+            self._reused.add(path)
+            payload = {"path": path, "module_type": class_name(module)}
+            self._recorder.add_event(EventKind.REUSED, payload)
 
     def _is_elsewhere(self) -> bool:
         """Whether this is a thread that is none of the training's; backward may have its own."""

@@ -13,23 +13,39 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from nntrace.recorder import Recorder
+from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
 from nntrace_torch.patching import Undo, after
-from nntrace_torch.sources import Sources
+from nntrace_torch.sources import UNKNOWN, Source, Sources
 
 _RECENT = 8  # steps
+_MANY = 64  # optimizers built by one line for the same parameters
 
 
 class _Known:
-    """One optimizer: its name and whether it was announced, which is when it first steps."""
+    """One optimizer: its name and whether it was announced, which is when it first steps.
 
-    __slots__ = ("announced", "name", "reference")
+    One built anew by the same line for the same parameters keeps the name; `built` counts them.
+    """
 
-    def __init__(self, optimizer: Optimizer, number: int) -> None:
+    __slots__ = ("announced", "built", "name", "parameters", "reference", "source")
+
+    def __init__(self, optimizer: Optimizer, name: str, source: Source, built: int) -> None:
         self.reference = weakref.ref(optimizer)
-        self.name = type(optimizer).__name__ + (f".{number}" if number > 1 else "")
+        self.name = name
+        self.source = source
+        self.built = built
+        self.parameters = [weakref.ref(parameter) for parameter in _parameters(optimizer)]
         self.announced = False
+
+    def is_replaced_by(self, optimizer: Optimizer, source: Source) -> bool:
+        """Whether another was built where this one was, for the same parameters."""
+        parameters = _parameters(optimizer)
+        return (
+            source == self.source != UNKNOWN
+            and len(parameters) == len(self.parameters) > 0
+            and all(held() is one for held, one in zip(self.parameters, parameters, strict=True))
+        )
 
 
 class Optimizers:
@@ -40,6 +56,7 @@ class Optimizers:
         self._sources = sources
         self._known: dict[int, _Known] = {}
         self._held: dict[int, tuple[weakref.ref[torch.Tensor], str]] = {}
+        self._by_source: dict[tuple[type, Source], _Known] = {}
         self._built = 0
         self._has_searched = False
         self._recent: deque[str] = deque(maxlen=_RECENT)
@@ -55,8 +72,9 @@ class Optimizers:
         self._recent.append(known.name)
         if not known.announced:
             known.announced = True
-            self.count += 1
-            self._announce(optimizer, known.name)
+            self.count += known.built == 1
+            if known.built <= _MANY or is_landmark(known.built):
+                self._announce(optimizer, known)
 
     @property
     def taking_turns(self) -> int:
@@ -109,8 +127,15 @@ class Optimizers:
     def _entry(self, optimizer: Optimizer) -> _Known:
         known = self._known.get(id(optimizer))
         if known is None or known.reference() is not optimizer:
-            self._built += 1
-            known = self._known[id(optimizer)] = _Known(optimizer, self._built)
+            source = self._sources.of(optimizer)
+            before = self._by_source.get((type(optimizer), source))
+            if before is not None and before.is_replaced_by(optimizer, source):
+                known = _Known(optimizer, before.name, source, before.built + 1)
+            else:
+                self._built += 1
+                number = f".{self._built}" if self._built > 1 else ""
+                known = _Known(optimizer, type(optimizer).__name__ + number, source, 1)
+            self._known[id(optimizer)] = self._by_source[type(optimizer), source] = known
         return known
 
     def _holder(self, parameter: torch.Tensor) -> str | None:
@@ -124,17 +149,20 @@ class Optimizers:
                 for parameter in group["params"]:
                     self._held[id(parameter)] = (weakref.ref(parameter), known.name)
 
-    def _announce(self, optimizer: Optimizer, name: str) -> None:
+    def _announce(self, optimizer: Optimizer, known: _Known) -> None:
         group: dict[str, Any] = optimizer.param_groups[0] if optimizer.param_groups else {}
-        source = self._sources.of(optimizer)
+        source = known.source
         numbers = {
             key: float(group[key])
             for key in ("weight_decay", "momentum", "eps")
             if isinstance(group.get(key), (int, float))
         }
         payload = {
-            "name": name,
+            "name": known.name,
+            "built": known.built,
             "class": type(optimizer).__name__,
+            "decoupled": _is_decoupled(optimizer),
+            "stateful": _has_state(optimizer),
             "parameters": sum(len(g["params"]) for g in optimizer.param_groups),
             "groups": len(optimizer.param_groups),
             "lr": self.learning_rate(optimizer),
@@ -143,6 +171,25 @@ class Optimizers:
             "line": source.line,
         }
         self._recorder.add_event(EventKind.OPTIMIZER, payload)
+
+
+def _parameters(optimizer: Optimizer) -> list[torch.Tensor]:
+    groups = vars(optimizer).get("param_groups", ())  # a subclass may not have called `__init__`
+    return [parameter for group in groups for parameter in group["params"]]
+
+
+def _is_decoupled(optimizer: Optimizer) -> bool:
+    """Whether weight decay acts on the weights themselves, not through the gradient."""
+    groups = optimizer.param_groups
+    flag = bool(groups) and bool(groups[0].get("decoupled_weight_decay", False))
+    return flag or "AdamW" in type(optimizer).__name__ or "Lion" in type(optimizer).__name__
+
+
+def _has_state(optimizer: Optimizer) -> bool:
+    """Whether it remembers anything from step to step: of PyTorch's, all but plain SGD does."""
+    groups = optimizer.param_groups
+    plain = isinstance(optimizer, torch.optim.SGD)
+    return not plain or any(group.get("momentum") for group in groups)
 
 
 def is_inside(outer: Optimizer | None, optimizer: Optimizer) -> bool:

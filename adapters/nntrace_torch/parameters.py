@@ -48,13 +48,23 @@ _NOWHERE = _Place("", 0, 0)
 class _ParameterSites:
     """The sites of one parameter."""
 
-    __slots__ = ("fields", "gradient", "is_wanted", "param", "parameter", "path", "update")
+    __slots__ = (
+        "fields",
+        "gradient",
+        "is_known",
+        "is_wanted",
+        "param",
+        "parameter",
+        "path",
+        "update",
+    )
 
     def __init__(self, parameter: torch.Tensor, path: str, fields: dict[str, object]) -> None:
         self.parameter = weakref.ref(parameter)
         self.path = path
         self.fields = fields
         self.is_wanted = True
+        self.is_known = False  # its values are recorded once, while it is frozen
         self.param = NO_SITE
         self.gradient: int | None = None  # declared once the parameter is trainable
         self.update: int | None = None  # declared once an optimizer holds it
@@ -109,13 +119,27 @@ class ParameterSampler:
         """The sites of the gradients of the optimizer that is about to step."""
         return [_number(s.gradient) for group in self._stepped.values() for s in group.sites]
 
+    def frozen(self, sample: StepSample) -> None:
+        """Sample each parameter that is not trained, once: nothing will change it."""
+        with torch.no_grad():
+            for model in self._models.known:
+                for parameter in model.parameters():
+                    if parameter.requires_grad or (part := _part_of(parameter)) is None:
+                        continue
+                    sites = self._of(parameter, _NOWHERE)
+                    if sites.is_wanted and not sites.is_known:
+                        sites.is_known = True
+                        view, layout = _elements(part, sample.limit)
+                        sample.buffer(part.device).add_flat([sites.param], [layout], [view])
+
     def before_step(self, optimizer: Optimizer, name: str, sample: StepSample) -> None:
         """Sample parameters as they are before the optimizer changes them."""
         with torch.no_grad():
             self._stepped = self._sample_values(_parameters_of(optimizer, name), sample)
             for group in self._stepped.values():
-                for sites in group.sites:
-                    self._declare_update(sites, name)
+                for sites, parameter in zip(group.sites, group.parameters, strict=True):
+                    if sites.update is None:
+                        self._declare_update(sites, name, **_settings(optimizer, parameter))
             if self._filters is not None:
                 sample.keep(self._filters.keep(sample.step))
 
@@ -177,10 +201,12 @@ class ParameterSampler:
             numbers, layouts, views = zip(*rows, strict=True)
             sample.buffer(device).add_flat(numbers, layouts, views)
 
-    def _declare_update(self, sites: _ParameterSites, optimizer: str) -> None:
+    def _declare_update(
+        self, sites: _ParameterSites, optimizer: str, **settings: float | None
+    ) -> None:
         if sites.update is None:
             sites.update = self._recorder.add_site(
-                sites.path, Role.UPDATE, **sites.fields, optimizer=optimizer
+                sites.path, Role.UPDATE, **sites.fields, optimizer=optimizer, **settings
             )
 
     def _of(self, parameter: torch.Tensor, fallback: _Place) -> _ParameterSites:
@@ -242,6 +268,18 @@ def _parameters_of(optimizer: Optimizer, name: str) -> Iterable[tuple[torch.Tens
     for group_number, group in enumerate(optimizer.param_groups):
         for number, parameter in enumerate(group["params"]):
             yield parameter, _Place(name, group_number, number)
+
+
+def _settings(optimizer: Optimizer, parameter: torch.Tensor) -> dict[str, float | None]:
+    """Learning rate and weight decay of the group that holds a parameter."""
+    for group in optimizer.param_groups:
+        if any(held is parameter for held in group["params"]):
+            found = {name: group.get(name) for name in ("lr", "weight_decay")}
+            return {
+                name: float(value) if isinstance(value, (int, float)) else None
+                for name, value in found.items()
+            }
+    return {}
 
 
 def _elements(tensor: torch.Tensor, limit: int) -> tuple[torch.Tensor, Layout]:

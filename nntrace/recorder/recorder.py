@@ -24,6 +24,7 @@ from nntrace.notices import say
 from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.capsules import CapsuleRecord
 from nntrace.recorder.commit import current_commit
+from nntrace.recorder.memory import resident_bytes
 from nntrace.recorder.rank_folder import RankFolder, claim
 from nntrace.recorder.records import EventRecord, ScalarRecord, SiteRecord, StepRecord
 from nntrace.recorder.sample import NO_SITE, Sample
@@ -87,6 +88,7 @@ class Recorder:
         self._site_ids = itertools.count()
         self._started_ns = time.perf_counter_ns()
         self._last_step_ns = self._started_ns
+        self._last_cpu_ns = 0
         self._has_begun = False
         self._charged_ns = 0
         self._startup_ns = 0
@@ -202,12 +204,15 @@ class Recorder:
         backwards: int | None = None,
         skipped: bool = False,
         loss_scale: float | None = None,
+        memory_bytes: int | None = None,
     ) -> bool:
         """Record an optimizer step that has just ended; whether to sample the next one.
 
         A loss that is still on its way to the host is a function, which the writer calls.
+        `memory_bytes` is an accelerator's; without it that of the process is recorded.
         """
         now = time.perf_counter_ns()
+        cpu_ns = time.process_time_ns()
         spent = self.spent_ns
         cost = spent - self._charged_ns
         record = StepRecord(
@@ -228,8 +233,11 @@ class Recorder:
             backwards,
             skipped,
             loss_scale,
+            resident_bytes() if sampled and memory_bytes is None else memory_bytes,
+            cpu_ns - self._last_cpu_ns if self.steps else None,
         )
         self._last_step_ns = now
+        self._last_cpu_ns = cpu_ns
         self._charged_ns = spent
         self._writer.put(record)
         self.open()

@@ -28,6 +28,8 @@ class SiteRecord:
     unit_axis: int | None = None
     requires_grad: bool | None = None
     optimizer: str | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
 
     def row(self) -> dict[str, Any]:
         """The row of `sites`."""
@@ -54,6 +56,8 @@ class StepRecord(NamedTuple):
     backwards: int | None = None
     skipped: bool = False
     loss_scale: float | None = None
+    memory_bytes: int | None = None
+    cpu_ns: int | None = None
 
     def row(self, grad_norm: float | None = None) -> dict[str, Any]:
         """The row of `steps`, with a gradient norm that only became known afterwards."""

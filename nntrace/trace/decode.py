@@ -60,6 +60,8 @@ def steps(table: pa.Table) -> Steps:
         backwards=floats(table, "backwards"),
         skipped=pc.fill_null(table["skipped"], False).to_numpy(zero_copy_only=False),
         loss_scale=floats(table, "loss_scale"),
+        memory_bytes=floats(table, "memory_bytes"),
+        cpu_ns=floats(table, "cpu_ns"),
     )
 
 

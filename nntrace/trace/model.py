@@ -38,6 +38,8 @@ class Site:
     unit_axis: int | None = None
     requires_grad: bool | None = None
     optimizer: str | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
 
     @property
     def units(self) -> int:
@@ -73,6 +75,8 @@ class Steps:
     backwards: FloatArray
     skipped: npt.NDArray[np.bool_]
     loss_scale: FloatArray
+    memory_bytes: FloatArray
+    cpu_ns: FloatArray
 
     def __len__(self) -> int:
         return len(self.step)
