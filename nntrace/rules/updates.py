@@ -18,7 +18,16 @@ from nntrace.rules.layers import (
     weights,
 )
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import LossSeries, finite, lasting, loss_series, median
+from nntrace.rules.signals import (
+    LossSeries,
+    finite,
+    lasting,
+    loss_series,
+    median,
+    median_error,
+    noise_scale,
+    unjudgeable,
+)
 from nntrace.schema import Role
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray
@@ -54,8 +63,8 @@ def update_ratio_high(
     About 1e-3 is healthy. Judged is the median over the second half of the run, for at least half
     of the weight matrices (embeddings and those that start at zero aside): the first steps of Adam
     and the peak of a schedule are large by design. A single step of half the weights' size counts
-    too when the loss triples after it or never gets better than it was. With several optimizers,
-    whose losses tell little, only the error level counts.
+    too when the loss triples after it or never gets better than it was, beyond its noise. With
+    several optimizers or a negative loss, which tell little, only the error level counts.
     Source: Karpathy, CS231n, "ratio of weights:updates"; "37 reasons", 33.
     """
     sites = weights(trace)
@@ -77,7 +86,7 @@ def update_ratio_high(
         return
     if remaining_loss(trace) <= learned:
         return
-    threshold = warning if series.optimizers == 1 and len(series) else error
+    threshold = warning if unjudgeable(series, 1) is None else error
     lasting_ratio = np.array([median(column) for column in ratio[late].T])
     judged = np.isfinite(lasting_ratio)
     high = judged & (lasting_ratio > threshold)
@@ -111,7 +120,7 @@ def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:
     changed = (known & (ratio > _OVERWRITES)).sum(axis=1)
     hit = [row for row in rows if 2 * changed[row] >= known[row].sum()]
     series = loss_series(trace)
-    if not hit or series.optimizers > 1 or not len(series):
+    if not hit or unjudgeable(series, 1) is not None:
         return None
     step, size = int(trace.sampled_steps[hit[0]]), median(ratio[hit[0]])
     before, after = series.value[series.step <= step], series.value[series.step > step]
@@ -119,9 +128,14 @@ def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:
         return None
     level = median(before[-10:])
     peak = float(after[:_AFTERMATH].max()) if len(after) else float("inf")
-    end = median(after[-max(1, len(series) // 5) :])
-    lost = series.nonfinite_from is not None or not end < 0.9 * level
-    if not lost and not peak > _OVERSHOOT * abs(level):
+    late = after[-max(1, len(series) // 5) :]
+    end = median(late)
+    error = median_error(noise_scale(late), len(before[-10:]), len(late))
+    stayed = not end < 0.9 * level and error < max(0.5 * level, 0.5 * (end - level))
+    lost = series.nonfinite_from is not None or stayed
+    # A loss that jumps as high later, for no such step, did not suffer from this one.
+    overshot = peak > _OVERSHOOT * level and peak > max(after[_AFTERMATH:], default=0.0)
+    if not lost and not overshot:
         return None
     return Finding(
         f"step {step} changed the weights by {size:.2g} times their own size; the loss was "

@@ -90,6 +90,19 @@ def test_one_step_of_half_the_weights_that_triples_the_loss_is_a_warning(peak, f
     assert [finding.level for finding in results] == [Severity.WARNING] * found
 
 
+def test_one_large_step_is_healthy_where_the_loss_is_as_noisy_as_it_is_high():
+    episodes = [12.0, *[2.0, 40.0] * 50]
+    episodes[14] = episodes[80] = 300.0
+    rows = parameter("a.weight", update=[0.6, *[1e-3] * 100])
+    assert not findings("UPD01", trace(rows, loss=episodes, steps=101))
+
+
+def test_losses_below_zero_do_not_say_what_one_large_step_did():
+    update = [0.6, *[1e-3] * 39]
+    loss = [2.0, 9.0, -0.1, *[2.3] * 37]
+    assert not findings("UPD01", trace(parameter("a.weight", update=update), loss=loss))
+
+
 def test_a_diverging_run_of_a_few_steps_is_blamed():
     loss = [2.3, 50.0, float("nan")]
     assert findings("UPD01", trace(parameter("a.weight", update=[0.6, 2, 9]), loss=loss, steps=3))
