@@ -332,7 +332,7 @@ _OVERFIT: Final = (
         "Numbers stay finite",
         Stage.OVERFIT,
         "Stop at the first NaN; look for divisions, logarithms, roots, and a large learning rate.",
-        rules=("NUM01", "NUM02", "NUM03", "NUM04", "NUM05", "NUM08", "NUM09"),
+        rules=("NUM01", "NUM02", "NUM03", "NUM04", "NUM05", "NUM06", "NUM07", "NUM08", "NUM09"),
         needs=("NUM01",),
         fact=training.finite_losses,
         sources=_REASONS,

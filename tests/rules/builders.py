@@ -51,6 +51,7 @@ def trace_of(
     sites: Iterable[SiteRow] = (),
     batches: Iterable[Mapping[str, Any]] = (),
     events: Iterable[Mapping[str, Any]] = (),
+    histograms: Iterable[Mapping[str, Any]] = (),
     rank: int = 0,
     **columns: Any,
 ) -> Trace:
@@ -63,6 +64,7 @@ def trace_of(
         sites: made by `site`.
         batches: made by `batch` or `batches`.
         events: made by `event`.
+        histograms: rows with `step`, `site` (its number), `edges` and `counts`.
         rank: for `Trace.from_ranks`.
         columns: further columns of `steps`, such as `lr`, `grad_norm` or `phase`.
     """
@@ -101,6 +103,7 @@ def trace_of(
         stats=stat_rows,
         data=batches,
         events=events,
+        histograms=histograms,
         rank=rank,
     )
 
