@@ -16,8 +16,10 @@ from nntrace.cli.output import console, note, output
     "--noise",
     multiple=True,
     metavar="RUN",
-    help="A run that differs from A only by its seed; what these differ by is no divergence.",
+    help="A run that differs from A only by its seed; what these differ by is no divergence.  "
+    "[default: those beside A, where A and B have different seeds]",
 )
+@click.option("--no-noise", is_flag=True, help="Look for no runs that tell the noise of seeds.")
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0, min_open=False),
@@ -32,6 +34,7 @@ def command(
     a: str,
     b: str,
     noise: tuple[str, ...],
+    no_noise: bool,
     tolerance: float,
     form: str,
     target: Path | None,
@@ -41,8 +44,8 @@ def command(
 
     What was set differently comes first. A and B are paths or names of runs. Layers correspond by
     path, then by order and shape, so that a model can be compared with its port. Record both with
-    `--every 1` and the same seed to compare them step by step; give --noise runs to compare across
-    seeds.
+    `--every 1` and the same seed to compare them step by step. Across seeds, what runs like A but
+    for their seed differ by is no divergence: these are found beside A, or given by --noise.
 
     \b
     Examples:
@@ -52,12 +55,18 @@ def command(
       nntrace diff before after --format html -o diff.html
     """
     from nntrace.diff import compare
+    from nntrace.diff.noise import like_runs
     from nntrace.diff.text import as_json, render_text
     from nntrace.runs import find_run
     from nntrace.trace import Trace
 
-    traces = [Trace.open(find_run(run)) for run in (a, b, *noise)]
-    comparison = compare(traces[0], traces[1], traces[2:], tolerance=tolerance)
+    ours, theirs, *others = [Trace.open(find_run(run)) for run in (a, b, *noise)]
+    if not others and not no_noise:
+        others = like_runs(ours, theirs)
+        if others:
+            names = ", ".join(other.manifest.name for other in others)
+            note(f"what seeds do is told by {names}; --no-noise leaves them out.")
+    comparison = compare(ours, theirs, others, tolerance=tolerance)
     if form == "html":
         from nntrace.extras import require
 

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from nntrace.export.scalars import scalars, tag
+from nntrace.export.histograms import Bins, histograms
+from nntrace.export.scalars import scalars
 from nntrace.extras import require
 from nntrace.schema import RANK_FOLDER
 from nntrace.trace import Trace
@@ -49,47 +48,20 @@ def _values(trace: Trace, protos: Any) -> Iterator[tuple[int, Any]]:
     for scalar in scalars(trace):
         for step, value in zip(scalar.step.tolist(), scalar.value.tolist(), strict=True):
             yield step, protos.Summary.Value(tag=scalar.name, simple_value=value)
-    names = {site.id: f"{site.role.value}/{tag(site.path)}" for site in trace.sites}
-    for batch in trace.table("histograms").to_batches():
-        for row in batch.to_pylist():
-            histogram = _histogram(row["edges"] or (), row["counts"] or (), protos)
-            if row["site"] in names and histogram is not None:
-                value = protos.Summary.Value(tag=names[row["site"]], histo=histogram)
-                yield row["step"], value
+    for step, name, bins in histograms(trace):
+        yield step, protos.Summary.Value(tag=name, histo=_histogram(bins, protos))
 
 
-def _histogram(edges: Any, counts: Any, protos: Any) -> Any:
-    """The proto of a sparse histogram of powers of two.
-
-    TensorBoard's buckets end at `bucket_limit` and begin where the one before ends: each of ours
-    becomes its own end and, after a gap, an empty one before it.
+def _histogram(bins: Bins, protos: Any) -> Any:
+    """TensorBoard's buckets end at `bucket_limit` and begin where the one before ends: the first is
+    empty and ends where ours begin.
     """
-    finite = [
-        (edge, count)
-        for edge, count in zip(edges, counts, strict=False)
-        if edge is not None and count and np.isfinite(edge)
-    ]
-    if not finite:
-        return None
-    limits: list[float] = []
-    buckets: list[float] = []
-    for edge, count in finite:
-        low, high = (edge, 2 * edge) if edge > 0 else (2 * edge, edge)
-        if edge == 0:
-            low, high = -np.finfo(np.float32).tiny, np.finfo(np.float32).tiny
-        if not limits or limits[-1] < low:
-            limits.append(float(low))
-            buckets.append(0.0)
-        limits.append(float(high))
-        buckets.append(float(count))
-    middles = np.array([1.5 * edge for edge, _ in finite])
-    weights = np.array([count for _, count in finite], dtype=float)
     return protos.HistogramProto(
-        min=limits[0],
-        max=limits[-1],
-        num=float(weights.sum()),
-        sum=float((middles * weights).sum()),
-        sum_squares=float((middles**2 * weights).sum()),
-        bucket_limit=limits,
-        bucket=buckets,
+        min=bins.bounds[0],
+        max=bins.bounds[-1],
+        num=float(bins.weights.sum()),
+        sum=float((bins.middles * bins.weights).sum()),
+        sum_squares=float((bins.middles**2 * bins.weights).sum()),
+        bucket_limit=bins.bounds,
+        bucket=[0.0, *bins.counts],
     )

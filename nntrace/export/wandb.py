@@ -6,20 +6,24 @@ Needs the package `wandb`. `wandb sync` uploads the folder when and where the us
 import os
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
+from nntrace.export.histograms import histograms
 from nntrace.export.scalars import scalars
 from nntrace.extras import require
 from nntrace.trace import Trace
 
 
 def export(trace: Trace, folder: Path) -> int:
-    """Write `FOLDER/wandb/offline-run-…` with every scalar of the lowest rank."""
+    """Write `FOLDER/wandb/offline-run-…` with every scalar and histogram of the lowest rank."""
     wandb = require("wandb", None, "this export")
-    rows: dict[int, dict[str, float]] = defaultdict(dict)
+    rows: dict[int, dict[str, Any]] = defaultdict(dict)
     for scalar in scalars(trace):
         for step, value in zip(scalar.step.tolist(), scalar.value.tolist(), strict=True):
             rows[step][scalar.name] = value
+    for at, name, bins in histograms(trace):
+        rows[at][name] = wandb.Histogram(np_histogram=(bins.counts, bins.bounds))
     manifest = trace.manifest
     config = {
         "command": " ".join(manifest.command),

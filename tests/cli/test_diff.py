@@ -41,3 +41,39 @@ def test_a_run_that_is_not_there_is_one_line_and_exit_2(nntrace: Command, health
     result = nntrace("diff", healthy, "nowhere")
     assert (result.code, result.out) == (2, "")
     assert result.err.count("\n") == 1
+
+
+def seeded(name: str, seed: int, command: tuple[str, ...] = (), loss: float = 1.0) -> Path:
+    """A run of `train.py --seed SEED` whose loss is that of its seed."""
+    words = ("train.py", "--seed", str(seed), *command)
+    return small_run(
+        Path("nntrace-runs") / name,
+        steps=steps(6, loss=[loss + seed / 10] * 6),
+        events=[{"step": 0, "kind": "seed", "payload": json.dumps({"seed": seed})}],
+        manifest={"command": words},
+    )
+
+
+def test_runs_like_a_but_for_their_seed_give_the_noise(nntrace: Command) -> None:
+    a, b = seeded("a", 0), seeded("b", 1)
+    assert nntrace("diff", a, b, "--fail-on-divergence").code == 1
+    seeded("c", 2)
+    seeded("wider", 3, command=("--width", "64"))
+    result = nntrace("diff", a, b, "--fail-on-divergence")
+    assert result.code == 0
+    assert "is told by c;" in result.err
+    assert nntrace("diff", a, b, "--no-noise", "--fail-on-divergence").code == 1
+
+
+def test_what_differs_by_more_than_seeds_do_is_a_divergence(nntrace: Command) -> None:
+    a, b = seeded("a", 0), seeded("b", 1, loss=9.0)
+    seeded("c", 2)
+    result = nntrace("diff", a, b, "--fail-on-divergence")
+    assert (result.code, "first divergence: step 0, loss" in result.out) == (1, True)
+
+
+def test_runs_of_one_seed_are_compared_as_they_are(nntrace: Command) -> None:
+    a, b = seeded("a", 0), seeded("b", 0, loss=1.01)
+    seeded("c", 2)
+    result = nntrace("diff", a, b, "--fail-on-divergence")
+    assert (result.code, result.err) == (1, "")
