@@ -4,7 +4,7 @@ Every format is a function of a `Report`; making one is the only place that open
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,18 @@ from nntrace.trace import Trace
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is known of one run; `rules` is the number of rules asked, skipped ones included."""
+    """What is known of one run.
+
+    Attributes:
+        rules: the number of rules asked, skipped ones included.
+        thresholds: those that were changed, by rule and name.
+    """
 
     trace: Trace
     diagnosis: Diagnosis
     rules: int
     status: RunStatus
+    thresholds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def rules_judged(self) -> int:
@@ -52,7 +58,7 @@ def make_report(
         raise NntraceError(_nothing_to_judge(trace, status))
     chosen = tuple(rules)
     found = diagnose(trace, rules=chosen, thresholds=thresholds)
-    return Report(trace, found, len(chosen), status)
+    return Report(trace, found, len(chosen), status, thresholds or {})
 
 
 def _nothing_to_judge(trace: Trace, status: RunStatus) -> str:

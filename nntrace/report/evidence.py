@@ -1,7 +1,9 @@
 """The chart beside a finding: the series its rule looked at, where it holds, the healthy band."""
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Final
 
 import altair as alt
 import numpy as np
@@ -18,6 +20,8 @@ from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
 
+Thresholds = Mapping[str, Mapping[str, Any]]
+_DEFAULTS: Final[Thresholds] = MappingProxyType({})
 _POINTS = 400
 _MOST_LAYERS = 60
 
@@ -74,15 +78,35 @@ _ROW_SUMS: Final = ("LOS02", "LOS03")
 _LABELS: Final = ("DAT09", "DAT10", "DAT11")
 
 
-def evidence_figure(trace: Trace, finding: Finding, number: int) -> Figure | None:
-    """The chart for one finding, or None when no series shows it; `number` is its name's."""
-    chart, caption = _drawing(trace, finding)
+def evidence_figure(
+    trace: Trace, finding: Finding, number: int, thresholds: Thresholds = _DEFAULTS
+) -> Figure | None:
+    """The chart for one finding, or None when no series shows it.
+
+    Args:
+        trace: the run.
+        finding: what is to be shown.
+        number: of the figure's name.
+        thresholds: those that were changed, by rule; the band is drawn where the rule saw it.
+    """
+    view = _view(finding, thresholds.get(finding.code, {}))
+    chart, caption = _drawing(trace, finding, view)
     if chart is None:
         return None
     return Figure(f"evidence-{number}-{finding.code}", finding.name, chart, caption)
 
 
-def _drawing(trace: Trace, finding: Finding) -> tuple[Chart | None, str]:
+def _view(finding: Finding, changed: Mapping[str, Any]) -> View:
+    """What to draw of a finding, the ends of the band as numbers."""
+    view = VIEWS.get(finding.code)
+    if view is None:
+        return View("" if finding.site is None else _OF_ROLE.get(finding.site.role, ""))
+    known = {t.name: t.default for t in get_rule(finding.code).thresholds} | dict(changed)
+    low, high = (known.get(e) if isinstance(e, str) else e for e in (view.low, view.high))
+    return replace(view, low=low, high=high)
+
+
+def _drawing(trace: Trace, finding: Finding, view: View) -> tuple[Chart | None, str]:
     if finding.code in _LABELS:
         figure = label_figure(trace)
         return (None, "") if figure is None else (figure.chart, figure.caption)
@@ -93,7 +117,6 @@ def _drawing(trace: Trace, finding: Finding) -> tuple[Chart | None, str]:
         return _row_sums(trace), "lowest and highest sum of a row of predictions; probabilities: 1"
     site = finding.site
     if site is not None and site.role in _OF_ROLE:
-        view = VIEWS.get(finding.code, View(_OF_ROLE[site.role]))
         if view.by_depth:
             return _by_depth(trace, site, view, finding)
         values = _series(trace, site, view)
@@ -151,7 +174,7 @@ def _over_time(steps: np.ndarray, values: FloatArray, finding: Finding, view: Vi
         return None
     known = values[kept]
     log = bool((known > 0).all()) and known.max() > 20 * known.min()
-    low, high = _end(finding, view.low), _end(finding, view.high)
+    low, high = (None if e is None else float(e) for e in (view.low, view.high))
     even = alt.Y("v:Q", title=None, scale=alt.Scale(zero=low == 0.0), axis=alt.Axis(format="~g"))
     y = magnitude("v:Q", known) if log else even
     lines = alt.Chart(data(rows)).mark_line(color=colour("main"), point=len(rows) < 40)
@@ -184,14 +207,6 @@ def _by_depth(trace: Trace, site: Site, view: View, finding: Finding) -> tuple[C
         tooltip=["layer:N", alt.Tooltip("v:Q", format=".3g", title=view.stat)],
     ).properties(height=150)
     return chart, f"{view.stat} of each {site.role.value.replace('_', ' ')}, from input to output"
-
-
-def _end(finding: Finding, end: float | str | None) -> float | None:
-    """An end of the band: a number, or the default of a threshold of the finding's rule."""
-    if not isinstance(end, str):
-        return end
-    defaults = {t.name: t.default for t in get_rule(finding.code).thresholds}
-    return float(defaults[end]) if end in defaults else None
 
 
 def _shade(trace: Trace, finding: Finding) -> list[alt.Chart]:

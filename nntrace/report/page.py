@@ -19,6 +19,7 @@ from nntrace.report.histograms import histogram_figures, label_figure
 from nntrace.report.layers import layer_figures
 from nntrace.report.training import training_figures
 from nntrace.rules import Finding
+from nntrace.rules.origin_story import story
 
 _MOST_EVIDENCE = 12  # charts beside findings
 _SOURCE_LIMIT = 160
@@ -98,6 +99,7 @@ def render_html(
         batch=batch,
         filters=kernels,
         nonfinite=_nonfinite(report),
+        born=story(report.trace),
         skipped=report.diagnosis.skipped,
         card=card,
         card_counts=counts(card),
@@ -121,7 +123,9 @@ def _families(report: Report) -> Any:
         else:
             groups.append((finding, [], []))
     for index, (root, more, symptoms) in enumerate(groups):
-        figure = evidence_figure(report.trace, root, index + 1) if index < _MOST_EVIDENCE else None
+        figure = None
+        if index < _MOST_EVIDENCE:
+            figure = evidence_figure(report.trace, root, index + 1, report.thresholds)
         yield Family(root, tuple(more), tuple(symptoms), figure)
 
 

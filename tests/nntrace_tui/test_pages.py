@@ -1,5 +1,6 @@
 """The pure functions behind the pages: traces in, frozen values out."""
 
+import json
 import math
 
 import numpy as np
@@ -243,6 +244,22 @@ def test_what_is_no_image_makes_no_picture() -> None:
     assert data_page(Trace.from_rows(tensors=rows)).pictures == ()
 
 
+ORIGIN = {
+    "where": "forward",
+    "kind": "nan",
+    "op": "div",
+    "what": "37 of 64 divisors are 0",
+    "module": "b",
+    "module_type": "Norm",
+    "file": "train.py",
+    "line": 12,
+    "source": "return x / x.std(1)",
+    "operands": [
+        {"name": "other", "shape": [64, 1], "dtype": "float32", "min": 0.0, "max": 1.2, "zeros": 37}
+    ],
+}
+
+
 def test_while_all_is_finite_the_least_headroom_stands_first() -> None:
     page = numerics_page(trace(), ())
     assert page.first_step is None
@@ -259,14 +276,25 @@ def test_of_a_nan_it_is_told_what_grew_before_and_where_it_went() -> None:
     ]
     events = [
         {"step": 6, "kind": "nonfinite", "site": 4, "payload": '{"role": "activation"}'},
-        {"step": 7, "kind": "nonfinite", "site": 0, "payload": '{"op": "div", "zeros": [1, 2]}'},
+        {"step": 7, "kind": "nonfinite", "site": 0, "payload": '{"role": "activation"}'},
+        {"step": 6, "kind": "origin", "payload": json.dumps(ORIGIN)},
     ]
     page = numerics_page(Trace.from_rows(sites=rows, stats=stats, events=events), ())
     assert page.first_step == 6
     assert [(struck.step, struck.path) for struck in page.struck] == [(6, "b"), (7, "a")]
     assert page.growing[0].path == "b"
     assert page.growing[0].largest == 32.0
-    assert page.story == (("op", "div"), ("zeros", "1, 2"))
+    told = dict(page.story)
+    assert told["first"].startswith("step 6: `div` in `b` (Norm) gives the first NaN: 37 of 64")
+    assert told["line"] == "train.py:12  return x / x.std(1)"
+    assert told["operand"] == "other [64, 1] float32, 0 to 1.2, 37 zeros"
+    assert "epsilon" in told["do"]
+
+
+def test_a_nan_that_no_sample_has_seen_yet_is_told_of_from_its_origin() -> None:
+    events = [{"step": 3, "kind": "origin", "payload": json.dumps(ORIGIN)}]
+    page = numerics_page(Trace.from_rows(sites=sites("a"), events=events), ())
+    assert (page.first_step, page.struck) == (3, ())
 
 
 def test_evaluations_are_the_mean_of_the_batches_that_were_no_training() -> None:

@@ -3,6 +3,7 @@
 The trace is of a run that was watched while it went wrong: a layer dies, another one explodes.
 """
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,22 @@ def _data() -> list[dict[str, Any]]:
     ]
 
 
+_ORIGIN = {
+    "where": "forward",
+    "kind": "nan",
+    "op": "div",
+    "what": "37 of 512 divisors are 0",
+    "module": "head",
+    "module_type": "Linear",
+    "file": "/home/me/train.py",
+    "line": 41,
+    "source": "return logits / logits.std(1, keepdim=True)",
+    "operands": [
+        {"name": "other", "shape": [32, 1], "dtype": "float32", "min": 0.0, "max": 1.2, "zeros": 37}
+    ],
+}
+
+
 def _events(sites: list[dict[str, Any]]) -> list[dict[str, Any]]:
     head = next(site for site in sites if site["path"] == "head")
     return [
@@ -136,8 +153,9 @@ def _events(sites: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "step": 230,
             "kind": "nonfinite",
             "site": head["id"],
-            "payload": '{"role": "activation", "site": "head", "op": "aten.div", "zeros": 37}',
+            "payload": '{"role": "activation", "site": "head"}',
         },
+        {"step": 230, "kind": "origin", "payload": json.dumps(_ORIGIN)},
         {"step": STEPS, "kind": "rank_stop", "payload": "{}"},
     ]
 

@@ -61,14 +61,19 @@ def test_a_heatmap_cell_shows_the_largest_of_its_samples_and_nan_in_red() -> Non
     assert red["a"] <= 400 < red["b"]
 
 
-def test_evidence_draws_the_healthy_band_of_the_rules_own_threshold() -> None:
+@pytest.mark.parametrize(
+    ("thresholds", "edge"), [({}, 0.2), ({"ACT04": {"warning_fraction": 0.6}}, 0.6)]
+)
+def test_evidence_draws_the_healthy_band_of_the_threshold_that_was_judged_by(
+    thresholds, edge
+) -> None:
     trace = trace_of(loss=[1.0] * 30, sites=[site("fc", "activation", dead_fraction=[0.7] * 30)])
     found = {"code": "ACT04", "severity": Severity.ERROR, "steps": (5, 29)}
     finding = Finding("dead", site=trace.sites[0], **found)
-    figure = evidence_figure(trace, finding, 1)
+    figure = evidence_figure(trace, finding, 1, thresholds)
     assert figure is not None
     rows = rows_of(specification(figure, width=100))
-    assert {"low": 0.0, "high": 0.2} in rows
+    assert {"low": 0.0, "high": edge} in rows
     assert {"step": 5, "end": 29} in rows
 
 

@@ -78,6 +78,19 @@ def test_a_run_of_nothing_but_nan_has_a_page(tmp_path: Path) -> None:
     assert "NaN" not in json.dumps(charts(html))
 
 
+def test_the_story_of_a_nan_names_its_operation_line_and_operands(tmp_path: Path) -> None:
+    origin = {
+        "where": "forward", "kind": "nan", "op": "div", "what": "37 of 64 divisors are 0",
+        "module": "layer0", "module_type": "Norm", "file": "train.py", "line": 12,
+        "source": "return x / <b>x.std(1)", "operands": [{"name": "other", "zeros": 37}],
+    }  # fmt: skip
+    event = {"step": 3, "kind": "origin", "severity": "error", "payload": json.dumps(origin)}
+    html = page(rich_run(tmp_path / "run", events=[event]))
+    assert "<code>div</code> in <code>layer0</code> (Norm) gives the first NaN" in html
+    assert "<code>train.py:12  return x / &lt;b&gt;x.std(1)</code>" in html
+    assert "37 zeros" in html
+
+
 def test_control_characters_of_user_text_are_shown_as_escapes(tmp_path: Path) -> None:
     html = page(rich_run(tmp_path / "run", manifest={"error": "a\x1b[2J\u202eb"}))
     assert "a\\x1b[2J\\u202eb" in html

@@ -6,11 +6,13 @@ While everything is finite: how far the largest values are from the limits of th
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from nntrace.rules import Finding
+from nntrace.rules.origin_story import story
+from nntrace.rules.origins import origins
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray, IntArray
@@ -53,7 +55,7 @@ class Growing:
 class NumericsPage:
     """Attributes:
     first_step: of the first value that was not finite; None while all are.
-    story: facts that the recorder wrote down about it, in order: (name, text).
+    story: where it was born, as (name, text): operation, line, operands.
     """
 
     first_step: int | None
@@ -69,7 +71,7 @@ def numerics_page(trace: Trace, findings: tuple[Finding, ...]) -> NumericsPage:
     """What is known of values that are not finite, or of how near that is."""
     loss = step_curve(trace, "loss")
     struck = _struck(trace)
-    steps = [first.step for first in struck]
+    steps = [first.step for first in struck] + [origin.step for origin in origins(trace)]
     if loss.first_nonfinite_step is not None:
         steps.append(loss.first_nonfinite_step)
     first = min(steps, default=None)
@@ -79,7 +81,7 @@ def numerics_page(trace: Trace, findings: tuple[Finding, ...]) -> NumericsPage:
         grad_norm=step_curve(trace, "grad_norm"),
         struck=struck,
         growing=_growing(trace, first),
-        story=_story(trace),
+        story=story(trace),
         findings=tuple(finding for finding in findings if finding.code.startswith(_FAMILY)),
     )
 
@@ -93,29 +95,6 @@ def _struck(trace: Trace) -> tuple[Struck, ...]:
         path = event.payload.get("site") or (site.path if site else "")
         found.append(Struck(event.step, str(role), str(path)))
     return tuple(sorted(found, key=lambda struck: struck.step)[:_SITES_SHOWN])
-
-
-def _story(trace: Trace) -> tuple[tuple[str, str], ...]:
-    """What events say of the first non-finite value beyond its site: op, line, operands."""
-    for event in trace.events_of(EventKind.NONFINITE):
-        facts = [
-            (str(name).replace("_", " "), _text(value))
-            for name, value in event.payload.items()
-            if name not in ("role", "site") and value not in (None, "", [], {})
-        ]
-        if facts:
-            return tuple(facts)
-    return ()
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list):
-        return ", ".join(_text(item) for item in value)
-    if isinstance(value, dict):
-        return " · ".join(f"{key} {_text(item)}" for key, item in value.items())
-    return str(value)
 
 
 def _growing(trace: Trace, first: int | None) -> tuple[Growing, ...]:

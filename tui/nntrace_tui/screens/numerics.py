@@ -61,15 +61,16 @@ def story(page: NumericsPage, width: int, _height: int, colours: Palette) -> Tex
     else:
         first = f"✘ not finite since step {page.first_step:,}"
         lines += [Text(first, f"bold {colours.error}"), Text()]
-        for finding in page.findings[:2]:
-            lines += [describe(finding, colours), Text()]
         if page.story:
-            lines.append(Text("What the recorder saw", "underline"))
+            lines.append(Text("Where it was born", "underline"))
             lines += [
-                Text.assemble((f"  {literal(name).plain:<18} ", colours.dim), literal(value))
+                Text.assemble((f"  {literal(name).plain:<8} ", colours.dim), literal(value))
                 for name, value in page.story
             ]
             lines.append(Text())
+        else:
+            for finding in page.findings[:2]:
+                lines += [describe(finding, colours), Text()]
         lines += _before(page, width, colours)
         lines += _spread(page, colours)
     return Text("\n").join(lines)
