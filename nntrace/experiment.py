@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, Self
 BASELINE: Final = "baseline"
 _FITTED: Final = 0.01  # of the way from the first loss to the floor that may be left
 _FITTED_STEPS: Final = 3
-_STILL_FALLING: Final = 0.03  # of the first loss, from one window to the next
+STILL_FALLING: Final = 0.03  # of the way left to the floor, from one quarter to the next
 _LONGEST: Final = 4  # times `steps`, while the loss still falls
 _DIVERGED: Final = 4.0  # times the first loss, as far above the lowest
 
@@ -158,5 +158,5 @@ class Ending:
         before, last = self._losses[-2 * window : -window], self._losses[-window:]
         if not before:
             return True
-        fell = sum(before) / len(before) - sum(last) / len(last)
-        return fell > _STILL_FALLING * abs(self._losses[0] - (self.floor or 0.0))
+        now = sum(last) / len(last)
+        return sum(before) / len(before) - now > STILL_FALLING * abs(now - (self.floor or 0.0))

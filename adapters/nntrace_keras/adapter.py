@@ -9,6 +9,15 @@ from nntrace.schema import EventKind
 from nntrace_keras.patching import Undo
 
 
+def _interposed(recorder: Recorder) -> list[Undo]:
+    """What an experiment of `nntrace check` puts on."""
+    if recorder.experiment is None:
+        return []
+    from nntrace_keras.probes import Interposer
+
+    return Interposer(recorder, recorder.experiment).install()
+
+
 class KerasAdapter:
     """The entry point `keras` of group `nntrace.adapters`."""
 
@@ -30,7 +39,7 @@ class KerasAdapter:
         trainer = TrainerObserver(recorder)
         training = Training(recorder, trainer.take_wait_ns)
         self._saw_gradient = lambda: training.saw_gradient
-        undos = [*training.install(), *trainer.install()]
+        undos = [*_interposed(recorder), *training.install(), *trainer.install()]
 
         def undo() -> None:
             for one in reversed(undos):

@@ -8,15 +8,17 @@ from typing import Any, Final
 
 import numpy as np
 
+from nntrace.experiment import STILL_FALLING
 from nntrace.rules.signals import median
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray
 
 FITTED: Final = 0.9  # of the way from the first loss to the floor
+_HALF_WAY: Final = 0.5
 _LAST: Final = 5  # losses that stand for the end
 _BLOCKS: Final = 8
-_FALLING: Final = 0.03  # of the way, from one quarter of the planned steps to the next
+_SAME_TARGETS: Final = 0.5  # of their spread: of shuffled targets another sample is read
 
 
 def told(trace: Trace) -> dict[str, Any]:
@@ -40,6 +42,25 @@ def problem(trace: Trace, *others: Trace | None) -> str | None:
     if len(set(trace.steps.optimizer)) > 1:
         names = ", ".join(dict.fromkeys(trace.steps.optimizer))
         return f"several optimizers take turns ({names}): there is no one loss"
+    return None
+
+
+def incomparable(trace: Trace, other: Trace) -> str | None:
+    """Why the losses of two runs do not measure the same, or None.
+
+    Where the model chooses its own examples (a policy) or computes its own targets (bootstrapping)
+    a lower loss is no better fit.
+    """
+    if np.nanmin(trace.steps.loss) < 0:
+        return "the loss becomes negative: how low it is says nothing about the fit"
+    theirs = {batch.step: batch for batch in other.batches}
+    for batch in trace.batches:
+        its = theirs.get(batch.step)
+        if its is None or batch.target_mean is None or its.target_mean is None:
+            continue
+        spread = max(batch.target_std or 0.0, abs(batch.target_mean), 1e-12)
+        if abs(batch.target_mean - its.target_mean) > _SAME_TARGETS * spread:
+            return f"the targets depend on the model: at step {batch.step} they differ"
     return None
 
 
@@ -68,8 +89,11 @@ class Fit:
 
     @property
     def reached(self) -> bool:
-        """Whether the batch is fitted."""
-        return self.share >= FITTED
+        """Whether the batch is fitted: the loss at its floor, or every prediction right.
+
+        Of a bounded similarity the loss has a floor of its own above 0.
+        """
+        return self.share >= FITTED or (self.accuracy == 1.0 and self.share >= _HALF_WAY)
 
 
 def fit(trace: Trace) -> Fit | None:
@@ -97,7 +121,7 @@ def fit(trace: Trace) -> Fit | None:
         steps=len(losses),
         share=share,
         accuracy=float(accuracy[-1]) if len(accuracy) else float("nan"),
-        falling=bool(way > 0 and fell > _FALLING * way),
+        falling=bool(way > 0 and fell > STILL_FALLING * abs(float(after.mean()) - bottom)),
         unmoved=tuple(_unmoved(trace)),
     )
 

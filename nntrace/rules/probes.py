@@ -11,7 +11,7 @@ import numpy as np
 
 from nntrace.diff import compare
 from nntrace.rules.finding import Finding, Location, Severity, Skipped
-from nntrace.rules.probe_measures import Fit, advantage, fit, problem, sweep, told
+from nntrace.rules.probe_measures import Fit, advantage, fit, incomparable, problem, sweep, told
 from nntrace.rules.rule import rule, source_line
 from nntrace.schema import Role
 from nntrace.trace import Trace
@@ -30,16 +30,13 @@ _FEW_STEPS = 40
     explains=("PRB09", "LOS07", "LOS11"),
     experiments=("overfit",),
 )
-def cannot_overfit_one_batch(
-    trace: Trace,
-    *,
-    fitted: Annotated[float, "the share of the way to its floor that the loss must come"] = 0.9,
-) -> Iterator[Finding | Skipped]:
+def cannot_overfit_one_batch(trace: Trace) -> Iterator[Finding | Skipped]:
     """The loss does not approach its floor although every step sees the same batch.
 
     The script trains on the batch of its first step, without dropout and weight decay and at the
     learning rate it names before any schedule. A network that cannot learn a few examples by heart
-    has a bug. The floor is 0, or the entropy of soft targets. Not judged: programs of several
+    has a bug. The loss must come nine tenths of the way to its floor (0, or the entropy of soft
+    targets), or half of it with every prediction right. Not judged: programs of several
     optimizers, and a loss that is still falling at the end.
 
     Source: Karpathy, A Recipe for Training Neural Networks ("overfit one batch").
@@ -53,14 +50,14 @@ def cannot_overfit_one_batch(
     if found is None or not np.isfinite(found.share):
         yield Skipped("there is no loss that could fall: it starts at its floor, or is not finite")
         return
-    if found.share >= fitted:
+    if found.reached:
         return
     if found.floor is None and found.share > 0.05:
         yield Skipped("the lowest value of this loss is not known")
         return
     again = trace.under("overfit-other-rate")
     other = None if again is None else fit(again)
-    if other is not None and other.share >= fitted:
+    if other is not None and other.reached:
         rate = told(again).get("rate") if again is not None else None
         yield Finding(
             f"One batch is fitted only at another learning rate: {_course(other)} there, "
@@ -120,7 +117,7 @@ def ignores_input(
     """
     other = trace.under("blind")
     assert other is not None
-    if reason := problem(trace, other):
+    if reason := problem(trace, other) or incomparable(trace, other):
         yield Skipped(reason)
         return
     found = advantage(trace, other)
@@ -188,7 +185,7 @@ def labels_carry_no_signal(
     """
     other = trace.under("shuffled")
     assert other is not None
-    if reason := problem(trace, other):
+    if reason := problem(trace, other) or incomparable(trace, other):
         yield Skipped(reason)
         return
     found = advantage(trace, other)
@@ -444,9 +441,12 @@ def wrong_backward(trace: Trace) -> Iterator[Finding | Skipped]:
     """
     run = trace.under("repeat")
     assert run is not None
-    functions = told(run).get("functions")
+    facts = told(run)
+    functions = facts.get("functions")
     if not isinstance(functions, dict):
-        yield Skipped("the step to be examined was not reached")
+        examined = "functions" in facts
+        reason = "in this framework it is not examined yet" if examined else "no step was examined"
+        yield Skipped(reason)
         return
     if not functions:
         yield Skipped("the script has no function with a backward of its own")

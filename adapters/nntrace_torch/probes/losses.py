@@ -9,6 +9,7 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.losses import LOSS_FUNCTIONS
 from nntrace_torch.probes.floors import accuracy_of, floor_of
+from nntrace_torch.sources import Source, caller
 
 _MANY = 16  # loss functions in one step
 
@@ -16,7 +17,7 @@ _MANY = 16  # loss functions in one step
 class LossFacts:
     """Records the floor of every loss function of the first step, and the accuracy of every step.
 
-    The sum's floor is known where every part's is 0, or where there is one part.
+    Of several loss functions the floor is not known: one may work against another.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -25,6 +26,7 @@ class LossFacts:
             name: inspect.signature(getattr(functional, name)) for name in LOSS_FUNCTIONS
         }
         self._floors: list[float | None] = []
+        self._calls: set[tuple[str, Source]] = set()
         self._is_first_step = True
 
     def called(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -39,6 +41,7 @@ class LossFacts:
             if floor and arguments.get("reduction") != "mean":
                 floor = None
             self._floors.append(floor)
+            self._calls.add((name, caller()))
         return arguments.get("target")
 
     def step_ended(self) -> None:
@@ -46,13 +49,9 @@ class LossFacts:
         if not self._is_first_step or not self._floors:
             return
         self._is_first_step = False
-        floor = None
-        if all(value == 0.0 for value in self._floors):
-            floor = 0.0
-        elif len(self._floors) == 1:
-            floor = self._floors[0]
+        floor = self._floors[0] if len(self._calls) == len(set(self._floors)) == 1 else None
         if floor is not None and self._recorder.ending is not None:
             self._recorder.ending.floor = floor
         self._recorder.add_event(
-            EventKind.EXPERIMENT, {"floor": floor, "loss_functions": len(self._floors)}
+            EventKind.EXPERIMENT, {"floor": floor, "loss_functions": len(self._calls)}
         )

@@ -287,3 +287,21 @@ def test_everything_comes_off_again(under):
     under(lambda: by_hand(Seen(), []), pinned=True, inputs="zero", regularised=False)
     assert (nn.Module.__call__, functional.dropout, nn.LSTM.forward) == before
     assert torch.overrides._len_torch_function_stack() == 0
+
+
+@pytest.mark.parametrize(("losses", "floor"), [(1, 0.0), (2, None)])
+def test_of_several_losses_the_floor_is_not_known(under, losses, floor):
+    def program():
+        model = Seen()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        x, y = data()
+        for _ in range(2):
+            optimizer.zero_grad()
+            output = model(x)
+            loss = functional.cross_entropy(output, y)
+            if losses == 2:
+                loss = loss + functional.mse_loss(output, torch.zeros(40, 3))
+            loss.backward()
+            optimizer.step()
+
+    assert told(under(program, pinned=True))["floor"] == floor

@@ -1,0 +1,125 @@
+"""Pins, zeroes or shuffles the batches of the data set that feeds the training.
+
+In `fit` it is the first one an epoch is iterated over; in a program's own loop the first that
+gives inputs with targets and is followed by a step. Evaluations are left alone.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from keras.src.backend.tensorflow.trainer import TensorFlowTrainer, TFEpochIterator
+from tensorflow.python.data.ops.dataset_ops import DatasetV2
+
+from nntrace.experiment import Experiment
+from nntrace.recorder import Recorder
+from nntrace_keras.patching import Undo, wrap
+
+
+class Data:
+    """Exchanges data sets where they are iterated over.
+
+    Attributes:
+        first: the first batch, as tensors; None until there is one.
+        is_seen: whether a data set was exchanged.
+    """
+
+    def __init__(self, recorder: Recorder, experiment: Experiment) -> None:
+        self._recorder = recorder
+        self._experiment = experiment
+        self._in_fit = False
+        self._in_evaluation = 0
+        self._expects = False
+        self._training: Any = None
+        self.first: Any = None
+        self.is_seen = False
+
+    def install(self) -> list[Undo]:
+        """Watch `fit`, its epochs, and every data set."""
+        return [
+            wrap(TensorFlowTrainer, "fit", self._fitting),
+            wrap(TensorFlowTrainer, "evaluate", self._evaluating),
+            wrap(TensorFlowTrainer, "predict", self._evaluating),
+            wrap(TFEpochIterator, "__init__", self._beginning),
+            wrap(DatasetV2, "__iter__", self._iterating),
+        ]
+
+    def _fitting(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def fit(*args: Any, **kwargs: Any) -> Any:
+            self._in_fit = self._expects = True
+            try:
+                return original(*args, **kwargs)
+            finally:
+                self._in_fit = self._expects = False
+
+        return fit
+
+    def _evaluating(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def evaluate(*args: Any, **kwargs: Any) -> Any:
+            self._in_evaluation += 1
+            try:
+                return original(*args, **kwargs)
+            finally:
+                self._in_evaluation -= 1
+
+        return evaluate
+
+    def _beginning(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def __init__(iterator: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+            original(iterator, *args, **kwargs)
+            if self._expects:  # the second one in a `fit` is that of its validation
+                self._expects = False
+                self._training = iterator._distributed_dataset
+
+        return __init__
+
+    def _iterating(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def __iter__(dataset: Any) -> Any:  # noqa: N807
+            if not self._is_training(dataset):
+                return original(dataset)
+            if self.first is None:
+                self.first = next(original(dataset), None)
+            self.is_seen = True
+            return original(self._exchanged(dataset))
+
+        return __iter__
+
+    def _is_training(self, dataset: Any) -> bool:
+        if not self._recorder.active or not tf.executing_eagerly() or self._in_evaluation:
+            return False
+        spec = dataset.element_spec
+        if not isinstance(spec, tuple) or len(spec) < 2:
+            return False
+        if not self._in_fit and self._recorder.steps == 0 and dataset is not self._training:
+            self._training, self.first = dataset, None
+        return dataset is self._training
+
+    def _exchanged(self, dataset: Any) -> Any:
+        experiment = self._experiment
+        if experiment.pinned and self.first is not None:
+            first = self.first
+            dataset = dataset.map(lambda *_: first)
+        if experiment.inputs:
+            dataset = dataset.map(lambda x, *rest: (tf.nest.map_structure(tf.zeros_like, x), *rest))
+        if experiment.targets:
+            dataset = dataset.enumerate().map(self._shuffled)
+        return dataset
+
+    def _shuffled(self, number: Any, batch: Any) -> Any:
+        x, y, *rest = batch
+        rows = tf.range(tf.shape(tf.nest.flatten(y)[0])[0])
+        seed = tf.stack([tf.cast(number, tf.int32), self._experiment.seed + 1])
+        order = tf.random.experimental.stateless_shuffle(rows, seed=seed)
+        return (x, tf.nest.map_structure(lambda target: tf.gather(target, order), y), *rest)
+
+
+def floor_of(targets: Any) -> float | None:
+    """The least loss that any prediction can have: the entropy of soft targets, otherwise 0."""
+    values = np.asarray(targets)
+    if not np.issubdtype(values.dtype, np.floating):
+        return 0.0
+    shares = values.min() >= 0 and values.max() <= 1
+    if shares and values.ndim > 1 and np.allclose(values.sum(-1), 1):
+        return float(-(values * np.log(np.maximum(values, 1e-12))).sum(-1).mean())
+    return 0.0

@@ -1,0 +1,73 @@
+"""The learning rate under an experiment: a function of the optimizer's own count of iterations.
+
+In the graph as well as eagerly; what a callback or a schedule assigns meanwhile is not used.
+"""
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from nntrace.experiment import Experiment
+from nntrace_keras.patching import Undo, wrap
+
+_LOWEST, _HIGHEST = 1e-7, 10.0  # of a sweep, and at least
+_AROUND = 300.0  # times the program's own rate, either way
+_SCHEDULE_STEPS = (
+    0,
+    1,
+    10,
+    100,
+    1000,
+    10_000,
+)  # where a schedule's highest is looked for
+
+
+class Rates:
+    """Attributes: `base` — the program's rate before any warm-up or decay."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
+        self._bases: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
+        self.base: float | None = None
+
+    def install(self) -> list[Undo]:
+        """Watch every optimizer's question for its rate."""
+        optimizer = keras.optimizers.Optimizer
+        return [wrap(optimizer, "_get_current_learning_rate", self._asked)]
+
+    def _asked(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def _get_current_learning_rate(optimizer: Any) -> Any:
+            base = self._base_of(optimizer)
+            experiment = self._experiment
+            if base is None:
+                return original(optimizer)
+            if experiment.sweep:
+                low, high = min(_LOWEST, base / _AROUND), max(_HIGHEST, base * _AROUND)
+                done = tf.cast(tf.convert_to_tensor(optimizer.iterations), tf.float32)
+                share = tf.minimum(done / max(experiment.steps - 1, 1), 1.0)
+                return low * tf.pow(high / low, share)
+            if experiment.steady:
+                return tf.constant(base * experiment.rate, tf.float32)
+            if experiment.rate != 1.0:
+                return tf.convert_to_tensor(original(optimizer)) * experiment.rate
+            return original(optimizer)
+
+        return _get_current_learning_rate
+
+    def _base_of(self, optimizer: Any) -> float | None:
+        if optimizer not in self._bases:
+            rate = getattr(optimizer, "_learning_rate", None)
+            found = None
+            with tf.init_scope():
+                if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+                    found = max(float(rate(step)) for step in _SCHEDULE_STEPS)
+                elif isinstance(rate, keras.Variable):
+                    found = float(rate.numpy())
+            if found is None:
+                return None
+            self._bases[optimizer] = found
+            self.base = max(self.base or 0.0, found)
+        return self._bases[optimizer]

@@ -1,0 +1,94 @@
+"""Experiments of `nntrace check` carried out on Keras programs in this process."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras_programs import blobs, compiled, mlp
+from tracing import tracing
+
+from nntrace.experiment import Experiment
+from nntrace.rules.probe_measures import told
+from nntrace.trace import Trace
+
+
+@pytest.fixture
+def under(tmp_path, monkeypatch):
+    """Run a program under an experiment: `under(program, pinned=True) -> Trace`."""
+    monkeypatch.setenv("NNTRACE_STRICT", "1")
+
+    def run(program, **changes):
+        experiment = Experiment("try", **changes)
+        with tracing(tmp_path / "run", every=50, framework="keras", experiment=experiment):
+            program()
+        return Trace.open(tmp_path / "run")
+
+    return run
+
+
+def fitting(epochs=3, **settings):
+    x, y = blobs(60)
+
+    def program():
+        compiled(mlp(), **settings).fit(x, y, batch_size=12, epochs=epochs, verbose=0)
+
+    return program
+
+
+def test_a_pinned_fit_sees_one_batch(under):
+    trace = under(fitting(), pinned=True)
+    assert len(trace.steps) == 15
+    assert (np.diff(trace.steps.loss) < 0).all()
+    assert told(trace)["floor"] == 0.0
+
+
+def test_a_loop_of_ones_own_is_pinned_by_its_data_set(under):
+    x, y = blobs(60)
+    model, optimizer = mlp(), keras.optimizers.SGD(0.1)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    @tf.function
+    def step(inputs, labels):
+        with tf.GradientTape() as tape:
+            value = loss(labels, model(inputs, training=True))
+        gradients = tape.gradient(value, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        return value
+
+    def program():
+        data = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(60).batch(12)
+        for _ in range(2):
+            for inputs, labels in data:
+                step(inputs, labels)
+
+    assert (np.diff(under(program, pinned=True).steps.loss) < 0).all()
+
+
+def test_everything_else_is_exchanged_in_one_graph(under):
+    class Centred(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs - keras.ops.mean(inputs, axis=0, keepdims=True)
+
+    x, y = blobs(48)
+    outputs = []
+
+    def program():
+        dense = keras.layers.Dense(3, kernel_regularizer="l2")
+        model = keras.Sequential([Centred(), dense, keras.layers.Dropout(0.5)])
+        optimizer = keras.optimizers.AdamW(0.1, weight_decay=0.1)
+        compiled(model, optimizer=optimizer).fit(x, y, batch_size=12, epochs=3, verbose=0)
+        outputs.extend(np.asarray(model(x, training=True)) for _ in range(2))
+        assert model.losses == []
+
+    changes = {"inputs": "zero", "targets": "shuffle", "sweep": True, "regularised": False}
+    trace = under(program, **changes, dependencies=True, steps=12)
+    facts, rates = told(trace), trace.steps.lr
+    assert np.abs(trace.steps.loss[:4] - np.log(3)).max() < 1e-3  # nothing to tell them by
+    assert rates[0] == pytest.approx(1e-7, rel=1e-3)
+    assert rates[-1] == pytest.approx(30, rel=1e-3)
+    assert facts["rate"] == pytest.approx(0.1)
+    assert facts["dropout"] is True
+    assert facts["weight_decay"] is True
+    assert (outputs[0] == outputs[1]).all()
+    assert facts["mixing"]["state"] == "found"
+    assert facts["functions"] is None

@@ -1,0 +1,232 @@
+"""Probes on synthetic checks: every verdict just inside and just outside its threshold."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from nntrace.experiment import Experiment
+from nntrace.manifest import Manifest
+from nntrace.rules import Finding, Severity, Skipped, get_rule
+from nntrace.trace import Trace
+
+
+def run(name, losses, *, told=None, optimizers=("Adam",), rates=None, accuracy=None, **changes):
+    """The run of one experiment with these losses."""
+    rows = [
+        {
+            **step(n),
+            "loss": float(loss),
+            "lr": float(rates[n]) if rates is not None else 1e-3,
+            "optimizer": optimizers[n % len(optimizers)],
+        }
+        for n, loss in enumerate(losses)
+    ]
+    event = {
+        "step": 0, "time_ns": 0, "kind": "experiment", "severity": "info", "site": None,
+        "payload": json.dumps(told or {}),
+    }  # fmt: skip
+    scalars = [
+        {"step": n, "time_ns": n, "name": "accuracy", "value": float(value)}
+        for n, value in enumerate(accuracy if accuracy is not None else ())
+    ]
+    experiment = Experiment(name, steps=len(losses), **changes)
+    manifest = Manifest(name=name, config={"experiment": asdict(experiment)}, status="finished")
+    return Trace.from_rows(steps=rows, events=[event], scalars=scalars, manifest=manifest)
+
+
+def step(number):
+    return {
+        "step": number, "time_ns": number, "duration_ns": 1, "data_wait_ns": 0, "phase": "train",
+        "sampled": False, "overhead_ns": 0, "skipped": False,
+    }  # fmt: skip
+
+
+def checked(baseline=None, **others):
+    return Trace.from_experiments(baseline or run("baseline", noisy(1.0)), **others)
+
+
+def noisy(level, steps=100, start=2.3, noise=0.02):
+    """Falls from `start` to `level` in its first third, and stays there."""
+    course = np.maximum(np.linspace(start, level - (start - level) * 2, steps), level)
+    return course + noise * np.random.default_rng(0).normal(size=steps)
+
+
+def fitted(last, steps=100, start=2.3):
+    """Falls to `last` in its first half, and stays."""
+    return np.concatenate([np.geomspace(start, max(last, 1e-4), steps // 2), [last] * (steps // 2)])
+
+
+def verdict(code, trace):
+    return list(get_rule(code).run(trace))
+
+
+def only_finding(code, trace):
+    (finding,) = verdict(code, trace)
+    assert isinstance(finding, Finding), finding
+    return finding
+
+
+def only_skip(code, trace):
+    (skipped,) = verdict(code, trace)
+    assert isinstance(skipped, Skipped), skipped
+    return skipped.reason
+
+
+def overfit(losses, name="overfit", **options):
+    options.setdefault("told", {"floor": 0.0})
+    return run(name, losses, pinned=True, **options)
+
+
+def test_a_probe_names_the_experiment_it_needs():
+    reason = only_skip("PRB01", Trace.from_rows(steps=[step(n) for n in range(5)]))
+    assert "nntrace check" in reason
+
+
+def test_passive_rules_and_probes_leave_a_run_alone_that_was_interfered_with():
+    assert "interfered" in only_skip("LOS07", overfit(noisy(2.0)))
+
+
+@pytest.mark.parametrize(("last", "found"), [(0.22, False), (0.24, True)])
+def test_a_batch_is_fitted_at_nine_tenths_of_the_way(last, found):
+    results = verdict("PRB01", checked(overfit=overfit(fitted(last))))
+    assert [isinstance(result, Finding) for result in results] == [True] * found
+
+
+def test_the_way_ends_at_the_floor_of_soft_targets():
+    assert verdict("PRB01", checked(overfit=overfit(fitted(0.6), told={"floor": 0.5}))) == []
+
+
+@pytest.mark.parametrize(("accuracy", "found"), [(0.98, True), (1.0, False)])
+def test_every_prediction_right_is_a_fit_half_way(accuracy, found):
+    run_of_it = overfit(fitted(1.0), accuracy=[accuracy] * 100)
+    assert bool(verdict("PRB01", checked(overfit=run_of_it))) is found
+
+
+def test_a_loss_that_still_falls_is_not_judged():
+    losses = np.linspace(2.3, 1.0, 100)
+    assert "still falling" in only_skip("PRB01", checked(overfit=overfit(losses)))
+
+
+def test_a_loss_without_a_known_floor_is_judged_only_when_it_does_not_move():
+    unknown = {"told": {"floor": None}}
+    assert "lowest" in only_skip("PRB01", checked(overfit=overfit(fitted(1.5), **unknown)))
+    assert only_finding("PRB01", checked(overfit=overfit(fitted(2.29), **unknown)))
+
+
+def test_optimizers_that_take_turns_have_no_loss_to_overfit():
+    trace = checked(overfit=overfit(fitted(1.5), optimizers=("Adam", "Adam.2")))
+    assert "take turns" in only_skip("PRB01", trace)
+
+
+def test_a_batch_that_another_rate_fits_is_a_note():
+    other = overfit(fitted(0.01), name="overfit-other-rate")
+    trace = checked(overfit=overfit(fitted(1.5)), **{"overfit-other-rate": other})
+    assert only_finding("PRB01", trace).level is Severity.INFO
+
+
+def test_inputs_that_win_by_little_but_at_every_step_are_of_use():
+    trace = checked(blind=run("blind", noisy(1.05), inputs="zero"))
+    assert verdict("PRB02", trace) == []
+
+
+def test_equal_losses_in_every_digit_need_no_further_proof():
+    trace = checked(blind=run("blind", noisy(1.0), inputs="zero"))
+    assert "does not depend" in only_finding("PRB02", trace).message
+
+
+def alike(seed=1):
+    return noisy(1.0, noise=0.0) + 0.02 * np.random.default_rng(seed).normal(size=100)
+
+
+@pytest.mark.parametrize(("code", "name"), [("PRB02", "blind"), ("PRB06", "shuffled")])
+def test_losses_that_are_alike_are_blamed_only_when_the_model_can_learn(code, name):
+    other = run(name, alike(), targets="shuffle")
+    quick = overfit(fitted(0.0, steps=40))
+    assert only_finding(code, checked(**{name: other}, overfit=quick)).code == code
+    slow = overfit(fitted(0.0, steps=60))
+    assert "takes" in only_skip(code, checked(**{name: other}, overfit=slow))
+    unfit = overfit(fitted(2.0, steps=40))
+    assert "cannot fit" in only_skip(code, checked(**{name: other}, overfit=unfit))
+    assert "not known" in only_skip(code, checked(**{name: other}))
+
+
+def test_a_loss_below_zero_measures_no_fit():
+    baseline = run("baseline", alike(2) - 3)
+    trace = checked(baseline, blind=run("blind", alike() - 3, inputs="zero"))
+    assert "negative" in only_skip("PRB02", trace)
+
+
+def swept(own):
+    rates = np.geomspace(1e-7, 10, 120)
+    losses = 2.3 - 2.0 / (1 + (1e-3 / rates) ** 1.5)
+    losses = np.where(rates > 0.3, 2.3 + 30 * (rates - 0.3), losses)
+    losses += 0.01 * np.random.default_rng(0).normal(size=120)
+    return checked(sweep=run("sweep", losses, rates=rates, told={"rate": own}, sweep=True))
+
+
+@pytest.mark.parametrize("own", [2e-5, 1e-3, 0.3, 1.0])
+def test_rates_within_reach_of_the_range_are_left_alone(own):
+    assert verdict("PRB07", swept(own)) == []
+
+
+@pytest.mark.parametrize(("own", "word"), [(1e-6, "too low"), (3.0, "too high")])
+def test_rates_far_off_are_blamed(own, word):
+    assert word in only_finding("PRB07", swept(own)).message
+
+
+def test_a_sweep_without_any_fall_is_not_judged():
+    rates = np.geomspace(1e-7, 10, 120)
+    flat = 2.3 + 0.05 * np.random.default_rng(0).normal(size=120)
+    trace = checked(sweep=run("sweep", flat, rates=rates, told={"rate": 1e-3}, sweep=True))
+    assert "noise" in only_skip("PRB07", trace)
+
+
+def test_two_equal_runs_are_reproducible_and_two_others_are_not():
+    assert verdict("PRB08", checked(repeat=run("repeat", noisy(1.0)))) == []
+    other = noisy(1.0)
+    other[7:] *= 1.01
+    finding = only_finding("PRB08", checked(repeat=run("repeat", other)))
+    assert finding.steps[0] == 7
+    assert finding.level is Severity.WARNING
+
+
+ANSWER = {"state": "found", "text": "what was seen", "evidence": {}}
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("PRB03", {"mixing": ANSWER}),
+        ("PRB04", {"causality": ANSWER}),
+        ("PRB05", {"functions": {"Square": ANSWER}}),
+    ],
+)
+def test_what_a_replay_found_noted_or_could_not_see(code, told):
+    def answer(state):
+        changed = {
+            name: {**value, "state": state}
+            if "state" in value
+            else {key: {**one, "state": state} for key, one in value.items()}
+            for name, value in told.items()
+        }
+        return verdict(code, checked(repeat=run("repeat", noisy(1.0), told=changed)))
+
+    assert answer("clean") == []
+    assert answer("found")[0].level is Severity.ERROR
+    assert answer("noted")[0].level is Severity.INFO
+    assert isinstance(answer("unknown")[0], Skipped)
+    assert isinstance(verdict(code, checked(repeat=run("repeat", noisy(1.0))))[0], Skipped)
+
+
+def test_capacity_is_blamed_when_less_regularisation_does_not_help():
+    def trace(level, told=None, batch=1.5):
+        facts = {"dropout": True} if told is None else told
+        other = run("unregularised", noisy(level), told=facts, regularised=False)
+        return checked(unregularised=other, overfit=overfit(fitted(batch)))
+
+    assert only_finding("PRB09", trace(1.0)).level is Severity.WARNING
+    assert verdict("PRB09", trace(0.5)) == []
+    assert verdict("PRB09", trace(1.0, batch=0.01)) == []
+    assert "turn off" in only_skip("PRB09", trace(1.0, told={}))
