@@ -38,6 +38,8 @@ LOSS_FUNCTIONS = (
     "multi_margin_loss",
     "multilabel_soft_margin_loss",
 )
+# Of these they may be given the wrong way round without harm.
+_SYMMETRIC = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 _CLASS_AXIS = ("cross_entropy", "nll_loss", "multi_margin_loss")
 _PREDICTED = 8192  # elements of whole prediction rows that are kept
 
@@ -97,7 +99,10 @@ class LossObserver:
                 record = outside_modes(self._record) if self.replays else self._record
                 given = signature.bind(input, target, *args, **kwargs)
                 given.apply_defaults()
-                record(name, loss, input, target, given.arguments, self.sample)
+                pair = (input, target)
+                if name in _SYMMETRIC and target.requires_grad and not input.requires_grad:
+                    pair = (target, input)
+                record(name, loss, *pair, given.arguments, self.sample)
 
         observe.__qualname__ = f"LossObserver.{name}"
         return observe

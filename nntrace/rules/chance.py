@@ -6,7 +6,7 @@ empty result where too little is known.
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -28,6 +28,12 @@ BINARY = frozenset({"binary_cross_entropy", "binary_cross_entropy_with_logits"})
 SQUARED_ERROR = frozenset({"mse_loss"})
 _EXAMPLES_PER_LABEL = 10  # fewer, and the entropy of the labels is not known well
 _EXACT_ENTROPY_SIZE = 2000
+_OF_INPUTS = tuple(
+    field.name
+    for field in fields(Batch)
+    if field.name in ("step", "phase", "fingerprint", "batch_size", "epoch")
+    or field.name.startswith(("input_", "feature_", "duplicate_", "repeated_"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +45,30 @@ class Chance:
 
 
 def training_batches(trace: Trace) -> tuple[Batch, ...]:
-    """The sampled batches of optimizer steps, in order."""
-    return tuple(batch for batch in trace.batches if batch.phase == "train")
+    """The sampled batches of optimizer steps, in order.
+
+    Without targets, predictions and losses where the loss is called once for each example, as at
+    the end of an episode: the first call's, which are recorded, do not stand for the batch.
+    """
+    batches = tuple(batch for batch in trace.batches if batch.phase == "train")
+    if not _loss_by_example(trace):
+        return batches
+    return tuple(Batch(**{name: getattr(batch, name) for name in _OF_INPUTS}) for batch in batches)
+
+
+def _loss_by_example(trace: Trace) -> bool:
+    single = {
+        event.payload.get("function")
+        for event in trace.events_of(EventKind.LOSS_CALL)
+        if event.payload.get("target_shape") in ([], [1], [1, 1])
+    }
+    terms = [event.payload.get("terms") for event in trace.events_of(EventKind.OBJECTIVE)]
+    return any(
+        f"{function}#2" in named
+        for named in terms
+        if isinstance(named, list)
+        for function in single
+    )
 
 
 def loss_functions(batches: Iterable[Batch]) -> tuple[str, ...]:

@@ -60,8 +60,9 @@ def activation_std_out_of_band(
     begin = first_finite(std)
     with np.errstate(divide="ignore", invalid="ignore"):
         change = np.where(begin > 0, std / begin, np.nan)
+        leaves = np.abs(np.log(std)) > np.abs(np.log(begin))  # what comes nearer to one is healing
     outside = ((std < low) & (std > 0)) | (std > high)
-    drifts = ((change > drift) | (change < 1 / drift)) & (std > 0)
+    drifts = ((change > drift) | (change < 1 / drift)) & (std > 0) & leaves
     found = []
     for index in range(len(links)):
         holds = outside[:, index] | drifts[:, index]

@@ -14,6 +14,7 @@ from nntrace.rules.chance import (
 )
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.loss_level import first_loss, loss_of_knowing_nothing
+from nntrace.rules.passes import makes_targets
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import (
     MAD_TO_STD,
@@ -52,13 +53,17 @@ def loss_spike(
     """The loss jumped far above its neighbourhood and took several steps to come back.
 
     Steps that large undo learning; in the end one of them does not recover. A single high value
-    is a hard batch, not a spike, and so is one within half of the loss at the start.
+    is a hard batch, not a spike, and so is one within half of the loss at the start. Where a
+    network makes the targets before every step, the loss jumps whenever that network is renewed.
     Source: Zhai et al. 2023 (2303.06296) and PaLM (2204.02311), 5.1, on loss spikes;
     "37 reasons", 31 and 33.
     """
     series = loss_series(trace)
     if reason := unjudgeable(series, steps):
         yield Skipped(reason)
+        return
+    if makes_targets(trace):
+        yield Skipped("a network makes the targets of every step: they jump when it is renewed")
         return
     values = series.value
     start = float(np.median(values[: min(10, _SETTLING)]))

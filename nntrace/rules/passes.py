@@ -10,6 +10,9 @@ from nntrace.rules.calls import as_shape
 from nntrace.schema import EventKind
 from nntrace.trace import Trace
 
+_DISTANCES = ("mse_loss", "smooth_l1_loss", "huber_loss", "l1_loss")
+_EARLY_PASSES = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -59,6 +62,18 @@ def evaluations(trace: Trace) -> tuple[Evaluation, ...]:
         if loss is not None:
             found.append(Evaluation(event.step, "val_loss", loss=loss))
     return tuple(found)
+
+
+def makes_targets(trace: Trace) -> bool:
+    """Whether a pass without gradients precedes every step of a regression on its results.
+
+    So targets are made that move with a network: Q-learning, self-distillation.
+    """
+    calls = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
+    if not any(payload.get("function") in _DISTANCES for payload in calls):
+        return False
+    at = sorted({event.step for event in trace.events_of(EventKind.EVALUATION)})[:_EARLY_PASSES]
+    return len(at) == _EARLY_PASSES and at[-1] - at[0] == _EARLY_PASSES - 1
 
 
 def unseen_data(trace: Trace) -> dict[str, list[Evaluation]]:

@@ -47,6 +47,19 @@ def test_a_loss_is_seen_however_it_is_called(trace_here, call):
     assert event.payload["reduction"] == ("sum" if '"sum"' in source else "mean")
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_the_target_of_a_symmetric_loss_is_the_one_without_a_gradient(trace_here, swapped):
+    model, goals = mlp(), torch.full((6, 3), 7.0)
+
+    def compare(predicted, _):
+        pair = (goals, predicted) if swapped else (predicted, goals)
+        return functional.mse_loss(*pair)
+
+    trace = trace_here(lambda: classify(model, torch.randn(6, 4), loss_function=compare))
+    assert set(trace.series("target", "max", trace.site("mse_loss", "target"))) == {7.0}
+    assert trace.series("output", "std", trace.site("mse_loss", "output")).min() > 0.0
+
+
 def test_a_loss_module_with_options_says_them(trace_here):
     loss = nn.CrossEntropyLoss(weight=torch.ones(3), label_smoothing=0.1, reduction="sum")
     trace = trace_here(lambda: classify(mlp(), torch.randn(6, 4), loss_function=loss))

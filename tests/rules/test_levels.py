@@ -48,6 +48,12 @@ def test_a_tenfold_drift_from_the_start_is_a_warning(end, found):
     assert all("drifted" in f.message and f.steps == (5, 19) for f in results)
 
 
+@pytest.mark.parametrize(("end", "found"), [(9.0, 0), (11.0, 1)])
+def test_a_drift_that_ends_nearer_to_one_is_healthy(end, found):
+    drifting = [0.1] * 5 + [end] * 15
+    assert len(findings("ACT01", trace(layer("a", std=drifting), layer("head")))) == found
+
+
 def test_a_level_that_was_left_again_does_not_count():
     passing = [1.0] * 5 + [100.0] * 5 + [1.0] * 10
     assert not findings("ACT01", trace(layer("a", std=passing), layer("head")))

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rules.builders import batches, findings, skip_reasons, trace_of
+from rules.builders import batches, event, findings, skip_reasons, trace_of
 
 from nntrace.schema import RunStatus
 
@@ -37,6 +37,17 @@ def test_a_jump_within_half_of_the_first_loss_is_a_hard_batch(height, found):
 def test_a_spike_at_the_end_has_not_recovered():
     [finding] = findings("LOS09", spiked(3.0, 5, at=195))
     assert "not come back" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("function", "every", "skipped"), [("mse_loss", 1, 1), ("mse_loss", 2, 0), ("nll_loss", 1, 0)]
+)
+def test_a_network_that_makes_the_targets_of_every_step_may_be_renewed(function, every, skipped):
+    passes = [event("evaluation", step, group=0) for step in range(0, 60, every)]
+    values = FALLING + NOISE
+    values[150:158] += 3.0
+    trace = course(values, events=[event("loss_call", function=function), *passes])
+    assert len(skip_reasons("LOS09", trace)) == skipped
 
 
 @pytest.mark.parametrize("seed", range(5))

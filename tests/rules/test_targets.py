@@ -121,7 +121,7 @@ def test_the_ones_of_a_gan_are_meant():
 # DAT13
 
 
-def regression(mean=0.0, std=1.0, first=0.5, drift=0.0, function="mse_loss"):
+def regression(mean=0.0, std=1.0, first=0.5, drift=0.0, function="mse_loss", events=()):
     rows = batches(
         9,
         loss_function=function,
@@ -131,7 +131,7 @@ def regression(mean=0.0, std=1.0, first=0.5, drift=0.0, function="mse_loss"):
         output_min=-first,
         output_max=first,
     )
-    return trace_of(steps=9, batches=rows)
+    return trace_of(steps=9, batches=rows, events=events)
 
 
 @pytest.mark.parametrize(("std", "found"), [(9.9, 0), (10.1, 1)])
@@ -153,6 +153,15 @@ def test_predictions_that_start_at_the_targets_size_are_healthy(first, found):
 
 def test_returns_that_grow_while_the_model_learns_are_not_judged():
     assert skip_reasons("DAT13", regression(mean=20.0, std=12.0, drift=5.0))
+
+
+@pytest.mark.parametrize(("shape", "skipped"), [([], 1), ([1], 1), ([2], 0)])
+def test_the_first_of_many_losses_for_one_example_each_does_not_stand_for_all(shape, skipped):
+    events = [
+        event("loss_call", function="mse_loss", target_shape=shape),
+        event("objective", terms=["other", "mse_loss", "mse_loss#2"]),
+    ]
+    assert len(skip_reasons("DAT13", regression(std=100.0, events=events))) == skipped
 
 
 def test_classes_have_no_scale():
