@@ -11,6 +11,7 @@ def under(tmp_path, monkeypatch):
     """Run a program under an experiment: `under(program, pinned=True) -> Trace`."""
     monkeypatch.setenv("NNTRACE_STRICT", "1")
     state = torch.get_rng_state()
+    torch.manual_seed(0)
     folders = (tmp_path / f"run-{number}" for number in range(9))
 
     def run(program, **changes):

@@ -30,7 +30,7 @@ def data(examples=40):
 
 
 def from_a_loader(model, targets, loss=functional.cross_entropy, steps=9, batch=8):
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
     loader = DataLoader(TensorDataset(*data()), batch_size=batch, shuffle=True)
     done = 0
     while done < steps:
@@ -44,7 +44,7 @@ def from_a_loader(model, targets, loss=functional.cross_entropy, steps=9, batch=
 
 
 def by_hand(model, targets, loss=functional.cross_entropy, steps=9, batch=8):
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
     x, y = data()
     for _ in range(steps):
         chosen = torch.randint(0, len(x), (batch,))
@@ -186,7 +186,7 @@ def test_shuffled_targets_teach_nothing(under):
 
     def program():
         model = Sign()
-        optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
         x = data(400)[0]
         for _ in range(80):
             chosen = torch.randint(0, 400, (64,))
@@ -277,7 +277,7 @@ def test_the_floor_of_smoothed_targets_is_their_entropy(under):
 
 
 def test_accuracy_on_the_pinned_batch_is_recorded(under):
-    trace = under(lambda: by_hand(Seen(), [], steps=60, batch=3), pinned=True)
+    trace = under(lambda: by_hand(Seen(), [], steps=200, batch=3), pinned=True)
     _, accuracy = trace.scalars["accuracy"]
     assert accuracy[-1] == 1.0
 
