@@ -15,6 +15,20 @@ _SAME = {
     "poisson": "poisson_nll_loss",
 }
 _CATEGORICAL = ("categorical_crossentropy", "sparse_categorical_crossentropy")
+# What an operation of the graph is called as the head of a model; what only moves values is passed.
+_HEADS = {
+    "Sigmoid": "sigmoid",
+    "Softmax": "softmax",
+    "LogSoftmax": "log_softmax",
+    "Tanh": "tanh",
+    "Relu": "relu",
+    "Softplus": "softplus",
+    "Exp": "exp",
+    "BiasAdd": "affine",
+    "MatMul": "affine",
+}
+_MOVES = ("Identity", "Reshape", "Squeeze", "ExpandDims", "StridedSlice", "Cast", "Transpose")
+_DEEP = 8
 _REDUCTIONS = {
     "sum_over_batch_size": "mean",
     "mean_with_sample_weight": "mean",
@@ -35,6 +49,8 @@ class LossFacts:
         from_logits: what the program says; None where it makes no difference.
         hidden_logits: whether the predictions carry logits that are used instead of them.
         label_smoothing: as given to the loss function.
+        head: the operation that made the predictions; None where unusual, or outside a graph.
+        head_width: the size of the last axis, where that is known.
     """
 
     function: str
@@ -45,6 +61,8 @@ class LossFacts:
     from_logits: bool | None
     hidden_logits: bool
     label_smoothing: float
+    head: str | None
+    head_width: int | None
 
 
 def loss_facts(loss: Any, prediction: Any) -> LossFacts:
@@ -70,7 +88,22 @@ def loss_facts(loss: Any, prediction: Any) -> LossFacts:
         from_logits=bool(says_logits) if entropy else None,
         hidden_logits=hidden,
         label_smoothing=float(settings.get("label_smoothing", 0.0) or 0.0),
+        head=_head(prediction),
+        head_width=prediction.shape[-1] if len(prediction.shape) > 1 else None,
     )
+
+
+def _head(prediction: Any) -> str | None:
+    """What made the predictions in a graph; an eager tensor does not know."""
+    if hasattr(prediction, "numpy"):
+        return None
+    made_by = getattr(prediction, "op", None)
+    for _ in range(_DEEP):
+        kind = getattr(made_by, "type", "")
+        if made_by is None or kind not in _MOVES or not made_by.inputs:
+            return _HEADS.get(kind)
+        made_by = made_by.inputs[0].op
+    return None
 
 
 def _has_hidden_logits(prediction: Any, name: str) -> bool:

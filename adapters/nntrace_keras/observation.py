@@ -226,6 +226,8 @@ class Observer:
             "label_smoothing": facts.label_smoothing,
             "from_logits": facts.from_logits,
             "hidden_logits": facts.hidden_logits,
+            "head": facts.head,
+            "head_width": facts.head_width,
             "file": call.source.file,
             "line": call.source.line,
         }

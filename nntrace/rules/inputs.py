@@ -27,7 +27,18 @@ _LARGE = 20.0  # beyond any scaled pixel
     "feature-scale-disparity",
     Severity.WARNING,
     needs=(Role.INPUT,),
-    explains=("LOS07", "LOS08", "LOS10", "LOS14", "GRD10", "ACT01", "ACT03", "ACT04", "UPD01"),
+    explains=(
+        "LOS07",
+        "LOS08",
+        "LOS10",
+        "LOS11",
+        "LOS14",
+        "GRD10",
+        "ACT01",
+        "ACT03",
+        "ACT04",
+        "UPD01",
+    ),
     advice="Standardise feature by feature with the training set's statistics; take the logarithm "
     "of amounts that span orders of magnitude.",
 )

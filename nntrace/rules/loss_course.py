@@ -28,10 +28,11 @@ from nntrace.rules.signals import (
 )
 from nntrace.schema import RunStatus
 from nntrace.trace import Trace
-from nntrace.trace.model import FloatArray
+from nntrace.trace.model import FloatArray, IntArray
 
 _SETTLING = 20  # steps at the start whose loss still falls steeply
 _HALF_WINDOW = 25
+_PART = 1 << 14
 
 
 @rule(
@@ -67,10 +68,14 @@ def loss_spike(
         return
     values = series.value
     start = float(np.median(values[: min(10, _SETTLING)]))
-    level, spread = _neighbourhood(values)
+    level = _levels(values)
     rise = values - level
-    high = (rise > deviations * spread) & (rise > height * abs(start))
+    high = rise > height * abs(start)
     high[:_SETTLING] = False
+    places = np.flatnonzero(high)
+    spread = np.zeros(len(values))
+    spread[places] = np.maximum(_spreads(values, level, places), noise_scale(values))
+    high &= rise > deviations * spread
     for first, last in _runs(high, gap=2):
         if last - first + 1 < lasting_steps:
             continue
@@ -239,14 +244,23 @@ def suspiciously_easy(
     )
 
 
-def _neighbourhood(values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The median of each value's neighbours and the robust deviation from it, itself included."""
-    level, spread = np.empty(len(values)), np.empty(len(values))
-    for place in range(len(values)):
-        near = values[max(0, place - _HALF_WINDOW) : place + _HALF_WINDOW + 1]
-        level[place] = np.median(near)
-        spread[place] = np.median(np.abs(near - level[place])) * MAD_TO_STD
-    return level, np.maximum(spread, noise_scale(values))
+def _near(values: FloatArray) -> FloatArray:
+    """Each value's neighbours [values, 51]; fewer at the ends, where NaN stands for them."""
+    padded = np.pad(values, _HALF_WINDOW, constant_values=np.nan)
+    return np.lib.stride_tricks.sliding_window_view(padded, 2 * _HALF_WINDOW + 1)
+
+
+def _levels(values: FloatArray) -> FloatArray:
+    """The median of each value's neighbours; in parts, so that a long run costs no memory."""
+    near = _near(values)
+    parts = [np.nanmedian(near[n : n + _PART], axis=1) for n in range(0, len(near), _PART)]
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def _spreads(values: FloatArray, level: FloatArray, places: IntArray) -> FloatArray:
+    """The robust deviation of the neighbours from their median, at some places."""
+    near = _near(values)[places]
+    return np.nanmedian(np.abs(near - level[places][:, None]), axis=1) * MAD_TO_STD
 
 
 def _runs(holds: npt.NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:

@@ -1,0 +1,42 @@
+import keras
+import pytest
+import tensorflow as tf
+from nntrace_keras.losses import loss_facts
+
+
+def facts_in_a_graph(activation, loss, after=lambda prediction: prediction):
+    layer = keras.layers.Dense(3, activation=activation)
+    layer.build((None, 4))
+    found = []
+
+    @tf.function
+    def step(inputs):
+        found.append(loss_facts(loss, after(layer(inputs))))
+
+    step(tf.zeros((2, 4)))
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("activation", "head"),
+    [
+        ("sigmoid", "sigmoid"),
+        ("softmax", "softmax"),
+        ("relu", "relu"),
+        (None, "affine"),
+        ("swish", None),
+    ],
+)
+def test_the_operation_behind_the_predictions_is_named_in_a_graph(activation, head):
+    facts = facts_in_a_graph(activation, keras.losses.MeanSquaredError())
+    assert (facts.head, facts.head_width) == (head, 3)
+
+
+def test_operations_that_move_values_are_passed():
+    loss = keras.losses.MeanSquaredError()
+    facts = facts_in_a_graph("tanh", loss, lambda prediction: tf.reshape(prediction, [-1, 1]))
+    assert (facts.head, facts.head_width) == ("tanh", 1)
+
+
+def test_an_eager_tensor_does_not_say_what_made_it():
+    assert loss_facts(keras.losses.MeanSquaredError(), tf.zeros((2, 3))).head is None
