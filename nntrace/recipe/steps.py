@@ -106,8 +106,9 @@ _SKELETON: Final = (
         "2.1",
         "Fix the random seed",
         Stage.SKELETON,
-        "Set the framework's seed before the model is built.",
-        rules=("RUN03",),
+        "Set the framework's seed before the model is built. `nntrace check CMD` runs it twice.",
+        rules=("RUN03", "PRB08"),
+        needs=("RUN03",),
         fact=training.seed,
         fails_from=Severity.INFO,
     ),
@@ -183,8 +184,9 @@ _SKELETON: Final = (
         "2.9",
         "Beat an input-independent baseline",
         Stage.SKELETON,
-        "Train once with all inputs set to zero: the real inputs must do clearly better.",
-        rules=("LOS11", "LOS12"),
+        "Train once with all inputs set to zero: the real inputs must do clearly better. "
+        "`nntrace check CMD` does so.",
+        rules=("LOS11", "LOS12", "PRB02", "PRB06"),
         fact=training.beats_chance,
         sources=_BOTH,
     ),
@@ -193,7 +195,9 @@ _SKELETON: Final = (
         "Overfit one batch",
         Stage.SKELETON,
         "Train on a single batch of a few examples, without augmentation and regularisation, "
-        "until the loss is near its floor. If it does not get there, there is a bug.",
+        "until the loss is near its floor. If it does not get there, there is a bug. "
+        "`nntrace check CMD` does so.",
+        rules=("PRB01",),
         fact=training.one_batch,
         sources=_BOTH,
     ),
@@ -202,7 +206,7 @@ _SKELETON: Final = (
         "Verify that the training loss decreases",
         Stage.SKELETON,
         "Train for some hundred steps. Then add capacity: the loss should fall further.",
-        rules=("LOS07", "LOS08", "LOS09", "LOS10", "LOS20"),
+        rules=("LOS07", "LOS08", "LOS09", "LOS10", "LOS20", "PRB09"),
         needs=("LOS07",),
         fact=training.loss_course,
         sources=_BOTH,
@@ -259,7 +263,13 @@ _SKELETON: Final = (
         "Chart dependencies with backprop",
         Stage.SKELETON,
         "Make the loss the sum of the outputs of example i, call backward, and see that only "
-        "input i has a gradient. For a sequence model: only times up to t.",
+        "input i has a gradient. For a sequence model: only times up to t. "
+        "`nntrace check CMD` does so.",
+        rules=(
+            "PRB03",
+            "PRB04",
+        ),
+        needs=("PRB03",),
         sources=_BOTH,
     ),
     Step(
@@ -267,7 +277,9 @@ _SKELETON: Final = (
         "Check gradients of what you wrote yourself",
         Stage.SKELETON,
         "Test custom layers alone: with a size of its own for each dimension, and their backward "
-        "against finite differences (torch.autograd.gradcheck).",
+        "against finite differences (torch.autograd.gradcheck). "
+        "`nntrace check CMD` does so for functions.",
+        rules=("PRB05",),
         sources=_REASONS,
     ),
     Step(
@@ -302,8 +314,9 @@ _OVERFIT: Final = (
         "3.3",
         "Steps have the right size",
         Stage.OVERFIT,
-        "Compare rms(Δw) with rms(w): about 1e-3. Else change the learning rate by that factor.",
-        rules=("UPD01", "UPD02", "PAR02", "PAR04"),
+        "Compare rms(Δw) with rms(w): about 1e-3. Else change the learning rate by that factor. "
+        "`nntrace check CMD` sweeps it.",
+        rules=("UPD01", "UPD02", "PAR02", "PAR04", "PRB07"),
         needs=("UPD01",),
         fact=training.update_ratio,
         sources=_BOTH,

@@ -200,8 +200,8 @@ def test_shuffled_targets_teach_nothing(under):
 def test_the_learning_rate_is_swept_around_the_programs_own(under):
     rates = under(lambda: by_hand(Seen(), []), sweep=True, steps=9).steps.lr
     assert rates[0] == pytest.approx(1e-7)
-    assert rates[-1] == pytest.approx(15)
-    assert np.allclose(np.diff(np.log(rates)), np.log(15 / 1e-7) / 8)
+    assert rates[-1] == pytest.approx(60)
+    assert np.allclose(np.diff(np.log(rates)), np.log(60 / 1e-7) / 8)
 
 
 def test_a_steady_rate_is_that_before_any_warm_up_and_the_schedule_goes_on(under):
