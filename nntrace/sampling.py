@@ -17,7 +17,10 @@ EVERYTHING: Final = 1 << 62
 _STEP_ELEMENTS: Final = 3 << 20
 _LEAST_LIMIT: Final = 256
 _OF_MODULES: Final = frozenset(
-    {Role.ACTIVATION, Role.ACTIVATION_GRAD, Role.PARAM, Role.PARAM_GRAD, Role.UPDATE}
+    {
+        *(Role.ACTIVATION, Role.ACTIVATION_GRAD, Role.ATTENTION, Role.RUNNING_NORM),
+        *(Role.PARAM, Role.PARAM_GRAD, Role.UPDATE),
+    }
 )
 
 

@@ -31,6 +31,8 @@ class Role(StrEnum):
     INPUT = "input"
     TARGET = "target"
     OUTPUT = "output"
+    ATTENTION = "attention"
+    RUNNING_NORM = "running_norm"
 
 
 class EventKind(StrEnum):
@@ -49,6 +51,7 @@ class EventKind(StrEnum):
     EVALUATION = "evaluation"
     CLIP = "clip"
     SCHEDULER = "scheduler"
+    GRAPH = "graph"
     NONFINITE = "nonfinite"
     ORIGIN = "origin"
     CAPSULE = "capsule"
@@ -96,6 +99,7 @@ STATISTICS: Final = (
     "example_std",
     "dead_fraction",
     "saturated_fraction",
+    "effective_rank",
 )
 
 STREAMS: Final[dict[str, tuple[Column, ...]]] = {
@@ -119,6 +123,7 @@ STREAMS: Final[dict[str, tuple[Column, ...]]] = {
         optimizer string
         lr float32
         weight_decay float32
+        dropout_rate float32
     """),
     "steps": _columns("""
         step int64
@@ -140,6 +145,10 @@ STREAMS: Final[dict[str, tuple[Column, ...]]] = {
         loss_scale float32
         memory_bytes int64
         cpu_ns int64
+        clip_norm float64
+        clip_limit float64
+        gradient_cosine float32
+        update_cosine float32
     """),
     "stats": (
         Column("step", "int64"),

@@ -19,10 +19,12 @@ from torch.optim.optimizer import (
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
+from nntrace_torch.attention import AttentionObserver
 from nntrace_torch.backward import BackwardObserver
 from nntrace_torch.batches import InputSampler
 from nntrace_torch.buffer import HostCopies, Number, SampleBuffer
 from nntrace_torch.clearing import GradientClearing
+from nntrace_torch.clipping import GradientClipping
 from nntrace_torch.devices import DeviceObserver, allocated_bytes
 from nntrace_torch.evaluations import EvaluationObserver
 from nntrace_torch.forward import ForwardSampler
@@ -50,6 +52,7 @@ from nntrace_torch.scaling import LossScaling
 from nntrace_torch.schedules import ScheduleObserver
 from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
+from nntrace_torch.successive import SuccessiveSteps
 
 _MAX_TURNS = 4
 _MANY_SEEDS = 64
@@ -102,6 +105,9 @@ class Tracer:
         self._forward = ForwardSampler(
             recorder, self._models, self._sources, self._root_called, self._parameters.declare
         )
+        self._attention = AttentionObserver(recorder, self._sources, self._forward.innermost)
+        self._clipping = GradientClipping(recorder)
+        self._successive = SuccessiveSteps()
         self._sample: StepSample | None = None
         self._tokens = 0
         self._stepping: list[Callable[[], Optimizer | None]] = []
@@ -142,6 +148,8 @@ class Tracer:
             *self.backward.install(),
             *self._optimizers.install(),
             *self._losses.install(),
+            *self._clipping.install(),
+            *self._attention.install(),
             *self._loaders.install(),
             *self._schedules.install(),
             *self._sources.install(),
@@ -162,7 +170,7 @@ class Tracer:
             self._calls.stop()
             self._evaluations.end()
             self._schedules.finish()
-            self._sample = self._losses.sample = None
+            self._sample = self._losses.sample = self._attention.sample = None
             self._copies.flush()
 
         return undo
@@ -189,7 +197,7 @@ class Tracer:
     def _begin_sample(self) -> None:
         self._tokens += 1
         self._sample = StepSample(self._recorder.steps, self._tokens, self._limit(), self._buffers)
-        self._losses.sample = self._sample
+        self._losses.sample = self._attention.sample = self._sample
         self._forward.start(self._sample)
 
     def _limit(self) -> int:
@@ -230,6 +238,8 @@ class Tracer:
                 self._objective.look(
                     losses[0], self._sample, is_scaled=self._scaling.scale is not None
                 )
+        if self._forward.flow.is_open and self._sample is not None:
+            self._forward.flow.read(losses)
         for loss, number in zip(losses, numbers, strict=True):
             self._watch.loss(loss, number)
         self._calls.micro_batch += 1
@@ -254,6 +264,8 @@ class Tracer:
         # A fused optimizer that finds an overflow of a loss scaler's skips its step itself.
         if not is_given_closure(args, kwargs) and getattr(optimizer, "found_inf", None) is None:
             self._watch.before_step(optimizer)
+        if not is_given_closure(args, kwargs):
+            self._successive.before_step(optimizer, sampled=self._sample is not None)
         if self._sample is not None:
             self._parameters.before_step(optimizer, self._optimizers.name(optimizer), self._sample)
             self._parameters.frozen(self._sample)
@@ -270,10 +282,12 @@ class Tracer:
         self._stepping.clear()
         has_closure = is_given_closure(args, kwargs)
         if self._scaling.has_stepped(optimizer):
+            self._successive.forget()
             self._discard_sample()
             self._end_step(optimizer, skipped=True)
             return
         sample = self._sample
+        self._successive.after_step(optimizer, sampled=sample is not None)
         if sample is not None:
             if has_closure:
                 self._parameters.gradients(sample, self._orphans())
@@ -282,7 +296,7 @@ class Tracer:
             if scale is not None:
                 sample.unscale(self._forward.gradient_sites, scale)
             self._forward.stop()
-            self._losses.sample = self._sample = None
+            self._losses.sample = self._attention.sample = self._sample = None
             sample.finish(self._copies, self._recorder.add_sample)
         self._end_step(optimizer, is_sampled=sample is not None, has_closure=has_closure)
 
@@ -297,7 +311,7 @@ class Tracer:
         if self._sample is not None:
             self._forward.stop()
             self._sample.close()
-            self._losses.sample = self._sample = None
+            self._losses.sample = self._attention.sample = self._sample = None
 
     def _end_step(
         self,
@@ -313,6 +327,8 @@ class Tracer:
         self._watch.after_step()
         self._calls.steps_are_long = self._watch.step_ns > _WORTH_HOOKS_NS
         loss, backwards = self.backward.take(first_only=has_closure)
+        clip_norm, clip_limit = self._clipping.take()
+        gradient_cosine, update_cosine = self._successive.take()
         wants_next = self._recorder.add_step(
             data_wait_ns=self._loaders.take_wait_ns(),
             loss=loss,
@@ -328,6 +344,10 @@ class Tracer:
             skipped=skipped,
             loss_scale=self._scaling.take_scale(),
             memory_bytes=allocated_bytes() if is_sampled else None,
+            clip_norm=clip_norm,
+            clip_limit=clip_limit,
+            gradient_cosine=gradient_cosine,
+            update_cosine=update_cosine,
         )
         self._step_ended_ns = time.perf_counter_ns()
         if self._next_in_turn(wants_next):

@@ -35,8 +35,8 @@ class SampleBuffer:
         self._used = 0
         self.parts = []
 
-    def add(self, site: int, plan: Plan, tensor: torch.Tensor, turn: int) -> None:
-        """Copy a site's sampled elements in.
+    def add(self, site: int, plan: Plan, tensor: torch.Tensor, turn: int) -> torch.Tensor:
+        """Copy a site's sampled elements in; the room that holds them, units last.
 
         Args:
             site: whose they are.
@@ -48,6 +48,7 @@ class SampleBuffer:
         room = self._memory.as_strided(plan.size, plan.packed, offset)
         room.copy_(plan.view(tensor, turn))
         self.parts.append(SiteSample(site, offset, plan.layout))
+        return room
 
     def add_flat(
         self, sites: Sequence[int], layouts: Sequence[Layout], views: Sequence[torch.Tensor]

@@ -63,8 +63,16 @@ def value_range(module: nn.Module) -> dict[str, float]:
     return {"range_low": bounds[0], "range_high": bounds[1]}
 
 
+def dropout_rate(module: nn.Module) -> dict[str, float]:
+    """The column that says how much a dropout layer drops."""
+    rate = module.p if isinstance(module, nn.modules.dropout._DropoutNd) else None
+    return {"dropout_rate": float(rate)} if isinstance(rate, (int, float)) else {}
+
+
 def fans(parameter: torch.Tensor, owner: nn.Module | None) -> dict[str, int]:
     """`fan_in` and `fan_out` of a weight [out, in, *kernel], as `torch.nn.init` counts them.
+
+    With them goes `unit_axis`: its filters are along the first axis.
 
     Empty where the orientation is not known: embeddings, transposed convolutions, parameters of
     modules that are not PyTorch's own.
@@ -74,7 +82,11 @@ def fans(parameter: torch.Tensor, owner: nn.Module | None) -> dict[str, int]:
     if parameter.dim() < 2 or not (is_conv or isinstance(owner, known)):
         return {}
     kernel = math.prod(parameter.shape[2:])
-    return {"fan_in": parameter.shape[1] * kernel, "fan_out": parameter.shape[0] * kernel}
+    return {
+        "fan_in": parameter.shape[1] * kernel,
+        "fan_out": parameter.shape[0] * kernel,
+        "unit_axis": 0,
+    }
 
 
 def unit_axis(module: nn.Module, output: torch.Tensor, before: tuple[int, int] | None) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.modules import module as module_hooks
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.module import (
     register_module_forward_hook,
     register_module_forward_pre_hook,
@@ -23,8 +24,10 @@ from torch.utils.hooks import unserializable_hook
 
 from nntrace.recorder import NO_SITE, Recorder
 from nntrace.schema import EventKind, Role
+from nntrace_torch.dataflow import DataFlow
 from nntrace_torch.describe import (
     class_name,
+    dropout_rate,
     dtype_name,
     hides_inside,
     main_tensor,
@@ -36,6 +39,7 @@ from nntrace_torch.describe import (
 from nntrace_torch.modules import Model, Models
 from nntrace_torch.patching import is_captured, is_in_backward, outside_modes, remove_hook
 from nntrace_torch.plans import Plan, activation_plan
+from nntrace_torch.running_norms import RunningNorms
 from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
 
@@ -97,6 +101,7 @@ class ForwardSampler:
 
     Attributes:
         gradient_sites: the sites of all gradients of outputs.
+        flow: which module's output enters which.
     """
 
     def __init__(
@@ -115,6 +120,8 @@ class ForwardSampler:
         self._sites: dict[int, _ModuleSites] = {}
         self._numbers: dict[str, tuple[int, int]] = {}
         self.gradient_sites: set[int] = set()
+        self.flow = DataFlow(recorder)
+        self._running = RunningNorms(recorder, sources)
         self._stack: list[nn.Module] = []
         self._model: Model | None = None
         self._is_recomputing = False
@@ -141,6 +148,7 @@ class ForwardSampler:
         self._thread = threading.get_ident()
         self._stack.clear()
         self._model = None
+        self.flow.begin()
         if not self._pauses:
             self._put_on()
 
@@ -155,6 +163,13 @@ class ForwardSampler:
     def is_open(self) -> bool:
         """Whether a step is being sampled."""
         return self._sample is not None
+
+    def innermost(self) -> tuple[str, nn.Module] | None:
+        """Path and module of the innermost call of a sampled training forward, if there is one."""
+        if self._model is None or not self._stack or self._is_recomputing or self._is_elsewhere():
+            return None
+        path = self._model.path_of(self._stack[-1])
+        return None if path is None else (path, self._stack[-1])
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -225,6 +240,8 @@ class ForwardSampler:
                 if self._model is not None and not self._is_recomputing:
                     self._root_called(self._model, module, args, {})
         self._stack.append(module)
+        if self.flow.is_open:
+            self.flow.enter(len(self._stack))
 
     def _leave(self, module: nn.Module, args: tuple[Any, ...], *keywords_and_output: Any) -> None:
         sample = self._sample
@@ -234,6 +251,8 @@ class ForwardSampler:
             pass  # a module that raised left its callees on the stack
         if self._model is None:
             return
+        if self.flow.is_open and not self._is_recomputing:
+            self.flow.leave(len(self._stack) + 1, self._model.path_of(module))
         *keywords, output = keywords_and_output  # when the forward raised there are no keywords
         if not self._stack and keywords and keywords[0] and not self._is_recomputing:
             self._root_called(self._model, module, args, keywords[0])
@@ -265,6 +284,8 @@ class ForwardSampler:
             sites.token, sites.root_call = sample.token, self._root_calls
             if sites.activation != NO_SITE:
                 sample.add(sites.activation, plan, part)
+            if isinstance(module, _BatchNorm):
+                self._running.observe(self._model.path_of(module) or "", module, args, sample)
         # A reentrant checkpoint's first pass has no graph; its second, during backward, has.
         awaits = sites.gradient != NO_SITE and sites.hooked != sample.token
         if awaits and tensor.requires_grad:
@@ -332,7 +353,7 @@ class ForwardSampler:
                 "dtype": dtype_name(tensor),
             }
             activation = self._recorder.add_site(
-                path, Role.ACTIVATION, **fields, **value_range(module)
+                path, Role.ACTIVATION, **fields, **value_range(module), **dropout_rate(module)
             )
             gradient = self._recorder.add_site(path, Role.ACTIVATION_GRAD, **fields)
             self._numbers[path] = (activation, gradient)

@@ -5,9 +5,11 @@ The original is called with exactly the caller's arguments and its result is ret
 
 import functools
 from collections.abc import Callable
+from types import BuiltinFunctionType
 from typing import Any
 
 import torch
+from torch.jit import _builtins
 from torch.utils._python_dispatch import _disable_current_modes
 
 Undo = Callable[[], None]
@@ -40,14 +42,34 @@ def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..
     vars(wrapper)["__script_if_tracing_wrapper"] = True
     vars(wrapper)["__original_fn"] = original
     setattr(owner, name, wrapper)
+    forget = _stands_for(wrapper, original)
 
     def undo() -> None:
+        forget()
         if vars(owner).get(name) is not wrapper:
             return  # someone patched over us: taking theirs off would be worse
         if inherited:
             delattr(owner, name)
         else:
             setattr(owner, name, original)
+
+    return undo
+
+
+def _stands_for(wrapper: Any, original: Any) -> Undo:
+    """Make TorchScript take the wrapper of an operation written in C for the operation itself."""
+    builtin = type(original) is BuiltinFunctionType
+    entry = (wrapper, f"aten::{original.__name__}")
+    if builtin:
+        _builtins._builtin_ops.append(entry)
+        if _builtins._builtin_table is not None:
+            _builtins._builtin_table[id(wrapper)] = entry[1]
+
+    def undo() -> None:
+        if entry in _builtins._builtin_ops:
+            _builtins._builtin_ops.remove(entry)
+            if _builtins._builtin_table is not None:
+                _builtins._builtin_table.pop(id(wrapper), None)
 
     return undo
 

@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 import torch
 
-from nntrace.recorder import Layout
+from nntrace.recorder import RUN, Layout, fixed_runs
 
 MAX_UNITS = 1024
-_RUN = 4
 _MIN_EXAMPLES = 8
 _LEAP = 7919  # a prime: all offsets come up, far apart from one turn to the next
 
@@ -65,14 +64,14 @@ def activation_plan(
     units = min(shape[unit_axis], MAX_UNITS, limit)
     rows = max(1, limit // units)
     places = math.prod(shape[axis] for axis in position_axes)
-    wanted = max(min(rows, _MIN_EXAMPLES), rows // min(_RUN, places))
+    wanted = max(min(rows, _MIN_EXAMPLES), rows // min(RUN, places))
     examples = min(shape[0], wanted)
     counts = {0: examples, unit_axis: units}
     steps = {0: shape[0] // examples, unit_axis: shape[unit_axis] // units}
     room = rows // examples
     neighbours = [axis for axis in position_axes if strides[axis] == 1]
     for axis in neighbours:
-        counts[axis], steps[axis] = min(_RUN, shape[axis], room), 1
+        counts[axis], steps[axis] = min(RUN, shape[axis], room), 1
         room //= counts[axis]
     spread = [axis for axis in position_axes if axis not in neighbours]
     for index, axis in enumerate(spread):
@@ -99,21 +98,15 @@ def activation_plan(
 
 @lru_cache(maxsize=4096)
 def fixed_plan(shape: tuple[int, ...], strides: tuple[int, ...], limit: int) -> Plan | None:
-    """The same elements every time, spread over the tensor's memory; None when it has holes.
-
-    The step shares no factor with any axis, so that no row or column is favoured.
-    """
+    """The same elements every time, spread over the tensor's memory; None when it has holes."""
     numel = math.prod(shape)
     if numel == 0 or not _fills_its_memory(shape, strides):
         return None
     if numel <= limit:
         return Plan((numel,), (1,), (1,), (), Layout(1, 1, numel, per_unit=False))
-    runs = limit // _RUN
-    step = numel // runs
-    while step > _RUN and any(math.gcd(step, size) > 1 for size in shape if size > 1):
-        step -= 1
-    layout = Layout(1, 1, runs * _RUN, per_unit=False)
-    return Plan((runs, _RUN), (step, 1), (_RUN, 1), (), layout)
+    runs, step = fixed_runs(shape, limit)
+    layout = Layout(1, 1, runs * RUN, per_unit=False)
+    return Plan((runs, RUN), (step, 1), (RUN, 1), (), layout)
 
 
 def _fills_its_memory(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:

@@ -53,11 +53,11 @@ class StepSample:
             buffer = self._buffers[device] = SampleBuffer(device)
         return buffer
 
-    def add(self, site: int, plan: Plan, tensor: torch.Tensor) -> None:
-        """Copy a site's sampled elements of a detached tensor."""
+    def add(self, site: int, plan: Plan, tensor: torch.Tensor) -> torch.Tensor | None:
+        """Copy a site's sampled elements of a detached tensor; the copy, if they are wanted."""
         if site == NO_SITE:
-            return
-        self.buffer(tensor.device).add(site, plan, tensor, self.turn)
+            return None
+        return self.buffer(tensor.device).add(site, plan, tensor, self.turn)
 
     def add_missing(self, site: int) -> None:
         """Record that the site was looked at and had no tensor."""

@@ -5,17 +5,20 @@ from nntrace.recorder.recorder import Recorder, is_landmark
 from nntrace.recorder.sample import (
     NO_SITE,
     NO_TENSOR,
+    RUN,
     BatchSample,
     KeptTensor,
     Layout,
     Sample,
     SiteSample,
+    fixed_runs,
 )
 from nntrace.recorder.unrest import LossLevel
 
 __all__ = [
     "NO_SITE",
     "NO_TENSOR",
+    "RUN",
     "BatchSample",
     "Cadence",
     "KeptTensor",
@@ -24,5 +27,6 @@ __all__ = [
     "Recorder",
     "Sample",
     "SiteSample",
+    "fixed_runs",
     "is_landmark",
 ]

@@ -17,6 +17,7 @@ from nntrace.recorder.liveness import Liveness
 from nntrace.recorder.records import EventRecord, ScalarRecord, SiteRecord, StepRecord
 from nntrace.recorder.rows import Members, Rows
 from nntrace.recorder.sample import NO_SITE, KeptTensor, Layout, Sample
+from nntrace.recorder.spectrum import Filters, Turns, effective_rank
 from nntrace.recorder.statistics import (
     batched_statistics,
     saturated_fraction,
@@ -77,6 +78,8 @@ class RankFolder:
             stream.open()
         self._sites: dict[int, SiteRecord] = {}
         self._liveness = Liveness()
+        self._filters = Filters()
+        self._turns = Turns()
         self._seen = SeenExamples()
         self._nonfinite_sites: set[int] = set()
         self._norms: dict[int, float] = {}
@@ -147,6 +150,8 @@ class RankFolder:
                     columns[name][members.numbers] = column
                 if layout.per_unit:
                     self._per_unit(rows, members, layout, columns)
+                else:
+                    self._per_filter(rows, members, columns)
             # A value beyond float32 is written as the infinity it is in float32.
             narrow = {name: column.astype(np.float32) for name, column in columns.items()}
         self._streams["stats"].append_columns(
@@ -173,10 +178,20 @@ class RankFolder:
             dead = self._liveness.update(site.id, values, layout)
             if dead is not None:
                 columns["dead_fraction"][number] = dead
+            if self._turns.next(site.id):
+                rank = effective_rank(values, layout)
+                columns["effective_rank"][number] = np.nan if rank is None else rank
             if site.range_low is not None and site.range_high is not None:
                 columns["saturated_fraction"][number] = saturated_fraction(
                     values, site.range_low, site.range_high
                 )
+
+    def _per_filter(self, rows: Rows, members: Members, columns: dict[str, Any]) -> None:
+        for number, values in zip(members.numbers, members.values, strict=True):
+            site = self._sites[int(rows.site[number])]
+            if site.role is Role.PARAM and site.unit_axis == 0 and self._turns.next(site.id):
+                dead = self._filters.dead_fraction(site.id, site.shape, values)
+                columns["dead_fraction"][number] = np.nan if dead is None else dead
 
     def _write_histograms(self, sample: Sample) -> None:
         rows = []

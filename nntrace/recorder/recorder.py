@@ -26,7 +26,7 @@ from nntrace.recorder.capsules import CapsuleRecord
 from nntrace.recorder.commit import current_commit
 from nntrace.recorder.memory import resident_bytes
 from nntrace.recorder.rank_folder import RankFolder, claim
-from nntrace.recorder.records import EventRecord, ScalarRecord, SiteRecord, StepRecord
+from nntrace.recorder.records import EventRecord, Later, ScalarRecord, SiteRecord, StepRecord
 from nntrace.recorder.sample import NO_SITE, Sample
 from nntrace.recorder.unrest import LossLevel
 from nntrace.recorder.writer import Writer
@@ -192,7 +192,7 @@ class Recorder:
         self,
         *,
         data_wait_ns: int,
-        loss: float | Callable[[], float] | None,
+        loss: Later,
         lr: float | None,
         grad_norm: float | None,
         batch_size: int | None,
@@ -205,10 +205,14 @@ class Recorder:
         skipped: bool = False,
         loss_scale: float | None = None,
         memory_bytes: int | None = None,
+        clip_norm: Later = None,
+        clip_limit: float | None = None,
+        gradient_cosine: Later = None,
+        update_cosine: Later = None,
     ) -> bool:
         """Record an optimizer step that has just ended; whether to sample the next one.
 
-        A loss that is still on its way to the host is a function, which the writer calls.
+        A number that is still on its way to the host is a function, which the writer calls.
         `memory_bytes` is an accelerator's; without it that of the process is recorded.
         """
         now = time.perf_counter_ns()
@@ -235,6 +239,10 @@ class Recorder:
             loss_scale,
             resident_bytes() if sampled and memory_bytes is None else memory_bytes,
             cpu_ns - self._last_cpu_ns if self.steps else None,
+            clip_norm,
+            clip_limit,
+            gradient_cosine,
+            update_cosine,
         )
         self._last_step_ns = now
         self._last_cpu_ns = cpu_ns

@@ -30,10 +30,15 @@ class SiteRecord:
     optimizer: str | None = None
     lr: float | None = None
     weight_decay: float | None = None
+    dropout_rate: float | None = None
 
     def row(self) -> dict[str, Any]:
         """The row of `sites`."""
         return _row(self)
+
+
+Later = float | Callable[[], float] | None  # a function, while it is on its way to the host
+_MAY_BE_LATE = ("loss", "clip_norm", "gradient_cosine", "update_cosine")
 
 
 class StepRecord(NamedTuple):
@@ -43,7 +48,7 @@ class StepRecord(NamedTuple):
     time_ns: int
     duration_ns: int
     data_wait_ns: int
-    loss: float | Callable[[], float] | None
+    loss: Later
     lr: float | None
     grad_norm: float | None
     batch_size: int | None
@@ -58,12 +63,17 @@ class StepRecord(NamedTuple):
     loss_scale: float | None = None
     memory_bytes: int | None = None
     cpu_ns: int | None = None
+    clip_norm: Later = None
+    clip_limit: float | None = None
+    gradient_cosine: Later = None
+    update_cosine: Later = None
 
     def row(self, grad_norm: float | None = None) -> dict[str, Any]:
         """The row of `steps`, with a gradient norm that only became known afterwards."""
         row = self._asdict()
-        if callable(self.loss):
-            row["loss"] = self.loss()
+        for name in _MAY_BE_LATE:
+            if callable(row[name]):
+                row[name] = row[name]()
         if grad_norm is not None:
             row["grad_norm"] = grad_norm
         return row

@@ -1,5 +1,6 @@
 """What an adapter hands over for a sampled step: NumPy arrays and plain numbers, no tensors."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -26,6 +27,22 @@ class Layout(NamedTuple):
     def size(self) -> int:
         """The number of values."""
         return self.examples * self.positions * self.units
+
+
+RUN: Final = 4  # neighbours of a parameter that are sampled together
+
+
+def fixed_runs(shape: tuple[int, ...], limit: int) -> tuple[int, int]:
+    """How a parameter too large to take whole is sampled: the number of runs, and their distance.
+
+    A run is `RUN` neighbours in memory. The distance shares no factor with any axis, so that no
+    row or column is favoured.
+    """
+    runs = limit // RUN
+    step = math.prod(shape) // runs
+    while step > RUN and any(math.gcd(step, size) > 1 for size in shape if size > 1):
+        step -= 1
+    return runs, step
 
 
 NO_SITE: Final = -1

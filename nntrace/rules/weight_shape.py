@@ -6,9 +6,9 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.layers import columns, first_finite, is_norm, span, weights
+from nntrace.rules.layers import columns, first_finite, is_norm, named, span, weights
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import median
+from nntrace.rules.signals import lasting, median
 from nntrace.schema import Role
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray, Tensor
@@ -66,6 +66,57 @@ def non_gaussian_weights(
                 evidence={"kurtosis": now[0], "skew": now[1]},
             )
             return
+
+
+@rule(
+    "PAR05",
+    "dead-filters",
+    Severity.WARNING,
+    needs=(Role.PARAM,),
+    explains=("ACT04", "ACT13"),
+    advice="Look what holds them at zero: a mask left over from pruning, zeros where weights were "
+    "to be copied, a penalty or decay stronger than the gradient. Else make the layer narrower.",
+)
+def dead_filters(
+    trace: Trace,
+    *,
+    fraction: Annotated[float, "share of a layer's filters"] = 0.1,
+    samples: Annotated[int, "samples of a layer that are needed"] = 3,
+) -> Iterator[Finding | Skipped]:
+    """Whole filters (the weights of one output unit) are next to zero while others are not.
+
+    Such a unit gives the same for every input. Negligible is a thousandth of the median filter;
+    counted is what is so at the end of the run, of two filters and more, in trainable layers. For
+    large layers a sample of each filter is looked at. PyTorch only.
+    Source: Molchanov et al. 2017 (pruning filters); Deep Learning Tuning, DL4J.
+    """
+    sites = [s for s in weights(trace) if s.unit_axis == 0 and s.requires_grad is not False]
+    dead = columns(trace, Role.PARAM, "dead_fraction", sites)
+    known = np.isfinite(dead).sum(axis=0)
+    if known.max(initial=0) < samples:
+        yield Skipped(f"needs {samples} samples of a layer's filters, has {known.max(initial=0)}")
+        return
+    found = []
+    for index, site in enumerate(sites):
+        rows = np.flatnonzero(np.isfinite(dead[:, index]))
+        late = dead[rows[-samples:], index]
+        if len(rows) >= samples and late.min() > fraction and late.min() * site.shape[0] >= 2:
+            since = lasting(dead[rows, index] > fraction, 1)
+            found.append((site, int(rows[since if since is not None else 0]), median(late)))
+    if not found:
+        return
+    site, since, level = found[0]
+    others = f", and so it is in {named([s.path for s, _, _ in found[1:]])}" if found[1:] else ""
+    yield Finding(
+        f"{level:.0%} of the filters of {site.path} ({round(level * site.shape[0])} of "
+        f"{site.shape[0]}) are next to zero{others}.",
+        site=site,
+        steps=span(trace, since),
+        evidence={
+            "weights": [s.path for s, _, _ in found],
+            "dead_fraction": [share for _, _, share in found],
+        },
+    )
 
 
 @rule(

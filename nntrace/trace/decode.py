@@ -62,6 +62,10 @@ def steps(table: pa.Table) -> Steps:
         loss_scale=floats(table, "loss_scale"),
         memory_bytes=floats(table, "memory_bytes"),
         cpu_ns=floats(table, "cpu_ns"),
+        clip_norm=floats(table, "clip_norm"),
+        clip_limit=floats(table, "clip_limit"),
+        gradient_cosine=floats(table, "gradient_cosine"),
+        update_cosine=floats(table, "update_cosine"),
     )
 
 

@@ -40,6 +40,7 @@ class Site:
     optimizer: str | None = None
     lr: float | None = None
     weight_decay: float | None = None
+    dropout_rate: float | None = None
 
     @property
     def units(self) -> int:
@@ -77,6 +78,10 @@ class Steps:
     loss_scale: FloatArray
     memory_bytes: FloatArray
     cpu_ns: FloatArray
+    clip_norm: FloatArray
+    clip_limit: FloatArray
+    gradient_cosine: FloatArray
+    update_cosine: FloatArray
 
     def __len__(self) -> int:
         return len(self.step)

@@ -121,6 +121,7 @@ KEYS = (
     *("wrapper", "group_size", "world_size", "sharded", "hooks", "status", "error", "sampler"),
     *("shape", "target_shape", "head", "loader", "steps", "examples", "group", "loss", "where"),
     *("input_shape", "input_mean", "input_std", "broadcast", "clamped", "metrics", "index"),
+    *("vertices", "edges"),
 )
 PAYLOADS = st.dictionaries(
     st.sampled_from(KEYS),
@@ -130,6 +131,8 @@ PAYLOADS = st.dictionaries(
         st.integers(-3, 99),
         st.text(max_size=3),
         PATHS,
+        st.just(["fc1", "block.0", ":add"]),
+        st.just([[0, 1], [1, 2], [2, 0], [7, 1], None]),
         st.sampled_from(
             [[], [8, 1], [8], [[8], [8, 8]], "softmax", {"val_loss": 1.0, "acc": None}]
         ),
@@ -145,6 +148,7 @@ KINDS = st.sampled_from(
         "optimizer",
         "seed",
         "clip",
+        "graph",
         "distributed",
         "rank_start",
         "rank_stop",

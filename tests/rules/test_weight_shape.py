@@ -108,3 +108,37 @@ def test_the_threshold_is_a_correlation_of_neighbours():
 )
 def test_small_kernels_early_filters_and_images_of_noise_say_nothing(odd):
     assert skip_reasons("PAR07", run(**odd))
+
+
+# PAR05
+
+
+def filters_of(dead, *, count=32, **columns):
+    owner = {"module_type": "Conv2d", "parent": "a", "shape": [count, 8, 3, 3], "numel": 2304}
+    return site("a.weight", "param", dead_fraction=dead, unit_axis=0, **owner, **columns)
+
+
+@pytest.mark.parametrize(("dead", "found"), [(0.11, 1), (0.09, 0)])
+def test_a_tenth_of_filters_next_to_zero_is_a_warning(dead, found):
+    results = findings("PAR05", trace_of(steps=STEPS, sites=[filters_of(dead)]))
+    assert len(results) == found
+    assert all(f.level is Severity.WARNING for f in results)
+
+
+@pytest.mark.parametrize(("count", "found"), [(9, 0), (10, 1)])
+def test_it_takes_two_filters(count, found):
+    rows = [filters_of(0.2, count=count)]
+    assert len(findings("PAR05", trace_of(steps=STEPS, sites=rows))) == found
+
+
+def test_filters_that_come_to_life_are_healthy():
+    rows = [filters_of([0.5] * 10 + [0.0] * 10)]
+    assert not findings("PAR05", trace_of(steps=STEPS, sites=rows))
+
+
+@pytest.mark.parametrize(
+    "odd", [{"requires_grad": False}, {"count": 32, "dead": [0.5] * 2 + [None] * 18}]
+)
+def test_frozen_layers_and_two_samples_say_nothing(odd):
+    rows = [filters_of(**{"dead": 0.5, **odd})]
+    assert skip_reasons("PAR05", trace_of(steps=STEPS, sites=rows))

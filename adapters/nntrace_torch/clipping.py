@@ -1,0 +1,49 @@
+"""What gradient clipping found and allowed, step by step."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.nn.utils import clip_grad
+
+from nntrace.recorder import Recorder
+from nntrace_torch.buffer import Number, SentNumber
+from nntrace_torch.describe import can_sample
+from nntrace_torch.patching import Undo, after, is_captured
+
+_MANY = 64  # calls in a step
+
+
+class GradientClipping:
+    """Notes the norm that `clip_grad_norm_` found, without reading its value, and its limit."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._calls: list[tuple[Number, float]] = []
+
+    def install(self) -> list[Undo]:
+        """Watch the function under both of its names."""
+        observe = self._recorder.guard(self._clipped)
+        return [
+            after(torch.nn.utils, "clip_grad_norm_", observe),
+            after(clip_grad, "clip_grad_norm_", observe),
+        ]
+
+    def take(self) -> tuple[float | Callable[[], float] | None, float | None]:
+        """Norm and limit since the last call; of several clippings the one that took most."""
+        calls, self._calls = self._calls, []
+        if not calls:
+            return None, None
+        if len(calls) > 1:  # of parameter groups; their norms are compared at once
+            calls = [max(calls, key=lambda call: float(call[0]) / max(call[1], 1e-30))]
+        ((norm, limit),) = calls
+        return (norm.__float__ if isinstance(norm, SentNumber) else float(norm)), limit
+
+    def _clipped(
+        self, norm: Any, parameters: Any = None, max_norm: Any = None, *args: Any, **kwargs: Any
+    ) -> None:
+        if isinstance(max_norm, (int, float)) and can_sample(norm) and norm.numel() == 1:
+            found = norm.detach()
+            sends = found.device.type == "cuda" and not is_captured()
+            self._calls.append((SentNumber(found) if sends else found, float(max_norm)))
+            del self._calls[:-_MANY]

@@ -1,0 +1,55 @@
+"""What a batch norm would give in evaluation: its training input, normalised by the running
+statistics instead of the batch's. Mean 0 and standard deviation 1 when the two agree.
+"""
+
+import weakref
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from nntrace.recorder import Recorder
+from nntrace.schema import Role
+from nntrace_torch.describe import can_sample, class_name, tensor_fields
+from nntrace_torch.plans import activation_plan
+from nntrace_torch.sources import Sources
+from nntrace_torch.step import StepSample
+
+_EVERY = 2  # of its samples: running statistics change slowly
+
+
+class RunningNorms:
+    """Looks at batch norms in training mode, at some of the sampled steps."""
+
+    def __init__(self, recorder: Recorder, sources: Sources) -> None:
+        self._recorder = recorder
+        self._sources = sources
+        self._sites: dict[str, int] = {}
+        self._calls: weakref.WeakKeyDictionary[nn.Module, int] = weakref.WeakKeyDictionary()
+
+    def observe(self, path: str, module: _BatchNorm, args: Any, sample: StepSample) -> None:
+        """Sample what the norm was given; after it updated its running statistics."""
+        mean, variance = module.running_mean, module.running_var
+        if not module.training or mean is None or variance is None:
+            return
+        calls = self._calls[module] = self._calls.get(module, -1) + 1
+        entered = args[0] if args else None
+        if calls % _EVERY or not can_sample(entered) or entered.dim() < 2:
+            return
+        site = self._sites.get(path)
+        if site is None:
+            fields = tensor_fields(entered, self._sources.of(module))
+            site = self._sites[path] = self._recorder.add_site(
+                path, Role.RUNNING_NORM, module_type=class_name(module), **fields
+            )
+        part = entered.detach()
+        plan = activation_plan(tuple(part.shape), part.stride(), 1, sample.limit)
+        room = sample.add(site, plan, part)
+        if room is None:
+            return
+        with torch.no_grad():
+            step = part.shape[1] // plan.layout.units
+            chosen = slice(0, step * plan.layout.units, step)
+            scale = (variance[chosen].float() + module.eps).rsqrt_()
+            room.sub_(mean[chosen]).mul_(scale)

@@ -1,0 +1,218 @@
+"""Rules on what a layer can still tell apart: attention, running statistics, directions in use."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.layers import Link, chain, first_finite, named, remaining_loss, span
+from nntrace.rules.rule import rule
+from nntrace.rules.signals import finite, lasting, median
+from nntrace.schema import Role
+from nntrace.trace import Trace
+
+_LATE = 0.5  # of a site's samples
+_HOLDS = 0.75  # of the late samples
+_LEAST_START = 4.0  # directions a representation must have had
+_LEAST_UNITS = 8
+_MAX_UNITS = 1024  # that a sample takes of a layer
+_ONE_LINE = 2.0  # directions; what is less is next to a line
+
+
+@rule(
+    "ACT09",
+    "attention-collapse",
+    Severity.WARNING,
+    explains=("GRD01", "GRD04", "LOS07", "LOS11", "LOS12"),
+    advice="Divide the scores by the square root of the head's width, once; normalise queries and "
+    "keys, lower the learning rate or warm it up; where rows are even, look whether positions and "
+    "masks reach the attention.",
+)
+def attention_collapse(
+    trace: Trace,
+    *,
+    sharp: Annotated[float, "relative entropy below which a row looks at one key only"] = 0.05,
+    even: Annotated[float, "relative entropy above which a row looks at all keys alike"] = 0.995,
+    samples: Annotated[int, "samples of a layer's attention that are needed"] = 4,
+    learnt: Annotated[float, "share of the first loss below which the run learns well"] = 0.5,
+) -> Iterator[Finding | Skipped]:
+    """Most attention rows look at a single key, or at all keys alike, in most layers.
+
+    One-hot rows pass no gradient to queries and keys; even rows are an average that needs no
+    attention. Judged is the entropy of sampled rows relative to an even row's, in the last half of
+    the run; three quarters of the rows of a layer, and half of the layers. Even rows count only
+    where the loss does not come down, because attention starts even. Needs attention written with
+    softmax or `scaled_dot_product_attention` in PyTorch; others are not seen.
+    Source: Zhai et al. 2023 (attention entropy collapse); Vaswani 2017, 3.2.1.
+    """
+    sites = trace.sites_of(Role.ATTENTION)
+    if not sites:
+        yield Skipped("no attention was recorded (Keras, and attention without softmax, is not)")
+        return
+    upper, lower = trace.series(Role.ATTENTION, "q75"), trace.series(Role.ATTENTION, "q25")
+    known = np.isfinite(upper).sum(axis=0)
+    judged = [index for index in range(len(sites)) if known[index] >= samples]
+    if not judged:
+        yield Skipped(f"needs {samples} samples of a layer's attention, has {known.max(initial=0)}")
+        return
+    stuck = remaining_loss(trace) > learnt
+    for kind, holds, values in (
+        ("at a single key", upper < sharp, upper),
+        ("at all keys alike", lower > even, lower),
+    ):
+        if kind == "at all keys alike" and not stuck:
+            continue
+        found = []
+        for index in judged:
+            rows = np.flatnonzero(np.isfinite(values[:, index]))
+            late = rows[-max(samples, int(len(rows) * _LATE)) :]
+            if holds[late, index].mean() >= _HOLDS and holds[late[-1], index]:
+                since = lasting(holds[rows, index], 1)
+                found.append((index, int(rows[since if since is not None else 0])))
+        if 2 * len(found) < len(judged) or not found:
+            continue
+        paths = [sites[index].path for index, _ in found]
+        level = median(values[:, found[0][0]][-len(late) :])
+        yield Finding(
+            f"attention has collapsed: most rows look {kind} in {len(found)} of {len(judged)} "
+            f"layers ({named(paths)}); their entropy is {level:.2g} of an even row's.",
+            site=sites[found[0][0]],
+            steps=span(trace, found[0][1]),
+            severity=None if stuck else Severity.INFO,
+            evidence={"layers": paths, "relative_entropy": level, "kind": kind},
+        )
+
+
+@rule(
+    "ACT12",
+    "batchnorm-mismatch",
+    Severity.WARNING,
+    explains=("LOS13", "RUN13"),
+    min_steps=100,
+    advice="Raise the norm's momentum (PyTorch: 0.1, the weight of the new one; TensorFlow counts "
+    "the other way), train on with a lower learning rate, or use larger batches or a layer norm.",
+)
+def batchnorm_mismatch(
+    trace: Trace,
+    *,
+    scale: Annotated[float, "rms of the input by running statistics; 1 is a match"] = 2.0,
+    samples: Annotated[int, "samples of a norm that are needed"] = 5,
+) -> Iterator[Finding | Skipped]:
+    """Late in training a batch norm's running statistics do not fit the batches it is given.
+
+    Training uses the batch's mean and variance, evaluation the running ones: where they differ, the
+    evaluated model is another one than was trained. Training inputs are normalised by the running
+    statistics; the result should have a root mean square of 1, and a factor of two off, either
+    way, over the last half of the run counts. Kept for PyTorch only.
+    Source: Ioffe & Szegedy 2015; "37 reasons", 22 (train and test mode).
+    """
+    sites = trace.sites_of(Role.RUNNING_NORM)
+    if not sites:
+        yield Skipped("no batch norm with running statistics was recorded in training (PyTorch)")
+        return
+    size = trace.series(Role.RUNNING_NORM, "rms")
+    known = np.isfinite(size).sum(axis=0)
+    if known.max(initial=0) < samples:
+        yield Skipped(f"needs {samples} samples of a norm, has {known.max(initial=0)}")
+        return
+    found = []
+    for index in range(len(sites)):
+        rows = np.flatnonzero(np.isfinite(size[:, index]))
+        if len(rows) < samples:
+            continue
+        off = (size[rows, index] > scale) | (size[rows, index] < 1 / scale)
+        late = off[-max(3, int(len(rows) * _LATE)) :]
+        if late.mean() >= _HOLDS and late[-1]:
+            since = lasting(off, 1)
+            found.append((index, int(rows[since if since is not None else 0])))
+    if not found:
+        return
+    index, since = found[0]
+    level = median(size[since:, index])
+    paths = [sites[i].path for i, _ in found]
+    yield Finding(
+        f"the running statistics of {len(found)} of {len(sites)} batch norms do not fit their "
+        f"batches: {named(paths)}; normalised by them the first's input has rms {level:.2g}, not "
+        "1. Evaluation will differ from training.",
+        site=sites[index],
+        steps=span(trace, since),
+        evidence={
+            "norms": paths,
+            "rms": [median(size[start:, i]) for i, start in found],
+        },
+    )
+
+
+@rule(
+    "ACT13",
+    "collapsed-representation",
+    Severity.WARNING,
+    needs=(Role.ACTIVATION,),
+    explains=("LOS11", "LOS12"),
+    advice="Look for what makes all examples alike: a target that a constant fulfils (a missing "
+    "stop-gradient or negative pairs), a learning rate too high, decay too strong.",
+)
+def collapsed_representation(
+    trace: Trace,
+    *,
+    loss_of_rank: Annotated[float, "effective rank at the end over that of the start"] = 0.5,
+    width: Annotated[float, "effective rank over the largest the sample can show"] = 0.05,
+    samples: Annotated[int, "samples of a layer's effective rank that are needed"] = 4,
+    learnt: Annotated[float, "share of the first loss below which the run learns well"] = 0.5,
+) -> Iterator[Finding | Skipped]:
+    """A hidden layer comes to use next to no directions: its outputs lie on a line.
+
+    Measured is the participation ratio of the outputs' covariance. It falls in any classifier
+    that separates its classes well, down to about their number; so it counts only for a model
+    without targets, as in self-supervised training, or whose loss does not come down, and only
+    below two directions or a twentieth of what the sample can show, from a layer to the last one
+    before the head.
+    Source: Jing et al. 2022 (Dimensional collapse); Gao et al. 2017 (participation ratio).
+    """
+    links = chain(trace)
+    affine = [index for index, link in enumerate(links) if link.is_affine]
+    rank = trace.series(Role.ACTIVATION, "effective_rank")
+    size = trace.series(Role.ACTIVATION, "n")
+    hidden = links[: affine[-1]] if affine else ()
+    judged = [
+        link
+        for link in hidden
+        if len(finite(rank[:, link.column])) >= samples and link.site.units >= _LEAST_UNITS
+    ]
+    if not judged:
+        yield Skipped(
+            f"needs {samples} samples of a hidden layer over 16 rows of {_LEAST_UNITS} units"
+        )
+        return
+    if trace.sites_of(Role.TARGET) and remaining_loss(trace) <= learnt:
+        return
+    start = first_finite(rank)
+    found: list[tuple[Link, int]] = []
+    # From the end: what collapses before layers that still tell examples apart is a branch.
+    for link in reversed(judged):
+        values = rank[:, link.column]
+        rows = np.flatnonzero(np.isfinite(values))
+        units = max(1, min(link.site.units, _MAX_UNITS))
+        reachable = min(median(size[rows, link.column]) / units - 1, units)
+        bound = min(loss_of_rank * start[link.column], max(_ONE_LINE, width * reachable))
+        late = values[rows[-max(3, int(len(rows) * _LATE)) :]] < bound
+        if start[link.column] < _LEAST_START or late.mean() < _HOLDS or not late[-1]:
+            break
+        since = lasting(values[rows] < bound, 1)
+        found.append((link, int(rows[since if since is not None else 0])))
+    if not found:
+        return
+    link, since = found[-1]
+    begin, end = float(start[link.column]), median(finite(rank[:, link.column])[-3:])
+    yield Finding(
+        f"the outputs of {link.site.path or 'the model'} have collapsed: they used {begin:.1f} "
+        f"directions of {link.site.units} at the start and use {end:.1f}.",
+        site=link.site,
+        steps=span(trace, since),
+        evidence={
+            "layers": [one.site.path for one, _ in reversed(found)],
+            "first_rank": begin,
+            "last_rank": end,
+        },
+    )

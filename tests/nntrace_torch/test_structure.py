@@ -1,0 +1,182 @@
+"""What is gathered about a network as a whole: data flow, dropout, clipping, attention, norms."""
+
+import math
+import warnings
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as functional
+from torch import nn
+from tracing import tracing
+
+from nntrace.trace import Trace
+
+
+class Attention(nn.Module):
+    def __init__(self, width, heads, *, fused):
+        super().__init__()
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.heads, self.fused = heads, fused
+
+    def forward(self, x):
+        shape = (*x.shape[:2], 3, self.heads, x.shape[2] // self.heads)
+        q, k, v = self.qkv(x).view(shape).permute(2, 0, 3, 1, 4)
+        if self.fused:
+            mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        else:
+            hidden = torch.ones(x.shape[1], x.shape[1]).tril() == 0
+            scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+            mixed = scores.masked_fill(hidden, -math.inf).softmax(-1) @ v
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv1d(4, 16, 3, padding=1), nn.BatchNorm1d(16)
+        self.fused = Attention(16, 2, fused=True)
+        self.plain = Attention(16, 2, fused=False)
+        self.drop = nn.Dropout(0.25)
+        self.one, self.two = nn.Linear(16, 16), nn.Linear(16, 3)
+
+    def forward(self, x):
+        x = functional.relu(self.norm(self.conv(x))).transpose(1, 2)
+        x = x + self.fused(x)
+        x = x + self.plain(x)
+        return self.two(self.one(self.drop(x.mean(1))))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of six steps, the norms that clipping found, and the model's gradients by step."""
+    torch.manual_seed(0)
+    model = Network()
+    with torch.no_grad():
+        for module in (model.fused, model.plain):  # the same, so that they can be compared
+            module.qkv.weight.copy_(3 * model.fused.qkv.weight)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    run = tmp_path_factory.mktemp("structure") / "run"
+    norms, gradients, weights = [], [], [model.one.weight.detach().clone()]
+    with tracing(run, every=1):
+        for _ in range(6):
+            x = torch.randn(16, 4, 10)
+            loss = functional.cross_entropy(model(x), torch.randint(0, 3, (16,)))
+            optimizer.zero_grad()
+            loss.backward()
+            norms.append(float(nn.utils.clip_grad_norm_(model.parameters(), 0.5)))
+            gradients.append([p.grad.clone() for p in model.parameters() if p.dim() > 1])
+            optimizer.step()
+            weights.append(model.one.weight.detach().clone())
+    return Trace.open(run), norms, gradients, model
+
+
+def edges(trace):
+    found = set()
+    for event in trace.events_of("graph"):
+        names = event.payload["vertices"]
+        found |= {(names[one], names[two]) for one, two in event.payload["edges"]}
+    return found
+
+
+def test_what_feeds_what_is_read_off_the_graph(trained):
+    flow = edges(trained[0])
+    assert {("conv", "norm"), ("norm", ":relu"), ("drop", "one"), ("one", "two")} <= flow
+    assert {(":relu", "fused.qkv"), (":relu", ":add"), ("fused.out", ":add")} <= flow
+    assert ("fused.qkv", "fused.out") not in flow
+    assert not any("view" in name or "transpose" in name for edge in flow for name in edge)
+
+
+def test_the_same_graph_is_recorded_once(trained):
+    assert len(trained[0].events_of("graph")) == 1
+
+
+def test_a_dropout_layer_says_its_rate(trained):
+    rates = {site.path: site.dropout_rate for site in trained[0].sites_of("activation")}
+    assert rates["drop"] == 0.25
+    assert rates["one"] is None
+
+
+def test_the_norm_that_clipping_found_and_its_limit_are_recorded(trained):
+    trace, norms, _, _ = trained
+    assert trace.steps.clip_norm == pytest.approx(norms, rel=1e-5)
+    assert set(trace.steps.clip_limit) == {0.5}
+
+
+def test_successive_gradients_are_compared(trained):
+    trace, _, gradients, _ = trained
+    flat = [torch.cat([g.reshape(-1) for g in step]) for step in gradients]
+    cosines = [functional.cosine_similarity(a, b, dim=0).item() for a, b in pairwise(flat)]
+    assert np.isnan(trace.steps.gradient_cosine[0])
+    assert trace.steps.gradient_cosine[1:] == pytest.approx(cosines, abs=1e-4)
+    # Without momentum an update is the gradient times a number.
+    assert trace.steps.update_cosine[1:] == pytest.approx(cosines, abs=1e-3)
+
+
+def test_attention_written_out_and_fused_has_an_entropy_between_none_and_even(trained):
+    trace = trained[0]
+    sites = {site.path: site for site in trace.sites_of("attention")}
+    assert set(sites) == {"fused", "plain"}
+    for site in sites.values():
+        mean = trace.series("attention", "mean", site)
+        seen = mean[np.isfinite(mean)]
+        assert len(seen) == 3
+        assert ((seen > 0.01) & (seen < 1.0)).all(), mean
+
+
+def test_entropies_are_those_of_the_rows(tmp_path):
+    torch.manual_seed(0)
+    module = Attention(8, 2, fused=True)
+    model = nn.Sequential(module, nn.Linear(8, 2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    x = torch.randn(4, 8, 8)
+    with tracing(tmp_path / "run", every=1):
+        model(x).sum().backward()
+        optimizer.step()
+    trace = Trace.open(tmp_path / "run")
+    q, k, _ = module.qkv(x).view(4, 8, 3, 2, 4).permute(2, 0, 3, 1, 4)
+    scores = (q @ k.transpose(-1, -2) / 2).masked_fill(torch.ones(8, 8).tril() == 0, -math.inf)
+    rows = scores.softmax(-1)[:, :, 1:].detach()
+    entropy = -(rows * rows.clamp_min(1e-30).log()).sum(-1) / torch.arange(2, 9).log()
+    # The first row has one key only and counts as the mean of the others.
+    assert trace.series("attention", "mean")[0, 0] == pytest.approx(entropy.mean(), abs=1e-4)
+
+
+def test_a_batch_norm_is_held_against_its_running_statistics(trained):
+    trace, _, _, model = trained
+    [site] = trace.sites_of("running_norm")
+    size = trace.series("running_norm", "rms", site)
+    assert site.path == "norm"
+    # Its input has a variance of about a third; the running one starts at one.
+    assert 0.3 < size[0] < 0.8
+    assert model.norm.running_var.mean() < 1
+    assert np.isnan(size[1])
+    assert size[4] > size[0]
+
+
+def test_how_many_directions_an_output_uses_is_recorded(trained):
+    trace = trained[0]
+    rank = trace.series("activation", "effective_rank", trace.site("conv", "activation"))
+    assert 1 < rank[0] < 16
+
+
+def test_filters_that_are_zero_are_counted(tmp_path):
+    model = nn.Sequential(nn.Linear(4, 10), nn.ReLU(), nn.Linear(10, 3))
+    with torch.no_grad():
+        model[0].weight[:4] = 0
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    with tracing(tmp_path / "run", every=1):
+        functional.cross_entropy(model(torch.randn(8, 4)), torch.arange(8) % 3).backward()
+        optimizer.step()
+    trace = Trace.open(tmp_path / "run")
+    site = trace.site("0.weight", "param")
+    assert trace.series("param", "dead_fraction", site) == pytest.approx([0.4])
+
+
+def test_scripted_attention_compiles_while_softmax_is_watched(tmp_path):
+    with tracing(tmp_path / "run", every=1):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            layer = torch.jit.script(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True))
+        assert layer(torch.randn(2, 5, 8)).shape == (2, 5, 8)

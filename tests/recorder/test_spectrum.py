@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from nntrace.recorder.sample import Layout, fixed_runs
+from nntrace.recorder.spectrum import Filters, Turns, effective_rank
+
+RNG = np.random.default_rng(0)
+
+
+def rank_of(matrix):
+    rows, units = matrix.shape
+    return effective_rank(matrix.astype(np.float32).reshape(-1), Layout(rows, 1, units))
+
+
+def test_independent_units_all_count():
+    assert rank_of(RNG.normal(size=(4000, 8))) == pytest.approx(8, rel=0.02)
+
+
+@pytest.mark.parametrize("shape", [(64, 16), (16, 64)])
+def test_outputs_on_a_line_have_rank_one_whatever_their_mean(shape):
+    line = 5 + RNG.normal(size=(shape[0], 1)) * RNG.normal(size=(1, shape[1]))
+    assert rank_of(line) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_scale_does_not_matter():
+    matrix = RNG.normal(size=(64, 16))
+    assert rank_of(matrix * 1e20) == pytest.approx(rank_of(matrix), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        np.ones((64, 16)),
+        RNG.normal(size=(15, 16)),
+        RNG.normal(size=(64, 3)),
+        np.full((64, 16), np.nan),
+    ],
+)
+def test_what_does_not_vary_and_small_samples_have_no_rank(matrix):
+    assert rank_of(matrix) is None
+
+
+def test_filters_are_found_in_a_sample_of_a_large_weight():
+    shape = (64, 32, 3, 3)
+    weight = RNG.normal(size=shape).astype(np.float32)
+    weight[10:26] = 1e-5
+    runs, step = fixed_runs(shape, 4096)
+    flat = weight.reshape(-1)
+    sample = np.concatenate([flat[run * step : run * step + 4] for run in range(runs)])
+    assert Filters().dead_fraction(0, shape, sample) == pytest.approx(16 / 64, abs=0.03)
+
+
+def test_filters_that_are_all_alike_are_not_dead():
+    assert Filters().dead_fraction(0, (8, 4), np.full(32, 1e-6, np.float32)) == 0.0
+    assert Filters().dead_fraction(0, (8, 4), np.zeros(32, np.float32)) is None
+
+
+def test_each_site_has_its_own_turn():
+    turns = Turns()
+    assert [turns.next(0) for _ in range(6)] == [True, False, False, False, True, False]
+    assert turns.next(1)

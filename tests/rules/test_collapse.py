@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+from rules.builders import findings, site, skip_reasons, trace_of
+
+from nntrace.rules import Severity
+
+STEPS = 120
+SAMPLED = range(0, STEPS, 10)
+COUNT = len(SAMPLED)
+FALLING = list(np.geomspace(1, 0.01, STEPS))
+
+
+def trace(*sites, loss=1.0, **columns):
+    return trace_of(steps=STEPS, sampled=SAMPLED, loss=loss, sites=sites, **columns)
+
+
+# ACT09
+
+
+def attention(path="attn", q25=0.5, q75=0.8):
+    return site(path, "attention", module_type="Attention", q25=q25, q75=q75)
+
+
+@pytest.mark.parametrize(("q75", "found"), [(0.049, 1), (0.051, 0)])
+def test_rows_that_look_at_one_key_are_a_warning(q75, found):
+    results = findings("ACT09", trace(attention(q25=0.0, q75=q75)))
+    assert len(results) == found
+    assert all(f.level is Severity.WARNING and "single key" in f.message for f in results)
+
+
+@pytest.mark.parametrize(("q25", "found"), [(0.996, 1), (0.994, 0)])
+def test_even_rows_are_a_warning_where_the_loss_stays(q25, found):
+    results = findings("ACT09", trace(attention(q25=q25, q75=1.0)))
+    assert len(results) == found
+    assert all("alike" in f.message for f in results)
+
+
+def test_of_a_model_that_learns_even_rows_are_healthy_and_sharp_ones_a_note():
+    assert not findings("ACT09", trace(attention(q25=0.999, q75=1.0), loss=FALLING))
+    [finding] = findings("ACT09", trace(attention(q25=0.0, q75=0.01), loss=FALLING))
+    assert finding.level is Severity.INFO
+
+
+def test_one_sharp_layer_of_three_is_healthy():
+    layers = [attention("a", 0.0, 0.01), attention("b"), attention("c")]
+    assert not findings("ACT09", trace(*layers))
+
+
+def test_attention_that_was_sharp_and_is_no_longer_is_healthy():
+    passing = [0.01] * 8 + [0.5] * 4
+    assert not findings("ACT09", trace(attention(q25=0.0, q75=passing)))
+
+
+@pytest.mark.parametrize(("count", "skipped"), [(3, True), (4, False)])
+def test_four_samples_of_attention_are_needed(count, skipped):
+    series = [0.01] * count + [None] * (COUNT - count)
+    assert bool(skip_reasons("ACT09", trace(attention(q25=0.0, q75=series)))) is skipped
+
+
+# ACT12
+
+
+def running(rms, path="bn"):
+    return site(path, "running_norm", module_type="BatchNorm1d", rms=rms)
+
+
+@pytest.mark.parametrize(("rms", "found"), [(2.05, 1), (1.95, 0), (0.49, 1), (0.51, 0)])
+def test_running_statistics_a_factor_of_two_off_are_a_warning(rms, found):
+    results = findings("ACT12", trace(running(rms)))
+    assert len(results) == found
+    assert all(f.level is Severity.WARNING and f.site.path == "bn" for f in results)
+
+
+def test_a_mismatch_at_the_start_is_how_running_statistics_begin():
+    assert not findings("ACT12", trace(running([5.0, 4.0, 3.0, *[1.0] * (COUNT - 3)])))
+
+
+def test_ninety_nine_steps_are_too_few():
+    assert skip_reasons("ACT12", trace_of(steps=99, sampled=range(0, 99, 10), sites=[running(5.0)]))
+
+
+# ACT13
+
+
+def layer(path, rank, units=64, n=4096):
+    owner = {"module_type": "Linear", "parent": path, "shape": [units, units], "numel": units**2}
+    return [
+        site(f"{path}.weight", "param", fan_in=units, fan_out=units, rms=0.1, **owner),
+        site(
+            path,
+            "activation",
+            module_type="Linear",
+            shape=[64, units],
+            n=n,
+            effective_rank=rank,
+        ),
+    ]
+
+
+def falling_to(end, start=20.0):
+    return [start] * 4 + [end] * (COUNT - 4)
+
+
+def network(*layers, **columns):
+    rows = [row for one in (*layers, layer("head", 5.0)) for row in one]
+    return trace(*rows, **columns)
+
+
+@pytest.mark.parametrize(("end", "found"), [(3.1, 1), (3.2, 0)])
+def test_a_layer_left_with_a_twentieth_of_its_directions_is_a_warning(end, found):
+    results = findings("ACT13", network(layer("a", falling_to(end))))
+    assert len(results) == found
+    assert all(f.level is Severity.WARNING and f.site.path == "a" for f in results)
+
+
+@pytest.mark.parametrize(("start", "found"), [(4.1, 1), (3.9, 0)])
+def test_a_layer_that_never_had_directions_lost_none(start, found):
+    assert len(findings("ACT13", network(layer("a", falling_to(1.9, start))))) == found
+
+
+def test_a_branch_that_collapses_before_layers_that_do_not_is_its_own_affair():
+    assert not findings("ACT13", network(layer("a", falling_to(1.0)), layer("b", 20.0)))
+
+
+@pytest.mark.parametrize(("targets", "found"), [(True, 0), (False, 1)])
+def test_a_classifier_that_learns_may_use_few_directions(targets, found):
+    rows = [row for one in (layer("a", falling_to(1.1)), layer("head", 5.0)) for row in one]
+    if targets:
+        rows.append(site("cross_entropy", "target", std=1.0))
+    assert len(findings("ACT13", trace(*rows, loss=FALLING))) == found
+
+
+def test_layers_of_few_units_have_no_directions_to_lose():
+    assert skip_reasons("ACT13", network(layer("a", falling_to(1.0), units=7)))

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from rules.builders import event, findings, skip_reasons, trace_of
+
+from nntrace.rules import Severity
+
+STEPS = 200
+RNG = np.random.default_rng(0)
+FLAT = list(1 + 0.1 * RNG.normal(size=STEPS))
+FALLING = list(np.geomspace(2, 0.2, STEPS))
+
+
+def every(n, value):
+    return [value if step % n == 1 else None for step in range(STEPS)]
+
+
+# GRD07
+
+
+def clipped(norm, limit=1.0, optimizer="SGD", share=1.0):
+    norms = [norm if step % 100 < 100 * share else 0.5 * limit for step in range(STEPS)]
+    events = [event("optimizer", **{"class": optimizer})]
+    return trace_of(steps=STEPS, loss=FLAT, clip_norm=norms, clip_limit=limit, events=events)
+
+
+@pytest.mark.parametrize(
+    ("norm", "level"), [(10.1, Severity.WARNING), (9.9, Severity.INFO), (1.1, Severity.INFO)]
+)
+def test_clipping_that_leaves_a_tenth_is_a_warning(norm, level):
+    [finding] = findings("GRD07", clipped(norm))
+    assert finding.level is level
+
+
+@pytest.mark.parametrize(("share", "found"), [(0.91, 1), (0.9, 0)])
+def test_nine_of_ten_steps_must_be_clipped(share, found):
+    assert len(findings("GRD07", clipped(20.0, share=share))) == found
+
+
+@pytest.mark.parametrize(("norm", "level"), [(101, Severity.WARNING), (99, Severity.INFO)])
+def test_for_adam_it_takes_a_hundredth(norm, level):
+    [finding] = findings("GRD07", clipped(norm, optimizer="AdamW"))
+    assert finding.level is level
+
+
+def test_a_run_without_clipping_is_skipped():
+    assert skip_reasons("GRD07", trace_of(steps=STEPS, loss=FLAT))
+
+
+# GRD08
+
+
+def noisy(cosine, loss=FLAT, n=10):
+    return trace_of(steps=STEPS, loss=loss, gradient_cosine=every(n, cosine))
+
+
+@pytest.mark.parametrize(("cosine", "found"), [(0.49, 1), (0.51, 0), (-0.2, 1)])
+def test_gradients_with_more_noise_than_signal_are_noted(cosine, found):
+    results = findings("GRD08", noisy(cosine))
+    assert len(results) == found
+    assert all(f.level is Severity.INFO for f in results)
+
+
+def test_where_the_loss_falls_noise_is_healthy():
+    assert not findings("GRD08", noisy(0.1, FALLING))
+
+
+def test_seven_pairs_are_too_few_for_noise():
+    assert skip_reasons("GRD08", noisy(0.1, n=30))
+
+
+# GRD09
+
+
+def opposing(cosine, loss=FLAT, n=10):
+    return trace_of(steps=STEPS, loss=loss, update_cosine=every(n, cosine))
+
+
+@pytest.mark.parametrize(("cosine", "found"), [(-0.51, 1), (-0.49, 0)])
+def test_updates_that_take_each_other_back_are_a_warning(cosine, found):
+    results = findings("GRD09", opposing(cosine))
+    assert len(results) == found
+    assert all(f.level is Severity.WARNING and f.steps == (1, 191) for f in results)
+
+
+def test_where_the_loss_falls_they_are_a_note():
+    [finding] = findings("GRD09", opposing(-0.9, FALLING))
+    assert finding.level is Severity.INFO
+
+
+def test_updates_that_opposed_each_other_at_the_start_only_are_healthy():
+    series = [-0.9 if step < 60 else 0.5 for step in range(STEPS)]
+    series = [value if step % 10 == 1 else None for step, value in enumerate(series)]
+    assert not findings("GRD09", trace_of(steps=STEPS, loss=FLAT, update_cosine=series))
+
+
+def test_four_pairs_are_too_few():
+    assert skip_reasons("GRD09", opposing(-0.9, n=50))
