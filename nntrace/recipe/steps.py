@@ -411,11 +411,10 @@ _REGULARISE: Final = (
         "Make the batch smaller",
         Stage.REGULARISE,
         "With batch norm a smaller batch regularises more.",
-        rules=("GRD08",),
         fact=training.batch_size,
         otherwise=State.ADVICE,
         sources=_BOTH,
-        rules=("DAT16", "DAT17"),
+        rules=("DAT16", "DAT17", "GRD08"),
     ),
     Step(
         "4.9",

@@ -118,7 +118,6 @@ def noisy_gradient(
     "GRD09",
     "opposing-updates",
     Severity.WARNING,
-    explains=("LOS10",),
     advice="Divide the learning rate by two to four, or add momentum: the steps overshoot the "
     "valley and come back.",
 )
