@@ -30,6 +30,7 @@ class _Pass:
     """One iteration over a loader.
 
     `order` is a checksum of the indices drawn; None where there are none, as in a stream.
+    `evaluates` says that all of its batches were fetched where gradients are off.
     """
 
     number: int  # of all passes in this process
@@ -39,6 +40,7 @@ class _Pass:
     batches: int = 0
     examples: int | None = 0
     order: int | None = 0
+    evaluates: bool = True
 
 
 @dataclass(slots=True)
@@ -158,6 +160,7 @@ class LoaderObserver:
         self._delivered = found
         self._ranges = tuple(_ranges(batch)) if self.is_sampled() else None
         found.batches += 1
+        found.evaluates &= not torch.is_grad_enabled()
         size = _examples(batch)
         found.examples = None if found.examples is None or size is None else found.examples + size
 
@@ -179,7 +182,8 @@ class LoaderObserver:
             "batches": found.batches,
             "examples": found.examples,
             "complete": complete,
-            "steps": self._recorder.steps - found.first_step,
+            # One that was broken off is only known to be over when the next one begins.
+            "steps": 0 if found.evaluates else self._recorder.steps - found.first_step,
             "order": found.order,
         }
         self._recorder.add_event(EventKind.EPOCH, payload)

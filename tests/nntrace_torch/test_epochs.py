@@ -103,6 +103,23 @@ def test_evaluation_between_two_steps_is_a_pass_without_steps(trace_here):
     ]
 
 
+def test_a_first_batch_fetched_without_gradients_is_an_evaluation(trace_here):
+    training, held_out = DataLoader(DATA, batch_size=8), DataLoader(DATA, batch_size=4)
+
+    def program():
+        model = mlp()
+        for _ in range(3):
+            for (batch,) in training:
+                classify(model, batch, steps=1)
+            with torch.no_grad():
+                model(next(iter(held_out))[0])
+
+    short = [one for one in passes(trace_here(program)) if one["loader"] == 1]
+    assert [(one["steps"], one["examples"], one["complete"]) for one in short] == [
+        (0, 4, False)
+    ] * 2
+
+
 def test_a_loader_asked_for_its_first_batch_for_ever_does_not_fill_the_disk(trace_here):
     loader = DataLoader(DATA, batch_size=8)
 
