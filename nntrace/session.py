@@ -57,6 +57,9 @@ class Session:
             return
         adapter: Adapter = installed_adapters()[framework].load()()
         self._adapters[framework] = adapter
+        self.recorder.versions[framework] = str(
+            getattr(sys.modules.get(framework), "__version__", "unknown")
+        )
         undo: Callable[[], None] = adapter.install(self.recorder)
         self.recorder.on_failure(undo)
 

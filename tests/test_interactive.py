@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import textwrap
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -52,6 +53,7 @@ def test_a_run_started_after_the_framework_was_imported_holds_what_trained_in_be
     assert len(trace.steps) == 6
     assert trace.sampled_steps.tolist() == [0, 2, 4]
     assert trace.status is RunStatus.FINISHED
+    assert trace.manifest.versions["torch"] == version("torch")
     assert "run: 6 steps, 3 sampled" in result.stderr
 
 

@@ -1,5 +1,6 @@
 """The Keras adapter: finds out which backend Keras runs on and observes the training there."""
 
+import sys
 from collections.abc import Callable
 
 import keras
@@ -32,6 +33,7 @@ class KerasAdapter:
             reason = f"Keras on the {self._backend} backend is not observed yet"
             recorder.add_event(EventKind.UNSEEN, {"what": "training", "reason": reason})
             return lambda: None
+        recorder.versions["tensorflow"] = sys.modules["tensorflow"].__version__
         # Imported here: TensorFlow belongs to one backend only.
         from nntrace_keras.trainers import TrainerObserver
         from nntrace_keras.training import Training

@@ -200,6 +200,17 @@ class Tracer:
         self._losses.sample = self._attention.sample = self._sample
         self._forward.start(self._sample)
 
+    def _begin_anew(self, evaluation: StepSample) -> StepSample:
+        """Give up what an evaluation that did not switch gradients off left in the sample."""
+        evaluation.close()
+        self._modes.forget()
+        self._tokens += 1
+        sample = StepSample(evaluation.step, self._tokens, self._limit(), self._buffers)
+        sample.take_kept(evaluation)
+        self._sample = self._losses.sample = self._attention.sample = sample
+        self._forward.start_anew(sample)
+        return sample
+
     def _limit(self) -> int:
         """The most elements to take of one tensor."""
         return self._recorder.sampling.limit(sum(model.sites for model in self._models.known))
@@ -216,6 +227,10 @@ class Tracer:
         sample = self._sample
         if sample is None:
             return
+        if not sample.seen_models:
+            sample.is_evaluation = not module.training
+        elif sample.is_evaluation and module.training and model.prefix in sample.seen_models:
+            sample = self._begin_anew(sample)
         if "input" not in sample.seen_roles:
             sample.limit = self._limit()  # until its first call the model was not known
         if model.prefix not in sample.seen_models:
@@ -234,6 +249,8 @@ class Tracer:
             self._evaluations.end()
             self._backward_began_ns = time.perf_counter_ns()
             self._clearing.look()
+            if self._sample is not None:
+                self._sample.is_evaluation = False
             if len(losses) == 1 and self._sample is not None:
                 self._objective.look(
                     losses[0], self._sample, is_scaled=self._scaling.scale is not None
@@ -297,6 +314,7 @@ class Tracer:
                 sample.unscale(self._forward.gradient_sites, scale)
             self._forward.stop()
             self._losses.sample = self._attention.sample = self._sample = None
+            self._modes.record()
             sample.finish(self._copies, self._recorder.add_sample)
         self._end_step(optimizer, is_sampled=sample is not None, has_closure=has_closure)
 

@@ -152,6 +152,10 @@ class ForwardSampler:
         if not self._pauses:
             self._put_on()
 
+    def start_anew(self, sample: StepSample) -> None:
+        """Give up what the step's forwards gave so far; the hooks stay on."""
+        self._sample = sample
+
     def stop(self) -> None:
         """Take the hooks off."""
         self._take_off()

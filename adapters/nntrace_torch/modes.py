@@ -13,13 +13,23 @@ class ModeObserver:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._last: dict[str, dict[str, int | bool]] = {}
+        self._seen: dict[str, dict[str, int | bool]] = {}
 
     def observe(self, model: Model, module: nn.Module) -> None:
         """Look at the modes at the start of a training forward."""
-        modes = modes_of(model, module)
-        if self._last.get(model.prefix) != modes:
-            self._last[model.prefix] = modes
-            self._recorder.add_event(EventKind.MODE, {"model": model.prefix, **modes})
+        self._seen[model.prefix] = modes_of(model, module)
+
+    def forget(self) -> None:
+        """What was seen was an evaluation's."""
+        self._seen.clear()
+
+    def record(self) -> None:
+        """The step is made: what was seen were its modes."""
+        for prefix, modes in self._seen.items():
+            if self._last.get(prefix) != modes:
+                self._last[prefix] = modes
+                self._recorder.add_event(EventKind.MODE, {"model": prefix, **modes})
+        self._seen.clear()
 
 
 def modes_of(model: Model, module: nn.Module) -> dict[str, int | bool]:

@@ -25,6 +25,8 @@ class StepSample:
         token: grows with every sampled step; tells "already recorded in this step".
         turn: moves the offsets of the sampled rows from step to step.
         limit: the most elements taken of one tensor.
+        is_evaluation: whether all forwards so far were in evaluation mode: perhaps of an
+            evaluation without `no_grad`, which comes before the training forward.
     """
 
     def __init__(self, step: int, token: int, limit: int, buffers: dict[Any, SampleBuffer]) -> None:
@@ -33,6 +35,7 @@ class StepSample:
         self.turn = token
         self.limit = limit
         self.is_open = True
+        self.is_evaluation = False
         self.seen_roles: set[str] = set()
         self.seen_models: set[str] = set()
         self._buffers = buffers
@@ -58,6 +61,10 @@ class StepSample:
         if site == NO_SITE:
             return None
         return self.buffer(tensor.device).add(site, plan, tensor, self.turn)
+
+    def take_kept(self, other: "StepSample") -> None:
+        """Send along what another sample would have: it is kept once in a run."""
+        self._kept = other._kept
 
     def add_missing(self, site: int) -> None:
         """Record that the site was looked at and had no tensor."""

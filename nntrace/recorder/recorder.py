@@ -50,6 +50,7 @@ class Recorder:
         steps: optimizer steps recorded so far.
         replays: the capsule that an adapter is to play in the program, instead of a training.
         rank, world_size: settable by the adapter until the folder is opened.
+        versions: of the frameworks, for the manifest; settable until then, too.
         experiment: what an adapter has to do to the program; None in an ordinary run.
         ending: decides when the experiment is over.
         end_process: called, with the reason, when it is.
@@ -81,6 +82,7 @@ class Recorder:
         self.steps = 0
         self.sampled_steps = 0
         self.failure: str | None = None
+        self.versions: dict[str, str] = {}
         self._manifest = manifest
         self._owns_manifest = False
         self._undo: list[Callable[[], None]] = []
@@ -351,7 +353,10 @@ class Recorder:
 
     def _open_folder(self) -> RankFolder:
         self.run = claim(self.run, self.rank)
-        manifest = replace(self._manifest, name=self.run.name, git_commit=_commit())
+        versions = {**self._manifest.versions, **self.versions}
+        manifest = replace(
+            self._manifest, name=self.run.name, git_commit=_commit(), versions=versions
+        )
         self._manifest = manifest
         self._owns_manifest = manifest.create(self.run)
         folder = RankFolder(

@@ -162,7 +162,7 @@ def test_an_activation_checkpoint_is_recorded_once(trace_here):
     assert trace.series("activation", "n", trace.site("body.1", "activation")).tolist() == [24] * 3
 
 
-@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
 def test_evaluation_between_steps_is_not_recorded_as_training(trace_here, mode):
     model = nn.Sequential(nn.Linear(4, 3))
 
@@ -182,6 +182,7 @@ def test_evaluation_between_steps_is_not_recorded_as_training(trace_here, mode):
     assert trace.steps.batch_size.tolist() == [6] * 3
     assert set(trace.steps.phase) == {"train"}
     assert {batch.batch_size for batch in trace.batches} == {6}
+    assert [event.payload["training"] for event in trace.events_of("mode")] == [True]
 
 
 def test_a_forward_that_raises_and_is_caught_leaves_the_later_steps_recorded(trace_here):
