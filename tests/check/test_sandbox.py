@@ -1,0 +1,109 @@
+"""What a sandbox shows of the user's folder, and what a program's writes do to it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nntrace.check.containment import ESCAPES
+from nntrace.check.sandbox import make_sandbox
+from nntrace.experiment import Experiment
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "project"
+    (folder / "data").mkdir(parents=True)
+    (folder / "train.py").write_text("print('hello')")
+    (folder / "log.csv").write_text("step\n")
+    (folder / "data" / "table.csv").write_text("1,2")
+    (folder / "model.pt").write_bytes(b"weights")
+    (folder / "nntrace-runs").mkdir()
+    return folder
+
+
+@pytest.fixture
+def contained(folder, tmp_path):
+    """Run a program in the sandbox; gives the places it wrote to outside."""
+    sandbox, notes = tmp_path / "sandbox", tmp_path / "notes"
+    sandbox.mkdir()
+    make_sandbox(folder, sandbox, (folder / "nntrace-runs",))
+
+    def run(code: str) -> list[str]:
+        experiment = Experiment(sandbox=str(sandbox), folder=str(folder))
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
+        begin = f"from nntrace.check.containment import contain; contain({experiment.encode()!r})\n"
+        subprocess.run(
+            [sys.executable, "-c", begin + code],
+            cwd=sandbox,
+            env={**os.environ, ESCAPES: str(notes), "TMPDIR": str(scratch)},
+            check=True,
+        )
+        return notes.read_text().splitlines() if notes.exists() else []
+
+    return run
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_everything_is_there_but_what_is_left_out(folder, tmp_path):
+    sandbox = tmp_path / "sandbox"
+    sandbox.mkdir()
+    make_sandbox(folder, sandbox, (folder / "nntrace-runs",))
+    assert content(sandbox) == content(folder)
+    assert not (sandbox / "nntrace-runs").exists()
+    assert (sandbox / "train.py").is_symlink()
+    assert not (sandbox / "model.pt").is_symlink(), "native code could write through a link"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open('new.txt', 'w').write('x')",
+        "open('log.csv', 'a').write('1')",
+        "open('log.csv', 'w').write('1')",
+        "open('data/table.csv', 'r+').write('9')",
+        "open('data/more.csv', 'w').write('9')",
+        "import os; os.remove('log.csv')",
+        "import os; os.replace('log.csv', 'old.csv')",
+        "import os; os.mkdir('runs'); open('runs/a', 'w').write('x')",
+        "import shutil; shutil.rmtree('data')",
+        "import pathlib; pathlib.Path('model.pt').write_bytes(b'other')",
+    ],
+)
+def test_no_write_reaches_the_users_folder(folder, contained, code):
+    before = content(folder)
+    assert contained(code) == []
+    assert content(folder) == before
+
+
+def test_what_was_there_is_there_before_more_is_appended(contained):
+    contained("open('log.csv', 'a').write('1'); assert open('log.csv').read() == 'step\\n1'")
+
+
+def test_a_write_elsewhere_happens_and_is_noted(contained, tmp_path):
+    place = tmp_path / "elsewhere.txt"
+    assert contained(f"open({str(place)!r}, 'w').write('x')") == [repr(str(place))]
+    assert place.read_text() == "x"
+
+
+def test_reading_elsewhere_is_no_write(contained):
+    assert contained("open('/etc/hostname').read(); open('/dev/null', 'w')") == []
+
+
+def test_a_folder_too_large_to_stand_in_for_is_shared_and_named(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("nntrace.check.sandbox._MOST_ENTRIES", 0)
+    sandbox = tmp_path / "sandbox"
+    sandbox.mkdir()
+    shared = make_sandbox(folder, sandbox)
+    assert str(folder / "data") in shared
+    assert (sandbox / "data" / "table.csv").read_text() == "1,2"

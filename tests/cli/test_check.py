@@ -1,0 +1,116 @@
+"""`nntrace check` as a user calls it: real children, real scripts."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from cli.commands import Command
+
+from nntrace.trace import Trace
+
+SCRIPT = """
+import os, sys, torch
+from torch.nn import functional
+
+torch.manual_seed(0)
+model = torch.nn.Linear(4, 3)
+optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+x = torch.randn(60, 4)
+y = x[:, :3].argmax(1)
+open("elsewhere.txt", "w").write("x")
+open(os.environ["OUTSIDE"], "w").write("x")
+print("noise of the script")
+for step in range(10_000):
+    chosen = torch.randint(0, 60, (6,))
+    optimizer.zero_grad()
+    functional.cross_entropy(model(x[chosen]), y[chosen]).backward()
+    optimizer.step()
+    torch.save(model.state_dict(), "model.pt") if step % 50 == 0 else None
+"""
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory):
+    """The folder, and the process of one check of one script."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "train.py").write_text(SCRIPT)
+    (folder / "model.pt").write_bytes(b"precious")
+    outside = folder.parent / "outside.txt"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "nntrace", "check", "--only", "1,3", "--steps", "60"),
+            *("--format", "json", "--out", "checked", "train.py"),
+        ],
+        cwd=folder,
+        env={**os.environ, "NNTRACE_STRICT": "1", "OUTSIDE": str(outside)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return folder, done
+
+
+def test_a_healthy_script_passes(checked):
+    _, done = checked
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    outcomes = {probe["code"]: probe["outcome"] for probe in report["probes"]}
+    assert outcomes == {"PRB01": "passed", "PRB03": "passed"}
+    assert report["schema"] == 1
+    assert report["run"]["name"] == "baseline"
+
+
+def test_what_the_script_wrote_is_gone_and_what_was_there_is_not(checked):
+    folder, _ = checked
+    assert sorted(path.name for path in folder.iterdir()) == ["checked", "model.pt", "train.py"]
+    assert (folder / "model.pt").read_bytes() == b"precious"
+
+
+def test_what_cannot_be_contained_is_said(checked):
+    folder, done = checked
+    outside = str(folder.parent / "outside.txt")
+    assert f"wrote outside the sandbox: {outside}" in done.stderr
+    assert outside in json.loads(done.stdout)["written_outside"]
+
+
+def test_the_scripts_own_output_is_kept_apart(checked):
+    folder, done = checked
+    assert "noise" not in done.stdout + done.stderr
+    assert "noise" in (folder / "checked" / "baseline.log").read_text()
+
+
+def test_each_experiment_is_a_run_of_its_own(checked):
+    folder, _ = checked
+    runs = {path.parent.name for path in (folder / "checked").glob("*/manifest.json")}
+    assert runs == {"baseline", "overfit", "repeat"}
+    baseline = Trace.open(folder / "checked" / "baseline")
+    assert len(baseline.steps) == 60
+    assert baseline.manifest.cwd == str(folder)
+    assert {site.file for site in baseline.sites} <= {str(folder / "train.py"), None}
+    batch = Trace.open(folder / "checked" / "overfit")
+    assert batch.experiment.interferes
+    assert batch.steps.loss[-1] < 0.1 * batch.steps.loss[0]
+
+
+def test_a_diagnosis_of_the_baseline_says_the_same(checked, nntrace: Command):
+    folder, done = checked
+    again = nntrace("diagnose", folder / "checked" / "baseline", "--format", "json")
+    found = json.loads(again.out)["findings"]
+    assert [f["code"] for f in found] == [f["code"] for f in json.loads(done.stdout)["findings"]]
+
+
+def test_a_script_that_does_not_train_is_bad_input(nntrace: Command, tmp_path):
+    (tmp_path / "broken.py").write_text("raise SystemExit('no data here')")
+    result = nntrace("check", "broken.py")
+    assert result.code == 2
+    assert "no data here" in result.err
+    assert "baseline.log" in result.err
+
+
+def test_wrong_probes_are_bad_input(nntrace: Command, tmp_path):
+    (tmp_path / "train.py").write_text("")
+    assert nntrace("check", "--only", "PRB77", "train.py").code == 2
+    assert nntrace("check", "--only", "LOS01", "train.py").code == 2
+    assert nntrace("check", "missing.py").code == 2
