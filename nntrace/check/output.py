@@ -2,6 +2,7 @@
 findings as `nntrace diagnose` shows them.
 """
 
+import html
 import json
 import os
 from collections.abc import Iterator
@@ -68,6 +69,28 @@ def render_json(checked: Checked) -> str:
     content["written_outside"] = plain(checked.escapes)
     content["seconds"] = round(checked.seconds, 2)
     return json.dumps(content, indent=2, allow_nan=False)
+
+
+def render_markdown(checked: Checked) -> Iterator[str]:
+    """A table of the probes, and the findings of the rules, for a pull request."""
+    verdicts = checked.verdicts
+    yield "| | probe | |"
+    yield "|---|---|---|"
+    for one in verdicts:
+        mark, _ = _MARKS[one.outcome]
+        yield f"| {mark} | {one.probe.code} {one.probe.name} | {_cell(one.evidence)} |"
+    yield ""
+    passive = [f for f in checked.report.diagnosis.findings if not f.code.startswith("PRB")]
+    for finding in passive:
+        yield f"- **{finding.level} {finding.code} {finding.name}**: {_cell(finding.message)}"
+    if passive:
+        yield ""
+    yield _cell(_summary(checked, verdicts))
+
+
+def _cell(text: str) -> str:
+    """Text from user code where it cannot end a table or open an element."""
+    return html.escape(printable(text), quote=False).replace("|", "\\|").replace("`", "'")
 
 
 def _probe(one: Verdict) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def _codes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     help="Seconds for the whole check.",
 )  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Experiments at a time.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text")
 @click.option(
     "-o", "--output", "target", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
     help="Write there instead of to stdout.",
@@ -74,7 +74,7 @@ def command(
     """
     from nntrace.check.check import Check, cores_each
     from nntrace.check.children import Command
-    from nntrace.check.output import render_json, render_text
+    from nntrace.check.output import render_json, render_markdown, render_text
     from nntrace.check.progress import progress
     from nntrace.check.select import chosen_rules
     from nntrace.cli.output import output
@@ -105,6 +105,9 @@ def command(
     if form == "json":
         with output(target) as file:
             file.write(render_json(checked) + "\n")
+    elif form == "markdown":
+        with output(target) as file:
+            file.writelines(f"{line}\n" for line in render_markdown(checked))
     else:
         with console(target) as screen:
             write(screen, render_text(checked, verbose=verbose))

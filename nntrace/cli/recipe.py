@@ -19,7 +19,8 @@ def command(run: str | None, form: str, verbose: bool, list_steps: bool) -> None
     why a network does not work, is verified (with the evidence), failed (with the finding), not
     checked yet (with what to do), or advice.
 
-    RUN is a path, the name of a run in ./nntrace-runs, or `latest`, the default.
+    RUN is a path, the name of a run in ./nntrace-runs, or `latest`, the default. The probes of the
+    newest `nntrace check` of the same command count as well.
 
     \b
     Examples:
@@ -45,6 +46,7 @@ def command(run: str | None, form: str, verbose: bool, list_steps: bool) -> None
     from nntrace.diagnosis.report import make_report
     from nntrace.diagnosis.text import write
     from nntrace.recipe import read
+    from nntrace.recipe.checked import find_check, with_probes
     from nntrace.rules import select_rules
     from nntrace.runs import find_run
 
@@ -54,7 +56,14 @@ def command(run: str | None, form: str, verbose: bool, list_steps: bool) -> None
     report = make_report(path, rules, config.thresholds())
     if report.torn:
         note(f"{report.trace.path}: the last record of {', '.join(report.torn)} is cut off.")
-    card = read(report.trace, report.diagnosis)
+    diagnosis = report.diagnosis
+    check = find_check(report.trace, config.runs_folder)
+    if check is not None:
+        probes = [rule for rule in rules if rule.experiments]
+        found = make_report(check, probes, config.thresholds()).diagnosis
+        diagnosis = with_probes(diagnosis, found)
+        note(f"the probes are those of {check.parent}.")
+    card = read(report.trace, diagnosis)
     name = path.name if run in (None, "latest") else str(run)
     if form == "text":
         with console() as screen:

@@ -18,6 +18,7 @@ from nntrace.rules.layers import (
     weights,
 )
 from nntrace.rules.loss_level import first_loss, loss_of_knowing_nothing
+from nntrace.rules.probe_measures import fit
 from nntrace.rules.signals import LossSeries, finite, loss_series, median, trend_z
 from nntrace.schema import EventKind, Role
 from nntrace.text import printable
@@ -92,7 +93,12 @@ def fits_training_data(trace: Trace) -> Fact:
 
 
 def one_batch(trace: Trace) -> Fact | None:
-    """Whether this very run trained on a single batch until nothing of the loss was left."""
+    """What `nntrace check` reached on one batch; or whether this very run trained on a single one
+    until nothing of the loss was left.
+    """
+    run = trace.under("overfit")
+    if run is not None and (found := fit(run)) is not None:
+        return Fact(f"one batch: loss {found.start:.3g} → {found.last:.2g} in {found.steps} steps")
     batches = training_batches(trace)
     kinds = {(b.fingerprint, b.target_mean, b.label_counts) for b in batches}
     known = _against_chance(trace)

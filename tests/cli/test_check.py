@@ -114,3 +114,12 @@ def test_wrong_probes_are_bad_input(nntrace: Command, tmp_path):
     assert nntrace("check", "--only", "PRB77", "train.py").code == 2
     assert nntrace("check", "--only", "LOS01", "train.py").code == 2
     assert nntrace("check", "missing.py").code == 2
+
+
+def test_the_card_of_a_run_of_the_same_command_counts_the_probes(checked, nntrace: Command):
+    folder, _ = checked
+    card = json.loads(nntrace("recipe", folder / "checked" / "baseline", "--format", "json").out)
+    steps = {step["number"]: step for step in card["steps"]}
+    assert "→" in steps["2.10"]["evidence"]
+    assert steps["2.10"]["state"] == "verified"
+    assert steps["2.17"]["state"] == "verified"

@@ -1,0 +1,36 @@
+"""Lets a run's card count the probes of a check of the same command."""
+
+from pathlib import Path
+
+from nntrace.diagnosis import Diagnosis
+from nntrace.errors import NntraceError
+from nntrace.experiment import BASELINE
+from nntrace.manifest import Manifest
+from nntrace.trace import Trace
+
+
+def find_check(trace: Trace, runs_folder: Path) -> Path | None:
+    """The newest check of the same command in a folder of runs, by the run of its baseline."""
+    if trace.experiment is not None or not trace.manifest.command or not runs_folder.is_dir():
+        return None
+    found: list[tuple[int, Path]] = []
+    for folder in runs_folder.iterdir():
+        try:
+            manifest = Manifest.read(folder / BASELINE)
+        except NntraceError:
+            continue
+        same = manifest.command == trace.manifest.command and manifest.cwd == trace.manifest.cwd
+        if same and manifest.config.get("experiment"):
+            found.append((manifest.started_ns, folder / BASELINE))
+    return max(found)[1] if found else None
+
+
+def with_probes(diagnosis: Diagnosis, probes: Diagnosis) -> Diagnosis:
+    """The diagnosis of a run with what the probes of a check said."""
+    codes = {finding.code for finding in probes.findings} | probes.judged
+    codes |= {skipped.code for skipped in probes.skipped}
+    return Diagnosis(
+        (*(f for f in diagnosis.findings if f.code not in codes), *probes.findings),
+        (*(s for s in diagnosis.skipped if s.code not in codes), *probes.skipped),
+        diagnosis.judged | probes.judged,
+    )
