@@ -61,19 +61,24 @@ def command(
 
     for module in ("altair", "vl_convert"):
         require(module, "report", "`nntrace report`")
+    from nntrace.report.document import begin_page_script
+
     path = find_run(run)
     config = load_config()
+    is_page = form == "html" and chart is None
+    script = begin_page_script() if is_page else None
     with _progress() as stage:
         stage("reading the run")
         trace = Trace.open(path, rank=rank)
         stage("diagnosing")
         report = make_report(trace, select_rules(config.select, config.ignore), config.thresholds())
-        if form == "html" and chart is None:
+        if is_page:
             from nntrace.report import render_html
             from nntrace.report.vocabulary import read_vocabulary
 
             vocabulary = None if tokens is None else read_vocabulary(tokens)
-            content = render_html(report, vocabulary=vocabulary, progress=stage).encode()
+            page = render_html(report, vocabulary=vocabulary, progress=stage, script=script)
+            content = page.encode()
         else:
             from nntrace.report import render_chart
             from nntrace.report.page import make_figures

@@ -7,10 +7,13 @@ escaped by the template, or travels as JSON that only Vega reads.
 import base64
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Final
 
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -22,6 +25,13 @@ from nntrace.report.figure import Figure, specification
 from nntrace.report.pictures import VEGA_LITE
 from nntrace.report.theme import DARK, LIGHT, css_variables
 from nntrace.text import printable
+
+_BUNDLE: Final = """
+import sys, vl_convert
+script = sys.stdin.buffer.read().decode()
+code = vl_convert.javascript_bundle(script, vl_version=sys.argv[1])
+sys.stdout.buffer.write(code.encode())
+"""
 
 
 def render_document(template: str, drawn: Iterable[Figure], /, **content: Any) -> str:
@@ -82,10 +92,28 @@ def _embedded(charts: dict[str, Any]) -> str:
 @cache
 def page_script() -> str:
     """Vega, Vega-Lite, Vega-Embed and the page's own script; bundling takes a second."""
-    code = str(vl_convert.javascript_bundle(_resource("report.js"), vl_version=VEGA_LITE))
+    code = _bundled(_resource("report.js"))
     assert "</script" not in code.lower()
     assert "<!--" not in code
     return code
+
+
+def begin_page_script() -> "Future[str]":
+    """`page_script` meanwhile: a run can be read and diagnosed in that second."""
+    pool = ThreadPoolExecutor(1)
+    bundling = pool.submit(page_script)
+    pool.shutdown(wait=False)
+    return bundling
+
+
+def _bundled(script: str) -> str:
+    """In a process of its own where one can be had: the bundler lets no other thread run."""
+    words = [sys.executable, "-I", "-c", _BUNDLE, VEGA_LITE]
+    try:
+        done = subprocess.run(words, input=script.encode(), capture_output=True, check=True)
+        return done.stdout.decode()
+    except (OSError, ValueError, subprocess.CalledProcessError):
+        return str(vl_convert.javascript_bundle(script, vl_version=VEGA_LITE))
 
 
 def _hash(code: str) -> str:

@@ -1,7 +1,7 @@
 """The page of one run: what goes into it, and in which order."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from nntrace.recipe import Stage, State
 from nntrace.recipe import read as read_recipe
 from nntrace.recipe.output import counts, how
 from nntrace.report.batch import filters, first_batch
-from nntrace.report.document import page_script, render_document
+from nntrace.report.document import begin_page_script, render_document
 from nntrace.report.evidence import evidence_figure
 from nntrace.report.figure import Figure
 from nntrace.report.histograms import histogram_figures, label_figure
@@ -71,6 +71,7 @@ def render_html(
     *,
     vocabulary: Sequence[str] | None = None,
     progress: Progress = lambda _: None,
+    script: "Future[str] | None" = None,
 ) -> str:
     """The page for one diagnosed run.
 
@@ -78,15 +79,16 @@ def render_html(
         report: the run and its diagnosis.
         vocabulary: tokens by their id, to show token ids as text.
         progress: told of each stage as it begins.
+        script: the page's script, if its bundling, which takes a second, was begun before.
     """
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(page_script)  # bundling takes a second in which charts can be made
-        progress("drawing charts")
-        figures, families = make_figures(report)
-        progress("showing the data")
-        batch, kernels = first_batch(report.trace, vocabulary), filters(report.trace)
-        progress("putting the page together")
+    script = script or begin_page_script()
+    progress("drawing charts")
+    figures, families = make_figures(report)
+    progress("showing the data")
+    batch, kernels = first_batch(report.trace, vocabulary), filters(report.trace)
     card = read_recipe(report.trace, report.diagnosis)
+    progress("putting the page together")
+    script.result()
     name = report.trace.manifest.name
     return render_document(
         "report.html",
