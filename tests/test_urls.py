@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import fsspec
@@ -50,3 +51,16 @@ def test_a_url_without_a_run_is_one_clear_error(cloud) -> None:
         nntrace.open("memory://bucket/nothing")
     with pytest.raises(NntraceError, match="unheard-of://x"):
         nntrace.open("unheard-of://x/y")
+
+
+@pytest.mark.parametrize("kind", ["file", "zip"])
+def test_a_run_is_read_from_a_real_folder_and_from_an_archive(cloud, tmp_path: Path, kind) -> None:
+    small_run(tmp_path / "runs" / "try7")
+    url = (tmp_path / "runs" / "try7").as_uri()
+    if kind == "zip":
+        archive = shutil.make_archive(str(tmp_path / "runs"), "zip", tmp_path / "runs")
+        url = f"zip://try7::{Path(archive).as_uri()}"
+    trace = nntrace.open(url)
+    assert len(trace.steps) == 6
+    assert trace.path is not None
+    assert tmp_path / "cache" in trace.path.parents

@@ -53,15 +53,17 @@ async def test_every_pane_is_within_the_screen(run_folder, size) -> None:
             assert app.screen.region.contains_region(region)
 
 
-@pytest.mark.parametrize("size", [(40, 10), (10, 3), (250, 70)])
-async def test_no_size_of_the_terminal_is_too_much(run_folder, size) -> None:
+async def test_no_size_of_the_terminal_is_too_much(run_folder) -> None:
     run_folder.train(30)
     run_folder.end()
     app = monitor(run_folder.path, (cause, symptom))
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=(40, 10)) as pilot:
         await until(lambda: app.screen.query_one(FindingsList).option_count == 2)
         for page in Page:
             await open_page(app, pilot, page)
+            for size in ((10, 3), (250, 70), (40, 10)):
+                await pilot.resize_terminal(*size)
+                await until(lambda size=size: app.screen.size == size)
 
 
 async def test_a_large_terminal_puts_the_layers_beside_the_loss(run_folder) -> None:
