@@ -73,6 +73,23 @@ def markdown(rules: Sequence[Rule]) -> str:
     return "\n".join(_page(rules)) + "\n"
 
 
+def rule_page(rule: Rule, rules: Sequence[Rule]) -> str:
+    """A page of its own for one of the rules, linked with those of its symptoms and causes."""
+    symptoms = [_link(other) for other in rules if other.code in rule.explains]
+    causes = [_link(other) for other in rules if rule.code in other.explains]
+    lines = [f"# {rule.code} {rule.name}\n", *_entry(rule, symptoms)]
+    if causes:
+        lines.append(f"\n**May itself be a symptom of.** {', '.join(causes)}")
+    if rule.thresholds:
+        first = rule.thresholds[0]
+        lines.append("\nTo judge by another threshold, or not at all, in `pyproject.toml`:\n")
+        lines.append(f"```toml\n[tool.nntrace.rules.{rule.code}]")
+        lines.append(f"{first.name} = {_literal(first)}\n```\n")
+        lines.append(f'```toml\n[tool.nntrace]\nignore = ["{rule.code}"]\n```')
+    lines.append("\n[All rules](../rules.md)")
+    return "\n".join(lines) + "\n"
+
+
 def _declaration(rule: Rule) -> dict[str, Any]:
     return {
         "code": rule.code,
@@ -91,7 +108,7 @@ def _declaration(rule: Rule) -> dict[str, Any]:
 
 
 def _page(rules: Sequence[Rule]) -> Iterator[str]:
-    codes = {rule.code for rule in rules}
+    codes = [rule.code for rule in rules]
     yield _INTRODUCTION
     yield "| code | name | severity | finds |"
     yield "|---|---|---|---|"
@@ -100,18 +117,27 @@ def _page(rules: Sequence[Rule]) -> Iterator[str]:
         yield f"| [{rule.code}](#{_anchor(rule)}) | {rule.name} | {rule.severity} | {summary} |"
     for rule in rules:
         yield f"\n## {rule.code} {rule.name}\n"
-        yield f"*{rule.severity.value}.* {rule.doc}\n"
-        if rule.advice:
-            yield f"**What to try.** {rule.advice}\n"
-        symptoms = [code for code in rule.explains if code in codes]
-        if symptoms:
-            yield f"**Likely symptoms of it.** {', '.join(symptoms)}\n"
-        yield f"**Needs.** {_needs(rule)}"
-        if rule.thresholds:
-            yield "\n| threshold | default | |\n|---|---|---|"
-        for threshold in rule.thresholds:
-            doc = threshold.doc.replace("|", "\\|")
-            yield f"| `{threshold.name}` | {_literal(threshold)} | {doc} |"
+        yield from _entry(rule, [code for code in rule.explains if code in codes])
+
+
+def _entry(rule: Rule, symptoms: Sequence[str]) -> Iterator[str]:
+    """What stands below a rule's heading."""
+    yield f"*{rule.severity.value}.* {rule.doc}\n"
+    if rule.advice:
+        yield f"**What to try.** {rule.advice}\n"
+    if symptoms:
+        yield f"**Likely symptoms of it.** {', '.join(symptoms)}\n"
+    yield f"**Needs.** {_needs(rule)}"
+    if rule.thresholds:
+        yield "\n| threshold | default | |\n|---|---|---|"
+    for threshold in rule.thresholds:
+        doc = threshold.doc.replace("|", "\\|")
+        yield f"| `{threshold.name}` | {_literal(threshold)} | {doc} |"
+
+
+def _link(rule: Rule) -> str:
+    """Beside a page of `rule_page`."""
+    return f"[{rule.code} {rule.name}]({rule.code}.md)"
 
 
 def _anchor(rule: Rule) -> str:

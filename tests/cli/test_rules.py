@@ -1,9 +1,11 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
 from cli.commands import Command
 
+from nntrace.cli.catalogue import rule_page
 from nntrace.rules import all_rules
 
 PAGE = Path(__file__).parents[2] / "docs" / "rules.md"
@@ -53,3 +55,15 @@ def test_the_page_in_the_documentation_is_up_to_date(nntrace: Command) -> None:
     assert made == PAGE.read_text(encoding="utf-8"), (
         "run: python -m nntrace rules --format markdown > docs/rules.md"
     )
+
+
+def test_the_page_of_a_rule_leads_to_those_of_its_symptoms_and_causes() -> None:
+    rules = all_rules()
+    pages = {code: rule_page(rule, tuple(rules.values())) for code, rule in rules.items()}
+    for code, page in pages.items():
+        linked = set(re.findall(r"\]\((\w+)\.md\)", page))
+        assert linked <= set(rules)
+        assert page.startswith(f"# {code} {rules[code].name}\n")
+        for symptom in rules[code].explains:
+            assert symptom not in rules or {symptom} <= linked
+            assert symptom not in rules or f"({code}.md)" in pages[symptom]
