@@ -22,7 +22,10 @@ __all__ = ["dead_units", "exploding_activations", "saturated_units", "vanishing_
     "vanishing-activations",
     Severity.WARNING,
     needs=(Role.ACTIVATION,),
-    explains=("ACT13", "GRD01", "GRD04", "UPD02", "LOS07", "LOS11", "LOS12", "LOS14"),
+    explains=(
+        *("ACT13", "GRD01", "GRD04", "UPD02", "LOS07", "LOS11", "LOS12", "LOS14"),
+        *("INI03", "ACT01", "ACT07"),
+    ),
     advice="Initialise for the activation in use (He for ReLU, Glorot for tanh), or add "
     "normalisation or residual connections.",
 )
@@ -76,7 +79,10 @@ def vanishing_activations(
     "exploding-activations",
     Severity.WARNING,
     needs=(Role.ACTIVATION,),
-    explains=(*("ACT05", "GRD02", "GRD05", "LOS08", "LOS09", "LOS10", "NUM01", "NUM05", "NUM09"),),
+    explains=(
+        *("ACT05", "GRD02", "GRD05", "LOS08", "LOS09", "LOS10", "NUM01", "NUM05"),
+        *("NUM09", "INI03", "INI05", "ACT01"),
+    ),
     advice="Scale the initialisation to the fan, normalise within or after residual blocks, or, "
     "where it grew during training, lower the learning rate.",
 )

@@ -23,8 +23,8 @@ _SHAPE_ONLY = frozenset({"Flatten", "Unflatten", "Identity", "Dropout", "Reshape
     Severity.ERROR,
     needs=(Role.INPUT,),
     explains=(
-        *("DAT02", "LOS07", "LOS11", "LOS12", "ACT04", "ACT07", "GRD01", "GRD04", "UPD02"),
-        "UPD06",
+        *("DAT02", "LOS07", "LOS11", "LOS12", "ACT04", "ACT07", "GRD01", "GRD04"),
+        *("UPD02", "UPD06"),
     ),
     advice="Look at one batch as the model receives it; check the file reading, the dtype of the "
     "scaling (integer division) and that the array was filled.",
@@ -131,9 +131,9 @@ def repeated_batch(
     Severity.WARNING,
     needs=(Role.INPUT,),
     explains=(
-        *("LOS01", "LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "LOS12", "INI03", "INI05"),
-        *("ACT01", "ACT03", "ACT04", "ACT05", "ACT06", "GRD02", "GRD04", "GRD05", "UPD01"),
-        *("PAR01", "NUM01"),
+        *("LOS01", "LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "LOS12", "INI03"),
+        *("INI05", "ACT01", "ACT03", "ACT04", "ACT05", "ACT06", "GRD02", "GRD04"),
+        *("GRD05", "UPD01", "PAR01", "NUM01", "PAR04"),
     ),
     advice="Subtract the mean and divide by the standard deviation of the training set, feature "
     "by feature; for 8-bit images divide by 255 first.",

@@ -24,7 +24,10 @@ _SPIKE_SHARE = 0.005  # rarer spikes than one in 200 samples are accidents of si
     "vanishing-gradient",
     Severity.WARNING,
     needs=(Role.PARAM_GRAD,),
-    explains=("UPD02", "UPD03", "UPD06", "LOS07", "LOS11", "LOS12", "LOS14"),
+    explains=(
+        *("UPD02", "UPD03", "UPD06", "LOS07", "LOS11", "LOS12", "LOS14", "INI03"),
+        *("ACT06", "ACT07"),
+    ),
     advice="Use ReLU-like activations with He's initialisation, residual connections or "
     "normalisation, so that the gradient reaches the first layers.",
 )

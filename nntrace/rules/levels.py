@@ -6,7 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.depth import SAMPLES, until_end
+from nntrace.rules.depth import SAMPLES, before_head, until_end
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.layers import (
     Link,
@@ -102,7 +102,7 @@ def activation_std_out_of_band(
     "activation-mean-shift",
     Severity.WARNING,
     needs=(Role.ACTIVATION,),
-    explains=("ACT04", "ACT05", "GRD01", "UPD02", "LOS07", "LOS11"),
+    explains=("ACT05", "GRD01", "UPD02", "LOS07", "LOS11"),
     advice="Centre the inputs, start biases at zero, or normalise between the layers.",
 )
 def activation_mean_shift(
@@ -165,13 +165,13 @@ def constant_activation(
 ) -> Iterator[Finding | Skipped]:
     """A layer gives the same output for every example, though what comes before it varies.
 
-    Nothing that follows can tell the examples apart. Blamed is the first such layer, where the
-    one before it, or the input, does differ between examples; what has no data to depend on, such
-    as a table of positions or learnt queries, follows nothing that varies. Batches of one example
-    say nothing.
+    Nothing that follows can tell the examples apart. Blamed is the first such layer before the
+    head, where the one before it, or the input, does differ between examples; what has no data to
+    depend on, such as a table of positions or learnt queries, follows nothing that varies. Batches
+    of one example say nothing.
     Source: Karpathy's Recipe, step 2 (visualise prediction dynamics); "37 reasons", 25.
     """
-    links = chain(trace)
+    links = before_head(chain(trace))
     varies = trace.series(Role.ACTIVATION, "example_std")[:, [link.column for link in links]]
     size = trace.series(Role.ACTIVATION, "rms")[:, [link.column for link in links]]
     known = np.isfinite(varies)

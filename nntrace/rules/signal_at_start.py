@@ -27,8 +27,8 @@ _SMALLEST_DEPTH = 4  # layers of which a trend can be told
     Severity.WARNING,
     needs=(Role.ACTIVATION,),
     explains=(
-        *("ACT01", "ACT02", "ACT03", "GRD01", "GRD02", "GRD10", "UPD02", "UPD03"),
-        *("LOS07", "LOS11", "LOS12", "LOS14"),
+        *("ACT01", "GRD02", "GRD10", "UPD02", "UPD03", "LOS07", "LOS11", "LOS12"),
+        *("LOS14",),
     ),
     advice="Initialise for the activation in use (He for ReLU, Glorot with gain for tanh), or add "
     "normalisation or residual connections.",
@@ -157,7 +157,7 @@ def output_bias_ignores_prior(
     "INI05",
     "saturated-at-init",
     Severity.WARNING,
-    explains=("ACT05", "GRD01", "GRD04", "LOS01", "LOS07", "LOS11", "UPD02"),
+    explains=("GRD01", "GRD04", "LOS01", "LOS07", "LOS11", "UPD02"),
     advice="Make the first weights smaller (Glorot's scheme, or a factor of 0.1 on the last "
     "layer), and normalise what enters.",
 )

@@ -30,7 +30,10 @@ _FEW_UNITS = 8  # of fewer, some dead ones are chance
     "dead-units",
     Severity.WARNING,
     needs=(Role.ACTIVATION,),
-    explains=("ACT02", "ACT07", "ACT13", "GRD01", "GRD04", "UPD02", "LOS07", "LOS11", "LOS12"),
+    explains=(
+        *("ACT02", "ACT07", "ACT13", "GRD01", "GRD04", "UPD02", "LOS07", "LOS11"),
+        *("LOS12", "ACT06", "ACT01"),
+    ),
     advice="Lower the learning rate, start biases at zero and weights with He's initialisation, "
     "normalise the inputs, or use a leaky activation.",
 )
@@ -96,7 +99,7 @@ def _late_median(share: FloatArray) -> float:
     "saturated-units",
     Severity.WARNING,
     needs=(Role.ACTIVATION,),
-    explains=("GRD01", "GRD04", "UPD02", "LOS07", "LOS10", "LOS11", "LOS12"),
+    explains=("GRD01", "GRD04", "UPD02", "LOS07", "LOS10", "LOS11", "LOS12", "INI05"),
     advice="Scale down what enters the activation: normalise inputs, use a smaller "
     "initialisation or learning rate, or an unbounded activation.",
 )

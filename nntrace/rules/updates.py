@@ -45,8 +45,9 @@ _AFTERMATH = 50  # steps in which a loss overshoots
     Severity.WARNING,
     needs=(Role.PARAM, Role.UPDATE),
     explains=(
-        *("ACT01", "ACT03", "ACT04", "ACT05", "ACT07", "GRD02", "GRD04", "GRD05", "PAR01", "PAR02"),
-        *("LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "LOS12", "NUM01", "NUM05", "NUM09"),
+        *("ACT01", "ACT03", "ACT04", "ACT05", "ACT07", "GRD02", "GRD04", "GRD05"),
+        *("PAR01", "PAR02", "LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "LOS12"),
+        *("NUM01", "NUM05", "NUM09"),
     ),
     advice="Lower the learning rate by the factor between the ratio and 1e-3; Adam wants rates "
     "some tens of times smaller than SGD.",
@@ -232,7 +233,7 @@ def _has_learned(trace: Trace, series: LossSeries) -> bool:
     "parameter-not-in-optimizer",
     Severity.ERROR,
     needs=(Role.PARAM_GRAD,),
-    explains=("GRD03", "LOS07", "LOS11", "LOS12", "LOS14"),
+    explains=("GRD03", "LOS07", "LOS11", "LOS12", "LOS14", "GRD10"),
     advice="Build the optimizer after the model is complete and give it `model.parameters()`; "
     "freeze what shall not learn with `requires_grad_(False)`.",
 )
