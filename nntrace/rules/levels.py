@@ -31,7 +31,7 @@ _ROUNDING = 1e-6  # of the rms: less variation is that of float32 sums
     "activation-std-out-of-band",
     Severity.WARNING,
     needs=(Role.ACTIVATION,),
-    explains=("UPD02", "LOS07", "LOS11", "LOS12", "LOS14", "NUM05"),
+    explains=("UPD02", "LOS07", "LOS11", "LOS12", "LOS14"),
     advice="Normalise what enters the layer, initialise for its fan, or add a norm; where it "
     "drifted during training, lower the learning rate.",
 )
@@ -102,7 +102,7 @@ def activation_std_out_of_band(
     "activation-mean-shift",
     Severity.WARNING,
     needs=(Role.ACTIVATION,),
-    explains=("ACT05", "GRD01", "UPD02", "LOS07", "LOS11"),
+    explains=("UPD02", "LOS07", "LOS11"),
     advice="Centre the inputs, start biases at zero, or normalise between the layers.",
 )
 def activation_mean_shift(

@@ -22,7 +22,6 @@ _STILL_GROWS = 1.1  # over the last third of the samples
     "weight-divergence",
     Severity.ERROR,
     needs=(Role.PARAM,),
-    explains=("ACT05",),
     advice="Lower the learning rate, add weight decay or a norm, and check the sign of the loss "
     "and of penalty terms.",
 )
