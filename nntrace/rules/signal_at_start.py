@@ -27,7 +27,7 @@ _SMALLEST_DEPTH = 4  # layers of which a trend can be told
     Severity.WARNING,
     needs=(Role.ACTIVATION,),
     explains=(
-        *("ACT01", "GRD02", "GRD10", "UPD02", "UPD03", "LOS07", "LOS11", "LOS12"),
+        *("ACT01", "GRD10", "UPD02", "UPD03", "LOS07", "LOS11", "LOS12"),
         *("LOS14",),
     ),
     advice="Initialise for the activation in use (He for ReLU, Glorot with gain for tanh), or add "
