@@ -19,7 +19,7 @@ _SCALE_FREE = ("adam", "rmsprop", "adagrad", "lion", "nadam", "lamb", "adafactor
     "GRD07",
     "clipping-always-active",
     Severity.WARNING,
-    explains=("UPD02", "UPD08"),
+    explains=("UPD02", "UPD08", "LOS07", "LOS11", "LOS14"),
     advice="Set the limit near the usual norm (twice its median), so that only outliers are "
     "clipped, and choose the learning rate for the steps that are left.",
 )

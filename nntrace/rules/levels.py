@@ -8,6 +8,7 @@ import numpy as np
 
 from nntrace.rules.depth import SAMPLES, before_head, until_end
 from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.flow import AFFINE
 from nntrace.rules.layers import (
     Link,
     any_finite,
@@ -115,13 +116,18 @@ def activation_mean_shift(
 
     The activation function behind it then works on one branch only: dead, linear or saturated.
     Judged are the outputs of layers with weights, before their activation function, over the last
-    half of the run; the head, layers that a norm centres again, and outputs that cannot be
-    negative are left out. A warning only where the loss does not come down.
+    half of the run; the head, layers that a norm centres again, and layers with an activation
+    function of their own whose outputs are never negative are left out. A warning only where the
+    loss does not come down.
     Source: LeCun 1998 (Efficient BackProp, 4.3); "37 reasons", 25.
     """
     links = [link for link in _hidden(trace) if link.site.range_low is None]
     lowest = trace.series(Role.ACTIVATION, "min")
-    links = [link for link in links if not _one_sided(lowest[:, link.column])]
+    links = [
+        link
+        for link in links
+        if link.site.module_type.lower() in AFFINE or not _one_sided(lowest[:, link.column])
+    ]
     if not links:
         yield Skipped("no hidden layer whose outputs are seen before their activation function")
         return

@@ -81,7 +81,9 @@ def test_outputs_three_deviations_from_zero_are_a_warning(mean, found):
 
 
 def test_outputs_that_cannot_be_negative_have_an_offset_by_nature():
-    assert skip_reasons("ACT06", trace(layer("a", mean=5.0, min=0.0), layer("head")))
+    fused = layer("a", "Dense", mean=5.0, min=0.0)
+    assert skip_reasons("ACT06", trace(fused, layer("head")))
+    assert findings("ACT06", trace(layer("a", mean=5.0, min=0.0), layer("head")))
 
 
 def test_a_shift_at_the_start_only_is_none():
