@@ -55,6 +55,7 @@ class Program(NamedTuple):
     where: str
     op: str
     step: int = 0
+    time_step: int | None = None
 
     @property
     def line(self) -> int | None:
@@ -65,8 +66,8 @@ class Program(NamedTuple):
         return None
 
 
-def program(body: str, where: str, op: str, step: int = 0) -> Program:
-    return Program(HEAD + dedent(body), where, op, step)
+def program(body: str, where: str, op: str, step: int = 0, time_step: int | None = None) -> Program:
+    return Program(HEAD + dedent(body), where, op, step, time_step)
 
 
 def middle(statement: str) -> str:
@@ -222,6 +223,58 @@ PROGRAMS = {
         """,
         "forward",
         "div",
+    ),
+    "within an LSTM, at one time step": program(
+        """
+        class Mine(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.lstm, self.head = nn.LSTM(4, 6, bias=False), nn.Linear(6, 3)
+                self.lstm.weight_ih_l0.data.fill_(3e38)
+                self.lstm.weight_hh_l0.data.fill_(-3e38)
+
+            def forward(self, series):
+                out, _ = self.lstm(series)  # born
+                return self.head(out[-1])
+
+        train(Mine(), lambda model: F.cross_entropy(model(torch.ones(5, 8, 4)), y))
+        """,
+        "forward",
+        "add",
+        time_step=2,
+    ),
+    "written to in place afterwards": program(
+        """
+        class Mine(Net):
+            def middle(self, h):
+                h = h / (h - h)  # born
+                h.add_(1)
+                return h.mul_(2)
+
+        train(Mine(), classify)
+        """,
+        "forward",
+        "div",
+    ),
+    "in a recurrent layer that grows": program(
+        """
+        class Mine(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.rnn = nn.RNN(4, 6, nonlinearity="relu", batch_first=True)
+                self.head = nn.Linear(6, 3)
+                for weight in self.rnn.parameters():
+                    weight.data.fill_(1e6)
+
+            def forward(self, series):
+                out, _ = self.rnn(series)  # born
+                return self.head(out[:, -1])
+
+        train(Mine(), lambda model: F.cross_entropy(model(torch.ones(8, 9, 4)), y))
+        """,
+        "forward",
+        "addmm",
+        time_step=6,
     ),
     "in a compiled model": program(
         middle("torch.log(h * 0)").replace(
@@ -402,7 +455,74 @@ PROGRAMS = {
         "loss",
         "log",
     ),
+    "the deviation of a single return": program(
+        """
+        policy = nn.Linear(4, 2)
+        optimizer = torch.optim.Adam(policy.parameters())
+        for episode in range(3):
+            length = 5 if episode < 2 else 1
+            log_probs, rewards = [], []
+            for t in range(length):
+                chances = torch.distributions.Categorical(logits=policy(torch.randn(4)))
+                action = chances.sample()
+                log_probs.append(chances.log_prob(action))
+                rewards.append(float(action))
+            returns = []
+            total = 0.0
+            for reward in rewards[::-1]:
+                total = reward + 0.9 * total
+                returns.insert(0, total)
+            returns = torch.tensor(returns)
+            returns = (returns - returns.mean()) / (returns.std() + 1e-6)  # born
+            terms = []
+            for log_prob, gain in zip(log_probs, returns):
+                terms.append(-log_prob * gain)
+            optimizer.zero_grad()
+            loss = torch.stack(terms).sum()
+            loss.backward()
+            optimizer.step()
+        """,
+        "loss",
+        "std",
+        2,
+    ),
+    "code that cannot be read": program(
+        """
+        model = Net()
+        names = {"out": model(x)}
+        exec("loss = (names['out'] / (names['out'] - names['out'])).sum()")
+        loss.backward()  # born
+        torch.optim.SGD(model.parameters(), lr=0.1).step()
+        """,
+        "loss",
+        "div",
+    ),
     # In the backward pass, with a finite loss.
+    "under a closure": program(
+        """
+        class Mine(Net):
+            broken = False
+
+            def middle(self, h):
+                return h + torch.sqrt(h * 0) if self.broken else h  # born
+
+        model = Mine()
+        optimizer = torch.optim.Adam(model.parameters())
+
+        def closure():
+            optimizer.zero_grad()
+            loss = classify(model)
+            loss.backward()
+            return loss
+
+        for step in range(3):
+            model.broken = step == 2
+            optimizer.step(closure)
+        """,
+        "backward",
+        "div",
+        2,
+    ),
     "square root at zero": program(middle("h + torch.sqrt(h * 0)"), "backward", "div", 2),
     "norm at zero, in another formula": program(
         middle("h + (h * 0).square().sum(1, keepdim=True).sqrt()"), "backward", "div", 2
@@ -442,6 +562,29 @@ PROGRAMS = {
         train(Mine(), classify)
         """,
         "backward",
+        "div",
+    ),
+    "the loss of a later evaluation of LBFGS": program(
+        """
+        class Mine(Net):
+            calls = 0
+
+            def middle(self, h):
+                self.calls += 1
+                return h / (self.calls < 3)  # born
+
+        model = Mine()
+        optimizer = torch.optim.LBFGS(model.parameters(), max_iter=4)
+
+        def closure():
+            optimizer.zero_grad()
+            loss = classify(model)
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        """,
+        "forward",
         "div",
     ),
     # In the update.

@@ -34,7 +34,7 @@ from nntrace_torch.losses import LossObserver
 from nntrace_torch.modes import ModeObserver
 from nntrace_torch.modules import Model, Models, unwrapped
 from nntrace_torch.objective import ObjectiveReader
-from nntrace_torch.optimizers import Optimizers, is_given_closure, is_inside
+from nntrace_torch.optimizers import Optimizers, is_given_closure, is_inside, with_closure
 from nntrace_torch.parameters import ParameterSampler
 from nntrace_torch.patching import Undo, before, outside_graphs, remove_hook
 from nntrace_torch.ranks import RankObserver
@@ -126,7 +126,7 @@ class Tracer:
             self._replayer,
             self._calls,
         )
-        self._watch = NonfiniteWatch(self._investigator)
+        self._watch = NonfiniteWatch(self._investigator, recorder.guard)
         self._losses.watch = self._watch.loss_function
         self._losses.evaluated = self._evaluations.loss
         self._calls.on_evaluation = recorder.guard(self._evaluated)
@@ -184,7 +184,7 @@ class Tracer:
 
         return Interposer(self._recorder, experiment, self._replayer).install()
 
-    def _watch_steps(self, outside: Callable[[Callable[..., None]], Callable[..., None]]) -> None:
+    def _watch_steps(self, outside: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
         """Put the optimizer hooks on; `outside` keeps them out of graphs."""
         for handle in self._step_handles:
             handle.remove()
@@ -265,7 +265,8 @@ class Tracer:
         self._evaluations.called(call)
         self._watch.output(call, output)
 
-    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+        """The arguments to step with in place of those given, if other ones are needed."""
         self._end_replay()
         # An optimizer that steps another one inside its own step counts as one step. One that
         # raised never came to its post hook and is still in the list.
@@ -273,30 +274,44 @@ class Tracer:
             self._stepping.clear()
         self._stepping.append(weakref.ref(optimizer))
         if len(self._stepping) > 1:
-            return
+            return None
         self._ranks.look(optimizer)
         self._devices.look(optimizer)
         self._schedules.look()
         self._optimizers.observe(optimizer)
+        has_closure = is_given_closure(args, kwargs)
+        self._investigator.stepping = has_closure
         # A fused optimizer that finds an overflow of a loss scaler's skips its step itself.
-        if not is_given_closure(args, kwargs) and getattr(optimizer, "found_inf", None) is None:
+        if not has_closure and getattr(optimizer, "found_inf", None) is None:
             self._watch.before_step(optimizer)
         if not is_given_closure(args, kwargs):
             self._successive.before_step(optimizer, sampled=self._sample is not None)
         if self._sample is not None:
             self._parameters.before_step(optimizer, self._optimizers.name(optimizer), self._sample)
             self._parameters.frozen(self._sample)
-            if not is_given_closure(args, kwargs):
+            if not has_closure:
                 self._parameters.gradients(self._sample, self._orphans())
                 # A fused optimizer divides by the scale itself.
                 scale = getattr(optimizer, "grad_scale", None)
                 if isinstance(scale, torch.Tensor):
                     self._sample.unscale(self._parameters.gradient_sites(), scale)
+        if has_closure:
+            return with_closure(args, kwargs, lambda given: self._watched(optimizer, given))
+        return None
+
+    def _watched(self, optimizer: Optimizer, closure: Callable[[], Any]) -> Callable[[], Any]:
+        watched = self._watch.closure(optimizer, closure)
+        if watched is not closure:
+            # When the gradients are looked at, the loss is no name of any frame any more: a
+            # replay then needs what arrived at the model's output.
+            self._calls.steps_are_long = True
+        return watched
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if not self._stepping or self._stepping[0]() is not optimizer:
             return
         self._stepping.clear()
+        self._investigator.stepping = False
         has_closure = is_given_closure(args, kwargs)
         if self._scaling.has_stepped(optimizer):
             self._successive.forget()

@@ -8,6 +8,7 @@ import gc
 import sys
 import weakref
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -203,6 +204,15 @@ def is_inside(outer: Optimizer | None, optimizer: Optimizer) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def with_closure(
+    args: tuple[Any, ...], kwargs: dict[str, Any], make: Callable[[Any], Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a step with its closure replaced by what `make` makes of it."""
+    if kwargs.get("closure") is not None:
+        return args, {**kwargs, "closure": make(kwargs["closure"])}
+    return (args[0], make(args[1]), *args[2:]), kwargs
 
 
 def is_given_closure(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

@@ -6,12 +6,13 @@ The original is called with exactly the caller's arguments and its result is ret
 import functools
 from collections.abc import Callable
 from types import BuiltinFunctionType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch.jit import _builtins
 from torch.utils._python_dispatch import _disable_current_modes
 
+R = TypeVar("R")
 Undo = Callable[[], None]
 
 
@@ -103,12 +104,11 @@ def after(owner: Any, name: str, observe: Callable[..., object]) -> Undo:
     return wrap(owner, name, make)
 
 
-def outside_graphs(hook: Callable[..., None]) -> Callable[..., None]:
+def outside_graphs(hook: Callable[..., R]) -> Callable[..., R | None]:
     """A hook that does nothing while it would become a part of a graph."""
 
-    def called(*args: Any) -> None:
-        if not is_captured():
-            hook(*args)
+    def called(*args: Any) -> R | None:
+        return None if is_captured() else hook(*args)
 
     return called
 

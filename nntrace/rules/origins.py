@@ -109,7 +109,7 @@ class Origin:
             for name in ("op", "kind", "what", "module", "derivative", "given", "parameter")
             if self.text(name)
         }
-        numbers = ("execution", "micro_batch", "call")
+        numbers = ("time_step", "execution", "micro_batch", "call")
         found |= {name: n for name in numbers if (n := self.number(name)) is not None and n > 1}
         if (rank := self.number("rank")) is not None:
             found["rank"] = rank
@@ -203,6 +203,7 @@ def _node(origin: Origin) -> str:
 def _which(origin: Origin) -> str:
     parts = []
     for name, words in (
+        ("time_step", "at time step {}"),
         ("execution", "in execution {} of that line"),
         ("micro_batch", "in micro-batch {}"),
     ):

@@ -19,6 +19,7 @@ from torch import nn
 from nntrace_torch.replay import engine
 from nntrace_torch.replay.guard import WriteGuard, memory_of, tensors_in
 from nntrace_torch.replay.operands import Operand, Operation, describe, explain
+from nntrace_torch.replay.recurrent import time_step
 from nntrace_torch.sources import UNKNOWN, Source, is_users
 
 _UNINITIALISED = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
@@ -42,6 +43,7 @@ class Birth:
         index: the place of the first non-finite element in the result.
         operands: described by `operands.describe`.
         node: in a backward pass the derivative that was computed: `SqrtBackward0`.
+        time_step: within a recurrent layer the time step, from 1.
         meant: whether the program wrote the value there itself, as masks are made.
         given: the name of the argument, parameter or buffer it came in with.
         computed: whether what came in has a graph: the program computed it, out of sight.
@@ -58,6 +60,7 @@ class Birth:
     index: tuple[int, ...] = ()
     operands: tuple[dict[str, Any], ...] = ()
     node: str = ""
+    time_step: int | None = None
     meant: bool = False
     given: str = ""
     computed: bool = False
@@ -106,7 +109,10 @@ class OriginFinder(WriteGuard):
         """Run an operation and look at its results."""
         name = _operation_name(func)
         written = name.endswith("_") or "out" in kwargs
-        operands = _operands(func, args, kwargs, copied=written)
+        operands = _operands(func, args, kwargs)
+        places: dict[int, int] = {}
+        if written:  # what is written to is judged by what it was
+            operands, places = _copies(operands)
         out = func(*args, **kwargs)
         place = _users_frame()
         key = (func, place[0])
@@ -117,13 +123,14 @@ class OriginFinder(WriteGuard):
                 if not _is_view(func):
                     self._births.pop(_place(tensor), None)
             else:
-                self._judge(name, operands, tensor, place, self._executions.get(key, 1))
+                self._judge(name, operands, places, tensor, place, self._executions.get(key, 1))
         return out
 
     def _judge(
         self,
         name: str,
         operands: tuple[Operand, ...],
+        places: dict[int, int],
         result: torch.Tensor,
         place: "_Place",
         execution: int,
@@ -133,7 +140,9 @@ class OriginFinder(WriteGuard):
         has_nan = bool(result.isnan().any())
         carriers = [t for t in broken if bool(t.isnan().any())] if has_nan else broken
         origins = [
-            self._births.get(_place(t)) or self._came_in(t, place) for t in carriers or broken
+            self._births.get(at) or self._came_in(t, place, self._given.get(at, ""))
+            for t in carriers or broken
+            for at in (places.get(id(t), _place(t)),)
         ]
         if carriers:
             self._births[_place(result)] = origins[0]
@@ -155,6 +164,7 @@ class OriginFinder(WriteGuard):
             index=first_bad(result),
             operands=tuple(describe(operand) for operand in operands),
             node=node.name() if node is not None else "",
+            time_step=time_step(module, sys._getframe(1)),
             meant=written or name.rstrip("_") in _FILLS,
             parents=tuple(origins),
         )
@@ -162,9 +172,11 @@ class OriginFinder(WriteGuard):
         if self.first is None and not birth.meant:
             self.first = birth
 
-    def _came_in(self, tensor: torch.Tensor, place: "_Place" = (UNKNOWN, "", None)) -> Birth:
+    def _came_in(
+        self, tensor: torch.Tensor, place: "_Place" = (UNKNOWN, "", None), name: str = ""
+    ) -> Birth:
         """A non-finite tensor the replay did not compute."""
-        name = self._given.get(_place(tensor), "")
+        name = name or self._given.get(_place(tensor), "")
         kind = "nan" if bool(tensor.isnan().any()) else "inf"
         # Only −inf and no other non-finite value: a mask.
         mask = kind == "inf" and not bool(tensor.isposinf().any())
@@ -244,20 +256,26 @@ def _operation_name(func: Any) -> str:
     return str(getattr(packet, "__name__", None) or getattr(func, "__name__", func))
 
 
-def _operands(
-    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, copied: bool
-) -> tuple[Operand, ...]:
+def _copies(operands: tuple[Operand, ...]) -> tuple[tuple[Operand, ...], dict[int, int]]:
+    """The operands with their tensors copied, and where each copy's original is, by its id."""
+    copied, places = [], {}
+    for operand in operands:
+        value = operand.value
+        if isinstance(value, torch.Tensor):
+            value = value.clone()
+            places[id(value)] = _place(operand.value)
+        copied.append(Operand(operand.name, value))
+    return tuple(copied), places
+
+
+def _operands(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Operand, ...]:
     schema = getattr(func, "_schema", None)
     names = [argument.name for argument in schema.arguments] if schema is not None else []
     named = [
         *((names[i] if i < len(names) else str(i), value) for i, value in enumerate(args)),
         *kwargs.items(),
     ]
-    return tuple(
-        Operand(name, value.clone() if copied and isinstance(value, torch.Tensor) else value)
-        for name, value in named
-        if value is not None
-    )
+    return tuple(Operand(name, value) for name, value in named if value is not None)
 
 
 def _is_view(func: Any) -> bool:

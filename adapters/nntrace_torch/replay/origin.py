@@ -198,4 +198,5 @@ class Investigator:
             "index": list(birth.index),
             "operands": list(birth.operands),
             "derivative": birth.node,
+            "time_step": birth.time_step,
         }

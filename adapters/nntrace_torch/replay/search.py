@@ -24,6 +24,7 @@ from nntrace_torch.replay.finder import BUFFER, Birth, OriginFinder, source_text
 from nntrace_torch.replay.graph import broken_node
 from nntrace_torch.replay.guard import ReplayRefusedError, tensors_in
 from nntrace_torch.replay.postmortem import broken_update
+from nntrace_torch.replay.recurrent import FUSED
 from nntrace_torch.replay.statements import (
     frames_holding,
     has_graph,
@@ -182,6 +183,8 @@ class Search:
                     finder.name(buffer, BUFFER + model.join(name))
             output = self._replay(call.compute, call.args, call.kwargs, finder, call=call)
         birth = finder.birth_of(flat(output)) or (finder.first if output is None else None)
+        if birth is not None and birth.op in FUSED:
+            birth = self._cell_by_cell(call) or birth
         if birth is None and output is None:  # what came in is known without a replay
             birth = finder.birth_of((*flat(call.args), *flat(call.kwargs)))
             birth = None if birth is not None and birth.meant else birth
@@ -194,6 +197,13 @@ class Search:
             facts["parameter"] = birth.given.removeprefix(BUFFER)
             return Found("weights", birth, facts, call)
         return Found("data" if birth.given else "forward", birth, facts, call)
+
+    def _cell_by_cell(self, call: Call) -> Birth | None:
+        """The operation in a recurrent layer whose kernel hides its cells."""
+        finder = OriginFinder()
+        with torch.backends.mkldnn.flags(enabled=False), torch.backends.cudnn.flags(enabled=False):
+            output = self._replay(call.compute, call.args, call.kwargs, finder, call=call)
+        return finder.birth_of(flat(output))
 
     def _name_arguments(self, call: Call, finder: OriginFinder) -> None:
         for number, value in enumerate(call.args):

@@ -44,7 +44,8 @@ class NonfiniteWatch:
         is_thorough: look at every element of every gradient, whatever it costs.
     """
 
-    def __init__(self, investigator: Investigator) -> None:
+    def __init__(self, investigator: Investigator, guard: Callable[..., Any]) -> None:
+        self._guard = guard
         self._investigator = investigator
         self._loss: Callable[[], torch.Tensor | None] = lambda: None
         self._last_ns = time.perf_counter_ns()
@@ -93,6 +94,29 @@ class NonfiniteWatch:
         looks = self._looks()
         if looks:
             self.gradients(optimizer, looks)
+
+    def closure(self, optimizer: Optimizer, closure: Callable[[], Any]) -> Callable[[], Any]:
+        """A closure after whose first evaluation the gradients are looked at, when it is time to.
+
+        Lightning gives one to every optimizer; LBFGS evaluates it many times.
+        """
+        looks = self._looks()
+        if not looks:
+            return closure
+        reference = weakref.ref(optimizer)
+        look = self._guard(self.gradients)
+        waits = True
+
+        def evaluate(*args: Any, **kwargs: Any) -> Any:
+            nonlocal waits
+            result = closure(*args, **kwargs)
+            held = reference()
+            if waits and held is not None:
+                waits = False
+                look(held, looks)
+            return result
+
+        return evaluate
 
     def gradients(self, optimizer: Optimizer, looks: int) -> None:
         """Look at so many gradients, and at all when one of them is not finite."""
