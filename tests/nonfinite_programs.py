@@ -240,7 +240,7 @@ PROGRAMS = {
         train(Mine(), lambda model: F.cross_entropy(model(torch.ones(5, 8, 4)), y))
         """,
         "forward",
-        "add",
+        "mm",
         time_step=2,
     ),
     "written to in place afterwards": program(

@@ -4,6 +4,8 @@ The layer is run on ever other beginnings of its input; a broken state stays bro
 halving finds the first one that is too long.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -13,6 +15,17 @@ from torch import nn
 from nntrace_torch.replay.guard import tensors_in
 
 FUSED = ("mkldnn_rnn_layer", "cudnn_rnn", "miopen_rnn")  # operations that hide their cells
+
+
+@contextmanager
+def unfused() -> Iterator[None]:
+    """Recurrent layers run cell by cell."""
+    (enabled, *_) = torch.backends.mkldnn.set_flags(_enabled=False)
+    try:
+        with torch.backends.cudnn.flags(enabled=False):
+            yield
+    finally:
+        torch.backends.mkldnn.set_flags(_enabled=enabled)
 
 
 def time_step(module: nn.Module | None, frame: FrameType | None) -> int | None:

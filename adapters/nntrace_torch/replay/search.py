@@ -24,7 +24,7 @@ from nntrace_torch.replay.finder import BUFFER, Birth, OriginFinder, source_text
 from nntrace_torch.replay.graph import broken_node
 from nntrace_torch.replay.guard import ReplayRefusedError, tensors_in
 from nntrace_torch.replay.postmortem import broken_update
-from nntrace_torch.replay.recurrent import FUSED
+from nntrace_torch.replay.recurrent import FUSED, unfused
 from nntrace_torch.replay.statements import (
     frames_holding,
     has_graph,
@@ -201,7 +201,7 @@ class Search:
     def _cell_by_cell(self, call: Call) -> Birth | None:
         """The operation in a recurrent layer whose kernel hides its cells."""
         finder = OriginFinder()
-        with torch.backends.mkldnn.flags(enabled=False), torch.backends.cudnn.flags(enabled=False):
+        with unfused():
             output = self._replay(call.compute, call.args, call.kwargs, finder, call=call)
         return finder.birth_of(flat(output))
 
