@@ -181,6 +181,26 @@ PROGRAMS = {
                 losses.append(loss.item())
             return [model, optimizer]
         """,
+    "values that are not finite: a batch, a derivative, the weights in the end": """
+        def train():
+            layers = nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 3)
+            model = nn.Sequential(*layers)
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+            for step in range(30):
+                batch = torch.randn(6, 4) * (1e3 if step == 24 else 1)
+                if step == 6:
+                    batch[2, 1] = float("nan")
+                output = model(batch)
+                loss = F.cross_entropy(output, torch.arange(6) % 3)
+                if step >= 27:
+                    loss = loss + (output - output.detach()).square().sum().sqrt()
+                optimizer.zero_grad()
+                loss.backward()
+                losses.append(loss.item())
+                if step != 6:
+                    optimizer.step()
+            return [model, optimizer]
+        """,
 }
 
 FRAME = """
@@ -264,6 +284,15 @@ def test_training_is_bit_for_bit_the_same_under_trace(outcomes, name, way):
     assert len(found["bare"][name]["losses"]) >= 15
     for part, value in found["bare"][name].items():
         assert found[way][name][part] == value, part
+
+
+def test_what_broke_was_looked_for_and_kept(outcomes):
+    folder, _ = outcomes
+    for way in WAYS:
+        trace = Trace.open(folder / way)
+        assert "data" in {event.payload["where"] for event in trace.events_of("origin")}
+        assert len(trace.events_of("origin")) >= 2
+        assert len(trace.events_of("capsule")) >= 2
 
 
 def test_the_traced_runs_were_traced_indeed(outcomes):

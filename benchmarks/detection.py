@@ -1,0 +1,128 @@
+"""What a healthy run pays for the watch over non-finite values: its share of a step.
+
+Of each block the processor time of the training thread within the watch, over that of the block:
+a share of one run, which other processes on the machine do not disturb as they do a difference of
+two. Not in it: keeping references to the calls of a step, which replays of other kinds need, too.
+Prints the median over blocks, and the time of an answer when a value breaks. The target is 0.3 %.
+"""
+
+import argparse
+import math
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from nntrace_torch.adapter import Tracer
+from torch import nn
+from torch.nn import functional as F
+
+from nntrace.manifest import Manifest
+from nntrace.recorder import Cadence, Recorder
+from nntrace.schema import RunStatus
+from nntrace.trace import Trace
+
+WARM_UP = 30
+
+
+def mlp() -> tuple[nn.Module, torch.Tensor]:
+    """Steps of about a millisecond."""
+    return nn.Sequential(
+        nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 10)
+    ), torch.randn(64, 64)
+
+
+def cnn() -> tuple[nn.Module, torch.Tensor]:
+    """Steps of some ten milliseconds."""
+    layers: list[nn.Module] = []
+    for wide, narrow in ((3, 32), (32, 32), (32, 64), (64, 64)):
+        layers += [nn.Conv2d(wide, narrow, 3, padding=1), nn.BatchNorm2d(narrow), nn.ReLU()]
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)]
+    return nn.Sequential(*layers), torch.randn(32, 3, 16, 16)
+
+
+PROGRAMS = {"MLP": (mlp, 150), "CNN": (cnn, 12)}
+
+
+class Timed:
+    """A function, and the processor time of this thread that went into it, less the clock's own."""
+
+    def __init__(self, function: Callable[..., object], clock_ns: float) -> None:
+        self._function = function
+        self._clock_ns = clock_ns
+        self.spent_ns = 0.0
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        started = time.thread_time_ns()
+        result = self._function(*args, **kwargs)
+        self.spent_ns += time.thread_time_ns() - started - self._clock_ns
+        return result
+
+
+def clock_ns() -> float:
+    """What two readings of the clock measure when nothing is between them."""
+    readings = [-(time.thread_time_ns() - time.thread_time_ns()) for _ in range(2000)]
+    return statistics.median(readings)
+
+
+def measure(name: str, blocks: int) -> tuple[list[float], float]:
+    """The share of each block of steps, and the milliseconds of the answer at the end."""
+    make, block = PROGRAMS[name]
+    torch.manual_seed(0)
+    model, inputs = make()
+    target = torch.arange(len(inputs)) % 10
+    optimizer = torch.optim.AdamW(model.parameters())
+
+    def train(steps: int) -> int:
+        started = time.thread_time_ns()
+        for _ in range(steps):
+            optimizer.zero_grad()
+            F.cross_entropy(model(inputs), target).backward()
+            optimizer.step()
+        return time.thread_time_ns() - started
+
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        recorder = Recorder(run, Manifest.begin("run", (), {}), Cadence(every=1 << 30))
+        tracer = Tracer(recorder)
+        recorder.on_failure(tracer.install())
+        train(WARM_UP)
+        watch = tracer._watch
+        parts = [(watch, "loss"), (watch, "before_step"), (tracer._losses, "watch")]
+        cost = clock_ns()
+        timed = [Timed(getattr(owner, method), cost) for owner, method in parts]
+        for (owner, method), one in zip(parts, timed, strict=True):
+            setattr(owner, method, one)
+        shares = []
+        for _ in range(blocks):
+            before = sum(one.spent_ns for one in timed)
+            total = train(block)
+            shares.append((sum(one.spent_ns for one in timed) - before) / total)
+        inputs[0] = math.nan
+        train(1)
+        recorder.close(RunStatus.FINISHED)
+        (origin, *_) = Trace.open(run).events_of("origin")
+        return shares, float(origin.payload["replay_ms"])
+
+
+def main() -> None:
+    """Measure the chosen programs and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--blocks", type=int, default=40)
+    parser.add_argument("--programs", nargs="*", default=list(PROGRAMS), choices=list(PROGRAMS))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    print(f"{platform.machine()}, PyTorch {torch.__version__}, {options.blocks} blocks\n")
+    print("| program | cost of detection | middle half of the blocks | an answer takes |")
+    print("|---|---|---|---|")
+    for name in options.programs:
+        costs, answer = measure(name, options.blocks)
+        low, middle, high = (100 * q for q in statistics.quantiles(costs, n=4))
+        print(f"| {name} | {middle:.2f} % | {low:.2f} to {high:.2f} % | {answer:.0f} ms |")
+
+
+if __name__ == "__main__":
+    main()
