@@ -56,6 +56,7 @@ class Timed:
         self.spent_ns = 0.0
 
     def __call__(self, *args: object, **kwargs: object) -> object:
+        """Call it."""
         started = time.thread_time_ns()
         result = self._function(*args, **kwargs)
         self.spent_ns += time.thread_time_ns() - started - self._clock_ns
