@@ -26,6 +26,7 @@ from nntrace.rules.signals import (
     median,
     median_error,
     noise_scale,
+    trend_z,
     unjudgeable,
 )
 from nntrace.schema import Role
@@ -36,6 +37,8 @@ _SAMPLES = 10  # sampled steps without which a ratio cannot be called lasting
 _LATE_SAMPLES = 3  # of them, in the second half of the run
 _OVERWRITES = 0.5  # an update half as large as the weights
 _OVERSHOOT = 3.0  # healthy runs do not rise above their first loss
+_UNDER_WAY = 0.8  # of the first loss: below it something was learned
+_ERRORS = 4.0  # standard errors of a trend that is certain
 _AFTERMATH = 50  # steps in which a loss overshoots
 
 
@@ -63,7 +66,8 @@ def update_ratio_high(
 
     About 1e-3 is healthy. Judged is the median over the second half of the run, for at least half
     of the weight matrices (embeddings and those that start at zero aside): the first steps of Adam
-    and the peak of a schedule are large by design. A single step of half the weights' size counts
+    and the peak of a schedule are large by design. A loss that has come down by a fifth and still
+    falls steadily is not held up by them. A single step of half the weights' size counts
     too when the loss triples after it or never gets better than it was, beyond its noise. With
     several optimizers or a negative loss, which tell little, only the error level counts.
     Source: Karpathy, CS231n, "ratio of weights:updates"; "37 reasons", 33.
@@ -85,7 +89,8 @@ def update_ratio_high(
             f"the run; has {len(rows)} and {len(late)}"
         )
         return
-    if remaining_loss(trace) <= learned:
+    left = remaining_loss(trace)
+    if left <= learned or (left <= _UNDER_WAY and _still_falls(series)):
         return
     threshold = warning if unjudgeable(series, 1) is None else error
     lasting_ratio = np.array([median(column) for column in ratio[late].T])
@@ -113,6 +118,12 @@ def update_ratio_high(
             "ratios": lasting_ratio[high].tolist(),
         },
     )
+
+
+def _still_falls(series: LossSeries) -> bool:
+    """Whether the loss falls steadily in the second half: the steps do not hinder each other."""
+    late = series.value[len(series) // 2 :]
+    return trend_z(late) < -_ERRORS
 
 
 def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:

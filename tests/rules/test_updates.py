@@ -51,6 +51,12 @@ def test_large_updates_under_which_the_loss_halves_are_healthy(end, found):
     assert len(findings("UPD01", trace(parameter("a.weight", update=0.05), loss=loss))) == found
 
 
+@pytest.mark.parametrize(("end", "found"), [(1.95, 1), (1.75, 0)])
+def test_large_updates_under_which_the_loss_falls_to_the_end_are_healthy(end, found):
+    loss = np.linspace(2.3, end, STEPS).tolist()
+    assert len(findings("UPD01", trace(parameter("a.weight", update=0.05), loss=loss))) == found
+
+
 def test_the_large_first_steps_of_adam_are_healthy():
     early = [*[0.3] * 15, *[1e-3] * 25]
     assert not findings("UPD01", trace(parameter("a.weight", update=early)))
