@@ -69,30 +69,43 @@ def activation_plan(
     counts = {0: examples, unit_axis: units}
     steps = {0: shape[0] // examples, unit_axis: shape[unit_axis] // units}
     room = rows // examples
-    neighbours = [axis for axis in position_axes if strides[axis] == 1]
-    for axis in neighbours:
-        counts[axis], steps[axis] = min(RUN, shape[axis], room), 1
-        room //= counts[axis]
-    spread = [axis for axis in position_axes if axis not in neighbours]
-    for index, axis in enumerate(spread):
-        share = int(room ** (1 / (len(spread) - index)) + 1e-9)
-        counts[axis] = max(1, min(shape[axis], share))
-        steps[axis] = shape[axis] // counts[axis]
+    runs = dict.fromkeys(position_axes, 1)
+    for axis in position_axes:
+        if strides[axis] == 1:
+            runs[axis] = min(RUN, shape[axis], room)
+            room //= runs[axis]
+    for index, axis in enumerate(position_axes):
+        share = int(room ** (1 / (len(position_axes) - index)) + 1e-9)
+        wanted = max(1, min(shape[axis] // runs[axis], share))
+        # Spread over the whole axis, with fewer where they do not go in evenly: a picture's
+        # middle is not like its margins, nor a sequence's end like its start.
+        steps[axis] = math.ceil(shape[axis] / wanted)
+        counts[axis] = max(1, shape[axis] // steps[axis])
         room //= counts[axis]
     if math.prod(shape) <= limit:  # little enough to take it all
         units = shape[unit_axis]
         counts, steps = dict(enumerate(shape)), dict.fromkeys(range(len(shape)), 1)
+        runs = dict.fromkeys(position_axes, 1)
     axes = [0, *position_axes, unit_axis]
-    size = tuple(counts[axis] for axis in axes)
+    views = []
+    for axis in axes:
+        views.append((counts[axis], strides[axis] * steps[axis]))
+        if runs.get(axis, 1) > 1:
+            views.append((runs[axis], strides[axis]))
+    size = tuple(count for count, _ in views)
     return Plan(
         size=size,
         packed=tuple(math.prod(size[place + 1 :]) for place in range(len(size))),
-        stride=tuple(strides[axis] * steps[axis] for axis in axes),
+        stride=tuple(stride for _, stride in views),
         slack=tuple(
-            (shape[axis] - ((counts[axis] - 1) * steps[axis] + 1), strides[axis])
+            (shape[axis] - ((counts[axis] - 1) * steps[axis] + runs.get(axis, 1)), strides[axis])
             for axis in axes[:-1]
         ),
-        layout=Layout(counts[0], math.prod(counts[axis] for axis in position_axes), units),
+        layout=Layout(
+            counts[0],
+            math.prod(counts[axis] * runs[axis] for axis in position_axes),
+            units,
+        ),
     )
 
 

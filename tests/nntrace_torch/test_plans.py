@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +89,20 @@ def test_a_batch_of_one_is_sampled():
     plan, view = taken(numbered((1, 3, 8, 8)), 1, 96, 5)
     assert plan.layout.examples == 1
     assert len(set(view.flatten().tolist())) == plan.layout.size
+
+
+@pytest.mark.parametrize("shape", [(64, 1, 28, 28), (16, 8, 40, 40), (8, 300, 16)])
+def test_a_sample_is_spread_over_the_whole_picture_and_the_whole_sequence(shape):
+    axes = range(1, len(shape) - 1) if len(shape) == 3 else (2, 3)
+    for axis in axes:
+        place = torch.arange(shape[axis], dtype=torch.float32)
+        across = [1] * len(shape)
+        across[axis] = -1
+        tensor = place.view(across).expand(shape).contiguous()
+        plan = activation_plan(shape, tensor.stride(), 1 if len(shape) == 4 else 2, 2048)
+        for turn in range(20):
+            seen = plan.view(tensor, turn)
+            assert seen.min() < shape[axis] / 2 <= seen.max()
 
 
 def test_offsets_turn_so_that_every_position_is_seen_sooner_or_later():
