@@ -134,6 +134,17 @@ def span(trace: Trace, first: int = 0) -> tuple[int, int]:
     return (int(sampled[first]), int(sampled[-1])) if len(sampled) else (0, 0)
 
 
+def early_samples(trace: Trace) -> str | None:
+    """Why the samples do not say what held to the end: they stop in the first half; else None.
+
+    So it is where sampling is dear: the first steps of a run take the budget of many.
+    """
+    steps, sampled = trace.steps.step, trace.sampled_steps
+    if not len(sampled) or 2 * int(sampled[-1]) >= int(steps[0]) + int(steps[-1]) - 1:
+        return None
+    return f"step {sampled[-1]} is the last sampled of {len(steps)}: it does not speak for the end"
+
+
 def named(paths: Sequence[str]) -> str:
     """A few names in words: `fc1.weight, fc2.weight and 3 more`."""
     shown = ", ".join(path or "the model" for path in paths[:_MAX_NAMED])

@@ -12,6 +12,7 @@ from nntrace.rules.layers import (
     any_finite,
     chain,
     columns,
+    early_samples,
     remaining_loss,
     weights,
 )
@@ -66,6 +67,9 @@ def dead_units(
             "no rectified output of a layer was recorded over 256 rows "
             "(a functional relu is seen only in the module around it)"
         )
+        return
+    if (reason := early_samples(trace)) is not None:
+        yield Skipped(reason)
         return
     levels = [_late_median(dead[:, link.column]) for link in rectified]
     units = [link.site.units for link in rectified]

@@ -176,6 +176,13 @@ def test_units_that_wake_up_are_healthy():
     assert not findings("ACT04", trace(layer("l"), dead([*[0.8] * 10, *[0.1] * 10])))
 
 
+@pytest.mark.parametrize(("last", "judged"), [(9, False), (20, True)])
+def test_samples_of_the_first_half_do_not_say_which_units_never_fire(last, judged):
+    sampled = [*range(5), last]
+    long = trace(layer("l"), dead(0.7), steps=40, sampled=sampled)
+    assert bool(skip_reasons("ACT04", long)) is not judged
+
+
 def test_one_dead_unit_of_a_few_is_chance():
     assert not findings("ACT04", trace(layer("l"), dead(0.25, shape=(64, 4))))
 
