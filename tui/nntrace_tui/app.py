@@ -139,6 +139,7 @@ class MonitorApp(App[None]):
         self._last = update
         if self.is_running:
             self._page_screen.show(update.snapshot, update.problem)
+            self._page_screen.call_after_refresh(self._follower.painted)
 
     async def on_look(self, look: Look) -> None:
         """Look at something else: the header at once, the page when it has been built."""

@@ -26,6 +26,7 @@ from nntrace_tui.pages.run import run_header
 from nntrace_tui.snapshot import Snapshot, extent, snapshot
 from nntrace_tui.view import Page, View
 
+_PAINTING_SECONDS = 1.0  # at most; a terminal may be slow
 _LARGE_BYTES = 4_000_000  # read in a tenth of a second
 _STREAMS = ("sites", "steps", "stats", "data", "events")
 
@@ -64,6 +65,7 @@ class Follower:
         self._link_problem = link_problem
         self._stopped = threading.Event()
         self._called = threading.Event()
+        self._painted = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="nntrace-follower", daemon=True)
         self._diagnosing = Diagnosing(diagnose, self._pace, self._called.set)
         self._ranks = RankReader(run)
@@ -83,10 +85,15 @@ class Follower:
         self._view = view
         self._called.set()
 
+    def painted(self) -> None:
+        """What was posted can be seen: what takes long may begin."""
+        self._painted.set()
+
     def stop(self, timeout: float = 1.0) -> None:
         """Post nothing more; a diagnosis that is under way is not waited for beyond `timeout`."""
         self._stopped.set()
         self._called.set()
+        self._painted.set()
         if self._thread.is_alive():
             self._thread.join(timeout)
 
@@ -127,6 +134,7 @@ class Follower:
             newest = Trace.newest(self._run, rank=rank)
             self._snapshot = snapshot(newest, None, self._clock.read(newest), self._view)
             self._send()
+            self._painted.wait(_PAINTING_SECONDS)  # two threads share one interpreter
         self._trace = Trace.open(self._run, rank=rank, most_rows=self._pace.rows)
         self._past = None
         self._clock = TrainingClock()
