@@ -14,10 +14,13 @@ class ModeObserver:
         self._recorder = recorder
         self._last: dict[str, dict[str, int | bool]] = {}
         self._seen: dict[str, dict[str, int | bool]] = {}
+        self._trained: dict[str, int] = {}
 
     def observe(self, model: Model, module: nn.Module) -> None:
         """Look at the modes at the start of a training forward."""
         self._seen[model.prefix] = modes_of(model, module)
+        if model.prefix not in self._trained:
+            self._trained[model.prefix] = _trained_norms(model)
 
     def forget(self) -> None:
         """What was seen was an evaluation's."""
@@ -26,9 +29,11 @@ class ModeObserver:
     def record(self) -> None:
         """The step is made: what was seen were its modes."""
         for prefix, modes in self._seen.items():
-            if self._last.get(prefix) != modes:
+            last = self._last.get(prefix)
+            if last != modes:
                 self._last[prefix] = modes
-                self._recorder.add_event(EventKind.MODE, {"model": prefix, **modes})
+                before = {"norm_trained": self._trained[prefix]} if last is None else {}
+                self._recorder.add_event(EventKind.MODE, {"model": prefix, **modes, **before})
         self._seen.clear()
 
 
@@ -41,3 +46,9 @@ def modes_of(model: Model, module: nn.Module) -> dict[str, int | bool]:
         "norm_active": sum(layer.training for layer in model.norms),
         "norm_inactive": sum(not layer.training for layer in model.norms),
     }
+
+
+def _trained_norms(model: Model) -> int:
+    """How many normalisation layers bring running statistics of earlier batches with them."""
+    counts = [getattr(layer, "num_batches_tracked", None) for layer in model.norms]
+    return sum(bool(count > 0) for count in counts if count is not None)

@@ -97,7 +97,7 @@ _DATA: Final = (
         "Compare mean and spread of a training and an evaluation batch at the model's call, and "
         "for a pretrained model with the statistics it was trained on. Fit them on training data.",
         sources=_REASONS,
-        rules=("DAT14",),
+        rules=("DAT14", "DAT15"),
     ),
 )
 

@@ -193,6 +193,47 @@ def outlier_input(
 
 
 @rule(
+    "DAT15",
+    "pretrained-input-mismatch",
+    Severity.WARNING,
+    explains=("ACT12", "ACT01", "ACT03", "LOS01", "LOS13", "RUN13"),
+    advice="Preprocess as the weights were trained: their data card names mean, standard deviation "
+    "and range of the inputs (for ImageNet's: 0 … 1, then a mean and deviation per channel).",
+)
+def pretrained_input_mismatch(
+    trace: Trace,
+    *,
+    scale: Annotated[float, "rms of the first norm's input by its loaded statistics"] = 2.0,
+) -> Iterator[Finding | Skipped]:
+    """Loaded batch norms expect inputs of another mean or scale than the first batches have.
+
+    The pretrained features are then computed on images the weights have never seen. The input of
+    the norm nearest to the data is normalised by the running statistics it came with: where the
+    data are prepared as in pretraining the root mean square is 1. Judged where a model brings
+    trained norms with it and trains them on; frozen norms in evaluation mode are not seen.
+    PyTorch only. Source: Karpathy's Recipe, step 4 (pretrain); "37 reasons", 24 and 25.
+    """
+    loaded = [e for e in trace.events_of(EventKind.MODE) if e.payload.get("norm_trained")]
+    if not loaded:
+        yield Skipped("no batch norm with statistics of an earlier training was seen")
+        return
+    site = next(iter(trace.sites_of(Role.RUNNING_NORM)), None)
+    rms = float("nan") if site is None else _first(trace, site, "rms")
+    if site is None or not np.isfinite(rms):
+        yield Skipped("the loaded batch norms are frozen: their inputs were not compared")
+        return
+    if 1.0 / scale <= rms <= scale:
+        return
+    yield Finding(
+        f"by the statistics that `{site.path}` came with its input has a root mean square of "
+        f"{rms:.3g} in the first batch, not 1: the weights were trained on other inputs.",
+        site=site,
+        steps=(loaded[0].step, loaded[0].step),
+        evidence={"rms": rms, "trained_norms": loaded[0].payload.get("norm_trained")},
+    )
+
+
+@rule(
     "DAT18",
     "channel-layout",
     Severity.WARNING,

@@ -100,6 +100,29 @@ def test_sparse_inputs_have_no_outliers():
     assert findings("DAT07", ranged(40.0, zero_fraction=0.9)) == []
 
 
+# DAT15
+
+
+def pretrained(rms, trained=3):
+    norm = site("bn", "running_norm", module_type="BatchNorm2d", rms=[rms, 1.0, 1.0])
+    modes = [event("mode", model="", norm_trained=trained)]
+    return trace_of(steps=3, sites=[norm], events=modes)
+
+
+@pytest.mark.parametrize(("rms", "found"), [(1.9, 0), (2.1, 1), (0.55, 0), (0.45, 1)])
+def test_inputs_that_do_not_fit_loaded_statistics_are_a_warning(rms, found):
+    assert len(findings("DAT15", pretrained(rms))) == found
+
+
+def test_norms_without_an_earlier_training_have_no_expectation():
+    assert skip_reasons("DAT15", pretrained(9.0, trained=0))
+
+
+def test_frozen_norms_are_not_compared():
+    modes = [event("mode", model="", norm_trained=2)]
+    assert skip_reasons("DAT15", trace_of(steps=3, events=modes))
+
+
 # DAT18
 
 
