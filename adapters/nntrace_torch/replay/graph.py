@@ -86,8 +86,11 @@ def _unary(function: Callable[[torch.Tensor], torch.Tensor]) -> Again:
 
 
 def _kept(node: Any) -> tuple[tuple[Operand, ...], torch.Tensor]:
-    """Of an operation that keeps its result alone."""
-    return (), _saved(node, "result")
+    """Of one that keeps its result alone: an infinity is its own, a NaN may have come in."""
+    result = _saved(node, "result")
+    if bool(result.isnan().any()):
+        raise TypeError("its argument was not kept")
+    return (), result
 
 
 def _division(node: Any) -> tuple[tuple[Operand, ...], torch.Tensor]:
@@ -135,11 +138,8 @@ _AGAIN: dict[str, Again] = {
     "Mul": _product,
     "Var": _spread,
     "Std": _spread,
-    "Sqrt": _kept,
     "Rsqrt": _kept,
     "Exp": _kept,
     "Expm1": _kept,
     "Reciprocal": _kept,
-    "Softmax": _kept,
-    "LogSoftmax": _kept,
 }

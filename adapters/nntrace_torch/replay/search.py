@@ -153,7 +153,7 @@ class Search:
                 return Found("data" if birth.given else "loss", birth, self._batch_facts())
         place = lines(calling_line(frame))
         if value is not None and (birth := broken_node(value)) is not None:
-            where = "forward" if refused else "loss"
+            where = "loss" if self._calls.kept and not refused else "forward"
             return Found(where, birth, {**place, **self._batch_facts()})
         if not self.notes:
             self.notes.append("the replayed model is finite, and the loss could not be replayed")
