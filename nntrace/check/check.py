@@ -22,6 +22,7 @@ from nntrace.rules.probe_measures import fit, problem, sweep
 from nntrace.trace import Trace
 
 _POLL_SECONDS: Final = 0.1
+_NO_TIME: Final = "there was no time left for it; give the check a longer --time-limit"
 _SAME_RATE: Final = 2.0  # a rate within this factor of the script's own is no other one
 
 
@@ -124,6 +125,9 @@ class Check:
                 while waiting and len(running) < self.jobs:
                     one = waiting.pop(0)
                     run = self.folder / one.experiment.name
+                    if time.monotonic() > deadline:
+                        self._made.append(Made(one, run, 0.0, _NO_TIME))
+                        continue
                     running[Child(self.command, one, run, deadline)] = time.monotonic()
                 for child in [child for child in running if not child.is_running()]:
                     made = _made(child, time.monotonic() - running.pop(child))
