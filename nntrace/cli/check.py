@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import click
@@ -96,10 +98,17 @@ def command(
         threads=cores_each(number),
         shown=verbose,
     )
-    with progress(shown=not verbose) as watch:
-        checked = Check(
-            task, folder, rules, config.thresholds(), steps, time_limit, number, watch
-        ).run()
+    before = signal.signal(signal.SIGTERM, _ended)
+    try:
+        with progress(shown=not verbose) as watch:
+            checked = Check(
+                task, folder, rules, config.thresholds(), steps, time_limit, number, watch
+            ).run()
+    except KeyboardInterrupt:
+        note(f"interrupted; what was made so far is in {folder}.")
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
     for place in checked.escapes:
         note(f"the script wrote outside the sandbox: {place}")
     if form == "json":
@@ -114,9 +123,12 @@ def command(
     return int(checked.has_failed)
 
 
+def _ended(number: int, frame: object) -> None:
+    """SIGTERM: as an exit, so that no experiment is left behind."""
+    raise SystemExit(128 + number)
+
+
 def _jobs() -> int:
     """Two at a time, unless they would have to share a GPU or a single core."""
-    import os
-
     has_gpu = any(Path("/dev").glob("nvidia[0-9]*"))
     return 1 if has_gpu or (os.cpu_count() or 1) < 2 else 2

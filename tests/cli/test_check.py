@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from cli.commands import Command
@@ -107,6 +109,25 @@ def test_a_script_that_does_not_train_is_bad_input(nntrace: Command, tmp_path):
     assert result.code == 2
     assert "no data here" in result.err
     assert "baseline.log" in result.err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_check_leaves_no_process_behind(tmp_path, number, code):
+    told = tmp_path / "told"
+    script = f"import os, time; open({str(told)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "train.py").write_text(script)
+    words = [sys.executable, "-m", "nntrace", "check", "train.py"]
+    process = subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, text=True)
+    while not (told.exists() and told.read_text()):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == code
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(told.read_text()), 0)
 
 
 def test_wrong_probes_are_bad_input(nntrace: Command, tmp_path):
