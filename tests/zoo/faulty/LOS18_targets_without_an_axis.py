@@ -1,0 +1,28 @@
+"""Disease progression from ten measurements (scikit-learn's diabetes): the model returns (N, 1),
+the loader delivers targets (N,), and the mean squared error is taken over N x N differences."""
+
+import torch
+from sklearn.datasets import load_diabetes
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+torch.manual_seed(0)
+
+data = load_diabetes()
+features = torch.tensor(StandardScaler().fit_transform(data.data), dtype=torch.float32)
+targets = torch.tensor(data.target, dtype=torch.float32)
+targets = (targets - targets.mean()) / targets.std()
+loader = DataLoader(TensorDataset(features, targets), batch_size=32, shuffle=True)
+
+model = nn.Sequential(nn.Linear(10, 32), nn.ReLU(), nn.Linear(32, 1))
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+criterion = nn.MSELoss()
+
+for epoch in range(20):
+    for x, y in loader:
+        optimizer.zero_grad()
+        loss = criterion(model(x), y)
+        loss.backward()
+        optimizer.step()
+    print(f"epoch {epoch}  loss {loss.item():.4f}")
