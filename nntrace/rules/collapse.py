@@ -41,8 +41,8 @@ def attention_collapse(
 
     One-hot rows pass no gradient to queries and keys; even rows are an average that needs no
     attention. Judged is the entropy of sampled rows relative to an even row's, in the last half of
-    the run; three quarters of the rows of a layer, and half of the layers. Even rows count only
-    where the loss does not come down, because attention starts even. Needs attention written with
+    the run; three quarters of the rows of a layer, and half of the layers. It counts only where the
+    loss does not come down: attention starts even, and may rightly find its one key. Needs attention written with
     softmax or `scaled_dot_product_attention` in PyTorch; others are not seen.
     Source: Zhai et al. 2023 (attention entropy collapse); Vaswani 2017, 3.2.1.
     """
@@ -56,13 +56,12 @@ def attention_collapse(
     if not judged:
         yield Skipped(f"needs {samples} samples of a layer's attention, has {known.max(initial=0)}")
         return
-    stuck = remaining_loss(trace) > learnt
+    if remaining_loss(trace) <= learnt:
+        return
     for kind, holds, values in (
         ("at a single key", upper < sharp, upper),
         ("at all keys alike", lower > even, lower),
     ):
-        if kind == "at all keys alike" and not stuck:
-            continue
         found = []
         for index in judged:
             rows = np.flatnonzero(np.isfinite(values[:, index]))
@@ -79,7 +78,6 @@ def attention_collapse(
             f"layers ({named(paths)}); their entropy is {level:.2g} of an even row's.",
             site=sites[found[0][0]],
             steps=span(trace, found[0][1]),
-            severity=None if stuck else Severity.INFO,
             evidence={"layers": paths, "relative_entropy": level, "kind": kind},
         )
 
