@@ -41,9 +41,10 @@ def attention_collapse(
 
     One-hot rows pass no gradient to queries and keys; even rows are an average that needs no
     attention. Judged is the entropy of sampled rows relative to an even row's, in the last half of
-    the run; three quarters of the rows of a layer, and half of the layers. It counts only where the
-    loss does not come down: attention starts even, and may rightly find its one key. Needs attention written with
-    softmax or `scaled_dot_product_attention` in PyTorch; others are not seen.
+    the run; three quarters of the rows of a layer, and half of the layers. It counts only where
+    the loss does not come down: attention starts even, and may rightly find its one key. Needs
+    attention written with softmax or `scaled_dot_product_attention` in PyTorch; others are not
+    seen.
     Source: Zhai et al. 2023 (attention entropy collapse); Vaswani 2017, 3.2.1.
     """
     sites = trace.sites_of(Role.ATTENTION)
