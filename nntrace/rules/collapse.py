@@ -6,7 +6,15 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.layers import Link, chain, first_finite, named, remaining_loss, span
+from nntrace.rules.layers import (
+    Link,
+    chain,
+    early_samples,
+    first_finite,
+    named,
+    remaining_loss,
+    span,
+)
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import finite, lasting, median
 from nntrace.schema import Role
@@ -114,6 +122,9 @@ def batchnorm_mismatch(
     known = np.isfinite(size).sum(axis=0)
     if known.max(initial=0) < samples:
         yield Skipped(f"needs {samples} samples of a norm, has {known.max(initial=0)}")
+        return
+    if (reason := early_samples(trace)) is not None:
+        yield Skipped(reason)
         return
     found = []
     for index in range(len(sites)):

@@ -14,6 +14,7 @@ from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Site, Trace
 
 _HASHED_EXAMPLES = 4096  # adapters hash no more of a batch
+_SAME_SCALE = 0.05
 _SHAPE_ONLY = frozenset({"Flatten", "Unflatten", "Identity", "Dropout", "Reshape"})
 
 
@@ -227,10 +228,28 @@ def _is_batch_of_floats(site: Site) -> bool:
 
 
 def normalises_first(trace: Trace) -> bool:
-    """Whether the first layer that does more than reshape is a normalisation."""
-    kinds = [site.module_type for site in trace.sites_of(Role.ACTIVATION) if site.path]
-    first = next((kind for kind in kinds if kind not in _SHAPE_ONLY), "")
-    return "Norm" in first or first == "Rescaling"
+    """Whether the first layer that does more than reshape and hand on is a normalisation."""
+    parameters = [site.path for site in trace.sites_of(Role.PARAM)]
+    for site in trace.sites_of(Role.ACTIVATION):
+        if not site.path or site.module_type in _SHAPE_ONLY:
+            continue
+        is_bare = not any(path.startswith(f"{site.path}.") for path in parameters)
+        if is_bare and site.module_type != "Rescaling" and _hands_on_input(trace, site):
+            continue
+        return "Norm" in site.module_type or site.module_type == "Rescaling"
+    return False
+
+
+def _hands_on_input(trace: Trace, site: Site) -> bool:
+    """Whether a module without weights gives the input out as it came, to judge by its scale."""
+    for given in trace.sites_of(Role.INPUT):
+        if given.shape == site.shape:
+            out, into = (
+                median(trace.series(role, "std", of))
+                for role, of in ((Role.ACTIVATION, site), (Role.INPUT, given))
+            )
+            return bool(np.isclose(out, into, rtol=_SAME_SCALE))
+    return False
 
 
 def integer_valued(trace: Trace) -> bool:

@@ -78,6 +78,11 @@ def test_ninety_nine_steps_are_too_few():
     assert skip_reasons("ACT12", trace_of(steps=99, sampled=range(0, 99, 10), sites=[running(5.0)]))
 
 
+def test_samples_of_the_first_half_say_nothing_of_running_statistics_at_the_end():
+    early = trace_of(steps=200, sampled=range(0, 90, 10), sites=[running(5.0)])
+    assert skip_reasons("ACT12", early)
+
+
 # ACT13
 
 

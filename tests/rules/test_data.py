@@ -158,6 +158,16 @@ def test_a_model_that_normalises_first_is_healthy():
     assert findings("DAT04", trace) == []
 
 
+@pytest.mark.parametrize(("std", "found"), [(50.0, 0), (5.0, 1)])
+def test_a_module_that_hands_the_input_on_comes_before_the_first_layer(std, found):
+    given = image(mean=100.0, std=50.0)
+    layers = [
+        site("embedder", "activation", module_type="Maybe", shape=given["shape"], std=std),
+        site("norm", "activation", module_type="BatchNorm1d"),
+    ]
+    assert len(findings("DAT04", trace_of(steps=3, sites=[given, *layers]))) == found
+
+
 def test_a_constant_input_is_left_to_its_own_rule():
     assert findings("DAT04", trace_of(steps=3, sites=[image(mean=5.0, std=0.0)])) == []
 
