@@ -286,12 +286,11 @@ def test_training_is_bit_for_bit_the_same_under_trace(outcomes, name, way):
         assert found[way][name][part] == value, part
 
 
-def test_what_broke_was_looked_for_and_kept(outcomes):
+def test_what_broke_was_looked_for(outcomes):
     folder, _ = outcomes
     for way in WAYS:
         trace = Trace.open(folder / way)
         assert len(trace.events_of("origin")) >= 2
-        assert len(trace.events_of("capsule")) >= 2
 
 
 def test_the_traced_runs_were_traced_indeed(outcomes):
