@@ -1,0 +1,24 @@
+"""Forecast of a sensor that now and then reports a number a thousand times too large: single
+batches throw the model back. In review: the targets were never looked at."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+torch.manual_seed(46)
+
+STEPS = 400
+model = nn.Sequential(nn.Linear(12, 64), nn.ReLU(), nn.Linear(64, 1))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
+
+for step in range(STEPS):
+    x = torch.randn(64, 12)
+    y = x[:, 0] + torch.sin(2 * x[:, 1])
+    if step in (150, 220, 290, 360):
+        y[5] = 400.0
+    loss = F.mse_loss(model(x).squeeze(1), y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    if step % 40 == 0:
+        print(f"step {step:3d}  loss {loss.item():.4f}")
