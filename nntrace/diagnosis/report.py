@@ -11,7 +11,7 @@ from typing import Any
 from nntrace.diagnosis.diagnose import Diagnosis, diagnose
 from nntrace.errors import NntraceError
 from nntrace.rules import Rule
-from nntrace.schema import RunStatus
+from nntrace.schema import EventKind, RunStatus
 from nntrace.trace import Trace
 
 
@@ -54,11 +54,16 @@ def make_report(
     """
     trace = run if isinstance(run, Trace) else Trace.open(run)
     status = trace.status
-    if not len(trace.steps) and not len(trace.sampled_steps):
+    if not len(trace.steps) and not len(trace.sampled_steps) and not _is_idle(trace):
         raise NntraceError(_nothing_to_judge(trace, status))
     chosen = tuple(rules)
     found = diagnose(trace, rules=chosen, thresholds=thresholds)
     return Report(trace, found, len(chosen), status, thresholds or {})
+
+
+def _is_idle(trace: Trace) -> bool:
+    """Whether gradients were computed on which no optimizer acts."""
+    return bool(trace.events_of(EventKind.IDLE))
 
 
 def _nothing_to_judge(trace: Trace, status: RunStatus) -> str:

@@ -38,10 +38,10 @@ def training_in_eval_mode(
     if not modes:
         yield Skipped("the model's training mode was not recorded")
         return
-    for model in sorted({_model(event) for event in modes}):
-        own = [event for event in modes if _model(event) == model]
+    for model in sorted({model_of(event) for event in modes}):
+        own = [event for event in modes if model_of(event) == model]
         wrong = _steps_in_eval(trace, own)
-        if len(wrong) < steps or not _is_trained(trace, model, modes):
+        if len(wrong) < steps or not is_trained(trace, model, modes):
             continue
         first, last = span(wrong)
         payload = next(event.payload for event in reversed(own) if event.step <= last)
@@ -129,19 +129,19 @@ def data_bound(
         )
 
 
-def _model(event: Event) -> str:
+def model_of(event: Event) -> str:
     """The prefix of the model whose mode it is; empty for the first or only one."""
     return str(event.payload.get("model") or "")
 
 
-def _is_trained(trace: Trace, model: str, modes: tuple[Event, ...]) -> bool:
+def is_trained(trace: Trace, model: str, modes: tuple[Event, ...]) -> bool:
     """Whether the optimizer updates it: a frozen helper model is in evaluation mode by right."""
     updated = [site.path for site in trace.sites_of(Role.UPDATE)]
     if not updated:
         return True
     if model:
         return any(path.startswith(f"{model}.") for path in updated)
-    others = tuple(f"{name}." for event in modes if (name := _model(event)))
+    others = tuple(f"{name}." for event in modes if (name := model_of(event)))
     return any(not (others and path.startswith(others)) for path in updated)
 
 

@@ -188,7 +188,7 @@ def update_ratio_low(
     if not len(series):
         yield Skipped("no loss was recorded")
         return
-    rows = _at_full_rate(trace)
+    rows = at_full_rate(trace)
     values = update_ratios(trace, sites)
     values[~(values > 0)] = np.nan
     rows = rows[np.isfinite(values[rows]).any(axis=1)]
@@ -201,7 +201,7 @@ def update_ratio_low(
     low = judged & (level < ratio)
     if 2 * low.sum() < judged.sum() or not low.any():
         return
-    if not remaining_loss(trace) >= 1 - progress or _has_learned(trace, series):
+    if not remaining_loss(trace) >= 1 - progress or has_learned(trace, series):
         return
     typical = float(np.median(level[judged]))
     since = lasting(np.array([median(row) for row in values[rows]]) < ratio, 1)
@@ -218,7 +218,7 @@ def update_ratio_low(
     )
 
 
-def _at_full_rate(trace: Trace) -> np.ndarray:
+def at_full_rate(trace: Trace) -> np.ndarray:
     """Indices of the sampled steps whose learning rate is above a tenth of its maximum."""
     steps = trace.steps
     rate = dict(zip(steps.step.tolist(), steps.lr.tolist(), strict=True))
@@ -228,7 +228,7 @@ def _at_full_rate(trace: Trace) -> np.ndarray:
     return np.flatnonzero(~(sampled < 0.1 * highest))
 
 
-def _has_learned(trace: Trace, series: LossSeries) -> bool:
+def has_learned(trace: Trace, series: LossSeries) -> bool:
     """Whether the loss is well below chance: a model that had been trained before."""
     batches = training_batches(trace)
     function, reason = comparable_function(trace, batches)

@@ -1,0 +1,227 @@
+"""Rules on how a program evaluates: at all, in the right mode, with the same result as training."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import numpy as np
+
+from nntrace.rules.chance import comparable_function, function_loss, training_batches
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.loop import is_trained, model_of
+from nntrace.rules.passes import evaluations
+from nntrace.rules.payloads import count, number, place, text
+from nntrace.rules.rule import rule
+from nntrace.rules.signals import median, span, unjudgeable
+from nntrace.schema import EventKind, RunStatus
+from nntrace.trace import Event, Trace
+
+_RECENT = 20  # steps of training whose loss an evaluation is compared with
+
+
+@rule(
+    "RUN02",
+    "eval-in-train-mode",
+    Severity.WARNING,
+    explains=("LOS13", "LOS22"),
+    advice="Call `model.eval()` before evaluating and `model.train()` after.",
+)
+def eval_in_train_mode(
+    trace: Trace,
+    *,
+    passes: Annotated[int, "evaluations in training mode"] = 2,
+    rarity: Annotated[float, "evaluations per optimizer step; more belong to the steps"] = 0.2,
+) -> Iterator[Finding | Skipped]:
+    """The model is evaluated without gradients while its dropout or batch norm is active.
+
+    Dropout then makes the figures worse and random; batch norm normalises with the evaluation
+    batch and, what is worse, lets the evaluation data into its running statistics. A forward
+    without gradients in nearly every step (a generator, a target) belongs to the training and is
+    left out, as is a model whose root is in evaluation mode while a part is not.
+    Source: "37 reasons", 21 and 26 (dropout, batch norm: train and test mode).
+    """
+    events = trace.events_of(EventKind.EVALUATION)
+    if not events:
+        yield Skipped("no pass without gradients was recorded")
+        return
+    modes = trace.events_of(EventKind.MODE)
+    groups: dict[tuple[str, int], list[Event]] = defaultdict(list)
+    for event in events:
+        groups[model_of(event), count(event.payload, "group")].append(event)
+    found = []
+    for (model, _), group in groups.items():
+        wrong = [event for event in group if _is_active(event.payload)]
+        whole = 1 + max(count(event.payload, "number") for event in group)
+        rare = whole <= max(1.0, rarity * max(1, len(trace.steps)))
+        # The first before any training was may be there to initialise, or to look.
+        later = [event for event in wrong if event.step > 0]
+        if len(later) >= passes and rare and is_trained(trace, model, modes):
+            found.append((len(wrong), len(group), wrong))
+    if not found:
+        return
+    number_wrong, number_all, wrong = max(found, key=lambda item: item[0])
+    values = wrong[-1].payload
+    dropouts, norms = count(values, "dropout_active"), count(values, "norm_active")
+    yield Finding(
+        f"{number_wrong} of {number_all} evaluations were made in training mode: {dropouts} "
+        f"dropout and {norms} batch-norm layers were active.",
+        steps=(wrong[0].step, wrong[-1].step),
+        evidence={
+            "evaluations": number_all,
+            "in_training_mode": number_wrong,
+            "dropout_active": dropouts,
+            "norm_active": norms,
+            "examples": count(values, "examples"),
+        },
+        location=place(values),
+    )
+
+
+@rule(
+    "RUN11",
+    "never-evaluated",
+    Severity.INFO,
+    advice="Evaluate on held-out data after each epoch, in evaluation mode and without gradients.",
+)
+def never_evaluated(
+    trace: Trace,
+    *,
+    steps: Annotated[int, "optimizer steps from which on a run is long"] = 1000,
+    examples: Annotated[int, "examples in an evaluation, below which it says little"] = 32,
+) -> Iterator[Finding | Skipped]:
+    """A long run was never evaluated, or only ever on a handful of examples.
+
+    The training loss alone does not tell learning from memorising. A note: nntrace sees PyTorch's
+    passes without gradients over a model it trains and Keras' validation, no others.
+    Source: Karpathy's Recipe, step 2 (evaluate over the whole test set).
+    """
+    total = len(trace.steps)
+    if total < steps:
+        yield Skipped(f"needs {steps} optimizer steps, has {total}")
+        return
+    if not trace.events_of(EventKind.DEVICE) and not trace.events_of(EventKind.EVALUATION):
+        yield Skipped("evaluations are not recorded for this framework")
+        return
+    first, last = span(trace.steps.step)
+    found = evaluations(trace)
+    sizes = [count(e.payload, "examples") for e in trace.events_of(EventKind.EVALUATION)]
+    if not found and not sizes:
+        yield Finding(
+            f"in {total} steps the model was never evaluated without gradients.",
+            steps=(first, last),
+            evidence={"steps": total},
+        )
+    elif sizes and 0 < max(sizes) < examples:
+        yield Finding(
+            f"the largest evaluation in {total} steps had {max(sizes)} examples.",
+            steps=(first, last),
+            evidence={"steps": total, "examples": max(sizes)},
+        )
+
+
+@rule(
+    "RUN13",
+    "train-eval-inconsistent",
+    Severity.WARNING,
+    explains=("LOS13",),
+    advice="Compare the running statistics with the batches': raise the momentum of the batch "
+    "norms, check that both passes preprocess alike, or use a norm without running statistics.",
+)
+def train_eval_inconsistent(
+    trace: Trace,
+    *,
+    learned: Annotated[float, "part of the first training loss below which training works"] = 0.6,
+    ratio: Annotated[float, "evaluation loss over the first training loss"] = 1.2,
+    passes: Annotated[int, "evaluations that are needed"] = 2,
+) -> Iterator[Finding | Skipped]:
+    """In evaluation mode a model with batch norm is worse than before it was trained.
+
+    From its first evaluation on, while the training loss falls: no overfitting begins so. The
+    running statistics are not those of the data, or the two passes treat the data
+    differently. Judged are evaluations by the loss function of the training.
+    Source: "37 reasons", 21 and 26; Wu & Johnson 2021 (2105.07576).
+    """
+    modes = [e.payload for e in trace.events_of(EventKind.MODE) if not model_of(e)]
+    if not any(count(payload, "norm_active") for payload in modes):
+        yield Skipped("the model has no batch norm that was active in training")
+        return
+    batches = training_batches(trace)
+    function, reason = comparable_function(trace, batches)
+    series = function_loss(trace, batches)
+    if why := reason or unjudgeable(series, _RECENT):
+        yield Skipped(why)
+        return
+    judged = [
+        event
+        for event in trace.events_of(EventKind.EVALUATION)
+        if _is_like(event.payload, function) and event.step >= int(series.step[0]) + _RECENT
+    ]
+    if len(judged) < passes:
+        yield Skipped(f"needs {passes} evaluations with `{function}` in evaluation mode")
+        return
+    start = median(series.value[:5])
+    values = np.array([number(event.payload, "loss") for event in judged], dtype=np.float64)
+    recent = np.array(
+        [median(series.value[series.step <= event.step][-_RECENT:]) for event in judged]
+    )
+    wrong = (values > ratio * start) & (recent < learned * start)
+    if not wrong[:passes].all() or wrong.mean() < 0.75:
+        return
+    yield Finding(
+        f"the loss is {recent[-1]:.3g} in training and {values[-1]:.3g} in evaluation mode, more "
+        f"than the {start:.3g} before training, and was so from the first evaluation on.",
+        steps=(judged[0].step, judged[-1].step),
+        evidence={
+            "training_loss": float(recent[-1]),
+            "evaluation_loss": float(values[-1]),
+            "first_loss": start,
+            "evaluations": len(judged),
+        },
+        location=place(judged[-1].payload),
+    )
+
+
+@rule(
+    "RUN12",
+    "run-too-short",
+    Severity.INFO,
+    advice="Train for some hundred steps before you trust a diagnosis without findings.",
+)
+def run_too_short(
+    trace: Trace,
+    *,
+    steps: Annotated[int, "optimizer steps with which most rules can judge"] = 100,
+) -> Iterator[Finding | Skipped]:
+    """The run has too few steps for rules on the course of the loss and on what lasts.
+
+    A note, so that silence is not mistaken for health; `nntrace diagnose -v` says what each rule
+    lacks. A run that goes on is not judged.
+    Source: Karpathy's Recipe (a network often fails silently).
+    """
+    total = len(trace.steps)
+    if trace.status is RunStatus.RUNNING:
+        yield Skipped("the run still goes on")
+        return
+    if total < steps:
+        yield Finding(
+            f"the run has {total} optimizer steps; rules on the course of the loss and on lasting "
+            f"levels need about {steps}.",
+            steps=span(trace.steps.step),
+            evidence={"steps": total, "sampled_steps": len(trace.sampled_steps)},
+        )
+
+
+def _is_active(payload: dict[str, Any]) -> bool:
+    layers = count(payload, "dropout_active") + count(payload, "norm_active")
+    return payload.get("training") is True and layers > 0
+
+
+def _is_like(payload: dict[str, Any], function: str) -> bool:
+    """Whether an evaluation's loss can be compared with the training's."""
+    return (
+        payload.get("training") is False
+        and not text(payload, "model")
+        and text(payload, "loss_function") == function
+        and number(payload, "loss") is not None
+        and text(payload, "reduction") in ("", "mean")
+    )

@@ -1,0 +1,33 @@
+"""Values out of an event's payload, which may hold anything: a wrong one is like none."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from nntrace.rules.finding import Location
+
+
+def number(payload: Mapping[str, Any], key: str) -> float | None:
+    """A finite number."""
+    value = payload.get(key)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def count(payload: Mapping[str, Any], key: str) -> int:
+    """A whole number from 0 up; 0 for anything else."""
+    value = payload.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def text(payload: Mapping[str, Any], key: str) -> str:
+    """A text; empty for anything else."""
+    value = payload.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def place(payload: Mapping[str, Any]) -> Location | None:
+    """The line of the user's code that the payload names."""
+    file, line = text(payload, "file"), count(payload, "line")
+    return Location(file, line) if file and line else None

@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+from rules.builders import batches, event, findings, skip_reasons, trace_of
+
+TRAINING = event(
+    "mode",
+    0,
+    model="",
+    training=True,
+    dropout_active=1,
+    dropout_inactive=0,
+    norm_active=1,
+    norm_inactive=0,
+)
+
+
+def evaluation(step, *, training=True, number=0, loss=None, examples=100, **values):
+    active = {"dropout_active": int(training), "norm_active": 0, **values}
+    return event(
+        "evaluation",
+        step,
+        model="",
+        group=0,
+        number=number,
+        training=training,
+        examples=examples,
+        loss=loss,
+        loss_function="cross_entropy",
+        reduction="mean",
+        file="train.py",
+        line=3,
+        **active,
+    )
+
+
+# RUN02
+
+
+@pytest.mark.parametrize(("count", "found"), [(1, 0), (2, 1)])
+def test_evaluations_with_dropout_active_are_a_warning(count, found):
+    events = [TRAINING, *(evaluation(20 * n + 20, number=n) for n in range(count))]
+    results = findings("RUN02", trace_of(steps=100, events=events))
+    assert [finding.location.line for finding in results] == [3] * found
+
+
+def test_evaluations_in_eval_mode_are_healthy():
+    events = [TRAINING, *(evaluation(20 * n + 20, number=n, training=False) for n in range(4))]
+    assert findings("RUN02", trace_of(steps=100, events=events)) == []
+
+
+def test_training_mode_without_layers_that_mind_is_healthy():
+    events = [evaluation(20 * n + 20, number=n, dropout_active=0) for n in range(4)]
+    assert findings("RUN02", trace_of(steps=100, events=events)) == []
+
+
+@pytest.mark.parametrize(("passes", "found"), [(20, 1), (21, 0)])
+def test_a_forward_in_many_steps_belongs_to_them(passes, found):
+    events = [TRAINING, *(evaluation(n + 1, number=n) for n in range(passes))]
+    assert len(findings("RUN02", trace_of(steps=100, events=events))) == found
+
+
+def test_without_evaluations_their_mode_is_not_judged():
+    assert skip_reasons("RUN02", trace_of(steps=100, events=[TRAINING]))
+
+
+# RUN11
+
+DEVICE = event("device", 0, device="cpu", accelerator=None)
+
+
+def test_a_long_run_without_evaluation_is_noted():
+    assert findings("RUN11", trace_of(steps=1000, events=[DEVICE]))
+    assert skip_reasons("RUN11", trace_of(steps=999, events=[DEVICE]))
+    assert skip_reasons("RUN11", trace_of(steps=1000))
+
+
+@pytest.mark.parametrize(("examples", "found"), [(31, 1), (32, 0)])
+def test_a_tiny_evaluation_is_noted(examples, found):
+    events = [DEVICE, evaluation(500, examples=examples)]
+    assert len(findings("RUN11", trace_of(steps=1000, events=events))) == found
+
+
+# RUN12
+
+
+@pytest.mark.parametrize(("steps", "found"), [(99, 1), (100, 0)])
+def test_a_short_run_is_noted(steps, found):
+    assert len(findings("RUN12", trace_of(steps=steps))) == found
+
+
+# RUN13
+
+
+def inconsistent(values, *, training_end=0.5):
+    losses = np.linspace(2.0, training_end, 100).tolist()
+    events = [event("loss_call", function="cross_entropy", reduction="mean"), TRAINING]
+    at = [80 + 15 * n for n in range(len(values))]
+    events += [
+        evaluation(step, training=False, loss=loss) for step, loss in zip(at, values, strict=True)
+    ]
+    data = batches(5, loss_function="cross_entropy", loss_value=losses[:5], classes=8)
+    return trace_of(loss=losses, events=events, batches=data)
+
+
+@pytest.mark.parametrize(("loss", "found"), [(2.5, 1), (2.3, 0)])
+def test_evaluations_worse_than_before_training_are_a_warning(loss, found):
+    assert len(findings("RUN13", inconsistent([loss, loss]))) == found
+
+
+def test_an_evaluation_loss_that_was_good_at_first_is_overfitting():
+    assert findings("RUN13", inconsistent([0.9, 3.0])) == []
+
+
+@pytest.mark.parametrize(("end", "found"), [(0.5, 1), (1.9, 0)])
+def test_only_a_model_that_learns_is_inconsistent(end, found):
+    assert len(findings("RUN13", inconsistent([3.0, 3.0], training_end=end))) == found
+
+
+def test_one_evaluation_says_nothing():
+    assert skip_reasons("RUN13", inconsistent([3.0]))

@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+from rules.builders import event, findings, site, skip_reasons, trace_of
+
+from nntrace.rules import Severity
+
+RNG = np.random.default_rng(0)
+
+
+def weights(ratio, count=2, **update):
+    """Weights of size 1 whose updates have the given size at each sampled step."""
+    rows = []
+    for number in range(count):
+        common = {"shape": [64, 64], "numel": 4096, "fan_in": 64, "fan_out": 64}
+        rows.append(site(f"fc{number}.weight", "param", rms=1.0, **common))
+        rows.append(site(f"fc{number}.weight", "update", rms=ratio, **common, **update))
+    return rows
+
+
+def falling(steps, start, end):
+    return (np.linspace(start, end, steps) + RNG.normal(0, 0.01, steps)).tolist()
+
+
+# UPD07
+
+
+def trace_of_rate(ratio, losses):
+    return trace_of(loss=losses, sites=weights(ratio), lr=0.5)
+
+
+DIVERGING = [*np.linspace(2.0, 1.5, 30), *np.linspace(1.5, 20.0, 70)]
+
+
+@pytest.mark.parametrize(("ratio", "found"), [(0.011, 1), (0.009, 0)])
+def test_large_updates_and_a_diverging_loss_are_a_rate_too_high(ratio, found):
+    assert len(findings("UPD07", trace_of_rate(ratio, DIVERGING))) == found
+
+
+def test_the_factor_and_the_rate_to_try_are_named():
+    [finding] = findings("UPD07", trace_of_rate(0.04, DIVERGING))
+    assert finding.evidence["factor"] == 40
+    assert "try 0.01" in finding.advice
+    assert finding.evidence["loss"][0] == "diverges"
+
+
+def test_large_updates_under_a_flat_loss_are_no_sign_of_the_rate_alone():
+    flat = (2.0 + RNG.normal(0, 0.01, 100)).tolist()
+    assert findings("UPD07", trace_of_rate(0.04, flat)) == []
+
+
+# UPD08
+
+
+@pytest.mark.parametrize(("ratio", "found"), [(1.4e-4, 1), (1.6e-4, 0)])
+def test_a_steady_fall_by_tiny_steps_is_a_rate_too_low(ratio, found):
+    trace = trace_of(loss=falling(300, 2.0, 1.6), sites=weights(ratio), lr=1e-5)
+    results = findings("UPD08", trace)
+    assert len(results) == found
+    if found:
+        assert "try 7e-05" in results[0].advice
+
+
+@pytest.mark.parametrize(("end", "found"), [(1.3, 1), (1.0, 0)])
+def test_progress_is_no_rate_too_low(end, found):
+    trace = trace_of(loss=falling(300, 2.0, end), sites=weights(5e-5))
+    assert len(findings("UPD08", trace)) == found
+
+
+def test_a_fall_that_slows_down_is_learning():
+    losses = (1.5 + 0.5 * np.exp(-np.arange(300) / 50) + RNG.normal(0, 0.005, 300)).tolist()
+    assert findings("UPD08", trace_of(loss=losses, sites=weights(5e-5))) == []
+
+
+def test_too_few_steps_say_nothing_about_a_rate_too_low():
+    assert skip_reasons("UPD08", trace_of(loss=falling(100, 2.0, 1.9), sites=weights(5e-5)))
+
+
+# UPD09
+
+
+def decayed(at, steps=200, to=1e-4, learning=True):
+    losses = np.linspace(2.0, 1.0 if learning else 1.99, at).tolist()
+    losses += [losses[-1]] * (steps - at)
+    noise = RNG.normal(0, 0.003, steps)
+    rates = [0.1] * at + [to] * (steps - at)
+    return trace_of(loss=(np.array(losses) + noise).tolist(), lr=rates)
+
+
+@pytest.mark.parametrize(("at", "found"), [(155, 1), (165, 0)])
+def test_a_rate_that_vanishes_while_the_loss_falls_wastes_the_rest(at, found):
+    assert len(findings("UPD09", decayed(at))) == found
+
+
+@pytest.mark.parametrize(("to", "found"), [(0.0, 1), (0.9e-3, 1), (1.1e-3, 0)])
+def test_a_hundredth_of_the_rate_is_what_counts(to, found):
+    assert len(findings("UPD09", decayed(100, to=to))) == found
+
+
+def test_a_rate_that_falls_on_a_plateau_is_meant():
+    assert findings("UPD09", decayed(100, learning=False)) == []
+
+
+# UPD10
+
+
+def scheduler(calls, horizon, kind="CosineAnnealingLR", **more):
+    payload = {"scheduler": 0, "class": kind, "calls": calls, "horizon": horizon}
+    return event("scheduler", 0, **payload, file="train.py", line=7, **more)
+
+
+def epochs(each, count):
+    return [event("epoch", (n + 1) * each, loader=0, epoch=n, steps=each) for n in range(count)]
+
+
+def cosine(steps, horizon):
+    return (0.05 * (1 + np.cos(np.pi * np.arange(steps) / horizon)) + 1e-9).tolist()
+
+
+@pytest.mark.parametrize(("horizon", "found"), [(10, 1), (60, 0)])
+def test_a_schedule_shorter_than_an_epoch_and_stepped_per_batch_is_one_of_epochs(horizon, found):
+    events = [scheduler(199, horizon), *epochs(40, 5)]
+    trace = trace_of(steps=200, lr=cosine(200, horizon), events=events)
+    results = findings("UPD10", trace)
+    assert len(results) == found
+    if found:
+        assert results[0].location.line == 7
+
+
+def test_warm_restarts_repeat_by_design():
+    events = [scheduler(199, 10, "CosineAnnealingWarmRestarts"), *epochs(40, 5)]
+    assert findings("UPD10", trace_of(steps=200, lr=cosine(200, 10), events=events)) == []
+
+
+@pytest.mark.parametrize(("gamma", "found"), [(0.9, 1), (0.93, 0)])
+def test_a_rate_divided_by_thirty_within_an_epoch_is_a_decay_of_epochs(gamma, found):
+    rates = (0.1 * gamma ** np.arange(200)).tolist()
+    events = [scheduler(199, None, "ExponentialLR"), *epochs(40, 5)]
+    assert len(findings("UPD10", trace_of(steps=200, lr=rates, events=events))) == found
+
+
+@pytest.mark.parametrize(("horizon", "found"), [(200, 1), (185, 1), (100, 0), (400, 0)])
+def test_a_schedule_as_long_as_the_run_in_batches_and_stepped_per_epoch(horizon, found):
+    events = [scheduler(5, horizon, "OneCycleLR"), *epochs(40, 5)]
+    assert len(findings("UPD10", trace_of(steps=200, lr=0.1, events=events))) == found
+
+
+def test_without_a_scheduler_nothing_can_be_said_of_its_unit():
+    assert skip_reasons("UPD10", trace_of(steps=200))
+    assert skip_reasons("UPD17", trace_of(steps=200))
+
+
+# UPD17
+
+
+@pytest.mark.parametrize(("stepped", "found"), [(False, 1), (True, 0), (None, 0)])
+def test_a_scheduler_stepped_before_the_optimizer_loses_its_first_rate(stepped, found):
+    events = [scheduler(n, 10, optimizer_stepped=stepped) for n in (1, 2)]
+    results = findings("UPD17", trace_of(steps=5, events=events))
+    assert [finding.level for finding in results] == [Severity.WARNING] * found

@@ -1,0 +1,84 @@
+import pytest
+from rules.builders import event, findings, skip_reasons, trace_of
+
+from nntrace.rules import Severity
+
+MB = 1 << 20
+
+
+# RUN08
+
+
+def memory(values):
+    return trace_of(steps=len(values), memory_bytes=[int(value * MB) for value in values])
+
+
+@pytest.mark.parametrize(("per_step", "found"), [(1.25, 1), (1.15, 0)])
+def test_memory_that_grows_by_a_hundred_megabytes_is_a_warning(per_step, found):
+    assert len(findings("RUN08", memory([500 + per_step * n for n in range(120)]))) == found
+
+
+def test_memory_that_fills_up_and_stays_is_healthy():
+    assert findings("RUN08", memory([500 + min(400, 10 * n) for n in range(120)])) == []
+
+
+def test_growth_small_beside_what_is_held_is_healthy():
+    assert findings("RUN08", memory([5000 + 1.5 * n for n in range(120)])) == []
+
+
+def test_few_samples_say_nothing_about_memory():
+    assert skip_reasons("RUN08", memory([500 + 9 * n for n in range(25)]))
+
+
+# RUN09
+
+
+def drift(last_ms, *, cpu=True, **columns):
+    wall = [int((5 + (last_ms - 5) * n / 199) * 1e6) for n in range(200)]
+    return trace_of(
+        steps=200, sampled=[0], duration_ns=wall, cpu_ns=wall if cpu else 5_000_000, **columns
+    )
+
+
+@pytest.mark.parametrize(("last_ms", "found"), [(12.5, 1), (9.0, 0)])
+def test_steps_that_take_twice_as_long_are_a_warning(last_ms, found):
+    assert [f.level for f in findings("RUN09", drift(last_ms))] == [Severity.WARNING] * found
+
+
+def test_a_slower_machine_is_only_noted():
+    [finding] = findings("RUN09", drift(20, cpu=False))
+    assert finding.level is Severity.INFO
+
+
+def test_what_tracing_takes_does_not_count():
+    overhead = [int(15 * n / 199 * 1e6) for n in range(200)]
+    assert findings("RUN09", drift(20, overhead_ns=overhead)) == []
+
+
+def test_larger_batches_take_longer_by_right():
+    assert findings("RUN09", drift(20, batch_size=[8 + n for n in range(200)])) == []
+
+
+# RUN10
+
+
+def on(device="cpu", accelerator="cuda", seconds=60.0, supported=True):
+    payload = {"device": device, "accelerator": accelerator, "supported": supported}
+    step = int(seconds * 1e9 / 10)
+    return trace_of(steps=10, duration_ns=step, events=[event("device", 0, **payload)])
+
+
+@pytest.mark.parametrize(("seconds", "level"), [(60, Severity.WARNING), (59, Severity.INFO)])
+def test_an_idle_accelerator_is_a_warning_for_long_runs(seconds, level):
+    [finding] = findings("RUN10", on(seconds=seconds))
+    assert finding.level is level
+
+
+def test_a_build_that_cannot_use_it_says_so():
+    [finding] = findings("RUN10", on(supported=False))
+    assert "pytorch.org" in finding.advice
+
+
+def test_a_model_on_the_accelerator_and_a_machine_without_are_healthy():
+    assert findings("RUN10", on(device="cuda")) == []
+    assert findings("RUN10", on(accelerator=None)) == []

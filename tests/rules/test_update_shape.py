@@ -1,0 +1,117 @@
+import pytest
+from rules.builders import findings, site, skip_reasons, trace_of
+
+SAMPLED = list(range(20))
+
+
+def layer(path, ratio, *, lr=0.1, size=1.0, dtype="float32", **update):
+    common = {"shape": [64, 64], "numel": 4096, "dtype": dtype}
+    return [
+        site(path, "param", rms=size, **common),
+        site(path, "param_grad", rms=1.0, zero_fraction=0.0, **common),
+        site(path, "update", rms=ratio, lr=lr, **common, **update),
+    ]
+
+
+def trace(*layers, **values):
+    return trace_of(steps=20, sites=[row for rows in layers for row in rows], **values)
+
+
+# UPD03
+
+
+@pytest.mark.parametrize(("slow", "found"), [(0.9e-6, 1), (1.1e-6, 0)])
+def test_layers_whose_updates_differ_a_thousandfold(slow, found):
+    results = findings("UPD03", trace(layer("a.weight", 1e-3), layer("b.weight", slow)))
+    assert [finding.site.path for finding in results] == ["b.weight"] * found
+
+
+def test_rates_that_differ_by_layer_are_meant():
+    layers = layer("a.weight", 1e-3, lr=0.1), layer("b.weight", 0.9e-6, lr=0.0001)
+    assert findings("UPD03", trace(*layers)) == []
+
+
+def test_what_does_not_change_at_all_is_left_to_another_rule():
+    assert skip_reasons("UPD03", trace(layer("a.weight", 1e-3), layer("b.weight", 0.0)))
+
+
+# UPD05
+
+
+def frozen(std, *, kurtosis=-1.2, numel=4096, path="trunk.weight", shape=(64, 64)):
+    return site(
+        path,
+        "param",
+        n=4096,
+        std=std,
+        kurtosis=kurtosis,
+        requires_grad=False,
+        shape=list(shape),
+        numel=numel,
+        fan_in=64,
+        fan_out=64,
+    )
+
+
+def head(numel=4096, shape=(10, 64)):
+    common = {"shape": list(shape), "numel": numel, "fan_in": 64, "fan_out": 10}
+    return [
+        site("head.weight", "param", std=0.1, requires_grad=True, **common),
+        site("head.weight", "update", rms=0.1, **common),
+    ]
+
+
+FRESH = (1 / (3 * 64)) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("std", "kurtosis", "found"),
+    [
+        (FRESH, -1.2, 1),
+        (1.02 * FRESH, -1.2, 1),
+        (1.03 * FRESH, -1.2, 0),
+        (FRESH, -0.5, 0),
+        ((2 / 64) ** 0.5, 0.0, 1),
+    ],
+)
+def test_a_frozen_trunk_as_it_was_initialised(std, kurtosis, found):
+    sites = [frozen(std, kurtosis=kurtosis), *head(640)]
+    assert len(findings("UPD05", trace_of(steps=20, sites=sites))) == found
+
+
+@pytest.mark.parametrize(("numel", "found"), [(4000, 1), (4200, 0)])
+def test_most_of_the_model_must_be_frozen(numel, found):
+    assert len(findings("UPD05", trace_of(steps=20, sites=[frozen(FRESH), *head(numel)]))) == found
+
+
+def test_a_frozen_copy_of_a_trained_part_is_meant():
+    sites = [frozen(FRESH, shape=(10, 64), path="teacher.weight"), *head(640)]
+    assert findings("UPD05", trace_of(steps=20, sites=sites)) == []
+
+
+# UPD13
+
+
+@pytest.mark.parametrize(("unchanged", "found"), [(0.21, 1), (0.19, 0)])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_coarse_parameters_that_do_not_change(dtype, unchanged, found):
+    rows = layer("a.weight", 1e-3, dtype=dtype, zero_fraction=unchanged)
+    assert len(findings("UPD13", trace(rows))) == found
+
+
+def test_elements_without_a_gradient_are_not_lost():
+    rows = layer("a.weight", 1e-3, dtype="bfloat16", zero_fraction=0.6)
+    rows[1]["stats"]["zero_fraction"] = 0.5
+    assert findings("UPD13", trace(rows)) == []
+
+
+def test_float32_loses_nothing_to_rounding():
+    assert skip_reasons("UPD13", trace(layer("a.weight", 1e-3, zero_fraction=0.9)))
+
+
+# UPD16
+
+
+@pytest.mark.parametrize(("kurtosis", "found"), [(101.0, 1), (99.0, 0)])
+def test_updates_made_by_a_few_elements_are_noted(kurtosis, found):
+    assert len(findings("UPD16", trace(layer("a.weight", 1e-3, kurtosis=kurtosis)))) == found

@@ -1,0 +1,73 @@
+import pytest
+from rules.builders import event, findings, site, skip_reasons, trace_of
+
+# RUN04
+
+
+@pytest.mark.parametrize(("passes", "found"), [(50, 1), (49, 0)])
+def test_gradients_that_no_optimizer_acts_on_are_an_error(passes, found):
+    idle = event("idle", 0, backwards=passes, file="train.py", line=9)
+    trace = trace_of(steps=0, events=[idle])
+    if found:
+        [finding] = findings("RUN04", trace)
+        assert finding.location.line == 9
+    else:
+        assert skip_reasons("RUN04", trace)
+
+
+def gradients(n):
+    return [site("fc.weight", "param_grad", n=n)]
+
+
+@pytest.mark.parametrize(("steps", "found"), [(20, 1), (19, 0)])
+def test_steps_without_a_backward_are_an_error(steps, found):
+    trace = trace_of(steps=steps, backwards=0, sites=gradients(0))
+    assert len(findings("RUN04", trace)) == found
+
+
+def test_gradients_set_by_hand_and_two_optimizers_after_one_backward_are_healthy():
+    assert findings("RUN04", trace_of(steps=50, backwards=0, sites=gradients(9))) == []
+    turns = trace_of(steps=50, backwards=[1, 0] * 25, optimizer=["A", "B"] * 25, sites=gradients(0))
+    assert findings("RUN04", turns) == []
+
+
+# RUN05
+
+
+def model(*, calls=("fc",), extra_n=0, samples=5):
+    common = {"shape": [4, 4], "numel": 16}
+    rows = [site(path, "activation", std=1.0) for path in calls]
+    rows.append(site("fc.weight", "param_grad", n=16, parent="fc", **common))
+    rows.append(site("extra.weight", "param_grad", n=extra_n, parent="extra", **common))
+    return trace_of(steps=samples, sites=rows)
+
+
+def test_a_layer_that_is_never_called_is_a_warning():
+    [finding] = findings("RUN05", model())
+    assert finding.evidence["layers"] == ["extra"]
+
+
+def test_a_layer_that_is_called_or_gets_gradients_is_used():
+    assert findings("RUN05", model(calls=("fc", "extra"))) == []
+    assert findings("RUN05", model(extra_n=16)) == []
+
+
+def test_few_samples_say_nothing_about_unused_layers():
+    assert skip_reasons("RUN05", model(samples=4))
+
+
+def test_what_cannot_be_seen_is_not_called_unused():
+    trace = model()
+    rows = {name: trace.table(name).to_pylist() for name in ("sites", "steps", "stats")}
+    hidden = type(trace).from_rows(**rows, events=[event("unseen", what="activation")])
+    assert skip_reasons("RUN05", hidden)
+
+
+# RUN06
+
+
+def test_a_norm_called_several_times_is_noted():
+    [finding] = findings("RUN06", trace_of(steps=5, events=[event("reused", path="bn")]))
+    assert finding.evidence["layers"] == ["bn"]
+    assert findings("RUN06", trace_of(steps=5, events=[event("device", device="cpu")])) == []
+    assert skip_reasons("RUN06", trace_of(steps=5))
