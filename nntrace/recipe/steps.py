@@ -127,7 +127,7 @@ _SKELETON: Final = (
         Stage.SKELETON,
         "Evaluate on all of the evaluation data, not on a few batches smoothed over time.",
         fact=data.evaluation_passes,
-        rules=("LOS23",),
+        rules=("LOS23", "RUN11"),
         fails_from=Severity.INFO,
     ),
     Step(
@@ -217,7 +217,7 @@ _SKELETON: Final = (
         Stage.SKELETON,
         "Compare parameters before and after a step; look for detach, requires_grad and "
         "parameters the optimizer was not given.",
-        rules=("GRD03", "GRD04", "UPD04", "UPD06"),
+        rules=("GRD03", "GRD04", "UPD04", "UPD05", "UPD06", "UPD13", "RUN04", "RUN05"),
         needs=("GRD03", "UPD04", "UPD06"),
         fact=training.learning_parameters,
         sources=_REASONS,
@@ -235,7 +235,7 @@ _SKELETON: Final = (
         "Modes are switched",
         Stage.SKELETON,
         "Call model.train() before training and model.eval() before evaluating.",
-        rules=("RUN01", "ACT12"),
+        rules=("RUN01", "RUN02", "RUN06", "RUN13", "ACT12"),
         needs=("RUN01",),
         fact=training.modes,
         sources=_BOTH,
@@ -308,6 +308,7 @@ _OVERFIT: Final = (
         "Begin with Adam at 3e-4",
         Stage.OVERFIT,
         "Adam at 3e-4 forgives much; a tuned SGD may win by a little, later.",
+        rules=("UPD11", "UPD15"),
         fact=training.adam,
         otherwise=State.ADVICE,
         sources=_BOTH,
@@ -318,7 +319,10 @@ _OVERFIT: Final = (
         Stage.OVERFIT,
         "Compare rms(Δw) with rms(w): about 1e-3. Else change the learning rate by that factor. "
         "`nntrace check CMD` sweeps it.",
-        rules=("UPD01", "UPD02", "GRD09", "PAR02", "PAR04", "PRB07"),
+        rules=(
+            *("UPD01", "UPD02", "UPD03", "UPD07", "UPD08", "UPD16"),
+            *("GRD09", "PAR02", "PAR04", "PRB07"),
+        ),
         needs=("UPD01",),
         fact=training.update_ratio,
         sources=_BOTH,
@@ -375,6 +379,7 @@ _OVERFIT: Final = (
         Stage.OVERFIT,
         "Keep the learning rate constant for now, or make sure that the schedule is meant for "
         "this number of steps.",
+        rules=("UPD09", "UPD10", "UPD17"),
         fact=training.schedule,
     ),
 )
@@ -431,7 +436,7 @@ _REGULARISE: Final = (
         "Decay weights",
         Stage.REGULARISE,
         "Raise the penalty; lower it again where the training loss suffers.",
-        rules=("PAR03", "PAR05"),
+        rules=("PAR03", "PAR05", "UPD12", "UPD14"),
         fact=training.decay,
         otherwise=State.ADVICE,
         sources=_BOTH,

@@ -233,8 +233,9 @@ def eval_on_one_batch(
     Source: Karpathy's Recipe, step 2 (evaluate on the whole test set).
     """
     sizes = {
-        event.payload.get("loader"): event.payload.get("dataset_size")
+        loader: event.payload.get("dataset_size")
         for event in trace.events_of(EventKind.LOADER)
+        if isinstance(loader := event.payload.get("loader"), int)
     }
     seen = sorted(
         (

@@ -200,7 +200,7 @@ def _does_harm(
     "no-gradient",
     Severity.ERROR,
     needs=(Role.PARAM_GRAD, Role.UPDATE),
-    explains=("GRD04", "RUN05", "LOS07", "LOS11", "LOS12", "LOS14"),
+    explains=("GRD04", "LOS07", "LOS11", "LOS12", "LOS14"),
     advice="Look for `.detach()`, `.item()`, `.numpy()`, `torch.no_grad()` or an argmax between "
     "these parameters and the loss. If they are meant to stay fixed, set requires_grad to False.",
 )
