@@ -82,14 +82,15 @@ def huge_batch(
         return
     size = median(sizes)
     training = {
-        event.payload.get("loader")
+        loader
         for event in trace.events_of(EventKind.EPOCH)
-        if event.payload.get("steps")
+        if event.payload.get("steps") and isinstance(loader := event.payload.get("loader"), int)
     }
     held = [
         n
         for event in trace.events_of(EventKind.LOADER)
-        if event.payload.get("loader") in training
+        if isinstance(loader := event.payload.get("loader"), int)
+        and loader in training
         and isinstance(n := event.payload.get("dataset_size"), int)
         and n >= data
     ]

@@ -79,9 +79,10 @@ def makes_targets(trace: Trace) -> bool:
 def unseen_data(trace: Trace) -> dict[str, list[Evaluation]]:
     """Evaluations by data set, without those over a loader that training draws from."""
     training = {
-        event.payload.get("loader")
+        loader
         for event in trace.events_of(EventKind.EPOCH)
         if _count(event.payload.get("steps"))
+        and isinstance(loader := event.payload.get("loader"), int)
     }
     by_group: dict[str, list[Evaluation]] = {}
     for one in evaluations(trace):
