@@ -19,7 +19,14 @@ from nntrace.rules.chance import (
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.passes import Evaluation, evaluations, logged, unseen_data
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import loss_series, median, trend_z, unjudgeable
+from nntrace.rules.signals import (
+    loss_series,
+    median,
+    median_error,
+    noise_scale,
+    trend_z,
+    unjudgeable,
+)
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
 
@@ -127,7 +134,8 @@ def underfitting(
     end = median(half[len(half) // 2 :])
     early = median(half[: len(half) // 2])
     chance = min(one.value for one in chances)
-    is_flat = trend_z(half) > -3.0 and early - end < 0.02 * early
+    error = median_error(noise_scale(half), len(half) // 2, len(half) // 2)
+    is_flat = trend_z(half) > -3.0 and early - end < max(0.02 * early, 3.0 * error)
     if not is_flat or not level * chance < end < 0.97 * chance:
         return
     last = unseen[-1].loss or 0.0

@@ -31,7 +31,7 @@ _START = 5
     "LOS16",
     "loss-terms-imbalanced",
     Severity.WARNING,
-    explains=("GRD10", "UPD03"),
+    explains=("GRD10", "UPD03", "UPD02", "UPD08", "LOS07", "LOS11", "LOS14"),
     advice="Weight the terms so that each contributes at the start, or bring their targets to one "
     "scale; look at each term's own curve.",
 )
