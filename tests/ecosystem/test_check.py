@@ -2,11 +2,11 @@
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from processes import bare
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -21,15 +21,20 @@ def test_a_healthy_program_of_a_trainer_passes(name, arguments, tmp_path):
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",
     }
-    process = bare(
-        tmp_path,
-        *(sys.executable, "-m", "nntrace", "check", "--only", "1,2,3,7", "--format", "json"),
-        *(sys.executable, str(PROGRAMS / f"{name}.py"), *arguments),
+    process = subprocess.run(
+        [
+            *(sys.executable, "-m", "nntrace", "check", "--only", "1,2", "--format", "json"),
+            *(sys.executable, str(PROGRAMS / f"{name}.py"), *arguments),
+        ],
+        cwd=tmp_path,
         env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
     assert process.returncode in (0, 1), process.stderr
     report = json.loads(process.stdout)
     outcomes = {probe["code"]: probe["outcome"] for probe in report["probes"]}
-    assert "failed" not in outcomes.values(), report["probes"]
-    assert outcomes["PRB01"] == outcomes["PRB02"] == "passed", report["probes"]
-    assert [made["failure"] for made in report["experiments"]] == [None] * 5
+    assert outcomes == {"PRB01": "passed", "PRB02": "passed"}, report["probes"]
+    assert [made["failure"] for made in report["experiments"]] == [None] * 3
