@@ -11,6 +11,7 @@ from nntrace.rules.layers import (
     chain,
     early_samples,
     first_finite,
+    is_still_learning,
     named,
     remaining_loss,
     span,
@@ -65,7 +66,7 @@ def attention_collapse(
     if not judged:
         yield Skipped(f"needs {samples} samples of a layer's attention, has {known.max(initial=0)}")
         return
-    if remaining_loss(trace) <= learnt:
+    if remaining_loss(trace) <= learnt or is_still_learning(trace):
         return
     for kind, holds, values in (
         ("at a single key", upper < sharp, upper),

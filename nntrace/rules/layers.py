@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nntrace.rules.signals import finite, loss_series, median
+from nntrace.rules.signals import finite, loss_series, median, trend_z, unjudgeable
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
@@ -19,6 +19,8 @@ from nntrace.trace.model import FloatArray
 BoolArray = npt.NDArray[np.bool_]
 
 _MAX_NAMED = 3
+_UNDER_WAY = 0.8  # of the first loss: below it something was learned
+_ERRORS = 4.0  # standard errors of a trend that is certain
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,17 @@ def remaining_loss(trace: Trace) -> float:
     start = median(values[: max(1, min(10, len(values) // 10))])
     end = median(values[-max(1, len(values) // 5) :])
     return 1 - (start - end) / abs(start) if start else float("nan")
+
+
+def is_still_learning(trace: Trace) -> bool:
+    """Whether the loss has come down by a fifth and falls steadily in its second half.
+
+    False where the course of the loss says nothing.
+    """
+    series = loss_series(trace)
+    if unjudgeable(series, 2) is not None or not remaining_loss(trace) <= _UNDER_WAY:
+        return False
+    return trend_z(series.value[len(series) // 2 :]) < -_ERRORS
 
 
 def span(trace: Trace, first: int = 0) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from nntrace.rules.layers import (
     columns,
     first_finite,
     is_embedding,
+    is_still_learning,
     named,
     remaining_loss,
     span,
@@ -26,7 +27,6 @@ from nntrace.rules.signals import (
     median,
     median_error,
     noise_scale,
-    trend_z,
     unjudgeable,
 )
 from nntrace.schema import Role
@@ -37,8 +37,6 @@ _SAMPLES = 10  # sampled steps without which a ratio cannot be called lasting
 _LATE_SAMPLES = 3  # of them, in the second half of the run
 _OVERWRITES = 0.5  # an update half as large as the weights
 _OVERSHOOT = 3.0  # healthy runs do not rise above their first loss
-_UNDER_WAY = 0.8  # of the first loss: below it something was learned
-_ERRORS = 4.0  # standard errors of a trend that is certain
 _AFTERMATH = 50  # steps in which a loss overshoots
 
 
@@ -89,8 +87,7 @@ def update_ratio_high(
             f"the run; has {len(rows)} and {len(late)}"
         )
         return
-    left = remaining_loss(trace)
-    if left <= learned or (left <= _UNDER_WAY and _still_falls(series)):
+    if remaining_loss(trace) <= learned or is_still_learning(trace):
         return
     threshold = warning if unjudgeable(series, 1) is None else error
     lasting_ratio = np.array([median(column) for column in ratio[late].T])
@@ -118,12 +115,6 @@ def update_ratio_high(
             "ratios": lasting_ratio[high].tolist(),
         },
     )
-
-
-def _still_falls(series: LossSeries) -> bool:
-    """Whether the loss falls steadily in the second half: the steps do not hinder each other."""
-    late = series.value[len(series) // 2 :]
-    return trend_z(late) < -_ERRORS
 
 
 def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:

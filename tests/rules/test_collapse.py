@@ -40,6 +40,15 @@ def test_a_model_that_learns_may_attend_as_it_likes(q25, q75):
     assert not findings("ACT09", trace(attention(q25=q25, q75=q75), loss=FALLING))
 
 
+@pytest.mark.parametrize(("end", "found"), [(0.85, 1), (0.75, 0)])
+def test_even_rows_are_healthy_while_the_loss_still_falls(end, found):
+    falling = np.linspace(1.0, end, COUNT * 4).tolist()
+    long = trace_of(
+        loss=falling, sampled=range(0, COUNT * 4, 4), sites=[attention(q25=0.999, q75=1.0)]
+    )
+    assert len(findings("ACT09", long)) == found
+
+
 def test_one_sharp_layer_of_three_is_healthy():
     layers = [attention("a", 0.0, 0.01), attention("b"), attention("c")]
     assert not findings("ACT09", trace(*layers))
