@@ -7,6 +7,7 @@ recorded them, gradients with the graph (or the thread) until an optimizer takes
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,6 +96,7 @@ class _Local(threading.local):
         self.stack: list[Any] = []
         self.last_output: Any = None
         self.pending: list[Gradient] = []
+        self.unobserved = False
 
 
 class Tapes:
@@ -132,6 +134,20 @@ class Tapes:
             wrap(tf.GradientTape, "_pop_tape", self._around_pop),
             wrap(tf.GradientTape, "gradient", self._around_gradient),
         ]
+
+    @contextmanager
+    def unobserved(self) -> Iterator[None]:
+        """On this thread no tape that is opened inside is watched."""
+        before, self._local.unobserved = self._local.unobserved, True
+        try:
+            yield
+        finally:
+            self._local.unobserved = before
+
+    @property
+    def is_unobserved(self) -> bool:
+        """Whether this thread is inside `unobserved`."""
+        return self._local.unobserved
 
     def take(self, variables: list[Any]) -> list[Gradient]:
         """The gradients that were asked for these variables since the last time, oldest first."""
@@ -229,6 +245,8 @@ class Tapes:
         return _push_tape
 
     def _push(self, tape: Any) -> None:
+        if self._local.unobserved:
+            return
         calls = self._calls.get(tape)
         if calls is None:
             calls = self._calls[tape] = Calls()

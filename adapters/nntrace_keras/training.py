@@ -25,6 +25,7 @@ from nntrace_keras.observation import Observer, batch_sample
 from nntrace_keras.optimizers import Optimizers
 from nntrace_keras.patching import Undo, after, wrap
 from nntrace_keras.returned import watch_tracing
+from nntrace_keras.saving import watch_saving
 from nntrace_keras.sites import Sites
 from nntrace_keras.sources import Sources
 from nntrace_keras.tapes import Tapes
@@ -82,6 +83,7 @@ class Training:
             after(scale_optimizer, "scale_loss", note_scaled),
             wrap(ConcreteFunction, "_call_flat", self._around_function),
             watch_tracing(self._recorder),
+            watch_saving(self._trains, self.tapes.unobserved),
         ]
 
     def _scaled(self, scaled: Any, optimizer: Any, loss: Any) -> None:
@@ -94,7 +96,7 @@ class Training:
         local = self._local
 
         def apply(optimizer: Any, grads: Any, trainable_variables: Any = None) -> Any:
-            if local.depth or not self._recorder.active:
+            if local.depth or not self._recorder.active or self.tapes.is_unobserved:
                 return original(optimizer, grads, trainable_variables)
             grads = list(grads)
             if trainable_variables is not None:
@@ -155,7 +157,7 @@ class Training:
     def _around_function(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def _call_flat(function: Any, *args: Any, **kwargs: Any) -> Any:
             result = original(function, *args, **kwargs)
-            if self._board is not None and context.executing_eagerly() and self._trains(function):
+            if context.executing_eagerly() and self._trains(function):
                 self._poll(function, result)
             return result
 
@@ -165,7 +167,8 @@ class Training:
         """Whether a step of ours is in the function, or in one that it calls."""
         known = function.__dict__.get("_nntrace_trains")
         if known is None:
-            assert self._board is not None
+            if self._board is None:
+                return False
             handle = self._board.variable.handle
             known = any(captured is handle for captured in function.captured_inputs)
             function.__dict__["_nntrace_trains"] = known
