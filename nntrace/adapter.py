@@ -4,9 +4,9 @@ An adapter is an entry point of group `nntrace.adapters` whose name is the frame
 name. It is loaded only after that framework has finished importing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from nntrace.recorder import Recorder
@@ -33,6 +33,43 @@ class Adapter(Protocol):
     def nothing_recorded(self) -> str:
         """Why there is no record, as a clause: `no optimizer step happened`."""
         ...
+
+
+DESCRIBES_ITSELF: Final = "__nntrace__"
+
+
+class Modules(Protocol):
+    """What a framework that is built on another one says of its modules.
+
+    Its adapter sets it as attribute `DESCRIBES_ITSELF` of their class; the adapter of the
+    framework below, which sees them run, asks it.
+    """
+
+    def children(self, module: Any) -> Iterable[Any]:
+        """The modules directly inside a module."""
+        ...
+
+    def parts(self, root: Any) -> Iterable[tuple[str, Any, Iterable[tuple[str, Any]]]]:
+        """A module and all inside: path, module, and paths and tensors of its own parameters."""
+        ...
+
+    def unit_axis(self, module: Any) -> int:
+        """The axis of channels or features in its output."""
+        ...
+
+    def value_range(self, module: Any) -> dict[str, float]:
+        """The columns of `sites` that bound its output."""
+        ...
+
+    def fans(self, shape: tuple[int, ...], module: Any) -> dict[str, int]:
+        """The columns `fan_in` and `fan_out` of a parameter of its own."""
+        ...
+
+
+def described(module: Any) -> Modules | None:
+    """What describes a module, if the framework below cannot."""
+    found: Modules | None = getattr(type(module), DESCRIBES_ITSELF, None)
+    return found
 
 
 def installed_adapters() -> dict[str, EntryPoint]:

@@ -8,6 +8,7 @@ import keras
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_keras.patching import Undo
+from nntrace_keras.trainers import TrainerObserver
 
 
 def _interposed(recorder: Recorder) -> list[Undo]:
@@ -29,19 +30,27 @@ class KerasAdapter:
     def install(self, recorder: Recorder) -> Undo:
         """Hook into Keras; return what takes everything off again."""
         self._backend = keras.backend.backend()
-        if self._backend != "tensorflow":
+        trainer = TrainerObserver(recorder)
+        # Imported here: a framework belongs to one backend only.
+        if self._backend == "tensorflow":
+            from nntrace_keras.seeds import watch_seeds
+            from nntrace_keras.training import Training
+
+            training = Training(recorder)
+            self._saw_gradient = lambda: training.saw_gradient
+            undos = [*_interposed(recorder), *training.install(), *trainer.install()]
+            undos.append(watch_seeds(recorder))
+            recorder.versions["tensorflow"] = sys.modules["tensorflow"].__version__
+        elif self._backend == "torch":
+            from nntrace_keras.on_torch import describe_layers, watch_optimizers
+
+            # The adapter of PyTorch sees the rest.
+            undos = [describe_layers(), watch_optimizers(recorder)]
+            undos += trainer.install(loaders=False)
+        else:
             reason = f"Keras on the {self._backend} backend is not observed yet"
             recorder.add_event(EventKind.UNSEEN, {"what": "training", "reason": reason})
-            return lambda: None
-        recorder.versions["tensorflow"] = sys.modules["tensorflow"].__version__
-        # Imported here: TensorFlow belongs to one backend only.
-        from nntrace_keras.trainers import TrainerObserver
-        from nntrace_keras.training import Training
-
-        trainer = TrainerObserver(recorder)
-        training = Training(recorder, trainer.take_wait_ns)
-        self._saw_gradient = lambda: training.saw_gradient
-        undos = [*_interposed(recorder), *training.install(), *trainer.install()]
+            undos = []
 
         def undo() -> None:
             for one in reversed(undos):
@@ -51,7 +60,7 @@ class KerasAdapter:
 
     def nothing_recorded(self) -> str:
         """Why there is no record."""
-        if self._backend != "tensorflow":
+        if self._backend not in ("tensorflow", "torch"):
             return f"keras ran on the {self._backend} backend, which is not observed yet"
         if self._saw_gradient():
             return "keras computed gradients, but no optimizer of keras.optimizers made a step"

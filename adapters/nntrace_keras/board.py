@@ -104,7 +104,7 @@ class Board:
 
     def news(self) -> tuple[list[Row], dict[int, int], int]:
         """Since the last look: rows, graphs that sampled by row number, number of lost rows."""
-        state = self.variable.numpy()
+        state = self.variable._read_variable_op().numpy()  # `variable.numpy()` copies twice
         clock = int(state[_CLOCK])
         if clock == self.seen:
             return [], {}, 0

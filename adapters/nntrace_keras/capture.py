@@ -236,7 +236,8 @@ def _varying(plan: ExamplesPlan | FlatPlan) -> int:
 def _sizes(part: Part, vector: Values) -> tuple[int, ...]:
     """The true length of every row axis of a part."""
     assert isinstance(part.plan, ExamplesPlan)
-    known = iter(vector[part.sizes_offset :].tolist()[: len(part.plan.varying)])
+    end = part.sizes_offset + len(part.plan.varying)
+    known = iter(vector[part.sizes_offset : end].tolist())
     return tuple(int(next(known)) if size is None else size for size in part.plan.sizes)
 
 

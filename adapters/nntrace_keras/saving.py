@@ -1,10 +1,12 @@
 """What a program saves is its own: functions that hold our operations are traced again without."""
 
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 from tensorflow.python.eager.polymorphic_function.polymorphic_function import Function
+from tensorflow.python.saved_model import save_context
 
 from nntrace_keras.patching import Undo, wrap
 
@@ -18,23 +20,18 @@ def watch_saving(
         is_ours: whether a traced function holds operations of ours.
         unobserved: inside it nothing is added to what is traced.
     """
+    clones: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def listed(function: Any) -> Any:
-            found = original(function)
-            if not any(is_ours(traced) for traced in found):
-                return found
+        def traced_for(function: Any, *args: Any, **kwargs: Any) -> Any:
+            traced = original(function, *args, **kwargs)
+            if not save_context.in_save_context() or not is_ours(traced):
+                return traced
             with unobserved():
-                plain = function._clone(None)
-                if function.input_signature is not None:
-                    return [plain.get_concrete_function()]
-                return [_again(plain, one) if is_ours(one) else one for one in found]
+                if function not in clones:
+                    clones[function] = function._clone(None)
+                return original(clones[function], *args, **kwargs)
 
-        return listed
+        return traced_for
 
-    return wrap(Function, "_list_all_concrete_functions_for_serialization", make)
-
-
-def _again(function: Any, traced: Any) -> Any:
-    args, kwargs = traced.structured_input_signature
-    return function.get_concrete_function(*args, **kwargs)
+    return wrap(Function, "_get_concrete_function_garbage_collected", make)

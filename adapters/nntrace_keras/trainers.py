@@ -1,45 +1,36 @@
-"""Watches `fit`: epochs and the metrics Keras computes, the data set it was given, and seeds."""
+"""Watches `fit`: epochs and the metrics Keras computes, and the data set it was given."""
 
 from typing import Any
 
+import keras
 import numpy as np
 from keras.src.callbacks.callback_list import CallbackList
 from keras.src.trainers.epoch_iterator import EpochIterator
-from tensorflow.python.eager import context
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_keras.patching import Undo, after, before
 
-_MANY_SEEDS = 64
-
 
 class TrainerObserver:
-    """Records what `fit`, `evaluate` and the seed functions say."""
+    """Records what `fit` and `evaluate` say."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._seeds = 0
 
-    def install(self) -> list[Undo]:
-        """Watch the callbacks, the data adapters and the seed."""
+    def install(self, *, loaders: bool = True) -> list[Undo]:
+        """Watch the callbacks and, unless another adapter does, the data adapters."""
         guard = self._recorder.guard
-        seed = context.global_seed()
-        if seed is not None:  # set before Keras was imported
-            guard(self._seeded)(seed)
-        return [
-            before(CallbackList, "on_epoch_end", guard(self._epoch_ends)),
-            after(EpochIterator, "__init__", guard(self._loads)),
-            before(context, "set_global_seed", guard(self._seeded)),
-        ]
-
-    def take_wait_ns(self) -> int:
-        """Nanoseconds waited for data since the last call."""
-        return 0
+        undos = [before(CallbackList, "on_epoch_end", guard(self._epoch_ends))]
+        if loaders:
+            undos.append(after(EpochIterator, "__init__", guard(self._loads)))
+        return undos
 
     def _epoch_ends(self, callbacks: Any, epoch: int, logs: Any = None) -> None:
         metrics = {
-            str(name): float(value) for name, value in (logs or {}).items() if _is_number(value)
+            str(name): float(number)
+            for name, value in (logs or {}).items()
+            if (number := _number(value)) is not None
         }
         self._recorder.add_event(EventKind.EPOCH, {"epoch": int(epoch), "metrics": metrics})
 
@@ -55,13 +46,10 @@ class TrainerObserver:
         }
         self._recorder.add_event(EventKind.LOADER, payload)
 
-    def _seeded(self, seed: Any = None) -> None:
-        self._seeds += 1
-        if self._seeds <= _MANY_SEEDS:
-            self._recorder.add_event(
-                EventKind.SEED, {"function": "tf.random.set_seed", "seed": str(seed)}
-            )
 
-
-def _is_number(value: Any) -> bool:
-    return not isinstance(value, str | dict | list | tuple) and np.size(value) == 1
+def _number(value: Any) -> Any:
+    """The one number that a value of any backend is, or None."""
+    if isinstance(value, str | dict | list | tuple):
+        return None
+    values = np.asarray(keras.ops.convert_to_numpy(value))
+    return values.reshape(()) if values.size == 1 else None

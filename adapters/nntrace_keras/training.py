@@ -48,9 +48,8 @@ class _Local(threading.local):
 class Training:
     """Hooks the optimizers and the functions that hold training graphs."""
 
-    def __init__(self, recorder: Recorder, take_wait_ns: Callable[[], int]) -> None:
+    def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._take_wait_ns = take_wait_ns
         self.sources = Sources(recorder)
         names = Names()
         self.tapes = Tapes(recorder.guard, names.layer, lambda: self.samples_eagerly)
@@ -212,7 +211,7 @@ class Training:
         # An optimizer that accumulates averages its gradients itself.
         loss = sum(losses) / (len(losses) if step.calls_per_step > 1 else 1) if losses else None
         wants = self._recorder.add_step(
-            data_wait_ns=self._take_wait_ns(),
+            data_wait_ns=None,  # TensorFlow waits inside the function that trains
             loss=loss,
             lr=row.lr,
             grad_norm=None,

@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 import torch
 from torch import nn
 
+from nntrace.adapter import described
 from nntrace_torch.sources import Source
 
 _RANGES: dict[type[nn.Module], tuple[float, float]] = {
@@ -55,6 +56,9 @@ def tensor_fields(tensor: torch.Tensor, source: Source) -> dict[str, Any]:
 
 def value_range(module: nn.Module) -> dict[str, float]:
     """The columns that bound a bounded activation function's output."""
+    description = described(module)
+    if description is not None:
+        return description.value_range(module)
     if isinstance(module, nn.Hardtanh) and not isinstance(module, nn.ReLU6):
         return {"range_low": float(module.min_val), "range_high": float(module.max_val)}
     bounds = _RANGES.get(type(module))
@@ -77,6 +81,9 @@ def fans(parameter: torch.Tensor, owner: nn.Module | None) -> dict[str, int]:
     Empty where the orientation is not known: embeddings, transposed convolutions, parameters of
     modules that are not PyTorch's own.
     """
+    description = None if owner is None else described(owner)
+    if description is not None:
+        return description.fans(tuple(parameter.shape), owner)
     known = (nn.Linear, nn.Bilinear, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
     is_conv = isinstance(owner, nn.modules.conv._ConvNd) and not owner.transposed
     if parameter.dim() < 2 or not (is_conv or isinstance(owner, known)):
@@ -89,6 +96,20 @@ def fans(parameter: torch.Tensor, owner: nn.Module | None) -> dict[str, int]:
     }
 
 
+def enclosing(path: str, module: nn.Module | None) -> str:
+    """The path without its last name."""
+    is_described = module is not None and described(module) is not None
+    return path.rpartition("/" if is_described else ".")[0]
+
+
+def named_unit_axis(module: nn.Module, output: torch.Tensor) -> dict[str, int]:
+    """The column `unit_axis`, where it is not PyTorch's."""
+    description = described(module)
+    if description is None or output.dim() < 2:
+        return {}
+    return {"unit_axis": description.unit_axis(module) % output.dim()}
+
+
 def unit_axis(module: nn.Module, output: torch.Tensor, before: tuple[int, int] | None) -> int:
     """The axis of channels or features in a module's output.
 
@@ -99,6 +120,9 @@ def unit_axis(module: nn.Module, output: torch.Tensor, before: tuple[int, int] |
             not say by its type where its units are (an activation function, dropout, a
             container) leaves them where they were.
     """
+    description = described(module)
+    if description is not None:
+        return description.unit_axis(module)
     if isinstance(module, _LAST_AXIS):
         return -1
     if isinstance(module, _CHANNELS_FIRST):

@@ -29,8 +29,10 @@ from nntrace_torch.describe import (
     class_name,
     dropout_rate,
     dtype_name,
+    enclosing,
     hides_inside,
     main_tensor,
+    named_unit_axis,
     sampled_part,
     tensor_fields,
     unit_axis,
@@ -352,7 +354,8 @@ class ForwardSampler:
         if path not in self._numbers:  # else a module put in another's place
             fields = {
                 "module_type": class_name(module),
-                "parent": path.rpartition(".")[0],
+                "parent": enclosing(path, module),
+                **named_unit_axis(module, part),
                 **tensor_fields(part, self._sources.of(module)),
                 "dtype": dtype_name(tensor),
             }

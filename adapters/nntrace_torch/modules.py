@@ -5,11 +5,13 @@ A model is the outermost module around a called one, also when the program calls
 
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
+
+from nntrace.adapter import Modules, described
 
 _Entry = tuple[weakref.ref[torch.Tensor], str, weakref.ref[nn.Module]]
 # They hold the model as `module` and are no part of it: paths are those of the model alone.
@@ -59,6 +61,10 @@ class Model:
         self._paths = {}
         self._parameters = {}
         self._dropouts, self._norms = [], []
+        description = described(root)
+        if description is not None:
+            self._read(description, root)
+            return
         for path, module in root.named_modules():
             full = self.join(_as_written(path))
             self._paths[id(module)] = (weakref.ref(module), full)
@@ -72,6 +78,17 @@ class Model:
                     own = f"{full}.{name}".lstrip(".")
                     entry = (weakref.ref(parameter), own, weakref.ref(module))
                     self._parameters[id(parameter)] = entry
+
+    def _read(self, description: Modules, root: nn.Module) -> None:
+        """Read what is not PyTorch's own; its paths need no prefix."""
+        for path, module, parameters in description.parts(root):
+            self._paths[id(module)] = (weakref.ref(module), path)
+            for own, parameter in parameters:
+                self._parameters[id(parameter)] = (
+                    weakref.ref(parameter),
+                    own,
+                    weakref.ref(module),
+                )
 
     @property
     def sites(self) -> int:
@@ -192,7 +209,7 @@ class Models:
         self._searches += 1
         parents: dict[int, nn.Module] = {}
         for candidate in living_modules():
-            for child in candidate.__dict__.get("_modules", {}).values():
+            for child in _children(candidate):
                 if child is not None:
                     parents.setdefault(id(child), candidate)
         seen = {id(module)}
@@ -203,6 +220,13 @@ class Models:
             seen.add(id(parent))
             outermost = parent
         return outermost
+
+
+def _children(module: nn.Module) -> Iterable[nn.Module | None]:
+    description = described(module)
+    if description is not None:
+        return description.children(module)
+    return list(module.__dict__.get("_modules", {}).values())
 
 
 def _as_written(path: str) -> str:

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from nntrace.recorder import NO_SITE, Layout, Recorder
 from nntrace.schema import Role
-from nntrace_torch.describe import class_name, fans, sampled_part, tensor_fields
+from nntrace_torch.describe import class_name, enclosing, fans, sampled_part, tensor_fields
 from nntrace_torch.keepsakes import KeptFilters, shows_filters
 from nntrace_torch.modules import Models
 from nntrace_torch.plans import fixed_plan
@@ -230,7 +230,7 @@ class ParameterSampler:
         source = self._sources.of(owner) if owner is not None else UNKNOWN
         fields = {
             "module_type": class_name(owner) if owner is not None else "Parameter",
-            "parent": path.rpartition(".")[0],
+            "parent": enclosing(path, owner),
             **tensor_fields(local_part(parameter), source),
             **fans(parameter, owner),
         }

@@ -193,7 +193,7 @@ class Recorder:
     def add_step(
         self,
         *,
-        data_wait_ns: int,
+        data_wait_ns: int | None,
         loss: Later,
         lr: float | None,
         grad_norm: float | None,

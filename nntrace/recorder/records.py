@@ -47,7 +47,7 @@ class StepRecord(NamedTuple):
     step: int
     time_ns: int
     duration_ns: int
-    data_wait_ns: int
+    data_wait_ns: int | None
     loss: Later
     lr: float | None
     grad_norm: float | None

@@ -112,6 +112,9 @@ def data_bound(
     if len(wait) < steps:
         yield Skipped(f"needs {steps} steps after the first {_WARM_UP}, has {len(wait)}")
         return
+    if np.isnan(wait).all():
+        yield Skipped("the framework waits for data inside its step and does not say how long")
+        return
     typical, whole = median(wait), median(duration)
     if whole > 0 and typical > share * whole and typical > least_ms * 1e6:
         first, last = span(columns.step[_WARM_UP:])

@@ -76,7 +76,7 @@ def straggler(
     if not (behind > share * typical and behind > least_ms * 1e6):
         return
     slow = ranks[place]
-    data = _behind(wait.astype(np.float64))
+    data = _behind(np.nan_to_num(wait))
     because = ", mostly for data" if data[0] == place and data[1] > behind / 2 else ""
     yield Finding(
         f"rank {slow.rank} is {behind / 1e6:.3g} ms behind the other ranks in a typical step of "
@@ -86,7 +86,7 @@ def straggler(
             "rank": slow.rank,
             "behind_ms": behind / 1e6,
             "step_ms": typical / 1e6,
-            "data_wait_ms": median(wait[place]) / 1e6,
+            "data_wait_ms": median(np.nan_to_num(wait[place])) / 1e6,
             "steps": len(numbers),
         },
     )

@@ -46,7 +46,7 @@ def steps(table: pa.Table) -> Steps:
         step=integers(table, "step"),
         time_ns=integers(table, "time_ns"),
         duration_ns=integers(table, "duration_ns"),
-        data_wait_ns=integers(table, "data_wait_ns"),
+        data_wait_ns=floats(table, "data_wait_ns"),
         loss=floats(table, "loss"),
         lr=floats(table, "lr"),
         grad_norm=floats(table, "grad_norm"),

@@ -62,7 +62,7 @@ class Steps:
     step: IntArray
     time_ns: IntArray
     duration_ns: IntArray
-    data_wait_ns: IntArray
+    data_wait_ns: FloatArray
     loss: FloatArray
     lr: FloatArray
     grad_norm: FloatArray

@@ -1,0 +1,154 @@
+"""Keras on PyTorch: the adapter of PyTorch does the work, its hooks see layers and gradients.
+
+What it cannot see is Keras' optimizer, which is none of PyTorch's. A stand-in that is one holds
+the same parameters and calls Keras' optimizer in its step.
+"""
+
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import torch
+
+from nntrace.adapter import DESCRIBES_ITSELF
+from nntrace.recorder import Recorder
+from nntrace_keras.describe import fans, unit_axis, value_range
+from nntrace_keras.names import Names
+from nntrace_keras.patching import Undo, wrap
+
+
+class StandIn(torch.optim.Optimizer):
+    """An optimizer whose step is another's; PyTorch calls its hooks around it."""
+
+    def __init__(self, parameters: Sequence[torch.Tensor], settings: dict[str, Any]) -> None:
+        super().__init__(parameters, settings)
+        self.call: Callable[[], Any] | None = None
+
+    def step(self, closure: Any = None) -> Any:
+        """Let Keras step."""
+        assert self.call is not None
+        return self.call()
+
+
+class _StandIns:
+    """One for each optimizer of Keras and the parameters it steps."""
+
+    def __init__(self) -> None:
+        self._known: weakref.WeakKeyDictionary[Any, StandIn] = weakref.WeakKeyDictionary()
+        self._inside: list[Any] = []
+
+    def begin(self, optimizer: Any, variables: Sequence[Any] | None) -> StandIn | None:
+        """The stand-in for a step that is about to happen; None where it is part of another."""
+        if self._inside:
+            return None
+        if variables is None:
+            variables = optimizer._trainable_variables
+        parameters = [v.value if isinstance(v, keras.Variable) else v for v in variables]
+        stand_in = self._known.get(optimizer)
+        if stand_in is None or not _same(stand_in.param_groups[0]["params"], parameters):
+            stand_in = _make(optimizer, parameters)
+            self._known[optimizer] = stand_in
+        stand_in.param_groups[0]["lr"] = float(optimizer.learning_rate)
+        return stand_in
+
+    def step(self, stand_in: StandIn, call: Callable[[], Any]) -> Any:
+        """Make the step."""
+        stand_in.call = call
+        self._inside.append(stand_in)
+        try:
+            return stand_in.step()
+        finally:
+            self._inside.pop()
+            stand_in.call = None
+
+
+class KerasModules:
+    """Describes layers to the adapter of PyTorch, which sees them as modules without parts."""
+
+    def __init__(self) -> None:
+        self._names = Names()
+
+    def children(self, module: Any) -> list[Any]:
+        """The layers directly inside a layer, and modules of PyTorch's own."""
+        inside = list(module._flatten_layers(include_self=False, recursive=False))
+        return [*inside, *module.__dict__.get("_modules", {}).values()]
+
+    def parts(self, root: Any) -> Iterator[tuple[str, Any, list[tuple[str, Any]]]]:
+        """A layer and all inside, under the paths that Keras shows."""
+        self._names.learn(root)
+        seen: set[int] = set()
+        waiting = [(root, None)]
+        while waiting:
+            layer, enclosing = waiting.pop(0)
+            if id(layer) in seen:
+                continue
+            seen.add(id(layer))
+            path = self._names.layer(layer, enclosing)
+            own = []
+            for number, variable in enumerate(layer._trainable_variables):
+                name, _, _ = self._names.variable(variable, path, number)
+                own.append((name, variable.value))
+            yield path, layer, own
+            inside = layer._flatten_layers(include_self=False, recursive=False)
+            waiting += [(one, layer) for one in inside]
+
+    def unit_axis(self, module: Any) -> int:
+        """As on TensorFlow."""
+        return unit_axis(module)
+
+    def value_range(self, module: Any) -> dict[str, float]:
+        """As on TensorFlow."""
+        return value_range(module)
+
+    def fans(self, shape: tuple[int, ...], module: Any) -> dict[str, int]:
+        """As on TensorFlow."""
+        return fans(shape, module)
+
+
+def describe_layers() -> Undo:
+    """Let the adapter of PyTorch ask Keras about its layers."""
+    setattr(keras.layers.Layer, DESCRIBES_ITSELF, KerasModules())
+    return lambda: delattr(keras.layers.Layer, DESCRIBES_ITSELF)
+
+
+def watch_optimizers(recorder: Recorder) -> Undo:
+    """Step through a stand-in."""
+    stand_ins = _StandIns()
+    begin = recorder.guard(stand_ins.begin)
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def apply(optimizer: Any, grads: Any, trainable_variables: Any = None) -> Any:
+            grads = list(grads)
+            if trainable_variables is not None:
+                trainable_variables = list(trainable_variables)
+            stand_in = begin(optimizer, trainable_variables) if grads else None
+
+            def call() -> Any:
+                return original(optimizer, grads, trainable_variables)
+
+            return call() if stand_in is None else stand_ins.step(stand_in, call)
+
+        return apply
+
+    return wrap(keras.optimizers.Optimizer, "apply", make)
+
+
+def _make(optimizer: Any, parameters: list[torch.Tensor]) -> StandIn:
+    """Under the name of the optimizer's class."""
+    settings: dict[str, Any] = {"lr": 0.0}
+    for name, key in (
+        ("weight_decay", "weight_decay"),
+        ("momentum", "momentum"),
+        ("epsilon", "eps"),
+    ):
+        value = getattr(optimizer, name, None)
+        if isinstance(value, int | float):
+            settings[key] = float(value)
+    kind = type(type(optimizer).__name__, (StandIn,), {})
+    made: StandIn = kind(parameters, settings)
+    return made
+
+
+def _same(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> bool:
+    return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))

@@ -1,0 +1,77 @@
+"""Keras on the PyTorch backend: PyTorch's hooks do the work, the names are Keras'."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Trace
+
+PROGRAM = Path(__file__).parent / "programs" / "twice.py"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """What the program printed, and its trace."""
+    folder = tmp_path_factory.mktemp("keras-on-torch") / "run"
+    done = subprocess.run(
+        [sys.executable, str(PROGRAM), str(folder)],
+        env={**os.environ, "KERAS_BACKEND": "torch", "NNTRACE_STRICT": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, Trace.open(folder)
+
+
+@pytest.fixture
+def trace(run):
+    return run[1]
+
+
+def test_losses_and_weights_are_those_of_an_untraced_run(run):
+    assert run[0].strip() == "True"
+
+
+def test_every_step_is_recorded_once_under_the_name_of_keras_optimizer(trace):
+    assert trace.steps.step.tolist() == list(range(8))
+    assert len(set(trace.steps.optimizer)) == 1
+    assert trace.steps.optimizer[0].startswith("Adam")
+    assert trace.steps.lr == pytest.approx(0.01)
+    assert trace.steps.batch_size.tolist() == [16] * 8
+
+
+def test_layers_and_parameters_have_the_paths_that_keras_shows(trace):
+    activations = [site.path for site in trace.sites_of(Role.ACTIVATION)]
+    parts = ("body/convolution", "body/relu", "body/drop", "pool", "head")
+    assert activations == [f"classifier/{part}" for part in parts]
+    expected = {
+        f"classifier/{layer}/{name}"
+        for layer in ("body/convolution", "head")
+        for name in ("kernel", "bias")
+    }
+    for role in (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE):
+        assert {site.path for site in trace.sites_of(role)} == expected
+
+
+def test_kernels_and_channels_are_read_in_the_order_of_keras(trace):
+    kernel = trace.site("classifier/body/convolution/kernel", Role.PARAM)
+    assert (kernel.fan_in, kernel.fan_out) == (18, 36)
+    assert kernel.parent == "classifier/body/convolution"
+    assert trace.site(kernel.parent, Role.ACTIVATION).unit_axis == 3
+
+
+def test_the_update_is_what_the_optimizer_changed(trace):
+    name = "classifier/head/kernel"
+    before = trace.series(Role.PARAM, "mean", trace.site(name, Role.PARAM))
+    change = trace.series(Role.UPDATE, "mean", trace.site(name, Role.UPDATE))
+    assert change[:-1] == pytest.approx(before[1:] - before[:-1], abs=1e-7)
+
+
+def test_epochs_carry_the_metrics_that_keras_computes(trace):
+    kept = [e.payload for e in trace.events_of(EventKind.EPOCH) if "metrics" in e.payload]
+    assert [set(payload["metrics"]) for payload in kept] == [{"loss", "accuracy"}] * 2
