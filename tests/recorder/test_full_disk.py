@@ -34,6 +34,10 @@ while recorder.active and done < 4000:
     done += 1
     time.sleep(0.002)
 meanwhile = Manifest.read(recorder.run)
+end = time.monotonic() + 60
+while not meanwhile.error and time.monotonic() < end:  # the writer's thread says it in its time
+    time.sleep(0.01)
+    meanwhile = Manifest.read(recorder.run)
 print(meanwhile.status, "tracing stopped" in (meanwhile.error or ""))
 recorder.close(RunStatus.FINISHED)
 print("trained", done < 4000)
