@@ -18,6 +18,7 @@ from nntrace.trace import Trace
 
 _NAMES_SHOWN = 6
 _FEW_STEPS = 40
+_BELOW_WITH_PROOF = 3.0  # times below the range, when one batch needs a rate of the range
 
 
 @rule(
@@ -226,7 +227,8 @@ def lr_range(
     In one run the rate grows by a constant factor at every step, from 1e-7 to 10 or further around
     the script's own. The range begins where the loss has come a tenth of its whole fall, and ends
     below the rate at which it is lowest. The script's rate is the one it names before any warm-up
-    or decay.
+    or decay. Where one batch is fitted only at a rate of the range (PRB01), a third of its lowest
+    is too low.
 
     Source: Smith, Cyclical Learning Rates (2017), section 3.3; Karpathy, A Recipe.
     """
@@ -256,11 +258,18 @@ def lr_range(
             f"{found.limit:.1e} already; it fell from {range_text}.",
             evidence=evidence,
         )
-    elif found.own < found.low / below:
+    elif found.own < found.low / (_BELOW_WITH_PROOF if _fits_at_another_rate(trace) else below):
         yield Finding(
             f"The learning rate {found.own:.1e} is too low: the loss fell from {range_text}.",
             evidence=evidence,
         )
+
+
+def _fits_at_another_rate(trace: Trace) -> bool:
+    """Whether one batch was fitted at a rate of the sweep, and not at the script's own."""
+    own, other = (trace.under(name) for name in ("overfit", "overfit-other-rate"))
+    here, there = (None if run is None or problem(run) else fit(run) for run in (own, other))
+    return here is not None and there is not None and not here.reached and there.reached
 
 
 @rule(

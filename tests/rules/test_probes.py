@@ -158,12 +158,14 @@ def test_a_loss_below_zero_measures_no_fit():
     assert "negative" in only_skip("PRB02", trace)
 
 
-def swept(own):
+def swept(own, **others):
     rates = np.geomspace(1e-7, 10, 120)
     losses = 2.3 - 2.0 / (1 + (1e-3 / rates) ** 1.5)
     losses = np.where(rates > 0.3, 2.3 + 30 * (rates - 0.3), losses)
     losses += 0.01 * np.random.default_rng(0).normal(size=120)
-    return checked(sweep=run("sweep", losses, rates=rates, told={"rate": own}, sweep=True))
+    return checked(
+        sweep=run("sweep", losses, rates=rates, told={"rate": own}, sweep=True), **others
+    )
 
 
 @pytest.mark.parametrize("own", [2e-5, 1e-3, 0.3, 1.0])
@@ -174,6 +176,15 @@ def test_rates_within_reach_of_the_range_are_left_alone(own):
 @pytest.mark.parametrize(("own", "word"), [(1e-6, "too low"), (3.0, "too high")])
 def test_rates_far_off_are_blamed(own, word):
     assert word in only_finding("PRB07", swept(own)).message
+
+
+@pytest.mark.parametrize(("other", "found"), [(0.01, True), (1.5, False)])
+def test_a_batch_that_only_another_rate_fits_makes_a_low_rate_too_low(other, found):
+    runs = {
+        "overfit": overfit(fitted(1.5)),
+        "overfit-other-rate": overfit(fitted(other), name="overfit-other-rate"),
+    }
+    assert bool(verdict("PRB07", swept(2e-5, **runs))) is found
 
 
 def test_a_sweep_without_any_fall_is_not_judged():
