@@ -85,17 +85,20 @@ def unused_layer(
 
     Its parameters never get a gradient and weigh nothing: a line of `forward` is missing,
     or the wrong layer is called twice. A layer whose weight is used without calling it gets
-    gradients and is not meant. Source: PyTorch's `find_unused_parameters`; Karpathy's Recipe,
+    gradients and is not meant, nor is a second model called without gradients (a target network). Source: PyTorch's `find_unused_parameters`; Karpathy's Recipe,
     step 2 (visualize prior to net).
     """
     if trace.events_of(EventKind.UNSEEN):
         yield Skipped("not every layer of this model can be seen: see the events `unseen`")
         return
     called = {site.path for site in trace.sites_of(Role.ACTIVATION)}
+    others = {event.payload.get("model") for event in trace.events_of(EventKind.EVALUATION)}
+    evaluated = tuple(f"{model}." for model in others if isinstance(model, str) and model)
     sites = [
         site
         for site in trace.sites_of(Role.PARAM_GRAD)
         if site.parent and site.module_type != "Parameter"  # of no known module
+        if not site.path.startswith(evaluated)
     ]
     looked = columns(trace, Role.PARAM_GRAD, "n", sites)
     if not len(looked) or max((len(finite(column)) for column in looked.T), default=0) < samples:

@@ -34,12 +34,12 @@ def test_gradients_set_by_hand_and_two_optimizers_after_one_backward_are_healthy
 # RUN05
 
 
-def model(*, calls=("fc",), extra_n=0, samples=5):
+def model(*, calls=("fc",), extra_n=0, samples=5, extra="extra", events=()):
     common = {"shape": [4, 4], "numel": 16}
     rows = [site(path, "activation", std=1.0) for path in calls]
     rows.append(site("fc.weight", "param_grad", n=16, parent="fc", **common))
-    rows.append(site("extra.weight", "param_grad", n=extra_n, parent="extra", **common))
-    return trace_of(steps=samples, sites=rows)
+    rows.append(site(f"{extra}.weight", "param_grad", n=extra_n, parent=extra, **common))
+    return trace_of(steps=samples, sites=rows, events=events)
 
 
 def test_a_layer_that_is_never_called_is_a_warning():
@@ -50,6 +50,12 @@ def test_a_layer_that_is_never_called_is_a_warning():
 def test_a_layer_that_is_called_or_gets_gradients_is_used():
     assert findings("RUN05", model(calls=("fc", "extra"))) == []
     assert findings("RUN05", model(extra_n=16)) == []
+
+
+@pytest.mark.parametrize(("called", "found"), [("Target", 0), ("Targets", 1), ("", 1)])
+def test_a_second_model_that_is_called_without_gradients_is_used(called, found):
+    trace = model(extra="Target.fc", events=[event("evaluation", model=called)])
+    assert len(findings("RUN05", trace)) == found
 
 
 def test_few_samples_say_nothing_about_unused_layers():
