@@ -85,8 +85,9 @@ def unused_layer(
 
     Its parameters never get a gradient and weigh nothing: a line of `forward` is missing,
     or the wrong layer is called twice. A layer whose weight is used without calling it gets
-    gradients and is not meant, nor is a second model called without gradients (a target network). Source: PyTorch's `find_unused_parameters`; Karpathy's Recipe,
-    step 2 (visualize prior to net).
+    gradients and is not meant, nor is a second model that is called without gradients (a target
+    network). Source: PyTorch's `find_unused_parameters`; Karpathy's Recipe, step 2 (visualize
+    prior to net).
     """
     if trace.events_of(EventKind.UNSEEN):
         yield Skipped("not every layer of this model can be seen: see the events `unseen`")
