@@ -330,7 +330,7 @@ def not_reproducible(
 def more_capacity_does_not_help(
     trace: Trace,
     *,
-    gain: Annotated[float, "relative fall of the loss that counts as help"] = 0.02,
+    gain: Annotated[float, "relative fall of the loss that counts as help"] = 0.05,
 ) -> Iterator[Finding | Skipped]:
     """A model that cannot fit one batch fits its data no better without dropout and weight decay.
 
@@ -356,7 +356,7 @@ def more_capacity_does_not_help(
     if one.reached or one.falling or -found.gain > gain:
         return
     yield Finding(
-        f"Without dropout and weight decay the loss is no lower: {found.other:.4g}, with them "
+        f"Without dropout and weight decay the loss is hardly lower: {found.other:.4g}, with them "
         f"{found.baseline:.4g}; and one batch alone is not fitted (PRB01).",
         steps=(0, found.steps - 1),
         evidence={"loss": found.baseline, "unregularised_loss": found.other, "share": one.share},
