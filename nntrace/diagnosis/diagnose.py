@@ -6,7 +6,7 @@ the first line a user reads. A rule that fails is reported as skipped, never as 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +90,8 @@ def rank(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[Finding, .
     ended = {code: max(f.steps[1] for f in group) for code, group in by_code.items()}
     causes: dict[str, set[str]] = {code: set() for code in by_code}
     for rule in rules:
+        if _is_excused(rule, by_code.get(rule.code, ())):
+            continue
         for symptom in rule.explains:
             both = rule.code in by_code and symptom in by_code
             if both and symptom != rule.code and started[rule.code] <= ended[symptom]:
@@ -117,6 +119,11 @@ def rank(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[Finding, .
             explained_by = None if code == root else root
             ordered.extend(replace(finding, explained_by=explained_by) for finding in group)
     return tuple(ordered)
+
+
+def _is_excused(rule: Rule, findings: Sequence[Finding]) -> bool:
+    """Whether a rule that otherwise blames only notes: it sees that here it does no harm."""
+    return rule.severity is not Severity.INFO and all(f.level is Severity.INFO for f in findings)
 
 
 def _root(code: str, causes: Mapping[str, set[str]], by_code: Mapping[str, list[Finding]]) -> str:

@@ -18,6 +18,7 @@ def found(
     steps: tuple[int, int] = (0, 9),
     explains: tuple[str, ...] = (),
     sites: tuple[int, ...] = (),
+    level: Severity | None = None,
 ) -> Rule:
     """A rule that finds one thing, or one thing at each of the sites."""
 
@@ -25,7 +26,7 @@ def found(
     def check(trace: Trace) -> Iterator[Finding]:
         """Found."""
         for site in [Site(n, f"layer{n}", Role.ACTIVATION) for n in sites] or [None]:
-            yield Finding(f"{code} found", steps=steps, site=site)
+            yield Finding(f"{code} found", steps=steps, site=site, severity=level)
 
     return check
 
@@ -60,6 +61,11 @@ def test_the_family_with_the_worst_consequence_comes_first() -> None:
     assert causes(mild, found("C", Severity.ERROR))[0] == ("C", None)
     root = found("A", Severity.INFO, explains=("C",))
     assert causes(mild, found("C", Severity.ERROR), root)[0] == ("A", None)
+
+
+def test_a_rule_that_only_notes_where_it_could_blame_explains_nothing() -> None:
+    excused = found("A", Severity.WARNING, level=Severity.INFO, explains=("C",))
+    assert causes(found("C", Severity.ERROR), excused) == [("C", None), ("A", None)]
 
 
 def test_findings_of_one_code_follow_their_sites() -> None:
