@@ -10,7 +10,7 @@ from nntrace.rules.calls import LossCall, as_shape, location_in, loss_calls
 from nntrace.rules.chance import BINARY, CROSS_ENTROPY, loss_location, training_batches
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import median, span
+from nntrace.rules.signals import loss_series, median, span
 from nntrace.schema import EventKind
 from nntrace.trace import Batch, Trace
 from nntrace.trace.model import FloatArray
@@ -220,6 +220,22 @@ def loss_scales_with_batch(
     )
 
 
+def _climbed_alone(trace: Trace) -> str | None:
+    """The loss function that the only optimizer is given, with a negative weight."""
+    function = None
+    for event in trace.events_of(EventKind.OBJECTIVE):
+        terms, weights = event.payload.get("terms"), event.payload.get("weights")
+        if not (isinstance(terms, list) and isinstance(weights, list)):
+            return None
+        if len(terms) != 1 or len(weights) != 1 or not isinstance(terms[0], str):
+            return None
+        is_negative = isinstance(weights[0], int | float) and weights[0] < 0.0
+        if not is_negative or terms[0] not in _NEVER_NEGATIVE:
+            return None
+        function = terms[0]
+    return None if loss_series(trace).optimizers > 1 else function
+
+
 @rule(
     "LOS21",
     "impossible-loss",
@@ -238,9 +254,19 @@ def impossible_loss(
 
     Cross-entropies are negative where targets are no probabilities, a KL divergence where one of
     its arguments is none: the optimum is then at minus infinity. Values of the loss function
-    itself count, before any sign or weight of the program's.
+    itself count, before any sign or weight of the program's. A warning where such a function with a
+    negative weight is all that the only optimizer minimises.
     Source: "37 reasons", 15 (check your loss function).
     """
+    if (climbed := _climbed_alone(trace)) is not None:
+        yield Finding(
+            f"what is minimised is `{climbed}` times a negative number: training climbs it.",
+            severity=Severity.WARNING,
+            steps=loss_series(trace).span,
+            evidence={"function": climbed},
+            location=loss_location(trace, climbed),
+        )
+        return
     known = [
         batch
         for batch in training_batches(trace)

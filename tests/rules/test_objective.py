@@ -152,6 +152,22 @@ def test_targets_that_are_no_probabilities_are_named_as_the_cause():
     assert "targets reach from -1 to 1" in finding.message
 
 
+@pytest.mark.parametrize(
+    ("terms", "weights", "found"),
+    [
+        (["nll_loss"], [-1.0], 1),
+        (["nll_loss"], [1.0], 0),
+        (["nll_loss", "kl_div"], [1.0, -0.1], 0),
+        (["other"], [-1.0], 0),
+    ],
+)
+def test_a_loss_that_is_minimised_with_a_minus_sign_is_a_warning(terms, weights, found):
+    rows = batches(4, loss_function="nll_loss", loss_value=2.0)
+    objective = event("objective", terms=terms, weights=weights)
+    results = findings("LOS21", trace_of(loss=[-2.0] * 4, batches=rows, events=[objective]))
+    assert [finding.level for finding in results] == [Severity.WARNING] * found
+
+
 def test_a_density_may_be_negative():
     rows = batches(4, loss_function="poisson_nll_loss", loss_value=-2.0)
     assert skip_reasons("LOS21", trace_of(steps=4, batches=rows))
