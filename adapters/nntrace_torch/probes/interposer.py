@@ -105,6 +105,7 @@ class Interposer:
         def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
             if self._depth or not self._is_training() or not _has_parameters(module):
                 return run(module, *args, **kwargs)
+            self._losses.model_calls += not self._steps
             args, kwargs = self._meetings.model(module, args, kwargs)
             if self._experiment.dependencies and self._structure.is_due:
                 self._structure.called(module, args, kwargs)

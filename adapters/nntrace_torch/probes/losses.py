@@ -18,6 +18,9 @@ class LossFacts:
     """Records the floor of every loss function of the first step, and the accuracy of every step.
 
     Of several loss functions the floor is not known: one may work against another.
+
+    Attributes:
+        model_calls: calls of outermost modules in the first step.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -28,6 +31,7 @@ class LossFacts:
         self._floors: list[float | None] = []
         self._calls: set[tuple[str, Source]] = set()
         self._is_first_step = True
+        self.model_calls = 0
 
     def called(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A loss function is about to be called; its target."""
@@ -49,7 +53,9 @@ class LossFacts:
         if not self._is_first_step or not self._floors:
             return
         self._is_first_step = False
-        floor = self._floors[0] if len(self._calls) == len(set(self._floors)) == 1 else None
+        # Two on one line; but not the micro-batches of one, each with a call of the model.
+        several = len(self._calls) > 1 or len(self._floors) > max(self.model_calls, 1)
+        floor = self._floors[0] if not several and len(set(self._floors)) == 1 else None
         if floor is not None and self._recorder.ending is not None:
             self._recorder.ending.floor = floor
         self._recorder.add_event(
