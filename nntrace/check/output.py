@@ -2,7 +2,6 @@
 findings as `nntrace diagnose` shows them.
 """
 
-import html
 import json
 import os
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from nntrace.check.verdicts import Outcome, Verdict
 from nntrace.diagnosis.json import as_json, plain
 from nntrace.diagnosis.text import Line
 from nntrace.diagnosis.text import render_text as diagnosis_text
+from nntrace.markdown import escaped
 from nntrace.rules.probe_measures import sweep
 from nntrace.text import printable
 
@@ -78,19 +78,14 @@ def render_markdown(checked: Checked) -> Iterator[str]:
     yield "|---|---|---|"
     for one in verdicts:
         mark, _ = _MARKS[one.outcome]
-        yield f"| {mark} | {one.probe.code} {one.probe.name} | {_cell(one.evidence)} |"
+        yield f"| {mark} | {one.probe.code} {one.probe.name} | {escaped(one.evidence)} |"
     yield ""
     passive = [f for f in checked.report.diagnosis.findings if not f.code.startswith("PRB")]
     for finding in passive:
-        yield f"- **{finding.level} {finding.code} {finding.name}**: {_cell(finding.message)}"
+        yield f"- **{finding.level} {finding.code} {finding.name}**: {escaped(finding.message)}"
     if passive:
         yield ""
-    yield _cell(_summary(checked, verdicts))
-
-
-def _cell(text: str) -> str:
-    """Text from user code where it cannot end a table or open an element."""
-    return html.escape(printable(text), quote=False).replace("|", "\\|").replace("`", "'")
+    yield escaped(_summary(checked, verdicts))
 
 
 def _probe(one: Verdict) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`nntrace diagnose`: the findings on one run or several, as text or JSON."""
+"""`nntrace diagnose`: the findings on one run or several, as text, JSON, SARIF or Markdown."""
 
 from __future__ import annotations
 
@@ -24,7 +24,13 @@ def _codes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 
 @click.command(name="diagnose")
 @click.argument("runs", nargs=-1, metavar="RUN...")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif", "markdown"]),
+    default="text",
+    help="For people, programs, code hosts and editors, or a pull request.  [default: text]",
+)
 @click.option(
     "--fail-on",
     type=click.Choice(FAIL_ON),
@@ -64,16 +70,18 @@ def command(
       nntrace diagnose
       nntrace diagnose runs/a runs/b --fail-on warning
       nntrace diagnose latest --select GRD,NUM --format json -o findings.json
+      nntrace diagnose latest --format sarif -o findings.sarif
     """
     from nntrace.rules import Severity, select_rules
 
     config = load_config()
     rules = select_rules(select or config.select, ignore or config.ignore)
     reports, unreadable = _reports(runs or ("latest",), rules, config.thresholds())
-    if reports and form == "json":
-        _write_json(reports, target)
-    elif reports:
+    if reports and form == "text":
         _write_text(reports, target, verbose=verbose, headings=len(runs) > 1)
+    elif reports:
+        with output(target) as file:
+            file.write(_rendered(reports, form) + "\n")
     if unreadable:
         return 2
     limit = fail_on or config.fail_on
@@ -106,11 +114,18 @@ def _reports(
     return reports, unreadable
 
 
-def _write_json(reports: Sequence[Report], target: Path | None) -> None:
+def _rendered(reports: Sequence[Report], form: str) -> str:
+    if form == "sarif":
+        from nntrace.diagnosis.sarif import render_sarif
+
+        return render_sarif(reports)
+    if form == "markdown":
+        from nntrace.diagnosis.markdown import render_markdown
+
+        return render_markdown(reports)
     from nntrace.diagnosis.json import render_json
 
-    with output(target) as file:
-        file.write(render_json(reports) + "\n")
+    return render_json(reports)
 
 
 def _write_text(

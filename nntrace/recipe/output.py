@@ -4,7 +4,6 @@ Findings and facts hold text from user code: it passes through `printable`, is n
 and in Markdown stands where it cannot end a table or open an element.
 """
 
-import html
 import json
 import shlex
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from nntrace.diagnosis.json import plain
 from nntrace.diagnosis.text import Line
+from nntrace.markdown import escaped
 from nntrace.recipe.card import Card, Outcome
 from nntrace.recipe.step import Stage, State, Step
 from nntrace.text import printable
@@ -90,7 +90,7 @@ def as_json(card: Card, run: str, content: dict[str, Any]) -> str:
 
 def as_markdown(card: Card, run: str) -> Iterator[str]:
     """The card as a checklist for an issue or a lab book."""
-    yield f"# Recipe card of {_escaped(run)}"
+    yield f"# Recipe card of {escaped(run)}"
     yield ""
     yield f"{counts(card)}."
     for stage in Stage:
@@ -98,11 +98,11 @@ def as_markdown(card: Card, run: str) -> Iterator[str]:
         for outcome in card.of(stage):
             step, state = outcome.step, outcome.state
             box = {State.VERIFIED: "[x] ", State.ADVICE: ""}.get(state, "[ ] ")
-            said = f": {_escaped(_evidence(outcome))}" if outcome.evidence else ""
+            said = f": {escaped(_evidence(outcome))}" if outcome.evidence else ""
             label = "" if state is State.ADVICE else f" ({state})"
             yield f"- {box}**{step.number} {step.title}**{label}{said}"
             if state is not State.VERIFIED:
-                yield f"  → {_escaped(how(step, run))}"
+                yield f"  → {escaped(how(step, run))}"
 
 
 def catalogue(steps: Iterable[Step]) -> Iterator[str]:
@@ -169,9 +169,3 @@ def _closing(card: Card, run: str) -> Iterator[Line]:
     if following.findings:
         where = shlex.quote(printable(run))
         yield Line(Text(f"nntrace diagnose {where} shows its cause and the line of code.", "dim"))
-
-
-def _escaped(text: str) -> str:
-    """Text that opens no element, link, table cell or emphasis in Markdown."""
-    shown = html.escape(printable(text), quote=False)
-    return "".join(f"\\{char}" if char in "\\`*_[]|#" else char for char in shown)

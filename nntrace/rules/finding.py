@@ -54,6 +54,13 @@ class Finding:
         """The severity, once `Rule.run` has filled it in."""
         return self.severity or Severity.INFO
 
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """Code, site's path and role: what stays the same from one run to the next."""
+        if self.site is None:
+            return (self.code, "", "")
+        return (self.code, self.site.path, self.site.role.value)
+
 
 @dataclass(frozen=True, slots=True)
 class Skipped:

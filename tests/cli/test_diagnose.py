@@ -79,6 +79,18 @@ def test_the_output_can_be_a_file(nntrace: Command, faulty: Path) -> None:
     assert json.loads(Path("out.json").read_text())["findings"]
 
 
+def test_the_output_can_be_for_a_code_host_or_a_pull_request(
+    nntrace: Command, faulty: Path
+) -> None:
+    options = ("diagnose", faulty, faulty, "--select", "DAT01", "--format")
+    sarif = nntrace(*options, "sarif")
+    (run,) = json.loads(sarif.out)["runs"]
+    assert [result["ruleId"] for result in run["results"]] == ["DAT01", "DAT01"]
+    markdown = nntrace(*options, "markdown")
+    assert markdown.out.count("**error DAT01 constant-input**") == 2
+    assert (sarif.code, markdown.code, sarif.err, markdown.err) == (1, 1, "", "")
+
+
 def test_a_file_has_no_colours(process: Command, faulty: Path, tmp_path: Path) -> None:
     process("diagnose", faulty, "-o", "out.txt", FORCE_COLOR="1")
     assert "\x1b" not in (tmp_path / "out.txt").read_text()

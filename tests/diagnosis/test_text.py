@@ -1,40 +1,15 @@
 import io
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from diagnosis.diagnoses import finding, report
 from rich.console import Console
-from run_folders import sites, stats, steps
 
-from nntrace.diagnosis import Diagnosis
 from nntrace.diagnosis.report import Report
 from nntrace.diagnosis.text import render_text, write
-from nntrace.manifest import Manifest
-from nntrace.rules import Finding, Location, Severity, Skipped
+from nntrace.rules import Location, Severity, Skipped
 from nntrace.schema import Role, RunStatus
-from nntrace.trace import Site, Trace
-
-
-def finding(code: str = "ACT04", message: str = "half of conv1 is dead", **values: Any) -> Finding:
-    defaults = {"code": code, "name": "dead-units", "severity": Severity.ERROR, "steps": (3, 40)}
-    return Finding(message, **{**defaults, **values})
-
-
-def report(
-    findings: Iterable[Finding] = (),
-    skipped: Iterable[Skipped] = (),
-    *,
-    status: RunStatus = RunStatus.FINISHED,
-    error: str | None = None,
-    rules: int = 20,
-) -> Report:
-    trace = Trace.from_rows(
-        sites=sites("fc1"),
-        steps=steps(50),
-        stats=stats(5, 0),
-        manifest=Manifest("run7", status=status, error=error),
-    )
-    return Report(trace, Diagnosis(tuple(findings), tuple(skipped)), rules, status)
+from nntrace.trace import Site
 
 
 def shown(*reports: Report, terminal: bool = False, width: int = 80, **options: Any) -> list[str]:

@@ -1,0 +1,85 @@
+"""The Markdown form of a diagnosis, for a pull request or an issue, as GitHub renders it.
+
+It says what the text form says, in the same order; what could not be judged is folded.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from nntrace.diagnosis.report import Report
+from nntrace.diagnosis.wording import (
+    SITES_SHOWN,
+    SOURCE_SHOWN,
+    counts,
+    evidence,
+    families,
+    fate,
+    folded,
+    place,
+    plural,
+    reasons,
+    run_name,
+    scope,
+    where,
+)
+from nntrace.markdown import code, escaped, prose
+from nntrace.rules import Finding
+from nntrace.text import printable
+
+
+def render_markdown(reports: Sequence[Report]) -> str:
+    """The page, a section for each run."""
+    return "\n".join(line for report in reports for line in _section(report))
+
+
+def _section(report: Report) -> Iterator[str]:
+    nothing = "no problems found" if report.rules_judged else "nothing judged"
+    yield f"### {code(run_name(report))}: {counts(report) or nothing}"
+    for family in families(report.diagnosis.findings):
+        yield ""
+        yield from _family(family)
+    yield ""
+    ending = fate(report)
+    yield f"{escaped(scope(report))}." + (f" **{escaped(ending)}**." if ending else "")
+    yield from _skipped(report)
+    yield ""
+
+
+def _family(groups: Sequence[Sequence[Finding]]) -> Iterator[str]:
+    root, *symptoms = groups
+    first = root[0]
+    yield _headline(first)
+    yield ""
+    yield f"- {' · '.join(escaped(part) for part in (*where(first), *evidence(first)))}"
+    if first.location is not None:
+        source = printable(first.location.source or "", SOURCE_SHOWN)
+        yield f"- {code(place(first.location))}" + (f" {code(source)}" if source else "")
+    for finding in root[1:SITES_SHOWN]:
+        yield f"- also {prose(finding.message)}"
+    if len(root) > SITES_SHOWN:
+        yield f"- {escaped(folded(root[SITES_SHOWN:]))}"
+    if first.advice:
+        yield f"- **What to try.** {prose(first.advice)}"
+    if symptoms:
+        yield "- **Likely symptoms of it.**"
+    for group in symptoms:
+        more = f" ({plural(len(group) - 1, 'more site')})" if len(group) > 1 else ""
+        yield f"  - {_headline(group[0])}{more}"
+
+
+def _headline(finding: Finding) -> str:
+    name = escaped(f"{finding.level.value} {finding.code} {finding.name}")
+    return f"**{name}**: {prose(finding.message)}"
+
+
+def _skipped(report: Report) -> Iterator[str]:
+    skipped = report.diagnosis.skipped
+    if not skipped:
+        return
+    yield ""
+    count = plural(len({item.code for item in skipped}), "rule")
+    yield f"<details><summary>{count} could not judge this run</summary>"
+    yield ""
+    for codes, reason in reasons(skipped):
+        yield f"- {escaped(codes)}: {prose(reason)}"
+    yield ""
+    yield "</details>"

@@ -1,0 +1,125 @@
+"""How the parts of a diagnosis are put into words, the same in text and in Markdown.
+
+What is returned is `printable`, and neither markup nor Markdown: the caller escapes it.
+"""
+
+import os
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, Final
+
+from nntrace.diagnosis.report import Report
+from nntrace.rules import Finding, Location, Severity, Skipped
+from nntrace.schema import RunStatus
+from nntrace.text import printable
+
+SITES_SHOWN: Final = 3
+SOURCE_SHOWN: Final = 100
+_ITEMS_SHOWN: Final = 4
+_NAMES_SHOWN: Final = 6
+_ENDINGS: Final = {RunStatus.FAILED: "failed", RunStatus.KILLED: "was killed before it finished"}
+
+
+def families(findings: Sequence[Finding]) -> list[list[list[Finding]]]:
+    """Root causes with their symptoms: lists of groups of one code, the root's group first."""
+    found: list[list[list[Finding]]] = []
+    for _, members in groupby(findings, key=lambda f: (f.code, f.explained_by)):
+        group = list(members)
+        if group[0].explained_by is None or not found:
+            found.append([])
+        found[-1].append(group)
+    return found
+
+
+def run_name(report: Report) -> str:
+    """The run's path, or its name where it has none."""
+    return printable(str(report.trace.path or report.trace.manifest.name))
+
+
+def where(finding: Finding) -> list[str]:
+    """The site, and the steps at which the finding holds."""
+    first, last = finding.steps
+    parts = [] if finding.site is None else [_site(finding)]
+    return [*parts, f"step {first}" if first == last else f"steps {first}–{last}"]
+
+
+def evidence(finding: Finding) -> list[str]:
+    """The numbers that show it: `dead fraction 0.123`."""
+    return [
+        f"{printable(str(name)).replace('_', ' ')} {_value(value)}"
+        for name, value in finding.evidence.items()
+    ]
+
+
+def place(location: Location) -> str:
+    """`file:line`, relative to the working folder where the file lies below it."""
+    return f"{printable(within(location.file) or location.file, 200)}:{location.line}"
+
+
+def within(file: str) -> str | None:
+    """The path relative to the working folder; None for a file that does not lie below it."""
+    try:
+        relative = os.path.relpath(file)
+    except (OSError, ValueError):
+        return None
+    return None if relative.split(os.sep)[0] == os.pardir else relative
+
+
+def folded(rest: Sequence[Finding]) -> str:
+    """The findings of one code beyond those that are shown."""
+    names = [_site(finding) for finding in rest if finding.site is not None]
+    shown = ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
+    return f"and {plural(len(rest), 'more site')}" + (f": {shown}" if shown else "")
+
+
+def counts(report: Report) -> str:
+    """`1 error, 2 warnings`; empty without findings."""
+    words = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
+    found = {severity: report.diagnosis.count(severity) for severity in words}
+    return ", ".join(plural(n, words[severity]) for severity, n in found.items() if n)
+
+
+def scope(report: Report) -> str:
+    """How many rules judged how much."""
+    trace = report.trace
+    rules = f"{plural(report.rules_judged, 'rule')} checked"
+    steps = f"{plural(len(trace.steps), 'step')} ({len(trace.sampled_steps)} sampled)"
+    return f"{rules} over {steps} of {plural(len(trace.sites), 'site')}"
+
+
+def fate(report: Report) -> str:
+    """How the run ended, when it did not simply finish."""
+    if report.status is RunStatus.RUNNING:
+        return "the run is still going: this is the state so far"
+    if report.status is RunStatus.FINISHED:
+        return ""
+    error = report.trace.manifest.error
+    because = f": {printable(error, 300)}" if error else ""
+    return f"the run {_ENDINGS[report.status]}{because}"
+
+
+def reasons(skipped: Sequence[Skipped]) -> list[tuple[str, str]]:
+    """The rules that could not judge, those with one reason together: codes and reason."""
+    codes: dict[str, list[str]] = {}
+    for item in skipped:
+        codes.setdefault(printable(item.reason), []).append(item.code)
+    return [(" ".join(dict.fromkeys(of)), reason) for reason, of in codes.items()]
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 step`, `2 steps`; `more site` counts sites."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _site(finding: Finding) -> str:
+    assert finding.site is not None
+    return f"{printable(finding.site.path, 80) or '(root)'} {finding.site.role.value}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, list | tuple):
+        shown = ", ".join(_value(item) for item in value[:_ITEMS_SHOWN])
+        return f"[{shown}{', …' if len(value) > _ITEMS_SHOWN else ''}]"
+    return printable(str(value), 80)
