@@ -216,7 +216,7 @@ class GraphCall:
         elif targets:
             loss = _sum(targets) * replicas
         batch: Any = UNKNOWN
-        if inputs and len(inputs[0][1].shape):
+        if inputs and tf.TensorShape(inputs[0][1].shape).rank:
             batch = tf.shape(inputs[0][1])[0] * replicas
         return {
             "loss": loss,

@@ -88,13 +88,15 @@ class Capture:
         unit_axis: int = -1,
         *,
         by_example: bool = False,
+        shape: Any = None,
     ) -> None:
         """Sample a tensor whose first axis is the batch.
 
         With `by_example` all values of an example are taken for units: [N, …] as [N, values].
+        `shape` is its static shape where TensorFlow knows less, as of some gradients.
         """
         tensor = tf.convert_to_tensor(tensor)
-        shape = tuple(tensor.shape.as_list())
+        shape = tuple((tensor.shape if shape is None else shape).as_list())
         make = _as_is
         if by_example and len(shape) > 2:
             make = _flattened

@@ -55,7 +55,7 @@ class Reader:
 def flat(plan: FlatPlan, tensor: Any) -> Any:
     """float32 [plan.size] of a parameter or a gradient of its shape."""
     values = tf.reshape(tensor, [-1])
-    if plan.step > 1 or plan.size < math.prod(tensor.shape):
+    if values.shape[0] != plan.size:  # also where no static shape says that they are all
         values = values[: plan.size * plan.step : plan.step]
     return tf.cast(values, tf.float32)
 

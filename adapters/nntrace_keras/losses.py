@@ -82,14 +82,14 @@ def loss_facts(loss: Any, prediction: Any) -> LossFacts:
     return LossFacts(
         function=recorded,
         keras_name=name,
-        by_class=name in _CATEGORICAL and len(prediction.shape) > 1,
+        by_class=name in _CATEGORICAL and (prediction.shape.rank or 0) > 1,
         labels=name == "sparse_categorical_crossentropy",
         reduction=_REDUCTIONS.get(loss.reduction, str(loss.reduction)),
         from_logits=bool(says_logits) if entropy else None,
         hidden_logits=hidden,
         label_smoothing=float(settings.get("label_smoothing", 0.0) or 0.0),
         head=_head(prediction),
-        head_width=prediction.shape[-1] if len(prediction.shape) > 1 else None,
+        head_width=prediction.shape[-1] if (prediction.shape.rank or 0) > 1 else None,
     )
 
 

@@ -186,7 +186,7 @@ class Observer:
                 if role is Role.ACTIVATION
                 else _channels(axis, tensor),
             )
-            capture.add_examples(site, value, axis)
+            capture.add_examples(site, value, axis, shape=tensor.shape)
 
     def _output(self, capture: Capture, root: RootCall, entered: SiteKey | None) -> BatchFacts:
         site = None
@@ -197,8 +197,8 @@ class Observer:
 
     def _loss(self, capture: Capture, call: LossCall, entered: SiteKey | None) -> BatchFacts:
         prediction, target = tf.convert_to_tensor(call.prediction), call.target
-        facts = loss_facts(call.function, call.prediction)
-        classes = int(prediction.shape[-1] or 0) if len(prediction.shape) > 1 else 1
+        facts = loss_facts(call.function, prediction)
+        classes = int(prediction.shape[-1] or 0) if (prediction.shape.rank or 0) > 1 else 1
         self._announce(facts, classes, call)
         name = facts.function
         output = _tensor_site(name, Role.OUTPUT, name, prediction, call.source)
