@@ -27,7 +27,7 @@ class Config:
         select: rules to run, as prefixes of their codes; all when empty.
         ignore: rules to leave out, as prefixes of their codes.
         fail_on: the severity from which `nntrace diagnose` exits with 1.
-        rules: thresholds by rule code, as written; `thresholds` checks them.
+        rules: thresholds and settings by rule code, as written; `thresholds` checks them.
     """
 
     source: Path | None = None
@@ -39,7 +39,7 @@ class Config:
     rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def thresholds(self) -> dict[str, dict[str, Any]]:
-        """The thresholds of each rule, by code, checked against the rules' declarations.
+        """Thresholds and settings by the rules' codes, checked against their declarations.
 
         Raises:
             ConfigError: an unknown rule or threshold, or a value of the wrong type.

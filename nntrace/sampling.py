@@ -53,9 +53,9 @@ class Sampling:
             return False
         if role not in _OF_MODULES:
             return True
-        if self.include and not _matches(path, self.include):
+        if self.include and not matches(path, self.include):
             return False
-        return not (self.exclude and _matches(path, self.exclude))
+        return not (self.exclude and matches(path, self.exclude))
 
     @property
     def is_whole(self) -> bool:
@@ -76,7 +76,7 @@ class Sampling:
         return limit
 
 
-def _matches(path: str, patterns: tuple[str, ...]) -> bool:
+def matches(path: str, patterns: tuple[str, ...]) -> bool:
     """Whether a pattern matches the path, or that of a module around it."""
     while True:
         if any(fnmatchcase(path, pattern) for pattern in patterns):

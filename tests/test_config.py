@@ -154,12 +154,23 @@ def test_thresholds_are_checked_and_kept_by_code(tmp_path: Path) -> None:
     assert config.thresholds() == {"DAT01": {"batches": 4}}
 
 
+def test_severity_and_ignored_sites_stand_among_the_thresholds(tmp_path: Path) -> None:
+    text = '[rules.ACT04]\nseverity = "info"\nignore_sites = ["backbone.*"]'
+    config = load_config(own(tmp_path, text))
+    assert config.thresholds() == {"ACT04": {"severity": "info", "ignore_sites": ["backbone.*"]}}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("[rules.ACT99]\nx = 1", "no rule 'ACT99'"),
         ("[rules.DAT01]\nbatchs = 1", r"no threshold 'batchs'.*batches"),
+        ("[rules.DAT01]\nbatchs = 1", r"batches.*severity, ignore_sites"),
         ('[rules.DAT01]\nbatches = "two"', "must be int"),
+        ('[rules.DAT01]\nseverity = "fatal"', "one of error, warning, info"),
+        ("[rules.DAT01]\nseverity = []", "one of error, warning, info"),
+        ('[rules.DAT01]\nignore_sites = "a.*"', "a list of patterns"),
+        ("[rules.DAT01]\nignore_sites = [1]", "a list of patterns"),
     ],
 )
 def test_a_wrong_threshold_names_file_and_rule(tmp_path: Path, text: str, message: str) -> None:

@@ -13,6 +13,7 @@ from nntrace.config import FAIL_ON, load_config
 from nntrace.errors import NntraceError
 
 if TYPE_CHECKING:
+    from nntrace.diagnosis.baseline import Baseline
     from nntrace.diagnosis.report import Report
     from nntrace.rules import Rule
 
@@ -48,7 +49,24 @@ def _codes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     metavar="FILE",
     help="Write there instead of to stdout.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="List the rules that could not judge, and why.")
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Report only findings that this file does not list.",
+)
+@click.option(
+    "--write-baseline",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="List what is found there, by code and site, and exit with 0.",
+)
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="List the rules that could not judge, and what is hidden, and why.",
+)
 def command(
     runs: tuple[str, ...],
     form: str,
@@ -56,6 +74,8 @@ def command(
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     target: Path | None,
+    baseline: Path | None,
+    write_baseline: Path | None,
     verbose: bool,
 ) -> int:
     """Say what is wrong with a run, the most likely root cause first.
@@ -63,7 +83,8 @@ def command(
     RUN is a path, the name of a run in ./nntrace-runs, or `latest`, the default; several are
     diagnosed one after the other. Codes may be prefixes: ACT is every rule on activations.
 
-    Exits with 1 when a finding is at or above --fail-on, with 2 when a run cannot be read.
+    Exits with 1 when a finding is at or above --fail-on, with 2 when a run cannot be read. Findings
+    that the baseline knows, or at sites that the configuration ignores, are counted, not reported.
 
     \b
     Examples:
@@ -71,12 +92,16 @@ def command(
       nntrace diagnose runs/a runs/b --fail-on warning
       nntrace diagnose latest --select GRD,NUM --format json -o findings.json
       nntrace diagnose latest --format sarif -o findings.sarif
+      nntrace diagnose latest --write-baseline known.json
+      nntrace diagnose latest --baseline known.json
     """
+    from nntrace.diagnosis.baseline import Baseline
     from nntrace.rules import Severity, select_rules
 
     config = load_config()
     rules = select_rules(select or config.select, ignore or config.ignore)
-    reports, unreadable = _reports(runs or ("latest",), rules, config.thresholds())
+    known = None if baseline is None else Baseline.read(baseline)
+    reports, unreadable = _reports(runs or ("latest",), rules, config.thresholds(), known)
     if reports and form == "text":
         _write_text(reports, target, verbose=verbose, headings=len(runs) > 1)
     elif reports:
@@ -84,13 +109,19 @@ def command(
             file.write(_rendered(reports, form) + "\n")
     if unreadable:
         return 2
+    if write_baseline is not None:
+        _write_baseline(reports, known, write_baseline)
+        return 0
     limit = fail_on or config.fail_on
     worst = max((r.diagnosis.worst.weight for r in reports if r.diagnosis.worst), default=-1)
     return int(limit != "never" and worst >= Severity(limit).weight)
 
 
 def _reports(
-    runs: tuple[str, ...], rules: tuple[Rule, ...], thresholds: Mapping[str, Mapping[str, Any]]
+    runs: tuple[str, ...],
+    rules: tuple[Rule, ...],
+    thresholds: Mapping[str, Mapping[str, Any]],
+    known: Baseline | None,
 ) -> tuple[list[Report], int]:
     """The readable runs' reports, and the number of unreadable ones: each gets a line on stderr."""
     from nntrace.diagnosis.report import make_report
@@ -100,7 +131,7 @@ def _reports(
     unreadable = 0
     for run in runs:
         try:
-            report = make_report(find_run(run), rules, thresholds)
+            report = make_report(find_run(run), rules, thresholds, known)
         except NntraceError as error:
             unreadable += 1
             note(str(error))
@@ -112,6 +143,22 @@ def _reports(
             )
         reports.append(report)
     return reports, unreadable
+
+
+def _write_baseline(reports: Sequence[Report], known: Baseline | None, target: Path) -> None:
+    """List all that was found, what the former baseline hid included; not what is ignored."""
+    from nntrace.diagnosis.baseline import Baseline
+
+    found = [finding for report in reports for finding in report.diagnosis.findings]
+    hidden = [item.finding for report in reports for item in report.diagnosis.suppressed]
+    found += [finding for finding in hidden if known is not None and known.knows(finding)]
+    listed = Baseline.of(target, found)
+    listed.write()
+    count = len(listed.identities)
+    note(
+        f"{count} {'finding' if count == 1 else 'findings'} written to {target}. With `--baseline "
+        f"{target}` only others are reported."
+    )
 
 
 def _rendered(reports: Sequence[Report], form: str) -> str:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nntrace.rules import Finding, Rule, Severity, Skipped, select_rules
+from nntrace.diagnosis.baseline import Baseline
+from nntrace.rules import Finding, Rule, Severity, Skipped, Suppressed, select_rules
+from nntrace.rules.settings import ignores
 from nntrace.trace import Trace
 
 if TYPE_CHECKING:
@@ -23,13 +25,14 @@ if TYPE_CHECKING:
 class Diagnosis:
     """Findings, most likely root cause first with its symptoms behind it, and what was skipped.
 
-    `judged` holds the codes of the rules that ran and skipped nothing: of these, and of no other,
-    the absence of a finding says something.
+    `judged` holds the codes of the rules that ran, skipped nothing and had nothing suppressed: of
+    these, and of no other, the absence of a finding says something.
     """
 
     findings: tuple[Finding, ...]
     skipped: tuple[Skipped, ...]
     judged: frozenset[str] = frozenset()
+    suppressed: tuple[Suppressed, ...] = ()
 
     @property
     def worst(self) -> Severity | None:
@@ -57,16 +60,19 @@ def diagnose(
     *,
     rules: Iterable[Rule] | None = None,
     thresholds: Mapping[str, Mapping[str, Any]] | None = None,
+    baseline: Baseline | None = None,
 ) -> Diagnosis:
     """All findings on a trace.
 
     Args:
         rules: the rules to run, by default every installed one.
         thresholds: overrides by rule code, as in `[tool.nntrace.rules.<CODE>]`.
+        baseline: findings that are known, and not reported.
     """
     chosen = tuple(select_rules() if rules is None else rules)
     findings: list[Finding] = []
     skipped: list[Skipped] = []
+    suppressed: list[Suppressed] = []
     for rule in chosen:
         overrides = (thresholds or {}).get(rule.code, {})
         try:
@@ -75,10 +81,19 @@ def diagnose(
         except Exception as error:  # one broken rule must not hide what the others see
             skipped.append(Skipped(f"the rule failed: {type(error).__name__}: {error}", rule.code))
             continue
-        findings.extend(result for result in results if isinstance(result, Finding))
         skipped.extend(result for result in results if isinstance(result, Skipped))
-    judged = {rule.code for rule in chosen} - {item.code for item in skipped}
-    return Diagnosis(rank(findings, chosen), tuple(skipped), frozenset(judged))
+        for result in results:
+            if not isinstance(result, Finding):
+                continue
+            if ignores(result, overrides):
+                suppressed.append(Suppressed(result, "at a site in ignore_sites"))
+            elif baseline is not None and baseline.knows(result):
+                suppressed.append(Suppressed(result, f"known in {baseline.source}"))
+            else:
+                findings.append(result)
+    silent = {item.code for item in skipped} | {item.finding.code for item in suppressed}
+    judged = frozenset(rule.code for rule in chosen) - silent
+    return Diagnosis(rank(findings, chosen), tuple(skipped), judged, tuple(suppressed))
 
 
 def rank(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[Finding, ...]:

@@ -34,6 +34,10 @@ def as_json(report: Report) -> dict[str, Any]:
                 {"code": skipped.code, "reason": skipped.reason}
                 for skipped in report.diagnosis.skipped
             ],
+            "suppressed": [
+                {**_finding(item.finding), "reason": item.reason}
+                for item in report.diagnosis.suppressed
+            ],
         }
     )
     return content

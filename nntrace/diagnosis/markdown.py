@@ -3,7 +3,7 @@
 It says what the text form says, in the same order; what could not be judged is folded.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from nntrace.diagnosis.report import Report
 from nntrace.diagnosis.wording import (
@@ -19,6 +19,7 @@ from nntrace.diagnosis.wording import (
     reasons,
     run_name,
     scope,
+    suppressions,
     where,
 )
 from nntrace.markdown import code, escaped, prose
@@ -32,7 +33,8 @@ def render_markdown(reports: Sequence[Report]) -> str:
 
 
 def _section(report: Report) -> Iterator[str]:
-    nothing = "no problems found" if report.rules_judged else "nothing judged"
+    other = "other " if report.diagnosis.suppressed else ""
+    nothing = f"no {other}problems found" if report.rules_judged else "nothing judged"
     yield f"### {code(run_name(report))}: {counts(report) or nothing}"
     for family in families(report.diagnosis.findings):
         yield ""
@@ -40,7 +42,12 @@ def _section(report: Report) -> Iterator[str]:
     yield ""
     ending = fate(report)
     yield f"{escaped(scope(report))}." + (f" **{escaped(ending)}**." if ending else "")
-    yield from _skipped(report)
+    for summary, findings in suppressions(report.diagnosis.suppressed):
+        yield from _details(escaped(summary), [_headline(finding) for finding in findings])
+    if skipped := report.diagnosis.skipped:
+        count = plural(len({item.code for item in skipped}), "rule")
+        listed = [f"{escaped(codes)}: {prose(reason)}" for codes, reason in reasons(skipped)]
+        yield from _details(f"{count} could not judge this run", listed)
     yield ""
 
 
@@ -71,15 +78,8 @@ def _headline(finding: Finding) -> str:
     return f"**{name}**: {prose(finding.message)}"
 
 
-def _skipped(report: Report) -> Iterator[str]:
-    skipped = report.diagnosis.skipped
-    if not skipped:
-        return
-    yield ""
-    count = plural(len({item.code for item in skipped}), "rule")
-    yield f"<details><summary>{count} could not judge this run</summary>"
-    yield ""
-    for codes, reason in reasons(skipped):
-        yield f"- {escaped(codes)}: {prose(reason)}"
-    yield ""
-    yield "</details>"
+def _details(summary: str, items: Iterable[str]) -> Iterator[str]:
+    """A list that is folded away."""
+    yield from ("", f"<details><summary>{summary}</summary>", "")
+    yield from (f"- {item}" for item in items)
+    yield from ("", "</details>")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nntrace.diagnosis.baseline import Baseline
 from nntrace.diagnosis.diagnose import Diagnosis, diagnose
 from nntrace.errors import NntraceError
 from nntrace.rules import Rule
@@ -45,6 +46,7 @@ def make_report(
     run: Path | Trace,
     rules: Iterable[Rule],
     thresholds: Mapping[str, Mapping[str, Any]] | None = None,
+    baseline: Baseline | None = None,
 ) -> Report:
     """Open a run and diagnose it.
 
@@ -57,7 +59,7 @@ def make_report(
     if not len(trace.steps) and not len(trace.sampled_steps) and not _is_idle(trace):
         raise NntraceError(_nothing_to_judge(trace, status))
     chosen = tuple(rules)
-    found = diagnose(trace, rules=chosen, thresholds=thresholds)
+    found = diagnose(trace, rules=chosen, thresholds=thresholds, baseline=baseline)
     return Report(trace, found, len(chosen), status, thresholds or {})
 
 

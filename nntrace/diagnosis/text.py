@@ -28,6 +28,7 @@ from nntrace.diagnosis.wording import (
     reasons,
     run_name,
     scope,
+    suppressions,
     where,
 )
 from nntrace.rules import Finding, Severity
@@ -85,6 +86,7 @@ def _diagnosis(report: Report, verbose: bool) -> Iterator[Line]:
     if ending := fate(report):
         going = report.status is RunStatus.RUNNING
         yield Line(Text(ending, "dim" if going else "yellow"))
+    yield from _suppressed(report, verbose)
     yield from _skipped(report, verbose)
 
 
@@ -126,7 +128,16 @@ def _details(finding: Finding) -> Iterator[Line]:
 def _health(report: Report) -> Text:
     if not report.rules_judged:
         return Text.assemble(("nothing judged", "yellow"), f": {scope(report)}")
-    return Text.assemble(("no problems found", "bold green"), f": {scope(report)}")
+    other = "other " if report.diagnosis.suppressed else ""
+    return Text.assemble((f"no {other}problems found", "bold green"), f": {scope(report)}")
+
+
+def _suppressed(report: Report, verbose: bool) -> Iterator[Line]:
+    for summary, findings in suppressions(report.diagnosis.suppressed):
+        yield Line(Text(summary + (":" if verbose else "; -v lists them"), "dim"))
+        if verbose:
+            for finding in findings:
+                yield Line(_headline(finding), 2)
 
 
 def _skipped(report: Report, verbose: bool) -> Iterator[Line]:

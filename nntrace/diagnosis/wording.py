@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from nntrace.diagnosis.report import Report
-from nntrace.rules import Finding, Location, Severity, Skipped
+from nntrace.rules import Finding, Location, Severity, Skipped, Suppressed
 from nntrace.schema import RunStatus
 from nntrace.text import printable
 
@@ -104,6 +104,14 @@ def reasons(skipped: Sequence[Skipped]) -> list[tuple[str, str]]:
     for item in skipped:
         codes.setdefault(printable(item.reason), []).append(item.code)
     return [(" ".join(dict.fromkeys(of)), reason) for reason, of in codes.items()]
+
+
+def suppressions(suppressed: Sequence[Suppressed]) -> list[tuple[str, list[Finding]]]:
+    """`2 findings hidden, known in baseline.json`, and which; a line for each reason."""
+    by_reason: dict[str, list[Finding]] = {}
+    for item in suppressed:
+        by_reason.setdefault(printable(item.reason), []).append(item.finding)
+    return [(f"{plural(len(of), 'finding')} hidden, {why}", of) for why, of in by_reason.items()]
 
 
 def plural(count: int, noun: str) -> str:

@@ -29,8 +29,10 @@ def with_probes(diagnosis: Diagnosis, probes: Diagnosis) -> Diagnosis:
     """The diagnosis of a run with what the probes of a check said."""
     codes = {finding.code for finding in probes.findings} | probes.judged
     codes |= {skipped.code for skipped in probes.skipped}
+    codes |= {suppressed.finding.code for suppressed in probes.suppressed}
     return Diagnosis(
         (*(f for f in diagnosis.findings if f.code not in codes), *probes.findings),
         (*(s for s in diagnosis.skipped if s.code not in codes), *probes.skipped),
         diagnosis.judged | probes.judged,
+        (*(s for s in diagnosis.suppressed if s.finding.code not in codes), *probes.suppressed),
     )

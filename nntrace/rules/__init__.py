@@ -1,6 +1,6 @@
 """The rule catalogue. A rule is one decorated pure function of a `Trace`; see `rule`."""
 
-from nntrace.rules.finding import Finding, Location, Severity, Skipped
+from nntrace.rules.finding import Finding, Location, Severity, Skipped, Suppressed
 from nntrace.rules.registry import all_rules, get_rule, select_rules
 from nntrace.rules.rule import Rule, Threshold, rule
 
@@ -10,6 +10,7 @@ __all__ = [
     "Rule",
     "Severity",
     "Skipped",
+    "Suppressed",
     "Threshold",
     "all_rules",
     "get_rule",

@@ -63,6 +63,14 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Suppressed:
+    """A finding that is not reported, and why: it is counted, never forgotten."""
+
+    finding: Finding
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """A rule that could not run, and why: silence is never mistaken for health."""
 

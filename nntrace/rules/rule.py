@@ -12,6 +12,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from nntrace.errors import ConfigError
 from nntrace.rules.finding import Finding, Location, Severity, Skipped
+from nntrace.rules.settings import SETTINGS, check_setting, severity_of, thresholds_only
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 
@@ -67,11 +68,15 @@ class Rule:
     def run(
         self, trace: Trace, overrides: Mapping[str, Any] | None = None
     ) -> Iterator[Finding | Skipped]:
-        """The findings on this trace, completed with code, name, severity, advice and location."""
+        """The findings on this trace, completed with code, name, severity, advice and location.
+
+        `overrides` are thresholds, and the settings of `nntrace.rules.settings`.
+        """
+        chosen = overrides or {}
         if reason := self._cannot_judge(trace):
             yield Skipped(reason, self.code)
             return
-        for result in self.check(trace, **(overrides or {})):
+        for result in self.check(trace, **thresholds_only(chosen)):
             if isinstance(result, Skipped):
                 yield replace(result, code=self.code)
             else:
@@ -79,21 +84,24 @@ class Rule:
                     result,
                     code=self.code,
                     name=self.name,
-                    severity=result.severity or self.severity,
+                    severity=severity_of(result.severity or self.severity, self.severity, chosen),
                     advice=result.advice or self.advice,
                     location=result.location or _site_location(result.site),
                 )
 
     def validate(self, overrides: Mapping[str, Any]) -> None:
-        """Refuse thresholds this rule does not have or whose values are of the wrong type.
+        """Refuse thresholds and settings it does not have, and values of the wrong type.
 
         Raises:
             ConfigError: naming the key and the ones that exist.
         """
         known = {threshold.name: threshold for threshold in self.thresholds}
         for key, value in overrides.items():
+            if key in SETTINGS:
+                check_setting(self.code, key, value)
+                continue
             if key not in known:
-                names = ", ".join(known) or "none"
+                names = ", ".join((*known, *SETTINGS))
                 raise ConfigError(f"rule {self.code} has no threshold {key!r}; it has: {names}.")
             expected = known[key].type
             fits = isinstance(value, (int, float) if expected is float else expected)

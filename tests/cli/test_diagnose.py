@@ -91,6 +91,32 @@ def test_the_output_can_be_for_a_code_host_or_a_pull_request(
     assert (sarif.code, markdown.code, sarif.err, markdown.err) == (1, 1, "", "")
 
 
+def test_a_baseline_hides_what_is_known_and_its_exit_code(nntrace: Command, faulty: Path) -> None:
+    written = nntrace("diagnose", faulty, "--write-baseline", "known.json")
+    assert written.code == 0
+    assert "error DAT01" in written.out
+    assert "findings written to known.json" in written.err
+    known = nntrace("diagnose", faulty, "--baseline", "known.json")
+    assert (known.code, known.err) == (0, "")
+    assert known.out.startswith("no other problems found")
+    assert "known in known.json; -v lists them" in known.out
+    again = nntrace("diagnose", faulty, "--baseline", "known.json", "--write-baseline", "new.json")
+    assert again.code == 0
+    assert Path("new.json").read_text() == Path("known.json").read_text()
+
+
+def test_severity_and_ignored_sites_of_a_project_decide_the_exit_code(
+    nntrace: Command, faulty: Path
+) -> None:
+    Path("nntrace.toml").write_text('[rules.DAT01]\nseverity = "warning"\n')
+    lowered = nntrace("diagnose", faulty, "--select", "DAT01")
+    assert (lowered.code, lowered.out.startswith("warning DAT01")) == (0, True)
+    Path("nntrace.toml").write_text('[rules.DAT01]\nignore_sites = ["input.*"]\n')
+    ignored = nntrace("diagnose", faulty, "--select", "DAT01")
+    assert ignored.code == 0
+    assert "1 finding hidden, at a site in ignore_sites; -v lists them" in ignored.out
+
+
 def test_a_file_has_no_colours(process: Command, faulty: Path, tmp_path: Path) -> None:
     process("diagnose", faulty, "-o", "out.txt", FORCE_COLOR="1")
     assert "\x1b" not in (tmp_path / "out.txt").read_text()
@@ -162,6 +188,11 @@ def spoil(run: Path, how: str) -> list[str]:
         return [str(run), "--format", "xml"]
     if how == "unwritable output":
         return [str(run), "-o", "no/such/folder/out.txt"]
+    if how == "no baseline":
+        (run.parent / "known.json").write_text("[]")
+        return [str(run), "--baseline", "known.json"]
+    if how == "missing baseline":
+        return [str(run), "--baseline", "known.json"]
     if how == "unknown key":
         Path(run.parent / "nntrace.toml").write_text("colour = 1")
     if how == "unknown threshold":
@@ -180,6 +211,8 @@ BAD = (
     "unknown rule",
     "unknown format",
     "unwritable output",
+    "no baseline",
+    "missing baseline",
     "unknown key",
     "unknown threshold",
 )

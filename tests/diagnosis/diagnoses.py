@@ -8,7 +8,7 @@ from run_folders import sites, stats, steps
 from nntrace.diagnosis import Diagnosis
 from nntrace.diagnosis.report import Report
 from nntrace.manifest import Manifest
-from nntrace.rules import Finding, Severity, Skipped
+from nntrace.rules import Finding, Severity, Skipped, Suppressed
 from nntrace.schema import RunStatus
 from nntrace.trace import Trace
 
@@ -25,6 +25,7 @@ def report(
     status: RunStatus = RunStatus.FINISHED,
     error: str | None = None,
     rules: int = 20,
+    suppressed: Iterable[Suppressed] = (),
     command: tuple[str, ...] = (),
     cwd: str = "",
 ) -> Report:
@@ -32,4 +33,5 @@ def report(
     trace = Trace.from_rows(
         sites=sites("fc1"), steps=steps(50), stats=stats(5, 0), manifest=manifest
     )
-    return Report(trace, Diagnosis(tuple(findings), tuple(skipped)), rules, status)
+    diagnosis = Diagnosis(tuple(findings), tuple(skipped), suppressed=tuple(suppressed))
+    return Report(trace, diagnosis, rules, status)

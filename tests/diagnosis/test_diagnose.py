@@ -1,9 +1,12 @@
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
+import pytest
 from run_folders import steps
 
 from nntrace.diagnosis import Diagnosis, diagnose
+from nntrace.diagnosis.baseline import Baseline
 from nntrace.rules import Finding, Rule, Severity, Skipped, rule
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
@@ -124,3 +127,49 @@ def test_no_installed_rule_fails_on_a_trace_of_nothing() -> None:
     for trace in (Trace.from_rows(), Trace.from_rows(steps=steps(1)), TRACE):
         skipped = diagnose(trace).skipped
         assert [item for item in skipped if "failed" in item.reason] == []
+
+
+def test_a_severity_given_replaces_that_of_the_findings() -> None:
+    thresholds = {"A": {"severity": "info"}, "B": {"severity": "error"}}
+    diagnosis = diagnose(TRACE, rules=[found("A"), found("B")], thresholds=thresholds)
+    levels = {finding.code: finding.level for finding in diagnosis.findings}
+    assert levels == {"A": Severity.INFO, "B": Severity.ERROR}
+
+
+def test_a_severity_given_leaves_what_a_rule_that_blames_only_notes() -> None:
+    noted, fact = found("A", level=Severity.INFO), found("B", Severity.INFO)
+    thresholds = {code: {"severity": "error"} for code in "AB"}
+    diagnosis = diagnose(TRACE, rules=[noted, fact], thresholds=thresholds)
+    levels = {finding.code: finding.level for finding in diagnosis.findings}
+    assert levels == {"A": Severity.INFO, "B": Severity.ERROR}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "left"), [("layer1", [0, 2]), ("layer*", []), ("lay", [0, 1, 2])]
+)
+def test_findings_at_ignored_sites_are_counted_apart(pattern: str, left: list[int]) -> None:
+    rule_ = found("A", sites=(0, 1, 2))
+    diagnosis = diagnose(TRACE, rules=[rule_], thresholds={"A": {"ignore_sites": [pattern]}})
+    assert [finding.site and finding.site.id for finding in diagnosis.findings] == left
+    assert len(diagnosis.suppressed) == 3 - len(left)
+    assert ("A" in diagnosis.judged) is (len(left) == 3)
+
+
+def test_a_finding_without_a_site_is_at_no_ignored_site() -> None:
+    assert diagnose(TRACE, rules=[found("A")], thresholds={"A": {"ignore_sites": ["*"]}}).findings
+
+
+def test_an_ignored_cause_explains_nothing() -> None:
+    rules = [found("A", sites=(0,), explains=("B",)), found("B")]
+    diagnosis = diagnose(TRACE, rules=rules, thresholds={"A": {"ignore_sites": ["layer0"]}})
+    assert [(f.code, f.explained_by) for f in diagnosis.findings] == [("B", None)]
+
+
+def test_a_finding_of_the_baseline_is_known_whatever_its_severity_and_steps(tmp_path: Path) -> None:
+    before = diagnose(TRACE, rules=[found("A", sites=(0,)), found("B")]).findings
+    baseline = Baseline.of(tmp_path / "known.json", before)
+    now = [found("A", Severity.ERROR, sites=(0, 1), steps=(3, 4)), found("C")]
+    diagnosis = diagnose(TRACE, rules=now, baseline=baseline)
+    new = [finding.identity for finding in diagnosis.findings]
+    assert new == [("A", "layer1", "activation"), ("C", "", "")]
+    assert [item.finding.identity[1] for item in diagnosis.suppressed] == ["layer0"]

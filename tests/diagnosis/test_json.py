@@ -10,7 +10,7 @@ from nntrace.diagnosis import Diagnosis
 from nntrace.diagnosis.json import plain, render_json
 from nntrace.diagnosis.report import Report
 from nntrace.manifest import Manifest
-from nntrace.rules import Finding, Location, Severity, Skipped
+from nntrace.rules import Finding, Location, Severity, Skipped, Suppressed
 from nntrace.schema import Role, RunStatus
 from nntrace.trace import Site, Trace
 
@@ -36,7 +36,7 @@ def report(*findings: Finding) -> Report:
 
 def test_one_run_is_one_object_of_the_contract() -> None:
     content = json.loads(render_json([report(FINDING)]))
-    assert list(content) == ["schema", "run", "findings", "skipped"]
+    assert list(content) == ["schema", "run", "findings", "skipped", "suppressed"]
     assert content["schema"] == 1
     assert content["run"]["name"] == "run7"
     assert content["run"]["steps"] == 5
@@ -56,6 +56,15 @@ def test_one_run_is_one_object_of_the_contract() -> None:
             "explained_by": "DAT04",
         }
     ]
+
+
+def test_a_suppressed_finding_stands_apart_with_the_reason() -> None:
+    diagnosis = Diagnosis((), (), suppressed=(Suppressed(FINDING, "known in b.json"),))
+    found = Report(Trace.from_rows(steps=steps(5)), diagnosis, 20, RunStatus.FINISHED)
+    content = json.loads(render_json([found]))
+    (suppressed,) = content["suppressed"]
+    assert content["findings"] == []
+    assert (suppressed["code"], suppressed["reason"]) == ("ACT04", "known in b.json")
 
 
 def test_a_finding_without_site_or_location_has_nulls() -> None:

@@ -2,7 +2,7 @@ from diagnosis.diagnoses import finding, report
 
 from nntrace.diagnosis.markdown import render_markdown
 from nntrace.diagnosis.report import Report
-from nntrace.rules import Location, Severity, Skipped
+from nntrace.rules import Location, Severity, Skipped, Suppressed
 from nntrace.schema import Role, RunStatus
 from nntrace.trace import Site
 
@@ -54,6 +54,13 @@ def test_what_could_not_be_judged_is_folded_with_the_reasons() -> None:
     shown = lines(report(skipped=skipped))
     assert "<details><summary>3 rules could not judge this run</summary>" in shown
     assert "- DST01 D: one rank" in shown
+
+
+def test_hidden_findings_are_folded() -> None:
+    shown = lines(report(suppressed=[Suppressed(finding(), "known in b.json")]))
+    assert shown[0] == "### `run7`: no other problems found"
+    where = shown.index("<details><summary>1 finding hidden, known in b.json</summary>")
+    assert shown[where + 2] == "- **error ACT04 dead-units**: half of conv1 is dead"
 
 
 def test_a_run_that_failed_is_said_so() -> None:

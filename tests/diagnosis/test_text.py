@@ -7,7 +7,7 @@ from rich.console import Console
 
 from nntrace.diagnosis.report import Report
 from nntrace.diagnosis.text import render_text, write
-from nntrace.rules import Location, Severity, Skipped
+from nntrace.rules import Location, Severity, Skipped, Suppressed
 from nntrace.schema import Role, RunStatus
 from nntrace.trace import Site
 
@@ -116,6 +116,29 @@ def test_skipped_rules_are_counted_once_each() -> None:
     skipped = [Skipped("too short", "LOS07"), Skipped("no inputs", "LOS07")]
     lines = shown(report(skipped=skipped))
     assert lines[-1] == "1 rule could not judge this run; -v lists them"
+
+
+def test_rules_with_one_reason_are_listed_together() -> None:
+    reasons = {"DST01": "one rank", "LOS07": "short", "DST02": "one rank"}
+    skipped = [Skipped(reason, code) for code, reason in reasons.items()]
+    lines = shown(report(skipped=skipped), verbose=True)
+    assert lines[-2:] == ["  DST01 DST02  one rank", "  LOS07  short"]
+
+
+def test_hidden_findings_are_counted_by_reason_and_verbose_lists_them() -> None:
+    reasons = ["known in b.json", "at a site in ignore_sites", "known in b.json"]
+    hidden = [Suppressed(finding(message=f"layer {n}"), why) for n, why in enumerate(reasons)]
+    assert shown(report(suppressed=hidden)) == [
+        "no other problems found: 20 rules checked over 50 steps (5 sampled) of 1 site",
+        "2 findings hidden, known in b.json; -v lists them",
+        "1 finding hidden, at a site in ignore_sites; -v lists them",
+    ]
+    lines = shown(report(suppressed=hidden), verbose=True)
+    assert lines[1:4] == [
+        "2 findings hidden, known in b.json:",
+        "  error ACT04 dead-units: layer 0",
+        "  error ACT04 dead-units: layer 2",
+    ]
 
 
 def test_verbose_lists_the_skipped_rules_with_their_reasons() -> None:
