@@ -11,6 +11,7 @@ from typing import Final
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
+from rich.table import Column, Table
 from rich.text import Text
 
 from nntrace.diagnosis.diagnose import Diagnosis
@@ -31,7 +32,7 @@ from nntrace.diagnosis.wording import (
     suppressions,
     where,
 )
-from nntrace.rules import Finding, Severity
+from nntrace.rules import Finding, Severity, all_rules
 from nntrace.schema import RunStatus
 from nntrace.text import printable
 
@@ -44,10 +45,11 @@ SEVERITY_STYLES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line and by how many columns it, and what wraps of it, is indented."""
+    """One line, by how many columns it is indented, and the mark in front: what wraps hangs."""
 
     text: Text = field(default_factory=Text)
     indent: int = 0
+    mark: Text = field(default_factory=Text)
 
 
 def render_text(
@@ -66,9 +68,18 @@ def write(console: Console, lines: Iterable[Line]) -> None:
     """Print lines: wrapped within their indentation on a terminal, one per line elsewhere."""
     for line in lines:
         if console.is_terminal and line.text:  # a padding around nothing prints no line
-            console.print(Padding(line.text, (0, 0, 0, line.indent), expand=False))
+            console.print(Padding(_hanging(line), (0, 0, 0, line.indent), expand=False))
         else:
-            console.print(Text(" " * line.indent).append_text(line.text), soft_wrap=True)
+            whole = Text(" " * line.indent).append_text(line.mark).append_text(line.text)
+            console.print(whole, soft_wrap=True)
+
+
+def _hanging(line: Line) -> RenderableType:
+    if not line.mark:
+        return line.text
+    columns = Table.grid(Column(width=line.mark.cell_len), Column())
+    columns.add_row(line.mark, line.text)
+    return columns
 
 
 def _diagnosis(report: Report, verbose: bool) -> Iterator[Line]:
@@ -95,17 +106,17 @@ def _family(groups: Sequence[Sequence[Finding]]) -> Iterator[Line]:
     yield Line(_headline(root[0]))
     yield from _details(root[0])
     for finding in root[1:SITES_SHOWN]:
-        yield Line(Text.assemble(("also ", "dim"), printable(finding.message)), 4)
+        yield Line(Text(printable(finding.message)), 4, Text("also ", "dim"))
     if len(root) > SITES_SHOWN:
         yield Line(Text(folded(root[SITES_SHOWN:]), "dim"), 4)
     if root[0].advice:
-        yield Line(Text.assemble(("→ ", "green"), printable(root[0].advice)), 4)
+        yield Line(Text(printable(root[0].advice)), 4, Text("→ ", "green"))
     for number, group in enumerate(symptoms):
         branch = "└ " if number == len(symptoms) - 1 else "├ "
-        text = Text.assemble((branch, "dim"), _headline(group[0]))
+        text = _headline(group[0])
         if len(group) > 1:
             text.append(f" ({plural(len(group) - 1, 'more site')})", "dim")
-        yield Line(text, 2)
+        yield Line(text, 2, Text(branch, "dim"))
 
 
 def _headline(finding: Finding) -> Text:
@@ -150,6 +161,15 @@ def _skipped(report: Report, verbose: bool) -> Iterator[Line]:
     if verbose:
         for codes, reason in reasons(skipped):
             yield Line(Text(f"{codes}  {reason}", "dim"), 2)
+    if waiting := _left_to_check(report):
+        yield Line(Text(f"`nntrace check` can judge {waiting} of them", "dim"))
+
+
+def _left_to_check(report: Report) -> int:
+    """How many of the rules wait for `nntrace check`, where it has not run."""
+    waiting = {code for code, rule in all_rules().items() if rule.experiments}
+    count = len(waiting & {item.code for item in report.diagnosis.skipped})
+    return 0 if waiting & report.diagnosis.judged else count
 
 
 def in_short(diagnosis: Diagnosis) -> Group:

@@ -30,7 +30,7 @@ def render_text(comparison: Comparison) -> Iterator[Line]:
         values = f"{printable(setting.a, 120)} → {printable(setting.b, 120)}"
         yield Line(Text.assemble((f"{printable(setting.name)}: ", "dim"), values), 2)
         if setting.hint:
-            yield Line(Text.assemble(("→ ", "green"), printable(setting.hint)), 4)
+            yield Line(Text(printable(setting.hint)), 4, Text("→ ", "green"))
     yield from _model(comparison)
     yield Line()
     first = comparison.first

@@ -141,10 +141,10 @@ def _lines(outcome: Outcome, run: str) -> Iterator[Line]:
     if outcome.cause is not None:
         yield Line(Text(f"a likely symptom of {printable(outcome.cause)}", "dim"), 9)
     elif outcome.state is State.FAILED and outcome.findings:
-        yield Line(Text.assemble(("→ ", "green"), printable(outcome.findings[0].advice)), 9)
+        yield Line(Text(printable(outcome.findings[0].advice)), 9, Text("→ ", "green"))
     elif outcome.state is not State.VERIFIED:
-        arrow = ("", "") if outcome.state is State.ADVICE else ("→ ", "green")
-        yield Line(Text.assemble(arrow, how(step, run)), 9)
+        arrow = Text() if outcome.state is State.ADVICE else Text("→ ", "green")
+        yield Line(Text(how(step, run)), 9, arrow)
 
 
 def _title(state: State) -> str:

@@ -1,4 +1,6 @@
 import io
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -141,6 +143,27 @@ def test_hidden_findings_are_counted_by_reason_and_verbose_lists_them() -> None:
     ]
 
 
+def test_what_wraps_hangs_under_its_text() -> None:
+    words = "one two three four"
+    entry, symptom = finding(advice=words), finding("GRD01", words, explained_by="ACT04")
+    lines = shown(report([entry, symptom]), terminal=True, width=18)
+    plain = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in lines]
+    arrow, branch = plain.index("    → one two"), plain.index("  └ error GRD01")
+    assert plain[arrow + 1] == "      three four"
+    assert plain[branch + 1 : branch + 3] == ["    dead-units:", "    one two three"]
+
+
+def test_rules_that_wait_for_a_check_are_counted_unless_it_has_run() -> None:
+    waiting = [Skipped("only nntrace check can tell", code) for code in ("PRB01", "PRB02")]
+    unjudged = report(skipped=[*waiting, Skipped("too short", "LOS07")])
+    assert shown(unjudged)[-2:] == [
+        "3 rules could not judge this run; -v lists them",
+        "`nntrace check` can judge 2 of them",
+    ]
+    checked = replace(unjudged.diagnosis, judged=frozenset({"PRB03"}))
+    assert shown(replace(unjudged, diagnosis=checked))[-1].endswith("; -v lists them")
+
+
 def test_verbose_lists_the_skipped_rules_with_their_reasons() -> None:
     lines = shown(report(skipped=[Skipped("too short", "LOS07")]), verbose=True)
     assert lines[-2:] == ["1 rule could not judge this run:", "  LOS07  too short"]
@@ -188,7 +211,7 @@ def test_a_pipe_gets_each_message_on_one_line() -> None:
 def test_a_terminal_wraps_within_the_indentation() -> None:
     lines = shown(report([finding(advice="word " * 30)]), terminal=True, width=40)
     start = next(number for number, line in enumerate(lines) if "→" in line)
-    assert lines[start + 1].startswith("    word")
+    assert lines[start + 1].startswith("      word")
 
 
 def test_a_terminal_gets_colours(monkeypatch: pytest.MonkeyPatch) -> None:
