@@ -51,6 +51,11 @@ class Line:
     indent: int = 0
     mark: Text = field(default_factory=Text)
 
+    @property
+    def whole(self) -> Text:
+        """Indentation, mark and text, where nothing wraps."""
+        return Text(" " * self.indent).append_text(self.mark).append_text(self.text)
+
 
 def render_text(
     reports: Sequence[Report], *, verbose: bool = False, headings: bool = False
@@ -70,8 +75,7 @@ def write(console: Console, lines: Iterable[Line]) -> None:
         if console.is_terminal and line.text:  # a padding around nothing prints no line
             console.print(Padding(_hanging(line), (0, 0, 0, line.indent), expand=False))
         else:
-            whole = Text(" " * line.indent).append_text(line.mark).append_text(line.text)
-            console.print(whole, soft_wrap=True)
+            console.print(line.whole, soft_wrap=True)
 
 
 def _hanging(line: Line) -> RenderableType:

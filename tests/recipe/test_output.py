@@ -9,9 +9,7 @@ HOSTILE = "<script>\x1b[2J|`*[a](b)\u202e\n# x"
 
 
 def text(card: Card, run: str = "try7", **options: bool) -> str:
-    return "\n".join(
-        " " * line.indent + line.text.plain for line in render_text(card, run, **options)
-    )
+    return "\n".join(line.whole.plain for line in render_text(card, run, **options))
 
 
 def hostile() -> Card:
