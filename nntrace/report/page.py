@@ -7,6 +7,7 @@ from typing import Any
 
 from nntrace.cli.values import percent, size, when
 from nntrace.diagnosis.report import Report
+from nntrace.diagnosis.wording import suppressions
 from nntrace.keep import bytes_on_disk
 from nntrace.recipe import Stage, State
 from nntrace.recipe import read as read_recipe
@@ -103,6 +104,7 @@ def render_html(
         nonfinite=_nonfinite(report),
         born=story(report.trace),
         skipped=report.diagnosis.skipped,
+        suppressed=suppressions(report.diagnosis.suppressed),
         card=card,
         card_counts=counts(card),
         stages=tuple(Stage),

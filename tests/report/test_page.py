@@ -2,15 +2,17 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from report.conftest import rich_run
 
+from nntrace.diagnosis import Diagnosis
 from nntrace.diagnosis.report import make_report
 from nntrace.recipe import STEPS
 from nntrace.report import render_html
-from nntrace.rules import select_rules
+from nntrace.rules import Finding, Suppressed, select_rules
 
 ATTACK = "</script><script>document.documentElement.dataset.owned=1</script>"
 IMAGE = '"><img src=x onerror="document.documentElement.dataset.owned=2">'
@@ -59,6 +61,15 @@ def test_a_page_loads_nothing(whole: Path) -> None:
 
 def test_a_run_of_a_single_step_has_a_page(tmp_path: Path) -> None:
     assert "No rule could judge" not in page(rich_run(tmp_path / "run", count=1, histograms=[]))
+
+
+def test_findings_that_are_hidden_are_counted_and_folded(tmp_path: Path) -> None:
+    report = make_report(rich_run(tmp_path / "run", count=1, histograms=[]), ())
+    hidden = Suppressed(Finding("too <b>", code="ACT04", name="dead-units"), "known in b.json")
+    html = render_html(replace(report, diagnosis=Diagnosis((), (), suppressed=(hidden,))))
+    assert "<summary>1 finding hidden, known in b.json</summary>" in html
+    assert "<b>ACT04 dead-units</b>: too &lt;b&gt;" in html
+    assert "Nothing else was found" in html
 
 
 def test_a_run_of_nothing_but_nan_has_a_page(tmp_path: Path) -> None:
