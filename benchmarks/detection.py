@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from nntrace_torch.adapter import Tracer
+from nntrace_torch.tracer import Tracer
 from torch import nn
 from torch.nn import functional as F
 
@@ -91,8 +91,8 @@ def measure(name: str, blocks: int) -> tuple[list[float], float]:
         tracer = Tracer(recorder)
         recorder.on_failure(tracer.install())
         train(WARM_UP)
-        watch = tracer._watch
-        parts = [(watch, "loss"), (watch, "before_step"), (tracer._losses, "watch")]
+        watch = tracer.parts.watch
+        parts = [(watch, "loss"), (watch, "before_step"), (tracer.parts.losses, "watch")]
         cost = clock_ns()
         timed = [Timed(getattr(owner, method), cost) for owner, method in parts]
         for (owner, method), one in zip(parts, timed, strict=True):

@@ -4,7 +4,6 @@ import json
 import re
 import warnings
 
-import nntrace_torch.adapter as adapter_module
 import pytest
 import torch
 from nntrace_torch.backward import BackwardObserver
@@ -17,8 +16,10 @@ from nntrace_torch.modes import ModeObserver
 from nntrace_torch.optimizers import Optimizers
 from nntrace_torch.parameters import ParameterSampler
 from nntrace_torch.scaling import LossScaling
+from nntrace_torch.seeds import SeedObserver
 from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
+from nntrace_torch.tracer import Tracer
 from torch import nn
 from torch.nn import functional
 from torch.nn.modules import module as module_hooks
@@ -51,10 +52,10 @@ PLACES = [
     (StepSample, "finish"),
     (StepSample, "_assemble"),
     (Sources, "_built"),
-    (adapter_module.Tracer, "_begin_sample"),
-    (adapter_module.Tracer, "_seeded"),
-    (adapter_module.Tracer, "_end_step"),
-    (adapter_module.Tracer, "_phase"),
+    (Tracer, "_begin_sample"),
+    (SeedObserver, "_seeded"),
+    (Tracer, "_end_step"),
+    (Tracer, "_phase"),
     (BackwardObserver, "_backward"),
     (BackwardObserver, "take"),
     (LossScaling, "_scaled"),

@@ -205,7 +205,7 @@ def test_unsampled_steps_run_without_module_hooks(trace_here):
 
 
 def test_backward_without_end_keeps_no_losses(trace_here):
-    from nntrace_torch.adapter import Tracer
+    from nntrace_torch.tracer import Tracer
 
     model = mlp()
     tracers = []
@@ -220,7 +220,7 @@ def test_backward_without_end_keeps_no_losses(trace_here):
         weight = torch.ones(1, requires_grad=True)
         for _ in range(3000):
             (2 * weight).backward()
-        assert len(tracers[0].backward._losses) <= 1024
+        assert len(tracers[0].parts.backward._losses) <= 1024
         torch.optim.SGD([weight], lr=0.1).step()
 
     Tracer.install = install

@@ -1,0 +1,154 @@
+"""All that looks at a training, wired together: who is told of what by whom."""
+
+from collections.abc import Callable
+
+import torch
+
+from nntrace.recorder import Recorder
+from nntrace_torch.attention import AttentionObserver
+from nntrace_torch.backward import BackwardObserver
+from nntrace_torch.batches import InputSampler
+from nntrace_torch.clearing import GradientClearing
+from nntrace_torch.clipping import GradientClipping
+from nntrace_torch.devices import DeviceObserver
+from nntrace_torch.evaluations import EvaluationObserver
+from nntrace_torch.forward import ForwardSampler
+from nntrace_torch.idling import IdleWatch
+from nntrace_torch.loaders import LoaderObserver
+from nntrace_torch.losses import LossObserver
+from nntrace_torch.modes import ModeObserver
+from nntrace_torch.modules import Models
+from nntrace_torch.objective import ObjectiveReader
+from nntrace_torch.optimizers import Optimizers
+from nntrace_torch.parameters import ParameterSampler
+from nntrace_torch.patching import Undo
+from nntrace_torch.ranks import RankObserver
+from nntrace_torch.replay import (
+    CompiledCalls,
+    Investigator,
+    NonfiniteWatch,
+    Replayer,
+    RootCalls,
+    play,
+)
+from nntrace_torch.scaling import LossScaling
+from nntrace_torch.schedules import ScheduleObserver
+from nntrace_torch.seeds import SeedObserver
+from nntrace_torch.sources import Sources
+from nntrace_torch.successive import SuccessiveSteps
+
+
+class Observers:
+    """The observers of one process. The tracer calls them; what they notice comes back to it.
+
+    Args:
+        recorder: where everything goes.
+        root_called: told of each call of an outermost module while hooks are on.
+        backward_begins: told of the losses a backward pass begins with.
+        evaluated: told of a forward without gradients and its output.
+        skipped: told of the optimizer whose step a loss scaler skipped.
+        compiles: told that the program compiles a model.
+        is_sampled: whether the current step is sampled.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        *,
+        root_called: Callable[..., None],
+        backward_begins: Callable[..., None],
+        evaluated: Callable[..., None],
+        skipped: Callable[..., None],
+        compiles: Callable[[], None],
+        is_sampled: Callable[[], bool],
+    ) -> None:
+        self._recorder = recorder
+        self.sources = Sources(recorder)
+        self.models = Models()
+        self.seeds = SeedObserver(recorder)
+        self.inputs = InputSampler(recorder)
+        self.losses = LossObserver(recorder)
+        self.loaders = LoaderObserver(recorder)
+        self.loaders.is_sampled = is_sampled
+        self.modes = ModeObserver(recorder)
+        self.evaluations = EvaluationObserver(recorder, self.models, self.loaders)
+        self.objective = ObjectiveReader(recorder)
+        self.idle = IdleWatch(recorder, self.models)
+        self.devices = DeviceObserver(recorder)
+        self.clearing = GradientClearing()
+        self.clipping = GradientClipping(recorder)
+        self.successive = SuccessiveSteps()
+        self.ranks = RankObserver(recorder)
+        self.scaling = LossScaling(recorder, skipped)
+        self.backward = BackwardObserver(recorder, self.scaling, backward_begins)
+        self.optimizers = Optimizers(recorder, self.sources)
+        self.schedules = ScheduleObserver(recorder, self.optimizers)
+        self.parameters = ParameterSampler(recorder, self.models, self.sources)
+        self.forward = ForwardSampler(
+            recorder, self.models, self.sources, root_called, self.parameters.declare
+        )
+        self.attention = AttentionObserver(recorder, self.sources, self.forward.innermost)
+        self.replayer = Replayer()
+        self.calls = RootCalls(recorder, self.replayer)
+        self.calls.on_evaluation = recorder.guard(evaluated)
+        self.compiled = CompiledCalls(
+            recorder, self.forward, self.losses, self.replayer, self.calls, compiles
+        )
+        self.investigator = Investigator(
+            recorder,
+            self.models,
+            self.sources,
+            self.optimizers,
+            self.forward,
+            self.replayer,
+            self.calls,
+        )
+        self.watch = NonfiniteWatch(self.investigator, recorder.guard)
+        self.losses.watch = self.watch.loss_function
+        self.losses.evaluated = self.evaluations.loss
+
+    def install(self) -> list[Undo]:
+        """Put on everything that stays for the whole run."""
+        return [
+            *self.seeds.install(),
+            *self.scaling.install(),
+            *self.backward.install(),
+            *self.optimizers.install(),
+            *self.losses.install(),
+            *self.clipping.install(),
+            *self.attention.install(),
+            *self.loaders.install(),
+            *self.schedules.install(),
+            *self.sources.install(),
+            *self.compiled.install(),
+            *self._interposed(),
+        ]
+
+    def play(self) -> list[Undo]:
+        """Play the capsule the recorder names, if one is to be played instead of a training."""
+        if self._recorder.replays is None:
+            return []
+        self.watch.is_thorough = True
+        return play(self._recorder, self.calls, self.investigator)
+
+    def orphans(self) -> list[torch.Tensor]:
+        """Trainable parameters of the models that no optimizer has been given."""
+        orphans = []
+        for model in self.models.known:
+            for parameter in model.parameters():
+                if parameter.requires_grad:
+                    holder = self.optimizers.holder_name(parameter)
+                    if holder is None:
+                        orphans.append(parameter)
+                    else:
+                        self.parameters.is_held(parameter, holder)
+        return orphans
+
+    def _interposed(self) -> list[Undo]:
+        """What an experiment of `nntrace check` puts on."""
+        experiment = self._recorder.experiment
+        if experiment is None:
+            return []
+        from nntrace_torch.probes import Interposer
+
+        return Interposer(self._recorder, experiment, self.replayer).install()

@@ -1,0 +1,30 @@
+"""Records that the program set PyTorch's seed."""
+
+from typing import Any
+
+import torch
+
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
+from nntrace_torch.patching import Undo, before
+
+_MANY = 64  # a program that seeds at every step says nothing new
+
+
+class SeedObserver:
+    """Watches `torch.manual_seed`."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._seen = 0
+
+    def install(self) -> list[Undo]:
+        """Watch it under both of its names."""
+        seeded = self._recorder.guard(self._seeded)
+        return [before(module, "manual_seed", seeded) for module in (torch, torch.random)]
+
+    def _seeded(self, seed: Any = None, *args: Any, **kwargs: Any) -> None:
+        self._seen += 1
+        if self._seen <= _MANY:
+            payload = {"function": "torch.manual_seed", "seed": str(seed)}
+            self._recorder.add_event(EventKind.SEED, payload)
