@@ -10,6 +10,7 @@ from nntrace.recorder.sample import BatchSample, Float32Array
 
 _MAX_SEEN = 1 << 18
 _ROWS_OF_FEATURES = 10  # fewer, and deciles say nothing
+_ROUNDING = 8 * np.finfo(np.float32).eps
 _MAX_LABELS = 4096  # distinct label values kept of one batch
 
 
@@ -95,13 +96,15 @@ def _log_sums(rows: Float32Array) -> dict[str, float]:
 def _feature_spreads(rows: Float32Array) -> dict[str, float | int]:
     """The narrowest and the widest feature: the distance between its deciles.
 
-    Not of features that are one value in most rows (flags, borders of images): they have none.
+    Not of features that are one value in most rows (flags, borders of images), or would be but
+    for the rounding of what they were computed from (the sine of multiples of π): they have none.
     """
     if len(rows) < _ROWS_OF_FEATURES or rows.shape[1] < 2 or not np.isfinite(rows).all():
         return {}
     low, high = np.quantile(rows, (0.1, 0.9), axis=0)
     spread = high - low
-    known = np.flatnonzero((spread > 0) & ~np.all((rows == 0) | (rows == 1), axis=0))
+    rounding = _ROUNDING * np.abs(rows).max()
+    known = np.flatnonzero((spread > rounding) & ~np.all((rows == 0) | (rows == 1), axis=0))
     if len(known) < 2:
         return {}
     narrow, wide = known[spread[known].argmin()], known[spread[known].argmax()]

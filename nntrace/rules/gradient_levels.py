@@ -8,6 +8,7 @@ import numpy as np
 
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.layers import (
+    BoolArray,
     any_finite,
     columns,
     is_embedding,
@@ -44,8 +45,9 @@ def zero_gradient(
     """Parameters receive a gradient, and it is exactly zero, step after step.
 
     They are connected to the loss but have no influence on it. Counted is what lasts to the end;
-    rows of a lookup table that are not looked up are none, nor is a model that has fitted its data
-    (a margin loss is then exactly zero). Without any gradient it is GRD03.
+    rows of a lookup table that are not looked up are none, nor are steps at which the module was
+    given no example (an expert nobody chose), nor a model that has fitted its data (a margin loss
+    is then exactly zero). Without any gradient it is GRD03.
     Source: "37 reasons", 19 and 30; PyTorch Lightning's and Cockpit's checks of gradients.
     """
     sites = [site for site in trace.sites_of(Role.PARAM_GRAD) if not is_embedding(site)]
@@ -59,7 +61,7 @@ def zero_gradient(
         return
     found = []
     for index, site in enumerate(sites):
-        rows = np.flatnonzero(np.isfinite(size[:, index]))
+        rows = np.flatnonzero(np.isfinite(size[:, index]) & _has_examples(trace, site.parent))
         since = lasting(size[rows, index] == 0, samples)
         if held[index] and since is not None and len(rows) - since >= len(rows) / 2:
             found.append((site, int(rows[since])))
@@ -74,6 +76,14 @@ def zero_gradient(
         steps=span(trace, since),
         evidence={"parameters": paths, "since": [int(trace.sampled_steps[r]) for _, r in found]},
     )
+
+
+def _has_examples(trace: Trace, module: str) -> BoolArray:
+    """[sampled_steps]: whether a module gave an output with elements, if it ever gave one."""
+    site = trace.site(module, Role.ACTIVATION)
+    if site is None:
+        return np.ones(len(trace.sampled_steps), dtype=bool)
+    return np.nan_to_num(trace.series(site.role, "n", site)) > 0
 
 
 @rule(

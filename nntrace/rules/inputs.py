@@ -52,7 +52,8 @@ def feature_scale_disparity(
 
     One learning rate cannot fit both: the wide feature decides the output, the narrow
     one is never used. A feature's spread is the distance between its deciles, so that
-    flags and rare values do not count; not for a model that starts with a normalisation.
+    flags and rare values do not count, nor does what is a constant but for float32's rounding; not
+    for a model that starts with a normalisation.
     Source: "37 reasons", 14 (standardise the features); LeCun et al. 1998, Efficient BackProp, 4.3.
     """
     known = [
@@ -213,7 +214,10 @@ def pretrained_input_mismatch(
     trained norms with it and trains them on; frozen norms in evaluation mode are not seen.
     PyTorch only. Source: Karpathy's Recipe, step 4 (pretrain); "37 reasons", 24 and 25.
     """
-    loaded = [e for e in trace.events_of(EventKind.MODE) if e.payload.get("norm_trained")]
+    # Norms that are frozen later on were trained in this very run.
+    begins = int(trace.steps.step[0]) if len(trace.steps) else 0
+    modes = [e for e in trace.events_of(EventKind.MODE) if e.step <= begins]
+    loaded = [event for event in modes if event.payload.get("norm_trained")]
     if not loaded:
         yield Skipped("no batch norm with statistics of an earlier training was seen")
         return

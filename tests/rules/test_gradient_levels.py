@@ -38,6 +38,12 @@ def test_a_gradient_that_comes_back_is_healthy():
     assert not findings("GRD04", trace(parameter("a.weight", back)))
 
 
+def test_an_expert_that_was_given_no_example_is_not_blamed():
+    unused = site("a", "activation", n=[64] * 9 + [0] * 11, rms=1.0)
+    rows = [*parameter("a.weight", [0.1] * 9 + [0.0] * 11), unused]
+    assert not findings("GRD04", trace(rows, parameter("b.weight", 0.1)))
+
+
 def test_what_no_optimizer_holds_is_not_meant():
     assert not findings("GRD04", trace(parameter("a.weight", 0.0, update=None), parameter("b", 1)))
 

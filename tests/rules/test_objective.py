@@ -29,6 +29,12 @@ def test_a_small_loss_that_falls_by_half_on_its_own_is_healthy(small, found):
     assert len(findings("LOS16", summed(["mse_loss", "cross_entropy"], values))) == found
 
 
+@pytest.mark.parametrize(("small", "found"), [(5.1, 0), (4.9, 1)])
+def test_a_small_loss_that_grows_with_the_model_is_no_neglected_task(small, found):
+    values = [(9000.0, 1.0)] * 5 + [(9000.0, small)] * 15
+    assert len(findings("LOS16", summed(["mse_loss", "cross_entropy"], values))) == found
+
+
 def test_a_loss_that_becomes_small_beside_another_later_is_healthy():
     values = [(1.0, 1.0)] * 5 + [(300.0, 1.0)] * 15
     assert findings("LOS16", summed(["mse_loss", "cross_entropy"], values)) == []

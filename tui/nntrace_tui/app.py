@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from rich.console import Console
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.screen import Screen
 
 from nntrace.errors import UnknownRuleError
@@ -137,7 +138,9 @@ class MonitorApp(App[None]):
     def on_update(self, update: Update) -> None:
         """Show the newest state of the run."""
         self._last = update
-        if self.is_running:
+        if not self.is_running:
+            return
+        with suppress(NoMatches):  # the panes go before the application says that it closes
             self._page_screen.show(update.snapshot, update.problem)
             self._page_screen.call_after_refresh(self._follower.painted)
 
