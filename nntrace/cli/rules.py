@@ -12,7 +12,8 @@ def command(code: str | None, form: str) -> None:
     """List the checks, or describe one in full.
 
     CODE is a rule's code or name (ACT04, dead-units), or the beginning of codes (ACT). Each
-    threshold can be set in pyproject.toml, under [tool.nntrace.rules.CODE].
+    threshold, and `severity` and `ignore_sites`, can be set in pyproject.toml, under
+    [tool.nntrace.rules.CODE].
 
     \b
     Examples:

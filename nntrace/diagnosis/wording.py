@@ -121,7 +121,10 @@ def plural(count: int, noun: str) -> str:
 
 def _site(finding: Finding) -> str:
     assert finding.site is not None
-    return f"{printable(finding.site.path, 80) or '(root)'} {finding.site.role.value}"
+    path = printable(finding.site.path, 80) or "(root)"
+    if path.replace(".", "").isdigit():  # of nn.Sequential: `1 activation` reads as a count
+        path = f"module {path}"
+    return f"{path} {finding.site.role.value}"
 
 
 def _value(value: Any) -> str:

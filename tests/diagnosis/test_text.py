@@ -60,6 +60,11 @@ def test_evidence_site_and_steps_are_short() -> None:
     assert facts == ["steps 3–40", "dead fraction 0.123", "units [1, 2, 3, 4, …]", "count 7"]
 
 
+def test_a_module_that_is_a_number_does_not_read_as_a_count() -> None:
+    lines = shown(report([finding(site=Site(0, "1.0", Role.ACTIVATION))]))
+    assert lines[1].startswith("    module 1.0 activation · ")
+
+
 def test_a_finding_of_one_step_says_that_step() -> None:
     assert shown(report([finding(steps=(7, 7))]))[1] == "    step 7"
 
