@@ -60,6 +60,12 @@ class Step:
     changes: Any = None
     returned: ReturnedLoss | None = None
 
+    @property
+    def before(self) -> int:
+        """Where the vector has the elements of the updated variables, one after the other."""
+        params = [stepped.param for stepped in self.updates[:1]]
+        return next((p.offset for p in self.layouts.parts if p.site in params), 0)
+
     def read(self, turn: int) -> Delivery:
         """What a graph has sampled."""
         return Delivery(self.buffer.numpy(), self.changes.numpy(), turn)
@@ -125,19 +131,20 @@ class EagerCall:
         self._batch = int(inputs[0][1].shape[0]) if inputs and len(inputs[0][1].shape) else None
         if turn is None or not ends_accumulation(optimizer):
             self.step = Step(name, calls_per_step=accumulation_steps(optimizer))
-            self._before = None
+            self._vector = None
             return
         self.step, capture = prepare(observer, optimizer, name, pairs, gradients, turn)
         self._turn = turn
-        self._before = _elements(self.step.updates)
         self._vector = capture.pack().numpy()
         self.step.layouts = capture.finish()
 
     def end(self) -> Row:
         """After the call: its row, and its delivery if it is sampled."""
         applied = self._always or int(iterations(self._optimizer)) > self._iterations
-        if self._before is not None:
-            changes = (_elements(self.step.updates) - self._before).numpy()
+        if self._vector is not None:
+            after = _elements(self.step.updates).numpy()
+            start = self.step.before
+            changes = after - self._vector[start : start + len(after)]
             self.delivery = Delivery(self._vector, changes, self._turn)
         return Row(0, 0, 0, applied, self._loss, self._lr, self._batch)
 
@@ -177,7 +184,6 @@ class GraphCall:
         when(self._sampled, lambda: buffer.assign(capture.pack(Copies().of)))
         size = sum(flat_plan(stepped.shape).size for stepped in self.step.updates)
         self.step.changes = variable(np.zeros(size, np.float32), "changes")
-        when(self._sampled, lambda: self.step.changes.assign(_elements(self.step.updates)))
         self.step.buffer = buffer
         self.step.layouts = capture.finish()
 
@@ -191,7 +197,7 @@ class GraphCall:
         if changes is not None:
             when(
                 self._sampled,
-                lambda: changes.assign(_elements(self.step.updates) - changes.read_value()),
+                lambda: changes.assign(_elements(self.step.updates) - self._before()),
             )
         place = self._board.add_row(
             self._state, self._number, self._sampled, applied=applied, **self._facts
@@ -204,6 +210,11 @@ class GraphCall:
             targets = self._targets
             self.step.returned = ReturnedLoss(targets, write)
             await_results(self.step.returned)
+
+    def _before(self) -> Any:
+        """The sampled elements of all variables, as they were before the call."""
+        start = self.step.before
+        return self.step.buffer.read_value()[start : start + self.step.changes.shape[0]]
 
     def _plain_facts(self, gradients: Sequence[Gradient]) -> dict[str, Any]:
         rate = learning_rate(self._optimizer)

@@ -97,7 +97,7 @@ class Capture:
         """
         tensor = tf.convert_to_tensor(tensor)
         shape = tuple((tensor.shape if shape is None else shape).as_list())
-        make = _as_is
+        make: Callable[[Any], Any] = partial(gather.shaped, shape=shape)
         if by_example and len(shape) > 2:
             make = _flattened
             values = None if None in shape[1:] else math.prod(size or 0 for size in shape[1:])
@@ -132,10 +132,8 @@ class Capture:
 
     def add_hashes(self, batch: Any) -> None:
         """Keep a 48-bit hash of the first examples, as two numbers that float32 holds exactly."""
-        plan = ExamplesPlan((0,), (MAX_HASHED,), (None,), None, 1, 1)
-        for name, shift in (("hash_low", 0), ("hash_high", 24)):
-            make = partial(gather.example_hashes, shift=shift)
-            self._planned.append(_Planned(None, name, batch, make, plan))
+        plan = ExamplesPlan((0,), (MAX_HASHED,), (None,), 1, 2, 1)
+        self._planned.append(_Planned(None, "hashes", batch, gather.example_hashes, plan))
 
     @property
     def size(self) -> int:
@@ -148,18 +146,22 @@ class Capture:
         Args:
             copy: what is read in a tensor's place.
         """
-        reader = gather.Reader(self.turn)
-        pieces = []
-        sizes: list[Any] = []
-        for planned in self._planned:
-            tensor = planned.make(copy(planned.tensor))
-            if isinstance(planned.plan, FlatPlan):
-                pieces.append(gather.flat(planned.plan, tensor))
-            else:
-                pieces.append(reader.examples(planned.plan, tensor))
-                sizes += gather.varying_sizes(planned.plan, tensor)
-        head = [tf.stack(sizes)] if sizes else []
-        return tf.concat([*head, *pieces], 0) if pieces or head else tf.zeros([0])
+        tensors = [planned.make(copy(planned.tensor)) for planned in self._planned]
+        plans = [planned.plan for planned in self._planned]
+        of_examples = [
+            (plan, tensor)
+            for plan, tensor in zip(plans, tensors, strict=True)
+            if isinstance(plan, ExamplesPlan)
+        ]
+        sizes, read = gather.examples(
+            [plan for plan, _ in of_examples], [tensor for _, tensor in of_examples], self.turn
+        )
+        values = iter(read)
+        pieces = [
+            gather.flat(plan, tensor) if isinstance(plan, FlatPlan) else next(values)
+            for plan, tensor in zip(plans, tensors, strict=True)
+        ]
+        return tf.concat([sizes, *pieces], 0)
 
     def finish(self) -> "Layouts":
         """Forget the tensors; what remains is where everything is in the vector."""

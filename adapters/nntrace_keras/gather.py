@@ -1,11 +1,15 @@
 """Reads the planned elements of TensorFlow tensors, in a graph as well as eagerly.
 
-One gather takes all rows of a tensor; nothing here creates a random number or a gradient.
+Which rows are read is computed for all tensors together, and one gather takes those of a tensor:
+building and compiling a graph takes time for each operation. Nothing here creates a random number
+or a gradient.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from nntrace_keras.elements import LEAP, PHASES, ExamplesPlan, FlatPlan
@@ -14,62 +18,106 @@ _HASHED_FEATURES = 4096
 _MULTIPLIER = 0x9E3779B97F4A7C15 - (1 << 64)  # 2^64 divided by the golden ratio, as an int64
 
 
-class Reader:
-    """Reads at one turn; `turn` is an int64 scalar that moves the rows."""
+def examples(
+    plans: Sequence[ExamplesPlan], tensors: Sequence[Any], turn: Any
+) -> tuple[Any, list[Any]]:
+    """The true lengths of all axes that vary, float32, and of each tensor float32 [plan.size].
 
-    def __init__(self, turn: Any) -> None:
-        number = tf.cast(turn, tf.int64) * LEAP
-        self._number = number
-        self._phases: dict[int, Any] = {}
-
-    def examples(self, plan: ExamplesPlan, tensor: Any) -> Any:
-        """float32 [plan.size]."""
-        if plan.unit_axis is not None and plan.unit_axis != len(tensor.shape) - 1:
-            tensor = tf.transpose(tensor, [*plan.axes, plan.unit_axis])
-        width = 1 if plan.unit_axis is None else tensor.shape[-1]
+    `turn` is an int64 scalar that moves the rows.
+    """
+    tensors = [_units_last(plan, tensor) for plan, tensor in zip(plans, tensors, strict=True)]
+    alike: dict[tuple[int, int], list[int]] = {}
+    for number, plan in enumerate(plans):
         if plan.sizes != plan.counts:
-            flat = tf.reshape(tensor, [-1, width])
-            tensor = tf.gather(flat, self._rows(plan, tensor))
-        rows = tf.reshape(tensor, [math.prod(plan.counts), width])
-        if plan.units < width:
-            rows = rows[:, : plan.units * plan.unit_step : plan.unit_step]
-        return tf.reshape(tf.cast(rows, tf.float32), [plan.size])
+            alike.setdefault((len(tensors[number].shape), len(plan.axes)), []).append(number)
+    rows: dict[int, Any] = {}
+    lengths: list[Any] = []
+    place_of: dict[int, int] = {}  # where the first axis' length is in `lengths`
+    place = 0
+    for (rank, _), numbers in alike.items():
+        shapes = tf.stack([tf.shape(tensors[number], tf.int64) for number in numbers])
+        of_these = _rows([plans[number] for number in numbers], shapes, turn)
+        rows.update(zip(numbers, of_these, strict=True))
+        lengths.append(tf.reshape(shapes, [-1]))
+        for number in numbers:
+            place_of[number] = place
+            place += rank
+    varying = [place_of[n] + axis for n, plan in enumerate(plans) for axis in plan.varying]
+    sizes = tf.zeros([0])
+    if varying:
+        sizes = tf.cast(tf.gather(tf.concat(lengths, 0), varying), tf.float32)
+    read = [
+        _values(plan, tensor, rows.get(number))
+        for number, (plan, tensor) in enumerate(zip(plans, tensors, strict=True))
+    ]
+    return sizes, read
 
-    def _rows(self, plan: ExamplesPlan, tensor: Any) -> Any:
-        """The row numbers [prod(counts)] of the planned places, the last row axis fastest."""
-        dynamic: Any = tf.shape(tensor, tf.int64) if plan.varying else None
-        rows = tf.zeros([1], tf.int64)
-        for axis, (count, known) in enumerate(zip(plan.counts, plan.sizes, strict=True)):
-            size = dynamic[axis] if known is None else tf.constant(known, tf.int64)
-            steps = tf.constant([PHASES * i for i in range(count)], tf.int64)
-            places = ((steps + self._phase(axis)) * size) // (PHASES * count)
-            rows = tf.reshape(rows[:, None] * size + places[None, :], [-1])
-        return rows
 
-    def _phase(self, axis: int) -> Any:
-        if axis not in self._phases:
-            self._phases[axis] = (self._number // PHASES**axis) % PHASES
-        return self._phases[axis]
+def _units_last(plan: ExamplesPlan, tensor: Any) -> Any:
+    """The row axes first, then that of the units."""
+    if plan.unit_axis is not None and plan.unit_axis != len(tensor.shape) - 1:
+        return tf.transpose(tensor, [*plan.axes, plan.unit_axis])
+    return tensor
+
+
+def _rows(plans: Sequence[ExamplesPlan], shapes: Any, turn: Any) -> list[Any]:
+    """The row numbers [prod(counts)] of the planned places, the last row axis fastest.
+
+    Args:
+        plans: with equally many row axes.
+        shapes: int64 [plans, rank], the row axes first.
+        turn: int64 scalar.
+    """
+    numbers = [math.prod(plan.counts) for plan in plans]
+    owner = np.repeat(np.arange(len(plans), dtype=np.int32), numbers)
+    grids = [np.indices(plan.counts, np.int32).reshape(len(plan.counts), -1) for plan in plans]
+    indices = np.concatenate(grids, axis=1)
+    counts = np.array([plan.counts for plan in plans], np.int64)
+    turned = tf.cast(turn, tf.int64) * LEAP
+    of_owner = tf.constant(owner)
+    rows: Any = None
+    for axis, lengths in enumerate(tf.unstack(shapes, axis=1)[: len(indices)]):
+        sizes = tf.gather(lengths, of_owner)
+        phase = (turned // PHASES**axis) % PHASES
+        steps = tf.cast(tf.constant(indices[axis]), tf.int64) * PHASES + phase
+        places = steps * sizes // tf.gather(tf.constant(PHASES * counts[:, axis]), of_owner)
+        rows = places if rows is None else rows * sizes + places
+    return list(tf.split(rows, numbers))
+
+
+def _values(plan: ExamplesPlan, tensor: Any, rows: Any) -> Any:
+    """float32 [plan.size]: the planned units of some rows, of all where `rows` is None."""
+    width = 1 if plan.unit_axis is None else tensor.shape[-1]
+    if rows is not None:
+        tensor = tf.gather(tf.reshape(tensor, [-1, width] if width > 1 else [-1]), rows)
+    if plan.units < width:
+        tensor = tensor[..., : plan.units * plan.unit_step : plan.unit_step]
+    return tf.cast(_flattened(tensor), tf.float32)
 
 
 def flat(plan: FlatPlan, tensor: Any) -> Any:
     """float32 [plan.size] of a parameter or a gradient of its shape."""
-    values = tf.reshape(tensor, [-1])
+    values = _flattened(tf.convert_to_tensor(tensor))
     if values.shape[0] != plan.size:  # also where no static shape says that they are all
-        values = values[: plan.size * plan.step : plan.step]
+        values = tf.strided_slice(values, [0], [plan.size * plan.step], [plan.step])
     return tf.cast(values, tf.float32)
 
 
-def varying_sizes(plan: ExamplesPlan, tensor: Any) -> list[Any]:
-    """float32 scalars: the true length of each axis that varies."""
-    if not plan.varying:
-        return []
-    shape = tf.shape(tensor)
-    return [tf.cast(shape[plan.axes[index]], tf.float32) for index in plan.varying]
+def _flattened(tensor: Any) -> Any:
+    return tensor if tensor.shape.rank == 1 else tf.reshape(tensor, [-1])
 
 
-def example_hashes(batch: Any, shift: int) -> Any:
-    """24 bits, from bit `shift` on, of an int64 hash of each example [N, …].
+def shaped(tensor: Any, shape: tuple[int | None, ...]) -> Any:
+    """The tensor with a static shape of which TensorFlow perhaps knows less."""
+    if tensor.shape.rank is not None and tuple(tensor.shape) == shape:
+        return tensor
+    tensor = tf.identity(tensor)  # not the user's, nor a captured one
+    tensor.set_shape(shape)
+    return tensor
+
+
+def example_hashes(batch: Any) -> Any:
+    """The low and the high 24 bits of a hash of each example [N, …], int64 [N, 2].
 
     Equal for examples whose values are equal. Of examples with more than 4096 features every n-th
     is hashed.
@@ -87,4 +135,5 @@ def example_hashes(batch: Any, shift: int) -> Any:
     mixed = (bits + place) * _MULTIPLIER  # wraps around, which is meant
     mixed = tf.bitwise.bitwise_xor(mixed, tf.bitwise.right_shift(mixed, 29))
     hashes = tf.reduce_sum(mixed * (2 * place + 1), axis=1)
-    return tf.bitwise.bitwise_and(tf.bitwise.right_shift(hashes, shift), (1 << 24) - 1)
+    parts = tf.stack([hashes, tf.bitwise.right_shift(hashes, 24)], axis=1)
+    return tf.bitwise.bitwise_and(parts, (1 << 24) - 1)

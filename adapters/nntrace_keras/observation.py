@@ -269,10 +269,11 @@ def batch_sample(step: int, facts: BatchFacts, found: Found, batch_size: int | N
         units = by_site[facts.output].layout.units
         whole = units == facts.classes
         predictions = predictions.reshape(-1, units if whole else 1)[: _PREDICTED // units + 1]
-    low, high = found.batch.get("hash_low"), found.batch.get("hash_high")
+    parts = found.batch.get("hashes")
     hashes = None
-    if low is not None and high is not None:
-        hashes = (high[0].astype(np.int64) << 24) | low[0].astype(np.int64)
+    if parts is not None:
+        low, high = parts[0].reshape(-1, 2).astype(np.int64).T
+        hashes = (high << 24) | low
     loss = found.batch.get("loss_value")
     return BatchSample(
         step=step,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from nntrace_keras import gather
-from nntrace_keras.elements import flat_plan
+from nntrace_keras.elements import examples_plan, flat_plan, phases, places
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (100, 61)])
@@ -20,3 +20,42 @@ def test_a_parameter_and_a_gradient_without_a_static_shape_give_the_same_element
     read = tf.function(lambda tensor: gather.flat(plan, tensor), input_signature=[signature])
     expected = values.reshape(-1)[:: plan.step][: plan.size]
     assert read(tf.constant(values)).numpy().tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("known", ["shape", "batch unknown", "lengths unknown", "nothing"])
+@pytest.mark.parametrize(
+    ("shape", "unit_axis"),
+    [((4, 3), -1), ((40, 30, 20, 3), -1), ((9, 5, 70, 80), 1), ((5000,), -1)],
+)
+def test_many_tensors_at_once_give_the_rows_that_the_host_expects(shape, unit_axis, known):
+    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    units = unit_axis % len(shape) if len(shape) > 1 else None
+    seen = {
+        "shape": shape,
+        "batch unknown": (None, *shape[1:]),
+        "lengths unknown": tuple(
+            size if axis == units else None for axis, size in enumerate(shape)
+        ),
+        "nothing": (None, *shape[1:]),
+    }[known]
+    plan = examples_plan(seen, unit_axis)
+    other = examples_plan((None, 7), -1)
+
+    def read(tensor, small, turn):
+        tensor = gather.shaped(tensor, seen)
+        return gather.examples([other, plan, plan], [small, tensor, tensor], turn)
+
+    spec = tf.TensorSpec(None if known == "nothing" else seen, tf.float32)
+    small = tf.TensorSpec((None, 7), tf.float32)
+    turn = tf.TensorSpec((), tf.int64)
+    sizes, (_, first, again) = tf.function(read, input_signature=[spec, small, turn])(
+        values, np.zeros((2, 7), np.float32), 3
+    )
+    lengths = [float(shape[plan.axes[axis]]) for axis in plan.varying]
+    assert sizes.numpy().tolist() == [2.0, *lengths, *lengths]
+    rows = values if units is None else np.moveaxis(values, units, -1)
+    for axis, (count, phase) in enumerate(zip(plan.counts, phases(3, len(plan.axes)), strict=True)):
+        if plan.sizes != plan.counts:
+            rows = rows.take(places(count, shape[plan.axes[axis]], phase), axis=axis)
+    assert first.numpy().tolist() == rows.reshape(-1).tolist()
+    assert again.numpy().tolist() == first.numpy().tolist()
