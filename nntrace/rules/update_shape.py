@@ -6,7 +6,15 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.layers import columns, first_finite, named, span, update_ratios, weights
+from nntrace.rules.layers import (
+    columns,
+    first_finite,
+    named,
+    remaining_loss,
+    span,
+    update_ratios,
+    weights,
+)
 from nntrace.rules.payloads import text
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import median
@@ -143,13 +151,15 @@ def update_lost_to_rounding(
     *,
     share: Annotated[float, "elements with a gradient that a step leaves unchanged"] = 0.2,
     samples: Annotated[int, "sampled steps that are needed"] = _LEAST_SAMPLES,
+    learned: Annotated[float, "share of the first loss below which it is only noted"] = 0.5,
 ) -> Iterator[Finding | Skipped]:
     """Parameters in bfloat16 or float16 are too coarse for their updates.
 
     A bfloat16 has three digits: an update of a thousandth of the weight rounds to nothing. Counted
     are elements that do not change although they have a gradient, at the median sample, for at
-    least half of the coarse weights. Source: Kalamkar et al. 2019; Zamirai et al. 2020
-    (2010.06192), on bfloat16 training.
+    least half of the coarse weights. A warning where the loss does not come down; a model that
+    learns with what is left of its updates is told as information. Source: Kalamkar et al. 2019;
+    Zamirai et al. 2020 (2010.06192), on bfloat16 training.
     """
     sites = [site for site in weights(trace, Role.UPDATE) if site.dtype in _COARSE]
     if not sites:
@@ -173,6 +183,7 @@ def update_lost_to_rounding(
         f"gradient and do not change in a step: {named(blamed)}.",
         site=sites[worst],
         steps=span(trace, int(rows[0])),
+        severity=Severity.INFO if remaining_loss(trace) <= learned else Severity.WARNING,
         evidence={
             "unchanged": typical,
             "dtype": sites[worst].dtype,

@@ -99,6 +99,13 @@ def test_coarse_parameters_that_do_not_change(dtype, unchanged, found):
     assert len(findings("UPD13", trace(rows))) == found
 
 
+@pytest.mark.parametrize(("end", "level"), [(0.51, "warning"), (0.49, "info")])
+def test_a_model_that_learns_with_coarse_parameters_is_told_and_not_blamed(end, level):
+    rows = layer("a.weight", 1e-3, dtype="bfloat16", zero_fraction=0.5)
+    (finding,) = findings("UPD13", trace(rows, loss=[1.0] * 10 + [end] * 10))
+    assert finding.level.value == level
+
+
 def test_elements_without_a_gradient_are_not_lost():
     rows = layer("a.weight", 1e-3, dtype="bfloat16", zero_fraction=0.6)
     rows[1]["stats"]["zero_fraction"] = 0.5

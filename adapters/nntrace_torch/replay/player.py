@@ -113,7 +113,8 @@ class CapsulePlayer:
         number = self._entries[self._played].get("module")
         if not isinstance(number, int) or not 0 <= number < len(self._modules):
             return None
-        module = original_of(module)  # type: ignore[assignment]
+        original = original_of(module)
+        module = original if isinstance(original, nn.Module) else module
         if number in self._loaded:
             return number if self._loaded[number] is module else None
         kept = self._modules[number]

@@ -58,7 +58,9 @@ def test_a_view_for_a_transpose_mixes_examples(answers):
 
 
 def test_a_softmax_over_the_batch_mixes_examples(answers):
-    forward = lambda self, x: self.head(x.flatten(1)).softmax(0)  # noqa: E731
+    def forward(self, x):
+        return self.head(x.flatten(1)).softmax(0)
+
     assert answers(fit(forward, **parts(**HEAD)))["mixing"]["state"] == "found"
 
 
@@ -265,7 +267,9 @@ class Reverse(torch.autograd.Function):
     [(RightSquare, "clean"), (WrongSquare, "found"), (Step, "noted"), (Reverse, "noted")],
 )
 def test_backwards_are_compared_with_differences(answers, function, expected):
-    forward = lambda self, x: function.apply(self.head(x.flatten(1)))  # noqa: E731
+    def forward(self, x):
+        return function.apply(self.head(x.flatten(1)))
+
     told_of = answers(fit(forward, **parts(**HEAD)))["functions"]
     (answer,) = told_of.values()
     assert answer["state"] == expected, answer
