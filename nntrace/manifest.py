@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 import time
+import uuid
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
@@ -95,7 +96,7 @@ class Manifest:
 
         On a full disk it is overwritten instead: the block it has is enough.
         """
-        temporary = run / f".{MANIFEST}.{os.getpid()}"
+        temporary = _beside(run)
         content = json.dumps(asdict(self), indent=2)
         try:
             temporary.write_text(content, encoding="utf-8")
@@ -110,7 +111,7 @@ class Manifest:
 
     def create(self, run: Path) -> bool:
         """Write the folder's first manifest; False when another rank has already done so."""
-        temporary = run / f".{MANIFEST}.{os.getpid()}"
+        temporary = _beside(run)
         temporary.write_text(json.dumps(asdict(self), indent=2), encoding="utf-8")
         try:
             os.link(temporary, run / MANIFEST)
@@ -136,6 +137,11 @@ class Manifest:
 
     def _is_alive(self, run: Path) -> bool:
         return process_is_alive(self.pid, self.host, run)
+
+
+def _beside(run: Path) -> Path:
+    """A name nobody else has: ranks in containers share folder and pid, recorders a process."""
+    return run / f".{MANIFEST}.{uuid.uuid4().hex}"
 
 
 def process_is_alive(pid: object, host: object, folder: Path) -> bool:

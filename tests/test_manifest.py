@@ -33,6 +33,22 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert Manifest.read(tmp_path) == manifest
 
 
+def test_two_writers_of_one_process_keep_out_of_each_others_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = Path.replace
+
+    def replace_late(file: Path, target: Path) -> Path:
+        assert not Manifest("another rank").create(tmp_path)
+        return replace(file, target)
+
+    Manifest("first").write(tmp_path)
+    monkeypatch.setattr(Path, "replace", replace_late)
+    Manifest("run", status="finished").write(tmp_path)
+    assert Manifest.read(tmp_path).status == "finished"
+    assert [file.name for file in tmp_path.iterdir()] == [MANIFEST]
+
+
 def test_writing_leaves_only_the_manifest(tmp_path: Path) -> None:
     Manifest("a").write(tmp_path)
     Manifest("b").write(tmp_path)
