@@ -132,11 +132,13 @@ def test_the_gradient_norm_of_a_sample_that_was_written_before_its_step_is_not_l
 def test_the_first_step_lasts_from_the_moment_training_begins(run):
     recorder = recorder_of(run)
     time.sleep(0.3)  # imports, set-up
+    begins = time.perf_counter_ns()
     recorder.training_begins()
     recorder.training_begins()
     step(recorder)
+    since = time.perf_counter_ns() - begins
     recorder.close(RunStatus.FINISHED)
-    assert Trace.open(run).steps.duration_ns[0] < 250_000_000
+    assert Trace.open(run).steps.duration_ns[0] <= since
 
 
 def test_the_next_step_is_wanted_as_the_cadence_says(run):
