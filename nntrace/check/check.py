@@ -18,7 +18,7 @@ from nntrace.diagnosis.report import Report, make_report
 from nntrace.errors import NntraceError
 from nntrace.experiment import BASELINE
 from nntrace.rules import Rule, Severity
-from nntrace.rules.probe_measures import fit, problem, sweep
+from nntrace.rules.probes import fit, problem, sweep
 from nntrace.trace import Trace
 
 _POLL_SECONDS: Final = 0.1

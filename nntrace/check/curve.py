@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from nntrace.rules.probe_measures import Sweep
+from nntrace.rules.probes import Sweep
 
 _WIDTH: Final = 64
 _HEIGHT: Final = 8

@@ -17,7 +17,7 @@ from nntrace.diagnosis.json import as_json, plain
 from nntrace.diagnosis.text import Line
 from nntrace.diagnosis.text import render_text as diagnosis_text
 from nntrace.markdown import escaped
-from nntrace.rules.probe_measures import sweep
+from nntrace.rules.probes import sweep
 from nntrace.text import printable
 
 _MARKS: Final = {

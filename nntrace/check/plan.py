@@ -17,12 +17,14 @@ class Planned:
 
     Attributes:
         steps: the most it needs, whatever the user gives to all; None for no such limit.
+        beside: experiments that its verdict leans on: whether what was not learned can be learned.
     """
 
     title: str
     experiment: Experiment
     sampling: Sampling
     steps: int | None = None
+    beside: tuple[str, ...] = ()
 
     def given(self, steps: int, seconds: float) -> "Planned":
         """With the user's limits."""
@@ -38,8 +40,13 @@ _ALL: Final = (
         Sampling(every=10),
     ),
     Planned("learning rates", Experiment("sweep", sweep=True, until="diverged"), _LITTLE),
-    Planned("inputs zeroed", Experiment("blind", inputs="zero"), _LITTLE),
-    Planned("targets shuffled", Experiment("shuffled", targets="shuffle"), _LITTLE),
+    Planned("inputs zeroed", Experiment("blind", inputs="zero"), _LITTLE, beside=("overfit",)),
+    Planned(
+        "targets shuffled",
+        Experiment("shuffled", targets="shuffle"),
+        _LITTLE,
+        beside=("overfit",),
+    ),
     Planned("the same again", Experiment("repeat", dependencies=True), Sampling(every=2), steps=20),
     Planned("no regularisation", Experiment("unregularised", regularised=False), _LITTLE),
 )
@@ -55,6 +62,7 @@ def plan(probes: Iterable[Rule], steps: int, seconds: float) -> tuple[Planned, .
         seconds: training time of each.
     """
     wanted = {BASELINE, *(name for probe in probes for name in probe.experiments)}
+    wanted |= {name for one in wanted for name in EXPERIMENTS[one].beside}
     return tuple(
         planned.given(steps, seconds) for name, planned in EXPERIMENTS.items() if name in wanted
     )

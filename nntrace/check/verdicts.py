@@ -9,7 +9,7 @@ import numpy as np
 
 from nntrace.diagnosis import Diagnosis
 from nntrace.rules import Rule, Severity
-from nntrace.rules.probe_measures import advantage, fit, sweep, told
+from nntrace.rules.probes import advantage, fit, sweep, told
 from nntrace.trace import Trace
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from nntrace.rules.layers import (
     weights,
 )
 from nntrace.rules.loss_level import first_loss, loss_of_knowing_nothing
-from nntrace.rules.probe_measures import fit
+from nntrace.rules.probes import fit
 from nntrace.rules.signals import LossSeries, finite, loss_series, median, trend_z
 from nntrace.schema import EventKind, Role
 from nntrace.text import printable

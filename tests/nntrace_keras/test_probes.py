@@ -8,7 +8,7 @@ from keras_programs import blobs, compiled, mlp
 from tracing import tracing
 
 from nntrace.experiment import Experiment
-from nntrace.rules.probe_measures import told
+from nntrace.rules.probes import told
 from nntrace.trace import Trace
 
 

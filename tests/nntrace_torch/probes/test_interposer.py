@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from nntrace.rules.probe_measures import told
+from nntrace.rules.probes import told
 
 
 class Seen(nn.Module):

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 from torch_programs import Wrapped, classify
 
-from nntrace.rules.probe_measures import told
+from nntrace.rules.probes import told
 
 LINE = torch.randn(6, 5, 4, generator=torch.Generator().manual_seed(0))
 

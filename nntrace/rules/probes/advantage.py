@@ -1,0 +1,218 @@
+"""PRB02, PRB06, PRB09: what the program wins over the same run with something taken away."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import numpy as np
+
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.probes.experiments import incomparable, problem, told
+from nntrace.rules.probes.one_batch import fit
+from nntrace.rules.rule import rule
+from nntrace.trace import Trace
+
+_BLOCKS: Final = 8
+_FEW_STEPS: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Advantage:
+    """What the baseline won over the same run with something taken away.
+
+    Attributes:
+        baseline, other: mean losses over the second half of the common steps.
+        gain: their difference, relative to `other`.
+        errors: the difference in its standard errors.
+        steps: the common steps.
+        identical: whether no loss differs at all.
+    """
+
+    baseline: float
+    other: float
+    gain: float
+    errors: float
+    steps: int
+    identical: bool
+
+
+def advantage(trace: Trace, other: Trace) -> Advantage | None:
+    """Compare losses step by step: seed and batches are the same in both runs."""
+    _, mine, its = np.intersect1d(trace.steps.step, other.steps.step, return_indices=True)
+    ours, theirs = trace.steps.loss[mine], other.steps.loss[its]
+    both = np.isfinite(ours) & np.isfinite(theirs)
+    ours, theirs = ours[both], theirs[both]
+    if len(ours) < 2 * _BLOCKS:
+        return None
+    half = len(ours) // 2
+    difference = theirs[half:] - ours[half:]
+    blocks = np.array([block.mean() for block in np.array_split(difference, _BLOCKS)])
+    error = float(blocks.std(ddof=1) / np.sqrt(_BLOCKS))
+    gap = float(difference.mean())
+    size = max(abs(float(theirs[half:].mean())), 1e-12)
+    return Advantage(
+        baseline=float(ours[half:].mean()),
+        other=float(theirs[half:].mean()),
+        gain=gap / size,
+        errors=gap / error if error > 0 else (0.0 if gap == 0 else float(np.sign(gap) * np.inf)),
+        steps=len(ours),
+        # The first step is made before anything was exchanged.
+        identical=bool(np.allclose(ours[1:], theirs[1:], rtol=1e-6, atol=1e-9)),
+    )
+
+
+def _comparison(trace: Trace, name: str) -> Advantage | Skipped:
+    """The baseline against an experiment that takes something away from it."""
+    other = trace.under(name)
+    assert other is not None
+    if reason := problem(trace, other) or incomparable(trace, other):
+        return Skipped(reason)
+    return advantage(trace, other) or Skipped("too few common steps")
+
+
+def _too_early(trace: Trace, found: Advantage, who: str) -> Skipped | None:
+    """Why it says nothing that `who` do not win, or None: the model had the time to learn."""
+    if found.steps < _FEW_STEPS:
+        return Skipped(f"{who} not win yet, but there were only {found.steps} steps")
+    run = trace.under("overfit")
+    batch = None if run is None or problem(run) else fit(run)
+    if batch is None:
+        reason = "whether the model can fit one batch (PRB01) is not known"
+    elif not batch.reached:
+        reason = "the model cannot fit one batch in that time either (PRB01)"
+    elif found.steps < 2 * batch.steps:
+        reason = f"to fit one batch alone takes {batch.steps} of its {found.steps} steps"
+    else:
+        return None
+    return Skipped(f"{who} not win yet, but {reason}")
+
+
+@rule(
+    "PRB02",
+    "ignores-input",
+    Severity.ERROR,
+    advice="Follow the input through the model: a layer that is dead, saturated or cut off, or "
+    "inputs and targets that do not belong together.",
+    explains=("LOS11", "LOS12"),
+    experiments=("blind",),
+)
+def ignores_input(
+    trace: Trace,
+    *,
+    errors: Annotated[float, "standard errors by which real inputs must win"] = 3.0,
+) -> Iterator[Finding | Skipped]:
+    """Training does as well when all inputs are zero.
+
+    The script runs twice with the same seed and the same batches, once with every input of the
+    model set to zero (token 0 for integers). The losses are compared step by step over the second
+    half. Without a difference the model has learned nothing from its inputs: at best the frequency
+    of the targets. Where the losses are equal in every digit the output does not depend on the
+    input at all. Not judged when the run is too short for the model to learn anything.
+
+    Source: Karpathy, A Recipe ("input-independent baseline").
+    """
+    found = _comparison(trace, "blind")
+    if isinstance(found, Skipped):
+        yield found
+    elif found.identical:
+        yield Finding(
+            "The losses are the same with all inputs zero: the output does not depend on the "
+            f"input (mean loss {found.baseline:.4g} over the second half of {found.steps} steps).",
+            steps=(0, found.steps - 1),
+            evidence={"loss": found.baseline, "blind_loss": found.other},
+        )
+    elif found.errors < errors:
+        yield _too_early(trace, found, "real inputs do") or Finding(
+            f"Training does as well with all inputs zero: mean loss {found.baseline:.4g} with the "
+            f"real ones, {found.other:.4g} without, over the second half of {found.steps} steps.",
+            steps=(0, found.steps - 1),
+            evidence={
+                "loss": found.baseline,
+                "blind_loss": found.other,
+                "errors": found.errors,
+            },
+        )
+
+
+@rule(
+    "PRB06",
+    "labels-carry-no-signal",
+    Severity.ERROR,
+    advice="Look at inputs and targets side by side where they enter the model and the loss: "
+    "they were shuffled, sorted or indexed apart.",
+    explains=("LOS11", "PRB02"),
+    experiments=("shuffled",),
+)
+def labels_carry_no_signal(
+    trace: Trace,
+    *,
+    errors: Annotated[float, "standard errors by which the real targets must win"] = 3.0,
+) -> Iterator[Finding | Skipped]:
+    """Training does as well when the targets are shuffled within each batch.
+
+    The script runs twice with the same seed and the same batches, once with the targets in an order
+    that changes at every step, so that nothing can be learned but their frequencies. If the losses
+    are alike, the real targets say nothing about the inputs either. Not judged when the run is too
+    short for the model to learn anything.
+
+    Source: 37 Reasons ("verify that the input is matched to its label").
+    """
+    found = _comparison(trace, "shuffled")
+    if isinstance(found, Skipped):
+        yield found
+    elif found.errors < errors:
+        yield _too_early(trace, found, "the real targets do") or Finding(
+            f"Training does as well with shuffled targets: mean loss {found.baseline:.4g} with "
+            f"the real ones, {found.other:.4g} with shuffled ones, over the second half of "
+            f"{found.steps} steps.",
+            steps=(0, found.steps - 1),
+            evidence={
+                "loss": found.baseline,
+                "shuffled_loss": found.other,
+                "errors": found.errors,
+            },
+        )
+
+
+@rule(
+    "PRB09",
+    "more-capacity-does-not-help",
+    Severity.WARNING,
+    advice="Give the model more capacity, or repair what keeps it from learning: less "
+    "regularisation does not help.",
+    experiments=("unregularised", "overfit"),
+)
+def more_capacity_does_not_help(
+    trace: Trace,
+    *,
+    gain: Annotated[float, "relative fall of the loss that counts as help"] = 0.05,
+) -> Iterator[Finding | Skipped]:
+    """A model that cannot fit one batch fits its data no better without dropout and weight decay.
+
+    The script runs once more with both turned off. When the model has not enough capacity, or its
+    wiring is broken, that changes nothing. Not judged when there is nothing to turn off.
+
+    Source: Karpathy, A Recipe ("verify decreasing training loss": more capacity must help).
+    """
+    other, batch = trace.under("unregularised"), trace.under("overfit")
+    assert other is not None
+    assert batch is not None
+    if reason := problem(trace, other, batch):
+        yield Skipped(reason)
+        return
+    facts = told(other)
+    if not facts.get("dropout") and not facts.get("weight_decay"):
+        yield Skipped("the script has no dropout and no weight decay to turn off")
+        return
+    found, one = advantage(trace, other), fit(batch)
+    if found is None or one is None or one.floor is None:
+        yield Skipped("too few common steps, or a loss whose floor is not known")
+        return
+    if one.reached or one.falling or -found.gain > gain:
+        return
+    yield Finding(
+        f"Without dropout and weight decay the loss is hardly lower: {found.other:.4g}, with them "
+        f"{found.baseline:.4g}; and one batch alone is not fitted (PRB01).",
+        steps=(0, found.steps - 1),
+        evidence={"loss": found.baseline, "unregularised_loss": found.other, "share": one.share},
+    )

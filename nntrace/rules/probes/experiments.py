@@ -1,0 +1,53 @@
+"""What the child of an experiment said of it, and why it may say nothing about the program."""
+
+from typing import Any, Final
+
+import numpy as np
+
+from nntrace.schema import EventKind
+from nntrace.trace import Trace
+
+_SAME_TARGETS: Final = 0.5  # of their spread: of shuffled targets another sample is read
+
+
+def told(trace: Trace) -> dict[str, Any]:
+    """What the child said of its experiment; what was said last stands."""
+    facts: dict[str, Any] = {}
+    for event in trace.events_of(EventKind.EXPERIMENT):
+        facts |= event.payload
+    return facts
+
+
+def problem(trace: Trace, *others: Trace | None) -> str | None:
+    """Why these experiments say nothing about the program, or None."""
+    for run in (trace, *others):
+        if run is None:
+            return "an experiment was not made"
+        name = run.experiment.name if run.experiment is not None else "run"
+        if reason := told(run).get("problem"):
+            return f"{name}: {reason}"
+        if not np.isfinite(run.steps.loss).any():
+            return f"{name}: no loss was seen"
+    if len(set(trace.steps.optimizer)) > 1:
+        names = ", ".join(dict.fromkeys(trace.steps.optimizer))
+        return f"several optimizers take turns ({names}): there is no one loss"
+    return None
+
+
+def incomparable(trace: Trace, other: Trace) -> str | None:
+    """Why the losses of two runs do not measure the same, or None.
+
+    Where the model chooses its own examples (a policy) or computes its own targets (bootstrapping)
+    a lower loss is no better fit.
+    """
+    if np.nanmin(trace.steps.loss) < 0:
+        return "the loss becomes negative: how low it is says nothing about the fit"
+    theirs = {batch.step: batch for batch in other.batches}
+    for batch in trace.batches:
+        its = theirs.get(batch.step)
+        if its is None or batch.target_mean is None or its.target_mean is None:
+            continue
+        spread = max(batch.target_std or 0.0, abs(batch.target_mean), 1e-12)
+        if abs(batch.target_mean - its.target_mean) > _SAME_TARGETS * spread:
+            return f"the targets depend on the model: at step {batch.step} they differ"
+    return None

@@ -1,0 +1,156 @@
+"""PRB07: which learning rates are of use, and where the script's own lies."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import numpy as np
+
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.probes.experiments import problem, told
+from nntrace.rules.probes.one_batch import fit
+from nntrace.rules.rule import rule
+from nntrace.rules.signals import median
+from nntrace.trace import Trace
+from nntrace.trace.model import FloatArray
+
+_SMOOTHED: Final = 5
+_USEFUL: Final = 0.1  # of the whole fall
+_AWAY: Final = 1.0  # times the whole fall, above the start
+_BELOW_LOWEST: Final = 3.0  # the loss is lowest only shortly before it runs away
+_NOISE: Final = 4.0  # times the noise of the first losses: a fall that is one
+_BELOW_WITH_PROOF: Final = 3.0  # times below the range, when one batch needs a rate of the range
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A learning-rate sweep.
+
+    Attributes:
+        rates, losses: the curve; losses are smoothed.
+        low, high: the range in which the loss fell; None where none was found.
+        steepest: the rate at which it fell most per decade.
+        limit: the rate from which it ran away; None when it never did.
+        own: the program's own rate, before any warm-up or decay.
+    """
+
+    rates: FloatArray
+    losses: FloatArray
+    low: float | None
+    high: float | None
+    steepest: float | None
+    limit: float | None
+    own: float | None
+
+
+def sweep(trace: Trace) -> Sweep | None:
+    """Read the curve of the sweep; None when it is too short."""
+    rates, losses = trace.steps.lr, trace.steps.loss
+    usable = np.isfinite(rates) & (rates > 0)
+    rates, losses = rates[usable], losses[usable]
+    rate = told(trace).get("rate")
+    own = float(rate) if isinstance(rate, int | float) and rate > 0 else None
+    finite = np.isfinite(losses)
+    if finite.sum() < 4 * _SMOOTHED:
+        return None
+    limit: float | None = None
+    limit_index = int(np.flatnonzero(~finite)[0]) if not finite.all() else len(losses)
+    rates, losses = rates[: limit_index + 1], losses[: limit_index + 1]
+    smooth = _smoothed(losses[:limit_index])
+    head = losses[: max(2 * _SMOOTHED, len(losses) // 6)]
+    start = float(median(head))
+    noise = float(median(np.abs(head - start))) * 1.4826
+    lowest = int(np.argmin(smooth))
+    fall = start - float(smooth[lowest])
+    if fall <= _NOISE * noise / np.sqrt(_SMOOTHED) or fall <= 0.02 * abs(start):
+        return Sweep(rates[: len(smooth)], smooth, None, None, None, None, own)
+    away = np.flatnonzero(smooth[lowest:] > start + _AWAY * fall)
+    if len(away):
+        limit = float(rates[lowest + away[0]])
+    else:
+        limit = float(rates[limit_index]) if limit_index < len(rates) else None
+    useful = int(np.flatnonzero(smooth <= start - _USEFUL * fall)[0])
+    slope = np.gradient(smooth[: lowest + 1], np.log10(rates[: lowest + 1])) if lowest else [0.0]
+    low = float(rates[useful])
+    return Sweep(
+        rates=rates[: len(smooth)],
+        losses=smooth,
+        low=low,
+        high=max(float(rates[lowest]) / _BELOW_LOWEST, low),
+        steepest=float(rates[int(np.argmin(slope))]),
+        limit=limit,
+        own=own,
+    )
+
+
+def _smoothed(values: FloatArray) -> FloatArray:
+    """A running median: single batches do not count, edges stay where they are."""
+    padded = np.pad(values, _SMOOTHED // 2, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, _SMOOTHED)
+    smooth: FloatArray = np.median(windows, axis=1)
+    return smooth
+
+
+@rule(
+    "PRB07",
+    "lr-range",
+    Severity.WARNING,
+    advice="Start within the range, nearer to its upper end, and warm up if the first steps "
+    "are unstable.",
+    explains=("PRB01", "LOS07", "LOS08", "UPD01", "UPD02"),
+    experiments=("sweep",),
+)
+def lr_range(
+    trace: Trace,
+    *,
+    above: Annotated[float, "times the rate at which the loss ran away"] = 3.0,
+    below: Annotated[float, "times below the lowest rate at which it fell"] = 50.0,
+) -> Iterator[Finding | Skipped]:
+    """The script's learning rate lies outside the range in which the loss falls.
+
+    In one run the rate grows by a constant factor at every step, from 1e-7 to 10 or further around
+    the script's own. The range begins where the loss has come a tenth of its whole fall, and ends
+    below the rate at which it is lowest. The script's rate is the one it names before any warm-up
+    or decay. Where one batch is fitted only at a rate of the range (PRB01), a third of its lowest
+    is too low.
+
+    Source: Smith, Cyclical Learning Rates (2017), section 3.3; Karpathy, A Recipe.
+    """
+    run = trace.under("sweep")
+    assert run is not None
+    if reason := problem(run):
+        yield Skipped(reason)
+        return
+    found = sweep(run)
+    if found is None or found.own is None:
+        yield Skipped("the sweep ended too early, or the optimizer has no learning rate")
+        return
+    if found.low is None or found.high is None:
+        yield Skipped("at no rate of the sweep did the loss fall beyond its noise")
+        return
+    range_text = f"{found.low:.1e} to {found.high:.1e}"
+    evidence = {
+        "rate": found.own,
+        "lowest_useful": found.low,
+        "highest_useful": found.high,
+        "steepest": found.steepest,
+        "ran_away_at": found.limit,
+    }
+    if found.limit is not None and found.own > above * found.limit:
+        yield Finding(
+            f"The learning rate {found.own:.1e} is too high: the loss ran away at "
+            f"{found.limit:.1e} already; it fell from {range_text}.",
+            evidence=evidence,
+        )
+    elif found.own < found.low / (_BELOW_WITH_PROOF if _fits_at_another_rate(trace) else below):
+        yield Finding(
+            f"The learning rate {found.own:.1e} is too low: the loss fell from {range_text}.",
+            evidence=evidence,
+        )
+
+
+def _fits_at_another_rate(trace: Trace) -> bool:
+    """Whether one batch was fitted at a rate of the sweep, and not at the script's own."""
+    own, other = (trace.under(name) for name in ("overfit", "overfit-other-rate"))
+    here, there = (None if run is None or problem(run) else fit(run) for run in (own, other))
+    return here is not None and there is not None and not here.reached and there.reached

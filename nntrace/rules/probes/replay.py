@@ -1,0 +1,128 @@
+"""PRB03, PRB04, PRB05: what the replay of one training step showed."""
+
+from collections.abc import Iterator
+
+from nntrace.rules.finding import Finding, Location, Severity, Skipped
+from nntrace.rules.probes.experiments import told
+from nntrace.rules.rule import rule, source_line
+from nntrace.trace import Trace
+
+
+@rule(
+    "PRB03",
+    "mixes-examples",
+    Severity.ERROR,
+    advice="Look for a view or reshape where a transpose or permute was meant, for a reduction "
+    "over the wrong axis, and for a softmax over the batch.",
+    experiments=("repeat",),
+)
+def mixes_examples(trace: Trace) -> Iterator[Finding | Skipped]:
+    """The output of one example depends on other examples of the batch.
+
+    A forward of the script is replayed in evaluation mode with all examples but one exchanged; that
+    one's output must stay. Batch norm (which mixes in training, by design) and outputs that compare
+    examples with each other are noted as what they are. Not judged: graphs, packed sequences, and
+    models that return nothing for each example.
+
+    Source: Karpathy, A Recipe ("use backprop to chart dependencies").
+    """
+    yield from _answer(
+        trace, "mixing", "The model mixes examples: {}.", "The model relates examples: {}."
+    )
+
+
+@rule(
+    "PRB04",
+    "sees-the-future",
+    Severity.ERROR,
+    advice="Look at the attention mask, at bidirectional or centred layers, and at how targets "
+    "are cut from the sequence; keep targets out of the inputs.",
+    explains=("LOS20",),
+    experiments=("repeat",),
+)
+def sees_the_future(trace: Trace) -> Iterator[Finding | Skipped]:
+    """The output knows what it is to predict.
+
+    Where the targets are the next inputs, the forward of a step is replayed with everything after
+    the middle exchanged: outputs up to there must stay. Nor may an output change with targets that
+    are given to the model beside the inputs, a column of the input be the target, or the target of
+    a model that sees no future be the input at the same position.
+
+    Source: Karpathy, A Recipe ("use backprop to chart dependencies").
+    """
+    yield from _answer(
+        trace, "causality", "The model sees what it is to predict: {}.", "The targets: {}."
+    )
+
+
+def _answer(trace: Trace, name: str, found: str, noted: str) -> Iterator[Finding | Skipped]:
+    """What the replay in the experiment `repeat` saw."""
+    run = trace.under("repeat")
+    assert run is not None
+    answer = told(run).get(name)
+    if not isinstance(answer, dict):
+        yield Skipped("the step to be examined was not reached")
+        return
+    text, state = str(answer.get("text", "")), answer.get("state")
+    if state in ("found", "noted"):
+        evidence = answer.get("evidence")
+        yield Finding(
+            (found if state == "found" else noted).format(text),
+            severity=None if state == "found" else Severity.INFO,
+            evidence=evidence if isinstance(evidence, dict) else {},
+            advice="" if state == "found" else "Nothing, if it is meant.",
+        )
+    elif state != "clean":
+        yield Skipped(text)
+
+
+@rule(
+    "PRB05",
+    "wrong-backward",
+    Severity.ERROR,
+    advice="Derive the backward again, and test it alone with torch.autograd.gradcheck.",
+    experiments=("repeat",),
+)
+def wrong_backward(trace: Trace) -> Iterator[Finding | Skipped]:
+    """The backward of a hand-written function is not the derivative of its forward.
+
+    Every `torch.autograd.Function` the script uses is called again with the inputs of a training
+    step, in float64: its gradient along random directions against central differences. A forward
+    that is constant almost everywhere or the identity has another backward on purpose (straight-
+    through estimators, surrogate gradients, gradient reversal): that is noted.
+
+    Source: 37 Reasons ("check your gradients"); torch.autograd.gradcheck.
+    """
+    run = trace.under("repeat")
+    assert run is not None
+    facts = told(run)
+    functions = facts.get("functions")
+    if not isinstance(functions, dict):
+        examined = "functions" in facts
+        reason = "in this framework it is not examined yet" if examined else "no step was examined"
+        yield Skipped(reason)
+        return
+    if not functions:
+        yield Skipped("the script has no function with a backward of its own")
+        return
+    for name, answer in functions.items():
+        if not isinstance(answer, dict):
+            continue
+        state, text = answer.get("state"), str(answer.get("text", ""))
+        if state == "unknown":
+            yield Skipped(f"{name}: {text}")
+        elif state in ("found", "noted"):
+            evidence = answer.get("evidence")
+            yield Finding(
+                f"{name}: {text}.",
+                severity=None if state == "found" else Severity.INFO,
+                evidence=evidence if isinstance(evidence, dict) else {},
+                location=_location(answer.get("file"), answer.get("line")),
+                advice="" if state == "found" else "Nothing, if it is meant.",
+            )
+
+
+def _location(file: object, line: object) -> Location | None:
+    if not isinstance(file, str) or not isinstance(line, int):
+        return None
+    return Location(file, line, source_line(file, line))
