@@ -1,5 +1,5 @@
-"""A finished check as text or JSON: a line for each probe, the curve of learning rates, and the
-findings as `nntrace diagnose` shows them.
+"""A finished check as text, JSON, SARIF or Markdown: a line for each probe, the curve of learning
+rates, and the findings as `nntrace diagnose` shows them.
 """
 
 import json
@@ -14,6 +14,7 @@ from nntrace.check.check import Checked
 from nntrace.check.curve import curve
 from nntrace.check.verdicts import Outcome, Verdict
 from nntrace.diagnosis.json import as_json, plain
+from nntrace.diagnosis.sarif import render_sarif
 from nntrace.diagnosis.text import Line
 from nntrace.diagnosis.text import render_text as diagnosis_text
 from nntrace.markdown import escaped
@@ -34,11 +35,9 @@ def render_text(checked: Checked, *, verbose: bool = False) -> Iterator[Line]:
     width = max(len(one.probe.name) for one in verdicts)
     for one in verdicts:
         yield _line(one, width)
-    rates = checked.report.trace.under("sweep")
-    found = None if rates is None else sweep(rates)
-    if found is not None:
+    if rows := _rates(checked):
         yield Line()
-        yield from (Line(Text(row, "dim"), 2) for row in curve(found))
+        yield from (Line(Text(row, "dim"), 2) for row in rows)
     for made in checked.made:
         if made.failure:
             name = made.planned.experiment.name
@@ -49,6 +48,15 @@ def render_text(checked: Checked, *, verbose: bool = False) -> Iterator[Line]:
     yield from diagnosis_text([checked.report], verbose=verbose)
     yield Line()
     yield Line(Text(_summary(checked, verdicts)))
+
+
+def render(checked: Checked, form: str) -> str:
+    """All of it as `json`, `sarif` or `markdown`. SARIF holds what `nntrace diagnose` has there:
+    findings, probes among them, and what could not judge.
+    """
+    if form == "sarif":
+        return render_sarif([checked.report])
+    return render_json(checked) if form == "json" else "\n".join(render_markdown(checked))
 
 
 def render_json(checked: Checked) -> str:
@@ -72,7 +80,9 @@ def render_json(checked: Checked) -> str:
 
 
 def render_markdown(checked: Checked) -> Iterator[str]:
-    """A table of the probes, and the findings of the rules, for a pull request."""
+    """A table of the probes, the curve of learning rates, and the findings of the rules, for a
+    pull request.
+    """
     verdicts = checked.verdicts
     yield "| | probe | |"
     yield "|---|---|---|"
@@ -80,12 +90,21 @@ def render_markdown(checked: Checked) -> Iterator[str]:
         mark, _ = _MARKS[one.outcome]
         yield f"| {mark} | {one.probe.code} {one.probe.name} | {escaped(one.evidence)} |"
     yield ""
+    if rows := _rates(checked):
+        yield from ("Loss over the learning rate:", "", "```text", *rows, "```", "")
     passive = [f for f in checked.report.diagnosis.findings if not f.code.startswith("PRB")]
     for finding in passive:
         yield f"- **{finding.level} {finding.code} {finding.name}**: {escaped(finding.message)}"
     if passive:
         yield ""
     yield escaped(_summary(checked, verdicts))
+
+
+def _rates(checked: Checked) -> list[str]:
+    """The rows of the curve of learning rates; none where there was no sweep."""
+    run = checked.report.trace.under("sweep")
+    found = None if run is None else sweep(run)
+    return [] if found is None else list(curve(found))
 
 
 def _probe(one: Verdict) -> dict[str, Any]:

@@ -34,7 +34,10 @@ def _codes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     help="Seconds for the whole check.",
 )  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Experiments at a time.")
-@click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "sarif", "markdown"]), default="text",
+    show_default=True, help="How to show the verdicts.",
+)  # fmt: skip
 @click.option(
     "-o", "--output", "target", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
     help="Write there instead of to stdout.",
@@ -73,10 +76,11 @@ def command(
       nntrace check train.py --lr 1e-3
       nntrace check --only PRB01,PRB07 -m package.train
       nntrace check --steps 500 --time-limit 900 --format json train.py > check.json
+      nntrace check --format sarif -o check.sarif train.py
     """
     from nntrace.check.check import Check, cores_each
     from nntrace.check.children import Command
-    from nntrace.check.output import render_json, render_markdown, render_text
+    from nntrace.check.output import render, render_text
     from nntrace.check.progress import progress
     from nntrace.check.select import chosen_rules
     from nntrace.cli.output import output
@@ -111,15 +115,12 @@ def command(
         signal.signal(signal.SIGTERM, before)
     for place in checked.escapes:
         note(f"the script wrote outside the sandbox: {place}")
-    if form == "json":
-        with output(target) as file:
-            file.write(render_json(checked) + "\n")
-    elif form == "markdown":
-        with output(target) as file:
-            file.writelines(f"{line}\n" for line in render_markdown(checked))
-    else:
+    if form == "text":
         with console(target) as screen:
             write(screen, render_text(checked, verbose=verbose))
+    else:
+        with output(target) as file:
+            file.write(render(checked, form) + "\n")
     return int(checked.has_failed)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 import altair as alt
 import numpy as np
 
+from nntrace.report.experiments import probe_drawing
 from nntrace.report.figure import STEP, Chart, Figure, Rows, data, layered, magnitude
 from nntrace.report.histograms import label_figure
 from nntrace.report.layers import HEALTHY_RATIO, band, chosen, label, labels
@@ -115,6 +116,8 @@ def _drawing(trace: Trace, finding: Finding, view: View) -> tuple[Chart | None, 
         return _over_time(trace.steps.step, norm, finding, View("")), "gradient norm"
     if finding.code in _ROW_SUMS:
         return _row_sums(trace), "lowest and highest sum of a row of predictions; probabilities: 1"
+    if finding.code.startswith("PRB"):
+        return probe_drawing(trace, finding)
     site = finding.site
     if site is not None and site.role in _OF_ROLE:
         if view.by_depth:

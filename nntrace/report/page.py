@@ -15,6 +15,7 @@ from nntrace.recipe.output import counts, how
 from nntrace.report.batch import filters, first_batch
 from nntrace.report.document import begin_page_script, render_document
 from nntrace.report.evidence import evidence_figure
+from nntrace.report.experiments import experiment_figures
 from nntrace.report.figure import Figure
 from nntrace.report.histograms import histogram_figures, label_figure
 from nntrace.report.layers import layer_figures
@@ -58,7 +59,7 @@ def make_figures(report: Report) -> tuple[Figures, list[Family]]:
     trace, findings = report.trace, report.diagnosis.findings
     families = list(_families(report))
     figures = Figures(
-        training=list(training_figures(trace, findings)),
+        training=[*training_figures(trace, findings), *experiment_figures(trace)],
         layers=list(layer_figures(trace)),
         distributions=list(histogram_figures(trace)),
         labels=[figure for figure in (label_figure(trace),) if figure is not None],

@@ -1,56 +1,11 @@
 """Probes on synthetic checks: every verdict just inside and just outside its threshold."""
 
-import json
-from dataclasses import asdict
-
 import numpy as np
 import pytest
+from rules.checks import checked, noisy, run, step, swept
 
-from nntrace.experiment import Experiment
-from nntrace.manifest import Manifest
 from nntrace.rules import Finding, Severity, Skipped, get_rule
 from nntrace.trace import Trace
-
-
-def run(name, losses, *, told=None, optimizers=("Adam",), rates=None, accuracy=None, **changes):
-    """The run of one experiment with these losses."""
-    rows = [
-        {
-            **step(n),
-            "loss": float(loss),
-            "lr": float(rates[n]) if rates is not None else 1e-3,
-            "optimizer": optimizers[n % len(optimizers)],
-        }
-        for n, loss in enumerate(losses)
-    ]
-    event = {
-        "step": 0, "time_ns": 0, "kind": "experiment", "severity": "info", "site": None,
-        "payload": json.dumps(told or {}),
-    }  # fmt: skip
-    scalars = [
-        {"step": n, "time_ns": n, "name": "accuracy", "value": float(value)}
-        for n, value in enumerate(accuracy if accuracy is not None else ())
-    ]
-    experiment = Experiment(name, steps=len(losses), **changes)
-    manifest = Manifest(name=name, config={"experiment": asdict(experiment)}, status="finished")
-    return Trace.from_rows(steps=rows, events=[event], scalars=scalars, manifest=manifest)
-
-
-def step(number):
-    return {
-        "step": number, "time_ns": number, "duration_ns": 1, "data_wait_ns": 0, "phase": "train",
-        "sampled": False, "overhead_ns": 0, "skipped": False,
-    }  # fmt: skip
-
-
-def checked(baseline=None, **others):
-    return Trace.from_experiments(baseline or run("baseline", noisy(1.0)), **others)
-
-
-def noisy(level, steps=100, start=2.3, noise=0.02):
-    """Falls from `start` to `level` in its first third, and stays there."""
-    course = np.maximum(np.linspace(start, level - (start - level) * 2, steps), level)
-    return course + noise * np.random.default_rng(0).normal(size=steps)
 
 
 def fitted(last, steps=100, start=2.3):
@@ -156,16 +111,6 @@ def test_a_loss_below_zero_measures_no_fit():
     baseline = run("baseline", alike(2) - 3)
     trace = checked(baseline, blind=run("blind", alike() - 3, inputs="zero"))
     assert "negative" in only_skip("PRB02", trace)
-
-
-def swept(own, **others):
-    rates = np.geomspace(1e-7, 10, 120)
-    losses = 2.3 - 2.0 / (1 + (1e-3 / rates) ** 1.5)
-    losses = np.where(rates > 0.3, 2.3 + 30 * (rates - 0.3), losses)
-    losses += 0.01 * np.random.default_rng(0).normal(size=120)
-    return checked(
-        sweep=run("sweep", losses, rates=rates, told={"rate": own}, sweep=True), **others
-    )
 
 
 @pytest.mark.parametrize("own", [2e-5, 1e-3, 0.3, 1.0])

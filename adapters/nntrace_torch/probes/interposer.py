@@ -84,16 +84,18 @@ class Interposer:
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """A function of PyTorch's is called."""
-        meetings = self._meetings
+        meetings, name = self._meetings, _name(func)
         if self._depth:
             result = func(*args, **kwargs)
             if self._recorder.active and not self._replayer.active:
                 if meetings.is_studying:
-                    meetings.studied(_name(func), args, kwargs, result)
+                    meetings.studied(name, args, kwargs, result)
                 elif self._structure.roles is not None:
-                    self._structure.roles.saw(_name(func), args, kwargs, result)
+                    self._structure.roles.saw(name, args, kwargs, result)
+            # A model that is given its targets computes the loss itself.
+            if name in LOSS_FUNCTIONS and meetings.is_live and self._is_training():
+                self._losses.called(name, args, kwargs)
             return result
-        name = _name(func)
         if meetings.is_live and name not in _LEFT_ALONE and self._is_training():
             args, kwargs = meetings.function(name, args, kwargs)
             if name in LOSS_FUNCTIONS:

@@ -166,6 +166,12 @@ def test_labels_among_a_models_arguments_and_its_masks_are_no_inputs(under):
         assert labels.min() > 0
 
 
+def test_the_floor_of_a_loss_that_the_model_computes_itself_is_known(under):
+    trace = under(lambda: language(WithLabels()), pinned=True)
+    assert told(trace)["floor"] == 0.0
+    assert len(trace.scalars["accuracy"][1]) == 6
+
+
 def test_targets_are_shuffled_wherever_the_loss_is_computed(under):
     model = WithLabels()
     under(lambda: language(model), targets="shuffle")
