@@ -18,7 +18,7 @@ from nntrace.rules.layers import (
     weights,
 )
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import lasting, median, median_error, noise_scale
+from nntrace.rules.signals import lasting, median, median_error, medians_around, noise_scale
 from nntrace.schema import Role
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray
@@ -117,7 +117,7 @@ def gradient_spike(
             continue
         judged = True
         norm = steps.grad_norm[at]
-        usual, spread = _around(np.log(norm))
+        usual, spread = medians_around(np.log(norm), _WINDOW, _WINDOW)
         excess = np.log(norm) - usual
         spikes = np.flatnonzero((excess > deviations * spread) & (excess > np.log(times)))
         spikes = spikes[(spikes >= _SETTLED)]
@@ -144,17 +144,6 @@ def gradient_spike(
         )
     if not judged:
         yield Skipped(f"needs {2 * _SETTLED + 1} samples of the gradient norm")
-
-
-def _around(values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The median of the samples around each, itself left out, and their robust deviation."""
-    usual, spread = np.empty(len(values)), np.empty(len(values))
-    for index in range(len(values)):
-        near = values[max(0, index - _WINDOW) : index + _WINDOW + 1]
-        others = np.delete(near, index - max(0, index - _WINDOW))
-        usual[index] = np.median(others)
-        spread[index] = 1.4826 * np.median(np.abs(others - usual[index]))
-    return usual, spread
 
 
 def _worse_after(loss: FloatArray, place: int) -> bool:

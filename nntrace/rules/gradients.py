@@ -5,11 +5,12 @@ from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.layers import columns, named, span, weights
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import lasting, median, median_error, noise_scale
+from nntrace.rules.signals import lasting, median, median_error, medians_around, noise_scale
 from nntrace.schema import Role
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray, IntArray
@@ -152,20 +153,20 @@ def exploding_gradient(
 
 def _usual(norm: FloatArray) -> FloatArray:
     """What each sample is compared with, from the samples before it only."""
-    usual = np.full(len(norm), np.inf)
-    for i in range(3, len(norm)):
-        recent = np.median(norm[max(0, i - _WINDOW) : i])
-        usual[i] = max(recent, np.median(norm[: min(i, _EARLY)]))
-    return usual
+    recent, _ = medians_around(norm, _WINDOW, 0)
+    first = [np.median(norm[:count]) for count in range(1, min(_EARLY, len(norm)) + 1)]
+    start = np.full(len(norm), first[-1])
+    start[1 : len(first)] = first[:-1]
+    return np.where(np.arange(len(norm)) < 3, np.inf, np.maximum(recent, start))
 
 
 def _doubling_run(norm: FloatArray, growth: float, samples: int) -> int | None:
     """Index of the sample from which each of the next ones is `growth` times the one before."""
     grows = norm[1:] >= growth * norm[:-1]
-    for start in range(len(grows) - samples + 1):
-        if grows[start : start + samples].all():
-            return start
-    return None
+    if len(grows) < samples:
+        return None
+    runs = np.flatnonzero(sliding_window_view(grows, samples).all(axis=1))
+    return int(runs[0]) if len(runs) else None
 
 
 def _helps(loss: FloatArray, own: npt.NDArray[np.bool_], jump: IntArray) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
+from numpy.lib.stride_tricks import sliding_window_view
 
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray, IntArray
@@ -16,6 +17,7 @@ from nntrace.trace.model import FloatArray, IntArray
 MAD_TO_STD = 1.4826  # of a Gaussian
 _MEDIAN_ERROR = 1.2533  # standard error of a median relative to that of a mean
 _TREND_POINTS = 200
+_WINDOWS_AT_ONCE = 8192  # that are sorted together
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,33 @@ def window_medians(values: FloatArray, windows: int) -> FloatArray:
     """The medians of `windows` equal parts (fewer when there are fewer values)."""
     parts = np.array_split(values, max(1, min(windows, len(values))))
     return np.array([np.median(part) for part in parts if len(part)])
+
+
+def medians_around(values: FloatArray, before: int, after: int) -> tuple[FloatArray, FloatArray]:
+    """Of each value the median of those around it, itself left out, and their robust deviation.
+
+    The neighbours are up to `before` earlier values and `after` later ones; NaN where there are
+    none. The cost is linear: windows are sorted together, some thousands at a time.
+    """
+    middle, spread = np.full(len(values), np.nan), np.full(len(values), np.nan)
+    ends = [*range(min(before, len(values))), *range(max(before, len(values) - after), len(values))]
+    for index in ends:
+        near = np.concatenate(
+            [values[max(0, index - before) : index], values[index + 1 : index + after + 1]]
+        )
+        if len(near):
+            middle[index] = np.median(near)
+            spread[index] = MAD_TO_STD * np.median(np.abs(near - middle[index]))
+    width = before + 1 + after
+    if width > 1 and len(values) >= width:
+        windows = sliding_window_view(values, width)
+        for start in range(0, len(windows), _WINDOWS_AT_ONCE):
+            part = np.delete(windows[start : start + _WINDOWS_AT_ONCE], before, axis=1)
+            inside = slice(before + start, before + start + len(part))
+            middle[inside] = np.median(part, axis=1)
+            part -= middle[inside, None]
+            spread[inside] = MAD_TO_STD * np.median(np.abs(part, out=part), axis=1)
+    return middle, spread
 
 
 def median_of_means(values: FloatArray, blocks: int = 10) -> float:
