@@ -12,6 +12,7 @@ from contextlib import suppress
 from nntrace.diagnosis import Diagnosis
 from nntrace.errors import NntraceError
 from nntrace.trace import Trace
+from nntrace_tui.background import in_background
 from nntrace_tui.pace import Pace
 
 Diagnose = Callable[[Trace], Diagnosis]
@@ -65,13 +66,7 @@ class Diagnosing:
             due = at_once or time.monotonic() >= self._next
             if self._is_stale and not self._is_busy and due:
                 self._is_stale, self._is_busy = False, True
-                thread = threading.Thread(
-                    target=self._work,
-                    args=(trace, trace.frozen()),
-                    name="nntrace-rules",
-                    daemon=True,
-                )
-                thread.start()
+                in_background(self._work, trace, trace.frozen(), name="nntrace-rules").start()
             return self._result
 
     def _other_ranks(self, rows: Trace) -> list[Trace]:

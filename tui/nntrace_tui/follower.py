@@ -18,6 +18,7 @@ from textual.message import Message
 from nntrace.diagnosis import diagnose
 from nntrace.errors import NntraceError
 from nntrace.trace import Trace
+from nntrace_tui.background import in_background
 from nntrace_tui.clock import TrainingClock
 from nntrace_tui.diagnosing import Diagnose, Diagnosing
 from nntrace_tui.pace import Pace
@@ -66,7 +67,7 @@ class Follower:
         self._stopped = threading.Event()
         self._called = threading.Event()
         self._painted = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="nntrace-follower", daemon=True)
+        self._thread = in_background(self._follow, name="nntrace-follower")
         self._diagnosing = Diagnosing(diagnose, self._pace, self._called.set)
         self._ranks = RankReader(run)
         self._clock = TrainingClock()
