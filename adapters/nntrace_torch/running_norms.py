@@ -1,5 +1,6 @@
 """What a batch norm would give in evaluation: its training input, normalised by the running
-statistics instead of the batch's. Mean 0 and standard deviation 1 when the two agree.
+statistics instead of the batch's. Mean 0 and standard deviation 1 when the two agree. The first
+sample of a norm is by the statistics it came with, all others by those with the batch in them.
 """
 
 import weakref
@@ -17,6 +18,7 @@ from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
 
 _EVERY = 2  # of its samples: running statistics change slowly
+_LARGEST_PART = 0.5  # of the batch in them, of which what was before can still be told
 
 
 class RunningNorms:
@@ -44,6 +46,8 @@ class RunningNorms:
                 path, Role.RUNNING_NORM, module_type=class_name(module), **fields
             )
         part = entered.detach()
+        if not calls:
+            mean, variance = _without(part, module, mean, variance)
         plan = activation_plan(tuple(part.shape), part.stride(), 1, sample.limit)
         room = sample.add(site, plan, part)
         if room is None:
@@ -53,3 +57,26 @@ class RunningNorms:
             chosen = slice(0, step * plan.layout.units, step)
             scale = (variance[chosen].float() + module.eps).rsqrt_()
             room.sub_(mean[chosen]).mul_(scale)
+
+
+def _without(
+    entered: torch.Tensor, module: _BatchNorm, mean: torch.Tensor, variance: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The running statistics before this batch was mixed into them.
+
+    Where they cannot be told, what they are now: a momentum near 1 has overwritten them, and a
+    synchronised norm has seen the batches of other ranks.
+    """
+    tracked = module.num_batches_tracked
+    part = module.momentum
+    if part is None:
+        part = 1.0 if tracked is None else 1.0 / max(1, int(tracked))
+    if part > _LARGEST_PART or isinstance(module, nn.SyncBatchNorm):
+        return mean, variance
+    with torch.no_grad():
+        axes = [axis for axis in range(entered.dim()) if axis != 1]
+        new_variance, new_mean = torch.var_mean(entered.float(), axes)
+        return (
+            (mean - part * new_mean) / (1.0 - part),
+            ((variance - part * new_variance) / (1.0 - part)).clamp_min_(0.0),
+        )

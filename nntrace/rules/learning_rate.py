@@ -66,7 +66,8 @@ def lr_too_high(
         return
     ratio = float(high.evidence["ratio"])
     factor = rounded(ratio / usual)
-    rate = median(trace.steps.lr)
+    blamed = (trace.steps.step >= high.steps[0]) & (trace.steps.step <= high.steps[1])
+    rate = median(trace.steps.lr[blamed])
     now = f" of {rate:.2g}" if np.isfinite(rate) else ""
     yield Finding(
         f"the learning rate{now} is about {factor:g} times too high: a step changes weights by "

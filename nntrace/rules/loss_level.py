@@ -53,7 +53,8 @@ def loss_at_init(
     """The first loss is not that of a model that knows nothing.
 
     −ln(1/C) for softmax cross-entropy, ln 2 for binary cross-entropy, the mean square of the
-    targets (their variance, when centred) for squared error. Above it the model starts out sure
+    targets (their variance, when centred) for squared error, where those of the first examples
+    count if they are the larger ones. Above it the model starts out sure
     of wrong answers and spends its first steps unlearning them. Far below it (a note only) it
     starts with trained weights, or the answer leaks. Source: Karpathy's Recipe, step 2 (verify
     loss @ init); "37 reasons", 22 (chance performance); CS231n.
@@ -163,17 +164,23 @@ def first_loss(batches: tuple[Batch, ...], recorded: float) -> float | None:
 
     The first recorded loss where the loss function's own values are not known.
     """
-    values: list[float] = []
+    begin = _beginning(batches)
+    first = float(np.mean([batch.loss_value for batch in begin])) if begin else recorded
+    return first if np.isfinite(first) else None
+
+
+def _beginning(batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
+    """The first batches with a loss of their own that make 16 examples, at most five."""
+    chosen: list[Batch] = []
     examples = 0
     for batch in batches[:5]:
         if batch.loss_value is None or not np.isfinite(batch.loss_value):
             break
-        values.append(batch.loss_value)
+        chosen.append(batch)
         examples += batch.batch_size or _START_EXAMPLES
         if examples >= _START_EXAMPLES:
             break
-    first = float(np.mean(values)) if values else recorded
-    return first if np.isfinite(first) else None
+    return tuple(chosen)
 
 
 def loss_of_knowing_nothing(function: str, batches: tuple[Batch, ...]) -> Chance | None:
@@ -183,12 +190,14 @@ def loss_of_knowing_nothing(function: str, batches: tuple[Batch, ...]) -> Chance
     moments = target_variance(batches)
     if moments is None or moments[1] <= 0.0:
         return None
-    mean, variance = moments
     # Outputs that all lie in [0, 1] come from a sigmoid, which starts at one half.
     low, high = batches[0].output_min, batches[0].output_max
     in_unit_range = low is not None and high is not None and low >= 0.0 and high <= 1.0
-    square = variance + max(mean**2, (mean - 0.5) ** 2 if in_unit_range else 0.0)
-    return Chance("mean square of the targets", square)
+    squares = [
+        variance + max(mean**2, (mean - 0.5) ** 2 if in_unit_range else 0.0)
+        for mean, variance in (moments, target_variance(_beginning(batches)) or moments)
+    ]
+    return Chance("mean square of the targets", max(squares))
 
 
 def _largest_honest_loss(trace: Trace, function: str) -> float | None:

@@ -157,7 +157,7 @@ def output_bias_ignores_prior(
     "INI05",
     "saturated-at-init",
     Severity.WARNING,
-    explains=("GRD01", "GRD04", "LOS07", "LOS11", "UPD02"),
+    explains=("ACT05", "GRD01", "GRD04", "LOS07", "LOS11", "UPD02"),
     advice="Make the first weights smaller (Glorot's scheme, or a factor of 0.1 on the last "
     "layer), and normalise what enters.",
 )

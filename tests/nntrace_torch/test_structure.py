@@ -155,6 +155,24 @@ def test_a_batch_norm_is_held_against_its_running_statistics(trained):
     assert size[4] > size[0]
 
 
+def test_the_first_sample_of_a_batch_norm_is_by_the_statistics_it_came_with(tmp_path):
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 1))
+    with torch.no_grad():
+        for _ in range(20):
+            model(torch.randn(64, 6))
+    mean, std = model[0].running_mean.clone(), model[0].running_var.sqrt()
+    x = 20 * torch.randn(64, 6) + 10
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    with tracing(tmp_path / "run", every=1):
+        model(x).sum().backward()
+        optimizer.step()
+    trace = Trace.open(tmp_path / "run")
+    [site] = trace.sites_of("running_norm")
+    expected = ((x - mean) / std).square().mean().sqrt().item()
+    assert trace.series("running_norm", "rms", site)[0] == pytest.approx(expected, rel=1e-3)
+
+
 def test_how_many_directions_an_output_uses_is_recorded(trained):
     trace = trained[0]
     rank = trace.series("activation", "effective_rank", trace.site("conv", "activation"))

@@ -43,6 +43,14 @@ def test_the_factor_and_the_rate_to_try_are_named():
     assert finding.evidence["loss"][0] == "diverges"
 
 
+def test_the_rate_named_is_that_of_the_steps_that_are_blamed():
+    losses = [*np.linspace(2.0, 1.0, 60), *np.linspace(5.0, 50.0, 10), *np.full(30, 40.0)]
+    rates = [0.05] * 60 + [5.0] * 10 + [0.05] * 30
+    ratio = [1e-3] * 60 + [0.7] * 10 + [1e-3] * 30
+    [finding] = findings("UPD07", trace_of(loss=losses, sites=weights(ratio), lr=rates))
+    assert finding.evidence["learning_rate"] == 5.0
+
+
 def test_large_updates_under_a_flat_loss_are_no_sign_of_the_rate_alone():
     flat = (2.0 + RNG.normal(0, 0.01, 100)).tolist()
     assert findings("UPD07", trace_of_rate(0.04, flat)) == []

@@ -62,6 +62,19 @@ def test_squared_error_starts_at_the_mean_square_of_the_targets(mean, std, first
     assert len(findings("LOS01", trace_of(loss=[first], batches=rows))) == found
 
 
+@pytest.mark.parametrize(("first_std", "found"), [(1.2, 0), (1.0, 1)])
+def test_a_first_batch_with_large_targets_is_compared_with_those(first_std, found):
+    rows = batches(
+        9,
+        loss_function="mse_loss",
+        loss_value=[1.6] + [0.9] * 8,
+        target_mean=0.0,
+        target_std=[first_std] + [1.0] * 8,
+        batch_size=32,
+    )
+    assert len(findings("LOS01", trace_of(loss=[1.6] + [0.9] * 8, batches=rows))) == found
+
+
 def test_an_autoencoder_whose_sigmoid_starts_at_one_half_is_healthy():
     rows = batches(
         1,
