@@ -89,7 +89,7 @@ def lr_too_high(
     "lr-too-low",
     Severity.WARNING,
     needs=(Role.PARAM, Role.UPDATE),
-    explains=("LOS07", "LOS14", "LOS15"),
+    explains=("LOS07", "LOS11", "LOS12", "LOS14", "LOS15"),
     advice="Multiply the learning rate by the factor named; `nntrace check` sweeps it for you.",
 )
 def lr_too_low(

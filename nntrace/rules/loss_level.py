@@ -49,13 +49,16 @@ def loss_at_init(
     *,
     above: Annotated[float, "largest first loss relative to chance"] = 1.5,
     below: Annotated[float, "smallest first loss relative to chance"] = 0.25,
+    logits: Annotated[float, "rms of first logits that is near zero"] = 1.0,
+    values: Annotated[float, "rms of other first outputs, by the targets', that is"] = 0.5,
 ) -> Iterator[Finding | Skipped]:
     """The first loss is not that of a model that knows nothing.
 
     −ln(1/C) for softmax cross-entropy, ln 2 for binary cross-entropy, the mean square of the
     targets (their variance, when centred) for squared error, where those of the first examples
     count if they are the larger ones. Above it the model starts out sure
-    of wrong answers and spends its first steps unlearning them. Far below it (a note only) it
+    of wrong answers and spends its first steps unlearning them; with outputs near zero it is sure
+    of nothing, and its few features merely point the wrong way. Far below it (a note only) it
     starts with trained weights, or the answer leaks. Source: Karpathy's Recipe, step 2 (verify
     loss @ init); "37 reasons", 22 (chance performance); CS231n.
     """
@@ -81,6 +84,9 @@ def loss_at_init(
         limit = _largest_honest_loss(trace, function)
         if limit is not None and first > limit:
             yield Skipped("the first loss is larger than its predictions allow: it is weighted")
+            return
+        near = values * start.value**0.5 if function in SQUARED_ERROR else logits
+        if _first_rms(trace, function) < near:
             return
         yield Finding(
             f"the first loss is {first:.3g}, {first / start.value:.1f} times that of a model that "
@@ -206,11 +212,16 @@ def _largest_honest_loss(trace: Trace, function: str) -> float | None:
     ln 2 + r/2 + r²/8 bounds the mean of ln(1 + exp|z|) for logits z of root mean square r; a
     larger loss comes from a weight on the positive class. Five percent are for sampling.
     """
-    site = trace.site(function, Role.OUTPUT)
-    if function != "binary_cross_entropy_with_logits" or site is None:
+    rms = _first_rms(trace, function)
+    if function != "binary_cross_entropy_with_logits":
         return None
-    rms = median(trace.series(Role.OUTPUT, "rms", site)[:1])
     return 1.05 * float(np.log(2.0) + rms / 2.0 + rms**2 / 8.0) if np.isfinite(rms) else None
+
+
+def _first_rms(trace: Trace, function: str) -> float:
+    """Root mean square of the first outputs that a loss function received; NaN if not known."""
+    site = trace.site(function, Role.OUTPUT)
+    return float("nan") if site is None else median(trace.series(Role.OUTPUT, "rms", site)[:1])
 
 
 def _near(level: float, chance: Chance, tolerance: float) -> bool:

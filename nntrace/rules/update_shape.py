@@ -15,7 +15,7 @@ from nntrace.rules.layers import (
     update_ratios,
     weights,
 )
-from nntrace.rules.payloads import text
+from nntrace.rules.payloads import count, text
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import median
 from nntrace.schema import EventKind, Role
@@ -45,16 +45,21 @@ def update_imbalance(
     At one learning rate the slow ones stay as they began while the fast ones learn. Medians over
     the second half of the run, each divided by the rate of the parameter's group: rates that
     differ by layer are meant. Weights that start at zero or do not change at all are left out
-    (UPD06). Source: Karpathy, CS231n, "ratio of weights:updates"; You et al. 2017 (LARS).
+    (UPD06), as are those that another optimizer has taken over, whose rate is not known.
+    Source: Karpathy, CS231n, "ratio of weights:updates"; You et al. 2017 (LARS).
     """
-    sites = weights(trace, Role.UPDATE)
+    sites = _still_led(trace, weights(trace, Role.UPDATE))
     ratio = update_ratios(trace, sites)
     start = first_finite(columns(trace, Role.PARAM, "rms", sites))
     ratio[:, ~(start > 0)] = np.nan
     ratio[~(ratio > 0)] = np.nan
     rates = np.array([site.lr if site.lr else np.nan for site in sites])
+    groups = [count(event.payload, "groups") for event in trace.events_of(EventKind.OPTIMIZER)]
     if np.isfinite(rates).all() and len(sites):
         ratio = ratio * (rates.max() / rates)
+    elif max(groups, default=1) > 1:
+        yield Skipped("the learning rates of parameter groups are not known")
+        return
     rows = np.flatnonzero(np.isfinite(ratio).sum(axis=1) > 1)
     if len(rows) < samples:
         yield Skipped(f"needs {samples} samples of updates of two weights, has {len(rows)}")
@@ -114,17 +119,17 @@ def frozen_layer(
         return
     std = first_finite(columns(trace, Role.PARAM, "std", alone))
     kurtosis = first_finite(columns(trace, Role.PARAM, "kurtosis", alone))
-    count = first_finite(columns(trace, Role.PARAM, "n", alone))
+    counts = first_finite(columns(trace, Role.PARAM, "n", alone))
     if not np.isfinite(std).any():
         yield Skipped("the values of frozen weights were not recorded")
         return
     fresh = [
         site
-        for site, spread, tails, n in zip(alone, std, kurtosis, count, strict=True)
+        for site, spread, tails, n in zip(alone, std, kurtosis, counts, strict=True)
         if _is_fresh(site, spread, tails, n, tolerance)
     ]
     elements = sum(site.numel for site in fresh)
-    known = sum(s.numel for s, n in zip(alone, count, strict=True) if n >= _FEW)
+    known = sum(s.numel for s, n in zip(alone, counts, strict=True) if n >= _FEW)
     whole = sum(site.numel for site in own)
     if elements <= share * whole or elements < 0.9 * known:
         return
@@ -233,6 +238,13 @@ def non_gaussian_updates(
             "weights": [sites[i].path for i in np.flatnonzero(far)],
         },
     )
+
+
+def _still_led(trace: Trace, sites: tuple[Site, ...]) -> tuple[Site, ...]:
+    """The sites whose optimizer, as it was recorded, is among those of the late steps."""
+    names = trace.steps.optimizer
+    late = set(names[len(names) // 2 :])
+    return tuple(site for site in sites if not site.optimizer or site.optimizer in late)
 
 
 _FEW = 256  # elements whose spread says too little

@@ -22,6 +22,7 @@ _STILL_GROWS = 1.1  # over the last third of the samples
     "weight-divergence",
     Severity.ERROR,
     needs=(Role.PARAM,),
+    explains=("ACT01", "ACT05", "ACT06", "LOS07", "LOS14", "GRD08", "UPD02"),
     advice="Lower the learning rate, add weight decay or a norm, and check the sign of the loss "
     "and of penalty terms.",
 )

@@ -62,6 +62,23 @@ def test_squared_error_starts_at_the_mean_square_of_the_targets(mean, std, first
     assert len(findings("LOS01", trace_of(loss=[first], batches=rows))) == found
 
 
+@pytest.mark.parametrize(
+    ("function", "rms", "found"),
+    [
+        ("cross_entropy", 0.99, 0),
+        ("cross_entropy", 1.01, 1),
+        ("mse_loss", 0.49, 0),
+        ("mse_loss", 0.51, 1),
+    ],
+)
+def test_outputs_near_zero_are_no_bad_start(function, rms, found):
+    rows = batches(
+        3, loss_function=function, loss_value=5.0, classes=10, target_mean=0.0, target_std=1.0
+    )
+    trace = trace_of(loss=[5.0] * 3, batches=rows, sites=[site(function, "output", rms=rms)])
+    assert len(findings("LOS01", trace)) == found
+
+
 @pytest.mark.parametrize(("first_std", "found"), [(1.2, 0), (1.0, 1)])
 def test_a_first_batch_with_large_targets_is_compared_with_those(first_std, found):
     rows = batches(

@@ -1,5 +1,5 @@
 import pytest
-from rules.builders import findings, site, skip_reasons, trace_of
+from rules.builders import event, findings, site, skip_reasons, trace_of
 
 SAMPLED = list(range(20))
 
@@ -29,6 +29,22 @@ def test_layers_whose_updates_differ_a_thousandfold(slow, found):
 def test_rates_that_differ_by_layer_are_meant():
     layers = layer("a.weight", 1e-3, lr=0.1), layer("b.weight", 0.9e-6, lr=0.0001)
     assert findings("UPD03", trace(*layers)) == []
+
+
+def test_what_another_optimizer_has_taken_over_has_a_rate_that_is_not_known():
+    layers = layer("a.weight", 1e-3, optimizer="SGD.2"), layer("b.weight", 0.9e-6, optimizer="SGD")
+    sites = [row for pair in layers for row in pair]
+    taken_over = ["SGD"] * 20 + ["SGD.2"] * 20
+    assert skip_reasons("UPD03", trace_of(steps=40, optimizer=taken_over, sites=sites))
+    assert findings("UPD03", trace_of(steps=40, optimizer=["SGD.2", "SGD"] * 20, sites=sites))
+
+
+def test_groups_whose_rates_start_at_zero_cannot_be_compared():
+    layers = layer("a.weight", 1e-3, lr=0.0), layer("b.weight", 0.9e-6, lr=0.0)
+    sites = [row for pair in layers for row in pair]
+    several = [event("optimizer", name="SGD", groups=2)]
+    assert skip_reasons("UPD03", trace_of(steps=40, events=several, sites=sites))
+    assert findings("UPD03", trace_of(steps=40, sites=sites))
 
 
 def test_what_does_not_change_at_all_is_left_to_another_rule():
