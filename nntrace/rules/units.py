@@ -103,7 +103,7 @@ def _late_median(share: FloatArray) -> float:
     "saturated-units",
     Severity.WARNING,
     needs=(Role.ACTIVATION,),
-    explains=("GRD01", "GRD04", "UPD02", "LOS07", "LOS10", "LOS11", "LOS12", "INI05"),
+    explains=("GRD01", "GRD04", "UPD02", "LOS07", "LOS10", "LOS11", "LOS12"),
     advice="Scale down what enters the activation: normalise inputs, use a smaller "
     "initialisation or learning rate, or an unbounded activation.",
 )
