@@ -3,11 +3,11 @@ into a local cache, file by file as far as they changed, and read there.
 """
 
 import hashlib
-import os
 import re
 from pathlib import Path
 from typing import Any, Final
 
+from nntrace.cache import cache_folder
 from nntrace.errors import NntraceError, NotARunError
 from nntrace.extras import require
 from nntrace.schema import MANIFEST
@@ -47,7 +47,9 @@ def fetch(url: str) -> Path:
     }
     if MANIFEST not in wanted:
         raise NotARunError(f"{url} is not a run folder: it has no {MANIFEST}.")
-    local = _cache() / hashlib.sha256(url.encode()).hexdigest()[:16] / Path(root).name
+    local = (
+        cache_folder() / "runs" / hashlib.sha256(url.encode()).hexdigest()[:16] / Path(root).name
+    )
     # The manifest last: what it says has happened is then there.
     for name in sorted(wanted, key=lambda name: name == MANIFEST):
         _bring(system, prefix + name, local / name, wanted[name])
@@ -67,8 +69,3 @@ def _bring(system: Any, path: str, target: Path, details: Any) -> None:
         part.unlink(missing_ok=True)
         raise NntraceError(f"{path} cannot be read: {type(error).__name__}: {error}.") from error
     part.replace(target)
-
-
-def _cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "nntrace" / "runs"

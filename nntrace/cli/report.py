@@ -61,7 +61,7 @@ def command(
 
     for module in ("altair", "vl_convert"):
         require(module, "report", "`nntrace report`")
-    from nntrace.report.document import begin_page_script
+    from nntrace.report.bundle import begin_page_script
 
     path = find_run(run)
     config = load_config()

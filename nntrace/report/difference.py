@@ -63,14 +63,18 @@ def _losses(rows: Rows, comparison: Comparison) -> Chart:
         x=STEP,
         y=alt.Y("loss:Q", scale=alt.Scale(zero=False)),
         color=alt.Color("run:N", title=None, scale=hues),
-        tooltip=["run:N", "step:Q", alt.Tooltip("loss:Q", format=".6g")],
+        tooltip=[alt.Tooltip("run:N"), alt.Tooltip("step:Q"), alt.Tooltip("loss:Q", format=".6g")],
     )
     first = comparison.first
     if first is None:
         return chart.properties(height=240)
     mark = alt.Chart(data([{"step": first.step, "first": "first divergence"}]))
     line = mark.mark_rule(color=colour("error"), strokeDash=[4, 3])
-    return layered(chart, line.encode(x=STEP, tooltip=["first:N", "step:Q"]), height=240)
+    return layered(
+        chart,
+        line.encode(x=STEP, tooltip=[alt.Tooltip("first:N"), alt.Tooltip("step:Q")]),
+        height=240,
+    )
 
 
 def _divergences(comparison: Comparison) -> Chart:
@@ -92,6 +96,10 @@ def _divergences(comparison: Comparison) -> Chart:
         x=STEP,
         y=magnitude("difference:Q", values),
         color=alt.Color("place:N", title=None, scale=alt.Scale(scheme=SEQUENCE), legend=None),
-        tooltip=["place:N", "step:Q", alt.Tooltip("difference:Q", format=".3g")],
+        tooltip=[
+            alt.Tooltip("place:N"),
+            alt.Tooltip("step:Q"),
+            alt.Tooltip("difference:Q", format=".3g"),
+        ],
     )
     return chart.properties(height=240)

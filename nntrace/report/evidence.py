@@ -144,7 +144,9 @@ def _loss(trace: Trace, finding: Finding) -> Chart:
     if isinstance(level, int | float) and np.isfinite(level):
         rule = alt.Chart(data([{"chance": float(level)}]))
         line = rule.mark_rule(color=colour("band"), strokeDash=[4, 3])
-        layers.append(line.encode(y="chance:Q", tooltip=[alt.Tooltip("chance:Q", format=".4g")]))
+        layers.append(
+            line.encode(y=alt.Y("chance:Q"), tooltip=[alt.Tooltip("chance:Q", format=".4g")])
+        )
     return layered(*layers, height=170)
 
 
@@ -163,7 +165,7 @@ def _row_sums(trace: Trace) -> Chart | None:
         x=STEP,
         y=alt.Y("v:Q", title=None),
         color=alt.Color("what:N", title=None, scale=hues),
-        tooltip=["step:Q", "what:N", alt.Tooltip("v:Q", format=".6g")],
+        tooltip=[alt.Tooltip("step:Q"), alt.Tooltip("what:N"), alt.Tooltip("v:Q", format=".6g")],
     )
     return lines.properties(height=150)
 
@@ -184,7 +186,7 @@ def _over_time(steps: np.ndarray, values: FloatArray, finding: Finding, view: Vi
     layers = _shade_steps(finding, int(steps[0]), int(steps[-1]))
     if low is not None and high is not None and (low > 0 or not log):
         layers += band(low, high)
-    tooltip = ["step:Q", alt.Tooltip("v:Q", format=".4g", title="value")]
+    tooltip = [alt.Tooltip("step:Q"), alt.Tooltip("v:Q", format=".4g", title="value")]
     layers.append(lines.encode(x=STEP, y=y, tooltip=tooltip))
     return layered(*layers, height=150)
 
@@ -207,7 +209,7 @@ def _by_depth(trace: Trace, site: Site, view: View, finding: Finding) -> tuple[C
     chart = chart.encode(
         x=alt.X("depth:Q", axis=alt.Axis(grid=False, tickMinStep=1)),
         y=magnitude("v:Q", np.array([row["v"] for row in rows])),
-        tooltip=["layer:N", alt.Tooltip("v:Q", format=".3g", title=view.stat)],
+        tooltip=[alt.Tooltip("layer:N"), alt.Tooltip("v:Q", format=".3g", title=view.stat)],
     ).properties(height=150)
     return chart, f"{view.stat} of each {site.role.value.replace('_', ' ')}, from input to output"
 
@@ -224,4 +226,4 @@ def _shade_steps(finding: Finding, first: int, last: int) -> list[alt.Chart]:
         return []
     rows: Rows = [{"step": start, "end": max(end, start + 1)}]
     area = alt.Chart(data(rows)).mark_rect(color=colour(finding.level.value), opacity=0.10)
-    return [area.encode(x=STEP, x2="end:Q")]
+    return [area.encode(x=STEP, x2=alt.X2("end:Q"))]

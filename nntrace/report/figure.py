@@ -46,7 +46,7 @@ def data(rows: Iterable[Mapping[str, Any]]) -> alt.InlineData:
 
 def specification(figure: Figure, *, width: int | str) -> dict[str, Any]:
     """The Vega-Lite specification of a figure, its colours still CSS variables."""
-    spec = figure.chart.to_dict()
+    spec = figure.chart.to_dict(validate=False)  # the tests do: it takes longer than the rest
     rows = {name: json.loads(text) for name, text in spec.pop("datasets", {}).items()}
     words = {"config": config(), "description": figure.title}
     return {**spec, "datasets": rows, "width": width, **words}

@@ -56,7 +56,7 @@ def label_figure(trace: Trace) -> Figure | None:
     chart = bars.encode(
         x=alt.X("label:O", title="label", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
         y=alt.Y("count:Q", title="examples"),
-        tooltip=["label:O", "count:Q"],
+        tooltip=[alt.Tooltip("label:O"), alt.Tooltip("count:Q")],
     ).properties(height=170)
     return Figure("labels", "Labels", chart, f"Counted in the sampled training batches.{more}")
 
@@ -125,15 +125,15 @@ def _chart(rows: Rows, powers: _Powers) -> Chart:
     chart: Chart = alt.Chart(data(rows)).mark_rect()
     chart = chart.encode(
         x=STEP,
-        x2="end:Q",
+        x2=alt.X2("end:Q"),
         y=alt.Y(
             "y0:Q",
             title=None,
             scale=alt.Scale(domain=domain, nice=False),
             axis=alt.Axis(labelExpr=powers.label, tickCount=7, grid=False),
         ),
-        y2="y1:Q",
+        y2=alt.Y2("y1:Q"),
         color=alt.Color("share:Q", title=None, scale=alt.Scale(scheme=SEQUENCE), legend=None),
-        tooltip=["step:Q", alt.Tooltip("share:Q", format=".1%")],
+        tooltip=[alt.Tooltip("step:Q"), alt.Tooltip("share:Q", format=".1%")],
     )
     return chart.properties(height=180)

@@ -1,5 +1,6 @@
 """The charts of the layers: layer × time heatmaps, profiles over the depth, update ratios."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +15,7 @@ from nntrace.rules.layers import columns, update_ratios, weights
 from nntrace.schema import Role
 from nntrace.text import printable
 from nntrace.trace import Site, Trace
-from nntrace.trace.model import FloatArray
+from nntrace.trace.model import FloatArray, IntArray
 
 _MOST_LAYERS = 60
 _TIME_BINS = 64
@@ -135,18 +136,18 @@ def _heatmap(
     steps = trace.sampled_steps
     bins = time_bins(len(steps), _TIME_BINS)
     ends = [int(steps[part[0]]) for part in bins[1:]] + [int(steps[-1]) + 1]
+    shares, largest = _largest(broken, bins), _largest(values[:, picked], bins)
     rows: Rows = []
     bad: Rows = []
-    for part, end in zip(bins, ends, strict=True):
-        for row, (index, text) in enumerate(zip(picked, names, strict=True)):
-            cell = {"layer": text, "a": int(steps[part[0]]), "b": end}
-            if (broken[part, row] > 0).any():
-                bad.append({**cell, "share": float(np.nanmax(broken[part, row]))})
-            known = values[part, index]
-            known = known[np.isfinite(known)]
-            if len(known) and (known.max() > 0 or not log):
-                value = float(known.max())
-                shown = float(np.log10(max(value, _SMALLEST))) if log else value
+    for number, (part, end) in enumerate(zip(bins, ends, strict=True)):
+        first = int(steps[part[0]])
+        cells = zip(names, shares[number].tolist(), largest[number].tolist(), strict=True)
+        for text, share, value in cells:
+            cell = {"layer": text, "a": first, "b": end}
+            if share > 0:
+                bad.append({**cell, "share": share})
+            if value > 0 or (value > -np.inf and not log):
+                shown = math.log10(max(value, _SMALLEST)) if log else value
                 rows.append({**cell, "v": value, "z": shown})
     if not rows and not bad:
         return
@@ -159,16 +160,22 @@ def _heatmap(
         scale=alt.Scale(scheme=SEQUENCE, domain=domain or alt.Undefined, clamp=True),
         legend=alt.Legend(gradientLength=140, gradientThickness=8),
     )
-    tooltip = ["layer:N", alt.Tooltip("a:Q", title="from step")]
+    tooltip = [alt.Tooltip("layer:N"), alt.Tooltip("a:Q", title="from step")]
     value_shown = alt.Tooltip("v:Q", format=".3g", title=title)
-    cells = alt.Chart(data(rows)).mark_rect()
-    layers = [cells.encode(x=x, x2="b:Q", y=y, color=z, tooltip=[*tooltip, value_shown])]
+    filled = alt.Chart(data(rows)).mark_rect()
+    layers = [filled.encode(x=x, x2=alt.X2("b:Q"), y=y, color=z, tooltip=[*tooltip, value_shown])]
     if bad:
         share = alt.Tooltip("share:Q", format=".1%", title="NaN or infinite")
         red = alt.Chart(data(bad)).mark_rect(color=colour("error"))
-        layers.append(red.encode(x=x, x2="b:Q", y=y, tooltip=[*tooltip, share]))
+        layers.append(red.encode(x=x, x2=alt.X2("b:Q"), y=y, tooltip=[*tooltip, share]))
     height = max(60, _ROW_HEIGHT * len(picked))
     yield Figure(name, title, layered(*layers, height=height), caption, wide=True)
+
+
+def _largest(values: FloatArray, parts: Sequence[IntArray]) -> FloatArray:
+    """The largest finite value of each part of the samples [parts, sites]; −∞ where none is."""
+    usable = np.where(np.isfinite(values), values, -np.inf)
+    return np.stack([usable[part].max(axis=0) for part in parts])
 
 
 def _profiles(trace: Trace, view: _View) -> Chart:
@@ -188,7 +195,11 @@ def _profiles(trace: Trace, view: _View) -> Chart:
         x=alt.X("depth:Q", title="depth", axis=alt.Axis(grid=False, tickMinStep=1)),
         y=magnitude("v:Q", np.array([row["v"] for row in rows])),
         color=alt.Color("step:O", title="step", scale=alt.Scale(scheme=SEQUENCE)),
-        tooltip=["layer:N", "step:Q", alt.Tooltip("v:Q", format=".3g", title=view.title)],
+        tooltip=[
+            alt.Tooltip("layer:N"),
+            alt.Tooltip("step:Q"),
+            alt.Tooltip("v:Q", format=".3g", title=view.title),
+        ],
     )
     return chart.properties(height=200)
 
@@ -204,9 +215,12 @@ def _ratio_chart(trace: Trace, ratios: FloatArray) -> Chart:
             rows.append({"step": step, "low": low, "median": middle, "high": high})
     y = magnitude("low:Q", np.array([row[end] for row in rows for end in ("low", "high")]))
     base = alt.Chart(data(rows))
-    tooltip = ["step:Q", *(alt.Tooltip(f"{n}:Q", format=".2g") for n in ("low", "median", "high"))]
+    tooltip = [
+        alt.Tooltip("step:Q"),
+        *(alt.Tooltip(f"{n}:Q", format=".2g") for n in ("low", "median", "high")),
+    ]
     extent = base.mark_area(color=colour("main"), opacity=0.18).encode(
-        x=STEP, y=y, y2="high:Q", tooltip=tooltip
+        x=STEP, y=y, y2=alt.Y2("high:Q"), tooltip=tooltip
     )
     middle_line = base.mark_line(color=colour("main")).encode(
         x=STEP, y=alt.Y("median:Q"), tooltip=tooltip
@@ -221,7 +235,7 @@ def band(low: float, high: float, target: float | None = None) -> list[alt.Chart
     area = alt.Chart(data([{"low": low, "high": high}])).mark_rect(
         color=colour("band"), opacity=0.14
     )
-    layers = [area.encode(y=alt.Y("low:Q", title=None), y2="high:Q")]
+    layers = [area.encode(y=alt.Y("low:Q", title=None), y2=alt.Y2("high:Q"))]
     if target is not None:
         line = alt.Chart(data([{"target": target}])).mark_rule(
             color=colour("band"), strokeDash=[2, 3]

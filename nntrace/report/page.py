@@ -13,7 +13,8 @@ from nntrace.recipe import Stage, State
 from nntrace.recipe import read as read_recipe
 from nntrace.recipe.output import counts, how
 from nntrace.report.batch import filters, first_batch
-from nntrace.report.document import begin_page_script, render_document
+from nntrace.report.bundle import begin_page_script
+from nntrace.report.document import render_document
 from nntrace.report.evidence import evidence_figure
 from nntrace.report.experiments import experiment_figures
 from nntrace.report.figure import Figure

@@ -66,7 +66,11 @@ def loss_layers(trace: Trace) -> list[Chart]:
     y = alt.Y("value:Q", title="loss", scale=_scale(_spans(loss, _LOG_SPAN)))
     raw = _by_optimizer(trace, loss)
     is_long = len(loss) >= _SMOOTH_FROM
-    tooltip = ["optimizer:N", "step:Q", alt.Tooltip("value:Q", format=".4g", title="loss")]
+    tooltip = [
+        alt.Tooltip("optimizer:N"),
+        alt.Tooltip("step:Q"),
+        alt.Tooltip("value:Q", format=".4g", title="loss"),
+    ]
     thin = alt.Chart(data(raw)).mark_line(
         opacity=0.35 if is_long else 1.0, strokeWidth=1 if is_long else 1.6
     )
@@ -77,7 +81,9 @@ def loss_layers(trace: Trace) -> list[Chart]:
         layers.append(strong.encode(x=STEP, y=y, color=hue, tooltip=tooltip))
     if evaluated := _evaluations(trace):
         points = alt.Chart(data(evaluated)).mark_line(point=True, color=colour("second"))
-        layers.append(points.encode(x=STEP, y=y, tooltip=["step:Q", "value:Q"]))
+        layers.append(
+            points.encode(x=STEP, y=y, tooltip=[alt.Tooltip("step:Q"), alt.Tooltip("value:Q")])
+        )
     return [*layers, *_broken(trace)]
 
 
@@ -117,7 +123,7 @@ def _broken(trace: Trace) -> list[alt.Chart]:
         return []
     rule = alt.Chart(data([{"step": int(broken[0]), "loss": "NaN or infinite from here on"}]))
     line = rule.mark_rule(color=colour("error"), strokeWidth=2)
-    return [line.encode(x=STEP, tooltip=["step:Q", "loss:N"])]
+    return [line.encode(x=STEP, tooltip=[alt.Tooltip("step:Q"), alt.Tooltip("loss:N")])]
 
 
 def _marks(findings: Sequence[Finding], trace: Trace) -> list[alt.Chart]:
@@ -134,7 +140,9 @@ def _marks(findings: Sequence[Finding], trace: Trace) -> list[alt.Chart]:
         ]
         if rows:
             rule = alt.Chart(data(rows)).mark_rule(color=colour(severity.value), strokeDash=[4, 3])
-            charts.append(rule.encode(x=STEP, tooltip=["finding:N", "step:Q"]))
+            charts.append(
+                rule.encode(x=STEP, tooltip=[alt.Tooltip("finding:N"), alt.Tooltip("step:Q")])
+            )
     return charts
 
 
@@ -166,7 +174,11 @@ def _time_chart(trace: Trace) -> Chart:
                 domain=["step", "waiting for data"], range=[colour("main"), colour("second")]
             ),
         ),
-        tooltip=["step:Q", "what:N", alt.Tooltip("value:Q", format=".3g", title="ms")],
+        tooltip=[
+            alt.Tooltip("step:Q"),
+            alt.Tooltip("what:N"),
+            alt.Tooltip("value:Q", format=".3g", title="ms"),
+        ],
     )
     return chart.properties(height=170)
 
@@ -185,7 +197,11 @@ def _lines(rows: Rows, title: str, hue: str, *, log: bool) -> Chart:
         x=STEP,
         y=magnitude("value:Q", values) if log else even,
         color=_hue(rows, hue),
-        tooltip=["optimizer:N", "step:Q", alt.Tooltip("value:Q", format=".4g", title=title)],
+        tooltip=[
+            alt.Tooltip("optimizer:N"),
+            alt.Tooltip("step:Q"),
+            alt.Tooltip("value:Q", format=".4g", title=title),
+        ],
     )
     return chart.properties(height=170)
 

@@ -1,12 +1,15 @@
-"""The streams of one rank's folder as tables: read whole, or within a bound, and read on."""
+"""The streams of one rank's folder as tables: found, read whole or within a bound, and read on."""
 
+import re
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 
 from nntrace.arrow import empty_table
-from nntrace.schema import STREAMS
+from nntrace.errors import NotARunError
+from nntrace.manifest import Manifest
+from nntrace.schema import RANK_FOLDER, STREAMS
 from nntrace.trace.packed import Stream, open_stream
 from nntrace.trace.thinning import Thinning
 
@@ -80,3 +83,26 @@ class Source:
             table = pa.concat_tables([table, added])
         many = table.column(0).num_chunks > _MAX_CHUNKS
         self.tables[name] = table.combine_chunks() if many else table
+
+
+def find_rank(run: Path, rank: int | None) -> tuple[Manifest, int]:
+    """The manifest of a run folder, and the rank to read: the given one, else the lowest.
+
+    Raises:
+        NotARunError, SchemaVersionError: the folder is missing or not one we can read.
+    """
+    if not run.exists():
+        raise NotARunError(f"{run} does not exist. `nntrace runs` lists the runs here.")
+    if not run.is_dir():
+        raise NotARunError(f"{run} is a file, not a run folder. Give the folder that holds it.")
+    manifest, ranks = Manifest.read(run), ranks_of(run)
+    if rank is not None and rank not in ranks:
+        raise NotARunError(f"{run} has no rank {rank}; it has {ranks or 'none'}.")
+    return manifest, next(iter(ranks), 0) if rank is None else rank
+
+
+def ranks_of(run: Path) -> tuple[int, ...]:
+    """All ranks that have a folder in a run's."""
+    names = [entry.name for entry in run.iterdir() if entry.is_dir()]
+    numbers = (int(n[5:]) for n in names if re.fullmatch(r"rank-[0-9]{5,9}", n))
+    return tuple(sorted(number for number in numbers if RANK_FOLDER.format(number) in names))

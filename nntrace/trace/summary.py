@@ -8,6 +8,8 @@ import numpy as np
 from nntrace.text import printable
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from nntrace.trace.trace import Trace
 
 _WIDTH, _HEIGHT = 240, 44
@@ -27,6 +29,23 @@ def facts(trace: "Trace") -> list[tuple[str, str]]:
         ("loss", course),
         ("rank", f"{trace.rank} of {', '.join(map(str, trace.ranks))}"),
     ]
+
+
+def as_line(trace: "Trace") -> str:
+    """For `repr`."""
+    (_, name), *rest = facts(trace)
+    return f"<Trace {name}: {', '.join(f'{key} {value}' for key, value in rest)}>"
+
+
+def as_table(trace: "Trace") -> "Table":
+    """For Rich."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, value in facts(trace):
+        table.add_row(Text(name, "dim"), Text(value))
+    return table
 
 
 def as_html(trace: "Trace") -> str:

@@ -5,14 +5,12 @@ One class for a finished run, a growing one (`refresh`), one rank of several (`o
 other ranks of its run are traces of their own, opened when they are first asked for.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,8 +22,10 @@ from nntrace.manifest import Manifest, process_is_alive
 from nntrace.schema import RANK_FOLDER, STREAMS, EventKind, Role, RunStatus
 from nntrace.trace import decode, summary
 from nntrace.trace.follower import with_keys
+from nntrace.trace.layers import layers
 from nntrace.trace.model import Batch, Event, FloatArray, IntArray, Site, Steps, Tensor
-from nntrace.trace.source import Source
+from nntrace.trace.source import Source, find_rank, ranks_of
+from nntrace.trace.statistics import Statistics
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,10 +42,9 @@ _DERIVED = (
     "tensors",
     "scalars",
     "drawn",
-    "_pivot",
+    "_statistics",
     "_sites_by_role",
 )
-_CACHED_SERIES = 12  # rules ask for the same few again and again
 
 
 class Trace:
@@ -69,7 +68,6 @@ class Trace:
             name: with_keys(tables.get(name, empty_table(name)), name) for name in STREAMS
         }
         self._source: Source | None = None
-        self._series: dict[tuple[Role, str], FloatArray] = {}
         self._peers: dict[int, Trace] = {rank: self}
         self._experiments: dict[str, Trace] = {}
         self._whole: tuple[Trace, Callable[[Trace], Trace]] | None = None  # of a part: its origin
@@ -113,50 +111,22 @@ class Trace:
 
     @classmethod
     def _unread(cls, run: Path, rank: int | None, most_rows: int | None = None) -> Self:
-        if not run.exists():
-            raise NotARunError(f"{run} does not exist. `nntrace runs` lists the runs here.")
-        if not run.is_dir():
-            raise NotARunError(f"{run} is a file, not a run folder. Give the folder that holds it.")
-        manifest = Manifest.read(run)
-        ranks = _ranks(run)
-        if rank is not None and rank not in ranks:
-            raise NotARunError(f"{run} has no rank {rank}; it has {ranks or 'none'}.")
-        if rank is None:
-            rank = ranks[0] if ranks else 0
+        manifest, rank = find_rank(run, rank)
         trace = cls({}, manifest, path=run, rank=rank)
         trace._source = Source(run / RANK_FOLDER.format(rank), most_rows)
         trace._tables = trace._source.tables
         return trace
 
     @classmethod
-    def from_rows(
-        cls,
-        *,
-        sites: Rows = (),
-        steps: Rows = (),
-        stats: Rows = (),
-        data: Rows = (),
-        events: Rows = (),
-        histograms: Rows = (),
-        tensors: Rows = (),
-        scalars: Rows = (),
-        manifest: Manifest | None = None,
-        rank: int = 0,
-    ) -> Self:
-        """A trace from dictionaries, one per row; columns left out are null."""
-        given = {
-            "sites": sites,
-            "steps": steps,
-            "stats": stats,
-            "data": data,
-            "events": events,
-            "histograms": histograms,
-            "tensors": tensors,
-            "scalars": scalars,
-        }
+    def from_rows(cls, *, manifest: Manifest | None = None, rank: int = 0, **streams: Rows) -> Self:
+        """A trace from dictionaries, one per row, by stream (`sites`, `steps`, `stats`, …); columns
+        left out are null.
+        """
+        if unknown := set(streams) - set(STREAMS):
+            raise TypeError(f"no such streams: {', '.join(sorted(unknown))}")
         tables = {
             name: pa.Table.from_pylist([dict(row) for row in rows], schema=arrow_schema(name))
-            for name, rows in given.items()
+            for name, rows in streams.items()
         }
         manifest = manifest or Manifest(name="synthetic", status=RunStatus.FINISHED)
         return cls(tables, manifest, rank=rank)
@@ -189,7 +159,6 @@ class Trace:
         return changed
 
     def _forget(self) -> None:
-        self._series.clear()
         for name in _DERIVED:
             self.__dict__.pop(name, None)
 
@@ -209,7 +178,7 @@ class Trace:
     def ranks(self) -> tuple[int, ...]:
         """All ranks of the run."""
         if self.path is not None:
-            return _ranks(self.path)
+            return ranks_of(self.path)
         return tuple(sorted(self._peers)) if self._whole is None else self._whole[0].ranks
 
     def of_rank(self, rank: int) -> "Trace":
@@ -317,26 +286,13 @@ class Trace:
         return decode.scalars(self._tables["scalars"])
 
     @cached_property
-    def _pivot(self) -> tuple[IntArray, IntArray, IntArray]:
-        """Sampled steps, and for each statistics row its index there and its site's in `sites`.
-
-        Ids are names, not sizes: an absurd one must not cost memory. Rows whose site is unknown
-        have the index of an extra site behind the last.
-        """
-        table = self._tables["stats"]
-        steps, rows = np.unique(decode.integers(table, "step"), return_inverse=True)
-        known = np.array([site.id for site in self.sites], dtype=np.int64)
-        ids = decode.integers(table, "site")
-        if not len(known):
-            return steps, rows, np.zeros(len(ids), dtype=np.int64)
-        places = np.searchsorted(known, ids)
-        unknown = known[np.minimum(places, len(known) - 1)] != ids
-        return steps, rows, np.where(unknown, len(known), places)
+    def _statistics(self) -> Statistics:
+        return Statistics(self._tables["stats"], self.sites)
 
     @property
     def sampled_steps(self) -> IntArray:
         """The steps that have statistics; the rows of `series`."""
-        return self._pivot[0]
+        return self._statistics.steps
 
     def series(self, role: Role | str, stat: str, site: Site | None = None) -> FloatArray:
         """A statistic over time: [sampled_steps, sites_of(role)], or [sampled_steps] for one site.
@@ -344,23 +300,8 @@ class Trace:
         float64 and read-only, NaN where nothing was recorded. `stat` is one of
         `schema.STATISTICS` or `n`.
         """
-        steps, rows, places = self._pivot
         role = Role(role) if site is None else site.role
-        values = self._series.get((role, stat))
-        if values is None:
-            sites = self.sites_of(role)
-            column_of = np.full(len(self.sites) + 1, -1)
-            column_of[[place for place, s in enumerate(self.sites) if s.role is role]] = np.arange(
-                len(sites)
-            )
-            columns = column_of[places]
-            kept = columns >= 0
-            values = np.full((len(steps), len(sites)), np.nan)
-            values[rows[kept], columns[kept]] = decode.floats(self._tables["stats"], stat)[kept]
-            values.flags.writeable = False
-            while len(self._series) >= _CACHED_SERIES:
-                del self._series[next(iter(self._series))]
-            self._series[role, stat] = values
+        values = self._statistics.series(role, stat)
         if site is None:
             return values
         numbers = [s.id for s in self.sites_of(role)]
@@ -368,15 +309,7 @@ class Trace:
 
     def to_arrow(self, stream: str = "layers") -> pa.Table:
         """The rows of a stream; `layers` is `stats` with `path`, `role` and `module_type`."""
-        if stream != "layers":
-            return self._tables[stream]
-        names = self._tables["sites"].select(["id", "path", "role", "module_type"])
-        joined = self._tables["stats"].join(names, "site", "id", join_type="inner")
-        order = ["step", "path", "role", "module_type", "site"]
-        rest = [name for name in joined.column_names if name not in order]
-        return joined.select([*order, *rest]).sort_by(
-            [("step", "ascending"), ("site", "ascending")]
-        )
+        return layers(self._tables) if stream == "layers" else self._tables[stream]
 
     def to_pandas(self, stream: str = "layers") -> Any:
         """`to_arrow` as a pandas DataFrame.
@@ -412,17 +345,10 @@ class Trace:
         return report(self, file)
 
     def __repr__(self) -> str:
-        (_, name), *rest = summary.facts(self)
-        return f"<Trace {name}: {', '.join(f'{key} {value}' for key, value in rest)}>"
+        return summary.as_line(self)
 
     def __rich__(self) -> "Table":
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=None, pad_edge=False, show_header=False)
-        for name, value in summary.facts(self):
-            table.add_row(Text(name, "dim"), Text(value))
-        return table
+        return summary.as_table(self)
 
     def _repr_html_(self) -> str:
         return summary.as_html(self)
@@ -467,9 +393,3 @@ class Trace:
         part = Trace(tables, self.manifest, path=self.path, rank=self.rank)
         part._whole = self, cut
         return part
-
-
-def _ranks(run: Path) -> tuple[int, ...]:
-    names = [entry.name for entry in run.iterdir() if entry.is_dir()]
-    numbers = (int(n[5:]) for n in names if re.fullmatch(r"rank-[0-9]{5,9}", n))
-    return tuple(sorted(number for number in numbers if RANK_FOLDER.format(number) in names))

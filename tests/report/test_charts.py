@@ -87,6 +87,11 @@ def test_a_finding_on_the_loss_is_shown_on_the_loss_with_its_chance_value() -> N
     assert {"step": 10, "end": 89} in rows
 
 
+def test_every_chart_is_a_valid_specification(whole: Path) -> None:
+    for figure in make_figures(make_report(whole, select_rules()))[0]:
+        figure.chart.to_dict(validate=True)
+
+
 @pytest.mark.parametrize("form", ["svg", "png"])
 def test_one_chart_is_a_picture_with_colours_of_its_own(whole: Path, form: str) -> None:
     figures = list(make_figures(make_report(whole, select_rules()))[0])
