@@ -35,7 +35,6 @@ from nntrace_torch.scaling import LossScaling
 from nntrace_torch.schedules import ScheduleObserver
 from nntrace_torch.seeds import SeedObserver
 from nntrace_torch.sources import Sources
-from nntrace_torch.successive import SuccessiveSteps
 
 
 class Observers:
@@ -77,7 +76,6 @@ class Observers:
         self.devices = DeviceObserver(recorder)
         self.clearing = GradientClearing()
         self.clipping = GradientClipping(recorder)
-        self.successive = SuccessiveSteps()
         self.ranks = RankObserver(recorder)
         self.scaling = LossScaling(recorder, skipped)
         self.backward = BackwardObserver(recorder, self.scaling, backward_begins)

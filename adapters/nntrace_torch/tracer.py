@@ -28,6 +28,7 @@ from nntrace_torch.replay import Call, ReplayEndedError
 from nntrace_torch.step import StepSample
 
 _MAX_TURNS = 4
+_PAIR_EVERY = 4  # samples: of that many one goes on for a second step, to compare the two
 _WORTH_HOOKS_NS = 3_000_000  # a step shorter than this has no room for more than references
 
 
@@ -59,7 +60,7 @@ class Tracer:
         self._step_handles: list[Any] = []
         self._step_ended_ns: int | None = None
         self._backward_began_ns = 0
-        self._turns_left = 0
+        self._rounds = 0
 
     def install(self) -> Undo:
         """Put on everything that stays for the whole run, and begin the first sampled step."""
@@ -186,8 +187,6 @@ class Tracer:
         # A fused optimizer that finds an overflow of a loss scaler's skips its step itself.
         if not has_closure and getattr(optimizer, "found_inf", None) is None:
             self.parts.watch.before_step(optimizer)
-        if not is_given_closure(args, kwargs):
-            self.parts.successive.before_step(optimizer, sampled=self._sample is not None)
         if self._sample is not None:
             self.parts.parameters.before_step(
                 optimizer, self.parts.optimizers.name(optimizer), self._sample
@@ -218,12 +217,10 @@ class Tracer:
         self.parts.investigator.stepping = False
         has_closure = is_given_closure(args, kwargs)
         if self.parts.scaling.has_stepped(optimizer):
-            self.parts.successive.forget()
             self._discard_sample()
             self._end_step(optimizer, skipped=True)
             return
         sample = self._sample
-        self.parts.successive.after_step(optimizer, sampled=sample is not None)
         if sample is not None:
             if has_closure:
                 self.parts.parameters.gradients(sample, self.parts.orphans())
@@ -265,7 +262,6 @@ class Tracer:
         self.parts.calls.steps_are_long = self.parts.watch.step_ns > _WORTH_HOOKS_NS
         loss, backwards = self.parts.backward.take(first_only=has_closure)
         clip_norm, clip_limit = self.parts.clipping.take()
-        gradient_cosine, update_cosine = self.parts.successive.take()
         wants_next = self._recorder.add_step(
             data_wait_ns=self.parts.loaders.take_wait_ns(),
             loss=loss,
@@ -283,11 +279,11 @@ class Tracer:
             memory_bytes=allocated_bytes() if is_sampled else None,
             clip_norm=clip_norm,
             clip_limit=clip_limit,
-            gradient_cosine=gradient_cosine,
-            update_cosine=update_cosine,
+            turns=self._turns(),
         )
         self._step_ended_ns = time.perf_counter_ns()
-        if self._next_in_turn(wants_next):
+        if wants_next:
+            self._rounds += not is_sampled
             self.parts.clearing.remember(optimizer, alone=self.parts.optimizers.count == 1)
             self._begin_sample()
 
@@ -312,17 +308,15 @@ class Tracer:
             root = next((called() for called in reversed(self._roots.values())), None)
         return "eval" if root is not None and not root.training else "train"
 
-    def _next_in_turn(self, wants_next: bool) -> bool:
-        """Whether to sample the next step; of optimizers that take turns each gets its own.
+    def _turns(self) -> int:
+        """How many steps in a row make the next sample.
 
-        An even interval would for ever see the same one of a GAN's two.
+        Of optimizers that take turns each gets its own: an even interval would for ever see the
+        same one of a GAN's two. Where the interval is ours, each gets two of them now and then.
         """
-        if self._turns_left > 0:
-            self._turns_left -= 1
-            return True
-        if wants_next:
-            self._turns_left = min(self.parts.optimizers.taking_turns, _MAX_TURNS) - 1
-        return wants_next
+        turns = min(self.parts.optimizers.taking_turns, _MAX_TURNS)
+        is_pair = self._rounds % _PAIR_EVERY == 0 and self._recorder.cadence.every is None
+        return 2 * turns if is_pair else turns
 
     def _compiles(self) -> None:
         """A compiled step breaks its graph for the hooks, as it does for PyTorch's own purposes."""

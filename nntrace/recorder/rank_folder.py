@@ -14,7 +14,13 @@ import numpy as np
 from nntrace.recorder.batches import SeenExamples, summarise
 from nntrace.recorder.capsules import CapsuleRecord, write_capsule
 from nntrace.recorder.liveness import Liveness
-from nntrace.recorder.records import EventRecord, ScalarRecord, SiteRecord, StepRecord
+from nntrace.recorder.records import (
+    EventRecord,
+    ScalarRecord,
+    SiteRecord,
+    StepRecord,
+    step_columns,
+)
 from nntrace.recorder.rows import Members, Rows
 from nntrace.recorder.sample import NO_SITE, KeptTensor, Layout, Sample
 from nntrace.recorder.spectrum import Filters, Turns, effective_rank
@@ -24,6 +30,7 @@ from nntrace.recorder.statistics import (
     signed_log2_histogram,
 )
 from nntrace.recorder.streams import StreamWriter
+from nntrace.recorder.successive import SuccessiveSteps
 from nntrace.recorder.unrest import SiteLevels
 from nntrace.schema import RANK_FOLDER, STATISTICS, STREAMS, EventKind, Role
 
@@ -82,7 +89,8 @@ class RankFolder:
         self._turns = Turns()
         self._seen = SeenExamples()
         self._nonfinite_sites: set[int] = set()
-        self._norms: dict[int, float] = {}
+        self._successive = SuccessiveSteps()
+        self._found: dict[int, dict[str, float]] = {}  # columns of steps that are yet to come
         self._samples = 0
         self._capsules = 0
 
@@ -100,11 +108,15 @@ class RankFolder:
         self._streams["sites"].append_rows([site.row() for site in sites])
         found: list[EventRecord] = []
         if samples:
-            self._norms |= self._write_samples(samples, found)
-        # A sample may have been written before its step was queued.
-        self._streams["steps"].append_rows(
-            [step.row(self._norms.pop(step.step, None)) for step in steps]
-        )
+            norms = self._write_samples(samples, found)
+            for sample in samples:
+                values = self._successive.compare(sample, self._sites)
+                if sample.step in norms:
+                    values["grad_norm"] = norms[sample.step]
+                self._found[sample.step] = values
+        if steps:  # a sample may have been written before its step was queued
+            facts = [self._found.pop(step.step, {}) for step in steps]
+            self._streams["steps"].append_columns(step_columns(steps, facts), nan_is_null=False)
         self._streams["data"].append_rows(
             [
                 summarise(sample.batch, self._seen).row()

@@ -209,13 +209,13 @@ class Recorder:
         memory_bytes: int | None = None,
         clip_norm: Later = None,
         clip_limit: float | None = None,
-        gradient_cosine: Later = None,
-        update_cosine: Later = None,
+        turns: int = 1,
     ) -> bool:
         """Record an optimizer step that has just ended; whether to sample the next one.
 
         A number that is still on its way to the host is a function, which the writer calls.
-        `memory_bytes` is an accelerator's; without it that of the process is recorded.
+        `memory_bytes` is an accelerator's; without it that of the process is recorded. `turns` is
+        the number of steps in a row that make one sample.
         """
         now = time.perf_counter_ns()
         cpu_ns = time.process_time_ns()
@@ -243,8 +243,6 @@ class Recorder:
             cpu_ns - self._last_cpu_ns if self.steps else None,
             clip_norm,
             clip_limit,
-            gradient_cosine,
-            update_cosine,
         )
         self._last_step_ns = now
         self._last_cpu_ns = cpu_ns
@@ -271,6 +269,7 @@ class Recorder:
             self.steps,
             elapsed_ns=now - self._started_ns,
             spent_ns=spent + self.owed_ns,
+            turns=turns,
         )
 
     @property

@@ -1,6 +1,6 @@
 """The records a `Recorder` queues, one type per stream; each knows its row in the schema."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -38,7 +38,7 @@ class SiteRecord:
 
 
 Later = float | Callable[[], float] | None  # a function, while it is on its way to the host
-_MAY_BE_LATE = ("loss", "clip_norm", "gradient_cosine", "update_cosine")
+_MAY_BE_LATE = ("loss", "clip_norm")
 
 
 class StepRecord(NamedTuple):
@@ -65,18 +65,19 @@ class StepRecord(NamedTuple):
     cpu_ns: int | None = None
     clip_norm: Later = None
     clip_limit: float | None = None
-    gradient_cosine: Later = None
-    update_cosine: Later = None
 
-    def row(self, grad_norm: float | None = None) -> dict[str, Any]:
-        """The row of `steps`, with a gradient norm that only became known afterwards."""
-        row = self._asdict()
-        for name in _MAY_BE_LATE:
-            if callable(row[name]):
-                row[name] = row[name]()
-        if grad_norm is not None:
-            row["grad_norm"] = grad_norm
-        return row
+
+def step_columns(
+    steps: Sequence[StepRecord], found: Sequence[Mapping[str, float]]
+) -> dict[str, list[Any]]:
+    """The columns of `steps`, with what only became known of each step from its sample."""
+    columns = dict(zip(StepRecord._fields, map(list, zip(*steps, strict=True)), strict=True))
+    for name in _MAY_BE_LATE:
+        columns[name] = [value() if callable(value) else value for value in columns[name]]
+    for number, values in enumerate(found):
+        for name, value in values.items():
+            columns.setdefault(name, [None] * len(steps))[number] = value
+    return columns
 
 
 @dataclass(frozen=True, slots=True)

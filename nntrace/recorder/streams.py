@@ -31,12 +31,12 @@ class StreamWriter:
         if rows:
             self._write(pa.RecordBatch.from_pylist(rows, schema=self._schema))
 
-    def append_columns(self, columns: Mapping[str, Any]) -> None:
+    def append_columns(self, columns: Mapping[str, Any], *, nan_is_null: bool = True) -> None:
         """Write columns of equal length as one batch; columns left out are null."""
         length = len(next(iter(columns.values())))
         if length:
             arrays = [
-                pa.array(columns[field.name], type=field.type, from_pandas=True)
+                pa.array(columns[field.name], type=field.type, from_pandas=nan_is_null)
                 if field.name in columns
                 else pa.nulls(length, field.type)
                 for field in self._schema

@@ -7,9 +7,9 @@ An error of the disk ends tracing, never training.
 
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from nntrace.recorder.capsules import CapsuleRecord
 from nntrace.recorder.rank_folder import RankFolder
@@ -97,15 +97,18 @@ class Writer:
     def _drain(self, folder: RankFolder) -> None:
         started = time.thread_time_ns()
         records = [self._records.popleft() for _ in range(len(self._records))]
-        samples = [r for r in records if isinstance(r, Sample)]
+        by_kind: defaultdict[type, list[Any]] = defaultdict(list)
+        for record in records:
+            by_kind[type(record)].append(record)
+        samples = by_kind[Sample]
         if records:
             folder.write(
-                [r for r in records if isinstance(r, SiteRecord)],
-                [r for r in records if isinstance(r, StepRecord)],
+                by_kind[SiteRecord],
+                by_kind[StepRecord],
                 samples,
-                [r for r in records if isinstance(r, EventRecord)],
-                [r for r in records if isinstance(r, ScalarRecord)],
-                [r for r in records if isinstance(r, CapsuleRecord)],
+                by_kind[EventRecord],
+                by_kind[ScalarRecord],
+                by_kind[CapsuleRecord],
             )
             self._written_bytes += sum(sample.values.nbytes for sample in samples)
         self.busy_ns += time.thread_time_ns() - started

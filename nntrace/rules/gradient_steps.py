@@ -89,7 +89,7 @@ def noisy_gradient(
 
     Each step is then mostly noise of its batch. From the cosine c of two gradients in a row the
     ratio of signal to noise is √(c / (1 − c)); small batches often have less than 1 and train, so
-    it is noted only where the loss has no downward trend. PyTorch only.
+    it is noted only where the loss has no downward trend. Needs steps in a row that were sampled.
     Source: McCandlish et al. 2018 (gradient noise scale).
     """
     cosine = trace.steps.gradient_cosine
@@ -130,10 +130,10 @@ def opposing_updates(
 ) -> Iterator[Finding | Skipped]:
     """Each update takes back most of the one before: training jumps to and fro across a valley.
 
-    Progress is what the two do not cancel. Judged are the true updates of a sampled step and the
-    next, over the later half of the pairs; a warning where the loss does not fall in that time,
+    Progress is what the two do not cancel. Judged are the true updates of sampled steps in a row,
+    over the later half of the pairs; a warning where the loss does not fall in that time,
     otherwise information, because at the largest stable learning rate updates oppose, too.
-    PyTorch only. Source: Cohen et al. 2021 (edge of stability); Karpathy's Recipe, step 3.
+    Source: Cohen et al. 2021 (edge of stability); Karpathy's Recipe, step 3.
     """
     values = trace.steps.update_cosine
     known = np.flatnonzero(np.isfinite(values))

@@ -103,7 +103,6 @@ def operations_of_steps(layers):
 
 
 VIEWS = {"aten::detach", "aten::view", "aten::select", "aten::alias"}
-LOOKED_AT = 250  # operations: at most 24 matrices, their gradients and updates
 
 
 @pytest.mark.parametrize("layers", [2, 30])
@@ -114,12 +113,10 @@ def test_a_step_that_is_not_sampled_computes_no_more_however_large_the_model(tmp
     for number, (theirs, ours) in enumerate(zip(bare, traced, strict=True)):
         assert not theirs - ours, "an operation of the program is missing"
         added = {name: n for name, n in (ours - theirs).items() if name not in VIEWS}
-        if number > 1:
+        if number:
             # The loss is read; the gradients looked at for a NaN are put together and summed.
             assert set(added) <= {"aten::_local_scalar_dense", "aten::cat", "aten::sum"}
             assert sum(added.values()) <= 6
-        elif number:  # the first is sampled, and the second compared with it
-            assert sum(added.values()) <= LOOKED_AT
 
 
 def test_memory_does_not_grow_with_the_model(tmp_path):

@@ -1,0 +1,81 @@
+"""How alike two optimizer steps in a row are: the cosines of their gradients and of their updates.
+
+Read off the samples, of steps that follow one another: nothing is measured for it in the program.
+Of a bounded number of elements of a bounded number of weight matrices, whatever the model's size.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nntrace.recorder.records import SiteRecord
+from nntrace.recorder.sample import NO_SITE, Sample
+from nntrace.schema import Role
+
+_MATRICES: Final = 24
+_ELEMENTS: Final = 1024  # of each
+_COLUMNS: Final = {Role.PARAM_GRAD: "gradient_cosine", Role.UPDATE: "update_cosine"}
+
+Vector = npt.NDArray[np.floating[Any]]
+
+
+class _Taken(NamedTuple):
+    """Sampled elements of one role, one site after the other."""
+
+    sites: tuple[int, ...]
+    values: Vector
+
+
+class SuccessiveSteps:
+    """Compares each sample with the last one of its optimizer, if all steps since were sampled."""
+
+    def __init__(self) -> None:
+        self._step = -1
+        self._before: dict[str, dict[Role, _Taken]] = {}
+
+    def compare(self, sample: Sample, sites: Mapping[int, SiteRecord]) -> dict[str, float]:
+        """The columns of `steps` that are known now; none where there is nothing to compare."""
+        if sample.step != self._step + 1:
+            self._before.clear()
+        self._step = sample.step
+        taken = {role: part for role in _COLUMNS if (part := _take(sample, sites, role))}
+        if Role.UPDATE not in taken:
+            return {}
+        optimizer = sites[taken[Role.UPDATE].sites[0]].optimizer or ""
+        before = self._before.get(optimizer, {})
+        self._before[optimizer] = taken
+        return {
+            _COLUMNS[role]: _cosine(before[role].values, part.values)
+            for role, part in taken.items()
+            if role in before and before[role].sites == part.sites
+        }
+
+
+def _take(sample: Sample, sites: Mapping[int, SiteRecord], role: Role) -> _Taken | None:
+    matrices = [
+        part
+        for part in sample.sites
+        if part.site != NO_SITE
+        and part.layout.size
+        and sites[part.site].role is role
+        and len(sites[part.site].shape) > 1
+    ]
+    if not matrices:
+        return None
+    chosen = matrices[:: -(-len(matrices) // _MATRICES)]
+    values = [
+        sample.values[offset : offset + layout.size : -(-layout.size // _ELEMENTS)]
+        for _, offset, layout in chosen
+    ]
+    return _Taken(tuple(part.site for part in chosen), np.concatenate(values))
+
+
+def _cosine(one: Vector, two: Vector) -> float:
+    """NaN where one of them is zero, or not finite, or they are of different lengths."""
+    if len(one) != len(two):
+        return float("nan")
+    one, two = one.astype(np.float64), two.astype(np.float64)
+    with np.errstate(all="ignore"):
+        return float(np.vdot(one, two) / np.sqrt(np.vdot(one, one) * np.vdot(two, two)))
