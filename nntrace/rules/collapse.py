@@ -51,9 +51,10 @@ def attention_collapse(
     One-hot rows pass no gradient to queries and keys; even rows are an average that needs no
     attention. Judged is the entropy of sampled rows relative to an even row's, in the last half of
     the run; three quarters of the rows of a layer, and half of the layers. It counts only where
-    the loss does not come down: attention starts even, and may rightly find its one key. Needs
-    attention written with softmax or `scaled_dot_product_attention` in PyTorch; others are not
-    seen.
+    the loss does not come down: attention starts even, and may rightly find its one key. Where it
+    was even from the start it is a note: that it stays so comes of whatever keeps the model from
+    learning. Needs attention written with softmax or `scaled_dot_product_attention` in PyTorch;
+    others are not seen.
     Source: Zhai et al. 2023 (attention entropy collapse); Vaswani 2017, 3.2.1.
     """
     sites = trace.sites_of(Role.ATTENTION)
@@ -73,21 +74,25 @@ def attention_collapse(
         ("at all keys alike", lower > even, lower),
     ):
         found = []
+        began_so = values is lower
         for index in judged:
             rows = np.flatnonzero(np.isfinite(values[:, index]))
             late = rows[-max(samples, int(len(rows) * _LATE)) :]
             if holds[late, index].mean() >= _HOLDS and holds[late[-1], index]:
                 since = lasting(holds[rows, index], 1)
                 found.append((index, int(rows[since if since is not None else 0])))
+                began_so &= bool(holds[rows[: max(1, samples // 2)], index].all())
         if 2 * len(found) < len(judged) or not found:
             continue
         paths = [sites[index].path for index, _ in found]
         level = median(values[:, found[0][0]][-len(late) :])
         yield Finding(
-            f"attention has collapsed: most rows look {kind} in {len(found)} of {len(judged)} "
-            f"layers ({named(paths)}); their entropy is {level:.2g} of an even row's.",
+            f"attention has {'not become sharper' if began_so else 'collapsed'}: most rows look "
+            f"{kind} in {len(found)} of {len(judged)} layers ({named(paths)}); their entropy is "
+            f"{level:.2g} of an even row's.",
             site=sites[found[0][0]],
             steps=span(trace, found[0][1]),
+            severity=Severity.INFO if began_so else None,
             evidence={"layers": paths, "relative_entropy": level, "kind": kind},
         )
 
@@ -196,7 +201,8 @@ def collapsed_representation(
             f"needs {samples} samples of a hidden layer over 16 rows of {_LEAST_UNITS} units"
         )
         return
-    if trace.sites_of(Role.TARGET) and remaining_loss(trace) <= learnt:
+    learns = remaining_loss(trace) <= learnt or is_still_learning(trace)
+    if trace.sites_of(Role.TARGET) and learns:
         return
     start = first_finite(rank)
     found: list[tuple[Link, int]] = []

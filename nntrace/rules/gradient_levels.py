@@ -1,6 +1,6 @@
 """Rules on single gradients: exactly zero, far above their usual, far apart between neighbours."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Annotated
 
@@ -10,6 +10,7 @@ from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.layers import (
     BoolArray,
     any_finite,
+    batch_norm_between,
     columns,
     is_embedding,
     named,
@@ -20,7 +21,7 @@ from nntrace.rules.layers import (
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import lasting, median, median_error, medians_around, noise_scale
 from nntrace.schema import Role
-from nntrace.trace import Trace
+from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
 
 _WINDOW = 25  # samples around a spike
@@ -46,8 +47,9 @@ def zero_gradient(
 
     They are connected to the loss but have no influence on it. Counted is what lasts to the end;
     rows of a lookup table that are not looked up are none, nor are steps at which the module was
-    given no example (an expert nobody chose), nor a model that has fitted its data (a margin loss
-    is then exactly zero). Without any gradient it is GRD03.
+    given no example (an expert nobody chose), nor a bias whose weights do get a gradient (a norm or
+    a softmax takes away what it adds), nor a model that has fitted its data (a margin loss is then
+    exactly zero). Without any gradient it is GRD03.
     Source: "37 reasons", 19 and 30; PyTorch Lightning's and Cockpit's checks of gradients.
     """
     sites = [site for site in trace.sites_of(Role.PARAM_GRAD) if not is_embedding(site)]
@@ -63,6 +65,8 @@ def zero_gradient(
     for index, site in enumerate(sites):
         rows = np.flatnonzero(np.isfinite(size[:, index]) & _has_examples(trace, site.parent))
         since = lasting(size[rows, index] == 0, samples)
+        if _cancels(index, sites, size[rows]):
+            continue
         if held[index] and since is not None and len(rows) - since >= len(rows) / 2:
             found.append((site, int(rows[since])))
     if not found:
@@ -76,6 +80,19 @@ def zero_gradient(
         steps=span(trace, since),
         evidence={"parameters": paths, "since": [int(trace.sampled_steps[r]) for _, r in found]},
     )
+
+
+def _cancels(index: int, sites: Sequence[Site], size: FloatArray) -> bool:
+    """Whether it is a bias whose weights do get a gradient.
+
+    What it adds is taken away again, by a norm or a softmax: a bias that does nothing, no fault.
+    """
+    site = sites[index]
+    if len(site.shape) != 1 or not site.parent:
+        return False
+    beside = [i for i, s in enumerate(sites) if s.parent == site.parent and len(s.shape) > 1]
+    own = size[:, index] == 0
+    return any(bool((size[own, other] > 0).mean() > 0.5) for other in beside if own.any())
 
 
 def _has_examples(trace: Trace, module: str) -> BoolArray:
@@ -177,7 +194,8 @@ def gradient_depth_imbalance(
     No single learning rate fits both. Compared are root mean squares of weight gradients times
     those of the weights, which is what a relative change of the layer does to the loss and does
     not depend on how its scale is split between weights and inputs; lookup tables and gradients
-    that are exactly zero are left out.
+    that are exactly zero are left out, as are two layers with a batch norm between them: it takes
+    away the part of the gradient that all examples share, which before a last layer is most of it.
     Source: Glorot & Bengio 2010; You et al. 2017 (LARS, ratios of layers).
     """
     sites = weights(trace, Role.PARAM_GRAD)
@@ -188,7 +206,10 @@ def gradient_depth_imbalance(
     if len(usable) < 2:
         yield Skipped(f"needs {samples} samples with gradients of two layers")
         return
+    normalised = batch_norm_between(trace)
     for one, two in pairwise(usable):
+        if normalised(sites[one], sites[two]):
+            continue
         both = np.flatnonzero(np.isfinite(effect[:, one]) & np.isfinite(effect[:, two]))
         if len(both) < samples:
             continue

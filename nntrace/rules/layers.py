@@ -5,13 +5,19 @@ Parameters and activations are matched by paths only; sites keep the order of th
 the order in which the program first reached them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from nntrace.rules.signals import finite, loss_series, median, trend_z, unjudgeable
+from nntrace.rules.signals import (
+    finite,
+    loss_series,
+    median,
+    trend_z,
+    unjudgeable,
+)
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
@@ -19,6 +25,7 @@ from nntrace.trace.model import FloatArray
 BoolArray = npt.NDArray[np.bool_]
 
 _MAX_NAMED = 3
+_CENTRING = ("batchnorm", "groupnorm", "instancenorm")
 _UNDER_WAY = 0.8  # of the first loss: below it something was learned
 _ERRORS = 4.0  # standard errors of a trend that is certain
 
@@ -100,6 +107,23 @@ def chain(trace: Trace) -> tuple[Link, ...]:
     )
 
 
+def batch_norm_between(trace: Trace) -> Callable[[Site, Site], bool]:
+    """Tells of two parameters' sites whether a batch norm is called between their modules.
+
+    Group and instance norms, which centre over positions, count as well.
+    """
+    sites = trace.sites_of(Role.ACTIVATION)
+    places = {site.path: place for place, site in enumerate(sites)}
+    kinds = [site.module_type.lower() for site in sites]
+    centring = np.array([any(word in kind for word in _CENTRING) for kind in kinds], dtype=bool)
+
+    def between(one: Site, two: Site) -> bool:
+        ends = [places[site.parent] for site in (one, two) if site.parent in places]
+        return len(ends) == 2 and bool(centring[min(ends) + 1 : max(ends)].any())
+
+    return between
+
+
 def first_finite(values: FloatArray) -> FloatArray:
     """The first finite value of each column; NaN where there is none."""
     return np.array([kept[0] if len(kept := finite(column)) else np.nan for column in values.T])
@@ -135,8 +159,16 @@ def is_still_learning(trace: Trace) -> bool:
 
     False where the course of the loss says nothing.
     """
+    return remaining_loss(trace) <= _UNDER_WAY and falls_steadily(trace)
+
+
+def falls_steadily(trace: Trace) -> bool:
+    """Whether the loss falls in the second half of the run, beyond any doubt.
+
+    False where the course of the loss says nothing.
+    """
     series = loss_series(trace)
-    if unjudgeable(series, 2) is not None or not remaining_loss(trace) <= _UNDER_WAY:
+    if unjudgeable(series, 2) is not None:
         return False
     return trend_z(series.value[len(series) // 2 :]) < -_ERRORS
 

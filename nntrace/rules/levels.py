@@ -42,14 +42,16 @@ def activation_std_out_of_band(
     low: Annotated[float, "lowest standard deviation that is usual"] = 0.02,
     high: Annotated[float, "highest standard deviation that is usual"] = 50.0,
     drift: Annotated[float, "change since the start, either way"] = 10.0,
+    nearer: Annotated[float, "change since the start towards one that is enough for now"] = 1.25,
     learnt: Annotated[float, "share of the first loss below which the run learns well"] = 0.7,
 ) -> Iterator[Finding | Skipped]:
     """A hidden layer's outputs stay far from a standard deviation of one, or drift far away.
 
     Of one, half to two are ideal; a tiny signal hardly moves the layers after it, a huge one makes
-    every step too large. Judged are layers with weights, without the head and without those whose
-    output a norm takes back to unit scale, over the last half of the run. A warning only where the
-    loss does not come down, because residual streams and sure classifiers grow and train well.
+    every step too large; what comes nearer to one is on its way. Judged are layers with weights,
+    without the head and without those whose output a norm takes back to unit scale, over the last
+    half of the run. A warning only where the loss does not come down, because residual streams and
+    sure classifiers grow and train well.
     Source: Deep Learning Tuning, DL4J ("Layer Activations"); He 2015.
     """
     links = _hidden(trace)
@@ -62,7 +64,8 @@ def activation_std_out_of_band(
     with np.errstate(divide="ignore", invalid="ignore"):
         change = np.where(begin > 0, std / begin, np.nan)
         leaves = np.abs(np.log(std)) > np.abs(np.log(begin))  # what comes nearer to one is healing
-    outside = ((std < low) & (std > 0)) | (std > high)
+        comes_back = np.abs(np.log(std)) < np.abs(np.log(begin)) - np.log(nearer)
+    outside = (((std < low) & (std > 0)) | (std > high)) & ~comes_back
     drifts = ((change > drift) | (change < 1 / drift)) & (std > 0) & leaves
     found = []
     for index in range(len(links)):

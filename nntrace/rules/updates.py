@@ -9,6 +9,7 @@ from nntrace.rules.chance import chance_losses, comparable_function, training_ba
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.layers import (
     columns,
+    falls_steadily,
     first_finite,
     is_embedding,
     is_still_learning,
@@ -59,15 +60,17 @@ def update_ratio_high(
     warning: Annotated[float, "rms(Δw) / rms(w) that is a warning when it lasts"] = 1e-2,
     error: Annotated[float, "rms(Δw) / rms(w) that is an error when it lasts"] = 1e-1,
     learned: Annotated[float, "share of the first loss below which training works anyway"] = 0.5,
+    agreement: Annotated[float, "cosine of successive gradients that do not overshoot"] = 0.5,
 ) -> Iterator[Finding | Skipped]:
     """Every step changes the weights by a large part of their own size, and the loss stays high.
 
     About 1e-3 is healthy. Judged is the median over the second half of the run, for at least half
     of the weight matrices (embeddings and those that start at zero aside): the first steps of Adam
     and the peak of a schedule are large by design. A loss that has come down by a fifth and still
-    falls steadily is not held up by them. A single step of half the weights' size counts
-    too when the loss triples after it or never gets better than it was, beyond its noise. With
-    several optimizers or a negative loss, which tell little, only the error level counts.
+    falls steadily is not held up by them; nor is one that falls while successive gradients point
+    the same way, for steps that are too long overshoot. A single step of half the weights' size
+    counts too when the loss triples after it or never gets better than it was, beyond its noise.
+    With several optimizers or a negative loss, which tell little, only the error level counts.
     Source: Karpathy, CS231n, "ratio of weights:updates"; "37 reasons", 33.
     """
     sites = weights(trace)
@@ -88,6 +91,8 @@ def update_ratio_high(
         )
         return
     if remaining_loss(trace) <= learned or is_still_learning(trace):
+        return
+    if falls_steadily(trace) and _late_agreement(trace) > agreement:
         return
     threshold = warning if unjudgeable(series, 1) is None else error
     lasting_ratio = np.array([median(column) for column in ratio[late].T])
@@ -115,6 +120,12 @@ def update_ratio_high(
             "ratios": lasting_ratio[high].tolist(),
         },
     )
+
+
+def _late_agreement(trace: Trace) -> float:
+    """The median cosine of successive gradients in the second half of the run."""
+    cosine = trace.steps.gradient_cosine
+    return median(cosine[len(cosine) // 2 :])
 
 
 def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:

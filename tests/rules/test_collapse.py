@@ -49,6 +49,15 @@ def test_even_rows_are_healthy_while_the_loss_still_falls(end, found):
     assert len(findings("ACT09", long)) == found
 
 
+@pytest.mark.parametrize(
+    ("first", "level"), [(0.9, Severity.WARNING), (0.999, Severity.INFO)], ids=["became", "began"]
+)
+def test_attention_that_was_even_from_the_start_is_a_note(first, level):
+    even = [first] * 2 + [0.999] * (COUNT - 2)
+    [finding] = findings("ACT09", trace(attention(q25=even, q75=1.0)))
+    assert finding.level is level
+
+
 def test_one_sharp_layer_of_three_is_healthy():
     layers = [attention("a", 0.0, 0.01), attention("b"), attention("c")]
     assert not findings("ACT09", trace(*layers))
@@ -141,6 +150,14 @@ def test_a_classifier_that_learns_may_use_few_directions(targets, found):
     if targets:
         rows.append(site("cross_entropy", "target", std=1.0))
     assert len(findings("ACT13", trace(*rows, loss=FALLING))) == found
+
+
+@pytest.mark.parametrize(("end", "found"), [(0.85, 1), (0.75, 0)])
+def test_a_model_with_targets_may_use_few_directions_while_its_loss_falls(end, found):
+    rows = [row for one in (layer("a", falling_to(1.1)), layer("head", 5.0)) for row in one]
+    rows.append(site("cross_entropy", "target", std=1.0))
+    falling = np.linspace(1.0, end, STEPS).tolist()
+    assert len(findings("ACT13", trace(*rows, loss=falling))) == found
 
 
 def test_layers_of_few_units_have_no_directions_to_lose():

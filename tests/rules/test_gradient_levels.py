@@ -48,6 +48,15 @@ def test_what_no_optimizer_holds_is_not_meant():
     assert not findings("GRD04", trace(parameter("a.weight", 0.0, update=None), parameter("b", 1)))
 
 
+@pytest.mark.parametrize(("weight", "found"), [(0.1, 0), (0.0, 1)])
+def test_a_bias_whose_weights_get_a_gradient_is_taken_away_again(weight, found):
+    bias = [
+        row | {"shape": [8], "numel": 8, "parent": "a"} for row in parameter("a.bias", 0.0, size=1)
+    ]
+    rows = trace(parameter("a.weight", weight), bias, parameter("b.weight", 0.1))
+    assert len(findings("GRD04", rows)) == found
+
+
 def test_rows_that_nobody_looked_up_are_healthy():
     table = parameter("table.weight", 0.0, kind="Embedding")
     assert not findings("GRD04", trace(table, parameter("b.weight", 0.1)))
@@ -141,6 +150,16 @@ def test_layers_that_are_not_neighbours_may_be_further_apart():
     gradients = (1e-4, 1e-2, 1.0)
     rows = trace(*(parameter(f"l{i}.weight", g) for i, g in enumerate(gradients)))
     assert not findings("GRD10", rows)
+
+
+@pytest.mark.parametrize(("kind", "found"), [("BatchNorm2d", 0), ("LayerNorm", 1), ("ReLU", 1)])
+def test_layers_with_a_batch_norm_between_them_may_be_far_apart(kind, found):
+    between = [
+        site(path, "activation", module_type=module)
+        for path, module in (("a", "Conv2d"), ("n", kind), ("b", "Conv2d"))
+    ]
+    rows = trace(between, parameter("a.weight", 1e-4), parameter("b.weight", 1.0))
+    assert len(findings("GRD10", rows)) == found
 
 
 def test_an_imbalance_that_ends_is_healthy():

@@ -54,6 +54,12 @@ def test_a_drift_that_ends_nearer_to_one_is_healthy(end, found):
     assert len(findings("ACT01", trace(layer("a", std=drifting), layer("head")))) == found
 
 
+@pytest.mark.parametrize(("end", "found"), [(0.0124, 1), (0.0126, 0)])
+def test_a_level_that_comes_nearer_to_one_by_a_quarter_is_on_its_way(end, found):
+    rows = trace(layer("a", std=[0.01] * 5 + [end] * 15), layer("head"))
+    assert len(findings("ACT01", rows)) == found
+
+
 def test_a_level_that_was_left_again_does_not_count():
     passing = [1.0] * 5 + [100.0] * 5 + [1.0] * 10
     assert not findings("ACT01", trace(layer("a", std=passing), layer("head")))

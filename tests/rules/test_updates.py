@@ -57,6 +57,16 @@ def test_large_updates_under_which_the_loss_falls_to_the_end_are_healthy(end, fo
     assert len(findings("UPD01", trace(parameter("a.weight", update=0.05), loss=loss))) == found
 
 
+@pytest.mark.parametrize(("cosine", "found"), [(0.55, 0), (0.45, 1)])
+@pytest.mark.parametrize("falls", [True, False])
+def test_large_updates_do_not_overshoot_where_gradients_agree_and_the_loss_falls(
+    cosine, found, falls
+):
+    loss = np.linspace(2.3, 1.95, STEPS).tolist() if falls else STUCK
+    rows = trace(parameter("a.weight", update=0.05), loss=loss, gradient_cosine=cosine)
+    assert len(findings("UPD01", rows)) == (found if falls else 1)
+
+
 def test_the_large_first_steps_of_adam_are_healthy():
     early = [*[0.3] * 15, *[1e-3] * 25]
     assert not findings("UPD01", trace(parameter("a.weight", update=early)))
