@@ -165,7 +165,7 @@ def batchnorm_mismatch(
     "collapsed-representation",
     Severity.WARNING,
     needs=(Role.ACTIVATION,),
-    explains=("LOS11", "LOS12"),
+    explains=("LOS12",),
     advice="Look for what makes all examples alike: a target that a constant fulfils (a missing "
     "stop-gradient or negative pairs), a learning rate too high, decay too strong.",
 )

@@ -16,6 +16,7 @@ from nntrace.rules.chance import (
     training_batches,
 )
 from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.layers import is_still_learning
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import (
     lasting,
@@ -27,8 +28,9 @@ from nntrace.rules.signals import (
     unjudgeable,
     window_medians,
 )
+from nntrace.rules.variation import alike_from
 from nntrace.schema import Role
-from nntrace.trace import Batch, Trace
+from nntrace.trace import Batch, Site, Trace
 from nntrace.trace.model import FloatArray
 
 _START_EXAMPLES = 16  # fewer, and the first loss is noise
@@ -122,11 +124,18 @@ def stuck_at_chance(
     *,
     tolerance: Annotated[float, "relative distance from the chance value"] = 0.03,
     steps: Annotated[int, "optimizer steps after warm-up that are needed"] = 100,
+    alike: Annotated[float, "share of the outputs' spread between examples: next to none"] = 0.15,
+    below: Annotated[float, "relative distance below chance where examples are alike"] = 0.05,
+    few_steps: Annotated[int, "optimizer steps that are needed where examples are alike"] = 30,
 ) -> Iterator[Finding | Skipped]:
     """Over the second half of the run the loss sat at the value of a constant prediction.
 
     That is ln C or the entropy of the labels for cross-entropy, the variance of the targets for
-    squared error: the model has learned nothing from its input. A warning below 200 steps.
+    squared error: the model has learned nothing from its input. A warning below 200 steps. Where
+    the model's outputs hardly differ between examples, which is what inputs look like that have
+    nothing to do with their labels, or a mask that hides them, fewer steps tell, and the loss may
+    lie a little lower: what can be known without the input, such as a place in the sequence, it
+    learns.
     Source: Karpathy's Recipe, step 2 (input-independent baseline); "37 reasons", 2 and 3.
     """
     full_rate_steps = steps_at_full_rate(trace)
@@ -134,8 +143,10 @@ def stuck_at_chance(
     function, reason = comparable_function(trace, batches)
     chances = chance_losses(function, batches)
     series = function_loss(trace, batches)
-    if full_rate_steps < steps:
-        reason = reason or f"needs {steps} steps after the warm-up, has {full_rate_steps}"
+    ignored = alike_from(trace, alike)
+    needed = steps if ignored is None else few_steps
+    if full_rate_steps < needed:
+        reason = reason or f"needs {needed} steps after the warm-up, has {full_rate_steps}"
     if why := reason or unjudgeable(series, _LEAST_LOSSES):
         yield Skipped(why)
         return
@@ -149,7 +160,12 @@ def stuck_at_chance(
     if error > tolerance * chance.value:
         yield Skipped(f"the loss is too noisy (± {error:.2g}) to tell it from chance")
         return
-    if not _near(level, chance, tolerance) or _still_falls(half, chance):
+    at_chance = _near(level, chance, tolerance) and not _still_falls(half, chance)
+    sits = at_chance and full_rate_steps >= steps
+    if ignored is not None:
+        lowest, highest = (1.0 - below) * chance.value, (1.0 + 3.0 * tolerance) * chance.value
+        sits |= lowest <= level <= highest and not is_still_learning(trace)
+    if not sits:
         return
     windows = window_medians(series.value, 20)
     start = lasting(np.array([_near(w, chance, 2.0 * tolerance) for w in windows]), 1)
@@ -157,11 +173,21 @@ def stuck_at_chance(
     span = (int(series.step[first]), series.span[1])
     yield Finding(
         f"the loss has sat at {level:.4g} since step {span[0]}: what a model reaches that ignores "
-        f"its input ({chance.name} = {chance.value:.4g}).",
+        f"its input ({chance.name} = {chance.value:.4g})"
+        + ("." if ignored is None else f"; {_in_words(*ignored)}."),
         steps=span,
         severity=Severity.ERROR if len(trace.steps) >= 2 * steps else Severity.WARNING,
-        evidence={"level": level, "chance": chance.value, "chance_is": chance.name},
+        evidence={"level": level, "chance": chance.value, "chance_is": chance.name}
+        | ({} if ignored is None else {"alike_from": ignored[0].path, "between": ignored[1]}),
         location=loss_location(trace, function),
+    )
+
+
+def _in_words(site: Site, share: float) -> str:
+    """Where examples become alike."""
+    return (
+        f"from {site.path or 'the model'} on examples hardly differ: {share:.1%} of the spread of "
+        "the outputs is between them"
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.layers import columns, is_norm, weights
+from nntrace.rules.layers import columns, is_norm, remaining_loss, weights
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import lasting
 from nntrace.schema import Role
@@ -33,13 +33,15 @@ def bias_drift(
     scale: Annotated[float, "mean of the bias over the rms of the weights beside it"] = 1.5,
     steady: Annotated[float, "slowest over fastest sixth of the run"] = 0.4,
     samples: Annotated[int, "sampled steps that are needed"] = 20,
+    fitted: Annotated[float, "share of the first loss that no offset alone leaves"] = 0.1,
 ) -> Iterator[Finding | Skipped]:
     """A bias walks away from zero at a steady pace, beyond the scale of the weights beside it.
 
     Training then moves an offset instead of learning from the input. Blamed is only a walk that
     does not slow down, driven by gradients of one sign to the end, and that has come farther than
     the weights are large (initialised biases are at most as large as they are). A bias that
-    settles, such as one that finds the log-odds of rare classes, is healthy; norms are left out.
+    settles, such as one that finds the log-odds of rare classes, is healthy; norms are left out. A
+    note where targets that vary are nearly fitted, which no offset alone can do.
     Source: "37 reasons", 28 (watch biases growing to ±infinity); Deep Learning Tuning, DL4J.
     """
     beside = {site.parent: site for site in weights(trace) if site.fan_in}
@@ -59,6 +61,7 @@ def bias_drift(
     if known.sum(axis=0).max() < samples or at[-1] < _REACH * trace.steps.step[-1]:
         yield Skipped(f"needs {samples} sampled steps, to the end of the run")
         return
+    learns = remaining_loss(trace) <= fitted and _targets_vary(trace)
     for index, site in enumerate(biases):
         rows = np.flatnonzero(known[:, index])
         if len(rows) < samples:
@@ -77,6 +80,7 @@ def bias_drift(
             f"layer's weights ({weight:.2g}).",
             site=site,
             steps=(int(trace.sampled_steps[first]), int(trace.sampled_steps[rows[-1]])),
+            severity=Severity.INFO if learns else None,
             evidence={
                 "first": float(walk[0]),
                 "last": float(walk[-1]),
@@ -84,6 +88,11 @@ def bias_drift(
                 "weight": beside[site.parent].path,
             },
         )
+
+
+def _targets_vary(trace: Trace) -> bool:
+    spread = trace.series(Role.TARGET, "std")
+    return bool((spread[np.isfinite(spread)] > 0).any())
 
 
 def _keeps_pace(at: IntArray, walk: FloatArray, pull: FloatArray, steady: float) -> bool:

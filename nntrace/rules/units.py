@@ -13,6 +13,7 @@ from nntrace.rules.layers import (
     chain,
     columns,
     early_samples,
+    is_still_learning,
     remaining_loss,
     weights,
 )
@@ -43,6 +44,8 @@ def dead_units(
     *,
     warning_fraction: Annotated[float, "dead share of a layer that is a warning"] = 0.2,
     error_fraction: Annotated[float, "dead share of a layer that is an error"] = 0.5,
+    learned: Annotated[float, "share of the first loss below which training works anyway"] = 0.5,
+    growth: Annotated[float, "rise of the share in the second half with which units die off"] = 0.1,
 ) -> Iterator[Finding | Skipped]:
     """Rectified units gave exactly zero for every example of the last samples.
 
@@ -50,8 +53,10 @@ def dead_units(
     least 256 rows, not per batch: a sparse batch is healthy. Only outputs that are rectified are
     judged, and of one layer's chain (ReLU, dropout, pooling) only the first. The warning asks that
     the share is exceeded in the model as a whole too; deep ReLU networks have single layers with a
-    quarter of dead units and train well, so there it is only information. Nor is it an error in a
-    layer of fewer than eight units, unless all are dead.
+    quarter of dead units and train well, so there it is only information. So it is where the loss
+    comes down and no more units die: a layer that is wider than its few inputs need is born with
+    units that they never reach. Nor is it an error in a layer of fewer than eight units, unless
+    all are dead.
     Source: Maas 2013; Karpathy's notes on ReLU; "37 reasons", 25 (dead units).
     """
     lowest = trace.series(Role.ACTIVATION, "min")
@@ -71,6 +76,7 @@ def dead_units(
     if (reason := early_samples(trace)) is not None:
         yield Skipped(reason)
         return
+    learns = remaining_loss(trace) <= learned or is_still_learning(trace)
     levels = [_late_median(dead[:, link.column]) for link in rectified]
     units = [link.site.units for link in rectified]
     overall = float(np.average(levels, weights=[max(1, count) for count in units]))
@@ -81,13 +87,16 @@ def dead_units(
         rows = np.flatnonzero(np.isfinite(dead[:, link.column]))
         since = lasting(dead[rows, link.column] > warning_fraction, 1) or 0
         spread = width >= _FEW_UNITS or not width or count == width
+        healthy = learns and not _grows(dead[rows, link.column], growth)
         severity = Severity.WARNING if overall > warning_fraction else Severity.INFO
+        if spread and level > error_fraction:
+            severity = Severity.ERROR
         yield Finding(
             f"{level:.0%} of the units of {link.site.path or 'the model'} ({count} of {width}) "
             "never fire.",
             site=link.site,
             steps=(int(trace.sampled_steps[rows[since]]), int(trace.sampled_steps[rows[-1]])),
-            severity=Severity.ERROR if spread and level > error_fraction else severity,
+            severity=Severity.INFO if healthy else severity,
             evidence={"dead_fraction": level, "units": width, "dead_fraction_overall": overall},
         )
 
@@ -96,6 +105,12 @@ def _late_median(share: FloatArray) -> float:
     """The level in the last quarter of the samples."""
     known = finite(share)
     return median(known[-max(1, len(known) // 4) :])
+
+
+def _grows(share: FloatArray, growth: float) -> bool:
+    """Whether the share is higher at the end than in the middle of the run."""
+    middle, end = np.array_split(share[len(share) // 3 :], 2)
+    return bool(len(middle) and median(end) - median(middle) > growth)
 
 
 @rule(

@@ -146,6 +146,19 @@ def test_a_layer_with_a_quarter_of_dead_units_in_a_lively_model_is_only_noted():
     assert finding.level is Severity.INFO
 
 
+@pytest.mark.parametrize(("end", "level"), [(0.51, Severity.ERROR), (0.49, Severity.INFO)])
+def test_dead_units_of_a_model_that_learns_are_only_noted(end, level):
+    [finding] = findings("ACT04", trace(layer("l"), dead(0.7), loss=[1.0] * 5 + [end] * 15))
+    assert finding.level is level
+
+
+@pytest.mark.parametrize(("late", "level"), [(0.42, Severity.WARNING), (0.39, Severity.INFO)])
+def test_units_that_die_off_are_a_warning_though_the_model_learns(late, level):
+    dying = dead([0.3] * 13 + [late] * 7)
+    [finding] = findings("ACT04", trace(layer("l"), dying, loss=[1.0] * 5 + [0.1] * 15))
+    assert finding.level is level
+
+
 def test_sparse_outputs_without_dead_units_are_healthy():
     assert not findings("ACT04", trace(layer("l"), dead(0.0)))
 

@@ -331,6 +331,35 @@ def test_fewer_than_a_hundred_steps_at_full_learning_rate_are_not_judged():
     assert skip_reasons("LOS11", classified(np.full(150, LN10), lr=np.linspace(0, 0.1, 150)))
 
 
+def outputs(between, path="head"):
+    """Ten logits whose spread is by this part between examples."""
+    shape = {"module_type": "Linear", "shape": [32, 10]}
+    return site(path, "activation", std=1.0, example_std=between, **shape)
+
+
+@pytest.mark.parametrize(("between", "found"), [(0.14, 1), (0.16, 0)])
+@pytest.mark.parametrize(("level", "at_chance"), [(0.96, True), (0.94, False), (1.1, False)])
+def test_a_loss_little_below_chance_is_blamed_where_examples_are_alike(
+    between, found, level, at_chance
+):
+    loss = noisy(np.full(120, level * LN10), 0.02)
+    results = findings("LOS11", classified(loss, sites=[outputs(between)]))
+    assert len(results) == (found if at_chance else 0)
+
+
+@pytest.mark.parametrize(("steps", "judged"), [(30, True), (29, False)])
+def test_thirty_steps_tell_where_examples_are_alike(steps, judged):
+    trace = classified(np.full(steps, LN10), sites=[outputs(0.01)])
+    assert bool(skip_reasons("LOS11", trace)) is not judged
+
+
+def test_the_layer_from_which_examples_are_alike_is_named():
+    layers = [outputs(0.9, "one"), outputs(0.05, "two"), outputs(0.02, "head")]
+    [finding] = findings("LOS11", classified(np.full(100, LN10), sites=layers))
+    assert finding.evidence["alike_from"] == "two"
+    assert "from two on" in finding.message
+
+
 def test_a_loss_that_is_just_leaving_chance_is_healthy():
     loss = LN10 * np.concatenate([np.full(200, 1.0), np.linspace(1.0, 0.95, 200)])
     assert findings("LOS11", classified(noisy(loss, 0.01))) == []

@@ -19,8 +19,8 @@ def affine(path, bias, *, pull=-0.1, weight=0.1, kind="Linear", fan_in=64):
     ]
 
 
-def trace(*layers, steps=STEPS):
-    return trace_of(steps=steps, sites=[row for rows in layers for row in rows])
+def trace(*layers, steps=STEPS, loss=None):
+    return trace_of(steps=steps, loss=loss, sites=[row for rows in layers for row in rows])
 
 
 def line(end, steps=STEPS):
@@ -32,6 +32,14 @@ def test_a_bias_that_walks_beyond_the_weights_scale_is_a_warning(end, found):
     results = findings("PAR01", trace(affine("a", line(end))))
     assert len(results) == found
     assert all(finding.level is Severity.WARNING for finding in results)
+
+
+@pytest.mark.parametrize(("end", "level"), [(0.11, Severity.WARNING), (0.09, Severity.INFO)])
+def test_a_walk_is_a_note_where_varying_targets_are_nearly_fitted(end, level):
+    targets = [site("mse_loss", "target", std=1.0)]
+    falling = [1.0] * 5 + [end] * (STEPS - 5)
+    [finding] = findings("PAR01", trace(affine("a", line(0.5)), targets, loss=falling))
+    assert finding.level is level
 
 
 def test_a_bias_walks_downward_too():
