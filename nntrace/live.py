@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def launch_live(words: Sequence[str], environment: Mapping[str, str], run: Path)
     if not has_terminal():
         raise NntraceError("--live needs a terminal. Without one: nntrace run, nntrace monitor.")
     monitor = load_monitor()
-    diagnose = configured_diagnosis(load_config())
+    config = load_config()
+    diagnose, thresholds = configured_diagnosis(config), config.thresholds()
     run.parent.mkdir(parents=True, exist_ok=True)
     log = run.with_name(f"{run.name}.log")
     program = _Program(words, environment, log)
@@ -64,7 +66,8 @@ def launch_live(words: Sequence[str], environment: Mapping[str, str], run: Path)
             time.sleep(_POLL_SECONDS)
         if (run / MANIFEST).exists():
             interrupt, terminate = program.interrupt, program.terminate
-            monitor(Watch(run, diagnose, run.parent, log, interrupt, terminate))
+            watch = Watch(run, diagnose, run.parent, log, interrupt, terminate)
+            monitor(replace(watch, thresholds=thresholds))
     except KeyboardInterrupt:
         program.interrupt()
     return _wait(program, log)

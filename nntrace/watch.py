@@ -1,9 +1,9 @@
 """What a monitor is given: the seam between the commands and the plug-ins of `nntrace.monitors`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from nntrace.config import Config
@@ -20,6 +20,7 @@ class Watch:
     Attributes:
         run: its folder, or one that mirrors it.
         diagnose: makes the findings, by the rules and thresholds of the user's configuration.
+        thresholds: of that configuration, by rule code; where none is given the rule's own holds.
         runs_folder: where other runs are; None when the user may not leave this one.
         output: a file that the traced program's own output goes to.
         interrupt, terminate: pass Ctrl-C and SIGTERM on to the program; None when it is not ours.
@@ -35,6 +36,7 @@ class Watch:
     terminate: Callable[[], None] | None = None
     problem: Callable[[], str | None] = lambda: None
     where: str | None = None
+    thresholds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class Monitor(Protocol):
@@ -59,5 +61,7 @@ def configured_diagnosis(config: "Config") -> "Diagnose":
     from nntrace.diagnosis import diagnose
     from nntrace.rules import select_rules
 
+    if not (config.select or config.ignore or config.rules):
+        return diagnose  # nothing to check: the rules are loaded when they are first run
     rules = select_rules(config.select, config.ignore)
     return partial(diagnose, rules=rules, thresholds=config.thresholds())

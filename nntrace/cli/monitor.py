@@ -38,7 +38,9 @@ def command(run: str | None, remote_nntrace: str) -> None:
         show = load_monitor()
         newest = run in (None, LATEST) and has_terminal()
         path = wait_for_run(waiting=_say_waiting) if newest else find_run(run)
-        show(Watch(path, configured_diagnosis(load_config()), runs_folder=path.parent))
+        config = load_config()
+        diagnose, thresholds = configured_diagnosis(config), config.thresholds()
+        show(Watch(path, diagnose, runs_folder=path.parent, thresholds=thresholds))
     else:
         _watch_remote(*remote, remote_nntrace)
 
@@ -51,6 +53,7 @@ def _say_waiting(folder: object) -> None:
 
 def _watch_remote(host: str, run: str, nntrace: str) -> None:
     import tempfile
+    from dataclasses import replace
     from pathlib import Path
 
     from nntrace.config import load_config
@@ -58,13 +61,14 @@ def _watch_remote(host: str, run: str, nntrace: str) -> None:
     from nntrace.remote import RemoteRun
     from nntrace.watch import Watch, configured_diagnosis
 
-    show = load_monitor()
-    diagnose = configured_diagnosis(load_config())
+    show, config = load_monitor(), load_config()
+    diagnose, thresholds = configured_diagnosis(config), config.thresholds()
     with tempfile.TemporaryDirectory(prefix="nntrace-") as folder:
         remote = RemoteRun(host, run, Path(folder), nntrace)
         try:
             remote.connect()
             mirror = remote.mirror.folder
-            show(Watch(mirror, diagnose, problem=remote.problem, where=remote.where))
+            watch = Watch(mirror, diagnose, problem=remote.problem, where=remote.where)
+            show(replace(watch, thresholds=thresholds))
         finally:
             remote.close()

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.compute as pc
 from numpy.lib.stride_tricks import sliding_window_view
 
 from nntrace.trace import Trace
+from nntrace.trace.decode import recorded
 from nntrace.trace.model import FloatArray, IntArray
 
 MAD_TO_STD = 1.4826  # of a Gaussian
@@ -48,7 +48,7 @@ def loss_series(trace: Trace) -> LossSeries:
     Of training in phases (an optimizer, then another) only the last phase's.
     """
     steps = trace.steps
-    recorded = pc.is_valid(trace.table("steps")["loss"]).to_numpy(zero_copy_only=False)
+    known = recorded(trace.table("steps")["loss"])
     usable = np.flatnonzero(np.isfinite(steps.loss))
     names = np.array([steps.optimizer[index] for index in usable], dtype=object)
     turns = np.flatnonzero(names[1:] != names[:-1]) + 1
@@ -56,7 +56,7 @@ def loss_series(trace: Trace) -> LossSeries:
     if len(turns) == optimizers - 1:
         usable = usable[int(turns[-1]) if len(turns) else 0 :]
         optimizers = 1
-    broken = steps.step[recorded & ~np.isfinite(steps.loss)]
+    broken = steps.step[known & ~np.isfinite(steps.loss)]
     return LossSeries(
         steps.step[usable],
         steps.loss[usable],

@@ -1,6 +1,7 @@
 """From the tables of a trace to the values it hands out: each function decodes one stream.
 
 Rows are hostile input: what cannot be is left out, what is missing gets the value that says so.
+`pyarrow.compute` is imported where it is needed: a first look need not wait a tenth of a second.
 """
 
 import json
@@ -10,10 +11,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from nntrace.schema import Role
-from nntrace.trace.model import Batch, Event, FloatArray, IntArray, Site, Steps, Tensor
+from nntrace.trace.model import Batch, BoolArray, Event, FloatArray, IntArray, Site, Steps, Tensor
 
 T = TypeVar("T")
 
@@ -53,12 +53,12 @@ def steps(table: pa.Table) -> Steps:
         batch_size=floats(table, "batch_size"),
         optimizer=tuple(value or "" for value in table["optimizer"].to_pylist()),
         phase=tuple(value or "" for value in table["phase"].to_pylist()),
-        sampled=pc.fill_null(table["sampled"], False).to_numpy(zero_copy_only=False),
+        sampled=_flags(table, "sampled"),
         overhead_ns=integers(table, "overhead_ns"),
         gradients_cleared=floats(table, "gradients_cleared"),
         before_backward_ns=floats(table, "before_backward_ns"),
         backwards=floats(table, "backwards"),
-        skipped=pc.fill_null(table["skipped"], False).to_numpy(zero_copy_only=False),
+        skipped=_flags(table, "skipped"),
         loss_scale=floats(table, "loss_scale"),
         memory_bytes=floats(table, "memory_bytes"),
         cpu_ns=floats(table, "cpu_ns"),
@@ -108,12 +108,13 @@ def tensors(table: pa.Table) -> tuple[Tensor, ...]:
 
 def scalars(table: pa.Table) -> dict[str, tuple[IntArray, FloatArray]]:
     """Steps and values by name, in the order they were logged."""
+    import pyarrow.compute as pc
+
     names = table["name"]
     result = {}
     for name in pc.unique(names).to_pylist():
         rows = table.filter(pc.equal(names, name))
-        values = pc.fill_null(rows["value"], float("nan"))
-        result[name] = (rows["step"].to_numpy(), values.to_numpy())
+        result[name] = (rows["step"].to_numpy(), floats(rows, "value"))
     return result
 
 
@@ -130,7 +131,7 @@ def _kept(rows: pa.RecordBatch) -> Iterator[Tensor]:
         kept = values[number].values
         if kept is None or min(shape, default=1) < 0 or math.prod(shape) != len(kept):
             continue
-        array = pc.fill_null(kept, float("nan")).to_numpy(zero_copy_only=False).reshape(shape)
+        array = kept.to_numpy(zero_copy_only=False).reshape(shape)
         whole = _known(row["shape"])
         stride = max(1, row["stride"] or 1)
         dtype = row["dtype"] or ""
@@ -142,13 +143,31 @@ def floats(table: pa.Table, name: str) -> FloatArray:
     column = table[name]
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
-    column = column.cast(pa.float64(), safe=False)
-    return np.asarray(pc.fill_null(column, float("nan")).to_numpy(), dtype=np.float64)
+    return np.asarray(column.to_numpy(), dtype=np.float64)  # Arrow makes a null NaN itself
 
 
 def integers(table: pa.Table, name: str) -> IntArray:
     """A column as int64, 0 where it is null."""
-    return np.asarray(pc.fill_null(table[name], 0).to_numpy(), dtype=np.int64)
+    column = table[name]
+    return np.asarray((column.fill_null(0) if column.null_count else column).to_numpy(), np.int64)
+
+
+def recorded(column: pa.ChunkedArray) -> BoolArray:
+    """Which values are not null: a NaN that was recorded is a value, too."""
+    known = [np.ones(0, dtype=np.bool_)]
+    for chunk in column.chunks:
+        bitmap = chunk.buffers()[0] if chunk.null_count else None
+        if bitmap is None:
+            known.append(np.ones(len(chunk), dtype=np.bool_))
+        else:
+            bits = np.unpackbits(np.frombuffer(bitmap, np.uint8), bitorder="little")
+            known.append(bits[chunk.offset : chunk.offset + len(chunk)].astype(np.bool_))
+    return np.concatenate(known)
+
+
+def _flags(table: pa.Table, name: str) -> BoolArray:
+    """A column of truth values, False where it is null."""
+    return np.asarray(floats(table, name) == 1.0)
 
 
 def _payload(text: str | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ def last_step(run: Path) -> tuple[int, float | None]:
         DamagedTraceError, SchemaVersionError: the step stream cannot be read.
     """
     folder = min(run.glob("rank-*"), default=run)
-    ends = [batch for batch in open_stream(folder, "steps").read_ends() if batch.num_rows]
+    ends = [batch for batch in open_stream(folder, "steps").read_some(2) if batch.num_rows]
     if not ends:
         return 0, None
     first, last = ends[0]["step"][0].as_py(), ends[-1]["step"][-1].as_py()

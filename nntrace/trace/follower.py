@@ -5,14 +5,14 @@ from the byte after the last complete batch. Bytes that can never become a batch
 and so is an incomplete segment that another one follows: a writer ends each before the next.
 """
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from nntrace.arrow import conform
 from nntrace.errors import DamagedTraceError, SchemaVersionError
@@ -45,8 +45,24 @@ DECODE_ERRORS: Final = (
     StopIteration,
 )
 
-# The batches are small: handing their buffers to threads costs three times what it saves.
-_READ_OPTIONS: Final = pa.ipc.IpcReadOptions(use_threads=False)
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a complete message stands that was not read yet."""
+
+    path: Path
+    start: int
+    length: int
+
+    @property
+    def begins_segment(self) -> bool:
+        """Whether it is the schema and not a batch."""
+        return self.start == 0
+
+    def read(self, file: BinaryIO) -> bytes:
+        """Its bytes."""
+        file.seek(self.start)
+        return file.read(self.length)
 
 
 @dataclass(slots=True)
@@ -57,7 +73,7 @@ class StreamFollower:
     stream: str
     _segment: int = 0
     _offset: int = 0
-    _schema: bytes | None = None
+    _schema: bytes = b""
     _ended: bool = False
     rows_read: int = field(default=0, init=False)
     torn: bool = field(default=False, init=False)
@@ -72,33 +88,53 @@ class StreamFollower:
         """
         rows: list[pa.RecordBatch] = []
         count = 0
-        for data, start in self._fresh_messages():
+        for place, file in self._fresh_messages():
             if most_rows is not None and count >= most_rows:
                 break  # this message was not read yet, and is the next one
-            batch = self._decode(data, start)
-            if batch is not None and batch.num_rows:
+            if place.begins_segment:
+                self._schema = self._checked_schema(place, file)
+                continue
+            batch = self._decode(place, file, self._schema)
+            if batch.num_rows:
                 rows.append(batch)
                 count += batch.num_rows
         self.rows_read += count
         return rows
 
-    def read_ends(self) -> list[pa.RecordBatch]:
-        """The first and the last of the fresh batches: enough to tell a stream's extent."""
-        ends: list[pa.RecordBatch] = []
-        last: tuple[memoryview, int] | None = None
-        for data, start in self._fresh_messages():
-            if start == 0 or not ends:
-                batch = self._decode(data, start)
-                ends += [] if batch is None else [batch]
-            else:
-                last = data, start
-        if last is not None:
-            batch = self._decode(*last)
-            ends += [] if batch is None else [batch]
-        return ends
+    def read_some(self, most: int, columns: Sequence[str] | None = None) -> list[pa.RecordBatch]:
+        """At most so many of the fresh batches, from the first to the last: enough to tell the
+        stream's extent, or its course. The others count as read. With `columns`, all others are
+        null.
+        """
+        batches, schemas = self._fresh_batches()
+        last = max(1, min(most, len(batches)) - 1)
+        chosen = {n * (len(batches) - 1) // last for n in range(last + 1)} if batches else set()
+        return [self._decode_at(batches[number], schemas, columns) for number in sorted(chosen)]
 
-    def _fresh_messages(self) -> Iterator[tuple[memoryview, int]]:
-        """Each complete message not yet read and the byte of its segment at which it begins."""
+    def read_last(self, rows: int) -> list[pa.RecordBatch]:
+        """The last of the fresh batches, as many as hold so many rows. The others count as read."""
+        batches, schemas = self._fresh_batches()
+        last: list[pa.RecordBatch] = []
+        for place in reversed(batches):
+            if rows <= 0:
+                break
+            last.append(self._decode_at(place, schemas))
+            rows -= last[-1].num_rows
+        return last[::-1]
+
+    def _fresh_batches(self) -> tuple[list[_Place], dict[Path, bytes]]:
+        """Where the batches stand that were not read yet, and by segment the schemas."""
+        schemas = {self._path: self._schema}
+        batches: list[_Place] = []
+        for place, file in self._fresh_messages():
+            if place.begins_segment:
+                schemas[place.path] = self._schema = self._checked_schema(place, file)
+            else:
+                batches.append(place)
+        return batches, schemas
+
+    def _fresh_messages(self) -> Iterator[tuple[_Place, BinaryIO]]:
+        """Each complete message not yet read, and its open file."""
         last = max(self._segment_numbers(), default=-1)
         while self._segment <= last:
             if not self._ended:
@@ -110,7 +146,7 @@ class StreamFollower:
             self._segment, self._offset, self._schema, self._ended = (
                 self._segment + 1,
                 0,
-                None,
+                b"",
                 False,
             )
 
@@ -126,60 +162,84 @@ class StreamFollower:
             return []
         return [int(match[1]) for name in names if (match := pattern.fullmatch(name))]
 
-    def _segment_messages(self) -> Iterator[tuple[memoryview, int]]:
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                fresh = memoryview(file.read())
-        except OSError as error:
-            raise self._damaged(self._offset, error.strerror or "it cannot be read") from error
-        position = 0
+    def _segment_messages(self) -> Iterator[tuple[_Place, BinaryIO]]:
         self.torn = False
-        while position < len(fresh):
-            start = self._offset
-            try:
-                length = message_length(fresh[position:])
-            except FramingError as error:
-                raise self._damaged(start, str(error)) from error
-            if length is None:
-                self.torn = True
-                return
-            if length == 0:
-                self._ended = True
-                if len(fresh) > position + PREFIX_BYTES:
-                    raise self._damaged(start, "bytes follow the end of the stream")
-                return
-            yield fresh[position : position + length], start
-            position += length
-            self._offset += length  # only now: a message that cannot be decoded fails again
+        with self._opened(self._path, self._offset) as file:
+            size = os.fstat(file.fileno()).st_size
+            while self._offset < size:
+                start = self._offset
+                file.seek(start)
+                try:
+                    length = message_length(file, size - start)
+                except (FramingError, OSError) as error:
+                    raise self._damaged(start, str(error)) from error
+                if length is None:
+                    self.torn = True
+                    return
+                if length == 0:
+                    self._ended = True
+                    if size > start + PREFIX_BYTES:
+                        raise self._damaged(start, "bytes follow the end of the stream")
+                    return
+                yield _Place(self._path, start, length), file
+                self._offset += length  # only now: what cannot be decoded fails again
 
-    def _decode(self, data: memoryview, start: int) -> pa.RecordBatch | None:
-        """The message as a batch in today's schema; None for the schema message itself."""
+    def _opened(self, path: Path, position: int) -> BinaryIO:
         try:
-            if self._schema is None:
-                self._check_schema(data)
-                self._schema = bytes(data)
-                return None
-            stream = pa.py_buffer(self._schema + data)
-            batch = pa.ipc.open_stream(stream, options=_READ_OPTIONS).read_next_batch()
+            return path.open("rb")
+        except OSError as error:
+            raise self._damaged(position, error.strerror or "it cannot be read") from error
+
+    def _checked_schema(self, place: _Place, file: BinaryIO) -> bytes:
+        """The message that says what columns the segment has."""
+        try:
+            data = place.read(file)
+            schema = pa.ipc.read_schema(pa.py_buffer(data))
+            version = (schema.metadata or {}).get(b"nntrace.schema", b"1")
+            if version.isdigit() and int(version) > SCHEMA_VERSION:
+                raise SchemaVersionError(
+                    f"{place.path} was written in trace format {int(version)}, this nntrace reads "
+                    f"up to {SCHEMA_VERSION}. Upgrade nntrace: pip install --upgrade nntrace."
+                )
+            missing = [key for key in KEYS[self.stream] if key not in schema.names]
+            if missing:
+                raise ValueError(f"no column {missing[0]}")
+        except DECODE_ERRORS as error:
+            raise self._undecodable(place) from error
+        return data
+
+    def _decode_at(
+        self, place: _Place, schemas: Mapping[Path, bytes], columns: Sequence[str] | None = None
+    ) -> pa.RecordBatch:
+        with self._opened(place.path, place.start) as file:
+            return self._decode(place, file, schemas[place.path], columns)
+
+    def _decode(
+        self, place: _Place, file: BinaryIO, schema: bytes, columns: Sequence[str] | None = None
+    ) -> pa.RecordBatch:
+        """The message as a batch in today's schema."""
+        try:
+            # The batches are small: handing their buffers to threads costs more than it saves.
+            options = pa.ipc.IpcReadOptions(use_threads=False)
+            if columns is not None:
+                options.included_fields = self._numbers_of(columns, schema)
+            stream = pa.py_buffer(schema + place.read(file))
+            batch = pa.ipc.open_stream(stream, options=options).read_next_batch()
             if batch.num_rows > _LARGEST_BATCH:
                 raise ValueError(f"a batch of {batch.num_rows} rows")
             batch.validate(full=True)
             return with_keys(conform(batch, self.stream), self.stream)
         except DECODE_ERRORS as error:
-            raise self._damaged(start, "its bytes are not what they claim to be") from error
+            raise self._undecodable(place) from error
 
-    def _check_schema(self, data: memoryview) -> None:
-        schema = pa.ipc.read_schema(pa.py_buffer(data))
-        version = (schema.metadata or {}).get(b"nntrace.schema", b"1")
-        if version.isdigit() and int(version) > SCHEMA_VERSION:
-            raise SchemaVersionError(
-                f"{self._path} was written in trace format {int(version)}, this nntrace reads up "
-                f"to {SCHEMA_VERSION}. Upgrade nntrace: pip install --upgrade nntrace."
-            )
-        missing = [key for key in KEYS[self.stream] if key not in schema.names]
-        if missing:
-            raise ValueError(f"no column {missing[0]}")
+    def _numbers_of(self, columns: Sequence[str], schema: bytes) -> list[int]:
+        """Where these columns, and the keys, stand in a segment."""
+        wanted = {*columns, *KEYS[self.stream]}
+        names = pa.ipc.read_schema(pa.py_buffer(schema)).names
+        return [number for number, name in enumerate(names) if name in wanted]
+
+    def _undecodable(self, place: _Place) -> DamagedTraceError:
+        return self._damaged(place.start, "its bytes are not what they claim to be")
 
     def _damaged(self, position: int, reason: str) -> DamagedTraceError:
         return DamagedTraceError(
@@ -193,5 +253,5 @@ def with_keys(rows: pa.RecordBatch, stream: str) -> pa.RecordBatch:
     for key in KEYS[stream]:
         column = rows.column(key)
         if column.null_count:
-            rows = rows.filter(pc.is_valid(column))
+            rows = rows.filter(column.is_valid())
     return rows

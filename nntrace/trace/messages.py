@@ -1,11 +1,11 @@
-"""The framing of an Arrow IPC stream: how long each message is, without decoding it.
+"""The framing of an Arrow IPC stream: how long each message is, without reading its body.
 
 Streams are hostile input: every length and offset is checked against the bytes present before
 Arrow sees them. Layout: https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format
 """
 
 import struct
-from typing import Final
+from typing import BinaryIO, Final
 
 PREFIX_BYTES: Final = 8
 _CONTINUATION: Final = b"\xff\xff\xff\xff"
@@ -19,13 +19,14 @@ class FramingError(ValueError):
     """These bytes are not the beginning of a message."""
 
 
-def message_length(data: memoryview) -> int | None:
-    """Bytes of the message that begins here; 0 at the end of the stream, None when incomplete.
+def message_length(file: BinaryIO, available: int) -> int | None:
+    """Bytes of the message that begins where the file stands, of which so many are `available`;
+    0 at the end of the stream, None when incomplete.
 
     Raises:
         FramingError: no complete message can ever begin with these bytes.
     """
-    head = bytes(data[:PREFIX_BYTES])
+    head = file.read(min(PREFIX_BYTES, available))
     if not head.startswith(_CONTINUATION[: len(head)]):
         raise FramingError("no message begins here")
     if len(head) < PREFIX_BYTES:
@@ -35,16 +36,16 @@ def message_length(data: memoryview) -> int | None:
         return 0
     if not 0 < metadata_bytes <= _LARGEST_METADATA or metadata_bytes % 8:
         raise FramingError(f"impossible metadata length {metadata_bytes}")
-    if PREFIX_BYTES + metadata_bytes > len(data):
+    if PREFIX_BYTES + metadata_bytes > available:
         return None
-    body_bytes = _body_length(data[PREFIX_BYTES : PREFIX_BYTES + metadata_bytes])
+    body_bytes = _body_length(file.read(metadata_bytes))
     if not 0 <= body_bytes <= _LARGEST_BODY or body_bytes % 8:
         raise FramingError(f"impossible body length {body_bytes}")
     length = PREFIX_BYTES + metadata_bytes + body_bytes
-    return length if length <= len(data) else None
+    return length if length <= available else None
 
 
-def _body_length(metadata: memoryview) -> int:
+def _body_length(metadata: bytes) -> int:
     """`Message.bodyLength`, read from the flatbuffer: 0 where the field is left out."""
     try:
         (table,) = struct.unpack_from("<I", metadata, 0)

@@ -10,6 +10,7 @@ from nntrace.schema import Role
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,12 @@ class Steps:
     batch_size: FloatArray
     optimizer: tuple[str, ...]
     phase: tuple[str, ...]
-    sampled: npt.NDArray[np.bool_]
+    sampled: BoolArray
     overhead_ns: IntArray
     gradients_cleared: FloatArray
     before_backward_ns: FloatArray
     backwards: FloatArray
-    skipped: npt.NDArray[np.bool_]
+    skipped: BoolArray
     loss_scale: FloatArray
     memory_bytes: FloatArray
     cpu_ns: FloatArray

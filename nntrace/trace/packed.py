@@ -4,17 +4,20 @@
 interrupted) the file counts: it is renamed into place only when it is whole.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from nntrace.arrow import conform
 from nntrace.errors import DamagedTraceError, SchemaVersionError
 from nntrace.schema import PACKED, SCHEMA_VERSION
 from nntrace.trace.follower import DECODE_ERRORS, KEYS, StreamFollower, with_keys
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 _LARGEST_FILE = 1 << 36
 _PACKED_BY_SITE = ("stats", "histograms")  # their rows are as a recorder writes them again
@@ -31,8 +34,10 @@ class Stream(Protocol):
         """
         ...
 
-    def read_ends(self) -> list[pa.RecordBatch]:
-        """The first and the last of the fresh batches."""
+    def read_some(self, most: int, columns: Sequence[str] | None = None) -> list[pa.RecordBatch]:
+        """Of the fresh batches at most so many where that is faster, the first and the last among
+        them; with `columns`, all others may be null.
+        """
         ...
 
 
@@ -60,6 +65,8 @@ class PackedStream:
         """
         if self._read:
             return []
+        import pyarrow.parquet as pq  # most runs are not packed, and it is large
+
         try:
             with pq.ParquetFile(self.path) as file:
                 self._check(file)
@@ -78,11 +85,11 @@ class PackedStream:
         self._read = True
         return [batch for batch in rows if batch.num_rows]
 
-    def read_ends(self) -> list[pa.RecordBatch]:
+    def read_some(self, most: int, columns: Sequence[str] | None = None) -> list[pa.RecordBatch]:
         """All rows: a packed file is small."""
         return self.read()
 
-    def _check(self, file: pq.ParquetFile) -> None:
+    def _check(self, file: "pq.ParquetFile") -> None:
         schema = file.schema_arrow
         version = (schema.metadata or {}).get(b"nntrace.schema", b"1")
         if version.isdigit() and int(version) > SCHEMA_VERSION:

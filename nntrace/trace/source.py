@@ -17,6 +17,9 @@ _MAX_CHUNKS: Final = 4096  # a table in more pieces is slow to read; putting it 
 _ROWS_AT_ONCE: Final = 250_000  # of a stream that is thinned as it is read
 _HISTOGRAMS: Final = 10  # a histogram takes as much room as so many rows of statistics
 _LARGE: Final = ("stats", "histograms", "tensors")
+# What can be read of a long run before anyone waits, and what a first look at its steps needs.
+_FEW_BATCHES: Final = 100
+_STEP_COLUMNS: Final = ("time_ns", "duration_ns", "loss", "lr", "grad_norm", "overhead_ns")
 
 
 class Source:
@@ -55,12 +58,17 @@ class Source:
         return any(grown)
 
     def read_newest(self) -> None:
-        """Take in all of the small streams, and the two ends of the statistics."""
+        """Take in the two ends of the statistics, and of the steps and batches enough to see their
+        course, however long the run is.
+        """
         for name, stream in self._streams.items():
-            if name not in _LARGE:
+            if name == "sites":
                 self._read(name)
             elif name == "stats":
-                self._add(name, stream.read_ends())
+                self._add(name, stream.read_some(2))
+            elif name not in _LARGE:
+                columns = _STEP_COLUMNS if name == "steps" else None
+                self._add(name, stream.read_some(_FEW_BATCHES, columns))
 
     def _read(self, name: str) -> bool:
         thinning = self._thinnings.get(name)

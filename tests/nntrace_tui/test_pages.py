@@ -6,7 +6,8 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
-from nntrace_tui.metrics import OUTSIDE, WITHIN, Metric, scale_of
+from nntrace_tui.bands import bands, usual_bands
+from nntrace_tui.metrics import OUTSIDE, WITHIN, Metric, legend
 from nntrace_tui.pages.batches import data_page
 from nntrace_tui.pages.heat import heat, squeeze, worst_of
 from nntrace_tui.pages.history import layer_history
@@ -75,13 +76,55 @@ def trace(steps: int = 10, **columns: float) -> Trace:
 )
 def test_a_level_says_how_far_a_value_is_out_of_its_band(metric, value, level) -> None:
     values = np.array([value])
-    shown = scale_of(metric, values).levels(values)[0]
+    shown = usual_bands().scale(metric, values).levels(values)[0]
     assert shown == pytest.approx(level, abs=1e-5, nan_ok=True)
+
+
+def test_a_band_ends_where_the_users_own_threshold_is() -> None:
+    own = bands(
+        {
+            "ACT01": {"low": 0.7, "high": 1.5},
+            "ACT04": {"warning_fraction": 0.05},
+            "ACT05": {"fraction": 0.9},
+            "UPD01": {"warning": 0.03},
+            "UPD02": {"ratio": 1e-7},
+        }
+    )
+    assert own.std.band == pytest.approx((0.7, 1.5))
+    assert own.log_ratio.band == pytest.approx((-6, np.log10(0.03)))
+    assert (own.dead.band, own.saturated.band) == ((0, 0.05), (0, 0.9))
+    assert own.log_ratio.levels(np.array([-7.0]))[0] == -1.0
+    assert "up to 5 %" in legend(Metric.DEAD, own.dead)
+
+
+def test_what_a_rule_objects_to_is_in_full_colour() -> None:
+    usual = usual_bands()
+    assert usual.std.band == pytest.approx((0.5, 2.0))
+    assert usual.log_ratio.band == pytest.approx((-4, -2))
+    assert usual.std.levels(np.array([0.02, 50.0])).tolist() == pytest.approx([-1, 1])
+    assert usual.log_ratio.levels(np.array([-5.0, -1.0])).tolist() == pytest.approx([-1, 1])
+    assert usual.dead.levels(np.array([0.5]))[0] == 1.0
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-9, 3.0, 1e9])
+def test_an_absurd_threshold_still_makes_a_scale(value: float) -> None:
+    own = bands(
+        {
+            "ACT01": {"low": value, "high": value},
+            "ACT04": {"warning_fraction": value, "error_fraction": value},
+            "UPD01": {"warning": value, "error": value},
+            "UPD02": {"ratio": value},
+        }
+    )
+    for scale in (own.std, own.log_ratio, own.dead):
+        levels = scale.levels(np.array([1e-3, 0.1, 1.0, 10.0]))
+        assert np.all(np.isfinite(levels))
+        assert np.all(np.diff(levels) >= 0)
 
 
 def test_the_band_of_gradients_is_around_their_median() -> None:
     values = np.array([1e-8, 1e-3, 1e-3, 1e-3, 1e2])
-    low, middle, *_, high = scale_of(Metric.GRADIENT_RMS, values).levels(values)
+    low, middle, *_, high = usual_bands().scale(Metric.GRADIENT_RMS, values).levels(values)
     assert (low, middle, high) == (-1.0, 0.0, 1.0)
 
 
@@ -153,13 +196,13 @@ def test_the_history_of_a_layer_pools_its_parameters_by_size() -> None:
 
 
 def test_a_value_that_is_not_finite_outshines_every_metric() -> None:
-    page = layers_page(trace(nonfinite_fraction=0.5), Metric.ACTIVATION_STD)
+    page = layers_page(trace(nonfinite_fraction=0.5), Metric.ACTIVATION_STD, usual_bands())
     assert np.isinf(page.heat.levels).all()
     assert page.anomalies == (math.inf, math.inf)
 
 
 def test_a_layer_is_shown_with_its_parameter_and_the_true_ratio_of_its_update() -> None:
-    page = layer_page(trace(), "b", 0, ())
+    page = layer_page(trace(), "b", 0, (), usual_bands())
     assert page.path == "b"
     assert page.parameters == ("weight",)
     assert [column.heading for column in page.columns] == ["output", "weight", "gradient", "update"]
@@ -171,12 +214,12 @@ def test_only_findings_on_the_layer_or_its_parameters_are_its_findings() -> None
     made = trace()
     weight, other = made.site("b.weight", "param"), made.site("a", "activation")
     found = (Finding("mine", site=weight), Finding("not mine", site=other), Finding("of the run"))
-    assert [f.message for f in layer_page(made, "b", 0, found).findings] == ["mine"]
+    assert [f.message for f in layer_page(made, "b", 0, found, usual_bands()).findings] == ["mine"]
 
 
 def test_a_layer_that_is_not_there_is_an_empty_page() -> None:
-    assert layer_page(trace(), "nowhere", 3, ()).columns == ()
-    assert layer_page(Trace.from_rows(), None, 0, ()).path is None
+    assert layer_page(trace(), "nowhere", 3, (), usual_bands()).columns == ()
+    assert layer_page(Trace.from_rows(), None, 0, (), usual_bands()).path is None
 
 
 def test_histograms_are_put_on_common_powers_of_two() -> None:
@@ -189,7 +232,7 @@ def test_histograms_are_put_on_common_powers_of_two() -> None:
             {"step": 9, "site": 0, "edges": [1.0, 2.0], "counts": [3]},
         ],
     )
-    history = layer_page(made, "a", 0, ()).columns[0].histograms
+    history = layer_page(made, "a", 0, (), usual_bands()).columns[0].histograms
     assert history.lowest_octave == -1
     assert history.steps == (0, 9)
     assert history.shares is not None
@@ -199,7 +242,7 @@ def test_histograms_are_put_on_common_powers_of_two() -> None:
 
 
 def test_updates_are_given_with_their_range_over_the_run() -> None:
-    page = updates_page(trace())
+    page = updates_page(trace(), usual_bands())
     assert page.paths == ("a.weight", "b.weight")
     assert page.log10_ratios == pytest.approx((-3.0, -3.0))
     assert page.spreads[0] == pytest.approx((-3.0, -3.0))
@@ -208,7 +251,9 @@ def test_updates_are_given_with_their_range_over_the_run() -> None:
 def test_parameters_that_never_move_are_minus_infinity_not_unknown() -> None:
     rows = sites("a")
     stats = [{"step": 0, "site": 1, "rms": 1.0}, {"step": 0, "site": 3, "rms": 0.0}]
-    assert updates_page(Trace.from_rows(sites=rows, stats=stats)).log10_ratios == (-math.inf,)
+    assert updates_page(Trace.from_rows(sites=rows, stats=stats), usual_bands()).log10_ratios == (
+        -math.inf,
+    )
 
 
 def test_batches_seen_before_are_counted() -> None:
@@ -303,7 +348,7 @@ def test_evaluations_are_the_mean_of_the_batches_that_were_no_training() -> None
         {"step": 5, "phase": "eval", "loss_value": 1.0},
         {"step": 5, "phase": "eval", "loss_value": 3.0},
     ]
-    page = overview_page(Trace.from_rows(data=data), Metric.DEAD)
+    page = overview_page(Trace.from_rows(data=data), Metric.DEAD, usual_bands())
     assert (page.evaluations.steps, page.evaluations.values) == ((5.0,), (2.0,))
 
 

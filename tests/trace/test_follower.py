@@ -1,3 +1,5 @@
+import io
+import itertools
 import os
 from pathlib import Path
 
@@ -108,7 +110,8 @@ def test_damage_is_reported_again_by_the_next_read(tmp_path: Path) -> None:
     small_run(tmp_path)
     path = segment(tmp_path, "steps")
     content = bytearray(path.read_bytes())
-    content[message_length(memoryview(content)) or 0] ^= 0xFF  # where the first batch begins
+    first_batch = message_length(io.BytesIO(content), len(content))
+    content[first_batch or 0] ^= 0xFF
     path.write_bytes(content)
     follower = follow(tmp_path)
     for _ in range(2):
@@ -206,8 +209,40 @@ def test_rows_without_a_key_are_left_out(tmp_path: Path) -> None:
 
 def test_the_ends_of_a_stream_are_its_first_and_last_batch(tmp_path: Path) -> None:
     write_run(tmp_path, steps=steps(9), rows_per_batch=2)
-    ends = follow(tmp_path).read_ends()
+    ends = follow(tmp_path).read_some(2)
     assert [batch["step"].to_pylist() for batch in ends] == [[0, 1], [8]]
+
+
+def test_some_of_a_stream_are_batches_from_its_first_to_its_last(tmp_path: Path) -> None:
+    write_run(tmp_path, steps=steps(100), rows_per_batch=1)
+    some = [batch["step"][0].as_py() for batch in follow(tmp_path).read_some(12)]
+    assert (len(some), some[0], some[-1]) == (12, 0, 99)
+    assert max(b - a for a, b in itertools.pairwise(some)) <= 9
+
+
+@pytest.mark.parametrize(("rows", "first"), [(1, 8), (2, 6), (3, 6), (99, 0)])
+def test_the_last_rows_of_a_stream_are_read_without_the_others(tmp_path, rows, first) -> None:
+    write_run(tmp_path, steps=steps(9), rows_per_batch=2)
+    follower = follow(tmp_path)
+    last = [step for batch in follower.read_last(rows) for step in batch["step"].to_pylist()]
+    assert last == list(range(first, 9))
+    assert follower.read() == []
+
+
+def test_the_last_rows_may_stand_in_several_segments(tmp_path: Path) -> None:
+    run = segmented(tmp_path)
+    everything = read_steps(follow(run))
+    last = [step for batch in follow(run).read_last(10**6) for step in batch["step"].to_pylist()]
+    some = [step for batch in follow(run).read_some(10**6) for step in batch["step"].to_pylist()]
+    assert everything == last == some
+
+
+def test_only_the_columns_asked_for_are_read(tmp_path: Path) -> None:
+    write_run(tmp_path, steps=steps(4))
+    (whole,), (part,) = (follow(tmp_path).read_some(2, columns) for columns in (None, ["loss"]))
+    assert part.select(["step", "loss"]).equals(whole.select(["step", "loss"]))
+    assert part.schema.equals(whole.schema)
+    assert part["duration_ns"].null_count == 4
 
 
 @pytest.mark.parametrize("stream", ["sites", "steps", "stats", "events"])

@@ -26,6 +26,13 @@ def run(watch: Watch) -> None:
             "the monitor needs a terminal, and input or output is not one. "
             f"`nntrace show {path}` and `nntrace diagnose {path}` print text."
         )
+    from nntrace_tui.startup import without_collection
+
+    with without_collection():
+        _show(watch)
+
+
+def _show(watch: Watch) -> None:
     try:
         from nntrace_tui.app import MonitorApp
     except ModuleNotFoundError as error:

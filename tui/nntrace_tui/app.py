@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,17 +21,17 @@ from textual.screen import Screen
 from nntrace.errors import UnknownRuleError
 from nntrace.rules import get_rule
 from nntrace.watch import Watch
+from nntrace_tui.bands import bands
 from nntrace_tui.export import save_svg, save_text
 from nntrace_tui.follower import Follower, Update
 from nntrace_tui.messages import Look, ShowFinding, ShowRule
 from nntrace_tui.pace import Pace
 from nntrace_tui.pages.runs import run_paths
-from nntrace_tui.screens import PAGE_SCREENS
+from nntrace_tui.screens import new_screen
 from nntrace_tui.screens.finding import FindingScreen
 from nntrace_tui.screens.help import HelpScreen
 from nntrace_tui.screens.page import PageScreen
-from nntrace_tui.screens.rules import RuleScreen
-from nntrace_tui.screens.runs import RunsScreen
+from nntrace_tui.startup import when_painted
 from nntrace_tui.termination import TERMINATED, on_termination
 from nntrace_tui.themes import OWN
 from nntrace_tui.view import Page, View
@@ -61,7 +62,7 @@ class MonitorApp(App[None]):
     CSS_PATH = "monitor.tcss"
     TITLE = "nntrace"
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
-        page.name: screen for page, screen in PAGE_SCREENS.items()
+        page.name: partial(new_screen, page) for page in Page
     }
     DEFAULT_MODE = Page.OVERVIEW.name
     # Not a ClassVar: Textual declares it as an attribute of the instance.
@@ -94,9 +95,10 @@ class MonitorApp(App[None]):
         super().__init__(ansi_color=True if plain else None)
         self._watch = watch
         self._pace = pace
-        self._view = View()
+        self._view = View(bands=bands(watch.thresholds))
         self._follower = self._new_follower()
         self._last: Update | None = None
+        self._has_painted = False
         self._listen_no_more: Callable[[], None] = lambda: None
         for theme in OWN:
             self.register_theme(theme)
@@ -142,7 +144,14 @@ class MonitorApp(App[None]):
             return
         with suppress(NoMatches):  # the panes go before the application says that it closes
             self._page_screen.show(update.snapshot, update.problem)
-            self._page_screen.call_after_refresh(self._follower.painted)
+            self._page_screen.call_after_refresh(self._painted)
+
+    def _painted(self) -> None:
+        """What was shown can be seen."""
+        self._follower.painted()
+        if not self._has_painted:
+            self._has_painted = True
+            when_painted()
 
     async def on_look(self, look: Look) -> None:
         """Look at something else: the header at once, the page when it has been built."""
@@ -161,6 +170,8 @@ class MonitorApp(App[None]):
 
     def on_show_rule(self, message: ShowRule) -> None:
         """A rule's documentation."""
+        from nntrace_tui.screens.rules import RuleScreen
+
         with suppress(UnknownRuleError):  # a finding of a rule that is not installed here
             self.push_screen(RuleScreen(get_rule(message.code)))
 
@@ -207,6 +218,7 @@ class MonitorApp(App[None]):
         if self._watch.runs_folder is None:
             self.notify("Only this run can be reached from here.", timeout=3)
             return
+        from nntrace_tui.screens.runs import RunsScreen
 
         def chosen(run: Path | None) -> None:
             if run is not None:
@@ -230,8 +242,13 @@ class MonitorApp(App[None]):
         """Follow another run; only the one that was started here has output and an interrupt."""
         self._follower.stop(timeout=0)
         if run != self._watch.run:
-            self._watch = Watch(run, self._watch.diagnose, self._watch.runs_folder)
-        self._view = View(page=self._view.page, metric=self._view.metric)
+            self._watch = Watch(
+                run,
+                self._watch.diagnose,
+                self._watch.runs_folder,
+                thresholds=self._watch.thresholds,
+            )
+        self._view = View(self._view.page, metric=self._view.metric, bands=self._view.bands)
         self._follower = self._new_follower()
         self._follower.start()
 

@@ -1,11 +1,10 @@
-"""The quantities a heat map can show, each with the band in which it is unremarkable.
+"""The quantities a heat map can show, and the scale that makes a value a colour.
 
 A value becomes a level: 0 in the middle of the band, ±0.2 just within its edges, ±0.4 just
 outside, ±1 where it is as wrong as can be; NaN where nothing was recorded and infinity where a
 value was not finite.
 """
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -48,6 +47,11 @@ class Scale:
     highest: float
     logarithmic: bool = False
 
+    @property
+    def band(self) -> tuple[float, float]:
+        """Where values are unremarkable, in the unit of the values."""
+        return (10**self.low, 10**self.high) if self.logarithmic else (self.low, self.high)
+
     def levels(self, values: FloatArray) -> FloatArray:
         """The level of each value, NaN for NaN."""
         if self.logarithmic:
@@ -63,59 +67,27 @@ class Scale:
         return np.where(np.isnan(values), np.nan, known)
 
 
-# ACT01's band; UPD01's and UPD02's around 1e-3; ACT04's and ACT05's warnings.
-_STD: Final = Scale(math.log10(0.5), math.log10(2), math.log10(0.02), math.log10(50), True)
-LOG_RATIO: Final = Scale(-4.0, -2.0, -6.0, -1.0)
-_DEAD: Final = Scale(0.0, 0.2, 0.0, 1.0)
-_SATURATED: Final = Scale(0.0, 0.5, 0.0, 1.0)
-_NONFINITE: Final = Scale(0.0, 1e-9, 0.0, 1e-6)
-_GRADIENT_BAND_DECADES: Final = 1.5
-_GRADIENT_DECADES: Final = 5.0
-
-STD_BAND: Final = (0.5, 2.0)
-LOG_RATIO_BAND: Final = (LOG_RATIO.low, LOG_RATIO.high)
-DEAD_WARNING: Final = _DEAD.high
-SATURATED_WARNING: Final = _SATURATED.high
-
-
-def scale_of(metric: Metric, values: FloatArray) -> Scale:
-    """The scale for these values; gradients have no absolute band, theirs is around the median."""
-    if metric is Metric.GRADIENT_RMS:
-        known = values[(values > 0) & np.isfinite(values)]
-        middle = float(np.log10(np.median(known))) if known.size else -3.0
-        return Scale(
-            middle - _GRADIENT_BAND_DECADES,
-            middle + _GRADIENT_BAND_DECADES,
-            middle - _GRADIENT_DECADES,
-            middle + _GRADIENT_DECADES,
-            True,
-        )
-    return {
-        Metric.ACTIVATION_STD: _STD,
-        Metric.UPDATE_RATIO: LOG_RATIO,
-        Metric.DEAD: _DEAD,
-        Metric.SATURATED: _SATURATED,
-        Metric.NONFINITE: _NONFINITE,
-    }[metric]
-
-
-def legend(metric: Metric) -> str:
+def legend(metric: Metric, scale: Scale) -> str:
     """One line that says what the colours mean."""
+    low, high = scale.band
+    most = f"{100 * high:.3g} %"
     return {
-        Metric.ACTIVATION_STD: "standard deviation of the output; band 0.5 to 2",
+        Metric.ACTIVATION_STD: f"standard deviation of the output; band {low:.3g} to {high:.3g}",
         Metric.GRADIENT_RMS: "gradient of the parameters; band: the model's median ±1.5 decades",
-        Metric.UPDATE_RATIO: "log10 rms(Δw)/rms(w); about -3 is usual, band -4 to -2",
-        Metric.DEAD: "share of units that were zero in every recent sample; up to 20 %",
-        Metric.SATURATED: "share of outputs at an end of their range; up to 50 %",
+        Metric.UPDATE_RATIO: (
+            f"log10 rms(Δw)/rms(w); about -3 is usual, band {low:.3g} to {high:.3g}"
+        ),
+        Metric.DEAD: f"share of units that were zero in every recent sample; up to {most}",
+        Metric.SATURATED: f"share of outputs at an end of their range; up to {most}",
         Metric.NONFINITE: "share of values that are NaN or infinite; none",
     }[metric]
 
 
-def ends(scale: Scale) -> tuple[str, str]:
+def ends(metric: Metric, scale: Scale) -> tuple[str, str]:
     """The two ends of a scale in the unit of its values."""
     low, high = scale.lowest, scale.highest
-    if scale is LOG_RATIO:
-        return f"{low:.0f}", f"{high:.0f}"
+    if metric is Metric.UPDATE_RATIO:
+        return f"{low:.3g}", f"{high:.3g}"
     if scale.logarithmic:
         return f"{10**low:.2g}", f"{10**high:.2g}"
     return f"{low:.0%}", f"{high:.0%}"

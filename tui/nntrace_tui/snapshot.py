@@ -1,26 +1,36 @@
 """What the monitor shows at one moment: a frozen `Snapshot`, made by a pure function of a `Trace`.
 
-No Textual in here. Only the page that is looked at is built.
+No Textual in here. Only the page that is looked at is built, and only its module is imported.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nntrace.diagnosis import Diagnosis
 from nntrace.rules import Finding, Skipped
 from nntrace.trace import Trace
-from nntrace_tui.pages.batches import DataPage, data_page
-from nntrace_tui.pages.layer import LayerPage, layer_page
-from nntrace_tui.pages.layers import LayersPage, layers_page
-from nntrace_tui.pages.numerics import NumericsPage, numerics_page
-from nntrace_tui.pages.overview import OverviewPage, overview_page
-from nntrace_tui.pages.ranks import RanksPage
 from nntrace_tui.pages.run import Run, run_header
-from nntrace_tui.pages.updates import UpdatesPage, updates_page
 from nntrace_tui.view import Page, View
 
-Content = (
-    OverviewPage | LayersPage | LayerPage | UpdatesPage | DataPage | NumericsPage | RanksPage | None
-)
+if TYPE_CHECKING:
+    from nntrace_tui.pages.batches import DataPage
+    from nntrace_tui.pages.layer import LayerPage
+    from nntrace_tui.pages.layers import LayersPage
+    from nntrace_tui.pages.numerics import NumericsPage
+    from nntrace_tui.pages.overview import OverviewPage
+    from nntrace_tui.pages.ranks import RanksPage
+    from nntrace_tui.pages.updates import UpdatesPage
+
+    Content = (
+        OverviewPage
+        | LayersPage
+        | LayerPage
+        | UpdatesPage
+        | DataPage
+        | NumericsPage
+        | RanksPage
+        | None
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,7 @@ class Snapshot:
     view: View
     run: Run
     extent: Extent
-    content: Content
+    content: "Content"
     findings: tuple[Finding, ...] | None
     skipped: tuple[Skipped, ...]
 
@@ -55,7 +65,7 @@ def snapshot(
     diagnosis: Diagnosis | None,
     now_ns: int,
     view: View = View(),  # noqa: B008  frozen
-    ranks: RanksPage | None = None,
+    ranks: "RanksPage | None" = None,
 ) -> Snapshot:
     """The state of a run at `now_ns` (nanoseconds since the epoch).
 
@@ -84,20 +94,32 @@ def extent(trace: Trace, until: int | None) -> Extent:
     return Extent(steps[0].as_py(), steps[-1].as_py(), until)
 
 
-def page_content(trace: Trace, view: View, findings: tuple[Finding, ...]) -> Content:
+def page_content(trace: Trace, view: View, findings: tuple[Finding, ...]) -> "Content":
     """What the view's page shows of the trace."""
     match view.page:
         case Page.OVERVIEW:
-            return overview_page(trace, view.metric)
+            from nntrace_tui.pages.overview import overview_page
+
+            return overview_page(trace, view.metric, view.bands)
         case Page.LAYERS:
-            return layers_page(trace, view.metric)
+            from nntrace_tui.pages.layers import layers_page
+
+            return layers_page(trace, view.metric, view.bands)
         case Page.LAYER:
-            return layer_page(trace, view.layer, view.parameter, findings)
+            from nntrace_tui.pages.layer import layer_page
+
+            return layer_page(trace, view.layer, view.parameter, findings, view.bands)
         case Page.UPDATES:
-            return updates_page(trace)
+            from nntrace_tui.pages.updates import updates_page
+
+            return updates_page(trace, view.bands)
         case Page.DATA:
+            from nntrace_tui.pages.batches import data_page
+
             return data_page(trace)
         case Page.NUMERICS:
+            from nntrace_tui.pages.numerics import numerics_page
+
             return numerics_page(trace, findings)
         case _:
             return None

@@ -3,9 +3,10 @@
 The screens make a new `View` at every key; the follower builds the page that it asks for.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from nntrace_tui.bands import Bands, usual_bands
 from nntrace_tui.metrics import Metric
 
 
@@ -36,6 +37,7 @@ class View:
         until: the step at which time stands still; None follows the run.
         layer: the module path that the layer page is about; None for the first.
         parameter: the place of the parameter among the layer's that the layer page is about.
+        bands: what is drawn as unremarkable.
     """
 
     page: Page = Page.OVERVIEW
@@ -44,3 +46,4 @@ class View:
     metric: Metric = Metric.ACTIVATION_STD
     layer: str | None = None
     parameter: int = 0
+    bands: Bands = field(default_factory=usual_bands)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow.compute as pc
 
 from nntrace.trace import Trace
+from nntrace.trace.decode import floats, recorded
 from nntrace.trace.model import FloatArray
 
 # Two points, the smallest and the largest, are kept of each bucket. A plot of 100 cells is
@@ -33,10 +33,9 @@ class Curve:
 
 def step_curve(trace: Trace, column: str, buckets: int = BUCKETS) -> Curve:
     """A column of the steps, at every step that recorded it."""
-    recorded = trace.table("steps").select(["step", column]).drop_null()
-    steps = np.asarray(recorded["step"].to_numpy(), dtype=np.float64)
-    values = np.asarray(pc.cast(recorded[column], "float64").to_numpy(), dtype=np.float64)
-    return curve(steps, values, buckets)
+    table = trace.table("steps")
+    known = recorded(table[column])
+    return curve(floats(table, "step")[known], floats(table, column)[known], buckets)
 
 
 def curve(steps: FloatArray, values: FloatArray, buckets: int = BUCKETS) -> Curve:

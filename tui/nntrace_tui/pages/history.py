@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import pyarrow.compute as pc
 
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
+from nntrace.trace.decode import floats
 from nntrace.trace.model import FloatArray, IntArray
 from nntrace_tui.metrics import Metric
 
@@ -56,7 +56,7 @@ def parameter_ratios(trace: Trace) -> tuple[tuple[Site, ...], FloatArray]:
 def nonfinite_history(trace: Trace, paths: Sequence[str]) -> FloatArray:
     """The worst non-finite share of the layers' outputs, gradients, parameters and updates."""
     worst = np.full((len(trace.sampled_steps), len(paths)), np.nan)
-    if not (pc.max(trace.table("stats")["nonfinite_fraction"]).as_py() or 0.0) > 0:
+    if not np.any(floats(trace.table("stats"), "nonfinite_fraction") > 0):
         worst[:] = 0.0  # the usual case, and quickly seen
         return worst
     for role in _NONFINITE_ROLES:

@@ -15,20 +15,13 @@ from nntrace.rules.rule import source_line
 from nntrace.schema import STATISTICS, Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
-from nntrace_tui.metrics import DEAD_WARNING, LOG_RATIO_BAND, SATURATED_WARNING, STD_BAND
+from nntrace_tui.bands import Bands
 from nntrace_tui.pages.curve import Curve, curve
 from nntrace_tui.pages.history import log_ratio
 from nntrace_tui.pages.layers import layer_rows
 from nntrace_tui.pages.site_series import SiteSeries, site_series
 
 LOG_RATIO: Final = "log Δw/w"
-# The band of a statistic in which it is unremarkable, drawn behind its curve.
-BANDS: Final[dict[tuple[Role, str], tuple[float, float]]] = {
-    (Role.ACTIVATION, "std"): STD_BAND,
-    (Role.ACTIVATION, "dead_fraction"): (0.0, DEAD_WARNING),
-    (Role.ACTIVATION, "saturated_fraction"): (0.0, SATURATED_WARNING),
-    (Role.UPDATE, LOG_RATIO): LOG_RATIO_BAND,
-}
 _HISTOGRAMS_SHOWN: Final = 120
 _OCTAVES_SHOWN: Final = 14
 _CURVE_BUCKETS: Final = 150
@@ -56,12 +49,14 @@ class SiteColumn:
     Attributes:
         heading: `output`, `gradient`, … as the table's column is called.
         latest: by name of the statistic; a statistic without a value is missing.
+        bands: in which a statistic is unremarkable, for those that have one.
     """
 
     heading: str
     site: Site
     latest: dict[str, float]
     curves: dict[str, Curve]
+    bands: dict[str, tuple[float, float]]
     histograms: HistogramHistory
 
 
@@ -102,7 +97,11 @@ _HEADINGS: Final = {
 
 
 def layer_page(
-    trace: Trace, path: str | None, parameter: int, findings: tuple[Finding, ...]
+    trace: Trace,
+    path: str | None,
+    parameter: int,
+    findings: tuple[Finding, ...],
+    bands: Bands,
 ) -> LayerPage:
     """The layer with that module path, else the first; of its parameters one at a time."""
     paths = tuple(row.path for row in layer_rows(trace)[0])
@@ -134,12 +133,12 @@ def layer_page(
         source=source_line(file, line) if file and line else None,
         parameters=tuple(name.removeprefix(f"{path}.") for name in names),
         parameter=chosen,
-        columns=tuple(_column(trace, site, series) for site in sites),
+        columns=tuple(_column(trace, site, series, bands) for site in sites),
         findings=tuple(f for f in findings if f.site is not None and f.site.id in members),
     )
 
 
-def _column(trace: Trace, site: Site, series: Mapping[int, SiteSeries]) -> SiteColumn:
+def _column(trace: Trace, site: Site, series: Mapping[int, SiteSeries], bands: Bands) -> SiteColumn:
     known = {name: series[site.id].known(name) for name in STATISTICS}
     if site.role is Role.UPDATE:
         known[LOG_RATIO] = _log_ratio(series[site.id], trace.site(site.path, Role.PARAM), series)
@@ -149,8 +148,21 @@ def _column(trace: Trace, site: Site, series: Mapping[int, SiteSeries]) -> SiteC
         site=site,
         latest={name: float(values[-1]) for name, (_, values) in known.items()},
         curves={name: curve(*pair, _CURVE_BUCKETS) for name, pair in known.items()},
+        bands=_bands_of(site.role, bands),
         histograms=histogram_history(trace, site),
     )
+
+
+def _bands_of(role: Role, bands: Bands) -> dict[str, tuple[float, float]]:
+    if role is Role.UPDATE:
+        return {LOG_RATIO: bands.log_ratio.band}
+    if role is not Role.ACTIVATION:
+        return {}
+    return {
+        "std": bands.std.band,
+        "dead_fraction": bands.dead.band,
+        "saturated_fraction": bands.saturated.band,
+    }
 
 
 def _log_ratio(

@@ -8,12 +8,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
-from nntrace.trace.model import FloatArray
-from nntrace_tui.metrics import Metric, Scale, scale_of
+from nntrace.trace.decode import floats, integers
+from nntrace_tui.bands import Bands
+from nntrace_tui.metrics import Metric, Scale
 from nntrace_tui.pages.heat import Heat, heat
 from nntrace_tui.pages.history import layer_history, nonfinite_history
 
@@ -58,6 +58,7 @@ class LayersPage:
         sampled_step: the step the rows are of, None before the first sample.
         heat: `metric` over time, a row per layer.
         scale: what its levels mean.
+        bands: those of the numbers in the rows.
         anomalies: the largest |level| of each layer's row over all metrics, now.
     """
 
@@ -66,15 +67,16 @@ class LayersPage:
     metric: Metric
     heat: Heat
     scale: Scale
+    bands: Bands
     anomalies: tuple[float, ...]
 
 
-def layers_page(trace: Trace, metric: Metric) -> LayersPage:
+def layers_page(trace: Trace, metric: Metric, bands: Bands) -> LayersPage:
     """The layers now, and the metric over all sampled steps."""
     rows, step = layer_rows(trace)
     paths = [row.path for row in rows]
     values = layer_history(trace, metric, paths)
-    scale = scale_of(metric, values)
+    scale = bands.scale(metric, values)
     levels = scale.levels(values)
     levels[nonfinite_history(trace, paths) > 0] = math.inf
     return LayersPage(
@@ -83,11 +85,12 @@ def layers_page(trace: Trace, metric: Metric) -> LayersPage:
         metric=metric,
         heat=heat(levels, trace.sampled_steps),
         scale=scale,
-        anomalies=_anomalies(rows),
+        bands=bands,
+        anomalies=_anomalies(rows, bands),
     )
 
 
-def _anomalies(rows: tuple[LayerRow, ...]) -> tuple[float, ...]:
+def _anomalies(rows: tuple[LayerRow, ...], bands: Bands) -> tuple[float, ...]:
     """How far each layer's worst number is outside its band; infinite where not finite."""
     if not rows:
         return ()
@@ -101,7 +104,7 @@ def _anomalies(rows: tuple[LayerRow, ...]) -> tuple[float, ...]:
     }
     for metric, column in columns.items():
         values = np.array(column, dtype=np.float64)
-        worst = np.fmax(worst, np.abs(scale_of(metric, values).levels(values)))
+        worst = np.fmax(worst, np.abs(bands.scale(metric, values).levels(values)))
     worst[[bool(row.nonfinite_fraction) for row in rows]] = math.inf
     return tuple(worst.tolist())
 
@@ -149,10 +152,10 @@ def _latest_statistics(trace: Trace) -> tuple[dict[int, Numbers], int | None]:
     tail = table.slice(max(0, len(table) - size)).select(["step", "site", *_COLUMNS])
     if not len(tail):
         return {}, None
-    sites = np.asarray(tail["site"].fill_null(-1).to_numpy())[::-1]
+    sites = integers(tail, "site")[::-1]
     ids, first = np.unique(sites, return_index=True)
     rows = len(sites) - 1 - first
-    columns = {name: _float_column(tail, name) for name in _COLUMNS}
+    columns = {name: floats(tail, name) for name in _COLUMNS}
     # Liveness is null until enough rows were seen and may be judged less often than the rest.
     known = ~np.isnan(columns["dead_fraction"])
     dead = dict(zip(sites[::-1][known].tolist(), columns["dead_fraction"][known], strict=True))
@@ -161,12 +164,7 @@ def _latest_statistics(trace: Trace) -> tuple[dict[int, Numbers], int | None]:
         | {"dead_fraction": float(dead.get(int(site), math.nan))}
         for site, row in zip(ids, rows, strict=True)
     }
-    step = tail["step"].drop_null()
-    return latest, step[-1].as_py() if len(step) else None
-
-
-def _float_column(table: pa.Table, name: str) -> FloatArray:
-    return np.asarray(table[name].fill_null(math.nan).to_numpy(), dtype=np.float64)
+    return latest, tail["step"][-1].as_py()
 
 
 def _log10_update_ratio(numbers: list[tuple[Site, Numbers]]) -> float | None:

@@ -8,6 +8,8 @@ from typing import Final
 import numpy as np
 
 from nntrace.trace import Trace
+from nntrace.trace.decode import floats, recorded
+from nntrace_tui.bands import Bands
 from nntrace_tui.metrics import Metric
 from nntrace_tui.pages.curve import Curve, curve, step_curve
 from nntrace_tui.pages.layers import LayersPage, layers_page
@@ -31,23 +33,23 @@ class OverviewPage:
     layers: LayersPage
 
 
-def overview_page(trace: Trace, metric: Metric) -> OverviewPage:
+def overview_page(trace: Trace, metric: Metric, bands: Bands) -> OverviewPage:
     """The state of the run."""
     return OverviewPage(
         loss=step_curve(trace, "loss"),
         evaluations=_evaluations(trace),
         grad_norm=step_curve(trace, "grad_norm", STRIP_BUCKETS),
         lr=step_curve(trace, "lr", STRIP_BUCKETS),
-        layers=layers_page(trace, metric),
+        layers=layers_page(trace, metric, bands),
     )
 
 
 def _evaluations(trace: Trace) -> Curve:
-    rows = trace.table("data").select(["step", "phase", "loss_value"]).drop_null()
+    rows = trace.table("data")
     phases = rows["phase"].to_pylist()
-    evaluated = np.array([phase != _TRAIN for phase in phases], dtype=bool)
-    steps = np.asarray(rows["step"].to_numpy(), dtype=np.float64)[evaluated]
-    values = np.asarray(rows["loss_value"].to_numpy(), dtype=np.float64)[evaluated]
+    evaluated = np.array([phase not in (None, _TRAIN) for phase in phases], dtype=np.bool_)
+    evaluated &= recorded(rows["loss_value"])
+    steps, values = (floats(rows, name)[evaluated] for name in ("step", "loss_value"))
     if not len(steps):
         return Curve()
     at, groups = np.unique(steps, return_inverse=True)

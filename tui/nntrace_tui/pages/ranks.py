@@ -10,12 +10,13 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from nntrace.arrow import arrow_schema
 from nntrace.errors import NntraceError
 from nntrace.schema import RANK_FOLDER, EventKind
+from nntrace.trace.decode import floats
 from nntrace.trace.follower import StreamFollower
+from nntrace.trace.model import FloatArray
 
 _WINDOW: Final = 200  # steps over which speed is measured, and that are kept of each rank
 
@@ -93,14 +94,14 @@ def _row(rank: RankSteps, shared: int | None, furthest: int) -> RankRow:
     if not len(steps):
         return RankRow(rank.rank, has_stopped=rank.has_stopped, problem=rank.problem)
     step = steps["step"][-1].as_py()
-    durations = steps["duration_ns"].drop_null()
-    waiting, total = (pc.sum(steps[name]).as_py() for name in ("data_wait_ns", "duration_ns"))
+    waits, durations = (floats(steps, name) for name in ("data_wait_ns", "duration_ns"))
+    known = durations[~np.isnan(durations)]
     return RankRow(
         rank=rank.rank,
         step=step,
         lag=furthest - step,
-        step_seconds=float(np.median(durations.to_numpy())) / 1e9 if len(durations) else None,
-        data_wait=waiting / total if waiting is not None and total else None,
+        step_seconds=float(np.median(known)) / 1e9 if len(known) else None,
+        data_wait=None if np.isnan(waits).all() or not known.sum() else _share(waits, known),
         loss=_at(steps, "loss", shared),
         grad_norm=_last(steps, "grad_norm"),
         has_stopped=rank.has_stopped,
@@ -110,15 +111,17 @@ def _row(rank: RankSteps, shared: int | None, furthest: int) -> RankRow:
 
 def _at(steps: pa.Table, column: str, step: int | None) -> float | None:
     """The value at that step; None when it is further back than what is kept."""
-    found = steps.filter(pc.field("step") == step)[column].drop_null()
-    value: float | None = found[0].as_py() if len(found) else None
-    return value
+    pairs = zip(steps["step"].to_pylist(), steps[column].to_pylist(), strict=True)
+    return next((value for at, value in pairs if at == step and value is not None), None)
 
 
 def _last(steps: pa.Table, column: str) -> float | None:
-    values = steps[column].drop_null()
-    value: float | None = values[-1].as_py() if len(values) else None
-    return value
+    values = steps[column].to_pylist()
+    return next((value for value in reversed(values) if value is not None), None)
+
+
+def _share(parts: FloatArray, whole: FloatArray) -> float:
+    return float(np.nansum(parts) / whole.sum())
 
 
 def _last_ns(rank: RankSteps) -> int:
@@ -158,7 +161,7 @@ class RankReader:
 def _read(rank: _Following) -> None:
     """Take in what is new; of the steps only the last ones are kept."""
     try:
-        batches, events = rank.steps.read(), rank.events.read()
+        batches, events = rank.steps.read_last(_WINDOW), rank.events.read()
     except NntraceError as error:
         rank.state = replace(rank.state, problem=str(error))
         return

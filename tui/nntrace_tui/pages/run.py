@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from nntrace.schema import RunStatus
 from nntrace.trace import Trace
+from nntrace.trace.decode import floats
 
 _RATE_WINDOW_STEPS = 100
 
@@ -72,18 +72,21 @@ def run_header(trace: Trace, now_ns: int) -> Run:
 
 def _last(table: pa.Table, column: str) -> float | None:
     """The last recorded value. Nulls at the end are looked through, but not without limit."""
-    values = table[column].slice(max(0, len(table) - _RATE_WINDOW_STEPS)).drop_null()
-    value: float | None = values[-1].as_py() if len(values) else None
-    return value
+    values = table[column].slice(max(0, len(table) - _RATE_WINDOW_STEPS)).to_pylist()
+    return next((value for value in reversed(values) if value is not None), None)
 
 
 def _rate(steps: pa.Table, window: int) -> float | None:
-    """Steps per second over the last `window` steps."""
-    times = steps["time_ns"].slice(max(0, len(steps) - window)).drop_null()
-    if len(times) < 2:
+    """Steps per second over the last `window` rows, of which not every step need have one."""
+    part = steps.slice(max(0, len(steps) - window))
+    known = np.flatnonzero(~np.isnan(floats(part, "time_ns")))
+    if len(known) < 2:
         return None
-    seconds = (times[-1].as_py() - times[0].as_py()) / 1e9
-    return (len(times) - 1) / seconds if seconds > 0 else None
+    first, last = int(known[0]), int(known[-1])
+    taken, passed_ns = (
+        part[name][last].as_py() - part[name][first].as_py() for name in ("step", "time_ns")
+    )
+    return taken / passed_ns * 1e9 if passed_ns > 0 else None
 
 
 def _overhead(trace: Trace, running: bool) -> float | None:
@@ -92,5 +95,7 @@ def _overhead(trace: Trace, running: bool) -> float | None:
     if written is not None and not running and math.isfinite(written):
         return float(written)
     steps = trace.table("steps")
-    spent, total = (pc.sum(steps[name]).as_py() for name in ("overhead_ns", "duration_ns"))
-    return float(np.float64(spent) / total) if spent is not None and total else None
+    spent, total = (floats(steps, name) for name in ("overhead_ns", "duration_ns"))
+    if np.isnan(spent).all() or not np.nansum(total):
+        return None
+    return float(np.nansum(spent) / np.nansum(total))

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from nntrace.schema import STATISTICS
 from nntrace.trace import Site, Trace
+from nntrace.trace.decode import floats
 from nntrace.trace.model import FloatArray
 
 
@@ -33,7 +34,7 @@ def site_series(trace: Trace, sites: Iterable[Site]) -> dict[int, SiteSeries]:
     rows = table.filter(pc.is_in(table["site"], pa.array(ids, pa.int32()))).combine_chunks()
     numbers = np.asarray(rows["site"].to_numpy())
     steps = np.asarray(rows["step"].to_numpy(), dtype=np.float64)
-    columns = {name: _floats(rows[name]) for name in STATISTICS}
+    columns = {name: floats(rows, name) for name in STATISTICS}
     found = {}
     for number in ids:
         chosen = np.flatnonzero(numbers == number)
@@ -41,7 +42,3 @@ def site_series(trace: Trace, sites: Iterable[Site]) -> dict[int, SiteSeries]:
             steps[chosen], {name: values[chosen] for name, values in columns.items()}
         )
     return found
-
-
-def _floats(column: pa.ChunkedArray) -> FloatArray:
-    return np.asarray(pc.fill_null(column, float("nan")).to_numpy(), dtype=np.float64)

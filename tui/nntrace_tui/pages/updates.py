@@ -6,7 +6,7 @@ import numpy as np
 
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray
-from nntrace_tui.metrics import LOG_RATIO
+from nntrace_tui.bands import Bands
 from nntrace_tui.pages.curve import Curve, step_curve
 from nntrace_tui.pages.heat import Heat, heat
 from nntrace_tui.pages.history import parameter_ratios
@@ -21,6 +21,7 @@ class UpdatesPage:
     Attributes:
         log10_ratios: the median over the last samples; NaN where unknown, −inf where nothing moved.
         spreads: the least and the largest over all samples, finite ones.
+        band: in which a ratio is unremarkable, log10.
         optimizers: their class names and settings, as the program made them.
     """
 
@@ -28,11 +29,12 @@ class UpdatesPage:
     log10_ratios: tuple[float, ...]
     spreads: tuple[tuple[float, float], ...]
     heat: Heat
+    band: tuple[float, float]
     lr: Curve
     optimizers: tuple[str, ...]
 
 
-def updates_page(trace: Trace) -> UpdatesPage:
+def updates_page(trace: Trace, bands: Bands) -> UpdatesPage:
     """The update ratios of all parameters, now and over time."""
     sites, ratios = parameter_ratios(trace)
     with np.errstate(all="ignore"):
@@ -43,7 +45,8 @@ def updates_page(trace: Trace) -> UpdatesPage:
         paths=tuple(site.path for site in sites),
         log10_ratios=tuple(_recent(ratios[:, column]) for column in range(len(sites))),
         spreads=tuple(zip(low.tolist(), high.tolist(), strict=True)),
-        heat=heat(LOG_RATIO.levels(ratios), trace.sampled_steps),
+        heat=heat(bands.log_ratio.levels(ratios), trace.sampled_steps),
+        band=bands.log_ratio.band,
         lr=step_curve(trace, "lr"),
         optimizers=tuple(_describe(event.payload) for event in trace.events_of("optimizer")),
     )

@@ -1,28 +1,24 @@
-"""The monitor's screens: one per page, and the dialogs above them."""
+"""The monitor's screens: one per page, and the dialogs above them.
 
-from typing import Final
+A page `Layers` is the class `LayersScreen` of the module `layers`, imported when it is opened or
+when there is time: the first screen needs but one of them.
+"""
 
-from nntrace_tui.screens.data import DataScreen
-from nntrace_tui.screens.layer import LayerScreen
-from nntrace_tui.screens.layers import LayersScreen
-from nntrace_tui.screens.numerics import NumericsScreen
-from nntrace_tui.screens.overview import OverviewScreen
-from nntrace_tui.screens.page import PageScreen
-from nntrace_tui.screens.ranks import RanksScreen
-from nntrace_tui.screens.rules import RulesScreen
-from nntrace_tui.screens.updates import UpdatesScreen
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from nntrace_tui.view import Page
 
-PAGE_SCREENS: Final[dict[Page, type[PageScreen]]] = {
-    screen.PAGE: screen
-    for screen in (
-        OverviewScreen,
-        LayersScreen,
-        LayerScreen,
-        UpdatesScreen,
-        DataScreen,
-        NumericsScreen,
-        RanksScreen,
-        RulesScreen,
-    )
-}
+if TYPE_CHECKING:
+    from nntrace_tui.screens.page import PageScreen
+
+
+def new_screen(page: Page) -> "PageScreen":
+    """The screen of a page."""
+    made: PageScreen = getattr(load(page), f"{page}Screen")()
+    return made
+
+
+def load(page: Page) -> object:
+    """The module of a page."""
+    return import_module(f"{__name__}.{page.lower()}")

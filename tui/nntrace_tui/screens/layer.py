@@ -14,7 +14,7 @@ from nntrace_tui.draw import density
 from nntrace_tui.literal import line, literal, shorten_path
 from nntrace_tui.messages import Look
 from nntrace_tui.numbers import percent, short_number
-from nntrace_tui.pages.layer import BANDS, LOG_RATIO, HistogramHistory, LayerPage, SiteColumn
+from nntrace_tui.pages.layer import LOG_RATIO, HistogramHistory, LayerPage, SiteColumn
 from nntrace_tui.screens.page import PageScreen
 from nntrace_tui.snapshot import Snapshot
 from nntrace_tui.themes import Palette, palette
@@ -139,7 +139,7 @@ Escape   back to the layers
         plot = self.query_one("#statistic", CurvePlot)
         if curve is not None:
             heading = f"{_heading(page, column)} {_LABELS.get(name, name)}"
-            plot.show(Plotted(heading, curve, band=BANDS.get((column.site.role, name))))
+            plot.show(Plotted(heading, curve, band=column.bands.get(name)))
         histogram = self.query_one("#histogram", Drawing)
         histogram.border_title = Text(f"Histogram of the {_heading(page, column)} over time")
         histogram.draw(partial(_histogram, column.histograms))
@@ -199,7 +199,7 @@ def _cell(column: SiteColumn, name: str, colours: Palette) -> Text:
     if value is None:
         return Text("")
     shown = percent(value) if name.endswith("_fraction") else short_number(value)
-    band = BANDS.get((column.site.role, name))
+    band = column.bands.get(name)
     out = band is not None and not band[0] <= value <= band[1]
     return Text(shown, style=colours.warning if out else "", justify="right")
 

@@ -33,13 +33,16 @@ s            the layers that are furthest out of their bands first
 ← →          fold and unfold a group of layers
 Enter        the layer in full
 
-act std      standard deviation of the output; ↓ below 0.5, ↑ above 2
+act std      standard deviation of the output; ↓ below its band, ↑ above
 grad rms     root mean square of its parameters' gradients
-Δw/w         log10 of rms(update) / rms(parameters): about -3 is usual, ↓ below -4,
-             ↑ above -2, 0 when nothing moved
+Δw/w         log10 of rms(update) / rms(parameters): about -3 is usual, ↓ below its
+             band, ↑ above, 0 when nothing moved
 dead         share of units that were zero in every recent sample
 sat          share of outputs at an end of a bounded activation's range
 non-fin      share of NaN or infinite values, the worst of its sites
+
+The bands follow the thresholds of the rules ACT01, ACT04, ACT05, UPD01 and UPD02, also where
+[tool.nntrace] sets them.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "metric(1)", "Metric"),
@@ -61,9 +64,9 @@ non-fin      share of NaN or infinite values, the worst of its sites
         if not isinstance(page, LayersPage):
             return
         self.query_one(LayersHeat).show(page)
-        low, high = ends(page.scale)
+        low, high = ends(page.metric, page.scale)
         text = ramp(palette(self.app), low, high)
-        text.append("   ").append_text(literal(legend(page.metric)))
+        text.append("   ").append_text(literal(legend(page.metric, page.scale)))
         self.query_one("#legend", Static).update(text)
 
     def action_metric(self, by: int) -> None:

@@ -10,7 +10,6 @@ from textual.binding import Binding, BindingType
 from nntrace_tui.draw import scale_marker, strip
 from nntrace_tui.literal import line, shorten_path
 from nntrace_tui.messages import Look
-from nntrace_tui.metrics import LOG_RATIO_BAND
 from nntrace_tui.pages.updates import UpdatesPage
 from nntrace_tui.screens.page import PageScreen
 from nntrace_tui.snapshot import Snapshot
@@ -55,8 +54,9 @@ class UpdateRatios(LineList):
     def _arrange(self) -> None:
         if self._page is not None:
             ratios = self._page.log10_ratios
+            band = self._page.band
             order = range(len(ratios))
-            self._order = tuple(sorted(order, key=lambda n: -_distance(ratios[n])))
+            self._order = tuple(sorted(order, key=lambda n: -_distance(ratios[n], band)))
             if not self._by_distance:
                 self._order = tuple(order)
         self.renew()
@@ -87,9 +87,9 @@ class UpdateRatios(LineList):
         value = page.log10_ratios[number]
         text = Text(shorten_path(page.paths[number], label - 1).ljust(label), no_wrap=True)
         shown = "–" if math.isnan(value) else "0" if value == -math.inf else f"{value:.2f}"
-        text.append(f"{shown:>7} ", colours.warning if _distance(value) else "")
+        text.append(f"{shown:>7} ", colours.warning if _distance(value, page.band) else "")
         text.append_text(
-            scale_marker(value, (_LOW, _HIGH), LOG_RATIO_BAND, page.spreads[number], scale, colours)
+            scale_marker(value, (_LOW, _HIGH), page.band, page.spreads[number], scale, colours)
         )
         if heat:
             text.append("  ").append_text(strip(page.heat.levels[number], heat, colours))
@@ -106,11 +106,11 @@ class UpdateRatios(LineList):
         return label, scale, rest - scale - 2
 
 
-def _distance(ratio: float) -> float:
+def _distance(ratio: float, band: tuple[float, float]) -> float:
     """How many decades outside the band; unknown is nowhere, unmoved is far."""
     if math.isnan(ratio):
         return 0.0
-    low, high = LOG_RATIO_BAND
+    low, high = band
     return max(low - ratio, ratio - high, 0.0)
 
 
@@ -120,7 +120,8 @@ class UpdatesScreen(PageScreen):
     PAGE = Page.UPDATES
     HELP = """\
 How far a step moves each parameter, relative to the parameter: log10 of rms(Δw) / rms(w), where
-Δw is what the optimizer really did. About -3 is usual; the dotted band is -4 to -2.
+Δw is what the optimizer really did. About -3 is usual; the dotted band ends where UPD01
+warns and a decade above where UPD02 does.
 
 ●        the median of the last five samples
 ━ ─      the range over the run

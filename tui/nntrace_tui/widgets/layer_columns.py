@@ -7,7 +7,7 @@ from typing import Final
 
 from rich.text import Text
 
-from nntrace_tui.metrics import DEAD_WARNING, LOG_RATIO_BAND, SATURATED_WARNING, STD_BAND
+from nntrace_tui.bands import Bands
 from nntrace_tui.numbers import percent, short_number
 from nntrace_tui.pages.layers import LayerRow
 from nntrace_tui.themes import Palette
@@ -21,13 +21,13 @@ class Column:
 
     label: str
     width: int
-    value: Callable[[LayerRow], tuple[str, str]]
+    value: Callable[[LayerRow, Bands], tuple[str, str]]
 
-    def cell(self, row: LayerRow | None, palette: Palette) -> Text:
+    def cell(self, row: LayerRow | None, bands: Bands, palette: Palette) -> Text:
         """The number of a layer; blanks for a group."""
         if row is None:
             return Text(" " * self.width)
-        shown, mark = self.value(row)
+        shown, mark = self.value(row, bands)
         style = {_BAD: palette.error, _WELL: ""}.get(mark, palette.warning)
         return Text(f"{shown}{mark}".rjust(self.width), style)
 
@@ -38,32 +38,33 @@ def _marked(shown: str, value: float | None, band: tuple[float, float]) -> tuple
     return shown, _TOO_LOW if value < band[0] else _TOO_HIGH if value > band[1] else _WELL
 
 
-def _activation_std(row: LayerRow) -> tuple[str, str]:
-    return _marked(short_number(row.activation_std), row.activation_std, STD_BAND)
+def _activation_std(row: LayerRow, bands: Bands) -> tuple[str, str]:
+    return _marked(short_number(row.activation_std), row.activation_std, bands.std.band)
 
 
-def _gradient_rms(row: LayerRow) -> tuple[str, str]:
+def _gradient_rms(row: LayerRow, _bands: Bands) -> tuple[str, str]:
     return short_number(row.gradient_rms), _WELL
 
 
-def _update_ratio(row: LayerRow) -> tuple[str, str]:
+def _update_ratio(row: LayerRow, bands: Bands) -> tuple[str, str]:
     value = row.log10_update_ratio
     if value == -math.inf:
         return "0", _TOO_LOW
-    return _marked(short_number(None) if value is None else f"{value:.2f}", value, LOG_RATIO_BAND)
+    shown = short_number(None) if value is None else f"{value:.2f}"
+    return _marked(shown, value, bands.log_ratio.band)
 
 
-def _dead(row: LayerRow) -> tuple[str, str]:
-    bad = (row.dead_fraction or 0.0) > DEAD_WARNING
+def _dead(row: LayerRow, bands: Bands) -> tuple[str, str]:
+    bad = (row.dead_fraction or 0.0) > bands.dead.high
     return percent(row.dead_fraction), _BAD if bad else _WELL
 
 
-def _saturated(row: LayerRow) -> tuple[str, str]:
-    bad = (row.saturated_fraction or 0.0) > SATURATED_WARNING
+def _saturated(row: LayerRow, bands: Bands) -> tuple[str, str]:
+    bad = (row.saturated_fraction or 0.0) > bands.saturated.high
     return percent(row.saturated_fraction), _TOO_HIGH if bad else _WELL
 
 
-def _nonfinite(row: LayerRow) -> tuple[str, str]:
+def _nonfinite(row: LayerRow, _bands: Bands) -> tuple[str, str]:
     return percent(row.nonfinite_fraction), _BAD if row.nonfinite_fraction else _WELL
 
 

@@ -146,7 +146,7 @@ class LayersHeat(LineList):
         text = self._label(page, node, self._label_width(width), colours)
         row = None if node.layer is None else page.rows[node.layer]
         for column in self._columns(width):
-            text.append_text(column.cell(row, colours))
+            text.append_text(column.cell(row, page.bands, colours))
         if node.is_folded:
             levels = worst_of(page.heat.levels[list(node.inside)])
         elif node.layer is not None:
