@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 
+RUN_TOO_SHORT = "RUN12"
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """Findings, most likely root cause first with its symptoms behind it, and what was skipped.
@@ -91,9 +94,21 @@ def diagnose(
                 suppressed.append(Suppressed(result, f"known in {baseline.source}"))
             else:
                 findings.append(result)
+    findings = [_with_skipped(finding, skipped) for finding in findings]
     silent = {item.code for item in skipped} | {item.finding.code for item in suppressed}
     judged = frozenset(rule.code for rule in chosen) - silent
     return Diagnosis(rank(findings, chosen), tuple(skipped), judged, tuple(suppressed))
+
+
+def _with_skipped(finding: Finding, skipped: Sequence[Skipped]) -> Finding:
+    """Of a run that is too short also the rules that therefore could not judge."""
+    if finding.code != RUN_TOO_SHORT:
+        return finding
+    codes = sorted({item.code for item in skipped if item.is_for_want_of_data})
+    if not codes:
+        return finding
+    message = f"{finding.message.removesuffix('.')}: {len(codes)} could not judge for want of data."
+    return replace(finding, message=message, evidence={**finding.evidence, "skipped": codes})
 
 
 def rank(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[Finding, ...]:
@@ -109,6 +124,8 @@ def rank(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[Finding, .
             continue
         for symptom in rule.explains:
             both = rule.code in by_code and symptom in by_code
+            if both and all(rule.code in finding.not_from for finding in by_code[symptom]):
+                continue
             if both and symptom != rule.code and started[rule.code] <= ended[symptom]:
                 causes[symptom].add(rule.code)
     root_of = {code: _root(code, causes, by_code) for code in by_code}

@@ -24,6 +24,7 @@ from nntrace.notices import say
 from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.capsules import CapsuleRecord
 from nntrace.recorder.commit import current_commit
+from nntrace.recorder.contention import starved_ns
 from nntrace.recorder.memory import resident_bytes
 from nntrace.recorder.rank_folder import RankFolder, claim
 from nntrace.recorder.records import EventRecord, Later, ScalarRecord, SiteRecord, StepRecord
@@ -89,6 +90,7 @@ class Recorder:
         self._hooks_are_on = False
         self._site_ids = itertools.count()
         self._started_ns = time.perf_counter_ns()
+        self._starved_before_ns = starved_ns()
         self._last_step_ns = self._started_ns
         self._last_cpu_ns = 0
         self._has_begun = False
@@ -325,6 +327,7 @@ class Recorder:
             "sampled_steps": self.sampled_steps,
             "status": status,
             "error": error,
+            "starved": self._starved_share(),
         }
         with contextlib.suppress(Exception):
             self.add_event(EventKind.RANK_STOP, payload)
@@ -335,6 +338,14 @@ class Recorder:
                 self._end_manifest(status, error)
             except OSError as problem:
                 say(f"{self.run / MANIFEST} was not completed: {problem}.")
+
+    def _starved_share(self) -> float | None:
+        """The part of the time since tracing began in which other work had the processor."""
+        starved = starved_ns()
+        if starved is None or self._starved_before_ns is None:
+            return None
+        elapsed = time.perf_counter_ns() - self._started_ns
+        return min(1.0, (starved - self._starved_before_ns) / max(1, elapsed))
 
     def _end_manifest(self, status: RunStatus, error: str | None) -> None:
         replace(

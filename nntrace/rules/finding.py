@@ -1,5 +1,6 @@
 """What a rule yields: a `Finding`, or `Skipped` when it cannot judge."""
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -35,7 +36,8 @@ class Finding:
 
     A rule gives what it saw; `code` and `name`, and where left out `severity`, `advice` and
     `location`, are filled in by `Rule.run`. `steps` is the first and the last step at which the
-    pattern holds. `evidence` maps names to plain numbers, strings, or lists of them.
+    pattern holds. `evidence` maps names to plain numbers, strings, or lists of them. `not_from` are
+    rules that explain this pattern elsewhere and do not here.
     """
 
     message: str
@@ -48,6 +50,7 @@ class Finding:
     code: str = ""
     name: str = ""
     explained_by: str | None = None
+    not_from: tuple[str, ...] = ()
 
     @property
     def level(self) -> Severity:
@@ -76,3 +79,8 @@ class Skipped:
 
     reason: str
     code: str = ""
+
+    @property
+    def is_for_want_of_data(self) -> bool:
+        """Whether more steps or samples would do: so say reasons `needs 50 losses, has 35`."""
+        return re.match(r"needs \d+ .*\bhas \d+", self.reason) is not None

@@ -6,6 +6,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.payloads import number
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import median, span
 from nntrace.schema import EventKind, Role
@@ -98,7 +99,8 @@ def data_bound(
 
     The device could do more than twice the work. Judged by a typical step (medians), without
     those that tracing itself made longer; a few milliseconds are the loop's own Python. A fact,
-    not a fault, as long as all the waiting together is a matter of seconds.
+    not a fault, as long as all the waiting together is a matter of seconds. Time in which other
+    work of the machine had the processor is taken off both.
     Source: PyTorch Performance Tuning Guide (asynchronous data loading).
     """
     columns = trace.steps
@@ -115,14 +117,17 @@ def data_bound(
     if np.isnan(wait).all():
         yield Skipped("the framework waits for data inside its step and does not say how long")
         return
-    typical, whole = median(wait), median(duration)
+    own = 1.0 - _starved(trace)
+    typical, whole = own * median(wait), own * median(duration)
     if whole > 0 and typical > share * whole and typical > least_ms * 1e6:
         first, last = span(columns.step[_WARM_UP:])
         yield Finding(
             f"a typical step of {whole / 1e6:.3g} ms waits {typical / 1e6:.3g} ms for its data: "
             f"{typical / whole:.0%} of the time.",
             steps=(first, last),
-            severity=None if columns.data_wait_ns.sum() >= least_s * 1e9 else Severity.INFO,
+            severity=None
+            if own * np.nansum(columns.data_wait_ns) >= least_s * 1e9
+            else Severity.INFO,
             evidence={
                 "share": typical / whole,
                 "wait_ms": typical / 1e6,
@@ -130,6 +135,13 @@ def data_bound(
                 "steps": len(wait),
             },
         )
+
+
+def _starved(trace: Trace) -> float:
+    """The part of the run's time in which other work had the processor; 0 where not known."""
+    stops = [event.payload for event in trace.events_of(EventKind.RANK_STOP)]
+    shares = [number(payload, "starved") for payload in stops]
+    return max((min(max(share, 0.0), 1.0) for share in shares if share is not None), default=0.0)
 
 
 def model_of(event: Event) -> str:

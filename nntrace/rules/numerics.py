@@ -29,6 +29,8 @@ _HARMFUL = (*BACKWARD, Role.OUTPUT, Role.UPDATE, Role.PARAM)
 _LASTING = (Role.PARAM, Role.UPDATE, Role.OUTPUT)
 _FORWARD = ("forward", "data", "weights")
 _SYMPTOMS = ("LOS07", "LOS12", "ACT07", "GRD04", "PAR02", "UPD06", "NUM08", "NUM09")
+# What makes values grow; where an operation had no value at ordinary ones it was not that.
+_OF_GROWTH = ("ACT03", "GRD02", "GRD06", "INI02", "LOS01", "LOS08", "NUM05", "UPD01", "UPD07")
 _LIMITS = {"float16": 65504.0, "bfloat16": 3.39e38, "float32": 3.40e38}
 
 
@@ -299,6 +301,7 @@ def _finding(
         severity=severity,
         advice=origin.advice,
         location=origin.location,
+        not_from=_OF_GROWTH if origin.is_singular else (),
     )
 
 

@@ -43,6 +43,12 @@ ADVICE: Mapping[str, str] = {
     "overflows, lower the learning rate or clip gradients.",
     "to_copy": "Keep this value in float32 or bfloat16, or scale it down before the cast.",
 }
+# These break at ordinary arguments. Logarithms are none of them: a probability that has become
+# zero is what logits that grew too large leave.
+_SINGULAR_OPERATIONS = (
+    *("div", "reciprocal", "sqrt", "rsqrt", "pow", "acos", "asin", "atanh"),
+    *("var", "std", "mean", "nll_loss_forward"),
+)
 _OVERFLOWS = (
     "Values have grown too large: lower the learning rate, clip gradients, normalise the input "
     "and the activations before this."
@@ -100,6 +106,17 @@ class Origin:
         if "exceeds" in self.text("what"):
             return _OVERFLOWS
         return ADVICE.get(self.text("op"), "" if self.where == "unknown" else _OVERFLOWS)
+
+    @property
+    def is_singular(self) -> bool:
+        """Whether an operation was asked for what it has no value for, however small all numbers
+        are: a division by zero, a mean of nothing, a root's slope at zero. Not one that overflows.
+        """
+        if "exceeds" in self.text("what"):
+            return False
+        return self.where == "backward" or (
+            self.where in ("forward", "loss") and self.text("op") in _SINGULAR_OPERATIONS
+        )
 
     @property
     def evidence(self) -> dict[str, Any]:

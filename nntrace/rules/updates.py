@@ -19,6 +19,7 @@ from nntrace.rules.layers import (
     update_ratios,
     weights,
 )
+from nntrace.rules.origins import origins
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import (
     LossSeries,
@@ -146,7 +147,8 @@ def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:
     end = median(late)
     error = median_error(noise_scale(late), len(before[-10:]), len(late))
     stayed = not end < 0.9 * level and error < max(0.5 * level, 0.5 * (end - level))
-    lost = series.nonfinite_from is not None or stayed
+    broke = series.nonfinite_from is not None and not any(o.is_singular for o in origins(trace))
+    lost = broke or stayed
     # A loss that jumps as high later, for no such step, did not suffer from this one.
     overshot = peak > _OVERSHOOT * level and peak > max(after[_AFTERMATH:], default=0.0)
     if not lost and not overshot:

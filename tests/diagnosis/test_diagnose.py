@@ -173,3 +173,21 @@ def test_a_finding_of_the_baseline_is_known_whatever_its_severity_and_steps(tmp_
     new = [finding.identity for finding in diagnosis.findings]
     assert new == [("A", "layer1", "activation"), ("C", "", "")]
     assert [item.finding.identity[1] for item in diagnosis.suppressed] == ["layer0"]
+
+
+def test_a_finding_may_say_which_rules_are_not_its_cause() -> None:
+    @rule("NUM01", "num01", Severity.ERROR, advice="")
+    def singular(trace: Trace) -> Iterator[Finding]:
+        """Found."""
+        yield Finding("0 / 0", steps=(5, 9), not_from=("UPD01",))
+
+    rates, data = found("UPD01", explains=("NUM01",)), found("DAT04", explains=("NUM01",))
+    assert causes(rates, singular) == [("NUM01", None), ("UPD01", None)]
+    assert dict(causes(data, singular)) == {"DAT04": None, "NUM01": "DAT04"}
+
+
+def test_a_run_that_is_too_short_names_the_rules_that_it_is_too_short_for() -> None:
+    [note] = [f for f in diagnose(TRACE).findings if f.code == "RUN12"]
+    assert {"LOS07", "LOS15"} <= set(note.evidence["skipped"])
+    assert "DAT03" not in note.evidence["skipped"]  # it needs no more steps, but a loader
+    assert f"{len(note.evidence['skipped'])} could not judge" in note.message

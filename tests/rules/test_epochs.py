@@ -189,6 +189,13 @@ def test_waiting_of_a_few_seconds_in_all_is_a_fact(steps, level):
     assert finding.level is level
 
 
+@pytest.mark.parametrize(("starved", "found"), [(0.1, 1), (0.5, 0)])
+def test_time_in_which_other_work_had_the_processor_is_taken_off(starved, found):
+    events = [loader(), event("rank_stop", 40, starved=starved)]
+    rows = trace_of(steps=40, sampled=[], duration_ns=12 * MS, data_wait_ns=8 * MS, events=events)
+    assert len(findings("RUN07", rows)) == found
+
+
 @pytest.mark.parametrize(("steps", "skipped"), [(24, True), (25, False)])
 def test_waiting_is_judged_over_twenty_steps(steps, skipped):
     assert bool(skip_reasons("RUN07", waiting(1.0, steps=steps))) == skipped
