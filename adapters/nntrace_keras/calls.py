@@ -17,6 +17,7 @@ from nntrace_keras.board import MAX_GRAPHS, UNKNOWN, Board, Row, variable
 from nntrace_keras.capture import Capture, Found, Layouts, Values, when
 from nntrace_keras.copies import Copies
 from nntrace_keras.elements import flat_plan
+from nntrace_keras.keepsakes import Keepsakes
 from nntrace_keras.observation import BatchFacts, Observer, Stepped
 from nntrace_keras.optimizers import (
     accumulation_steps,
@@ -48,6 +49,7 @@ class Step:
         calls_per_step: how many calls of the optimizer make one step.
         buffer: in a graph, the variable with the sampled elements; `changes` that of the updates.
         returned: in a graph, the loss that is perhaps found in the results of the function.
+        keepsakes: the batch of the first sample, as long as that is not recorded.
     """
 
     optimizer: str
@@ -59,6 +61,7 @@ class Step:
     buffer: Any = None
     changes: Any = None
     returned: ReturnedLoss | None = None
+    keepsakes: Keepsakes | None = None
 
     @property
     def before(self) -> int:
@@ -107,7 +110,9 @@ def prepare(
 
 
 class EagerCall:
-    """A call outside any graph; `turn` is None when it is not sampled."""
+    """A call outside any graph; `turn` is None when it is not sampled. The batch of one that
+    `is_first` is kept.
+    """
 
     def __init__(
         self,
@@ -117,6 +122,8 @@ class EagerCall:
         pairs: Sequence[tuple[Any, Any]],
         gradients: Sequence[Gradient],
         turn: int | None,
+        *,
+        is_first: bool = False,
     ) -> None:
         self._optimizer = optimizer
         self.delivery: Delivery | None = None
@@ -136,6 +143,10 @@ class EagerCall:
         self.step, capture = prepare(observer, optimizer, name, pairs, gradients, turn)
         self._turn = turn
         self._vector = capture.pack().numpy()
+        kept = capture.keepsakes
+        if is_first and kept.size:
+            kept.vector = kept.pack()
+            self.step.keepsakes = kept.finish()
         self.step.layouts = capture.finish()
 
     def end(self) -> Row:
@@ -150,7 +161,9 @@ class EagerCall:
 
 
 class GraphCall:
-    """A call while a graph is being traced: adds our operations around it."""
+    """A call while a graph is being traced: adds our operations around it. The first batch of one
+    that `is_first` is kept.
+    """
 
     def __init__(
         self,
@@ -161,6 +174,8 @@ class GraphCall:
         name: str,
         pairs: Sequence[tuple[Any, Any]],
         gradients: Sequence[Gradient],
+        *,
+        is_first: bool = False,
     ) -> None:
         self._optimizer = optimizer
         self._board = board
@@ -182,6 +197,8 @@ class GraphCall:
             return
         buffer = variable(np.zeros(capture.size, np.float32), "buffer")
         when(self._sampled, lambda: buffer.assign(capture.pack(Copies().of)))
+        if is_first and capture.keepsakes.size:
+            self._keep(capture.keepsakes, turn)
         size = sum(flat_plan(stepped.shape).size for stepped in self.step.updates)
         self.step.changes = variable(np.zeros(size, np.float32), "changes")
         self.step.buffer = buffer
@@ -210,6 +227,14 @@ class GraphCall:
             targets = self._targets
             self.step.returned = ReturnedLoss(targets, write)
             await_results(self.step.returned)
+
+    def _keep(self, keepsakes: Keepsakes, turn: Any) -> None:
+        """Read the batch at the first sample."""
+        vector = variable(np.zeros(keepsakes.size, keepsakes.dtype.as_numpy_dtype), "batch")
+        keepsakes.vector = vector
+        first = tf.logical_and(self._sampled, tf.equal(turn, 0))
+        when(first, lambda: vector.assign(keepsakes.pack(Copies().of)))
+        self.step.keepsakes = keepsakes.finish()
 
     def _before(self) -> Any:
         """The sampled elements of all variables, as they were before the call."""

@@ -24,6 +24,7 @@ from nntrace_keras.elements import (
     touched_rows_plan,
     unpacked,
 )
+from nntrace_keras.keepsakes import Keepsakes
 from nntrace_keras.sites import SiteKey
 
 MAX_HASHED = 4096
@@ -70,10 +71,12 @@ class Capture:
     Attributes:
         turn: int64 scalar that moves the sampled rows.
         missing: sites that were looked at and had no tensor.
+        keepsakes: what is to be kept as it is, once per run.
     """
 
     turn: Any
     missing: list[SiteKey] = field(default_factory=list)
+    keepsakes: Keepsakes = field(default_factory=Keepsakes)
     _planned: list[_Planned] = field(default_factory=list)
 
     @property

@@ -154,6 +154,7 @@ class Observer:
             prefix = self._prefix(root)
             site = _tensor_site(f"{prefix}{name}", Role.INPUT, "input", tensor, UNKNOWN)
             capture.add_examples(site, tensor)
+            capture.keepsakes.add(site, tensor)
             entered.append((site, tensor))
         if not entered:
             return None
@@ -208,6 +209,7 @@ class Observer:
         of_target = _tensor_site(name, Role.TARGET, name, target, call.source)
         if target.shape.rank:
             capture.add_examples(of_target, target, by_example=True)
+            capture.keepsakes.add(of_target, target)
         if call.value is not None and call.value.shape.rank == 0:
             capture.add_scalar("loss_value", call.value)
         labels = facts.labels or target.dtype.is_integer

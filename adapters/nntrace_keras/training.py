@@ -16,10 +16,11 @@ from tensorflow.python.eager import context, record
 from tensorflow.python.eager.polymorphic_function.concrete_function import ConcreteFunction
 from tensorflow.python.framework import ops
 
-from nntrace.recorder import Recorder, Sample
+from nntrace.recorder import KeptTensor, Recorder, Sample
 from nntrace.schema import EventKind
 from nntrace_keras.board import Board, Row
 from nntrace_keras.calls import Delivery, EagerCall, GraphCall, Step
+from nntrace_keras.keepsakes import KeptFilters
 from nntrace_keras.names import Names
 from nntrace_keras.observation import Observer, batch_sample
 from nntrace_keras.optimizers import Optimizers
@@ -63,6 +64,8 @@ class Training:
         self.turn = 0
         self.samples_eagerly = True
         self._turns_left = 0
+        self._has_batch = False
+        self._filters = KeptFilters()
         self.saw_gradient = False
 
     def install(self) -> list[Undo]:
@@ -127,14 +130,18 @@ class Training:
         with record.stop_recording():
             if tf.executing_eagerly():
                 turn = self.turn if self.samples_eagerly else None
-                return EagerCall(self.observer, optimizer, name, pairs, gradients, turn)
+                return EagerCall(
+                    self.observer, optimizer, name, pairs, gradients, turn,
+                    is_first=not self._has_batch,
+                )  # fmt: skip
             if not getattr(ops.get_default_graph(), "building_function", False):
                 return None
             number = len(self._graphs)
             with tf.name_scope("nntrace"):
                 call = GraphCall(
-                    self.observer, self._use_board(), number, optimizer, name, pairs, gradients
-                )
+                    self.observer, self._use_board(), number, optimizer, name, pairs, gradients,
+                    is_first=not self._has_batch,
+                )  # fmt: skip
             self._graphs.append(call.step)
             return call
 
@@ -235,7 +242,19 @@ class Training:
             for site, part in found.sites
         )
         batch = batch_sample(number, step.facts, found, batch_size)
-        return Sample(number, found.values, parts, batch)
+        tensors = (
+            *self._first_batch(step, delivery),
+            *self._filters.keep(number, step.order, found),
+        )
+        return Sample(number, found.values, parts, batch, tensors)
+
+    def _first_batch(self, step: Step, delivery: Delivery) -> tuple[KeptTensor, ...]:
+        """The batch of the first sample; nothing of later ones."""
+        keepsakes, step.keepsakes = step.keepsakes, None
+        if keepsakes is None or self._has_batch or delivery.turn:
+            return ()
+        self._has_batch = True
+        return keepsakes.find()
 
     def _next_in_turn(self, wants_next: bool) -> bool:
         """Whether to sample the next eager step; optimizers that take turns get one each."""

@@ -8,35 +8,28 @@ import weakref
 import torch
 from torch import nn
 
-from nntrace.recorder import KeptTensor
+from nntrace.recorder import KeptTensor, batch_extent, next_turn
 from nntrace.schema import Role
 from nntrace_torch.describe import can_sample, dtype_name
 
-_MAX_EXAMPLES = 16
-_MAX_ELEMENTS = 1 << 19
-_MAX_STRIDE = 8
 _MAX_FILTER_ELEMENTS = 1 << 16
 _MAX_PLANES = 4  # channels an image can have
-_GROWTH = 1.5  # of the step between two records of the filters
 
 
 def kept_batch(tensor: torch.Tensor, role: Role, path: str) -> KeptTensor | None:
     """The first examples of a batch [N, …], as they enter the network or the loss function.
 
-    At most 16 examples and 2¹⁹ elements: of images with too many every n-th row and column is
-    kept, then fewer examples. None for what is too large even so.
+    None for what is too large even in part.
     """
     if not can_sample(tensor) or tensor.dim() == 0:
         return None
-    part = tensor.detach()[:_MAX_EXAMPLES]
-    stride = 1
-    if part.dim() >= 4:
-        while part[..., ::stride, ::stride].numel() > _MAX_ELEMENTS and stride < _MAX_STRIDE:
-            stride += 1
-        part = part[..., ::stride, ::stride]
-    per_example = max(1, part[:1].numel())
-    part = part[: _MAX_ELEMENTS // per_example]
-    return _kept(tensor, part, role, path, stride) if part.numel() else None
+    extent = batch_extent(tuple(tensor.shape))
+    if extent is None:
+        return None
+    part = tensor.detach()[: extent.examples]
+    if extent.stride > 1:
+        part = part[..., :: extent.stride, :: extent.stride]
+    return _kept(tensor, part, role, path, extent.stride)
 
 
 def shows_filters(parameter: torch.Tensor, owner: nn.Module) -> bool:
@@ -63,7 +56,7 @@ class KeptFilters:
         parameter = self._parameter()
         if parameter is None or step < self._next_step or not can_sample(parameter):
             return None
-        self._next_step = max(step + 1.0, step * _GROWTH)
+        self._next_step = next_turn(step)
         return _kept(parameter, parameter.detach(), Role.PARAM, self._path, 1)
 
 

@@ -1,6 +1,7 @@
 """The writing side: from an adapter's samples to the run folder, in the training process."""
 
 from nntrace.recorder.cadence import Cadence
+from nntrace.recorder.keepsakes import MAX_EXAMPLES, batch_extent, next_turn
 from nntrace.recorder.recorder import Recorder, is_landmark
 from nntrace.recorder.sample import (
     NO_SITE,
@@ -16,6 +17,7 @@ from nntrace.recorder.sample import (
 from nntrace.recorder.unrest import LossLevel
 
 __all__ = [
+    "MAX_EXAMPLES",
     "NO_SITE",
     "NO_TENSOR",
     "RUN",
@@ -27,6 +29,8 @@ __all__ = [
     "Recorder",
     "Sample",
     "SiteSample",
+    "batch_extent",
     "fixed_runs",
     "is_landmark",
+    "next_turn",
 ]

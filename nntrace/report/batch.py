@@ -118,12 +118,11 @@ def _facts(tensor: Tensor) -> str:
 def _images(tensor: Tensor) -> list[FloatArray] | None:
     if tensor.values.ndim != 4:
         return None
-    # A strided copy thinned the last two axes: channels last would have lost channels.
-    first, last = tensor.shape[1:2], tensor.shape[-1:]
-    if first and first[0] in _CHANNELS:
-        return _planes(tensor.values, channels_last=False)
-    if last and last[0] in _CHANNELS and tensor.stride == 1:
-        return _planes(tensor.values, channels_last=True)
+    for axis in (1, -1):
+        channels = tensor.shape[axis] if len(tensor.shape) == 4 else 0
+        # Where channels were thinned, as PyTorch's last two axes are, these are no colours.
+        if channels in _CHANNELS and channels == tensor.values.shape[axis]:
+            return _planes(tensor.values, channels_last=axis == -1)
     return None
 
 
@@ -149,9 +148,16 @@ def _range(values: FloatArray) -> tuple[float, float]:
 
 
 def _labels(targets: Tensor | None, count: int) -> list[str]:
-    if targets is None or targets.values.ndim != 1 or len(targets.values) < count:
-        return [""] * count
-    return [f"{value:.4g}" for value in targets.values[:count]]
+    """The label of each of `count` examples, also of one-hot targets; empty where there is none."""
+    nothing = [""] * count
+    if targets is None or len(targets.values) < count:
+        return nothing
+    values = targets.values[:count]
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    elif values.ndim == 2 and (values.sum(1) == 1).all() and np.isin(values, (0, 1)).all():
+        values = values.argmax(1).astype(float)
+    return [f"{value:.4g}" for value in values] if values.ndim == 1 else nothing
 
 
 def _text(row: FloatArray, vocabulary: Sequence[str] | None) -> str:
@@ -161,4 +167,5 @@ def _text(row: FloatArray, vocabulary: Sequence[str] | None) -> str:
     if vocabulary is None:
         return " ".join(map(str, ids)) + more
     known = range(len(vocabulary))
-    return "".join(vocabulary[i] if i in known else f"⟨{i}⟩" for i in ids) + more
+    tokens = "".join(vocabulary[i] if i in known else f"⟨{i}⟩" for i in ids)
+    return tokens.removeprefix(" ") + more

@@ -26,7 +26,7 @@ def read_vocabulary(path: Path) -> list[str]:
         raise NntraceError(f"{path} is too large for a table of tokens.")
     text = path.read_text(encoding="utf-8", errors="replace")
     if path.suffix != ".json":
-        return text.splitlines()
+        return _apart(text.splitlines())
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -37,7 +37,14 @@ def read_vocabulary(path: Path) -> list[str]:
             f"{path} is no table of tokens: give tokenizer.json, vocab.json, a JSON list of "
             "tokens, or a text file with one token per line."
         )
-    return [token.translate(_BLANKS) for token in tokens]
+    return _apart([token.translate(_BLANKS) for token in tokens])
+
+
+def _apart(tokens: list[str]) -> list[str]:
+    """With blanks before words, where the table has none; `##` marks the rest of a word."""
+    if any(" " in token for token in tokens) or sum(len(t) > 1 for t in tokens) * 2 < len(tokens):
+        return tokens  # it says itself where blanks are, or is of letters
+    return [t[2:] if t.startswith("##") else f" {t}" for t in tokens]
 
 
 def _tokens(content: Any) -> list[str] | None:

@@ -28,6 +28,12 @@ def test_images_are_shown_as_images_in_either_order_of_axes(shape) -> None:
     assert [(p.width, p.height) for p in item.pictures] == [(5, 6), (5, 6)]
 
 
+def test_large_images_with_channels_last_are_shown_too() -> None:
+    thinned = kept(np.zeros((2, 6, 5, 3))) | {"shape": [2, 18, 15, 3], "stride": 3}
+    (item,) = shown(thinned)
+    assert [(p.width, p.height) for p in item.pictures] == [(5, 6), (5, 6)]
+
+
 def test_feature_maps_are_no_images() -> None:
     (item,) = shown(kept(np.zeros((2, 64, 6, 5))))
     assert item.pictures == ()
@@ -36,6 +42,12 @@ def test_feature_maps_are_no_images() -> None:
 
 def test_class_labels_stand_under_the_images_and_nowhere_else() -> None:
     (item,) = shown(kept(np.zeros((2, 1, 4, 4))), kept([3, 1], role="target", dtype="int64"))
+    assert [p.words for p in item.pictures] == ["3", "1"]
+
+
+@pytest.mark.parametrize("labels", [[[3], [1]], [[0, 0, 0, 1], [0, 1, 0, 0]]])
+def test_labels_in_a_column_and_one_hot_are_labels_too(labels) -> None:
+    (item,) = shown(kept(np.zeros((2, 1, 4, 4))), kept(labels, role="target"))
     assert [p.words for p in item.pictures] == ["3", "1"]
 
 
@@ -86,6 +98,13 @@ def test_a_png_holds_its_pixels() -> None:
 def test_tables_of_tokens_are_read_in_the_usual_forms(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8")
     assert read_vocabulary(tmp_path / name) == ["a", "⟨1⟩", " b"]
+
+
+def test_words_of_a_table_that_marks_no_blanks_are_set_apart(tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_text("[CLS]\nplay\n##ing\nchess\n")
+    vocabulary = read_vocabulary(tmp_path / "vocab.txt")
+    (item,) = shown(kept([[0, 1, 2, 3]], dtype="int64"), vocabulary=vocabulary)
+    assert item.texts == ("[CLS] playing chess",)
 
 
 @pytest.mark.parametrize("text", ["3", "{", '{"model": 3}', "[" * 5000])
