@@ -42,7 +42,8 @@ def read_vocabulary(path: Path) -> list[str]:
 
 def _apart(tokens: list[str]) -> list[str]:
     """With blanks before words, where the table has none; `##` marks the rest of a word."""
-    if any(" " in token for token in tokens) or sum(len(t) > 1 for t in tokens) * 2 < len(tokens):
+    words = sum(len(token) > 1 and not token.startswith("⟨") for token in tokens)
+    if any(" " in token for token in tokens) or 2 * words < len(tokens):
         return tokens  # it says itself where blanks are, or is of letters
     return [t[2:] if t.startswith("##") else f" {t}" for t in tokens]
 
