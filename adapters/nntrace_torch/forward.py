@@ -55,12 +55,16 @@ class _ModuleSites:
     """The sites of one module.
 
     `token` and `gradient_token` are the last steps in which its output and that one's gradient
-    were recorded; `hooked` is the last in which its gradient was waited for.
+    were recorded; `hooked` is the last in which its gradient was waited for. A module that is
+    called several times in one forward is recorded at another call each time, in turn: at the
+    first call of a recurrent layer, say, its state is still zero.
     """
 
     __slots__ = (
         "activation",
         "axis",
+        "calls",
+        "calls_before",
         "gradient",
         "gradient_token",
         "hooked",
@@ -70,6 +74,7 @@ class _ModuleSites:
         "shape",
         "strides",
         "token",
+        "turn",
     )
 
     def __init__(self, module: nn.Module, activation: int, gradient: int) -> None:
@@ -77,6 +82,7 @@ class _ModuleSites:
         self.activation = activation
         self.gradient = gradient
         self.token = self.gradient_token = self.hooked = self.root_call = -1
+        self.calls = self.calls_before = self.turn = 0
         self.shape: torch.Size | None = None
         self.strides: tuple[int, ...] = ()
         self.axis = -1
@@ -86,6 +92,13 @@ class _ModuleSites:
     def is_unwanted(self) -> bool:
         """Whether neither is to be recorded."""
         return self.activation == NO_SITE and self.gradient == NO_SITE
+
+    def is_due(self, root_call: int, token: int) -> bool:
+        """Count a call; whether it is the one to record in the step that `token` stands for."""
+        if root_call != self.root_call:
+            self.calls_before, self.calls, self.root_call = self.calls, 0, root_call
+        self.calls += 1
+        return token != self.token and self.calls == 1 + self.turn % max(1, self.calls_before)
 
     def plan_for(self, tensor: torch.Tensor, limit: int, before: tuple[int, int] | None) -> Plan:
         """The plan for an output of this module; the last one's, when nothing about it changed."""
@@ -267,10 +280,11 @@ class ForwardSampler:
             sites = None
         if sites is not None and sites.is_unwanted:
             return
-        if sites is not None and sites.token == sample.token and not self._is_recomputing:
-            if sites.root_call == self._root_calls:
+        due = sites is None or self._is_recomputing
+        if sites is not None and not self._is_recomputing:
+            due = sites.is_due(self._root_calls, sample.token)
+            if sites.calls > 1:
                 self._note_reuse(module)
-            return
         tensor = main_tensor(output)
         if tensor is None or (part := sampled_part(tensor)) is None:
             return
@@ -280,14 +294,18 @@ class ForwardSampler:
         if self._last_output() is tensor and self._last_version == version:
             return  # a container handing on what its last child returned
         self._last_output, self._last_version = weakref.ref(tensor), version
+        if not due:
+            return
         if sites is None:
             sites = self._sites[id(module)] = self._declare(module, tensor, part)
             if sites.is_unwanted:
                 return
+            sites.is_due(self._root_calls, sample.token)
         plan = sites.plan_for(part, sample.limit, self._units_before)
         self._units_before = (part.dim(), sites.axis)
         if sites.token != sample.token:
-            sites.token, sites.root_call = sample.token, self._root_calls
+            sites.token = sample.token
+            sites.turn += 1
             if sites.activation != NO_SITE:
                 sample.add(sites.activation, plan, part)
             if isinstance(module, _BatchNorm):

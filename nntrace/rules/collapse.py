@@ -26,6 +26,7 @@ _HOLDS = 0.75  # of the late samples
 _LEAST_START = 4.0  # directions a representation must have had
 _LEAST_UNITS = 8
 _MAX_UNITS = 1024  # that a sample takes of a layer
+_ONE_KEY = "at a single key"
 _ONE_LINE = 2.0  # directions; what is less is next to a line
 
 
@@ -51,10 +52,11 @@ def attention_collapse(
     One-hot rows pass no gradient to queries and keys; even rows are an average that needs no
     attention. Judged is the entropy of sampled rows relative to an even row's, in the last half of
     the run; three quarters of the rows of a layer, and half of the layers. It counts only where
-    the loss does not come down: attention starts even, and may rightly find its one key. Where it
-    was even from the start it is a note: that it stays so comes of whatever keeps the model from
-    learning. Needs attention written with softmax or `scaled_dot_product_attention` in PyTorch;
-    others are not seen.
+    the loss does not come down: attention starts even, and may rightly find its one key; one that
+    looks at one key from the start has found nothing, and is named while the loss still falls,
+    too. Where it was even from the start it is a note: that it stays so comes of whatever keeps
+    the model from learning. Needs attention written with softmax or `scaled_dot_product_attention`
+    in PyTorch; others are not seen.
     Source: Zhai et al. 2023 (attention entropy collapse); Vaswani 2017, 3.2.1.
     """
     sites = trace.sites_of(Role.ATTENTION)
@@ -67,10 +69,11 @@ def attention_collapse(
     if not judged:
         yield Skipped(f"needs {samples} samples of a layer's attention, has {known.max(initial=0)}")
         return
-    if remaining_loss(trace) <= learnt or is_still_learning(trace):
+    if remaining_loss(trace) <= learnt:
         return
+    learning = is_still_learning(trace)
     for kind, holds, values in (
-        ("at a single key", upper < sharp, upper),
+        (_ONE_KEY, upper < sharp, upper),
         ("at all keys alike", lower > even, lower),
     ):
         found = []
@@ -83,6 +86,9 @@ def attention_collapse(
                 found.append((index, int(rows[since if since is not None else 0])))
                 began_so &= bool(holds[rows[: max(1, samples // 2)], index].all())
         if 2 * len(found) < len(judged) or not found:
+            continue
+        # What looks at one key before it was trained has not found it.
+        if learning and not (kind == _ONE_KEY and began_so):
             continue
         paths = [sites[index].path for index, _ in found]
         level = median(values[:, found[0][0]][-len(late) :])

@@ -147,7 +147,7 @@ def frozen_layer(
     "update-lost-to-rounding",
     Severity.WARNING,
     needs=(Role.PARAM_GRAD, Role.UPDATE),
-    explains=("UPD02", "UPD06", "LOS07", "LOS14"),
+    explains=("UPD02", "UPD06", "UPD16", "LOS07", "LOS11", "LOS12", "LOS14"),
     advice="Keep the parameters in float32 and compute in the coarse type (`torch.autocast`), or "
     "use an optimizer with stochastic rounding or a master copy.",
 )

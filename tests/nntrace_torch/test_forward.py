@@ -92,6 +92,28 @@ def test_a_shared_module_is_recorded_at_its_first_call_under_its_first_path(trac
     )
 
 
+def test_a_module_called_several_times_is_recorded_at_each_call_in_turn(trace_here):
+    twice = Wrapped(lambda m, x: 2 * x)
+    model = Wrapped(
+        lambda m, x: m.head(m.twice(m.twice(m.twice(x)))), twice=twice, head=nn.Linear(4, 3)
+    )
+    trace = trace_here(lambda: classify(model, torch.ones(6, 4), steps=5))
+    means = trace.series("activation", "mean", trace.site("twice", "activation"))
+    assert means.tolist() == [2.0, 4.0, 8.0, 2.0, 4.0]
+
+
+def test_a_container_called_again_hands_on_its_childs_output_unrepeated(trace_here):
+    tower = nn.Sequential(nn.Linear(4, 4), nn.Tanh())
+    model = Wrapped(lambda m, x: m.head(m.tower(m.tower(x))), tower=tower, head=nn.Linear(4, 3))
+    trace = trace_here(lambda: classify(model, torch.randn(6, 4), steps=4))
+    seen = np.nansum(trace.series("activation", "n"), axis=0)
+    assert [p for p, n in zip(paths(trace), seen, strict=True) if n] == [
+        "tower.0",
+        "tower.1",
+        "head",
+    ]
+
+
 def test_only_the_first_forward_of_an_accumulated_step_is_recorded(trace_here):
     model = mlp()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

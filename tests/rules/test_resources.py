@@ -1,5 +1,5 @@
 import pytest
-from rules.builders import event, findings, skip_reasons, trace_of
+from rules.builders import event, findings, site, skip_reasons, trace_of
 
 from nntrace.rules import Severity
 
@@ -57,6 +57,24 @@ def test_what_tracing_takes_does_not_count():
 
 def test_larger_batches_take_longer_by_right():
     assert findings("RUN09", drift(20, batch_size=[8 + n for n in range(200)])) == []
+
+
+def test_longer_sequences_take_longer_by_right():
+    wall = [int((5 + 15 * n / 199) * 1e6) for n in range(200)]
+    sampled = list(range(0, 200, 5))
+    common = {"steps": 200, "sampled": sampled, "duration_ns": wall, "cpu_ns": wall}
+    stays = site("input.0", "input", n=[64.0] * 40)
+    grows = site("input.0", "input", n=[64.0 + n for n in range(40)])
+    assert findings("RUN09", trace_of(sites=[grows], **common)) == []
+    assert findings("RUN09", trace_of(sites=[stays], **common))
+
+
+def test_growing_processor_time_is_seen_on_a_machine_whose_clock_time_jumps():
+    wall = [int((40 + 60 * (n // 25 % 2)) * 1e6) for n in range(200)]
+    cpu = [int((5 + 15 * n / 199) * 1e6) for n in range(200)]
+    [finding] = findings("RUN09", trace_of(steps=200, sampled=[0], duration_ns=wall, cpu_ns=cpu))
+    assert finding.level is Severity.WARNING
+    assert "processor time" in finding.message
 
 
 # RUN10
