@@ -77,7 +77,7 @@ def attention_collapse(
         ("at all keys alike", lower > even, lower),
     ):
         found = []
-        began_so = values is lower
+        began_so = True
         for index in judged:
             rows = np.flatnonzero(np.isfinite(values[:, index]))
             late = rows[-max(samples, int(len(rows) * _LATE)) :]
@@ -90,15 +90,16 @@ def attention_collapse(
         # What looks at one key before it was trained has not found it.
         if learning and not (kind == _ONE_KEY and began_so):
             continue
+        stayed_even = began_so and kind != _ONE_KEY
         paths = [sites[index].path for index, _ in found]
         level = median(values[:, found[0][0]][-len(late) :])
         yield Finding(
-            f"attention has {'not become sharper' if began_so else 'collapsed'}: most rows look "
+            f"attention has {'not become sharper' if stayed_even else 'collapsed'}: most rows look "
             f"{kind} in {len(found)} of {len(judged)} layers ({named(paths)}); their entropy is "
             f"{level:.2g} of an even row's.",
             site=sites[found[0][0]],
             steps=span(trace, found[0][1]),
-            severity=Severity.INFO if began_so else None,
+            severity=Severity.INFO if stayed_even else None,
             evidence={"layers": paths, "relative_entropy": level, "kind": kind},
         )
 

@@ -61,7 +61,7 @@ def test_attention_that_was_even_from_the_start_is_a_note(first, level):
 @pytest.mark.parametrize(("first", "found"), [(0.01, 1), (0.5, 0)])
 def test_rows_that_are_sharp_from_the_first_step_are_named_while_the_loss_falls(first, found):
     falling = np.linspace(1.0, 0.7, COUNT * 4).tolist()
-    q75 = [first] + [0.01] * (COUNT - 1)
+    q75 = [first] * 2 + [0.01] * (COUNT - 2)
     layer = attention(q25=0.0, q75=q75)
     long = trace_of(loss=falling, sampled=range(0, COUNT * 4, 4), sites=[layer])
     assert len(findings("ACT09", long)) == found
