@@ -1,12 +1,12 @@
 """What depends on what: the forward of a training step is replayed with parts of its input changed.
 
 In evaluation mode, with one random state for all replays; the training sees nothing of it. A
-change instead of a gradient, so that integers and choices that have no gradient count, too.
+change counts integers and choices, which have no gradient; a gradient (`sensitivity`) is exact.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -18,6 +18,7 @@ from nntrace_torch.replay import Replayer
 from nntrace_torch.replay.engine import original_of
 from nntrace_torch.replay.guard import ReplayRefusedError, WriteGuard
 
+R = TypeVar("R")
 CLEAN, FOUND, NOTED, UNKNOWN = "clean", "found", "noted", "unknown"
 _TOLERANCE = 1e-4  # of the largest output: what another summation order may do
 
@@ -80,6 +81,23 @@ class Forward:
         Raises:
             ReplayRefusedError: it cannot be replayed unseen.
         """
+        return self.replay(
+            lambda call, args, kwargs: [out.detach() for out in floating(call(*args, **kwargs))],
+            change=change,
+        )
+
+    def replay(
+        self,
+        read: Callable[[Callable[..., Any], Any, Any], R],
+        *,
+        change: Callable[[int, torch.Tensor], torch.Tensor] | None = None,
+        gradients: bool = False,
+    ) -> R:
+        """What `read` makes of the module and copies of its arguments, in evaluation mode.
+
+        Raises:
+            ReplayRefusedError: it cannot be replayed unseen.
+        """
         leaves = [
             change(place, leaf) if change is not None and is_foreign(leaf) else leaf
             for place, leaf in enumerate(self.leaves)
@@ -87,14 +105,20 @@ class Forward:
         args, kwargs = pytree.tree_unflatten(leaves, self.form)
         module = original_of(self.module)
 
-        def compute(*args: Any, **kwargs: Any) -> list[torch.Tensor]:
+        def compute(*args: Any, **kwargs: Any) -> R:
             for part in self.module.modules():  # the replay puts the modes back
                 part.training = False
-            return _floats(module(*args, **kwargs))
+            return read(module, args, kwargs)
 
         state = torch.Generator().manual_seed(0).get_state().numpy().tobytes()
         return self.replayer.run(
-            compute, args, kwargs, WriteGuard(), modules=(self.module,), random_state=state
+            compute,
+            args,
+            kwargs,
+            WriteGuard(),
+            modules=(self.module,),
+            gradients=gradients,
+            random_state=state,
         )
 
 
@@ -112,10 +136,7 @@ def examine(name: str, probe: Callable[[], Answer]) -> Answer:
         return Answer(UNKNOWN, f"{name} could not be examined: {type(error).__name__}: {error}")
 
 
-def _floats(output: Any) -> list[torch.Tensor]:
+def floating(output: Any) -> list[torch.Tensor]:
+    """The floating-point tensors of an output."""
     leaves: Sequence[Any] = pytree.tree_leaves(dict(output) if hasattr(output, "keys") else output)
-    return [
-        leaf.detach()
-        for leaf in leaves
-        if isinstance(leaf, torch.Tensor) and leaf.is_floating_point()
-    ]
+    return [leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and leaf.is_floating_point()]

@@ -4,14 +4,17 @@ import torch
 from torch import nn
 
 from nntrace_torch.probes.dependencies import CLEAN, FOUND, NOTED, UNKNOWN, Answer, Forward, changed
+from nntrace_torch.probes.sensitivity import depends_on, sensitivity
+from nntrace_torch.replay.guard import ReplayRefusedError
 
 _FEWEST = 3  # examples
-_PAIRS = 16  # other examples that are tried one by one
+_PAIRS = 16  # other examples that are tried one by one, and named
+_MOST_NAMED = 64  # in the evidence
 _SEQUENCE_FIRST = (nn.RNNBase, nn.MultiheadAttention, nn.Transformer)
 
 
 def mixing(forward: Forward) -> Answer:
-    """Change all examples but one, and see whether that one's output stays."""
+    """Exchange all examples but one, and take that one's gradient: either may show a dependency."""
     if forward.is_packed:
         return Answer(UNKNOWN, "a packed sequence has no axis of examples")
     data = forward.data()
@@ -33,11 +36,8 @@ def mixing(forward: Forward) -> Answer:
     if any(changed(a, b).any() for a, b in zip(before, again, strict=True)):
         return Answer(UNKNOWN, "the output differs by itself from call to call")
 
-    def depends(kept: int, moved: list[int]) -> list[int]:
-        """The outputs of example `kept` that change with the examples `moved`."""
-        order = list(range(examples))
-        for one in moved:
-            order[one] = (one + 1) % examples if (one + 1) % examples != kept else kept - 1
+    def depends(kept: int, order: list[int]) -> list[int]:
+        """The outputs of example `kept` that change with the examples in another order."""
         index = torch.tensor(order)
         after = forward.outputs(
             lambda _, t: (
@@ -55,27 +55,83 @@ def mixing(forward: Forward) -> Answer:
 
     kept = examples // 2
     others = [one for one in range(examples) if one != kept]
-    mixed = depends(kept, others)
+    by_gradient = _gradients(forward, kept, axis, examples)
+    exchanged = (place for order in _orders(kept, others) for place in depends(kept, order))
+    mixed = sorted({*by_gradient, *exchanged})
     norms = _norms_over_examples(forward.module)
-    by_design = "; batch norm does in training, by design" if norms else ""
     if not mixed:
-        return Answer(
-            CLEAN, f"the output of an example depends on no other of {examples}{by_design}"
-        )
+        text = f"the output of an example depends on no other of {examples}"
+        return Answer(CLEAN, text + _by_design(norms))
     if all(before[place].shape[:2] == (examples, examples) for place in mixed):
         return Answer(
             NOTED, f"an output of {examples} × {examples} compares the examples, by design"
         )
     if any(_has_no_statistics(norm) for norm in norms):
         return Answer(NOTED, "batch norm without running statistics mixes examples, by design")
+    if by_gradient:
+        return _found_by_gradient(by_gradient, kept, examples)
     near = sorted(others, key=lambda one: abs(one - kept))[:_PAIRS]
-    which = [one for one in near if depends(kept, [one])]
+    which = [one for one in near if any(depends(kept, o) for o in _orders(kept, others, [one]))]
     return Answer(
         FOUND,
-        f"the output of example {kept} depends on other examples: "
-        f"{', '.join(map(str, which)) or 'on several together'}",
+        f"the output of example {kept} changes with other examples, though it has no gradient "
+        f"there: {', '.join(map(str, which)) or 'with several together'}",
         {"example": kept, "depends_on": which, "examples": examples},
     )
+
+
+def _orders(kept: int, others: list[int], moved: list[int] | None = None) -> list[list[int]]:
+    """Which example stands in for which: `moved` ones by the next, by the first, by the last.
+
+    Several ways, because a sum or a rank can be the same after one of them.
+    """
+    following = dict(zip(others, [*others[1:], others[0]], strict=True))
+    orders = []
+    for stand_in in (None, others[0], others[-1]):
+        order = list(range(len(others) + 1))
+        for one in others if moved is None else moved:
+            order[one] = following[one] if stand_in is None else stand_in
+        orders.append(order)
+    return orders
+
+
+def _gradients(forward: Forward, kept: int, axis: int, examples: int) -> dict[int, torch.Tensor]:
+    """The gradients of the outputs that depend on other examples; none where there are none."""
+    try:
+        found = sensitivity(
+            forward, kept, axis, examples, lambda out: _by_example(out, axis, examples)
+        )
+    except (Exception, ReplayRefusedError):  # no backward pass: there remains the exchange
+        return {}
+    return {place: norms for place, norms in found.items() if depends_on(norms, kept)}
+
+
+def _found_by_gradient(found: dict[int, torch.Tensor], kept: int, examples: int) -> Answer:
+    norms = torch.stack(list(found.values())).amax(0)
+    which = depends_on(norms, kept)
+    strongest = max(which, key=lambda one: float(norms[one]))
+    own, theirs = float(norms[kept]), float(norms[strongest])
+    shown = ", ".join(map(str, which[:_PAIRS])) + (", …" if len(which) > _PAIRS else "")
+    size = f"the largest is {theirs / own:.2g} times its own" if own > 0 else "and none to its own"
+    return Answer(
+        FOUND,
+        f"the output of example {kept} has a gradient with respect to {len(which)} other examples "
+        f"({shown}); {size}",
+        {
+            "example": kept,
+            "depends_on": which[:_MOST_NAMED],
+            "examples": examples,
+            "gradient_of_own": own,
+            "gradient_of_other": theirs,
+        },
+    )
+
+
+def _by_design(norms: list[nn.Module]) -> str:
+    if not norms:
+        return ""
+    layers = "one layer" if len(norms) == 1 else f"{len(norms)} layers"
+    return f"; batch norm ({layers}) does in training, by design"
 
 
 def _no_examples(data: list[tuple[int, torch.Tensor]], axis: int, examples: int) -> str | None:

@@ -19,10 +19,13 @@ from nntrace.trace import Trace
 def mixes_examples(trace: Trace) -> Iterator[Finding | Skipped]:
     """The output of one example depends on other examples of the batch.
 
-    A forward of the script is replayed in evaluation mode with all examples but one exchanged; that
-    one's output must stay. Batch norm (which mixes in training, by design) and outputs that compare
-    examples with each other are noted as what they are. Not judged: graphs, packed sequences, and
-    models that return nothing for each example.
+    A forward of the script is replayed in evaluation mode. The gradient of one example's output
+    with respect to the inputs of all others must be zero, to the last rounding (1e-5 of its
+    largest); integers count through their embeddings. What has no gradient (choices, ranks,
+    counts) is seen by exchanging all examples but one: that one's output must stay, to 1e-4 of the
+    largest. Batch norm (which mixes in training, by design) and outputs that compare examples with
+    each other are noted as what they are. Not judged: graphs, packed sequences, and models that
+    return nothing for each example.
 
     Source: Karpathy, A Recipe ("use backprop to chart dependencies").
     """

@@ -64,6 +64,37 @@ def test_a_softmax_over_the_batch_mixes_examples(answers):
     assert answers(fit(forward, **parts(**HEAD)))["mixing"]["state"] == "found"
 
 
+def test_the_examples_that_mix_are_those_of_the_gradient(answers):
+    def forward(self, x):
+        out = self.head(x.flatten(1))
+        return torch.cat([out[:2], out[2:4] + 1e-4 * out[[0, 5]], out[4:]])
+
+    answer = answers(fit(forward, **parts(**HEAD)))["mixing"]
+    assert answer["evidence"]["depends_on"] == [5], "example 3 is given a little of example 5"
+    ratio = answer["evidence"]["gradient_of_other"] / answer["evidence"]["gradient_of_own"]
+    assert ratio == pytest.approx(1e-4, rel=1e-3)
+
+
+def test_integers_mix_through_their_embeddings(answers):
+    def forward(self, x):
+        return self.head(self.table(x).mean(0, keepdim=True).expand(len(x), -1, -1).flatten(1))
+
+    tokens = torch.arange(30).reshape(6, 5)
+    model = parts(table=lambda: nn.Embedding(30, 4), **HEAD)
+    evidence = answers(fit(forward, tokens, **model))["mixing"]["evidence"]
+    assert evidence["depends_on"] == [0, 1, 2, 4, 5]
+    assert evidence["gradient_of_other"] == pytest.approx(evidence["gradient_of_own"])
+
+
+def test_a_choice_that_has_no_gradient_is_found_by_exchange(answers):
+    def forward(self, x):
+        return self.head(x.flatten(1)) + x.flatten(1).sum(1).argsort().argsort()[:, None]
+
+    answer = answers(fit(forward, **parts(**HEAD)))["mixing"]
+    assert answer["state"] == "found"
+    assert "no gradient" in answer["text"]
+
+
 def test_batch_norm_is_named_and_not_blamed(answers):
     def forward(self, x):
         return self.norm(self.head(x.flatten(1)))
