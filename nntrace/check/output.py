@@ -17,6 +17,7 @@ from nntrace.diagnosis.json import as_json, plain
 from nntrace.diagnosis.sarif import render_sarif
 from nntrace.diagnosis.text import Line
 from nntrace.diagnosis.text import render_text as diagnosis_text
+from nntrace.diagnosis.wording import plural
 from nntrace.markdown import escaped
 from nntrace.rules.probes import sweep
 from nntrace.text import printable
@@ -131,7 +132,7 @@ def _summary(checked: Checked, verdicts: tuple[Verdict, ...]) -> str:
     }
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
     return (
-        f"{len(verdicts)} probes in {checked.seconds:.0f} s: {told}. "
+        f"{plural(len(verdicts), 'probe')} in {checked.seconds:.0f} s: {told}. "
         f"The runs are in {_shown(checked.folder)}"
     )
 

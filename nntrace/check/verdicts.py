@@ -92,9 +92,10 @@ def _dependencies(key: str) -> Callable[[Trace], str]:
 
 def _functions(trace: Trace) -> str:
     other = trace.under("repeat")
-    answers = None if other is None else told(other).get("functions")
-    names = ", ".join(answers) if isinstance(answers, dict) else ""
-    return f"{names}: each backward is the derivative of its forward"
+    facts = {} if other is None else told(other)
+    answers = [facts.get(key) for key in ("functions", "layers")]
+    names = ", ".join(name for found in answers if isinstance(found, dict) for name in found)
+    return f"{names}: each gradient is the derivative of the forward"
 
 
 def _measured(trace: Trace, name: str, measure: Callable[[Trace], T | None]) -> T | None:

@@ -1,12 +1,11 @@
 """Is the backward of a hand-written function the derivative of its forward? (PRB05)
 
-Along a random direction, in float64: ⟨v, J u⟩ by autograd and by central differences. No loss is
-needed. A forward that is constant almost everywhere, or that is the identity, has its backward
-on purpose: straight-through estimators, surrogate gradients, gradient reversal.
+Those of `torch.autograd.Function` and of `torch.library.register_autograd`, with the arguments of
+a training step. A forward that is constant almost everywhere, or that is the identity, has its
+backward on purpose: straight-through estimators, surrogate gradients, gradient reversal.
 """
 
 import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +14,11 @@ from torch.autograd import Function
 
 from nntrace_torch.patching import Undo
 from nntrace_torch.probes.dependencies import CLEAN, FOUND, NOTED, UNKNOWN, Answer
+from nntrace_torch.probes.differences import compare
 from nntrace_torch.replay.engine import RandomStates
 
 _MANY = 32  # functions
-_DIRECTIONS = 3
-_STEP = 1e-6
-_TOLERANCE = 1e-4
-_KINK = 1e-3  # by how much differences of two step sizes may disagree
+_GENERATED = "GeneratedBackwardFor_"  # how PyTorch calls that of `torch.library.register_autograd`
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +55,11 @@ class OwnFunctions:
 
     def answers(self) -> list[tuple[str, Answer]]:
         """What is to be said of each function, by its name."""
-        return [(use.function.__qualname__, _check(use)) for use in self._uses.values()]
+        return [(_name(use.function), _check(use)) for use in self._uses.values()]
 
     def _note(self, function: type[Function], args: tuple[Any, ...]) -> None:
         is_torchs = function.__module__.partition(".")[0] == "torch"
+        is_torchs = is_torchs and not function.__name__.startswith(_GENERATED)
         if is_torchs or function in self._uses or len(self._uses) >= _MANY:
             return
         needs = tuple(
@@ -102,92 +100,55 @@ def _compare(use: _Use) -> Answer:
         outputs = made if isinstance(made, tuple) else (made,)
         return [o for o in outputs if isinstance(o, torch.Tensor) and o.is_floating_point()]
 
-    random = torch.Generator().manual_seed(0)
-    plain = [out.detach() for out in forward(_copied(base))]
-    weights = [_like(out, random) for out in plain]
-
-    def scalar(args: list[Any]) -> torch.Tensor:
-        outs = forward(args)
-        return torch.stack([(w * o).sum() for w, o in zip(weights, outs, strict=True)]).sum()
-
-    wrong: list[tuple[int, float, float]] = []
-    constant, tried = True, 0
-    for place in use.needs:
-        bad = []
-        for _ in range(_DIRECTIONS):
-            direction = _like(base[place], random)
-            by_backward = _analytic(scalar, base, place, direction)
-            wide = _numeric(scalar, base, place, direction, 10 * _STEP)
-            narrow = _numeric(scalar, base, place, direction, _STEP)
-            size = max(abs(by_backward), abs(narrow), 1e-8)
-            constant = constant and narrow == 0.0
-            if abs(wide - narrow) > _KINK * size and narrow != 0.0:
-                continue  # a kink lies between: no derivative to compare with
-            tried += 1
-            if abs(by_backward - narrow) > max(_TOLERANCE, _KINK) * size:
-                bad.append((place, by_backward, narrow))
-        if len(bad) == _DIRECTIONS:
-            wrong.append(bad[0])
-    if not wrong:
-        if not tried:
+    found = compare(forward, base, use.needs)
+    if not found.wrong:
+        if not found.tried:
             return Answer(UNKNOWN, "it has a kink wherever it was tried")
         return Answer(CLEAN, "its backward is the derivative of its forward")
-    if constant:
+    if found.is_constant:
         return Answer(NOTED, "its forward is constant almost everywhere: a surrogate gradient")
-    if any(_is_identity(plain, base[place]) for place, _, _ in wrong):
+    if any(_is_identity(found.outputs, base[wrong.place]) for wrong in found.wrong):
         return Answer(NOTED, "its forward is the identity: its gradient is changed on purpose")
-    place, by_backward, narrow = wrong[0]
-    factor = by_backward / narrow if narrow else float("inf")
+    wrong = found.wrong[0]
     file, line = _source(use.function)
     return Answer(
         FOUND,
-        f"its backward is {factor:.4g} times the derivative of its forward with respect to "
-        f"argument {place} ({by_backward:.4g}, by differences {narrow:.4g})",
-        {"argument": place, "backward": by_backward, "differences": narrow, "factor": factor},
+        f"its backward is {wrong.factor:.4g} times the derivative of its forward with respect to "
+        f"argument {wrong.place} ({wrong.by_backward:.4g}, by differences "
+        f"{wrong.by_differences:.4g})",
+        {
+            "argument": wrong.place,
+            "backward": wrong.by_backward,
+            "differences": wrong.by_differences,
+            "factor": wrong.factor,
+        },
         file,
         line,
     )
 
 
-def _analytic(
-    scalar: Callable[[list[Any]], torch.Tensor], base: list[Any], place: int, u: torch.Tensor
-) -> float:
-    args = _copied(base)
-    args[place] = args[place].requires_grad_()
-    (gradient,) = torch.autograd.grad(scalar(args), [args[place]], allow_unused=True)
-    return 0.0 if gradient is None else float((gradient * u).sum())
-
-
-def _numeric(
-    scalar: Callable[[list[Any]], torch.Tensor], base: list[Any], place: int, u: torch.Tensor,
-    step: float,
-) -> float:  # fmt: skip
-    step *= max(1.0, float(base[place].abs().max()))
-    values = []
-    for sign in (1.0, -1.0):
-        args = _copied(base)
-        args[place] = args[place] + sign * step * u
-        with torch.no_grad():
-            values.append(float(scalar(args)))
-    return (values[0] - values[1]) / (2 * step)
-
-
-def _copied(args: list[Any]) -> list[Any]:
-    return [value.clone() if isinstance(value, torch.Tensor) else value for value in args]
-
-
-def _like(tensor: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-    drawn = torch.randn(tensor.shape, generator=random, dtype=torch.float64)
-    scaled: torch.Tensor = drawn / max(tensor.numel(), 1) ** 0.5
-    return scaled.to(tensor.device)
-
-
-def _is_identity(outputs: list[torch.Tensor], value: torch.Tensor) -> bool:
+def _is_identity(outputs: tuple[torch.Tensor, ...], value: torch.Tensor) -> bool:
     return any(out.shape == value.shape and torch.equal(out, value) for out in outputs)
 
 
+def _name(function: type[Function]) -> str:
+    """As the program calls it; of an operator in a library, `library.operator`."""
+    for content in _behind(function.forward):
+        if hasattr(content, "_opname"):
+            return f"{content._namespace}.{content._opname}"
+    return function.__qualname__
+
+
 def _source(function: type[Function]) -> tuple[str | None, int | None]:
+    backward: Any = function.backward
+    for content in _behind(backward):
+        backward = getattr(content, "_backward_fn", None) or backward
     try:
-        return inspect.getsourcefile(function), inspect.getsourcelines(function.backward)[1]
+        return inspect.getsourcefile(backward), inspect.getsourcelines(backward)[1]
     except (OSError, TypeError):
         return None, None
+
+
+def _behind(function: Any) -> list[Any]:
+    """What a function that PyTorch made for an operator refers to: the operator, its backward."""
+    return [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]

@@ -11,8 +11,9 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.patching import Undo
 from nntrace_torch.probes.causality import causality
-from nntrace_torch.probes.dependencies import UNKNOWN, Answer, Forward, examine
+from nntrace_torch.probes.dependencies import CLEAN, UNKNOWN, Answer, Forward, examine
 from nntrace_torch.probes.gradients import OwnFunctions
+from nntrace_torch.probes.layers import own_layers
 from nntrace_torch.probes.mixing import mixing
 from nntrace_torch.probes.roles import Roles
 from nntrace_torch.probes.trees import foreign_tensors
@@ -65,11 +66,18 @@ class Structure:
         else:
             self._tell("mixing", examine("mixing", lambda: mixing(forward)))
             self._tell("causality", examine("causality", lambda: causality(forward)))
-        functions = {}
-        for name, answer in self._functions.answers():
+        functions = self._functions.answers()
+        self._tell_all("functions", functions)
+        # Around a function whose gradient is another the layers' are, too.
+        if forward is not None and all(answer.state == CLEAN for _, answer in functions):
+            self._tell_all("layers", own_layers(forward))
+
+    def _tell_all(self, what: str, answers: list[tuple[str, Answer]]) -> None:
+        told = {}
+        for name, answer in answers:
             file = self._experiment.original(answer.file)
-            functions[name] = asdict(replace(answer, file=file))
-        self._recorder.add_event(EventKind.EXPERIMENT, {"functions": functions})
+            told[name] = asdict(replace(answer, file=file))
+        self._recorder.add_event(EventKind.EXPERIMENT, {what: told})
 
     def _tell(self, name: str, answer: Answer) -> None:
         self._recorder.add_event(EventKind.EXPERIMENT, {name: asdict(answer)})

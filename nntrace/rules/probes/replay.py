@@ -89,24 +89,27 @@ def _answer(trace: Trace, name: str, found: str, noted: str) -> Iterator[Finding
 def wrong_backward(trace: Trace) -> Iterator[Finding | Skipped]:
     """The backward of a hand-written function is not the derivative of its forward.
 
-    Every `torch.autograd.Function` the script uses is called again with the inputs of a training
-    step, in float64: its gradient along random directions against central differences. A forward
-    that is constant almost everywhere or the identity has another backward on purpose (straight-
-    through estimators, surrogate gradients, gradient reversal): that is noted.
+    Every `torch.autograd.Function`, `torch.library.register_autograd` and `tf.custom_gradient` the
+    script uses is called again with the inputs of a training step, in float64: its gradient along
+    random directions against central differences; no loss is needed. A forward that is constant
+    almost everywhere or the identity has another backward on purpose (straight-through estimators,
+    surrogate gradients, gradient reversal): that is noted. So is a layer of the script's own whose
+    gradient is not the derivative of what it computes although all its functions are right: a part
+    of it is detached, or a hook changes it.
 
     Source: 37 Reasons ("check your gradients"); torch.autograd.gradcheck.
     """
     run = trace.under("repeat")
     assert run is not None
     facts = told(run)
-    functions = facts.get("functions")
+    functions, layers = facts.get("functions"), facts.get("layers")
     if not isinstance(functions, dict):
-        examined = "functions" in facts
-        reason = "in this framework it is not examined yet" if examined else "no step was examined"
-        yield Skipped(reason)
+        yield Skipped("no step was examined")
         return
+    if isinstance(layers, dict):
+        functions = {**layers, **functions}
     if not functions:
-        yield Skipped("the script has no function with a backward of its own")
+        yield Skipped("the script has neither a function with a backward nor a layer of its own")
         return
     for name, answer in functions.items():
         if not isinstance(answer, dict):

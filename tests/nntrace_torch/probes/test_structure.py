@@ -307,3 +307,56 @@ def test_backwards_are_compared_with_differences(answers, function, expected):
     if expected == "found":
         assert answer["evidence"]["factor"] == pytest.approx(0.5, rel=1e-3)
         assert answer["file"] == __file__
+
+
+def layered_model(forward):
+    """A head of PyTorch's around a layer of one's own."""
+
+    class Mine(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.full((3,), 0.7))
+
+        def forward(self, x):
+            return forward(self, x)
+
+    def whole(self, x):
+        return self.mine(self.head(x.flatten(1)))
+
+    return fit(whole, **parts(**HEAD, mine=Mine))
+
+
+def test_layers_of_ones_own_are_compared_with_differences(answers):
+    told_of = answers(layered_model(lambda self, x: torch.tanh(x * self.scale)))["layers"]
+    assert {name.rpartition(".")[2]: one["state"] for name, one in told_of.items()} == {
+        "Mine": "clean",
+        "Wrapped": "clean",
+    }
+
+
+def test_a_layer_that_is_cut_off_inside_is_noted_where_it_is(answers):
+    told_of = answers(layered_model(lambda self, x: x * (x * self.scale).detach()))["layers"]
+    ((name, answer),) = told_of.items()
+    assert name.endswith("Mine")
+    assert answer["state"] == "noted"
+    assert "detached" in answer["text"]
+    assert answer["evidence"]["module"] == "mine"
+    assert answer["evidence"]["factor"] == pytest.approx(0.5, rel=1e-3)
+
+
+def test_an_operator_of_a_library_of_ones_own_is_compared_with_differences(answers):
+    @torch.library.custom_op("nntrace_tests::square", mutates_args=())
+    def square(x: torch.Tensor) -> torch.Tensor:
+        return x * x
+
+    def backward(ctx, g):
+        return ctx.saved_tensors[0] * g
+
+    def keep(ctx, inputs, output):
+        ctx.save_for_backward(inputs[0])
+
+    square.register_autograd(backward, setup_context=keep)
+    told_of = answers(fit(lambda self, x: square(self.head(x.flatten(1))), **parts(**HEAD)))
+    answer = told_of["functions"]["nntrace_tests.square"]
+    assert answer["evidence"]["factor"] == pytest.approx(0.5, rel=1e-3)
+    assert answer["line"] == backward.__code__.co_firstlineno

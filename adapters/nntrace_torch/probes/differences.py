@@ -1,0 +1,125 @@
+"""Is a gradient the derivative of what was computed? Along random directions, in float64.
+
+⟨v, J u⟩ by autograd and by central differences; no loss is needed. Directions along which two
+step sizes disagree cross a kink and decide nothing.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+_DIRECTIONS = 3
+_STEP = 1e-6
+_TOLERANCE = 1e-3  # of the larger one
+_KINK = 1e-3  # by how much differences of two step sizes may disagree
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """A gradient that is not the derivative, along one direction."""
+
+    place: int
+    by_backward: float
+    by_differences: float
+
+    @property
+    def factor(self) -> float:
+        """How many times the derivative the gradient is."""
+        return self.by_backward / self.by_differences if self.by_differences else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What came of it.
+
+    Attributes:
+        outputs: what was computed.
+        wrong: one for each argument whose gradient is wrong along every direction.
+        is_constant: whether no argument changed the outputs.
+        tried: directions that decided something.
+    """
+
+    outputs: tuple[torch.Tensor, ...]
+    wrong: tuple[Wrong, ...]
+    is_constant: bool
+    tried: int
+
+
+def compare(
+    forward: Callable[[list[Any]], list[torch.Tensor]], base: list[Any], places: Iterable[int]
+) -> Comparison:
+    """Compare gradients with differences, argument by argument.
+
+    Args:
+        forward: computes outputs from arguments, deterministically.
+        base: the arguments, in float64 where they are floating-point.
+        places: of the arguments whose gradient is meant.
+
+    Raises:
+        Exception: what `forward` or its backward raised.
+    """
+    random = torch.Generator().manual_seed(0)
+    outputs = tuple(out.detach() for out in forward(_copied(base)))
+    weights = [_like(out, random) for out in outputs]
+
+    def scalar(args: list[Any]) -> torch.Tensor:
+        outs = forward(args)
+        return torch.stack([(w * o).sum() for w, o in zip(weights, outs, strict=True)]).sum()
+
+    wrong: list[Wrong] = []
+    constant, tried = True, 0
+    for place in places:
+        bad = []
+        for _ in range(_DIRECTIONS):
+            direction = _like(base[place], random)
+            by_backward = _analytic(scalar, base, place, direction)
+            wide = _numeric(scalar, base, place, direction, 10 * _STEP)
+            narrow = _numeric(scalar, base, place, direction, _STEP)
+            size = max(abs(by_backward), abs(narrow), 1e-8)
+            constant = constant and narrow == 0.0
+            if abs(wide - narrow) > _KINK * size and narrow != 0.0:
+                continue  # a kink lies between: no derivative to compare with
+            tried += 1
+            if abs(by_backward - narrow) > _TOLERANCE * size:
+                bad.append(Wrong(place, by_backward, narrow))
+        if len(bad) == _DIRECTIONS:
+            wrong.append(bad[0])
+    return Comparison(outputs, tuple(wrong), constant, tried)
+
+
+def _analytic(
+    scalar: Callable[[list[Any]], torch.Tensor], base: list[Any], place: int, u: torch.Tensor
+) -> float:
+    args = _copied(base)
+    args[place] = args[place].requires_grad_()
+    value = scalar(args)
+    if not value.requires_grad:
+        return 0.0
+    (gradient,) = torch.autograd.grad(value, [args[place]], allow_unused=True)
+    return 0.0 if gradient is None else float((gradient * u).sum())
+
+
+def _numeric(
+    scalar: Callable[[list[Any]], torch.Tensor], base: list[Any], place: int, u: torch.Tensor,
+    step: float,
+) -> float:  # fmt: skip
+    step *= max(1.0, float(base[place].abs().max()))
+    values = []
+    for sign in (1.0, -1.0):
+        args = _copied(base)
+        args[place] = args[place] + sign * step * u
+        with torch.no_grad():
+            values.append(float(scalar(args)))
+    return (values[0] - values[1]) / (2 * step)
+
+
+def _copied(args: list[Any]) -> list[Any]:
+    return [value.clone() if isinstance(value, torch.Tensor) else value for value in args]
+
+
+def _like(tensor: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+    drawn = torch.randn(tensor.shape, generator=random, dtype=torch.float64)
+    scaled: torch.Tensor = drawn / max(tensor.numel(), 1) ** 0.5
+    return scaled.to(tensor.device)
