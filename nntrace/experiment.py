@@ -133,6 +133,14 @@ class Ending:
             return f"{experiment.seconds:.0f} s of training"
         return None
 
+    @property
+    def is_near(self) -> bool:
+        """Whether one more step may be the last: all but one are made, or half of the time is."""
+        if len(self._losses) >= self._experiment.steps - 1:
+            return True
+        began = self._began
+        return began is not None and self._clock() - began > self._experiment.seconds / 2
+
     def _is_fitted(self) -> bool:
         floor = self.floor or 0.0
         start, last = self._losses[0], self._losses[-1]

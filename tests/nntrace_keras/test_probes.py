@@ -91,4 +91,83 @@ def test_everything_else_is_exchanged_in_one_graph(under):
     assert facts["weight_decay"] is True
     assert (outputs[0] == outputs[1]).all()
     assert facts["mixing"]["state"] == "found"
-    assert facts["functions"] is None
+    assert facts["mixing"]["evidence"]["depends_on"][0] == 0
+    assert facts["functions"] == {}
+
+
+def test_a_loop_of_ones_own_is_examined_with_its_embeddings_and_gradients(under):
+    tokens, labels = np.arange(24).reshape(24, 1) % 9, np.arange(24) % 3
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def program():
+        @tf.custom_gradient
+        def square(x):
+            return x * x, lambda upstream: upstream * x
+
+        class Averaged(keras.Model):
+            def __init__(self):
+                super().__init__()
+                self.table, self.head = keras.layers.Embedding(9, 4), keras.layers.Dense(3)
+
+            def call(self, tokens):
+                hidden = self.table(tokens)
+                return self.head(square(hidden - tf.reduce_mean(hidden, axis=0))[:, 0])
+
+        model, optimizer = Averaged(), keras.optimizers.SGD(0.1)
+
+        @tf.function
+        def step(inputs, targets):
+            with tf.GradientTape() as tape:
+                value = loss(targets, model(inputs))
+            gradients = tape.gradient(value, model.trainable_variables)
+            optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+
+        data = tf.data.Dataset.from_tensor_slices((tokens, labels)).batch(6)
+        for inputs, targets in data:
+            step(inputs, targets)
+
+    facts = told(under(program, dependencies=True, steps=3))
+    assert facts["mixing"]["evidence"]["depends_on"] == [0, 1, 2, 4, 5]
+    (answer,) = facts["functions"].values()
+    assert answer["evidence"]["factor"] == pytest.approx(0.5, rel=1e-3)
+    assert answer["file"] == __file__
+
+
+def test_batches_given_one_by_one_are_pinned(under):
+    x, y = blobs(60)
+
+    def program():
+        model = compiled(mlp())
+        for begin in (0, 12, 24, 36, 48):
+            model.train_on_batch(x[begin : begin + 12], y[begin : begin + 12])
+
+    trace = under(program, pinned=True)
+    assert (np.diff(trace.steps.loss) < 0).all()
+    assert told(trace)["floor"] == 0.0
+    assert "problem" not in told(trace)
+
+
+def test_batches_without_targets_cannot_be_told_from_them(under):
+    x, _ = blobs(48)
+
+    class Reconstructs(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.head = keras.layers.Dense(x.shape[1])
+
+        def train_step(self, data):
+            inputs = data[0] if isinstance(data, tuple) else data
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(tf.square(self.head(inputs) - inputs))
+            gradients = tape.gradient(loss, self.trainable_variables)
+            self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+            return {"loss": loss}
+
+    def program():
+        model = Reconstructs()
+        model.compile(optimizer=keras.optimizers.SGD(0.1))
+        model.fit(x, batch_size=12, epochs=2, verbose=0)
+
+    facts = told(under(program, pinned=True, inputs="zero"))
+    assert "inputs alone" in facts["problem"]
+    assert facts["floor"] is None

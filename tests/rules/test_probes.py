@@ -91,6 +91,13 @@ def test_equal_losses_in_every_digit_need_no_further_proof():
     assert "does not depend" in only_finding("PRB02", trace).message
 
 
+@pytest.mark.parametrize(("level", "judged"), [(0.45, False), (0.55, True)])
+def test_inputs_that_are_the_targets_too_are_not_judged(level, judged):
+    blind = run("blind", noisy(level), inputs="zero")
+    trace = checked(blind=blind, overfit=overfit(fitted(0.0, steps=40)))
+    assert isinstance(verdict("PRB02", trace)[0], Finding) is judged
+
+
 def alike(seed=1):
     return noisy(1.0, noise=0.0) + 0.02 * np.random.default_rng(seed).normal(size=100)
 

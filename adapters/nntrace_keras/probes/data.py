@@ -1,7 +1,8 @@
 """Pins, zeroes or shuffles the batches of the data set that feeds the training.
 
 In `fit` it is the first one an epoch is iterated over; in a program's own loop the first that
-gives inputs with targets and is followed by a step. Evaluations are left alone.
+gives inputs with targets and is followed by a step. What `train_on_batch` is given is a batch, too.
+Evaluations are left alone.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from nntrace.experiment import Experiment
 from nntrace.recorder import Recorder
 from nntrace_keras.patching import Undo, wrap
 
+_NO_TARGETS = "the batches hold inputs alone, of which the model makes its own targets"
+
 
 class Data:
     """Exchanges data sets where they are iterated over.
@@ -23,6 +26,7 @@ class Data:
     Attributes:
         first: the first batch, as tensors; None until there is one.
         is_seen: whether a data set was exchanged.
+        problem: why exchanging it makes no experiment.
     """
 
     def __init__(self, recorder: Recorder, experiment: Experiment) -> None:
@@ -32,13 +36,16 @@ class Data:
         self._in_evaluation = 0
         self._expects = False
         self._training: Any = None
+        self._batches = 0
         self.first: Any = None
         self.is_seen = False
+        self.problem: str | None = None
 
     def install(self) -> list[Undo]:
         """Watch `fit`, its epochs, and every data set."""
         return [
             wrap(TensorFlowTrainer, "fit", self._fitting),
+            wrap(TensorFlowTrainer, "train_on_batch", self._on_batch),
             wrap(TensorFlowTrainer, "evaluate", self._evaluating),
             wrap(TensorFlowTrainer, "predict", self._evaluating),
             wrap(TFEpochIterator, "__init__", self._beginning),
@@ -54,6 +61,18 @@ class Data:
                 self._in_fit = self._expects = False
 
         return fit
+
+    def _on_batch(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def train_on_batch(model: Any, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+            if self._recorder.active and y is not None and not self._in_fit:
+                if self.first is None:
+                    self.first = tf.nest.map_structure(tf.convert_to_tensor, (x, y))
+                self.is_seen = True
+                x, y, *_ = self._changed((x, y), self._batches)
+                self._batches += 1
+            return original(model, x, y, *args, **kwargs)
+
+        return train_on_batch
 
     def _evaluating(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def evaluate(*args: Any, **kwargs: Any) -> Any:
@@ -88,6 +107,8 @@ class Data:
     def _is_training(self, dataset: Any) -> bool:
         if not self._recorder.active or not tf.executing_eagerly() or self._in_evaluation:
             return False
+        if dataset is self._training and self._in_fit:
+            return True  # of whatever it gives: a model of one's own may need no targets
         spec = dataset.element_spec
         if not isinstance(spec, tuple) or len(spec) < 2:
             return False
@@ -96,22 +117,31 @@ class Data:
         return dataset is self._training
 
     def _exchanged(self, dataset: Any) -> Any:
+        """Batches as they come, counted, and changed."""
+        counted = dataset.enumerate()
+        if isinstance(dataset.element_spec, tuple):
+            return counted.map(lambda number, batch: self._changed(batch, number))
+        return counted.map(lambda number, batch: self._changed((batch,), number)[0])
+
+    def _changed(self, batch: Any, number: Any) -> Any:
         experiment = self._experiment
         if experiment.pinned and self.first is not None:
             first = self.first
-            dataset = dataset.map(lambda *_: first)
+            batch = first if isinstance(first, tuple) else (first,)
+        x, *rest = batch
+        if not rest and (experiment.inputs or experiment.targets):
+            self.problem = _NO_TARGETS
         if experiment.inputs:
-            dataset = dataset.map(lambda x, *rest: (tf.nest.map_structure(tf.zeros_like, x), *rest))
-        if experiment.targets:
-            dataset = dataset.enumerate().map(self._shuffled)
-        return dataset
+            x = tf.nest.map_structure(tf.zeros_like, x)
+        if experiment.targets and rest:
+            rest[0] = self._shuffled(number, rest[0])
+        return (x, *rest)
 
-    def _shuffled(self, number: Any, batch: Any) -> Any:
-        x, y, *rest = batch
-        rows = tf.range(tf.shape(tf.nest.flatten(y)[0])[0])
+    def _shuffled(self, number: Any, targets: Any) -> Any:
+        rows = tf.range(tf.shape(tf.nest.flatten(targets)[0])[0])
         seed = tf.stack([tf.cast(number, tf.int32), self._experiment.seed + 1])
         order = tf.random.experimental.stateless_shuffle(rows, seed=seed)
-        return (x, tf.nest.map_structure(lambda target: tf.gather(target, order), y), *rest)
+        return tf.nest.map_structure(lambda target: tf.gather(target, order), targets)
 
 
 def floor_of(targets: Any) -> float | None:

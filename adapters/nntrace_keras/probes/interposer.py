@@ -3,17 +3,21 @@
 import sys
 from typing import Any
 
+import keras
 import tensorflow as tf
+from keras.src.backend.tensorflow.trainer import TensorFlowTrainer
 from keras.src.callbacks.callback_list import CallbackList
 from tensorflow.python.data.ops.iterator_ops import OwnedIterator
 
 from nntrace.experiment import Experiment
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
-from nntrace_keras.patching import Undo, before
+from nntrace_keras.patching import Undo, after, before
 from nntrace_keras.probes.data import Data, floor_of
+from nntrace_keras.probes.gradients import OwnGradients
 from nntrace_keras.probes.rates import Rates
 from nntrace_keras.probes.regularisation import Regularisation
+from nntrace_keras.probes.roots import Roots
 from nntrace_keras.probes.structure import examine
 
 _TELLING = 3  # steps after which the data must have been exchanged
@@ -30,6 +34,10 @@ class Interposer:
         self._data = Data(recorder, experiment)
         self._regularisation = Regularisation()
         self._told: dict[str, object] = {}
+        self._gradients = OwnGradients()
+        self._roots = Roots()
+        self._losses: dict[int, Any] = {}
+        self._in_fit = False
         self._is_examined = False
 
     def install(self) -> list[Undo]:
@@ -37,13 +45,20 @@ class Interposer:
         tf.random.set_seed(self._experiment.seed)
         if "numpy" in sys.modules:
             sys.modules["numpy"].random.seed(self._experiment.seed)
-        return [
+        guard = self._recorder.guard
+        undos = [
             *self._rates.install(),
             *self._regularisation.install(off=not self._experiment.regularised),
             *self._data.install(),
-            before(CallbackList, "on_train_batch_end", self._recorder.guard(self._batch_ends)),
-            before(OwnedIterator, "__next__", self._recorder.guard(self._batch_begins)),
+            before(CallbackList, "on_train_batch_end", guard(self._batch_ends)),
+            before(OwnedIterator, "__next__", guard(self._batch_begins)),
+            after(TensorFlowTrainer, "train_on_batch", guard(self._batch_given)),
         ]
+        if self._experiment.pinned:
+            undos.append(before(keras.losses.Loss, "__call__", guard(self._loss_called)))
+        if self._experiment.dependencies:
+            undos += [*self._gradients.install(), *self._roots.install()]
+        return undos
 
     def step_ended(self) -> None:
         """An optimizer has stepped: tell what is known by now."""
@@ -56,30 +71,55 @@ class Interposer:
         exchanges = experiment.pinned or experiment.inputs or experiment.targets
         if exchanges and self._recorder.steps >= _TELLING and not self._data.is_seen:
             facts["problem"] = _UNSEEN
+        if self._data.problem is not None:
+            facts["problem"] = self._data.problem
         new = {name: value for name, value in facts.items() if self._told.get(name) != value}
         if new:
             self._told |= new
             self._recorder.add_event(EventKind.EXPERIMENT, new)
 
     def _batch_begins(self, iterator: Any) -> None:
+        """In a loop of the program's own: what came before is a step that has ended."""
         self.step_ended()
+        if self._recorder.steps and not self._in_fit:
+            loss = next(iter(self._losses.values())) if len(self._losses) == 1 else None
+            self._look(self._roots.only, loss)
+
+    def _batch_given(self, result: Any, model: Any, *args: Any, **kwargs: Any) -> None:
+        self.step_ended()
+        self._look(model, getattr(model, "loss", None))
 
     def _batch_ends(self, callbacks: Any, *args: Any, **kwargs: Any) -> None:
         self.step_ended()
-        model, first = getattr(callbacks, "_model", None), self._data.first
-        if first is None or model is None:
+        self._in_fit = True
+        model = getattr(callbacks, "_model", None)
+        if model is not None:
+            self._look(model, getattr(model, "loss", None))
+
+    def _look(self, model: Any, loss: Any) -> None:
+        """What is to be known of the first batch, once there was a step."""
+        first = self._data.first
+        if first is None:
             return
         if self._experiment.pinned and "floor" not in self._told:
-            self._tell_floor(model, first)
-        due = self._recorder.steps >= self._experiment.steps - 1
+            self._tell_floor(loss, first)
+        ending = self._recorder.ending
+        due = ending is not None and ending.is_near
         if self._experiment.dependencies and due and not self._is_examined:
             self._is_examined = True
-            self._recorder.add_event(EventKind.EXPERIMENT, examine(model, first))
+            original = self._experiment.original
+            found = examine(model, first, loss, self._gradients, original)
+            self._recorder.add_event(EventKind.EXPERIMENT, found)
 
-    def _tell_floor(self, model: Any, batch: Any) -> None:
-        loss = getattr(model, "loss", None)
-        plain = isinstance(loss, str) or not getattr(loss, "_fn_kwargs", {}).get("label_smoothing")
-        targets = tf.nest.flatten(batch[1])
+    def _loss_called(self, loss: Any, *args: Any, **kwargs: Any) -> None:
+        self._losses[id(loss)] = loss
+
+    def _tell_floor(self, loss: Any, batch: Any) -> None:
+        """The floor of one loss on one target; not known of what a model computes by itself."""
+        plain = isinstance(loss, str) or (
+            callable(loss) and not getattr(loss, "_fn_kwargs", {}).get("label_smoothing")
+        )
+        targets = tf.nest.flatten(batch[1]) if isinstance(batch, tuple) and len(batch) > 1 else []
         floor = floor_of(targets[0]) if plain and len(targets) == 1 else None
         self._told["floor"] = floor
         if self._recorder.ending is not None:

@@ -41,7 +41,8 @@ class Structure:
     @property
     def is_due(self) -> bool:
         """Whether this is the step to look at."""
-        due = self._recorder.steps >= self._experiment.steps - 1 and not self._is_done
+        ending = self._recorder.ending
+        due = ending is not None and ending.is_near and not self._is_done
         self._functions.is_noting = due
         return due
 

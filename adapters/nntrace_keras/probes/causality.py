@@ -1,0 +1,58 @@
+"""Does an output of a Keras model know what it is to predict? (PRB04)"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from nntrace_keras.probes.answers import Answer, Array, answer, changed
+
+_SHORTEST = 4  # positions
+_ALIKE = 0.95  # the share of elements that are the same
+
+
+def causality(
+    inputs: list[Array], targets: list[Array], outputs: Callable[[list[Array]], list[Array]]
+) -> Answer:
+    """Change what comes after the middle of a sequence, and look for the target in the input."""
+    if not targets:
+        return answer("unknown", "there are no targets beside the inputs")
+    target = targets[0]
+    for place, given in enumerate(inputs):
+        column = _column(given, target)
+        if column is not None:
+            text = f"column {column} of the input is the target"
+            return answer("found", text, column=column)
+        if given.ndim < 2 or given.shape[1] < _SHORTEST or target.shape[:2] != given.shape[:2]:
+            continue
+        wanted = target.reshape(given.shape) if target.size == given.size else None
+        if wanted is None or not _alike(given[:, 1:], wanted[:, :-1]):
+            continue
+        middle = given.shape[1] // 2
+        other = given.copy()
+        other[:, middle + 1 :] = np.roll(given, 1, axis=0)[:, middle + 1 :]
+        exchanged = [other if n == place else part for n, part in enumerate(inputs)]
+        for before, later in zip(outputs(inputs), outputs(exchanged), strict=True):
+            if before.shape[:2] == given.shape[:2]:
+                early = changed(before, later).reshape(*given.shape[:2], -1)[:, : middle + 1]
+                positions = np.unique(np.nonzero(early)[1])
+                if len(positions):
+                    first = int(positions[0])
+                    text = (
+                        f"the output at position {first} depends on inputs after position "
+                        f"{middle}, and the target is the next input"
+                    )
+                    return answer("found", text, position=first, depends_on_after=middle)
+        return answer("clean", f"the output at position {middle} depends on no later input")
+    return answer("unknown", "the targets are not the next inputs: there is no future to see")
+
+
+def _column(given: Array, target: Array) -> int | None:
+    flat = target.reshape(len(target), -1)
+    if given.ndim != 2 or flat.shape[1] != 1 or len(given) < 8 or np.ptp(flat) == 0:
+        return None
+    same = np.flatnonzero((given == flat).all(0))
+    return int(same[0]) if len(same) else None
+
+
+def _alike(given: Array, wanted: Array) -> bool:
+    return bool(len(np.unique(wanted)) > 1 and (given == wanted).mean() >= _ALIKE)

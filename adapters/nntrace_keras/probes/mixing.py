@@ -1,0 +1,149 @@
+"""Does the output of one example depend on another example, in a Keras model? (PRB03)
+
+By its gradient, and by exchanging all examples but one: either may show a dependency.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from nntrace_keras.patching import after
+from nntrace_keras.probes.answers import Answer, Array, answer, changed
+
+_ROUNDING = 1e-5  # of the largest gradient: what rounding leaves of a sum that cancels out
+_NAMED = 16  # examples in a message
+_MOST_NAMED = 64  # in the evidence
+_FEWEST = 3  # examples
+
+
+def mixing(
+    inputs: list[Array],
+    outputs: Callable[[list[Array]], list[Array]],
+    call: Callable[[list[Any]], list[Any]],
+    norms: str,
+) -> Answer:
+    """Replay in inference mode.
+
+    Args:
+        inputs: the parts of the input, each [examples, …].
+        outputs: the parts of the output for changed inputs.
+        call: the same with tensors.
+        norms: what is to be said of batch norm.
+    """
+    examples = len(inputs[0])
+    if examples < _FEWEST:
+        text = f"a batch of {examples} is too small to exchange others than one"
+        return answer("unknown", text)
+    before = outputs(inputs)
+    own = [n for n, out in enumerate(before) if out.ndim and len(out) == examples]
+    if not own:
+        return answer("unknown", "no output has a part for each example")
+    kept = examples // 2
+    others = [one for one in range(examples) if one != kept]
+
+    def depends(moved: list[int]) -> list[int]:
+        """The outputs of example `kept` that change when others stand in for `moved` ones."""
+        following = dict(zip(others, [*others[1:], others[0]], strict=True))
+        found: set[int] = set()
+        for stand_in in (None, others[0], others[-1]):
+            order = np.arange(examples)
+            for one in moved:
+                order[one] = following[one] if stand_in is None else stand_in
+            after = outputs([part[order] if len(part) == examples else part for part in inputs])
+            found |= {n for n in own if bool(changed(before[n][kept], after[n][kept]).any())}
+        return sorted(found)
+
+    gradients = _gradients(inputs, call, own, kept)
+    mixed = sorted({*depends(others), *gradients})
+    if not mixed:
+        return answer("clean", f"the output of an example depends on no other of {examples}{norms}")
+    if all(before[n].shape[:2] == (examples, examples) for n in mixed):
+        return answer("noted", f"an output of {examples} × {examples} compares the examples")
+    if gradients:
+        return _by_gradient(gradients, kept)
+    near = sorted(others, key=lambda one: abs(one - kept))[:8]
+    which = [one for one in near if depends([one])]
+    text = f"the output of example {kept} changes with other examples, though it has no gradient "
+    text += f"there: {', '.join(map(str, which)) or 'with several together'}"
+    return answer("found", text, example=kept, depends_on=which)
+
+
+def _gradients(
+    inputs: list[Array], call: Callable[[list[Any]], list[Any]], own: list[int], kept: int
+) -> dict[int, Array]:
+    """Of the outputs that have a gradient with respect to other examples than `kept`: its norms
+    [examples], as shares of the largest. Integers count through their embeddings.
+    """
+    try:
+        sources = [tf.convert_to_tensor(part) for part in inputs]
+        with tf.GradientTape(persistent=True) as tape:
+            watched = [tensor for tensor in sources if tensor.dtype.is_floating]
+            tape.watch(watched)
+            with _lookups(len(inputs[0])) as found:
+                made = call(sources)
+            random = np.random.default_rng(0)
+            rows = {n: made[n][kept] for n in own if made[n].dtype.is_floating}
+            sums = {n: tf.reduce_sum(row * _weights(row, random)) for n, row in rows.items()}
+        norms = {n: _norm(tape.gradient(value, [*watched, *found])) for n, value in sums.items()}
+    except Exception:  # no backward pass: there remains the exchange
+        return {}
+    return {n: norm for n, norm in norms.items() if norm is not None and len(_reached(norm, kept))}
+
+
+def _weights(row: Any, random: np.random.Generator) -> Any:
+    return tf.constant(random.normal(size=row.shape), row.dtype)
+
+
+@contextmanager
+def _lookups(examples: int) -> Iterator[list[Any]]:
+    """What embeddings give for the integers of all examples meanwhile."""
+    found: list[Any] = []
+
+    def keep(result: Any, *args: Any, **kwargs: Any) -> None:
+        if len(result.shape) > 1 and result.shape[0] == examples:
+            found.append(result)
+
+    undo = after(keras.layers.Embedding, "call", keep)
+    try:
+        yield found
+    finally:
+        undo()
+
+
+def _norm(gradients: list[Any]) -> Array | None:
+    dense = [np.asarray(tf.convert_to_tensor(g), float) for g in gradients if g is not None]
+    if not dense:
+        return None
+    norms = np.sqrt(sum(np.square(g.reshape(len(g), -1)).sum(1) for g in dense))
+    largest = float(norms.max(initial=0.0))
+    return norms / largest if 0 < largest < np.inf else None
+
+
+def _reached(norms: Array, kept: int) -> list[int]:
+    return [int(one) for one in np.flatnonzero(norms > _ROUNDING) if one != kept]
+
+
+def _by_gradient(found: dict[int, Array], kept: int) -> Answer:
+    norms = np.max(list(found.values()), axis=0)
+    which = _reached(norms, kept)
+    own, theirs = float(norms[kept]), float(norms[which].max())
+    shown = ", ".join(map(str, which[:_NAMED])) + (", …" if len(which) > _NAMED else "")
+    size = f"the largest is {theirs / own:.2g} times its own" if own > 0 else "and none to its own"
+    text = (
+        f"the output of example {kept} has a gradient with respect to {len(which)} other examples "
+        f"({shown}); {size}"
+    )
+    evidence = {"gradient_of_own": own, "gradient_of_other": theirs}
+    return answer("found", text, example=kept, depends_on=which[:_MOST_NAMED], **evidence)
+
+
+def norms_of(model: Any) -> str:
+    """Batch norm, named as what it is."""
+    kind = keras.layers.BatchNormalization
+    count = sum(isinstance(layer, kind) for layer in model._flatten_layers())
+    layers = "one layer" if count == 1 else f"{count} layers"
+    return f"; batch norm ({layers}) does in training, by design" if count else ""
