@@ -49,6 +49,7 @@ test-ecosystem: $(ECOSYSTEM)/.ready  ## real programs of Lightning, Hugging Face
 zoo: $(VENV)/.test  ## run every faulty and healthy training program and print what was found
 	$(BIN)/python tests/zoo/zoo.py
 	$(BIN)/python tests/zoo/check/check_zoo.py
+	NNTRACE_WHOLE_CHECKS=1 $(BIN)/python -m pytest tests/test_docs.py -k check
 
 bench: $(VENV)/.test  ## paired overhead measurements (about 20 minutes on an idle machine)
 	$(BIN)/python benchmarks/overhead.py

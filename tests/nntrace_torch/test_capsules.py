@@ -2,14 +2,18 @@
 
 import json
 import math
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from nntrace_torch.replay import capsules as module_under_test
 from processes import traced, write
 from safetensors.torch import load_file
+from terminals import in_a_terminal
 from torch import nn
 from torch.nn import functional as F
 from tracing import tracing
@@ -59,6 +63,8 @@ def program(tmp_path_factory):
     write(folder, "train.py", TRAIN)
     process = traced(folder, "--out", "run", "train.py")
     assert process.returncode == 0, process.stderr
+    (folder / "nntrace-runs").mkdir()
+    (folder / "nntrace-runs" / "run").symlink_to(folder / "run")
     return folder
 
 
@@ -97,6 +103,23 @@ def test_a_loss_that_jumped_is_computed_again(program):
     assert "input of input.0.x" in process.stdout
     if spike.calls[0]["random"] is not None:  # short steps keep no random state
         assert process.returncode == 0, process.stdout
+
+
+def documented() -> list[str]:
+    page = Path(__file__).parents[2] / "docs" / "torch.md"
+    return re.findall(r"^\$ nntrace replay (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("words", documented())
+def test_every_documented_command_does_what_it_says(program, words):
+    arguments = words.split()
+    answers = {"Run it?": "y\n"} if not {"--list", "--"} & set(arguments) else {}
+    answers |= {"(Pdb)": "q\n"} if "--pdb" in arguments else {}
+    command = [sys.executable, "-m", "nntrace", "replay", *arguments]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    code, shown = in_a_terminal(command, program, answers, {**os.environ, "PATH": path})
+    assert code == 0, shown
+    assert ("the loss jumped" if "--list" in arguments else "loss_of") in shown
 
 
 def test_the_recorded_command_is_not_run_without_the_users_word(program):
