@@ -1,4 +1,4 @@
-"""Appends rows to one stream of a rank folder: zstd Arrow IPC, one record batch per flush.
+"""Appends rows to one stream of a rank folder: Arrow IPC, one record batch per flush.
 
 A batch reaches the operating system before `flush` returns, so only rows not yet flushed are
 lost with the process. A segment is closed at 64 MiB and the next number begun.
@@ -12,6 +12,10 @@ import pyarrow as pa
 
 from nntrace.arrow import arrow_schema
 from nntrace.schema import SEGMENT, SEGMENT_BYTES
+
+# Of the others a batch holds a few rows of many columns: compressed, each column by itself, they
+# are no smaller, and take twenty times as long to write and to read.
+_COMPRESSED = ("stats", "histograms", "tensors")
 
 
 class StreamWriter:
@@ -51,7 +55,8 @@ class StreamWriter:
         """
         path = self._folder / SEGMENT.format(self._stream, self._number)
         self._sink = pa.OSFile(str(path), "wb")
-        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        compression = "zstd" if self._stream in _COMPRESSED else None
+        options = pa.ipc.IpcWriteOptions(compression=compression)
         self._writer = pa.ipc.new_stream(self._sink, self._schema, options=options)
 
     def close(self) -> None:

@@ -88,13 +88,18 @@ class StreamFollower:
         """
         rows: list[pa.RecordBatch] = []
         count = 0
+        reader: pa.RecordBatchReader | None = None
         for place, file in self._fresh_messages():
             if most_rows is not None and count >= most_rows:
                 break  # this message was not read yet, and is the next one
             if place.begins_segment:
                 self._schema = self._checked_schema(place, file)
+                reader = self._reader(place)
                 continue
-            batch = self._decode(place, file, self._schema)
+            if reader is None:  # the segment was begun before
+                batch = self._decode(place, file, self._schema)
+            else:
+                batch = self._next(reader, place)
             if batch.num_rows:
                 rows.append(batch)
                 count += batch.num_rows
@@ -224,7 +229,23 @@ class StreamFollower:
             if columns is not None:
                 options.included_fields = self._numbers_of(columns, schema)
             stream = pa.py_buffer(schema + place.read(file))
-            batch = pa.ipc.open_stream(stream, options=options).read_next_batch()
+            reader = pa.ipc.open_stream(stream, options=options)
+        except DECODE_ERRORS as error:
+            raise self._undecodable(place) from error
+        return self._next(reader, place)
+
+    def _reader(self, place: _Place) -> pa.RecordBatchReader:
+        """Of a whole segment, from its schema on: it keeps step with the messages."""
+        try:
+            source = pa.OSFile(str(place.path))
+            return pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(use_threads=False))
+        except DECODE_ERRORS as error:
+            raise self._undecodable(place) from error
+
+    def _next(self, reader: pa.RecordBatchReader, place: _Place) -> pa.RecordBatch:
+        """The message a reader has come to, as a batch in today's schema."""
+        try:
+            batch = reader.read_next_batch()
             if batch.num_rows > _LARGEST_BATCH:
                 raise ValueError(f"a batch of {batch.num_rows} rows")
             batch.validate(full=True)

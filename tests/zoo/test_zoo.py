@@ -4,9 +4,14 @@ The first program of every second family and framework on each side, and every t
 program: all of them (`make zoo`) take long.
 """
 
+from pathlib import Path
+
 import pytest
 from zoo.zoo import code_of, judge, programs
 
+from nntrace.rules import select_rules
+
+CALIBRATION = Path(__file__).parents[2] / "docs" / "calibration.md"
 EVERY = 5  # pinned: what is sampled must not depend on how busy the machine is
 
 
@@ -31,6 +36,11 @@ def test_a_healthy_program_is_left_alone(program, tmp_path):
 @pytest.mark.parametrize("program", programs("whole")[::12], ids=lambda program: program.stem)
 def test_a_whole_program_is_left_alone(program, tmp_path):
     assert judge(program, tmp_path, EVERY).problem == ""
+
+
+def test_the_page_of_the_calibration_has_every_rule():
+    listed = CALIBRATION.read_text(encoding="utf-8")
+    assert [r.code for r in select_rules() if f"\n## {r.code} {r.name}\n" not in listed] == []
 
 
 def test_every_rule_of_the_zoo_has_a_faulty_and_a_healthy_program():

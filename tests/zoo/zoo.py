@@ -169,6 +169,9 @@ def main() -> int:
     kept.add_argument(
         "--kept", type=Path, help="train nothing: judge the run folders that --keep left here"
     )
+    parser.add_argument(
+        "--calibration", action="store_true", help="of kept runs: print docs/calibration.md"
+    )
     parser.add_argument("--every", type=int, help="sample every N-th step, not by the budget")
     options = parser.parse_args()
     chosen = [
@@ -183,6 +186,17 @@ def main() -> int:
         chosen = [p for p in chosen if run_folder(p, options.kept).is_dir()]
     if not chosen:
         parser.error(f"no program matches {options.match!r}")
+    if options.calibration:
+        if options.kept is None:
+            parser.error("--calibration judges the runs of --kept")
+        from calibration import calibrate, page  # beside this script
+
+        runs = [
+            (run_folder(p, options.kept), p.stem, code_of(p) * (p.parent.name == SIDES[0]))
+            for p in chosen
+        ]
+        print(page(calibrate(runs, options.jobs)))
+        return 0
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(options.jobs) as pool:
         if options.kept is not None:
             verdicts = list(pool.map(lambda p: judge_run(p, options.kept), chosen))
