@@ -39,6 +39,7 @@ def update_imbalance(
     *,
     factor: Annotated[float, "largest over smallest update ratio of the layers"] = 1000.0,
     samples: Annotated[int, "sampled steps it must have lasted"] = _LEAST_SAMPLES,
+    learned: Annotated[float, "share of the first loss below which it is only noted"] = 0.5,
 ) -> Iterator[Finding | Skipped]:
     """Some layers change a thousand times faster, relative to their size, than others.
 
@@ -46,6 +47,7 @@ def update_imbalance(
     the second half of the run, each divided by the rate of the parameter's group: rates that
     differ by layer are meant. Weights that start at zero or do not change at all are left out
     (UPD06), as are those that another optimizer has taken over, whose rate is not known.
+    A note where the loss comes down: in a very wide network the first layers hardly move by right.
     Source: Karpathy, CS231n, "ratio of weights:updates"; You et al. 2017 (LARS).
     """
     sites = _still_led(trace, weights(trace, Role.UPDATE))
@@ -77,6 +79,7 @@ def update_imbalance(
         f"{sites[slow].path} by {level[slow]:.1g}: {level[fast] / level[slow]:.0f} times less.",
         site=sites[slow],
         steps=span(trace, int(rows[len(rows) // 2])),
+        severity=Severity.INFO if remaining_loss(trace) <= learned else None,
         evidence={
             "slowest": sites[slow].path,
             "slowest_ratio": float(level[slow]),

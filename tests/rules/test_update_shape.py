@@ -1,6 +1,8 @@
 import pytest
 from rules.builders import event, findings, site, skip_reasons, trace_of
 
+from nntrace.rules import Severity
+
 SAMPLED = list(range(20))
 
 
@@ -29,6 +31,13 @@ def test_layers_whose_updates_differ_a_thousandfold(slow, found):
 def test_rates_that_differ_by_layer_are_meant():
     layers = layer("a.weight", 1e-3, lr=0.1), layer("b.weight", 0.9e-6, lr=0.0001)
     assert findings("UPD03", trace(*layers)) == []
+
+
+@pytest.mark.parametrize(("end", "level"), [(0.55, Severity.WARNING), (0.4, Severity.INFO)])
+def test_layers_that_differ_in_a_model_that_learns_are_noted(end, level):
+    layers = layer("a.weight", 1e-3), layer("b.weight", 0.9e-6)
+    [finding] = findings("UPD03", trace(*layers, loss=[1.0] * 10 + [end] * 10))
+    assert finding.level is level
 
 
 def test_what_another_optimizer_has_taken_over_has_a_rate_that_is_not_known():
