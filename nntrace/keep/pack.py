@@ -19,6 +19,7 @@ from nntrace.schema import PACKED, RANK_FOLDER, STATISTICS, STREAMS, RunStatus
 from nntrace.trace import Trace
 
 _LEVEL: Final = 12  # of zstd
+_SPLIT: Final = "BYTE_STREAM_SPLIT"
 _BY_SITE: Final = ("stats", "histograms")
 _ROWS: Final = 1 << 20
 _DROPPED: Final = 16  # of the 24 significant bits of a float32
@@ -100,9 +101,24 @@ def _rounded(table: pa.Table) -> pa.Table:
 
 
 def _encoding(stream: str) -> dict[str, Any]:
-    options: dict[str, Any] = {"compression": "zstd", "compression_level": _LEVEL}
-    if stream == "stats":
-        # The bytes of floats apart: signs and exponents repeat, the last digits never do.
-        options["use_byte_stream_split"] = list(STATISTICS)
-        options["use_dictionary"] = ["site", "n"]
+    """What makes a stream small: the bytes of numbers apart, signs and exponents repeat where the
+    last digits never do; no statistics of columns, which few rows would have more of than values.
+    """
+    options: dict[str, Any] = {
+        "compression": "zstd",
+        "compression_level": _LEVEL,
+        "use_dictionary": False,
+        "write_statistics": False,
+        "store_schema": False,  # Parquet's types say it all
+    }
+    if stream != "tensors":  # pictures repeat as they are
+        options["column_encoding"] = {
+            f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name: _SPLIT
+            for field in arrow_schema(stream)
+            if _is_number(getattr(field.type, "value_type", field.type))
+        }
     return options
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))

@@ -28,6 +28,10 @@ def test_a_packed_run_reads_as_before_and_has_no_segments(tmp_path: Path) -> Non
     assert after.refresh() is False
 
 
+def test_also_a_run_of_a_few_rows_gets_smaller(tmp_path: Path) -> None:
+    assert pack(small_run(tmp_path / "run", count=2)).factor > 1
+
+
 def test_rounding_keeps_what_is_exact_and_the_rest_to_four_per_mille(tmp_path: Path) -> None:
     values = [0.0, 1.0, 255.0, 1.2345678, -3.3e-20, 3.4028e38, float("inf"), None]
     rows = [row | {"mean": value} for value in values for row in stats(1, 0)]
