@@ -23,6 +23,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 from nntrace_tui.app import MonitorApp
+from nntrace_tui.startup import spare_what_stands, without_collection
 from nntrace_tui.view import Page
 
 from nntrace.arrow import arrow_schema
@@ -125,6 +126,7 @@ def watch_terminal(run: Path, seconds: float) -> tuple[float, float, float, floa
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 48, 160, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages have it
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "nntrace", "monitor", str(run)],
@@ -181,7 +183,7 @@ async def delays(run: Run, seconds: float) -> tuple[list[float], list[float]]:
             late.append(time.perf_counter() - began - TICK_SECONDS)
             busy.append(time.thread_time() - spent)
 
-    app = MonitorApp(Watch(run.folder, diagnose))
+    app = MonitorApp(Watch(run.folder, diagnose), settled=spare_what_stands)
     async with app.run_test(size=(160, 48)) as pilot:
         await asyncio.sleep(5)
         clock = asyncio.ensure_future(tick())
@@ -212,7 +214,8 @@ def main() -> None:
         print(
             f"idle                 {busy:.1%} of a core, {sent / 1000:.2f} kB/s, {memory:.0f} MiB"
         )
-        late, working = asyncio.run(delays(run, options.seconds))
+        with without_collection():
+            late, working = asyncio.run(delays(run, options.seconds))
         for name, sorted_seconds in (("late by", late), ("busy for", working)):
             rare, worst = (1e3 * sorted_seconds[n] for n in (len(late) * 99 // 100, -1))
             print(f"UI thread {name:<10} 99 %: {rare:.0f} ms, worst: {worst:.0f} ms")

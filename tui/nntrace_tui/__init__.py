@@ -4,6 +4,7 @@ Importing it costs nothing: Textual is imported when `run` is called.
 """
 
 import sys
+from collections.abc import Callable
 
 from nntrace.errors import NntraceError
 from nntrace.manifest import Manifest
@@ -26,13 +27,13 @@ def run(watch: Watch) -> None:
             "the monitor needs a terminal, and input or output is not one. "
             f"`nntrace show {path}` and `nntrace diagnose {path}` print text."
         )
-    from nntrace_tui.startup import without_collection
+    from nntrace_tui.startup import spare_what_stands, without_collection
 
     with without_collection():
-        _show(watch)
+        _show(watch, spare_what_stands)
 
 
-def _show(watch: Watch) -> None:
+def _show(watch: Watch, settled: Callable[[], None]) -> None:
     try:
         from nntrace_tui.app import MonitorApp
     except ModuleNotFoundError as error:
@@ -42,7 +43,7 @@ def _show(watch: Watch) -> None:
             f"the monitor needs {error.name}, which is not installed. "
             "Install it with: pip install 'nntrace[tui]'."
         ) from error
-    app = MonitorApp(watch)
+    app = MonitorApp(watch, settled=settled)
     app.run()
     if app.return_code:  # Textual has printed what went wrong
         raise SystemExit(app.return_code)

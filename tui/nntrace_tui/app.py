@@ -31,7 +31,7 @@ from nntrace_tui.screens import new_screen
 from nntrace_tui.screens.finding import FindingScreen
 from nntrace_tui.screens.help import HelpScreen
 from nntrace_tui.screens.page import PageScreen
-from nntrace_tui.startup import when_painted
+from nntrace_tui.startup import load_rest
 from nntrace_tui.termination import TERMINATED, on_termination
 from nntrace_tui.themes import OWN
 from nntrace_tui.view import Page, View
@@ -57,6 +57,7 @@ class MonitorApp(App[None]):
     Args:
         watch: the run; its folder is only ever read.
         pace: how often it is looked at.
+        settled: called when something new stands that will stay.
     """
 
     CSS_PATH = "monitor.tcss"
@@ -90,7 +91,13 @@ class MonitorApp(App[None]):
         Binding("ctrl+c", "interrupt", "Interrupt the program", show=False, priority=True),
     ]
 
-    def __init__(self, watch: Watch, *, pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        watch: Watch,
+        *,
+        pace: Pace | None = None,
+        settled: Callable[[], None] = lambda: None,
+    ) -> None:
         plain = _is_plain_terminal()
         super().__init__(ansi_color=True if plain else None)
         self._watch = watch
@@ -98,7 +105,8 @@ class MonitorApp(App[None]):
         self._view = View(bands=bands(watch.thresholds))
         self._follower = self._new_follower()
         self._last: Update | None = None
-        self._has_painted = False
+        self._settled = settled
+        self._painted_pages: set[Page] = set()
         self._listen_no_more: Callable[[], None] = lambda: None
         for theme in OWN:
             self.register_theme(theme)
@@ -149,9 +157,11 @@ class MonitorApp(App[None]):
     def _painted(self) -> None:
         """What was shown can be seen."""
         self._follower.painted()
-        if not self._has_painted:
-            self._has_painted = True
-            when_painted()
+        if not self._painted_pages:
+            load_rest(self._settled)
+        elif self._view.page not in self._painted_pages:
+            self._settled()
+        self._painted_pages.add(self._view.page)
 
     async def on_look(self, look: Look) -> None:
         """Look at something else: the header at once, the page when it has been built."""
