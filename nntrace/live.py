@@ -18,6 +18,7 @@ from pathlib import Path
 
 from nntrace.errors import NntraceError
 from nntrace.notices import say
+from nntrace.run_lists import LocalRuns
 from nntrace.schema import MANIFEST
 from nntrace.watch import Monitor, Watch, configured_diagnosis
 
@@ -66,7 +67,8 @@ def launch_live(words: Sequence[str], environment: Mapping[str, str], run: Path)
             time.sleep(_POLL_SECONDS)
         if (run / MANIFEST).exists():
             interrupt, terminate = program.interrupt, program.terminate
-            watch = Watch(run, diagnose, run.parent, log, interrupt, terminate)
+            runs = LocalRuns(run.parent, diagnose, thresholds)
+            watch = Watch(run, diagnose, runs, log, interrupt, terminate)
             monitor(replace(watch, thresholds=thresholds))
     except KeyboardInterrupt:
         program.interrupt()

@@ -23,9 +23,9 @@ from nntrace.text import printable
 _SPEC: Final = re.compile(r"(?P<host>[^/:\s-][^/:\s]*):(?P<run>.*)", re.DOTALL)
 _RETRY_SECONDS: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 _NOT_FOUND: Final = 127
-_SSH: Final = ("ssh", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3")
+SSH: Final = ("ssh", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3")
 # A password cannot be typed below an open screen.
-_UNATTENDED: Final = ("-o", "BatchMode=yes")
+UNATTENDED: Final = ("-o", "BatchMode=yes")
 _CLOSING_SECONDS: Final = 2.0
 
 
@@ -53,18 +53,24 @@ class RemoteRun:
         self._run = run
         self._nntrace = nntrace
         self._problem: str | None = None
+        self._complaint = ""
+        self._may_speak = True
         self._is_connected = False
         self._stopped = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._follow, name="nntrace-remote", daemon=True)
 
-    def connect(self) -> None:
+    def connect(self, *, attended: bool = True) -> None:
         """Wait for the run's manifest, then follow in a thread.
+
+        Args:
+            attended: whether ssh may ask, and complain, on the terminal.
 
         Raises:
             NntraceError: no connection, no nntrace or no run there; says what to do next.
         """
-        self._process = self._start(())
+        self._may_speak = attended
+        self._process = self._start(() if attended else UNATTENDED)
         self._receive(self._process, until_manifest=True)
         if not self.mirror.has_run:
             raise NntraceError(self._why(self._process))
@@ -94,7 +100,7 @@ class RemoteRun:
         command = " ".join([words[0], *(shlex.quote(word) for word in words[1:])])
         try:
             process = subprocess.Popen(
-                [*_SSH, *options, self.host, command],
+                [*SSH, *options, self.host, command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -113,12 +119,13 @@ class RemoteRun:
         return process
 
     def _relay_errors(self, process: "subprocess.Popen[bytes]") -> None:
-        """What ssh and the other side complain of goes to the terminal until a screen is open."""
+        """What ssh and the other side complain of goes to the terminal while no screen is open."""
         assert process.stderr is not None
         with process.stderr as errors:
             for line in errors:
-                if not self._is_connected:
-                    sys.stderr.write(printable(line.decode("utf-8", "replace").rstrip()) + "\n")
+                self._complaint = printable(line.decode("utf-8", "replace").rstrip())
+                if self._may_speak and not self._is_connected:
+                    sys.stderr.write(self._complaint + "\n")
 
     def _receive(self, process: subprocess.Popen[bytes], *, until_manifest: bool = False) -> None:
         """Take frames until there are no more."""
@@ -157,7 +164,7 @@ class RemoteRun:
             self._keep_alive(pause)
             if not self._stopped.is_set():
                 try:
-                    self._process = self._start(_UNATTENDED)
+                    self._process = self._start(UNATTENDED)
                 except NntraceError as error:
                     self._problem = str(error)
 
@@ -173,6 +180,8 @@ class RemoteRun:
                 f"{self.host} has no command {self._nntrace!r} on the path of a login by ssh. "
                 "Give it: --remote-nntrace path/to/venv/bin/nntrace."
             )
+        if not self._may_speak:
+            return f"nothing came from {self.host}: {self._complaint or f'ssh ended with {code}'}"
         return (
             f"nothing came from {self.host} (ssh ended with {code}). What it says above is the "
             f"reason; try: ssh {self.host} {self._nntrace} runs"

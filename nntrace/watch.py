@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from nntrace.config import Config
     from nntrace.diagnosis import Diagnosis
+    from nntrace.run_lists import RunList
     from nntrace.trace import Trace
 
     Diagnose = Callable[[Trace], Diagnosis]
@@ -21,7 +22,7 @@ class Watch:
         run: its folder, or one that mirrors it.
         diagnose: makes the findings, by the rules and thresholds of the user's configuration.
         thresholds: of that configuration, by rule code; where none is given the rule's own holds.
-        runs_folder: where other runs are; None when the user may not leave this one.
+        runs: those among which it stands; None when the user may not leave this one.
         output: a file that the traced program's own output goes to.
         interrupt, terminate: pass Ctrl-C and SIGTERM on to the program; None when it is not ours.
         problem: what is wrong with the way to the run, if anything.
@@ -30,13 +31,18 @@ class Watch:
 
     run: Path
     diagnose: "Diagnose"
-    runs_folder: Path | None = None
+    runs: "RunList | None" = None
     output: Path | None = None
     interrupt: Callable[[], None] | None = None
     terminate: Callable[[], None] | None = None
     problem: Callable[[], str | None] = lambda: None
     where: str | None = None
     thresholds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        """Where the run is, as the user would say it and as its list of runs does."""
+        return self.where or str(self.run)
 
 
 class Monitor(Protocol):

@@ -15,6 +15,7 @@ from textual.widget import Widget
 from nntrace.diagnosis import diagnose
 from nntrace.rules import Finding, Rule, Severity, Skipped, rule
 from nntrace.rules.finding import Location
+from nntrace.run_lists import LocalRuns
 from nntrace.schema import Role
 from nntrace.trace import Trace
 from nntrace.watch import Watch
@@ -46,7 +47,8 @@ def never(trace: Trace) -> Iterator[Finding | Skipped]:
 def monitor(path: Path, rules: Sequence[Rule] = (), **watch: object) -> MonitorApp:
     """The application on a run folder, in haste."""
     diagnosis = partial(diagnose, rules=rules)
-    return MonitorApp(Watch(path, diagnosis, path.parent, **watch), pace=HASTE)  # type: ignore[arg-type]
+    shown = Watch(path, diagnosis, LocalRuns(path.parent, diagnosis), **watch)  # type: ignore[arg-type]
+    return MonitorApp(shown, pace=HASTE)
 
 
 async def until(holds: Callable[[], bool]) -> None:

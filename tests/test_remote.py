@@ -1,19 +1,27 @@
 """`user@host:RUN` through ssh; here ssh is a script that runs the command on this machine."""
 
+import asyncio
 import os
 import stat
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import monitoring
 import pytest
+from monitoring import HASTE, shows
+from nntrace_tui.app import MonitorApp
+from nntrace_tui.export import screen_text
 from run_folders import small_run
 
 from nntrace import remote
+from nntrace.diagnosis import diagnose
 from nntrace.errors import NntraceError
 from nntrace.manifest import Manifest
 from nntrace.remote import RemoteRun, remote_spec
+from nntrace.remote_runs import RemoteRuns
 from nntrace.schema import RunStatus
 from nntrace.trace import Trace
 
@@ -122,3 +130,81 @@ def test_without_ssh_the_message_says_so(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NntraceError, match="cannot start ssh"):
         RemoteRun("gpu1", "latest", tmp_path).connect()
+
+
+def runs_of(tmp_path: Path) -> RemoteRuns:
+    """Two runs over there, and an empty folder for their mirrors."""
+    for seconds, (name, count) in enumerate({"old": 3, "new [red]": 5}.items()):
+        run = small_run(tmp_path / "runs" / name, count)
+        replace(Manifest.read(run), started_ns=seconds * 10**9, name=name).write(run)
+    (tmp_path / "mirrors").mkdir()
+    return RemoteRuns("me@gpu1", NNTRACE, tmp_path / "mirrors", diagnose, {})
+
+
+def test_the_runs_beside_a_remote_one_are_listed_newest_first(ssh, tmp_path) -> None:
+    runs = runs_of(tmp_path)
+    shown = runs.first(str(tmp_path / "runs"))
+    assert runs.where == f"me@gpu1:{tmp_path}/runs"
+    rows = runs.rows()
+    assert [row.steps for row in rows] == [5, 3]
+    assert shown.place == rows[0].place == runs.places()[0]
+    assert "BatchMode=yes" in (ssh / "arguments").read_text().splitlines()[-1]
+    runs.close()
+
+
+def test_another_remote_run_takes_the_place_of_the_first(ssh, tmp_path) -> None:
+    runs = runs_of(tmp_path)
+    first = runs.first(str(tmp_path / "runs"))
+    second = runs.watch(runs.rows()[1].place)
+    until(lambda: len(Trace.open(second.run).steps) == 3)
+    assert not first.run.exists()
+    assert second.runs is runs
+    runs.close()
+
+
+def test_a_remote_run_that_is_gone_leaves_the_one_that_is_shown(ssh, tmp_path, capfd) -> None:
+    runs = runs_of(tmp_path)
+    first = runs.first(str(tmp_path / "runs"))
+    capfd.readouterr()
+    with pytest.raises(NntraceError, match="nothing came from me@gpu1"):
+        runs.watch(f"me@gpu1:{tmp_path}/runs/gone")
+    assert first.run.exists()
+    assert capfd.readouterr().err == ""  # the screen belongs to the monitor
+    runs.close()
+
+
+def test_an_ssh_that_fails_says_why_there_is_no_list(ssh, tmp_path) -> None:
+    runs = runs_of(tmp_path)
+    runs.first(str(tmp_path / "runs"))
+    (ssh / "down").touch()
+    with pytest.raises(NntraceError, match="me@gpu1 did not list its runs: ssh ended with 255"):
+        runs.rows()
+    runs.close()
+
+
+@pytest.mark.parametrize(
+    "answer", ["[1, null, {}]", '[{"name": "a", "path": 3}]', "{}", '[{"status": [], "name": ""}]']
+)
+def test_only_what_a_list_of_runs_can_hold_is_taken(tmp_path, monkeypatch, answer) -> None:
+    script = tmp_path / "bin" / "ssh"
+    script.parent.mkdir()
+    script.write_text(f"#!/bin/sh\necho '{answer}'\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
+    assert RemoteRuns("gpu1", "nntrace", tmp_path, diagnose, {}).rows() == ()
+
+
+async def test_the_picker_shows_and_opens_runs_of_another_machine(ssh, tmp_path) -> None:
+    runs = runs_of(tmp_path)
+    watch = await asyncio.to_thread(runs.first, str(tmp_path / "runs"))
+    app = MonitorApp(watch, pace=HASTE)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await monitoring.until(shows(app, "step 4 "))
+        await pilot.press("r")
+        await monitoring.until(shows(app, "old"))
+        assert "Runs in me@gpu1:" in screen_text(app)
+        await pilot.press("down", "enter")
+        await monitoring.until(shows(app, "step 2 "))
+        await pilot.press("greater_than_sign")
+        await monitoring.until(shows(app, "step 4 "))
+    runs.close()

@@ -30,8 +30,9 @@ def command(run: str | None, remote_nntrace: str) -> None:
     from nntrace.config import load_config
     from nntrace.live import has_terminal, load_monitor
     from nntrace.remote import remote_spec
+    from nntrace.run_lists import LocalRuns
     from nntrace.runs import LATEST, find_run, wait_for_run
-    from nntrace.watch import Watch, configured_diagnosis
+    from nntrace.watch import configured_diagnosis
 
     remote = None if run is None else remote_spec(run)
     if remote is None:
@@ -39,8 +40,8 @@ def command(run: str | None, remote_nntrace: str) -> None:
         newest = run in (None, LATEST) and has_terminal()
         path = wait_for_run(waiting=_say_waiting) if newest else find_run(run)
         config = load_config()
-        diagnose, thresholds = configured_diagnosis(config), config.thresholds()
-        show(Watch(path, diagnose, runs_folder=path.parent, thresholds=thresholds))
+        runs = LocalRuns(path.parent, configured_diagnosis(config), config.thresholds())
+        show(runs.watch(str(path)))
     else:
         _watch_remote(*remote, remote_nntrace)
 
@@ -53,22 +54,18 @@ def _say_waiting(folder: object) -> None:
 
 def _watch_remote(host: str, run: str, nntrace: str) -> None:
     import tempfile
-    from dataclasses import replace
     from pathlib import Path
 
     from nntrace.config import load_config
     from nntrace.live import load_monitor
-    from nntrace.remote import RemoteRun
-    from nntrace.watch import Watch, configured_diagnosis
+    from nntrace.remote_runs import RemoteRuns
+    from nntrace.watch import configured_diagnosis
 
     show, config = load_monitor(), load_config()
     diagnose, thresholds = configured_diagnosis(config), config.thresholds()
     with tempfile.TemporaryDirectory(prefix="nntrace-") as folder:
-        remote = RemoteRun(host, run, Path(folder), nntrace)
+        runs = RemoteRuns(host, nntrace, Path(folder), diagnose, thresholds)
         try:
-            remote.connect()
-            mirror = remote.mirror.folder
-            watch = Watch(mirror, diagnose, problem=remote.problem, where=remote.where)
-            show(replace(watch, thresholds=thresholds))
+            show(runs.first(run))
         finally:
-            remote.close()
+            runs.close()

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.console import Console
+from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
 from textual.screen import Screen
 
-from nntrace.errors import UnknownRuleError
+from nntrace.errors import NntraceError, UnknownRuleError
 from nntrace.rules import get_rule
 from nntrace.watch import Watch
 from nntrace_tui.bands import bands
@@ -26,7 +27,6 @@ from nntrace_tui.export import save_svg, save_text
 from nntrace_tui.follower import Follower, Update
 from nntrace_tui.messages import Look, ShowFinding, ShowRule
 from nntrace_tui.pace import Pace
-from nntrace_tui.pages.runs import run_paths
 from nntrace_tui.screens import new_screen
 from nntrace_tui.screens.finding import FindingScreen
 from nntrace_tui.screens.help import HelpScreen
@@ -225,39 +225,48 @@ class MonitorApp(App[None]):
 
     def action_runs(self) -> None:
         """Choose another run."""
-        if self._watch.runs_folder is None:
-            self.notify("Only this run can be reached from here.", timeout=3)
-            return
         from nntrace_tui.screens.runs import RunsScreen
 
-        def chosen(run: Path | None) -> None:
-            if run is not None:
-                self._open(run)
+        runs = self._watch.runs
+        if runs is None:
+            self.notify("Only this run can be reached from here.", timeout=3)
+            return
 
-        self.push_screen(RunsScreen(self._watch.runs_folder, self._watch.run), chosen)
+        def chosen(place: str | None) -> None:
+            if place is not None:
+                self._open(lambda: place)
+
+        self.push_screen(RunsScreen(runs, self._watch.place), chosen)
 
     def action_run(self, older: int) -> None:
         """The run that began before this one, or after it."""
-        folder = self._watch.runs_folder
-        paths = () if folder is None else run_paths(folder)
-        names = [path.name for path in paths]
-        here = names.index(self._watch.run.name) if self._watch.run.name in names else -older
-        place = here + older
-        if 0 <= place < len(paths):
-            self._open(paths[place])
-        else:
-            self.notify(f"There is no {'older' if older > 0 else 'newer'} run here.", timeout=2)
 
-    def _open(self, run: Path) -> None:
+        def neighbour() -> str:
+            places = [] if self._watch.runs is None else list(self._watch.runs.places())
+            here = self._watch.place
+            place = (places.index(here) if here in places else -older) + older
+            if not 0 <= place < len(places):
+                raise NntraceError(f"There is no {'older' if older > 0 else 'newer'} run here.")
+            return places[place]
+
+        self._open(neighbour)
+
+    @work(thread=True, exclusive=True, group="open", exit_on_error=False)
+    def _open(self, place: Callable[[], str]) -> None:
+        """Find and reach another run; over ssh both take their time."""
+        runs = self._watch.runs
+        try:
+            wanted = place()
+            if runs is not None and wanted != self._watch.place:
+                watch = runs.watch(wanted)
+                self.call_from_thread(self._follow, watch)
+        except (NntraceError, OSError) as error:
+            self.call_from_thread(self.notify, str(error), timeout=4, markup=False)
+
+    def _follow(self, watch: Watch) -> None:
         """Follow another run; only the one that was started here has output and an interrupt."""
         self._follower.stop(timeout=0)
-        if run != self._watch.run:
-            self._watch = Watch(
-                run,
-                self._watch.diagnose,
-                self._watch.runs_folder,
-                thresholds=self._watch.thresholds,
-            )
+        self._watch = watch
         self._view = View(self._view.page, metric=self._view.metric, bands=self._view.bands)
         self._follower = self._new_follower()
         self._follower.start()
@@ -284,7 +293,7 @@ class MonitorApp(App[None]):
 
     def action_copy(self) -> None:
         """The place in the program, or the run's folder, to the terminal's clipboard."""
-        text = self._page_screen.copyable() or self._watch.where or str(self._watch.run)
+        text = self._page_screen.copyable() or self._watch.place
         self.copy_to_clipboard(text)
         self.notify(f"copied: {text!a}", timeout=3, markup=False)
 

@@ -1,6 +1,5 @@
-"""Chooses another run of the same folder."""
+"""Chooses another run of the same folder, here or on another machine."""
 
-from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
@@ -11,14 +10,15 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Footer
 
+from nntrace.errors import NntraceError
+from nntrace.run_lists import RunList, RunRow
 from nntrace.schema import RunStatus
 from nntrace_tui.literal import literal
 from nntrace_tui.numbers import MISSING, short_number
-from nntrace_tui.pages.runs import RunRow, age, run_rows
+from nntrace_tui.pages.runs import age
 from nntrace_tui.themes import palette
 from nntrace_tui.widgets.line_list import LineList
 
-_REFRESH_SECONDS = 5.0
 _MARKS = {
     RunStatus.RUNNING: "●",
     RunStatus.FINISHED: "✔",
@@ -30,23 +30,23 @@ _MARKS = {
 class RunsList(LineList):
     """Shows `RunRow`s."""
 
-    def __init__(self, open_run: Path) -> None:
+    def __init__(self, open_run: str) -> None:
         super().__init__()
         self._rows: tuple[RunRow, ...] = ()
         self._open_run = open_run
 
     def show(self, rows: tuple[RunRow, ...]) -> None:
         """Bring it up to date; at first the cursor is on the open run."""
-        here = self._rows[self.cursor].path if self._rows else self._open_run
+        here = self._rows[self.cursor].place if self._rows else self._open_run
         self._rows = rows
         self.renew()
-        paths = [row.path for row in rows]
-        if here in paths:
-            self.move_to(paths.index(here))
+        places = [row.place for row in rows]
+        if here in places:
+            self.move_to(places.index(here))
 
-    def path_at(self, index: int) -> Path:
+    def place_at(self, index: int) -> str:
         """The run of that line."""
-        return self._rows[index].path
+        return self._rows[index].place
 
     @property
     def count(self) -> int:
@@ -70,8 +70,8 @@ class RunsList(LineList):
             RunStatus.FAILED: colours.error,
             RunStatus.KILLED: colours.error,
         }.get(row.status, colours.dim)
-        text = Text("▸ " if row.path == self._open_run else "  ", no_wrap=True)
-        name = literal(row.path.name)
+        text = Text("▸ " if row.place == self._open_run else "  ", no_wrap=True)
+        name = literal(row.name)
         room = self._room(width)
         name.truncate(room, overflow="ellipsis")
         name.pad_right(room - name.cell_len)
@@ -85,16 +85,16 @@ class RunsList(LineList):
         return max(10, width - 2 - 1 - 10 - 9 - 11 - 10)
 
 
-class RunsScreen(ModalScreen[Path | None]):
+class RunsScreen(ModalScreen[str | None]):
     """Closes with the run that was chosen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,r", "dismiss", "Back", key_display="esc"),
     ]
 
-    def __init__(self, folder: Path, open_run: Path) -> None:
+    def __init__(self, listed: RunList, open_run: str) -> None:
         super().__init__()
-        self._folder = folder
+        self._listed = listed
         self._open_run = open_run
 
     def compose(self) -> ComposeResult:
@@ -104,25 +104,34 @@ class RunsScreen(ModalScreen[Path | None]):
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        """Read the folder now and from time to time."""
+        """Read the list now, and from time to time where that costs little."""
         runs = self.query_one(RunsList)
-        runs.border_title = literal(f"Runs in {self._folder}")
+        runs.border_title = literal(f"Runs in {self._listed.where}")
         runs.loading = True
         self._read()
-        self.set_interval(_REFRESH_SECONDS, self._read)
+        if self._listed.refresh_seconds is not None:
+            self.set_interval(self._listed.refresh_seconds, self._read)
 
     @work(thread=True, exclusive=True)
     def _read(self) -> None:
-        rows = run_rows(self._folder)
-        self.app.call_from_thread(self._show, rows)
+        try:
+            rows, problem = tuple(self._listed.rows()), None
+        except NntraceError as error:
+            rows, problem = (), str(error)
+        if self.is_attached:
+            self.app.call_from_thread(self._show, rows, problem)
 
-    def _show(self, rows: tuple[RunRow, ...]) -> None:
+    def _show(self, rows: tuple[RunRow, ...], problem: str | None) -> None:
+        if not self.is_attached:
+            return  # closed while ssh was asked
         runs = self.query_one(RunsList)
         runs.loading = False
+        if problem is not None:
+            self.notify(problem, severity="error", markup=False)
         runs.show(rows)
         runs.focus()
 
     def on_line_list_chosen(self, event: LineList.Chosen) -> None:
         """That one."""
         event.stop()
-        self.dismiss(self.query_one(RunsList).path_at(event.index))
+        self.dismiss(self.query_one(RunsList).place_at(event.index))

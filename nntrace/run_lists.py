@@ -1,0 +1,121 @@
+"""The runs among which a monitor's run stands: those of a folder here, or on another machine."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nntrace.errors import NntraceError
+from nntrace.schema import RunStatus
+
+if TYPE_CHECKING:
+    from nntrace.runs import RunFolder
+    from nntrace.watch import Diagnose, Watch
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run; `steps` and `loss` are None where its trace cannot be read.
+
+    Attributes:
+        place: where it is, as `Watch.place` says it.
+    """
+
+    place: str
+    name: str
+    status: RunStatus
+    started_ns: int
+    steps: int | None
+    loss: float | None
+
+
+class RunList(Protocol):
+    """Runs that can be watched one at a time. Its methods may take long."""
+
+    @property
+    def where(self) -> str:
+        """The folder, as the user would say it."""
+
+    @property
+    def refresh_seconds(self) -> float | None:
+        """How often it may be asked again while someone looks; None for once."""
+
+    def rows(self) -> Sequence[RunRow]:
+        """The runs, newest first.
+
+        Raises:
+            NntraceError: they cannot be listed now.
+        """
+
+    def places(self) -> Sequence[str]:
+        """Only where they are, newest first.
+
+        Raises:
+            NntraceError: they cannot be listed now.
+        """
+
+    def watch(self, place: str) -> "Watch":
+        """The run at that place, to be shown; what was watched before may end.
+
+        Raises:
+            NntraceError: it cannot be reached.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRuns:
+    """The runs of a folder of this machine."""
+
+    folder: Path
+    diagnose: "Diagnose"
+    thresholds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        """The folder."""
+        return str(self.folder)
+
+    @property
+    def refresh_seconds(self) -> float | None:
+        """Reading the ends of some files costs little."""
+        return 5.0
+
+    def rows(self) -> Sequence[RunRow]:
+        """The runs, newest first; none where there is no folder."""
+        return tuple(
+            RunRow(
+                str(run.path),
+                run.path.name,
+                run.manifest.current_status(run.path),
+                run.manifest.started_ns,
+                *_extent(run.path),
+            )
+            for run in self._runs()
+        )
+
+    def places(self) -> Sequence[str]:
+        """Only where they are, newest first."""
+        return tuple(str(run.path) for run in self._runs())
+
+    def _runs(self) -> "Sequence[RunFolder]":
+        from nntrace.runs import list_runs
+
+        try:
+            return list_runs(self.folder)[0]
+        except NntraceError:
+            return ()
+
+    def watch(self, place: str) -> "Watch":
+        """The run in that folder."""
+        from nntrace.watch import Watch
+
+        return Watch(Path(place), self.diagnose, self, thresholds=self.thresholds)
+
+
+def _extent(path: Path) -> tuple[int | None, float | None]:
+    from nntrace.trace import last_step
+
+    try:
+        return last_step(path)
+    except (NntraceError, OSError):
+        return None, None
