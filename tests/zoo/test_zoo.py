@@ -7,7 +7,7 @@ programs: all of them (`make zoo`) take long.
 from pathlib import Path
 
 import pytest
-from zoo.zoo import code_of, judge, programs
+from zoo.zoo import ELSEWHERE, KERAS, NOT_ON_KERAS, code_of, judge, programs
 
 from nntrace.rules import select_rules
 
@@ -19,7 +19,7 @@ def representative(side):
     """The first program of families of rules, in each framework: other ones on the other side."""
     families, keras = {}, {}
     for program in programs(side):
-        is_keras = "_keras_" in program.stem
+        is_keras = KERAS in program.stem
         (keras if is_keras else families).setdefault(code_of(program)[:3], program)
     other = side == "healthy"
     return [*list(families.values())[other::2], list(keras.values())[other]]
@@ -48,3 +48,14 @@ def test_the_page_of_the_calibration_has_every_rule():
 def test_every_rule_of_the_zoo_has_a_faulty_and_a_healthy_program():
     faulty, healthy = ({p.stem[:5] for p in programs(side)} for side in ("faulty", "healthy"))
     assert faulty == healthy
+
+
+def test_every_rule_has_programs_or_is_listed_with_the_reason():
+    here = {code_of(program) for program in programs("faulty")}
+    absent = {rule.code for rule in select_rules()} - here
+    assert {code for code in absent if not code.startswith(tuple(ELSEWHERE))} == set()
+
+
+def test_what_keras_does_not_record_has_no_keras_program():
+    on_keras = {code_of(program) for program in programs("faulty") if KERAS in program.stem}
+    assert on_keras.isdisjoint(" ".join(NOT_ON_KERAS.values()).split())

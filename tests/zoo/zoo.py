@@ -26,6 +26,35 @@ SIDES = ("faulty", "healthy")
 WHOLE = "whole"
 CODE_LENGTH = 5
 TIMEOUT_S = 180
+KERAS = "_keras_"
+
+# Rules, or families of them, that have no programs here, and where they are tried instead.
+ELSEWHERE = {
+    "DST": "needs several processes: tests/rules/test_ranks.py, tests/nntrace_torch",
+    "PRB": "needs `nntrace check`: tests/zoo/check",
+    "RUN10": "needs an accelerator: tests/rules/test_resources.py",
+}
+# What a Keras run does not record, and the rules that say so in `skipped`.
+NOT_ON_KERAS = {
+    "which layer feeds which": "ACT08 ACT11",
+    "attention": "ACT09",
+    "rates of dropout": "ACT10",
+    "batches against running statistics": "ACT12 DAT15",
+    "columns of a table": "DAT05",
+    "size and order of the data behind a pass": "DAT08 DAT20 LOS23 RUN07",
+    "gradients that are left in place": "GRD06",
+    "clipping": "GRD07",
+    "cosines of successive steps": "GRD08 GRD09",
+    "losses other than Keras' own": "LOS03",
+    "the graph and the terms of the objective": "LOS17 LOS24",
+    "shapes given to the loss": "LOS18",
+    "single filters": "PAR05 PAR07",
+    "how often a layer is called": "RUN06",
+    "passes without gradients": "RUN02 RUN13",
+    "frozen parameters": "UPD05",
+    "schedulers as objects": "UPD10 UPD17",
+    "weight decay": "UPD12 UPD14 UPD15",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +182,15 @@ def confusion_table(verdicts: list[Verdict]) -> Table:
     return table
 
 
+def coverage() -> list[str]:
+    """What has no programs, and why, in one line per reason."""
+    here = {code_of(program) for side in SIDES for program in programs(side)}
+    lines = [f"not here: {what} {why}" for what, why in ELSEWHERE.items()]
+    lines += [f"not recorded on Keras: {what} ({of})" for what, of in NOT_ON_KERAS.items()]
+    on_keras = {code_of(p) for side in SIDES for p in programs(side) if KERAS in p.stem}
+    return [*lines, f"{len(here)} rules have programs, {len(on_keras)} of them on Keras"]
+
+
 def _cell(verdict: Verdict) -> str:
     first = verdict.outcome in ("found first", "clean")
     colour = "red" if verdict.problem else "green" if first else "yellow"
@@ -205,6 +243,8 @@ def main() -> int:
             verdicts = list(pool.map(lambda p: judge(p, out_dir, options.every), chosen))
     console = Console()
     console.print(confusion_table(verdicts))
+    if options.match == "*":
+        console.print(*(escape(line) for line in coverage()), sep="\n")
     wrong = sum(bool(verdict.problem) for verdict in verdicts)
     console.print(f"{len(verdicts)} programs, {wrong} judged wrongly")
     return 1 if wrong else 0
