@@ -4,13 +4,15 @@ into a local cache, file by file as far as they changed, and read there.
 
 import hashlib
 import re
+from collections.abc import Iterable
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
 from nntrace.cache import cache_folder
 from nntrace.errors import NntraceError, NotARunError
 from nntrace.extras import require
-from nntrace.schema import MANIFEST
+from nntrace.schema import MANIFEST, PACKED, RANK_FOLDER, SEGMENT, STREAMS
 
 # What a run folder holds; anything else, a path that leads elsewhere above all, stays away.
 _FILES: Final = re.compile(
@@ -34,38 +36,94 @@ def fetch(url: str) -> Path:
     fsspec = require("fsspec", None, "a run at a URL")
     try:
         system, root = fsspec.core.url_to_fs(url.rstrip("/"))
-        files = system.find(root, detail=True)
     except ImportError as error:
         raise NntraceError(f"{url} needs another package: {error}.") from error
     except Exception as error:  # every file system has errors of its own
-        raise NntraceError(f"{url} cannot be read: {type(error).__name__}: {error}.") from error
+        raise _unreadable(url, error) from error
+    refusal, files = None, {}
+    try:
+        files = system.find(root, detail=True)
+    except Exception as error:
+        refusal = error
     prefix = system._strip_protocol(root).rstrip("/") + "/"
     wanted = {
-        path[len(prefix) :]: details
+        path[len(prefix) :]: details.get("size")
         for path, details in files.items()
         if path.startswith(prefix) and _FILES.fullmatch(path[len(prefix) :])
     }
     if MANIFEST not in wanted:
+        wanted = _unlisted(system, prefix)
+    if MANIFEST not in wanted:
+        if refusal is not None:
+            raise _unreadable(url, refusal) from refusal
         raise NotARunError(f"{url} is not a run folder: it has no {MANIFEST}.")
-    local = (
-        cache_folder() / "runs" / hashlib.sha256(url.encode()).hexdigest()[:16] / Path(root).name
-    )
+    place = hashlib.sha256(url.encode()).hexdigest()[:16]
+    local = cache_folder() / "runs" / place / Path(root).name
     # The manifest last: what it says has happened is then there.
     for name in sorted(wanted, key=lambda name: name == MANIFEST):
         _bring(system, prefix + name, local / name, wanted[name])
     return local
 
 
-def _bring(system: Any, path: str, target: Path, details: Any) -> None:
-    size = details.get("size")
-    streams = target.suffix in (".arrows", ".parquet")
-    if streams and target.is_file() and target.stat().st_size == size:
-        return  # streams only ever grow
+def _unlisted(system: Any, prefix: str) -> dict[str, int | None]:
+    """The files of a run and their sizes, asked for by name: most web servers list no folders."""
+    found = _present(system, prefix, [MANIFEST])
+    for rank in count() if found else ():
+        folder = RANK_FOLDER.format(rank)
+        of_rank: dict[str, int | None] = {}
+        for stream in STREAMS:
+            of_rank |= _present(system, prefix, [f"{folder}/{PACKED.format(stream)}"])
+            segments = (f"{folder}/{SEGMENT.format(stream, number)}" for number in count())
+            of_rank |= _present(system, prefix, segments)
+        if not of_rank:
+            break
+        found |= of_rank
+    return found
+
+
+def _present(system: Any, prefix: str, names: Iterable[str]) -> dict[str, int | None]:
+    """The sizes of these files up to the first that is not there; None for an unknown size."""
+    found: dict[str, int | None] = {}
+    for name in names:
+        try:
+            found[name] = _size(system, prefix + name)
+        except FileNotFoundError:
+            break
+    return found
+
+
+def _size(system: Any, path: str) -> int | None:
+    """Bytes of a file; None where the system does not say.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        NntraceError: the file system cannot be reached.
+    """
+    try:
+        size = system.info(path).get("size")
+    except FileNotFoundError as error:
+        if isinstance(error.__cause__, OSError):  # a server that does not answer
+            raise _unreadable(path, error.__cause__) from error
+        raise
+    except Exception as error:
+        raise _unreadable(path, error) from error
+    return None if size is None else int(size)
+
+
+def _bring(system: Any, path: str, target: Path, size: int | None) -> None:
+    if target.suffix in (".arrows", ".parquet") and target.is_file():
+        known = _size(system, path) if size is None else size
+        if target.stat().st_size == known:
+            return  # streams only ever grow
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     try:
         system.get_file(path, str(part))
     except Exception as error:
         part.unlink(missing_ok=True)
-        raise NntraceError(f"{path} cannot be read: {type(error).__name__}: {error}.") from error
+        raise _unreadable(path, error) from error
     part.replace(target)
+
+
+def _unreadable(path: str, error: BaseException) -> NntraceError:
+    return NntraceError(f"{path} cannot be read: {type(error).__name__}: {error}.")

@@ -1,5 +1,9 @@
 import shutil
+import socket
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import fsspec
 import pytest
@@ -7,6 +11,7 @@ from run_folders import small_run, steps
 
 import nntrace
 from nntrace.errors import NntraceError, NotARunError
+from nntrace.keep import pack
 
 
 @pytest.fixture
@@ -44,6 +49,52 @@ def test_only_the_files_of_a_run_folder_are_fetched(cloud, tmp_path: Path) -> No
     assert path is not None
     assert {entry.name for entry in path.iterdir()} == {"manifest.json", "rank-00000"}
     assert not (path / "rank-00000" / "a").exists()
+
+
+@pytest.fixture
+def served(tmp_path: Path):
+    """Serves `tmp_path` over HTTP: `served(lists_folders) -> URL`."""
+    servers = []
+
+    def serve(lists_folders: bool) -> str:
+        class Handler(SimpleHTTPRequestHandler):
+            def list_directory(self, path):
+                return super().list_directory(path) if lists_folders else self.send_error(403)
+
+            def log_message(self, *_):
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=tmp_path))
+        Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("lists_folders", [True, False])
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_run_is_read_from_a_web_server(cloud, served, tmp_path, lists_folders, packed) -> None:
+    small_run(tmp_path / "runs" / "try7")
+    if packed:
+        pack(tmp_path / "runs" / "try7")
+    url = f"{served(lists_folders)}/runs/try7"
+    for _ in range(2):  # the second time from the cache
+        trace = nntrace.open(url)
+        assert len(trace.steps) == 6
+        assert trace.series("activation", "mean").shape == (6, 2)
+    with pytest.raises(NotARunError, match="not a run folder: it has no manifest"):
+        nntrace.open(f"{url}-other")
+
+
+def test_a_web_server_that_does_not_answer_is_one_clear_error(cloud) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # and does not listen
+        with pytest.raises(NntraceError, match="cannot be read: ClientConnectorError"):
+            nntrace.open(f"http://127.0.0.1:{unused.getsockname()[1]}/try7")
 
 
 def test_a_url_without_a_run_is_one_clear_error(cloud) -> None:
