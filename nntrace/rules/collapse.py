@@ -27,6 +27,7 @@ _LEAST_START = 4.0  # directions a representation must have had
 _LEAST_UNITS = 8
 _MAX_UNITS = 1024  # that a sample takes of a layer
 _ONE_KEY = "at a single key"
+_SHRUNK = 0.1  # of what it was at the start
 _ONE_LINE = 2.0  # directions; what is less is next to a line
 
 
@@ -183,18 +184,25 @@ def collapsed_representation(
     width: Annotated[float, "effective rank over the largest the sample can show"] = 0.05,
     samples: Annotated[int, "samples of a layer's effective rank that are needed"] = 4,
     learnt: Annotated[float, "share of the first loss below which the run learns well"] = 0.5,
+    spread: Annotated[float, "how much final outputs differ, by their size, in one point"] = 0.05,
 ) -> Iterator[Finding | Skipped]:
-    """A hidden layer comes to use next to no directions: its outputs lie on a line.
+    """A hidden layer comes to use next to no directions: its outputs lie on a line, or a point.
 
     Measured is the participation ratio of the outputs' covariance. It falls in any classifier
     that separates its classes well, down to about their number; so it counts only for a model
     without targets, as in self-supervised training, or whose loss does not come down, and only
     below two directions or a twentieth of what the sample can show, from a layer to the last one
-    before the head.
+    before the head. The last layer of a model without targets is a representation, too: it has
+    collapsed into a point where examples come to differ by next to nothing of its outputs' size.
     Source: Jing et al. 2022 (Dimensional collapse); Gao et al. 2017 (participation ratio).
     """
     links = chain(trace)
     affine = [index for index, link in enumerate(links) if link.is_affine]
+    if affine and not trace.sites_of(Role.TARGET):
+        point = _one_point(trace, links[affine[-1]], spread, samples)
+        if point is not None:
+            yield point
+            return
     rank = trace.series(Role.ACTIVATION, "effective_rank")
     size = trace.series(Role.ACTIVATION, "n")
     hidden = links[: affine[-1]] if affine else ()
@@ -239,4 +247,29 @@ def collapsed_representation(
             "first_rank": begin,
             "last_rank": end,
         },
+    )
+
+
+def _one_point(trace: Trace, link: Link, spread: float, samples: int) -> Finding | None:
+    """That the outputs of a layer have become the same for all examples but for a small rest."""
+    if link.site.units < _LEAST_UNITS:
+        return None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = trace.series(Role.ACTIVATION, "rms")[:, link.column]
+        apart = trace.series(Role.ACTIVATION, "example_std")[:, link.column] / size
+    rows = np.flatnonzero(np.isfinite(apart))
+    if len(rows) < samples:
+        return None
+    close = apart[rows] < min(spread, _SHRUNK * apart[rows[0]])
+    late = close[-max(3, int(len(rows) * _LATE)) :]
+    if late.mean() < _HOLDS or not late[-1]:
+        return None
+    since = lasting(close, 1)
+    begin, end = float(apart[rows[0]]), median(apart[rows[-3:]])
+    return Finding(
+        f"the outputs of {link.site.path or 'the model'} have collapsed into a point: examples "
+        f"differed by {begin:.0%} of their size at the start and differ by {end:.1%}.",
+        site=link.site,
+        steps=span(trace, int(rows[since if since is not None else 0])),
+        evidence={"layers": [link.site.path], "first_spread": begin, "last_spread": end},
     )

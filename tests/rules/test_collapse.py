@@ -169,5 +169,29 @@ def test_a_model_with_targets_may_use_few_directions_while_its_loss_falls(end, f
     assert len(findings("ACT13", trace(*rows, loss=falling))) == found
 
 
+def embedding(end, units=16, start=0.6):
+    apart = [start] * 4 + [end] * (COUNT - 4)
+    owner = {"module_type": "Linear", "parent": "embed", "shape": [units, units], "numel": 256}
+    weight = site("embed.weight", "param", fan_in=units, fan_out=units, rms=0.1, **owner)
+    outputs = {"module_type": "Linear", "shape": [64, units], "rms": 1.0, "example_std": apart}
+    return [*layer("a", 20.0), weight, site("embed", "activation", **outputs)]
+
+
+@pytest.mark.parametrize(("end", "units", "found"), [(0.049, 16, 1), (0.051, 16, 0), (0.01, 7, 0)])
+def test_representations_that_become_one_point_have_collapsed(end, units, found):
+    results = findings("ACT13", trace(*embedding(end, units), loss=FALLING))
+    assert len(results) == found
+    assert all("point" in f.message and f.level is Severity.WARNING for f in results)
+
+
+def test_outputs_that_were_close_from_the_start_have_not_collapsed():
+    assert not findings("ACT13", trace(*embedding(0.04, start=0.3)))
+
+
+def test_predictions_of_a_target_are_no_representation():
+    target = site("mse_loss", "target", std=1.0)
+    assert not findings("ACT13", trace(*embedding(0.01), target, loss=FALLING))
+
+
 def test_layers_of_few_units_have_no_directions_to_lose():
     assert skip_reasons("ACT13", network(layer("a", falling_to(1.0), units=7)))
