@@ -53,12 +53,12 @@ class BackwardObserver:
         losses = self._losses or self._by_hand
         backwards, self._backwards = self._backwards, 0
         self._losses, self._by_hand = [], []
-        if first_only:
-            losses = losses[:1]
         if not losses:
             return None, backwards
-        if len(losses) == 1 and isinstance(losses[0], float):  # what nearly every step has
+        if (len(losses) == 1 or first_only) and type(losses[0]) is float:  # nearly every step
             return losses[0], backwards
+        if first_only:
+            losses = losses[:1]
 
         def total() -> float:
             return float(sum(map(float, losses)))
@@ -70,7 +70,7 @@ class BackwardObserver:
         if is_in_backward():
             return  # a checkpoint's own, part of a backward pass that was counted
         losses = _scalars(tensors)
-        numbers = [self._number(loss) for loss in losses]
+        numbers = list(map(self._number, losses))
         self._begins(losses, numbers, first=not self._backwards)
         self.seen = True
         self._backwards += 1
@@ -94,10 +94,10 @@ class BackwardObserver:
     def _number(self, loss: torch.Tensor) -> Number:
         """The unscaled loss, without waiting for it."""
         unscaled = self._scaling.unscaled(loss)
-        if unscaled.device.type == "cpu":
+        if unscaled.is_cpu:
             return float(unscaled.item())
-        sends = unscaled.device.type == "cuda" and not is_captured()
-        return SentNumber(unscaled) if sends else unscaled
+        sends = unscaled.is_cuda and not is_captured()
+        return SentNumber(unscaled) if sends else unscaled.detach()
 
 
 def _collect(collected: list[Number], numbers: Sequence[Number]) -> None:
@@ -107,5 +107,7 @@ def _collect(collected: list[Number], numbers: Sequence[Number]) -> None:
 
 
 def _scalars(tensors: Any) -> list[torch.Tensor]:
+    if type(tensors) is torch.Tensor:  # what nearly every program has
+        return [tensors] if can_sample(tensors) and tensors.numel() == 1 else []
     found = tensors if isinstance(tensors, (tuple, list)) else (tensors,)
     return [tensor for tensor in found if can_sample(tensor) and tensor.numel() == 1]

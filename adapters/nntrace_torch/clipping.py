@@ -1,5 +1,6 @@
 """What gradient clipping found and allowed, step by step."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,15 @@ class GradientClipping:
             after(clip_grad, "clip_grad_norm_", observe),
         ]
 
+    @property
+    def norm(self) -> float | None:
+        """The norm found since the last step, where it is on the host; of several a broken one."""
+        if not self._calls:
+            return None
+        norms = [norm for norm, _ in self._calls if isinstance(norm, float)]
+        broken = [norm for norm in norms if not math.isfinite(norm)]
+        return next(iter(broken or norms), None)
+
     def take(self) -> tuple[float | Callable[[], float] | None, float | None]:
         """Norm and limit since the last call; of several clippings the one that took most."""
         calls, self._calls = self._calls, []
@@ -44,6 +54,10 @@ class GradientClipping:
     ) -> None:
         if isinstance(max_norm, (int, float)) and can_sample(norm) and norm.numel() == 1:
             found = norm.detach()
-            sends = found.device.type == "cuda" and not is_captured()
-            self._calls.append((SentNumber(found) if sends else found, float(max_norm)))
+            number: Number = found
+            if found.is_cpu:
+                number = float(found.item())
+            elif found.is_cuda and not is_captured():
+                number = SentNumber(found)
+            self._calls.append((number, float(max_norm)))
             del self._calls[:-_MANY]

@@ -74,7 +74,8 @@ class LossObserver:
         ]
 
     def _observer(self, name: str) -> Callable[..., None]:
-        signature = inspect.signature(getattr(functional, name))
+        function = getattr(functional, name)
+        signature = inspect.signature(function)
 
         def observe(
             loss: Any,
@@ -92,9 +93,9 @@ class LossObserver:
                     self.evaluated(name, _reduction(kwargs), loss, int(target.shape[0]))
                 return
             if loss.numel() == 1:
-                self.watch(getattr(functional, name), loss, (input, target, *args), kwargs)
-            if target.dim() and target.shape[0]:
-                self.batch_size = int(target.shape[0])
+                self.watch(function, loss, (input, target, *args), kwargs)
+            if target.dim() and (examples := target.shape[0]):
+                self.batch_size = examples
             if self.sample is not None and self.sample.is_open:
                 record = outside_modes(self._record) if self.replays else self._record
                 given = signature.bind(input, target, *args, **kwargs)

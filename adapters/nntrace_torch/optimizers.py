@@ -67,8 +67,8 @@ class Optimizers:
         """Watch the constructor."""
         return [after(Optimizer, "__init__", self._recorder.guard(self._was_built))]
 
-    def observe(self, optimizer: Optimizer) -> None:
-        """Announce an optimizer when it first steps."""
+    def observe(self, optimizer: Optimizer) -> str:
+        """Announce an optimizer when it first steps; its name."""
         known = self._entry(optimizer)
         self._recent.append(known.name)
         if not known.announced:
@@ -76,11 +76,12 @@ class Optimizers:
             self.count += known.built == 1
             if known.built <= _MANY or is_landmark(known.built):
                 self._announce(optimizer, known)
+        return known.name
 
     @property
     def taking_turns(self) -> int:
         """How many different ones made the last few steps."""
-        return len(set(self._recent))
+        return len(set(self._recent)) if self._built > 1 else 1
 
     def name(self, optimizer: Optimizer) -> str:
         """Its class, numbered from the second optimizer on."""
@@ -111,9 +112,11 @@ class Optimizers:
     def learning_rate(self, optimizer: Optimizer) -> float | None:
         """The first parameter group's, unless it lives on an accelerator."""
         rate = optimizer.param_groups[0].get("lr") if optimizer.param_groups else None
-        if isinstance(rate, torch.Tensor):
-            return float(rate) if rate.device.type == "cpu" else None
-        return None if rate is None else float(rate)
+        if rate is None or type(rate) is float:
+            return rate
+        if isinstance(rate, torch.Tensor) and not rate.is_cpu:
+            return None
+        return float(rate)
 
     def _find_earlier(self) -> None:
         """Find optimizers built before nntrace came; some 10 ms, once."""
@@ -217,4 +220,6 @@ def with_closure(
 
 def is_given_closure(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether the step computes its gradients itself (`args[0]` is the optimizer)."""
-    return kwargs.get("closure") is not None or (len(args) > 1 and callable(args[1]))
+    return (len(args) > 1 and callable(args[1])) or (
+        bool(kwargs) and kwargs.get("closure") is not None
+    )

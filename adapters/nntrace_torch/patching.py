@@ -15,19 +15,25 @@ from torch.utils._python_dispatch import _disable_current_modes
 R = TypeVar("R")
 Undo = Callable[[], None]
 
+# Asked several times in every step of the training: names of this module are found at once.
+_is_compiling = torch.compiler.is_compiling
+_tracing_state = torch._C._get_tracing_state
+_graph_task = torch._C._current_graph_task_id
+_uses_cuda = torch.cuda.is_initialized
+
 
 def is_captured() -> bool:
     """Whether the program is being turned into a graph, of which our operations would be a part."""
     return (
-        torch.compiler.is_compiling()
-        or torch._C._get_tracing_state() is not None
-        or (torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing())
+        _is_compiling()
+        or _tracing_state() is not None
+        or (_uses_cuda() and torch.cuda.is_current_stream_capturing())
     )
 
 
 def is_in_backward() -> bool:
     """Whether autograd is walking a graph on this thread, as when a checkpoint recomputes."""
-    return bool(torch._C._current_graph_task_id() != -1)
+    return bool(_graph_task() != -1)
 
 
 def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Undo:

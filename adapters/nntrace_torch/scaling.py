@@ -46,13 +46,14 @@ class LossScaling:
         return None if scaler is None else scaler._scale
 
     def unscaled(self, loss: torch.Tensor) -> torch.Tensor:
-        """The detached loss before it was scaled, when it was."""
-        reference, original = self._losses.get(id(loss), (None, loss))
-        if reference is not None and reference() is loss:
-            return original
+        """The loss before it was scaled, when it was; perhaps with its graph."""
+        if self._losses:
+            reference, original = self._losses.get(id(loss), (None, loss))
+            if reference is not None and reference() is loss:
+                return original
         scale = self.scale
         if scale is None or loss.device != scale.device:
-            return loss.detach()
+            return loss
         return loss.detach() / scale  # a sum of scaled losses
 
     def has_stepped(self, optimizer: Optimizer) -> bool:

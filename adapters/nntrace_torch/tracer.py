@@ -55,6 +55,7 @@ class Tracer:
         self._sample: StepSample | None = None
         self._tokens = 0
         self._stepping: list[Callable[[], Optimizer | None]] = []
+        self._stepping_name = ""
         self._roots: dict[str, Callable[[], nn.Module | None]] = {}
         self._compiles_graphs = False
         self._step_handles: list[Any] = []
@@ -146,23 +147,25 @@ class Tracer:
     def _backward_begins(
         self, losses: Sequence[torch.Tensor], numbers: Sequence[Number], *, first: bool
     ) -> None:
-        self._end_replay()
-        self.parts.idle.backward(self.parts.calls.kept[-1] if self.parts.calls.kept else None)
+        parts, sample = self.parts, self._sample
+        if parts.replayer.active:
+            self._end_replay()
+        if not self._recorder.steps:
+            parts.idle.backward(parts.calls.kept[-1] if parts.calls.kept else None)
         if first:
-            self.parts.evaluations.end()
+            parts.evaluations.end()
             self._backward_began_ns = time.perf_counter_ns()
-            self.parts.clearing.look()
-            if self._sample is not None:
-                self._sample.is_evaluation = False
-            if len(losses) == 1 and self._sample is not None:
-                self.parts.objective.look(
-                    losses[0], self._sample, is_scaled=self.parts.scaling.scale is not None
-                )
-        if self.parts.forward.flow.is_open and self._sample is not None:
-            self.parts.forward.flow.read(losses)
+            if sample is not None:
+                parts.clearing.look()
+                sample.is_evaluation = False
+                if len(losses) == 1:
+                    is_scaled = parts.scaling.scale is not None
+                    parts.objective.look(losses[0], sample, is_scaled=is_scaled)
+        if sample is not None and parts.forward.flow.is_open:
+            parts.forward.flow.read(losses)
         for loss, number in zip(losses, numbers, strict=True):
-            self.parts.watch.loss(loss, number)
-        self.parts.calls.micro_batch += 1
+            parts.watch.loss(loss, number)
+        parts.calls.micro_batch += 1
 
     def _evaluated(self, call: Call, output: Any) -> None:
         self.parts.evaluations.called(call)
@@ -170,7 +173,9 @@ class Tracer:
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         """The arguments to step with in place of those given, if other ones are needed."""
-        self._end_replay()
+        parts, sample = self.parts, self._sample
+        if parts.replayer.active:
+            self._end_replay()
         # An optimizer that steps another one inside its own step counts as one step. One that
         # raised never came to its post hook and is still in the list.
         if self._stepping and not is_inside(self._stepping[0](), optimizer):
@@ -178,26 +183,23 @@ class Tracer:
         self._stepping.append(weakref.ref(optimizer))
         if len(self._stepping) > 1:
             return None
-        self.parts.ranks.look(optimizer)
-        self.parts.devices.look(optimizer)
-        self.parts.schedules.look()
-        self.parts.optimizers.observe(optimizer)
-        has_closure = is_given_closure(args, kwargs)
-        self.parts.investigator.stepping = has_closure
+        parts.ranks.look(optimizer)
+        parts.devices.look(optimizer)
+        parts.schedules.look()
+        self._stepping_name = parts.optimizers.observe(optimizer)
+        has_closure = parts.investigator.stepping = is_given_closure(args, kwargs)
         # A fused optimizer that finds an overflow of a loss scaler's skips its step itself.
         if not has_closure and getattr(optimizer, "found_inf", None) is None:
-            self.parts.watch.before_step(optimizer)
-        if self._sample is not None:
-            self.parts.parameters.before_step(
-                optimizer, self.parts.optimizers.name(optimizer), self._sample
-            )
-            self.parts.parameters.frozen(self._sample)
+            parts.watch.before_step(optimizer, parts.clipping.norm)
+        if sample is not None:
+            parts.parameters.before_step(optimizer, self._stepping_name, sample)
+            parts.parameters.frozen(sample)
             if not has_closure:
-                self.parts.parameters.gradients(self._sample, self.parts.orphans())
+                parts.parameters.gradients(sample, parts.orphans())
                 # A fused optimizer divides by the scale itself.
                 scale = getattr(optimizer, "grad_scale", None)
                 if isinstance(scale, torch.Tensor):
-                    self._sample.unscale(self.parts.parameters.gradient_sites(), scale)
+                    sample.unscale(parts.parameters.gradient_sites(), scale)
         if has_closure:
             return with_closure(args, kwargs, lambda given: self._watched(optimizer, given))
         return None
@@ -214,8 +216,8 @@ class Tracer:
         if not self._stepping or self._stepping[0]() is not optimizer:
             return
         self._stepping.clear()
+        has_closure = self.parts.investigator.stepping
         self.parts.investigator.stepping = False
-        has_closure = is_given_closure(args, kwargs)
         if self.parts.scaling.has_stepped(optimizer):
             self._discard_sample()
             self._end_step(optimizer, skipped=True)
@@ -236,7 +238,7 @@ class Tracer:
 
     def _skipped(self, optimizer: Optimizer) -> None:
         """A scaler found gradients that are not finite and did not call the optimizer."""
-        self.parts.optimizers.observe(optimizer)
+        self._stepping_name = self.parts.optimizers.observe(optimizer)
         self._discard_sample()
         self._end_step(optimizer, skipped=True)
 
@@ -255,42 +257,42 @@ class Tracer:
         has_closure: bool = False,
         skipped: bool = False,
     ) -> None:
+        parts = self.parts
         self._copies.poll()
-        self.parts.evaluations.end()
-        self.parts.calls.clear()
-        self.parts.watch.after_step()
-        self.parts.calls.steps_are_long = self.parts.watch.step_ns > _WORTH_HOOKS_NS
-        loss, backwards = self.parts.backward.take(first_only=has_closure)
-        clip_norm, clip_limit = self.parts.clipping.take()
+        parts.evaluations.end()
+        parts.calls.clear()
+        parts.calls.steps_are_long = parts.watch.after_step() > _WORTH_HOOKS_NS
+        loss, backwards = parts.backward.take(first_only=has_closure)
+        clip_norm, clip_limit = parts.clipping.take()
         wants_next = self._recorder.add_step(
-            data_wait_ns=self.parts.loaders.take_wait_ns(),
+            data_wait_ns=parts.loaders.take_wait_ns(),
             loss=loss,
-            lr=self.parts.optimizers.learning_rate(optimizer),
+            lr=parts.optimizers.learning_rate(optimizer),
             grad_norm=None,
-            batch_size=self.parts.losses.batch_size,
-            optimizer=self.parts.optimizers.name(optimizer),
+            batch_size=parts.losses.batch_size,
+            optimizer=self._stepping_name,
             phase=self._phase(optimizer),
             sampled=is_sampled,
-            gradients_cleared=self.parts.clearing.take(),
+            gradients_cleared=parts.clearing.take(),
             before_backward_ns=self._take_before_backward_ns(),
             backwards=backwards,
             skipped=skipped,
-            loss_scale=self.parts.scaling.take_scale(),
+            loss_scale=parts.scaling.take_scale(),
             memory_bytes=allocated_bytes() if is_sampled else None,
             clip_norm=clip_norm,
             clip_limit=clip_limit,
-            turns=self._turns(),
+            jumped=parts.watch.take_jump(),
         )
         self._step_ended_ns = time.perf_counter_ns()
         if wants_next:
-            self._rounds += not is_sampled
-            self.parts.clearing.remember(optimizer, alone=self.parts.optimizers.count == 1)
+            if not is_sampled:
+                self._begin_round()
+            parts.clearing.remember(optimizer, alone=parts.optimizers.count == 1)
             self._begin_sample()
 
     def _end_replay(self) -> None:
         """A replay that comes to the backward pass has seen the forward it was for."""
-        if self.parts.replayer.active:
-            raise ReplayEndedError("the forward is over")
+        raise ReplayEndedError("the forward is over")
 
     def _take_before_backward_ns(self) -> int | None:
         """From the end of the last step to the first backward: what no other rank delays."""
@@ -300,23 +302,30 @@ class Tracer:
 
     def _phase(self, optimizer: Optimizer) -> str:
         """The mode of the model whose parameters were stepped, as it was called last."""
-        first = next((group["params"] for group in optimizer.param_groups if group["params"]), None)
-        model = self.parts.models.model_of(first[0]) if first else None
-        if model is not None and model.prefix in self._roots:
-            root = self._roots[model.prefix]()
-        else:
-            root = next((called() for called in reversed(self._roots.values())), None)
+        roots = self._roots
+        if len(roots) > 1:
+            groups = optimizer.param_groups
+            first = next((group["params"] for group in groups if group["params"]), None)
+            model = self.parts.models.model_of(first[0]) if first else None
+            if model is not None and model.prefix in roots:
+                root = roots[model.prefix]()
+                return "eval" if root is not None and not root.training else "train"
+        root = None
+        for called in roots.values():  # the one called last is at the end
+            root = called()
         return "eval" if root is not None and not root.training else "train"
 
-    def _turns(self) -> int:
-        """How many steps in a row make the next sample.
+    def _begin_round(self) -> None:
+        """Ask for as many steps in a row as the sample that now begins takes.
 
         Of optimizers that take turns each gets its own: an even interval would for ever see the
         same one of a GAN's two. Where the interval is ours, each gets two of them now and then.
         """
+        cadence = self._recorder.cadence
         turns = min(self.parts.optimizers.taking_turns, _MAX_TURNS)
-        is_pair = self._rounds % _PAIR_EVERY == 0 and self._recorder.cadence.every is None
-        return 2 * turns if is_pair else turns
+        is_pair = self._rounds % _PAIR_EVERY == 0 and cadence.every is None
+        cadence.burst((2 * turns if is_pair else turns) - 1)
+        self._rounds += 1
 
     def _compiles(self) -> None:
         """A compiled step breaks its graph for the hooks, as it does for PyTorch's own purposes."""

@@ -61,21 +61,11 @@ class Cadence:
         """
         self._unrest = self.every is None
 
-    def wants(self, step: int, *, elapsed_ns: float, spent_ns: float, turns: int = 1) -> bool:
-        """Whether step number `step` (from 0) should be sampled.
-
-        Once one is wanted, so are the `turns - 1` after it: of optimizers that take turns each
-        gets its own sample, and steps can only be compared that follow one another.
-        """
+    def wants(self, step: int, *, elapsed_ns: float, spent_ns: float) -> bool:
+        """Whether step number `step` (from 0) should be sampled."""
         if self._burst > 0:
             self._burst -= 1
             return True
-        if self._is_due(step, elapsed_ns=elapsed_ns, spent_ns=spent_ns):
-            self.burst(turns - 1)
-            return True
-        return False
-
-    def _is_due(self, step: int, *, elapsed_ns: float, spent_ns: float) -> bool:
         if self.every is not None:
             return step % self.every == 0
         if step < self.dense_steps:

@@ -211,13 +211,13 @@ class Recorder:
         memory_bytes: int | None = None,
         clip_norm: Later = None,
         clip_limit: float | None = None,
-        turns: int = 1,
+        jumped: bool | None = None,
     ) -> bool:
         """Record an optimizer step that has just ended; whether to sample the next one.
 
         A number that is still on its way to the host is a function, which the writer calls.
-        `memory_bytes` is an accelerator's; without it that of the process is recorded. `turns` is
-        the number of steps in a row that make one sample.
+        `memory_bytes` is an accelerator's; without it that of the process is recorded. `jumped`
+        says whether the loss has left its level, where the adapter follows that itself.
         """
         now = time.perf_counter_ns()
         cpu_ns = time.process_time_ns()
@@ -250,16 +250,20 @@ class Recorder:
         self._last_cpu_ns = cpu_ns
         self._charged_ns = spent
         self._writer.put(record)
-        self.open()
+        if not self._writer.started:
+            self.open()
         self.steps += 1
         if sampled:
             self.sampled_steps += 1
             self.cadence.record_sample(cost)
-        if isinstance(loss, float) and not math.isfinite(loss) and not self._saw_nonfinite_loss:
-            # Where the NaN lives is only known from a sample; soon it will be everywhere.
-            self._saw_nonfinite_loss = True
-            self.cadence.burst(1)
-        if isinstance(loss, float) and self._loss_level.leaves(loss):
+        if isinstance(loss, float):
+            if jumped is None:
+                jumped = self._loss_level.leaves(loss)
+            if not self._saw_nonfinite_loss and not math.isfinite(loss):
+                # Where the NaN lives is only known from a sample; soon it will be everywhere.
+                self._saw_nonfinite_loss = True
+                self.cadence.burst(1)
+        if jumped:
             self.cadence.look_closer()
         if self.world_size > 1 and self.cadence.every is None and is_landmark(self.steps):
             self.cadence.burst(1)
@@ -271,7 +275,6 @@ class Recorder:
             self.steps,
             elapsed_ns=now - self._started_ns,
             spent_ns=spent + self.owed_ns,
-            turns=turns,
         )
 
     @property

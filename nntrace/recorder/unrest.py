@@ -28,16 +28,18 @@ class LossLevel:
         """Take in one loss; whether it is a spike. A non-finite one is left to others."""
         if not math.isfinite(loss):
             return False
-        self._seen += 1
+        seen = self._seen = self._seen + 1
         off = loss - self._level
-        settled = self._seen > 2 * _SETTLED
-        spike = settled and off > _SPIKE * self._deviation + 1e-3 * abs(self._level)
         # A running mean at first; a spike moves the level little, so that the next one is seen.
-        weight = max(_FORGETTING, 1.0 / self._seen)
-        self._level += weight * (min(off, _SPIKE * self._deviation) if spike else off)
-        if self._seen > 1 and not spike:
+        weight = _FORGETTING if seen * _FORGETTING > 1 else 1.0 / seen
+        furthest = _SPIKE * self._deviation
+        if off > furthest and seen > 2 * _SETTLED and off > furthest + 1e-3 * abs(self._level):
+            self._level += weight * furthest
+            return True
+        self._level += weight * off
+        if seen > 1:
             self._deviation += weight * (abs(off) - self._deviation)
-        return spike
+        return False
 
 
 class SiteLevels:

@@ -160,10 +160,3 @@ def test_a_pinned_interval_is_not_changed_by_unrest():
     cadence = Cadence(every=100)
     cadence.look_closer()
     assert not cadence.wants(5, elapsed_ns=10**9, spent_ns=0)
-
-
-def test_of_optimizers_that_take_turns_each_gets_its_sample():
-    cadence = Cadence(every=10)
-    spent = {"elapsed_ns": 10**9, "spent_ns": 0}
-    wanted = [step for step in range(25) if cadence.wants(step, **spent, turns=3)]
-    assert wanted == [0, 1, 2, 10, 11, 12, 20, 21, 22]

@@ -9,6 +9,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,6 +23,12 @@ from nntrace_torch.replay.guard import tensors_in
 
 _MAX_OUTPUTS = 4
 _KEPT = 64  # calls of one step: micro-batches, time steps, the parts of a GAN
+
+
+_transforms = torch._C._functorch.peek_interpreter_stack
+_is_compiling = torch.compiler.is_compiling
+_autocasts = torch.is_autocast_enabled
+_thread = threading.get_ident
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -57,7 +64,7 @@ class RootCalls:
         self._replayer = replayer
         self._note = recorder.guard(self.add)
         self._keep = recorder.guard(_keep_gradients)
-        self._guard = recorder.guard
+        self._arrived = recorder.guard(_arrived)
         self.kept: deque[Call] = deque(maxlen=_KEPT)
         self.active = True
         self.micro_batch = 0
@@ -128,15 +135,15 @@ class RootCalls:
         kwargs: dict[str, Any],
     ) -> Any:
         """Make a call with `run`, and note it if it is an outermost one of `compute`."""
-        outermost = (
-            self.active
-            and not self._inside
-            and not self._replayer.active
-            and threading.get_ident() == self._thread
-            and not torch.compiler.is_compiling()
-            and torch._C._functorch.peek_interpreter_stack() is None
-        )
-        if not outermost or self._is_part(compute):
+        if (
+            self._inside
+            or not self.active
+            or self._replayer.active
+            or _thread() != self._thread
+            or _is_compiling()
+            or _transforms() is not None
+            or (self._unwatched is not None and self._is_part(compute))
+        ):
             return run(*args, **kwargs)
         call = self._note(compute, args, kwargs)
         self._inside = True
@@ -146,12 +153,12 @@ class RootCalls:
             self._inside = False
         if call is None:
             return output
-        if not torch.is_grad_enabled():
+        if not call.gradients_enabled:
             if self.kept and self.kept[-1] is call:
                 self.kept.pop()
             self.on_evaluation(call, output)
         elif self.steps_are_long:
-            self._keep(call, output, self._guard)
+            self._keep(call, output, self._arrived)
         return output
 
     def _is_part(self, compute: Callable[..., Any]) -> bool:
@@ -174,23 +181,24 @@ class RootCalls:
         return make
 
 
-def _keep_gradients(call: Call, output: Any, guard: Callable[..., Any]) -> None:
+def _keep_gradients(call: Call, output: Any, arrived: Callable[..., Any]) -> None:
     """Keep what arrives at each tensor of an output, as long as the call itself is kept."""
     if isinstance(output, dict):
         output = tuple(output.values())
     reference = weakref.ref(call)
     tensors = [tensor for tensor in tensors_in(output) if tensor.requires_grad]
     for place, tensor in enumerate(tensors[:_MAX_OUTPUTS]):
+        # Not a closure of its own guard: this happens in every step of the training.
+        tensor.register_hook(unserializable_hook(partial(arrived, reference, place)))
 
-        def arrived(gradient: torch.Tensor, place: int = place) -> None:
-            if (call := reference()) is not None:
-                call.gradients = {**(call.gradients or {}), place: gradient}
 
-        tensor.register_hook(unserializable_hook(guard(arrived)))
+def _arrived(reference: "weakref.ref[Call]", place: int, gradient: torch.Tensor) -> None:
+    if (call := reference()) is not None:
+        call.gradients = {**(call.gradients or {}), place: gradient}
 
 
 def _autocast() -> tuple[tuple[str, torch.dtype], ...]:
-    if not torch.is_autocast_enabled("cuda") and not torch.is_autocast_enabled("cpu"):
+    if not _autocasts("cuda") and not _autocasts("cpu"):
         return ()
     on = [device for device in ("cpu", "cuda") if torch.is_autocast_enabled(device)]
     return tuple((device, torch.get_autocast_dtype(device)) for device in on)

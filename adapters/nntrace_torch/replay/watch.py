@@ -1,8 +1,9 @@
 """Notices non-finite losses, gradients and outputs as they appear, before the optimizer acts.
 
 On a CPU a loss is read when it is computed. Reading every gradient would cost per cent of a step:
-as many are looked at as `_SHARE` of the time pays for, those furthest from the loss
-first, for what breaks on the way back arrives there; one column of a matrix stands for its rows.
+where the program computed their norm to clip it, that norm tells; otherwise as many are looked at
+as `_SHARE` of the time pays for, those furthest from the loss first, for what breaks on the way
+back arrives there; one column of a matrix stands for its rows.
 On an accelerator nothing waits: losses arrive with a copy that is looked at when it is there.
 Each rank looks at its own time and at its own share of a tensor: nothing here talks to another.
 """
@@ -13,7 +14,6 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
@@ -26,8 +26,8 @@ from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.guard import tensors_in
 from nntrace_torch.replay.origin import Investigator
 
-_SHARE = 0.002
-_GLANCE_NS = 25_000  # what it costs to look at all
+_SHARE = 0.001
+_GLANCE_NS = 25_000  # what it costs to look at all, at the least
 _LOOK_NS = 4_000  # and at each gradient
 _MAX_LOOKS = 256
 _LARGE = 1 << 18  # elements of an output from which on a part of it is looked at
@@ -54,6 +54,7 @@ class NonfiniteWatch:
         self._credit_ns = 0.0  # what the time since has paid for
         self._level = LossLevel()
         self._is_high = False
+        self._has_jumped = False
         self.step_ns = 0
         self.is_thorough = False
         self._pending: deque[_Sent] = deque(maxlen=_PENDING)
@@ -61,20 +62,32 @@ class NonfiniteWatch:
     def loss(self, loss: torch.Tensor, number: Number) -> None:
         """`backward` is about to be called on a loss, whose number may still be on its way."""
         self._loss = weakref.ref(loss)
-        if isinstance(number, SentNumber):
-            self._pending.append(_Sent(number, weakref.ref(loss), self._steps))
-        elif isinstance(number, float):
+        if type(number) is float:
             if math.isfinite(number):
                 self._investigator.all_is_well()
-                self._settle(number, sys._getframe(1))
+                self._settle(number, 2)
             else:
                 self._investigator.loss_broke(loss, sys._getframe(1))
+        elif isinstance(number, SentNumber):
+            self._pending.append(_Sent(number, weakref.ref(loss), self._steps))
 
-    def _settle(self, loss: float, frame: FrameType | None) -> None:
-        """Take a finite loss in, unscaled; the first far above those before is worth keeping."""
+    def _settle(self, loss: float, depth: int) -> None:
+        """Take a finite loss in, unscaled; the first far above those before is worth keeping.
+
+        Args:
+            loss: what it is.
+            depth: how many calls above this one it was seen.
+        """
         before, self._is_high = self._is_high, self._level.leaves(loss)
-        if self._is_high and not before:
-            self._investigator.loss_jumped(loss, frame)
+        if self._is_high:
+            self._has_jumped = True
+            if not before:
+                self._investigator.loss_jumped(loss, sys._getframe(depth))
+
+    def take_jump(self) -> bool:
+        """Whether a loss since the last call was far above those before."""
+        jumped, self._has_jumped = self._has_jumped, False
+        return jumped
 
     def loss_function(
         self,
@@ -84,16 +97,21 @@ class NonfiniteWatch:
         kwargs: dict[str, Any],
     ) -> None:
         """A loss function has returned a number."""
-        if loss.device.type == "cpu" and not math.isfinite(local_part(loss).item()):
+        if loss.is_cpu and not math.isfinite(local_part(loss).item()):
             self._investigator.function_broke(function, loss, args, kwargs, sys._getframe(1))
 
-    def before_step(self, optimizer: Optimizer) -> None:
-        """The optimizer is about to act on the gradients."""
+    def before_step(self, optimizer: Optimizer, norm: float | None = None) -> None:
+        """The optimizer is about to act on the gradients.
+
+        Args:
+            optimizer: whose gradients may have broken.
+            norm: what the program computed to clip them by, where it is on the host.
+        """
         if self._pending:
             self._arrived()
-        looks = self._looks()
+        looks = _ALL if norm is not None and not math.isfinite(norm) else self._looks()
         if looks:
-            self.gradients(optimizer, looks)
+            self._look(optimizer, looks)
 
     def closure(self, optimizer: Optimizer, closure: Callable[[], Any]) -> Callable[[], Any]:
         """A closure after whose first evaluation the gradients are looked at, when it is time to.
@@ -104,7 +122,7 @@ class NonfiniteWatch:
         if not looks:
             return closure
         reference = weakref.ref(optimizer)
-        look = self._guard(self.gradients)
+        look = self._guard(self._look)
         waits = True
 
         def evaluate(*args: Any, **kwargs: Any) -> Any:
@@ -117,6 +135,12 @@ class NonfiniteWatch:
             return result
 
         return evaluate
+
+    def _look(self, optimizer: Optimizer, looks: int) -> None:
+        started = time.perf_counter_ns()
+        self.gradients(optimizer, looks)
+        if self._steps >= _EARLY_STEPS:
+            self._credit_ns -= time.perf_counter_ns() - started
 
     def gradients(self, optimizer: Optimizer, looks: int) -> None:
         """Look at so many gradients, and at all when one of them is not finite."""
@@ -133,11 +157,12 @@ class NonfiniteWatch:
                 chosen = [names[index] for index in broken]
                 self._investigator.gradients_broke(chosen, self._loss(), sys._getframe(1))
 
-    def after_step(self) -> None:
-        """The step is over."""
+    def after_step(self) -> int:
+        """The step is over; how long it took."""
         now = time.perf_counter_ns()
         self.step_ns, self._last_ns = now - self._last_ns, now
         self._steps += 1
+        return self.step_ns
 
     def output(self, call: Call, output: Any) -> None:
         """A forward without gradients is over."""
@@ -156,10 +181,8 @@ class NonfiniteWatch:
         if self.is_thorough:
             return _ALL
         self._credit_ns = min(self._credit_ns + _SHARE * self.step_ns, _MAX_LOOKS * _LOOK_NS)
-        looks = int((self._credit_ns - _GLANCE_NS) / _LOOK_NS)
-        if looks > 0:
-            self._credit_ns -= _GLANCE_NS + looks * _LOOK_NS
-            return looks
+        if self._credit_ns >= _GLANCE_NS + _LOOK_NS:
+            return int((self._credit_ns - _GLANCE_NS) / _LOOK_NS)
         return 1 if self._steps < _EARLY_STEPS else 0
 
     def _gradients(self, optimizer: Optimizer, looks: int) -> dict[torch.dtype, list[torch.Tensor]]:
@@ -193,7 +216,7 @@ class NonfiniteWatch:
                 continue
             self._investigator.all_is_well()
             if step == self._steps:
-                self._settle(float(number), sys._getframe(1))
+                self._settle(float(number), 2)
 
 
 class _Sent(NamedTuple):
