@@ -102,7 +102,7 @@ class Session:
         steps = "step" if recorder.steps == 1 else "steps"
         return (
             f"{recorder.run.name}: {recorder.steps} {steps}, {recorder.sampled_steps} sampled, "
-            f"overhead {recorder.overhead:.1%}{self._findings()}. Next: nntrace diagnose {name}"
+            f"overhead {_overhead(recorder)}{self._findings()}. Next: nntrace diagnose {name}"
         )
 
     def _findings(self) -> str:
@@ -121,6 +121,19 @@ class Session:
         counts["warning"] = diagnosis.count(Severity.WARNING)
         found = [f"{n} {word}{'s' if n > 1 else ''}" for word, n in counts.items() if n]
         return f", found {' and '.join(found)}" if found else ", no findings"
+
+
+def _overhead(recorder: Recorder) -> str:
+    """Its share of the time; where the grace of a short run made it exceed the budget, why."""
+    share, cadence = f"{recorder.overhead:.1%}", recorder.cadence
+    grace_ns = cadence.grace_ns + cadence.budget * recorder.elapsed_ns
+    if cadence.every is not None or recorder.spent_ns < 1.2 * cadence.budget * recorder.elapsed_ns:
+        return share
+    seconds = recorder.spent_ns / 1e9
+    if recorder.spent_ns > 2 * grace_ns:
+        return f"{share} ({seconds:.1f} s)"
+    budget = f"{100 * cadence.budget:.3g}%"
+    return f"{share} ({seconds:.1f} s: a short run is seen closely, a long one at {budget})"
 
 
 def _manifest(settings: Settings) -> Manifest:

@@ -54,7 +54,8 @@ class InputSampler:
         sample.add_batch_values("inputs", values.contiguous())
         if first.rows_are_examples:
             sample.add_hashes(_hashes_of_all(inputs, first))
-        sample.describe_batch(batch_size=first.examples)
+        if first.part.dim() > 1 or not first.part.is_floating_point():
+            sample.describe_batch(batch_size=first.examples)
         if first.part.dim() in (2, 3) and first.part.is_floating_point():
             plan = input_plan(first.part, sample.limit)
             if plan.layout.units == first.part.shape[-1]:
@@ -150,6 +151,38 @@ def inputs_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Input]:
             elif data.is_nested:
                 examples = int(data.size(0))
             yield Input(own, part, examples)
+
+
+def examples_in(
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    outputs: int | None,
+    targets: int | None,
+) -> int | None:
+    """How many examples a call of a model was given, as far as its first tensor tells.
+
+    Args:
+        args: of the call.
+        kwargs: of the call.
+        outputs: the first axis of what it returned; None where that is not known.
+        targets: the first axis of what a loss function compared with; None without one.
+    """
+    first = args[0] if args else None
+    if type(first) is not torch.Tensor:
+        found = next(inputs_of(args, kwargs), None)
+        if found is None or not found.rows_are_examples:
+            return None if found is None else found.examples
+        first = found.part
+    shape = first.shape
+    if not shape:
+        return None
+    if len(shape) == 1 and first.is_floating_point() and shape[0] != targets:
+        # The features of one example, or one number of each.
+        return None if outputs is None else shape[0] if shape[0] == outputs else 1
+    if len(shape) > 2 and shape[1] == targets != shape[0] and first.is_floating_point():
+        return shape[1]  # sequences with time on the first axis
+    return shape[0]
 
 
 def _named(name: str, value: Any, depth: int = 3) -> Iterator[tuple[str, Any]]:

@@ -105,6 +105,15 @@ class StepSample:
         self.add_batch_values("hash_low", hashes & _HASH_MASK)
         self.add_batch_values("hash_high", (hashes >> _HASH_BITS) & _HASH_MASK)
 
+    def count_examples(self, examples: int | None) -> None:
+        """Say how many there were, where that was not clear when the batch came in."""
+        if "input" not in self.seen_roles or "batch_size" in self._batch:
+            return
+        self.describe_batch(batch_size=examples)
+        if examples is None or examples == 1:
+            for name in ("hash_low", "hash_high"):  # of the numbers of one example
+                self._batch_parts.pop(name, None)
+
     def unscale(self, sites: Iterable[int], scale: torch.Tensor) -> None:
         """Divide what these sites gave by the scale of the loss, once it is on the host."""
         offset, _ = self.buffer(scale.device).put(scale.detach())

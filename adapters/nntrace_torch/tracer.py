@@ -18,6 +18,7 @@ from torch.optim.optimizer import (
 )
 
 from nntrace.recorder import Recorder
+from nntrace_torch.batches import examples_in
 from nntrace_torch.buffer import HostCopies, Number, SampleBuffer
 from nntrace_torch.devices import allocated_bytes
 from nntrace_torch.modules import Model, unwrapped
@@ -233,6 +234,7 @@ class Tracer:
             self.parts.forward.stop()
             self.parts.losses.sample = self.parts.attention.sample = self._sample = None
             self.parts.modes.record()
+            sample.count_examples(self._count_examples())
             sample.finish(self._copies, self._recorder.add_sample)
         self._end_step(optimizer, is_sampled=sample is not None, has_closure=has_closure)
 
@@ -260,6 +262,7 @@ class Tracer:
         parts = self.parts
         self._copies.poll()
         parts.evaluations.end()
+        examples = self._count_examples()
         parts.calls.clear()
         parts.calls.steps_are_long = parts.watch.after_step() > _WORTH_HOOKS_NS
         loss, backwards = parts.backward.take(first_only=has_closure)
@@ -269,7 +272,7 @@ class Tracer:
             loss=loss,
             lr=parts.optimizers.learning_rate(optimizer),
             grad_norm=None,
-            batch_size=parts.losses.batch_size,
+            batch_size=examples,
             optimizer=self._stepping_name,
             phase=self._phase(optimizer),
             sampled=is_sampled,
@@ -293,6 +296,15 @@ class Tracer:
     def _end_replay(self) -> None:
         """A replay that comes to the backward pass has seen the forward it was for."""
         raise ReplayEndedError("the forward is over")
+
+    def _count_examples(self) -> int | None:
+        """How many the last forward with gradients was given; of language models the sequences."""
+        targets = self.parts.losses.batch_size
+        for call in reversed(self.parts.calls.kept):
+            if call.gradients_enabled:
+                found = examples_in(call.args, call.kwargs, outputs=call.outputs, targets=targets)
+                return targets if found is None else found
+        return targets
 
     def _take_before_backward_ns(self) -> int | None:
         """From the end of the last step to the first backward: what no other rank delays."""

@@ -8,28 +8,26 @@ import contextlib
 import functools
 import itertools
 import json
-import math
 import os
 import socket
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from nntrace.experiment import Ending, Experiment
 from nntrace.manifest import Manifest
 from nntrace.notices import say
+from nntrace.recorder.attention import Attention
 from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.capsules import CapsuleRecord
-from nntrace.recorder.commit import current_commit
-from nntrace.recorder.contention import starved_ns
+from nntrace.recorder.contention import Contention
 from nntrace.recorder.memory import resident_bytes
+from nntrace.recorder.own_manifest import OwnManifest
 from nntrace.recorder.rank_folder import RankFolder, claim
 from nntrace.recorder.records import EventRecord, Later, ScalarRecord, SiteRecord, StepRecord
 from nntrace.recorder.sample import NO_SITE, Sample
-from nntrace.recorder.unrest import LossLevel
 from nntrace.recorder.writer import Writer
 from nntrace.sampling import Sampling
 from nntrace.schema import MANIFEST, EventKind, Role, RunStatus
@@ -37,7 +35,6 @@ from nntrace.schema import MANIFEST, EventKind, Role, RunStatus
 P = ParamSpec("P")
 R = TypeVar("R")
 _CLOSE_TIMEOUT_SECONDS = 30.0
-_LANDMARK_BITS = 4
 
 
 class Recorder:
@@ -84,21 +81,19 @@ class Recorder:
         self.sampled_steps = 0
         self.failure: str | None = None
         self.versions: dict[str, str] = {}
-        self._manifest = manifest
-        self._owns_manifest = False
+        self._manifest = OwnManifest(manifest)
         self._undo: list[Callable[[], None]] = []
         self._hooks_are_on = False
         self._site_ids = itertools.count()
         self._started_ns = time.perf_counter_ns()
-        self._starved_before_ns = starved_ns()
+        self._contention = Contention()
         self._last_step_ns = self._started_ns
         self._last_cpu_ns = 0
         self._has_begun = False
         self._charged_ns = 0
         self._startup_ns = 0
-        self._saw_nonfinite_loss = False
         self._has_origin = False
-        self._loss_level = LossLevel()
+        self._attention = Attention(cadence)
         self._writer = Writer(self._open_folder, lambda error: self.fail(error, "the writer"))
         os.register_at_fork(after_in_child=self._abandon)
 
@@ -108,9 +103,14 @@ class Recorder:
         return self._writer.started
 
     @property
+    def elapsed_ns(self) -> int:
+        """From the end of the first step to that of the last."""
+        return self._last_step_ns - self._started_ns
+
+    @property
     def overhead(self) -> float:
         """Measured overhead from the end of the first step on, as a fraction of elapsed time."""
-        elapsed = self._last_step_ns - self._started_ns
+        elapsed = self.elapsed_ns
         return (self.spent_ns - self._startup_ns) / elapsed if elapsed > 0 else 0.0
 
     @property
@@ -256,17 +256,7 @@ class Recorder:
         if sampled:
             self.sampled_steps += 1
             self.cadence.record_sample(cost)
-        if isinstance(loss, float):
-            if jumped is None:
-                jumped = self._loss_level.leaves(loss)
-            if not self._saw_nonfinite_loss and not math.isfinite(loss):
-                # Where the NaN lives is only known from a sample; soon it will be everywhere.
-                self._saw_nonfinite_loss = True
-                self.cadence.burst(1)
-        if jumped:
-            self.cadence.look_closer()
-        if self.world_size > 1 and self.cadence.every is None and is_landmark(self.steps):
-            self.cadence.burst(1)
+        self._attention.follow(self.steps, loss, jumped=jumped, has_ranks=self.world_size > 1)
         if self.ending is not None:
             value = loss() if callable(loss) else loss
             if (reason := self.ending.after_step(value)) is not None:
@@ -305,9 +295,8 @@ class Recorder:
         expected = isinstance(error, OSError)
         detail = "" if expected else f"\n{trace.rstrip()}"
         say(f"tracing stopped in {where}: {self.failure}. Training goes on.{detail}")
-        if self._owns_manifest:  # who watches the run should not take it for stalled
-            with contextlib.suppress(OSError):
-                replace(self._manifest, error=self._stopped).write(self.run)
+        with contextlib.suppress(OSError):  # who watches the run should not take it for stalled
+            self._manifest.change(self.run, error=self._stopped)
         if where != "the writer":
             self._take_hooks_off()
             payload = {"where": where, "error": self.failure, "traceback": trace}
@@ -330,35 +319,23 @@ class Recorder:
             "sampled_steps": self.sampled_steps,
             "status": status,
             "error": error,
-            "starved": self._starved_share(),
+            "starved": self._contention.share(time.perf_counter_ns() - self._started_ns),
         }
         with contextlib.suppress(Exception):
             self.add_event(EventKind.RANK_STOP, payload)
         if not self._writer.stop(_CLOSE_TIMEOUT_SECONDS):
             say(f"the disk of {self.run} did not take the last rows.")
-        if self._owns_manifest:
-            try:
-                self._end_manifest(status, error)
-            except OSError as problem:
-                say(f"{self.run / MANIFEST} was not completed: {problem}.")
-
-    def _starved_share(self) -> float | None:
-        """The part of the time since tracing began in which other work had the processor."""
-        starved = starved_ns()
-        if starved is None or self._starved_before_ns is None:
-            return None
-        elapsed = time.perf_counter_ns() - self._started_ns
-        return min(1.0, (starved - self._starved_before_ns) / max(1, elapsed))
-
-    def _end_manifest(self, status: RunStatus, error: str | None) -> None:
-        replace(
-            self._manifest,
-            ended_ns=time.time_ns(),
-            status=status,
-            error=error or (self._stopped if self.failure else None),
-            overhead=self.overhead,
-            overhead_seconds=self.spent_ns / 1e9,
-        ).write(self.run)
+        try:
+            self._manifest.change(
+                self.run,
+                ended_ns=time.time_ns(),
+                status=status,
+                error=error or (self._stopped if self.failure else None),
+                overhead=self.overhead,
+                overhead_seconds=self.spent_ns / 1e9,
+            )
+        except OSError as problem:
+            say(f"{self.run / MANIFEST} was not completed: {problem}.")
 
     @property
     def _stopped(self) -> str:
@@ -366,12 +343,7 @@ class Recorder:
 
     def _open_folder(self) -> RankFolder:
         self.run = claim(self.run, self.rank)
-        versions = {**self._manifest.versions, **self.versions}
-        manifest = replace(
-            self._manifest, name=self.run.name, git_commit=_commit(), versions=versions
-        )
-        self._manifest = manifest
-        self._owns_manifest = manifest.create(self.run)
+        self._manifest.create(self.run, self.versions)
         folder = RankFolder(
             self.run,
             self.rank,
@@ -400,18 +372,3 @@ class Recorder:
         """In a forked child: the writer thread does not exist there and nothing may be written."""
         self.active = False
         self._hooks_are_on = False
-
-
-def is_landmark(step: int) -> bool:
-    """Whether every rank samples this step, so that ranks can be compared: 8 in each doubling.
-
-    Each rank keeps its own budget and would otherwise sample steps of its own.
-    """
-    return step % (1 << max(0, step.bit_length() - _LANDMARK_BITS)) == 0
-
-
-def _commit() -> str | None:
-    try:
-        return current_commit(Path.cwd())
-    except OSError:  # the working directory is gone
-        return None

@@ -129,3 +129,65 @@ def test_a_hash_tells_examples_apart_that_hold_the_same_values_in_another_order(
 
 def test_only_part_of_a_huge_batch_is_hashed():
     assert len(example_hashes(torch.zeros(5000, 2))) == 4096
+
+
+def step_on(model, inputs, objective):
+    """Three steps of a model; the batch sizes that were recorded by steps, and by batches."""
+
+    def program():
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        for _ in range(3):
+            optimizer.zero_grad()
+            objective(model(inputs)).backward()
+            optimizer.step()
+
+    return program
+
+
+def sizes(trace):
+    return trace.steps.batch_size[1:].tolist(), [batch.batch_size for batch in trace.batches][1:]
+
+
+def test_the_examples_of_a_language_model_are_its_sequences(trace_here):
+    model = nn.Sequential(nn.Embedding(11, 8), nn.Linear(8, 11))
+    ids = torch.randint(0, 11, (5, 7))
+    program = step_on(
+        model, ids, lambda logits: functional.cross_entropy(logits.flatten(0, 1), ids.flatten())
+    )
+    assert sizes(trace_here(program)) == ([5, 5], [5, 5])
+
+
+def test_a_state_vector_is_one_example(trace_here):
+    program = step_on(mlp(), torch.randn(4), lambda out: out.square().sum())
+    trace = trace_here(program)
+    assert sizes(trace) == ([1, 1], [1, 1])
+    assert {batch.duplicate_examples for batch in trace.batches} == {None}
+
+
+def test_numbers_that_a_model_maps_one_by_one_are_examples(trace_here):
+    class Line(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.slope = nn.Parameter(torch.ones(()))
+
+        def forward(self, x):
+            return self.slope * x
+
+    program = step_on(Line(), torch.randn(6), lambda out: out.square().mean())
+    assert sizes(trace_here(program)) == ([6, 6], [6, 6])
+
+
+def test_sequences_with_time_first_are_counted_by_their_targets(trace_here):
+    class Last(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn = nn.RNN(4, 3)
+
+        def forward(self, x):
+            return self.rnn(x)[0][-1]
+
+    labels = torch.arange(6) % 3
+    program = step_on(
+        Last(), torch.randn(9, 6, 4), lambda out: functional.cross_entropy(out, labels)
+    )
+    assert trace_here(program).steps.batch_size.tolist() == [6, 6, 6]

@@ -45,6 +45,7 @@ class Call:
         micro_batch: how many backward passes the step had seen before.
         gradients: what arrived in the backward pass at each tensor of the output, by its place.
         gradients_enabled: whether gradients were being recorded.
+        outputs: the first axis of what it returned, when the first argument has but one axis.
     """
 
     compute: Callable[..., Any]
@@ -55,6 +56,7 @@ class Call:
     micro_batch: int
     gradients: dict[int, torch.Tensor] | None = None
     gradients_enabled: bool = True
+    outputs: int | None = None
 
 
 class RootCalls:
@@ -153,6 +155,9 @@ class RootCalls:
             self._inside = False
         if call is None:
             return output
+        if args and type(args[0]) is torch.Tensor and args[0].dim() == 1:
+            rows = tensors_in(output)
+            call.outputs = int(rows[0].shape[0]) if rows and rows[0].dim() else 0
         if not call.gradients_enabled:
             if self.kept and self.kept[-1] is call:
                 self.kept.pop()
