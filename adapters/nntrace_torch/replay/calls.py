@@ -93,6 +93,11 @@ class RootCalls:
         if kwargs and last is not None and last.compute is module and not last.kwargs:
             last.kwargs = kwargs  # known only once the first call is over
         if kind in self._watched or kind in self._never or issubclass(kind, torch.jit.ScriptModule):
+            if self._unwatched is not None and not kwargs:
+                # That call is over, and this the next, which was taken for a part of it.
+                is_part, self._unwatched = self._is_part(module), None
+                if is_part:
+                    self.add(module, args, kwargs)
             return
         self._watched[kind] = wrap(kind, "__call__", self._patched(kind))
         if not self._inside and torch._C._functorch.peek_interpreter_stack() is None:
