@@ -47,11 +47,14 @@ def overfitting(
     rise: Annotated[float, "rise of the evaluation loss above its best"] = 0.2,
     fall: Annotated[float, "fall of the training loss meanwhile"] = 0.2,
     evaluations_after: Annotated[int, "evaluations above the best that must follow it"] = 2,
+    matters: Annotated[float, "least rise, relative to the first training loss"] = 0.05,
 ) -> Iterator[Finding | Skipped]:
     """The evaluation loss rises for several evaluations while the training loss falls on.
 
     The model learns its examples by heart. The evaluations after the best one must all
-    lie above it and the last ones by a fifth, which noise of a fixed evaluation set does not do.
+    lie above it and the last ones by a fifth, which noise of a fixed evaluation set does not do,
+    and by a twentieth of the first training loss: of a loss that is next to nothing a fifth is a
+    few examples.
     Source: Karpathy's Recipe, step 4 (early stopping); "37 reasons", 29; Prechelt 1998.
     """
     groups = {
@@ -74,8 +77,10 @@ def overfitting(
         after = values[best + 1 :]
         if len(after) < evaluations_after or values[best] <= 0.0:
             continue
-        risen = median(after[-evaluations_after:]) / values[best] - 1.0
-        if risen <= rise or (after <= values[best] * (1.0 + 0.1 * rise)).any():
+        last = median(after[-evaluations_after:])
+        if last - values[best] <= matters * abs(median(series.value[:5])):
+            continue
+        if last / values[best] - 1.0 <= rise or (after <= values[best] * (1.0 + 0.1 * rise)).any():
             continue
         at_best = _training_loss(series.step, series.value, passes[best].step)
         at_end = _training_loss(series.step, series.value, int(series.step[-1]) + 1)

@@ -30,6 +30,13 @@ def test_an_evaluation_loss_a_fifth_above_its_best_is_overfitting(last, found):
     assert all(finding.evidence["best_step"] == 60 for finding in results)
 
 
+@pytest.mark.parametrize(("last", "found"), [(0.149, 0), (0.151, 1)])
+def test_a_fifth_of_a_loss_that_is_next_to_nothing_is_no_overfitting(last, found):
+    training = [1.0] * 10 + [0.1] * 110 + [0.02] * 80
+    losses = [0.5, 0.2, 0.1, last, last, last]
+    assert len(findings("LOS13", run(evaluated(losses), training))) == found
+
+
 def test_one_bad_evaluation_is_noise():
     assert findings("LOS13", run(evaluated([0.9, 0.7, 0.5, 0.9]))) == []
 
