@@ -171,7 +171,8 @@ def saturated_at_init(
 
     Saturated units pass no gradient, and huge logits make the first predictions sure and wrong:
     training begins by undoing its initialisation. The output activation and sigmoid gates are
-    left out. Logits count where a cross entropy receives them.
+    left out. Logits count where a cross entropy receives them; a few that are masked by a huge
+    negative number do not.
     Source: Glorot & Bengio 2010; Karpathy's makemore, part 3 (activations at initialisation).
     """
     if not first_sampled_is_start(trace):
@@ -193,7 +194,7 @@ def saturated_at_init(
             )
             break
     for site in _logits(trace):
-        spread = trace.series(Role.OUTPUT, "std", site)[0]
+        spread = _typical_spread(trace, site)
         judged |= bool(np.isfinite(spread))
         if spread > logits:
             yield Finding(
@@ -205,6 +206,12 @@ def saturated_at_init(
             )
     if not judged:
         yield Skipped("no hidden bounded activation and no logits were recorded")
+
+
+def _typical_spread(trace: Trace, site: Site) -> float:
+    """The first standard deviation of outputs; by their quartiles if that is the lower one."""
+    std, low, high = (trace.series(Role.OUTPUT, name, site)[0] for name in ("std", "q25", "q75"))
+    return float(np.fmin(std, (high - low) / 1.349))
 
 
 def _logits(trace: Trace) -> list[Site]:

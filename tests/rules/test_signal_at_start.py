@@ -173,5 +173,12 @@ def test_huge_first_logits_are_a_warning(spread, found):
     assert all("logits" in f.message for f in results)
 
 
+@pytest.mark.parametrize(("quartile", "found"), [(6.8, 1), (6.7, 0)])
+def test_a_few_masked_logits_are_not_huge_ones(quartile, found):
+    masked = {"std": 1e8, "q25": -quartile, "q75": quartile}
+    output = site("cross_entropy", "output", module_type="cross_entropy", **masked)
+    assert len(findings("INI05", trace(layer("a", 1.0), [output]))) == found
+
+
 def test_huge_first_outputs_of_a_regression_are_no_logits():
     assert skip_reasons("INI05", logits("mse_loss", 100.0))
