@@ -1,4 +1,5 @@
-"""Which site of one run corresponds to which of the other: by path, then by order and shape.
+"""Which site of one run corresponds to which of the other: by path, then by order and shape, and
+where several layers have the same shape by the values at the start.
 
 Shapes are compared without their order and, for activations, without the batch, so that a Keras
 model (kernels [in, out], images channels last) meets its PyTorch port (weights [out, in]).
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from nntrace.diff.nearest import nearest_in_order, runs
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 
@@ -40,11 +42,14 @@ def align(a: Trace, b: Trace) -> Alignment:
     pairs: list[Pair] = []
     matched_a: set[int] = set()
     matched_b: set[int] = set()
+    layers: dict[str, str] = {}  # what the outputs say holds for their gradients
     for role in Role:
-        for pair in _role(a.sites_of(role), b.sites_of(role)):
+        for pair in _role(a, b, role, layers if role is Role.ACTIVATION_GRAD else {}):
             pairs.append(pair)
             matched_a.add(pair.a.id)
             matched_b.add(pair.b.id)
+            if role is Role.ACTIVATION:
+                layers[pair.a.path] = pair.b.path
     return Alignment(
         tuple(sorted(pairs, key=lambda pair: pair.a.id)),
         tuple(site for site in a.sites if site.id not in matched_a),
@@ -52,7 +57,8 @@ def align(a: Trace, b: Trace) -> Alignment:
     )
 
 
-def _role(a: Sequence[Site], b: Sequence[Site]) -> list[Pair]:
+def _role(first: Trace, second: Trace, role: Role, layers: dict[str, str]) -> list[Pair]:
+    a, b = first.sites_of(role), second.sites_of(role)
     others = {site.path: site for site in b}
     pairs = [Pair(site, others[site.path]) for site in a if site.path in others]
     rest_a, rest_b = _rest(a, b, pairs)
@@ -62,6 +68,15 @@ def _role(a: Sequence[Site], b: Sequence[Site]) -> list[Pair]:
         if other is not None:
             pairs.append(Pair(site, other))
     rest_a, rest_b = _rest(a, b, pairs)
+    for site in rest_a:
+        if layers.get(site.path) in others:
+            pairs.append(Pair(site, others[layers[site.path]], by_path=False))
+    rest_a, rest_b = _rest(a, b, pairs)
+    if role is Role.ACTIVATION:
+        ours, theirs = (runs(rest, [_form(site) for site in rest]) for rest in (rest_a, rest_b))
+        near = nearest_in_order(first, second, ours, theirs)
+        pairs += [Pair(one, other, by_path=False) for one, other in near]
+        rest_a, rest_b = _rest(a, b, pairs)
     # Junk heuristics off: in a deep network most layers have the same shape.
     matcher = SequenceMatcher(
         None, [_form(site) for site in rest_a], [_form(site) for site in rest_b], autojunk=False

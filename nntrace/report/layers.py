@@ -158,7 +158,7 @@ def _heatmap(
         "z:Q",
         title="log₁₀" if log else None,
         scale=alt.Scale(scheme=SEQUENCE, domain=domain or alt.Undefined, clamp=True),
-        legend=alt.Legend(gradientLength=140, gradientThickness=8),
+        legend=alt.Legend(gradientLength=100, gradientThickness=8),
     )
     tooltip = [alt.Tooltip("layer:N"), alt.Tooltip("a:Q", title="from step")]
     value_shown = alt.Tooltip("v:Q", format=".3g", title=title)

@@ -45,6 +45,28 @@ def test_a_port_corresponds_by_order_and_shape_whatever_the_order_of_axes() -> N
     assert [s.path for s in found.only_b] == ["net/extra/gamma"]
 
 
+def test_a_layer_with_its_activation_function_inside_corresponds_to_the_nearer_of_two() -> None:
+    def run(*layers):
+        return trace_of(
+            loss=[1.0],
+            sites=[
+                site(path, role, shape=[8, width], mean=mean, std=std)
+                for role in ("activation", "activation_grad")
+                for path, width, mean, std in layers
+            ],
+        )
+
+    keras = run(("enc1", 16, 0.4, 0.6), ("enc2", 16, 0.3, 0.5), ("out", 5, 0.0, 1.0))
+    port = run(
+        ("0", 16, 0.01, 1.0), ("1", 16, 0.4, 0.6), ("2", 16, 0.0, 0.9), ("3", 16, 0.3, 0.5),
+        ("4", 5, 0.0, 1.0),
+    )  # fmt: skip
+    found = [(p.a.path, p.b.path) for p in align(keras, port).pairs]
+    assert found == [("enc1", "1"), ("enc2", "3"), ("out", "4")] * 2
+    back = [(p.a.path, p.b.path) for p in align(port, keras).pairs]
+    assert back == [("1", "enc1"), ("3", "enc2"), ("4", "out")] * 2
+
+
 def test_activations_correspond_whatever_the_batch() -> None:
     a = [site("fc", "activation", shape=[64, 10])]
     b = [site("dense", "activation", shape=[32, 10])]
