@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,22 +25,35 @@ y = x[:, :3].argmax(1)
 open("elsewhere.txt", "w").write("x")
 open(os.environ["OUTSIDE"], "w").write("x")
 print("noise of the script")
-for step in range(10_000):
+for step in range(int(os.environ.get("STEPS", 10_000))):
     chosen = torch.randint(0, 60, (6,))
     optimizer.zero_grad()
-    functional.cross_entropy(model(x[chosen]), y[chosen]).backward()
+    loss = functional.cross_entropy(model(x[chosen]), y[chosen])
+    loss.backward()
     optimizer.step()
     torch.save(model.state_dict(), "model.pt") if step % 50 == 0 else None
+print("last loss", loss.item().hex())
 """
+
+
+def trained(folder, copy):
+    """What the script prints, and the files it leaves, without nntrace; in a copy of its folder."""
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("checked"))
+    env = {**os.environ, "OUTSIDE": str(copy / "outside.txt"), "STEPS": "60"}
+    words = [sys.executable, "train.py"]
+    done = subprocess.run(words, cwd=copy, env=env, capture_output=True, text=True, check=True)
+    assert "last loss 0x" in done.stdout
+    return done.stdout, {path.name: path.read_bytes() for path in copy.iterdir()}
 
 
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory):
-    """The folder, and the process of one check of one script."""
+    """The folder, the process of one check of one script, and what the script did before it."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "train.py").write_text(SCRIPT)
     (folder / "model.pt").write_bytes(b"precious")
     outside = folder.parent / "outside.txt"
+    before = trained(folder, folder.parent / "before")
     done = subprocess.run(
         [
             *(sys.executable, "-m", "nntrace", "check", "--only", "1,3", "--steps", "60"),
@@ -51,11 +65,16 @@ def checked(tmp_path_factory):
         text=True,
         check=False,
     )
-    return folder, done
+    return folder, done, before
+
+
+def test_the_script_does_afterwards_what_it_did_before(checked, tmp_path):
+    folder, _, before = checked
+    assert trained(folder, tmp_path / "after") == before
 
 
 def test_a_healthy_script_passes(checked):
-    _, done = checked
+    _, done, _ = checked
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     outcomes = {probe["code"]: probe["outcome"] for probe in report["probes"]}
@@ -65,26 +84,26 @@ def test_a_healthy_script_passes(checked):
 
 
 def test_what_the_script_wrote_is_gone_and_what_was_there_is_not(checked):
-    folder, _ = checked
+    folder, *_ = checked
     assert sorted(path.name for path in folder.iterdir()) == ["checked", "model.pt", "train.py"]
     assert (folder / "model.pt").read_bytes() == b"precious"
 
 
 def test_what_cannot_be_contained_is_said(checked):
-    folder, done = checked
+    folder, done, _ = checked
     outside = str(folder.parent / "outside.txt")
     assert f"wrote outside the sandbox: {outside}" in done.stderr
     assert outside in json.loads(done.stdout)["written_outside"]
 
 
 def test_the_scripts_own_output_is_kept_apart(checked):
-    folder, done = checked
+    folder, done, _ = checked
     assert "noise" not in done.stdout + done.stderr
     assert "noise" in (folder / "checked" / "baseline.log").read_text()
 
 
 def test_each_experiment_is_a_run_of_its_own(checked):
-    folder, _ = checked
+    folder, *_ = checked
     runs = {path.parent.name for path in (folder / "checked").glob("*/manifest.json")}
     assert runs == {"baseline", "overfit", "repeat"}
     baseline = Trace.open(folder / "checked" / "baseline")
@@ -97,7 +116,7 @@ def test_each_experiment_is_a_run_of_its_own(checked):
 
 
 def test_a_diagnosis_of_the_baseline_says_the_same(checked, nntrace: Command):
-    folder, done = checked
+    folder, done, _ = checked
     again = nntrace("diagnose", folder / "checked" / "baseline", "--format", "json")
     found = json.loads(again.out)["findings"]
     assert [f["code"] for f in found] == [f["code"] for f in json.loads(done.stdout)["findings"]]
@@ -138,7 +157,7 @@ def test_wrong_probes_are_bad_input(nntrace: Command, tmp_path):
 
 
 def test_the_card_of_a_run_of_the_same_command_counts_the_probes(checked, nntrace: Command):
-    folder, _ = checked
+    folder, *_ = checked
     card = json.loads(nntrace("recipe", folder / "checked" / "baseline", "--format", "json").out)
     steps = {step["number"]: step for step in card["steps"]}
     assert "→" in steps["2.10"]["evidence"]
