@@ -18,6 +18,10 @@ from nntrace_torch.sources import caller
 _MANY = 32  # passes: more than are accumulated for one step, as a rule
 _LOOKED_AT = 8  # parameters
 _ELEMENTS = 64
+_BY_HAND = (
+    "the program changes its parameters by hand; experiments count and change the steps of an "
+    "optimizer of torch.optim"
+)
 
 
 class IdleWatch:
@@ -40,6 +44,9 @@ class IdleWatch:
             now = self._read()
             if now != self._values:
                 self._values = now
+                if self._recorder.experiment is not None:
+                    self._recorder.open()
+                    self._recorder.end_process(_BY_HAND)
                 return
             source = caller()
             payload = {"backwards": self._backwards, "file": source.file, "line": source.line}

@@ -18,7 +18,7 @@ from nntrace.diagnosis.report import Report, make_report
 from nntrace.errors import NntraceError
 from nntrace.experiment import BASELINE
 from nntrace.rules import Rule, Severity
-from nntrace.rules.probes import fit, problem, sweep
+from nntrace.rules.probes import fit, problem, sweep, told
 from nntrace.trace import Trace
 
 _POLL_SECONDS: Final = 0.1
@@ -164,7 +164,9 @@ def _made(child: Child, seconds: float) -> Made:
     failure = ""
     trace = _trace(child.run)
     if trace is None or not len(trace.steps):
-        failure = f"it made no optimizer step: {child.last_words() or 'it said nothing'}"
+        ended = "" if trace is None else told(trace).get("ended", "")
+        reason = ended or child.last_words() or "it said nothing"
+        failure = f"it made no optimizer step: {reason}"
         if child.was_late:
             failure = "it came to no optimizer step in the time there was"
     elif child.exit_code and not child.was_late:

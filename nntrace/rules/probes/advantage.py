@@ -193,8 +193,18 @@ def more_capacity_does_not_help(
 ) -> Iterator[Finding | Skipped]:
     """A model that cannot fit one batch fits its data no better without dropout and weight decay.
 
-    The script runs once more with both turned off. When the model has not enough capacity, or its
-    wiring is broken, that changes nothing. Not judged when there is nothing to turn off.
+    The script runs once more with both turned off: the rates of dropout layers and functions, of
+    attention and of recurrent layers, the weight decay of the optimizer, and on Keras the penalties
+    of layers. Nothing is widened: only the script knows which sizes belong together; that the model
+    has too little capacity is told by the batch it cannot fit (PRB01). When it has not enough, or
+    its wiring is broken, less regularisation changes nothing. Not judged when there is nothing to
+    turn off.
+
+    `gain`: dropout raises the training loss of every model a little, so that turning it off lowers
+    it without any capacity. Measured on classifiers of ten kinds with a dropout of 0.1 over five
+    seeds: with one hidden unit by 2.7 % (2.1 to 3.3), with two, which begin to learn, by 7.2 % (6.7
+    to 7.5); drawing the dropout anew moves the loss by 0.2 to 1.3 % (one standard deviation). A
+    twentieth lies above three of these and above all that a single unit gains.
 
     Source: Karpathy, A Recipe ("verify decreasing training loss": more capacity must help).
     """
