@@ -38,6 +38,7 @@ class Experiment:
         until: what ends it earlier: the loss at its floor, or a loss that runs away.
         dependencies: whether its last step is replayed to see what depends on what.
         sandbox: the working folder that stands in for `folder`.
+        surroundings: the folder above it that stands in for one above `folder`; none when empty.
         folder: the working folder of `nntrace check`.
     """
 
@@ -55,6 +56,7 @@ class Experiment:
     until: Literal["", "fitted", "diverged"] = ""
     dependencies: bool = False
     sandbox: str = ""
+    surroundings: str = ""
     folder: str = ""
 
     @property
@@ -83,10 +85,17 @@ class Experiment:
         return cls(**{key: value for key, value in content.items() if key in known})
 
     def original(self, file: str | None) -> str | None:
-        """The file that one in the sandbox stands for."""
-        if not file or not self.sandbox or not file.startswith(self.sandbox + os.sep):
+        """The file that one in the sandbox, or around it, stands for."""
+        if not file or not self.sandbox:
             return file
-        return self.folder + file[len(self.sandbox) :]
+        if file.startswith(self.sandbox + os.sep):
+            return self.folder + file[len(self.sandbox) :]
+        if self.surroundings and file.startswith(self.surroundings + os.sep):
+            above = self.folder
+            for _ in os.path.relpath(self.sandbox, self.surroundings).split(os.sep):
+                above = os.path.dirname(above)
+            return os.path.join(above, os.path.relpath(file, self.surroundings))
+        return file
 
 
 _UNTOUCHED: Final = Experiment()

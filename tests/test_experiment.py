@@ -26,6 +26,9 @@ def test_a_file_of_the_sandbox_stands_for_the_users():
     assert experiment.original(f"/tmp/x{os.sep}train.py") == f"/home/me{os.sep}train.py"
     assert experiment.original("/tmp/xy/train.py") == "/tmp/xy/train.py"
     assert experiment.original(None) is None
+    within = Experiment(sandbox="/tmp/x/b/c", surroundings="/tmp/x", folder="/home/me/b/c")
+    assert within.original("/tmp/x/b/c/train.py") == "/home/me/b/c/train.py"
+    assert within.original("/tmp/x/b/lib/net.py") == "/home/me/b/lib/net.py"
 
 
 def ended(losses, floor=None, clock=None, **settings):

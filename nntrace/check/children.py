@@ -17,7 +17,7 @@ from typing import Final
 
 from nntrace.check.containment import ESCAPES
 from nntrace.check.plan import Planned
-from nntrace.check.sandbox import make_sandbox
+from nntrace.check.sandbox import make_sandbox, make_surroundings
 from nntrace.launch import Settings, traced_environment
 from nntrace.text import printable
 
@@ -75,11 +75,16 @@ class Child:
         self._deadline = deadline
         self._home = Path(tempfile.mkdtemp(prefix="nntrace-check-")).resolve()
         self._notes = self._home / "escapes"
-        sandbox, scratch = self._home / "folder", self._home / "tmp"
-        sandbox.mkdir()
+        surroundings, scratch = self._home / "around", self._home / "tmp"
+        sandbox = make_surroundings(command.folder, surroundings)
         scratch.mkdir()
         self.shared = make_sandbox(command.folder, sandbox, command.left_out)
-        experiment = replace(planned.experiment, sandbox=str(sandbox), folder=str(command.folder))
+        experiment = replace(
+            planned.experiment,
+            sandbox=str(sandbox),
+            surroundings=str(surroundings),
+            folder=str(command.folder),
+        )
         settings = Settings(str(run), command.given, planned.sampling, experiment)
         cores = {name: str(command.threads) for name in _THREADS if command.threads}
         with self._log.open("wb") as output:

@@ -49,7 +49,7 @@ class Containment:
     """
 
     def __init__(self, experiment: Experiment, notes: str) -> None:
-        self._sandbox = os.path.realpath(experiment.sandbox)
+        self._sandbox = os.path.realpath(experiment.surroundings or experiment.sandbox)
         self._notes = notes
         own = (os.environ.get("NNTRACE_RUN", ""), tempfile.gettempdir(), notes)
         self._inside = tuple(os.path.realpath(place) for place in (self._sandbox, *own) if place)

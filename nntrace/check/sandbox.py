@@ -2,7 +2,8 @@
 
 Folders are made anew and files are links, so that what a program writes stays here; a link that
 is about to be written to is replaced by a copy first (`containment`). Model files are copied at
-once, because native code writes them unseen. Folders beyond the limit are links as a whole.
+once, because native code writes them unseen. Folders beyond the limit are links as a whole, and so
+is what lies beside the folder and above it: `../data` is what it is for the user.
 """
 
 import os
@@ -10,6 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+_LEVELS: Final = 3  # above the user's folder
 _MOST_ENTRIES: Final = 4000
 _MOST_COPIED_BYTES: Final = 1 << 30
 _WRITTEN_BY_NATIVE_CODE: Final = (
@@ -27,6 +29,27 @@ _WRITTEN_BY_NATIVE_CODE: Final = (
     ".sqlite3",
 )
 _AS_A_WHOLE: Final = (".git", ".hg", ".venv", "venv", "node_modules", "site-packages")
+
+
+def make_surroundings(folder: Path, place: Path) -> Path:
+    """An empty folder below `place` for the sandbox of `folder`.
+
+    Around it are links to what is around the user's.
+    """
+    above = list(folder.parents)[:_LEVELS]
+    current = place
+    current.mkdir()
+    for parent, child in zip(reversed(above), reversed([folder, *above[:-1]]), strict=True):
+        try:
+            beside = [Path(entry.path) for entry in os.scandir(parent)]
+        except OSError:  # it may be entered, not listed
+            beside = []
+        for path in beside[:_MOST_ENTRIES]:
+            if path != child and not place.is_relative_to(path):
+                (current / path.name).symlink_to(path)
+        current = current / child.name
+        current.mkdir()
+    return current
 
 
 def make_sandbox(folder: Path, sandbox: Path, left_out: tuple[Path, ...] = ()) -> tuple[str, ...]:

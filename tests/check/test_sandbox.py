@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nntrace.check.containment import ESCAPES
-from nntrace.check.sandbox import make_sandbox
+from nntrace.check.sandbox import make_sandbox, make_surroundings
 from nntrace.experiment import Experiment
 
 
@@ -27,13 +27,16 @@ def folder(tmp_path):
 @pytest.fixture
 def contained(folder, tmp_path):
     """Run a program in the sandbox; gives the places it wrote to outside."""
-    sandbox, notes = tmp_path / "sandbox", tmp_path / "notes"
-    sandbox.mkdir()
-    make_sandbox(folder, sandbox, (folder / "nntrace-runs",))
+    notes = tmp_path / "notes"
 
     def run(code: str) -> list[str]:
-        experiment = Experiment(sandbox=str(sandbox), folder=str(folder))
-        scratch = tmp_path / "scratch"
+        home = tmp_path / f"home-{len(list(tmp_path.glob('home-*')))}"
+        home.mkdir()
+        around = home / "around"
+        sandbox = make_surroundings(folder, around)
+        make_sandbox(folder, sandbox, (folder / "nntrace-runs",))
+        experiment = Experiment(sandbox=str(sandbox), surroundings=str(around), folder=str(folder))
+        scratch = home / "scratch"
         scratch.mkdir()
         begin = f"from nntrace.check.containment import contain; contain({experiment.encode()!r})\n"
         subprocess.run(
@@ -53,6 +56,19 @@ def content(folder: Path) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+def test_what_lies_beside_the_folder_is_read_and_not_written_to(folder, contained, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "table.csv").write_text("1,2")
+    (tmp_path / "notes.txt").write_text("mine")
+    code = "assert open('../data/table.csv').read() == '1,2'; open('../notes.txt', 'a').write('!')"
+    escaped = contained(code + "; open('../new.txt', 'w').write('x')")
+    assert escaped == []
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert not (tmp_path / "new.txt").exists()
+    (outside,) = contained("open('../data/table.csv', 'a').write('3')")
+    assert outside == repr(str(tmp_path / "data" / "table.csv"))
 
 
 def test_everything_is_there_but_what_is_left_out(folder, tmp_path):

@@ -6,7 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
+from tracing import tracing
 
+from nntrace.experiment import Experiment
 from nntrace.rules.probes import told
 
 
@@ -286,6 +288,19 @@ def test_accuracy_on_the_pinned_batch_is_recorded(under):
     trace = under(lambda: by_hand(Seen(), [], steps=200, batch=3), pinned=True)
     _, accuracy = trace.scalars["accuracy"]
     assert accuracy[-1] == 1.0
+
+
+def test_a_program_that_changes_its_parameters_by_hand_is_ended_at_once(tmp_path):
+    model, reasons = Seen(), []
+    x, y = data()
+    with tracing(tmp_path / "run", experiment=Experiment()) as recorder:
+        recorder.end_process = reasons.append
+        for _ in range(40):
+            model.zero_grad()
+            functional.cross_entropy(model(x), y).backward()
+            with torch.no_grad():
+                model.head.weight -= 0.1 * model.head.weight.grad
+    assert "by hand" in reasons[0]
 
 
 def test_everything_comes_off_again(under):
