@@ -56,6 +56,7 @@ class Program(NamedTuple):
     op: str
     step: int = 0
     time_step: int | None = None
+    facts: str = ""  # part of what is said about the operands
 
     @property
     def line(self) -> int | None:
@@ -66,8 +67,15 @@ class Program(NamedTuple):
         return None
 
 
-def program(body: str, where: str, op: str, step: int = 0, time_step: int | None = None) -> Program:
-    return Program(HEAD + dedent(body), where, op, step, time_step)
+def program(
+    body: str,
+    where: str,
+    op: str,
+    step: int = 0,
+    time_step: int | None = None,
+    facts: str = "",
+) -> Program:
+    return Program(HEAD + dedent(body), where, op, step, time_step, facts)
 
 
 def middle(statement: str) -> str:
@@ -347,7 +355,321 @@ PROGRAMS = {
         "div",
         4,
     ),
+    "backwards through packed series": program(
+        """
+        from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+        class Mine(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.rnn = nn.RNN(4, 6, 2, "relu", bidirectional=True, batch_first=True)
+                self.head = nn.Linear(12, 3)
+                for name, weight in self.rnn.named_parameters():
+                    last = name.endswith("l1_reverse")
+                    weight.data.fill_(1e6 if last else name.startswith("bias_ih_l0"))
+
+            def forward(self, series, lengths):
+                packed = pack_padded_sequence(
+                    series, lengths, batch_first=True, enforce_sorted=False
+                )
+                out, _ = self.rnn(packed)  # born
+                return self.head(pad_packed_sequence(out, batch_first=True)[0][:, 0])
+
+        lengths = torch.tensor([3, 9, 2])
+        train(Mine(), lambda model: model(torch.ones(3, 9, 4), lengths).square().mean())
+        """,
+        "forward",
+        "addmm",
+        time_step=4,
+    ),
+    "in a normalising flow": program(
+        """
+        class Coupling(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.net, self.kind = nn.Linear(2, 4), "sigmoid"
+
+            def forward(self, z):
+                fixed, moved = z.chunk(2, dim=-1)
+                scale, shift = self.net(fixed).chunk(2, dim=-1)
+                scale = getattr(scale, self.kind)()
+                log_det = scale.log().sum(-1)  # born
+                return torch.cat([fixed, moved * scale + shift], -1), log_det
+
+        class Flow(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layers = nn.ModuleList(Coupling() for _ in range(3))
+
+            def log_prob(self, z):
+                total = 0
+                for layer in self.layers:
+                    z, log_det = layer(z)
+                    total = total + log_det
+                return total - 0.5 * (z**2).sum(-1)
+
+        flow = Flow()
+        breaks = at(2, lambda: setattr(flow.layers[1], "kind", "relu"))
+        train(flow, lambda flow: -flow.log_prob(x).mean(), breaks=breaks)
+        """,
+        "forward",
+        "log",
+        2,
+    ),
+    "without any module": program(
+        """
+        weights = {"in": torch.randn(4, 8) * 0.3, "out": torch.randn(8, 3) * 0.3}
+        for weight in weights.values():
+            weight.requires_grad_()
+
+        def net(weights, x, scale):
+            hidden = torch.tanh(torch.einsum("bi,ij->bj", x, weights["in"]))
+            hidden = hidden / (hidden.sum(1, keepdim=True) * scale)  # born
+            return torch.einsum("bi,ij->bj", hidden, weights["out"])
+
+        optimizer = torch.optim.SGD(weights.values(), lr=1e-3)
+        for step in range(4):
+            loss = F.cross_entropy(net(weights, x, float(step < 2)), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        """,
+        "forward",
+        "div",
+        2,
+    ),
+    "in recomputed layers": program(
+        """
+        from torch.utils.checkpoint import checkpoint
+
+        class Norm(nn.Module):
+            eps = 1e-5
+
+            def forward(self, h):
+                centred = h - h.mean(-1, keepdim=True)
+                spread = centred.square().mean(-1, keepdim=True)
+                return centred * torch.rsqrt(spread + self.eps)  # born
+
+        class Mine(Net):
+            def __init__(self):
+                super().__init__()
+                self.norm = Norm()
+
+            def middle(self, h):
+                return checkpoint(self.norm, h * (self.norm.eps > 0), use_reentrant=False)
+
+        train(model := Mine(), classify, breaks=at(2, lambda: setattr(model.norm, "eps", 0.0)))
+        """,
+        "forward",
+        "rsqrt",
+        2,
+    ),
+    "in a batch norm of one example": program(
+        """
+        class Norm(nn.Module):
+            def forward(self, h):
+                return (h - h.mean(0)) / (h.var(0) + 1e-5).sqrt()  # born
+
+        class Mine(Net):
+            def __init__(self):
+                super().__init__()
+                self.norm = Norm()
+
+            def middle(self, h):
+                return self.norm(h)
+
+        model = Mine()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for rows in (slice(0, 4), slice(4, 7), slice(7, 8)):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x[rows]), y[rows]).backward()
+            optimizer.step()
+        """,
+        "forward",
+        "var",
+        2,
+        facts="var of 1 element",
+    ),
+    "an infinity of its own that is chosen": program(
+        """
+        class Mine(Net):
+            legal = torch.ones(8, 3, dtype=torch.bool)
+
+            def forward(self, x):
+                return super().forward(x).masked_fill(~self.legal, float("-inf"))  # born
+
+        def loss_of(model):
+            return -model(x).log_softmax(-1)[torch.arange(8), y].mean()
+
+        model = Mine()
+        train(model, loss_of, breaks=at(2, lambda: model.legal[4, 1].logical_not_()))
+        """,
+        "forward",
+        "masked_fill",
+        2,
+        facts="the program writes 1 of 24 elements there itself",
+    ),
     # In the loss, outside any module.
+    "cosine similarity of zeros": program(
+        """
+        def cosine(a, b):
+            return (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1))  # born
+
+        tower = nn.Sequential(nn.Linear(4, 6), nn.ReLU())
+        breaks = at(2, lambda: tower[0].bias.data.fill_(-100))
+        train(tower, lambda tower: 1 - cosine(tower(x), tower(-x)).mean(), breaks=breaks)
+        """,
+        "loss",
+        "div",
+        2,
+    ),
+    "a divergence from a distribution with zeros": program(
+        """
+        def divergence(p, q):
+            return (p * (p / q).log()).sum(-1).mean()  # born
+
+        teacher = torch.tensor([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0]])
+        train(Net(), lambda model: divergence(teacher, model(x[:2]).softmax(-1)))
+        """,
+        "loss",
+        "log",
+    ),
+    "a mixture that is far away": program(
+        """
+        def likelihood(share, mean, spread, at):
+            density = torch.exp(-0.5 * ((at - mean) / spread) ** 2) / spread
+            return -torch.log((share * density).sum(-1)).mean()  # born
+
+        def loss_of(model):
+            out = model(x)
+            return likelihood(out.softmax(-1), out, out.exp(), x[:, :1] + 1e4)
+
+        train(Net(), loss_of)
+        """,
+        "loss",
+        "log",
+    ),
+    "labels that need more time than there is": program(
+        """
+        def loss_of(model):
+            scores = model(x).log_softmax(-1).unsqueeze(1)
+            labels = torch.tensor([[1, 1, 2, 2, 1]])
+            return F.ctc_loss(scores[:4], labels, torch.tensor([4]), torch.tensor([5]))  # born
+
+        train(Net(), loss_of)
+        """,
+        "loss",
+        "ctc_loss",
+        facts="target 0 needs 7 time steps and has 4",
+    ),
+    "in a dictionary that a step returns": program(
+        """
+        class Mine(Net):
+            def training_step(self, batch, targets):
+                error = (self(batch)[:, 0] - targets).abs() / targets.abs()  # born
+                return {"loss": error.mean(), "size": len(batch)}
+
+        model = Mine()
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+        for step in range(3):
+            optimizer.zero_grad()
+            out = model.training_step(x, torch.arange(8) + float(step < 2))
+            out["loss"].backward()
+            optimizer.step()
+        """,
+        "loss",
+        "div",
+        2,
+    ),
+    "among losses in a dictionary": program(
+        """
+        class Criterion(nn.Module):
+            def forward(self, out, overlap):
+                losses = {}
+                losses["class"] = F.cross_entropy(out, y)
+                losses["overlap"] = -overlap.log().mean()  # born
+                return losses
+
+        def overlap(a, b):
+            return torch.minimum(a, b).clamp(min=0) / torch.maximum(a, b)
+
+        model, criterion = Net(), Criterion()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for step in range(4):
+            out = model(x)
+            losses = criterion(out, overlap(out.sigmoid(), out.sigmoid().detach() * (step < 2)))
+            loss = sum(losses.values())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        """,
+        "loss",
+        "log",
+        2,
+    ),
+    "kept as an attribute, under a loss scaler": program(
+        """
+        class Trainer:
+            def __init__(self):
+                self.model = Net()
+                self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
+                self.scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+
+            def step(self, kept):
+                self.optimizer.zero_grad()
+                self.out = self.model(x)
+                self.loss = (self.out.square().mean(1) * kept).sum() / kept.sum()  # born
+                self.loss = self.loss + 0.1
+                self.scaler.scale(self.loss).backward()
+                self.scaler.step(self.optimizer)
+                self.scaler.update()
+
+        trainer = Trainer()
+        for step in range(3):
+            trainer.step(torch.full((8,), float(step < 2)))
+        assert trainer.loss.isnan()
+        """,
+        "loss",
+        "div",
+        2,
+    ),
+    "handed on to a helper that differentiates": program(
+        """
+        def differentiate(loss, parts):
+            loss = loss / parts
+            loss.backward()
+
+        model = Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for step in range(3):
+            optimizer.zero_grad()
+            out = model(x)
+            loss = (out * (step < 2)).square().sum(1).log().mean()  # born
+            differentiate(loss, 2)
+            optimizer.step()
+        """,
+        "loss",
+        "log",
+        2,
+    ),
+    "a loss without a name": program(
+        """
+        model = Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for step in range(3):
+            optimizer.zero_grad()
+            (
+                model(x).square()
+                .mul(step < 2)
+                .mean(1).log()  # born
+                .mean()
+            ).backward()
+            optimizer.step()
+        """,
+        "loss",
+        "log",
+        2,
+    ),
     "log of zero in a handwritten loss": program(
         """
         def loss_of(model):
@@ -586,6 +908,45 @@ PROGRAMS = {
         """,
         "forward",
         "div",
+    ),
+    "distances between equal points": program(
+        """
+        def distances(points):
+            return (points[:, None] - points[None]).square().sum(-1).sqrt()  # born
+
+        model = Net()
+        train(model, lambda model: F.relu(1 - distances(model(x))).mean())
+        """,
+        "backward",
+        "div",
+    ),
+    "eigenvectors of equal values": program(
+        """
+        class Mine(Net):
+            def middle(self, h):
+                spread = h.T @ h * 0 + torch.eye(6)
+                return h @ torch.linalg.eigh(spread)[1]  # born
+
+        train(Mine(), lambda model: classify(model) + model(x).abs().mean(), steps=1)
+        """,
+        "backward",
+        "div",
+    ),
+    "the penalty on a gradient that vanishes": program(
+        """
+        judge = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 1))
+
+        def penalty(judge, points):
+            points = points.clone().requires_grad_()
+            (slope,) = torch.autograd.grad(judge(points).sum(), points, create_graph=True)
+            return ((slope.square().sum(1).sqrt() - 1) ** 2).mean()  # born
+
+        breaks = at(2, lambda: judge[0].bias.data.fill_(-50))
+        train(judge, lambda judge: judge(x).mean() + penalty(judge, x), breaks=breaks)
+        """,
+        "backward",
+        "div",
+        2,
     ),
     # In the update.
     "Adam without epsilon": program(

@@ -1,8 +1,6 @@
 """What enters the model: input samples, and a hash of every example of the batch."""
 
-import dataclasses
-import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +8,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from nntrace.recorder import Recorder
 from nntrace.schema import Role
+from nntrace_torch.containers import named_parts
 from nntrace_torch.describe import sampled_part, tensor_fields
 from nntrace_torch.keepsakes import kept_batch
 from nntrace_torch.modules import Model
@@ -18,7 +17,6 @@ from nntrace_torch.sources import UNKNOWN
 from nntrace_torch.step import StepSample
 
 _MAX_EXAMPLES = 4096
-_MAX_PARTS = 64  # of a container of inputs
 _MAX_HASHED = 1 << 15  # elements of a batch that are hashed
 _MULTIPLIER = 0x9E3779B97F4A7C15 - (1 << 64)  # 2^64 divided by the golden ratio, as an int64
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -136,7 +134,7 @@ def inputs_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Input]:
     """The tensors among the arguments of a call, also in containers within."""
     named = {**{str(number): value for number, value in enumerate(args)}, **kwargs}
     for name, value in named.items():
-        for own, item in _named(f"input.{name}", value):
+        for own, item in named_parts(f"input.{name}", value):
             data = item.data if isinstance(item, PackedSequence) else item
             part = sampled_part(data)
             if part is None or not part.dim():
@@ -183,25 +181,3 @@ def examples_in(
     if len(shape) > 2 and shape[1] == targets != shape[0] and first.is_floating_point():
         return shape[1]  # sequences with time on the first axis
     return shape[0]
-
-
-def _named(name: str, value: Any, depth: int = 3) -> Iterator[tuple[str, Any]]:
-    parts: Iterable[tuple[Any, Any]]
-    if isinstance(value, PackedSequence) or not depth:
-        parts = ()
-    elif isinstance(value, Mapping):
-        parts = value.items()
-    elif isinstance(value, (tuple, list)):
-        parts = enumerate(value)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        parts = (
-            (field.name, getattr(value, field.name, None)) for field in dataclasses.fields(value)
-        )
-    else:
-        parts = ()
-    is_leaf = True
-    for key, part in itertools.islice(parts, _MAX_PARTS):
-        is_leaf = False
-        yield from _named(f"{name}.{key}", part, depth - 1)
-    if is_leaf:
-        yield name, value

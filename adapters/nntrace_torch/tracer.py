@@ -191,7 +191,7 @@ class Tracer:
         has_closure = parts.investigator.stepping = is_given_closure(args, kwargs)
         # A fused optimizer that finds an overflow of a loss scaler's skips its step itself.
         if not has_closure and getattr(optimizer, "found_inf", None) is None:
-            parts.watch.before_step(optimizer, parts.clipping.norm)
+            parts.watch.before_step(optimizer, parts.clipping.norm, sampled=sample is not None)
         if sample is not None:
             parts.parameters.before_step(optimizer, self._stepping_name, sample)
             parts.parameters.frozen(sample)
@@ -206,7 +206,7 @@ class Tracer:
         return None
 
     def _watched(self, optimizer: Optimizer, closure: Callable[[], Any]) -> Callable[[], Any]:
-        watched = self.parts.watch.closure(optimizer, closure)
+        watched = self.parts.watch.closure(optimizer, closure, sampled=self._sample is not None)
         if watched is not closure:
             # When the gradients are looked at, the loss is no name of any frame any more: a
             # replay then needs what arrived at the model's output.

@@ -9,6 +9,7 @@ from nntrace.rules.chance import training_batches
 from nntrace.rules.data import integer_valued, normalises_first
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.layers import is_embedding
+from nntrace.rules.origins import origins
 from nntrace.rules.passes import evaluations
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import finite, loss_series, median, span
@@ -123,12 +124,15 @@ def nonfinite_input(trace: Trace) -> Iterator[Finding | Skipped]:
                 evidence={"given": str(given), "index": index if isinstance(index, list) else []},
             )
             return
+    first = next((o.step for o in origins(trace) if o.where != "unknown"), None)
     for site in sites:
         share = trace.series(site.role, "nonfinite_fraction", site)
         bad = np.flatnonzero(share > 0.0)
         if not len(bad):
             continue
         steps = trace.sampled_steps[bad]
+        if first is not None and steps[0] >= first:
+            continue  # what one model hands to another once that has broken
         what = "input" if site.role is Role.INPUT else "target"
         yield Finding(
             f"the {what} `{site.path}` holds values that are not finite in {len(bad)} sampled "

@@ -279,6 +279,7 @@ def early_nan(
         "a learning rate ten times too large or an unscaled input is likely.",
         steps=(start, int(trace.steps.step[-1])),
         evidence={"first_step": start, "lr": rate, "largest_input": largest},
+        not_from=_OF_GROWTH if found and found[0].is_singular else (),
     )
 
 

@@ -4,6 +4,7 @@ Payloads come from a trace file: every value is checked before it is believed.
 """
 
 import contextlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,13 +42,16 @@ ADVICE: Mapping[str, str] = {
     "and divide by `max(count, 1)`.",
     "mul": "Use `where` or `masked_fill` for masks: 0 · inf is NaN. Where the product itself "
     "overflows, lower the learning rate or clip gradients.",
+    "ctc_loss": "Leave such examples out, give them more time steps, or pass `zero_infinity=True`.",
+    "masked_fill": "What is masked must not be chosen afterwards: look at the actions, targets or "
+    "indices that reach it, or mask with a large negative number.",
     "to_copy": "Keep this value in float32 or bfloat16, or scale it down before the cast.",
 }
 # These break at ordinary arguments. Logarithms are none of them: a probability that has become
 # zero is what logits that grew too large leave.
 _SINGULAR_OPERATIONS = (
     *("div", "reciprocal", "sqrt", "rsqrt", "pow", "acos", "asin", "atanh"),
-    *("var", "std", "mean", "nll_loss_forward"),
+    *("var", "std", "mean", "nll_loss_forward", "ctc_loss", "masked_fill"),
 )
 _OVERFLOWS = (
     "Values have grown too large: lower the learning rate, clip gradients, normalise the input "
@@ -57,6 +61,15 @@ _SINGULAR = (
     "The value is finite there, its derivative is not: add the epsilon inside. `where` does not "
     "help, for the branch not taken is differentiated too: give that branch a harmless argument."
 )
+# Of functions whose derivative does not exist where values coincide, by the function.
+_COINCIDENCE = (
+    "The derivative of its vectors does not exist where two values are equal or zero: add a small "
+    "multiple of the identity, use the values only, or detach the vectors."
+)
+DERIVATIVES: Mapping[str, str] = {
+    **dict.fromkeys(("linalg_eigh", "linalg_eig", "linalg_svd", "svd"), _COINCIDENCE),
+    "cdist": "Its derivative does not exist at distance 0: add the epsilon inside the root.",
+}
 _DATA = "Check the data for missing values, and its scaling for a division by a zero deviation."
 _WEIGHTS = "Check the checkpoint, and how the parameter is initialised."
 _UPDATE = "Set the optimizer's epsilon above 0, lower the learning rate, and clip gradients."
@@ -97,12 +110,18 @@ class Origin:
         return Location(self.text("file"), line, self.text("source") or None)
 
     @property
+    def is_overflow(self) -> bool:
+        """Whether values had grown beyond what their type can hold."""
+        return bool(re.search(r"exceeds|overflows|does not fit", self.text("what")))
+
+    @property
     def advice(self) -> str:
         """What to do about that operation."""
         if self.where in ("data", "weights", "update"):
             return {"data": _DATA, "weights": _WEIGHTS, "update": _UPDATE}[self.where]
         if self.where == "backward":
-            return _SINGULAR
+            of = differentiated(self.text("derivative"))
+            return _OVERFLOWS if self.is_overflow else DERIVATIVES.get(of, _SINGULAR)
         if "exceeds" in self.text("what"):
             return _OVERFLOWS
         return ADVICE.get(self.text("op"), "" if self.where == "unknown" else _OVERFLOWS)
@@ -112,7 +131,7 @@ class Origin:
         """Whether an operation was asked for what it has no value for, however small all numbers
         are: a division by zero, a mean of nothing, a root's slope at zero. Not one that overflows.
         """
-        if "exceeds" in self.text("what"):
+        if self.is_overflow:
             return False
         return self.where == "backward" or (
             self.where in ("forward", "loss") and self.text("op") in _SINGULAR_OPERATIONS
@@ -126,8 +145,10 @@ class Origin:
             for name in ("op", "kind", "what", "module", "derivative", "given", "parameter")
             if self.text(name)
         }
-        numbers = ("time_step", "execution", "micro_batch", "call")
+        numbers = ("execution", "micro_batch", "call")
         found |= {name: n for name in numbers if (n := self.number(name)) is not None and n > 1}
+        places = ("time_step", "layer")
+        found |= {name: n for name in places if (n := self.number(name)) is not None}
         if (rank := self.number("rank")) is not None:
             found["rank"] = rank
         for name, plain in (("index", int), ("parameters", str), ("notes", str)):
@@ -208,19 +229,31 @@ def _in_module(origin: Origin) -> bool:
 def _module(origin: Origin) -> str:
     if not _in_module(origin):
         return " in the loss" if origin.where == "loss" else ""
-    name = f"`{origin.text('module')}`" if origin.text("module") else "the model"
+    whole = "the loss" if origin.where == "loss" else "the model"
+    name = f"`{origin.text('module')}`" if origin.text("module") else whole
     return f" in {name} ({origin.text('module_type')})"
 
 
 def _node(origin: Origin) -> str:
-    name = origin.text("derivative").rstrip("0123456789").removesuffix("Backward")
-    return f"of `{name.lower()}`{_module(origin)} " if name else f"{_module(origin).strip()} "
+    name = differentiated(origin.text("derivative"))
+    return f"of `{name}`{_module(origin)} " if name else f"{_module(origin).strip()} "
+
+
+def differentiated(node: str) -> str:
+    """The operation whose derivative a node of the autograd graph is: `linalg_eigh`."""
+    name = node.rstrip("0123456789").removesuffix("Backward")
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 def _which(origin: Origin) -> str:
     parts = []
+    if moment := origin.number("time_step"):
+        layer = origin.number("layer")
+        backwards = ", read backwards" if origin.facts.get("backwards") is True else ""
+        parts.append(
+            f"at time step {moment}{backwards}" + (f", in layer {layer} of it" if layer else "")
+        )
     for name, words in (
-        ("time_step", "at time step {}"),
         ("execution", "in execution {} of that line"),
         ("micro_batch", "in micro-batch {}"),
     ):

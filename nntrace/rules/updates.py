@@ -134,6 +134,9 @@ def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:
     known = np.isfinite(ratio)
     changed = (known & (ratio > _OVERWRITES)).sum(axis=1)
     hit = [row for row in rows if 2 * changed[row] >= known[row].sum()]
+    told = [origin for origin in origins(trace) if origin.where != "unknown"]
+    if told:  # what an optimizer makes of a loss that is not finite is no update
+        hit = [row for row in hit if int(trace.sampled_steps[row]) < told[0].step]
     series = loss_series(trace)
     if not hit or unjudgeable(series, 1) is not None:
         return None
@@ -147,7 +150,7 @@ def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:
     end = median(late)
     error = median_error(noise_scale(late), len(before[-10:]), len(late))
     stayed = not end < 0.9 * level and error < max(0.5 * level, 0.5 * (end - level))
-    broke = series.nonfinite_from is not None and not any(o.is_singular for o in origins(trace))
+    broke = series.nonfinite_from is not None and not any(o.is_singular for o in told)
     lost = broke or stayed
     # A loss that jumps as high later, for no such step, did not suffer from this one.
     overshot = peak > _OVERSHOOT * level and peak > max(after[_AFTERMATH:], default=0.0)

@@ -47,6 +47,7 @@ def test_the_origin_is_named(name, tmp_path, monkeypatch):
     assert origin.get("step", events[0].step) == expected.step, shown
     if expected.time_step is not None:
         assert origin["time_step"] == expected.time_step, shown
+    assert expected.facts in origin["what"], shown
     print(f"{name}: told at step {events[0].step}, after {origin['replay_ms']} ms of replay")
 
 

@@ -19,7 +19,7 @@ from torch import nn
 from nntrace_torch.replay import engine
 from nntrace_torch.replay.guard import WriteGuard, memory_of, tensors_in
 from nntrace_torch.replay.operands import Operand, Operation, describe, explain
-from nntrace_torch.replay.recurrent import time_step
+from nntrace_torch.replay.recurrent import Moment, moment
 from nntrace_torch.sources import UNKNOWN, Source, is_users
 
 _UNINITIALISED = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
@@ -43,7 +43,7 @@ class Birth:
         index: the place of the first non-finite element in the result.
         operands: described by `operands.describe`.
         node: in a backward pass the derivative that was computed: `SqrtBackward0`.
-        time_step: within a recurrent layer the time step, from 1.
+        moment: within a recurrent layer the time step.
         meant: whether the program wrote the value there itself, as masks are made.
         given: the name of the argument, parameter or buffer it came in with.
         computed: whether what came in has a graph: the program computed it, out of sight.
@@ -60,7 +60,7 @@ class Birth:
     index: tuple[int, ...] = ()
     operands: tuple[dict[str, Any], ...] = ()
     node: str = ""
-    time_step: int | None = None
+    moment: Moment | None = None
     meant: bool = False
     given: str = ""
     computed: bool = False
@@ -82,6 +82,7 @@ class OriginFinder(WriteGuard):
         super().__init__()
         self._births: dict[int, Birth] = {}
         self._given: dict[int, str] = {}
+        self._moments: dict[int, Moment | None] = {}
         self._executions: dict[tuple[Any, Source], int] = {}
         self.first: Birth | None = None  # of those that were not meant
 
@@ -120,7 +121,7 @@ class OriginFinder(WriteGuard):
             self._executions[key] = self._executions.get(key, 0) + 1
         for tensor in tensors_in(out):
             if name in _UNINITIALISED or _finite(tensor):
-                if not _is_view(func):
+                if _fills_memory(tensor):  # else it may be a finite part of one that is not
                     self._births.pop(_place(tensor), None)
             else:
                 self._judge(name, operands, places, tensor, place, self._executions.get(key, 1))
@@ -164,7 +165,7 @@ class OriginFinder(WriteGuard):
             index=first_bad(result),
             operands=tuple(describe(operand) for operand in operands),
             node=node.name() if node is not None else "",
-            time_step=time_step(module, sys._getframe(1)),
+            moment=self._moment(module),
             meant=written or name.rstrip("_") in _FILLS,
             parents=tuple(origins),
         )
@@ -172,11 +173,19 @@ class OriginFinder(WriteGuard):
         if self.first is None and not birth.meant:
             self.first = birth
 
+    def _moment(self, module: nn.Module | None) -> Moment | None:
+        """When in a recurrent layer; the cells of one layer break with the first of them."""
+        if id(module) not in self._moments:
+            self._moments[id(module)] = moment(module, sys._getframe(1))
+        return self._moments[id(module)]
+
     def _came_in(
         self, tensor: torch.Tensor, place: "_Place" = (UNKNOWN, "", None), name: str = ""
     ) -> Birth:
         """A non-finite tensor the replay did not compute."""
         name = name or self._given.get(_place(tensor), "")
+        if not name and self.first is not None and self.owns(tensor):
+            return self.first  # made in the replay, on a way that was not seen
         kind = "nan" if bool(tensor.isnan().any()) else "inf"
         # Only −inf and no other non-finite value: a mask.
         mask = kind == "inf" and not bool(tensor.isposinf().any())
@@ -278,9 +287,11 @@ def _operands(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple
     return tuple(Operand(name, value) for name, value in named if value is not None)
 
 
-def _is_view(func: Any) -> bool:
-    schema = getattr(func, "_schema", None)
-    return schema is not None and any(result.alias_info is not None for result in schema.returns)
+def _fills_memory(tensor: torch.Tensor) -> bool:
+    """Whether nothing else lies in its memory."""
+    if tensor.layout is not torch.strided or memory_of(tensor) is None:
+        return True
+    return tensor.numel() * tensor.element_size() >= tensor.untyped_storage().nbytes()
 
 
 def _place(tensor: torch.Tensor) -> int:

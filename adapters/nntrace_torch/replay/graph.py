@@ -69,7 +69,7 @@ def _saved(node: Any, name: str) -> Any:
     value = getattr(node, f"_saved_{name}")
     if type(value).__name__ == "DTensor":
         raise TypeError("computing with a tensor spread over ranks needs the other ranks")
-    return value
+    return value.detach() if isinstance(value, torch.Tensor) else value
 
 
 Again = Callable[[Any], tuple[tuple[Operand, ...], torch.Tensor]]

@@ -44,6 +44,10 @@ class WriteGuard(TorchDispatchMode):
         if (place := memory_of(tensor)) is not None:
             self._own.add(place)
 
+    def owns(self, tensor: torch.Tensor) -> bool:
+        """Whether its memory is the replay's own."""
+        return memory_of(tensor) in self._own
+
     def copied(self, original: torch.Tensor, copy: torch.Tensor) -> None:
         """An argument was copied for the replay."""
         self.own(copy)

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import torch
 
 Fact = str | None
+# The power of a type's limit from which on products and sums of many values can reach it.
+_LARGE = 0.25
 
 
 class Operand(NamedTuple):
@@ -204,6 +206,41 @@ def _negative_log_likelihood(op: Operation) -> Fact:
     return None
 
 
+def _fill(op: Operation) -> Fact:
+    """The program's own infinity: it counts only where it goes on to a result."""
+    bad = int((~torch.isfinite(op.result)).sum())
+    return (
+        f"the program writes {bad} of {op.result.numel()} elements there itself, as masks are "
+        "made, and the result is computed from them"
+    )
+
+
+def _alignment(op: Operation) -> Fact:
+    """Of CTC: a target needs a time step for each label, and one between two equal labels."""
+    targets, (inputs, labels) = op.tensor(1), (op.operands[2].value, op.operands[3].value)
+    if targets is None:
+        return None
+    rows = targets if targets.dim() == 2 else targets.split(_numbers(labels))
+    short = [
+        (number, size, need)
+        for number, (row, size, count) in enumerate(
+            zip(rows, _numbers(inputs), _numbers(labels), strict=True)
+        )
+        if (need := count + int((row[1:count] == row[: max(count - 1, 0)]).sum())) > size
+    ]
+    if not short:
+        return None
+    number, size, need = short[0]
+    return (
+        f"{len(short)} of {len(rows)} targets do not fit their inputs: target {number} needs "
+        f"{need} time steps and has {size}"
+    )
+
+
+def _numbers(value: Any) -> list[int]:
+    return [int(v) for v in (value.tolist() if isinstance(value, torch.Tensor) else value)]
+
+
 def _cast(op: Operation) -> Fact:
     value = op.tensor(0)
     if value is None or value.dtype == op.result.dtype:
@@ -215,7 +252,7 @@ def _cast(op: Operation) -> Fact:
 
 
 def _overflow(op: Operation) -> Fact:
-    """A result that is infinite though its operands are finite has overflowed its type."""
+    """A result that is infinite of operands that are finite and large has overflowed its type."""
     if not op.result.is_floating_point() or not bool(op.result.isinf().any()):
         return None
     sizes = [
@@ -227,6 +264,8 @@ def _overflow(op: Operation) -> Fact:
     if not sizes:
         return None
     limit = torch.finfo(op.result.dtype).max
+    if max(sizes) < limit**_LARGE:
+        return None
     shown = ", ".join(f"{size:.4g}" for size in sizes)
     return f"the result exceeds {_dtype(op.result)} ({limit:.5g}); operands reach {shown}"
 
@@ -267,4 +306,6 @@ _EXPLANATIONS: dict[str, Callable[[Operation], Fact]] = {
     "mean": _mean,
     **_named(("nll_loss_forward", "nll_loss2d_forward"), _negative_log_likelihood),
     "_to_copy": _cast,
+    **_named(("ctc_loss", "_ctc_loss"), _alignment),
+    **_named(("masked_fill", "fill", "full", "full_like", "new_full", "scalar_tensor"), _fill),
 }

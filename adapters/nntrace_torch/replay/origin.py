@@ -12,6 +12,7 @@ import torch
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
+from nntrace_torch.containers import tensors_within
 from nntrace_torch.forward import ForwardSampler
 from nntrace_torch.modules import Models
 from nntrace_torch.optimizers import Optimizers
@@ -100,7 +101,7 @@ class Investigator:
             lambda search: (
                 search.weights()
                 or search.loss_function(function, args, kwargs, frame)
-                or search.forward(loss, frame)
+                or search.forward(loss, frame, tensors_within(args))
             ),
         )
 
@@ -115,14 +116,14 @@ class Investigator:
 
         self._episode("gradient", frame, look)
 
-    def output_broke(self, call: Call, output: Any) -> None:
-        """An evaluation's output holds a NaN."""
+    def output_broke(self, call: Call, output: Any) -> bool:
+        """An evaluation's output holds a NaN or an infinity; whether that was none of its own."""
 
         def look(search: Search) -> Found:
             found = search.weights() or search.of_call(call) or Found("unknown", None, {})
             return found._replace(facts={**found.facts, "phase": "eval"}, call=call)
 
-        self._episode("output", None, look)
+        return self._episode("output", None, look)
 
     def name_of(self, parameter: torch.Tensor) -> str:
         """A parameter's recorded path, or its shape when no known model has it."""
@@ -131,12 +132,14 @@ class Investigator:
 
     def _episode(
         self, seen_in: str, frame: FrameType | None, look: Callable[[Search], Found]
-    ) -> None:
-        """Search, tell and keep; nothing when this story was told already."""
+    ) -> bool:
+        """Search, tell and keep; nothing when this story was told already.
+
+        Returns:
+            False when there is no story: the program itself wrote an infinity to an output.
+        """
         if self._is_bad or self._episodes >= _MAX_EPISODES or self._replayer.active:
-            return
-        self._is_bad = True
-        self._episodes += 1
+            return True
         started = time.perf_counter()
         search = Search(
             self._models,
@@ -149,6 +152,10 @@ class Investigator:
         )
         with self._forward.paused():
             found = look(search)
+            if seen_in == "output" and found.is_meant:
+                return False
+            self._is_bad = True
+            self._episodes += 1
             is_known = found.birth is not None or bool(found.facts.get("parameter"))
             payload = {
                 "where": found.where if is_known else "unknown",
@@ -162,6 +169,7 @@ class Investigator:
             if "steps_ago" not in found.facts:
                 self._keep(found, frame, payload)
         self.told(payload)
+        return True
 
     def _keep(self, found: Found, frame: FrameType | None, payload: dict[str, Any]) -> None:
         if found.call is not None and not found.call.gradients_enabled:
@@ -198,5 +206,5 @@ class Investigator:
             "index": list(birth.index),
             "operands": list(birth.operands),
             "derivative": birth.node,
-            "time_step": birth.time_step,
+            **(birth.moment._asdict() if birth.moment is not None else {"time_step": None}),
         }

@@ -1,6 +1,7 @@
 """Why an optimizer's update made a parameter non-finite, told from the optimizer's own state."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch.optim import Optimizer
@@ -10,16 +11,29 @@ from nntrace_torch.ranks import local_part
 _SECOND_MOMENTS = ("exp_avg_sq", "square_avg", "sum", "exp_inf")
 
 
-def broken_update(optimizer: Optimizer, parameter: torch.Tensor) -> str:
-    """A clause about the state in which the update left a parameter that is no longer finite."""
+class Verdict(NamedTuple):
+    """What made a parameter non-finite.
+
+    Attributes:
+        what: a clause about the state in which the update left it.
+        by_gradient: whether the optimizer is innocent: the gradient it was given was not finite.
+    """
+
+    what: str
+    by_gradient: bool = False
+
+
+def broken_update(optimizer: Optimizer, parameter: torch.Tensor) -> Verdict:
+    """Why a parameter is no longer finite after its optimizer's step."""
     group = next(
         (g for g in optimizer.param_groups if any(p is parameter for p in g["params"])), {}
     )
     for name in ("lr", "momentum", "weight_decay", "eps"):
         value = group.get(name)
         if isinstance(value, (int, float, torch.Tensor)) and not math.isfinite(float(value)):
-            return f"{name} is {float(value)}"
-    bad = ~torch.isfinite(local_part(parameter).detach())
+            return Verdict(f"{name} is {float(value)}")
+    values = local_part(parameter).detach()
+    bad = ~torch.isfinite(values)
     count = f"{int(bad.sum())} of {bad.numel()} elements"
     state = optimizer.state.get(parameter, {})
     tensors = {
@@ -29,12 +43,19 @@ def broken_update(optimizer: Optimizer, parameter: torch.Tensor) -> str:
     }
     for name, value in tensors.items():
         if not bool(torch.isfinite(value).all()):
-            return (
-                f"{count}: its state `{name}` is not finite, so that a gradient that was not "
-                "finite, or too large to be squared, has reached the optimizer"
+            return Verdict(
+                f"{count}: the optimizer's `{name}` is not finite, so that a gradient that was "
+                "not finite has reached it unseen",
+                by_gradient=True,
             )
     if group.get("eps") == 0:
         for name in _SECOND_MOMENTS:
             if name in tensors and bool((tensors[name][bad] == 0).all()):
-                return f"{count}: 0 / 0, for eps is 0 and `{name}` is 0 there"
-    return f"{count}: its state is finite, lr is {float(group.get('lr', math.nan)):g}"
+                return Verdict(f"{count}: 0 / 0, for eps is 0 and `{name}` is 0 there")
+    if bool(values.isnan().any()):
+        return Verdict(
+            f"{count}: the optimizer's state and settings are finite, so that a gradient that was "
+            "not finite has reached it unseen",
+            by_gradient=True,
+        )
+    return Verdict(f"{count}: its state is finite, lr is {float(group.get('lr', math.nan)):g}")

@@ -15,23 +15,25 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from nntrace_torch.containers import named_tensors, tensors_within
 from nntrace_torch.modules import Models
 from nntrace_torch.optimizers import Optimizers
 from nntrace_torch.ranks import local_part
 from nntrace_torch.replay.calls import Call, RootCalls
 from nntrace_torch.replay.engine import Replayer, original_of
 from nntrace_torch.replay.finder import BUFFER, Birth, OriginFinder, source_text
+from nntrace_torch.replay.frames import expressions_holding
 from nntrace_torch.replay.graph import broken_node
-from nntrace_torch.replay.guard import ReplayRefusedError, tensors_in
+from nntrace_torch.replay.guard import ReplayRefusedError
 from nntrace_torch.replay.postmortem import broken_update
 from nntrace_torch.replay.recurrent import FUSED, unfused
-from nntrace_torch.replay.statements import (
-    frames_holding,
-    has_graph,
-    is_broken,
-    recomputation,
-)
+from nntrace_torch.replay.statements import has_graph, is_broken, recomputation
 from nntrace_torch.sources import UNKNOWN, Source, Sources, is_users
+
+UNSEEN_GRADIENT = (
+    "between sampled steps a part of the gradients is looked at: `nntrace run --every 1` looks at "
+    "all, in the step itself, and finds the operation"
+)
 
 
 class Found(NamedTuple):
@@ -109,10 +111,13 @@ class Search:
         optimizer = self._optimizers.holder(weight)
         if (self._steps == 0 and not self._moved) or optimizer is None:
             return Found("weights", birth, facts)
-        source = self._sources.of(optimizer)
-        what = broken_update(optimizer, weight)
-        facts |= {"op": type(optimizer).__name__, "what": what, **lines(source)}
-        return Found("update", birth, {**facts, "step": self._steps - (not self._moved)})
+        what, by_gradient = broken_update(optimizer, weight)
+        facts |= {"what": what, "step": self._steps - (not self._moved)}
+        if by_gradient:
+            self.notes.append(UNSEEN_GRADIENT)
+            return Found("backward", None, {**facts, "parameters": [path]})
+        facts |= {"op": type(optimizer).__name__, **lines(self._sources.of(optimizer))}
+        return Found("update", birth, facts)
 
     def loss_function(
         self,
@@ -134,23 +139,28 @@ class Search:
             return Found("data", finder.birth_of(target), {**facts, **self._batch_facts()})
         return None
 
-    def forward(self, value: torch.Tensor | None, frame: FrameType | None) -> Found:
-        """By replaying the calls of the step, then the statements that gave the value."""
+    def forward(
+        self,
+        value: torch.Tensor | None,
+        frame: FrameType | None,
+        given: Sequence[torch.Tensor] = (),
+    ) -> Found:
+        """By replaying the calls of the step, then the statements that gave the value.
+
+        Args:
+            value: what is not finite.
+            frame: where it was seen.
+            given: tensors it was computed from.
+        """
         for number, call in enumerate(self._calls.kept):
             found = self.of_call(call, number)
             if found is not None and (found.where != "forward" or not found.is_meant):
                 return found
         refused = bool(self.notes)
-        for holder, name in frames_holding(value, frame) if value is not None else ():
-            compute = recomputation(holder, name, is_broken)
-            if compute is None:
-                continue
-            finder = OriginFinder()
-            _name_values(finder, holder)
-            result = self._replay(compute, (), {}, finder, modules=self._roots())
-            birth = finder.birth_of(result)
-            if birth is not None and not birth.computed:
-                return Found("data" if birth.given else "loss", birth, self._batch_facts())
+        broken = [tensor for tensor in given if is_broken(tensor)]
+        for one in (*broken, *(() if value is None else (value,))):
+            if (found := self._statements(one, frame)) is not None:
+                return found
         place = lines(calling_line(frame))
         if value is not None and (birth := broken_node(value)) is not None:
             where = "loss" if self._calls.kept and not refused else "forward"
@@ -158,6 +168,29 @@ class Search:
         if not self.notes:
             self.notes.append("the replayed model is finite, and the loss could not be replayed")
         return Found("unknown", None, {**place, **self._batch_facts()})
+
+    def _statements(self, value: torch.Tensor, frame: FrameType | None) -> Found | None:
+        """By replaying the statements of the program that gave the value."""
+        for holder, expression in expressions_holding(value, frame, is_broken):
+            compute = recomputation(holder, expression, is_broken)
+            if compute is None:
+                continue
+            finder = OriginFinder()
+            _name_values(finder, holder)
+            result = self._replay(compute, (), {}, finder, modules=self._roots())
+            birth = finder.birth_of(tensors_within(result))
+            if birth is None and result is None:  # it ended early
+                birth = finder.first
+            if birth is not None and not birth.computed:
+                where = "forward" if self._is_of_model(birth) else "loss"
+                return Found("data" if birth.given else where, birth, self._batch_facts())
+        return None
+
+    def _is_of_model(self, birth: Birth) -> bool:
+        """Whether it was in a model, or there is no module that could be one."""
+        if birth.module is None:
+            return not self._calls.kept
+        return self._models.owner_of(birth.module) is not None
 
     def late(self, loss: torch.Tensor | None, frame: FrameType | None, steps_ago: int) -> Found:
         """A loss of an earlier step: only the calls of this one and moved weights are left."""
@@ -182,11 +215,13 @@ class Search:
                 for name, buffer in model.root.named_buffers() if model.root is not None else ():
                     finder.name(buffer, BUFFER + model.join(name))
             output = self._replay(call.compute, call.args, call.kwargs, finder, call=call)
-        birth = finder.birth_of(flat(output)) or (finder.first if output is None else None)
+        birth = finder.birth_of(tensors_within(output)) or (
+            finder.first if output is None else None
+        )
         if birth is not None and birth.op in FUSED:
             birth = self._cell_by_cell(call) or birth
         if birth is None and output is None:  # what came in is known without a replay
-            birth = finder.birth_of((*flat(call.args), *flat(call.kwargs)))
+            birth = finder.birth_of(tensors_within((call.args, call.kwargs)))
             birth = None if birth is not None and birth.meant else birth
         if birth is None:
             return None
@@ -203,15 +238,15 @@ class Search:
         finder = OriginFinder()
         with unfused():
             output = self._replay(call.compute, call.args, call.kwargs, finder, call=call)
-        return finder.birth_of(flat(output))
+        return finder.birth_of(tensors_within(output))
 
     def _name_arguments(self, call: Call, finder: OriginFinder) -> None:
         for number, value in enumerate(call.args):
-            for tensor in tensors_in(value):
-                finder.name(tensor, f"input.{number}")
-        for name, value in call.kwargs.items():
-            for tensor in tensors_in(value):
-                finder.name(tensor, f"input.{name}")
+            for name, tensor in named_tensors(f"input.{number}", value):
+                finder.name(tensor, name)
+        for keyword, value in call.kwargs.items():
+            for name, tensor in named_tensors(f"input.{keyword}", value):
+                finder.name(tensor, name)
 
     def backward(self, loss: torch.Tensor | None, frame: FrameType | None) -> Found:
         """By replaying forward and backward of the calls, then of the whole loss."""
@@ -225,8 +260,9 @@ class Search:
                 )
                 if finder.first is not None:
                     return Found("backward", finder.first, self._batch_facts(call), call)
-        for holder, name in frames_holding(loss, frame) if loss is not None else ():
-            compute = recomputation(holder, name, has_graph)
+        held = expressions_holding(loss, frame, has_graph) if loss is not None else ()
+        for holder, expression in held:
+            compute = recomputation(holder, expression, has_graph)
             if compute is None:
                 continue
             finder = OriginFinder()
@@ -245,7 +281,7 @@ class Search:
         compute = original_of(call.compute)
 
         def both(*args: Any, **kwargs: Any) -> None:
-            output = [t for t in tensors_in(flat(compute(*args, **kwargs))) if t.requires_grad]
+            output = [t for t in tensors_within(compute(*args, **kwargs)) if t.requires_grad]
             arrived = [(call.gradients or {}).get(place) for place in range(len(output))]
             pairs = [(t, g) for t, g in zip(output, arrived, strict=True) if g is not None]
             if pairs and self._replayer.leaves:
@@ -301,13 +337,6 @@ class Search:
         return {"micro_batch": number + 1} if count or number else {}
 
 
-def flat(output: Any) -> list[torch.Tensor]:
-    """The tensors of an output."""
-    if isinstance(output, dict):
-        output = tuple(output.values())
-    return list(tensors_in(output))
-
-
 def lines(source: Source) -> dict[str, Any]:
     """A line of the program as keys of an event."""
     return {"file": source.file, "line": source.line, "source": source_text(source)}
@@ -323,5 +352,5 @@ def calling_line(frame: FrameType | None) -> Source:
 def _name_values(finder: OriginFinder, frame: FrameType) -> None:
     """Call the tensors a frame holds by their names there."""
     for name, value in {**frame.f_globals, **frame.f_locals}.items():
-        for tensor in tensors_in(value):
-            finder.name(tensor, name)
+        for own, tensor in named_tensors(name, value):
+            finder.name(tensor, own)

@@ -5,69 +5,81 @@ whose values are not finite, down to finite ones. Statements for their effect ar
 """
 
 import ast
-import inspect
-import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
+from nntrace_torch.containers import tensors_within
 from nntrace_torch.ranks import local_part
-from nntrace_torch.replay.guard import tensors_in
-from nntrace_torch.sources import is_users
+from nntrace_torch.replay.frames import held_by, is_known, source_tree
 
-_MAX_FRAMES = 40
 _MAX_STATEMENTS = 64
+_RESULT = "_nntrace_value"
 _MUTATORS = ("append", "extend", "insert", "add", "update", "setdefault", "appendleft")
 
 
-def frames_holding(value: torch.Tensor, frame: FrameType | None) -> Iterator[tuple[FrameType, str]]:
-    """The program's frames in which the tensor has a name, innermost first, and that name."""
-    for _ in range(_MAX_FRAMES):
-        if frame is None:
-            return
-        if is_users(frame.f_code.co_filename):
-            for name, held in list(frame.f_locals.items()):
-                if held is value:
-                    yield frame, name
-                    break
-        frame = frame.f_back
-
-
 def recomputation(
-    frame: FrameType, name: str, again: Callable[[Any], bool]
+    frame: FrameType, expression: ast.expr, again: Callable[[Any], bool]
 ) -> Callable[[], Any] | None:
-    """A function that computes the named value of a frame again, or None when its code is unknown.
+    """A function that computes an expression of a frame again, or None when its code is unknown.
 
     Args:
         frame: a suspended frame of the program.
-        name: one of its names.
+        expression: of its code, as `frames.expressions_holding` gives it.
         again: whether a value must be computed again; others are taken from the frame.
     """
-    statements = _slice(frame, name, again)
-    if not statements:
+    part = _slice(frame, expression, again)
+    if part is None:
         return None
-    rebuilt = {name for statement in statements for name in _mutated(statement)}
-    body = [_WithoutEffects(rebuilt).visit(statement) for statement in statements]
-    tree = ast.fix_missing_locations(ast.Module(body, []))
-    code = compile(tree, frame.f_code.co_filename, "exec")
+    final = ast.Assign([ast.Name(_RESULT, ast.Store())], part.expression, lineno=0)
+    last = ast.copy_location(final, _at_line(frame))
+    tree = ast.fix_missing_locations(ast.Module([*part.statements, last], []))
+    # As the function it is part of, so that whoever looks at the stack finds its name.
+    code = compile(tree, frame.f_code.co_filename, "exec").replace(
+        co_name=frame.f_code.co_name, co_qualname=frame.f_code.co_qualname
+    )
 
     def compute() -> Any:
         # One mapping for both, so that comprehensions and lambdas find the names.
         names = {**frame.f_globals, **frame.f_locals}
+        for name in part.copied:
+            names[name] = dict(names[name])
+        for stand_in, held in part.stand_ins.items():
+            names[stand_in] = held
         exec(code, names)
-        return names.get(name)
+        return names.get(_RESULT)
 
     return compute
 
 
-def _slice(frame: FrameType, name: str, again: Callable[[Any], bool]) -> list[ast.stmt]:
-    """The statements before the frame's current line that give the name its value, in order."""
-    before = _statements_before(frame)
-    needed = {name}
+class _Part(NamedTuple):
+    """A part of a frame's code that can be executed by itself.
+
+    Attributes:
+        statements: in order.
+        expression: what is asked for, after them.
+        copied: names of dictionaries they write to, which are not made by them.
+        stand_ins: values of names that stand for attributes they write to.
+    """
+
+    statements: list[ast.stmt]
+    expression: ast.expr
+    copied: list[str]
+    stand_ins: dict[str, Any]
+
+
+def _slice(frame: FrameType, expression: ast.expr, again: Callable[[Any], bool]) -> _Part | None:
+    """The statements before the frame's current line that give the expression its value."""
+    wanted = ast.Expression(expression)
+    attributes = _attributes(wanted)
+    needed = _used(wanted) if _is_compound(expression) else {*_used(wanted), *attributes}
+    if _is_compound(expression):
+        needed = {name for name in needed if again(_held(frame, name))}
+        needed |= {name for name, held in _attributes_held(frame, wanted) if again(held)}
     chosen: list[ast.stmt] = []
-    for statement in reversed(before):
+    for statement in reversed(_statements_before(frame)):
         mutated = _mutated(statement)
         assigned = _assigned(statement) | mutated
         if not needed & assigned or len(chosen) >= _MAX_STATEMENTS:
@@ -76,25 +88,42 @@ def _slice(frame: FrameType, name: str, again: Callable[[Any], bool]) -> list[as
         used = _used(statement)
         augmented = (assigned & used) | mutated  # `loss = loss + penalty` needs what came before
         needed -= assigned
-        for other in used:
-            held = frame.f_locals.get(other, frame.f_globals.get(other))
-            if other in augmented or again(held):
-                needed.add(other)
+        needed |= {name for name in used if name in augmented or again(_held(frame, name))}
+        needed |= {name for name, held in _attributes_held(frame, statement) if again(held)}
+    if not chosen and not _is_compound(expression):
+        return None
+    return _apart(frame, chosen[::-1], expression)
+
+
+def _apart(frame: FrameType, chosen: list[ast.stmt], expression: ast.expr) -> _Part | None:
+    """The statements such that they write to nothing of the program's."""
+    made = {
+        name
+        for statement in chosen
+        if isinstance(statement, (ast.Assign, ast.AnnAssign))
+        for name in _assigned(statement)
+    }
+    foreign = set().union(*map(_mutated, chosen)) - made
     # What is appended to must be a list of the replay's own, never the program's.
-    made = [_assigned(s) for s in chosen if isinstance(s, (ast.Assign, ast.AnnAssign))]
-    changed = {name for statement in chosen for name in _mutated(statement)}
-    return chosen[::-1] if changed <= set().union(*made) else []
+    if any(type(_held(frame, name)) is not dict for name in foreign):
+        return None
+    stored = {text: f"{_RESULT}{i}" for i, text in enumerate(sorted(_stored_attributes(chosen)))}
+    held = {text: value for s in chosen for text, value in _attributes_held(frame, s)}
+    rebuilt = {name for statement in chosen for name in _mutated(statement)}
+    change = _Apart(rebuilt, stored)
+    return _Part(
+        [change.visit(statement) for statement in chosen],
+        change.visit(expression),
+        sorted(foreign),
+        {name: held.get(text) for text, name in stored.items()},
+    )
 
 
 def _statements_before(frame: FrameType) -> list[ast.stmt]:
     """The statements that run before the current one, of every block around it, in order."""
-    try:
-        lines, first = inspect.getsourcelines(frame)
-        tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (OSError, SyntaxError, TypeError):
+    tree = source_tree(frame)
+    if tree is None:
         return []
-    offset = max(first, 1) - 1
-    ast.increment_lineno(tree, offset)
     body: list[ast.stmt] = tree.body
     if frame.f_code.co_name != "<module>" and isinstance(
         body[0], (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -125,35 +154,78 @@ def _blocks(statement: ast.stmt) -> list[list[ast.stmt]]:
 
 
 def _assigned(statement: ast.stmt) -> set[str]:
-    """The plain names a statement gives values to, also inside its blocks."""
+    """The names and attributes a statement gives values to, also inside its blocks."""
     if isinstance(statement, (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)):
         return set()
-    return {
+    names = {
         node.id
         for node in ast.walk(statement)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     }
+    return names | _stored_attributes([statement])
 
 
-def _used(statement: ast.stmt) -> set[str]:
+def _used(statement: ast.AST) -> set[str]:
     used = {
         node.id
         for node in ast.walk(statement)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     }
     for node in ast.walk(statement):
-        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
-            used.add(node.target.id)
+        if isinstance(node, ast.AugAssign):
+            used.add(ast.unparse(node.target))
     return used
 
 
-def _mutated(statement: ast.stmt) -> set[str]:
-    """The plain names whose containers a statement adds to: `losses.append(loss)`."""
+def _attributes(tree: ast.AST) -> dict[str, ast.Attribute]:
+    """The attributes of names that are read, `self.loss`, by their text."""
     return {
-        name
-        for node in ast.walk(statement)
-        if isinstance(node, ast.Expr) and (name := _added_to(node)) is not None
+        ast.unparse(node): node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
     }
+
+
+def _stored_attributes(statements: list[ast.stmt]) -> set[str]:
+    return {
+        text
+        for statement in statements
+        for text, node in _attributes(statement).items()
+        if isinstance(node.ctx, ast.Store)
+    }
+
+
+def _attributes_held(frame: FrameType, tree: ast.AST) -> list[tuple[str, Any]]:
+    found = [(text, held_by(frame, node)) for text, node in _attributes(tree).items()]
+    return [(text, held) for text, held in found if is_known(held)]
+
+
+def _held(frame: FrameType, name: str) -> Any:
+    return frame.f_locals.get(name, frame.f_globals.get(name))
+
+
+def _is_compound(expression: ast.expr) -> bool:
+    """Whether it is computed, not only read."""
+    return not isinstance(expression, (ast.Name, ast.Attribute, ast.Subscript))
+
+
+def _at_line(frame: FrameType) -> ast.stmt:
+    return ast.Pass(lineno=frame.f_lineno, col_offset=0, end_lineno=frame.f_lineno)
+
+
+def _mutated(statement: ast.stmt) -> set[str]:
+    """The names of containers a statement adds to: `losses.append(loss)`, `out["x"] = x`."""
+    found = set()
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Expr) and (name := _added_to(node)) is not None:
+            found.add(name)
+        elif (
+            isinstance(node, ast.Subscript)
+            and isinstance(node.ctx, ast.Store)
+            and isinstance(node.value, ast.Name)
+        ):
+            found.add(node.value.id)
+    return found
 
 
 def _added_to(node: ast.Expr) -> str | None:
@@ -165,33 +237,40 @@ def _added_to(node: ast.Expr) -> str | None:
     return None
 
 
-class _WithoutEffects(ast.NodeTransformer):
+class _Apart(ast.NodeTransformer):
     """Takes out what is done only for its effect: `optimizer.zero_grad()`, `print(…)`.
 
     Args:
         rebuilt: containers that the replay makes anew and may add to.
+        stored: attributes that are assigned to, and the names that stand for them.
     """
 
-    def __init__(self, rebuilt: set[str]) -> None:
+    def __init__(self, rebuilt: set[str], stored: Mapping[str, str]) -> None:
         self._rebuilt = rebuilt
+        self._stored = stored
 
-    def visit_Expr(self, node: ast.Expr) -> ast.stmt:
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
         """Keep only what adds to a rebuilt container."""
-        return node if _added_to(node) in self._rebuilt else ast.copy_location(ast.Pass(), node)
+        if _added_to(node) in self._rebuilt:
+            return self.generic_visit(node)
+        return ast.copy_location(ast.Pass(), node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        """Put a name in the place of an attribute that would be assigned to."""
+        name = self._stored.get(ast.unparse(node))
+        if name is not None and isinstance(node.value, ast.Name):
+            return ast.copy_location(ast.Name(name, node.ctx), node)
+        return self.generic_visit(node)
 
 
 def is_broken(value: Any) -> bool:
     """Whether a value holds a tensor that is not finite."""
-    values = value.values() if isinstance(value, dict) else value
-    tensors = tensors_in(tuple(values) if isinstance(values, (list, tuple)) else value)
     return any(
         t.is_floating_point() and t.layout is torch.strided and not bool(torch.isfinite(t).all())
-        for t in map(local_part, tensors)
+        for t in map(local_part, tensors_within(value))
     )
 
 
 def has_graph(value: Any) -> bool:
     """Whether a value holds a tensor that was computed with gradients."""
-    values = value.values() if isinstance(value, dict) else value
-    tensors = tensors_in(tuple(values) if isinstance(values, (list, tuple)) else value)
-    return any(t.grad_fn is not None for t in tensors)
+    return any(tensor.grad_fn is not None for tensor in tensors_within(value))

@@ -1,9 +1,9 @@
 """Notices non-finite losses, gradients and outputs as they appear, before the optimizer acts.
 
 On a CPU a loss is read when it is computed. Reading every gradient would cost per cent of a step:
-where the program computed their norm to clip it, that norm tells; otherwise as many are looked at
-as `_SHARE` of the time pays for, those furthest from the loss first, for what breaks on the way
-back arrives there; one column of a matrix stands for its rows.
+where the program computed their norm to clip it, that norm tells; of sampled steps all are looked
+at, of others as many as `_SHARE` of the time pays for, those furthest from the loss first, for what
+breaks on the way back arrives there; one column of a matrix stands for its rows.
 On an accelerator nothing waits: losses arrive with a copy that is looked at when it is there.
 Each rank looks at its own time and at its own share of a tensor: nothing here talks to another.
 """
@@ -58,6 +58,7 @@ class NonfiniteWatch:
         self.step_ns = 0
         self.is_thorough = False
         self._pending: deque[_Sent] = deque(maxlen=_PENDING)
+        self._infinite: set[int] = set()  # what returns infinities of its own in evaluations
 
     def loss(self, loss: torch.Tensor, number: Number) -> None:
         """`backward` is about to be called on a loss, whose number may still be on its way."""
@@ -100,29 +101,37 @@ class NonfiniteWatch:
         if loss.is_cpu and not math.isfinite(local_part(loss).item()):
             self._investigator.function_broke(function, loss, args, kwargs, sys._getframe(1))
 
-    def before_step(self, optimizer: Optimizer, norm: float | None = None) -> None:
+    def before_step(
+        self, optimizer: Optimizer, norm: float | None = None, *, sampled: bool = False
+    ) -> None:
         """The optimizer is about to act on the gradients.
 
         Args:
             optimizer: whose gradients may have broken.
             norm: what the program computed to clip them by, where it is on the host.
+            sampled: whether the step is sampled, and so all of them are looked at.
         """
         if self._pending:
             self._arrived()
+        if sampled:  # paid for by the budget of samples
+            self.gradients(optimizer, _ALL)
+            return
         looks = _ALL if norm is not None and not math.isfinite(norm) else self._looks()
         if looks:
             self._look(optimizer, looks)
 
-    def closure(self, optimizer: Optimizer, closure: Callable[[], Any]) -> Callable[[], Any]:
+    def closure(
+        self, optimizer: Optimizer, closure: Callable[[], Any], *, sampled: bool
+    ) -> Callable[[], Any]:
         """A closure after whose first evaluation the gradients are looked at, when it is time to.
 
         Lightning gives one to every optimizer; LBFGS evaluates it many times.
         """
-        looks = self._looks()
+        looks = _ALL if sampled else self._looks()
         if not looks:
             return closure
         reference = weakref.ref(optimizer)
-        look = self._guard(self._look)
+        look = self._guard(self.gradients if sampled else self._look)
         waits = True
 
         def evaluate(*args: Any, **kwargs: Any) -> Any:
@@ -165,15 +174,19 @@ class NonfiniteWatch:
         return self.step_ns
 
     def output(self, call: Call, output: Any) -> None:
-        """A forward without gradients is over."""
+        """A forward without gradients is over. −∞ alone is left to the program: it masks."""
         for whole in tensors_in(output if not isinstance(output, dict) else (*output.values(),)):
             tensor = local_part(whole)
             if tensor.is_floating_point() and tensor.device.type == "cpu" and tensor.numel():
                 flat = tensor.detach().reshape(-1) if tensor.is_contiguous() else tensor
                 if flat.dim() == 1 and flat.numel() > _LARGE:
                     flat = flat[:: flat.numel() // _LARGE]
-                if bool(flat.isnan().any()):
-                    self._investigator.output_broke(call, output)
+                if not math.isfinite(float(flat.sum())) and id(call.compute) not in self._infinite:
+                    has_nan = bool(flat.isnan().any())
+                    if (has_nan or bool(flat.isposinf().any())) and not (
+                        self._investigator.output_broke(call, output) or has_nan
+                    ):
+                        self._infinite.add(id(call.compute))
             return
 
     def _looks(self) -> int:

@@ -1,0 +1,65 @@
+"""The tensors inside values of the program: in containers, dataclasses and plain objects."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence
+
+_MAX_PARTS = 64
+_DEPTH = 3
+
+
+def named_parts(name: str, value: Any, depth: int = _DEPTH) -> Iterator[tuple[str, Any]]:
+    """What is inside a container or dataclass, by name: `input.0.mask`; itself, if it is none."""
+    parts: Iterable[tuple[Any, Any]]
+    if isinstance(value, PackedSequence) or not depth:
+        parts = ()
+    elif isinstance(value, Mapping):
+        parts = value.items()
+    elif isinstance(value, (tuple, list)):
+        parts = enumerate(value)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        parts = (
+            (field.name, getattr(value, field.name, None)) for field in dataclasses.fields(value)
+        )
+    else:
+        parts = ()
+    is_leaf = True
+    for key, part in itertools.islice(parts, _MAX_PARTS):
+        is_leaf = False
+        yield from named_parts(f"{name}.{key}", part, depth - 1)
+    if is_leaf:
+        yield name, value
+
+
+def named_tensors(name: str, value: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors inside a value by name, also those that are attributes of a plain object."""
+    for own, part in named_parts(name, value):
+        if isinstance(part, torch.Tensor):
+            yield own, part
+        elif isinstance(part, PackedSequence):
+            yield own, part.data
+        elif _is_plain(part):
+            for key, held in itertools.islice(vars(part).items(), _MAX_PARTS):
+                if isinstance(held, torch.Tensor):
+                    yield f"{own}.{key}", held
+
+
+def tensors_within(value: Any) -> list[torch.Tensor]:
+    """The tensors inside a value."""
+    return [tensor for _, tensor in named_tensors("", value)]
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is an object that keeps its parts as attributes, and no part of the program."""
+    module = type(value).__module__.partition(".")[0]
+    return (
+        hasattr(value, "__dict__")
+        and not isinstance(value, (type, nn.Module))
+        and not callable(value)
+        and module not in ("torch", "builtins", "nntrace", "nntrace_torch")
+    )
