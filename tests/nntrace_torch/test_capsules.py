@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import random
 import re
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 from tracing import tracing
 
 from nntrace.replay import list_capsules
+from nntrace.trace import Trace
 
 # `broken` is a plain attribute, `step` a name in a frame: both decide where the value breaks.
 TRAIN = """
@@ -101,8 +103,8 @@ def test_a_loss_that_jumped_is_computed_again(program):
     process = replay(program, "--yes", "--capsule", str(spike.number))
     assert "the loss was" in process.stdout
     assert "input of input.0.x" in process.stdout
-    if spike.calls[0]["random"] is not None:  # short steps keep no random state
-        assert process.returncode == 0, process.stdout
+    assert spike.calls[0]["random"] is not None
+    assert process.returncode == 0, process.stdout
 
 
 def documented() -> list[str]:
@@ -162,6 +164,51 @@ def test_no_more_than_four_broken_steps_are_kept(tmp_path):
 
 def test_nothing_is_kept_when_nothing_is_wanted(tmp_path):
     assert capsules_of(tmp_path, nn.Linear(4, 3), [finite, broken], capsules=False) == []
+
+
+def test_a_mask_of_dropout_is_found_in_steps_too_short_to_note_the_random_state(tmp_path):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.drop = nn.Linear(4, 200), nn.Dropout(0.01)
+
+        def forward(self, x):
+            h = self.drop(self.fc(x).square() + 1)
+            self.masks.append(h[0] == 0)
+            return h.log().sum(1) if len(self.masks) == 30 else h.sum(1)  # −∞ where dropped
+
+    model = Net()
+    model.masks = []
+    with tracing(tmp_path / "run", every=None):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+        for _ in range(30):
+            optimizer.zero_grad()
+            out = model(torch.randn(1, 4))
+            out.mean().backward()
+            optimizer.step()
+    dropped = int(model.masks[29].sum())
+    [origin] = [e.payload for e in Trace.open(tmp_path / "run").events_of("origin")]
+    assert len(model.masks) == 30
+    assert origin["op"] == "log"
+    assert origin["what"].startswith(f"{dropped} of 200 arguments of log")
+    assert origin["index"] == [0, int(model.masks[29].nonzero()[0])]
+    [capsule] = list_capsules(tmp_path / "run")
+    state = load_file(capsule.file.with_suffix(".safetensors"))["random.0"]
+    with torch.random.fork_rng(devices=[]):
+        torch.set_rng_state(state)
+        assert torch.equal(nn.functional.dropout(torch.ones(200), 0.01) == 0, model.masks[29])
+
+
+def test_random_numbers_of_others_are_said_not_to_be_kept(tmp_path):
+    class Net(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) * random.random() / (x * 0).sum()
+
+    with tracing(tmp_path / "run", every=None):
+        train(Net(4, 3), [lambda model: model(torch.randn(8, 4)).mean()])
+    [event] = Trace.open(tmp_path / "run").events_of("origin")
+    assert event.payload["op"] == "div"
+    assert "Python's `random`, whose state was not kept" in event.payload["notes"][0]
 
 
 def test_of_a_large_model_the_module_that_broke_is_kept(tmp_path, monkeypatch):

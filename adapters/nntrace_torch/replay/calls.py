@@ -7,7 +7,8 @@ watched: their calls alone pass through here, in about two microseconds each.
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,6 +21,7 @@ from nntrace.recorder import Recorder
 from nntrace_torch.patching import Undo, wrap
 from nntrace_torch.replay.engine import Replayer
 from nntrace_torch.replay.guard import tensors_in
+from nntrace_torch.replay.mersenne import cpu_state
 
 _MAX_OUTPUTS = 4
 _KEPT = 64  # calls of one step: micro-batches, time steps, the parts of a GAN
@@ -40,12 +42,13 @@ class Call:
         args: its arguments, by reference.
         kwargs: its keyword arguments, by reference.
         random: PyTorch's random state before the call, as bytes; None where steps are so short
-            that reading it would show.
+            that reading it would show, until `recovery` has found it.
         autocast: the devices for which autocast was on, with its type.
         micro_batch: how many backward passes the step had seen before.
         gradients: what arrived in the backward pass at each tensor of the output, by its place.
         gradients_enabled: whether gradients were being recorded.
         outputs: the first axis of what it returned, when the first argument has but one axis.
+        returned: the tensor it returned, as long as the program has it; None of another output.
     """
 
     compute: Callable[..., Any]
@@ -57,6 +60,7 @@ class Call:
     gradients: dict[int, torch.Tensor] | None = None
     gradients_enabled: bool = True
     outputs: int | None = None
+    returned: Callable[[], torch.Tensor | None] | None = None
 
 
 class RootCalls:
@@ -125,8 +129,7 @@ class RootCalls:
             compute,
             args,
             kwargs,
-            # As bytes: a tensor would be one more in the program's memory.
-            torch.get_rng_state().numpy().tobytes() if self.steps_are_long else None,
+            cpu_state() if self.steps_are_long else None,
             _autocast(),
             self.micro_batch,
             gradients_enabled=torch.is_grad_enabled(),
@@ -163,6 +166,8 @@ class RootCalls:
         if args and type(args[0]) is torch.Tensor and args[0].dim() == 1:
             rows = tensors_in(output)
             call.outputs = int(rows[0].shape[0]) if rows and rows[0].dim() else 0
+        if isinstance(output, torch.Tensor):
+            call.returned = weakref.ref(output)
         if not call.gradients_enabled:
             if self.kept and self.kept[-1] is call:
                 self.kept.pop()
@@ -205,6 +210,15 @@ def _keep_gradients(call: Call, output: Any, arrived: Callable[..., Any]) -> Non
 def _arrived(reference: "weakref.ref[Call]", place: int, gradient: torch.Tensor) -> None:
     if (call := reference()) is not None:
         call.gradients = {**(call.gradients or {}), place: gradient}
+
+
+@contextmanager
+def autocasting(call: Call) -> Iterator[None]:
+    """Autocast as it was at a call."""
+    with ExitStack() as stack:
+        for device, dtype in call.autocast:
+            stack.enter_context(torch.autocast(device, dtype, cache_enabled=False))
+        yield
 
 
 def _autocast() -> tuple[tuple[str, torch.dtype], ...]:

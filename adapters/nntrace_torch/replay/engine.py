@@ -30,9 +30,11 @@ class Replayer:
     Attributes:
         active: whether a replay is going on: observers look away, compiled code is not used.
         leaves: during a replay with gradients, what its backward pass ends at.
+        drew: generators besides PyTorch's that the last replay has drawn from.
     """
 
     def __init__(self) -> None:
+        self.drew: tuple[str, ...] = ()
         self.active = False
         self.leaves: list[torch.Tensor] = []
 
@@ -95,6 +97,7 @@ class Replayer:
         finally:
             self.active = False
             self.leaves = []
+            self.drew = states.others_moved()
             states.restore()
 
 
@@ -160,6 +163,20 @@ class RandomStates:
         if "numpy.random" in sys.modules:
             states._numpy = sys.modules["numpy.random"].get_state()
         return states
+
+    def others_moved(self) -> tuple[str, ...]:
+        """Generators besides PyTorch's whose state is another now."""
+        moved = []
+        if self._python is not None and random.getstate() != self._python:
+            moved.append("Python's `random`")
+        if self._numpy is not None:
+            (_, words, *rest), (_, were, *places) = (
+                sys.modules["numpy.random"].get_state(),
+                self._numpy,
+            )
+            if rest != places or (words != were).any():
+                moved.append("`numpy.random`")
+        return tuple(moved)
 
     def restore(self) -> None:
         """Set the generators to these states."""

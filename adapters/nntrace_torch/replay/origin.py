@@ -20,6 +20,7 @@ from nntrace_torch.replay.calls import Call, RootCalls
 from nntrace_torch.replay.capsules import Capsules, Moment
 from nntrace_torch.replay.engine import Replayer
 from nntrace_torch.replay.finder import BUFFER, Birth
+from nntrace_torch.replay.recovery import recover_random_states
 from nntrace_torch.replay.search import Found, Search, lines
 from nntrace_torch.sources import UNKNOWN, Sources
 
@@ -82,8 +83,9 @@ class Investigator:
     def loss_jumped(self, loss: float, frame: FrameType | None) -> None:
         """A loss is finite and far above those before: the step is kept, nothing is judged."""
         if not self._replayer.active and self._capsules.wants("loss_spike"):
-            calls = self._of_micro_batch(self._calls.micro_batch)
             with self._forward.paused():
+                recover_random_states(self._calls.kept, self._replayer)
+                calls = self._of_micro_batch(self._calls.micro_batch)
                 self._capsules.keep(Moment("loss_spike", calls, frame, {"loss": loss}))
 
     def function_broke(
@@ -123,7 +125,7 @@ class Investigator:
             found = search.weights() or search.of_call(call) or Found("unknown", None, {})
             return found._replace(facts={**found.facts, "phase": "eval"}, call=call)
 
-        return self._episode("output", None, look)
+        return self._episode("output", None, look, (call,))
 
     def name_of(self, parameter: torch.Tensor) -> str:
         """A parameter's recorded path, or its shape when no known model has it."""
@@ -131,7 +133,11 @@ class Investigator:
         return found[0] if found is not None else f"a parameter of shape {tuple(parameter.shape)}"
 
     def _episode(
-        self, seen_in: str, frame: FrameType | None, look: Callable[[Search], Found]
+        self,
+        seen_in: str,
+        frame: FrameType | None,
+        look: Callable[[Search], Found],
+        calls: Sequence[Call] = (),
     ) -> bool:
         """Search, tell and keep; nothing when this story was told already.
 
@@ -151,6 +157,7 @@ class Investigator:
             stepping=self.stepping,
         )
         with self._forward.paused():
+            recover_random_states(calls or self._calls.kept, self._replayer)
             found = look(search)
             if seen_in == "output" and found.is_meant:
                 return False
@@ -162,7 +169,7 @@ class Investigator:
                 "seen_in": seen_in,
                 **(self._told(found.birth) if found.birth is not None else {}),
                 **found.facts,
-                "notes": search.notes,
+                "notes": [*search.notes, *search.remarks],
                 "replay_ms": round(1000 * (time.perf_counter() - started), 1),
             }
             self._recorder.add_event(EventKind.ORIGIN, payload, severity="error")

@@ -148,7 +148,7 @@ class CapsulePlayer:
         if state is not None:
             torch.set_rng_state(state)
         else:
-            self._notes.append("the random state was not kept: dropout masks are others")
+            self._notes.append("the random state could not be kept: random numbers are others")
         if entry.get("gradients") is False:
             self._evaluate(module, given, {**kwargs, **named}, state)
         if self._debugger:

@@ -8,7 +8,6 @@ noted, never guessed.
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from nntrace_torch.containers import named_tensors, tensors_within
 from nntrace_torch.modules import Models
 from nntrace_torch.optimizers import Optimizers
 from nntrace_torch.ranks import local_part
-from nntrace_torch.replay.calls import Call, RootCalls
+from nntrace_torch.replay.calls import Call, RootCalls, autocasting
 from nntrace_torch.replay.engine import Replayer, original_of
 from nntrace_torch.replay.finder import BUFFER, Birth, OriginFinder, source_text
 from nntrace_torch.replay.frames import expressions_holding
@@ -62,6 +61,7 @@ class Search:
 
     Attributes:
         notes: what the replays could not do.
+        remarks: what about them may be otherwise than in the step, each once.
 
     Args:
         steps: optimizer steps made before this one.
@@ -88,6 +88,7 @@ class Search:
         self._moved = stepping and calls.micro_batch > 0
         self._steps = steps
         self.notes: list[str] = []
+        self.remarks: dict[str, None] = {}
 
     def weights(self) -> Found | None:
         """A parameter that was not finite before this step.
@@ -207,14 +208,14 @@ class Search:
     def of_call(self, call: Call, number: int = 0) -> Found | None:
         """What a replay of one call of the model shows."""
         finder = OriginFinder()
-        with ExitStack() as stack:
-            for device, dtype in call.autocast:
-                stack.enter_context(torch.autocast(device, dtype, cache_enabled=False))
+        with autocasting(call):
             self._name_arguments(call, finder)
             for model in self._models.known:
                 for name, buffer in model.root.named_buffers() if model.root is not None else ():
                     finder.name(buffer, BUFFER + model.join(name))
             output = self._replay(call.compute, call.args, call.kwargs, finder, call=call)
+        for generator in self._replayer.drew:
+            self.remarks[f"the model draws from {generator}, whose state was not kept"] = None
         birth = finder.birth_of(tensors_within(output)) or (
             finder.first if output is None else None
         )
