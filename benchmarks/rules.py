@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from nntrace.diagnosis import diagnose
+from nntrace.diagnosis.report import MOST_ROWS
 from nntrace.manifest import Manifest
 from nntrace.recorder.streams import StreamWriter
 from nntrace.rules import select_rules
@@ -165,11 +166,11 @@ def batches(sampled: np.ndarray, random: np.random.Generator) -> dict[str, Any]:
     }
 
 
-def measure(run: Path, most_rows: int | None) -> dict[str, Any]:
+def measure(run: Path, live: bool) -> dict[str, Any]:
     """Diagnose it in this process; seconds, and the peak memory of the process in MiB."""
     before = _peak()
     began, cpu = time.perf_counter(), time.process_time()
-    trace = Trace.open(run, most_rows=most_rows)
+    trace = Trace.open(run, most_rows=LIVE_ROWS if live else MOST_ROWS, drawn=live)
     opened = time.perf_counter() - began
     found = diagnose(trace)
     whole, cpu = time.perf_counter() - began, time.process_time() - cpu
@@ -204,9 +205,8 @@ def main() -> None:
     parser.add_argument("--live", action="store_true", help="within the monitor's bound")
     parser.add_argument("--of", type=Path, help=argparse.SUPPRESS)  # a run: this is the child
     options = parser.parse_args()
-    most_rows = LIVE_ROWS if options.live else None
     if options.of is not None:
-        print(json.dumps(measure(options.of, most_rows)))
+        print(json.dumps(measure(options.of, options.live)))
         return
     print(f"{'rows':>12} {'held':>12} {'open s':>8} {'all s':>8} {'CPU s':>8} {'peak MiB':>9}")
     for rows in options.rows:

@@ -6,7 +6,7 @@ Every format is a function of a `Report`; making one is the only place that open
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from nntrace.diagnosis.baseline import Baseline
 from nntrace.diagnosis.diagnose import Diagnosis, diagnose
@@ -14,6 +14,10 @@ from nntrace.errors import NntraceError
 from nntrace.rules import Rule
 from nntrace.schema import EventKind, RunStatus
 from nntrace.trace import Trace
+
+# Of the statistics. Older samples of a longer run are judged by every second, fourth, … of them,
+# so that a diagnosis never takes more than some hundred megabytes.
+MOST_ROWS: Final = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,15 @@ def make_report(
     thresholds: Mapping[str, Mapping[str, Any]] | None = None,
     baseline: Baseline | None = None,
 ) -> Report:
-    """Open a run and diagnose it.
+    """Open a run, within a bound, and diagnose it.
 
     Raises:
         NotARunError, SchemaVersionError, DamagedTraceError: it cannot be read.
         NntraceError: it holds neither a complete step nor a statistic.
     """
-    trace = run if isinstance(run, Trace) else Trace.open(run)
+    trace = run
+    if not isinstance(trace, Trace):
+        trace = Trace.open(trace, most_rows=MOST_ROWS, drawn=False)
     status = trace.status
     if not len(trace.steps) and not len(trace.sampled_steps) and not _is_idle(trace):
         raise NntraceError(_nothing_to_judge(trace, status))

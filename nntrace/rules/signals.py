@@ -50,9 +50,11 @@ def loss_series(trace: Trace) -> LossSeries:
     steps = trace.steps
     known = recorded(trace.table("steps")["loss"])
     usable = np.flatnonzero(np.isfinite(steps.loss))
-    names = np.array([steps.optimizer[index] for index in usable], dtype=object)
-    turns = np.flatnonzero(names[1:] != names[:-1]) + 1
-    optimizers = max(1, len(set(names.tolist())))
+    turns, optimizers = np.empty(0, dtype=np.int64), 1
+    if len(set(steps.optimizer)) > 1:
+        names = np.array([steps.optimizer[index] for index in usable], dtype=object)
+        turns = np.flatnonzero(names[1:] != names[:-1]) + 1
+        optimizers = max(1, len(set(names.tolist())))
     if len(turns) == optimizers - 1:
         usable = usable[int(turns[-1]) if len(turns) else 0 :]
         optimizers = 1

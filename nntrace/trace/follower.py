@@ -7,17 +7,20 @@ and so is an incomplete segment that another one follows: a writer ends each bef
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO, Final
 
+import numpy as np
 import pyarrow as pa
 
 from nntrace.arrow import conform
 from nntrace.errors import DamagedTraceError, SchemaVersionError
 from nntrace.schema import SCHEMA_VERSION, SEGMENT
 from nntrace.trace.messages import PREFIX_BYTES, FramingError, message_length
+from nntrace.trace.model import BoolArray, IntArray
 
 # What a row cannot do without: a stream that lacks such a column is none of ours, and a row in
 # which one is null says nothing.
@@ -31,6 +34,8 @@ KEYS: Final = {
     "scalars": ("step", "name"),
     "events": ("kind",),
 }
+STEP: Final = "step"
+Choice = Callable[[IntArray, IntArray], BoolArray]
 _LARGEST_BATCH: Final = 1 << 24  # rows; a damaged length must not make Arrow fill the memory
 
 # What Arrow raises on bytes that are not what they claim to be.
@@ -115,6 +120,39 @@ class StreamFollower:
         last = max(1, min(most, len(batches)) - 1)
         chosen = {n * (len(batches) - 1) // last for n in range(last + 1)} if batches else set()
         return [self._decode_at(batches[number], schemas, columns) for number in sorted(chosen)]
+
+    def read_chosen(self, choose: Choice) -> list[pa.RecordBatch]:
+        """Of all batches those that `choose` picks, told the first step and the number of rows of
+        each; later ones with the next `read`. Of the others nothing but the steps is decoded.
+        """
+        assert not self._offset, "a stream that was not read yet"
+        places, schemas = self._fresh_batches()
+        heads = [self._head(place, reader) for place, reader in self._at_steps(places, schemas)]
+        steps, rows = np.array(heads, dtype=np.int64).reshape(-1, 2).T
+        chosen = np.flatnonzero(choose(steps, rows))
+        kept: list[pa.RecordBatch] = []
+        for path, group in groupby((places[number] for number in chosen), lambda place: place.path):
+            with self._opened(path, 0) as file:
+                kept += [self._decode(place, file, schemas[path]) for place in group]
+        return [batch for batch in kept if batch.num_rows]
+
+    def _at_steps(
+        self, places: Sequence[_Place], schemas: Mapping[Path, bytes]
+    ) -> Iterator[tuple[_Place, pa.RecordBatchReader]]:
+        """Each batch, and a reader of its segment's steps that has come to it."""
+        for path, group in groupby(places, lambda place: place.path):
+            reader: pa.RecordBatchReader | None = None
+            for place in group:
+                reader = reader or self._reader(place, (STEP,), schemas[path])
+                yield place, reader
+
+    def _head(self, place: _Place, reader: pa.RecordBatchReader) -> tuple[int, int]:
+        """The first step of a batch, and its number of rows."""
+        try:
+            batch = reader.read_next_batch()
+            return (batch.column(0)[0].as_py() or 0) if batch.num_rows else 0, batch.num_rows
+        except DECODE_ERRORS as error:
+            raise self._undecodable(place) from error
 
     def read_last(self, rows: int) -> list[pa.RecordBatch]:
         """The last of the fresh batches, as many as hold so many rows. The others count as read."""
@@ -234,11 +272,15 @@ class StreamFollower:
             raise self._undecodable(place) from error
         return self._next(reader, place)
 
-    def _reader(self, place: _Place) -> pa.RecordBatchReader:
+    def _reader(
+        self, place: _Place, columns: Sequence[str] | None = None, schema: bytes = b""
+    ) -> pa.RecordBatchReader:
         """Of a whole segment, from its schema on: it keeps step with the messages."""
         try:
-            source = pa.OSFile(str(place.path))
-            return pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(use_threads=False))
+            options = pa.ipc.IpcReadOptions(use_threads=False)
+            if columns is not None:
+                options.included_fields = self._numbers_of(columns, schema)
+            return pa.ipc.open_stream(pa.OSFile(str(place.path)), options=options)
         except DECODE_ERRORS as error:
             raise self._undecodable(place) from error
 

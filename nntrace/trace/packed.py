@@ -14,7 +14,7 @@ import pyarrow as pa
 from nntrace.arrow import conform
 from nntrace.errors import DamagedTraceError, SchemaVersionError
 from nntrace.schema import PACKED, SCHEMA_VERSION
-from nntrace.trace.follower import DECODE_ERRORS, KEYS, StreamFollower, with_keys
+from nntrace.trace.follower import DECODE_ERRORS, KEYS, Choice, StreamFollower, with_keys
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -37,6 +37,12 @@ class Stream(Protocol):
     def read_some(self, most: int, columns: Sequence[str] | None = None) -> list[pa.RecordBatch]:
         """Of the fresh batches at most so many where that is faster, the first and the last among
         them; with `columns`, all others may be null.
+        """
+        ...
+
+    def read_chosen(self, choose: Choice) -> list[pa.RecordBatch]:
+        """Of a stream that was not read yet the batches that `choose` picks, told the first step
+        and the number of rows of each, or all where that is not told.
         """
         ...
 
@@ -84,6 +90,10 @@ class PackedStream:
             ) from error
         self._read = True
         return [batch for batch in rows if batch.num_rows]
+
+    def read_chosen(self, choose: Choice) -> list[pa.RecordBatch]:
+        """All rows: they are sorted by site, and in large pieces."""
+        return self.read()
 
     def read_some(self, most: int, columns: Sequence[str] | None = None) -> list[pa.RecordBatch]:
         """All rows: a packed file is small."""

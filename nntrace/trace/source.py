@@ -11,11 +11,13 @@ from nntrace.errors import NotARunError
 from nntrace.manifest import Manifest
 from nntrace.schema import RANK_FOLDER, STREAMS
 from nntrace.trace.packed import Stream, open_stream
-from nntrace.trace.thinning import Thinning
+from nntrace.trace.thinning import Thinning, some_of
 
 _MAX_CHUNKS: Final = 4096  # a table in more pieces is slow to read; putting it together copies it
 _ROWS_AT_ONCE: Final = 250_000  # of a stream that is thinned as it is read
 _HISTOGRAMS: Final = 10  # a histogram takes as much room as so many rows of statistics
+# Of a run whose older samples are not drawn, rows of a stream for one row of statistics.
+_PARTS: Final = {"stats": 1, "histograms": _HISTOGRAMS, "data": 250}
 _LARGE: Final = ("stats", "histograms", "tensors")
 # What can be read of a long run before anyone waits, and what a first look at its steps needs.
 _FEW_BATCHES: Final = 100
@@ -28,16 +30,20 @@ class Source:
     Args:
         folder: the rank's.
         most_rows: of the statistics; beyond, older samples are thinned.
+        drawn: whether to keep what is needed to draw those; else they are not even decoded.
 
     Attributes:
         tables: the rows read so far, by stream.
     """
 
-    def __init__(self, folder: Path, most_rows: int | None = None) -> None:
+    def __init__(self, folder: Path, most_rows: int | None = None, *, drawn: bool = True) -> None:
         self.tables = {name: empty_table(name) for name in STREAMS}
         self._streams: dict[str, Stream] = {name: open_stream(folder, name) for name in STREAMS}
         self._thinnings: dict[str, Thinning] = {}
-        if most_rows is not None:
+        self._bounds: dict[str, int] = {}
+        if most_rows is not None and not drawn:
+            self._bounds = {name: most_rows // part for name, part in _PARTS.items()}
+        elif most_rows is not None:
             self._thinnings["stats"] = Thinning(most_rows, drawn=True)
             self._thinnings["histograms"] = Thinning(most_rows // _HISTOGRAMS, drawn=False)
 
@@ -74,6 +80,11 @@ class Source:
         thinning = self._thinnings.get(name)
         most = None if thinning is None else _ROWS_AT_ONCE
         grown = False
+        bound = self._bounds.pop(name, None)
+        if bound is not None:
+            some = self._streams[name].read_chosen(lambda steps, rows: some_of(steps, rows, bound))
+            self._add(name, some)
+            return bool(some)
         while fresh := self._streams[name].read(most):
             grown = True
             self._add(name, fresh)

@@ -11,13 +11,32 @@ import numpy as np
 import pyarrow as pa
 
 from nntrace.schema import STATISTICS
-from nntrace.trace.model import FloatArray, IntArray
+from nntrace.trace.model import BoolArray, FloatArray, IntArray
 
 FIRST_SAMPLES: Final = 16  # these, what is newest, and what all ranks sample are kept whole
 LAST_SAMPLES: Final = 64
 LEAST_SAMPLES: Final = 128
 _LANDMARK_BITS: Final = 4  # as the recorder has them: 8 steps in each doubling
 _FOLDED: Final = 4  # samples that become two rows at first
+
+
+def some_of(steps: IntArray, rows: IntArray, most: int) -> BoolArray:
+    """Which batches to keep of a run that is read at once, so that about `most` rows are.
+
+    Args:
+        steps: the first step of each batch; a recorder writes a sample as one batch.
+        rows: of each batch.
+    """
+    samples, places = np.unique(steps, return_inverse=True)
+    exempt = _are_exempt(steps, places, len(samples))
+    if 2 * rows[exempt].sum() > most:  # batches of many samples
+        exempt = (places == 0) | (places == len(samples) - 1)
+    every = 1
+    while True:
+        kept = exempt | (places % every == 0)
+        if rows[kept].sum() <= max(most, rows[exempt].sum()):
+            return np.asarray(kept)
+        every *= 2
 
 
 class Thinning:
@@ -54,8 +73,7 @@ class Thinning:
     def _sift(self, rows: pa.Table, most: int) -> pa.Table:
         """Every n-th of the older samples."""
         places = np.searchsorted(self._samples, _steps(rows))
-        exempt = (places < FIRST_SAMPLES) | (places >= len(self._samples) - LAST_SAMPLES)
-        exempt |= _are_landmarks(_steps(rows))
+        exempt = _are_exempt(_steps(rows), places, len(self._samples))
         while True:
             kept = exempt | (places % self._every == 0)
             if kept.sum() <= max(most // 2, exempt.sum()):
@@ -116,7 +134,13 @@ def _extremes(
     return pa.table(columns, schema=rows.schema)
 
 
-def _are_landmarks(steps: IntArray) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+def _are_exempt(steps: IntArray, places: IntArray, samples: int) -> BoolArray:
+    """Which rows are kept whatever their number: the first and the last samples and landmarks."""
+    ends = (places < FIRST_SAMPLES) | (places >= samples - LAST_SAMPLES)
+    return np.asarray(ends | _are_landmarks(steps))
+
+
+def _are_landmarks(steps: IntArray) -> BoolArray:
     """Steps that every rank samples, so that ranks can be compared."""
     bits = np.frexp(np.maximum(steps, 0).astype(np.float64))[1]
     spacing = np.left_shift(1, np.maximum(0, bits - _LANDMARK_BITS))

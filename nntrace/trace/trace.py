@@ -68,6 +68,7 @@ class Trace:
             name: with_keys(tables.get(name, empty_table(name)), name) for name in STREAMS
         }
         self._source: Source | None = None
+        self._bound: tuple[int | None, bool] = None, True  # `most_rows` and `drawn` of `open`
         self._peers: dict[int, Trace] = {rank: self}
         self._experiments: dict[str, Trace] = {}
         self._whole: tuple[Trace, Callable[[Trace], Trace]] | None = None  # of a part: its origin
@@ -77,7 +78,12 @@ class Trace:
 
     @classmethod
     def open(
-        cls, path: str | Path, *, rank: int | None = None, most_rows: int | None = None
+        cls,
+        path: str | Path,
+        *,
+        rank: int | None = None,
+        most_rows: int | None = None,
+        drawn: bool = True,
     ) -> Self:
         """Open a run folder, by default at its lowest rank, and read all complete rows.
 
@@ -86,12 +92,13 @@ class Trace:
             rank: which rank to read.
             most_rows: of the statistics; of a longer run older samples are thinned, and `drawn`
                 is what to draw.
+            drawn: whether those shall be drawn; without it they cost next to nothing.
 
         Raises:
             NotARunError, SchemaVersionError: the folder is missing or not one we can read.
             DamagedTraceError: a stream inside it is damaged.
         """
-        trace = cls._unread(Path(path), rank, most_rows)
+        trace = cls._unread(Path(path), rank, most_rows, drawn=drawn)
         trace.refresh()
         return trace
 
@@ -111,10 +118,13 @@ class Trace:
         return trace
 
     @classmethod
-    def _unread(cls, run: Path, rank: int | None, most_rows: int | None = None) -> Self:
+    def _unread(
+        cls, run: Path, rank: int | None, most_rows: int | None = None, *, drawn: bool = True
+    ) -> Self:
         manifest, rank = find_rank(run, rank)
         trace = cls({}, manifest, path=run, rank=rank)
-        trace._source = Source(run / RANK_FOLDER.format(rank), most_rows)
+        trace._source = Source(run / RANK_FOLDER.format(rank), most_rows, drawn=drawn)
+        trace._bound = most_rows, drawn
         trace._tables = trace._source.tables
         return trace
 
@@ -193,7 +203,11 @@ class Trace:
                 whole, cut = self._whole
                 self._peers[rank] = cut(whole.of_rank(rank))
             elif self.path is not None:
-                self._peers[rank] = Trace.open(self.path, rank=rank)
+                most_rows, drawn = self._bound
+                most_rows = None if drawn else most_rows  # the monitor opens the ranks itself
+                self._peers[rank] = Trace.open(
+                    self.path, rank=rank, most_rows=most_rows, drawn=drawn
+                )
             else:
                 raise NotARunError(f"there is no rank {rank}; there are {self.ranks}.")
         return self._peers[rank]

@@ -12,7 +12,13 @@ from run_folders import small_run, write_run
 from nntrace.arrow import arrow_schema, empty_table
 from nntrace.schema import Role
 from nntrace.trace import Trace
-from nntrace.trace.thinning import FIRST_SAMPLES, LAST_SAMPLES, LEAST_SAMPLES, Thinning
+from nntrace.trace.thinning import (
+    FIRST_SAMPLES,
+    LAST_SAMPLES,
+    LEAST_SAMPLES,
+    Thinning,
+    some_of,
+)
 
 SITES = 3
 
@@ -136,3 +142,31 @@ def test_the_newest_of_a_packed_run_is_all_of_it(tmp_path: Path) -> None:
     whole = Trace.open(run)
     pack(run)
     assert len(Trace.newest(run).table("stats")) == len(whole.table("stats"))
+
+
+def test_a_run_read_at_once_keeps_its_ends_and_an_even_part_of_the_rest():
+    steps = np.arange(0, 40_000, 10)
+    kept = some_of(steps, np.full(len(steps), 100), most=100_000)
+    assert kept[:FIRST_SAMPLES].all()
+    assert kept[-LAST_SAMPLES:].all()
+    assert 40_000 < 100 * kept.sum() <= 100_000
+    assert np.diff(np.flatnonzero(kept)).max() <= 8
+
+
+def test_a_short_run_is_read_whole():
+    assert some_of(np.arange(50), np.full(50, 10), most=500).all()
+
+
+def test_what_is_not_drawn_is_thinned_as_it_is_read(tmp_path: Path) -> None:
+    stats = samples(0, 1000).to_pylist()
+    sites = [{"id": n, "path": f"layer{n}", "role": "activation"} for n in range(SITES)]
+    steps = [{"step": n, "loss": 1.0} for n in range(2000)]
+    run = write_run(tmp_path, rows_per_batch=4 * SITES, sites=sites, stats=stats, steps=steps)
+    whole, part = Trace.open(run), Trace.open(run, most_rows=1500, drawn=False)
+    at = np.searchsorted(whole.sampled_steps, part.sampled_steps)
+    assert 200 < len(part.sampled_steps) <= 500
+    assert part.sampled_steps[-1] == whole.sampled_steps[-1]
+    assert part.drawn is part
+    ours, all_of_it = (t.series(Role.ACTIVATION, "std") for t in (part, whole))
+    assert (ours == all_of_it[at]).all()
+    assert not part.refresh()
