@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from nntrace.diff import compare
+from nntrace.diff.compare import compare
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
