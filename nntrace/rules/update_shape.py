@@ -23,6 +23,7 @@ from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
 
 _LEAST_SAMPLES = 10
+_ROUNDING = 2.0**-24
 _COARSE = ("bfloat16", "float16")
 
 
@@ -47,7 +48,8 @@ def update_imbalance(
     the second half of the run, each divided by the rate of the parameter's group: rates that
     differ by layer are meant. Weights that start at zero or do not change at all are left out
     (UPD06), as are those that another optimizer has taken over, whose rate is not known.
-    A note where the loss comes down: in a very wide network the first layers hardly move by right.
+    A note where the loss comes down, for in a very wide network the first layers hardly move by
+    right, unless the slow one's steps are lost to float32's rounding (2⁻²⁴ of the weights).
     Source: Karpathy, CS231n, "ratio of weights:updates"; You et al. 2017 (LARS).
     """
     sites = _still_led(trace, weights(trace, Role.UPDATE))
@@ -74,12 +76,13 @@ def update_imbalance(
     over = late[:, fast] > factor * late[:, slow]
     if not level[fast] > factor * level[slow] or over.mean() < 0.9:
         return
+    moves = level[slow] > _ROUNDING
     yield Finding(
         f"a step changes {sites[fast].path} by {level[fast]:.1g} of its size and "
         f"{sites[slow].path} by {level[slow]:.1g}: {level[fast] / level[slow]:.0f} times less.",
         site=sites[slow],
         steps=span(trace, int(rows[len(rows) // 2])),
-        severity=Severity.INFO if remaining_loss(trace) <= learned else None,
+        severity=Severity.INFO if moves and remaining_loss(trace) <= learned else None,
         evidence={
             "slowest": sites[slow].path,
             "slowest_ratio": float(level[slow]),

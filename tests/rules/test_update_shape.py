@@ -40,6 +40,13 @@ def test_layers_that_differ_in_a_model_that_learns_are_noted(end, level):
     assert finding.level is level
 
 
+@pytest.mark.parametrize(("slow", "level"), [(5e-8, Severity.WARNING), (7e-8, Severity.INFO)])
+def test_steps_that_are_lost_to_rounding_are_a_warning_in_any_model(slow, level):
+    layers = layer("a.weight", 1e-3), layer("b.weight", slow)
+    [finding] = findings("UPD03", trace(*layers, loss=[1.0] * 10 + [0.1] * 10))
+    assert finding.level is level
+
+
 def test_what_another_optimizer_has_taken_over_has_a_rate_that_is_not_known():
     layers = layer("a.weight", 1e-3, optimizer="SGD.2"), layer("b.weight", 0.9e-6, optimizer="SGD")
     sites = [row for pair in layers for row in pair]
