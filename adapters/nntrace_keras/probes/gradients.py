@@ -132,7 +132,9 @@ def _compare(decorated: Callable[..., Any], use: _Use) -> Answer:
         bad = []
         for _ in range(_DIRECTIONS):
             direction = like(base[place])
-            by_backward = 0.0 if gradient is None else float(tf.reduce_sum(gradient * direction))
+            by_backward = 0.0
+            if gradient is not None:  # in float32, where the forward casts to it
+                by_backward = float(tf.reduce_sum(tf.cast(gradient, tf.float64) * direction))
             narrow, wide = (
                 (moved(place, step * direction) - moved(place, -step * direction)) / (2 * step)
                 for step in (_STEP * size, 10 * _STEP * size)
