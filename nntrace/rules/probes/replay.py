@@ -109,7 +109,9 @@ def wrong_backward(trace: Trace) -> Iterator[Finding | Skipped]:
     if isinstance(layers, dict):
         functions = {**layers, **functions}
     if not functions:
-        yield Skipped("the script has neither a function with a backward nor a layer of its own")
+        yield Skipped(
+            "the script has no function with a backward, and no layer of its own to examine"
+        )
         return
     for name, answer in functions.items():
         if not isinstance(answer, dict):
