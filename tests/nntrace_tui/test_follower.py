@@ -52,6 +52,27 @@ def test_the_run_is_shown_before_it_is_diagnosed(run_folder) -> None:
     assert received.updates[0].snapshot.run.step == 3
 
 
+def test_a_lost_connection_is_shown_before_the_next_look(run_folder) -> None:
+    run_folder.train(3)
+    run_folder.end()
+    received, lost = Received(), threading.Event()
+    seldom = Pace(running=0.01, idle=3600, diagnosis=3600, share=1.0)
+    following = Follower(
+        run_folder.path,
+        received,
+        seldom,
+        WITHOUT_RULES,
+        link_problem=lambda: "lost" if lost.is_set() else None,
+    )
+    following.start()
+    received.wait_for(lambda update: update.snapshot.run.status is RunStatus.FINISHED)
+    lost.set()
+    received.wait_for(lambda update: update.problem == "lost")
+    lost.clear()
+    received.wait_for(lambda _: received.updates[-1].problem is None)
+    following.stop()
+
+
 def test_a_run_that_has_ended_is_neither_posted_nor_diagnosed_again(run_folder) -> None:
     run_folder.train(3)
     run_folder.end()

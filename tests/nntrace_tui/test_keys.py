@@ -1,11 +1,14 @@
 """What each key does, on real run folders."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from monitoring import LARGE, SMALL, cause, monitor, open_page, shows, symptom, text, until
 from nntrace_tui.export import screen_text
+from nntrace_tui.follower import Update
+from nntrace_tui.messages import Look
 from nntrace_tui.screens.finding import FindingScreen
 from nntrace_tui.screens.help import HelpScreen
 from nntrace_tui.screens.rules import RuleScreen
@@ -353,6 +356,22 @@ async def test_the_programs_output_has_a_pane_of_its_own(run_folder, tmp_path) -
         await until(shows(app, "done"))
         assert "batch 3/9" in screen_text(app)
         assert "batch 2/9" not in screen_text(app)
+
+
+async def test_a_page_that_opens_does_not_go_back_to_an_older_state(finished) -> None:
+    app = monitor(finished.path)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(shows(app, "finished"))
+        app._follower.stop()
+        await pilot.pause()
+        assert app._last is not None
+        assert app._last.snapshot is not None
+        shown = app._last.snapshot
+        newer = Update(replace(shown, run=replace(shown.run, step=777)), None)
+        await app.on_look(Look(page=Page.DATA))
+        app.on_update(newer)  # before the page was painted
+        await pilot.pause()
+        assert "step 777 " in screen_text(app)
 
 
 async def test_the_command_palette_knows_the_pages(finished) -> None:

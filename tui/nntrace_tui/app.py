@@ -163,6 +163,11 @@ class MonitorApp(App[None]):
             self._settled()
         self._painted_pages.add(self._view.page)
 
+    def _show_last(self) -> None:
+        """The newest state, on a screen that is new or has new colours."""
+        if self._last is not None:
+            self.on_update(self._last)
+
     async def on_look(self, look: Look) -> None:
         """Look at something else: the header at once, the page when it has been built."""
         if not self.is_running:
@@ -170,8 +175,7 @@ class MonitorApp(App[None]):
         before, self._view = self._view, replace(self._view, **look.changes)
         if self._view.page is not before.page:
             await self.switch_mode(self._view.page.name)
-            if self._last is not None:
-                self._page_screen.call_after_refresh(self.on_update, self._last)
+            self._page_screen.call_after_refresh(self._show_last)
         self._follower.look_at(self._view)
 
     def on_show_finding(self, message: ShowFinding) -> None:
@@ -306,8 +310,7 @@ class MonitorApp(App[None]):
 
     def watch_theme(self, theme: str) -> None:
         """Draw everything in the new colours."""
-        if self._last is not None:
-            self.on_update(self._last)
+        self._show_last()
 
     def action_interrupt(self) -> None:
         """Ctrl-C: in a run that was started here it goes to the program, once."""

@@ -76,6 +76,7 @@ class Follower:
         self._shown: tuple[object, ...] = ()
         self._snapshot: Snapshot | None = None
         self._problem: str | None = None
+        self._told_of_link: str | None = None
 
     def start(self) -> None:
         """Begin to follow."""
@@ -116,7 +117,14 @@ class Follower:
                 lively = not self._has_ended and self._problem is None
                 pause = self._pace.running if lively else self._pace.idle
                 next_look = ended + max(pause, (ended - began) / self._pace.share)
-            self._called.wait(max(0.0, next_look - ended))
+            self._wait(next_look)
+
+    def _wait(self, until: float) -> None:
+        """For that moment, a call, or news of the way to the run: a look at a large run is rare."""
+        while (left := until - time.monotonic()) > 0 and not self._called.is_set():
+            self._called.wait(min(left, self._pace.running))
+            if self._link_problem() != self._told_of_link:
+                return
 
     @property
     def _has_ended(self) -> bool:
@@ -157,7 +165,8 @@ class Follower:
             ranks = ranks_page(self._ranks.read(trace.ranks).values(), trace.rank)
         rows = tuple(len(trace.table(name)) for name in _STREAMS) if view.until is None else ()
         shown = (view, trace.rank, rows, found, ranks)
-        now_ns, problem = self._clock.read(trace), self._link_problem()
+        now_ns = self._clock.read(trace)
+        problem = self._told_of_link = self._link_problem()
         then = self._at(trace.drawn, view.until)
         if shown != self._shown or self._snapshot is None:
             fresh = snapshot(then, found, now_ns, view, ranks)

@@ -72,14 +72,14 @@ def legend(metric: Metric, scale: Scale) -> str:
     low, high = scale.band
     most = f"{100 * high:.3g} %"
     return {
-        Metric.ACTIVATION_STD: f"standard deviation of the output; band {low:.3g} to {high:.3g}",
-        Metric.GRADIENT_RMS: "gradient of the parameters; band: the model's median ±1.5 decades",
+        Metric.ACTIVATION_STD: f"band {low:.3g} to {high:.3g} · standard deviation of the output",
+        Metric.GRADIENT_RMS: "band ±1.5 decades around the median · gradient of the parameters",
         Metric.UPDATE_RATIO: (
-            f"log10 rms(Δw)/rms(w); about -3 is usual, band {low:.3g} to {high:.3g}"
+            f"band {low:.3g} to {high:.3g}, about -3 is usual · log10 rms(Δw)/rms(w)"
         ),
-        Metric.DEAD: f"share of units that were zero in every recent sample; up to {most}",
-        Metric.SATURATED: f"share of outputs at an end of their range; up to {most}",
-        Metric.NONFINITE: "share of values that are NaN or infinite; none",
+        Metric.DEAD: f"band up to {most} · units that were zero in every recent sample",
+        Metric.SATURATED: f"band up to {most} · outputs at an end of their range",
+        Metric.NONFINITE: "band none · values that are NaN or infinite",
     }[metric]
 
 
