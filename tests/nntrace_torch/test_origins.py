@@ -6,6 +6,8 @@ import pytest
 import torch
 from nonfinite_programs import PROGRAMS
 from processes import traced, write
+from torch import nn
+from torch.nn import functional
 from tracing import tracing
 
 from nntrace.diagnosis import diagnose
@@ -98,3 +100,32 @@ def test_detection_leaves_the_model_as_it_is_to_pickle_and_copy(tmp_path):
         torch.save(model, io.BytesIO())
         assert vars(copy.deepcopy(model)).keys() == vars(model).keys()
     assert "__call__" not in vars(torch.nn.Sequential)
+
+
+class BreaksOnce(torch.autograd.Function):
+    """The identity, whose gradient is NaN where the input says so."""
+
+    @staticmethod
+    def forward(context, x, breaks):
+        context.breaks = breaks
+        return x * 1
+
+    @staticmethod
+    def backward(context, gradient):
+        return gradient * float("nan") if context.breaks else gradient, None
+
+
+def test_the_norm_that_clipping_found_tells_a_broken_gradient_in_any_step(trace_here):
+    def program():
+        torch.manual_seed(0)
+        model = nn.Linear(4, 3)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for step in range(140):  # beyond the first hundred not every step is looked at
+            optimizer.zero_grad()
+            outputs = BreaksOnce.apply(model(torch.randn(6, 4)), step == 133)
+            functional.cross_entropy(outputs, torch.arange(6) % 3).backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+
+    origin = trace_here(program, every=1000).events_of("origin")[0]
+    assert (origin.step, origin.payload["seen_in"]) == (133, "gradient")

@@ -4,6 +4,7 @@ memory stays bounded, and a writer that breaks leaves the training alone.
 
 import gc
 import os
+import statistics
 import subprocess
 import sys
 import textwrap
@@ -184,3 +185,24 @@ def test_a_writer_that_breaks_is_reported_once_and_changes_nothing(
     said = capsys.readouterr().err
     assert said.count("tracing stopped in the writer") == 1
     assert said.count("Traceback") == 1
+
+
+def test_a_step_that_is_not_sampled_makes_few_python_calls(tmp_path):
+    """A count, not a time: each call costs about as much on any machine, busy or not."""
+    calls = Counter()
+    number = 0
+
+    def count(frame, event, argument):
+        if event == "call" and "nntrace" in frame.f_code.co_filename:
+            calls[number] += 1
+
+    model = mlp()
+    with tracing(tmp_path / "run", every=1000):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for number in range(130):  # in the first hundred a gradient is looked at each time
+            sys.setprofile(count if number >= 110 else None)
+            optimizer.zero_grad()
+            functional.cross_entropy(model(torch.randn(6, 4)), torch.arange(6) % 3).backward()
+            optimizer.step()
+        sys.setprofile(None)
+    assert statistics.median(calls[number] for number in range(110, 130)) <= 90
