@@ -19,7 +19,7 @@ optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 scores, truths = [], []
 
 for step in range(300):
-    rows = torch.randint(len(features), (128,))
+    rows = torch.randint(len(features), (512,))
     logits = model(features[rows]).squeeze(1)
     loss = F.binary_cross_entropy_with_logits(logits, labels[rows])
     optimizer.zero_grad()
