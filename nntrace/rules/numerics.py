@@ -279,7 +279,7 @@ def early_nan(
         "a learning rate ten times too large or an unscaled input is likely.",
         steps=(start, int(trace.steps.step[-1])),
         evidence={"first_step": start, "lr": rate, "largest_input": largest},
-        not_from=_OF_GROWTH if found and found[0].is_singular else (),
+        not_from=_not_from(found[0]) if found else (),
     )
 
 
@@ -302,8 +302,13 @@ def _finding(
         severity=severity,
         advice=origin.advice,
         location=origin.location,
-        not_from=_OF_GROWTH if origin.is_singular else (),
+        not_from=_not_from(origin),
     )
+
+
+def _not_from(origin: Origin) -> tuple[str, ...]:
+    """The rules that cannot be the cause: what came in with the data did not grow in training."""
+    return _OF_GROWTH if origin.is_singular or origin.where == "data" else ()
 
 
 def _is_hidden(trace: Trace, origin: Origin) -> bool:

@@ -129,3 +129,21 @@ def test_the_norm_that_clipping_found_tells_a_broken_gradient_in_any_step(trace_
 
     origin = trace_here(program, every=1000).events_of("origin")[0]
     assert (origin.step, origin.payload["seen_in"]) == (133, "gradient")
+
+
+def test_data_that_broke_the_weights_a_step_before_they_were_seen_are_the_origin(trace_here):
+    def program():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+        for step in range(140):  # beyond the first hundred not every step is looked at
+            inputs = torch.randn(6, 4)
+            if step >= 133:
+                inputs[:, 2] = float("inf")  # saturates the units: finite loss, broken gradient
+            optimizer.zero_grad()
+            functional.mse_loss(model(inputs), torch.randn(6, 1)).backward()
+            optimizer.step()
+
+    origin = trace_here(program, every=1000).events_of("origin")[0]
+    assert (origin.step, origin.payload["where"]) == (134, "data")
+    assert "a part of the gradients" in str(origin.payload["notes"])

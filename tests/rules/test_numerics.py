@@ -245,3 +245,12 @@ def test_growth_that_reaches_the_limit_of_float32_in_as_many_steps_is_overflow_a
 def test_large_values_that_do_not_grow_are_healthy():
     sites = [site("fc1", "activation", dtype="float16", min=-1.0, max=[6e4, 5e4] * 4)]
     assert findings("NUM05", trace_of(loss=[1.0] * 8, sites=sites)) == []
+
+
+@pytest.mark.parametrize(("where", "blamed"), [("data", False), ("forward", True)])
+def test_what_came_in_with_the_data_is_no_symptom_of_a_rising_loss(where, blamed):
+    loss = [1.0, math.nan]
+    trace = trace_of(loss=loss, sites=network(fc1=[0.5, math.nan]), events=[origin(1, where=where)])
+    found = [f for code in ("NUM01", "NUM04") for f in findings(code, trace)]
+    assert found
+    assert all(("LOS08" not in finding.not_from) == blamed for finding in found)

@@ -116,9 +116,20 @@ class Search:
         facts |= {"what": what, "step": self._steps - (not self._moved)}
         if by_gradient:
             self.notes.append(UNSEEN_GRADIENT)
-            return Found("backward", None, {**facts, "parameters": [path]})
+            given = self._broken_input()  # data that are broken now were likely so a step ago
+            return given or Found("backward", None, {**facts, "parameters": [path]})
         facts |= {"op": type(optimizer).__name__, **lines(self._sources.of(optimizer))}
         return Found("update", birth, facts)
+
+    def _broken_input(self) -> Found | None:
+        """What a model is given in this step and is not finite, unless it is meant to be."""
+        for call in self._calls.kept:
+            finder = OriginFinder()
+            self._name_arguments(call, finder)
+            birth = finder.birth_of(tensors_within((call.args, call.kwargs)))
+            if birth is not None and not birth.meant:
+                return Found("data", birth, self._batch_facts(call), call)
+        return None
 
     def loss_function(
         self,
