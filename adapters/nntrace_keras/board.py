@@ -51,6 +51,7 @@ class Board:
         self.variable = variable(initial, "board")
         self.seen = 0
         self._stamps = initial[_STAMPS:_RING].copy()
+        self._start = 0
 
     # In a graph.
 
@@ -100,7 +101,12 @@ class Board:
 
     def arm(self, turn: int) -> None:
         """Ask every graph to sample its next call."""
+        self._start = self.seen
         self.variable.scatter_nd_update([[_START], [_TURN]], [float(self.seen), float(turn)])
+
+    def expects(self, graph: int) -> bool:
+        """Whether this graph samples when it is run next, unless its call is no step."""
+        return graph < MAX_GRAPHS and bool(self._stamps[graph] < self._start)
 
     def news(self) -> tuple[list[Row], dict[int, int], int]:
         """Since the last look: rows, graphs that sampled by row number, number of lost rows."""

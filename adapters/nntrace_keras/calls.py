@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework import ops
 
 from nntrace.recorder import SiteSample
-from nntrace_keras import gather
-from nntrace_keras.board import MAX_GRAPHS, UNKNOWN, Board, Row, variable
-from nntrace_keras.capture import Capture, Found, Layouts, Values, when
-from nntrace_keras.copies import Copies
+from nntrace_keras.board import MAX_GRAPHS, UNKNOWN, Board, Row
+from nntrace_keras.capture import Capture, Found, Layouts, Values
 from nntrace_keras.elements import flat_plan
 from nntrace_keras.keepsakes import Keepsakes
 from nntrace_keras.observation import BatchFacts, Observer, Stepped
@@ -28,6 +27,7 @@ from nntrace_keras.optimizers import (
     learning_rate,
 )
 from nntrace_keras.returned import ReturnedLoss, await_results, may_be_returned
+from nntrace_keras.second import Second, elements
 from nntrace_keras.sites import SiteKey
 from nntrace_keras.tapes import Gradient
 
@@ -47,7 +47,7 @@ class Step:
     Attributes:
         order: its sites in the order in which the program reaches them.
         calls_per_step: how many calls of the optimizer make one step.
-        buffer: in a graph, the variable with the sampled elements; `changes` that of the updates.
+        second: in a graph, what computes the samples.
         returned: in a graph, the loss that is perhaps found in the results of the function.
         keepsakes: the batch of the first sample, as long as that is not recorded.
     """
@@ -58,8 +58,7 @@ class Step:
     updates: list[Stepped] = field(default_factory=list)
     order: list[SiteKey] = field(default_factory=list)
     calls_per_step: int = 1
-    buffer: Any = None
-    changes: Any = None
+    second: Second | None = None
     returned: ReturnedLoss | None = None
     keepsakes: Keepsakes | None = None
 
@@ -69,9 +68,10 @@ class Step:
         params = [stepped.param for stepped in self.updates[:1]]
         return next((p.offset for p in self.layouts.parts if p.site in params), 0)
 
-    def read(self, turn: int) -> Delivery:
-        """What a graph has sampled."""
-        return Delivery(self.buffer.numpy(), self.changes.numpy(), turn)
+    def changes(self, vector: Values) -> Values:
+        """What the variables have become since the vector was read."""
+        after: Values = elements(self.updates).numpy()
+        return after - vector[self.before : self.before + len(after)]
 
     def find(self, delivery: Delivery) -> Found:
         """Take the samples apart, updates included."""
@@ -92,11 +92,10 @@ def prepare(
     name: str,
     pairs: Sequence[tuple[Any, Any]],
     gradients: Sequence[Gradient],
-    turn: Any,
 ) -> tuple[Step, Capture]:
     """Decide what to sample of a call that is about to happen."""
     step = Step(name, calls_per_step=accumulation_steps(optimizer))
-    capture = Capture(turn)
+    capture = Capture()
     step.facts = observer.forward(capture, gradients)
     mine, rest = observer.stepped(name, pairs, gradients)
     for stepped in (*mine, *rest):
@@ -140,23 +139,20 @@ class EagerCall:
             self.step = Step(name, calls_per_step=accumulation_steps(optimizer))
             self._vector = None
             return
-        self.step, capture = prepare(observer, optimizer, name, pairs, gradients, turn)
+        self.step, capture = prepare(observer, optimizer, name, pairs, gradients)
         self._turn = turn
-        self._vector = capture.pack().numpy()
+        self._vector = capture.pack(lambda tensor: tensor, turn).numpy()
         kept = capture.keepsakes
         if is_first and kept.size:
             kept.vector = kept.pack()
             self.step.keepsakes = kept.finish()
-        self.step.layouts = capture.finish()
+        self.step.layouts = capture.layouts()
 
     def end(self) -> Row:
         """After the call: its row, and its delivery if it is sampled."""
         applied = self._always or int(iterations(self._optimizer)) > self._iterations
         if self._vector is not None:
-            after = _elements(self.step.updates).numpy()
-            start = self.step.before
-            changes = after - self._vector[start : start + len(after)]
-            self.delivery = Delivery(self._vector, changes, self._turn)
+            self.delivery = Delivery(self._vector, self.step.changes(self._vector), self._turn)
         return Row(0, 0, 0, applied, self._loss, self._lr, self._batch)
 
 
@@ -180,13 +176,13 @@ class GraphCall:
         self._optimizer = optimizer
         self._board = board
         self._number = number
+        self._graph: Any = ops.get_default_graph()
         self._state = board.read()
-        turn = Board.turn(self._state)
         self._sampled: Any = tf.constant(False)
         if number < MAX_GRAPHS:
             wanted = Board.wants(self._state, number)
             self._sampled = tf.logical_and(wanted, ends_accumulation(optimizer))
-        self.step, capture = prepare(observer, optimizer, name, pairs, gradients, turn)
+        self.step, capture = prepare(observer, optimizer, name, pairs, gradients)
         self._targets: list[Any] = []
         self._facts = self._plain_facts(gradients)
         self._always = always_steps(optimizer)
@@ -195,27 +191,23 @@ class GraphCall:
             self._iterations = tf.identity(iterations(optimizer))
         if number >= MAX_GRAPHS:
             return
-        buffer = variable(np.zeros(capture.size, np.float32), "buffer")
-        when(self._sampled, lambda: buffer.assign(capture.pack(Copies().of)))
-        if is_first and capture.keepsakes.size:
-            self._keep(capture.keepsakes, turn)
-        size = sum(flat_plan(stepped.shape).size for stepped in self.step.updates)
-        self.step.changes = variable(np.zeros(size, np.float32), "changes")
-        self.step.buffer = buffer
-        self.step.layouts = capture.finish()
+        if not is_first:
+            capture.keepsakes.clear()
+        capture.bring_into(self._graph)
+        begin = len(self._graph.get_operations())
+        self.step.second = Second(self._graph, capture, self.step.updates, begin)
+        is_inside = bool(getattr(self._graph.outer_graph, "building_function", False))
+        self.step.second.keep_drawn(self._sampled, inputs=is_inside)
+        self.step.keepsakes = capture.keepsakes
 
     def end(self) -> None:
-        """After the call: the updates and the row."""
+        """After the call: the row."""
+        if self.step.second is not None:
+            self.step.second.end = len(self._graph.get_operations())
         applied: Any = tf.constant(True)
         if not self._always:
             start = 0 if self._iterations is None else self._iterations
             applied = iterations(self._optimizer) > start
-        changes = self.step.changes
-        if changes is not None:
-            when(
-                self._sampled,
-                lambda: changes.assign(_elements(self.step.updates) - self._before()),
-            )
         place = self._board.add_row(
             self._state, self._number, self._sampled, applied=applied, **self._facts
         )
@@ -227,19 +219,6 @@ class GraphCall:
             targets = self._targets
             self.step.returned = ReturnedLoss(targets, write)
             await_results(self.step.returned)
-
-    def _keep(self, keepsakes: Keepsakes, turn: Any) -> None:
-        """Read the batch at the first sample."""
-        vector = variable(np.zeros(keepsakes.size, keepsakes.dtype.as_numpy_dtype), "batch")
-        keepsakes.vector = vector
-        first = tf.logical_and(self._sampled, tf.equal(turn, 0))
-        when(first, lambda: vector.assign(keepsakes.pack(Copies().of)))
-        self.step.keepsakes = keepsakes.finish()
-
-    def _before(self) -> Any:
-        """The sampled elements of all variables, as they were before the call."""
-        start = self.step.before
-        return self.step.buffer.read_value()[start : start + self.step.changes.shape[0]]
 
     def _plain_facts(self, gradients: Sequence[Gradient]) -> dict[str, Any]:
         rate = learning_rate(self._optimizer)
@@ -263,9 +242,3 @@ class GraphCall:
 
 def _sum(targets: Sequence[Any]) -> Any:
     return tf.add_n([tf.cast(tf.reduce_sum(target), tf.float64) for target in targets])
-
-
-def _elements(updates: Sequence[Stepped]) -> Any:
-    """The sampled elements of all variables, as they are now."""
-    parts = [gather.flat(flat_plan(s.shape), s.variable) for s in updates]
-    return tf.concat(parts, 0) if parts else tf.zeros([0])

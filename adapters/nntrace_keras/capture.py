@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from tensorflow.python.framework import ops
 
 from nntrace.recorder import NO_TENSOR, Layout, SiteSample
 from nntrace_keras import gather
@@ -69,12 +70,10 @@ class Capture:
     """Collects what to read; `pack` makes the vector.
 
     Attributes:
-        turn: int64 scalar that moves the sampled rows.
         missing: sites that were looked at and had no tensor.
         keepsakes: what is to be kept as it is, once per run.
     """
 
-    turn: Any
     missing: list[SiteKey] = field(default_factory=list)
     keepsakes: Keepsakes = field(default_factory=Keepsakes)
     _planned: list[_Planned] = field(default_factory=list)
@@ -138,16 +137,29 @@ class Capture:
         plan = ExamplesPlan((0,), (MAX_HASHED,), (None,), 1, 2, 1)
         self._planned.append(_Planned(None, "hashes", batch, gather.example_hashes, plan))
 
-    @property
-    def size(self) -> int:
-        """Length of the vector."""
-        return sum(p.plan.size + _varying(p.plan) for p in self._planned)
+    def symbolic_tensors(self) -> list[Any]:
+        """The tensors of a graph that are to be read."""
+        tensors = [planned.tensor for planned in self._planned] + self.keepsakes.tensors
+        tensors = [t.values if isinstance(t, tf.IndexedSlices) else t for t in tensors]
+        return [tensor for tensor in tensors if isinstance(tensor, ops.SymbolicTensor)]
 
-    def pack(self, copy: Callable[[Any], Any] = lambda tensor: tensor) -> Any:
+    def bring_into(self, graph: Any) -> None:
+        """Let the graph that is being built hold everything that is to be read."""
+
+        def inside(tensor: Any) -> Any:
+            is_other = isinstance(tensor, ops.SymbolicTensor) and tensor.graph is not graph
+            return graph.capture(tensor) if is_other else tensor
+
+        for planned in self._planned:
+            planned.tensor = inside(planned.tensor)
+        self.keepsakes.replace_tensors(inside)
+
+    def pack(self, copy: Callable[[Any], Any], turn: Any) -> Any:
         """The vector, float32 [size]: the varying sizes first, then the values.
 
         Args:
             copy: what is read in a tensor's place.
+            turn: int64 scalar that moves the sampled rows.
         """
         tensors = [planned.make(copy(planned.tensor)) for planned in self._planned]
         plans = [planned.plan for planned in self._planned]
@@ -157,7 +169,7 @@ class Capture:
             if isinstance(plan, ExamplesPlan)
         ]
         sizes, read = gather.examples(
-            [plan for plan, _ in of_examples], [tensor for _, tensor in of_examples], self.turn
+            [plan for plan, _ in of_examples], [tensor for _, tensor in of_examples], turn
         )
         values = iter(read)
         pieces = [
@@ -166,8 +178,12 @@ class Capture:
         ]
         return tf.concat([sizes, *pieces], 0)
 
-    def finish(self) -> "Layouts":
-        """Forget the tensors; what remains is where everything is in the vector."""
+    def place_of(self, site: SiteKey) -> int:
+        """Where the vector has the elements of a site."""
+        return next(part.offset for part in self.layouts().parts if part.site == site)
+
+    def layouts(self) -> "Layouts":
+        """Where everything is in the vector."""
         parts = []
         offset = sum(_varying(planned.plan) for planned in self._planned)
         sizes_offset = 0
@@ -176,7 +192,6 @@ class Capture:
             parts.append(Part(planned.site, planned.name, plan, offset, sizes_offset))
             offset += plan.size
             sizes_offset += _varying(plan)
-        self._planned = []
         return Layouts(tuple(parts), tuple(self.missing))
 
 

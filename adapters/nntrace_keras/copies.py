@@ -1,24 +1,138 @@
-"""Computes tensors of a graph a second time, from what the graph reads: inputs and variables.
+"""Computes a part of one graph in another one, from what the graph reads.
 
-TensorFlow and XLA choose what they fuse, and with it how values are rounded, by who uses them. A
-copy adds users only to values that are stored anyway, so that the training stays as it was.
+What is copied runs on its own: the graph it was taken from is left as it is. Variables that were
+written before they were read are written in the copy, too, in the same order.
 """
 
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.framework import ops
+from tensorflow.python.framework.auto_control_deps_utils import get_read_write_resource_inputs
 
 # What places an operation or names others, which a copy has no part in.
 _LEFT_OUT = ("_class", "_gradient_op_type")
+_CALLS = (
+    "PartitionedCall",
+    "StatefulPartitionedCall",
+    "If",
+    "StatelessIf",
+    "While",
+    "StatelessWhile",
+    "Case",
+    "StatelessCase",
+)
+# Stateful only for the variable (or table) that they are given.
+_OF_VARIABLES = ("Read", "Assign", "Resource", "Stateful", "Rng", "LookupTable")
+_OUTSIDE = ("PyFunc", "EagerPyFunc", "IteratorGetNext", "OptionalGetValue")
+_PLACEHOLDER = "Placeholder"
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """What makes some tensors of a graph.
+
+    Attributes:
+        operations: those to be run again, each after its inputs.
+        inputs: the placeholders among what they read, but for resources.
+        stopped: the outputs of operations that are not to be run again.
+    """
+
+    operations: Sequence[Any]
+    inputs: Sequence[Any]
+    stopped: Sequence[Any]
+
+
+def needed(
+    graph: Any,
+    targets: Iterable[Any],
+    handles: Iterable[Any],
+    end: int,
+    stops: Callable[[Any], bool],
+) -> Needed:
+    """What makes `targets`, and the values that variables have after the first operations.
+
+    Args:
+        graph: holds all of them.
+        targets: tensors of the graph.
+        handles: placeholders of variables whose values are asked for.
+        end: how many operations count for `handles`.
+        stops: whether an operation is not to be run again.
+    """
+    operations = graph.get_operations()
+    numbers = {operation.name: number for number, operation in enumerate(operations)}
+    writers = _writers(operations)
+    waiting = [target.op for target in targets]
+    for handle in handles:
+        waiting += [operations[n] for n in writers.get(handle.name, ()) if n < end]
+    found: dict[int, Any] = {}
+    inputs: dict[str, Any] = {}
+    stopped: dict[str, Any] = {}
+    while waiting:
+        operation = waiting.pop()
+        number = numbers[operation.name]
+        if operation.type == _PLACEHOLDER:
+            for output in operation.outputs:
+                if output.dtype != tf.resource:
+                    inputs[output.name] = output
+            continue
+        if operation.name in stopped or number in found:
+            continue
+        if stops(operation):
+            stopped[operation.name] = operation
+            continue
+        found[number] = operation
+        for tensor in operation.inputs:
+            waiting.append(tensor.op)
+            if tensor.dtype == tf.resource:
+                waiting += [operations[n] for n in writers.get(tensor.name, ()) if n < number]
+    outputs = [output for operation in stopped.values() for output in operation.outputs]
+    return Needed(_in_order(found, numbers), list(inputs.values()), outputs)
+
+
+def is_drawn(operation: Any) -> bool:
+    """Whether it would give something else, or do something, the second time."""
+    if operation.type in _CALLS or not operation._is_stateful:
+        return takes_from_outside(operation)
+    takes_resource = any(tensor.dtype == tf.resource for tensor in operation.inputs)
+    return not (takes_resource and operation.type.startswith(_OF_VARIABLES))
+
+
+def takes_from_outside(operation: Any) -> bool:
+    """Whether it runs Python or takes data from an iterator, or a function does that it calls."""
+    if operation.type.startswith(_OUTSIDE):
+        return True
+    return operation.type in _CALLS and _calls_outside(operation)
 
 
 class Copies:
-    """Copies into the graph that is being built; each operation once."""
+    """Copies into the graph that is being built.
 
-    def __init__(self) -> None:
-        self._copies: dict[int, Any] = {}
-        self._sources: list[Any] = []  # keeps the ids of `_copies` from being given again
+    Args:
+        values: what stands for tensors of the other graph, by their names.
+    """
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self._values = values
+
+    def make(self, operations: Sequence[Any]) -> None:
+        """Copy operations, each after those that make its inputs."""
+        graph: Any = ops.get_default_graph()
+        if operations:
+            for function in operations[0].graph._functions.values():
+                graph._add_function_recursive(function)
+        for operation in operations:
+            attributes = operation.node_def.attr
+            copied = graph._create_op_internal(
+                operation.type,
+                [self._value(tensor) for tensor in operation.inputs],
+                [output.dtype for output in operation.outputs],
+                attrs={name: attributes[name] for name in attributes if name not in _LEFT_OUT},
+            )
+            for output, copy in zip(operation.outputs, copied.outputs, strict=True):
+                self._values[output.name] = copy
 
     def of(self, value: Any) -> Any:
         """What computes `value` again; `value` itself when no graph computes it."""
@@ -26,48 +140,72 @@ class Copies:
             return tf.IndexedSlices(
                 self.of(value.values), self.of(value.indices), value.dense_shape
             )
-        if not isinstance(value, ops.SymbolicTensor):
-            return value
-        for operation in _needed(value, self._copies):
-            self._copy(operation)
-        return self._copies.get(id(value), value)
+        return self._value(value) if isinstance(value, ops.SymbolicTensor) else value
 
-    def _copy(self, operation: Any) -> None:
-        inputs = [self._copies.get(id(tensor), tensor) for tensor in operation.inputs]
-        attributes = operation.node_def.attr
-        copied = ops.get_default_graph()._create_op_internal(
-            operation.type,
-            inputs,
-            [output.dtype for output in operation.outputs],
-            attrs={name: attributes[name] for name in attributes if name not in _LEFT_OUT},
-        )
-        for output, copy in zip(operation.outputs, copied.outputs, strict=True):
-            self._copies[id(output)] = copy
-            self._sources.append(output)
+    def _value(self, tensor: Any) -> Any:
+        known = self._values.get(tensor.name)
+        return known if known is not None else captured(tensor)
 
 
-def _needed(value: Any, known: dict[int, Any]) -> list[Any]:
-    """The operations that make a tensor from what its graph reads, each after its inputs."""
-    found: list[Any] = []
+def captured(tensor: Any) -> Any:
+    """The tensor outside of all graphs that a placeholder stands for.
+
+    Raises:
+        LookupError: it is an argument.
+    """
+    while isinstance(tensor, ops.SymbolicTensor):
+        inside = tensor
+        outer = (one for one, other in inside.graph.captures if other is inside)
+        tensor = next(outer, None)
+        if tensor is None:
+            raise LookupError(f"{inside.name} is only known inside of its graph")
+    return tensor
+
+
+def _in_order(found: dict[int, Any], numbers: dict[str, int]) -> list[Any]:
+    """The operations as they were created, but for loops.
+
+    A loop whose gradient is asked for is given inputs that were created after it.
+    """
+    ordered: list[Any] = []
     seen: set[int] = set()
-    waiting = [(value.op, False)]
-    while waiting:
-        operation, inputs_are_found = waiting.pop()
-        if inputs_are_found:
-            found.append(operation)
-            continue
-        number = id(operation)
-        if number in seen or _is_read(operation):
-            continue
-        seen.add(number)
-        outputs = operation.outputs
-        if outputs and id(outputs[0]) in known:
-            continue
-        waiting.append((operation, True))
-        waiting += [(tensor.op, False) for tensor in operation.inputs]
+    for first in sorted(found):
+        waiting = [(first, False)]
+        while waiting:
+            number, inputs_are_there = waiting.pop()
+            if inputs_are_there:
+                ordered.append(found[number])
+            elif number not in seen:
+                seen.add(number)
+                waiting.append((number, True))
+                makers = {numbers[tensor.op.name] for tensor in found[number].inputs}
+                waiting += [(maker, False) for maker in makers & found.keys() - seen]
+    return ordered
+
+
+def _writers(operations: Sequence[Any]) -> dict[str, list[int]]:
+    """The operations that may write a variable, by the name of its placeholder."""
+    found: dict[str, list[int]] = {}
+    for number, operation in enumerate(operations):
+        if operation._is_stateful and any(t.dtype == tf.resource for t in operation.inputs):
+            for handle in get_read_write_resource_inputs(operation)[1]:
+                found.setdefault(handle.name, []).append(number)
     return found
 
 
-def _is_read(operation: Any) -> bool:
-    """Whether its outputs come from outside, or would not be the same the second time."""
-    return operation.type == "Placeholder" or bool(operation._is_stateful)
+def _calls_outside(operation: Any) -> bool:
+    functions = operation.graph._functions
+    waiting = [
+        attribute.func.name for attribute in operation.node_def.attr.values() if attribute.func.name
+    ]
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in functions:
+            continue
+        seen.add(name)
+        for node in functions[name].cached_definition.node_def:
+            if node.op.startswith(_OUTSIDE):
+                return True
+            waiting += [a.func.name for a in node.attr.values() if a.func.name]
+    return False

@@ -72,7 +72,7 @@ class Keepsakes:
     """Collects the tensors of one optimizer call; `pack` reads them.
 
     Attributes:
-        vector: what was packed: a tensor, or the variable a graph writes it into.
+        vector: what was packed.
     """
 
     def __init__(self) -> None:
@@ -84,6 +84,19 @@ class Keepsakes:
         kept = _keepsake(site, tf.convert_to_tensor(tensor))
         if kept is not None:
             self._kept.append(kept)
+
+    def clear(self) -> None:
+        """Keep nothing."""
+        self._kept = []
+
+    def replace_tensors(self, new: Callable[[Any], Any]) -> None:
+        """Keep others in place of these tensors."""
+        self._kept = [replace(kept, tensor=new(kept.tensor)) for kept in self._kept]
+
+    @property
+    def tensors(self) -> list[Any]:
+        """What is to be kept."""
+        return [kept.tensor for kept in self._kept]
 
     @property
     def dtype(self) -> Any:
