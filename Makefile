@@ -43,7 +43,7 @@ $(ECOSYSTEM)/.ready: constraints.txt requirements-ecosystem.txt pyproject.toml
 	$(ECOSYSTEM)/bin/pip install --quiet --constraint constraints.txt --editable '.[torch]' --requirement requirements-ecosystem.txt
 	@touch $@
 
-test-ecosystem: $(ECOSYSTEM)/.ready  ## real programs of Lightning, Hugging Face Trainer and Accelerate, in one process and in two
+test-ecosystem: $(ECOSYSTEM)/.ready  ## real programs of Lightning, Hugging Face Trainer and Accelerate, in one process and in two, and of Keras on JAX
 	$(ECOSYSTEM)/bin/python -m pytest tests/ecosystem
 
 zoo: $(VENV)/.test  ## run every faulty and healthy training program and print what was found

@@ -30,13 +30,13 @@ class KerasAdapter:
     def install(self, recorder: Recorder) -> Undo:
         """Hook into Keras; return what takes everything off again."""
         self._backend = keras.backend.backend()
-        trainer = TrainerObserver(recorder)
         # Imported here: a framework belongs to one backend only.
         if self._backend == "tensorflow":
             from nntrace_keras.seeds import watch_seeds
             from nntrace_keras.training import Training
 
             training = Training(recorder)
+            trainer = TrainerObserver(recorder, training.observer.prefix_of)
             self._saw_gradient = lambda: training.saw_gradient
             undos = [*_interposed(recorder), *training.install(), *trainer.install()]
             undos.append(watch_seeds(recorder))
@@ -46,9 +46,14 @@ class KerasAdapter:
 
             # The adapter of PyTorch sees the rest.
             undos = [describe_layers(), watch_optimizers(recorder)]
-            undos += trainer.install(loaders=False)
+            undos += TrainerObserver(recorder).install(loaders=False)
+        elif self._backend == "jax":
+            from nntrace_keras.on_jax import JaxTraining
+
+            undos = [*JaxTraining(recorder).install(), *TrainerObserver(recorder).install()]
+            recorder.versions["jax"] = sys.modules["jax"].__version__
         else:
-            reason = f"Keras on the {self._backend} backend is not observed yet"
+            reason = f"Keras on the {self._backend} backend is not observed"
             recorder.add_event(EventKind.UNSEEN, {"what": "training", "reason": reason})
             undos = []
 
@@ -60,8 +65,10 @@ class KerasAdapter:
 
     def nothing_recorded(self) -> str:
         """Why there is no record."""
+        if self._backend == "jax":
+            return "no `fit` of Keras made a step; loops of one's own are not observed on JAX"
         if self._backend not in ("tensorflow", "torch"):
-            return f"keras ran on the {self._backend} backend, which is not observed yet"
+            return f"keras ran on the {self._backend} backend, which is not observed"
         if self._saw_gradient():
             return "keras computed gradients, but no optimizer of keras.optimizers made a step"
         return "keras was imported, but no optimizer step happened"

@@ -97,7 +97,7 @@ def prepare(
     step = Step(name, calls_per_step=accumulation_steps(optimizer))
     capture = Capture()
     step.facts = observer.forward(capture, gradients)
-    mine, rest = observer.stepped(name, pairs, gradients)
+    mine, rest = observer.stepped(optimizer, name, pairs, gradients)
     for stepped in (*mine, *rest):
         capture.add_parameter(stepped.param, stepped.variable, stepped.shape)
     for stepped in (*mine, *rest):

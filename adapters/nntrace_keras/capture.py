@@ -1,7 +1,7 @@
 """What one optimizer call of one graph (or one eager step) samples, packed into one vector.
 
-Built where the optimizer is called. In a graph it writes into variables under `tf.cond`, eagerly
-it is read at once; the host takes the vector apart the same way for both.
+Planned where the optimizer is called. Eagerly it is read at once, of a graph by a second
+computation after the step; the host takes the vector apart the same way for both.
 """
 
 import math

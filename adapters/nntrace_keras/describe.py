@@ -55,6 +55,11 @@ def is_dropout(layer: Any) -> bool:
     return isinstance(layer, _DROPOUTS) and bool(getattr(layer, "rate", 0))
 
 
+def dropout_rate(layer: Any) -> dict[str, float]:
+    """The column that tells a dropout layer's rate."""
+    return {"dropout_rate": float(layer.rate)} if isinstance(layer, _DROPOUTS) else {}
+
+
 def is_batch_norm(layer: Any) -> bool:
     """Whether it normalises by batch statistics in training."""
     return isinstance(layer, layers.BatchNormalization)

@@ -4,7 +4,7 @@ Runs where the optimizer is called: once per traced graph, or at a sampled eager
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from nntrace.recorder import BatchSample, Recorder
 from nntrace.schema import EventKind, Role
 from nntrace_keras.capture import Capture, Found, Values
 from nntrace_keras.describe import (
+    dropout_rate,
     dtype_name,
     fans,
     unit_axis,
@@ -21,6 +22,7 @@ from nntrace_keras.describe import (
 )
 from nntrace_keras.losses import LossFacts, loss_facts
 from nntrace_keras.names import Names
+from nntrace_keras.optimizers import weight_decay
 from nntrace_keras.sites import SiteKey
 from nntrace_keras.sources import UNKNOWN, Source, Sources
 from nntrace_keras.tapes import Gradient, LayerCall, LossCall, RootCall, key
@@ -50,6 +52,8 @@ class BatchFacts:
     labels: bool = False
     classes: int | None = None
     loss_function: str | None = None
+    term_names: tuple[str, ...] = ()
+    term_weights: tuple[float, ...] = ()
 
 
 class Observer:
@@ -79,16 +83,26 @@ class Observer:
         entered = self._inputs(capture, first.calls.roots[0])
         for call, gradient in first.activations:
             self._activation(capture, call, gradient)
-        called = next((g.calls.losses[0] for g in gradients if g.calls.losses), None)
+        called = next((g.calls.losses for g in gradients if g.calls.losses), None)
         if called is None:
             return self._output(capture, first.calls.roots[-1], entered)
-        return self._loss(capture, called, entered)
+        facts = self._loss(capture, called[0], entered)
+        return replace(facts, **_terms(capture, called))
 
     def stepped(
-        self, optimizer: str, pairs: Sequence[tuple[Any, Any]], gradients: Sequence[Gradient]
+        self,
+        optimizer: Any,
+        name: str,
+        pairs: Sequence[tuple[Any, Any]],
+        gradients: Sequence[Gradient],
     ) -> tuple[list[Stepped], list[Stepped]]:
         """The variables the optimizer is given, and other trainable ones of the same models."""
-        mine = [self._stepped(optimizer, n, v, g) for n, (g, v) in enumerate(pairs)]
+        mine = [
+            self._stepped(
+                name, n, v, g, {"optimizer": name, "weight_decay": weight_decay(optimizer, v)}
+            )
+            for n, (g, v) in enumerate(pairs)
+        ]
         held = {key(variable) for _, variable in pairs}
         others: dict[int, tuple[Any, Any]] = {}
         for gradient in gradients:
@@ -102,7 +116,7 @@ class Observer:
                         if key(variable) not in held:
                             others.setdefault(key(variable), (None, variable))
         rest = [
-            self._stepped(optimizer, len(pairs) + n, v, g)
+            self._stepped(name, len(pairs) + n, v, g, {})
             for n, (g, v) in enumerate(others.values())
         ]
         return mine, rest
@@ -124,7 +138,9 @@ class Observer:
                 found += [one.param, one.param_gradient]
         return found
 
-    def _stepped(self, optimizer: str, number: int, variable: Any, gradient: Any) -> Stepped:
+    def _stepped(
+        self, optimizer: str, number: int, variable: Any, gradient: Any, facts: dict[str, Any]
+    ) -> Stepped:
         path, parent, owner = self._names.variable(variable, optimizer, number)
         shape = tuple(int(size) for size in variable.shape)
         source = self._sources.of(owner) if owner is not None else UNKNOWN
@@ -139,7 +155,7 @@ class Observer:
                 file=source.file,
                 line=source.line,
                 shape=shape,
-                facts=tuple(fans(shape, owner).items()),
+                facts=tuple({**fans(shape, owner), **facts}.items()),
             )
 
         roles = (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)
@@ -162,6 +178,11 @@ class Observer:
         capture.add_hashes(tensor)
         return site
 
+    def prefix_of(self, model: Any) -> str:
+        """What a model is called: nothing where it is the first one that trains, or before it."""
+        path = self._names.layer(model)
+        return "" if not self._roots or path == self._roots[0] else path
+
     def _prefix(self, root: RootCall) -> str:
         """Nothing for the first model's inputs; later ones are told apart by its path."""
         path = self._names.layer(root.layer)
@@ -183,7 +204,7 @@ class Observer:
                 self._sources.of(layer),
                 parent=call.parent,
                 axis=axis,
-                facts={**value_range(layer), **_channels(axis, tensor)}
+                facts={**value_range(layer), **_channels(axis, tensor), **dropout_rate(layer)}
                 if role is Role.ACTIVATION
                 else _channels(axis, tensor),
             )
@@ -256,6 +277,20 @@ class Observer:
             self._recorder.add_event(EventKind.MODE, {"model": model, **payload})
 
 
+def _terms(capture: Capture, called: Sequence[LossCall]) -> dict[str, Any]:
+    """Keep the values of several loss functions whose sum is differentiated."""
+    if len(called) < 2 or any(call.value.shape.rank != 0 for call in called):
+        return {}
+    names = []
+    for number, call in enumerate(called):
+        function = loss_facts(call.function, tf.convert_to_tensor(call.prediction)).function
+        name = f"{function}:{call.output}" if call.output else function
+        names.append(name if name not in names else f"{name}.{number}")
+        capture.add_scalar(f"term.{number}", call.value)
+    weights = tuple(call.weight for call in called)
+    return {"term_names": tuple(names), "term_weights": weights}
+
+
 def batch_sample(step: int, facts: BatchFacts, found: Found, batch_size: int | None) -> BatchSample:
     """The batch of a step, from the samples of its sites."""
     by_site = dict(found.sites)
@@ -289,7 +324,17 @@ def batch_sample(step: int, facts: BatchFacts, found: Found, batch_size: int | N
         classes=facts.classes,
         loss_function=facts.loss_function,
         loss_value=None if loss is None else float(loss[0][0]),
+        term_names=facts.term_names or None,
+        terms=_weighted(facts, found),
     )
+
+
+def _weighted(facts: BatchFacts, found: Found) -> Values | None:
+    if not facts.term_names:
+        return None
+    values = [found.batch[f"term.{number}"][0][0] for number in range(len(facts.term_names))]
+    weighted: Values = np.array(values, np.float32) * np.array(facts.term_weights, np.float32)
+    return weighted
 
 
 def _tensor_site(

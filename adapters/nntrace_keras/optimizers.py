@@ -57,6 +57,8 @@ class Optimizers:
             "parameters": variables,
             "lr": start,
             **settings,
+            "decoupled": True,  # Keras always takes the decay off the weights themselves
+            "stateful": type(inner) is not keras.optimizers.SGD or bool(inner.momentum),
             "loss_scaling": inner is not optimizer,
             "accumulation_steps": accumulation_steps(optimizer),
             "file": source.file,
@@ -72,6 +74,13 @@ def learning_rate(optimizer: Any) -> Any:
     if isinstance(rate, keras.Variable | keras.optimizers.schedules.LearningRateSchedule):
         return tf.convert_to_tensor(optimizer.learning_rate)
     return None
+
+
+def weight_decay(optimizer: Any, variable: Any) -> float:
+    """The decay that acts on a variable."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    decays = bool(inner.weight_decay) and inner._use_weight_decay(variable)
+    return float(inner.weight_decay) if decays else 0.0
 
 
 def accumulation_steps(optimizer: Any) -> int:

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras.src.backend.common import global_state
+from keras.src.trainers.compile_utils import CompileLoss
 from tensorflow.python.framework import ops
 from tensorflow.python.util import nest
 
@@ -47,13 +48,20 @@ class RootCall:
 
 @dataclass(slots=True)
 class LossCall:
-    """A call of a Keras loss function."""
+    """A call of a Keras loss function.
+
+    Attributes:
+        output: which of a model's outputs it is for; empty where that is the only one.
+        weight: by which `compile` multiplies its value.
+    """
 
     function: Any
     target: Any
     prediction: Any
     value: Any
     source: Source
+    output: str = ""
+    weight: float = 1.0
 
 
 @dataclass(slots=True)
@@ -223,7 +231,10 @@ class Tapes:
         return __call__
 
     def _loss_called(self, loss: Any, y_true: Any, y_pred: Any, value: Any) -> None:
-        if not self._collects() or type(loss).__name__ == "CompileLoss":
+        if not self._collects():
+            return
+        if isinstance(loss, CompileLoss):
+            _name_terms(loss, self._local.active)
             return
         if isinstance(y_true, dict | list | tuple) or isinstance(y_pred, dict | list | tuple):
             return
@@ -328,6 +339,17 @@ class Tapes:
         """An optimizer multiplied the loss by its scale, to divide the gradients again."""
         if self._local.active:
             scaled._nntrace_unscaled = loss
+
+
+def _name_terms(compiled: Any, active: list[Calls]) -> None:
+    """The loss functions of `compile` have been called: say for which output, how weighted."""
+    terms = compiled._flat_losses or []
+    for calls in active:
+        recent = calls.losses[-len(terms) :] if len(terms) > 1 else []
+        for (_, function, weight, name), call in zip(terms, recent, strict=False):
+            if call.function is function:
+                call.output = str(name or "")
+                call.weight = float(weight) if isinstance(weight, int | float) else 1.0
 
 
 def _pending_of(graph: Any) -> list[Gradient]:

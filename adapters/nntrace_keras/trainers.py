@@ -1,5 +1,7 @@
-"""Watches `fit`: epochs and the metrics Keras computes, and the data set it was given."""
+"""Watches `fit`: epochs and the metrics Keras computes, and the data sets it draws from."""
 
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -7,23 +9,39 @@ import numpy as np
 from keras.src.callbacks.callback_list import CallbackList
 from keras.src.trainers.epoch_iterator import EpochIterator
 
-from nntrace.recorder import Recorder
+from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
+from nntrace_keras.evaluations import EvaluationObserver, first_array
 from nntrace_keras.patching import Undo, after, before
+
+_MANY = 64  # data sets; beyond them only some are recorded
 
 
 class TrainerObserver:
-    """Records what `fit` and `evaluate` say."""
+    """Records what `fit` says, and what it and `evaluate` draw from.
 
-    def __init__(self, recorder: Recorder) -> None:
+    Args:
+        path_of: what a model is called in the trace; empty for the first one.
+    """
+
+    def __init__(self, recorder: Recorder, path_of: Callable[[Any], str] = lambda _: "") -> None:
         self._recorder = recorder
+        self._evaluations = EvaluationObserver(recorder, path_of)
+        self._loaders: dict[int, int] = {}  # numbers by the id of what is drawn from
+        self._count = 0
+        self._loader: int | None = None
+        self._steps = 0
 
     def install(self, *, loaders: bool = True) -> list[Undo]:
-        """Watch the callbacks and, unless another adapter does, the data adapters."""
+        """Watch the callbacks and, unless another adapter does, the data and the evaluations."""
         guard = self._recorder.guard
         undos = [before(CallbackList, "on_epoch_end", guard(self._epoch_ends))]
         if loaders:
-            undos.append(after(EpochIterator, "__init__", guard(self._loads)))
+            undos += [
+                after(EpochIterator, "__init__", guard(self._loads)),
+                before(EpochIterator, "__iter__", guard(self._draws)),
+                *self._evaluations.install(),
+            ]
         return undos
 
     def _epoch_ends(self, callbacks: Any, epoch: int, logs: Any = None) -> None:
@@ -32,11 +50,18 @@ class TrainerObserver:
             for name, value in (logs or {}).items()
             if (number := _number(value)) is not None
         }
-        self._recorder.add_event(EventKind.EPOCH, {"epoch": int(epoch), "metrics": metrics})
+        payload: dict[str, Any] = {"epoch": int(epoch), "metrics": metrics}
+        if self._loader is not None:
+            payload |= {"loader": self._loader, "steps": self._recorder.steps - self._steps}
+        self._recorder.add_event(EventKind.EPOCH, payload)
 
     def _loads(self, _: None, iterator: Any, *args: Any, **kwargs: Any) -> None:
         data = iterator.data_adapter
+        number, is_new = self._number_of(data)
+        if not is_new or (number >= _MANY and not is_landmark(number)):
+            return
         payload = {
+            "loader": number,
             "dataset_size": getattr(data, "_num_samples", None),
             "batch_size": data.batch_size,
             "batches": data.num_batches,
@@ -45,6 +70,25 @@ class TrainerObserver:
             "workers": getattr(data, "workers", 0),
         }
         self._recorder.add_event(EventKind.LOADER, payload)
+
+    def _draws(self, iterator: Any) -> None:
+        """An epoch of training begins, or an evaluation."""
+        data = iterator.data_adapter
+        number, _ = self._number_of(data)
+        if not self._evaluations.draws_from(number, data):
+            self._loader, self._steps = number, self._recorder.steps
+
+    def _number_of(self, data: Any) -> tuple[int, bool]:
+        """The number of a data set, the same for the same arrays, and whether it is a new one."""
+        array = first_array(data)
+        source = getattr(data, "_dataset", data) if array is None else array
+        key = id(source)
+        if key in self._loaders:
+            return self._loaders[key], False
+        number = self._loaders[key] = self._count
+        self._count += 1
+        weakref.finalize(source, self._loaders.pop, key, None).atexit = False
+        return number, True
 
 
 def _number(value: Any) -> Any:

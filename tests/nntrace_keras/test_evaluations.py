@@ -1,0 +1,64 @@
+"""`evaluate` and `predict` are passes without gradients; several losses are terms of one sum."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from nntrace.schema import EventKind, Role
+
+RATE = 0.4
+
+
+def program():
+    keras.utils.set_random_seed(0)
+    random = np.random.default_rng(0)
+    inputs = random.normal(size=(64, 6)).astype("float32")
+    labels, numbers = np.arange(64) % 2, random.normal(size=64).astype("float32")
+    start = layers.Input((6,))
+    hidden = layers.Dropout(RATE)(layers.BatchNormalization()(layers.Dense(8)(start)))
+    heads = [layers.Dense(2, name="kind")(hidden), layers.Dense(1, name="size")(hidden)]
+    model = keras.Model(start, heads)
+    optimizer = keras.optimizers.AdamW(1e-3, weight_decay=0.01)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, [entropy, "mse"], loss_weights=[1.0, 0.5], jit_compile=False)
+    held_out = (inputs[:40] + 1, [labels[:40], numbers[:40]])
+    model.fit(
+        inputs, [labels, numbers], batch_size=16, epochs=2, verbose=0, validation_data=held_out
+    )
+    model.evaluate(inputs, [labels, numbers], verbose=0)
+    for _ in range(2):
+        model.predict(inputs[:20], verbose=0)
+
+
+def test_a_trace_has_the_passes_and_the_terms(trace_keras):
+    trace = trace_keras(program)
+    passes = [event.payload for event in trace.events_of(EventKind.EVALUATION)]
+    assert [one["examples"] for one in passes] == [40, 40, 64, 20, 20]
+    assert [one["calls"] for one in passes] == [3, 3, 2, 1, 1]
+    assert [event.step for event in trace.events_of(EventKind.EVALUATION)] == [4, 8, 8, 8, 8]
+    first, second, of_training, *predictions = passes
+    assert first["group"] == second["group"]
+    assert (first["number"], second["number"]) == (0, 1)
+    epochs = [event.payload for event in trace.events_of(EventKind.EPOCH)]
+    assert [epoch["steps"] for epoch in epochs] == [4, 4]
+    assert {epoch["loader"] for epoch in epochs} == {of_training["loader"]}
+    assert first["loader"] != of_training["loader"]
+    assert [epoch["metrics"]["val_loss"] for epoch in epochs] == pytest.approx(
+        [first["loss"], second["loss"]]
+    )
+    assert all(one["loss"] is None for one in predictions)
+    assert first["input_mean"] - of_training["input_mean"] == pytest.approx(1, abs=0.2)
+    assert (first["training"], first["dropout_inactive"], first["norm_inactive"]) == (False, 1, 1)
+    assert first["file"].endswith("test_evaluations.py")
+
+    batch = trace.batches[0]
+    assert batch.term_names == ("cross_entropy:kind", "mse_loss:size")
+    assert sum(batch.term_values) == pytest.approx(trace.steps.loss[0], rel=1e-5)
+
+    (dropout,) = [s for s in trace.sites_of(Role.ACTIVATION) if s.dropout_rate is not None]
+    assert dropout.dropout_rate == pytest.approx(RATE)
+    decays = {site.path: site.weight_decay for site in trace.sites_of(Role.UPDATE)}
+    assert decays["kind/kernel"] == pytest.approx(0.01)
+    assert decays["kind/bias"] == 0.0
