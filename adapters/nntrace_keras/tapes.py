@@ -20,7 +20,7 @@ from tensorflow.python.framework import ops
 from tensorflow.python.util import nest
 
 from nntrace_keras.describe import is_batch_norm, is_dropout
-from nntrace_keras.patching import Undo, wrap
+from nntrace_keras.patching import Undo, after, wrap
 from nntrace_keras.sources import Source, caller
 
 _MAX_PENDING = 16  # gradients that no optimizer takes
@@ -128,6 +128,7 @@ class Tapes:
         self._calls: weakref.WeakKeyDictionary[Any, Calls] = weakref.WeakKeyDictionary()
         self._observe_layer = guard(self._layer_called)
         self._observe_loss = guard(self._loss_called)
+        self._name_terms = guard(self._compiled_losses_called)
         self._pushed = guard(self._push)
         self._popped = guard(self._pop)
         self._extra = guard(self._extra_sources)
@@ -138,6 +139,7 @@ class Tapes:
         return [
             wrap(keras.layers.Layer, "__call__", self._around_layer),
             wrap(keras.losses.Loss, "__call__", self._around_loss),
+            after(CompileLoss, "__call__", self._name_terms),
             wrap(tf.GradientTape, "_push_tape", self._around_push),
             wrap(tf.GradientTape, "_pop_tape", self._around_pop),
             wrap(tf.GradientTape, "gradient", self._around_gradient),
@@ -231,16 +233,23 @@ class Tapes:
         return __call__
 
     def _loss_called(self, loss: Any, y_true: Any, y_pred: Any, value: Any) -> None:
-        if not self._collects():
-            return
-        if isinstance(loss, CompileLoss):
-            _name_terms(loss, self._local.active)
+        if not self._collects() or isinstance(loss, CompileLoss):
             return
         if isinstance(y_true, dict | list | tuple) or isinstance(y_pred, dict | list | tuple):
             return
         call = LossCall(loss, y_true, y_pred, value, caller())
         for calls in self._local.active:
             calls.losses.append(call)
+
+    def _compiled_losses_called(self, _: Any, compiled: Any, *args: Any, **kwargs: Any) -> None:
+        """The loss functions of `compile` have been called: note for which output, how weighted."""
+        terms = compiled._flat_losses or []
+        for calls in self._local.active:
+            recent = calls.losses[-len(terms) :] if len(terms) > 1 else []
+            for (_, function, weight, name), call in zip(terms, recent, strict=False):
+                if call.function is function:
+                    call.output = str(name or "")
+                    call.weight = float(weight) if isinstance(weight, int | float) else 1.0
 
     def _collects(self) -> bool:
         return not tf.executing_eagerly() or self._sampling()
@@ -339,17 +348,6 @@ class Tapes:
         """An optimizer multiplied the loss by its scale, to divide the gradients again."""
         if self._local.active:
             scaled._nntrace_unscaled = loss
-
-
-def _name_terms(compiled: Any, active: list[Calls]) -> None:
-    """The loss functions of `compile` have been called: say for which output, how weighted."""
-    terms = compiled._flat_losses or []
-    for calls in active:
-        recent = calls.losses[-len(terms) :] if len(terms) > 1 else []
-        for (_, function, weight, name), call in zip(terms, recent, strict=False):
-            if call.function is function:
-                call.output = str(name or "")
-                call.weight = float(weight) if isinstance(weight, int | float) else 1.0
 
 
 def _pending_of(graph: Any) -> list[Gradient]:
