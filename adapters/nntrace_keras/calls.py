@@ -13,11 +13,12 @@ import tensorflow as tf
 from tensorflow.python.framework import ops
 
 from nntrace.recorder import SiteSample
+from nntrace_keras.batches import BatchFacts
 from nntrace_keras.board import MAX_GRAPHS, UNKNOWN, Board, Row
 from nntrace_keras.capture import Capture, Found, Layouts, Values
 from nntrace_keras.elements import flat_plan
 from nntrace_keras.keepsakes import Keepsakes
-from nntrace_keras.observation import BatchFacts, Observer, Stepped
+from nntrace_keras.observation import Observer, Stepped
 from nntrace_keras.optimizers import (
     accumulation_steps,
     always_steps,
@@ -29,7 +30,7 @@ from nntrace_keras.optimizers import (
 from nntrace_keras.returned import ReturnedLoss, await_results, may_be_returned
 from nntrace_keras.second import Second, elements
 from nntrace_keras.sites import SiteKey
-from nntrace_keras.tapes import Gradient
+from nntrace_keras.under_tape import Gradient
 
 
 class Delivery(NamedTuple):

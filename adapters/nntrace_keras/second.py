@@ -21,6 +21,8 @@ from nntrace_keras.copies import Copies, captured, is_drawn, needed, takes_from_
 from nntrace_keras.elements import flat_plan
 from nntrace_keras.observation import Stepped
 
+# What TensorFlow says of operations that do not stand in a graph as others do.
+_UNKNOWN_TO_US = (tf.errors.OpError, LookupError, TypeError, ValueError)
 _MOST_OPERATIONS = 40_000  # some ten seconds of building
 
 
@@ -117,7 +119,10 @@ class Second:
             CannotComputeError: something that the step reads is not to be had.
         """
         if self._computation is None:
-            self._build(is_called)
+            try:
+                self._build(is_called)
+            except _UNKNOWN_TO_US as error:
+                raise CannotComputeError(f"its graph cannot be copied: {error}") from error
         self._values = [
             read_variable_op(real, dtype=shadow.dtype) if shadow is not None else None
             for real, shadow in zip(self._computation.captured_inputs, self._shadows, strict=True)
@@ -146,7 +151,10 @@ class Second:
                 assign_variable_op(shadow.handle, value)
             captured_inputs.append(real if shadow is None else shadow.handle)
         self._values = []
-        found = self._computation._call_flat(inputs, captured_inputs)
+        try:
+            found = self._computation._call_flat(inputs, captured_inputs)
+        except tf.errors.OpError as error:
+            raise CannotComputeError(f"it fails the second time: {error.message}") from error
         for shadow in self._shadows:
             if shadow is not None:
                 assign_variable_op(shadow.handle, tf.zeros([0], shadow.dtype))

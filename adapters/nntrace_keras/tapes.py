@@ -8,11 +8,9 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras.src.backend.common import global_state
 from keras.src.trainers.compile_utils import CompileLoss
@@ -21,81 +19,11 @@ from tensorflow.python.util import nest
 
 from nntrace_keras.describe import is_batch_norm, is_dropout
 from nntrace_keras.patching import Undo, after, wrap
-from nntrace_keras.sources import Source, caller
+from nntrace_keras.sources import caller
+from nntrace_keras.tensors import first_input, first_tensor, named_tensors
+from nntrace_keras.under_tape import Calls, Gradient, LayerCall, LossCall, Mode, RootCall, key
 
 _MAX_PENDING = 16  # gradients that no optimizer takes
-
-
-@dataclass(slots=True)
-class LayerCall:
-    """One layer's output in a forward pass under a tape."""
-
-    layer: Any
-    path: str
-    parent: str
-    output: Any
-
-
-@dataclass(slots=True)
-class RootCall:
-    """A call of an outermost layer: the model, or a part of it."""
-
-    layer: Any
-    inputs: list[tuple[str, Any]]
-    output: Any
-    training: bool | None
-
-
-@dataclass(slots=True)
-class LossCall:
-    """A call of a Keras loss function.
-
-    Attributes:
-        output: which of a model's outputs it is for; empty where that is the only one.
-        weight: by which `compile` multiplies its value.
-    """
-
-    function: Any
-    target: Any
-    prediction: Any
-    value: Any
-    source: Source
-    output: str = ""
-    weight: float = 1.0
-
-
-@dataclass(slots=True)
-class Mode:
-    """How a layer that behaves differently in training was called."""
-
-    is_dropout: bool
-    active: bool
-
-
-@dataclass(slots=True)
-class Calls:
-    """What happened under one tape, in order."""
-
-    layers: list[LayerCall] = field(default_factory=list)
-    roots: list[RootCall] = field(default_factory=list)
-    losses: list[LossCall] = field(default_factory=list)
-    modes: dict[int, Mode] = field(default_factory=dict)
-
-
-@dataclass(slots=True, eq=False)  # two of them are never the same: tensors have no plain equality
-class Gradient:
-    """One `tape.gradient` call: what was differentiated, and the gradients of the activations."""
-
-    targets: list[Any]
-    sources: list[Any]
-    source_gradients: list[Any]
-    calls: Calls
-    activations: list[tuple[LayerCall, Any]]
-
-
-def key(variable: Any) -> int:
-    """Identifies a variable, whether Keras' own or TensorFlow's."""
-    return id(getattr(variable, "_value", variable))
 
 
 class _Local(threading.local):
@@ -356,40 +284,6 @@ def _pending_of(graph: Any) -> list[Gradient]:
     if pending is None:
         pending = graph._nntrace_pending = []
     return pending
-
-
-def first_tensor(value: Any) -> Any:
-    """The tensor that stands for an output: the first one in a tuple, list or mapping."""
-    return next((t for _, t in _walk("", value)), None)
-
-
-def first_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
-    """The first tensor among the arguments of a call, with its name."""
-    return named_tensors(args, kwargs)[:1]
-
-
-def named_tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
-    """The tensors and arrays among the arguments of a call, with names."""
-    found: list[tuple[str, Any]] = []
-    for number, value in enumerate(args):
-        items = list(_walk(f"input.{number}", value))
-        found += [(name.replace("input.0.", "input.", 1), t) for name, t in items]
-    for name, value in kwargs.items():
-        if name not in ("training", "mask"):
-            found += _walk(f"input.{name}", value)
-    return found
-
-
-def _walk(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, np.ndarray) or (tf.is_tensor(value) and hasattr(value, "shape")):
-        if not isinstance(value, tf.RaggedTensor | tf.SparseTensor | keras.KerasTensor):
-            yield name, value
-    elif isinstance(value, dict):
-        for part, item in value.items():
-            yield from _walk(f"{name}.{part}", item)
-    elif isinstance(value, tuple | list):
-        for number, item in enumerate(value):
-            yield from _walk(f"{name}.{number}", item)
 
 
 def _is_training(layer: Any, kwargs: dict[str, Any]) -> bool:

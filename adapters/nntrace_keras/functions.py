@@ -1,0 +1,219 @@
+"""The functions of TensorFlow that hold training graphs: what is done before and after they run.
+
+A step that is not sampled costs one read of the board; all else is done for a sampled one alone.
+"""
+
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.eager import context, record
+from tensorflow.python.eager.polymorphic_function.concrete_function import ConcreteFunction
+from tensorflow.python.framework import ops
+
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
+from nntrace_keras.board import Board, Row
+from nntrace_keras.calls import Delivery, Step
+from nntrace_keras.patching import Undo, wrap
+from nntrace_keras.second import CannotComputeError, Second
+from nntrace_keras.tapes import Tapes
+
+
+class TrainingFunctions:
+    """Follows the functions in whose graphs an optimizer is called.
+
+    Args:
+        finish: records one optimizer call; whether it wants the next one sampled.
+        settle: told whether any did, gives the turn of the next sample, or None.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        tapes: Tapes,
+        finish: Callable[[Step, Row, Delivery | None], bool],
+        settle: Callable[[bool], int | None],
+    ) -> None:
+        self._recorder = recorder
+        self._tapes = tapes
+        self._finish = finish
+        self._next = settle
+        self._board: Board | None = None
+        self._steps: list[Step] = []
+        self._expected: list[Second] = []
+
+    def install(self) -> list[Undo]:
+        """Watch every function's calls."""
+        guard = self._recorder.guard
+        self._keep = guard(self._is_inside)
+        self._expect = guard(self._will_run)
+        self._poll = guard(self._has_run)
+        return [wrap(ConcreteFunction, "_call_flat", self._around_function)]
+
+    @property
+    def count(self) -> int:
+        """How many steps there are in graphs: the number of the next one."""
+        return len(self._steps)
+
+    def add(self, step: Step) -> None:
+        """A step is in the graph that is being built."""
+        _note_step(ops.get_default_graph(), len(self._steps))
+        self._steps.append(step)
+
+    def use_board(self) -> Board:
+        """The board; made with the first training graph, which samples its first call."""
+        if self._board is None:
+            self._board = Board()
+        return self._board
+
+    def _around_function(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def _call_flat(function: Any, tensor_inputs: Any, captured_inputs: Any) -> Any:
+            if not self.trains(function):
+                return original(function, tensor_inputs, captured_inputs)
+            inputs = [*tensor_inputs, *captured_inputs]
+            if not context.executing_eagerly():
+                self._keep(function, inputs)
+                return original(function, tensor_inputs, captured_inputs)
+            self._expect(function)
+            result = original(function, tensor_inputs, captured_inputs)
+            self._poll(function, result, inputs)
+            return result
+
+        return _call_flat
+
+    def trains(self, function: Any) -> bool:
+        """Whether a step of ours is in the function, or in one that it calls."""
+        known = function.__dict__.get("_nntrace_trains")
+        if known is None:
+            if self._board is None:
+                return False
+            handle = self._board.variable.handle
+            known = any(captured is handle for captured in function.captured_inputs)
+            function.__dict__["_nntrace_trains"] = known
+        return bool(known)
+
+    def _is_inside(self, function: Any, inputs: list[Any]) -> None:
+        """A function that trains is called by a graph: let that keep the step's inputs."""
+        graph: Any = ops.get_default_graph()
+        if self._tapes.is_unobserved or not getattr(graph, "building_function", False):
+            return
+        is_nested = bool(getattr(graph.outer_graph, "building_function", False))
+        for number in _steps_in(function.graph):
+            _note_step(graph, number)
+            second = self._steps[number].second
+            if second is None or second.graph is not function.graph:
+                continue
+            if is_nested:
+                second.with_update = True
+            kept = _list_on(graph, "_nntrace_keeps")
+            if second.keeps_inputs or (number in kept and not is_nested):
+                continue  # the first of several calls in a function is the one that is sampled
+            kept.append(number)
+            with record.stop_recording(), tf.name_scope("nntrace"):
+                board = self.use_board()
+                wanted = Board.wants(board.read(), number) if is_nested else None
+                second.keep(
+                    {
+                        inside.name: tensor
+                        for inside, tensor in zip(function.graph.inputs, inputs, strict=True)
+                        if isinstance(tensor, ops.SymbolicTensor)
+                    },
+                    wanted,
+                )
+
+    def _will_run(self, function: Any) -> None:
+        """Prepare the samples of the steps that it makes."""
+        assert self._board is not None
+        for number in _steps_in(function.graph):
+            step = self._steps[number]
+            if step.second is None or not self._board.expects(number):
+                continue
+            try:
+                step.second.begins(is_called=step.second.graph is function.graph)
+            except CannotComputeError as error:
+                self._give_up(step, error)
+                continue
+            step.layouts = step.second.layouts or step.layouts
+            self._expected.append(step.second)
+            if number not in _list_on(function.graph, "_nntrace_released"):
+                _list_on(function.graph, "_nntrace_released").append(number)
+                # Variables are not to live longer than the function that trains them.
+                weakref.finalize(function, _release, step).atexit = False
+
+    def _give_up(self, step: Step, error: CannotComputeError) -> None:
+        step.second = None
+        what = f"activations, parameters and gradients of {step.optimizer}'s steps in a graph"
+        self._recorder.add_event(EventKind.UNSEEN, {"what": what, "reason": str(error)})
+
+    def _has_run(self, function: Any, result: Any, inputs: list[Any]) -> None:
+        """Record the steps that graphs have made since the last look."""
+        assert self._board is not None
+        rows, sampled, lost = self._board.news()
+        if lost:
+            reason = f"a single call of a function made {lost + len(rows)} optimizer steps"
+            self._recorder.add_event(EventKind.UNSEEN, {"what": f"{lost} steps", "reason": reason})
+        wants = False
+        for row in rows:
+            step = self._steps[row.graph]
+            if row.loss is None and step.returned is not None:
+                row = replace(row, loss=step.returned.read(function, result))
+            delivery = None
+            if row.number in sampled and step.second in self._expected:
+                is_alone = sum(other.graph == row.graph for other in rows) == 1
+                is_called = step.second.graph is function.graph
+                delivery = self._deliver(step, row, inputs if is_called else None, is_alone)
+                wants = wants or delivery is None
+            wants = self._finish(step, row, delivery) or wants
+        for second in self._expected:
+            second.forget()
+        self._expected.clear()
+        turn = self._next(wants)
+        if turn is not None:
+            self._board.arm(turn)
+
+    def _deliver(
+        self, step: Step, row: Row, arguments: list[Any] | None, is_alone: bool
+    ) -> Delivery | None:
+        """The samples of a step that has run; None where they can be had the next time."""
+        assert step.second is not None
+        if not is_alone and not step.second.with_update:
+            step.second.add_update()
+            return None
+        try:
+            found = step.second.run(arguments, row.turn)
+        except CannotComputeError as error:
+            self._give_up(step, error)
+            return None
+        if step.keepsakes is not None:
+            step.keepsakes.vector = found.batch
+        changes = step.changes(found.vector) if found.changes is None else found.changes
+        return Delivery(found.vector, changes, row.turn)
+
+
+def _steps_in(graph: Any) -> list[int]:
+    """The numbers of the steps in a graph and in those that it calls."""
+    return _list_on(graph, "_nntrace_steps")
+
+
+def _list_on(graph: Any, name: str) -> list[int]:
+    found: list[int] | None = getattr(graph, name, None)
+    if found is None:
+        found = []
+        setattr(graph, name, found)
+    return found
+
+
+def _note_step(graph: Any, number: int) -> None:
+    """A step is in a graph, and so in those around it."""
+    while getattr(graph, "building_function", False):
+        if number not in _steps_in(graph):
+            _steps_in(graph).append(number)
+        graph = graph.outer_graph
+
+
+def _release(step: Step) -> None:
+    """The function is gone that held the step."""
+    step.second, step.updates, step.keepsakes = None, [], None

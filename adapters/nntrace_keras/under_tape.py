@@ -1,0 +1,78 @@
+"""What is kept of the calls under a `GradientTape`: layers, losses, gradients; no behaviour."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from nntrace_keras.sources import Source
+
+
+@dataclass(slots=True)
+class LayerCall:
+    """One layer's output in a forward pass under a tape."""
+
+    layer: Any
+    path: str
+    parent: str
+    output: Any
+
+
+@dataclass(slots=True)
+class RootCall:
+    """A call of an outermost layer: the model, or a part of it."""
+
+    layer: Any
+    inputs: list[tuple[str, Any]]
+    output: Any
+    training: bool | None
+
+
+@dataclass(slots=True)
+class LossCall:
+    """A call of a Keras loss function.
+
+    Attributes:
+        output: which of a model's outputs it is for; empty where that is the only one.
+        weight: by which `compile` multiplies its value.
+    """
+
+    function: Any
+    target: Any
+    prediction: Any
+    value: Any
+    source: Source
+    output: str = ""
+    weight: float = 1.0
+
+
+@dataclass(slots=True)
+class Mode:
+    """How a layer that behaves differently in training was called."""
+
+    is_dropout: bool
+    active: bool
+
+
+@dataclass(slots=True)
+class Calls:
+    """What happened under one tape, in order."""
+
+    layers: list[LayerCall] = field(default_factory=list)
+    roots: list[RootCall] = field(default_factory=list)
+    losses: list[LossCall] = field(default_factory=list)
+    modes: dict[int, Mode] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)  # two of them are never the same: tensors have no plain equality
+class Gradient:
+    """One `tape.gradient` call: what was differentiated, and the gradients of the activations."""
+
+    targets: list[Any]
+    sources: list[Any]
+    source_gradients: list[Any]
+    calls: Calls
+    activations: list[tuple[LayerCall, Any]]
+
+
+def key(variable: Any) -> int:
+    """Identifies a variable, whether Keras' own or TensorFlow's."""
+    return id(getattr(variable, "_value", variable))
