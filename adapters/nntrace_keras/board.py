@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.ops.gen_resource_variable_ops import read_variable_op
 from tensorflow.python.ops.resource_variable_ops import ResourceVariable
 
 _CLOCK, _START, _TURN, _STAMPS = 0, 1, 2, 3
@@ -110,7 +111,8 @@ class Board:
 
     def news(self) -> tuple[list[Row], dict[int, int], int]:
         """Since the last look: rows, graphs that sampled by row number, number of lost rows."""
-        state = self.variable._read_variable_op().numpy()  # `variable.numpy()` copies twice
+        # The plainest way to read a variable: this is done after every call.
+        state = read_variable_op(self.variable.handle, tf.float64).numpy()
         clock = int(state[_CLOCK])
         if clock == self.seen:
             return [], {}, 0
@@ -118,10 +120,12 @@ class Board:
         ring = state[_RING:].reshape(RING_ROWS, _COLUMNS)
         rows = [_row(number, ring[number % RING_ROWS]) for number in range(first, clock)]
         stamps = state[_STAMPS:_RING]
-        changed = np.flatnonzero(stamps != self._stamps)
-        sampled = {int(stamps[graph]): int(graph) for graph in changed}
-        lost = first - self.seen
-        self.seen, self._stamps = clock, stamps.copy()
+        sampled = {}
+        if stamps.tobytes() != self._stamps.tobytes():
+            changed = np.flatnonzero(stamps != self._stamps)
+            sampled = {int(stamps[graph]): int(graph) for graph in changed}
+            self._stamps = stamps.copy()
+        lost, self.seen = first - self.seen, clock
         return rows, sampled, lost
 
 
