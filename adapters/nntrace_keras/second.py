@@ -67,10 +67,14 @@ class Second:
     keeps_inputs: bool = False
     with_update: bool = False
     layouts: Layouts | None = None
+    _handles: list[Any] = field(init=False)  # of the variables; a replica's only while in it
     _computation: Any = None
     _given: list[tuple[Any, int]] = field(default_factory=list)
     _shadows: list[Any] = field(default_factory=list)
     _values: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._handles = [_handle(stepped.variable) for stepped in self.updates]
 
     def keep_drawn(self, wanted: Any, *, inputs: bool) -> None:
         """In the step's graph: keep what could not be had again, where a step is `wanted`.
@@ -170,7 +174,7 @@ class Second:
 
     def _wants(self) -> tuple[list[Any], list[Any]]:
         """The tensors of the graph that are sampled, and its placeholders of the variables."""
-        real = {id(_handle(stepped.variable)) for stepped in self.updates}
+        real = {id(_real(handle)) for handle in self._handles} - {id(None)}
         handles = [i for i in self.graph.inputs if i.dtype == tf.resource and id(_real(i)) in real]
         return self.capture.symbolic_tensors(), handles
 
