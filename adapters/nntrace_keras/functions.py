@@ -132,7 +132,8 @@ class TrainingFunctions:
             if step.second is None or not self._board.expects(number):
                 continue
             try:
-                step.second.begins(is_called=step.second.graph is function.graph)
+                with record.stop_recording():
+                    step.second.begins(is_called=step.second.graph is function.graph)
             except CannotComputeError as error:
                 self._give_up(step, error)
                 continue
@@ -183,7 +184,8 @@ class TrainingFunctions:
             step.second.add_update()
             return None
         try:
-            found = step.second.run(arguments, row.turn)
+            with record.stop_recording():
+                found = step.second.run(arguments, row.turn)
         except CannotComputeError as error:
             self._give_up(step, error)
             return None
