@@ -135,11 +135,12 @@ class Copies:
                 self._values[output.name] = copy
 
     def of(self, value: Any) -> Any:
-        """What computes `value` again; `value` itself when no graph computes it."""
+        """What computes `value` again; `value` itself when no graph computes it.
+
+        Of a sparse gradient the rows that were touched are copied, not which ones they were.
+        """
         if isinstance(value, tf.IndexedSlices):
-            return tf.IndexedSlices(
-                self.of(value.values), self.of(value.indices), value.dense_shape
-            )
+            return tf.IndexedSlices(self.of(value.values), value.indices, value.dense_shape)
         return self._value(value) if isinstance(value, ops.SymbolicTensor) else value
 
     def _value(self, tensor: Any) -> Any:
