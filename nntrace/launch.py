@@ -6,12 +6,12 @@ One mechanism for every launcher. Start-up counts here: only light standard-libr
 import os
 import shutil
 import sys
-import time
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from nntrace.errors import NntraceError
 from nntrace.experiment import Experiment
+from nntrace.naming import unique_name
 from nntrace.notices import say
 from nntrace.sampling import Sampling
 from nntrace.schema import MANIFEST
@@ -141,9 +141,7 @@ def prepare_run(out: Path | None, name: str, runs_folder: Path) -> Path:
         run = Path(os.path.abspath(out))
         _make_room(run)
     else:
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        unique = f"{_safe(name)}-{stamp}-{os.urandom(2).hex()}"
-        run = Path(os.path.abspath(runs_folder)) / unique
+        run = Path(os.path.abspath(runs_folder)) / unique_name(name)
     _probe(run.parent)
     return run
 
@@ -200,11 +198,6 @@ def script_name(words: list[str]) -> str:
         if word.endswith((".py", ".sh")):
             return Path(word).stem
     return Path(words[0]).name
-
-
-def _safe(label: str) -> str:
-    kept = "".join(c if c.isalnum() or c in "._-" else "-" for c in label).strip(".-")
-    return kept[:60] or "run"
 
 
 def warn_if_disabled(words: list[str]) -> None:

@@ -1,7 +1,7 @@
 """Finds runs: what RUN may say on the command line, and which runs there are.
 
-RUN is a path, the name of a run in the runs folder, `latest`, or a URL. What `find_run` returns
-has a readable manifest and at least the beginning of a trace.
+RUN is a path, the name of a run in the runs folder, with or without its time, `latest`, or a URL.
+What `find_run` returns has a readable manifest and at least the beginning of a trace.
 """
 
 import time
@@ -12,6 +12,7 @@ from pathlib import Path
 from nntrace.config import load_config, suggestion
 from nntrace.errors import NntraceError, NotARunError
 from nntrace.manifest import Manifest
+from nntrace.naming import has_label
 from nntrace.schema import MANIFEST, RunStatus
 from nntrace.urls import fetch, is_url
 
@@ -51,7 +52,8 @@ def find_run(name: str | Path | None = None, folder: Path | None = None) -> Path
     """The run folder meant by RUN: a path, a name in the runs folder, or the latest run.
 
     Args:
-        name: what the user typed; None and `latest` are the run that started last.
+        name: what the user typed; None and `latest` are the run that started last, the name
+            given to `nntrace run --name`, or that of the script, the last run of this name.
         folder: the runs folder, by default the configured one.
 
     Raises:
@@ -70,6 +72,10 @@ def find_run(name: str | Path | None = None, folder: Path | None = None) -> Path
     for path in (given, named):
         if path.exists():
             raise NotARunError(_not_a_run(path))
+    if folder.is_dir() and given.name == str(name):
+        for run in list_runs(folder)[0]:
+            if has_label(run.path.name, str(name)):
+                return _checked(run.path)
     raise NotARunError(f"there is no run {str(name)!r}.{_next_step(str(name), folder)}")
 
 

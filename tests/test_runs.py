@@ -36,6 +36,20 @@ def test_a_run_is_found_by_its_name(folder: Path) -> None:
     assert find_run("train-1").resolve() == run
 
 
+def test_the_last_run_of_a_label_is_found_by_the_label(folder: Path) -> None:
+    run_at(folder / "my-model-20260101-120000-00aa", started=2)
+    run_at(folder / "my-model-20260101-110000-00bb", started=1)
+    run_at(folder / "my-model-large-20260101-130000-00cc", started=3)
+    run_at(folder / "other", started=4)
+    assert find_run("my model").name == "my-model-20260101-120000-00aa"
+
+
+def test_a_folder_of_that_very_name_comes_before_a_label(folder: Path) -> None:
+    run_at(folder / "train-20260101-120000-00aa", started=2)
+    run_at(folder / "train", started=1)
+    assert find_run("train").name == "train"
+
+
 def test_a_run_is_found_in_the_configured_folder(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "nntrace.toml").write_text('runs_folder = "elsewhere"')
     run = run_at(tmp_path / "elsewhere" / "train-1")
