@@ -157,6 +157,8 @@ def test_rank_start_and_stop_frame_the_run(trace_here):
     (start,), (stop,) = payloads(trace, "rank_start"), payloads(trace, "rank_stop")
     assert start["rank"] == 0
     assert start["world_size"] == 1
+    starved = stop.pop("starved")
+    assert starved is None or 0.0 <= starved <= 1.0
     assert stop == {"steps": 4, "sampled_steps": 2, "status": "finished", "error": None}
 
 
