@@ -73,9 +73,12 @@ def _take(sample: Sample, sites: Mapping[int, SiteRecord], role: Role) -> _Taken
 
 
 def _cosine(one: Vector, two: Vector) -> float:
-    """NaN where one of them is zero, or not finite, or they are of different lengths."""
+    """NaN where one of them is zero, or not finite, or they are of different lengths.
+
+    Without BLAS, whose threads would take the processor from the training's.
+    """
     if len(one) != len(two):
         return float("nan")
     one, two = one.astype(np.float64), two.astype(np.float64)
     with np.errstate(all="ignore"):
-        return float(np.vdot(one, two) / np.sqrt(np.vdot(one, one) * np.vdot(two, two)))
+        return float((one * two).sum() / np.sqrt((one * one).sum() * (two * two).sum()))
