@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from nntrace_tui.app import MonitorApp
 from nntrace_tui.export import screen_text
@@ -44,10 +45,10 @@ def never(trace: Trace) -> Iterator[Finding | Skipped]:
     yield Finding("it is so")
 
 
-def monitor(path: Path, rules: Sequence[Rule] = (), **watch: object) -> MonitorApp:
+def monitor(path: Path, rules: Sequence[Rule] = (), **watch: Any) -> MonitorApp:
     """The application on a run folder, in haste."""
     diagnosis = partial(diagnose, rules=rules)
-    shown = Watch(path, diagnosis, LocalRuns(path.parent, diagnosis), **watch)  # type: ignore[arg-type]
+    shown = Watch(path, diagnosis, LocalRuns(path.parent, diagnosis), **watch)
     return MonitorApp(shown, pace=HASTE)
 
 

@@ -5,6 +5,7 @@ Of several ranks one creates it, and that one alone writes it again.
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from nntrace.manifest import Manifest
 from nntrace.recorder.commit import current_commit
@@ -35,14 +36,14 @@ class OwnManifest:
         )
         self.is_owned = manifest.create(run)
 
-    def change(self, run: Path, **fields: object) -> None:
+    def change(self, run: Path, **fields: Any) -> None:
         """Write it again with other values, if it is this process's.
 
         Raises:
             OSError: the folder cannot be written to.
         """
         if self.is_owned:
-            replace(self._manifest, **fields).write(run)  # type: ignore[arg-type]
+            replace(self._manifest, **fields).write(run)
 
 
 def _commit() -> str | None:
