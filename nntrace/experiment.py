@@ -16,6 +16,9 @@ _FITTED: Final = 0.01  # of the way from the first loss to the floor that may be
 _FITTED_STEPS: Final = 3
 STILL_FALLING: Final = 0.03  # of the way left to the floor, from one quarter to the next
 _LONGEST: Final = 4  # times `steps`, while the loss still falls
+_LOWEST_RATE: Final = 1e-7  # of a sweep, and at least; so is the highest
+_HIGHEST_RATE: Final = 10.0
+_AROUND: Final = 300.0  # times the program's own rate, either way
 _DIVERGED: Final = 4.0  # times the first loss, as far above the lowest
 
 
@@ -110,6 +113,11 @@ _INTERVENTIONS: Final = (
 )
 
 
+def swept_rates(own: float) -> tuple[float, float]:
+    """The lowest and the highest learning rate of a sweep around a program's own."""
+    return min(_LOWEST_RATE, own / _AROUND), max(_HIGHEST_RATE, own * _AROUND)
+
+
 class Ending:
     """Decides after each step whether the experiment is over.
 
@@ -143,6 +151,14 @@ class Ending:
         return None
 
     @property
+    def share(self) -> float:
+        """How much of the experiment is over, by steps or by time, whichever is more; at most 1."""
+        began = self._began
+        elapsed = 0.0 if began is None else self._clock() - began
+        by_steps = len(self._losses) / max(self._experiment.steps - 1, 1)
+        return min(max(by_steps, elapsed / self._experiment.seconds), 1.0)
+
+    @property
     def is_near(self) -> bool:
         """Whether one more step may be the last: all but one are made, or half of the time is."""
         if len(self._losses) >= self._experiment.steps - 1:
@@ -153,7 +169,8 @@ class Ending:
     def _is_fitted(self) -> bool:
         floor = self.floor or 0.0
         start, last = self._losses[0], self._losses[-1]
-        near = start > floor and last - floor <= _FITTED * (start - floor)
+        # A loss far below its floor has another one, which nobody knows.
+        near = start > floor and abs(last - floor) <= _FITTED * (start - floor)
         self._fitted = self._fitted + 1 if near else 0
         return self._fitted >= _FITTED_STEPS
 

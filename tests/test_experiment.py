@@ -53,6 +53,23 @@ def test_an_experiment_ends_after_its_time():
     assert "5 s" in reason
 
 
+def test_a_loss_far_below_its_floor_has_another_one():
+    losses = np.concatenate([np.linspace(1, -5, 10), np.full(50, -5.0)])
+    assert ended(losses, floor=0.4, until="fitted", steps=40)[0] == 40
+
+
+def test_a_sweep_goes_over_all_rates_however_slow_the_steps_are():
+    now = [0.0]
+    ending = Ending(Experiment(steps=101, seconds=10.0), lambda: now[0])
+    assert ending.share == 0.0
+    ending.after_step(1.0)
+    assert ending.share == pytest.approx(0.01)
+    now[0] = 5.0
+    assert ending.share == pytest.approx(0.5)
+    now[0] = 20.0
+    assert ending.share == 1.0
+
+
 def test_a_fitted_batch_ends_after_three_steps_at_the_floor():
     losses = [1.0, 0.6, 0.4, 0.4, 0.4, 0.4]
     assert ended(losses, floor=0.4, until="fitted")[0] == 5

@@ -5,6 +5,7 @@ import pytest
 from rules.checks import checked, noisy, run, step, swept
 
 from nntrace.rules import Finding, Severity, Skipped, get_rule
+from nntrace.rules.probes import sweep
 from nntrace.trace import Trace
 
 
@@ -68,6 +69,13 @@ def test_a_loss_without_a_known_floor_is_judged_only_when_it_does_not_move():
     unknown = {"told": {"floor": None}}
     assert "lowest" in only_skip("PRB01", checked(overfit=overfit(fitted(1.5), **unknown)))
     assert only_finding("PRB01", checked(overfit=overfit(fitted(2.29), **unknown)))
+
+
+@pytest.mark.parametrize("last", [-4600.0, 0.3])
+def test_a_loss_that_falls_below_its_floor_is_no_proof(last):
+    losses = np.concatenate([np.linspace(2.3, last, 50), [last] * 50])
+    trace = checked(overfit=overfit(losses, told={"floor": 0.5}, accuracy=[0.78] * 100))
+    assert "lowest value" in only_skip("PRB01", trace)
 
 
 def test_optimizers_that_take_turns_have_no_loss_to_overfit():
@@ -139,6 +147,25 @@ def test_a_batch_that_only_another_rate_fits_makes_a_low_rate_too_low(other, fou
     assert bool(verdict("PRB07", swept(2e-5, **runs))) is found
 
 
+def test_a_range_is_a_decade_wide_though_the_loss_falls_within_few_steps():
+    rates = np.geomspace(1e-7, 10, 96)
+    losses = np.where(rates > 2.5e-3, 0.4, 0.693)
+    losses = np.where(rates > 1e-2, 0.7, losses) + 1e-3 * np.random.default_rng(0).normal(size=96)
+    losses = np.where(rates > 0.2, 5.0, losses)
+    found = sweep(run("sweep", losses, rates=rates, told={"rate": 5e-4}, sweep=True))
+    assert 2e-4 < found.low < 4e-4
+    assert found.high == pytest.approx(10 * found.low)
+
+
+def test_a_range_does_not_begin_at_a_lucky_batch():
+    rates = np.geomspace(1e-7, 10, 120)
+    random = np.random.default_rng(3)
+    losses = 0.693 - 0.1 / (1 + (1e-2 / rates) ** 2) + 0.012 * random.normal(size=120)
+    losses[15:18] = 0.66
+    found = sweep(run("sweep", losses, rates=rates, told={"rate": 1e-3}, sweep=True))
+    assert found.low > 1e-4
+
+
 def test_a_sweep_without_any_fall_is_not_judged():
     rates = np.geomspace(1e-7, 10, 120)
     flat = 2.3 + 0.05 * np.random.default_rng(0).normal(size=120)
@@ -193,3 +220,13 @@ def test_capacity_is_blamed_when_less_regularisation_does_not_help():
     assert verdict("PRB09", trace(0.5)) == []
     assert verdict("PRB09", trace(1.0, batch=0.01)) == []
     assert "turn off" in only_skip("PRB09", trace(1.0, told={}))
+
+
+@pytest.mark.parametrize(("spread", "judged"), [(0.001, True), (0.3, False)])
+def test_help_that_may_be_noise_is_not_judged(spread, judged):
+    random = np.random.default_rng(1)
+    losses = noisy(0.965) + spread * np.repeat(random.normal(size=20), 5)
+    other = run("unregularised", losses, told={"dropout": True}, regularised=False)
+    (result,) = verdict("PRB09", checked(unregularised=other, overfit=overfit(fitted(1.5))))
+    assert isinstance(result, Finding) is judged
+    assert judged or "noisy" in result.reason

@@ -8,7 +8,6 @@ Evaluations are left alone.
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from keras.src.backend.tensorflow.trainer import TensorFlowTrainer, TFEpochIterator
 from tensorflow.python.data.ops.dataset_ops import DatasetV2
@@ -142,14 +141,3 @@ class Data:
         seed = tf.stack([tf.cast(number, tf.int32), self._experiment.seed + 1])
         order = tf.random.experimental.stateless_shuffle(rows, seed=seed)
         return tf.nest.map_structure(lambda target: tf.gather(target, order), targets)
-
-
-def floor_of(targets: Any) -> float | None:
-    """The least loss that any prediction can have: the entropy of soft targets, otherwise 0."""
-    values = np.asarray(targets)
-    if not np.issubdtype(values.dtype, np.floating):
-        return 0.0
-    shares = values.min() >= 0 and values.max() <= 1
-    if shares and values.ndim > 1 and np.allclose(values.sum(-1), 1):
-        return float(-(values * np.log(np.maximum(values, 1e-12))).sum(-1).mean())
-    return 0.0

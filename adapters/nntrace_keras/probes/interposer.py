@@ -9,11 +9,12 @@ from keras.src.backend.tensorflow.trainer import TensorFlowTrainer
 from keras.src.callbacks.callback_list import CallbackList
 from tensorflow.python.data.ops.iterator_ops import OwnedIterator
 
-from nntrace.experiment import Experiment
+from nntrace.experiment import Ending, Experiment
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_keras.patching import Undo, after, before
-from nntrace_keras.probes.data import Data, floor_of
+from nntrace_keras.probes.data import Data
+from nntrace_keras.probes.floors import floor_of
 from nntrace_keras.probes.gradients import OwnGradients
 from nntrace_keras.probes.rates import Rates
 from nntrace_keras.probes.regularisation import Regularisation
@@ -21,6 +22,7 @@ from nntrace_keras.probes.roots import Roots
 from nntrace_keras.probes.structure import examine
 
 _TELLING = 3  # steps after which the data must have been exchanged
+_WITHOUT_WEIGHTS = 2  # parts of a batch
 _UNSEEN = "no data set was seen to feed the training"
 
 
@@ -30,7 +32,7 @@ class Interposer:
     def __init__(self, recorder: Recorder, experiment: Experiment) -> None:
         self._recorder = recorder
         self._experiment = experiment
-        self._rates = Rates(experiment)
+        self._rates = Rates(experiment, recorder.ending or Ending(experiment))
         self._data = Data(recorder, experiment)
         self._regularisation = Regularisation()
         self._told: dict[str, object] = {}
@@ -62,6 +64,7 @@ class Interposer:
 
     def step_ended(self) -> None:
         """An optimizer has stepped: tell what is known by now."""
+        self._rates.step_ended()
         facts: dict[str, object] = {
             "rate": self._rates.base,
             "dropout": self._regularisation.dropout,
@@ -116,11 +119,10 @@ class Interposer:
 
     def _tell_floor(self, loss: Any, batch: Any) -> None:
         """The floor of one loss on one target; not known of what a model computes by itself."""
-        plain = isinstance(loss, str) or (
-            callable(loss) and not getattr(loss, "_fn_kwargs", {}).get("label_smoothing")
-        )
         targets = tf.nest.flatten(batch[1]) if isinstance(batch, tuple) and len(batch) > 1 else []
-        floor = floor_of(targets[0]) if plain and len(targets) == 1 else None
+        floor = floor_of(loss, targets[0]) if len(targets) == 1 else None
+        if floor and len(batch) > _WITHOUT_WEIGHTS:
+            floor = None
         self._told["floor"] = floor
         if self._recorder.ending is not None:
             self._recorder.ending.floor = floor

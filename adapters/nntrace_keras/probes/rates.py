@@ -10,11 +10,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from nntrace.experiment import Experiment
+from nntrace.experiment import Ending, Experiment, swept_rates
+from nntrace_keras.board import variable
 from nntrace_keras.patching import Undo, wrap
 
-_LOWEST, _HIGHEST = 1e-7, 10.0  # of a sweep, and at least
-_AROUND = 300.0  # times the program's own rate, either way
 _SCHEDULE_STEPS = (
     0,
     1,
@@ -26,10 +25,20 @@ _SCHEDULE_STEPS = (
 
 
 class Rates:
-    """Attributes: `base` — the program's rate before any warm-up or decay."""
+    """Exchanges what an optimizer's question for its rate is answered.
 
-    def __init__(self, experiment: Experiment) -> None:
+    Args:
+        experiment: what is to become of them.
+        ending: tells how far a sweep has come.
+
+    Attributes:
+        base: the program's rate before any warm-up or decay.
+    """
+
+    def __init__(self, experiment: Experiment, ending: Ending) -> None:
         self._experiment = experiment
+        self._ending = ending
+        self._over: Any = None  # the share of a sweep that time or other optimizers have used up
         self._bases: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
         self.base: float | None = None
 
@@ -38,6 +47,11 @@ class Rates:
         optimizer = keras.optimizers.Optimizer
         return [wrap(optimizer, "_get_current_learning_rate", self._asked)]
 
+    def step_ended(self) -> None:
+        """Tell the graphs how much of the sweep is over: they know only their own iterations."""
+        if self._over is not None:
+            self._over.assign(self._ending.share)
+
     def _asked(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def _get_current_learning_rate(optimizer: Any) -> Any:
             base = self._base_of(optimizer)
@@ -45,9 +59,12 @@ class Rates:
             if base is None:
                 return original(optimizer)
             if experiment.sweep:
-                low, high = min(_LOWEST, base / _AROUND), max(_HIGHEST, base * _AROUND)
+                low, high = swept_rates(base)
                 done = tf.cast(tf.convert_to_tensor(optimizer.iterations), tf.float32)
                 share = tf.minimum(done / max(experiment.steps - 1, 1), 1.0)
+                if self._over is None:
+                    self._over = variable(0.0, "share")
+                share = tf.maximum(share, self._over.read_value())
                 return low * tf.pow(high / low, share)
             if experiment.steady:
                 return tf.constant(base * experiment.rate, tf.float32)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 _LEAST = 1e-12
+_CLASSES = 2  # smoothed or not; the greys of a picture are none
 
 
 def floor_of(name: str, arguments: Mapping[str, Any]) -> float | None:
@@ -19,7 +20,7 @@ def floor_of(name: str, arguments: Mapping[str, Any]) -> float | None:
     if name == "cross_entropy":
         return _cross_entropy_floor(target, arguments)
     if name in ("binary_cross_entropy", "binary_cross_entropy_with_logits"):
-        if arguments.get("pos_weight") is not None:
+        if arguments.get("pos_weight") is not None or not _are_shares(target):
             return None
         return float(_binary_entropy(target.detach().double()).mean())
     return 0.0 if name in _ZERO else None
@@ -35,7 +36,8 @@ def accuracy_of(name: str, arguments: Mapping[str, Any]) -> float | None:
             chosen = given.argmax(1 if given.dim() > 1 else 0)
             counted = target != arguments.get("ignore_index", -100)
             return float((chosen == target)[counted].double().mean()) if counted.any() else None
-        if name.startswith("binary_cross_entropy") and given.shape == target.shape:
+        classes = name.startswith("binary_cross_entropy") and given.shape == target.shape
+        if classes and len(target.unique()) <= _CLASSES:
             middle = 0.0 if name.endswith("logits") else 0.5
             return float(((given > middle) == (target > 0.5)).double().mean())
     return None
@@ -70,6 +72,11 @@ def _cross_entropy_floor(target: torch.Tensor, arguments: Mapping[str, Any]) -> 
     rest = smoothing / classes
     top = torch.tensor(1 - smoothing + rest, dtype=torch.float64)
     return float(-(top * top.log()) - (classes - 1) * rest * torch.tensor(rest).double().log())
+
+
+def _are_shares(target: torch.Tensor) -> bool:
+    """Whether an entropy of the targets exists: of others the loss falls without end."""
+    return bool(((target >= 0) & (target <= 1)).all())
 
 
 def _binary_entropy(share: torch.Tensor) -> torch.Tensor:

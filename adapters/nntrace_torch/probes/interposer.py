@@ -16,7 +16,7 @@ from torch.optim.optimizer import (
 )
 from torch.overrides import TorchFunctionMode
 
-from nntrace.experiment import Experiment
+from nntrace.experiment import Ending, Experiment
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.losses import LOSS_FUNCTIONS
@@ -42,7 +42,7 @@ class Interposer:
         self._recorder = recorder
         self._experiment = experiment
         self._replayer = replayer
-        self._rates = Rates(experiment)
+        self._rates = Rates(experiment, recorder.ending or Ending(experiment))
         self._dropout = Dropout()
         self._loaders = PinnedLoaders()
         self._losses = LossFacts(recorder)

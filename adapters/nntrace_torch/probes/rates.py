@@ -9,10 +9,8 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from nntrace.experiment import Experiment
+from nntrace.experiment import Ending, Experiment, swept_rates
 
-_LOWEST, _HIGHEST = 1e-7, 10.0  # of a sweep, and at least
-_AROUND = 300.0  # times the program's own rate, either way
 _EXCHANGED = ("lr", "weight_decay")
 _RATES = ("lr", "initial_lr", "max_lr")  # what PyTorch's schedules write into a group
 
@@ -20,16 +18,20 @@ _RATES = ("lr", "initial_lr", "max_lr")  # what PyTorch's schedules write into a
 class Rates:
     """Exchanges the values of param groups around `Optimizer.step`.
 
+    Args:
+        experiment: what is to become of them.
+        ending: tells how far a sweep has come.
+
     Attributes:
         base: the rate the program means before any warm-up or decay: the highest it has named.
         decays: whether there is weight decay.
     """
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Experiment, ending: Ending) -> None:
         self._experiment = experiment
+        self._ending = ending
         self._built: weakref.WeakKeyDictionary[Optimizer, list[float]] = weakref.WeakKeyDictionary()
         self._kept: dict[int, list[dict[str, Any]]] = {}
-        self._steps = 0
         self.base: float | None = None
         self.decays = False
 
@@ -67,7 +69,6 @@ class Rates:
         for group, kept in zip(_groups(optimizer), self._kept.pop(id(optimizer), ()), strict=False):
             for name, value in kept.items():
                 _set(group, name, value)
-        self._steps += 1
 
     def _named(self, optimizer: Optimizer) -> list[float]:
         """The highest rate each group was ever given."""
@@ -81,9 +82,8 @@ class Rates:
         ]
 
     def _swept(self, base: float) -> float:
-        low, high = min(_LOWEST, base / _AROUND), max(_HIGHEST, base * _AROUND)
-        done = min(self._steps / max(self._experiment.steps - 1, 1), 1.0)
-        return float(low * (high / low) ** done)
+        low, high = swept_rates(base)
+        return float(low * (high / low) ** self._ending.share)
 
 
 def number(value: Any) -> float | None:

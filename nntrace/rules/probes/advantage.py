@@ -14,6 +14,7 @@ from nntrace.trace import Trace
 
 _BLOCKS: Final = 8
 _FEW_STEPS: Final = 40
+_ERRORS: Final = 2.0  # standard errors within which a fall is neither side of a bound
 _EASIER: Final = 0.5  # times the loss: no noise and no luck, but another task
 
 
@@ -35,6 +36,11 @@ class Advantage:
     errors: float
     steps: int
     identical: bool
+
+    @property
+    def noise(self) -> float:
+        """One standard error of `gain`."""
+        return abs(self.gain / self.errors) if self.errors else 0.0
 
 
 def advantage(trace: Trace, other: Trace) -> Advantage | None:
@@ -77,7 +83,7 @@ def _too_early(trace: Trace, found: Advantage, who: str) -> Skipped | None:
         return Skipped(f"{who} not win yet, but there were only {found.steps} steps")
     run = trace.under("overfit")
     batch = None if run is None or problem(run) else fit(run)
-    if batch is None:
+    if batch is None or np.isnan(batch.share):
         reason = "whether the model can fit one batch (PRB01) is not known"
     elif not batch.reached:
         reason = "the model cannot fit one batch in that time either (PRB01)"
@@ -204,7 +210,8 @@ def more_capacity_does_not_help(
     it without any capacity. Measured on classifiers of ten kinds with a dropout of 0.1 over five
     seeds: with one hidden unit by 2.7 % (2.1 to 3.3), with two, which begin to learn, by 7.2 % (6.7
     to 7.5); drawing the dropout anew moves the loss by 0.2 to 1.3 % (one standard deviation). A
-    twentieth lies above three of these and above all that a single unit gains.
+    twentieth lies above three of these and above all that a single unit gains. Where the two runs
+    differ so unevenly that the fall lies within two standard errors of the bound, nothing is said.
 
     Source: Karpathy, A Recipe ("verify decreasing training loss": more capacity must help).
     """
@@ -222,7 +229,16 @@ def more_capacity_does_not_help(
     if found is None or one is None or one.floor is None:
         yield Skipped("too few common steps, or a loss whose floor is not known")
         return
-    if one.reached or one.falling or -found.gain > gain:
+    if one.reached or one.falling:
+        return
+    noise = _ERRORS * found.noise
+    if abs(-found.gain - gain) <= noise:
+        yield Skipped(
+            f"the loss falls by {-found.gain:.1%} ± {noise:.1%} without dropout and weight decay: "
+            f"too noisy to tell from {gain:.0%}; give it more --steps"
+        )
+        return
+    if -found.gain > gain:
         return
     yield Finding(
         f"Without dropout and weight decay the loss is hardly lower: {found.other:.4g}, with them "

@@ -16,6 +16,7 @@ from nntrace.trace import Trace
 
 FITTED: Final = 0.9  # of the way from the first loss to the floor
 _HALF_WAY: Final = 0.5
+_BENEATH: Final = 0.01  # of that way below the floor: then it is none
 _LAST: Final = 5  # losses that stand for the end
 _NAMES_SHOWN: Final = 6
 
@@ -26,9 +27,9 @@ class Fit:
 
     Attributes:
         start, last: the loss on it at first and at last.
-        floor: the lowest it could be; None where that is not known.
+        floor: the lowest it could be; None where that is not known, or was wrong.
         steps: how many there were.
-        share: of the way from `start` to the floor, or to 0.
+        share: of the way from `start` to the floor, or to 0; NaN when it fell far below that.
         accuracy: of the last predictions; NaN where there are no classes.
         falling: whether the loss still fell at the end.
         unmoved: sites of parameters that no step changed.
@@ -65,6 +66,8 @@ def fit(trace: Trace) -> Fit | None:
     last = float(median(finite[-_LAST:])) if np.isfinite(losses[-1]) else float("inf")
     way = start - bottom
     share = (start - last) / way if way > 0 else float("nan")
+    if share > 1 + _BENEATH:
+        known, share = False, float("nan")
     planned = trace.experiment.steps if trace.experiment is not None else len(finite)
     quarter = max(min(planned, len(finite)) // 4, 1)
     before, after = finite[-2 * quarter : -quarter], finite[-quarter:]
@@ -119,6 +122,9 @@ def cannot_overfit_one_batch(trace: Trace) -> Iterator[Finding | Skipped]:
         yield Skipped(reason)
         return
     found = fit(run)
+    if found is not None and found.floor is None and np.isnan(found.share):
+        yield Skipped(f"the lowest value of this loss is not known ({_course(found)})")
+        return
     if found is None or not np.isfinite(found.share):
         yield Skipped("there is no loss that could fall: it starts at its floor, or is not finite")
         return

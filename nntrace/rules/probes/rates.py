@@ -18,6 +18,7 @@ _SMOOTHED: Final = 5
 _USEFUL: Final = 0.1  # of the whole fall
 _AWAY: Final = 1.0  # times the whole fall, above the start
 _BELOW_LOWEST: Final = 3.0  # the loss is lowest only shortly before it runs away
+_NARROWEST: Final = 10.0  # times from end to end: at each rate of a sweep few steps are made
 _NOISE: Final = 4.0  # times the noise of the first losses: a fall that is one
 _BELOW_WITH_PROOF: Final = 3.0  # times below the range, when one batch needs a rate of the range
 
@@ -28,7 +29,7 @@ class Sweep:
 
     Attributes:
         rates, losses: the curve; losses are smoothed.
-        low, high: the range in which the loss fell; None where none was found.
+        low, high: the range in which the loss fell, a decade at least; None where none was found.
         steepest: the rate at which it fell most per decade.
         limit: the rate from which it ran away; None when it never did.
         own: the program's own rate, before any warm-up or decay.
@@ -69,14 +70,15 @@ def sweep(trace: Trace) -> Sweep | None:
         limit = float(rates[lowest + away[0]])
     else:
         limit = float(rates[limit_index]) if limit_index < len(rates) else None
-    useful = int(np.flatnonzero(smooth <= start - _USEFUL * fall)[0])
+    before = np.flatnonzero(smooth[:lowest] > start - _USEFUL * fall)
+    useful = int(before[-1]) + 1 if len(before) else 0
     slope = np.gradient(smooth[: lowest + 1], np.log10(rates[: lowest + 1])) if lowest else [0.0]
-    low = float(rates[useful])
+    high = max(float(rates[lowest]) / _BELOW_LOWEST, float(rates[useful]))
     return Sweep(
         rates=rates[: len(smooth)],
         losses=smooth,
-        low=low,
-        high=max(float(rates[lowest]) / _BELOW_LOWEST, low),
+        low=min(float(rates[useful]), high / _NARROWEST),
+        high=high,
         steepest=float(rates[int(np.argmin(slope))]),
         limit=limit,
         own=own,
@@ -109,10 +111,11 @@ def lr_range(
     """The script's learning rate lies outside the range in which the loss falls.
 
     In one run the rate grows by a constant factor at every step, from 1e-7 to 10 or further around
-    the script's own. The range begins where the loss has come a tenth of its whole fall, and ends
-    below the rate at which it is lowest. The script's rate is the one it names before any warm-up
-    or decay. Where one batch is fitted only at a rate of the range (PRB01), a third of its lowest
-    is too low.
+    the script's own; where steps are slow, by as much more as the time asks for. The range begins
+    where the loss has come a tenth of its whole fall, ends at a third of the rate at which it is
+    lowest (or where it begins), and is a decade wide at least: a fall takes some steps to be seen,
+    in which the rate grows. The script's rate is the one it names before any warm-up or decay.
+    Where one batch is fitted only at a rate of the range (PRB01), a third of its lowest is too low.
 
     Source: Smith, Cyclical Learning Rates (2017), section 3.3; Karpathy, A Recipe.
     """

@@ -284,6 +284,22 @@ def test_the_floor_of_smoothed_targets_is_their_entropy(under):
     assert told(trace)["floor"] == pytest.approx(entropy)
 
 
+@pytest.mark.parametrize(("scale", "floor"), [(1.0, np.log(2)), (5.0, None)])
+def test_targets_of_an_entropy_that_are_no_shares_have_no_floor(under, scale, floor):
+    def program():
+        model = nn.Linear(4, 2)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            logits = model(torch.ones(3, 4))
+            targets = torch.full((3, 2), 0.5 * scale)
+            functional.binary_cross_entropy_with_logits(logits, targets).backward()
+            optimizer.step()
+
+    found = told(under(program, pinned=True))["floor"]
+    assert found is floor or found == pytest.approx(floor)
+
+
 def test_accuracy_on_the_pinned_batch_is_recorded(under):
     trace = under(lambda: by_hand(Seen(), [], steps=200, batch=3), pinned=True)
     _, accuracy = trace.scalars["accuracy"]
