@@ -38,6 +38,11 @@ class Source(NamedTuple):
 UNKNOWN = Source(None, None)
 
 
+def is_users(file: str) -> bool:
+    """Whether a file is the program's: neither a framework's nor ours."""
+    return not file.startswith(_NOT_THE_USERS)
+
+
 def caller(built: object | None = None) -> Source:
     """The innermost line outside the libraries (and outside the constructors of `built`)."""
     frame: FrameType | None = sys._getframe(1)
@@ -45,7 +50,7 @@ def caller(built: object | None = None) -> Source:
         if frame is None:
             break
         code = frame.f_code
-        if not code.co_filename.startswith(_NOT_THE_USERS):
+        if is_users(code.co_filename):
             constructs = (
                 built is not None
                 and code.co_name == "__init__"

@@ -171,3 +171,46 @@ def test_batches_without_targets_cannot_be_told_from_them(under):
     facts = told(under(program, pinned=True, inputs="zero"))
     assert "inputs alone" in facts["problem"]
     assert facts["floor"] is None
+
+
+def test_the_backward_inside_a_layer_is_examined_with_its_weights(under):
+    x, y = blobs(48)
+
+    class Scaled(keras.layers.Layer):
+        def __init__(self, factor):
+            super().__init__()
+            self.factor = factor
+
+        def build(self, shape):
+            self.scale = self.add_weight(shape=shape[-1:], initializer="ones", name="scale")
+
+        def call(self, inputs):
+            @tf.custom_gradient
+            def scaled(values):
+                scale = tf.convert_to_tensor(self.scale)
+
+                def backward(upstream, variables=None):
+                    of_scale = [tf.reduce_sum(upstream * values, axis=0)] * len(variables or [])
+                    return self.factor * upstream * scale, of_scale
+
+                return values * scale, backward
+
+            return scaled(inputs)
+
+    class Cut(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs + tf.stop_gradient(inputs)
+
+    model = keras.Sequential([keras.layers.Dense(4), Scaled(2.0), Cut(), keras.layers.Dense(3)])
+
+    def program():
+        compiled(model).fit(x, y, batch_size=12, verbose=0)
+
+    facts = told(under(program, dependencies=True, steps=3))
+    assert {variable.value.dtype for variable in model.weights} == {tf.float32}
+    assert model.layers[1].compute_dtype == "float32"
+    (answer,) = facts["functions"].values()
+    assert answer["state"] == "found"
+    assert answer["evidence"]["factor"] == pytest.approx(2.0, rel=1e-3)
+    assert facts["layers"][Cut.__qualname__]["state"] == "noted"
+    assert facts["layers"][Cut.__qualname__]["evidence"]["factor"] == pytest.approx(0.5, rel=1e-3)

@@ -1,185 +1,130 @@
 """Is the backward of a `tf.custom_gradient` the derivative of its forward? (PRB05)
 
-Along random directions, in float64: ⟨v, J u⟩ by the function's own gradient and by central
-differences. Constant and identical forwards have their backward on purpose, as in PyTorch.
+With respect to its arguments and the variables it uses. Constant and identical forwards have their
+backward on purpose, as in PyTorch.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager.record import VariableWatcher
+from tensorflow.python.ops import custom_gradient
 
-from nntrace_keras.patching import Undo, wrap
+from nntrace_keras.patching import wrap
 from nntrace_keras.probes.answers import Answer, answer
+from nntrace_keras.probes.differences import Part, compare
+from nntrace_keras.probes.doubled import double, is_floating
 
 _MANY = 32  # functions
-_DIRECTIONS = 3
-_STEP = 1e-6
-_TOLERANCE = 1e-3  # of the larger one
-_KINK = 1e-3  # by how much differences of two step sizes may disagree
 _FRAMEWORKS = ("tensorflow", "keras")
+
+Decorator = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class _Use:
     function: Callable[..., Any]
-    called: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
 
 class OwnGradients:
-    """Notes an eager call of every function that the program gives a gradient of its own.
-
-    Attributes:
-        is_noting: whether calls count now.
-    """
+    """Notes an eager call of every function that the program gives a gradient of its own."""
 
     def __init__(self) -> None:
         self._uses: dict[str, _Use] = {}
-        self._original: Callable[..., Any] = tf.custom_gradient
-        self.is_noting = False
+        self._original: Decorator = custom_gradient._eager_mode_decorator
 
-    def install(self) -> list[Undo]:
-        """Watch `tf.custom_gradient`, which `keras.ops.custom_gradient` is made of."""
-        return [wrap(tf, "custom_gradient", self._deciding)]
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Watch the calls, wherever and whenever the functions were decorated."""
+
+        def deciding(original: Decorator) -> Decorator:
+            def _eager_mode_decorator(function: Any, args: Any, kwargs: Any) -> Any:
+                self._note(function, args, kwargs)
+                return original(function, args, kwargs)
+
+            return _eager_mode_decorator
+
+        undo = wrap(custom_gradient, "_eager_mode_decorator", deciding)
+        try:
+            yield
+        finally:
+            undo()
 
     def answers(self) -> dict[str, Answer]:
         """What is to be said of each function, by its name."""
         return {name: self._checked(use) for name, use in self._uses.items()}
 
-    def _deciding(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def custom_gradient(f: Any = None) -> Any:
-            if f is None:
-                return custom_gradient
-            if getattr(f, "__module__", "").partition(".")[0] in _FRAMEWORKS:
-                return original(f)
-            return original(wrapped(f))
-
-        def wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
-            def forward(*args: Any, **kwargs: Any) -> Any:
-                self._note(function, args, kwargs)
-                return function(*args, **kwargs)
-
-            # AutoGraph converts by the module, methods are bound by the name.
-            for name in ("__module__", "__name__", "__qualname__", "__doc__"):
-                setattr(forward, name, getattr(function, name, None))
-            return forward
-
-        return custom_gradient
-
     def _note(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
         name = getattr(function, "__qualname__", "") or repr(function)
-        if not self.is_noting or name in self._uses or len(self._uses) >= _MANY:
+        if getattr(function, "__module__", "").partition(".")[0] in _FRAMEWORKS:
             return
-        tensors = [arg for arg in args if tf.is_tensor(arg)]
-        if not tensors or not all(hasattr(tensor, "numpy") for tensor in tensors):
-            return
-        first = next(place for place, arg in enumerate(args) if tf.is_tensor(arg))
-        bound = args[:first]  # of a method, its object
-
-        def called(*rest: Any, **named: Any) -> Any:
-            return function(*bound, *rest, **named)
-
-        self._uses[name] = _Use(function, called, args[first:], dict(kwargs))
+        if name not in self._uses and len(self._uses) < _MANY:
+            self._uses[name] = _Use(function, tuple(map(double, args)), dict(kwargs))
 
     def _checked(self, use: _Use) -> Answer:
         try:
-            return _compare(self._original(use.called), use)
+            return self._compared(use)
         except Exception as error:
             text = f"it could not be called in float64: {type(error).__name__}: {error}"
             return answer("unknown", text)
 
+    def _compared(self, use: _Use) -> Answer:
+        base = list(use.args)
 
-def _compare(decorated: Callable[..., Any], use: _Use) -> Answer:
-    base = [_double(arg) for arg in use.args]
-    places = [n for n, arg in enumerate(base) if tf.is_tensor(arg) and arg.dtype.is_floating]
-    random = np.random.default_rng(0)
+        def forward(args: list[Any]) -> list[Any]:
+            made = self._original(use.function, tuple(args), use.kwargs)
+            return [out for out in tf.nest.flatten(made) if is_floating(out)]
 
-    def forward(args: list[Any]) -> list[Any]:
-        made = decorated(*args, **use.kwargs)
-        return [out for out in tf.nest.flatten(made) if out.dtype.is_floating]
-
-    def like(tensor: Any) -> Any:
-        size = max(int(np.prod(tensor.shape)), 1)
-        return tf.constant(random.normal(size=tensor.shape) / size**0.5, tf.float64)
-
-    plain = forward(base)
-    weights = [like(out) for out in plain]
-
-    def scalar(args: list[Any]) -> Any:
-        outs = forward(args)
+        with VariableWatcher() as watcher:
+            forward(base)
         parts = [
-            tf.reduce_sum(weight * tf.cast(out, tf.float64))
-            for weight, out in zip(weights, outs, strict=True)
+            Part(f"argument {place}", places=(place,))
+            for place, value in enumerate(base)
+            if is_floating(value)
         ]
-        return tf.add_n(parts)
-
-    def moved(place: int, by: Any) -> float:
-        return float(scalar([arg + by if n == place else arg for n, arg in enumerate(base)]))
-
-    wrong: list[tuple[int, float, float]] = []
-    constant, tried = True, 0
-    for place in places:
-        with tf.GradientTape() as tape:
-            tape.watch(base[place])
-            value = scalar(base)
-        gradient = tape.gradient(value, base[place])
-        size = max(1.0, float(tf.reduce_max(tf.abs(base[place]))))
-        bad = []
-        for _ in range(_DIRECTIONS):
-            direction = like(base[place])
-            by_backward = 0.0
-            if gradient is not None:  # in float32, where the forward casts to it
-                by_backward = float(tf.reduce_sum(tf.cast(gradient, tf.float64) * direction))
-            narrow, wide = (
-                (moved(place, step * direction) - moved(place, -step * direction)) / (2 * step)
-                for step in (_STEP * size, 10 * _STEP * size)
+        for variable in watcher.watched_variables():
+            if variable.dtype == tf.float64:
+                parts.append(Part(f"variable {variable.name}", variables=(variable,)))
+        found = compare(forward, base, parts)
+        if not found.wrong:
+            if not found.tried:
+                return answer("unknown", "it has a kink wherever it was tried")
+            return answer("clean", "its backward is the derivative of its forward")
+        if found.is_constant:
+            text = "its forward is constant almost everywhere: a surrogate gradient"
+            return answer("noted", text)
+        if any(_is_identity(found.outputs, wrong.value) for wrong in found.wrong):
+            return answer(
+                "noted", "its forward is the identity: its gradient is changed on purpose"
             )
-            largest = max(abs(by_backward), abs(narrow), 1e-8)
-            constant = constant and narrow == 0.0
-            if abs(wide - narrow) > _KINK * largest and narrow != 0.0:
-                continue  # a kink lies between: no derivative to compare with
-            tried += 1
-            if abs(by_backward - narrow) > _TOLERANCE * largest:
-                bad.append((place, by_backward, narrow))
-        if len(bad) == _DIRECTIONS:
-            wrong.append(bad[0])
-    if not wrong:
-        if not tried:
-            return answer("unknown", "it has a kink wherever it was tried")
-        return answer("clean", "its backward is the derivative of its forward")
-    if constant:
-        text = "its forward is constant almost everywhere: a surrogate gradient"
-        return answer("noted", text)
-    if any(_is_identity(plain, base[place]) for place, _, _ in wrong):
-        return answer("noted", "its forward is the identity: its gradient is changed on purpose")
-    place, by_backward, narrow = wrong[0]
-    factor = by_backward / narrow if narrow else float("inf")
-    text = (
-        f"its backward is {factor:.4g} times the derivative of its forward with respect to "
-        f"argument {place} ({by_backward:.4g}, by differences {narrow:.4g})"
-    )
-    evidence = {
-        "argument": place, "backward": by_backward, "differences": narrow, "factor": factor,
-    }  # fmt: skip
-    return {**answer("found", text, **evidence), **_source(use.function)}
+        wrong = found.wrong[0]
+        text = (
+            f"its backward is {wrong.factor:.4g} times the derivative of its forward with respect "
+            f"to {wrong.what} ({wrong.by_backward:.4g}, by differences {wrong.by_differences:.4g})"
+        )
+        evidence = {
+            "argument": wrong.what,
+            "backward": wrong.by_backward,
+            "differences": wrong.by_differences,
+            "factor": wrong.factor,
+        }
+        return {**answer("found", text, **evidence), **source_of(use.function)}
 
 
-def _double(arg: Any) -> Any:
-    return tf.cast(arg, tf.float64) if tf.is_tensor(arg) and arg.dtype.is_floating else arg
-
-
-def _is_identity(outputs: list[Any], value: Any) -> bool:
+def _is_identity(outputs: tuple[Any, ...], value: Any) -> bool:
     return any(out.shape == value.shape and bool(tf.reduce_all(out == value)) for out in outputs)
 
 
-def _source(function: Callable[..., Any]) -> Answer:
+def source_of(content: Any) -> Answer:
+    """Where a function or class is written."""
     try:
-        line = inspect.getsourcelines(function)[1]
-        return {"file": inspect.getsourcefile(function), "line": line}
+        line = inspect.getsourcelines(content)[1]
+        return {"file": inspect.getsourcefile(content), "line": line}
     except (OSError, TypeError):
         return {}

@@ -15,7 +15,6 @@ from nntrace.schema import EventKind
 from nntrace_keras.patching import Undo, after, before
 from nntrace_keras.probes.data import Data
 from nntrace_keras.probes.floors import floor_of
-from nntrace_keras.probes.gradients import OwnGradients
 from nntrace_keras.probes.rates import Rates
 from nntrace_keras.probes.regularisation import Regularisation
 from nntrace_keras.probes.roots import Roots
@@ -36,7 +35,6 @@ class Interposer:
         self._data = Data(recorder, experiment)
         self._regularisation = Regularisation()
         self._told: dict[str, object] = {}
-        self._gradients = OwnGradients()
         self._roots = Roots()
         self._losses: dict[int, Any] = {}
         self._in_fit = False
@@ -59,7 +57,7 @@ class Interposer:
         if self._experiment.pinned:
             undos.append(before(keras.losses.Loss, "__call__", guard(self._loss_called)))
         if self._experiment.dependencies:
-            undos += [*self._gradients.install(), *self._roots.install()]
+            undos += self._roots.install()
         return undos
 
     def step_ended(self) -> None:
@@ -111,7 +109,7 @@ class Interposer:
         if self._experiment.dependencies and due and not self._is_examined:
             self._is_examined = True
             original = self._experiment.original
-            found = examine(model, first, loss, self._gradients, original)
+            found = examine(model, first, loss, original)
             self._recorder.add_event(EventKind.EXPERIMENT, found)
 
     def _loss_called(self, loss: Any, *args: Any, **kwargs: Any) -> None:

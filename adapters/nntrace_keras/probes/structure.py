@@ -1,6 +1,7 @@
 """Examines a Keras model on the first batch, in inference mode (PRB03, PRB04, PRB05)."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,9 @@ import tensorflow as tf
 
 from nntrace_keras.probes.answers import Answer, Array, answer
 from nntrace_keras.probes.causality import causality
+from nntrace_keras.probes.doubled import double, doubled
 from nntrace_keras.probes.gradients import OwnGradients
+from nntrace_keras.probes.layers import OwnLayers
 from nntrace_keras.probes.mixing import mixing, norms_of
 
 
@@ -16,7 +19,6 @@ def examine(
     model: Any,
     batch: Any,
     loss: Any,
-    gradients: OwnGradients,
     original: Callable[[str | None], str | None],
 ) -> dict[str, Any]:
     """The answers by the name of the probe.
@@ -25,12 +27,11 @@ def examine(
         model: what is trained; None where several or none were seen.
         batch: inputs, with targets or alone.
         loss: the loss function, if it is one that can be called.
-        gradients: the program's own backwards, noted as they are called.
         original: the user's file for one in the sandbox.
     """
     if model is None:
         unseen = answer("unknown", "the loop trains several models, or layers outside any")
-        return {"mixing": unseen, "causality": unseen, "functions": None}
+        return {"mixing": unseen, "causality": unseen, "functions": None, "layers": None}
     parts = batch if isinstance(batch, tuple) else (batch,)
     inputs = [np.asarray(part) for part in tf.nest.flatten(parts[0])]
     targets = [np.asarray(part) for part in tf.nest.flatten(parts[1:2])]
@@ -47,20 +48,32 @@ def examine(
         "mixing": _safely(lambda: mixing(inputs, outputs, call, norms_of(model))),
         "causality": _safely(lambda: causality(inputs, targets, outputs)),
     }
-    gradients.is_noting = True
-    try:
-        made = model(parts[0], training=False)
-        if callable(loss) and len(parts) > 1:
-            loss(parts[1], made)
-    except Exception:  # what was noted by then is examined
-        pass
-    finally:
-        gradients.is_noting = False
-    found = gradients.answers()
-    answers["functions"] = {
-        name: {**one, "file": original(one.get("file"))} for name, one in found.items()
-    }
+    for name, found in _backwards(model, parts, loss).items():
+        answers[name] = {
+            content: {**one, "file": original(one.get("file"))} for content, one in found.items()
+        }
     return answers
+
+
+def _backwards(model: Any, parts: tuple[Any, ...], loss: Any) -> dict[str, dict[str, Answer]]:
+    """Of the functions and the layers of the program's own that a forward reaches."""
+    functions, layers = OwnGradients(), OwnLayers()
+    try:
+        with doubled(model):
+            with functions.noting(), layers.noting():
+                _forward(model, parts, loss, double)
+            return {"functions": functions.answers(), "layers": layers.answers()}
+    except Exception:  # it holds what stays in float32: functions may do without
+        functions = OwnGradients()
+    with functions.noting(), suppress(Exception):  # what was noted by then is examined
+        _forward(model, parts, loss, lambda value: value)
+    return {"functions": functions.answers(), "layers": {}}
+
+
+def _forward(model: Any, parts: tuple[Any, ...], loss: Any, given: Callable[[Any], Any]) -> None:
+    made = model(tf.nest.map_structure(given, parts[0]), training=False)
+    if callable(loss) and len(parts) > 1:
+        loss(tf.nest.map_structure(given, parts[1]), made)
 
 
 def _safely(probe: Callable[[], Answer]) -> Answer:

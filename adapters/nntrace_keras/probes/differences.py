@@ -1,0 +1,157 @@
+"""Is a gradient the derivative of what was computed? Along random directions, in float64.
+
+⟨v, J u⟩ by a tape and by central differences; no loss is needed. Directions along which two step
+sizes disagree cross a kink and decide nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+_DIRECTIONS = 3
+_STEP = 1e-6
+_TOLERANCE = 1e-3  # of the larger one
+_KINK = 1e-3  # by how much differences of two step sizes may disagree
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """A gradient that is not the derivative, along one direction."""
+
+    what: str
+    by_backward: float
+    by_differences: float
+    value: Any
+
+    @property
+    def factor(self) -> float:
+        """How many times the derivative the gradient is."""
+        return self.by_backward / self.by_differences if self.by_differences else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What came of it.
+
+    Attributes:
+        outputs: what was computed.
+        wrong: one for each part whose gradient is wrong along every direction.
+        is_constant: whether no part changed the outputs.
+        tried: directions that decided something.
+    """
+
+    outputs: tuple[Any, ...]
+    wrong: tuple[Wrong, ...]
+    is_constant: bool
+    tried: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Tensors or variables whose gradient is meant, moved together.
+
+    Attributes:
+        what: how a message calls them.
+        places: of arguments; empty for variables.
+        variables: of TensorFlow.
+    """
+
+    what: str
+    places: tuple[int, ...] = ()
+    variables: tuple[Any, ...] = ()
+
+
+def compare(
+    forward: Callable[[list[Any]], list[Any]], base: list[Any], parts: list[Part]
+) -> Comparison:
+    """Compare gradients with differences, part by part.
+
+    Args:
+        forward: computes outputs from arguments, deterministically.
+        base: the arguments, in float64 where they are floating-point.
+        parts: whose gradient is meant.
+
+    Raises:
+        ValueError: the outputs are drawn at random.
+        Exception: what `forward` or its backward raised.
+    """
+    random = np.random.default_rng(0)
+    outputs = tuple(forward(base))
+    if any(bool(tf.reduce_any(a != b)) for a, b in zip(outputs, forward(base), strict=True)):
+        raise ValueError("it draws random numbers")
+    weights = [_like(out, random) for out in outputs]
+
+    def scalar(args: list[Any]) -> Any:
+        made = zip(weights, forward(args), strict=True)
+        return tf.add_n([tf.reduce_sum(weight * tf.cast(out, tf.float64)) for weight, out in made])
+
+    wrong: list[Wrong] = []
+    constant, tried = True, 0
+    for part in parts:
+        values = [tf.identity(value) for value in _values(part, base)]
+        gradients = _gradients(scalar, base, part)
+        size = max(1.0, *(float(tf.reduce_max(tf.abs(value))) for value in values))
+        bad = []
+        for _ in range(_DIRECTIONS):
+            directions = [_like(value, random) for value in values]
+            by_backward = sum(
+                float(tf.reduce_sum(tf.cast(gradient, tf.float64) * direction))
+                for gradient, direction in zip(gradients, directions, strict=True)
+                if gradient is not None
+            )
+            narrow, wide = (
+                _slope(scalar, base, part, values, directions, step * size)
+                for step in (_STEP, 10 * _STEP)
+            )
+            largest = max(abs(by_backward), abs(narrow), 1e-8)
+            constant = constant and narrow == 0.0
+            if abs(wide - narrow) > _KINK * largest and narrow != 0.0:
+                continue  # a kink lies between: no derivative to compare with
+            tried += 1
+            if abs(by_backward - narrow) > _TOLERANCE * largest:
+                bad.append(Wrong(part.what, by_backward, narrow, values[0]))
+        if len(bad) == _DIRECTIONS:
+            wrong.append(bad[0])
+    return Comparison(outputs, tuple(wrong), constant, tried)
+
+
+def _values(part: Part, base: list[Any]) -> list[Any]:
+    return [*part.variables, *(base[place] for place in part.places)]
+
+
+def _gradients(scalar: Callable[[list[Any]], Any], base: list[Any], part: Part) -> list[Any]:
+    sources = _values(part, base)
+    with tf.GradientTape() as tape:
+        tape.watch(sources)
+        value = scalar(base)
+    found = tape.gradient(value, sources)
+    return [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in found]
+
+
+def _slope(
+    scalar: Callable[[list[Any]], Any], base: list[Any], part: Part, values: list[Any],
+    directions: list[Any], step: float,
+) -> float:  # fmt: skip
+    number = len(part.variables)
+    ends = []
+    for signed in (step, -step):
+        moved = [value + signed * u for value, u in zip(values, directions, strict=True)]
+        args = list(base)
+        for place, value in zip(part.places, moved[number:], strict=True):
+            args[place] = value
+        for variable, value in zip(part.variables, moved[:number], strict=True):
+            variable.assign(value)
+        try:
+            ends.append(float(scalar(args)))
+        finally:
+            for variable, value in zip(part.variables, values[:number], strict=True):
+                variable.assign(value)
+    return (ends[0] - ends[1]) / (2 * step)
+
+
+def _like(tensor: Any, random: np.random.Generator) -> Any:
+    size = max(int(np.prod(tensor.shape)), 1)
+    return tf.constant(random.normal(size=tensor.shape) / size**0.5, tf.float64)
