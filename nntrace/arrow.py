@@ -1,10 +1,13 @@
 """The Arrow side of `schema`: the one place that turns column declarations into Arrow schemas."""
 
 from functools import cache
+from typing import TypeVar
 
 import pyarrow as pa
 
 from nntrace.schema import SCHEMA_VERSION, STREAMS
+
+Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
 
 _SCALARS = {
     "int32": pa.int32(),
@@ -29,8 +32,8 @@ def arrow_schema(stream: str) -> pa.Schema:
     return pa.schema(fields, metadata={"nntrace.schema": str(SCHEMA_VERSION), "stream": stream})
 
 
-def conform(batch: pa.RecordBatch, stream: str) -> pa.RecordBatch:
-    """A batch of an older or newer minor format with exactly today's columns.
+def conform(batch: Rows, stream: str) -> Rows:
+    """A batch or table of an older or newer minor format with exactly today's columns.
 
     Missing columns become nulls, unknown ones are left out.
 
@@ -47,7 +50,7 @@ def conform(batch: pa.RecordBatch, stream: str) -> pa.RecordBatch:
         else pa.nulls(batch.num_rows, field.type)
         for field in schema
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+    return type(batch).from_arrays(columns, schema=schema)
 
 
 def empty_table(stream: str) -> pa.Table:

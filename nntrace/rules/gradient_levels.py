@@ -19,7 +19,14 @@ from nntrace.rules.layers import (
     weights,
 )
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import lasting, median, median_error, medians_around, noise_scale
+from nntrace.rules.signals import (
+    lasting,
+    median,
+    median_error,
+    medians_around,
+    noise_scale,
+    spreads_around,
+)
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
@@ -134,10 +141,12 @@ def gradient_spike(
             continue
         judged = True
         norm = steps.grad_norm[at]
-        usual, spread = medians_around(np.log(norm), _WINDOW, _WINDOW)
+        usual = medians_around(np.log(norm), _WINDOW, _WINDOW)
         excess = np.log(norm) - usual
-        spikes = np.flatnonzero((excess > deviations * spread) & (excess > np.log(times)))
-        spikes = spikes[(spikes >= _SETTLED)]
+        high = np.flatnonzero(excess > np.log(times))
+        high = high[high >= _SETTLED]
+        spread = spreads_around(np.log(norm), usual, high, _WINDOW, _WINDOW)
+        spikes = high[excess[high] > deviations * spread]
         # Two neighbours are no single step: a new level is not for this rule.
         lone = [s for s in spikes if s + 1 not in spikes and s - 1 not in spikes]
         if not lone:

@@ -153,7 +153,7 @@ def exploding_gradient(
 
 def _usual(norm: FloatArray) -> FloatArray:
     """What each sample is compared with, from the samples before it only."""
-    recent, _ = medians_around(norm, _WINDOW, 0)
+    recent = medians_around(norm, _WINDOW, 0)
     first = [np.median(norm[:count]) for count in range(1, min(_EARLY, len(norm)) + 1)]
     start = np.full(len(norm), first[-1])
     start[1 : len(first)] = first[:-1]

@@ -32,7 +32,7 @@ from nntrace.trace.model import FloatArray, IntArray
 
 _SETTLING = 20  # steps at the start whose loss still falls steeply
 _HALF_WINDOW = 25
-_PART = 1 << 14
+_PART = 1 << 12
 
 
 @rule(
@@ -253,7 +253,11 @@ def _near(values: FloatArray) -> FloatArray:
 def _levels(values: FloatArray) -> FloatArray:
     """The median of each value's neighbours; in parts, so that a long run costs no memory."""
     near = _near(values)
-    parts = [np.nanmedian(near[n : n + _PART], axis=1) for n in range(0, len(near), _PART)]
+    parts = []
+    for start in range(0, len(near), _PART):
+        inside = start >= _HALF_WINDOW and start + _PART + _HALF_WINDOW <= len(values)
+        median_of = np.median if inside else np.nanmedian  # which is five times slower
+        parts.append(median_of(near[start : start + _PART], axis=1))
     return np.concatenate(parts) if parts else np.empty(0)
 
 

@@ -5,10 +5,12 @@ What is known without an origin: which site broke first, not which operation.
 
 from dataclasses import dataclass
 
-import pyarrow.compute as pc
+import numpy as np
+import pyarrow as pa
 
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
+from nntrace.trace.decode import floats
 
 # The order in which one optimizer step computes them. Parameters come first: their values are
 # those before the step. Within a role gradients arrive in the reverse order of the sites.
@@ -45,7 +47,8 @@ def broken_sites(trace: Trace) -> list[Broken]:
     known = {site.id: site for site in trace.sites}
     found: dict[int, Broken] = {}
     rows = trace.table("stats").select(["step", "site", "nonfinite_fraction"])
-    for row in rows.filter(pc.field("nonfinite_fraction") > 0.0).sort_by("step").to_pylist():
+    bad = np.flatnonzero(floats(rows, "nonfinite_fraction") > 0.0)
+    for row in rows.take(pa.array(bad)).sort_by("step").to_pylist():
         site = known.get(row["site"])
         if site is not None and site.id not in found:
             found[site.id] = Broken(site, row["step"] or 0, row["nonfinite_fraction"])

@@ -118,31 +118,41 @@ def window_medians(values: FloatArray, windows: int) -> FloatArray:
     return np.array([np.median(part) for part in parts if len(part)])
 
 
-def medians_around(values: FloatArray, before: int, after: int) -> tuple[FloatArray, FloatArray]:
-    """Of each value the median of those around it, itself left out, and their robust deviation.
+def medians_around(values: FloatArray, before: int, after: int) -> FloatArray:
+    """Of each value the median of those around it, itself left out.
 
     The neighbours are up to `before` earlier values and `after` later ones; NaN where there are
     none. The cost is linear: windows are sorted together, some thousands at a time.
     """
-    middle, spread = np.full(len(values), np.nan), np.full(len(values), np.nan)
+    middle = np.full(len(values), np.nan)
+    width = before + 1 + after
     ends = [*range(min(before, len(values))), *range(max(before, len(values) - after), len(values))]
     for index in ends:
-        near = np.concatenate(
-            [values[max(0, index - before) : index], values[index + 1 : index + after + 1]]
-        )
-        if len(near):
+        if len(near := _neighbours(values, index, before, after)):
             middle[index] = np.median(near)
-            spread[index] = MAD_TO_STD * np.median(np.abs(near - middle[index]))
-    width = before + 1 + after
     if width > 1 and len(values) >= width:
         windows = sliding_window_view(values, width)
         for start in range(0, len(windows), _WINDOWS_AT_ONCE):
             part = np.delete(windows[start : start + _WINDOWS_AT_ONCE], before, axis=1)
-            inside = slice(before + start, before + start + len(part))
-            middle[inside] = np.median(part, axis=1)
-            part -= middle[inside, None]
-            spread[inside] = MAD_TO_STD * np.median(np.abs(part, out=part), axis=1)
-    return middle, spread
+            middle[before + start : before + start + len(part)] = np.median(
+                part, axis=1, overwrite_input=True
+            )
+    return middle
+
+
+def spreads_around(
+    values: FloatArray, middle: FloatArray, places: IntArray, before: int, after: int
+) -> FloatArray:
+    """The robust deviation of the neighbours from `middle`, their median, at some places."""
+    near = (_neighbours(values, int(place), before, after) for place in places)
+    deviations = (np.abs(n - m) for n, m in zip(near, middle[places], strict=True))
+    return np.array([MAD_TO_STD * np.median(d) if len(d) else np.nan for d in deviations])
+
+
+def _neighbours(values: FloatArray, index: int, before: int, after: int) -> FloatArray:
+    return np.concatenate(
+        [values[max(0, index - before) : index], values[index + 1 : index + after + 1]]
+    )
 
 
 def median_of_means(values: FloatArray, blocks: int = 10) -> float:

@@ -9,65 +9,30 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import numpy as np
 import pyarrow as pa
 
-from nntrace.arrow import conform
 from nntrace.errors import DamagedTraceError, SchemaVersionError
 from nntrace.schema import SCHEMA_VERSION, SEGMENT
 from nntrace.trace.messages import PREFIX_BYTES, FramingError, message_length
 from nntrace.trace.model import BoolArray, IntArray
-
-# What a row cannot do without: a stream that lacks such a column is none of ours, and a row in
-# which one is null says nothing.
-KEYS: Final = {
-    "sites": ("id", "path", "role"),
-    "steps": ("step",),
-    "stats": ("step", "site"),
-    "histograms": ("step", "site"),
-    "data": ("step",),
-    "tensors": ("step", "role", "path"),
-    "scalars": ("step", "name"),
-    "events": ("kind",),
-}
-STEP: Final = "step"
-Choice = Callable[[IntArray, IntArray], BoolArray]
-_LARGEST_BATCH: Final = 1 << 24  # rows; a damaged length must not make Arrow fill the memory
-
-# What Arrow raises on bytes that are not what they claim to be.
-DECODE_ERRORS: Final = (
-    pa.ArrowException,
-    OSError,
-    ValueError,
-    TypeError,
-    LookupError,
-    MemoryError,
-    OverflowError,
-    StopIteration,
+from nntrace.trace.segments import (
+    BYTES_AT_ONCE,
+    DECODE_ERRORS,
+    KEYS,
+    Place,
+    damaged,
+    decode,
+    heads,
+    in_groups,
+    undecodable,
 )
 
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a complete message stands that was not read yet."""
-
-    path: Path
-    start: int
-    length: int
-
-    @property
-    def begins_segment(self) -> bool:
-        """Whether it is the schema and not a batch."""
-        return self.start == 0
-
-    def read(self, file: BinaryIO) -> bytes:
-        """Its bytes."""
-        file.seek(self.start)
-        return file.read(self.length)
+_BUFFER: Final = 1 << 15  # bytes of a segment read at once: of short steps dozens of messages
+Choice = Callable[[IntArray, IntArray], BoolArray]
 
 
 @dataclass(slots=True)
@@ -84,8 +49,7 @@ class StreamFollower:
     torn: bool = field(default=False, init=False)
 
     def read(self, most_rows: int | None = None) -> list[pa.RecordBatch]:
-        """All batches completed since the last call, in today's schema, or as many as hold so many
-        rows.
+        """All rows completed since the last call, in today's schema, or somewhat more than so many.
 
         Raises:
             DamagedTraceError: when bytes inside the stream cannot be decoded.
@@ -93,21 +57,18 @@ class StreamFollower:
         """
         rows: list[pa.RecordBatch] = []
         count = 0
-        reader: pa.RecordBatchReader | None = None
-        for place, file in self._fresh_messages():
-            if most_rows is not None and count >= most_rows:
-                break  # this message was not read yet, and is the next one
-            if place.begins_segment:
-                self._schema = self._checked_schema(place, file)
-                reader = self._reader(place)
-                continue
-            if reader is None:  # the segment was begun before
-                batch = self._decode(place, file, self._schema)
-            else:
-                batch = self._next(reader, place)
-            if batch.num_rows:
-                rows.append(batch)
-                count += batch.num_rows
+        while most_rows is None or count < most_rows:
+            begun = self._segment, self._offset, self._schema, self._ended
+            batches, schemas = self._fresh_batches(BYTES_AT_ONCE)
+            if not batches:
+                break
+            try:
+                fresh = self._decoded(batches, schemas)
+            except DamagedTraceError:  # what cannot be decoded fails again
+                self._segment, self._offset, self._schema, self._ended = begun
+                raise
+            rows += fresh
+            count += sum(batch.num_rows for batch in fresh)
         self.rows_read += count
         return rows
 
@@ -119,7 +80,11 @@ class StreamFollower:
         batches, schemas = self._fresh_batches()
         last = max(1, min(most, len(batches)) - 1)
         chosen = {n * (len(batches) - 1) // last for n in range(last + 1)} if batches else set()
-        return [self._decode_at(batches[number], schemas, columns) for number in sorted(chosen)]
+        return [
+            batch
+            for number in sorted(chosen)
+            for batch in self._decoded([batches[number]], schemas, columns)
+        ]
 
     def read_chosen(self, choose: Choice) -> list[pa.RecordBatch]:
         """Of all batches those that `choose` picks, told the first step and the number of rows of
@@ -127,32 +92,11 @@ class StreamFollower:
         """
         assert not self._offset, "a stream that was not read yet"
         places, schemas = self._fresh_batches()
-        heads = [self._head(place, reader) for place, reader in self._at_steps(places, schemas)]
-        steps, rows = np.array(heads, dtype=np.int64).reshape(-1, 2).T
+        groups = in_groups(places)
+        known = [h for group in groups for h in heads(group, schemas[group[0].path], self.stream)]
+        steps, rows = np.array(known, dtype=np.int64).reshape(-1, 2).T
         chosen = np.flatnonzero(choose(steps, rows))
-        kept: list[pa.RecordBatch] = []
-        for path, group in groupby((places[number] for number in chosen), lambda place: place.path):
-            with self._opened(path, 0) as file:
-                kept += [self._decode(place, file, schemas[path]) for place in group]
-        return [batch for batch in kept if batch.num_rows]
-
-    def _at_steps(
-        self, places: Sequence[_Place], schemas: Mapping[Path, bytes]
-    ) -> Iterator[tuple[_Place, pa.RecordBatchReader]]:
-        """Each batch, and a reader of its segment's steps that has come to it."""
-        for path, group in groupby(places, lambda place: place.path):
-            reader: pa.RecordBatchReader | None = None
-            for place in group:
-                reader = reader or self._reader(place, (STEP,), schemas[path])
-                yield place, reader
-
-    def _head(self, place: _Place, reader: pa.RecordBatchReader) -> tuple[int, int]:
-        """The first step of a batch, and its number of rows."""
-        try:
-            batch = reader.read_next_batch()
-            return (batch.column(0)[0].as_py() or 0) if batch.num_rows else 0, batch.num_rows
-        except DECODE_ERRORS as error:
-            raise self._undecodable(place) from error
+        return self._decoded([places[number] for number in chosen], schemas)
 
     def read_last(self, rows: int) -> list[pa.RecordBatch]:
         """The last of the fresh batches, as many as hold so many rows. The others count as read."""
@@ -161,22 +105,43 @@ class StreamFollower:
         for place in reversed(batches):
             if rows <= 0:
                 break
-            last.append(self._decode_at(place, schemas))
-            rows -= last[-1].num_rows
+            found = self._decoded([place], schemas)
+            last += found
+            rows -= sum(batch.num_rows for batch in found)
         return last[::-1]
 
-    def _fresh_batches(self) -> tuple[list[_Place], dict[Path, bytes]]:
-        """Where the batches stand that were not read yet, and by segment the schemas."""
+    def _decoded(
+        self,
+        places: Sequence[Place],
+        schemas: Mapping[Path, bytes],
+        columns: Sequence[str] | None = None,
+    ) -> list[pa.RecordBatch]:
+        """Their rows, without empty batches."""
+        rows: list[pa.RecordBatch] = []
+        for group in in_groups(places):
+            rows += decode(group, schemas[group[0].path], self.stream, columns).to_batches()
+        return [batch for batch in rows if batch.num_rows]
+
+    def _fresh_batches(
+        self, most_bytes: int | None = None
+    ) -> tuple[list[Place], dict[Path, bytes]]:
+        """Where the batches stand that were not read yet, or somewhat more than so many bytes of
+        them, and by segment the schemas.
+        """
         schemas = {self._path: self._schema}
-        batches: list[_Place] = []
+        batches: list[Place] = []
+        size = 0
         for place, file in self._fresh_messages():
+            if most_bytes is not None and size >= most_bytes:
+                break  # this message was not read yet, and is the next one
             if place.begins_segment:
                 schemas[place.path] = self._schema = self._checked_schema(place, file)
             else:
                 batches.append(place)
+                size += place.length
         return batches, schemas
 
-    def _fresh_messages(self) -> Iterator[tuple[_Place, BinaryIO]]:
+    def _fresh_messages(self) -> Iterator[tuple[Place, BinaryIO]]:
         """Each complete message not yet read, and its open file."""
         last = max(self._segment_numbers(), default=-1)
         while self._segment <= last:
@@ -185,7 +150,9 @@ class StreamFollower:
             if self._segment == last:
                 return
             if not self._ended:
-                raise self._damaged(self._offset, "it ends within a record, yet another follows")
+                raise damaged(
+                    self._path, self._offset, "it ends within a record, yet another follows"
+                )
             self._segment, self._offset, self._schema, self._ended = (
                 self._segment + 1,
                 0,
@@ -205,9 +172,10 @@ class StreamFollower:
             return []
         return [int(match[1]) for name in names if (match := pattern.fullmatch(name))]
 
-    def _segment_messages(self) -> Iterator[tuple[_Place, BinaryIO]]:
+    def _segment_messages(self) -> Iterator[tuple[Place, BinaryIO]]:
         self.torn = False
-        with self._opened(self._path, self._offset) as file:
+        path = self._path
+        with self._opened(path, self._offset) as file:
             size = os.fstat(file.fileno()).st_size
             while self._offset < size:
                 start = self._offset
@@ -215,25 +183,25 @@ class StreamFollower:
                 try:
                     length = message_length(file, size - start)
                 except (FramingError, OSError) as error:
-                    raise self._damaged(start, str(error)) from error
+                    raise damaged(path, start, str(error)) from error
                 if length is None:
                     self.torn = True
                     return
                 if length == 0:
                     self._ended = True
                     if size > start + PREFIX_BYTES:
-                        raise self._damaged(start, "bytes follow the end of the stream")
+                        raise damaged(path, start, "bytes follow the end of the stream")
                     return
-                yield _Place(self._path, start, length), file
+                yield Place(path, start, length), file
                 self._offset += length  # only now: what cannot be decoded fails again
 
     def _opened(self, path: Path, position: int) -> BinaryIO:
         try:
-            return path.open("rb")
+            return path.open("rb", buffering=_BUFFER)
         except OSError as error:
-            raise self._damaged(position, error.strerror or "it cannot be read") from error
+            raise damaged(path, position, error.strerror or "it cannot be read") from error
 
-    def _checked_schema(self, place: _Place, file: BinaryIO) -> bytes:
+    def _checked_schema(self, place: Place, file: BinaryIO) -> bytes:
         """The message that says what columns the segment has."""
         try:
             data = place.read(file)
@@ -248,73 +216,5 @@ class StreamFollower:
             if missing:
                 raise ValueError(f"no column {missing[0]}")
         except DECODE_ERRORS as error:
-            raise self._undecodable(place) from error
+            raise undecodable(place) from error
         return data
-
-    def _decode_at(
-        self, place: _Place, schemas: Mapping[Path, bytes], columns: Sequence[str] | None = None
-    ) -> pa.RecordBatch:
-        with self._opened(place.path, place.start) as file:
-            return self._decode(place, file, schemas[place.path], columns)
-
-    def _decode(
-        self, place: _Place, file: BinaryIO, schema: bytes, columns: Sequence[str] | None = None
-    ) -> pa.RecordBatch:
-        """The message as a batch in today's schema."""
-        try:
-            # The batches are small: handing their buffers to threads costs more than it saves.
-            options = pa.ipc.IpcReadOptions(use_threads=False)
-            if columns is not None:
-                options.included_fields = self._numbers_of(columns, schema)
-            stream = pa.py_buffer(schema + place.read(file))
-            reader = pa.ipc.open_stream(stream, options=options)
-        except DECODE_ERRORS as error:
-            raise self._undecodable(place) from error
-        return self._next(reader, place)
-
-    def _reader(
-        self, place: _Place, columns: Sequence[str] | None = None, schema: bytes = b""
-    ) -> pa.RecordBatchReader:
-        """Of a whole segment, from its schema on: it keeps step with the messages."""
-        try:
-            options = pa.ipc.IpcReadOptions(use_threads=False)
-            if columns is not None:
-                options.included_fields = self._numbers_of(columns, schema)
-            return pa.ipc.open_stream(pa.OSFile(str(place.path)), options=options)
-        except DECODE_ERRORS as error:
-            raise self._undecodable(place) from error
-
-    def _next(self, reader: pa.RecordBatchReader, place: _Place) -> pa.RecordBatch:
-        """The message a reader has come to, as a batch in today's schema."""
-        try:
-            batch = reader.read_next_batch()
-            if batch.num_rows > _LARGEST_BATCH:
-                raise ValueError(f"a batch of {batch.num_rows} rows")
-            batch.validate(full=True)
-            return with_keys(conform(batch, self.stream), self.stream)
-        except DECODE_ERRORS as error:
-            raise self._undecodable(place) from error
-
-    def _numbers_of(self, columns: Sequence[str], schema: bytes) -> list[int]:
-        """Where these columns, and the keys, stand in a segment."""
-        wanted = {*columns, *KEYS[self.stream]}
-        names = pa.ipc.read_schema(pa.py_buffer(schema)).names
-        return [number for number, name in enumerate(names) if name in wanted]
-
-    def _undecodable(self, place: _Place) -> DamagedTraceError:
-        return self._damaged(place.start, "its bytes are not what they claim to be")
-
-    def _damaged(self, position: int, reason: str) -> DamagedTraceError:
-        return DamagedTraceError(
-            f"{self._path} is damaged at byte {position}: {reason}. Copy the run folder again, "
-            "or open another run (`nntrace runs` lists them)."
-        )
-
-
-def with_keys(rows: pa.RecordBatch, stream: str) -> pa.RecordBatch:
-    """The batch or table without the rows that lack a key."""
-    for key in KEYS[stream]:
-        column = rows.column(key)
-        if column.null_count:
-            rows = rows.filter(column.is_valid())
-    return rows

@@ -14,7 +14,8 @@ import pyarrow as pa
 from nntrace.arrow import conform
 from nntrace.errors import DamagedTraceError, SchemaVersionError
 from nntrace.schema import PACKED, SCHEMA_VERSION
-from nntrace.trace.follower import DECODE_ERRORS, KEYS, Choice, StreamFollower, with_keys
+from nntrace.trace.follower import Choice, StreamFollower
+from nntrace.trace.segments import DECODE_ERRORS, KEYS, with_keys
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq

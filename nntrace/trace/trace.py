@@ -20,9 +20,9 @@ from nntrace.extras import require
 from nntrace.manifest import Manifest, process_is_alive
 from nntrace.schema import RANK_FOLDER, STREAMS, EventKind, Role, RunStatus
 from nntrace.trace import decode, summary
-from nntrace.trace.follower import with_keys
 from nntrace.trace.layers import layers
 from nntrace.trace.model import Batch, Event, FloatArray, IntArray, Site, Steps, Tensor
+from nntrace.trace.segments import with_keys
 from nntrace.trace.source import Source, find_rank, ranks_of
 from nntrace.trace.statistics import Statistics
 

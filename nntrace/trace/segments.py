@@ -1,0 +1,165 @@
+"""Decodes complete messages of a segment, many in one pass of Arrow's.
+
+A recorder flushes after every sample, so that a long run is many thousand small batches: what costs
+is each batch and not its rows. Bytes that are not what they claim to be are named by their place.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import pyarrow as pa
+
+from nntrace.arrow import Rows, conform
+from nntrace.errors import DamagedTraceError
+
+# What a row cannot do without: a stream that lacks such a column is none of ours, and a row in
+# which one is null says nothing.
+KEYS: Final = {
+    "sites": ("id", "path", "role"),
+    "steps": ("step",),
+    "stats": ("step", "site"),
+    "histograms": ("step", "site"),
+    "data": ("step",),
+    "tensors": ("step", "role", "path"),
+    "scalars": ("step", "name"),
+    "events": ("kind",),
+}
+# What Arrow raises on bytes that are not what they claim to be.
+DECODE_ERRORS: Final = (
+    pa.ArrowException,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    MemoryError,
+    OverflowError,
+    StopIteration,
+)
+_LARGEST_BATCH: Final = 1 << 24  # rows; a damaged length must not make Arrow fill the memory
+BYTES_AT_ONCE: Final = 1 << 22  # that are decoded together; a larger message goes alone
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a complete message stands that was not decoded yet."""
+
+    path: Path
+    start: int
+    length: int
+
+    @property
+    def begins_segment(self) -> bool:
+        """Whether it is the schema and not a batch."""
+        return self.start == 0
+
+    def read(self, file: BinaryIO) -> bytes:
+        """Its bytes."""
+        file.seek(self.start)
+        return file.read(self.length)
+
+
+def in_groups(places: Iterable[Place]) -> Iterator[list[Place]]:
+    """The places in their order, in runs within one segment that are small enough to be decoded
+    together.
+    """
+    for _, of_segment in groupby(places, lambda place: place.path):
+        group: list[Place] = []
+        size = 0
+        for place in of_segment:
+            if group and size + place.length > BYTES_AT_ONCE:
+                yield group
+                group, size = [], 0
+            group.append(place)
+            size += place.length
+        yield group
+
+
+def decode(
+    places: Sequence[Place], schema: bytes, stream: str, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """The batches of one segment at these places, in today's schema and in one piece.
+
+    Args:
+        places: not empty, all in one segment.
+        schema: the message that begins that segment.
+        columns: all others but the keys are null.
+
+    Raises:
+        DamagedTraceError: one of them cannot be decoded.
+    """
+    try:
+        rows = conform(_read(places, schema, stream, columns), stream)
+        return with_keys(rows, stream).combine_chunks()
+    except DECODE_ERRORS as error:
+        if len(places) > 1:  # which of them it is
+            for place in places:
+                decode([place], schema, stream, columns)
+        raise undecodable(places[0]) from error
+
+
+def heads(places: Sequence[Place], schema: bytes, stream: str) -> list[tuple[int, int]]:
+    """Of each batch the first step and the number of rows; nothing but the keys is decoded.
+
+    Raises:
+        DamagedTraceError: one of them cannot be decoded.
+    """
+    try:
+        chunks = _read(places, schema, stream, ()).column("step").chunks
+        return [((c[0].as_py() or 0) if len(c) else 0, len(c)) for c in chunks]
+    except DECODE_ERRORS as error:
+        if len(places) > 1:
+            for place in places:
+                heads([place], schema, stream)
+        raise undecodable(places[0]) from error
+
+
+def _read(
+    places: Sequence[Place], schema: bytes, stream: str, columns: Sequence[str] | None
+) -> pa.Table:
+    """The batches as they were written, one chunk for each, and validated."""
+    # The batches are small: handing their buffers to threads costs more than it saves.
+    options = pa.ipc.IpcReadOptions(use_threads=False)
+    if columns is not None:
+        options.included_fields = _numbers_of(columns, schema, stream)
+    with places[0].path.open("rb") as file:
+        data = b"".join([schema, *(place.read(file) for place in places)])
+    rows = pa.ipc.open_stream(pa.py_buffer(data), options=options).read_all()
+    chunks = rows.column(0).chunks
+    if len(chunks) != len(places):
+        raise ValueError(f"{len(chunks)} batches where {len(places)} were expected")
+    if max(len(chunk) for chunk in chunks) > _LARGEST_BATCH:
+        raise ValueError("a batch of too many rows")
+    rows.validate(full=True)
+    return rows
+
+
+def _numbers_of(columns: Sequence[str], schema: bytes, stream: str) -> list[int]:
+    """Where these columns, and the keys, stand in a segment."""
+    wanted = {*columns, *KEYS[stream]}
+    names = pa.ipc.read_schema(pa.py_buffer(schema)).names
+    return [number for number, name in enumerate(names) if name in wanted]
+
+
+def undecodable(place: Place) -> DamagedTraceError:
+    """The error for a message whose bytes Arrow refuses."""
+    return damaged(place.path, place.start, "its bytes are not what they claim to be")
+
+
+def damaged(path: Path, position: int, reason: str) -> DamagedTraceError:
+    """The error for a segment that cannot be read on from there."""
+    return DamagedTraceError(
+        f"{path} is damaged at byte {position}: {reason}. Copy the run folder again, or open "
+        "another run (`nntrace runs` lists them)."
+    )
+
+
+def with_keys(rows: Rows, stream: str) -> Rows:
+    """The batch or table without the rows that lack a key."""
+    for key in KEYS[stream]:
+        column = rows.column(key)
+        if column.null_count:
+            rows = rows.filter(column.is_valid())
+    return rows
