@@ -51,8 +51,8 @@ def steps(table: pa.Table) -> Steps:
         lr=floats(table, "lr"),
         grad_norm=floats(table, "grad_norm"),
         batch_size=floats(table, "batch_size"),
-        optimizer=tuple(value or "" for value in table["optimizer"].to_pylist()),
-        phase=tuple(value or "" for value in table["phase"].to_pylist()),
+        optimizer=_names(table["optimizer"]),
+        phase=_names(table["phase"]),
         sampled=_flags(table, "sampled"),
         overhead_ns=integers(table, "overhead_ns"),
         gradients_cleared=floats(table, "gradients_cleared"),
@@ -168,6 +168,17 @@ def recorded(column: pa.ChunkedArray) -> BoolArray:
 def _flags(table: pa.Table, name: str) -> BoolArray:
     """A column of truth values, False where it is null."""
     return np.asarray(floats(table, name) == 1.0)
+
+
+def _names(column: pa.ChunkedArray) -> tuple[str, ...]:
+    """A column in which few names come again and again, "" where it is null."""
+    names: list[str] = []
+    for chunk in column.chunks:
+        encoded = chunk.dictionary_encode()
+        known = [*(name or "" for name in encoded.dictionary.to_pylist()), ""]
+        numbers = encoded.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)
+        names += np.array(known, dtype=object)[numbers].tolist()
+    return tuple(names)
 
 
 def _payload(text: str | None) -> dict[str, Any]:

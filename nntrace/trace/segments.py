@@ -125,7 +125,7 @@ def _read(
     if columns is not None:
         options.included_fields = _numbers_of(columns, schema, stream)
     with places[0].path.open("rb") as file:
-        data = b"".join([schema, *(place.read(file) for place in places)])
+        data = b"".join([schema, *(place.read(file) for place in _joined(places))])
     rows = pa.ipc.open_stream(pa.py_buffer(data), options=options).read_all()
     chunks = rows.column(0).chunks
     if len(chunks) != len(places):
@@ -134,6 +134,18 @@ def _read(
         raise ValueError("a batch of too many rows")
     rows.validate(full=True)
     return rows
+
+
+def _joined(places: Sequence[Place]) -> list[Place]:
+    """The same bytes in as few pieces as may be."""
+    joined = [places[0]]
+    for place in places[1:]:
+        last = joined[-1]
+        if last.start + last.length == place.start:
+            joined[-1] = Place(last.path, last.start, last.length + place.length)
+        else:
+            joined.append(place)
+    return joined
 
 
 def _numbers_of(columns: Sequence[str], schema: bytes, stream: str) -> list[int]:
