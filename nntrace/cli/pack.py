@@ -7,19 +7,20 @@ from nntrace.cli.output import note, output
 
 @click.command(name="pack")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option("--round", "rounded", is_flag=True, help="Keep 8 significant bits of statistics.")
-def command(runs: tuple[str, ...], rounded: bool) -> None:
+@click.option("--lossless", is_flag=True, help="Keep every digit, also of estimates.")
+def command(runs: tuple[str, ...], lossless: bool) -> None:
     """Pack finished runs into Parquet files.
 
     Each stream becomes one file in place of its segments. Every command reads packed runs as
-    before; so does any reader of Parquet. Every value is kept; with --round, statistics are
-    rounded to 0.4 %, which is less than their sampling error: runs become about three times
-    smaller, without it one and a half to two times.
+    before; so does any reader of Parquet. Runs become three to five times smaller: statistics
+    of samples are rounded, to far less than their sampling error (mean, std and rms to 0.03 % of
+    rms, the others to 0.4 to 1.6 %). Losses, rates, counts, batches, inputs, outputs, zeros
+    and signs stay as they are, and with --lossless everything does: 1.3 to 2.7 times smaller.
 
     \b
     Examples:
       nntrace pack latest
-      nntrace pack --round nntrace-runs/*
+      nntrace pack --lossless nntrace-runs/*
     """
     from nntrace.cli.values import size
     from nntrace.keep import pack
@@ -28,7 +29,7 @@ def command(runs: tuple[str, ...], rounded: bool) -> None:
 
     for run in runs:
         path = find_run(run)
-        packed = pack(path, rounded=rounded)
+        packed = pack(path, lossless=lossless)
         with output() as file:
             file.write(f"{printable(str(path))}\n")
         sizes = f"{size(packed.before)} → {size(packed.after)}"

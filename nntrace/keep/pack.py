@@ -4,26 +4,32 @@ The files are written beside the segments, read back and compared in their numbe
 then put in their place: an interrupted pack leaves a run that reads as before.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nntrace.arrow import arrow_schema
 from nntrace.errors import NntraceError
+from nntrace.keep.rounding import rounded
 from nntrace.keep.size import bytes_on_disk
-from nntrace.schema import PACKED, RANK_FOLDER, STATISTICS, STREAMS, RunStatus
+from nntrace.schema import PACKED, RANK_FOLDER, STREAMS, RunStatus
 from nntrace.trace import Trace
+from nntrace.trace.follower import KEYS
 
-_LEVEL: Final = 12  # of zstd
-_SPLIT: Final = "BYTE_STREAM_SPLIT"
+_OPTIONS: Final[dict[str, Any]] = {
+    "compression": "zstd",
+    "compression_level": 15,
+    "use_dictionary": False,
+    "write_statistics": False,  # few rows would have more of them than values
+    "store_schema": False,  # Parquet's types say it all
+}
 _BY_SITE: Final = ("stats", "histograms")
 _ROWS: Final = 1 << 20
-_DROPPED: Final = 16  # of the 24 significant bits of a float32
-_HALF: Final = 1 << (_DROPPED - 1)
+_TRIED_ROWS: Final = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +45,13 @@ class Packed:
         return self.before / max(1, self.after)
 
 
-def pack(run: Path, *, rounded: bool = False) -> Packed:
+def pack(run: Path, *, lossless: bool = False) -> Packed:
     """Pack every rank of a run that is not running.
 
     Args:
         run: its folder.
-        rounded: keep 8 significant bits of the statistics, a relative error of at most 0.4 %.
-            They are estimates from at most 4096 elements, whose own error is larger. Zeros,
-            infinities, NaN and whole numbers up to 256 stay as they are.
+        lossless: keep every digit, also those of estimates that lie below their own error
+            (`rounding`). Statistics over all elements (`nntrace run --exact`) always keep them.
 
     Raises:
         NntraceError: the run is still going, is packed already, or its tail is torn.
@@ -58,18 +63,21 @@ def pack(run: Path, *, rounded: bool = False) -> Packed:
     if not list(run.glob("rank-*/*.arrows")):
         raise NntraceError(f"{run} is packed already.")
     for rank in trace.ranks:
-        _pack_rank(trace.of_rank(rank), run / RANK_FOLDER.format(rank), rounded)
+        _pack_rank(trace.of_rank(rank), run / RANK_FOLDER.format(rank), lossless)
     return Packed(before, bytes_on_disk(run))
 
 
-def _pack_rank(trace: Trace, folder: Path, rounded: bool) -> None:
+def _pack_rank(trace: Trace, folder: Path, lossless: bool) -> None:
     written = []
     for stream in STREAMS:
         table = _ordered(trace.table(stream), stream)
-        if rounded and stream == "stats":
-            table = _rounded(table)
+        if not (lossless or trace.manifest.config.get("exact")):
+            table = rounded(table, stream, trace.table("sites"))
+        table = _with_values(table, stream)
         part = folder / f".{stream}.parquet.part"
-        pq.write_table(table, part, row_group_size=_ROWS, **_encoding(stream))
+        pq.write_table(
+            table, part, row_group_size=_ROWS, column_encoding=_encodings(table), **_OPTIONS
+        )
         if pq.read_metadata(part).num_rows != table.num_rows:
             raise NntraceError(f"{part} did not reach the disk whole; the run is as it was.")
         written.append((part, folder / PACKED.format(stream)))
@@ -87,38 +95,51 @@ def _ordered(table: pa.Table, stream: str) -> pa.Table:
     return table
 
 
-def _rounded(table: pa.Table) -> pa.Table:
-    """The statistics with 8 significant bits."""
-    for name in STATISTICS:
-        column = table[name].combine_chunks()
-        values = np.array(column.fill_null(float("nan")), dtype=np.float32)
-        bits = values.view(np.uint32).astype(np.uint64)
-        nearest = (((bits + _HALF) >> _DROPPED) << _DROPPED).astype(np.uint32).view(np.float32)
-        kept = np.where(np.isfinite(nearest) & np.isfinite(values), nearest, values)
-        array = pa.array(kept, type=pa.float32(), mask=np.array(column.is_null()))
-        table = table.set_column(table.schema.get_field_index(name), name, array)
-    return table
+def _with_values(table: pa.Table, stream: str) -> pa.Table:
+    """The table without columns that hold nothing, which readers put back."""
+    keys = KEYS[stream]
+    held = [name for name in table.column_names if table[name].null_count < table.num_rows]
+    return table.select([name for name in table.column_names if name in keys or name in held])
 
 
-def _encoding(stream: str) -> dict[str, Any]:
-    """What makes a stream small: the bytes of numbers apart, signs and exponents repeat where the
-    last digits never do; no statistics of columns, which few rows would have more of than values.
+def _encodings(table: pa.Table) -> dict[str, str]:
+    """By column the encoding in which a part of it takes the least room.
+
+    Of most numbers that is their bytes apart, since signs and exponents repeat where the last
+    digits never do; of steps and ids their differences, of names what they begin with alike.
     """
-    options: dict[str, Any] = {
-        "compression": "zstd",
-        "compression_level": _LEVEL,
-        "use_dictionary": False,
-        "write_statistics": False,
-        "store_schema": False,  # Parquet's types say it all
+    part = table.slice(0, _TRIED_ROWS)
+    kinds = {
+        f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name: getattr(
+            field.type, "value_type", field.type
+        )
+        for field in table.schema
     }
-    if stream != "tensors":  # pictures repeat as they are
-        options["column_encoding"] = {
-            f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name: _SPLIT
-            for field in arrow_schema(stream)
-            if _is_number(getattr(field.type, "value_type", field.type))
-        }
-    return options
+    best: dict[str, tuple[int, str]] = {}
+    for encoding, suits in _ENCODINGS.items():
+        asked = {name: encoding if suits(kind) else _PLAIN for name, kind in kinds.items()}
+        written = pa.BufferOutputStream()
+        pq.write_table(part, written, column_encoding=asked, **_OPTIONS)
+        for name, size in _column_sizes(written.getvalue()).items():
+            best[name] = min(best.get(name, (size, asked[name])), (size, asked[name]))
+    return {name: encoding for name, (_, encoding) in best.items()} or dict.fromkeys(kinds, _PLAIN)
+
+
+def _column_sizes(file: pa.Buffer) -> dict[str, int]:
+    metadata = pq.read_metadata(pa.BufferReader(file))
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    columns = [group.column(number) for group in groups for number in range(group.num_columns)]
+    return {column.path_in_schema: column.total_compressed_size for column in columns}
 
 
 def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+_PLAIN: Final = "PLAIN"
+_ENCODINGS: Final[dict[str, Callable[[pa.DataType], bool]]] = {
+    _PLAIN: lambda kind: True,
+    "BYTE_STREAM_SPLIT": _is_number,
+    "DELTA_BINARY_PACKED": pa.types.is_integer,
+    "DELTA_BYTE_ARRAY": pa.types.is_string,
+}

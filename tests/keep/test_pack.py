@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from report.conftest import rich_run
 from run_folders import small_run, stats
@@ -14,7 +15,7 @@ from nntrace.trace import Trace, last_step
 def test_a_packed_run_reads_as_before_and_has_no_segments(tmp_path: Path) -> None:
     run = rich_run(tmp_path / "run")
     before = Trace.open(run)
-    packed = pack(run)
+    packed = pack(run, lossless=True)
     after = Trace.open(run)
     assert not list(run.rglob("*.arrows"))
     assert not list(run.rglob("*.part"))
@@ -32,19 +33,24 @@ def test_also_a_run_of_a_few_rows_gets_smaller(tmp_path: Path) -> None:
     assert pack(small_run(tmp_path / "run", count=2)).factor > 1
 
 
-def test_rounding_keeps_what_is_exact_and_the_rest_to_four_per_mille(tmp_path: Path) -> None:
-    values = [0.0, 1.0, 255.0, 1.2345678, -3.3e-20, 3.4028e38, float("inf"), None]
-    rows = [row | {"mean": value} for value in values for row in stats(1, 0)]
-    rows = [row | {"step": step} for step, row in enumerate(rows)]
-    run = small_run(tmp_path / "run", count=8, stats=rows)
-    pack(run, rounded=True)
-    read = Trace.open(run).table("stats")["mean"].to_pylist()
-    exact = [number for number, value in enumerate(values) if number not in (3, 4)]
-    expected = np.array([np.float32(v) if v is not None else np.nan for v in values])
-    got = np.array([v if v is not None else np.nan for v in read])
-    np.testing.assert_allclose(got[[3, 4]], expected[[3, 4]], rtol=0.004)
-    np.testing.assert_array_equal(got[exact], expected[exact])
-    assert read[-1] is None
+def test_columns_that_hold_nothing_are_left_out_and_read_as_nulls(tmp_path: Path) -> None:
+    run = small_run(tmp_path / "run")
+    pack(run)
+    written = pq.read_schema(run / "rank-00000" / "stats.parquet").names
+    assert "mean" in written
+    assert "kurtosis" not in written
+    assert Trace.open(run).table("stats")["kurtosis"].null_count == len(
+        Trace.open(run).table("stats")
+    )
+
+
+def test_a_run_recorded_exactly_keeps_every_digit(tmp_path: Path) -> None:
+    rows = [row | {"mean": 1.2345678} for row in stats(6, 1)]
+    for exact in (True, False):
+        run = small_run(tmp_path / str(exact), stats=rows, manifest={"config": {"exact": exact}})
+        before = Trace.open(run).table("stats")
+        pack(run)
+        assert Trace.open(run).table("stats").equals(before) == exact
 
 
 def test_a_run_is_packed_once(tmp_path: Path) -> None:
