@@ -32,7 +32,7 @@ class Made:
 
     Attributes:
         failure: why there is no usable run; "" when there is one.
-        escapes: places outside the sandbox that the program wrote to.
+        escapes: what could not be kept inside the sandbox: its kind (`containment`), and what.
         shared: folders of the user's that were too large to stand in for.
     """
 
@@ -40,7 +40,7 @@ class Made:
     run: Path
     seconds: float
     failure: str = ""
-    escapes: tuple[str, ...] = ()
+    escapes: tuple[tuple[str, str], ...] = ()
     shared: tuple[str, ...] = ()
 
 
@@ -66,10 +66,10 @@ class Checked:
         failed = any(one.outcome is Outcome.FAILED for one in self.verdicts)
         return failed or self.report.diagnosis.count(Severity.ERROR) > 0
 
-    @property
-    def escapes(self) -> tuple[str, ...]:
-        """All places outside the sandboxes that were written to."""
-        return tuple(dict.fromkeys(place for made in self.made for place in made.escapes))
+    def escapes(self, kind: str) -> tuple[str, ...]:
+        """All of a kind that could not be kept inside: places written to, machines, programs."""
+        found = (what for made in self.made for its, what in made.escapes if its == kind)
+        return tuple(dict.fromkeys(found))
 
 
 Watcher = Callable[[Sequence[Child]], None]

@@ -17,7 +17,7 @@ from typing import Final
 
 from nntrace.check.containment import ESCAPES
 from nntrace.check.plan import Planned
-from nntrace.check.sandbox import make_sandbox, make_surroundings
+from nntrace.check.sandbox import inside, make_sandbox, make_surroundings
 from nntrace.launch import Settings, traced_environment
 from nntrace.text import printable
 
@@ -47,6 +47,7 @@ class Command:
         left_out: what of it the sandboxes do not show.
         threads: processor cores of each process; 0 leaves that to the program.
         shown: whether the program's output goes to the terminal.
+        stdin: the file that each process reads from its beginning.
     """
 
     given: tuple[str, ...]
@@ -55,6 +56,7 @@ class Command:
     left_out: tuple[Path, ...] = ()
     threads: int = 0
     shown: bool = False
+    stdin: str = os.devnull
 
 
 class Child:
@@ -87,9 +89,12 @@ class Child:
         )
         settings = Settings(str(run), command.given, planned.sampling, experiment)
         cores = {name: str(command.threads) for name in _THREADS if command.threads}
-        with self._log.open("wb") as output:
+        with self._log.open("wb") as output, open(command.stdin, "rb") as given:
             self._process = subprocess.Popen(
-                command.words,
+                [
+                    command.words[0],
+                    *(inside(word, command.folder, sandbox) for word in command.words[1:]),
+                ],
                 cwd=sandbox,
                 env={
                     **_QUIET,
@@ -98,7 +103,7 @@ class Child:
                     "TMPDIR": str(scratch),
                     ESCAPES: str(self._notes),
                 },
-                stdin=subprocess.DEVNULL,
+                stdin=given,
                 stdout=None if command.shown else output,
                 stderr=None if command.shown else subprocess.STDOUT,
                 start_new_session=os.name == "posix",
@@ -132,13 +137,13 @@ class Child:
         said = [line.strip() for line in lines if line.strip()]
         return printable((said or [""])[-1], 300)
 
-    def escapes(self) -> tuple[str, ...]:
-        """The places outside the sandbox it wrote to."""
+    def escapes(self) -> tuple[tuple[str, str], ...]:
+        """What could not be kept inside: what kind it is (`containment`), and what."""
         try:
             lines = self._notes.read_text(encoding="utf-8").splitlines()
         except OSError:
             return ()
-        return tuple(dict.fromkeys(str(literal_eval(line)) for line in lines))
+        return tuple(dict.fromkeys(literal_eval(line) for line in lines))
 
     def end(self) -> None:
         """End it, and everything it has started."""

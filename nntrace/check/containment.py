@@ -1,8 +1,9 @@
 """In a child of `nntrace check`: keeps what the program writes inside its sandbox, or notes it.
 
 Python tells of every file it opens before it does (PEP 578). A link to one of the user's files is
-replaced by a copy before it is written to; a place outside the sandbox is written to as the
-program wants, and noted for the user.
+replaced by a copy before it is written to. What cannot be kept inside happens as the program wants
+and is noted for the user: places outside the sandbox that are written to, machines on the network
+that are asked for, programs other than Python that are started.
 """
 
 import os
@@ -10,6 +11,7 @@ import random
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from typing import Any, Final
 
 from nntrace.experiment import Experiment
@@ -27,6 +29,29 @@ _CHANGES: Final = {
     "sqlite3.connect": (0,),
 }
 _HARMLESS: Final = ("/dev/", "/proc/", "/sys/")
+# What frameworks ask about the machine.
+_ONLY_READ: Final = frozenset(
+    (
+        *("uname", "lscpu", "sysctl", "getconf", "hostname", "nvidia-smi", "stty", "tput"),
+        *(
+            "ldconfig",
+            "gcc",
+            "cc",
+            "c++",
+            "g++",
+            "ld",
+            "objdump",
+            "file",
+            "which",
+            "fc-list",
+            "git",
+        ),
+    )
+)
+_LOOPBACK: Final = ("127.", "::1", "localhost", "0.0.0.0", "::")
+WRITTEN: Final = "written"
+ASKED: Final = "asked"
+STARTED: Final = "started"
 ESCAPES: Final = "NNTRACE_ESCAPES"  # the file that takes the notes
 
 
@@ -53,17 +78,26 @@ class Containment:
         self._notes = notes
         own = (os.environ.get("NNTRACE_RUN", ""), tempfile.gettempdir(), notes)
         self._inside = tuple(os.path.realpath(place) for place in (self._sandbox, *own) if place)
-        self._noted: set[str] = set()
+        self._noted: set[tuple[str, str]] = set()
         self._busy = False
+        self._other: dict[str, Callable[..., None]] = {
+            "socket.getaddrinfo": self._asked,
+            "socket.connect": lambda socket, address: self._asked(*address[:2]),
+            "subprocess.Popen": lambda program, words, *rest: self._started(program or words[0]),
+            "os.posix_spawn": lambda program, *rest: self._started(program),
+            "os.system": lambda command: self._started(os.fsdecode(command).split()[0]),
+        }
 
     def __call__(self, event: str, args: tuple[Any, ...]) -> None:
         """Called by the interpreter at every audited event."""
-        if self._busy or (event != "open" and event not in _CHANGES):
+        if self._busy or not (event == "open" or event in _CHANGES or event in self._other):
             return
         self._busy = True
         try:
             if event == "open":
                 self._opened(*args)
+            elif event in self._other:
+                self._other[event](*args)
             else:
                 for place in _CHANGES[event]:
                     self._written(args[place], removes=event in ("os.remove", "os.rename"))
@@ -85,16 +119,33 @@ class Containment:
             return
         real = os.path.join(os.path.realpath(os.path.dirname(place)), os.path.basename(place))
         if not _is_in(real, self._inside):
-            self._note(real)
+            self._note(WRITTEN, real)
         elif os.path.islink(real) and not removes and _is_in(real, (self._sandbox,)):
             _replace_link(real, keeps_content=keeps_content)
 
-    def _note(self, place: str) -> None:
-        if place in self._noted or len(self._noted) >= _MOST_NOTES or not self._notes:
+    def _asked(self, host: Any, port: Any, *rest: Any) -> None:
+        """A name is looked up, or an address connected to; of a local socket it is a path."""
+        if isinstance(host, bytes):
+            host = host.decode(errors="replace")
+        if not isinstance(host, str) or not host or host.startswith(_LOOPBACK):
             return
-        self._noted.add(place)
+        is_address = ":" in host or host.replace(".", "").isdecimal()
+        names = any(kind == ASKED for kind, _ in self._noted)
+        if host != os.uname().nodename and not (is_address and names):  # those of a name noted
+            self._note(ASKED, host)
+
+    def _started(self, program: Any) -> None:
+        name = os.path.basename(os.fsdecode(program))
+        if not name.startswith("python") and name not in _ONLY_READ:
+            self._note(STARTED, name)
+
+    def _note(self, kind: str, what: str) -> None:
+        note = (kind, what)
+        if note in self._noted or len(self._noted) >= _MOST_NOTES or not self._notes:
+            return
+        self._noted.add(note)
         with open(self._notes, "a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"{place!r}\n")
+            file.write(f"{note!r}\n")
 
 
 def _is_in(place: str, folders: tuple[str, ...]) -> bool:

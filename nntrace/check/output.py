@@ -11,6 +11,7 @@ from typing import Any, Final
 from rich.text import Text
 
 from nntrace.check.check import Checked
+from nntrace.check.containment import ASKED, STARTED, WRITTEN
 from nntrace.check.curve import curve
 from nntrace.check.verdicts import Outcome, Verdict
 from nntrace.diagnosis.json import as_json, plain
@@ -75,7 +76,9 @@ def render_json(checked: Checked) -> str:
             for made in checked.made
         ]
     )
-    content["written_outside"] = plain(checked.escapes)
+    content["written_outside"] = plain(checked.escapes(WRITTEN))
+    content["hosts_asked_for"] = plain(checked.escapes(ASKED))
+    content["programs_started"] = plain(checked.escapes(STARTED))
     content["seconds"] = round(checked.seconds, 2)
     return json.dumps(content, indent=2, allow_nan=False)
 

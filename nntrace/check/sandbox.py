@@ -2,7 +2,8 @@
 
 Folders are made anew and files are links, so that what a program writes stays here; a link that
 is about to be written to is replaced by a copy first (`containment`). Model files are copied at
-once, because native code writes them unseen. Folders beyond the limit are links as a whole, and so
+once, because native code writes them unseen; so is the program's source, so that what it finds by
+`Path(__file__).resolve()` is here. Folders beyond the limit are links as a whole, and so
 is what lies beside the folder and above it: `../data` is what it is for the user.
 """
 
@@ -14,7 +15,10 @@ from typing import Final
 _LEVELS: Final = 3  # above the user's folder
 _MOST_ENTRIES: Final = 4000
 _MOST_COPIED_BYTES: Final = 1 << 30
-_WRITTEN_BY_NATIVE_CODE: Final = (
+_COPIED: Final = (
+    ".py",
+    ".pyw",
+    ".sh",
     ".pt",
     ".pth",
     ".ckpt",
@@ -90,9 +94,18 @@ def make_sandbox(folder: Path, sandbox: Path, left_out: tuple[Path, ...] = ()) -
     return tuple(shared)
 
 
+def inside(word: str, folder: Path, sandbox: Path) -> str:
+    """A word of the command, with a path into `folder` (`/…`, `--data=/…`) turned to `sandbox`."""
+    name, sign, value = word.rpartition("=")
+    path = os.path.normpath(value) if os.path.isabs(value) else ""
+    if path != str(folder) and not path.startswith(f"{folder}{os.sep}"):
+        return word
+    return f"{name}{sign}{sandbox}{path[len(str(folder)) :]}"
+
+
 def _size_to_copy(entry: "os.DirEntry[str]") -> int | None:
     """The size of a file that is copied at once; None for what is linked."""
-    if not entry.name.lower().endswith(_WRITTEN_BY_NATIVE_CODE):
+    if not entry.name.lower().endswith(_COPIED):
         return None
     try:
         return entry.stat().st_size if entry.is_file() else None

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 from pathlib import Path
 
 import click
 
 from nntrace.cli.output import console, note
+from nntrace.text import printable
+
+_ESCAPES = {
+    "written": "wrote outside the sandbox",
+    "asked": "asked for a machine on the network",
+    "started": "started a program whose files cannot be kept inside",
+}
 
 
 def _codes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -101,6 +109,7 @@ def command(
         left_out=(config.runs_folder.absolute(), folder),
         threads=cores_each(number),
         shown=verbose,
+        stdin=_stdin(),
     )
     before = signal.signal(signal.SIGTERM, _ended)
     try:
@@ -113,8 +122,9 @@ def command(
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
-    for place in checked.escapes:
-        note(f"the script wrote outside the sandbox: {place}")
+    for kind, what in _ESCAPES.items():
+        for one in checked.escapes(kind):
+            note(f"the script {what}: {printable(one)}")
     if form == "text":
         with console(target) as screen:
             write(screen, render_text(checked, verbose=verbose))
@@ -127,6 +137,18 @@ def command(
 def _ended(number: int, frame: object) -> None:
     """SIGTERM: as an exit, so that no experiment is left behind."""
     raise SystemExit(128 + number)
+
+
+def _stdin() -> str:
+    """The file stdin comes from (`< answers.txt`), which each process may read; else nothing.
+
+    What comes through a pipe or from a terminal can be read only once.
+    """
+    own = "/proc/self/fd/0"
+    try:
+        return own if stat.S_ISREG(os.fstat(0).st_mode) and os.path.exists(own) else os.devnull
+    except OSError:
+        return os.devnull
 
 
 def _jobs() -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nntrace.check.containment import ESCAPES
-from nntrace.check.sandbox import make_sandbox, make_surroundings
+from nntrace.check.sandbox import inside, make_sandbox, make_surroundings
 from nntrace.experiment import Experiment
 
 
@@ -68,7 +68,7 @@ def test_what_lies_beside_the_folder_is_read_and_not_written_to(folder, containe
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert not (tmp_path / "new.txt").exists()
     (outside,) = contained("open('../data/table.csv', 'a').write('3')")
-    assert outside == repr(str(tmp_path / "data" / "table.csv"))
+    assert outside == repr(("written", str(tmp_path / "data" / "table.csv")))
 
 
 def test_everything_is_there_but_what_is_left_out(folder, tmp_path):
@@ -77,7 +77,8 @@ def test_everything_is_there_but_what_is_left_out(folder, tmp_path):
     make_sandbox(folder, sandbox, (folder / "nntrace-runs",))
     assert content(sandbox) == content(folder)
     assert not (sandbox / "nntrace-runs").exists()
-    assert (sandbox / "train.py").is_symlink()
+    assert (sandbox / "log.csv").is_symlink()
+    assert not (sandbox / "train.py").is_symlink(), "what stands beside it is found by its path"
     assert not (sandbox / "model.pt").is_symlink(), "native code could write through a link"
 
 
@@ -108,8 +109,50 @@ def test_what_was_there_is_there_before_more_is_appended(contained):
 
 def test_a_write_elsewhere_happens_and_is_noted(contained, tmp_path):
     place = tmp_path / "elsewhere.txt"
-    assert contained(f"open({str(place)!r}, 'w').write('x')") == [repr(str(place))]
+    assert contained(f"open({str(place)!r}, 'w').write('x')") == [repr(("written", str(place)))]
     assert place.read_text() == "x"
+
+
+def test_what_a_script_writes_beside_itself_stays_inside(folder, tmp_path):
+    code = "from pathlib import Path; (Path(__file__).resolve().parent / 'x').write_text('x')"
+    (folder / "train.py").write_text(code)
+    sandbox = tmp_path / "sandbox"
+    sandbox.mkdir()
+    make_sandbox(folder, sandbox)
+    words = [inside(str(folder / "train.py"), folder, sandbox)]
+    subprocess.run([sys.executable, *words], cwd=sandbox, check=True)
+    assert (sandbox / "x").exists()
+    assert not (folder / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("word", "turned"),
+    [
+        ("/me/code/train.py", "/box/train.py"),
+        ("/me/code", "/box"),
+        ("--data=/me/code/data", "--data=/box/data"),
+        ("/me/codes/train.py", "/me/codes/train.py"),
+        ("train.py", "train.py"),
+        ("--lr=0.1", "--lr=0.1"),
+    ],
+)
+def test_paths_into_the_folder_are_turned_to_its_stand_in(word, turned):
+    assert inside(word, Path("/me/code"), Path("/box")) == turned
+
+
+def test_machines_and_programs_that_the_script_reaches_are_noted(contained):
+    code = """
+import socket, subprocess
+with socket.socket() as one:
+    one.settimeout(0.01)
+    try: one.connect(("192.0.2.1", 9))
+    except OSError: pass
+    try: one.connect(("127.0.0.1", 9))
+    except OSError: pass
+subprocess.run(["true"])
+subprocess.run(["uname"], capture_output=True)
+"""
+    assert contained(code) == [repr(("asked", "192.0.2.1")), repr(("started", "true"))]
 
 
 def test_reading_elsewhere_is_no_write(contained):
