@@ -89,12 +89,10 @@ class Child:
         )
         settings = Settings(str(run), command.given, planned.sampling, experiment)
         cores = {name: str(command.threads) for name in _THREADS if command.threads}
+        program, *words = command.words
         with self._log.open("wb") as output, open(command.stdin, "rb") as given:
             self._process = subprocess.Popen(
-                [
-                    command.words[0],
-                    *(inside(word, command.folder, sandbox) for word in command.words[1:]),
-                ],
+                [program, *(inside(word, command.folder, sandbox) for word in words)],
                 cwd=sandbox,
                 env={
                     **_QUIET,

@@ -7,6 +7,7 @@ that are asked for, programs other than Python that are started.
 """
 
 import os
+import platform
 import random
 import shutil
 import sys
@@ -131,7 +132,7 @@ class Containment:
             return
         is_address = ":" in host or host.replace(".", "").isdecimal()
         names = any(kind == ASKED for kind, _ in self._noted)
-        if host != os.uname().nodename and not (is_address and names):  # those of a name noted
+        if host != platform.node() and not (is_address and names):  # those of a name noted
             self._note(ASKED, host)
 
     def _started(self, program: Any) -> None:
