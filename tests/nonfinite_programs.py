@@ -971,6 +971,28 @@ PROGRAMS = {
         "SGD",
         1,
     ),
+    "an optimizer of one's own divides by zero": program(
+        """
+        class Adagrad(torch.optim.Optimizer):
+            def __init__(self, parameters):
+                super().__init__(parameters, {"lr": 0.1})
+
+            @torch.no_grad()
+            def step(self):
+                for parameter in self.param_groups[0]["params"]:
+                    seen = self.state[parameter].setdefault("seen", torch.zeros_like(parameter))
+                    seen += parameter.grad.square()
+                    parameter -= 0.1 * parameter.grad / seen.sqrt()
+
+        model = Net()
+        x[:, 2] = 0.0
+        train(model, classify, optimizer=Adagrad(model.parameters()))
+        """,
+        "update",
+        "Adagrad",
+        0,
+        facts="`seen` is 0 there",
+    ),
     # From outside.
     "NaN in the input": program(
         """
@@ -985,6 +1007,15 @@ PROGRAMS = {
         """
         model = Net()
         train(model, classify, breaks=at(1, lambda: x[5].fill_(float("inf"))))
+        """,
+        "data",
+        "",
+        1,
+    ),
+    "logarithms of zero in the input": program(
+        """
+        model = Net()
+        train(model, classify, breaks=at(1, lambda: x[5].fill_(float("-inf"))))
         """,
         "data",
         "",

@@ -1,8 +1,9 @@
 """Runs the rules over a trace and ranks their findings by cause.
 
 A rule declares which others it explains. A finding with an explainer that began no later is a
-symptom; what remains unexplained is a root cause, and the one with the worst consequences is
-the first line a user reads. A rule that fails is reported as skipped, never as health.
+symptom; what remains unexplained is a root cause, and the one with the worst consequences (of
+errors, that after which nothing is learned) is the first line a user reads. A rule that fails is
+reported as skipped, never as health.
 """
 
 from collections import defaultdict
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 RUN_TOO_SHORT = "RUN12"
+_ENDS_TRAINING = ("NUM01", "NUM02", "NUM03", "NUM04")  # nothing is learned from then on
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +138,13 @@ def rank(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[Finding, .
     def weight(code: str) -> int:
         return max(finding.level.weight for finding in by_code[code])
 
-    def family_order(root: str) -> tuple[int, int, int, str]:
+    def family_order(root: str) -> tuple[int, bool, int, int, str]:
         worst = max(weight(code) for code in families[root])
-        return (-worst, -len(families[root]), started[root], root)
+        goes_on = not any(
+            code in _ENDS_TRAINING and weight(code) == Severity.ERROR.weight
+            for code in families[root]
+        )
+        return (-worst, goes_on, -len(families[root]), started[root], root)
 
     ordered: list[Finding] = []
     for root in sorted(families, key=family_order):

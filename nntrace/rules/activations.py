@@ -5,7 +5,14 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.depth import after_last_norm, before_head, reference, signal_of, until_end
+from nntrace.rules.depth import (
+    after_last_norm,
+    before_head,
+    is_of_sigmoids,
+    reference,
+    signal_of,
+    until_end,
+)
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.layers import any_finite, chain, first_finite, remaining_loss, span
 from nntrace.rules.rule import rule
@@ -66,6 +73,7 @@ def vanishing_activations(
         f"first layers and by {low:.2g} in {links[at].site.path}, {high / low:.0f} times less.",
         site=links[at].site,
         steps=span(trace, since),
+        not_from=() if is_of_sigmoids(trace) else ("GRD01",),
         evidence={
             "first": high,
             "layers": [link.site.path for link in links if link.is_affine],

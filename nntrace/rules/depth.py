@@ -33,6 +33,12 @@ def signal_of(trace: Trace) -> FloatArray:
     return np.where(np.isfinite(between), between, trace.series(Role.ACTIVATION, "std"))
 
 
+def is_of_sigmoids(trace: Trace) -> bool:
+    """Whether most bounded activation functions are sigmoids, with a slope of a quarter at most."""
+    low = [s.range_low for s in trace.sites_of(Role.ACTIVATION) if s.range_low is not None]
+    return 2 * low.count(0.0) > len(low)
+
+
 def reference(links: Sequence[Link], values: FloatArray) -> FloatArray:
     """Per step the median of the first two layers (norms included) that have a value above zero."""
     layers = [i for i, link in enumerate(links) if link.is_affine or link.is_norm]

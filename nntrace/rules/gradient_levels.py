@@ -1,6 +1,6 @@
 """Rules on single gradients: exactly zero, far above their usual, far apart between neighbours."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated
 
@@ -11,6 +11,7 @@ from nntrace.rules.layers import (
     BoolArray,
     any_finite,
     batch_norm_between,
+    cancels,
     columns,
     is_embedding,
     named,
@@ -28,7 +29,7 @@ from nntrace.rules.signals import (
     spreads_around,
 )
 from nntrace.schema import Role
-from nntrace.trace import Site, Trace
+from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray
 
 _WINDOW = 25  # samples around a spike
@@ -72,7 +73,7 @@ def zero_gradient(
     for index, site in enumerate(sites):
         rows = np.flatnonzero(np.isfinite(size[:, index]) & _has_examples(trace, site.parent))
         since = lasting(size[rows, index] == 0, samples)
-        if _cancels(index, sites, size[rows]):
+        if cancels(index, sites, size[rows]):
             continue
         if held[index] and since is not None and len(rows) - since >= len(rows) / 2:
             found.append((site, int(rows[since])))
@@ -87,19 +88,6 @@ def zero_gradient(
         steps=span(trace, since),
         evidence={"parameters": paths, "since": [int(trace.sampled_steps[r]) for _, r in found]},
     )
-
-
-def _cancels(index: int, sites: Sequence[Site], size: FloatArray) -> bool:
-    """Whether it is a bias whose weights do get a gradient.
-
-    What it adds is taken away again, by a norm or a softmax: a bias that does nothing, no fault.
-    """
-    site = sites[index]
-    if len(site.shape) != 1 or not site.parent:
-        return False
-    beside = [i for i, s in enumerate(sites) if s.parent == site.parent and len(s.shape) > 1]
-    own = size[:, index] == 0
-    return any(bool((size[own, other] > 0).mean() > 0.5) for other in beside if own.any())
 
 
 def _has_examples(trace: Trace, module: str) -> BoolArray:

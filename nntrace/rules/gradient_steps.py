@@ -74,7 +74,7 @@ def clipping_always_active(
     "GRD08",
     "noisy-gradient",
     Severity.INFO,
-    explains=("LOS10",),
+    explains=("LOS07", "LOS10"),
     advice="Use larger batches, accumulate gradients, or lower the learning rate so that more "
     "steps are averaged; look whether labels carry a signal at all.",
 )

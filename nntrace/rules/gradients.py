@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from nntrace.rules.depth import is_of_sigmoids
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.layers import columns, named, span, weights
 from nntrace.rules.rule import rule
@@ -27,7 +28,8 @@ _SPIKE_SHARE = 0.005  # rarer spikes than one in 200 samples are accidents of si
     needs=(Role.PARAM_GRAD,),
     explains=(
         *("UPD02", "UPD03", "UPD06", "LOS07", "LOS11", "LOS12", "LOS14", "INI03"),
-        *("ACT06", "ACT07"),
+        "ACT02",
+        "ACT06",
     ),
     advice="Use ReLU-like activations with He's initialisation, residual connections or "
     "normalisation, so that the gradient reaches the first layers.",
@@ -44,7 +46,8 @@ def vanishing_gradient(
     The first layers then stay random while the last ones learn on noise. Compares the root mean
     square of weight gradients, first against last in depth order; a warning when it lasts to the
     end of the run, an error when it was so all along. Layers whose gradient is exactly zero are
-    left out, because something else is at fault there.
+    left out, because something else is at fault there. Where sigmoids, whose slope is a quarter at
+    most, shrink the signal on its way forward as well (ACT02), this is the cause named.
     Source: "37 reasons", 30 (vanishing gradients); Glorot & Bengio 2010.
     """
     sites = weights(trace, Role.PARAM_GRAD)
@@ -72,6 +75,7 @@ def vanishing_gradient(
         site=one,
         steps=(int(trace.sampled_steps[rows[since]]), int(trace.sampled_steps[rows[-1]])),
         severity=Severity.ERROR if all_along else Severity.WARNING,
+        not_from=("ACT02",) if is_of_sigmoids(trace) else (),
         evidence={"first": one.path, "first_rms": low, "last": other.path, "last_rms": high},
     )
 

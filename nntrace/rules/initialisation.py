@@ -14,12 +14,14 @@ from nntrace.rules.layers import (
     columns,
     first_finite,
     first_sampled_is_start,
+    is_embedding,
     is_norm,
     named,
     span,
     weights,
 )
 from nntrace.rules.rule import rule
+from nntrace.rules.signals import finite
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
@@ -48,13 +50,18 @@ def constant_weights(
 ) -> Iterator[Finding | Skipped]:
     """Weight matrices start without variation, so that units of a layer compute the same for ever.
 
-    Equal units get equal gradients: no step can tell them apart. Blamed is a matrix that stays
-    constant while it is stepped, two layers in a row of which one is filled with a number other
-    than zero, and a model all of whose layers start constant. Zeros at the end of a residual branch
-    or in a head leave that state within a few steps and are healthy (Fixup, Zhang 2019).
+    Equal units get equal gradients: no step can tell them apart. Blamed is a matrix (or a table of
+    vectors, read whole) that stays constant while it is stepped, two layers in a row of which one
+    is filled with a number other than zero, and a model all of whose layers start constant. Zeros
+    at the end of a residual branch or in a head leave that state within a few steps and are
+    healthy (Fixup, Zhang 2019).
     Source: "37 reasons", 23 (weight initialisation); Goodfellow, Deep Learning, 8.4.
     """
-    matrices = [site for site in weights(trace) if sum(size > 1 for size in site.shape) > 1]
+    matrices = [
+        site
+        for site in (*weights(trace), *_tables_read_whole(trace))
+        if sum(size > 1 for size in site.shape) > 1
+    ]
     if not matrices:
         yield Skipped("no weight matrix was recorded")
         return
@@ -95,6 +102,17 @@ def constant_weights(
         steps=span(trace),
         evidence={"weights": paths, "values": value[blamed].tolist()},
     )
+
+
+def _tables_read_whole(trace: Trace) -> list[Site]:
+    """Embeddings all of whose elements are sampled: of others the rows in use may be left out."""
+    tables = [site for site in trace.sites_of(Role.PARAM) if is_embedding(site)]
+    read = columns(trace, Role.PARAM, "n", tables)
+    return [
+        site
+        for site, count in zip(tables, read.T, strict=True)
+        if len(known := finite(count)) and known.max() >= site.numel
+    ]
 
 
 def _symmetric(

@@ -25,6 +25,7 @@ from nntrace.trace.model import FloatArray
 BoolArray = npt.NDArray[np.bool_]
 
 _MAX_NAMED = 3
+_CANCELLED = 1e-5  # of the weights' gradient: less in their bias is rounding
 _CENTRING = ("batchnorm", "groupnorm", "instancenorm")
 _UNDER_WAY = 0.8  # of the first loss: below it something was learned
 _ERRORS = 4.0  # standard errors of a trend that is certain
@@ -122,6 +123,25 @@ def batch_norm_between(trace: Trace) -> Callable[[Site, Site], bool]:
         return len(ends) == 2 and bool(centring[min(ends) + 1 : max(ends)].any())
 
     return between
+
+
+def cancels(index: int, sites: Sequence[Site], gradient: FloatArray) -> bool:
+    """Whether it is a bias without a gradient of its own, whose weights do get one.
+
+    What it adds is taken away again, by a norm, a softmax, a difference of two scores: a bias that
+    does nothing, no fault. `gradient` holds the rms [samples, sites].
+    """
+    site = sites[index]
+    if len(site.shape) != 1 or not site.parent:
+        return False
+    for other, beside in enumerate(sites):
+        if beside.parent == site.parent and len(beside.shape) > 1:
+            nothing = gradient[:, index] <= _CANCELLED * gradient[:, other]
+            if not nothing.any():
+                continue
+            if nothing.mean() >= 0.5 and (gradient[nothing, other] > 0).mean() > 0.5:
+                return True
+    return False
 
 
 def first_finite(values: FloatArray) -> FloatArray:

@@ -24,6 +24,8 @@ from nntrace.rules.signals import median
 from nntrace.schema import Role
 from nntrace.trace import Trace
 
+_AMPLIFIED = 1e-4  # of unit scale: what a norm makes of rounding when it divides by √epsilon
+_FADED = 1e-3  # of the rms: what differs less has all but vanished before
 _ROUNDING = 1e-6  # of the rms: less variation is that of float32 sums
 
 
@@ -163,7 +165,7 @@ def activation_mean_shift(
     "constant-activation",
     Severity.ERROR,
     needs=(Role.ACTIVATION,),
-    explains=("ACT13", "GRD04", "LOS07", "LOS11", "LOS12", "UPD06"),
+    explains=("ACT13", "GRD01", "GRD04", "LOS07", "LOS11", "LOS12", "UPD06"),
     advice="Look at what enters this layer and what it does with it: a mean over the batch axis, "
     "a multiplication with zero, a mask of the wrong shape, an index that is always the same.",
 )
@@ -175,9 +177,11 @@ def constant_activation(
     """A layer gives the same output for every example, though what comes before it varies.
 
     Nothing that follows can tell the examples apart. Blamed is the first such layer before the
-    head, where the one before it, or the input, does differ between examples; what has no data to
+    head, where the one before it, or the input, does differ between examples (by a thousandth: a
+    signal that fades from layer to layer is ACT02's); what has no data to
     depend on, such as a table of positions or learnt queries, follows nothing that varies. Batches
-    of one example say nothing.
+    of one example say nothing. A norm, whose outputs have unit scale, counts as constant already
+    where a ten-thousandth of it varies: it was given single values to normalise.
     Source: Karpathy's Recipe, step 2 (visualise prediction dynamics); "37 reasons", 25.
     """
     links = before_head(chain(trace))
@@ -187,7 +191,10 @@ def constant_activation(
     if known.sum(axis=0).max(initial=0) < SAMPLES:
         yield Skipped(f"needs {SAMPLES} sampled steps with batches of two and more examples")
         return
-    same = known & (varies <= _ROUNDING * np.fmax(size, np.finfo(np.float32).tiny))
+    least = _ROUNDING * np.fmax(size, np.finfo(np.float32).tiny)
+    norms = np.array([link.is_norm for link in links], dtype=bool)
+    same = known & (varies <= np.where(norms, np.fmax(least, _AMPLIFIED), least))
+    tells_apart = varies > _FADED * size
     before = _inputs_vary(trace)
     for index, link in enumerate(links):
         seen = known[:, index]
@@ -204,7 +211,7 @@ def constant_activation(
                 evidence={"samples": int(seen.sum()), "constant": int(same[:, index].sum())},
             )
             return
-        before = not is_constant
+        before = not is_constant and bool(tells_apart[seen, index].mean() > 0.5)
 
 
 def _inputs_vary(trace: Trace) -> bool:

@@ -41,7 +41,7 @@ _LEAST_LOSSES = 20
     "LOS01",
     "loss-at-init",
     Severity.WARNING,
-    explains=("LOS08", "LOS09", "GRD02", "GRD05", "UPD01", "NUM01", "NUM02"),
+    explains=("LOS08", "LOS09", "LOS12", "GRD02", "GRD05", "UPD01", "NUM01", "NUM02"),
     advice="Print the first predictions: they should be near zero (logits) or near the targets' "
     "mean. Scale down the last layer's initial weights, set its bias to the targets' mean or "
     "log-odds, and check for a doubled softmax or a wrong reduction.",

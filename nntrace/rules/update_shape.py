@@ -208,6 +208,7 @@ def update_lost_to_rounding(
     "non-gaussian-updates",
     Severity.INFO,
     needs=(Role.UPDATE,),
+    explains=("PAR04",),
     advice="Look at the layer's inputs: a few rare examples or units make almost all of its "
     "updates. Clipping or Adam evens them out.",
 )

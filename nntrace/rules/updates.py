@@ -8,6 +8,7 @@ import numpy as np
 from nntrace.rules.chance import chance_losses, comparable_function, training_batches
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.layers import (
+    cancels,
     columns,
     falls_steadily,
     first_finite,
@@ -39,6 +40,7 @@ _SAMPLES = 10  # sampled steps without which a ratio cannot be called lasting
 _LATE_SAMPLES = 3  # of them, in the second half of the run
 _OVERWRITES = 0.5  # an update half as large as the weights
 _OVERSHOOT = 3.0  # healthy runs do not rise above their first loss
+_OUTLIER = 10.0  # times the losses around it: no step made that, a batch did
 _AFTERMATH = 50  # steps in which a loss overshoots
 
 
@@ -138,6 +140,7 @@ def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:
     if told:  # what an optimizer makes of a loss that is not finite is no update
         hit = [row for row in hit if int(trace.sampled_steps[row]) < told[0].step]
     series = loss_series(trace)
+    hit = [row for row in hit if not _is_of_its_batch(series, int(trace.sampled_steps[row]))]
     if not hit or unjudgeable(series, 1) is not None:
         return None
     step, size = int(trace.sampled_steps[hit[0]]), median(ratio[hit[0]])
@@ -163,6 +166,18 @@ def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:
         severity=Severity.ERROR if lost else Severity.WARNING,
         evidence={"ratio": size, "step": step, "loss_before": level, "loss_end": end},
     )
+
+
+def _is_of_its_batch(series: LossSeries, step: int) -> bool:
+    """Whether the loss was out of all proportion at a step and is back at the next ones.
+
+    It is computed before the step is made: the batch was off, and large steps follow from that.
+    """
+    own = series.value[series.step == step]
+    before, after = series.value[series.step < step], series.value[series.step > step]
+    if not (len(own) and len(before) and len(after)):
+        return False
+    return bool(own[0] > _OUTLIER * max(median(before[-10:]), after[:_AFTERMATH].max()))
 
 
 @rule(
@@ -312,8 +327,9 @@ def unchanged_parameter(
 
     Δw is measured as after − before, so a zero is a zero: a learning rate of zero, a step that was
     skipped, or an update lost to rounding. Must hold at every sampled step once the learning rate
-    has left zero (or at all of them if it never does). Embeddings of which a part is sampled are
-    left out: the rows of a batch need not be among those sampled.
+    has left zero (or at all of them if it never does). Left out are embeddings of which a part is
+    sampled, because the rows of a batch need not be among those, and a bias whose gradient is the
+    rounding of what cancels (scores that are only compared).
     Source: "37 reasons", 19 and 33; micrograd-style checks in Karpathy's Recipe, step 2.
     """
     sites = trace.sites_of(Role.UPDATE)
@@ -334,9 +350,9 @@ def unchanged_parameter(
         yield Skipped(f"needs {samples} sampled steps with gradients and updates")
         return
     unchanged = (times >= samples) & ~(seen & (update != 0)).any(axis=0)
-    if not unchanged.any():
+    blamed = [i for i in np.flatnonzero(unchanged).tolist() if not cancels(i, sites, gradient)]
+    if not blamed:
         return
-    blamed = np.flatnonzero(unchanged)
     paths = [sites[index].path for index in blamed]
     rows = np.flatnonzero(seen[:, blamed].any(axis=1))
     rates = "" if len(moving) else "; the learning rate (of the first group) is 0 at every step"

@@ -66,6 +66,13 @@ def test_the_family_with_the_worst_consequence_comes_first() -> None:
     assert causes(mild, found("C", Severity.ERROR), root)[0] == ("A", None)
 
 
+def test_of_errors_the_one_after_which_nothing_is_learned_comes_first() -> None:
+    early = found("LOS08", Severity.ERROR, explains=("LOS07",))
+    late = found("DAT06", Severity.ERROR, steps=(5, 9), explains=("NUM01",))
+    both = causes(early, found("LOS07"), late, found("NUM01", Severity.ERROR, steps=(5, 9)))
+    assert both[0] == ("DAT06", None)
+
+
 def test_a_rule_that_only_notes_where_it_could_blame_explains_nothing() -> None:
     excused = found("A", Severity.WARNING, level=Severity.INFO, explains=("C",))
     assert causes(found("C", Severity.ERROR), excused) == [("C", None), ("A", None)]

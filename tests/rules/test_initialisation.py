@@ -101,6 +101,17 @@ def test_norms_biases_and_embeddings_may_be_constant():
     assert not findings("INI01", trace(weight("a.weight", 0.1), sites))
 
 
+@pytest.mark.parametrize(("read", "found"), [(36, 1), (35, 0)])
+def test_a_table_that_is_read_whole_and_never_leaves_zero_is_blamed(read, found):
+    owner = {"module_type": "Embedding", "shape": [9, 4], "numel": 36, "parent": "e"}
+    table = [
+        site("e.weight", "param", n=read, std=0.0, mean=0.0, rms=0.0, **owner),
+        site("e.weight", "param_grad", rms=0.0, **owner),
+        site("e.weight", "update", rms=0.0, **owner),
+    ]
+    assert len(findings("INI01", trace(weight("a.weight", 0.1), table))) == found
+
+
 def test_weights_that_no_optimizer_changes_are_not_this_rule():
     frozen = weight("b.weight", 0.0, update=0.0)
     assert not findings("INI01", trace(weight("a.weight", 0.1), frozen))

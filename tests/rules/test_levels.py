@@ -142,3 +142,15 @@ def test_inputs_that_do_not_vary_are_another_rules_matter():
 
 def test_batches_of_one_say_nothing():
     assert skip_reasons("ACT07", trace(INPUT, layer("a", example_std=None)))
+
+
+def test_a_norm_of_single_values_answers_the_same_to_all_but_for_amplified_rounding():
+    norm = layer("norm", "GroupNorm", example_std=9e-5, rms=9e-5)
+    [finding] = findings("ACT07", trace(INPUT, layer("a"), norm, layer("head")))
+    assert finding.site.path == "norm"
+
+
+@pytest.mark.parametrize(("before", "found"), [(1.1e-3, 1), (0.9e-3, 0)])
+def test_a_signal_that_had_faded_before_is_not_this_rules(before, found):
+    layers = [layer("a", example_std=before), layer("b", example_std=0.0), layer("head")]
+    assert len(findings("ACT07", trace(INPUT, *layers))) == found

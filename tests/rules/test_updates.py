@@ -145,6 +145,13 @@ def test_samples_of_the_first_half_alone_cannot_show_that_a_ratio_lasts(late, sk
     assert bool(skip_reasons("UPD01", rows)) is skipped
 
 
+@pytest.mark.parametrize(("own", "found"), [(26.0, 0), (20.0, 1)])
+def test_a_large_step_that_follows_from_a_batch_whose_loss_was_off_is_not_of_the_rate(own, found):
+    ratio = [*[1e-3] * 20, 0.6, *[1e-3] * 19]
+    loss = [*[0.5] * 20, own, 2.5, *[0.5] * 18]
+    assert len(findings("UPD01", trace(parameter("a.weight", update=ratio), loss=loss))) == found
+
+
 # UPD02
 
 
@@ -274,6 +281,12 @@ def test_an_embedding_of_which_a_part_is_sampled_is_left_out():
     assert not findings("UPD06", trace(parameter("a.weight"), large))
     small = parameter("e.weight", update=0.0, kind="Embedding")
     assert findings("UPD06", trace(parameter("a.weight"), small))
+
+
+@pytest.mark.parametrize(("gradient", "found"), [(0.9e-6, 0), (1.1e-6, 1)])
+def test_a_bias_whose_gradient_is_the_rounding_of_what_cancels_is_left_out(gradient, found):
+    bias = parameter("a.bias", shape=(1,), update=0.0, gradient=gradient)
+    assert len(findings("UPD06", trace(parameter("a.weight", gradient=0.1), bias))) == found
 
 
 # all

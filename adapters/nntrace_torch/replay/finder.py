@@ -24,6 +24,8 @@ from nntrace_torch.sources import UNKNOWN, Source, is_users
 
 _UNINITIALISED = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
 _FILLS = ("fill", "full", "full_like", "new_full", "masked_fill", "lift_fresh", "scalar_tensor")
+_PRODUCTS = ("convolution", "mm", "bmm", "addmm", "baddbmm")
+_ADDS_TO_PRODUCT = ("addmm", "baddbmm")  # their first operand, which may be a mask
 _CALLS = 1 << 20  # lines whose executions are counted
 BUFFER = "buffer "  # before the path of a buffer, where it is one that a value came in with
 
@@ -138,10 +140,12 @@ class OriginFinder(WriteGuard):
     ) -> None:
         tensors = [t for operand in operands for t in tensors_in(operand.value)]
         broken = [t for t in tensors if not _finite(t)]
+        factors = _factors(name, operands)
         has_nan = bool(result.isnan().any())
         carriers = [t for t in broken if bool(t.isnan().any())] if has_nan else broken
         origins = [
-            self._births.get(at) or self._came_in(t, place, self._given.get(at, ""))
+            self._births.get(at)
+            or self._came_in(t, place, self._given.get(at, ""), is_factor=id(t) in factors)
             for t in carriers or broken
             for at in (places.get(id(t), _place(t)),)
         ]
@@ -180,15 +184,20 @@ class OriginFinder(WriteGuard):
         return self._moments[id(module)]
 
     def _came_in(
-        self, tensor: torch.Tensor, place: "_Place" = (UNKNOWN, "", None), name: str = ""
+        self,
+        tensor: torch.Tensor,
+        place: "_Place" = (UNKNOWN, "", None),
+        name: str = "",
+        *,
+        is_factor: bool = False,
     ) -> Birth:
-        """A non-finite tensor the replay did not compute."""
+        """A non-finite tensor the replay did not compute; masks are no factors of products."""
         name = name or self._given.get(_place(tensor), "")
         if not name and self.first is not None and self.owns(tensor):
             return self.first  # made in the replay, on a way that was not seen
         kind = "nan" if bool(tensor.isnan().any()) else "inf"
         # Only −inf and no other non-finite value: a mask.
-        mask = kind == "inf" and not bool(tensor.isposinf().any())
+        mask = kind == "inf" and not is_factor and not bool(tensor.isposinf().any())
         facts = describe(Operand(name or "value", tensor))
         what = f"{facts.get('nan', 0)} NaN and {facts.get('inf', 0)} infinite of {tensor.numel()}"
         return Birth(
@@ -263,6 +272,14 @@ def first_bad(tensor: torch.Tensor) -> tuple[int, ...]:
 def _operation_name(func: Any) -> str:
     packet = getattr(func, "overloadpacket", None)
     return str(getattr(packet, "__name__", None) or getattr(func, "__name__", func))
+
+
+def _factors(name: str, operands: tuple[Operand, ...]) -> set[int]:
+    """The ids of the tensors that a matrix product or a convolution multiplies."""
+    if name not in _PRODUCTS:
+        return set()
+    factors = operands[1:] if name in _ADDS_TO_PRODUCT else operands
+    return {id(tensor) for operand in factors for tensor in tensors_in(operand.value)}
 
 
 def _copies(operands: tuple[Operand, ...]) -> tuple[tuple[Operand, ...], dict[int, int]]:

@@ -52,6 +52,12 @@ def broken_update(optimizer: Optimizer, parameter: torch.Tensor) -> Verdict:
         for name in _SECOND_MOMENTS:
             if name in tensors and bool((tensors[name][bad] == 0).all()):
                 return Verdict(f"{count}: 0 / 0, for eps is 0 and `{name}` is 0 there")
+    zero = next((name for name, value in tensors.items() if not bool(value[bad].any())), None)
+    if bool(values.isnan().any()) and zero is not None:
+        return Verdict(
+            f"{count}: 0 / 0 in the step, for `{zero}` is 0 there; a gradient that was not finite "
+            "would be found in it"
+        )
     if bool(values.isnan().any()):
         return Verdict(
             f"{count}: the optimizer's state and settings are finite, so that a gradient that was "
