@@ -17,7 +17,7 @@ from nntrace.trace import Trace
 
 # Of the statistics. Older samples of a longer run are judged by every second, fourth, … of them,
 # so that a diagnosis never takes more than some hundred megabytes.
-MOST_ROWS: Final = 2_000_000
+MOST_ROWS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from nntrace.diagnosis.report import Report
 from nntrace.rules import Finding, Location, Severity, Skipped, Suppressed
 from nntrace.schema import RunStatus
 from nntrace.text import printable
+from nntrace.trace import Trace
 
 SITES_SHOWN: Final = 3
 SOURCE_SHOWN: Final = 100
@@ -83,8 +84,16 @@ def scope(report: Report) -> str:
     """How many rules judged how much."""
     trace = report.trace
     rules = f"{plural(report.rules_judged, 'rule')} checked"
-    steps = f"{plural(len(trace.steps), 'step')} ({len(trace.sampled_steps)} sampled)"
+    steps = f"{plural(len(trace.steps), 'step')} ({samples(trace)})"
     return f"{rules} over {steps} of {plural(len(trace.sites), 'site')}"
+
+
+def samples(trace: Trace) -> str:
+    """`300 sampled`, and of a long run how many of them were judged."""
+    judged, left_out = len(trace.sampled_steps), trace.samples_left_out
+    if not left_out:
+        return f"{judged} sampled"
+    return f"{judged + left_out} sampled, {judged} of them judged: the older ones only in part"
 
 
 def fate(report: Report) -> str:

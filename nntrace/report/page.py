@@ -7,7 +7,7 @@ from typing import Any
 
 from nntrace.cli.values import percent, size, when
 from nntrace.diagnosis.report import Report
-from nntrace.diagnosis.wording import suppressions
+from nntrace.diagnosis.wording import samples, suppressions
 from nntrace.keep import bytes_on_disk
 from nntrace.recipe import Stage, State
 from nntrace.recipe import read as read_recipe
@@ -150,7 +150,7 @@ def _nonfinite(report: Report) -> list[dict[str, Any]]:
 def _sampling(report: Report) -> list[tuple[str, str]]:
     trace, manifest = report.trace, report.trace.manifest
     budget = manifest.config.get("budget")
-    steps = f"{len(trace.steps)}, of which {len(trace.sampled_steps)} sampled"
+    steps = f"{len(trace.steps)}, of which {samples(trace)}"
     spent = manifest.overhead_seconds
     overhead = percent(manifest.overhead) + (f" ({spent:.1f} s)" if spent is not None else "")
     return [

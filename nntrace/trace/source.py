@@ -1,6 +1,7 @@
 """The streams of one rank's folder as tables: found, read whole or within a bound, and read on."""
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ from nntrace.arrow import empty_table
 from nntrace.errors import NotARunError
 from nntrace.manifest import Manifest
 from nntrace.schema import RANK_FOLDER, STREAMS
+from nntrace.trace.model import BoolArray, IntArray
 from nntrace.trace.packed import Stream, open_stream
 from nntrace.trace.thinning import Thinning, some_of
 
@@ -41,6 +43,7 @@ class Source:
         self._streams: dict[str, Stream] = {name: open_stream(folder, name) for name in STREAMS}
         self._thinnings: dict[str, Thinning] = {}
         self._bounds: dict[str, int] = {}
+        self._left_out = False
         if most_rows is not None and not drawn:
             self._bounds = {name: most_rows // part for name, part in _PARTS.items()}
         elif most_rows is not None:
@@ -51,6 +54,12 @@ class Source:
     def torn(self) -> tuple[str, ...]:
         """Streams whose last record is incomplete."""
         return tuple(name for name, stream in self._streams.items() if stream.torn)
+
+    @property
+    def is_thinned(self) -> bool:
+        """Whether samples of the statistics were left out."""
+        thinning = self._thinnings.get("stats")
+        return self._left_out if thinning is None else thinning.left_out
 
     @property
     def extremes(self) -> pa.Table | None:
@@ -82,7 +91,7 @@ class Source:
         grown = False
         bound = self._bounds.pop(name, None)
         if bound is not None:
-            some = self._streams[name].read_chosen(lambda steps, rows: some_of(steps, rows, bound))
+            some = self._streams[name].read_chosen(partial(self._choose, name, bound))
             self._add(name, some)
             return bool(some)
         while fresh := self._streams[name].read(most):
@@ -91,6 +100,12 @@ class Source:
             if most is None:
                 break
         return grown
+
+    def _choose(self, name: str, most: int, steps: IntArray, rows: IntArray) -> BoolArray:
+        kept = some_of(steps, rows, most)
+        if name == "stats":
+            self._left_out = not kept.all()
+        return kept
 
     def _add(self, name: str, fresh: list[pa.RecordBatch]) -> None:
         if not fresh:

@@ -48,10 +48,12 @@ class Thinning:
 
     Attributes:
         extremes: the rows to draw, once any were thinned out.
+        left_out: whether samples were thinned out.
     """
 
     def __init__(self, most_rows: int, *, drawn: bool) -> None:
         self.extremes: pa.Table | None = None
+        self.left_out = False
         self._most_rows = most_rows
         self._drawn = drawn
         self._samples: IntArray = np.empty(0, dtype=np.int64)  # every step that had a row
@@ -68,7 +70,10 @@ class Thinning:
         most = max(self._most_rows, round(LEAST_SAMPLES * per_sample))
         if self._drawn and len(self.extremes or rows) > most:
             self.extremes = self._fold(self.extremes or rows, most)
-        return self._sift(rows, most) if len(rows) > most else rows
+        if len(rows) <= most:
+            return rows
+        self.left_out = True
+        return self._sift(rows, most)
 
     def _sift(self, rows: pa.Table, most: int) -> pa.Table:
         """Every n-th of the older samples."""

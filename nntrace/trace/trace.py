@@ -309,6 +309,13 @@ class Trace:
         """The steps that have statistics; the rows of `series`."""
         return self._statistics.steps
 
+    @property
+    def samples_left_out(self) -> int:
+        """How many older samples of a long run, opened within a bound, were not taken in."""
+        if self._source is None or not self._source.is_thinned:
+            return 0
+        return max(0, int(self.steps.sampled.sum()) - len(self.sampled_steps))
+
     def series(self, role: Role | str, stat: str, site: Site | None = None) -> FloatArray:
         """A statistic over time: [sampled_steps, sites_of(role)], or [sampled_steps] for one site.
 

@@ -1,17 +1,20 @@
 import io
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from diagnosis.diagnoses import finding, report
 from rich.console import Console
+from run_folders import sites, stats, steps, write_run
 
+from nntrace.diagnosis.json import run_facts
 from nntrace.diagnosis.report import Report
 from nntrace.diagnosis.text import render_text, write
 from nntrace.rules import Location, Severity, Skipped, Suppressed
 from nntrace.schema import Role, RunStatus
-from nntrace.trace import Site
+from nntrace.trace import Site, Trace
 
 
 def shown(*reports: Report, terminal: bool = False, width: int = 80, **options: Any) -> list[str]:
@@ -106,6 +109,20 @@ def test_a_healthy_run_says_what_was_checked() -> None:
     assert shown(report()) == [
         "no problems found: 20 rules checked over 50 steps (5 sampled) of 1 site"
     ]
+
+
+def test_a_run_of_which_a_part_was_judged_says_so_in_text_and_json(tmp_path: Path) -> None:
+    run = write_run(
+        tmp_path, sites=sites("fc1"), steps=steps(1000), stats=stats(1000, 0), rows_per_batch=1
+    )
+    part = Trace.open(run, most_rows=300, drawn=False)
+    known = replace(report(), trace=part)
+    judged = len(part.sampled_steps)
+    assert judged < 300
+    line = f"(1000 sampled, {judged} of them judged: the older ones only in part)"
+    assert line in shown(known)[0]
+    facts = run_facts(known)
+    assert (facts["sampled_steps"], facts["judged_samples"]) == (1000, judged)
 
 
 def test_notes_do_not_make_a_run_unhealthy() -> None:

@@ -160,13 +160,15 @@ def test_a_short_run_is_read_whole():
 def test_what_is_not_drawn_is_thinned_as_it_is_read(tmp_path: Path) -> None:
     stats = samples(0, 1000).to_pylist()
     sites = [{"id": n, "path": f"layer{n}", "role": "activation"} for n in range(SITES)]
-    steps = [{"step": n, "loss": 1.0} for n in range(2000)]
+    steps = [{"step": n, "loss": 1.0, "sampled": n % 2 == 0} for n in range(2000)]
     run = write_run(tmp_path, rows_per_batch=4 * SITES, sites=sites, stats=stats, steps=steps)
     whole, part = Trace.open(run), Trace.open(run, most_rows=1500, drawn=False)
     at = np.searchsorted(whole.sampled_steps, part.sampled_steps)
     assert 200 < len(part.sampled_steps) <= 500
     assert part.sampled_steps[-1] == whole.sampled_steps[-1]
     assert part.drawn is part
+    assert whole.samples_left_out == 0
+    assert part.samples_left_out == len(whole.sampled_steps) - len(part.sampled_steps)
     ours, all_of_it = (t.series(Role.ACTIVATION, "std") for t in (part, whole))
     assert (ours == all_of_it[at]).all()
     assert not part.refresh()
