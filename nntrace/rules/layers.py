@@ -193,6 +193,17 @@ def falls_steadily(trace: Trace) -> bool:
     return trend_z(series.value[len(series) // 2 :]) < -_ERRORS
 
 
+def has_fallen(trace: Trace) -> bool:
+    """Whether the loss, whatever its floor, falls over the run beyond any doubt.
+
+    False where several optimizers take turns, or where it ended as NaN.
+    """
+    series = loss_series(trace)
+    if series.nonfinite_from is not None or series.optimizers > 1:
+        return False
+    return trend_z(series.value) < -_ERRORS
+
+
 def span(trace: Trace, first: int = 0) -> tuple[int, int]:
     """The steps from the sampled step with index `first` to the last sampled one."""
     sampled = trace.sampled_steps

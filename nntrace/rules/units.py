@@ -13,6 +13,7 @@ from nntrace.rules.layers import (
     chain,
     columns,
     early_samples,
+    has_fallen,
     is_still_learning,
     remaining_loss,
     weights,
@@ -46,6 +47,7 @@ def dead_units(
     error_fraction: Annotated[float, "dead share of a layer that is an error"] = 0.5,
     learned: Annotated[float, "share of the first loss below which training works anyway"] = 0.5,
     growth: Annotated[float, "rise of the share in the second half with which units die off"] = 0.1,
+    narrow: Annotated[float, "directions of a layer's outputs, before they are rectified"] = 2.0,
 ) -> Iterator[Finding | Skipped]:
     """Rectified units gave exactly zero for every example of the last samples.
 
@@ -55,8 +57,9 @@ def dead_units(
     the share is exceeded in the model as a whole too; deep ReLU networks have single layers with a
     quarter of dead units and train well, so there it is only information. So it is where the loss
     comes down and no more units die: a layer that is wider than its few inputs need is born with
-    units that they never reach. Nor is it an error in a layer of fewer than eight units, unless
-    all are dead.
+    units that they never reach. Of one or two inputs (a coupling layer of a flow, a curve fit) that
+    may come during training too, and is information wherever the loss falls. Nor is it an error in
+    a layer of fewer than eight units, unless all are dead.
     Source: Maas 2013; Karpathy's notes on ReLU; "37 reasons", 25 (dead units).
     """
     lowest = trace.series(Role.ACTIVATION, "min")
@@ -77,6 +80,7 @@ def dead_units(
         yield Skipped(reason)
         return
     learns = remaining_loss(trace) <= learned or is_still_learning(trace)
+    falls = learns or has_fallen(trace)
     levels = [_late_median(dead[:, link.column]) for link in rectified]
     units = [link.site.units for link in rectified]
     overall = float(np.average(levels, weights=[max(1, count) for count in units]))
@@ -88,6 +92,7 @@ def dead_units(
         since = lasting(dead[rows, link.column] > warning_fraction, 1) or 0
         spread = width >= _FEW_UNITS or not width or count == width
         healthy = learns and not _grows(dead[rows, link.column], growth)
+        healthy |= falls and count < width and _begins_narrow(trace, link, narrow)
         severity = Severity.WARNING if overall > warning_fraction else Severity.INFO
         if spread and level > error_fraction:
             severity = Severity.ERROR
@@ -99,6 +104,19 @@ def dead_units(
             severity=Severity.INFO if healthy else severity,
             evidence={"dead_fraction": level, "units": width, "dead_fraction_overall": overall},
         )
+
+
+def _begins_narrow(trace: Trace, link: Link, most: float) -> bool:
+    """Whether at the start what a layer hands to its rectifier spans no more than so many
+    directions: a curve or a surface, which many of the units' half-spaces never meet.
+    """
+    if link.has_weight:  # rectified in the same module: that spans more
+        return False
+    given = next((one for one in reversed(chain(trace)[: link.column]) if one.has_weight), None)
+    if given is None:
+        return False
+    rank = finite(trace.series(Role.ACTIVATION, "effective_rank", given.site))
+    return 0 < median(rank[:_SAMPLES]) <= most
 
 
 def _late_median(share: FloatArray) -> float:
