@@ -18,7 +18,7 @@ from nntrace.keep.rounding import rounded
 from nntrace.keep.size import bytes_on_disk
 from nntrace.schema import PACKED, RANK_FOLDER, STREAMS, RunStatus
 from nntrace.trace import Trace
-from nntrace.trace.follower import KEYS
+from nntrace.trace.segments import KEYS
 
 _OPTIONS: Final[dict[str, Any]] = {
     "compression": "zstd",

@@ -182,6 +182,58 @@ def unnormalised_input(
         )
 
 
+@rule(
+    "DAT07",
+    "outlier-input",
+    Severity.INFO,
+    needs=(Role.INPUT,),
+    advice="Sort the examples by that feature and look at the ends; clip it, or take its "
+    "logarithm.",
+)
+def outlier_input(
+    trace: Trace,
+    *,
+    deviations: Annotated[float, "distance from the mean in standard deviations"] = 30.0,
+    batches: Annotated[int, "sampled batches that are needed"] = 3,
+) -> Iterator[Finding | Skipped]:
+    """Some input values lie tens of standard deviations from the rest.
+
+    A note: outliers almost always uncover a bug in the data or its preprocessing. Not for inputs
+    that are mostly zero or whole numbers, of which that is natural.
+    Source: Karpathy's Recipe, step 1 (visualise distributions and the outliers along any axis).
+    """
+    site = next((s for s in trace.sites_of(Role.INPUT) if "float" in s.dtype), None)
+    if site is None:
+        yield Skipped("no floating-point input was recorded")
+        return
+    stats = {n: trace.series(Role.INPUT, n, site) for n in ("mean", "std", "min", "max")}
+    sparse = median(trace.series(Role.INPUT, "zero_fraction", site))
+    known = np.isfinite(stats["std"]) & (stats["std"] > 0.0)
+    if known.sum() < batches:
+        yield Skipped(f"needs {batches} sampled batches of {site.path}")
+        return
+    if sparse > 0.5 or integer_valued(trace):
+        return
+    # The spread of ordinary batches: an outlier widens that of its own.
+    scale = median(stats["std"][known])
+    centre = median(stats["mean"][known])
+    reach = np.maximum(stats["max"] - centre, centre - stats["min"]) / scale
+    bad = known & (reach > deviations)
+    if not bad.any():
+        return
+    worst = int(np.nanargmax(np.where(bad, reach, np.nan)))
+    high = stats["max"][worst] - centre > centre - stats["min"][worst]
+    value = float(stats["max" if high else "min"][worst])
+    yield Finding(
+        f"`{site.path}` holds {value:.4g}, {reach[worst]:.0f} standard deviations from its mean "
+        f"{centre:.3g}; so far out are values in {int(bad.sum())} of {int(known.sum())} sampled "
+        "batches.",
+        site=site,
+        steps=span(trace.sampled_steps[bad]),
+        evidence={"value": value, "deviations": float(reach[worst]), "batches": int(bad.sum())},
+    )
+
+
 def _named(site: Site) -> str:
     return f"the input `{site.path}`"
 

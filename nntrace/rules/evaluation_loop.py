@@ -1,7 +1,8 @@
-"""Rules on how a program evaluates: at all, in the right mode, with the same result as training."""
+"""Rules on how a program evaluates: at all, on enough, in the right mode, as in training."""
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Annotated, Any
 
 import numpy as np
@@ -209,6 +210,56 @@ def run_too_short(
             steps=span(trace.steps.step),
             evidence={"steps": total, "sampled_steps": len(trace.sampled_steps)},
         )
+
+
+@rule(
+    "LOS23",
+    "eval-on-one-batch",
+    Severity.INFO,
+    advice="Evaluate on the whole set: no `break`, no `next(iter(loader))`; if that is too slow, "
+    "more rarely.",
+)
+def eval_on_one_batch(
+    trace: Trace,
+    *,
+    share: Annotated[float, "of the data set that a pass yields"] = 0.2,
+    passes: Annotated[int, "evaluation passes that must be so short"] = 2,
+) -> Iterator[Finding | Skipped]:
+    """Evaluations look at a sliver of their data set.
+
+    Their results are noise of the few examples, and differ between runs for no reason. Seen of
+    passes over a loader without an optimizer step. PyTorch only.
+    Source: Karpathy's Recipe, step 2 (evaluate on the whole test set).
+    """
+    sizes = {
+        loader: event.payload.get("dataset_size")
+        for event in trace.events_of(EventKind.LOADER)
+        if isinstance(loader := event.payload.get("loader"), int)
+    }
+    seen = sorted(
+        (
+            (loader, event.step, examples, size)
+            for event in trace.events_of(EventKind.EPOCH)
+            if event.payload.get("steps") == 0
+            and isinstance(loader := event.payload.get("loader"), int)
+            and isinstance(examples := event.payload.get("examples"), int)
+            and isinstance(size := sizes.get(loader), int)
+            and size > 0
+        ),
+    )
+    if len(seen) < passes:
+        yield Skipped(f"needs {passes} evaluation passes over a loader, has {len(seen)}")
+        return
+    for loader, group in groupby(seen, key=lambda one: one[0]):
+        own = list(group)
+        largest, size = max(one[2] for one in own), own[0][3]
+        if len(own) >= passes and largest < share * size:
+            yield Finding(
+                f"{len(own)} evaluations looked at no more than {largest} of {size} examples.",
+                steps=(own[0][1], own[-1][1]),
+                evidence={"loader": loader, "most_examples": largest, "dataset_size": size},
+            )
+            return
 
 
 def _is_active(payload: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Rules on the optimizer itself: that it is kept, and what its weight decay does to what."""
+"""Rules on the optimizer: what it holds, that it is kept, and what its weight decay does."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from nntrace.rules.layers import columns, is_embedding, is_norm, named, remainin
 from nntrace.rules.layers import span as sampled_span
 from nntrace.rules.payloads import count, number, place, text
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import median, span
+from nntrace.rules.signals import finite, median, span
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Event, Trace
 
@@ -201,3 +201,51 @@ def adam_with_l2(trace: Trace) -> Iterator[Finding | Skipped]:
                 evidence={"optimizer": kind, "weight_decay": decay},
                 location=place(event.payload),
             )
+
+
+@rule(
+    "UPD04",
+    "parameter-not-in-optimizer",
+    Severity.ERROR,
+    needs=(Role.PARAM_GRAD,),
+    explains=("GRD03", "LOS07", "LOS11", "LOS12", "LOS14", "GRD10"),
+    advice="Build the optimizer after the model is complete and give it `model.parameters()`; "
+    "freeze what shall not learn with `requires_grad_(False)`.",
+)
+def parameter_not_in_optimizer(
+    trace: Trace,
+    *,
+    samples: Annotated[int, "sampled steps with a gradient and without an update"] = 5,
+) -> Iterator[Finding | Skipped]:
+    """Trainable parameters get gradients, but no optimizer ever steps them.
+
+    They stay random. Only information when the first layers are left out, as in training a head
+    on a backbone: that may be meant, though their gradients are computed for nothing; a warning
+    when it is most of the model. Parameters that change without an optimizer are not meant.
+    Source: "37 reasons", 19 (frozen layers); Karpathy's Recipe, step 2.
+    """
+    sites = trace.sites_of(Role.PARAM_GRAD)
+    received = np.nan_to_num(columns(trace, Role.PARAM_GRAD, "n", sites)) > 0
+    held = {site.path for site in trace.sites_of(Role.UPDATE)}
+    stepped = np.array([site.path in held for site in sites], dtype=bool)
+    if not len(received) or received.sum(axis=0).max() < samples:
+        yield Skipped(f"needs {samples} sampled steps with gradients")
+        return
+    size = columns(trace, Role.PARAM, "rms", sites)
+    constant = np.array([len(set(finite(column).tolist())) < 2 for column in size.T])
+    missing = (received.sum(axis=0) >= samples) & ~stepped & constant
+    if not missing.any():
+        return
+    blamed = np.flatnonzero(missing)
+    elements = np.array([site.numel for site in sites])
+    is_prefix = bool(stepped.any() and blamed[-1] < np.flatnonzero(stepped)[0])
+    is_most = 2 * elements[missing].sum() > elements[received.any(axis=0)].sum()
+    paths = [sites[index].path for index in blamed]
+    yield Finding(
+        f"{len(paths)} of {len(sites)} parameters receive gradients but belong to no optimizer: "
+        f"{named(paths)}.",
+        site=sites[blamed[0]],
+        steps=sampled_span(trace),
+        severity=Severity.INFO if is_prefix else Severity.WARNING if is_most else Severity.ERROR,
+        evidence={"parameters": paths},
+    )

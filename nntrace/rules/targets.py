@@ -1,17 +1,18 @@
-"""Rules on the targets: classes the head has and the labels lack, constants, and their scale."""
+"""Rules on the targets: classes the head has and the labels lack, constants, scale and shape."""
 
 import re
 from collections.abc import Iterator
+from math import prod
 from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.calls import REGRESSION, loss_calls
+from nntrace.rules.calls import REGRESSION, LossCall, as_shape, location_in, loss_calls
 from nntrace.rules.chance import CROSS_ENTROPY, label_totals, loss_location, training_batches
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import loss_series, median, span
-from nntrace.schema import Role
+from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Trace
 
 _TOO_LARGE = re.compile(r"Target (-?\d+) is out of bounds")  # PyTorch's own words
@@ -198,7 +199,73 @@ def target_scale(
     )
 
 
+@rule(
+    "LOS18",
+    "loss-broadcast",
+    Severity.ERROR,
+    explains=("LOS01", "LOS07", "LOS11", "LOS12", "LOS14"),
+    advice="Give both the same shape: `prediction.squeeze(1)` or `target.unsqueeze(1)`.",
+)
+def loss_broadcast(trace: Trace) -> Iterator[Finding | Skipped]:
+    """Predictions and targets of different shapes are broadcast inside the loss.
+
+    (N, 1) against (N,) gives N × N differences: each prediction is compared with every target, and
+    the best answer is the mean of all targets. Only an expansion beyond both shapes counts: a
+    constant target for the whole batch is no fault. Losses written by hand are seen, too.
+    PyTorch only. Source: PyTorch's warning in `mse_loss`; "37 reasons", 15 (check your loss).
+    """
+    calls = [call for call in loss_calls(trace) if call.shape is not None]
+    objectives = trace.events_of(EventKind.OBJECTIVE)
+    if not calls and not objectives:
+        yield Skipped("the shapes of predictions and targets were not recorded")
+        return
+    where = span([batch.step for batch in training_batches(trace)])
+    for call in calls:
+        given, wanted = call.shape or (), call.target_shape or ()
+        whole = _broadcast(given, wanted)
+        is_elementwise = call.function not in CROSS_ENTROPY
+        if is_elementwise and whole and prod(whole) > max(prod(given), prod(wanted)):
+            yield _broadcasts(call.function, given, wanted, whole, call, where)
+            return
+    for event in objectives:
+        shapes = event.payload.get("broadcast")
+        pair = [as_shape(shape) for shape in shapes] if isinstance(shapes, list) else []
+        if len(pair) == 2 and pair[0] and pair[1]:
+            yield Finding(
+                f"predictions of shape {pair[0]} minus targets have shape {pair[1]}: each "
+                "prediction is compared with every target.",
+                steps=where,
+                evidence={"shape": list(pair[0]), "broadcast": list(pair[1])},
+                location=location_in(event.payload),
+            )
+            return
+
+
 def _size(batch: Batch) -> float | None:
     """The largest prediction of a batch."""
     low, high = batch.output_min, batch.output_max
     return None if low is None or high is None else max(abs(low), abs(high))
+
+
+def _broadcast(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...] | None:
+    try:
+        return np.broadcast_shapes(one, other)
+    except ValueError:
+        return None
+
+
+def _broadcasts(
+    function: str,
+    given: tuple[int, ...],
+    wanted: tuple[int, ...],
+    whole: tuple[int, ...],
+    call: LossCall,
+    where: tuple[int, int],
+) -> Finding:
+    return Finding(
+        f"`{function}` receives predictions of shape {given} and targets of shape {wanted}, which "
+        f"broadcast to {whole}: each prediction is compared with every target.",
+        steps=where,
+        evidence={"shape": list(given), "target_shape": list(wanted), "broadcast": list(whole)},
+        location=call.location,
+    )

@@ -1,4 +1,4 @@
-"""Rules on the true updates Δw: their size relative to the weights, and whether they happen."""
+"""Rules on the true updates Δw: their size relative to the weights, and weights that stay."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -16,7 +16,6 @@ from nntrace.rules.layers import (
     is_still_learning,
     named,
     remaining_loss,
-    span,
     update_ratios,
     weights,
 )
@@ -259,54 +258,6 @@ def has_learned(trace: Trace, series: LossSeries) -> bool:
     chances = [chance.value for chance in chance_losses(function, batches)]
     level = median(series.value[-max(1, len(series) // 5) :])
     return bool(chances) and level < 0.5 * min(chances)
-
-
-@rule(
-    "UPD04",
-    "parameter-not-in-optimizer",
-    Severity.ERROR,
-    needs=(Role.PARAM_GRAD,),
-    explains=("GRD03", "LOS07", "LOS11", "LOS12", "LOS14", "GRD10"),
-    advice="Build the optimizer after the model is complete and give it `model.parameters()`; "
-    "freeze what shall not learn with `requires_grad_(False)`.",
-)
-def parameter_not_in_optimizer(
-    trace: Trace,
-    *,
-    samples: Annotated[int, "sampled steps with a gradient and without an update"] = 5,
-) -> Iterator[Finding | Skipped]:
-    """Trainable parameters get gradients, but no optimizer ever steps them.
-
-    They stay random. Only information when the first layers are left out, as in training a head
-    on a backbone: that may be meant, though their gradients are computed for nothing; a warning
-    when it is most of the model. Parameters that change without an optimizer are not meant.
-    Source: "37 reasons", 19 (frozen layers); Karpathy's Recipe, step 2.
-    """
-    sites = trace.sites_of(Role.PARAM_GRAD)
-    received = np.nan_to_num(columns(trace, Role.PARAM_GRAD, "n", sites)) > 0
-    held = {site.path for site in trace.sites_of(Role.UPDATE)}
-    stepped = np.array([site.path in held for site in sites], dtype=bool)
-    if not len(received) or received.sum(axis=0).max() < samples:
-        yield Skipped(f"needs {samples} sampled steps with gradients")
-        return
-    size = columns(trace, Role.PARAM, "rms", sites)
-    constant = np.array([len(set(finite(column).tolist())) < 2 for column in size.T])
-    missing = (received.sum(axis=0) >= samples) & ~stepped & constant
-    if not missing.any():
-        return
-    blamed = np.flatnonzero(missing)
-    elements = np.array([site.numel for site in sites])
-    is_prefix = bool(stepped.any() and blamed[-1] < np.flatnonzero(stepped)[0])
-    is_most = 2 * elements[missing].sum() > elements[received.any(axis=0)].sum()
-    paths = [sites[index].path for index in blamed]
-    yield Finding(
-        f"{len(paths)} of {len(sites)} parameters receive gradients but belong to no optimizer: "
-        f"{named(paths)}.",
-        site=sites[blamed[0]],
-        steps=span(trace),
-        severity=Severity.INFO if is_prefix else Severity.WARNING if is_most else Severity.ERROR,
-        evidence={"parameters": paths},
-    )
 
 
 @rule(
