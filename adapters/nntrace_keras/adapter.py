@@ -37,6 +37,7 @@ class KerasAdapter:
 
             training = Training(recorder)
             trainer = TrainerObserver(recorder, training.observer.prefix_of)
+            training.epoch = lambda: trainer.epoch
             self._saw_gradient = lambda: training.saw_gradient
             undos = [*_interposed(recorder), *training.install(), *trainer.install()]
             undos.append(watch_seeds(recorder))

@@ -132,10 +132,10 @@ class Capture:
         make = partial(tf.reshape, shape=[1])
         self._planned.append(_Planned(None, name, value, make, FlatPlan(1, 1)))
 
-    def add_hashes(self, batch: Any) -> None:
-        """Keep a 48-bit hash of the first examples, as two numbers that float32 holds exactly."""
+    def add_hashes(self, number: int, batch: Any) -> None:
+        """Keep 48-bit hashes of an input's first examples, as two numbers exact in float32."""
         plan = ExamplesPlan((0,), (MAX_HASHED,), (None,), 1, 2, 1)
-        self._planned.append(_Planned(None, "hashes", batch, gather.example_hashes, plan))
+        self._planned.append(_Planned(None, f"hashes.{number}", batch, gather.example_hashes, plan))
 
     def symbolic_tensors(self) -> list[Any]:
         """The tensors of a graph that are to be read."""

@@ -28,6 +28,7 @@ _HEADS = {
     "MatMul": "affine",
 }
 _MOVES = ("Identity", "Reshape", "Squeeze", "ExpandDims", "StridedSlice", "Cast", "Transpose")
+_FROM_OUTSIDE = ("Placeholder", "IteratorGetNext")
 _DEEP = 8
 _REDUCTIONS = {
     "sum_over_batch_size": "mean",
@@ -43,6 +44,7 @@ class LossFacts:
     Attributes:
         function: the name under which it is recorded.
         keras_name: the name Keras gives it.
+        is_keras: whether it is one of Keras' own, which compare with their targets.
         by_class: whether the last axis of the predictions is classes.
         labels: whether targets are class numbers.
         reduction: `mean`, `sum` or `none`.
@@ -55,6 +57,7 @@ class LossFacts:
 
     function: str
     keras_name: str
+    is_keras: bool
     by_class: bool
     labels: bool
     reduction: str
@@ -82,6 +85,7 @@ def loss_facts(loss: Any, prediction: Any) -> LossFacts:
     return LossFacts(
         function=recorded,
         keras_name=name,
+        is_keras=(getattr(function or loss, "__module__", None) or "").startswith("keras."),
         by_class=name in _CATEGORICAL and (prediction.shape.rank or 0) > 1,
         labels=name == "sparse_categorical_crossentropy",
         reduction=_REDUCTIONS.get(loss.reduction, str(loss.reduction)),
@@ -93,17 +97,30 @@ def loss_facts(loss: Any, prediction: Any) -> LossFacts:
     )
 
 
+def is_symbolic(tensor: Any) -> bool:
+    """Whether it belongs to a graph; an eager tensor does not know what made it."""
+    return not hasattr(tensor, "numpy")
+
+
+def is_handed_in(tensor: Any) -> bool:
+    """Whether a tensor of a graph came into it from outside, and was at most moved or cast."""
+    return _made_by(tensor) in _FROM_OUTSIDE
+
+
 def _head(prediction: Any) -> str | None:
     """What made the predictions in a graph; an eager tensor does not know."""
-    if hasattr(prediction, "numpy"):
-        return None
-    made_by = getattr(prediction, "op", None)
+    return _HEADS.get(_made_by(prediction)) if is_symbolic(prediction) else None
+
+
+def _made_by(tensor: Any) -> str:
+    """The kind of operation that computed a tensor of a graph."""
+    made_by = getattr(tensor, "op", None)
     for _ in range(_DEEP):
         kind = getattr(made_by, "type", "")
         if made_by is None or kind not in _MOVES or not made_by.inputs:
-            return _HEADS.get(kind)
+            return str(kind)
         made_by = made_by.inputs[0].op
-    return None
+    return ""
 
 
 def _has_hidden_logits(prediction: Any, name: str) -> bool:

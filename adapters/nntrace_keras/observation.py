@@ -20,7 +20,7 @@ from nntrace_keras.describe import (
     unit_axis,
     value_range,
 )
-from nntrace_keras.losses import LossFacts, loss_facts
+from nntrace_keras.losses import LossFacts, is_handed_in, is_symbolic, loss_facts
 from nntrace_keras.names import Names
 from nntrace_keras.optimizers import weight_decay
 from nntrace_keras.sites import SiteKey
@@ -158,9 +158,10 @@ class Observer:
             entered.append((site, tensor))
         if not entered:
             return None
-        site, tensor = next((e for e in entered if e[1].dtype.is_floating), entered[0])
-        capture.add_hashes(tensor)
-        return site
+        first = next((e for e in entered if e[1].dtype.is_floating), entered[0])
+        for number, (_, tensor) in enumerate([first, *(e for e in entered if e is not first)]):
+            capture.add_hashes(number, tensor)
+        return first[0]
 
     def prefix_of(self, model: Any) -> str:
         """What a model is called: nothing where it is the first one that trains, or before it."""
@@ -217,8 +218,16 @@ class Observer:
             capture.keepsakes.add(of_target, target)
         if call.value is not None and call.value.shape.rank == 0:
             capture.add_scalar("loss_value", call.value)
-        labels = facts.labels or target.dtype.is_integer
-        return BatchFacts(entered, of_target, output, labels, classes or None, name)
+        return BatchFacts(
+            entered,
+            of_target,
+            output,
+            labels=facts.labels or target.dtype.is_integer,
+            by_class=facts.by_class and not facts.labels,
+            is_delivered=facts.is_keras and is_handed_in(target) if is_symbolic(target) else None,
+            classes=classes or None,
+            loss_function=name,
+        )
 
     def _announce(self, facts: LossFacts, classes: int, call: LossCall) -> None:
         if (facts.function, call.source) in self._announced:

@@ -22,6 +22,9 @@ class TrainerObserver:
 
     Args:
         path_of: what a model is called in the trace; empty for the first one.
+
+    Attributes:
+        epoch: the number of the pass over training data that goes on, of all; None outside.
     """
 
     def __init__(self, recorder: Recorder, path_of: Callable[[Any], str] = lambda _: "") -> None:
@@ -31,6 +34,9 @@ class TrainerObserver:
         self._count = 0
         self._loader: int | None = None
         self._steps = 0
+        self._iterator: Any = None
+        self._passes = 0
+        self.epoch: int | None = None
 
     def install(self, *, loaders: bool = True) -> list[Undo]:
         """Watch the callbacks and, unless another adapter does, the data and the evaluations."""
@@ -52,7 +58,9 @@ class TrainerObserver:
         }
         payload: dict[str, Any] = {"epoch": int(epoch), "metrics": metrics}
         if self._loader is not None:
-            payload |= {"loader": self._loader, "steps": self._recorder.steps - self._steps}
+            steps = self._recorder.steps - self._steps
+            payload |= {"loader": self._loader, "steps": steps, **_delivered(self._iterator)}
+        self._iterator = self.epoch = None
         self._recorder.add_event(EventKind.EPOCH, payload)
 
     def _loads(self, _: None, iterator: Any, *args: Any, **kwargs: Any) -> None:
@@ -77,6 +85,8 @@ class TrainerObserver:
         number, _ = self._number_of(data)
         if not self._evaluations.draws_from(number, data):
             self._loader, self._steps = number, self._recorder.steps
+            self._iterator, self.epoch = iterator, self._passes
+            self._passes += 1
 
     def _number_of(self, data: Any) -> tuple[int, bool]:
         """The number of a data set, the same for the same arrays, and whether it is a new one."""
@@ -89,6 +99,20 @@ class TrainerObserver:
         self._count += 1
         weakref.finalize(source, self._loaders.pop, key, None).atexit = False
         return number, True
+
+
+def _delivered(iterator: Any) -> dict[str, int]:
+    """What the pass has come to, over data of known size.
+
+    With `steps_per_epoch` the next epoch goes on where this one ended: the pass is what counts.
+    """
+    batches = getattr(iterator, "_num_batches", None)
+    size = getattr(getattr(iterator, "data_adapter", None), "_num_samples", None)
+    if not batches or not size:
+        return {}
+    # Keras counts from 0 again when the pass has come to its end.
+    drawn = min(batches, iterator._steps_seen or batches)
+    return {"batches": drawn, "examples": min(size, drawn * iterator.data_adapter.batch_size)}
 
 
 def _number(value: Any) -> Any:

@@ -47,7 +47,11 @@ class _Local(threading.local):
 
 
 class Training:
-    """Hooks the optimizers and the functions that hold training graphs."""
+    """Hooks the optimizers and the functions that hold training graphs.
+
+    Attributes:
+        epoch: asked for the number of the pass over the data that goes on.
+    """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -66,6 +70,7 @@ class Training:
         self._has_batch = False
         self._filters = KeptFilters()
         self.saw_gradient = False
+        self.epoch: Callable[[], int | None] = lambda: None
 
     def install(self) -> list[Undo]:
         """Put on everything that stays for the whole run."""
@@ -198,7 +203,7 @@ class Training:
             part._replace(site=self._sites.id_of(site, found.shapes.get(site, ())))
             for site, part in found.sites
         )
-        batch = batch_sample(number, step.facts, found, batch_size)
+        batch = batch_sample(number, step.facts, found, batch_size, self.epoch())
         tensors = (
             *self._first_batch(step, delivery),
             *self._filters.keep(number, step.order, found),

@@ -56,8 +56,9 @@ def _summarise(batch: BatchSample, seen: SeenExamples) -> BatchRecord:
     if batch.targets is not None:
         facts |= _moments("target", batch.targets)
         facts["target_delivered"] = _is_delivered(batch.delivered, batch.targets)
-        if batch.labels:
-            values, counts = np.unique(batch.targets.astype(np.int64), return_counts=True)
+        labels = batch.targets.astype(np.int64) if batch.labels else batch.class_labels
+        if labels is not None:
+            values, counts = np.unique(labels, return_counts=True)
             facts["label_values"] = tuple(values[:_MAX_LABELS].tolist())
             facts["label_counts"] = tuple(counts[:_MAX_LABELS].tolist())
     if batch.predictions is not None and batch.predictions.size:

@@ -15,6 +15,7 @@ from nntrace.trace import Batch, Site, Trace
 
 _HASHED_EXAMPLES = 4096  # adapters hash no more of a batch
 _SAME_SCALE = 0.05
+_BY_INDEX = "PyDatasetAdapter"  # each batch has a number, so that no two are the same by right
 _SHAPE_ONLY = frozenset({"Flatten", "Unflatten", "Identity", "Dropout", "Reshape"})
 
 
@@ -273,6 +274,8 @@ def _epoch(loader: dict[str, object], batch_size: int | None) -> Iterator[tuple[
     fits = own is None or batch_size is None or own == batch_size
     if isinstance(count, int) and fits:
         yield (batches if isinstance(batches, int) else -(-count // (batch_size or 1)), count)
+    elif loader.get("sampler") == _BY_INDEX and isinstance(batches, int):
+        yield batches, batches * (batch_size or 1)
 
 
 def _is_batch_of_floats(site: Site) -> bool:
@@ -285,7 +288,8 @@ def normalises_first(trace: Trace) -> bool:
     for site in trace.sites_of(Role.ACTIVATION):
         if not site.path or site.module_type in _SHAPE_ONLY:
             continue
-        is_bare = not any(path.startswith(f"{site.path}.") for path in parameters)
+        inside = (f"{site.path}.", f"{site.path}/")
+        is_bare = not any(path.startswith(inside) for path in parameters)
         if is_bare and site.module_type != "Rescaling" and _hands_on_input(trace, site):
             continue
         return "Norm" in site.module_type or site.module_type == "Rescaling"

@@ -245,7 +245,7 @@ def train_eval_input_shift(
 
     The model is judged on data it was not made for: a forgotten normalisation, one fitted on each
     set by itself, or images divided by 255 in one place only. The first floating-point input as
-    the model receives it is compared, over all of training. PyTorch only.
+    the model receives it is compared, over all of training; of Keras' evaluations that of arrays.
     Source: "37 reasons", 25 (preprocessing of training and test data).
     """
     batches = [

@@ -228,7 +228,7 @@ def eval_on_one_batch(
     """Evaluations look at a sliver of their data set.
 
     Their results are noise of the few examples, and differ between runs for no reason. Seen of
-    passes over a loader without an optimizer step. PyTorch only.
+    passes over a loader without an optimizer step, and of Keras' evaluations of arrays.
     Source: Karpathy's Recipe, step 2 (evaluate on the whole test set).
     """
     sizes = {
@@ -246,6 +246,17 @@ def eval_on_one_batch(
             and isinstance(size := sizes.get(loader), int)
             and size > 0
         ),
+    )
+    # Keras says what `evaluate` and the validation in `fit` came to, and has no pass of a loader.
+    told = {one[0] for one in seen}
+    seen += sorted(
+        (one.loader, one.step, one.examples, size)
+        for one in evaluations(trace)
+        if one.loader is not None
+        and one.loader not in told
+        and isinstance(size := sizes.get(one.loader), int)
+        and one.examples > 0
+        and size > 0
     )
     if len(seen) < passes:
         yield Skipped(f"needs {passes} evaluation passes over a loader, has {len(seen)}")

@@ -100,7 +100,8 @@ def nonfinite_input(trace: Trace) -> Iterator[Finding | Skipped]:
     """NaN or infinities enter the model or the loss with the data.
 
     One of them makes the loss NaN, and with the next update every weight. An error where the loss
-    broke, a note where it stayed finite: values that are masked inside the model are legitimate.
+    or a parameter broke (a compiled ReLU makes 0 of NaN, and hides it from the loss), a note where
+    they stayed finite: values that are masked inside the model are legitimate.
     Names the tensor and, where the step was replayed, the example.
     Source: "37 reasons", 34 (NaNs) and 1 (look at the input).
     """
@@ -108,7 +109,7 @@ def nonfinite_input(trace: Trace) -> Iterator[Finding | Skipped]:
     if not sites:
         yield Skipped("no input was recorded")
         return
-    broken = loss_series(trace).nonfinite_from
+    broken = loss_series(trace).nonfinite_from is not None or _parameters_broke(trace)
     for event in trace.events_of(EventKind.ORIGIN):
         if event.payload.get("where") == "data":
             given = event.payload.get("given")
@@ -139,7 +140,7 @@ def nonfinite_input(trace: Trace) -> Iterator[Finding | Skipped]:
             f"batches, {median(share[bad]):.2%} of them.",
             site=site,
             steps=span(steps),
-            severity=None if broken is not None else Severity.INFO,
+            severity=None if broken else Severity.INFO,
             evidence={"share": median(share[bad]), "batches": len(bad)},
         )
         return
@@ -196,7 +197,8 @@ def pretrained_input_mismatch(
     needs=(Role.INPUT,),
     explains=("DAT14", "LOS07", "LOS11", "LOS14", "PAR07"),
     advice="PyTorch convolutions want (N, C, H, W): `images.permute(0, 3, 1, 2)`, not `view` or "
-    "`reshape`, which scramble pixels. Show one image as the model receives it.",
+    "`reshape`, which scramble pixels; those of Keras (N, H, W, C). Show one image "
+    "as the model receives it.",
 )
 def channel_layout(
     trace: Trace,
@@ -211,16 +213,16 @@ def channel_layout(
     layer is a convolution. Source: "37 reasons", 1 and 27 (the network's first layer).
     """
     site = next((s for s in trace.sites_of(Role.INPUT) if len(s.shape) == 4), None)
-    first = next((s for s in trace.sites_of(Role.ACTIVATION) if _has_weight(trace, s)), None)
+    first = _first_with_weight(trace)
     if site is None or first is None or first.module_type not in _CONVOLUTIONS:
         yield Skipped("no image enters a convolution first")
         return
     channels_last = first.module_type == "Conv2D"
     _, *axes = site.shape
     depth, rows, columns = (axes[2], *axes[:2]) if channels_last else axes
-    far = axes[0] if channels_last else columns
+    far, side = (rows, columns) if channels_last else (columns, rows)
     where = span(trace.sampled_steps)
-    if far in _CHANNELS and depth not in _CHANNELS and depth == rows and min(depth, rows) >= 8:
+    if far in _CHANNELS and depth not in _CHANNELS and depth == side >= 8:
         yield Finding(
             f"`{site.path}` has shape {site.shape}: {first.path or 'the first layer'} takes the "
             f"axis of {depth} for channels, and that of {far} for a side of the image.",
@@ -281,8 +283,9 @@ def integer_input_to_float_layer(
         return
     if any(is_embedding(s) for s in trace.sites_of(Role.ACTIVATION)) or normalises_first(trace):
         return
-    layer = next((s for s in trace.sites_of(Role.ACTIVATION) if _has_weight(trace, s)), None)
-    weight = None if layer is None else trace.site(f"{layer.path}.weight".lstrip("."), Role.PARAM)
+    layer = _first_with_weight(trace)
+    own = (s for s in trace.sites_of(Role.PARAM) if layer is not None and s.parent == layer.path)
+    weight = next((site for site in own if site.fan_in), None)
     if layer is None or weight is None or not weight.fan_in:
         yield Skipped("the first layer's weight is not known")
         return
@@ -308,10 +311,14 @@ def _first(trace: Trace, site: Site, stat: str) -> float:
     return float(values[0]) if len(values) else float("nan")
 
 
-def _has_weight(trace: Trace, site: Site) -> bool:
-    return trace.site(f"{site.path}.weight".lstrip("."), Role.PARAM) is not None or (
-        trace.site(f"{site.path}.kernel".lstrip("."), Role.PARAM) is not None
-    )
+def _parameters_broke(trace: Trace) -> bool:
+    return bool((trace.series(Role.PARAM, "nonfinite_fraction") > 0.0).any())
+
+
+def _first_with_weight(trace: Trace) -> Site | None:
+    """The first layer that has parameters of its own."""
+    owners = {site.parent for site in trace.sites_of(Role.PARAM)}
+    return next((site for site in trace.sites_of(Role.ACTIVATION) if site.path in owners), None)
 
 
 def _likeness(trace: Trace, site: Site) -> tuple[float, float]:

@@ -53,6 +53,7 @@ def loss_at_init(
     below: Annotated[float, "smallest first loss relative to chance"] = 0.25,
     logits: Annotated[float, "rms of first logits that is near zero"] = 1.0,
     values: Annotated[float, "rms of other first outputs, by the targets', that is"] = 0.5,
+    usual: Annotated[float, "rms of other first outputs, by the targets', that is a note"] = 1.0,
 ) -> Iterator[Finding | Skipped]:
     """The first loss is not that of a model that knows nothing.
 
@@ -60,9 +61,11 @@ def loss_at_init(
     targets (their variance, when centred) for squared error, where those of the first examples
     count if they are the larger ones. Above it the model starts out sure
     of wrong answers and spends its first steps unlearning them; with outputs near zero it is sure
-    of nothing, and its few features merely point the wrong way. Far below it (a note only) it
-    starts with trained weights, or the answer leaks. Source: Karpathy's Recipe, step 2 (verify
-    loss @ init); "37 reasons", 22 (chance performance); CS231n.
+    of nothing, and its few features merely point the wrong way. Outputs of a regression as large
+    as its targets are what Glorot's initialisation gives, which is Keras' default: a note. Far
+    below it (a note only) it starts with trained weights, or the answer leaks.
+    Source: Karpathy's Recipe, step 2 (verify loss @ init); "37 reasons", 22 (chance performance);
+    CS231n.
     """
     steps = trace.steps
     batches = training_batches(trace)
@@ -87,14 +90,17 @@ def loss_at_init(
         if limit is not None and first > limit:
             yield Skipped("the first loss is larger than its predictions allow: it is weighted")
             return
-        near = values * start.value**0.5 if function in SQUARED_ERROR else logits
-        if _first_rms(trace, function) < near:
+        scale = start.value**0.5
+        near = values * scale if function in SQUARED_ERROR else logits
+        size = _first_rms(trace, function)
+        if size < near:
             return
         yield Finding(
             f"the first loss is {first:.3g}, {first / start.value:.1f} times that of a model that "
             f"knows nothing ({start.name} = {start.value:.3g}).",
             site=site,
             steps=span,
+            severity=Severity.INFO if function in SQUARED_ERROR and size < usual * scale else None,
             evidence=evidence,
             location=location,
         )

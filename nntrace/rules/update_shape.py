@@ -1,5 +1,6 @@
 """Rules on how updates are spread: over layers, over elements, and over what never gets any."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -119,8 +120,8 @@ def frozen_layer(
     if not any(site.requires_grad is not None for site in own):
         yield Skipped("whether parameters are trainable was not recorded")
         return
-    trained = {(site.path.rpartition(".")[2], site.shape) for site in own if site.requires_grad}
-    alone = [s for s in frozen if (s.path.rpartition(".")[2], s.shape) not in trained]
+    trained = {(_name(site), site.shape) for site in own if site.requires_grad}
+    alone = [site for site in frozen if (_name(site), site.shape) not in trained]
     if not alone:
         return
     std = first_finite(columns(trace, Role.PARAM, "std", alone))
@@ -265,6 +266,11 @@ def _is_fresh(site: Site, std: float, kurtosis: float, count: float, tolerance: 
     spreads = np.array([1 / (3 * fan_in), 1 / fan_in, 2 / fan_in, 2 / (fan_in + fan_out)]) ** 0.5
     near = bool((np.abs(std / spreads - 1) < tolerance).any())
     return near and (abs(kurtosis + 1.2) < 0.1 or abs(kurtosis) < 0.25)
+
+
+def _name(site: Site) -> str:
+    """What the owner of a parameter calls it."""
+    return re.split("[./]", site.path)[-1]
 
 
 def _is_of_trained_model(trace: Trace, site: Site) -> bool:

@@ -106,6 +106,16 @@ def test_one_gap_of_a_whole_epoch_does_not_excuse_the_others():
     assert findings("DAT02", trace)
 
 
+@pytest.mark.parametrize(
+    ("sampler", "count", "found"),
+    [("PyDatasetAdapter", 28, 1), ("PyDatasetAdapter", 1, 0), ("TFDatasetAdapter", 28, 0)],
+)
+def test_batches_that_have_a_number_each_are_different_ones(sampler, count, found):
+    of_keras = event("loader", sampler=sampler, batches=count)
+    rows = batches(9, fingerprint=7, batch_size=32)
+    assert len(findings("DAT02", trace_of(steps=9, batches=rows, events=[of_keras]))) == found
+
+
 def test_without_a_loader_repeated_batches_cannot_be_judged():
     trace = trace_of(steps=9, batches=batches(9, fingerprint=7, batch_size=32))
     assert skip_reasons("DAT02", trace)

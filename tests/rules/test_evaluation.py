@@ -158,6 +158,13 @@ def test_one_short_evaluation_may_be_a_look():
     assert skip_reasons("LOS23", trace_of(steps=3, events=passes))
 
 
+@pytest.mark.parametrize(("examples", "found"), [(19, 1), (20, 0)])
+def test_evaluations_of_keras_tell_what_they_were_over(examples, found):
+    passes = [event("loader", loader=2, dataset_size=100)]
+    passes += [event("evaluation", n, loader=2, group=0, examples=examples) for n in (1, 2)]
+    assert len(findings("LOS23", trace_of(steps=3, events=passes))) == found
+
+
 # DAT14
 
 

@@ -62,6 +62,15 @@ def test_nan_in_an_input_is_an_error_where_the_loss_breaks(share, loss, level):
     assert finding.level is (level or Severity.INFO)
 
 
+def test_nan_in_an_input_is_an_error_where_a_parameter_breaks_and_the_loss_does_not():
+    sites = [
+        site("input.0", "input", nonfinite_fraction=[0.01, 0.0, 0.0]),
+        site("dense/kernel", "param", nonfinite_fraction=[0.0, 0.2, 1.0]),
+    ]
+    [finding] = findings("DAT06", trace_of(loss=[1.0, 0.9, 0.8], sites=sites))
+    assert finding.level is Severity.ERROR
+
+
 def test_finite_inputs_are_healthy():
     assert findings("DAT06", holes([0.0] * 3, [1.0, float("nan"), 1.0])) == []
 
@@ -161,6 +170,15 @@ def test_channels_at_the_end_are_a_warning_for_a_convolution(shape, found):
     assert len(findings("DAT18", images(shape))) == found
 
 
+@pytest.mark.parametrize(
+    ("shape", "found"),
+    [([16, 3, 32, 32], 1), ([16, 32, 32, 3], 0), ([16, 3, 40, 32], 0), ([16, 1, 7, 7], 0)],
+)
+def test_channels_in_front_are_a_warning_for_a_convolution_of_keras(shape, found):
+    trace = images(shape, module="Conv2D", kernel="conv/kernel")
+    assert len(findings("DAT18", trace)) == found
+
+
 def smooth(channels, size=24):
     rng = np.random.default_rng(0)
     steps = rng.normal(size=(4, channels, size, size))
@@ -193,11 +211,11 @@ def test_a_model_of_vectors_has_no_channels():
 # DAT19
 
 
-def raw(high=255.0, output=80.0, module="Linear", dtype="uint8"):
+def raw(high=255.0, output=80.0, module="Linear", dtype="uint8", weight="fc.weight"):
     sites = [
         site("input.0", "input", shape=[32, 64], dtype=dtype, rms=100.0, max=high),
         site("fc", "activation", module_type=module, rms=output),
-        site("fc.weight", "param", module_type=module, parent="fc", fan_in=64, rms=0.1),
+        site(weight, "param", module_type=module, parent="fc", fan_in=64, rms=0.1),
     ]
     return trace_of(steps=3, sites=sites)
 
@@ -210,6 +228,10 @@ def test_integers_multiplied_with_weights_as_they_are_are_a_warning(output, foun
 @pytest.mark.parametrize(("high", "found"), [(20.0, 0), (21.0, 1)])
 def test_small_integers_need_no_scaling(high, found):
     assert len(findings("DAT19", raw(high=high))) == found
+
+
+def test_a_weight_may_have_any_name():
+    assert len(findings("DAT19", raw(weight="fc/kernel"))) == 1
 
 
 def test_indices_are_looked_up():

@@ -53,6 +53,16 @@ def test_a_weight_on_the_positive_class_is_no_bad_start():
     assert findings("LOS01", trace_of(loss=[1.3], batches=rows, sites=large))
 
 
+@pytest.mark.parametrize(("size", "level"), [(0.99, Severity.INFO), (1.01, Severity.WARNING)])
+def test_first_outputs_as_large_as_the_targets_are_only_noted(size, level):
+    rows = batches(
+        3, loss_function="mse_loss", loss_value=2.0, target_mean=0.0, target_std=1.0, batch_size=64
+    )
+    trace = trace_of(loss=[2.0] * 3, batches=rows, sites=[site("mse_loss", "output", rms=size)])
+    [finding] = findings("LOS01", trace)
+    assert finding.level is level
+
+
 @pytest.mark.parametrize(
     ("mean", "std", "first", "found"),
     [(0.0, 1.0, 1.6, 1), (0.0, 1.0, 1.4, 0), (150.0, 77.0, 29_000.0, 0), (0.0, 3.0, 12.0, 0)],

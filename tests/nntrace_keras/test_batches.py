@@ -1,0 +1,48 @@
+"""What the batch of a step says: its examples, its labels, the pass over the data it came from."""
+
+import keras
+import numpy as np
+from keras import layers
+
+from nntrace.schema import EventKind
+
+LABELS = np.arange(96) % 3
+STEPS = 2  # of the three batches that the data has
+
+
+def program():
+    keras.utils.set_random_seed(0)
+    random = np.random.default_rng(0)
+    table = random.normal(size=(96, 5)).astype("float32")
+    table[:, 1] *= 1000
+    first, second = layers.Input((5,)), layers.Input((4,))
+    hidden = layers.Dense(8)(layers.Concatenate()([first, second]))
+    model = keras.Model([first, second], layers.Dense(3, activation="softmax")(hidden))
+    model.compile("sgd", "categorical_crossentropy", jit_compile=False)
+    same = np.repeat(table[:1], 96, axis=0)
+    others = random.normal(size=(96, 4)).astype("float32")
+    others[1] = others[0]
+    for inputs in ([table, others], [same, others]):
+        model.fit(
+            *(inputs, keras.utils.to_categorical(LABELS)),
+            batch_size=32,
+            steps_per_epoch=STEPS,
+            shuffle=False,
+            verbose=0,
+        )
+
+
+def test_a_batch_tells_its_examples_its_labels_and_its_pass(trace_keras):
+    trace = trace_keras(program)
+    batches = trace.batches
+    assert [batch.epoch for batch in batches] == [0, 0, 1, 1]
+    assert [batch.duplicate_examples for batch in batches] == [0, 0, 1, 0]
+    assert len({batch.fingerprint for batch in batches}) == 4
+    for batch, labels in zip(batches[:2], LABELS[:64].reshape(2, 32), strict=True):
+        seen = dict(zip(batch.label_values, batch.label_counts, strict=True))
+        assert seen == dict(enumerate(np.bincount(labels)))
+    assert all(batch.target_delivered for batch in batches)
+    assert (batches[0].feature_high, batches[0].feature_spread_high > 500) == (1, True)
+
+    passes = [event.payload for event in trace.events_of(EventKind.EPOCH)]
+    assert [(one["batches"], one["examples"], one["steps"]) for one in passes] == [(2, 64, 2)] * 2
