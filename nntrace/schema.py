@@ -57,6 +57,7 @@ class EventKind(StrEnum):
     CAPSULE = "capsule"
     IDLE = "idle"
     REUSED = "reused"
+    TOKENS = "tokens"
     DEVICE = "device"
     UNSEEN = "unseen"
     EXPERIMENT = "experiment"

@@ -191,6 +191,8 @@ class LoaderObserver:
     def _announce(self, loader: Any) -> _Loader:
         known = self._loaders[id(loader)] = _Loader(weakref.ref(loader), self._count)
         self._count += 1
+        for holder in (loader.dataset, loader.collate_fn):
+            self._recorder.look_for_tokens_in(holder)
         sampler = getattr(loader, "sampler", None)
         payload = {
             "loader": known.number,

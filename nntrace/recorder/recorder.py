@@ -12,7 +12,7 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -27,7 +27,8 @@ from nntrace.recorder.memory import resident_bytes
 from nntrace.recorder.own_manifest import OwnManifest
 from nntrace.recorder.rank_folder import RankFolder, claim
 from nntrace.recorder.records import EventRecord, Later, ScalarRecord, SiteRecord, StepRecord
-from nntrace.recorder.sample import NO_SITE, Sample
+from nntrace.recorder.sample import NO_SITE, KeptTensor, Sample
+from nntrace.recorder.tokens import TokenSearch
 from nntrace.recorder.writer import Writer
 from nntrace.sampling import Sampling
 from nntrace.schema import MANIFEST, EventKind, Role, RunStatus
@@ -94,6 +95,7 @@ class Recorder:
         self._startup_ns = 0
         self._has_origin = False
         self._attention = Attention(cadence)
+        self._token_search: TokenSearch | None = TokenSearch()
         self._writer = Writer(self._open_folder, lambda error: self.fail(error, "the writer"))
         os.register_at_fork(after_in_child=self._abandon)
 
@@ -155,6 +157,8 @@ class Recorder:
             return NO_SITE
         if self.experiment is not None:
             fields["file"] = self.experiment.original(fields.get("file"))
+        if role is Role.PARAM and self._token_search is not None:
+            self._token_search.has_weight(fields.get("shape") or ())
         site = SiteRecord(id=next(self._site_ids), path=path, role=role, **fields)
         self._writer.put(site)
         return site.id
@@ -185,6 +189,20 @@ class Recorder:
     def add_sample(self, sample: Sample) -> None:
         """Record a sampled step's values; the array belongs to the recorder from now on."""
         self._writer.put(sample)
+        if any(tensor.role is Role.INPUT for tensor in sample.tensors):
+            self._find_tokens(sample.tensors)
+
+    def look_for_tokens_in(self, thing: object) -> None:
+        """The table of the batches' token ids may be there, should the batches be of such."""
+        if self._token_search is not None:
+            self._token_search.look_in(thing)
+
+    def _find_tokens(self, kept: Sequence[KeptTensor]) -> None:
+        search, self._token_search = self._token_search, None
+        with contextlib.suppress(Exception):  # of the program's own objects; no token is no loss
+            for found in search.find(kept) if search is not None else ():
+                payload = {"path": found.path, "source": found.source, "tokens": found.tokens}
+                self.add_event(EventKind.TOKENS, payload)
 
     def training_begins(self) -> None:
         """The first step starts now, not when nntrace did: imports and set-up are no part of it."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nntrace.report.png import picture
+from nntrace.report.vocabulary import Tokens, nearby_tokens, recorded_tokens
 from nntrace.trace import Tensor, Trace
 from nntrace.trace.model import FloatArray
 
@@ -51,10 +52,23 @@ class Shown:
 
 
 def first_batch(trace: Trace, vocabulary: Sequence[str] | None = None) -> list[Shown]:
-    """The inputs and targets of the first training batch that were kept."""
+    """The inputs and targets of the first training batch that were kept.
+
+    Args:
+        trace: the run.
+        vocabulary: tokens by their id, in place of those that the program was seen to use.
+    """
+    recorded = {} if vocabulary is not None else recorded_tokens(trace)
+    other = None if vocabulary is None else Tokens(dict(enumerate(vocabulary)))
+    if vocabulary is None and not recorded:
+        other = nearby_tokens(trace)
     kept = [tensor for tensor in trace.tensors if tensor.role in ("input", "target")]
     targets = next((t for t in kept if t.role == "target"), None)
-    shown = [_show(tensor, targets, vocabulary) for tensor in kept if tensor.values.size]
+    shown = [
+        _show(tensor, targets, recorded.get(tensor.path, other))
+        for tensor in kept
+        if tensor.values.size
+    ]
     # Class labels stand under the images; a table of them would say nothing more.
     has_labels = any(p.words for item in shown for p in item.pictures)
     return [
@@ -78,7 +92,7 @@ def filters(trace: Trace) -> list[Shown]:
     return result
 
 
-def _show(tensor: Tensor, targets: Tensor | None, vocabulary: Sequence[str] | None) -> Shown:
+def _show(tensor: Tensor, targets: Tensor | None, tokens: Tokens | None) -> Shown:
     values = tensor.values
     title = tensor.path if tensor.role == "input" else f"targets of {tensor.path}"
     images = _images(tensor) if tensor.role == "input" else None
@@ -91,7 +105,9 @@ def _show(tensor: Tensor, targets: Tensor | None, vocabulary: Sequence[str] | No
         return Shown(title, f"{_facts(tensor)}; the lowest is black", pictures)
     whole = "int" in tensor.dtype or tensor.dtype == "bool"
     if whole and values.ndim == 2 and values.shape[1] > 1:
-        return Shown(title, _facts(tensor), texts=tuple(_text(row, vocabulary) for row in values))
+        by = f" · tokens from {tokens.source}" if tokens is not None and tokens.source else ""
+        texts = tuple(_text(row, tokens) for row in values)
+        return Shown(title, _facts(tensor) + by, texts=texts)
     flat = values.reshape(len(values), -1) if values.ndim > 1 else values[:, None]
     header = tuple(str(index) for index in range(min(_COLUMNS, flat.shape[1])))
     table = tuple(tuple(f"{v:.4g}" for v in row[:_COLUMNS]) for row in flat[:_ROWS])
@@ -160,12 +176,10 @@ def _labels(targets: Tensor | None, count: int) -> list[str]:
     return [f"{value:.4g}" for value in values] if values.ndim == 1 else nothing
 
 
-def _text(row: FloatArray, vocabulary: Sequence[str] | None) -> str:
-    """Token ids as their tokens where the vocabulary is known, else as numbers."""
+def _text(row: FloatArray, tokens: Tokens | None) -> str:
+    """Token ids as their tokens where these are known, else as numbers."""
     ids = [int(value) for value in row[:_TOKENS] if np.isfinite(value)]
     more = " …" if len(row) > _TOKENS else ""
-    if vocabulary is None:
+    if tokens is None:
         return " ".join(map(str, ids)) + more
-    known = range(len(vocabulary))
-    tokens = "".join(vocabulary[i] if i in known else f"⟨{i}⟩" for i in ids)
-    return tokens.removeprefix(" ") + more
+    return "".join(tokens.by_id.get(i, f"⟨{i}⟩") for i in ids).removeprefix(" ") + more

@@ -1,15 +1,73 @@
-"""Token tables of tokenizers, read as data: from `tokenizer.json`, `vocab.json` or a text file."""
+"""Token tables of tokenizers, read as data: from `tokenizer.json`, `vocab.json` or a text file, or
+as far as the program itself was seen to hold one.
+"""
 
 import json
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nntrace.errors import NntraceError
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Trace
 
 _LARGEST_FILE = 256 * 1024 * 1024
 _MOST_TOKENS = 4_000_000
+_SPARE_ROWS = 2  # of a weight, for padding and the unknown
+_TABLE_NAMES = ("tokenizer.json", "vocab.json", "vocab.txt")
 # How byte-level and SentencePiece tokenizers write a blank and a line break.
 _BLANKS = str.maketrans({"Ġ": " ", "▁": " ", "Ċ": "\n"})
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens by their id, with the blanks that belong between them, and where they are from."""
+
+    by_id: Mapping[int, str]
+    source: str = ""
+
+
+def recorded_tokens(trace: Trace) -> dict[str, Tokens]:
+    """By input the tokens of the first batch whose table the program held."""
+    found = {}
+    for event in trace.events_of(EventKind.TOKENS):
+        path, tokens = event.payload.get("path"), event.payload.get("tokens")
+        if isinstance(path, str) and isinstance(tokens, dict):
+            known = {int(n): str(t) for n, t in tokens.items() if re.fullmatch("[0-9]{1,9}", n)}
+            texts = _apart([token.translate(_BLANKS) for token in known.values()])
+            source = str(event.payload.get("source", ""))
+            found[path] = Tokens(dict(zip(known, texts, strict=True)), source)
+    return found
+
+
+def nearby_tokens(trace: Trace) -> Tokens | None:
+    """The tokenizer's table that lies beside the program, or in a file or folder that its command
+    names, if a weight of the model has as many rows; only on the machine of the run.
+    """
+    shapes = [site.shape for site in trace.sites_of(Role.PARAM)]
+    rows = {shape[0] for shape in shapes if shape is not None and len(shape) == 2}
+    for file in _table_files(trace):
+        with suppress(NntraceError, OSError):
+            tokens = read_vocabulary(file)
+            if any(count in rows for count in range(len(tokens), len(tokens) + _SPARE_ROWS + 1)):
+                return Tokens(dict(enumerate(tokens)), file.name)
+    return None
+
+
+def _table_files(trace: Trace) -> Iterator[Path]:
+    manifest = trace.manifest
+    if manifest.host != socket.gethostname() or not manifest.cwd:
+        return
+    home = Path(manifest.cwd)
+    named = [home / word.rpartition("=")[2] for word in manifest.command]
+    for place in dict.fromkeys([*named, *(path.parent for path in named[:3]), home]):
+        for file in (place, *(place / name for name in _TABLE_NAMES)):
+            if file.name in _TABLE_NAMES and file.is_file():
+                yield file
 
 
 def read_vocabulary(path: Path) -> list[str]:

@@ -1,5 +1,7 @@
 """The first training batch in the trace: what the report shows of it."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -91,3 +93,20 @@ def test_sequences_whose_length_varies_are_kept_from_their_beginning(length):
 def test_what_is_too_large_even_for_one_example_is_left_out():
     (small,) = kept(np.zeros((2, 1 << 20), "float32"), np.array([True, False]))
     assert small.values.tolist() == [1, 0]
+
+
+def test_the_vocabulary_of_a_layer_of_the_script_names_the_first_batchs_tokens(
+    trace_keras, monkeypatch
+):
+    words = layers.StringLookup(vocabulary=list("abcde"))
+    monkeypatch.setattr(sys.modules["__main__"], "words", words, raising=False)
+
+    def program():
+        ids = words(np.array([["a", "e"], ["b", "?"]] * 20))
+        parts = [layers.Input((2,), dtype="int64"), layers.Embedding(6, 3), layers.Flatten()]
+        model = compiled(keras.Sequential([*parts, layers.Dense(3)]))
+        model.fit(ids, np.zeros(40), batch_size=20, shuffle=False, verbose=0)
+
+    (event,) = trace_keras(program).events_of("tokens")
+    assert event.payload["tokens"] == {"0": "[UNK]", "1": "a", "2": "b", "5": "e"}
+    assert (event.payload["path"], event.payload["source"]) == ("input.0", "words")

@@ -2,6 +2,7 @@ import numpy as np
 import torch
 from nntrace_torch.keepsakes import kept_batch
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 from torch_programs import classify
 
 from nntrace.schema import Role
@@ -56,3 +57,27 @@ def test_what_the_program_writes_into_its_batch_afterwards_is_not_seen():
     batch.zero_()
     assert kept is not None
     assert kept.values.sum() == 6
+
+
+def test_the_table_behind_a_loader_names_the_first_batchs_tokens(trace_here) -> None:
+    class Words(Dataset):
+        stoi: dict[str, int]
+
+        def __init__(self) -> None:
+            self.stoi = {letter: number for number, letter in enumerate("abcd")}
+
+        def __len__(self) -> int:
+            return 8
+
+        def __getitem__(self, index: int) -> torch.Tensor:
+            return torch.tensor([index % 4, 3])
+
+    def program() -> None:
+        model = nn.Sequential(nn.Embedding(4, 3), nn.Flatten(), nn.Linear(6, 1))
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        for batch in DataLoader(Words(), batch_size=4):
+            model(batch).sum().backward()
+            optimizer.step()
+
+    (event,) = trace_here(program).events_of("tokens")
+    assert event.payload["tokens"] == {"0": "a", "1": "b", "2": "c", "3": "d"}

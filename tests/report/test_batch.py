@@ -1,3 +1,5 @@
+import json
+import socket
 import zlib
 from pathlib import Path
 
@@ -5,6 +7,7 @@ import numpy as np
 import pytest
 
 from nntrace.errors import NntraceError
+from nntrace.manifest import Manifest
 from nntrace.report.batch import filters, first_batch
 from nntrace.report.png import encode
 from nntrace.report.vocabulary import read_vocabulary
@@ -115,3 +118,31 @@ def test_what_is_no_table_of_tokens_is_refused(tmp_path: Path, text: str) -> Non
     else:
         with pytest.raises(NntraceError, match=r"vocab\.json"):
             read_vocabulary(tmp_path / "vocab.json")
+
+
+def test_token_ids_become_text_where_the_program_was_seen_to_hold_the_table() -> None:
+    ids = kept([[0, 1, 2]], dtype="int64")
+    tokens = {"0": "the", "1": "Ġcat", "x": "?"}
+    event = {
+        "kind": "tokens",
+        "payload": json.dumps({"path": ids["path"], "source": "itos", "tokens": tokens}),
+    }
+    (item,) = first_batch(Trace.from_rows(tensors=[ids], events=[event]))
+    assert item.texts == ("the cat⟨2⟩",)
+    assert "tokens from itos" in item.facts
+
+
+@pytest.mark.parametrize("rows", [3, 30])
+def test_a_tokenizers_table_beside_the_program_is_used_if_it_fits_the_model(
+    tmp_path: Path, rows: int
+) -> None:
+    (tmp_path / "vocab.json").write_text('{"a": 0, "b": 1, "c": 2}')
+    trace = Trace.from_rows(
+        manifest=Manifest(
+            "try", command=("python", "train.py"), cwd=str(tmp_path), host=socket.gethostname()
+        ),
+        tensors=[kept([[2, 1, 0]], dtype="int64")],
+        sites=[{"id": 0, "path": "embedding.weight", "role": "param", "shape": [rows, 8]}],
+    )
+    (item,) = first_batch(trace)
+    assert item.texts == (("cba",) if rows == 3 else ("2 1 0",))
