@@ -83,7 +83,7 @@ class Containment:
         self._busy = False
         self._other: dict[str, Callable[..., None]] = {
             "socket.getaddrinfo": self._asked,
-            "socket.connect": lambda socket, address: self._asked(*address[:2]),
+            "socket.connect": lambda socket, address: self._connected(address),
             "subprocess.Popen": lambda program, words, *rest: self._started(program or words[0]),
             "os.posix_spawn": lambda program, *rest: self._started(program),
             "os.system": lambda command: self._started(os.fsdecode(command).split()[0]),
@@ -100,6 +100,8 @@ class Containment:
             elif event in self._other:
                 self._other[event](*args)
             else:
+                if event == "os.mkdir" and os.path.isdir(args[0]):
+                    return  # `exist_ok`: nothing is made
                 for place in _CHANGES[event]:
                     self._written(args[place], removes=event in ("os.remove", "os.rename"))
         except Exception:  # never the program's problem
@@ -124,8 +126,12 @@ class Containment:
         elif os.path.islink(real) and not removes and _is_in(real, (self._sandbox,)):
             _replace_link(real, keeps_content=keeps_content)
 
-    def _asked(self, host: Any, port: Any, *rest: Any) -> None:
-        """A name is looked up, or an address connected to; of a local socket it is a path."""
+    def _connected(self, address: Any) -> None:
+        if isinstance(address, tuple):  # of a socket of this machine it is a path
+            self._asked(*address)
+
+    def _asked(self, host: Any, *rest: Any) -> None:
+        """A name is looked up, or an address connected to."""
         if isinstance(host, bytes):
             host = host.decode(errors="replace")
         if not isinstance(host, str) or not host or host.startswith(_LOOPBACK):

@@ -13,6 +13,7 @@ from nntrace.rules.chance import (
     training_batches,
 )
 from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.probes.advantage import inputs_win
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import (
     LossSeries,
@@ -49,8 +50,9 @@ def loss_not_decreasing(
     """Over the whole run the loss never improved beyond its noise.
 
     Compares the start with the best of ten windows and looks for a falling trend (Mann–Kendall);
-    silent when either shows progress of more than 1 %, or when the loss is already well
-    below chance. A warning for runs below 200 steps or losses whose chance value is unknown.
+    silent when either shows progress of more than 1 %, when the loss is already well below chance,
+    or when a check has shown that it is higher without inputs (PRB02). A warning for runs below
+    200 steps or losses whose chance value is unknown.
     Source: Karpathy's Recipe, step 2 (overfit one batch); "37 reasons", IV.
     """
     series = loss_series(trace)
@@ -75,7 +77,7 @@ def loss_not_decreasing(
         or progress > errors * median_error(noise, head, window)
         or trend_z(values) < -errors
     )
-    if is_certain and progress > improvement * abs(start):
+    if (is_certain and progress > improvement * abs(start)) or inputs_win(trace):
         return
     batches = training_batches(trace)
     function, unknown = comparable_function(trace, batches)

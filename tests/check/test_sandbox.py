@@ -149,6 +149,9 @@ with socket.socket() as one:
     except OSError: pass
     try: one.connect(("127.0.0.1", 9))
     except OSError: pass
+with socket.socket(socket.AF_UNIX) as one:
+    try: one.connect("/nowhere")
+    except OSError: pass
 subprocess.run(["true"])
 subprocess.run(["uname"], capture_output=True)
 """
@@ -157,6 +160,7 @@ subprocess.run(["uname"], capture_output=True)
 
 def test_reading_elsewhere_is_no_write(contained):
     assert contained("open('/etc/hostname').read(); open('/dev/null', 'w')") == []
+    assert contained("import os; os.makedirs('/etc', exist_ok=True)") == []
 
 
 def test_a_folder_too_large_to_stand_in_for_is_shared_and_named(folder, tmp_path, monkeypatch):

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from rules.builders import site, trace_of
 from rules.checks import checked, noisy, run, step, swept
 
 from nntrace.rules import Finding, Severity, Skipped, get_rule
-from nntrace.rules.probes import sweep
+from nntrace.rules.probes import fit, sweep
 from nntrace.trace import Trace
 
 
@@ -60,6 +61,16 @@ def test_every_prediction_right_is_a_fit_half_way(accuracy, found):
     assert bool(verdict("PRB01", checked(overfit=run_of_it))) is found
 
 
+def test_parameters_that_no_optimizer_was_given_are_named():
+    sites = [
+        site("head.weight", "param", rms=1.0),
+        site("head.bias", "param", rms=1.0),
+        site("head.bias", "update", rms=0.1),
+        site("stem.bias", "update", rms=0.0),
+    ]
+    assert fit(trace_of(loss=[2.0, 1.9, 1.8], sites=sites)).unmoved == ("head.weight", "stem.bias")
+
+
 def test_a_loss_that_still_falls_is_not_judged():
     losses = np.linspace(2.3, 1.0, 100)
     assert "still falling" in only_skip("PRB01", checked(overfit=overfit(losses)))
@@ -92,6 +103,14 @@ def test_a_batch_that_another_rate_fits_is_a_note():
 def test_inputs_that_win_by_little_but_at_every_step_are_of_use():
     trace = checked(blind=run("blind", noisy(1.05), inputs="zero"))
     assert verdict("PRB02", trace) == []
+
+
+@pytest.mark.parametrize(("blind", "blamed"), [(0.2, True), (0.24, False)])
+def test_a_loss_that_inputs_lower_is_not_one_that_does_not_fall(blind, blamed):
+    steps = 200
+    baseline = run("baseline", noisy(0.2, steps, start=0.201, noise=0.05))
+    trace = checked(baseline, blind=run("blind", noisy(blind, steps, start=0.201), inputs="zero"))
+    assert any(isinstance(found, Finding) for found in verdict("LOS07", trace)) is blamed
 
 
 def test_equal_losses_in_every_digit_need_no_further_proof():

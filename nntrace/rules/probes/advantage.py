@@ -15,6 +15,7 @@ from nntrace.trace import Trace
 _BLOCKS: Final = 8
 _FEW_STEPS: Final = 40
 _ERRORS: Final = 2.0  # standard errors within which a fall is neither side of a bound
+_PROOF: Final = 3.0  # standard errors
 _EASIER: Final = 0.5  # times the loss: no noise and no luck, but another task
 
 
@@ -68,6 +69,14 @@ def advantage(trace: Trace, other: Trace) -> Advantage | None:
     )
 
 
+def inputs_win(trace: Trace) -> bool:
+    """Whether a check has shown that the program learns from its inputs (PRB02)."""
+    if trace.under("blind") is None:
+        return False
+    found = _comparison(trace, "blind")
+    return isinstance(found, Advantage) and found.errors >= _PROOF and found.gain > 0
+
+
 def _comparison(trace: Trace, name: str) -> Advantage | Skipped:
     """The baseline against an experiment that takes something away from it."""
     other = trace.under(name)
@@ -80,7 +89,9 @@ def _comparison(trace: Trace, name: str) -> Advantage | Skipped:
 def _too_early(trace: Trace, found: Advantage, who: str) -> Skipped | None:
     """Why it says nothing that `who` do not win, or None: the model had the time to learn."""
     if found.steps < _FEW_STEPS:
-        return Skipped(f"{who} not win yet, but there were only {found.steps} steps")
+        return Skipped(
+            f"{who} not win yet, but there were only {found.steps} steps; give it more --steps"
+        )
     run = trace.under("overfit")
     batch = None if run is None or problem(run) else fit(run)
     if batch is None or np.isnan(batch.share):
@@ -88,7 +99,10 @@ def _too_early(trace: Trace, found: Advantage, who: str) -> Skipped | None:
     elif not batch.reached:
         reason = "the model cannot fit one batch in that time either (PRB01)"
     elif found.steps < 2 * batch.steps:
-        reason = f"to fit one batch alone takes {batch.steps} of its {found.steps} steps"
+        reason = (
+            f"to fit one batch alone takes {batch.steps} of its {found.steps} steps; give it more "
+            "--steps"
+        )
     else:
         return None
     return Skipped(f"{who} not win yet, but {reason}")
@@ -106,7 +120,7 @@ def _too_early(trace: Trace, found: Advantage, who: str) -> Skipped | None:
 def ignores_input(
     trace: Trace,
     *,
-    errors: Annotated[float, "standard errors by which real inputs must win"] = 3.0,
+    errors: Annotated[float, "standard errors by which real inputs must win"] = _PROOF,
 ) -> Iterator[Finding | Skipped]:
     """Training does as well when all inputs are zero.
 
@@ -156,7 +170,7 @@ def ignores_input(
 def labels_carry_no_signal(
     trace: Trace,
     *,
-    errors: Annotated[float, "standard errors by which the real targets must win"] = 3.0,
+    errors: Annotated[float, "standard errors by which the real targets must win"] = _PROOF,
 ) -> Iterator[Finding | Skipped]:
     """Training does as well when the targets are shuffled within each batch.
 

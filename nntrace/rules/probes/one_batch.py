@@ -86,13 +86,14 @@ def fit(trace: Trace) -> Fit | None:
 
 
 def _unmoved(trace: Trace) -> Iterator[str]:
+    """Paths of parameters that no step changed, or that no optimizer was given."""
     sites = trace.sites_of(Role.UPDATE)
     if not sites or not len(trace.sampled_steps):
         return
     largest = np.nanmax(np.nan_to_num(trace.series(Role.UPDATE, "rms"), nan=0.0), axis=0)
-    for site, rms in zip(sites, largest, strict=True):
-        if rms == 0.0:
-            yield site.path
+    moved = {site.path for site, rms in zip(sites, largest, strict=True) if rms > 0.0}
+    known = dict.fromkeys(site.path for site in (*trace.sites_of(Role.PARAM), *sites))
+    yield from (path for path in known if path not in moved)
 
 
 @rule(

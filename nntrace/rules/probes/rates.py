@@ -72,14 +72,19 @@ def sweep(trace: Trace) -> Sweep | None:
         limit = float(rates[limit_index]) if limit_index < len(rates) else None
     before = np.flatnonzero(smooth[:lowest] > start - _USEFUL * fall)
     useful = int(before[-1]) + 1 if len(before) else 0
-    slope = np.gradient(smooth[: lowest + 1], np.log10(rates[: lowest + 1])) if lowest else [0.0]
+    begin = max(min(useful, lowest - 1), 0)  # the steps down from where it begins to fall
+    slope = (
+        np.gradient(smooth[begin : lowest + 1], np.log10(rates[begin : lowest + 1]))
+        if lowest > begin
+        else np.zeros(1)
+    )
     high = max(float(rates[lowest]) / _BELOW_LOWEST, float(rates[useful]))
     return Sweep(
         rates=rates[: len(smooth)],
         losses=smooth,
         low=min(float(rates[useful]), high / _NARROWEST),
         high=high,
-        steepest=float(rates[int(np.argmin(slope))]),
+        steepest=float(rates[begin + int(np.argmin(slope))]),
         limit=limit,
         own=own,
     )
