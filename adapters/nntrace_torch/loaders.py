@@ -45,10 +45,16 @@ class _Pass:
 
 @dataclass(slots=True)
 class _Loader:
-    """A loader that was iterated: its number, and how many passes were begun."""
+    """A loader that was iterated: its number, and how many passes were begun.
+
+    One that is built anew for each pass, over the same data set and with the same settings, goes
+    on where the last one ended: `facts` and `dataset` tell.
+    """
 
     reference: weakref.ref[Any]
     number: int
+    dataset: weakref.ref[Any] | None
+    facts: dict[str, Any]
     passes: int = 0
     current: _Pass | None = None
 
@@ -121,7 +127,7 @@ class LoaderObserver:
         known = self._loaders.get(id(loader))
         if known is None or known.reference() is not loader:
             known = self._announce(loader)
-        elif known.current is not None:
+        if known.current is not None:
             self._record(known.current, complete=False)
         known.current = _Pass(self._passes, known.number, known.passes, self._recorder.steps)
         known.passes += 1
@@ -189,14 +195,9 @@ class LoaderObserver:
         self._recorder.add_event(EventKind.EPOCH, payload)
 
     def _announce(self, loader: Any) -> _Loader:
-        known = self._loaders[id(loader)] = _Loader(weakref.ref(loader), self._count)
-        self._count += 1
-        for holder in (loader.dataset, loader.collate_fn):
-            self._recorder.look_for_tokens_in(holder)
-        sampler = getattr(loader, "sampler", None)
-        payload = {
-            "loader": known.number,
-            "dataset_size": _length(getattr(loader, "dataset", None)),
+        dataset, sampler = getattr(loader, "dataset", None), getattr(loader, "sampler", None)
+        facts = {
+            "dataset_size": _length(dataset),
             "batch_size": loader.batch_size,
             "batches": _number_of_batches(loader),
             "shuffle": isinstance(sampler, torch.utils.data.RandomSampler),
@@ -204,8 +205,30 @@ class LoaderObserver:
             "replacement": _draws_again(sampler),
             "workers": loader.num_workers,
         }
-        self._recorder.add_event(EventKind.LOADER, payload)
+        for key, gone in self._loaders.items():
+            if gone.reference() is None and gone.facts == facts and _is_of(gone.dataset, dataset):
+                known = self._loaders[id(loader)] = self._loaders.pop(key)
+                known.reference = weakref.ref(loader)
+                return known
+        known = _Loader(weakref.ref(loader), self._count, _reference(dataset), facts)
+        self._loaders[id(loader)] = known
+        self._count += 1
+        for holder in (loader.dataset, loader.collate_fn):
+            self._recorder.look_for_tokens_in(holder)
+        self._recorder.add_event(EventKind.LOADER, {"loader": known.number, **facts})
         return known
+
+
+def _reference(dataset: Any) -> weakref.ref[Any] | None:
+    """None for what cannot be referred to, such as a list."""
+    try:
+        return weakref.ref(dataset)
+    except TypeError:
+        return None
+
+
+def _is_of(reference: weakref.ref[Any] | None, dataset: Any) -> bool:
+    return reference is not None and dataset is not None and reference() is dataset
 
 
 def _draws_again(sampler: Any) -> bool:

@@ -51,7 +51,7 @@ _AFTERMATH = 50  # steps in which a loss overshoots
     explains=(
         *("ACT01", "ACT03", "ACT04", "ACT05", "ACT07", "GRD02", "GRD04", "GRD05"),
         *("PAR01", "PAR02", "LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "LOS12"),
-        *("NUM01", "NUM05", "NUM09"),
+        *("NUM01", "NUM02", "NUM03", "NUM05", "NUM09"),
     ),
     advice="Lower the learning rate by the factor between the ratio and 1e-3; Adam wants rates "
     "some tens of times smaller than SGD.",

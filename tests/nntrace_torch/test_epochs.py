@@ -195,3 +195,33 @@ def test_wide_sparse_examples_are_told_apart_where_no_sample_looks(trace_here):
     model = nn.Linear(5000, 3)
     trace = trace_here(lambda: classify(model, rows, steps=1))
     assert trace.batches[0].duplicate_examples == 0
+
+
+def test_a_loader_built_anew_for_each_pass_is_one_loader(trace_here):
+    def program():
+        model = mlp()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(3):
+            for (batch,) in DataLoader(DATA, batch_size=5):
+                optimizer.zero_grad()
+                functional.cross_entropy(model(batch), torch.arange(len(batch)) % 3).backward()
+                optimizer.step()
+            with torch.no_grad():
+                for (batch,) in DataLoader(DATA, batch_size=10):
+                    model(batch)
+
+    trace = trace_here(program)
+    assert [event.payload["batch_size"] for event in trace.events_of("loader")] == [5, 10]
+    found = [(one["loader"], one["epoch"], one["complete"]) for one in passes(trace)]
+    assert sorted(found) == [(loader, epoch, True) for loader in (0, 1) for epoch in range(3)]
+    assert {event.payload["group"] for event in trace.events_of("evaluation")} == {0}
+
+
+def test_loaders_that_are_there_at_once_are_two(trace_here):
+    def program():
+        train([*DataLoader(DATA, batch_size=5), *DataLoader(DATA, batch_size=5)], epochs=1)()
+        both = DataLoader(DATA, batch_size=5), DataLoader(DATA, batch_size=5)
+        for loader in both:
+            list(loader)
+
+    assert len(trace_here(program).events_of("loader")) == 2
