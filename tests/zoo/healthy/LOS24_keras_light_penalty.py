@@ -1,0 +1,21 @@
+"""Keras digit classifier with an L2 penalty of a ten-thousandth, as Keras' examples have it."""
+
+import keras
+from keras import layers
+from sklearn.datasets import load_digits
+
+keras.utils.set_random_seed(442)
+
+digits = load_digits()
+pixels = ((digits.data - 4.9) / 6).astype("float32")
+penalty = keras.regularizers.L2(1e-4)
+
+model = keras.Sequential(
+    [
+        layers.Input((64,)),
+        layers.Dense(64, activation="relu", kernel_regularizer=penalty),
+        layers.Dense(10, activation="softmax", kernel_regularizer=penalty),
+    ]
+)
+model.compile(keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy")
+model.fit(pixels, digits.target, batch_size=64, epochs=8, verbose=2)
