@@ -216,7 +216,7 @@ def loss_and_head_disagree(trace: Trace) -> Iterator[Finding | Skipped]:
             problem = f"`{call.function}` compares a softmax with one-hot classes"
         elif call.function in BINARY and is_softmax:
             problem = f"`{call.function}`, for independent labels, receives a softmax"
-        elif exclusive and call.shape and len(call.shape) > 1 and call.shape[1] > 1:
+        elif exclusive and (call.shape[1] if len(call.shape or ()) > 1 else width) > 1:
             problem = f"`{call.function}`, for exclusive classes, receives independent sigmoids"
         else:
             continue

@@ -53,7 +53,7 @@ def loss_at_init(
     below: Annotated[float, "smallest first loss relative to chance"] = 0.25,
     logits: Annotated[float, "rms of first logits that is near zero"] = 1.0,
     values: Annotated[float, "rms of other first outputs, by the targets', that is"] = 0.5,
-    usual: Annotated[float, "rms of other first outputs, by the targets', that is a note"] = 1.0,
+    usual: Annotated[float, "rms of other first outputs, by the targets', that is a note"] = 1.5,
 ) -> Iterator[Finding | Skipped]:
     """The first loss is not that of a model that knows nothing.
 
@@ -61,8 +61,8 @@ def loss_at_init(
     targets (their variance, when centred) for squared error, where those of the first examples
     count if they are the larger ones. Above it the model starts out sure
     of wrong answers and spends its first steps unlearning them; with outputs near zero it is sure
-    of nothing, and its few features merely point the wrong way. Outputs of a regression as large
-    as its targets are what Glorot's initialisation gives, which is Keras' default: a note. Far
+    of nothing, and its few features merely point the wrong way. Outputs of a regression up to √2
+    are what Glorot's initialisation, Keras' default, makes of inputs of unit scale: a note. Far
     below it (a note only) it starts with trained weights, or the answer leaks.
     Source: Karpathy's Recipe, step 2 (verify loss @ init); "37 reasons", 22 (chance performance);
     CS231n.

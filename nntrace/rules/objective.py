@@ -6,7 +6,14 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.calls import location_in, loss_calls
-from nntrace.rules.chance import BINARY, CROSS_ENTROPY, loss_location, training_batches
+from nntrace.rules.chance import (
+    BINARY,
+    CROSS_ENTROPY,
+    function_loss,
+    loss_functions,
+    loss_location,
+    training_batches,
+)
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import loss_series, median, span
@@ -199,14 +206,14 @@ def _climbed_alone(trace: Trace) -> str | None:
     "LOS21",
     "impossible-loss",
     Severity.ERROR,
-    explains=("LOS08", "LOS15"),
+    explains=("LOS08", "LOS15", "LOS20"),
     advice="Look at the targets' range (a binary cross-entropy wants 0 … 1), at the order of the "
     "arguments of `kl_div` (log-probabilities first), and at the sign.",
 )
 def impossible_loss(
     trace: Trace,
     *,
-    samples: Annotated[int, "sampled steps with a negative value"] = 2,
+    samples: Annotated[int, "steps with a negative value"] = 2,
     rounding: Annotated[float, "size of a negative value that counts"] = 1e-4,
 ) -> Iterator[Finding | Skipped]:
     """A loss function that cannot be negative returned negative values.
@@ -234,24 +241,24 @@ def impossible_loss(
     if not known:
         yield Skipped("no values of a loss function that cannot be negative were recorded")
         return
-    wrong = [batch for batch in known if (batch.loss_value or 0.0) < -rounding]
+    values = _values_of_functions(trace, known)
+    wrong = {step: value for step, value in values.items() if value < -rounding}
     if len(wrong) < samples:
         return
-    first = wrong[0]
-    function = first.loss_function or ""
-    lows = [b.target_min for b in wrong if b.target_min is not None]
-    highs = [b.target_max for b in wrong if b.target_max is not None]
+    function = next((b.loss_function or "" for b in known if b.step in wrong), "")
+    function = function or known[0].loss_function or ""
+    lows = [b.target_min for b in known if b.target_min is not None]
+    highs = [b.target_max for b in known if b.target_max is not None]
     cause = ""
     if function in BINARY and lows and highs and (min(lows) < 0.0 or max(highs) > 1.0):
         cause = f" Its targets reach from {min(lows):.3g} to {max(highs):.3g}."
     yield Finding(
-        f"`{function}` returned {min(b.loss_value or 0.0 for b in wrong):.3g}; it cannot be "
-        f"negative.{cause}",
-        steps=(first.step, wrong[-1].step),
+        f"`{function}` returned {min(wrong.values()):.3g}; it cannot be negative.{cause}",
+        steps=(min(wrong), max(wrong)),
         evidence={
-            "lowest": min(b.loss_value or 0.0 for b in wrong),
+            "lowest": min(wrong.values()),
             "negative_samples": len(wrong),
-            "samples": len(known),
+            "samples": len(values),
         },
         location=loss_location(trace, function),
     )
@@ -298,6 +305,19 @@ def overwhelming_regularisation(
         evidence={"penalty": late_penalty, "data_loss": late_data, "data_loss_at_start": start},
         location=next((location_in(e.payload) for e in trace.events_of(EventKind.OBJECTIVE)), None),
     )
+
+
+def _values_of_functions(trace: Trace, known: list[Batch]) -> dict[int, float]:
+    """What loss functions that cannot be negative returned, by step.
+
+    Of every step, not only of sampled ones, where a single one was all that is differentiated.
+    """
+    sampled = {batch.step: batch.loss_value or 0.0 for batch in known}
+    batches = training_batches(trace)
+    if len(loss_functions(batches)) > 1:
+        return sampled
+    series = function_loss(trace, batches)
+    return dict(zip(series.step.tolist(), series.value.tolist(), strict=True)) | sampled
 
 
 def _terms(trace: Trace) -> tuple[tuple[str, ...], FloatArray, list[int]]:

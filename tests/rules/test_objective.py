@@ -1,5 +1,5 @@
 import pytest
-from rules.builders import batches, event, findings, skip_reasons, trace_of
+from rules.builders import batch, batches, event, findings, skip_reasons, trace_of
 
 from nntrace.rules import Severity
 
@@ -172,6 +172,15 @@ def test_a_loss_that_is_minimised_with_a_minus_sign_is_a_warning(terms, weights,
     objective = event("objective", terms=terms, weights=weights)
     results = findings("LOS21", trace_of(loss=[-2.0] * 4, batches=rows, events=[objective]))
     assert [finding.level for finding in results] == [Severity.WARNING] * found
+
+
+def test_steps_that_were_not_sampled_count_where_the_loss_is_the_functions_alone():
+    loss = [1.0, 0.5, 0.2, -0.5, -1.0, -2.0]
+    rows = [
+        batch(step, loss_function="binary_cross_entropy", loss_value=loss[step]) for step in (0, 1)
+    ]
+    [finding] = findings("LOS21", trace_of(loss=loss, batches=rows))
+    assert (finding.steps, finding.evidence["lowest"]) == ((3, 5), -2.0)
 
 
 def test_a_density_may_be_negative():
