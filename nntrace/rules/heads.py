@@ -211,12 +211,13 @@ def loss_and_head_disagree(trace: Trace) -> Iterator[Finding | Skipped]:
     for call in calls:
         width = call.head_width or (call.shape[-1] if call.shape else 0)
         is_softmax = call.head == "softmax" and width > 1
-        exclusive = call.function in CROSS_ENTROPY and call.head == "sigmoid"
+        classes = call.shape[1] if call.shape and len(call.shape) > 1 else width
+        exclusive = call.function in CROSS_ENTROPY and call.head == "sigmoid" and classes > 1
         if call.function in REGRESSION and is_softmax and _is_one_hot(trace, call, width):
             problem = f"`{call.function}` compares a softmax with one-hot classes"
         elif call.function in BINARY and is_softmax:
             problem = f"`{call.function}`, for independent labels, receives a softmax"
-        elif exclusive and (call.shape[1] if len(call.shape or ()) > 1 else width) > 1:
+        elif exclusive:
             problem = f"`{call.function}`, for exclusive classes, receives independent sigmoids"
         else:
             continue
