@@ -229,7 +229,9 @@ def collapsed_representation(
         reachable = min(median(size[rows, link.column]) / units - 1, units)
         bound = min(loss_of_rank * start[link.column], max(_ONE_LINE, width * reachable))
         late = values[rows[-max(3, int(len(rows) * _LATE)) :]] < bound
-        if start[link.column] < _LEAST_START or late.mean() < _HOLDS or not late[-1]:
+        if start[link.column] < _LEAST_START:
+            continue  # it used few directions from the start: that says nothing of those before it
+        if late.mean() < _HOLDS or not late[-1]:
             break
         since = lasting(values[rows] < bound, 1)
         found.append((link, int(rows[since if since is not None else 0])))

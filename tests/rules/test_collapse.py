@@ -153,6 +153,12 @@ def test_a_branch_that_collapses_before_layers_that_do_not_is_its_own_affair():
     assert not findings("ACT13", network(layer("a", falling_to(1.0)), layer("b", 20.0)))
 
 
+def test_a_layer_that_never_had_directions_says_nothing_of_those_before_it():
+    narrow = layer("b", falling_to(1.0, 2.0))
+    [finding] = findings("ACT13", network(layer("a", falling_to(1.0)), narrow))
+    assert finding.site.path == "a"
+
+
 @pytest.mark.parametrize(("targets", "found"), [(True, 0), (False, 1)])
 def test_a_classifier_that_learns_may_use_few_directions(targets, found):
     rows = [row for one in (layer("a", falling_to(1.1)), layer("head", 5.0)) for row in one]

@@ -7,7 +7,7 @@ programs: all of them (`make zoo`) take long.
 from pathlib import Path
 
 import pytest
-from zoo.zoo import ELSEWHERE, KERAS, NOT_ON_KERAS, code_of, judge, programs
+from zoo.zoo import CAUSES, ELSEWHERE, KERAS, NOT_ON_KERAS, code_of, judge, programs
 
 from nntrace.rules import select_rules
 
@@ -59,3 +59,8 @@ def test_every_rule_has_programs_or_is_listed_with_the_reason():
 def test_what_keras_does_not_record_has_no_keras_program():
     on_keras = {code_of(program) for program in programs("faulty") if KERAS in program.stem}
     assert on_keras.isdisjoint(" ".join(NOT_ON_KERAS.values()).split())
+
+
+def test_a_declared_cause_is_a_rule_and_its_program_is_there():
+    assert CAUSES.keys() <= {program.stem for program in programs("faulty")}
+    assert set(CAUSES.values()) <= {rule.code for rule in select_rules()}
