@@ -23,7 +23,7 @@ _SAME_SIGN = 0.95
     "bias-drift",
     Severity.WARNING,
     needs=(Role.PARAM, Role.PARAM_GRAD),
-    explains=("ACT04", "ACT05", "ACT06", "LOS12"),
+    explains=("ACT04", "ACT05", "ACT06", "LOS07", "LOS12"),
     advice="Look for a shift the bias has to make up for: targets far from zero, labels of one "
     "class only or very imbalanced, inputs that are not centred. Then set it at the start.",
 )
