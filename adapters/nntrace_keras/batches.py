@@ -12,6 +12,7 @@ import tensorflow as tf
 from nntrace.recorder import BatchSample, SiteSample
 from nntrace_keras.capture import Capture, Found, Values
 from nntrace_keras.losses import loss_facts
+from nntrace_keras.objective import Term
 from nntrace_keras.sites import SiteKey
 from nntrace_keras.under_tape import LossCall
 
@@ -40,18 +41,43 @@ class BatchFacts:
     term_weights: tuple[float, ...] = ()
 
 
-def terms(capture: Capture, called: Sequence[LossCall]) -> dict[str, Any]:
-    """Keep the values of several loss functions whose sum is differentiated."""
-    if len(called) < 2 or any(call.value.shape.rank != 0 for call in called):
-        return {}
-    names = []
-    for number, call in enumerate(called):
+def named_calls(called: Sequence[LossCall]) -> list[tuple[str, Any]]:
+    """The values of the loss functions of a step that are numbers, each under a name of its own."""
+    counts: dict[str, int] = {}
+    found = []
+    for call in called:
+        if call.value is None or call.value.shape.rank != 0:
+            continue
         function = loss_facts(call.function, tf.convert_to_tensor(call.prediction)).function
         name = f"{function}:{call.output}" if call.output else function
-        names.append(name if name not in names else f"{name}.{number}")
-        capture.add_scalar(f"term.{number}", call.value)
-    weights = tuple(call.weight for call in called)
-    return {"term_names": tuple(names), "term_weights": weights}
+        count = counts[name] = counts.get(name, 0) + 1
+        found.append((name if count == 1 else f"{name}#{count}", call.value))
+    return found
+
+
+def terms(
+    capture: Capture, called: Sequence[LossCall], objective: Sequence[Term] | None
+) -> dict[str, Any]:
+    """Keep the values of what is summed up and differentiated.
+
+    Args:
+        capture: keeps them.
+        called: the loss functions that were called.
+        objective: the terms as a graph shows them; None eagerly, where the calls are all there is.
+    """
+    if objective is None:
+        if any(call.value is None or call.value.shape.rank != 0 for call in called):
+            return {}
+        named = zip(named_calls(called), called, strict=True)
+        objective = [Term(name, call.weight, value, True) for (name, value), call in named]
+    if len({term.name for term in objective}) < 2:
+        return {}
+    for number, term in enumerate(objective):
+        capture.add_scalar(f"term.{number}", term.tensor)
+    return {
+        "term_names": tuple(term.name for term in objective),
+        "term_weights": tuple(term.weight for term in objective),
+    }
 
 
 def batch_sample(
@@ -89,8 +115,9 @@ def batch_sample(
         classes=facts.classes,
         loss_function=facts.loss_function,
         loss_value=None if loss is None else float(loss[0][0]),
-        term_names=facts.term_names or None,
+        term_names=tuple(dict.fromkeys(facts.term_names)) or None,
         terms=_weighted(facts, found),
+        clamped=_clamped(found),
     )
 
 
@@ -147,8 +174,16 @@ def _features(
 
 
 def _weighted(facts: BatchFacts, found: Found) -> Values | None:
+    """The terms' values with their weights, in one number those of one name."""
     if not facts.term_names:
         return None
-    values = [found.batch[f"term.{number}"][0][0] for number in range(len(facts.term_names))]
-    weighted: Values = np.array(values, np.float32) * np.array(facts.term_weights, np.float32)
-    return weighted
+    sums = dict.fromkeys(facts.term_names, 0.0)
+    for number, (name, weight) in enumerate(zip(facts.term_names, facts.term_weights, strict=True)):
+        sums[name] += float(found.batch[f"term.{number}"][0][0]) * weight
+    return np.array(list(sums.values()), np.float32)
+
+
+def _clamped(found: Found) -> float | None:
+    """The largest share that a clamp cuts off."""
+    shares = [float(v[0]) for name, (v, _) in found.batch.items() if name.startswith("clamped.")]
+    return max(shares, default=None)

@@ -49,6 +49,7 @@ class Step:
         order: its sites in the order in which the program reaches them.
         calls_per_step: how many calls of the optimizer make one step.
         second: in a graph, what computes the samples.
+        frozen: weights that nothing trains, until they have been read once.
         returned: in a graph, the loss that is perhaps found in the results of the function.
         keepsakes: the batch of the first sample, as long as that is not recorded.
     """
@@ -57,6 +58,7 @@ class Step:
     facts: BatchFacts = field(default_factory=BatchFacts)
     layouts: Layouts = field(default_factory=lambda: Layouts((), ()))
     updates: list[Stepped] = field(default_factory=list)
+    frozen: list[Stepped] = field(default_factory=list)
     order: list[SiteKey] = field(default_factory=list)
     calls_per_step: int = 1
     second: Second | None = None
@@ -84,7 +86,19 @@ class Step:
             found.sites.append((stepped.update, SiteSample(-1, offset + place, layout)))
             place += layout.size
         found.values = np.concatenate([found.values, delivery.changes[:place]])
+        self._read_frozen(found)
         return found
+
+    def _read_frozen(self, found: Found) -> None:
+        frozen, self.frozen = self.frozen, []
+        if not frozen:
+            return
+        offset = len(found.values)
+        found.values = np.concatenate([found.values, elements(frozen).numpy()])
+        for stepped in frozen:
+            layout = flat_plan(stepped.shape).layout
+            found.sites.append((stepped.param, SiteSample(-1, offset, layout)))
+            offset += layout.size
 
 
 def prepare(
@@ -105,6 +119,7 @@ def prepare(
         received = partial(as_received, optimizer, stepped.variable)
         capture.add_gradient(stepped.param_gradient, stepped.gradient, stepped.shape, received)
     step.updates = mine
+    step.frozen = observer.frozen(name, gradients)
     step.order = observer.order(capture, (*mine, *rest))
     return step, capture
 

@@ -127,10 +127,13 @@ class Capture:
         else:
             self._planned.append(_Planned(site, "", gradient, received, flat_plan(shape)))
 
-    def add_scalar(self, name: str, value: Any) -> None:
-        """Keep a number of the batch."""
-        make = partial(tf.reshape, shape=[1])
-        self._planned.append(_Planned(None, name, value, make, FlatPlan(1, 1)))
+    def add_scalar(self, name: str, value: Any, make: Callable[[Any], Any] | None = None) -> None:
+        """Keep a number of the batch: a scalar, or what `make` makes of a tensor."""
+
+        def one(tensor: Any) -> Any:
+            return tf.reshape(tensor if make is None else make(tensor), [1])
+
+        self._planned.append(_Planned(None, name, value, one, FlatPlan(1, 1)))
 
     def add_hashes(self, number: int, batch: Any) -> None:
         """Keep 48-bit hashes of an input's first examples, as two numbers exact in float32."""

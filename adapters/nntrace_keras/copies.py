@@ -180,7 +180,7 @@ def _in_order(found: dict[int, Any], numbers: dict[str, int]) -> list[Any]:
                 seen.add(number)
                 waiting.append((number, True))
                 makers = {numbers[tensor.op.name] for tensor in found[number].inputs}
-                waiting += [(maker, False) for maker in makers & found.keys() - seen]
+                waiting += [(m, False) for m in makers if m in found and m not in seen]
     return ordered
 
 

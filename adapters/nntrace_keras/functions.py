@@ -5,6 +5,7 @@ A step that is not sampled costs one read of the board; all else is done for a s
 
 import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -132,7 +133,7 @@ class TrainingFunctions:
             if step.second is None or not self._board.expects(number):
                 continue
             try:
-                with record.stop_recording():
+                with record.stop_recording(), self._first_time(step.second):
                     step.second.begins(is_called=step.second.graph is function.graph)
             except CannotComputeError as error:
                 self._give_up(step, error)
@@ -143,6 +144,10 @@ class TrainingFunctions:
                 _list_on(function.graph, "_nntrace_released").append(number)
                 # Variables are not to live longer than the function that trains them.
                 weakref.finalize(function, _release, step).atexit = False
+
+    def _first_time(self, second: Second) -> AbstractContextManager[None]:
+        """Building the second computation and its first run are no cost of a sample."""
+        return nullcontext() if second.has_run else self._recorder.setting_up()
 
     def _give_up(self, step: Step, error: CannotComputeError) -> None:
         step.second = None
@@ -184,7 +189,7 @@ class TrainingFunctions:
             step.second.add_update()
             return None
         try:
-            with record.stop_recording():
+            with record.stop_recording(), self._first_time(step.second):
                 found = step.second.run(arguments, row.turn)
         except CannotComputeError as error:
             self._give_up(step, error)
@@ -218,4 +223,4 @@ def _note_step(graph: Any, number: int) -> None:
 
 def _release(step: Step) -> None:
     """The function is gone that held the step."""
-    step.second, step.updates, step.keepsakes = None, [], None
+    step.second, step.updates, step.frozen, step.keepsakes = None, [], [], None

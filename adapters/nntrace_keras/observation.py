@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind, Role
-from nntrace_keras.batches import BatchFacts, terms
+from nntrace_keras.batches import BatchFacts, named_calls, terms
 from nntrace_keras.capture import Capture
 from nntrace_keras.describe import (
     dropout_rate,
@@ -25,6 +25,7 @@ from nntrace_keras.names import Names
 from nntrace_keras.optimizers import weight_decay
 from nntrace_keras.sites import SiteKey
 from nntrace_keras.sources import UNKNOWN, Source, Sources
+from nntrace_keras.structure import Structure
 from nntrace_keras.under_tape import Gradient, LayerCall, LossCall, RootCall, key
 
 
@@ -51,8 +52,10 @@ class Observer:
         self._recorder = recorder
         self._names = names
         self._sources = sources
+        self._structure = Structure(recorder)
         self._announced: set[tuple[str, Source]] = set()
         self._modes: dict[str, dict[str, object]] = {}
+        self._frozen: set[int] = set()
         self._roots: list[str] = []
         self.phase = "train"
 
@@ -67,11 +70,14 @@ class Observer:
         entered = self._inputs(capture, first.calls.roots[0])
         for call, gradient in first.activations:
             self._activation(capture, call, gradient)
-        called = next((g.calls.losses for g in gradients if g.calls.losses), None)
-        if called is None:
-            return self._output(capture, first.calls.roots[-1], entered)
-        facts = self._loss(capture, called[0], entered)
-        return replace(facts, **terms(capture, called))
+        self._structure.note_reuse(gradients)
+        called = next((g.calls.losses for g in gradients if g.calls.losses), [])
+        objective = self._structure.read(capture, gradients, named_calls(called))
+        if not called:
+            facts = self._output(capture, first.calls.roots[-1], entered)
+        else:
+            facts = self._loss(capture, called[0], entered)
+        return replace(facts, **terms(capture, called, objective))
 
     def stepped(
         self,
@@ -105,6 +111,21 @@ class Observer:
         ]
         return mine, rest
 
+    def frozen(self, name: str, gradients: Sequence[Gradient]) -> list[Stepped]:
+        """The weights of the models that are not trained although they could be, each once."""
+        found: dict[int, Any] = {}
+        for gradient in gradients:
+            for root in gradient.calls.roots:
+                for layer in root.layer._flatten_layers():
+                    for variable in layer._trainable_variables:
+                        if not variable.trainable and key(variable) not in self._frozen:
+                            found[key(variable)] = variable
+        self._frozen |= found.keys()
+        return [
+            self._stepped(name, n, variable, None, {}, trained=False)
+            for n, variable in enumerate(found.values())
+        ]
+
     def order(self, capture: Capture, stepped: Sequence[Stepped]) -> list[SiteKey]:
         """All sites in the order in which the program reaches them: a layer's parameters first."""
         by_parent: dict[str, list[Stepped]] = {}
@@ -123,13 +144,21 @@ class Observer:
         return found
 
     def _stepped(
-        self, optimizer: str, number: int, variable: Any, gradient: Any, facts: dict[str, Any]
+        self,
+        optimizer: str,
+        number: int,
+        variable: Any,
+        gradient: Any,
+        facts: dict[str, Any],
+        *,
+        trained: bool = True,
     ) -> Stepped:
         path, parent, owner = self._names.variable(variable, optimizer, number)
         shape = tuple(int(size) for size in variable.shape)
         source = self._sources.of(owner) if owner is not None else UNKNOWN
 
         def site(role: Role) -> SiteKey:
+            own = {"requires_grad": trained} if role is Role.PARAM else {}
             return SiteKey(
                 path,
                 role,
@@ -139,7 +168,7 @@ class Observer:
                 file=source.file,
                 line=source.line,
                 shape=shape,
-                facts=tuple({**fans(shape, owner), **facts}.items()),
+                facts=tuple({**fans(shape, owner), **facts, **own}.items()),
             )
 
         roles = (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
+from nntrace_keras.schedules import ScheduleObserver
 from nntrace_keras.sources import Sources
 
 
@@ -23,6 +24,7 @@ class Optimizers:
         self._sources = sources
         self._names: dict[int, tuple[weakref.ref[Any], str]] = {}
         self._count = 0
+        self.schedules = ScheduleObserver(recorder, sources)
 
     def name(self, optimizer: Any, variables: int) -> str:
         """Its class, numbered from the second optimizer on."""
@@ -34,6 +36,7 @@ class Optimizers:
         name = type(inner).__name__ + (f".{self._count}" if self._count > 1 else "")
         self._names[id(optimizer)] = (weakref.ref(optimizer), name)
         self._announce(optimizer, inner, name, variables)
+        self.schedules.announce(inner, name)
         return name
 
     @property

@@ -8,7 +8,9 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-Undo = Callable[[], None]
+from nntrace.adapter.patching import Undo, replace
+
+__all__ = ["Undo", "after", "before", "wrap"]
 
 
 def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Undo:
@@ -17,21 +19,7 @@ def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..
     The wrapper keeps the original's module, by which AutoGraph decides what it converts.
     """
     original = getattr(owner, name)
-    inherited = name not in vars(owner)
-    wrapper: Any = functools.wraps(original)(make(original))
-    if name == "__new__":
-        wrapper = staticmethod(wrapper)  # what Python does only within the class statement
-    setattr(owner, name, wrapper)
-
-    def undo() -> None:
-        if vars(owner).get(name) is not wrapper:
-            return  # someone patched over us: taking theirs off would be worse
-        if inherited:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, staticmethod(original) if name == "__new__" else original)
-
-    return undo
+    return replace(owner, name, functools.wraps(original)(make(original)))
 
 
 def before(owner: Any, name: str, observe: Callable[..., object]) -> Undo:

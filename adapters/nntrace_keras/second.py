@@ -5,12 +5,14 @@ it, and a sampled one rounds as any other. The second computation starts from th
 from copies of the variables as they were before, and from the same random numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager import context
 from tensorflow.python.ops import control_flow_util
 from tensorflow.python.ops.gen_resource_variable_ops import assign_variable_op, read_variable_op
 from tensorflow.python.ops.resource_variable_ops import ResourceVariable
@@ -54,6 +56,7 @@ class Second:
         end: how many it had after the call.
         kept: variables with inputs and random numbers of the step, by the names of these.
         keeps_inputs: whether the graph itself keeps them.
+        has_run: whether it was ever computed, as it is now.
         with_update: whether the optimizer's call is computed, too: a function that makes several
             steps does not show what one of them changed.
     """
@@ -66,6 +69,7 @@ class Second:
     kept: dict[str, Any] = field(default_factory=dict)
     keeps_inputs: bool = False
     with_update: bool = False
+    has_run: bool = False
     layouts: Layouts | None = None
     _handles: list[Any] = field(init=False)  # of the variables; a replica's only while in it
     _computation: Any = None
@@ -155,8 +159,10 @@ class Second:
                 assign_variable_op(shadow.handle, value)
             captured_inputs.append(real if shadow is None else shadow.handle)
         self._values = []
+        self.has_run = True
         try:
-            found = self._computation._call_flat(inputs, captured_inputs)
+            with _as_it_is():
+                found = self._computation._call_flat(inputs, captured_inputs)
         except tf.errors.OpError as error:
             raise CannotComputeError(f"it fails the second time: {error.message}") from error
         for shadow in self._shadows:
@@ -167,7 +173,7 @@ class Second:
 
     def add_update(self) -> None:
         """From now on compute the optimizer's call, too."""
-        self.with_update, self._computation = True, None
+        self.with_update, self._computation, self.has_run = True, None, False
 
     def _is_kept(self, operation: Any) -> bool:
         return any(output.name in self.kept for output in operation.outputs)
@@ -227,6 +233,21 @@ class Second:
         self._given = [(tensor.name, places.get(tensor.name, -1)) for tensor in given]
         self._shadows = [_shadow(real) for real in self._computation.captured_inputs]
         self.layouts = self.capture.layouts()
+
+
+@contextmanager
+def _as_it_is() -> Iterator[None]:
+    """Functions that are first called inside run unoptimised: they are called so rarely that
+    optimising takes longer than all that it could save.
+    """
+    options = context.context().function_call_options
+    config = tf.compat.v1.ConfigProto.FromString(options.config_proto_serialized)
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    context.context().function_call_options = context.FunctionCallOptions(config_proto=config)
+    try:
+        yield
+    finally:
+        context.context().function_call_options = options
 
 
 def elements(updates: Sequence[Stepped]) -> Any:

@@ -21,9 +21,19 @@ from nntrace_keras.describe import is_batch_norm, is_dropout
 from nntrace_keras.patching import Undo, after, wrap
 from nntrace_keras.sources import caller
 from nntrace_keras.tensors import first_input, first_tensor, named_tensors
-from nntrace_keras.under_tape import Calls, Gradient, LayerCall, LossCall, Mode, RootCall, key
+from nntrace_keras.under_tape import (
+    Calls,
+    Gradient,
+    LayerCall,
+    LossCall,
+    Mode,
+    RootCall,
+    Span,
+    key,
+)
 
 _MAX_PENDING = 16  # gradients that no optimizer takes
+_FIRST_ID = 2  # of an operation: the source and the sink of a graph are numbered, too
 
 
 class _Local(threading.local):
@@ -31,6 +41,7 @@ class _Local(threading.local):
         self.active: list[Calls] = []
         self.stack: list[Any] = []
         self.last_output: Any = None
+        self.norms: set[int] = set()
         self.pending: list[Gradient] = []
         self.unobserved = False
 
@@ -116,24 +127,29 @@ class Tapes:
         def __call__(layer: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
             if not local.active:
                 return original(layer, *args, **kwargs)
+            graph, start = _place()
             local.stack.append(layer)
             try:
                 outputs = original(layer, *args, **kwargs)
             finally:
                 local.stack.pop()
-            self._observe_layer(layer, args, kwargs, outputs)
+            self._observe_layer(layer, args, kwargs, outputs, graph, start)
             return outputs
 
         return __call__
 
-    def _layer_called(self, layer: Any, args: Any, kwargs: Any, outputs: Any) -> None:
+    def _layer_called(
+        self, layer: Any, args: Any, kwargs: Any, outputs: Any, graph: Any, start: int
+    ) -> None:
         local = self._local
         collect = self._collects()
         tensor = first_tensor(outputs)
+        enclosing = local.stack[-1] if local.stack else None
+        if graph is not None:
+            self._note_span(layer, enclosing, graph, start)
         if collect and tensor is not None and tensor is not local.last_output:
             local.last_output = tensor
             if tensor.dtype.is_floating and tensor.shape.rank:
-                enclosing = local.stack[-1] if local.stack else None
                 path = self._path_of(layer, enclosing)
                 parent = self._path_of(enclosing, None) if enclosing is not None else ""
                 call = LayerCall(layer, path, parent, tensor)
@@ -143,11 +159,32 @@ class Tapes:
             mode = Mode(is_dropout(layer), _is_training(layer, kwargs))
             for calls in local.active:
                 calls.modes[id(layer)] = mode
+            if mode.active and not mode.is_dropout:
+                self._note_norm(layer, enclosing)
         if not local.stack:
+            local.norms.clear()
             inputs = named_tensors(args, kwargs) if collect else first_input(args, kwargs)
             root = RootCall(layer, inputs, tensor if collect else None, kwargs.get("training"))
             for calls in local.active:
                 calls.roots.append(root)
+
+    def _note_span(self, layer: Any, enclosing: Any, graph: Any, start: int) -> None:
+        """A layer's call has returned while a graph is built: keep it unless it called others."""
+        end_graph, end = _place()
+        if end_graph is not graph or end == start:
+            return
+        path = self._path_of(layer, enclosing)
+        for calls in self._local.active:
+            mine = [span for span in calls.spans[-1:] if span.graph is graph]
+            if not mine or mine[0].start < start:
+                calls.spans.append(Span(graph, layer, path, start, end))
+
+    def _note_norm(self, layer: Any, enclosing: Any) -> None:
+        """A batch norm was called in training mode."""
+        if id(layer) in self._local.norms:
+            for calls in self._local.active:
+                calls.reused[self._path_of(layer, enclosing)] = type(layer).__name__
+        self._local.norms.add(id(layer))
 
     def _around_loss(self, original: Callable[..., Any]) -> Callable[..., Any]:
         local = self._local
@@ -276,6 +313,14 @@ class Tapes:
         """An optimizer multiplied the loss by its scale, to divide the gradients again."""
         if self._local.active:
             scaled._nntrace_unscaled = loss
+
+
+def _place() -> tuple[Any, int]:
+    """The graph that is being built and the number of its next operation; None eagerly."""
+    if tf.executing_eagerly():
+        return None, 0
+    graph: Any = ops.get_default_graph()
+    return graph, graph.num_operations() + _FIRST_ID
 
 
 def _pending_of(graph: Any) -> list[Gradient]:

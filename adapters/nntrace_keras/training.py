@@ -19,6 +19,7 @@ from nntrace.recorder import KeptTensor, Recorder, Sample
 from nntrace_keras.batches import batch_sample
 from nntrace_keras.board import Row
 from nntrace_keras.calls import Delivery, EagerCall, GraphCall, Step
+from nntrace_keras.devices import DeviceObserver
 from nntrace_keras.functions import TrainingFunctions
 from nntrace_keras.keepsakes import KeptFilters
 from nntrace_keras.names import Names
@@ -61,6 +62,7 @@ class Training:
         self.observer = Observer(recorder, names, self.sources)
         self._optimizers = Optimizers(recorder, self.sources)
         self._sites = Sites(recorder)
+        self._devices = DeviceObserver(recorder)
         self.functions = TrainingFunctions(recorder, self.tapes, self._finish_in_graph, self._next)
         self._pending: dict[str, _Pending] = {}
         self._local = _Local()
@@ -89,6 +91,7 @@ class Training:
             *self.functions.install(),
             watch_tracing(self._recorder),
             watch_saving(self.functions.trains, self.tapes.unobserved),
+            self._optimizers.schedules.finish,  # what is known at the end
         ]
 
     def _scaled(self, scaled: Any, optimizer: Any, loss: Any) -> None:
@@ -130,6 +133,7 @@ class Training:
         self._recorder.open()  # what tracing adds to building the graph belongs to the run
         pairs = list(zip(grads, variables, strict=False))
         name = self._optimizers.name(optimizer, len(pairs))
+        self._devices.look(variables)
         with record.stop_recording():
             if tf.executing_eagerly():
                 turn = self.turn if self.samples_eagerly else None
@@ -139,7 +143,7 @@ class Training:
                 )  # fmt: skip
             if not getattr(ops.get_default_graph(), "building_function", False):
                 return None
-            with tf.name_scope("nntrace"):
+            with self._recorder.setting_up(), tf.name_scope("nntrace"):
                 call = GraphCall(
                     self.observer, self.functions.use_board(), self.functions.count, optimizer,
                     name, pairs, gradients, is_first=not self._has_batch,
@@ -150,7 +154,7 @@ class Training:
     def _ends(self, begun: EagerCall | GraphCall) -> None:
         with record.stop_recording():
             if isinstance(begun, GraphCall):
-                with tf.name_scope("nntrace"):
+                with self._recorder.setting_up(), tf.name_scope("nntrace"):
                     begun.end()
                 return
             row = begun.end()
@@ -173,6 +177,7 @@ class Training:
         if not row.applied:
             return delivery is not None
         del self._pending[step.optimizer]
+        self._optimizers.schedules.stepped(step.optimizer)
         number = self._recorder.steps
         if delivery is not None:
             self._recorder.add_sample(self._sample(step, delivery, number, row.batch_size))

@@ -52,11 +52,29 @@ class Mode:
     active: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The operations that a layer's call has made, by their numbers in a graph: `start`, …."""
+
+    graph: Any
+    layer: Any
+    path: str
+    start: int
+    end: int
+
+
 @dataclass(slots=True)
 class Calls:
-    """What happened under one tape, in order."""
+    """What happened under one tape, in order.
+
+    Attributes:
+        spans: of the layers that called no others, where a graph was built.
+        reused: paths and classes of batch norms that were called twice within one forward.
+    """
 
     layers: list[LayerCall] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+    reused: dict[str, str] = field(default_factory=dict)
     roots: list[RootCall] = field(default_factory=list)
     losses: list[LossCall] = field(default_factory=list)
     modes: dict[int, Mode] = field(default_factory=dict)

@@ -1,17 +1,12 @@
 """Where the model lies and which accelerators this machine has, without waking any of them."""
 
-import os
 import sys
-from pathlib import Path
 
 import torch
 
+from nntrace.adapter.devices import accelerator
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
-
-# Asking CUDA itself would initialise it, which forked workers do not survive.
-_NVIDIA = Path("/proc/driver/nvidia/gpus")
-_AMD = Path("/sys/class/kfd/kfd/topology/nodes")
 
 
 class DeviceObserver:
@@ -32,7 +27,7 @@ class DeviceObserver:
         device = parameters[0].device.type
         payload = {
             "device": device,
-            "accelerator": accelerator() if device == "cpu" else device,
+            "accelerator": _accelerator() if device == "cpu" else device,
             "supported": _supported(),
             "threads": torch.get_num_threads(),
         }
@@ -44,25 +39,11 @@ def allocated_bytes() -> int | None:
     return torch.cuda.memory_allocated() if torch.cuda.is_initialized() else None
 
 
-def accelerator(nvidia: Path = _NVIDIA, amd: Path = _AMD) -> str | None:
+def _accelerator() -> str | None:
     """The kind of accelerator that this process could use, or None."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1"):
-        return None
-    try:
-        if nvidia.is_dir() and any(nvidia.iterdir()):
-            return "cuda"
-        if amd.is_dir() and any(_computes(node) for node in amd.iterdir()):
-            return "cuda"  # as PyTorch calls AMD's, too
-    except OSError:
-        return None
-    if sys.platform == "darwin" and torch.backends.mps.is_available():
-        return "mps"
-    return None
-
-
-def _computes(node: Path) -> bool:
-    """Whether a node of the driver's topology is an accelerator, not a processor."""
-    return "simd_count 0" not in (node / "properties").read_text()
+    if found := accelerator():
+        return found
+    return "mps" if sys.platform == "darwin" and torch.backends.mps.is_available() else None
 
 
 def _supported() -> bool:

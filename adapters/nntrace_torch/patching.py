@@ -12,8 +12,10 @@ import torch
 from torch.jit import _builtins
 from torch.utils._python_dispatch import _disable_current_modes
 
+from nntrace.adapter.patching import Undo as Undo
+from nntrace.adapter.patching import replace
+
 R = TypeVar("R")
-Undo = Callable[[], None]
 
 # Asked several times in every step of the training: names of this module are found at once.
 _is_compiling = torch.compiler.is_compiling
@@ -43,22 +45,16 @@ def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..
     is added, and TorchScript compiles the original's source.
     """
     original = getattr(owner, name)
-    inherited = name not in vars(owner)
     wrapper: Any = functools.wraps(original)(make(original))
     wrapper._torchdynamo_inline = original
     vars(wrapper)["__script_if_tracing_wrapper"] = True
     vars(wrapper)["__original_fn"] = original
-    setattr(owner, name, wrapper)
+    put_back = replace(owner, name, wrapper)
     forget = _stands_for(wrapper, original)
 
     def undo() -> None:
         forget()
-        if vars(owner).get(name) is not wrapper:
-            return  # someone patched over us: taking theirs off would be worse
-        if inherited:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, original)
+        put_back()
 
     return undo
 

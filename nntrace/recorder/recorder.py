@@ -12,7 +12,7 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -46,6 +46,8 @@ class Recorder:
         cadence: decides which steps are sampled.
         sampling: what of a step is sampled.
         overhead_ns: time spent in guarded hooks on the training side so far.
+        setup_ns: the part of it that built what takes samples, once: it is reported as any other,
+            but the samples to come do not have to make up for it.
         steps: optimizer steps recorded so far.
         replays: the capsule that an adapter is to play in the program, instead of a training.
         rank, world_size: settable by the adapter until the folder is opened.
@@ -78,6 +80,7 @@ class Recorder:
         self.end_process: Callable[[str], None] = lambda reason: None
         self.active = True
         self.overhead_ns = 0
+        self.setup_ns = 0
         self.steps = 0
         self.sampled_steps = 0
         self.failure: str | None = None
@@ -92,6 +95,7 @@ class Recorder:
         self._last_cpu_ns = 0
         self._has_begun = False
         self._charged_ns = 0
+        self._charged_setup_ns = 0
         self._startup_ns = 0
         self._has_origin = False
         self._attention = Attention(cadence)
@@ -147,6 +151,15 @@ class Recorder:
                 self.overhead_ns += clock() - started
 
         return guarded
+
+    @contextlib.contextmanager
+    def setting_up(self) -> Iterator[None]:
+        """Inside a guarded hook: what is done is needed once, for all samples."""
+        started = time.perf_counter_ns()
+        try:
+            yield
+        finally:
+            self.setup_ns += time.perf_counter_ns() - started
 
     def add_site(self, path: str, role: Role, **fields: Any) -> int:
         """Declare a site; its id, or `NO_SITE` when the user does not want it recorded.
@@ -273,7 +286,8 @@ class Recorder:
         self.steps += 1
         if sampled:
             self.sampled_steps += 1
-            self.cadence.record_sample(cost)
+            self.cadence.record_sample(cost - (self.setup_ns - self._charged_setup_ns))
+        self._charged_setup_ns = self.setup_ns
         self._attention.follow(self.steps, loss, jumped=jumped, has_ranks=self.world_size > 1)
         if self.ending is not None:
             value = loss() if callable(loss) else loss
@@ -282,7 +296,7 @@ class Recorder:
         return not self._writer.is_behind and self.cadence.wants(
             self.steps,
             elapsed_ns=now - self._started_ns,
-            spent_ns=spent + self.owed_ns,
+            spent_ns=spent + self.owed_ns - self.setup_ns,
         )
 
     @property

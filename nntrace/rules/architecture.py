@@ -29,7 +29,8 @@ _CENTRING = ("batchnorm", "instancenorm")
 def missing_nonlinearity(trace: Trace) -> Iterator[Finding | Skipped]:
     """Two layers follow each other with nothing nonlinear between: together they are one layer.
 
-    Read off the graph of the first backward pass, so that functional activations count too.
+    Read off the graph of the first backward pass, or of a function of TensorFlow, so that
+    functional activations count too.
     Between them may stand what is linear itself: dropout, reshaping, average pooling, a batch norm.
     Not meant: a first layer that is narrower than both its input and the second layer's output (a
     bottleneck, a low-rank product), depthwise and grouped convolutions, transposed ones, and an
@@ -77,11 +78,19 @@ def _next_affine(flow: Flow, vertex: Vertex) -> Vertex | None:
 
 def _is_deliberate(flow: Flow, vertex: Vertex, one: Site, two: Site) -> bool:
     """Whether the first is narrower than what is before and behind, or either works by groups."""
-    inner = one.shape[0]
-    is_bottleneck = inner < min(one.shape[1], two.shape[0])
-    is_depthwise = len(one.shape) > 2 and one.shape[1] == 1 and bool(flow.sources.get(vertex))
-    is_grouped = len(two.shape) > 2 and two.shape[1] < inner
+    (inner, entering), (outer, taken) = _filters(one), _filters(two)
+    is_bottleneck = inner < min(entering, outer)
+    is_depthwise = len(one.shape) > 2 and entering == 1 and bool(flow.sources.get(vertex))
+    is_grouped = len(two.shape) > 2 and taken < inner
     return is_bottleneck or is_depthwise or is_grouped
+
+
+def _filters(site: Site) -> tuple[int, int]:
+    """Units that a weight makes, and those that each of them is made of (of a group)."""
+    first, *_, last = site.shape
+    if site.path.endswith("kernel"):  # of Keras: the axes of positions come first
+        return last, site.shape[-2]
+    return first, site.shape[1]
 
 
 @rule(

@@ -10,10 +10,16 @@ from dataclasses import dataclass
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Event, Site, Trace
 
-UNKNOWN_FLOW = "which layer feeds which was not recorded (PyTorch, outside compiled graphs)"
-AFFINE = ("linear", "conv1d", "conv2d", "conv3d")
+UNKNOWN_FLOW = (
+    "which layer feeds which was not recorded (it is for PyTorch outside compiled graphs, and for "
+    "Keras on TensorFlow in `fit` and in `tf.function`)"
+)
+_AFFINE = ("linear", "dense", "einsumdense", "conv1d", "conv2d", "conv3d")
 # They are linear themselves, or only move elements.
-_PASSIVE = ("identity", "flatten", "unflatten", "dropout", "avgpool", "batchnorm")
+_PASSIVE = (
+    *("identity", "flatten", "unflatten", "dropout", "avgpool", "batchnorm"),
+    *("averagepooling", "reshape", "permute", "zeropadding", "cropping", "repeatvector"),
+)
 _MULTIPLIES = (":mm", ":addmm", ":bmm", ":baddbmm", ":convolution", ":linear", ":matmul")
 
 
@@ -67,7 +73,7 @@ class Flow:
 
     def is_affine(self, vertex: Vertex) -> bool:
         """Whether it is a linear layer or a convolution."""
-        return vertex.is_module and self.kind(vertex) in AFFINE
+        return vertex.is_module and self.kind(vertex) in _AFFINE
 
     def is_passive(self, vertex: Vertex) -> bool:
         """Whether it adds no nonlinearity."""

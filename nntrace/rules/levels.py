@@ -8,7 +8,6 @@ import numpy as np
 
 from nntrace.rules.depth import SAMPLES, before_head, until_end
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.flow import AFFINE
 from nntrace.rules.layers import (
     Link,
     any_finite,
@@ -27,6 +26,8 @@ from nntrace.trace import Trace
 _AMPLIFIED = 1e-4  # of unit scale: what a norm makes of rounding when it divides by √epsilon
 _FADED = 1e-3  # of the rms: what differs less has all but vanished before
 _ROUNDING = 1e-6  # of the rms: less variation is that of float32 sums
+# Of PyTorch: those of Keras may hold their activation function.
+_AFFINE = ("Linear", "Conv1d", "Conv2d", "Conv3d")
 
 
 @rule(
@@ -131,7 +132,7 @@ def activation_mean_shift(
     links = [
         link
         for link in links
-        if link.site.module_type.lower() in AFFINE or not _one_sided(lowest[:, link.column])
+        if link.site.module_type in _AFFINE or not _one_sided(lowest[:, link.column])
     ]
     if not links:
         yield Skipped("no hidden layer whose outputs are seen before their activation function")

@@ -104,7 +104,8 @@ def loss_clamped(
 
     Where it cuts off, the gradient is exactly zero: the worst examples, which a clamp is meant to
     tame, teach nothing. Only clamps from above count, not hinges, and not the logarithm's guard
-    against zero. PyTorch only: the graph of the objective is read.
+    against zero. The graph of the objective is read, with Keras on TensorFlow in `fit` and in
+    `tf.function`.
     Source: Karpathy's Recipe, intro ("they clip their loss instead of their gradient").
     """
     known = [b for b in training_batches(trace) if b.clamped_fraction is not None]
@@ -282,8 +283,9 @@ def overwhelming_regularisation(
 
     The optimizer then shrinks weights instead of learning. Judged over the second half of the run,
     and only while the data terms are above half of their start: a small loss may well lie below
-    a healthy penalty. PyTorch only, for penalties added to the loss; decay inside the optimizer is
-    UPD12's. Source: "37 reasons", 23 (too much regularisation); Karpathy's Recipe, step 3.
+    a healthy penalty. For penalties added to the loss (with Keras on TensorFlow in `fit` and in
+    `tf.function`); decay inside the optimizer is UPD12's.
+    Source: "37 reasons", 23 (too much regularisation); Karpathy's Recipe, step 3.
     """
     names, values, steps = _terms(trace)
     if "penalty" not in names or len(names) < 2 or len(values) < samples:

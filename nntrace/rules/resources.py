@@ -159,8 +159,9 @@ def accelerator_idle(
 ) -> Iterator[Finding | Skipped]:
     """The machine has an accelerator, and the model is trained on the processor.
 
-    A note for short runs: small models are often as fast there. PyTorch only; accelerators hidden
-    by `CUDA_VISIBLE_DEVICES` do not count. Source: PyTorch Performance Tuning Guide.
+    A note for short runs: small models are often as fast there. Accelerators hidden by
+    `CUDA_VISIBLE_DEVICES` do not count, and Keras on JAX does not say where it trains.
+    Source: PyTorch Performance Tuning Guide.
     """
     events = trace.events_of(EventKind.DEVICE)
     if not events:
@@ -174,11 +175,12 @@ def accelerator_idle(
     unsupported = values.get("supported") is False
     yield Finding(
         f"the model is trained on the processor, for {spent:.0f} s, beside an idle {kind} device"
-        + ("; this build of PyTorch cannot use it." if unsupported else "."),
+        + ("; this build of the framework cannot use it." if unsupported else "."),
         steps=span(trace.steps.step),
         severity=None if spent >= seconds else Severity.INFO,
         evidence={"device": "cpu", "accelerator": kind, "seconds": spent},
-        advice="Install a build of PyTorch for it: https://pytorch.org/get-started."
+        advice="Install a build for it: https://pytorch.org/get-started, or "
+        "https://www.tensorflow.org/install."
         if unsupported
         else "",
     )

@@ -12,7 +12,7 @@ from nntrace.rules.signals import median, span
 from nntrace.schema import EventKind, RunStatus
 from nntrace.trace import Event, Trace
 
-_REPEATING = ("CosineAnnealingWarmRestarts", "CyclicLR")
+_REPEATING = ("CosineAnnealingWarmRestarts", "CyclicLR", "CosineDecayRestarts")
 
 
 @rule(
@@ -34,6 +34,7 @@ def scheduler_unit_mistaken(
     In the first case the scheduler is through before an epoch is: the rate has fallen to
     nothing, or goes up and down. In the second its length equals the number of optimizer steps
     and it has hardly begun when the run ends. Schedules that repeat by design are left out.
+    A schedule of Keras counts optimizer steps: given a number of epochs it is through too soon.
     Source: Karpathy's Recipe, step 3 (a decay meant for another number of epochs).
     """
     last = _last_counts(trace)
@@ -78,7 +79,8 @@ def step_before_schedule(trace: Trace) -> Iterator[Finding | Skipped]:
 
     The first learning rate of the schedule is skipped and all others come one step early, which
     matters most for a warm-up and for schedules of a few epochs. A run that goes on
-    from a checkpoint is not judged. Source: PyTorch's documentation of `torch.optim`, "how to
+    from a checkpoint is not judged. A schedule of Keras is a function of the optimizer's steps and
+    cannot be ahead of them. Source: PyTorch's documentation of `torch.optim`, "how to
     adjust learning rate".
     """
     events = trace.events_of(EventKind.SCHEDULER)
@@ -127,7 +129,7 @@ def _too_often(
         f"where an epoch has {an_epoch}: it seems to be made for epochs.",
         evidence={"calls": calls, "horizon": horizon or None, "steps_per_epoch": an_epoch},
         advice="Move `scheduler.step()` out of the loop over batches, or give the scheduler its "
-        f"length in batches ({an_epoch} per epoch).",
+        f"length in batches ({an_epoch} per epoch), as a schedule of Keras' needs it.",
     )
 
 

@@ -100,7 +100,7 @@ def update_imbalance(
     needs=(Role.PARAM,),
     explains=("LOS07", "LOS11", "LOS14"),
     advice="Load the trained weights before you freeze the layers, or train them: "
-    "`requires_grad_(True)`.",
+    "`requires_grad_(True)`, `layer.trainable = True`.",
 )
 def frozen_layer(
     trace: Trace,
@@ -278,7 +278,7 @@ def _is_of_trained_model(trace: Trace, site: Site) -> bool:
     prefixes = {text(event.payload, "model") for event in trace.events_of(EventKind.MODE)} - {""}
 
     def model(path: str) -> str:
-        return next((p for p in prefixes if path.startswith(f"{p}.")), "")
+        return next((p for p in prefixes if path.startswith((f"{p}.", f"{p}/"))), "")
 
     updated = trace.sites_of(Role.UPDATE)
     return any(model(other.path) == model(site.path) for other in updated)

@@ -51,7 +51,7 @@ PLACES = [
     (StepSample, "add"),
     (StepSample, "finish"),
     (StepSample, "_assemble"),
-    (Sources, "_built"),
+    (Sources, "note"),
     (Tracer, "_begin_sample"),
     (SeedObserver, "_seeded"),
     (Tracer, "_end_step"),

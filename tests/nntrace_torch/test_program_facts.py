@@ -1,11 +1,11 @@
 """Facts about a program that are recorded once: devices, rebuilt optimizers, idle gradients."""
 
 import torch
-from nntrace_torch.devices import accelerator
 from torch import nn
 from torch.nn import functional
 from torch_programs import classify, mlp
 
+from nntrace.adapter.devices import accelerator
 from nntrace.schema import Role
 
 INPUTS = torch.randn(6, 4)

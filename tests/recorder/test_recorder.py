@@ -147,6 +147,20 @@ def test_the_next_step_is_wanted_as_the_cadence_says(run):
     recorder.close(RunStatus.FINISHED)
 
 
+@pytest.mark.parametrize(("once", "wanted"), [(True, True), (False, False)])
+def test_what_was_built_once_does_not_hold_up_the_samples(run, once, wanted):
+    recorder = Recorder(
+        run, Manifest.begin(run.name, ("train.py",), {}), Cadence(budget=0.5, dense_steps=0)
+    )
+    with recorder.setting_up():
+        recorder.overhead_ns += 60_000_000_000
+    recorder.setup_ns = 60_000_000_000 if once else 0
+    assert step(recorder, sampled=True) is wanted
+    assert recorder.spent_ns >= 60_000_000_000
+    assert (recorder.cadence.sample_cost_ns < 1_000_000_000) is wanted
+    recorder.close(RunStatus.FINISHED)
+
+
 def test_a_loss_that_is_still_on_its_way_is_read_by_the_writer(run):
     recorder = recorder_of(run)
     readers = []

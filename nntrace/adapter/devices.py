@@ -1,0 +1,29 @@
+"""Which accelerators this machine lets a process use, without waking any of them.
+
+Asking a framework would initialise the device, which forked workers do not survive.
+"""
+
+import os
+from pathlib import Path
+
+_NVIDIA = Path("/proc/driver/nvidia/gpus")
+_AMD = Path("/sys/class/kfd/kfd/topology/nodes")
+
+
+def accelerator(nvidia: Path = _NVIDIA, amd: Path = _AMD) -> str | None:
+    """`cuda`, as AMD's are called, too, or None."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1"):
+        return None
+    try:
+        if nvidia.is_dir() and any(nvidia.iterdir()):
+            return "cuda"
+        if amd.is_dir() and any(_computes(node) for node in amd.iterdir()):
+            return "cuda"
+    except OSError:
+        return None
+    return None
+
+
+def _computes(node: Path) -> bool:
+    """Whether a node of the driver's topology is an accelerator, not a processor."""
+    return "simd_count 0" not in (node / "properties").read_text()

@@ -1,0 +1,111 @@
+"""What is read off the graph of a training step, on one program that has a little of everything."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+from tracing import tracing
+
+from nntrace.rules.flow import Flow, Vertex
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Trace
+
+
+def capped_error(target, prediction):
+    return tf.minimum(tf.square(target - prediction), 0.5)
+
+
+def model() -> keras.Model:
+    """Two dense layers with nothing between, dropout before a norm, a norm called twice."""
+    inputs = layers.Input((6,))
+    trunk = layers.Dense(8, name="trunk", trainable=False)(inputs)
+    norm = layers.BatchNormalization(name="norm")
+    hidden = layers.ReLU(name="relu")(norm(trunk))
+    hidden = norm(hidden)
+    branch = layers.Dense(8, activation="tanh", kernel_regularizer="l2", name="branch")(hidden)
+    hidden = layers.Dropout(0.2, name="dropout")(hidden + branch)
+    hidden = layers.BatchNormalization(name="after")(hidden)
+    return keras.Model(inputs, layers.Dense(1, name="two")(layers.Dense(8, name="one")(hidden)))
+
+
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory) -> Trace:
+    run = tmp_path_factory.mktemp("structure") / "run"
+    random = np.random.default_rng(0)
+    inputs = random.normal(size=(64, 6)).astype("float32")
+    targets = random.normal(size=(64, 1)).astype("float32")
+    with tracing(run, framework="keras") as recorder:
+        keras.utils.set_random_seed(0)
+        rate = keras.optimizers.schedules.CosineDecay(0.01, 5)
+        program = model()
+        program.compile(keras.optimizers.SGD(rate), loss=capped_error, jit_compile=False)
+        program.fit(inputs, targets, epochs=2, batch_size=16, verbose=0)
+    assert recorder.failure is None
+    return Trace.open(run)
+
+
+def payloads(trace, kind):
+    return [event.payload for event in trace.events_of(kind)]
+
+
+def test_layers_feed_what_takes_their_output(trace):
+    flow = Flow(trace)
+    one, two = Vertex("one"), Vertex("two")
+    assert flow.only_taker(one) == two
+    assert flow.takers[Vertex("dropout")] == {Vertex("after")}
+    assert flow.sources[one] == {Vertex("after")}
+
+
+def test_an_activation_function_inside_a_layer_stands_behind_it(trace):
+    flow = Flow(trace)
+    (behind,) = flow.takers[Vertex("branch")]
+    assert behind.name == ":tanh"
+    (total,) = flow.takers[behind]
+    assert total.name == ":add"
+    assert flow.sources[total] == {behind, Vertex("norm")}
+    assert flow.takers[total] == {Vertex("dropout")}
+
+
+def test_the_objective_is_taken_apart(trace):
+    (objective,) = payloads(trace, EventKind.OBJECTIVE)
+    assert objective["terms"] == ["capped_error", "penalty"]
+    assert objective["clamped"] is True
+    assert objective["file"] == __file__
+    kernel = trace.site("branch/kernel", Role.PARAM)
+    squares = trace.series(Role.PARAM, "rms", kernel)[3] ** 2 * kernel.numel
+    batch = trace.batches[3]
+    assert batch.term_names == ("capped_error", "penalty")
+    assert batch.term_values[1] == pytest.approx(0.01 * squares, rel=1e-4)
+    assert sum(batch.term_values) == pytest.approx(trace.steps.loss[3], rel=1e-5)
+
+
+def test_the_share_that_a_clamp_cuts_off_is_that_of_the_losses_above_it(trace):
+    shares = [batch.clamped_fraction for batch in trace.batches]
+    assert all(0 < share < 1 for share in shares)
+    assert all((16 * share) % 1 == 0 for share in shares)  # of 16 examples
+
+
+def test_a_batch_norm_that_is_called_twice_is_named_once(trace):
+    assert [found["path"] for found in payloads(trace, EventKind.REUSED)] == ["norm"]
+
+
+def test_a_frozen_weight_is_recorded_once(trace):
+    frozen = trace.site("trunk/kernel", Role.PARAM)
+    assert frozen.requires_grad is False
+    assert trace.site("one/kernel", Role.PARAM).requires_grad is True
+    spread = trace.series(Role.PARAM, "std", frozen)
+    assert spread[0] > 0
+    assert np.isnan(spread[1:]).all()
+
+
+def test_a_schedule_counts_the_steps_of_its_optimizer(trace):
+    schedules = payloads(trace, EventKind.SCHEDULER)
+    assert schedules[-1]["class"] == "CosineDecay"
+    assert (schedules[-1]["calls"], schedules[-1]["horizon"]) == (8, 5)
+    assert schedules[-1]["file"] == __file__
+
+
+def test_the_device_is_told(trace):
+    (device,) = payloads(trace, EventKind.DEVICE)
+    assert device["device"] == "cpu"
