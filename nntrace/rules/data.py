@@ -135,7 +135,7 @@ def repeated_batch(
     explains=(
         *("LOS01", "LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "LOS12", "INI03"),
         *("INI05", "ACT01", "ACT03", "ACT04", "ACT05", "ACT06", "GRD02", "GRD04"),
-        *("GRD05", "UPD01", "PAR01", "NUM01", "NUM02", "PAR04"),
+        *("GRD05", "UPD01", "UPD07", "PAR01", "NUM01", "NUM02", "PAR04"),
     ),
     advice="Subtract the mean and divide by the standard deviation of the training set, feature "
     "by feature; for 8-bit images divide by 255 first.",

@@ -41,7 +41,8 @@ CAUSES = {
     "LOS10_full_batch_steps_too_long": "UPD07",  # UPD07 is: LOS10 under updates that are too large
     "LOS10_penalised_classifier_at_a_rate_of_ten": "UPD07",
     "NUM08_broken_batches_are_skipped": "DAT06",  # what is masked came in with the data
-    "NUM09_prices_in_cents": "UPD07",  # NUM09 only says how early, and points there
+    "NUM09_momentum_on_raw_sensor_values": "DAT04",  # NUM09 only says how early, and points there
+    "NUM09_prices_in_cents": "DAT13",
     "PAR03_decay_instead_of_learning_rate": "UPD12",  # the decay is why the weights collapse
 }
 # What a Keras run does not record, and the rules that say so in `skipped`.
