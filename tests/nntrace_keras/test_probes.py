@@ -212,5 +212,6 @@ def test_the_backward_inside_a_layer_is_examined_with_its_weights(under):
     (answer,) = facts["functions"].values()
     assert answer["state"] == "found"
     assert answer["evidence"]["factor"] == pytest.approx(2.0, rel=1e-3)
+    assert answer["evidence"]["argument"] == "argument 0"
     assert facts["layers"][Cut.__qualname__]["state"] == "noted"
     assert facts["layers"][Cut.__qualname__]["evidence"]["factor"] == pytest.approx(0.5, rel=1e-3)

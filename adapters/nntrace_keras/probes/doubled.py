@@ -26,7 +26,7 @@ def doubled(model: Any) -> Iterator[None]:
         for variable, value in variables:
             if value.dtype.is_floating:
                 variable._value = tf.Variable(
-                    tf.cast(value, tf.float64), trainable=variable.trainable
+                    tf.cast(value, tf.float64), trainable=variable.trainable, name=variable.path
                 )
         yield
     finally:

@@ -90,7 +90,9 @@ class OwnGradients:
         ]
         for variable in watcher.watched_variables():
             if variable.dtype == tf.float64:
-                parts.append(Part(f"variable {variable.name}", variables=(variable,)))
+                parts.append(
+                    Part(f"variable {variable.name.removesuffix(':0')}", variables=(variable,))
+                )
         found = compare(forward, base, parts)
         if not found.wrong:
             if not found.tried:
