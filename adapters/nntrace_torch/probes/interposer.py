@@ -129,10 +129,28 @@ class Interposer:
             and not is_in_backward()
         )
 
-    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         self._rates.before_step(optimizer, args, kwargs)
-        if self._experiment.dependencies and self._structure.is_due:
-            self._structure.examine()
+        if not self._experiment.dependencies or not self._structure.is_due:
+            return None
+        if len(args) > 1 and callable(args[1]):  # the first is the optimizer
+            return (args[0], self._examined(args[1]), *args[2:]), kwargs
+        if callable(kwargs.get("closure")):
+            return args, {**kwargs, "closure": self._examined(kwargs["closure"])}
+        self._structure.examine()
+        return None
+
+    def _examined(self, closure: Callable[..., Any]) -> Callable[..., Any]:
+        """A closure that makes the forward of the step to look at (LBFGS, Lightning)."""
+        examine = self._recorder.guard(self._structure.examine)
+
+        def examined(*args: Any, **kwargs: Any) -> Any:
+            loss = closure(*args, **kwargs)
+            if self._structure.is_due:
+                examine()
+            return loss
+
+        return examined
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         self._rates.after_step(optimizer, args, kwargs)

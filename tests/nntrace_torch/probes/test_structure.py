@@ -47,6 +47,26 @@ def test_a_plain_model_mixes_nothing(answers):
     assert answers(fit(flat, **parts(**HEAD)))["mixing"]["state"] == "clean"
 
 
+@pytest.mark.parametrize("by_name", [True, False])
+def test_a_forward_within_the_closure_of_a_step_is_examined(answers, by_name):
+    def program():
+        model = nn.Linear(4, 3)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+        def closure():
+            optimizer.zero_grad()
+            loss = functional.cross_entropy(model(LINE[:, 0]), torch.arange(6) % 3)
+            loss.backward()
+            return loss
+
+        for _ in range(2):
+            optimizer.step(closure=closure) if by_name else optimizer.step(closure)
+
+    found = answers(program)
+    assert found["mixing"]["state"] == "clean"
+    assert "text" in found["causality"]
+
+
 def test_a_view_for_a_transpose_mixes_examples(answers):
     def forward(self, x):  # [batch, time, features] is to be [time, batch, features]
         turned = x.view(x.shape[1], x.shape[0], x.shape[2])
