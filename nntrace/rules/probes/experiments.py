@@ -20,6 +20,9 @@ def told(trace: Trace) -> dict[str, Any]:
 
 def problem(trace: Trace, *others: Trace | None) -> str | None:
     """Why these experiments say nothing about the program, or None."""
+    if len(set(trace.steps.optimizer)) > 1:
+        names = ", ".join(dict.fromkeys(trace.steps.optimizer))
+        return f"several optimizers take turns ({names}): there is no one loss"
     for run in (trace, *others):
         if run is None:
             return "an experiment was not made"
@@ -28,9 +31,6 @@ def problem(trace: Trace, *others: Trace | None) -> str | None:
             return f"{name}: {reason}"
         if not np.isfinite(run.steps.loss).any():
             return f"{name}: no loss was seen"
-    if len(set(trace.steps.optimizer)) > 1:
-        names = ", ".join(dict.fromkeys(trace.steps.optimizer))
-        return f"several optimizers take turns ({names}): there is no one loss"
     return None
 
 
