@@ -1,9 +1,10 @@
 """The zoo: runs real training programs, each under the real CLI, and judges the findings.
 
 The code of a program in `faulty/` and `healthy/` is the first five characters of its file name. A
-faulty one must be reported under its code; a healthy one must have no finding at warning or above,
-and none of its own code at all. The programs in `whole/` belong to no rule and are named by the
-kind of work they do; they must have no finding at warning or above.
+faulty one must be reported under its code, and have it as its headline or the cause that `CAUSES`
+names; a healthy one must have no finding at warning or above, and none of its own code at all. The
+programs in `whole/` belong to no rule and are named by the kind of work they do; they must have no
+finding at warning or above.
 """
 
 import argparse
