@@ -5,6 +5,8 @@ those whose gradients are finite. The optimizer's own count of iterations tells.
 """
 
 import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -13,7 +15,16 @@ import tensorflow as tf
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_keras.schedules import ScheduleObserver
-from nntrace_keras.sources import Sources
+from nntrace_keras.sources import Source, Sources
+
+
+@dataclass(slots=True)
+class _Built:
+    """How often a line built an optimizer for the same variables; `name` is the first's."""
+
+    name: str
+    of: Callable[[], Any]
+    count: int = 0
 
 
 class Optimizers:
@@ -24,9 +35,10 @@ class Optimizers:
         self._sources = sources
         self._names: dict[int, tuple[weakref.ref[Any], str]] = {}
         self._count = 0
+        self._built: dict[tuple[Source, int, int], _Built] = {}
         self.schedules = ScheduleObserver(recorder, sources)
 
-    def name(self, optimizer: Any, variables: int) -> str:
+    def name(self, optimizer: Any, variables: Sequence[Any]) -> str:
         """Its class, numbered from the second optimizer on."""
         known = self._names.get(id(optimizer))
         if known is not None and known[0]() is optimizer:
@@ -44,8 +56,19 @@ class Optimizers:
         """How many of them are still there."""
         return sum(reference() is not None for reference, _ in self._names.values())
 
-    def _announce(self, optimizer: Any, inner: Any, name: str, variables: int) -> None:
+    def _built_again(self, source: Source, name: str, variables: Sequence[Any]) -> "_Built":
+        """The optimizers that one line built for the same variables, this one included."""
+        first = variables[0]
+        key = (source, id(first), len(variables))
+        known = self._built.get(key)
+        if known is None or known.of() is not first:
+            known = self._built[key] = _Built(name, weakref.ref(first))
+        known.count += 1
+        return known
+
+    def _announce(self, optimizer: Any, inner: Any, name: str, variables: Sequence[Any]) -> None:
         source = self._sources.of(inner)
+        built = self._built_again(source, name, variables)
         rate = inner._learning_rate
         with tf.init_scope():
             start = float(rate.numpy()) if isinstance(rate, keras.Variable) else None
@@ -57,7 +80,9 @@ class Optimizers:
         payload = {
             "name": name,
             "class": type(inner).__name__,
-            "parameters": variables,
+            "parameters": len(variables),
+            "built": built.count,
+            "replaces": built.name if built.count > 1 else None,
             "lr": start,
             **settings,
             "decoupled": True,  # Keras always takes the decay off the weights themselves

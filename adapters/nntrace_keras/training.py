@@ -132,7 +132,7 @@ class Training:
             return None
         self._recorder.open()  # what tracing adds to building the graph belongs to the run
         pairs = list(zip(grads, variables, strict=False))
-        name = self._optimizers.name(optimizer, len(pairs))
+        name = self._optimizers.name(optimizer, [variable for _, variable in pairs])
         self._devices.look(variables)
         with record.stop_recording():
             if tf.executing_eagerly():

@@ -41,7 +41,8 @@ def optimizer_recreated(
     """
     by_name: dict[str, list[Event]] = defaultdict(list)
     for event in trace.events_of(EventKind.OPTIMIZER):
-        by_name[text(event.payload, "name")].append(event)
+        payload = event.payload
+        by_name[text(payload, "replaces") or text(payload, "name")].append(event)
     if not by_name:
         yield Skipped("no optimizer was recorded")
         return

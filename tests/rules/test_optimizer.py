@@ -28,6 +28,13 @@ def test_an_optimizer_that_is_built_again_and_again_is_an_error(times, found):
         assert results[0].steps[0] == 20
 
 
+def test_one_with_a_name_of_its_own_is_known_by_the_first_that_it_replaces():
+    events = [optimizer(0, 1), optimizer(20, 2, name="Adam.2", replaces="Adam")]
+    events += [optimizer(40, 3, name="Adam.3", replaces="Adam")]
+    [finding] = findings("UPD11", trace_of(steps=100, events=events))
+    assert (finding.evidence["built"], finding.evidence["steps_between"]) == (3, 20.0)
+
+
 def test_one_that_comes_back_with_another_rate_is_a_warning():
     events = [optimizer(20 * n, n + 1, lr=0.1 / (n + 1)) for n in range(4)]
     [finding] = findings("UPD11", trace_of(steps=100, events=events))
