@@ -7,7 +7,7 @@ programs: all of them (`make zoo`) take long.
 from pathlib import Path
 
 import pytest
-from zoo.zoo import CAUSES, ELSEWHERE, KERAS, NOT_ON_KERAS, code_of, judge, programs
+from zoo.zoo import CAUSES, ELSEWHERE, KERAS, NOT_IN_KERAS, NOT_ON_KERAS, code_of, judge, programs
 
 from nntrace.rules import select_rules
 
