@@ -53,7 +53,7 @@ def loss_at_init(
     below: Annotated[float, "smallest first loss relative to chance"] = 0.25,
     logits: Annotated[float, "rms of first logits that is near zero"] = 1.0,
     values: Annotated[float, "rms of other first outputs, by the targets', that is"] = 0.5,
-    usual: Annotated[float, "rms of other first outputs, by the targets', that is a note"] = 1.5,
+    usual: Annotated[float, "times the targets', or the logits near zero, that are a note"] = 1.5,
 ) -> Iterator[Finding | Skipped]:
     """The first loss is not that of a model that knows nothing.
 
@@ -61,8 +61,8 @@ def loss_at_init(
     targets (their variance, when centred) for squared error, where those of the first examples
     count if they are the larger ones. Above it the model starts out sure
     of wrong answers and spends its first steps unlearning them; with outputs near zero it is sure
-    of nothing, and its few features merely point the wrong way. Outputs of a regression up to √2
-    are what Glorot's initialisation, Keras' default, makes of inputs of unit scale: a note. Far
+    of nothing, and its few features merely point the wrong way. First outputs up to √2 are what
+    Glorot's initialisation, Keras' default, makes of inputs of unit scale: a note. Far
     below it (a note only) it starts with trained weights, or the answer leaks.
     Source: Karpathy's Recipe, step 2 (verify loss @ init); "37 reasons", 22 (chance performance);
     CS231n.
@@ -90,7 +90,7 @@ def loss_at_init(
         if limit is not None and first > limit:
             yield Skipped("the first loss is larger than its predictions allow: it is weighted")
             return
-        scale = start.value**0.5
+        scale = start.value**0.5 if function in SQUARED_ERROR else logits
         near = values * scale if function in SQUARED_ERROR else logits
         size = _first_rms(trace, function)
         if size < near:
@@ -100,7 +100,7 @@ def loss_at_init(
             f"knows nothing ({start.name} = {start.value:.3g}).",
             site=site,
             steps=span,
-            severity=Severity.INFO if function in SQUARED_ERROR and size < usual * scale else None,
+            severity=Severity.INFO if size < usual * scale else None,
             evidence=evidence,
             location=location,
         )

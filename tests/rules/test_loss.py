@@ -54,6 +54,14 @@ def test_a_weight_on_the_positive_class_is_no_bad_start():
 
 
 @pytest.mark.parametrize(("size", "level"), [(1.49, Severity.INFO), (1.51, Severity.WARNING)])
+def test_first_logits_of_the_size_that_usual_weights_give_are_only_noted(size, level):
+    rows = batches(1, loss_function="cross_entropy", loss_value=4.0, batch_size=64, classes=10)
+    trace = trace_of(loss=[4.0], batches=rows, sites=[site("cross_entropy", "output", rms=size)])
+    [finding] = findings("LOS01", trace)
+    assert finding.level is level
+
+
+@pytest.mark.parametrize(("size", "level"), [(1.49, Severity.INFO), (1.51, Severity.WARNING)])
 def test_first_outputs_of_the_size_that_usual_weights_give_are_only_noted(size, level):
     rows = batches(
         3, loss_function="mse_loss", loss_value=2.0, target_mean=0.0, target_std=1.0, batch_size=64

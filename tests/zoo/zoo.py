@@ -58,6 +58,7 @@ NOT_ON_KERAS = {
     "attention": "ACT09",
     "batches against running statistics": "ACT12 DAT15",
     "clipping": "GRD07",
+    "evaluations in a loop of one's own": "RUN02",
     "shapes given to the loss": "LOS18",
     "the time waited for data": "RUN07",
 }
