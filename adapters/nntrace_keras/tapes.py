@@ -108,6 +108,19 @@ class Tapes:
             holder[:] = [g for g in holder if g not in mine]
         return taken
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether gradients wait for an optimizer, here or in a graph around."""
+        return any(self._holders())
+
+    def pending_for(self, variable: Any) -> Gradient | None:
+        """The last gradient that was asked for a variable and not taken; it stays where it is."""
+        wanted = key(variable)
+        waiting = [gradient for holder in self._holders() for gradient in holder]
+        return next(
+            (g for g in reversed(waiting) if wanted in {key(source) for source in g.sources}), None
+        )
+
     def _holders(self) -> list[list[Gradient]]:
         """The pending gradients of this graph and of those around it, or of this thread."""
         if tf.executing_eagerly():

@@ -18,6 +18,7 @@ from tensorflow.python.framework import ops
 from nntrace.recorder import KeptTensor, Recorder, Sample
 from nntrace_keras.batches import batch_sample
 from nntrace_keras.board import Row
+from nntrace_keras.by_hand import UpdatesByHand
 from nntrace_keras.calls import Delivery, EagerCall, GraphCall, Step
 from nntrace_keras.devices import DeviceObserver
 from nntrace_keras.functions import TrainingFunctions
@@ -89,6 +90,9 @@ class Training:
             after(keras.optimizers.Optimizer, "scale_loss", note_scaled),
             after(scale_optimizer, "scale_loss", note_scaled),
             *self.functions.install(),
+            *UpdatesByHand(
+                self._recorder, self.tapes, self._begins, self._ends, lambda: self._local.depth > 0
+            ).install(),
             watch_tracing(self._recorder),
             watch_saving(self.functions.trains, self.tapes.unobserved),
             self._optimizers.schedules.finish,  # what is known at the end
