@@ -8,6 +8,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+import tensorflow as tf
+from tensorflow.python.framework import ops
+
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_keras.dependence import Dependence
@@ -16,6 +19,7 @@ from nntrace_keras.under_tape import Span
 
 _MAX_VERTICES = 4_000
 _MAX_GRAPHS = 8
+_FIRST_ID = 2  # of an operation: the source and the sink of a graph are numbered, too
 # They move elements, or copy all of them, and change none.
 _MOVES = frozenset(
     {
@@ -61,6 +65,14 @@ class DataFlow:
         if named - self._known and len(vertices) <= _MAX_VERTICES:
             self._known |= named
             self._recorder.add_event(EventKind.GRAPH, {"vertices": vertices, "edges": edges})
+
+
+def place() -> tuple[Any, int]:
+    """The graph that is being built and the number of its next operation; None eagerly."""
+    if tf.executing_eagerly():
+        return None, 0
+    graph: Any = ops.get_default_graph()
+    return graph, graph.num_operations() + _FIRST_ID
 
 
 def _vertices_and_edges(

@@ -17,6 +17,7 @@ from keras.src.trainers.compile_utils import CompileLoss
 from tensorflow.python.framework import ops
 from tensorflow.python.util import nest
 
+from nntrace_keras.dataflow import place
 from nntrace_keras.describe import is_batch_norm, is_dropout
 from nntrace_keras.patching import Undo, after, wrap
 from nntrace_keras.sources import caller
@@ -33,7 +34,6 @@ from nntrace_keras.under_tape import (
 )
 
 _MAX_PENDING = 16  # gradients that no optimizer takes
-_FIRST_ID = 2  # of an operation: the source and the sink of a graph are numbered, too
 
 
 class _Local(threading.local):
@@ -140,7 +140,7 @@ class Tapes:
         def __call__(layer: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
             if not local.active:
                 return original(layer, *args, **kwargs)
-            graph, start = _place()
+            graph, start = place()
             local.stack.append(layer)
             try:
                 outputs = original(layer, *args, **kwargs)
@@ -183,7 +183,7 @@ class Tapes:
 
     def _note_span(self, layer: Any, enclosing: Any, graph: Any, start: int) -> None:
         """A layer's call has returned while a graph is built: keep it unless it called others."""
-        end_graph, end = _place()
+        end_graph, end = place()
         if end_graph is not graph or end == start:
             return
         path = self._path_of(layer, enclosing)
@@ -326,14 +326,6 @@ class Tapes:
         """An optimizer multiplied the loss by its scale, to divide the gradients again."""
         if self._local.active:
             scaled._nntrace_unscaled = loss
-
-
-def _place() -> tuple[Any, int]:
-    """The graph that is being built and the number of its next operation; None eagerly."""
-    if tf.executing_eagerly():
-        return None, 0
-    graph: Any = ops.get_default_graph()
-    return graph, graph.num_operations() + _FIRST_ID
 
 
 def _pending_of(graph: Any) -> list[Gradient]:
