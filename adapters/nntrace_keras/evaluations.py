@@ -14,6 +14,7 @@ from keras.src.callbacks.callback_list import CallbackList
 from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
 from nntrace_keras.describe import is_batch_norm, is_dropout
+from nntrace_keras.losses import recorded_name
 from nntrace_keras.patching import Undo, after, before
 from nntrace_keras.sources import UNKNOWN, Source, caller
 
@@ -161,5 +162,9 @@ def first_array(data: Any) -> Any:
 def _loss_name(model: Any) -> str | None:
     """What the loss of a compiled model is called, when it is one function."""
     loss = getattr(model, "loss", None)
-    name = loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", None))
-    return name if isinstance(name, str) else None
+    if isinstance(loss, str):
+        loss = keras.losses.get(loss)
+    function = getattr(loss, "fn", loss)
+    name = getattr(function, "__name__", getattr(loss, "name", None))
+    takes_logits = bool(getattr(loss, "_fn_kwargs", {}).get("from_logits"))
+    return recorded_name(name, takes_logits) if isinstance(name, str) else None

@@ -76,14 +76,8 @@ def loss_facts(loss: Any, prediction: Any) -> LossFacts:
     says_logits = settings.get("from_logits")
     entropy = name in _CATEGORICAL or name == "binary_crossentropy"
     hidden = entropy and _has_hidden_logits(prediction, name)
-    recorded = _SAME.get(name, name)
-    if name in _CATEGORICAL and says_logits and not hidden:
-        recorded = "cross_entropy"
-    elif name == "binary_crossentropy":
-        with_logits = says_logits and not hidden
-        recorded = "binary_cross_entropy" + ("_with_logits" if with_logits else "")
     return LossFacts(
-        function=recorded,
+        function=recorded_name(name, bool(says_logits) and not hidden),
         keras_name=name,
         is_keras=(getattr(function or loss, "__module__", None) or "").startswith("keras."),
         by_class=name in _CATEGORICAL and (prediction.shape.rank or 0) > 1,
@@ -95,6 +89,15 @@ def loss_facts(loss: Any, prediction: Any) -> LossFacts:
         head=_head(prediction),
         head_width=prediction.shape[-1] if (prediction.shape.rank or 0) > 1 else None,
     )
+
+
+def recorded_name(name: str, takes_logits: bool) -> str:
+    """What a loss function of Keras is called in the trace."""
+    if name in _CATEGORICAL and takes_logits:
+        return "cross_entropy"
+    if name == "binary_crossentropy":
+        return "binary_cross_entropy" + ("_with_logits" if takes_logits else "")
+    return _SAME.get(name, name)
 
 
 def is_symbolic(tensor: Any) -> bool:

@@ -1,7 +1,7 @@
 import keras
 import pytest
 import tensorflow as tf
-from nntrace_keras.losses import loss_facts
+from nntrace_keras.losses import loss_facts, recorded_name
 
 
 def facts_in_a_graph(activation, loss, after=lambda prediction: prediction):
@@ -40,3 +40,17 @@ def test_operations_that_move_values_are_passed():
 
 def test_an_eager_tensor_does_not_say_what_made_it():
     assert loss_facts(keras.losses.MeanSquaredError(), tf.zeros((2, 3))).head is None
+
+
+@pytest.mark.parametrize(
+    ("name", "takes_logits", "recorded"),
+    [
+        ("sparse_categorical_crossentropy", True, "cross_entropy"),
+        ("sparse_categorical_crossentropy", False, "sparse_categorical_crossentropy"),
+        ("binary_crossentropy", True, "binary_cross_entropy_with_logits"),
+        ("mean_squared_error", False, "mse_loss"),
+        ("own_loss", False, "own_loss"),
+    ],
+)
+def test_a_loss_has_one_name_in_training_and_in_evaluation(name, takes_logits, recorded):
+    assert recorded_name(name, takes_logits) == recorded
