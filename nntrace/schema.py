@@ -17,7 +17,8 @@ PACKED: Final = "{}.parquet"
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 RUNS_FOLDER: Final = "nntrace-runs"
 CAPSULES_FOLDER: Final = "capsules"  # in the rank's folder
-CAPSULE: Final = "capsule-{:03d}"
+CAPSULE: Final = "capsule-{:03d}"  # numbered from 0 on
+CAPSULE_SUFFIXES: Final = (".json", ".safetensors")
 
 
 class Role(StrEnum):

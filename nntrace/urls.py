@@ -12,7 +12,16 @@ from typing import Any, Final
 from nntrace.cache import cache_folder
 from nntrace.errors import NntraceError, NotARunError
 from nntrace.extras import require
-from nntrace.schema import MANIFEST, PACKED, RANK_FOLDER, SEGMENT, STREAMS
+from nntrace.schema import (
+    CAPSULE,
+    CAPSULE_SUFFIXES,
+    CAPSULES_FOLDER,
+    MANIFEST,
+    PACKED,
+    RANK_FOLDER,
+    SEGMENT,
+    STREAMS,
+)
 
 # What a run folder holds; anything else, a path that leads elsewhere above all, stays away.
 _FILES: Final = re.compile(
@@ -77,6 +86,9 @@ def _unlisted(system: Any, prefix: str) -> dict[str, int | None]:
             of_rank |= _present(system, prefix, segments)
         if not of_rank:
             break
+        for suffix in CAPSULE_SUFFIXES:
+            names = (f"{CAPSULES_FOLDER}/{CAPSULE.format(n)}{suffix}" for n in count())
+            of_rank |= _present(system, prefix, (f"{folder}/{name}" for name in names))
         found |= of_rank
     return found
 
@@ -111,10 +123,10 @@ def _size(system: Any, path: str) -> int | None:
 
 
 def _bring(system: Any, path: str, target: Path, size: int | None) -> None:
-    if target.suffix in (".arrows", ".parquet") and target.is_file():
+    if target.suffix in (".arrows", ".parquet", ".safetensors") and target.is_file():
         known = _size(system, path) if size is None else size
         if target.stat().st_size == known:
-            return  # streams only ever grow
+            return  # streams only ever grow, capsules are written once
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     try:

@@ -81,11 +81,17 @@ def test_a_run_is_read_from_a_web_server(cloud, served, tmp_path, lists_folders,
     small_run(tmp_path / "runs" / "try7")
     if packed:
         pack(tmp_path / "runs" / "try7")
+    kept = Path("rank-00000", "capsules", "capsule-000.json")
+    (tmp_path / "runs" / "try7" / kept).parent.mkdir()
+    for file in (kept, kept.with_suffix(".safetensors")):
+        (tmp_path / "runs" / "try7" / file).write_bytes(b"kept")
     url = f"{served(lists_folders)}/runs/try7"
     for _ in range(2):  # the second time from the cache
         trace = nntrace.open(url)
         assert len(trace.steps) == 6
         assert trace.series("activation", "mean").shape == (6, 2)
+        for file in (kept, kept.with_suffix(".safetensors")):
+            assert (trace.path / file).read_bytes() == b"kept"
     with pytest.raises(NotARunError, match="not a run folder: it has no manifest"):
         nntrace.open(f"{url}-other")
 
