@@ -12,6 +12,7 @@ import numpy as np
 from nntrace.report.theme import config
 from nntrace.trace.model import FloatArray
 
+_FEWEST_TICKS = 2  # with labels: by fewer nothing can be read off an axis
 Rows = list[dict[str, Any]]
 Chart = alt.Chart | alt.LayerChart
 
@@ -65,18 +66,23 @@ STEP = alt.X(
 
 
 def magnitude(field: str, values: FloatArray) -> alt.Y:
-    """A logarithmic vertical axis without a title for `values`, labelled at powers of ten."""
+    """A logarithmic vertical axis without a title for `values`, labelled at powers of ten, or between
+    them where these are too few.
+    """
     usable = values[np.isfinite(values) & (values > 0)]
     low, high = (usable.min(), usable.max()) if len(usable) else (1.0, 1.0)
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     scale = alt.Scale(type="log", nice=False)
-    if last - first < 2:
-        ticks = [m * 10.0**power for power in range(first, last + 1) for m in (1, 2, 5)]
-        inside = [tick for tick in ticks if low <= tick <= high]
-        return alt.Y(field, title=None, scale=scale, axis=alt.Axis(format="~g", values=inside))
     step = max(1, math.ceil((last - first) / 8))
     powers = [10.0**power for power in range(first, last + 1, step)]
-    return alt.Y(field, title=None, scale=scale, axis=alt.Axis(format=".0e", values=powers))
+    axis = alt.Axis(format=".0e", values=powers)
+    if sum(low <= power <= high for power in powers) < _FEWEST_TICKS:
+        ticks = [m * 10.0**power for power in range(first, last + 1) for m in (1, 2, 5)]
+        inside = [tick for tick in ticks if low <= tick <= high]
+        axis = alt.Axis(format="~g", values=inside)
+        if len(inside) < _FEWEST_TICKS:
+            axis = alt.Axis(format=".3~g", tickCount=4)
+    return alt.Y(field, title=None, scale=scale, axis=axis)
 
 
 def layered(*layers: Chart, height: int) -> Chart:

@@ -213,7 +213,8 @@ def _ratio_chart(trace: Trace, ratios: FloatArray) -> Chart:
             step = int(trace.sampled_steps[part[0]])
             low, middle, high = float(known.min()), float(np.median(known)), float(known.max())
             rows.append({"step": step, "low": low, "median": middle, "high": high})
-    y = magnitude("low:Q", np.array([row[end] for row in rows for end in ("low", "high")]))
+    ends = [row[end] for row in rows for end in ("low", "high")]
+    y = magnitude("low:Q", np.array([*ends, *HEALTHY_RATIO]))
     base = alt.Chart(data(rows))
     tooltip = [
         alt.Tooltip("step:Q"),

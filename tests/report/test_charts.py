@@ -9,7 +9,7 @@ from nntrace.diagnosis.report import make_report
 from nntrace.errors import NntraceError
 from nntrace.report import render_chart
 from nntrace.report.evidence import evidence_figure
-from nntrace.report.figure import specification
+from nntrace.report.figure import magnitude, specification
 from nntrace.report.layers import layer_figures
 from nntrace.report.page import make_figures
 from nntrace.report.thinning import min_max, smoothed
@@ -121,3 +121,13 @@ def test_optimizers_that_take_turns_have_curves_of_their_own() -> None:
     by_name = {row["optimizer"]: row["value"] for row in rows_of(spec)}
     assert by_name == {"G": 1.0, "D": 5.0}
     assert spec["layer"][0]["encoding"]["color"]["field"] == "optimizer"
+
+
+@pytest.mark.parametrize("ends", [(0.15, 2.0), (0.15, 0.9), (1e-9, 1e3), (0.8, 70.0), (1e-4, 1e-2)])
+def test_a_logarithmic_axis_has_at_least_two_labels(ends) -> None:
+    axis = magnitude("v:Q", np.array(ends)).to_dict()["axis"]
+    assert sum(ends[0] <= tick <= ends[1] for tick in axis["values"]) >= 2
+
+
+def test_a_narrow_logarithmic_axis_leaves_its_labels_to_the_chart() -> None:
+    assert "values" not in magnitude("v:Q", np.array([1.1, 1.15])).to_dict()["axis"]
