@@ -66,8 +66,8 @@ STEP = alt.X(
 
 
 def magnitude(field: str, values: FloatArray) -> alt.Y:
-    """A logarithmic vertical axis without a title for `values`, labelled at powers of ten, or between
-    them where these are too few.
+    """A logarithmic vertical axis without a title for `values`, labelled at powers of ten, or
+    between them where these are too few.
     """
     usable = values[np.isfinite(values) & (values > 0)]
     low, high = (usable.min(), usable.max()) if len(usable) else (1.0, 1.0)

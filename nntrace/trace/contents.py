@@ -1,0 +1,131 @@
+"""`Contents`: what the tables of one rank say, decoded when it is first asked for."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Final
+
+import pyarrow as pa
+
+from nntrace.extras import require
+from nntrace.schema import Role
+from nntrace.trace import decode
+from nntrace.trace.layers import layers
+from nntrace.trace.model import Batch, Event, FloatArray, IntArray, Site, Steps, Tensor
+from nntrace.trace.statistics import Statistics
+
+# What is computed from the tables on first use, and forgotten when they grow.
+_DERIVED: Final = (
+    "sites",
+    "steps",
+    "events",
+    "batches",
+    "tensors",
+    "scalars",
+    "_statistics",
+    "_sites_by_role",
+)
+
+
+class Contents:
+    """One Arrow table per stream, and what they mean."""
+
+    def __init__(self, tables: Mapping[str, pa.Table]) -> None:
+        self._tables = dict(tables)
+
+    def table(self, stream: str) -> pa.Table:
+        """The raw rows of a stream."""
+        return self._tables[stream]
+
+    @cached_property
+    def sites(self) -> tuple[Site, ...]:
+        """All sites in the order of their ids."""
+        return decode.sites(self._tables["sites"])
+
+    @cached_property
+    def _sites_by_role(self) -> dict[Role, tuple[Site, ...]]:
+        return {role: tuple(s for s in self.sites if s.role is role) for role in Role}
+
+    def sites_of(self, role: Role | str) -> tuple[Site, ...]:
+        """The sites of one role, in depth order; the columns of `series` for that role."""
+        return self._sites_by_role[Role(role)]
+
+    def site(self, path: str, role: Role | str) -> Site | None:
+        """The site with that path and role, if it was seen."""
+        return next((site for site in self.sites_of(role) if site.path == path), None)
+
+    @cached_property
+    def steps(self) -> Steps:
+        """Every optimizer step so far, in order."""
+        return decode.steps(self._tables["steps"])
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        """All events in the order they were recorded."""
+        return decode.events(self._tables["events"])
+
+    def events_of(self, kind: str) -> tuple[Event, ...]:
+        """The events of one kind."""
+        return tuple(event for event in self.events if event.kind == kind)
+
+    @cached_property
+    def batches(self) -> tuple[Batch, ...]:
+        """The sampled batches in order."""
+        return decode.batches(self._tables["data"])
+
+    @cached_property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The tensors that were kept as they are, in order; float64, whatever they were."""
+        return decode.tensors(self._tables["tensors"])
+
+    @cached_property
+    def scalars(self) -> dict[str, tuple[IntArray, FloatArray]]:
+        """What the program logged itself: steps [n] and values [n] by name, in order."""
+        return decode.scalars(self._tables["scalars"])
+
+    @cached_property
+    def _statistics(self) -> Statistics:
+        return Statistics(self._tables["stats"], self.sites)
+
+    @property
+    def sampled_steps(self) -> IntArray:
+        """The steps that have statistics; the rows of `series`."""
+        return self._statistics.steps
+
+    def series(self, role: Role | str, stat: str, site: Site | None = None) -> FloatArray:
+        """A statistic over time: [sampled_steps, sites_of(role)], or [sampled_steps] for one site.
+
+        float64 and read-only, NaN where nothing was recorded. `stat` is one of
+        `schema.STATISTICS` or `n`.
+        """
+        role = Role(role) if site is None else site.role
+        values = self._statistics.series(role, stat)
+        if site is None:
+            return values
+        numbers = [s.id for s in self.sites_of(role)]
+        return values[:, numbers.index(site.id)]
+
+    def to_arrow(self, stream: str = "layers") -> pa.Table:
+        """The rows of a stream; `layers` is `stats` with `path`, `role` and `module_type`."""
+        return layers(self._tables) if stream == "layers" else self._tables[stream]
+
+    def to_pandas(self, stream: str = "layers") -> Any:
+        """`to_arrow` as a pandas DataFrame.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        require("pandas", None, "Trace.to_pandas")
+        return self.to_arrow(stream).to_pandas()
+
+    def to_polars(self, stream: str = "layers") -> Any:
+        """`to_arrow` as a polars DataFrame.
+
+        Raises:
+            MissingExtraError: polars is not installed.
+        """
+        return require("polars", None, "Trace.to_polars").from_arrow(self.to_arrow(stream))
+
+    def _forget(self) -> None:
+        """The tables have grown."""
+        for name in _DERIVED:
+            self.__dict__.pop(name, None)
