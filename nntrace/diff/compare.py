@@ -27,6 +27,8 @@ _ORDER: Final = {
     Role.INPUT: 2,
     Role.TARGET: 3,
     Role.ACTIVATION: 4,
+    Role.ATTENTION: 4,
+    Role.RUNNING_NORM: 4,
     Role.OUTPUT: 5,
     Role.ACTIVATION_GRAD: 7,
     Role.PARAM_GRAD: 8,

@@ -5,6 +5,7 @@ from rules.builders import batches, event, site, trace_of
 
 from nntrace.diff import compare
 from nntrace.diff.text import as_json, sentence
+from nntrace.schema import Role
 
 ROLES = ("param", "activation", "activation_grad", "param_grad", "update")
 
@@ -100,3 +101,12 @@ def test_the_json_form_is_finite_and_names_the_first_divergence() -> None:
     assert content["first_divergence"]["place"] == "one"
     assert content["first_divergence"]["b"] is None
     assert content["aligned_sites"] == 10
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_sites_of_every_role_can_be_where_runs_part(role: Role) -> None:
+    a, b = (
+        trace_of(sites=[site("one", role, shape=[8, 4], numel=32, n=32, rms=size, std=size)])
+        for size in (1.0, 2.0)
+    )
+    assert compare(a, b).first.role == role
