@@ -1,7 +1,7 @@
 """Rules on the targets: classes the head has and the labels lack, constants, scale and shape."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import prod
 from typing import Annotated
 
@@ -37,7 +37,8 @@ def class_count_mismatch(
     Most outputs never are a label: a head left over from another data set, or labels that were
     mapped to too few numbers. Judged only where the classes that occur were each seen often
     enough that others would have come up, and not for next-token prediction, whose vocabulary is
-    larger than any text. An error where a label exceeds the head, which ends the run in PyTorch.
+    larger than any text, nor where the program itself puts the right answer at one place, as a
+    contrastive loss does. An error where a label exceeds the head, which ends the run in PyTorch.
     Source: "37 reasons", 4 (make sure inputs and labels belong together), 9.
     """
     last = int(trace.steps.step[-1])
@@ -62,6 +63,9 @@ def class_count_mismatch(
     inputs = trace.sites_of(Role.INPUT)
     if inputs and "int" in inputs[0].dtype and classes > 20:
         yield Skipped("tokens are predicted: a vocabulary is larger than any text")
+        return
+    if len(totals) == 1 and _made_by_program(batches, next(iter(totals))):
+        yield Skipped("the program puts the right answer at one place itself: it may be meant")
         return
     unseen_mass = sum(count == 1 for count in totals.values()) / totals.total()  # Good–Turing
     if max(totals) >= classes:
@@ -121,8 +125,7 @@ def constant_target(
     if len(values) != 1:
         return
     value = float(known[0].target_min or 0.0)
-    delivered = [b.target_delivered for b in known if b.target_delivered is not None]
-    if (delivered and not any(delivered)) or (not delivered and value == 0.0):
+    if _made_by_program(known, value):
         yield Skipped("the program makes the constant targets itself: they may be meant")
         return
     function = known[0].loss_function or ""
@@ -130,10 +133,16 @@ def constant_target(
         f"every target in {len(known)} sampled batches is {value:g}: there is nothing to learn.",
         site=trace.site(function, Role.TARGET),
         steps=span([batch.step for batch in known]),
-        severity=None if delivered else Severity.WARNING,
+        severity=None if any(b.target_delivered for b in known) else Severity.WARNING,
         evidence={"value": value, "batches": len(known)},
         location=loss_location(trace, function),
     )
+
+
+def _made_by_program(batches: Iterable[Batch], value: float) -> bool:
+    """Whether targets that all have one value come from no loader; where none is used, zeros."""
+    delivered = [b.target_delivered for b in batches if b.target_delivered is not None]
+    return not any(delivered) if delivered else value == 0.0
 
 
 @rule(

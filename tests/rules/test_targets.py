@@ -8,9 +8,10 @@ from nntrace.trace import Trace
 # DAT11
 
 
-def labelled(seen, classes=10, per_batch=30, count=20, inputs="float32"):
+def labelled(seen, classes=10, per_batch=30, count=20, inputs="float32", delivered=True):
     rows = batches(
         count,
+        target_delivered=delivered,
         loss_function="cross_entropy",
         classes=classes,
         batch_size=per_batch * seen,
@@ -53,6 +54,11 @@ def test_rare_classes_may_be_yet_to_come():
 
 def test_a_vocabulary_is_larger_than_a_text():
     assert skip_reasons("DAT11", labelled(5, classes=600, inputs="int64"))
+
+
+def test_the_first_place_of_a_contrastive_loss_is_no_class_that_is_alone():
+    assert findings("DAT11", labelled(1, classes=127))
+    assert skip_reasons("DAT11", labelled(1, classes=127, delivered=False))
 
 
 def test_a_run_that_ended_at_a_label_too_large_is_explained():
