@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from nntrace.rules.depth import is_of_sigmoids
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.layers import columns, named, span, weights
+from nntrace.rules.layers import columns, named, of_a_library, span, weights
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import lasting, median, median_error, medians_around, noise_scale
 from nntrace.schema import Role
@@ -218,7 +218,8 @@ def no_gradient(
 
     They keep their random initial values while the rest learns around them. An error where their
     module takes part in the forward pass (the graph is cut behind it), a warning where it is never
-    called. Parameters that no optimizer holds, such as a target network's, are not meant.
+    called, information where it is not and an installed library built it. Parameters that no
+    optimizer holds, such as a target network's, are not meant.
     Source: "37 reasons", 19 (frozen or disconnected layers).
     """
     sites = trace.sites_of(Role.PARAM_GRAD)
@@ -244,12 +245,13 @@ def no_gradient(
             if is_called
             else "and their layers were not seen in the forward pass"
         )
+        spare = Severity.INFO if of_a_library(blamed) else Severity.WARNING
         yield Finding(
             f"{len(blamed)} of {len(sites)} parameters never received a gradient, {why}: "
             f"{named(paths)}.",
             site=blamed[0],
             steps=span(trace),
-            severity=Severity.ERROR if is_called else Severity.WARNING,
+            severity=Severity.ERROR if is_called else spare,
             evidence={"parameters": paths},
         )
 

@@ -5,8 +5,9 @@ Parameters and activations are matched by paths only; sites keep the order of th
 the order in which the program first reached them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,7 @@ _MAX_NAMED = 3
 _CANCELLED = 1e-5  # of the weights' gradient: less in their bias is rounding
 _CENTRING = ("batchnorm", "groupnorm", "instancenorm")
 _UNDER_WAY = 0.8  # of the first loss: below it something was learned
+_INSTALLED = {"site-packages", "dist-packages"}
 _ERRORS = 4.0  # standard errors of a trend that is certain
 
 
@@ -57,6 +59,12 @@ def weights(trace: Trace, role: Role = Role.PARAM) -> tuple[Site, ...]:
 def is_embedding(site: Site) -> bool:
     """Whether the owner of a parameter, or a module, is a lookup table."""
     return "embedding" in site.module_type.lower()
+
+
+def of_a_library(sites: Iterable[Site]) -> bool:
+    """Whether all these were built by installed code: who runs the program cannot call them."""
+    files = [PurePath(site.file or "").parts for site in sites]
+    return bool(files) and all(_INSTALLED.intersection(parts) for parts in files)
 
 
 def is_norm(site: Site) -> bool:

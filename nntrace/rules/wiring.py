@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.layers import columns, named
+from nntrace.rules.layers import columns, named, of_a_library
 from nntrace.rules.layers import span as sampled_span
 from nntrace.rules.payloads import count, place, text
 from nntrace.rules.rule import rule
@@ -86,8 +86,9 @@ def unused_layer(
     Its parameters never get a gradient and weigh nothing: a line of `forward` is missing,
     or the wrong layer is called twice. A layer whose weight is used without calling it gets
     gradients and is not meant, nor is a second model that is called without gradients (a target
-    network). Source: PyTorch's `find_unused_parameters`; Karpathy's Recipe, step 2 (visualize
-    prior to net).
+    network). Only information where an installed library built them all: a model of it may hold
+    layers that this use of it does without. Source: PyTorch's `find_unused_parameters`;
+    Karpathy's Recipe, step 2 (visualize prior to net).
     """
     if trace.events_of(EventKind.UNSEEN):
         yield Skipped("not every layer of this model can be seen: see the events `unseen`")
@@ -117,11 +118,14 @@ def unused_layer(
     if not unused or len(unused) == len(by_layer):
         return
     elements = sum(site.numel for layer in unused for site, _ in by_layer[layer])
+    is_librarys = of_a_library(unused.values())
     yield Finding(
         f"{len(unused)} of {len(by_layer)} layers with parameters are never called: "
-        f"{named(list(unused))} ({elements} parameters).",
+        f"{named(list(unused))} ({elements} parameters)"
+        + (", and an installed library built them." if is_librarys else "."),
         site=next(iter(unused.values())),
         steps=sampled_span(trace),
+        severity=Severity.INFO if is_librarys else None,
         evidence={"layers": list(unused), "parameters": elements},
     )
 

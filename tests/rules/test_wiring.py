@@ -1,6 +1,8 @@
 import pytest
 from rules.builders import event, findings, site, skip_reasons, trace_of
 
+from nntrace.rules import Severity
+
 # RUN04
 
 
@@ -34,8 +36,8 @@ def test_gradients_set_by_hand_and_two_optimizers_after_one_backward_are_healthy
 # RUN05
 
 
-def model(*, calls=("fc",), extra_n=0, samples=5, extra="extra", events=()):
-    common = {"shape": [4, 4], "numel": 16}
+def model(*, calls=("fc",), extra_n=0, samples=5, extra="extra", events=(), file="train.py"):
+    common = {"shape": [4, 4], "numel": 16, "file": file}
     rows = [site(path, "activation", std=1.0) for path in calls]
     rows.append(site("fc.weight", "param_grad", n=16, parent="fc", **common))
     rows.append(site(f"{extra}.weight", "param_grad", n=extra_n, parent=extra, **common))
@@ -45,6 +47,15 @@ def model(*, calls=("fc",), extra_n=0, samples=5, extra="extra", events=()):
 def test_a_layer_that_is_never_called_is_a_warning():
     [finding] = findings("RUN05", model())
     assert finding.evidence["layers"] == ["extra"]
+
+
+def test_a_layer_that_an_installed_library_leaves_out_is_information():
+    for file, level in (
+        ("/venv/lib/python3.11/site-packages/bert/model.py", Severity.INFO),
+        ("/work/site-packages.py", Severity.WARNING),
+    ):
+        [finding] = findings("RUN05", model(file=file))
+        assert finding.level is level
 
 
 def test_a_layer_that_is_called_or_gets_gradients_is_used():
