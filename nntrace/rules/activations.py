@@ -138,7 +138,7 @@ def exploding_activations(
             else f"{peak[at]:.0f} times what layers had at the start"
         )
         yield Finding(
-            f"activations explode with {kind}: {links[at].site.path or 'the model'} reaches rms "
+            f"activations explode with {kind}: {links[at].site.shown} reaches rms "
             f"{reached:.3g}, {compared}.",
             site=links[at].site,
             steps=span(trace, since),

@@ -187,7 +187,7 @@ def dropout_before_batchnorm(trace: Trace) -> Iterator[Finding | Skipped]:
         norm = _batch_norm_after(flow, vertex)
         if norm is not None:
             yield Finding(
-                f"{vertex.name} feeds the batch norm {norm.name}: the statistics it keeps are "
+                f"`{vertex.name}` feeds the batch norm `{norm.name}`: the statistics it keeps are "
                 "those of thinned-out inputs, evaluation has whole ones.",
                 site=flow.sites.get(norm.name),
                 steps=span(trace),

@@ -240,7 +240,7 @@ def collapsed_representation(
     link, since = found[-1]
     begin, end = float(start[link.column]), median(finite(rank[:, link.column])[-3:])
     yield Finding(
-        f"the outputs of {link.site.path or 'the model'} have collapsed: they used {begin:.1f} "
+        f"the outputs of {link.site.shown} have collapsed: they used {begin:.1f} "
         f"directions of {link.site.units} at the start and use {end:.1f}.",
         site=link.site,
         steps=span(trace, since),
@@ -269,7 +269,7 @@ def _one_point(trace: Trace, link: Link, spread: float, samples: int) -> Finding
     since = lasting(close, 1)
     begin, end = float(apart[rows[0]]), median(apart[rows[-3:]])
     return Finding(
-        f"the outputs of {link.site.path or 'the model'} have collapsed into a point: examples "
+        f"the outputs of {link.site.shown} have collapsed into a point: examples "
         f"differed by {begin:.0%} of their size at the start and differ by {end:.1%}.",
         site=link.site,
         steps=span(trace, int(rows[since if since is not None else 0])),

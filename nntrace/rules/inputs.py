@@ -224,7 +224,7 @@ def channel_layout(
     where = span(trace.sampled_steps)
     if far in _CHANNELS and depth not in _CHANNELS and depth == side >= 8:
         yield Finding(
-            f"`{site.path}` has shape {site.shape}: {first.path or 'the first layer'} takes the "
+            f"`{site.path}` has shape {site.shape}: {first.shown} takes the "
             f"axis of {depth} for channels, and that of {far} for a side of the image.",
             site=site,
             steps=where,
@@ -298,7 +298,7 @@ def integer_input_to_float_layer(
     if high <= largest or found < reach * given:
         return
     yield Finding(
-        f"`{site.path}` ({site.dtype}, up to {high:.0f}) enters {layer.path or 'the first layer'} "
+        f"`{site.path}` ({site.dtype}, up to {high:.0f}) enters {layer.shown} "
         f"unscaled: its first outputs have a size of {found:.3g}.",
         site=site,
         steps=span(trace.sampled_steps),

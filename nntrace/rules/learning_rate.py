@@ -14,6 +14,7 @@ from nntrace.rules.signals import (
     lasting,
     loss_series,
     median,
+    rounded,
     steps_at_full_rate,
     trend_z,
     unjudgeable,
@@ -134,7 +135,7 @@ def lr_too_low(
     factor, rate = rounded(_USUAL / typical), median(trace.steps.lr)
     yield Finding(
         f"the learning rate of {rate:.2g} is about {factor:g} times too low: a step changes "
-        f"weights by {typical:.1g} of their size, and {left:.0%} of the loss are left after "
+        f"weights by {typical:.1g} of their size, and {left:.0%} of the loss is left after "
         f"{len(series)} steps of steady fall.",
         site=sites[int(np.nanargmin(level))],
         steps=series.span,
@@ -198,11 +199,6 @@ def lr_decayed_early(
             "share_of_run": len(after) / len(values),
         },
     )
-
-
-def rounded(factor: float) -> float:
-    """A factor as one says it: to one significant digit."""
-    return float(f"{factor:.1g}")
 
 
 def _fall(values: np.ndarray) -> float:

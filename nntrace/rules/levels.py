@@ -85,8 +85,9 @@ def activation_std_out_of_band(
     level, start = median(std[since:, index]), float(begin[index])
     kind = "stays at" if outside[since:, index].mean() > 0.5 else f"drifted from {start:.2g} to"
     learns = remaining_loss(trace) <= learnt
+    usual = f", where {low:g} to {high:g} is usual" if kind == "stays at" else ""
     yield Finding(
-        f"the standard deviation of {links[index].site.path}'s outputs {kind} {level:.2g}"
+        f"the standard deviation of {links[index].site.path}'s outputs {kind} {level:.2g}{usual}"
         + (
             f"; so it is with {named([links[i].site.path for i, _ in found if i != index])}"
             if len(found) > 1
@@ -204,7 +205,7 @@ def constant_activation(
         is_constant = bool(same[seen, index].mean() >= share and same[seen, index][-1])
         if is_constant and before and not is_embedding(link.site):
             yield Finding(
-                f"the output of {link.site.path or 'the model'} ({link.site.module_type}) is the "
+                f"the output of {link.site.shown} ({link.site.module_type}) is the "
                 f"same for every example, in {int(same[:, index].sum())} of {int(seen.sum())} "
                 "sampled steps.",
                 site=link.site,

@@ -11,10 +11,11 @@ from nntrace.rules.layers import columns, is_embedding, is_norm, named, remainin
 from nntrace.rules.layers import span as sampled_span
 from nntrace.rules.payloads import count, number, place, text
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import finite, median, span
+from nntrace.rules.signals import finite, median, rounded, span
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Event, Trace
 
+_ALONE = 1000.0  # decay over gradient beyond which nothing but decay happens
 _ADAPTIVE = ("Adam", "NAdam", "RAdam", "Adamax", "Adadelta", "Adagrad", "RMSprop")
 _LEAST_SAMPLES = 6
 
@@ -126,9 +127,10 @@ def weight_decay_dominates(
     typical = float(np.median(shares[high]))
     worst = int(np.nanargmax(np.where(high, shares, np.nan)))
     strength = float(sites[worst].weight_decay or 0.0)
+    times = f"{typical:.2g} times" if typical < _ALONE else "far above"
     yield Finding(
-        f"weight decay of {strength:.2g} is {typical:.2g} times the gradient in {high.sum()} "
-        f"of {judged.sum()} weights, and {left:.0%} of the loss are left.",
+        f"weight decay of {strength:.2g} is {times} the gradient in {high.sum()} "
+        f"of {judged.sum()} weights, and {left:.0%} of the loss is left.",
         site=sites[worst],
         steps=sampled_span(trace, len(trace.sampled_steps) // 2),
         evidence={
@@ -136,7 +138,9 @@ def weight_decay_dominates(
             "weight_decay": strength,
             "weights": [site.path for site, bad in zip(sites, high, strict=True) if bad],
         },
-        advice=f"Divide the weight decay by about {10 * typical:.1g}, or drop it.",
+        advice=f"Divide the weight decay by about {rounded(10 * typical):g}, or drop it."
+        if typical < _ALONE
+        else "",
     )
 
 
@@ -163,9 +167,11 @@ def decay_on_norm_or_bias(
     spared = [s for s in sites if is_norm(s) or is_embedding(s) or len(s.shape) == 1]
     decayed = [s for s in spared if (s.weight_decay or 0.0) >= least]
     if decayed:
+        many = f"{len(decayed)} biases, normalisations or embeddings"
+        kinds = many if len(decayed) > 1 else "a bias, normalisation or embedding"
         yield Finding(
-            f"weight decay of {decayed[0].weight_decay:.2g} also acts on {len(decayed)} biases, "
-            f"normalisations or embeddings: {named([site.path for site in decayed])}.",
+            f"weight decay of {decayed[0].weight_decay:.2g} also acts on {kinds}: "
+            f"{named([site.path for site in decayed])}.",
             site=decayed[0],
             steps=span(trace.steps.step),
             evidence={"parameters": [site.path for site in decayed]},

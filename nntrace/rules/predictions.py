@@ -116,8 +116,8 @@ def constant_predictions(
         level = median(trace.series(Role.OUTPUT, "rms", site))
         yield Finding(
             f"the predictions given to {_loss_name(site)} are the same for all examples from step "
-            f"{steps[start]} to the end: they vary by {worst:.1e} of their scale, the inputs by "
-            f"{inputs:.1e}.",
+            f"{steps[start]} to the end: they vary by {worst:.2g} of their scale, the inputs by "
+            f"{inputs:.2g}.",
             site=site,
             steps=(int(steps[start]), int(steps[-1])),
             evidence={"variation": worst, "input_variation": inputs, "rms": level},

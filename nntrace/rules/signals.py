@@ -167,6 +167,11 @@ def median_of_means(values: FloatArray, blocks: int = 10) -> float:
     return float(np.median([values[start::count].mean() for start in range(count)]))
 
 
+def rounded(factor: float) -> float:
+    """A factor as one says it: to one significant digit."""
+    return float(f"{factor:.1g}")
+
+
 def trend_z(values: FloatArray) -> float:
     """Mann–Kendall trend statistic, standard normal without a trend; negative when falling.
 

@@ -97,8 +97,7 @@ def dead_units(
         if spread and level > error_fraction:
             severity = Severity.ERROR
         yield Finding(
-            f"{level:.0%} of the units of {link.site.path or 'the model'} ({count} of {width}) "
-            "never fire.",
+            f"{level:.0%} of the units of {link.site.shown} ({count} of {width}) never fire.",
             site=link.site,
             steps=(int(trace.sampled_steps[rows[since]]), int(trace.sampled_steps[rows[-1]])),
             severity=Severity.INFO if healthy else severity,

@@ -29,12 +29,15 @@ from nntrace.rules.signals import (
     median,
     median_error,
     noise_scale,
+    rounded,
     unjudgeable,
 )
 from nntrace.schema import Role
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray
 
+_USUAL = 1e-3  # update ratio
+_ADAM = "Adam wants rates some tens of times smaller than SGD."
 _SAMPLES = 10  # sampled steps without which a ratio cannot be called lasting
 _LATE_SAMPLES = 3  # of them, in the second half of the run
 _OVERWRITES = 0.5  # an update half as large as the weights
@@ -53,7 +56,7 @@ _AFTERMATH = 50  # steps in which a loss overshoots
         *("PAR01", "PAR02", "LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "LOS12"),
         *("NUM01", "NUM02", "NUM03", "NUM05", "NUM09"),
     ),
-    advice="Lower the learning rate by the factor between the ratio and 1e-3; Adam wants rates "
+    advice="Lower the learning rate, until a step changes weights by 0.1%; Adam wants rates "
     "some tens of times smaller than SGD.",
 )
 def update_ratio_high(
@@ -121,6 +124,7 @@ def update_ratio_high(
             "weights": [site.path for site, bad in zip(sites, high, strict=True) if bad],
             "ratios": lasting_ratio[high].tolist(),
         },
+        advice=f"Divide the learning rate by about {rounded(level / _USUAL):g}; {_ADAM}",
     )
 
 
@@ -185,7 +189,7 @@ def _is_of_its_batch(series: LossSeries, step: int) -> bool:
     Severity.WARNING,
     needs=(Role.PARAM, Role.UPDATE),
     explains=("LOS07", "LOS11", "LOS12", "LOS14", "LOS15", "UPD08"),
-    advice="Raise the learning rate by the factor between the ratio and 1e-3, and check its unit "
+    advice="Raise the learning rate, until a step changes weights by 0.1%, and check its unit "
     "and its schedule.",
 )
 def update_ratio_low(
@@ -236,6 +240,8 @@ def update_ratio_low(
             "weights": [site.path for site, bad in zip(sites, low, strict=True) if bad],
             "learning_rate": median(trace.steps.lr),
         },
+        advice=f"Multiply the learning rate by up to {rounded(_USUAL / typical):g}; check its "
+        "unit and its schedule.",
     )
 
 

@@ -44,6 +44,11 @@ class Site:
     dropout_rate: float | None = None
 
     @property
+    def shown(self) -> str:
+        """Its path as a message names it: a module may be called `0`, and the root nothing."""
+        return f"`{self.path}`" if self.path else "the model"
+
+    @property
     def units(self) -> int:
         """The number of channels or features, as the statistics count them; 0 when not known."""
         if not self.shape:
