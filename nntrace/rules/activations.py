@@ -30,8 +30,7 @@ __all__ = ["dead_units", "exploding_activations", "saturated_units", "vanishing_
     Severity.WARNING,
     needs=(Role.ACTIVATION,),
     explains=(
-        *("ACT13", "GRD01", "GRD04", "UPD02", "LOS07", "LOS11", "LOS12", "LOS14"),
-        *("INI03", "ACT01", "ACT07"),
+        *("ACT13", "GRD04", "UPD02", "LOS07", "LOS11", "LOS12", "LOS14", "INI03", "ACT01", "ACT07"),
     ),
     advice="Initialise for the activation in use (He for ReLU, Glorot for tanh), or add "
     "normalisation or residual connections.",

@@ -17,7 +17,7 @@ from nntrace.rules.chance import (
 )
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import median, span
+from nntrace.rules.signals import loss_series, median, span
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Trace
 
@@ -45,7 +45,8 @@ def unshuffled_labels(
 
     Each update then pulls towards one class and undoes the last one. The entropy within batches
     is compared with its expectation for random batches of the same size (small batches have less
-    entropy by nature), and the difference must be beyond chance by a G-test.
+    entropy by nature), and the difference must be beyond chance by a G-test. Not for the ones and
+    zeros of a GAN, whose optimizers take turns on one label each.
     Source: "37 reasons", 8 (shuffle the data set) and 10 (batches of a single label).
     """
     batches = training_batches(trace)
@@ -56,6 +57,9 @@ def unshuffled_labels(
             f"needs the labels of {blocks} batches with at least two classes among them, "
             f"has {len(parts)} with {len(totals)}"
         )
+        return
+    if loss_series(trace).optimizers > 1 and all(len(labels_of(b)) < 2 for b in batches):
+        yield Skipped("optimizers take turns, each on one label: the program makes them, as a GAN")
         return
     sizes = np.array([sum(part.values()) for part in parts], dtype=np.float64)
     within = float(np.average([entropy(part.values()) for part in parts], weights=sizes))

@@ -185,7 +185,7 @@ def test_a_constant_input_is_left_to_its_own_rule():
 # DAT09
 
 
-def labelled(rows, **values):
+def labelled(rows, optimizer="SGD", **values):
     """Batches from arrays of labels."""
     found = []
     for step, labels in enumerate(rows):
@@ -199,7 +199,7 @@ def labelled(rows, **values):
                 **values,
             )
         )
-    return trace_of(steps=len(found), batches=found)
+    return trace_of(steps=len(found), batches=found, optimizer=optimizer)
 
 
 @pytest.mark.parametrize("size", [1, 3, 16, 100])
@@ -229,6 +229,12 @@ def test_batches_that_are_partly_mixed_are_judged_by_the_entropy_ratio(mixed, fo
     assert len(findings("DAT09", trace, ratio=ratio + 0.03)) == 1
     assert len(findings("DAT09", trace, ratio=ratio - 0.03)) == 0
     assert len(findings("DAT09", trace, ratio=0.6)) == found
+
+
+def test_the_ones_and_zeros_of_a_gan_are_no_order_of_labels():
+    rows = [np.full(32, step % 2) for step in range(20)]
+    assert skip_reasons("DAT09", labelled(rows, optimizer=["Adam", "Adam#2"] * 10))
+    assert findings("DAT09", labelled(rows))
 
 
 def test_one_class_only_says_nothing_about_order():
