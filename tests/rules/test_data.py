@@ -199,7 +199,7 @@ def labelled(rows, optimizer="SGD", **values):
                 **values,
             )
         )
-    return trace_of(steps=len(found), batches=found, optimizer=optimizer)
+    return trace_of(loss=np.ones(len(found)), batches=found, optimizer=optimizer)
 
 
 @pytest.mark.parametrize("size", [1, 3, 16, 100])
