@@ -167,7 +167,7 @@ def activation_mean_shift(
     "constant-activation",
     Severity.ERROR,
     needs=(Role.ACTIVATION,),
-    explains=("ACT13", "GRD01", "GRD04", "LOS07", "LOS11", "LOS12", "UPD06"),
+    explains=("ACT13", "GRD04", "LOS07", "LOS11", "LOS12", "UPD06"),
     advice="Look at what enters this layer and what it does with it: a mean over the batch axis, "
     "a multiplication with zero, a mask of the wrong shape, an index that is always the same.",
 )
