@@ -125,12 +125,12 @@ class Session:
 
 def _overhead(recorder: Recorder) -> str:
     """Its share of the time; where the grace of a short run made it exceed the budget, why."""
-    share, cadence = f"{recorder.overhead:.1%}", recorder.cadence
-    grace_ns = cadence.grace_ns + cadence.budget * recorder.elapsed_ns
-    if cadence.every is not None or recorder.spent_ns < 1.2 * cadence.budget * recorder.elapsed_ns:
+    account, cadence = recorder.account, recorder.cadence
+    share, seconds = f"{account.overhead:.1%}", account.spent_ns / 1e9
+    allowed_ns = cadence.budget * account.elapsed_ns
+    if cadence.every is not None or account.spent_ns < 1.2 * allowed_ns:
         return share
-    seconds = recorder.spent_ns / 1e9
-    if recorder.spent_ns > 2 * grace_ns:
+    if account.spent_ns > 2 * (cadence.grace_ns + allowed_ns):
         return f"{share} ({seconds:.1f} s)"
     budget = f"{100 * cadence.budget:.3g}%"
     return f"{share} ({seconds:.1f} s: a short run is seen closely, a long one at {budget})"

@@ -2,17 +2,19 @@
 
 Rows come from softmax over keys, and for fused attention from a few queries computed again. 0 is
 a row that looks at one key only, 1 one that looks at all alike; keys that are masked do not count.
+A hook only takes the rows, or their scores; what is left to do is done for all modules at once.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as functional
 from torch import nn
 
-from nntrace.recorder import Recorder
+from nntrace.recorder import NO_SITE, Recorder
 from nntrace.schema import Role
 from nntrace_torch.describe import can_sample, class_name, dtype_name
 from nntrace_torch.patching import Undo, after, is_in_backward
@@ -24,6 +26,20 @@ _EVERY = 2  # of a module's samples
 _EXAMPLES, _HEADS, _QUERIES = 4, 16, 8
 _FEWEST_KEYS = 4
 Innermost = Callable[[], tuple[str, nn.Module] | None]
+
+
+class _Form(NamedTuple):
+    """What rows must have in common to be worked on together.
+
+    `scale` is what scores are yet to be multiplied by; None of rows that went through softmax.
+    `causal` are the first query and every which one follows; None where later keys are seen.
+    """
+
+    token: int
+    shape: torch.Size
+    device: torch.device
+    scale: float | None = None
+    causal: tuple[int, int] | None = None
 
 
 class AttentionObserver:
@@ -42,6 +58,7 @@ class AttentionObserver:
         self._sites: dict[str, int] = {}
         self._calls: dict[str, int] = {}
         self._last_token: dict[str, int] = {}
+        self._taken: defaultdict[_Form, list[tuple[int, torch.Tensor]]] = defaultdict(list)
         self.sample: StepSample | None = None
 
     def install(self) -> list[Undo]:
@@ -70,13 +87,10 @@ class AttentionObserver:
             return
         with torch.no_grad():
             heads_apart = rows.detach() if rows.dim() == 4 else rows.detach()[:, None]
-            examples, heads, queries = (
-                _some(size, most)
-                for size, most in zip(
-                    heads_apart.shape[:3], (_EXAMPLES, _HEADS, _QUERIES), strict=True
-                )
-            )
-            self._record(place, heads_apart[examples][:, heads][:, :, queries].float(), rows)
+            chosen = heads_apart[_some_of(heads_apart.shape)]
+            # A copy: the program may write to its own.
+            taken = chosen.to(torch.float32, copy=True)
+        self._take(place, rows, taken)
 
     def _fused(
         self,
@@ -97,27 +111,35 @@ class AttentionObserver:
         place = self._next(needs_name=False)
         if place is None:
             return
+        examples, heads, queries = chosen = _some_of(query.shape)
+        factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
         with torch.no_grad():
-            examples, heads, queries = (
-                _some(size, most)
-                for size, most in zip(query.shape[:3], (_EXAMPLES, _HEADS, _QUERIES), strict=True)
-            )
-            some = query.detach()[examples][:, heads][:, :, queries].float()
-            keys = key.detach()[examples][:, heads].float()
-            scores = some @ keys.transpose(-1, -2)
-            scores *= 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-            if is_causal:
-                at = torch.arange(query.shape[-2], device=query.device)[queries, None]
-                hidden = torch.arange(key.shape[-2], device=query.device)[None] > at
-                scores.masked_fill_(hidden, -math.inf)
+            keys = key.detach()[examples, heads].float()
+            scores = query.detach()[chosen].float() @ keys.transpose(-1, -2)
             if isinstance(attn_mask, torch.Tensor):
+                scores *= factor
+                factor = 1.0
                 shape = (*query.shape[:3], key.shape[-2])
-                mask = attn_mask.detach().expand(shape)[examples][:, heads][:, :, queries]
+                mask = attn_mask.detach().expand(shape)[chosen]
                 if mask.dtype is torch.bool:
                     scores.masked_fill_(~mask, -math.inf)
                 else:
                     scores += mask
-            self._record(place, scores.softmax(-1), query)
+        causal = (queries.start, queries.step) if is_causal else None
+        self._take(place, query, scores, factor, causal)
+
+    def finish(self) -> None:
+        """Sample the entropies of what was taken."""
+        taken, self._taken = self._taken, defaultdict(list)
+        sample = self.sample
+        for form, members in taken.items():
+            if sample is not None and sample.token == form.token:
+                with torch.no_grad():
+                    entropies = _relative_entropies(form, torch.stack([m for _, m in members]))
+                    sites = [site for site, _ in members]
+                    shape, strides = tuple(entropies.shape[1:]), entropies[0].stride()
+                    plan = activation_plan(shape, strides, -1, entropies[0].numel())
+                    sample.add_alike(sites, plan, entropies.unbind())
 
     def _next(self, *, needs_name: bool) -> tuple[str, nn.Module] | None:
         """Whose attention this is, when its turn has come; of several in a call the first."""
@@ -133,15 +155,14 @@ class AttentionObserver:
         calls = self._calls[path] = self._calls.get(path, -1) + 1
         return place if calls % _EVERY == 0 else None
 
-    def _record(self, place: tuple[str, nn.Module], rows: torch.Tensor, of: torch.Tensor) -> None:
-        """Sample the entropies of rows [examples, heads, queries, keys]."""
-        entropy = -(rows * rows.clamp_min(1e-30).log()).sum(-1)
-        seen = (rows > 0).sum(-1)
-        judged = seen > 1
-        # Where there is nothing to choose from there is no entropy: such rows get the others' mean.
-        relative = torch.where(judged, entropy / seen.clamp_min(2).log(), 0.0)
-        mean = relative.sum() / judged.sum().clamp_min(1)
-        relative = torch.where(judged, relative, mean).movedim(1, -1).contiguous()
+    def _take(
+        self,
+        place: tuple[str, nn.Module],
+        of: torch.Tensor,
+        taken: torch.Tensor,
+        scale: float | None = None,
+        causal: tuple[int, int] | None = None,
+    ) -> None:
         path, module = place
         site = self._sites.get(path)
         if site is None:
@@ -156,9 +177,34 @@ class AttentionObserver:
                 file=source.file,
                 line=source.line,
             )
-        if self.sample is not None:
-            plan = activation_plan(tuple(relative.shape), relative.stride(), -1, relative.numel())
-            self.sample.add(site, plan, relative)
+        if self.sample is not None and site != NO_SITE:
+            form = _Form(self.sample.token, taken.shape, taken.device, scale, causal)
+            self._taken[form].append((site, taken))
+
+
+def _relative_entropies(form: _Form, rows: torch.Tensor) -> torch.Tensor:
+    """Of rows or scores [modules, examples, heads, queries, keys]; the heads come last."""
+    if form.scale is not None:
+        rows.mul_(form.scale)
+        if form.causal is not None:
+            first, step = form.causal
+            at = torch.arange(rows.shape[-2], device=rows.device)[:, None] * step + first
+            rows.masked_fill_(torch.arange(rows.shape[-1], device=rows.device) > at, -math.inf)
+        rows = rows.softmax(-1)
+    entropy = -(rows * rows.clamp_min(1e-30).log()).sum(-1)
+    seen = (rows > 0).sum(-1)
+    judged = seen > 1
+    # Where there is nothing to choose from there is no entropy: such rows get the others' mean.
+    relative = torch.where(judged, entropy / seen.clamp_min(2).log(), 0.0)
+    all_rows = (1, 2, 3)
+    mean = relative.sum(all_rows, keepdim=True) / judged.sum(all_rows, keepdim=True).clamp_min(1)
+    return torch.where(judged, relative, mean).movedim(2, -1).contiguous()
+
+
+def _some_of(shape: torch.Size) -> tuple[slice, ...]:
+    """Some examples, heads and queries."""
+    most = (_EXAMPLES, _HEADS, _QUERIES)
+    return tuple(_some(size, limit) for size, limit in zip(shape[:3], most, strict=True))
 
 
 def _some(size: int, most: int) -> slice:

@@ -69,6 +69,22 @@ class SampleBuffer:
             offset += layout.size
         return room
 
+    def add_alike(
+        self, sites: Sequence[int], plan: Plan, tensors: Sequence[torch.Tensor], turn: int
+    ) -> None:
+        """Copy the sampled elements of detached tensors in at once: all of one type and plan."""
+        size = plan.layout.size
+        offset = self._reserve(size * len(sites))
+        views = [plan.view(tensor, turn) for tensor in tensors]
+        strides = (size, *plan.packed)
+        room = self._memory.as_strided((len(sites), *plan.size), strides, offset)
+        if views[0].dtype is torch.float32:
+            torch.stack(views, out=room)
+        else:
+            torch._foreach_copy_(list(room.unbind()), views)
+        for number, site in enumerate(sites):
+            self.parts.append(SiteSample(site, offset + number * size, plan.layout))
+
     def put(self, values: torch.Tensor) -> tuple[int, int]:
         """Copy values that are no site's in; their offset and number."""
         flat = values.reshape(-1)

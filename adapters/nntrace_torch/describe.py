@@ -207,6 +207,8 @@ def sampled_part(value: object) -> torch.Tensor | None:
 
 def main_tensor(output: Any) -> torch.Tensor | None:
     """The tensor that stands for a module's output: the first of numbers that has an axis."""
+    if type(output) is torch.Tensor:  # what nearly every module gives
+        return output if _is_signal(output) else None
     return next((tensor for tensor in _tensors_in(output) if _is_signal(tensor)), None)
 
 

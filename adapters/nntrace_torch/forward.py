@@ -4,7 +4,6 @@ The hooks are PyTorch's global module hooks, present only while a step is sample
 one strided copy per tensor and returns nothing, so that the user's tensors stay the very same.
 """
 
-import functools
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -20,7 +19,6 @@ from torch.nn.modules.module import (
     register_module_forward_pre_hook,
 )
 from torch.nn.utils.parametrize import ParametrizationList
-from torch.utils.hooks import unserializable_hook
 
 from nntrace.recorder import NO_SITE, Recorder
 from nntrace.schema import EventKind, Role
@@ -35,80 +33,20 @@ from nntrace_torch.describe import (
     named_unit_axis,
     sampled_part,
     tensor_fields,
-    unit_axis,
     value_range,
 )
+from nntrace_torch.module_sites import ModuleSites
 from nntrace_torch.modules import Model, Models
+from nntrace_torch.outputs import OutputSampler
 from nntrace_torch.patching import is_captured, is_in_backward, outside_modes, remove_hook
-from nntrace_torch.plans import Plan, activation_plan
-from nntrace_torch.running_norms import RunningNorms
 from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
+from nntrace_torch.waiting import may_be_held
 
 _FORWARD_HOOK = 1  # the index of its handle
 
 _Hook = Callable[..., None]
 RootCalled = Callable[[Model, nn.Module, tuple[Any, ...], dict[str, Any]], None]
-
-
-class _ModuleSites:
-    """The sites of one module.
-
-    `token` and `gradient_token` are the last steps in which its output and that one's gradient
-    were recorded; `hooked` is the last in which its gradient was waited for. A module that is
-    called several times in one forward is recorded at another call each time, in turn: at the
-    first call of a recurrent layer, say, its state is still zero.
-    """
-
-    __slots__ = (
-        "activation",
-        "axis",
-        "calls",
-        "calls_before",
-        "gradient",
-        "gradient_token",
-        "hooked",
-        "module",
-        "plan",
-        "root_call",
-        "shape",
-        "strides",
-        "token",
-        "turn",
-    )
-
-    def __init__(self, module: nn.Module, activation: int, gradient: int) -> None:
-        self.module = weakref.ref(module)
-        self.activation = activation
-        self.gradient = gradient
-        self.token = self.gradient_token = self.hooked = self.root_call = -1
-        self.calls = self.calls_before = self.turn = 0
-        self.shape: torch.Size | None = None
-        self.strides: tuple[int, ...] = ()
-        self.axis = -1
-        self.plan: Plan | None = None
-
-    @property
-    def is_unwanted(self) -> bool:
-        """Whether neither is to be recorded."""
-        return self.activation == NO_SITE and self.gradient == NO_SITE
-
-    def is_due(self, root_call: int, token: int) -> bool:
-        """Count a call; whether it is the one to record in the step that `token` stands for."""
-        if root_call != self.root_call:
-            self.calls_before, self.calls, self.root_call = self.calls, 0, root_call
-        self.calls += 1
-        return token != self.token and self.calls == 1 + self.turn % max(1, self.calls_before)
-
-    def plan_for(self, tensor: torch.Tensor, limit: int, before: tuple[int, int] | None) -> Plan:
-        """The plan for an output of this module; the last one's, when nothing about it changed."""
-        shape, strides = tensor.shape, tensor.stride()
-        if self.plan is None or shape != self.shape or strides != self.strides:
-            module = self.module()
-            self.shape, self.strides = shape, strides
-            self.axis = unit_axis(module, tensor, before) if module is not None else -1
-            self.plan = activation_plan(tuple(shape), strides, self.axis, limit)
-        return self.plan
 
 
 class ForwardSampler:
@@ -132,11 +70,10 @@ class ForwardSampler:
         self._sources = sources
         self._root_called = root_called
         self._first_called = first_called
-        self._sites: dict[int, _ModuleSites] = {}
+        self._sites: dict[int, ModuleSites] = {}
         self._numbers: dict[str, tuple[int, int]] = {}
         self.gradient_sites: set[int] = set()
         self.flow = DataFlow(recorder)
-        self._running = RunningNorms(recorder, sources)
         self._stack: list[nn.Module] = []
         self._model: Model | None = None
         self._is_recomputing = False
@@ -155,11 +92,11 @@ class ForwardSampler:
         self._reused: set[str] = set()
         self._pre = recorder.guard(self._enter)
         self._post = recorder.guard(self._leave)
-        self._backward = recorder.guard(self._observe_gradient)
+        self._samples = OutputSampler(recorder, sources)
 
     def start(self, sample: StepSample) -> None:
         """Put the hooks on for a step."""
-        self._sample = sample
+        self._sample = self._samples.current = sample
         self._thread = threading.get_ident()
         self._stack.clear()
         self._model = None
@@ -169,12 +106,19 @@ class ForwardSampler:
 
     def start_anew(self, sample: StepSample) -> None:
         """Give up what the step's forwards gave so far; the hooks stay on."""
-        self._sample = sample
+        self._samples.drop()
+        self._sample = self._samples.current = sample
+
+    def settle(self) -> None:
+        """Copy the gradients that were noted: the backward pass is over."""
+        self._samples.settle()
 
     def stop(self) -> None:
         """Take the hooks off."""
         self._take_off()
-        self._sample = None
+        self._samples.drop()
+        self._samples.settle()
+        self._sample = self._samples.current = None
         self._stack.clear()
         self._model = None
 
@@ -247,6 +191,7 @@ class ForwardSampler:
         if self._sample is None or self._is_elsewhere():
             return
         if not self._stack:
+            self._samples.drop()  # of a forward that raised
             self._model = None
             self._units_before = None
             self._is_recomputing = is_in_backward()
@@ -263,8 +208,7 @@ class ForwardSampler:
             self.flow.enter(len(self._stack))
 
     def _leave(self, module: nn.Module, args: tuple[Any, ...], *keywords_and_output: Any) -> None:
-        sample = self._sample
-        if sample is None or self._is_elsewhere():
+        if self._sample is None or self._is_elsewhere():
             return
         while self._stack and self._stack.pop() is not module:
             pass  # a module that raised left its callees on the stack
@@ -275,6 +219,14 @@ class ForwardSampler:
         *keywords, output = keywords_and_output  # when the forward raised there are no keywords
         if not self._stack and keywords and keywords[0] and not self._is_recomputing:
             self._root_called(self._model, module, args, keywords[0])
+        self._look(module, args, output, self._sample)
+        if not self._stack:
+            self._samples.copy()
+
+    def _look(
+        self, module: nn.Module, args: tuple[Any, ...], output: Any, sample: StepSample
+    ) -> None:
+        """Sample the output of a module, if this call of it is the one to be recorded."""
         sites = self._sites.get(id(module))
         if sites is not None and sites.module() is not module:
             sites = None
@@ -286,38 +238,36 @@ class ForwardSampler:
             if sites.calls > 1:
                 self._note_reuse(module)
         tensor = main_tensor(output)
-        if tensor is None or (part := sampled_part(tensor)) is None:
+        if tensor is None:
             return
-        if tensor.is_complex():
-            part = part[..., 0]
+        # Of an output that will be the same for a while the rest is done later.
+        may_wait = not self._is_recomputing
+        lasts = may_wait and sites is not None and sites.lasts and may_be_held(tensor)
+        part = tensor if lasts else sampled_part(tensor)
+        if part is None:
+            return
         version = -1 if tensor.is_inference() else tensor._version
         if self._last_output() is tensor and self._last_version == version:
             return  # a container handing on what its last child returned
         self._last_output, self._last_version = weakref.ref(tensor), version
         if not due:
             return
+        if tensor.is_complex():
+            part = part[..., 0]
         if sites is None:
             sites = self._sites[id(module)] = self._declare(module, tensor, part)
             if sites.is_unwanted:
                 return
             sites.is_due(self._root_calls, sample.token)
-        plan = sites.plan_for(part, sample.limit, self._units_before)
-        self._units_before = (part.dim(), sites.axis)
-        if sites.token != sample.token:
-            sites.token = sample.token
-            sites.turn += 1
-            if sites.activation != NO_SITE:
-                sample.add(sites.activation, plan, part)
-            if isinstance(module, _BatchNorm):
-                self._running.observe(self._model.path_of(module) or "", module, args, sample)
-        # A reentrant checkpoint's first pass has no graph; its second, during backward, has.
-        awaits = sites.gradient != NO_SITE and sites.hooked != sample.token
-        if awaits and tensor.requires_grad:
-            sites.hooked = sample.token
-            # Not a closure: one is made for every output of a sampled step. Marked, so that a
-            # tensor with the hook can be saved without a warning.
-            hook = functools.partial(self._backward, sites, sample)
-            tensor.register_hook(unserializable_hook(hook))
+        is_first = sites.token != sample.token
+        if lasts:
+            self._samples.later(sites, sample, tensor, self._units_before)
+        else:
+            before = self._units_before
+            self._samples.output(sites, sample, tensor, part, before, may_wait=may_wait)
+        self._units_before = (tensor.dim(), sites.axis)
+        if is_first and isinstance(module, _BatchNorm) and self._model is not None:
+            self._samples.norm(self._model.path_of(module) or "", module, args, sample)
 
     def _note_reuse(self, module: nn.Module) -> None:
         """A module was called again within one forward; of batch norms that matters."""
@@ -332,28 +282,7 @@ class ForwardSampler:
         """Whether this is a thread that is none of the training's; backward may have its own."""
         return threading.get_ident() != self._thread and not is_in_backward()
 
-    def _observe_gradient(
-        self, sites: _ModuleSites, sample: StepSample, gradient: torch.Tensor
-    ) -> None:
-        current = sample if sample.is_open else self._sample
-        if current is None or sites.gradient_token == current.token:
-            return  # an unsampled step, or a graph kept by the user is walked again
-        if current is not sample and sites.token != sample.token:
-            return  # the module was called again since
-        part = sampled_part(gradient)
-        if part is None:
-            return
-        if gradient.is_complex():
-            part = part[..., 0]
-        sites.gradient_token = current.token
-        shape, strides = part.shape, part.stride()
-        if shape == sites.shape and strides == sites.strides and sites.plan is not None:
-            plan = sites.plan
-        else:
-            plan = activation_plan(tuple(shape), strides, sites.axis, current.limit)
-        current.add(sites.gradient, plan, part)
-
-    def _declare(self, module: nn.Module, tensor: torch.Tensor, part: torch.Tensor) -> _ModuleSites:
+    def _declare(self, module: nn.Module, tensor: torch.Tensor, part: torch.Tensor) -> ModuleSites:
         """Declare a module's sites at its first output, and its parameters' with it."""
         assert self._model is not None
         path = self._model.path_of(module)
@@ -361,9 +290,9 @@ class ForwardSampler:
             self._model.refresh()
             path = self._model.path_of(module)
         if path is None:
-            return _ModuleSites(module, NO_SITE, NO_SITE)
+            return ModuleSites(module, NO_SITE, NO_SITE)
         if _makes_weights(module) or any(map(_makes_weights, self._stack)):
-            return _ModuleSites(module, NO_SITE, NO_SITE)  # what it returns is a weight
+            return ModuleSites(module, NO_SITE, NO_SITE)  # what it returns is a weight
         if (reason := hides_inside(module)) is not None and reason not in self._opaque:
             self._opaque.add(reason)
             unseen = f"{reason}: of {path or 'the model'} the output is seen, not what is inside"
@@ -383,7 +312,7 @@ class ForwardSampler:
             gradient = self._recorder.add_site(path, Role.ACTIVATION_GRAD, **fields)
             self._numbers[path] = (activation, gradient)
             self.gradient_sites.add(gradient)
-        return _ModuleSites(module, *self._numbers[path])
+        return ModuleSites(module, *self._numbers[path])
 
 
 def _makes_weights(module: nn.Module) -> bool:

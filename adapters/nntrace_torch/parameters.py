@@ -78,10 +78,20 @@ class _Group:
     """
 
     parameters: list[torch.Tensor] = field(default_factory=list)
+    parts: list[torch.Tensor] = field(default_factory=list)
     sites: list[_ParameterSites] = field(default_factory=list)
     layouts: list[Layout] = field(default_factory=list)
     views: list[torch.Tensor] = field(default_factory=list)
     before: torch.Tensor | None = None
+    are_views: bool = True  # and none is a copy, of a parameter whose memory has holes
+
+    def is_in_place(self) -> bool:
+        """Whether the parameters still have the memory and the shapes that the views are of."""
+        for parameter, part in zip(self.parameters, self.parts, strict=True):
+            now = local_part(parameter)
+            if now.shape != part.shape or now.data_ptr() != part.data_ptr():
+                return False
+        return True
 
 
 class ParameterSampler:
@@ -154,11 +164,15 @@ class ParameterSampler:
         """Sample the updates: what the parameters are now, less what they were."""
         with torch.no_grad():
             for (device, _), group in self._stepped.items():
-                parts = [_part_of(parameter) for parameter in group.parameters]
-                after = [_elements(part, sample.limit) for part in parts if part is not None]
-                if group.before is None or [layout for _, layout in after] != group.layouts:
-                    continue  # a parameter was resized within the step
-                views = [view for view, _ in after]
+                views = group.views  # an optimizer writes to the memory they are of, as a rule
+                if not (group.are_views and group.is_in_place()):
+                    parts = map(_part_of, group.parameters)
+                    after = [_elements(part, sample.limit) for part in parts if part is not None]
+                    if [layout for _, layout in after] != group.layouts:
+                        continue  # a parameter was resized within the step
+                    views = [view for view, _ in after]
+                if group.before is None:
+                    continue
                 sites = [_number(sites.update) for sites in group.sites]
                 sample.buffer(device).add_flat(sites, group.layouts, views).sub_(group.before)
         self._stepped = {}
@@ -176,13 +190,14 @@ class ParameterSampler:
                 view, layout = _elements(part, sample.limit)
                 group = groups[parameter.device, view.dim()]
                 group.parameters.append(parameter)
+                group.parts.append(part)
                 group.sites.append(sites)
                 group.layouts.append(layout)
                 group.views.append(view)
+                group.are_views &= view.data_ptr() == part.data_ptr()
         for (device, _), group in groups.items():
             numbers = [sites.param for sites in group.sites]
             group.before = sample.buffer(device).add_flat(numbers, group.layouts, group.views)
-            group.views = []
         return groups
 
     def _sample_gradients(self, group: _Group, sample: StepSample) -> None:

@@ -1,6 +1,6 @@
 """What is collected during one sampled step, until it goes to the host in one copy."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -61,6 +61,10 @@ class StepSample:
         if site == NO_SITE:
             return None
         return self.buffer(tensor.device).add(site, plan, tensor, self.turn)
+
+    def add_alike(self, sites: Sequence[int], plan: Plan, tensors: Sequence[torch.Tensor]) -> None:
+        """Copy sampled elements of detached tensors of one type, layout and device, all at once."""
+        self.buffer(tensors[0].device).add_alike(sites, plan, tensors, self.turn)
 
     def take_kept(self, other: "StepSample") -> None:
         """Send along what another sample would have: it is kept once in a run."""

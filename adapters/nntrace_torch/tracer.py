@@ -157,6 +157,7 @@ class Tracer:
             parts.evaluations.end()
             self._backward_began_ns = time.perf_counter_ns()
             if sample is not None:
+                parts.attention.finish()
                 parts.clearing.look()
                 sample.is_evaluation = False
                 if len(losses) == 1:
@@ -193,6 +194,8 @@ class Tracer:
         if not has_closure and getattr(optimizer, "found_inf", None) is None:
             parts.watch.before_step(optimizer, parts.clipping.norm, sampled=sample is not None)
         if sample is not None:
+            parts.forward.settle()
+            parts.attention.finish()  # of a closure's optimizer, or one without a backward pass
             parts.parameters.before_step(optimizer, self._stepping_name, sample)
             parts.parameters.frozen(sample)
             if not has_closure:

@@ -19,6 +19,7 @@ from typing import Any, ParamSpec, TypeVar
 from nntrace.experiment import Ending, Experiment
 from nntrace.manifest import Manifest
 from nntrace.notices import say
+from nntrace.recorder.account import Account
 from nntrace.recorder.attention import Attention
 from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.capsules import CapsuleRecord
@@ -45,9 +46,7 @@ class Recorder:
         active: False once closed, failed, or in a forked child; every hook checks it first.
         cadence: decides which steps are sampled.
         sampling: what of a step is sampled.
-        overhead_ns: time spent in guarded hooks on the training side so far.
-        setup_ns: the part of it that built what takes samples, once: it is reported as any other,
-            but the samples to come do not have to make up for it.
+        account: what tracing has cost so far, and in how much time.
         steps: optimizer steps recorded so far.
         replays: the capsule that an adapter is to play in the program, instead of a training.
         rank, world_size: settable by the adapter until the folder is opened.
@@ -79,8 +78,6 @@ class Recorder:
         self.ending = None if experiment is None else Ending(experiment)
         self.end_process: Callable[[str], None] = lambda reason: None
         self.active = True
-        self.overhead_ns = 0
-        self.setup_ns = 0
         self.steps = 0
         self.sampled_steps = 0
         self.failure: str | None = None
@@ -91,38 +88,18 @@ class Recorder:
         self._site_ids = itertools.count()
         self._started_ns = time.perf_counter_ns()
         self._contention = Contention()
-        self._last_step_ns = self._started_ns
-        self._last_cpu_ns = 0
         self._has_begun = False
-        self._charged_ns = 0
-        self._charged_setup_ns = 0
-        self._startup_ns = 0
         self._has_origin = False
         self._attention = Attention(cadence)
         self._token_search: TokenSearch | None = TokenSearch()
         self._writer = Writer(self._open_folder, lambda error: self.fail(error, "the writer"))
+        self.account = Account(lambda: self._writer.busy_ns)
         os.register_at_fork(after_in_child=self._abandon)
 
     @property
     def opened(self) -> bool:
         """Whether anything was worth a folder yet."""
         return self._writer.started
-
-    @property
-    def elapsed_ns(self) -> int:
-        """From the end of the first step to that of the last."""
-        return self._last_step_ns - self._started_ns
-
-    @property
-    def overhead(self) -> float:
-        """Measured overhead from the end of the first step on, as a fraction of elapsed time."""
-        elapsed = self.elapsed_ns
-        return (self.spent_ns - self._startup_ns) / elapsed if elapsed > 0 else 0.0
-
-    @property
-    def spent_ns(self) -> int:
-        """Time nntrace has taken: hooks on the training thread plus the writer's processor time."""
-        return self.overhead_ns + self._writer.busy_ns
 
     def on_failure(self, undo: Callable[[], None]) -> None:
         """Register what takes an adapter's hooks off; called on failure, and on close."""
@@ -133,7 +110,7 @@ class Recorder:
 
     def guard(self, hook: Callable[P, R]) -> Callable[P, R | None]:
         """A hook whose errors never reach the training and whose time is accounted for."""
-        clock = time.perf_counter_ns
+        clock, account = time.perf_counter_ns, self.account
 
         @functools.wraps(hook)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R | None:
@@ -148,7 +125,7 @@ class Recorder:
                 self.fail(error, hook.__qualname__)
                 return None
             finally:
-                self.overhead_ns += clock() - started
+                account.hooks_ns += clock() - started
 
         return guarded
 
@@ -159,7 +136,7 @@ class Recorder:
         try:
             yield
         finally:
-            self.setup_ns += time.perf_counter_ns() - started
+            self.account.setup_ns += time.perf_counter_ns() - started
 
     def add_site(self, path: str, role: Role, **fields: Any) -> int:
         """Declare a site; its id, or `NO_SITE` when the user does not want it recorded.
@@ -221,7 +198,7 @@ class Recorder:
         """The first step starts now, not when nntrace did: imports and set-up are no part of it."""
         if not self._has_begun:
             self._has_begun = True
-            self._last_step_ns = time.perf_counter_ns()
+            self.account.step_begins()
 
     def add_step(
         self,
@@ -250,14 +227,11 @@ class Recorder:
         `memory_bytes` is an accelerator's; without it that of the process is recorded. `jumped`
         says whether the loss has left its level, where the adapter follows that itself.
         """
-        now = time.perf_counter_ns()
-        cpu_ns = time.process_time_ns()
-        spent = self.spent_ns
-        cost = spent - self._charged_ns
+        times = self.account.step_ended(settles=sampled)
         record = StepRecord(
             self.steps,
             time.time_ns(),
-            now - self._last_step_ns,
+            times.duration_ns,
             data_wait_ns,
             loss,
             lr,
@@ -266,28 +240,24 @@ class Recorder:
             optimizer,
             phase,
             sampled,
-            cost,
+            times.cost_ns,
             gradients_cleared,
             before_backward_ns,
             backwards,
             skipped,
             loss_scale,
             resident_bytes() if sampled and memory_bytes is None else memory_bytes,
-            cpu_ns - self._last_cpu_ns if self.steps else None,
+            times.cpu_ns if self.steps else None,
             clip_norm,
             clip_limit,
         )
-        self._last_step_ns = now
-        self._last_cpu_ns = cpu_ns
-        self._charged_ns = spent
         self._writer.put(record)
         if not self._writer.started:
             self.open()
         self.steps += 1
         if sampled:
             self.sampled_steps += 1
-            self.cadence.record_sample(cost - (self.setup_ns - self._charged_setup_ns))
-        self._charged_setup_ns = self.setup_ns
+            self.cadence.record_sample(times.sample_cost_ns)
         self._attention.follow(self.steps, loss, jumped=jumped, has_ranks=self.world_size > 1)
         if self.ending is not None:
             value = loss() if callable(loss) else loss
@@ -295,8 +265,8 @@ class Recorder:
                 self.end_process(reason)
         return not self._writer.is_behind and self.cadence.wants(
             self.steps,
-            elapsed_ns=now - self._started_ns,
-            spent_ns=spent + self.owed_ns - self.setup_ns,
+            elapsed_ns=self.account.elapsed_ns,
+            spent_ns=self.account.recurring_ns + self.owed_ns,
         )
 
     @property
@@ -309,8 +279,8 @@ class Recorder:
     def open(self) -> None:
         """Create the run folder, if that was not done yet: something trains."""
         if not self._writer.started:
-            self._started_ns = self._last_step_ns = time.perf_counter_ns()
-            self._startup_ns = self.spent_ns
+            self._started_ns = time.perf_counter_ns()
+            self.account.begin()
             self._writer.start()
 
     def fail(self, error: Exception, where: str) -> None:
@@ -363,8 +333,8 @@ class Recorder:
                 ended_ns=time.time_ns(),
                 status=status,
                 error=error or (self._stopped if self.failure else None),
-                overhead=self.overhead,
-                overhead_seconds=self.spent_ns / 1e9,
+                overhead=self.account.overhead,
+                overhead_seconds=self.account.spent_ns / 1e9,
             )
         except OSError as problem:
             say(f"{self.run / MANIFEST} was not completed: {problem}.")

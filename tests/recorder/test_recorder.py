@@ -180,7 +180,7 @@ def test_only_samples_that_still_wait_are_owed(run):
     site = recorder.add_site("weight", Role.PARAM, numel=3, shape=(3,))
     for _ in range(5):
         sample(recorder, site, [1, 2, 3])
-        recorder.overhead_ns += 10**6
+        recorder.account.hooks_ns += 10**6
         step(recorder, sampled=True)
     wait_until(lambda: recorder.owed_ns == 0)
     recorder.close(RunStatus.FINISHED)
@@ -231,7 +231,7 @@ def test_ranks_share_a_folder_and_one_of_them_writes_the_manifest(run):
 def test_a_guarded_hook_hands_on_what_it_is_given_and_returns(run):
     recorder = recorder_of(run)
     assert recorder.guard(lambda a, *, b: (a, b))(1, b=2) == (1, 2)
-    assert recorder.overhead_ns > 0
+    assert recorder.account.hooks_ns > 0
 
 
 def test_an_error_in_a_hook_is_swallowed_and_said_once_and_hooks_come_off(run, capsys):

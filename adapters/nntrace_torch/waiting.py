@@ -1,0 +1,108 @@
+"""What hooks have seen in a sampled step and what is copied a little later, many at once.
+
+After a layer's computation the processor's caches hold that layer: an operation of ours then takes
+ten times as long as right after another of ours. So a hook only notes a tensor, and those noted
+are copied together. None is changed meanwhile: its version tells; what was is not recorded, and
+what its module gives is copied at once from then on. Few are held, and for a short time.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import torch
+
+from nntrace_torch.describe import can_sample
+from nntrace_torch.module_sites import ModuleSites
+from nntrace_torch.plans import Plan
+from nntrace_torch.step import StepSample
+
+_MOST_BYTES: Final = 16 << 20
+_MOST: Final = 64
+_LARGE_BYTES: Final = 4 << 20  # of such a tensor the copy is nothing beside its computation
+
+
+class Seen(NamedTuple):
+    """A tensor as a hook saw it; `units_before` are the axes and the unit axis of the last one."""
+
+    sites: ModuleSites
+    sample: StepSample
+    tensor: torch.Tensor
+    version: int
+    is_copied: bool
+    units_before: tuple[int, int] | None = None
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether nothing has written to it since."""
+        return self.tensor._version == self.version
+
+
+class Waiting:
+    """Tensors that wait to be copied.
+
+    Args:
+        copy: copies some of them.
+    """
+
+    def __init__(self, copy: Callable[[Sequence[Seen]], None]) -> None:
+        self._copy = copy
+        self._seen: list[Seen] = []
+        self._bytes = 0
+
+    def add(self, seen: Seen, nbytes: int) -> None:
+        """Hold one, of about so many bytes; what waits is copied when it becomes much."""
+        self._seen.append(seen)
+        self._bytes += nbytes
+        if self._bytes > _MOST_BYTES or len(self._seen) >= _MOST:
+            self.copy()
+
+    def copy(self) -> None:
+        """Copy all that wait."""
+        if self._seen:
+            seen = self._seen
+            self.drop()
+            self._copy(seen)
+
+    def drop(self) -> None:
+        """Forget them."""
+        self._seen, self._bytes = [], 0
+
+
+class Alike:
+    """Parts of tensors that are copied in one go, those of equal form together."""
+
+    def __init__(self) -> None:
+        self._members: defaultdict[tuple[int, Plan, torch.dtype], list[tuple[int, torch.Tensor]]]
+        self._members = defaultdict(list)
+        self._samples: dict[int, StepSample] = {}
+
+    def add(self, sample: StepSample, site: int, plan: Plan, part: torch.Tensor) -> None:
+        """One more, of a detached tensor."""
+        self._samples[sample.token] = sample
+        self._members[sample.token, plan, part.dtype].append((site, part))
+
+    def copy(self) -> None:
+        """Copy them all."""
+        for (token, plan, _), members in self._members.items():
+            sites, parts = zip(*members, strict=True)
+            self._samples[token].add_alike(sites, plan, parts)
+
+
+def may_be_held(tensor: torch.Tensor) -> bool:
+    """Whether a tensor may be kept beyond the call that gave it; all else can be asked later."""
+    return (
+        type(tensor) is torch.Tensor
+        and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+        and not tensor.is_inference()
+    )
+
+
+def can_wait(tensor: torch.Tensor) -> bool:
+    """Whether a tensor may be copied later: on an accelerator the copy itself waits for nobody."""
+    return (
+        can_sample(tensor)
+        and tensor.is_cpu
+        and not tensor.is_inference()
+        and tensor.nbytes <= _LARGE_BYTES
+    )

@@ -1,0 +1,104 @@
+import pytest
+
+from nntrace.recorder.account import Account
+from nntrace.recorder.cadence import Cadence
+
+MILLISECOND = 1_000_000
+
+
+class Machine:
+    """A clock that runs `load` times as fast as the program, which gets its share of it."""
+
+    def __init__(self, load=1, *, says=True):
+        self.load, self.says = load, says
+        self.own_ns = 0
+
+    def work(self, own_ns):
+        self.own_ns += own_ns
+
+    def clock(self):
+        return self.own_ns * self.load
+
+    def starved(self):
+        return self.own_ns * (self.load - 1) if self.says else None
+
+
+def account_of(machine):
+    return Account(lambda: 0, clock=machine.clock, starved=machine.starved)
+
+
+def hook(machine, account, own_ns):
+    started = machine.clock()
+    machine.work(own_ns)
+    account.hooks_ns += machine.clock() - started
+
+
+@pytest.mark.parametrize("load", [1, 4])
+def test_cost_and_time_are_those_of_a_machine_that_does_nothing_else(load):
+    machine = Machine(load)
+    account = account_of(machine)
+    account.begin()
+    machine.work(95 * MILLISECOND)
+    hook(machine, account, 5 * MILLISECOND)
+    times = account.step_ended(settles=True)
+    assert account.elapsed_ns == 100 * MILLISECOND
+    assert times.cost_ns == account.spent_ns == 5 * MILLISECOND
+    assert account.overhead == pytest.approx(0.05)
+    assert times.duration_ns == 100 * MILLISECOND * load
+
+
+def test_where_the_system_does_not_say_the_clock_counts():
+    machine = Machine(4, says=False)
+    account = account_of(machine)
+    account.begin()
+    machine.work(5 * MILLISECOND)
+    hook(machine, account, 5 * MILLISECOND)
+    account.step_ended(settles=True)
+    assert account.elapsed_ns == 40 * MILLISECOND
+    assert account.spent_ns == 20 * MILLISECOND
+
+
+def test_hooks_between_samples_are_corrected_by_the_next_sample():
+    machine = Machine(4)
+    account = account_of(machine)
+    account.begin()
+    for settles in (False, False, True):
+        machine.work(9 * MILLISECOND)
+        hook(machine, account, MILLISECOND)
+        account.step_ended(settles=settles)
+    assert account.spent_ns == 3 * MILLISECOND
+    assert account.overhead == pytest.approx(0.1)
+
+
+def test_the_first_step_is_part_of_no_proportion():
+    machine = Machine()
+    account = account_of(machine)
+    hook(machine, account, 50 * MILLISECOND)
+    account.step_ended(settles=True)
+    account.begin()
+    machine.work(100 * MILLISECOND)
+    account.step_ended(settles=True)
+    assert account.overhead == 0.0
+    assert account.spent_ns == 50 * MILLISECOND
+
+
+@pytest.mark.parametrize("load", [1, 5, 10])
+def test_a_short_run_on_a_busy_machine_is_sampled_to_its_end(load):
+    """20 s by the clock, steps of 20 ms of their own, samples that cost 12 ms of their own."""
+    machine, cadence = Machine(load), Cadence(0.02)
+    account = account_of(machine)
+    account.begin()
+    sampled, wanted, step = [], True, 0
+    while machine.clock() < 20_000 * MILLISECOND:
+        machine.work(20 * MILLISECOND)
+        if wanted:
+            hook(machine, account, 12 * MILLISECOND)
+            sampled.append(step)
+        times = account.step_ended(settles=wanted)
+        if wanted:
+            cadence.record_sample(times.cost_ns)
+        step += 1
+        wanted = cadence.wants(step, elapsed_ns=account.elapsed_ns, spent_ns=account.spent_ns)
+    gaps = [later - earlier for earlier, later in zip(sampled, [*sampled[1:], step], strict=True)]
+    assert max(gaps) <= 0.1 * step
+    assert len(sampled) >= 30
