@@ -6,9 +6,12 @@ hook takes several times as long by the clock, and costs the training no more th
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from nntrace.recorder.contention import starved_ns
+
+_WINDOW_NS: Final = 50_000_000  # the system counts a wait when it is over: no shorter time tells
+_MOST_FOREIGN: Final = 0.95
 
 
 class StepTimes(NamedTuple):
@@ -44,8 +47,10 @@ class Account:
         self.hooks_ns = 0
         self._foreign_hooks_ns = 0  # of the hooks' time what others had
         self._foreign_ns = 0  # of the time since the first step
-        self._settled = (clock(), 0, starved())
-        self._began_ns = self._last_ns = self._settled[0]
+        self._foreign_share = 0.0
+        self._window = (clock(), starved())
+        self._settled = (self._window[0], 0)
+        self._began_ns = self._last_ns = self._window[0]
         self._last_cpu_ns = 0
         self._charged_ns = 0
         self._startup_ns = 0
@@ -57,7 +62,8 @@ class Account:
     def begin(self) -> None:
         """The first step is over; from here on cost and time are compared."""
         self._began_ns = self._last_ns = self._clock()
-        self._settled = (self._began_ns, self.hooks_ns, self._starved())
+        self._settled = (self._began_ns, self.hooks_ns)
+        self._window = (self._began_ns, self._starved())
         self._foreign_ns = 0
         self._startup_ns = self.spent_ns
 
@@ -90,11 +96,14 @@ class Account:
         return (self.spent_ns - self._startup_ns) / elapsed if elapsed > 0 else 0.0
 
     def _settle(self, now: int) -> None:
-        before, hooks_before, starved_before = self._settled
-        starved = self._starved()
-        self._settled = (now, self.hooks_ns, starved)
-        if starved is None or starved_before is None or now <= before:
-            return
-        foreign = min(max(0, starved - starved_before), now - before)
-        self._foreign_ns += foreign
-        self._foreign_hooks_ns += (self.hooks_ns - hooks_before) * foreign // (now - before)
+        began, starved_before = self._window
+        if now - began >= _WINDOW_NS:
+            starved = self._starved()
+            self._window = (now, starved)
+            if starved is not None and starved_before is not None:
+                share = (starved - starved_before) / (now - began)
+                self._foreign_share = min(max(0.0, share), _MOST_FOREIGN)
+        before, hooks_before = self._settled
+        self._settled = (now, self.hooks_ns)
+        self._foreign_ns += round(self._foreign_share * (now - before))
+        self._foreign_hooks_ns += round(self._foreign_share * (self.hooks_ns - hooks_before))

@@ -63,11 +63,22 @@ def test_hooks_between_samples_are_corrected_by_the_next_sample():
     account = account_of(machine)
     account.begin()
     for settles in (False, False, True):
-        machine.work(9 * MILLISECOND)
-        hook(machine, account, MILLISECOND)
+        machine.work(18 * MILLISECOND)
+        hook(machine, account, 2 * MILLISECOND)
         account.step_ended(settles=settles)
-    assert account.spent_ns == 3 * MILLISECOND
+    assert account.spent_ns == 6 * MILLISECOND
     assert account.overhead == pytest.approx(0.1)
+
+
+def test_a_step_that_only_waited_has_its_cost():
+    """A wait is counted when it is over: of a short time it may seem to fill it all."""
+    machine = Machine()
+    machine.starved = machine.clock
+    account = account_of(machine)
+    account.begin()
+    for own_ms in (1, 100):
+        hook(machine, account, own_ms * MILLISECOND)
+        assert account.step_ended(settles=True).cost_ns > 0
 
 
 def test_the_first_step_is_part_of_no_proportion():
