@@ -15,11 +15,15 @@ _MOST_FOREIGN: Final = 0.95
 
 
 class StepTimes(NamedTuple):
-    """Of a step that has ended: by the clock, of the process's threads together, of tracing."""
+    """Of a step that has ended: by the clock, of the process's threads together, of tracing.
+
+    `sample_cost_ns` leaves out what was built once.
+    """
 
     duration_ns: int
     cpu_ns: int
     cost_ns: int
+    sample_cost_ns: int
 
 
 class Account:
@@ -32,6 +36,8 @@ class Account:
 
     Attributes:
         hooks_ns: time by the clock within guarded hooks on the training thread.
+        setup_ns: the part of it that built what takes samples, once: it is reported as any other,
+            but the samples to come do not have to make up for it.
     """
 
     def __init__(
@@ -45,14 +51,17 @@ class Account:
         self._clock = clock
         self._starved = starved
         self.hooks_ns = 0
+        self.setup_ns = 0
         self._foreign_hooks_ns = 0  # of the hooks' time what others had
+        self._foreign_setup_ns = 0
         self._foreign_ns = 0  # of the time since the first step
         self._foreign_share = 0.0
         self._window = (clock(), starved())
-        self._settled = (self._window[0], 0)
+        self._settled = (self._window[0], 0, 0)
         self._began_ns = self._last_ns = self._window[0]
         self._last_cpu_ns = 0
         self._charged_ns = 0
+        self._charged_recurring_ns = 0
         self._startup_ns = 0
 
     def step_begins(self) -> None:
@@ -62,7 +71,7 @@ class Account:
     def begin(self) -> None:
         """The first step is over; from here on cost and time are compared."""
         self._began_ns = self._last_ns = self._clock()
-        self._settled = (self._began_ns, self.hooks_ns)
+        self._settled = (self._began_ns, self.hooks_ns, self.setup_ns)
         self._window = (self._began_ns, self._starved())
         self._foreign_ns = 0
         self._startup_ns = self.spent_ns
@@ -72,17 +81,26 @@ class Account:
         now, cpu_ns = self._clock(), time.process_time_ns()
         if settles:
             self._settle(now)
-        spent = self.spent_ns
+        spent, recurring = self.spent_ns, self.recurring_ns
         times = StepTimes(
-            now - self._last_ns, cpu_ns - self._last_cpu_ns, max(0, spent - self._charged_ns)
+            now - self._last_ns,
+            cpu_ns - self._last_cpu_ns,
+            max(0, spent - self._charged_ns),
+            max(0, recurring - self._charged_recurring_ns),
         )
-        self._last_ns, self._last_cpu_ns, self._charged_ns = now, cpu_ns, spent
+        self._last_ns, self._last_cpu_ns = now, cpu_ns
+        self._charged_ns, self._charged_recurring_ns = spent, recurring
         return times
 
     @property
     def spent_ns(self) -> int:
         """What nntrace has taken: hooks on the training thread, the writer's processor time."""
         return self.hooks_ns - self._foreign_hooks_ns + self._writer_ns()
+
+    @property
+    def recurring_ns(self) -> int:
+        """That, less what was built once."""
+        return self.spent_ns - self.setup_ns + self._foreign_setup_ns
 
     @property
     def elapsed_ns(self) -> int:
@@ -103,7 +121,8 @@ class Account:
             if starved is not None and starved_before is not None:
                 share = (starved - starved_before) / (now - began)
                 self._foreign_share = min(max(0.0, share), _MOST_FOREIGN)
-        before, hooks_before = self._settled
-        self._settled = (now, self.hooks_ns)
+        before, hooks_before, setup_before = self._settled
+        self._settled = (now, self.hooks_ns, self.setup_ns)
         self._foreign_ns += round(self._foreign_share * (now - before))
         self._foreign_hooks_ns += round(self._foreign_share * (self.hooks_ns - hooks_before))
+        self._foreign_setup_ns += round(self._foreign_share * (self.setup_ns - setup_before))
