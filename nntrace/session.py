@@ -70,6 +70,8 @@ class Session:
             failure: the exception that ended the training.
         """
         error = None if failure is None else f"{type(failure).__name__}: {failure}"
+        if isinstance(failure, Exception):
+            self.recorder.ended_by(failure)
         self.recorder.close(RunStatus.FAILED if error else RunStatus.FINISHED, error)
         if self.recorder.opened:
             is_told = self._settings.experiment is None and self.recorder.rank == 0

@@ -16,11 +16,16 @@ _MANY = 64  # calls in a step
 
 
 class GradientClipping:
-    """Notes the norm that `clip_grad_norm_` found, without reading its value, and its limit."""
+    """Notes the norm that `clip_grad_norm_` found, without reading its value, and its limit.
+
+    Attributes:
+        broke: told when a norm on the host is not finite: the program may skip the step.
+    """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._calls: list[tuple[Number, float]] = []
+        self.broke: Callable[[], object] = lambda: None
 
     def install(self) -> list[Undo]:
         """Watch the function under both of its names."""
@@ -57,6 +62,8 @@ class GradientClipping:
             number: Number = found
             if found.is_cpu:
                 number = float(found.item())
+                if not math.isfinite(number):
+                    self.broke()
             elif found.is_cuda and not is_captured():
                 number = SentNumber(found)
             self._calls.append((number, float(max_norm)))

@@ -54,6 +54,13 @@ def tensors_within(value: Any) -> list[torch.Tensor]:
     return [tensor for _, tensor in named_tensors("", value)]
 
 
+def tensors_held(value: Any) -> list[torch.Tensor]:
+    """The tensors inside a value; of a module without parameters, such as a loss, its buffers."""
+    if isinstance(value, nn.Module):
+        return [] if any(True for _ in value.parameters()) else list(value.buffers())
+    return tensors_within(value)
+
+
 def _is_plain(value: Any) -> bool:
     """Whether it is an object that keeps its parts as attributes, and no part of the program."""
     module = type(value).__module__.partition(".")[0]

@@ -90,6 +90,7 @@ class LossObserver:
                 return
             if not loss.requires_grad and not self.replays:
                 if loss.numel() == 1 and target.dim() and not torch.is_grad_enabled():
+                    self.watch(function, loss, (input, target, *args), kwargs)
                     self.evaluated(name, _reduction(kwargs), loss, int(target.shape[0]))
                 return
             if loss.numel() == 1:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 
 from nntrace.recorder import Recorder
+from nntrace_torch.asking import FinitenessObserver
 from nntrace_torch.attention import AttentionObserver
 from nntrace_torch.backward import BackwardObserver
 from nntrace_torch.batches import InputSampler
@@ -102,6 +103,10 @@ class Observers:
             self.calls,
         )
         self.watch = NonfiniteWatch(self.investigator, recorder.guard)
+        self.asking = FinitenessObserver(recorder)
+        self.asking.asked = self.watch.asked
+        self.clipping.broke = self._norm_broke
+        recorder.on_error(recorder.guard(self.watch.raised))
         self.losses.watch = self.watch.loss_function
         self.losses.evaluated = self.evaluations.loss
 
@@ -114,6 +119,7 @@ class Observers:
             *self.optimizers.install(),
             *self.losses.install(),
             *self.clipping.install(),
+            *self.asking.install(),
             *self.attention.install(),
             *self.loaders.install(),
             *self.schedules.install(),
@@ -141,6 +147,11 @@ class Observers:
                     else:
                         self.parameters.is_held(parameter, holder)
         return orphans
+
+    def _norm_broke(self) -> None:
+        """Without a loss scaler, whose first scales are tried until one does not overflow."""
+        if self.scaling.scale is None:
+            self.watch.norm_broke(p for model in self.models.known for p in model.parameters())
 
     def _interposed(self) -> list[Undo]:
         """What an experiment of `nntrace check` puts on."""

@@ -84,6 +84,7 @@ class Recorder:
         self.versions: dict[str, str] = {}
         self._manifest = OwnManifest(manifest)
         self._undo: list[Callable[[], None]] = []
+        self._looks: list[Callable[[BaseException], object]] = []
         self._hooks_are_on = False
         self._site_ids = itertools.count()
         self._started_ns = time.perf_counter_ns()
@@ -107,6 +108,15 @@ class Recorder:
         self._hooks_are_on = True
         if not self.active:
             self._take_hooks_off()
+
+    def on_error(self, look: Callable[[BaseException], object]) -> None:
+        """Have a look taken at the error that ends the program, before the hooks come off."""
+        self._looks.append(look)
+
+    def ended_by(self, error: BaseException) -> None:
+        """The program has ended with an error."""
+        for look in self._looks:
+            look(error)
 
     def guard(self, hook: Callable[P, R]) -> Callable[P, R | None]:
         """A hook whose errors never reach the training and whose time is accounted for."""

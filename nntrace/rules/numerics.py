@@ -57,9 +57,8 @@ def nonfinite_forward(trace: Trace) -> Iterator[Finding | Skipped]:
     if found:
         first = harmful[0] if harmful else None
         if first is not None and first.where in _FORWARD:
-            in_evaluation = first.seen_in == "output"
-            yield _finding(trace, first, Severity.WARNING if in_evaluation else None)
-        if harmful or not _first_harm(trace):
+            yield _finding(trace, first)
+        if harmful or _first_harm(trace, lasting=True) is None:
             return
     yield from _by_site(trace)
 
@@ -225,9 +224,9 @@ def nonfinite_hidden(trace: Trace) -> Iterator[Finding]:
     Source: TensorFlow's `tf.debugging.enable_check_numerics`, which stops at such values.
     """
     for origin in origins(trace):
-        if origin.seen_in == "loss" and _is_hidden(trace, origin):
+        if _is_hidden(trace, origin):
             message = f"{sentence(trace, origin)}. No update was made of it: the batch was skipped"
-            yield _finding(trace, origin, None, message)
+            yield _finding(trace, origin, message)
             return
     if _first_harm(trace) is not None or origins(trace):
         return
@@ -290,16 +289,14 @@ def _first(trace: Trace, place: str) -> Iterator[Finding]:
         yield _finding(trace, harmful[0])
 
 
-def _finding(
-    trace: Trace, origin: Origin, severity: Severity | None = None, message: str = ""
-) -> Finding:
+def _finding(trace: Trace, origin: Origin, message: str = "") -> Finding:
     last = int(trace.steps.step[-1]) if len(trace.steps) else origin.step
     return Finding(
         f"{message or sentence(trace, origin)}.",
         site=site_of(trace, origin),
         steps=(origin.step, max(origin.step, last)),
         evidence=origin.evidence,
-        severity=severity,
+        severity=Severity.WARNING if origin.in_evaluation else None,
         advice=origin.advice,
         location=origin.location,
         not_from=_not_from(origin),
@@ -312,19 +309,29 @@ def _not_from(origin: Origin) -> tuple[str, ...]:
 
 
 def _is_hidden(trace: Trace, origin: Origin) -> bool:
-    """Whether training went on with finite losses, as if the broken one had never been."""
-    went_on = len(trace.steps) > 0 and int(trace.steps.step[-1]) >= origin.step
+    """Whether training went on with finite losses, as if the broken one had never been.
+
+    A step made of a broken gradient would have broken the losses after it.
+    """
+    by_gradient = origin.seen_in == "gradient"
+    last = int(trace.steps.step[-1]) if len(trace.steps) else -1
     return (
-        origin.seen_in == "loss"
+        (by_gradient or origin.seen_in == "loss")
         and origin.where != "update"
-        and went_on
-        and _first_harm(trace) is None
+        and not origin.in_evaluation
+        and last >= origin.step + by_gradient
+        and _first_harm(trace, lasting=by_gradient) is None
     )
 
 
-def _first_harm(trace: Trace) -> int | None:
-    """The first step at which the loss, predictions, gradients or parameters were not finite."""
-    harm = [b.step for b in broken_sites(trace) if b.site.role in _HARMFUL]
+def _first_harm(trace: Trace, *, lasting: bool = False) -> int | None:
+    """The first step at which the loss, predictions, gradients or parameters were not finite.
+
+    Args:
+        lasting: leave out gradients, which the program may have thrown away.
+    """
+    roles = _LASTING if lasting else _HARMFUL
+    harm = [b.step for b in broken_sites(trace) if b.site.role in roles]
     loss_from = loss_series(trace).nonfinite_from
     if loss_from is not None:
         harm.append(loss_from)

@@ -45,6 +45,11 @@ ADVICE: Mapping[str, str] = {
     "ctc_loss": "Leave such examples out, give them more time steps, or pass `zero_infinity=True`.",
     "masked_fill": "What is masked must not be chosen afterwards: look at the actions, targets or "
     "indices that reach it, or mask with a large negative number.",
+    **dict.fromkeys(
+        ("native_layer_norm", "native_group_norm", "native_batch_norm"),
+        "Give the normalisation an eps above 0; a running variance that is not positive was "
+        "loaded or written wrongly.",
+    ),
     "to_copy": "Keep this value in float32 or bfloat16, or scale it down before the cast.",
 }
 # These break at ordinary arguments. Logarithms are none of them: a probability that has become
@@ -52,6 +57,7 @@ ADVICE: Mapping[str, str] = {
 _SINGULAR_OPERATIONS = (
     *("div", "reciprocal", "sqrt", "rsqrt", "pow", "acos", "asin", "atanh"),
     *("var", "std", "mean", "nll_loss_forward", "ctc_loss", "masked_fill"),
+    *("native_layer_norm", "native_group_norm", "native_batch_norm"),
 )
 _OVERFLOWS = (
     "Values have grown too large: lower the learning rate, clip gradients, normalise the input "
@@ -82,7 +88,8 @@ class Origin:
     Attributes:
         step: the optimizer step.
         where: `forward`, `loss`, `backward`, `update`, `data`, `weights` or `unknown`.
-        seen_in: what was found to be non-finite: `loss`, `gradient` or `output`.
+        seen_in: what was found to be non-finite: `loss`, `gradient`, `output`, or nothing but an
+            `error` that ended the program.
         facts: the payload.
     """
 
@@ -110,6 +117,11 @@ class Origin:
         return Location(self.text("file"), line, self.text("source") or None)
 
     @property
+    def in_evaluation(self) -> bool:
+        """Whether the training had no part in it."""
+        return self.text("phase") == "eval"
+
+    @property
     def is_overflow(self) -> bool:
         """Whether values had grown beyond what their type can hold."""
         return bool(re.search(r"exceeds|overflows|does not fit", self.text("what")))
@@ -124,6 +136,8 @@ class Origin:
             return _OVERFLOWS if self.is_overflow else DERIVATIVES.get(of, _SINGULAR)
         if "exceeds" in self.text("what"):
             return _OVERFLOWS
+        if self.text("op").startswith("scaled_dot_product"):
+            return ADVICE["softmax"]
         return ADVICE.get(self.text("op"), "" if self.where == "unknown" else _OVERFLOWS)
 
     @property

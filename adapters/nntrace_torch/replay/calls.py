@@ -9,7 +9,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch.utils.hooks import unserializable_hook
 
 from nntrace.recorder import Recorder
 from nntrace_torch.patching import Undo, wrap
-from nntrace_torch.replay.engine import Replayer
+from nntrace_torch.replay.engine import Replayer, device_states
 from nntrace_torch.replay.guard import tensors_in
 from nntrace_torch.replay.mersenne import cpu_state
 
@@ -43,6 +43,7 @@ class Call:
         kwargs: its keyword arguments, by reference.
         random: PyTorch's random state before the call, as bytes; None where steps are so short
             that reading it would show, until `recovery` has found it.
+        devices: the random states of accelerators, where that of the CPU is known.
         autocast: the devices for which autocast was on, with its type.
         micro_batch: how many backward passes the step had seen before.
         gradients: what arrived in the backward pass at each tensor of the output, by its place.
@@ -61,6 +62,7 @@ class Call:
     gradients_enabled: bool = True
     outputs: int | None = None
     returned: Callable[[], torch.Tensor | None] | None = None
+    devices: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 class RootCalls:
@@ -89,6 +91,11 @@ class RootCalls:
         self.kept.clear()
         self.micro_batch = 0
         self._unwatched = None
+
+    def of_last_micro_batch(self) -> list[Call]:
+        """The calls since the backward pass before the last."""
+        last = self.kept[-1].micro_batch if self.kept else 0
+        return [call for call in self.kept if call.micro_batch == last]
 
     def first_seen(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """An outermost module was called while hooks were on; watch its class from now on."""
@@ -134,6 +141,8 @@ class RootCalls:
             self.micro_batch,
             gradients_enabled=torch.is_grad_enabled(),
         )
+        if self.steps_are_long:
+            call.devices = device_states()
         self.kept.append(call)
         return call
 

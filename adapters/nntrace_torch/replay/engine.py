@@ -48,6 +48,8 @@ class Replayer:
         modules: Sequence[nn.Module] = (),
         gradients: bool = False,
         random_state: bytes | None = None,
+        devices: Mapping[str, torch.Tensor] | None = None,
+        given: Callable[[nn.Module, Any], Any] | None = None,
     ) -> R:
         """Call `compute` on copies of its arguments.
 
@@ -59,6 +61,8 @@ class Replayer:
             modules: what may be run besides what `compute` reaches by itself.
             gradients: whether to record a graph.
             random_state: PyTorch's random state at its beginning, as bytes.
+            devices: those of accelerators.
+            given: says what a module is called with, from its positional arguments.
 
         Raises:
             ReplayRefusedError: it cannot be done unseen.
@@ -69,9 +73,11 @@ class Replayer:
         kept = KeptModules(guard, self.leaves if gradients else None)
         thread = threading.get_ident()
 
-        def keep(module: nn.Module, args: Any) -> None:
-            if threading.get_ident() == thread:
-                kept.keep(module)
+        def keep(module: nn.Module, args: Any) -> Any:
+            if threading.get_ident() != thread:
+                return None
+            kept.keep(module)
+            return None if given is None else given(module, args)
 
         # Before the mode, so that copies are made outside it.
         copied_args, copied_kwargs = copies((tuple(args), dict(kwargs)), guard)
@@ -80,7 +86,7 @@ class Replayer:
         self.active = True
         try:
             if random_state is not None:
-                torch.set_rng_state(torch.frombuffer(bytearray(random_state), dtype=torch.uint8))
+                set_random_states(random_state, devices or {})
             with ExitStack() as stack:
                 stack.callback(kept.restore)
                 for module in (compute, *modules):
@@ -138,22 +144,41 @@ def copies(value: Any, guard: WriteGuard) -> Any:
     return pytree.tree_map(copied, value)
 
 
+def device_states(*, every: bool = False) -> dict[str, torch.Tensor]:
+    """The random state of the accelerator in use, or of every one; none of them is woken."""
+    kind = torch.accelerator.current_accelerator()
+    if kind is None:
+        return {}
+    module: Any = torch.get_device_module(kind)
+    if not getattr(module, "is_initialized", torch.accelerator.is_available)():
+        return {}
+    count = torch.accelerator.device_count()
+    places = range(count) if every else (torch.accelerator.current_device_index(),)
+    return {name: module.get_rng_state(name) for name in (f"{kind.type}:{n}" for n in places)}
+
+
+def set_random_states(cpu: bytes, devices: Mapping[str, torch.Tensor]) -> None:
+    """Set PyTorch's generators as `torch.get_rng_state` and `device_states` gave them."""
+    torch.set_rng_state(torch.frombuffer(bytearray(cpu), dtype=torch.uint8))
+    for name, state in devices.items():
+        torch.get_device_module(name).set_rng_state(state.cpu(), name)
+
+
 class RandomStates:
     """The states of the random number generators a forward may draw from."""
 
-    __slots__ = ("_cpu", "_cuda", "_numpy", "_python")
+    __slots__ = ("_cpu", "_devices", "_numpy", "_python")
 
-    def __init__(self, cpu: torch.Tensor, cuda: list[torch.Tensor]) -> None:
+    def __init__(self, cpu: torch.Tensor, devices: dict[str, torch.Tensor]) -> None:
         self._cpu = cpu
-        self._cuda = cuda
+        self._devices = devices
         self._numpy: Any = None
         self._python: Any = None
 
     @classmethod
     def of_torch(cls) -> "RandomStates":
         """PyTorch's own states: under a microsecond on a CPU."""
-        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-        return cls(torch.get_rng_state(), cuda)
+        return cls(torch.get_rng_state(), device_states(every=True))
 
     @classmethod
     def now(cls) -> "RandomStates":
@@ -180,9 +205,7 @@ class RandomStates:
 
     def restore(self) -> None:
         """Set the generators to these states."""
-        torch.set_rng_state(self._cpu)
-        if self._cuda:
-            torch.cuda.set_rng_state_all(self._cuda)
+        set_random_states(self._cpu.numpy().tobytes(), self._devices)
         if self._python is not None:
             random.setstate(self._python)
         if self._numpy is not None:

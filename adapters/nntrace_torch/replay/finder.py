@@ -5,7 +5,6 @@ finite. Infinities are often meant (attention masks): they are followed to what 
 blamed only when they reach the result that is asked about.
 """
 
-import linecache
 import math
 import re
 import sys
@@ -26,6 +25,7 @@ _UNINITIALISED = ("empty", "empty_like", "empty_strided", "new_empty", "new_empt
 _FILLS = ("fill", "full", "full_like", "new_full", "masked_fill", "lift_fresh", "scalar_tensor")
 _PRODUCTS = ("convolution", "mm", "bmm", "addmm", "baddbmm")
 _ADDS_TO_PRODUCT = ("addmm", "baddbmm")  # their first operand, which may be a mask
+_DIFFERENTIATES = "_engine_run_backward"  # in which PyTorch walks a graph
 _CALLS = 1 << 20  # lines whose executions are counted
 BUFFER = "buffer "  # before the path of a buffer, where it is one that a value came in with
 
@@ -216,19 +216,14 @@ class OriginFinder(WriteGuard):
 _Place = tuple[Source, str, nn.Module | None]
 
 
-def source_text(source: Source) -> str | None:
-    """The stripped line itself, where its file can be read."""
-    if source.file is None or source.line is None:
-        return None
-    return linecache.getline(source.file, source.line).strip() or None
-
-
 def _users_frame() -> _Place:
     """The innermost line of the program within the replay, its function, the innermost module."""
     source, function = UNKNOWN, ""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename != engine.__file__:
         code = frame.f_code
+        if code.co_name == _DIFFERENTIATES:  # whose caller asked for a gradient: no line of it
+            break
         if source is UNKNOWN and is_users(code.co_filename):
             source, function = Source(code.co_filename, frame.f_lineno), code.co_qualname
         if code.co_name == "_call_impl":

@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 
-from nntrace_torch.containers import tensors_within
+from nntrace_torch.containers import tensors_held
 from nntrace_torch.sources import is_users
 
 _MAX_FRAMES = 40
 _MAX_TARGETS = 64
+_NAMED_FRAMES = 3
 _UNKNOWN = object()
 
 
@@ -46,8 +47,22 @@ def expressions_holding(
             if found or is_innermost:
                 handed = frame.f_code.co_varnames[: frame.f_code.co_argcount]
                 held = [frame.f_locals.get(name) for name in handed]
-                targets += [t for v in held for t in tensors_within(v) if again(t)][:_MAX_TARGETS]
+                targets += [t for v in held for t in tensors_held(v) if again(t)][:_MAX_TARGETS]
             is_innermost = False
+        frame = frame.f_back
+
+
+def names_holding(
+    frame: FrameType | None, again: Callable[[Any], bool], most: int
+) -> Iterator[tuple[FrameType, ast.expr]]:
+    """Names of the program's innermost frames for such values, first those given a value first."""
+    users = 0
+    while frame is not None and users < _NAMED_FRAMES:
+        if is_users(frame.f_code.co_filename):
+            users += 1
+            names = [name for name, held in list(frame.f_locals.items()) if again(held)]
+            for name in names[:most]:
+                yield frame, ast.Name(name, ast.Load())
         frame = frame.f_back
 
 
@@ -68,8 +83,10 @@ def _expressions(
         parts = [*call.args, *(keyword.value for keyword in call.keywords)]
         if isinstance(call.func, ast.Attribute):
             parts.insert(0, call.func.value)
+        else:
+            parts.append(call.func)  # a loss that keeps the weights of its classes
     held = [(part, held_by(frame, part)) for part in parts]
-    known = [(part, tensors_within(value)) for part, value in held if value is not _UNKNOWN]
+    known = [(part, tensors_held(value)) for part, value in held if value is not _UNKNOWN]
     for part, tensors in known:
         if any(tensor is target for tensor in tensors for target in targets):
             yield part

@@ -145,8 +145,33 @@ def _softmax(op: Operation) -> Fact:
 
 
 def _attention(op: Operation) -> Fact:
+    query, key = op.tensor(0), op.tensor(1)
+    if query is not None and key is not None:
+        largest = float((query.double() @ key.double().transpose(-1, -2)).abs().max())
+        limit = torch.finfo(query.dtype).max
+        if largest > limit:
+            return (
+                f"the products of queries and keys reach {largest:.4g}, which exceeds "
+                f"{_dtype(query)} ({limit:.5g})"
+            )
     rows = op.result.isnan().all(dim=-1)
     return _count(rows, "query rows see no key: their mask is all −inf") if rows.any() else None
+
+
+def _normalisation(op: Operation) -> Fact:
+    """Of a layer, group or batch norm: what it divides by."""
+    named = {operand.name: operand.value for operand in op.operands}
+    eps, variance = named.get("eps"), named.get("running_var")
+    if isinstance(variance, torch.Tensor) and eps is not None and not named.get("training"):
+        return _count(variance + eps <= 0, f"running variances are ≤ 0 with eps {eps:g}")
+    value, bad = op.tensor(0), ~torch.isfinite(op.result)
+    if value is None or eps or not bool(bad.any()):
+        return None
+    shape = named.get("normalized_shape")
+    if shape is not None:
+        bad = bad.flatten(-len(shape)).all(dim=-1)
+    what = "rows have" if shape is not None else "results are of groups that have"
+    return _count(bad, f"{what} no variance, and eps is 0")
 
 
 def _power(op: Operation) -> Fact:
@@ -297,6 +322,13 @@ _EXPLANATIONS: dict[str, Callable[[Operation], Fact]] = {
             "_scaled_dot_product_cudnn_attention",
         ),
         _attention,
+    ),
+    **_named(
+        (
+            *("native_layer_norm", "native_group_norm", "native_batch_norm", "cudnn_batch_norm"),
+            *("_native_batch_norm_legit", "_native_batch_norm_legit_no_training"),
+        ),
+        _normalisation,
     ),
     "pow": _power,
     "mul": _product,

@@ -20,11 +20,13 @@ from nntrace_torch.replay.calls import Call, RootCalls
 from nntrace_torch.replay.capsules import Capsules, Moment
 from nntrace_torch.replay.engine import Replayer
 from nntrace_torch.replay.finder import BUFFER, Birth
+from nntrace_torch.replay.places import lines
 from nntrace_torch.replay.recovery import recover_random_states
-from nntrace_torch.replay.search import Found, Search, lines
+from nntrace_torch.replay.search import Found, Search
 from nntrace_torch.sources import UNKNOWN, Sources
 
 _MAX_EPISODES = 8
+_OF_DEVICES = (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError)
 
 
 class Investigator:
@@ -54,13 +56,14 @@ class Investigator:
         self._calls = calls
         self._capsules = Capsules(recorder, models)
         self._episodes = 0
-        self._is_bad = False
+        self._bad_step: int | None = None  # in which the story began that is going on
+        self._was_well = False
         self.stepping = False
         self.told: Callable[[dict[str, Any]], object] = lambda payload: None
 
     def all_is_well(self) -> None:
-        """A finite loss: what breaks next is a new story."""
-        self._is_bad = False
+        """A finite loss: what breaks in a later step is a new story."""
+        self._was_well = True
 
     def loss_broke(
         self, loss: torch.Tensor | None, frame: FrameType | None, *, steps_ago: int = 0
@@ -97,15 +100,18 @@ class Investigator:
         frame: FrameType | None,
     ) -> None:
         """A loss function of PyTorch returned a value that is not finite."""
-        self._episode(
-            "loss",
-            frame,
-            lambda search: (
+        in_evaluation = not torch.is_grad_enabled()
+
+        def look(search: Search) -> Found:
+            found = (
                 search.weights()
                 or search.loss_function(function, args, kwargs, frame)
-                or search.forward(loss, frame, tensors_within(args))
-            ),
-        )
+                or search.forward(loss, frame, tensors_within((args, kwargs)))
+            )
+            phase = {"phase": "eval"} if in_evaluation else {}
+            return found._replace(facts={**found.facts, **phase})
+
+        self._episode("loss", frame, look)
 
     def gradients_broke(
         self, names: Sequence[str], loss: torch.Tensor | None, frame: FrameType | None
@@ -117,6 +123,17 @@ class Investigator:
             return found._replace(facts={"parameters": list(names)[:8], **found.facts})
 
         self._episode("gradient", frame, look)
+
+    def raised(self, error: BaseException) -> None:
+        """The program has ended with an error, as some functions raise that are given a NaN."""
+        if isinstance(error, _OF_DEVICES):
+            return  # nothing can be computed there any more
+        frame = _innermost(error)
+
+        def look(search: Search) -> Found:
+            return search.raised(error, frame) or Found("unknown", None, {})
+
+        self._episode("error", frame, look)
 
     def output_broke(self, call: Call, output: Any) -> bool:
         """An evaluation's output holds a NaN or an infinity; whether that was none of its own."""
@@ -142,9 +159,10 @@ class Investigator:
         """Search, tell and keep; nothing when this story was told already.
 
         Returns:
-            False when there is no story: the program itself wrote an infinity to an output.
+            False when there is no story: the program itself wrote an infinity to an output, or
+            ended with an error for which nothing that is not finite was found.
         """
-        if self._is_bad or self._episodes >= _MAX_EPISODES or self._replayer.active:
+        if self._is_told or self._episodes >= _MAX_EPISODES or self._replayer.active:
             return True
         started = time.perf_counter()
         search = Search(
@@ -161,7 +179,12 @@ class Investigator:
             found = look(search)
             if seen_in == "output" and found.is_meant:
                 return False
-            self._is_bad = True
+            if seen_in == "error" and found.birth is None:
+                return False  # it was something else
+            if self._bad_step is not None and found.facts.get("step") == self._bad_step:
+                self._was_well = False  # the weights carry on what was told of that step
+                return True
+            self._bad_step, self._was_well = self._recorder.steps, False
             self._episodes += 1
             is_known = found.birth is not None or bool(found.facts.get("parameter"))
             payload = {
@@ -169,7 +192,7 @@ class Investigator:
                 "seen_in": seen_in,
                 **(self._told(found.birth) if found.birth is not None else {}),
                 **found.facts,
-                "notes": [*search.notes, *search.remarks],
+                "notes": [*search.reruns.notes, *search.reruns.remarks],
                 "replay_ms": round(1000 * (time.perf_counter() - started), 1),
             }
             self._recorder.add_event(EventKind.ORIGIN, payload, severity="error")
@@ -177,6 +200,13 @@ class Investigator:
                 self._keep(found, frame, payload)
         self.told(payload)
         return True
+
+    @property
+    def _is_told(self) -> bool:
+        """Whether what breaks now is part of the last story, as a later micro-batch's gradient."""
+        if self._bad_step is None:
+            return False
+        return not self._was_well or self._recorder.steps <= self._bad_step
 
     def _keep(self, found: Found, frame: FrameType | None, payload: dict[str, Any]) -> None:
         if found.call is not None and not found.call.gradients_enabled:
@@ -215,3 +245,11 @@ class Investigator:
             "derivative": birth.node,
             **(birth.moment._asdict() if birth.moment is not None else {"time_step": None}),
         }
+
+
+def _innermost(error: BaseException) -> FrameType | None:
+    """The frame that raised."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return None if trace is None else trace.tb_frame

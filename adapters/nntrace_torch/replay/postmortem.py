@@ -48,10 +48,13 @@ def broken_update(optimizer: Optimizer, parameter: torch.Tensor) -> Verdict:
                 "not finite has reached it unseen",
                 by_gradient=True,
             )
-    if group.get("eps") == 0:
+    eps = group.get("eps")
+    if isinstance(eps, (int, float)) and not values.new_tensor(eps):
+        rounded = "0" if eps == 0 else f"{eps:g}, which is 0 in {values.dtype},"
         for name in _SECOND_MOMENTS:
             if name in tensors and bool((tensors[name][bad] == 0).all()):
-                return Verdict(f"{count}: 0 / 0, for eps is 0 and `{name}` is 0 there")
+                told = f"0 / 0, for eps is {rounded.replace('torch.', '')}"
+                return Verdict(f"{count}: {told} and `{name}` is 0 there")
     zero = next((name for name, value in tensors.items() if not bool(value[bad].any())), None)
     if bool(values.isnan().any()) and zero is not None:
         return Verdict(

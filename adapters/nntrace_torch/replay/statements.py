@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from nntrace_torch.containers import tensors_within
+from nntrace_torch.containers import tensors_held
 from nntrace_torch.ranks import local_part
 from nntrace_torch.replay.frames import held_by, is_known, source_tree
 
@@ -21,7 +21,7 @@ _MUTATORS = ("append", "extend", "insert", "add", "update", "setdefault", "appen
 
 
 def recomputation(
-    frame: FrameType, expression: ast.expr, again: Callable[[Any], bool]
+    frame: FrameType, expression: ast.expr, again: Callable[[Any], bool], *, nearby: bool = False
 ) -> Callable[[], Any] | None:
     """A function that computes an expression of a frame again, or None when its code is unknown.
 
@@ -29,8 +29,9 @@ def recomputation(
         frame: a suspended frame of the program.
         expression: of its code, as `frames.expressions_holding` gives it.
         again: whether a value must be computed again; others are taken from the frame.
+        nearby: only by statements of the innermost loop, or of a function without one.
     """
-    part = _slice(frame, expression, again)
+    part = _slice(frame, expression, again, nearby=nearby)
     if part is None:
         return None
     final = ast.Assign([ast.Name(_RESULT, ast.Store())], part.expression, lineno=0)
@@ -70,7 +71,9 @@ class _Part(NamedTuple):
     stand_ins: dict[str, Any]
 
 
-def _slice(frame: FrameType, expression: ast.expr, again: Callable[[Any], bool]) -> _Part | None:
+def _slice(
+    frame: FrameType, expression: ast.expr, again: Callable[[Any], bool], *, nearby: bool
+) -> _Part | None:
     """The statements before the frame's current line that give the expression its value."""
     wanted = ast.Expression(expression)
     attributes = _attributes(wanted)
@@ -79,7 +82,7 @@ def _slice(frame: FrameType, expression: ast.expr, again: Callable[[Any], bool])
         needed = {name for name in needed if again(_held(frame, name))}
         needed |= {name for name, held in _attributes_held(frame, wanted) if again(held)}
     chosen: list[ast.stmt] = []
-    for statement in reversed(_statements_before(frame)):
+    for statement in reversed(_statements_before(frame, nearby=nearby)):
         mutated = _mutated(statement)
         assigned = _assigned(statement) | mutated
         if not needed & assigned or len(chosen) >= _MAX_STATEMENTS:
@@ -119,8 +122,11 @@ def _apart(frame: FrameType, chosen: list[ast.stmt], expression: ast.expr) -> _P
     )
 
 
-def _statements_before(frame: FrameType) -> list[ast.stmt]:
-    """The statements that run before the current one, of every block around it, in order."""
+def _statements_before(frame: FrameType, *, nearby: bool) -> list[ast.stmt]:
+    """The statements that run before the current one, of every block around it, in order.
+
+    Of all blocks, or of those within the innermost loop or function.
+    """
     tree = source_tree(frame)
     if tree is None:
         return []
@@ -130,6 +136,7 @@ def _statements_before(frame: FrameType) -> list[ast.stmt]:
     ):
         body = body[0].body
     found: list[ast.stmt] = []
+    is_near = not nearby or frame.f_code.co_name != "<module>"
     while True:
         inner = None
         for statement in body:
@@ -144,8 +151,11 @@ def _statements_before(frame: FrameType) -> list[ast.stmt]:
         body = next(
             (b for b in blocks if b[0].lineno <= frame.f_lineno <= (b[-1].end_lineno or 0)), []
         )
+        if nearby and body and isinstance(inner, (ast.For, ast.AsyncFor, ast.While)):
+            is_near = True
+            found.clear()
         if not body:
-            return found
+            return found if is_near else []
 
 
 def _blocks(statement: ast.stmt) -> list[list[ast.stmt]]:
@@ -267,10 +277,10 @@ def is_broken(value: Any) -> bool:
     """Whether a value holds a tensor that is not finite."""
     return any(
         t.is_floating_point() and t.layout is torch.strided and not bool(torch.isfinite(t).all())
-        for t in map(local_part, tensors_within(value))
+        for t in map(local_part, tensors_held(value))
     )
 
 
 def has_graph(value: Any) -> bool:
     """Whether a value holds a tensor that was computed with gradients."""
-    return any(tensor.grad_fn is not None for tensor in tensors_within(value))
+    return any(tensor.grad_fn is not None for tensor in tensors_held(value))

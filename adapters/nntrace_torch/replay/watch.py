@@ -13,7 +13,7 @@ import sys
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -25,6 +25,7 @@ from nntrace_torch.ranks import local_part
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.guard import tensors_in
 from nntrace_torch.replay.origin import Investigator
+from nntrace_torch.replay.statements import is_broken
 
 _SHARE = 0.001
 _GLANCE_NS = 25_000  # what it costs to look at all, at the least
@@ -145,6 +146,24 @@ class NonfiniteWatch:
 
         return evaluate
 
+    def norm_broke(self, parameters: Iterable[torch.Tensor]) -> None:
+        """The program has found that the norm of its gradients is not finite."""
+        broken = [p for p in parameters if p.grad is not None and is_broken(p.grad)]
+        if broken:
+            names = [self._investigator.name_of(parameter) for parameter in broken]
+            self._investigator.gradients_broke(names, self._loss(), sys._getframe(1))
+
+    def asked(self, value: torch.Tensor) -> None:
+        """The program has asked whether a value with a graph is finite, and it is not.
+
+        It may skip its step then: `backward` would never be called on it.
+        """
+        self._investigator.loss_broke(value, sys._getframe(1))
+
+    def raised(self, error: BaseException) -> None:
+        """The program has ended with an error."""
+        self._investigator.raised(error)
+
     def _look(self, optimizer: Optimizer, looks: int) -> None:
         started = time.perf_counter_ns()
         self.gradients(optimizer, looks)
@@ -155,16 +174,7 @@ class NonfiniteWatch:
         """Look at so many gradients, and at all when one of them is not finite."""
         looked_at = self._gradients(optimizer, looks)
         if looked_at and not all(math.isfinite(_total(g)) for g in looked_at.values()):
-            broken = [
-                index
-                for index, parameter in enumerate(_parameters(optimizer))
-                if parameter.grad is not None
-                and not bool(torch.isfinite(local_part(parameter.grad)).all())
-            ]
-            if broken:
-                names = [self._investigator.name_of(p) for p in _parameters(optimizer)]
-                chosen = [names[index] for index in broken]
-                self._investigator.gradients_broke(chosen, self._loss(), sys._getframe(1))
+            self.norm_broke(_parameters(optimizer))
 
     def after_step(self) -> int:
         """The step is over; how long it took."""

@@ -1,0 +1,99 @@
+"""Finds where a gradient broke though the loss was finite."""
+
+import os
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import nn
+
+from nntrace_torch.containers import tensors_within
+from nntrace_torch.replay.calls import Call, RootCalls
+from nntrace_torch.replay.engine import Replayer, original_of
+from nntrace_torch.replay.finder import Birth, OriginFinder
+from nntrace_torch.replay.frames import names_holding
+from nntrace_torch.replay.reruns import Reruns, result_of
+from nntrace_torch.replay.statements import has_graph, is_broken, recomputation
+
+_MAX_NAMES = 8
+
+
+class BackwardSearch:
+    """Replays forward and backward of the step."""
+
+    def __init__(self, reruns: Reruns, replayer: Replayer, calls: RootCalls) -> None:
+        self._reruns = reruns
+        self._replayer = replayer
+        self._calls = calls
+
+    def of_calls(self) -> tuple[Birth, Call] | None:
+        """The first derivative within a call of the model, given what arrived at its output."""
+        for call in self._calls.kept:
+            if call.gradients and not any(is_broken(g) for g in call.gradients.values()):
+                finder = OriginFinder()
+                both, module = self._there_and_back(call), original_of(call.compute)
+                inner = [module] if isinstance(module, nn.Module) else []
+                self._reruns.run(
+                    both, call.args, call.kwargs, finder, modules=inner, call=call, gradients=True
+                )
+                if finder.first is not None:
+                    return finder.first, call
+        return None
+
+    def of_loss(self, loss: torch.Tensor | None, frame: FrameType | None) -> Birth | None:
+        """The first derivative of the statements that gave the loss."""
+        for holder, compute in self._reruns.statements(loss, frame, has_graph):
+            both = self._differentiated(compute)
+            _, finder = self._reruns.compute(holder, both, gradients=True)
+            if finder.first is not None:
+                return finder.first
+        return None
+
+    def of_names(self, frame: FrameType | None) -> Birth | None:
+        """The operation of a value that some name of the program's frames holds.
+
+        For gradients that a program computes without `backward`.
+        """
+        for holder, expression in names_holding(frame, is_broken, _MAX_NAMES):
+            compute = recomputation(holder, expression, is_broken, nearby=True)
+            if compute is None:
+                continue
+            result, finder = self._reruns.compute(holder, compute)
+            birth = finder.birth_of(result_of(result))
+            if birth is not None and not birth.given and not birth.meant:
+                first = finder.first
+                # What broke in the forward pass comes before its own derivative.
+                return first if first is not None and first.source == birth.source else birth
+        return None
+
+    def why_not(self) -> None:
+        """Note why nothing was found."""
+        notes = self._reruns.notes
+        if not notes and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            notes.append("the replay is finite on this rank: look at the other ranks")
+        elif not notes:
+            notes.append("the backward pass could not be replayed")
+
+    def _there_and_back(self, call: Call) -> Callable[..., Any]:
+        compute = original_of(call.compute)
+
+        def both(*args: Any, **kwargs: Any) -> None:
+            output = [t for t in tensors_within(compute(*args, **kwargs)) if t.requires_grad]
+            arrived = [(call.gradients or {}).get(place) for place in range(len(output))]
+            pairs = [(t, g) for t, g in zip(output, arrived, strict=True) if g is not None]
+            if pairs and self._replayer.leaves:
+                tensors, gradients = zip(*pairs, strict=True)
+                torch.autograd.grad(tensors, self._replayer.leaves, gradients, allow_unused=True)
+
+        return both
+
+    def _differentiated(self, compute: Callable[[], Any]) -> Callable[[], Any]:
+        def both() -> None:
+            loss = compute()
+            if isinstance(loss, torch.Tensor) and loss.requires_grad and self._replayer.leaves:
+                torch.autograd.grad(
+                    loss, self._replayer.leaves, torch.ones_like(loss), allow_unused=True
+                )
+
+        return both

@@ -1,0 +1,148 @@
+"""The replays of one search: calls of the model, and statements of the program.
+
+A replay that fails is noted, never raised. Statements that call the model again give it what it
+was given in the step, and its random numbers: data drawn anew would tell of another step.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import nn
+
+from nntrace_torch.containers import named_tensors, tensors_held
+from nntrace_torch.modules import Models
+from nntrace_torch.replay.calls import Call, RootCalls, autocasting
+from nntrace_torch.replay.engine import Replayer
+from nntrace_torch.replay.finder import BUFFER, OriginFinder
+from nntrace_torch.replay.frames import expressions_holding
+from nntrace_torch.replay.guard import ReplayRefusedError
+from nntrace_torch.replay.repeats import Repeats
+from nntrace_torch.replay.statements import recomputation
+
+Compute = Callable[..., Any]
+
+
+class Reruns:
+    """Replays parts of the step that is under way.
+
+    Attributes:
+        notes: what the replays could not do.
+        remarks: what about them may be otherwise than in the step, each once.
+        raised: what the last one raised.
+    """
+
+    def __init__(self, models: Models, replayer: Replayer, calls: RootCalls) -> None:
+        self._models = models
+        self._replayer = replayer
+        self._calls = calls
+        self.notes: list[str] = []
+        self.remarks: dict[str, None] = {}
+        self.raised: BaseException | None = None
+
+    def call(self, call: Call, finder: OriginFinder) -> Any:
+        """Make a call of the model again; its arguments and the buffers go by their names."""
+        with autocasting(call):
+            name_arguments(call, finder)
+            for model in self._models.known:
+                for name, buffer in model.root.named_buffers() if model.root is not None else ():
+                    finder.name(buffer, BUFFER + model.join(name))
+            output = self.run(call.compute, call.args, call.kwargs, finder, call=call)
+        for generator in self._replayer.drew:
+            self.remarks[f"the model draws from {generator}, whose state was not kept"] = None
+        return output
+
+    def statements(
+        self,
+        value: torch.Tensor | None,
+        frame: FrameType | None,
+        again: Callable[[Any], bool],
+        *,
+        nearby: bool = False,
+    ) -> Iterator[tuple[FrameType, Compute]]:
+        """What computes a value again in each of the program's frames that hold it.
+
+        Args:
+            value: of the program.
+            frame: the innermost one.
+            again: whether another value must be computed again for it.
+            nearby: only by statements of the loop, or the function, that the frame is in.
+        """
+        held = () if value is None else expressions_holding(value, frame, again)
+        for holder, expression in held:
+            compute = recomputation(holder, expression, again, nearby=nearby)
+            if compute is not None:
+                yield holder, compute
+
+    def compute(
+        self, holder: FrameType, compute: Compute, *, gradients: bool = False
+    ) -> tuple[Any, OriginFinder]:
+        """Compute something of a frame again, and what watched it.
+
+        With gradients where asked for, or where the program's own code differentiates.
+        """
+        noted = len(self.notes)
+        modules = [root for model in self._models.known if (root := model.root) is not None]
+        for recording in (True,) if gradients else (False, True):
+            del self.notes[noted:]
+            finder = OriginFinder()
+            for name, value in {**holder.f_globals, **holder.f_locals}.items():
+                for own, tensor in named_tensors(name, value):
+                    finder.name(tensor, own)
+            repeats = Repeats(self._calls.of_last_micro_batch(), finder)
+            result = self.run(
+                compute, (), {}, finder, modules=modules, gradients=recording, repeats=repeats
+            )
+            if finder.first is not None or not isinstance(self.raised, RuntimeError):
+                break
+        return result, finder
+
+    def run(
+        self,
+        compute: Compute,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        finder: OriginFinder,
+        *,
+        modules: Sequence[nn.Module] = (),
+        call: Call | None = None,
+        gradients: bool = False,
+        repeats: Repeats | None = None,
+    ) -> Any:
+        """A replay that may fail: the reason is noted and None returned."""
+        self.raised = None
+        try:
+            with warnings.catch_warnings(), torch.autograd.set_detect_anomaly(True, False):
+                warnings.simplefilter("ignore")
+                return self._replayer.run(
+                    compute,
+                    args,
+                    kwargs,
+                    finder,
+                    modules=modules,
+                    gradients=gradients,
+                    random_state=None if call is None else call.random,
+                    devices=None if call is None else call.devices,
+                    given=None if repeats is None else repeats.given,
+                )
+        except (Exception, ReplayRefusedError) as error:
+            self.raised = error
+            self.notes.append(f"the replay ended early: {type(error).__name__}: {error}"[:300])
+            return None
+
+
+def name_arguments(call: Call, finder: OriginFinder) -> None:
+    """Have the tensors of a call go by their place in it."""
+    for number, value in enumerate(call.args):
+        for name, tensor in named_tensors(f"input.{number}", value):
+            finder.name(tensor, name)
+    for keyword, value in call.kwargs.items():
+        for name, tensor in named_tensors(f"input.{keyword}", value):
+            finder.name(tensor, name)
+
+
+def result_of(value: Any) -> list[torch.Tensor]:
+    """The tensors of what a statement gave, also the buffers of a loss module it made."""
+    return tensors_held(value)
