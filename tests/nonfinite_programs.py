@@ -948,6 +948,222 @@ PROGRAMS = {
         "div",
         2,
     ),
+    # Outside the model: what the program computes before, between and beside its calls.
+    "in what the model is given": program(
+        """
+        model = Net()
+        rows = torch.cat([torch.randn(16, 4), torch.ones(8, 4)])
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for batch in rows.split(8):
+            standard = (batch - batch.mean(0)) / batch.std(0)  # born
+            loss = F.cross_entropy(model(standard), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        """,
+        "forward",
+        "div",
+        2,
+    ),
+    "between the calls of a model": program(
+        """
+        class Drift(nn.Linear):
+            pass
+
+        def path(drift, at):
+            for _ in range(4):
+                at = at + drift(at) * 0 - 3
+                at = at.sqrt()  # born
+            return at
+
+        drift = Drift(4, 4)
+        train(drift, lambda drift: path(drift, x.abs() + 9).mean(), steps=1)
+        """,
+        "forward",
+        "sqrt",
+    ),
+    "in the weights of classes that do not occur": program(
+        """
+        model = Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for step in range(3):
+            labels = y.clamp(max=1) if step == 2 else y
+            counts = torch.bincount(labels, minlength=3)
+            weights = counts.sum() / counts  # born
+            criterion = nn.CrossEntropyLoss(weight=weights / weights.sum())
+            loss = criterion(model(x), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        """,
+        "loss",
+        "div",
+        2,
+    ),
+    "in an inner loss that is differentiated": program(
+        """
+        from torch.func import functional_call
+
+        model = Net()
+
+        def task_loss(weights, inputs, targets):
+            error = functional_call(model, weights, (inputs,))[:, 0] - targets
+            return error.square().mean() / targets.var()  # born
+
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+        for step in range(3):
+            total = 0.0
+            for task in range(2):
+                targets = x[:, task] * (step < 2 or task < 1)
+                weights = dict(model.named_parameters())
+                inner = task_loss(weights, x, targets)
+                slopes = torch.autograd.grad(inner, list(weights.values()), create_graph=True)
+                fast = {n: w - 0.01 * s for (n, w), s in zip(weights.items(), slopes)}
+                total = total + task_loss(fast, x, targets)
+            optimizer.zero_grad()
+            total.backward()
+            optimizer.step()
+        """,
+        "loss",
+        "div",
+        2,
+    ),
+    "in gradients by transformations of functions": program(
+        """
+        from torch.func import functional_call, grad, vmap
+
+        model = Net()
+        weights = dict(model.named_parameters())
+
+        def error(weights, row, target):
+            return functional_call(model, weights, (row,)).sum() / target  # born
+
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+        for step in range(3):
+            targets = torch.arange(8.0) + (step < 2)
+            slopes = vmap(grad(error), (None, 0, 0))(weights, x, targets)
+            for name, weight in weights.items():
+                weight.grad = slopes[name].mean(0)
+            optimizer.step()
+        """,
+        "forward",
+        "div",
+        2,
+    ),
+    "a batch that is skipped": program(
+        """
+        def relative(predicted, targets):
+            return ((predicted - targets) / targets).abs().mean()  # born
+
+        model = Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        for step in range(4):
+            loss = relative(model(x)[:, 0], torch.arange(8.0) + (step != 2))
+            if torch.isnan(loss) or torch.isinf(loss):
+                continue
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        """,
+        "loss",
+        "div",
+        2,
+    ),
+    "a batch that is skipped by its number": program(
+        """
+        import math
+
+        class Trainer:
+            def __init__(self):
+                self.model = Net()
+                self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.01)
+
+            def fit(self):
+                for step in range(4):
+                    spread = (x[:, 0] * (step != 2)).std()
+                    loss = self.model(x).square().mean() / spread  # born
+                    if not math.isfinite(loss.item()):
+                        continue
+                    self.optimizer.zero_grad()
+                    loss.backward()
+                    self.optimizer.step()
+
+        Trainer().fit()
+        """,
+        "loss",
+        "div",
+        2,
+    ),
+    "a step that is skipped for the norm of its gradients": program(
+        """
+        model = Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for step in range(4):
+            optimizer.zero_grad()
+            out = model(x) * (step != 2)
+            loss = out.square().sum().sqrt()  # born
+            loss.backward()
+            if torch.isfinite(nn.utils.clip_grad_norm_(model.parameters(), 1.0)):
+                optimizer.step()
+        """,
+        "backward",
+        "div",
+        2,
+    ),
+    "in the loss of an evaluation": program(
+        """
+        model = Net()
+        train(model, classify)
+        with torch.no_grad():
+            F.cross_entropy(model(x), torch.full((8,), -100))  # born
+        train(model, classify)
+        """,
+        "loss",
+        "nll_loss_forward",
+        4,
+    ),
+    "a turn by no angle": program(
+        """
+        model = nn.Linear(4, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for step in range(3):
+            turn = model(torch.randn(8, 4))[:, 0].cos()
+            target = turn.detach() if step == 2 else torch.zeros(8)
+            off = turn * target + (1 - turn**2).clamp(0) ** 1.5 * 0 + (1 - turn * target).detach()
+            loss = torch.acos((off if step == 2 else off * 0.5).clamp(-1, 1)).mean()  # born
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        """,
+        "backward",
+        "rsqrt",
+        2,
+    ),
+    # In PyTorch's own layers.
+    "a norm of constant rows without epsilon": program(
+        """
+        model = nn.Sequential(nn.LayerNorm(4, eps=0.0), nn.Linear(4, 3))
+        train(model, classify, breaks=at(2, lambda: x[3].fill_(1.0)))
+        """,
+        "forward",
+        "native_layer_norm",
+        2,
+        facts="1 of 8 rows have no variance, and eps is 0",
+    ),
+    "a running variance that is negative": program(
+        """
+        model = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 3))
+        train(model, classify)
+        model[0].running_var[1] = -1.0
+        with torch.no_grad():
+            model.eval()(x)
+        train(model.train(), classify)
+        """,
+        "forward",
+        "native_batch_norm",
+        4,
+        facts="1 of 4 running variances are ≤ 0 with eps 1e-05",
+    ),
     # In the update.
     "Adam without epsilon": program(
         """
@@ -958,6 +1174,18 @@ PROGRAMS = {
         """,
         "update",
         "Adam",
+    ),
+    "Adam in float16, where its epsilon is 0": program(
+        """
+        model = Net().half()
+        model.fc1.bias.data[0] = -100.0
+        optimizer = torch.optim.Adam(model.parameters())  # born
+        half = x.half()
+        train(model, lambda model: F.cross_entropy(model(half).float(), y), optimizer=optimizer)
+        """,
+        "update",
+        "Adam",
+        facts="eps is 1e-08, which is 0 in float16",
     ),
     "an infinite learning rate": program(
         """

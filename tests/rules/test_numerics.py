@@ -202,6 +202,30 @@ def test_a_run_that_ended_at_the_broken_loss_has_not_hidden_it():
     assert len(findings("NUM02", trace)) == 1
 
 
+@pytest.mark.parametrize(("last", "hidden"), [(3, 1), (2, 0)])
+def test_a_broken_gradient_that_no_later_loss_shows_was_thrown_away(last, hidden):
+    facts = {"where": "backward", "seen_in": "gradient", "derivative": "SqrtBackward0"}
+    trace = trace_of(loss=[1.0] * (last + 1), sites=network(), events=[origin(2, **facts)])
+    assert len(findings("NUM08", trace)) == hidden
+    assert len(findings("NUM03", trace)) == 1 - hidden
+    assert findings("NUM01", trace) == []
+
+
+def test_what_broke_in_an_evaluation_is_a_warning():
+    events = [origin(where="loss", phase="eval")]
+    trace = trace_of(loss=[1.0] * 5, sites=network(), events=events)
+    [finding] = findings("NUM02", trace)
+    assert finding.severity == "warning"
+    assert findings("NUM08", trace) == []
+
+
+def test_an_error_that_ended_the_program_leads_to_the_operation():
+    events = [origin(2, where="forward", seen_in="error")]
+    trace = trace_of(loss=[1.0] * 2, sites=network(), events=events)
+    [finding] = findings("NUM01", trace)
+    assert finding.severity is None or finding.severity == "error"
+
+
 @pytest.mark.parametrize(("holds_nan", "count"), [(True, 1), (False, 0)])
 def test_a_nan_that_stays_inside_the_model_is_hidden_an_infinite_mask_is_not(holds_nan, count):
     events = [event("nonfinite", 1, role="activation", site="fc1", nan=holds_nan)]
