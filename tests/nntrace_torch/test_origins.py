@@ -75,16 +75,44 @@ dist.destroy_process_group()
 """
 
 
-def test_a_value_that_broke_on_one_rank_only_is_told_from_the_first(folder):
-    write(folder, "ddp.py", TWO_RANKS)
+def launched(folder):
     launcher = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "ddp.py")
     process = traced(folder, "--out", "run", *launcher)
     assert process.returncode == 0, process.stderr
+
+
+def test_a_value_that_broke_on_one_rank_only_is_told_from_the_first(folder):
+    write(folder, "ddp.py", TWO_RANKS)
+    launched(folder)
     (finding, *_) = diagnose(Trace.open(folder / "run"), rules=select_rules(["NUM01"])).findings
     assert "`input.0` comes in with non-finite values" in finding.message
     assert "first in example 3" in finding.message
     assert finding.evidence["rank"] == 1
     assert finding.steps[0] == 2
+
+
+def test_an_operation_that_broke_on_one_rank_only_is_named_with_its_rank_and_line(folder):
+    source = TWO_RANKS.replace(
+        "nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))", "Share(), nn.Linear(8, 3))"
+    ).replace(
+        "dist.init_process_group",
+        "class Share(nn.Module):\n"
+        "    def forward(self, h):\n"
+        "        return h / h.abs().sum(1, keepdim=True)  # born\n\n"
+        "dist.init_process_group",
+    )
+    source = source.replace('inputs[3, 1] = float("nan")', "model.module[0].bias.data.zero_()")
+    source = source.replace(
+        "    optimizer.zero_grad()", "        inputs[3] = 0\n    optimizer.zero_grad()"
+    )
+    write(folder, "ddp.py", source)
+    launched(folder)
+    (finding, *_) = diagnose(Trace.open(folder / "run"), rules=select_rules(["NUM01"])).findings
+    assert "1 of 6 divisors are 0, on rank 1" in finding.message
+    assert finding.location.file.endswith("ddp.py")
+    assert finding.location.source.endswith("# born")
+    [first] = diagnose(Trace.open(folder / "run"), rules=select_rules(["DST05"])).findings
+    assert "rank 1" in first.message
 
 
 def test_detection_leaves_the_model_as_it_is_to_pickle_and_copy(tmp_path):
@@ -147,3 +175,56 @@ def test_data_that_broke_the_weights_a_step_before_they_were_seen_are_the_origin
     origin = trace_here(program, every=1000).events_of("origin")[0]
     assert (origin.step, origin.payload["where"]) == (134, "data")
     assert "a part of the gradients" in str(origin.payload["notes"])
+
+
+RAISES = """
+import torch
+from torch import nn
+
+class Policy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 8), nn.Linear(8, 2)
+
+    def forward(self, seen):
+        h = self.body(seen)
+        h = h / h.abs().sum()  # born
+        return torch.distributions.Categorical(logits=self.head(h))
+
+policy = Policy()
+optimizer = torch.optim.SGD(policy.parameters(), lr=0.1)
+for step in range(3):
+    chances = policy(torch.randn(4) * (step != 2))
+    loss = -chances.log_prob(chances.sample())
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    policy.body.bias.data.zero_()
+"""
+
+
+def ended_by(folder, source):
+    """The origins of a program that raises."""
+    file = folder / "train.py"
+    file.write_text(source)
+    code = compile(source, str(file), "exec")
+    with tracing(folder / "run", every=None) as recorder:
+        with pytest.raises(ValueError) as raised:  # noqa: PT011  any of PyTorch's
+            exec(code, {"__name__": "__main__", "__file__": str(file)})
+        recorder.ended_by(raised.value)
+    return Trace.open(folder / "run").events_of("origin")
+
+
+def test_a_program_that_a_nan_ended_with_an_error_is_told_where_it_was_born(tmp_path):
+    [origin] = ended_by(tmp_path, RAISES)
+    line = 1 + RAISES.splitlines().index(next(t for t in RAISES.splitlines() if "# born" in t))
+    assert (origin.payload["op"], origin.payload["line"]) == ("div", line)
+    assert (origin.step, origin.payload["seen_in"]) == (2, "error")
+
+
+def test_an_error_that_no_nan_led_to_has_no_origin(tmp_path):
+    other = RAISES.replace("(step != 2)", "1").replace(
+        "    loss.backward()",
+        "    if step == 2:\n        raise ValueError('other')\n    loss.backward()",
+    )
+    assert ended_by(tmp_path, other) == ()

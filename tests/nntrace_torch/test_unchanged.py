@@ -21,6 +21,7 @@ from tracing import tracing
 
 from nntrace.recorder import writer
 from nntrace.recorder.rank_folder import RankFolder
+from nntrace.trace import Trace
 
 MEGABYTE = 1 << 20
 
@@ -206,3 +207,35 @@ def test_a_step_that_is_not_sampled_makes_few_python_calls(tmp_path):
             optimizer.step()
         sys.setprofile(None)
     assert statistics.median(calls[number] for number in range(110, 130)) <= 90
+
+
+def after_a_nan():
+    """Losses, weights and random state of a training that skips one broken loss and takes another,
+    with dropout in between."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 16), nn.Dropout(0.3), nn.ReLU(), nn.Linear(16, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    losses = []
+    for step in range(14):
+        inputs, targets = torch.randn(8, 4), torch.rand(8, 1) + 0.5
+        targets = targets * (step not in (4, 10))
+        loss = ((model(inputs) - targets) / targets).abs().mean()
+        losses.append(repr(loss.item()))
+        optimizer.zero_grad()
+        if step == 4 and not torch.isfinite(loss):
+            continue
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    weights = [parameter.detach().numpy().tobytes() for parameter in model.parameters()]
+    return losses, weights, torch.get_rng_state().numpy().tobytes()
+
+
+@pytest.mark.parametrize("every", [1, 1000])
+def test_a_run_that_goes_on_after_a_nan_stays_what_it_was(tmp_path, every):
+    bare = after_a_nan()
+    with tracing(tmp_path / "run", every=every) as recorder:
+        assert after_a_nan() == bare
+    assert recorder.failure is None
+    steps = [event.step for event in Trace.open(tmp_path / "run").events_of("origin")]
+    assert steps == [4, 9]  # optimizer steps: one batch was skipped

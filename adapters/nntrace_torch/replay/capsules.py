@@ -164,6 +164,10 @@ def _call(
         "args": [packing.tree(value, f"{name}.{i}") for i, value in enumerate(call.args)],
         "kwargs": {key: packing.tree(v, f"{name}.{key}") for key, v in call.kwargs.items()},
         "random": _random(call, number, packing),
+        "devices": {
+            name: packing.tensor(state, f"random.{number}.{name}")
+            for name, state in call.devices.items()
+        },
         "autocast": [[device, str(dtype)] for device, dtype in call.autocast],
         "gradients": call.gradients_enabled,
         "micro_batch": call.micro_batch + 1,

@@ -27,7 +27,7 @@ from nntrace.schema import RunStatus
 from nntrace_torch.optimizers import is_given_closure
 from nntrace_torch.patching import Undo, before, wrap
 from nntrace_torch.replay.calls import Call, RootCalls
-from nntrace_torch.replay.engine import original_of
+from nntrace_torch.replay.engine import device_states, original_of, set_random_states
 from nntrace_torch.replay.origin import Investigator
 from nntrace_torch.replay.packing import Unpacking
 from nntrace_torch.sources import is_users
@@ -146,7 +146,14 @@ class CapsulePlayer:
         }
         state = self._tensors.get(str(_mapping(entry.get("random")).get("tensor")))
         if state is not None:
-            torch.set_rng_state(state)
+            devices = {
+                name: self._tensors[kept]
+                for name, tree in _mapping(entry.get("devices")).items()
+                if (kept := str(_mapping(tree).get("tensor"))) in self._tensors
+            }
+            here = device_states(every=True)
+            devices = {name: kept for name, kept in devices.items() if name in here}
+            set_random_states(state.numpy().tobytes(), devices)
         else:
             self._notes.append("the random state could not be kept: random numbers are others")
         if entry.get("gradients") is False:
