@@ -47,8 +47,12 @@ class FinitenessObserver:
         def question(*args: Any, **kwargs: Any) -> Any:
             answer = original(*args, **kwargs)
             value = args[0] if args else kwargs.get("input")
-            is_asked = type(value) is torch.Tensor and value.grad_fn is not None and value.is_cpu
-            if is_asked and _is_asked_by_user():
+            if (
+                type(value) is torch.Tensor
+                and value.grad_fn is not None
+                and value.is_cpu
+                and _is_asked_by_user()
+            ):
                 self._tell(value)
             return answer
 

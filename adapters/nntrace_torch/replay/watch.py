@@ -263,4 +263,4 @@ def _upstream(parameters: Sequence[torch.Tensor]) -> list[torch.Tensor]:
 def _total(pieces: Sequence[torch.Tensor]) -> float:
     """Not finite when an element is not; the converse is checked by who asks."""
     joined = pieces[0].reshape(-1) if len(pieces) == 1 else torch.cat([*pieces])
-    return float(joined.sum())
+    return float(joined.sum().detach())  # gradients that were made by hand may have a graph
