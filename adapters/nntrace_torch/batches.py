@@ -1,6 +1,6 @@
 """What enters the model: input samples, and a hash of every example of the batch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -23,12 +23,18 @@ _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class InputSampler:
-    """Samples the tensors given to a root module."""
+    """Samples the tensors given to a root module.
+
+    A model that is called many times in a step with one example each is recorded at another call
+    each time, in turn: the first call of an episode, say, always sees the same state.
+    """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._sites: dict[tuple[str, str], int] = {}
         self._has_kept = False
+        self._prefix = ""  # of the model whose inputs are recorded in this step
+        self._calls = self._due = self._turn = 0
 
     def observe(
         self,
@@ -45,9 +51,13 @@ class InputSampler:
         inputs = list(inputs_of(args, kwargs))
         if not inputs:
             return False
-        for name, part, _ in inputs:
-            sample.add(self._site(model, name, part), input_plan(part, sample.limit), part)
         first = next((one for one in inputs if one.part.is_floating_point()), inputs[0])
+        single = first.part.dim() == 1 or first.examples == 1
+        self._due = 1 + self._turn % max(1, self._calls) if single else 1
+        self._turn += 1
+        self._prefix, self._calls = model.prefix, 1
+        if self._due == 1:
+            self._add(model, inputs, sample)
         values = input_plan(first.part, sample.limit).view(first.part, sample.turn)
         sample.add_batch_values("inputs", values.contiguous())
         if first.rows_are_examples:
@@ -63,6 +73,20 @@ class InputSampler:
             for name, part, _ in inputs:
                 sample.keep(kept_batch(part, Role.INPUT, model.join(name)))
         return True
+
+    def called_again(
+        self, model: Model, args: tuple[Any, ...], kwargs: dict[str, Any], sample: StepSample
+    ) -> None:
+        """Count a later call in the step, told of twice when it has both arguments and keywords."""
+        if model.prefix != self._prefix or bool(args) is bool(kwargs):
+            return
+        self._calls += 1
+        if self._calls == self._due:
+            self._add(model, inputs_of(args, kwargs), sample)
+
+    def _add(self, model: Model, inputs: "Iterable[Input]", sample: StepSample) -> None:
+        for name, part, _ in inputs:
+            sample.add(self._site(model, name, part), input_plan(part, sample.limit), part)
 
     def _site(self, model: Model, name: str, tensor: torch.Tensor) -> int:
         key = (model.prefix, name)

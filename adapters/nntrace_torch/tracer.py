@@ -137,9 +137,9 @@ class Tracer:
         if model.prefix not in sample.seen_models:
             sample.seen_models.add(model.prefix)
             self.parts.modes.observe(model, module)
-        if "input" not in sample.seen_roles and self.parts.inputs.observe(
-            model, args, kwargs, sample
-        ):
+        if "input" in sample.seen_roles:
+            self.parts.inputs.called_again(model, args, kwargs, sample)
+        elif self.parts.inputs.observe(model, args, kwargs, sample):
             sample.seen_roles.add("input")
             sample.describe_batch(
                 epoch=self.parts.loaders.epoch, delivered=self.parts.loaders.delivered()

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
+import numpy.typing as npt
 
 from nntrace.rules.chance import training_batches
 from nntrace.rules.finding import Finding, Severity, Skipped
@@ -40,7 +41,8 @@ def constant_input(
 
     Nothing can be learned from it but the output bias. An error when all inputs are constant in
     at least half of the sampled batches, a warning when some are or when only the first of
-    several inputs is: masks and initial states are constant by right.
+    several inputs is: masks and initial states are constant by right. Batches of one example are
+    judged together: only when all of them are constant.
     Source: "37 reasons", 1 (check your input data) and 2 (try random input).
     """
     steps = trace.sampled_steps
@@ -55,6 +57,10 @@ def constant_input(
     constant = [(a == b) & k for a, b, k in zip(low, high, known, strict=True)]
     constant[0] &= ~np.isin(steps, _steps_of_different_examples(trace))
     everything = np.all([c | ~k for c, k in zip(constant, known, strict=True)], axis=0) & seen
+    alone = _of_one_example(trace, sites[0]) & seen
+    if not everything[alone].all():  # one blank example among others is no constant batch
+        everything &= ~alone
+        constant[0] &= ~alone
     for bad, is_all in ((everything, True), (constant[0], False)):
         count = int(bad.sum())
         if count < batches:
@@ -250,6 +256,14 @@ def _steps_of_different_examples(trace: Trace) -> list[int]:
         if batch.duplicate_examples is not None
         and batch.duplicate_examples < min(batch.batch_size or 0, _HASHED_EXAMPLES) - 1
     ]
+
+
+def _of_one_example(trace: Trace, site: Site) -> npt.NDArray[np.bool_]:
+    """In which sampled steps the model was given one example, or perhaps the features of one."""
+    if len(site.shape) == 1:
+        return np.ones(len(trace.sampled_steps), dtype=bool)
+    steps = [batch.step for batch in training_batches(trace) if batch.batch_size == 1]
+    return np.isin(trace.sampled_steps, steps)
 
 
 def _longest_repeat(batches: list[Batch]) -> list[Batch]:

@@ -7,6 +7,8 @@ from torch import nn
 from torch.nn import functional
 from torch_programs import classify, mlp
 
+from nntrace.schema import Role
+
 
 def train_on(batches, model=None):
     def program():
@@ -191,3 +193,39 @@ def test_sequences_with_time_first_are_counted_by_their_targets(trace_here):
         Last(), torch.randn(9, 6, 4), lambda out: functional.cross_entropy(out, labels)
     )
     assert trace_here(program).steps.batch_size.tolist() == [6, 6, 6]
+
+
+@pytest.mark.parametrize("by_keyword", [False, True])
+def test_of_many_calls_with_one_example_another_is_sampled_each_time(trace_here, by_keyword):
+    class Policy(nn.Linear):
+        def forward(self, state):
+            return super().forward(state)
+
+    def program():
+        policy = Policy(3, 2)
+        optimizer = torch.optim.SGD(policy.parameters(), lr=0.1)
+        for _ in range(6):
+            states = [torch.full((3,), float(time)) for time in range(4)]
+            outputs = [policy(state=s) if by_keyword else policy(s) for s in states]
+            optimizer.zero_grad()
+            torch.stack(outputs).sum().backward()
+            optimizer.step()
+
+    trace = trace_here(program)
+    [site] = trace.sites_of(Role.INPUT)
+    assert list(trace.series(Role.INPUT, "max", site)) == [0.0, 1.0, 2.0, 3.0, 0.0, 1.0]
+
+
+def test_of_several_batches_in_a_step_the_first_is_sampled(trace_here):
+    def program():
+        model = mlp()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            for part in range(4):
+                model(torch.full((6, 4), float(part))).sum().backward()
+            optimizer.step()
+
+    trace = trace_here(program)
+    [site] = trace.sites_of(Role.INPUT)
+    assert list(trace.series(Role.INPUT, "max", site)) == [0.0, 0.0, 0.0]

@@ -55,6 +55,18 @@ def test_zeros_sampled_from_a_sparse_input_whose_examples_differ_are_healthy(dup
     assert len(findings("DAT01", trace)) == found
 
 
+@pytest.mark.parametrize(("varying", "found"), [(0, 1), (1, 0)])
+@pytest.mark.parametrize(
+    ("shape", "rows"), [([1, 64], batches(6, batch_size=1)), ([64], batches(6, batch_size=64))]
+)
+def test_single_examples_are_constant_only_when_all_are(shape, rows, varying, found):
+    high = [0.0] * (6 - varying) + [1.0] * varying
+    trace = trace_of(
+        steps=6, sites=[image(shape=shape, numel=64, min=0.0, max=high)], batches=rows
+    )
+    assert len(findings("DAT01", trace)) == found
+
+
 def test_constant_input_needs_two_sampled_batches():
     trace = trace_of(steps=1, sites=[image(min=0.0, max=0.0)])
     assert skip_reasons("DAT01", trace)
