@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import importlib.util
 import os
 import sys
-from importlib.machinery import ModuleSpec
-from types import ModuleType
 from typing import TYPE_CHECKING
 
+from nntrace.imports import ImportWatcher
 from nntrace.notices import say
 from nntrace.schema import EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from importlib.abc import Loader
     from pathlib import Path
 
     from nntrace.launch import Settings
@@ -28,58 +24,24 @@ if TYPE_CHECKING:
     from nntrace.session import Session
 
 
-class _FrameworkFinder:
-    """A meta-path finder that finds nothing itself but notices frameworks being imported."""
+class _FrameworkFinder(ImportWatcher):
+    """Notices frameworks being imported."""
 
     def __init__(self, agent: Agent) -> None:
+        super().__init__(self._is_framework, agent.imported)
         self.agent = agent
         self._names: frozenset[str] | None = None
-        self._busy = False
 
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if "." in name or self._busy or name in sys.stdlib_module_names:
-            return None
-        self._busy = True
-        try:
-            if self._names is None:
-                # Read here, not at start: a process that imports only the standard library
-                # should not pay for looking through the installed packages.
-                from nntrace.adapter import installed_adapters
+    def _is_framework(self, name: str) -> bool:
+        if "." in name or name in sys.stdlib_module_names:
+            return False
+        if self._names is None:
+            # Read here, not at start: a process that imports only the standard library
+            # should not pay for looking through the installed packages.
+            from nntrace.adapter import installed_adapters
 
-                self._names = frozenset(installed_adapters())
-            if name not in self._names:
-                return None
-            spec = importlib.util.find_spec(name)
-        finally:
-            self._busy = False
-        if spec is not None and spec.loader is not None:
-            # Duck-typed: importlib.abc would cost every process its import.
-            loader = _NotifyingLoader(spec.loader, lambda: self.agent.imported(name))
-            spec.loader = loader  # type: ignore[assignment]
-        return spec
-
-
-class _NotifyingLoader:
-    """The framework's own loader, with a call after the module has been executed."""
-
-    def __init__(self, loader: Loader, after: Callable[[], None]) -> None:
-        self._loader = loader
-        self._after = after
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._loader, name)
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        if module.__spec__ is not None:  # the module must look as without nntrace
-            module.__spec__.loader = self._loader
-        module.__loader__ = self._loader
-        self._loader.exec_module(module)
-        self._after()
+            self._names = frozenset(installed_adapters())
+        return name in self._names
 
 
 def activate() -> None:

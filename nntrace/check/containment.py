@@ -1,9 +1,9 @@
 """In a child of `nntrace check`: keeps what the program writes inside its sandbox, or notes it.
 
-Python tells of every file it opens before it does (PEP 578). A link to one of the user's files is
-replaced by a copy before it is written to. What cannot be kept inside happens as the program wants
-and is noted for the user: places outside the sandbox that are written to, machines on the network
-that are asked for, programs other than Python that are started.
+Python tells of every file it opens before it does (PEP 578), `doors` of native code's. A link
+to one of the user's files is replaced by a copy before it is written to. What cannot be kept inside
+happens as the program wants and is noted for the user: places outside the sandbox that are written
+to, machines on the network that are asked for, programs other than Python that are started.
 """
 
 import os
@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable
 from typing import Any, Final
 
+from nntrace.check.doors import watch_doors
 from nntrace.experiment import Experiment
 
 _MOST_NOTES: Final = 50
@@ -64,6 +65,7 @@ def contain(encoded: str) -> None:
     random.seed(experiment.seed)
     if experiment.sandbox:
         sys.addaudithook(Containment(experiment, os.environ.get(ESCAPES, "")))
+        watch_doors()
 
 
 class Containment:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import pytest
 
 from nntrace.check.containment import ESCAPES
@@ -20,6 +21,7 @@ def folder(tmp_path):
     (folder / "log.csv").write_text("step\n")
     (folder / "data" / "table.csv").write_text("1,2")
     (folder / "model.pt").write_bytes(b"weights")
+    h5py.File(folder / "data" / "numbers.nc", "w").close()
     (folder / "nntrace-runs").mkdir()
     return folder
 
@@ -95,6 +97,7 @@ def test_everything_is_there_but_what_is_left_out(folder, tmp_path):
         "import os; os.mkdir('runs'); open('runs/a', 'w').write('x')",
         "import shutil; shutil.rmtree('data')",
         "import pathlib; pathlib.Path('model.pt').write_bytes(b'other')",
+        "import h5py; h5py.File('data/numbers.nc', 'a').create_dataset('b', data=[1])",
     ],
 )
 def test_no_write_reaches_the_users_folder(folder, contained, code):
@@ -111,6 +114,23 @@ def test_a_write_elsewhere_happens_and_is_noted(contained, tmp_path):
     place = tmp_path / "elsewhere.txt"
     assert contained(f"open({str(place)!r}, 'w').write('x')") == [repr(("written", str(place)))]
     assert place.read_text() == "x"
+
+
+def test_what_native_code_writes_elsewhere_is_noted_and_what_it_reads_is_not(contained, tmp_path):
+    code = f"""
+import os
+os.chdir({str(tmp_path)!r})
+import h5py, numpy, pyarrow, pyarrow.parquet
+from safetensors.numpy import load_file, save_file
+save_file({{"a": numpy.ones(2)}}, "a.safetensors")
+load_file("a.safetensors")
+h5py.File("a.h5", "w").close()
+h5py.File("a.h5", "r").close()
+pyarrow.parquet.write_table(pyarrow.table({{"a": [1]}}), "a.parquet")
+numpy.savez("a.npz", numpy.ones(2))
+"""
+    places = ("a.safetensors", "a.h5", "a.parquet", "a.npz")
+    assert contained(code) == [repr(("written", str(tmp_path / place))) for place in places]
 
 
 def test_what_a_script_writes_beside_itself_stays_inside(folder, tmp_path):

@@ -61,9 +61,7 @@ def test_zeros_sampled_from_a_sparse_input_whose_examples_differ_are_healthy(dup
 )
 def test_single_examples_are_constant_only_when_all_are(shape, rows, varying, found):
     high = [0.0] * (6 - varying) + [1.0] * varying
-    trace = trace_of(
-        steps=6, sites=[image(shape=shape, numel=64, min=0.0, max=high)], batches=rows
-    )
+    trace = trace_of(steps=6, sites=[image(shape=shape, numel=64, min=0.0, max=high)], batches=rows)
     assert len(findings("DAT01", trace)) == found
 
 

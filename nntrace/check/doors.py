@@ -1,0 +1,101 @@
+"""In a child of `nntrace check`: tells of files that native code writes, as Python does of its own.
+
+What opens a file in C++ or Rust raises no audit event. Before it is called, the event of Python's
+`open` is raised; the call itself is the program's.
+"""
+
+import contextlib
+import functools
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from nntrace.imports import ImportWatcher
+
+_READ_ONLY: Final = 0
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+_CHANGED: Final = os.O_RDWR
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """A function that opens a file for writing.
+
+    Attributes:
+        module: where it is.
+        name: within the module.
+        place: of the path among the arguments.
+        keyword: of the path.
+        flags: how the file is opened, by the arguments.
+    """
+
+    module: str
+    name: str
+    place: int
+    keyword: str
+    flags: Callable[..., int] = lambda *args, **kwargs: _NEW
+
+
+def _of_hdf5(name: object, flags: int = 0, *rest: object, **others: object) -> int:
+    return _CHANGED if flags & 1 else _READ_ONLY  # H5F_ACC_RDWR
+
+
+def _of_file_io(itself: object, name: object, mode: str = "w", *rest: object) -> int:
+    return os.O_WRONLY | os.O_CREAT | os.O_APPEND if "a" in mode else _NEW
+
+
+# By the module after whose import they are there.
+_DOORS: Final = {
+    "torch": (
+        _Door("torch._C", "PyTorchFileWriter.__init__", 1, "file_name"),
+        _Door("torch._C", "ScriptModule.save", 1, "filename"),
+    ),
+    "safetensors": (_Door("safetensors", "serialize_file", 1, "filename"),),
+    "h5py": (
+        _Door("h5py.h5f", "create", 0, "name"),
+        _Door("h5py.h5f", "open", 0, "name", _of_hdf5),
+    ),
+    "pyarrow.parquet.core": (_Door("pyarrow.parquet.core", "ParquetWriter.__init__", 1, "where"),),
+    "tensorflow": (
+        _Door(
+            "tensorflow.python.lib.io._pywrap_file_io",
+            *("WritableFile.__init__", 1, "filename", _of_file_io),
+        ),
+        _Door(
+            *("tensorflow.python.lib.io._pywrap_record_io", "RecordWriter.__init__", 1, "filename")
+        ),
+        _Door("tensorflow.python.checkpoint.checkpoint", "TrackableSaver.save", 1, "file_prefix"),
+        _Door(
+            *("tensorflow.python.ops.gen_summary_ops", "create_summary_file_writer", 1, "logdir")
+        ),
+    ),
+}
+
+
+def watch_doors() -> None:
+    """Stand at each door, once its module is imported."""
+    sys.meta_path.insert(0, ImportWatcher(_DOORS.__contains__, _stand_at))
+
+
+def _stand_at(imported: str) -> None:
+    for door in _DOORS[imported]:
+        with contextlib.suppress(Exception):  # another version of the library
+            *owners, name = door.name.split(".")
+            owner = functools.reduce(getattr, owners, importlib.import_module(door.module))
+            setattr(owner, name, _telling(getattr(owner, name), door))
+
+
+def _telling(original: Callable[..., Any], door: _Door) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def tell(*args: Any, **kwargs: Any) -> Any:
+        path: Any = args[door.place] if len(args) > door.place else kwargs.get(door.keyword)
+        if hasattr(path, "numpy"):  # an eager tensor of TensorFlow's
+            path = path.numpy()
+        if isinstance(path, str | bytes | os.PathLike):
+            sys.audit("open", path, None, door.flags(*args, **kwargs))
+        return original(*args, **kwargs)
+
+    return tell

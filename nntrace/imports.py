@@ -1,0 +1,67 @@
+"""Tells when chosen modules have been imported, and finds nothing itself.
+
+The module looks as it would without: its loader is its own.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.abc import Loader
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+
+class ImportWatcher:
+    """A meta-path finder.
+
+    Args:
+        wanted: whether a module of this name is waited for.
+        imported: called with the name once the module was executed.
+    """
+
+    def __init__(self, wanted: Callable[[str], bool], imported: Callable[[str], None]) -> None:
+        self._wanted = wanted
+        self._imported = imported
+        self._busy = False
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec of a module that is waited for, with a loader that tells of it."""
+        if self._busy:
+            return None
+        self._busy = True
+        try:
+            spec = importlib.util.find_spec(name) if self._wanted(name) else None
+        finally:
+            self._busy = False
+        if spec is not None and spec.loader is not None:
+            # Duck-typed: importlib.abc would cost every process its import.
+            loader = _NotifyingLoader(spec.loader, lambda: self._imported(name))
+            spec.loader = loader  # type: ignore[assignment]
+        return spec
+
+
+class _NotifyingLoader:
+    """The module's own loader, with a call after the module has been executed."""
+
+    def __init__(self, loader: Loader, after: Callable[[], None]) -> None:
+        self._loader = loader
+        self._after = after
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        if module.__spec__ is not None:  # the module must look as without nntrace
+            module.__spec__.loader = self._loader
+        module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        self._after()
