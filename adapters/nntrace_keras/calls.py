@@ -30,7 +30,7 @@ from nntrace_keras.optimizers import (
 from nntrace_keras.returned import ReturnedLoss, await_results, may_be_returned
 from nntrace_keras.second import Second, elements
 from nntrace_keras.sites import SiteKey
-from nntrace_keras.under_tape import Gradient
+from nntrace_keras.under_tape import Gradient, key
 
 
 class Delivery(NamedTuple):
@@ -49,7 +49,8 @@ class Step:
         order: its sites in the order in which the program reaches them.
         calls_per_step: how many calls of the optimizer make one step.
         second: in a graph, what computes the samples.
-        frozen: weights that nothing trains, until they have been read once.
+        frozen: weights that nothing trains, until this step has read them.
+        read: the variables of which some step has read them.
         returned: in a graph, the loss that is perhaps found in the results of the function.
         keepsakes: the batch of the first sample, as long as that is not recorded.
     """
@@ -59,6 +60,7 @@ class Step:
     layouts: Layouts = field(default_factory=lambda: Layouts((), ()))
     updates: list[Stepped] = field(default_factory=list)
     frozen: list[Stepped] = field(default_factory=list)
+    read: set[int] = field(default_factory=set)
     order: list[SiteKey] = field(default_factory=list)
     calls_per_step: int = 1
     second: Second | None = None
@@ -90,9 +92,11 @@ class Step:
         return found
 
     def _read_frozen(self, found: Found) -> None:
-        frozen, self.frozen = self.frozen, []
+        frozen = [one for one in self.frozen if key(one.variable) not in self.read]
+        self.frozen = []
         if not frozen:
             return
+        self.read |= {key(one.variable) for one in frozen}
         offset = len(found.values)
         found.values = np.concatenate([found.values, elements(frozen).numpy()])
         for stepped in frozen:
@@ -119,7 +123,7 @@ def prepare(
         received = partial(as_received, optimizer, stepped.variable)
         capture.add_gradient(stepped.param_gradient, stepped.gradient, stepped.shape, received)
     step.updates = mine
-    step.frozen = observer.frozen(name, gradients)
+    step.frozen, step.read = observer.frozen(name, gradients), observer.read
     step.order = observer.order(capture, (*mine, *rest))
     return step, capture
 

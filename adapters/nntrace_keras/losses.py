@@ -30,11 +30,25 @@ _HEADS = {
 _MOVES = ("Identity", "Reshape", "Squeeze", "ExpandDims", "StridedSlice", "Cast", "Transpose")
 _FROM_OUTSIDE = ("Placeholder", "IteratorGetNext")
 _DEEP = 8
+# TensorFlow's own losses on logits, and what Keras calls them.
+ON_LOGITS = {
+    "softmax_cross_entropy_with_logits": "categorical_crossentropy",
+    "sparse_softmax_cross_entropy_with_logits": "sparse_categorical_crossentropy",
+    "sigmoid_cross_entropy_with_logits": "binary_crossentropy",
+}
 _REDUCTIONS = {
     "sum_over_batch_size": "mean",
     "mean_with_sample_weight": "mean",
     None: "none",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class OnLogits:
+    """One of `ON_LOGITS`, by the name Keras gives it; it reduces nothing."""
+
+    name: str
+    reduction: None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +58,7 @@ class LossFacts:
     Attributes:
         function: the name under which it is recorded.
         keras_name: the name Keras gives it.
-        is_keras: whether it is one of Keras' own, which compare with their targets.
+        is_keras: whether it is Keras' or TensorFlow's own, which compare with their targets.
         by_class: whether the last axis of the predictions is classes.
         labels: whether targets are class numbers.
         reduction: `mean`, `sum` or `none`.
@@ -69,17 +83,19 @@ class LossFacts:
 
 
 def loss_facts(loss: Any, prediction: Any) -> LossFacts:
-    """The facts of one `keras.losses.Loss` and the predictions it was given."""
+    """The facts of one `keras.losses.Loss`, or `OnLogits`, and the predictions it was given."""
+    is_tensorflows = isinstance(loss, OnLogits)
     function = getattr(loss, "fn", None)
     settings = getattr(loss, "_fn_kwargs", {})
     name = str(getattr(function, "__name__", None) or loss.name)
-    says_logits = settings.get("from_logits")
+    says_logits = is_tensorflows or settings.get("from_logits")
     entropy = name in _CATEGORICAL or name == "binary_crossentropy"
-    hidden = entropy and _has_hidden_logits(prediction, name)
+    hidden = entropy and not is_tensorflows and _has_hidden_logits(prediction, name)
     return LossFacts(
         function=recorded_name(name, bool(says_logits) and not hidden),
         keras_name=name,
-        is_keras=(getattr(function or loss, "__module__", None) or "").startswith("keras."),
+        is_keras=is_tensorflows
+        or (getattr(function or loss, "__module__", None) or "").startswith("keras."),
         by_class=name in _CATEGORICAL and (prediction.shape.rank or 0) > 1,
         labels=name == "sparse_categorical_crossentropy",
         reduction=_REDUCTIONS.get(loss.reduction, str(loss.reduction)),

@@ -46,6 +46,7 @@ class Observer:
 
     Attributes:
         phase: `eval` when the last model seen was called as in inference.
+        read: the frozen variables whose values have been recorded.
     """
 
     def __init__(self, recorder: Recorder, names: Names, sources: Sources) -> None:
@@ -55,7 +56,7 @@ class Observer:
         self._structure = Structure(recorder)
         self._announced: set[tuple[str, Source]] = set()
         self._modes: dict[str, dict[str, object]] = {}
-        self._frozen: set[int] = set()
+        self.read: set[int] = set()
         self._roots: list[str] = []
         self.phase = "train"
 
@@ -112,15 +113,17 @@ class Observer:
         return mine, rest
 
     def frozen(self, name: str, gradients: Sequence[Gradient]) -> list[Stepped]:
-        """The weights of the models that are not trained although they could be, each once."""
+        """The weights of the models that are not trained although they could be.
+
+        Those that are not read yet: a graph that is built need not be the one that runs.
+        """
         found: dict[int, Any] = {}
         for gradient in gradients:
             for root in gradient.calls.roots:
                 for layer in root.layer._flatten_layers():
                     for variable in layer._trainable_variables:
-                        if not variable.trainable and key(variable) not in self._frozen:
+                        if not variable.trainable and key(variable) not in self.read:
                             found[key(variable)] = variable
-        self._frozen |= found.keys()
         return [
             self._stepped(name, n, variable, None, {}, trained=False)
             for n, variable in enumerate(found.values())

@@ -4,6 +4,7 @@ Watches `Layer.__call__`, `Loss.__call__` and the tape itself. Calls are kept wi
 recorded them, gradients with the graph (or the thread) until an optimizer takes them.
 """
 
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from tensorflow.python.util import nest
 
 from nntrace_keras.dataflow import place
 from nntrace_keras.describe import is_batch_norm, is_dropout
+from nntrace_keras.losses import ON_LOGITS, OnLogits
 from nntrace_keras.patching import Undo, after, wrap
 from nntrace_keras.sources import caller
 from nntrace_keras.tensors import first_input, first_tensor, named_tensors
@@ -44,6 +46,7 @@ class _Local(threading.local):
         self.norms: set[int] = set()
         self.pending: list[Gradient] = []
         self.unobserved = False
+        self.in_loss = False
 
 
 class Tapes:
@@ -78,6 +81,7 @@ class Tapes:
         return [
             wrap(keras.layers.Layer, "__call__", self._around_layer),
             wrap(keras.losses.Loss, "__call__", self._around_loss),
+            *(wrap(tf.nn, name, self._around_function(ON_LOGITS[name])) for name in ON_LOGITS),
             after(CompileLoss, "__call__", self._name_terms),
             wrap(tf.GradientTape, "_push_tape", self._around_push),
             wrap(tf.GradientTape, "_pop_tape", self._around_pop),
@@ -203,12 +207,31 @@ class Tapes:
         local = self._local
 
         def __call__(loss: Any, y_true: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
-            value = original(loss, y_true, y_pred, *args, **kwargs)
+            outside, local.in_loss = local.in_loss, True
+            try:
+                value = original(loss, y_true, y_pred, *args, **kwargs)
+            finally:
+                local.in_loss = outside
             if local.active:
                 self._observe_loss(loss, y_true, y_pred, value)
             return value
 
         return __call__
+
+    def _around_function(self, name: str) -> Callable[..., Any]:
+        """One of TensorFlow's own losses, where the program and not Keras calls it."""
+        local, loss = self._local, OnLogits(name)
+
+        def make(original: Callable[..., Any]) -> Callable[..., Any]:
+            def function(labels: Any = None, logits: Any = None, *args: Any, **kwargs: Any) -> Any:
+                value = original(labels, logits, *args, **kwargs)
+                if local.active and not local.in_loss and not _calls_from_keras():
+                    self._observe_loss(loss, labels, logits, value)
+                return value
+
+            return function
+
+        return make
 
     def _loss_called(self, loss: Any, y_true: Any, y_pred: Any, value: Any) -> None:
         if not self._collects() or isinstance(loss, CompileLoss):
@@ -334,6 +357,11 @@ def _pending_of(graph: Any) -> list[Gradient]:
     if pending is None:
         pending = graph._nntrace_pending = []
     return pending
+
+
+def _calls_from_keras() -> bool:
+    """Whether a module of Keras has called the function that asks."""
+    return str(sys._getframe(2).f_globals.get("__name__")).startswith("keras.")
 
 
 def _is_training(layer: Any, kwargs: dict[str, Any]) -> bool:

@@ -98,7 +98,7 @@ def update_imbalance(
     "frozen-layer",
     Severity.WARNING,
     needs=(Role.PARAM,),
-    explains=("LOS07", "LOS11", "LOS14"),
+    explains=("LOS07", "LOS11", "LOS12", "LOS14"),
     advice="Load the trained weights before you freeze the layers, or train them: "
     "`requires_grad_(True)`, `layer.trainable = True`.",
 )

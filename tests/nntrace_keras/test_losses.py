@@ -2,6 +2,10 @@ import keras
 import pytest
 import tensorflow as tf
 from nntrace_keras.losses import loss_facts, recorded_name
+from tracing import tracing
+
+from nntrace.schema import EventKind
+from nntrace.trace import Trace
 
 
 def facts_in_a_graph(activation, loss, after=lambda prediction: prediction):
@@ -54,3 +58,51 @@ def test_an_eager_tensor_does_not_say_what_made_it():
 )
 def test_a_loss_has_one_name_in_training_and_in_evaluation(name, takes_logits, recorded):
     assert recorded_name(name, takes_logits) == recorded
+
+
+def losses_of_a_loop(run, loss, output):
+    """The loss functions that are recorded of an eager loop with this loss."""
+    with tracing(run, framework="keras") as recorder:
+        layer = keras.layers.Dense(3, activation=output)
+        optimizer = keras.optimizers.SGD(0.1)
+        for _ in range(2):
+            with tf.GradientTape() as tape:
+                value = tf.reduce_mean(loss(layer(tf.ones((2, 4)))))
+            weights = layer.trainable_variables
+            optimizer.apply(tape.gradient(value, weights), weights)
+    assert recorder.failure is None
+    trace = Trace.open(run)
+    calls = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
+    return [(call["function"], call["classes"], call["file"]) for call in calls], trace.batches
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "recorded"),
+    [
+        ("softmax", [[1.0, 0, 0], [0, 0, 1]], "cross_entropy"),
+        ("sparse_softmax", [0, 2], "cross_entropy"),
+        ("sigmoid", [[1.0, 0, 0], [0, 1, 0]], "binary_cross_entropy_with_logits"),
+    ],
+)
+def test_losses_of_tensorflow_itself_are_seen_with_what_they_are_given(
+    tmp_path, kind, labels, recorded
+):
+    def loss(prediction):
+        function = getattr(tf.nn, f"{kind}_cross_entropy_with_logits")
+        return function(labels=tf.constant(labels), logits=prediction)
+
+    calls, batches = losses_of_a_loop(tmp_path / "run", loss, "softmax")
+    assert calls == [(recorded, 3, __file__)]
+    assert batches[0].row_sum_max == pytest.approx(1.0)
+
+
+def test_what_a_loss_of_keras_calls_inside_is_no_loss_of_its_own(tmp_path):
+    class Own(keras.losses.Loss):
+        def call(self, y_true, y_pred):
+            return tf.nn.sigmoid_cross_entropy_with_logits(y_true, y_pred)
+
+    def loss(prediction):
+        return Own(name="own")(tf.zeros((2, 3)), prediction)
+
+    calls, _ = losses_of_a_loop(tmp_path / "run", loss, None)
+    assert [function for function, _, _ in calls] == ["own"]
