@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import keras
 
@@ -11,13 +12,15 @@ from nntrace_keras.patching import Undo
 from nntrace_keras.trainers import TrainerObserver
 
 
-def _interposed(recorder: Recorder) -> list[Undo]:
-    """What an experiment of `nntrace check` puts on."""
+def _interposed(
+    recorder: Recorder, unobserved: Callable[[], AbstractContextManager[None]]
+) -> list[Undo]:
+    """What an experiment of `nntrace check` puts on; what it computes itself is `unobserved`."""
     if recorder.experiment is None:
         return []
     from nntrace_keras.probes import Interposer
 
-    return Interposer(recorder, recorder.experiment).install()
+    return Interposer(recorder, recorder.experiment, unobserved).install()
 
 
 class KerasAdapter:
@@ -39,7 +42,8 @@ class KerasAdapter:
             trainer = TrainerObserver(recorder, training.observer.prefix_of)
             training.epoch = lambda: trainer.epoch
             self._saw_gradient = lambda: training.saw_gradient
-            undos = [*_interposed(recorder), *training.install(), *trainer.install()]
+            undos = [*_interposed(recorder, training.tapes.unobserved)]
+            undos += [*training.install(), *trainer.install()]
             undos.append(watch_seeds(recorder))
             recorder.versions["tensorflow"] = sys.modules["tensorflow"].__version__
         elif self._backend == "torch":

@@ -72,7 +72,8 @@ class UpdatesByHand:
 
     def _around(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def assign(variable: Any, *args: Any, **kwargs: Any) -> Any:
-            if self._is_inside() or not (self._open.waiting or self._tapes.is_pending):
+            is_others = self._is_inside() or self._tapes.is_unobserved
+            if is_others or not (self._open.waiting or self._tapes.is_pending):
                 return original(variable, *args, **kwargs)
             self._will_assign(variable)
             result = original(variable, *args, **kwargs)

@@ -1,6 +1,8 @@
 """Carries out an experiment in a child of `nntrace check` on a Keras program."""
 
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
@@ -26,10 +28,20 @@ _UNSEEN = "no data set was seen to feed the training"
 
 
 class Interposer:
-    """One experiment in this process."""
+    """One experiment in this process.
 
-    def __init__(self, recorder: Recorder, experiment: Experiment) -> None:
+    Args:
+        unobserved: within it no gradient and no assignment is taken for the program's.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        experiment: Experiment,
+        unobserved: Callable[[], AbstractContextManager[None]],
+    ) -> None:
         self._recorder = recorder
+        self._unobserved = unobserved
         self._experiment = experiment
         self._rates = Rates(experiment, recorder.ending or Ending(experiment))
         self._data = Data(recorder, experiment)
@@ -109,7 +121,8 @@ class Interposer:
         if self._experiment.dependencies and due and not self._is_examined:
             self._is_examined = True
             original = self._experiment.original
-            found = examine(model, first, loss, original)
+            with self._unobserved():
+                found = examine(model, first, loss, original)
             self._recorder.add_event(EventKind.EXPERIMENT, found)
 
     def _loss_called(self, loss: Any, *args: Any, **kwargs: Any) -> None:
