@@ -215,3 +215,21 @@ def test_the_backward_inside_a_layer_is_examined_with_its_weights(under):
     assert answer["evidence"]["argument"] == "argument 0"
     assert facts["layers"][Cut.__qualname__]["state"] == "noted"
     assert facts["layers"][Cut.__qualname__]["evidence"]["factor"] == pytest.approx(0.5, rel=1e-3)
+
+
+def test_examining_a_model_of_ones_own_makes_no_step(under):
+    x, y = blobs(48)
+
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.head = keras.layers.Dense(4, "relu"), keras.layers.Dense(3)
+
+        def call(self, inputs):
+            return self.head(self.inner(inputs))
+
+    trace = under(
+        lambda: compiled(Own()).fit(x, y, batch_size=12, verbose=0), dependencies=True, steps=3
+    )
+    assert len(trace.steps) == 4
+    assert told(trace)["layers"][Own.__qualname__]["state"] == "clean"
