@@ -1,13 +1,18 @@
 """Which units still fire: per unit, not per batch.
 
-A sparse batch is healthy; a unit that was exactly zero in every one of its last rows is dead.
+A sparse batch is healthy; a unit that was exactly zero in every one of its last rows is dead. Where
+the program rectifies a module's output itself (`F.relu(self.conv(x))`), it is one that was nowhere
+above zero.
 """
 
-from typing import Final
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from nntrace.dataflow import MOST_VERTICES, Vertex, edges, is_rectified_outside
 from nntrace.recorder.sample import Float32Array, Layout
 
 # A unit that fires in 1 % of rows is silent for 256 of them with a chance of 8 %.
@@ -21,7 +26,9 @@ class Liveness:
         self._silent_rows: dict[int, npt.NDArray[np.int64]] = {}
         self._seen_rows: dict[int, int] = {}
 
-    def update(self, site: int, row: Float32Array, layout: Layout) -> float | None:
+    def update(
+        self, site: int, row: Float32Array, layout: Layout, *, is_rectified_later: bool = False
+    ) -> float | None:
         """Take in one sampled row; the site's dead fraction, or None while too few rows were seen.
 
         A non-finite value counts as firing.
@@ -31,7 +38,7 @@ class Liveness:
         if silent is None or len(silent) != layout.units:
             silent = np.zeros(layout.units, dtype=np.int64)
             self._seen_rows[site] = 0
-        zero = row == 0
+        zero = row <= 0 if is_rectified_later else row == 0
         if zero.any():
             silent = np.where(zero.reshape(rows, layout.units).all(axis=0), silent + rows, 0)
         else:
@@ -41,3 +48,20 @@ class Liveness:
         if self._seen_rows[site] < WINDOW_ROWS:
             return None
         return float(np.count_nonzero(silent >= WINDOW_ROWS) / layout.units)
+
+
+class RectifiedOutside:
+    """The modules whose outputs the program rectifies itself, as `graph` events tell them."""
+
+    def __init__(self) -> None:
+        self._takers: defaultdict[Vertex, set[Vertex]] = defaultdict(set)
+        self._graphs = 0
+
+    def learn(self, payload: Mapping[str, Any]) -> None:
+        """Take in one graph; what any of them uses unrectified is not of them."""
+        for one, two in edges(payload, self._graphs * MOST_VERTICES):
+            self._takers[one].add(two)
+        self._graphs += 1
+
+    def __contains__(self, path: str) -> bool:
+        return is_rectified_outside(Vertex(path), self._takers)

@@ -13,7 +13,7 @@ import numpy as np
 
 from nntrace.recorder.batches import SeenExamples, summarise
 from nntrace.recorder.capsules import CapsuleRecord, write_capsule
-from nntrace.recorder.liveness import Liveness
+from nntrace.recorder.liveness import Liveness, RectifiedOutside
 from nntrace.recorder.records import (
     EventRecord,
     ScalarRecord,
@@ -85,6 +85,7 @@ class RankFolder:
             stream.open()
         self._sites: dict[int, SiteRecord] = {}
         self._liveness = Liveness()
+        self._rectified = RectifiedOutside()
         self._filters = Filters()
         self._turns = Turns()
         self._seen = SeenExamples()
@@ -106,6 +107,9 @@ class RankFolder:
         """Append everything, sites first, so that no row refers to a site not yet on disk."""
         self._sites.update({site.id: site for site in sites})
         self._streams["sites"].append_rows([site.row() for site in sites])
+        for event in events:
+            if event.kind is EventKind.GRAPH:
+                self._rectified.learn(json.loads(event.payload))
         found: list[EventRecord] = []
         if samples:
             norms = self._write_samples(samples, found)
@@ -187,7 +191,9 @@ class RankFolder:
             site = self._sites[int(rows.site[number])]
             if site.role is not Role.ACTIVATION:
                 continue
-            dead = self._liveness.update(site.id, values, layout)
+            dead = self._liveness.update(
+                site.id, values, layout, is_rectified_later=site.path in self._rectified
+            )
             if dead is not None:
                 columns["dead_fraction"][number] = dead
             if self._turns.next(site.id):

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.dataflow import Vertex
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.flow import UNKNOWN_FLOW, Flow, Vertex
+from nntrace.rules.flow import UNKNOWN_FLOW, Flow
 from nntrace.rules.layers import by_path, chain, columns, named, remaining_loss, span, weights
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import median

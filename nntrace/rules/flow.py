@@ -1,14 +1,11 @@
-"""The data flow of the forward pass: which module's output enters which, as the adapter read it.
-
-Vertices are modules, by path, and the operations between them, whose names begin with a colon.
-"""
+"""The data flow of the forward pass, as the rules ask about it."""
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from nntrace.dataflow import MOST_VERTICES, Vertex, edges, is_rectified_outside
 from nntrace.schema import EventKind, Role
-from nntrace.trace import Event, Site, Trace
+from nntrace.trace import Site, Trace
 
 UNKNOWN_FLOW = (
     "which layer feeds which was not recorded (it is for PyTorch outside compiled graphs, and for "
@@ -21,19 +18,6 @@ _PASSIVE = (
     *("averagepooling", "reshape", "permute", "zeropadding", "cropping", "repeatvector"),
 )
 _MULTIPLIES = (":mm", ":addmm", ":bmm", ":baddbmm", ":convolution", ":linear", ":matmul")
-
-
-@dataclass(frozen=True, slots=True)
-class Vertex:
-    """A module, or one operation of one recorded graph."""
-
-    name: str
-    number: int = -1
-
-    @property
-    def is_module(self) -> bool:
-        """Whether it is a module; its name is then its path."""
-        return self.number < 0
 
 
 class Flow:
@@ -52,10 +36,10 @@ class Flow:
         self.kinds = {path: site.module_type.lower() for path, site in self.sites.items()}
         offset = 0
         for event in trace.events_of(EventKind.GRAPH):
-            for one, two in _edges(event, offset):
+            for one, two in edges(event.payload, offset):
                 self.takers[one].add(two)
                 self.sources[two].add(one)
-            offset += 1 << 20
+            offset += MOST_VERTICES
 
     def __bool__(self) -> bool:
         return bool(self.takers)
@@ -84,25 +68,11 @@ class Flow:
         """Whether it is a matrix product or convolution outside any layer."""
         return not vertex.is_module and vertex.name in _MULTIPLIES
 
+    def is_rectified_outside(self, site: Site) -> bool:
+        """Whether the program rectifies the output of a module itself (`F.relu`)."""
+        return is_rectified_outside(Vertex(site.path), self.takers)
+
     def only_taker(self, vertex: Vertex) -> Vertex | None:
         """What takes its output, when that is one thing."""
         takers = self.takers.get(vertex, set())
         return next(iter(takers)) if len(takers) == 1 else None
-
-
-def _edges(event: Event, offset: int) -> Iterator[tuple[Vertex, Vertex]]:
-    """The edges of one graph, as far as the payload makes sense."""
-    names, edges = event.payload.get("vertices"), event.payload.get("edges")
-    if not isinstance(names, list) or not isinstance(edges, list):
-        return
-    vertices = [
-        Vertex(str(name), number + offset if str(name).startswith(":") else -1)
-        for number, name in enumerate(names)
-    ]
-    for edge in edges:
-        if (
-            isinstance(edge, list)
-            and len(edge) == 2
-            and all(type(end) is int and 0 <= end < len(vertices) for end in edge)
-        ):
-            yield vertices[edge[0]], vertices[edge[1]]

@@ -6,6 +6,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.flow import Flow
 from nntrace.rules.layers import (
     BoolArray,
     Link,
@@ -53,7 +54,8 @@ def dead_units(
 
     A unit that never fires gets no gradient and can never come back. Counted per unit over at
     least 256 rows, not per batch: a sparse batch is healthy. Only outputs that are rectified are
-    judged, and of one layer's chain (ReLU, dropout, pooling) only the first. The warning asks that
+    judged, also those that the program rectifies itself (`F.relu`), and of one layer's chain (ReLU,
+    dropout, pooling) only the first. The warning asks that
     the share is exceeded in the model as a whole too; deep ReLU networks have single layers with a
     quarter of dead units and train well, so there it is only information. So it is where the loss
     comes down and no more units die: a layer that is wider than its few inputs need is born with
@@ -65,15 +67,16 @@ def dead_units(
     lowest = trace.series(Role.ACTIVATION, "min")
     zeros = trace.series(Role.ACTIVATION, "zero_fraction")
     dead = trace.series(Role.ACTIVATION, "dead_fraction")
+    flow = Flow(trace)
     rectified = [
         link
-        for link in _first_of_each_layer(chain(trace), lowest, zeros)
+        for link in _first_of_each_layer(trace, flow, lowest, zeros)
         if len(finite(dead[:, link.column]))
     ]
     if not rectified:
         yield Skipped(
-            "no rectified output of a layer was recorded over 256 rows "
-            "(a functional relu is seen only in the module around it)"
+            "no rectified output of a layer was recorded over 256 rows (a functional relu is "
+            "seen where it is known which layer feeds which, else in the module around it)"
         )
         return
     if (reason := early_samples(trace)) is not None:
@@ -92,7 +95,7 @@ def dead_units(
         since = lasting(dead[rows, link.column] > warning_fraction, 1) or 0
         spread = width >= _FEW_UNITS or not width or count == width
         healthy = learns and not _grows(dead[rows, link.column], growth)
-        healthy |= falls and count < width and _begins_narrow(trace, link, narrow)
+        healthy |= falls and count < width and _begins_narrow(trace, flow, link, narrow)
         severity = Severity.WARNING if overall > warning_fraction else Severity.INFO
         if spread and level > error_fraction:
             severity = Severity.ERROR
@@ -105,13 +108,16 @@ def dead_units(
         )
 
 
-def _begins_narrow(trace: Trace, link: Link, most: float) -> bool:
+def _begins_narrow(trace: Trace, flow: Flow, link: Link, most: float) -> bool:
     """Whether at the start what a layer hands to its rectifier spans no more than so many
     directions: a curve or a surface, which many of the units' half-spaces never meet.
     """
-    if link.has_weight:  # rectified in the same module: that spans more
+    upstream = chain(trace)[: link.column]
+    if flow.is_rectified_outside(link.site):
+        upstream += (link,)
+    elif link.has_weight:  # rectified in the same module: that spans more
         return False
-    given = next((one for one in reversed(chain(trace)[: link.column]) if one.has_weight), None)
+    given = next((one for one in reversed(upstream) if one.has_weight), None)
     if given is None:
         return False
     rank = finite(trace.series(Role.ACTIVATION, "effective_rank", given.site))
@@ -181,14 +187,15 @@ def saturated_units(
 
 
 def _first_of_each_layer(
-    links: Sequence[Link], lowest: FloatArray, zeros: FloatArray
+    trace: Trace, flow: Flow, lowest: FloatArray, zeros: FloatArray
 ) -> Iterator[Link]:
     """The first rectified output after each layer with weights; inputs passed on do not count."""
     open_layer = False
-    for link in links:
+    for link in chain(trace):
         open_layer = open_layer or link.has_weight
         low, zero = finite(lowest[:, link.column]), finite(zeros[:, link.column])
         rectified = len(low) > 0 and low.min() >= 0 and bool((zero > 0).any())
+        rectified |= flow.is_rectified_outside(link.site)
         is_share = link.site.range_high == 1.0 or "softmax" in link.site.module_type.lower()
         if open_layer and rectified and not is_share:
             open_layer = False

@@ -7,7 +7,8 @@ import tensorflow as tf
 from keras import layers
 from tracing import tracing
 
-from nntrace.rules.flow import Flow, Vertex
+from nntrace.dataflow import Vertex
+from nntrace.rules.flow import Flow
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nntrace.recorder.liveness import WINDOW_ROWS, Liveness
+from nntrace.recorder.liveness import WINDOW_ROWS, Liveness, RectifiedOutside
 from nntrace.recorder.sample import Layout
 
 
@@ -57,3 +57,42 @@ def test_a_layer_that_changes_its_width_starts_anew():
     liveness = Liveness()
     liveness.update(0, *rows(WINDOW_ROWS, units=4))
     assert liveness.update(0, *rows(10, units=5)) is None
+
+
+def test_of_outputs_that_are_rectified_later_units_nowhere_above_zero_are_dead():
+    values, layout = rows(WINDOW_ROWS, firing=[1])
+    values -= np.float32(0.5)
+    assert Liveness().update(0, values, layout) == 0
+    assert Liveness().update(0, values, layout, is_rectified_later=True) == pytest.approx(0.75)
+
+
+def rectified(*graphs):
+    """What is known after these graphs, each a list of edges between names."""
+    known = RectifiedOutside()
+    for graph in graphs:
+        vertices = list(dict.fromkeys(name for edge in graph for name in edge))
+        edges = [[vertices.index(one), vertices.index(two)] for one, two in graph]
+        known.learn({"vertices": vertices, "edges": edges})
+    return known
+
+
+def test_a_module_whose_output_only_a_functional_relu_takes_is_rectified_outside():
+    assert "conv" in rectified([("conv", ":relu"), (":relu", "fc")])
+    assert "conv" in rectified(
+        [("conv", ":maxpool2dwithindices"), (":maxpool2dwithindices", ":relu")]
+    )
+
+
+@pytest.mark.parametrize(
+    "graphs",
+    [
+        [[("conv", ":gelu")]],
+        [[("conv", ":relu"), ("conv", ":add")]],
+        [[("conv", ":relu")], [("conv", ":mse_loss")]],
+        [[("conv", ":maxpool2dwithindices"), (":maxpool2dwithindices", "fc")]],
+        [[("conv", ":maxpool2dwithindices")]],
+        [[("other", ":relu")]],
+    ],
+)
+def test_a_module_whose_output_anything_else_takes_is_not(graphs):
+    assert "conv" not in rectified(*graphs)

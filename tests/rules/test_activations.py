@@ -1,5 +1,5 @@
 import pytest
-from rules.builders import findings, run_rule, site, skip_reasons, trace_of
+from rules.builders import event, findings, run_rule, site, skip_reasons, trace_of
 
 from nntrace.rules import Severity
 
@@ -157,6 +157,24 @@ def test_units_that_die_off_are_a_warning_though_the_model_learns(late, level):
     dying = dead([0.3] * 13 + [late] * 7)
     [finding] = findings("ACT04", trace(layer("l"), dying, loss=[1.0] * 5 + [0.1] * 15))
     assert finding.level is level
+
+
+def functional(taker):
+    """A layer with dead units, none of whose outputs is zero, and what takes them."""
+    rows = [layer("l", min=-2.0, zero_fraction=0.0, dead_fraction=0.7), layer("m", scale=1.0)]
+    graph = event("graph", vertices=["l", taker, "m"], edges=[[0, 1], [1, 2]])
+    return trace(*rows, events=[graph])
+
+
+def test_units_that_a_functional_relu_silences_are_dead():
+    [finding] = findings("ACT04", functional(":relu"))
+    assert finding.level is Severity.ERROR
+    assert finding.site.path == "l"
+
+
+def test_negative_outputs_that_nothing_rectifies_are_no_dead_units():
+    [reason] = skip_reasons("ACT04", functional(":gelu"))
+    assert "no rectified output" in reason
 
 
 def test_sparse_outputs_without_dead_units_are_healthy():

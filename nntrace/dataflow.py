@@ -1,0 +1,63 @@
+"""Which module's output enters which, as an adapter's `graph` event tells it.
+
+Vertices are modules, by path, and the operations between them, whose names begin with a colon. A
+payload comes from a file: what makes no sense in it is left out.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+MOST_VERTICES: Final = 1 << 20  # of one graph; sets the operations of several apart
+_RECTIFIER = ":relu"
+_POOLS = ":maxpool"  # rectifies the same units before or after
+
+
+@dataclass(frozen=True, slots=True)
+class Vertex:
+    """A module, or one operation of one recorded graph."""
+
+    name: str
+    number: int = -1
+
+    @property
+    def is_module(self) -> bool:
+        """Whether it is a module; its name is then its path."""
+        return self.number < 0
+
+
+Takers = Mapping[Vertex, Collection[Vertex]]
+
+
+def edges(payload: Mapping[str, Any], offset: int) -> Iterator[tuple[Vertex, Vertex]]:
+    """Who feeds whom in one graph; `offset` sets its operations apart from those of others."""
+    names, pairs = payload.get("vertices"), payload.get("edges")
+    if not isinstance(names, list) or not isinstance(pairs, list):
+        return
+    vertices = [
+        Vertex(str(name), number + offset if str(name).startswith(":") else -1)
+        for number, name in enumerate(names)
+    ]
+    for pair in pairs:
+        if (
+            isinstance(pair, list)
+            and len(pair) == 2
+            and all(type(end) is int and 0 <= end < len(vertices) for end in pair)
+        ):
+            yield vertices[pair[0]], vertices[pair[1]]
+
+
+def is_rectified_outside(vertex: Vertex, takers: Takers) -> bool:
+    """Whether all that takes a module's output is a functional relu, directly or behind maximum
+    pooling: `F.relu(self.conv(x))`.
+    """
+    taking = takers.get(vertex, ())
+    return bool(taking) and all(
+        _is_relu(taker)
+        or (taker.name.startswith(_POOLS) and all(map(_is_relu, takers.get(taker, [vertex]))))
+        for taker in taking
+    )
+
+
+def _is_relu(vertex: Vertex) -> bool:
+    return vertex.name == _RECTIFIER
