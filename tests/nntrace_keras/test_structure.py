@@ -104,13 +104,14 @@ def test_a_frozen_weight_is_recorded_where_the_graph_that_saw_it_first_never_run
     """The last batch is smaller: the step is built a second time before its first call."""
     with tracing(tmp_path / "run", framework="keras") as recorder:
         program = keras.Sequential(
-            [layers.Input((2,)), layers.Dense(4, trainable=False, name="trunk"), layers.Dense(1)]
+            [layers.Input((2,)), layers.Dense(4, trainable=False, name="trunk"), layers.Dense(1)],
+            name="net",
         )
         program.compile(keras.optimizers.SGD(0.01), loss="mse", jit_compile=False)
         program.fit(np.zeros((6, 2)), np.zeros((6, 1)), batch_size=4, verbose=0)
     assert recorder.failure is None
     trace = Trace.open(tmp_path / "run")
-    frozen = trace.site("trunk/kernel", Role.PARAM)
+    frozen = trace.site("net/trunk/kernel", Role.PARAM)
     assert np.isfinite(trace.series(Role.PARAM, "std", frozen)).sum() == 1
 
 
