@@ -8,6 +8,7 @@ import numpy as np
 
 from nntrace.rules.depth import SAMPLES, before_head, until_end
 from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.flow import Flow, Vertex
 from nntrace.rules.layers import (
     Link,
     any_finite,
@@ -26,8 +27,9 @@ from nntrace.trace import Trace
 _AMPLIFIED = 1e-4  # of unit scale: what a norm makes of rounding when it divides by √epsilon
 _FADED = 1e-3  # of the rms: what differs less has all but vanished before
 _ROUNDING = 1e-6  # of the rms: less variation is that of float32 sums
-# Of PyTorch: those of Keras may hold their activation function.
+# Those of PyTorch hold no activation function, those of Keras may.
 _AFFINE = ("Linear", "Conv1d", "Conv2d", "Conv3d")
+_OF_KERAS = ("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D")
 
 
 @rule(
@@ -123,17 +125,20 @@ def activation_mean_shift(
 
     The activation function behind it then works on one branch only: dead, linear or saturated.
     Judged are the outputs of layers with weights, before their activation function, over the last
-    half of the run; the head, layers that a norm centres again, and layers with an activation
-    function of their own whose outputs are never negative are left out. A warning only where the
-    loss does not come down.
+    half of the run; the head, layers that a norm centres again, and layers that may have an
+    activation function of their own and whose outputs are never negative are left out. A warning
+    only where the loss does not come down.
     Source: LeCun 1998 (Efficient BackProp, 4.3); "37 reasons", 25.
     """
     links = [link for link in _hidden(trace) if link.site.range_low is None]
     lowest = trace.series(Role.ACTIVATION, "min")
+    flow = Flow(trace)
     links = [
         link
         for link in links
-        if link.site.module_type in _AFFINE or not _one_sided(lowest[:, link.column])
+        if link.site.module_type in _AFFINE
+        or _is_linear_layer_of_keras(flow, link)
+        or not _one_sided(lowest[:, link.column])
     ]
     if not links:
         yield Skipped("no hidden layer whose outputs are seen before their activation function")
@@ -219,6 +224,12 @@ def constant_activation(
 def _inputs_vary(trace: Trace) -> bool:
     values = trace.series(Role.INPUT, "example_std")
     return bool((values[np.isfinite(values)] > 0).any())
+
+
+def _is_linear_layer_of_keras(flow: Flow, link: Link) -> bool:
+    """Whether a layer takes its output: an activation function inside would stand between them."""
+    taker = flow.only_taker(Vertex(link.site.path))
+    return link.site.module_type in _OF_KERAS and taker is not None and taker.is_module
 
 
 def _one_sided(lowest: np.ndarray) -> bool:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rules.builders import findings, site, skip_reasons, trace_of
+from rules.builders import event, findings, site, skip_reasons, trace_of
 
 from nntrace.rules import Severity
 
@@ -90,6 +90,15 @@ def test_outputs_that_cannot_be_negative_have_an_offset_by_nature():
     fused = layer("a", "Dense", mean=5.0, min=0.0)
     assert skip_reasons("ACT06", trace(fused, layer("head")))
     assert findings("ACT06", trace(layer("a", mean=5.0, min=0.0), layer("head")))
+
+
+def test_a_layer_of_keras_that_feeds_a_layer_holds_no_activation_function():
+    def dense_before(between):
+        flow = event("graph", vertices=["a", between, "head"], edges=[[0, 1], [1, 2]])
+        return trace(layer("a", "Dense", mean=5.0, min=0.0), layer("head"), events=[flow])
+
+    assert findings("ACT06", dense_before("leaky"))
+    assert skip_reasons("ACT06", dense_before(":relu"))
 
 
 def test_a_shift_at_the_start_only_is_none():
