@@ -30,7 +30,7 @@ from nntrace_keras.optimizers import (
 from nntrace_keras.returned import ReturnedLoss, await_results, may_be_returned
 from nntrace_keras.second import Second, elements
 from nntrace_keras.sites import SiteKey
-from nntrace_keras.under_tape import Gradient, key
+from nntrace_keras.under_tape import Gradient, Span, key
 
 
 class Delivery(NamedTuple):
@@ -53,6 +53,8 @@ class Step:
         read: the variables of which some step has read them.
         returned: in a graph, the loss that is perhaps found in the results of the function.
         keepsakes: the batch of the first sample, as long as that is not recorded.
+        spans: in a graph, the calls of its layers.
+        losses: in a graph, what is differentiated.
     """
 
     optimizer: str
@@ -66,6 +68,8 @@ class Step:
     second: Second | None = None
     returned: ReturnedLoss | None = None
     keepsakes: Keepsakes | None = None
+    spans: Sequence[Span] = ()
+    losses: Sequence[Any] = ()
 
     @property
     def before(self) -> int:
@@ -219,6 +223,8 @@ class GraphCall:
         is_inside = bool(getattr(self._graph.outer_graph, "building_function", False))
         self.step.second.keep_drawn(self._sampled, inputs=is_inside)
         self.step.keepsakes = capture.keepsakes
+        self.step.spans = [span for gradient in gradients for span in gradient.calls.spans]
+        self.step.losses = [target for gradient in gradients for target in gradient.targets]
 
     def end(self) -> None:
         """After the call: the row."""

@@ -83,6 +83,10 @@ class Capture:
         """The sites to be read, in the order in which they were added."""
         return [planned.site for planned in self._planned if planned.site is not None]
 
+    def planned(self) -> list[tuple[SiteKey, Any]]:
+        """The sites to be read, each with its tensor."""
+        return [(p.site, p.tensor) for p in self._planned if p.site is not None]
+
     def add_examples(
         self,
         site: SiteKey,

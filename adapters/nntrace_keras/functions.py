@@ -16,10 +16,12 @@ from tensorflow.python.framework import ops
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
+from nntrace_keras.births import Births
 from nntrace_keras.board import Board, Row
 from nntrace_keras.calls import Delivery, Step
 from nntrace_keras.patching import Undo, wrap
 from nntrace_keras.second import CannotComputeError, Second
+from nntrace_keras.sources import Sources
 from nntrace_keras.tapes import Tapes
 
 
@@ -37,6 +39,7 @@ class TrainingFunctions:
         tapes: Tapes,
         finish: Callable[[Step, Row, Delivery | None], bool],
         settle: Callable[[bool], int | None],
+        sources: Sources,
     ) -> None:
         self._recorder = recorder
         self._tapes = tapes
@@ -45,6 +48,7 @@ class TrainingFunctions:
         self._board: Board | None = None
         self._steps: list[Step] = []
         self._expected: list[Second] = []
+        self._births = Births(recorder, sources)
 
     def install(self) -> list[Undo]:
         """Watch every function's calls."""
@@ -162,8 +166,10 @@ class TrainingFunctions:
             reason = f"a single call of a function made {lost + len(rows)} optimizer steps"
             self._recorder.add_event(EventKind.UNSEEN, {"what": f"{lost} steps", "reason": reason})
         wants = False
+        last = {row.graph: row for row in rows}
         for row in rows:
             step = self._steps[row.graph]
+            is_last = row is last[row.graph]
             if row.loss is None and step.returned is not None:
                 row = replace(row, loss=step.returned.read(function, result))
             delivery = None
@@ -172,6 +178,9 @@ class TrainingFunctions:
                 is_called = step.second.graph is function.graph
                 delivery = self._deliver(step, row, inputs if is_called else None, is_alone)
                 wants = wants or delivery is None
+            elif is_last:
+                is_called = step.second is not None and step.second.graph is function.graph
+                self._births.look(step, row, inputs if is_called else None)
             wants = self._finish(step, row, delivery) or wants
         for second in self._expected:
             second.forget()
@@ -194,6 +203,7 @@ class TrainingFunctions:
         except CannotComputeError as error:
             self._give_up(step, error)
             return None
+        self._births.look(step, row, arguments, found.vector)
         if step.keepsakes is not None:
             step.keepsakes.vector = found.batch
         changes = step.changes(found.vector) if found.changes is None else found.changes
@@ -224,3 +234,4 @@ def _note_step(graph: Any, number: int) -> None:
 def _release(step: Step) -> None:
     """The function is gone that held the step."""
     step.second, step.updates, step.frozen, step.keepsakes = None, [], [], None
+    step.spans, step.losses = (), ()

@@ -19,13 +19,16 @@ from tensorflow.python.ops.resource_variable_ops import ResourceVariable
 
 from nntrace_keras import gather
 from nntrace_keras.capture import Capture, Layouts, Values, when
-from nntrace_keras.copies import Copies, captured, is_drawn, needed, takes_from_outside
+from nntrace_keras.copies import Copies, Needed, captured, is_drawn, needed, takes_from_outside
 from nntrace_keras.elements import flat_plan
 from nntrace_keras.observation import Stepped
+from nntrace_keras.origins import Range, as_ranges, ranges
 
 # What TensorFlow says of operations that do not stand in a graph as others do.
 _UNKNOWN_TO_US = (tf.errors.OpError, LookupError, TypeError, ValueError)
 _MOST_OPERATIONS = 40_000  # some ten seconds of building
+_MOST_LOOKED_AT = 10_000
+_MOST_HELD = 1 << 28  # bytes of weights, for the search behind a step that is not sampled
 
 
 class Results(NamedTuple):
@@ -143,14 +146,7 @@ class Second:
             arguments: all inputs of the step's graph, where the host has called it itself.
             turn: moves the rows that are read.
         """
-        inputs = [tf.constant(turn, tf.int64)]
-        for name, place in self._given:
-            if arguments is not None and place >= 0:
-                inputs.append(arguments[place])
-            elif name in self.kept:
-                inputs.append(self.kept[name].read_value())
-            else:
-                raise CannotComputeError(f"{name} is only known inside of a function")
+        inputs = [tf.constant(turn, tf.int64), *self._inputs(self._given, arguments)]
         captured_inputs = []
         for real, shadow, value in zip(
             self._computation.captured_inputs, self._shadows, self._values, strict=True
@@ -158,7 +154,6 @@ class Second:
             if shadow is not None:
                 assign_variable_op(shadow.handle, value)
             captured_inputs.append(real if shadow is None else shadow.handle)
-        self._values = []
         self.has_run = True
         try:
             with _as_it_is():
@@ -171,9 +166,77 @@ class Second:
         changes = found["changes"].numpy() if "changes" in found else None
         return Results(found["vector"].numpy(), changes, found.get("batch"))
 
+    def trace_back(
+        self, losses: Sequence[Any], arguments: Sequence[Any] | None
+    ) -> dict[str, Range]:
+        """Of every tensor that the losses and the samples are made of, its range.
+
+        Computed from the last inputs and from the variables as they were before the step that
+        was sampled last.
+
+        Raises:
+            CannotComputeError: neither is to be had, or not all of them.
+        """
+        if not self.has_run or not self._values:
+            raise CannotComputeError("no earlier values of the variables are held")
+        mine = [loss for loss in losses if getattr(loss, "graph", None) is self.graph]
+        sampled, handles = self._wants()
+        plan = needed(self.graph, [*sampled, *mine], handles, self.begin, self._is_kept)
+        constants, given = self._given_to(plan, is_called=arguments is not None)
+        made = [tensor for operation in plan.operations for tensor in operation.outputs]
+        known = [t for t in (*given, *made) if t.dtype.is_floating]
+        if len(known) > _MOST_LOOKED_AT:
+            raise CannotComputeError(f"its graph has {len(known)} tensors")
+
+        def compute(*tensors: Any) -> Any:
+            values = dict(zip((tensor.name for tensor in given), tensors, strict=True))
+            copies = Copies({**constants, **values})
+            copies.make(plan.operations)
+            return ranges([copies.of(tensor) for tensor in known])
+
+        specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in given]
+        values = {
+            id(real): value
+            for real, value in zip(self._computation.captured_inputs, self._values, strict=True)
+        }
+        try:
+            with tf.init_scope():
+                function = tf.function(compute, input_signature=specs, autograph=False)
+                computation = function.get_concrete_function()
+            captured_inputs, shadows = [], []
+            for real in computation.captured_inputs:
+                shadow = _shadow(real)
+                if shadow is not None and values.get(id(real)) is None:
+                    raise CannotComputeError("a variable that it reads was not kept")
+                if shadow is not None:
+                    assign_variable_op(shadow.handle, values[id(real)])
+                captured_inputs.append(real if shadow is None else shadow.handle)
+                shadows.append(shadow)
+            places = {tensor.name: place for place, tensor in enumerate(self.graph.inputs)}
+            inputs = self._inputs([(t.name, places.get(t.name, -1)) for t in given], arguments)
+            with _as_it_is():
+                numbers = computation._call_flat(inputs, captured_inputs).numpy()
+        except _UNKNOWN_TO_US as error:
+            raise CannotComputeError(f"its graph cannot be copied: {error}") from error
+        return as_ranges(known, numbers)
+
+    def _inputs(
+        self, given: Sequence[tuple[str, int]], arguments: Sequence[Any] | None
+    ) -> list[Any]:
+        inputs = []
+        for name, place in given:
+            if arguments is not None and place >= 0:
+                inputs.append(arguments[place])
+            elif name in self.kept:
+                inputs.append(self.kept[name].read_value())
+            else:
+                raise CannotComputeError(f"{name} is only known inside of a function")
+        return inputs
+
     def add_update(self) -> None:
         """From now on compute the optimizer's call, too."""
         self.with_update, self._computation, self.has_run = True, None, False
+        self._values = []
 
     def _is_kept(self, operation: Any) -> bool:
         return any(output.name in self.kept for output in operation.outputs)
@@ -185,8 +248,9 @@ class Second:
         return self.capture.symbolic_tensors(), handles
 
     def forget(self) -> None:
-        """Hold the values of the variables no longer."""
-        self._values = []
+        """The variables' values are those of an earlier step now; large ones are held no longer."""
+        size = sum(v.shape.num_elements() * v.dtype.size for v in self._values if v is not None)
+        self._values = self._values if size <= _MOST_HELD else []
 
     def _build(self, is_called: bool) -> None:
         """Trace the computation."""
@@ -200,16 +264,7 @@ class Second:
         early = [operation for operation in plan.operations if operation.name in is_early]
         late = [operation for operation in plan.operations if operation.name not in is_early]
         places = {tensor.name: place for place, tensor in enumerate(self.graph.inputs)}
-        constants: dict[str, Any] = {}
-        given: list[Any] = []
-        for tensor in (*plan.inputs, *plan.stopped):
-            real = _real(tensor) if tensor.op.type == "Placeholder" else None
-            if real is not None:
-                constants[tensor.name] = real
-            elif tensor.name in self.kept or (is_called and tensor.name in places):
-                given.append(tensor)
-            else:
-                raise CannotComputeError(f"{tensor.name} is only known inside of a function")
+        constants, given = self._given_to(plan, is_called)
 
         def compute(turn: Any, *tensors: Any) -> Any:
             values = dict(zip((tensor.name for tensor in given), tensors, strict=True))
@@ -233,6 +288,21 @@ class Second:
         self._given = [(tensor.name, places.get(tensor.name, -1)) for tensor in given]
         self._shadows = [_shadow(real) for real in self._computation.captured_inputs]
         self.layouts = self.capture.layouts()
+
+    def _given_to(self, plan: Needed, is_called: bool) -> tuple[dict[str, Any], list[Any]]:
+        """What stands for the placeholders of a plan, and those that get a value with the call."""
+        places = {tensor.name for tensor in self.graph.inputs}
+        constants: dict[str, Any] = {}
+        given: list[Any] = []
+        for tensor in (*plan.inputs, *plan.stopped):
+            real = _real(tensor) if tensor.op.type == "Placeholder" else None
+            if real is not None:
+                constants[tensor.name] = real
+            elif tensor.name in self.kept or (is_called and tensor.name in places):
+                given.append(tensor)
+            else:
+                raise CannotComputeError(f"{tensor.name} is only known inside of a function")
+        return constants, given
 
 
 @contextmanager

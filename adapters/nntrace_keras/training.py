@@ -64,7 +64,9 @@ class Training:
         self._optimizers = Optimizers(recorder, self.sources)
         self._sites = Sites(recorder)
         self._devices = DeviceObserver(recorder)
-        self.functions = TrainingFunctions(recorder, self.tapes, self._finish_in_graph, self._next)
+        self.functions = TrainingFunctions(
+            recorder, self.tapes, self._finish_in_graph, self._next, self.sources
+        )
         self._pending: dict[str, _Pending] = {}
         self._local = _Local()
         self.turn = 0

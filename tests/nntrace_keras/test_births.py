@@ -1,0 +1,122 @@
+"""Where a NaN was born in a training graph: the operation and the line, on faulty programs."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+from tracing import tracing
+
+from nntrace.rules.origins import origins, site_of
+from nntrace.schema import EventKind
+from nntrace.trace import Trace
+
+INPUTS = np.random.default_rng(0).normal(size=(32, 6)).astype("float32")
+TARGETS = np.abs(INPUTS[:, :1])
+
+
+def logarithm_of_zero(target, prediction):
+    return tf.reduce_mean(tf.math.log(tf.nn.relu(target - target + 0 * prediction)))
+
+
+def division_by_zero(target, prediction):
+    return tf.reduce_mean(prediction / (target - target))
+
+
+def root_at_zero(target, prediction):
+    return tf.reduce_mean(tf.sqrt(0.0 * tf.square(target - prediction)))
+
+
+def error(target, prediction):
+    return tf.reduce_mean(tf.square(target - prediction))
+
+
+@keras.saving.register_keras_serializable("births")
+class Growing(layers.Layer):
+    def call(self, inputs):
+        return tf.exp(inputs * 1000.0)
+
+
+def program(*between):
+    return keras.Sequential(
+        [keras.Input((6,)), layers.Dense(8, name="first"), *between, layers.Dense(1, name="head")]
+    )
+
+
+def line_of(function, text):
+    lines, first = inspect.getsourcelines(function)
+    return next(first + n for n, line in enumerate(lines) if text in line)
+
+
+def origin(folder, model, loss, inputs=INPUTS, targets=TARGETS):
+    with tracing(folder, framework="keras") as recorder:
+        keras.utils.set_random_seed(0)
+        model.compile(keras.optimizers.SGD(0.01), loss=loss, jit_compile=False)
+        model.fit(inputs, targets, batch_size=16, verbose=0)
+    assert recorder.failure is None
+    trace = Trace.open(folder)
+    assert not trace.events_of(EventKind.ERROR)
+    found = origins(trace)
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("loss", "text", "where", "op"),
+    [
+        (logarithm_of_zero, "tf.math.log(", "loss", "log"),
+        (division_by_zero, "/", "loss", "div"),
+        (root_at_zero, "tf.sqrt(", "backward", "sqrt"),
+    ],
+)
+def test_the_operation_and_the_line_of_a_loss_are_named(tmp_path, loss, text, where, op):
+    found = origin(tmp_path / "run", program(), loss)
+    assert (found.where, found.step) == (where, 0)
+    assert op in (found.text("op"), found.text("derivative"))
+    assert found.location is not None
+    assert (found.location.file, found.location.line) == (__file__, line_of(loss, text))
+
+
+def test_an_overflow_in_a_layer_names_the_layer_and_the_line(tmp_path):
+    found = origin(tmp_path / "run", program(Growing(name="growing")), error)
+    assert (found.where, found.text("op")) == ("forward", "exp")
+    assert site_of(Trace.open(tmp_path / "run"), found).module_type == "Growing"
+    assert "exceeds float32" in found.text("what")
+    assert found.location is not None
+    assert found.location.line == line_of(Growing, "tf.exp")
+
+
+def test_a_batch_that_holds_nan_is_named(tmp_path):
+    inputs = INPUTS.copy()
+    inputs[:, 3] = np.nan
+    found = origin(tmp_path / "run", program(), error, inputs=inputs)
+    assert (found.where, found.text("given")) == ("data", "input.0")
+
+
+def test_targets_that_hold_nan_are_named(tmp_path):
+    found = origin(tmp_path / "run", program(), error, targets=TARGETS * np.nan)
+    assert found.where == "data"
+
+
+def test_a_step_that_is_not_sampled_is_searched_with_earlier_weights(tmp_path):
+    run = tmp_path / "run"
+    with tracing(run, framework="keras", every=50) as recorder:
+        keras.utils.set_random_seed(0)
+        model, optimizer = program(), keras.optimizers.SGD(0.01)
+
+        @tf.function
+        def train(inputs, targets):
+            with tf.GradientTape() as tape:
+                loss = error(targets, model(inputs, training=True))
+            variables = model.trainable_variables
+            optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+            return loss
+
+        for step in range(30):
+            train(tf.constant(INPUTS if step != 20 else INPUTS * np.nan), tf.constant(TARGETS))
+    assert recorder.failure is None
+    (found,) = origins(Trace.open(run))
+    assert (found.where, found.text("given"), found.step) == ("data", "input.0", 20)
+    assert found.facts["notes"] == ["computed with the weights of 20 steps before"]
