@@ -80,7 +80,8 @@ class Step:
     def changes(self, vector: Values) -> Values:
         """What the variables have become since the vector was read."""
         after: Values = elements(self.updates).numpy()
-        return after - vector[self.before : self.before + len(after)]
+        with np.errstate(invalid="ignore", over="ignore"):  # weights may be infinite
+            return after - vector[self.before : self.before + len(after)]
 
     def find(self, delivery: Delivery) -> Found:
         """Take the samples apart, updates included."""
