@@ -6,9 +6,10 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.dataflow import Vertex
 from nntrace.rules.depth import SAMPLES, before_head, until_end
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.flow import Flow, Vertex
+from nntrace.rules.flow import Flow
 from nntrace.rules.layers import (
     Link,
     any_finite,
