@@ -1,10 +1,9 @@
-"""What is called under a `GradientTape`: layers, loss functions, and the gradients asked of it.
+"""What is called under a `GradientTape`: layers, and the gradients asked of it.
 
-Watches `Layer.__call__`, `Loss.__call__` and the tape itself. Calls are kept with the tapes that
+Watches `Layer.__call__` and the tape itself. Calls are kept with the tapes that
 recorded them, gradients with the graph (or the thread) until an optimizer takes them.
 """
 
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -14,21 +13,18 @@ from typing import Any
 import keras
 import tensorflow as tf
 from keras.src.backend.common import global_state
-from keras.src.trainers.compile_utils import CompileLoss
 from tensorflow.python.framework import ops
 from tensorflow.python.util import nest
 
 from nntrace_keras.dataflow import place
 from nntrace_keras.describe import is_batch_norm, is_dropout
-from nntrace_keras.losses import ON_LOGITS, OnLogits
-from nntrace_keras.patching import Undo, after, wrap
-from nntrace_keras.sources import caller
+from nntrace_keras.loss_calls import LossCalls
+from nntrace_keras.patching import Undo, wrap
 from nntrace_keras.tensors import first_input, first_tensor, named_tensors
 from nntrace_keras.under_tape import (
     Calls,
     Gradient,
     LayerCall,
-    LossCall,
     Mode,
     RootCall,
     Span,
@@ -46,7 +42,6 @@ class _Local(threading.local):
         self.norms: set[int] = set()
         self.pending: list[Gradient] = []
         self.unobserved = False
-        self.in_loss = False
 
 
 class Tapes:
@@ -69,8 +64,7 @@ class Tapes:
         self._local = _Local()
         self._calls: weakref.WeakKeyDictionary[Any, Calls] = weakref.WeakKeyDictionary()
         self._observe_layer = guard(self._layer_called)
-        self._observe_loss = guard(self._loss_called)
-        self._name_terms = guard(self._compiled_losses_called)
+        self._losses = LossCalls(guard, lambda: self._local.active, self._collects)
         self._pushed = guard(self._push)
         self._popped = guard(self._pop)
         self._extra = guard(self._extra_sources)
@@ -80,9 +74,7 @@ class Tapes:
         """Watch layers, losses and tapes."""
         return [
             wrap(keras.layers.Layer, "__call__", self._around_layer),
-            wrap(keras.losses.Loss, "__call__", self._around_loss),
-            *(wrap(tf.nn, name, self._around_function(ON_LOGITS[name])) for name in ON_LOGITS),
-            after(CompileLoss, "__call__", self._name_terms),
+            *self._losses.install(),
             wrap(tf.GradientTape, "_push_tape", self._around_push),
             wrap(tf.GradientTape, "_pop_tape", self._around_pop),
             wrap(tf.GradientTape, "gradient", self._around_gradient),
@@ -136,7 +128,7 @@ class Tapes:
             graph = getattr(graph, "outer_graph", None)
         return found[::-1]
 
-    # Layers and losses.
+    # Layers.
 
     def _around_layer(self, original: Callable[..., Any]) -> Callable[..., Any]:
         local = self._local
@@ -202,55 +194,6 @@ class Tapes:
             for calls in self._local.active:
                 calls.reused[self._path_of(layer, enclosing)] = type(layer).__name__
         self._local.norms.add(id(layer))
-
-    def _around_loss(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        local = self._local
-
-        def __call__(loss: Any, y_true: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
-            outside, local.in_loss = local.in_loss, True
-            try:
-                value = original(loss, y_true, y_pred, *args, **kwargs)
-            finally:
-                local.in_loss = outside
-            if local.active:
-                self._observe_loss(loss, y_true, y_pred, value)
-            return value
-
-        return __call__
-
-    def _around_function(self, name: str) -> Callable[..., Any]:
-        """One of TensorFlow's own losses, where the program and not Keras calls it."""
-        local, loss = self._local, OnLogits(name)
-
-        def make(original: Callable[..., Any]) -> Callable[..., Any]:
-            def function(labels: Any = None, logits: Any = None, *args: Any, **kwargs: Any) -> Any:
-                value = original(labels, logits, *args, **kwargs)
-                if local.active and not local.in_loss and not _calls_from_keras():
-                    self._observe_loss(loss, labels, logits, value)
-                return value
-
-            return function
-
-        return make
-
-    def _loss_called(self, loss: Any, y_true: Any, y_pred: Any, value: Any) -> None:
-        if not self._collects() or isinstance(loss, CompileLoss):
-            return
-        if isinstance(y_true, dict | list | tuple) or isinstance(y_pred, dict | list | tuple):
-            return
-        call = LossCall(loss, y_true, y_pred, value, caller())
-        for calls in self._local.active:
-            calls.losses.append(call)
-
-    def _compiled_losses_called(self, _: Any, compiled: Any, *args: Any, **kwargs: Any) -> None:
-        """The loss functions of `compile` have been called: note for which output, how weighted."""
-        terms = compiled._flat_losses or []
-        for calls in self._local.active:
-            recent = calls.losses[-len(terms) :] if len(terms) > 1 else []
-            for (_, function, weight, name), call in zip(terms, recent, strict=False):
-                if call.function is function:
-                    call.output = str(name or "")
-                    call.weight = float(weight) if isinstance(weight, int | float) else 1.0
 
     def _collects(self) -> bool:
         return not tf.executing_eagerly() or self._sampling()
@@ -357,11 +300,6 @@ def _pending_of(graph: Any) -> list[Gradient]:
     if pending is None:
         pending = graph._nntrace_pending = []
     return pending
-
-
-def _calls_from_keras() -> bool:
-    """Whether a module of Keras has called the function that asks."""
-    return str(sys._getframe(2).f_globals.get("__name__")).startswith("keras.")
 
 
 def _is_training(layer: Any, kwargs: dict[str, Any]) -> bool:

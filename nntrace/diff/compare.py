@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from nntrace.diff.align import Alignment, Pair, align
+from nntrace.diff.align import OF_PARAMETERS, Alignment, Pair, align
 from nntrace.diff.settings import Setting, settings
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
@@ -223,17 +223,34 @@ def _sampling(sides: _Sides, pair: Pair) -> float:
     """What statistics over different elements of the same tensor may differ by.
 
     Parameters are sampled at fixed elements, activations at elements that move with every sample:
-    these are the same in both runs while the same steps were sampled.
+    these are the same in both runs while the same steps of the same framework were sampled, and
+    the tensors lie the same way. Of activations whole rows are drawn (one position of one example,
+    all its channels), which is what counts as independent. The standard error of a std grows with
+    the tails: √((κ + 2) / 4) of that of a mean, κ the excess kurtosis.
     """
     read = _values(sides.a, pair.a, "n", sides.rows_a)
     count = float(np.nanmin(read)) if np.isfinite(read).any() else 0.0
     if not count or count >= pair.a.numel:
         return 0.0
-    fixed = pair.a.role in (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)
+    fixed = pair.a.role in OF_PARAMETERS
     same_steps = len(sides.a.sampled_steps) == len(sides.b.sampled_steps) == len(sides.steps)
-    if pair.a.shape == pair.b.shape and (fixed or same_steps):
+    if _lie_alike(sides, pair) and (fixed or same_steps):
         return 0.0
-    return float(_SAMPLING_ERRORS / np.sqrt(count))
+    if not fixed:
+        count = max(1.0, count / max(1, pair.a.units))
+    kurtosis = _values(sides.a, pair.a, "kurtosis", sides.rows_a)
+    tails = float(np.nanmedian(kurtosis)) if np.isfinite(kurtosis).any() else 0.0
+    return float(_SAMPLING_ERRORS * max(1.0, np.sqrt(max(0.0, tails + 2) / 4)) / np.sqrt(count))
+
+
+def _lie_alike(sides: _Sides, pair: Pair) -> bool:
+    """Whether the same elements are at the same places: [8, 8, 8] may have its channels first."""
+    axes = [
+        site.unit_axis if site.role in OF_PARAMETERS else site.channel_axis
+        for site in (pair.a, pair.b)
+    ]
+    frameworks = sides.a.manifest.versions.keys() == sides.b.manifest.versions.keys()
+    return frameworks and pair.a.shape == pair.b.shape and axes[0] == axes[1]
 
 
 def _noise(

@@ -49,13 +49,18 @@ class Site:
         return f"`{self.path}`" if self.path else "the model"
 
     @property
+    def channel_axis(self) -> int:
+        """The axis of channels or features of what a module gives; -1 when not known."""
+        if not self.shape:
+            return -1
+        if self.unit_axis is not None:
+            return self.unit_axis
+        return 1 if len(self.shape) > 3 else len(self.shape) - 1
+
+    @property
     def units(self) -> int:
         """The number of channels or features, as the statistics count them; 0 when not known."""
-        if not self.shape:
-            return 0
-        if self.unit_axis is not None:
-            return self.shape[self.unit_axis]
-        return self.shape[1] if len(self.shape) > 3 else self.shape[-1]
+        return self.shape[self.channel_axis] if self.shape else 0
 
 
 @dataclass(frozen=True, slots=True)

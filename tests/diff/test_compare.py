@@ -73,12 +73,28 @@ def test_what_differs_between_seeds_is_no_divergence_but_what_exceeds_it_is() ->
 
 
 def test_samples_of_other_elements_may_differ_by_their_sampling_error() -> None:
-    """6 standard errors of 16 of 32 elements are 1.5; parameters are read at fixed elements."""
+    """6 standard errors of 4 of 8 rows are 3; parameters are read at fixed elements."""
     a = run(n=16)
     b = run(n=16, changed=("one", "activation", 2, 2.0), sampled=[0, 2, 4])
     assert compare(a, b).first is None
     b = run(n=16, changed=("one", "param", 1, 2.0), sampled=[0, 2, 4])
     assert compare(a, b).first is not None
+
+
+def port(value, unit_axis):
+    """One convolution's output, its channels where a framework has them."""
+    one = site(
+        "conv", "activation", shape=[8, 8, 8, 8], numel=4096, n=2048, rms=value, std=value,
+        mean=0.0, kurtosis=2.0, unit_axis=unit_axis,
+    )  # fmt: skip
+    return trace_of(sites=[one], loss=[1.0] * 4)
+
+
+@pytest.mark.parametrize(("value", "parts"), [(1.3, False), (1.9, True)])
+def test_a_port_whose_channels_are_last_is_sampled_at_other_elements(value, parts) -> None:
+    """256 rows of equal shape, but other elements: 6 / √256 is 0.375."""
+    comparison = compare(port(1.0, None), port(value, 3))
+    assert (comparison.first is not None) is parts
 
 
 def test_settings_that_differ_come_with_the_linear_scaling_hint() -> None:
