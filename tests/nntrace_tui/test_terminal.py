@@ -1,6 +1,8 @@
 """The monitor in a real terminal (tmux) on a real training, from attaching to its end."""
 
 import os
+import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -11,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from run_folders import steps, write_run
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 
@@ -184,6 +187,27 @@ def test_sigterm_ends_a_live_run_and_its_program_and_gives_the_terminal_back(ter
     terminal.shows(f"ended with {128 + signal.SIGTERM}")
     with pytest.raises(ProcessLookupError):
         os.kill(program, 0)
+
+
+def test_a_terminal_that_is_gone_ends_the_monitor_though_no_signal_says_so(tmp_path) -> None:
+    run = write_run(tmp_path / "run", steps=steps(3))
+    ours, its = pty.openpty()  # of a session without a controlling terminal: nobody sends SIGHUP
+    monitor = subprocess.Popen(
+        [sys.executable, "-m", "nntrace", "monitor", str(run)],
+        stdin=its, stdout=its, stderr=its, start_new_session=True,
+        env={**os.environ, "TERM": "xterm-256color"},
+    )  # fmt: skip
+    os.close(its)
+    try:
+        said = b""
+        while b"finished" not in said:  # the end of the file raises: it has left too soon
+            assert select.select([ours], [], [], _PATIENCE_SECONDS)[0], said
+            said += os.read(ours, 1 << 16)
+        os.close(ours)
+        assert monitor.wait(_PATIENCE_SECONDS) == 128 + signal.SIGTERM
+    finally:
+        monitor.kill()
+        monitor.wait()
 
 
 def test_a_live_run_shows_its_output_and_ctrl_c_stops_the_training_once(terminal) -> None:

@@ -32,13 +32,14 @@ from nntrace_tui.screens.finding import FindingScreen
 from nntrace_tui.screens.help import HelpScreen
 from nntrace_tui.screens.page import PageScreen
 from nntrace_tui.startup import load_rest
-from nntrace_tui.termination import TERMINATED, on_termination
+from nntrace_tui.termination import TERMINATED, has_terminal, on_termination
 from nntrace_tui.themes import OWN
 from nntrace_tui.view import Page, View
 from nntrace_tui.widgets.program_output import ProgramOutput
 
 _PLAIN_COLOUR_SYSTEMS = (None, "standard", "windows")
 _SMALL_MOVES = 100  # of one key to go through the whole run
+_TERMINAL_SECONDS = 2.0  # between two looks whether the terminal is still there
 
 
 def _is_plain_terminal() -> bool:
@@ -121,6 +122,8 @@ class MonitorApp(App[None]):
     def on_ready(self) -> None:
         """Start to follow once the overview has its panes and has painted them empty."""
         self._listen_no_more = on_termination(self._terminated)
+        if has_terminal():
+            self.set_interval(_TERMINAL_SECONDS, self._leave_lost_terminal)
         self._page_screen.call_after_refresh(self._follower.start)
         if self._watch.output is not None:
             self._page_screen.query_one(ProgramOutput).follow(self._watch.output)
@@ -136,6 +139,11 @@ class MonitorApp(App[None]):
             self._watch.terminate()
             self.exit()
         else:
+            self.exit(return_code=TERMINATED)
+
+    def _leave_lost_terminal(self) -> None:
+        """Nobody can see or press anything any more; a program that was started here goes on."""
+        if not has_terminal():
             self.exit(return_code=TERMINATED)
 
     @property

@@ -1,8 +1,13 @@
-"""SIGTERM while the monitor has the terminal: it must be given back before the process ends."""
+"""SIGTERM while the monitor has the terminal: it must be given back before the process ends.
+
+And the end of the terminal itself: where nobody sends SIGHUP (`nohup`, a session without a
+controlling terminal), the monitor would wait for keys that never come, with all its might.
+"""
 
 import asyncio
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -27,3 +32,8 @@ def on_termination(act: Callable[[], None]) -> Callable[[], None]:
         signal.signal(signal.SIGTERM, before)
 
     return undo
+
+
+def has_terminal() -> bool:
+    """Whether keys can still come: the terminal at standard input is there."""
+    return sys.__stdin__ is not None and sys.__stdin__.isatty()
