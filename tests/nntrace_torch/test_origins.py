@@ -189,7 +189,7 @@ class Policy(nn.Module):
     def forward(self, seen):
         h = self.body(seen)
         h = h / h.abs().sum()  # born
-        return torch.distributions.Categorical(logits=self.head(h))
+        return torch.distributions.Categorical(logits=self.head(h), validate_args=True)
 
 policy = Policy()
 optimizer = torch.optim.SGD(policy.parameters(), lr=0.1)
