@@ -4,6 +4,7 @@ A step that is not sampled costs one read of the board; all else is done for a s
 """
 
 import weakref
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -23,6 +24,11 @@ from nntrace_keras.patching import Undo, wrap
 from nntrace_keras.second import CannotComputeError, Second
 from nntrace_keras.sources import Sources
 from nntrace_keras.tapes import Tapes
+
+# TensorFlow builds the first function with variables twice: a step of the graph that it drops never
+# comes. To prepare for it at each call would hold all variables' values, and so copy them all.
+_PATIENCE = 16
+_FOREVER = 1 << 62  # a step that came once may come again after any time
 
 
 class TrainingFunctions:
@@ -47,7 +53,8 @@ class TrainingFunctions:
         self._next = settle
         self._board: Board | None = None
         self._steps: list[Step] = []
-        self._expected: list[Second] = []
+        self._expected: dict[int, Second] = {}  # by the number of the step
+        self._in_vain: Counter[int] = Counter()  # calls without it, of a step that never came
         self._births = Births(recorder, sources)
 
     def install(self) -> list[Undo]:
@@ -136,6 +143,8 @@ class TrainingFunctions:
             step = self._steps[number]
             if step.second is None or not self._board.expects(number):
                 continue
+            if self._in_vain[number] >= _PATIENCE:
+                continue
             try:
                 with record.stop_recording(), self._first_time(step.second):
                     step.second.begins(is_called=step.second.graph is function.graph)
@@ -143,7 +152,7 @@ class TrainingFunctions:
                 self._give_up(step, error)
                 continue
             step.layouts = step.second.layouts or step.layouts
-            self._expected.append(step.second)
+            self._expected[number] = step.second
             if number not in _list_on(function.graph, "_nntrace_released"):
                 _list_on(function.graph, "_nntrace_released").append(number)
                 # Variables are not to live longer than the function that trains them.
@@ -173,17 +182,21 @@ class TrainingFunctions:
             if row.loss is None and step.returned is not None:
                 row = replace(row, loss=step.returned.read(function, result))
             delivery = None
-            if row.number in sampled and step.second in self._expected:
+            second = self._expected.get(row.graph)
+            if row.number in sampled and second is not None:
                 is_alone = sum(other.graph == row.graph for other in rows) == 1
-                is_called = step.second.graph is function.graph
+                is_called = second.graph is function.graph
                 delivery = self._deliver(step, row, inputs if is_called else None, is_alone)
                 wants = wants or delivery is None
             elif is_last:
                 is_called = step.second is not None and step.second.graph is function.graph
                 self._births.look(step, row, inputs if is_called else None)
             wants = self._finish(step, row, delivery) or wants
-        for second in self._expected:
+        for number in sampled.values():
+            self._in_vain[number] = -_FOREVER
+        for number, second in self._expected.items():
             second.forget()
+            self._in_vain[number] += 1
         self._expected.clear()
         turn = self._next(wants)
         if turn is not None:

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras_programs import blobs, compiled, mlp
+from nntrace_keras.second import Second
 
 from nntrace.schema import EventKind, Role
 
@@ -130,3 +131,19 @@ def test_nothing_is_left_of_the_adapter(trace_keras):
     before = [getattr(owner, name) for owner, name in watched]
     trace_keras(lambda: fit(compiled(mlp())))
     assert [getattr(owner, name) for owner, name in watched] == before
+
+
+def test_a_step_that_is_not_sampled_is_not_prepared_for(trace_keras, monkeypatch):
+    """Adam's variables are made in the graph, which is then built twice: one of its steps never
+    comes.
+    """
+    prepared = []
+    begins = Second.begins
+    monkeypatch.setattr(
+        Second, "begins", lambda self, **options: prepared.append(self) or begins(self, **options)
+    )
+    trace = trace_keras(
+        lambda: fit(compiled(mlp(), optimizer="adam"), epochs=20, batch_size=8), every=40
+    )
+    assert len(trace.steps.step) == 160
+    assert len(prepared) <= 16 + len(trace.sampled_steps)
