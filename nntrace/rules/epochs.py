@@ -18,6 +18,12 @@ _RECURRENT = ("RNN", "LSTM", "GRU")
 _FEW_FEATURES = 64  # of whole numbers: so few values that examples may well be equal
 _LEAST_REPEATED = 5
 
+# Mishchenko et al. 2020 (2006.05988): one random order serves about as well as a new one each time.
+_DRAWN_ONCE = (
+    "Nothing has to be done. For a new order in each epoch give Keras' `fit` a "
+    "`tf.data.Dataset` with `.shuffle(n)` in place of arrays."
+)
+
 
 @rule(
     "DAT03",
@@ -57,11 +63,14 @@ def fixed_batch_order(
     is_recurrent = any(kind.startswith(_RECURRENT) for kind in kinds)
     # A loader whose indices are seen and repeat though it shuffles is seeded anew in each epoch.
     drawn_once = not ordered and _is_shuffled(trace)
+    if drawn_once:
+        message = f"{message.removesuffix('.')}, which was drawn at random once."
     yield Finding(
         message,
         steps=steps,
         evidence=evidence,
         severity=Severity.INFO if is_recurrent or drawn_once else None,
+        advice=_DRAWN_ONCE if drawn_once else "",
     )
 
 

@@ -13,7 +13,7 @@ from nntrace.rules.loop import is_trained, model_of
 from nntrace.rules.passes import evaluations
 from nntrace.rules.payloads import count, number, place, text
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import median, span, unjudgeable
+from nntrace.rules.signals import loss_series, median, span, unjudgeable
 from nntrace.schema import EventKind, RunStatus
 from nntrace.trace import Event, Trace
 
@@ -38,7 +38,8 @@ def eval_in_train_mode(
     Dropout then makes the figures worse and random; batch norm normalises with the evaluation
     batch and, what is worse, lets the evaluation data into its running statistics. A forward
     without gradients in nearly every step (a generator, a target) belongs to the training and is
-    left out, as is a model whose root is in evaluation mode while a part is not.
+    left out, as is a model whose root is in evaluation mode while a part is not. Passes without a
+    loss where several optimizers take turns draw samples, as from a GAN's generator: a note.
     Source: "37 reasons", 21 and 26 (dropout, batch norm: train and test mode).
     """
     events = trace.events_of(EventKind.EVALUATION)
@@ -63,10 +64,12 @@ def eval_in_train_mode(
     number_wrong, number_all, wrong = max(found, key=lambda item: item[0])
     values = wrong[-1].payload
     dropouts, norms = count(values, "dropout_active"), count(values, "norm_active")
+    draws = not any(text(event.payload, "loss_function") for event in wrong)
     yield Finding(
         f"{number_wrong} of {number_all} evaluations were made in training mode: {dropouts} "
         f"dropout and {norms} batch-norm layers were active.",
         steps=(wrong[0].step, wrong[-1].step),
+        severity=Severity.INFO if draws and loss_series(trace).optimizers > 1 else None,
         evidence={
             "evaluations": number_all,
             "in_training_mode": number_wrong,

@@ -1,7 +1,7 @@
 """The data flow of the forward pass, as the rules ask about it."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from nntrace.dataflow import MOST_VERTICES, Vertex, edges, is_rectified_outside
 from nntrace.schema import EventKind, Role
@@ -76,3 +76,16 @@ class Flow:
         """What takes its output, when that is one thing."""
         takers = self.takers.get(vertex, set())
         return next(iter(takers)) if len(takers) == 1 else None
+
+    def is_last(self, site: Site, layers: Collection[str]) -> bool:
+        """Whether its output was seen to be taken, and by no way comes to another of `layers`.
+
+        Such is the head of each of several models, wherever it stands among their layers.
+        """
+        seen: set[Vertex] = set()
+        ahead = set(self.takers.get(Vertex(site.path), ()))
+        taken = bool(ahead)
+        while ahead:
+            seen |= ahead
+            ahead = {taker for vertex in ahead for taker in self.takers.get(vertex, ())} - seen
+        return taken and not any(v.is_module and v.name in layers for v in seen)

@@ -187,13 +187,19 @@ def init_scale(
     restored = np.array([_is_restored(links, signal, site) for site in sites])
     exposed = ~is_head & ~rescaled & ~restored
     small = drawn & enough & exposed & (size < low)
-    # One small layer among many is a choice (a policy's head); most of them are a mistake.
-    if small.any() and 2 * small.sum() >= exposed.sum():
+    # One small layer among many is a choice (a policy's head); most of them are a mistake. Weights
+    # that are made of other parameters (weight norm) have no fan, but are layers as well.
+    if small.any() and 2 * small.sum() >= exposed.sum() + _layers_without_fan(trace):
         yield _out_of_scale(trace, sites, size, np.flatnonzero(small), low, "smaller")
     before_norm = np.array([_norm_follows(trace, links, site) for site in sites])
     large = drawn & enough & ~before_norm & (size > high)
     if large.any():
         yield _out_of_scale(trace, sites, size, np.flatnonzero(large), high, "larger")
+
+
+def _layers_without_fan(trace: Trace) -> int:
+    """How many modules, norms aside, hold matrices whose fan is not known."""
+    return len({s.parent for s in weights(trace) if not s.fan_in and not is_norm(s)})
 
 
 def _bounds(site: Site, factor: float) -> tuple[float, float]:

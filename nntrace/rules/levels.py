@@ -126,14 +126,19 @@ def activation_mean_shift(
 
     The activation function behind it then works on one branch only: dead, linear or saturated.
     Judged are the outputs of layers with weights, before their activation function, over the last
-    half of the run; the head, layers that a norm centres again, and layers that may have an
+    half of the run; heads of models, layers that a norm centres again, and layers that may have an
     activation function of their own and whose outputs are never negative are left out. A warning
     only where the loss does not come down.
     Source: LeCun 1998 (Efficient BackProp, 4.3); "37 reasons", 25.
     """
-    links = [link for link in _hidden(trace) if link.site.range_low is None]
-    lowest = trace.series(Role.ACTIVATION, "min")
     flow = Flow(trace)
+    layers = {link.site.path for link in chain(trace) if link.has_weight}
+    links = [
+        link
+        for link in _hidden(trace)
+        if link.site.range_low is None and not flow.is_last(link.site, layers)
+    ]
+    lowest = trace.series(Role.ACTIVATION, "min")
     links = [
         link
         for link in links

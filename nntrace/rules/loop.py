@@ -20,7 +20,10 @@ _WARM_UP = 5  # steps: the first ones start workers and fill caches
     "RUN01",
     "training-in-eval-mode",
     Severity.WARNING,
-    explains=("ACT12", "LOS13", "RUN13"),
+    explains=(
+        *("ACT01", "ACT03", "ACT04", "ACT07", "ACT12", "GRD02", "LOS07", "LOS08", "LOS13"),
+        *("PAR02", "RUN13", "UPD01", "UPD07"),
+    ),
     advice="Call `model.train()` at the start of each epoch, after every evaluation. To freeze "
     "only the normalisation, put those layers in eval mode and the model in training mode.",
 )
@@ -31,9 +34,10 @@ def training_in_eval_mode(
 ) -> Iterator[Finding | Skipped]:
     """The optimizer steps while the whole model is in evaluation mode.
 
-    Dropout then does nothing and batch norm uses statistics that no longer follow the data. Only
-    for models that have such layers, and only when the root is in evaluation mode: freezing the
-    norms of a model in training mode is deliberate. Source: "37 reasons", 21 and 26.
+    Dropout then does nothing and batch norm uses statistics that no longer follow the data: where
+    it held the scale of the signal, outputs and updates grow and units die. Only for models that
+    have such layers, and only when the root is in evaluation mode: freezing the norms of a model in
+    training mode is deliberate. Source: "37 reasons", 21 and 26.
     """
     modes = trace.events_of(EventKind.MODE)
     if not modes:

@@ -46,13 +46,15 @@ def loss_not_decreasing(
     steps: Annotated[int, "optimizer steps with a loss that are needed"] = 50,
     improvement: Annotated[float, "smallest relative improvement that counts"] = 0.01,
     errors: Annotated[float, "standard errors an improvement must exceed"] = 4.0,
+    hidden: Annotated[float, "relative fall between the halves that noise must not hide"] = 0.25,
 ) -> Iterator[Finding | Skipped]:
     """Over the whole run the loss never improved beyond its noise.
 
     Compares the start with the best of ten windows and looks for a falling trend (Mann–Kendall);
     silent when either shows progress of more than 1 %, when the loss is already well below chance,
-    or when a check has shown that it is higher without inputs (PRB02). A warning for runs below
-    200 steps or losses whose chance value is unknown.
+    or when a check has shown that it is higher without inputs (PRB02). Not judged where the noise
+    is such that the loss could have come down by a quarter unseen, as where every step is another
+    task. A warning for runs below 200 steps or losses whose chance value is unknown.
     Source: Karpathy's Recipe, step 2 (overfit one batch); "37 reasons", IV.
     """
     series = loss_series(trace)
@@ -83,6 +85,11 @@ def loss_not_decreasing(
     function, unknown = comparable_function(trace, batches)
     chances = [] if unknown else [chance.value for chance in chance_losses(function, batches)]
     if chances and _level(function_loss(trace, batches)) < _LEARNED * min(chances):
+        return
+    half = len(values) // 2
+    unseen = errors * median_error(noise, half, half)
+    if unseen > hidden * abs(median(values)) and level - start <= unseen:
+        yield Skipped(f"the loss is so noisy (± {noise:.2g}) that a fall by {unseen:.2g} is unseen")
         return
     is_sure = bool(chances) and len(series) >= _SURE_STEPS
     yield Finding(

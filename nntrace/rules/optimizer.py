@@ -228,7 +228,9 @@ def parameter_not_in_optimizer(
 
     They stay random. Only information when the first layers are left out, as in training a head
     on a backbone: that may be meant, though their gradients are computed for nothing; a warning
-    when it is most of the model. Parameters that change without an optimizer are not meant.
+    when it is most of the model. Where the larger part of the layers was frozen by hand, what was
+    not (an adapter, LoRA) was left to learn: an error. Parameters that change without an optimizer
+    are not meant.
     Source: "37 reasons", 19 (frozen layers); Karpathy's Recipe, step 2.
     """
     sites = trace.sites_of(Role.PARAM_GRAD)
@@ -247,12 +249,16 @@ def parameter_not_in_optimizer(
     elements = np.array([site.numel for site in sites])
     is_prefix = bool(stepped.any() and blamed[-1] < np.flatnonzero(stepped)[0])
     is_most = 2 * elements[missing].sum() > elements[received.any(axis=0)].sum()
+    frozen = sum(site.requires_grad is False for site in trace.sites_of(Role.PARAM))
+    severity = Severity.ERROR
+    if frozen <= len(blamed) and (is_prefix or is_most):
+        severity = Severity.INFO if is_prefix else Severity.WARNING
     paths = [sites[index].path for index in blamed]
     yield Finding(
         f"{len(paths)} of {len(sites)} parameters receive gradients but belong to no optimizer: "
         f"{named(paths)}.",
         site=sites[blamed[0]],
         steps=sampled_span(trace),
-        severity=Severity.INFO if is_prefix else Severity.WARNING if is_most else Severity.ERROR,
+        severity=severity,
         evidence={"parameters": paths},
     )

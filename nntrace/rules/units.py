@@ -5,6 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.depth import SAMPLES, until_end
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.flow import Flow
 from nntrace.rules.layers import (
@@ -25,7 +26,6 @@ from nntrace.schema import Role
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray
 
-_SAMPLES = 5  # that a level must have lasted
 _FEW_UNITS = 8  # of fewer, some dead ones are chance
 
 
@@ -121,7 +121,7 @@ def _begins_narrow(trace: Trace, flow: Flow, link: Link, most: float) -> bool:
     if given is None:
         return False
     rank = finite(trace.series(Role.ACTIVATION, "effective_rank", given.site))
-    return 0 < median(rank[:_SAMPLES]) <= most
+    return 0 < median(rank[:SAMPLES]) <= most
 
 
 def _late_median(share: FloatArray) -> float:
@@ -161,27 +161,24 @@ def saturated_units(
     """
     saturated = trace.series(Role.ACTIVATION, "saturated_fraction")
     judged = [
-        link for link in hidden_bounded(trace) if len(finite(saturated[:, link.column])) >= _SAMPLES
+        link for link in hidden_bounded(trace) if len(finite(saturated[:, link.column])) >= SAMPLES
     ]
     if not judged:
-        yield Skipped(f"no hidden bounded activation was seen in {_SAMPLES} sampled steps")
+        yield Skipped(f"no hidden bounded activation was seen in {SAMPLES} sampled steps")
         return
     if remaining_loss(trace) <= fitted:
         return
     for link in judged:
         share = saturated[:, link.column]
-        rows = np.flatnonzero(np.isfinite(share))
-        late = share[rows[-max(_SAMPLES, len(rows) // 2) :]]
-        level = median(late)
-        if level <= fraction or median(late[-_SAMPLES:]) <= fraction:
+        since = until_end(share > fraction, np.isfinite(share))
+        if since is None:  # units that come back pass gradients again
             continue
-        since = lasting(share[rows] > fraction, 1)
-        start = rows[len(rows) - len(late)] if since is None else rows[since]
+        level, last = median(share[since:]), int(np.flatnonzero(np.isfinite(share))[-1])
         yield Finding(
             f"{level:.0%} of the outputs of {link.site.path} ({link.site.module_type}) are at an "
             f"end of the range [{link.site.range_low:g}, {link.site.range_high:g}].",
             site=link.site,
-            steps=(int(trace.sampled_steps[start]), int(trace.sampled_steps[rows[-1]])),
+            steps=(int(trace.sampled_steps[since]), int(trace.sampled_steps[last])),
             evidence={"saturated_fraction": level},
         )
 

@@ -283,6 +283,12 @@ def test_a_saturation_that_passes_is_healthy():
     assert not findings("ACT05", trace(*rows))
 
 
+@pytest.mark.parametrize(("free", "found"), [([17], 1), ([10, 17], 0)])
+def test_units_that_come_back_again_and_again_are_not_stuck(free, found):
+    share = [0.3 if index in free else 0.9 for index in range(20)]
+    assert len(findings("ACT05", trace(layer("l"), bounded(share), layer("head")))) == found
+
+
 @pytest.mark.parametrize(("end", "found"), [(0.06, 1), (0.04, 0)])
 def test_a_model_that_has_fitted_its_data_may_saturate(end, found):
     loss = [*[1.0] * 10, *[end] * 10]

@@ -2,6 +2,10 @@ import numpy as np
 import pytest
 from rules.builders import batches, event, findings, skip_reasons, trace_of
 
+from nntrace.rules import Severity
+
+INFO, WARNING = Severity.INFO, Severity.WARNING
+
 TRAINING = event(
     "mode",
     0,
@@ -14,7 +18,9 @@ TRAINING = event(
 )
 
 
-def evaluation(step, *, training=True, number=0, loss=None, examples=100, **values):
+def evaluation(
+    step, *, training=True, number=0, loss=None, examples=100, function="cross_entropy", **values
+):
     active = {"dropout_active": int(training), "norm_active": 0, **values}
     return event(
         "evaluation",
@@ -25,7 +31,7 @@ def evaluation(step, *, training=True, number=0, loss=None, examples=100, **valu
         training=training,
         examples=examples,
         loss=loss,
-        loss_function="cross_entropy",
+        loss_function=function,
         reduction="mean",
         file="train.py",
         line=3,
@@ -41,6 +47,14 @@ def test_evaluations_with_dropout_active_are_a_warning(count, found):
     events = [TRAINING, *(evaluation(20 * n + 20, number=n) for n in range(count))]
     results = findings("RUN02", trace_of(steps=100, events=events))
     assert [finding.location.line for finding in results] == [3] * found
+
+
+@pytest.mark.parametrize(("function", "level"), [(None, INFO), ("mse_loss", WARNING)])
+def test_samples_drawn_from_one_of_several_models_in_training_are_a_note(function, level):
+    drawn = [evaluation(20 * n + 20, number=n, function=function) for n in range(3)]
+    trace = trace_of(loss=[1.0, 2.0] * 50, optimizer=["d", "g"] * 50, events=[TRAINING, *drawn])
+    [finding] = findings("RUN02", trace)
+    assert finding.level is level
 
 
 def test_evaluations_in_eval_mode_are_healthy():

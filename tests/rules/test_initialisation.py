@@ -169,6 +169,20 @@ def test_one_small_layer_among_many_is_a_choice():
     assert not findings("INI02", trace(*layers, weight("head.weight", 0.1)))
 
 
+def test_layers_whose_weights_are_made_of_others_are_layers_too():
+    def made(name):
+        path = f"{name}.parametrizations.weight.original"
+        return [
+            row
+            for number, shape in enumerate([(64, 1, 1), (64, 64, 5)])
+            for row in weight(f"{path}{number}", 0.1, shape=shape, fans=None)
+        ]
+
+    shortcut, head = weight("down.weight", 1e-3), weight("head.weight", 0.1)
+    assert findings("INI02", trace(shortcut, made("a"), head))
+    assert not findings("INI02", trace(shortcut, made("a"), made("b"), head))
+
+
 def test_gpt_weights_of_a_narrow_model_are_rescaled_by_its_last_norm():
     layers = [weight("qkv.weight", 0.02), weight("out.weight", 0.004)]
     layers.append([module("norm", "LayerNorm")])

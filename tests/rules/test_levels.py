@@ -101,6 +101,13 @@ def test_a_layer_of_keras_that_feeds_a_layer_holds_no_activation_function():
     assert skip_reasons("ACT06", dense_before(":relu"))
 
 
+@pytest.mark.parametrize(("taker", "skipped"), [(":mseloss", True), ("g", False)])
+def test_the_head_of_a_model_before_another_is_a_head(taker, skipped):
+    flow = event("graph", vertices=["d", taker], edges=[[0, 1]])
+    rows = trace(layer("d", mean=5.0), layer("g"), layer("h"), events=[flow])
+    assert [f.site.path for f in findings("ACT06", rows)] == ["d"] * (not skipped)
+
+
 def test_a_shift_at_the_start_only_is_none():
     passing = [5.0] * 5 + [0.0] * 15
     assert not findings("ACT06", trace(layer("a", mean=passing), layer("head")))

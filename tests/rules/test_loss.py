@@ -225,6 +225,17 @@ def test_a_negative_loss_is_not_judged():
     assert skip_reasons("LOS07", trace_of(loss=noisy(np.full(200, -1.0))))
 
 
+@pytest.mark.parametrize(("noise", "found"), [(0.2, 1), (0.6, 0)])
+def test_a_loss_too_noisy_to_show_a_fall_by_a_quarter_is_not_judged(noise, found):
+    trace = trace_of(loss=np.abs(noisy(np.full(150, 1.0), noise)))
+    assert (findings if found else skip_reasons)("LOS07", trace)
+
+
+def test_a_loss_that_rose_beyond_its_noise_did_not_fall():
+    rising = np.abs(noisy(np.linspace(1.0, 9.0, 150), 2.0))
+    assert findings("LOS07", trace_of(loss=rising))
+
+
 def test_a_saw_tooth_that_returns_to_its_start_is_no_progress():
     teeth = np.tile(np.linspace(1.05, 0.95, 15), 40)
     rows = batches(600, loss_function="mse_loss", target_mean=0.0, target_std=1.0)

@@ -213,6 +213,15 @@ def test_a_backbone_left_out_below_a_trained_head_is_only_noted():
     assert finding.level is Severity.INFO
 
 
+@pytest.mark.parametrize(("frozen", "level"), [(1, Severity.INFO), (2, Severity.ERROR)])
+def test_what_was_not_frozen_among_frozen_layers_was_left_to_learn(frozen, level):
+    held = {"shape": [64, 64], "numel": 4096, "requires_grad": False, "rms": 1.0}
+    rows = [[site(f"{name}.weight", "param", parent=name, **held)] for name in "bc"[:frozen]]
+    rows += [parameter("a.lora", update=None), parameter("head.weight")]
+    [finding] = findings("UPD04", trace(*rows))
+    assert finding.level is level
+
+
 def test_most_of_the_model_left_out_behind_what_is_trained_is_a_warning():
     rows = [parameter("generator.weight"), parameter("a.weight", update=None)]
     [finding] = findings("UPD04", trace(*rows, parameter("b.weight", update=None)))
