@@ -5,10 +5,12 @@ when much is waiting: one large batch costs far less, in time and in bytes, than
 An error of the disk ends tracing, never training.
 """
 
+import sys
 import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from nntrace.recorder.capsules import CapsuleRecord
@@ -19,6 +21,7 @@ from nntrace.recorder.sample import Sample
 FLUSH_SECONDS: Final = 0.8  # a killed process loses what was not flushed
 FLUSH_BYTES: Final = 8 * 1024 * 1024
 MAX_WAITING_BYTES: Final = 48 * 1024 * 1024
+_PATIENCE: Final = 10
 Record = SiteRecord | StepRecord | EventRecord | ScalarRecord | Sample | CapsuleRecord
 
 
@@ -73,13 +76,29 @@ class Writer:
                 self._wake.set()
 
     def stop(self, timeout_seconds: float) -> bool:
-        """Write what is queued and end the streams; False when the disk did not finish in time."""
-        if self._thread is None:
+        """Write what is queued and end the streams; False when the disk did not take it.
+
+        Args:
+            timeout_seconds: how long the writer may stand still. One that only waits for its turn
+                on a busy machine gets `_PATIENCE` times as long.
+        """
+        thread = self._thread
+        if thread is None:
             return True
         self._stop.set()
         self._wake.set()
-        self._thread.join(timeout_seconds)
-        return not self._thread.is_alive()
+        began = stood_still_since = time.monotonic()
+        busy_ns = _processor_ns(thread)
+        while thread.is_alive():
+            thread.join(min(1.0, timeout_seconds))
+            now, before_ns, busy_ns = time.monotonic(), busy_ns, _processor_ns(thread)
+            if busy_ns != before_ns:
+                stood_still_since = now
+            if now - stood_still_since >= timeout_seconds:
+                break
+            if now - began >= _PATIENCE * timeout_seconds:
+                break
+        return not thread.is_alive()
 
     def _run(self) -> None:
         try:
@@ -113,3 +132,14 @@ class Writer:
             self._written_bytes += sum(sample.values.nbytes for sample in samples)
         self.busy_ns += time.thread_time_ns() - started
         self.samples_written += len(samples)
+
+
+def _processor_ns(thread: threading.Thread) -> int:
+    """The processor time a thread has had; 0 where the system does not say it, or it has ended."""
+    if sys.platform != "linux" or thread.native_id is None:
+        return 0
+    try:
+        scheduled = Path(f"/proc/self/task/{thread.native_id}/schedstat").read_bytes()
+        return int(scheduled.split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0
