@@ -23,8 +23,9 @@ def command(runs: tuple[str, ...], lossless: bool) -> None:
       nntrace pack --lossless nntrace-runs/*
     """
     from nntrace.cli.values import size
-    from nntrace.keep import pack
+    from nntrace.keep import KEPT_STEPS, pack
     from nntrace.runs import find_run
+    from nntrace.schema import STREAMS
     from nntrace.text import printable
 
     for run in runs:
@@ -32,5 +33,13 @@ def command(runs: tuple[str, ...], lossless: bool) -> None:
         packed = pack(path, lossless=lossless)
         with output() as file:
             file.write(f"{printable(str(path))}\n")
-        sizes = f"{size(packed.before)} → {size(packed.after)}"
-        note(f"packed {path}: {sizes}, {packed.factor:.1f}× smaller.")
+        sizes = f"{size(packed.rows_before)} → {size(packed.rows_after)}"
+        kept = packed.parts_after.get(KEPT_STEPS, 0)
+        others = f"; {size(kept)} of kept steps (capsules) stay as they are" if kept else ""
+        note(f"packed {path}: {sizes}, {packed.factor:.1f}× smaller{others}.")
+        parts = [
+            f"{part} {size(before)} → {size(packed.parts_after.get(part, 0))}"
+            for part, before in sorted(packed.parts_before.items(), key=lambda part: -part[1])
+            if part in STREAMS and before
+        ]
+        note(", ".join(parts) + ".")

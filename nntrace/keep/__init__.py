@@ -2,6 +2,6 @@
 
 from nntrace.keep.clean import doomed
 from nntrace.keep.pack import Packed, pack
-from nntrace.keep.size import bytes_on_disk
+from nntrace.keep.size import KEPT_STEPS, bytes_on_disk
 
-__all__ = ["Packed", "bytes_on_disk", "doomed", "pack"]
+__all__ = ["KEPT_STEPS", "Packed", "bytes_on_disk", "doomed", "pack"]

@@ -4,7 +4,7 @@ The files are written beside the segments, read back and compared in their numbe
 then put in their place: an interrupted pack leaves a run that reads as before.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,15 +15,14 @@ import pyarrow.parquet as pq
 from nntrace.arrow import arrow_schema
 from nntrace.errors import NntraceError
 from nntrace.keep.rounding import rounded
-from nntrace.keep.size import bytes_on_disk
+from nntrace.keep.size import bytes_by_part
 from nntrace.schema import PACKED, RANK_FOLDER, STREAMS, RunStatus
 from nntrace.trace import Trace
 from nntrace.trace.segments import KEYS
 
 _OPTIONS: Final[dict[str, Any]] = {
     "compression": "zstd",
-    "compression_level": 15,
-    "use_dictionary": False,
+    "compression_level": 19,
     "write_statistics": False,  # few rows would have more of them than values
     "store_schema": False,  # Parquet's types say it all
 }
@@ -34,15 +33,35 @@ _TRIED_ROWS: Final = 1 << 14
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Bytes of a run before and after."""
+    """Bytes of the parts of a run before and after (`bytes_by_part`)."""
 
-    before: int
-    after: int
+    parts_before: Mapping[str, int]
+    parts_after: Mapping[str, int]
+
+    @property
+    def before(self) -> int:
+        """Bytes of the whole run before."""
+        return sum(self.parts_before.values())
+
+    @property
+    def after(self) -> int:
+        """Bytes of the whole run afterwards."""
+        return sum(self.parts_after.values())
+
+    @property
+    def rows_before(self) -> int:
+        """Bytes of its streams before; kept steps are no rows, and stay as they are."""
+        return sum(self.parts_before.get(stream, 0) for stream in STREAMS)
+
+    @property
+    def rows_after(self) -> int:
+        """Bytes of its streams afterwards."""
+        return sum(self.parts_after.get(stream, 0) for stream in STREAMS)
 
     @property
     def factor(self) -> float:
-        """How many times smaller it became."""
-        return self.before / max(1, self.after)
+        """How many times smaller the streams became."""
+        return self.rows_before / max(1, self.rows_after)
 
 
 def pack(run: Path, *, lossless: bool = False) -> Packed:
@@ -56,7 +75,7 @@ def pack(run: Path, *, lossless: bool = False) -> Packed:
     Raises:
         NntraceError: the run is still going, is packed already, or its tail is torn.
     """
-    before = bytes_on_disk(run)
+    before = bytes_by_part(run)
     trace = Trace.open(run)
     if trace.status is RunStatus.RUNNING:
         raise NntraceError(f"{run} is still running. Pack it when it has ended.")
@@ -64,7 +83,7 @@ def pack(run: Path, *, lossless: bool = False) -> Packed:
         raise NntraceError(f"{run} is packed already.")
     for rank in trace.ranks:
         _pack_rank(trace.of_rank(rank), run / RANK_FOLDER.format(rank), lossless)
-    return Packed(before, bytes_on_disk(run))
+    return Packed(before, bytes_by_part(run))
 
 
 def _pack_rank(trace: Trace, folder: Path, lossless: bool) -> None:
@@ -74,10 +93,10 @@ def _pack_rank(trace: Trace, folder: Path, lossless: bool) -> None:
         if not (lossless or trace.manifest.config.get("exact")):
             table = rounded(table, stream, trace.table("sites"))
         table = _with_values(table, stream)
+        if not table.num_rows:  # no file says the same
+            continue
         part = folder / f".{stream}.parquet.part"
-        pq.write_table(
-            table, part, row_group_size=_ROWS, column_encoding=_encodings(table), **_OPTIONS
-        )
+        _write(table, part, _encodings(table))
         if pq.read_metadata(part).num_rows != table.num_rows:
             raise NntraceError(f"{part} did not reach the disk whole; the run is as it was.")
         written.append((part, folder / PACKED.format(stream)))
@@ -96,17 +115,33 @@ def _ordered(table: pa.Table, stream: str) -> pa.Table:
 
 
 def _with_values(table: pa.Table, stream: str) -> pa.Table:
-    """The table without columns that hold nothing, which readers put back."""
+    """The table without columns that hold nothing, which readers put back; where each row has a
+    value nothing has to say so.
+    """
     keys = KEYS[stream]
     held = [name for name in table.column_names if table[name].null_count < table.num_rows]
-    return table.select([name for name in table.column_names if name in keys or name in held])
+    table = table.select([name for name in table.column_names if name in keys or name in held])
+    fields = [field.with_nullable(table[field.name].null_count > 0) for field in table.schema]
+    return table.cast(pa.schema(fields, table.schema.metadata))
+
+
+def _write(table: pa.Table, where: Path | pa.BufferOutputStream, encodings: dict[str, str]) -> None:
+    pq.write_table(
+        table,
+        where,
+        row_group_size=_ROWS,
+        use_dictionary=[name for name, kind in encodings.items() if kind == _DICTIONARY] or False,
+        column_encoding={name: kind for name, kind in encodings.items() if kind != _DICTIONARY},
+        **_OPTIONS,
+    )
 
 
 def _encodings(table: pa.Table) -> dict[str, str]:
     """By column the encoding in which a part of it takes the least room.
 
     Of most numbers that is their bytes apart, since signs and exponents repeat where the last
-    digits never do; of steps and ids their differences, of names what they begin with alike.
+    digits never do; of steps and ids their differences, of names what they begin with alike, of
+    pixels a dictionary. That one has to be tried on the whole: it fills up.
     """
     part = table.slice(0, _TRIED_ROWS)
     kinds = {
@@ -117,12 +152,14 @@ def _encodings(table: pa.Table) -> dict[str, str]:
     }
     best: dict[str, tuple[int, str]] = {}
     for encoding, suits in _ENCODINGS.items():
+        if encoding == _DICTIONARY and part.num_rows < table.num_rows:
+            continue
         asked = {name: encoding if suits(kind) else _PLAIN for name, kind in kinds.items()}
         written = pa.BufferOutputStream()
-        pq.write_table(part, written, column_encoding=asked, **_OPTIONS)
+        _write(part, written, asked)
         for name, size in _column_sizes(written.getvalue()).items():
             best[name] = min(best.get(name, (size, asked[name])), (size, asked[name]))
-    return {name: encoding for name, (_, encoding) in best.items()} or dict.fromkeys(kinds, _PLAIN)
+    return {name: encoding for name, (_, encoding) in best.items()}
 
 
 def _column_sizes(file: pa.Buffer) -> dict[str, int]:
@@ -137,9 +174,11 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 _PLAIN: Final = "PLAIN"
+_DICTIONARY: Final = "RLE_DICTIONARY"
 _ENCODINGS: Final[dict[str, Callable[[pa.DataType], bool]]] = {
     _PLAIN: lambda kind: True,
     "BYTE_STREAM_SPLIT": _is_number,
     "DELTA_BINARY_PACKED": pa.types.is_integer,
     "DELTA_BYTE_ARRAY": pa.types.is_string,
+    _DICTIONARY: lambda kind: not pa.types.is_boolean(kind),
 }

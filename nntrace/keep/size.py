@@ -1,14 +1,34 @@
-"""How much room a run takes."""
+"""How much room a run takes, and which part of it."""
 
+from collections import Counter
 from pathlib import Path
+from typing import Final
+
+from nntrace.schema import CAPSULES_FOLDER, STREAMS
+
+KEPT_STEPS: Final = "kept steps"
+_OTHERS: Final = "other files"
 
 
 def bytes_on_disk(run: Path) -> int:
     """The bytes of all files of a run; one that vanishes meanwhile counts nothing."""
-    total = 0
+    return bytes_by_part(run).total()
+
+
+def bytes_by_part(run: Path) -> Counter[str]:
+    """The same by stream, for the capsules, and for all other files together."""
+    parts: Counter[str] = Counter()
     for file in run.rglob("*"):
         try:
-            total += file.stat().st_size if file.is_file() and not file.is_symlink() else 0
+            if file.is_file() and not file.is_symlink():
+                parts[_part(file)] += file.stat().st_size
         except OSError:
             continue
-    return total
+    return parts
+
+
+def _part(file: Path) -> str:
+    if file.parent.name == CAPSULES_FOLDER:
+        return KEPT_STEPS
+    stream = file.name.partition(".")[0].partition("-")[0]
+    return stream if stream in STREAMS else _OTHERS

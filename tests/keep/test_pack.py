@@ -44,6 +44,32 @@ def test_columns_that_hold_nothing_are_left_out_and_read_as_nulls(tmp_path: Path
     )
 
 
+def test_a_stream_without_rows_has_no_file_and_reads_as_empty(tmp_path: Path) -> None:
+    run = small_run(tmp_path / "run", scalars=[])
+    pack(run)
+    assert not (run / "rank-00000" / "scalars.parquet").exists()
+    assert len(Trace.open(run).table("scalars")) == 0
+
+
+def test_kept_steps_stay_and_do_not_count_as_rows(tmp_path: Path) -> None:
+    run = small_run(tmp_path / "run")
+    capsule = run / "rank-00000" / "capsules" / "capsule-000.safetensors"
+    capsule.parent.mkdir()
+    capsule.write_bytes(bytes(100_000))
+    packed = pack(run)
+    assert capsule.stat().st_size == 100_000
+    assert packed.after > 100_000 > packed.rows_before > packed.rows_after
+
+
+def test_values_that_repeat_are_kept_in_a_dictionary(tmp_path: Path) -> None:
+    shades = np.random.default_rng(0).integers(64, size=5000) / 63
+    image = {"step": 0, "role": "input", "path": "x", "values": shades.tolist()}
+    run = small_run(tmp_path / "run", tensors=[image])
+    pack(run)
+    assert (run / "rank-00000" / "tensors.parquet").stat().st_size < 5500
+    assert Trace.open(run).table("tensors")["values"].to_pylist() == [shades.tolist()]
+
+
 def test_a_run_recorded_exactly_keeps_every_digit(tmp_path: Path) -> None:
     rows = [row | {"mean": 1.2345678} for row in stats(6, 1)]
     for exact in (True, False):
