@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,29 @@ from nntrace_keras.board import Row
 from nntrace_keras.calls import Step
 from nntrace_keras.capture import Values
 from nntrace_keras.origins import Range, birth, described
+from nntrace_keras.retrace import trace_back
 from nntrace_keras.second import CannotComputeError
 from nntrace_keras.sources import Sources
 
 _MOST_SEARCHES = 3
+# To hold weights costs a read of each variable, and a copy of it at its next update.
+_HELD_EVERY = 16  # steps
+_RISES = 4.0  # times its usual size: a loss that may break at the next step
+_MEMORY = 0.9  # of the usual size, per step
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What is known of the steps of one graph: when its weights were held, the size of its loss."""
+
+    held: int
+    usual: float = math.inf
+    rises: bool = False
+
+    def see(self, loss: float) -> None:
+        self.rises = not abs(loss) <= _RISES * self.usual
+        known = self.usual if math.isfinite(self.usual) else abs(loss)
+        self.usual = _MEMORY * known + (1 - _MEMORY) * abs(loss)
 
 
 class Births:
@@ -28,7 +48,18 @@ class Births:
         self._recorder = recorder
         self._sources = sources
         self._searches_left = _MOST_SEARCHES
-        self._sampled: dict[int, int] = {}  # by step: the number of its last sample
+        self._watches: dict[int, _Watch] = {}  # by the number of the graph
+
+    def wants_weights(self, graph: int) -> bool:
+        """Whether to hold the weights before the next step, which is not sampled."""
+        watch = self._watches.get(graph)
+        if not self._searches_left or watch is None:
+            return False
+        return watch.rises or self._recorder.steps - watch.held >= _HELD_EVERY
+
+    def have_weights(self, graph: int) -> None:
+        """The weights were held before the step that comes next."""
+        self._watches.setdefault(graph, _Watch(0)).held = self._recorder.steps
 
     def look(
         self,
@@ -36,34 +67,41 @@ class Births:
         row: Row,
         arguments: Sequence[Any] | None,
         vector: Values | None = None,
+        *,
+        has_batch: bool = True,
     ) -> None:
         """After a step; `vector` is its sample, if it was sampled.
 
-        The search behind one that was not starts from the variables as they were before the last
-        one that was, and needs the batch from the host.
+        The search behind one that was not starts from the variables as they were when last held,
+        and needs its batch: from the host that called it, or from its graph, which kept it.
         """
         if vector is not None:
-            self._sampled[row.graph] = self._recorder.steps
+            self.have_weights(row.graph)
         if self._searches_left and row.applied and _has_broken(step, row, vector):
-            if vector is None and arguments is None:
+            if vector is None and not has_batch:
                 self._searches_left = 0  # the batch is gone, and the weights are spoilt
                 return
             with record.stop_recording(), self._recorder.setting_up():
-                self._search(step, row, arguments)
+                self._search(step, row, arguments, last=vector is None)
+        elif row.loss is not None and row.graph in self._watches:
+            self._watches[row.graph].see(row.loss)
 
-    def _search(self, step: Step, row: Row, arguments: Sequence[Any] | None) -> None:
+    def _search(self, step: Step, row: Row, arguments: Sequence[Any] | None, *, last: bool) -> None:
         if step.second is None:
             return
         self._searches_left -= 1
         started = time.perf_counter()
         try:
-            found = self._found(step, step.second.trace_back(step.losses, arguments))
+            known = trace_back(step.second, step.losses, arguments, last=last)
+            found = self._found(step, known)
         except CannotComputeError:
             return
         if found is not None:
             self._searches_left = 0
-            ago = self._recorder.steps - self._sampled.get(row.graph, self._recorder.steps)
-            notes = [f"computed with the weights of {ago} steps before"] if ago else []
+            watch = self._watches.get(row.graph)
+            ago = self._recorder.steps - watch.held if watch is not None else 0
+            of = "one step" if ago == 1 else f"{ago} steps"
+            notes = [f"computed with the weights of {of} before"] if ago else []
             cost = round(1000 * (time.perf_counter() - started), 1)
             payload = {**found, "notes": notes, "replay_ms": cost}
             self._recorder.add_event(EventKind.ORIGIN, payload, severity="error")

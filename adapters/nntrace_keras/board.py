@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.ops.gen_resource_variable_ops import read_variable_op
+from tensorflow.python.ops.gen_state_ops import resource_scatter_nd_update
 from tensorflow.python.ops.resource_variable_ops import ResourceVariable
 
 _CLOCK, _START, _TURN, _STAMPS = 0, 1, 2, 3
@@ -53,6 +54,7 @@ class Board:
         self.seen = 0
         self._stamps = initial[_STAMPS:_RING].copy()
         self._start = 0
+        self._armed: Any = None  # the places of start and turn
 
     # In a graph.
 
@@ -103,7 +105,10 @@ class Board:
     def arm(self, turn: int) -> None:
         """Ask every graph to sample its next call."""
         self._start = self.seen
-        self.variable.scatter_nd_update([[_START], [_TURN]], [float(self.seen), float(turn)])
+        if self._armed is None:
+            self._armed = tf.constant([[_START], [_TURN]])
+        numbers = tf.constant([float(self.seen), float(turn)], tf.float64)
+        resource_scatter_nd_update(self.variable.handle, self._armed, numbers)
 
     def expects(self, graph: int) -> bool:
         """Whether this graph samples when it is run next, unless its call is no step."""

@@ -4,13 +4,14 @@ What is copied runs on its own: the graph it was taken from is left as it is. Va
 written before they were read are written in the copy, too, in the same order.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.framework import ops
 from tensorflow.python.framework.auto_control_deps_utils import get_read_write_resource_inputs
+from tensorflow.python.ops.resource_variable_ops import BaseResourceVariable
 
 # What places an operation or names others, which a copy has no part in.
 _LEFT_OUT = ("_class", "_gradient_op_type")
@@ -107,15 +108,27 @@ def takes_from_outside(operation: Any) -> bool:
     return operation.type in _CALLS and _calls_outside(operation)
 
 
+def users_of_resources(operations: Iterable[Any]) -> dict[str, list[Any]]:
+    """By the names of resources, the operations that are given them."""
+    found: dict[str, list[Any]] = {}
+    for operation in operations:
+        for tensor in operation.inputs:
+            if tensor.dtype == tf.resource:
+                found.setdefault(tensor.name, []).append(operation)
+    return found
+
+
 class Copies:
     """Copies into the graph that is being built.
 
     Args:
         values: what stands for tensors of the other graph, by their names.
+        held: what stands for variables, by the ids of their handles.
     """
 
-    def __init__(self, values: dict[str, Any]) -> None:
+    def __init__(self, values: dict[str, Any], held: Mapping[int, Any] | None = None) -> None:
         self._values = values
+        self._held = held or {}
 
     def make(self, operations: Sequence[Any]) -> None:
         """Copy operations, each after those that make its inputs."""
@@ -141,7 +154,12 @@ class Copies:
         """
         if isinstance(value, tf.IndexedSlices):
             return tf.IndexedSlices(self.of(value.values), value.indices, value.dense_shape)
-        return self._value(value) if isinstance(value, ops.SymbolicTensor) else value
+        if isinstance(value, ops.SymbolicTensor):
+            return self._value(value)
+        variable = getattr(value, "_value", value)
+        if isinstance(variable, BaseResourceVariable):
+            return self._held.get(id(variable.handle), value)
+        return value
 
     def _value(self, tensor: Any) -> Any:
         known = self._values.get(tensor.name)

@@ -127,6 +127,7 @@ class TrainingFunctions:
             with record.stop_recording(), tf.name_scope("nntrace"):
                 board = self.use_board()
                 wanted = Board.wants(board.read(), number) if is_nested else None
+                second.keeps_batch = wanted is None
                 second.keep(
                     {
                         inside.name: tensor
@@ -141,7 +142,10 @@ class TrainingFunctions:
         assert self._board is not None
         for number in _steps_in(function.graph):
             step = self._steps[number]
-            if step.second is None or not self._board.expects(number):
+            if step.second is None:
+                continue
+            if not self._board.expects(number):
+                self._hold_weights(number, step.second, function)
                 continue
             if self._in_vain[number] >= _PATIENCE:
                 continue
@@ -157,6 +161,17 @@ class TrainingFunctions:
                 _list_on(function.graph, "_nntrace_released").append(number)
                 # Variables are not to live longer than the function that trains them.
                 weakref.finalize(function, _release, step).atexit = False
+
+    def _hold_weights(self, number: int, second: Second, function: Any) -> None:
+        """Now and then before a step that is not sampled, if its batch can be had afterwards."""
+        held = second.held
+        if held is None or not second.has_run or held.is_large:
+            return
+        has_batch = second.keeps_batch or second.graph is function.graph
+        if has_batch and self._births.wants_weights(number):
+            with record.stop_recording():
+                held.hold()
+            self._births.have_weights(number)
 
     def _first_time(self, second: Second) -> AbstractContextManager[None]:
         """Building the second computation and its first run are no cost of a sample."""
@@ -183,19 +198,22 @@ class TrainingFunctions:
                 row = replace(row, loss=step.returned.read(function, result))
             delivery = None
             second = self._expected.get(row.graph)
+            is_alone = sum(other.graph == row.graph for other in rows) == 1
             if row.number in sampled and second is not None:
-                is_alone = sum(other.graph == row.graph for other in rows) == 1
                 is_called = second.graph is function.graph
                 delivery = self._deliver(step, row, inputs if is_called else None, is_alone)
                 wants = wants or delivery is None
             elif is_last:
                 is_called = step.second is not None and step.second.graph is function.graph
-                self._births.look(step, row, inputs if is_called else None)
+                is_kept = step.second is not None and step.second.keeps_batch and is_alone
+                arguments = inputs if is_called else None
+                self._births.look(step, row, arguments, has_batch=is_called or is_kept)
             wants = self._finish(step, row, delivery) or wants
         for number in sampled.values():
             self._in_vain[number] = -_FOREVER
         for number, second in self._expected.items():
-            second.forget()
+            if second.held is not None:
+                second.held.forget()
             self._in_vain[number] += 1
         self._expected.clear()
         turn = self._next(wants)

@@ -39,6 +39,12 @@ class Growing(layers.Layer):
         return tf.exp(inputs * 1000.0)
 
 
+@keras.saving.register_keras_serializable("births")
+class Root(layers.Layer):
+    def call(self, inputs):
+        return tf.sqrt(inputs + 100.0)
+
+
 def program(*between):
     return keras.Sequential(
         [keras.Input((6,)), layers.Dense(8, name="first"), *between, layers.Dense(1, name="head")]
@@ -100,6 +106,37 @@ def test_targets_that_hold_nan_are_named(tmp_path):
     assert found.where == "data"
 
 
+def test_under_fit_the_batch_of_a_step_that_is_not_sampled_is_searched(tmp_path):
+    inputs = np.tile(INPUTS, (10, 1))
+    inputs[18 * 16 + 3, 2] = -1e4
+    with tracing(tmp_path / "run", framework="keras", every=50) as recorder:
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((6,)), Root(), layers.Dense(1)])
+        model.compile(keras.optimizers.SGD(1e-4), loss=error, jit_compile=False)
+        targets = np.ones((len(inputs), 1))
+        model.fit(inputs, targets, batch_size=16, verbose=0, shuffle=False)
+    assert recorder.failure is None
+    (found,) = origins(Trace.open(tmp_path / "run"))
+    assert (found.where, found.step, found.text("op")) == ("forward", 18, "sqrt")
+    assert "an operand is -9900" in found.text("what")
+    assert found.location is not None
+    assert found.location.line == line_of(Root, "tf.sqrt")
+    assert found.facts["notes"] == ["computed with the weights of 2 steps before"]
+
+
+def test_the_weights_of_before_an_explosion_are_those_of_the_step(tmp_path):
+    with tracing(tmp_path / "run", framework="keras", every=50) as recorder:
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((6,)), layers.Dense(8), layers.Dense(1)])
+        model.compile(keras.optimizers.SGD(1.0), loss=error, jit_compile=True)
+        model.fit(np.tile(INPUTS, (10, 1)), np.tile(TARGETS, (10, 1)), batch_size=16, verbose=0)
+    assert recorder.failure is None
+    (found,) = origins(Trace.open(tmp_path / "run"))
+    assert found.step > 0
+    assert found.where in ("forward", "loss")
+    assert found.facts["notes"] == []
+
+
 def test_a_step_that_is_not_sampled_is_searched_with_earlier_weights(tmp_path):
     run = tmp_path / "run"
     with tracing(run, framework="keras", every=50) as recorder:
@@ -119,4 +156,4 @@ def test_a_step_that_is_not_sampled_is_searched_with_earlier_weights(tmp_path):
     assert recorder.failure is None
     (found,) = origins(Trace.open(run))
     assert (found.where, found.text("given"), found.step) == ("data", "input.0", 20)
-    assert found.facts["notes"] == ["computed with the weights of 20 steps before"]
+    assert found.facts["notes"] == ["computed with the weights of 4 steps before"]

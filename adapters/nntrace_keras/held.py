@@ -1,0 +1,119 @@
+"""The values that variables had before a step, held for a computation that repeats it.
+
+To hold them copies nothing by itself: TensorFlow writes to a new place what someone else still
+holds, and so copies, at its next update, what was held.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.eager import context
+from tensorflow.python.ops.gen_resource_variable_ops import assign_variable_op, read_variable_op
+from tensorflow.python.ops.resource_variable_ops import ResourceVariable
+
+_MOST_HELD = 1 << 28  # bytes of weights, for the search behind a step that is not sampled
+
+
+class Held:
+    """Runs a computation on variables as they were.
+
+    Args:
+        computation: what it only reads is among its last arguments, what it captures is stood
+            in for by variables of our own.
+        handles: of the variables whose values are those arguments.
+
+    Attributes:
+        values: by the ids of the handles.
+        is_large: whether they are too large to be held longer than a step.
+    """
+
+    def __init__(self, computation: Any, handles: Sequence[Any] = ()) -> None:
+        self._computation = computation
+        self._given = [(real, spec_of(real).dtype) for real in handles]
+        self._captured = [(real, _shadow(real)) for real in computation.captured_inputs]
+        self._empty: dict[Any, Any] = {}
+        self.values: dict[int, Any] = {}
+        self.is_large = False
+
+    def hold(self) -> None:
+        """Take the values that the variables have now."""
+        shadowed = [(real, shadow.dtype) for real, shadow in self._captured if shadow is not None]
+        self.values = {
+            id(real): read_variable_op(real, dtype=dtype) for real, dtype in self._given + shadowed
+        }
+
+    def call(self, inputs: Sequence[Any], live: Sequence[Any] = ()) -> Any:
+        """Compute on the values that are held, and on the `live` handles.
+
+        Raises:
+            LookupError: a value is not held.
+        """
+        given = [self.values[id(real)] for real, _ in self._given]
+        captured_inputs = []
+        for real, shadow in self._captured:
+            if shadow is not None:
+                assign_variable_op(shadow.handle, self.values[id(real)])
+            captured_inputs.append(real if shadow is None else shadow.handle)
+        with _as_it_is():
+            found = self._computation._call_flat([*inputs, *given, *live], captured_inputs)
+        for _, shadow in self._captured:
+            if shadow is not None:
+                assign_variable_op(shadow.handle, self._nothing(shadow.dtype))
+        return found
+
+    def _nothing(self, dtype: Any) -> Any:
+        if dtype not in self._empty:
+            self._empty[dtype] = tf.zeros([0], dtype)
+        return self._empty[dtype]
+
+    def forget(self) -> None:
+        """The values are those of an earlier step now; large ones are held no longer."""
+        size = sum(v.shape.num_elements() * v.dtype.size for v in self.values.values())
+        self.is_large = size > _MOST_HELD
+        if self.is_large:
+            self.values = {}
+
+
+@contextmanager
+def _as_it_is() -> Iterator[None]:
+    """Functions that are first called inside run unoptimised: they are called so rarely that
+    optimising takes longer than all that it could save.
+    """
+    options = context.context().function_call_options
+    config = tf.compat.v1.ConfigProto.FromString(options.config_proto_serialized)
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    context.context().function_call_options = context.FunctionCallOptions(config_proto=config)
+    try:
+        yield
+    finally:
+        context.context().function_call_options = options
+
+
+def spec_of(handle: Any) -> Any:
+    """Shape and type of a variable's value; None for a handle of something else."""
+    facts = getattr(handle, "_handle_data", None)
+    if handle.dtype != tf.resource or facts is None or not facts.is_set:
+        return None
+    kind = facts.shape_and_type[0]
+    return tf.TensorSpec(tf.TensorShape(kind.shape), tf.as_dtype(kind.dtype))
+
+
+def empty(dtype: Any) -> Any:
+    """A variable for a value of any shape."""
+    with tf.init_scope():
+        return ResourceVariable(
+            np.zeros([0], dtype.as_numpy_dtype),
+            dtype=dtype,
+            shape=tf.TensorShape(None),
+            trainable=False,
+            name="nntrace_kept",
+        )
+
+
+def _shadow(real: Any) -> Any:
+    """A variable to stand in for one that is captured; None for what is no variable."""
+    spec = spec_of(real)
+    return None if spec is None else empty(spec.dtype)
