@@ -15,6 +15,8 @@ import numpy.typing as npt
 from nntrace.recorder import Layout
 
 SAMPLE_LIMIT = 4096
+FILTERS_LIMIT = 1 << 16
+_MAX_PLANES = 4  # channels an image can have
 MAX_UNITS = 1024
 PHASES = 16
 _MIN_EXAMPLES = 8
@@ -90,14 +92,28 @@ def examples_plan(
 
 @lru_cache(maxsize=4096)
 def flat_plan(shape: tuple[int, ...], limit: int = SAMPLE_LIMIT) -> FlatPlan:
-    """The plan for a parameter; its step shares no factor with any axis."""
+    """The plan for a parameter; its step shares no factor with any axis. Filters over images are
+    taken whole: the report shows them.
+    """
     numel = math.prod(shape)
+    if are_filters(shape):
+        limit = max(limit, FILTERS_LIMIT)
     if numel <= limit:
         return FlatPlan(numel, 1)
     step = numel // limit
     while step > 1 and any(math.gcd(step, size) > 1 for size in shape if size > 1):
         step -= 1
     return FlatPlan(limit, step)
+
+
+def are_filters(shape: tuple[int | None, ...]) -> bool:
+    """Whether this is the shape of a kernel over images, [rows, columns, channels, filters], that
+    can be looked at.
+    """
+    if len(shape) != 4 or None in shape:
+        return False
+    rows, columns, channels, _ = sizes = tuple(size or 0 for size in shape)
+    return min(rows, columns) > 1 and channels <= _MAX_PLANES and math.prod(sizes) <= FILTERS_LIMIT
 
 
 def touched_rows_plan(limit: int = SAMPLE_LIMIT) -> ExamplesPlan:

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from nntrace.recorder import MAX_EXAMPLES, KeptTensor, batch_extent, next_turn
 from nntrace.schema import Role
-from nntrace_keras.elements import SAMPLE_LIMIT
+from nntrace_keras.elements import are_filters
 from nntrace_keras.sites import SiteKey
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Keepsakes:
 
 class KeptFilters:
     """The filters of the first convolution over images, ever more rarely. They are among the
-    samples already: a kernel of at most 4096 elements is sampled whole.
+    samples already: such a kernel is sampled whole.
     """
 
     def __init__(self) -> None:
@@ -165,14 +165,7 @@ class KeptFilters:
 
 def _shows_filters(site: SiteKey) -> bool:
     """Whether this is the kernel of a convolution over images: filters that can be looked at."""
-    return (
-        site.role is Role.PARAM
-        and site.module_type == "Conv2D"
-        and len(site.shape) == 4
-        and site.shape[2] <= _FEW_CHANNELS
-        and min(site.shape[:2]) > 1
-        and math.prod(site.shape) <= SAMPLE_LIMIT
-    )
+    return site.role is Role.PARAM and site.module_type == "Conv2D" and are_filters(site.shape)
 
 
 def _keepsake(site: SiteKey, tensor: Any) -> Keepsake | None:

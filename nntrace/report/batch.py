@@ -3,8 +3,9 @@ of numbers as a table; and the filters of the first convolution. Values, not fil
 them.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -64,11 +65,15 @@ def first_batch(trace: Trace, vocabulary: Sequence[str] | None = None) -> list[S
         other = nearby_tokens(trace)
     kept = [tensor for tensor in trace.tensors if tensor.role in ("input", "target")]
     targets = next((t for t in kept if t.role == "target"), None)
-    shown = [
-        _show(tensor, targets, recorded.get(tensor.path, other))
-        for tensor in kept
-        if tensor.values.size
-    ]
+    shown = []
+    for tensor in (t for t in kept if t.values.size):
+        tokens = recorded.get(tensor.path, other)
+        of = next((t for t in kept if _names_next_tokens(tensor, t)), None)
+        if of is not None:
+            tokens = tokens or recorded.get(of.path)
+            width = of.values.shape[1]
+            tensor = replace(tensor, values=_in_rows(tensor.values, width))
+        shown.append(_show(tensor, targets, tokens))
     # Class labels stand under the images; a table of them would say nothing more.
     has_labels = any(p.words for item in shown for p in item.pictures)
     return [
@@ -115,6 +120,26 @@ def _show(tensor: Tensor, targets: Tensor | None, tokens: Tokens | None) -> Show
         f"; the first {len(header)} of {flat.shape[1]} values" if flat.shape[1] > _COLUMNS else ""
     )
     return Shown(title, _facts(tensor) + more, header=header, table=table)
+
+
+def _names_next_tokens(target: Tensor, of: Tensor) -> bool:
+    """Whether a target has one token for each of an input's, as language models have them, be it
+    that the loss received them in one row.
+    """
+    return (
+        (target.role, of.role) == ("target", "input")
+        and "int" in target.dtype
+        and "int" in of.dtype
+        and of.values.ndim == 2
+        and of.values.shape[1] > 1
+        and target.shape in (of.shape, (math.prod(of.shape),))
+    )
+
+
+def _in_rows(values: FloatArray, width: int) -> FloatArray:
+    """The first values of sequences of this length, one sequence in each row."""
+    flat = values.reshape(-1)
+    return flat[: len(flat) // width * width or len(flat)].reshape(-1, min(width, len(flat)))
 
 
 def _facts(tensor: Tensor) -> str:
@@ -182,4 +207,6 @@ def _text(row: FloatArray, tokens: Tokens | None) -> str:
     more = " …" if len(row) > _TOKENS else ""
     if tokens is None:
         return " ".join(map(str, ids)) + more
-    return "".join(tokens.by_id.get(i, f"⟨{i}⟩") for i in ids).removeprefix(" ") + more
+    text = "".join(tokens.by_id.get(i, f"⟨{i}⟩") for i in ids)
+    begins_with_word = bool(ids) and len(tokens.by_id.get(ids[0], "")) > 1
+    return (text.removeprefix(" ") if begins_with_word else text) + more

@@ -59,3 +59,16 @@ def test_many_tensors_at_once_give_the_rows_that_the_host_expects(shape, unit_ax
             rows = rows.take(places(count, shape[plan.axes[axis]], phase), axis=axis)
     assert first.numpy().tolist() == rows.reshape(-1).tolist()
     assert again.numpy().tolist() == first.numpy().tolist()
+
+
+@pytest.mark.parametrize(
+    ("shape", "whole"),
+    [
+        ((7, 7, 3, 64), True),  # the first layer of a ResNet
+        ((3, 3, 64, 64), False),  # no filters over colours
+        ((128, 128, 1, 5), False),  # too many elements
+        ((1, 1, 4, 4096), False),
+    ],
+)
+def test_filters_over_images_are_read_whole(shape, whole):
+    assert (flat_plan(shape).size == np.prod(shape)) == whole

@@ -54,6 +54,21 @@ def test_labels_in_a_column_and_one_hot_are_labels_too(labels) -> None:
     assert [p.words for p in item.pictures] == ["3", "1"]
 
 
+@pytest.mark.parametrize("targets", [[[2, 0, 1], [1, 0, 2]], [2, 0, 1, 1, 0, 2]])
+def test_the_targets_of_a_language_model_are_text_as_its_inputs_are(targets) -> None:
+    ids = kept([[1, 2, 0], [0, 1, 0]], dtype="int64")
+    of_loss = kept(targets, role="target", dtype="int64")
+    inputs, shown_targets = shown(ids, of_loss, vocabulary=["a", "b", " "])
+    assert inputs.texts == ("b a", "aba")
+    assert shown_targets.texts == (" ab", "ba ")
+
+
+def test_class_labels_of_texts_are_no_tokens() -> None:
+    ids = kept([[1, 2, 0], [0, 1, 0]], dtype="int64")
+    labels = kept([1, 0], role="target", dtype="int64")
+    assert shown(ids, labels, vocabulary=["a", "b", " "])[1].texts == ()
+
+
 def test_token_ids_become_text_where_the_vocabulary_is_known() -> None:
     ids = kept([[0, 2, 9]], dtype="int64")
     assert shown(ids)[0].texts == ("0 2 9",)
