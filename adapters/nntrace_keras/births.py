@@ -15,7 +15,7 @@ from nntrace.schema import EventKind, Role
 from nntrace_keras.board import Row
 from nntrace_keras.calls import Step
 from nntrace_keras.capture import Values
-from nntrace_keras.origins import Range, birth, described
+from nntrace_keras.origins import Range, births, computes, described
 from nntrace_keras.retrace import trace_back
 from nntrace_keras.second import CannotComputeError
 from nntrace_keras.sources import Sources
@@ -114,17 +114,16 @@ class Births:
             if _is_bad(tensor := _dense(stepped.gradient), known)
         }
         broken = losses or list(gradients.values())
-        operation = birth(broken, known)
-        if operation is None:
-            return None
-        seen_in = "loss" if losses else "gradient"
-        found: dict[str, Any] = {"seen_in": seen_in}
+        found: dict[str, Any] = {"seen_in": "loss" if losses else "gradient"}
         if not losses:
             found["parameters"] = list(gradients)[:8]
-        if not any(tensor.dtype.is_floating for tensor in operation.inputs):
+        for operation in births(broken, known):
+            if computes(operation):
+                return {**found, **described(operation, known, step.spans, self._sources)}
             given = _given(step, operation, known)
-            return {**found, **given} if given is not None else None
-        return {**found, **described(operation, known, step.spans, self._sources)}
+            if given is not None:
+                return {**found, **given}
+        return None
 
 
 def _given(step: Step, operation: Any, known: dict[str, Range]) -> dict[str, Any] | None:

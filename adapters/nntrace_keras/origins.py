@@ -72,20 +72,18 @@ def as_ranges(tensors: Sequence[Any], numbers: Any) -> dict[str, Range]:
     return {t.name: Range(low, high, bool(nan), bool(inf)) for t, (low, high, nan, inf) in rows}
 
 
-def birth(broken: Sequence[Any], known: Mapping[str, Range]) -> Any | None:
-    """The operation that gave the first value that made `broken` non-finite; None if none did.
+def births(broken: Sequence[Any], known: Mapping[str, Range]) -> list[Any]:
+    """The operations that may have given the first value that made `broken` non-finite.
 
-    A NaN is followed to where it was made, then an infinity that it was made of. An infinity
-    that the program wrote itself, as in a mask, is none.
+    A NaN is followed to where it was made, then an infinity that it was made of: that is the more
+    likely one, and comes first, unless the program wrote it itself, as in a mask.
     """
     starts = [t for t in broken if t.name in known and not known[t.name].is_finite]
     made_nan = _first([t for t in starts if known[t.name].nan], known, lambda found: found.nan)
     if made_nan is not None:
         starts = [t for t in made_nan.inputs if t.name in known and known[t.name].inf]
     made_infinity = _first(starts, known, lambda found: not found.is_finite)
-    if made_infinity is None or not _computes(made_infinity):
-        return made_nan
-    return made_infinity
+    return [operation for operation in (made_infinity, made_nan) if operation is not None]
 
 
 def _first(starts: Sequence[Any], known: Mapping[str, Range], is_bad: Any) -> Any | None:
@@ -102,11 +100,12 @@ def _first(starts: Sequence[Any], known: Mapping[str, Range], is_bad: Any) -> An
         waiting += bad
         if not bad:
             born.append(operation)
-    computed = [operation for operation in born if _computes(operation)]
+    computed = [operation for operation in born if computes(operation)]
     return min(computed or born, key=lambda o: o._id, default=None)
 
 
-def _computes(operation: Any) -> bool:
+def computes(operation: Any) -> bool:
+    """Whether it makes numbers of numbers, and does not just hand on what it was given."""
     return any(tensor.dtype.is_floating for tensor in operation.inputs)
 
 
@@ -176,6 +175,8 @@ def _what(operation: Any, result: Any, operands: Sequence[tuple[Any, Range]]) ->
     if sizes and max(sizes) > limit**_LARGE:
         return f"the result exceeds {result.dtype.name} ({limit:.5g}); operands reach {shown}"
     between = ", ".join(f"[{r.low:.4g}, {r.high:.4g}]" for _, r in operands if r.low <= r.high)
+    if not all(found.is_finite for _, found in operands):
+        return f"an operand holds infinities beside {between}" if between else "of infinities"
     return f"its operands are finite, within {between}" if between else "its operands are finite"
 
 
@@ -187,7 +188,7 @@ def _forward(operation: Any) -> Any:
     """The operation whose derivative this one is a part of, where that can be told."""
     wanted = operation.type.removesuffix("Grad")
     near = [tensor.op for tensor in _behind(operation)]
-    forward = [o for o in near if _BACKWARD not in o.name and _computes(o)]
+    forward = [o for o in near if _BACKWARD not in o.name and computes(o)]
     same = [o for o in forward if o.type == wanted]
     return next(iter(same or forward), operation)
 
@@ -230,4 +231,4 @@ def _line(operation: Any, span: Span | None, sources: Sources) -> dict[str, Any]
     return {"file": frames[mine[-1]].filename, "line": frames[mine[-1]].lineno} if mine else {}
 
 
-__all__ = ["Range", "as_ranges", "birth", "described", "op_name", "ranges"]
+__all__ = ["Range", "as_ranges", "births", "computes", "described", "op_name", "ranges"]

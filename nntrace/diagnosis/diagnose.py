@@ -121,10 +121,12 @@ def rank(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[Finding, .
     started = {code: min(f.steps[0] for f in group) for code, group in by_code.items()}
     ended = {code: max(f.steps[1] for f in group) for code, group in by_code.items()}
     causes: dict[str, set[str]] = {code: set() for code in by_code}
+    excused = {rule.code for rule in rules if _is_excused(rule, by_code.get(rule.code, ()))}
     for rule in rules:
-        if _is_excused(rule, by_code.get(rule.code, ())):
+        if rule.code in excused:
             continue
-        for symptom in rule.explains:
+        here = (code for finding in by_code.get(rule.code, ()) for code in finding.explains)
+        for symptom in {*rule.explains, *here}:
             both = rule.code in by_code and symptom in by_code
             if both and all(rule.code in finding.not_from for finding in by_code[symptom]):
                 continue
@@ -138,13 +140,14 @@ def rank(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[Finding, .
     def weight(code: str) -> int:
         return max(finding.level.weight for finding in by_code[code])
 
-    def family_order(root: str) -> tuple[int, bool, int, int, str]:
+    def family_order(root: str) -> tuple[int, bool, bool, int, int, str]:
         worst = max(weight(code) for code in families[root])
         goes_on = not any(
             code in _ENDS_TRAINING and weight(code) == Severity.ERROR.weight
             for code in families[root]
         )
-        return (-worst, goes_on, -len(families[root]), started[root], root)
+        size = len(families[root])
+        return (-worst, goes_on, root in excused, -size, started[root], root)
 
     ordered: list[Finding] = []
     for root in sorted(families, key=family_order):

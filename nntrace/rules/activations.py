@@ -8,7 +8,6 @@ import numpy as np
 from nntrace.rules.depth import (
     after_last_norm,
     before_head,
-    is_of_sigmoids,
     reference,
     signal_of,
     until_end,
@@ -30,7 +29,8 @@ __all__ = ["dead_units", "exploding_activations", "saturated_units", "vanishing_
     Severity.WARNING,
     needs=(Role.ACTIVATION,),
     explains=(
-        *("ACT13", "GRD04", "UPD02", "LOS07", "LOS11", "LOS12", "LOS14", "INI03", "ACT01", "ACT07"),
+        *("ACT13", "GRD01", "GRD04", "UPD02", "LOS07", "LOS11", "LOS12", "LOS14"),
+        *("INI03", "ACT01", "ACT07"),
     ),
     advice="Initialise for the activation in use (He for ReLU, Glorot for tanh), or add "
     "normalisation or residual connections.",
@@ -72,7 +72,6 @@ def vanishing_activations(
         f"first layers and by {low:.2g} in {links[at].site.path}, {high / low:.0f} times less.",
         site=links[at].site,
         steps=span(trace, since),
-        not_from=() if is_of_sigmoids(trace) else ("GRD01",),
         evidence={
             "first": high,
             "layers": [link.site.path for link in links if link.is_affine],

@@ -37,7 +37,8 @@ class Finding:
     A rule gives what it saw; `code` and `name`, and where left out `severity`, `advice` and
     `location`, are filled in by `Rule.run`. `steps` is the first and the last step at which the
     pattern holds. `evidence` maps names to plain numbers, strings, or lists of them. `not_from` are
-    rules that explain this pattern elsewhere and do not here.
+    rules that explain this pattern elsewhere and do not here; `explains` are those whose pattern it
+    explains here and not elsewhere.
     """
 
     message: str
@@ -51,6 +52,7 @@ class Finding:
     name: str = ""
     explained_by: str | None = None
     not_from: tuple[str, ...] = ()
+    explains: tuple[str, ...] = ()
 
     @property
     def level(self) -> Severity:

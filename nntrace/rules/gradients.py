@@ -26,11 +26,7 @@ _SPIKE_SHARE = 0.005  # rarer spikes than one in 200 samples are accidents of si
     "vanishing-gradient",
     Severity.WARNING,
     needs=(Role.PARAM_GRAD,),
-    explains=(
-        *("UPD02", "UPD03", "UPD06", "LOS07", "LOS11", "LOS12", "LOS14", "INI03"),
-        "ACT02",
-        "ACT06",
-    ),
+    explains=("UPD02", "UPD03", "UPD06", "LOS07", "LOS11", "LOS12", "LOS14", "INI03", "ACT06"),
     advice="Use ReLU-like activations with He's initialisation, residual connections or "
     "normalisation, so that the gradient reaches the first layers.",
 )
@@ -69,13 +65,15 @@ def vanishing_gradient(
     since = 0 if all_along else (lasting(gone, 1) or start)
     low, high = float(np.median(at_first[since:])), float(np.median(at_last[since:]))
     one, other = sites[first[-1]], sites[last[-1]]
+    by_slope = is_of_sigmoids(trace)
     yield Finding(
         f"the gradient vanishes on its way back: rms {low:.2g} at {one.path}, {high:.2g} at "
         f"{other.path}, a ratio of {low / high:.1g}.",
         site=one,
         steps=(int(trace.sampled_steps[rows[since]]), int(trace.sampled_steps[rows[-1]])),
         severity=Severity.ERROR if all_along else Severity.WARNING,
-        not_from=("ACT02",) if is_of_sigmoids(trace) else (),
+        not_from=("ACT02",) if by_slope else (),
+        explains=("ACT02",) if by_slope else (),
         evidence={"first": one.path, "first_rms": low, "last": other.path, "last_rms": high},
     )
 

@@ -125,14 +125,23 @@ def nonfinite_input(trace: Trace) -> Iterator[Finding | Skipped]:
                 evidence={"given": str(given), "index": index if isinstance(index, list) else []},
             )
             return
-    first = next((o.step for o in origins(trace) if o.where != "unknown"), None)
+    origin = next((o for o in origins(trace) if o.where != "unknown"), None)
+    first = None if origin is None else origin.step
+    # An operation outside all modules, in a program of one model: it prepared the data.
+    is_preparation = (
+        origin is not None
+        and origin.where == "forward"
+        and not origin.text("module")
+        and not any("/" in site.path for site in sites)
+        and all(site.path.split(".")[0] == "input" for site in trace.sites_of(Role.INPUT))
+    )
     for site in sites:
         share = trace.series(site.role, "nonfinite_fraction", site)
         bad = np.flatnonzero(share > 0.0)
         if not len(bad):
             continue
         steps = trace.sampled_steps[bad]
-        if first is not None and steps[0] >= first:
+        if first is not None and steps[0] >= first + is_preparation:
             continue  # what one model hands to another once that has broken
         what = "input" if site.role is Role.INPUT else "target"
         yield Finding(
@@ -142,6 +151,7 @@ def nonfinite_input(trace: Trace) -> Iterator[Finding | Skipped]:
             steps=span(steps),
             severity=None if broken else Severity.INFO,
             evidence={"share": median(share[bad]), "batches": len(bad)},
+            location=origin.location if origin is not None and is_preparation else None,
         )
         return
 

@@ -63,6 +63,13 @@ def nonfinite_forward(trace: Trace) -> Iterator[Finding | Skipped]:
     yield from _by_site(trace)
 
 
+def _broke_in_update(trace: Trace) -> bool:
+    """Whether the first sample that is not finite is of an update, all before it being finite."""
+    start = _first_harm(trace)
+    at_start = [b for b in broken_sites(trace) if b.step == start]
+    return bool(at_start) and min(at_start, key=lambda b: b.order).site.role is Role.UPDATE
+
+
 def _by_site(trace: Trace) -> Iterator[Finding]:
     """What the samples alone tell."""
     broken = broken_sites(trace)
@@ -140,17 +147,20 @@ def nonfinite_backward(trace: Trace) -> Iterator[Finding]:
     "NUM04",
     "nonfinite-update",
     Severity.ERROR,
-    explains=_SYMPTOMS,
+    explains=(*_SYMPTOMS, "NUM01"),
     advice="Set the optimizer's epsilon above 0, lower the learning rate, and clip gradients.",
 )
 def nonfinite_update(trace: Trace) -> Iterator[Finding]:
     """The gradients are finite, a parameter after the optimizer's step is not.
 
     Found at the next loss, from the optimizer's state: an epsilon of 0 under a gradient that was
-    always 0, an infinite learning rate, moments that have overflowed.
+    always 0, an infinite learning rate, moments that have overflowed. Where that could not be
+    looked at (Keras), from a sampled step whose gradients are finite and whose update is not.
     Source: Kingma & Ba, "Adam", 2015, algorithm 1: epsilon keeps the quotient finite.
     """
     yield from _first(trace, "update")
+    if all(origin.where == "unknown" for origin in origins(trace)) and _broke_in_update(trace):
+        yield from _by_site(trace)
 
 
 @rule(
@@ -264,7 +274,7 @@ def early_nan(
     if start is None or start - int(trace.steps.step[0]) >= early:
         return
     found = [origin for origin in origins(trace) if origin.where != "unknown"]
-    if found and found[0].where not in ("forward", "loss"):
+    if found[0].where not in ("forward", "loss") if found else _broke_in_update(trace):
         return
     rates = trace.steps.lr[np.isfinite(trace.steps.lr)]
     rate = float(rates[0]) if len(rates) else None

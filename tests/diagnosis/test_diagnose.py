@@ -193,6 +193,25 @@ def test_a_finding_may_say_which_rules_are_not_its_cause() -> None:
     assert dict(causes(data, singular)) == {"DAT04": None, "NUM01": "DAT04"}
 
 
+def test_a_finding_may_say_what_else_it_explains_here() -> None:
+    @rule("GRD01", "grd01", Severity.WARNING, advice="")
+    def slope(trace: Trace) -> Iterator[Finding]:
+        """Found."""
+        yield Finding("a quarter", steps=(0, 9), explains=("ACT02",))
+
+    assert causes(found("ACT02"), slope) == [("GRD01", None), ("ACT02", "GRD01")]
+
+
+def test_what_usually_blames_and_here_only_notes_comes_after_the_other_notes() -> None:
+    @rule("DAT03", "dat03", Severity.WARNING, advice="")
+    def harmless(trace: Trace) -> Iterator[Finding]:
+        """Found."""
+        yield Finding("the framework does so", steps=(0, 9), severity=Severity.INFO)
+
+    note = found("DAT07", Severity.INFO)
+    assert [code for code, _ in causes(harmless, note)] == ["DAT07", "DAT03"]
+
+
 def test_a_run_that_is_too_short_names_the_rules_that_it_is_too_short_for() -> None:
     [note] = [f for f in diagnose(TRACE).findings if f.code == "RUN12"]
     assert {"LOS07", "LOS15"} <= set(note.evidence["skipped"])

@@ -101,6 +101,23 @@ def test_a_batch_that_holds_nan_is_named(tmp_path):
     assert (found.where, found.text("given")) == ("data", "input.0")
 
 
+def test_a_batch_that_holds_an_infinity_is_named_though_a_layer_makes_nan_of_it(tmp_path):
+    inputs = INPUTS.copy()
+    inputs[5, 2:4] = -np.inf  # times weights of either sign
+    found = origin(tmp_path / "run", program(), error, inputs=inputs)
+    assert (found.where, found.text("given"), found.text("kind")) == ("data", "input.0", "inf")
+
+
+def masked_by_infinity(target, prediction):
+    return tf.reduce_mean(tf.square(target - prediction) + 0 * tf.constant([np.inf, 1.0]))
+
+
+def test_an_infinity_of_the_program_is_told_beside_the_operation_that_makes_nan_of_it(tmp_path):
+    found = origin(tmp_path / "run", program(), masked_by_infinity)
+    assert (found.where, found.text("op")) == ("loss", "mul")
+    assert "holds infinities" in found.text("what")
+
+
 def test_targets_that_hold_nan_are_named(tmp_path):
     found = origin(tmp_path / "run", program(), error, targets=TARGETS * np.nan)
     assert found.where == "data"

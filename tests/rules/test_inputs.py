@@ -88,6 +88,19 @@ def test_a_replayed_step_names_the_example():
     assert "[3, 1]" in finding.message
 
 
+@pytest.mark.parametrize(
+    ("module", "path", "found"),
+    [("", "input.0", 1), ("fc1", "input.0", 0), ("", "critic.input.0", 0)],
+)
+def test_what_the_program_makes_infinite_before_its_only_model_came_with_the_data(
+    module, path, found
+):
+    facts = {"where": "forward", "op": "log", "module": module, "file": "train.py", "line": 12}
+    holed = site(path, "input", nonfinite_fraction=[0.0, 0.1])
+    trace = trace_of(loss=[1.0, np.nan], sites=[holed], events=[event("origin", 1, **facts)])
+    assert [f.location.line for f in findings("DAT06", trace)] == [12] * found
+
+
 # DAT07
 
 

@@ -71,6 +71,20 @@ def test_a_broken_update_of_finite_gradients_is_named():
     assert finding.evidence["role"] == "update"
 
 
+def test_a_broken_update_of_finite_gradients_is_the_optimizers_and_no_early_nan():
+    trace = trace_of(
+        loss=[1.0] * 3 + [math.nan], sites=network(update=FROM_2, param=FROM_3, fc1=FROM_3)
+    )
+    [finding] = findings("NUM04", trace)
+    assert (finding.steps[0], finding.evidence["role"]) == (2, "update")
+    assert findings("NUM09", trace) == []
+
+
+def test_a_broken_gradient_is_not_the_optimizers():
+    sites = network(grad1=FROM_2, update=FROM_2, param=FROM_3)
+    assert findings("NUM04", trace_of(loss=[1.0] * 3 + [math.nan], sites=sites)) == []
+
+
 def test_a_parameter_broken_between_samples_comes_before_the_activations():
     sites = network(param=FROM_2, fc1=FROM_2, fc2=FROM_2, output=FROM_2)
     [finding] = findings("NUM01", trace_of(loss=NAN_FROM_2, sites=sites))
