@@ -116,6 +116,8 @@ class Agent:
             self._session.install(framework)
         except Exception as error:  # never the user's problem
             say(f"could not trace {framework}: {type(error).__name__}: {error}")
+            if os.environ.get("NNTRACE_REPLAY"):
+                os._exit(1)  # without its capsule the program would train
             if os.environ.get("NNTRACE_STRICT") == "1":
                 raise
 

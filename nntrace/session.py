@@ -74,7 +74,8 @@ class Session:
             self.recorder.ended_by(failure)
         self.recorder.close(RunStatus.FAILED if error else RunStatus.FINISHED, error)
         if self.recorder.opened:
-            is_told = self._settings.experiment is None and self.recorder.rank == 0
+            is_training = self._settings.experiment is None and not self._settings.replays
+            is_told = is_training and self.recorder.rank == 0
             if is_told and (self.recorder.run / MANIFEST).exists():
                 say(self._summary())
         elif error is not None and (Path(self._settings.run) / MANIFEST).exists():

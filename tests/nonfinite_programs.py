@@ -1165,6 +1165,134 @@ PROGRAMS = {
         facts="1 of 4 running variances are ≤ 0 with eps 1e-05",
     ),
     # In the update.
+    "the deviation of one return, in a block of its own": program(
+        """
+        def smoothed(returns):
+            result = torch.zeros_like(returns)
+            for t in range(len(returns)):
+                result[t] = returns[t:].mean()
+            return result
+
+        model = Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for step in range(4):
+            returns = x[: 1 if step == 2 else 8, 0]
+            with torch.no_grad():
+                result = smoothed(returns)
+                result = (result - result.mean()) / result.std()  # born
+            loss = -(model(x)[: len(returns), 0] * result).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        """,
+        "loss",
+        "std",
+        2,
+        facts="std of 1 element",
+    ),
+    "a logarithm in a target": program(
+        """
+        model = Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        for step in range(4):
+            prices = x.abs()[:, :3] - (step == 2) * 2
+            target = torch.log1p(prices)  # born
+            optimizer.zero_grad()
+            F.mse_loss(model(x), target).backward()
+            optimizer.step()
+        """,
+        "loss",
+        "log1p",
+        2,
+        facts="arguments of log1p are ≤ -1",
+    ),
+    "an action at the end of its interval": program(
+        """
+        model = Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        for step in range(3):
+            out = F.softplus(model(x)) + 1
+            chances = torch.distributions.Beta(out[:, 0], out[:, 1])
+            action = torch.full((8,), 1.0 if step == 2 else 0.5)
+            loss = -chances.log_prob(action).mean()  # born
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        """,
+        "loss",
+        "xlogy",
+        2,
+        facts="8 of 16 arguments of xlogy are ≤ 0",
+    ),
+    "a concentration of 0": program(
+        """
+        def loss_of(model):
+            evidence = F.relu(model(x) - 9)
+            return (torch.digamma(evidence) * F.one_hot(y, 3)).sum()  # born
+
+        train(Net(), loss_of)
+        """,
+        "loss",
+        "digamma",
+        facts="24 of 24 arguments of digamma are 0 or a negative whole number",
+    ),
+    "a weight without a direction": program(
+        """
+        from torch.nn.utils.parametrizations import weight_norm
+
+        model = nn.Sequential(weight_norm(nn.Linear(4, 3)))
+        model[0].parametrizations.weight.original1.data[1] = 0
+        train(model, classify)
+        """,
+        "forward",
+        "weight_norm_interface",
+        facts="1 of 3 rows of the weight have norm 0",
+    ),
+    "paths that are all forbidden": program(
+        """
+        def loss_of(model):
+            forbidden = torch.zeros(8, 1).masked_fill(y[:, None] == 0, float("-inf"))
+            total = torch.logsumexp(model(x) + forbidden, 1)  # born
+            return total[y > 0].mean() + total.exp().mean()
+
+        train(Net(), loss_of)
+        """,
+        "backward",
+        "sub",
+        facts="inf − inf",
+    ),
+    "a branch that is not taken, within a transformation": program(
+        """
+        class Mine(Net):
+            def middle(self, h):
+                def root(row):
+                    return torch.where(row > 0, torch.sqrt(row), torch.zeros_like(row))  # born
+
+                return torch.func.vmap(root)(h - 0.5)
+
+        train(Mine(), classify)
+        """,
+        "backward",
+        "sqrt",
+    ),
+    "a learning rate that is not a number for one step": program(
+        """
+        model = Net()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)  # born
+        warmup = torch.tensor(0.0)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: float((step / warmup).clamp(max=1))
+        )
+        for _ in range(4):
+            optimizer.zero_grad()
+            classify(model).backward()
+            optimizer.step()
+            schedule.step()
+        """,
+        "update",
+        "AdamW",
+        facts="lr was nan",
+    ),
     "Adam without epsilon": program(
         """
         model = Net()

@@ -10,7 +10,7 @@ from torch.nn.utils import clip_grad
 from nntrace.recorder import Recorder
 from nntrace_torch.buffer import Number, SentNumber
 from nntrace_torch.describe import can_sample
-from nntrace_torch.patching import Undo, after, is_captured
+from nntrace_torch.patching import Undo, is_captured, wrap
 
 _MANY = 64  # calls in a step
 
@@ -29,11 +29,25 @@ class GradientClipping:
 
     def install(self) -> list[Undo]:
         """Watch the function under both of its names."""
-        observe = self._recorder.guard(self._clipped)
+        self._observe = self._recorder.guard(self._clipped)
+        self._tell = self._recorder.guard(lambda: self.broke())
         return [
-            after(torch.nn.utils, "clip_grad_norm_", observe),
-            after(clip_grad, "clip_grad_norm_", observe),
+            wrap(owner, "clip_grad_norm_", self._watched) for owner in (torch.nn.utils, clip_grad)
         ]
+
+    def _watched(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def clip(*args: Any, **kwargs: Any) -> Any:
+            try:
+                norm = original(*args, **kwargs)
+            except RuntimeError:  # `error_if_nonfinite`
+                if not is_captured():
+                    self._tell()
+                raise
+            if not is_captured():
+                self._observe(norm, *args, **kwargs)
+            return norm
+
+        return clip
 
     @property
     def norm(self) -> float | None:

@@ -137,6 +137,10 @@ class Models:
         self._by_module[id(module)] = (weakref.ref(module), model)
         return model
 
+    def path_of(self, module: nn.Module) -> str | None:
+        """The recorded path of a part of a known model, also of one that holds no parameters."""
+        return next((p for m in self.known if (p := m.path_of(module)) is not None), None)
+
     def parameter(self, parameter: torch.Tensor) -> tuple[str, nn.Module] | None:
         """The recorded path and the owner of a parameter of any known model."""
         for model in self.known:

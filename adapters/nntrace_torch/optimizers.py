@@ -29,7 +29,7 @@ class _Known:
     One built anew by the same line for the same parameters keeps the name; `built` counts them.
     """
 
-    __slots__ = ("announced", "built", "name", "parameters", "reference", "source")
+    __slots__ = ("announced", "built", "name", "parameters", "rate", "reference", "source")
 
     def __init__(self, optimizer: Optimizer, name: str, source: Source, built: int) -> None:
         self.reference = weakref.ref(optimizer)
@@ -38,6 +38,7 @@ class _Known:
         self.built = built
         self.parameters = [weakref.ref(parameter) for parameter in _parameters(optimizer)]
         self.announced = False
+        self.rate: float | None = None  # of its last step
 
     def is_replaced_by(self, optimizer: Optimizer, source: Source) -> bool:
         """Whether another was built where this one was, for the same parameters."""
@@ -108,6 +109,15 @@ class Optimizers:
                 if any(held is parameter for held in group["params"]):
                     return optimizer
         return None
+
+    def last_rate(self, optimizer: Optimizer) -> float | None:
+        """The learning rate it last stepped with: schedules change it right after a step."""
+        return self._entry(optimizer).rate
+
+    def stepped_with(self, optimizer: Optimizer) -> float | None:
+        """The learning rate of the step it has just made, which is remembered."""
+        rate = self._entry(optimizer).rate = self.learning_rate(optimizer)
+        return rate
 
     def learning_rate(self, optimizer: Optimizer) -> float | None:
         """The first parameter group's, unless it lives on an accelerator."""

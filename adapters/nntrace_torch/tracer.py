@@ -273,7 +273,7 @@ class Tracer:
         wants_next = self._recorder.add_step(
             data_wait_ns=parts.loaders.take_wait_ns(),
             loss=loss,
-            lr=parts.optimizers.learning_rate(optimizer),
+            lr=parts.optimizers.stepped_with(optimizer),
             grad_norm=None,
             batch_size=examples,
             optimizer=self._stepping_name,

@@ -8,6 +8,8 @@ import click
 if TYPE_CHECKING:
     from nntrace.replay import Capsule
 
+_STARTS = ("-m", "-c")  # of a command: what Python is to run
+
 
 @click.command(name="replay", context_settings={"ignore_unknown_options": True})
 @click.argument("run", required=False)
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Where to run it.  [default: the folder it ran in]",
 )
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 @click.option("--yes", is_flag=True, help="Run the recorded command without asking.")
 def command(
     run: str | None,
@@ -35,6 +38,7 @@ def command(
     lists: bool,
     debugger: bool,
     cwd: Path | None,
+    form: str,
     yes: bool,
 ) -> int:
     """Play a step again that broke, and say where and why.
@@ -54,6 +58,7 @@ def command(
     Examples:
       nntrace replay
       nntrace replay latest --capsule 1 --pdb
+      nntrace replay latest --yes --format json
       nntrace replay runs/try7 -- python train.py --data sample/
     """
     import os
@@ -62,11 +67,25 @@ def command(
     from nntrace.errors import NntraceError
     from nntrace.manifest import Manifest
     from nntrace.replay import changed_sources, choose, list_capsules, play
-    from nntrace.replay.text import headline, outcome_text, table
+    from nntrace.replay.text import (
+        headline,
+        judge,
+        list_content,
+        outcome_content,
+        outcome_text,
+        table,
+    )
     from nntrace.runs import find_run
 
+    if cmd and cmd[0].startswith("-") and cmd[0] not in _STARTS:
+        raise NntraceError(f"no such option: {cmd[0]}. `nntrace replay --help` shows the usage.")
+    if debugger and form == "json":
+        raise NntraceError("--pdb talks to you: leave out --format json.")
     folder = find_run(run)
     if lists:
+        if form == "json":
+            _write(list_content(list_capsules(folder)))
+            return 0
         with console() as screen:
             screen.print(table(list_capsules(folder)))
         return 0
@@ -80,7 +99,8 @@ def command(
             "nntrace replay RUN -- python train.py"
         )
     note(headline(folder, capsule))
-    for file in changed_sources(capsule):
+    changed = changed_sources(capsule)
+    for file in changed:
         note(f"{file} has changed since: the step may break elsewhere, or not at all.")
     if not cmd and not yes:
         _ask(words, where, capsule)
@@ -92,9 +112,22 @@ def command(
                 f"{' '.join(words)} ended before it called the model of the capsule "
                 f"({_model(capsule)}): what it wrote is above."
             )
+        if form == "json":
+            _write(outcome_content(folder, capsule, outcome, changed))
+            return int(not judge(capsule, outcome).reproduced)
         with console() as screen:
             reproduced = outcome_text(screen, folder, capsule, outcome)
     return int(not reproduced)
+
+
+def _write(content: object) -> None:
+    import json
+
+    from nntrace.cli.output import output
+    from nntrace.diagnosis.json import plain
+
+    with output() as file:
+        file.write(json.dumps(plain(content), indent=2, allow_nan=False) + "\n")
 
 
 def _model(capsule: "Capsule") -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from nntrace.errors import NntraceError
 from nntrace.schema import CAPSULES_FOLDER
 
-_LARGEST: Final = 64 << 20  # of a JSON file
+_LARGEST: Final = 64 << 20  # of a JSON file, and of a header of tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,11 @@ def choose(run: Path, number: int | None) -> Capsule:
     """
     capsules = list_capsules(run)
     if not capsules:
+        for file in _described(run):
+            raise NntraceError(
+                f"{file.relative_to(run)} has lost its tensors: {file.stem}.safetensors is not "
+                "beside it. Copy the whole run folder."
+            )
         raise NntraceError(
             f"{run} holds no capsule: no value was seen to be non-finite and no loss jumped, or "
             "it ran with --no-capsules. `nntrace diagnose` says what was found."
@@ -86,9 +91,36 @@ def choose(run: Path, number: int | None) -> Capsule:
     return capsules[number]
 
 
+def check_tensors(capsule: Capsule) -> None:
+    """Say before anything is started that a file of tensors is not whole.
+
+    Raises:
+        NntraceError: its header or its size is not that of a safetensors file.
+    """
+    file = capsule.file.with_suffix(".safetensors")
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            header = json.loads(stream.read(length)) if length <= _LARGEST else None
+        entries = [entry for name, entry in header.items() if name != "__metadata__"]
+        expected = 8 + length + max((entry["data_offsets"][1] for entry in entries), default=0)
+        whole = size == expected
+    except (OSError, ValueError, RecursionError, AttributeError, TypeError, LookupError):
+        whole = False
+    if not whole:
+        raise NntraceError(
+            f"{file} is damaged or was cut off: copy it from the run again. "
+            "`nntrace replay RUN --list` shows the capsules."
+        )
+
+
+def _described(run: Path) -> list[Path]:
+    return sorted(run.glob(f"rank-*/{CAPSULES_FOLDER}/*.json"))
+
+
 def _capsules(run: Path) -> Iterator[Capsule]:
-    described = sorted(run.glob(f"rank-*/{CAPSULES_FOLDER}/*.json"))
-    files = [file for file in described if file.with_suffix(".safetensors").exists()]
+    files = [file for file in _described(run) if file.with_suffix(".safetensors").exists()]
     for number, file in enumerate(files):
         content = _read(file)
         step, rank = content.get("step"), file.parent.parent.name.removeprefix("rank-")

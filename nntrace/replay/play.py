@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from nntrace.errors import NntraceError
 from nntrace.launch import Settings, resolve, traced_environment
-from nntrace.replay.capsule import Capsule
+from nntrace.replay.capsule import Capsule, check_tensors
 
 OUTCOME: Final = "replay.json"
 
@@ -51,8 +51,9 @@ def play(
         debugger: stop at the line where the value was born.
 
     Raises:
-        NntraceError: the command cannot be run.
+        NntraceError: the command cannot be run, or the capsule is damaged.
     """
+    check_tensors(capsule)
     if not folder.is_dir():
         raise NntraceError(f"the folder it ran in, {folder}, is not here. Give --cwd DIR.")
     home = Path.cwd()
@@ -63,7 +64,9 @@ def play(
             words = resolve(command)
         finally:
             os.chdir(home)
-        environment = traced_environment(Settings(str(run), command, replays=str(capsule.file)))
+        environment = traced_environment(
+            Settings(str(run), command, replays=str(capsule.file.resolve()))
+        )
         environment["NNTRACE_PID"] = str(os.getpid())
         environment["NNTRACE_REPLAY_RANK"] = str(capsule.rank)
         if debugger:

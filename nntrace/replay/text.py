@@ -1,8 +1,10 @@
 """What `nntrace replay` prints: the capsules of a run, and what became of one."""
 
 import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -21,6 +23,37 @@ _REASONS: Final = {"nonfinite": "a value is not finite", "loss_spike": "the loss
 _SHOWN_SITES: Final = 3  # of a role
 _UNUSUAL: Final = 3.0  # times its median
 _SAME_LOSS: Final = 1e-3
+
+
+class Verdict(NamedTuple):
+    """Whether a step came out as it had in the run.
+
+    Attributes:
+        reproduced: whether it did.
+        recorded: the origin of the run.
+        found: that of the replay, if a value was not finite.
+    """
+
+    reproduced: bool
+    recorded: Origin
+    found: Origin | None
+
+
+def list_content(capsules: Iterable[Capsule]) -> list[dict[str, Any]]:
+    """The capsules of a run as plain values, for JSON."""
+    return [
+        {
+            "number": capsule.number,
+            "rank": capsule.rank,
+            "step": capsule.step,
+            "reason": capsule.reason,
+            "file": str(capsule.file),
+            "bytes": capsule.bytes,
+            "origin": capsule.origin,
+            "left_out": capsule.left_out,
+        }
+        for capsule in capsules
+    ]
 
 
 def table(capsules: list[Capsule]) -> "Table":
@@ -60,25 +93,76 @@ def outcome_text(screen: "Console", run: Path, capsule: Capsule, outcome: Outcom
         screen.print(f"note: {printable(note)}", style="yellow", soft_wrap=True)
     if capsule.reason == "loss_spike" and outcome.origin is None:
         return _spike(screen, trace, capsule, outcome)
-    recorded = origin_of(capsule.origin or {}, capsule.step)
-    if outcome.origin is None:
+    verdict = judge(capsule, outcome)
+    if verdict.found is None:
         loss = "" if outcome.loss is None else f": its loss is {outcome.loss:.6g}"
         screen.print(f"not reproduced{loss}, and all gradients are finite.", style="bold yellow")
-        screen.print(f"In the run: {_sentence(trace, recorded)}", soft_wrap=True)
+        screen.print(f"In the run: {_sentence(trace, verdict.recorded)}", soft_wrap=True)
         return False
+    word = "reproduced" if verdict.reproduced else "it broke elsewhere this time"
+    screen.print(f"{word}: {_sentence(trace, verdict.found)}", style="bold", soft_wrap=True)
+    if not verdict.reproduced:
+        screen.print(f"In the run: {_sentence(trace, verdict.recorded)}", soft_wrap=True)
+    _report(screen, verdict.found)
+    return verdict.reproduced
+
+
+def outcome_content(
+    run: Path, capsule: Capsule, outcome: Outcome, changed: Sequence[str]
+) -> dict[str, Any]:
+    """The same as plain values, for JSON."""
+    trace = Trace.open(run, rank=capsule.rank)
+    verdict = judge(capsule, outcome)
+    return {
+        "schema": 1,
+        "run": run.name,
+        "capsule": {
+            "number": capsule.number,
+            "rank": capsule.rank,
+            "step": capsule.step,
+            "reason": capsule.reason,
+        },
+        "reproduced": verdict.reproduced,
+        "loss": {"then": capsule.content.get("loss"), "now": outcome.loss},
+        "origin": _told(trace, verdict.found),
+        "recorded": _told(trace, verdict.recorded) if capsule.origin is not None else None,
+        "notes": list(outcome.notes),
+        "changed_files": list(changed),
+    }
+
+
+def _told(trace: Trace, origin: Origin | None) -> dict[str, Any] | None:
+    if origin is None:
+        return None
+    place = origin.location
+    return {
+        "message": _sentence(trace, origin),
+        "advice": origin.advice,
+        "location": None if place is None else asdict(place),
+        "evidence": origin.evidence,
+    }
+
+
+def judge(capsule: Capsule, outcome: Outcome) -> Verdict:
+    """Compare a replay with what was recorded: the operation and its line, or the loss."""
+    recorded = origin_of(capsule.origin or {}, capsule.step)
+    if outcome.origin is None:
+        was, now = _losses(capsule, outcome)
+        is_same = capsule.reason == "loss_spike" and abs(now - was) <= _SAME_LOSS * abs(was)
+        return Verdict(is_same, recorded, None)
     found = origin_of({**outcome.origin, "step": capsule.step}, capsule.step)
-    same = (found.where, found.text("op"), found.text("given"), found.location) == (
-        recorded.where,
-        recorded.text("op"),
-        recorded.text("given"),
-        recorded.location,
-    )
-    word = "reproduced" if same else "it broke elsewhere this time"
-    screen.print(f"{word}: {_sentence(trace, found)}", style="bold", soft_wrap=True)
-    if not same:
-        screen.print(f"In the run: {_sentence(trace, recorded)}", soft_wrap=True)
-    _report(screen, found)
-    return same
+    return Verdict(_identity(found) == _identity(recorded), recorded, found)
+
+
+def _identity(origin: Origin) -> tuple[Any, ...]:
+    return origin.where, origin.text("op"), origin.text("given"), origin.location
+
+
+def _losses(capsule: Capsule, outcome: Outcome) -> tuple[float, float]:
+    """In the run, and now."""
+    recorded = capsule.content.get("loss")
+    was = float(recorded) if isinstance(recorded, (int, float)) else math.nan
+    return was, math.nan if outcome.loss is None else outcome.loss
 
 
 def _report(screen: "Console", origin: Origin) -> None:
@@ -97,11 +181,9 @@ def _report(screen: "Console", origin: Origin) -> None:
 
 
 def _spike(screen: "Console", trace: Trace, capsule: Capsule, outcome: Outcome) -> bool:
-    recorded = capsule.content.get("loss")
-    was = float(recorded) if isinstance(recorded, (int, float)) else math.nan
-    now = math.nan if outcome.loss is None else outcome.loss
-    same = abs(now - was) <= _SAME_LOSS * abs(was)
-    word = "reproduced" if same else "not reproduced"
+    verdict = judge(capsule, outcome)
+    word = "reproduced" if verdict.reproduced else "not reproduced"
+    was, now = _losses(capsule, outcome)
     screen.print(f"{word}: the loss was {was:.6g} in the run and is {now:.6g} now.", style="bold")
     unusual = _unusual(trace, Trace.open(outcome.run))
     if unusual:
@@ -109,7 +191,7 @@ def _spike(screen: "Console", trace: Trace, capsule: Capsule, outcome: Outcome) 
     for path, role, now_largest, usual in unusual:
         where = f"{role.replace('_', ' ')} of {path or 'the model'}"
         screen.print(f"  {printable(where)}: {now_largest:.3g}, usually {usual:.3g}")
-    return same
+    return verdict.reproduced
 
 
 def _unusual(run: Trace, replayed: Trace) -> list[tuple[str, str, float, float]]:

@@ -266,15 +266,21 @@ def early_nan(
 ) -> Iterator[Finding]:
     """A value is not finite within the first hundred steps: mostly the learning rate or the input.
 
-    Says both. Not where another cause is known: data, loaded weights, a derivative at a singular
-    point, the optimizer.
+    Says both. Not where another cause is known: data, loaded weights, the optimizer, an operation
+    at a point where it has no value however small the numbers are (a mean of nothing, a division
+    by zero, a derivative at a singular point).
     Source: "37 reasons", 36: "NaNs early in training: decrease the learning rate, check inputs".
     """
     start = _first_harm(trace)
     if start is None or start - int(trace.steps.step[0]) >= early:
         return
     found = [origin for origin in origins(trace) if origin.where != "unknown"]
-    if found[0].where not in ("forward", "loss") if found else _broke_in_update(trace):
+    is_known = (
+        found[0].where not in ("forward", "loss") or found[0].is_singular
+        if found
+        else _broke_in_update(trace)
+    )
+    if is_known:
         return
     rates = trace.steps.lr[np.isfinite(trace.steps.lr)]
     rate = float(rates[0]) if len(rates) else None
@@ -288,7 +294,6 @@ def early_nan(
         "a learning rate ten times too large or an unscaled input is likely.",
         steps=(start, int(trace.steps.step[-1])),
         evidence={"first_step": start, "lr": rate, "largest_input": largest},
-        not_from=_not_from(found[0]) if found else (),
     )
 
 

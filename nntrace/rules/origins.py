@@ -25,7 +25,17 @@ ADVICE: Mapping[str, str] = {
     "reciprocal": "Add an epsilon to the divisor, or divide only where it is not zero.",
     "log": "Compute the logarithm in one function with what comes before it (`log_softmax`, "
     "`logsigmoid`, the loss on logits), or clamp its argument from below.",
-    "log1p": "Clamp the argument above −1.",
+    **dict.fromkeys(("log1p", "special_xlog1py"), "Clamp the argument above −1."),
+    "xlogy": "Keep what is given to a distribution's `log_prob` inside its support: clamp it away "
+    "from the ends.",
+    "logit": "Clamp probabilities to [eps, 1 − eps] first, or pass `eps=`.",
+    **dict.fromkeys(
+        ("lgamma", "digamma", "polygamma"),
+        "Keep the argument above 0: `softplus(x) + eps` for a concentration or a rate.",
+    ),
+    "weight_norm_interface": "A weight that is normalised needs a direction: initialise it away "
+    "from 0.",
+    "acosh": "Clamp the argument above 1.",
     "sqrt": "Add the epsilon inside the root, `sqrt(x + eps)`, or clamp its argument at 0.",
     "rsqrt": "Add the epsilon inside the root: `rsqrt(x + eps)`.",
     "pow": "Clamp the base away from 0 before a negative or fractional power.",
@@ -58,10 +68,15 @@ _SINGULAR_OPERATIONS = (
     *("div", "reciprocal", "sqrt", "rsqrt", "pow", "acos", "asin", "atanh"),
     *("var", "std", "mean", "nll_loss_forward", "ctc_loss", "masked_fill"),
     *("native_layer_norm", "native_group_norm", "native_batch_norm"),
+    *("lgamma", "digamma", "polygamma", "weight_norm_interface"),
 )
 _OVERFLOWS = (
     "Values have grown too large: lower the learning rate, clip gradients, normalise the input "
     "and the activations before this."
+)
+_HALF = (
+    "float16 ends at 65504: keep this value in float32 or bfloat16, or scale it down before. Where "
+    "it has grown in training, lower the learning rate or clip gradients."
 )
 _SINGULAR = (
     "The value is finite there, its derivative is not: add the epsilon inside. `where` does not "
@@ -74,10 +89,16 @@ _COINCIDENCE = (
 )
 DERIVATIVES: Mapping[str, str] = {
     **dict.fromkeys(("linalg_eigh", "linalg_eig", "linalg_svd", "svd"), _COINCIDENCE),
+    "logsumexp": "The sum over entries that are all −∞ has no derivative: forbid with a large "
+    "negative number (−1e4) instead of −∞, or replace such rows before the sum.",
     "cdist": "Its derivative does not exist at distance 0: add the epsilon inside the root.",
 }
 _DATA = "Check the data for missing values, and its scaling for a division by a zero deviation."
 _WEIGHTS = "Check the checkpoint, and how the parameter is initialised."
+_SCHEDULE = (
+    "Look at what sets the learning rate: a schedule that divides by a warm-up, or by a number of "
+    "steps, that is 0."
+)
 _UPDATE = "Set the optimizer's epsilon above 0, lower the learning rate, and clip gradients."
 
 
@@ -129,13 +150,15 @@ class Origin:
     @property
     def advice(self) -> str:
         """What to do about that operation."""
+        if self.where == "update" and re.match(r"lr (is|was) ", self.text("what")):
+            return _SCHEDULE
         if self.where in ("data", "weights", "update"):
             return {"data": _DATA, "weights": _WEIGHTS, "update": _UPDATE}[self.where]
         if self.where == "backward":
             of = differentiated(self.text("derivative"))
             return _OVERFLOWS if self.is_overflow else DERIVATIVES.get(of, _SINGULAR)
         if "exceeds" in self.text("what"):
-            return _OVERFLOWS
+            return _HALF if "exceeds float16" in self.text("what") else _OVERFLOWS
         if self.text("op").startswith("scaled_dot_product"):
             return ADVICE["softmax"]
         return ADVICE.get(self.text("op"), "" if self.where == "unknown" else _OVERFLOWS)
@@ -147,6 +170,8 @@ class Origin:
         """
         if self.is_overflow:
             return False
+        if self.where in ("forward", "loss") and "all −inf" in self.text("what"):
+            return True  # a softmax over nothing
         return self.where == "backward" or (
             self.where in ("forward", "loss") and self.text("op") in _SINGULAR_OPERATIONS
         )
@@ -242,7 +267,8 @@ def _in_module(origin: Origin) -> bool:
 
 def _module(origin: Origin) -> str:
     if not _in_module(origin):
-        return " in the loss" if origin.where == "loss" else ""
+        part = f"`{origin.text('part')}` of the loss" if origin.text("part") else "the loss"
+        return f" in {part}" if origin.where == "loss" else ""
     whole = "the loss" if origin.where == "loss" else "the model"
     name = f"`{origin.text('module')}`" if origin.text("module") else whole
     return f" in {name} ({origin.text('module_type')})"

@@ -5,8 +5,10 @@ import math
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,9 @@ from torch import nn
 from torch.nn import functional as F
 from tracing import tracing
 
-from nntrace.replay import list_capsules
+from nntrace.cli import main
+from nntrace.replay import Outcome, list_capsules
+from nntrace.replay.text import outcome_content
 from nntrace.trace import Trace
 
 # `broken` is a plain attribute, `step` a name in a frame: both decide where the value breaks.
@@ -72,8 +76,11 @@ def program(tmp_path_factory):
 
 
 def replay(folder, *words):
-    command = [sys.executable, "-m", "nntrace", "replay", "run", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    """As from another folder than the one it ran in."""
+    command = [sys.executable, "-m", "nntrace", "replay", "../run", *words]
+    return subprocess.run(
+        command, cwd=folder / "nntrace-runs", capture_output=True, text=True, timeout=120
+    )
 
 
 def test_the_step_that_broke_and_the_one_that_jumped_are_kept(program):
@@ -97,6 +104,7 @@ def test_a_broken_step_breaks_again_in_the_same_operation(program):
     line = 1 + TRAIN.splitlines().index(next(t for t in TRAIN.splitlines() if "# born" in t))
     assert "reproduced: step 25: `div` in the loss gives the first NaN" in process.stdout
     assert f"train.py:{line} in loss_of" in process.stdout
+    assert "Next:" not in process.stderr  # nothing was recorded that could be looked at
 
 
 def test_a_loss_that_jumped_is_computed_again(program):
@@ -129,6 +137,72 @@ def test_the_recorded_command_is_not_run_without_the_users_word(program):
     process = replay(program)
     assert process.returncode == 2
     assert "Say --yes" in process.stderr
+
+
+def test_the_answer_as_json_says_what_was_recorded_and_what_came_of_it(program, tmp_path):
+    capsule = copied(program, tmp_path)
+    outcome = Outcome(capsule.origin, math.nan, ("a note",), tmp_path)
+    content = outcome_content(tmp_path / "run", capsule, outcome, ["train.py"])
+    assert (content["reproduced"], content["capsule"]["step"]) == (True, 25)
+    assert content["origin"] == content["recorded"]
+    assert content["origin"]["location"]["source"].endswith("# born")
+    assert (content["notes"], content["changed_files"]) == (["a note"], ["train.py"])
+    elsewhere = replace(outcome, origin={**capsule.origin, "op": "log"})
+    assert not outcome_content(tmp_path / "run", capsule, elsewhere, [])["reproduced"]
+    assert (
+        outcome_content(tmp_path / "run", capsule, replace(outcome, origin=None), [])["origin"]
+        is None
+    )
+
+
+def copied(program, folder):
+    """A copy of the run and the capsule of the step that broke in it."""
+    shutil.copytree(program / "run", folder / "run", symlinks=True)
+    return next(c for c in list_capsules(folder / "run") if c.reason == "nonfinite")
+
+
+@pytest.fixture
+def refusal(tmp_path, capsys):
+    """Run the command in this process; what it says when it refuses."""
+
+    def say(*words):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(["replay", str(tmp_path / "run"), *words])
+        assert ended.value.code == 2
+        return capsys.readouterr().err
+
+    return say
+
+
+@pytest.mark.parametrize("kept", [0, 7, 100, -1])
+def test_tensors_that_were_cut_off_are_refused_before_anything_is_started(
+    program, tmp_path, kept, refusal
+):
+    file = copied(program, tmp_path).file.with_suffix(".safetensors")
+    file.write_bytes(file.read_bytes()[:kept])
+    assert "is damaged or was cut off: copy it from the run again" in refusal("--yes")
+
+
+@pytest.mark.parametrize("header", [b"[]", b'{"a": 1}', b'{"a": {"data_offsets": [0]}}', b"{"])
+def test_tensors_that_are_none_are_refused_before_anything_is_started(
+    program, tmp_path, header, refusal
+):
+    file = copied(program, tmp_path).file.with_suffix(".safetensors")
+    file.write_bytes(len(header).to_bytes(8, "little") + header)
+    assert "is damaged or was cut off" in refusal("--yes")
+
+
+def test_a_capsule_without_its_tensors_is_said_to_have_lost_them(program, tmp_path, refusal):
+    folder = copied(program, tmp_path).file.parent
+    for file in folder.glob("*.safetensors"):
+        file.unlink()
+    assert "has lost its tensors: capsule-000.safetensors is not beside it" in refusal()
+
+
+def test_an_unknown_option_is_one_of_this_command(program, tmp_path, refusal):
+    copied(program, tmp_path)
+    assert "no such option: --capsul. `nntrace replay --help`" in refusal("--capsul", "1")
 
 
 def train(model, losses):

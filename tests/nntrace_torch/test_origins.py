@@ -159,6 +159,36 @@ def test_the_norm_that_clipping_found_tells_a_broken_gradient_in_any_step(trace_
     assert (origin.step, origin.payload["seen_in"]) == (133, "gradient")
 
 
+def test_gradients_that_clipping_refuses_with_an_error_are_told_where_they_broke(trace_here):
+    def program():
+        torch.manual_seed(0)
+        model = nn.Linear(4, 3)
+        loss = model(torch.zeros(6, 4)).sub(model.bias).square().sum().sqrt()  # born
+        loss.backward()
+        with pytest.raises(RuntimeError, match="non-finite"):
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0, error_if_nonfinite=True)
+        torch.optim.SGD(model.parameters(), lr=0.1).step()
+
+    [origin, *_] = trace_here(program).events_of("origin")
+    assert (origin.payload["where"], origin.payload["derivative"]) == ("backward", "SqrtBackward0")
+    assert "# born" in origin.payload["source"]
+
+
+def test_weights_that_stay_broken_under_a_finite_loss_are_one_story(trace_here):
+    def program():
+        torch.manual_seed(0)
+        model = nn.Linear(4, 3)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(6):
+            outputs = model(torch.zeros(6, 4))
+            finite = torch.where(outputs > 9, torch.sqrt(outputs - 9), torch.zeros(()))
+            optimizer.zero_grad()
+            finite.square().mean().backward()
+            optimizer.step()
+
+    assert len(trace_here(program).events_of("origin")) == 1
+
+
 def test_data_that_broke_the_weights_a_step_before_they_were_seen_are_the_origin(trace_here):
     def program():
         torch.manual_seed(0)

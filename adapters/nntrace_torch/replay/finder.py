@@ -16,8 +16,9 @@ import torch
 from torch import nn
 
 from nntrace_torch.replay import engine
+from nntrace_torch.replay.explanations import explain
 from nntrace_torch.replay.guard import WriteGuard, memory_of, tensors_in
-from nntrace_torch.replay.operands import Operand, Operation, describe, explain
+from nntrace_torch.replay.operands import Operand, Operation, describe
 from nntrace_torch.replay.recurrent import Moment, moment
 from nntrace_torch.sources import UNKNOWN, Source, is_users
 

@@ -52,18 +52,23 @@ def expressions_holding(
         frame = frame.f_back
 
 
+def users_frames(frame: FrameType | None, most: int = _NAMED_FRAMES) -> Iterator[FrameType]:
+    """The program's innermost frames, from inside out."""
+    while frame is not None and most:
+        if is_users(frame.f_code.co_filename):
+            most -= 1
+            yield frame
+        frame = frame.f_back
+
+
 def names_holding(
     frame: FrameType | None, again: Callable[[Any], bool], most: int
 ) -> Iterator[tuple[FrameType, ast.expr]]:
     """Names of the program's innermost frames for such values, first those given a value first."""
-    users = 0
-    while frame is not None and users < _NAMED_FRAMES:
-        if is_users(frame.f_code.co_filename):
-            users += 1
-            names = [name for name, held in list(frame.f_locals.items()) if again(held)]
-            for name in names[:most]:
-                yield frame, ast.Name(name, ast.Load())
-        frame = frame.f_back
+    for one in users_frames(frame):
+        names = [name for name, held in list(one.f_locals.items()) if again(held)]
+        for name in names[:most]:
+            yield one, ast.Name(name, ast.Load())
 
 
 def _expressions(

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
+from nntrace_torch.replay.explanations import explain
 from nntrace_torch.replay.finder import Birth, first_bad
-from nntrace_torch.replay.operands import Operand, Operation, describe, explain
+from nntrace_torch.replay.operands import Operand, Operation, describe
 
 _MAX_NODES = 20_000
 

@@ -22,7 +22,7 @@ from nntrace_torch.replay.engine import Replayer
 from nntrace_torch.replay.finder import BUFFER, Birth
 from nntrace_torch.replay.places import lines
 from nntrace_torch.replay.recovery import recover_random_states
-from nntrace_torch.replay.search import Found, Search
+from nntrace_torch.replay.search import Found, Search, broken_weight
 from nntrace_torch.sources import UNKNOWN, Sources
 
 _MAX_EPISODES = 8
@@ -62,8 +62,9 @@ class Investigator:
         self.told: Callable[[dict[str, Any]], object] = lambda payload: None
 
     def all_is_well(self) -> None:
-        """A finite loss: what breaks in a later step is a new story."""
-        self._was_well = True
+        """A finite loss: what breaks in a later step is a new story, unless weights stay broken."""
+        if not self._was_well:
+            self._was_well = self._bad_step is None or broken_weight(self._models) is None
 
     def loss_broke(
         self, loss: torch.Tensor | None, frame: FrameType | None, *, steps_ago: int = 0
@@ -82,6 +83,17 @@ class Investigator:
             return search.weights() or search.forward(loss, frame)
 
         self._episode("loss", frame, look)
+
+    def asked(self, value: torch.Tensor, frame: FrameType | None, *, may_be_meant: bool) -> bool:
+        """The program asks about a value of its own; whether it has a story.
+
+        An infinity may be meant, as where a path is forbidden.
+        """
+
+        def look(search: Search) -> Found:
+            return search.weights() or search.forward(value, frame)
+
+        return self._episode("loss", frame, look, may_be_meant=may_be_meant)
 
     def loss_jumped(self, loss: float, frame: FrameType | None) -> None:
         """A loss is finite and far above those before: the step is kept, nothing is judged."""
@@ -119,7 +131,7 @@ class Investigator:
         """The loss is finite and gradients are not: found before the optimizer acts."""
 
         def look(search: Search) -> Found:
-            found = search.backward(loss, frame)
+            found = search.weights() or search.backward(loss, frame)
             return found._replace(facts={"parameters": list(names)[:8], **found.facts})
 
         self._episode("gradient", frame, look)
@@ -155,8 +167,17 @@ class Investigator:
         frame: FrameType | None,
         look: Callable[[Search], Found],
         calls: Sequence[Call] = (),
+        *,
+        may_be_meant: bool = False,
     ) -> bool:
         """Search, tell and keep; nothing when this story was told already.
+
+        Args:
+            seen_in: what is not finite.
+            frame: where it was seen.
+            look: searches.
+            calls: that led to it, where they are not those of the step.
+            may_be_meant: whether an operation must be found that made it.
 
         Returns:
             False when there is no story: the program itself wrote an infinity to an output, or
@@ -181,6 +202,8 @@ class Investigator:
                 return False
             if seen_in == "error" and found.birth is None:
                 return False  # it was something else
+            if may_be_meant and (found.birth is None or found.is_meant):
+                return False
             if self._bad_step is not None and found.facts.get("step") == self._bad_step:
                 self._was_well = False  # the weights carry on what was told of that step
                 return True
@@ -225,8 +248,7 @@ class Investigator:
         source = birth.source
         path, module_type = "", ""
         if birth.module is not None:
-            model = self._models.owner_of(birth.module)
-            path = (model.path_of(birth.module) if model is not None else None) or ""
+            path = self._models.path_of(birth.module) or ""
             module_type = type(birth.module).__name__
             if source is UNKNOWN:
                 source = self._sources.of(birth.module)

@@ -23,8 +23,14 @@ class Verdict(NamedTuple):
     by_gradient: bool = False
 
 
-def broken_update(optimizer: Optimizer, parameter: torch.Tensor) -> Verdict:
-    """Why a parameter is no longer finite after its optimizer's step."""
+def broken_update(
+    optimizer: Optimizer, parameter: torch.Tensor, rate: float | None = None
+) -> Verdict:
+    """Why a parameter is no longer finite after its optimizer's step.
+
+    Args:
+        rate: the learning rate of that step, which a schedule may have changed since.
+    """
     group = next(
         (g for g in optimizer.param_groups if any(p is parameter for p in g["params"])), {}
     )
@@ -32,6 +38,8 @@ def broken_update(optimizer: Optimizer, parameter: torch.Tensor) -> Verdict:
         value = group.get(name)
         if isinstance(value, (int, float, torch.Tensor)) and not math.isfinite(float(value)):
             return Verdict(f"{name} is {float(value)}")
+    if rate is not None and not math.isfinite(rate):
+        return Verdict(f"lr was {rate}")
     values = local_part(parameter).detach()
     bad = ~torch.isfinite(values)
     count = f"{int(bad.sum())} of {bad.numel()} elements"

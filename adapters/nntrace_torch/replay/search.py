@@ -56,6 +56,11 @@ class Found(NamedTuple):
         return self.birth is not None and self.birth.meant
 
     @property
+    def is_given(self) -> bool:
+        """Whether no operation made it: it came in so, or the program wrote it there itself."""
+        return self.where == "data" or self.is_meant
+
+    @property
     def is_input(self) -> bool:
         """Whether it came in with what the model was given."""
         return self.where == "data" and self.birth is not None
@@ -99,14 +104,8 @@ class Search:
 
         Buffers are no witnesses: the forward that broke has written to running statistics.
         """
-        for model in self._models.known:
-            root = model.root
-            if root is None:
-                continue
-            for name, parameter in root.named_parameters():
-                if is_broken(parameter):
-                    return self._broken_weight(model.join(name), parameter)
-        return None
+        found = broken_weight(self._models)
+        return None if found is None else self._broken_weight(*found)
 
     def _broken_weight(self, path: str, weight: torch.Tensor) -> Found:
         finder = OriginFinder()
@@ -116,7 +115,7 @@ class Search:
         optimizer = self._optimizers.holder(weight)
         if (self._steps == 0 and not self._moved) or optimizer is None:
             return Found("weights", birth, facts)
-        what, by_gradient = broken_update(optimizer, weight)
+        what, by_gradient = broken_update(optimizer, weight, self._optimizers.last_rate(optimizer))
         facts |= {"what": what, "step": self._steps - (not self._moved)}
         if by_gradient:
             self._notes.append(UNSEEN_GRADIENT)
@@ -153,8 +152,10 @@ class Search:
         predictions, *others = named.items()
         for name, value in others if not is_broken(predictions[1]) else ():
             if isinstance(value, torch.Tensor) and is_broken(value):
-                if name != "target" and (found := self._statements(value, frame)) is not None:
-                    return found
+                found = self._statements(value, frame, nearby=name == "target")
+                # The targets of a loader are data; what the program made of them is not.
+                if found is not None and (name != "target" or not found.is_given):
+                    return found._replace(facts={**found.facts, "part": name})
                 finder = OriginFinder()
                 finder.name(value, name)
                 birth = finder.birth_of(value)
@@ -231,7 +232,7 @@ class Search:
         """Whether it was in a model, or there is no module that could be one."""
         if birth.module is None:
             return not self._calls.kept
-        return self._models.owner_of(birth.module) is not None
+        return self._models.path_of(birth.module) is not None
 
     def late(self, loss: torch.Tensor | None, frame: FrameType | None, steps_ago: int) -> Found:
         """A loss of an earlier step: only the calls of this one and moved weights are left."""
@@ -302,3 +303,12 @@ class Search:
         count = self._calls.micro_batch
         number = count if call is None else call.micro_batch
         return {"micro_batch": number + 1} if count or number else {}
+
+
+def broken_weight(models: Models) -> tuple[str, torch.Tensor] | None:
+    """The first parameter of the models that is not finite, and its recorded path."""
+    for model in models.known:
+        for name, parameter in model.root.named_parameters() if model.root is not None else ():
+            if is_broken(parameter):
+                return model.join(name), parameter
+    return None

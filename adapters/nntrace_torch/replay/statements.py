@@ -5,7 +5,7 @@ whose values are not finite, down to finite ones. Statements for their effect ar
 """
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from nntrace_torch.replay.frames import held_by, is_known, source_tree
 
 _MAX_STATEMENTS = 64
 _RESULT = "_nntrace_value"
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 _MUTATORS = ("append", "extend", "insert", "add", "update", "setdefault", "appendleft")
 
 
@@ -102,7 +103,7 @@ def _apart(frame: FrameType, chosen: list[ast.stmt], expression: ast.expr) -> _P
     """The statements such that they write to nothing of the program's."""
     made = {
         name
-        for statement in chosen
+        for statement in _unconditional(chosen)
         if isinstance(statement, (ast.Assign, ast.AnnAssign))
         for name in _assigned(statement)
     }
@@ -163,9 +164,17 @@ def _blocks(statement: ast.stmt) -> list[list[ast.stmt]]:
     return [*blocks, *(handler.body for handler in getattr(statement, "handlers", []))]
 
 
+def _unconditional(statements: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements that are executed in any case, also those within `with`."""
+    for statement in statements:
+        yield statement
+        if isinstance(statement, (ast.With, ast.AsyncWith)):
+            yield from _unconditional(statement.body)
+
+
 def _assigned(statement: ast.stmt) -> set[str]:
     """The names and attributes a statement gives values to, also inside its blocks."""
-    if isinstance(statement, (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)):
+    if isinstance(statement, _DEFINITIONS):
         return set()
     names = {
         node.id
@@ -225,7 +234,9 @@ def _at_line(frame: FrameType) -> ast.stmt:
 
 def _mutated(statement: ast.stmt) -> set[str]:
     """The names of containers a statement adds to: `losses.append(loss)`, `out["x"] = x`."""
-    found = set()
+    found: set[str] = set()
+    if isinstance(statement, _DEFINITIONS):
+        return found
     for node in ast.walk(statement):
         if isinstance(node, ast.Expr) and (name := _added_to(node)) is not None:
             found.add(name)

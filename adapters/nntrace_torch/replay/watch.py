@@ -34,6 +34,7 @@ _MAX_LOOKS = 256
 _LARGE = 1 << 18  # elements of an output from which on a part of it is looked at
 _EARLY_STEPS = 100
 _PENDING = 16
+_OWN_INFINITIES = 4  # from then on the program's questions are its own affair
 _ALL = 1 << 30
 
 
@@ -59,6 +60,7 @@ class NonfiniteWatch:
         self.step_ns = 0
         self.is_thorough = False
         self._pending: deque[_Sent] = deque(maxlen=_PENDING)
+        self._own_infinities = 0  # that it asked about
         self._infinite: set[int] = set()  # what returns infinities of its own in evaluations
 
     def loss(self, loss: torch.Tensor, number: Number) -> None:
@@ -158,7 +160,11 @@ class NonfiniteWatch:
 
         It may skip its step then: `backward` would never be called on it.
         """
-        self._investigator.loss_broke(value, sys._getframe(1))
+        may_be_meant = not bool(value.detach().isnan().any())
+        if may_be_meant and self._own_infinities >= _OWN_INFINITIES:
+            return
+        if not self._investigator.asked(value, sys._getframe(1), may_be_meant=may_be_meant):
+            self._own_infinities += 1
 
     def raised(self, error: BaseException) -> None:
         """The program has ended with an error."""
