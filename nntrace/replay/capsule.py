@@ -102,7 +102,7 @@ def check_tensors(capsule: Capsule) -> None:
         size = file.stat().st_size
         with file.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
-            header = json.loads(stream.read(length)) if length <= _LARGEST else None
+            header = json.loads(stream.read(length)) if length <= _LARGEST else {}
         entries = [entry for name, entry in header.items() if name != "__metadata__"]
         expected = 8 + length + max((entry["data_offsets"][1] for entry in entries), default=0)
         whole = size == expected
