@@ -184,8 +184,10 @@ def overflow_ahead(
     """The largest value of a layer grows toward what its number type can hold.
 
     Looks at sites whose largest magnitude rose steadily (a rank test) and by more than `growth`,
-    and that either are within `decades` powers of ten of the limit, or at the growth of the run's
-    second half will reach it within as many steps again.
+    and that either are within `decades` powers of ten of the limit, or have risen by four times
+    that, or over twice as many samples by half of what the type holds above 1 (in float16 by 2.4
+    powers of ten), and at the growth of the run's second half will reach it within as many steps
+    again.
     Source: the largest finite numbers of IEEE 754, 65504 in float16 and about 3.4e38 in float32;
     bfloat16 has the range of float32.
     """
@@ -206,7 +208,9 @@ def overflow_ahead(
             half = len(exponent) // 2
             ahead = float(exponent[-1] - exponent[half]) * (step[-1] - step[0])
             ahead /= max(1, int(step[-1] - step[half]))
-            near = room <= decades or (rise > 4 * decades and ahead >= room)
+            # Half of what float16 has is less: then the trend must be longer, too.
+            is_long = seen.sum() >= 2 * samples and rise > np.log10(limit) / 2
+            near = room <= decades or ((rise > 4 * decades or is_long) and ahead >= room)
             if near and rise >= np.log10(growth) and trend_z(exponent) > 3.0:
                 yield Finding(
                     f"`{site.path}` {role.value.replace('_', ' ')} has grown from "

@@ -280,6 +280,18 @@ def test_growth_that_reaches_the_limit_of_float32_in_as_many_steps_is_overflow_a
     assert len(findings("NUM05", trace)) == count
 
 
+@pytest.mark.parametrize(("count", "found"), [(15, 0), (16, 1)])
+def test_a_long_growth_that_reaches_the_limit_of_float16_is_overflow_ahead(count, found):
+    trace = trace_of(loss=[1.0] * count, sites=growing(800.0, count=count))
+    assert len(findings("NUM05", trace)) == found
+
+
+@pytest.mark.parametrize(("last", "found"), [(250.0, 0), (260.0, 1)])
+def test_a_long_growth_by_half_of_what_float16_holds_is_overflow_ahead(last, found):
+    trace = trace_of(loss=[1.0] * 16, sites=growing(last, count=16))
+    assert len(findings("NUM05", trace)) == found
+
+
 def test_large_values_that_do_not_grow_are_healthy():
     sites = [site("fc1", "activation", dtype="float16", min=-1.0, max=[6e4, 5e4] * 4)]
     assert findings("NUM05", trace_of(loss=[1.0] * 8, sites=sites)) == []

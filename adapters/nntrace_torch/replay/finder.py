@@ -42,7 +42,7 @@ class Birth:
         source: the innermost line of the program's code.
         function: the function that line is in.
         module: the innermost module that was running.
-        execution: which execution of that line by that operation it was, from 1.
+        execution: which execution of that line by that operation, in that module, from 1.
         index: the place of the first non-finite element in the result.
         operands: described by `operands.describe`.
         node: in a backward pass the derivative that was computed: `SqrtBackward0`.
@@ -86,7 +86,7 @@ class OriginFinder(WriteGuard):
         self._births: dict[int, Birth] = {}
         self._given: dict[int, str] = {}
         self._moments: dict[int, Moment | None] = {}
-        self._executions: dict[tuple[Any, Source], int] = {}
+        self._executions: dict[tuple[Any, Source, int], int] = {}
         self.first: Birth | None = None  # of those that were not meant
 
     def name(self, tensor: torch.Tensor, name: str) -> None:
@@ -119,7 +119,7 @@ class OriginFinder(WriteGuard):
             operands, places = _copies(operands)
         out = func(*args, **kwargs)
         place = _users_frame()
-        key = (func, place[0])
+        key = (func, place[0], id(place[2]))
         if len(self._executions) < _CALLS:
             self._executions[key] = self._executions.get(key, 0) + 1
         for tensor in tensors_in(out):
