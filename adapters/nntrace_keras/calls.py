@@ -157,7 +157,7 @@ class EagerCall:
         rate = learning_rate(optimizer)
         self._lr = None if rate is None else float(rate)
         losses = [float(tf.reduce_sum(target)) for g in gradients for target in g.targets]
-        self._loss = sum(losses) if losses else None
+        self.loss = sum(losses) if losses else None
         inputs = next((r.inputs for g in gradients for r in g.calls.roots if r.inputs), None)
         self._batch = int(inputs[0][1].shape[0]) if inputs and len(inputs[0][1].shape) else None
         if turn is None or not ends_accumulation(optimizer):
@@ -178,7 +178,7 @@ class EagerCall:
         applied = self._always or int(iterations(self._optimizer)) > self._iterations
         if self._vector is not None:
             self.delivery = Delivery(self._vector, self.step.changes(self._vector), self._turn)
-        return Row(0, 0, 0, applied, self._loss, self._lr, self._batch)
+        return Row(0, 0, 0, applied, self.loss, self._lr, self._batch)
 
 
 class GraphCall:

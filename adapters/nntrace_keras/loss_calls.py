@@ -6,6 +6,7 @@ A loss that is called inside another, or by Keras itself, is no call of the prog
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -63,6 +64,10 @@ class LossCalls:
                 local.in_loss = outside
             if self._active():
                 self._observe_loss(loss, y_true, y_pred, value)
+                if not outside and tf.executing_eagerly():
+                    again = partial(original, loss, y_true, y_pred, *args, **kwargs)
+                    for calls in self._active():
+                        calls.repeats.append(("loss", again))
             return value
 
         return __call__

@@ -127,25 +127,34 @@ def described(
         "where": where,
         **told,
         "op": op_name(operation),
-        "what": _what(of, result, operands),
+        "what": what(of, result, operands),
         "module": span.path if span is not None else "",
         "module_type": type(span.layer).__name__ if span is not None else "",
         **_line(of, span, sources),
         "operands": [
-            {
-                "name": t.op.name,
-                "shape": [int(size) if size is not None else -1 for size in t.shape.as_list()]
-                if t.shape.rank is not None
-                else [],
-                "dtype": t.dtype.name,
-                "min": found.low,
-                "max": found.high,
-            }
-            for t, found in operands
-            if found.low <= found.high
+            operand(t.op.name, t, found) for t, found in operands if found.low <= found.high
         ],
         "derivative": op_name(of) if is_backward else "",
     }
+
+
+def operand(name: str, tensor: Any, found: Range) -> dict[str, Any]:
+    """What an origin says of one operand."""
+    known = tensor.shape.rank is not None
+    sizes = [-1 if size is None else int(size) for size in tensor.shape.as_list()] if known else []
+    return {
+        "name": name,
+        "shape": sizes,
+        "dtype": tensor.dtype.name,
+        "min": found.low,
+        "max": found.high,
+    }
+
+
+def as_range(tensor: Any) -> Range:
+    """The range of an eager tensor."""
+    low, high, nan, inf = _range(tensor).numpy().tolist()
+    return Range(low, high, bool(nan), bool(inf))
 
 
 def op_name(operation: Any) -> str:
@@ -153,7 +162,8 @@ def op_name(operation: Any) -> str:
     return _NAMES.get(operation.type, str(operation.type).lower())
 
 
-def _what(operation: Any, result: Any, operands: Sequence[tuple[Any, Range]]) -> str:
+def what(operation: Any, result: Any, operands: Sequence[tuple[Any, Range]]) -> str:
+    """Why an operation's result is not finite, by its finite operands."""
     limit = float(result.dtype.max)
     sizes = [max(abs(r.low), abs(r.high)) for _, r in operands if r.low <= r.high]
     name = op_name(operation)
@@ -229,6 +239,3 @@ def _line(operation: Any, span: Span | None, sources: Sources) -> dict[str, Any]
     if built is not None:
         return {"file": built.file, "line": built.line}
     return {"file": frames[mine[-1]].filename, "line": frames[mine[-1]].lineno} if mine else {}
-
-
-__all__ = ["Range", "as_ranges", "births", "computes", "described", "op_name", "ranges"]

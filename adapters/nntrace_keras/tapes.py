@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import keras
@@ -59,7 +60,7 @@ class Tapes:
         path_of: Callable[[Any, Any], str],
         sampling: Callable[[], bool],
     ) -> None:
-        self._path_of = path_of
+        self.path_of = path_of
         self._sampling = sampling
         self._local = _Local()
         self._calls: weakref.WeakKeyDictionary[Any, Calls] = weakref.WeakKeyDictionary()
@@ -88,6 +89,17 @@ class Tapes:
             yield
         finally:
             self._local.unobserved = before
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """On this thread nothing that is called inside is seen, under whatever tape."""
+        local = self._local
+        before, local.active = local.active, []
+        try:
+            with self.unobserved():
+                yield
+        finally:
+            local.active = before
 
     @property
     def is_unobserved(self) -> bool:
@@ -159,8 +171,8 @@ class Tapes:
         if collect and tensor is not None and tensor is not local.last_output:
             local.last_output = tensor
             if tensor.dtype.is_floating and tensor.shape.rank:
-                path = self._path_of(layer, enclosing)
-                parent = self._path_of(enclosing, None) if enclosing is not None else ""
+                path = self.path_of(layer, enclosing)
+                parent = self.path_of(enclosing, None) if enclosing is not None else ""
                 call = LayerCall(layer, path, parent, tensor)
                 for calls in local.active:
                     calls.layers.append(call)
@@ -176,13 +188,15 @@ class Tapes:
             root = RootCall(layer, inputs, tensor if collect else None, kwargs.get("training"))
             for calls in local.active:
                 calls.roots.append(root)
+                if graph is None:
+                    calls.repeats.append(("forward", partial(layer, *args, **kwargs)))
 
     def _note_span(self, layer: Any, enclosing: Any, graph: Any, start: int) -> None:
         """A layer's call has returned while a graph is built: keep it unless it called others."""
         end_graph, end = place()
         if end_graph is not graph or end == start:
             return
-        path = self._path_of(layer, enclosing)
+        path = self.path_of(layer, enclosing)
         for calls in self._local.active:
             mine = [span for span in calls.spans[-1:] if span.graph is graph]
             if not mine or mine[0].start < start:
@@ -192,7 +206,7 @@ class Tapes:
         """A batch norm was called in training mode."""
         if id(layer) in self._local.norms:
             for calls in self._local.active:
-                calls.reused[self._path_of(layer, enclosing)] = type(layer).__name__
+                calls.reused[self.path_of(layer, enclosing)] = type(layer).__name__
         self._local.norms.add(id(layer))
 
     def _collects(self) -> bool:

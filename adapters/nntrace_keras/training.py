@@ -21,6 +21,7 @@ from nntrace_keras.board import Row
 from nntrace_keras.by_hand import UpdatesByHand
 from nntrace_keras.calls import Delivery, EagerCall, GraphCall, Step
 from nntrace_keras.devices import DeviceObserver
+from nntrace_keras.eager_births import EagerBirths
 from nntrace_keras.functions import TrainingFunctions
 from nntrace_keras.keepsakes import KeptFilters
 from nntrace_keras.names import Names
@@ -67,6 +68,7 @@ class Training:
         self.functions = TrainingFunctions(
             recorder, self.tapes, self._finish_in_graph, self._next, self.sources
         )
+        self._births = EagerBirths(recorder, self.tapes, self.sources)
         self._pending: dict[str, _Pending] = {}
         self._local = _Local()
         self.turn = 0
@@ -143,10 +145,12 @@ class Training:
         with record.stop_recording():
             if tf.executing_eagerly():
                 turn = self.turn if self.samples_eagerly else None
-                return EagerCall(
+                eager = EagerCall(
                     self.observer, optimizer, name, pairs, gradients, turn,
                     is_first=not self._has_batch,
                 )  # fmt: skip
+                self._births.look(eager.loss, gradients)
+                return eager
             if not getattr(ops.get_default_graph(), "building_function", False):
                 return None
             with self._recorder.setting_up(), tf.name_scope("nntrace"):

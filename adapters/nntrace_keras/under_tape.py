@@ -1,5 +1,6 @@
 """What is kept of the calls under a `GradientTape`: layers, losses, gradients; no behaviour."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,6 +71,7 @@ class Calls:
     Attributes:
         spans: of the layers that called no others, where a graph was built.
         reused: paths and classes of batch norms that were called twice within one forward.
+        repeats: eagerly, what calls each model ("forward") and loss function ("loss") once more.
     """
 
     layers: list[LayerCall] = field(default_factory=list)
@@ -78,6 +80,7 @@ class Calls:
     roots: list[RootCall] = field(default_factory=list)
     losses: list[LossCall] = field(default_factory=list)
     modes: dict[int, Mode] = field(default_factory=dict)
+    repeats: list[tuple[str, Callable[[], Any]]] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)  # two of them are never the same: tensors have no plain equality

@@ -141,6 +141,31 @@ def test_under_fit_the_batch_of_a_step_that_is_not_sampled_is_searched(tmp_path)
     assert found.facts["notes"] == ["computed with the weights of 2 steps before"]
 
 
+def eager_training(seed):
+    """Two steps, of which the second breaks; what was drawn and averaged in the end."""
+    keras.utils.set_random_seed(seed)
+    inputs = np.where(np.arange(32)[:, None] < 16, 0.0, INPUTS).astype("float32")
+    norm = layers.BatchNormalization()
+    between = [norm, layers.Dropout(0.2), layers.GaussianNoise(1e-3), layers.Rescaling(1e3), Root()]
+    model = keras.Sequential([keras.Input((6,)), *between, layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(1e-4), loss=error, run_eagerly=True)
+    model.fit(inputs, np.ones((32, 1)), batch_size=16, verbose=0, shuffle=False)
+    return [norm.moving_mean.numpy(), keras.random.normal((2,)), tf.random.normal([2])]
+
+
+def test_of_an_eager_step_the_operation_and_the_line_are_named(tmp_path):
+    bare = eager_training(3)
+    with tracing(tmp_path / "run", framework="keras", every=50) as recorder:
+        traced = eager_training(3)
+    assert recorder.failure is None
+    (found,) = origins(Trace.open(tmp_path / "run"))
+    assert (found.where, found.step, found.text("op")) == ("forward", 1, "sqrt")
+    assert found.location is not None
+    assert found.location.line == line_of(Root, "tf.sqrt")
+    for one, other in zip(bare, traced, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_the_weights_of_before_an_explosion_are_those_of_the_step(tmp_path):
     with tracing(tmp_path / "run", framework="keras", every=50) as recorder:
         keras.utils.set_random_seed(0)
