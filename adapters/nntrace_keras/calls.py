@@ -183,7 +183,8 @@ class EagerCall:
 
 class GraphCall:
     """A call while a graph is being traced: adds our operations around it. The first batch of one
-    that `is_first` is kept.
+    that `is_first` is kept. One that `is_repeated`, after another of the same optimizer in the
+    graph, is never sampled: what it starts from is what all those before it have computed.
     """
 
     def __init__(
@@ -197,6 +198,7 @@ class GraphCall:
         gradients: Sequence[Gradient],
         *,
         is_first: bool = False,
+        is_repeated: bool = False,
     ) -> None:
         self._optimizer = optimizer
         self._board = board
@@ -204,17 +206,21 @@ class GraphCall:
         self._graph: Any = ops.get_default_graph()
         self._state = board.read()
         self._sampled: Any = tf.constant(False)
-        if number < MAX_GRAPHS:
+        is_sampled = number < MAX_GRAPHS and not is_repeated
+        if is_sampled:
             wanted = Board.wants(self._state, number)
             self._sampled = tf.logical_and(wanted, ends_accumulation(optimizer))
-        self.step, capture = prepare(observer, optimizer, name, pairs, gradients)
+        self.step = Step(name, calls_per_step=accumulation_steps(optimizer))
+        capture = Capture()
+        if is_sampled:
+            self.step, capture = prepare(observer, optimizer, name, pairs, gradients)
         self._targets: list[Any] = []
         self._facts = self._plain_facts(gradients)
         self._always = always_steps(optimizer)
         self._iterations = None
         if not self._always and optimizer.built:
             self._iterations = tf.identity(iterations(optimizer))
-        if number >= MAX_GRAPHS:
+        if not is_sampled:
             return
         if not is_first:
             capture.keepsakes.clear()

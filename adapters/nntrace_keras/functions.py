@@ -5,7 +5,7 @@ A step that is not sampled costs one read of the board; all else is done for a s
 
 import weakref
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -24,6 +24,7 @@ from nntrace_keras.patching import Undo, wrap
 from nntrace_keras.second import CannotComputeError, Second
 from nntrace_keras.sources import Sources
 from nntrace_keras.tapes import Tapes
+from nntrace_keras.under_tape import key
 
 # TensorFlow builds the first function with variables twice: a step of the graph that it drops never
 # comes. To prepare for it at each call would hold all variables' values, and so copy them all.
@@ -55,6 +56,7 @@ class TrainingFunctions:
         self._steps: list[Step] = []
         self._expected: dict[int, Second] = {}  # by the number of the step
         self._in_vain: Counter[int] = Counter()  # calls without it, of a step that never came
+        self._unseen: dict[int, str] = {}  # why a step cannot be sampled, by its number
         self._births = Births(recorder, sources)
 
     def install(self) -> list[Undo]:
@@ -74,6 +76,21 @@ class TrainingFunctions:
         """A step is in the graph that is being built."""
         _note_step(ops.get_default_graph(), len(self._steps))
         self._steps.append(step)
+
+    def repeats(self, graph: Any, optimizer: str, variables: Sequence[Any]) -> bool:
+        """Whether a step of this optimizer for these variables is sampled in the graph already.
+
+        What that step changed is then computed, too: the variables show the changes of all.
+        """
+        mine = {key(variable) for variable in variables}
+        for step in self._steps:
+            second = step.second if step.optimizer == optimizer else None
+            if second is None or second.graph is not graph:
+                continue
+            if any(key(stepped.variable) in mine for stepped in step.updates):
+                second.with_update = True
+                return True
+        return False
 
     def use_board(self) -> Board:
         """The board; made with the first training graph, which samples its first call."""
@@ -153,7 +170,7 @@ class TrainingFunctions:
                 with record.stop_recording(), self._first_time(step.second):
                     step.second.begins(is_called=step.second.graph is function.graph)
             except CannotComputeError as error:
-                self._give_up(step, error)
+                self._give_up(number, error)
                 continue
             step.layouts = step.second.layouts or step.layouts
             self._expected[number] = step.second
@@ -177,10 +194,17 @@ class TrainingFunctions:
         """Building the second computation and its first run are no cost of a sample."""
         return nullcontext() if second.has_run else self._recorder.setting_up()
 
-    def _give_up(self, step: Step, error: CannotComputeError) -> None:
-        step.second = None
-        what = f"activations, parameters and gradients of {step.optimizer}'s steps in a graph"
-        self._recorder.add_event(EventKind.UNSEEN, {"what": what, "reason": str(error)})
+    def _give_up(self, number: int, error: CannotComputeError) -> None:
+        """A step cannot be sampled; that is said when it comes, for not all that are built do."""
+        self._steps[number].second = None
+        self._unseen[number] = str(error)
+
+    def _say_unseen(self, number: int) -> None:
+        reason = self._unseen.pop(number, None)
+        if reason is not None:
+            optimizer = self._steps[number].optimizer
+            what = f"activations, parameters and gradients of {optimizer}'s steps in a graph"
+            self._recorder.add_event(EventKind.UNSEEN, {"what": what, "reason": reason})
 
     def _has_run(self, function: Any, result: Any, inputs: list[Any]) -> None:
         """Record the steps that graphs have made since the last look."""
@@ -194,6 +218,7 @@ class TrainingFunctions:
         for row in rows:
             step = self._steps[row.graph]
             is_last = row is last[row.graph]
+            self._say_unseen(row.graph)
             if row.loss is None and step.returned is not None:
                 row = replace(row, loss=step.returned.read(function, result))
             delivery = None
@@ -232,7 +257,8 @@ class TrainingFunctions:
             with record.stop_recording(), self._first_time(step.second):
                 found = step.second.run(arguments, row.turn)
         except CannotComputeError as error:
-            self._give_up(step, error)
+            self._give_up(row.graph, error)
+            self._say_unseen(row.graph)
             return None
         self._births.look(step, row, arguments, found.vector)
         if step.keepsakes is not None:

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 from keras.src.backend.common import global_state
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 from tensorflow.python.framework import ops
 from tensorflow.python.util import nest
 
@@ -146,7 +147,7 @@ class Tapes:
         local = self._local
 
         def __call__(layer: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
-            if not local.active:
+            if not local.active or in_symbolic_scope():  # to learn shapes Keras calls it in vain
                 return original(layer, *args, **kwargs)
             graph, start = place()
             local.stack.append(layer)

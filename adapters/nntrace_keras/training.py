@@ -157,6 +157,7 @@ class Training:
                 call = GraphCall(
                     self.observer, self.functions.use_board(), self.functions.count, optimizer,
                     name, pairs, gradients, is_first=not self._has_batch,
+                    is_repeated=self.functions.repeats(ops.get_default_graph(), name, variables),
                 )  # fmt: skip
             self.functions.add(call.step)
             return call

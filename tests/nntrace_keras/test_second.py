@@ -87,6 +87,18 @@ def a_function_called_several_times_by_another():
         run(inputs(48))
 
 
+def several_steps_of_an_optimizer_in_one_graph():
+    step = stepper(net(), squared)
+
+    @tf.function
+    def run(examples):
+        for part in tf.split(examples, 3):
+            step(part)
+
+    for _ in range(CALLS):
+        run(inputs(48))
+
+
 def a_second_optimizer_that_depends_on_the_first():
     model = net(4)
     other = net()
@@ -125,6 +137,7 @@ WAYS = [
     results_of_python,
     a_loop_in_the_graph,
     a_function_called_several_times_by_another,
+    several_steps_of_an_optimizer_in_one_graph,
     a_second_optimizer_that_depends_on_the_first,
     a_variable_that_is_written_first,
     compiled_by_xla,

@@ -125,3 +125,30 @@ def test_a_schedule_counts_the_steps_of_its_optimizer(trace):
 def test_the_device_is_told(trace):
     (device,) = payloads(trace, EventKind.DEVICE)
     assert device["device"] == "cpu"
+
+
+class BuiltWhenCalled(keras.Model):
+    """Keras calls it once in vain to learn its shapes, under the tape of the first step."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = layers.Dense(4, "relu"), layers.Dense(1)
+
+    def call(self, inputs):
+        return self.two(self.one(inputs))
+
+
+def test_a_model_that_is_built_under_the_tape_is_followed_from_its_first_step(trace_keras):
+    inputs = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+
+    def train():
+        built, optimizer = BuiltWhenCalled(), keras.optimizers.SGD(0.1)
+        for _ in range(2):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(built(inputs, training=True) ** 2)
+            variables = built.trainable_variables
+            optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+
+    found = trace_keras(train)
+    assert found.sampled_steps.tolist() == [0, 1]
+    assert len(found.sites_of(Role.ACTIVATION)) == 2

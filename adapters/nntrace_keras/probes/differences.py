@@ -11,10 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-_DIRECTIONS = 3
-_STEP = 1e-6
-_TOLERANCE = 1e-3  # of the larger one
-_KINK = 1e-3  # by how much differences of two step sizes may disagree
+from nntrace.adapter.derivatives import STEP, WIDE_STEP, Slopes, factor, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,7 @@ class Wrong:
     @property
     def factor(self) -> float:
         """How many times the derivative the gradient is."""
-        return self.by_backward / self.by_differences if self.by_differences else float("inf")
+        return factor(self.by_backward, self.by_differences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,31 +88,36 @@ def compare(
     wrong: list[Wrong] = []
     constant, tried = True, 0
     for part in parts:
-        values = [tf.identity(value) for value in _values(part, base)]
-        gradients = _gradients(scalar, base, part)
-        size = max(1.0, *(float(tf.reduce_max(tf.abs(value))) for value in values))
-        bad = []
-        for _ in range(_DIRECTIONS):
-            directions = [_like(value, random) for value in values]
-            by_backward = sum(
-                float(tf.reduce_sum(tf.cast(gradient, tf.float64) * direction))
-                for gradient, direction in zip(gradients, directions, strict=True)
-                if gradient is not None
-            )
-            narrow, wide = (
-                _slope(scalar, base, part, values, directions, step * size)
-                for step in (_STEP, 10 * _STEP)
-            )
-            largest = max(abs(by_backward), abs(narrow), 1e-8)
-            constant = constant and narrow == 0.0
-            if abs(wide - narrow) > _KINK * largest and narrow != 0.0:
-                continue  # a kink lies between: no derivative to compare with
-            tried += 1
-            if abs(by_backward - narrow) > _TOLERANCE * largest:
-                bad.append(Wrong(part.what, by_backward, narrow, values[0]))
-        if len(bad) == _DIRECTIONS:
-            wrong.append(bad[0])
+        verdict = judge(_slopes(scalar, base, part, random))
+        if verdict.wrong is not None:
+            first = tf.identity(_values(part, base)[0])
+            wrong.append(Wrong(part.what, verdict.wrong.by_backward, verdict.wrong.narrow, first))
+        constant, tried = constant and verdict.is_constant, tried + verdict.tried
     return Comparison(outputs, tuple(wrong), constant, tried)
+
+
+def _slopes(
+    scalar: Callable[[list[Any]], Any], base: list[Any], part: Part, random: np.random.Generator
+) -> Callable[[], Slopes]:
+    """Measures the slopes of a part along a new direction."""
+    values = [tf.identity(value) for value in _values(part, base)]
+    gradients = _gradients(scalar, base, part)
+    size = max(1.0, *(float(tf.reduce_max(tf.abs(value))) for value in values))
+
+    def measure() -> Slopes:
+        directions = [_like(value, random) for value in values]
+        by_backward = sum(
+            float(tf.reduce_sum(tf.cast(gradient, tf.float64) * direction))
+            for gradient, direction in zip(gradients, directions, strict=True)
+            if gradient is not None
+        )
+        narrow, wide = (
+            _slope(scalar, base, part, values, directions, step * size)
+            for step in (STEP, WIDE_STEP)
+        )
+        return Slopes(by_backward, narrow, wide)
+
+    return measure
 
 
 def _values(part: Part, base: list[Any]) -> list[Any]:

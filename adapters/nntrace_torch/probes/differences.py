@@ -10,10 +10,7 @@ from typing import Any
 
 import torch
 
-_DIRECTIONS = 3
-_STEP = 1e-6
-_TOLERANCE = 1e-3  # of the larger one
-_KINK = 1e-3  # by how much differences of two step sizes may disagree
+from nntrace.adapter.derivatives import STEP, WIDE_STEP, Slopes, factor, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +24,7 @@ class Wrong:
     @property
     def factor(self) -> float:
         """How many times the derivative the gradient is."""
-        return self.by_backward / self.by_differences if self.by_differences else float("inf")
+        return factor(self.by_backward, self.by_differences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +68,18 @@ def compare(
     wrong: list[Wrong] = []
     constant, tried = True, 0
     for place in places:
-        bad = []
-        for _ in range(_DIRECTIONS):
+
+        def measure(place: int = place) -> Slopes:
             direction = _like(base[place], random)
             by_backward = _analytic(scalar, base, place, direction)
-            wide = _numeric(scalar, base, place, direction, 10 * _STEP)
-            narrow = _numeric(scalar, base, place, direction, _STEP)
-            size = max(abs(by_backward), abs(narrow), 1e-8)
-            constant = constant and narrow == 0.0
-            if abs(wide - narrow) > _KINK * size and narrow != 0.0:
-                continue  # a kink lies between: no derivative to compare with
-            tried += 1
-            if abs(by_backward - narrow) > _TOLERANCE * size:
-                bad.append(Wrong(place, by_backward, narrow))
-        if len(bad) == _DIRECTIONS:
-            wrong.append(bad[0])
+            wide = _numeric(scalar, base, place, direction, WIDE_STEP)
+            narrow = _numeric(scalar, base, place, direction, STEP)
+            return Slopes(by_backward, narrow, wide)
+
+        verdict = judge(measure)
+        if verdict.wrong is not None:
+            wrong.append(Wrong(place, verdict.wrong.by_backward, verdict.wrong.narrow))
+        constant, tried = constant and verdict.is_constant, tried + verdict.tried
     return Comparison(outputs, tuple(wrong), constant, tried)
 
 
