@@ -102,7 +102,9 @@ def _feature_spreads(rows: Float32Array) -> dict[str, float | int]:
     """
     if len(rows) < _ROWS_OF_FEATURES or rows.shape[1] < 2 or not np.isfinite(rows).all():
         return {}
-    low, high = np.quantile(rows, (0.1, 0.9), axis=0)
+    # Values that are there, not between two: a value in a tenth of the rows would count in part.
+    low = np.quantile(rows, 0.1, axis=0, method="higher")
+    high = np.quantile(rows, 0.9, axis=0, method="lower")
     spread = high - low
     rounding = _ROUNDING * np.abs(rows).max()
     known = np.flatnonzero((spread > rounding) & ~np.all((rows == 0) | (rows == 1), axis=0))

@@ -1,5 +1,7 @@
 """How long the program wanted to run and had no processor: other work of the machine had it."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 _SCHEDULED = Path("/proc/self/schedstat")  # of the main thread: ran, waited, and how often
@@ -18,12 +20,19 @@ def starved_ns() -> int | None:
 class Contention:
     """The share of the time from its construction on in which other work had the processor."""
 
-    def __init__(self) -> None:
-        self._before_ns = starved_ns()
+    def __init__(
+        self,
+        clock: Callable[[], int] = time.perf_counter_ns,
+        starved: Callable[[], int | None] = starved_ns,
+    ) -> None:
+        self._clock = clock
+        self._starved = starved
+        self._before_ns = (clock(), starved())
 
-    def share(self, elapsed_ns: int) -> float | None:
+    def share(self) -> float | None:
         """That share of the time that has passed; None where the system does not say it."""
-        now = starved_ns()
-        if now is None or self._before_ns is None:
+        began, before = self._before_ns
+        now = self._starved()
+        if now is None or before is None:
             return None
-        return min(1.0, (now - self._before_ns) / max(1, elapsed_ns))
+        return min(1.0, (now - before) / max(1, self._clock() - began))

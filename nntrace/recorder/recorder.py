@@ -87,7 +87,6 @@ class Recorder:
         self._looks: list[Callable[[BaseException], object]] = []
         self._hooks_are_on = False
         self._site_ids = itertools.count()
-        self._started_ns = time.perf_counter_ns()
         self._contention = Contention()
         self._has_begun = False
         self._has_origin = False
@@ -289,7 +288,7 @@ class Recorder:
     def open(self) -> None:
         """Create the run folder, if that was not done yet: something trains."""
         if not self._writer.started:
-            self._started_ns = time.perf_counter_ns()
+            self._contention = Contention()  # what loading data waited is not training's
             self.account.begin()
             self._writer.start()
 
@@ -331,7 +330,7 @@ class Recorder:
             "sampled_steps": self.sampled_steps,
             "status": status,
             "error": error,
-            "starved": self._contention.share(time.perf_counter_ns() - self._started_ns),
+            "starved": self._contention.share(),
         }
         with contextlib.suppress(Exception):
             self.add_event(EventKind.RANK_STOP, payload)

@@ -88,6 +88,15 @@ def test_the_narrowest_and_the_widest_feature_are_told_without_flags_and_constan
     assert record.feature_spread_high == pytest.approx(4000.0, rel=0.01)
 
 
+def test_a_feature_that_is_one_value_in_most_of_few_rows_has_no_spread():
+    rows = np.tile(np.linspace(0.0, 5.0, 30, dtype=np.float32)[:, None], (1, 3))
+    rows[:, 2] = 0.0
+    rows[:3, 2] = [1.0, 2.0, 4.0]  # a tenth of thirty rows
+    batch = BatchSample(0, "train", inputs=rows.reshape(-1), input_features=3)
+    record = summarise(batch, SeenExamples())
+    assert record.feature_spread_low == pytest.approx(record.feature_spread_high)
+
+
 def test_the_log_sum_of_log_probabilities_is_zero():
     rows = np.log(np.array([[0.2, 0.8], [0.5, 0.5]], dtype=np.float32))
     record = summarise(BatchSample(0, "train", predictions=rows), SeenExamples())
