@@ -30,9 +30,10 @@ from nntrace.rules.signals import (
 )
 from nntrace.schema import Role
 from nntrace.trace import Trace
-from nntrace.trace.model import FloatArray
+from nntrace.trace.model import FloatArray, IntArray
 
 _WINDOW = 25  # samples around a spike
+_OFTEN = 3  # spikes that are no accident
 _SETTLED = 5  # samples before which there is no usual value
 
 
@@ -116,8 +117,8 @@ def gradient_spike(
 
     One such step can undo many. Compared with the median of the samples around it, on a
     logarithmic scale, because gradient norms of healthy runs are log-normal; the first samples are
-    not judged. A warning where the loss is worse afterwards or it happens again and again,
-    otherwise information.
+    not judged. A warning where the loss is worse afterwards or it happens again and again (three
+    times, half as many deviations do), otherwise information.
     Source: Pascanu et al. 2013; Chowdhery et al. 2022 (PaLM, 5.1: spikes).
     """
     steps = trace.steps
@@ -134,9 +135,10 @@ def gradient_spike(
         high = np.flatnonzero(excess > np.log(times))
         high = high[high >= _SETTLED]
         spread = spreads_around(np.log(norm), usual, high, _WINDOW, _WINDOW)
-        spikes = high[excess[high] > deviations * spread]
-        # Two neighbours are no single step: a new level is not for this rule.
-        lone = [s for s in spikes if s + 1 not in spikes and s - 1 not in spikes]
+        lone = _lone(high[excess[high] > deviations * spread])
+        often = _lone(high[excess[high] > deviations / 2 * spread])
+        if len(often) >= _OFTEN:  # what follows a spike widens the spread around it
+            lone = often
         if not lone:
             continue
         peak = max(lone, key=lambda s: excess[s])
@@ -148,7 +150,7 @@ def gradient_spike(
             f"{np.exp(excess[peak]):.0f} times that of the samples around it{again}"
             + (", and the loss is worse afterwards." if harm else "."),
             steps=(int(steps.step[at[lone[0]]]), int(steps.step[at[lone[-1]]])),
-            severity=None if harm or len(lone) > 2 else Severity.INFO,
+            severity=None if harm or len(lone) >= _OFTEN else Severity.INFO,
             evidence={
                 "optimizer": optimizer,
                 "steps": steps.step[at[lone]].tolist()[:100],
@@ -158,6 +160,11 @@ def gradient_spike(
         )
     if not judged:
         yield Skipped(f"needs {2 * _SETTLED + 1} samples of the gradient norm")
+
+
+def _lone(spikes: IntArray) -> list[int]:
+    """Those without a neighbour: two are no single step, and a new level is not for this rule."""
+    return [int(s) for s in spikes if s + 1 not in spikes and s - 1 not in spikes]
 
 
 def _worse_after(loss: FloatArray, place: int) -> bool:

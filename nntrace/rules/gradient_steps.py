@@ -5,12 +5,14 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.chance import training_batches
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import lasting, loss_series, median, trend_z, unjudgeable
 from nntrace.schema import EventKind
 from nntrace.trace import Trace
 
+_FEW = 4  # examples of a batch whose mean is hardly one
 _FALLS = -2.0  # trend statistic of a loss that comes down
 _SCALE_FREE = ("adam", "rmsprop", "adagrad", "lion", "nadam", "lamb", "adafactor")
 
@@ -90,6 +92,7 @@ def noisy_gradient(
     Each step is then mostly noise of its batch. From the cosine c of two gradients in a row the
     ratio of signal to noise is √(c / (1 − c)); small batches often have less than 1 and train, so
     it is noted only where the loss has no downward trend. Needs steps in a row that were sampled.
+    With batches of a few examples it is why a loss stays at that of a guess (LOS11).
     Source: McCandlish et al. 2018 (gradient noise scale).
     """
     cosine = trace.steps.gradient_cosine
@@ -106,11 +109,14 @@ def noisy_gradient(
     signal = float(np.sqrt(level / max(1e-12, 1 - level)))
     if signal >= ratio or trend_z(losses.value) < _FALLS:
         return
+    sizes = [batch.batch_size for batch in training_batches(trace) if batch.batch_size]
+    few = bool(sizes) and median(sizes) <= _FEW
     yield Finding(
         f"gradients are noise: those of successive steps have a cosine of {level:.2f}, a ratio of "
         f"signal to noise of {signal:.2f}, and the loss has no downward trend.",
         steps=(int(trace.steps.step[late[0]]), int(trace.steps.step[late[-1]])),
         evidence={"cosine": level, "signal_to_noise": signal, "pairs": len(known)},
+        explains=("LOS11",) if few else (),
     )
 
 

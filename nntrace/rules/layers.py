@@ -5,6 +5,7 @@ Parameters and activations are matched by paths only; sites keep the order of th
 the order in which the program first reached them.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -47,12 +48,16 @@ class Link:
 def weights(trace: Trace, role: Role = Role.PARAM) -> tuple[Site, ...]:
     """The weights of two and more dimensions, embeddings left out, in depth order.
 
-    An embedding has no fan: each of its rows is looked up, not multiplied with.
+    An embedding has no fan: each of its rows is looked up, not multiplied with. Nor has a bias,
+    however many axes (those of attention in Keras have one for the heads).
     """
     return tuple(
         site
         for site in trace.sites_of(role)
-        if len(site.shape) > 1 and site.numel > 1 and not is_embedding(site)
+        if len(site.shape) > 1
+        and site.numel > 1
+        and not is_embedding(site)
+        and re.split("[./]", site.path)[-1] != "bias"
     )
 
 

@@ -106,6 +106,14 @@ def test_in_a_noisy_run_it_takes_ten_deviations():
     assert not findings("GRD05", spiky(list(noisy)))
 
 
+@pytest.mark.parametrize(("times", "found"), [(3, 1), (2, 0)])
+def test_three_spikes_whose_aftermath_widens_the_spread_are_one_pattern(times, found):
+    rng = np.random.default_rng(0)
+    values = np.exp(rng.normal(0, 0.5, LONG))
+    values[[12, 30, 48][:times]] = 20.0
+    assert len(findings("GRD05", spiky(list(values)))) == found
+
+
 @pytest.mark.parametrize(
     ("after", "level"), [(1.2, Severity.WARNING), (1.05, Severity.INFO), (0.8, Severity.INFO)]
 )
@@ -144,6 +152,11 @@ def test_neighbours_a_thousandfold_apart_are_a_warning(first, found):
 def test_a_scale_that_is_split_otherwise_between_weight_and_input_is_no_imbalance():
     rows = trace(parameter("a.weight", 1e-4, size=10.0), parameter("b.weight", 1.0, size=0.001))
     assert not findings("GRD10", rows)
+
+
+def test_a_bias_with_an_axis_for_the_heads_is_no_layer():
+    paths = {"attention/key/kernel": 1.0, "attention/key/bias": 1e-9, "dense/kernel": 1.0}
+    assert not findings("GRD10", trace(*(parameter(path, g) for path, g in paths.items())))
 
 
 def test_layers_that_are_not_neighbours_may_be_further_apart():

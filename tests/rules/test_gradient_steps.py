@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rules.builders import event, findings, skip_reasons, trace_of
+from rules.builders import batches, event, findings, skip_reasons, trace_of
 
 from nntrace.rules import Severity
 
@@ -62,6 +62,15 @@ def test_gradients_with_more_noise_than_signal_are_noted(cosine, found):
 
 def test_where_the_loss_falls_noise_is_healthy():
     assert not findings("GRD08", noisy(0.1, FALLING))
+
+
+@pytest.mark.parametrize(("size", "explained"), [(2, ("LOS11",)), (32, ())])
+def test_noise_of_a_few_examples_is_why_a_loss_stays_at_chance(size, explained):
+    rows = trace_of(
+        steps=STEPS, loss=FLAT, gradient_cosine=every(10, 0.1), batches=batches(9, batch_size=size)
+    )
+    [finding] = findings("GRD08", rows)
+    assert finding.explains == explained
 
 
 def test_seven_pairs_are_too_few_for_noise():

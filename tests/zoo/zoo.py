@@ -42,6 +42,7 @@ CAUSES = {
     "LOS10_full_batch_steps_too_long": "UPD07",  # UPD07 is: LOS10 under updates that are too large
     "LOS10_penalised_classifier_at_a_rate_of_ten": "UPD07",
     "NUM08_broken_batches_are_skipped": "DAT06",  # what is masked came in with the data
+    "NUM09_keras_sgd_beyond_all_bounds": "UPD07",
     "NUM09_momentum_on_raw_sensor_values": "DAT04",  # NUM09 only says how early, and points there
     "NUM09_prices_in_cents": "DAT13",
     "PAR03_decay_instead_of_learning_rate": "UPD12",  # the decay is why the weights collapse
@@ -59,6 +60,8 @@ NOT_ON_KERAS = {
     "batches against running statistics": "ACT12 DAT15",
     "clipping": "GRD07",
     "evaluations in a loop of one's own": "RUN02",
+    "gradients that nothing applies: without a step there is no run": "RUN04",
+    "norms of filters": "PAR05",
     "shapes given to the loss": "LOS18",
     "the time waited for data": "RUN07",
 }
