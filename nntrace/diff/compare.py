@@ -14,12 +14,13 @@ from nntrace.diff.align import OF_PARAMETERS, Alignment, Pair, align
 from nntrace.diff.settings import Setting, settings
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
-from nntrace.trace.model import FloatArray, IntArray
+from nntrace.trace.model import BoolArray, FloatArray, IntArray
 
 STATISTICS: Final = ("mean", "std", "rms", "nonfinite_fraction")
 TOLERANCE: Final = 1e-3  # of a site's rms: what other kernels and summation orders may do
 _SAMPLING_ERRORS: Final = 6.0  # standard errors of statistics over different elements
 _NOISE_FACTOR: Final = 2.0  # times what equal runs differ by among themselves
+_SOON: Final = 16  # steps that follow next
 _TRAIL: Final = 400
 
 _ORDER: Final = {
@@ -103,7 +104,7 @@ def compare(
     alignment = align(a, b)
     steps, rows_a, rows_b = np.intersect1d(a.sampled_steps, b.sampled_steps, return_indices=True)
     found = [
-        *_batches(a, b),
+        *_batches(a, b, noise),
         *_losses(a, b, noise, tolerance),
         *(
             entry
@@ -133,15 +134,23 @@ class _Sides:
     tolerance: float
 
 
-def _batches(a: Trace, b: Trace) -> Iterator[_Entry]:
-    """The first step at which the two runs saw different examples."""
-    ours = {x.step: x.fingerprint for x in a.batches if x.fingerprint is not None}
-    theirs = {x.step: x.fingerprint for x in b.batches if x.fingerprint is not None}
+def _batches(a: Trace, b: Trace, noise: Sequence[Trace]) -> Iterator[_Entry]:
+    """The first step at which the two runs saw different examples, unless a noise run had done so
+    by then.
+    """
+    ours = _fingerprints(a)
+    theirs, *of_noise = (_fingerprints(trace) for trace in (b, *noise))
     for step in sorted(ours.keys() & theirs.keys()):
+        if any(other.get(step, ours[step]) != ours[step] for other in of_noise):
+            return
         if ours[step] != theirs[step]:
             values = (float(ours[step]), float(theirs[step]))
             yield (step, _BATCH, 0), Divergence(step, "batch", "", "examples", *values, 1.0, 0.0)
             return
+
+
+def _fingerprints(trace: Trace) -> dict[int, int]:
+    return {x.step: x.fingerprint for x in trace.batches if x.fingerprint is not None}
 
 
 def _losses(a: Trace, b: Trace, noise: Sequence[Trace], tolerance: float) -> Iterator[_Entry]:
@@ -176,14 +185,15 @@ def _site(sides: _Sides, pair: Pair, noise: Sequence[Trace]) -> Iterator[_Entry]
     ours = {stat: _values(sides.a, pair.a, stat, sides.rows_a) for stat in STATISTICS}
     theirs = {stat: _values(sides.b, pair.b, stat, sides.rows_b) for stat in STATISTICS}
     size = np.fmax(ours["rms"], theirs["rms"])
-    base = sides.tolerance + _sampling(sides, pair)
+    base = sides.tolerance + _sampling(sides, pair, others_drawn=bool(noise))
+    comparable = _comparable(sides, pair)
     worst = np.zeros(len(sides.steps))
     chosen = np.zeros(len(sides.steps), dtype=np.int64)
     differences = np.zeros((len(STATISTICS), len(sides.steps)))
     limits = np.zeros((len(STATISTICS), len(sides.steps)))
     for number, stat in enumerate(STATISTICS):
         scale = np.ones(len(size)) if stat == "nonfinite_fraction" else size
-        differences[number] = _relative(ours[stat], theirs[stat], scale)
+        differences[number] = np.where(comparable, _relative(ours[stat], theirs[stat], scale), 0.0)
         limits[number] = base + _noise(sides, pair, stat, ours[stat], scale, noise)
         excess = differences[number] / np.maximum(limits[number], 1e-12)
         chosen = np.where(excess > worst, number, chosen)
@@ -204,6 +214,30 @@ def _site(sides: _Sides, pair: Pair, noise: Sequence[Trace]) -> Iterator[_Entry]
         )  # fmt: skip
 
 
+def _comparable(sides: _Sides, pair: Pair) -> BoolArray:
+    """The steps at which both runs recorded the site, or one of them from then on no longer does.
+
+    Some rows come more rarely than samples, at steps of each run's own: running averages once per
+    evaluation, activations of compiled models as far as the budget allows.
+    """
+    ours, theirs = (
+        _recorded(sides.a, pair.a, sides.rows_a),
+        _recorded(sides.b, pair.b, sides.rows_b),
+    )
+    if pair.a.role is Role.RUNNING_NORM:
+        return ours & theirs
+    ended = [np.logical_and.accumulate(~rows[::-1])[::-1] for rows in (ours, theirs)]
+    comparable: BoolArray = (ours & theirs) | (ended[0] & theirs) | (ended[1] & ours)
+    return comparable
+
+
+def _recorded(trace: Trace, site: Site, rows: IntArray) -> BoolArray:
+    """At which of these samples the site has a row, be all of its values NaN."""
+    known = [np.isfinite(_values(trace, site, stat, rows)) for stat in ("n", *STATISTICS)]
+    recorded: BoolArray = np.logical_or.reduce(known)
+    return recorded
+
+
 def _values(trace: Trace, site: Site, stat: str, rows: IntArray) -> FloatArray:
     values: FloatArray = trace.series(site.role, stat, site)[rows]
     return values
@@ -219,8 +253,15 @@ def _relative(a: FloatArray, b: FloatArray, size: FloatArray) -> FloatArray:
     return np.where(one, np.inf, np.nan_to_num(ratio, nan=0.0, posinf=np.inf))
 
 
-def _sampling(sides: _Sides, pair: Pair) -> float:
+def _sampling(sides: _Sides, pair: Pair, *, others_drawn: bool) -> float:
     """What statistics over different elements of the same tensor may differ by.
+
+    Args:
+        sides: the runs.
+        pair: the site in both.
+        others_drawn: whether there are runs that tell what a seed does: with another one all
+            elements of a parameter are drawn anew, and two or three runs do not tell how much so
+            many statistics differ by that at most.
 
     Parameters are sampled at fixed elements, activations at elements that move with every sample:
     these are the same in both runs while the same steps of the same framework were sampled, and
@@ -230,11 +271,12 @@ def _sampling(sides: _Sides, pair: Pair) -> float:
     """
     read = _values(sides.a, pair.a, "n", sides.rows_a)
     count = float(np.nanmin(read)) if np.isfinite(read).any() else 0.0
-    if not count or count >= pair.a.numel:
-        return 0.0
     fixed = pair.a.role in OF_PARAMETERS
+    drawn = fixed and others_drawn
+    if not count or (count >= pair.a.numel and not drawn):
+        return 0.0
     same_steps = len(sides.a.sampled_steps) == len(sides.b.sampled_steps) == len(sides.steps)
-    if _lie_alike(sides, pair) and (fixed or same_steps):
+    if _lie_alike(sides, pair) and (fixed or same_steps) and not drawn:
         return 0.0
     if not fixed:
         count = max(1.0, count / max(1, pair.a.units))
@@ -269,7 +311,11 @@ def _noise(
 
 
 def _envelope(spread: FloatArray) -> FloatArray:
-    """The largest so far: runs that have parted do not come together again by right."""
-    return (
-        np.maximum.accumulate(np.where(np.isfinite(spread), spread, 0.0)) if len(spread) else spread
-    )
+    """The largest so far, and in the steps that follow next: runs that have parted do not come
+    together again by right, and at a single step they may be near by chance.
+    """
+    known = np.where(np.isfinite(spread), spread, 0.0)
+    soon = min(_SOON, len(known))
+    padded = np.pad(np.maximum.accumulate(known), (0, soon), mode="edge")
+    envelope: FloatArray = padded[soon:]
+    return envelope

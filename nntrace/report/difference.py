@@ -2,6 +2,7 @@
 and how far every site has parted over time.
 """
 
+import math
 from collections.abc import Iterator
 
 import altair as alt
@@ -10,14 +11,14 @@ import numpy as np
 from nntrace.diff import Comparison
 from nntrace.diff.text import sentence
 from nntrace.report.document import render_document
-from nntrace.report.figure import STEP, Chart, Figure, Rows, data, layered, magnitude
-from nntrace.report.layers import chosen
+from nntrace.report.figure import STEP, Chart, Figure, Rows, data, layered
 from nntrace.report.theme import SEQUENCE, colour
 from nntrace.report.thinning import min_max
 from nntrace.text import printable
 
 _POINTS = 800
 _PLACES = 40
+_ROW_HEIGHT = 14
 _TRAIL = 40
 
 
@@ -51,7 +52,8 @@ def difference_figures(comparison: Comparison) -> Iterator[Figure]:
             "divergence",
             "Where and how far the runs part",
             _divergences(comparison),
-            "Difference relative to the size of the site; only what exceeds what is explained.",
+            "Difference relative to the size of the site, where it exceeds what is explained; "
+            f"from above, the first {_PLACES} places in the order in which they part.",
             wide=True,
         )
 
@@ -87,19 +89,24 @@ def _divergences(comparison: Comparison) -> Chart:
         for divergence in comparison.divergences
         if np.isfinite(divergence.difference) and divergence.difference > 0
     ]
-    places = list(dict.fromkeys(row["place"] for row in rows))
-    shown = {places[index] for index in chosen(len(places), _PLACES)}
-    kept = [row for row in rows if row["place"] in shown]
-    values = np.array([row["difference"] for row in kept])
-    chart: Chart = alt.Chart(data(kept)).mark_point(filled=True)
+    places = list(dict.fromkeys(row["place"] for row in rows))[:_PLACES]
+    kept = [
+        {**row, "size": math.log10(row["difference"])} for row in rows if row["place"] in places
+    ]
+    chart: Chart = alt.Chart(data(kept)).mark_square(size=60, opacity=1)
     chart = chart.encode(
         x=STEP,
-        y=magnitude("difference:Q", values),
-        color=alt.Color("place:N", title=None, scale=alt.Scale(scheme=SEQUENCE), legend=None),
+        y=alt.Y("place:N", title=None, sort=places, axis=alt.Axis(labelLimit=260)),
+        color=alt.Color(
+            "size:Q",
+            title="log₁₀",
+            scale=alt.Scale(scheme=SEQUENCE),
+            legend=alt.Legend(orient="top", gradientLength=100),
+        ),
         tooltip=[
             alt.Tooltip("place:N"),
             alt.Tooltip("step:Q"),
             alt.Tooltip("difference:Q", format=".3g"),
         ],
     )
-    return chart.properties(height=240)
+    return chart.properties(height=_ROW_HEIGHT * len(places))

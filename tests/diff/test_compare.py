@@ -72,6 +72,49 @@ def test_what_differs_between_seeds_is_no_divergence_but_what_exceeds_it_is() ->
     assert compare(run(), beyond, noise).first is not None
 
 
+def test_batches_that_a_seed_draws_otherwise_are_no_divergence() -> None:
+    first, second, third = (
+        run(batches=batches(6, fingerprint=[start + step for step in range(6)]))
+        for start in (10, 20, 30)
+    )
+    assert compare(first, second).first.place == "batch"
+    assert compare(first, second, [third]).first is None
+    assert compare(first, second, [first]).first.place == "batch"
+
+
+def test_the_elements_of_a_parameter_are_drawn_anew_by_a_seed() -> None:
+    """6 standard errors of 32 elements are 1.06, whatever two runs happen to differ by."""
+    other = run(changed=("one", "param", 0, 1.9))
+    assert compare(run(), other).first is not None
+    assert compare(run(), other, [run()]).first is None
+
+
+def test_what_noise_does_soon_it_may_do_now() -> None:
+    noise = [run(loss=[1.0] * 20 + [2.0] * 10, count=30)]
+    assert compare(run(count=30), run(loss=[1.0] * 10 + [2.0] * 20, count=30), noise).first is None
+    assert compare(run(count=30), run(loss=[1.0] * 2 + [2.0] * 28, count=30), noise).first
+
+
+def rare(role, rows):
+    """A site that has rows at these of six sampled steps."""
+    values = [1.0 if row else None for row in rows]
+    statistics = {"rms": values, "std": values}
+    n = [32 if row else None for row in rows]
+    return trace_of(sites=[site("bn", role, shape=[8, 4], numel=32, n=n, **statistics)])
+
+
+@pytest.mark.parametrize(("role", "rows"), [("activation", "110111"), ("running_norm", "110000")])
+def test_a_step_at_which_one_run_has_no_row_is_no_divergence(role: str, rows: str) -> None:
+    a, b = (rare(role, [mark == "1" for mark in marks]) for marks in ("111111", rows))
+    assert compare(a, b).first is None
+    assert compare(b, a).first is None
+
+
+def test_a_layer_that_one_run_no_longer_reaches_is_a_divergence() -> None:
+    a, b = rare("activation", [True] * 6), rare("activation", [True] * 3 + [False] * 3)
+    assert compare(a, b).first.step == compare(b, a).first.step == 3
+
+
 def test_samples_of_other_elements_may_differ_by_their_sampling_error() -> None:
     """6 standard errors of 4 of 8 rows are 3; parameters are read at fixed elements."""
     a = run(n=16)
