@@ -13,6 +13,7 @@ import numpy as np
 
 from nntrace.recorder.batches import SeenExamples, summarise
 from nntrace.recorder.capsules import CapsuleRecord, write_capsule
+from nntrace.recorder.digits import shorten
 from nntrace.recorder.liveness import Liveness, RectifiedOutside
 from nntrace.recorder.records import (
     EventRecord,
@@ -29,7 +30,7 @@ from nntrace.recorder.statistics import (
     saturated_fraction,
     signed_log2_histogram,
 )
-from nntrace.recorder.streams import StreamWriter
+from nntrace.recorder.streams import StreamWriter, lists
 from nntrace.recorder.successive import SuccessiveSteps
 from nntrace.recorder.unrest import SiteLevels
 from nntrace.schema import RANK_FOLDER, STATISTICS, STREAMS, EventKind, Role
@@ -170,13 +171,13 @@ class RankFolder:
                     self._per_filter(rows, members, columns)
             # A value beyond float32 is written as the infinity it is in float32.
             narrow = {name: column.astype(np.float32) for name, column in columns.items()}
+            shorten(narrow)
         self._streams["stats"].append_columns(
             {"step": rows.step, "site": rows.site, "n": rows.size, **narrow}
         )
-        for sample in samples:
-            if self._samples % _HISTOGRAM_EVERY == 0:
-                self._write_histograms(sample)
-            self._samples += 1
+        first = -self._samples % _HISTOGRAM_EVERY
+        self._write_histograms(samples[first::_HISTOGRAM_EVERY])
+        self._samples += len(samples)
         for step in dict.fromkeys(rows.step.tolist()):
             of_step = rows.step == step
             if len(self._levels.leave(rows.site[of_step], columns["std"][of_step])):
@@ -211,14 +212,20 @@ class RankFolder:
                 dead = self._filters.dead_fraction(site.id, site.shape, values)
                 columns["dead_fraction"][number] = np.nan if dead is None else dead
 
-    def _write_histograms(self, sample: Sample) -> None:
-        rows = []
-        for site, offset, layout in sample.sites:
-            if layout.size and site != NO_SITE:
-                values = sample.values[offset : offset + layout.size]
-                edges, counts = signed_log2_histogram(values)
-                rows.append({"step": sample.step, "site": site, "edges": edges, "counts": counts})
-        self._streams["histograms"].append_rows(rows)
+    def _write_histograms(self, samples: Sequence[Sample]) -> None:
+        steps, sites, found = [], [], []
+        for sample in samples:
+            for site, offset, layout in sample.sites:
+                if layout.size and site != NO_SITE:
+                    steps.append(sample.step)
+                    sites.append(site)
+                    values = sample.values[offset : offset + layout.size]
+                    found.append(signed_log2_histogram(values))
+        if found:
+            edges, counts = zip(*found, strict=True)
+            self._streams["histograms"].append_columns(
+                {"step": steps, "site": sites, "edges": lists(edges), "counts": lists(counts)}
+            )
 
     def _note_nonfinite(self, rows: Rows, fractions: Any, events: list[EventRecord]) -> None:
         for number in np.flatnonzero(fractions > 0).tolist():

@@ -8,14 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from nntrace.arrow import arrow_schema
 from nntrace.schema import SEGMENT, SEGMENT_BYTES
 
 # Of the others a batch holds a few rows of many columns: compressed, each column by itself, they
-# are no smaller, and take twenty times as long to write and to read.
-_COMPRESSED = ("stats", "histograms", "tensors")
+# are no smaller, and take twenty times as long to write and to read. `data` has the labels.
+_COMPRESSED = ("sites", "stats", "histograms", "data", "tensors")
 
 
 class StreamWriter:
@@ -40,7 +42,7 @@ class StreamWriter:
         length = len(next(iter(columns.values())))
         if length:
             arrays = [
-                pa.array(columns[field.name], type=field.type, from_pandas=nan_is_null)
+                _column(columns[field.name], field.type, nan_is_null=nan_is_null)
                 if field.name in columns
                 else pa.nulls(length, field.type)
                 for field in self._schema
@@ -76,3 +78,16 @@ class StreamWriter:
         if self._sink.tell() >= self._segment_bytes:
             self.close()
             self._number += 1
+
+
+def lists(parts: Sequence[npt.NDArray[Any]]) -> pa.ListArray:
+    """A column whose rows are these arrays, for `append_columns`."""
+    offsets = np.zeros(len(parts) + 1, dtype=np.int32)
+    np.cumsum([len(part) for part in parts], out=offsets[1:])
+    return pa.ListArray.from_arrays(offsets, pa.array(np.concatenate(parts)))
+
+
+def _column(values: Any, kind: pa.DataType, *, nan_is_null: bool) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values.cast(kind)
+    return pa.array(values, type=kind, from_pandas=nan_is_null)
