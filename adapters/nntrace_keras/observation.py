@@ -26,6 +26,7 @@ from nntrace_keras.optimizers import weight_decay
 from nntrace_keras.sites import SiteKey
 from nntrace_keras.sources import UNKNOWN, Source, Sources
 from nntrace_keras.structure import Structure
+from nntrace_keras.turns import Turns
 from nntrace_keras.under_tape import Gradient, LayerCall, LossCall, RootCall, key
 
 
@@ -58,6 +59,7 @@ class Observer:
         self._modes: dict[str, dict[str, object]] = {}
         self.read: set[int] = set()
         self._roots: list[str] = []
+        self._turns = Turns()
         self.phase = "train"
 
     def forward(self, capture: Capture, gradients: Sequence[Gradient]) -> BatchFacts:
@@ -68,7 +70,7 @@ class Observer:
         for root in first.calls.roots:
             self._names.learn(root.layer)
         self._note_modes(first)
-        entered = self._inputs(capture, first.calls.roots[0])
+        entered = self._inputs(capture, self._turns.choose(first.calls.roots))
         for call, gradient in first.activations:
             self._activation(capture, call, gradient)
         self._structure.note_reuse(gradients)

@@ -2,9 +2,10 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 
-from nntrace.schema import EventKind
+from nntrace.schema import EventKind, Role
 
 LABELS = np.arange(96) % 3
 STEPS = 2  # of the three batches that the data has
@@ -46,3 +47,19 @@ def test_a_batch_tells_its_examples_its_labels_and_its_pass(trace_keras):
 
     passes = [event.payload for event in trace.events_of(EventKind.EPOCH)]
     assert [(one["batches"], one["examples"], one["steps"]) for one in passes] == [(2, 64, 2)] * 2
+
+
+def test_of_many_calls_with_one_example_another_is_sampled_each_time(trace_keras):
+    def episodes():
+        policy = keras.Sequential([layers.Input((3,)), layers.Dense(2)])
+        optimizer = keras.optimizers.SGD(0.1)
+        for _ in range(6):
+            with tf.GradientTape() as tape:
+                outputs = [policy(tf.fill((1, 3), float(time))) for time in range(4)]
+                loss = tf.reduce_sum(tf.concat(outputs, 0))
+            gradients = tape.gradient(loss, policy.trainable_variables)
+            optimizer.apply_gradients(zip(gradients, policy.trainable_variables, strict=True))
+
+    trace = trace_keras(episodes)
+    [site] = trace.sites_of(Role.INPUT)
+    assert list(trace.series(Role.INPUT, "max", site)) == [0.0, 1.0, 2.0, 3.0, 0.0, 1.0]
