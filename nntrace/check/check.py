@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from nntrace.check.children import Child, Command
+from nntrace.check.containment import WRITTEN
 from nntrace.check.plan import Planned, at_another_rate, plan
+from nntrace.check.untold import changed, folders_of, states
 from nntrace.check.verdicts import Outcome, Verdict, verdict
 from nntrace.diagnosis.report import Report, make_report
 from nntrace.errors import NntraceError
@@ -46,13 +48,19 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A finished check: its folder, its experiments in order, the report on the baseline."""
+    """A finished check: its folder, its experiments in order, the report on the baseline.
+
+    Attributes:
+        changed: files of the user's that were written to meanwhile, unseen: by native code of the
+            script, or by another program.
+    """
 
     folder: Path
     made: tuple[Made, ...]
     report: Report
     probes: tuple[Rule, ...]
     seconds: float
+    changed: tuple[str, ...] = ()
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -106,6 +114,8 @@ class Check:
         """
         began = time.monotonic()
         self.folder.mkdir(parents=True)
+        places = folders_of(self.command.words, self.command.folder)
+        before = states(places, self.command.left_out)
         probes = tuple(rule for rule in self.rules if rule.experiments)
         first = plan(probes, self.steps, self.time_limit)
         # Training time alone; what importing and loading take is not known beforehand.
@@ -114,8 +124,16 @@ class Check:
         self._make(plan(probes, self.steps, share), deadline)
         if (again := self._second_try(share)) is not None:
             self._make((again,), deadline)
-        report = make_report(self.folder / BASELINE, self.rules, self.thresholds)
-        return Checked(self.folder, tuple(self._made), report, probes, time.monotonic() - began)
+        told = {what for made in self._made for kind, what in made.escapes if kind == WRITTEN}
+        untold = changed(before, states(places, self.command.left_out))
+        return Checked(
+            folder=self.folder,
+            made=tuple(self._made),
+            report=make_report(self.folder / BASELINE, self.rules, self.thresholds),
+            probes=probes,
+            seconds=time.monotonic() - began,
+            changed=tuple(path for path in untold if path not in told),
+        )
 
     def _make(self, planned: Sequence[Planned], deadline: float) -> None:
         waiting = list(planned)

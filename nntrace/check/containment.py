@@ -18,7 +18,7 @@ from typing import Any, Final
 from nntrace.check.doors import watch_doors
 from nntrace.experiment import Experiment
 
-_MOST_NOTES: Final = 50
+_MOST_NOTES: Final = 1000
 _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 _CHANGES: Final = {
     "os.mkdir": (0,),

@@ -22,7 +22,7 @@ _CHANGED: Final = os.O_RDWR
 
 @dataclass(frozen=True, slots=True)
 class _Door:
-    """A function that opens a file for writing.
+    """A function that opens a file for writing, or makes or removes one.
 
     Attributes:
         module: where it is.
@@ -30,6 +30,7 @@ class _Door:
         place: of the path among the arguments.
         keyword: of the path.
         flags: how the file is opened, by the arguments.
+        event: what Python would tell.
     """
 
     module: str
@@ -37,6 +38,7 @@ class _Door:
     place: int
     keyword: str
     flags: Callable[..., int] = lambda *args, **kwargs: _NEW
+    event: str = "open"
 
 
 def _of_hdf5(name: object, flags: int = 0, *rest: object, **others: object) -> int:
@@ -45,6 +47,16 @@ def _of_hdf5(name: object, flags: int = 0, *rest: object, **others: object) -> i
 
 def _of_file_io(itself: object, name: object, mode: str = "w", *rest: object) -> int:
     return os.O_WRONLY | os.O_CREAT | os.O_APPEND if "a" in mode else _NEW
+
+
+def _of_sound(
+    itself: object, file: object, mode: str = "r", *rest: object, **others: object
+) -> int:
+    return _CHANGED if "+" in mode else _READ_ONLY if mode == "r" else _NEW
+
+
+_TF_FILES: Final = "tensorflow.python.lib.io._pywrap_file_io"
+_POLARS: Final = ("csv", "ipc", "ndjson", "parquet")
 
 
 # By the module after whose import they are there.
@@ -59,11 +71,25 @@ _DOORS: Final = {
         _Door("h5py.h5f", "open", 0, "name", _of_hdf5),
     ),
     "pyarrow.parquet.core": (_Door("pyarrow.parquet.core", "ParquetWriter.__init__", 1, "where"),),
+    "cv2": (
+        _Door("cv2", "imwrite", 0, "filename"),
+        _Door("cv2", "imwritemulti", 0, "filename"),
+    ),
+    "torchvision.io": (
+        _Door("torchvision.io", "write_png", 1, "filename"),
+        _Door("torchvision.io", "write_jpeg", 1, "filename"),
+        _Door("torchvision.io", "write_file", 0, "filename"),
+    ),
+    "soundfile": (_Door("soundfile", "SoundFile.__init__", 1, "file", _of_sound),),
+    "polars": tuple(_Door("polars", f"DataFrame.write_{form}", 1, "file") for form in _POLARS),
     "tensorflow": (
-        _Door(
-            "tensorflow.python.lib.io._pywrap_file_io",
-            *("WritableFile.__init__", 1, "filename", _of_file_io),
-        ),
+        _Door(_TF_FILES, "WritableFile.__init__", 1, "filename", _of_file_io),
+        _Door(_TF_FILES, "CopyFile", 1, "target"),
+        _Door(_TF_FILES, "RenameFile", 1, "target", event="os.remove"),
+        _Door(_TF_FILES, "DeleteFile", 0, "filename", event="os.remove"),
+        _Door(_TF_FILES, "DeleteRecursively", 0, "dirname", event="os.rmdir"),
+        _Door(_TF_FILES, "RecursivelyCreateDir", 0, "dirname", event="os.mkdir"),
+        _Door("tensorflow", "io.write_file", 0, "filename"),
         _Door(
             *("tensorflow.python.lib.io._pywrap_record_io", "RecordWriter.__init__", 1, "filename")
         ),
@@ -91,11 +117,13 @@ def _stand_at(imported: str) -> None:
 def _telling(original: Callable[..., Any], door: _Door) -> Callable[..., Any]:
     @functools.wraps(original)
     def tell(*args: Any, **kwargs: Any) -> Any:
-        path: Any = args[door.place] if len(args) > door.place else kwargs.get(door.keyword)
-        if hasattr(path, "numpy"):  # an eager tensor of TensorFlow's
-            path = path.numpy()
-        if isinstance(path, str | bytes | os.PathLike):
-            sys.audit("open", path, None, door.flags(*args, **kwargs))
+        with contextlib.suppress(Exception):  # never the program's problem
+            path: Any = args[door.place] if len(args) > door.place else kwargs.get(door.keyword)
+            if hasattr(path, "numpy"):  # an eager tensor of TensorFlow's
+                path = path.numpy()
+            if isinstance(path, str | bytes | os.PathLike):
+                told = (None, door.flags(*args, **kwargs)) if door.event == "open" else (-1,)
+                sys.audit(door.event, path, *told)
         return original(*args, **kwargs)
 
     return tell

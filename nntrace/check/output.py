@@ -77,6 +77,7 @@ def render_json(checked: Checked) -> str:
         ]
     )
     content["written_outside"] = plain(checked.escapes(WRITTEN))
+    content["changed_meanwhile"] = plain(checked.changed)
     content["hosts_asked_for"] = plain(checked.escapes(ASKED))
     content["programs_started"] = plain(checked.escapes(STARTED))
     content["seconds"] = round(checked.seconds, 2)

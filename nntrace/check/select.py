@@ -1,31 +1,57 @@
 """The rules of a check: the chosen probes, and every passive rule on the unmodified script."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
-from nntrace.errors import NntraceError
+from nntrace.errors import NntraceError, UnknownRuleError
 from nntrace.rules import Rule, select_rules
+
+_PROBE: Final = r"(?:PRB)?(\d{1,2})"
+_ONE: Final = re.compile(_PROBE, re.IGNORECASE)
+_RANGE: Final = re.compile(rf"{_PROBE}-{_PROBE}", re.IGNORECASE)
+_FORMS: Final = "--only and --skip take PRB01 to PRB09, as PRB03, 3, 1,7 or 3-9"
 
 
 def chosen_rules(
-    only: Sequence[str], skip: Sequence[str], select: Sequence[str], ignore: Sequence[str]
+    only: Iterable[str], skip: Iterable[str], select: Sequence[str], ignore: Sequence[str]
 ) -> tuple[Rule, ...]:
     """The rules to judge by.
 
     Args:
-        only: codes of probes, or their beginnings; all probes when empty.
-        skip: codes of probes to leave out.
+        only: probes, as a user writes them (`PRB01,PRB07`, `1,7`, `3-9`); all when empty.
+        skip: probes to leave out.
         select: codes of passive rules, as in the settings of the project.
         ignore: codes of rules to leave out, as there.
 
     Raises:
-        UnknownRuleError: there is no such rule.
+        UnknownRuleError: there is no such probe or rule.
         NntraceError: no probe is left.
     """
-    probes = tuple(rule for rule in select_rules(only, (*skip, *ignore)) if rule.experiments)
+    every = tuple(rule for rule in select_rules() if rule.experiments)
+    wanted, left_out = (_codes(values, every) for values in (only, skip))
+    probes = select_rules(wanted, (*left_out, *ignore))
+    probes = tuple(rule for rule in probes if rule.experiments)
     if not probes:
-        asked = ", ".join(only) or "all"
-        raise NntraceError(
-            f"no probe is left of {asked}. `nntrace rules` lists them: PRB01 to PRB09."
-        )
+        raise NntraceError(f"no probe is left to make: {_FORMS}.")
     passive = tuple(rule for rule in select_rules(select, ignore) if not rule.experiments)
     return (*passive, *probes)
+
+
+def _codes(values: Iterable[str], probes: Sequence[Rule]) -> tuple[str, ...]:
+    words = (word.strip() for value in values for word in value.split(","))
+    codes = tuple(code for word in words if word for code in _meant(word))
+    for code in codes:
+        if not any(probe.code.startswith(code) for probe in probes):
+            raise UnknownRuleError(f"there is no probe {code!r}: {_FORMS}.")
+    return codes
+
+
+def _meant(word: str) -> Iterator[str]:
+    """The codes that one word stands for; a word that is none stands for itself."""
+    if (found := _RANGE.fullmatch(word)) and int(found[1]) <= int(found[2]):
+        yield from (f"PRB{number:02}" for number in range(int(found[1]), int(found[2]) + 1))
+    elif found := _ONE.fullmatch(word):
+        yield f"PRB{int(found[1]):02}"
+    else:
+        yield word.upper()

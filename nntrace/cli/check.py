@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -13,26 +14,22 @@ from nntrace.cli.output import console, note
 from nntrace.text import printable
 
 _ESCAPES = {
-    "written": "wrote outside the sandbox",
-    "asked": "asked for a machine on the network",
-    "started": "started a program whose files cannot be kept inside",
+    "written": "the script wrote outside the sandbox",
+    "asked": "the script asked for a machine on the network",
+    "started": "the script started a program whose files cannot be kept inside",
 }
-
-
-def _codes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    """`--only PRB01,PRB07` is two codes; `1` and `01` are PRB01."""
-    words = [code.strip() for value in values for code in value.split(",") if code.strip()]
-    return tuple(f"PRB{int(word):02}" if word.isdecimal() else word for word in words)
+_CHANGED = (
+    "written to meanwhile, by native code of the script or by another program (nothing told of it)"
+)
+_SHOWN = 3  # names of each kind
 
 
 @click.command(
     name="check",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
-@click.option(
-    "--only", multiple=True, callback=_codes, metavar="PRB01,…", help="Only these probes."
-)
-@click.option("--skip", multiple=True, callback=_codes, metavar="PRB05,…", help="Not these probes.")
+@click.option("--only", multiple=True, metavar="PROBES", help="Only these: PRB01, 1,7, 3-9.")
+@click.option("--skip", multiple=True, metavar="PROBES", help="All but these.")
 @click.option(
     "--steps", type=click.IntRange(min=20), default=200, show_default=True, metavar="N",
     help="Optimizer steps of each experiment.",
@@ -71,7 +68,7 @@ def command(
 ) -> int:
     """Make the experiments of the recipe with a script.
 
-    CMD is the same as for `nntrace run`, and runs unmodified some ten times for a few hundred
+    CMD is the same as for `nntrace run`, and runs unmodified some seven times for a few hundred
     steps: on one batch, with inputs zeroed, with targets shuffled, over all learning rates, twice
     with one seed. What it writes goes to a temporary folder where that can be done; the places
     where it cannot are named.
@@ -83,6 +80,7 @@ def command(
     Examples:
       nntrace check train.py --lr 1e-3
       nntrace check --only PRB01,PRB07 -m package.train
+      nntrace check --skip 3-5 train.py
       nntrace check --steps 500 --time-limit 900 --format json train.py > check.json
       nntrace check --format sarif -o check.sarif train.py
     """
@@ -123,8 +121,8 @@ def command(
     finally:
         signal.signal(signal.SIGTERM, before)
     for kind, what in _ESCAPES.items():
-        for one in checked.escapes(kind):
-            note(f"the script {what}: {printable(one)}")
+        _tell(what, checked.escapes(kind), verbose=verbose)
+    _tell(_CHANGED, checked.changed, verbose=verbose)
     if form == "text":
         with console(target) as screen:
             write(screen, render_text(checked, verbose=verbose))
@@ -132,6 +130,17 @@ def command(
         with output(target) as file:
             file.write(render(checked, form) + "\n")
     return int(checked.has_failed)
+
+
+def _tell(what: str, names: Sequence[str], *, verbose: bool) -> None:
+    """One line for all of a kind; with `--verbose` one for each."""
+    if verbose:
+        for name in names:
+            note(f"{what}: {printable(name)}")
+    elif names:
+        more = len(names) - _SHOWN
+        rest = f" and {more} more (-v and --format json name all)" if more > 0 else ""
+        note(f"{what}: {', '.join(map(printable, names[:_SHOWN]))}{rest}")
 
 
 def _ended(number: int, frame: object) -> None:
