@@ -45,8 +45,8 @@ def _of_hdf5(name: object, flags: int = 0, *rest: object, **others: object) -> i
     return _CHANGED if flags & 1 else _READ_ONLY  # H5F_ACC_RDWR
 
 
-def _of_file_io(itself: object, name: object, mode: str = "w", *rest: object) -> int:
-    return os.O_WRONLY | os.O_CREAT | os.O_APPEND if "a" in mode else _NEW
+def _of_file_io(itself: object, name: object, mode: str | bytes = "w", *rest: object) -> int:
+    return os.O_WRONLY | os.O_CREAT | os.O_APPEND if "a" in os.fsdecode(mode) else _NEW
 
 
 def _of_sound(

@@ -117,6 +117,8 @@ class Rule:
             return f"in this run `nntrace check` interfered with the program ({experiment.name})"
         for name in self.experiments:
             if trace.under(name) is None:
+                if experiment is not None:
+                    return f"its experiment {name!r} was not made"
                 return f"only `nntrace check` can tell, by its experiment {name!r}"
         if len(trace.steps) < self.min_steps:
             return f"needs {self.min_steps} optimizer steps, the run has {len(trace.steps)}"

@@ -1,9 +1,15 @@
 """What a program saves in the middle of its training is what it would save without nntrace."""
 
+import functools
+import importlib
+import os
+
 import keras
 import pytest
 import tensorflow as tf
 from keras_programs import blobs, compiled, mlp
+
+from nntrace.check.doors import _DOORS, _of_file_io
 
 # Keras and TensorFlow convert their own variables the old way when they save.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -72,3 +78,15 @@ def test_a_model_that_was_saved_and_loaded_trains_on_as_one_of_its_own(trace_ker
     trace = trace_keras(program)
     assert trace.steps.step.tolist() == list(range(6))
     assert trace.steps.optimizer == ("SGD", "SGD", "SGD.2", "SGD.2", "SGD", "SGD")
+
+
+@pytest.mark.parametrize("door", _DOORS["tensorflow"], ids=lambda door: door.name)
+def test_what_opens_files_in_tensorflow_is_where_a_check_watches_it(door):
+    owner = importlib.import_module(door.module)
+    assert callable(functools.reduce(getattr, door.name.split("."), owner))
+
+
+@pytest.mark.parametrize("mode", ["a", b"ab", "a+"])
+def test_a_file_is_appended_to_in_tensorflow_by_a_mode_of_text_or_of_bytes(mode):
+    assert _of_file_io(None, "file", mode) & os.O_APPEND
+    assert _of_file_io(None, "file", b"wb") & os.O_TRUNC

@@ -166,6 +166,28 @@ def test_a_batch_that_only_another_rate_fits_makes_a_low_rate_too_low(other, fou
     assert bool(verdict("PRB07", swept(2e-5, **runs))) is found
 
 
+def test_a_rate_at_which_one_batch_is_still_being_fitted_is_none_too_low():
+    slow = 2.3 * np.exp(-np.arange(100) / 100)
+    runs = {
+        "overfit": overfit(slow),
+        "overfit-other-rate": overfit(fitted(0.01), name="overfit-other-rate"),
+    }
+    assert verdict("PRB07", swept(2e-5, **runs)) == []
+
+
+def test_a_sweep_that_ends_below_the_scripts_rate_says_nothing_of_it():
+    rates = np.geomspace(1e-7, 3e-4, 48)
+    losses = 1.5 - 0.5 / (1 + (1e-4 / rates)) + 1e-3 * np.random.default_rng(0).normal(size=48)
+    short = checked(sweep=run("sweep", losses, rates=rates, told={"rate": 2e-3}, sweep=True))
+    assert "before the sweep came to its own (2.0e-03)" in only_skip("PRB07", short)
+    long = checked(sweep=run("sweep", losses, rates=rates, told={"rate": 5e-4}, sweep=True))
+    assert verdict("PRB07", long) == []
+
+
+def test_an_experiment_that_was_not_made_is_named():
+    assert only_skip("PRB07", checked()) == "its experiment 'sweep' was not made"
+
+
 def test_a_range_is_a_decade_wide_though_the_loss_falls_within_few_steps():
     rates = np.geomspace(1e-7, 10, 96)
     losses = np.where(rates > 2.5e-3, 0.4, 0.693)

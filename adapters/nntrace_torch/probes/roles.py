@@ -14,6 +14,14 @@ from nntrace_torch.losses import LOSS_FUNCTIONS
 
 INPUT, TARGET = "input", "target"
 _LOOKS_UP = frozenset(("embedding", "embedding_bag", "one_hot"))
+# What they make has at most the size of an argument, or as many rows as it says: none of its data.
+_MAKES = frozenset(
+    (
+        *("zeros", "ones", "empty", "full", "rand", "randn", "eye", "arange"),
+        *("zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like"),
+        *("new_zeros", "new_ones", "new_empty", "new_full"),
+    )
+)
 _MANY = 4096  # tensors followed in one call
 
 
@@ -37,7 +45,7 @@ class Roles:
         """A function was called somewhere inside."""
         tensors = [t for t in pytree.tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
         met: frozenset[int] = frozenset().union(*(self._places(t) for t in tensors))
-        if not met:
+        if not met or name in _MAKES:
             return
         if name in LOSS_FUNCTIONS:
             target = args[1] if len(args) > 1 else kwargs.get("target")

@@ -20,6 +20,7 @@ _AWAY: Final = 1.0  # times the whole fall, above the start
 _BELOW_LOWEST: Final = 3.0  # the loss is lowest only shortly before it runs away
 _NARROWEST: Final = 10.0  # times from end to end: at each rate of a sweep few steps are made
 _NOISE: Final = 4.0  # times the noise of the first losses: a fall that is one
+_COVERED: Final = 2.0  # times the last rate of a sweep: further up it says nothing
 _BELOW_WITH_PROOF: Final = 3.0  # times below the range, when one batch needs a rate of the range
 
 
@@ -137,6 +138,13 @@ def lr_range(
         yield Skipped("at no rate of the sweep did the loss fall beyond its noise")
         return
     range_text = f"{found.low:.1e} to {found.high:.1e}"
+    last = float(found.rates[-1])
+    if found.limit is None and found.own > _COVERED * last:
+        yield Skipped(
+            f"the script ended at a rate of {last:.1e}, before the sweep came to its own "
+            f"({found.own:.1e}); let it make more steps"
+        )
+        return
     evidence = {
         "rate": found.own,
         "lowest_useful": found.low,
@@ -158,7 +166,12 @@ def lr_range(
 
 
 def _fits_at_another_rate(trace: Trace) -> bool:
-    """Whether one batch was fitted at a rate of the sweep, and not at the script's own."""
+    """Whether one batch was fitted at a rate of the sweep, and at the script's own never will be.
+
+    A loss that still falls there is on its way, if slowly: as where a trained model is trained on.
+    """
     own, other = (trace.under(name) for name in ("overfit", "overfit-other-rate"))
     here, there = (None if run is None or problem(run) else fit(run) for run in (own, other))
-    return here is not None and there is not None and not here.reached and there.reached
+    if here is None or there is None:
+        return False
+    return there.reached and not here.reached and not here.falling
