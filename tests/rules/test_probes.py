@@ -188,6 +188,15 @@ def test_an_experiment_that_was_not_made_is_named():
     assert only_skip("PRB07", checked()) == "its experiment 'sweep' was not made"
 
 
+def test_the_noise_of_tiny_batches_makes_no_range():
+    rates = np.geomspace(1e-7, 10, 200)
+    course = np.where(rates > 0.5, 1 + (rates / 0.5) ** 2, 1.0)
+    for seed in range(60):
+        losses = course * np.exp(0.1 * np.random.default_rng(seed).normal(size=200))
+        runs = run("sweep", losses, rates=rates, told={"rate": 1e-5}, sweep=True)
+        assert "noise" in only_skip("PRB07", checked(sweep=runs)), seed
+
+
 def test_a_range_is_a_decade_wide_though_the_loss_falls_within_few_steps():
     rates = np.geomspace(1e-7, 10, 96)
     losses = np.where(rates > 2.5e-3, 0.4, 0.693)

@@ -19,7 +19,7 @@ _USEFUL: Final = 0.1  # of the whole fall
 _AWAY: Final = 1.0  # times the whole fall, above the start
 _BELOW_LOWEST: Final = 3.0  # the loss is lowest only shortly before it runs away
 _NARROWEST: Final = 10.0  # times from end to end: at each rate of a sweep few steps are made
-_NOISE: Final = 4.0  # times the noise of the first losses: a fall that is one
+_NOISE: Final = 5.0  # times the noise of the first losses: a fall that no chance makes
 _COVERED: Final = 2.0  # times the last rate of a sweep: further up it says nothing
 _BELOW_WITH_PROOF: Final = 3.0  # times below the range, when one batch needs a rate of the range
 
