@@ -25,6 +25,13 @@ LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)(?:#[^)]*)?\)")
 # Set by `make zoo`: checks then make their experiments, which takes minutes.
 WHOLE_CHECKS = os.environ.get("NNTRACE_WHOLE_CHECKS") == "1"
 REPLAYED = "tests/nntrace_torch/test_capsules.py"  # has a run with a capsule
+# What is not executed here as it stands, and what is done in its place. All other commands are.
+NOT_EXECUTED = {
+    "pip": "needs the network; the extras it names exist",
+    "make": "makes an environment and runs these tests; the targets it names exist",
+    "nntrace check": "takes minutes: here its first child starts, `make zoo` runs the whole",
+    "nntrace replay": f"needs a run that broke: {REPLAYED} replays one",
+}
 
 
 def blocks(*languages: str) -> Iterator[tuple[str, str]]:
@@ -136,6 +143,18 @@ def test_every_command_does_what_it_says(
         with pytest.raises(SystemExit) as caught:
             main(arguments)
         assert caught.value.code in (0, 1), words
+
+
+def test_what_is_not_executed_is_declared_and_still_in_the_docs() -> None:
+    """And no block is in a language that nothing here reads."""
+    spoken = {
+        " ".join(words.split()[: 1 + words.startswith("nntrace ")]) for _, words in commands()
+    }
+    assert spoken >= NOT_EXECUTED.keys()
+    languages = {
+        language for page in PAGES for language, _ in BLOCK.findall(page.read_text("utf-8"))
+    }
+    assert languages <= {"console", "", "python", "sql", "toml", "text"}  # text is output
 
 
 @pytest.mark.parametrize("page", [str(page.relative_to(ROOT)) for page in PAGES])
