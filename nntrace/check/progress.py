@@ -54,17 +54,23 @@ class _Bars:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
         self._traces: dict[str, Trace] = {}
+        self._running: dict[str, Child] = {}
 
     def watch(self, running: Sequence[Child]) -> None:
-        names = {child.run.name for child in running}
-        for name, task in self._tasks.items():
-            if name not in names:
-                self._bars.stop_task(task)
+        now = {child.run.name: child for child in running}
+        for name, child in self._running.items():
+            if name not in now:  # once: each call would set its time anew
+                self._update(child, is_over=True)
+                self._bars.stop_task(self._tasks[name])
+        self._running = now
         for child in running:
-            steps, loss = self._state(child)
-            task = self._task(child)
-            total = max(child.planned.experiment.steps, steps)
-            self._bars.update(task, completed=steps, total=total, loss=loss)
+            self._update(child)
+
+    def _update(self, child: Child, *, is_over: bool = False) -> None:
+        steps, loss = self._state(child)
+        planned = child.planned.experiment.steps
+        total = steps if is_over and steps else max(planned, steps)
+        self._bars.update(self._task(child), completed=steps, total=total, loss=loss)
 
     def _task(self, child: Child) -> TaskID:
         name = child.run.name
