@@ -90,19 +90,19 @@ def outcome_text(screen: "Console", run: Path, capsule: Capsule, outcome: Outcom
     """Print what became of it; whether the step came out as it had in the run."""
     trace = Trace.open(run, rank=capsule.rank)
     for note in outcome.notes:
-        screen.print(f"note: {printable(note)}", style="yellow", soft_wrap=True)
+        screen.print(f"note: {printable(note)}", style="yellow")
     if capsule.reason == "loss_spike" and outcome.origin is None:
         return _spike(screen, trace, capsule, outcome)
     verdict = judge(capsule, outcome)
     if verdict.found is None:
         loss = "" if outcome.loss is None else f": its loss is {outcome.loss:.6g}"
         screen.print(f"not reproduced{loss}, and all gradients are finite.", style="bold yellow")
-        screen.print(f"In the run: {_sentence(trace, verdict.recorded)}", soft_wrap=True)
+        screen.print(f"In the run: {_sentence(trace, verdict.recorded)}")
         return False
     word = "reproduced" if verdict.reproduced else "it broke elsewhere this time"
-    screen.print(f"{word}: {_sentence(trace, verdict.found)}", style="bold", soft_wrap=True)
+    screen.print(f"{word}: {_sentence(trace, verdict.found)}", style="bold")
     if not verdict.reproduced:
-        screen.print(f"In the run: {_sentence(trace, verdict.recorded)}", soft_wrap=True)
+        screen.print(f"In the run: {_sentence(trace, verdict.recorded)}")
     _report(screen, verdict.found)
     return verdict.reproduced
 
@@ -170,14 +170,15 @@ def _report(screen: "Console", origin: Origin) -> None:
     if origin.location is not None:
         place = f"{origin.location.file}:{origin.location.line}"
         function = origin.text("function")
-        screen.print(printable(place + (f" in {function}" if function else "")), style="cyan")
+        told = printable(place + (f" in {function}" if function else ""))
+        screen.print(told, style="cyan", soft_wrap=True)  # a path stays in one piece
         if origin.location.source:
             screen.print(f"    {printable(origin.location.source)}", soft_wrap=True)
     operands = origin.evidence.get("operands", [])
     for operand in operands:
-        screen.print(f"  {printable(operand)}", soft_wrap=True)
+        screen.print(f"  {printable(operand)}")
     if origin.advice:
-        screen.print(f"Try: {printable(origin.advice)}", soft_wrap=True)
+        screen.print(f"Try: {printable(origin.advice)}")
 
 
 def _spike(screen: "Console", trace: Trace, capsule: Capsule, outcome: Outcome) -> bool:
