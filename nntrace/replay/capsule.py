@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nntrace.errors import NntraceError
+from nntrace.manifest import Manifest
 from nntrace.schema import CAPSULES_FOLDER
 
 _LARGEST: Final = 64 << 20  # of a JSON file, and of a header of tensors
@@ -78,9 +79,11 @@ def choose(run: Path, number: int | None) -> Capsule:
                 f"{file.relative_to(run)} has lost its tensors: {file.stem}.safetensors is not "
                 "beside it. Copy the whole run folder."
             )
+        wanted = Manifest.read(run).config.get("capsules") is not False
+        why = "no value was seen to be non-finite and no loss jumped"
+        why = why if wanted else "it ran with --no-capsules"
         raise NntraceError(
-            f"{run} holds no capsule: no value was seen to be non-finite and no loss jumped, or "
-            "it ran with --no-capsules. `nntrace diagnose` says what was found."
+            f"{run} holds no capsule: {why}. `nntrace diagnose` says what was found."
         )
     if number is None:
         broken = [capsule for capsule in capsules if capsule.reason == "nonfinite"]
