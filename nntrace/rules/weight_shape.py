@@ -155,7 +155,8 @@ def noisy_first_layer(
         )
         return
     images = [t for t in trace.tensors if t.role == Role.INPUT.value and t.values.ndim == 4]
-    if not images or not _smoothness(images[0].values) > input_smoothness:
+    smooth = _smoothness_of_images(images[0].values) if images else 0.0
+    if not smooth > input_smoothness:
         yield Skipped("no smooth images were kept to compare with")
         return
     last = filters[-1]
@@ -166,7 +167,7 @@ def noisy_first_layer(
     yield Finding(
         f"the filters of {last.path} look like noise at step {last.step}: neighbouring weights "
         f"correlate by {level:.2f}, neighbouring pixels of the images by "
-        f"{_smoothness(images[0].values):.2f}.",
+        f"{smooth:.2f}.",
         site=site,
         steps=(last.step, last.step),
         evidence={"smoothness": level, "start": _smoothness(_first(filters).values)},
@@ -177,11 +178,19 @@ def _first(filters: list[Tensor]) -> Tensor:
     return next(tensor for tensor in filters if tensor.path == filters[-1].path)
 
 
+def _smoothness_of_images(values: FloatArray) -> float:
+    """That of images, whichever axis their channels are: read otherwise they are hardly smooth."""
+    readings = [_smoothness(values), _smoothness(np.moveaxis(values, 3, 1))]
+    return max((found for found in readings if np.isfinite(found)), default=0.0)
+
+
 def _smoothness(values: FloatArray) -> float:
     """Mean correlation of vertical and horizontal neighbours in images or filters [n, c, h, w].
 
     Independent values of k × k give about −1/k², because each plane's mean is taken out.
     """
+    if min(values.shape) < 1 or min(values.shape[2:]) < 2:
+        return float("nan")
     with np.errstate(all="ignore"):
         planes = values - values.mean(axis=(2, 3), keepdims=True)
         power = float(np.nanmean(planes**2))

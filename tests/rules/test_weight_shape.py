@@ -88,6 +88,10 @@ def test_filters_like_noise_are_noted():
     assert finding.steps == (200, 200)
 
 
+def test_images_may_have_their_channels_last():
+    assert findings("PAR07", run(filters(0.0), images=np.moveaxis(SMOOTH, 1, 3)))
+
+
 def test_filters_with_structure_are_not():
     assert not findings("PAR07", run(filters(0.7)))
 
