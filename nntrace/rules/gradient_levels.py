@@ -22,6 +22,7 @@ from nntrace.rules.layers import (
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import (
     lasting,
+    least_around,
     median,
     median_error,
     medians_around,
@@ -130,11 +131,13 @@ def gradient_spike(
             continue
         judged = True
         norm = steps.grad_norm[at]
-        usual = medians_around(np.log(norm), _WINDOW, _WINDOW)
-        excess = np.log(norm) - usual
+        level = np.log(norm)
+        may_be = np.flatnonzero(level - least_around(level, _WINDOW) > np.log(times))
+        usual = medians_around(level, may_be, _WINDOW, _WINDOW)
+        excess = level - usual
         high = np.flatnonzero(excess > np.log(times))
         high = high[high >= _SETTLED]
-        spread = spreads_around(np.log(norm), usual, high, _WINDOW, _WINDOW)
+        spread = spreads_around(level, usual, high, _WINDOW, _WINDOW)
         lone = _lone(high[excess[high] > deviations * spread])
         often = _lone(high[excess[high] > deviations / 2 * spread])
         if len(often) >= _OFTEN:  # what follows a spike widens the spread around it

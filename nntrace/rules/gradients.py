@@ -110,7 +110,7 @@ def exploding_gradient(
         if len(norm) <= growth_samples:
             continue
         judged = True
-        usual = _usual(norm)
+        usual = _usual(norm, factor)
         over = norm > factor * usual
         spikes = np.flatnonzero(over & ~np.concatenate([[False], over[:-1]]))
         doubling = _doubling_run(norm, growth, growth_samples)
@@ -153,13 +153,18 @@ def exploding_gradient(
         yield Skipped(f"needs more than {growth_samples} samples of the gradient norm")
 
 
-def _usual(norm: FloatArray) -> FloatArray:
-    """What each sample is compared with, from the samples before it only."""
-    recent = medians_around(norm, _WINDOW, 0)
+def _usual(norm: FloatArray, factor: float) -> FloatArray:
+    """What each sample is compared with, from the samples before it only.
+
+    The median of the last ones is taken where it can matter: where the norm is so many times that
+    at the start, and at the end of the run.
+    """
     first = [np.median(norm[:count]) for count in range(1, min(_EARLY, len(norm)) + 1)]
     start = np.full(len(norm), first[-1])
     start[1 : len(first)] = first[:-1]
-    return np.where(np.arange(len(norm)) < 3, np.inf, np.maximum(recent, start))
+    high = np.union1d(np.flatnonzero(norm > factor * start), len(norm) - 1)
+    recent = medians_around(norm, high, _WINDOW, 0)
+    return np.where(np.arange(len(norm)) < 3, np.inf, np.fmax(recent, start))
 
 
 def _doubling_run(norm: FloatArray, growth: float, samples: int) -> int | None:

@@ -18,6 +18,7 @@ from nntrace.rules.passes import makes_targets
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import (
     MAD_TO_STD,
+    least_around,
     loss_series,
     median,
     noise_scale,
@@ -68,10 +69,11 @@ def loss_spike(
         return
     values = series.value
     start = float(np.median(values[: min(10, _SETTLING)]))
-    level = _levels(values)
+    may_be = values - least_around(values, _HALF_WINDOW) > height * abs(start)
+    may_be[:_SETTLING] = False
+    level = _levels(values, np.flatnonzero(may_be))
     rise = values - level
     high = rise > height * abs(start)
-    high[:_SETTLING] = False
     places = np.flatnonzero(high)
     spread = np.zeros(len(values))
     spread[places] = np.maximum(_spreads(values, level, places), noise_scale(values))
@@ -79,7 +81,7 @@ def loss_spike(
     for first, last in _runs(high, gap=2):
         if last - first + 1 < lasting_steps:
             continue
-        peak = first + int(values[first : last + 1].argmax())
+        peak = first + int(np.where(high, values, -np.inf)[first : last + 1].argmax())
         recovered = last < len(values) - 1
         yield Finding(
             f"the loss jumped from {level[first]:.3g} to {values[peak]:.3g} at step "
@@ -250,15 +252,17 @@ def _near(values: FloatArray) -> FloatArray:
     return np.lib.stride_tricks.sliding_window_view(padded, 2 * _HALF_WINDOW + 1)
 
 
-def _levels(values: FloatArray) -> FloatArray:
-    """The median of each value's neighbours; in parts, so that a long run costs no memory."""
-    near = _near(values)
-    parts = []
-    for start in range(0, len(near), _PART):
-        inside = start >= _HALF_WINDOW and start + _PART + _HALF_WINDOW <= len(values)
-        median_of = np.median if inside else np.nanmedian  # which is five times slower
-        parts.append(median_of(near[start : start + _PART], axis=1))
-    return np.concatenate(parts) if parts else np.empty(0)
+def _levels(values: FloatArray, places: IntArray) -> FloatArray:
+    """The medians of the neighbours at some places, NaN elsewhere; in parts, so that a long run
+    costs no memory.
+    """
+    near, levels = _near(values), np.full(len(values), np.nan)
+    for start in range(0, len(places), _PART):
+        part = places[start : start + _PART]
+        values_near = near[part]
+        median_of = np.nanmedian if np.isnan(values_near).any() else np.median  # five times faster
+        levels[part] = median_of(values_near, axis=1)
+    return levels
 
 
 def _spreads(values: FloatArray, level: FloatArray, places: IntArray) -> FloatArray:

@@ -118,25 +118,40 @@ def window_medians(values: FloatArray, windows: int) -> FloatArray:
     return np.array([np.median(part) for part in parts if len(part)])
 
 
-def medians_around(values: FloatArray, before: int, after: int) -> FloatArray:
-    """Of each value the median of those around it, itself left out.
+def least_around(values: FloatArray, width: int) -> FloatArray:
+    """Of each value a lower bound of those up to `width` before and after it, at next to no cost.
+
+    No median of neighbours is below it: where a value does not stand out from this bound, it does
+    not stand out from them.
+    """
+    if not len(values):
+        return np.empty(0)
+    width = max(1, width)
+    lowest = np.minimum.reduceat(values, np.arange(0, len(values), width))
+    padded = np.pad(lowest, 1, mode="edge")
+    around = np.minimum(np.minimum(padded[:-2], padded[1:-1]), padded[2:])
+    return np.asarray(np.repeat(around, width)[: len(values)])
+
+
+def medians_around(values: FloatArray, places: IntArray, before: int, after: int) -> FloatArray:
+    """The medians of the values around some places, each place's own left out; NaN elsewhere.
 
     The neighbours are up to `before` earlier values and `after` later ones; NaN where there are
-    none. The cost is linear: windows are sorted together, some thousands at a time.
+    none. Windows are sorted together, some thousands at a time.
     """
     middle = np.full(len(values), np.nan)
-    width = before + 1 + after
-    ends = [*range(min(before, len(values))), *range(max(before, len(values) - after), len(values))]
-    for index in ends:
+    inner = (places >= before) & (places < len(values) - after)
+    for index in places[~inner].tolist():
         if len(near := _neighbours(values, index, before, after)):
             middle[index] = np.median(near)
-    if width > 1 and len(values) >= width:
-        windows = sliding_window_view(values, width)
-        for start in range(0, len(windows), _WINDOWS_AT_ONCE):
-            part = np.delete(windows[start : start + _WINDOWS_AT_ONCE], before, axis=1)
-            middle[before + start : before + start + len(part)] = np.median(
-                part, axis=1, overwrite_input=True
-            )
+    if before + after == 0 or not inner.any():
+        return middle
+    windows = sliding_window_view(values, before + 1 + after)
+    whole = places[inner]
+    for start in range(0, len(whole), _WINDOWS_AT_ONCE):
+        part = whole[start : start + _WINDOWS_AT_ONCE]
+        near = np.delete(windows[part - before], before, axis=1)
+        middle[part] = np.median(near, axis=1, overwrite_input=True)
     return middle
 
 

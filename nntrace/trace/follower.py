@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -92,8 +93,11 @@ class StreamFollower:
         """
         assert not self._offset, "a stream that was not read yet"
         places, schemas = self._fresh_batches()
-        groups = in_groups(places)
-        known = [h for group in groups for h in heads(group, schemas[group[0].path], self.stream)]
+        known = [
+            head
+            for path, of_segment in groupby(places, lambda place: place.path)
+            for head in heads(list(of_segment), schemas[path])
+        ]
         steps, rows = np.array(known, dtype=np.int64).reshape(-1, 2).T
         chosen = np.flatnonzero(choose(steps, rows))
         return self._decoded([places[number] for number in chosen], schemas)

@@ -4,7 +4,7 @@ A recorder flushes after every sample, so that a long run is many thousand small
 is each batch and not its rows. Bytes that are not what they claim to be are named by their place.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -100,20 +100,29 @@ def decode(
         raise undecodable(places[0]) from error
 
 
-def heads(places: Sequence[Place], schema: bytes, stream: str) -> list[tuple[int, int]]:
-    """Of each batch the first step and the number of rows; nothing but the keys is decoded.
+def heads(places: Sequence[Place], schema: bytes) -> list[tuple[int, int]]:
+    """Of each batch the first step and the number of rows; nothing but the steps is decoded.
+
+    Args:
+        places: all batches of one segment, from its first one on.
 
     Raises:
         DamagedTraceError: one of them cannot be decoded.
     """
+    found: list[tuple[int, int]] = []
     try:
-        chunks = _read(places, schema, stream, ()).column("step").chunks
-        return [((c[0].as_py() or 0) if len(c) else 0, len(c)) for c in chunks]
+        options = pa.ipc.IpcReadOptions(use_threads=False)
+        options.included_fields = _numbers_of(("step",), schema)
+        with pa.OSFile(str(places[0].path)) as file:
+            batches = pa.ipc.open_stream(file, options=options)
+            for _ in places:
+                batch = batches.read_next_batch()
+                batch.validate()
+                steps = batch.column(0)
+                found.append(((steps[0].as_py() or 0) if len(steps) else 0, len(steps)))
     except DECODE_ERRORS as error:
-        if len(places) > 1:
-            for place in places:
-                heads([place], schema, stream)
-        raise undecodable(places[0]) from error
+        raise undecodable(places[len(found)]) from error
+    return found
 
 
 def _read(
@@ -123,7 +132,7 @@ def _read(
     # The batches are small: handing their buffers to threads costs more than it saves.
     options = pa.ipc.IpcReadOptions(use_threads=False)
     if columns is not None:
-        options.included_fields = _numbers_of(columns, schema, stream)
+        options.included_fields = _numbers_of((*columns, *KEYS[stream]), schema)
     with places[0].path.open("rb") as file:
         data = b"".join([schema, *(place.read(file) for place in _joined(places))])
     rows = pa.ipc.open_stream(pa.py_buffer(data), options=options).read_all()
@@ -148,11 +157,10 @@ def _joined(places: Sequence[Place]) -> list[Place]:
     return joined
 
 
-def _numbers_of(columns: Sequence[str], schema: bytes, stream: str) -> list[int]:
-    """Where these columns, and the keys, stand in a segment."""
-    wanted = {*columns, *KEYS[stream]}
+def _numbers_of(columns: Collection[str], schema: bytes) -> list[int]:
+    """Where these columns stand in a segment."""
     names = pa.ipc.read_schema(pa.py_buffer(schema)).names
-    return [number for number, name in enumerate(names) if name in wanted]
+    return [number for number, name in enumerate(names) if name in columns]
 
 
 def undecodable(place: Place) -> DamagedTraceError:

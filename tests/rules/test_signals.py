@@ -15,9 +15,11 @@ from nntrace.rules.chance import (
 )
 from nntrace.rules.signals import (
     lasting,
+    least_around,
     loss_series,
     median,
     median_of_means,
+    medians_around,
     noise_scale,
     steps_at_full_rate,
     trend_z,
@@ -60,6 +62,19 @@ def test_a_falling_series_has_a_negative_trend():
 )
 def test_what_lasts_holds_until_the_end(holds, minimum, start):
     assert lasting(np.array(holds, dtype=bool), minimum) == start
+
+
+@pytest.mark.parametrize(("length", "before", "after"), [(1, 2, 2), (7, 5, 5), (300, 25, 0)])
+def test_neighbours_medians_are_those_of_each_window_and_not_below_the_bound(length, before, after):
+    values = np.random.default_rng(length).lognormal(size=length)
+    places = np.arange(0, length, 3)
+    found = medians_around(values, places, before, after)
+    for place in range(length):
+        near = [*values[max(0, place - before) : place], *values[place + 1 : place + 1 + after]]
+        wanted = np.median(near) if near and place in places else np.nan
+        assert np.isclose(found[place], wanted, rtol=0, equal_nan=True)
+    bound = least_around(values, max(before, after))
+    assert not (found < bound).any()
 
 
 def test_the_median_of_means_estimates_the_mean_of_a_skewed_series_with_spikes():
