@@ -228,8 +228,8 @@ def parameter_not_in_optimizer(
 
     They stay random. Only information when the first layers are left out, as in training a head
     on a backbone: that may be meant, though their gradients are computed for nothing; a warning
-    when it is most of the model. Where the larger part of the layers was frozen by hand, what was
-    not (an adapter, LoRA) was left to learn: an error. Parameters that change without an optimizer
+    when it is most of the model. Where more weights than these were frozen by hand, they were
+    left to learn (an adapter, LoRA): an error. Parameters that change without an optimizer
     are not meant.
     Source: "37 reasons", 19 (frozen layers); Karpathy's Recipe, step 2.
     """
@@ -249,9 +249,9 @@ def parameter_not_in_optimizer(
     elements = np.array([site.numel for site in sites])
     is_prefix = bool(stepped.any() and blamed[-1] < np.flatnonzero(stepped)[0])
     is_most = 2 * elements[missing].sum() > elements[received.any(axis=0)].sum()
-    frozen = sum(site.requires_grad is False for site in trace.sites_of(Role.PARAM))
+    frozen = sum(s.numel for s in trace.sites_of(Role.PARAM) if s.requires_grad is False)
     severity = Severity.ERROR
-    if frozen <= len(blamed) and (is_prefix or is_most):
+    if frozen <= elements[missing].sum() and (is_prefix or is_most):
         severity = Severity.INFO if is_prefix else Severity.WARNING
     paths = [sites[index].path for index in blamed]
     yield Finding(

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rules.builders import event, site, trace_of
+from rules.checks import run
 
-from nntrace.rules import Finding, Rule, Skipped, all_rules
-from nntrace.schema import STATISTICS, Role
+from nntrace.rules import Finding, Rule, Skipped, all_rules, select_rules
+from nntrace.schema import STATISTICS, EventKind, Role
 from nntrace.trace import Trace
 
 RULES = tuple(all_rules().values())
+PROBES = tuple(rule for rule in RULES if rule.experiments)
 RANK_RULES = tuple(rule for rule in RULES if rule.code.startswith("DST"))
 NUMBERS = st.one_of(
     st.none(),
@@ -121,7 +123,10 @@ KEYS = (
     *("wrapper", "group_size", "world_size", "sharded", "hooks", "status", "error", "sampler"),
     *("shape", "target_shape", "head", "loader", "steps", "examples", "group", "loss", "where"),
     *("input_shape", "input_mean", "input_std", "broadcast", "clamped", "metrics", "index"),
-    *("vertices", "edges"),
+    *("vertices", "edges", "accelerator", "built", "calls", "class", "complete", "decoupled"),
+    *("device", "dropout_active", "norm_active", "norm_trained", "groups", "kind", "name", "nan"),
+    *("loss_function", "number", "order", "path", "replaces", "shuffle", "source", "stateful"),
+    *("starved", "supported", "terms", "weights", "weighted", "optimizer_stepped", "horizon"),
 )
 PAYLOADS = st.dictionaries(
     st.sampled_from(KEYS),
@@ -137,32 +142,32 @@ PAYLOADS = st.dictionaries(
             [[], [8, 1], [8], [[8], [8, 8]], "softmax", {"val_loss": 1.0, "acc": None}]
         ),
     ),
-    max_size=6,
+    max_size=12,
 )
-KINDS = st.sampled_from(
-    [
-        "mode",
-        "loader",
-        "loss_call",
-        "nonfinite",
-        "optimizer",
-        "seed",
-        "clip",
-        "graph",
-        "distributed",
-        "evaluation",
-        "scheduler",
-        "epoch",
-        "idle",
-        "device",
-        "reused",
-        "rank_start",
-        "rank_stop",
-        "objective",
-        "evaluation",
-        "epoch",
-        "origin",
-    ]
+KINDS = st.sampled_from([kind.value for kind in EventKind])
+ANSWERS = st.fixed_dictionaries(
+    {"state": st.sampled_from(["found", "noted", "clean", "unknown", None, 3])},
+    optional={
+        "text": st.text(max_size=3),
+        "evidence": st.sampled_from([None, [], {"a": 1.0}]),
+        "file": st.sampled_from(["train.py", 3]),
+        "line": st.sampled_from([1, "x", None]),
+    },
+)
+NAMED = st.one_of(st.just([]), st.dictionaries(PATHS, st.one_of(ANSWERS, st.none()), max_size=2))
+TOLD = st.fixed_dictionaries(
+    {},
+    optional={
+        "problem": st.sampled_from(["", "no model was found"]),
+        "floor": st.sampled_from([0.0, -1.0, 1e30, None, "low"]),
+        "rate": st.sampled_from([1e-3, 0.0, -1.0, 1e30, None, "high"]),
+        "dropout": st.booleans(),
+        "weight_decay": st.booleans(),
+        "mixing": ANSWERS,
+        "causality": ANSWERS,
+        "functions": NAMED,
+        "layers": NAMED,
+    },
 )
 
 
@@ -211,11 +216,13 @@ def test_no_rule_raises_on_any_trace(trace):
 
 @given(traces(), st.randoms(use_true_random=False))
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-def test_the_order_of_statistics_rows_changes_no_finding(trace, random):
+def test_the_order_of_the_rows_of_statistics_and_sites_changes_no_finding(trace, random):
     tables = {name: trace.table(name) for name in ("sites", "steps", "stats", "data", "events")}
     order = list(range(tables["stats"].num_rows))
     random.shuffle(order)
     tables["stats"] = tables["stats"].take(pa.array(order, pa.int64()))
+    by_chance = random.sample(range(tables["sites"].num_rows), tables["sites"].num_rows)
+    tables["sites"] = tables["sites"].take(pa.array(by_chance, pa.int64()))
     shuffled = Trace(tables, trace.manifest)
     for rule in RULES:
         assert repr(results(rule, trace)) == repr(results(rule, shuffled))
@@ -234,6 +241,38 @@ def test_no_rule_raises_on_any_ranks_and_their_order_changes_no_finding(ranks, r
         for trace, number in named:
             trace.rank = number
     assert found[0] == found[1]
+
+
+@st.composite
+def checks(draw: Any) -> Trace:
+    """The experiments that the probes ask for, each with any course of its loss."""
+    names = sorted({name for rule in PROBES for name in rule.experiments} | {"overfit-other-rate"})
+    runs = {}
+    for name in ["baseline", *draw(st.lists(st.sampled_from(names), unique=True))]:
+        steps = draw(st.sampled_from([0, 1, 2, 40, 120]))
+        losses = np.broadcast_to(np.array(draw(series(steps)), dtype=float), steps)
+        runs[name] = run(
+            name,
+            losses,
+            told=draw(TOLD),
+            optimizers=draw(st.sampled_from([("Adam",), ("Adam",), ("Adam", "SGD")])),
+            rates=draw(st.sampled_from([None, np.geomspace(1e-7, 10, 120)])),
+            accuracy=draw(st.sampled_from([None, [0.5], [1.0] * 40, [float("nan")]])),
+        )
+    return Trace.from_experiments(runs.pop("baseline"), **runs)
+
+
+@given(checks())
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+def test_no_probe_raises_on_any_experiments(trace):
+    for rule in PROBES:
+        for result in results(rule, trace):
+            assert result.code == rule.code
+
+
+def test_each_installed_rule_is_tried_on_any_trace_and_each_probe_on_any_experiments():
+    assert {rule.code for rule in RULES} == {rule.code for rule in select_rules()}
+    assert {rule.code for rule in PROBES} == {r.code for r in RULES if r.code.startswith("PRB")}
 
 
 def test_the_rules_explain_each_other_without_circles():
