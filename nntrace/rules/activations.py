@@ -15,7 +15,7 @@ from nntrace.rules.depth import (
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.layers import any_finite, chain, first_finite, remaining_loss, span
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import median
+from nntrace.rules.signals import in_times, median
 from nntrace.rules.units import dead_units, saturated_units
 from nntrace.schema import Role
 from nntrace.trace import Trace
@@ -69,7 +69,8 @@ def vanishing_activations(
     low, high = median(signal[since:, at]), median(first[since:])
     yield Finding(
         f"the signal vanishes with depth: outputs differ between examples by {high:.2g} in the "
-        f"first layers and by {low:.2g} in {links[at].site.path}, {high / low:.0f} times less.",
+        f"first layers and by {low:.2g} in {links[at].site.path}, {in_times(high / low)} times "
+        "less.",
         site=links[at].site,
         steps=span(trace, since),
         evidence={
@@ -131,9 +132,9 @@ def exploding_activations(
         at = int(peak.argmax())
         reached = float(np.nanmax(size[since:, at]))
         compared = (
-            f"{peak[at]:.0f} times the first layers' {median(first[since:]):.2g}"
+            f"{in_times(peak[at])} times the first layers' {median(first[since:]):.2g}"
             if kind == "depth"
-            else f"{peak[at]:.0f} times what layers had at the start"
+            else f"{in_times(peak[at])} times what layers had at the start"
         )
         yield Finding(
             f"activations explode with {kind}: {links[at].site.shown} reaches rms "

@@ -21,6 +21,7 @@ from nntrace.rules.layers import (
 )
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import (
+    in_times,
     lasting,
     least_around,
     median,
@@ -150,7 +151,7 @@ def gradient_spike(
         again = f" and {len(lone) - 1} more times" if len(lone) > 1 else ""
         yield Finding(
             f"the gradient norm spikes: {norm[peak]:.3g} at step {step}, "
-            f"{np.exp(excess[peak]):.0f} times that of the samples around it{again}"
+            f"{in_times(np.exp(excess[peak]))} times that of the samples around it{again}"
             + (", and the loss is worse afterwards." if harm else "."),
             steps=(int(steps.step[at[lone[0]]]), int(steps.step[at[lone[-1]]])),
             severity=None if harm or len(lone) >= _OFTEN else Severity.INFO,
@@ -231,7 +232,7 @@ def gradient_depth_imbalance(
             f"the gradients of neighbouring layers are far apart: rms "
             f"{median(gradient[both, small]):.2g} at {sites[small].path}, "
             f"{median(gradient[both, large]):.2g} at {sites[large].path}; relative to the weights "
-            f"a factor of {np.exp(abs(level)):.0f}.",
+            f"a factor of {in_times(np.exp(abs(level)))}.",
             site=sites[small],
             steps=span(trace, int(both[since or 0])),
             evidence={

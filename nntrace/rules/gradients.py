@@ -11,7 +11,14 @@ from nntrace.rules.depth import is_of_sigmoids
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.layers import columns, named, of_a_library, span, weights
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import lasting, median, median_error, medians_around, noise_scale
+from nntrace.rules.signals import (
+    in_times,
+    lasting,
+    median,
+    median_error,
+    medians_around,
+    noise_scale,
+)
 from nntrace.schema import Role
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray, IntArray
@@ -121,15 +128,15 @@ def exploding_gradient(
             times = f", and {len(spikes)} times in all" if len(spikes) > 1 else ""
             message = (
                 f"the gradient norm jumps: {norm[peak]:.3g} at step {steps.step[at[peak]]}, "
-                f"{norm[peak] / usual[peak]:.0f} times its usual {usual[peak]:.3g}{times}."
+                f"{in_times(norm[peak] / usual[peak])} times its usual {usual[peak]:.3g}{times}."
             )
             first, last = int(spikes[0]), int(np.flatnonzero(over)[-1])
         elif len(spikes) and _does_harm(steps.loss, own, at[spikes[0]], at[spikes[0]]):
             first, last = int(spikes[0]), len(norm) - 1
             message = (
                 f"the gradient norm jumped to {norm[first]:.3g} at step {steps.step[at[first]]}, "
-                f"{norm[first] / usual[first]:.0f} times its usual {usual[first]:.3g}, and the "
-                "loss is worse since."
+                f"{in_times(norm[first] / usual[first])} times its usual {usual[first]:.3g}, and "
+                "the loss is worse since."
             )
         elif doubling is not None and _does_harm(steps.loss, own, at[doubling], at[doubling] + 1):
             first, last = doubling, doubling + growth_samples

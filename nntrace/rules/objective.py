@@ -16,7 +16,7 @@ from nntrace.rules.chance import (
 )
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import loss_series, median, span
+from nntrace.rules.signals import in_times, loss_series, median, span
 from nntrace.schema import EventKind
 from nntrace.trace import Batch, Trace
 from nntrace.trace.model import FloatArray
@@ -71,7 +71,7 @@ def loss_terms_imbalanced(
     if not learned * start[small] <= end[small] <= grown * start[small]:
         return
     one, other = (names[calls[place]] for place in (large, small))
-    times = f"{end[large] / end[small]:.0f} times" if end[small] > 0 else "infinitely often"
+    times = f"{in_times(end[large] / end[small])} times" if end[small] > 0 else "infinitely often"
     yield Finding(
         f"`{one}` contributes {times} what `{other}` does ({end[large]:.3g} against "
         f"{end[small]:.3g}), which stayed at {end[small] / max(start[small], 1e-30):.0%} of its "

@@ -17,6 +17,7 @@ from nntrace.trace.model import FloatArray, IntArray
 MAD_TO_STD = 1.4826  # of a Gaussian
 _MEDIAN_ERROR = 1.2533  # standard error of a median relative to that of a mean
 _TREND_POINTS = 200
+_MOST_DIGITS = 1e5
 _WINDOWS_AT_ONCE = 8192  # that are sorted together
 
 
@@ -185,6 +186,11 @@ def median_of_means(values: FloatArray, blocks: int = 10) -> float:
 def rounded(factor: float) -> float:
     """A factor as one says it: to one significant digit."""
     return float(f"{factor:.1g}")
+
+
+def in_times(factor: float) -> str:
+    """A factor as one reads it: 153, and 1.5e+11 where the digits would mean nothing."""
+    return f"{factor:.0f}" if abs(factor) < _MOST_DIGITS else f"{factor:.1e}"
 
 
 def trend_z(values: FloatArray) -> float:

@@ -18,7 +18,7 @@ from nntrace.rules.layers import (
 )
 from nntrace.rules.payloads import count, text
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import median
+from nntrace.rules.signals import in_times, median
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
@@ -80,7 +80,8 @@ def update_imbalance(
     moves = level[slow] > _ROUNDING
     yield Finding(
         f"a step changes {sites[fast].path} by {level[fast]:.1g} of its size and "
-        f"{sites[slow].path} by {level[slow]:.1g}: {level[fast] / level[slow]:.0f} times less.",
+        f"{sites[slow].path} by {level[slow]:.1g}: {in_times(level[fast] / level[slow])} times "
+        "less.",
         site=sites[slow],
         steps=span(trace, int(rows[len(rows) // 2])),
         severity=Severity.INFO if moves and remaining_loss(trace) <= learned else None,

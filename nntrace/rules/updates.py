@@ -24,6 +24,7 @@ from nntrace.rules.rule import rule
 from nntrace.rules.signals import (
     LossSeries,
     finite,
+    in_times,
     lasting,
     loss_series,
     median,
@@ -37,6 +38,7 @@ from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray
 
 _USUAL = 1e-3  # update ratio
+_FIRST_STEP = 0.03  # that of Adam's first steps, which are of full size in every direction
 _ADAM = "Adam wants rates some tens of times smaller than SGD."
 _SAMPLES = 10  # sampled steps without which a ratio cannot be called lasting
 _LATE_SAMPLES = 3  # of them, in the second half of the run
@@ -112,7 +114,7 @@ def update_ratio_high(
     severe = 2 * (judged & (lasting_ratio > error)).sum() >= judged.sum()
     yield Finding(
         f"each step changes weights by {level:.1%} of their size ({lasting_ratio[worst]:.1%} in "
-        f"{sites[worst].path}), about {level / 1e-3:.0f} times the usual 0.1%.",
+        f"{sites[worst].path}), about {in_times(level / 1e-3)} times the usual 0.1%.",
         site=sites[worst],
         steps=(
             int(trace.sampled_steps[late[0] if since is None else rows[since]]),
@@ -168,6 +170,8 @@ def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:
         steps=(step, int(trace.sampled_steps[hit[-1]])),
         severity=Severity.ERROR if lost else Severity.WARNING,
         evidence={"ratio": size, "step": step, "loss_before": level, "loss_end": end},
+        advice=f"Divide the learning rate by about {rounded(size / _FIRST_STEP):g}, so that a "
+        f"first step changes weights by a few percent and later ones by 0.1%; {_ADAM}",
     )
 
 
@@ -231,8 +235,8 @@ def update_ratio_low(
     typical = float(np.median(level[judged]))
     since = lasting(np.array([median(row) for row in values[rows]]) < ratio, 1)
     yield Finding(
-        f"each step changes weights by {typical:.1g} of their size, {1e-3 / typical:.0f} times "
-        f"less than usual, and the loss stays at {median(series.value[-10:]):.3g}.",
+        f"each step changes weights by {typical:.1g} of their size, {in_times(1e-3 / typical)} "
+        f"times less than usual, and the loss stays at {median(series.value[-10:]):.3g}.",
         site=sites[int(np.flatnonzero(low)[0])],
         steps=(int(trace.sampled_steps[rows[since or 0]]), int(trace.sampled_steps[rows[-1]])),
         evidence={

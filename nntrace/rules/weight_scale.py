@@ -9,7 +9,7 @@ import numpy as np
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.layers import columns, first_finite, named, remaining_loss, span, weights
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import lasting, median
+from nntrace.rules.signals import in_times, lasting, median
 from nntrace.schema import Role
 from nntrace.trace import Trace
 
@@ -64,8 +64,8 @@ def weight_divergence(
     site = sites[index]
     yield Finding(
         f"{site.path} grows without end: rms {first_finite(size)[index]:.2g} at the start, "
-        f"{size[np.isfinite(size[:, index]), index][-1]:.3g} at the end, {factor:.0f} times what "
-        "is usual for its fan.",
+        f"{size[np.isfinite(size[:, index]), index][-1]:.3g} at the end, {in_times(factor)} times "
+        "what is usual for its fan.",
         site=site,
         steps=span(trace, since),
         evidence={
@@ -114,7 +114,7 @@ def weight_collapse(
     if not found:
         return
     index, since, start, end = found[0]
-    times = f"{start / end:.0f} times smaller" if end > 0 else "all zero"
+    times = f"{in_times(start / end)} times smaller" if end > 0 else "all zero"
     yield Finding(
         f"{len(found)} of {len(sites)} weight matrices have faded away: "
         f"{named([sites[i].path for i, *_ in found])}; the first had rms {start:.2g} and has "

@@ -41,6 +41,13 @@ def test_a_probe_names_the_experiment_it_needs():
     assert "nntrace check" in reason
 
 
+@pytest.mark.parametrize("finite", [0, 19])
+def test_a_sweep_whose_loss_is_lost_at_once_is_too_short(finite):
+    losses = np.where(np.arange(120) == finite, np.nan, 2.0)
+    trace = checked(sweep=run("sweep", losses, rates=np.geomspace(1e-7, 10, 120), sweep=True))
+    assert "too early" in only_skip("PRB07", trace)
+
+
 def test_passive_rules_and_probes_leave_a_run_alone_that_was_interfered_with():
     assert "interfered" in only_skip("LOS07", overfit(noisy(2.0)))
 

@@ -53,10 +53,10 @@ def sweep(trace: Trace) -> Sweep | None:
     rate = told(trace).get("rate")
     own = float(rate) if isinstance(rate, int | float) and rate > 0 else None
     finite = np.isfinite(losses)
-    if finite.sum() < 4 * _SMOOTHED:
-        return None
     limit: float | None = None
     limit_index = int(np.flatnonzero(~finite)[0]) if not finite.all() else len(losses)
+    if limit_index < 4 * _SMOOTHED:
+        return None
     rates, losses = rates[: limit_index + 1], losses[: limit_index + 1]
     smooth = _smoothed(losses[:limit_index])
     head = losses[: max(2 * _SMOOTHED, len(losses) // 6)]
