@@ -121,9 +121,8 @@ def rank(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[Finding, .
     started = {code: min(f.steps[0] for f in group) for code, group in by_code.items()}
     ended = {code: max(f.steps[1] for f in group) for code, group in by_code.items()}
     causes: dict[str, set[str]] = {code: set() for code in by_code}
-    excused = {rule.code for rule in rules if _is_excused(rule, by_code.get(rule.code, ()))}
     for rule in rules:
-        if rule.code in excused:
+        if _is_excused(rule, by_code.get(rule.code, ())):
             continue
         here = (code for finding in by_code.get(rule.code, ()) for code in finding.explains)
         for symptom in {*rule.explains, *here}:
@@ -147,7 +146,8 @@ def rank(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[Finding, .
             for code in families[root]
         )
         size = len(families[root])
-        return (-worst, goes_on, root in excused, -size, started[root], root)
+        by_the_way = all(finding.is_by_the_way for finding in by_code[root])
+        return (-worst, goes_on, by_the_way, -size, started[root], root)
 
     ordered: list[Finding] = []
     for root in sorted(families, key=family_order):

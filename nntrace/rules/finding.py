@@ -38,7 +38,7 @@ class Finding:
     `location`, are filled in by `Rule.run`. `steps` is the first and the last step at which the
     pattern holds. `evidence` maps names to plain numbers, strings, or lists of them. `not_from` are
     rules that explain this pattern elsewhere and do not here; `explains` are those whose pattern it
-    explains here and not elsewhere.
+    explains here and not elsewhere. `is_by_the_way`: nothing has to be done, so it comes last.
     """
 
     message: str
@@ -53,6 +53,7 @@ class Finding:
     explained_by: str | None = None
     not_from: tuple[str, ...] = ()
     explains: tuple[str, ...] = ()
+    is_by_the_way: bool = False
 
     @property
     def level(self) -> Severity:

@@ -202,11 +202,13 @@ def test_a_finding_may_say_what_else_it_explains_here() -> None:
     assert causes(found("ACT02"), slope) == [("GRD01", None), ("ACT02", "GRD01")]
 
 
-def test_what_usually_blames_and_here_only_notes_comes_after_the_other_notes() -> None:
+def test_a_note_on_which_nothing_has_to_be_done_comes_after_the_others() -> None:
     @rule("DAT03", "dat03", Severity.WARNING, advice="")
     def harmless(trace: Trace) -> Iterator[Finding]:
         """Found."""
-        yield Finding("the framework does so", steps=(0, 9), severity=Severity.INFO)
+        yield Finding(
+            "the framework does so", steps=(0, 9), severity=Severity.INFO, is_by_the_way=True
+        )
 
     note = found("DAT07", Severity.INFO)
     assert [code for code, _ in causes(harmless, note)] == ["DAT07", "DAT03"]
