@@ -5,8 +5,11 @@ same.
 """
 
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -146,7 +149,8 @@ class Check:
                     if time.monotonic() > deadline:
                         self._made.append(Made(one, run, 0.0, _NO_TIME))
                         continue
-                    running[Child(self.command, one, run, deadline)] = time.monotonic()
+                    with _undisturbed():
+                        running[Child(self.command, one, run, deadline)] = time.monotonic()
                 for child in [child for child in running if not child.is_running()]:
                     made = _made(child, time.monotonic() - running.pop(child))
                     child.clean()
@@ -176,6 +180,25 @@ class Check:
         if 1 / _SAME_RATE < factor < _SAME_RATE:
             return None
         return at_another_rate(factor, self.steps, seconds)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """SIGINT and SIGTERM wait until its end: a child that is being made is known to nobody yet."""
+    came: list[int] = []
+    kept = {}
+    if threading.current_thread() is threading.main_thread():
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        kept = {number: signal.getsignal(number) for number in numbers}
+        for number in kept:
+            signal.signal(number, lambda given, frame: came.append(given))
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _made(child: Child, seconds: float) -> Made:
