@@ -29,6 +29,7 @@ class ModuleSites:
         "gradient",
         "gradient_lasts",
         "gradient_token",
+        "gradients_plan",
         "hooked",
         "lasts",
         "module",
@@ -54,6 +55,7 @@ class ModuleSites:
         self.axis = -1
         self.nbytes = 0  # of an output
         self.plan: Plan | None = None
+        self.gradients_plan: Plan | None = None
 
     @property
     def is_unwanted(self) -> bool:
@@ -75,11 +77,15 @@ class ModuleSites:
             self.shape, self.strides, self.nbytes = shape, strides, tensor.nbytes
             self.axis = unit_axis(module, tensor, before) if module is not None else -1
             self.plan = activation_plan(tuple(shape), strides, self.axis, limit)
+            self.gradients_plan = None
         return self.plan
 
     def gradient_plan(self, tensor: torch.Tensor, limit: int) -> Plan:
-        """The plan for a gradient of its output, as a rule that of the output itself."""
+        """The plan for a gradient of its output; the last one's, when it is laid out as that is."""
         shape, strides = tensor.shape, tensor.stride()
-        if shape == self.shape and strides == self.strides and self.plan is not None:
-            return self.plan
-        return activation_plan(tuple(shape), strides, self.axis, limit)
+        if shape != self.shape or strides != self.strides:
+            return activation_plan(tuple(shape), strides, self.axis, limit, staggered=True)
+        if self.gradients_plan is None:
+            plan = activation_plan(tuple(shape), strides, self.axis, limit, staggered=True)
+            self.gradients_plan = plan
+        return self.gradients_plan

@@ -1,7 +1,8 @@
 """Which elements of a tensor are sampled: strided views, so that one copy takes them all.
 
 An activation gives R rows × all units, so that a dead unit stays visible; the rows' offsets move
-from sample to sample, so that no pixel is looked at for ever. A parameter gives a fixed set.
+from sample to sample, so that no pixel is looked at for ever. Of its gradient each example gives
+other positions: it may be zero at all but one, as a class token's. A parameter gives a fixed set.
 Where neighbours share a cache line runs of four are taken: what a sample costs is the number of
 cache lines it touches.
 """
@@ -43,7 +44,12 @@ class Plan(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def activation_plan(
-    shape: tuple[int, ...], strides: tuple[int, ...], unit_axis: int, limit: int
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    unit_axis: int,
+    limit: int,
+    *,
+    staggered: bool = False,
 ) -> Plan:
     """The plan for a tensor whose first axis is the batch.
 
@@ -51,6 +57,7 @@ def activation_plan(
         shape: at least one axis, none of size 0.
         unit_axis: the axis of channels or features; ignored for a one-dimensional tensor.
         limit: the most elements to take.
+        staggered: take other positions of each example; not where examples are compared.
     """
     if len(shape) == 1:
         count = min(shape[0], limit)
@@ -87,9 +94,18 @@ def activation_plan(
         counts, steps = dict(enumerate(shape)), dict.fromkeys(range(len(shape)), 1)
         runs = dict.fromkeys(position_axes, 1)
     axes = [0, *position_axes, unit_axis]
+    rooms = {
+        axis: shape[axis] - ((counts[axis] - 1) * steps[axis] + runs.get(axis, 1)) for axis in axes
+    }
+    jumps = {axis: strides[axis] * steps[axis] for axis in axes}
+    if staggered and position_axes and counts[0] > 1:
+        widest = max(position_axes, key=rooms.__getitem__)
+        shift = rooms[widest] // (counts[0] - 1)
+        rooms[widest] -= shift * (counts[0] - 1)
+        jumps[0] += shift * strides[widest]
     views = []
     for axis in axes:
-        views.append((counts[axis], strides[axis] * steps[axis]))
+        views.append((counts[axis], jumps[axis]))
         if runs.get(axis, 1) > 1:
             views.append((runs[axis], strides[axis]))
     size = tuple(count for count, _ in views)
@@ -97,10 +113,7 @@ def activation_plan(
         size=size,
         packed=tuple(math.prod(size[place + 1 :]) for place in range(len(size))),
         stride=tuple(stride for _, stride in views),
-        slack=tuple(
-            (shape[axis] - ((counts[axis] - 1) * steps[axis] + runs.get(axis, 1)), strides[axis])
-            for axis in axes[:-1]
-        ),
+        slack=tuple((rooms[axis], strides[axis]) for axis in axes[:-1]),
         layout=Layout(
             counts[0],
             math.prod(counts[axis] * runs[axis] for axis in position_axes),

@@ -30,14 +30,27 @@ def tensors(draw):
     return tensor.narrow(axis, start, shape[axis] - start)  # holes, and an offset
 
 
-def taken(tensor, unit_axis, limit, turn):
-    plan = activation_plan(tuple(tensor.shape), tensor.stride(), unit_axis, limit)
+def taken(tensor, unit_axis, limit, turn, staggered=False):
+    strides = tensor.stride()
+    plan = activation_plan(tuple(tensor.shape), strides, unit_axis, limit, staggered=staggered)
     return plan, plan.view(tensor, turn)
 
 
-@given(tensors(), st.sampled_from([1, -1]), LIMITS, TURNS)
-def test_every_sampled_element_is_an_element_of_the_tensor(tensor, unit_axis, limit, turn):
-    plan, view = taken(tensor, unit_axis if tensor.dim() > 1 else -1, limit, turn)
+@pytest.mark.parametrize("position", [0, -1])
+@pytest.mark.parametrize("shape", [(16, 65, 64), (8, 197, 384)])
+def test_a_gradient_that_only_one_token_has_is_seen_in_every_sample(shape, position):
+    gradient = torch.zeros(shape)
+    gradient[:, position] = 1.0
+    for turn in range(5):
+        _, view = taken(gradient, -1, 4096, turn, staggered=True)
+        assert view.any()
+
+
+@given(tensors(), st.sampled_from([1, -1]), LIMITS, TURNS, st.booleans())
+def test_every_sampled_element_is_an_element_of_the_tensor(
+    tensor, unit_axis, limit, turn, staggered
+):
+    plan, view = taken(tensor, unit_axis if tensor.dim() > 1 else -1, limit, turn, staggered)
     values = view.flatten().tolist()
     assert len(values) == plan.layout.size <= limit
     assert len(set(values)) == len(values)
