@@ -29,8 +29,9 @@ _DRAWN_ONCE = (
     "DAT03",
     "fixed-batch-order",
     Severity.WARNING,
-    advice="Shuffle at each epoch: `DataLoader(..., shuffle=True)`; with a `DistributedSampler` "
-    "call `set_epoch`; by hand draw a new permutation.",
+    advice="Shuffle at each epoch: `DataLoader(..., shuffle=True)`, in Keras `fit(shuffle=True)` "
+    "or `.shuffle(n)` of a `tf.data.Dataset`; with a `DistributedSampler` call `set_epoch`; by "
+    "hand draw a new permutation.",
 )
 def fixed_batch_order(
     trace: Trace,
