@@ -20,6 +20,7 @@ _AWAY: Final = 1.0  # times the whole fall, above the start
 _BELOW_LOWEST: Final = 3.0  # the loss is lowest only shortly before it runs away
 _NARROWEST: Final = 10.0  # times from end to end: at each rate of a sweep few steps are made
 _NOISE: Final = 5.0  # times the noise of the first losses: a fall that no chance makes
+_HALF_WAY: Final = 0.5
 _COVERED: Final = 2.0  # times the last rate of a sweep: further up it says nothing
 _BELOW_WITH_PROOF: Final = 3.0  # times below the range, when one batch needs a rate of the range
 
@@ -168,10 +169,12 @@ def lr_range(
 def _fits_at_another_rate(trace: Trace) -> bool:
     """Whether one batch was fitted at a rate of the sweep, and at the script's own never will be.
 
-    A loss that still falls there is on its way, if slowly: as where a trained model is trained on.
+    A loss that has come half its way there and still falls is on it, if slowly: as where a trained
+    model is trained on.
     """
     own, other = (trace.under(name) for name in ("overfit", "overfit-other-rate"))
     here, there = (None if run is None or problem(run) else fit(run) for run in (own, other))
     if here is None or there is None:
         return False
-    return there.reached and not here.reached and not here.falling
+    is_on_its_way = here.falling and here.share >= _HALF_WAY
+    return there.reached and not here.reached and not is_on_its_way
