@@ -2,7 +2,9 @@
 
 A block of bare steps and a block of traced ones follow each other (A B A B), so that a slow drift
 of the machine cancels; printed is the median ratio over pairs. A traced block lasts until what it
-recorded is on disk. `make bench-peers` installs Weights & Biases and TensorBoard beside nntrace.
+recorded is on disk; one of unsampled steps is long enough for the writer's rounds to be part of it,
+and begins when the sample before it is written. `make bench-peers` installs Weights & Biases and
+TensorBoard beside nntrace.
 """
 
 import argparse
@@ -24,7 +26,8 @@ import torch
 from overhead import PROGRAMS, processor
 
 WARM_STEPS = 3
-BLOCK_STEPS = {"gpt": 20, "resnet": 20, "mlp": 400}
+BLOCK_STEPS = {"gpt": 20, "resnet": 20, "mlp": 2000}
+WRITTEN_SECONDS = 2.0  # more than two rounds of the writer
 
 
 def load(program: str) -> ModuleType:
@@ -139,6 +142,9 @@ def traced(program: ModuleType, mode: str, steps: int, folder: Path) -> float:
         step = stack.enter_context(tool(program, folder, every))
         for _ in range(WARM_STEPS if every != 10 else 1):
             step()
+        if not every:
+            time.sleep(WRITTEN_SECONDS)
+            return seconds(step, steps)
         return seconds(step, steps, stack.close if tool is not wandb else bool)
 
 
