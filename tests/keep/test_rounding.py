@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pyarrow as pa
 from hypothesis import given
@@ -80,6 +82,18 @@ def test_of_steps_only_times_are_rounded() -> None:
     assert changed == {"time_ns", "duration_ns"}
     assert abs(kept["time_ns"] - row["time_ns"]) <= 512
     assert abs(kept["duration_ns"] / row["duration_ns"] - 1) < 0.001
+
+
+def test_of_events_only_times_and_the_inputs_of_passes_are_rounded() -> None:
+    told = {"model": '"input_mean": 0.123456789', "loss": 0.123456789, "input_min": -1.5e-09}
+    inputs = {"input_mean": 0.123456789, "input_max": 65535.0, "input_std": None}
+    row = {"step": 1, "time_ns": 1_795_258_743_095_272_999, "severity": "info"}
+    payload = json.dumps(told | inputs)
+    rows = [row | {"kind": kind, "payload": payload} for kind in ("evaluation", "mode")]
+    of_pass, other = packed("events", rows).to_pylist()
+    assert json.loads(of_pass["payload"]) == told | inputs | {"input_mean": 0.12346}
+    assert other["payload"] == payload
+    assert abs(other["time_ns"] - row["time_ns"]) <= 512
 
 
 def test_of_kept_tensors_only_filters_are_rounded() -> None:
