@@ -2,7 +2,8 @@
 
 An activation gives R rows × all units, so that a dead unit stays visible; the rows' offsets move
 from sample to sample, so that no pixel is looked at for ever. Of its gradient each example gives
-other positions: it may be zero at all but one, as a class token's. A parameter gives a fixed set.
+other positions, the first and the last always among them: it may be zero at all but one, as a
+class token's. A parameter gives a fixed set.
 Where neighbours share a cache line runs of four are taken: what a sample costs is the number of
 cache lines it touches.
 """
@@ -18,16 +19,17 @@ from nntrace.recorder import RUN, Layout, fixed_runs
 MAX_UNITS = 1024
 _MIN_EXAMPLES = 8
 _LEAP = 7919  # a prime: all offsets come up, far apart from one turn to the next
+_STAGGERS = 8
 
 
 class Plan(NamedTuple):
     """A strided view: its size and strides in elements, and the slack its offset may move in.
 
-    `packed` are the strides of the same values stored without holes.
+    The turns go round the `strides`. `packed` are those of the same values stored without holes.
     """
 
     size: tuple[int, ...]
-    stride: tuple[int, ...]
+    strides: tuple[tuple[int, ...], ...]
     packed: tuple[int, ...]
     slack: tuple[tuple[int, int], ...]
     layout: Layout
@@ -39,7 +41,7 @@ class Plan(NamedTuple):
         for room, stride in self.slack:
             number, moved = divmod(number, room + 1)
             offset += moved * stride
-        return tensor.as_strided(self.size, self.stride, offset)
+        return tensor.as_strided(self.size, self.strides[turn % len(self.strides)], offset)
 
 
 @lru_cache(maxsize=4096)
@@ -64,7 +66,7 @@ def activation_plan(
         step = shape[0] // count
         slack = shape[0] - ((count - 1) * step + 1)
         return Plan(
-            (count,), (strides[0] * step,), (1,), ((slack, strides[0]),), Layout(count, 1, 1)
+            (count,), ((strides[0] * step,),), (1,), ((slack, strides[0]),), Layout(count, 1, 1)
         )
     unit_axis %= len(shape)
     position_axes = [axis for axis in range(1, len(shape)) if axis != unit_axis]
@@ -94,32 +96,62 @@ def activation_plan(
         counts, steps = dict(enumerate(shape)), dict.fromkeys(range(len(shape)), 1)
         runs = dict.fromkeys(position_axes, 1)
     axes = [0, *position_axes, unit_axis]
-    rooms = {
-        axis: shape[axis] - ((counts[axis] - 1) * steps[axis] + runs.get(axis, 1)) for axis in axes
-    }
-    jumps = {axis: strides[axis] * steps[axis] for axis in axes}
-    if staggered and position_axes and counts[0] > 1:
-        widest = max(position_axes, key=rooms.__getitem__)
-        shift = rooms[widest] // (counts[0] - 1)
-        rooms[widest] -= shift * (counts[0] - 1)
-        jumps[0] += shift * strides[widest]
+
+    def room_of(axis: int) -> int:
+        return shape[axis] - ((counts[axis] - 1) * steps[axis] + runs.get(axis, 1))
+
+    moving = max(position_axes, key=room_of, default=0)
+    staggered = staggered and counts[0] > 1 and moving > 0 and room_of(moving) > 0
+    groups, alike = (0, 0)
+    if staggered:
+        groups, alike = _groups(counts[0], room_of(moving))
+        counts[0] = 2 * groups * alike
     views = []
-    for axis in axes:
-        views.append((counts[axis], jumps[axis]))
-        if runs.get(axis, 1) > 1:
-            views.append((runs[axis], strides[axis]))
-    size = tuple(count for count, _ in views)
+    for turn in range(_STAGGERS if staggered else 1):
+        jumps = {axis: strides[axis] * steps[axis] for axis in axes}
+        view = [(counts[0], jumps[0])]
+        if staggered:
+            step = max(runs[moving], steps[moving] - steps[moving] * turn // (2 * _STAGGERS))
+            jumps[moving] = strides[moving] * step
+            room = shape[moving] - ((counts[moving] - 1) * step + runs[moving])
+            shift = 2 * room // (2 * groups - 1) if groups > 1 else 0
+            shift -= shift * turn // (2 * _STAGGERS)
+            rest = room - (groups - 1) * shift  # so that the last group ends at the last position
+            view = [
+                (2, groups * alike * jumps[0] + rest * strides[moving]),
+                (groups, alike * jumps[0] + shift * strides[moving]),
+                (alike, jumps[0]),
+            ]
+        for axis in axes[1:]:
+            view.append((counts[axis], jumps[axis]))
+            if runs.get(axis, 1) > 1:
+                view.append((runs[axis], strides[axis]))
+        views.append(view)
+    size = tuple(count for count, _ in views[0])
     return Plan(
         size=size,
         packed=tuple(math.prod(size[place + 1 :]) for place in range(len(size))),
-        stride=tuple(stride for _, stride in views),
-        slack=tuple((rooms[axis], strides[axis]) for axis in axes[:-1]),
+        strides=tuple(tuple(stride for _, stride in view) for view in views),
+        slack=tuple(
+            (0 if staggered and axis == moving else room_of(axis), strides[axis])
+            for axis in axes[:-1]
+        ),
         layout=Layout(
             counts[0],
             math.prod(counts[axis] * runs[axis] for axis in position_axes),
             units,
         ),
     )
+
+
+def _groups(examples: int, room: int) -> tuple[int, int]:
+    """Into how many groups, each shifted against the one before, either half of the examples goes,
+    and how many each has. An odd example is left out: with two halves, the second of them shifted
+    by what remains, both ends are met whatever the room.
+    """
+    half = examples // 2
+    groups = max(n for n in range(1, min(half, room) + 1) if half % n == 0)
+    return groups, half // groups
 
 
 @lru_cache(maxsize=4096)
@@ -129,10 +161,10 @@ def fixed_plan(shape: tuple[int, ...], strides: tuple[int, ...], limit: int) -> 
     if numel == 0 or not _fills_its_memory(shape, strides):
         return None
     if numel <= limit:
-        return Plan((numel,), (1,), (1,), (), Layout(1, 1, numel, per_unit=False))
+        return Plan((numel,), ((1,),), (1,), (), Layout(1, 1, numel, per_unit=False))
     runs, step = fixed_runs(shape, limit)
     layout = Layout(1, 1, runs * RUN, per_unit=False)
-    return Plan((runs, RUN), (step, 1), (RUN, 1), (), layout)
+    return Plan((runs, RUN), ((step, 1),), (RUN, 1), (), layout)
 
 
 def _fills_its_memory(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:

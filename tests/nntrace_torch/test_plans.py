@@ -37,13 +37,34 @@ def taken(tensor, unit_axis, limit, turn, staggered=False):
 
 
 @pytest.mark.parametrize("position", [0, -1])
-@pytest.mark.parametrize("shape", [(16, 65, 64), (8, 197, 384)])
+@pytest.mark.parametrize(
+    "shape",
+    [(16, 65, 64), (16, 65, 128), (256, 65, 16), (3, 65, 512), (8, 197, 384), (2, 197, 768)],
+)
 def test_a_gradient_that_only_one_token_has_is_seen_in_every_sample(shape, position):
     gradient = torch.zeros(shape)
     gradient[:, position] = 1.0
-    for turn in range(5):
+    for turn in range(12):
         _, view = taken(gradient, -1, 4096, turn, staggered=True)
         assert view.any()
+
+
+@pytest.mark.parametrize("shape", [(16, 65, 128), (8, 256, 128), (2, 512, 768)])
+def test_gradients_of_positions_in_the_middle_come_up_from_turn_to_turn(shape):
+    tensor = torch.arange(shape[1]).view(1, -1, 1).expand(shape).contiguous()
+    seen = [set(taken(tensor, -1, 4096, n, staggered=True)[1].flatten().tolist()) for n in range(8)]
+    assert len(set.union(*seen)) > 2 * len(seen[0])
+
+
+def test_the_examples_of_a_gradient_are_those_of_its_layout():
+    shape = (64, 65, 32)
+    plan, view = taken(numbered(shape), -1, 4096, 3, staggered=True)
+    layout = plan.layout
+    grid = (layout.examples, layout.positions, layout.units)
+    examples, _, units = (c.reshape(grid) for c in np.unravel_index(view.flatten().numpy(), shape))
+    assert (examples == examples[:, :1, :1]).all()
+    assert len(set(examples[:, 0, 0])) == layout.examples
+    assert (units == np.arange(32)).all()
 
 
 @given(tensors(), st.sampled_from([1, -1]), LIMITS, TURNS, st.booleans())
