@@ -29,6 +29,7 @@ _MAX_UNITS = 1024  # that a sample takes of a layer
 _ONE_KEY = "at a single key"
 _SHRUNK = 0.1  # of what it was at the start
 _ONE_LINE = 2.0  # directions; what is less is next to a line
+_TWO_CLASSES = 2  # units of a head that a line is enough for
 
 
 @rule(
@@ -192,8 +193,10 @@ def collapsed_representation(
     that separates its classes well, down to about their number; so it counts only for a model
     without targets, as in self-supervised training, or whose loss does not come down, and only
     below two directions or a twentieth of what the sample can show, from a layer to the last one
-    before the head. The last layer of a model without targets is a representation, too: it has
-    collapsed into a point where examples come to differ by next to nothing of its outputs' size.
+    before the head. One number to predict, or two classes to tell apart, need no more than a line;
+    and behind a layer of three units or fewer, such as a latent of two, there is no more to use.
+    The last layer of a model without targets is a representation, too: it has collapsed into a
+    point where examples come to differ by next to nothing of its outputs' size.
     Source: Jing et al. 2022 (Dimensional collapse); Gao et al. 2017 (participation ratio).
     """
     links = chain(trace)
@@ -205,7 +208,7 @@ def collapsed_representation(
             return
     rank = trace.series(Role.ACTIVATION, "effective_rank")
     size = trace.series(Role.ACTIVATION, "n")
-    hidden = links[: affine[-1]] if affine else ()
+    hidden = _before_a_bottleneck(links[: affine[-1]]) if affine else ()
     judged = [
         link
         for link in hidden
@@ -217,7 +220,7 @@ def collapsed_representation(
         )
         return
     learns = remaining_loss(trace) <= learnt or is_still_learning(trace)
-    if trace.sites_of(Role.TARGET) and learns:
+    if trace.sites_of(Role.TARGET) and (learns or links[affine[-1]].site.units <= _TWO_CLASSES):
         return
     start = first_finite(rank)
     found: list[tuple[Link, int]] = []
@@ -250,6 +253,15 @@ def collapsed_representation(
             "last_rank": end,
         },
     )
+
+
+def _before_a_bottleneck(links: tuple[Link, ...]) -> tuple[Link, ...]:
+    """The layers up to one through which each example passes as fewer numbers than directions."""
+    for place, link in enumerate(links):
+        is_of_examples = len(link.site.shape) == 2  # a place of an image takes in its neighbours
+        if link.is_affine and is_of_examples and 0 < link.site.units < _LEAST_START:
+            return links[: place + 1]
+    return links
 
 
 def _one_point(trace: Trace, link: Link, spread: float, samples: int) -> Finding | None:

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from nntrace.rules.chance import training_batches
 from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.flow import Flow
+from nntrace.rules.layers import is_embedding, is_norm
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import median, span
 from nntrace.schema import EventKind, Role
@@ -156,7 +158,7 @@ def unnormalised_input(
 
     Initialisation and learning rates assume inputs near zero mean and unit variance; large ones
     saturate units and blow up the first gradients. Judges the first floating-point input, not
-    counts, one-hot vectors and indices, and not a model that starts with a normalisation layer.
+    counts, one-hot vectors and indices, and not where a normalisation layer takes it in.
     Source: "37 reasons", 14 (standardise the features) and 16; Karpathy's Recipe, step 1.
     """
     site = next((s for s in trace.sites_of(Role.INPUT) if _is_batch_of_floats(s)), None)
@@ -171,7 +173,7 @@ def unnormalised_input(
     if not np.isfinite([mean, std]).all():
         yield Skipped(f"the mean and scale of {_named(site)} were not recorded")
         return
-    if std == 0.0 or normalises_first(trace) or _holds_counts(trace, stats):
+    if std == 0.0 or normalises_first(trace, site) or _holds_counts(trace, stats):
         return
     reasons = []
     if abs(mean) > offset * std:
@@ -296,8 +298,14 @@ def _is_batch_of_floats(site: Site) -> bool:
     return "float" in site.dtype and len(site.shape) != 1
 
 
-def normalises_first(trace: Trace) -> bool:
-    """Whether the first layer that does more than reshape and hand on is a normalisation."""
+def normalises_first(trace: Trace, given: Site | None = None) -> bool:
+    """Whether the first layer that does more than reshape and hand on is a normalisation.
+
+    Of several inputs each has a first layer: that of `given` is a norm of its shape which no other
+    module feeds, where none but lookup tables take in the rest.
+    """
+    if given is not None and _meets_a_norm(trace, given):
+        return True
     parameters = [site.path for site in trace.sites_of(Role.PARAM)]
     for site in trace.sites_of(Role.ACTIVATION):
         if not site.path or site.module_type in _SHAPE_ONLY:
@@ -308,6 +316,25 @@ def normalises_first(trace: Trace) -> bool:
             continue
         return "Norm" in site.module_type or site.module_type == "Rescaling"
     return False
+
+
+def _meets_a_norm(trace: Trace, given: Site) -> bool:
+    """Whether an input goes into a norm and, by the graph, into nothing else that has weights."""
+    flow = Flow(trace)
+    owners = {site.parent for site in trace.sites_of(Role.PARAM)}
+    begins = [
+        site
+        for vertex, site in flow.modules()
+        if not flow.sources.get(vertex) and site.path in owners and not is_embedding(site)
+    ]
+    multiplied = any(flow.multiplies(one) and not flow.sources.get(one) for one in flow.takers)
+    norms = [site for site in begins if is_norm(site)]
+    return (
+        bool(norms)
+        and not multiplied
+        and len(norms) == len(begins)
+        and any(site.shape == given.shape for site in norms)
+    )
 
 
 def _hands_on_input(trace: Trace, site: Site) -> bool:

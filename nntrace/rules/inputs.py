@@ -65,7 +65,8 @@ def feature_scale_disparity(
     if len(known) < batches:
         yield Skipped(f"needs {batches} batches of a floating-point table, has {len(known)}")
         return
-    if normalises_first(trace):
+    site = next((s for s in trace.sites_of(Role.INPUT) if "float" in s.dtype), None)
+    if normalises_first(trace, site):
         return
     ratios = [(b.feature_spread_high or 0.0) / (b.feature_spread_low or 1.0) for b in known]
     found = median(ratios)
@@ -75,7 +76,7 @@ def feature_scale_disparity(
     yield Finding(
         f"feature {shown.feature_high} of the input spans {shown.feature_spread_high:.3g}, feature "
         f"{shown.feature_low} spans {shown.feature_spread_low:.3g}: {found:.0f} to 1.",
-        site=next((s for s in trace.sites_of(Role.INPUT) if "float" in s.dtype), None),
+        site=site,
         steps=span([batch.step for batch in known]),
         evidence={
             "ratio": found,

@@ -16,7 +16,7 @@ from nntrace.rules.chance import (
     training_batches,
 )
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.layers import is_still_learning
+from nntrace.rules.layers import falls_steadily, is_still_learning
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import (
     lasting,
@@ -166,7 +166,7 @@ def stuck_at_chance(
     if error > tolerance * chance.value:
         yield Skipped(f"the loss is too noisy (± {error:.2g}) to tell it from chance")
         return
-    at_chance = _near(level, chance, tolerance) and not _still_falls(half, chance)
+    at_chance = _near(level, chance, tolerance) and not _still_falls(trace, half, chance)
     sits = at_chance and full_rate_steps >= steps
     if ignored is not None:
         lowest, highest = (1.0 - below) * chance.value, (1.0 + 3.0 * tolerance) * chance.value
@@ -261,8 +261,9 @@ def _near(level: float, chance: Chance, tolerance: float) -> bool:
     return (1.0 - tolerance) * chance.value <= level <= (1.0 + 3.0 * tolerance) * chance.value
 
 
-def _still_falls(half: FloatArray, chance: Chance) -> bool:
+def _still_falls(trace: Trace, half: FloatArray, chance: Chance) -> bool:
+    """Whether the loss leaves that level: the sampled losses say so, or those of all steps."""
     middle = len(half) // 2
     fall = median_of_means(half[:middle]) - median_of_means(half[middle:])
     error = median_error(noise_scale(half), middle, middle)
-    return fall > max(0.01 * chance.value, 3.0 * error)
+    return fall > 0.01 * chance.value and (fall > 3.0 * error or falls_steadily(trace))

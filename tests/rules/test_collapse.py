@@ -175,6 +175,21 @@ def test_a_model_with_targets_may_use_few_directions_while_its_loss_falls(end, f
     assert len(findings("ACT13", trace(*rows, loss=falling))) == found
 
 
+@pytest.mark.parametrize(("units", "found"), [(1, 0), (2, 0), (3, 1)])
+def test_a_number_or_two_classes_to_predict_need_no_more_than_a_line(units, found):
+    weight = {"module_type": "Linear", "parent": "head", "shape": [units, 64], "numel": 64 * units}
+    head = site("head.weight", "param", fan_in=64, fan_out=units, rms=0.1, **weight)
+    outputs = site("head", "activation", module_type="Linear", shape=[64, units])
+    rows = [*layer("a", falling_to(1.1)), head, outputs, site("mse_loss", "target", std=1.0)]
+    assert len(findings("ACT13", trace(*rows))) == found
+
+
+@pytest.mark.parametrize(("units", "found"), [(2, 0), (3, 0), (4, 1)])
+def test_what_comes_behind_a_latent_of_a_few_numbers_has_no_more_directions(units, found):
+    narrow = (layer("before", 20.0), layer("latent", 1.5, units))
+    assert len(findings("ACT13", network(*narrow, layer("a", falling_to(1.5))))) == found
+
+
 def embedding(end, units=16, start=0.6):
     apart = [start] * 4 + [end] * (COUNT - 4)
     owner = {"module_type": "Linear", "parent": "embed", "shape": [units, units], "numel": 256}

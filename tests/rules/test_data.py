@@ -178,6 +178,19 @@ def test_a_model_that_normalises_first_is_healthy():
     assert findings("DAT04", trace) == []
 
 
+@pytest.mark.parametrize(("other", "found"), [("Embedding", 0), ("Linear", 1)])
+def test_one_of_several_inputs_may_have_a_norm_of_its_own(other, found):
+    given = site("input.1", "input", shape=[64, 2], numel=128, mean=500.0, std=650.0)
+    layers = [
+        site("rows", "activation", module_type=other, shape=[64, 10]),
+        site("norm", "activation", module_type="BatchNorm1d", shape=[64, 2]),
+        *(site(f"{owner}.weight", "param", parent=owner) for owner in ("rows", "norm")),
+    ]
+    flow = event("graph", vertices=["rows", "norm", ":cat"], edges=[[0, 2], [1, 2]])
+    trace = trace_of(steps=3, sites=[given, *layers], events=[flow])
+    assert len(findings("DAT04", trace)) == found
+
+
 @pytest.mark.parametrize(("std", "found"), [(50.0, 0), (5.0, 1)])
 def test_a_module_that_hands_the_input_on_comes_before_the_first_layer(std, found):
     given = image(mean=100.0, std=50.0)

@@ -394,6 +394,19 @@ def test_a_loss_that_is_just_leaving_chance_is_healthy():
     assert findings("LOS11", classified(noisy(loss, 0.01))) == []
 
 
+@pytest.mark.parametrize(("fall", "found"), [(0.06, 0), (0.0, 1)])
+def test_the_losses_of_all_steps_tell_that_it_falls_where_few_are_sampled(fall, found):
+    course = np.concatenate([np.full(60, 1.03), np.linspace(1.03, 1.03 - fall, 60)])
+    accumulated = noisy(LN10 * course, 0.06) / 4.0
+    sampled = range(0, 120, 3)
+    values = [4.0 * accumulated[step] for step in sampled]
+    known = {"loss_function": "cross_entropy", "classes": 10, "batch_size": 32}
+    rows = [
+        batch(step, loss_value=value, **known) for step, value in zip(sampled, values, strict=True)
+    ]
+    assert len(findings("LOS11", trace_of(loss=accumulated, batches=rows))) == found
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_skewed_losses_of_tiny_batches_at_chance_are_found(seed):
     rng = np.random.default_rng(seed)
