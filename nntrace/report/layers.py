@@ -82,7 +82,7 @@ def layer_figures(trace: Trace) -> Iterator[Figure]:
             )
     for view in present:
         sites, values = trace.sites_of(view.role), trace.series(view.role, view.stat)
-        caption = "Of the samples in a cell the largest. Red: NaN or infinity."
+        caption = "Of the samples in a cell the largest. Red: NaN or infinity; blank: not recorded."
         name, title = f"{view.name}-over-time", f"{view.title} over time"
         yield from _heatmap(trace, sites, values, name, title, caption)
     dead = trace.series(Role.ACTIVATION, "dead_fraction")
@@ -127,7 +127,10 @@ def _heatmap(
     log: bool = True,
     domain: tuple[float, float] | None = None,
 ) -> Iterator[Figure]:
-    """Layer × time; of the samples in a cell the largest: nothing that stands out is lost."""
+    """Layer × time; of the samples in a cell the largest: nothing that stands out is lost.
+
+    A zero has the lowest colour of a logarithmic scale; blank is what was not recorded.
+    """
     picked = chosen(len(sites), _MOST_LAYERS)
     if len(picked) < len(sites):
         caption += f" {len(picked)} of {len(sites)} layers, evenly spread."
@@ -137,6 +140,8 @@ def _heatmap(
     bins = time_bins(len(steps), _TIME_BINS)
     ends = [int(steps[part[0]]) for part in bins[1:]] + [int(steps[-1]) + 1]
     shares, largest = _largest(broken, bins), _largest(values[:, picked], bins)
+    positive = largest[largest > 0]
+    lowest = max(_SMALLEST, float(positive.min(initial=10.0 ** (domain[0] if domain else 0.0))))
     rows: Rows = []
     bad: Rows = []
     for number, (part, end) in enumerate(zip(bins, ends, strict=True)):
@@ -146,8 +151,8 @@ def _heatmap(
             cell = {"layer": text, "a": first, "b": end}
             if share > 0:
                 bad.append({**cell, "share": share})
-            if value > 0 or (value > -np.inf and not log):
-                shown = math.log10(max(value, _SMALLEST)) if log else value
+            if value > -np.inf:
+                shown = math.log10(max(value, lowest)) if log else value
                 rows.append({**cell, "v": value, "z": shown})
     if not rows and not bad:
         return

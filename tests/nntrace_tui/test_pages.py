@@ -195,6 +195,21 @@ def test_the_history_of_a_layer_pools_its_parameters_by_size() -> None:
     assert ratio == pytest.approx(math.log10(1e-3 / math.sqrt((30 + 40) / 40)))
 
 
+def test_a_recorded_zero_is_as_low_as_can_be_and_a_missing_value_blank() -> None:
+    made = Trace.from_rows(
+        sites=sites("a"),
+        stats=[
+            {"step": 1, "site": 1, "rms": 1.0},
+            {"step": 1, "site": 2, "rms": 0.0},
+            {"step": 2, "site": 1, "rms": 1.0},
+        ],
+    )
+    page = layers_page(made, Metric.GRADIENT_RMS, usual_bands())
+    zero, missing = page.heat.levels[0].tolist()
+    assert zero == -1.0
+    assert math.isnan(missing)
+
+
 def test_a_value_that_is_not_finite_outshines_every_metric() -> None:
     page = layers_page(trace(nonfinite_fraction=0.5), Metric.ACTIVATION_STD, usual_bands())
     assert np.isinf(page.heat.levels).all()

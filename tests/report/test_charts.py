@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,18 @@ def test_a_heatmap_cell_shows_the_largest_of_its_samples_and_nan_in_red() -> Non
     assert max(row.get("v", 0) for row in rows) == 9.0
     (red,) = (row for row in rows if "share" in row)
     assert red["a"] <= 400 < red["b"]
+
+
+def test_a_recorded_zero_of_a_heatmap_has_the_lowest_colour_and_a_missing_value_none() -> None:
+    frozen = site("a", "activation", std=[0.0] * 10)
+    missing = site("b", "activation", std=[1e-3] * 5 + [math.nan] * 5)
+    trace = trace_of(loss=[1.0] * 10, sites=[frozen, missing])
+    (figure,) = (f for f in layer_figures(trace) if f.name == "activation-over-time")
+    rows = [row for row in rows_of(specification(figure, width=100)) if "v" in row]
+    zeros = [row for row in rows if row["layer"] == "a"]
+    assert len(zeros) == 10
+    assert {(row["v"], row["z"]) for row in zeros} == {(0.0, -3.0)}
+    assert len([row for row in rows if row["layer"] == "b"]) == 5
 
 
 @pytest.mark.parametrize(
