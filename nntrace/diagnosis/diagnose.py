@@ -2,8 +2,8 @@
 
 A rule declares which others it explains. A finding with an explainer that began no later is a
 symptom; what remains unexplained is a root cause, and the one with the worst consequences (of
-errors, that after which nothing is learned) is the first line a user reads. A rule that fails is
-reported as skipped, never as health.
+errors, that after which nothing is learned; of warnings, that which will end the run) is the first
+line a user reads. A rule that fails is reported as skipped, never as health.
 """
 
 from collections import defaultdict
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 RUN_TOO_SHORT = "RUN12"
 _ENDS_TRAINING = ("NUM01", "NUM02", "NUM03", "NUM04")  # nothing is learned from then on
+_WILL_END = ("NUM08", "RUN08")  # results are lost already, or memory runs out
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +140,16 @@ def rank(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[Finding, .
     def weight(code: str) -> int:
         return max(finding.level.weight for finding in by_code[code])
 
-    def family_order(root: str) -> tuple[int, bool, bool, int, int, str]:
+    def family_order(root: str) -> tuple[int, bool, bool, bool, int, int, str]:
         worst = max(weight(code) for code in families[root])
         goes_on = not any(
             code in _ENDS_TRAINING and weight(code) == Severity.ERROR.weight
             for code in families[root]
         )
+        lasts = root not in _WILL_END
         size = len(families[root])
         by_the_way = all(finding.is_by_the_way for finding in by_code[root])
-        return (-worst, goes_on, by_the_way, -size, started[root], root)
+        return (-worst, goes_on, by_the_way, lasts, -size, started[root], root)
 
     ordered: list[Finding] = []
     for root in sorted(families, key=family_order):

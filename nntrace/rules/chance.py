@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from nntrace.rules.finding import Location
-from nntrace.rules.signals import LossSeries, loss_series
+from nntrace.rules.signals import LossSeries, loss_series, median
 from nntrace.schema import EventKind
 from nntrace.trace import Batch, Trace
 
@@ -227,3 +227,19 @@ def chance_losses(function: str, batches: tuple[Batch, ...]) -> tuple[Chance, ..
         value = entropy(totals.values()) + (len(totals) - 1) / (2.0 * totals.total())
         found.append(Chance("label entropy", value))
     return tuple(found)
+
+
+def is_no_better_than_chance(trace: Trace, *, least: int = 20, tolerance: float = 0.03) -> bool:
+    """Whether the loss of the second half is that of a constant prediction, or higher.
+
+    False where that is not known. A loss that started far above chance may have come down, and
+    nothing has been learned yet.
+    """
+    batches = training_batches(trace)
+    function, reason = comparable_function(trace, batches)
+    series = function_loss(trace, batches)
+    levels = [chance.value for chance in chance_losses(function, batches)]
+    if reason or not levels or len(series) < least:
+        return False
+    half = series.value[2 * series.step >= sum(series.span)]
+    return median(half) >= (1.0 - tolerance) * min(levels)

@@ -20,6 +20,8 @@ _HASHED_EXAMPLES = 4096  # adapters hash no more of a batch
 _SAME_SCALE = 0.05
 _BY_INDEX = "PyDatasetAdapter"  # each batch has a number, so that no two are the same by right
 _SHAPE_ONLY = frozenset({"Flatten", "Unflatten", "Identity", "Dropout", "Reshape"})
+_WITHIN = 4.65  # standard deviations from the first to the last percentile of a normal variable
+_WIDENED = 3.0  # times the spread without its ends: outliers make it
 
 
 @rule(
@@ -196,6 +198,7 @@ def unnormalised_input(
     "outlier-input",
     Severity.INFO,
     needs=(Role.INPUT,),
+    explains=("LOS09", "GRD05"),
     advice="Sort the examples by that feature and look at the ends; clip it, or take its "
     "logarithm.",
 )
@@ -215,7 +218,8 @@ def outlier_input(
     if site is None:
         yield Skipped("no floating-point input was recorded")
         return
-    stats = {n: trace.series(Role.INPUT, n, site) for n in ("mean", "std", "min", "max")}
+    names = ("mean", "std", "min", "max", "q01", "q99")
+    stats = {n: trace.series(Role.INPUT, n, site) for n in names}
     sparse = median(trace.series(Role.INPUT, "zero_fraction", site))
     known = np.isfinite(stats["std"]) & (stats["std"] > 0.0)
     if known.sum() < batches:
@@ -233,6 +237,7 @@ def outlier_input(
     worst = int(np.nanargmax(np.where(bad, reach, np.nan)))
     high = stats["max"][worst] - centre > centre - stats["min"][worst]
     value = float(stats["max" if high else "min"][worst])
+    ordinary = (median(stats["q99"]) - median(stats["q01"])) / _WITHIN
     yield Finding(
         f"`{site.path}` holds {value:.4g}, {reach[worst]:.0f} standard deviations from its mean "
         f"{centre:.3g}; so far out are values in {int(bad.sum())} of {int(known.sum())} sampled "
@@ -240,6 +245,8 @@ def outlier_input(
         site=site,
         steps=span(trace.sampled_steps[bad]),
         evidence={"value": value, "deviations": float(reach[worst]), "batches": int(bad.sum())},
+        # The scale that DAT04 blames is theirs.
+        explains=("DAT04",) if 0.0 < ordinary * _WIDENED < scale else (),
     )
 
 

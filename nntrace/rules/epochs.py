@@ -134,6 +134,7 @@ def duplicate_examples(
     "DAT20",
     "first-batch-only",
     Severity.INFO,
+    explains=("RUN12",),
     advice="If that is not meant: look for a `break`, a `next(iter(loader))`, or a limit on "
     "batches left over from debugging.",
 )

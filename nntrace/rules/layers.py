@@ -29,6 +29,7 @@ BoolArray = npt.NDArray[np.bool_]
 _MAX_NAMED = 3
 _CANCELLED = 1e-5  # of the weights' gradient: less in their bias is rounding
 _CENTRING = ("batchnorm", "groupnorm", "instancenorm")
+_SAME_WAY = 0.9  # cosine of successive gradients that nothing turns around
 _UNDER_WAY = 0.8  # of the first loss: below it something was learned
 _INSTALLED = {"site-packages", "dist-packages"}
 _ERRORS = 4.0  # standard errors of a trend that is certain
@@ -204,6 +205,23 @@ def falls_steadily(trace: Trace) -> bool:
     if unjudgeable(series, 2) is not None:
         return False
     return trend_z(series.value[len(series) // 2 :]) < -_ERRORS
+
+
+def late_agreement(trace: Trace) -> float:
+    """The median cosine of successive gradients in the second half of the run."""
+    cosine = trace.steps.gradient_cosine
+    return median(cosine[len(cosine) // 2 :])
+
+
+def goes_uphill(trace: Trace) -> bool:
+    """Whether the loss rises while successive gradients point the same way.
+
+    Steps that are too long overshoot, and gradients turn around; these go where the loss is higher.
+    """
+    series = loss_series(trace)
+    if unjudgeable(series, 2) is not None or not trend_z(series.value) > _ERRORS:
+        return False
+    return late_agreement(trace) > _SAME_WAY
 
 
 def has_fallen(trace: Trace) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.dataflow import Vertex
+from nntrace.rules.chance import is_no_better_than_chance
 from nntrace.rules.depth import SAMPLES, before_head, until_end
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.flow import Flow
@@ -22,6 +23,7 @@ from nntrace.rules.layers import (
 )
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import median
+from nntrace.rules.units import has_died_out
 from nntrace.schema import Role
 from nntrace.trace import Trace
 
@@ -128,7 +130,7 @@ def activation_mean_shift(
     Judged are the outputs of layers with weights, before their activation function, over the last
     half of the run; heads of models, layers that a norm centres again, and layers that may have an
     activation function of their own and whose outputs are never negative are left out. A warning
-    only where the loss does not come down.
+    only where the loss does not come down, or to that of a constant prediction only.
     Source: LeCun 1998 (Efficient BackProp, 4.3); "37 reasons", 25.
     """
     flow = Flow(trace)
@@ -162,13 +164,14 @@ def activation_mean_shift(
     if not found:
         return
     index, since = found[0]
+    learns = remaining_loss(trace) <= learnt and not is_no_better_than_chance(trace)
     level, spread = median(mean[since:, index]), median(std[since:, index])
     yield Finding(
         f"the outputs of {links[index].site.path} lie at {level:.2g} ± {spread:.2g}, "
         f"{abs(level) / max(spread, 1e-30):.0f} standard deviations from zero.",
         site=links[index].site,
         steps=span(trace, since),
-        severity=Severity.INFO if remaining_loss(trace) <= learnt else None,
+        severity=Severity.INFO if learns else None,
         evidence={"mean": level, "std": spread, "layers": [links[i].site.path for i, _ in found]},
     )
 
@@ -193,8 +196,9 @@ def constant_activation(
     head, where the one before it, or the input, does differ between examples (by a thousandth: a
     signal that fades from layer to layer is ACT02's); what has no data to
     depend on, such as a table of positions or learnt queries, follows nothing that varies. Batches
-    of one example say nothing. A norm, whose outputs have unit scale, counts as constant already
-    where a ten-thousandth of it varies: it was given single values to normalise.
+    of one example say nothing. Unless all units of a layer up to there are dead, it is no work of
+    dead units: those behind it die of it. A norm, whose outputs have unit scale, counts as
+    constant already where a ten-thousandth of it varies: it was given single values to normalise.
     Source: Karpathy's Recipe, step 2 (visualise prediction dynamics); "37 reasons", 25.
     """
     links = before_head(chain(trace))
@@ -215,6 +219,7 @@ def constant_activation(
             continue
         is_constant = bool(same[seen, index].mean() >= share and same[seen, index][-1])
         if is_constant and before and not is_embedding(link.site):
+            died = has_died_out(trace, link.column + 1)
             yield Finding(
                 f"the output of {link.site.shown} ({link.site.module_type}) is the "
                 f"same for every example, in {int(same[:, index].sum())} of {int(seen.sum())} "
@@ -222,6 +227,8 @@ def constant_activation(
                 site=link.site,
                 steps=span(trace, int(np.flatnonzero(same[:, index])[0])),
                 evidence={"samples": int(seen.sum()), "constant": int(same[:, index].sum())},
+                not_from=() if died else ("ACT04",),
+                explains=() if died else ("ACT04",),
             )
             return
         before = not is_constant and bool(tells_apart[seen, index].mean() > 0.5)

@@ -13,6 +13,8 @@ from nntrace.rules.chance import (
     training_batches,
 )
 from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.layers import goes_uphill
+from nntrace.rules.passes import makes_targets
 from nntrace.rules.probes.advantage import inputs_win
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import (
@@ -31,6 +33,8 @@ from nntrace.trace import Trace
 
 _LEARNED = 0.8  # of chance: a loss below it shows that something was learned, before or here
 _SURE_STEPS = 200
+_ASCENT = "Check the sign of the loss, of the gradients, and of the update."
+_OF_ASCENT = ("ACT01", "ACT03", "GRD02", "GRD05", "PAR01", "PAR02", "PAR04", "UPD01", "UPD07")
 
 
 @rule(
@@ -123,7 +127,9 @@ def loss_diverging(
     Compares the last tenth of the run with its best tenth, or the last five steps with all
     before them, or with the start when the loss ended as NaN. One and a half is enough for a loss
     that only ever climbed. A rise within the progress made (a loss of 0.001 that becomes 0.003)
-    is no divergence, nor is one that is being recovered.
+    is no divergence, nor is one that is being recovered. Where it climbs while successive
+    gradients agree, the steps go uphill: they are not too long, and all that grows follows. Not
+    where a network makes the targets.
     Source: "37 reasons", 33 (learning rate), 31 (exploding gradients); Karpathy's Recipe, step 3.
     """
     series = loss_series(trace)
@@ -157,11 +163,16 @@ def loss_diverging(
     window = lasting(levels > lowest + 0.2 * (end - lowest), 1)
     since = len(values) - 5 if window is None else _starts(len(values), width)[window]
     nan = f", and is not finite from step {series.nonfinite_from} on" if _is_lost(series) else ""
+    uphill = climbed and goes_uphill(trace) and not makes_targets(trace)
+    told = ", and successive gradients point the same way: each step goes uphill" if uphill else ""
     yield Finding(
-        f"the loss rose from {lowest:.3g} to {end:.3g}{nan}.",
+        f"the loss rose from {lowest:.3g} to {end:.3g}{nan}{told}.",
         steps=(int(series.step[since]), series.span[1]),
         severity=Severity.ERROR if end > start or _is_lost(series) else Severity.WARNING,
         evidence={"lowest": lowest, "end": end, "start": start, "factor": end / max(lowest, 1e-30)},
+        advice=_ASCENT if uphill else "",
+        not_from=_OF_ASCENT if uphill else (),
+        explains=_OF_ASCENT if uphill else (),
     )
 
 

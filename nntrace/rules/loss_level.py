@@ -35,6 +35,7 @@ from nntrace.trace.model import FloatArray
 
 _START_EXAMPLES = 16  # fewer, and the first loss is noise
 _LEAST_LOSSES = 20
+_ABOUT_UNIT = 0.5  # rms of targets
 
 
 @rule(
@@ -62,7 +63,8 @@ def loss_at_init(
     count if they are the larger ones. Above it the model starts out sure
     of wrong answers and spends its first steps unlearning them; with outputs near zero it is sure
     of nothing, and its few features merely point the wrong way. First outputs up to √2 are what
-    Glorot's initialisation, Keras' default, makes of inputs of unit scale: a note. Far
+    Glorot's initialisation, Keras' default, makes of inputs of unit scale: a note, and targets of
+    half that scale count as such, too. Far
     below it (a note only) it starts with trained weights, or the answer leaks.
     Source: Karpathy's Recipe, step 2 (verify loss @ init); "37 reasons", 22 (chance performance);
     CS231n.
@@ -90,7 +92,7 @@ def loss_at_init(
         if limit is not None and first > limit:
             yield Skipped("the first loss is larger than its predictions allow: it is weighted")
             return
-        scale = start.value**0.5 if function in SQUARED_ERROR else logits
+        scale = _scale(start.value) if function in SQUARED_ERROR else logits
         near = values * scale if function in SQUARED_ERROR else logits
         size = _first_rms(trace, function)
         if size < near:
@@ -254,6 +256,12 @@ def _first_rms(trace: Trace, function: str) -> float:
     """Root mean square of the first outputs that a loss function received; NaN if not known."""
     site = trace.site(function, Role.OUTPUT)
     return float("nan") if site is None else median(trace.series(Role.OUTPUT, "rms", site)[:1])
+
+
+def _scale(mean_square: float) -> float:
+    """The targets' rms; that of targets which were brought to about unit scale is 1."""
+    rms = float(np.sqrt(mean_square))
+    return max(rms, 1.0) if rms >= _ABOUT_UNIT else rms
 
 
 def _near(level: float, chance: Chance, tolerance: float) -> bool:

@@ -38,11 +38,13 @@ def gradient_underflow(
     tail: Annotated[
         float, "part of the rest that lies within 16 times the smallest float16 number"
     ] = 0.1,
+    crowd: Annotated[float, "such a part of the rest with which a quarter of the zeros do"] = 0.95,
 ) -> Iterator[Finding]:
     """Gradients in float16 are so small that many of them become 0.
 
     Zeros alone are no sign: rectifiers make them, too. But where the values that are left crowd
-    just above the smallest number of the type, those that are gone lay below it. Looks at the
+    just above the smallest number of the type, those that are gone lay below it; where nearly all
+    do, what is left is rounded to a few values, and fewer zeros will do. Looks at the
     histograms of float16 gradients, of activations also under autocast.
     Source: Micikevicius et al., "Mixed precision training", 2018, section 3.2: gradients of a
     detector were lost to zero without a scale. The smallest float16 number is 2^-24.
@@ -52,6 +54,7 @@ def gradient_underflow(
     for site in _half_gradients(trace):
         steps, zeros, crowded = _shares(trace, site)
         bad = (zeros >= flushed) & (crowded >= tail)
+        bad |= (zeros >= flushed / 4) & (crowded >= crowd)
         if len(steps) and bad.sum() * 2 >= len(steps):
             found.append((float(np.median(zeros[bad])), site, int(bad.sum())))
             first = min(int(steps[bad][0]), int(steps[bad][0]) if first is None else first)

@@ -9,6 +9,7 @@ from nntrace.rules.chance import loss_location, training_batches
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import lasting, median
+from nntrace.rules.units import has_died_out
 from nntrace.schema import Role
 from nntrace.trace import Batch, Site, Trace
 from nntrace.trace.model import FloatArray
@@ -114,6 +115,8 @@ def constant_predictions(
             return
         worst = median(varies[known][start:])
         level = median(trace.series(Role.OUTPUT, "rms", site))
+        # A part of the units that is dead leaves something of the input.
+        is_cut_off = worst == 0.0 and not has_died_out(trace)
         yield Finding(
             f"the predictions given to {_loss_name(site)} are the same for all examples from step "
             f"{steps[start]} to the end: they vary by {worst:.2g} of their scale, the inputs by "
@@ -121,6 +124,7 @@ def constant_predictions(
             site=site,
             steps=(int(steps[start]), int(steps[-1])),
             evidence={"variation": worst, "input_variation": inputs, "rms": level},
+            not_from=("ACT04",) if is_cut_off else (),
             location=loss_location(trace, site.path),
         )
     if not judged:

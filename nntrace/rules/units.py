@@ -26,6 +26,7 @@ from nntrace.schema import Role
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray
 
+_ALL = 0.999  # of the units: what is left over is rounding
 _FEW_UNITS = 8  # of fewer, some dead ones are chance
 
 
@@ -181,6 +182,18 @@ def saturated_units(
             steps=(int(trace.sampled_steps[since]), int(trace.sampled_steps[last])),
             evidence={"saturated_fraction": level},
         )
+
+
+def has_died_out(trace: Trace, before: int | None = None) -> bool:
+    """Whether all units of a rectified layer are dead at the end; of the first `before` columns."""
+    lowest = trace.series(Role.ACTIVATION, "min")
+    zeros = trace.series(Role.ACTIVATION, "zero_fraction")
+    dead = trace.series(Role.ACTIVATION, "dead_fraction")
+    return any(
+        _late_median(dead[:, link.column]) >= _ALL
+        for link in _first_of_each_layer(trace, Flow(trace), lowest, zeros)
+        if (before is None or link.column < before) and len(finite(dead[:, link.column]))
+    )
 
 
 def _first_of_each_layer(

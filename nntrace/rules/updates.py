@@ -12,8 +12,10 @@ from nntrace.rules.layers import (
     columns,
     falls_steadily,
     first_finite,
+    goes_uphill,
     is_embedding,
     is_still_learning,
+    late_agreement,
     named,
     remaining_loss,
     update_ratios,
@@ -75,7 +77,8 @@ def update_ratio_high(
     of the weight matrices (embeddings and those that start at zero aside): the first steps of Adam
     and the peak of a schedule are large by design. A loss that has come down by a fifth and still
     falls steadily is not held up by them; nor is one that falls while successive gradients point
-    the same way, for steps that are too long overshoot. A single step of half the weights' size
+    the same way, for steps that are too long overshoot; one that rises then goes uphill, as it
+    was told. A single step of half the weights' size
     counts too when the loss triples after it or never gets better than it was, beyond its noise.
     With several optimizers or a negative loss, which tell little, only the error level counts.
     Source: Karpathy, CS231n, "ratio of weights:updates"; "37 reasons", 33.
@@ -99,7 +102,9 @@ def update_ratio_high(
         return
     if remaining_loss(trace) <= learned or is_still_learning(trace):
         return
-    if falls_steadily(trace) and _late_agreement(trace) > agreement:
+    if falls_steadily(trace) and late_agreement(trace) > agreement:
+        return
+    if goes_uphill(trace):
         return
     threshold = warning if unjudgeable(series, 1) is None else error
     lasting_ratio = np.array([median(column) for column in ratio[late].T])
@@ -128,12 +133,6 @@ def update_ratio_high(
         },
         advice=f"Divide the learning rate by about {rounded(level / _USUAL):g}; {_ADAM}",
     )
-
-
-def _late_agreement(trace: Trace) -> float:
-    """The median cosine of successive gradients in the second half of the run."""
-    cosine = trace.steps.gradient_cosine
-    return median(cosine[len(cosine) // 2 :])
 
 
 def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:

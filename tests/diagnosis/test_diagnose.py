@@ -219,3 +219,8 @@ def test_a_run_that_is_too_short_names_the_rules_that_it_is_too_short_for() -> N
     assert {"LOS07", "LOS15"} <= set(note.evidence["skipped"])
     assert "DAT03" not in note.evidence["skipped"]  # it needs no more steps, but a loader
     assert f"{len(note.evidence['skipped'])} could not judge" in note.message
+
+
+@pytest.mark.parametrize("code", ["NUM08", "RUN08"])
+def test_of_warnings_that_which_will_end_the_run_comes_first(code: str) -> None:
+    assert causes(found("DAT03"), found(code))[0] == (code, None)

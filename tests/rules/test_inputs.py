@@ -118,6 +118,13 @@ def test_an_outlier_does_not_hide_behind_the_deviation_it_makes():
     assert findings("DAT07", ranged(500.0, std=[1.0, 1.0, 1.0, 60.0]))
 
 
+def test_outliers_explain_the_scale_that_they_alone_make():
+    [ordinary] = findings("DAT07", ranged(900.0, std=20.0, q01=-2.3, q99=2.3))
+    assert ordinary.explains == ("DAT04",)
+    [wide] = findings("DAT07", ranged(900.0, std=20.0, q01=-46.0, q99=46.0))
+    assert wide.explains == ()
+
+
 def test_sparse_inputs_have_no_outliers():
     assert findings("DAT07", ranged(40.0, zero_fraction=0.9)) == []
 

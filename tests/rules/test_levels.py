@@ -170,3 +170,12 @@ def test_a_norm_of_single_values_answers_the_same_to_all_but_for_amplified_round
 def test_a_signal_that_had_faded_before_is_not_this_rules(before, found):
     layers = [layer("a", example_std=before), layer("b", example_std=0.0), layer("head")]
     assert len(findings("ACT07", trace(INPUT, *layers))) == found
+
+
+@pytest.mark.parametrize(("dead", "own"), [(0.5, True), (1.0, False)])
+def test_a_constant_layer_is_the_work_of_dead_units_only_where_all_are_dead(dead, own):
+    relu = module("relu", "ReLU", min=0.0, zero_fraction=dead, dead_fraction=dead)
+    same = layer("b", example_std=0.0)
+    [finding] = findings("ACT07", trace(INPUT, layer("a"), relu, same, layer("head")))
+    assert ("ACT04" in finding.not_from) is own
+    assert ("ACT04" in finding.explains) is own

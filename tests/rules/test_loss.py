@@ -299,6 +299,15 @@ def test_a_sudden_rise_in_the_last_steps_is_found(rise, found):
     assert len(findings("LOS08", trace_of(loss=noisy(loss, 0.001)))) == found
 
 
+@pytest.mark.parametrize(("cosine", "uphill"), [(0.95, True), (0.85, False), (-1.0, False)])
+def test_a_loss_that_climbs_along_its_gradients_goes_uphill(cosine, uphill):
+    loss = noisy(np.geomspace(2.3, 300.0, 200))
+    [finding] = findings("LOS08", trace_of(loss=loss, gradient_cosine=cosine))
+    assert ("uphill" in finding.message) is uphill
+    assert ("UPD07" in finding.not_from) is uphill
+    assert ("sign" in finding.advice and "rate" not in finding.advice) is uphill
+
+
 def test_a_loss_that_explodes_into_nan_within_a_few_steps_is_an_error():
     loss = [2.3, 8.0, 1e3, 1e12, math.nan, math.nan]
     [finding] = findings("LOS08", trace_of(loss=loss))

@@ -84,3 +84,8 @@ def test_a_short_run_is_not_judged():
 
 def test_a_run_without_a_scaler_is_healthy():
     assert findings("NUM07", trace_of(loss=[1.0] * 30, loss_scale=math.nan)) == []
+
+
+@pytest.mark.parametrize(("zeros", "found"), [(55, 1), (45, 0)])
+def test_of_gradients_that_all_crowd_there_fewer_need_be_gone(zeros, found):
+    assert len(findings("NUM06", gradients(zeros=zeros, tiny=1.0))) == found

@@ -297,6 +297,15 @@ def test_large_values_that_do_not_grow_are_healthy():
     assert findings("NUM05", trace_of(loss=[1.0] * 8, sites=sites)) == []
 
 
+@pytest.mark.parametrize(("sign", "own"), [(-1.0, True), (1.0, False)])
+def test_growth_under_a_loss_without_a_least_value_is_no_work_of_large_steps(sign, own):
+    loss = [sign * 1e20 ** (n / 39) for n in range(40)]
+    sites = growing(1e30, dtype="float32", count=40)
+    [finding] = findings("NUM05", trace_of(loss=loss, sites=sites))
+    assert ("UPD01" in finding.not_from) is own
+    assert ("UPD01" in finding.explains) is own
+
+
 @pytest.mark.parametrize(("where", "blamed"), [("data", False), ("forward", True)])
 def test_what_came_in_with_the_data_is_no_symptom_of_a_rising_loss(where, blamed):
     loss = [1.0, math.nan]

@@ -69,6 +69,20 @@ def test_predictions_of_zeros_only_are_an_error():
     assert findings("LOS12", predictions([0.0] * 5, rms=0.0))
 
 
+@pytest.mark.parametrize(("variation", "dead", "excluded"), [(0.0, 0.4, True), (0.0, 1.0, False)])
+def test_a_part_of_the_units_that_is_dead_cuts_nothing_off(variation, dead, excluded):
+    relu = {"min": 0.0, "zero_fraction": dead, "dead_fraction": dead}
+    sites = [
+        site("input.0", "input", example_std=1.0, rms=1.0),
+        site("a", "activation", module_type="Linear", units=10, example_std=1.0, min=-1.0),
+        site("relu", "activation", module_type="ReLU", units=10, example_std=1.0, **relu),
+        site("a.weight", "param", parent="a", fan_in=8, shape=[10, 8], rms=1.0),
+        site("cross_entropy", "output", example_std=[variation] * 9, rms=1.0),
+    ]
+    [finding] = findings("LOS12", trace_of(sites=sites))
+    assert ("ACT04" in finding.not_from) is excluded
+
+
 def test_an_output_layer_that_starts_at_zero_is_healthy():
     assert findings("LOS12", predictions([0.0, 0.0, 0.0, 0.1, 0.3])) == []
 
