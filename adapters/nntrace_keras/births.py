@@ -1,5 +1,6 @@
 """Records, once per run, where a training graph's first non-finite loss or gradient came from."""
 
+import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -15,8 +16,9 @@ from nntrace.schema import EventKind, Role
 from nntrace_keras.board import Row
 from nntrace_keras.calls import Step
 from nntrace_keras.capture import Values
-from nntrace_keras.origins import Range, births, computes, described
-from nntrace_keras.retrace import trace_back
+from nntrace_keras.kept import Moment
+from nntrace_keras.origins import Range, births, computes, described, is_call
+from nntrace_keras.retrace import look_back
 from nntrace_keras.second import CannotComputeError
 from nntrace_keras.sources import Sources
 
@@ -29,9 +31,12 @@ _MEMORY = 0.9  # of the usual size, per step
 
 @dataclass(slots=True)
 class _Watch:
-    """What is known of the steps of one graph: when its weights were held, the size of its loss."""
+    """What is known of the steps of one graph: when its weights were held, the last time and the
+    time before, and the size of its loss.
+    """
 
     held: int
+    held_before: int = 0
     usual: float = math.inf
     rises: bool = False
 
@@ -39,6 +44,15 @@ class _Watch:
         self.rises = not abs(loss) <= _RISES * self.usual
         known = self.usual if math.isfinite(self.usual) else abs(loss)
         self.usual = _MEMORY * known + (1 - _MEMORY) * abs(loss)
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """The step before: its graph, its number, and its batch where the host knows it."""
+
+    graph: int
+    step: int
+    arguments: Sequence[Any] | None
 
 
 class Births:
@@ -49,6 +63,7 @@ class Births:
         self._sources = sources
         self._searches_left = _MOST_SEARCHES
         self._watches: dict[int, _Watch] = {}  # by the number of the graph
+        self._before: _Before | None = None
 
     def wants_weights(self, graph: int) -> bool:
         """Whether to hold the weights before the next step, which is not sampled."""
@@ -59,7 +74,8 @@ class Births:
 
     def have_weights(self, graph: int) -> None:
         """The weights were held before the step that comes next."""
-        self._watches.setdefault(graph, _Watch(0)).held = self._recorder.steps
+        watch = self._watches.setdefault(graph, _Watch(0))
+        watch.held_before, watch.held = watch.held, self._recorder.steps
 
     def look(
         self,
@@ -73,8 +89,12 @@ class Births:
         """After a step; `vector` is its sample, if it was sampled.
 
         The search behind one that was not starts from the variables as they were when last held,
-        and needs its batch: from the host that called it, or from its graph, which kept it.
+        and needs its batch: from the host that called it, or from its graph, which kept it. Where
+        it finds nothing the step before is searched, whose gradients may have broken behind a
+        finite loss.
         """
+        if step.second is None:
+            return
         if vector is not None:
             self.have_weights(row.graph)
         if self._searches_left and row.applied and _has_broken(step, row, vector):
@@ -82,29 +102,43 @@ class Births:
                 self._searches_left = 0  # the batch is gone, and the weights are spoilt
                 return
             with record.stop_recording(), self._recorder.setting_up():
-                self._search(step, row, arguments, last=vector is None)
-        elif row.loss is not None and row.graph in self._watches:
+                self._search(step, row, arguments, is_sampled=vector is not None)
+            return
+        if row.loss is not None and row.graph in self._watches:
             self._watches[row.graph].see(row.loss)
+        if step.second.held is not None:
+            step.second.held.earlier = {}
+        self._before = _Before(row.graph, self._recorder.steps, _without_variables(arguments))
 
-    def _search(self, step: Step, row: Row, arguments: Sequence[Any] | None, *, last: bool) -> None:
-        if step.second is None:
+    def _search(
+        self, step: Step, row: Row, arguments: Sequence[Any] | None, *, is_sampled: bool
+    ) -> None:
+        assert step.second is not None
+        held, watch, before = step.second.held, self._watches.get(row.graph), self._before
+        if held is None or watch is None:
             return
         self._searches_left -= 1
         started = time.perf_counter()
-        try:
-            known = trace_back(step.second, step.losses, arguments, last=last)
-            found = self._found(step, known)
-        except CannotComputeError:
-            return
-        if found is not None:
-            self._searches_left = 0
-            watch = self._watches.get(row.graph)
-            ago = self._recorder.steps - watch.held if watch is not None else 0
-            of = "one step" if ago == 1 else f"{ago} steps"
-            notes = [f"computed with the weights of {of} before"] if ago else []
-            cost = round(1000 * (time.perf_counter() - started), 1)
-            payload = {**found, "notes": notes, "replay_ms": cost}
-            self._recorder.add_event(EventKind.ORIGIN, payload, severity="error")
+        now = self._recorder.steps
+        tries = [(now, arguments, Moment.SAMPLED if is_sampled else Moment.LAST, held.values)]
+        if before is not None and before.graph == row.graph:
+            # What was held before the step that shows it holds what the step before has spoilt.
+            weights = held.earlier if watch.held == now else held.values
+            tries.append((before.step, before.arguments, Moment.PREVIOUS, weights))
+        with contextlib.suppress(CannotComputeError):
+            look = look_back(step.second, step.losses, is_called=arguments is not None)
+            for number, given, moment, weights in tries:
+                found = self._found(step, look(given, moment, weights))
+                if found is None:
+                    continue
+                self._searches_left = 0
+                ago = number - (watch.held if weights is held.values else watch.held_before)
+                of = "one step" if ago == 1 else f"{ago} steps"
+                notes = [f"computed with the weights of {of} before"] if ago else []
+                cost = round(1000 * (time.perf_counter() - started), 1)
+                payload = {**found, "step": number, "notes": notes, "replay_ms": cost}
+                self._recorder.add_event(EventKind.ORIGIN, payload, severity="error")
+                return
 
     def _found(self, step: Step, known: dict[str, Range]) -> dict[str, Any] | None:
         losses = [loss for loss in step.losses if _is_bad(loss, known)]
@@ -118,6 +152,9 @@ class Births:
         if not losses:
             found["parameters"] = list(gradients)[:8]
         for operation in births(broken, known):
+            came_with_batch = is_call(operation) and _given(step, operation, known)
+            if came_with_batch:  # what it does with the batch is not seen
+                return {**found, **came_with_batch}
             if computes(operation):
                 return {**found, **described(operation, known, step.spans, self._sources)}
             given = _given(step, operation, known)
@@ -132,9 +169,10 @@ def _given(step: Step, operation: Any, known: dict[str, Range]) -> dict[str, Any
     """
     assert step.second is not None
     bad = [known[t.name] for t in operation.outputs if _is_bad(t, known)]
-    kind = "nan" if any(found.nan for found in bad) else "inf"
     for site, tensor in step.second.capture.planned():
         if site.role in (Role.INPUT, Role.TARGET) and _is_bad(tensor, known):
+            bad = [known[tensor.name]] if is_call(operation) else bad
+            kind = "nan" if any(found.nan for found in bad) else "inf"
             what = "NaN" if kind == "nan" else "infinite"
             return {"where": "data", "kind": kind, "given": site.path, "what": what}
     return None
@@ -149,6 +187,13 @@ def _has_broken(step: Step, row: Row, vector: Values | None) -> bool:
         and not np.isfinite(vector[part.offset : part.offset + part.plan.size]).all()
         for part in step.layouts.parts
     )
+
+
+def _without_variables(arguments: Sequence[Any] | None) -> Sequence[Any] | None:
+    """Variables are not to live longer than the program wants."""
+    if arguments is None:
+        return None
+    return [None if tensor.dtype == tf.resource else tensor for tensor in arguments]
 
 
 def _dense(gradient: Any) -> Any:

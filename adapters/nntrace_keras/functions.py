@@ -102,13 +102,12 @@ class TrainingFunctions:
         def _call_flat(function: Any, tensor_inputs: Any, captured_inputs: Any) -> Any:
             if not self.trains(function):
                 return original(function, tensor_inputs, captured_inputs)
-            inputs = [*tensor_inputs, *captured_inputs]
             if not context.executing_eagerly():
-                self._keep(function, inputs)
+                self._keep(function, [*tensor_inputs, *captured_inputs])
                 return original(function, tensor_inputs, captured_inputs)
             self._expect(function)
             result = original(function, tensor_inputs, captured_inputs)
-            self._poll(function, result, inputs)
+            self._poll(function, result, list(tensor_inputs))
             return result
 
         return _call_flat
@@ -144,8 +143,8 @@ class TrainingFunctions:
             with record.stop_recording(), tf.name_scope("nntrace"):
                 board = self.use_board()
                 wanted = Board.wants(board.read(), number) if is_nested else None
-                second.keeps_batch = wanted is None
-                second.keep(
+                second.kept.every = wanted is None
+                second.kept.keep(
                     {
                         inside.name: tensor
                         for inside, tensor in zip(function.graph.inputs, inputs, strict=True)
@@ -184,7 +183,7 @@ class TrainingFunctions:
         held = second.held
         if held is None or not second.has_run or held.is_large:
             return
-        has_batch = second.keeps_batch or second.graph is function.graph
+        has_batch = second.kept.every or second.graph is function.graph
         if has_batch and self._births.wants_weights(number):
             with record.stop_recording():
                 held.hold()
@@ -230,7 +229,7 @@ class TrainingFunctions:
                 wants = wants or delivery is None
             elif is_last:
                 is_called = step.second is not None and step.second.graph is function.graph
-                is_kept = step.second is not None and step.second.keeps_batch and is_alone
+                is_kept = step.second is not None and step.second.kept.every and is_alone
                 arguments = inputs if is_called else None
                 self._births.look(step, row, arguments, has_batch=is_called or is_kept)
             wants = self._finish(step, row, delivery) or wants

@@ -27,6 +27,7 @@ class Held:
 
     Attributes:
         values: by the ids of the handles.
+        earlier: those that were held before them, until the step is known not to be broken.
         is_large: whether they are too large to be held longer than a step.
     """
 
@@ -36,10 +37,12 @@ class Held:
         self._captured = [(real, _shadow(real)) for real in computation.captured_inputs]
         self._empty: dict[Any, Any] = {}
         self.values: dict[int, Any] = {}
+        self.earlier: dict[int, Any] = {}
         self.is_large = False
 
     def hold(self) -> None:
         """Take the values that the variables have now."""
+        self.earlier = self.values
         shadowed = [(real, shadow.dtype) for real, shadow in self._captured if shadow is not None]
         self.values = {
             id(real): read_variable_op(real, dtype=dtype) for real, dtype in self._given + shadowed

@@ -109,6 +109,11 @@ def computes(operation: Any) -> bool:
     return any(tensor.dtype.is_floating for tensor in operation.inputs)
 
 
+def is_call(operation: Any) -> bool:
+    """Whether it stands for a function or a loop, whose inside is not searched."""
+    return any(attr.HasField("func") for attr in operation.node_def.attr.values())
+
+
 def described(
     operation: Any,
     known: Mapping[str, Range],

@@ -1,34 +1,31 @@
 """A step of a graph computed once more for a search: the range of every tensor it is made of."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from nntrace_keras.copies import Copies
 from nntrace_keras.held import Held
+from nntrace_keras.kept import Moment
 from nntrace_keras.origins import Range, as_ranges, ranges
 from nntrace_keras.second import UNKNOWN_TO_US, CannotComputeError, Second
 
 _MOST_LOOKED_AT = 10_000
 
+# Of a step's arguments, where the host knows them, of the step whose batch is taken, and of
+# values of the variables: the range of every tensor.
+Look = Callable[[Sequence[Any] | None, Moment, Mapping[int, Any]], dict[str, Range]]
 
-def trace_back(
-    second: Second, losses: Sequence[Any], arguments: Sequence[Any] | None, *, last: bool
-) -> dict[str, Range]:
-    """Of every tensor that the losses and the samples are made of, its range.
 
-    Computed from the inputs of the sampled step, or of the `last` one, and from the variables as
-    they were when last held.
+def look_back(second: Second, losses: Sequence[Any], *, is_called: bool) -> Look:
+    """What computes the range of every tensor that the losses and the samples are made of.
 
-    Raises:
-        CannotComputeError: neither is to be had, or not all of them.
+    Both raise CannotComputeError where the inputs or the variables are not to be had.
     """
-    if second.held is None or not second.held.values:
-        raise CannotComputeError("no earlier values of the variables are held")
     mine = [loss for loss in losses if getattr(loss, "graph", None) is second.graph]
     plan = second.plan(mine, second.begin)
-    constants, given = second.given_to(plan, is_called=arguments is not None)
+    constants, given = second.given_to(plan, is_called=is_called)
     made = [tensor for operation in plan.operations for tensor in operation.outputs]
     known = [t for t in (*given, *made) if t.dtype.is_floating]
     if len(known) > _MOST_LOOKED_AT:
@@ -45,8 +42,19 @@ def trace_back(
         with tf.init_scope():
             function = tf.function(compute, input_signature=specs, autograph=False)
             again = Held(function.get_concrete_function())
-        again.values = second.held.values
-        numbers = again.call(second.inputs(given, arguments, last=last)).numpy()
     except UNKNOWN_TO_US as error:
         raise CannotComputeError(f"its graph cannot be copied: {error}") from error
-    return as_ranges(known, numbers)
+
+    def look(
+        arguments: Sequence[Any] | None, moment: Moment, weights: Mapping[int, Any]
+    ) -> dict[str, Range]:
+        if not weights:
+            raise CannotComputeError("no earlier values of the variables are held")
+        again.values = dict(weights)
+        try:
+            numbers = again.call(second.inputs(given, arguments, moment)).numpy()
+        except UNKNOWN_TO_US as error:
+            raise CannotComputeError(f"it cannot be computed again: {error}") from error
+        return as_ranges(known, numbers)
+
+    return look

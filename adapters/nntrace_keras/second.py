@@ -15,7 +15,7 @@ from tensorflow.python.ops.gen_resource_variable_ops import read_variable_op
 from tensorflow.python.ops.resource_variable_ops import BaseResourceVariable
 
 from nntrace_keras import gather
-from nntrace_keras.capture import Capture, Layouts, Values, when
+from nntrace_keras.capture import Capture, Layouts, Values
 from nntrace_keras.copies import (
     Copies,
     Needed,
@@ -26,7 +26,8 @@ from nntrace_keras.copies import (
     users_of_resources,
 )
 from nntrace_keras.elements import flat_plan
-from nntrace_keras.held import Held, empty, spec_of
+from nntrace_keras.held import Held, spec_of
+from nntrace_keras.kept import Kept, Moment
 from nntrace_keras.observation import Stepped
 
 # What TensorFlow says of operations that do not stand in a graph as others do.
@@ -68,10 +69,8 @@ class Second:
         graph: where the step is.
         begin: how many operations the graph had when the optimizer was called.
         end: how many it had after the call.
-        kept: variables with inputs and random numbers of the step, by the names of these.
-        last: the same of the last step, where that need not be the one that is sampled.
+        kept: inputs and random numbers of the step.
         keeps_inputs: whether the graph itself keeps them.
-        keeps_batch: whether they are kept at every step.
         has_run: whether it was ever computed, as it is now.
         held: the computation and the variables' values, once it is built.
         with_update: whether the optimizer's call is computed, too: a function that makes several
@@ -83,10 +82,8 @@ class Second:
     updates: Sequence[Stepped]
     begin: int
     end: int = 0
-    kept: dict[str, Any] = field(default_factory=dict)
-    last: dict[str, Any] = field(default_factory=dict)
+    kept: Kept = field(default_factory=Kept)
     keeps_inputs: bool = False
-    keeps_batch: bool = False
     with_update: bool = False
     has_run: bool = False
     layouts: Layouts | None = None
@@ -115,17 +112,8 @@ class Second:
         plan = needed(self.graph, *self._wants(), self.begin, is_drawn)
         tensors = [*plan.stopped, *(plan.inputs if inputs else ())]
         named = {tensor.name: tensor for tensor in tensors}
-        self.keep(named, wanted if inputs else None)
-        if inputs:
-            self.keeps_batch = True
-            _keep(self.last, named, None)
-
-    def keep(self, tensors: dict[str, Any], wanted: Any | None) -> None:
-        """In the graph that is being built: keep tensors, always or where a step is `wanted`.
-
-        `tensors` are what the step's graph knows by these names.
-        """
-        _keep(self.kept, tensors, wanted)
+        self.kept.keep(named, wanted if inputs else None, last=inputs)
+        self.kept.every = self.kept.every or inputs
 
     def begins(self, *, is_called: bool) -> None:
         """Before the function runs: hold the values of the variables.
@@ -160,10 +148,14 @@ class Second:
         return Results(found["vector"].numpy(), changes, found.get("batch"))
 
     def inputs(
-        self, given: Sequence[Any], arguments: Sequence[Any] | None, *, last: bool = False
+        self, given: Sequence[Any], arguments: Sequence[Any] | None, of: Moment = Moment.SAMPLED
     ) -> list[Any]:
-        """The values of what `given_to` has found, of the sampled step or of the `last` one."""
-        kept = {**self.kept, **self.last} if last else self.kept
+        """The values that the tensors which `given_to` has found had at a step.
+
+        Raises:
+            CannotComputeError: one was not kept.
+        """
+        kept = self.kept.at(of)
         if self._places is None:
             self._places = {tensor.name: n for n, tensor in enumerate(self.graph.inputs)}
         inputs = []
@@ -281,26 +273,6 @@ class Second:
             else:
                 raise CannotComputeError(f"{tensor.name} is only known inside of a function")
         return constants, given
-
-
-def _keep(kept: dict[str, Any], tensors: dict[str, Any], wanted: Any | None) -> None:
-    """Let the graph that is being built assign tensors to variables of ours."""
-    pairs = []
-    for name, tensor in tensors.items():
-        if tensor.dtype not in (tf.resource, tf.variant):
-            if name not in kept:
-                kept[name] = empty(tensor.dtype)
-            pairs.append((kept[name], tensor))
-
-    def assign() -> Any:
-        for variable, tensor in pairs:
-            variable.assign(tensor)
-        return tf.constant(0)
-
-    if wanted is None:
-        assign()
-    elif pairs:
-        when(wanted, assign)
 
 
 def elements(updates: Sequence[Stepped], values: Sequence[Any] | None = None) -> Any:

@@ -94,8 +94,9 @@ def feature_scale_disparity(
         *("NUM01", "NUM02", "NUM03", "NUM04", "NUM05", "NUM08", "NUM09", "LOS07", "LOS08", "LOS12"),
         *("ACT04", "GRD02", "PAR02"),
     ),
-    advice="Find the examples (`torch.isnan(x).any(dim=1)`), then the cause: a missing value, a "
-    "division by a zero standard deviation, a logarithm of zero. Fill or drop before batching.",
+    advice="Find the examples (`~np.isfinite(x)`, `~torch.isfinite(x)`), then the cause: "
+    "a missing value, a division by a zero standard deviation, a logarithm of zero. Fill or drop "
+    "before batching.",
 )
 def nonfinite_input(trace: Trace) -> Iterator[Finding | Skipped]:
     """NaN or infinities enter the model or the loss with the data.

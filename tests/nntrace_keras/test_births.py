@@ -56,11 +56,34 @@ def line_of(function, text):
     return next(first + n for n, line in enumerate(lines) if text in line)
 
 
-def origin(folder, model, loss, inputs=INPUTS, targets=TARGETS):
+def fitted(model, loss, inputs, targets):
+    model.compile(keras.optimizers.SGD(0.01), loss=loss, jit_compile=False)
+    model.fit(inputs, targets, batch_size=16, verbose=0)
+
+
+def training_step(model, loss):
+    optimizer = keras.optimizers.SGD(0.01)
+
+    @tf.function
+    def train(inputs, targets):
+        with tf.GradientTape() as tape:
+            value = loss(targets, model(inputs, training=True))
+        variables = model.trainable_variables
+        optimizer.apply_gradients(zip(tape.gradient(value, variables), variables, strict=True))
+        return value
+
+    return train
+
+
+def stepped(model, loss, inputs, targets):
+    """One step, of which less is to be built than of `fit`."""
+    training_step(model, loss)(tf.constant(inputs[:2]), tf.constant(targets[:2]))
+
+
+def origin(folder, model, loss, inputs=INPUTS, targets=TARGETS, trained=fitted):
     with tracing(folder, framework="keras") as recorder:
         keras.utils.set_random_seed(0)
-        model.compile(keras.optimizers.SGD(0.01), loss=loss, jit_compile=False)
-        model.fit(inputs, targets, batch_size=16, verbose=0)
+        trained(model, loss, inputs, targets)
     assert recorder.failure is None
     trace = Trace.open(folder)
     assert not trace.events_of(EventKind.ERROR)
@@ -70,15 +93,15 @@ def origin(folder, model, loss, inputs=INPUTS, targets=TARGETS):
 
 
 @pytest.mark.parametrize(
-    ("loss", "text", "where", "op"),
+    ("loss", "text", "where", "op", "trained"),
     [
-        (logarithm_of_zero, "tf.math.log(", "loss", "log"),
-        (division_by_zero, "/", "loss", "div"),
-        (root_at_zero, "tf.sqrt(", "backward", "sqrt"),
+        (logarithm_of_zero, "tf.math.log(", "loss", "log", stepped),
+        (division_by_zero, "/", "loss", "div", fitted),
+        (root_at_zero, "tf.sqrt(", "backward", "sqrt", stepped),
     ],
 )
-def test_the_operation_and_the_line_of_a_loss_are_named(tmp_path, loss, text, where, op):
-    found = origin(tmp_path / "run", program(), loss)
+def test_the_operation_and_the_line_of_a_loss_are_named(tmp_path, loss, text, where, op, trained):
+    found = origin(tmp_path / "run", program(), loss, trained=trained)
     assert (found.where, found.step) == (where, 0)
     assert op in (found.text("op"), found.text("derivative"))
     assert found.location is not None
@@ -97,7 +120,7 @@ def test_an_overflow_in_a_layer_names_the_layer_and_the_line(tmp_path):
 def test_a_batch_that_holds_nan_is_named(tmp_path):
     inputs = INPUTS.copy()
     inputs[:, 3] = np.nan
-    found = origin(tmp_path / "run", program(), error, inputs=inputs)
+    found = origin(tmp_path / "run", program(), error, inputs=inputs, trained=stepped)
     assert (found.where, found.text("given")) == ("data", "input.0")
 
 
@@ -139,6 +162,23 @@ def test_under_fit_the_batch_of_a_step_that_is_not_sampled_is_searched(tmp_path)
     assert found.location is not None
     assert found.location.line == line_of(Root, "tf.sqrt")
     assert found.facts["notes"] == ["computed with the weights of 2 steps before"]
+
+
+def test_gradients_that_break_behind_a_finite_loss_are_found_a_step_later(tmp_path):
+    inputs = np.tile(INPUTS, (10, 1))
+    inputs[17 * 16 + 3, 2] = np.inf  # tanh makes 1 of it, and its slope times it is NaN
+    with tracing(tmp_path / "run", framework="keras", every=18) as recorder:  # step 18, not 17
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((6,)), layers.Dense(1, activation="tanh")])
+        model.compile(keras.optimizers.SGD(1e-4), loss=error, jit_compile=False)
+        targets = np.ones((len(inputs), 1))
+        model.fit(inputs, targets, batch_size=16, verbose=0, shuffle=False)
+    assert recorder.failure is None
+    trace = Trace.open(tmp_path / "run")
+    assert np.flatnonzero(~np.isfinite(trace.steps.loss)).tolist() == [18, 19]
+    (found,) = origins(trace)
+    assert (found.where, found.text("given"), found.text("kind")) == ("data", "input.0", "inf")
+    assert (found.step, found.seen_in) == (17, "gradient")
 
 
 def eager_training(seed):
@@ -183,16 +223,7 @@ def test_a_step_that_is_not_sampled_is_searched_with_earlier_weights(tmp_path):
     run = tmp_path / "run"
     with tracing(run, framework="keras", every=50) as recorder:
         keras.utils.set_random_seed(0)
-        model, optimizer = program(), keras.optimizers.SGD(0.01)
-
-        @tf.function
-        def train(inputs, targets):
-            with tf.GradientTape() as tape:
-                loss = error(targets, model(inputs, training=True))
-            variables = model.trainable_variables
-            optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-            return loss
-
+        train = training_step(program(), error)
         for step in range(30):
             train(tf.constant(INPUTS if step != 20 else INPUTS * np.nan), tf.constant(TARGETS))
     assert recorder.failure is None

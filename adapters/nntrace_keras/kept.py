@@ -1,0 +1,78 @@
+"""What a graph keeps of its steps: inputs and random numbers that could not be had again.
+
+They are kept in variables of ours, which copies nothing: a variable holds on to the tensor.
+"""
+
+from enum import Enum
+from typing import Any
+
+import tensorflow as tf
+
+from nntrace_keras.capture import when
+from nntrace_keras.held import empty
+
+
+class Moment(Enum):
+    """A step of which inputs are kept."""
+
+    SAMPLED = "sampled"
+    LAST = "last"
+    PREVIOUS = "previous"  # the one before the last
+
+
+class Kept:
+    """Of one graph, the variables with what is kept, by the names that its tensors have there.
+
+    Attributes:
+        every: whether inputs are kept at every step, and so of the last two.
+    """
+
+    def __init__(self) -> None:
+        self.every = False
+        self._at: dict[Moment, dict[str, Any]] = {moment: {} for moment in Moment}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._at[Moment.SAMPLED]
+
+    def keep(self, tensors: dict[str, Any], wanted: Any | None, *, last: bool = False) -> None:
+        """In the graph that is being built: keep tensors, always or where a step is `wanted`.
+
+        `last` keeps them at every step, too.
+        """
+        kept = {n: t for n, t in tensors.items() if t.dtype not in (tf.resource, tf.variant)}
+        sampled = self._variables(Moment.SAMPLED, kept)
+        if wanted is None:
+            self._hand_on(Moment.SAMPLED, kept)
+            _assign(sampled, kept)
+        elif kept:
+            when(wanted, lambda: _assign(sampled, kept))
+        if last:
+            self._variables(Moment.LAST, kept)
+            self._hand_on(Moment.LAST, kept)
+            _assign(self._at[Moment.LAST], kept)
+
+    def at(self, moment: Moment) -> dict[str, Any]:
+        """The variables with what was kept of that step."""
+        if moment is Moment.LAST:
+            return {**self._at[Moment.SAMPLED], **self._at[Moment.LAST]}
+        return self._at[moment]
+
+    def _hand_on(self, moment: Moment, tensors: dict[str, Any]) -> None:
+        """What was the last step's is the previous one's from now on."""
+        now = self._at[moment]
+        for name, variable in self._variables(Moment.PREVIOUS, tensors).items():
+            if name in tensors:
+                variable.assign(now[name].read_value())
+
+    def _variables(self, moment: Moment, tensors: dict[str, Any]) -> dict[str, Any]:
+        found = self._at[moment]
+        for name, tensor in tensors.items():
+            if name not in found:
+                found[name] = empty(tensor.dtype)
+        return found
+
+
+def _assign(variables: dict[str, Any], tensors: dict[str, Any]) -> Any:
+    for name, tensor in tensors.items():
+        variables[name].assign(tensor)
+    return tf.constant(0)
