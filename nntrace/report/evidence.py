@@ -19,7 +19,7 @@ from nntrace.rules import Finding, get_rule
 from nntrace.rules.layers import update_ratios
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
-from nntrace.trace.model import FloatArray
+from nntrace.trace.model import FloatArray, IntArray
 
 Thresholds = Mapping[str, Mapping[str, Any]]
 _DEFAULTS: Final[Thresholds] = MappingProxyType({})
@@ -124,11 +124,12 @@ def _drawing(trace: Trace, finding: Finding, view: View) -> tuple[Chart | None, 
             return _by_depth(trace, site, view, finding)
         values = _series(trace, site, view)
         words = view.stat.replace("_", " ")
-        caption = f"{words} of {label(site)} ({site.role.value}); the shaded steps are those meant"
-        chart = _over_time(trace.sampled_steps, values, finding, view)
+        steps = trace.sampled_steps
+        caption = f"{words} of {label(site)} ({site.role.value}){_which(finding, steps)}"
+        chart = _over_time(steps, values, finding, view)
         return (chart, caption) if chart is not None else (None, "")
     if finding.code.startswith(("LOS", "UPD", "NUM")) and np.isfinite(trace.steps.loss).any():
-        return _loss(trace, finding), "loss; the shaded steps are those meant"
+        return _loss(trace, finding), f"loss{_which(finding, trace.steps.step)}"
     return None, ""
 
 
@@ -217,6 +218,12 @@ def _by_depth(trace: Trace, site: Site, view: View, finding: Finding) -> tuple[C
 def _shade(trace: Trace, finding: Finding) -> list[alt.Chart]:
     steps = trace.steps.step
     return _shade_steps(finding, int(steps[0]), int(steps[-1])) if len(steps) else []
+
+
+def _which(finding: Finding, steps: IntArray) -> str:
+    """What a caption adds where some steps are shaded."""
+    shaded = len(steps) and _shade_steps(finding, int(steps[0]), int(steps[-1]))
+    return "; the shaded steps are those meant" if shaded else ""
 
 
 def _shade_steps(finding: Finding, first: int, last: int) -> list[alt.Chart]:

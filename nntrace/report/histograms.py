@@ -133,7 +133,12 @@ def _chart(rows: Rows, powers: _Powers) -> Chart:
             axis=alt.Axis(labelExpr=powers.label, tickCount=7, grid=False),
         ),
         y2=alt.Y2("y1:Q"),
-        color=alt.Color("share:Q", title=None, scale=alt.Scale(scheme=SEQUENCE), legend=None),
+        color=alt.Color(
+            "share:Q",
+            title="share",
+            scale=alt.Scale(scheme=SEQUENCE),
+            legend=alt.Legend(gradientLength=100, gradientThickness=8, format="~p"),
+        ),
         tooltip=[alt.Tooltip("step:Q"), alt.Tooltip("share:Q", format=".1%")],
     )
     return chart.properties(height=180)
