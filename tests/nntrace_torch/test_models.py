@@ -92,6 +92,11 @@ def test_a_wrapper_around_the_model_names_its_parts(trace_here):
     assert activations(trace) == ["module.0", "module.1", "module.2"]
 
 
+def test_data_parallel_without_an_accelerator_leaves_the_models_own_paths(trace_here):
+    trace = trace_here(lambda: classify(nn.DataParallel(mlp()), torch.randn(6, 4)))
+    assert activations(trace) == ["0", "1", "2"]
+
+
 def test_a_module_says_which_line_built_it(trace_here):
     here = inspect.currentframe().f_lineno
 

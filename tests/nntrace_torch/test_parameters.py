@@ -13,6 +13,8 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "momentum": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
     "Adam": lambda p: torch.optim.Adam(p, lr=0.01),
     "AdamW": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1),
+    "RMSprop": lambda p: torch.optim.RMSprop(p, lr=0.01),
+    "Adagrad": lambda p: torch.optim.Adagrad(p, lr=0.05),
     "Adam foreach": lambda p: torch.optim.Adam(p, lr=0.01, foreach=True),
     "Adam fused": lambda p: torch.optim.Adam(p, lr=0.01, fused=True),
     "LBFGS": lambda p: torch.optim.LBFGS(p, lr=0.1),
