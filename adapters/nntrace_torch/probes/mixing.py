@@ -1,5 +1,7 @@
 """Does the output of one example depend on another example? (PRB03)"""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -56,8 +58,10 @@ def mixing(forward: Forward) -> Answer:
     kept = examples // 2
     others = [one for one in range(examples) if one != kept]
     by_gradient = _gradients(forward, kept, axis, examples)
-    exchanged = (place for order in _orders(kept, others) for place in depends(kept, order))
-    mixed = sorted({*by_gradient, *exchanged})
+    exchanged, refusal = _exchanged(depends, kept, others)
+    if exchanged is None and not by_gradient:
+        return Answer(UNKNOWN, f"the model takes its examples in the order they have only{refusal}")
+    mixed = sorted({*by_gradient, *(exchanged or ())})
     norms = _norms_over_examples(forward.module)
     if not mixed:
         text = f"the output of an example depends on no other of {examples}"
@@ -71,13 +75,33 @@ def mixing(forward: Forward) -> Answer:
     if by_gradient:
         return _found_by_gradient(by_gradient, kept, examples)
     near = sorted(others, key=lambda one: abs(one - kept))[:_PAIRS]
-    which = [one for one in near if any(depends(kept, o) for o in _orders(kept, others, [one]))]
+    which = [one for one in near if _exchanged(depends, kept, others, [one])[0]]
     return Answer(
         FOUND,
         f"the output of example {kept} changes with other examples, though it has no gradient "
         f"there: {', '.join(map(str, which)) or 'with several together'}",
         {"example": kept, "depends_on": which, "examples": examples},
     )
+
+
+def _exchanged(
+    depends: Callable[[int, list[int]], list[int]],
+    kept: int,
+    others: list[int],
+    moved: list[int] | None = None,
+) -> tuple[set[int] | None, str]:
+    """The outputs that changed in any order; None and the reason where the model took none.
+
+    A batch that must be sorted, by the lengths of its sequences, refuses most orders.
+    """
+    found: set[int] | None = None
+    refusal = ""
+    for order in _orders(kept, others, moved):
+        try:
+            found = {*(found or ()), *depends(kept, order)}
+        except Exception as error:  # the model's own
+            refusal = f": {str(error).strip().partition(chr(10))[0] or type(error).__name__}"
+    return found, refusal
 
 
 def _orders(kept: int, others: list[int], moved: list[int] | None = None) -> list[list[int]]:
@@ -92,6 +116,9 @@ def _orders(kept: int, others: list[int], moved: list[int] | None = None) -> lis
         for one in others if moved is None else moved:
             order[one] = following[one] if stand_in is None else stand_in
         orders.append(order)
+    if moved is None:  # what was sorted stays so
+        ends = [others[0]] * kept, [others[-1]] * (len(others) - kept)
+        orders.append([*ends[0], kept, *ends[1]])
     return orders
 
 

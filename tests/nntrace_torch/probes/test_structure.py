@@ -115,6 +115,31 @@ def test_a_choice_that_has_no_gradient_is_found_by_exchange(answers):
     assert "no gradient" in answer["text"]
 
 
+SORTED = torch.cat([LINE[:, :, :3], torch.arange(6.0, 0, -1).repeat(5, 1).T[..., None]], -1)
+
+
+@pytest.mark.parametrize(("mixes", "state"), [(False, "clean"), (True, "found")])
+def test_a_model_that_must_be_given_a_sorted_batch_is_examined_with_one(answers, mixes, state):
+    def forward(self, x):
+        if (x[:, 0, 3].diff() > 0).any():
+            raise RuntimeError("`lengths` array must be sorted in decreasing order")
+        others = x.detach().mean(0) if mixes else 0.0
+        return self.head((x + others).flatten(1))
+
+    assert answers(fit(forward, SORTED, **parts(**HEAD)))["mixing"]["state"] == state
+
+
+def test_a_model_that_takes_one_order_alone_is_not_judged_and_says_why(answers):
+    def forward(self, x):
+        if (x[:, 0, 3].diff() != -1).any():
+            raise ValueError("not this batch")
+        return self.head(x.flatten(1))
+
+    answer = answers(fit(forward, SORTED, **parts(**HEAD)))["mixing"]
+    assert answer["state"] == "unknown"
+    assert answer["text"].endswith("in the order they have only: not this batch")
+
+
 def test_batch_norm_is_named_and_not_blamed(answers):
     def forward(self, x):
         return self.norm(self.head(x.flatten(1)))
