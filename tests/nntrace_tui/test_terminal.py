@@ -189,7 +189,10 @@ def test_sigterm_ends_a_live_run_and_its_program_and_gives_the_terminal_back(ter
         os.kill(program, 0)
 
 
-def test_a_terminal_that_is_gone_ends_the_monitor_though_no_signal_says_so(tmp_path) -> None:
+@pytest.mark.parametrize("until_shown", [b"\x1b", b"finished"], ids=["at once", "later"])
+def test_a_terminal_that_is_gone_ends_the_monitor_though_no_signal_says_so(
+    until_shown: bytes, tmp_path: Path
+) -> None:
     run = write_run(tmp_path / "run", steps=steps(3))
     ours, its = pty.openpty()  # of a session without a controlling terminal: nobody sends SIGHUP
     monitor = subprocess.Popen(
@@ -200,7 +203,7 @@ def test_a_terminal_that_is_gone_ends_the_monitor_though_no_signal_says_so(tmp_p
     os.close(its)
     try:
         said = b""
-        while b"finished" not in said:  # the end of the file raises: it has left too soon
+        while until_shown not in said:  # the end of the file raises: it has left too soon
             assert select.select([ours], [], [], _PATIENCE_SECONDS)[0], said
             said += os.read(ours, 1 << 16)
         os.close(ours)

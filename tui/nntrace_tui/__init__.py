@@ -45,6 +45,7 @@ def _show(watch: Watch, settled: Callable[[], None]) -> None:
         ) from error
     app = MonitorApp(watch, settled=settled)
     app.run()
+    app.lost_terminal.was_left()
     if app.return_code:  # Textual has printed what went wrong
         raise SystemExit(app.return_code)
 

@@ -32,7 +32,7 @@ from nntrace_tui.screens.finding import FindingScreen
 from nntrace_tui.screens.help import HelpScreen
 from nntrace_tui.screens.page import PageScreen
 from nntrace_tui.startup import load_rest
-from nntrace_tui.termination import TERMINATED, has_terminal, on_termination
+from nntrace_tui.termination import TERMINATED, LostTerminal, on_termination
 from nntrace_tui.themes import OWN
 from nntrace_tui.view import Page, View
 from nntrace_tui.widgets.program_output import ProgramOutput
@@ -109,6 +109,7 @@ class MonitorApp(App[None]):
         self._settled = settled
         self._painted_pages: set[Page] = set()
         self._listen_no_more: Callable[[], None] = lambda: None
+        self.lost_terminal = LostTerminal(lambda: self.exit(return_code=TERMINATED))
         for theme in OWN:
             self.register_theme(theme)
         self.theme = "ansi-dark" if plain else OWN[0].name
@@ -122,8 +123,8 @@ class MonitorApp(App[None]):
     def on_ready(self) -> None:
         """Start to follow once the overview has its panes and has painted them empty."""
         self._listen_no_more = on_termination(self._terminated)
-        if has_terminal():
-            self.set_interval(_TERMINAL_SECONDS, self._leave_lost_terminal)
+        if not self.is_headless:
+            self.set_interval(_TERMINAL_SECONDS, self.lost_terminal.look)
         self._page_screen.call_after_refresh(self._follower.start)
         if self._watch.output is not None:
             self._page_screen.query_one(ProgramOutput).follow(self._watch.output)
@@ -139,11 +140,6 @@ class MonitorApp(App[None]):
             self._watch.terminate()
             self.exit()
         else:
-            self.exit(return_code=TERMINATED)
-
-    def _leave_lost_terminal(self) -> None:
-        """Nobody can see or press anything any more; a program that was started here goes on."""
-        if not has_terminal():
             self.exit(return_code=TERMINATED)
 
     @property

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+_LEAVING_SECONDS: Final = 3.0
 TERMINATED: Final = 128 + 15  # the exit code of a process that SIGTERM has ended, as shells give it
 
 
@@ -37,3 +38,28 @@ def on_termination(act: Callable[[], None]) -> Callable[[], None]:
 def has_terminal() -> bool:
     """Whether keys can still come: the terminal at standard input is there."""
     return sys.__stdin__ is not None and sys.__stdin__.isatty()
+
+
+class LostTerminal:
+    """Leaves a terminal that is gone; a program that was started from the monitor goes on.
+
+    Leaving restores the screen, and what draws it may wait for ever for a terminal that takes
+    nothing: then the process ends without it.
+    """
+
+    def __init__(self, leave: Callable[[], object]) -> None:
+        self._leave = leave
+        self._end: threading.Timer | None = None
+
+    def look(self) -> None:
+        """Leave, if nobody can see or press anything any more."""
+        if self._end is None and not has_terminal():
+            self._end = threading.Timer(_LEAVING_SECONDS, os._exit, (TERMINATED,))
+            self._end.daemon = True
+            self._end.start()
+            self._leave()
+
+    def was_left(self) -> None:
+        """The screen is given up; what follows needs none."""
+        if self._end is not None:
+            self._end.cancel()
