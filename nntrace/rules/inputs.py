@@ -6,20 +6,15 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.chance import training_batches
-from nntrace.rules.data import normalises_first
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.layers import is_embedding
+from nntrace.rules.input_values import normalises_first
+from nntrace.rules.layers import first_with_weight, is_embedding
 from nntrace.rules.origins import origins
-from nntrace.rules.passes import evaluations
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import finite, loss_series, median, span
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
-from nntrace.trace.model import FloatArray
 
-_CHANNELS = (1, 3, 4)
-_CONVOLUTIONS = ("Conv2d", "Conv2D")
-_ALIKE = 0.3  # correlation of pixels below which an image has no structure
 _LARGE = 20.0  # beyond any scaled pixel
 
 
@@ -203,69 +198,6 @@ def pretrained_input_mismatch(
 
 
 @rule(
-    "DAT18",
-    "channel-layout",
-    Severity.WARNING,
-    needs=(Role.INPUT,),
-    explains=("DAT14", "LOS07", "LOS11", "LOS14", "PAR07"),
-    advice="PyTorch convolutions want (N, C, H, W): `images.permute(0, 3, 1, 2)`, not `view` or "
-    "`reshape`, which scramble pixels; those of Keras (N, H, W, C). Show one image "
-    "as the model receives it.",
-)
-def channel_layout(
-    trace: Trace,
-    *,
-    order: Annotated[float, "correlation at a distance of C over that of neighbours"] = 1.5,
-) -> Iterator[Finding | Skipped]:
-    """The channel axis of an image is where the layer expects rows or columns.
-
-    Three signs: the last axis is as short as channels are while the channel axis is as long as a
-    row; pixels C apart are more alike than neighbours, as when (H, W, C) is reshaped to
-    (C, H, W); evaluation images have height and width exchanged. Judged for a model whose first
-    layer is a convolution. Source: "37 reasons", 1 and 27 (the network's first layer).
-    """
-    site = next((s for s in trace.sites_of(Role.INPUT) if len(s.shape) == 4), None)
-    first = _first_with_weight(trace)
-    if site is None or first is None or first.module_type not in _CONVOLUTIONS:
-        yield Skipped("no image enters a convolution first")
-        return
-    channels_last = first.module_type == "Conv2D"
-    _, *axes = site.shape
-    depth, rows, columns = (axes[2], *axes[:2]) if channels_last else axes
-    far, side = (rows, columns) if channels_last else (columns, rows)
-    where = span(trace.sampled_steps)
-    if far in _CHANNELS and depth not in _CHANNELS and depth == side >= 8:
-        yield Finding(
-            f"`{site.path}` has shape {site.shape}: {first.shown} takes the "
-            f"axis of {depth} for channels, and that of {far} for a side of the image.",
-            site=site,
-            steps=where,
-            evidence={"shape": list(site.shape)},
-        )
-        return
-    near, apart = _likeness(trace, site) if depth in (3, 4) and not channels_last else (1.0, 0.0)
-    if apart > max(order * near, _ALIKE):
-        yield Finding(
-            f"in `{site.path}` pixels {depth} apart are more alike (correlation {apart:.2f}) than "
-            f"neighbours ({near:.2f}): the channels were moved by a reshape.",
-            site=site,
-            steps=where,
-            evidence={"neighbours": near, "at_channel_distance": apart},
-        )
-        return
-    for one in evaluations(trace):
-        if len(one.shape) == 4 and rows != columns and _is_transposed(one.shape, site.shape):
-            yield Finding(
-                f"evaluation images have shape {one.shape}, training images {site.shape}: height "
-                "and width are exchanged.",
-                site=site,
-                steps=(one.step, one.step),
-                evidence={"training": list(site.shape), "evaluation": list(one.shape)},
-            )
-            return
-
-
-@rule(
     "DAT19",
     "integer-input-to-float-layer",
     Severity.WARNING,
@@ -296,7 +228,7 @@ def integer_input_to_float_layer(
         return
     if any(is_embedding(s) for s in trace.sites_of(Role.ACTIVATION)) or normalises_first(trace):
         return
-    layer = _first_with_weight(trace)
+    layer = first_with_weight(trace)
     own = (s for s in trace.sites_of(Role.PARAM) if layer is not None and s.parent == layer.path)
     weight = next((site for site in own if site.fan_in), None)
     if layer is None or weight is None or not weight.fan_in:
@@ -326,37 +258,3 @@ def _first(trace: Trace, site: Site, stat: str) -> float:
 
 def _parameters_broke(trace: Trace) -> bool:
     return bool((trace.series(Role.PARAM, "nonfinite_fraction") > 0.0).any())
-
-
-def _first_with_weight(trace: Trace) -> Site | None:
-    """The first layer that has parameters of its own."""
-    owners = {site.parent for site in trace.sites_of(Role.PARAM)}
-    return next((site for site in trace.sites_of(Role.ACTIVATION) if site.path in owners), None)
-
-
-def _likeness(trace: Trace, site: Site) -> tuple[float, float]:
-    """Correlation of pixels along a row with their neighbours, and with those C apart."""
-    kept = next((t for t in trace.tensors if t.role == Role.INPUT and t.path == site.path), None)
-    if kept is None or kept.stride != 1 or kept.values.ndim != 4:
-        return 1.0, 0.0
-    images = kept.values
-    distance = images.shape[1]
-    if images.shape[3] < 4 * distance or not np.isfinite(images).all():
-        return 1.0, 0.0
-    images = images - images.mean(axis=(2, 3), keepdims=True)
-    return _correlation(images, 1), _correlation(images, distance)
-
-
-def _correlation(images: FloatArray, distance: int) -> float:
-    one, other = images[..., :-distance], images[..., distance:]
-    scale = float(np.sqrt((one**2).sum() * (other**2).sum()))
-    return float((one * other).sum()) / scale if scale > 0.0 else 0.0
-
-
-def _is_transposed(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
-    for rows in (1, 2):
-        swapped = list(other)
-        swapped[rows], swapped[rows + 1] = swapped[rows + 1], swapped[rows]
-        if one[1:] == tuple(swapped[1:]) and one[1:] != other[1:]:
-            return True
-    return False

@@ -257,3 +257,9 @@ def named(paths: Sequence[str]) -> str:
     shown = ", ".join(path or "the model" for path in paths[:_MAX_NAMED])
     rest = len(paths) - _MAX_NAMED
     return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def first_with_weight(trace: Trace) -> Site | None:
+    """The first layer that has parameters of its own."""
+    owners = {site.parent for site in trace.sites_of(Role.PARAM)}
+    return next((site for site in trace.sites_of(Role.ACTIVATION) if site.path in owners), None)
