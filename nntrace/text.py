@@ -4,6 +4,10 @@ What `printable` returns never moves the cursor, changes colours, reorders the l
 Markup is another matter: pass the result as plain text (`rich.text.Text`), never as markup.
 """
 
+import re
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
 
 def printable(text: str, limit: int | None = None) -> str:
     r"""The text with everything that does not simply print replaced by a visible escape.
@@ -18,6 +22,12 @@ def printable(text: str, limit: int | None = None) -> str:
         return text
     shown = "".join(char if char.isprintable() else _escape(char) for char in text)
     return printable(shown, limit)
+
+
+def in_short(error: BaseException, limit: int = 200) -> str:
+    """An error's type and the first line of what it says; frameworks add pages, and colours."""
+    said = _COLOURS.sub("", str(error)).strip().partition("\n")[0].rstrip()
+    return printable(f"{type(error).__name__}: {said}" if said else type(error).__name__, limit)
 
 
 def _escape(char: str) -> str:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nntrace.text import printable
+from nntrace.text import in_short, printable
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,17 @@ def test_a_limit_is_kept(text: str, limit: int) -> None:
 
 def test_a_cut_text_ends_in_an_ellipsis() -> None:
     assert printable("layer" * 10, limit=6) == "layer…"
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (ValueError("no such axis"), "ValueError: no such axis"),
+        (ValueError("\x1b[1mno call()\x1b[0m\n\nArguments received: …"), "ValueError: no call()"),
+        (ValueError("\n  late \n"), "ValueError: late"),
+        (KeyError(), "KeyError"),
+        (ValueError("a\x1b]0;title\x07b"), "ValueError: a\\x1b]0;title\\x07b"),
+    ],
+)
+def test_of_an_error_its_type_and_its_first_line_are_said(error: Exception, shown: str) -> None:
+    assert in_short(error) == shown

@@ -101,6 +101,12 @@ def test_optimizers_that_take_turns_have_no_loss_to_overfit():
     assert "take turns" in only_skip("PRB01", trace)
 
 
+def test_of_training_in_phases_it_is_not_said_that_optimizers_take_turns():
+    losses = fitted(1.5)
+    phases = ("Adam",) * (len(losses) // 2) + ("Adam.2",) * (len(losses) - len(losses) // 2)
+    assert "phases" in only_skip("PRB01", checked(overfit=overfit(losses, optimizers=phases)))
+
+
 def test_a_batch_that_another_rate_fits_is_a_note():
     other = overfit(fitted(0.01), name="overfit-other-rate")
     trace = checked(overfit=overfit(fitted(1.5)), **{"overfit-other-rate": other})

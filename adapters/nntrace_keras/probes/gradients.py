@@ -14,6 +14,7 @@ import tensorflow as tf
 from tensorflow.python.eager.record import VariableWatcher
 from tensorflow.python.ops import custom_gradient
 
+from nntrace.text import in_short
 from nntrace_keras.patching import wrap
 from nntrace_keras.probes.answers import Answer, answer
 from nntrace_keras.probes.differences import Part, compare
@@ -71,7 +72,7 @@ class OwnGradients:
         try:
             return self._compared(use)
         except Exception as error:
-            text = f"it could not be called in float64: {type(error).__name__}: {error}"
+            text = f"it could not be called in float64: {in_short(error)}"
             return answer("unknown", text)
 
     def _compared(self, use: _Use) -> Answer:

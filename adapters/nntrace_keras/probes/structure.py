@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from nntrace.text import in_short
 from nntrace_keras.probes.answers import Answer, Array, answer
 from nntrace_keras.probes.causality import causality
 from nntrace_keras.probes.doubled import double, doubled
@@ -80,4 +81,4 @@ def _safely(probe: Callable[[], Answer]) -> Answer:
     try:
         return probe()
     except Exception as error:
-        return answer("unknown", f"it could not be examined: {type(error).__name__}: {error}")
+        return answer("unknown", f"it could not be examined: {in_short(error)}")

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from nntrace.text import in_short
 from nntrace_torch.probes.roles import TARGET, Roles
 from nntrace_torch.probes.trees import is_foreign, is_packed
 from nntrace_torch.replay import Replayer
@@ -133,7 +134,7 @@ def examine(name: str, probe: Callable[[], Answer]) -> Answer:
     try:
         return probe()
     except (Exception, ReplayRefusedError) as error:
-        return Answer(UNKNOWN, f"{name} could not be examined: {type(error).__name__}: {error}")
+        return Answer(UNKNOWN, f"{name} could not be examined: {in_short(error)}")
 
 
 def floating(output: Any) -> list[torch.Tensor]:

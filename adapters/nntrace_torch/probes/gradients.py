@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.autograd import Function
 
+from nntrace.text import in_short
 from nntrace_torch.patching import Undo
 from nntrace_torch.probes.dependencies import CLEAN, FOUND, NOTED, UNKNOWN, Answer
 from nntrace_torch.probes.differences import compare
@@ -81,9 +82,7 @@ def _check(use: _Use) -> Answer:
         with torch.enable_grad():
             return _compare(use)
     except Exception as error:
-        return Answer(
-            UNKNOWN, f"it could not be called in float64: {type(error).__name__}: {error}"
-        )
+        return Answer(UNKNOWN, f"it could not be called in float64: {in_short(error)}")
     finally:
         states.restore()
 

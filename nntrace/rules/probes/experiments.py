@@ -1,5 +1,6 @@
 """What the child of an experiment said of it, and why it may say nothing about the program."""
 
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -20,8 +21,12 @@ def told(trace: Trace) -> dict[str, Any]:
 
 def problem(trace: Trace, *others: Trace | None) -> str | None:
     """Why these experiments say nothing about the program, or None."""
-    if len(set(trace.steps.optimizer)) > 1:
-        names = ", ".join(dict.fromkeys(trace.steps.optimizer))
+    optimizers = trace.steps.optimizer
+    if len(set(optimizers)) > 1:
+        names = ", ".join(dict.fromkeys(optimizers))
+        phases = 1 + sum(one != other for one, other in pairwise(optimizers))
+        if phases == len(set(optimizers)):
+            return f"training has phases, each with an optimizer ({names}) and losses of its own"
         return f"several optimizers take turns ({names}): there is no one loss"
     for run in (trace, *others):
         if run is None:
