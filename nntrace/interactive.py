@@ -74,7 +74,7 @@ def start(
     project's settings. While a run is being traced, that run is returned and nothing is changed.
 
     Args:
-        name: what the run is called; by default, as the script.
+        name: what a new run in the runs folder is called; by default, as the script.
         out: the run folder; by default a new one in the runs folder. Ranks of one training that
             call this give the same one.
         budget: the share of elapsed time that tracing may cost, such as 0.02 or "2%".
@@ -111,7 +111,7 @@ def start(
         run = Path(out).absolute()  # the first rank makes room
     else:
         where = None if out is None else Path(out)
-        run = prepare_run(where, name or _program(), config.runs_folder)
+        run = prepare_run(where, name, config.runs_folder, otherwise=_program())
     agent = Agent(Settings(str(run), tuple(sys.argv), sampling), speaks=True)
     agent.watch()
     return Tracing(agent, run, owned=True)

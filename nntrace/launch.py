@@ -79,7 +79,7 @@ def launch(
         NntraceError: no such command, or a run folder that cannot be written.
     """
     words = resolve(command)
-    run = prepare_run(out, name or script_name(words), runs_folder)
+    run = prepare_run(out, name, runs_folder, otherwise=script_name(words))
     settings = Settings(str(run), command, sampling)
     environment = {**traced_environment(settings), "NNTRACE_PID": str(os.getpid())}
     warn_if_disabled(words)
@@ -131,17 +131,26 @@ def resolve(command: tuple[str, ...]) -> list[str]:
     return [program, *command[1:]]
 
 
-def prepare_run(out: Path | None, name: str, runs_folder: Path) -> Path:
+def prepare_run(out: Path | None, name: str | None, runs_folder: Path, *, otherwise: str) -> Path:
     """The run folder's path, absolute; not created yet, but known to be creatable.
 
+    Args:
+        out: the run folder; without it one in `runs_folder` that starts with `name`.
+        name: as the user gave it.
+        otherwise: what the run is called without a name.
+
     Raises:
-        NntraceError: it cannot be written.
+        NntraceError: it cannot be written, or a name is given for a folder that has one.
     """
+    if out is not None and name is not None:
+        raise NntraceError(
+            f"the run is called as its folder, {out.name}: leave out the name, or the folder."
+        )
     if out is not None:
         run = Path(os.path.abspath(out))
         _make_room(run)
     else:
-        run = Path(os.path.abspath(runs_folder)) / unique_name(name)
+        run = Path(os.path.abspath(runs_folder)) / unique_name(name or otherwise)
     _probe(run.parent)
     return run
 

@@ -98,7 +98,7 @@ def command(
     rules = chosen_rules(only, skip, config.select, config.ignore)
     words = resolve(cmd)
     warn_if_disabled(words)
-    folder = prepare_run(out, f"{script_name(words)}-check", config.runs_folder)
+    folder = prepare_run(out, None, config.runs_folder, otherwise=f"{script_name(words)}-check")
     number = jobs or _jobs()
     task = Command(
         given=cmd,

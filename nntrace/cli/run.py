@@ -58,7 +58,11 @@ from nntrace.config import load_config, parse_budget, parse_kinds
     is_flag=True,
     help="Do not keep the batch and weights of a step that breaks (see `nntrace replay`).",
 )
-@click.option("--name", metavar="NAME", help="What the run is called; by default, as the script.")
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="What the run is called; by default, as the script. With --out, as its folder.",
+)
 @click.argument("cmd", nargs=-1, type=click.UNPROCESSED, required=True, metavar="CMD...")
 def command(
     live: bool,
