@@ -182,7 +182,7 @@ def in_short(diagnosis: Diagnosis) -> Group:
         Padding(_headline(finding), (0, 0, 0, 2 if finding.explained_by else 0))
         for finding in diagnosis.findings
     ]
-    return Group(*(lines or [Text("no problems found", "bold green")]))
+    return Group(*(lines or [Text(_nothing(diagnosis), "bold")]))
 
 
 def as_html(diagnosis: Diagnosis) -> str:
@@ -192,4 +192,8 @@ def as_html(diagnosis: Diagnosis) -> str:
         f"{html.escape(printable(f.message))}</li>"
         for f in diagnosis.findings
     )
-    return f"<ul>{items}</ul>" if items else "<p>no problems found</p>"
+    return f"<ul>{items}</ul>" if items else f"<p>{_nothing(diagnosis)}</p>"
+
+
+def _nothing(diagnosis: Diagnosis) -> str:
+    return "no problems found" if diagnosis.judged or not diagnosis.skipped else "nothing judged"

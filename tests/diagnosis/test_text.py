@@ -9,6 +9,7 @@ from diagnosis.diagnoses import finding, report
 from rich.console import Console
 from run_folders import sites, stats, steps, write_run
 
+from nntrace.diagnosis import Diagnosis
 from nntrace.diagnosis.json import run_facts
 from nntrace.diagnosis.report import Report
 from nntrace.diagnosis.text import render_text, write
@@ -245,3 +246,21 @@ def test_a_terminal_gets_colours(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_color_is_respected_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     assert "31m" not in shown(report([finding()]), terminal=True)[0]
+
+
+@pytest.mark.parametrize(
+    ("diagnosis", "said"),
+    [
+        (Diagnosis((), ()), "no problems found"),
+        (
+            Diagnosis((), (Skipped("too short", "XXX01"),), frozenset({"XXX02"})),
+            "no problems found",
+        ),
+        (Diagnosis((), (Skipped("too short", "XXX01"),)), "nothing judged"),
+    ],
+)
+def test_in_a_notebook_silence_is_not_mistaken_for_health(diagnosis: Diagnosis, said: str) -> None:
+    assert diagnosis._repr_html_() == f"<p>{said}</p>"
+    console = Console(record=True, file=io.StringIO())
+    console.print(diagnosis)
+    assert console.export_text().strip() == said

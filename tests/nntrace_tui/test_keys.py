@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from monitoring import LARGE, SMALL, cause, monitor, open_page, shows, symptom, text, until
+from monitoring import LARGE, SMALL, cause, monitor, never, open_page, shows, symptom, text, until
 from nntrace_tui.export import screen_text
 from nntrace_tui.follower import Update
 from nntrace_tui.messages import Look
@@ -51,6 +51,12 @@ async def test_a_run_without_a_problem_is_said_to_have_none(finished) -> None:
     app = monitor(finished.path)
     async with app.run_test(size=SMALL):
         await until(shows(app, "✔ no problems found"))
+
+
+async def test_a_run_that_no_rule_could_judge_is_not_said_to_be_well(finished) -> None:
+    app = monitor(finished.path, (never,))
+    async with app.run_test(size=SMALL):
+        await until(shows(app, "nothing judged · 1 rule could not judge yet"))
 
 
 async def test_enter_opens_the_details_of_a_finding_and_escape_closes_them(finished) -> None:

@@ -50,6 +50,7 @@ class Snapshot:
         content: what the view's page shows; None for the page of rules, which shows findings.
         findings: as ranked by the diagnosis; None until the first diagnosis was made.
         skipped: the rules that could not judge, so that silence is not mistaken for health.
+        any_judged: whether any rule could; of an experiment of a check none does.
     """
 
     view: View
@@ -58,6 +59,7 @@ class Snapshot:
     content: "Content"
     findings: tuple[Finding, ...] | None
     skipped: tuple[Skipped, ...]
+    any_judged: bool
 
 
 def snapshot(
@@ -83,6 +85,7 @@ def snapshot(
         content=ranks if view.page is Page.RANKS else page_content(trace, view, findings or ()),
         findings=findings,
         skipped=() if diagnosis is None else diagnosis.skipped,
+        any_judged=diagnosis is not None and bool(diagnosis.judged),
     )
 
 

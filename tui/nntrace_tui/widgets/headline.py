@@ -26,7 +26,10 @@ def headline(snapshot: Snapshot, colours: Palette) -> Text:
     blamed = [f for f in snapshot.findings if f.level is not Severity.INFO]
     if not blamed:
         unjudged = len({skip.code for skip in snapshot.skipped})
-        text = line("✔ no problems found", f"bold {colours.good}")
+        if unjudged and not snapshot.any_judged:
+            text = line("nothing judged", "bold")
+        else:
+            text = line("✔ no problems found", f"bold {colours.good}")
         if unjudged:
             rules = "rule" if unjudged == 1 else "rules"
             text.append(f" · {unjudged} {rules} could not judge yet (8 lists them)", colours.dim)
