@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import keras
@@ -168,7 +169,7 @@ def _first(
 def _frames() -> tuple[tuple[str, int, str, Any], ...]:
     """File, line and function of the callers, with the layer whose method it is."""
     found: list[tuple[str, int, str, Any]] = []
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None and len(found) < _FRAMES:
         owner = frame.f_locals.get("self")
         layer = owner if isinstance(owner, keras.layers.Layer) else None
@@ -176,7 +177,7 @@ def _frames() -> tuple[tuple[str, int, str, Any], ...]:
         found.append((code.co_filename, frame.f_lineno, code.co_name, layer))
         if code is _watched.__code__:
             break
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return tuple(found)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from typing import ClassVar
 
 import pytest
 
@@ -13,7 +14,7 @@ from nntrace.check.children import Command
 class Interrupted:
     """A child in whose making Ctrl-C is pressed."""
 
-    ended: list["Interrupted"] = []  # noqa: RUF012
+    ended: ClassVar[list["Interrupted"]] = []
 
     def __init__(self, *args):
         os.kill(os.getpid(), signal.SIGINT)
