@@ -77,6 +77,31 @@ def test_growing_processor_time_is_seen_on_a_machine_whose_clock_time_jumps():
     assert "processor time" in finding.message
 
 
+def test_growth_is_seen_where_nearly_every_step_was_sampled():
+    wall = [int((5 + 15 * n / 199) * 1e6) for n in range(200)]
+    times = {"duration_ns": wall, "cpu_ns": wall}
+    [finding] = findings("RUN09", trace_of(steps=200, sampled=list(range(200)), **times))
+    assert finding.level is Severity.WARNING
+
+
+def test_sampled_steps_are_not_compared_with_others():
+    wall = [int((5 if n < 120 else 20) * 1e6) for n in range(220)]
+    times = {"duration_ns": wall, "cpu_ns": wall}
+    sampled = list(range(120, 220))
+    assert findings("RUN09", trace_of(steps=220, sampled=sampled, **times)) == []
+
+
+def test_a_load_that_comes_and_goes_hides_no_growth():
+    cpu = [int((5 + 15 * n / 199 + 6 * (50 <= n < 75)) * 1e6) for n in range(200)]
+    assert findings("RUN09", trace_of(steps=200, sampled=[0], duration_ns=cpu, cpu_ns=cpu))
+
+
+@pytest.mark.parametrize("at", [30, 100, 170])
+def test_one_jump_is_another_phase_of_the_program(at):
+    cpu = [int((5 + 15 * (n >= at) + n / 200) * 1e6) for n in range(200)]
+    assert findings("RUN09", trace_of(steps=200, sampled=[0], duration_ns=cpu, cpu_ns=cpu)) == []
+
+
 # RUN10
 
 
