@@ -18,7 +18,7 @@ _CLOCK, _START, _TURN, _STAMPS = 0, 1, 2, 3
 MAX_GRAPHS = 64
 _RING = _STAMPS + MAX_GRAPHS
 RING_ROWS = 256
-_COLUMNS = 6
+_COLUMNS = 7
 _LOSS = 3
 # Stands for a number that is not known; NaN could be the loss.
 UNKNOWN = -1.7e308
@@ -36,6 +36,7 @@ class Row:
     loss: float | None
     lr: float | None
     batch_size: int | None
+    loss_scale: float | None
 
 
 def variable(values: Any, name: str) -> Any:
@@ -83,10 +84,11 @@ class Board:
         loss: Any,
         lr: Any,
         batch_size: Any,
+        loss_scale: Any,
     ) -> Any:
         """Write the row of this call and advance the clock; where the row begins."""
         clock = state[_CLOCK]
-        numbers = (graph, state[_TURN], applied, loss, lr, batch_size)
+        numbers = (graph, state[_TURN], applied, loss, lr, batch_size, loss_scale)
         row = [_double(number) for number in numbers]
         place = _RING + tf.math.floormod(tf.cast(clock, tf.int32), RING_ROWS) * _COLUMNS
         stamp = _STAMPS + min(graph, MAX_GRAPHS - 1)
@@ -141,7 +143,7 @@ def _double(number: Any) -> Any:
 
 
 def _row(number: int, values: Any) -> Row:
-    graph, turn, applied, loss, lr, batch = values.tolist()
+    graph, turn, applied, loss, lr, batch, scale = values.tolist()
     return Row(
         number,
         int(graph),
@@ -150,4 +152,5 @@ def _row(number: int, values: Any) -> Row:
         loss if loss != UNKNOWN else None,
         lr if lr != UNKNOWN else None,
         int(batch) if batch != UNKNOWN else None,
+        scale if scale != UNKNOWN else None,
     )

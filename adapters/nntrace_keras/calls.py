@@ -26,6 +26,7 @@ from nntrace_keras.optimizers import (
     ends_accumulation,
     iterations,
     learning_rate,
+    loss_scale,
 )
 from nntrace_keras.returned import ReturnedLoss, await_results, may_be_returned
 from nntrace_keras.second import Second, elements
@@ -156,6 +157,8 @@ class EagerCall:
         self._iterations = int(iterations(optimizer)) if counts else 0
         rate = learning_rate(optimizer)
         self._lr = None if rate is None else float(rate)
+        scale = loss_scale(optimizer)
+        self._scale = None if scale is None else float(tf.convert_to_tensor(scale))
         losses = [float(tf.reduce_sum(target)) for g in gradients for target in g.targets]
         self.loss = sum(losses) if losses else None
         inputs = next((r.inputs for g in gradients for r in g.calls.roots if r.inputs), None)
@@ -178,7 +181,7 @@ class EagerCall:
         applied = self._always or int(iterations(self._optimizer)) > self._iterations
         if self._vector is not None:
             self.delivery = Delivery(self._vector, self.step.changes(self._vector), self._turn)
-        return Row(0, 0, 0, applied, self.loss, self._lr, self._batch)
+        return Row(0, 0, 0, applied, self.loss, self._lr, self._batch, self._scale)
 
 
 class GraphCall:
@@ -255,6 +258,7 @@ class GraphCall:
 
     def _plain_facts(self, gradients: Sequence[Gradient]) -> dict[str, Any]:
         rate = learning_rate(self._optimizer)
+        scale = loss_scale(self._optimizer)
         targets = [target for gradient in gradients for target in gradient.targets]
         inputs = next((r.inputs for g in gradients for r in g.calls.roots if r.inputs), None)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
@@ -270,6 +274,7 @@ class GraphCall:
             "loss": loss,
             "lr": UNKNOWN if rate is None else rate,
             "batch_size": batch,
+            "loss_scale": UNKNOWN if scale is None else tf.convert_to_tensor(scale),
         }
 
 

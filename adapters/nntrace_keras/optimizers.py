@@ -136,14 +136,17 @@ def iterations(optimizer: Any) -> Any:
     return tf.cast(tf.convert_to_tensor(optimizer.iterations), tf.int64)
 
 
+def loss_scale(optimizer: Any) -> Any:
+    """What it multiplies the losses of the step to come by; None where it does not."""
+    if hasattr(optimizer, "inner_optimizer"):
+        return optimizer.dynamic_scale if optimizer.built else optimizer.initial_scale
+    return optimizer.loss_scale_factor
+
+
 def as_received(optimizer: Any, variable: Any, gradient: Any) -> Any:
     """The gradient as it counts: without the loss scale, averaged with those accumulated."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    scale = None
-    if inner is not optimizer:
-        scale = optimizer.dynamic_scale if optimizer.built else optimizer.initial_scale
-    elif inner.loss_scale_factor is not None:
-        scale = inner.loss_scale_factor
+    scale = loss_scale(optimizer)
     if scale is not None:
         factor = 1.0 / tf.cast(tf.convert_to_tensor(scale), tf.float32)
         if isinstance(gradient, tf.IndexedSlices):

@@ -180,18 +180,19 @@ class Training:
     def _finish(self, step: Step, row: Row, delivery: Delivery | None, at_once: bool) -> bool:
         """Record one optimizer call; whether to sample the next one."""
         pending = self._pending.setdefault(step.optimizer, _Pending())
-        if not row.applied and step.calls_per_step == 1:
-            return delivery is not None  # skipped for its gradients: no step
+        is_skipped = not row.applied and step.calls_per_step == 1  # its gradients overflowed
         if row.loss is not None:
             pending.losses.append(row.loss)
         pending.examples += row.batch_size or 0
-        if not row.applied:
+        if not row.applied and not is_skipped:
             return delivery is not None
         del self._pending[step.optimizer]
-        self._optimizers.schedules.stepped(step.optimizer)
+        if not is_skipped:
+            self._optimizers.schedules.stepped(step.optimizer)
         number = self._recorder.steps
-        if delivery is not None:
-            self._recorder.add_sample(self._sample(step, delivery, number, row.batch_size))
+        taken = None if is_skipped else delivery
+        if taken is not None:
+            self._recorder.add_sample(self._sample(step, taken, number, row.batch_size))
         losses = pending.losses
         # An optimizer that accumulates averages its gradients itself.
         loss = sum(losses) / (len(losses) if step.calls_per_step > 1 else 1) if losses else None
@@ -203,9 +204,13 @@ class Training:
             batch_size=pending.examples or None,
             optimizer=step.optimizer,
             phase=self.observer.phase,
-            sampled=delivery is not None,
+            sampled=taken is not None,
             gradients_cleared=None,
+            skipped=is_skipped,
+            loss_scale=row.loss_scale,
         )
+        if is_skipped and delivery is not None:
+            return True  # the next one in its place
         return self._next_in_turn(wants) if not at_once else wants
 
     def _sample(

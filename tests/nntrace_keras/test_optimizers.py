@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 from keras import layers
 
 from nntrace.schema import EventKind
@@ -20,3 +21,24 @@ def test_an_optimizer_built_again_for_the_same_weights_is_counted(trace_keras):
     built = [event.payload for event in trace_keras(program).events_of(EventKind.OPTIMIZER)]
     assert [one["built"] for one in built] == [1, 2, 1, 3]
     assert [one["replaces"] for one in built] == [None, "Adam", None, "Adam"]
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_a_step_that_a_loss_scale_skips_is_a_row_that_says_so(trace_keras, eagerly):
+    def scaled():
+        keras.utils.set_random_seed(0)
+        x = np.ones((8, 3), "float32")
+        model = keras.Sequential([layers.Input((3,)), layers.Dense(1)])
+        inner = keras.optimizers.SGD(1e-3)
+        optimizer = keras.optimizers.LossScaleOptimizer(inner, initial_scale=2.0**127)
+        model.compile(optimizer, "mse", run_eagerly=eagerly, jit_compile=False)
+        model.fit(x, x[:, :1] - 20, batch_size=4, epochs=5, verbose=0)
+
+    steps = trace_keras(scaled).steps
+    skips = int(steps.skipped.sum())
+    assert 0 < skips < len(steps) == 10
+    assert steps.skipped.tolist() == [True] * skips + [False] * (10 - skips)
+    assert not (steps.skipped & steps.sampled).any()
+    halves = 2.0 ** (127 - np.minimum(np.arange(10), skips))
+    assert steps.loss_scale.tolist() == halves.tolist()
+    assert 100 < steps.loss.max() < 1000  # of the loss, not of what the scale made of it
