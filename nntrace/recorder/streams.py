@@ -15,9 +15,10 @@ import pyarrow as pa
 from nntrace.arrow import arrow_schema
 from nntrace.schema import SEGMENT, SEGMENT_BYTES
 
-# Of the others a batch holds a few rows of many columns: compressed, each column by itself, they
-# are no smaller, and take twenty times as long to write and to read. `data` has the labels.
+# Each column is compressed by itself: short ones get no smaller, and take twenty times as long to
+# write and to read. Of the other streams a batch always has few rows; of `data` labels can be many.
 _COMPRESSED = ("sites", "stats", "histograms", "data", "tensors")
+_SHORT_COLUMN_BYTES = 32
 
 
 class StreamWriter:
@@ -73,7 +74,11 @@ class StreamWriter:
             self.open()
         assert self._writer is not None
         assert self._sink is not None
-        self._writer.write_batch(batch)
+        begun = self._sink.tell() > 0  # else the writer has the schema still to write
+        if begun and batch.nbytes < _SHORT_COLUMN_BYTES * batch.num_columns:
+            self._sink.write(batch.serialize())  # the same message, not compressed
+        else:
+            self._writer.write_batch(batch)
         self._sink.flush()
         if self._sink.tell() >= self._segment_bytes:
             self.close()

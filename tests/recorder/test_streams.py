@@ -44,6 +44,20 @@ def test_columns_left_out_are_null_and_not_a_number_is_null(tmp_path):
     assert table["std"].null_count == 2
 
 
+def test_short_columns_are_not_compressed_and_long_ones_are(tmp_path):
+    sizes = []
+    for name, labels in (("few", 3), ("many", 4000)):
+        (folder := tmp_path / name).mkdir()
+        writer = StreamWriter(folder, "data")
+        row = {"step": 1, "label_values": list(range(labels)), "label_counts": [1] * labels}
+        writer.append_rows([{"step": 0}])
+        writer.append_rows([row])
+        writer.close()
+        assert read(segments(folder, "data")[0]).to_pylist()[1]["label_values"][-1] == labels - 1
+        sizes.append(segments(folder, "data")[0].stat().st_size)
+    assert sizes[1] - sizes[0] < 16 * 4000 / 4
+
+
 def test_no_rows_make_no_batch(tmp_path):
     writer = StreamWriter(tmp_path, "steps")
     writer.append_rows([])
