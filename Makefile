@@ -4,6 +4,8 @@ VENV := .venv
 ECOSYSTEM := .venv-ecosystem
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Hundreds of test processes import the same modules: they are compiled once, whatever is set outside.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-ecosystem lint zoo bench bench-peers docs site clean
@@ -34,8 +36,9 @@ lint: $(VENV)/.test  ## ruff, mypy, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Three workers for two cores: many tests wait for a process of theirs.
 test: lint  ## everything CI runs
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 $(ECOSYSTEM)/.ready: constraints.txt requirements-ecosystem.txt pyproject.toml
 	$(PYTHON) -m venv $(ECOSYSTEM)

@@ -29,6 +29,33 @@ TRAINING = """
 """
 
 
+# One process, as in a notebook: runs one after the other, training between them, the last one
+# never stopped.
+SEVERAL_RUNS = """
+    train(3)
+    tracing = nntrace.start(out="between", every=2)
+    train(6)
+    tracing.stop()
+    train(3)
+
+    with nntrace.start(out="block"):
+        nntrace.log(start=7)
+        train(3, lambda loss: nntrace.log(loss=loss, double=2 * loss.item()))
+    try:
+        with nntrace.start(out="failed block"):
+            train(2)
+            raise ValueError("oh")
+    except ValueError:
+        pass
+    with nntrace.start(out="no numbers"):
+        train(3, lambda loss: nntrace.log(name="cnn", vector=torch.zeros(2), fine=1))
+
+    nntrace.start(out="not stopped")
+    train(3)
+    raise ValueError("at last")
+"""
+
+
 def run_program(folder, code, *prefix):
     script = folder / "train.py"
     script.write_text(textwrap.dedent(TRAINING) + textwrap.dedent(code))
@@ -37,51 +64,36 @@ def run_program(folder, code, *prefix):
     )
 
 
-def test_a_run_started_after_the_framework_was_imported_holds_what_trained_in_between(tmp_path):
-    result = run_program(
-        tmp_path,
-        """
-        train(3)
-        tracing = nntrace.start(out="run", every=2)
-        train(6)
-        tracing.stop()
-        train(3)
-        """,
-    )
-    assert result.returncode == 0, result.stderr
-    trace = nntrace.open(tmp_path / "run")
+@pytest.fixture(scope="module")
+def several_runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("several")
+    result = run_program(folder, SEVERAL_RUNS)
+    return result, lambda name: nntrace.open(folder / name)
+
+
+def test_a_run_started_after_the_framework_was_imported_holds_what_trained_in_between(several_runs):
+    result, opened = several_runs
+    trace = opened("between")
     assert len(trace.steps) == 6
     assert trace.sampled_steps.tolist() == [0, 2, 4]
     assert trace.status is RunStatus.FINISHED
     assert trace.manifest.versions["torch"] == version("torch")
-    assert "run: 6 steps, 3 sampled" in result.stderr
+    assert "between: 6 steps, 3 sampled" in result.stderr
 
 
-def test_what_was_not_stopped_ends_with_the_process(tmp_path):
-    result = run_program(tmp_path, 'nntrace.start(out="run")\ntrain(3)\nraise ValueError("oh")\n')
+def test_what_was_not_stopped_ends_with_the_process(several_runs):
+    result, opened = several_runs
     assert result.returncode == 1
-    trace = nntrace.open(tmp_path / "run")
-    assert trace.status is RunStatus.FAILED
-    assert trace.manifest.error == "ValueError: oh"
+    trace = opened("not stopped")
+    assert (len(trace.steps), trace.status) == (3, RunStatus.FAILED)
+    assert trace.manifest.error == "ValueError: at last"
 
 
-def test_a_block_is_a_run_and_a_failed_block_a_failed_run(tmp_path):
-    run_program(
-        tmp_path,
-        """
-        with nntrace.start(out="first"):
-            train(2)
-        try:
-            with nntrace.start(out="second"):
-                train(3)
-                raise ValueError("oh")
-        except ValueError:
-            pass
-        """,
-    )
-    first, second = (nntrace.open(tmp_path / name) for name in ("first", "second"))
-    assert (len(first.steps), first.status) == (2, RunStatus.FINISHED)
-    assert (len(second.steps), second.status) == (3, RunStatus.FAILED)
+def test_a_block_is_a_run_and_a_failed_block_a_failed_run(several_runs):
+    _, opened = several_runs
+    first, second = opened("block"), opened("failed block")
+    assert (len(first.steps), first.status) == (3, RunStatus.FINISHED)
+    assert (len(second.steps), second.status) == (2, RunStatus.FAILED)
 
 
 def test_under_nntrace_run_there_is_one_run(tmp_path):
@@ -102,16 +114,9 @@ def test_under_nntrace_run_there_is_one_run(tmp_path):
     assert list(trace.scalars) == ["mine"]
 
 
-def test_logged_numbers_stand_at_the_step_they_were_logged_in(tmp_path):
-    run_program(
-        tmp_path,
-        """
-        with nntrace.start(out="run"):
-            nntrace.log(start=7)
-            train(3, lambda loss: nntrace.log(loss=loss, double=2 * loss.item()))
-        """,
-    )
-    trace = nntrace.open(tmp_path / "run")
+def test_logged_numbers_stand_at_the_step_they_were_logged_in(several_runs):
+    _, opened = several_runs
+    trace = opened("block")
     steps, values = trace.scalars["loss"]
     assert steps.tolist() == [1, 2, 3]
     assert np.allclose(values, trace.steps.loss)
@@ -119,19 +124,11 @@ def test_logged_numbers_stand_at_the_step_they_were_logged_in(tmp_path):
     assert np.array_equal(trace.scalars["double"][1], 2 * values)
 
 
-def test_what_is_no_number_is_said_once_and_never_raises(tmp_path):
-    result = run_program(
-        tmp_path,
-        """
-        import torch
-        with nntrace.start(out="run"):
-            train(3, lambda loss: nntrace.log(name="cnn", vector=torch.zeros(2), fine=1))
-        """,
-    )
-    assert result.returncode == 0
+def test_what_is_no_number_is_said_once_and_never_raises(several_runs):
+    result, opened = several_runs
     assert result.stderr.count("log(name=…) is no number but str: not recorded.") == 1
     assert result.stderr.count("log(vector=…) is no number but Tensor: not recorded.") == 1
-    assert list(nntrace.open(tmp_path / "run").scalars) == ["fine"]
+    assert list(opened("no numbers").scalars) == ["fine"]
 
 
 def test_log_does_nothing_without_a_run():
