@@ -1,6 +1,6 @@
 """Rules on the scale of the signal on its way through the layers; those on units are in `units`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -13,7 +13,7 @@ from nntrace.rules.depth import (
     until_end,
 )
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.layers import any_finite, chain, first_finite, remaining_loss, span
+from nntrace.rules.layers import Link, any_finite, chain, first_finite, remaining_loss, span
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import in_times, median
 from nntrace.rules.units import dead_units, saturated_units
@@ -21,6 +21,8 @@ from nntrace.schema import Role
 from nntrace.trace import Trace
 
 __all__ = ["dead_units", "exploding_activations", "saturated_units", "vanishing_activations"]
+
+_FEW_DEAD = 0.2  # of a layer
 
 
 @rule(
@@ -45,6 +47,7 @@ def vanishing_activations(
     The head then learns from its bias alone. Measured is how much the outputs differ between
     examples (biases differ between units and would hide it), from the last norm on, because a norm
     restores the scale; the head is left out, and it must have lasted to the end of the run.
+    Units that die further on die of it: what reaches them is their bias.
     Source: Glorot & Bengio 2010; He 2015; "37 reasons", 30.
     """
     links = before_head(after_last_norm(chain(trace)))
@@ -67,6 +70,7 @@ def vanishing_activations(
     lasts = gone[since:].mean(axis=0) > 0.5
     at = int(np.flatnonzero(lasts)[0]) if lasts.any() else int(np.flatnonzero(gone[-1])[0])
     low, high = median(signal[since:, at]), median(first[since:])
+    kills = _die_only_behind(trace, links, at)
     yield Finding(
         f"the signal vanishes with depth: outputs differ between examples by {high:.2g} in the "
         f"first layers and by {low:.2g} in {links[at].site.path}, {in_times(high / low)} times "
@@ -78,7 +82,15 @@ def vanishing_activations(
             "layers": [link.site.path for link in links if link.is_affine],
             "signal": [median(signal[since:, i]) for i, link in enumerate(links) if link.is_affine],
         },
+        not_from=("ACT04",) if kills else (),
+        explains=("ACT04",) if kills else (),
     )
+
+
+def _die_only_behind(trace: Trace, links: Sequence[Link], at: int) -> bool:
+    """Whether up to this layer few units are dead."""
+    dead = trace.series(Role.ACTIVATION, "dead_fraction")[:, [link.column for link in links]]
+    return not (dead[:, : at + 1] > _FEW_DEAD).any()
 
 
 @rule(

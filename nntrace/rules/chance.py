@@ -7,6 +7,7 @@ empty result where too little is known.
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from math import hypot
 
 import numpy as np
 
@@ -27,6 +28,7 @@ CROSS_ENTROPY = frozenset(
 BINARY = frozenset({"binary_cross_entropy", "binary_cross_entropy_with_logits"})
 SQUARED_ERROR = frozenset({"mse_loss"})
 _EXAMPLES_PER_LABEL = 10  # fewer, and the entropy of the labels is not known well
+_RUN_AWAY = 10.0  # growth of targets that are not given
 _EXACT_ENTROPY_SIZE = 2000
 _OF_INPUTS = tuple(
     field.name
@@ -206,6 +208,17 @@ def target_variance(batches: Iterable[Batch]) -> tuple[float, float] | None:
     mean = float(np.average(means, weights=weight))
     within = float(np.average(stds**2, weights=weight))
     return mean, within + float(np.average((means - mean) ** 2, weights=weight))
+
+
+def targets_run_away(trace: Trace) -> bool:
+    """Whether targets become many times as large, as a network's own results do that it learns."""
+    sizes = [
+        hypot(batch.target_mean, batch.target_std)
+        for batch in training_batches(trace)
+        if batch.target_mean is not None and batch.target_std is not None
+    ]
+    fifth = len(sizes) // 5
+    return fifth > 0 and median(sizes[-fifth:]) > _RUN_AWAY * median(sizes[:fifth])
 
 
 def chance_losses(function: str, batches: tuple[Batch, ...]) -> tuple[Chance, ...]:

@@ -18,6 +18,7 @@ from nntrace.schema import EventKind, RunStatus
 from nntrace.trace import Event, Trace
 
 _RECENT = 20  # steps of training whose loss an evaluation is compared with
+_UNLEARNT = 0.9  # of the first loss: what an evaluation finds where nothing was learnt
 
 
 @rule(
@@ -140,7 +141,9 @@ def train_eval_inconsistent(
 ) -> Iterator[Finding | Skipped]:
     """In evaluation mode a model with batch norm is worse than before it was trained.
 
-    From its first evaluation on, while the training loss falls: no overfitting begins so. The
+    From its first evaluation on, while the training loss falls: no overfitting begins so. Nor
+    does any within the first pass over the data, all of which are new then: an evaluation after
+    it that finds nothing learnt is enough, if none of the later ones finds much. The
     running statistics are not those of the data, or the two passes treat the data
     differently. Judged are evaluations by the loss function of the training.
     Source: "37 reasons", 21 and 26; Wu & Johnson 2021 (2105.07576).
@@ -168,12 +171,19 @@ def train_eval_inconsistent(
     recent = np.array(
         [median(series.value[series.step <= event.step][-_RECENT:]) for event in judged]
     )
-    wrong = (values > ratio * start) & (recent < learned * start)
+    learns = recent < learned * start
+    wrong = (values > ratio * start) & learns
+    above = "more than"
     if not wrong[:passes].all() or wrong.mean() < 0.75:
-        return
+        first_pass = next((event.step for event in trace.events_of(EventKind.EPOCH)), -1)
+        unlearnt = (values > learned * start) & learns
+        is_new = judged[0].step <= first_pass and learns[0] and values[0] > _UNLEARNT * start
+        if not is_new or not unlearnt[:passes].all() or unlearnt.mean() < 0.75:
+            return
+        above = "hardly less than" if values[-1] <= start else above
     yield Finding(
-        f"the loss is {recent[-1]:.3g} in training and {values[-1]:.3g} in evaluation mode, more "
-        f"than the {start:.3g} before training, and was so from the first evaluation on.",
+        f"the loss is {recent[-1]:.3g} in training and {values[-1]:.3g} in evaluation mode, "
+        f"{above} the {start:.3g} before training, and was so from the first evaluation on.",
         steps=(judged[0].step, judged[-1].step),
         evidence={
             "training_loss": float(recent[-1]),

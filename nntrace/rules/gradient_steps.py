@@ -13,6 +13,7 @@ from nntrace.schema import EventKind
 from nntrace.trace import Trace
 
 _FEW = 4  # examples of a batch whose mean is hardly one
+_SIGNAL_OF_ALL = 3.0  # over the noise, below which all steps together go nowhere
 _FALLS = -2.0  # trend statistic of a loss that comes down
 _SCALE_FREE = ("adam", "rmsprop", "adagrad", "lion", "nadam", "lamb", "adafactor")
 
@@ -76,7 +77,6 @@ def clipping_always_active(
     "GRD08",
     "noisy-gradient",
     Severity.INFO,
-    explains=("LOS07", "LOS10"),
     advice="Use larger batches, accumulate gradients, or lower the learning rate so that more "
     "steps are averaged; look whether labels carry a signal at all.",
 )
@@ -92,7 +92,9 @@ def noisy_gradient(
     Each step is then mostly noise of its batch. From the cosine c of two gradients in a row the
     ratio of signal to noise is √(c / (1 − c)); small batches often have less than 1 and train, so
     it is noted only where the loss has no downward trend. Needs steps in a row that were sampled.
-    With batches of a few examples it is why a loss stays at that of a guess (LOS11).
+    Noise averages out: only where all the steps together make no signal it is why a loss does not
+    fall (LOS07, LOS10). With batches of a few examples it is why a loss stays at that of a guess
+    (LOS11), and, where both hold, why steps are long (UPD01).
     Source: McCandlish et al. 2018 (gradient noise scale).
     """
     cosine = trace.steps.gradient_cosine
@@ -111,13 +113,20 @@ def noisy_gradient(
         return
     sizes = [batch.batch_size for batch in training_batches(trace) if batch.batch_size]
     few = bool(sizes) and median(sizes) <= _FEW
+    drowns = signal * len(trace.steps) ** 0.5 < _SIGNAL_OF_ALL
     yield Finding(
         f"gradients are noise: those of successive steps have a cosine of {level:.2f}, a ratio of "
         f"signal to noise of {signal:.2f}, and the loss has no downward trend.",
         steps=(int(trace.steps.step[late[0]]), int(trace.steps.step[late[-1]])),
         evidence={"cosine": level, "signal_to_noise": signal, "pairs": len(known)},
-        explains=("LOS11",) if few else (),
+        explains=_explains(few, drowns),
     )
+
+
+def _explains(few: bool, drowns: bool) -> tuple[str, ...]:
+    """What follows from noise: of a few examples, in which the signal of all steps drowns."""
+    found = (("LOS07", "LOS10"), drowns), (("LOS11",), few), (("UPD01",), few and drowns)
+    return tuple(code for codes, holds in found if holds for code in codes)
 
 
 @rule(

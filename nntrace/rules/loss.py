@@ -10,6 +10,7 @@ from nntrace.rules.chance import (
     comparable_function,
     function_loss,
     loss_location,
+    targets_run_away,
     training_batches,
 )
 from nntrace.rules.finding import Finding, Severity, Skipped
@@ -163,7 +164,8 @@ def loss_diverging(
     window = lasting(levels > lowest + 0.2 * (end - lowest), 1)
     since = len(values) - 5 if window is None else _starts(len(values), width)[window]
     nan = f", and is not finite from step {series.nonfinite_from} on" if _is_lost(series) else ""
-    uphill = climbed and goes_uphill(trace) and not makes_targets(trace)
+    moves = makes_targets(trace) or targets_run_away(trace)
+    uphill = climbed and goes_uphill(trace) and not moves
     told = ", and successive gradients point the same way: each step goes uphill" if uphill else ""
     yield Finding(
         f"the loss rose from {lowest:.3g} to {end:.3g}{nan}{told}.",

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.chance import targets_run_away
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.layers import columns, first_finite, named, remaining_loss, span, weights
 from nntrace.rules.rule import rule
@@ -14,6 +15,7 @@ from nntrace.schema import Role
 from nntrace.trace import Trace
 
 _NOT_LEARNT = 0.5  # share of the first loss that is still there at the end
+_OF_TARGETS = ("LOS08", "GRD02", "GRD05")
 _STILL_GROWS = 1.1  # over the last third of the samples
 
 
@@ -36,7 +38,8 @@ def weight_divergence(
 
     They head for infinity. The start counts as at least 1/√fan-in, so that layers that begin at
     zero or tiny may grow. Weights that grow while the loss comes down, as on separable data, or
-    that have settled, are not meant.
+    that have settled, are not meant. Where the targets grow along, as those that a value network
+    makes of its own results do, the loss and its gradients grow because of it.
     Source: "37 reasons", 28 (weights growing to ±infinity); Deep Learning Tuning, DL4J.
     """
     sites = [site for site in weights(trace) if site.requires_grad is not False]
@@ -72,6 +75,7 @@ def weight_divergence(
             "weights": [sites[i].path for i, _, _ in found],
             "growth": [factor for _, _, factor in found],
         },
+        explains=_OF_TARGETS if targets_run_away(trace) else (),
     )
 
 

@@ -71,6 +71,17 @@ def test_a_signal_that_comes_back_is_healthy():
     assert not findings("ACT02", stack(1.0, 1.0, recovers))
 
 
+@pytest.mark.parametrize(("dead", "explained"), [((0, 0, 1), ("ACT04",)), ((0, 1, 1), ())])
+def test_units_that_die_where_no_signal_comes_are_a_symptom(dead, explained):
+    scales = [1.0, 1e-5, 1e-6]
+    rows = [
+        layer(f"l{n}", scale=scale, dead_fraction=share)
+        for n, (scale, share) in enumerate(zip(scales, dead, strict=True))
+    ]
+    [finding] = findings("ACT02", trace(*rows, layer("head", scale=1.0)))
+    assert finding.explains == finding.not_from == explained
+
+
 def test_outputs_that_are_exactly_constant_are_another_rules():
     assert not findings("ACT02", stack(1.0, 1.0, 0.0))
 

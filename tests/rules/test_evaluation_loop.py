@@ -105,7 +105,7 @@ def test_a_short_run_is_noted(steps, found):
 # RUN13
 
 
-def inconsistent(values, *, training_end=0.5):
+def inconsistent(values, *, training_end=0.5, passes=()):
     losses = np.linspace(2.0, training_end, 100).tolist()
     events = [event("loss_call", function="cross_entropy", reduction="mean"), TRAINING]
     at = [80 + 15 * n for n in range(len(values))]
@@ -113,7 +113,24 @@ def inconsistent(values, *, training_end=0.5):
         evaluation(step, training=False, loss=loss) for step, loss in zip(at, values, strict=True)
     ]
     data = batches(5, loss_function="cross_entropy", loss_value=losses[:5], classes=8)
+    events += [event("epoch", step, loader=0, steps=40, batches=40) for step in passes]
     return trace_of(loss=losses, events=events, batches=data)
+
+
+@pytest.mark.parametrize(
+    ("values", "passes", "found"),
+    [
+        ([1.85, 1.3], [80], 1),
+        ([1.75, 1.3], [80], 0),  # the evaluation after the first pass finds something learnt
+        ([1.85, 1.1], [80], 0),  # a later one does
+        ([1.85, 1.3], [40, 80], 0),  # all examples have been seen before: it may be overfitting
+    ],
+)
+def test_an_evaluation_after_the_first_pass_that_finds_nothing_learnt_is_a_warning(
+    values, passes, found
+):
+    rows = inconsistent(values, training_end=0.1, passes=passes)
+    assert len(findings("RUN13", rows)) == found
 
 
 @pytest.mark.parametrize(("loss", "found"), [(2.5, 1), (2.3, 0)])

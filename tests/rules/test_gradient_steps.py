@@ -73,6 +73,19 @@ def test_noise_of_a_few_examples_is_why_a_loss_stays_at_chance(size, explained):
     assert finding.explains == explained
 
 
+@pytest.mark.parametrize(("cosine", "explained"), [(0.04, ("LOS07", "LOS10")), (0.05, ())])
+def test_noise_that_all_steps_together_average_out_is_not_why_a_loss_stays(cosine, explained):
+    [finding] = findings("GRD08", noisy(cosine))
+    assert finding.explains == explained
+
+
+def test_noise_of_a_few_examples_in_which_all_drowns_is_also_why_steps_are_long():
+    two = batches(9, batch_size=2)
+    rows = trace_of(steps=STEPS, loss=FLAT, gradient_cosine=every(10, 0.0), batches=two)
+    [finding] = findings("GRD08", rows)
+    assert finding.explains == ("LOS07", "LOS10", "LOS11", "UPD01")
+
+
 def test_seven_pairs_are_too_few_for_noise():
     assert skip_reasons("GRD08", noisy(0.1, n=30))
 

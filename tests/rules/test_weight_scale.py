@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rules.builders import findings, site, skip_reasons, trace_of
+from rules.builders import batches, findings, site, skip_reasons, trace_of
 
 from nntrace.rules import Severity
 
@@ -26,6 +26,15 @@ def test_weights_that_grow_tenfold_and_on_are_an_error(end, found):
     results = findings("PAR02", trace(weight("a.weight", growth(end))))
     assert len(results) == found
     assert all(f.level is Severity.ERROR for f in results)
+
+
+@pytest.mark.parametrize(("last", "explained"), [(11.0, ("LOS08", "GRD02", "GRD05")), (9.0, ())])
+def test_targets_that_run_away_with_the_weights_take_the_loss_along(last, explained):
+    sizes = [*[1.0] * 5, *np.geomspace(1, last, 20), *[last] * 5]
+    data = batches(STEPS, target_mean=sizes, target_std=0.0)
+    rows = trace_of(steps=STEPS, loss=1.0, sites=[weight("a.weight", growth(5.0))], batches=data)
+    [finding] = findings("PAR02", rows)
+    assert finding.explains == explained
 
 
 def test_layers_that_start_tiny_may_grow_to_the_usual_scale():
