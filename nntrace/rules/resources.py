@@ -15,8 +15,10 @@ from nntrace.trace.model import FloatArray
 
 _WINDOWS = 8
 _MEGABYTE = 1 << 20
-_RISING_PAIRS = 0.75  # by chance 3 % of the orders of eight windows
-_GROWTH_OF_A_HALF = 0.1  # a steady growth has three sevenths in each
+_RISING_PAIRS = 0.78  # by chance 3 % of the orders of eight windows
+_RISING_PAIRS_OF_THE_CLOCK = 0.9
+_OWN_PART = 0.7  # of a sampled step
+_LARGEST_RISE = 0.6  # of the growth, from one window to the next
 
 
 @rule(
@@ -85,33 +87,35 @@ def step_time_drift(
 ) -> Iterator[Finding | Skipped]:
     """A step takes twice as long at the end as at the beginning, and grew all the time.
 
-    Something accumulates. Judged by medians over eighths of the run that rise in both of its
-    halves, without the first steps and what tracing took, among steps that were not sampled or,
+    Something accumulates. Judged by medians over eighths of the run that rise, not all
+    at once, without the first steps and what tracing took, among steps that were not sampled or,
     where most were, among those that were. A warning where the program's own processor time
     doubles or accounts for the growth; else a note, for then the machine or the data may be what
     slows down. Larger batches and longer sequences take longer by right. Source: PyTorch
     Performance Tuning Guide.
     """
     columns = trace.steps
-    late = ~columns.skipped & (np.arange(len(columns)) >= len(columns) // 20)
-    # A sample also slows down what is not counted as tracing: like is compared with like.
-    kinds = [np.flatnonzero(late & kind) for kind in (~columns.sampled, columns.sampled)]
+    duration = np.maximum(columns.duration_ns, 1)
+    own_part = 1.0 - np.clip(columns.overhead_ns, 0, duration) / duration
+    late = np.arange(len(columns)) >= len(columns) // 20
+    # A sample also slows down what is not counted as tracing: like is compared with like, and
+    # samples only where they are small beside the step.
+    small = columns.sampled & (own_part > _OWN_PART)
+    kinds = [np.flatnonzero(late & ~columns.skipped & kind) for kind in (~columns.sampled, small)]
     kept = next((kind for kind in kinds if len(kind) >= steps), None)
     if kept is None:
         most = max(map(len, kinds))
-        yield Skipped(f"needs {steps} steps that were all sampled or all not, has {most}")
+        yield Skipped(f"needs {steps} steps of which tracing took little, has {most}")
         return
     parts = np.array_split(kept, _WINDOWS)
-    duration = np.maximum(columns.duration_ns, 1)
-    own_part = 1.0 - np.clip(columns.overhead_ns, 0, duration) / duration
     wall = np.array([median((own_part * duration)[part]) for part in parts]) / 1e6
     cpu = np.array([median((own_part * columns.cpu_ns)[part]) for part in parts]) / 1e6
     sizes = [median(columns.batch_size[part]) for part in parts]
     if _outgrown(sizes) or _outgrown(_input_sizes(trace)):
         return
     # A busy machine makes the time of single steps jump; the processor time hardly does.
-    own = _drifts(cpu, factor, least_ms)
-    if not own and not _drifts(wall, factor, least_ms):
+    own = _drifts(cpu, factor, least_ms, _RISING_PAIRS)
+    if not own and not _drifts(wall, factor, least_ms, _RISING_PAIRS_OF_THE_CLOCK):
         return
     shown = cpu if own else wall
     own = own or bool(cpu[-1] - cpu[0] > work * (wall[-1] - wall[0]))
@@ -131,19 +135,17 @@ def step_time_drift(
     )
 
 
-def _drifts(level: FloatArray, factor: float, least_ms: float) -> bool:
-    """Whether the times [windows] grow in both halves, to `factor` of the first and more.
+def _drifts(level: FloatArray, factor: float, least_ms: float, rising_pairs: float) -> bool:
+    """Whether the times [windows] grow all the time, to `factor` of the first and more.
 
     A load of the machine that comes and goes may set back single windows, so all pairs of them
     count and not the neighbours alone; one jump is another phase of the program.
     """
     first, second = np.triu_indices(_WINDOWS, 1)
     grown = level[-1] - level[0]
-    rises = np.mean(level[second] > level[first]) >= _RISING_PAIRS
-    halves = min(level[_WINDOWS // 2 - 1] - level[0], level[-1] - level[_WINDOWS // 2])
     return bool(
-        rises
-        and halves >= _GROWTH_OF_A_HALF * grown
+        np.mean(level[second] > level[first]) >= rising_pairs
+        and np.diff(level).max() <= _LARGEST_RISE * grown
         and level[0] > 0
         and level[-1] >= factor * level[0]
         and grown >= least_ms

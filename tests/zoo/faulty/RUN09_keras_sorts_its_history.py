@@ -18,7 +18,7 @@ class Quantiles(keras.callbacks.Callback):
         self.outputs = []
 
     def on_train_batch_end(self, batch, logs=None):
-        self.outputs += self.model.layers[0].kernel.numpy().ravel()[:400].tolist()
+        self.outputs += self.model.layers[0].kernel.numpy().ravel().tolist()
         ordered = sorted(self.outputs)
         self.middle = ordered[len(ordered) // 2]
 
