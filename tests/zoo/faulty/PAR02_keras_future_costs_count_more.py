@@ -1,5 +1,5 @@
 """Keras model of the cost of running a store, fitted to its own estimate of the day after. What is
-to come is divided by the discount instead of multiplied: estimates and weights run away together."""
+to come is divided by the discount instead of multiplied: estimates and weights run away."""
 
 import keras
 import numpy as np
