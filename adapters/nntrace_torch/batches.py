@@ -97,10 +97,10 @@ class InputSampler:
         return self._sites[key]
 
 
-def input_plan(part: torch.Tensor, limit: int) -> Plan:
-    """Which elements of an input are sampled."""
+def input_plan(part: torch.Tensor, limit: int, *, staggered: bool = False) -> Plan:
+    """Which elements of an input are sampled; `staggered`, of each example others."""
     axis = 1 if part.dim() >= 4 else -1
-    return activation_plan(tuple(part.shape), part.stride(), axis, limit)
+    return activation_plan(tuple(part.shape), part.stride(), axis, limit, staggered=staggered)
 
 
 def _hashes_of_all(inputs: "list[Input]", first: "Input") -> torch.Tensor:

@@ -147,7 +147,8 @@ def _sample(found: _Pass, inputs: Any) -> None:
         if part is None or not part.dim():
             continue
         found.shape = found.shape or tuple(tensor.shape)
-        view = input_plan(part, _ELEMENTS).view(part, found.calls)
+        # A pass may be one call: the same places of all its examples would not stand for them.
+        view = input_plan(part, _ELEMENTS, staggered=True).view(part, found.calls)
         found.inputs.append(view.to(torch.float32, copy=True).reshape(-1))
         return
 

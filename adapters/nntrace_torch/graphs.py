@@ -6,7 +6,7 @@ not known is not claimed. Nothing read here is kept.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -43,6 +43,8 @@ _MOVES = frozenset(
     }
 )
 _ELEMENTWISE = frozenset({"Pow", "Abs", "Neg", "Sqrt"})
+# What losses written by hand do with a difference, too; not where a bound is looked for.
+_OF_DIFFERENCES = frozenset({"Where", "Log", "Log1P", "Exp", "Cosh", "Softplus"})
 _REDUCTIONS = frozenset({"Mean", "Sum"})
 _OF_WEIGHTS = frozenset(
     {
@@ -178,7 +180,7 @@ def clamped_share(term: Term) -> torch.Tensor | None:
 
 def broadcast(term: Term) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """Shapes of predictions and of their difference from targets, where that is far larger."""
-    for node in _toward_the_error(term.node):
+    for node in _toward_the_error(term.node, through=_OF_DIFFERENCES):
         if operation(node) != "Sub":
             continue
         sides = [(child, place) for child, place in node.next_functions if child is not None]
@@ -267,7 +269,7 @@ def _scales_by_data(node: Any) -> bool:
     return isinstance(other, torch.Tensor) and other.numel() > 1
 
 
-def _toward_the_error(node: Any) -> Iterator[Any]:
+def _toward_the_error(node: Any, through: Collection[str] = ()) -> Iterator[Any]:
     """The chain from a reduction down to where values stop being errors: at most a few nodes."""
     for _ in range(_DEEP):
         if node is None:
@@ -275,7 +277,7 @@ def _toward_the_error(node: Any) -> Iterator[Any]:
         yield node
         name = operation(node)
         sides = [child for child, _ in node.next_functions]
-        passes = name in _REDUCTIONS or name in _ELEMENTWISE or name in _MOVES
+        passes = name in _REDUCTIONS or name in _ELEMENTWISE or name in _MOVES or name in through
         scales = name in ("Mul", "Div") and (
             sum(side is not None for side in sides) == 1
             or (len(sides) == 2 and sides[0] is sides[1])  # a square

@@ -20,6 +20,7 @@ from nntrace.rules.rule import rule
 from nntrace.rules.signals import finite, lasting, median
 from nntrace.schema import Role
 from nntrace.trace import Trace
+from nntrace.trace.model import BoolArray, IntArray
 
 _LATE = 0.5  # of a site's samples
 _HOLDS = 0.75  # of the late samples
@@ -28,6 +29,9 @@ _LEAST_UNITS = 8
 _MAX_UNITS = 1024  # that a sample takes of a layer
 _ONE_KEY = "at a single key"
 _SHRUNK = 0.1  # of what it was at the start
+# Where directions are lost as well, examples are next to alike when they differ by so many times
+# the share that tells by itself, and by this share of what they did at the start.
+_FEW_TIMES, _SHORT = 5.0, 1 / 3
 _ONE_LINE = 2.0  # directions; what is less is next to a line
 _TWO_CLASSES = 2  # units of a head that a line is enough for
 
@@ -275,15 +279,34 @@ def _one_point(trace: Trace, link: Link, spread: float, samples: int) -> Finding
     if len(rows) < samples:
         return None
     close = apart[rows] < min(spread, _SHRUNK * apart[rows[0]])
-    late = close[-max(3, int(len(rows) * _LATE)) :]
-    if late.mean() < _HOLDS or not late[-1]:
+    if not _gives_inputs_back(trace, link):
+        close |= _on_few_directions(trace, link, rows) & (
+            apart[rows] < np.minimum(_FEW_TIMES * spread, _SHORT * apart[rows[0]])
+        )
+    since = lasting(close, max(3, len(rows) // 4))
+    if since is None:
         return None
-    since = lasting(close, 1)
     begin, end = float(apart[rows[0]]), median(apart[rows[-3:]])
     return Finding(
-        f"the outputs of {link.site.shown} have collapsed into a point: examples "
-        f"differed by {begin:.0%} of their size at the start and differ by {end:.1%}.",
+        f"the outputs of {link.site.shown} have collapsed"
+        + (" into a point" if end < spread else "")
+        + f": examples differed by {begin:.0%} of their size at the start and differ by {end:.1%}.",
         site=link.site,
-        steps=span(trace, int(rows[since if since is not None else 0])),
+        steps=span(trace, int(rows[since])),
         evidence={"layers": [link.site.path], "first_spread": begin, "last_spread": end},
     )
+
+
+def _on_few_directions(trace: Trace, link: Link, rows: IntArray) -> BoolArray:
+    """At which samples half of the directions of the start are lost, by the last known number."""
+    rank = trace.series(Role.ACTIVATION, "effective_rank")[:, link.column]
+    known = np.flatnonzero(np.isfinite(rank))
+    if not len(known) or rank[known[0]] < _LEAST_START:
+        return np.zeros(len(rows), dtype=np.bool_)
+    last = known[np.maximum(np.searchsorted(known, rows, side="right") - 1, 0)]
+    return np.asarray(rank[last] < 0.5 * rank[known[0]])
+
+
+def _gives_inputs_back(trace: Trace, link: Link) -> bool:
+    """Whether its outputs are as large as an input: what examples have in common is right then."""
+    return any(site.numel == link.site.numel for site in trace.sites_of(Role.INPUT))

@@ -17,6 +17,7 @@ from nntrace.rules.layers import (
     chain,
     first_finite,
     is_embedding,
+    is_still_learning,
     named,
     remaining_loss,
     span,
@@ -164,7 +165,8 @@ def activation_mean_shift(
     if not found:
         return
     index, since = found[0]
-    learns = remaining_loss(trace) <= learnt and not is_no_better_than_chance(trace)
+    learns = remaining_loss(trace) <= learnt or is_still_learning(trace)
+    learns &= not is_no_better_than_chance(trace)
     level, spread = median(mean[since:, index]), median(std[since:, index])
     yield Finding(
         f"the outputs of {links[index].site.path} lie at {level:.2g} ± {spread:.2g}, "

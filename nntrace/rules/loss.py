@@ -59,7 +59,8 @@ def loss_not_decreasing(
     silent when either shows progress of more than 1 %, when the loss is already well below chance,
     or when a check has shown that it is higher without inputs (PRB02). Not judged where the noise
     is such that the loss could have come down by a quarter unseen, as where every step is another
-    task. A warning for runs below 200 steps or losses whose chance value is unknown.
+    task. A warning for runs below 200 steps or losses whose chance value is unknown: their floor
+    may lie just below where they start, so half as sure a trend is progress.
     Source: Karpathy's Recipe, step 2 (overfit one batch); "37 reasons", IV.
     """
     series = loss_series(trace)
@@ -71,6 +72,9 @@ def loss_not_decreasing(
         yield Skipped(f"needs {steps} steps after the warm-up, has {full_rate_steps}")
         return
     values = series.value
+    batches = training_batches(trace)
+    function, unknown = comparable_function(trace, batches)
+    chances = [] if unknown else [chance.value for chance in chance_losses(function, batches)]
     noise = noise_scale(values)
     window = max(1, len(values) // 10)
     head = min(10, window)
@@ -82,13 +86,10 @@ def loss_not_decreasing(
     is_certain = (
         dropped_at_once
         or progress > errors * median_error(noise, head, window)
-        or trend_z(values) < -errors
+        or trend_z(values) < -(errors if chances else errors / 2)
     )
     if (is_certain and progress > improvement * abs(start)) or inputs_win(trace):
         return
-    batches = training_batches(trace)
-    function, unknown = comparable_function(trace, batches)
-    chances = [] if unknown else [chance.value for chance in chance_losses(function, batches)]
     if chances and _level(function_loss(trace, batches)) < _LEARNED * min(chances):
         return
     half = len(values) // 2

@@ -13,6 +13,7 @@ from nntrace.rules.chance import (
     training_batches,
 )
 from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.leakage import column_of_target
 from nntrace.rules.loss_level import first_loss, loss_of_knowing_nothing
 from nntrace.rules.passes import makes_targets
 from nntrace.rules.rule import rule
@@ -196,8 +197,9 @@ def still_improving(
     "suspiciously-easy",
     Severity.WARNING,
     explains=("LOS15",),
-    advice="Look for the target among the inputs (an id, a column computed from it, the file "
-    "name), for copies of few examples, and for a loss that compares the targets with themselves.",
+    advice="Either the problem is that easy, or look for the target among the inputs (an id, a "
+    "column computed from it, the file name), for copies of few examples, and for a loss that "
+    "compares the targets with themselves.",
 )
 def suspiciously_easy(
     trace: Trace,
@@ -208,8 +210,10 @@ def suspiciously_easy(
 ) -> Iterator[Finding | Skipped]:
     """Within a few dozen steps a fresh model's loss is next to nothing, and stays there.
 
-    Real problems are not that easy: the answer is among the inputs, or a few examples are repeated.
-    Not for a single batch that is memorised on purpose (DAT02 sees that), nor for trained weights.
+    Few problems are that easy: the answer is among the inputs, or a few examples are repeated.
+    A warning where a column of the kept examples is their target, and names it; else a note, for
+    some problems are. Not for a single batch that is memorised on purpose (DAT02 sees that), nor
+    for trained weights.
     Source: Karpathy's Recipe, step 2 (be suspicious of what is too good); Kaufman et al. 2012,
     Leakage in Data Mining.
     """
@@ -237,10 +241,14 @@ def suspiciously_easy(
     limit = share * start.value
     if median(early) > limit or median(after) > limit:
         return
+    leak = column_of_target(trace)
     yield Finding(
         f"after {steps} steps the loss is {median(early):.2g}, {median(early) / start.value:.2%} "
-        f"of that of a model that knows nothing ({start.name} = {start.value:.3g}).",
+        f"of that of a model that knows nothing ({start.name} = {start.value:.3g})"
+        + (f": the target stands in {leak}, counted from 0." if leak else "."),
         steps=(int(series.step[0]), int(series.step[-1])),
+        severity=Severity.WARNING if leak else Severity.INFO,
+        advice=f"Leave {leak} out of the inputs, and whatever was computed from it." * bool(leak),
         evidence={"loss": median(early), "chance": start.value, "chance_is": start.name},
         location=loss_location(trace, function),
     )

@@ -59,10 +59,11 @@ def dead_units(
     dropout, pooling) only the first. The warning asks that
     the share is exceeded in the model as a whole too; deep ReLU networks have single layers with a
     quarter of dead units and train well, so there it is only information. So it is where the loss
-    comes down and no more units die: a layer that is wider than its few inputs need is born with
-    units that they never reach. Of one or two inputs (a coupling layer of a flow, a curve fit) that
-    may come during training too, and is information wherever the loss falls. Nor is it an error in
-    a layer of fewer than eight units, unless all are dead.
+    comes down and no more units die, or falls steadily while at most half are dead: a layer that is
+    wider than its few inputs need is born with units that they never reach. Of one or two inputs (a
+    coupling layer of a flow, a curve fit) that may come during training too, and is information
+    wherever the loss falls. Nor is it an error in a layer of fewer than eight units, unless all are
+    dead.
     Source: Maas 2013; Karpathy's notes on ReLU; "37 reasons", 25 (dead units).
     """
     lowest = trace.series(Role.ACTIVATION, "min")
@@ -83,7 +84,8 @@ def dead_units(
     if (reason := early_samples(trace)) is not None:
         yield Skipped(reason)
         return
-    learns = remaining_loss(trace) <= learned or is_still_learning(trace)
+    goes_on = is_still_learning(trace)
+    learns = remaining_loss(trace) <= learned or goes_on
     falls = learns or has_fallen(trace)
     levels = [_late_median(dead[:, link.column]) for link in rectified]
     units = [link.site.units for link in rectified]
@@ -95,7 +97,8 @@ def dead_units(
         rows = np.flatnonzero(np.isfinite(dead[:, link.column]))
         since = lasting(dead[rows, link.column] > warning_fraction, 1) or 0
         spread = width >= _FEW_UNITS or not width or count == width
-        healthy = learns and not _grows(dead[rows, link.column], growth)
+        few = goes_on and level <= error_fraction
+        healthy = learns and (few or not _grows(dead[rows, link.column], growth))
         healthy |= falls and count < width and _begins_narrow(trace, flow, link, narrow)
         severity = Severity.WARNING if overall > warning_fraction else Severity.INFO
         if spread and level > error_fraction:

@@ -114,6 +114,22 @@ def test_passes_over_different_data_are_told_apart(trace_here):
     assert found[1]["examples"] == 40
 
 
+def test_one_large_call_is_measured_over_all_places_of_its_examples(trace_here):
+    def program():
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+        patches = torch.zeros(297, 16, 4)
+        patches[:, 5:11] = torch.randn(297, 6, 4)
+        functional.cross_entropy(model(patches[:32]), torch.zeros(32, dtype=torch.long)).backward()
+        torch.optim.SGD(model.parameters()).step()
+        with torch.no_grad():
+            model(patches)
+        seen.append(patches.std().item())
+
+    seen = []
+    [(_, payload)] = evaluations(trace_here(program))
+    assert payload["input_std"] == pytest.approx(seen[0], rel=0.2)
+
+
 def test_a_summed_loss_is_recorded_per_example(trace_here):
     def program():
         model = mlp()

@@ -106,6 +106,17 @@ def test_a_difference_far_larger_than_the_predictions_is_a_broadcast(traced, dif
     assert (shapes is not None) is found
 
 
+def huber(difference):
+    size = difference.abs()
+    return torch.where(size < 1.0, 0.5 * size**2, size - 0.5).mean()
+
+
+@pytest.mark.parametrize("error", [huber, lambda difference: difference.cosh().log().mean()])
+def test_a_broadcast_is_seen_behind_other_errors_written_by_hand(traced, error):
+    trace = traced(lambda model: error(model(INPUTS) - torch.zeros(6)), model=nn.Linear(4, 1))
+    assert objective_of(trace)["broadcast"] == [[6, 1], [6, 6]]
+
+
 @pytest.mark.parametrize(
     ("make", "name"),
     [

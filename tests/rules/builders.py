@@ -52,6 +52,7 @@ def trace_of(
     batches: Iterable[Mapping[str, Any]] = (),
     events: Iterable[Mapping[str, Any]] = (),
     histograms: Iterable[Mapping[str, Any]] = (),
+    tensors: Iterable[Mapping[str, Any]] = (),
     rank: int = 0,
     **columns: Any,
 ) -> Trace:
@@ -65,6 +66,7 @@ def trace_of(
         batches: made by `batch` or `batches`.
         events: made by `event`.
         histograms: rows with `step`, `site` (its number), `edges` and `counts`.
+        tensors: whole rows.
         rank: for `Trace.from_ranks`.
         columns: further columns of `steps`, such as `lr`, `grad_norm` or `phase`.
     """
@@ -104,6 +106,7 @@ def trace_of(
         data=batches,
         events=events,
         histograms=histograms,
+        tensors=tensors,
         rank=rank,
     )
 

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from rules.builders import event, findings, run_rule, site, skip_reasons, trace_of
 
@@ -167,6 +168,14 @@ def test_dead_units_of_a_model_that_learns_are_only_noted(end, level):
 def test_units_that_die_off_are_a_warning_though_the_model_learns(late, level):
     dying = dead([0.3] * 13 + [late] * 7)
     [finding] = findings("ACT04", trace(layer("l"), dying, loss=[1.0] * 5 + [0.1] * 15))
+    assert finding.level is level
+
+
+@pytest.mark.parametrize(("late", "level"), [(0.5, Severity.INFO), (0.55, Severity.ERROR)])
+def test_up_to_half_may_die_off_while_the_loss_falls_steadily(late, level):
+    dying = dead([0.3] * 13 + [late] * 7)
+    falling = np.linspace(1.0, 0.1, 20).tolist()
+    [finding] = findings("ACT04", trace(layer("l"), dying, loss=falling))
     assert finding.level is level
 
 

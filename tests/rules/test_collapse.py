@@ -190,11 +190,14 @@ def test_what_comes_behind_a_latent_of_a_few_numbers_has_no_more_directions(unit
     assert len(findings("ACT13", network(*narrow, layer("a", falling_to(1.5))))) == found
 
 
-def embedding(end, units=16, start=0.6):
+def embedding(end, units=16, start=0.6, rank=None):
     apart = [start] * 4 + [end] * (COUNT - 4)
     owner = {"module_type": "Linear", "parent": "embed", "shape": [units, units], "numel": 256}
     weight = site("embed.weight", "param", fan_in=units, fan_out=units, rms=0.1, **owner)
     outputs = {"module_type": "Linear", "shape": [64, units], "rms": 1.0, "example_std": apart}
+    outputs["numel"] = 64 * units
+    if rank is not None:
+        outputs["effective_rank"] = rank
     return [*layer("a", 20.0), weight, site("embed", "activation", **outputs)]
 
 
@@ -203,6 +206,21 @@ def test_representations_that_become_one_point_have_collapsed(end, units, found)
     results = findings("ACT13", trace(*embedding(end, units), loss=FALLING))
     assert len(results) == found
     assert all("point" in f.message and f.level is Severity.WARNING for f in results)
+
+
+@pytest.mark.parametrize(("end", "rank", "found"), [(0.19, 4.9, 1), (0.21, 4.9, 0), (0.19, 5.1, 0)])
+def test_representations_near_a_point_that_lose_half_their_directions_have(end, rank, found):
+    rows = embedding(end, rank=[10.0] * 4 + [rank] * (COUNT - 4))
+    results = findings("ACT13", trace(*rows, loss=FALLING))
+    assert len(results) == found
+    assert all("point" not in f.message for f in results)
+
+
+@pytest.mark.parametrize(("numel", "found"), [(64 * 16, 0), (64 * 20, 1)])
+def test_outputs_as_large_as_the_input_may_be_the_input(numel, found):
+    given = site("input.0", "input", numel=numel, std=1.0)
+    rows = embedding(0.19, rank=[10.0] * 4 + [2.0] * (COUNT - 4))
+    assert len(findings("ACT13", trace(given, *rows, loss=FALLING))) == found
 
 
 def test_outputs_that_were_close_from_the_start_have_not_collapsed():

@@ -118,6 +118,13 @@ def test_a_shift_of_a_model_that_learns_is_information():
     assert finding.level is Severity.INFO
 
 
+@pytest.mark.parametrize(("end", "level"), [(0.75, Severity.INFO), (0.9, Severity.WARNING)])
+def test_so_is_one_where_the_loss_falls_steadily_towards_a_floor_that_is_not_zero(end, level):
+    falling = np.linspace(1.0, end, STEPS).tolist()
+    [finding] = findings("ACT06", trace(layer("a", mean=5.0), layer("head"), loss=falling))
+    assert finding.level is level
+
+
 # ACT07
 
 

@@ -5,6 +5,7 @@ import pytest
 from rules.builders import batch, batches, event, findings, site, skip_reasons, trace_of
 
 from nntrace.rules import Severity
+from nntrace.rules.signals import trend_z
 
 LN10 = math.log(10)
 
@@ -182,6 +183,13 @@ def test_a_loss_that_fell_within_the_first_steps_is_healthy():
     fell = noisy(np.concatenate([[LN10, 1.5, 0.7], np.full(997, 0.5)]), noise=0.02)
     assert findings("LOS07", classified(fell)) == []
     assert findings("LOS07", trace_of(loss=fell)) == []
+
+
+def test_half_as_sure_a_trend_is_progress_where_the_floor_is_not_known():
+    falling = noisy(np.linspace(1.0, 0.985, 500), noise=0.03)
+    assert -4.0 < trend_z(np.array(falling)) < -2.0
+    assert findings("LOS07", trace_of(loss=falling)) == []
+    assert findings("LOS07", trace_of(loss=noisy(np.full(500, 1.0), noise=0.03)))
 
 
 @pytest.mark.parametrize(("share", "found"), [(0.75, 0), (0.85, 1)])

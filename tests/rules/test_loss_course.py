@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from rules.builders import batches, event, findings, skip_reasons, trace_of
 
+from nntrace.rules import Severity
 from nntrace.schema import RunStatus
 
 RNG = np.random.default_rng(0)
@@ -113,7 +114,7 @@ def test_a_run_that_still_goes_on_is_not_judged(monkeypatch):
 # LOS20
 
 
-def easy(loss_at_40, first=2.3, sizes=32, prints=None, after=None):
+def easy(loss_at_40, first=2.3, sizes=32, prints=None, after=None, tensors=()):
     steps = 200
     values = np.full(steps, loss_at_40 if after is None else after)
     values[:80] = loss_at_40
@@ -126,11 +127,62 @@ def easy(loss_at_40, first=2.3, sizes=32, prints=None, after=None):
         fingerprint=list(range(steps)) if prints is None else prints,
         loss_value=values.tolist(),
     )
-    return trace_of(loss=values.tolist(), batches=rows)
+    return trace_of(loss=values.tolist(), batches=rows, tensors=tensors)
+
+
+def kept(role, values, dtype="float32"):
+    path = "input.0" if role == "input" else "cross_entropy"
+    values = np.asarray(values, dtype=np.float64)
+    shape = list(values.shape)
+    row = {"step": 0, "role": role, "path": path, "dtype": dtype, "stride": 1}
+    return row | {"shape": shape, "kept_shape": shape, "values": values.ravel().tolist()}
+
+
+CLASSES = np.arange(16) % 3
+FEATURES = np.random.default_rng(0).normal(size=(16, 5))
+
+
+def with_column(values):
+    return np.column_stack([FEATURES, values])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "target", "named"),
+    [
+        (with_column(7.0 - CLASSES), CLASSES, "column 5 of input.0"),
+        (np.column_stack([FEATURES, np.eye(3)[CLASSES]]), np.eye(3)[CLASSES], "columns 5, 6, 7 of"),
+        (with_column(3.0 * FEATURES[:, 0] + 1.0)[:, 1:], FEATURES[:, :1], "column 4 of input.0"),
+        (np.stack([FEATURES, FEATURES[::-1]], axis=1), FEATURES[:, 2], "column 2 of input.0"),
+    ],
+)
+def test_a_column_that_is_the_target_is_named_and_a_warning(inputs, target, named):
+    tensors = [kept("input", inputs), kept("target", target)]
+    [finding] = findings("LOS20", easy(0.01, tensors=tensors))
+    assert finding.level is Severity.WARNING
+    assert named in finding.message
+
+
+@pytest.mark.parametrize(
+    ("inputs", "target"),
+    [
+        (
+            with_column(CLASSES + 0.01 * FEATURES[:, 0]),
+            CLASSES,
+        ),  # tells them apart
+        (with_column(CLASSES == 1), CLASSES),  # one class against the others
+        (with_column(CLASSES)[:9], CLASSES[:9]),  # too few
+        (with_column(CLASSES)[:, 5:], CLASSES),  # there is nothing else to learn from
+        (with_column(FEATURES[:, 0] + 0.1 * FEATURES[:, 1]), FEATURES[:, 0] + 0.1 * FEATURES[:, 2]),
+    ],
+)
+def test_an_easy_problem_without_a_column_that_is_the_target_is_a_note(inputs, target):
+    tensors = [kept("input", inputs), kept("target", target)]
+    [finding] = findings("LOS20", easy(0.01, tensors=tensors))
+    assert finding.level is Severity.INFO
 
 
 @pytest.mark.parametrize(("level", "found"), [(0.0229, 1), (0.0231, 0)])
-def test_a_loss_below_a_hundredth_of_chance_within_forty_steps_is_a_warning(level, found):
+def test_a_loss_below_a_hundredth_of_chance_within_forty_steps_is_reported(level, found):
     assert len(findings("LOS20", easy(level))) == found
 
 
