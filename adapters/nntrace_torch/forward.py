@@ -90,6 +90,7 @@ class ForwardSampler:
         self._opaque: set[str] = set()
         self._root_calls = 0
         self._reused: set[str] = set()
+        self._strangers: weakref.WeakSet[nn.Module] = weakref.WeakSet()
         self._pre = recorder.guard(self._enter)
         self._post = recorder.guard(self._leave)
         self._samples = OutputSampler(recorder, sources)
@@ -255,6 +256,8 @@ class ForwardSampler:
         if tensor.is_complex():
             part = part[..., 0]
         if sites is None:
+            if self._is_new_stranger(module):
+                return
             sites = self._sites[id(module)] = self._declare(module, tensor, part)
             if sites.is_unwanted:
                 return
@@ -282,13 +285,29 @@ class ForwardSampler:
         """Whether this is a thread that is none of the training's; backward may have its own."""
         return threading.get_ident() != self._thread and not is_in_backward()
 
+    def _is_new_stranger(self, module: nn.Module) -> bool:
+        """Whether a module with weights that is no part of the model is called for the first time.
+
+        Kept in a plain list, it is missing in the model's `parameters()`. What is built anew in
+        every forward never comes again.
+        """
+        assert self._model is not None
+        if self._model.path_of(module) is not None:
+            return False
+        self._model.refresh()
+        is_part = self._model.path_of(module) is not None
+        if is_part or module in self._strangers or next(module.parameters(), None) is None:
+            return False
+        self._strangers.add(module)
+        return True
+
     def _declare(self, module: nn.Module, tensor: torch.Tensor, part: torch.Tensor) -> ModuleSites:
         """Declare a module's sites at its first output, and its parameters' with it."""
         assert self._model is not None
         path = self._model.path_of(module)
-        if path is None:
-            self._model.refresh()
-            path = self._model.path_of(module)
+        if path is None and module in self._strangers:
+            owner = self._models.owner_of(module)
+            path = None if owner is None else owner.path_of(module)
         if path is None:
             return ModuleSites(module, NO_SITE, NO_SITE)
         if _makes_weights(module) or any(map(_makes_weights, self._stack)):

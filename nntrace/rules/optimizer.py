@@ -55,8 +55,9 @@ def optimizer_recreated(
         rates = {number(event.payload, "lr") for event in events}
         kind = text(last.payload, "class") or "the optimizer"
         every = (last.step - events[0].step) / (built - 1)
+        often = "in every step" if every < 1.5 else f"about every {every:.0f} steps"
         yield Finding(
-            f"{kind} is built anew for the same parameters about every {every:.0f} steps, "
+            f"{kind} is built anew for the same parameters {often}, "
             f"{built} times in {len(trace.steps)} steps: each time it forgets its moments.",
             steps=(events[1].step if len(events) > 1 else last.step, last.step),
             severity=Severity.ERROR if len(rates) == 1 else Severity.WARNING,
@@ -217,7 +218,8 @@ def adam_with_l2(trace: Trace) -> Iterator[Finding | Skipped]:
     needs=(Role.PARAM_GRAD,),
     explains=("GRD03", "LOS07", "LOS11", "LOS12", "LOS14", "GRD10"),
     advice="Build the optimizer after the model is complete and give it `model.parameters()`; "
-    "freeze what shall not learn with `requires_grad_(False)`.",
+    "keep layers in an `nn.ModuleList`, not in a plain list, which that does not see; freeze what "
+    "shall not learn with `requires_grad_(False)`.",
 )
 def parameter_not_in_optimizer(
     trace: Trace,

@@ -79,6 +79,34 @@ def test_modules_without_parameters_outside_a_model_are_no_models(trace_here):
     assert activations(trace_here(program)) == ["0", "1", "2"]
 
 
+def listing(make):
+    """A model whose middle layer is no part of it."""
+
+    class Listing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers, self.head = [nn.Linear(4, 4)], nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.head(make(self.layers)(x))
+
+    return Listing()
+
+
+def test_a_layer_that_a_model_keeps_in_a_plain_list_is_seen_and_stays_in_no_optimizer(trace_here):
+    model = listing(lambda layers: layers[0])
+    trace = trace_here(lambda: classify(model, torch.randn(6, 4), steps=3))
+    assert activations(trace) == ["head", "Linear"]
+    assert trace.site("Linear.weight", "param_grad") is not None
+    assert trace.site("Linear.weight", "update") is None
+
+
+def test_layers_that_are_built_anew_in_every_forward_are_not_recorded(trace_here):
+    model = listing(lambda _: nn.Linear(4, 4))
+    trace = trace_here(lambda: classify(model, torch.randn(6, 4), steps=3))
+    assert activations(trace) == ["head"]
+
+
 def test_a_wrapper_around_the_model_names_its_parts(trace_here):
     class Wrapper(nn.Module):
         def __init__(self, module):
