@@ -28,6 +28,10 @@ _LEAST_START = 4.0  # directions a representation must have had
 _LEAST_UNITS = 8
 _MAX_UNITS = 1024  # that a sample takes of a layer
 _ONE_KEY = "at a single key"
+_OF_EVEN_ROWS = (
+    "Look whether positions and masks reach the attention, and whether its queries and keys are "
+    "larger than rounding: scores that hardly differ make even rows."
+)
 _SHRUNK = 0.1  # of what it was at the start
 # Where directions are lost as well, examples are next to alike when they differ by so many times
 # the share that tells by itself, and by this share of what they did at the start.
@@ -42,8 +46,7 @@ _TWO_CLASSES = 2  # units of a head that a line is enough for
     Severity.WARNING,
     explains=("GRD01", "GRD04", "LOS07", "LOS11", "LOS12"),
     advice="Divide the scores by the square root of the head's width, once; normalise queries and "
-    "keys, lower the learning rate or warm it up; where rows are even, look whether positions and "
-    "masks reach the attention.",
+    "keys, lower the learning rate or warm it up.",
 )
 def attention_collapse(
     trace: Trace,
@@ -107,6 +110,7 @@ def attention_collapse(
             steps=span(trace, found[0][1]),
             severity=Severity.INFO if stayed_even else None,
             evidence={"layers": paths, "relative_entropy": level, "kind": kind},
+            advice="" if kind == _ONE_KEY else _OF_EVEN_ROWS,
         )
 
 

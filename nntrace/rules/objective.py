@@ -16,7 +16,7 @@ from nntrace.rules.chance import (
 )
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import in_times, loss_series, median, span
+from nntrace.rules.signals import in_times, loss_series, median, rounded, span
 from nntrace.schema import EventKind
 from nntrace.trace import Batch, Trace
 from nntrace.trace.model import FloatArray
@@ -83,6 +83,10 @@ def loss_terms_imbalanced(
             "later": [float(value) for value in end],
         },
         location=loss_location(trace, other.partition("#")[0]),
+        advice=f"Multiply `{one}` by about {rounded(end[small] / end[large]):g}, or bring its "
+        f"targets to the scale of those of `{other}`; look at each term's own curve."
+        if end[small] > 0
+        else "",
     )
 
 

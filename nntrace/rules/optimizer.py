@@ -72,7 +72,7 @@ def optimizer_recreated(
     Severity.WARNING,
     needs=(Role.PARAM, Role.UPDATE),
     explains=("PAR03", "PAR05", "LOS07", "LOS11", "LOS12", "LOS14", "ACT02", "ACT04", "GRD01"),
-    advice="Divide the weight decay by the factor between its share and a tenth; 1e-2 is usual for "
+    advice="Divide the weight decay until the gradient makes most of a step; 1e-2 is usual for "
     "AdamW, 1e-4 for SGD.",
 )
 def weight_decay_dominates(
@@ -129,19 +129,24 @@ def weight_decay_dominates(
     worst = int(np.nanargmax(np.where(high, shares, np.nan)))
     strength = float(sites[worst].weight_decay or 0.0)
     times = f"{typical:.2g} times" if typical < _ALONE else "far above"
+    usual, where = (1e-2, "AdamW") if sites[worst].optimizer in decoupled else (1e-4, "SGD")
+    advice = f"Divide the weight decay by about {rounded(10 * typical):g}, or drop it."
+    if typical >= _ALONE:
+        advice = f"{usual:g} is usual for {where}"
+        if strength > usual:
+            advice += f": divide the weight decay by about {rounded(strength / usual):g}"
+        advice += ", or drop it."
     yield Finding(
         f"weight decay of {strength:.2g} is {times} the gradient in {high.sum()} "
         f"of {judged.sum()} weights, and {left:.0%} of the loss is left.",
         site=sites[worst],
         steps=sampled_span(trace, len(trace.sampled_steps) // 2),
         evidence={
-            "share": typical,
+            "share": min(typical, _ALONE),
             "weight_decay": strength,
             "weights": [site.path for site, bad in zip(sites, high, strict=True) if bad],
         },
-        advice=f"Divide the weight decay by about {rounded(10 * typical):g}, or drop it."
-        if typical < _ALONE
-        else "",
+        advice=advice,
     )
 
 

@@ -25,14 +25,17 @@ def attention(path="attn", q25=0.5, q75=0.8):
 def test_rows_that_look_at_one_key_are_a_warning(q75, found):
     results = findings("ACT09", trace(attention(q25=0.0, q75=q75)))
     assert len(results) == found
-    assert all(f.level is Severity.WARNING and "single key" in f.message for f in results)
+    assert all(
+        f.level is Severity.WARNING and "single key" in f.message and "root" in f.advice
+        for f in results
+    )
 
 
 @pytest.mark.parametrize(("q25", "found"), [(0.996, 1), (0.994, 0)])
 def test_even_rows_are_a_warning_where_the_loss_stays(q25, found):
     results = findings("ACT09", trace(attention(q25=q25, q75=1.0)))
     assert len(results) == found
-    assert all("alike" in f.message for f in results)
+    assert all("alike" in f.message and "positions" in f.advice for f in results)
 
 
 @pytest.mark.parametrize(("q25", "q75"), [(0.999, 1.0), (0.0, 0.01)])

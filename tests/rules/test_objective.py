@@ -20,7 +20,9 @@ def summed(names, values, count=20, **columns):
 @pytest.mark.parametrize(("large", "found"), [(99.0, 0), (101.0, 1)])
 def test_a_loss_a_hundred_times_another_is_a_warning(large, found):
     trace = summed(["mse_loss", "cross_entropy"], (large, 1.0))
-    assert len(findings("LOS16", trace)) == found
+    results = findings("LOS16", trace)
+    assert len(results) == found
+    assert all("Multiply `mse_loss` by about 0.01" in finding.advice for finding in results)
 
 
 @pytest.mark.parametrize(("small", "found"), [(0.49, 0), (0.51, 1)])

@@ -74,6 +74,18 @@ def test_a_small_gradient_after_learning_is_none_of_the_decay_s(end, found):
     assert len(findings("UPD12", decayed(0.01, loss=losses))) == found
 
 
+@pytest.mark.parametrize(
+    ("gradient", "decay", "advice"),
+    [
+        (0.05, 0.1, "by about 20,"),  # until it is a tenth of the gradient
+        (1e-9, 20.0, "divide the weight decay by about 200000"),  # until it is a usual one
+    ],
+)
+def test_the_advice_says_by_how_much_to_divide_the_decay(gradient, decay, advice):
+    [finding] = findings("UPD12", decayed(gradient, decay=decay))
+    assert advice in finding.advice
+
+
 def test_without_decay_nothing_is_judged():
     assert skip_reasons("UPD12", decayed(0.1, decay=0.0))
 
