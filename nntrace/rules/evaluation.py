@@ -31,6 +31,7 @@ from nntrace.trace import Trace
 
 _LEAST_EXAMPLES = 32
 _LEAST_LABELS = 50
+_FAR_WORSE = 0.5  # of guessing
 
 
 @rule(
@@ -215,9 +216,10 @@ def metric_task_mismatch(
         late = median(series[len(series) // 2 :]) / scale
         if late > above_chance * frequent or min(series) < 0.0:
             continue
+        compared = "far worse than" if late < _FAR_WORSE * frequent else "no better than"
         yield Finding(
             f"the loss fell to {level / chance:.0%} of chance, but `{name}` stays at {late:.0%}, "
-            f"as good as always answering the most frequent class ({frequent:.0%}).",
+            f"{compared} always answering the most frequent class ({frequent:.0%}).",
             steps=where,
             evidence={"metric": name, "value": late, "guessing": frequent, "loss": level},
             location=loss_location(trace, function),

@@ -112,7 +112,7 @@ def scaler_skips_steps(
     first, last = float(scale[scaled][0]), float(scale[scaled][-1])
     yield Finding(
         f"{count} of {total} steps were skipped, for their scaled gradients were not finite; the "
-        f"scale went from {first:g} to {last:g}.",
+        f"scale went from {first:.10g} to {last:.10g}.",
         steps=(int(trace.steps.step[at[0]]), int(trace.steps.step[at[-1]])),
         evidence={"skipped": count, "steps": total, "scale_first": first, "scale_last": last},
     )

@@ -48,6 +48,10 @@ _OVERWRITES = 0.5  # an update half as large as the weights
 _OVERSHOOT = 3.0  # healthy runs do not rise above their first loss
 _OUTLIER = 10.0  # times the losses around it: no step made that, a batch did
 _AFTERMATH = 50  # steps in which a loss overshoots
+_OF_NO_RATE = (
+    "Print the learning rate after each step and look at what sets it: a schedule whose factor is "
+    "a quotient of whole numbers (`step // warm_up`), or one that has reached its end."
+)
 
 
 @rule(
@@ -326,4 +330,5 @@ def unchanged_parameter(
             "gradient_rms": [median(gradient[:, index]) for index in blamed],
             "learning_rate": median(steps.lr) if len(finite(steps.lr)) else None,
         },
+        advice=_OF_NO_RATE if len(finite(steps.lr)) and not len(moving) else "",
     )

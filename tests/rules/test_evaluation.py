@@ -129,6 +129,12 @@ def test_accuracy_at_chance_while_the_loss_is_low_is_a_warning(accuracy, found):
     assert len(findings("LOS22", trace)) == found
 
 
+@pytest.mark.parametrize(("accuracy", "compared"), [(0.049, "far worse"), (0.051, "no better")])
+def test_an_accuracy_below_that_of_guessing_is_told_from_guessing(accuracy, compared):
+    [finding] = findings("LOS22", with_accuracy([accuracy] * 4, "cross_entropy", **CLASSES))
+    assert f"{compared} than always" in finding.message
+
+
 @pytest.mark.parametrize(("loss", "found"), [(1.14, 1), (1.16, 0)])
 def test_accuracy_at_chance_is_right_while_the_loss_is_high(loss, found):
     trace = with_accuracy([0.1] * 4, "cross_entropy", loss=loss, **CLASSES)

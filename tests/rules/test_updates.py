@@ -283,6 +283,7 @@ def test_steps_before_the_rate_leaves_zero_do_not_count(moving, found):
 def test_a_rate_of_zero_throughout_is_said():
     [finding] = findings("UPD06", trace(parameter("b.weight", update=0.0), lr=0.0))
     assert "is 0 at every step" in finding.message
+    assert "what sets it" in finding.advice
 
 
 def test_an_embedding_of_which_a_part_is_sampled_is_left_out():
