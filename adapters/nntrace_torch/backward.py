@@ -19,6 +19,7 @@ class BackwardObserver:
 
     Attributes:
         seen: whether there ever was any.
+        begins: told of the losses a pass begins with.
     """
 
     def __init__(
@@ -26,7 +27,7 @@ class BackwardObserver:
     ) -> None:
         self._recorder = recorder
         self._scaling = scaling
-        self._begins = begins
+        self.begins = begins
         self._losses: list[Number] = []
         self._by_hand: list[Number] = []
         self._backwards = 0
@@ -71,7 +72,7 @@ class BackwardObserver:
             return  # a checkpoint's own, part of a backward pass that was counted
         losses = _scalars(tensors)
         numbers = list(map(self._number, losses))
-        self._begins(losses, numbers, first=not self._backwards)
+        self.begins(losses, numbers, first=not self._backwards)
         self.seen = True
         self._backwards += 1
         _collect(self._losses, numbers)

@@ -8,7 +8,7 @@ import gc
 import sys
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -50,6 +50,32 @@ class _Known:
         )
 
 
+class HandWritten(Optimizer):
+    """Stands for the optimizer that is not there; its rate is the program's own affair."""
+
+    def __init__(self) -> None:
+        # Not PyTorch's constructor: this must neither keep parameters alive nor ask for any.
+        self.hold(())
+
+    def hold(self, parameters: Iterable[torch.Tensor]) -> None:
+        """These are the parameters, in the order in which the model has them."""
+        parameters = list(parameters)
+        self._references = list(map(weakref.ref, parameters))
+        self._by_size = list(map(weakref.ref, sorted(parameters, key=torch.Tensor.numel)))
+
+    def by_size(self) -> Iterator[torch.Tensor]:
+        """The parameters that are still there, the smallest first."""
+        return _living(self._by_size)
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """One group: the parameters that are still there."""
+        return [{"params": list(_living(self._references))}]
+
+
+HandWritten.__name__ = "by hand"  # what stands for an optimizer's name in a trace
+
+
 class Optimizers:
     """Every optimizer that was built or has stepped, in that order."""
 
@@ -68,8 +94,8 @@ class Optimizers:
         """Watch the constructor."""
         return [after(Optimizer, "__init__", self._recorder.guard(self._was_built))]
 
-    def observe(self, optimizer: Optimizer) -> str:
-        """Announce an optimizer when it first steps; its name."""
+    def observe(self, optimizer: Optimizer) -> None:
+        """An optimizer has stepped; the first time it is announced."""
         known = self._entry(optimizer)
         self._recent.append(known.name)
         if not known.announced:
@@ -77,7 +103,10 @@ class Optimizers:
             self.count += known.built == 1
             if known.built <= _MANY or is_landmark(known.built):
                 self._announce(optimizer, known)
-        return known.name
+
+    def has_any(self) -> bool:
+        """Whether the program has built one."""
+        return bool(self._built or (self._search() and self._built))
 
     @property
     def taking_turns(self) -> int:
@@ -94,9 +123,7 @@ class Optimizers:
         if name is None:
             self._read_groups()  # a group added, or a parameter replaced, since?
             name = self._holder(parameter)
-        if name is None and not self._has_searched:
-            self._has_searched = True
-            self._find_earlier()
+        if name is None and self._search():
             self._read_groups()
             name = self._holder(parameter)
         return name
@@ -128,12 +155,16 @@ class Optimizers:
             return None
         return float(rate)
 
-    def _find_earlier(self) -> None:
-        """Find optimizers built before nntrace came; some 10 ms, once."""
+    def _search(self) -> bool:
+        """Find optimizers built before nntrace came; some 10 ms, once. Whether it was done now."""
+        if self._has_searched:
+            return False
+        self._has_searched = True
         for candidate in gc.get_objects():
             # type(), not isinstance(): a lazy proxy's __class__ may run user code.
             if issubclass(type(candidate), Optimizer) and "param_groups" in vars(candidate):
                 self._entry(candidate)
+        return True
 
     def _was_built(self, result: None, optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
         self._entry(optimizer)
@@ -146,9 +177,11 @@ class Optimizers:
             if before is not None and before.is_replaced_by(optimizer, source):
                 known = _Known(optimizer, before.name, source, before.built + 1)
             else:
-                self._built += 1
-                number = f".{self._built}" if self._built > 1 else ""
-                known = _Known(optimizer, type(optimizer).__name__ + number, source, 1)
+                name = type(optimizer).__name__
+                if not isinstance(optimizer, HandWritten):
+                    self._built += 1
+                    name += f".{self._built}" if self._built > 1 else ""
+                known = _Known(optimizer, name, source, 1)
             self._known[id(optimizer)] = self._by_source[type(optimizer), source] = known
         return known
 
@@ -185,6 +218,10 @@ class Optimizers:
             "line": source.line,
         }
         self._recorder.add_event(EventKind.OPTIMIZER, payload)
+
+
+def _living(references: Iterable[weakref.ref[torch.Tensor]]) -> Iterator[torch.Tensor]:
+    return (tensor for reference in references if (tensor := reference()) is not None)
 
 
 def _parameters(optimizer: Optimizer) -> list[torch.Tensor]:

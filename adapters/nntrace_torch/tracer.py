@@ -20,6 +20,7 @@ from torch.optim.optimizer import (
 from nntrace.recorder import Recorder
 from nntrace_torch.batches import examples_in
 from nntrace_torch.buffer import HostCopies, Number, SampleBuffer
+from nntrace_torch.by_hand import StepsByHand
 from nntrace_torch.devices import allocated_bytes
 from nntrace_torch.modules import Model, unwrapped
 from nntrace_torch.observers import Observers
@@ -53,6 +54,13 @@ class Tracer:
             compiles=self._compiles,
             is_sampled=lambda: self._sample is not None,
         )
+        self._by_hand = StepsByHand(
+            recorder,
+            self.parts,
+            begin=lambda optimizer: self._before_step(optimizer, (), {}),
+            end=lambda optimizer: self._after_step(optimizer, (), {}),
+            abandon=self._sample_anew,
+        )
         self._sample: StepSample | None = None
         self._tokens = 0
         self._stepping: list[Callable[[], Optimizer | None]] = []
@@ -69,7 +77,7 @@ class Tracer:
         self._watch_steps(outside_graphs)
         undos = self.parts.install()
         self._recorder.guard(self._begin_sample)()
-        undos += self.parts.play()
+        undos += self.parts.play() + self._by_hand.install()
 
         def undo() -> None:
             for one in reversed(undos):
@@ -188,7 +196,7 @@ class Tracer:
         parts.ranks.look(optimizer)
         parts.devices.look(optimizer)
         parts.schedules.look()
-        self._stepping_name = parts.optimizers.observe(optimizer)
+        self._stepping_name = parts.optimizers.name(optimizer)
         has_closure = parts.investigator.stepping = is_given_closure(args, kwargs)
         # A fused optimizer that finds an overflow of a loss scaler's skips its step itself.
         if not has_closure and getattr(optimizer, "found_inf", None) is None:
@@ -243,7 +251,7 @@ class Tracer:
 
     def _skipped(self, optimizer: Optimizer) -> None:
         """A scaler found gradients that are not finite and did not call the optimizer."""
-        self._stepping_name = self.parts.optimizers.observe(optimizer)
+        self._stepping_name = self.parts.optimizers.name(optimizer)
         self._discard_sample()
         self._end_step(optimizer, skipped=True)
 
@@ -253,6 +261,12 @@ class Tracer:
             self.parts.forward.stop()
             self._sample.close()
             self.parts.losses.sample = self.parts.attention.sample = self._sample = None
+
+    def _sample_anew(self) -> None:
+        """Give a sample up for the same step's next forward."""
+        if self._sample is not None:
+            self._discard_sample()
+            self._begin_sample()
 
     def _end_step(
         self,
@@ -264,6 +278,7 @@ class Tracer:
     ) -> None:
         parts = self.parts
         self._copies.poll()
+        parts.optimizers.observe(optimizer)
         parts.evaluations.end()
         examples = self._count_examples()
         parts.calls.clear()

@@ -85,6 +85,7 @@ class Recorder:
         self._manifest = OwnManifest(manifest)
         self._undo: list[Callable[[], None]] = []
         self._looks: list[Callable[[BaseException], object]] = []
+        self._ends: list[Callable[[], object]] = []
         self._hooks_are_on = False
         self._site_ids = itertools.count()
         self._contention = Contention()
@@ -111,6 +112,10 @@ class Recorder:
     def on_error(self, look: Callable[[BaseException], object]) -> None:
         """Have a look taken at the error that ends the program, before the hooks come off."""
         self._looks.append(look)
+
+    def on_end(self, finish: Callable[[], object]) -> None:
+        """Have what is under way finished at the end of the program, before the hooks come off."""
+        self._ends.append(finish)
 
     def ended_by(self, error: BaseException) -> None:
         """The program has ended with an error."""
@@ -318,6 +323,8 @@ class Recorder:
 
     def close(self, status: RunStatus, error: str | None = None) -> None:
         """Take the hooks off, write what is queued and say in the manifest how the run ended."""
+        for finish in self._ends:
+            finish()
         self.active = False
         self._take_hooks_off()
         self._undo.clear()

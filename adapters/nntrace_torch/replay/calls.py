@@ -80,6 +80,7 @@ class RootCalls:
         # keeping the gradients that arrive.
         self.steps_are_long = False
         self.on_evaluation: Callable[[Call, Any], object] = lambda call, output: None
+        self.begins: Callable[[], object] = lambda: None  # told before each call
         self._inside = False
         self._unwatched: nn.Module | None = None  # was called before its class was watched
         self._thread = threading.get_ident()
@@ -132,6 +133,7 @@ class RootCalls:
         self, compute: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Call:
         """Note a call that is about to be made."""
+        self.begins()
         call = Call(
             compute,
             args,

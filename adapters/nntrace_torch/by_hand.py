@@ -1,0 +1,158 @@
+"""Steps of programs that change their parameters themselves: `p.data -= rate * p.grad`.
+
+Only while no optimizer was built. A step begins when a backward pass is over and ends when the
+program goes on to the next forward, loss or backward pass and its parameters are no longer what
+they were; where they are, the passes before are accumulated.
+"""
+
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from nntrace.recorder import Recorder, is_landmark
+from nntrace_torch.observers import Observers
+from nntrace_torch.optimizers import HandWritten
+from nntrace_torch.patching import Undo, after, is_in_backward
+from nntrace_torch.replay.guard import tensors_in
+
+_ELEMENTS = 65536  # of the parameter that is compared
+
+
+class StepsByHand:
+    """Sees that parameters change without an optimizer.
+
+    Args:
+        parts: the observers, some of which are then told first that training goes on.
+        begin: a step begins: given what stands for the optimizer.
+        end: it is over.
+        abandon: it was none.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        parts: Observers,
+        *,
+        begin: Callable[[Optimizer], object],
+        end: Callable[[Optimizer], object],
+        abandon: Callable[[], object],
+    ) -> None:
+        self._recorder = recorder
+        self._parts = parts
+        self._begin = begin
+        self._end = end
+        self._abandon = abandon
+        self._optimizer: HandWritten | None = None
+        self._watched: Callable[[], torch.Tensor | None] = lambda: None
+        self._before: torch.Tensor | None = None
+        self._passes = 0
+        # An experiment changes the steps of an optimizer; it cannot change these.
+        self._is_over = recorder.experiment is not None or recorder.replays is not None
+
+    def install(self) -> list[Undo]:
+        """Watch the end of `backward`."""
+        self._look = self._recorder.guard(self._differentiated)
+        self.settle = self._recorder.guard(self._settle)
+        self._recorder.on_end(self.settle)
+        return [after(torch.autograd, "backward", self._backward_ended)]
+
+    def _backward_ended(self, result: None, tensors: Any = None, *args: Any, **kwargs: Any) -> None:
+        if not self._is_over and not is_in_backward():
+            several = tensors if isinstance(tensors, (tuple, list)) else (tensors,)
+            self._look([tensor for tensor in several if isinstance(tensor, torch.Tensor)])
+
+    def _differentiated(self, tensors: Sequence[torch.Tensor]) -> None:
+        if self._parts.replayer.active or self._before is not None or self._others():
+            return
+        self._passes += 1
+        if is_landmark(self._passes):
+            self._find_parameters(tensors)
+        optimizer = self._optimizer
+        if optimizer is None:
+            return
+        changes = next(filter(_has_gradient, optimizer.by_size()), None)
+        if changes is not None:
+            self._watched = weakref.ref(changes)
+            self._before = _elements(changes).clone()
+            self._begin(optimizer)
+
+    def _settle(self) -> None:
+        """Training goes on, or is over."""
+        optimizer, before = self._optimizer, self._before
+        if optimizer is None or before is None or self._parts.replayer.active:
+            return
+        if self._others():
+            self._before = None
+            self._abandon()
+            return
+        now = self._watched()
+        if now is None or not torch.equal(_elements(now), before):
+            self._before = None
+            self._end(optimizer)
+
+    def _others(self) -> bool:
+        """Whether the program has an optimizer."""
+        self._is_over = self._parts.optimizers.has_any()
+        return self._is_over
+
+    def _find_parameters(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Of what was differentiated all leaves but those that a model was called with."""
+        given = {id(t) for call in self._parts.calls.kept for t in tensors_in(_arguments(call))}
+        found = [leaf for leaf in _leaves(tensors) if id(leaf) not in given]
+        if not found:
+            return
+        if self._optimizer is None:
+            self._optimizer = HandWritten()
+            self._go_on_first()
+        known = self._optimizer.param_groups[0]["params"]
+        self._optimizer.hold({id(leaf): leaf for leaf in (*known, *found)}.values())
+
+    def _go_on_first(self) -> None:
+        """Have a step ended before anything of the next is seen."""
+        parts, settle = self._parts, self.settle
+        watch, begins = parts.losses.watch, parts.backward.begins
+
+        def watched(*args: Any) -> object:
+            settle()
+            return watch(*args)
+
+        def begun(*args: Any, **kwargs: Any) -> None:
+            settle()
+            begins(*args, **kwargs)
+
+        parts.calls.begins = settle
+        parts.losses.watch = watched
+        parts.backward.begins = begun
+
+
+def _arguments(call: Any) -> tuple[Any, ...]:
+    return (*call.args, *call.kwargs.values())
+
+
+def _leaves(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+    """The tensors that gradients were accumulated in, those nearest to the input first."""
+    waiting = [tensor.grad_fn for tensor in tensors if tensor.grad_fn is not None]
+    seen: set[Any] = set()
+    leaves: list[torch.Tensor] = []
+    while waiting:
+        node = waiting.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)
+        if isinstance(leaf, torch.Tensor):
+            leaves.append(leaf)
+        waiting += [above for above, _ in node.next_functions if above is not None]
+    return leaves[::-1]
+
+
+def _has_gradient(parameter: torch.Tensor) -> bool:
+    return parameter.grad is not None and bool(parameter.grad.any())
+
+
+def _elements(parameter: torch.Tensor) -> torch.Tensor:
+    values = parameter.detach().reshape(-1)
+    return values[:: max(len(values) // _ELEMENTS, 1)]

@@ -1,0 +1,102 @@
+"""Programs that change their parameters without an optimizer."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+RATE = 0.1
+
+
+def descend(parameters):
+    for parameter in parameters:
+        parameter.data -= RATE * parameter.grad
+        parameter.grad = None
+
+
+def test_each_change_of_the_weights_is_a_step_with_its_loss_gradient_and_update(trace_here):
+    torch.manual_seed(0)
+    model, losses = nn.Linear(4, 3), []
+
+    def program():
+        for _ in range(12):
+            loss = functional.cross_entropy(model(torch.randn(6, 4)), torch.arange(6) % 3)
+            loss.backward()
+            losses.append(loss.item())
+            descend(model.parameters())
+
+    trace = trace_here(program)
+    assert trace.steps.loss.tolist() == losses
+    assert set(trace.steps.optimizer) == {"by hand"}
+    assert trace.steps.batch_size.tolist() == [6] * 12
+    gradient, update = (
+        trace.series(role, "rms", trace.site("weight", role)) for role in ("param_grad", "update")
+    )
+    assert update == pytest.approx(RATE * gradient, rel=1e-4)
+    assert trace.series("activation", "n").shape == (12, 1)
+
+
+def test_backward_passes_between_which_no_weight_changes_are_one_step(trace_here):
+    model = nn.Linear(4, 3)
+
+    def program():
+        for passes in range(12):
+            model(torch.randn(6, 4)).square().mean().backward()
+            if passes % 3 == 2:
+                descend(model.parameters())
+
+    trace = trace_here(program)
+    assert trace.steps.backwards.tolist() == [3, 3, 3, 3]
+
+
+def test_weights_that_are_in_no_module_are_seen_with_the_batch_of_their_own_step(trace_here):
+    torch.manual_seed(0)
+    weights = [torch.randn(4, 8) / 2, torch.zeros(8), torch.randn(8, 3) / 3]
+    for weight in weights:
+        weight.requires_grad_()
+
+    def program():
+        for step in range(12):
+            hidden = (torch.randn(6, 4) @ weights[0] + weights[1]).tanh()
+            labels = torch.full((6,), step % 3)
+            functional.cross_entropy(hidden @ weights[2], labels).backward()
+            descend(weights)
+
+    trace = trace_here(program)
+    assert len(trace.steps) == 12
+    assert [site.numel for site in trace.sites_of("update")] == [32, 8, 24]
+    labels = trace.table("data").column("label_values").to_pylist()
+    assert labels == [[step % 3] for step in range(12)]
+
+
+def test_gradients_of_unchanged_weights_are_no_steps(trace_here):
+    model = nn.Linear(4, 3)
+
+    def program():
+        for _ in range(12):
+            picture = torch.randn(6, 4, requires_grad=True)
+            model(picture).square().mean().backward()
+
+    with pytest.raises(AssertionError, match="nothing was recorded"):
+        trace_here(program)
+
+
+def test_a_backward_pass_before_the_optimizer_is_built_is_no_step(trace_here):
+    torch.manual_seed(0)
+    model = nn.Linear(4, 3)
+
+    def program():
+        model(torch.randn(6, 4)).square().mean().backward()
+        optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
+        for _ in range(12):
+            optimizer.zero_grad()
+            model(torch.randn(6, 4)).square().mean().backward()
+            optimizer.step()
+
+    trace = trace_here(program)
+    assert set(trace.steps.optimizer) == {"SGD"}
+    assert (trace.series("update", "n")[0] > 0).all()
+    assert len(trace.steps) == 12
+    assert trace.table("stats").group_by(["step", "site"]).aggregate([([], "count_all")]).column(
+        "count_all"
+    ).to_pylist() == [1] * len(trace.table("stats"))
