@@ -57,7 +57,7 @@ class Tracer:
         self._by_hand = StepsByHand(
             recorder,
             self.parts,
-            begin=lambda optimizer: self._before_step(optimizer, (), {}),
+            begin=self._begin_by_hand,
             end=lambda optimizer: self._after_step(optimizer, (), {}),
             abandon=self._sample_anew,
         )
@@ -65,6 +65,7 @@ class Tracer:
         self._tokens = 0
         self._stepping: list[Callable[[], Optimizer | None]] = []
         self._stepping_name = ""
+        self._phase_before: str | None = None  # of a step by hand, which is seen to end later
         self._roots: dict[str, Callable[[], nn.Module | None]] = {}
         self._compiles_graphs = False
         self._step_handles: list[Any] = []
@@ -216,6 +217,10 @@ class Tracer:
             return with_closure(args, kwargs, lambda given: self._watched(optimizer, given))
         return None
 
+    def _begin_by_hand(self, optimizer: Optimizer) -> None:
+        self._before_step(optimizer, (), {})
+        self._phase_before = self._phase(optimizer)
+
     def _watched(self, optimizer: Optimizer, closure: Callable[[], Any]) -> Callable[[], Any]:
         watched = self.parts.watch.closure(optimizer, closure, sampled=self._sample is not None)
         if watched is not closure:
@@ -292,7 +297,7 @@ class Tracer:
             grad_norm=None,
             batch_size=examples,
             optimizer=self._stepping_name,
-            phase=self._phase(optimizer),
+            phase=self._phase_before or self._phase(optimizer),
             sampled=is_sampled,
             gradients_cleared=parts.clearing.take(),
             before_backward_ns=self._take_before_backward_ns(),

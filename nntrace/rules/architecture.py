@@ -11,7 +11,7 @@ from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.flow import UNKNOWN_FLOW, Flow
 from nntrace.rules.layers import by_path, chain, columns, named, remaining_loss, span, weights
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import median
+from nntrace.rules.signals import loss_series, median, unjudgeable
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 
@@ -113,7 +113,8 @@ def dropout_too_strong(
 
     What is dropped at the output is lost to the loss: a share of the predictions is set to zero at
     random. A high rate is a warning where the training loss does not come down, elsewhere only
-    information. Seen are the rates of dropout layers; of dropout called as a function they are not.
+    information, as where the course of the loss says nothing (policy gradients). Seen are the
+    rates of dropout layers; of dropout called as a function they are not.
     Source: Srivastava 2014 (Dropout); Karpathy's Recipe, step 4 (dropout).
     """
     dropouts = [site for site in trace.sites_of(Role.ACTIVATION) if site.dropout_rate is not None]
@@ -122,7 +123,8 @@ def dropout_too_strong(
         return
     strong = [site for site in dropouts if (site.dropout_rate or 0) > rate]
     if strong:
-        stuck = remaining_loss(trace) > learnt
+        judged = unjudgeable(loss_series(trace), 2) is None
+        stuck = judged and remaining_loss(trace) > learnt
         yield Finding(
             f"{len(strong)} of {len(dropouts)} dropout layers drop more than {rate:.0%}: "
             f"{named([site.path for site in strong])}, the first {strong[0].dropout_rate:.0%}"

@@ -15,7 +15,7 @@ from nntrace.rules.chance import (
 )
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.layers import goes_uphill
-from nntrace.rules.passes import makes_targets
+from nntrace.rules.passes import DISTANCES, makes_targets
 from nntrace.rules.probes.advantage import inputs_win
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import (
@@ -30,6 +30,7 @@ from nntrace.rules.signals import (
     unjudgeable,
     window_medians,
 )
+from nntrace.schema import EventKind
 from nntrace.trace import Trace
 
 _LEARNED = 0.8  # of chance: a loss below it shows that something was learned, before or here
@@ -59,13 +60,14 @@ def loss_not_decreasing(
     silent when either shows progress of more than 1 %, when the loss is already well below chance,
     or when a check has shown that it is higher without inputs (PRB02). Not judged where the noise
     is such that the loss could have come down by a quarter unseen, as where every step is another
-    task. A warning for runs below 200 steps or losses whose chance value is unknown: their floor
-    may lie just below where they start, so half as sure a trend is progress.
+    task, and where a network makes the targets of every step (Q-learning). A warning for runs
+    below 200 steps or losses whose chance value is unknown: their floor may lie just below where
+    they start, so half as sure a trend is progress.
     Source: Karpathy's Recipe, step 2 (overfit one batch); "37 reasons", IV.
     """
     series = loss_series(trace)
     full_rate_steps = steps_at_full_rate(trace)
-    if reason := unjudgeable(series, steps):
+    if reason := unjudgeable(series, steps) or _moving_targets(trace):
         yield Skipped(reason)
         return
     if full_rate_steps < steps:
@@ -131,7 +133,7 @@ def loss_diverging(
     that only ever climbed. A rise within the progress made (a loss of 0.001 that becomes 0.003)
     is no divergence, nor is one that is being recovered. Where it climbs while successive
     gradients agree, the steps go uphill: they are not too long, and all that grows follows. Not
-    where a network makes the targets.
+    judged where a network makes the targets of every step: errors grow with returns.
     Source: "37 reasons", 33 (learning rate), 31 (exploding gradients); Karpathy's Recipe, step 3.
     """
     series = loss_series(trace)
@@ -142,7 +144,9 @@ def loss_diverging(
         else:
             yield finding
         return
-    if reason := unjudgeable(series, steps):
+    lost = series.nonfinite_from is not None or targets_run_away(trace)
+    moving = "" if lost else _moving_targets(trace)
+    if reason := unjudgeable(series, steps) or moving:
         yield Skipped(reason)
         return
     values = series.value
@@ -177,6 +181,13 @@ def loss_diverging(
         not_from=_OF_ASCENT if uphill else (),
         explains=_OF_ASCENT if uphill else (),
     )
+
+
+def _moving_targets(trace: Trace) -> str:
+    """Why errors that grow may be success: targets such as returns grow with what is learnt."""
+    calls = trace.events_of(EventKind.LOSS_CALL)
+    only = all(event.payload.get("function") in DISTANCES for event in calls)
+    return "a network makes the targets of every step" if only and makes_targets(trace) else ""
 
 
 def _level(series: LossSeries) -> float:

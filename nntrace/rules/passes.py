@@ -10,7 +10,7 @@ from nntrace.rules.calls import as_shape
 from nntrace.schema import EventKind
 from nntrace.trace import Trace
 
-_DISTANCES = ("mse_loss", "smooth_l1_loss", "huber_loss", "l1_loss")
+DISTANCES = ("mse_loss", "smooth_l1_loss", "huber_loss", "l1_loss")
 _EARLY_PASSES = 20
 
 
@@ -70,7 +70,7 @@ def makes_targets(trace: Trace) -> bool:
     So targets are made that move with a network: Q-learning, self-distillation.
     """
     calls = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
-    if not any(payload.get("function") in _DISTANCES for payload in calls):
+    if not any(payload.get("function") in DISTANCES for payload in calls):
         return False
     at = sorted({event.step for event in trace.events_of(EventKind.EVALUATION)})[:_EARLY_PASSES]
     return len(at) == _EARLY_PASSES and at[-1] - at[0] == _EARLY_PASSES - 1

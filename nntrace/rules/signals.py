@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from nntrace.rules.trials import trial_and_error
 from nntrace.trace import Trace
 from nntrace.trace.decode import recorded
 from nntrace.trace.model import FloatArray, IntArray
@@ -27,12 +28,14 @@ class LossSeries:
 
     `nonfinite_from` is the first step whose loss is NaN or infinite, or None. `optimizers` counts
     the optimizers that take turns, each on losses of its own: the series then mixes several goals.
+    `trials` says how the program learns by trial and error, if it does.
     """
 
     step: IntArray
     value: FloatArray
     nonfinite_from: int | None = None
     optimizers: int = 1
+    trials: str = ""
 
     def __len__(self) -> int:
         return len(self.step)
@@ -65,6 +68,7 @@ def loss_series(trace: Trace) -> LossSeries:
         steps.loss[usable],
         int(broken[0]) if len(broken) else None,
         optimizers,
+        trial_and_error(trace),
     )
 
 
@@ -76,7 +80,7 @@ def unjudgeable(series: LossSeries, least: int) -> str | None:
         return f"needs {least} finite losses, has {len(series)}"
     if (series.value < 0.0).any():
         return "the loss takes negative values: what it should reach is not known"
-    return None
+    return series.trials or None
 
 
 def finite(values: npt.ArrayLike) -> FloatArray:

@@ -49,6 +49,23 @@ def test_backward_passes_between_which_no_weight_changes_are_one_step(trace_here
     assert trace.steps.backwards.tolist() == [3, 3, 3, 3]
 
 
+def test_a_step_has_the_mode_it_was_taken_in_though_an_evaluation_comes_next(trace_here):
+    model = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.1))
+
+    def program():
+        for _ in range(12):
+            model.train()
+            model(torch.randn(6, 4)).square().mean().backward()
+            descend(model.parameters())
+            model.eval()
+            with torch.no_grad():
+                model(torch.randn(6, 4))
+
+    trace = trace_here(program)
+    assert set(trace.steps.phase) == {"train"}
+    assert len(trace.events_of("evaluation")) == 12
+
+
 def test_weights_that_are_in_no_module_are_seen_with_the_batch_of_their_own_step(trace_here):
     torch.manual_seed(0)
     weights = [torch.randn(4, 8) / 2, torch.zeros(8), torch.randn(8, 3) / 3]

@@ -457,3 +457,71 @@ def test_an_unknown_loss_function_has_no_chance_value():
 def test_several_loss_functions_have_no_common_chance_value():
     rows = [batch(0, loss_function="mse_loss"), batch(1, loss_function="cross_entropy")]
     assert skip_reasons("LOS11", trace_of(loss=[1.0] * 300, batches=rows))
+
+
+# Losses that say nothing of success
+
+
+def learning_by_trial(loss, **columns):
+    """A regression whose targets a network makes before each step."""
+    calls = [event("loss_call", 0, function="mse_loss")]
+    passes = [event("evaluation", step, group=0) for step in range(20)]
+    return trace_of(loss=loss, events=[*calls, *passes], **columns)
+
+
+@pytest.mark.parametrize("code", ["LOS07", "LOS08"])
+def test_targets_that_a_network_makes_may_grow(code):
+    loss = noisy(np.linspace(1.0, 4.0, 300))
+    assert findings(code, trace_of(loss=loss))
+    assert "targets" in skip_reasons(code, learning_by_trial(loss))[0]
+
+
+def of_episodes(lengths, weight=lambda length: 1.0, rest=("other",)):
+    """Objectives of a critic's loss per step of episodes, and what the actor learns from."""
+    rows = []
+    for step, length in enumerate(lengths):
+        terms = ["mse_loss", *(f"mse_loss#{number}" for number in range(2, length + 1))]
+        weights = [*(1.0 for _ in rest), *(weight(length) for _ in terms)]
+        rows.append(event("objective", step, terms=[*rest, *terms], weights=weights))
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("events", "judged"),
+    [
+        (of_episodes([9, 20, 12]), False),
+        (of_episodes([9, 20]), True),
+        (of_episodes([9, 12, 11]), True),
+        (of_episodes([9, 20, 12], rest=()), True),
+        (of_episodes([9, 20, 12], weight=lambda length: 1 / length), True),
+    ],
+    ids=["episodes", "two kinds", "similar lengths", "nothing else", "averaged"],
+)
+def test_a_sum_over_the_steps_of_episodes_is_not_judged(events, judged):
+    trace = trace_of(loss=noisy(np.linspace(1.0, 4.0, 300)), events=events)
+    assert bool(skip_reasons("LOS08", trace)) != judged
+
+
+def rollouts(every=16, **columns):
+    """An agent that acts for a while, then learns from what it met."""
+    facts = {"training": True, "loss": None, "calls": 64, "examples": 256} | columns
+    passes = [event("evaluation", step, group=0, **facts) for step in range(16, 300, every)]
+    objective = event("objective", 0, terms=["other"], weights=[1.0])
+    loss = noisy(np.linspace(1.0, 4.0, 300))
+    return trace_of(loss=loss, events=[objective, *passes], batch_size=[64] * 300)
+
+
+@pytest.mark.parametrize(
+    ("columns", "judged"),
+    [
+        ({}, False),
+        ({"training": False}, True),
+        ({"loss": 2.0}, True),
+        ({"calls": 1}, True),
+        ({"calls": 4}, True),
+        ({"every": 100}, False),
+        ({"every": 150}, True),
+    ],
+)
+def test_data_that_the_model_gathers_between_the_steps_are_others_each_time(columns, judged):
+    assert bool(skip_reasons("LOS08", rollouts(**columns))) != judged
