@@ -13,6 +13,7 @@ import torch
 from torch.optim import Optimizer
 
 from nntrace.recorder import Recorder, is_landmark
+from nntrace_torch.describe import can_sample
 from nntrace_torch.observers import Observers
 from nntrace_torch.optimizers import HandWritten
 from nntrace_torch.patching import Undo, after, is_in_backward
@@ -68,6 +69,7 @@ class StepsByHand:
         if self._parts.replayer.active or self._before is not None or self._others():
             return
         self._passes += 1
+        self._parts.calls.differentiated()
         if is_landmark(self._passes):
             self._find_parameters(tensors)
         optimizer = self._optimizer
@@ -84,12 +86,11 @@ class StepsByHand:
         optimizer, before = self._optimizer, self._before
         if optimizer is None or before is None or self._parts.replayer.active:
             return
-        if self._others():
+        now = self._watched()
+        if now is None or self._others():
             self._before = None
             self._abandon()
-            return
-        now = self._watched()
-        if now is None or not torch.equal(_elements(now), before):
+        elif not torch.equal(_elements(now), before):
             self._before = None
             self._end(optimizer)
 
@@ -101,7 +102,7 @@ class StepsByHand:
     def _find_parameters(self, tensors: Iterable[torch.Tensor]) -> None:
         """Of what was differentiated all leaves but those that a model was called with."""
         given = {id(t) for call in self._parts.calls.kept for t in tensors_in(_arguments(call))}
-        found = [leaf for leaf in _leaves(tensors) if id(leaf) not in given]
+        found = [f for f in _leaves(tensors) if id(f) not in given and can_sample(f)]
         if not found:
             return
         if self._optimizer is None:
@@ -150,7 +151,8 @@ def _leaves(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
 
 
 def _has_gradient(parameter: torch.Tensor) -> bool:
-    return parameter.grad is not None and bool(parameter.grad.any())
+    gradient = parameter.grad
+    return gradient is not None and (gradient.is_sparse or bool(gradient.any()))
 
 
 def _elements(parameter: torch.Tensor) -> torch.Tensor:

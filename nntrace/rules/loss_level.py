@@ -16,7 +16,7 @@ from nntrace.rules.chance import (
     training_batches,
 )
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.layers import falls_steadily, is_still_learning
+from nntrace.rules.layers import falls_steadily, is_still_learning, remaining_loss
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import (
     lasting,
@@ -29,13 +29,14 @@ from nntrace.rules.signals import (
     window_medians,
 )
 from nntrace.rules.variation import alike_from
-from nntrace.schema import Role
+from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Site, Trace
 from nntrace.trace.model import FloatArray
 
 _START_EXAMPLES = 16  # fewer, and the first loss is noise
 _LEAST_LOSSES = 20
 _ABOUT_UNIT = 0.5  # rms of targets
+_LEARNED = 0.8  # of the first loss of a step
 
 
 @rule(
@@ -143,7 +144,8 @@ def stuck_at_chance(
     the model's outputs hardly differ between examples, which is what inputs look like that have
     nothing to do with their labels, or a mask that hides them, fewer steps tell, and the loss may
     lie a little lower: what can be known without the input, such as a place in the sequence, it
-    learns.
+    learns. Of several calls of the loss function in a step (one for each place of a sequence) the
+    first alone may stay: their sum tells.
     Source: Karpathy's Recipe, step 2 (input-independent baseline); "37 reasons", 2 and 3.
     """
     full_rate_steps = steps_at_full_rate(trace)
@@ -173,7 +175,7 @@ def stuck_at_chance(
     if ignored is not None:
         lowest, highest = (1.0 - below) * chance.value, (1.0 + 3.0 * tolerance) * chance.value
         sits |= lowest <= level <= highest and not is_still_learning(trace)
-    if not sits:
+    if not sits or _others_come_down(trace, function):
         return
     windows = window_medians(series.value, 20)
     start = lasting(np.array([_near(w, chance, 2.0 * tolerance) for w in windows]), 1)
@@ -189,6 +191,13 @@ def stuck_at_chance(
         | ({} if ignored is None else {"alike_from": ignored[0].path, "between": ignored[1]}),
         location=loss_location(trace, function),
     )
+
+
+def _others_come_down(trace: Trace, function: str) -> bool:
+    """Whether the loss function is called several times a step and their sum has fallen."""
+    objectives = (event.payload.get("terms") for event in trace.events_of(EventKind.OBJECTIVE))
+    several = any(isinstance(terms, list) and f"{function}#2" in terms for terms in objectives)
+    return several and remaining_loss(trace) < _LEARNED
 
 
 def _in_words(site: Site, share: float) -> str:

@@ -341,6 +341,21 @@ def test_a_loss_at_the_logarithm_of_the_classes_is_an_error(level, found):
     assert all(finding.level is Severity.ERROR for finding in results)
 
 
+@pytest.mark.parametrize(
+    ("terms", "end", "found"),
+    [(2, 0.75, 0), (2, 0.85, 1), (1, 0.75, 1)],
+    ids=["their sum falls", "their sum stays", "one call"],
+)
+def test_the_first_of_several_calls_of_a_loss_may_stay_where_their_sum_falls(terms, end, found):
+    names = ["cross_entropy", "cross_entropy#2"][:terms]
+    first = noisy(np.full(400, LN10), 0.02)
+    rows = batches(400, loss_function="cross_entropy", loss_value=first, classes=10, batch_size=32)
+    whole = np.concatenate([np.full(40, 4.6), np.linspace(4.6, end * 4.6, 200)])
+    whole = np.concatenate([whole, np.full(160, end * 4.6)])
+    objective = event("objective", terms=names, weights=[1.0] * terms)
+    assert len(findings("LOS11", trace_of(loss=whole, batches=rows, events=[objective]))) == found
+
+
 def test_a_loss_at_the_entropy_of_uneven_labels_is_an_error():
     entropy = -(0.9 * math.log(0.9) + 0.1 * math.log(0.1))
     loss = np.concatenate([np.linspace(0.69, entropy, 50), np.full(350, entropy)])

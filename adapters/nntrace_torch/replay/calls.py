@@ -93,6 +93,10 @@ class RootCalls:
         self.micro_batch = 0
         self._unwatched = None
 
+    def differentiated(self) -> None:
+        """A backward pass is over, and so is the call before it."""
+        self._unwatched = None
+
     def of_last_micro_batch(self) -> list[Call]:
         """The calls since the backward pass before the last."""
         last = self.kept[-1].micro_batch if self.kept else 0
