@@ -164,7 +164,16 @@ def init_scale(
     sum or a factor rescales, small weights of the head, large weights directly before a norm.
     Source: He 2015; Glorot & Bengio 2010; "37 reasons", 23 (weight initialisation).
     """
-    sites = [site for site in weights(trace) if site.fan_in and site.fan_out]
+    held = {site.path for site in trace.sites_of(Role.UPDATE)}
+    called = {site.path for site in trace.sites_of(Role.ACTIVATION)}
+    sites = [
+        site
+        for site in weights(trace)
+        if site.fan_in
+        and site.fan_out
+        # A copy that averages the weights is neither trained nor called in training.
+        and (not held or site.path in held or site.parent in called)
+    ]
     if not sites:
         yield Skipped("no weight with a known fan was recorded")
         return

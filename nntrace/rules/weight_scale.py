@@ -36,10 +36,11 @@ def weight_divergence(
 ) -> Iterator[Finding | Skipped]:
     """A layer's weights grow to many times their start, go on growing, and nothing is learned.
 
-    They head for infinity. The start counts as at least 1/√fan-in, so that layers that begin at
-    zero or tiny may grow. Weights that grow while the loss comes down, as on separable data, or
-    that have settled, are not meant. Where the targets grow along, as those that a value network
-    makes of its own results do, the loss and its gradients grow because of it.
+    They head for infinity. The start counts as at least 1/√fan-in (1/√width of what has no fan), so
+    that layers and tokens that begin at zero or tiny may grow. Weights that grow while the loss
+    comes down, as on separable data, or that have settled, are not meant. Where the targets grow
+    along, as those that a value network makes of its own results do, the loss and its gradients
+    grow because of it.
     Source: "37 reasons", 28 (weights growing to ±infinity); Deep Learning Tuning, DL4J.
     """
     sites = [site for site in weights(trace) if site.requires_grad is not False]
@@ -47,7 +48,8 @@ def weight_divergence(
     if np.isfinite(size).sum(axis=0).max(initial=0) < samples:
         yield Skipped(f"needs {samples} sampled steps")
         return
-    begin = np.array([_usual_start(site.fan_in) for site in sites])
+    # A table of vectors that are added (a class token) has no fan, but the width of what it joins.
+    begin = np.array([_usual_start(site.fan_in or site.shape[-1]) for site in sites])
     start = np.fmax(first_finite(size), begin)
     learns = remaining_loss(trace) < _NOT_LEARNT
     found = []
@@ -133,6 +135,6 @@ def weight_collapse(
     )
 
 
-def _usual_start(fan_in: int | None) -> float:
-    """The standard deviation of a usual initialisation; 0 where the fan is not known."""
-    return 1 / sqrt(fan_in) if fan_in else 0.0
+def _usual_start(fan_in: int) -> float:
+    """The standard deviation of a usual initialisation."""
+    return 1 / sqrt(fan_in)

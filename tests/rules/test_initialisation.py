@@ -159,6 +159,14 @@ def test_weights_three_times_smaller_than_every_scheme_are_a_warning(ratio, foun
     assert all(finding.evidence["weights"] == ["a.weight", "b.weight"] for finding in results)
 
 
+def test_a_copy_that_averages_the_weights_is_not_judged_nor_taken_for_what_follows_the_head():
+    small = (3 * 64) ** -0.5 / SLACK / 2
+    head = weight("head.weight", small)
+    copies = [weight("ema.a.weight", small)[:2], weight("ema.head.weight", small)[:2]]
+    layers = [module("a", "Linear")], weight("a.weight", 0.1), [module("head", "Linear")], head
+    assert not findings("INI02", trace(*layers, *copies))
+
+
 def test_a_small_head_is_advice_not_a_fault():
     assert not findings("INI02", trace(weight("a.weight", 0.1), weight("head.weight", 1e-4)))
 

@@ -37,6 +37,12 @@ def test_targets_that_run_away_with_the_weights_take_the_loss_along(last, explai
     assert finding.explains == explained
 
 
+@pytest.mark.parametrize(("end", "found"), [(0.9, 0), (1.1, 1)])
+def test_a_class_token_that_starts_at_a_millionth_may_grow_to_the_scale_of_its_width(end, found):
+    token = site("token", "param", rms=growth(end, start=1e-6), shape=[1, 1, 100], numel=100)
+    assert len(findings("PAR02", trace(token))) == found
+
+
 def test_layers_that_start_tiny_may_grow_to_the_usual_scale():
     assert not findings("PAR02", trace(weight("a.weight", growth(0.5, start=0.001))))
 
