@@ -19,6 +19,7 @@ _RISING_PAIRS = 0.78  # by chance 3 % of the orders of eight windows
 _RISING_PAIRS_OF_THE_CLOCK = 0.9
 _OWN_PART = 0.7  # of a sampled step
 _LARGEST_RISE = 0.6  # of the growth, from one window to the next
+_LARGEST_FALL = 0.4  # of the growth, below what was reached before: what accumulates stays
 
 
 @rule(
@@ -146,6 +147,7 @@ def _drifts(level: FloatArray, factor: float, least_ms: float, rising_pairs: flo
     return bool(
         np.mean(level[second] > level[first]) >= rising_pairs
         and np.diff(level).max() <= _LARGEST_RISE * grown
+        and (np.maximum.accumulate(level) - level).max() <= _LARGEST_FALL * grown
         and level[0] > 0
         and level[-1] >= factor * level[0]
         and grown >= least_ms

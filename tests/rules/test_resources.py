@@ -96,6 +96,14 @@ def test_a_load_that_comes_and_goes_hides_no_growth():
     assert findings("RUN09", trace_of(steps=200, sampled=[0], duration_ns=cpu, cpu_ns=cpu))
 
 
+@pytest.mark.parametrize(("setback", "found"), [(8.5, 0), (5.5, 1)])
+def test_times_that_fall_far_back_between_do_not_accumulate(setback, found):
+    level = [5.0, 8.0, 11.0, 17.0, 17.0 - setback, 17.0 - setback, 18.0, 23.0]
+    cpu = [int(level[max(0, (n - 10) * 8 // 190)] * 1e6) for n in range(200)]
+    results = findings("RUN09", trace_of(steps=200, sampled=[0], duration_ns=cpu, cpu_ns=cpu))
+    assert len(results) == found
+
+
 @pytest.mark.parametrize("at", [30, 100, 170])
 def test_one_jump_is_another_phase_of_the_program(at):
     cpu = [int((5 + 15 * (n >= at) + n / 200) * 1e6) for n in range(200)]
