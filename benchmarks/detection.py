@@ -64,8 +64,9 @@ class Timed:
         return result
 
 
-def nothing(*args: object, **kwargs: object) -> None:
+def nothing(*args: object, **kwargs: object) -> float:
     """What is called in the place of the watch."""
+    return 0.0
 
 
 def put(parts: list[tuple[object, str]], functions: list[Timed]) -> None:
@@ -102,7 +103,7 @@ def measure(name: str, blocks: int) -> tuple[list[float], float]:
         recorder.on_failure(tracer.install())
         train(WARM_UP)
         watch = tracer.parts.watch
-        parts = [(watch, "loss"), (watch, "before_step"), (tracer.parts.losses, "watch")]
+        parts = [(watch, "loss"), (watch, "before_step"), (tracer.parts.losses, "read")]
         watching = [Timed(getattr(owner, method)) for owner, method in parts]
         clock = [Timed(nothing) for _ in parts]
         shares = []

@@ -103,8 +103,9 @@ class Session:
         recorder = self.recorder
         name = _shown(recorder.run)
         steps = "step" if recorder.steps == 1 else "steps"
+        sampled = recorder.pace.sampled_steps
         return (
-            f"{recorder.run.name}: {recorder.steps} {steps}, {recorder.sampled_steps} sampled, "
+            f"{recorder.run.name}: {recorder.steps} {steps}, {sampled} sampled, "
             f"overhead {_overhead(recorder)}{self._findings()}. Next: nntrace diagnose {name}"
         )
 

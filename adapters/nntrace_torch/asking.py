@@ -16,7 +16,7 @@ import torch
 
 from nntrace.recorder import Recorder
 from nntrace_torch.containers import tensors_held
-from nntrace_torch.patching import Undo, is_captured, wrap
+from nntrace_torch.patching import Undo, is_captured, read_number, wrap
 from nntrace_torch.replay.frames import users_frames
 from nntrace_torch.sources import is_users
 
@@ -26,7 +26,6 @@ _READINGS = ("item", "__float__", "tolist", "numpy")
 _FEW = 64  # elements of a value without a graph that is looked at
 
 _transforms = torch._C._functorch.peek_interpreter_stack
-_item = torch.Tensor.item  # before anything is put around it
 
 
 class FinitenessObserver:
@@ -107,7 +106,7 @@ class FinitenessObserver:
         if is_captured() or _transforms() is not None or not value.is_floating_point():
             return
         # Of more than one number only a NaN counts: infinities may be a mask's.
-        total = _item((value if value.numel() == 1 else value.sum()).detach())
+        total = read_number((value if value.numel() == 1 else value.sum()).detach())
         if value.grad_fn is None:
             if math.isnan(total):
                 self._look_for(sys._getframe(1))
@@ -129,7 +128,7 @@ def _is_broken_loss(tensor: torch.Tensor) -> bool:
         tensor.grad_fn is not None
         and tensor.numel() == 1
         and tensor.is_floating_point()
-        and math.isnan(_item(tensor.detach()))
+        and math.isnan(read_number(tensor.detach()))
     )
 
 

@@ -8,7 +8,7 @@ import torch
 from nntrace.recorder import Recorder
 from nntrace_torch.buffer import Number, SentNumber
 from nntrace_torch.describe import can_sample
-from nntrace_torch.patching import Undo, after, before, is_captured, is_in_backward
+from nntrace_torch.patching import Undo, after, before, is_captured, is_in_backward, read_number
 from nntrace_torch.scaling import LossScaling
 
 _MANY_LOSSES = 1024
@@ -71,7 +71,7 @@ class BackwardObserver:
         if is_in_backward():
             return  # a checkpoint's own, part of a backward pass that was counted
         losses = _scalars(tensors)
-        numbers = list(map(self._number, losses))
+        numbers = [self._number(loss) for loss in losses]
         self.begins(losses, numbers, first=not self._backwards)
         self.seen = True
         self._backwards += 1
@@ -94,9 +94,9 @@ class BackwardObserver:
 
     def _number(self, loss: torch.Tensor) -> Number:
         """The unscaled loss, without waiting for it."""
-        unscaled = self._scaling.unscaled(loss)
+        unscaled = self._scaling.unscaled(loss) if self._scaling.is_used else loss
         if unscaled.is_cpu:
-            return float(unscaled.item())
+            return float(read_number(unscaled))
         sends = unscaled.is_cuda and not is_captured()
         return SentNumber(unscaled) if sends else unscaled.detach()
 

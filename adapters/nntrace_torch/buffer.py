@@ -150,10 +150,14 @@ Number = torch.Tensor | SentNumber | float
 
 
 class HostCopies:
-    """Copies on their way to the host; calls back in order when their values are there."""
+    """Copies on their way to the host; calls back in order when their values are there.
+
+    Attributes:
+        waiting: the copies, oldest first.
+    """
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[Any, torch.Tensor, Callable[[Any], None]]] = deque()
+        self.waiting: deque[tuple[Any, torch.Tensor, Callable[[Any], None]]] = deque()
 
     def fetch(
         self, buffer: SampleBuffer, arrived: Callable[[npt.NDArray[np.float32]], None]
@@ -168,17 +172,17 @@ class HostCopies:
         host.copy_(values, non_blocking=True)
         event = torch.cuda.Event()
         event.record()
-        self._waiting.append((event, host, arrived))
+        self.waiting.append((event, host, arrived))
 
     def poll(self) -> None:
         """Deliver the copies that have arrived; never waits."""
-        while self._waiting and self._waiting[0][0].query():
-            _, host, arrived = self._waiting.popleft()
+        while self.waiting and self.waiting[0][0].query():
+            _, host, arrived = self.waiting.popleft()
             arrived(host.numpy())
 
     def flush(self) -> None:
         """Wait for all copies and deliver them."""
-        while self._waiting:
-            event, host, arrived = self._waiting.popleft()
+        while self.waiting:
+            event, host, arrived = self.waiting.popleft()
             event.synchronize()
             arrived(host.numpy())

@@ -114,18 +114,18 @@ class StepsByHand:
     def _go_on_first(self) -> None:
         """Have a step ended before anything of the next is seen."""
         parts, settle = self._parts, self.settle
-        watch, begins = parts.losses.watch, parts.backward.begins
+        read, begins = parts.losses.read, parts.backward.begins
 
-        def watched(*args: Any) -> object:
+        def computed(loss: torch.Tensor) -> float:
             settle()
-            return watch(*args)
+            return read(loss)
 
         def begun(*args: Any, **kwargs: Any) -> None:
             settle()
             begins(*args, **kwargs)
 
         parts.calls.begins = settle
-        parts.losses.watch = watched
+        parts.losses.read = computed
         parts.backward.begins = begun
 
 

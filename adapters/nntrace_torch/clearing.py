@@ -14,11 +14,15 @@ _WATCHED = 8  # parameters; one that was not cleared is enough
 
 
 class GradientClearing:
-    """Remembers some gradients at the end of a step and looks again before the next backward."""
+    """Remembers some gradients at the end of a step and looks again before the next backward.
+
+    Attributes:
+        cleared: what was seen in this step; None when nothing was looked at.
+    """
 
     def __init__(self) -> None:
         self._watched: list[tuple[weakref.ref[torch.Tensor], weakref.ref[torch.Tensor], int]] = []
-        self._cleared: bool | None = None
+        self.cleared: bool | None = None
 
     def remember(self, optimizer: Optimizer, *, alone: bool) -> None:
         """At the end of a step whose next one is sampled."""
@@ -36,16 +40,16 @@ class GradientClearing:
         """Before the first backward of a step."""
         if not self._watched:
             return
-        self._cleared = True
+        self.cleared = True
         for parameter_ref, gradient_ref, version in self._watched:
             parameter, gradient = parameter_ref(), gradient_ref()
             if parameter is None or gradient is None or parameter.grad is not gradient:
                 continue
             if gradient._version == version and bool(gradient.any()):
-                self._cleared = False
+                self.cleared = False
         self._watched = []
 
     def take(self) -> bool | None:
-        """What was seen in this step; None when nothing was looked at."""
-        cleared, self._cleared = self._cleared, None
+        """What was seen in this step, which is over."""
+        cleared, self.cleared = self.cleared, None
         return cleared

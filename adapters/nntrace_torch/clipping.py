@@ -19,12 +19,13 @@ class GradientClipping:
     """Notes the norm that `clip_grad_norm_` found, without reading its value, and its limit.
 
     Attributes:
+        calls: norms and limits since the last step.
         broke: told when a norm on the host is not finite: the program may skip the step.
     """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._calls: list[tuple[Number, float]] = []
+        self.calls: list[tuple[Number, float]] = []
         self.broke: Callable[[], object] = lambda: None
 
     def install(self) -> list[Undo]:
@@ -52,15 +53,15 @@ class GradientClipping:
     @property
     def norm(self) -> float | None:
         """The norm found since the last step, where it is on the host; of several a broken one."""
-        if not self._calls:
+        if not self.calls:
             return None
-        norms = [norm for norm, _ in self._calls if isinstance(norm, float)]
+        norms = [norm for norm, _ in self.calls if isinstance(norm, float)]
         broken = [norm for norm in norms if not math.isfinite(norm)]
         return next(iter(broken or norms), None)
 
     def take(self) -> tuple[float | Callable[[], float] | None, float | None]:
         """Norm and limit since the last call; of several clippings the one that took most."""
-        calls, self._calls = self._calls, []
+        calls, self.calls = self.calls, []
         if not calls:
             return None, None
         if len(calls) > 1:  # of parameter groups; their norms are compared at once
@@ -80,5 +81,5 @@ class GradientClipping:
                     self.broke()
             elif found.is_cuda and not is_captured():
                 number = SentNumber(found)
-            self._calls.append((number, float(max_norm)))
-            del self._calls[:-_MANY]
+            self.calls.append((number, float(max_norm)))
+            del self.calls[:-_MANY]

@@ -56,14 +56,18 @@ class _Pass:
 
 
 class EvaluationObserver:
-    """Follows the forwards without gradients of the models that are trained."""
+    """Follows the forwards without gradients of the models that are trained.
+
+    Attributes:
+        open: the passes since training paused.
+    """
 
     def __init__(self, recorder: Recorder, models: Models, loaders: LoaderObserver) -> None:
         self._recorder = recorder
         self._models = models
         self._loaders = loaders
         self._passes: dict[_Key, int] = {}
-        self._open: dict[_Key, _Pass] = {}
+        self.open: dict[_Key, _Pass] = {}
         self._current: _Pass | None = None
 
     def called(self, call: Call) -> None:
@@ -75,13 +79,13 @@ class EvaluationObserver:
         if model is None:
             return
         key = _Key(model.prefix, self._loaders.loader, call_path())
-        found = self._current = self._open.get(key)
+        found = self._current = self.open.get(key)
         inputs = tensors_in((*call.args, *call.kwargs.values()))
         if found is None:
             number = self._passes.get(key, 0)
             self._passes[key] = number + 1
             group = list(self._passes).index(key)
-            found = self._current = self._open[key] = _Pass(number, group)
+            found = self._current = self.open[key] = _Pass(number, group)
             if _is_recorded(number):
                 found.modes, found.source = modes_of(model, module), caller()
         found.calls += 1
@@ -107,12 +111,12 @@ class EvaluationObserver:
 
     def end(self) -> None:
         """Training goes on: record the passes since it paused."""
-        if not self._open:
+        if not self.open:
             return
-        for key, found in self._open.items():
+        for key, found in self.open.items():
             if _is_recorded(found.number):
                 self._record(key, found)
-        self._open.clear()
+        self.open.clear()
         self._current = None
 
     def _record(self, key: _Key, found: _Pass) -> None:

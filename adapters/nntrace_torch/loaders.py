@@ -60,7 +60,12 @@ class _Loader:
 
 
 class LoaderObserver:
-    """Measures the wait for batches; `take_wait_ns` gives and resets it."""
+    """Measures the wait for batches.
+
+    Attributes:
+        wait_ns: nanoseconds waited since the last step.
+        is_sampled: whether the current step is.
+    """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -72,7 +77,7 @@ class LoaderObserver:
         self._delivered: _Pass | None = None
         self._ranges: tuple[tuple[float, float], ...] | None = None
         self.is_sampled: Callable[[], bool] = lambda: False
-        self._wait_ns = 0
+        self.wait_ns = 0
         self._on_batch = recorder.guard(self._deliver)
         self._on_end = recorder.guard(self._end)
 
@@ -87,8 +92,8 @@ class LoaderObserver:
         ]
 
     def take_wait_ns(self) -> int:
-        """Nanoseconds waited since the last call."""
-        waited, self._wait_ns = self._wait_ns, 0
+        """The wait of the step that is over."""
+        waited, self.wait_ns = self.wait_ns, 0
         self._delivered = None
         return waited
 
@@ -116,7 +121,7 @@ class LoaderObserver:
                 self._on_end(iterator)
                 raise
             finally:
-                self._wait_ns += time.perf_counter_ns() - started
+                self.wait_ns += time.perf_counter_ns() - started
             self._on_batch(iterator, batch)
             return batch
 

@@ -17,7 +17,7 @@ from nntrace.schema import EventKind, Role
 from nntrace_torch.describe import can_sample, tensor_fields
 from nntrace_torch.graphs import LossCall, head
 from nntrace_torch.keepsakes import kept_batch
-from nntrace_torch.patching import Undo, after, outside_modes
+from nntrace_torch.patching import Undo, after, outside_modes, read_number
 from nntrace_torch.plans import activation_plan
 from nntrace_torch.sources import Source, caller
 from nntrace_torch.step import StepSample
@@ -49,7 +49,8 @@ class LossObserver:
 
     Attributes:
         sample: the step being sampled, or None.
-        watch: told of each loss function's result, with the function and what it was given.
+        read: gives the number of each result.
+        broke: told of a result that is not finite: function, loss, and what it was given.
         evaluated: told of each result without a gradient: function, reduction, loss, examples.
         replays: whether losses without gradients count, too: a replay has none.
         batch_size: the first axis of the last call's targets.
@@ -62,7 +63,8 @@ class LossObserver:
         self._has_kept = False
         self.sample: StepSample | None = None
         self.replays = False
-        self.watch: Callable[..., object] = lambda function, loss, args, kwargs: None
+        self.read: Callable[[torch.Tensor], float] = _number
+        self.broke: Callable[..., object] = lambda function, loss, args, kwargs: None
         self.evaluated: Callable[..., object] = lambda function, reduction, loss, examples: None
         self.batch_size: int | None = None
 
@@ -88,15 +90,16 @@ class LossObserver:
                 return
             if not can_sample(loss):
                 return
-            if not loss.requires_grad and not self.replays:
-                if loss.numel() == 1 and target.dim() and not torch.is_grad_enabled():
-                    self.watch(function, loss, (input, target, *args), kwargs)
-                    self.evaluated(name, _reduction(kwargs), loss, int(target.shape[0]))
+            is_number, is_loss = loss.numel() == 1, loss.requires_grad or self.replays
+            if not is_loss and (not is_number or not target.dim() or torch.is_grad_enabled()):
                 return
-            if loss.numel() == 1:
-                self.watch(function, loss, (input, target, *args), kwargs)
-            if target.dim() and (examples := target.shape[0]):
-                self.batch_size = examples
+            if is_number and not math.isfinite(self.read(loss)):
+                self.broke(function, loss, (input, target, *args), kwargs)
+            if not is_loss:
+                self.evaluated(name, _reduction(kwargs), loss, int(target.shape[0]))
+                return
+            if (shape := target.shape) and shape[0]:
+                self.batch_size = shape[0]
             if self.sample is not None and self.sample.is_open:
                 record = outside_modes(self._record) if self.replays else self._record
                 given = signature.bind(input, target, *args, **kwargs)
@@ -198,6 +201,11 @@ def _some_rows(predicted: torch.Tensor) -> torch.Tensor:
     step = max(1, total // kept)
     chosen = torch.arange(0, total, step, device=predicted.device)[:kept]
     return predicted[torch.unravel_index(chosen, tuple(places))]
+
+
+def _number(loss: torch.Tensor) -> float:
+    """Of a loss on the CPU; nobody waits for another."""
+    return float(read_number(loss)) if loss.is_cpu else 0.0
 
 
 def _reduction(given: Mapping[str, Any]) -> str:

@@ -107,7 +107,7 @@ class Observers:
         self.asking.asked = self.watch.asked
         self.clipping.broke = self._norm_broke
         recorder.on_error(recorder.guard(self.watch.raised))
-        self.losses.watch = self.watch.loss_function
+        self.losses.broke = self.watch.loss_function
         self.losses.evaluated = self.evaluations.loss
 
     def install(self) -> list[Undo]:

@@ -23,10 +23,11 @@ _RECENT = 8  # steps
 _MANY = 64  # optimizers built by one line for the same parameters
 
 
-class _Known:
+class Known:
     """One optimizer: its name and whether it was announced, which is when it first steps.
 
-    One built anew by the same line for the same parameters keeps the name; `built` counts them.
+    `reference` is a weak one, `rate` the learning rate of its last step. One built anew by the
+    same line for the same parameters keeps the name; `built` counts them.
     """
 
     __slots__ = ("announced", "built", "name", "parameters", "rate", "reference", "source")
@@ -38,7 +39,7 @@ class _Known:
         self.built = built
         self.parameters = [weakref.ref(parameter) for parameter in _parameters(optimizer)]
         self.announced = False
-        self.rate: float | None = None  # of its last step
+        self.rate: float | None = None
 
     def is_replaced_by(self, optimizer: Optimizer, source: Source) -> bool:
         """Whether another was built where this one was, for the same parameters."""
@@ -82,9 +83,9 @@ class Optimizers:
     def __init__(self, recorder: Recorder, sources: Sources) -> None:
         self._recorder = recorder
         self._sources = sources
-        self._known: dict[int, _Known] = {}
+        self._known: dict[int, Known] = {}
         self._held: dict[int, tuple[weakref.ref[torch.Tensor], str]] = {}
-        self._by_source: dict[tuple[type, Source], _Known] = {}
+        self._by_source: dict[tuple[type, Source], Known] = {}
         self._built = 0
         self._has_searched = False
         self._recent: deque[str] = deque(maxlen=_RECENT)
@@ -94,9 +95,8 @@ class Optimizers:
         """Watch the constructor."""
         return [after(Optimizer, "__init__", self._recorder.guard(self._was_built))]
 
-    def observe(self, optimizer: Optimizer) -> None:
+    def observe(self, optimizer: Optimizer, known: Known) -> None:
         """An optimizer has stepped; the first time it is announced."""
-        known = self._entry(optimizer)
         self._recent.append(known.name)
         if not known.announced:
             known.announced = True
@@ -115,7 +115,7 @@ class Optimizers:
 
     def name(self, optimizer: Optimizer) -> str:
         """Its class, numbered from the second optimizer on."""
-        return self._entry(optimizer).name
+        return self.entry(optimizer).name
 
     def holder_name(self, parameter: torch.Tensor) -> str | None:
         """The name of the optimizer that was given this parameter, or None."""
@@ -139,12 +139,14 @@ class Optimizers:
 
     def last_rate(self, optimizer: Optimizer) -> float | None:
         """The learning rate it last stepped with: schedules change it right after a step."""
-        return self._entry(optimizer).rate
+        return self.entry(optimizer).rate
 
-    def stepped_with(self, optimizer: Optimizer) -> float | None:
+    def stepped_with(self, optimizer: Optimizer, known: Known) -> float | None:
         """The learning rate of the step it has just made, which is remembered."""
-        rate = self._entry(optimizer).rate = self.learning_rate(optimizer)
-        return rate
+        groups = optimizer.param_groups
+        rate = groups[0].get("lr") if groups else None
+        known.rate = rate if type(rate) is float else self.learning_rate(optimizer)
+        return known.rate
 
     def learning_rate(self, optimizer: Optimizer) -> float | None:
         """The first parameter group's, unless it lives on an accelerator."""
@@ -163,25 +165,26 @@ class Optimizers:
         for candidate in gc.get_objects():
             # type(), not isinstance(): a lazy proxy's __class__ may run user code.
             if issubclass(type(candidate), Optimizer) and "param_groups" in vars(candidate):
-                self._entry(candidate)
+                self.entry(candidate)
         return True
 
     def _was_built(self, result: None, optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
-        self._entry(optimizer)
+        self.entry(optimizer)
 
-    def _entry(self, optimizer: Optimizer) -> _Known:
+    def entry(self, optimizer: Optimizer) -> Known:
+        """What is known of an optimizer, which may have been built before nntrace came."""
         known = self._known.get(id(optimizer))
         if known is None or known.reference() is not optimizer:
             source = self._sources.of(optimizer)
             before = self._by_source.get((type(optimizer), source))
             if before is not None and before.is_replaced_by(optimizer, source):
-                known = _Known(optimizer, before.name, source, before.built + 1)
+                known = Known(optimizer, before.name, source, before.built + 1)
             else:
                 name = type(optimizer).__name__
                 if not isinstance(optimizer, HandWritten):
                     self._built += 1
                     name += f".{self._built}" if self._built > 1 else ""
-                known = _Known(optimizer, name, source, 1)
+                known = Known(optimizer, name, source, 1)
             self._known[id(optimizer)] = self._by_source[type(optimizer), source] = known
         return known
 
@@ -196,7 +199,7 @@ class Optimizers:
                 for parameter in group["params"]:
                     self._held[id(parameter)] = (weakref.ref(parameter), known.name)
 
-    def _announce(self, optimizer: Optimizer, known: _Known) -> None:
+    def _announce(self, optimizer: Optimizer, known: Known) -> None:
         group: dict[str, Any] = optimizer.param_groups[0] if optimizer.param_groups else {}
         source = known.source
         numbers = {

@@ -23,6 +23,8 @@ _tracing_state = torch._C._get_tracing_state
 _graph_task = torch._C._current_graph_task_id
 _uses_cuda = torch.cuda.is_initialized
 
+read_number = torch.Tensor.item  # as it is before anything is put around it
+
 
 def is_captured() -> bool:
     """Whether the program is being turned into a graph, of which our operations would be a part."""

@@ -21,7 +21,11 @@ Skipped = Callable[[Optimizer], None]
 
 
 class LossScaling:
-    """The loss scaling of the step that is under way."""
+    """The loss scaling of the step that is under way.
+
+    Attributes:
+        is_used: whether a scaler had a part in it.
+    """
 
     def __init__(self, recorder: Recorder, skipped: Skipped) -> None:
         self._recorder = recorder
@@ -29,6 +33,7 @@ class LossScaling:
         self._scaler: Callable[[], GradScaler | None] = lambda: None
         self._losses: dict[int, tuple[weakref.ref[torch.Tensor], torch.Tensor]] = {}
         self._pending: Callable[[], Optimizer | None] = lambda: None
+        self.is_used = False
 
     def install(self) -> list[Undo]:
         """Watch every `GradScaler`."""
@@ -70,6 +75,7 @@ class LossScaling:
         """The scale of the step that ends; the next one begins without."""
         scale = self.scale
         self._scaler = lambda: None
+        self.is_used = False
         self._losses.clear()
         return None if scale is None else float(scale)
 
@@ -77,6 +83,7 @@ class LossScaling:
         if not scaler.is_enabled():
             return
         self._scaler = weakref.ref(scaler)
+        self.is_used = True
         if isinstance(result, torch.Tensor):
             result, outputs = (result,), (outputs,)
         if not isinstance(result, (list, tuple)) or not isinstance(outputs, (list, tuple)):
@@ -87,6 +94,7 @@ class LossScaling:
 
     def _step_begins(self, scaler: GradScaler, optimizer: Optimizer, *args: Any, **kw: Any) -> None:
         self._pending = weakref.ref(optimizer)
+        self.is_used = True
 
     def _step_ended(
         self, result: Any, scaler: GradScaler, optimizer: Optimizer, *args: Any, **kwargs: Any

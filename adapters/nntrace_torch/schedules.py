@@ -38,12 +38,16 @@ class _Known:
 
 
 class ScheduleObserver:
-    """Counts the steps of each scheduler."""
+    """Counts the steps of each scheduler.
+
+    Attributes:
+        known: the schedulers.
+    """
 
     def __init__(self, recorder: Recorder, optimizers: Optimizers) -> None:
         self._recorder = recorder
         self._optimizers = optimizers
-        self._known: list[_Known] = []
+        self.known: list[_Known] = []
 
     def install(self) -> list[Undo]:
         """Watch the constructors."""
@@ -55,7 +59,7 @@ class ScheduleObserver:
 
     def look(self) -> None:
         """An optimizer is about to step."""
-        for known in self._known:
+        for known in self.known:
             scheduler = known.reference()
             if scheduler is not None:
                 self._count(known, scheduler)
@@ -63,19 +67,19 @@ class ScheduleObserver:
     def finish(self) -> None:
         """Record how often each was stepped in the end."""
         self.look()
-        for known in self._known:
+        for known in self.known:
             if known.calls != known.recorded:
                 self._record(known)
 
     def _built(self, result: None, scheduler: Any, *args: Any, **kwargs: Any) -> None:
         parts = getattr(scheduler, "_schedulers", ())
         # An inner constructor is observed before the outer one, and a part before the whole.
-        self._known = [k for k in self._known if not any(k.reference() is part for part in parts)]
-        if any(k.reference() is scheduler for k in self._known) or len(self._known) >= _MANY:
+        self.known = [k for k in self.known if not any(k.reference() is part for part in parts)]
+        if any(k.reference() is scheduler for k in self.known) or len(self.known) >= _MANY:
             return
-        number = 1 + max((k.number for k in self._known), default=-1)
+        number = 1 + max((k.number for k in self.known), default=-1)
         kind = type(scheduler).__name__
-        self._known.append(_Known(weakref.ref(scheduler), number, kind, caller(scheduler)))
+        self.known.append(_Known(weakref.ref(scheduler), number, kind, caller(scheduler)))
 
     def _count(self, known: _Known, scheduler: Any) -> None:
         count = _steps_of(scheduler)

@@ -1,8 +1,8 @@
 """The writing side: from an adapter's samples to the run folder, in the training process."""
 
-from nntrace.recorder.attention import is_landmark
 from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.keepsakes import MAX_EXAMPLES, batch_extent, next_turn
+from nntrace.recorder.pace import is_landmark
 from nntrace.recorder.recorder import Recorder
 from nntrace.recorder.sample import (
     NO_SITE,

@@ -3,6 +3,7 @@
 The clock is the caller's: the cadence is given elapsed and spent nanoseconds and never reads one.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,6 +15,7 @@ _GRACE_SHARE: Final = 0.25
 _COVERAGE: Final = 1.05
 _LEAST_COVERAGE: Final = 1.1
 _SMOOTHING: Final = 0.2
+_LONGEST_REST_NS: Final = 250_000_000  # what was spent may turn out to be less than was thought
 
 
 @dataclass(slots=True)
@@ -42,6 +44,7 @@ class Cadence:
     _dense_spent_ns: float = field(default=0.0, init=False)
     _last_sampled: int = field(default=0, init=False)
     _unrest: bool = field(default=False, init=False)
+    _rest_ends: tuple[float, float] = field(default=(0, 0), init=False)  # step, elapsed_ns
 
     def record_sample(self, cost_ns: int) -> None:
         """Take note of what one sampled step cost."""
@@ -49,10 +52,12 @@ class Cadence:
         # A running mean at first: the very first sample pays for allocations.
         weight = max(_SMOOTHING, 1.0 / self._samples)
         self.sample_cost_ns += weight * (cost_ns - self.sample_cost_ns)
+        self._rest_ends = (0, 0)
 
     def burst(self, steps: int) -> None:
         """Sample the next `steps` steps, whatever the allowance or the interval."""
         self._burst = max(self._burst, steps)
+        self._rest_ends = (0, 0)
 
     def look_closer(self) -> None:
         """Sample the next steps, all of them: something has begun to happen.
@@ -60,6 +65,12 @@ class Cadence:
         What they cost is paid back before the next such burst may begin. A pinned interval stays.
         """
         self._unrest = self.every is None
+        self._rest_ends = (0, 0)  # after the flag: the writer's thread calls this, too
+
+    def rests(self, step: int, elapsed_ns: float) -> bool:
+        """Whether the answer for this step is known to be no without what was spent."""
+        until_step, until_ns = self._rest_ends
+        return step < until_step and elapsed_ns < until_ns
 
     def wants(self, step: int, *, elapsed_ns: float, spent_ns: float) -> bool:
         """Whether step number `step` (from 0) should be sampled."""
@@ -67,6 +78,7 @@ class Cadence:
             self._burst -= 1
             return True
         if self.every is not None:
+            self._rest_ends = (step - step % self.every + self.every, math.inf)
             return step % self.every == 0
         if step < self.dense_steps:
             self._dense_spent_ns = spent_ns
@@ -87,4 +99,16 @@ class Cadence:
         if overdue or grace_ns + filled_ns >= 0:
             self._last_sampled = step
             return True
+        self._rest(elapsed_ns, -(grace_ns + filled_ns), -(left_ns + self.grace_ns))
         return False
+
+    def _rest(self, elapsed_ns: float, missing_ns: float, missing_overdue_ns: float) -> None:
+        """Rest until the allowance may cover a sample, or one that is overdue."""
+        rest_ns = min(missing_ns / (self.budget + _GRACE_SHARE), _LONGEST_REST_NS)
+        until_step = self._last_sampled * _COVERAGE
+        if missing_overdue_ns > 0:
+            until_step = math.inf
+            rest_ns = min(rest_ns, missing_overdue_ns / self.budget) if self.budget else rest_ns
+        self._rest_ends = (until_step, elapsed_ns + rest_ns)
+        if self._unrest:
+            self._rest_ends = (0, 0)  # it was noticed meanwhile

@@ -3,12 +3,18 @@
 Of several ranks one creates it, and that one alone writes it again.
 """
 
+import os
+import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nntrace.manifest import Manifest
+from nntrace.notices import say
+from nntrace.recorder.account import Account
 from nntrace.recorder.commit import current_commit
+from nntrace.schema import MANIFEST, RunStatus
 
 
 class OwnManifest:
@@ -44,6 +50,31 @@ class OwnManifest:
         """
         if self.is_owned:
             replace(self._manifest, **fields).write(run)
+
+    def complete(self, run: Path, status: RunStatus, error: str | None, account: Account) -> None:
+        """Say how the run has ended and what tracing took; a disk that is full is reported."""
+        try:
+            self.change(
+                run,
+                ended_ns=time.time_ns(),
+                status=status,
+                error=error,
+                overhead=account.overhead,
+                overhead_seconds=account.spent_ns / 1e9,
+            )
+        except OSError as problem:
+            say(f"{run / MANIFEST} was not completed: {problem}.")
+
+
+def this_process(rank: int, world_size: int) -> dict[str, Any]:
+    """What the first event of a rank's stream says of its process."""
+    return {
+        "rank": rank,
+        "world_size": world_size,
+        "local_world_size": int(os.environ.get("LOCAL_WORLD_SIZE", world_size)),
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+    }
 
 
 def _commit() -> str | None:

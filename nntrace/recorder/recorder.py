@@ -9,10 +9,9 @@ import functools
 import itertools
 import json
 import os
-import socket
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -20,19 +19,19 @@ from nntrace.experiment import Ending, Experiment
 from nntrace.manifest import Manifest
 from nntrace.notices import say
 from nntrace.recorder.account import Account
-from nntrace.recorder.attention import Attention
 from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.capsules import CapsuleRecord
 from nntrace.recorder.contention import Contention
 from nntrace.recorder.memory import resident_bytes
-from nntrace.recorder.own_manifest import OwnManifest
+from nntrace.recorder.own_manifest import OwnManifest, this_process
+from nntrace.recorder.pace import Pace
 from nntrace.recorder.rank_folder import RankFolder, claim
 from nntrace.recorder.records import EventRecord, Later, ScalarRecord, SiteRecord, StepRecord
 from nntrace.recorder.sample import NO_SITE, KeptTensor, Sample
 from nntrace.recorder.tokens import TokenSearch
 from nntrace.recorder.writer import Writer
 from nntrace.sampling import Sampling
-from nntrace.schema import MANIFEST, EventKind, Role, RunStatus
+from nntrace.schema import EventKind, Role, RunStatus
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,6 +46,8 @@ class Recorder:
         cadence: decides which steps are sampled.
         sampling: what of a step is sampled.
         account: what tracing has cost so far, and in how much time.
+        pace: whether the next step is sampled.
+        setting_up: within it, in a guarded hook, is done what is needed once, for all samples.
         steps: optimizer steps recorded so far.
         replays: the capsule that an adapter is to play in the program, instead of a training.
         rank, world_size: settable by the adapter until the folder is opened.
@@ -79,7 +80,6 @@ class Recorder:
         self.end_process: Callable[[str], None] = lambda reason: None
         self.active = True
         self.steps = 0
-        self.sampled_steps = 0
         self.failure: str | None = None
         self.versions: dict[str, str] = {}
         self._manifest = OwnManifest(manifest)
@@ -89,12 +89,16 @@ class Recorder:
         self._hooks_are_on = False
         self._site_ids = itertools.count()
         self._contention = Contention()
-        self._has_begun = False
         self._has_origin = False
-        self._attention = Attention(cadence)
         self._token_search: TokenSearch | None = TokenSearch()
-        self._writer = Writer(self._open_folder, lambda error: self.fail(error, "the writer"))
-        self.account = Account(lambda: self._writer.busy_ns)
+        self.account = Account()
+        self.setting_up = self.account.setting_up
+        self._writer = Writer(
+            self._open_folder,
+            lambda error: self.fail(error, "the writer"),
+            self.account.charge_writer,
+        )
+        self.pace = Pace(cadence, self.account, self._writer)
         os.register_at_fork(after_in_child=self._abandon)
 
     @property
@@ -143,15 +147,6 @@ class Recorder:
 
         return guarded
 
-    @contextlib.contextmanager
-    def setting_up(self) -> Iterator[None]:
-        """Inside a guarded hook: what is done is needed once, for all samples."""
-        started = time.perf_counter_ns()
-        try:
-            yield
-        finally:
-            self.account.setup_ns += time.perf_counter_ns() - started
-
     def add_site(self, path: str, role: Role, **fields: Any) -> int:
         """Declare a site; its id, or `NO_SITE` when the user does not want it recorded.
 
@@ -192,7 +187,7 @@ class Recorder:
 
     def add_sample(self, sample: Sample) -> None:
         """Record a sampled step's values; the array belongs to the recorder from now on."""
-        self._writer.put(sample)
+        self._writer.put_sample(sample)
         if any(tensor.role is Role.INPUT for tensor in sample.tensors):
             self._find_tokens(sample.tensors)
 
@@ -203,16 +198,15 @@ class Recorder:
 
     def _find_tokens(self, kept: Sequence[KeptTensor]) -> None:
         search, self._token_search = self._token_search, None
-        with contextlib.suppress(Exception):  # of the program's own objects; no token is no loss
-            for found in search.find(kept) if search is not None else ():
-                payload = {"path": found.path, "source": found.source, "tokens": found.tokens}
-                self.add_event(EventKind.TOKENS, payload)
+        if search is not None:
+            with contextlib.suppress(Exception):  # of the program's own objects
+                for found in search.find(kept):
+                    payload = {"path": found.path, "source": found.source, "tokens": found.tokens}
+                    self.add_event(EventKind.TOKENS, payload)
 
     def training_begins(self) -> None:
         """The first step starts now, not when nntrace did: imports and set-up are no part of it."""
-        if not self._has_begun:
-            self._has_begun = True
-            self.account.step_begins()
+        self.account.training_begins()
 
     def add_step(
         self,
@@ -261,7 +255,7 @@ class Recorder:
             skipped,
             loss_scale,
             resident_bytes() if sampled and memory_bytes is None else memory_bytes,
-            times.cpu_ns if self.steps else None,
+            times.cpu_ns,
             clip_norm,
             clip_limit,
         )
@@ -270,25 +264,12 @@ class Recorder:
             self.open()
         self.steps += 1
         if sampled:
-            self.sampled_steps += 1
-            self.cadence.record_sample(times.sample_cost_ns)
-        self._attention.follow(self.steps, loss, jumped=jumped, has_ranks=self.world_size > 1)
+            self.pace.sampled(times.sample_cost_ns)
         if self.ending is not None:
             value = loss() if callable(loss) else loss
             if (reason := self.ending.after_step(value)) is not None:
                 self.end_process(reason)
-        return not self._writer.is_behind and self.cadence.wants(
-            self.steps,
-            elapsed_ns=self.account.elapsed_ns,
-            spent_ns=self.account.recurring_ns + self.owed_ns,
-        )
-
-    @property
-    def owed_ns(self) -> float:
-        """What the writer will still spend on the samples that wait for it."""
-        written = self._writer.samples_written
-        per_sample = self._writer.busy_ns / written if written else self.cadence.sample_cost_ns
-        return (self.sampled_steps - written) * per_sample
+        return self.pace.wants(self.steps, loss, jumped=jumped, has_ranks=self.world_size > 1)
 
     def open(self) -> None:
         """Create the run folder, if that was not done yet: something trains."""
@@ -334,7 +315,7 @@ class Recorder:
             self.open()  # what broke the first step is worth a folder, though no step followed
         payload = {
             "steps": self.steps,
-            "sampled_steps": self.sampled_steps,
+            "sampled_steps": self.pace.sampled_steps,
             "status": status,
             "error": error,
             "starved": self._contention.share(),
@@ -343,17 +324,8 @@ class Recorder:
             self.add_event(EventKind.RANK_STOP, payload)
         if not self._writer.stop(_CLOSE_TIMEOUT_SECONDS):
             say(f"the disk of {self.run} did not take the last rows.")
-        try:
-            self._manifest.change(
-                self.run,
-                ended_ns=time.time_ns(),
-                status=status,
-                error=error or (self._stopped if self.failure else None),
-                overhead=self.account.overhead,
-                overhead_seconds=self.account.spent_ns / 1e9,
-            )
-        except OSError as problem:
-            say(f"{self.run / MANIFEST} was not completed: {problem}.")
+        error = error or (self._stopped if self.failure else None)
+        self._manifest.complete(self.run, status, error, self.account)
 
     @property
     def _stopped(self) -> str:
@@ -368,14 +340,7 @@ class Recorder:
             all_gradients=self.sampling.is_whole,
             on_unrest=self.cadence.look_closer,
         )
-        payload = {
-            "rank": self.rank,
-            "world_size": self.world_size,
-            "local_world_size": int(os.environ.get("LOCAL_WORLD_SIZE", self.world_size)),
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-        }
-        self.add_event(EventKind.RANK_START, payload)
+        self.add_event(EventKind.RANK_START, this_process(self.rank, self.world_size))
         return folder
 
     def _take_hooks_off(self) -> None:

@@ -31,27 +31,32 @@ class Writer:
     Args:
         open_folder: creates the folder; called on the writer thread.
         on_error: told of the first error, on the writer thread; nothing is written after it.
+        charge: told of the processor time the thread took, each time it has written.
+
+    Attributes:
+        started: whether the thread was started.
+        put: queues a record; never blocks.
     """
 
     def __init__(
-        self, open_folder: Callable[[], RankFolder], on_error: Callable[[Exception], None]
+        self,
+        open_folder: Callable[[], RankFolder],
+        on_error: Callable[[Exception], None],
+        charge: Callable[[int], None] = lambda busy_ns: None,
     ) -> None:
         self._open_folder = open_folder
         self._on_error = on_error
+        self._charge = charge
         self._records: deque[Record] = deque()
+        self.put: Callable[[Record], None] = self._records.append
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self.started = False
         # Each is changed by one thread only.
         self._put_bytes = 0
         self._written_bytes = 0
-        self.busy_ns = 0
         self.samples_written = 0
-
-    @property
-    def started(self) -> bool:
-        """Whether the thread was started."""
-        return self._thread is not None
 
     @property
     def is_behind(self) -> bool:
@@ -66,14 +71,14 @@ class Writer:
         """Start the thread; what was put before is written first."""
         self._thread = threading.Thread(target=self._run, name="nntrace-writer", daemon=True)
         self._thread.start()
+        self.started = True
 
-    def put(self, record: Record) -> None:
-        """Queue a record; never blocks."""
-        self._records.append(record)
-        if isinstance(record, Sample):
-            self._put_bytes += record.values.nbytes
-            if self._waiting_bytes >= FLUSH_BYTES:
-                self._wake.set()
+    def put_sample(self, sample: Sample) -> None:
+        """Queue a sample, and wake the thread when much is waiting."""
+        self._records.append(sample)
+        self._put_bytes += sample.values.nbytes
+        if self._waiting_bytes >= FLUSH_BYTES:
+            self._wake.set()
 
     def stop(self, timeout_seconds: float) -> bool:
         """Write what is queued and end the streams; False when the disk did not take it.
@@ -130,7 +135,7 @@ class Writer:
                 by_kind[CapsuleRecord],
             )
             self._written_bytes += sum(sample.values.nbytes for sample in samples)
-        self.busy_ns += time.thread_time_ns() - started
+        self._charge(time.thread_time_ns() - started)
         self.samples_written += len(samples)
 
 

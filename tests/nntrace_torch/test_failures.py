@@ -15,6 +15,7 @@ from nntrace_torch.losses import LossObserver
 from nntrace_torch.modes import ModeObserver
 from nntrace_torch.optimizers import Optimizers
 from nntrace_torch.parameters import ParameterSampler
+from nntrace_torch.sampled_steps import SampledSteps
 from nntrace_torch.scaling import LossScaling
 from nntrace_torch.seeds import SeedObserver
 from nntrace_torch.sources import Sources
@@ -52,7 +53,7 @@ PLACES = [
     (StepSample, "finish"),
     (StepSample, "_assemble"),
     (Sources, "note"),
-    (Tracer, "_begin_sample"),
+    (SampledSteps, "begin"),
     (SeedObserver, "_seeded"),
     (Tracer, "_end_step"),
     (Tracer, "_phase"),

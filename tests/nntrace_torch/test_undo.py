@@ -117,7 +117,7 @@ def test_no_tensor_of_a_sampled_step_outlives_it(tmp_path):
         gc.collect()
         assert [reference() for reference in references] == [None] * 3
     assert recorder.failure is None
-    assert recorder.sampled_steps == 3
+    assert recorder.pace.sampled_steps == 3
 
 
 def test_the_number_of_living_tensors_does_not_grow_with_the_steps(tmp_path):

@@ -24,7 +24,7 @@ class Machine:
 
 
 def account_of(machine):
-    return Account(lambda: 0, clock=machine.clock, starved=machine.starved)
+    return Account(clock=machine.clock, starved=machine.starved)
 
 
 def hook(machine, account, own_ns):

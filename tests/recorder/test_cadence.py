@@ -12,9 +12,11 @@ MILLISECOND = 1_000_000
 class Training:
     """A simulated run: time passes by steps, and a sampled step costs extra."""
 
-    def __init__(self, cadence, *, step_ns, cost_ns, idle_cost_ns=0):
+    def __init__(self, cadence, *, step_ns, cost_ns, idle_cost_ns=0, rests=False):
         self.cadence, self.step_ns, self.cost_ns = cadence, step_ns, cost_ns
         self.idle_cost_ns = idle_cost_ns
+        self.rests = rests
+        self.asked = 0
         self.elapsed_ns = self.spent_ns = 0
         self.sampled = []
 
@@ -28,6 +30,10 @@ class Training:
             if wanted:
                 self.sampled.append(step)
                 self.cadence.record_sample(cost)
+            if self.rests and self.cadence.rests(step + 1, self.elapsed_ns):
+                wanted = False
+                continue
+            self.asked += 1
             wanted = self.cadence.wants(
                 step + 1, elapsed_ns=self.elapsed_ns, spent_ns=self.spent_ns
             )
@@ -160,3 +166,25 @@ def test_a_pinned_interval_is_not_changed_by_unrest():
     cadence = Cadence(every=100)
     cadence.look_closer()
     assert not cadence.wants(5, elapsed_ns=10**9, spent_ns=0)
+
+
+@pytest.mark.parametrize("every", [None, 7])
+@pytest.mark.parametrize("step_ms", [0.2, 1, 50])
+@pytest.mark.parametrize("cost_ms", [0.1, 4, 300])
+def test_not_asking_while_the_answer_is_known_changes_no_answer(every, step_ms, cost_ms):
+    times = {"step_ns": step_ms * MILLISECOND, "cost_ns": cost_ms * MILLISECOND}
+    always, resting = (
+        Training(Cadence(0.02, every=every), idle_cost_ns=20_000, rests=rests, **times).run(3000)
+        for rests in (False, True)
+    )
+    assert resting.sampled == always.sampled
+    assert resting.asked < always.asked or len(always.sampled) > 1000
+
+
+def test_unrest_and_a_burst_end_a_rest():
+    cadence = Cadence(0.02)
+    for notice in (cadence.look_closer, lambda: cadence.burst(1)):
+        training = Training(cadence, step_ns=50 * MILLISECOND, cost_ns=300 * MILLISECOND).run(200)
+        assert cadence.rests(201, training.elapsed_ns)
+        notice()
+        assert not cadence.rests(201, training.elapsed_ns)

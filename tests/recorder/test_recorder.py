@@ -182,7 +182,7 @@ def test_only_samples_that_still_wait_are_owed(run):
         sample(recorder, site, [1, 2, 3])
         recorder.account.hooks_ns += 10**6
         step(recorder, sampled=True)
-    wait_until(lambda: recorder.owed_ns == 0)
+    wait_until(lambda: recorder.pace.owed_ns == 0)
     recorder.close(RunStatus.FINISHED)
 
 

@@ -57,14 +57,14 @@ class Investigator:
         self._capsules = Capsules(recorder, models)
         self._episodes = 0
         self._bad_step: int | None = None  # in which the story began that is going on
-        self._was_well = False
+        self.was_well = False
         self.stepping = False
         self.told: Callable[[dict[str, Any]], object] = lambda payload: None
 
     def all_is_well(self) -> None:
         """A finite loss: what breaks in a later step is a new story, unless weights stay broken."""
-        if not self._was_well:
-            self._was_well = self._bad_step is None or broken_weight(self._models) is None
+        if not self.was_well:
+            self.was_well = self._bad_step is None or broken_weight(self._models) is None
 
     def loss_broke(
         self, loss: torch.Tensor | None, frame: FrameType | None, *, steps_ago: int = 0
@@ -205,9 +205,9 @@ class Investigator:
             if may_be_meant and (found.birth is None or found.is_meant):
                 return False
             if self._bad_step is not None and found.facts.get("step") == self._bad_step:
-                self._was_well = False  # the weights carry on what was told of that step
+                self.was_well = False  # the weights carry on what was told of that step
                 return True
-            self._bad_step, self._was_well = self._recorder.steps, False
+            self._bad_step, self.was_well = self._recorder.steps, False
             self._episodes += 1
             is_known = found.birth is not None or bool(found.facts.get("parameter"))
             payload = {
@@ -229,7 +229,7 @@ class Investigator:
         """Whether what breaks now is part of the last story, as a later micro-batch's gradient."""
         if self._bad_step is None:
             return False
-        return not self._was_well or self._recorder.steps <= self._bad_step
+        return not self.was_well or self._recorder.steps <= self._bad_step
 
     def _keep(self, found: Found, frame: FrameType | None, payload: dict[str, Any]) -> None:
         if found.call is not None and not found.call.gradients_enabled:

@@ -43,6 +43,7 @@ class NonfiniteWatch:
 
     Attributes:
         step_ns: how long the last step took.
+        has_jumped: whether a loss since the last step was far above those before.
         is_thorough: look at every element of every gradient, whatever it costs.
     """
 
@@ -50,13 +51,12 @@ class NonfiniteWatch:
         self._guard = guard
         self._investigator = investigator
         self._loss: Callable[[], torch.Tensor | None] = lambda: None
-        self._last_ns = time.perf_counter_ns()
         self._turn = 0
         self._steps = 0
         self._credit_ns = 0.0  # what the time since has paid for
         self._level = LossLevel()
         self._is_high = False
-        self._has_jumped = False
+        self.has_jumped = False
         self.step_ns = 0
         self.is_thorough = False
         self._pending: deque[_Sent] = deque(maxlen=_PENDING)
@@ -68,30 +68,29 @@ class NonfiniteWatch:
         self._loss = weakref.ref(loss)
         if type(number) is float:
             if math.isfinite(number):
-                self._investigator.all_is_well()
-                self._settle(number, 2)
+                if not self._investigator.was_well:
+                    self._investigator.all_is_well()
+                is_high = self._level.leaves(number)
+                if is_high or self._is_high:
+                    self._settle(number, 2, is_high=is_high)
             else:
                 self._investigator.loss_broke(loss, sys._getframe(1))
         elif isinstance(number, SentNumber):
             self._pending.append(_Sent(number, weakref.ref(loss), self._steps))
 
-    def _settle(self, loss: float, depth: int) -> None:
-        """Take a finite loss in, unscaled; the first far above those before is worth keeping.
+    def _settle(self, loss: float, depth: int, *, is_high: bool) -> None:
+        """A finite loss, unscaled, is far above those before; the first such is worth keeping.
 
         Args:
             loss: what it is.
             depth: how many calls above this one it was seen.
+            is_high: False where it has come back.
         """
-        before, self._is_high = self._is_high, self._level.leaves(loss)
-        if self._is_high:
-            self._has_jumped = True
+        before, self._is_high = self._is_high, is_high
+        if is_high:
+            self.has_jumped = True
             if not before:
                 self._investigator.loss_jumped(loss, sys._getframe(depth))
-
-    def take_jump(self) -> bool:
-        """Whether a loss since the last call was far above those before."""
-        jumped, self._has_jumped = self._has_jumped, False
-        return jumped
 
     def loss_function(
         self,
@@ -100,9 +99,8 @@ class NonfiniteWatch:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
-        """A loss function has returned a number."""
-        if loss.is_cpu and not math.isfinite(local_part(loss).item()):
-            self._investigator.function_broke(function, loss, args, kwargs, sys._getframe(1))
+        """A loss function has returned a number that is not finite."""
+        self._investigator.function_broke(function, loss, args, kwargs, sys._getframe(1))
 
     def before_step(
         self, optimizer: Optimizer, norm: float | None = None, *, sampled: bool = False
@@ -119,8 +117,9 @@ class NonfiniteWatch:
         if sampled:  # paid for by the budget of samples
             self.gradients(optimizer, _ALL)
             return
-        looks = _ALL if norm is not None and not math.isfinite(norm) else self._looks()
-        if looks:
+        if norm is not None and not math.isfinite(norm):
+            self._look(optimizer, _ALL)
+        elif looks := self._looks():
             self._look(optimizer, looks)
 
     def closure(
@@ -182,12 +181,10 @@ class NonfiniteWatch:
         if looked_at and not all(math.isfinite(_total(g)) for g in looked_at.values()):
             self.norm_broke(_parameters(optimizer))
 
-    def after_step(self) -> int:
-        """The step is over; how long it took."""
-        now = time.perf_counter_ns()
-        self.step_ns, self._last_ns = now - self._last_ns, now
+    def step_took(self, duration_ns: int) -> None:
+        """The step is over."""
+        self.step_ns = duration_ns
         self._steps += 1
-        return self.step_ns
 
     def output(self, call: Call, output: Any) -> None:
         """A forward without gradients is over. −∞ alone is left to the program: it masks."""
@@ -245,7 +242,7 @@ class NonfiniteWatch:
                 continue
             self._investigator.all_is_well()
             if step == self._steps:
-                self._settle(float(number), 2)
+                self._settle(float(number), 2, is_high=self._level.leaves(float(number)))
 
 
 class _Sent(NamedTuple):

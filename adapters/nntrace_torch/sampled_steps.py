@@ -1,0 +1,119 @@
+"""The step that is being sampled, if one is: begun, filled before and after the optimizer, closed.
+
+Between samples there is none, and no hook of a module.
+"""
+
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from nntrace.recorder import Recorder
+from nntrace_torch.buffer import HostCopies, SampleBuffer
+from nntrace_torch.observers import Observers
+from nntrace_torch.step import StepSample
+
+_MAX_TURNS = 4
+_PAIR_EVERY = 4  # samples: of that many one goes on for a second step, to compare the two
+
+
+class SampledSteps:
+    """The samples of one process, one at a time.
+
+    Attributes:
+        current: the open one; None on steps that are not sampled.
+        copies: what is on its way to the host.
+    """
+
+    def __init__(self, recorder: Recorder, parts: Observers) -> None:
+        self._recorder = recorder
+        self._parts = parts
+        self._buffers: dict[Any, SampleBuffer] = {}
+        self._tokens = 0
+        self._rounds = 0
+        self.current: StepSample | None = None
+        self.copies = HostCopies()
+
+    def begin(self) -> None:
+        """Sample the step that now begins."""
+        self._parts.forward.start(self._made_current(self._recorder.steps))
+
+    def begin_anew(self, evaluation: StepSample) -> StepSample:
+        """Give up what an evaluation that did not switch gradients off left in the sample."""
+        evaluation.close()
+        self._parts.modes.forget()
+        sample = self._made_current(evaluation.step)
+        sample.take_kept(evaluation)
+        self._parts.forward.start_anew(sample)
+        return sample
+
+    def limit(self) -> int:
+        """The most elements to take of one tensor."""
+        known = self._parts.models.known
+        return self._recorder.sampling.limit(sum(model.sites for model in known))
+
+    def before_step(
+        self, sample: StepSample, optimizer: Optimizer, name: str, *, has_closure: bool
+    ) -> None:
+        """The optimizer is about to act; a closure's gradients are yet to come."""
+        parts = self._parts
+        parts.forward.settle()
+        parts.attention.finish()  # of a closure's optimizer, or one without a backward pass
+        parts.parameters.before_step(optimizer, name, sample)
+        parts.parameters.frozen(sample)
+        if not has_closure:
+            parts.parameters.gradients(sample, parts.orphans())
+            # A fused optimizer divides by the scale itself.
+            scale = getattr(optimizer, "grad_scale", None)
+            if isinstance(scale, torch.Tensor):
+                sample.unscale(parts.parameters.gradient_sites(), scale)
+
+    def after_step(self, sample: StepSample, examples: int | None, *, has_closure: bool) -> None:
+        """The optimizer has acted: send the sample on its way."""
+        parts = self._parts
+        if has_closure:
+            parts.parameters.gradients(sample, parts.orphans())
+        parts.parameters.after_step(sample)
+        scale = parts.scaling.scale
+        if scale is not None:
+            sample.unscale(parts.forward.gradient_sites, scale)
+        parts.forward.stop()
+        self.leave()
+        parts.modes.record()
+        sample.count_examples(examples)
+        sample.finish(self.copies, self._recorder.add_sample)
+
+    def discard(self) -> None:
+        """Give a sample up whose gradients overflowed: they say nothing about the training."""
+        if self.current is not None:
+            self._parts.forward.stop()
+            self.current.close()
+            self.leave()
+
+    def begin_again(self) -> None:
+        """Give a sample up for the same step's next forward."""
+        if self.current is not None:
+            self.discard()
+            self.begin()
+
+    def leave(self) -> None:
+        """Nothing is sampled from now on."""
+        self.current = self._parts.losses.sample = self._parts.attention.sample = None
+
+    def begin_round(self) -> None:
+        """Ask for as many steps in a row as the sample that now begins takes.
+
+        Of optimizers that take turns each gets its own: an even interval would for ever see the
+        same one of a GAN's two. Where the interval is ours, each gets two of them now and then.
+        """
+        cadence = self._recorder.cadence
+        turns = min(self._parts.optimizers.taking_turns, _MAX_TURNS)
+        is_pair = self._rounds % _PAIR_EVERY == 0 and cadence.every is None
+        cadence.burst((2 * turns if is_pair else turns) - 1)
+        self._rounds += 1
+
+    def _made_current(self, step: int) -> StepSample:
+        self._tokens += 1
+        sample = StepSample(step, self._tokens, self.limit(), self._buffers)
+        self.current = self._parts.losses.sample = self._parts.attention.sample = sample
+        return sample

@@ -1,0 +1,79 @@
+"""Whether the next step is sampled: asked after every step, and mostly answered at once.
+
+The cadence keeps the budget. Here is what it is told, and what in a step's facts is a reason to
+look more closely than the budget alone would.
+"""
+
+import math
+from typing import Final
+
+from nntrace.recorder.account import Account
+from nntrace.recorder.cadence import Cadence
+from nntrace.recorder.unrest import LossLevel
+from nntrace.recorder.writer import Writer
+
+_LANDMARK_BITS: Final = 4
+
+
+class Pace:
+    """Follows the steps of one rank.
+
+    Attributes:
+        sampled_steps: how many were.
+    """
+
+    def __init__(self, cadence: Cadence, account: Account, writer: Writer) -> None:
+        self._cadence = cadence
+        self._account = account
+        self._writer = writer
+        self._level = LossLevel()
+        self._saw_nonfinite = False
+        self.sampled_steps = 0
+
+    def sampled(self, cost_ns: int) -> None:
+        """A sampled step has ended."""
+        self.sampled_steps += 1
+        self._cadence.record_sample(cost_ns)
+
+    def wants(self, steps: int, loss: object, *, jumped: bool | None, has_ranks: bool) -> bool:
+        """Whether to sample the step that now begins.
+
+        Args:
+            steps: how many there were.
+            loss: the last one's, where it is a number already.
+            jumped: whether the loss has left its level, where the adapter follows that itself.
+            has_ranks: whether there are others to compare with.
+        """
+        cadence = self._cadence
+        if isinstance(loss, float):
+            if jumped is None:
+                jumped = self._level.leaves(loss)
+            if not math.isfinite(loss) and not self._saw_nonfinite:
+                # Where the NaN lives is only known from a sample; soon it will be everywhere.
+                self._saw_nonfinite = True
+                cadence.burst(1)
+        if jumped:
+            cadence.look_closer()
+        if has_ranks and cadence.every is None and is_landmark(steps):
+            cadence.burst(1)
+        elapsed_ns = self._account.elapsed_ns
+        if cadence.rests(steps, elapsed_ns) or self._writer.is_behind:
+            return False
+        spent_ns = self._account.recurring_ns + self.owed_ns
+        return cadence.wants(steps, elapsed_ns=elapsed_ns, spent_ns=spent_ns)
+
+    @property
+    def owed_ns(self) -> float:
+        """What the writer will still spend on the samples that wait for it."""
+        written = self._writer.samples_written
+        spent_ns = self._account.writer_ns
+        per_sample = spent_ns / written if written else self._cadence.sample_cost_ns
+        return (self.sampled_steps - written) * per_sample
+
+
+def is_landmark(step: int) -> bool:
+    """Whether every rank samples this step, so that ranks can be compared: 8 in each doubling.
+
+    Each rank keeps its own budget and would otherwise sample steps of its own.
+    """
+    return step % (1 << max(0, step.bit_length() - _LANDMARK_BITS)) == 0
