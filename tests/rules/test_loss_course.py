@@ -171,6 +171,8 @@ def test_a_column_that_is_the_target_is_named_and_a_warning(inputs, target, name
         ),  # tells them apart
         (with_column(CLASSES == 1), CLASSES),  # one class against the others
         (with_column(CLASSES)[:9], CLASSES[:9]),  # too few
+        (np.empty((0, 5)), np.empty(0)),
+        (with_column(CLASSES), np.float64(1.0)),
         (with_column(CLASSES)[:, 5:], CLASSES),  # there is nothing else to learn from
         (with_column(FEATURES[:, 0] + 0.1 * FEATURES[:, 1]), FEATURES[:, 0] + 0.1 * FEATURES[:, 2]),
     ],
