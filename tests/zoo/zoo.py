@@ -38,7 +38,7 @@ ELSEWHERE = {
 # Programs whose code is by the catalogue what another rule's finding leads to. That one is the
 # cause, and the headline; the code itself stands under it.
 CAUSES = {
-    "ACT05_keras_sum_of_two_hundred_words": "INI02",  # weights that large saturate any tanh
+    "ACT05_keras_sum_of_two_hundred_words": "INI05",  # the sum is too large from the start
     "LOS09_sensor_unplugged_for_a_while": "DAT01",  # the input is constant meanwhile
     "LOS10_full_batch_steps_too_long": "UPD07",  # UPD07 is: LOS10 under updates that are too large
     "LOS10_keras_penalty_and_a_rate_of_ten": "UPD07",

@@ -20,9 +20,9 @@ class Total(layers.Layer):
 model = keras.Sequential(
     [
         layers.Input((200,)),
-        layers.Embedding(300, 32, embeddings_initializer="random_normal"),
+        layers.Embedding(300, 32, embeddings_initializer=keras.initializers.RandomNormal(0, 1)),
         Total(),
-        layers.Dense(32, kernel_initializer=keras.initializers.RandomNormal(stddev=1.5)),
+        layers.Dense(32),
         layers.Activation("tanh"),
         layers.Dense(1, activation="sigmoid"),
     ]
