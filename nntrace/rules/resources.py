@@ -18,7 +18,7 @@ _MEGABYTE = 1 << 20
 _RISING_PAIRS = 0.78  # by chance 3 % of the orders of eight windows
 _RISING_PAIRS_OF_THE_CLOCK = 0.9
 _OWN_PART = 0.7  # of a sampled step
-_LARGEST_RISE = 0.6  # of the growth, from one window to the next
+_LARGEST_RISE = 0.75  # of the growth, from one window to the next
 _LARGEST_FALL = 0.4  # of the growth, below what was reached before: what accumulates stays
 
 
