@@ -17,7 +17,8 @@ _WINDOWS = 8
 _MEGABYTE = 1 << 20
 _RISING_PAIRS = 0.78  # by chance 3 % of the orders of eight windows
 _RISING_PAIRS_OF_THE_CLOCK = 0.9
-_OWN_PART = 0.7  # of a sampled step
+_OWN_PART = 0.2  # that the program has in a step
+_OWN_PART_OF_A_SAMPLE = 0.7
 _LARGEST_RISE = 0.75  # of the growth, from one window to the next
 _LARGEST_FALL = 0.4  # of the growth, below what was reached before: what accumulates stays
 
@@ -102,9 +103,10 @@ def step_time_drift(
     own_part = 1.0 - np.clip(columns.overhead_ns, 0, duration) / duration
     late = np.arange(len(columns)) >= len(columns) // 20
     # A sample also slows down what is not counted as tracing: like is compared with like, and
-    # samples only where they are small beside the step.
-    small = columns.sampled & (own_part > _OWN_PART)
-    kinds = [np.flatnonzero(late & ~columns.skipped & kind) for kind in (~columns.sampled, small)]
+    # steps only where what is left of them is no small difference.
+    known = own_part > np.where(columns.sampled, _OWN_PART_OF_A_SAMPLE, _OWN_PART)
+    judged = late & ~columns.skipped & known
+    kinds = [np.flatnonzero(judged & kind) for kind in (~columns.sampled, columns.sampled)]
     kept = max(kinds, key=len)  # the other lie in one part of the run
     if len(kept) < steps:
         yield Skipped(f"needs {steps} steps of which tracing took little, has {len(kept)}")
