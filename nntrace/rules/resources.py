@@ -15,11 +15,11 @@ from nntrace.trace.model import FloatArray
 
 _WINDOWS = 8
 _MEGABYTE = 1 << 20
-_RISING_PAIRS = 0.78  # by chance 3 % of the orders of eight windows
-_RISING_PAIRS_OF_THE_CLOCK = 0.9
+_RISING_PAIRS = 0.88  # by chance one in five hundred of the orders of eight windows
 _OWN_PART = 0.2  # that the program has in a step
 _OWN_PART_OF_A_SAMPLE = 0.7
 _LARGEST_RISE = 0.75  # of the growth, from one window to the next
+_BEFORE_THE_END = 0.85  # of the growth that counts, one window earlier
 _LARGEST_FALL = 0.4  # of the growth, below what was reached before: what accumulates stays
 
 
@@ -118,8 +118,8 @@ def step_time_drift(
     if _outgrown(sizes) or _outgrown(_input_sizes(trace)):
         return
     # A busy machine makes the time of single steps jump; the processor time hardly does.
-    own = _drifts(cpu, factor, least_ms, _RISING_PAIRS)
-    if not own and not _drifts(wall, factor, least_ms, _RISING_PAIRS_OF_THE_CLOCK):
+    own = _drifts(cpu, factor, least_ms)
+    if not own and not _drifts(wall, factor, least_ms):
         return
     shown = cpu if own else wall
     own = own or bool(cpu[-1] - cpu[0] > work * (wall[-1] - wall[0]))
@@ -139,7 +139,7 @@ def step_time_drift(
     )
 
 
-def _drifts(level: FloatArray, factor: float, least_ms: float, rising_pairs: float) -> bool:
+def _drifts(level: FloatArray, factor: float, least_ms: float) -> bool:
     """Whether the times [windows] grow all the time, to `factor` of the first and more.
 
     A load of the machine that comes and goes may set back single windows, so all pairs of them
@@ -148,11 +148,12 @@ def _drifts(level: FloatArray, factor: float, least_ms: float, rising_pairs: flo
     first, second = np.triu_indices(_WINDOWS, 1)
     grown = level[-1] - level[0]
     return bool(
-        np.mean(level[second] > level[first]) >= rising_pairs
+        np.mean(level[second] > level[first]) >= _RISING_PAIRS
         and np.diff(level).max() <= _LARGEST_RISE * grown
         and (np.maximum.accumulate(level) - level).max() <= _LARGEST_FALL * grown
         and level[0] > 0
         and level[-1] >= factor * level[0]
+        and level[-2] >= _BEFORE_THE_END * factor * level[0]
         and grown >= least_ms
     )
 

@@ -104,6 +104,11 @@ def test_times_that_fall_far_back_between_do_not_accumulate(setback, found):
     assert len(results) == found
 
 
+def test_a_load_at_the_end_alone_is_no_growth():
+    cpu = [int((1 + 0.6 * (n >= 100) + 2 * (n >= 180)) * 1e6) for n in range(200)]
+    assert findings("RUN09", trace_of(steps=200, sampled=[0], duration_ns=cpu, cpu_ns=cpu)) == []
+
+
 @pytest.mark.parametrize("at", [30, 100, 170])
 def test_one_jump_is_another_phase_of_the_program(at):
     cpu = [int((5 + 15 * (n >= at) + n / 200) * 1e6) for n in range(200)]
