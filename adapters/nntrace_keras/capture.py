@@ -95,11 +95,13 @@ class Capture:
         *,
         by_example: bool = False,
         shape: Any = None,
+        staggered: bool = False,
     ) -> None:
         """Sample a tensor whose first axis is the batch.
 
         With `by_example` all values of an example are taken for units: [N, …] as [N, values].
-        `shape` is its static shape where TensorFlow knows less, as of some gradients.
+        `shape` is its static shape where TensorFlow knows less, as of some gradients, which are to
+        be `staggered`.
         """
         tensor = tf.convert_to_tensor(tensor)
         shape = tuple((tensor.shape if shape is None else shape).as_list())
@@ -108,7 +110,8 @@ class Capture:
             make = _flattened
             values = None if None in shape[1:] else math.prod(size or 0 for size in shape[1:])
             shape = (shape[0], values)
-        self._planned.append(_Planned(site, "", tensor, make, examples_plan(shape, unit_axis)))
+        plan = examples_plan(shape, unit_axis, staggered=staggered)
+        self._planned.append(_Planned(site, "", tensor, make, plan))
 
     def add_parameter(self, site: SiteKey, variable: Any, shape: tuple[int, ...]) -> None:
         """Sample a parameter."""

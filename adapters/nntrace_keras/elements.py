@@ -34,6 +34,7 @@ class ExamplesPlan(NamedTuple):
         unit_axis: the axis of channels or features; None when there is none.
         units: how many units are read, `unit_step` apart.
         per_unit: False for values without examples and units (a gradient's touched rows).
+        staggered: whether each example gives other positions, all together the first and the last.
     """
 
     axes: tuple[int, ...]
@@ -43,6 +44,7 @@ class ExamplesPlan(NamedTuple):
     units: int
     unit_step: int
     per_unit: bool = True
+    staggered: bool = False
 
     @property
     def size(self) -> int:
@@ -69,7 +71,11 @@ class FlatPlan(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def examples_plan(
-    shape: tuple[int | None, ...], unit_axis: int, limit: int = SAMPLE_LIMIT
+    shape: tuple[int | None, ...],
+    unit_axis: int,
+    limit: int = SAMPLE_LIMIT,
+    *,
+    staggered: bool = False,
 ) -> ExamplesPlan:
     """The plan for a tensor [batch, …] of at least one axis.
 
@@ -77,6 +83,8 @@ def examples_plan(
         shape: None where the size varies.
         unit_axis: the axis of channels or features; ignored for a one-dimensional tensor.
         limit: the most elements to take.
+        staggered: for gradients of sequences, which may be zero at all but one position, as a class
+            token's.
     """
     unit_axis %= len(shape)
     width = shape[unit_axis]
@@ -87,7 +95,9 @@ def examples_plan(
         step, by_unit = width // units, unit_axis
         axes = tuple(axis for axis in range(len(shape)) if axis != unit_axis)
     sizes = tuple(shape[axis] for axis in axes)
-    return ExamplesPlan(axes, _counts(sizes, units, limit), sizes, by_unit, units, step)
+    counts = _counts(sizes, units, limit)
+    staggered = staggered and len(axes) == 2 and counts[0] > 1 and counts != sizes
+    return ExamplesPlan(axes, counts, sizes, by_unit, units, step, staggered=staggered)
 
 
 @lru_cache(maxsize=4096)

@@ -7,9 +7,10 @@ or a gradient.
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from nntrace_keras.elements import LEAP, PHASES, ExamplesPlan, FlatPlan
@@ -75,14 +76,41 @@ def _rows(plans: Sequence[ExamplesPlan], shapes: Any, turn: Any) -> list[Any]:
     counts = np.array([plan.counts for plan in plans], np.int64)
     turned = tf.cast(turn, tf.int64) * LEAP
     of_owner = tf.constant(owner)
+    staggered = np.array([plan.staggered for plan in plans])
     rows: Any = None
+    axes: list[_Axis] = []
     for axis, lengths in enumerate(tf.unstack(shapes, axis=1)[: len(indices)]):
         sizes = tf.gather(lengths, of_owner)
         phase = (turned // PHASES**axis) % PHASES
         steps = tf.cast(tf.constant(indices[axis]), tf.int64) * PHASES + phase
         places = steps * sizes // tf.gather(tf.constant(PHASES * counts[:, axis]), of_owner)
+        axes.append(_Axis(indices[axis].astype(np.int64), counts[owner, axis], sizes, places))
+        if axis == 1 and staggered.any():
+            moved = tf.logical_and(staggered[owner], sizes > axes[1].counts)
+            places = tf.where(moved, _staggered(*axes), places)
         rows = places if rows is None else rows * sizes + places
     return list(tf.split(rows, numbers))
+
+
+class _Axis(NamedTuple):
+    """Of an axis, for each row: the number of its place, of how many, the length, the place."""
+
+    indices: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+    sizes: Any
+    places: Any
+
+
+def _staggered(examples: _Axis, positions: _Axis) -> Any:
+    """Places that move from example to example: the first one's begin at the first position, the
+    last one's end at the last.
+    """
+    few = examples.sizes < examples.counts  # some are read twice, and dropped again
+    number = tf.where(few, examples.places, examples.indices)
+    last = tf.maximum(tf.where(few, examples.sizes, examples.counts) - 1, 1)
+    step = positions.sizes // positions.counts
+    room = positions.sizes - 1 - (positions.counts - 1) * step
+    return positions.indices * step + room * number // last
 
 
 def _values(plan: ExamplesPlan, tensor: Any, rows: Any) -> Any:

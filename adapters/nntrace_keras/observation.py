@@ -227,7 +227,8 @@ class Observer:
                 if role is Role.ACTIVATION
                 else _channels(axis, tensor),
             )
-            capture.add_examples(site, value, axis, shape=tensor.shape)
+            is_gradient = role is Role.ACTIVATION_GRAD
+            capture.add_examples(site, value, axis, shape=tensor.shape, staggered=is_gradient)
 
     def _output(self, capture: Capture, root: RootCall, entered: SiteKey | None) -> BatchFacts:
         site = None

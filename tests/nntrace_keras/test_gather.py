@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from nntrace_keras import gather
-from nntrace_keras.elements import examples_plan, flat_plan, phases, places
+from nntrace_keras.elements import examples_plan, flat_plan, phases, places, unpacked
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (100, 61)])
@@ -59,6 +59,24 @@ def test_many_tensors_at_once_give_the_rows_that_the_host_expects(shape, unit_ax
             rows = rows.take(places(count, shape[plan.axes[axis]], phase), axis=axis)
     assert first.numpy().tolist() == rows.reshape(-1).tolist()
     assert again.numpy().tolist() == first.numpy().tolist()
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("examples", [3, 16, 40])
+@pytest.mark.parametrize("token", [0, 196])
+def test_a_gradient_that_one_token_alone_has_is_seen_at_every_turn(token, examples, known):
+    values = np.zeros((examples, 197, 256), np.float32)
+    values[:, token] = 1
+    shape = values.shape if known else (None, None, 256)
+    plan = examples_plan(shape, -1, staggered=True)
+    spec = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec((), tf.int64)]
+    read = tf.function(lambda t, n: gather.examples([plan], [t], n)[1][0], input_signature=spec)
+    for turn in range(8):
+        block = read(values, turn).numpy()
+        kept, layout = unpacked(plan, block, tuple(values.shape[axis] for axis in plan.axes), turn)
+        share = kept.mean()
+        assert 0 < share < 0.5
+        assert layout.examples <= examples
 
 
 @pytest.mark.parametrize(
