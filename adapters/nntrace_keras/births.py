@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,11 +32,12 @@ _MEMORY = 0.9  # of the usual size, per step
 @dataclass(slots=True)
 class _Watch:
     """What is known of the steps of one graph: when its weights were held, the last time and the
-    time before, and the size of its loss.
+    time before, from when on they are wanted again, and the size of its loss.
     """
 
     held: int
     held_before: int = 0
+    wanted: int = 0
     usual: float = math.inf
     rises: bool = False
 
@@ -65,17 +66,32 @@ class Births:
         self._watches: dict[int, _Watch] = {}  # by the number of the graph
         self._before: _Before | None = None
 
+    @property
+    def is_alarmed(self) -> bool:
+        """Whether a loss may break at the next step."""
+        return bool(self._searches_left) and any(w.rises for w in self._watches.values())
+
+    def room(self, graphs: Iterable[int]) -> int:
+        """How many steps go by until weights are wanted for one of these graphs."""
+        watches = [w for graph in graphs if (w := self._watches.get(graph)) is not None]
+        wanted = min((watch.wanted for watch in watches), default=math.inf)
+        return int(min(_HELD_EVERY, wanted - self._recorder.steps))
+
     def wants_weights(self, graph: int) -> bool:
-        """Whether to hold the weights before the next step, which is not sampled."""
+        """Whether to hold the weights before the next step, if it is not sampled."""
         watch = self._watches.get(graph)
         if not self._searches_left or watch is None:
             return False
-        return watch.rises or self._recorder.steps - watch.held >= _HELD_EVERY
+        if watch.rises or self._recorder.steps >= watch.wanted:
+            watch.wanted = self._recorder.steps + _HELD_EVERY
+            return True
+        return False
 
     def have_weights(self, graph: int) -> None:
         """The weights were held before the step that comes next."""
         watch = self._watches.setdefault(graph, _Watch(0))
         watch.held_before, watch.held = watch.held, self._recorder.steps
+        watch.wanted = watch.held + _HELD_EVERY
 
     def look(
         self,

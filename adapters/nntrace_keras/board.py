@@ -2,11 +2,13 @@
 
 It holds the number of optimizer calls so far, which of them to sample, when each graph last
 sampled, and a ring with a row of plain facts per call. The host reads it once per call of a
-training function; nothing else crosses the border on a step that is not sampled.
+training function, or of some of them; nothing else crosses the border on a step that is not
+sampled.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -25,8 +27,7 @@ UNKNOWN = -1.7e308
 _SIZE = _RING + RING_ROWS * _COLUMNS
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One call of an optimizer inside a graph."""
 
     number: int
@@ -67,6 +68,11 @@ class Board:
     def turn(state: Any) -> Any:
         """The turn of the next sample."""
         return tf.cast(state[_TURN], tf.int64)
+
+    @staticmethod
+    def is_whole(state: Any) -> Any:
+        """Whether no step that the host has not seen wrote a loss that is not finite."""
+        return tf.reduce_all(tf.math.is_finite(state[_RING + _LOSS :: _COLUMNS]))
 
     @staticmethod
     def wants(state: Any, graph: int) -> Any:
@@ -118,14 +124,16 @@ class Board:
 
     def news(self) -> tuple[list[Row], dict[int, int], int]:
         """Since the last look: rows, graphs that sampled by row number, number of lost rows."""
-        # The plainest way to read a variable: this is done after every call.
+        # The plainest way to read a variable: this is done often.
         state = read_variable_op(self.variable.handle, tf.float64).numpy()
         clock = int(state[_CLOCK])
         if clock == self.seen:
             return [], {}, 0
         first = max(self.seen, clock - RING_ROWS)
         ring = state[_RING:].reshape(RING_ROWS, _COLUMNS)
-        rows = [_row(number, ring[number % RING_ROWS]) for number in range(first, clock)]
+        numbers = range(first, clock)
+        written = ring.take(numbers, axis=0, mode="wrap").tolist()
+        rows = [_row(number, *values) for number, values in zip(numbers, written, strict=True)]
         stamps = state[_STAMPS:_RING]
         sampled = {}
         if stamps.tobytes() != self._stamps.tobytes():
@@ -133,7 +141,15 @@ class Board:
             sampled = {int(stamps[graph]): int(graph) for graph in changed}
             self._stamps = stamps.copy()
         lost, self.seen = first - self.seen, clock
+        self._note_seen([row for row in rows if row.loss is not None and not isfinite(row.loss)])
         return rows, sampled, lost
+
+    def _note_seen(self, broken: Sequence[Row]) -> None:
+        """Let graphs go on with what they stop at steps that broke."""
+        if broken:
+            places = [[_RING + row.number % RING_ROWS * _COLUMNS + _LOSS] for row in broken]
+            unknown = tf.constant([UNKNOWN] * len(places), tf.float64)
+            resource_scatter_nd_update(self.variable.handle, tf.constant(places), unknown)
 
 
 def _double(number: Any) -> Any:
@@ -142,8 +158,16 @@ def _double(number: Any) -> Any:
     return tf.cast(number, tf.float64)
 
 
-def _row(number: int, values: Any) -> Row:
-    graph, turn, applied, loss, lr, batch, scale = values.tolist()
+def _row(
+    number: int,
+    graph: float,
+    turn: float,
+    applied: float,
+    loss: float,
+    lr: float,
+    batch: float,
+    scale: float,
+) -> Row:
     return Row(
         number,
         int(graph),

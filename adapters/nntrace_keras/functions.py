@@ -1,13 +1,13 @@
 """The functions of TensorFlow that hold training graphs: what is done before and after they run.
 
-A step that is not sampled costs one read of the board; all else is done for a sampled one alone.
+A step that is not sampled costs its part of a read of the board, which fast steps share; all else
+is done for a sampled one alone.
 """
 
 import weakref
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from typing import Any
 
 import tensorflow as tf
@@ -25,6 +25,7 @@ from nntrace_keras.second import CannotComputeError, Second
 from nntrace_keras.sources import Sources
 from nntrace_keras.tapes import Tapes
 from nntrace_keras.under_tape import key
+from nntrace_keras.unread import Call, Unread, is_plain, shared_out
 
 # TensorFlow builds the first function with variables twice: a step of the graph that it drops never
 # comes. To prepare for it at each call would hold all variables' values, and so copy them all.
@@ -44,7 +45,7 @@ class TrainingFunctions:
         self,
         recorder: Recorder,
         tapes: Tapes,
-        finish: Callable[[Step, Row, Delivery | None], bool],
+        finish: Callable[[Step, Row, Delivery | None, Call], bool],
         settle: Callable[[bool], int | None],
         sources: Sources,
     ) -> None:
@@ -58,13 +59,15 @@ class TrainingFunctions:
         self._in_vain: Counter[int] = Counter()  # calls without it, of a step that never came
         self._unseen: dict[int, str] = {}  # why a step cannot be sampled, by its number
         self._births = Births(recorder, sources)
+        self._unread = Unread()
 
     def install(self) -> list[Undo]:
         """Watch every function's calls."""
         guard = self._recorder.guard
         self._keep = guard(self._is_inside)
         self._expect = guard(self._will_run)
-        self._poll = guard(self._has_run)
+        self._note = guard(self._has_run)
+        self._recorder.on_catching_up(self.look)
         return [wrap(ConcreteFunction, "_call_flat", self._around_function)]
 
     @property
@@ -107,7 +110,7 @@ class TrainingFunctions:
                 return original(function, tensor_inputs, captured_inputs)
             self._expect(function)
             result = original(function, tensor_inputs, captured_inputs)
-            self._poll(function, result, list(tensor_inputs))
+            self._note(function, result, list(tensor_inputs))
             return result
 
         return _call_flat
@@ -141,8 +144,8 @@ class TrainingFunctions:
                 continue  # the first of several calls in a function is the one that is sampled
             kept.append(number)
             with record.stop_recording(), tf.name_scope("nntrace"):
-                board = self.use_board()
-                wanted = Board.wants(board.read(), number) if is_nested else None
+                state = self.use_board().read()
+                wanted = Board.wants(state, number) if is_nested else None
                 second.kept.every = wanted is None
                 second.kept.keep(
                     {
@@ -151,19 +154,25 @@ class TrainingFunctions:
                         if isinstance(tensor, ops.SymbolicTensor)
                     },
                     wanted,
+                    Board.is_whole(state),
                 )
 
     def _will_run(self, function: Any) -> None:
         """Prepare the samples of the steps that it makes."""
         assert self._board is not None
-        for number in _steps_in(function.graph):
+        numbers = _steps_in(function.graph)
+        if self._unread:
+            if is_plain(function) and not any(map(self._is_awaited, numbers)):
+                return
+            self.look()  # what is held from here on is of after those calls
+        for number in numbers:
             step = self._steps[number]
             if step.second is None:
                 continue
             if not self._board.expects(number):
                 self._hold_weights(number, step.second, function)
                 continue
-            if self._in_vain[number] >= _PATIENCE:
+            if not self._is_awaited(number):
                 continue
             try:
                 with record.stop_recording(), self._first_time(step.second):
@@ -177,6 +186,15 @@ class TrainingFunctions:
                 _list_on(function.graph, "_nntrace_released").append(number)
                 # Variables are not to live longer than the function that trains them.
                 weakref.finalize(function, _release, step).atexit = False
+
+    def _is_awaited(self, number: int) -> bool:
+        """Whether the next call is to sample this step."""
+        assert self._board is not None
+        return (
+            self._board.expects(number)
+            and self._in_vain[number] < _PATIENCE
+            and self._steps[number].second is not None
+        )
 
     def _hold_weights(self, number: int, second: Second, function: Any) -> None:
         """Now and then before a step that is not sampled, if its batch can be had afterwards."""
@@ -206,43 +224,63 @@ class TrainingFunctions:
             self._recorder.add_event(EventKind.UNSEEN, {"what": what, "reason": reason})
 
     def _has_run(self, function: Any, result: Any, inputs: list[Any]) -> None:
+        if self._unread.add(function, result, inputs) or self._expected:
+            self.look()
+
+    def look(self) -> None:
         """Record the steps that graphs have made since the last look."""
-        assert self._board is not None
+        calls = self._unread.take()
+        if not calls or self._board is None:
+            return
         rows, sampled, lost = self._board.news()
         if lost:
             reason = f"a single call of a function made {lost + len(rows)} optimizer steps"
             self._recorder.add_event(EventKind.UNSEEN, {"what": f"{lost} steps", "reason": reason})
         wants = False
-        last = {row.graph: row for row in rows}
-        for row in rows:
-            step = self._steps[row.graph]
-            is_last = row is last[row.graph]
-            self._say_unseen(row.graph)
-            if row.loss is None and step.returned is not None:
-                row = replace(row, loss=step.returned.read(function, result))
-            delivery = None
-            second = self._expected.get(row.graph)
-            is_alone = sum(other.graph == row.graph for other in rows) == 1
-            if row.number in sampled and second is not None:
-                is_called = second.graph is function.graph
-                delivery = self._deliver(step, row, inputs if is_called else None, is_alone)
-                wants = wants or delivery is None
-            elif is_last:
-                is_called = step.second is not None and step.second.graph is function.graph
-                is_kept = step.second is not None and step.second.kept.every and is_alone
-                arguments = inputs if is_called else None
-                self._births.look(step, row, arguments, has_batch=is_called or is_kept)
-            wants = self._finish(step, row, delivery) or wants
+        for call, made in zip(calls, shared_out(rows, calls), strict=True):
+            wants = self._read(call, made, sampled) or wants
         for number in sampled.values():
             self._in_vain[number] = -_FOREVER
         for number, second in self._expected.items():
             if second.held is not None:
                 second.held.forget()
             self._in_vain[number] += 1
+        is_quiet = not (self._expected or self._births.is_alarmed)
         self._expected.clear()
         turn = self._next(wants)
         if turn is not None:
             self._board.arm(turn)
+        self._unread.looked(
+            calls,
+            len(rows),
+            is_known_later=all(_is_known_later(self._steps[row.graph]) for row in rows),
+            room=min(self._recorder.room, self._births.room(row.graph for row in rows)),
+            is_quiet=is_quiet,
+        )
+
+    def _read(self, call: Call, rows: Sequence[Row], sampled: Container[int]) -> bool:
+        """Record the steps of one call; whether to sample the next one."""
+        wants = False
+        last = {row.graph: row for row in rows}
+        for row in rows:
+            step = self._steps[row.graph]
+            self._say_unseen(row.graph)
+            if row.loss is None and step.returned is not None:
+                row = row._replace(loss=step.returned.read(call.function, call.result))
+            delivery = None
+            second = self._expected.get(row.graph)
+            is_alone = sum(other.graph == row.graph for other in rows) == 1
+            if row.number in sampled and second is not None:
+                is_called = second.graph is call.function.graph
+                delivery = self._deliver(step, row, call.inputs if is_called else None, is_alone)
+                wants = wants or delivery is None
+            elif row.number == last[row.graph].number:
+                is_called = step.second is not None and step.second.graph is call.function.graph
+                is_kept = step.second is not None and step.second.kept.every and is_alone
+                arguments = call.inputs if is_called else None
+                self._births.look(step, row, arguments, has_batch=is_called or is_kept)
+            wants = self._finish(step, row, delivery, call) or wants
+        return wants
 
     def _deliver(
         self, step: Step, row: Row, arguments: list[Any] | None, is_alone: bool
@@ -264,6 +302,14 @@ class TrainingFunctions:
             step.keepsakes.vector = found.batch
         changes = step.changes(found.vector) if found.changes is None else found.changes
         return Delivery(found.vector, changes, row.turn)
+
+
+def _is_known_later(step: Step) -> bool:
+    """Whether what a step that breaks was given is still there after others of its graph.
+
+    A loss that is returned the graph does not look at, and goes on keeping random numbers.
+    """
+    return step.returned is None or step.second is None or not step.second.kept
 
 
 def _steps_in(graph: Any) -> list[int]:

@@ -34,22 +34,25 @@ class Kept:
     def __contains__(self, name: str) -> bool:
         return name in self._at[Moment.SAMPLED]
 
-    def keep(self, tensors: dict[str, Any], wanted: Any | None, *, last: bool = False) -> None:
+    def keep(
+        self, tensors: dict[str, Any], wanted: Any | None, is_whole: Any, *, last: bool = False
+    ) -> None:
         """In the graph that is being built: keep tensors, always or where a step is `wanted`.
 
-        `last` keeps them at every step, too.
+        `last` keeps them at every step, too. From a step that breaks until the host has seen it
+        no other is kept: `is_whole` is False then.
         """
         kept = {n: t for n, t in tensors.items() if t.dtype not in (tf.resource, tf.variant)}
         sampled = self._variables(Moment.SAMPLED, kept)
-        if wanted is None:
-            self._hand_on(Moment.SAMPLED, kept)
-            _assign(sampled, kept)
-        elif kept:
+        if not kept:
+            return
+        if wanted is not None:
             when(wanted, lambda: _assign(sampled, kept))
-        if last:
-            self._variables(Moment.LAST, kept)
-            self._hand_on(Moment.LAST, kept)
-            _assign(self._at[Moment.LAST], kept)
+        if wanted is None or last:
+            self._keep_each(Moment.SAMPLED if wanted is None else Moment.LAST, kept, is_whole)
+
+    def __bool__(self) -> bool:
+        return any(self._at.values())
 
     def at(self, moment: Moment) -> dict[str, Any]:
         """The variables with what was kept of that step."""
@@ -57,12 +60,17 @@ class Kept:
             return {**self._at[Moment.SAMPLED], **self._at[Moment.LAST]}
         return self._at[moment]
 
-    def _hand_on(self, moment: Moment, tensors: dict[str, Any]) -> None:
+    def _keep_each(self, moment: Moment, tensors: dict[str, Any], is_whole: Any) -> None:
         """What was the last step's is the previous one's from now on."""
-        now = self._at[moment]
-        for name, variable in self._variables(Moment.PREVIOUS, tensors).items():
-            if name in tensors:
-                variable.assign(now[name].read_value())
+        now = self._variables(moment, tensors)
+        previous = self._variables(Moment.PREVIOUS, tensors)
+
+        def keep() -> Any:
+            for name in tensors:
+                previous[name].assign(now[name].read_value())
+            return _assign(now, tensors)
+
+        tf.cond(is_whole, keep, lambda: tf.constant(0))  # inlined: it nearly always runs
 
     def _variables(self, moment: Moment, tensors: dict[str, Any]) -> dict[str, Any]:
         found = self._at[moment]

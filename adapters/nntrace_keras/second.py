@@ -96,7 +96,7 @@ class Second:
     def __post_init__(self) -> None:
         self._handles = [_handle(stepped.variable) for stepped in self.updates]
 
-    def keep_drawn(self, wanted: Any, *, inputs: bool) -> None:
+    def keep_drawn(self, wanted: Any, is_whole: Any, *, inputs: bool) -> None:
         """In the step's graph: keep what could not be had again. That copies nothing.
 
         In a function that others call, which may make many steps in one call of theirs, it is
@@ -112,7 +112,7 @@ class Second:
         plan = needed(self.graph, *self._wants(), self.begin, is_drawn)
         tensors = [*plan.stopped, *(plan.inputs if inputs else ())]
         named = {tensor.name: tensor for tensor in tensors}
-        self.kept.keep(named, wanted if inputs else None, last=inputs)
+        self.kept.keep(named, wanted if inputs else None, is_whole, last=inputs)
         self.kept.every = self.kept.every or inputs
 
     def begins(self, *, is_called: bool) -> None:

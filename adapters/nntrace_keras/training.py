@@ -33,6 +33,7 @@ from nntrace_keras.saving import watch_saving
 from nntrace_keras.sites import Sites
 from nntrace_keras.sources import Sources
 from nntrace_keras.tapes import Tapes
+from nntrace_keras.unread import Call
 
 _MAX_TURNS = 4
 
@@ -66,7 +67,7 @@ class Training:
         self._sites = Sites(recorder)
         self._devices = DeviceObserver(recorder)
         self.functions = TrainingFunctions(
-            recorder, self.tapes, self._finish_in_graph, self._next, self.sources
+            recorder, self.tapes, self._finish, self._next, self.sources
         )
         self._births = EagerBirths(recorder, self.tapes, self.sources)
         self._pending: dict[str, _Pending] = {}
@@ -170,15 +171,20 @@ class Training:
                 return
             row = begun.end()
             delivery = begun.delivery
-        if self._finish(begun.step, row, delivery, at_once=False):
+        self.functions.look()
+        if self._finish(begun.step, row, delivery):
             self._arm()
         elif row.applied:
             self.samples_eagerly = False
 
     # What happened.
 
-    def _finish(self, step: Step, row: Row, delivery: Delivery | None, at_once: bool) -> bool:
-        """Record one optimizer call; whether to sample the next one."""
+    def _finish(
+        self, step: Step, row: Row, delivery: Delivery | None, call: Call | None = None
+    ) -> bool:
+        """Record one optimizer call, of a function's `call` or eager; whether to sample the next
+        one.
+        """
         pending = self._pending.setdefault(step.optimizer, _Pending())
         is_skipped = not row.applied and step.calls_per_step == 1  # its gradients overflowed
         if row.loss is not None:
@@ -208,10 +214,12 @@ class Training:
             gradients_cleared=None,
             skipped=is_skipped,
             loss_scale=row.loss_scale,
+            ended=None if call is None else call.ended,
+            followed=call is not None and call.followed,
         )
         if is_skipped and delivery is not None:
             return True  # the next one in its place
-        return self._next_in_turn(wants) if not at_once else wants
+        return self._next_in_turn(wants) if call is None else wants
 
     def _sample(
         self, step: Step, delivery: Delivery, number: int, batch_size: int | None
@@ -251,9 +259,6 @@ class Training:
     def _arm(self) -> None:
         self.turn += 1
         self.samples_eagerly = True
-
-    def _finish_in_graph(self, step: Step, row: Row, delivery: Delivery | None) -> bool:
-        return self._finish(step, row, delivery, at_once=True)
 
     def _next(self, wants: bool) -> int | None:
         """After a function has run: the turn of the next sample, if the next call is to be one."""

@@ -1,5 +1,6 @@
 """The writing side: from an adapter's samples to the run folder, in the training process."""
 
+from nntrace.recorder.account import Instant
 from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.keepsakes import MAX_EXAMPLES, batch_extent, next_turn
 from nntrace.recorder.pace import is_landmark
@@ -24,6 +25,7 @@ __all__ = [
     "RUN",
     "BatchSample",
     "Cadence",
+    "Instant",
     "KeptTensor",
     "Layout",
     "LossLevel",

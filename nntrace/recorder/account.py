@@ -29,6 +29,13 @@ class StepTimes(NamedTuple):
     sample_cost_ns: int
 
 
+class Instant(NamedTuple):
+    """When something ended: since 1970, and by the clock that no one sets."""
+
+    time_ns: int
+    clock_ns: int
+
+
 class Account:
     """Adds up for one process.
 
@@ -96,9 +103,12 @@ class Account:
         self._foreign_ns = self.elapsed_ns = 0
         self._startup_ns = self.spent_ns
 
-    def step_ended(self, *, settles: bool) -> StepTimes:
-        """Take a step down; `settles` where what others had is to be read, a system call."""
-        now = self._clock()
+    def step_ended(self, *, settles: bool, ended: Instant | None = None) -> StepTimes:
+        """Take a step down; `settles` where what others had is to be read, a system call.
+
+        `ended` is when it did, where that is not now.
+        """
+        now = self._clock() if ended is None else ended.clock_ns
         if settles:
             self._settle(now)
         # Written out, as this is done at every step: `spent_ns` and `recurring_ns`.

@@ -16,6 +16,7 @@ _COVERAGE: Final = 1.05
 _LEAST_COVERAGE: Final = 1.1
 _SMOOTHING: Final = 0.2
 _LONGEST_REST_NS: Final = 250_000_000  # what was spent may turn out to be less than was thought
+_MANY: Final = 1 << 30
 
 
 @dataclass(slots=True)
@@ -71,6 +72,16 @@ class Cadence:
         """Whether the answer for this step is known to be no without what was spent."""
         until_step, until_ns = self._rest_ends
         return step < until_step and elapsed_ns < until_ns
+
+    def room(self, step: int) -> int:
+        """How many steps there are to `step` and beyond of which it is no use to ask, or of which
+        to ask late does no harm.
+        """
+        if self._burst > 0:
+            return 0
+        if self.every is not None:
+            return -step % self.every
+        return 0 if step < self.dense_steps else _MANY
 
     def wants(self, step: int, *, elapsed_ns: float, spent_ns: float) -> bool:
         """Whether step number `step` (from 0) should be sampled."""

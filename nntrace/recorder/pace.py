@@ -35,7 +35,15 @@ class Pace:
         self.sampled_steps += 1
         self._cadence.record_sample(cost_ns)
 
-    def wants(self, steps: int, loss: object, *, jumped: bool | None, has_ranks: bool) -> bool:
+    def wants(
+        self,
+        steps: int,
+        loss: object,
+        *,
+        jumped: bool | None,
+        has_ranks: bool,
+        followed: bool = False,
+    ) -> bool:
         """Whether to sample the step that now begins.
 
         Args:
@@ -43,6 +51,7 @@ class Pace:
             loss: the last one's, where it is a number already.
             jumped: whether the loss has left its level, where the adapter follows that itself.
             has_ranks: whether there are others to compare with.
+            followed: whether the step that now begins is over: it is not asked for then.
         """
         cadence = self._cadence
         if isinstance(loss, float):
@@ -57,7 +66,7 @@ class Pace:
         if has_ranks and cadence.every is None and is_landmark(steps):
             cadence.burst(1)
         elapsed_ns = self._account.elapsed_ns
-        if cadence.rests(steps, elapsed_ns) or self._writer.is_behind:
+        if followed or cadence.rests(steps, elapsed_ns) or self._writer.is_behind:
             return False
         spent_ns = self._account.recurring_ns + self.owed_ns
         return cadence.wants(steps, elapsed_ns=elapsed_ns, spent_ns=spent_ns)

@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 from nntrace.experiment import Ending, Experiment
 from nntrace.manifest import Manifest
 from nntrace.notices import say
-from nntrace.recorder.account import Account
+from nntrace.recorder.account import Account, Instant
 from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.capsules import CapsuleRecord
 from nntrace.recorder.contention import Contention
@@ -86,6 +86,7 @@ class Recorder:
         self._undo: list[Callable[[], None]] = []
         self._looks: list[Callable[[BaseException], object]] = []
         self._ends: list[Callable[[], object]] = []
+        self._latecomers: list[Callable[[], object]] = []
         self._hooks_are_on = False
         self._site_ids = itertools.count()
         self._contention = Contention()
@@ -121,8 +122,25 @@ class Recorder:
         """Have what is under way finished at the end of the program, before the hooks come off."""
         self._ends.append(finish)
 
+    def on_catching_up(self, record: Callable[[], object]) -> None:
+        """Have what an adapter has put off recorded before anything else is."""
+        self._latecomers.append(self.guard(record))
+
+    def catch_up(self) -> None:
+        """Record what was put off: `steps` is then what the program has made."""
+        for record in self._latecomers:
+            record()
+
+    @property
+    def room(self) -> int:
+        """How many of the steps to come may be recorded late, after others have followed."""
+        if self.experiment is not None or self.world_size > 1:
+            return 0
+        return self.cadence.room(self.steps)
+
     def ended_by(self, error: BaseException) -> None:
         """The program has ended with an error."""
+        self.catch_up()
         for look in self._looks:
             look(error)
 
@@ -171,6 +189,7 @@ class Recorder:
         site: int | None = None,
     ) -> None:
         """Record something that happened, at the current step."""
+        self.catch_up()
         if self.experiment is not None and "file" in payload:
             payload = {**payload, "file": self.experiment.original(payload["file"])}
         self._has_origin |= kind is EventKind.ORIGIN
@@ -183,6 +202,7 @@ class Recorder:
 
     def add_scalar(self, name: str, value: float) -> None:
         """Record a value of the program's own at the current step."""
+        self.catch_up()
         self._writer.put(ScalarRecord(self.steps, time.time_ns(), name, value))
 
     def add_sample(self, sample: Sample) -> None:
@@ -228,17 +248,22 @@ class Recorder:
         clip_norm: Later = None,
         clip_limit: float | None = None,
         jumped: bool | None = None,
+        ended: Instant | None = None,
+        followed: bool = False,
     ) -> bool:
-        """Record an optimizer step that has just ended; whether to sample the next one.
+        """Record an optimizer step that has ended; whether to sample the next one.
+
+        It has ended just now, or when `ended` says; no next one is sampled where others have
+        `followed` already.
 
         A number that is still on its way to the host is a function, which the writer calls.
         `memory_bytes` is an accelerator's; without it that of the process is recorded. `jumped`
         says whether the loss has left its level, where the adapter follows that itself.
         """
-        times = self.account.step_ended(settles=sampled)
+        times = self.account.step_ended(settles=sampled, ended=ended)
         record = StepRecord(
             self.steps,
-            time.time_ns(),
+            time.time_ns() if ended is None else ended.time_ns,
             times.duration_ns,
             data_wait_ns,
             loss,
@@ -269,7 +294,10 @@ class Recorder:
             value = loss() if callable(loss) else loss
             if (reason := self.ending.after_step(value)) is not None:
                 self.end_process(reason)
-        return self.pace.wants(self.steps, loss, jumped=jumped, has_ranks=self.world_size > 1)
+        has_ranks = self.world_size > 1
+        return self.pace.wants(
+            self.steps, loss, jumped=jumped, has_ranks=has_ranks, followed=followed
+        )
 
     def open(self) -> None:
         """Create the run folder, if that was not done yet: something trains."""
@@ -304,6 +332,7 @@ class Recorder:
 
     def close(self, status: RunStatus, error: str | None = None) -> None:
         """Take the hooks off, write what is queued and say in the manifest how the run ended."""
+        self.catch_up()
         for finish in self._ends:
             finish()
         self.active = False
