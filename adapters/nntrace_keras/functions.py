@@ -67,7 +67,7 @@ class TrainingFunctions:
         self._keep = guard(self._is_inside)
         self._expect = guard(self._will_run)
         self._note = guard(self._has_run)
-        self._recorder.on_catching_up(self.look)
+        self._recorder.on_catching_up(self._catch_up)
         return [wrap(ConcreteFunction, "_call_flat", self._around_function)]
 
     @property
@@ -225,6 +225,10 @@ class TrainingFunctions:
 
     def _has_run(self, function: Any, result: Any, inputs: list[Any]) -> None:
         if self._unread.add(function, result, inputs) or self._expected:
+            self.look()
+
+    def _catch_up(self) -> None:
+        if self._unread.may_be_read:  # the writer and other threads record things, too
             self.look()
 
     def look(self) -> None:

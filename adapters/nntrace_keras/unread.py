@@ -5,6 +5,7 @@ millisecond would notice. The board keeps the rows of many calls, and to read se
 little more than one: where steps are fast and nothing happens, some calls go by before a look.
 """
 
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -42,15 +43,22 @@ class Unread:
         self._calls: list[tuple[Any, Any, list[Any], int]] = []
         self._most = self._patience = 1
         self._last = Instant.now()
+        self._thread = threading.current_thread()
         self._due_ns = 0
         self._cost_ns = 0
 
     def __len__(self) -> int:
         return len(self._calls)
 
+    @property
+    def may_be_read(self) -> bool:
+        """Whether this is the thread of the calls, or that one is over."""
+        return self._thread is threading.current_thread() or not self._thread.is_alive()
+
     def add(self, function: Any, result: Any, inputs: list[Any]) -> bool:
         """A call has returned; whether to look now."""
         now = time.perf_counter_ns()
+        self._thread = threading.current_thread()
         self._calls.append((function, result, inputs, now))
         return now >= self._due_ns or len(self._calls) >= self._most or not is_plain(function)
 

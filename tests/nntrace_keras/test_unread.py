@@ -1,5 +1,6 @@
 """Calls whose steps are read several at a time."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -22,7 +23,8 @@ def looked_at(unread, function, *, rows=1, room=100, is_quiet=True, inputs=()):
     calls = unread.take()
     unread.looked(calls, rows * len(calls), is_known_later=True, room=room, is_quiet=is_quiet)
     unread._due_ns = 1 << 62  # the clock has a test of its own
-    return [len(calls), *(call.followed for call in calls)][0]
+    assert [call.followed for call in calls] == [True] * (len(calls) - 1) + [False]
+    return len(calls)
 
 
 def function():
@@ -56,6 +58,16 @@ def test_a_look_is_due_when_it_costs_little_beside_what_went_by():
         looked_at(unread, one)
     unread._due_ns = 0
     assert unread.add(one, None, [])
+
+
+def test_another_thread_reads_the_calls_of_one_that_is_over_only():
+    unread, one = Unread(), function()
+    unread.add(one, None, [])
+    with ThreadPoolExecutor(1) as threads:
+        assert not threads.submit(lambda: unread.may_be_read).result()
+        threads.submit(unread.add, one, None, []).result()
+        assert not unread.may_be_read
+    assert unread.may_be_read
 
 
 def test_each_call_gets_its_row_whatever_is_missing():
