@@ -42,7 +42,7 @@ class Unread:
     def __init__(self) -> None:
         self._calls: list[tuple[Any, Any, list[Any], int]] = []
         self._most = self._patience = 1
-        self._last = Instant.now()
+        self._began_ns = 0
         self._thread = threading.current_thread()
         self._due_ns = 0
         self._cost_ns = 0
@@ -65,13 +65,10 @@ class Unread:
     def take(self) -> list[Call]:
         """A look begins: the calls since the last one, oldest first."""
         calls, self._calls = self._calls, []
-        last, now = self._last, Instant.now()
-        self._last = now
-        share = (now.cpu_ns - last.cpu_ns) / max(1, now.clock_ns - last.clock_ns)
+        self._began_ns, now_ns = time.perf_counter_ns(), time.time_ns()
         found = []
         for number, (function, result, inputs, clock_ns) in enumerate(calls, 1):
-            ago = now.clock_ns - clock_ns
-            ended = Instant(now.time_ns - ago, clock_ns, now.cpu_ns - int(share * ago))
+            ended = Instant(now_ns - (self._began_ns - clock_ns), clock_ns)
             found.append(Call(function, result, inputs, ended, number < len(calls)))
         return found
 
@@ -89,7 +86,7 @@ class Unread:
         """
         now = time.perf_counter_ns()
         if is_quiet:
-            cost = now - self._last.clock_ns
+            cost = now - self._began_ns
             known = self._cost_ns or cost
             self._cost_ns = known * 9 // 8 if cost > known else known * 7 // 8  # about the median
         self._patience = min(2 * self._patience, MOST_UNREAD) if is_quiet else 1
