@@ -12,7 +12,7 @@ from math import hypot
 import numpy as np
 
 from nntrace.rules.finding import Location
-from nntrace.rules.signals import LossSeries, loss_series, median
+from nntrace.rules.signals import LossSeries, loss_series, median, window_medians
 from nntrace.schema import EventKind
 from nntrace.trace import Batch, Trace
 
@@ -30,6 +30,9 @@ SQUARED_ERROR = frozenset({"mse_loss"})
 _EXAMPLES_PER_LABEL = 10  # fewer, and the entropy of the labels is not known well
 _RUN_AWAY = 10.0  # growth of targets that are not given
 _EXACT_ENTROPY_SIZE = 2000
+_WINDOWS = 20  # into which a course is divided
+_ABOUT = 1.1  # times a level: as near as a noisy loss comes to it
+_TIMES = 5  # as long at a level as it took to come there: it has had its time
 _OF_INPUTS = tuple(
     field.name
     for field in fields(Batch)
@@ -242,6 +245,21 @@ def chance_losses(function: str, batches: tuple[Batch, ...]) -> tuple[Chance, ..
     return tuple(found)
 
 
+def has_just_learnt_frequencies(series: LossSeries, chances: tuple[Chance, ...]) -> bool:
+    """Whether the loss came down to the entropy of uneven labels, and has not yet been there five
+    times as long as that took.
+
+    A network learns how frequent each label is before it learns what labels depend on. Language
+    models stay at the frequencies of their tokens for a while, then leave them.
+    """
+    levels = [chance.value for chance in chances]
+    if len(levels) < 2 or min(levels) * _ABOUT > max(levels):
+        return False
+    windows = window_medians(series.value, _WINDOWS)
+    there = np.flatnonzero(windows <= _ABOUT * min(levels))
+    return bool(len(there) and len(windows) < (1 + _TIMES) * there[0])
+
+
 def is_no_better_than_chance(trace: Trace, *, least: int = 20, tolerance: float = 0.03) -> bool:
     """Whether the loss of the second half is that of a constant prediction, or higher.
 
@@ -256,3 +274,13 @@ def is_no_better_than_chance(trace: Trace, *, least: int = 20, tolerance: float 
         return False
     half = series.value[2 * series.step >= sum(series.span)]
     return median(half) >= (1.0 - tolerance) * min(levels)
+
+
+def is_on_its_way(trace: Trace) -> bool:
+    """Whether the loss has just come to what the frequencies of the labels give, if it is known."""
+    batches = training_batches(trace)
+    function, reason = comparable_function(trace, batches)
+    if reason or not is_no_better_than_chance(trace):
+        return False
+    chances = chance_losses(function, batches)
+    return has_just_learnt_frequencies(function_loss(trace, batches), chances)

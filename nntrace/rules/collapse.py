@@ -5,6 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.chance import is_on_its_way
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.layers import (
     Link,
@@ -199,7 +200,8 @@ def collapsed_representation(
 
     Measured is the participation ratio of the outputs' covariance. It falls in any classifier
     that separates its classes well, down to about their number; so it counts only for a model
-    without targets, as in self-supervised training, or whose loss does not come down, and only
+    without targets, as in self-supervised training, or whose loss does not come down (that it has
+    just come to what the labels' frequencies give takes one direction, and is a start), and only
     below two directions or a twentieth of what the sample can show, from a layer to the last one
     before the head. One number to predict, or two classes to tell apart, need no more than a line;
     and behind a layer of three units or fewer, such as a latent of two, there is no more to use.
@@ -227,7 +229,7 @@ def collapsed_representation(
             f"needs {samples} samples of a hidden layer over 16 rows of {_LEAST_UNITS} units"
         )
         return
-    learns = remaining_loss(trace) <= learnt or is_still_learning(trace)
+    learns = remaining_loss(trace) <= learnt or is_still_learning(trace) or is_on_its_way(trace)
     if trace.sites_of(Role.TARGET) and (learns or links[affine[-1]].site.units <= _TWO_CLASSES):
         return
     start = first_finite(rank)

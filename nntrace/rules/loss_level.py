@@ -11,6 +11,7 @@ from nntrace.rules.chance import (
     chance_losses,
     comparable_function,
     function_loss,
+    has_just_learnt_frequencies,
     loss_location,
     target_variance,
     training_batches,
@@ -37,6 +38,10 @@ _START_EXAMPLES = 16  # fewer, and the first loss is noise
 _LEAST_LOSSES = 20
 _ABOUT_UNIT = 0.5  # rms of targets
 _LEARNED = 0.8  # of the first loss of a step
+_TRAIN_ON = (
+    "Train on: how frequent the labels are is learned first, as by every language model. If the "
+    "loss stays five times as long as it took to come there, see whether inputs carry a signal."
+)
 
 
 @rule(
@@ -145,7 +150,8 @@ def stuck_at_chance(
     nothing to do with their labels, or a mask that hides them, fewer steps tell, and the loss may
     lie a little lower: what can be known without the input, such as a place in the sequence, it
     learns. Of several calls of the loss function in a step (one for each place of a sequence) the
-    first alone may stay: their sum tells.
+    first alone may stay: their sum tells. A note where the loss came down to the entropy of uneven
+    labels and has not been there five times as long as that took: frequencies are learned first.
     Source: Karpathy's Recipe, step 2 (input-independent baseline); "37 reasons", 2 and 3.
     """
     full_rate_steps = steps_at_full_rate(trace)
@@ -181,12 +187,15 @@ def stuck_at_chance(
     start = lasting(np.array([_near(w, chance, 2.0 * tolerance) for w in windows]), 1)
     first = (len(windows) // 2 if start is None else start) * len(series) // len(windows)
     span = (int(series.step[first]), series.span[1])
+    severity = Severity.ERROR if len(trace.steps) >= 2 * steps else Severity.WARNING
+    early = has_just_learnt_frequencies(series, chances)
     yield Finding(
         f"the loss has sat at {level:.4g} since step {span[0]}: what a model reaches that ignores "
         f"its input ({chance.name} = {chance.value:.4g})"
         + ("." if ignored is None else f"; {_in_words(*ignored)}."),
         steps=span,
-        severity=Severity.ERROR if len(trace.steps) >= 2 * steps else Severity.WARNING,
+        severity=Severity.INFO if early else severity,
+        advice=_TRAIN_ON if early else "",
         evidence={"level": level, "chance": chance.value, "chance_is": chance.name}
         | ({} if ignored is None else {"alike_from": ignored[0].path, "between": ignored[1]}),
         location=loss_location(trace, function),

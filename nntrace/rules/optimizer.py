@@ -12,6 +12,7 @@ from nntrace.rules.layers import span as sampled_span
 from nntrace.rules.payloads import count, number, place, text
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import finite, median, rounded, span
+from nntrace.rules.untrained import share_as_initialised
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Event, Trace
 
@@ -230,14 +231,16 @@ def parameter_not_in_optimizer(
     trace: Trace,
     *,
     samples: Annotated[int, "sampled steps with a gradient and without an update"] = 5,
+    untrained: Annotated[float, "part of the first layers' weights that is as initialised"] = 0.9,
 ) -> Iterator[Finding | Skipped]:
     """Trainable parameters get gradients, but no optimizer ever steps them.
 
     They stay random. Only information when the first layers are left out, as in training a head
     on a backbone: that may be meant, though their gradients are computed for nothing; a warning
-    when it is most of the model. Where more weights than these were frozen by hand, they were
-    left to learn (an adapter, LoRA): an error. Parameters that change without an optimizer
-    are not meant.
+    when the backbone is as it was initialised, for then nothing was learned that a head could
+    use, and when what is left out lies elsewhere and is most of the model. Where more weights
+    than these were frozen by hand, they were left to learn (an adapter, LoRA): an error.
+    Parameters that change without an optimizer are not meant.
     Source: "37 reasons", 19 (frozen layers); Karpathy's Recipe, step 2.
     """
     sites = trace.sites_of(Role.PARAM_GRAD)
@@ -259,7 +262,11 @@ def parameter_not_in_optimizer(
     frozen = sum(s.numel for s in trace.sites_of(Role.PARAM) if s.requires_grad is False)
     severity = Severity.ERROR
     if frozen <= elements[missing].sum() and (is_prefix or is_most):
-        severity = Severity.INFO if is_prefix else Severity.WARNING
+        matrices = set(weights(trace, Role.PARAM_GRAD))
+        left_out = [sites[index] for index in blamed if sites[index] in matrices]
+        _, fresh = share_as_initialised(trace, left_out)
+        meant = is_prefix and not fresh >= untrained
+        severity = Severity.INFO if meant else Severity.WARNING
     paths = [sites[index].path for index in blamed]
     yield Finding(
         f"{len(paths)} of {len(sites)} parameters receive gradients but belong to no optimizer: "

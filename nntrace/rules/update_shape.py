@@ -19,6 +19,7 @@ from nntrace.rules.layers import (
 from nntrace.rules.payloads import count, text
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import in_times, median
+from nntrace.rules.untrained import share_as_initialised
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
@@ -125,21 +126,13 @@ def frozen_layer(
     alone = [site for site in frozen if (_name(site), site.shape) not in trained]
     if not alone:
         return
-    std = first_finite(columns(trace, Role.PARAM, "std", alone))
-    kurtosis = first_finite(columns(trace, Role.PARAM, "kurtosis", alone))
-    counts = first_finite(columns(trace, Role.PARAM, "n", alone))
-    if not np.isfinite(std).any():
-        yield Skipped("the values of frozen weights were not recorded")
+    fresh, part = share_as_initialised(trace, alone, tolerance)
+    if np.isnan(part):
+        yield Skipped("the values of frozen weights were not recorded, or are too few")
         return
-    fresh = [
-        site
-        for site, spread, tails, n in zip(alone, std, kurtosis, counts, strict=True)
-        if _is_fresh(site, spread, tails, n, tolerance)
-    ]
     elements = sum(site.numel for site in fresh)
-    known = sum(s.numel for s, n in zip(alone, counts, strict=True) if n >= _FEW)
     whole = sum(site.numel for site in own)
-    if elements <= share * whole or elements < 0.9 * known:
+    if elements <= share * whole or part < 0.9:
         return
     yield Finding(
         f"{elements / whole:.0%} of the weights are frozen as they were initialised: "
@@ -254,19 +247,6 @@ def _still_led(trace: Trace, sites: tuple[Site, ...]) -> tuple[Site, ...]:
     names = trace.steps.optimizer
     late = set(names[len(names) // 2 :])
     return tuple(site for site in sites if not site.optimizer or site.optimizer in late)
-
-
-_FEW = 256  # elements whose spread says too little
-
-
-def _is_fresh(site: Site, std: float, kurtosis: float, count: float, tolerance: float) -> bool:
-    """Whether values are spread as an initialiser's, uniform or normal."""
-    if not count >= _FEW or not site.fan_in:
-        return False
-    fan_in, fan_out = site.fan_in, site.fan_out or site.fan_in
-    spreads = np.array([1 / (3 * fan_in), 1 / fan_in, 2 / fan_in, 2 / (fan_in + fan_out)]) ** 0.5
-    near = bool((np.abs(std / spreads - 1) < tolerance).any())
-    return near and (abs(kurtosis + 1.2) < 0.1 or abs(kurtosis) < 0.25)
 
 
 def _name(site: Site) -> str:

@@ -8,7 +8,15 @@ import numpy as np
 
 from nntrace.rules.chance import targets_run_away
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.layers import columns, first_finite, named, remaining_loss, span, weights
+from nntrace.rules.layers import (
+    columns,
+    first_finite,
+    is_still_learning,
+    named,
+    remaining_loss,
+    span,
+    weights,
+)
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import in_times, lasting, median
 from nntrace.schema import Role
@@ -51,7 +59,7 @@ def weight_divergence(
     # A table of vectors that are added (a class token) has no fan, but the width of what it joins.
     begin = np.array([_usual_start(site.fan_in or site.shape[-1]) for site in sites])
     start = np.fmax(first_finite(size), begin)
-    learns = remaining_loss(trace) < _NOT_LEARNT
+    learns = remaining_loss(trace) < _NOT_LEARNT or is_still_learning(trace)
     found = []
     for index in range(len(sites)):
         rows = np.flatnonzero(np.isfinite(size[:, index]))

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rules.builders import findings, site, skip_reasons, trace_of
+from rules.builders import batches, findings, site, skip_reasons, trace_of
 
 from nntrace.rules import Severity
 
@@ -176,6 +176,24 @@ def test_a_model_with_targets_may_use_few_directions_while_its_loss_falls(end, f
     rows.append(site("cross_entropy", "target", std=1.0))
     falling = np.linspace(1.0, end, STEPS).tolist()
     assert len(findings("ACT13", trace(*rows, loss=falling))) == found
+
+
+@pytest.mark.parametrize(("way", "found"), [(12, 1), (36, 0)])
+def test_frequencies_of_labels_that_were_just_learnt_take_one_direction(way, found):
+    rows = [row for one in (layer("a", falling_to(1.1)), layer("head", 5.0)) for row in one]
+    rows.append(site("cross_entropy", "target", std=1.0))
+    entropy = -(0.5 * np.log(0.5) + 3 / 6 * np.log(1 / 6))
+    falling = np.concatenate([np.linspace(2.3, entropy, way), np.full(STEPS - way, entropy)])
+    uneven = {"label_values": (0, 1, 2, 3), "label_counts": (30, 10, 10, 10)}
+    labels = batches(
+        STEPS,
+        loss_function="cross_entropy",
+        classes=10,
+        batch_size=60,
+        loss_value=falling,
+        **uneven,
+    )
+    assert len(findings("ACT13", trace(*rows, loss=falling, batches=labels))) == found
 
 
 @pytest.mark.parametrize(("units", "found"), [(1, 0), (2, 0), (3, 1)])

@@ -356,20 +356,47 @@ def test_the_first_of_several_calls_of_a_loss_may_stay_where_their_sum_falls(ter
     assert len(findings("LOS11", trace_of(loss=whole, batches=rows, events=[objective]))) == found
 
 
-def test_a_loss_at_the_entropy_of_uneven_labels_is_an_error():
+def uneven(way, steps=400):
+    """Losses that take so many steps down to the entropy of uneven labels, and stay there."""
     entropy = -(0.9 * math.log(0.9) + 0.1 * math.log(0.1))
-    loss = np.concatenate([np.linspace(0.69, entropy, 50), np.full(350, entropy)])
+    loss = np.concatenate([np.linspace(0.69, entropy, way), np.full(steps - way, entropy)])
     rows = batches(
-        400,
+        steps,
         loss_function="cross_entropy",
         classes=2,
         batch_size=50,
         label_values=(0, 1),
         label_counts=(45, 5),
     )
-    [finding] = findings("LOS11", trace_of(loss=noisy(loss, 0.01), batches=rows))
+    return trace_of(loss=noisy(loss, 0.01), batches=rows)
+
+
+def test_a_loss_at_the_entropy_of_uneven_labels_is_an_error():
+    [finding] = findings("LOS11", uneven(50))
     assert finding.evidence["chance_is"] == "label entropy"
+    assert finding.level is Severity.ERROR
     assert 30 <= finding.steps[0] <= 80
+
+
+@pytest.mark.parametrize(("way", "level"), [(60, Severity.ERROR), (120, Severity.INFO)])
+def test_a_loss_that_has_just_come_to_the_frequencies_of_labels_is_noted(way, level):
+    [finding] = findings("LOS11", uneven(way))
+    assert finding.level is level
+    assert ("Train on" in finding.advice) is (level is Severity.INFO)
+
+
+def test_a_bad_start_above_even_labels_is_no_learning_of_their_frequencies():
+    loss = np.concatenate([np.linspace(2 * LN10, LN10, 120), np.full(280, LN10)])
+    rows = batches(
+        400,
+        loss_function="cross_entropy",
+        classes=10,
+        batch_size=50,
+        label_values=tuple(range(10)),
+        label_counts=(5,) * 10,
+    )
+    [finding] = findings("LOS11", trace_of(loss=noisy(loss, 0.01), batches=rows))
+    assert finding.level is Severity.ERROR
 
 
 def test_a_squared_error_at_the_variance_of_the_targets_is_an_error():

@@ -213,6 +213,20 @@ def test_a_backbone_left_out_below_a_trained_head_is_only_noted():
     assert finding.level is Severity.INFO
 
 
+@pytest.mark.parametrize(
+    ("spread", "level"), [(1.0, Severity.WARNING), (1.05, Severity.INFO)], ids=["fresh", "trained"]
+)
+def test_a_backbone_left_out_as_it_was_initialised_is_a_warning(spread, level):
+    shape = {"shape": [64, 64], "numel": 4096, "parent": "back", "module_type": "Linear"}
+    values = {"std": spread / (3 * 64) ** 0.5, "kurtosis": -1.2, "rms": 0.1, "n": 4096}
+    backbone = [
+        site("back.weight", "param", fan_in=64, fan_out=64, **values, **shape),
+        site("back.weight", "param_grad", fan_in=64, fan_out=64, rms=0.1, n=4096, **shape),
+    ]
+    [finding] = findings("UPD04", trace(backbone, parameter("head.weight")))
+    assert finding.level is level
+
+
 @pytest.mark.parametrize(("frozen", "level"), [(1, Severity.INFO), (2, Severity.ERROR)])
 def test_what_was_not_frozen_among_frozen_layers_was_left_to_learn(frozen, level):
     held = {"shape": [64, 64], "numel": 4096, "requires_grad": False, "rms": 1.0}

@@ -53,6 +53,12 @@ def test_weights_may_grow_while_the_loss_comes_down(end, found):
     assert len(findings("PAR02", rows)) == found
 
 
+@pytest.mark.parametrize(("end", "found"), [(0.85, 1), (0.7, 0)])
+def test_weights_may_grow_while_the_loss_falls_to_the_end(end, found):
+    falling = np.linspace(1.0, end, STEPS).tolist()
+    assert len(findings("PAR02", trace(weight("a.weight", growth(5.0)), loss=falling))) == found
+
+
 def test_weights_that_have_settled_at_a_high_level_are_healthy():
     settled = [0.1] * 5 + [5.0] * 25
     assert not findings("PAR02", trace(weight("a.weight", settled)))
