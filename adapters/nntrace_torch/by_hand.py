@@ -7,7 +7,7 @@ they were; where they are, the passes before are accumulated.
 
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.optim import Optimizer
@@ -20,6 +20,13 @@ from nntrace_torch.patching import Undo, after, is_in_backward
 from nntrace_torch.replay.guard import tensors_in
 
 _ELEMENTS = 65536  # of the parameter that is compared
+
+
+class _Before(NamedTuple):
+    """A parameter before it may change: how often it was written to, and what it held."""
+
+    version: int
+    values: torch.Tensor | None
 
 
 class StepsByHand:
@@ -48,20 +55,28 @@ class StepsByHand:
         self._abandon = abandon
         self._optimizer: HandWritten | None = None
         self._watched: Callable[[], torch.Tensor | None] = lambda: None
-        self._before: torch.Tensor | None = None
+        self._before: _Before | None = None
+        self._is_counted = False  # whether the last change was counted by PyTorch
         self._passes = 0
-        # An experiment changes the steps of an optimizer; it cannot change these.
-        self._is_over = recorder.experiment is not None or recorder.replays is not None
+        self._undos: list[Undo] = []
 
     def install(self) -> list[Undo]:
         """Watch the end of `backward`."""
+        if self._recorder.experiment is not None or self._recorder.replays is not None:
+            return []  # what changes the steps of an optimizer cannot change these
         self._look = self._recorder.guard(self._differentiated)
-        self.settle = self._recorder.guard(self._settle)
-        self._recorder.on_end(self.settle)
-        return [after(torch.autograd, "backward", self._backward_ended)]
+        self._look_again = self._recorder.guard(self._settle)
+        self._recorder.on_end(self._go_on)
+        self._undos.append(after(torch.autograd, "backward", self._backward_ended))
+        return [self._stop]
+
+    def _stop(self) -> None:
+        """Take everything off; also from within one of the hooks."""
+        while self._undos:
+            self._undos.pop()()
 
     def _backward_ended(self, result: None, tensors: Any = None, *args: Any, **kwargs: Any) -> None:
-        if not self._is_over and not is_in_backward():
+        if self._undos and not is_in_backward():
             several = tensors if isinstance(tensors, (tuple, list)) else (tensors,)
             self._look([tensor for tensor in several if isinstance(tensor, torch.Tensor)])
 
@@ -75,14 +90,20 @@ class StepsByHand:
         optimizer = self._optimizer
         if optimizer is None:
             return
-        changes = next(filter(_has_gradient, optimizer.by_size()), None)
+        is_candidate = _has_some_gradient if self._is_counted else _has_gradient
+        changes = next(filter(is_candidate, optimizer.by_size()), None)
         if changes is not None:
             self._watched = weakref.ref(changes)
-            self._before = _elements(changes).clone()
+            values = None if self._is_counted else _elements(changes).clone()
+            self._before = _Before(changes._version, values)
             self._begin(optimizer)
 
+    def _go_on(self) -> None:
+        """Training goes on, or is over: asked three times in every step."""
+        if self._before is not None:
+            self._look_again()
+
     def _settle(self) -> None:
-        """Training goes on, or is over."""
         optimizer, before = self._optimizer, self._before
         if optimizer is None or before is None or self._parts.replayer.active:
             return
@@ -90,14 +111,26 @@ class StepsByHand:
         if now is None or self._others():
             self._before = None
             self._abandon()
-        elif not torch.equal(_elements(now), before):
+        elif self._has_changed(now, before):
             self._before = None
             self._end(optimizer)
 
+    def _has_changed(self, now: torch.Tensor, before: _Before) -> bool:
+        """Programs that write to `.data` are not counted: of theirs the values are compared."""
+        self._is_counted = now._version != before.version
+        if self._is_counted:
+            return True
+        if before.values is None:
+            self._before = _Before(before.version, _elements(now).clone())
+            return False
+        return not torch.equal(_elements(now), before.values)
+
     def _others(self) -> bool:
-        """Whether the program has an optimizer."""
-        self._is_over = self._parts.optimizers.has_any()
-        return self._is_over
+        """Whether the program has an optimizer, and nothing is to be seen here any more."""
+        has_any = self._parts.optimizers.has_any()
+        if has_any:
+            self._stop()
+        return has_any
 
     def _find_parameters(self, tensors: Iterable[torch.Tensor]) -> None:
         """Of what was differentiated all leaves but those that a model was called with."""
@@ -113,20 +146,22 @@ class StepsByHand:
 
     def _go_on_first(self) -> None:
         """Have a step ended before anything of the next is seen."""
-        parts, settle = self._parts, self.settle
-        read, begins = parts.losses.read, parts.backward.begins
+        parts, go_on = self._parts, self._go_on
+        read, begins, is_called = parts.losses.read, parts.backward.begins, parts.calls.begins
 
         def computed(loss: torch.Tensor) -> float:
-            settle()
+            go_on()
             return read(loss)
 
         def begun(*args: Any, **kwargs: Any) -> None:
-            settle()
+            go_on()
             begins(*args, **kwargs)
 
-        parts.calls.begins = settle
-        parts.losses.read = computed
-        parts.backward.begins = begun
+        def undo() -> None:
+            parts.calls.begins, parts.losses.read, parts.backward.begins = is_called, read, begins
+
+        parts.calls.begins, parts.losses.read, parts.backward.begins = go_on, computed, begun
+        self._undos.append(undo)
 
 
 def _arguments(call: Any) -> tuple[Any, ...]:
@@ -150,11 +185,18 @@ def _leaves(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
     return leaves[::-1]
 
 
+def _has_some_gradient(parameter: torch.Tensor) -> bool:
+    return parameter.grad is not None
+
+
 def _has_gradient(parameter: torch.Tensor) -> bool:
     gradient = parameter.grad
-    return gradient is not None and (gradient.is_sparse or bool(gradient.any()))
+    if gradient is None or gradient.is_sparse:
+        return gradient is not None
+    return torch.count_nonzero(gradient).item() > 0  # half the time of `any`
 
 
 def _elements(parameter: torch.Tensor) -> torch.Tensor:
-    values = parameter.detach().reshape(-1)
-    return values[:: max(len(values) // _ELEMENTS, 1)]
+    values = parameter.detach()
+    elements = values.numel()
+    return values if elements <= _ELEMENTS else values.reshape(-1)[:: elements // _ELEMENTS]

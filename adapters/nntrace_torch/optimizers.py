@@ -106,7 +106,9 @@ class Optimizers:
 
     def has_any(self) -> bool:
         """Whether the program has built one."""
-        return bool(self._built or (self._search() and self._built))
+        if not self._built and not self._has_searched:
+            self._search()
+        return self._built > 0
 
     @property
     def taking_turns(self) -> int:

@@ -118,3 +118,45 @@ def test_a_backward_pass_before_the_optimizer_is_built_is_no_step(trace_here):
     assert trace.table("stats").group_by(["step", "site"]).aggregate([([], "count_all")]).column(
         "count_all"
     ).to_pylist() == [1] * len(trace.table("stats"))
+
+
+def test_steps_are_told_whether_or_not_pytorch_counts_the_writes_and_when_that_changes(trace_here):
+    torch.manual_seed(0)
+    model = nn.Linear(4, 3)
+
+    def program():
+        for passes in range(24):
+            model(torch.randn(6, 4)).square().mean().backward()
+            if passes < 8 or passes >= 16:
+                with torch.no_grad():
+                    for parameter in model.parameters():
+                        parameter -= RATE * parameter.grad
+                        parameter.grad = None
+            else:
+                descend(model.parameters())
+
+    trace = trace_here(program)
+    # The first write that is not counted is seen as of the next, as nothing was kept to compare.
+    assert trace.steps.backwards.tolist() == [1] * 8 + [2] + [1] * 14
+
+
+def test_backward_is_left_alone_once_an_optimizer_was_built(trace_here):
+    model = nn.Linear(4, 3)
+    depths = []
+
+    def depth():
+        function, found = torch.autograd.backward, 0
+        while (function := getattr(function, "__wrapped__", None)) is not None:
+            found += 1
+        return found
+
+    def program():
+        depths.append(depth())
+        optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
+        for _ in range(12):
+            model(torch.randn(6, 4)).square().mean().backward()
+            optimizer.step()
+        depths.append(depth())
+
+    trace_here(program)
+    assert depths[1] == depths[0] - 1
