@@ -1,21 +1,26 @@
-"""Whether the inputs of the kept examples hold their target: a column of it, or its class.
+"""Whether the inputs of the kept examples hold their target: a column of it, its class, or the
+same ids.
 
 Only what cannot be chance counts: a task may be easy, and its features tell the classes apart well
 without being the answer.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
 
 from nntrace.rules.signals import finite
 from nntrace.schema import Role
-from nntrace.trace import Trace
+from nntrace.trace import Batch, Trace
 from nntrace.trace.model import FloatArray, Tensor
 
 _EQUAL: Final = 1e-3  # of a column's range: what values of one class may differ by
 _COPIES: Final = 0.9999  # correlation of a column with the target
 _LEAST: Final = 8  # examples beyond the first of each class, or of a number: fewer are chance
+
+_ROW: Final = 16  # ids in a row that are equal, and so many different ones: no chance
+_VARIED: Final = 4
 
 
 def column_of_target(trace: Trace) -> str:
@@ -31,6 +36,53 @@ def column_of_target(trace: Trace) -> str:
                 places = ", ".join(str(column) for column in found[:4])
                 return f"column{'s' * (len(found) > 1)} {places} of {given.path}"
     return ""
+
+
+def same_ids(trace: Trace, batches: Iterable[Batch]) -> Tensor | None:
+    """The model's first input, where it is whole numbers that are the targets, place by place.
+
+    Seen in the kept examples, in an order that is none by chance, and in all batches by what is
+    known of them.
+    """
+    known = [batch for batch in batches if batch.target_mean is not None]
+    alike = all(
+        (batch.input_mean, batch.input_std) == (batch.target_mean, batch.target_std)
+        and batch.input_integer_valued
+        for batch in known
+    )
+    given = next((tensor for tensor in trace.tensors if tensor.role == Role.INPUT), None)
+    if given is None or not known or not alike:
+        return None
+    for target in trace.tensors:
+        if (
+            target.role == Role.TARGET
+            and target.step == given.step
+            and _is_beginning(target, given)
+        ):
+            return given
+    return None
+
+
+def keeps_places(trace: Trace, given: Tensor) -> bool:
+    """Whether every layer's output has a place for each of the ids of an example: nothing that
+    has to be put into fewer numbers, as in an autoencoder.
+    """
+    places = given.shape[-1]
+    return all(
+        places in site.shape or site.shape[:1] == (given.shape[0] * places,)
+        for site in trace.sites_of(Role.ACTIVATION)
+    )
+
+
+def _is_beginning(target: Tensor, given: Tensor) -> bool:
+    """Whether the targets, laid flat as some loss functions want them, are the first ids given."""
+    if len(given.shape) != 2 or (target.stride, given.stride) != (1, 1):
+        return False
+    if target.shape not in (given.shape, (given.shape[0] * given.shape[1],)):
+        return False
+    answer, ids = target.values.ravel(), given.values.ravel()
+    enough = len(ids) >= len(answer) >= _ROW and len(np.unique(answer)) >= _VARIED
+    return enough and np.array_equal(answer, ids[: len(answer)])
 
 
 def _telling(given: Tensor, target: Tensor) -> list[int]:

@@ -13,7 +13,7 @@ from nntrace.rules.chance import (
     training_batches,
 )
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.leakage import column_of_target
+from nntrace.rules.leakage import column_of_target, keeps_places, same_ids
 from nntrace.rules.loss_level import first_loss, loss_of_knowing_nothing
 from nntrace.rules.passes import makes_targets
 from nntrace.rules.rule import rule
@@ -207,13 +207,16 @@ def suspiciously_easy(
     steps: Annotated[int, "steps within which it got there"] = 40,
     share: Annotated[float, "loss relative to that of a model that knows nothing"] = 0.01,
     examples: Annotated[int, "different examples that must have been seen"] = 100,
+    told: Annotated[float, "the same share at the end, where ids are to be predicted"] = 0.1,
 ) -> Iterator[Finding | Skipped]:
     """Within a few dozen steps a fresh model's loss is next to nothing, and stays there.
 
     Few problems are that easy: the answer is among the inputs, or a few examples are repeated.
     A warning where a column of the kept examples is their target, and names it; else a note, for
-    some problems are. Not for a single batch that is memorised on purpose (DAT02 sees that), nor
-    for trained weights.
+    some problems are. Where the targets are the very ids that the model is given, each at its
+    place, that is said at once, since a model may shift or mask them inside; a warning when the
+    loss comes down to a tenth, and no layer is narrower than the ids. Not for a single batch that
+    is memorised on purpose (DAT02 sees that), nor for trained weights.
     Source: Karpathy's Recipe, step 2 (be suspicious of what is too good); Kaufman et al. 2012,
     Leakage in Data Mining.
     """
@@ -232,6 +235,22 @@ def suspiciously_easy(
     size = median([batch.batch_size or 0 for batch in batches])
     if len(prints) < 2 or size * len(prints) < examples:
         yield Skipped("too few different examples were seen: they may be learned by heart")
+        return
+    ids = same_ids(trace, batches)
+    if ids is not None:
+        level = median(series.value[-max(1, len(series) // 5) :])
+        fell = level < told * start.value and keeps_places(trace, ids)
+        yield Finding(
+            f"the targets of `{function}` are the very ids of {ids.path}, each at its own place; "
+            f"the loss is {level:.2g}, {level / start.value:.0%} of that of a model that knows "
+            f"nothing ({start.name} = {start.value:.3g}).",
+            steps=series.span,
+            severity=Severity.WARNING if fell else Severity.INFO,
+            advice="To predict the next token give `ids[:, :-1]` and compare with `ids[:, 1:]`, "
+            "unless the model shifts or masks them itself.",
+            evidence={"loss": level, "chance": start.value, "input": ids.path},
+            location=loss_location(trace, function),
+        )
         return
     early = series.value[(series.step >= steps) & (series.step < 2 * steps)]
     after = series.value[series.step >= steps]

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rules.builders import batches, event, findings, skip_reasons, trace_of
+from rules.builders import batches, event, findings, site, skip_reasons, trace_of
 
 from nntrace.rules import Severity
 from nntrace.schema import RunStatus
@@ -199,3 +199,57 @@ def test_trained_weights_may_begin_low():
 def test_one_batch_learned_by_heart_is_not_judged():
     assert skip_reasons("LOS20", easy(0.001, prints=[7] * 200))
     assert skip_reasons("LOS20", easy(0.001, sizes=10, prints=[1, 2, 3, 4] * 50))
+
+
+IDS = np.random.default_rng(1).integers(0, 10, size=(8, 12))
+
+
+def next_ids(end, *, given=IDS, targets=IDS, between=(8, 12, 32), target_mean=4.5):
+    """A trace of a model over ids, whose loss falls from ln 10 to a share `end` of it."""
+    falling = np.geomspace(np.log(10), end * np.log(10), 200).tolist()
+    rows = batches(
+        200,
+        loss_function="cross_entropy",
+        classes=10,
+        batch_size=8,
+        fingerprint=list(range(200)),
+        loss_value=falling,
+        input_integer_valued=True,
+        input_mean=4.5,
+        input_std=3.0,
+        target_mean=target_mean,
+        target_std=3.0,
+    )
+    layer = site("block", "activation", shape=list(between), numel=int(np.prod(between)))
+    tensors = [kept("input", given, "int64"), kept("target", targets, "int64")]
+    return trace_of(loss=falling, batches=rows, tensors=tensors, sites=[layer])
+
+
+@pytest.mark.parametrize(
+    ("end", "level"), [(0.05, Severity.WARNING), (0.3, Severity.INFO)], ids=["told", "early"]
+)
+@pytest.mark.parametrize("targets", [IDS, IDS.ravel()], ids=["rows", "flat"])
+def test_targets_that_are_the_ids_given_are_named(end, level, targets):
+    [finding] = findings("LOS20", next_ids(end, targets=targets))
+    assert finding.level is level
+    assert "very ids of input.0" in finding.message
+
+
+def test_ids_that_pass_through_fewer_numbers_are_put_together_again():
+    [finding] = findings("LOS20", next_ids(0.05, between=(8, 32)))
+    assert finding.level is Severity.INFO
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"given": IDS[:, :-1], "targets": IDS[:, 1:]},
+        {"targets": IDS[:, ::-1]},
+        {"target_mean": 4.6},
+        {"given": IDS % 3, "targets": IDS % 3},
+        {"given": np.empty((0, 12)), "targets": np.empty((0, 12))},
+    ],
+    ids=["next", "reversed", "other batches differ", "few ids", "none"],
+)
+def test_targets_that_differ_from_the_ids_given_are_healthy(other):
+    assert findings("LOS20", next_ids(0.05, **other)) == []
