@@ -33,9 +33,11 @@ def causality(forward: Forward) -> Answer:
 
 
 def _targets(forward: Forward) -> list[tuple[torch.Tensor, bool]]:
-    """The targets, and whether the model itself is given them and computes the loss."""
-    own = [(tensor, True) for place, tensor in forward.data() if forward.is_target(place)]
-    return [*own, *([(forward.target, False)] if forward.target is not None else [])]
+    """The targets, and whether the model is given them, to shift them maybe: what its loss
+    function got comes first.
+    """
+    given = [(tensor, True) for place, tensor in forward.data() if forward.is_target(place)]
+    return [*([(forward.target, False)] if forward.target is not None else []), *given]
 
 
 def _given_targets(forward: Forward) -> Answer | None:

@@ -43,7 +43,7 @@ class Forward:
         leaves: the leaves of its arguments.
         form: how they are put together.
         roles: what the arguments are; None where that was not seen.
-        target: what the loss function got for its target, outside the module.
+        target: what the loss function got for its target, also within the module.
     """
 
     module: nn.Module

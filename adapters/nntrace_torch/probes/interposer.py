@@ -94,7 +94,7 @@ class Interposer:
                     self._structure.roles.saw(name, args, kwargs, result)
             # A model that is given its targets computes the loss itself.
             if name in LOSS_FUNCTIONS and meetings.is_live and self._is_training():
-                self._losses.called(name, args, kwargs)
+                self._structure.met(self._losses.called(name, args, kwargs))
             return result
         if meetings.is_live and name not in _LEFT_ALONE and self._is_training():
             args, kwargs = meetings.function(name, args, kwargs)

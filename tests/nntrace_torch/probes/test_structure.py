@@ -252,6 +252,28 @@ def test_targets_that_are_not_shifted_need_only_be_copied(answers):
     assert "copied" in answer["text"]
 
 
+@pytest.mark.parametrize(("cut", "state"), [(0, "found"), (1, "clean")])
+def test_of_targets_that_a_model_is_given_those_that_reach_its_loss_are_judged(answers, cut, state):
+    class Speaker(Attention):
+        def forward(self, tokens, targets):
+            logits = super().forward(tokens)[:, : tokens.shape[1] - cut]
+            shifted = targets[:, cut:]
+            loss = functional.cross_entropy(logits.reshape(-1, 11), shifted.reshape(-1))
+            return logits, loss
+
+    def program():
+        generator = torch.Generator().manual_seed(2)
+        model = Speaker(causal=True)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(2):
+            tokens = torch.randint(0, 11, (4, 9), generator=generator)
+            optimizer.zero_grad()
+            model(tokens, tokens.clone())[1].backward()
+            optimizer.step()
+
+    assert answers(program)["causality"]["state"] == state
+
+
 def test_an_autoencoder_of_sequences_is_no_copy(answers):
     class Autoencoder(Attention):
         def forward(self, tokens):
