@@ -97,7 +97,8 @@ def never_evaluated(
     """A long run was never evaluated, or only ever on a handful of examples.
 
     The training loss alone does not tell learning from memorising. A note: nntrace sees PyTorch's
-    passes without gradients over a model it trains and Keras' validation, no others.
+    passes without gradients over a model it trains and Keras' validation, no others. A loader that
+    is read without a step, once training has begun, is taken for an evaluation with gradients.
     Source: Karpathy's Recipe, step 2 (evaluate over the whole test set).
     """
     total = len(trace.steps)
@@ -110,7 +111,16 @@ def never_evaluated(
     first, last = span(trace.steps.step)
     found = evaluations(trace)
     sizes = [count(e.payload, "examples") for e in trace.events_of(EventKind.EVALUATION)]
-    if not found and not sizes:
+    read = [event for event in trace.events_of(EventKind.EPOCH) if _is_read_alone(event)]
+    if read and not found and not sizes:
+        yield Finding(
+            f"the evaluations of {len(read)} passes over a loader of their own keep gradients, "
+            "which takes memory and time.",
+            steps=(read[0].step, read[-1].step),
+            evidence={"passes": len(read), "examples": count(read[-1].payload, "examples")},
+            advice="Evaluate under `torch.no_grad()` or `torch.inference_mode()`.",
+        )
+    elif not found and not sizes:
         yield Finding(
             f"in {total} steps the model was never evaluated without gradients.",
             steps=(first, last),
@@ -289,6 +299,12 @@ def eval_on_one_batch(
 def _is_active(payload: dict[str, Any]) -> bool:
     layers = count(payload, "dropout_active") + count(payload, "norm_active")
     return payload.get("training") is True and layers > 0
+
+
+def _is_read_alone(event: Event) -> bool:
+    """Whether a pass over a loader, once training has begun, went without any step."""
+    payload = event.payload
+    return event.step > 0 and payload.get("steps") == 0 and count(payload, "batches") > 0
 
 
 def _is_like(payload: dict[str, Any], function: str) -> bool:

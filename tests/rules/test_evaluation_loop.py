@@ -88,6 +88,17 @@ def test_a_long_run_without_evaluation_is_noted():
     assert skip_reasons("RUN11", trace_of(steps=1000))
 
 
+@pytest.mark.parametrize(
+    ("at", "steps", "says"),
+    [(500, 0, "keep gradients"), (0, 0, "never"), (500, 50, "never")],
+    ids=["evaluation", "before training", "training"],
+)
+def test_a_loader_read_without_a_step_is_an_evaluation_that_keeps_gradients(at, steps, says):
+    read = event("epoch", at, loader=1, batches=50, examples=200, steps=steps)
+    [finding] = findings("RUN11", trace_of(steps=1000, events=[DEVICE, read]))
+    assert says in finding.message
+
+
 @pytest.mark.parametrize(("examples", "found"), [(31, 1), (32, 0)])
 def test_a_tiny_evaluation_is_noted(examples, found):
     events = [DEVICE, evaluation(500, examples=examples)]
