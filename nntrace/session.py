@@ -71,7 +71,7 @@ class Session:
         """
         error = None if failure is None else f"{type(failure).__name__}: {failure}"
         if isinstance(failure, Exception):
-            self.recorder.ended_by(failure)
+            self.recorder.hooks.ended_by(failure)
         self.recorder.close(RunStatus.FAILED if error else RunStatus.FINISHED, error)
         if self.recorder.opened:
             is_training = self._settings.experiment is None and not self._settings.replays

@@ -67,7 +67,7 @@ class TrainingFunctions:
         self._keep = guard(self._is_inside)
         self._expect = guard(self._will_run)
         self._note = guard(self._has_run)
-        self._recorder.on_catching_up(self._catch_up)
+        self._recorder.hooks.on_catching_up(self._recorder.guard(self._catch_up))
         return [wrap(ConcreteFunction, "_call_flat", self._around_function)]
 
     @property

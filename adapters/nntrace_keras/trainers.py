@@ -81,7 +81,7 @@ class TrainerObserver:
 
     def _draws(self, iterator: Any) -> None:
         """An epoch of training begins, or an evaluation."""
-        self._recorder.catch_up()
+        self._recorder.hooks.catch_up()
         data = iterator.data_adapter
         number, _ = self._number_of(data)
         if not self._evaluations.draws_from(number, data):

@@ -66,7 +66,7 @@ class StepsByHand:
             return []  # what changes the steps of an optimizer cannot change these
         self._look = self._recorder.guard(self._differentiated)
         self._look_again = self._recorder.guard(self._settle)
-        self._recorder.on_end(self._go_on)
+        self._recorder.hooks.on_end(self._go_on)
         self._undos.append(after(torch.autograd, "backward", self._backward_ended))
         return [self._stop]
 

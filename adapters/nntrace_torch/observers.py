@@ -106,7 +106,7 @@ class Observers:
         self.asking = FinitenessObserver(recorder)
         self.asking.asked = self.watch.asked
         self.clipping.broke = self._norm_broke
-        recorder.on_error(recorder.guard(self.watch.raised))
+        recorder.hooks.on_error(recorder.guard(self.watch.raised))
         self.losses.broke = self.watch.loss_function
         self.losses.evaluated = self.evaluations.loss
 

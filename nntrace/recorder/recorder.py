@@ -22,6 +22,7 @@ from nntrace.recorder.account import Account, Instant
 from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.capsules import CapsuleRecord
 from nntrace.recorder.contention import Contention
+from nntrace.recorder.hooks import Hooks
 from nntrace.recorder.memory import resident_bytes
 from nntrace.recorder.own_manifest import OwnManifest, this_process
 from nntrace.recorder.pace import Pace
@@ -43,6 +44,7 @@ class Recorder:
 
     Attributes:
         active: False once closed, failed, or in a forked child; every hook checks it first.
+        hooks: what is in the program, and is told when that ends.
         cadence: decides which steps are sampled.
         sampling: what of a step is sampled.
         account: what tracing has cost so far, and in how much time.
@@ -79,15 +81,11 @@ class Recorder:
         self.ending = None if experiment is None else Ending(experiment)
         self.end_process: Callable[[str], None] = lambda reason: None
         self.active = True
+        self.hooks = Hooks()
         self.steps = 0
         self.failure: str | None = None
         self.versions: dict[str, str] = {}
         self._manifest = OwnManifest(manifest)
-        self._undo: list[Callable[[], None]] = []
-        self._looks: list[Callable[[BaseException], object]] = []
-        self._ends: list[Callable[[], object]] = []
-        self._latecomers: list[Callable[[], object]] = []
-        self._hooks_are_on = False
         self._site_ids = itertools.count()
         self._contention = Contention()
         self._has_origin = False
@@ -109,27 +107,9 @@ class Recorder:
 
     def on_failure(self, undo: Callable[[], None]) -> None:
         """Register what takes an adapter's hooks off; called on failure, and on close."""
-        self._undo.append(undo)
-        self._hooks_are_on = True
+        self.hooks.add(undo)
         if not self.active:
-            self._take_hooks_off()
-
-    def on_error(self, look: Callable[[BaseException], object]) -> None:
-        """Have a look taken at the error that ends the program, before the hooks come off."""
-        self._looks.append(look)
-
-    def on_end(self, finish: Callable[[], object]) -> None:
-        """Have what is under way finished at the end of the program, before the hooks come off."""
-        self._ends.append(finish)
-
-    def on_catching_up(self, record: Callable[[], object]) -> None:
-        """Have what an adapter has put off recorded before anything else is."""
-        self._latecomers.append(self.guard(record))
-
-    def catch_up(self) -> None:
-        """Record what was put off: `steps` is then what the program has made."""
-        for record in self._latecomers:
-            record()
+            self.hooks.take_off()
 
     @property
     def room(self) -> int:
@@ -138,12 +118,6 @@ class Recorder:
             return 0
         return self.cadence.room(self.steps)
 
-    def ended_by(self, error: BaseException) -> None:
-        """The program has ended with an error."""
-        self.catch_up()
-        for look in self._looks:
-            look(error)
-
     def guard(self, hook: Callable[P, R]) -> Callable[P, R | None]:
         """A hook whose errors never reach the training and whose time is accounted for."""
         clock, account = time.perf_counter_ns, self.account
@@ -151,8 +125,8 @@ class Recorder:
         @functools.wraps(hook)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R | None:
             if not self.active:
-                if self._hooks_are_on:  # the writer failed; hooks come off on the training thread
-                    self._take_hooks_off()
+                if self.hooks.are_on:  # the writer failed; they come off on the training thread
+                    self.hooks.take_off()
                 return None
             started = clock()
             try:
@@ -189,7 +163,7 @@ class Recorder:
         site: int | None = None,
     ) -> None:
         """Record something that happened, at the current step."""
-        self.catch_up()
+        self.hooks.catch_up()
         if self.experiment is not None and "file" in payload:
             payload = {**payload, "file": self.experiment.original(payload["file"])}
         self._has_origin |= kind is EventKind.ORIGIN
@@ -202,7 +176,7 @@ class Recorder:
 
     def add_scalar(self, name: str, value: float) -> None:
         """Record a value of the program's own at the current step."""
-        self.catch_up()
+        self.hooks.catch_up()
         self._writer.put(ScalarRecord(self.steps, time.time_ns(), name, value))
 
     def add_sample(self, sample: Sample) -> None:
@@ -323,7 +297,7 @@ class Recorder:
         with contextlib.suppress(OSError):  # who watches the run should not take it for stalled
             self._manifest.change(self.run, error=self._stopped)
         if where != "the writer":
-            self._take_hooks_off()
+            self.hooks.take_off()
             payload = {"where": where, "error": self.failure, "traceback": trace}
             with contextlib.suppress(Exception):  # it may be what is broken
                 self.add_event(EventKind.ERROR, payload, severity="error")
@@ -332,12 +306,10 @@ class Recorder:
 
     def close(self, status: RunStatus, error: str | None = None) -> None:
         """Take the hooks off, write what is queued and say in the manifest how the run ended."""
-        self.catch_up()
-        for finish in self._ends:
-            finish()
+        self.hooks.ended()
         self.active = False
-        self._take_hooks_off()
-        self._undo.clear()
+        self.hooks.take_off()
+        self.hooks.forget()
         if not self._writer.started:
             if not self._has_origin:
                 return
@@ -372,15 +344,7 @@ class Recorder:
         self.add_event(EventKind.RANK_START, this_process(self.rank, self.world_size))
         return folder
 
-    def _take_hooks_off(self) -> None:
-        self._hooks_are_on = False
-        for undo in reversed(self._undo):
-            try:
-                undo()
-            except Exception as error:
-                say(f"a hook did not come off: {error}.")
-
     def _abandon(self) -> None:
         """In a forked child: the writer thread does not exist there and nothing may be written."""
         self.active = False
-        self._hooks_are_on = False
+        self.hooks.are_on = False

@@ -241,7 +241,7 @@ def ended_by(folder, source):
     with tracing(folder / "run", every=None) as recorder:
         with pytest.raises(ValueError) as raised:  # noqa: PT011  any of PyTorch's
             exec(code, {"__name__": "__main__", "__file__": str(file)})
-        recorder.ended_by(raised.value)
+        recorder.hooks.ended_by(raised.value)
     return Trace.open(folder / "run").events_of("origin")
 
 
