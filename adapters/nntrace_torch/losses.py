@@ -199,8 +199,14 @@ def _some_rows(predicted: torch.Tensor) -> torch.Tensor:
     *places, classes = predicted.shape
     total, kept = math.prod(places), max(2, _PREDICTED // classes)
     step = max(1, total // kept)
-    chosen = torch.arange(0, total, step, device=predicted.device)[:kept]
-    return predicted[torch.unravel_index(chosen, tuple(places))]
+    if predicted.dim() == 2 or predicted.is_contiguous():
+        return predicted.view(-1, classes)[::step][:kept]
+    row = torch.arange(0, total, step, device=predicted.device)[:kept]
+    index: list[torch.Tensor] = []  # not torch.unravel_index, which imports sympy: half a second
+    for size in reversed(places):
+        index.insert(0, row % size)
+        row = row // size
+    return predicted[tuple(index)]
 
 
 def _number(loss: torch.Tensor) -> float:
