@@ -48,7 +48,7 @@ def nonfinite_forward(trace: Trace) -> Iterator[Finding | Skipped]:
     operation whose result was not finite though its operands were. Else it names the first site
     in the order of execution, which is where to look: everything after it is infected.
     Infinities that stay inside the model (attention masks) are not blamed. A warning when only
-    gradients were hit and no parameter and no loss ever was, or only an evaluation.
+    gradients were hit and no parameter and no loss ever was, or only evaluations.
     Source: "37 reasons", 36 (NaN appears within the first hundred iterations) and 37.
     """
     found = [origin for origin in origins(trace) if origin.where != "unknown"]
@@ -249,12 +249,13 @@ def _first(trace: Trace, place: str) -> Iterator[Finding]:
 
 def _finding(trace: Trace, origin: Origin, message: str = "") -> Finding:
     last = int(trace.steps.step[-1]) if len(trace.steps) else origin.step
+    spared = origin.in_evaluation and _first_harm(trace) is None
     return Finding(
         f"{message or sentence(trace, origin)}.",
         site=site_of(trace, origin),
         steps=(origin.step, max(origin.step, last)),
         evidence=origin.evidence,
-        severity=Severity.WARNING if origin.in_evaluation else None,
+        severity=Severity.WARNING if spared else None,
         advice=origin.advice,
         location=origin.location,
         not_from=_not_from(origin),

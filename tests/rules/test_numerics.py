@@ -233,6 +233,13 @@ def test_what_broke_in_an_evaluation_is_a_warning():
     assert findings("NUM08", trace) == []
 
 
+def test_what_broke_in_an_evaluation_and_the_training_too_is_an_error():
+    events = [origin(where="loss", phase="eval")]
+    trace = trace_of(loss=[1.0] * 2 + [float("nan")] * 3, sites=network(), events=events)
+    [finding] = findings("NUM02", trace)
+    assert finding.severity is None or finding.severity == "error"
+
+
 def test_an_error_that_ended_the_program_leads_to_the_operation():
     events = [origin(2, where="forward", seen_in="error")]
     trace = trace_of(loss=[1.0] * 2, sites=network(), events=events)
