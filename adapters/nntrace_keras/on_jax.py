@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 from keras.src.callbacks.callback_list import CallbackList
+from keras.src.utils.rng_utils import get_random_seed
 
 from nntrace.recorder import Recorder, Sample, SiteSample
 from nntrace.schema import EventKind, Role
@@ -172,6 +173,9 @@ class JaxTraining:
         }
         self._recorder.add_event(EventKind.OPTIMIZER, payload)
         if not count:
+            if (seed := get_random_seed()) is not None:
+                set_by = {"function": "keras.utils.set_random_seed", "seed": str(seed)}
+                self._recorder.add_event(EventKind.SEED, set_by)
             what = "activations, gradients, inputs and loss functions of Keras on JAX"
             self._recorder.add_event(EventKind.UNSEEN, {"what": what, "reason": _UNSEEN})
         return name

@@ -52,3 +52,7 @@ def test_updates_are_what_each_step_changed(run):
 def test_what_is_not_seen_is_said(run):
     (unseen,) = run[1].events_of(EventKind.UNSEEN)
     assert "gradients" in unseen.payload["what"]
+
+
+def test_the_seed_that_the_program_set_is_recorded(run):
+    assert [e.payload["seed"] for e in run[1].events_of(EventKind.SEED)] == ["0"]
