@@ -13,7 +13,7 @@ import torch
 
 from nntrace.adapter import DESCRIBES_ITSELF
 from nntrace.recorder import Recorder
-from nntrace_keras.describe import fans, unit_axis, value_range
+from nntrace_keras.describe import activation_name, dropout_rate, fans, unit_axis, value_range
 from nntrace_keras.names import Names
 from nntrace_keras.patching import Undo, wrap
 
@@ -96,6 +96,14 @@ class KerasModules:
     def unit_axis(self, module: Any) -> int:
         """As on TensorFlow."""
         return unit_axis(module)
+
+    def activation(self, module: Any) -> str:
+        """As on TensorFlow."""
+        return activation_name(module)
+
+    def dropout_rate(self, module: Any) -> dict[str, float]:
+        """As on TensorFlow."""
+        return dropout_rate(module)
 
     def value_range(self, module: Any) -> dict[str, float]:
         """As on TensorFlow."""

@@ -8,10 +8,11 @@ nothing that would keep a graph alive.
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
+from nntrace.adapter import described
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 
@@ -27,6 +28,15 @@ _MOVES = frozenset(
 )
 
 
+class _Call(NamedTuple):
+    """A call of a module that called no other, from its first node to behind its last."""
+
+    start: int
+    end: int
+    path: str
+    activation: str
+
+
 class DataFlow:
     """Follows the module calls of a sampled step, then reads the graph of its loss.
 
@@ -38,7 +48,7 @@ class DataFlow:
         self._recorder = recorder
         self._looks = _LOOKS
         self._starts: dict[int, int] = {}
-        self._calls: list[tuple[int, int, str]] = []
+        self._calls: list[_Call] = []
         self._known: set[tuple[str, str]] = set()
         self.is_open = False
 
@@ -52,14 +62,16 @@ class DataFlow:
         """A module is called; `depth` modules are around it."""
         self._starts[depth] = torch._C._autograd._get_sequence_nr()
 
-    def leave(self, depth: int, path: str | None) -> None:
+    def leave(self, depth: int, module: torch.nn.Module, path: str | None) -> None:
         """The module that was entered at that depth returns; kept, unless it called others."""
         start = self._starts.pop(depth, None)
         end = torch._C._autograd._get_sequence_nr()
         if start is None or path is None or end == start:
             return
-        if not self._calls or self._calls[-1][0] < start:
-            self._calls.append((start, end, path))
+        if not self._calls or self._calls[-1].start < start:
+            description = described(module)
+            activation = description.activation(module) if description is not None else ""
+            self._calls.append(_Call(start, end, path, activation))
 
     def read(self, losses: Iterable[torch.Tensor]) -> None:
         """Record what leads to the losses, as far as it is new."""
@@ -75,27 +87,37 @@ class DataFlow:
     def _vertices_and_edges(
         self, losses: Iterable[torch.Tensor]
     ) -> tuple[list[str], list[list[int]]]:
-        """Names of modules and (with a colon) of operations outside them; who feeds whom."""
+        """Names of modules and (with a colon) of operations outside them; who feeds whom.
+
+        The activation function that a module is known to apply itself is an operation behind it.
+        """
         numbers: dict[Any, int] = {}  # of modules by path, of operations by their node
         vertices: list[str] = []
         edges: dict[tuple[int, int], None] = {}
-        starts = [start for start, _, _ in self._calls]
+        starts = [call.start for call in self._calls]
 
-        def vertex(node: Any) -> int | None:
-            """Its vertex; None for what only moves elements, and for parameters."""
+        def numbered(key: Any, name: str) -> int:
+            if key not in numbers:
+                numbers[key] = len(vertices)
+                vertices.append(name)
+            return numbers[key]
+
+        def ends(node: Any) -> tuple[int, int] | None:
+            """Its vertex as a taker and as a source; None for parameters and what only moves."""
             word, sequence = _word(node), node._sequence_nr()
             place = bisect_right(starts, sequence) - 1
             owner = self._calls[place] if place >= 0 else None
-            if owner is not None and sequence < owner[1]:
-                key: Any = owner[2]
-            elif word in _MOVES or word.endswith("accumulategrad"):
+            if owner is not None and sequence < owner.end:
+                taker = numbered(owner.path, owner.path)
+                if owner.activation in ("", "linear"):
+                    return taker, taker
+                source = numbered((owner.path, "activation"), f":{owner.activation}")
+                edges[taker, source] = None
+                return taker, source
+            if word in _MOVES or word.endswith("accumulategrad"):
                 return None
-            else:
-                key = node
-            if key not in numbers:
-                numbers[key] = len(vertices)
-                vertices.append(key if isinstance(key, str) else f":{word}")
-            return numbers[key]
+            number = numbered(node, f":{word}")
+            return number, number
 
         waiting: list[tuple[Any, int | None]] = [
             (loss.grad_fn, None) for loss in losses if loss.grad_fn is not None
@@ -103,13 +125,13 @@ class DataFlow:
         walked: set[Any] = set()  # nodes, and for those that are no vertex who takes them
         while waiting and len(walked) < _MAX_NODES:
             node, taker = waiting.pop()
-            own = vertex(node)
-            if own is not None and taker is not None and own != taker:
-                edges[own, taker] = None
+            own = ends(node)
+            if own is not None and taker is not None and taker not in own:
+                edges[own[1], taker] = None
             key = node if own is not None else (node, taker)
             if key not in walked:
                 walked.add(key)
-                taken_by = taker if own is None else own
+                taken_by = taker if own is None else own[0]
                 waiting += [(source, taken_by) for source in _inputs(node)]
         return vertices, [list(edge) for edge in edges]
 

@@ -69,6 +69,9 @@ def value_range(module: nn.Module) -> dict[str, float]:
 
 def dropout_rate(module: nn.Module) -> dict[str, float]:
     """The column that says how much a dropout layer drops."""
+    description = described(module)
+    if description is not None:
+        return description.dropout_rate(module)
     rate = module.p if isinstance(module, nn.modules.dropout._DropoutNd) else None
     return {"dropout_rate": float(rate)} if isinstance(rate, (int, float)) else {}
 

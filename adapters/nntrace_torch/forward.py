@@ -216,7 +216,7 @@ class ForwardSampler:
         if self._model is None:
             return
         if self.flow.is_open and not self._is_recomputing:
-            self.flow.leave(len(self._stack) + 1, self._model.path_of(module))
+            self.flow.leave(len(self._stack) + 1, module, self._model.path_of(module))
         *keywords, output = keywords_and_output  # when the forward raised there are no keywords
         if not self._stack and keywords and keywords[0] and not self._is_recomputing:
             self._root_called(self._model, module, args, keywords[0])

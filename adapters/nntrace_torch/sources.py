@@ -9,9 +9,9 @@ from nntrace.recorder import Recorder
 from nntrace_torch.patching import Undo, before
 
 _FRAMES = 30
-_CODE = UserCode(
-    (os.path.dirname(torch.__file__), os.path.dirname(os.path.abspath(__file__))), _FRAMES
-)
+_TORCH = os.path.dirname(torch.__file__)
+_KERAS = os.path.join(os.path.dirname(_TORCH), "keras")  # which runs on PyTorch, too
+_CODE = UserCode((_TORCH, _KERAS, os.path.dirname(os.path.abspath(__file__))), _FRAMES)
 is_users = _CODE.is_users
 caller = _CODE.caller
 call_path = _CODE.call_path

@@ -57,6 +57,14 @@ class Modules(Protocol):
         """The axis of channels or features in its output."""
         ...
 
+    def activation(self, module: Any) -> str:
+        """The activation function that it applies itself, after its weights; empty without one."""
+        ...
+
+    def dropout_rate(self, module: Any) -> dict[str, float]:
+        """The column of `sites` that tells a dropout layer's rate."""
+        ...
+
     def value_range(self, module: Any) -> dict[str, float]:
         """The columns of `sites` that bound its output."""
         ...

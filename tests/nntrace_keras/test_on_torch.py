@@ -65,6 +65,24 @@ def test_kernels_and_channels_are_read_in_the_order_of_keras(trace):
     assert trace.site(kernel.parent, Role.ACTIVATION).unit_axis == 3
 
 
+def test_the_activation_function_of_a_layer_stands_behind_it_in_the_data_flow(trace):
+    [flow] = [event.payload for event in trace.events_of(EventKind.GRAPH)]
+    edges = {(flow["vertices"][one], flow["vertices"][two]) for one, two in flow["edges"]}
+    convolution, relu = "classifier/body/convolution", "classifier/body/relu"
+    assert {(convolution, ":elu"), (":elu", relu)} <= edges
+    assert (convolution, relu) not in edges
+
+
+def test_a_loss_function_is_called_from_the_line_of_the_program_that_fits(trace):
+    [call] = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
+    assert call["file"] == str(PROGRAM)
+    assert "model.fit(" in PROGRAM.read_text().splitlines()[call["line"] - 1]
+
+
+def test_the_rate_of_a_dropout_layer_is_recorded(trace):
+    assert trace.site("classifier/body/drop", Role.ACTIVATION).dropout_rate == pytest.approx(0.2)
+
+
 def test_the_update_is_what_the_optimizer_changed(trace):
     name = "classifier/head/kernel"
     before = trace.series(Role.PARAM, "mean", trace.site(name, Role.PARAM))

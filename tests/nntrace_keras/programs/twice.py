@@ -17,7 +17,7 @@ class Classifier(keras.Model):
 
     def __init__(self):
         super().__init__(name="classifier")
-        convolution = layers.Conv2D(4, 3, name="convolution")
+        convolution = layers.Conv2D(4, 3, activation="elu", name="convolution")
         self.body = keras.Sequential(
             [convolution, layers.ReLU(name="relu"), layers.Dropout(0.2, name="drop")], name="body"
         )
