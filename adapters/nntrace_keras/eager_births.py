@@ -83,7 +83,9 @@ class EagerBirths:
             for name, value in root.inputs:
                 if (kind := _kind(value)) is not None:
                     told = "NaN" if kind == "nan" else "infinite"
-                    return {"where": "data", "kind": kind, "given": name, "what": told}
+                    index = np.argwhere(~np.isfinite(np.asarray(value)))[0].tolist()
+                    place = {"given": name, "index": index}
+                    return {"where": "data", "kind": kind, "what": told, **place}
         layers = [root.layer for root in calls.roots]
         with ExitStack() as stack:
             for aside in (record.stop_recording(), self._tapes.aside(), _as_it_was(layers)):

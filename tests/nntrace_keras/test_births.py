@@ -206,6 +206,18 @@ def test_of_an_eager_step_the_operation_and_the_line_are_named(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+def test_of_an_eager_step_the_example_that_is_not_finite_is_named(tmp_path):
+    with tracing(tmp_path / "run", framework="keras") as recorder:
+        model = keras.Sequential([keras.Input((2,)), layers.Dense(1)])
+        model.compile(keras.optimizers.SGD(1e-4), loss="mse", run_eagerly=True)
+        inputs = np.ones((4, 2), np.float32)
+        inputs[2, 1] = np.nan
+        model.fit(inputs, np.ones((4, 1)), batch_size=4, verbose=0, shuffle=False)
+    assert recorder.failure is None
+    (found,) = origins(Trace.open(tmp_path / "run"))
+    assert (found.where, found.facts["index"]) == ("data", [2, 1])
+
+
 def test_the_weights_of_before_an_explosion_are_those_of_the_step(tmp_path):
     with tracing(tmp_path / "run", framework="keras", every=50) as recorder:
         keras.utils.set_random_seed(0)
