@@ -138,9 +138,10 @@ class Observers:
     def orphans(self) -> list[torch.Tensor]:
         """Trainable parameters of the models that no optimizer has been given."""
         orphans = []
+        stepped = self.parameters.stepped()  # nearly all, and held by the one that steps them
         for model in self.models.known:
             for parameter in model.parameters():
-                if parameter.requires_grad:
+                if parameter.requires_grad and id(parameter) not in stepped:
                     holder = self.optimizers.holder_name(parameter)
                     if holder is None:
                         orphans.append(parameter)

@@ -125,6 +125,10 @@ class ParameterSampler:
         if _part_of(parameter) is not None:
             self._declare_update(self._of(parameter, _NOWHERE), optimizer)
 
+    def stepped(self) -> set[int]:
+        """The ids of the parameters that the optimizer is about to step, or has just stepped."""
+        return {id(one) for group in self._stepped.values() for one in group.parameters}
+
     def gradient_sites(self) -> list[int]:
         """The sites of the gradients of the optimizer that is about to step."""
         return [_number(s.gradient) for group in self._stepped.values() for s in group.sites]
