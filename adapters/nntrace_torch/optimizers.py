@@ -160,14 +160,14 @@ class Optimizers:
         return float(rate)
 
     def _search(self) -> bool:
-        """Find optimizers built before nntrace came; some 10 ms, once. Whether it was done now."""
+        """Find optimizers built before nntrace came; some 100 ms, once. Whether it was done now."""
         if self._has_searched:
             return False
         self._has_searched = True
-        for candidate in gc.get_objects():
-            # type(), not isinstance(): a lazy proxy's __class__ may run user code.
-            if issubclass(type(candidate), Optimizer) and "param_groups" in vars(candidate):
-                self.entry(candidate)
+        if next(_living_optimizers(), None) is not None:
+            gc.collect()  # of a cell that ran before, or a function that returned: waits to be freed
+        for optimizer in _living_optimizers():
+            self.entry(optimizer)
         return True
 
     def _was_built(self, result: None, optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
@@ -223,6 +223,13 @@ class Optimizers:
             "line": source.line,
         }
         self._recorder.add_event(EventKind.OPTIMIZER, payload)
+
+
+def _living_optimizers() -> Iterator[Optimizer]:
+    for candidate in gc.get_objects():
+        # type(), not isinstance(): a lazy proxy's __class__ may run user code.
+        if issubclass(type(candidate), Optimizer) and "param_groups" in vars(candidate):
+            yield candidate
 
 
 def _living(references: Iterable[weakref.ref[torch.Tensor]]) -> Iterator[torch.Tensor]:

@@ -113,6 +113,16 @@ def test_an_optimizer_that_steps_another_inside_counts_once(trace_here):
     assert trace.steps.optimizer == ("Outer",) * 3
 
 
+def test_an_optimizer_that_waits_to_be_freed_is_none_of_the_programs(trace_here):
+    old = torch.optim.Adam(mlp().parameters())
+    old.itself = old
+    del old
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    trace = trace_here(lambda: classify(model, torch.randn(6, 4), optimizer=optimizer))
+    assert trace.steps.optimizer == ("SGD",) * 3
+
+
 def test_a_step_that_raised_does_not_end_the_record_of_other_optimizers(trace_here):
     class Broken(torch.optim.SGD):
         def step(self, closure=None):
