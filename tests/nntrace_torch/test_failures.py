@@ -77,7 +77,8 @@ def train():
     model = nn.Sequential(
         nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(), nn.Linear(8, 3)
     )
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    _, *held = model.parameters()  # whose the first one is, is asked
+    optimizer = torch.optim.Adam(held, lr=0.01)
     data = TensorDataset(torch.randn(24, 4), torch.arange(24) % 3)
     losses = []
     scaler = torch.amp.GradScaler("cpu", init_scale=16.0)
