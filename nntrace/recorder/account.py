@@ -48,6 +48,7 @@ class Account:
         setup_ns: the part of it that built what takes samples, once: it is reported as any other,
             but the samples to come do not have to make up for it.
         writer_ns: processor time of the writer thread.
+        writer_setup_ns: the part of it up to the first samples, which is such a cost, too.
         elapsed_ns: from the end of the first step to that of the last, less what others had.
     """
 
@@ -61,7 +62,7 @@ class Account:
         self._starved = starved
         self.hooks_ns = 0
         self.setup_ns = 0
-        self.writer_ns = 0  # changed on the writer thread only
+        self.writer_ns = self.writer_setup_ns = 0  # changed on the writer thread only
         self.elapsed_ns = 0
         self._has_begun = False
         self._foreign_hooks_ns = 0  # of the hooks' time what others had
@@ -85,8 +86,10 @@ class Account:
         finally:
             self.setup_ns += self._clock() - started
 
-    def charge_writer(self, busy_ns: int) -> None:
+    def charge_writer(self, busy_ns: int, is_setup: bool = False) -> None:
         """The writer thread has worked for so long."""
+        if is_setup:
+            self.writer_setup_ns += busy_ns
         self.writer_ns += busy_ns
 
     def training_begins(self) -> None:
@@ -113,7 +116,7 @@ class Account:
             self._settle(now)
         # Written out, as this is done at every step: `spent_ns` and `recurring_ns`.
         spent = self.hooks_ns - self._foreign_hooks_ns + self.writer_ns
-        recurring = spent - self.setup_ns + self._foreign_setup_ns
+        recurring = spent - self.setup_ns - self.writer_setup_ns + self._foreign_setup_ns
         times = StepTimes(
             now - self._last_ns,
             self._cpu_ns(now, reads=settles),
@@ -133,7 +136,8 @@ class Account:
     @property
     def recurring_ns(self) -> int:
         """That, less what was built once."""
-        return self.spent_ns - self.setup_ns + self._foreign_setup_ns
+        setup_ns = self.setup_ns - self._foreign_setup_ns + self.writer_setup_ns
+        return self.spent_ns - setup_ns
 
     @property
     def overhead(self) -> float:

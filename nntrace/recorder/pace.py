@@ -73,10 +73,16 @@ class Pace:
 
     @property
     def owed_ns(self) -> float:
-        """What the writer will still spend on the samples that wait for it."""
-        written = self._writer.samples_written
-        spent_ns = self._account.writer_ns
-        per_sample = spent_ns / written if written else self._cadence.sample_cost_ns
+        """What the writer will still spend on the samples that wait for it.
+
+        The first it wrote do not tell: until others are, a sample is taken to cost the writer what
+        it costs the training.
+        """
+        account, writer = self._account, self._writer
+        per_sample = self._cadence.sample_cost_ns
+        written = writer.samples_written
+        if (usual := written - writer.first_samples) > 0:
+            per_sample = (account.writer_ns - account.writer_setup_ns) / usual
         return (self.sampled_steps - written) * per_sample
 
 

@@ -31,10 +31,12 @@ class Writer:
     Args:
         open_folder: creates the folder; called on the writer thread.
         on_error: told of the first error, on the writer thread; nothing is written after it.
-        charge: told of the processor time the thread took, each time it has written.
+        charge: told of the processor time the thread took, each time it has written, and whether
+            that was up to the first samples, which pay for imports and for new files.
 
     Attributes:
         started: whether the thread was started.
+        samples_written: how many samples, and in `first_samples` how many of them at first.
         put: queues a record; never blocks.
     """
 
@@ -42,7 +44,7 @@ class Writer:
         self,
         open_folder: Callable[[], RankFolder],
         on_error: Callable[[Exception], None],
-        charge: Callable[[int], None] = lambda busy_ns: None,
+        charge: Callable[[int, bool], None] = lambda busy_ns, is_first: None,
     ) -> None:
         self._open_folder = open_folder
         self._on_error = on_error
@@ -56,7 +58,7 @@ class Writer:
         # Each is changed by one thread only.
         self._put_bytes = 0
         self._written_bytes = 0
-        self.samples_written = 0
+        self.samples_written = self.first_samples = 0
 
     @property
     def is_behind(self) -> bool:
@@ -135,7 +137,10 @@ class Writer:
                 by_kind[CapsuleRecord],
             )
             self._written_bytes += sum(sample.values.nbytes for sample in samples)
-        self._charge(time.thread_time_ns() - started)
+        is_first = self.samples_written == 0
+        self._charge(time.thread_time_ns() - started, is_first)
+        if is_first:
+            self.first_samples = len(samples)
         self.samples_written += len(samples)
 
 
