@@ -165,7 +165,7 @@ class Optimizers:
             return False
         self._has_searched = True
         if next(_living_optimizers(), None) is not None:
-            gc.collect()  # of a cell that ran before, or a function that returned: waits to be freed
+            gc.collect()  # what waits to be freed, as of a cell run before, is none of them
         for optimizer in _living_optimizers():
             self.entry(optimizer)
         return True

@@ -11,7 +11,7 @@ import pytest
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
 
-PROGRAM = Path(__file__).parents[1] / "nntrace_keras" / "programs" / "mirrored.py"
+PROGRAM = Path(__file__).with_name("programs") / "mirrored.py"
 
 
 @pytest.fixture(scope="module")
