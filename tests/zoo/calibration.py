@@ -23,7 +23,7 @@ HEAD = """# Calibration
 
 How the thresholds of the rules stand to the programs of the zoo. Generated from kept runs:
 
-    python tests/zoo/zoo.py --every 5 --keep RUNS
+    python tests/zoo/zoo.py --keep RUNS
     python tests/zoo/zoo.py --kept RUNS --calibration > docs/calibration.md
 
 Each threshold is moved to four fifths, a half and a quarter of its default, to five quarters,
