@@ -85,7 +85,7 @@ class RootCalls:
         self._unwatched: nn.Module | None = None  # was called before its class was watched
         self._thread = threading.get_ident()
         self._watched: dict[type[nn.Module], Undo] = {}
-        self._never: set[type[nn.Module]] = set()
+        self._never: weakref.WeakSet[type[nn.Module]] = weakref.WeakSet()
 
     def clear(self) -> None:
         """The step is over."""
