@@ -68,6 +68,7 @@ class HandWritten(Optimizer):
         """The parameters that are still there, the smallest first."""
         return _living(self._by_size)
 
+    # An attribute of PyTorch's optimizers, which would keep the parameters alive.
     @property
     def param_groups(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """One group: the parameters that are still there."""
