@@ -58,6 +58,12 @@ class _Loader:
     passes: int = 0
     current: _Pass | None = None
 
+    @property
+    def may_go_on(self) -> bool:
+        """Whether the loader is still there, or may be built anew over its data set."""
+        has_data = self.dataset is not None and self.dataset() is not None
+        return self.reference() is not None or has_data
+
 
 class LoaderObserver:
     """Measures the wait for batches.
@@ -69,7 +75,7 @@ class LoaderObserver:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._loaders: dict[int, _Loader] = {}
+        self._loaders: list[_Loader] = []
         self._count = 0
         self._passes = 0
         self._running: dict[int, tuple[weakref.ref[Any], _Pass]] = {}
@@ -129,8 +135,8 @@ class LoaderObserver:
 
     def _begins(self, loader: Any) -> None:
         """A pass begins; one that the program broke off before has ended."""
-        known = self._loaders.get(id(loader))
-        if known is None or known.reference() is not loader:
+        known = next((one for one in self._loaders if one.reference() is loader), None)
+        if known is None:
             known = self._announce(loader)
         if known.current is not None:
             self._record(known.current, complete=False)
@@ -180,7 +186,7 @@ class LoaderObserver:
         if found is not None:
             del self._running[id(iterator)]
             self._record(found, complete=True)
-            for known in self._loaders.values():
+            for known in self._loaders:
                 if known.current is found:
                     known.current = None
 
@@ -210,13 +216,13 @@ class LoaderObserver:
             "replacement": _draws_again(sampler),
             "workers": loader.num_workers,
         }
-        for key, gone in self._loaders.items():
+        for gone in self._loaders:
             if gone.reference() is None and gone.facts == facts and _is_of(gone.dataset, dataset):
-                known = self._loaders[id(loader)] = self._loaders.pop(key)
-                known.reference = weakref.ref(loader)
-                return known
+                gone.reference = weakref.ref(loader)
+                return gone
+        self._loaders = [one for one in self._loaders if one.may_go_on]
         known = _Loader(weakref.ref(loader), self._count, _reference(dataset), facts)
-        self._loaders[id(loader)] = known
+        self._loaders.append(known)
         self._count += 1
         for holder in (loader.dataset, loader.collate_fn):
             self._recorder.look_for_tokens_in(holder)

@@ -217,6 +217,22 @@ def test_a_loader_built_anew_for_each_pass_is_one_loader(trace_here):
     assert {event.payload["group"] for event in trace.events_of("evaluation")} == {0}
 
 
+def test_a_loader_where_another_one_was_in_memory_does_not_take_its_place(trace_here):
+    def program():
+        first = DataLoader(DATA, batch_size=5)
+        list(first)
+        address = id(first)
+        del first
+        others = []
+        while not others or (id(others[-1]) != address and len(others) < 1000):
+            others.append(DataLoader(DATA, batch_size=10))
+        list(others[-1])
+        train(DataLoader(DATA, batch_size=5), epochs=1)()
+
+    trace = trace_here(program)
+    assert [event.payload["batch_size"] for event in trace.events_of("loader")] == [5, 10]
+
+
 def test_loaders_that_are_there_at_once_are_two(trace_here):
     def program():
         train([*DataLoader(DATA, batch_size=5), *DataLoader(DATA, batch_size=5)], epochs=1)()
