@@ -16,6 +16,7 @@ from nntrace.schema import EventKind, Role
 from nntrace_keras.board import Row
 from nntrace_keras.calls import Step
 from nntrace_keras.capture import Values
+from nntrace_keras.derivatives import dense
 from nntrace_keras.kept import Moment
 from nntrace_keras.origins import Range, births, computes, described, is_call
 from nntrace_keras.retrace import look_back
@@ -161,7 +162,7 @@ class Births:
         gradients = {
             stepped.param.path: tensor
             for stepped in step.updates
-            if _is_bad(tensor := _dense(stepped.gradient), known)
+            if _is_bad(tensor := dense(stepped.gradient), known)
         }
         broken = losses or list(gradients.values())
         found: dict[str, Any] = {"seen_in": "loss" if losses else "gradient"}
@@ -190,8 +191,17 @@ def _given(step: Step, operation: Any, known: dict[str, Range]) -> dict[str, Any
             bad = [known[tensor.name]] if is_call(operation) else bad
             kind = "nan" if any(found.nan for found in bad) else "inf"
             what = "NaN" if kind == "nan" else "infinite"
-            return {"where": "data", "kind": kind, "given": site.path, "what": what}
+            told = {"where": "data", "kind": kind, "given": site.path, "what": what}
+            return {**told, **_index(tensor, known[tensor.name].first)}
     return None
+
+
+def _index(tensor: Any, place: int) -> dict[str, list[int]]:
+    """Where in a batch an element is, by its place counted through all dimensions."""
+    sizes = tensor.shape.as_list()[1:] if tensor.shape.rank else [None]
+    if None in sizes:
+        return {}
+    return {"index": [int(n) for n in np.unravel_index(place, (place + 1, *sizes))]}
 
 
 def _has_broken(step: Step, row: Row, vector: Values | None) -> bool:
@@ -210,10 +220,6 @@ def _without_variables(arguments: Sequence[Any] | None) -> Sequence[Any] | None:
     if arguments is None:
         return None
     return [None if tensor.dtype == tf.resource else tensor for tensor in arguments]
-
-
-def _dense(gradient: Any) -> Any:
-    return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
 
 
 def _is_bad(tensor: Any, known: dict[str, Range]) -> bool:

@@ -1,36 +1,35 @@
 """Where a NaN was born in a step that runs eagerly: the operation and the user's line.
 
 Before the update, models and loss functions are called once more with the same arguments, and every
-operation that gives something non-finite is noted. Variables that are not trained and random
-numbers are afterwards what they were.
+operation that gives something non-finite is noted. Where the loss is finite and the gradients are
+not, the derivative that broke is known, and the call of its operation is looked for. Variables that
+are not trained and random numbers are afterwards what they were.
 """
 
+import linecache
 import math
 import random
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from keras.src.backend.common import global_state
 from tensorflow.python.eager import context, record
-from tensorflow.python.framework import op_callbacks
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
+from nntrace_keras.derivatives import Derivative, dense
+from nntrace_keras.eager_lines import Frames, NextForward, frames, repeated, watched
 from nntrace_keras.origins import Range, as_range, op_name, operand, what
 from nntrace_keras.sources import Sources, is_users
 from nntrace_keras.tapes import Tapes
 from nntrace_keras.under_tape import Calls, Gradient
 
 _MOST_SEARCHES = 3
-_FRAMES = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +41,7 @@ class _Broken:
         kind: what that holds, "nan" or "inf".
         given: the ids of what was non-finite among its operands, and how.
         operands: all of them that are numbers, with their ranges.
-        frames: file, line and function of who called it, and the layer whose method that is.
+        callers: of it.
     """
 
     type: str
@@ -50,7 +49,7 @@ class _Broken:
     kind: str
     given: Mapping[int, str]
     operands: tuple[tuple[Any, Range], ...]
-    frames: tuple[tuple[str, int, str, Any], ...]
+    callers: Frames
 
 
 class EagerBirths:
@@ -61,22 +60,67 @@ class EagerBirths:
         self._tapes = tapes
         self._sources = sources
         self._searches_left = _MOST_SEARCHES
+        self._next: NextForward | None = None
 
     def look(self, loss: float | None, gradients: Sequence[Gradient]) -> None:
         """Before the optimizer's call of a step with this loss."""
-        if loss is None or math.isfinite(loss) or not self._searches_left:
+        if loss is None or not self._searches_left:
+            return
+        broken = next((gradient for gradient in gradients if gradient.broken is not None), None)
+        if math.isfinite(loss) and broken is None:
             return
         self._searches_left -= 1
         started = time.perf_counter()
         with self._recorder.setting_up():
+            if broken is not None and math.isfinite(loss):
+                self._look_behind(broken, started)
+                return
             for calls in {id(g.calls): g.calls for g in gradients}.values():
                 found = self._found(calls)
                 if found is not None:
-                    self._searches_left = 0
-                    cost = round(1000 * (time.perf_counter() - started), 1)
-                    payload = {"seen_in": "loss", **found, "notes": [], "replay_ms": cost}
-                    self._recorder.add_event(EventKind.ORIGIN, payload, severity="error")
+                    self._tell({"seen_in": "loss", **found}, started)
                     return
+
+    def finish(self) -> None:
+        """Tell what is known when the run ends."""
+        if self._next is not None:
+            self._next.end()
+
+    def _tell(self, found: Mapping[str, Any], started: float) -> None:
+        self._searches_left = 0
+        cost = round(1000 * (time.perf_counter() - started), 1)
+        payload = {**found, "notes": [], "replay_ms": cost}
+        self._recorder.add_event(EventKind.ORIGIN, payload, severity="error")
+
+    def _look_behind(self, gradient: Gradient, started: float) -> None:
+        """The gradients broke behind a finite loss: at which operation, and at which line.
+
+        What the program computes between its layers can only be seen when it does so again.
+        """
+        assert gradient.broken is not None
+        step = self._recorder.steps
+        derivative = gradient.broken.derivative
+        told = {"seen_in": "gradient", "step": step, **_broken_at(derivative)}
+        with self._again(gradient.calls):
+            for where, repeat in gradient.calls.repeats:
+                callers = repeated(repeat, derivative)
+                if callers is not None:
+                    self._tell({**told, **self._place(callers, where == "forward")}, started)
+                    return
+        spent = time.perf_counter() - started
+
+        def tell(callers: Frames | None) -> None:
+            place = self._place(callers, is_in_layer=True) if callers is not None else {}
+            self._tell({**told, **place}, time.perf_counter() - spent)
+
+        self._next = NextForward(gradient.broken, tell, self._recorder.guard)
+
+    @contextmanager
+    def _again(self, calls: Calls) -> Iterator[None]:
+        """For calls that the program is not to notice."""
+        layers = [root.layer for root in calls.roots]
+        with record.stop_recording(), self._tapes.aside(), _as_it_was(layers):
+            yield
 
     def _found(self, calls: Calls) -> dict[str, Any] | None:
         for root in calls.roots:
@@ -86,10 +130,7 @@ class EagerBirths:
                     index = np.argwhere(~np.isfinite(np.asarray(value)))[0].tolist()
                     place = {"given": name, "index": index}
                     return {"where": "data", "kind": kind, "what": told, **place}
-        layers = [root.layer for root in calls.roots]
-        with ExitStack() as stack:
-            for aside in (record.stop_recording(), self._tapes.aside(), _as_it_was(layers)):
-                stack.enter_context(aside)
+        with self._again(calls):
             for where, repeat in calls.repeats:
                 broken = _watched(repeat)
                 if broken is not None:
@@ -97,49 +138,66 @@ class EagerBirths:
         return None
 
     def _described(self, where: str, broken: _Broken) -> dict[str, Any]:
-        chain = [frame[3] for frame in broken.frames if frame[3] is not None]
-        layers = list(dict.fromkeys(chain)) if where == "forward" else []
-        path = self._tapes.path_of(layers[0], layers[1] if layers[1:] else None) if layers else ""
-        told = {
+        return {
             "where": where,
             "kind": broken.kind,
             "op": op_name(broken),
             "what": what(broken, broken.results[0], broken.operands),
-            "module": path,
-            "module_type": type(layers[0]).__name__ if layers else "",
             "operands": [operand("", t, r) for t, r in broken.operands if r.low <= r.high],
             "derivative": "",
+            **self._place(broken.callers, is_in_layer=where == "forward"),
         }
-        mine = next((f for f in broken.frames if is_users(f[0]) and f[3] in (None, *layers)), None)
-        if mine is not None and (not layers or mine[3] is not None):
-            return {**told, "file": mine[0], "line": mine[1], "function": mine[2]}
+
+    def _place(self, callers: Frames, is_in_layer: bool) -> dict[str, Any]:
+        """The layer and the user's line; of a layer of Keras' own that is where it was built."""
+        chain = [caller.layer for caller in callers if caller.layer is not None]
+        layers = list(dict.fromkeys(chain)) if is_in_layer else []
+        told = {"module": "", "module_type": ""}
+        if layers:
+            path = self._tapes.path_of(layers[0], layers[1] if layers[1:] else None)
+            told = {"module": path, "module_type": type(layers[0]).__name__}
+        mine = next((c for c in callers if is_users(c.file) and c.layer in (None, *layers)), None)
+        if mine is not None and (not layers or mine.layer is not None):
+            source = linecache.getline(mine.file, mine.line).strip()
+            line = {"file": mine.file, "line": mine.line, "source": source}
+            return {**told, **line, "function": mine.function}
         built = self._sources.of(layers[0]) if layers else None
         return {**told, "file": built.file, "line": built.line} if built is not None else told
+
+
+def _broken_at(derivative: Derivative) -> dict[str, Any]:
+    """What an origin says of an operation whose derivative broke."""
+    broken = next(kind for g in derivative.given if (kind := _kind(dense(g))) is not None)
+    known = [t for t in derivative.inputs if _is_float(t)] or list(derivative.outputs)
+    operands = [(t, as_range(t)) for t in known if _is_float(t)]
+    name = op_name(derivative)
+    return {
+        "where": "backward",
+        "kind": broken,
+        "op": name,
+        "what": what(derivative, derivative.outputs[0], operands),
+        "operands": [operand("", t, r) for t, r in operands if r.low <= r.high],
+        "derivative": name,
+    }
 
 
 def _watched(repeat: Callable[[], Any]) -> _Broken | None:
     """The operation at which it broke, if it does."""
     made: dict[int, _Broken] = {}
 
-    def note(
-        name: Any, inputs: Any, attrs: Any, outputs: Any, op_name: Any = None, graph: Any = None
-    ) -> None:
-        kinds = {} if graph is not None else _kinds(outputs)
+    def note(name: str, inputs: Any, outputs: Any) -> None:
+        kinds = _kinds(outputs)
         if not kinds:
             return
         given = _kinds(inputs)
         operands = tuple((t, as_range(t)) for t in inputs if _is_float(t))
         results = tuple(sorted(outputs, key=lambda t: id(t) not in kinds))
-        plain = name.decode() if isinstance(name, bytes) else str(name)
         kind = kinds[id(results[0])]
-        one = _Broken(plain, results, kind, given, operands, _frames())
+        one = _Broken(name, results, kind, given, operands, frames(_watched.__code__))
         made.update(dict.fromkeys(kinds, one))
 
-    op_callbacks.add_op_callback(note)
-    try:
+    with watched(note):
         results = repeat()
-    finally:
-        op_callbacks.remove_op_callback(note)
     broken = _kinds(tf.nest.flatten(results))
     starts = [number for number, kind in broken.items() if kind == "nan"]
     made_nan = _first(starts, made, ("nan",))
@@ -166,21 +224,6 @@ def _first(
         if number in seen and one.operands and not set(one.given.values()) & set(bad):
             return one
     return None
-
-
-def _frames() -> tuple[tuple[str, int, str, Any], ...]:
-    """File, line and function of the callers, with the layer whose method it is."""
-    found: list[tuple[str, int, str, Any]] = []
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None and len(found) < _FRAMES:
-        owner = frame.f_locals.get("self")
-        layer = owner if isinstance(owner, keras.layers.Layer) else None
-        code = frame.f_code
-        found.append((code.co_filename, frame.f_lineno, code.co_name, layer))
-        if code is _watched.__code__:
-            break
-        frame = frame.f_back
-    return tuple(found)
 
 
 def _is_float(tensor: Any) -> bool:

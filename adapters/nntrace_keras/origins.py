@@ -29,12 +29,16 @@ _LARGE = 0.4  # an operand above this power of the largest number makes a result
 
 
 class Range(NamedTuple):
-    """Of one tensor: the range of its finite elements, and what else there is."""
+    """Of one tensor: the range of its finite elements, and what else there is.
+
+    `first` is the place of the first element that is not finite, counted through all dimensions.
+    """
 
     low: float
     high: float
     nan: bool
     inf: bool
+    first: int = 0
 
     @property
     def is_finite(self) -> bool:
@@ -43,7 +47,7 @@ class Range(NamedTuple):
 
 
 def ranges(tensors: Sequence[Any]) -> Any:
-    """In a graph: of each tensor the numbers of its `Range`, float32 [tensors, 4]."""
+    """In a graph: of each tensor the numbers of its `Range`, float64 [tensors, 5]."""
     functions: dict[Any, Any] = {}
 
     def of(tensor: Any) -> Any:
@@ -63,13 +67,14 @@ def _range(tensor: Any) -> Any:
     high = tf.reduce_max(tf.where(is_finite, tensor, tensor.dtype.min))
     nan = tf.reduce_any(tf.math.is_nan(tensor))
     inf = tf.reduce_any(tf.math.is_inf(tensor))
-    return tf.stack([tf.cast(number, tf.float32) for number in (low, high, nan, inf)])
+    first = tf.argmax(tf.concat([[0], tf.cast(~tf.reshape(is_finite, [-1]), tf.int32)], 0)) - 1
+    return tf.stack([tf.cast(number, tf.float64) for number in (low, high, nan, inf, first)])
 
 
 def as_ranges(tensors: Sequence[Any], numbers: Any) -> dict[str, Range]:
     """What `ranges` has found, by the names of the tensors."""
     rows = zip(tensors, np.asarray(numbers).tolist(), strict=True)
-    return {t.name: Range(low, high, bool(nan), bool(inf)) for t, (low, high, nan, inf) in rows}
+    return {tensor.name: _as_range(row) for tensor, row in rows}
 
 
 def births(broken: Sequence[Any], known: Mapping[str, Range]) -> list[Any]:
@@ -158,8 +163,12 @@ def operand(name: str, tensor: Any, found: Range) -> dict[str, Any]:
 
 def as_range(tensor: Any) -> Range:
     """The range of an eager tensor."""
-    low, high, nan, inf = _range(tensor).numpy().tolist()
-    return Range(low, high, bool(nan), bool(inf))
+    return _as_range(_range(tensor).numpy().tolist())
+
+
+def _as_range(numbers: Sequence[float]) -> Range:
+    low, high, nan, inf, first = numbers
+    return Range(low, high, bool(nan), bool(inf), int(first))
 
 
 def op_name(operation: Any) -> str:

@@ -7,7 +7,7 @@ recorded them, gradients with the graph (or the thread) until an optimizer takes
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from tensorflow.python.framework import ops
 from tensorflow.python.util import nest
 
 from nntrace_keras.dataflow import place
+from nntrace_keras.derivatives import Derivative, Derivatives, first_broken
 from nntrace_keras.describe import is_batch_norm, is_dropout
 from nntrace_keras.loss_calls import LossCalls
 from nntrace_keras.patching import Undo, wrap
@@ -64,6 +65,7 @@ class Tapes:
         self.path_of = path_of
         self._sampling = sampling
         self._local = _Local()
+        self._derivatives = Derivatives()
         self._calls: weakref.WeakKeyDictionary[Any, Calls] = weakref.WeakKeyDictionary()
         self._observe_layer = guard(self._layer_called)
         self._losses = LossCalls(guard, lambda: self._local.active, self._collects)
@@ -248,17 +250,21 @@ class Tapes:
 
     def _around_gradient(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def gradient(tape: Any, target: Any, sources: Any, *args: Any, **kwargs: Any) -> Any:
-            extra = self._extra(tape, target)
-            if not extra:
-                found = original(tape, target, sources, *args, **kwargs)
-                self._found(tape, target, sources, found, [], [])
-                return found
-            tensors = [call.output for call in extra]
-            found, more = original(tape, target, [sources, tensors], *args, **kwargs)
-            self._found(tape, target, sources, found, extra, more)
+            extra = self._extra(tape, target) or []
+            wanted = [sources, [call.output for call in extra]] if extra else sources
+            with self._watched(tape) as derivatives:
+                found = original(tape, target, wanted, *args, **kwargs)
+            found, more = found if extra else (found, [])
+            self._found(tape, target, sources, found, extra, more, derivatives)
             return found
 
         return gradient
+
+    def _watched(self, tape: Any) -> AbstractContextManager[list[Derivative]]:
+        """Keeps the derivatives computed inside, where an eager step is sampled."""
+        if tf.executing_eagerly() and self._calls.get(tape) is not None and self._sampling():
+            return self._derivatives.kept()
+        return nullcontext([])
 
     def _extra_sources(self, tape: Any, target: Any) -> list[LayerCall]:
         """The first output of every layer under this tape that lives where its target does."""
@@ -284,17 +290,20 @@ class Tapes:
         gradients: Any,
         extra: list[LayerCall],
         more: list[Any],
+        derivatives: list[Derivative],
     ) -> None:
         calls = self._calls.get(tape)
         if calls is None:
             return
         targets = [t for t in nest.flatten(target) if tf.is_tensor(t)]
+        is_scaled = any(hasattr(t, "_nntrace_unscaled") for t in targets)  # overflows are expected
         found = Gradient(
             [getattr(t, "_nntrace_unscaled", t) for t in targets],
             nest.flatten(sources),
             nest.flatten(gradients),
             calls,
             list(zip(extra, more, strict=True)),
+            None if is_scaled else first_broken(derivatives, nest.flatten(gradients)),
         )
         if tf.executing_eagerly():
             pending = self._local.pending

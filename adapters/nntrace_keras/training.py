@@ -101,6 +101,7 @@ class Training:
             watch_tracing(self._recorder),
             watch_saving(self.functions.trains, self.tapes.unobserved),
             self._optimizers.schedules.finish,  # what is known at the end
+            self._births.finish,
         ]
 
     def _scaled(self, scaled: Any, optimizer: Any, loss: Any) -> None:

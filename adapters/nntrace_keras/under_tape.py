@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from nntrace_keras.derivatives import Broken
 from nntrace_keras.sources import Source
 
 
@@ -85,13 +86,18 @@ class Calls:
 
 @dataclass(slots=True, eq=False)  # two of them are never the same: tensors have no plain equality
 class Gradient:
-    """One `tape.gradient` call: what was differentiated, and the gradients of the activations."""
+    """One `tape.gradient` call: what was differentiated, and the gradients of the activations.
+
+    Attributes:
+        broken: the operation whose derivative is why they are not finite, where that was seen.
+    """
 
     targets: list[Any]
     sources: list[Any]
     source_gradients: list[Any]
     calls: Calls
     activations: list[tuple[LayerCall, Any]]
+    broken: Broken | None = None
 
 
 def key(variable: Any) -> int:

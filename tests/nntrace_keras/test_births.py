@@ -119,9 +119,10 @@ def test_an_overflow_in_a_layer_names_the_layer_and_the_line(tmp_path):
 
 def test_a_batch_that_holds_nan_is_named(tmp_path):
     inputs = INPUTS.copy()
-    inputs[:, 3] = np.nan
+    inputs[1:, 3] = np.nan
     found = origin(tmp_path / "run", program(), error, inputs=inputs, trained=stepped)
     assert (found.where, found.text("given")) == ("data", "input.0")
+    assert found.facts["index"] == [1, 3]
 
 
 def test_a_batch_that_holds_an_infinity_is_named_though_a_layer_makes_nan_of_it(tmp_path):
@@ -204,6 +205,75 @@ def test_of_an_eager_step_the_operation_and_the_line_are_named(tmp_path):
     assert found.location.line == line_of(Root, "tf.sqrt")
     for one, other in zip(bare, traced, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@keras.saving.register_keras_serializable("births")
+class Length(layers.Layer):
+    def call(self, inputs):
+        return tf.sqrt(tf.reduce_sum(inputs * inputs, axis=-1, keepdims=True))
+
+
+def eager_lengths(model, length=lambda outputs: outputs):
+    """Four steps, the second of which differentiates a length of 0; weights at the end."""
+    optimizer = keras.optimizers.SGD(1e-3)
+    for step in range(4):
+        inputs = INPUTS[:8] * np.array([[0.0] if step == 1 and n == 3 else [1.0] for n in range(8)])
+        with tf.GradientTape() as tape:
+            loss = error(TARGETS[:8], length(model(inputs.astype("float32"), training=True)))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+    return model.get_weights()
+
+
+def unbiased(*after):
+    keras.utils.set_random_seed(0)
+    between = [
+        layers.Dense(8, use_bias=False),
+        layers.Dropout(0.2),
+        layers.Dense(4, use_bias=False),
+    ]
+    return keras.Sequential([keras.Input((6,)), *between, *after])
+
+
+def length_of(outputs):
+    return tf.sqrt(tf.reduce_sum(outputs * outputs, axis=-1, keepdims=True))
+
+
+@pytest.mark.parametrize(
+    ("layer", "function", "line"),
+    [
+        ((Length,), lambda o: o, line_of(Length, "sqrt")),
+        ((), length_of, line_of(length_of, "sqrt")),
+    ],
+    ids=["in a layer", "between layers and loss"],
+)
+def test_of_an_eager_step_the_operation_whose_derivative_breaks_is_named(
+    tmp_path, layer, function, line
+):
+    bare = eager_lengths(unbiased(*(kind() for kind in layer)), function)
+    with tracing(tmp_path / "run", framework="keras", every=1) as recorder:
+        traced = eager_lengths(unbiased(*(kind() for kind in layer)), function)
+    assert recorder.failure is None
+    (found,) = origins(Trace.open(tmp_path / "run"))
+    assert (found.where, found.step, found.text("derivative")) == ("backward", 1, "sqrt")
+    assert (found.seen_in, found.text("what")) == ("gradient", "an operand is 0")
+    assert found.text("module_type") == ("Length" if layer else "")
+    assert found.location is not None
+    assert found.location.line == line
+    for one, other in zip(bare, traced, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_eager_derivative_that_breaks_at_the_last_step_is_told_without_its_line(tmp_path):
+    model, optimizer = unbiased(), keras.optimizers.SGD(1e-3)
+    with tracing(tmp_path / "run", framework="keras", every=1) as recorder:
+        with tf.GradientTape() as tape:
+            loss = error(TARGETS[:8], length_of(model(INPUTS[:8] * 0)))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+    assert recorder.failure is None
+    (found,) = origins(Trace.open(tmp_path / "run"))
+    assert (found.where, found.text("derivative"), found.location) == ("backward", "sqrt", None)
 
 
 def test_of_an_eager_step_the_example_that_is_not_finite_is_named(tmp_path):
