@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from nntrace.recorder.records import BatchRecord
 from nntrace.recorder.sample import BatchSample, Float32Array
+from nntrace.rows import Batch
 
 _MAX_SEEN = 1 << 18
 _ROWS_OF_FEATURES = 10  # fewer, and deciles say nothing
@@ -36,13 +36,13 @@ class SeenExamples:
         return repeated
 
 
-def summarise(batch: BatchSample, seen: SeenExamples) -> BatchRecord:
+def summarise(batch: BatchSample, seen: SeenExamples) -> Batch:
     """The `data` row of a sampled batch."""
     with np.errstate(all="ignore"):  # infinities are a finding, no reason for a warning
         return _summarise(batch, seen)
 
 
-def _summarise(batch: BatchSample, seen: SeenExamples) -> BatchRecord:
+def _summarise(batch: BatchSample, seen: SeenExamples) -> Batch:
     facts: dict[str, Any] = {"epoch": batch.epoch, "repeated_examples": seen.repeated(batch)}
     if batch.example_hashes is not None and len(batch.example_hashes):
         hashes = batch.example_hashes
@@ -73,7 +73,7 @@ def _summarise(batch: BatchSample, seen: SeenExamples) -> BatchRecord:
     if batch.term_names and batch.terms is not None:
         facts["term_names"] = batch.term_names
         facts["term_values"] = tuple(batch.terms.tolist())
-    return BatchRecord(
+    return Batch(
         step=batch.step,
         phase=batch.phase,
         batch_size=batch.batch_size,

@@ -18,7 +18,6 @@ from nntrace.recorder.liveness import Liveness, RectifiedOutside
 from nntrace.recorder.records import (
     EventRecord,
     ScalarRecord,
-    SiteRecord,
     StepRecord,
     step_columns,
 )
@@ -33,6 +32,7 @@ from nntrace.recorder.statistics import (
 from nntrace.recorder.streams import StreamWriter, lists
 from nntrace.recorder.successive import SuccessiveSteps
 from nntrace.recorder.unrest import SiteLevels
+from nntrace.rows import Site
 from nntrace.schema import RANK_FOLDER, STATISTICS, STREAMS, EventKind, Role
 
 _HISTOGRAM_EVERY = 10  # samples: histograms are the largest rows and change the slowest
@@ -84,7 +84,7 @@ class RankFolder:
         self._streams = {name: StreamWriter(self.path, name) for name in STREAMS}
         for stream in self._streams.values():
             stream.open()
-        self._sites: dict[int, SiteRecord] = {}
+        self._sites: dict[int, Site] = {}
         self._liveness = Liveness()
         self._rectified = RectifiedOutside()
         self._filters = Filters()
@@ -98,7 +98,7 @@ class RankFolder:
 
     def write(
         self,
-        sites: Sequence[SiteRecord],
+        sites: Sequence[Site],
         steps: Sequence[StepRecord],
         samples: Sequence[Sample],
         events: Sequence[EventRecord],

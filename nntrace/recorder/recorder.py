@@ -27,10 +27,11 @@ from nntrace.recorder.memory import resident_bytes
 from nntrace.recorder.own_manifest import OwnManifest, this_process
 from nntrace.recorder.pace import Pace
 from nntrace.recorder.rank_folder import RankFolder, claim
-from nntrace.recorder.records import EventRecord, Later, ScalarRecord, SiteRecord, StepRecord
+from nntrace.recorder.records import EventRecord, Later, ScalarRecord, StepRecord
 from nntrace.recorder.sample import NO_SITE, KeptTensor, Sample
 from nntrace.recorder.tokens import TokenSearch
 from nntrace.recorder.writer import Writer
+from nntrace.rows import Site
 from nntrace.sampling import Sampling
 from nntrace.schema import EventKind, Role, RunStatus
 
@@ -150,7 +151,7 @@ class Recorder:
             fields["file"] = self.experiment.original(fields.get("file"))
         if role is Role.PARAM and self._token_search is not None:
             self._token_search.has_weight(fields.get("shape") or ())
-        site = SiteRecord(id=next(self._site_ids), path=path, role=role, **fields)
+        site = Site(id=next(self._site_ids), path=path, role=role, **fields)
         self._writer.put(site)
         return site.id
 

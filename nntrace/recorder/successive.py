@@ -10,8 +10,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nntrace.recorder.records import SiteRecord
 from nntrace.recorder.sample import NO_SITE, Sample
+from nntrace.rows import Site
 from nntrace.schema import Role
 
 _MATRICES: Final = 24
@@ -35,7 +35,7 @@ class SuccessiveSteps:
         self._step = -1
         self._before: dict[str, dict[Role, _Taken]] = {}
 
-    def compare(self, sample: Sample, sites: Mapping[int, SiteRecord]) -> dict[str, float]:
+    def compare(self, sample: Sample, sites: Mapping[int, Site]) -> dict[str, float]:
         """The columns of `steps` that are known now; none where there is nothing to compare."""
         if sample.step != self._step + 1:
             self._before.clear()
@@ -53,7 +53,7 @@ class SuccessiveSteps:
         }
 
 
-def _take(sample: Sample, sites: Mapping[int, SiteRecord], role: Role) -> _Taken | None:
+def _take(sample: Sample, sites: Mapping[int, Site], role: Role) -> _Taken | None:
     matrices = [
         part
         for part in sample.sites

@@ -15,14 +15,15 @@ from typing import Any, Final
 
 from nntrace.recorder.capsules import CapsuleRecord
 from nntrace.recorder.rank_folder import RankFolder
-from nntrace.recorder.records import EventRecord, ScalarRecord, SiteRecord, StepRecord
+from nntrace.recorder.records import EventRecord, ScalarRecord, StepRecord
 from nntrace.recorder.sample import Sample
+from nntrace.rows import Site
 
 FLUSH_SECONDS: Final = 0.8  # a killed process loses what was not flushed
 FLUSH_BYTES: Final = 8 * 1024 * 1024
 MAX_WAITING_BYTES: Final = 48 * 1024 * 1024
 _PATIENCE: Final = 10
-Record = SiteRecord | StepRecord | EventRecord | ScalarRecord | Sample | CapsuleRecord
+Record = Site | StepRecord | EventRecord | ScalarRecord | Sample | CapsuleRecord
 
 
 class Writer:
@@ -129,7 +130,7 @@ class Writer:
         samples = by_kind[Sample]
         if records:
             folder.write(
-                by_kind[SiteRecord],
+                by_kind[Site],
                 by_kind[StepRecord],
                 samples,
                 by_kind[EventRecord],

@@ -11,7 +11,8 @@ from nntrace.manifest import Manifest
 from nntrace.recorder import Cadence, Layout, Recorder, Sample, SiteSample
 from nntrace.recorder import writer as writer_module
 from nntrace.recorder.rank_folder import RankFolder, claim
-from nntrace.recorder.records import SiteRecord, StepRecord
+from nntrace.recorder.records import StepRecord
+from nntrace.rows import Site
 from nntrace.schema import EventKind, Role, RunStatus
 from nntrace.trace import Trace
 
@@ -118,7 +119,7 @@ def test_the_gradient_norm_of_a_step_is_put_together_from_its_samples(run):
 
 def test_the_gradient_norm_of_a_sample_that_was_written_before_its_step_is_not_lost(run):
     folder = RankFolder(claim(run, 0), 0)
-    site = SiteRecord(0, "weight", Role.PARAM_GRAD, numel=2)
+    site = Site(0, "weight", Role.PARAM_GRAD, numel=2)
     values = np.array([3.0, 4.0], dtype=np.float32)
     part = SiteSample(0, 0, Layout(1, 1, 2, per_unit=False))
     folder.write([site], [], [Sample(0, values, (part,))], [])

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from nntrace.recorder.records import SiteRecord
 from nntrace.recorder.sample import NO_SITE, Layout, Sample, SiteSample
 from nntrace.recorder.successive import SuccessiveSteps
+from nntrace.rows import Site
 from nntrace.schema import Role
 
 SITES = {
-    0: SiteRecord(0, "weight", Role.PARAM_GRAD, shape=(2, 2)),
-    1: SiteRecord(1, "weight", Role.UPDATE, shape=(2, 2), optimizer="SGD"),
-    2: SiteRecord(2, "bias", Role.UPDATE, shape=(4,), optimizer="SGD"),
-    3: SiteRecord(3, "other", Role.UPDATE, shape=(2, 2), optimizer="SGD.2"),
+    0: Site(0, "weight", Role.PARAM_GRAD, shape=(2, 2)),
+    1: Site(1, "weight", Role.UPDATE, shape=(2, 2), optimizer="SGD"),
+    2: Site(2, "bias", Role.UPDATE, shape=(4,), optimizer="SGD"),
+    3: Site(3, "other", Role.UPDATE, shape=(2, 2), optimizer="SGD.2"),
 }
 
 
