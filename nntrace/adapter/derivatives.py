@@ -4,9 +4,11 @@ Along random directions, in float64. Directions along which two step sizes disag
 and decide nothing; a gradient is wrong that is wrong along every direction.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
+
+P = TypeVar("P")
 
 _DIRECTIONS = 3
 STEP = 1e-6  # of the size of what is moved, and at least of 1
@@ -24,35 +26,59 @@ class Slopes(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What came of one gradient.
+class Wrong(Generic[P]):
+    """The gradient of a part that is not the derivative, along the first direction."""
+
+    part: P
+    by_backward: float
+    by_differences: float
+
+    @property
+    def factor(self) -> float:
+        """How many times the derivative the gradient is."""
+        return self.by_backward / self.by_differences if self.by_differences else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison(Generic[P]):
+    """What came of it.
 
     Attributes:
-        wrong: along the first direction, if it is wrong along every one.
-        is_constant: whether what was moved changed nothing.
+        outputs: what was computed.
+        wrong: one for each part whose gradient is wrong along every direction.
+        is_constant: whether no part changed the outputs.
         tried: directions that decided something.
     """
 
-    wrong: Slopes | None
+    outputs: tuple[Any, ...]
+    wrong: tuple[Wrong[P], ...]
     is_constant: bool
     tried: int
 
 
-def factor(by_backward: float, by_differences: float) -> float:
-    """How many times the derivative the gradient is."""
-    return by_backward / by_differences if by_differences else float("inf")
+def compared(
+    outputs: tuple[Any, ...], parts: Iterable[P], measure: Callable[[P], Callable[[], Slopes]]
+) -> Comparison[P]:
+    """Compare gradients with differences, part by part.
 
-
-def judge(measure: Callable[[], Slopes]) -> Verdict:
-    """Compare a gradient with differences; `measure` draws a direction each time."""
-    bad, tried, is_constant = [], 0, True
-    for _ in range(_DIRECTIONS):
-        slopes = measure()
-        largest = max(abs(slopes.by_backward), abs(slopes.narrow), 1e-8)
-        is_constant = is_constant and slopes.narrow == 0.0
-        if abs(slopes.wide - slopes.narrow) > _KINK * largest and slopes.narrow != 0.0:
-            continue  # a kink lies between: no derivative to compare with
-        tried += 1
-        if abs(slopes.by_backward - slopes.narrow) > _TOLERANCE * largest:
-            bad.append(slopes)
-    return Verdict(bad[0] if len(bad) == _DIRECTIONS else None, is_constant, tried)
+    Args:
+        outputs: what was computed.
+        parts: whose gradient is meant, each moved by itself.
+        measure: for a part, what draws a direction and measures along it, each time it is called.
+    """
+    wrong: list[Wrong[P]] = []
+    is_constant, tried = True, 0
+    for part in parts:
+        along, bad = measure(part), []
+        for _ in range(_DIRECTIONS):
+            slopes = along()
+            largest = max(abs(slopes.by_backward), abs(slopes.narrow), 1e-8)
+            is_constant = is_constant and slopes.narrow == 0.0
+            if abs(slopes.wide - slopes.narrow) > _KINK * largest and slopes.narrow != 0.0:
+                continue  # a kink lies between: no derivative to compare with
+            tried += 1
+            if abs(slopes.by_backward - slopes.narrow) > _TOLERANCE * largest:
+                bad.append(slopes)
+        if len(bad) == _DIRECTIONS:
+            wrong.append(Wrong(part, bad[0].by_backward, bad[0].narrow))
+    return Comparison(outputs, tuple(wrong), is_constant, tried)

@@ -2,25 +2,27 @@
 
 import itertools
 
-from nntrace.adapter.derivatives import Slopes, judge
+from nntrace.adapter.derivatives import Slopes, Wrong, compared
 
 
 def verdict(*slopes):
     measured = itertools.cycle(slopes)
-    return judge(lambda: Slopes(*next(measured)))
+    return compared((), ["part"], lambda part: lambda: Slopes(*next(measured)))
 
 
 def test_a_gradient_within_a_thousandth_is_right():
-    assert verdict((1.0009, 1.0, 1.0)).wrong is None
+    assert verdict((1.0009, 1.0, 1.0)).wrong == ()
 
 
 def test_a_gradient_that_is_further_off_along_every_direction_is_wrong():
-    assert verdict((1.002, 1.0, 1.0), (3.0, 1.0, 1.0)).wrong == (1.002, 1.0, 1.0)
+    (wrong,) = verdict((1.002, 1.0, 1.0), (3.0, 1.0, 1.0)).wrong
+    assert wrong == Wrong("part", 1.002, 1.0)
+    assert wrong.factor == 1.002
 
 
 def test_one_right_direction_clears_a_gradient():
     found = verdict((3.0, 1.0, 1.0), (3.0, 1.0, 1.0), (1.0, 1.0, 1.0))
-    assert (found.wrong, found.tried) == (None, 3)
+    assert (found.wrong, found.tried) == ((), 3)
 
 
 def test_a_direction_across_a_kink_decides_nothing():

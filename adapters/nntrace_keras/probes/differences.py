@@ -11,39 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from nntrace.adapter.derivatives import STEP, WIDE_STEP, Slopes, factor, judge
-
-
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """A gradient that is not the derivative, along one direction."""
-
-    what: str
-    by_backward: float
-    by_differences: float
-    value: Any
-
-    @property
-    def factor(self) -> float:
-        """How many times the derivative the gradient is."""
-        return factor(self.by_backward, self.by_differences)
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """What came of it.
-
-    Attributes:
-        outputs: what was computed.
-        wrong: one for each part whose gradient is wrong along every direction.
-        is_constant: whether no part changed the outputs.
-        tried: directions that decided something.
-    """
-
-    outputs: tuple[Any, ...]
-    wrong: tuple[Wrong, ...]
-    is_constant: bool
-    tried: int
+from nntrace.adapter.derivatives import STEP, WIDE_STEP, Comparison, Slopes, compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +31,7 @@ class Part:
 
 def compare(
     forward: Callable[[list[Any]], list[Any]], base: list[Any], parts: list[Part]
-) -> Comparison:
+) -> Comparison[Part]:
     """Compare gradients with differences, part by part.
 
     Args:
@@ -85,22 +53,14 @@ def compare(
         made = zip(weights, forward(args), strict=True)
         return tf.add_n([tf.reduce_sum(weight * tf.cast(out, tf.float64)) for weight, out in made])
 
-    wrong: list[Wrong] = []
-    constant, tried = True, 0
-    for part in parts:
-        verdict = judge(_slopes(scalar, base, part, random))
-        if verdict.wrong is not None:
-            first = tf.identity(_values(part, base)[0])
-            wrong.append(Wrong(part.what, verdict.wrong.by_backward, verdict.wrong.narrow, first))
-        constant, tried = constant and verdict.is_constant, tried + verdict.tried
-    return Comparison(outputs, tuple(wrong), constant, tried)
+    return compared(outputs, parts, lambda part: _slopes(scalar, base, part, random))
 
 
 def _slopes(
     scalar: Callable[[list[Any]], Any], base: list[Any], part: Part, random: np.random.Generator
 ) -> Callable[[], Slopes]:
     """Measures the slopes of a part along a new direction."""
-    values = [tf.identity(value) for value in _values(part, base)]
+    values = [tf.identity(value) for value in values_of(part, base)]
     gradients = _gradients(scalar, base, part)
     size = max(1.0, *(float(tf.reduce_max(tf.abs(value))) for value in values))
 
@@ -120,12 +80,13 @@ def _slopes(
     return measure
 
 
-def _values(part: Part, base: list[Any]) -> list[Any]:
+def values_of(part: Part, base: list[Any]) -> list[Any]:
+    """What is moved with a part, variables first."""
     return [*part.variables, *(base[place] for place in part.places)]
 
 
 def _gradients(scalar: Callable[[list[Any]], Any], base: list[Any], part: Part) -> list[Any]:
-    sources = _values(part, base)
+    sources = values_of(part, base)
     with tf.GradientTape() as tape:
         tape.watch(sources)
         value = scalar(base)

@@ -17,7 +17,7 @@ from tensorflow.python.ops import custom_gradient
 from nntrace.text import in_short
 from nntrace_keras.patching import wrap
 from nntrace_keras.probes.answers import Answer, answer
-from nntrace_keras.probes.differences import Part, compare
+from nntrace_keras.probes.differences import Part, compare, values_of
 from nntrace_keras.probes.doubled import double, is_floating
 
 _MANY = 32  # functions
@@ -102,17 +102,20 @@ class OwnGradients:
         if found.is_constant:
             text = "its forward is constant almost everywhere: a surrogate gradient"
             return answer("noted", text)
-        if any(_is_identity(found.outputs, wrong.value) for wrong in found.wrong):
+        if any(
+            _is_identity(found.outputs, values_of(wrong.part, base)[0]) for wrong in found.wrong
+        ):
             return answer(
                 "noted", "its forward is the identity: its gradient is changed on purpose"
             )
         wrong = found.wrong[0]
         text = (
             f"its backward is {wrong.factor:.4g} times the derivative of its forward with respect "
-            f"to {wrong.what} ({wrong.by_backward:.4g}, by differences {wrong.by_differences:.4g})"
+            f"to {wrong.part.what} ({wrong.by_backward:.4g}, by differences "
+            f"{wrong.by_differences:.4g})"
         )
         evidence = {
-            "argument": wrong.what,
+            "argument": wrong.part.what,
             "backward": wrong.by_backward,
             "differences": wrong.by_differences,
             "factor": wrong.factor,

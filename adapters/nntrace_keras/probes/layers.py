@@ -14,9 +14,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from nntrace.adapter.derivatives import Comparison
 from nntrace_keras.patching import wrap
 from nntrace_keras.probes.answers import Answer, answer
-from nntrace_keras.probes.differences import Comparison, Part, compare
+from nntrace_keras.probes.differences import Part, compare
 from nntrace_keras.probes.doubled import is_floating
 from nntrace_keras.probes.gradients import source_of
 from nntrace_keras.sources import is_users
@@ -96,7 +97,7 @@ def _check(call: _Call) -> Answer | None:
     return _judged(compare(forward, call.leaves, parts), call)
 
 
-def _judged(found: Comparison, call: _Call) -> Answer | None:
+def _judged(found: Comparison[Part], call: _Call) -> Answer | None:
     if not found.tried or any(out.dtype != tf.float64 for out in found.outputs):
         return None
     if not found.wrong:
@@ -106,8 +107,8 @@ def _judged(found: Comparison, call: _Call) -> Answer | None:
         return answer("noted", text)
     wrong = found.wrong[0]
     text = (
-        f"its gradient with respect to its {wrong.what} is {wrong.factor:.4g} times the derivative "
-        "of what it computes: a part of it is detached, or changed"
+        f"its gradient with respect to its {wrong.part.what} is {wrong.factor:.4g} times the "
+        "derivative of what it computes: a part of it is detached, or changed"
     )
     evidence = {
         "module": call.layer.path or call.layer.name,

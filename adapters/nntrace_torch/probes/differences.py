@@ -5,48 +5,16 @@ step sizes disagree cross a kink and decide nothing.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from nntrace.adapter.derivatives import STEP, WIDE_STEP, Slopes, factor, judge
-
-
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """A gradient that is not the derivative, along one direction."""
-
-    place: int
-    by_backward: float
-    by_differences: float
-
-    @property
-    def factor(self) -> float:
-        """How many times the derivative the gradient is."""
-        return factor(self.by_backward, self.by_differences)
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """What came of it.
-
-    Attributes:
-        outputs: what was computed.
-        wrong: one for each argument whose gradient is wrong along every direction.
-        is_constant: whether no argument changed the outputs.
-        tried: directions that decided something.
-    """
-
-    outputs: tuple[torch.Tensor, ...]
-    wrong: tuple[Wrong, ...]
-    is_constant: bool
-    tried: int
+from nntrace.adapter.derivatives import STEP, WIDE_STEP, Comparison, Slopes, compared
 
 
 def compare(
     forward: Callable[[list[Any]], list[torch.Tensor]], base: list[Any], places: Iterable[int]
-) -> Comparison:
+) -> Comparison[int]:
     """Compare gradients with differences, argument by argument.
 
     Args:
@@ -65,22 +33,17 @@ def compare(
         outs = forward(args)
         return torch.stack([(w * o).sum() for w, o in zip(weights, outs, strict=True)]).sum()
 
-    wrong: list[Wrong] = []
-    constant, tried = True, 0
-    for place in places:
-
-        def measure(place: int = place) -> Slopes:
+    def slopes(place: int) -> Callable[[], Slopes]:
+        def measure() -> Slopes:
             direction = _like(base[place], random)
             by_backward = _analytic(scalar, base, place, direction)
             wide = _numeric(scalar, base, place, direction, WIDE_STEP)
             narrow = _numeric(scalar, base, place, direction, STEP)
             return Slopes(by_backward, narrow, wide)
 
-        verdict = judge(measure)
-        if verdict.wrong is not None:
-            wrong.append(Wrong(place, verdict.wrong.by_backward, verdict.wrong.narrow))
-        constant, tried = constant and verdict.is_constant, tried + verdict.tried
-    return Comparison(outputs, tuple(wrong), constant, tried)
+        return measure
+
+    return compared(outputs, places, slopes)
 
 
 def _analytic(

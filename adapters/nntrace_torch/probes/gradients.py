@@ -106,17 +106,17 @@ def _compare(use: _Use) -> Answer:
         return Answer(CLEAN, "its backward is the derivative of its forward")
     if found.is_constant:
         return Answer(NOTED, "its forward is constant almost everywhere: a surrogate gradient")
-    if any(_is_identity(found.outputs, base[wrong.place]) for wrong in found.wrong):
+    if any(_is_identity(found.outputs, base[wrong.part]) for wrong in found.wrong):
         return Answer(NOTED, "its forward is the identity: its gradient is changed on purpose")
     wrong = found.wrong[0]
     file, line = _source(use.function)
     return Answer(
         FOUND,
         f"its backward is {wrong.factor:.4g} times the derivative of its forward with respect to "
-        f"argument {wrong.place} ({wrong.by_backward:.4g}, by differences "
+        f"argument {wrong.part} ({wrong.by_backward:.4g}, by differences "
         f"{wrong.by_differences:.4g})",
         {
-            "argument": wrong.place,
+            "argument": wrong.part,
             "backward": wrong.by_backward,
             "differences": wrong.by_differences,
             "factor": wrong.factor,

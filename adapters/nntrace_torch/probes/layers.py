@@ -14,8 +14,9 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from nntrace.adapter.derivatives import Comparison
 from nntrace_torch.probes.dependencies import CLEAN, NOTED, Answer, Forward, floating
-from nntrace_torch.probes.differences import Comparison, compare
+from nntrace_torch.probes.differences import compare
 from nntrace_torch.replay.guard import ReplayRefusedError, WriteGuard
 from nntrace_torch.sources import is_users
 
@@ -121,7 +122,7 @@ def _check(call: _Call, forward: Forward) -> Answer | None:
         made = torch.func.functional_call(module, {**fixed, **values}, positional, named)
         return floating(made)
 
-    def compared() -> Comparison:
+    def compared() -> Comparison[int]:
         for part in module.modules():  # the replay puts the modes back
             part.training = False
         return compare(compute, base, [n for n, part in enumerate(base) if part.numel()])
@@ -132,7 +133,7 @@ def _check(call: _Call, forward: Forward) -> Answer | None:
     return _judged(found, call)
 
 
-def _judged(found: Comparison, call: _Call) -> Answer | None:
+def _judged(found: Comparison[int], call: _Call) -> Answer | None:
     if not found.tried or any(out.dtype != torch.float64 for out in found.outputs):
         return None
     if not found.wrong:
@@ -140,7 +141,7 @@ def _judged(found: Comparison, call: _Call) -> Answer | None:
     if found.is_constant:
         return Answer(NOTED, "what it computes is constant almost everywhere: a surrogate gradient")
     wrong = found.wrong[0]
-    what = "input" if wrong.place == _INPUT else "parameters"
+    what = "input" if wrong.part == _INPUT else "parameters"
     file, line = _place(type(call.module))
     return Answer(
         NOTED,
