@@ -28,6 +28,7 @@ from nntrace.trace.model import FloatArray
 
 _CONSTANT = 1e-6  # std relative to rms: float32 rounding of a fill value
 _RESTORES = 3.0  # a signal this much larger than the layer's output
+_SPARSE = 0.9
 _TOO_FEW_WEIGHTS = 16  # the standard deviation of fewer draws says little
 
 
@@ -161,7 +162,8 @@ def init_scale(
     Each layer then shrinks or blows up signal and gradient, by a factor that multiplies with
     depth. Compared with He, Glorot, LeCun, PyTorch's default and orthogonal matrices; outside
     [1/3, 3] of all of them counts. Not blamed: small weights whose output a later norm, a residual
-    sum or a factor rescales, small weights of the head, large weights directly before a norm.
+    sum or a factor rescales, small weights of the head, large weights directly before a norm or
+    of a size that fits the part of a sparse input that is not zero (one-hot rows).
     Source: He 2015; Glorot & Bengio 2010; "37 reasons", 23 (weight initialisation).
     """
     held = {site.path for site in trace.sites_of(Role.UPDATE)}
@@ -183,7 +185,8 @@ def init_scale(
     size = first_finite(columns(trace, Role.PARAM, "rms", sites))
     spread = first_finite(columns(trace, Role.PARAM, "std", sites))
     drawn = spread > _CONSTANT * size
-    bounds = [_bounds(site, factor) for site in sites]
+    sparse = _sparse_inputs(trace)
+    bounds = [_bounds(site, factor, sparse.get(site.fan_in or 0, 1.0)) for site in sites]
     low, high = (np.array(side) for side in zip(*bounds, strict=True))
     enough = np.array([site.numel >= _TOO_FEW_WEIGHTS for site in sites])
     is_head = np.arange(len(sites)) == len(sites) - 1
@@ -211,8 +214,19 @@ def _layers_without_fan(trace: Trace) -> int:
     return len({s.parent for s in weights(trace) if not s.fan_in and not is_norm(s)})
 
 
-def _bounds(site: Site, factor: float) -> tuple[float, float]:
-    """The smallest and largest rms that some scheme, widened by the factor, would draw."""
+def _sparse_inputs(trace: Trace) -> dict[int, float]:
+    """By width, the part of the inputs of a model that is not zero, where that is hardly any."""
+    zeros = first_finite(trace.series(Role.INPUT, "zero_fraction"))
+    found = zip(trace.sites_of(Role.INPUT), zeros, strict=True)
+    return {site.shape[-1]: 1.0 - share for site, share in found if site.shape and share > _SPARSE}
+
+
+def _bounds(site: Site, factor: float, present: float) -> tuple[float, float]:
+    """The smallest and largest rms that some scheme, widened by the factor, would draw.
+
+    Args:
+        present: the part of the layer's input that is not zero.
+    """
     fan_in, fan_out = site.fan_in or 1, site.fan_out or 1
     smallest = min(
         1 / sqrt(3 * fan_in),  # PyTorch's default: kaiming_uniform with a = sqrt(5)
@@ -221,7 +235,7 @@ def _bounds(site: Site, factor: float) -> tuple[float, float]:
         1 / sqrt(max(fan_in, fan_out)),  # orthogonal
     )
     widened = factor * (1 + 3 / sqrt(2 * site.numel))  # three standard errors of a std
-    return smallest / widened, sqrt(2 / fan_in) * widened
+    return smallest / widened, sqrt(2 / max(1.0, present * fan_in)) * widened
 
 
 def _position(links: Sequence[Link], weight: Site) -> int | None:

@@ -31,6 +31,7 @@ _CANCELLED = 1e-5  # of the weights' gradient: less in their bias is rounding
 _CENTRING = ("batchnorm", "groupnorm", "instancenorm")
 _SAME_WAY = 0.9  # cosine of successive gradients that nothing turns around
 _UNDER_WAY = 0.8  # of the first loss: below it something was learned
+_LEAST_LOSSES = 20
 _INSTALLED = {"site-packages", "dist-packages"}
 _ERRORS = 4.0  # standard errors of a trend that is certain
 
@@ -222,6 +223,18 @@ def goes_uphill(trace: Trace) -> bool:
     if unjudgeable(series, 2) is not None or not trend_z(series.value) > _ERRORS:
         return False
     return late_agreement(trace) > _SAME_WAY
+
+
+def falls_without_end(trace: Trace, faster: float) -> bool:
+    """Whether the loss falls below zero, in the last quarter of the run at least `faster` times as
+    much as in the second: it has no least value.
+    """
+    values = loss_series(trace).value
+    if len(values) < _LEAST_LOSSES:
+        return False
+    levels = [median(part) for part in np.array_split(values, 4)]
+    falls = np.diff(levels)
+    return bool(levels[-1] < 0.0 and (falls < 0.0).all() and falls[-1] <= faster * falls[0])
 
 
 def has_fallen(trace: Trace) -> bool:

@@ -158,14 +158,16 @@ def lr_decayed_early(
     decay: Annotated[float, "fall of the rate below its highest value"] = 100.0,
     share: Annotated[float, "part of the run that is spent at such a rate"] = 0.2,
     fall: Annotated[float, "relative fall of the loss just before"] = 0.03,
+    most: Annotated[float, "part of the run after which the whole decay came early"] = 0.75,
     steps: Annotated[int, "optimizer steps with a loss that are needed"] = 60,
 ) -> Iterator[Finding | Skipped]:
     """The learning rate was next to nothing for a good part of the run, and the loss was falling.
 
     What is left of the run is wasted. The loss must have fallen clearly until then and have
     stopped after; a schedule that ends on a plateau is none of this, and the last steps of a
-    decay to zero are meant. Source: Karpathy's Recipe, step 3 (do not trust learning-rate decay
-    defaults).
+    decay to zero are meant. Where most of the run is spent at such a rate, it counts whether the
+    loss was falling when the decay began. Source: Karpathy's Recipe, step 3 (do not trust
+    learning-rate decay defaults).
     """
     series = loss_series(trace)
     if reason := unjudgeable(series, steps):
@@ -181,7 +183,9 @@ def lr_decayed_early(
     if since is None or since < steps // 4 or len(rates) - since < share * len(rates):
         return
     values = series.value
-    before, after = values[since // 2 : since], values[since:]
+    is_most = len(rates) - since > most * len(rates)
+    began = int(np.flatnonzero(rates > highest / 2)[-1]) + 1 if is_most else since
+    before, after = values[began // 2 : began], values[since:]
     level = median(before[-max(3, len(before) // 4) :])
     lost = _fall(before)
     if not lost > fall * abs(level) or trend_z(before) > -3.0 or _fall(after) > lost / 3:

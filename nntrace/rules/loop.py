@@ -37,7 +37,8 @@ def training_in_eval_mode(
     Dropout then does nothing and batch norm uses statistics that no longer follow the data: where
     it held the scale of the signal, outputs and updates grow and units die. Only for models that
     have such layers, and only when the root is in evaluation mode: freezing the norms of a model in
-    training mode is deliberate. Source: "37 reasons", 21 and 26.
+    training mode is deliberate, unless they were never trained and nothing else depends on the
+    mode (a base that is called as one does with a trained one). Source: "37 reasons", 21 and 26.
     """
     modes = trace.events_of(EventKind.MODE)
     if not modes:
@@ -52,6 +53,7 @@ def training_in_eval_mode(
         payload = next(event.payload for event in reversed(own) if event.step <= last)
         dropouts, norms = _count(payload, "dropout_inactive"), _count(payload, "norm_inactive")
         which = f"`{model}`" if model else "the model"
+        which = f"the layers of {which}" if payload.get("training") else which
         yield Finding(
             f"{len(wrong)} of {len(trace.steps)} optimizer steps were taken with {which} in "
             f"evaluation mode: {dropouts} dropout and {norms} batch-norm layers were inactive.",
@@ -168,16 +170,20 @@ def _steps_in_eval(trace: Trace, modes: list[Event]) -> IntArray:
     """The steps taken with the root and some mode-dependent layer in evaluation mode."""
     modes = sorted(modes, key=lambda event: event.step)
     changes = np.array([event.step for event in modes], dtype=np.int64)
-    is_wrong = np.array([_is_wrong(event.payload) for event in modes])
+    is_fresh = modes[0].payload.get("norm_trained") == 0
+    is_wrong = np.array([_is_wrong(event.payload, is_fresh=is_fresh) for event in modes])
     numbers = trace.steps.step
     current = np.searchsorted(changes, numbers, side="right") - 1
     taken = (current >= 0) & is_wrong[np.maximum(current, 0)]
     return np.asarray(numbers[taken], dtype=np.int64)
 
 
-def _is_wrong(payload: dict[str, object]) -> bool:
-    layers = _count(payload, "dropout_inactive") + _count(payload, "norm_inactive")
-    return payload.get("training") is False and layers > 0
+def _is_wrong(payload: dict[str, object], *, is_fresh: bool) -> bool:
+    norms = _count(payload, "norm_inactive")
+    if payload.get("training") is False:
+        return norms + _count(payload, "dropout_inactive") > 0
+    active = _count(payload, "norm_active") + _count(payload, "dropout_active")
+    return is_fresh and norms > 0 and not active
 
 
 def _count(payload: dict[str, object], key: str) -> int:

@@ -3,7 +3,7 @@
 An `origin` event names the operation; without one the first site that broke is named.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -13,6 +13,7 @@ from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.nonfinite_sites import (
     BACKWARD,
     ORDER,
+    Broken,
     advice,
     before,
     broken_sites,
@@ -26,6 +27,7 @@ from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
 
 _HARMFUL = (*BACKWARD, Role.OUTPUT, Role.UPDATE, Role.PARAM)
+_INSIDE = (Role.ACTIVATION, Role.ACTIVATION_GRAD)
 _LASTING = (Role.PARAM, Role.UPDATE, Role.OUTPUT)
 _FORWARD = ("forward", "data", "weights")
 _SYMPTOMS = ("LOS07", "LOS12", "ACT07", "GRD04", "PAR02", "UPD06", "NUM08", "NUM09")
@@ -172,8 +174,9 @@ def nonfinite_update(trace: Trace) -> Iterator[Finding]:
 def nonfinite_hidden(trace: Trace) -> Iterator[Finding]:
     """A NaN that never reached the optimizer: masked downstream, or its batch was skipped.
 
-    Either a loss was not finite and no optimizer step was made of it, or a layer's output held a
-    NaN while predictions, loss and gradients of the run were finite (`nan_to_num`, `where`).
+    Either a loss was not finite and no optimizer step was made of it, or a layer's output or the
+    gradient at it held a NaN while predictions, loss and the gradients of all parameters were
+    finite (`nan_to_num`, `where`).
     Source: TensorFlow's `tf.debugging.enable_check_numerics`, which stops at such values.
     """
     for origin in origins(trace):
@@ -184,8 +187,9 @@ def nonfinite_hidden(trace: Trace) -> Iterator[Finding]:
     if _first_harm(trace) is not None or origins(trace):
         return
     for event in trace.events_of(EventKind.NONFINITE):
-        if event.payload.get("role") == Role.ACTIVATION and event.payload.get("nan") is True:
-            site = trace.site(str(event.payload.get("site")), Role.ACTIVATION)
+        role = event.payload.get("role")
+        if role in _INSIDE and event.payload.get("nan") is True:
+            site = trace.site(str(event.payload.get("site")), role)
             if site is not None:
                 yield Finding(
                     f"step {event.step}: {where(site)} holds NaN, what follows it does not.",
@@ -283,6 +287,14 @@ def _is_hidden(trace: Trace, origin: Origin) -> bool:
     )
 
 
+def _are_repaired(trace: Trace, broken: Sequence[Broken]) -> bool:
+    """Whether all are gradients inside the model, hold NaN and never came to a parameter."""
+    events = [e.payload for e in trace.events_of(EventKind.NONFINITE) if e.payload.get("nan")]
+    told = {e.get("site") for e in events if e.get("role") == Role.ACTIVATION_GRAD}
+    inside = all(b.site.role is Role.ACTIVATION_GRAD and b.site.path in told for b in broken)
+    return inside and bool(trace.sites_of(Role.PARAM_GRAD))
+
+
 def _first_harm(trace: Trace, *, lasting: bool = False) -> int | None:
     """The first step at which the loss, predictions, gradients or parameters were not finite.
 
@@ -290,8 +302,11 @@ def _first_harm(trace: Trace, *, lasting: bool = False) -> int | None:
         lasting: leave out gradients, which the program may have thrown away.
     """
     roles = _LASTING if lasting else _HARMFUL
-    harm = [b.step for b in broken_sites(trace) if b.site.role in roles]
+    broken = [b for b in broken_sites(trace) if b.site.role in roles]
     loss_from = loss_series(trace).nonfinite_from
+    if loss_from is None and _are_repaired(trace, broken):
+        return None
+    harm = [b.step for b in broken]
     if loss_from is not None:
         harm.append(loss_from)
     return min(harm, default=None)

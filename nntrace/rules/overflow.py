@@ -6,14 +6,14 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.finding import Finding, Severity
+from nntrace.rules.layers import falls_without_end
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import loss_series, median, trend_z
+from nntrace.rules.signals import trend_z
 from nntrace.schema import Role
 from nntrace.trace import Trace
 
 # What large steps do elsewhere, and weights that nothing holds.
 _OF_UNBOUNDED = ("ACT03", "GRD02", "GRD05", "PAR02", "UPD01", "UPD07", "LOS08")
-_LEAST_LOSSES = 20
 _FASTER = 10.0  # the last quarter of the run against the second
 _LIMITS = {"float16": 65504.0, "bfloat16": 3.39e38, "float32": 3.40e38}
 
@@ -47,7 +47,7 @@ def overflow_ahead(
     Source: the largest finite numbers of IEEE 754, 65504 in float16 and about 3.4e38 in float32;
     bfloat16 has the range of float32.
     """
-    without_end = _falls_without_end(trace)
+    without_end = falls_without_end(trace, _FASTER)
     for role in (Role.ACTIVATION, Role.ACTIVATION_GRAD, Role.PARAM_GRAD, Role.PARAM):
         sites = trace.sites_of(role)
         if not sites:
@@ -80,14 +80,3 @@ def overflow_ahead(
                     explains=_OF_UNBOUNDED if without_end else (),
                 )
                 break  # one site of a role: what follows it grows with it
-
-
-def _falls_without_end(trace: Trace) -> bool:
-    """Whether the loss falls below zero ever faster: it has no least value."""
-    values = loss_series(trace).value
-    values = values[np.isfinite(values)]
-    if len(values) < _LEAST_LOSSES:
-        return False
-    levels = [median(part) for part in np.array_split(values, 4)]
-    falls = np.diff(levels)
-    return bool(levels[-1] < 0.0 and (falls < 0.0).all() and falls[-1] < _FASTER * falls[0])

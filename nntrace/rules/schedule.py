@@ -27,6 +27,7 @@ def scheduler_unit_mistaken(
     trace: Trace,
     *,
     decay: Annotated[float, "fall of the rate within one epoch that no schedule means"] = 30.0,
+    part: Annotated[float, "of the run, after which a decay to nothing was not made for it"] = 0.2,
     steps: Annotated[int, "optimizer steps that are needed"] = 20,
 ) -> Iterator[Finding | Skipped]:
     """A schedule in epochs is stepped after every batch, or one in batches after every epoch.
@@ -35,6 +36,8 @@ def scheduler_unit_mistaken(
     nothing, or goes up and down. In the second its length equals the number of optimizer steps
     and it has hardly begun when the run ends. Schedules that repeat by design are left out.
     A schedule of Keras counts optimizer steps: given a number of epochs it is through too soon.
+    Where a loop of the program's own does not tell its epochs, a decay that is over within the
+    first part of the run, and leaves next to no rate for the rest, was made for them, too.
     Source: Karpathy's Recipe, step 3 (a decay meant for another number of epochs).
     """
     last = _last_counts(trace)
@@ -55,6 +58,8 @@ def scheduler_unit_mistaken(
         finding = None
         if an_epoch >= steps and calls >= 0.8 * total and total >= an_epoch:
             finding = _too_often(trace, kind, calls, horizon, an_epoch, decay)
+        elif not an_epoch and 0 < horizon < part * total and calls >= 0.8 * total:
+            finding = _over_soon(trace, kind, horizon, decay)
         elif horizon and calls <= 0.2 * total and trace.status is not RunStatus.RUNNING:
             finding = _too_seldom(kind, calls, horizon, total)
         if finding is not None:
@@ -130,6 +135,19 @@ def _too_often(
         evidence={"calls": calls, "horizon": horizon or None, "steps_per_epoch": an_epoch},
         advice="Move `scheduler.step()` out of the loop over batches, or give the scheduler its "
         f"length in batches ({an_epoch} per epoch), as a schedule of Keras' needs it.",
+    )
+
+
+def _over_soon(trace: Trace, kind: str, horizon: int, decay: float) -> Finding | None:
+    rates = trace.steps.lr[np.isfinite(trace.steps.lr)]
+    if not len(rates) or not rates.max() > decay * rates[horizon:].max(initial=0.0):
+        return None
+    return Finding(
+        f"{kind} is stepped after every batch and is through after {horizon} of {len(rates)} "
+        f"steps; the rate is {rates[-1]:.2g} since: it seems to be made for epochs.",
+        evidence={"horizon": horizon, "rate": float(rates[-1])},
+        advice="Move `scheduler.step()` out of the loop over batches, or give the scheduler its "
+        "length in batches, as a schedule of Keras' needs it.",
     )
 
 

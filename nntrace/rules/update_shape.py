@@ -25,6 +25,7 @@ from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
 
 _LEAST_SAMPLES = 10
+_USUAL = 1e-4  # update ratio: the rate is not too low for all of them
 _ROUNDING = 2.0**-24
 _COARSE = ("bfloat16", "float16")
 
@@ -86,6 +87,7 @@ def update_imbalance(
         site=sites[slow],
         steps=span(trace, int(rows[len(rows) // 2])),
         severity=Severity.INFO if moves and remaining_loss(trace) <= learned else None,
+        explains=("UPD02",) if level[fast] > _USUAL else (),
         evidence={
             "slowest": sites[slow].path,
             "slowest_ratio": float(level[slow]),

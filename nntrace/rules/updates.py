@@ -249,7 +249,17 @@ def update_ratio_low(
         },
         advice=f"Multiply the learning rate by up to {rounded(_USUAL / typical):g}; check its "
         "unit and its schedule.",
+        not_from=() if _is_for_want_of_signal(trace, typical) else ("ACT01",),
     )
+
+
+def _is_for_want_of_signal(trace: Trace, ratio: float) -> bool:
+    """Whether updates of that ratio may be so small because the outputs of some layer are.
+
+    Gradients shrink with the signal, and with that of a second layer once more.
+    """
+    signals = [median(column) for column in trace.series(Role.ACTIVATION, "rms").T]
+    return bool(min((s for s in signals if s > 0), default=1.0) ** 2 < ratio / _USUAL)
 
 
 def at_full_rate(trace: Trace) -> np.ndarray:

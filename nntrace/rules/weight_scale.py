@@ -10,6 +10,7 @@ from nntrace.rules.chance import targets_run_away
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.layers import (
     columns,
+    falls_without_end,
     first_finite,
     is_still_learning,
     named,
@@ -24,6 +25,7 @@ from nntrace.trace import Trace
 
 _NOT_LEARNT = 0.5  # share of the first loss that is still there at the end
 _OF_TARGETS = ("LOS08", "GRD02", "GRD05")
+_AS_FAST = 1.0  # the last fall of the loss over its first
 _STILL_GROWS = 1.1  # over the last third of the samples
 
 
@@ -46,9 +48,10 @@ def weight_divergence(
 
     They head for infinity. The start counts as at least 1/√fan-in (1/√width of what has no fan), so
     that layers and tokens that begin at zero or tiny may grow. Weights that grow while the loss
-    comes down, as on separable data, or that have settled, are not meant. Where the targets grow
-    along, as those that a value network makes of its own results do, the loss and its gradients
-    grow because of it.
+    comes down, as on separable data, or that have settled, are not meant; a loss that falls below
+    zero as fast as ever has no least value, and larger weights only make it smaller (a penalty
+    with the wrong sign). Where the targets grow along, as those that a value network makes of its
+    own results do, the loss and its gradients grow because of it.
     Source: "37 reasons", 28 (weights growing to ±infinity); Deep Learning Tuning, DL4J.
     """
     sites = [site for site in weights(trace) if site.requires_grad is not False]
@@ -60,6 +63,7 @@ def weight_divergence(
     begin = np.array([_usual_start(site.fan_in or site.shape[-1]) for site in sites])
     start = np.fmax(first_finite(size), begin)
     learns = remaining_loss(trace) < _NOT_LEARNT or is_still_learning(trace)
+    learns = learns and not falls_without_end(trace, _AS_FAST)
     found = []
     for index in range(len(sites)):
         rows = np.flatnonzero(np.isfinite(size[:, index]))
@@ -94,7 +98,10 @@ def weight_divergence(
     "weight-collapse",
     Severity.WARNING,
     needs=(Role.PARAM,),
-    explains=("ACT02", "ACT07", "ACT13", "GRD01", "GRD04", "LOS07", "LOS11", "LOS12"),
+    explains=(
+        *("ACT01", "ACT02", "ACT04", "ACT07", "ACT13", "GRD01", "GRD04", "UPD02"),
+        *("LOS07", "LOS11", "LOS12"),
+    ),
     advice="Lower weight decay or the penalty on the weights; see whether the layer gets a "
     "gradient at all, for decay alone is left to act on one that does not.",
 )

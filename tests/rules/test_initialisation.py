@@ -150,6 +150,13 @@ def test_weights_three_times_larger_than_he_are_a_warning(ratio, found):
     assert all("larger" in finding.message for finding in results)
 
 
+@pytest.mark.parametrize(("zeros", "found"), [(0.91, 0), (0.89, 1)])
+def test_what_fits_the_part_of_a_sparse_input_that_is_not_zero_is_not_too_large(zeros, found):
+    rows = site("input.0", "input", shape=[32, 64], zero_fraction=zeros)
+    layers = [weight("a.weight", 3 * SLACK * HE), weight("b.weight", 0.1, fans=(32, 32))]
+    assert len(findings("INI02", trace([rows], *layers))) == found
+
+
 @pytest.mark.parametrize(("ratio", "found"), [(0.98, 1), (1.02, 0)])
 def test_weights_three_times_smaller_than_every_scheme_are_a_warning(ratio, found):
     small = ratio * (3 * 64) ** -0.5 / SLACK

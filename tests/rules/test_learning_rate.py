@@ -104,6 +104,13 @@ def test_a_hundredth_of_the_rate_is_what_counts(to, found):
     assert len(findings("UPD09", decayed(100, to=to))) == found
 
 
+@pytest.mark.parametrize(("until", "found"), [(45, 1), (55, 0)])
+def test_a_decay_in_two_steps_is_early_where_most_of_the_run_comes_after_it(until, found):
+    losses = np.concatenate([np.linspace(2.0, 1.0, 25), np.ones(175)]) + RNG.normal(0, 0.003, 200)
+    rates = [0.1] * 25 + [5e-3] * (until - 25) + [1e-4] * (200 - until)
+    assert len(findings("UPD09", trace_of(loss=losses.tolist(), lr=rates))) == found
+
+
 def test_a_rate_that_falls_on_a_plateau_is_meant():
     assert findings("UPD09", decayed(100, learning=False)) == []
 
@@ -132,6 +139,20 @@ def test_a_schedule_shorter_than_an_epoch_and_stepped_per_batch_is_one_of_epochs
     assert len(results) == found
     if found:
         assert results[0].location.line == 7
+
+
+@pytest.mark.parametrize(("horizon", "found"), [(39, 1), (41, 0)])
+def test_in_a_loop_without_epochs_a_decay_over_in_a_fifth_of_the_run_was_made_for_some(
+    horizon, found
+):
+    rates = [*cosine(horizon, horizon), *[0.0] * (200 - horizon)]
+    rows = trace_of(steps=200, lr=rates, events=[scheduler(199, horizon, "CosineDecay")])
+    assert len(findings("UPD10", rows)) == found
+
+
+def test_a_warm_up_is_over_soon_by_design():
+    rows = trace_of(steps=200, lr=0.1, events=[scheduler(199, 10, "CosineDecay")])
+    assert findings("UPD10", rows) == []
 
 
 def test_warm_restarts_repeat_by_design():

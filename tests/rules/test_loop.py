@@ -35,6 +35,13 @@ def test_frozen_norms_in_a_model_in_training_mode_are_healthy():
     assert findings("RUN01", trace_of(steps=40, events=events)) == []
 
 
+@pytest.mark.parametrize(("trained", "dropout", "found"), [(0, 0, 1), (2, 0, 0), (0, 1, 0)])
+def test_norms_that_were_never_trained_cannot_be_frozen_by_intent(trained, dropout, found):
+    frozen = {"norm_inactive": 2, "dropout_active": dropout, "norm_trained": trained}
+    rows = trace_of(steps=40, events=[event("mode", 0, model="", training=True, **frozen)])
+    assert len(findings("RUN01", rows)) == found
+
+
 def test_eval_mode_does_not_matter_without_dropout_or_norms():
     assert findings("RUN01", trace_of(steps=40, events=[mode(0, training=False)])) == []
 

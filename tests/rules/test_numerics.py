@@ -254,6 +254,16 @@ def test_a_nan_that_stays_inside_the_model_is_hidden_an_infinite_mask_is_not(hol
     assert len(findings("NUM08", trace)) == count
 
 
+@pytest.mark.parametrize(("reaches", "hidden"), [(False, 1), (True, 0)])
+def test_a_nan_gradient_that_no_parameter_received_was_repaired(reaches, hidden):
+    inside = site("fc1", "activation_grad", nonfinite_fraction=FROM_2)
+    sites = [*network(grad1=FROM_2 if reaches else CLEAN), inside]
+    events = [event("nonfinite", 2, role="activation_grad", site="fc1", nan=True)]
+    rows = trace_of(loss=[1.0] * 5, sites=sites, events=events)
+    assert len(findings("NUM08", rows)) == hidden
+    assert len(findings("NUM01", rows)) == len(findings("NUM09", rows)) == 1 - hidden
+
+
 @pytest.mark.parametrize(
     "facts",
     [{"line": "x"}, {"operands": 3}, {"index": "a"}, {"where": 7}, {"step": -1}, {"what": {}}],

@@ -28,6 +28,12 @@ def test_layers_whose_updates_differ_a_thousandfold(slow, found):
     assert [finding.site.path for finding in results] == ["b.weight"] * found
 
 
+@pytest.mark.parametrize(("fast", "explained"), [(1.1e-4, ("UPD02",)), (0.9e-4, ())])
+def test_where_one_layer_learns_as_usual_the_others_are_not_slow_by_the_rate(fast, explained):
+    [finding] = findings("UPD03", trace(layer("a.weight", fast), layer("b.weight", fast / 1100)))
+    assert finding.explains == explained
+
+
 def test_rates_that_differ_by_layer_are_meant():
     layers = layer("a.weight", 1e-3, lr=0.1), layer("b.weight", 0.9e-6, lr=0.0001)
     assert findings("UPD03", trace(*layers)) == []

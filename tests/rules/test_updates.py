@@ -162,6 +162,13 @@ def test_tiny_lasting_updates_with_a_high_loss_are_a_warning(ratio, found):
     assert all(finding.level is Severity.WARNING for finding in results)
 
 
+@pytest.mark.parametrize(("signal", "spared"), [(0.04, ("ACT01",)), (0.03, ())])
+def test_updates_far_smaller_than_a_weak_signal_makes_them_do_not_come_from_it(signal, spared):
+    hidden = [site("a", "activation", rms=signal, module_type="Linear")]
+    [finding] = findings("UPD02", trace(parameter("a.weight", update=1e-6), hidden))
+    assert finding.not_from == spared
+
+
 @pytest.mark.parametrize(("end", "found"), [(2.1, 1), (2.0, 0)])
 def test_tiny_updates_under_which_the_loss_falls_are_healthy(end, found):
     loss = [*[2.3] * 5, *[end] * 35]

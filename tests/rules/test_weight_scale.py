@@ -53,6 +53,14 @@ def test_weights_may_grow_while_the_loss_comes_down(end, found):
     assert len(findings("PAR02", rows)) == found
 
 
+@pytest.mark.parametrize(("power", "found"), [(1.3, 1), (1.0, 0)])
+def test_weights_that_grow_under_a_loss_that_falls_below_zero_without_end_are_an_error(
+    power, found
+):
+    loss = (3.0 - np.arange(STEPS) ** power).tolist()
+    assert len(findings("PAR02", trace(weight("a.weight", growth(5.0)), loss=loss))) == found
+
+
 @pytest.mark.parametrize(("end", "found"), [(0.85, 1), (0.7, 0)])
 def test_weights_may_grow_while_the_loss_falls_to_the_end(end, found):
     falling = np.linspace(1.0, end, STEPS).tolist()
