@@ -140,6 +140,7 @@ class KeptFilters:
 
     def __init__(self) -> None:
         self._site: SiteKey | None = None
+        self._filters: npt.NDArray[Any] | None = None
         self._next_step = 0.0
 
     def keep(self, step: int, order: Sequence[SiteKey], found: "Found") -> tuple[KeptTensor, ...]:
@@ -150,17 +151,22 @@ class KeptFilters:
             order: the sites in the order in which the program reaches them.
             found: the samples.
         """
+        samples = dict(found.sites)
         if self._site is None:
-            self._site = next(filter(_shows_filters, order), None)
-        sampled = dict(found.sites).get(self._site) if self._site is not None else None
-        if self._site is None or sampled is None or step < self._next_step:
+            frozen = (site for site in samples if dict(site.facts).get("requires_grad") is False)
+            self._site = next(filter(_shows_filters, [*order, *frozen]), None)
+        site = self._site
+        if site is None:
+            return ()
+        if site in samples:  # frozen ones are read once
+            part = samples[site]
+            kernel = found.values[part.offset : part.offset + part.layout.size]
+            # Rows, columns, channels, filters: in PyTorch's order the filters come first.
+            self._filters = kernel.reshape(site.shape).transpose(3, 2, 0, 1).copy()
+        if self._filters is None or step < self._next_step:
             return ()
         self._next_step = next_turn(step)
-        kernel = found.values[sampled.offset : sampled.offset + sampled.layout.size]
-        # Rows, columns, channels, filters: in PyTorch's order the filters come first.
-        filters = kernel.reshape(self._site.shape).transpose(3, 2, 0, 1).copy()
-        site = self._site
-        return (KeptTensor(Role.PARAM, site.path, filters.shape, site.dtype, filters),)
+        return (KeptTensor(Role.PARAM, site.path, self._filters.shape, site.dtype, self._filters),)
 
 
 def _shows_filters(site: SiteKey) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from nntrace.recorder import Recorder
@@ -17,6 +18,7 @@ from nntrace_keras.describe import (
     dropout_rate,
     dtype_name,
     fans,
+    is_batch_norm,
     unit_axis,
     value_range,
 )
@@ -301,8 +303,16 @@ class Observer:
         self.phase = "train" if training else "eval"
         model = self._prefix(root).rstrip("/")
         if self._modes.get(model) != payload:
+            before = {} if model in self._modes else {"norm_trained": _trained_norms(root.layer)}
             self._modes[model] = payload
-            self._recorder.add_event(EventKind.MODE, {"model": model, **payload})
+            self._recorder.add_event(EventKind.MODE, {"model": model, **payload, **before})
+
+
+def _trained_norms(model: Any) -> int:
+    """How many batch norms bring running statistics of earlier batches with them."""
+    norms = [layer for layer in model._flatten_layers() if is_batch_norm(layer) and layer.built]
+    with tf.init_scope():
+        return sum(bool(np.any(layer.moving_mean.numpy())) for layer in norms)
 
 
 def _tensor_site(

@@ -171,7 +171,9 @@ class Tapes:
         enclosing = local.stack[-1] if local.stack else None
         if graph is not None:
             self._note_span(layer, enclosing, graph, start)
-        if collect and tensor is not None and tensor is not local.last_output:
+        # The layers of a recurrent one are called for each place; in graphs a loop hides them.
+        repeats = any(isinstance(outer, keras.layers.RNN) for outer in local.stack)
+        if collect and tensor is not None and tensor is not local.last_output and not repeats:
             local.last_output = tensor
             if tensor.dtype.is_floating and tensor.shape.rank:
                 path = self.path_of(layer, enclosing)

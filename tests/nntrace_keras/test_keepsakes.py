@@ -54,13 +54,16 @@ def test_the_first_batch_is_kept_once_with_images_ids_and_labels(trace_keras, mo
         np.testing.assert_array_equal(tensor.values, expected[:16])
 
 
-def test_the_filters_of_the_first_convolution_are_kept_ever_more_rarely(trace_keras):
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_filters_of_the_first_convolution_are_kept_ever_more_rarely(trace_keras, frozen):
     kernels = []
 
     def program():
+        keras.utils.clear_session()
         keras.utils.set_random_seed(0)
         parts = [layers.Input((6, 5, 1)), layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(3)]
         model = compiled(keras.Sequential(parts))
+        model.layers[0].trainable = not frozen
         kernels.append(model.layers[0].kernel.numpy())
         _, labels = blobs(60)
         model.fit(np.ones((60, 6, 5, 1)), labels, batch_size=10, verbose=0)
@@ -69,7 +72,7 @@ def test_the_filters_of_the_first_convolution_are_kept_ever_more_rarely(trace_ke
     assert [t.step for t in filters] == [0, 1, 2, 3, 5]
     assert filters[0].path.endswith("conv2d/kernel")
     np.testing.assert_array_equal(filters[0].values, kernels[0].transpose(3, 2, 0, 1))
-    assert (filters[0].values != filters[-1].values).any()
+    assert (filters[0].values == filters[-1].values).all() == frozen
 
 
 def test_of_large_images_every_nth_row_and_column_is_kept_whatever_the_order_of_axes():

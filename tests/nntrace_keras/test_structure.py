@@ -152,3 +152,30 @@ def test_a_model_that_is_built_under_the_tape_is_followed_from_its_first_step(tr
     found = trace_keras(train)
     assert found.sampled_steps.tolist() == [0, 1]
     assert len(found.sites_of(Role.ACTIVATION)) == 2
+
+
+def test_the_cell_of_a_recurrent_layer_is_no_layer_of_its_own(trace_keras):
+    """Eagerly it is called for each place, and at the first one all examples may be alike."""
+
+    def program():
+        model = keras.Sequential([layers.Input((3, 2)), layers.GRU(4), layers.Dense(1)])
+        optimizer = keras.optimizers.SGD(0.1)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(model(tf.ones((5, 3, 2)), training=True))
+        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+
+    kinds = [site.module_type for site in trace_keras(program).sites_of(Role.ACTIVATION)]
+    assert kinds[-2:] == ["GRU", "Dense"]
+    assert "GRUCell" not in kinds
+
+
+def test_norms_that_bring_statistics_with_them_are_counted(trace_keras):
+    def program(norm):
+        model = keras.Sequential([layers.Input((2,)), norm, layers.Dense(1)])
+        model.compile("sgd", "mse")
+        model.fit(np.ones((8, 2)), np.ones((8, 1)), verbose=0)
+
+    used = layers.BatchNormalization()
+    traces = trace_keras(lambda: program(used)), trace_keras(lambda: program(used))
+    modes = [next(iter(trace.events_of(EventKind.MODE))).payload for trace in traces]
+    assert [mode["norm_trained"] for mode in modes] == [0, 1]
