@@ -73,10 +73,12 @@ class Births:
         return bool(self._searches_left) and any(w.rises for w in self._watches.values())
 
     def room(self, graphs: Iterable[int]) -> int:
-        """How many steps go by until weights are wanted for one of these graphs."""
+        """How many steps go by until weights are wanted for one of these graphs, if they are not
+        before the very next one, which then begins with them.
+        """
         watches = [w for graph in graphs if (w := self._watches.get(graph)) is not None]
-        wanted = min((watch.wanted for watch in watches), default=math.inf)
-        return int(min(_HELD_EVERY, wanted - self._recorder.steps))
+        left = [watch.wanted - self._recorder.steps for watch in watches]
+        return min((steps for steps in left if steps > 0), default=_HELD_EVERY)
 
     def wants_weights(self, graph: int) -> bool:
         """Whether to hold the weights before the next step, if it is not sampled."""

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
+from nntrace_keras.births import Births
 from nntrace_keras.unread import MOST_UNREAD, Unread, shared_out
 from tracing import tracing
 
@@ -43,6 +44,16 @@ def test_a_look_comes_in_time_for_the_next_sample():
     unread, one = Unread(), function()
     counts = [looked_at(unread, one, room=3) for _ in range(4)]
     assert counts == [1, 2, 3, 3]
+
+
+def test_weights_that_the_next_step_begins_with_need_no_look_of_their_own():
+    recorder = SimpleNamespace(steps=0)
+    births = Births(recorder, None)
+    births.have_weights(0)
+    rooms = []
+    for recorder.steps in (1, 10, 16, 17):
+        rooms.append(births.room([0]))
+    assert rooms == [15, 6, 16, 16]
 
 
 def test_calls_of_several_steps_or_with_large_batches_are_looked_at_each():
