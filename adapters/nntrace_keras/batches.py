@@ -1,20 +1,15 @@
 """The batch of a step: what is known of it beforehand, and what its sample says."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from nntrace.recorder import BatchSample, SiteSample
-from nntrace_keras.capture import Capture, Found, Values
-from nntrace_keras.losses import loss_facts
-from nntrace_keras.objective import Term
+from nntrace_keras.layouts import Found, Values
 from nntrace_keras.sites import SiteKey
-from nntrace_keras.under_tape import LossCall
 
 _PREDICTED = 8192  # elements of whole prediction rows that are kept
 _HASH_BITS = (1 << 48) - 1
@@ -39,45 +34,6 @@ class BatchFacts:
     loss_function: str | None = None
     term_names: tuple[str, ...] = ()
     term_weights: tuple[float, ...] = ()
-
-
-def named_calls(called: Sequence[LossCall]) -> list[tuple[str, Any]]:
-    """The values of the loss functions of a step that are numbers, each under a name of its own."""
-    counts: dict[str, int] = {}
-    found = []
-    for call in called:
-        if call.value is None or call.value.shape.rank != 0:
-            continue
-        function = loss_facts(call.function, tf.convert_to_tensor(call.prediction)).function
-        name = f"{function}:{call.output}" if call.output else function
-        count = counts[name] = counts.get(name, 0) + 1
-        found.append((name if count == 1 else f"{name}#{count}", call.value))
-    return found
-
-
-def terms(
-    capture: Capture, called: Sequence[LossCall], objective: Sequence[Term] | None
-) -> dict[str, Any]:
-    """Keep the values of what is summed up and differentiated.
-
-    Args:
-        capture: keeps them.
-        called: the loss functions that were called.
-        objective: the terms as a graph shows them; None eagerly, where the calls are all there is.
-    """
-    if objective is None:
-        if any(call.value is None or call.value.shape.rank != 0 for call in called):
-            return {}
-        named = zip(named_calls(called), called, strict=True)
-        objective = [Term(name, call.weight, value, True) for (name, value), call in named]
-    if len({term.name for term in objective}) < 2:
-        return {}
-    for number, term in enumerate(objective):
-        capture.add_scalar(f"term.{number}", term.tensor)
-    return {
-        "term_names": tuple(term.name for term in objective),
-        "term_weights": tuple(term.weight for term in objective),
-    }
 
 
 def batch_sample(

@@ -15,9 +15,9 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind, Role
 from nntrace_keras.board import Row
 from nntrace_keras.calls import Step
-from nntrace_keras.capture import Values
 from nntrace_keras.derivatives import dense
 from nntrace_keras.kept import Moment
+from nntrace_keras.layouts import Values
 from nntrace_keras.origins import Range, births, computes, described, is_call
 from nntrace_keras.retrace import look_back
 from nntrace_keras.second import CannotComputeError

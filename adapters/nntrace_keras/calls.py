@@ -15,9 +15,10 @@ from tensorflow.python.framework import ops
 from nntrace.recorder import SiteSample
 from nntrace_keras.batches import BatchFacts
 from nntrace_keras.board import MAX_GRAPHS, UNKNOWN, Board, Row
-from nntrace_keras.capture import Capture, Found, Layouts, Values
+from nntrace_keras.capture import Capture
 from nntrace_keras.elements import flat_plan
 from nntrace_keras.keepsakes import Keepsakes
+from nntrace_keras.layouts import Found, Layouts, Values
 from nntrace_keras.observation import Observer, Stepped
 from nntrace_keras.optimizers import (
     accumulation_steps,

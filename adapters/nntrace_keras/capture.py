@@ -10,12 +10,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
-from nntrace.recorder import NO_TENSOR, Layout, SiteSample
 from nntrace_keras import gather
 from nntrace_keras.elements import (
     ExamplesPlan,
@@ -23,35 +20,12 @@ from nntrace_keras.elements import (
     examples_plan,
     flat_plan,
     touched_rows_plan,
-    unpacked,
 )
 from nntrace_keras.keepsakes import Keepsakes
+from nntrace_keras.layouts import Layouts, Part, varying_axes
 from nntrace_keras.sites import SiteKey
 
 MAX_HASHED = 4096
-
-Values = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A site's or a batch value's place in the vector."""
-
-    site: SiteKey | None
-    name: str
-    plan: ExamplesPlan | FlatPlan
-    offset: int
-    sizes_offset: int
-
-
-@dataclass(slots=True)
-class Found:
-    """What a vector held: samples packed without holes, and batch values by name."""
-
-    values: Values
-    sites: list[tuple[SiteKey, SiteSample]]
-    shapes: dict[SiteKey, tuple[int, ...]]
-    batch: dict[str, tuple[Values, Layout]]
 
 
 @dataclass(slots=True)
@@ -192,49 +166,17 @@ class Capture:
         """Where the vector has the elements of a site."""
         return next(part.offset for part in self.layouts().parts if part.site == site)
 
-    def layouts(self) -> "Layouts":
+    def layouts(self) -> Layouts:
         """Where everything is in the vector."""
         parts = []
-        offset = sum(_varying(planned.plan) for planned in self._planned)
+        offset = sum(varying_axes(planned.plan) for planned in self._planned)
         sizes_offset = 0
         for planned in self._planned:
             plan = planned.plan
             parts.append(Part(planned.site, planned.name, plan, offset, sizes_offset))
             offset += plan.size
-            sizes_offset += _varying(plan)
+            sizes_offset += varying_axes(plan)
         return Layouts(tuple(parts), tuple(self.missing))
-
-
-@dataclass(frozen=True, slots=True)
-class Layouts:
-    """Takes a packed vector apart."""
-
-    parts: tuple[Part, ...]
-    missing: tuple[SiteKey, ...]
-
-    def find(self, vector: Values, turn: int) -> Found:
-        """The samples in a vector that was packed at `turn`."""
-        values: list[Values] = []
-        found = Found(np.empty(0, np.float32), [], {}, {})
-        offset = 0
-        for part in self.parts:
-            block = vector[part.offset : part.offset + part.plan.size]
-            if isinstance(part.plan, FlatPlan):
-                layout = part.plan.layout
-            else:
-                sizes = _sizes(part, vector)
-                block, layout = unpacked(part.plan, block, sizes, turn)
-                if part.site is not None and part.plan.per_unit:
-                    found.shapes[part.site] = _shape(part, sizes)
-            if part.site is None:
-                found.batch[part.name] = (block, layout)
-                continue
-            found.sites.append((part.site, SiteSample(-1, offset, layout)))
-            values.append(block)
-            offset += len(block)
-        found.sites += [(site, SiteSample(-1, 0, NO_TENSOR)) for site in self.missing]
-        found.values = np.concatenate(values) if values else found.values
-        return found
 
 
 def when(condition: Any, do: Callable[[], Any]) -> None:
@@ -259,25 +201,3 @@ def _flattened(tensor: Any) -> Any:
 
 def _touched(received: Callable[[Any], Any], gradient: Any) -> Any:
     return tf.reshape(received(gradient).values, [-1])
-
-
-def _varying(plan: ExamplesPlan | FlatPlan) -> int:
-    return 0 if isinstance(plan, FlatPlan) else len(plan.varying)
-
-
-def _sizes(part: Part, vector: Values) -> tuple[int, ...]:
-    """The true length of every row axis of a part."""
-    assert isinstance(part.plan, ExamplesPlan)
-    end = part.sizes_offset + len(part.plan.varying)
-    known = iter(vector[part.sizes_offset : end].tolist())
-    return tuple(int(next(known)) if size is None else size for size in part.plan.sizes)
-
-
-def _shape(part: Part, sizes: tuple[int, ...]) -> tuple[int, ...]:
-    """The true shape of the tensor that was sampled."""
-    plan = part.plan
-    assert isinstance(plan, ExamplesPlan)
-    shape = dict(zip(plan.axes, sizes, strict=True))
-    if plan.unit_axis is not None and part.site is not None:
-        shape[plan.unit_axis] = part.site.width
-    return tuple(shape[axis] for axis in sorted(shape))

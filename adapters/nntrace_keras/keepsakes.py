@@ -7,7 +7,7 @@ from its beginning and filled up with zeros, which the host, told the true sizes
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -17,10 +17,8 @@ import tensorflow as tf
 from nntrace.recorder import MAX_EXAMPLES, KeptTensor, batch_extent, next_turn
 from nntrace.schema import Role
 from nntrace_keras.elements import are_filters
+from nntrace_keras.layouts import Found
 from nntrace_keras.sites import SiteKey
-
-if TYPE_CHECKING:
-    from nntrace_keras.capture import Found
 
 _POSITIONS = 512  # read of an axis whose size varies
 _PIXELS = 128  # likewise, of images

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind, Role
-from nntrace_keras.batches import BatchFacts, named_calls, terms
+from nntrace_keras.batches import BatchFacts
 from nntrace_keras.capture import Capture
 from nntrace_keras.describe import (
     dropout_rate,
@@ -28,6 +28,7 @@ from nntrace_keras.optimizers import weight_decay
 from nntrace_keras.sites import SiteKey
 from nntrace_keras.sources import UNKNOWN, Source, Sources
 from nntrace_keras.structure import Structure
+from nntrace_keras.terms import named_calls, terms
 from nntrace_keras.turns import Turns
 from nntrace_keras.under_tape import Gradient, LayerCall, LossCall, RootCall, key
 

@@ -15,7 +15,7 @@ from tensorflow.python.ops.gen_resource_variable_ops import read_variable_op
 from tensorflow.python.ops.resource_variable_ops import BaseResourceVariable
 
 from nntrace_keras import gather
-from nntrace_keras.capture import Capture, Layouts, Values
+from nntrace_keras.capture import Capture
 from nntrace_keras.copies import (
     Copies,
     Needed,
@@ -28,6 +28,7 @@ from nntrace_keras.copies import (
 from nntrace_keras.elements import flat_plan
 from nntrace_keras.held import Held, spec_of
 from nntrace_keras.kept import Kept, Moment
+from nntrace_keras.layouts import Layouts, Values
 from nntrace_keras.observation import Stepped
 
 # What TensorFlow says of operations that do not stand in a graph as others do.
