@@ -84,6 +84,7 @@ class Session:
             reasons = [adapter.nothing_recorded() for adapter in self._adapters.values()]
             if reasons and self.recorder.failure is None:  # a failure was said when it happened
                 say(f"nothing was recorded: {'; '.join(reasons)}.")
+        self._adapters.clear()  # a notebook keeps what `nntrace.start` gave it
 
     def _end_of_others(self, error: str) -> None:
         """Complete the manifest that no recording process did: a launcher knows what they ended by.

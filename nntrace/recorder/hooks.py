@@ -37,8 +37,9 @@ class Hooks:
                 say(f"a hook did not come off: {error}.")
 
     def forget(self) -> None:
-        """They are off for good."""
-        self._undos.clear()
+        """They are off for good: nothing of theirs is kept alive."""
+        for registered in (self._undos, self._looks, self._ends, self._latecomers):
+            registered.clear()
 
     def on_error(self, look: Callable[[BaseException], object]) -> None:
         """Have a look taken at the error that ends the program, before the hooks come off."""

@@ -11,6 +11,7 @@ import json
 import os
 import time
 import traceback
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -99,7 +100,7 @@ class Recorder:
             self.account.charge_writer,
         )
         self.pace = Pace(cadence, self.account, self._writer)
-        os.register_at_fork(after_in_child=self._abandon)
+        _abandon_in_children(self)
 
     @property
     def opened(self) -> bool:
@@ -311,6 +312,7 @@ class Recorder:
         self.active = False
         self.hooks.take_off()
         self.hooks.forget()
+        self._token_search = None
         if not self._writer.started:
             if not self._has_origin:
                 return
@@ -349,3 +351,14 @@ class Recorder:
         """In a forked child: the writer thread does not exist there and nothing may be written."""
         self.active = False
         self.hooks.are_on = False
+
+
+def _abandon_in_children(recorder: Recorder) -> None:
+    """Have it abandoned in forked children, for as long as it lives: this cannot be undone."""
+    abandon = weakref.WeakMethod(recorder._abandon)
+
+    def forked() -> None:
+        if (abandon_it := abandon()) is not None:
+            abandon_it()
+
+    os.register_at_fork(after_in_child=forked)

@@ -8,6 +8,7 @@ import weakref
 import torch
 from nntrace_torch import TorchAdapter
 from nntrace_torch.losses import LOSS_FUNCTIONS
+from nntrace_torch.tracer import Tracer
 from torch import nn
 from torch.nn import functional
 from torch.nn.modules import module as module_hooks
@@ -17,8 +18,10 @@ from torch.utils.data import dataloader as loader_module
 from torch_programs import classify, mlp
 from tracing import tracing
 
+import nntrace
 from nntrace.manifest import Manifest
 from nntrace.recorder import Cadence, Recorder
+from nntrace.session import Session
 
 PATCHED = [
     *((functional, name) for name in LOSS_FUNCTIONS),
@@ -161,6 +164,40 @@ def test_a_model_that_is_dropped_is_freed_while_tracing_goes_on(tmp_path):
         del model, optimizer
         gc.collect()
         assert [reference() for reference in references] == [None] * 3
+
+
+def test_traces_that_are_over_keep_nothing_alive_however_much_of_them_the_program_keeps(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("NNTRACE_STRICT", "1")
+    references, kept = [], []
+    made = Tracer.__init__
+
+    def noted(tracer, recorder):
+        made(tracer, recorder)
+        references.append(weakref.ref(tracer.parts))
+
+    monkeypatch.setattr(Tracer, "__init__", noted)
+    monkeypatch.setattr(Session, "_findings", lambda session: "")  # takes longer than all else
+    for number in range(5):  # as in a notebook whose cell is run again and again
+        tracing = nntrace.start(out=tmp_path / f"run-{number}", every=1)
+        model = mlp()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(3):
+            logits = model(torch.randn(6, 4))
+            loss = functional.cross_entropy(logits, torch.arange(6) % 3)
+            optimizer.zero_grad()
+            loss.backward(retain_graph=True)
+            optimizer.step()
+        tracing.stop()
+        references += map(weakref.ref, (model, optimizer))
+        kept.append((tracing, logits, loss))
+        del model, optimizer
+    gc.collect()
+    assert [reference() for reference in references] == [None] * 15
+    _, logits, loss = kept[-1]
+    torch.autograd.grad(loss, logits)  # the hook of `logits` is there still, and does nothing
+    assert [(tmp_path / f"run-{number}").is_dir() for number in range(5)] == [True] * 5
 
 
 def test_random_states_are_untouched(tmp_path):
