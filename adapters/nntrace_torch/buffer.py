@@ -7,6 +7,7 @@ copy, without waiting for an accelerator.
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -75,15 +76,15 @@ class SampleBuffer:
         """Copy the sampled elements of detached tensors in at once: all of one type and plan."""
         size = plan.layout.size
         offset = self._reserve(size * len(sites))
-        views = [plan.view(tensor, turn) for tensor in tensors]
-        strides = (size, *plan.packed)
-        room = self._memory.as_strided((len(sites), *plan.size), strides, offset)
+        shape, (strides, moved) = plan.size, plan.at(turn)
+        views = [t.as_strided(shape, strides, t.storage_offset() + moved) for t in tensors]
+        room = self._memory.as_strided((len(sites), *shape), (size, *plan.packed), offset)
         if views[0].dtype is torch.float32:
             torch.stack(views, out=room)
         else:
             torch._foreach_copy_(list(room.unbind()), views)
-        for number, site in enumerate(sites):
-            self.parts.append(SiteSample(site, offset + number * size, plan.layout))
+        offsets = range(offset, offset + size * len(sites), size)
+        self.parts += map(SiteSample, sites, offsets, repeat(plan.layout))
 
     def put(self, values: torch.Tensor) -> tuple[int, int]:
         """Copy values that are no site's in; their offset and number."""

@@ -2,9 +2,12 @@
 
 The hooks are PyTorch's global module hooks, present only while a step is sampled. A hook makes
 one strided copy per tensor and returns nothing, so that the user's tensors stay the very same.
+Right after a layer's computation the processor's caches hold nothing of ours: a hook does as
+little as it can, and what can wait is done for many modules at once.
 """
 
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +16,6 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.modules import module as module_hooks
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.module import (
     register_module_forward_hook,
     register_module_forward_pre_hook,
@@ -37,13 +39,17 @@ from nntrace_torch.describe import (
 )
 from nntrace_torch.module_sites import ModuleSites
 from nntrace_torch.modules import Model, Models
-from nntrace_torch.outputs import OutputSampler
+from nntrace_torch.outputs import OutputSampler, version_entered
 from nntrace_torch.patching import is_captured, is_in_backward, outside_modes, remove_hook
 from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
 from nntrace_torch.waiting import may_be_held
 
 _FORWARD_HOOK = 1  # the index of its handle
+_MOST_LEFT = 16
+
+_clock = time.perf_counter_ns
+_thread = threading.get_ident
 
 _Hook = Callable[..., None]
 RootCalled = Callable[[Model, nn.Module, tuple[Any, ...], dict[str, Any]], None]
@@ -91,14 +97,18 @@ class ForwardSampler:
         self._root_calls = 0
         self._reused: set[str] = set()
         self._strangers: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+        self._account = recorder.account
         self._pre = recorder.guard(self._enter)
         self._post = recorder.guard(self._leave)
+        # Calls that are over, of modules that are still to be looked at: see `_look`.
+        self._left: list[tuple[nn.Module, tuple[Any, ...], torch.Tensor, int, int | None]] = []
         self._samples = OutputSampler(recorder, sources)
 
     def start(self, sample: StepSample) -> None:
         """Put the hooks on for a step."""
         self._sample = self._samples.current = sample
         self._thread = threading.get_ident()
+        self._left.clear()
         self._stack.clear()
         self._model = None
         self.flow.begin()
@@ -107,6 +117,7 @@ class ForwardSampler:
 
     def start_anew(self, sample: StepSample) -> None:
         """Give up what the step's forwards gave so far; the hooks stay on."""
+        self._left.clear()
         self._samples.drop()
         self._sample = self._samples.current = sample
 
@@ -117,6 +128,7 @@ class ForwardSampler:
     def stop(self) -> None:
         """Take the hooks off."""
         self._take_off()
+        self._left.clear()
         self._samples.drop()
         self._samples.settle()
         self._sample = self._samples.current = None
@@ -153,8 +165,9 @@ class ForwardSampler:
         stack, model, pauses = list(self._stack), self._model, self._pauses
         outermost: list[nn.Module] = []
         self._take_off()
+        self._look_back()
         self._outermost, self._replays, self._pauses = outermost, True, 0
-        self._put_on(outside_modes)
+        self._put_on(outside_modes(self._pre), outside_modes(self._post))
         try:
             yield outermost
         finally:
@@ -164,12 +177,13 @@ class ForwardSampler:
             if not pauses:
                 self._put_on()
 
-    def _put_on(self, around: Callable[[_Hook], _Hook] = lambda hook: hook) -> None:
+    def _put_on(self, pre: _Hook | None = None, post: _Hook | None = None) -> None:
         if not self._handles:
-            pre, post = around(self._pre), around(self._post)
             self._handles = [
-                register_module_forward_pre_hook(pre),
-                register_module_forward_hook(post, with_kwargs=True, always_call=True),
+                register_module_forward_pre_hook(pre or self._entered),
+                register_module_forward_hook(
+                    post or self._called, with_kwargs=True, always_call=True
+                ),
             ]
 
     def _take_off(self) -> None:
@@ -188,10 +202,45 @@ class ForwardSampler:
             remove_hook(handle)
             _forget_keywords(handle)
 
+    def _entered(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        """A module is called; of a part of a model that is all there is to know."""
+        if self._stack and not self.flow.is_open and _thread() == self._thread:
+            self._stack.append(module)
+        else:
+            self._pre(module, args)
+
+    def _called(self, module: nn.Module, args: tuple[Any, ...], *keywords_and_output: Any) -> None:
+        """A module returns; what it gave is looked at with others', if it stays what it is.
+
+        Without a guard, which would be half of what that costs.
+        """
+        started = _clock()
+        stack, output = self._stack, keywords_and_output[-1]
+        sites = self._sites.get(id(module))
+        if (
+            sites is None
+            or not sites.lasts
+            or len(stack) < 2
+            or stack[-1] is not module
+            or type(output) is not torch.Tensor
+            or self._is_recomputing
+            or self.flow.is_open
+            or len(self._left) >= _MOST_LEFT
+            or _thread() != self._thread
+            or output.is_inference()
+        ):
+            self._post(module, args, *keywords_and_output)
+            return
+        stack.pop()
+        before = version_entered(args) if sites.is_norm else None
+        self._left.append((module, args, output, output._version, before))
+        self._account.hooks_ns += _clock() - started
+
     def _enter(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         if self._sample is None or self._is_elsewhere():
             return
         if not self._stack:
+            self._left.clear()
             self._samples.drop()  # of a forward that raised
             self._model = None
             self._units_before = None
@@ -211,6 +260,7 @@ class ForwardSampler:
     def _leave(self, module: nn.Module, args: tuple[Any, ...], *keywords_and_output: Any) -> None:
         if self._sample is None or self._is_elsewhere():
             return
+        self._look_back()
         while self._stack and self._stack.pop() is not module:
             pass  # a module that raised left its callees on the stack
         if self._model is None:
@@ -224,10 +274,29 @@ class ForwardSampler:
         if not self._stack:
             self._samples.copy()
 
+    def _look_back(self) -> None:
+        """Look at the outputs of the modules that have returned since."""
+        if self._left:
+            left = self._left[:]
+            self._left.clear()
+            if self._sample is not None and self._model is not None:
+                for module, args, output, *versions in left:
+                    self._look(module, args, output, self._sample, *versions)
+
     def _look(
-        self, module: nn.Module, args: tuple[Any, ...], output: Any, sample: StepSample
+        self,
+        module: nn.Module,
+        args: tuple[Any, ...],
+        output: Any,
+        sample: StepSample,
+        version: int | None = None,
+        version_before: int | None = None,
     ) -> None:
-        """Sample the output of a module, if this call of it is the one to be recorded."""
+        """Sample the output of a module, if this call of it is the one to be recorded.
+
+        The versions are those of the output and of what entered a norm when it returned, if that
+        was some time ago.
+        """
         sites = self._sites.get(id(module))
         if sites is not None and sites.module() is not module:
             sites = None
@@ -247,7 +316,8 @@ class ForwardSampler:
         part = tensor if lasts else sampled_part(tensor)
         if part is None:
             return
-        version = -1 if tensor.is_inference() else tensor._version
+        if version is None:
+            version = -1 if tensor.is_inference() else tensor._version
         if self._last_output() is tensor and self._last_version == version:
             return  # a container handing on what its last child returned
         self._last_output, self._last_version = weakref.ref(tensor), version
@@ -264,13 +334,14 @@ class ForwardSampler:
             sites.is_due(self._root_calls, sample.token)
         is_first = sites.token != sample.token
         if lasts:
-            self._samples.later(sites, sample, tensor, self._units_before)
+            self._samples.later(sites, sample, tensor, version, self._units_before)
         else:
             before = self._units_before
             self._samples.output(sites, sample, tensor, part, before, may_wait=may_wait)
         self._units_before = (tensor.dim(), sites.axis)
-        if is_first and isinstance(module, _BatchNorm) and self._model is not None:
-            self._samples.norm(self._model.path_of(module) or "", module, args, sample)
+        if is_first and sites.is_norm and self._model is not None:
+            path = self._model.path_of(module) or ""
+            self._samples.norm(path, module, args, sample, version_before)
 
     def _note_reuse(self, module: nn.Module) -> None:
         """A module was called again within one forward; of batch norms that matters."""

@@ -4,6 +4,7 @@ import weakref
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from nntrace.recorder import NO_SITE
 from nntrace_torch.describe import unit_axis
@@ -18,7 +19,7 @@ class ModuleSites:
     called several times in one forward is recorded at another call each time, in turn: at the
     first call of a recurrent layer, say, its state is still zero. `lasts` and `gradient_lasts`
     say whether they stay what they are for a while, so that they can be copied later; None until
-    that is known.
+    that is known. `is_norm` says whether what enters it is looked at, too.
     """
 
     __slots__ = (
@@ -31,6 +32,7 @@ class ModuleSites:
         "gradient_token",
         "gradients_plan",
         "hooked",
+        "is_norm",
         "lasts",
         "module",
         "nbytes",
@@ -48,6 +50,7 @@ class ModuleSites:
         self.gradient = gradient
         self.token = self.gradient_token = self.hooked = self.root_call = -1
         self.calls = self.calls_before = self.turn = 0
+        self.is_norm = isinstance(module, _BatchNorm)
         self.lasts: bool | None = None
         self.gradient_lasts: bool | None = None
         self.shape: torch.Size | None = None

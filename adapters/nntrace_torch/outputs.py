@@ -1,11 +1,13 @@
 """Samples outputs of modules and the gradients that arrive at them, of those that are due."""
 
 import functools
+import time
+import weakref
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import nn
 from torch.utils.hooks import unserializable_hook
 
 from nntrace.recorder import NO_SITE, Recorder
@@ -16,26 +18,34 @@ from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
 from nntrace_torch.waiting import Alike, Seen, Waiting, can_wait, may_be_held
 
+_clock = time.perf_counter_ns
+
 
 class _NormCall(NamedTuple):
     """A call of a batch norm; `version` is that of what entered it."""
 
     path: str
-    module: _BatchNorm
+    module: nn.Module
     args: tuple[Any, ...]
     version: int
-    sample: StepSample
 
 
 class OutputSampler:
-    """Copies outputs and gradients into the sample, at once or with others."""
+    """Copies outputs and gradients into the sample, at once or with others.
+
+    Attributes:
+        current: the open sample; None between samples.
+    """
 
     def __init__(self, recorder: Recorder, sources: Sources) -> None:
         self._norms = RunningNorms(recorder, sources)
         self._norm_calls: list[_NormCall] = []
-        self._backward = recorder.guard(self._gradient)
+        self._account = recorder.account
+        self._guarded_gradient = recorder.guard(self._gradient)
         self._outputs = Waiting(self._copy_outputs)
-        self._gradients = Waiting(self._copy_gradients)
+        self._gradients = Waiting(recorder.guard(self._copy_gradients))
+        # The program may keep a graph, and with it the hooks in it, for as long as it likes.
+        self._reference = weakref.ref(self)
         self.current: StepSample | None = None
 
     def output(
@@ -57,40 +67,49 @@ class OutputSampler:
                 sample.add(sites.activation, plan, part)
         self._await(sites, sample, tensor)
         if may_wait and sites.lasts is None and can_wait(tensor):
-            seen = Seen(sites, sample, tensor, tensor._version, is_copied=True)
-            self._outputs.add(seen, sites.nbytes)
+            self._outputs.add(Seen(sites, tensor, tensor._version, is_copied=True))
 
     def later(
         self,
         sites: ModuleSites,
         sample: StepSample,
         tensor: torch.Tensor,
+        version: int,
         units_before: tuple[int, int] | None,
     ) -> None:
         """Note an output that will be the same for a while."""
         sites.token = sample.token
         sites.turn += 1
-        seen = Seen(sites, sample, tensor, tensor._version, False, units_before)
-        self._outputs.add(seen, sites.nbytes)
+        self._outputs.add(Seen(sites, tensor, version, units_before=units_before))
 
     def norm(
-        self, path: str, module: _BatchNorm, args: tuple[Any, ...], sample: StepSample
+        self,
+        path: str,
+        module: nn.Module,
+        args: tuple[Any, ...],
+        sample: StepSample,
+        version: int | None,
     ) -> None:
-        """A batch norm was called; its output was taken."""
-        entered = args[0] if args else None
-        if isinstance(entered, torch.Tensor) and can_wait(entered):
-            self._norm_calls.append(_NormCall(path, module, args, entered._version, sample))
-        else:
+        """A batch norm was called; its output was taken.
+
+        `version` is what `version_entered` said when it returned, if that was some time ago.
+        """
+        now = version_entered(args)
+        if now is None:
             self._norms.observe(path, module, args, sample)
+        else:
+            self._norm_calls.append(
+                _NormCall(path, module, args, now if version is None else version)
+            )
 
     def copy(self) -> None:
         """Copy the outputs that were noted: the forward pass is over."""
         self._outputs.copy()
         if self._norm_calls:
             calls, self._norm_calls = self._norm_calls, []
-            for path, module, args, version, sample in calls:
-                if args[0]._version == version:
-                    self._norms.observe(path, module, args, sample)
+            for path, module, args, version in calls:
+                if args[0]._version == version and self.current is not None:
+                    self._norms.observe(path, module, args, self.current)
 
     def settle(self) -> None:
         """Copy the gradients that were noted: the backward pass is over."""
@@ -109,34 +128,47 @@ class OutputSampler:
             sites.hooked = sample.token
             # Not a closure: one is made for every output of a sampled step. Marked, so that a
             # tensor with the hook can be saved without a warning.
-            hook = functools.partial(self._backward, sites, sample)
+            hook = functools.partial(_arrived, self._reference, sites, sample.token)
             tensor.register_hook(unserializable_hook(hook))
 
     def _copy_outputs(self, seen: Sequence[Seen]) -> None:
-        alike = Alike()
-        for one in seen:
-            sites, sample = one.sites, one.sample
-            sites.lasts = one.is_unchanged and can_wait(one.tensor)
-            if one.is_copied or not one.is_unchanged or not sample.is_open:
-                continue
-            if (part := sampled_part(one.tensor)) is not None:
-                plan = sites.plan_for(part, sample.limit, one.units_before)
-                if sites.activation != NO_SITE:
-                    alike.add(sample, sites.activation, plan, part)
-                self._await(sites, sample, one.tensor)
-        alike.copy()
-
-    def _gradient(self, sites: ModuleSites, sample: StepSample, gradient: torch.Tensor) -> None:
-        current = sample if sample.is_open else self.current
-        if current is None or sites.gradient_token == current.token:
-            return  # an unsampled step, or a graph kept by the user is walked again
-        if current is not sample and sites.token != sample.token:
-            return  # the module was called again since
-        if sites.gradient_lasts and may_be_held(gradient):
-            sites.gradient_token = current.token
-            seen = Seen(sites, current, gradient, gradient._version, is_copied=False)
-            self._gradients.add(seen, sites.nbytes)
+        sample, alike = self.current, Alike()
+        if sample is None or not sample.is_open:
             return
+        for sites, tensor, version, is_copied, units_before in seen:
+            is_unchanged = tensor._version == version
+            sites.lasts = lasts = is_unchanged and can_wait(tensor)
+            if is_copied or not is_unchanged:
+                continue
+            # `can_wait` has looked at what `sampled_part` would.
+            if (part := tensor.detach() if lasts else sampled_part(tensor)) is not None:
+                plan = sites.plan_for(part, sample.limit, units_before)
+                if sites.activation != NO_SITE:
+                    alike.add(sites.activation, plan, part)
+                self._await(sites, sample, tensor)
+        alike.copy(sample)
+
+    def arrived(self, sites: ModuleSites, token: int, gradient: torch.Tensor) -> None:
+        """A gradient has come: note it, if it will be the same for a while and is of this step."""
+        current = self.current
+        if current is None:
+            return  # an unsampled step
+        if not (sites.gradient_lasts and token == current.token and may_be_held(gradient)):
+            self._guarded_gradient(sites, token, gradient)
+        elif sites.gradient_token != token:
+            # Without a guard, which would be half of what it costs.
+            started = _clock()
+            sites.gradient_token = token
+            seen = Seen(sites, gradient, gradient._version)
+            self._account.hooks_ns += _clock() - started
+            self._gradients.add(seen)
+
+    def _gradient(self, sites: ModuleSites, token: int, gradient: torch.Tensor) -> None:
+        current = self.current
+        if current is None or not current.is_open or sites.gradient_token == current.token:
+            return  # a graph kept by the user is walked again
+        if current.token != token and sites.token != token:
+            return  # the module was called again since
         part = sampled_part(gradient)
         if part is None:
             return
@@ -145,16 +177,31 @@ class OutputSampler:
         sites.gradient_token = current.token
         current.add(sites.gradient, sites.gradient_plan(part, current.limit), part)
         if sites.gradient_lasts is None and can_wait(gradient):
-            seen = Seen(sites, current, gradient, gradient._version, is_copied=True)
-            self._gradients.add(seen, sites.nbytes)
+            self._gradients.add(Seen(sites, gradient, gradient._version, is_copied=True))
 
     def _copy_gradients(self, seen: Sequence[Seen]) -> None:
-        alike = Alike()
-        for one in seen:
-            sites, sample = one.sites, one.sample
-            sites.gradient_lasts = one.is_unchanged and can_wait(one.tensor)
-            if one.is_copied or not one.is_unchanged or not sample.is_open:
+        sample, alike = self.current, Alike()
+        if sample is None or not sample.is_open:
+            return
+        for sites, tensor, version, is_copied, _ in seen:
+            is_unchanged = tensor._version == version
+            sites.gradient_lasts = lasts = is_unchanged and can_wait(tensor)
+            if is_copied or not is_unchanged:
                 continue
-            if (part := sampled_part(one.tensor)) is not None:
-                alike.add(sample, sites.gradient, sites.gradient_plan(part, sample.limit), part)
-        alike.copy()
+            if (part := tensor.detach() if lasts else sampled_part(tensor)) is not None:
+                alike.add(sites.gradient, sites.gradient_plan(part, sample.limit), part)
+        alike.copy(sample)
+
+
+def version_entered(args: tuple[Any, ...]) -> int | None:
+    """The version of what entered a module, where it can be looked at later."""
+    entered = args[0] if args else None
+    return entered._version if can_wait(entered) else None
+
+
+def _arrived(
+    sampler: weakref.ref[OutputSampler], sites: ModuleSites, token: int, gradient: torch.Tensor
+) -> None:
+    """The hook of an output."""
+    if (held := sampler()) is not None:
+        held.arrived(sites, token, gradient)

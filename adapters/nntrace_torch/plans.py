@@ -36,12 +36,16 @@ class Plan(NamedTuple):
 
     def view(self, tensor: torch.Tensor, turn: int) -> torch.Tensor:
         """The sampled elements of a detached tensor, without a copy."""
-        offset = tensor.storage_offset()
-        number = turn * _LEAP
+        strides, moved = self.at(turn)
+        return tensor.as_strided(self.size, strides, tensor.storage_offset() + moved)
+
+    def at(self, turn: int) -> tuple[tuple[int, ...], int]:
+        """The strides of a turn, and how far its first element is moved."""
+        offset, number = 0, turn * _LEAP
         for room, stride in self.slack:
             number, moved = divmod(number, room + 1)
             offset += moved * stride
-        return tensor.as_strided(self.size, self.strides[turn % len(self.strides)], offset)
+        return self.strides[turn % len(self.strides)], offset
 
 
 @lru_cache(maxsize=4096)

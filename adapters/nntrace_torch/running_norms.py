@@ -30,8 +30,9 @@ class RunningNorms:
         self._sites: dict[str, int] = {}
         self._calls: weakref.WeakKeyDictionary[nn.Module, int] = weakref.WeakKeyDictionary()
 
-    def observe(self, path: str, module: _BatchNorm, args: Any, sample: StepSample) -> None:
+    def observe(self, path: str, module: nn.Module, args: Any, sample: StepSample) -> None:
         """Sample what the norm was given; after it updated its running statistics."""
+        assert isinstance(module, _BatchNorm)
         mean, variance = module.running_mean, module.running_var
         if not module.training or mean is None or variance is None:
             return

@@ -6,9 +6,8 @@ are copied together. None is changed meanwhile: its version tells; what was is n
 what its module gives is copied at once from then on. Few are held, and for a short time.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeGuard
 
 import torch
 
@@ -26,34 +25,28 @@ class Seen(NamedTuple):
     """A tensor as a hook saw it; `units_before` are the axes and the unit axis of the last one."""
 
     sites: ModuleSites
-    sample: StepSample
     tensor: torch.Tensor
     version: int
-    is_copied: bool
+    is_copied: bool = False
     units_before: tuple[int, int] | None = None
-
-    @property
-    def is_unchanged(self) -> bool:
-        """Whether nothing has written to it since."""
-        return self.tensor._version == self.version
 
 
 class Waiting:
-    """Tensors that wait to be copied.
+    """Tensors that wait to be copied into one sample.
 
     Args:
         copy: copies some of them.
     """
 
-    def __init__(self, copy: Callable[[Sequence[Seen]], None]) -> None:
+    def __init__(self, copy: Callable[[Sequence[Seen]], object]) -> None:
         self._copy = copy
         self._seen: list[Seen] = []
         self._bytes = 0
 
-    def add(self, seen: Seen, nbytes: int) -> None:
-        """Hold one, of about so many bytes; what waits is copied when it becomes much."""
+    def add(self, seen: Seen) -> None:
+        """Hold one; what waits is copied when it becomes much."""
         self._seen.append(seen)
-        self._bytes += nbytes
+        self._bytes += seen.sites.nbytes
         if self._bytes > _MOST_BYTES or len(self._seen) >= _MOST:
             self.copy()
 
@@ -73,20 +66,23 @@ class Alike:
     """Parts of tensors that are copied in one go, those of equal form together."""
 
     def __init__(self) -> None:
-        self._members: defaultdict[tuple[int, Plan, torch.dtype], list[tuple[int, torch.Tensor]]]
-        self._members = defaultdict(list)
-        self._samples: dict[int, StepSample] = {}
+        # Plans are shared and outlive this: their identity is the quicker key.
+        self._members: dict[tuple[int, torch.dtype], tuple[Plan, list[int], list[torch.Tensor]]]
+        self._members = {}
 
-    def add(self, sample: StepSample, site: int, plan: Plan, part: torch.Tensor) -> None:
+    def add(self, site: int, plan: Plan, part: torch.Tensor) -> None:
         """One more, of a detached tensor."""
-        self._samples[sample.token] = sample
-        self._members[sample.token, plan, part.dtype].append((site, part))
+        key = (id(plan), part.dtype)
+        members = self._members.get(key)
+        if members is None:
+            members = self._members[key] = (plan, [], [])
+        members[1].append(site)
+        members[2].append(part)
 
-    def copy(self) -> None:
-        """Copy them all."""
-        for (token, plan, _), members in self._members.items():
-            sites, parts = zip(*members, strict=True)
-            self._samples[token].add_alike(sites, plan, parts)
+    def copy(self, sample: StepSample) -> None:
+        """Copy them all into a sample."""
+        for plan, sites, parts in self._members.values():
+            sample.add_alike(sites, plan, parts)
 
 
 def may_be_held(tensor: torch.Tensor) -> bool:
@@ -98,7 +94,7 @@ def may_be_held(tensor: torch.Tensor) -> bool:
     )
 
 
-def can_wait(tensor: torch.Tensor) -> bool:
+def can_wait(tensor: object) -> TypeGuard[torch.Tensor]:
     """Whether a tensor may be copied later: on an accelerator the copy itself waits for nobody."""
     return (
         can_sample(tensor)
