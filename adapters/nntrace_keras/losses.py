@@ -12,6 +12,7 @@ _SAME = {
     "mean_squared_error": "mse_loss",
     "mean_absolute_error": "l1_loss",
     "huber": "huber_loss",
+    "kl_divergence": "kl_div",
     "poisson": "poisson_nll_loss",
 }
 _CATEGORICAL = ("categorical_crossentropy", "sparse_categorical_crossentropy")

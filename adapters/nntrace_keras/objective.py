@@ -91,6 +91,12 @@ def terms(depends: Dependence, target: Any, calls: Sequence[tuple[str, Any]]) ->
     return []
 
 
+def sum_of(objective: Sequence[Term], values: Any) -> Any:
+    """The term that is the sum of what a loss function returned for each example, if one is."""
+    sums = (term.tensor for term in objective if term.tensor.op.type == "Sum")
+    return next((total for total in sums if total.op.inputs[0] is values), None)
+
+
 def clamp(depends: Dependence, term: Term) -> Clamp | None:
     """The clamp from above that stands between the errors of a term and their reduction."""
     tensor, least = term.tensor, None

@@ -24,6 +24,7 @@ from nntrace_keras.describe import (
 )
 from nntrace_keras.losses import LossFacts, is_handed_in, is_symbolic, loss_facts
 from nntrace_keras.names import Names
+from nntrace_keras.objective import Term, sum_of
 from nntrace_keras.optimizers import weight_decay
 from nntrace_keras.sites import SiteKey
 from nntrace_keras.sources import UNKNOWN, Source, Sources
@@ -82,7 +83,7 @@ class Observer:
         if not called:
             facts = self._output(capture, first.calls.roots[-1], entered)
         else:
-            facts = self._loss(capture, called[0], entered)
+            facts = self._loss(capture, called[0], entered, objective or ())
         return replace(facts, **terms(capture, called, objective))
 
     def stepped(
@@ -240,9 +241,18 @@ class Observer:
             capture.add_examples(site, root.output)
         return BatchFacts(entered, output=site)
 
-    def _loss(self, capture: Capture, call: LossCall, entered: SiteKey | None) -> BatchFacts:
+    def _loss(
+        self,
+        capture: Capture,
+        call: LossCall,
+        entered: SiteKey | None,
+        objective: Sequence[Term],
+    ) -> BatchFacts:
         prediction, target = tf.convert_to_tensor(call.prediction), call.target
-        facts = loss_facts(call.function, prediction)
+        facts, value = loss_facts(call.function, prediction), call.value
+        summed = sum_of(objective, value)
+        if summed is not None:
+            facts, value = replace(facts, reduction="sum"), summed
         classes = int(prediction.shape[-1] or 0) if (prediction.shape.rank or 0) > 1 else 1
         self._announce(facts, classes, call)
         name = facts.function
@@ -254,8 +264,8 @@ class Observer:
         if target.shape.rank:
             capture.add_examples(of_target, target, by_example=True)
             capture.keepsakes.add(of_target, target)
-        if call.value is not None and call.value.shape.rank == 0:
-            capture.add_scalar("loss_value", call.value)
+        if value is not None and value.shape.rank == 0:
+            capture.add_scalar("loss_value", value)
         return BatchFacts(
             entered,
             of_target,

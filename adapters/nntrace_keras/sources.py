@@ -1,6 +1,7 @@
 """Remembers where the user's code built a layer or an optimizer: file and line."""
 
 import os
+import threading
 
 import keras
 
@@ -18,10 +19,22 @@ _CODE = UserCode(
     ),
     _FRAMES,
 )
+_REWRITTEN = "__autograph_generated_file"  # of functions that autograph has translated
 is_users = _CODE.is_users
-caller = _CODE.caller
 
 __all__ = ["UNKNOWN", "Source", "Sources", "caller", "is_users"]
+
+
+def caller() -> Source:
+    """The innermost line of the user's, as it was written."""
+    source = _CODE.caller()
+    if source.file is None or _REWRITTEN not in source.file:
+        return source
+    from tensorflow.python.util import tf_stack  # with other backends it is not there
+
+    # What TensorFlow itself maps tracebacks with, in the functions that this thread is in.
+    lines = tf_stack._source_mapper_stacks[threading.get_ident()][-1].get_effective_source_map()
+    return Source(*lines.get(source, source)[:2])
 
 
 class Sources(BuiltAt):

@@ -1,7 +1,7 @@
 """Watches `fit`: epochs and the metrics Keras computes, and the data sets it draws from."""
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import keras
@@ -13,6 +13,7 @@ from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
 from nntrace_keras.evaluations import EvaluationObserver, first_array
 from nntrace_keras.patching import Undo, after, before
+from nntrace_keras.pipelines import taken
 
 _MANY = 64  # data sets; beyond them only some are recorded
 
@@ -30,7 +31,7 @@ class TrainerObserver:
     def __init__(self, recorder: Recorder, path_of: Callable[[Any], str] = lambda _: "") -> None:
         self._recorder = recorder
         self._evaluations = EvaluationObserver(recorder, path_of)
-        self._loaders: dict[int, int] = {}  # numbers by the id of what is drawn from
+        self._loaders: dict[Hashable, int] = {}  # numbers by the identity of what is drawn from
         self._count = 0
         self._loader: int | None = None
         self._steps = 0
@@ -70,7 +71,7 @@ class TrainerObserver:
             return
         payload = {
             "loader": number,
-            "dataset_size": getattr(data, "_num_samples", None),
+            "dataset_size": _size(data),
             "batch_size": data.batch_size,
             "batches": data.num_batches,
             "shuffle": bool(getattr(data, "_shuffle", False)),
@@ -91,9 +92,7 @@ class TrainerObserver:
 
     def _number_of(self, data: Any) -> tuple[int, bool]:
         """The number of a data set, the same for the same arrays, and whether it is a new one."""
-        array = first_array(data)
-        source = getattr(data, "_dataset", data) if array is None else array
-        key = id(source)
+        source, key = _identity(data)
         if key in self._loaders:
             return self._loaders[key], False
         number = self._loaders[key] = self._count
@@ -102,13 +101,37 @@ class TrainerObserver:
         return number, True
 
 
+def _identity(data: Any) -> tuple[Any, Hashable]:
+    """What keeps the data of an adapter alive, and its key meanwhile.
+
+    A slice that is taken anew before each call is a new array over the same memory.
+    """
+    array = first_array(data)
+    if array is None:
+        source = getattr(data, "_dataset", data)
+        return source, id(source)
+    owner = array
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    return owner, (array.__array_interface__["data"][0], array.shape, array.strides)
+
+
+def _size(data: Any) -> int | None:
+    """How many examples there are to draw from, where that is known."""
+    cut = taken(getattr(data, "_dataset", None))
+    size: int | None = getattr(data, "_num_samples", None) if cut is None else cut[1]
+    return size
+
+
 def _delivered(iterator: Any) -> dict[str, int]:
     """What the pass has come to, over data of known size.
 
     With `steps_per_epoch` the next epoch goes on where this one ended: the pass is what counts.
     """
-    batches = getattr(iterator, "_num_batches", None)
-    size = getattr(getattr(iterator, "data_adapter", None), "_num_samples", None)
+    batches, data = getattr(iterator, "_num_batches", None), getattr(iterator, "data_adapter", None)
+    if batches and (cut := taken(getattr(data, "_dataset", None))) is not None:
+        return {"batches": batches, "examples": cut[0]}
+    size = getattr(data, "_num_samples", None)
     if not batches or not size:
         return {}
     # Keras counts from 0 again when the pass has come to its end.

@@ -23,6 +23,7 @@ from nntrace.trace import Trace
 __all__ = ["dead_units", "exploding_activations", "saturated_units", "vanishing_activations"]
 
 _FEW_DEAD = 0.2  # of a layer
+_SMALL = 0.1  # rms: a layer that grows up to ten from less comes to what is usual
 
 
 @rule(
@@ -129,7 +130,7 @@ def exploding_activations(
     size = trace.series(Role.ACTIVATION, "rms")[:, [link.column for link in links]]
     first = reference(links, size)
     begin = first_finite(size)
-    scale = np.fmax(begin, median(begin[begin > 0]))
+    scale = np.fmax(begin, max(_SMALL, median(begin[begin > 0])))
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = {"depth": size / first[:, None], "time": size / scale}
     judged = any_finite(size, axis=1)

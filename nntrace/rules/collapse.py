@@ -289,8 +289,9 @@ def _one_point(trace: Trace, link: Link, spread: float, samples: int) -> Finding
         close |= _on_few_directions(trace, link, rows) & (
             apart[rows] < np.minimum(_FEW_TIMES * spread, _SHORT * apart[rows[0]])
         )
-    since = lasting(close, max(3, len(rows) // 4))
-    if since is None:
+    since, steps = lasting(close, 3), trace.sampled_steps[rows]
+    # For a quarter of the steps, not of the samples: most of these are of the beginning.
+    if since is None or 4 * (steps[-1] - steps[since] + 1) < steps[-1] - steps[0] + 1:
         return None
     begin, end = float(apart[rows[0]]), median(apart[rows[-3:]])
     return Finding(

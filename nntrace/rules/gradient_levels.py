@@ -59,8 +59,8 @@ def zero_gradient(
     They are connected to the loss but have no influence on it. Counted is what lasts to the end;
     rows of a lookup table that are not looked up are none, nor are steps at which the module was
     given no example (an expert nobody chose), nor a bias whose weights do get a gradient (a norm or
-    a softmax takes away what it adds), nor a model that has fitted its data (a margin loss is then
-    exactly zero). Without any gradient it is GRD03.
+    a softmax takes away what it adds), nor what had one until the model had fitted its data (a
+    margin loss is then exactly zero). Without any gradient it is GRD03.
     Source: "37 reasons", 19 and 30; PyTorch Lightning's and Cockpit's checks of gradients.
     """
     sites = [site for site in trace.sites_of(Role.PARAM_GRAD) if not is_embedding(site)]
@@ -70,13 +70,15 @@ def zero_gradient(
     if times.max(initial=0) < samples:
         yield Skipped(f"needs {samples} sampled gradients, has {times.max(initial=0)}")
         return
-    if remaining_loss(trace) <= fitted:
-        return
+    has_fitted = remaining_loss(trace) <= fitted
+    others_get_one = bool((np.nan_to_num(size) > 0).any())
     found = []
     for index, site in enumerate(sites):
         rows = np.flatnonzero(np.isfinite(size[:, index]) & _has_examples(trace, site.parent))
         since = lasting(size[rows, index] == 0, samples)
         if cancels(index, sites, size[rows]):
+            continue
+        if has_fitted and (since or not others_get_one):
             continue
         if held[index] and since is not None and len(rows) - since >= len(rows) / 2:
             found.append((site, int(rows[since])))

@@ -8,10 +8,11 @@ import numpy as np
 
 from nntrace.dataflow import Vertex
 from nntrace.rules.chance import is_no_better_than_chance
-from nntrace.rules.depth import SAMPLES, before_head, until_end
+from nntrace.rules.depth import SAMPLES, before_head, signal_of, until_end
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.flow import Flow
 from nntrace.rules.layers import (
+    BoolArray,
     Link,
     any_finite,
     chain,
@@ -27,6 +28,7 @@ from nntrace.rules.signals import median
 from nntrace.rules.units import has_died_out
 from nntrace.schema import Role
 from nntrace.trace import Trace
+from nntrace.trace.model import FloatArray
 
 _AMPLIFIED = 1e-4  # of unit scale: what a norm makes of rounding when it divides by √epsilon
 _FADED = 1e-3  # of the rms: what differs less has all but vanished before
@@ -57,25 +59,29 @@ def activation_std_out_of_band(
     """A hidden layer's outputs stay far from a standard deviation of one, or drift far away.
 
     Of one, half to two are ideal; a tiny signal hardly moves the layers after it, a huge one makes
-    every step too large; what comes nearer to one is on its way. Judged are layers with weights,
-    without the head and without those whose output a norm takes back to unit scale, over the last
-    half of the run. A warning only where the loss does not come down, because residual streams and
-    sure classifiers grow and train well.
+    every step too large; what comes nearer to one is on its way. Small is also a signal that
+    hardly differs between examples, beside biases that do between units. Judged are layers with
+    weights, without the head and without those whose output a norm takes back to unit scale, over
+    the last half of the run. A warning only where the loss does not come down, because residual
+    streams and sure classifiers grow and train well.
     Source: Deep Learning Tuning, DL4J ("Layer Activations"); He 2015.
     """
     links = _hidden(trace)
     if not links:
         yield Skipped("no layer with weights that neither is the head nor enters a norm")
         return
-    std = trace.series(Role.ACTIVATION, "std")[:, [link.column for link in links]]
+    columns = [link.column for link in links]
+    std = trace.series(Role.ACTIVATION, "std")[:, columns]
+    apart = signal_of(trace)[:, columns]
+    signal = np.where(apart > 0, np.fmin(std, apart), std)  # biases make units differ, no examples
     judged = any_finite(std, axis=1)
     begin = first_finite(std)
     with np.errstate(divide="ignore", invalid="ignore"):
         change = np.where(begin > 0, std / begin, np.nan)
-        leaves = np.abs(np.log(std)) > np.abs(np.log(begin))  # what comes nearer to one is healing
-        comes_back = np.abs(np.log(std)) < np.abs(np.log(begin)) - np.log(nearer)
-    outside = (((std < low) & (std > 0)) | (std > high)) & ~comes_back
-    drifts = ((change > drift) | (change < 1 / drift)) & (std > 0) & leaves
+        faint = (signal < low) & (signal > 0) & ~_comes_nearer(signal, nearer)
+        loud = (std > high) & ~_comes_nearer(std, nearer)
+        drifts = ((change > drift) | (change < 1 / drift)) & (std > 0) & ~_comes_nearer(std, 1.0)
+    outside = faint | loud
     found = []
     for index in range(len(links)):
         holds = outside[:, index] | drifts[:, index]
@@ -88,10 +94,12 @@ def activation_std_out_of_band(
             yield Skipped(f"needs {SAMPLES} sampled steps")
         return
     index, since = min(found, key=lambda pair: (pair[1], pair[0]))
-    level, start = median(std[since:, index]), float(begin[index])
-    kind = "stays at" if outside[since:, index].mean() > 0.5 else f"drifted from {start:.2g} to"
+    stays, is_faint = (kind[since:, index].mean() > 0.5 for kind in (outside, faint))
+    level = median((signal if is_faint else std)[since:, index])
+    start = float(begin[index])
+    kind = "stays at" if stays else f"drifted from {start:.2g} to"
     learns = remaining_loss(trace) <= learnt
-    usual = f", where {low:g} to {high:g} is usual" if kind == "stays at" else ""
+    usual = f", where {low:g} to {high:g} is usual" if stays else ""
     yield Finding(
         f"the standard deviation of {links[index].site.path}'s outputs {kind} {level:.2g}{usual}"
         + (
@@ -234,6 +242,12 @@ def constant_activation(
             )
             return
         before = not is_constant and bool(tells_apart[seen, index].mean() > 0.5)
+
+
+def _comes_nearer(values: FloatArray, times: float) -> BoolArray:
+    """Where values are nearer to one than at their start, so many times."""
+    start = np.abs(np.log(first_finite(values)))
+    return np.asarray(np.abs(np.log(values)) <= start - np.log(times))
 
 
 def _inputs_vary(trace: Trace) -> bool:

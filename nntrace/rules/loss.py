@@ -34,9 +34,13 @@ from nntrace.schema import EventKind
 from nntrace.trace import Trace
 
 _LEARNED = 0.8  # of chance: a loss below it shows that something was learned, before or here
+_HEADS = (10, 20, 40)  # steps that are its start: short ones still are, long ones tell sooner
 _SURE_STEPS = 200
 _ASCENT = "Check the sign of the loss, of the gradients, and of the update."
-_OF_ASCENT = ("ACT01", "ACT03", "GRD02", "GRD05", "PAR01", "PAR02", "PAR04", "UPD01", "UPD07")
+_OF_ASCENT = (
+    *("ACT01", "ACT03", "GRD02", "GRD05", "LOS12", "PAR01", "PAR02", "PAR04"),
+    *("UPD01", "UPD07"),
+)
 
 
 @rule(
@@ -79,15 +83,18 @@ def loss_not_decreasing(
     chances = [] if unknown else [chance.value for chance in chance_losses(function, batches)]
     noise = noise_scale(values)
     window = max(1, len(values) // 10)
-    head = min(10, window)
-    start, best = float(np.median(values[:head])), float(window_medians(values, 10).min())
+    heads = [min(count, window) for count in _HEADS]
+    start, best = float(np.median(values[: heads[0]])), float(window_medians(values, 10).min())
     level = _level(series)
     dropped_at_once = float(values[0]) - best > 1.5 * errors * noise
     start = max(start, float(values[0])) if dropped_at_once else start
     progress = start - best
     is_certain = (
         dropped_at_once
-        or progress > errors * median_error(noise, head, window)
+        or any(
+            np.median(values[:head]) - best > errors * median_error(noise, head, window)
+            for head in heads
+        )
         or trend_z(values) < -(errors if chances else errors / 2)
     )
     if (is_certain and progress > improvement * abs(start)) or inputs_win(trace):

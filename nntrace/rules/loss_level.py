@@ -38,6 +38,8 @@ _START_EXAMPLES = 16  # fewer, and the first loss is noise
 _LEAST_LOSSES = 20
 _ABOUT_UNIT = 0.5  # rms of targets
 _LEARNED = 0.8  # of the first loss of a step
+_HUGE = 100.0  # times chance: the first gradients are ten times too long, for any learning rate
+_OF_A_HUGE_ONE = ("UPD07", "PAR02", "LOS07", "NUM05", "NUM09")
 _TRAIN_ON = (
     "Train on: how frequent the labels are is learned first, as by every language model. If the "
     "loss stays five times as long as it took to come there, see whether inputs carry a signal."
@@ -109,6 +111,7 @@ def loss_at_init(
             site=site,
             steps=span,
             severity=Severity.INFO if size < usual * scale else None,
+            explains=_OF_A_HUGE_ONE if first > _HUGE * start.value else (),
             evidence=evidence,
             location=location,
         )

@@ -213,7 +213,8 @@ def _climbed_alone(trace: Trace) -> str | None:
     Severity.ERROR,
     explains=("LOS08", "LOS15", "LOS20"),
     advice="Look at the targets' range (a binary cross-entropy wants 0 … 1), at the order of the "
-    "arguments of `kl_div` (log-probabilities first), and at the sign.",
+    "arguments of a divergence (probabilities that add up to one; PyTorch's `kl_div` wants their "
+    "logarithms first), and at the sign.",
 )
 def impossible_loss(
     trace: Trace,

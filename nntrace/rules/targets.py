@@ -15,6 +15,7 @@ from nntrace.rules.signals import loss_series, median, span
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Trace
 
+_FEW_OF_IDS = 0.1
 _TOO_LARGE = re.compile(r"Target (-?\d+) is out of bounds")  # PyTorch's own words
 
 
@@ -60,8 +61,7 @@ def class_count_mismatch(
     if classes < 3 or totals.total() < max(100, labels * len(totals)) or not totals:
         yield Skipped(f"needs {labels} labels of each class, has {totals.total()} in all")
         return
-    inputs = trace.sites_of(Role.INPUT)
-    if inputs and "int" in inputs[0].dtype and classes > 20:
+    if classes > 20 and _are_tokens(trace, max(totals)):
         yield Skipped("tokens are predicted: a vocabulary is larger than any text")
         return
     if len(totals) == 1 and _made_by_program(batches, next(iter(totals))):
@@ -137,6 +137,14 @@ def constant_target(
         evidence={"value": value, "batches": len(known)},
         location=loss_location(trace, function),
     )
+
+
+def _are_tokens(trace: Trace, largest: float) -> bool:
+    """Whether labels reach as far as the ids that enter do, and not only as far as a few kinds."""
+    inputs = trace.sites_of(Role.INPUT)
+    if not inputs or "int" not in inputs[0].dtype:
+        return False
+    return not largest < _FEW_OF_IDS * median(trace.series(Role.INPUT, "max", inputs[0]))
 
 
 def _made_by_program(batches: Iterable[Batch], value: float) -> bool:

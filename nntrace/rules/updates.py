@@ -1,6 +1,6 @@
 """Rules on the true updates Δw: their size relative to the weights, and weights that stay."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from nntrace.rules.chance import chance_losses, comparable_function, training_batches
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.layers import (
+    BoolArray,
     cancels,
     columns,
     falls_steadily,
@@ -36,7 +37,7 @@ from nntrace.rules.signals import (
     unjudgeable,
 )
 from nntrace.schema import Role
-from nntrace.trace import Trace
+from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
 
 _USUAL = 1e-3  # update ratio
@@ -45,6 +46,7 @@ _ADAM = "Adam wants rates some tens of times smaller than SGD."
 _SAMPLES = 10  # sampled steps without which a ratio cannot be called lasting
 _LATE_SAMPLES = 3  # of them, in the second half of the run
 _OVERWRITES = 0.5  # an update half as large as the weights
+_PRUNED = 0.1  # of a layer's weights
 _OVERSHOOT = 3.0  # healthy runs do not rise above their first loss
 _OUTLIER = 10.0  # times the losses around it: no step made that, a batch did
 _AFTERMATH = 50  # steps in which a loss overshoots
@@ -83,7 +85,8 @@ def update_ratio_high(
     falls steadily is not held up by them; nor is one that falls while successive gradients point
     the same way, for steps that are too long overshoot; one that rises then goes uphill, as it
     was told. A single step of half the weights' size
-    counts too when the loss triples after it or never gets better than it was, beyond its noise.
+    counts too when the loss triples after it or never gets better than it was, beyond its noise,
+    unless it set weights to zero, as a constraint does.
     With several optimizers or a negative loss, which tell little, only the error level counts.
     Source: Karpathy, CS231n, "ratio of weights:updates"; "37 reasons", 33.
     """
@@ -93,7 +96,7 @@ def update_ratio_high(
     ratio[:, ~(start > 0)] = np.nan
     rows = np.flatnonzero(np.isfinite(ratio).any(axis=1))
     series = loss_series(trace)
-    shock = _shock(trace, ratio, rows)
+    shock = _shock(trace, np.where(_set_to_zero(trace, sites), np.nan, ratio), rows)
     if shock is not None:
         yield shock
         return
@@ -176,6 +179,14 @@ def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:
         advice=f"Divide the learning rate by about {rounded(size / _FIRST_STEP):g}, so that a "
         f"first step changes weights by a few percent and later ones by 0.1%; {_ADAM}",
     )
+
+
+def _set_to_zero(trace: Trace, sites: Sequence[Site]) -> BoolArray:
+    """[sampled_steps, sites]: of which weights a part is exactly zero at the next sample and was
+    not before: what a constraint or pruning does, whatever the learning rate.
+    """
+    zeros = np.nan_to_num(columns(trace, Role.PARAM, "zero_fraction", sites))
+    return np.diff(zeros, axis=0, append=zeros[-1:]) > _PRUNED
 
 
 def _is_of_its_batch(series: LossSeries, step: int) -> bool:

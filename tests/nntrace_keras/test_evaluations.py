@@ -49,6 +49,7 @@ def test_a_trace_has_the_passes_and_the_terms(trace_keras):
         [first["loss"], second["loss"]]
     )
     assert all(one["loss"] is None for one in predictions)
+    assert len({one["loader"] for one in predictions}) == 1, "a slice of the same rows each time"
     assert first["input_mean"] - of_training["input_mean"] == pytest.approx(1, abs=0.2)
     assert (first["training"], first["dropout_inactive"], first["norm_inactive"]) == (False, 1, 1)
     assert first["file"].endswith("test_evaluations.py")

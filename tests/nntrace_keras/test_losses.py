@@ -53,6 +53,7 @@ def test_an_eager_tensor_does_not_say_what_made_it():
         ("sparse_categorical_crossentropy", False, "sparse_categorical_crossentropy"),
         ("binary_crossentropy", True, "binary_cross_entropy_with_logits"),
         ("mean_squared_error", False, "mse_loss"),
+        ("kl_divergence", False, "kl_div"),
         ("own_loss", False, "own_loss"),
     ],
 )

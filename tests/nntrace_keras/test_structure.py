@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from nntrace_keras.objective import Term, sum_of
+from nntrace_keras.sources import caller
 from tracing import tracing
 
 from nntrace.dataflow import Vertex
@@ -79,6 +81,26 @@ def test_the_objective_is_taken_apart(trace):
     assert batch.term_names == ("capped_error", "penalty")
     assert batch.term_values[1] == pytest.approx(0.01 * squares, rel=1e-4)
     assert sum(batch.term_values) == pytest.approx(trace.steps.loss[3], rel=1e-5)
+
+
+@pytest.mark.parametrize(("reduce", "is_sum"), [(tf.reduce_sum, True), (tf.reduce_mean, False)])
+def test_losses_that_the_program_adds_up_are_a_sum(reduce, is_sum):
+    with tf.Graph().as_default():
+        losses = tf.square(tf.constant([1.0, 2.0]))
+        objective = [Term("other", 1.0, reduce(losses), False)]
+        assert (sum_of(objective, losses) is objective[0].tensor) is is_sum
+
+
+def test_a_line_that_autograph_rewrote_is_the_one_of_the_program():
+    look, lines = tf.autograph.experimental.do_not_convert(caller), []
+
+    @tf.function
+    def step():
+        lines.append(look())
+
+    step()
+    first = step.python_function.__code__.co_firstlineno
+    assert lines == [(__file__, first + 2)]
 
 
 def test_the_share_that_a_clamp_cuts_off_is_that_of_the_losses_above_it(trace):

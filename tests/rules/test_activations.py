@@ -109,6 +109,12 @@ def test_a_signal_that_grows_a_hundredfold_in_time_is_a_warning(last, found):
     assert all(f.evidence["kind"] == "time" and f.steps == (10, 19) for f in results)
 
 
+@pytest.mark.parametrize(("last", "found"), [(10.5, 1), (9.5, 0)])
+def test_a_tiny_signal_that_grows_in_time_comes_to_what_is_usual(last, found):
+    growing = [*[1e-6] * 10, *[last] * 10]
+    assert len(findings("ACT03", stack(growing, growing, growing))) == found
+
+
 @pytest.mark.parametrize(("end", "found"), [(1.1, 1), (0.9, 0)])
 def test_growth_in_time_while_the_loss_halves_is_healthy(end, found):
     growing = [*[1.0] * 10, *[500.0] * 10]

@@ -11,7 +11,8 @@ FALLING = list(np.geomspace(1, 0.01, STEPS))
 
 
 def trace(*sites, loss=1.0, **columns):
-    return trace_of(steps=STEPS, sampled=SAMPLED, loss=loss, sites=sites, **columns)
+    columns = {"steps": STEPS, "sampled": SAMPLED, **columns}
+    return trace_of(loss=loss, sites=sites, **columns)
 
 
 # ACT09
@@ -212,7 +213,7 @@ def test_what_comes_behind_a_latent_of_a_few_numbers_has_no_more_directions(unit
 
 
 def embedding(end, units=16, start=0.6, rank=None):
-    apart = [start] * 4 + [end] * (COUNT - 4)
+    apart = [start] * 4 + (end if isinstance(end, list) else [end] * (COUNT - 4))
     owner = {"module_type": "Linear", "parent": "embed", "shape": [units, units], "numel": 256}
     weight = site("embed.weight", "param", fan_in=units, fan_out=units, rms=0.1, **owner)
     outputs = {"module_type": "Linear", "shape": [64, units], "rms": 1.0, "example_std": apart}
@@ -227,6 +228,13 @@ def test_representations_that_become_one_point_have_collapsed(end, units, found)
     results = findings("ACT13", trace(*embedding(end, units), loss=FALLING))
     assert len(results) == found
     assert all("point" in f.message and f.level is Severity.WARNING for f in results)
+
+
+@pytest.mark.parametrize(("last", "found"), [(79, 1), (78, 0)])
+def test_a_point_that_lasts_a_quarter_of_the_steps_counts_however_many_were_sampled(last, found):
+    rows = embedding([0.6] * 4 + [0.01] * 4)
+    sampled = [*range(8), 60, 61, 62, last]
+    assert len(findings("ACT13", trace(*rows, loss=1.0, steps=last + 1, sampled=sampled))) == found
 
 
 @pytest.mark.parametrize(("end", "rank", "found"), [(0.19, 4.9, 1), (0.21, 4.9, 0), (0.19, 5.1, 0)])

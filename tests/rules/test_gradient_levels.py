@@ -68,6 +68,12 @@ def test_a_model_that_has_fitted_its_data_needs_no_gradient(end, found):
     assert len(findings("GRD04", rows)) == found
 
 
+@pytest.mark.parametrize(("gradient", "found"), [(0.0, 1), ([0.1] * 5 + [0.0] * 15, 0)])
+def test_what_never_had_a_gradient_has_not_lost_it_by_fitting(gradient, found):
+    rows = [parameter("a.weight", gradient), parameter("b.weight", 0.1)]
+    assert len(findings("GRD04", trace(*rows, loss=[1.0] * 5 + [0.04] * 15))) == found
+
+
 def test_nine_samples_are_too_few():
     assert skip_reasons("GRD04", trace(parameter("a.weight", 0.0), steps=9))
 

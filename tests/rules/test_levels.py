@@ -60,6 +60,13 @@ def test_a_level_that_comes_nearer_to_one_by_a_quarter_is_on_its_way(end, found)
     assert len(findings("ACT01", rows)) == found
 
 
+def test_biases_that_differ_between_units_carry_no_signal():
+    rising = [1e-6] * 5 + [0.5] * 15
+    results = findings("ACT01", trace(layer("a", std=rising, example_std=1e-6), layer("head")))
+    assert [f.site.path for f in results] == ["a"]
+    assert "stays at 1e-06" in results[0].message
+
+
 def test_a_level_that_was_left_again_does_not_count():
     passing = [1.0] * 5 + [100.0] * 5 + [1.0] * 10
     assert not findings("ACT01", trace(layer("a", std=passing), layer("head")))

@@ -81,6 +81,12 @@ def test_squared_error_starts_at_the_mean_square_of_the_targets(mean, std, first
     assert len(findings("LOS01", trace_of(loss=[first], batches=rows))) == found
 
 
+@pytest.mark.parametrize(("first", "found"), [(101.0, True), (99.0, False)])
+def test_a_first_loss_of_a_hundred_times_chance_makes_any_rate_too_high(first, found):
+    [finding] = findings("LOS01", classified([first * LN10, 2.0, 1.5]))
+    assert ("UPD07" in finding.explains) is found
+
+
 @pytest.mark.parametrize(
     ("function", "rms", "found"),
     [
@@ -160,6 +166,13 @@ def test_a_flat_noisy_loss_is_an_error():
 def test_a_slow_descent_within_the_noise_of_one_step_is_healthy(seed):
     falling = noisy(np.linspace(LN10, LN10 - 0.15, 300), noise=0.1, seed=seed)
     assert findings("LOS07", classified(falling)) == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_fall_within_the_first_steps_of_a_long_run_is_seen_through_the_noise(seed):
+    fallen = np.concatenate([np.linspace(0.69, 0.61, 50), np.full(750, 0.61)])
+    rows = classified(noisy(fallen, noise=0.047, seed=seed), "binary_cross_entropy_with_logits")
+    assert findings("LOS07", rows) == []
 
 
 @pytest.mark.parametrize(("fall", "found"), [(0.009, 1), (0.011, 0)])
@@ -313,6 +326,7 @@ def test_a_loss_that_climbs_along_its_gradients_goes_uphill(cosine, uphill):
     [finding] = findings("LOS08", trace_of(loss=loss, gradient_cosine=cosine))
     assert ("uphill" in finding.message) is uphill
     assert ("UPD07" in finding.not_from) is uphill
+    assert ("LOS12" in finding.explains) is uphill
     assert ("sign" in finding.advice and "rate" not in finding.advice) is uphill
 
 

@@ -8,7 +8,7 @@ from nntrace.trace import Trace
 # DAT11
 
 
-def labelled(seen, classes=10, per_batch=30, count=20, inputs="float32", delivered=True):
+def labelled(seen, classes=10, per_batch=30, count=20, inputs="float32", delivered=True, **ids):
     rows = batches(
         count,
         target_delivered=delivered,
@@ -18,7 +18,7 @@ def labelled(seen, classes=10, per_batch=30, count=20, inputs="float32", deliver
         label_values=tuple(range(seen)),
         label_counts=(per_batch,) * seen,
     )
-    sites = [site("input.0", "input", shape=[8, 4], dtype=inputs)]
+    sites = [site("input.0", "input", shape=[8, 4], dtype=inputs, **ids)]
     return trace_of(steps=count, batches=rows, sites=sites)
 
 
@@ -54,6 +54,13 @@ def test_rare_classes_may_be_yet_to_come():
 
 def test_a_vocabulary_is_larger_than_a_text():
     assert skip_reasons("DAT11", labelled(5, classes=600, inputs="int64"))
+
+
+@pytest.mark.parametrize(("largest", "are_tokens"), [(41.0, False), (39.0, True)])
+def test_a_few_kinds_of_text_are_no_vocabulary(largest, are_tokens):
+    rows = labelled(5, classes=600, inputs="int64", max=largest)
+    assert bool(skip_reasons("DAT11", rows)) is are_tokens
+    assert are_tokens or findings("DAT11", rows)
 
 
 def test_the_first_place_of_a_contrastive_loss_is_no_class_that_is_alone():

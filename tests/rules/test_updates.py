@@ -99,6 +99,13 @@ def test_one_step_of_half_the_weights_for_nothing_is_an_error(ratio, found):
     assert all(f.level is Severity.ERROR and f.steps == (1, 1) for f in results)
 
 
+@pytest.mark.parametrize(("zeros", "found"), [(0.11, 0), (0.09, 1)])
+def test_a_constraint_that_sets_weights_to_zero_is_no_large_step(zeros, found):
+    rows = parameter("a.weight", update=[0.6, *[0.0] * 39])
+    rows[0]["stats"]["zero_fraction"] = [0.0, *[zeros] * 39]
+    assert len(findings("UPD01", trace(rows))) == found
+
+
 @pytest.mark.parametrize(("peak", "found"), [(3.1, 1), (2.9, 0)])
 def test_one_step_of_half_the_weights_that_triples_the_loss_is_a_warning(peak, found):
     loss = [1.0, peak, 2.0, *[0.2] * 37]

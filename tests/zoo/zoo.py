@@ -39,14 +39,17 @@ ELSEWHERE = {
 # cause, and the headline; the code itself stands under it.
 CAUSES = {
     "ACT05_keras_sum_of_two_hundred_words": "INI05",  # the sum is too large from the start
+    "LOS07_keras_average_put_back_at_each_step": "UPD02",  # the steps that are left are why
     "LOS09_sensor_unplugged_for_a_while": "DAT01",  # the input is constant meanwhile
     "LOS10_full_batch_steps_too_long": "UPD07",  # UPD07 is: LOS10 under updates that are too large
+    "LOS10_keras_absolute_error_and_a_constant_rate": "UPD07",
     "LOS10_keras_penalty_and_a_rate_of_ten": "UPD07",
     "LOS10_penalised_classifier_at_a_rate_of_ten": "UPD07",
     "LOS11_keras_padding_after_the_words": "ACT07",  # it names the layer that loses the input
     "LOS12_keras_mask_upside_down": "ACT07",
     "LOS12_keras_mean_over_the_batch": "ACT07",
     "LOS16_keras_boxes_in_pixels_beside_classes": "DAT13",  # the pixels are why one term is larger
+    "LOS16_keras_energy_beside_forces": "DAT13",  # and so is the unit of the energy
     "NUM08_broken_batches_are_skipped": "DAT06",  # what is masked came in with the data
     "NUM09_keras_sgd_beyond_all_bounds": "UPD07",
     "NUM09_momentum_on_raw_sensor_values": "DAT04",  # NUM09 only says how early, and points there
