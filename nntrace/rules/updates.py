@@ -146,7 +146,7 @@ def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:
     """The first step that changed half of the weight matrices by half, if the loss suffered."""
     known = np.isfinite(ratio)
     changed = (known & (ratio > _OVERWRITES)).sum(axis=1)
-    hit = [row for row in rows if 2 * changed[row] >= known[row].sum()]
+    hit = [row for row in rows if 2 * changed[row] >= known[row].sum() > 0]
     told = [origin for origin in origins(trace) if origin.where != "unknown"]
     if told:  # what an optimizer makes of a loss that is not finite is no update
         hit = [row for row in hit if int(trace.sampled_steps[row]) < told[0].step]
