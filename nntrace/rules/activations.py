@@ -32,8 +32,8 @@ _SMALL = 0.1  # rms: a layer that grows up to ten from less comes to what is usu
     Severity.WARNING,
     needs=(Role.ACTIVATION,),
     explains=(
-        *("ACT13", "GRD01", "GRD04", "UPD02", "LOS07", "LOS11", "LOS12", "LOS14"),
-        *("INI03", "ACT01", "ACT07"),
+        *("ACT13", "GRD01", "GRD04", "UPD02", "UPD03", "LOS07", "LOS11", "LOS12"),
+        *("LOS14", "INI03", "ACT01", "ACT07"),
     ),
     advice="Initialise for the activation in use (He for ReLU, Glorot for tanh), or add "
     "normalisation or residual connections.",
