@@ -1,10 +1,11 @@
 """What a sampled step costs, beside other tools at the same cadence: in one process, by blocks.
 
-A block of bare steps and a block of traced ones follow each other (A B A B), so that a slow drift
-of the machine cancels; printed is the median ratio over pairs. A traced block lasts until what it
-recorded is on disk; one of unsampled steps is long enough for the writer's rounds to be part of it,
-and begins when the sample before it is written. `make bench-peers` installs Weights & Biases and
-TensorBoard beside nntrace.
+Blocks of bare and of traced steps follow each other (A B A B A), and a traced one is compared with
+the mean of the two bare ones around it, so that a drift of the machine cancels; printed is the
+median ratio over the traced blocks, by the clock and by processor time, which other work on the
+machine hardly changes. A traced block lasts until what it recorded is on disk; one of unsampled
+steps is long enough for the writer's rounds to be part of it, and begins when the sample before it
+is written. `make bench-peers` installs Weights & Biases and TensorBoard beside nntrace.
 """
 
 import argparse
@@ -18,15 +19,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from overhead import PROGRAMS, processor
 
 WARM_STEPS = 3
-BLOCK_STEPS = {"gpt": 20, "resnet": 20, "mlp": 2000}
+BLOCK_STEPS = {"gpt": 30, "resnet": 30, "mlp": 2000}
 WRITTEN_SECONDS = 2.0  # more than two rounds of the writer
 
 
@@ -126,16 +128,23 @@ MODES: dict[str, tuple[Tool, int]] = {
 }
 
 
-def seconds(step: Callable[[], None], steps: int, end: Callable[[], object] = bool) -> float:
+class Times(NamedTuple):
+    """Seconds by the clock, and of the processor, in all threads."""
+
+    clock: float
+    processor: float
+
+
+def measured(step: Callable[[], None], steps: int, end: Callable[[], object] = bool) -> Times:
     """The time of a block of steps and of what ends it."""
-    started = time.perf_counter()
+    clock, cpu = time.perf_counter(), time.process_time()
     for _ in range(steps):
         step()
     end()
-    return time.perf_counter() - started
+    return Times(time.perf_counter() - clock, time.process_time() - cpu)
 
 
-def traced(program: ModuleType, mode: str, steps: int, folder: Path) -> float:
+def traced(program: ModuleType, mode: str, steps: int, folder: Path) -> Times:
     """The time of a traced block, after a few steps in which the tool sets itself up."""
     tool, every = MODES[mode]
     with contextlib.ExitStack() as stack:
@@ -144,8 +153,14 @@ def traced(program: ModuleType, mode: str, steps: int, folder: Path) -> float:
             step()
         if not every:
             time.sleep(WRITTEN_SECONDS)
-            return seconds(step, steps)
-        return seconds(step, steps, stack.close if tool is not wandb else bool)
+            return measured(step, steps)
+        return measured(step, steps, stack.close if tool is not wandb else bool)
+
+
+def ratios(bare: list[Times], blocks: list[Times], field: int) -> list[float]:
+    """Of each traced block to the bare ones before and after it."""
+    around = [(one[field] + other[field]) / 2 for one, other in pairwise(bare)]
+    return [block[field] / base for block, base in zip(blocks, around, strict=True)]
 
 
 def size(folder: Path) -> int:
@@ -157,31 +172,32 @@ def main() -> None:
     """Measure what was asked for and print it as it is measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=8)
-    parser.add_argument("--only", default="gpt,resnet", help="programs, separated by commas")
+    parser.add_argument("--only", default="gpt,resnet,mlp", help="programs, separated by commas")
     parser.add_argument("--modes", help="beginnings of modes, separated by semicolons")
     options = parser.parse_args()
     os.environ["WANDB_MODE"] = "offline"
     wanted = tuple(options.modes.split(";")) if options.modes else ("",)
     print(f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
-    print("| program | tool | bare | with it | ratio | middle half of the pairs | bytes a sample |")
+    print("| program | tool | bare | ratio | middle half | of processor time | bytes a sample |")
     print("|---|---|---|---|---|---|---|")
     for name in options.only.split(","):
         program, steps = load(name), BLOCK_STEPS[name]
-        seconds(program.step, steps)
+        measured(program.step, steps)
         for mode in (mode for mode in MODES if mode.startswith(wanted)):
-            bare, ratios = [], []
             with tempfile.TemporaryDirectory() as folder:
+                bare, blocks = [measured(program.step, steps)], []
                 for _ in range(options.pairs):
-                    bare.append(seconds(program.step, steps))
-                    ratios.append(traced(program, mode, steps, Path(folder)) / bare[-1])
+                    blocks.append(traced(program, mode, steps, Path(folder)))
+                    bare.append(measured(program.step, steps))
                 every = MODES[mode][1]
                 samples = options.pairs * (steps + WARM_STEPS) / (every or steps + WARM_STEPS)
                 stored = size(Path(folder)) / samples
-            low, ratio, high = statistics.quantiles(ratios, n=4)
-            step_ms = 1000 * statistics.median(bare) / steps
+            low, ratio, high = statistics.quantiles(ratios(bare, blocks, 0), n=4)
+            of_processor = statistics.median(ratios(bare, blocks, 1))
+            step_ms = 1000 * statistics.median(block.clock for block in bare) / steps
             print(
-                f"| {name} | {mode} | {step_ms:.2f} ms/step | {step_ms * ratio:.2f} ms/step "
-                f"| {ratio:.3f} | {low:.3f} to {high:.3f} | {stored:,.0f} |",
+                f"| {name} | {mode} | {step_ms:.2f} ms/step | {ratio:.3f} "
+                f"| {low:.3f} to {high:.3f} | {of_processor:.3f} | {stored:,.0f} |",
                 flush=True,
             )
 
