@@ -4,8 +4,10 @@ A model is the outermost module around a called one, also when the program calls
 """
 
 import gc
+import sys
 import weakref
 from collections.abc import Iterable, Iterator
+from types import FrameType
 
 import torch
 from torch import nn
@@ -27,11 +29,17 @@ def unwrapped(module: nn.Module) -> nn.Module:
 
 
 class Model:
-    """One root module: paths of its parts, as of the last `refresh`; keeps nothing alive."""
+    """One root module: paths of its parts, as of the last `refresh`; keeps nothing alive.
+
+    Attributes:
+        is_by_parts: whether the program calls its `forward` itself, which no hook sees: what then
+            belongs to a pass are the calls of its parts, also of those without parameters.
+    """
 
     def __init__(self, root: nn.Module, prefix: str) -> None:
         self._root = weakref.ref(root)
         self.prefix = prefix
+        self.is_by_parts = False
         self._paths: dict[int, tuple[weakref.ref[nn.Module], str]] = {}
         self._parameters: dict[int, _Entry] = {}
         self._dropouts: list[weakref.ref[nn.Module]] = []
@@ -180,8 +188,20 @@ class Models:
 
     def _find(self, module: nn.Module) -> Model | None:
         if next(module.parameters(), None) is None:
-            return None
+            of = (model for model in self.known if model.is_by_parts and model.path_of(module))
+            return next(of, None)
         module = unwrapped(module)
+        model = self._known_with(module)
+        if model is None:
+            root = self._outermost(module)
+            model = Model(root, self._prefix(root))
+            self.known.append(model)
+        if not model.is_by_parts and module is not model.root and _is_in_forward(model.root):
+            model.is_by_parts = True
+            self.refresh()
+        return model
+
+    def _known_with(self, module: nn.Module) -> Model | None:
         for model in self.known:
             if model.path_of(module) is not None:
                 return model
@@ -189,10 +209,7 @@ class Models:
             model.refresh()
             if model.path_of(module) is not None:
                 return model
-        root = self._outermost(module)
-        model = Model(root, self._prefix(root))
-        self.known.append(model)
-        return model
+        return None
 
     def _prefix(self, root: nn.Module) -> str:
         """Nothing for the first model; later ones are told apart by their class."""
@@ -231,6 +248,17 @@ def _children(module: nn.Module) -> Iterable[nn.Module | None]:
     if description is not None:
         return description.children(module)
     return list(module.__dict__.get("_modules", {}).values())
+
+
+def _is_in_forward(root: nn.Module | None) -> bool:
+    """Whether what is now called was called by the forward of a module."""
+    code = getattr(type(root).forward, "__code__", None)
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code is code and frame.f_locals.get(frame.f_code.co_varnames[0]) is root:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _as_written(path: str) -> str:

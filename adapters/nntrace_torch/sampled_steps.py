@@ -9,12 +9,18 @@ import torch
 from torch.optim import Optimizer
 
 from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
 from nntrace_torch.buffer import HostCopies, SampleBuffer
 from nntrace_torch.observers import Observers
 from nntrace_torch.step import StepSample
 
 _MAX_TURNS = 4
 _PAIR_EVERY = 4  # samples: of that many one goes on for a second step, to compare the two
+_SILENT_SAMPLES = 3
+_NO_CALLS = (
+    "no module is called in the forward pass, so that no outputs are seen: "
+    "`model.forward(x)` passes the hooks by that `model(x)` runs"
+)
 
 
 class SampledSteps:
@@ -30,6 +36,7 @@ class SampledSteps:
         self._parts = parts
         self._buffers: dict[Any, SampleBuffer] = {}
         self._tokens = 0
+        self._without_modules: int | None = 0  # samples in which none was called; None once one was
         self._rounds = 0
         self.current: StepSample | None = None
         self.copies = HostCopies()
@@ -79,9 +86,21 @@ class SampledSteps:
             sample.unscale(parts.forward.gradient_sites, scale)
         parts.forward.stop()
         self.leave()
+        if self._without_modules is not None:
+            self._look_for_modules(sample)
         parts.modes.record()
         sample.count_examples(examples)
         sample.finish(self.copies, self._recorder.add_sample)
+
+    def _look_for_modules(self, sample: StepSample) -> None:
+        """Say once that no module is called, of a program whose parameters modules hold."""
+        if sample.seen_models:
+            self._without_modules = None
+        elif self._without_modules is not None and self._parts.models.known:
+            self._without_modules += 1
+            if self._without_modules == _SILENT_SAMPLES:
+                payload = {"what": "activation", "reason": _NO_CALLS}
+                self._recorder.add_event(EventKind.UNSEEN, payload)
 
     def discard(self) -> None:
         """Give a sample up whose gradients overflowed: they say nothing about the training."""

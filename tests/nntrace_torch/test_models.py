@@ -1,6 +1,7 @@
 import gc
 import inspect
 
+import pytest
 import torch
 from nntrace_torch.modules import Models
 from torch import nn
@@ -31,6 +32,38 @@ def test_a_model_called_only_by_its_parts_is_found_around_them(trace_here):
     trace = trace_here(program)
     assert activations(trace) == ["encode", "decode"]
     assert trace.site("encode.weight", "update") is not None
+
+
+class Direct(nn.Module):
+    def __init__(self, *, hooked):
+        super().__init__()
+        self.encode, self.act, self.decode = nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3)
+        self.hooked = hooked
+
+    def forward(self, x):
+        for part in (self.encode, self.act, self.decode):
+            x = part(x) if self.hooked else part.forward(x)
+        return x
+
+
+@pytest.mark.parametrize("hooked", [True, False])
+def test_where_the_program_calls_forward_itself_its_parts_are_seen_or_it_is_said(
+    trace_here, hooked
+):
+    model = Direct(hooked=hooked)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def program():
+        for _ in range(4):
+            optimizer.zero_grad()
+            logits = model.forward(torch.randn(6, 4))
+            functional.cross_entropy(logits, torch.arange(6) % 3).backward()
+            optimizer.step()
+
+    trace = trace_here(program)
+    assert activations(trace) == (["encode", "act", "decode"] if hooked else [])
+    said = [event.payload["reason"] for event in trace.events_of("unseen")]
+    assert ["model.forward(x)" in reason for reason in said] == [True] * (not hooked)
 
 
 def test_a_second_model_is_told_apart_by_its_class(trace_here):

@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 
 from nntrace.recorder import LossLevel
 from nntrace_torch.buffer import Number, SentNumber
+from nntrace_torch.plans import fixed_plan
 from nntrace_torch.ranks import local_part
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.guard import tensors_in
@@ -36,6 +37,7 @@ _EARLY_STEPS = 100
 _PENDING = 16
 _OWN_INFINITIES = 4  # from then on the program's questions are its own affair
 _ALL = 1 << 30
+_ELEMENTS = 4096  # of a sample, as a rule
 
 
 class NonfiniteWatch:
@@ -226,8 +228,10 @@ class NonfiniteWatch:
             if gradient is not None and gradient.layout is not torch.strided:
                 gradient = gradient._values() if gradient.is_sparse else None
             if gradient is not None and gradient.is_floating_point() and gradient.numel():
-                column = gradient.dim() > 1 and not self.is_thorough
-                piece = gradient.select(-1, 0) if column else gradient
+                if self.is_thorough:
+                    piece = gradient
+                else:
+                    piece = _sampled(gradient) if looks == _ALL else _column(gradient)
                 piece = piece.reshape(-1) if piece.dim() != 1 else piece
                 found.setdefault(gradient.dtype, []).append(piece)
         return found
@@ -261,6 +265,20 @@ def _upstream(parameters: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """The parameter furthest from the loss, by order of definition; a vector, if one is near."""
     first = [parameter for parameter in parameters[:4] if parameter.grad is not None]
     return [next((p for p in first if p.dim() == 1), first[0])] if first else []
+
+
+def _column(gradient: torch.Tensor) -> torch.Tensor:
+    return gradient.select(-1, 0) if gradient.dim() > 1 else gradient
+
+
+def _sampled(gradient: torch.Tensor) -> torch.Tensor:
+    """What lies where the sample will look, too, in every row and column of a matrix."""
+    if gradient.dim() < 2:
+        return gradient
+    plan = fixed_plan(gradient.shape, gradient.stride(), _ELEMENTS)
+    if plan is None or len(plan.size) < 2 or max(gradient.shape[:2]) > plan.size[0]:
+        return _column(gradient)
+    return gradient.as_strided(plan.size[:1], plan.strides[0][:1], gradient.storage_offset())
 
 
 def _total(pieces: Sequence[torch.Tensor]) -> float:
