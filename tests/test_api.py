@@ -1,5 +1,6 @@
 import io
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,8 @@ def test_a_trace_and_a_diagnosis_show_themselves(tmp_path: Path) -> None:
     assert "<polyline" in trace._repr_html_()
     found = trace.diagnose(select=["RUN03"])
     assert "<li><b>info RUN03" in found._repr_html_()
+    assert repr(found) == "<Diagnosis: info RUN03 no-seed>"
+    assert repr(replace(found, findings=())) == "<Diagnosis: no problems found>"
     screen = Console(file=io.StringIO(), width=80)
     screen.print(trace)
     screen.print(found)

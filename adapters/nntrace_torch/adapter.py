@@ -19,5 +19,9 @@ class TorchAdapter:
     def nothing_recorded(self) -> str:
         """Why there is no record."""
         if self._tracer is not None and self._tracer.parts.backward.seen:
-            return "torch computed gradients, but no optimizer of torch.optim made a step"
+            return (
+                "torch computed gradients, but no optimizer of torch.optim made a step, and no "
+                "weights were changed in place (new tensors in each step, as by "
+                "`w = w - rate * w.grad`, are not followed)"
+            )
         return "torch was imported, but no optimizer step happened"

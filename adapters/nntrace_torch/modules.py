@@ -252,9 +252,9 @@ def _children(module: nn.Module) -> Iterable[nn.Module | None]:
 
 def _is_in_forward(root: nn.Module | None) -> bool:
     """Whether what is now called was called by the forward of a module."""
-    code = getattr(type(root).forward, "__code__", None)
+    code = getattr(getattr(type(root), "forward", None), "__code__", None)
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
+    while code is not None and frame is not None:
         if frame.f_code is code and frame.f_locals.get(frame.f_code.co_varnames[0]) is root:
             return True
         frame = frame.f_back

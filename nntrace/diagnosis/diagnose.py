@@ -50,6 +50,11 @@ class Diagnosis:
         """The number of findings of that severity."""
         return sum(finding.level is severity for finding in self.findings)
 
+    def __repr__(self) -> str:
+        from nntrace.diagnosis.text import as_line
+
+        return as_line(self)
+
     def __rich__(self) -> "Group":
         from nntrace.diagnosis.text import in_short
 

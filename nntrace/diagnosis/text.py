@@ -185,6 +185,12 @@ def in_short(diagnosis: Diagnosis) -> Group:
     return Group(*(lines or [Text(_nothing(diagnosis), "bold")]))
 
 
+def as_line(diagnosis: Diagnosis) -> str:
+    """The names of what was found in one line, for a console without colours."""
+    found = ", ".join(f"{f.level.value} {f.code} {f.name}" for f in diagnosis.findings)
+    return f"<Diagnosis: {printable(found) or _nothing(diagnosis)}>"
+
+
 def as_html(diagnosis: Diagnosis) -> str:
     """The same as a list, for notebooks."""
     items = "".join(
