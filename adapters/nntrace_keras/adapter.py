@@ -55,7 +55,9 @@ class KerasAdapter:
         elif self._backend == "jax":
             from nntrace_keras.on_jax import JaxTraining
 
-            undos = [*JaxTraining(recorder).install(), *TrainerObserver(recorder).install()]
+            followed, trainer = JaxTraining(recorder), TrainerObserver(recorder)
+            followed.epoch = lambda: trainer.epoch
+            undos = [*followed.install(), *trainer.install()]
             recorder.versions["jax"] = sys.modules["jax"].__version__
         else:
             reason = f"Keras on the {self._backend} backend is not observed"

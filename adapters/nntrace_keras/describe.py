@@ -95,6 +95,12 @@ def _einsum_fans(shape: tuple[int, ...], equation: str) -> dict[str, int]:
     return {"fan_in": summed, "fan_out": math.prod(shape) // max(1, summed)}
 
 
+def rank_of(tensor: Any) -> int:
+    """The number of axes of a tensor of any backend; 0 where TensorFlow does not know it."""
+    shape = tensor.shape
+    return int(shape.rank or 0) if hasattr(shape, "rank") else len(shape)
+
+
 def dtype_name(tensor: Any) -> str:
     """`float32` for any of the ways a backend writes it."""
     return str(keras.backend.standardize_dtype(tensor.dtype))

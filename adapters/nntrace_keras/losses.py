@@ -7,6 +7,9 @@ attribute, and every cross-entropy uses them: what is computed is then not what 
 from dataclasses import dataclass
 from typing import Any
 
+from nntrace_keras.describe import rank_of
+from nntrace_keras.sources import Source
+
 # Keras' name: what it is called where it does the same as PyTorch's.
 _SAME = {
     "mean_squared_error": "mse_loss",
@@ -97,15 +100,33 @@ def loss_facts(loss: Any, prediction: Any) -> LossFacts:
         keras_name=name,
         is_keras=is_tensorflows
         or (getattr(function or loss, "__module__", None) or "").startswith("keras."),
-        by_class=name in _CATEGORICAL and (prediction.shape.rank or 0) > 1,
+        by_class=name in _CATEGORICAL and rank_of(prediction) > 1,
         labels=name == "sparse_categorical_crossentropy",
         reduction=_REDUCTIONS.get(loss.reduction, str(loss.reduction)),
         from_logits=bool(says_logits) if entropy else None,
         hidden_logits=hidden,
         label_smoothing=float(settings.get("label_smoothing", 0.0) or 0.0),
         head=_head(prediction),
-        head_width=prediction.shape[-1] if (prediction.shape.rank or 0) > 1 else None,
+        head_width=prediction.shape[-1] if rank_of(prediction) > 1 else None,
     )
+
+
+def announcement(facts: LossFacts, classes: int, source: Source) -> dict[str, Any]:
+    """The payload of the `loss_call` event of a loss function that is called there."""
+    return {
+        "function": facts.function,
+        "keras_function": facts.keras_name,
+        "reduction": facts.reduction,
+        "classes": classes,
+        "weighted": False,
+        "label_smoothing": facts.label_smoothing,
+        "from_logits": facts.from_logits,
+        "hidden_logits": facts.hidden_logits,
+        "head": facts.head,
+        "head_width": facts.head_width,
+        "file": source.file,
+        "line": source.line,
+    }
 
 
 def recorded_name(name: str, takes_logits: bool) -> str:

@@ -15,20 +15,19 @@ from nntrace.schema import EventKind, Role
 from nntrace_keras.batches import BatchFacts
 from nntrace_keras.capture import Capture
 from nntrace_keras.describe import (
-    dropout_rate,
     dtype_name,
     fans,
     is_batch_norm,
     unit_axis,
-    value_range,
 )
-from nntrace_keras.losses import LossFacts, is_handed_in, is_symbolic, loss_facts
+from nntrace_keras.losses import LossFacts, announcement, is_handed_in, is_symbolic, loss_facts
 from nntrace_keras.names import Names
 from nntrace_keras.objective import Term, sum_of
 from nntrace_keras.optimizers import weight_decay
 from nntrace_keras.sites import SiteKey
 from nntrace_keras.sources import UNKNOWN, Source, Sources
 from nntrace_keras.structure import Structure
+from nntrace_keras.tensor_sites import activation_site, tensor_site
 from nntrace_keras.terms import named_calls, terms
 from nntrace_keras.turns import Turns
 from nntrace_keras.under_tape import Gradient, LayerCall, LossCall, RootCall, key
@@ -190,7 +189,7 @@ class Observer:
             if not tensor.shape.rank or not _is_real(tensor):
                 continue
             prefix = self._prefix(root)
-            site = _tensor_site(f"{prefix}{name}", Role.INPUT, "input", tensor, UNKNOWN)
+            site = tensor_site(f"{prefix}{name}", Role.INPUT, "input", tensor, UNKNOWN)
             capture.add_examples(site, tensor)
             capture.keepsakes.add(site, tensor)
             entered.append((site, tensor))
@@ -219,25 +218,14 @@ class Observer:
         for role, value in ((Role.ACTIVATION, tensor), (Role.ACTIVATION_GRAD, gradient)):
             if value is None:
                 continue
-            site = _tensor_site(
-                call.path,
-                role,
-                type(layer).__name__,
-                tensor,
-                self._sources.of(layer),
-                parent=call.parent,
-                axis=axis,
-                facts={**value_range(layer), **_channels(axis, tensor), **dropout_rate(layer)}
-                if role is Role.ACTIVATION
-                else _channels(axis, tensor),
-            )
+            site = activation_site(call, role, self._sources.of(layer))
             is_gradient = role is Role.ACTIVATION_GRAD
             capture.add_examples(site, value, axis, shape=tensor.shape, staggered=is_gradient)
 
     def _output(self, capture: Capture, root: RootCall, entered: SiteKey | None) -> BatchFacts:
         site = None
         if root.output is not None and root.output.shape.rank and root.output.dtype.is_floating:
-            site = _tensor_site("", Role.OUTPUT, "", root.output, UNKNOWN)
+            site = tensor_site("", Role.OUTPUT, "", root.output, UNKNOWN)
             capture.add_examples(site, root.output)
         return BatchFacts(entered, output=site)
 
@@ -256,11 +244,11 @@ class Observer:
         classes = int(prediction.shape[-1] or 0) if (prediction.shape.rank or 0) > 1 else 1
         self._announce(facts, classes, call)
         name = facts.function
-        output = _tensor_site(name, Role.OUTPUT, name, prediction, call.source)
+        output = tensor_site(name, Role.OUTPUT, name, prediction, call.source)
         if prediction.shape.rank:
             capture.add_examples(output, prediction)
         target = tf.convert_to_tensor(target)
-        of_target = _tensor_site(name, Role.TARGET, name, target, call.source)
+        of_target = tensor_site(name, Role.TARGET, name, target, call.source)
         if target.shape.rank:
             capture.add_examples(of_target, target, by_example=True)
             capture.keepsakes.add(of_target, target)
@@ -281,20 +269,7 @@ class Observer:
         if (facts.function, call.source) in self._announced:
             return
         self._announced.add((facts.function, call.source))
-        payload = {
-            "function": facts.function,
-            "keras_function": facts.keras_name,
-            "reduction": facts.reduction,
-            "classes": classes,
-            "weighted": False,
-            "label_smoothing": facts.label_smoothing,
-            "from_logits": facts.from_logits,
-            "hidden_logits": facts.hidden_logits,
-            "head": facts.head,
-            "head_width": facts.head_width,
-            "file": call.source.file,
-            "line": call.source.line,
-        }
+        payload = announcement(facts, classes, call.source)
         self._recorder.add_event(EventKind.LOSS_CALL, payload)
 
     def _note_modes(self, gradient: Gradient) -> None:
@@ -324,37 +299,6 @@ def _trained_norms(model: Any) -> int:
     norms = [layer for layer in model._flatten_layers() if is_batch_norm(layer) and layer.built]
     with tf.init_scope():
         return sum(bool(np.any(layer.moving_mean.numpy())) for layer in norms)
-
-
-def _tensor_site(
-    path: str,
-    role: Role,
-    module_type: str,
-    tensor: Any,
-    source: Source,
-    *,
-    parent: str = "",
-    axis: int = -1,
-    facts: dict[str, Any] | None = None,
-) -> SiteKey:
-    rank = tensor.shape.rank or 0
-    return SiteKey(
-        path,
-        role,
-        module_type=module_type,
-        parent=parent,
-        dtype=dtype_name(tensor),
-        file=source.file,
-        line=source.line,
-        width=int(tensor.shape[axis] or 1) if rank > 1 else 1,
-        facts=tuple((facts or {}).items()),
-    )
-
-
-def _channels(axis: int, tensor: Any) -> dict[str, int]:
-    """Where the units of an output are; PyTorch's convention is what a missing axis means."""
-    rank = tensor.shape.rank or 0
-    return {"unit_axis": axis % rank} if rank > 1 else {}
 
 
 def _is_real(tensor: Any) -> bool:

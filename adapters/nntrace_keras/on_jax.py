@@ -1,35 +1,44 @@
 """Keras on JAX: `fit` is followed from outside, by its callbacks and the state between its steps.
 
-The jitted step is left alone. What it alone knows, activations and gradients, is not seen; the
-parameters before and after a sampled step are, and with them the true update.
+The jitted step is left alone. The parameters before and after a sampled step give the true update;
+what only the step itself knows a second computation finds, which runs before it.
 """
 
+import itertools
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import keras
 import numpy as np
 import numpy.typing as npt
+from keras.src.backend.jax.trainer import JAXTrainer
 from keras.src.callbacks.callback_list import CallbackList
 from keras.src.utils.rng_utils import get_random_seed
 
 from nntrace.recorder import Recorder, Sample, SiteSample
 from nntrace.schema import EventKind, Role
+from nntrace_keras.batches import batch_sample
 from nntrace_keras.describe import dtype_name, fans
 from nntrace_keras.elements import flat_plan
+from nntrace_keras.jax_second import CannotComputeError, JaxSecond, Looked
 from nntrace_keras.names import Names
-from nntrace_keras.patching import Undo, before
+from nntrace_keras.patching import Undo, after, before
 from nntrace_keras.sites import SiteKey, Sites
 from nntrace_keras.sources import UNKNOWN, Sources
 
 Values = npt.NDArray[np.float32]
 
-_UNSEEN = "the step is one compiled function of JAX, which nntrace leaves alone"
+_UNSEEN = "activations, gradients, inputs and loss functions of Keras on JAX"
 
 
 class JaxTraining:
-    """Follows every `fit`."""
+    """Follows every `fit`.
+
+    Attributes:
+        epoch: asked for the number of the pass over the data that goes on.
+    """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -42,16 +51,66 @@ class JaxTraining:
         self._lr: float | None = None
         self._before: list[Values] = []
         self._totals: tuple[Any, Any] = (0.0, 0.0)
+        self._seconds: weakref.WeakKeyDictionary[Any, JaxSecond | None] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._turn = 0
+        self._looked: Looked | None = None
+        self._batch_size: int | None = None
+        self.epoch: Callable[[], int | None] = lambda: None
 
     def install(self) -> list[Undo]:
         """Watch constructors and callbacks."""
         guard = self._recorder.guard
+        self._observe = guard(self._gets)
         return [
             *self._sources.install(),
+            after(JAXTrainer, "make_train_function", self._wrap_step),
             before(CallbackList, "on_epoch_begin", guard(self._epoch_begins)),
             before(CallbackList, "on_train_batch_begin", guard(self._begins)),
             before(CallbackList, "on_train_batch_end", guard(self._ends)),
+            self._unwrap_steps,
         ]
+
+    def _wrap_step(self, _: None, model: Any, *args: Any, **kwargs: Any) -> None:
+        """`fit` has made the function that trains: see what it is given."""
+        original = model.train_function
+        if hasattr(original, "_nntrace_original"):
+            return
+        self._seconds[model] = JaxSecond(self._recorder, self._names, self._sources)
+
+        def train_function(state: Any, iterator: Any) -> Any:
+            if not self._recorder.active:
+                return original(state, iterator)
+            batch = next(iterator)
+            self._observe(model, state, batch)
+            return original(state, itertools.chain((batch,), iterator))
+
+        train_function._nntrace_original = original  # type: ignore[attr-defined]
+        model.train_function = train_function
+
+    def _unwrap_steps(self) -> None:
+        for model in self._seconds:
+            original = getattr(model.train_function, "_nntrace_original", None)
+            if original is not None:
+                model.train_function = original
+
+    def _gets(self, model: Any, state: Any, batch: Any) -> None:
+        """A step is about to run."""
+        shapes = [leaf.shape for leaf in jax.tree_util.tree_leaves(batch)]
+        self._batch_size = next((int(shape[0]) for shape in shapes if shape), None)
+        self._looked = None
+        second = self._seconds.get(model)
+        if second is None or not self._before:  # outside of `fit` nothing asks for it
+            return
+        keys = [key_of for _, key_of in self._keys(model)]
+        self._turn += 1
+        try:
+            self._looked = second.look(model, state, batch, self._turn, keys)
+        except CannotComputeError as error:
+            self._seconds[model] = None
+            reason = f"the step of {model.name} cannot be computed a second time: {error}"
+            self._recorder.add_event(EventKind.UNSEEN, {"what": _UNSEEN, "reason": reason})
 
     def _epoch_begins(self, callbacks: Any, epoch: int, logs: Any = None) -> None:
         self._totals = (0.0, 0.0)  # Keras has reset its metrics
@@ -82,12 +141,13 @@ class JaxTraining:
                 loss=loss,
                 lr=self._lr,
                 grad_norm=None,
-                batch_size=None,
+                batch_size=self._batch_size if steps == 1 else None,
                 optimizer=optimizer,
                 phase="train",
                 sampled=sampled,
                 gradients_cleared=None,
             )
+        self._before = []
 
     def _loss(self, model: Any) -> Callable[[], float] | None:
         """The mean loss since the last step, from the sums that Keras keeps of an epoch.
@@ -113,22 +173,33 @@ class JaxTraining:
         return fetched
 
     def _sample(self, model: Any, steps: int) -> None:
-        """Hand over the parameters as they were, and their changes if one step made them."""
+        """Hand over what was seen of the step, the parameters as they were, and their changes if
+        one step made them.
+        """
         after = _elements(model) if steps == 1 else []
         keys = self._keys(model)
         values: list[Values] = []
         parts = []
         offset = 0
+        batch = None
+        number = self._recorder.steps
+        if self._looked is not None:
+            found, facts, order = self._looked
+            for site in order:
+                self._sites.id_of(site, found.shapes.get(site, ()))
+            values.append(found.values)
+            offset = len(found.values)
+            parts = [part._replace(site=self._sites.id_of(site, ())) for site, part in found.sites]
+            batch = batch_sample(number, facts, found, self._batch_size, self.epoch())
         changes = [new - old for new, old in zip(after, self._before, strict=False)]
         for role, arrays in ((Role.PARAM, self._before), (Role.UPDATE, changes)):
             for (variable, key_of), array in zip(keys, arrays, strict=False):
-                site = self._sites.id_of(key_of(role), ())
+                site_id = self._sites.id_of(key_of(role), ())
                 layout = flat_plan(tuple(variable.shape)).layout
-                parts.append(SiteSample(site, offset, layout))
+                parts.append(SiteSample(site_id, offset, layout))
                 values.append(array)
                 offset += len(array)
-        number = self._recorder.steps
-        self._recorder.add_sample(Sample(number, np.concatenate(values), tuple(parts), None))
+        self._recorder.add_sample(Sample(number, np.concatenate(values), tuple(parts), batch))
 
     def _keys(self, model: Any) -> list[tuple[Any, Callable[[Role], SiteKey]]]:
         self._names.learn(model)
@@ -172,12 +243,9 @@ class JaxTraining:
             "line": source.line,
         }
         self._recorder.add_event(EventKind.OPTIMIZER, payload)
-        if not count:
-            if (seed := get_random_seed()) is not None:
-                set_by = {"function": "keras.utils.set_random_seed", "seed": str(seed)}
-                self._recorder.add_event(EventKind.SEED, set_by)
-            what = "activations, gradients, inputs and loss functions of Keras on JAX"
-            self._recorder.add_event(EventKind.UNSEEN, {"what": what, "reason": _UNSEEN})
+        if not count and (seed := get_random_seed()) is not None:
+            set_by = {"function": "keras.utils.set_random_seed", "seed": str(seed)}
+            self._recorder.add_event(EventKind.SEED, set_by)
         return name
 
 

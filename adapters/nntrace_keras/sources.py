@@ -1,6 +1,7 @@
 """Remembers where the user's code built a layer or an optimizer: file and line."""
 
 import os
+import sys
 import threading
 
 import keras
@@ -9,12 +10,12 @@ from nntrace.adapter.sources import UNKNOWN, BuiltAt, Source, UserCode
 from nntrace.recorder import Recorder
 from nntrace_keras.patching import Undo, after, before
 
-_PACKAGES = os.path.dirname(os.path.dirname(keras.__file__))
 _LIBRARIES = ("keras", "tensorflow", "torch", "jax", "jaxlib")
+_HOMES = (getattr(sys.modules.get(library), "__file__", None) for library in _LIBRARIES)
 _FRAMES = 60
 _CODE = UserCode(
     (
-        *(os.path.join(_PACKAGES, library) for library in _LIBRARIES),
+        *(os.path.dirname(home) for home in _HOMES if home),
         os.path.dirname(os.path.abspath(__file__)),
     ),
     _FRAMES,

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nntrace_keras.derivatives import Broken
 from nntrace_keras.sources import Source
+
+if TYPE_CHECKING:  # it needs TensorFlow
+    from nntrace_keras.derivatives import Broken
 
 
 @dataclass(slots=True)
@@ -97,7 +99,7 @@ class Gradient:
     source_gradients: list[Any]
     calls: Calls
     activations: list[tuple[LayerCall, Any]]
-    broken: Broken | None = None
+    broken: "Broken | None" = None
 
 
 def key(variable: Any) -> int:

@@ -8,18 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nntrace.diagnosis import diagnose
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
 
-PROGRAM = Path(__file__).parents[1] / "nntrace_keras" / "programs" / "twice.py"
+PROGRAMS = Path(__file__).parents[1] / "nntrace_keras" / "programs"
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """What the program printed, and its trace."""
-    folder = tmp_path_factory.mktemp("keras-on-jax") / "run"
+def traced(program, folder):
+    """What a program printed, and its trace."""
     done = subprocess.run(
-        [sys.executable, str(PROGRAM), str(folder)],
+        [sys.executable, str(PROGRAMS / program), str(folder)],
         env={**os.environ, "KERAS_BACKEND": "jax", "NNTRACE_STRICT": "1"},
         capture_output=True,
         text=True,
@@ -27,6 +26,18 @@ def run(tmp_path_factory):
     )
     assert done.returncode == 0, done.stderr
     return done.stdout, Trace.open(folder)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """One that trains twice, bare and traced."""
+    return traced("twice.py", tmp_path_factory.mktemp("keras-on-jax") / "run")
+
+
+@pytest.fixture(scope="module")
+def descent(tmp_path_factory):
+    """The trace of plain gradient descent, and of a softmax before a loss on logits."""
+    return traced("by_gradient.py", tmp_path_factory.mktemp("by-gradient") / "run")[1]
 
 
 def test_losses_and_weights_are_those_of_an_untraced_run(run):
@@ -49,9 +60,42 @@ def test_updates_are_what_each_step_changed(run):
     np.testing.assert_allclose(change[:-1], before[1:] - before[:-1], atol=1e-7)
 
 
-def test_what_is_not_seen_is_said(run):
-    (unseen,) = run[1].events_of(EventKind.UNSEEN)
-    assert "gradients" in unseen.payload["what"]
+def test_outputs_of_layers_are_recorded_with_their_gradients(run):
+    trace = run[1]
+    names = ["convolution", "relu", "drop", "pool", "head"]
+    for role in (Role.ACTIVATION, Role.ACTIVATION_GRAD):
+        assert [site.path.rpartition("/")[2] for site in trace.sites_of(role)] == names
+    relu = next(s for s in trace.sites_of(Role.ACTIVATION) if s.path.endswith("relu"))
+    assert (trace.series(Role.ACTIVATION, "min", relu) >= 0).all()
+    assert not trace.events_of(EventKind.UNSEEN)
+
+
+@pytest.mark.parametrize("name", ["sequential/hidden/kernel", "sequential/out/bias"])
+def test_gradients_are_what_plain_descent_subtracts(descent, name):
+    gradient = descent.site(name, Role.PARAM_GRAD)
+    update = descent.site(name, Role.UPDATE)
+    for stat in ("mean", "std"):
+        given = descent.series(Role.PARAM_GRAD, stat, gradient)
+        changed = descent.series(Role.UPDATE, stat, update)
+        wanted = -0.1 * given if stat == "mean" else 0.1 * given
+        np.testing.assert_allclose(changed, wanted, rtol=1e-3, atol=1e-7)
+
+
+def test_the_gradient_of_an_output_is_that_of_the_squared_error(descent):
+    site = descent.site("sequential/out", Role.ACTIVATION_GRAD)
+    gradient = descent.series(Role.ACTIVATION_GRAD, "mean", site)[:6]
+    output = descent.series(Role.OUTPUT, "mean", descent.site("mse_loss", Role.OUTPUT))[:6]
+    target = descent.series(Role.TARGET, "mean", descent.site("mse_loss", Role.TARGET))[:6]
+    examples = np.array([16, 16, 8] * 2)
+    np.testing.assert_allclose(gradient, (output - target) / examples, rtol=1e-3, atol=1e-7)
+
+
+def test_batches_have_their_size_and_their_examples(descent):
+    assert descent.steps.batch_size.tolist() == [16, 16, 8] * 2 + [8] * 5
+
+
+def test_a_softmax_before_a_loss_on_logits_is_found(descent):
+    assert [finding.code for finding in diagnose(descent).findings if finding.code == "LOS02"]
 
 
 def test_the_seed_that_the_program_set_is_recorded(run):
