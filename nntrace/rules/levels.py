@@ -205,7 +205,8 @@ def constant_activation(
     Nothing that follows can tell the examples apart. Blamed is the first such layer before the
     head, where the one before it, or the input, does differ between examples (by a thousandth: a
     signal that fades from layer to layer is ACT02's); what has no data to
-    depend on, such as a table of positions or learnt queries, follows nothing that varies. Batches
+    depend on, such as learnt queries, follows nothing that varies, and a lookup table may be one of
+    positions, unless nothing in the model varies at all. Batches
     of one example say nothing. Unless all units of a layer up to there are dead, it is no work of
     dead units: those behind it die of it. A norm, whose outputs have unit scale, counts as
     constant already where a ten-thousandth of it varies: it was given single values to normalise.
@@ -223,12 +224,13 @@ def constant_activation(
     same = known & (varies <= np.where(norms, np.fmax(least, _AMPLIFIED), least))
     tells_apart = varies > _FADED * size
     before = _inputs_vary(trace)
+    may_be_positions = _outputs_vary(trace)
     for index, link in enumerate(links):
         seen = known[:, index]
         if seen.sum() < SAMPLES:
             continue
         is_constant = bool(same[seen, index].mean() >= share and same[seen, index][-1])
-        if is_constant and before and not is_embedding(link.site):
+        if is_constant and before and not (may_be_positions and is_embedding(link.site)):
             died = has_died_out(trace, link.column + 1)
             yield Finding(
                 f"the output of {link.site.shown} ({link.site.module_type}) is the "
@@ -248,6 +250,14 @@ def _comes_nearer(values: FloatArray, times: float) -> BoolArray:
     """Where values are nearer to one than at their start, so many times."""
     start = np.abs(np.log(first_finite(values)))
     return np.asarray(np.abs(np.log(values)) <= start - np.log(times))
+
+
+def _outputs_vary(trace: Trace) -> bool:
+    """Whether the outputs of any layer, the head among them, differ between examples."""
+    varies = trace.series(Role.ACTIVATION, "example_std")
+    known = np.isfinite(varies)
+    tells_apart = known & (varies > _FADED * trace.series(Role.ACTIVATION, "rms"))
+    return bool((tells_apart.sum(axis=0) > known.sum(axis=0) / 2).any())
 
 
 def _inputs_vary(trace: Trace) -> bool:

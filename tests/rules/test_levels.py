@@ -165,6 +165,14 @@ def test_a_table_of_positions_and_what_is_made_of_it_depend_on_no_data():
     assert not findings("ACT07", rows)
 
 
+def test_a_table_in_which_all_look_up_one_row_is_blamed_where_nothing_else_sees_the_data():
+    table = module("words", "Embedding", rms=1.0, example_std=0.0)
+    rows = trace(INPUT, table, layer("b", example_std=0.0), layer("head"))
+    assert not findings("ACT07", rows), "the head varies"
+    rows = trace(INPUT, table, layer("b", example_std=0.0), layer("head", example_std=0.0))
+    assert [f.site.path for f in findings("ACT07", rows)] == ["words"]
+
+
 def test_inputs_that_do_not_vary_are_another_rules_matter():
     same = [site("input.0", "input", std=1.0, example_std=0.0, shape=[8, WIDTH])]
     assert not findings("ACT07", trace(same, layer("a", example_std=0.0), layer("head")))
