@@ -36,6 +36,7 @@ from nntrace.trace.model import FloatArray, IntArray
 
 _WINDOW = 25  # samples around a spike
 _OFTEN = 3  # spikes that are no accident
+_LONGER = 1.5  # times the usual step
 _SETTLED = 5  # samples before which there is no usual value
 
 
@@ -122,7 +123,9 @@ def gradient_spike(
     One such step can undo many. Compared with the median of the samples around it, on a
     logarithmic scale, because gradient norms of healthy runs are log-normal; the first samples are
     not judged. A warning where the loss is worse afterwards or it happens again and again (three
-    times, half as many deviations do), otherwise information.
+    times, half as many deviations do), otherwise information. So it is where it happens often and
+    the steps made of it are no longer than others, as by Adam in a flow or a mixture, whose single
+    examples have such gradients.
     Source: Pascanu et al. 2013; Chowdhery et al. 2022 (PaLM, 5.1: spikes).
     """
     steps = trace.steps
@@ -150,13 +153,14 @@ def gradient_spike(
         peak = max(lone, key=lambda s: excess[s])
         step = int(steps.step[at[peak]])
         harm = _worse_after(steps.loss[own], int(np.count_nonzero(own[: at[peak]])))
+        is_followed = _lengthen_steps(trace, steps.step[at[lone]])
         again = f" and {len(lone) - 1} more times" if len(lone) > 1 else ""
         yield Finding(
             f"the gradient norm spikes: {norm[peak]:.3g} at step {step}, "
             f"{in_times(np.exp(excess[peak]))} times that of the samples around it{again}"
             + (", and the loss is worse afterwards." if harm else "."),
             steps=(int(steps.step[at[lone[0]]]), int(steps.step[at[lone[-1]]])),
-            severity=None if harm or len(lone) >= _OFTEN else Severity.INFO,
+            severity=None if harm or (len(lone) >= _OFTEN and is_followed) else Severity.INFO,
             evidence={
                 "optimizer": optimizer,
                 "steps": steps.step[at[lone]].tolist()[:100],
@@ -171,6 +175,19 @@ def gradient_spike(
 def _lone(spikes: IntArray) -> list[int]:
     """Those without a neighbour: two are no single step, and a new level is not for this rule."""
     return [int(s) for s in spikes if s + 1 not in spikes and s - 1 not in spikes]
+
+
+def _lengthen_steps(trace: Trace, spikes: IntArray) -> bool:
+    """Whether the true updates of these steps are larger than those around, as far as sampled."""
+    sites = trace.sites_of(Role.UPDATE)
+    squares = trace.series(Role.UPDATE, "rms") ** 2 * [site.numel for site in sites]
+    total = np.nansum(squares, axis=1)
+    size = np.sqrt(total[total > 0])
+    rows = np.flatnonzero(np.isin(trace.sampled_steps[total > 0], spikes))
+    if not len(rows):
+        return True
+    usual = medians_around(size, rows, _WINDOW, _WINDOW)
+    return median(size[rows] / usual[rows]) > _LONGER
 
 
 def _worse_after(loss: FloatArray, place: int) -> bool:

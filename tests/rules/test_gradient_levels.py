@@ -120,6 +120,15 @@ def test_three_spikes_whose_aftermath_widens_the_spread_are_one_pattern(times, f
     assert len(findings("GRD05", spiky(list(values)))) == found
 
 
+@pytest.mark.parametrize(("longer", "level"), [(1.6, Severity.WARNING), (1.4, Severity.INFO)])
+def test_spikes_that_the_optimizer_hardly_hands_on_are_only_noted(longer, level):
+    values, updates = np.ones(LONG), np.full(LONG, 1e-3)
+    values[[12, 30, 48]], updates[[12, 30, 48]] = 20.0, 1e-3 * longer
+    rows = parameter("a.weight", 0.1, update=list(updates))
+    [finding] = findings("GRD05", trace(rows, steps=LONG, grad_norm=list(values)))
+    assert finding.level is level
+
+
 @pytest.mark.parametrize(
     ("after", "level"), [(1.2, Severity.WARNING), (1.05, Severity.INFO), (0.8, Severity.INFO)]
 )
