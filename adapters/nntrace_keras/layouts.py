@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nntrace.recorder import NO_TENSOR, Layout, SiteSample
+from nntrace.schema import Role
 from nntrace_keras.elements import ExamplesPlan, FlatPlan, unpacked
 from nntrace_keras.sites import SiteKey
 
@@ -31,6 +32,12 @@ class Found:
     sites: list[tuple[SiteKey, SiteSample]]
     shapes: dict[SiteKey, tuple[int, ...]]
     batch: dict[str, tuple[Values, Layout]]
+
+    def unscale(self, scale: float) -> None:
+        """Divide the gradients of activations by what the optimizer divides all gradients by."""
+        for site, sample in self.sites:
+            if site.role is Role.ACTIVATION_GRAD:
+                self.values[sample.offset : sample.offset + sample.layout.size] /= scale
 
 
 @dataclass(frozen=True, slots=True)

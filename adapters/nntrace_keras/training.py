@@ -199,7 +199,7 @@ class Training:
         number = self._recorder.steps
         taken = None if is_skipped else delivery
         if taken is not None:
-            self._recorder.add_sample(self._sample(step, taken, number, row.batch_size))
+            self._recorder.add_sample(self._sample(step, taken, number, row))
         losses = pending.losses
         # An optimizer that accumulates averages its gradients itself.
         loss = sum(losses) / (len(losses) if step.calls_per_step > 1 else 1) if losses else None
@@ -222,10 +222,10 @@ class Training:
             return True  # the next one in its place
         return self._next_in_turn(wants) if call is None else wants
 
-    def _sample(
-        self, step: Step, delivery: Delivery, number: int, batch_size: int | None
-    ) -> Sample:
+    def _sample(self, step: Step, delivery: Delivery, number: int, row: Row) -> Sample:
         found = step.find(delivery)
+        if row.loss_scale is not None:
+            found.unscale(row.loss_scale)
         for site in step.order:
             if site in found.shapes or site.shape:
                 self._sites.id_of(site, found.shapes.get(site, ()))
@@ -233,7 +233,7 @@ class Training:
             part._replace(site=self._sites.id_of(site, found.shapes.get(site, ())))
             for site, part in found.sites
         )
-        batch = batch_sample(number, step.facts, found, batch_size, self.epoch())
+        batch = batch_sample(number, step.facts, found, row.batch_size, self.epoch())
         tensors = (
             *self._first_batch(step, delivery),
             *self._filters.keep(number, step.order, found),

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
+from nntrace.rules.signals import finite
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 
@@ -28,8 +29,8 @@ Shares = npt.NDArray[np.float64]
     "gradient-underflow",
     Severity.WARNING,
     explains=("GRD01", "GRD03", "GRD04", "UPD02", "UPD06", "LOS07", "LOS11"),
-    advice="Scale the loss (`torch.amp.GradScaler`), or train in bfloat16, which has the range of "
-    "float32.",
+    advice="Scale the loss (`torch.amp.GradScaler`, in a loop or `train_step` on Keras "
+    "`optimizer.scale_loss`), or train in bfloat16, which has the range of float32.",
 )
 def gradient_underflow(
     trace: Trace,
@@ -45,7 +46,8 @@ def gradient_underflow(
     Zeros alone are no sign: rectifiers make them, too. But where the values that are left crowd
     just above the smallest number of the type, those that are gone lay below it; where nearly all
     do, what is left is rounded to a few values, and fewer zeros will do. Looks at the
-    histograms of float16 gradients, of activations also under autocast.
+    histograms of float16 gradients, of activations also under autocast: half of them must be so,
+    of all or of the later half of the run, for gradients become smaller as the loss does.
     Source: Micikevicius et al., "Mixed precision training", 2018, section 3.2: gradients of a
     detector were lost to zero without a scale. The smallest float16 number is 2^-24.
     """
@@ -55,7 +57,8 @@ def gradient_underflow(
         steps, zeros, crowded = _shares(trace, site)
         bad = (zeros >= flushed) & (crowded >= tail)
         bad |= (zeros >= flushed / 4) & (crowded >= crowd)
-        if len(steps) and bad.sum() * 2 >= len(steps):
+        late = bad[2 * steps >= trace.steps.step[0] + trace.steps.step[-1]]
+        if any(len(part) and part.mean() >= 0.5 for part in (bad, late)):
             found.append((float(np.median(zeros[bad])), site, int(bad.sum())))
             first = min(int(steps[bad][0]), int(steps[bad][0]) if first is None else first)
             last = max(last, int(steps[bad][-1]))
@@ -63,11 +66,15 @@ def gradient_underflow(
         return
     share, site, seen = max(found, key=lambda row: (row[0], -row[1].id))
     others = f" and {len(found) - 1} more" if len(found) > 1 else ""
-    scaled = bool(np.isfinite(trace.steps.loss_scale).any())
-    without = "though the loss is scaled" if scaled else "and the loss is not scaled"
+    scales = finite(trace.steps.loss_scale)
+    without = (
+        f"though the loss scale is {scales[-1]:.6g}: is the loss multiplied by it?"
+        if len(scales)
+        else "and the loss is not scaled."
+    )
     yield Finding(
         f"{share:.0%} of the gradient of `{site.path}`{others} is 0 in float16, the rest lies just "
-        f"above the smallest number it has (6e-8), {without}.",
+        f"above the smallest number it has (6e-8), {without}",
         site=site,
         steps=(first, last),
         evidence={"zero_fraction": share, "sites": len(found), "histograms": seen},

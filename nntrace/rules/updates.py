@@ -34,6 +34,7 @@ from nntrace.rules.signals import (
     median_error,
     noise_scale,
     rounded,
+    span,
     unjudgeable,
 )
 from nntrace.schema import Role
@@ -41,6 +42,7 @@ from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
 
 _USUAL = 1e-3  # update ratio
+_FIRST_STEPS = 20  # twice what Adam's first moment averages over
 _FIRST_STEP = 0.03  # that of Adam's first steps, which are of full size in every direction
 _ADAM = "Adam wants rates some tens of times smaller than SGD."
 _SAMPLES = 10  # sampled steps without which a ratio cannot be called lasting
@@ -100,11 +102,12 @@ def update_ratio_high(
     if shock is not None:
         yield shock
         return
-    late = rows[2 * trace.sampled_steps[rows] >= trace.steps.step[-1] + trace.steps.step[0]]
+    first, last = span(trace.steps.step)
+    late = rows[trace.sampled_steps[rows] >= max((first + last) / 2, first + _FIRST_STEPS)]
     if len(rows) < _SAMPLES or len(late) < _LATE_SAMPLES:
         yield Skipped(
             f"needs {_SAMPLES} samples of updates, {_LATE_SAMPLES} of them in the second half of "
-            f"the run; has {len(rows)} and {len(late)}"
+            f"the run and after its first {_FIRST_STEPS} steps; has {len(rows)} and {len(late)}"
         )
         return
     if remaining_loss(trace) <= learned or is_still_learning(trace):

@@ -8,13 +8,14 @@ import numpy as np
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.layers import columns, first_finite, is_norm, named, span, weights
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import lasting, median
+from nntrace.rules.signals import finite, lasting, median
 from nntrace.schema import Role
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray, Tensor
 
 _RECURRENT = ("lstm", "gru", "rnn")
 _ENOUGH = 256  # elements for a kurtosis that means something
+_ROUNDING = 1e-6  # relative, of float32
 _SMALLEST_FILTER = 5  # in 3 × 3 there is no room for structure
 
 
@@ -31,14 +32,17 @@ def non_gaussian_weights(
     *,
     kurtosis: Annotated[float, "excess kurtosis (0 for a Gaussian)"] = 10.0,
     skew: Annotated[float, "absolute skewness (0 for a Gaussian)"] = 2.0,
+    heaps: Annotated[float, "excess kurtosis of two heaps (−2; −1.2 if evenly spread)"] = -1.5,
     samples: Annotated[int, "sampled steps that are needed"] = 10,
 ) -> Iterator[Finding | Skipped]:
     """After training began a layer's weights are far from bell-shaped, though they started so.
 
     Weights of trained layers stay roughly Gaussian; a few that are far larger than the rest, or a
-    lopsided heap, come from a few inputs or units that took over. Gates of recurrent layers,
+    lopsided heap, come from a few inputs or units that took over; two heaps at the ends of a range
+    that never changes, from a clip after each step. Gates of recurrent layers,
     norms, lookup tables and matrices of fewer than 256 elements are left out. A note.
-    Source: Deep Learning Tuning, DL4J (histograms of parameters); "37 reasons", 28.
+    Source: Deep Learning Tuning, DL4J (histograms of parameters); "37 reasons", 28; Gulrajani et
+    al. 2017 (1704.00028), figure 1 (weights of a critic that are clipped).
     """
     sites = [
         site
@@ -52,6 +56,7 @@ def non_gaussian_weights(
     if np.isfinite(peaked).sum(axis=0).max(initial=0) < samples:
         yield Skipped(f"needs {samples} sampled steps of a matrix of {_ENOUGH} weights")
         return
+    low, high = (columns(trace, Role.PARAM, end, sites) for end in ("min", "max"))
     started = (first_finite(peaked) < kurtosis / 2) & (first_finite(lopsided) < skew / 2)
     for index, site in enumerate(sites):
         late = slice(-max(3, len(peaked) // 4), None)
@@ -66,6 +71,25 @@ def non_gaussian_weights(
                 evidence={"kurtosis": now[0], "skew": now[1]},
             )
             return
+        bound = _clipped_at(low[late, index], high[late, index])
+        if now[0] < heaps and bound is not None:
+            yield Finding(
+                f"{site.path} has piled up at the ends of ±{bound:.3g}, beyond which nothing goes: "
+                f"excess kurtosis {now[0]:.2g}, where two heaps have -2.",
+                site=site,
+                steps=span(trace),
+                evidence={"kurtosis": now[0], "bound": bound},
+                advice="Weights that are clipped in each step end at the bounds. A critic is held "
+                "better by a penalty on its gradient or by spectral normalisation.",
+            )
+            return
+
+
+def _clipped_at(low: FloatArray, high: FloatArray) -> float | None:
+    """The size that weights have on both sides at every sample, if that never changes."""
+    ends = finite(np.concatenate([-low, high]))
+    same = len(ends) > 0 and ends[0] > 0 and np.ptp(ends) <= _ROUNDING * ends[0]
+    return float(ends[0]) if same else None
 
 
 @rule(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from nntrace.schema import EventKind
+from nntrace.schema import EventKind, Role
 
 
 def program():
@@ -42,3 +42,21 @@ def test_a_step_that_a_loss_scale_skips_is_a_row_that_says_so(trace_keras, eager
     halves = 2.0 ** (127 - np.minimum(np.arange(10), skips))
     assert steps.loss_scale.tolist() == halves.tolist()
     assert 100 < steps.loss.max() < 1000  # of the loss, not of what the scale made of it
+
+
+def test_gradients_of_activations_are_recorded_without_the_loss_scale(trace_keras):
+    def program(scale):
+        keras.utils.set_random_seed(0)
+        optimizer = keras.optimizers.SGD(1e-3)
+        if scale:
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=scale)
+        model = keras.Sequential([layers.Input((3,)), layers.Dense(2), layers.Dense(1)])
+        model.compile(optimizer, "mse", jit_compile=False)
+        model.fit(np.ones((8, 3)), np.ones((8, 1)), batch_size=8, verbose=0)
+
+    plain, scaled = (
+        trace_keras(lambda scale=scale: program(scale)).series(Role.ACTIVATION_GRAD, "rms")
+        for scale in (None, 1024.0)
+    )
+    assert (plain > 0).any()
+    np.testing.assert_allclose(scaled, plain, rtol=1e-6)

@@ -6,7 +6,7 @@ from rules.builders import findings, site, skip_reasons, trace_of
 SMALLEST = 2.0**-24
 
 
-def gradients(*, zeros, tiny, scale=None, dtype="float16", role="activation_grad"):
+def gradients(*, zeros, tiny, scale=None, dtype="float16", role="activation_grad", since=0):
     """Histograms of 1000 gradients: `zeros` are 0, of the rest `tiny` are near the smallest."""
     rest = 1000 - zeros
     unit = SMALLEST / (scale or 1)
@@ -15,7 +15,9 @@ def gradients(*, zeros, tiny, scale=None, dtype="float16", role="activation_grad
             "step": step,
             "site": 0,
             "edges": [-(2**14) * unit, 0.0, 2 * unit],
-            "counts": [rest - round(tiny * rest), zeros, round(tiny * rest)],
+            "counts": [rest - round(tiny * rest), zeros, round(tiny * rest)]
+            if step >= since
+            else [1000, 0, 0],
         }
         for step in (0, 10, 20)
     ]
@@ -29,6 +31,11 @@ def test_gradients_that_crowd_above_the_smallest_number_have_flushed():
     assert finding.site.path == "fc1"
     assert "21%" in finding.message
     assert "not scaled" in finding.message
+
+
+@pytest.mark.parametrize(("since", "found"), [(20, 1), (21, 0)])
+def test_gradients_may_become_too_small_only_as_the_loss_falls(since, found):
+    assert len(findings("NUM06", gradients(zeros=500, tiny=0.5, since=since))) == found
 
 
 @pytest.mark.parametrize(("zeros", "tiny"), [(190, 0.9), (600, 0.05), (1000, 0.0)])

@@ -152,6 +152,12 @@ def test_samples_of_the_first_half_alone_cannot_show_that_a_ratio_lasts(late, sk
     assert bool(skip_reasons("UPD01", rows)) is skipped
 
 
+@pytest.mark.parametrize(("steps", "skipped"), [(22, True), (23, False)])
+def test_a_run_of_hardly_more_than_adams_first_steps_is_not_judged(steps, skipped):
+    rows = trace(parameter("a.weight", update=0.05), loss=[2.3] * steps, steps=steps)
+    assert bool(skip_reasons("UPD01", rows)) is skipped
+
+
 @pytest.mark.parametrize(("own", "found"), [(26.0, 0), (20.0, 1)])
 def test_a_large_step_that_follows_from_a_batch_whose_loss_was_off_is_not_of_the_rate(own, found):
     ratio = [*[1e-3] * 20, 0.6, *[1e-3] * 19]

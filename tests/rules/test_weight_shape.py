@@ -8,7 +8,7 @@ from nntrace.trace import Trace
 STEPS = 20
 
 
-def weight(kurtosis, skew=0.0, kind="Linear", numel=4096):
+def weight(kurtosis, skew=0.0, kind="Linear", numel=4096, **ends):
     owner = {"module_type": kind, "parent": "a", "shape": [64, 64], "numel": numel}
     start = [0.0] * 5
     return site(
@@ -17,6 +17,7 @@ def weight(kurtosis, skew=0.0, kind="Linear", numel=4096):
         kurtosis=start + [kurtosis] * 15,
         skew=start + [skew] * 15,
         **owner,
+        **ends,
     )
 
 
@@ -28,6 +29,15 @@ def test_weights_that_leave_the_bell_shape_are_noted(kurtosis, skew, found):
     results = findings("PAR04", trace_of(steps=STEPS, sites=[weight(kurtosis, skew)]))
     assert len(results) == found
     assert all(f.level is Severity.INFO for f in results)
+
+
+@pytest.mark.parametrize(
+    ("kurtosis", "low", "found"), [(-1.6, -0.01, 1), (-1.4, -0.01, 0), (-1.6, -0.010001, 0)]
+)
+def test_weights_in_two_heaps_at_fixed_bounds_are_clipped(kurtosis, low, found):
+    rows = weight(kurtosis, min=[-0.1] * 5 + [low] * 15, max=[0.1] * 5 + [0.01] * 15)
+    results = findings("PAR04", trace_of(steps=STEPS, sites=[rows]))
+    assert [f.evidence["bound"] for f in results] == pytest.approx([0.01] * found)
 
 
 def test_weights_that_started_so_are_not():

@@ -51,6 +51,7 @@ CAUSES = {
     "LOS16_keras_boxes_in_pixels_beside_classes": "DAT13",  # the pixels are why one term is larger
     "LOS16_keras_energy_beside_forces": "DAT13",  # and so is the unit of the energy
     "NUM08_broken_batches_are_skipped": "DAT06",  # what is masked came in with the data
+    "NUM09_keras_errors_summed_over_the_hours": "UPD01",  # the rate is not one for a sum
     "NUM09_keras_sgd_beyond_all_bounds": "UPD07",
     "NUM09_momentum_on_raw_sensor_values": "DAT04",  # NUM09 only says how early, and points there
     "NUM09_prices_in_cents": "DAT13",
