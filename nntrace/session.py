@@ -129,15 +129,17 @@ class Session:
 
 
 def _overhead(recorder: Recorder) -> str:
-    """Its share of the time; where the grace of a short run made it exceed the budget, why."""
+    """Its share of the time; where the budget was exceeded, why."""
     account, cadence = recorder.account, recorder.cadence
     share, seconds = f"{account.overhead:.1%}", account.spent_ns / 1e9
     allowed_ns = cadence.budget * account.elapsed_ns
     if cadence.every is not None or account.spent_ns < 1.2 * allowed_ns:
         return share
+    budget = f"{100 * cadence.budget:.3g}%"
+    if account.floor > cadence.budget:
+        return f"{share} (steps are so short that noting their plain facts alone exceeds {budget})"
     if account.spent_ns > 2 * (cadence.grace_ns + allowed_ns):
         return f"{share} ({seconds:.1f} s)"
-    budget = f"{100 * cadence.budget:.3g}%"
     return f"{share} ({seconds:.1f} s: a short run is seen closely, a long one at {budget})"
 
 

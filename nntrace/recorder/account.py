@@ -45,6 +45,7 @@ class Account:
 
     Attributes:
         hooks_ns: time by the clock within guarded hooks on the training thread.
+        unsampled_ns: the part of it in steps that were not sampled.
         setup_ns: the part of it that built what takes samples, once: it is reported as any other,
             but the samples to come do not have to make up for it.
         writer_ns: processor time of the writer thread.
@@ -60,7 +61,8 @@ class Account:
     ) -> None:
         self._clock = clock
         self._starved = starved
-        self.hooks_ns = 0
+        self.hooks_ns = self._hooks_before_ns = 0
+        self.unsampled_ns = 0
         self.setup_ns = 0
         self.writer_ns = self.writer_setup_ns = 0  # changed on the writer thread only
         self.elapsed_ns = 0
@@ -114,6 +116,9 @@ class Account:
         now = self._clock() if ended is None else ended.clock_ns
         if settles:
             self._settle(now)
+        else:
+            self.unsampled_ns += self.hooks_ns - self._hooks_before_ns
+        self._hooks_before_ns = self.hooks_ns
         # Written out, as this is done at every step: `spent_ns` and `recurring_ns`.
         spent = self.hooks_ns - self._foreign_hooks_ns + self.writer_ns
         recurring = spent - self.setup_ns - self.writer_setup_ns + self._foreign_setup_ns
@@ -144,6 +149,12 @@ class Account:
         """The cost from the end of the first step on, as a fraction of the time."""
         elapsed = self.elapsed_ns
         return (self.spent_ns - self._startup_ns) / elapsed if elapsed > 0 else 0.0
+
+    @property
+    def floor(self) -> float:
+        """The cost of steps that are not sampled, as a fraction of the time."""
+        own = 1.0 - self._foreign_hooks_ns / self.hooks_ns if self.hooks_ns else 1.0
+        return own * self.unsampled_ns / self.elapsed_ns if self.elapsed_ns > 0 else 0.0
 
     def _cpu_ns(self, now: int, *, reads: bool) -> int | None:
         """Of the steps since it was last read the mean; None while that is too short ago."""

@@ -27,8 +27,9 @@ class Cadence:
     `grace + budget × elapsed − spent`, covers what a sample has cost lately. The grace grows with
     the run's first seconds to `grace_ns`, so that a short run is seen densely and to its end, a
     long one at `budget`. No more than a twentieth of the run so far goes by unseen while the whole
-    grace lasts, and no more than a tenth while as much again lasts: whatever the clock does (on a
-    busy machine a short run may use up its grace in its middle), every part has its samples.
+    grace lasts, and no more than a tenth while as much again lasts or samples alone keep to the
+    budget: whatever the clock does (on a busy machine a short run may use up its grace in its
+    middle), and however little time steps leave, every part has its samples.
 
     Attributes:
         budget: the fraction of elapsed time that tracing may take.
@@ -41,6 +42,7 @@ class Cadence:
     dense_steps: int = DENSE_STEPS
     sample_cost_ns: float = field(default=0.0, init=False)
     _samples: int = field(default=0, init=False)
+    _samples_ns: int = field(default=0, init=False)
     _burst: int = field(default=0, init=False)
     _dense_spent_ns: float = field(default=0.0, init=False)
     _last_sampled: int = field(default=0, init=False)
@@ -50,6 +52,7 @@ class Cadence:
     def record_sample(self, cost_ns: int) -> None:
         """Take note of what one sampled step cost."""
         self._samples += 1
+        self._samples_ns += cost_ns
         # A running mean at first: the very first sample pays for allocations.
         weight = max(_SMOOTHING, 1.0 / self._samples)
         self.sample_cost_ns += weight * (cost_ns - self.sample_cost_ns)
@@ -106,11 +109,14 @@ class Cadence:
                 return True
         left_ns = self.grace_ns + filled_ns
         coverage = _COVERAGE if left_ns >= 0 else _LEAST_COVERAGE
-        overdue = left_ns + self.grace_ns >= 0 and step >= self._last_sampled * coverage
+        # Or as long as samples alone keep to the allowance: where steps are so short that what is
+        # noted at each of them takes more than the budget, samples become rare and do not end.
+        overdrawn_ns = min(-(left_ns + self.grace_ns), self._samples_ns - spent_ns - left_ns)
+        overdue = overdrawn_ns <= 0 and step >= self._last_sampled * coverage
         if overdue or grace_ns + filled_ns >= 0:
             self._last_sampled = step
             return True
-        self._rest(elapsed_ns, -(grace_ns + filled_ns), -(left_ns + self.grace_ns))
+        self._rest(elapsed_ns, -(grace_ns + filled_ns), overdrawn_ns)
         return False
 
     def _rest(self, elapsed_ns: float, missing_ns: float, missing_overdue_ns: float) -> None:

@@ -113,3 +113,16 @@ def test_a_short_run_on_a_busy_machine_is_sampled_to_its_end(load):
     gaps = [later - earlier for earlier, later in zip(sampled, [*sampled[1:], step], strict=True)]
     assert max(gaps) <= 0.1 * step
     assert len(sampled) >= 30
+
+
+@pytest.mark.parametrize("load", [1, 4])
+def test_the_floor_is_what_steps_cost_that_are_not_sampled(load):
+    machine = Machine(load)
+    account = account_of(machine)
+    account.begin()
+    for number in range(20):
+        sampled = number % 10 == 9
+        machine.work(95 * MILLISECOND)
+        hook(machine, account, (55 if sampled else 5) * MILLISECOND)
+        account.step_ended(settles=sampled)
+    assert account.floor == pytest.approx(18 * 5 / (18 * 100 + 2 * 150), rel=0.01)

@@ -95,6 +95,19 @@ def test_the_cost_of_unsampled_steps_is_part_of_the_budget():
     assert len(late) < 500
 
 
+@pytest.mark.parametrize("floor", [0.035, 0.15])
+def test_where_unsampled_steps_cost_more_than_the_budget_samples_become_rare_and_do_not_end(floor):
+    idle_cost_ns = int(floor * MILLISECOND)
+    training = Training(
+        Cadence(0.02), step_ns=MILLISECOND, cost_ns=6 * MILLISECOND, idle_cost_ns=idle_cost_ns
+    ).run(200_000)
+    of_samples_ns = len(training.sampled) * 6 * MILLISECOND
+    assert of_samples_ns < GRACE_NS + 0.02 * training.elapsed_ns
+    late = [step for step in training.sampled if step > 20_000]
+    assert all(after <= 1.11 * before for before, after in itertools.pairwise(late))
+    assert late[-1] > 180_000
+
+
 def test_sampling_goes_on_once_an_expensive_spell_is_over():
     training = Training(
         Cadence(0.02),
