@@ -94,20 +94,20 @@ def activation_std_out_of_band(
             yield Skipped(f"needs {SAMPLES} sampled steps")
         return
     index, since = min(found, key=lambda pair: (pair[1], pair[0]))
-    stays, is_faint = (kind[since:, index].mean() > 0.5 for kind in (outside, faint))
+    stays, is_faint = (where[since:, index].mean() > 0.5 for where in (outside, faint))
     level = median((signal if is_faint else std)[since:, index])
-    start = float(begin[index])
-    kind = "stays at" if stays else f"drifted from {start:.2g} to"
+    between = " between examples" if is_faint else ""
+    change_in_words = (
+        f"stays at {level:.2g}, where {low:g} to {high:g} is usual"
+        if stays
+        else f"drifted from {begin[index]:.2g} to {level:.2g}"
+    )
     learns = remaining_loss(trace) <= learnt
-    usual = f", where {low:g} to {high:g} is usual" if stays else ""
+    others = [links[i].site.path for i, _ in found if i != index]
+    also = f"; so it is with {named(others)}" if others else ""
     yield Finding(
-        f"the standard deviation of {links[index].site.path}'s outputs {kind} {level:.2g}{usual}"
-        + (
-            f"; so it is with {named([links[i].site.path for i, _ in found if i != index])}"
-            if len(found) > 1
-            else ""
-        )
-        + ".",
+        f"the standard deviation of {links[index].site.path}'s outputs{between} {change_in_words}"
+        f"{also}.",
         site=links[index].site,
         steps=span(trace, since),
         severity=Severity.INFO if learns else None,

@@ -118,5 +118,9 @@ def advice(role: Role) -> str:
             "is finite, its derivative is not. Add the epsilon inside."
         )
     if role in (Role.PARAM, Role.UPDATE):
-        return "Lower the learning rate, clip gradients, and check the optimizer's epsilon."
+        return (
+            "Lower the learning rate, clip gradients, and check the optimizer's epsilon. In Keras "
+            "the gradients of a sample are computed a second time: one that is infinite at a "
+            "single point, such as an arc cosine's at 1, may have broken the first time only."
+        )
     return ""
