@@ -25,10 +25,10 @@ def taken(dataset: Any) -> tuple[int, int] | None:
             return None
         is_cut |= stage == _TAKE
         if stage in _BATCHES:
-            per_element *= int(dataset._batch_size)
+            per_element *= int(getattr(dataset, "_batch_size", 0))
         dataset = dataset._input_dataset
     size = _cardinality(dataset)
-    if not is_cut or drawn <= 0 or size <= 0:
+    if not is_cut or drawn <= 0 or size <= 0 or per_element <= 0:
         return None
     return min(size, drawn * per_element), size
 
