@@ -39,8 +39,9 @@ class KerasAdapter:
             from nntrace_keras.training import Training
 
             training = Training(recorder)
-            trainer = TrainerObserver(recorder, training.observer.prefix_of)
+            trainer = TrainerObserver(recorder, training.observer.prefix_of, training.passes)
             training.epoch = lambda: trainer.epoch
+            training.own_passes.is_kerass = lambda: trainer.is_evaluating
             self._saw_gradient = lambda: training.saw_gradient
             undos = [*_interposed(recorder, training.tapes.unobserved)]
             undos += [*training.install(), *trainer.install()]

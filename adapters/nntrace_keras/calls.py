@@ -16,6 +16,7 @@ from nntrace.recorder import SiteSample
 from nntrace_keras.batches import BatchFacts
 from nntrace_keras.board import MAX_GRAPHS, UNKNOWN, Board, Row
 from nntrace_keras.capture import Capture
+from nntrace_keras.clipping import add_norms
 from nntrace_keras.elements import flat_plan
 from nntrace_keras.keepsakes import Keepsakes
 from nntrace_keras.layouts import Found, Layouts, Values
@@ -129,6 +130,7 @@ def prepare(
     for stepped in (*mine, *rest):
         received = partial(as_received, optimizer, stepped.variable)
         capture.add_gradient(stepped.param_gradient, stepped.gradient, stepped.shape, received)
+    add_norms(capture, optimizer, pairs)
     step.updates = mine
     step.frozen, step.read = observer.frozen(name, gradients), observer.read
     step.order = observer.order(capture, (*mine, *rest))

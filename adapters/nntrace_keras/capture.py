@@ -30,13 +30,18 @@ MAX_HASHED = 4096
 
 @dataclass(slots=True)
 class _Planned:
-    """What is to be read: `make(tensor)` by a plan."""
+    """What is to be read: `make(tensor)` by a plan, and `finish` of what was read.
+
+    Attributes:
+        tensor: one, or several in lists.
+    """
 
     site: SiteKey | None
     name: str
     tensor: Any
     make: Callable[[Any], Any]
     plan: ExamplesPlan | FlatPlan
+    finish: Callable[[ExamplesPlan, Any], Any] | None = None
 
 
 @dataclass(slots=True)
@@ -70,22 +75,24 @@ class Capture:
         by_example: bool = False,
         shape: Any = None,
         staggered: bool = False,
+        make: Callable[[Any], Any] | None = None,
+        finish: Callable[[ExamplesPlan, Any], Any] | None = None,
     ) -> None:
-        """Sample a tensor whose first axis is the batch.
+        """Sample a tensor whose first axis is the batch, or what `make` makes of it.
 
         With `by_example` all values of an example are taken for units: [N, …] as [N, values].
-        `shape` is its static shape where TensorFlow knows less, as of some gradients, which are to
-        be `staggered`.
+        `shape` is the static shape where TensorFlow knows less, as of some gradients, which are to
+        be `staggered`. `finish` is given the plan and the float32 [plan.size] that were read by it.
         """
         tensor = tf.convert_to_tensor(tensor)
         shape = tuple((tensor.shape if shape is None else shape).as_list())
-        make: Callable[[Any], Any] = partial(gather.shaped, shape=shape)
+        make = make or partial(gather.shaped, shape=shape)
         if by_example and len(shape) > 2:
             make = _flattened
             values = None if None in shape[1:] else math.prod(size or 0 for size in shape[1:])
             shape = (shape[0], values)
         plan = examples_plan(shape, unit_axis, staggered=staggered)
-        self._planned.append(_Planned(site, "", tensor, make, plan))
+        self._planned.append(_Planned(site, "", tensor, make, plan, finish))
 
     def add_parameter(self, site: SiteKey, variable: Any, shape: tuple[int, ...]) -> None:
         """Sample a parameter."""
@@ -110,11 +117,15 @@ class Capture:
 
     def add_scalar(self, name: str, value: Any, make: Callable[[Any], Any] | None = None) -> None:
         """Keep a number of the batch: a scalar, or what `make` makes of a tensor."""
+        self.add_numbers(name, value, make or _as_is, 1)
 
-        def one(tensor: Any) -> Any:
-            return tf.reshape(tensor if make is None else make(tensor), [1])
+    def add_numbers(self, name: str, tensors: Any, make: Callable[[Any], Any], count: int) -> None:
+        """Keep `count` numbers that `make` makes of a tensor, or of several in lists."""
 
-        self._planned.append(_Planned(None, name, value, one, FlatPlan(1, 1)))
+        def numbers(read: Any) -> Any:
+            return tf.reshape(make(read), [count])
+
+        self._planned.append(_Planned(None, name, tensors, numbers, FlatPlan(count, 1)))
 
     def add_hashes(self, number: int, batch: Any) -> None:
         """Keep 48-bit hashes of an input's first examples, as two numbers exact in float32."""
@@ -123,7 +134,8 @@ class Capture:
 
     def symbolic_tensors(self) -> list[Any]:
         """The tensors of a graph that are to be read."""
-        tensors = [planned.tensor for planned in self._planned] + self.keepsakes.tensors
+        tensors = tf.nest.flatten([planned.tensor for planned in self._planned])
+        tensors += self.keepsakes.tensors
         tensors = [t.values if isinstance(t, tf.IndexedSlices) else t for t in tensors]
         return [tensor for tensor in tensors if isinstance(tensor, ops.SymbolicTensor)]
 
@@ -135,7 +147,7 @@ class Capture:
             return graph.capture(tensor) if is_other else tensor
 
         for planned in self._planned:
-            planned.tensor = inside(planned.tensor)
+            planned.tensor = tf.nest.map_structure(inside, planned.tensor)
         self.keepsakes.replace_tensors(inside)
 
     def pack(self, copy: Callable[[Any], Any], turn: Any) -> Any:
@@ -145,7 +157,7 @@ class Capture:
             copy: what is read in a tensor's place.
             turn: int64 scalar that moves the sampled rows.
         """
-        tensors = [planned.make(copy(planned.tensor)) for planned in self._planned]
+        tensors = [p.make(tf.nest.map_structure(copy, p.tensor)) for p in self._planned]
         plans = [planned.plan for planned in self._planned]
         of_examples = [
             (plan, tensor)
@@ -160,6 +172,9 @@ class Capture:
             gather.flat(plan, tensor) if isinstance(plan, FlatPlan) else next(values)
             for plan, tensor in zip(plans, tensors, strict=True)
         ]
+        for number, planned in enumerate(self._planned):
+            if planned.finish is not None and isinstance(planned.plan, ExamplesPlan):
+                pieces[number] = planned.finish(planned.plan, pieces[number])
         return tf.concat([sizes, *pieces], 0)
 
     def place_of(self, site: SiteKey) -> int:

@@ -68,6 +68,8 @@ def is_batch_norm(layer: Any) -> bool:
 def fans(shape: tuple[int, ...], owner: Any) -> dict[str, int]:
     """`fan_in` and `fan_out` of a kernel, as the trace documentation counts them.
 
+    With them goes `unit_axis`, where its filters are along one.
+
     Empty where the orientation is not known: embeddings, transposed convolutions, weights of
     layers that are not Keras' own.
     """
@@ -82,7 +84,11 @@ def fans(shape: tuple[int, ...], owner: Any) -> dict[str, int]:
     if not known or isinstance(owner, _TRANSPOSED):
         return {}
     kernel = math.prod(shape[:-2])
-    return {"fan_in": kernel * shape[-2], "fan_out": kernel * shape[-1]}
+    return {
+        "fan_in": kernel * shape[-2],
+        "fan_out": kernel * shape[-1],
+        "unit_axis": len(shape) - 1,
+    }
 
 
 def _einsum_fans(shape: tuple[int, ...], equation: str) -> dict[str, int]:
@@ -92,7 +98,9 @@ def _einsum_fans(shape: tuple[int, ...], equation: str) -> dict[str, int]:
         return {}
     sizes = dict(zip(letters, shape, strict=True))
     summed = math.prod(size for letter, size in sizes.items() if letter not in output)
-    return {"fan_in": summed, "fan_out": math.prod(shape) // max(1, summed)}
+    kept = [axis for axis, letter in enumerate(letters) if letter in output]
+    axis = {"unit_axis": kept[0]} if len(kept) == 1 else {}
+    return {"fan_in": summed, "fan_out": math.prod(shape) // max(1, summed), **axis}
 
 
 def rank_of(tensor: Any) -> int:

@@ -7,12 +7,12 @@ the host, told the true length, drops again.
 
 import math
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from nntrace.recorder import Layout
+from nntrace.recorder import RUN, Layout, fixed_runs
 
 SAMPLE_LIMIT = 4096
 FILTERS_LIMIT = 1 << 16
@@ -58,10 +58,22 @@ class ExamplesPlan(NamedTuple):
 
 
 class FlatPlan(NamedTuple):
-    """Every `step`-th element of a parameter, `size` of them: the same ones every time."""
+    """`size` elements of a parameter, the same ones every time: all, or runs `step` apart."""
 
     size: int
     step: int
+
+    @property
+    def runs(self) -> int:
+        """How many runs of neighbours they are; 0 where they are all."""
+        return self.size // RUN if self.step > 1 else 0
+
+    def read(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Them, of an array."""
+        flat = values.reshape(-1)
+        if not self.runs:
+            return flat
+        return flat[: self.runs * self.step].reshape(-1, self.step)[:, :RUN].reshape(-1)
 
     @property
     def layout(self) -> Layout:
@@ -102,18 +114,14 @@ def examples_plan(
 
 @lru_cache(maxsize=4096)
 def flat_plan(shape: tuple[int, ...], limit: int = SAMPLE_LIMIT) -> FlatPlan:
-    """The plan for a parameter; its step shares no factor with any axis. Filters over images are
-    taken whole: the report shows them.
-    """
+    """The plan for a parameter. Filters over images are taken whole: the report shows them."""
     numel = math.prod(shape)
     if are_filters(shape):
         limit = max(limit, FILTERS_LIMIT)
     if numel <= limit:
         return FlatPlan(numel, 1)
-    step = numel // limit
-    while step > 1 and any(math.gcd(step, size) > 1 for size in shape if size > 1):
-        step -= 1
-    return FlatPlan(limit, step)
+    runs, step = fixed_runs(shape, limit)
+    return FlatPlan(runs * RUN, step)
 
 
 def are_filters(shape: tuple[int | None, ...]) -> bool:

@@ -11,15 +11,13 @@ import keras
 import numpy as np
 from keras.src.callbacks.callback_list import CallbackList
 
-from nntrace.recorder import Recorder, is_landmark
+from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_keras.describe import is_batch_norm, is_dropout
 from nntrace_keras.losses import recorded_name
+from nntrace_keras.passes import Passes, is_recorded, moments, some_of
 from nntrace_keras.patching import Undo, after, before
 from nntrace_keras.sources import UNKNOWN, Source, caller
-
-_MANY = 64  # passes over the same data; beyond them only some are recorded
-_ELEMENTS = 4096
 
 
 @dataclass(slots=True)
@@ -37,14 +35,19 @@ class EvaluationObserver:
 
     Args:
         path_of: what the model is called in the trace; empty for the first one.
+        passes: numbers them.
     """
 
-    def __init__(self, recorder: Recorder, path_of: Callable[[Any], str]) -> None:
+    def __init__(self, recorder: Recorder, path_of: Callable[[Any], str], passes: Passes) -> None:
         self._recorder = recorder
         self._path_of = path_of
+        self._passes = passes
         self._open: list[_Pass] = []
-        self._groups: dict[tuple[str, str, int | None, Source], int] = {}
-        self._counts: dict[int, int] = {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a pass goes on."""
+        return bool(self._open)
 
     def install(self) -> list[Undo]:
         """Watch the callbacks."""
@@ -80,12 +83,8 @@ class EvaluationObserver:
             return
         found = self._open.pop()
         model = self._path_of(callbacks.model)
-        # A program that asks again and again with new arrays has one group for the line.
-        loader = found.loader if len(self._groups) < _MANY else None
-        key = (model, kind, loader, found.source)
-        group = self._groups.setdefault(key, len(self._groups))
-        number = self._counts[group] = self._counts.get(group, -1) + 1
-        if number >= _MANY and not is_landmark(number):
+        group, number = self._passes.next(model, kind, found.loader, found.source)
+        if not is_recorded(number):
             return
         layers = callbacks.model._flatten_layers()
         loss = (logs or {}).get("loss")
@@ -133,22 +132,10 @@ def _examples(found: _Pass) -> int:
 def _moments(data: Any) -> dict[str, Any]:
     """Of some rows of the first input, where the program passed floating-point arrays."""
     values = first_array(data)
-    if values is None or values.dtype.kind != "f" or values.ndim < 2 or not len(values):
+    found = {} if values is None else moments(some_of(values))
+    if not found:
         return {}
-    per_example = max(1, values[0].size)
-    rows = values[:: max(1, len(values) * per_example // _ELEMENTS)]
-    step = max(1, rows.size // _ELEMENTS)
-    sampled = rows.reshape(-1)[::step].astype(np.float64)
-    sampled = sampled[np.isfinite(sampled)]
-    if not len(sampled):
-        return {}
-    return {
-        "input_shape": [int(data.batch_size or len(values)), *values.shape[1:]],
-        "input_mean": float(sampled.mean()),
-        "input_std": float(sampled.std()),
-        "input_min": float(sampled.min()),
-        "input_max": float(sampled.max()),
-    }
+    return {"input_shape": [int(data.batch_size or len(values)), *values.shape[1:]], **found}
 
 
 def first_array(data: Any) -> Any:

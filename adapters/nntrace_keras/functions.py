@@ -20,12 +20,15 @@ from nntrace.schema import EventKind
 from nntrace_keras.births import Births
 from nntrace_keras.board import Board, Row
 from nntrace_keras.calls import Delivery, Step
+from nntrace_keras.idling import IdleWatch
+from nntrace_keras.own_passes import OwnPasses, called_in
 from nntrace_keras.patching import Undo, wrap
 from nntrace_keras.second import CannotComputeError, Second
 from nntrace_keras.sources import Sources
-from nntrace_keras.tapes import Tapes
+from nntrace_keras.tapes import Tapes, gradients_in
 from nntrace_keras.under_tape import key
 from nntrace_keras.unread import Call, Unread, is_plain, shared_out
+from nntrace_keras.waits import DataWaits
 
 # TensorFlow builds the first function with variables twice: a step of the graph that it drops never
 # comes. To prepare for it at each call would hold all variables' values, and so copy them all.
@@ -45,9 +48,12 @@ class TrainingFunctions:
         self,
         recorder: Recorder,
         tapes: Tapes,
-        finish: Callable[[Step, Row, Delivery | None, Call], bool],
+        finish: Callable[[Step, Row, Delivery | None, int | None, Call], bool],
         settle: Callable[[bool], int | None],
         sources: Sources,
+        waits: DataWaits,
+        idle: IdleWatch,
+        own_passes: OwnPasses,
     ) -> None:
         self._recorder = recorder
         self._tapes = tapes
@@ -60,6 +66,9 @@ class TrainingFunctions:
         self._unseen: dict[int, str] = {}  # why a step cannot be sampled, by its number
         self._births = Births(recorder, sources)
         self._unread = Unread()
+        self._waits = waits
+        self._idle = idle
+        self._own_passes = own_passes
 
     def install(self) -> list[Undo]:
         """Watch every function's calls."""
@@ -67,6 +76,7 @@ class TrainingFunctions:
         self._keep = guard(self._is_inside)
         self._expect = guard(self._will_run)
         self._note = guard(self._has_run)
+        self._note_other = guard(self._other_has_run)
         self._recorder.hooks.on_catching_up(self._recorder.guard(self._catch_up))
         return [wrap(ConcreteFunction, "_call_flat", self._around_function)]
 
@@ -104,7 +114,10 @@ class TrainingFunctions:
     def _around_function(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def _call_flat(function: Any, tensor_inputs: Any, captured_inputs: Any) -> Any:
             if not self.trains(function):
-                return original(function, tensor_inputs, captured_inputs)
+                result = original(function, tensor_inputs, captured_inputs)
+                if context.executing_eagerly() and _is_of_interest(function):
+                    self._note_other(function, tensor_inputs)
+                return result
             if not context.executing_eagerly():
                 self._keep(function, [*tensor_inputs, *captured_inputs])
                 return original(function, tensor_inputs, captured_inputs)
@@ -114,6 +127,12 @@ class TrainingFunctions:
             return result
 
         return _call_flat
+
+    def _other_has_run(self, function: Any, inputs: Sequence[Any]) -> None:
+        """A function has run that trains nothing: what evaluates, or computes gradients in vain."""
+        if waiting := gradients_in(function.graph):
+            self._idle.differentiated(waiting)
+        self._own_passes.has_run(function.graph, inputs)
 
     def trains(self, function: Any) -> bool:
         """Whether a step of ours is in the function, or in one that it calls."""
@@ -159,6 +178,8 @@ class TrainingFunctions:
 
     def _will_run(self, function: Any) -> None:
         """Prepare the samples of the steps that it makes."""
+        if self._own_passes.is_open:
+            self._own_passes.training_goes_on()
         assert self._board is not None
         numbers = _steps_in(function.graph)
         if self._unread:
@@ -224,7 +245,8 @@ class TrainingFunctions:
             self._recorder.add_event(EventKind.UNSEEN, {"what": what, "reason": reason})
 
     def _has_run(self, function: Any, result: Any, inputs: list[Any]) -> None:
-        if self._unread.add(function, result, inputs) or self._expected:
+        waited_ns = self._waits.take()
+        if self._unread.add(function, result, inputs, waited_ns) or self._expected:
             self.look()
 
     def _catch_up(self) -> None:
@@ -241,8 +263,10 @@ class TrainingFunctions:
             reason = f"a single call of a function made {lost + len(rows)} optimizer steps"
             self._recorder.add_event(EventKind.UNSEEN, {"what": f"{lost} steps", "reason": reason})
         wants = False
+        inside_ns = self._waits.inside(calls, len(rows))
         for call, made in zip(calls, shared_out(rows, calls), strict=True):
-            wants = self._read(call, made, sampled) or wants
+            waited_ns = call.waited_ns if inside_ns is None else inside_ns
+            wants = self._read(call, made, sampled, waited_ns) or wants
         for number in sampled.values():
             self._in_vain[number] = -_FOREVER
         for number, second in self._expected.items():
@@ -262,7 +286,9 @@ class TrainingFunctions:
             is_quiet=is_quiet,
         )
 
-    def _read(self, call: Call, rows: Sequence[Row], sampled: Container[int]) -> bool:
+    def _read(
+        self, call: Call, rows: Sequence[Row], sampled: Container[int], waited_ns: int | None
+    ) -> bool:
         """Record the steps of one call; whether to sample the next one."""
         wants = False
         last = {row.graph: row for row in rows}
@@ -283,7 +309,7 @@ class TrainingFunctions:
                 is_kept = step.second is not None and step.second.kept.every and is_alone
                 arguments = call.inputs if is_called else None
                 self._births.look(step, row, arguments, has_batch=is_called or is_kept)
-            wants = self._finish(step, row, delivery, call) or wants
+            wants = self._finish(step, row, delivery, waited_ns, call) or wants
         return wants
 
     def _deliver(
@@ -306,6 +332,15 @@ class TrainingFunctions:
             step.keepsakes.vector = found.batch
         changes = step.changes(found.vector) if found.changes is None else found.changes
         return Delivery(found.vector, changes, row.turn)
+
+
+def _is_of_interest(function: Any) -> bool:
+    """Whether a function calls models or computes gradients, as far as its graph has noted."""
+    known = function.__dict__.get("_nntrace_is_of_interest")
+    if known is None:
+        known = bool(called_in(function.graph) or gradients_in(function.graph))
+        function.__dict__["_nntrace_is_of_interest"] = known
+    return bool(known)
 
 
 def _is_known_later(step: Step) -> bool:

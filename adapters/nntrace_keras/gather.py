@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from nntrace.recorder import RUN
 from nntrace_keras.elements import LEAP, PHASES, ExamplesPlan, FlatPlan
 
 _HASHED_FEATURES = 4096
@@ -126,8 +127,11 @@ def _values(plan: ExamplesPlan, tensor: Any, rows: Any) -> Any:
 def flat(plan: FlatPlan, tensor: Any) -> Any:
     """float32 [plan.size] of a parameter or a gradient of its shape."""
     values = _flattened(tf.convert_to_tensor(tensor))
-    if values.shape[0] != plan.size:  # also where no static shape says that they are all
-        values = tf.strided_slice(values, [0], [plan.size * plan.step], [plan.step])
+    if plan.runs:
+        apart = tf.reshape(values[: plan.runs * plan.step], [plan.runs, plan.step])
+        values = tf.reshape(apart[:, :RUN], [plan.size])
+    elif values.shape[0] != plan.size:  # no static shape says that they are all
+        values = values[: plan.size]
     return tf.cast(values, tf.float32)
 
 

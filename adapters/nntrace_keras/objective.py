@@ -4,7 +4,7 @@ Read off the operations while the graph is built. Values are computed with the o
 step: no tensor of the training gets a new user.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,10 @@ _ADDS = ("Add", "AddV2", "AddN")
 _REDUCTIONS = ("Mean", "Sum")
 _SCALES = ("Mul", "RealDiv", "Div", "DivNoNan")
 _ELEMENTWISE = ("Square", "Pow", "Abs", "Neg", "Sqrt")
+_OF_DIFFERENCES = (
+    *("SelectV2", "Maximum", "Minimum", "Relu", "AddV2", "Sub"),
+    *("Log", "Log1p", "Exp", "Cosh", "Softplus"),
+)
 _OF_WEIGHTS = frozenset(
     {
         *(*_MOVES, *_ADDS, *_REDUCTIONS, *_SCALES, *_ELEMENTWISE),
@@ -27,6 +31,8 @@ _OF_WEIGHTS = frozenset(
         *("ReadVariableOp", "Const", "EuclideanNorm", "StridedSlice", "MatrixDiagPartV3"),
     }
 )
+
+Shape = tuple[int | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,26 +105,67 @@ def sum_of(objective: Sequence[Term], values: Any) -> Any:
 
 def clamp(depends: Dependence, term: Term) -> Clamp | None:
     """The clamp from above that stands between the errors of a term and their reduction."""
-    tensor, least = term.tensor, None
-    for _ in range(_DEEP):
-        operation = tensor.op
+    least = None
+    for operation in _toward_the_error(depends, term.tensor, through=("Maximum",)):
         inputs = depends.inputs(operation)
-        kind = operation.type
-        if kind == "ClipByValue" and inputs:
+        if operation.type == "ClipByValue" and inputs:
             low, high = (_number(operation.inputs[place]) for place in (1, 2))
             return None if high is None else Clamp(operation.inputs[0], low, high)
-        if len(inputs) != 1 and not (len(inputs) == 2 and inputs[0] is inputs[1]):
-            return None
-        other = next((t for t in operation.inputs if t is not inputs[0]), None)
-        if kind == "Minimum":
-            most = _number(other)
-            return None if most is None else Clamp(inputs[0], least, most)
-        if kind == "Maximum":
-            least = _number(other)
-        elif kind not in (*_REDUCTIONS, *_ELEMENTWISE, *_MOVES, *_SCALES):
-            return None
-        tensor = inputs[0]
+        if operation.type not in ("Minimum", "Maximum"):
+            continue
+        if len(inputs) != 1:
+            return None  # the smaller of two computed values bounds nothing
+        bound = _number(next((t for t in operation.inputs if t is not inputs[0]), None))
+        if operation.type == "Minimum":
+            return None if bound is None else Clamp(inputs[0], least, bound)
+        least = bound
     return None
+
+
+def broadcast(depends: Dependence, term: Term) -> tuple[Shape, Shape] | None:
+    """Shapes of predictions and of their difference from targets, where that has an element for
+    each pair of them: (N, 1) against (N,).
+    """
+    for operation in _toward_the_error(depends, term.tensor, through=_OF_DIFFERENCES):
+        if operation.type not in ("Sub", "SquaredDifference"):
+            continue
+        inputs = depends.inputs(operation)
+        if len(inputs) != 1 or _is_prepared(inputs[0].op) or depends.is_variable(inputs[0].op):
+            return None
+        target = next(t for t in operation.inputs if t is not inputs[0])
+        if target.shape.rank == 0:
+            continue
+        if {inputs[0].shape.rank, target.shape.rank} != {1, 2}:
+            return None
+        part, other = tuple(inputs[0].shape), tuple(target.shape)
+        is_column = 1 in (part[1:] or other[1:])
+        is_pairwise = is_column and part[0] == other[0] != 1
+        return (part, (part[0], part[0])) if is_pairwise else None
+    return None
+
+
+def _toward_the_error(
+    depends: Dependence, tensor: Any, through: Collection[str] = ()
+) -> Iterator[Any]:
+    """The operations from a reduction down to where values stop being errors: at most a few.
+
+    Also those of the types `through`, of whose operands the first one is followed.
+    """
+    for _ in range(_DEEP):
+        operation = tensor.op
+        yield operation
+        inputs = depends.inputs(operation)
+        is_plain = len(inputs) == 1 or (len(inputs) == 2 and inputs[0] is inputs[1])  # a square
+        passes = operation.type in (*_REDUCTIONS, *_ELEMENTWISE, *_MOVES, *_SCALES)
+        if not inputs or not (operation.type in through or (is_plain and passes)):
+            return
+        tensor = inputs[0]
+
+
+def _is_prepared(operation: Any) -> bool:
+    """Whether it gives a tensor one more axis, so that it may be compared with many."""
+    adds_axis = operation.type == "StridedSlice" and operation.get_attr("new_axis_mask")
+    return bool(adds_axis) or operation.type in ("ExpandDims", "BroadcastTo")
 
 
 def _summands(depends: Dependence, tensor: Any, weight: float) -> Iterator[tuple[Any, float]]:

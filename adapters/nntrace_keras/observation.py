@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from nntrace.recorder import Recorder
@@ -20,10 +19,12 @@ from nntrace_keras.describe import (
     is_batch_norm,
     unit_axis,
 )
+from nntrace_keras.inside import add_inside
 from nntrace_keras.losses import LossFacts, announcement, is_handed_in, is_symbolic, loss_facts
 from nntrace_keras.names import Names
 from nntrace_keras.objective import Term, sum_of
 from nntrace_keras.optimizers import weight_decay
+from nntrace_keras.running_norms import has_learnt
 from nntrace_keras.sites import SiteKey
 from nntrace_keras.sources import UNKNOWN, Source, Sources
 from nntrace_keras.structure import Structure
@@ -76,6 +77,7 @@ class Observer:
         entered = self._inputs(capture, self._turns.choose(first.calls.roots))
         for call, gradient in first.activations:
             self._activation(capture, call, gradient)
+        add_inside(capture, first, self._sources)
         self._structure.note_reuse(gradients)
         called = next((g.calls.losses for g in gradients if g.calls.losses), [])
         objective = self._structure.read(capture, gradients, named_calls(called))
@@ -205,6 +207,12 @@ class Observer:
         path = self._names.layer(model)
         return "" if not self._roots or path == self._roots[0] else path
 
+    def trained_prefix_of(self, model: Any) -> str | None:
+        """The same, of a model that has been trained; None of any other."""
+        if not self._roots or self._names.layer(model) not in self._roots:
+            return None
+        return self.prefix_of(model)
+
     def _prefix(self, root: RootCall) -> str:
         """Nothing for the first model's inputs; later ones are told apart by its path."""
         path = self._names.layer(root.layer)
@@ -289,16 +297,17 @@ class Observer:
         self.phase = "train" if training else "eval"
         model = self._prefix(root).rstrip("/")
         if self._modes.get(model) != payload:
-            before = {} if model in self._modes else {"norm_trained": _trained_norms(root.layer)}
+            trained = _trained_norms(root.layer, gradient)
+            before = {} if model in self._modes else {"norm_trained": trained}
             self._modes[model] = payload
             self._recorder.add_event(EventKind.MODE, {"model": model, **payload, **before})
 
 
-def _trained_norms(model: Any) -> int:
+def _trained_norms(model: Any, gradient: Gradient) -> int:
     """How many batch norms bring running statistics of earlier batches with them."""
-    norms = [layer for layer in model._flatten_layers() if is_batch_norm(layer) and layer.built]
-    with tf.init_scope():
-        return sum(bool(np.any(layer.moving_mean.numpy())) for layer in norms)
+    called = {id(call.layer): call.statistics.are_trained for call in gradient.calls.norms}
+    norms = [layer for layer in model._flatten_layers() if is_batch_norm(layer)]
+    return sum(called[id(n)] if id(n) in called else has_learnt(n) for n in norms)
 
 
 def _is_real(tensor: Any) -> bool:

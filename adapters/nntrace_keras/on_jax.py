@@ -261,7 +261,5 @@ def _elements(model: Any) -> list[Values]:
         arrays = model._jax_state["trainable_variables"]
     found = []
     for array in arrays:
-        plan = flat_plan(tuple(array.shape))
-        flat = np.asarray(array).reshape(-1)[:: plan.step][: plan.size]
-        found.append(flat.astype(np.float32))
+        found.append(flat_plan(tuple(array.shape)).read(np.asarray(array)).astype(np.float32))
     return found

@@ -60,10 +60,17 @@ class Structure:
         clamps = [c for term in found if (c := objective.clamp(depends, term)) is not None]
         for number, clamp in enumerate(clamps):
             capture.add_scalar(f"clamped.{number}", clamp.values, clamp.share)
-        self._announce(found, is_clamped=bool(clamps))
+        pairs = (shapes for term in found if (shapes := objective.broadcast(depends, term)))
+        self._announce(found, is_clamped=bool(clamps), shapes=next(pairs, None))
         return found
 
-    def _announce(self, found: Sequence[Term], *, is_clamped: bool) -> None:
+    def _announce(
+        self,
+        found: Sequence[Term],
+        *,
+        is_clamped: bool,
+        shapes: tuple[objective.Shape, objective.Shape] | None,
+    ) -> None:
         names = tuple(term.name for term in found)
         if not names or names in self._announced:
             return
@@ -74,7 +81,7 @@ class Structure:
             "terms": list(dict.fromkeys(names)),
             "weights": [weights[name] for name in dict.fromkeys(names)],
             "clamped": is_clamped,
-            "broadcast": None,
+            "broadcast": None if shapes is None else [list(shape) for shape in shapes],
             "file": source.file,
             "line": source.line,
         }

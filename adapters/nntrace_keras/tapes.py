@@ -6,7 +6,7 @@ recorded them, gradients with the graph (or the thread) until an optimizer takes
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
@@ -18,19 +18,24 @@ from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 from tensorflow.python.framework import ops
 from tensorflow.python.util import nest
 
+from nntrace_keras.attention import AttentionCalls
 from nntrace_keras.dataflow import place
 from nntrace_keras.derivatives import Derivative, Derivatives, first_broken
 from nntrace_keras.describe import is_batch_norm, is_dropout
 from nntrace_keras.loss_calls import LossCalls
+from nntrace_keras.own_passes import Called, OwnPasses
 from nntrace_keras.patching import Undo, wrap
+from nntrace_keras.running_norms import NormStatistics
 from nntrace_keras.tensors import first_input, first_tensor, named_tensors
 from nntrace_keras.under_tape import (
     Calls,
     Gradient,
     LayerCall,
     Mode,
+    NormCall,
     RootCall,
     Span,
+    Statistics,
     key,
 )
 
@@ -45,6 +50,7 @@ class _Local(threading.local):
         self.norms: set[int] = set()
         self.pending: list[Gradient] = []
         self.unobserved = False
+        self.called: Called | None = None
 
 
 class Tapes:
@@ -54,6 +60,8 @@ class Tapes:
         guard: keeps errors away from the training.
         path_of: the recorded path of a layer, given the one that encloses it.
         sampling: whether an eager step is being sampled; graphs always collect.
+        differentiated: told of gradients that were computed eagerly.
+        own_passes: told of what is called outside of tapes.
     """
 
     def __init__(
@@ -61,14 +69,25 @@ class Tapes:
         guard: Callable[[Callable[..., Any]], Callable[..., Any]],
         path_of: Callable[[Any, Any], str],
         sampling: Callable[[], bool],
+        differentiated: Callable[[Sequence[Gradient]], object],
+        own_passes: OwnPasses,
     ) -> None:
         self.path_of = path_of
+        self._differentiated = differentiated
         self._sampling = sampling
         self._local = _Local()
         self._derivatives = Derivatives()
         self._calls: weakref.WeakKeyDictionary[Any, Calls] = weakref.WeakKeyDictionary()
+        self._norms = NormStatistics()
+        self._look_at_norm = guard(self._norm_begins)
         self._observe_layer = guard(self._layer_called)
-        self._losses = LossCalls(guard, lambda: self._local.active, self._collects)
+        self._attention = AttentionCalls(
+            guard, lambda: self._local.active, self.collects, lambda: self._local.stack, path_of
+        )
+        self._begins_outside = guard(own_passes.begins)
+        self._inside = guard(self._called_inside)
+        self._ends_outside = guard(own_passes.ends)
+        self._losses = LossCalls(guard, lambda: self._local.active, self.collects)
         self._pushed = guard(self._push)
         self._popped = guard(self._pop)
         self._extra = guard(self._extra_sources)
@@ -79,6 +98,7 @@ class Tapes:
         return [
             wrap(keras.layers.Layer, "__call__", self._around_layer),
             *self._losses.install(),
+            *self._attention.install(),
             wrap(tf.GradientTape, "_push_tape", self._around_push),
             wrap(tf.GradientTape, "_pop_tape", self._around_pop),
             wrap(tf.GradientTape, "gradient", self._around_gradient),
@@ -124,24 +144,23 @@ class Tapes:
         """Whether gradients wait for an optimizer, here or in a graph around."""
         return any(self._holders())
 
+    @property
+    def pending(self) -> list[Gradient]:
+        """Those that wait, oldest first."""
+        return [gradient for holder in self._holders() for gradient in holder]
+
     def pending_for(self, variable: Any) -> Gradient | None:
         """The last gradient that was asked for a variable and not taken; it stays where it is."""
         wanted = key(variable)
-        waiting = [gradient for holder in self._holders() for gradient in holder]
         return next(
-            (g for g in reversed(waiting) if wanted in {key(source) for source in g.sources}), None
+            (g for g in reversed(self.pending) if wanted in {key(s) for s in g.sources}), None
         )
 
     def _holders(self) -> list[list[Gradient]]:
         """The pending gradients of this graph and of those around it, or of this thread."""
         if tf.executing_eagerly():
             return [self._local.pending]
-        found = []
-        graph: Any = ops.get_default_graph()
-        while graph is not None:
-            found.append(_pending_of(graph))
-            graph = getattr(graph, "outer_graph", None)
-        return found[::-1]
+        return [_pending_of(graph) for graph in _graphs_around()][::-1]
 
     # Layers.
 
@@ -149,24 +168,60 @@ class Tapes:
         local = self._local
 
         def __call__(layer: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
-            if not local.active or in_symbolic_scope():  # to learn shapes Keras calls it in vain
+            if not local.active:
+                return self._call_outside(original, layer, args, kwargs)
+            if in_symbolic_scope():  # to learn shapes Keras calls it in vain
                 return original(layer, *args, **kwargs)
             graph, start = place()
+            statistics = self._look_at_norm(layer) if is_batch_norm(layer) else None
             local.stack.append(layer)
             try:
                 outputs = original(layer, *args, **kwargs)
             finally:
                 local.stack.pop()
-            self._observe_layer(layer, args, kwargs, outputs, graph, start)
+            self._observe_layer(layer, args, kwargs, outputs, graph, start, statistics)
             return outputs
 
         return __call__
 
+    def _call_outside(
+        self, original: Callable[..., Any], layer: Any, args: Any, kwargs: Any
+    ) -> Any:
+        """Outside of tapes: an evaluation, perhaps."""
+        local = self._local
+        called = local.called
+        if called is None:
+            if local.unobserved or in_symbolic_scope():
+                return original(layer, *args, **kwargs)
+            called = local.called = self._begins_outside(layer, kwargs)
+            if called is None:
+                return original(layer, *args, **kwargs)
+            try:
+                outputs = original(layer, *args, **kwargs)
+                self._inside(called, layer, kwargs)
+            finally:
+                local.called = None
+            self._ends_outside(called, args, kwargs)
+            return outputs
+        outputs = original(layer, *args, **kwargs)
+        self._inside(called, layer, kwargs)
+        return outputs
+
+    def _called_inside(self, called: Called, layer: Any, kwargs: dict[str, Any]) -> None:
+        called.note(layer, is_training=_is_training(layer, kwargs))
+
     def _layer_called(
-        self, layer: Any, args: Any, kwargs: Any, outputs: Any, graph: Any, start: int
+        self,
+        layer: Any,
+        args: Any,
+        kwargs: Any,
+        outputs: Any,
+        graph: Any,
+        start: int,
+        statistics: Statistics | None,
     ) -> None:
         local = self._local
-        collect = self._collects()
+        collect = self.collects()
         tensor = first_tensor(outputs)
         enclosing = local.stack[-1] if local.stack else None
         if graph is not None:
@@ -187,6 +242,11 @@ class Tapes:
                 calls.modes[id(layer)] = mode
             if mode.active and not mode.is_dropout:
                 self._note_norm(layer, enclosing)
+                entered = first_input(args, kwargs)
+                if entered and statistics is not None:
+                    path = self.path_of(layer, enclosing)
+                    for calls in local.active:
+                        calls.norms.append(NormCall(layer, path, entered[0][1], statistics))
         if not local.stack:
             local.norms.clear()
             inputs = named_tensors(args, kwargs) if collect else first_input(args, kwargs)
@@ -207,6 +267,10 @@ class Tapes:
             if not mine or mine[0].start < start:
                 calls.spans.append(Span(graph, layer, path, start, end))
 
+    def _norm_begins(self, layer: Any) -> Statistics | None:
+        """A batch norm is about to be called."""
+        return self._norms.of(layer) if self.collects() else None
+
     def _note_norm(self, layer: Any, enclosing: Any) -> None:
         """A batch norm was called in training mode."""
         if id(layer) in self._local.norms:
@@ -214,7 +278,8 @@ class Tapes:
                 calls.reused[self.path_of(layer, enclosing)] = type(layer).__name__
         self._local.norms.add(id(layer))
 
-    def _collects(self) -> bool:
+    def collects(self) -> bool:
+        """Whether what is called now is wanted: in graphs always, eagerly where it is sampled."""
         return not tf.executing_eagerly() or self._sampling()
 
     # Tapes.
@@ -271,7 +336,7 @@ class Tapes:
     def _extra_sources(self, tape: Any, target: Any) -> list[LayerCall]:
         """The first output of every layer under this tape that lives where its target does."""
         calls = self._calls.get(tape)
-        if calls is None or not calls.layers or not self._collects():
+        if calls is None or not calls.layers or not self.collects():
             return []
         home = None if tf.executing_eagerly() else ops.get_default_graph()
         seen: set[int] = set()
@@ -308,11 +373,13 @@ class Tapes:
             None if is_scaled else first_broken(derivatives, nest.flatten(gradients)),
         )
         if tf.executing_eagerly():
-            pending = self._local.pending
+            holders = [self._local.pending]
+            self._differentiated([found])
         else:
-            pending = _pending_of(ops.get_default_graph())
-        pending.append(found)
-        del pending[:-_MAX_PENDING]
+            holders = [_pending_of(ops.get_default_graph()), *map(gradients_in, _graphs_around())]
+        for holder in holders:
+            holder.append(found)
+            del holder[:-_MAX_PENDING]
 
     def note_scaled(self, scaled: Any, loss: Any) -> None:
         """An optimizer multiplied the loss by its scale, to divide the gradients again."""
@@ -320,12 +387,30 @@ class Tapes:
             scaled._nntrace_unscaled = loss
 
 
+def gradients_in(graph: Any) -> list[Gradient]:
+    """The gradients asked for in a graph and those inside of it; they live as long as it."""
+    return _list_on(graph, "_nntrace_gradients")
+
+
 def _pending_of(graph: Any) -> list[Gradient]:
-    """The gradients asked for in a graph that no optimizer has taken; they live as long as it."""
-    pending: list[Gradient] | None = getattr(graph, "_nntrace_pending", None)
-    if pending is None:
-        pending = graph._nntrace_pending = []
-    return pending
+    """Those of a graph that no optimizer has taken."""
+    return _list_on(graph, "_nntrace_pending")
+
+
+def _list_on(graph: Any, name: str) -> list[Gradient]:
+    found: list[Gradient] | None = getattr(graph, name, None)
+    if found is None:
+        found = []
+        setattr(graph, name, found)
+    return found
+
+
+def _graphs_around() -> Iterator[Any]:
+    """The graph that is being built and those around it, the innermost first."""
+    graph: Any = ops.get_default_graph()
+    while graph is not None:
+        yield graph
+        graph = getattr(graph, "outer_graph", None)
 
 
 def _is_training(layer: Any, kwargs: dict[str, Any]) -> bool:

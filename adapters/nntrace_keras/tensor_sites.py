@@ -35,7 +35,7 @@ def tensor_site(
     )
 
 
-def _channels(axis: int, tensor: Any) -> dict[str, int]:
+def channels(axis: int, tensor: Any) -> dict[str, int]:
     """Where the units of an output are; PyTorch's convention is what a missing axis means."""
     rank = rank_of(tensor)
     return {"unit_axis": axis % rank} if rank > 1 else {}
@@ -44,7 +44,7 @@ def _channels(axis: int, tensor: Any) -> dict[str, int]:
 def activation_site(call: LayerCall, role: Role, source: Source) -> SiteKey:
     """The site of a layer's output, or of its gradient."""
     layer, axis = call.layer, unit_axis(call.layer)
-    facts: dict[str, Any] = _channels(axis, call.output)
+    facts: dict[str, Any] = channels(axis, call.output)
     if role is Role.ACTIVATION:
         facts = {**value_range(layer), **facts, **dropout_rate(layer)}
     kind = type(layer).__name__

@@ -12,6 +12,7 @@ from keras.src.trainers.epoch_iterator import EpochIterator
 from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
 from nntrace_keras.evaluations import EvaluationObserver, first_array
+from nntrace_keras.passes import Passes
 from nntrace_keras.patching import Undo, after, before
 from nntrace_keras.pipelines import taken
 
@@ -23,14 +24,20 @@ class TrainerObserver:
 
     Args:
         path_of: what a model is called in the trace; empty for the first one.
+        passes: numbers evaluations.
 
     Attributes:
         epoch: the number of the pass over training data that goes on, of all; None outside.
     """
 
-    def __init__(self, recorder: Recorder, path_of: Callable[[Any], str] = lambda _: "") -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        path_of: Callable[[Any], str] = lambda _: "",
+        passes: Passes | None = None,
+    ) -> None:
         self._recorder = recorder
-        self._evaluations = EvaluationObserver(recorder, path_of)
+        self._evaluations = EvaluationObserver(recorder, path_of, passes or Passes())
         self._loaders: dict[Hashable, int] = {}  # numbers by the identity of what is drawn from
         self._count = 0
         self._loader: int | None = None
@@ -50,6 +57,11 @@ class TrainerObserver:
                 *self._evaluations.install(),
             ]
         return undos
+
+    @property
+    def is_evaluating(self) -> bool:
+        """Whether `evaluate` or `predict` goes on, or a validation in `fit`."""
+        return self._evaluations.is_open
 
     def _epoch_ends(self, callbacks: Any, epoch: int, logs: Any = None) -> None:
         metrics = {

@@ -20,13 +20,18 @@ from nntrace_keras.batches import batch_sample
 from nntrace_keras.board import Row
 from nntrace_keras.by_hand import UpdatesByHand
 from nntrace_keras.calls import Delivery, EagerCall, GraphCall, Step
+from nntrace_keras.clipping import clipping_in, watch_clipping
 from nntrace_keras.devices import DeviceObserver
 from nntrace_keras.eager_births import EagerBirths
 from nntrace_keras.functions import TrainingFunctions
+from nntrace_keras.idling import IdleWatch
 from nntrace_keras.keepsakes import KeptFilters
+from nntrace_keras.layouts import Found
 from nntrace_keras.names import Names
 from nntrace_keras.observation import Observer
 from nntrace_keras.optimizers import Optimizers
+from nntrace_keras.own_passes import OwnPasses
+from nntrace_keras.passes import Passes
 from nntrace_keras.patching import Undo, after, wrap
 from nntrace_keras.returned import watch_tracing
 from nntrace_keras.saving import watch_saving
@@ -34,6 +39,7 @@ from nntrace_keras.sites import Sites
 from nntrace_keras.sources import Sources
 from nntrace_keras.tapes import Tapes
 from nntrace_keras.unread import Call
+from nntrace_keras.waits import DataWaits
 
 _MAX_TURNS = 4
 
@@ -55,19 +61,37 @@ class Training:
 
     Attributes:
         epoch: asked for the number of the pass over the data that goes on.
+        passes: numbers evaluations, whoever makes them.
     """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self.sources = Sources(recorder)
         names = Names()
-        self.tapes = Tapes(recorder.guard, names.layer, lambda: self.samples_eagerly)
         self.observer = Observer(recorder, names, self.sources)
+        self.passes = Passes()
+        self.own_passes = OwnPasses(recorder, self.observer.trained_prefix_of, self.passes)
+        idle = IdleWatch(recorder)
+        self.tapes = Tapes(
+            recorder.guard,
+            names.layer,
+            lambda: self.samples_eagerly,
+            idle.differentiated,
+            self.own_passes,
+        )
         self._optimizers = Optimizers(recorder, self.sources)
         self._sites = Sites(recorder)
         self._devices = DeviceObserver(recorder)
+        self._waits = DataWaits(recorder.guard)
         self.functions = TrainingFunctions(
-            recorder, self.tapes, self._finish, self._next, self.sources
+            recorder,
+            self.tapes,
+            self._finish,
+            self._next,
+            self.sources,
+            self._waits,
+            idle,
+            self.own_passes,
         )
         self._births = EagerBirths(recorder, self.tapes, self.sources)
         self._pending: dict[str, _Pending] = {}
@@ -83,6 +107,7 @@ class Training:
     def install(self) -> list[Undo]:
         """Put on everything that stays for the whole run."""
         guard = self._recorder.guard
+        self._recorder.hooks.on_end(guard(self.own_passes.training_goes_on))
         self._begin = guard(self._begins)
         self._end = guard(self._ends)
         note_scaled = guard(self._scaled)
@@ -95,10 +120,12 @@ class Training:
             after(keras.optimizers.Optimizer, "scale_loss", note_scaled),
             after(scale_optimizer, "scale_loss", note_scaled),
             *self.functions.install(),
+            *self._waits.install(),
             *UpdatesByHand(
                 self._recorder, self.tapes, self._begins, self._ends, lambda: self._local.depth > 0
             ).install(),
             watch_tracing(self._recorder),
+            watch_clipping(guard, self.tapes),
             watch_saving(self.functions.trains, self.tapes.unobserved),
             self._optimizers.schedules.finish,  # what is known at the end
             self._births.finish,
@@ -140,6 +167,8 @@ class Training:
         self.saw_gradient = self.saw_gradient or bool(gradients)
         if not grads or _replica() != 0:
             return None
+        if self.own_passes.is_open:
+            self.own_passes.training_goes_on()
         self._recorder.open()  # what tracing adds to building the graph belongs to the run
         pairs = list(zip(grads, variables, strict=False))
         name = self._optimizers.name(optimizer, [variable for _, variable in pairs])
@@ -173,7 +202,7 @@ class Training:
             row = begun.end()
             delivery = begun.delivery
         self.functions.look()
-        if self._finish(begun.step, row, delivery):
+        if self._finish(begun.step, row, delivery, self._waits.take()):
             self._arm()
         elif row.applied:
             self.samples_eagerly = False
@@ -181,7 +210,12 @@ class Training:
     # What happened.
 
     def _finish(
-        self, step: Step, row: Row, delivery: Delivery | None, call: Call | None = None
+        self,
+        step: Step,
+        row: Row,
+        delivery: Delivery | None,
+        waited_ns: int | None,
+        call: Call | None = None,
     ) -> bool:
         """Record one optimizer call, of a function's `call` or eager; whether to sample the next
         one.
@@ -198,23 +232,27 @@ class Training:
             self._optimizers.schedules.stepped(step.optimizer)
         number = self._recorder.steps
         taken = None if is_skipped else delivery
-        if taken is not None:
-            self._recorder.add_sample(self._sample(step, taken, number, row))
+        found = None if taken is None else step.find(taken)
+        clip_norm, clip_limit = clipping_in(found)
+        if found is not None:
+            self._recorder.add_sample(self._sample(step, found, number, row))
         losses = pending.losses
         # An optimizer that accumulates averages its gradients itself.
         loss = sum(losses) / (len(losses) if step.calls_per_step > 1 else 1) if losses else None
         wants = self._recorder.add_step(
-            data_wait_ns=None,  # TensorFlow waits inside the function that trains
+            data_wait_ns=waited_ns,
             loss=loss,
             lr=row.lr,
             grad_norm=None,
             batch_size=pending.examples or None,
             optimizer=step.optimizer,
             phase=self.observer.phase,
-            sampled=taken is not None,
+            sampled=found is not None,
             gradients_cleared=None,
             skipped=is_skipped,
             loss_scale=row.loss_scale,
+            clip_norm=clip_norm,
+            clip_limit=clip_limit,
             ended=None if call is None else call.ended,
             followed=call is not None and call.followed,
         )
@@ -222,8 +260,7 @@ class Training:
             return True  # the next one in its place
         return self._next_in_turn(wants) if call is None else wants
 
-    def _sample(self, step: Step, delivery: Delivery, number: int, row: Row) -> Sample:
-        found = step.find(delivery)
+    def _sample(self, step: Step, found: Found, number: int, row: Row) -> Sample:
         if row.loss_scale is not None:
             found.unscale(row.loss_scale)
         for site in step.order:
@@ -235,12 +272,12 @@ class Training:
         )
         batch = batch_sample(number, step.facts, found, row.batch_size, self.epoch())
         tensors = (
-            *self._first_batch(step, delivery),
+            *self._first_batch(step),
             *self._filters.keep(number, step.order, found),
         )
         return Sample(number, found.values, parts, batch, tensors)
 
-    def _first_batch(self, step: Step, delivery: Delivery) -> tuple[KeptTensor, ...]:
+    def _first_batch(self, step: Step) -> tuple[KeptTensor, ...]:
         """The batch of the first sample; nothing of later ones."""
         keepsakes, step.keepsakes = step.keepsakes, None
         if keepsakes is None or self._has_batch:

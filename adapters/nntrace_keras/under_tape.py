@@ -57,6 +57,39 @@ class Mode:
 
 
 @dataclass(frozen=True, slots=True)
+class Statistics:
+    """Of a batch norm before a call.
+
+    Attributes:
+        values: moving mean and variance, eagerly; in a graph they are variables that can be read.
+        are_trained: whether, when it was first seen, they were those of earlier batches.
+    """
+
+    values: tuple[Any, Any] | None
+    are_trained: bool
+
+
+@dataclass(slots=True)
+class NormCall:
+    """A batch norm's call in training mode: what entered it, and its statistics before."""
+
+    layer: Any
+    path: str
+    entered: Any
+    statistics: Statistics
+
+
+@dataclass(slots=True)
+class AttentionCall:
+    """A softmax over keys, [examples, heads, queries, keys] or without heads, in a layer's call."""
+
+    layer: Any
+    path: str
+    rows: Any
+    is_named: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """The operations that a layer's call has made, by their numbers in a graph: `start`, …."""
 
@@ -83,6 +116,8 @@ class Calls:
     roots: list[RootCall] = field(default_factory=list)
     losses: list[LossCall] = field(default_factory=list)
     modes: dict[int, Mode] = field(default_factory=dict)
+    norms: list[NormCall] = field(default_factory=list)
+    attention: list[AttentionCall] = field(default_factory=list)
     repeats: list[tuple[str, Callable[[], Any]]] = field(default_factory=list)
 
 

@@ -26,12 +26,14 @@ class Call(NamedTuple):
 
     Attributes:
         inputs: its arguments.
+        waited_ns: how long the program waited for data since the call before, where that is known.
         followed: whether others have returned until it is read.
     """
 
     function: Any
     result: Any
     inputs: list[Any]
+    waited_ns: int | None
     ended: Instant
     followed: bool
 
@@ -40,7 +42,7 @@ class Unread:
     """Collects calls, and says when to look at what they did."""
 
     def __init__(self) -> None:
-        self._calls: list[tuple[Any, Any, list[Any], int]] = []
+        self._calls: list[tuple[Any, Any, list[Any], int | None, int]] = []
         self._most = self._patience = 1
         self._began_ns = 0
         self._thread = threading.current_thread()
@@ -55,11 +57,13 @@ class Unread:
         """Whether this is the thread of the calls, or that one is over."""
         return self._thread is threading.current_thread() or not self._thread.is_alive()
 
-    def add(self, function: Any, result: Any, inputs: list[Any]) -> bool:
+    def add(
+        self, function: Any, result: Any, inputs: list[Any], waited_ns: int | None = None
+    ) -> bool:
         """A call has returned; whether to look now."""
         now = time.perf_counter_ns()
         self._thread = threading.current_thread()
-        self._calls.append((function, result, inputs, now))
+        self._calls.append((function, result, inputs, waited_ns, now))
         return now >= self._due_ns or len(self._calls) >= self._most or not is_plain(function)
 
     def take(self) -> list[Call]:
@@ -67,9 +71,9 @@ class Unread:
         calls, self._calls = self._calls, []
         self._began_ns, now_ns = time.perf_counter_ns(), time.time_ns()
         found = []
-        for number, (function, result, inputs, clock_ns) in enumerate(calls, 1):
+        for number, (function, result, inputs, waited_ns, clock_ns) in enumerate(calls, 1):
             ended = Instant(now_ns - (self._began_ns - clock_ns), clock_ns)
-            found.append(Call(function, result, inputs, ended, number < len(calls)))
+            found.append(Call(function, result, inputs, waited_ns, ended, number < len(calls)))
         return found
 
     def looked(

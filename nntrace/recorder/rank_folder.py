@@ -208,8 +208,9 @@ class RankFolder:
     def _per_filter(self, rows: Rows, members: Members, columns: dict[str, Any]) -> None:
         for number, values in zip(members.numbers, members.values, strict=True):
             site = self._sites[int(rows.site[number])]
-            if site.role is Role.PARAM and site.unit_axis == 0 and self._turns.next(site.id):
-                dead = self._filters.dead_fraction(site.id, site.shape, values)
+            axis = site.unit_axis
+            if site.role is Role.PARAM and axis is not None and self._turns.next(site.id):
+                dead = self._filters.dead_fraction(site.id, site.shape, axis, values)
                 columns["dead_fraction"][number] = np.nan if dead is None else dead
 
     def _write_histograms(self, samples: Sequence[Sample]) -> None:

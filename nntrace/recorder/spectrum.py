@@ -2,6 +2,7 @@
 are gone. They cost more than the other statistics and change slowly: every fourth sample has them.
 """
 
+import math
 from collections import Counter
 from typing import Final
 
@@ -55,19 +56,22 @@ class Filters:
     def __init__(self) -> None:
         self._filters: dict[int, npt.NDArray[np.int64]] = {}
 
-    def dead_fraction(self, site: int, shape: tuple[int, ...], row: Float32Array) -> float | None:
+    def dead_fraction(
+        self, site: int, shape: tuple[int, ...], axis: int, row: Float32Array
+    ) -> float | None:
         """The fraction of filters all of whose sampled weights are next to zero.
 
-        `shape` has the filters first. None for fewer than four of them.
+        Those of a weight of `shape` are along `axis`. None for fewer than four of them.
         """
-        if len(shape) < 2 or shape[0] < _FEWEST_UNITS:
+        if len(shape) < 2 or not 0 <= axis < len(shape) or shape[axis] < _FEWEST_UNITS:
             return None
         owner = self._filters.get(site)
         if owner is None or len(owner) != len(row):
-            owner = self._filters[site] = _filters_of(shape, len(row))
-        power = np.bincount(owner, weights=row.astype(np.float64) ** 2, minlength=shape[0])
-        size = np.sqrt(power / np.maximum(np.bincount(owner, minlength=shape[0]), 1))
-        seen = size[np.bincount(owner, minlength=shape[0]) > 0]
+            owner = self._filters[site] = _filters_of(shape, axis, len(row))
+        power = np.bincount(owner, weights=row.astype(np.float64) ** 2, minlength=shape[axis])
+        count = np.bincount(owner, minlength=shape[axis])
+        size = np.sqrt(power / np.maximum(count, 1))
+        seen = size[count > 0]
         usual = float(np.median(seen))
         if not np.isfinite(usual):
             return None
@@ -76,11 +80,11 @@ class Filters:
         return float(np.mean(seen < NEGLIGIBLE * usual)) if usual > 0 else None
 
 
-def _filters_of(shape: tuple[int, ...], count: int) -> npt.NDArray[np.int64]:
-    numel = int(np.prod(shape))
+def _filters_of(shape: tuple[int, ...], axis: int, count: int) -> npt.NDArray[np.int64]:
+    numel = math.prod(shape)
     if count >= numel:
         places = np.arange(count)
     else:
         runs, step = fixed_runs(shape, count)
         places = (np.arange(runs)[:, None] * step + np.arange(RUN)).reshape(-1)[:count]
-    return np.minimum(places // (numel // shape[0]), shape[0] - 1)
+    return places // math.prod(shape[axis + 1 :]) % shape[axis]

@@ -65,13 +65,13 @@ def attention_collapse(
     the loss does not come down: attention starts even, and may rightly find its one key; one that
     looks at one key from the start has found nothing, and is named while the loss still falls,
     too. Where it was even from the start it is a note: that it stays so comes of whatever keeps
-    the model from learning. Needs attention written with softmax or `scaled_dot_product_attention`
-    in PyTorch; others are not seen.
+    the model from learning. Needs attention written with softmax over the last axis, or
+    `scaled_dot_product_attention`; others are not seen.
     Source: Zhai et al. 2023 (attention entropy collapse); Vaswani 2017, 3.2.1.
     """
     sites = trace.sites_of(Role.ATTENTION)
     if not sites:
-        yield Skipped("no attention was recorded (Keras, and attention without softmax, is not)")
+        yield Skipped("no attention was recorded (that without softmax is not)")
         return
     upper, lower = trace.series(Role.ATTENTION, "q75"), trace.series(Role.ATTENTION, "q25")
     known = np.isfinite(upper).sum(axis=0)
@@ -135,12 +135,12 @@ def batchnorm_mismatch(
     Training uses the batch's mean and variance, evaluation the running ones: where they differ, the
     evaluated model is another one than was trained. Training inputs are normalised by the running
     statistics; the result should have a root mean square of 1, and a factor of two off, either
-    way, over the last half of the run counts. Kept for PyTorch only.
+    way, over the last half of the run counts.
     Source: Ioffe & Szegedy 2015; "37 reasons", 22 (train and test mode).
     """
     sites = trace.sites_of(Role.RUNNING_NORM)
     if not sites:
-        yield Skipped("no batch norm with running statistics was recorded in training (PyTorch)")
+        yield Skipped("no batch norm with running statistics was recorded in training")
         return
     size = trace.series(Role.RUNNING_NORM, "rms")
     known = np.isfinite(size).sum(axis=0)

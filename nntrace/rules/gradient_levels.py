@@ -215,6 +215,7 @@ def gradient_depth_imbalance(
     *,
     ratio: Annotated[float, "gradient of a layer over that of its neighbour, either way"] = 1000.0,
     samples: Annotated[int, "sampled steps that are needed"] = 10,
+    fitted: Annotated[float, "share of the first loss below which the data is fitted"] = 0.05,
 ) -> Iterator[Finding | Skipped]:
     """Two neighbouring layers have gradients a thousandfold apart, over most of the run.
 
@@ -223,6 +224,8 @@ def gradient_depth_imbalance(
     not depend on how its scale is split between weights and inputs; lookup tables and gradients
     that are exactly zero are left out, as are two layers with a batch norm between them: it takes
     away the part of the gradient that all examples share, which before a last layer is most of it.
+    A note for a model that has fitted its data: attention that is sure of its keys, say, leaves
+    next to no gradient to what made it so.
     Source: Glorot & Bengio 2010; You et al. 2017 (LARS, ratios of layers).
     """
     sites = weights(trace, Role.PARAM_GRAD)
@@ -254,6 +257,7 @@ def gradient_depth_imbalance(
             f"a factor of {in_times(np.exp(abs(level)))}.",
             site=sites[small],
             steps=span(trace, int(both[since or 0])),
+            severity=Severity.INFO if remaining_loss(trace) <= fitted else None,
             evidence={
                 "small": sites[small].path,
                 "large": sites[large].path,

@@ -39,13 +39,15 @@ def clipping_always_active(
     The limit is then a hidden learning rate: all steps have the same length, large gradients no
     more weight than small ones. Judged is the second half of the run. Clipping that always acts
     but takes less is only information; so it is, down to a hundredth, for optimizers that divide
-    by the gradient's scale, such as Adam. Seen is `clip_grad_norm_` of PyTorch.
+    by the gradient's scale, such as Adam. Seen are PyTorch's `clip_grad_norm_` and, in sampled
+    steps, `clipnorm`, `global_clipnorm` and `clipvalue` of Keras' optimizers and what TensorFlow
+    has for loops of one's own: there the limit is the norm of what is left.
     Source: Pascanu et al. 2013; Karpathy's "The Unreasonable Effectiveness", training notes.
     """
     limit, norm = trace.steps.clip_limit, trace.steps.clip_norm
     known = np.isfinite(limit) & np.isfinite(norm) & (limit > 0)
     if known.sum() < steps:
-        yield Skipped(f"needs {steps} steps with `clip_grad_norm_`, has {known.sum()}")
+        yield Skipped(f"needs {steps} steps with clipped gradients, has {known.sum()}")
         return
     rows = np.flatnonzero(known)[known.sum() // 2 :]
     clipped = norm[rows] > limit[rows]

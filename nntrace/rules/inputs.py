@@ -172,7 +172,7 @@ def pretrained_input_mismatch(
     the norm nearest to the data is normalised by the running statistics it came with: where the
     data are prepared as in pretraining the root mean square is 1. Judged where a model brings
     trained norms with it and trains them on; frozen norms in evaluation mode are not seen.
-    PyTorch only. Source: Karpathy's Recipe, step 4 (pretrain); "37 reasons", 24 and 25.
+    Source: Karpathy's Recipe, step 4 (pretrain); "37 reasons", 24 and 25.
     """
     # Norms that are frozen later on were trained in this very run.
     begins = int(trace.steps.step[0]) if len(trace.steps) else 0

@@ -90,8 +90,9 @@ def no_seed(trace: Trace) -> Iterator[Finding | Skipped]:
     "RUN07",
     "data-bound",
     Severity.WARNING,
-    advice="Give the loader workers (`num_workers`, `persistent_workers=True`), decode and "
-    "augment ahead of time, or keep a small data set in memory as tensors.",
+    advice="Give the loader workers (`num_workers`, `persistent_workers=True`; `workers` of a "
+    "`PyDataset`, `num_parallel_calls` and `prefetch` of a `tf.data.Dataset`), decode and augment "
+    "ahead of time, or keep a small data set in memory.",
 )
 def data_bound(
     trace: Trace,
@@ -106,22 +107,24 @@ def data_bound(
     The device could do more than twice the work. Judged by a typical step (medians), without
     those that tracing itself made longer; a few milliseconds are the loop's own Python. A fact,
     not a fault, as long as all the waiting together is a matter of seconds. Time in which other
-    work of the machine had the processor is taken off both.
+    work of the machine had the processor is taken off both. Keras on TensorFlow is seen to wait
+    for `tf.data`, of which its `fit` makes everything that is no array.
     Source: PyTorch Performance Tuning Guide (asynchronous data loading).
     """
     columns = trace.steps
-    if not trace.events_of(EventKind.LOADER):
+    if not trace.events_of(EventKind.LOADER) and not (columns.data_wait_ns > 0).any():
         yield Skipped("no data loader was seen")
         return
-    plain = ~columns.sampled[_WARM_UP:]
-    chosen = plain if plain.sum() >= steps else np.ones_like(plain)
+    known = np.isfinite(columns.data_wait_ns[_WARM_UP:])
+    if len(known) >= steps and not known.any():
+        yield Skipped("the framework waits for data inside its step and does not say how long")
+        return
+    plain = known & ~columns.sampled[_WARM_UP:]
+    chosen = plain if plain.sum() >= steps else known
     wait = columns.data_wait_ns[_WARM_UP:][chosen]
     duration = columns.duration_ns[_WARM_UP:][chosen]
     if len(wait) < steps:
         yield Skipped(f"needs {steps} steps after the first {_WARM_UP}, has {len(wait)}")
-        return
-    if np.isnan(wait).all():
-        yield Skipped("the framework waits for data inside its step and does not say how long")
         return
     own = 1.0 - _starved(trace)
     typical, whole = own * median(wait), own * median(duration)
@@ -132,7 +135,7 @@ def data_bound(
             f"{typical / whole:.0%} of the time.",
             steps=(first, last),
             severity=None
-            if own * np.nansum(columns.data_wait_ns) >= least_s * 1e9
+            if own * np.nanmean(columns.data_wait_ns) * len(columns) >= least_s * 1e9
             else Severity.INFO,
             evidence={
                 "share": typical / whole,
@@ -161,8 +164,9 @@ def is_trained(trace: Trace, model: str, modes: tuple[Event, ...]) -> bool:
     if not updated:
         return True
     if model:
-        return any(path.startswith(f"{model}.") for path in updated)
-    others = tuple(f"{name}." for event in modes if (name := model_of(event)))
+        return any(path.startswith((f"{model}.", f"{model}/")) for path in updated)
+    named = [name for event in modes if (name := model_of(event))]
+    others = tuple(name + separator for name in named for separator in "./")
     return any(not (others and path.startswith(others)) for path in updated)
 
 

@@ -228,8 +228,9 @@ def loss_broadcast(trace: Trace) -> Iterator[Finding | Skipped]:
 
     (N, 1) against (N,) gives N × N differences: each prediction is compared with every target, and
     the best answer is the mean of all targets. Only an expansion beyond both shapes counts: a
-    constant target for the whole batch is no fault. Losses written by hand are seen, too.
-    PyTorch only. Source: PyTorch's warning in `mse_loss`; "37 reasons", 15 (check your loss).
+    constant target for the whole batch is no fault. Losses written by hand are seen, too, with
+    Keras on TensorFlow in `fit` and in `tf.function` (its own losses make both shapes alike).
+    Source: PyTorch's warning in `mse_loss`; "37 reasons", 15 (check your loss).
     """
     calls = [call for call in loss_calls(trace) if call.shape is not None]
     objectives = trace.events_of(EventKind.OBJECTIVE)
@@ -246,13 +247,14 @@ def loss_broadcast(trace: Trace) -> Iterator[Finding | Skipped]:
             return
     for event in objectives:
         shapes = event.payload.get("broadcast")
-        pair = [as_shape(shape) for shape in shapes] if isinstance(shapes, list) else []
-        if len(pair) == 2 and pair[0] and pair[1]:
+        pair = shapes if isinstance(shapes, list) else []
+        part, difference = (_as_written(shape) for shape in (*pair, None, None)[:2])
+        if part and difference:
             yield Finding(
-                f"predictions of shape {pair[0]} minus targets have shape {pair[1]}: each "
+                f"predictions of shape {part} minus targets have shape {difference}: each "
                 "prediction is compared with every target.",
                 steps=where,
-                evidence={"shape": list(pair[0]), "broadcast": list(pair[1])},
+                evidence={"shape": pair[0], "broadcast": pair[1]},
                 location=location_in(event.payload),
             )
             return
@@ -262,6 +264,14 @@ def _size(batch: Batch) -> float | None:
     """The largest prediction of a batch."""
     low, high = batch.output_min, batch.output_max
     return None if low is None or high is None else max(abs(low), abs(high))
+
+
+def _as_written(shape: object) -> str:
+    """`(N, 1)` where a graph does not know how large its batches are; empty for no shape."""
+    sizes = shape if isinstance(shape, list) else []
+    known = as_shape([0 if size is None else size for size in sizes])
+    written = ["N" if size is None else str(size) for size in sizes] if known else []
+    return f"({', '.join(written)}{',' * (len(written) == 1)})" if written else ""
 
 
 def _broadcast(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...] | None:

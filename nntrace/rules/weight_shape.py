@@ -10,7 +10,7 @@ from nntrace.rules.layers import columns, first_finite, is_norm, named, span, we
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import finite, lasting, median
 from nntrace.schema import Role
-from nntrace.trace import Trace
+from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray, Tensor
 
 _RECURRENT = ("lstm", "gru", "rnn")
@@ -111,10 +111,10 @@ def dead_filters(
 
     Such a unit gives the same for every input. Negligible is a thousandth of the median filter;
     counted is what is so at the end of the run, of two filters and more, in trainable layers. For
-    large layers a sample of each filter is looked at. PyTorch only.
+    large layers a sample of each filter is looked at.
     Source: Molchanov et al. 2017 (pruning filters); Deep Learning Tuning, DL4J.
     """
-    sites = [s for s in weights(trace) if s.unit_axis == 0 and s.requires_grad is not False]
+    sites = [s for s in weights(trace) if _filters(s) and s.requires_grad is not False]
     dead = columns(trace, Role.PARAM, "dead_fraction", sites)
     known = np.isfinite(dead).sum(axis=0)
     if known.max(initial=0) < samples:
@@ -124,7 +124,7 @@ def dead_filters(
     for index, site in enumerate(sites):
         rows = np.flatnonzero(np.isfinite(dead[:, index]))
         late = dead[rows[-samples:], index]
-        if len(rows) >= samples and late.min() > fraction and late.min() * site.shape[0] >= 2:
+        if len(rows) >= samples and late.min() > fraction and late.min() * _filters(site) >= 2:
             since = lasting(dead[rows, index] > fraction, 1)
             found.append((site, int(rows[since if since is not None else 0]), median(late)))
     if not found:
@@ -132,8 +132,8 @@ def dead_filters(
     site, since, level = found[0]
     others = f", and so it is in {named([s.path for s, _, _ in found[1:]])}" if found[1:] else ""
     yield Finding(
-        f"{level:.0%} of the filters of {site.path} ({round(level * site.shape[0])} of "
-        f"{site.shape[0]}) are next to zero{others}.",
+        f"{level:.0%} of the filters of {site.path} ({round(level * _filters(site))} of "
+        f"{_filters(site)}) are next to zero{others}.",
         site=site,
         steps=span(trace, since),
         evidence={
@@ -141,6 +141,12 @@ def dead_filters(
             "dead_fraction": [share for _, _, share in found],
         },
     )
+
+
+def _filters(site: Site) -> int:
+    """How many filters a weight has; 0 where it is not known along which axis they are."""
+    axis = site.unit_axis
+    return 0 if axis is None or not 0 <= axis < len(site.shape) else site.shape[axis]
 
 
 @rule(

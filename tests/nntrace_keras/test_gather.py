@@ -8,18 +8,32 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from nntrace_keras import gather
-from nntrace_keras.elements import examples_plan, flat_plan, phases, places, unpacked
+from nntrace_keras.elements import (
+    SAMPLE_LIMIT,
+    examples_plan,
+    flat_plan,
+    phases,
+    places,
+    unpacked,
+)
+
+from nntrace.recorder import RUN, fixed_runs
 
 
-@pytest.mark.parametrize("shape", [(2, 3), (100, 61)])
+@pytest.mark.parametrize("shape", [(2, 3), (100, 61), (97, 512)])
 @pytest.mark.parametrize("known", [True, False])
 def test_a_parameter_and_a_gradient_without_a_static_shape_give_the_same_elements(shape, known):
     values = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
     plan = flat_plan(shape)
     signature = tf.TensorSpec(shape if known else (None, shape[1]), tf.float32)
     read = tf.function(lambda tensor: gather.flat(plan, tensor), input_signature=[signature])
-    expected = values.reshape(-1)[:: plan.step][: plan.size]
+    expected = values.reshape(-1)
+    if values.size > SAMPLE_LIMIT:  # the elements that PyTorch's are sampled at, too
+        runs, step = fixed_runs(shape, SAMPLE_LIMIT)
+        expected = np.concatenate([expected[n * step : n * step + RUN] for n in range(runs)])
+    assert plan.size == len(expected)
     assert read(tf.constant(values)).numpy().tolist() == expected.tolist()
+    assert plan.read(values).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("known", ["shape", "batch unknown", "lengths unknown", "nothing"])

@@ -92,9 +92,6 @@ def compare(one, other, role, name, path):
     for statistic in STATISTICS:
         expected = one.series(role, statistic, ours)
         measured = other.series(role, statistic, theirs)
-        if role is Role.PARAM and statistic == "dead_fraction":
-            assert np.isnan(measured).all()  # of filters: only PyTorch tells their axis so far
-            continue
         scale = np.nanmax(np.abs(expected)) if np.isfinite(expected).any() else 0.0
         np.testing.assert_allclose(
             measured, expected, rtol=5e-3, atol=1e-4 * scale + 1e-6, err_msg=f"{path} {statistic}"

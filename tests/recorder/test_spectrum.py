@@ -40,19 +40,20 @@ def test_what_does_not_vary_and_small_samples_have_no_rank(matrix):
     assert rank_of(matrix) is None
 
 
-def test_filters_are_found_in_a_sample_of_a_large_weight():
-    shape = (64, 32, 3, 3)
+@pytest.mark.parametrize("axis", [0, 3])  # of PyTorch, of Keras
+def test_filters_are_found_in_a_sample_of_a_large_weight(axis):
+    shape = (64, 32, 3, 3) if axis == 0 else (3, 3, 32, 64)
     weight = RNG.normal(size=shape).astype(np.float32)
-    weight[10:26] = 1e-5
+    np.moveaxis(weight, axis, 0)[10:26] = 1e-5
     runs, step = fixed_runs(shape, 4096)
     flat = weight.reshape(-1)
     sample = np.concatenate([flat[run * step : run * step + 4] for run in range(runs)])
-    assert Filters().dead_fraction(0, shape, sample) == pytest.approx(16 / 64, abs=0.03)
+    assert Filters().dead_fraction(0, shape, axis, sample) == pytest.approx(16 / 64, abs=0.03)
 
 
 def test_filters_that_are_all_alike_are_not_dead():
-    assert Filters().dead_fraction(0, (8, 4), np.full(32, 1e-6, np.float32)) == 0.0
-    assert Filters().dead_fraction(0, (8, 4), np.zeros(32, np.float32)) is None
+    assert Filters().dead_fraction(0, (8, 4), 0, np.full(32, 1e-6, np.float32)) == 0.0
+    assert Filters().dead_fraction(0, (8, 4), 0, np.zeros(32, np.float32)) is None
 
 
 def test_each_site_has_its_own_turn():

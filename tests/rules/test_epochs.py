@@ -196,6 +196,22 @@ def test_time_in_which_other_work_had_the_processor_is_taken_off(starved, found)
     assert len(findings("RUN07", rows)) == found
 
 
+@pytest.mark.parametrize(("known", "found"), [(20, 1), (19, 0), (0, 0)])
+def test_steps_of_which_the_waiting_is_known_are_enough(known, found):
+    """`fit` of Keras is asked now and then."""
+    wait = [None] * 20 + [8 * MS] * known + [None] * (60 - known)
+    rows = trace_of(steps=80, sampled=[], duration_ns=12 * MS, data_wait_ns=wait, events=[loader()])
+    assert bool(skip_reasons("RUN07", rows)) is not bool(found)
+    if found:
+        (finding,) = findings("RUN07", rows)
+        assert finding.evidence["steps"] == known
+
+
+def test_a_loop_over_tf_data_has_no_loader_and_waits_all_the_same():
+    rows = trace_of(steps=40, sampled=[], duration_ns=12 * MS, data_wait_ns=8 * MS)
+    assert len(findings("RUN07", rows)) == 1
+
+
 @pytest.mark.parametrize(("steps", "skipped"), [(24, True), (25, False)])
 def test_waiting_is_judged_over_twenty_steps(steps, skipped):
     assert bool(skip_reasons("RUN07", waiting(1.0, steps=steps))) == skipped

@@ -164,6 +164,13 @@ def test_neighbours_a_thousandfold_apart_are_a_warning(first, found):
     assert all(f.level is Severity.WARNING and f.site.path == "a.weight" for f in results)
 
 
+@pytest.mark.parametrize(("end", "severity"), [(0.06, Severity.WARNING), (0.04, Severity.INFO)])
+def test_an_imbalance_of_a_model_that_has_fitted_its_data_is_a_note(end, severity):
+    loss = [1.0] * 10 + [end] * 10
+    rows = trace(parameter("a.weight", 0.9e-3), parameter("b.weight", 1.0), loss=loss)
+    assert [found.level for found in findings("GRD10", rows)] == [severity]
+
+
 def test_a_scale_that_is_split_otherwise_between_weight_and_input_is_no_imbalance():
     rows = trace(parameter("a.weight", 1e-4, size=10.0), parameter("b.weight", 1.0, size=0.001))
     assert not findings("GRD10", rows)

@@ -96,11 +96,21 @@ def test_cross_entropy_wants_different_shapes():
     assert findings("LOS18", trace_of(steps=3, events=[call])) == []
 
 
-@pytest.mark.parametrize(("shapes", "found"), [([[32, 1], [32, 32]], 1), (None, 0)])
-def test_a_loss_written_by_hand_broadcasts_too(shapes, found):
+@pytest.mark.parametrize(
+    ("shapes", "said"),
+    [
+        ([[32, 1], [32, 32]], ["(32, 1) minus targets have shape (32, 32)"]),
+        ([[32], [32, 32]], ["(32,) minus targets have shape (32, 32)"]),
+        ([[None, 1], [None, None]], ["(N, 1) minus targets have shape (N, N)"]),
+        ([["N", 1], [None, None]], []),
+        (None, []),
+    ],
+)
+def test_a_loss_written_by_hand_broadcasts_too(shapes, said):
     seen = event("objective", terms=["other"], broadcast=shapes, file="train.py", line=3)
     results = findings("LOS18", trace_of(steps=3, events=[seen]))
-    assert len(results) == found
+    assert len(results) == len(said)
+    assert all(words in found.message for words, found in zip(said, results, strict=True))
     assert all(finding.location.line == 3 for finding in results)
 
 
