@@ -46,8 +46,8 @@ def gradient_underflow(
     Zeros alone are no sign: rectifiers make them, too. But where the values that are left crowd
     just above the smallest number of the type, those that are gone lay below it; where nearly all
     do, what is left is rounded to a few values, and fewer zeros will do. Looks at the
-    histograms of float16 gradients, of activations also under autocast: half of them must be so,
-    of all or of the later half of the run, for gradients become smaller as the loss does.
+    histograms of float16 gradients, of activations also under autocast, each of which stands for
+    the steps up to the next one: for half of the run it must be so.
     Source: Micikevicius et al., "Mixed precision training", 2018, section 3.2: gradients of a
     detector were lost to zero without a scale. The smallest float16 number is 2^-24.
     """
@@ -57,8 +57,7 @@ def gradient_underflow(
         steps, zeros, crowded = _shares(trace, site)
         bad = (zeros >= flushed) & (crowded >= tail)
         bad |= (zeros >= flushed / 4) & (crowded >= crowd)
-        late = bad[2 * steps >= trace.steps.step[0] + trace.steps.step[-1]]
-        if any(len(part) and part.mean() >= 0.5 for part in (bad, late)):
+        if len(steps) and np.average(bad, weights=_stands_for(trace, steps)) >= 0.5:
             found.append((float(np.median(zeros[bad])), site, int(bad.sum())))
             first = min(int(steps[bad][0]), int(steps[bad][0]) if first is None else first)
             last = max(last, int(steps[bad][-1]))
@@ -128,6 +127,12 @@ def scaler_skips_steps(
 def _half_gradients(trace: Trace) -> list[Site]:
     roles = (Role.ACTIVATION_GRAD, Role.PARAM_GRAD)
     return [site for role in roles for site in trace.sites_of(role) if site.dtype == "float16"]
+
+
+def _stands_for(trace: Trace, steps: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How many steps there are from each of these to the next one, or to the end of the run."""
+    ends = np.append(steps[1:], trace.steps.step[-1] + 1 if len(trace.steps) else steps[-1] + 1)
+    return np.asarray(np.maximum(ends - steps, 1), dtype=np.int64)
 
 
 def _shares(trace: Trace, site: Site) -> tuple[npt.NDArray[np.int64], Shares, Shares]:
