@@ -22,9 +22,20 @@ def after_last_norm(links: Sequence[Link]) -> Sequence[Link]:
 
 
 def before_head(links: Sequence[Link]) -> list[Link]:
-    """Up to the last affine layer, which is the head; containers around others are kept."""
+    """Up to the last affine layer, which is the head; containers around others are kept.
+
+    A layer before it that takes in as much, and gives another width than that, is a head beside it.
+    """
     affine = [index for index, link in enumerate(links) if link.is_affine]
+    while len(affine) > 1 and _beside(links[affine[-2]], links[affine[-1]]):
+        affine.pop()
     return list(links[: affine[-1]]) if affine else []
+
+
+def _beside(link: Link, head: Link) -> bool:
+    if link.fans is None or head.fans is None:
+        return False
+    return link.fans[0] == head.fans[0] != link.fans[1]
 
 
 def signal_of(trace: Trace) -> FloatArray:

@@ -38,13 +38,17 @@ _ERRORS = 4.0  # standard errors of a trend that is certain
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One activation site in the chain, with what is known of its module."""
+    """One activation site in the chain, with what is known of its module.
+
+    `fans` are the values that one of its units takes in, and that one it takes in goes out to.
+    """
 
     site: Site
     column: int
     has_weight: bool
     is_affine: bool
     is_norm: bool
+    fans: tuple[int, int] | None
 
 
 def weights(trace: Trace, role: Role = Role.PARAM) -> tuple[Site, ...]:
@@ -109,7 +113,7 @@ def update_ratios(trace: Trace, sites: Sequence[Site]) -> FloatArray:
 def chain(trace: Trace) -> tuple[Link, ...]:
     """The activation sites in depth order."""
     matrices = {site.parent for site in weights(trace)}
-    affine = {site.parent for site in weights(trace) if site.fan_in}
+    affine = {s.parent: (s.fan_in, s.fan_out or 0) for s in weights(trace) if s.fan_in}
     owners = {site.parent for site in trace.sites_of(Role.PARAM)}
     return tuple(
         Link(
@@ -118,6 +122,7 @@ def chain(trace: Trace) -> tuple[Link, ...]:
             has_weight=site.path in owners and not is_embedding(site),
             is_affine=(site.path in affine or (site.path in matrices and not is_norm(site))),
             is_norm=is_norm(site),
+            fans=affine.get(site.path),
         )
         for column, site in enumerate(trace.sites_of(Role.ACTIVATION))
     )

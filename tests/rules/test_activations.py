@@ -128,6 +128,24 @@ def test_growing_logits_are_healthy():
     assert not findings("ACT03", trace(*rows, layer("head", scale=[1.0, *[500.0] * 19])))
 
 
+def test_the_logits_of_two_heads_are_healthy():
+    rows = [layer("l0", scale=1.0), layer("l1", scale=1.0)]
+    heads = [
+        layer("policy", scale=500.0, fans=(UNITS, 2)),
+        layer("value", scale=1.0, fans=(UNITS, 1)),
+    ]
+    assert not findings("ACT03", trace(*rows, *heads))
+
+
+def test_a_bottleneck_before_the_head_is_no_head():
+    rows = [layer("l0", scale=1.0), layer("l1", scale=1.0)]
+    narrow = [
+        layer("code", scale=500.0, fans=(UNITS, 2)),
+        layer("wide", scale=1.0, fans=(2, UNITS)),
+    ]
+    assert findings("ACT03", trace(*rows, *narrow, layer("head", scale=1.0, fans=(UNITS, 1))))
+
+
 def test_a_stream_that_a_last_norm_takes_back_is_healthy():
     rows = [layer("l0", scale=1.0), layer("l1", scale=1e4), norm("n")]
     rows += [layer("l2", scale=1.0), layer("l3", scale=1.0), layer("head", scale=1.0)]
