@@ -27,9 +27,10 @@ _ELEMENTS = 4096
 
 
 class _Key(NamedTuple):
-    """What is evaluated: a model, the loader that delivers, the lines that call."""
+    """What is evaluated: a model or a part of it, the loader that delivers, the lines that call."""
 
     model: str
+    part: str
     loader: int | None
     place: int
 
@@ -78,7 +79,8 @@ class EvaluationObserver:
         model = self._models.owner_of(module)
         if model is None:
             return
-        key = _Key(model.prefix, self._loaders.loader, call_path())
+        part = model.path_of(module) or ""
+        key = _Key(model.prefix, part, self._loaders.loader, call_path())
         found = self._current = self.open.get(key)
         inputs = tensors_in((*call.args, *call.kwargs.values()))
         if found is None:
@@ -123,6 +125,7 @@ class EvaluationObserver:
         examples = found.loss_examples
         payload = {
             "model": key.model,
+            "part": key.part,
             "loader": key.loader,
             "group": found.group,
             "number": found.number,

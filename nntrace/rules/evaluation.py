@@ -1,6 +1,6 @@
 """Rules that hold evaluations against training: overfitting, shifted inputs, metrics."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -27,9 +27,10 @@ from nntrace.rules.signals import (
     unjudgeable,
 )
 from nntrace.schema import Role
-from nntrace.trace import Trace
+from nntrace.trace import Site, Trace
 
 _LEAST_EXAMPLES = 32
+_HANDFUL = 16  # examples; fewer are looked at, or acted on, and are no evaluation
 _LEAST_LABELS = 50
 _FAR_WORSE = 0.5  # of guessing
 
@@ -248,13 +249,20 @@ def train_eval_input_shift(
     The model is judged on data it was not made for: a forgotten normalisation, one fitted on each
     set by itself, or images divided by 255 in one place only. The first floating-point input as
     the model receives it is compared, over all of training; of Keras' evaluations that of arrays.
+    Left out are parts that are called by themselves, with tensors of another kind, and passes of
+    a handful of examples, such as the states in which an agent acts.
     Source: "37 reasons", 25 (preprocessing of training and test data).
     """
     batches = [
         b for b in training_batches(trace) if b.input_mean is not None and b.input_std is not None
     ]
-    known = [one for one in evaluations(trace) if one.mean is not None and one.std is not None]
     site = next((s for s in trace.sites_of(Role.INPUT) if "float" in s.dtype), None)
+    known = [
+        one
+        for one in evaluations(trace)
+        if one.mean is not None and one.std is not None and one.examples >= _HANDFUL
+        if _is_alike(one.shape, site)
+    ]
     seen = sum(b.batch_size or 0 for b in batches)
     groups: dict[str, list[Evaluation]] = {}
     for one in known:
@@ -263,14 +271,10 @@ def train_eval_input_shift(
     if site is None or not site.path.startswith("input.") or not enough or seen < examples:
         yield Skipped(f"needs {examples} floating-point examples of training and of evaluation")
         return
-    means = np.array([b.input_mean for b in batches], dtype=np.float64)
-    stds = np.array([b.input_std for b in batches], dtype=np.float64)
-    mean = float(means.mean())
-    std = float(np.sqrt((stds**2).mean() + means.var()))
+    mean, std = _pooled([(b.input_mean, b.input_std) for b in batches])
     for group in enough:
-        found_mean = median([one.mean for one in group if one.mean is not None])
-        found_std = median([one.std for one in group if one.std is not None])
-        if len(group[0].shape) != len(site.shape) or std <= 0.0 or found_std <= 0.0:
+        found_mean, found_std = _pooled([(one.mean, one.std) for one in group])
+        if std <= 0.0 or found_std <= 0.0:
             continue
         moved = abs(found_mean - mean) / std
         ratio = max(std / found_std, found_std / std)
@@ -297,6 +301,21 @@ def _training_loss(steps: np.ndarray, values: np.ndarray, before: int) -> float:
     """The median of the last tenth (at least five) of the losses before a step."""
     own = values[steps < before]
     return median(own[-max(5, len(values) // 10) :])
+
+
+def _pooled(parts: Sequence[tuple[float | None, float | None]]) -> tuple[float, float]:
+    """Mean and standard deviation of all parts together: a part may be a single example."""
+    means, stds = np.array(parts, dtype=np.float64).T
+    return float(means.mean()), float(np.sqrt((stds**2).mean() + means.var()))
+
+
+def _is_alike(shape: tuple[int, ...], site: Site | None) -> bool:
+    """Whether tensors may hold the same kind of data: as many axes, and as many features."""
+    if site is None or not shape or not site.shape:
+        return True
+    one, other = shape[1:], site.shape[1:]
+    # Features lie on the axis after the examples' or on the last one; sides of images may differ.
+    return len(one) == len(other) and (one[:1] == other[:1] or one[-1:] == other[-1:])
 
 
 def _is_continuous(trace: Trace) -> bool:

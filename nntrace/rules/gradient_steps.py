@@ -1,7 +1,7 @@
 """Rules on gradients from step to step: clipped, noisy, and updates that take each other back."""
 
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from nntrace.rules.chance import training_batches
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import lasting, loss_series, median, trend_z, unjudgeable
-from nntrace.schema import EventKind
+from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
 
 _FEW = 4  # examples of a batch whose mean is hardly one
@@ -31,7 +31,8 @@ def clipping_always_active(
     *,
     share: Annotated[float, "share of the steps that are clipped"] = 0.9,
     factor: Annotated[float, "limit over norm below which hardly anything is left"] = 0.1,
-    lost: Annotated[float, "the same where it also drowns in an optimizer's epsilon"] = 0.01,
+    lost: Annotated[float, "the same for optimizers that divide by the gradient's scale"] = 0.01,
+    drowned: Annotated[float, "epsilons that an element has left: fewer, and it drowns"] = 10.0,
     steps: Annotated[int, "clipped steps that are needed"] = 20,
 ) -> Iterator[Finding | Skipped]:
     """Gradient clipping acts on nearly every step, and takes most of the gradient.
@@ -39,7 +40,8 @@ def clipping_always_active(
     The limit is then a hidden learning rate: all steps have the same length, large gradients no
     more weight than small ones. Judged is the second half of the run. Clipping that always acts
     but takes less is only information; so it is, down to a hundredth, for optimizers that divide
-    by the gradient's scale, such as Adam. Seen are PyTorch's `clip_grad_norm_` and, in sampled
+    by the gradient's scale, such as Adam, and further where what is left of an element's gradient
+    is known to be far above their epsilon. Seen are PyTorch's `clip_grad_norm_` and, in sampled
     steps, `clipnorm`, `global_clipnorm` and `clipvalue` of Keras' optimizers and what TensorFlow
     has for loops of one's own: there the limit is the norm of what is left.
     Source: Pascanu et al. 2013; Karpathy's "The Unreasonable Effectiveness", training notes.
@@ -54,12 +56,11 @@ def clipping_always_active(
     if clipped.mean() <= share:
         return
     left = median(limit[rows] / np.maximum(norm[rows], limit[rows]))
-    classes = {
-        str(event.payload.get("class", "")).lower()
-        for event in trace.events_of(EventKind.OPTIMIZER)
-    }
+    optimizers = [event.payload for event in trace.events_of(EventKind.OPTIMIZER)]
+    classes = {str(built.get("class", "")).lower() for built in optimizers}
     is_scale_free = bool(classes) and all(any(w in c for w in _SCALE_FREE) for c in classes)
-    bound = lost if is_scale_free else factor
+    stays = is_scale_free and _element(trace, median(limit[rows])) >= drowned * _epsilon(optimizers)
+    bound = 0.0 if stays else lost if is_scale_free else factor
     yield Finding(
         f"gradients are clipped on {clipped.mean():.0%} of the steps: their norm is "
         f"{median(norm[rows]):.3g}, the limit {median(limit[rows]):.3g}, so {left:.0%} of them "
@@ -73,6 +74,19 @@ def clipping_always_active(
             "factor": left,
         },
     )
+
+
+def _element(trace: Trace, norm: float) -> float:
+    """The root mean square of an element of a gradient of that norm; NaN if not known."""
+    elements = sum(site.numel for site in trace.sites_of(Role.PARAM_GRAD))
+    return norm / elements**0.5 if elements else float("nan")
+
+
+def _epsilon(optimizers: Sequence[Mapping[str, Any]]) -> float:
+    """The largest number that is added to what optimizers divide by; NaN if not known of one."""
+    known = [built.get("eps") for built in optimizers]
+    numbers = [float(one) for one in known if isinstance(one, (int, float)) and one > 0.0]
+    return max(numbers) if len(numbers) == len(known) else float("nan")
 
 
 @rule(

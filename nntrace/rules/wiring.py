@@ -85,17 +85,18 @@ def unused_layer(
 
     Its parameters never get a gradient and weigh nothing: a line of `forward` is missing,
     or the wrong layer is called twice. A layer whose weight is used without calling it gets
-    gradients and is not meant, nor is a second model that is called without gradients (a target
-    network). Only information where an installed library built them all: a model of it may hold
-    layers that this use of it does without. Source: PyTorch's `find_unused_parameters`;
-    Karpathy's Recipe, step 2 (visualize prior to net).
+    gradients and is not meant, nor is a second model, or a part of the first, that is called by
+    itself without gradients (a target network). Only information where an installed library built
+    them all: a model of it may hold layers that this use of it does without.
+    Source: PyTorch's `find_unused_parameters`; Karpathy's Recipe, step 2 (visualize prior to net).
     """
     if trace.events_of(EventKind.UNSEEN):
         yield Skipped("not every layer of this model can be seen: see the events `unseen`")
         return
     called = {site.path for site in trace.sites_of(Role.ACTIVATION)}
-    others = {event.payload.get("model") for event in trace.events_of(EventKind.EVALUATION)}
-    evaluated = tuple(f"{model}." for model in others if isinstance(model, str) and model)
+    passes = [event.payload for event in trace.events_of(EventKind.EVALUATION)]
+    others = {found.get("part") or found.get("model") for found in passes}
+    evaluated = tuple(f"{path}." for path in others if isinstance(path, str) and path)
     sites = [
         site
         for site in trace.sites_of(Role.PARAM_GRAD)

@@ -59,6 +59,21 @@ def test_a_pass_in_training_mode_says_which_layers_were_active(trace_here):
     assert (payload["dropout_active"], payload["norm_active"]) == (1, 1)
 
 
+def test_a_part_that_is_called_by_itself_is_named(trace_here):
+    model = nn.ModuleDict({"net": nn.Linear(4, 3), "target": nn.Linear(4, 3)})
+
+    def program():
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(2):
+            with torch.no_grad():
+                expected = model["target"](INPUTS)
+            functional.mse_loss(model["net"](INPUTS), expected).backward()
+            optimizer.step()
+
+    [(_, payload)] = evaluations(trace_here(program))
+    assert (payload["model"], payload["part"]) == ("", "target")
+
+
 def test_each_pause_of_the_training_is_a_pass_and_of_many_only_some_are_recorded(trace_here):
     model = mlp()
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rules.builders import batches, event, findings, skip_reasons, trace_of
+from rules.builders import batches, event, findings, site, skip_reasons, trace_of
 
 from nntrace.rules import Severity
 
@@ -39,6 +39,19 @@ def test_nine_of_ten_steps_must_be_clipped(share, found):
 @pytest.mark.parametrize(("norm", "level"), [(101, Severity.WARNING), (99, Severity.INFO)])
 def test_for_adam_it_takes_a_hundredth(norm, level):
     [finding] = findings("GRD07", clipped(norm, optimizer="AdamW"))
+    assert finding.level is level
+
+
+@pytest.mark.parametrize(("eps", "level"), [(0.99e-3, Severity.INFO), (1.01e-3, Severity.WARNING)])
+def test_for_adam_it_takes_what_its_epsilon_drowns_where_that_is_known(eps, level):
+    events = [event("optimizer", **{"class": "Adam"}, eps=eps)]
+    weight = site("fc.weight", "param_grad", numel=10_000, rms=1.0)
+    [finding] = findings(
+        "GRD07",
+        trace_of(
+            steps=STEPS, loss=FLAT, clip_norm=1e4, clip_limit=1.0, events=events, sites=[weight]
+        ),
+    )
     assert finding.level is level
 
 

@@ -63,6 +63,12 @@ def test_a_layer_that_is_called_or_gets_gradients_is_used():
     assert findings("RUN05", model(extra_n=16)) == []
 
 
+@pytest.mark.parametrize(("part", "found"), [("target", 0), ("targets", 1), ("", 1)])
+def test_a_part_that_is_called_by_itself_without_gradients_is_used(part, found):
+    trace = model(extra="target.fc", events=[event("evaluation", model="", part=part)])
+    assert len(findings("RUN05", trace)) == found
+
+
 @pytest.mark.parametrize(("called", "found"), [("Target", 0), ("Targets", 1), ("", 1)])
 def test_a_second_model_that_is_called_without_gradients_is_used(called, found):
     trace = model(extra="Target.fc", events=[event("evaluation", model=called)])
