@@ -18,6 +18,7 @@ from nntrace_torch.sources import Sources
 from nntrace_torch.step import StepSample
 
 _EVERY = 2  # of its samples: running statistics change slowly
+_LARGEST_EPSILON = 1e-3  # a larger one makes the output small in training and evaluation alike
 _LARGEST_PART = 0.5  # of the batch in them, of which what was before can still be told
 
 
@@ -56,7 +57,7 @@ class RunningNorms:
         with torch.no_grad():
             step = part.shape[1] // plan.layout.units
             chosen = slice(0, step * plan.layout.units, step)
-            scale = (variance[chosen].float() + module.eps).rsqrt_()
+            scale = (variance[chosen].float() + min(module.eps, _LARGEST_EPSILON)).rsqrt_()
             room.sub_(mean[chosen]).mul_(scale)
 
 

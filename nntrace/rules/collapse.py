@@ -244,7 +244,7 @@ def collapsed_representation(
         )
         return
     learns = remaining_loss(trace) <= learnt or is_still_learning(trace) or is_on_its_way(trace)
-    if trace.sites_of(Role.TARGET) and (learns or links[affine[-1]].site.units <= _TWO_CLASSES):
+    if (trace.sites_of(Role.TARGET) and learns) or links[affine[-1]].site.units <= _TWO_CLASSES:
         return
     start = first_finite(rank)
     found: list[tuple[Link, int]] = []

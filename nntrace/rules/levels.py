@@ -139,7 +139,7 @@ def activation_mean_shift(
     Judged are the outputs of layers with weights, before their activation function, over the last
     half of the run; heads of models, layers that a norm centres again, and layers that may have an
     activation function of their own and whose outputs are never negative are left out. A warning
-    only where the loss does not come down, or to that of a constant prediction only.
+    only where the loss is seen not to come down, or to that of a constant prediction only.
     Source: LeCun 1998 (Efficient BackProp, 4.3); "37 reasons", 25.
     """
     flow = Flow(trace)
@@ -173,15 +173,16 @@ def activation_mean_shift(
     if not found:
         return
     index, since = found[0]
-    learns = remaining_loss(trace) <= learnt or is_still_learning(trace)
-    learns &= not is_no_better_than_chance(trace)
+    remaining = remaining_loss(trace)
+    learns = remaining <= learnt or is_still_learning(trace)
+    stays_high = np.isfinite(remaining) and (not learns or is_no_better_than_chance(trace))
     level, spread = median(mean[since:, index]), median(std[since:, index])
     yield Finding(
         f"the outputs of {links[index].site.path} lie at {level:.2g} ± {spread:.2g}, "
         f"{abs(level) / max(spread, 1e-30):.0f} standard deviations from zero.",
         site=links[index].site,
         steps=span(trace, since),
-        severity=Severity.INFO if learns else None,
+        severity=None if stays_high else Severity.INFO,
         evidence={"mean": level, "std": spread, "layers": [links[i].site.path for i, _ in found]},
     )
 
@@ -199,10 +200,12 @@ def constant_activation(
     trace: Trace,
     *,
     share: Annotated[float, "part of the sampled steps, until the end"] = 0.9,
+    learnt: Annotated[float, "share of the first loss below which a branch is not missed"] = 0.5,
 ) -> Iterator[Finding | Skipped]:
     """A layer gives the same output for every example, though what comes before it varies.
 
-    Nothing that follows can tell the examples apart. Blamed is the first such layer before the
+    Nothing that follows can tell the examples apart; a note where layers behind it do, for it is
+    only a branch, and the loss comes down. Blamed is the first such layer before the
     head, where the one before it, or the input, does differ between examples (by a thousandth: a
     signal that fades from layer to layer is ACT02's); what has no data to
     depend on, such as learnt queries, follows nothing that varies, and a lookup table may be one of
@@ -232,12 +235,15 @@ def constant_activation(
         is_constant = bool(same[seen, index].mean() >= share and same[seen, index][-1])
         if is_constant and before and not (may_be_positions and is_embedding(link.site)):
             died = has_died_out(trace, link.column + 1)
+            is_branch = bool((tells_apart[:, index + 1 :].mean(axis=0) > 0.5).any())
+            learns = remaining_loss(trace) <= learnt
             yield Finding(
                 f"the output of {link.site.shown} ({link.site.module_type}) is the "
                 f"same for every example, in {int(same[:, index].sum())} of {int(seen.sum())} "
                 "sampled steps.",
                 site=link.site,
                 steps=span(trace, int(np.flatnonzero(same[:, index])[0])),
+                severity=Severity.INFO if is_branch and learns else None,
                 evidence={"samples": int(seen.sum()), "constant": int(same[:, index].sum())},
                 not_from=() if died else ("ACT04",),
                 explains=() if died else ("ACT04",),

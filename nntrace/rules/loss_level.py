@@ -86,6 +86,9 @@ def loss_at_init(
     if int(steps.step[0]) > 1 or not batches or batches[0].step > int(steps.step[0]):
         yield Skipped("the first step is not among those recorded")
         return
+    if batches[0].loss_function != function:
+        yield Skipped(f"the first step does not call `{function}`")
+        return
     first = first_loss(batches, float(steps.loss[0]))
     start = loss_of_knowing_nothing(function, batches)
     if start is None or first is None:

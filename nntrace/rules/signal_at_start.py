@@ -41,9 +41,9 @@ def signal_at_init(
     """At the first step the signal shrinks or grows from layer to layer, by a steady factor.
 
     Compared are the outputs of the layers with weights, from the last norm on and without the
-    head, by how much they differ between examples. A warning where the loss does not come down
-    either; PyTorch's default initialisation of a few linear layers shrinks the signal tenfold and
-    trains, so elsewhere it is only information.
+    head, by how much they differ between examples. A warning where the loss is seen not to come
+    down either; PyTorch's default initialisation of a few linear layers shrinks the signal tenfold
+    and trains, so elsewhere it is only information.
     Source: Glorot & Bengio 2010; He 2015; Mishkin & Matas 2016 (LSUV).
     """
     if not first_sampled_is_start(trace):
@@ -63,7 +63,7 @@ def signal_at_init(
         return
     way = "shrinks" if change < 1 else "grows"
     per_layer = change ** (1 / max(1, len(size) - 1))
-    learns = remaining_loss(trace) < _NOT_LEARNT
+    stays_high = remaining_loss(trace) >= _NOT_LEARNT
     at = next(i for i, value in enumerate(size) if max(value / first, first / value) > factor)
     step = int(trace.sampled_steps[0])
     yield Finding(
@@ -72,7 +72,7 @@ def signal_at_init(
         f"of {per_layer:.2g} per layer.",
         site=links[at].site,
         steps=(step, step),
-        severity=Severity.INFO if learns else None,
+        severity=None if stays_high else Severity.INFO,
         evidence={
             "layers": [link.site.path for link in links],
             "signal": [float(value) for value in size],

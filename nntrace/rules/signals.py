@@ -224,9 +224,9 @@ def steps_at_full_rate(trace: Trace) -> int:
     """Optimizer steps since the learning rate first reached half its maximum.
 
     What a warm-up has not yet let learn must not be blamed for not learning. All steps when no
-    learning rate is known.
+    learning rate is known. Of training in phases those of the last one, as of its loss.
     """
-    rates = trace.steps.lr
+    rates = trace.steps.lr[trace.steps.step >= loss_series(trace).span[0]]
     known = np.isfinite(rates)
     if not known.any():
         return len(rates)

@@ -8,6 +8,7 @@ import numpy as np
 
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.layers import (
+    any_finite,
     columns,
     first_finite,
     named,
@@ -116,11 +117,14 @@ def frozen_layer(
 
     The trained weights were never loaded, or loaded under other names. A frozen weight counts as
     fresh when spread and shape of its values are exactly those PyTorch's or Keras' initialisers
-    draw, which training does not leave so. A frozen copy of a part that is trained (a target
-    network, a teacher) is meant. Source: "37 reasons", 19 (frozen layers).
+    draw, which training does not leave so. One that is trained later in the run is no fault, and a
+    frozen copy of a part that is trained (a target network, a teacher) is meant.
+    Source: "37 reasons", 19 (frozen layers).
     """
     own = [site for site in weights(trace) if _is_of_trained_model(trace, site)]
     frozen = [site for site in own if site.requires_grad is False and site.fan_in]
+    stays = ~any_finite(columns(trace, Role.UPDATE, "rms", frozen), axis=0)
+    frozen = [site for site, holds in zip(frozen, stays, strict=True) if holds]
     if not any(site.requires_grad is not None for site in own):
         yield Skipped("whether parameters are trainable was not recorded")
         return

@@ -173,6 +173,22 @@ def test_the_first_sample_of_a_batch_norm_is_by_the_statistics_it_came_with(tmp_
     assert trace.series("running_norm", "rms", site)[0] == pytest.approx(expected, rel=1e-3)
 
 
+def test_a_huge_epsilon_does_not_look_like_wrong_running_statistics(tmp_path):
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.BatchNorm1d(6, eps=0.8), nn.Linear(6, 1))
+    x = 0.1 * torch.randn(64, 6)
+    with torch.no_grad():
+        for _ in range(200):
+            model(x)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    with tracing(tmp_path / "run", every=1):
+        model(x).sum().backward()
+        optimizer.step()
+    trace = Trace.open(tmp_path / "run")
+    [site] = trace.sites_of("running_norm")
+    assert trace.series("running_norm", "rms", site)[0] == pytest.approx(1.0, rel=0.1)
+
+
 def test_how_many_directions_an_output_uses_is_recorded(trained):
     trace = trained[0]
     rank = trace.series("activation", "effective_rank", trace.site("conv", "activation"))

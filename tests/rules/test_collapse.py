@@ -172,6 +172,12 @@ def test_a_layer_that_never_had_directions_says_nothing_of_those_before_it():
     assert finding.site.path == "a"
 
 
+@pytest.mark.parametrize(("units", "found"), [(2, 0), (8, 1)])
+def test_one_number_to_predict_needs_a_line_also_where_the_targets_are_unknown(units, found):
+    rows = [row for one in (layer("a", falling_to(1.1)), layer("head", 1.0, units)) for row in one]
+    assert len(findings("ACT13", trace(*rows))) == found
+
+
 @pytest.mark.parametrize(("targets", "found"), [(True, 0), (False, 1)])
 def test_a_classifier_that_learns_may_use_few_directions(targets, found):
     rows = [row for one in (layer("a", falling_to(1.1)), layer("head", 5.0)) for row in one]

@@ -93,6 +93,12 @@ def test_outputs_three_deviations_from_zero_are_a_warning(mean, found):
     assert all(f.level is Severity.WARNING and f.site.path == "a" for f in results)
 
 
+def test_outputs_off_zero_are_information_where_the_loss_says_nothing():
+    taking_turns = {"optimizer": ["Adam", "Adam.2"] * (STEPS // 2)}
+    [finding] = findings("ACT06", trace(layer("a", mean=9.0), layer("head"), **taking_turns))
+    assert finding.level is Severity.INFO
+
+
 def test_outputs_that_cannot_be_negative_have_an_offset_by_nature():
     fused = layer("a", "Dense", mean=5.0, min=0.0)
     assert skip_reasons("ACT06", trace(fused, layer("head")))
@@ -152,6 +158,16 @@ def test_a_layer_that_answers_the_same_to_all_is_an_error(share, found):
 def test_variation_below_rounding_is_none(varies, found):
     rows = trace(INPUT, layer("a"), layer("b", example_std=varies), layer("head"))
     assert len(findings("ACT07", rows)) == found
+
+
+@pytest.mark.parametrize(
+    ("behind", "loss", "level"),
+    [(1.0, FALLING, Severity.INFO), (1.0, 1.0, Severity.ERROR), (0.0, FALLING, Severity.ERROR)],
+)
+def test_a_constant_branch_of_a_model_that_learns_is_information(behind, loss, level):
+    layers = [layer("b", example_std=0.0), layer("c", example_std=behind), layer("head")]
+    [finding] = findings("ACT07", trace(INPUT, layer("a"), *layers, loss=loss))
+    assert (finding.site.path, finding.level) == ("b", level)
 
 
 def test_what_follows_a_constant_is_not_blamed_too():

@@ -45,6 +45,12 @@ def test_binary_cross_entropy_starts_at_the_logarithm_of_two(first, found):
     assert len(findings("LOS01", trace)) == found
 
 
+def test_the_first_loss_is_not_anothers_where_an_objective_of_its_own_comes_first():
+    known = {"loss_function": "mse_loss", "target_mean": 0.0, "target_std": 1.0}
+    rows = [batch(0), *(batch(step, **known, loss_value=1.0) for step in range(1, 9))]
+    assert skip_reasons("LOS01", trace_of(loss=[0.0] + [1.0] * 8, batches=rows))
+
+
 def test_a_weight_on_the_positive_class_is_no_bad_start():
     function = "binary_cross_entropy_with_logits"
     rows = batches(1, loss_function=function, loss_value=1.3, batch_size=64)
@@ -353,6 +359,15 @@ def test_a_loss_at_the_logarithm_of_the_classes_is_an_error(level, found):
     results = findings("LOS11", classified(noisy(np.full(400, level * LN10), 0.02)))
     assert len(results) == found
     assert all(finding.level is Severity.ERROR for finding in results)
+
+
+@pytest.mark.parametrize(("last", "found"), [(99, 0), (100, 1)])
+def test_of_several_fits_the_last_must_have_had_its_hundred_steps(last, found):
+    rows = batches(10, loss_function="cross_entropy", classes=10, batch_size=32)
+    losses = noisy(np.concatenate([np.linspace(LN10, 1.0, 200), np.full(last, LN10)]), 0.02)
+    names = ["SGD"] * 200 + ["SGD.2"] * last
+    trace = trace_of(loss=losses, batches=rows, optimizer=names)
+    assert len(findings("LOS11", trace) if found else skip_reasons("LOS11", trace)) == 1
 
 
 @pytest.mark.parametrize(

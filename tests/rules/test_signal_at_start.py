@@ -65,6 +65,12 @@ def test_where_the_loss_comes_down_it_is_only_information(end, level):
     assert finding.level is level
 
 
+def test_where_the_course_of_the_loss_says_nothing_it_is_only_information():
+    taking_turns = {"optimizer": ["Adam", "Adam.2"] * 10}
+    [finding] = findings("INI03", stack(1.0, 1.0, 0.3, 0.05, **taking_turns))
+    assert finding.level is Severity.INFO
+
+
 def test_one_layer_that_stands_out_is_no_trend():
     assert not findings("INI03", stack(1.0, 1.0, 2.0, 1.0, 2.0, 1.0, 0.05))
 

@@ -127,6 +127,12 @@ def test_a_frozen_copy_of_a_trained_part_is_meant():
     assert findings("UPD05", trace_of(steps=20, sites=sites)) == []
 
 
+def test_a_trunk_that_is_unfrozen_later_is_not_frozen():
+    trained = site("trunk.weight", "update", shape=[64, 64], rms=[None] * 10 + [0.1] * 10)
+    sites = [frozen(FRESH), trained, *head()]
+    assert findings("UPD05", trace_of(steps=20, sites=sites)) == []
+
+
 # UPD13
 
 
