@@ -17,6 +17,7 @@ from nntrace.rules.layers import (
     named,
     remaining_loss,
     span,
+    update_ratios,
     weights,
 )
 from nntrace.rules.rule import rule
@@ -36,6 +37,7 @@ from nntrace.trace.model import FloatArray, IntArray
 
 _WINDOW = 25  # samples around a spike
 _OFTEN = 3  # spikes that are no accident
+_ROUNDING = 2.0**-24  # of the weights
 _LONGER = 1.5  # times the usual step
 _SETTLED = 5  # samples before which there is no usual value
 
@@ -225,7 +227,8 @@ def gradient_depth_imbalance(
     that are exactly zero are left out, as are two layers with a batch norm between them: it takes
     away the part of the gradient that all examples share, which before a last layer is most of it.
     A note for a model that has fitted its data: attention that is sure of its keys, say, leaves
-    next to no gradient to what made it so.
+    next to no gradient to what made it so; unless the steps of the layer with the small one are
+    lost to float32's rounding (2⁻²⁴ of the weights): that has learned nothing.
     Source: Glorot & Bengio 2010; You et al. 2017 (LARS, ratios of layers).
     """
     sites = weights(trace, Role.PARAM_GRAD)
@@ -250,6 +253,7 @@ def gradient_depth_imbalance(
             continue
         small, large = (one, two) if level < 0 else (two, one)
         since = lasting(np.abs(apart) > np.log(ratio), 1)
+        moves = not median(update_ratios(trace, [sites[small]])) <= _ROUNDING
         yield Finding(
             f"the gradients of neighbouring layers are far apart: rms "
             f"{median(gradient[both, small]):.2g} at {sites[small].path}, "
@@ -257,7 +261,7 @@ def gradient_depth_imbalance(
             f"a factor of {in_times(np.exp(abs(level)))}.",
             site=sites[small],
             steps=span(trace, int(both[since or 0])),
-            severity=Severity.INFO if remaining_loss(trace) <= fitted else None,
+            severity=Severity.INFO if moves and remaining_loss(trace) <= fitted else None,
             evidence={
                 "small": sites[small].path,
                 "large": sites[large].path,

@@ -171,6 +171,13 @@ def test_an_imbalance_of_a_model_that_has_fitted_its_data_is_a_note(end, severit
     assert [found.level for found in findings("GRD10", rows)] == [severity]
 
 
+@pytest.mark.parametrize(("update", "severity"), [(5e-9, Severity.WARNING), (7e-9, Severity.INFO)])
+def test_a_layer_whose_steps_are_lost_to_rounding_has_no_part_in_the_fit(update, severity):
+    small = parameter("a.weight", 0.9e-3, update=update)
+    rows = trace(small, parameter("b.weight", 1.0), loss=[1.0] * 10 + [0.01] * 10)
+    assert [found.level for found in findings("GRD10", rows)] == [severity]
+
+
 def test_a_scale_that_is_split_otherwise_between_weight_and_input_is_no_imbalance():
     rows = trace(parameter("a.weight", 1e-4, size=10.0), parameter("b.weight", 1.0, size=0.001))
     assert not findings("GRD10", rows)
