@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 from keras import layers
+from keras.src.backend.common import global_state
 
 _RANGES = {
     "sigmoid": (0.0, 1.0),
@@ -63,6 +64,15 @@ def dropout_rate(layer: Any) -> dict[str, float]:
 def is_batch_norm(layer: Any) -> bool:
     """Whether it normalises by batch statistics in training."""
     return isinstance(layer, layers.BatchNormalization)
+
+
+def is_training(layer: Any, kwargs: dict[str, Any]) -> bool:
+    """Whether a layer that behaves differently in training is called so, with these arguments."""
+    training = kwargs.get("training")
+    if training is None:
+        context = global_state.get_global_attribute("current_call_ctx")
+        training = context.get_value("training") if context is not None else None
+    return bool(training) and (layer.trainable or is_dropout(layer))
 
 
 def fans(shape: tuple[int, ...], owner: Any) -> dict[str, int]:

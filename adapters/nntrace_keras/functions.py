@@ -21,6 +21,7 @@ from nntrace_keras.births import Births
 from nntrace_keras.board import Board, Row
 from nntrace_keras.calls import Delivery, Step
 from nntrace_keras.idling import IdleWatch
+from nntrace_keras.on_graph import functions_around, list_on
 from nntrace_keras.own_passes import OwnPasses, called_in
 from nntrace_keras.patching import Undo, wrap
 from nntrace_keras.second import CannotComputeError, Second
@@ -87,7 +88,7 @@ class TrainingFunctions:
 
     def add(self, step: Step) -> None:
         """A step is in the graph that is being built."""
-        _note_step(ops.get_default_graph(), len(self._steps))
+        _note_step(len(self._steps))
         self._steps.append(step)
 
     def repeats(self, graph: Any, optimizer: str, variables: Sequence[Any]) -> bool:
@@ -152,13 +153,13 @@ class TrainingFunctions:
             return
         is_nested = bool(getattr(graph.outer_graph, "building_function", False))
         for number in _steps_in(function.graph):
-            _note_step(graph, number)
+            _note_step(number)
             second = self._steps[number].second
             if second is None or second.graph is not function.graph:
                 continue
             if is_nested:
                 second.with_update = True
-            kept = _list_on(graph, "_nntrace_keeps")
+            kept = list_on(graph, "_nntrace_keeps")
             if second.keeps_inputs or (number in kept and not is_nested):
                 continue  # the first of several calls in a function is the one that is sampled
             kept.append(number)
@@ -203,8 +204,8 @@ class TrainingFunctions:
                 continue
             step.layouts = step.second.layouts or step.layouts
             self._expected[number] = step.second
-            if number not in _list_on(function.graph, "_nntrace_released"):
-                _list_on(function.graph, "_nntrace_released").append(number)
+            if number not in list_on(function.graph, "_nntrace_released"):
+                list_on(function.graph, "_nntrace_released").append(number)
                 # Variables are not to live longer than the function that trains them.
                 weakref.finalize(function, _release, step).atexit = False
 
@@ -353,23 +354,14 @@ def _is_known_later(step: Step) -> bool:
 
 def _steps_in(graph: Any) -> list[int]:
     """The numbers of the steps in a graph and in those that it calls."""
-    return _list_on(graph, "_nntrace_steps")
+    return list_on(graph, "_nntrace_steps")
 
 
-def _list_on(graph: Any, name: str) -> list[int]:
-    found: list[int] | None = getattr(graph, name, None)
-    if found is None:
-        found = []
-        setattr(graph, name, found)
-    return found
-
-
-def _note_step(graph: Any, number: int) -> None:
-    """A step is in a graph, and so in those around it."""
-    while getattr(graph, "building_function", False):
+def _note_step(number: int) -> None:
+    """A step is in the graph that is being built, and so in those around it."""
+    for graph in functions_around():
         if number not in _steps_in(graph):
             _steps_in(graph).append(number)
-        graph = graph.outer_graph
 
 
 def _release(step: Step) -> None:

@@ -4,6 +4,7 @@ What is called eagerly is seen as it is called; of a function of TensorFlow it i
 built what it calls, and counted whenever it is run. A pass ends when training goes on.
 """
 
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +12,13 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 from tensorflow.python.framework import ops
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
-from nntrace_keras.describe import is_batch_norm, is_dropout
+from nntrace_keras.describe import is_batch_norm, is_dropout, is_training
+from nntrace_keras.on_graph import functions_around, list_on
 from nntrace_keras.passes import Passes, is_recorded, moments, some_of
 from nntrace_keras.sources import UNKNOWN, Source, caller
 from nntrace_keras.tensors import first_input
@@ -35,11 +38,11 @@ class Called:
     modes: dict[str, int] = field(default_factory=dict)
     place: int | None = None
 
-    def note(self, layer: Any, *, is_training: bool) -> None:
-        """A layer was called in it."""
+    def note(self, layer: Any, kwargs: dict[str, Any]) -> None:
+        """A layer was called in it, or it is the model itself."""
         kind = "dropout" if is_dropout(layer) else "norm" if is_batch_norm(layer) else ""
         if kind:
-            name = f"{kind}_{'active' if is_training else 'inactive'}"
+            name = f"{kind}_{'active' if is_training(layer, kwargs) else 'inactive'}"
             self.modes[name] = self.modes.get(name, 0) + 1
 
     def payload(self) -> dict[str, int | bool]:
@@ -65,6 +68,10 @@ class _Pass:
     sampled: list[Any] = field(default_factory=list)
 
 
+class _Local(threading.local):
+    called: Called | None = None
+
+
 class OwnPasses:
     """Follows calls of models outside of tapes.
 
@@ -83,16 +90,38 @@ class OwnPasses:
         self._prefix_of = prefix_of
         self._groups = groups
         self._open: dict[tuple[str, Source], _Pass] = {}
+        self._local = _Local()
+        self._begin, self._end = recorder.guard(self._begins), recorder.guard(self._ends)
+        self._note = recorder.guard(Called.note)
         self.is_kerass: Callable[[], bool] = lambda: False
 
-    def begins(self, layer: Any, kwargs: dict[str, Any]) -> Called | None:
+    def call(self, original: Callable[..., Any], layer: Any, args: Any, kwargs: Any) -> Any:
+        """Call a layer outside of tapes."""
+        local = self._local
+        called = local.called
+        if called is None:
+            local.called = called = None if in_symbolic_scope() else self._begin(layer, kwargs)
+            if called is None:
+                return original(layer, *args, **kwargs)
+            try:
+                outputs = original(layer, *args, **kwargs)
+                self._note(called, layer, kwargs)
+            finally:
+                local.called = None
+            self._end(called, args, kwargs)
+        else:
+            outputs = original(layer, *args, **kwargs)
+            self._note(called, layer, kwargs)
+        return outputs
+
+    def _begins(self, layer: Any, kwargs: dict[str, Any]) -> Called | None:
         """An outermost layer is about to be called; None where that is of no interest."""
         said = kwargs.get("training")
         if tf.executing_eagerly() and (self.is_kerass() or self._prefix_of(layer) is None):
             return None
         return Called(weakref.ref(layer), said if isinstance(said, bool) else None)
 
-    def ends(self, called: Called, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _ends(self, called: Called, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """The outermost layer has returned."""
         entered = next((value for _, value in first_input(args, kwargs)), None)
         if tf.executing_eagerly():
@@ -101,9 +130,8 @@ class OwnPasses:
         graph: Any = ops.get_default_graph()
         places = {id(tensor): place for place, tensor in enumerate(graph.inputs)}
         called.place = places.get(id(entered))
-        while getattr(graph, "building_function", False):
-            called_in(graph).append(called)
-            graph = graph.outer_graph
+        for around in functions_around():
+            called_in(around).append(called)
 
     def has_run(self, graph: Any, inputs: Sequence[Any]) -> None:
         """A function that trains nothing has run."""
@@ -166,10 +194,7 @@ class OwnPasses:
 
 def called_in(graph: Any) -> list[Called]:
     """The models that a graph, or one inside of it, calls outside of tapes."""
-    found: list[Called] | None = getattr(graph, "_nntrace_called", None)
-    if found is None:
-        found = graph._nntrace_called = []
-    return found
+    return list_on(graph, "_nntrace_called")
 
 
 def _first_batch(inputs: Sequence[Any]) -> Any:

@@ -13,7 +13,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.backend.common import global_state
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 from tensorflow.python.framework import ops
 from tensorflow.python.util import nest
@@ -21,9 +20,10 @@ from tensorflow.python.util import nest
 from nntrace_keras.attention import AttentionCalls
 from nntrace_keras.dataflow import place
 from nntrace_keras.derivatives import Derivative, Derivatives, first_broken
-from nntrace_keras.describe import is_batch_norm, is_dropout
+from nntrace_keras.describe import is_batch_norm, is_dropout, is_training
 from nntrace_keras.loss_calls import LossCalls
-from nntrace_keras.own_passes import Called, OwnPasses
+from nntrace_keras.on_graph import graphs_around, list_on
+from nntrace_keras.own_passes import OwnPasses
 from nntrace_keras.patching import Undo, wrap
 from nntrace_keras.running_norms import NormStatistics
 from nntrace_keras.tensors import first_input, first_tensor, named_tensors
@@ -50,7 +50,6 @@ class _Local(threading.local):
         self.norms: set[int] = set()
         self.pending: list[Gradient] = []
         self.unobserved = False
-        self.called: Called | None = None
 
 
 class Tapes:
@@ -84,9 +83,7 @@ class Tapes:
         self._attention = AttentionCalls(
             guard, lambda: self._local.active, self.collects, lambda: self._local.stack, path_of
         )
-        self._begins_outside = guard(own_passes.begins)
-        self._inside = guard(self._called_inside)
-        self._ends_outside = guard(own_passes.ends)
+        self._own_passes = own_passes
         self._losses = LossCalls(guard, lambda: self._local.active, self.collects)
         self._pushed = guard(self._push)
         self._popped = guard(self._pop)
@@ -160,7 +157,7 @@ class Tapes:
         """The pending gradients of this graph and of those around it, or of this thread."""
         if tf.executing_eagerly():
             return [self._local.pending]
-        return [_pending_of(graph) for graph in _graphs_around()][::-1]
+        return [_pending_of(graph) for graph in graphs_around()][::-1]
 
     # Layers.
 
@@ -168,9 +165,9 @@ class Tapes:
         local = self._local
 
         def __call__(layer: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
-            if not local.active:
-                return self._call_outside(original, layer, args, kwargs)
-            if in_symbolic_scope():  # to learn shapes Keras calls it in vain
+            if not local.active and not local.unobserved:
+                return self._own_passes.call(original, layer, args, kwargs)
+            if not local.active or in_symbolic_scope():  # to learn shapes Keras calls it in vain
                 return original(layer, *args, **kwargs)
             graph, start = place()
             statistics = self._look_at_norm(layer) if is_batch_norm(layer) else None
@@ -183,32 +180,6 @@ class Tapes:
             return outputs
 
         return __call__
-
-    def _call_outside(
-        self, original: Callable[..., Any], layer: Any, args: Any, kwargs: Any
-    ) -> Any:
-        """Outside of tapes: an evaluation, perhaps."""
-        local = self._local
-        called = local.called
-        if called is None:
-            if local.unobserved or in_symbolic_scope():
-                return original(layer, *args, **kwargs)
-            called = local.called = self._begins_outside(layer, kwargs)
-            if called is None:
-                return original(layer, *args, **kwargs)
-            try:
-                outputs = original(layer, *args, **kwargs)
-                self._inside(called, layer, kwargs)
-            finally:
-                local.called = None
-            self._ends_outside(called, args, kwargs)
-            return outputs
-        outputs = original(layer, *args, **kwargs)
-        self._inside(called, layer, kwargs)
-        return outputs
-
-    def _called_inside(self, called: Called, layer: Any, kwargs: dict[str, Any]) -> None:
-        called.note(layer, is_training=_is_training(layer, kwargs))
 
     def _layer_called(
         self,
@@ -237,7 +208,7 @@ class Tapes:
                 for calls in local.active:
                     calls.layers.append(call)
         if collect and (is_dropout(layer) or is_batch_norm(layer)):
-            mode = Mode(is_dropout(layer), _is_training(layer, kwargs))
+            mode = Mode(is_dropout(layer), is_training(layer, kwargs))
             for calls in local.active:
                 calls.modes[id(layer)] = mode
             if mode.active and not mode.is_dropout:
@@ -376,7 +347,7 @@ class Tapes:
             holders = [self._local.pending]
             self._differentiated([found])
         else:
-            holders = [_pending_of(ops.get_default_graph()), *map(gradients_in, _graphs_around())]
+            holders = [_pending_of(ops.get_default_graph()), *map(gradients_in, graphs_around())]
         for holder in holders:
             holder.append(found)
             del holder[:-_MAX_PENDING]
@@ -389,33 +360,9 @@ class Tapes:
 
 def gradients_in(graph: Any) -> list[Gradient]:
     """The gradients asked for in a graph and those inside of it; they live as long as it."""
-    return _list_on(graph, "_nntrace_gradients")
+    return list_on(graph, "_nntrace_gradients")
 
 
 def _pending_of(graph: Any) -> list[Gradient]:
     """Those of a graph that no optimizer has taken."""
-    return _list_on(graph, "_nntrace_pending")
-
-
-def _list_on(graph: Any, name: str) -> list[Gradient]:
-    found: list[Gradient] | None = getattr(graph, name, None)
-    if found is None:
-        found = []
-        setattr(graph, name, found)
-    return found
-
-
-def _graphs_around() -> Iterator[Any]:
-    """The graph that is being built and those around it, the innermost first."""
-    graph: Any = ops.get_default_graph()
-    while graph is not None:
-        yield graph
-        graph = getattr(graph, "outer_graph", None)
-
-
-def _is_training(layer: Any, kwargs: dict[str, Any]) -> bool:
-    training = kwargs.get("training")
-    if training is None:
-        context = global_state.get_global_attribute("current_call_ctx")
-        training = context.get_value("training") if context is not None else None
-    return bool(training) and (layer.trainable or is_dropout(layer))
+    return list_on(graph, "_nntrace_pending")

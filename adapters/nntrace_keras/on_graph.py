@@ -1,0 +1,28 @@
+"""What is noted of a graph while it is built: lists that live as long as the graph does."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from tensorflow.python.framework import ops
+
+
+def list_on(graph: Any, name: str) -> list[Any]:
+    """The graph's own list of this name."""
+    found: list[Any] | None = getattr(graph, name, None)
+    if found is None:
+        found = []
+        setattr(graph, name, found)
+    return found
+
+
+def graphs_around() -> Iterator[Any]:
+    """The graph that is being built and those around it, the innermost first."""
+    graph: Any = ops.get_default_graph()
+    while graph is not None:
+        yield graph
+        graph = getattr(graph, "outer_graph", None)
+
+
+def functions_around() -> Iterator[Any]:
+    """Those of them that become functions."""
+    return (graph for graph in graphs_around() if getattr(graph, "building_function", False))
