@@ -136,8 +136,8 @@ def batchnorm_mismatch(
     Training uses the batch's mean and variance, evaluation the running ones: where they differ, the
     evaluated model is another one than was trained. Training inputs are normalised by the running
     statistics; the result should have a root mean square of 1, and a factor of two off, either
-    way, over the last half of the run counts. A note where they come near the batches' as their
-    momentum lets them: the usual one of Keras, 0.99, takes some hundred steps.
+    way, over the last half of the run counts. Left out are those that come near the batches' as
+    their momentum lets them: the usual one of Keras, 0.99, takes some hundred steps.
     Source: Ioffe & Szegedy 2015; "37 reasons", 22 (train and test mode).
     """
     sites = trace.sites_of(Role.RUNNING_NORM)
@@ -159,7 +159,7 @@ def batchnorm_mismatch(
             continue
         off = (size[rows, index] > scale) | (size[rows, index] < 1 / scale)
         late = off[-max(3, int(len(rows) * _LATE)) :]
-        if late.mean() >= _HOLDS and late[-1]:
+        if late.mean() >= _HOLDS and late[-1] and _remaining_difference(size[:, index]) >= left:
             since = lasting(off, 1)
             found.append((index, int(rows[since if since is not None else 0])))
     if not found:
@@ -167,14 +167,12 @@ def batchnorm_mismatch(
     index, since = found[0]
     level = median(size[since:, index])
     paths = [sites[i].path for i, _ in found]
-    settle = all(_remaining_difference(size[:, i]) < left for i, _ in found)
     yield Finding(
-        f"the running statistics of {len(found)} of {len(sites)} batch norms do not "
-        f"{'yet ' if settle else ''}fit their batches: {named(paths)}; normalised by them the "
-        f"first's input has rms {level:.2g}, not 1. Evaluation will differ from training.",
+        f"the running statistics of {len(found)} of {len(sites)} batch norms do not fit their "
+        f"batches: {named(paths)}; normalised by them the first's input has rms {level:.2g}, not "
+        "1. Evaluation will differ from training.",
         site=sites[index],
         steps=span(trace, since),
-        severity=Severity.INFO if settle else None,
         evidence={
             "norms": paths,
             "rms": [median(size[start:, i]) for i, start in found],

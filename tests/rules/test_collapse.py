@@ -101,13 +101,12 @@ def test_running_statistics_a_factor_of_two_off_are_a_warning(rms, found):
     assert all(f.level is Severity.WARNING and f.site.path == "bn" for f in results)
 
 
-@pytest.mark.parametrize(("left", "level"), [(0.39, Severity.INFO), (0.41, Severity.WARNING)])
-def test_running_statistics_that_come_near_the_batches_are_a_note(left, level):
+@pytest.mark.parametrize(("left", "found"), [(0.39, 0), (0.41, 1)])
+def test_running_statistics_that_come_near_the_batches_are_on_their_way(left, found):
     differences = np.concatenate(
         [[20.0] * 3, np.linspace(20, 20 * left, COUNT - 6), [20 * left] * 3]
     )
-    (finding,) = findings("ACT12", trace(running((1 + differences) ** -0.5)))
-    assert finding.level is level
+    assert len(findings("ACT12", trace(running((1 + differences) ** -0.5)))) == found
 
 
 def test_a_mismatch_at_the_start_is_how_running_statistics_begin():
