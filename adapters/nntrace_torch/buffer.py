@@ -7,7 +7,7 @@ copy, without waiting for an accelerator.
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import repeat
+from itertools import accumulate, repeat
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from nntrace_torch.plans import Plan
 
 _CHUNK = 1 << 20  # float32 elements: 4 MiB
 _WORTH_HANDING_OVER = 1 << 18
+_FLOAT32 = {torch.float32}
 
 
 class SampleBuffer:
@@ -55,19 +56,19 @@ class SampleBuffer:
         self, sites: Sequence[int], layouts: Sequence[Layout], views: Sequence[torch.Tensor]
     ) -> torch.Tensor:
         """Copy views of equal last axis in at once; the room that holds them all."""
-        total = sum(layout.size for layout in layouts)
+        sizes = [layout.size for layout in layouts]
+        total = sum(sizes)
         offset = self._reserve(total)
         room = self._memory[offset : offset + total]
         if views[0].dim() == 2:
             room = room.view(-1, views[0].shape[1])
-        if all(view.dtype is torch.float32 for view in views):
+        if {view.dtype for view in views} == _FLOAT32:
             torch.cat(list(views), out=room)
         else:
             torch._foreach_copy_(list(room.split_with_sizes(list(map(len, views)))), list(views))
-        for site, layout in zip(sites, layouts, strict=True):
-            if site != NO_SITE:  # the others are there to take differences from
-                self.parts.append(SiteSample(site, offset, layout))
-            offset += layout.size
+        parts = map(SiteSample, sites, accumulate(sizes, initial=offset), layouts)
+        # The others are there to take differences from.
+        self.parts += [part for part in parts if part.site != NO_SITE]
         return room
 
     def add_alike(

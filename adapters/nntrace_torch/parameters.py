@@ -26,6 +26,7 @@ from nntrace_torch.sources import UNKNOWN, Sources
 from nntrace_torch.step import StepSample
 
 _ROLES = (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)
+_UNDECLARED = NO_SITE - 1
 _Form = tuple[torch.device, int]  # device, and axes of the sampled view
 
 
@@ -66,8 +67,8 @@ class _ParameterSites:
         self.is_wanted = True
         self.is_known = False  # its values are recorded once, while it is frozen
         self.param = NO_SITE
-        self.gradient: int | None = None  # declared once the parameter is trainable
-        self.update: int | None = None  # declared once an optimizer holds it
+        self.gradient = _UNDECLARED  # until the parameter is trainable
+        self.update = _UNDECLARED  # until an optimizer holds it
 
 
 @dataclass(slots=True)
@@ -131,7 +132,7 @@ class ParameterSampler:
 
     def gradient_sites(self) -> list[int]:
         """The sites of the gradients of the optimizer that is about to step."""
-        return [_number(s.gradient) for group in self._stepped.values() for s in group.sites]
+        return [s.gradient for group in self._stepped.values() for s in group.sites]
 
     def frozen(self, sample: StepSample) -> None:
         """Sample each parameter that is not trained, once: nothing will change it."""
@@ -152,7 +153,7 @@ class ParameterSampler:
             self._stepped = self._sample_values(_parameters_of(optimizer, name), sample)
             for group in self._stepped.values():
                 for sites, parameter in zip(group.sites, group.parameters, strict=True):
-                    if sites.update is None:
+                    if sites.update == _UNDECLARED:
                         self._declare_update(sites, name, **_settings(optimizer, parameter))
             if self._filters is not None:
                 sample.keep(self._filters.keep(sample.step))
@@ -177,7 +178,7 @@ class ParameterSampler:
                     views = [view for view, _ in after]
                 if group.before is None:
                     continue
-                sites = [_number(sites.update) for sites in group.sites]
+                sites = [sites.update for sites in group.sites]
                 sample.buffer(device).add_flat(sites, group.layouts, views).sub_(group.before)
         self._stepped = {}
 
@@ -212,10 +213,10 @@ class ParameterSampler:
                 gradient = gradient._values()  # the rows that were touched; the others are zero
             part = None if gradient is None else _part_of(gradient)
             if part is None:
-                sample.add_missing(_number(sites.gradient))
+                sample.add_missing(sites.gradient)
             else:
                 view, layout = _elements(part, sample.limit)
-                found[part.device, view.dim()].append((_number(sites.gradient), layout, view))
+                found[part.device, view.dim()].append((sites.gradient, layout, view))
         for (device, _), rows in found.items():
             numbers, layouts, views = zip(*rows, strict=True)
             sample.buffer(device).add_flat(numbers, layouts, views)
@@ -223,7 +224,7 @@ class ParameterSampler:
     def _declare_update(
         self, sites: _ParameterSites, optimizer: str, **settings: float | None
     ) -> None:
-        if sites.update is None:
+        if sites.update == _UNDECLARED:
             sites.update = self._recorder.add_site(
                 sites.path, Role.UPDATE, **sites.fields, optimizer=optimizer, **settings
             )
@@ -232,7 +233,9 @@ class ParameterSampler:
         sites = self._sites.get(id(parameter))
         if sites is None or sites.parameter() is not parameter:
             sites = self._sites[id(parameter)] = self._declare(parameter, fallback)
-        if sites.gradient is None and parameter.requires_grad:  # at first, or once it is unfrozen
+        if (
+            sites.gradient == _UNDECLARED and parameter.requires_grad
+        ):  # at first, or once it is unfrozen
             sites.gradient = self._recorder.add_site(sites.path, Role.PARAM_GRAD, **sites.fields)
         return sites
 
@@ -277,11 +280,6 @@ def _part_of(tensor: torch.Tensor) -> torch.Tensor | None:
     return sampled_part(local_part(tensor))
 
 
-def _number(site: int | None) -> int:
-    """A site's number, also of one that is not there."""
-    return NO_SITE if site is None else site
-
-
 def _parameters_of(optimizer: Optimizer, name: str) -> Iterable[tuple[torch.Tensor, _Place]]:
     """An optimizer's parameters, each with a name for the case that no model owns it."""
     for group_number, group in enumerate(optimizer.param_groups):
@@ -311,4 +309,6 @@ def _elements(tensor: torch.Tensor, limit: int) -> tuple[torch.Tensor, Layout]:
         tensor = tensor.contiguous().reshape(-1)
         plan = fixed_plan(tensor.shape, tensor.stride(), limit)
         assert plan is not None
-    return plan.view(tensor, 0), plan.layout
+    # As `plan.view`, which is for plans that move from sample to sample.
+    view = tensor.as_strided(plan.size, plan.strides[0], tensor.storage_offset())
+    return view, plan.layout
