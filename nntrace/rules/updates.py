@@ -154,6 +154,7 @@ def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:
     if told:  # what an optimizer makes of a loss that is not finite is no update
         hit = [row for row in hit if int(trace.sampled_steps[row]) < told[0].step]
     series = loss_series(trace)
+    hit = [row for row in hit if trace.sampled_steps[row] >= series.span[0]]  # of the last phase
     hit = [row for row in hit if not _is_of_its_batch(series, int(trace.sampled_steps[row]))]
     if not hit or unjudgeable(series, 1) is not None:
         return None

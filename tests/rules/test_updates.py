@@ -165,6 +165,13 @@ def test_a_large_step_that_follows_from_a_batch_whose_loss_was_off_is_not_of_the
     assert len(findings("UPD01", trace(parameter("a.weight", update=ratio), loss=loss))) == found
 
 
+def test_a_shock_in_the_last_of_several_fits_is_told_though_the_first_had_one_too():
+    update = [0.6, *[1e-3] * 19, 0.6, *[1e-3] * 19]
+    fits = {"loss": [0.7] * 20 + [0.7, *[3.0] * 19], "optimizer": ["SGD"] * 20 + ["SGD.2"] * 20}
+    [finding] = findings("UPD01", trace(parameter("a.weight", update=update), **fits))
+    assert finding.steps[0] == 20
+
+
 # UPD02
 
 
