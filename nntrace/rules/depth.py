@@ -35,7 +35,8 @@ def before_head(links: Sequence[Link]) -> list[Link]:
 def _beside(link: Link, head: Link) -> bool:
     if link.fans is None or head.fans is None:
         return False
-    return link.fans[0] == head.fans[0] != link.fans[1]
+    # The gates of a recurrent layer are several times as many as what it gives.
+    return link.fans[0] == head.fans[0] and link.fans[1] % head.fans[0] != 0
 
 
 def signal_of(trace: Trace) -> FloatArray:

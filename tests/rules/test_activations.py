@@ -137,6 +137,12 @@ def test_the_logits_of_two_heads_are_healthy():
     assert not findings("ACT03", trace(*rows, *heads))
 
 
+def test_a_recurrent_layer_as_wide_as_its_input_is_no_head():
+    rows = [layer("l0", scale=1.0), layer("l1", scale=1.0)]
+    gates = layer("lstm", scale=500.0, fans=(UNITS, 4 * UNITS))
+    assert findings("ACT03", trace(*rows, gates, layer("head", scale=1.0, fans=(UNITS, 1))))
+
+
 def test_a_bottleneck_before_the_head_is_no_head():
     rows = [layer("l0", scale=1.0), layer("l1", scale=1.0)]
     narrow = [
