@@ -19,6 +19,7 @@ from nntrace.rules.layers import (
 )
 from nntrace.rules.rule import rule
 from nntrace.rules.signals import finite, lasting, median
+from nntrace.rules.units import has_died_out
 from nntrace.schema import Role
 from nntrace.trace import Trace
 from nntrace.trace.model import BoolArray, FloatArray, IntArray
@@ -274,7 +275,14 @@ def collapsed_representation(
             "first_rank": begin,
             "last_rank": end,
         },
+        not_from=_of_itself(trace),
+        explains=_of_itself(trace),
     )
+
+
+def _of_itself(trace: Trace) -> tuple[str, ...]:
+    """Dead units where nothing but the objective asks for them: they come of the collapse."""
+    return () if trace.sites_of(Role.TARGET) or has_died_out(trace) else ("ACT04",)
 
 
 def _before_a_bottleneck(links: tuple[Link, ...]) -> tuple[Link, ...]:
@@ -313,6 +321,8 @@ def _one_point(trace: Trace, link: Link, spread: float, samples: int) -> Finding
         site=link.site,
         steps=span(trace, int(rows[since])),
         evidence={"layers": [link.site.path], "first_spread": begin, "last_spread": end},
+        not_from=_of_itself(trace),
+        explains=_of_itself(trace),
     )
 
 

@@ -251,6 +251,15 @@ def test_a_point_that_lasts_a_quarter_of_the_steps_counts_however_many_were_samp
     assert len(findings("ACT13", trace(*rows, loss=1.0, steps=last + 1, sampled=sampled))) == found
 
 
+@pytest.mark.parametrize(("targets", "explained"), [(False, True), (True, False)])
+def test_units_that_die_in_a_collapse_without_targets_die_of_it(targets, explained):
+    rows = [*layer("a", falling_to(1.1)), *layer("head", 5.0)]
+    if targets:
+        rows.append(site("cross_entropy", "target", std=1.0))
+    [finding] = findings("ACT13", trace(*rows))
+    assert ("ACT04" in finding.explains and "ACT04" in finding.not_from) is explained
+
+
 @pytest.mark.parametrize(("end", "rank", "found"), [(0.19, 4.9, 1), (0.21, 4.9, 0), (0.19, 5.1, 0)])
 def test_representations_near_a_point_that_lose_half_their_directions_have(end, rank, found):
     rows = embedding(end, rank=[10.0] * 4 + [rank] * (COUNT - 4))
