@@ -4,6 +4,7 @@ The first PyTorch program of every second family on each side, one of Keras on e
 programs: all of them (`make zoo`) take long.
 """
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,16 @@ def test_the_page_of_the_calibration_has_every_rule():
 def test_every_rule_of_the_zoo_has_a_faulty_and_a_healthy_program():
     faulty, healthy = ({p.stem[:5] for p in programs(side)} for side in ("faulty", "healthy"))
     assert faulty == healthy
+
+
+@pytest.mark.parametrize("on_keras", [False, True])
+def test_every_rule_of_a_framework_has_two_faulty_programs_and_a_healthy_one(on_keras):
+    faulty, healthy = (
+        Counter(code_of(p) for p in programs(side) if (KERAS in p.stem) is on_keras)
+        for side in ("faulty", "healthy")
+    )
+    assert [code for code, count in faulty.items() if count < 2] == []
+    assert set(faulty) <= set(healthy)
 
 
 def test_every_rule_has_programs_or_is_listed_with_the_reason():
