@@ -8,7 +8,7 @@ from sklearn.datasets import make_blobs
 keras.utils.set_random_seed(705)
 keras.config.set_dtype_policy("mixed_float16")
 
-points, clouds = make_blobs(2000, n_features=12, centers=5, cluster_std=5.0, random_state=705)
+points, clouds = make_blobs(2000, n_features=12, centers=5, cluster_std=1.5, random_state=705)
 points = ((points - points.mean(0)) / points.std(0)).astype("float32")
 
 model = keras.Sequential([layers.Input((12,)), layers.Dense(64, activation="relu")])

@@ -12,7 +12,7 @@ kinds = random.integers(0, 2, 2400)
 shift = 6 * random.random((2400, 1, 1))
 across = np.sin(0.7 * np.arange(18)[None, None, :] + shift) * np.ones((1, 18, 1))
 images = np.where(kinds[:, None, None], across, across.transpose(0, 2, 1))
-images = (images + 2.0 * random.normal(size=images.shape))[..., None].astype("float32")
+images = (images + 0.3 * random.normal(size=images.shape))[..., None].astype("float32")
 
 model = keras.Sequential([layers.Input((18, 18, 1)), layers.Conv2D(8, 7, activation="relu")])
 model.add(layers.MaxPooling2D(3))
