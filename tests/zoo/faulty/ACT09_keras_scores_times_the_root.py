@@ -7,7 +7,6 @@ from keras import layers, ops
 
 keras.utils.set_random_seed(533)
 WIDTH = 128
-unit = keras.initializers.RandomNormal(stddev=1.0)
 
 
 class SelfAttention(layers.Layer):
@@ -25,8 +24,8 @@ class SelfAttention(layers.Layer):
 class Sorter(keras.Model):
     def __init__(self):
         super().__init__()
-        self.words = layers.Embedding(12, WIDTH, embeddings_initializer=unit)
-        self.places = layers.Embedding(10, WIDTH, embeddings_initializer=unit)
+        self.words = layers.Embedding(12, WIDTH)
+        self.places = layers.Embedding(10, WIDTH)
         self.norms = [layers.LayerNormalization() for _ in range(2)]
         self.mixing = [SelfAttention() for _ in range(2)]
         self.head = layers.Dense(12)
