@@ -68,8 +68,8 @@ class FlatPlan(NamedTuple):
         """How many runs of neighbours they are; 0 where they are all."""
         return self.size // RUN if self.step > 1 else 0
 
-    def read(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Them, of an array."""
+    def read(self, values: Any) -> Any:
+        """Them, of an array of NumPy or JAX."""
         flat = values.reshape(-1)
         if not self.runs:
             return flat

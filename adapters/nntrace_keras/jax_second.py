@@ -223,7 +223,7 @@ def _elements(read: _Read, moved: Any) -> Any:
     """float32 [plan.size]."""
     plan, tensor = read.plan, read.tensor
     if isinstance(plan, FlatPlan):
-        return tensor.reshape(-1)[: plan.size * plan.step : plan.step].astype(jnp.float32)
+        return plan.read(tensor).astype(jnp.float32)
     if plan.unit_axis is not None:
         tensor = jnp.transpose(tensor, [*plan.axes, plan.unit_axis])
     for axis, (count, size) in enumerate(zip(plan.counts, plan.sizes, strict=True)):

@@ -16,9 +16,10 @@ keras.utils.set_random_seed(0)
 random = np.random.default_rng(0)
 inputs = random.normal(size=(40, 6)).astype("float32")
 
-hidden = layers.Dense(5, activation="tanh", name="hidden")
+# More weights than are sampled.
+hidden = layers.Dense(900, activation="tanh", name="hidden")
 regression = keras.Sequential([keras.Input((6,)), hidden, layers.Dense(2, name="out")])
-regression.compile(keras.optimizers.SGD(0.1), "mse")
+regression.compile(keras.optimizers.SGD(0.01), "mse")
 regression.fit(inputs, inputs[:, :2], batch_size=16, epochs=2, verbose=0)
 
 head = layers.Dense(3, activation="softmax", name="head")
