@@ -228,8 +228,9 @@ def no_gradient(
 
     They keep their random initial values while the rest learns around them. An error where their
     module takes part in the forward pass (the graph is cut behind it), a warning where it is never
-    called, information where it is not and an installed library built it. Parameters that no
-    optimizer holds, such as a target network's, are not meant.
+    called, information where it is not and an installed library built it, or where it is a lesser
+    part of what a library built, such as BERT's pooler under a mean of the tokens. Parameters that
+    no optimizer holds, such as a target network's, are not meant.
     Source: "37 reasons", 19 (frozen or disconnected layers).
     """
     sites = trace.sites_of(Role.PARAM_GRAD)
@@ -255,13 +256,16 @@ def no_gradient(
             if is_called
             else "and their layers were not seen in the forward pass"
         )
-        spare = Severity.INFO if of_a_library(blamed) else Severity.WARNING
+        is_librarys = of_a_library(blamed)
+        of_libraries = sum(site.numel for site in sites if of_a_library([site]))
+        is_aside = is_librarys and 2 * sum(site.numel for site in blamed) < of_libraries
+        spare = Severity.INFO if is_librarys else Severity.WARNING
         yield Finding(
             f"{len(blamed)} of {len(sites)} parameters never received a gradient, {why}: "
             f"{named(paths)}.",
             site=blamed[0],
             steps=span(trace),
-            severity=Severity.ERROR if is_called else spare,
+            severity=Severity.ERROR if is_called and not is_aside else spare,
             evidence={"parameters": paths},
         )
 

@@ -163,6 +163,15 @@ def test_a_layer_that_is_never_called_is_a_warning():
     assert finding.level is Severity.WARNING
 
 
+@pytest.mark.parametrize(("rest", "level"), [((65, 64), Severity.INFO), ((63, 64), Severity.ERROR)])
+def test_a_lesser_part_of_a_librarys_model_may_be_called_for_nothing(rest, level):
+    rows = [gradient("pooler.weight", None, n=0), gradient("layer.weight", 0.1, shape=rest)]
+    for row in (row for group in rows for row in group):
+        row["file"] = "/venv/lib/python3.11/site-packages/bert/model.py"
+    [finding] = findings("GRD03", trace(*rows, called("pooler"), called("layer")))
+    assert finding.level is level
+
+
 def test_one_gradient_in_the_whole_run_is_enough():
     late = gradient("a.weight", 0.1, n=[*[0] * 19, 10])
     assert not findings("GRD03", trace(late, called("a"), gradient("b.weight", 0.1)))
