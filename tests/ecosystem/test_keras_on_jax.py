@@ -78,7 +78,7 @@ def test_gradients_are_what_plain_descent_subtracts(descent, name):
         given = descent.series(Role.PARAM_GRAD, stat, gradient)
         changed = descent.series(Role.UPDATE, stat, update)
         wanted = -0.01 * given if stat == "mean" else 0.01 * given
-        np.testing.assert_allclose(changed, wanted, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(changed, wanted, rtol=1e-3, atol=1e-7)
 
 
 def test_the_gradient_of_an_output_is_that_of_the_squared_error(descent):
