@@ -11,7 +11,6 @@ import json
 import os
 import time
 import traceback
-import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -23,6 +22,7 @@ from nntrace.recorder.account import Account, Instant
 from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.capsules import CapsuleRecord
 from nntrace.recorder.contention import Contention
+from nntrace.recorder.forks import in_forked_children
 from nntrace.recorder.hooks import Hooks
 from nntrace.recorder.memory import resident_bytes
 from nntrace.recorder.own_manifest import OwnManifest, this_process
@@ -100,7 +100,7 @@ class Recorder:
             self.account.charge_writer,
         )
         self.pace = Pace(cadence, self.account, self._writer)
-        _abandon_in_children(self)
+        in_forked_children(self._abandon)
 
     @property
     def opened(self) -> bool:
@@ -351,14 +351,3 @@ class Recorder:
         """In a forked child: the writer thread does not exist there and nothing may be written."""
         self.active = False
         self.hooks.are_on = False
-
-
-def _abandon_in_children(recorder: Recorder) -> None:
-    """Have it abandoned in forked children, for as long as it lives: this cannot be undone."""
-    abandon = weakref.WeakMethod(recorder._abandon)
-
-    def forked() -> None:
-        if (abandon_it := abandon()) is not None:
-            abandon_it()
-
-    os.register_at_fork(after_in_child=forked)
