@@ -40,7 +40,8 @@ def core_modules():
 
 def test_the_whole_core_imports_no_framework_and_no_adapter():
     modules = list(core_modules())
-    assert {"nntrace.cli.diagnose", "nntrace.rules.loss", "nntrace.recorder.writer"} <= set(modules)
+    some = {"nntrace.cli.diagnose", "nntrace.rules.loss.trend", "nntrace.recorder.writer"}
+    assert some <= set(modules)
     imported = imported_by(f"import {', '.join(modules)}")
     assert imported & FRAMEWORKS == set()
 

@@ -213,7 +213,7 @@ def test_an_error_inside_nntrace_before_the_first_step_is_the_reason_given(folde
         folder,
         "broken.py",
         "import torch\n"
-        "import nntrace_torch.clearing as c\n"
+        "import nntrace_torch.optimizer.clearing as c\n"
         "def broken(*args): raise RuntimeError('planted')\n"
         "c.GradientClearing.look = broken\n" + TRAIN,
     )

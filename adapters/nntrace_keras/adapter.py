@@ -35,7 +35,7 @@ class KerasAdapter:
         self._backend = keras.backend.backend()
         # Imported here: a framework belongs to one backend only.
         if self._backend == "tensorflow":
-            from nntrace_keras.seeds import watch_seeds
+            from nntrace_keras.program.seeds import watch_seeds
             from nntrace_keras.training import Training
 
             training = Training(recorder)
@@ -54,7 +54,7 @@ class KerasAdapter:
             undos = [describe_layers(), watch_optimizers(recorder)]
             undos += TrainerObserver(recorder).install(loaders=False)
         elif self._backend == "jax":
-            from nntrace_keras.on_jax import JaxTraining
+            from nntrace_keras.jax.training import JaxTraining
 
             followed, trainer = JaxTraining(recorder), TrainerObserver(recorder)
             followed.epoch = lambda: trainer.epoch

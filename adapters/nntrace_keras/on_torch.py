@@ -13,9 +13,15 @@ import torch
 
 from nntrace.adapter import DESCRIBES_ITSELF
 from nntrace.recorder import Recorder
-from nntrace_keras.describe import activation_name, dropout_rate, fans, unit_axis, value_range
-from nntrace_keras.names import Names
 from nntrace_keras.patching import Undo, wrap
+from nntrace_keras.program.describe import (
+    activation_name,
+    dropout_rate,
+    fans,
+    unit_axis,
+    value_range,
+)
+from nntrace_keras.program.names import Names
 
 
 class StandIn(torch.optim.Optimizer):

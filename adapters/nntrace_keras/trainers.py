@@ -11,10 +11,10 @@ from keras.src.trainers.epoch_iterator import EpochIterator
 
 from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
-from nntrace_keras.evaluations import EvaluationObserver, first_array
-from nntrace_keras.passes import Passes
+from nntrace_keras.data.evaluations import EvaluationObserver, first_array
+from nntrace_keras.data.passes import Passes
+from nntrace_keras.data.pipelines import taken
 from nntrace_keras.patching import Undo, after, before
-from nntrace_keras.pipelines import taken
 
 _MANY = 64  # data sets; beyond them only some are recorded
 

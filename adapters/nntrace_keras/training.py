@@ -16,30 +16,30 @@ from tensorflow.python.eager import record
 from tensorflow.python.framework import ops
 
 from nntrace.recorder import KeptTensor, Recorder, Sample
-from nntrace_keras.batches import batch_sample
-from nntrace_keras.board import Row
-from nntrace_keras.by_hand import UpdatesByHand
-from nntrace_keras.calls import Delivery, EagerCall, GraphCall, Step
-from nntrace_keras.clipping import clipping_in, watch_clipping
-from nntrace_keras.devices import DeviceObserver
-from nntrace_keras.eager_births import EagerBirths
-from nntrace_keras.functions import TrainingFunctions
-from nntrace_keras.idling import IdleWatch
-from nntrace_keras.keepsakes import KeptFilters
-from nntrace_keras.layouts import Found
-from nntrace_keras.names import Names
-from nntrace_keras.observation import Observer
-from nntrace_keras.optimizers import Optimizers
-from nntrace_keras.own_passes import OwnPasses
-from nntrace_keras.passes import Passes
+from nntrace_keras.births.eager import EagerBirths
+from nntrace_keras.data.batches import batch_sample
+from nntrace_keras.data.own_passes import OwnPasses
+from nntrace_keras.data.passes import Passes
+from nntrace_keras.data.waits import DataWaits
+from nntrace_keras.graphs.board import Row
+from nntrace_keras.graphs.functions import TrainingFunctions
+from nntrace_keras.graphs.returned import watch_tracing
+from nntrace_keras.graphs.saving import watch_saving
+from nntrace_keras.graphs.unread import Call
 from nntrace_keras.patching import Undo, after, wrap
-from nntrace_keras.returned import watch_tracing
-from nntrace_keras.saving import watch_saving
-from nntrace_keras.sites import Sites
-from nntrace_keras.sources import Sources
-from nntrace_keras.tapes import Tapes
-from nntrace_keras.unread import Call
-from nntrace_keras.waits import DataWaits
+from nntrace_keras.program.devices import DeviceObserver
+from nntrace_keras.program.names import Names
+from nntrace_keras.program.optimizers import Optimizers
+from nntrace_keras.program.sources import Sources
+from nntrace_keras.samples.calls import Delivery, EagerCall, GraphCall, Step
+from nntrace_keras.samples.keepsakes import KeptFilters
+from nntrace_keras.samples.layouts import Found
+from nntrace_keras.samples.observation import Observer
+from nntrace_keras.samples.sites import Sites
+from nntrace_keras.tape.by_hand import UpdatesByHand
+from nntrace_keras.tape.clipping import clipping_in, watch_clipping
+from nntrace_keras.tape.idling import IdleWatch
+from nntrace_keras.tape.tapes import Tapes
 
 _MAX_TURNS = 4
 

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 
 from nntrace.recorder import Recorder
-from nntrace_torch.buffer import Number, SentNumber
-from nntrace_torch.describe import can_sample
+from nntrace_torch.optimizer.scaling import LossScaling
 from nntrace_torch.patching import Undo, after, before, is_captured, is_in_backward, read_number
-from nntrace_torch.scaling import LossScaling
+from nntrace_torch.program.describe import can_sample
+from nntrace_torch.samples.buffer import Number, SentNumber
 
 _MANY_LOSSES = 1024
 

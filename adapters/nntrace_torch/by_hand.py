@@ -13,10 +13,10 @@ import torch
 from torch.optim import Optimizer
 
 from nntrace.recorder import Recorder, is_landmark
-from nntrace_torch.describe import can_sample
 from nntrace_torch.observers import Observers
-from nntrace_torch.optimizers import HandWritten
+from nntrace_torch.optimizer.optimizers import HandWritten
 from nntrace_torch.patching import Undo, after, is_in_backward
+from nntrace_torch.program.describe import can_sample
 from nntrace_torch.replay.guard import tensors_in
 
 _ELEMENTS = 65536  # of the parameter that is compared

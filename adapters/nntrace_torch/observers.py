@@ -5,25 +5,25 @@ from collections.abc import Callable
 import torch
 
 from nntrace.recorder import Recorder
-from nntrace_torch.asking import FinitenessObserver
-from nntrace_torch.attention import AttentionObserver
 from nntrace_torch.backward import BackwardObserver
-from nntrace_torch.batches import InputSampler
-from nntrace_torch.clearing import GradientClearing
-from nntrace_torch.clipping import GradientClipping
-from nntrace_torch.devices import DeviceObserver
-from nntrace_torch.evaluations import EvaluationObserver
-from nntrace_torch.forward import ForwardSampler
-from nntrace_torch.idling import IdleWatch
-from nntrace_torch.loaders import LoaderObserver
-from nntrace_torch.losses import LossObserver
-from nntrace_torch.modes import ModeObserver
-from nntrace_torch.modules import Models
-from nntrace_torch.objective import ObjectiveReader
-from nntrace_torch.optimizers import Optimizers
-from nntrace_torch.parameters import ParameterSampler
+from nntrace_torch.data.batches import InputSampler
+from nntrace_torch.data.evaluations import EvaluationObserver
+from nntrace_torch.data.loaders import LoaderObserver
+from nntrace_torch.loss.asking import FinitenessObserver
+from nntrace_torch.loss.losses import LossObserver
+from nntrace_torch.loss.objective import ObjectiveReader
+from nntrace_torch.optimizer.clearing import GradientClearing
+from nntrace_torch.optimizer.clipping import GradientClipping
+from nntrace_torch.optimizer.idling import IdleWatch
+from nntrace_torch.optimizer.optimizers import Optimizers
+from nntrace_torch.optimizer.scaling import LossScaling
+from nntrace_torch.optimizer.schedules import ScheduleObserver
 from nntrace_torch.patching import Undo
-from nntrace_torch.ranks import RankObserver
+from nntrace_torch.program.devices import DeviceObserver
+from nntrace_torch.program.modes import ModeObserver
+from nntrace_torch.program.ranks import RankObserver
+from nntrace_torch.program.seeds import SeedObserver
+from nntrace_torch.program.sources import Sources
 from nntrace_torch.replay import (
     CompiledCalls,
     Investigator,
@@ -32,10 +32,10 @@ from nntrace_torch.replay import (
     RootCalls,
     play,
 )
-from nntrace_torch.scaling import LossScaling
-from nntrace_torch.schedules import ScheduleObserver
-from nntrace_torch.seeds import SeedObserver
-from nntrace_torch.sources import Sources
+from nntrace_torch.samples.attention import AttentionObserver
+from nntrace_torch.samples.forward import ForwardSampler
+from nntrace_torch.samples.modules import Models
+from nntrace_torch.samples.parameters import ParameterSampler
 
 
 class Observers:

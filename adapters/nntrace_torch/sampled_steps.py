@@ -10,9 +10,9 @@ from torch.optim import Optimizer
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
-from nntrace_torch.buffer import HostCopies, SampleBuffer
 from nntrace_torch.observers import Observers
-from nntrace_torch.step import StepSample
+from nntrace_torch.samples.buffer import HostCopies, SampleBuffer
+from nntrace_torch.samples.step import StepSample
 
 _MAX_TURNS = 4
 _PAIR_EVERY = 4  # samples: of that many one goes on for a second step, to compare the two

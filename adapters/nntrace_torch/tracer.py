@@ -22,16 +22,16 @@ from torch.optim.optimizer import (
 )
 
 from nntrace.recorder import Recorder
-from nntrace_torch.batches import examples_in
-from nntrace_torch.buffer import Number
 from nntrace_torch.by_hand import StepsByHand
-from nntrace_torch.devices import allocated_bytes
-from nntrace_torch.modules import Model, unwrapped
+from nntrace_torch.data.batches import examples_in
 from nntrace_torch.observers import Observers
-from nntrace_torch.optimizers import Known, is_given_closure, is_inside, with_closure
+from nntrace_torch.optimizer.optimizers import Known, is_given_closure, is_inside, with_closure
 from nntrace_torch.patching import Undo, outside_graphs, remove_hook
+from nntrace_torch.program.devices import allocated_bytes
 from nntrace_torch.replay import Call, ReplayEndedError
 from nntrace_torch.sampled_steps import SampledSteps
+from nntrace_torch.samples.buffer import Number
+from nntrace_torch.samples.modules import Model, unwrapped
 
 _WORTH_HOOKS_NS = 3_000_000  # a step shorter than this has no room for more than references
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from nntrace.rules.layers import update_ratios
+from nntrace.rules.common.layers import update_ratios
 from nntrace.schema import Role
 from nntrace.text import printable
 from nntrace.trace import Trace

@@ -3,8 +3,8 @@
 import numpy as np
 
 from nntrace.recipe.step import Fact, State
-from nntrace.rules.chance import label_totals, target_variance, training_batches
-from nntrace.rules.layers import is_embedding
+from nntrace.rules.common.chance import label_totals, target_variance, training_batches
+from nntrace.rules.common.layers import is_embedding
 from nntrace.schema import EventKind, Role
 from nntrace.text import printable
 from nntrace.trace import Batch, Event, Trace

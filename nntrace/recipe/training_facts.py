@@ -3,23 +3,23 @@
 import numpy as np
 
 from nntrace.recipe.step import Fact, State
-from nntrace.rules.chance import (
+from nntrace.rules.common.chance import (
     Chance,
     chance_losses,
     comparable_function,
     function_loss,
     training_batches,
 )
-from nntrace.rules.layers import (
+from nntrace.rules.common.layers import (
     columns,
     first_finite,
     first_sampled_is_start,
     update_ratios,
     weights,
 )
-from nntrace.rules.loss_level import first_loss, loss_of_knowing_nothing
+from nntrace.rules.common.signals import LossSeries, finite, loss_series, median, trend_z
+from nntrace.rules.loss.level import first_loss, loss_of_knowing_nothing
 from nntrace.rules.probes import fit
-from nntrace.rules.signals import LossSeries, finite, loss_series, median, trend_z
 from nntrace.schema import EventKind, Role
 from nntrace.text import printable
 from nntrace.trace import Trace

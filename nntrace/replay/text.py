@@ -10,7 +10,7 @@ import numpy as np
 
 from nntrace.replay.capsule import Capsule
 from nntrace.replay.play import Outcome
-from nntrace.rules.origins import Origin, origin_of, sentence
+from nntrace.rules.numerics.origins import Origin, origin_of, sentence
 from nntrace.schema import Role
 from nntrace.text import printable
 from nntrace.trace import Site, Trace

@@ -16,7 +16,7 @@ from nntrace.report.theme import colour
 from nntrace.report.thinning import min_max
 from nntrace.report.training import loss_layers
 from nntrace.rules import Finding, get_rule
-from nntrace.rules.layers import update_ratios
+from nntrace.rules.common.layers import update_ratios
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray, IntArray

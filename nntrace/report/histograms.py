@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from nntrace.report.figure import STEP, Chart, Figure, Rows, data
 from nntrace.report.layers import chosen, label
 from nntrace.report.theme import SEQUENCE, colour
-from nntrace.rules.layers import weights
+from nntrace.rules.common.layers import weights
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 

@@ -11,7 +11,7 @@ import numpy as np
 from nntrace.report.figure import STEP, Chart, Figure, Rows, data, layered, magnitude
 from nntrace.report.theme import SEQUENCE, colour
 from nntrace.report.thinning import time_bins
-from nntrace.rules.layers import columns, update_ratios, weights
+from nntrace.rules.common.layers import columns, update_ratios, weights
 from nntrace.schema import Role
 from nntrace.text import printable
 from nntrace.trace import Site, Trace

@@ -22,7 +22,7 @@ from nntrace.report.histograms import histogram_figures, label_figure
 from nntrace.report.layers import layer_figures
 from nntrace.report.training import training_figures
 from nntrace.rules import Finding
-from nntrace.rules.origin_story import story
+from nntrace.rules.numerics.origin_story import story
 
 _MOST_EVIDENCE = 12  # charts beside findings
 _SOURCE_LIMIT = 160

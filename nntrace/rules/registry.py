@@ -1,11 +1,15 @@
-"""Finds the rules: every `Rule` in a module named by the entry-point group `nntrace.rules`.
+"""Finds the rules: every `Rule` in a module, or a package of modules, that the entry-point group
+`nntrace.rules` names.
 
 The built-in families are found the same way as a third party's.
 """
 
-from collections.abc import Iterable
+import importlib
+import pkgutil
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import entry_points
+from types import ModuleType
 
 from nntrace.errors import UnknownRuleError
 from nntrace.rules.rule import Rule
@@ -18,10 +22,18 @@ def all_rules() -> dict[str, Rule]:
     """Every installed rule by its code, in the order of the codes' families and numbers."""
     found: dict[str, Rule] = {}
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        for value in vars(entry.load()).values():
-            if isinstance(value, Rule) and found.setdefault(value.code, value) is not value:
-                raise ValueError(f"two rules have the code {value.code}")
+        for module in _modules(entry.load()):
+            for value in vars(module).values():
+                if isinstance(value, Rule) and found.setdefault(value.code, value) is not value:
+                    raise ValueError(f"two rules have the code {value.code}")
     return dict(sorted(found.items()))
+
+
+def _modules(named: ModuleType) -> Iterator[ModuleType]:
+    """The module itself and, of a package, those in it."""
+    yield named
+    for found in pkgutil.iter_modules(getattr(named, "__path__", ())):
+        yield importlib.import_module(f"{named.__name__}.{found.name}")
 
 
 def get_rule(code: str) -> Rule:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers
 from tracing import tracing
 
-from nntrace.rules.origins import origins, site_of
+from nntrace.rules.numerics.origins import origins, site_of
 from nntrace.schema import EventKind
 from nntrace.trace import Trace
 

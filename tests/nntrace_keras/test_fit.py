@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras_programs import blobs, compiled, mlp
-from nntrace_keras.second import Second
+from nntrace_keras.graphs.second import Second
 
 from nntrace.schema import EventKind, Role
 

@@ -7,8 +7,8 @@ static shape, a layer of one's own its outputs.
 import numpy as np
 import pytest
 import tensorflow as tf
-from nntrace_keras import gather
-from nntrace_keras.elements import (
+from nntrace_keras.samples import gather
+from nntrace_keras.samples.elements import (
     SAMPLE_LIMIT,
     examples_plan,
     flat_plan,

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 from keras_programs import blobs, compiled
-from nntrace_keras.keepsakes import Keepsakes
-from nntrace_keras.sites import SiteKey
+from nntrace_keras.samples.keepsakes import Keepsakes
+from nntrace_keras.samples.sites import SiteKey
 
 from nntrace.schema import Role
 

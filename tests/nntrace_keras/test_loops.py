@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from nntrace_keras.idling import IdleWatch
-from nntrace_keras.under_tape import Calls, Gradient
-from nntrace_keras.waits import DataWaits
+from nntrace_keras.data.waits import DataWaits
+from nntrace_keras.tape.idling import IdleWatch
+from nntrace_keras.tape.under_tape import Calls, Gradient
 
 from nntrace.schema import EventKind
 

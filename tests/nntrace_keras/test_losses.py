@@ -1,7 +1,7 @@
 import keras
 import pytest
 import tensorflow as tf
-from nntrace_keras.losses import loss_facts, recorded_name
+from nntrace_keras.program.losses import loss_facts, recorded_name
 from tracing import tracing
 
 from nntrace.schema import EventKind

@@ -2,8 +2,8 @@
 
 import pytest
 import tensorflow as tf
-from nntrace_keras.dependence import Dependence
-from nntrace_keras.objective import Term, broadcast
+from nntrace_keras.graphs.dependence import Dependence
+from nntrace_keras.program.objective import Term, broadcast
 
 
 def shapes_in(loss, prediction=(None, 1), target=(None,)):

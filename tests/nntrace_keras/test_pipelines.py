@@ -1,6 +1,6 @@
 import pytest
 import tensorflow as tf
-from nntrace_keras.pipelines import taken
+from nntrace_keras.data.pipelines import taken
 
 ROWS = tf.data.Dataset.range(100)
 

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from nntrace_keras.objective import Term, sum_of
-from nntrace_keras.sources import caller
+from nntrace_keras.program.objective import Term, sum_of
+from nntrace_keras.program.sources import caller
 from tracing import tracing
 
 from nntrace.dataflow import Vertex
-from nntrace.rules.flow import Flow
+from nntrace.rules.common.flow import Flow
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
 

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
-from nntrace_keras.births import Births
-from nntrace_keras.unread import MOST_UNREAD, Unread, shared_out
+from nntrace_keras.births.graph import Births
+from nntrace_keras.graphs.unread import MOST_UNREAD, Unread, shared_out
 from tracing import tracing
 
 from nntrace.recorder import Cadence

@@ -2,7 +2,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from nntrace_torch.batches import example_hashes
+from nntrace_torch.data.batches import example_hashes
 from torch import nn
 from torch.nn import functional
 from torch_programs import classify, mlp

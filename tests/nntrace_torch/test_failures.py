@@ -7,19 +7,19 @@ import warnings
 import pytest
 import torch
 from nntrace_torch.backward import BackwardObserver
-from nntrace_torch.batches import InputSampler
-from nntrace_torch.clearing import GradientClearing
-from nntrace_torch.forward import ForwardSampler
-from nntrace_torch.loaders import LoaderObserver
-from nntrace_torch.losses import LossObserver
-from nntrace_torch.modes import ModeObserver
-from nntrace_torch.optimizers import Optimizers
-from nntrace_torch.parameters import ParameterSampler
+from nntrace_torch.data.batches import InputSampler
+from nntrace_torch.data.loaders import LoaderObserver
+from nntrace_torch.loss.losses import LossObserver
+from nntrace_torch.optimizer.clearing import GradientClearing
+from nntrace_torch.optimizer.optimizers import Optimizers
+from nntrace_torch.optimizer.scaling import LossScaling
+from nntrace_torch.program.modes import ModeObserver
+from nntrace_torch.program.seeds import SeedObserver
+from nntrace_torch.program.sources import Sources
 from nntrace_torch.sampled_steps import SampledSteps
-from nntrace_torch.scaling import LossScaling
-from nntrace_torch.seeds import SeedObserver
-from nntrace_torch.sources import Sources
-from nntrace_torch.step import StepSample
+from nntrace_torch.samples.forward import ForwardSampler
+from nntrace_torch.samples.parameters import ParameterSampler
+from nntrace_torch.samples.step import StepSample
 from nntrace_torch.tracer import Tracer
 from torch import nn
 from torch.nn import functional

@@ -1,6 +1,6 @@
 import numpy as np
 import torch
-from nntrace_torch.keepsakes import kept_batch
+from nntrace_torch.samples.keepsakes import kept_batch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torch_programs import classify

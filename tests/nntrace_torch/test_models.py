@@ -3,7 +3,7 @@ import inspect
 
 import pytest
 import torch
-from nntrace_torch.modules import Models
+from nntrace_torch.samples.modules import Models
 from torch import nn
 from torch.nn import functional
 from torch_programs import classify, mlp

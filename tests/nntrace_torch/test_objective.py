@@ -1,6 +1,6 @@
 import pytest
 import torch
-from nntrace_torch import graphs
+from nntrace_torch.program import graphs
 from torch import nn
 from torch.nn import functional
 from torch_programs import mlp

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from nntrace_torch.describe import fans
+from nntrace_torch.program.describe import fans
 from torch import nn
 from torch.nn import functional
 from torch_programs import classify, mlp, regress

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from nntrace_torch.plans import MAX_UNITS, activation_plan, fixed_plan
+from nntrace_torch.samples.plans import MAX_UNITS, activation_plan, fixed_plan
 
 LIMITS = st.sampled_from([1, 7, 64, 512, 4096])
 TURNS = st.integers(0, 10_000)

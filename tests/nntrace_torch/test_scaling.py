@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from nntrace_torch.scaling import LossScaling
+from nntrace_torch.optimizer.scaling import LossScaling
 from torch import nn
 from torch.nn import functional
 from torch_programs import mlp

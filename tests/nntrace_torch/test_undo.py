@@ -7,7 +7,7 @@ import weakref
 
 import torch
 from nntrace_torch import TorchAdapter
-from nntrace_torch.losses import LOSS_FUNCTIONS
+from nntrace_torch.loss.losses import LOSS_FUNCTIONS
 from nntrace_torch.tracer import Tracer
 from torch import nn
 from torch.nn import functional

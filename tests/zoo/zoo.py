@@ -31,9 +31,9 @@ KERAS = "_keras_"
 
 # Rules, or families of them, that have no programs here, and where they are tried instead.
 ELSEWHERE = {
-    "DST": "needs several processes: tests/rules/test_ranks.py, tests/nntrace_torch",
+    "DST": "needs several processes: tests/rules/ranks/test_agreement.py, tests/nntrace_torch",
     "PRB": "needs `nntrace check`: tests/zoo/check",
-    "RUN10": "needs an accelerator: tests/rules/test_resources.py",
+    "RUN10": "needs an accelerator: tests/rules/loop/test_resources.py",
 }
 # Programs whose code is by the catalogue what another rule's finding leads to. That one is the
 # cause, and the headline; the code itself stands under it.

@@ -13,9 +13,9 @@ from typing import Any, Final
 import numpy as np
 
 from nntrace.rules import Rule
-from nntrace.rules.levels import activation_std_out_of_band
-from nntrace.rules.units import dead_units, saturated_units
-from nntrace.rules.updates import update_ratio_high, update_ratio_low
+from nntrace.rules.activations.levels import activation_std_out_of_band
+from nntrace.rules.activations.units import dead_units, saturated_units
+from nntrace.rules.updates.ratio import update_ratio_high, update_ratio_low
 from nntrace.trace.model import FloatArray
 from nntrace_tui.metrics import Metric, Scale
 

@@ -20,7 +20,7 @@ from nntrace_keras.probes.answers import Answer, answer
 from nntrace_keras.probes.differences import Part, compare
 from nntrace_keras.probes.doubled import is_floating
 from nntrace_keras.probes.gradients import source_of
-from nntrace_keras.sources import is_users
+from nntrace_keras.program.sources import is_users
 
 _MANY = 12  # classes
 _LARGEST = 2_000_000  # elements of parameters and inputs

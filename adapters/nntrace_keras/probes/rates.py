@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from nntrace.experiment import Ending, Experiment, swept_rates
-from nntrace_keras.board import variable
+from nntrace_keras.graphs.board import variable
 from nntrace_keras.patching import Undo, wrap
 
 _SCHEDULE_STEPS = (

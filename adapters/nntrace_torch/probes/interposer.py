@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from nntrace.experiment import Ending, Experiment
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
-from nntrace_torch.losses import LOSS_FUNCTIONS
+from nntrace_torch.loss.losses import LOSS_FUNCTIONS
 from nntrace_torch.patching import Undo, after, is_in_backward, wrap
 from nntrace_torch.probes.loaders import PinnedLoaders
 from nntrace_torch.probes.losses import LossFacts

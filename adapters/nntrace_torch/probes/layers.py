@@ -17,8 +17,8 @@ from torch.utils import _pytree as pytree
 from nntrace.adapter.derivatives import Comparison
 from nntrace_torch.probes.dependencies import CLEAN, NOTED, Answer, Forward, floating
 from nntrace_torch.probes.differences import compare
+from nntrace_torch.program.sources import is_users
 from nntrace_torch.replay.guard import ReplayRefusedError, WriteGuard
-from nntrace_torch.sources import is_users
 
 _MANY = 12  # classes
 _LARGEST = 2_000_000  # elements of parameters and inputs

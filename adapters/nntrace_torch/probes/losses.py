@@ -7,9 +7,9 @@ import torch.nn.functional as functional
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
-from nntrace_torch.losses import LOSS_FUNCTIONS
+from nntrace_torch.loss.losses import LOSS_FUNCTIONS
 from nntrace_torch.probes.floors import accuracy_of, floor_of
-from nntrace_torch.sources import Source, caller
+from nntrace_torch.program.sources import Source, caller
 
 _MANY = 16  # loss functions in one step
 

@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from nntrace.experiment import Experiment
-from nntrace_torch.losses import LOSS_FUNCTIONS
+from nntrace_torch.loss.losses import LOSS_FUNCTIONS
 from nntrace_torch.probes.roles import INPUT, TARGET, Roles
 from nntrace_torch.probes.trees import Taken, exchange, foreign_tensors, put, take
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from nntrace_torch.losses import LOSS_FUNCTIONS
+from nntrace_torch.loss.losses import LOSS_FUNCTIONS
 
 INPUT, TARGET = "input", "target"
 _LOOKS_UP = frozenset(("embedding", "embedding_bag", "one_hot"))

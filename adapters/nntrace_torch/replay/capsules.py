@@ -18,11 +18,11 @@ from torch import nn
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
-from nntrace_torch.modules import Models
+from nntrace_torch.program.sources import is_users
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.engine import original_of
 from nntrace_torch.replay.packing import Packing
-from nntrace_torch.sources import is_users
+from nntrace_torch.samples.modules import Models
 
 CAPSULE_BYTES = 64 << 20  # of one capsule: copied in some ten milliseconds
 _RUN_BYTES = 256 << 20

@@ -15,12 +15,12 @@ from torch.optim import Optimizer
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
-from nntrace_torch.forward import ForwardSampler
-from nntrace_torch.losses import LossObserver
+from nntrace_torch.loss.losses import LossObserver
 from nntrace_torch.patching import Undo, is_captured, wrap
 from nntrace_torch.replay.calls import RootCalls
 from nntrace_torch.replay.engine import Replayer, original_of
 from nntrace_torch.replay.guard import ReplayEndedError, ReplayRefusedError, WriteGuard
+from nntrace_torch.samples.forward import ForwardSampler
 
 
 class CompiledCalls:

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from nntrace_torch.containers import tensors_held
-from nntrace_torch.sources import is_users
+from nntrace_torch.program.containers import tensors_held
+from nntrace_torch.program.sources import is_users
 
 _MAX_FRAMES = 40
 _MAX_TARGETS = 64

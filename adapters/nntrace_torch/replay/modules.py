@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
-from nntrace_torch.ranks import is_sharded
+from nntrace_torch.program.ranks import is_sharded
 from nntrace_torch.replay.guard import ReplayRefusedError, WriteGuard
 
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")

@@ -12,10 +12,9 @@ import torch
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
-from nntrace_torch.containers import tensors_within
-from nntrace_torch.forward import ForwardSampler
-from nntrace_torch.modules import Models
-from nntrace_torch.optimizers import Optimizers
+from nntrace_torch.optimizer.optimizers import Optimizers
+from nntrace_torch.program.containers import tensors_within
+from nntrace_torch.program.sources import UNKNOWN, Sources
 from nntrace_torch.replay.calls import Call, RootCalls
 from nntrace_torch.replay.capsules import Capsules, Moment
 from nntrace_torch.replay.engine import Replayer
@@ -23,7 +22,8 @@ from nntrace_torch.replay.finder import BUFFER, Birth
 from nntrace_torch.replay.places import lines
 from nntrace_torch.replay.recovery import recover_random_states
 from nntrace_torch.replay.search import Found, Search, broken_weight
-from nntrace_torch.sources import UNKNOWN, Sources
+from nntrace_torch.samples.forward import ForwardSampler
+from nntrace_torch.samples.modules import Models
 
 _MAX_EPISODES = 8
 _OF_DEVICES = (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError)

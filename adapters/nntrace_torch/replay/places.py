@@ -4,7 +4,7 @@ import linecache
 from types import FrameType
 from typing import Any
 
-from nntrace_torch.sources import UNKNOWN, Source, is_users
+from nntrace_torch.program.sources import UNKNOWN, Source, is_users
 
 
 def source_text(source: Source) -> str | None:

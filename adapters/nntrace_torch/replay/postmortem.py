@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch.optim import Optimizer
 
-from nntrace_torch.ranks import local_part
+from nntrace_torch.program.ranks import local_part
 
 _SECOND_MOMENTS = ("exp_avg_sq", "square_avg", "sum", "exp_inf")
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nntrace_torch.containers import tensors_within
+from nntrace_torch.program.containers import tensors_within
 from nntrace_torch.replay.calls import Call, autocasting
 from nntrace_torch.replay.engine import Replayer, original_of
 from nntrace_torch.replay.guard import ReplayRefusedError, WriteGuard

@@ -12,8 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nntrace_torch.containers import named_tensors, tensors_held
-from nntrace_torch.modules import Models
+from nntrace_torch.program.containers import named_tensors, tensors_held
 from nntrace_torch.replay.calls import Call, RootCalls, autocasting
 from nntrace_torch.replay.engine import Replayer
 from nntrace_torch.replay.finder import BUFFER, OriginFinder
@@ -21,6 +20,7 @@ from nntrace_torch.replay.frames import expressions_holding
 from nntrace_torch.replay.guard import ReplayRefusedError
 from nntrace_torch.replay.repeats import Repeats
 from nntrace_torch.replay.statements import recomputation
+from nntrace_torch.samples.modules import Models
 
 Compute = Callable[..., Any]
 

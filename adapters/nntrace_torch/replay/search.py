@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import torch
 
-from nntrace_torch.containers import tensors_within
-from nntrace_torch.modules import Models
-from nntrace_torch.optimizers import Optimizers
-from nntrace_torch.ranks import local_part
+from nntrace_torch.optimizer.optimizers import Optimizers
+from nntrace_torch.program.containers import tensors_within
+from nntrace_torch.program.ranks import local_part
+from nntrace_torch.program.sources import Sources
 from nntrace_torch.replay.backwards import BackwardSearch
 from nntrace_torch.replay.calls import Call, RootCalls
 from nntrace_torch.replay.engine import Replayer
@@ -27,7 +27,7 @@ from nntrace_torch.replay.postmortem import broken_update
 from nntrace_torch.replay.recurrent import FUSED, unfused
 from nntrace_torch.replay.reruns import Reruns, name_arguments, result_of
 from nntrace_torch.replay.statements import is_broken
-from nntrace_torch.sources import Sources
+from nntrace_torch.samples.modules import Models
 
 UNSEEN_GRADIENT = (
     "between sampled steps a part of the gradients is looked at: `nntrace run --every 1` looks at "

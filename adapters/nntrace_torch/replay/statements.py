@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from nntrace_torch.containers import tensors_held
-from nntrace_torch.ranks import local_part
+from nntrace_torch.program.containers import tensors_held
+from nntrace_torch.program.ranks import local_part
 from nntrace_torch.replay.frames import held_by, is_known, source_tree
 
 _MAX_STATEMENTS = 64

@@ -20,13 +20,13 @@ import torch
 from torch.optim import Optimizer
 
 from nntrace.recorder import LossLevel
-from nntrace_torch.buffer import Number, SentNumber
-from nntrace_torch.plans import fixed_plan
-from nntrace_torch.ranks import local_part
+from nntrace_torch.program.ranks import local_part
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.guard import tensors_in
 from nntrace_torch.replay.origin import Investigator
 from nntrace_torch.replay.statements import is_broken
+from nntrace_torch.samples.buffer import Number, SentNumber
+from nntrace_torch.samples.plans import fixed_plan
 
 _SHARE = 0.001
 _GLANCE_NS = 25_000  # what it costs to look at all, at the least

@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 
 from nntrace.experiment import STILL_FALLING
+from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.probes.experiments import problem, told
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import median
 from nntrace.schema import Role
 from nntrace.trace import Trace
 

@@ -6,11 +6,11 @@ from typing import Annotated, Final
 
 import numpy as np
 
+from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.probes.experiments import problem, told
 from nntrace.rules.probes.one_batch import fit
 from nntrace.rules.rule import rule
-from nntrace.rules.signals import median
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray
 

@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 
 from nntrace.rules import Finding
-from nntrace.rules.origin_story import story
-from nntrace.rules.origins import origins
+from nntrace.rules.numerics.origin_story import story
+from nntrace.rules.numerics.origins import origins
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray, IntArray

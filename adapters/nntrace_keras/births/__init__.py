@@ -1,0 +1,1 @@
+"""Where values that are not finite were born."""

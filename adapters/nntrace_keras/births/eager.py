@@ -1,0 +1,269 @@
+"""Where a NaN was born in a step that runs eagerly: the operation and the user's line.
+
+Before the update, models and loss functions are called once more with the same arguments, and every
+operation that gives something non-finite is noted. Where the loss is finite and the gradients are
+not, the derivative that broke is known, and the call of its operation is looked for. Variables that
+are not trained and random numbers are afterwards what they were.
+"""
+
+import linecache
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from keras.src.backend.common import global_state
+from tensorflow.python.eager import context, record
+
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
+from nntrace_keras.births.derivatives import Derivative, dense
+from nntrace_keras.births.lines import Frames, NextForward, frames, repeated, watched
+from nntrace_keras.births.origins import Range, as_range, op_name, operand, what
+from nntrace_keras.program.sources import Sources, is_users
+from nntrace_keras.tape.tapes import Tapes
+from nntrace_keras.tape.under_tape import Calls, Gradient
+
+_MOST_SEARCHES = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Broken:
+    """An operation that gave something non-finite.
+
+    Attributes:
+        results: what it gave; the first is not finite.
+        kind: what that holds, "nan" or "inf".
+        given: the ids of what was non-finite among its operands, and how.
+        operands: all of them that are numbers, with their ranges.
+        callers: of it.
+    """
+
+    type: str
+    results: tuple[Any, ...]
+    kind: str
+    given: Mapping[int, str]
+    operands: tuple[tuple[Any, Range], ...]
+    callers: Frames
+
+
+class EagerBirths:
+    """Looks for the operation behind an eager step that broke."""
+
+    def __init__(self, recorder: Recorder, tapes: Tapes, sources: Sources) -> None:
+        self._recorder = recorder
+        self._tapes = tapes
+        self._sources = sources
+        self._searches_left = _MOST_SEARCHES
+        self._next: NextForward | None = None
+
+    def look(self, loss: float | None, gradients: Sequence[Gradient]) -> None:
+        """Before the optimizer's call of a step with this loss."""
+        if loss is None or not self._searches_left:
+            return
+        broken = next((gradient for gradient in gradients if gradient.broken is not None), None)
+        if math.isfinite(loss) and broken is None:
+            return
+        self._searches_left -= 1
+        started = time.perf_counter()
+        with self._recorder.setting_up():
+            if broken is not None and math.isfinite(loss):
+                self._look_behind(broken, started)
+                return
+            for calls in {id(g.calls): g.calls for g in gradients}.values():
+                found = self._found(calls)
+                if found is not None:
+                    self._tell({"seen_in": "loss", **found}, started)
+                    return
+
+    def finish(self) -> None:
+        """Tell what is known when the run ends."""
+        if self._next is not None:
+            self._next.end()
+
+    def _tell(self, found: Mapping[str, Any], started: float) -> None:
+        self._searches_left = 0
+        cost = round(1000 * (time.perf_counter() - started), 1)
+        payload = {**found, "notes": [], "replay_ms": cost}
+        self._recorder.add_event(EventKind.ORIGIN, payload, severity="error")
+
+    def _look_behind(self, gradient: Gradient, started: float) -> None:
+        """The gradients broke behind a finite loss: at which operation, and at which line.
+
+        What the program computes between its layers can only be seen when it does so again.
+        """
+        assert gradient.broken is not None
+        step = self._recorder.steps
+        derivative = gradient.broken.derivative
+        told = {"seen_in": "gradient", "step": step, **_broken_at(derivative)}
+        with self._again(gradient.calls):
+            for where, repeat in gradient.calls.repeats:
+                callers = repeated(repeat, derivative)
+                if callers is not None:
+                    self._tell({**told, **self._place(callers, where == "forward")}, started)
+                    return
+        spent = time.perf_counter() - started
+
+        def tell(callers: Frames | None) -> None:
+            place = self._place(callers, is_in_layer=True) if callers is not None else {}
+            self._tell({**told, **place}, time.perf_counter() - spent)
+
+        self._next = NextForward(gradient.broken, tell, self._recorder.guard)
+
+    @contextmanager
+    def _again(self, calls: Calls) -> Iterator[None]:
+        """For calls that the program is not to notice."""
+        layers = [root.layer for root in calls.roots]
+        with record.stop_recording(), self._tapes.aside(), _as_it_was(layers):
+            yield
+
+    def _found(self, calls: Calls) -> dict[str, Any] | None:
+        for root in calls.roots:
+            for name, value in root.inputs:
+                if (kind := _kind(value)) is not None:
+                    told = "NaN" if kind == "nan" else "infinite"
+                    index = np.argwhere(~np.isfinite(np.asarray(value)))[0].tolist()
+                    place = {"given": name, "index": index}
+                    return {"where": "data", "kind": kind, "what": told, **place}
+        with self._again(calls):
+            for where, repeat in calls.repeats:
+                broken = _watched(repeat)
+                if broken is not None:
+                    return self._described(where, broken)
+        return None
+
+    def _described(self, where: str, broken: _Broken) -> dict[str, Any]:
+        return {
+            "where": where,
+            "kind": broken.kind,
+            "op": op_name(broken),
+            "what": what(broken, broken.results[0], broken.operands),
+            "operands": [operand("", t, r) for t, r in broken.operands if r.low <= r.high],
+            "derivative": "",
+            **self._place(broken.callers, is_in_layer=where == "forward"),
+        }
+
+    def _place(self, callers: Frames, is_in_layer: bool) -> dict[str, Any]:
+        """The layer and the user's line; of a layer of Keras' own that is where it was built."""
+        chain = [caller.layer for caller in callers if caller.layer is not None]
+        layers = list(dict.fromkeys(chain)) if is_in_layer else []
+        told = {"module": "", "module_type": ""}
+        if layers:
+            path = self._tapes.path_of(layers[0], layers[1] if layers[1:] else None)
+            told = {"module": path, "module_type": type(layers[0]).__name__}
+        mine = next((c for c in callers if is_users(c.file) and c.layer in (None, *layers)), None)
+        if mine is not None and (not layers or mine.layer is not None):
+            source = linecache.getline(mine.file, mine.line).strip()
+            line = {"file": mine.file, "line": mine.line, "source": source}
+            return {**told, **line, "function": mine.function}
+        built = self._sources.of(layers[0]) if layers else None
+        return {**told, "file": built.file, "line": built.line} if built is not None else told
+
+
+def _broken_at(derivative: Derivative) -> dict[str, Any]:
+    """What an origin says of an operation whose derivative broke."""
+    broken = next(kind for g in derivative.given if (kind := _kind(dense(g))) is not None)
+    known = [t for t in derivative.inputs if _is_float(t)] or list(derivative.outputs)
+    operands = [(t, as_range(t)) for t in known if _is_float(t)]
+    name = op_name(derivative)
+    return {
+        "where": "backward",
+        "kind": broken,
+        "op": name,
+        "what": what(derivative, derivative.outputs[0], operands),
+        "operands": [operand("", t, r) for t, r in operands if r.low <= r.high],
+        "derivative": name,
+    }
+
+
+def _watched(repeat: Callable[[], Any]) -> _Broken | None:
+    """The operation at which it broke, if it does."""
+    made: dict[int, _Broken] = {}
+
+    def note(name: str, inputs: Any, outputs: Any) -> None:
+        kinds = _kinds(outputs)
+        if not kinds:
+            return
+        given = _kinds(inputs)
+        operands = tuple((t, as_range(t)) for t in inputs if _is_float(t))
+        results = tuple(sorted(outputs, key=lambda t: id(t) not in kinds))
+        kind = kinds[id(results[0])]
+        one = _Broken(name, results, kind, given, operands, frames(_watched.__code__))
+        made.update(dict.fromkeys(kinds, one))
+
+    with watched(note):
+        results = repeat()
+    broken = _kinds(tf.nest.flatten(results))
+    starts = [number for number, kind in broken.items() if kind == "nan"]
+    made_nan = _first(starts, made, ("nan",))
+    if made_nan is not None:
+        starts = [number for number, kind in made_nan.given.items() if kind == "inf"]
+    made_infinity = _first(starts if made_nan is not None else list(broken), made, ("nan", "inf"))
+    return made_infinity or made_nan
+
+
+def _first(
+    starts: Sequence[int], made: Mapping[int, _Broken], bad: Sequence[str]
+) -> _Broken | None:
+    """The first operation, behind what has these ids, that is bad and is given nothing bad.
+
+    An infinity that the program wrote itself, as in a mask, is no operation's.
+    """
+    waiting, seen = list(starts), set()
+    while waiting:
+        number = waiting.pop()
+        if number in made and number not in seen:
+            seen.add(number)
+            waiting += [other for other, kind in made[number].given.items() if kind in bad]
+    for number, one in made.items():
+        if number in seen and one.operands and not set(one.given.values()) & set(bad):
+            return one
+    return None
+
+
+def _is_float(tensor: Any) -> bool:
+    return isinstance(tensor, tf.Tensor) and tensor.dtype.is_floating
+
+
+def _kinds(tensors: Sequence[Any]) -> dict[int, str]:
+    """Of those that are not finite, by id, how."""
+    kinds = {id(tensor): _kind(tensor) for tensor in tensors}
+    return {number: kind for number, kind in kinds.items() if kind is not None}
+
+
+def _kind(value: Any) -> str | None:
+    """How a tensor or array is not finite; None where it is."""
+    if isinstance(value, np.ndarray):
+        value = tf.convert_to_tensor(value)
+    if not _is_float(value) or bool(tf.reduce_all(tf.math.is_finite(value))):
+        return None
+    return "nan" if bool(tf.reduce_any(tf.math.is_nan(value))) else "inf"
+
+
+@contextmanager
+def _as_it_was(layers: Sequence[Any]) -> Iterator[None]:
+    """What is drawn, counted and averaged inside is as if it had not been."""
+    variables = {id(v): v for layer in layers for v in layer.variables if not v.trainable}
+    drawing = global_state.get_global_attribute("global_seed_generator")
+    if drawing is not None:
+        variables[id(drawing.state)] = drawing.state
+    values = {number: tf.identity(v.value) for number, v in variables.items()}
+    of_python, of_numpy = random.getstate(), np.random.get_state()
+    tensorflow = context.context()
+    seeds = getattr(tensorflow, "_rng", None)
+    if seeds is not None:  # other seeds: an operation with the same seed goes on with its numbers
+        tensorflow._rng = random.Random(0)
+    try:
+        yield
+    finally:
+        if seeds is not None:
+            tensorflow._rng = seeds
+        random.setstate(of_python)
+        np.random.set_state(of_numpy)
+        for number, variable in variables.items():
+            variable.assign(values[number])

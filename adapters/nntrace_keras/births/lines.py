@@ -1,0 +1,132 @@
+"""By which lines of the program an eager operation is called.
+
+TensorFlow keeps no traceback of an eager operation, so the program has to come by once more: in a
+repeated call of its layers, or in its next forward pass.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+from tensorflow.python.framework import op_callbacks
+
+from nntrace_keras.births.derivatives import Broken, Derivative, look_of
+from nntrace_keras.patching import Undo, before
+
+_FRAMES = 100
+
+
+class Frame(NamedTuple):
+    """One of the callers of an operation; `layer` where it is a layer's method."""
+
+    file: str
+    line: int
+    function: str
+    layer: Any
+
+
+Frames = tuple[Frame, ...]  # the innermost first
+
+
+def frames(until: CodeType | None = None) -> Frames:
+    """Who calls the operation that an op callback, which asks this, is told of."""
+    found: list[Frame] = []
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and len(found) < _FRAMES:
+        owner = frame.f_locals.get("self")
+        layer = owner if isinstance(owner, keras.layers.Layer) else None
+        code = frame.f_code
+        found.append(Frame(code.co_filename, frame.f_lineno, code.co_name, layer))
+        if code is until:
+            break
+        frame = frame.f_back
+    return tuple(found)
+
+
+@contextmanager
+def watched(note: Callable[[str, Any, Any], object]) -> Iterator[None]:
+    """Tell `note` the name, inputs and outputs of every operation that runs eagerly inside."""
+
+    def callback(
+        name: Any, inputs: Any, attrs: Any, outputs: Any, op_name: Any = None, graph: Any = None
+    ) -> None:
+        if graph is None:
+            note(name.decode() if isinstance(name, bytes) else str(name), inputs, outputs)
+
+    op_callbacks.add_op_callback(callback)
+    try:
+        yield
+    finally:
+        op_callbacks.remove_op_callback(callback)
+
+
+def repeated(repeat: Callable[[], Any], wanted: Derivative) -> Frames | None:
+    """Who calls the operation of a derivative in a repeated call; None where it is not in there."""
+    found: list[Frames] = []
+
+    def note(name: str, inputs: Any, outputs: Any) -> None:
+        if look_of(name, outputs) == wanted.looks_like and _are_equal(outputs, wanted.outputs):
+            found.append(frames(repeated.__code__))
+
+    with watched(note):
+        repeat()
+    return found[0] if found else None
+
+
+class NextForward:
+    """Waits for the forward pass under the next tape, to see there who calls an operation.
+
+    Args:
+        tell: is called once, with the callers, or with None where they cannot be told: there was
+            no other forward pass, or it was another one.
+        guard: keeps errors away from the training.
+    """
+
+    def __init__(
+        self,
+        wanted: Broken,
+        tell: Callable[[Frames | None], object],
+        guard: Callable[[Callable[..., Any]], Callable[..., Any]],
+    ) -> None:
+        self._wanted = wanted
+        self._tell = tell
+        self._found: list[Frames] = []
+        self._tape: Any = None
+        self._pushed = guard(self._begins)
+        self._popped = guard(self._ends)
+        self._watching = ExitStack()
+        self._undo: list[Undo] = [
+            before(tf.GradientTape, "_push_tape", self._pushed),
+            before(tf.GradientTape, "_pop_tape", self._popped),
+        ]
+
+    def end(self) -> None:
+        """Wait no longer."""
+        self._watching.close()
+        for undo in reversed(self._undo):
+            undo()
+        if self._undo:
+            self._undo = []
+            is_same = len(self._found) == self._wanted.alike
+            self._tell(self._found[self._wanted.place] if is_same else None)
+
+    def _begins(self, tape: Any) -> None:
+        if self._tape is None and tf.executing_eagerly():
+            self._tape = tape
+            self._watching.enter_context(watched(self._note))
+
+    def _ends(self, tape: Any) -> None:
+        if self._tape is tape:
+            self.end()
+
+    def _note(self, name: str, inputs: Any, outputs: Any) -> None:
+        if look_of(name, outputs) == self._wanted.derivative.looks_like:
+            self._found.append(frames())
+
+
+def _are_equal(one: Any, other: Any) -> bool:
+    return all(bool(tf.reduce_all(tf.equal(a, b))) for a, b in zip(one, other, strict=True))

@@ -1,0 +1,255 @@
+"""Where a non-finite value was born in a training graph: the operation and the user's line.
+
+When a step's loss or gradients are found non-finite, the step is computed a third time, from its
+own inputs and from variables as they were before it, with a few statistics of every tensor. From
+what broke the search goes back to the first operation whose operands are finite. Nothing is done
+for it at other steps.
+"""
+
+import bisect
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from nntrace_keras.program.sources import Sources, is_users
+from nntrace_keras.tape.under_tape import Span
+
+# As the rules call them.
+_NAMES = {
+    **dict.fromkeys(("RealDiv", "Div", "DivNoNan", "Xdivy"), "div"),
+    **dict.fromkeys(("Reciprocal", "Inv"), "reciprocal"),
+    "Mul": "mul",
+    "Cast": "to_copy",
+}
+_BACKWARD = "gradient_tape/"
+_LARGE = 0.4  # an operand above this power of the largest number makes a result overflow
+
+
+class Range(NamedTuple):
+    """Of one tensor: the range of its finite elements, and what else there is.
+
+    `first` is the place of the first element that is not finite, counted through all dimensions.
+    """
+
+    low: float
+    high: float
+    nan: bool
+    inf: bool
+    first: int = 0
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every element is a number."""
+        return not (self.nan or self.inf)
+
+
+def ranges(tensors: Sequence[Any]) -> Any:
+    """In a graph: of each tensor the numbers of its `Range`, float64 [tensors, 5]."""
+    functions: dict[Any, Any] = {}
+
+    def of(tensor: Any) -> Any:
+        function = functions.get(tensor.dtype)
+        if function is None:
+            spec = [tf.TensorSpec(None, tensor.dtype)]
+            function = tf.function(_range, input_signature=spec, autograph=False)
+            functions[tensor.dtype] = function
+        return function(tensor)
+
+    return tf.stack([of(tensor) for tensor in tensors])
+
+
+def _range(tensor: Any) -> Any:
+    is_finite = tf.math.is_finite(tensor)
+    low = tf.reduce_min(tf.where(is_finite, tensor, tensor.dtype.max))
+    high = tf.reduce_max(tf.where(is_finite, tensor, tensor.dtype.min))
+    nan = tf.reduce_any(tf.math.is_nan(tensor))
+    inf = tf.reduce_any(tf.math.is_inf(tensor))
+    first = tf.argmax(tf.concat([[0], tf.cast(~tf.reshape(is_finite, [-1]), tf.int32)], 0)) - 1
+    return tf.stack([tf.cast(number, tf.float64) for number in (low, high, nan, inf, first)])
+
+
+def as_ranges(tensors: Sequence[Any], numbers: Any) -> dict[str, Range]:
+    """What `ranges` has found, by the names of the tensors."""
+    rows = zip(tensors, np.asarray(numbers).tolist(), strict=True)
+    return {tensor.name: _as_range(row) for tensor, row in rows}
+
+
+def births(broken: Sequence[Any], known: Mapping[str, Range]) -> list[Any]:
+    """The operations that may have given the first value that made `broken` non-finite.
+
+    A NaN is followed to where it was made, then an infinity that it was made of: that is the more
+    likely one, and comes first, unless the program wrote it itself, as in a mask.
+    """
+    starts = [t for t in broken if t.name in known and not known[t.name].is_finite]
+    made_nan = _first([t for t in starts if known[t.name].nan], known, lambda found: found.nan)
+    if made_nan is not None:
+        starts = [t for t in made_nan.inputs if t.name in known and known[t.name].inf]
+    made_infinity = _first(starts, known, lambda found: not found.is_finite)
+    return [operation for operation in (made_infinity, made_nan) if operation is not None]
+
+
+def _first(starts: Sequence[Any], known: Mapping[str, Range], is_bad: Any) -> Any | None:
+    """The first operation in order, behind `starts`, that is bad and is given nothing bad."""
+    seen: dict[str, Any] = {}
+    waiting = list(starts)
+    born = []
+    while waiting:
+        operation = waiting.pop().op
+        if operation.name in seen:
+            continue
+        seen[operation.name] = operation
+        bad = [t for t in operation.inputs if t.name in known and is_bad(known[t.name])]
+        waiting += bad
+        if not bad:
+            born.append(operation)
+    computed = [operation for operation in born if computes(operation)]
+    return min(computed or born, key=lambda o: o._id, default=None)
+
+
+def computes(operation: Any) -> bool:
+    """Whether it makes numbers of numbers, and does not just hand on what it was given."""
+    return any(tensor.dtype.is_floating for tensor in operation.inputs)
+
+
+def is_call(operation: Any) -> bool:
+    """Whether it stands for a function or a loop, whose inside is not searched."""
+    return any(attr.HasField("func") for attr in operation.node_def.attr.values())
+
+
+def described(
+    operation: Any,
+    known: Mapping[str, Range],
+    spans: Sequence[Span],
+    sources: Sources,
+) -> dict[str, Any]:
+    """The payload of an origin, for the operation that `birth` has found."""
+    result = next(t for t in operation.outputs if t.name in known and not known[t.name].is_finite)
+    told: dict[str, Any] = {"kind": "nan" if known[result.name].nan else "inf"}
+    is_backward = operation.name.startswith(_BACKWARD) or f"/{_BACKWARD}" in operation.name
+    of = _forward(operation) if is_backward else operation
+    span = _span(of, spans)
+    where = "backward" if is_backward else "forward" if span is not None else "loss"
+    operands = [(t, known[t.name]) for t in of.inputs if t.name in known]
+    return {
+        "where": where,
+        **told,
+        "op": op_name(operation),
+        "what": what(of, result, operands),
+        "module": span.path if span is not None else "",
+        "module_type": type(span.layer).__name__ if span is not None else "",
+        **_line(of, span, sources),
+        "operands": [
+            operand(t.op.name, t, found) for t, found in operands if found.low <= found.high
+        ],
+        "derivative": op_name(of) if is_backward else "",
+    }
+
+
+def operand(name: str, tensor: Any, found: Range) -> dict[str, Any]:
+    """What an origin says of one operand."""
+    known = tensor.shape.rank is not None
+    sizes = [-1 if size is None else int(size) for size in tensor.shape.as_list()] if known else []
+    return {
+        "name": name,
+        "shape": sizes,
+        "dtype": tensor.dtype.name,
+        "min": found.low,
+        "max": found.high,
+    }
+
+
+def as_range(tensor: Any) -> Range:
+    """The range of an eager tensor."""
+    return _as_range(_range(tensor).numpy().tolist())
+
+
+def _as_range(numbers: Sequence[float]) -> Range:
+    low, high, nan, inf, first = numbers
+    return Range(low, high, bool(nan), bool(inf), int(first))
+
+
+def op_name(operation: Any) -> str:
+    """What the rules call an operation."""
+    return _NAMES.get(operation.type, str(operation.type).lower())
+
+
+def what(operation: Any, result: Any, operands: Sequence[tuple[Any, Range]]) -> str:
+    """Why an operation's result is not finite, by its finite operands."""
+    limit = float(result.dtype.max)
+    sizes = [max(abs(r.low), abs(r.high)) for _, r in operands if r.low <= r.high]
+    name = op_name(operation)
+    if name == "div" and operands and _holds_zero(operands[-1][1]):
+        return "the divisor holds 0"
+    if name in ("log", "sqrt", "rsqrt", "log1p") and operands:
+        edge = -1.0 if name == "log1p" else 0.0
+        if operands[0][1].low < edge:
+            return f"an operand is {operands[0][1].low:.6g}"
+        if operands[0][1].low == edge:
+            return f"an operand is {edge:.6g}"
+    if name == "exp" and sizes and max(sizes) > math.log(limit):
+        return (
+            f"the result exceeds {result.dtype.name} ({limit:.5g}); operands reach {sizes[0]:.4g}"
+        )
+    if name == "to_copy" and sizes:
+        return f"{sizes[0]:.6g} does not fit {result.dtype.name} (at most {limit:.5g})"
+    shown = ", ".join(f"{size:.4g}" for size in sizes)
+    if sizes and max(sizes) > limit**_LARGE:
+        return f"the result exceeds {result.dtype.name} ({limit:.5g}); operands reach {shown}"
+    between = ", ".join(f"[{r.low:.4g}, {r.high:.4g}]" for _, r in operands if r.low <= r.high)
+    if not all(found.is_finite for _, found in operands):
+        return f"an operand holds infinities beside {between}" if between else "of infinities"
+    return f"its operands are finite, within {between}" if between else "its operands are finite"
+
+
+def _holds_zero(found: Range) -> bool:
+    return found.low <= 0.0 <= found.high
+
+
+def _forward(operation: Any) -> Any:
+    """The operation whose derivative this one is a part of, where that can be told."""
+    wanted = operation.type.removesuffix("Grad")
+    near = [tensor.op for tensor in _behind(operation)]
+    forward = [o for o in near if _BACKWARD not in o.name and computes(o)]
+    same = [o for o in forward if o.type == wanted]
+    return next(iter(same or forward), operation)
+
+
+def _behind(operation: Any) -> Iterator[Any]:
+    """What it is given, nearest first; not beyond the forward pass."""
+    waiting = list(operation.inputs)
+    seen: set[str] = set()
+    for tensor in waiting:
+        if tensor.name not in seen and len(seen) < 200:
+            seen.add(tensor.name)
+            yield tensor
+            if _BACKWARD in tensor.op.name:
+                waiting += list(tensor.op.inputs)
+
+
+def _span(operation: Any, spans: Sequence[Span]) -> Span | None:
+    """The layer in whose call an operation was made."""
+    mine = sorted((s for s in spans if s.graph is operation.graph), key=lambda span: span.start)
+    number = operation._id
+    place = bisect.bisect_right([span.start for span in mine], number) - 1
+    return mine[place] if place >= 0 and number < mine[place].end else None
+
+
+def _line(operation: Any, span: Span | None, sources: Sources) -> dict[str, Any]:
+    """The innermost line of the user's; of a layer of Keras' own that is where it was built."""
+    frames = list(operation.traceback)
+    mine = [n for n, frame in enumerate(frames) if is_users(frame.filename)]
+    built = sources.of(span.layer) if span is not None else None
+    if mine and not any("trainer.py" in frame.filename for frame in frames[mine[-1] :]):
+        frame = frames[mine[-1]]
+        return {
+            "file": frame.filename,
+            "line": frame.lineno,
+            "source": (frame.line or "").strip(),
+            "function": frame.name,
+        }
+    if built is not None:
+        return {"file": built.file, "line": built.line}
+    return {"file": frames[mine[-1]].filename, "line": frames[mine[-1]].lineno} if mine else {}

@@ -1,0 +1,145 @@
+"""The batch of a step: what is known of it beforehand, and what its sample says."""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nntrace.recorder import BatchSample, SiteSample
+from nntrace_keras.samples.layouts import Found, Values
+from nntrace_keras.samples.sites import SiteKey
+
+_PREDICTED = 8192  # elements of whole prediction rows that are kept
+_HASH_BITS = (1 << 48) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFacts:
+    """What is known of the batch without looking at values.
+
+    Attributes:
+        by_class: whether each target is a row with a number for each class.
+        is_delivered: whether the targets were handed to the graph; None where that is not known.
+    """
+
+    input: SiteKey | None = None
+    target: SiteKey | None = None
+    output: SiteKey | None = None
+    labels: bool = False
+    by_class: bool = False
+    is_delivered: bool | None = None
+    classes: int | None = None
+    loss_function: str | None = None
+    term_names: tuple[str, ...] = ()
+    term_weights: tuple[float, ...] = ()
+
+
+def batch_sample(
+    step: int, facts: BatchFacts, found: Found, batch_size: int | None, epoch: int | None
+) -> BatchSample:
+    """The batch of a step, from the samples of its sites."""
+    by_site = dict(found.sites)
+
+    def values(site: SiteKey | None) -> Values | None:
+        part = by_site.get(site) if site is not None else None
+        if part is None:
+            return None
+        return found.values[part.offset : part.offset + part.layout.size]
+
+    predictions = values(facts.output) if facts.loss_function else None
+    if predictions is not None and facts.output is not None:
+        units = by_site[facts.output].layout.units
+        whole = units == facts.classes
+        predictions = predictions.reshape(-1, units if whole else 1)[: _PREDICTED // units + 1]
+    targets = values(facts.target)
+    loss = found.batch.get("loss_value")
+    return BatchSample(
+        step=step,
+        phase="train",
+        batch_size=batch_size,
+        epoch=epoch,
+        example_hashes=_example_hashes(found),
+        inputs=values(facts.input),
+        input_features=_features(facts.input, by_site, found),
+        targets=targets,
+        labels=facts.labels,
+        class_labels=_of_rows(targets, facts.classes) if facts.by_class else None,
+        delivered=_delivered(targets, facts.is_delivered, epoch),
+        predictions=predictions,
+        classes=facts.classes,
+        loss_function=facts.loss_function,
+        loss_value=None if loss is None else float(loss[0][0]),
+        term_names=tuple(dict.fromkeys(facts.term_names)) or None,
+        terms=_weighted(facts, found),
+        clamped=_clamped(found),
+    )
+
+
+def _example_hashes(found: Found) -> npt.NDArray[np.int64] | None:
+    """A hash of each example over all inputs that have as many examples as the first one.
+
+    Two texts of equal length share their mask, and yet are two examples.
+    """
+    total: npt.NDArray[np.int64] | None = None
+    for number in itertools.count():
+        parts = found.batch.get(f"hashes.{number}")
+        if parts is None:
+            return total
+        low, high = parts[0].reshape(-1, 2).astype(np.int64).T
+        hashes = (high << 24) | low
+        if total is None:
+            total = hashes
+        elif len(hashes) == len(total):
+            total = (total + hashes * (2 * number + 1)) & _HASH_BITS
+    return None
+
+
+def _of_rows(targets: Values | None, classes: int | None) -> npt.NDArray[np.int64] | None:
+    """The classes of one-hot rows; None where a row is no such row."""
+    if targets is None or not classes or classes < 2 or targets.size % classes:
+        return None
+    rows = targets.reshape(-1, classes)
+    if not (np.isin(rows, (0.0, 1.0)).all() and (rows.sum(axis=1) == 1.0).all()):
+        return None
+    labels: npt.NDArray[np.int64] = rows.argmax(axis=1).astype(np.int64)
+    return labels
+
+
+def _delivered(
+    targets: Values | None, is_delivered: bool | None, epoch: int | None
+) -> tuple[tuple[float, float], ...] | None:
+    """The range of the targets where `fit` handed them on; none where the program made them."""
+    if targets is None or not targets.size or is_delivered is None:
+        return None
+    if not is_delivered:
+        return ()
+    return None if epoch is None else ((float(targets.min()), float(targets.max())),)
+
+
+def _features(
+    site: SiteKey | None, by_site: Mapping[SiteKey, SiteSample], found: Found
+) -> int | None:
+    """The width of an input whose last axis is features, as in a table; None of any other."""
+    shape = found.shapes.get(site, ()) if site is not None else ()
+    if site is None or "float" not in site.dtype or len(shape) not in (2, 3):
+        return None
+    units = by_site[site].layout.units
+    return units if units == shape[-1] else None
+
+
+def _weighted(facts: BatchFacts, found: Found) -> Values | None:
+    """The terms' values with their weights, in one number those of one name."""
+    if not facts.term_names:
+        return None
+    sums = dict.fromkeys(facts.term_names, 0.0)
+    for number, (name, weight) in enumerate(zip(facts.term_names, facts.term_weights, strict=True)):
+        sums[name] += float(found.batch[f"term.{number}"][0][0]) * weight
+    return np.array(list(sums.values()), np.float32)
+
+
+def _clamped(found: Found) -> float | None:
+    """The largest share that a clamp cuts off."""
+    shares = [float(v[0]) for name, (v, _) in found.batch.items() if name.startswith("clamped.")]
+    return max(shares, default=None)

@@ -1,0 +1,157 @@
+"""Passes of `evaluate` and `predict`, those within `fit` among them: one event each.
+
+Only callbacks and the arrays that the program passed are looked at; no data set is drawn from.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras.src.callbacks.callback_list import CallbackList
+
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
+from nntrace_keras.data.passes import Passes, is_recorded, moments, some_of
+from nntrace_keras.patching import Undo, after, before
+from nntrace_keras.program.describe import is_batch_norm, is_dropout
+from nntrace_keras.program.losses import recorded_name
+from nntrace_keras.program.sources import UNKNOWN, Source, caller
+
+
+@dataclass(slots=True)
+class _Pass:
+    """A pass that goes on; `loader` is what it draws from, once that is known."""
+
+    source: Source = UNKNOWN
+    loader: int | None = None
+    data: Any = None
+    calls: int = 0
+
+
+class EvaluationObserver:
+    """Follows the callbacks of `evaluate` and `predict`.
+
+    Args:
+        path_of: what the model is called in the trace; empty for the first one.
+        passes: numbers them.
+    """
+
+    def __init__(self, recorder: Recorder, path_of: Callable[[Any], str], passes: Passes) -> None:
+        self._recorder = recorder
+        self._path_of = path_of
+        self._passes = passes
+        self._open: list[_Pass] = []
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a pass goes on."""
+        return bool(self._open)
+
+    def install(self) -> list[Undo]:
+        """Watch the callbacks."""
+        guard = self._recorder.guard
+        begins, called, ends = guard(self._begins), guard(self._called), guard(self._ends)
+        undos = []
+        for kind in ("test", "predict"):
+            undos += [
+                before(CallbackList, f"on_{kind}_begin", begins),
+                before(CallbackList, f"on_{kind}_batch_end", called),
+                after(
+                    CallbackList, f"on_{kind}_end", lambda _, *args, kind=kind: ends(kind, *args)
+                ),
+            ]
+        return undos
+
+    def draws_from(self, loader: int, data: Any) -> bool:
+        """An iteration begins: whether it belongs to a pass, which knows its data from now on."""
+        if not self._open:
+            return False
+        self._open[-1].loader, self._open[-1].data = loader, data
+        return True
+
+    def _begins(self, callbacks: Any, logs: Any = None) -> None:
+        self._open.append(_Pass(caller()))
+
+    def _called(self, callbacks: Any, batch: int, logs: Any = None) -> None:
+        if self._open:
+            self._open[-1].calls = int(batch) + 1
+
+    def _ends(self, kind: str, callbacks: Any, logs: Any = None) -> None:
+        if not self._open:
+            return
+        found = self._open.pop()
+        model = self._path_of(callbacks.model)
+        group, number = self._passes.next(model, kind, found.loader, found.source)
+        if not is_recorded(number):
+            return
+        layers = callbacks.model._flatten_layers()
+        loss = (logs or {}).get("loss")
+        payload = {
+            "model": model,
+            "loader": found.loader,
+            "group": group,
+            "number": number,
+            "calls": found.calls,
+            "examples": _examples(found),
+            **inference_modes(layers),
+            **_moments(found.data),
+            "loss_function": _loss_name(callbacks.model) if loss is not None else None,
+            "reduction": "mean",
+            "loss": None if loss is None else float(np.asarray(loss)),
+            "file": found.source.file,
+            "line": found.source.line,
+        }
+        self._recorder.add_event(EventKind.EVALUATION, payload)
+
+
+def _named(ends: Callable[..., object], kind: str, _: None, *args: Any, **kwargs: Any) -> None:
+    ends(kind, *args, **kwargs)
+
+
+def inference_modes(layers: Any) -> dict[str, int | bool]:
+    """The modes of a model that Keras calls with `training=False`."""
+    layers = list(layers)
+    return {
+        "training": False,
+        "dropout_active": 0,
+        "dropout_inactive": sum(map(is_dropout, layers)),
+        "norm_active": 0,
+        "norm_inactive": sum(map(is_batch_norm, layers)),
+    }
+
+
+def _examples(found: _Pass) -> int:
+    """How many the pass was over, as far as its data tells."""
+    samples, batch = getattr(found.data, "_num_samples", None), getattr(found.data, "batch_size", 0)
+    drawn = found.calls * int(batch or 0)
+    return min(int(samples), drawn) if samples and drawn else int(samples or drawn)
+
+
+def _moments(data: Any) -> dict[str, Any]:
+    """Of some rows of the first input, where the program passed floating-point arrays."""
+    values = first_array(data)
+    found = {} if values is None else moments(some_of(values))
+    if not found:
+        return {}
+    return {"input_shape": [int(data.batch_size or len(values)), *values.shape[1:]], **found}
+
+
+def first_array(data: Any) -> Any:
+    """The first of the arrays that a data adapter of Keras holds; None where it holds none."""
+    for part in keras.tree.flatten(getattr(data, "_inputs", None)):
+        values = getattr(part, "array", part)
+        return values if isinstance(values, np.ndarray) else None
+    return None
+
+
+def _loss_name(model: Any) -> str | None:
+    """What the loss of a compiled model is called, when it is one function."""
+    loss = getattr(model, "loss", None)
+    if isinstance(loss, str):
+        loss = keras.losses.get(loss)
+    function = getattr(loss, "fn", loss)
+    name = getattr(function, "__name__", getattr(loss, "name", None))
+    takes_logits = bool(getattr(loss, "_fn_kwargs", {}).get("from_logits"))
+    return recorded_name(name, takes_logits) if isinstance(name, str) else None

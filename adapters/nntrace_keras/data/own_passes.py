@@ -1,0 +1,201 @@
+"""Evaluations in loops of the program's own: calls of a model that trains, outside of any tape.
+
+What is called eagerly is seen as it is called; of a function of TensorFlow it is noted while it is
+built what it calls, and counted whenever it is run. A pass ends when training goes on.
+"""
+
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+from tensorflow.python.framework import ops
+
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
+from nntrace_keras.data.passes import Passes, is_recorded, moments, some_of
+from nntrace_keras.graphs.on_graph import functions_around, list_on
+from nntrace_keras.program.describe import is_batch_norm, is_dropout, is_training
+from nntrace_keras.program.sources import UNKNOWN, Source, caller
+from nntrace_keras.program.tensors import first_input
+
+
+@dataclass(slots=True)
+class Called:
+    """A model's call as far as the modes of its layers tell.
+
+    Attributes:
+        model: a weak reference.
+        place: where its input is among those of a graph; None where it is computed there.
+    """
+
+    model: Callable[[], Any]
+    training: bool | None
+    modes: dict[str, int] = field(default_factory=dict)
+    place: int | None = None
+
+    def note(self, layer: Any, kwargs: dict[str, Any]) -> None:
+        """A layer was called in it, or it is the model itself."""
+        kind = "dropout" if is_dropout(layer) else "norm" if is_batch_norm(layer) else ""
+        if kind:
+            name = f"{kind}_{'active' if is_training(layer, kwargs) else 'inactive'}"
+            self.modes[name] = self.modes.get(name, 0) + 1
+
+    def payload(self) -> dict[str, int | bool]:
+        """The modes, as events name them."""
+        kinds = ("dropout_active", "dropout_inactive", "norm_active", "norm_inactive")
+        counts = {kind: self.modes.get(kind, 0) for kind in kinds}
+        some = bool(counts["dropout_active"] or counts["norm_active"])
+        return {"training": some if self.training is None else self.training, **counts}
+
+
+@dataclass(slots=True)
+class _Pass:
+    """The calls of one model since training paused."""
+
+    model: str
+    group: int
+    number: int
+    called: Called
+    source: Source = UNKNOWN
+    calls: int = 0
+    examples: int = 0
+    shape: tuple[int, ...] = ()
+    sampled: list[Any] = field(default_factory=list)
+
+
+class _Local(threading.local):
+    called: Called | None = None
+
+
+class OwnPasses:
+    """Follows calls of models outside of tapes.
+
+    Args:
+        prefix_of: what a model that trains is called in the trace; None for any other.
+        groups: numbers the passes, also those of `evaluate` and `predict`.
+
+    Attributes:
+        is_kerass: asked whether a pass of Keras' own goes on, whose calls are none of these.
+    """
+
+    def __init__(
+        self, recorder: Recorder, prefix_of: Callable[[Any], str | None], groups: Passes
+    ) -> None:
+        self._recorder = recorder
+        self._prefix_of = prefix_of
+        self._groups = groups
+        self._open: dict[tuple[str, Source], _Pass] = {}
+        self._local = _Local()
+        self._begin, self._end = recorder.guard(self._begins), recorder.guard(self._ends)
+        self._note = recorder.guard(Called.note)
+        self.is_kerass: Callable[[], bool] = lambda: False
+
+    def call(self, original: Callable[..., Any], layer: Any, args: Any, kwargs: Any) -> Any:
+        """Call a layer outside of tapes."""
+        local = self._local
+        called = local.called
+        if called is None:
+            local.called = called = None if in_symbolic_scope() else self._begin(layer, kwargs)
+            if called is None:
+                return original(layer, *args, **kwargs)
+            try:
+                outputs = original(layer, *args, **kwargs)
+                self._note(called, layer, kwargs)
+            finally:
+                local.called = None
+            self._end(called, args, kwargs)
+        else:
+            outputs = original(layer, *args, **kwargs)
+            self._note(called, layer, kwargs)
+        return outputs
+
+    def _begins(self, layer: Any, kwargs: dict[str, Any]) -> Called | None:
+        """An outermost layer is about to be called; None where that is of no interest."""
+        said = kwargs.get("training")
+        if tf.executing_eagerly() and (self.is_kerass() or self._prefix_of(layer) is None):
+            return None
+        return Called(weakref.ref(layer), said if isinstance(said, bool) else None)
+
+    def _ends(self, called: Called, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """The outermost layer has returned."""
+        entered = next((value for _, value in first_input(args, kwargs)), None)
+        if tf.executing_eagerly():
+            self._count(called, entered)
+            return
+        graph: Any = ops.get_default_graph()
+        places = {id(tensor): place for place, tensor in enumerate(graph.inputs)}
+        called.place = places.get(id(entered))
+        for around in functions_around():
+            called_in(around).append(called)
+
+    def has_run(self, graph: Any, inputs: Sequence[Any]) -> None:
+        """A function that trains nothing has run."""
+        if self.is_kerass():
+            return
+        for called in called_in(graph):
+            place = called.place
+            is_known = place is not None and place < len(inputs)
+            entered = inputs[place] if is_known and place is not None else None
+            self._count(called, entered if entered is not None else _first_batch(inputs))
+
+    def training_goes_on(self) -> None:
+        """Record the passes since it paused."""
+        passes, self._open = list(self._open.values()), {}
+        for found in passes:
+            if is_recorded(found.number):
+                payload = {
+                    "model": found.model,
+                    "loader": None,
+                    "group": found.group,
+                    "number": found.number,
+                    "calls": found.calls,
+                    "examples": found.examples,
+                    **found.called.payload(),
+                    "input_shape": list(found.shape),
+                    **moments(np.concatenate([np.empty(0), *found.sampled])),
+                    "loss_function": None,
+                    "reduction": None,
+                    "loss": None,
+                    "file": found.source.file,
+                    "line": found.source.line,
+                }
+                self._recorder.add_event(EventKind.EVALUATION, payload)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there are any that training has not gone on after."""
+        return bool(self._open)
+
+    def _count(self, called: Called, entered: Any) -> None:
+        model, layer = None, called.model()
+        if layer is not None:
+            model = self._prefix_of(layer)
+        if model is None:
+            return
+        source = caller()
+        found = self._open.get((model, source))
+        if found is None:
+            self._recorder.hooks.catch_up()  # the steps before it come first
+            group, number = self._groups.next(model, "own", None, source)
+            found = self._open[model, source] = _Pass(model, group, number, called, source)
+        found.calls += 1
+        shape = tuple(getattr(entered, "shape", ()))
+        found.examples += int(shape[0] or 0) if shape else 0
+        # Calls 1, 2, 4, 8, …: spread over the pass, whose data may be in some order.
+        if shape and is_recorded(found.number) and found.calls & (found.calls - 1) == 0:
+            found.shape = found.shape or shape
+            found.sampled.append(some_of(np.asarray(entered)))
+
+
+def called_in(graph: Any) -> list[Called]:
+    """The models that a graph, or one inside of it, calls outside of tapes."""
+    return list_on(graph, "_nntrace_called")
+
+
+def _first_batch(inputs: Sequence[Any]) -> Any:
+    return next((i for i in inputs if i.dtype != tf.resource and i.shape.rank), None)

@@ -1,0 +1,1 @@
+"""Training steps that are graphs: called, computed a second time, and read."""

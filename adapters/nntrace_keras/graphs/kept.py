@@ -1,0 +1,86 @@
+"""What a graph keeps of its steps: inputs and random numbers that could not be had again.
+
+They are kept in variables of ours, which copies nothing: a variable holds on to the tensor.
+"""
+
+from enum import Enum
+from typing import Any
+
+import tensorflow as tf
+
+from nntrace_keras.graphs.held import empty
+from nntrace_keras.samples.capture import when
+
+
+class Moment(Enum):
+    """A step of which inputs are kept."""
+
+    SAMPLED = "sampled"
+    LAST = "last"
+    PREVIOUS = "previous"  # the one before the last
+
+
+class Kept:
+    """Of one graph, the variables with what is kept, by the names that its tensors have there.
+
+    Attributes:
+        every: whether inputs are kept at every step, and so of the last two.
+    """
+
+    def __init__(self) -> None:
+        self.every = False
+        self._at: dict[Moment, dict[str, Any]] = {moment: {} for moment in Moment}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._at[Moment.SAMPLED]
+
+    def keep(
+        self, tensors: dict[str, Any], wanted: Any | None, is_whole: Any, *, last: bool = False
+    ) -> None:
+        """In the graph that is being built: keep tensors, always or where a step is `wanted`.
+
+        `last` keeps them at every step, too. From a step that breaks until the host has seen it
+        no other is kept: `is_whole` is False then.
+        """
+        kept = {n: t for n, t in tensors.items() if t.dtype not in (tf.resource, tf.variant)}
+        sampled = self._variables(Moment.SAMPLED, kept)
+        if not kept:
+            return
+        if wanted is not None:
+            when(wanted, lambda: _assign(sampled, kept))
+        if wanted is None or last:
+            self._keep_each(Moment.SAMPLED if wanted is None else Moment.LAST, kept, is_whole)
+
+    def __bool__(self) -> bool:
+        return any(self._at.values())
+
+    def at(self, moment: Moment) -> dict[str, Any]:
+        """The variables with what was kept of that step."""
+        if moment is Moment.LAST:
+            return {**self._at[Moment.SAMPLED], **self._at[Moment.LAST]}
+        return self._at[moment]
+
+    def _keep_each(self, moment: Moment, tensors: dict[str, Any], is_whole: Any) -> None:
+        """What was the last step's is the previous one's from now on."""
+        now = self._variables(moment, tensors)
+        previous = self._variables(Moment.PREVIOUS, tensors)
+
+        def keep() -> Any:
+            for name in tensors:
+                previous[name].assign(now[name].read_value())
+            return _assign(now, tensors)
+
+        tf.cond(is_whole, keep, lambda: tf.constant(0))  # inlined: it nearly always runs
+
+    def _variables(self, moment: Moment, tensors: dict[str, Any]) -> dict[str, Any]:
+        found = self._at[moment]
+        for name, tensor in tensors.items():
+            if name not in found:
+                found[name] = empty(tensor.dtype)
+        return found
+
+
+def _assign(variables: dict[str, Any], tensors: dict[str, Any]) -> Any:
+    for name, tensor in tensors.items():
+        variables[name].assign(tensor)
+    return tf.constant(0)

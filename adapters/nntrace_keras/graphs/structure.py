@@ -1,0 +1,88 @@
+"""What a graph that trains says of the program: data flow, objective, norms called twice."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework import ops
+
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
+from nntrace_keras.graphs.dataflow import DataFlow
+from nntrace_keras.graphs.dependence import Dependence
+from nntrace_keras.program import objective
+from nntrace_keras.program.objective import Term
+from nntrace_keras.program.sources import caller
+from nntrace_keras.samples.capture import Capture
+from nntrace_keras.tape.under_tape import Gradient
+
+_MOST_OPERATIONS = 40_000
+
+
+class Structure:
+    """Reads each graph once, where its optimizer is called; announces what is new."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._flow = DataFlow(recorder)
+        self._announced: set[tuple[str, ...]] = set()
+        self._reused: set[str] = set()
+
+    def note_reuse(self, gradients: Sequence[Gradient]) -> None:
+        """Record batch norms that were called several times within one forward."""
+        for path, kind in (item for g in gradients for item in g.calls.reused.items()):
+            if path not in self._reused:
+                self._reused.add(path)
+                payload = {"path": path, "module_type": kind}
+                self._recorder.add_event(EventKind.REUSED, payload)
+
+    def read(
+        self, capture: Capture, gradients: Sequence[Gradient], calls: Sequence[tuple[str, Any]]
+    ) -> list[Term] | None:
+        """The terms of what is differentiated; None where there is no graph to read.
+
+        Args:
+            capture: is given what measures a clamp.
+            gradients: those that the optimizer takes.
+            calls: names of loss functions and what they returned.
+        """
+        graph = None if tf.executing_eagerly() else ops.get_default_graph()
+        targets = [t for g in gradients for t in g.targets if getattr(t, "graph", None) is graph]
+        if graph is None or not targets or graph.num_operations() > _MOST_OPERATIONS:
+            return None
+        depends = Dependence(graph, [s for g in gradients for s in g.sources])
+        spans = [s for g in gradients for s in g.calls.spans if s.graph is graph]
+        self._flow.read(depends, targets, sorted(set(spans), key=lambda span: span.start))
+        scalars = [target for target in targets if target.shape.rank == 0]
+        if len(scalars) != 1:
+            return None
+        found = objective.terms(depends, scalars[0], calls)
+        clamps = [c for term in found if (c := objective.clamp(depends, term)) is not None]
+        for number, clamp in enumerate(clamps):
+            capture.add_scalar(f"clamped.{number}", clamp.values, clamp.share)
+        pairs = (shapes for term in found if (shapes := objective.broadcast(depends, term)))
+        self._announce(found, is_clamped=bool(clamps), shapes=next(pairs, None))
+        return found
+
+    def _announce(
+        self,
+        found: Sequence[Term],
+        *,
+        is_clamped: bool,
+        shapes: tuple[objective.Shape, objective.Shape] | None,
+    ) -> None:
+        names = tuple(term.name for term in found)
+        if not names or names in self._announced:
+            return
+        self._announced.add(names)
+        source = caller()
+        weights = {term.name: term.weight for term in reversed(found)}
+        payload = {
+            "terms": list(dict.fromkeys(names)),
+            "weights": [weights[name] for name in dict.fromkeys(names)],
+            "clamped": is_clamped,
+            "broadcast": None if shapes is None else [list(shape) for shape in shapes],
+            "file": source.file,
+            "line": source.line,
+        }
+        self._recorder.add_event(EventKind.OBJECTIVE, payload)

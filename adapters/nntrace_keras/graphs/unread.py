@@ -1,0 +1,121 @@
+"""Calls of training functions whose steps are not read yet.
+
+To read the board and to record a step takes Python some 0.1 ms, which a training with steps of a
+millisecond would notice. The board keeps the rows of many calls, and to read several at once costs
+little more than one: where steps are fast and nothing happens, some calls go by before a look.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from nntrace.recorder import Instant
+from nntrace_keras.graphs.board import Row
+
+MOST_UNREAD = 16
+_SHARE = 1 / 200  # of the time may be looks
+_LONGEST_NS = 100_000_000  # who watches the run sees it go on
+_MOST_BYTES = 1 << 22  # of arguments: each call that is not read holds its own
+
+
+class Call(NamedTuple):
+    """A call of a training function that has returned, and when.
+
+    Attributes:
+        inputs: its arguments.
+        waited_ns: how long the program waited for data since the call before, where that is known.
+        followed: whether others have returned until it is read.
+    """
+
+    function: Any
+    result: Any
+    inputs: list[Any]
+    waited_ns: int | None
+    ended: Instant
+    followed: bool
+
+
+class Unread:
+    """Collects calls, and says when to look at what they did."""
+
+    def __init__(self) -> None:
+        self._calls: list[tuple[Any, Any, list[Any], int | None, int]] = []
+        self._most = self._patience = 1
+        self._began_ns = 0
+        self._thread = threading.current_thread()
+        self._due_ns = 0
+        self._cost_ns = 0
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    @property
+    def may_be_read(self) -> bool:
+        """Whether this is the thread of the calls, or that one is over."""
+        return self._thread is threading.current_thread() or not self._thread.is_alive()
+
+    def add(
+        self, function: Any, result: Any, inputs: list[Any], waited_ns: int | None = None
+    ) -> bool:
+        """A call has returned; whether to look now."""
+        now = time.perf_counter_ns()
+        self._thread = threading.current_thread()
+        self._calls.append((function, result, inputs, waited_ns, now))
+        return now >= self._due_ns or len(self._calls) >= self._most or not is_plain(function)
+
+    def take(self) -> list[Call]:
+        """A look begins: the calls since the last one, oldest first."""
+        calls, self._calls = self._calls, []
+        self._began_ns, now_ns = time.perf_counter_ns(), time.time_ns()
+        found = []
+        for number, (function, result, inputs, waited_ns, clock_ns) in enumerate(calls, 1):
+            ended = Instant(now_ns - (self._began_ns - clock_ns), clock_ns)
+            found.append(Call(function, result, inputs, waited_ns, ended, number < len(calls)))
+        return found
+
+    def looked(
+        self, calls: Sequence[Call], rows: int, *, is_known_later: bool, room: int, is_quiet: bool
+    ) -> None:
+        """The look is over.
+
+        Args:
+            calls: what was looked at.
+            rows: how many steps they made.
+            is_known_later: whether what broke in a step can be found after other steps.
+            room: how many calls may go by before someone wants to know.
+            is_quiet: whether nothing happened in these, not even a sample.
+        """
+        now = time.perf_counter_ns()
+        if is_quiet:
+            cost = now - self._began_ns
+            known = self._cost_ns or cost
+            self._cost_ns = known * 9 // 8 if cost > known else known * 7 // 8  # about the median
+        self._patience = min(2 * self._patience, MOST_UNREAD) if is_quiet else 1
+        self._most = min(self._patience, room)
+        self._due_ns = now + min(int(self._cost_ns / _SHARE), _LONGEST_NS)
+        if len(calls) == 1 or rows != len(calls):
+            one_each = len(calls) == rows and is_known_later
+            for call in calls:
+                waits = one_each and _bytes(call.inputs) <= _MOST_BYTES
+                call.function.__dict__["_nntrace_is_plain"] = waits
+
+
+def is_plain(function: Any) -> bool:
+    """Whether a call of this function makes one step, and can be read after another call."""
+    return bool(function.__dict__.get("_nntrace_is_plain"))
+
+
+def shared_out(rows: Sequence[Row], calls: Sequence[Call]) -> list[Sequence[Row]]:
+    """The rows of each call: one, or what there is."""
+    first = max(0, len(rows) - len(calls) + 1)
+    missing = len(calls) - len(rows)
+    one_each = [rows[n : n + 1] for n in range(first, len(rows))]
+    return [*([()] * missing), *([rows[:first]] if first else []), *one_each]
+
+
+def _bytes(inputs: Sequence[Any]) -> int:
+    tensors = [tensor for tensor in inputs if tensor.dtype not in (tf.resource, tf.variant)]
+    return sum((tensor.shape.num_elements() or 0) * tensor.dtype.size for tensor in tensors)

@@ -1,0 +1,1 @@
+"""Training on JAX, whose steps are functions of their state."""

@@ -1,0 +1,268 @@
+"""A training step on JAX computed a second time, before it runs: what is sampled of it.
+
+The compiled step itself is left alone. The second computation starts from the same batch, the same
+variables and the same random numbers, which on JAX are all arguments of the step, and gives
+back the sampled elements alone.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from keras.src.trainers.data_adapters.data_adapter_utils import unpack_x_y_sample_weight
+
+from nntrace.recorder import Layout, Recorder
+from nntrace.schema import EventKind, Role
+from nntrace_keras.data.batches import BatchFacts
+from nntrace_keras.jax.watch import JaxWatch, Seen
+from nntrace_keras.program.losses import announcement, loss_facts
+from nntrace_keras.program.names import Names
+from nntrace_keras.program.sources import UNKNOWN, Source, Sources
+from nntrace_keras.samples.elements import (
+    PHASES,
+    ExamplesPlan,
+    FlatPlan,
+    examples_plan,
+    flat_plan,
+    phases,
+)
+from nntrace_keras.samples.layouts import Found, Layouts, Part
+from nntrace_keras.samples.sites import SiteKey
+from nntrace_keras.samples.tensor_sites import activation_site, tensor_site
+
+_MAX_HASHED = 4096  # examples
+_MOST_SHAPES = 4  # of batches: each is compiled by itself
+_MOST_AXES = 8
+
+KeyOf = Callable[[Role], SiteKey]
+
+
+class CannotComputeError(Exception):
+    """A step is written in a way that shows nothing of it."""
+
+
+class Looked(NamedTuple):
+    """What a second computation found, and the sites in the order in which the step meets them."""
+
+    found: Found
+    facts: BatchFacts
+    order: Sequence[SiteKey]
+
+
+@dataclass(slots=True)
+class _Read:
+    site: SiteKey | None
+    name: str
+    plan: ExamplesPlan | FlatPlan
+    tensor: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Computation:
+    call: Callable[..., Any]
+    layouts: Layouts
+    facts: BatchFacts
+    order: Sequence[SiteKey]
+
+
+class JaxSecond:
+    """The second computations of one model's step, one for each shape of its batches."""
+
+    def __init__(self, recorder: Recorder, names: Names, sources: Sources) -> None:
+        self._recorder = recorder
+        self._names = names
+        self._sources = sources
+        self._built: dict[Any, _Computation] = {}
+        self._announced: set[tuple[str, Source]] = set()
+
+    def look(
+        self, model: Any, state: Any, batch: Any, turn: int, keys: Sequence[KeyOf]
+    ) -> Looked | None:
+        """Compute a step that is about to run; None for one more shape than are compiled.
+
+        Args:
+            model: the one that trains.
+            state: what its step is given, beside
+            batch: the batch.
+            turn: moves the rows that are read.
+            keys: the sites of its trainable variables.
+
+        Raises:
+            CannotComputeError: nothing can be seen of this model's steps.
+        """
+        leaves, structure = jax.tree_util.tree_flatten(batch)
+        shapes = (structure, *((leaf.shape, str(leaf.dtype)) for leaf in leaves))
+        if shapes not in self._built:
+            if len(self._built) == _MOST_SHAPES:
+                return None
+            with self._recorder.setting_up():
+                self._built[shapes] = self._build(model, state, batch, keys)
+        computation = self._built[shapes]
+        vector = np.asarray(computation.call(_phases(turn), state, batch))
+        found = computation.layouts.find(vector, turn)
+        for number, (_, array) in enumerate(_inputs(batch)):
+            found.batch[f"hashes.{number}"] = _hashes(array)
+        return Looked(found, computation.facts, computation.order)
+
+    def _build(self, model: Any, state: Any, batch: Any, keys: Sequence[KeyOf]) -> _Computation:
+        watch = JaxWatch(self._names.layer)
+        planned: list[tuple[Layouts, BatchFacts, Sequence[SiteKey]]] = []
+
+        def compute(moved: Any, state: Any, batch: Any) -> Any:
+            with watch.watching():
+                model.train_step(state, batch)
+            if watch.seen is None:
+                raise CannotComputeError("its `train_step` does not call `jax.value_and_grad`")
+            reads, facts = self._plan(watch.seen, batch, keys, _scale(model, state))
+            planned.append((_layouts(reads), facts, _order(reads, keys)))
+            return jnp.concatenate([_elements(read, moved) for read in reads])
+
+        try:
+            call = jax.jit(compute).lower(_phases(0), state, batch).compile()
+        except CannotComputeError:
+            raise
+        except Exception as error:  # whatever the program's own code makes of being traced
+            message = f"it cannot be traced: {type(error).__name__}"
+            raise CannotComputeError(message) from error
+        return _Computation(call, *planned[-1])
+
+    def _plan(
+        self, seen: Seen, batch: Any, keys: Sequence[KeyOf], scale: Any
+    ) -> tuple[list[_Read], BatchFacts]:
+        """What is read of a step."""
+        reads: list[_Read] = []
+
+        def add(site: SiteKey, tensor: Any, axis: int = -1) -> SiteKey:
+            reads.append(_Read(site, "", examples_plan(tuple(tensor.shape), axis), tensor))
+            return site
+
+        entered = [
+            add(tensor_site(name, Role.INPUT, "input", array, UNKNOWN), array)
+            for name, array in _inputs(batch)
+        ]
+        for call, gradient in zip(seen.layers, seen.output_gradients, strict=True):
+            source = self._sources.of(call.layer)
+            site = activation_site(call, Role.ACTIVATION, source)
+            axis = dict(site.facts).get("unit_axis", -1)
+            add(site, call.output, axis)
+            add(activation_site(call, Role.ACTIVATION_GRAD, source), gradient / scale, axis)
+        gradients = jax.tree_util.tree_leaves(seen.gradients[0])
+        if len(gradients) == len(keys):
+            for key_of, gradient in zip(keys, gradients, strict=True):
+                plan = flat_plan(tuple(gradient.shape))
+                reads.append(_Read(key_of(Role.PARAM_GRAD), "", plan, gradient / scale))
+        facts = BatchFacts(next(iter(entered), None))
+        return reads, self._loss(seen, facts, reads, add)
+
+    def _loss(
+        self, seen: Seen, facts: BatchFacts, reads: list[_Read], add: Callable[..., SiteKey]
+    ) -> BatchFacts:
+        """Read the predictions and the targets of the first loss function."""
+        if not seen.losses or not seen.losses[0].prediction.ndim:
+            return facts
+        call = seen.losses[0]
+        known = loss_facts(call.function, call.prediction)
+        name, shape, target = known.function, call.prediction.shape, call.target
+        classes = int(shape[-1]) if len(shape) > 1 else 1
+        if (name, call.source) not in self._announced:
+            self._announced.add((name, call.source))
+            payload = announcement(known, classes, call.source)
+            self._recorder.add_event(EventKind.LOSS_CALL, payload)
+        output = add(
+            tensor_site(name, Role.OUTPUT, name, call.prediction, call.source), call.prediction
+        )
+        of_target = None
+        if target.ndim:
+            site = tensor_site(name, Role.TARGET, name, target, call.source)
+            of_target = add(site, target.reshape(len(target), -1) if target.ndim > 2 else target)
+        if call.value.ndim == 0:
+            reads.append(_Read(None, "loss_value", FlatPlan(1, 1), call.value))
+        return BatchFacts(
+            facts.input,
+            of_target,
+            output,
+            labels=known.labels or jnp.issubdtype(target.dtype, jnp.integer),
+            by_class=known.by_class and not known.labels,
+            classes=classes,
+            loss_function=name,
+        )
+
+
+def _inputs(batch: Any) -> list[tuple[str, Any]]:
+    """The inputs of the model in a batch, under the names that its call gives them."""
+    inputs = unpack_x_y_sample_weight(batch)[0]
+    if isinstance(inputs, dict):
+        named = [(f"input.{name}", value) for name, value in inputs.items()]
+    elif isinstance(inputs, tuple | list):
+        named = [(f"input.{number}", value) for number, value in enumerate(inputs)]
+    else:
+        named = [("input.0", inputs)]
+    return [(name, value) for name, value in named if getattr(value, "ndim", 0)]
+
+
+def _hashes(examples: Any) -> tuple[Any, Layout]:
+    """The low and the high 24 bits of a hash of each example, which float32 holds exactly."""
+    rows = np.asarray(examples[:_MAX_HASHED])
+    digests = [hashlib.blake2b(row.tobytes(), digest_size=6).digest() for row in rows]
+    halves = [(digest[:3], digest[3:]) for digest in digests]
+    numbers = [int.from_bytes(half, "little") for halved in halves for half in halved]
+    return np.array(numbers, np.float32), Layout(1, 1, len(numbers), per_unit=False)
+
+
+def _scale(model: Any, state: Any) -> Any:
+    """By what the loss is multiplied before it is differentiated (`LossScaleOptimizer`)."""
+    scale = getattr(model.optimizer, "dynamic_scale", None)
+    for variable, value in zip(model.optimizer.variables, state[2], strict=False):
+        if variable is scale:
+            return value
+    return getattr(model.optimizer, "loss_scale_factor", None) or 1.0
+
+
+def _phases(turn: int) -> Any:
+    return np.array(phases(turn, _MOST_AXES), np.int32)
+
+
+def _elements(read: _Read, moved: Any) -> Any:
+    """float32 [plan.size]."""
+    plan, tensor = read.plan, read.tensor
+    if isinstance(plan, FlatPlan):
+        return plan.read(tensor).astype(jnp.float32)
+    if plan.unit_axis is not None:
+        tensor = jnp.transpose(tensor, [*plan.axes, plan.unit_axis])
+    for axis, (count, size) in enumerate(zip(plan.counts, plan.sizes, strict=True)):
+        if count != size and size is not None:
+            # All shapes are known: no place is read twice, and none need be as on the host.
+            first = np.arange(count, dtype=np.int64) * size // count
+            offset = moved[axis] * size // (PHASES * count)
+            tensor = jnp.take(tensor, first.astype(np.int32) + offset, axis=axis)
+    if plan.unit_axis is not None and plan.units < tensor.shape[-1]:
+        tensor = tensor[..., : plan.units * plan.unit_step : plan.unit_step]
+    return tensor.reshape(-1).astype(jnp.float32)
+
+
+def _layouts(reads: Sequence[_Read]) -> Layouts:
+    parts, offset = [], 0
+    for read in reads:
+        parts.append(Part(read.site, read.name, read.plan, offset, 0))
+        offset += read.plan.size
+    return Layouts(tuple(parts), ())
+
+
+def _order(reads: Sequence[_Read], keys: Sequence[KeyOf]) -> list[SiteKey]:
+    """All sites as the step meets them: a layer's parameters before its output."""
+    params = [key_of(Role.PARAM) for key_of in keys]
+    gradients = [key_of(Role.PARAM_GRAD) for key_of in keys]
+    order: list[SiteKey] = []
+    for site in (read.site for read in reads):
+        if site is None or site.role is Role.PARAM_GRAD:
+            continue
+        if site.role is Role.ACTIVATION:
+            for param, gradient in zip(params, gradients, strict=True):
+                if param.parent == site.path:
+                    order += [param, gradient]
+        order.append(site)
+    return order

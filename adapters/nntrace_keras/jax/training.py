@@ -1,0 +1,265 @@
+"""Keras on JAX: `fit` is followed from outside, by its callbacks and the state between its steps.
+
+The jitted step is left alone. The parameters before and after a sampled step give the true update;
+what only the step itself knows a second computation finds, which runs before it.
+"""
+
+import itertools
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras.src.backend.jax.trainer import JAXTrainer
+from keras.src.callbacks.callback_list import CallbackList
+from keras.src.utils.rng_utils import get_random_seed
+
+from nntrace.recorder import Recorder, Sample, SiteSample
+from nntrace.schema import EventKind, Role
+from nntrace_keras.data.batches import batch_sample
+from nntrace_keras.jax.second import CannotComputeError, JaxSecond, Looked
+from nntrace_keras.patching import Undo, after, before
+from nntrace_keras.program.describe import dtype_name, fans
+from nntrace_keras.program.names import Names
+from nntrace_keras.program.sources import UNKNOWN, Sources
+from nntrace_keras.samples.elements import flat_plan
+from nntrace_keras.samples.sites import SiteKey, Sites
+
+Values = npt.NDArray[np.float32]
+
+_UNSEEN = "activations, gradients, inputs and loss functions of Keras on JAX"
+
+
+class JaxTraining:
+    """Follows every `fit`.
+
+    Attributes:
+        epoch: asked for the number of the pass over the data that goes on.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._sources = Sources(recorder)
+        self._names = Names()
+        self._sites = Sites(recorder)
+        self._optimizers: dict[int, tuple[weakref.ref[Any], str]] = {}
+        self._samples = True
+        self._began = 0
+        self._lr: float | None = None
+        self._before: list[Values] = []
+        self._totals: tuple[Any, Any] = (0.0, 0.0)
+        self._seconds: weakref.WeakKeyDictionary[Any, JaxSecond | None] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._turn = 0
+        self._looked: Looked | None = None
+        self._batch_size: int | None = None
+        self.epoch: Callable[[], int | None] = lambda: None
+
+    def install(self) -> list[Undo]:
+        """Watch constructors and callbacks."""
+        guard = self._recorder.guard
+        self._observe = guard(self._gets)
+        return [
+            *self._sources.install(),
+            after(JAXTrainer, "make_train_function", self._wrap_step),
+            before(CallbackList, "on_epoch_begin", guard(self._epoch_begins)),
+            before(CallbackList, "on_train_batch_begin", guard(self._begins)),
+            before(CallbackList, "on_train_batch_end", guard(self._ends)),
+            self._unwrap_steps,
+        ]
+
+    def _wrap_step(self, _: None, model: Any, *args: Any, **kwargs: Any) -> None:
+        """`fit` has made the function that trains: see what it is given."""
+        original = model.train_function
+        if hasattr(original, "_nntrace_original"):
+            return
+        self._seconds[model] = JaxSecond(self._recorder, self._names, self._sources)
+
+        def train_function(state: Any, iterator: Any) -> Any:
+            if not self._recorder.active:
+                return original(state, iterator)
+            batch = next(iterator)
+            self._observe(model, state, batch)
+            return original(state, itertools.chain((batch,), iterator))
+
+        train_function._nntrace_original = original  # type: ignore[attr-defined]
+        model.train_function = train_function
+
+    def _unwrap_steps(self) -> None:
+        for model in self._seconds:
+            original = getattr(model.train_function, "_nntrace_original", None)
+            if original is not None:
+                model.train_function = original
+
+    def _gets(self, model: Any, state: Any, batch: Any) -> None:
+        """A step is about to run."""
+        shapes = [leaf.shape for leaf in jax.tree_util.tree_leaves(batch)]
+        self._batch_size = next((int(shape[0]) for shape in shapes if shape), None)
+        self._looked = None
+        second = self._seconds.get(model)
+        if second is None or not self._before:  # outside of `fit` nothing asks for it
+            return
+        keys = [key_of for _, key_of in self._keys(model)]
+        self._turn += 1
+        try:
+            self._looked = second.look(model, state, batch, self._turn, keys)
+        except CannotComputeError as error:
+            self._seconds[model] = None
+            reason = f"the step of {model.name} cannot be computed a second time: {error}"
+            self._recorder.add_event(EventKind.UNSEEN, {"what": _UNSEEN, "reason": reason})
+
+    def _epoch_begins(self, callbacks: Any, epoch: int, logs: Any = None) -> None:
+        self._totals = (0.0, 0.0)  # Keras has reset its metrics
+        self._recorder.training_begins()
+
+    def _begins(self, callbacks: Any, batch: int, logs: Any = None) -> None:
+        model = callbacks.model
+        self._began = batch
+        if _is_synced(model):
+            rate = getattr(model.optimizer, "_learning_rate", None)
+            self._lr = float(rate) if isinstance(rate, keras.Variable) else None
+        self._before = _elements(model) if self._samples else []
+
+    def _ends(self, callbacks: Any, batch: int, logs: Any = None) -> None:
+        model = callbacks.model
+        if getattr(model, "_jax_state", None) is None or model.optimizer is None:
+            return
+        self._recorder.open()
+        steps = batch - self._began + 1
+        optimizer = self._name(model)
+        loss = self._loss(model)
+        for number in range(steps):
+            sampled = bool(self._before) and number == steps - 1
+            if sampled:
+                self._sample(model, steps)
+            self._samples = self._recorder.add_step(
+                data_wait_ns=None,
+                loss=loss,
+                lr=self._lr,
+                grad_norm=None,
+                batch_size=self._batch_size if steps == 1 else None,
+                optimizer=optimizer,
+                phase="train",
+                sampled=sampled,
+                gradients_cleared=None,
+            )
+        self._before = []
+
+    def _loss(self, model: Any) -> Callable[[], float] | None:
+        """The mean loss since the last step, from the sums that Keras keeps of an epoch.
+
+        They are copied, since the next step takes them over, and fetched by the writer.
+        """
+        tracker = getattr(model, "_loss_tracker", None)
+        kept = {
+            id(variable): value
+            for variable, value in zip(
+                model.metrics_variables, model._jax_state["metrics_variables"], strict=False
+            )
+        }
+        if tracker is None or id(tracker.total) not in kept:
+            return None
+        now = tuple(keras.ops.copy(kept[id(part)]) for part in (tracker.total, tracker.count))
+        then, self._totals = self._totals, now
+
+        def fetched() -> float:
+            total, count = (float(one) - float(other) for one, other in zip(now, then, strict=True))
+            return total / count if count else float("nan")
+
+        return fetched
+
+    def _sample(self, model: Any, steps: int) -> None:
+        """Hand over what was seen of the step, the parameters as they were, and their changes if
+        one step made them.
+        """
+        after = _elements(model) if steps == 1 else []
+        keys = self._keys(model)
+        values: list[Values] = []
+        parts = []
+        offset = 0
+        batch = None
+        number = self._recorder.steps
+        if self._looked is not None:
+            found, facts, order = self._looked
+            for site in order:
+                self._sites.id_of(site, found.shapes.get(site, ()))
+            values.append(found.values)
+            offset = len(found.values)
+            parts = [part._replace(site=self._sites.id_of(site, ())) for site, part in found.sites]
+            batch = batch_sample(number, facts, found, self._batch_size, self.epoch())
+        changes = [new - old for new, old in zip(after, self._before, strict=False)]
+        for role, arrays in ((Role.PARAM, self._before), (Role.UPDATE, changes)):
+            for (variable, key_of), array in zip(keys, arrays, strict=False):
+                site_id = self._sites.id_of(key_of(role), ())
+                layout = flat_plan(tuple(variable.shape)).layout
+                parts.append(SiteSample(site_id, offset, layout))
+                values.append(array)
+                offset += len(array)
+        self._recorder.add_sample(Sample(number, np.concatenate(values), tuple(parts), batch))
+
+    def _keys(self, model: Any) -> list[tuple[Any, Callable[[Role], SiteKey]]]:
+        self._names.learn(model)
+        return [
+            (variable, self._key_maker(variable, number))
+            for number, variable in enumerate(model.trainable_variables)
+        ]
+
+    def _key_maker(self, variable: Any, number: int) -> Callable[[Role], SiteKey]:
+        path, parent, owner = self._names.variable(variable, "variable", number)
+        source = self._sources.of(owner) if owner is not None else UNKNOWN
+        shape = tuple(int(size) for size in variable.shape)
+        return lambda role: SiteKey(
+            path,
+            role,
+            module_type=type(owner).__name__ if owner is not None else "Variable",
+            parent=parent,
+            dtype=dtype_name(variable),
+            file=source.file,
+            line=source.line,
+            shape=shape,
+            facts=tuple(fans(shape, owner).items()),
+        )
+
+    def _name(self, model: Any) -> str:
+        """The optimizer's name; announced when it first steps."""
+        optimizer = model.optimizer
+        known = self._optimizers.get(id(optimizer))
+        if known is not None and known[0]() is optimizer:
+            return known[1]
+        kind, count = type(optimizer).__name__, len(self._optimizers)
+        name = kind if not count else f"{kind}.{count + 1}"
+        self._optimizers[id(optimizer)] = (weakref.ref(optimizer), name)
+        source = self._sources.of(optimizer)
+        payload = {
+            "name": name,
+            "class": kind,
+            "parameters": len(model.trainable_variables),
+            "lr": self._lr,
+            "file": source.file,
+            "line": source.line,
+        }
+        self._recorder.add_event(EventKind.OPTIMIZER, payload)
+        if not count and (seed := get_random_seed()) is not None:
+            set_by = {"function": "keras.utils.set_random_seed", "seed": str(seed)}
+            self._recorder.add_event(EventKind.SEED, set_by)
+        return name
+
+
+def _is_synced(model: Any) -> bool:
+    return bool(getattr(model, "_jax_state_synced", True)) or model._jax_state is None
+
+
+def _elements(model: Any) -> list[Values]:
+    """The sampled elements of all trainable variables as they are between two steps."""
+    if _is_synced(model):
+        arrays: Sequence[Any] = [variable.value for variable in model.trainable_variables]
+    else:
+        arrays = model._jax_state["trainable_variables"]
+    found = []
+    for array in arrays:
+        found.append(flat_plan(tuple(array.shape)).read(np.asarray(array)).astype(np.float32))
+    return found

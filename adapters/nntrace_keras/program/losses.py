@@ -1,0 +1,174 @@
+"""What a Keras loss function computes, in the words the rules know, and how it was called.
+
+On the TensorFlow backend a softmax or sigmoid leaves its logits on its output as a hidden
+attribute, and every cross-entropy uses them: what is computed is then not what is written.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from nntrace_keras.program.describe import rank_of
+from nntrace_keras.program.sources import Source
+
+# Keras' name: what it is called where it does the same as PyTorch's.
+_SAME = {
+    "mean_squared_error": "mse_loss",
+    "mean_absolute_error": "l1_loss",
+    "huber": "huber_loss",
+    "kl_divergence": "kl_div",
+    "poisson": "poisson_nll_loss",
+}
+_CATEGORICAL = ("categorical_crossentropy", "sparse_categorical_crossentropy")
+# What an operation of the graph is called as the head of a model; what only moves values is passed.
+_HEADS = {
+    "Sigmoid": "sigmoid",
+    "Softmax": "softmax",
+    "LogSoftmax": "log_softmax",
+    "Tanh": "tanh",
+    "Relu": "relu",
+    "Softplus": "softplus",
+    "Exp": "exp",
+    "BiasAdd": "affine",
+    "MatMul": "affine",
+}
+_MOVES = ("Identity", "Reshape", "Squeeze", "ExpandDims", "StridedSlice", "Cast", "Transpose")
+_FROM_OUTSIDE = ("Placeholder", "IteratorGetNext")
+_DEEP = 8
+# TensorFlow's own losses on logits, and what Keras calls them.
+ON_LOGITS = {
+    "softmax_cross_entropy_with_logits": "categorical_crossentropy",
+    "sparse_softmax_cross_entropy_with_logits": "sparse_categorical_crossentropy",
+    "sigmoid_cross_entropy_with_logits": "binary_crossentropy",
+}
+_REDUCTIONS = {
+    "sum_over_batch_size": "mean",
+    "mean_with_sample_weight": "mean",
+    None: "none",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OnLogits:
+    """One of `ON_LOGITS`, by the name Keras gives it; it reduces nothing."""
+
+    name: str
+    reduction: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LossFacts:
+    """A loss function and what it makes of its arguments.
+
+    Attributes:
+        function: the name under which it is recorded.
+        keras_name: the name Keras gives it.
+        is_keras: whether it is Keras' or TensorFlow's own, which compare with their targets.
+        by_class: whether the last axis of the predictions is classes.
+        labels: whether targets are class numbers.
+        reduction: `mean`, `sum` or `none`.
+        from_logits: what the program says; None where it makes no difference.
+        hidden_logits: whether the predictions carry logits that are used instead of them.
+        label_smoothing: as given to the loss function.
+        head: the operation that made the predictions; None where unusual, or outside a graph.
+        head_width: the size of the last axis, where that is known.
+    """
+
+    function: str
+    keras_name: str
+    is_keras: bool
+    by_class: bool
+    labels: bool
+    reduction: str
+    from_logits: bool | None
+    hidden_logits: bool
+    label_smoothing: float
+    head: str | None
+    head_width: int | None
+
+
+def loss_facts(loss: Any, prediction: Any) -> LossFacts:
+    """The facts of one `keras.losses.Loss`, or `OnLogits`, and the predictions it was given."""
+    is_tensorflows = isinstance(loss, OnLogits)
+    function = getattr(loss, "fn", None)
+    settings = getattr(loss, "_fn_kwargs", {})
+    name = str(getattr(function, "__name__", None) or loss.name)
+    says_logits = is_tensorflows or settings.get("from_logits")
+    entropy = name in _CATEGORICAL or name == "binary_crossentropy"
+    hidden = entropy and not is_tensorflows and _has_hidden_logits(prediction, name)
+    return LossFacts(
+        function=recorded_name(name, bool(says_logits) and not hidden),
+        keras_name=name,
+        is_keras=is_tensorflows
+        or (getattr(function or loss, "__module__", None) or "").startswith("keras."),
+        by_class=name in _CATEGORICAL and rank_of(prediction) > 1,
+        labels=name == "sparse_categorical_crossentropy",
+        reduction=_REDUCTIONS.get(loss.reduction, str(loss.reduction)),
+        from_logits=bool(says_logits) if entropy else None,
+        hidden_logits=hidden,
+        label_smoothing=float(settings.get("label_smoothing", 0.0) or 0.0),
+        head=_head(prediction),
+        head_width=prediction.shape[-1] if rank_of(prediction) > 1 else None,
+    )
+
+
+def announcement(facts: LossFacts, classes: int, source: Source) -> dict[str, Any]:
+    """The payload of the `loss_call` event of a loss function that is called there."""
+    return {
+        "function": facts.function,
+        "keras_function": facts.keras_name,
+        "reduction": facts.reduction,
+        "classes": classes,
+        "weighted": False,
+        "label_smoothing": facts.label_smoothing,
+        "from_logits": facts.from_logits,
+        "hidden_logits": facts.hidden_logits,
+        "head": facts.head,
+        "head_width": facts.head_width,
+        "file": source.file,
+        "line": source.line,
+    }
+
+
+def recorded_name(name: str, takes_logits: bool) -> str:
+    """What a loss function of Keras is called in the trace."""
+    if name in _CATEGORICAL and takes_logits:
+        return "cross_entropy"
+    if name == "binary_crossentropy":
+        return "binary_cross_entropy" + ("_with_logits" if takes_logits else "")
+    return _SAME.get(name, name)
+
+
+def is_symbolic(tensor: Any) -> bool:
+    """Whether it belongs to a graph; an eager tensor does not know what made it."""
+    return not hasattr(tensor, "numpy")
+
+
+def is_handed_in(tensor: Any) -> bool:
+    """Whether a tensor of a graph came into it from outside, and was at most moved or cast."""
+    return _made_by(tensor) in _FROM_OUTSIDE
+
+
+def _head(prediction: Any) -> str | None:
+    """What made the predictions in a graph; an eager tensor does not know."""
+    return _HEADS.get(_made_by(prediction)) if is_symbolic(prediction) else None
+
+
+def _made_by(tensor: Any) -> str:
+    """The kind of operation that computed a tensor of a graph."""
+    made_by = getattr(tensor, "op", None)
+    for _ in range(_DEEP):
+        kind = getattr(made_by, "type", "")
+        if made_by is None or kind not in _MOVES or not made_by.inputs:
+            return str(kind)
+        made_by = made_by.inputs[0].op
+    return ""
+
+
+def _has_hidden_logits(prediction: Any, name: str) -> bool:
+    """Whether Keras will take other values than these (`keras.src.backend.tensorflow.nn`)."""
+    if hasattr(prediction, "_keras_logits"):
+        return True
+    if hasattr(prediction, "numpy"):  # an eager tensor does not know what made it
+        return False
+    made_by = getattr(getattr(prediction, "op", None), "type", "")
+    return bool(made_by == ("Sigmoid" if name == "binary_crossentropy" else "Softmax"))

@@ -1,0 +1,162 @@
+"""The optimizers seen so far: their names, their learning rates, and when a call of theirs steps.
+
+Not every call does: with `gradient_accumulation_steps` only each n-th, with a loss scale only
+those whose gradients are finite. The optimizer's own count of iterations tells.
+"""
+
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
+from nntrace_keras.program.schedules import ScheduleObserver
+from nntrace_keras.program.sources import Source, Sources
+
+
+@dataclass(slots=True)
+class _Built:
+    """How often a line built an optimizer for the same variables; `name` is the first's."""
+
+    name: str
+    of: Callable[[], Any]
+    count: int = 0
+
+
+class Optimizers:
+    """Every optimizer that was called; each is announced once."""
+
+    def __init__(self, recorder: Recorder, sources: Sources) -> None:
+        self._recorder = recorder
+        self._sources = sources
+        self._names: dict[int, tuple[weakref.ref[Any], str]] = {}
+        self._count = 0
+        self._built: dict[tuple[Source, int, int], _Built] = {}
+        self.schedules = ScheduleObserver(recorder, sources)
+
+    def name(self, optimizer: Any, variables: Sequence[Any]) -> str:
+        """Its class, numbered from the second optimizer on."""
+        known = self._names.get(id(optimizer))
+        if known is not None and known[0]() is optimizer:
+            return known[1]
+        self._count += 1
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        name = type(inner).__name__ + (f".{self._count}" if self._count > 1 else "")
+        self._names[id(optimizer)] = (weakref.ref(optimizer), name)
+        self._announce(optimizer, inner, name, variables)
+        self.schedules.announce(inner, name)
+        return name
+
+    @property
+    def living(self) -> int:
+        """How many of them are still there."""
+        return sum(reference() is not None for reference, _ in self._names.values())
+
+    def _built_again(self, source: Source, name: str, variables: Sequence[Any]) -> "_Built":
+        """The optimizers that one line built for the same variables, this one included."""
+        first = variables[0]
+        key = (source, id(first), len(variables))
+        known = self._built.get(key)
+        if known is None or known.of() is not first:
+            known = self._built[key] = _Built(name, weakref.ref(first))
+        known.count += 1
+        return known
+
+    def _announce(self, optimizer: Any, inner: Any, name: str, variables: Sequence[Any]) -> None:
+        source = self._sources.of(inner)
+        built = self._built_again(source, name, variables)
+        rate = inner._learning_rate
+        with tf.init_scope():
+            start = float(rate.numpy()) if isinstance(rate, keras.Variable) else None
+        settings = {
+            key: value
+            for key in ("weight_decay", "momentum", "epsilon", "clipnorm", "clipvalue")
+            if isinstance(value := getattr(inner, key, None), int | float)
+        }
+        payload = {
+            "name": name,
+            "class": type(inner).__name__,
+            "parameters": len(variables),
+            "built": built.count,
+            "replaces": built.name if built.count > 1 else None,
+            "lr": start,
+            **settings,
+            "decoupled": True,  # Keras always takes the decay off the weights themselves
+            "stateful": type(inner) is not keras.optimizers.SGD or bool(inner.momentum),
+            "loss_scaling": inner is not optimizer,
+            "accumulation_steps": accumulation_steps(optimizer),
+            "file": source.file,
+            "line": source.line,
+        }
+        self._recorder.add_event(EventKind.OPTIMIZER, payload)
+
+
+def learning_rate(optimizer: Any) -> Any:
+    """The rate of the step to come, as a tensor; None for one that only user code can tell."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    rate = inner._learning_rate
+    if isinstance(rate, keras.Variable | keras.optimizers.schedules.LearningRateSchedule):
+        return tf.convert_to_tensor(optimizer.learning_rate)
+    return None
+
+
+def weight_decay(optimizer: Any, variable: Any) -> float:
+    """The decay that acts on a variable."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    decays = bool(inner.weight_decay) and inner._use_weight_decay(variable)
+    return float(inner.weight_decay) if decays else 0.0
+
+
+def accumulation_steps(optimizer: Any) -> int:
+    """Calls per step."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return int(inner.gradient_accumulation_steps or 1)
+
+
+def always_steps(optimizer: Any) -> bool:
+    """Whether each call is a step."""
+    return accumulation_steps(optimizer) == 1 and not hasattr(optimizer, "inner_optimizer")
+
+
+def ends_accumulation(optimizer: Any) -> Any:
+    """Whether this call is the last one of an accumulation."""
+    steps = accumulation_steps(optimizer)
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if steps == 1:
+        return tf.constant(True)
+    return tf.equal((tf.cast(inner._iterations, tf.int64) + 1) % steps, 0)
+
+
+def iterations(optimizer: Any) -> Any:
+    """How many steps it has made, as a tensor."""
+    return tf.cast(tf.convert_to_tensor(optimizer.iterations), tf.int64)
+
+
+def loss_scale(optimizer: Any) -> Any:
+    """What it multiplies the losses of the step to come by; None where it does not."""
+    if hasattr(optimizer, "inner_optimizer"):
+        return optimizer.dynamic_scale if optimizer.built else optimizer.initial_scale
+    return optimizer.loss_scale_factor
+
+
+def as_received(optimizer: Any, variable: Any, gradient: Any) -> Any:
+    """The gradient as it counts: without the loss scale, averaged with those accumulated."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    scale = loss_scale(optimizer)
+    if scale is not None:
+        factor = 1.0 / tf.cast(tf.convert_to_tensor(scale), tf.float32)
+        if isinstance(gradient, tf.IndexedSlices):
+            values = tf.cast(gradient.values, tf.float32) * factor
+            gradient = tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
+        else:
+            gradient = tf.cast(gradient, tf.float32) * factor
+    steps = accumulation_steps(optimizer)
+    if steps > 1 and inner.built and not isinstance(gradient, tf.IndexedSlices):
+        held = inner._accumulated_gradients[inner._get_variable_index(variable)]
+        if held is not None:
+            gradient = (gradient + tf.cast(held.value, gradient.dtype)) / steps
+    return gradient

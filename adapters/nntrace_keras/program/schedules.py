@@ -1,0 +1,73 @@
+"""Follows the schedules of learning rates: what they are, how far they reach, how far they came.
+
+A schedule of Keras is a function of the optimizer's steps: it counts every one of them.
+"""
+
+from typing import Any
+
+import keras
+
+from nntrace.recorder import Recorder, is_landmark
+from nntrace.schema import EventKind
+from nntrace_keras.program.sources import Sources
+
+
+class ScheduleObserver:
+    """Counts the steps of each optimizer that has a schedule."""
+
+    def __init__(self, recorder: Recorder, sources: Sources) -> None:
+        self._recorder = recorder
+        self._sources = sources
+        self._payloads: dict[str, dict[str, Any]] = {}
+        self._calls: dict[str, int] = {}
+
+    def announce(self, optimizer: Any, name: str) -> None:
+        """An optimizer is new: it may have a schedule."""
+        schedule = getattr(optimizer, "_learning_rate", None)
+        if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+            return
+        source = self._sources.of(optimizer)
+        self._payloads[name] = {
+            "scheduler": len(self._payloads),
+            "class": type(schedule).__name__,
+            "optimizer": name,
+            "horizon": _horizon(schedule),
+            "optimizer_stepped": True,  # it cannot be asked before
+            "file": source.file,  # where the optimizer was built that it was given to
+            "line": source.line,
+        }
+
+    def stepped(self, name: str) -> None:
+        """An optimizer has made a step."""
+        payload = self._payloads.get(name)
+        if payload is None:
+            return
+        calls = self._calls[name] = self._calls.get(name, 0) + 1
+        if is_landmark(calls):
+            self._record(payload, calls)
+
+    def finish(self) -> None:
+        """Record how far each came in the end."""
+        for name, calls in self._calls.items():
+            if not is_landmark(calls):
+                self._record(self._payloads[name], calls)
+        self._calls.clear()
+
+    def _record(self, payload: dict[str, Any], calls: int) -> None:
+        self._recorder.add_event(EventKind.SCHEDULER, {**payload, "calls": calls})
+
+
+def _horizon(schedule: Any) -> int | None:
+    """After how many steps it is through, or repeats; None where it does not say."""
+    boundaries = getattr(schedule, "boundaries", None)
+    if boundaries:
+        return int(max(boundaries))
+    if isinstance(schedule, keras.optimizers.schedules.CosineDecayRestarts):
+        return int(schedule.first_decay_steps)
+    warm_up = getattr(schedule, "warmup_steps", None) or 0
+    # An exponential decay has no end: after `decay_steps` it has only divided once.
+    through = isinstance(
+        schedule,
+        keras.optimizers.schedules.CosineDecay | keras.optimizers.schedules.PolynomialDecay,
+    )
+    return int(schedule.decay_steps + warm_up) if through else None

@@ -1,0 +1,171 @@
+"""Reads the planned elements of TensorFlow tensors, in a graph as well as eagerly.
+
+Which rows are read is computed for all tensors together, and one gather takes those of a tensor:
+building and compiling a graph takes time for each operation. Nothing here creates a random number
+or a gradient.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from nntrace.recorder import RUN
+from nntrace_keras.samples.elements import LEAP, PHASES, ExamplesPlan, FlatPlan
+
+_HASHED_FEATURES = 4096
+_MULTIPLIER = 0x9E3779B97F4A7C15 - (1 << 64)  # 2^64 divided by the golden ratio, as an int64
+
+
+def examples(
+    plans: Sequence[ExamplesPlan], tensors: Sequence[Any], turn: Any
+) -> tuple[Any, list[Any]]:
+    """The true lengths of all axes that vary, float32, and of each tensor float32 [plan.size].
+
+    `turn` is an int64 scalar that moves the rows.
+    """
+    tensors = [_units_last(plan, tensor) for plan, tensor in zip(plans, tensors, strict=True)]
+    alike: dict[tuple[int, int], list[int]] = {}
+    for number, plan in enumerate(plans):
+        if plan.sizes != plan.counts:
+            alike.setdefault((len(tensors[number].shape), len(plan.axes)), []).append(number)
+    rows: dict[int, Any] = {}
+    lengths: list[Any] = []
+    place_of: dict[int, int] = {}  # where the first axis' length is in `lengths`
+    place = 0
+    for (rank, _), numbers in alike.items():
+        shapes = tf.stack([tf.shape(tensors[number], tf.int64) for number in numbers])
+        of_these = _rows([plans[number] for number in numbers], shapes, turn)
+        rows.update(zip(numbers, of_these, strict=True))
+        lengths.append(tf.reshape(shapes, [-1]))
+        for number in numbers:
+            place_of[number] = place
+            place += rank
+    varying = [place_of[n] + axis for n, plan in enumerate(plans) for axis in plan.varying]
+    sizes = tf.zeros([0])
+    if varying:
+        sizes = tf.cast(tf.gather(tf.concat(lengths, 0), varying), tf.float32)
+    read = [
+        _values(plan, tensor, rows.get(number))
+        for number, (plan, tensor) in enumerate(zip(plans, tensors, strict=True))
+    ]
+    return sizes, read
+
+
+def _units_last(plan: ExamplesPlan, tensor: Any) -> Any:
+    """The row axes first, then that of the units."""
+    if plan.unit_axis is not None and plan.unit_axis != len(tensor.shape) - 1:
+        return tf.transpose(tensor, [*plan.axes, plan.unit_axis])
+    return tensor
+
+
+def _rows(plans: Sequence[ExamplesPlan], shapes: Any, turn: Any) -> list[Any]:
+    """The row numbers [prod(counts)] of the planned places, the last row axis fastest.
+
+    Args:
+        plans: with equally many row axes.
+        shapes: int64 [plans, rank], the row axes first.
+        turn: int64 scalar.
+    """
+    numbers = [math.prod(plan.counts) for plan in plans]
+    owner = np.repeat(np.arange(len(plans), dtype=np.int32), numbers)
+    grids = [np.indices(plan.counts, np.int32).reshape(len(plan.counts), -1) for plan in plans]
+    indices = np.concatenate(grids, axis=1)
+    counts = np.array([plan.counts for plan in plans], np.int64)
+    turned = tf.cast(turn, tf.int64) * LEAP
+    of_owner = tf.constant(owner)
+    staggered = np.array([plan.staggered for plan in plans])
+    rows: Any = None
+    axes: list[_Axis] = []
+    for axis, lengths in enumerate(tf.unstack(shapes, axis=1)[: len(indices)]):
+        sizes = tf.gather(lengths, of_owner)
+        phase = (turned // PHASES**axis) % PHASES
+        steps = tf.cast(tf.constant(indices[axis]), tf.int64) * PHASES + phase
+        places = steps * sizes // tf.gather(tf.constant(PHASES * counts[:, axis]), of_owner)
+        axes.append(_Axis(indices[axis].astype(np.int64), counts[owner, axis], sizes, places))
+        if axis == 1 and staggered.any():
+            moved = tf.logical_and(staggered[owner], sizes > axes[1].counts)
+            places = tf.where(moved, _staggered(*axes), places)
+        rows = places if rows is None else rows * sizes + places
+    return list(tf.split(rows, numbers))
+
+
+class _Axis(NamedTuple):
+    """Of an axis, for each row: the number of its place, of how many, the length, the place."""
+
+    indices: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+    sizes: Any
+    places: Any
+
+
+def _staggered(examples: _Axis, positions: _Axis) -> Any:
+    """Places that move from example to example: the first one's begin at the first position, the
+    last one's end at the last.
+    """
+    few = examples.sizes < examples.counts  # some are read twice, and dropped again
+    number = tf.where(few, examples.places, examples.indices)
+    last = tf.maximum(tf.where(few, examples.sizes, examples.counts) - 1, 1)
+    step = positions.sizes // positions.counts
+    room = positions.sizes - 1 - (positions.counts - 1) * step
+    return positions.indices * step + room * number // last
+
+
+def _values(plan: ExamplesPlan, tensor: Any, rows: Any) -> Any:
+    """float32 [plan.size]: the planned units of some rows, of all where `rows` is None."""
+    width = 1 if plan.unit_axis is None else tensor.shape[-1]
+    if rows is not None:
+        tensor = tf.gather(tf.reshape(tensor, [-1, width] if width > 1 else [-1]), rows)
+    if plan.units < width:
+        tensor = tensor[..., : plan.units * plan.unit_step : plan.unit_step]
+    return tf.cast(_flattened(tensor), tf.float32)
+
+
+def flat(plan: FlatPlan, tensor: Any) -> Any:
+    """float32 [plan.size] of a parameter or a gradient of its shape."""
+    values = _flattened(tf.convert_to_tensor(tensor))
+    if plan.runs:
+        apart = tf.reshape(values[: plan.runs * plan.step], [plan.runs, plan.step])
+        values = tf.reshape(apart[:, :RUN], [plan.size])
+    elif values.shape[0] != plan.size:  # no static shape says that they are all
+        values = values[: plan.size]
+    return tf.cast(values, tf.float32)
+
+
+def _flattened(tensor: Any) -> Any:
+    return tensor if tensor.shape.rank == 1 else tf.reshape(tensor, [-1])
+
+
+def shaped(tensor: Any, shape: tuple[int | None, ...]) -> Any:
+    """The tensor with a static shape of which TensorFlow perhaps knows less."""
+    if tensor.shape.rank is not None and tuple(tensor.shape) == shape:
+        return tensor
+    tensor = tf.identity(tensor)  # not the user's, nor a captured one
+    tensor.set_shape(shape)
+    return tensor
+
+
+def example_hashes(batch: Any) -> Any:
+    """The low and the high 24 bits of a hash of each example [N, …], int64 [N, 2].
+
+    Equal for examples whose values are equal. Of examples with more than 4096 features every n-th
+    is hashed.
+    """
+    batch = tf.convert_to_tensor(batch)
+    features = math.prod(batch.shape[1:]) if None not in batch.shape[1:] else -1
+    rows = tf.reshape(batch, [tf.shape(batch)[0], features])
+    if features > _HASHED_FEATURES:
+        rows = rows[:, :: features // _HASHED_FEATURES]
+    if rows.dtype.is_floating:
+        bits = tf.cast(tf.bitcast(tf.cast(rows, tf.float32), tf.int32), tf.int64)
+    else:
+        bits = tf.cast(rows, tf.int64)
+    place = tf.range(1, tf.shape(bits, tf.int64)[1] + 1, dtype=tf.int64)
+    mixed = (bits + place) * _MULTIPLIER  # wraps around, which is meant
+    mixed = tf.bitwise.bitwise_xor(mixed, tf.bitwise.right_shift(mixed, 29))
+    hashes = tf.reduce_sum(mixed * (2 * place + 1), axis=1)
+    parts = tf.stack([hashes, tf.bitwise.right_shift(hashes, 24)], axis=1)
+    return tf.bitwise.bitwise_and(parts, (1 << 24) - 1)

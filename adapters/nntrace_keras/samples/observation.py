@@ -1,0 +1,324 @@
+"""Decides what of an optimizer call is sampled: which tensors stand for which sites.
+
+Runs where the optimizer is called: once per traced graph, or at a sampled eager step.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import tensorflow as tf
+
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind, Role
+from nntrace_keras.data.batches import BatchFacts
+from nntrace_keras.graphs.structure import Structure
+from nntrace_keras.graphs.turns import Turns
+from nntrace_keras.program.describe import (
+    dtype_name,
+    fans,
+    is_batch_norm,
+    unit_axis,
+)
+from nntrace_keras.program.losses import (
+    LossFacts,
+    announcement,
+    is_handed_in,
+    is_symbolic,
+    loss_facts,
+)
+from nntrace_keras.program.names import Names
+from nntrace_keras.program.objective import Term, sum_of
+from nntrace_keras.program.optimizers import weight_decay
+from nntrace_keras.program.sources import UNKNOWN, Source, Sources
+from nntrace_keras.samples.capture import Capture
+from nntrace_keras.samples.inside import add_inside
+from nntrace_keras.samples.running_norms import has_learnt
+from nntrace_keras.samples.sites import SiteKey
+from nntrace_keras.samples.tensor_sites import activation_site, tensor_site
+from nntrace_keras.samples.terms import named_calls, terms
+from nntrace_keras.tape.under_tape import Gradient, LayerCall, LossCall, RootCall, key
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """A variable an optimizer is given, and what it is recorded as."""
+
+    variable: Any
+    gradient: Any
+    shape: tuple[int, ...]
+    param: SiteKey
+    param_gradient: SiteKey
+    update: SiteKey
+
+
+class Observer:
+    """Turns calls under tapes into captures; announces each loss function once.
+
+    Attributes:
+        phase: `eval` when the last model seen was called as in inference.
+        read: the frozen variables whose values have been recorded.
+    """
+
+    def __init__(self, recorder: Recorder, names: Names, sources: Sources) -> None:
+        self._recorder = recorder
+        self._names = names
+        self._sources = sources
+        self._structure = Structure(recorder)
+        self._announced: set[tuple[str, Source]] = set()
+        self._modes: dict[str, dict[str, object]] = {}
+        self.read: set[int] = set()
+        self._roots: list[str] = []
+        self._turns = Turns()
+        self.phase = "train"
+
+    def forward(self, capture: Capture, gradients: Sequence[Gradient]) -> BatchFacts:
+        """Add inputs, activations, their gradients, targets and predictions."""
+        first = next((g for g in gradients if g.calls.roots), None)
+        if first is None:
+            return BatchFacts()
+        for root in first.calls.roots:
+            self._names.learn(root.layer)
+        self._note_modes(first)
+        entered = self._inputs(capture, self._turns.choose(first.calls.roots))
+        for call, gradient in first.activations:
+            self._activation(capture, call, gradient)
+        add_inside(capture, first, self._sources)
+        self._structure.note_reuse(gradients)
+        called = next((g.calls.losses for g in gradients if g.calls.losses), [])
+        objective = self._structure.read(capture, gradients, named_calls(called))
+        if not called:
+            facts = self._output(capture, first.calls.roots[-1], entered)
+        else:
+            facts = self._loss(capture, called[0], entered, objective or ())
+        return replace(facts, **terms(capture, called, objective))
+
+    def stepped(
+        self,
+        optimizer: Any,
+        name: str,
+        pairs: Sequence[tuple[Any, Any]],
+        gradients: Sequence[Gradient],
+    ) -> tuple[list[Stepped], list[Stepped]]:
+        """The variables the optimizer is given, and other trainable ones of the same models."""
+        mine = [
+            self._stepped(
+                name, n, v, g, {"optimizer": name, "weight_decay": weight_decay(optimizer, v)}
+            )
+            for n, (g, v) in enumerate(pairs)
+        ]
+        held = {key(variable) for _, variable in pairs}
+        others: dict[int, tuple[Any, Any]] = {}
+        for gradient in gradients:
+            for source, value in zip(gradient.sources, gradient.source_gradients, strict=True):
+                if _is_variable(source) and key(source) not in held:
+                    others.setdefault(key(source), (value, source))
+            for root in gradient.calls.roots:
+                owned = root.layer.trainable_variables
+                if any(key(variable) in held for variable in owned):
+                    for variable in owned:
+                        if key(variable) not in held:
+                            others.setdefault(key(variable), (None, variable))
+        rest = [
+            self._stepped(name, len(pairs) + n, v, g, {})
+            for n, (g, v) in enumerate(others.values())
+        ]
+        return mine, rest
+
+    def frozen(self, name: str, gradients: Sequence[Gradient]) -> list[Stepped]:
+        """The weights of the models that are not trained although they could be.
+
+        Those that are not read yet: a graph that is built need not be the one that runs.
+        """
+        found: dict[int, Any] = {}
+        for gradient in gradients:
+            for root in gradient.calls.roots:
+                for layer in root.layer._flatten_layers():
+                    for variable in layer._trainable_variables:
+                        if not variable.trainable and key(variable) not in self.read:
+                            found[key(variable)] = variable
+        return [
+            self._stepped(name, n, variable, None, {}, trained=False)
+            for n, variable in enumerate(found.values())
+        ]
+
+    def order(self, capture: Capture, stepped: Sequence[Stepped]) -> list[SiteKey]:
+        """All sites in the order in which the program reaches them: a layer's parameters first."""
+        by_parent: dict[str, list[Stepped]] = {}
+        for one in stepped:
+            by_parent.setdefault(one.param.parent, []).append(one)
+        found: list[SiteKey] = []
+        for site in capture.sites:
+            if site.role is Role.ACTIVATION:
+                for one in by_parent.pop(site.path, ()):
+                    found += [one.param, one.param_gradient]
+            if site.role not in (Role.PARAM, Role.PARAM_GRAD):
+                found.append(site)
+        for rest in by_parent.values():
+            for one in rest:
+                found += [one.param, one.param_gradient]
+        return found
+
+    def _stepped(
+        self,
+        optimizer: str,
+        number: int,
+        variable: Any,
+        gradient: Any,
+        facts: dict[str, Any],
+        *,
+        trained: bool = True,
+    ) -> Stepped:
+        path, parent, owner = self._names.variable(variable, optimizer, number)
+        shape = tuple(int(size) for size in variable.shape)
+        source = self._sources.of(owner) if owner is not None else UNKNOWN
+
+        def site(role: Role) -> SiteKey:
+            own = {"requires_grad": trained} if role is Role.PARAM else {}
+            return SiteKey(
+                path,
+                role,
+                module_type=type(owner).__name__ if owner is not None else "Variable",
+                parent=parent,
+                dtype=dtype_name(variable),
+                file=source.file,
+                line=source.line,
+                shape=shape,
+                facts=tuple({**fans(shape, owner), **facts, **own}.items()),
+            )
+
+        roles = (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)
+        return Stepped(variable, gradient, shape, *map(site, roles))
+
+    def _inputs(self, capture: Capture, root: RootCall) -> SiteKey | None:
+        entered: list[tuple[SiteKey, Any]] = []
+        for name, value in root.inputs:
+            tensor = tf.convert_to_tensor(value)
+            if not tensor.shape.rank or not _is_real(tensor):
+                continue
+            prefix = self._prefix(root)
+            site = tensor_site(f"{prefix}{name}", Role.INPUT, "input", tensor, UNKNOWN)
+            capture.add_examples(site, tensor)
+            capture.keepsakes.add(site, tensor)
+            entered.append((site, tensor))
+        if not entered:
+            return None
+        first = next((e for e in entered if e[1].dtype.is_floating), entered[0])
+        for number, (_, tensor) in enumerate([first, *(e for e in entered if e is not first)]):
+            capture.add_hashes(number, tensor)
+        return first[0]
+
+    def prefix_of(self, model: Any) -> str:
+        """What a model is called: nothing where it is the first one that trains, or before it."""
+        path = self._names.layer(model)
+        return "" if not self._roots or path == self._roots[0] else path
+
+    def trained_prefix_of(self, model: Any) -> str | None:
+        """The same, of a model that has been trained; None of any other."""
+        if not self._roots or self._names.layer(model) not in self._roots:
+            return None
+        return self.prefix_of(model)
+
+    def _prefix(self, root: RootCall) -> str:
+        """Nothing for the first model's inputs; later ones are told apart by its path."""
+        path = self._names.layer(root.layer)
+        if path not in self._roots:
+            self._roots.append(path)
+        return "" if path == self._roots[0] else f"{path}/"
+
+    def _activation(self, capture: Capture, call: LayerCall, gradient: Any) -> None:
+        layer, tensor = call.layer, call.output
+        axis = unit_axis(layer)
+        for role, value in ((Role.ACTIVATION, tensor), (Role.ACTIVATION_GRAD, gradient)):
+            if value is None:
+                continue
+            site = activation_site(call, role, self._sources.of(layer))
+            is_gradient = role is Role.ACTIVATION_GRAD
+            capture.add_examples(site, value, axis, shape=tensor.shape, staggered=is_gradient)
+
+    def _output(self, capture: Capture, root: RootCall, entered: SiteKey | None) -> BatchFacts:
+        site = None
+        if root.output is not None and root.output.shape.rank and root.output.dtype.is_floating:
+            site = tensor_site("", Role.OUTPUT, "", root.output, UNKNOWN)
+            capture.add_examples(site, root.output)
+        return BatchFacts(entered, output=site)
+
+    def _loss(
+        self,
+        capture: Capture,
+        call: LossCall,
+        entered: SiteKey | None,
+        objective: Sequence[Term],
+    ) -> BatchFacts:
+        prediction, target = tf.convert_to_tensor(call.prediction), call.target
+        facts, value = loss_facts(call.function, prediction), call.value
+        summed = sum_of(objective, value)
+        if summed is not None:
+            facts, value = replace(facts, reduction="sum"), summed
+        classes = int(prediction.shape[-1] or 0) if (prediction.shape.rank or 0) > 1 else 1
+        self._announce(facts, classes, call)
+        name = facts.function
+        output = tensor_site(name, Role.OUTPUT, name, prediction, call.source)
+        if prediction.shape.rank:
+            capture.add_examples(output, prediction)
+        target = tf.convert_to_tensor(target)
+        of_target = tensor_site(name, Role.TARGET, name, target, call.source)
+        if target.shape.rank:
+            capture.add_examples(of_target, target, by_example=True)
+            capture.keepsakes.add(of_target, target)
+        if value is not None and value.shape.rank == 0:
+            capture.add_scalar("loss_value", value)
+        return BatchFacts(
+            entered,
+            of_target,
+            output,
+            labels=facts.labels or target.dtype.is_integer,
+            by_class=facts.by_class and not facts.labels,
+            is_delivered=facts.is_keras and is_handed_in(target) if is_symbolic(target) else None,
+            classes=classes or None,
+            loss_function=name,
+        )
+
+    def _announce(self, facts: LossFacts, classes: int, call: LossCall) -> None:
+        if (facts.function, call.source) in self._announced:
+            return
+        self._announced.add((facts.function, call.source))
+        payload = announcement(facts, classes, call.source)
+        self._recorder.add_event(EventKind.LOSS_CALL, payload)
+
+    def _note_modes(self, gradient: Gradient) -> None:
+        """Record in which mode the layers were called that behave differently in training."""
+        modes = list(gradient.calls.modes.values())
+        root = gradient.calls.roots[0]
+        said = root.training
+        is_plain = isinstance(said, bool)
+        training = said if is_plain else any(mode.active for mode in modes) or not modes
+        payload: dict[str, object] = {
+            "training": training,
+            "dropout_active": sum(m.is_dropout and m.active for m in modes),
+            "dropout_inactive": sum(m.is_dropout and not m.active for m in modes),
+            "norm_active": sum(not m.is_dropout and m.active for m in modes),
+            "norm_inactive": sum(not m.is_dropout and not m.active for m in modes),
+        }
+        self.phase = "train" if training else "eval"
+        model = self._prefix(root).rstrip("/")
+        if self._modes.get(model) != payload:
+            trained = _trained_norms(root.layer, gradient)
+            before = {} if model in self._modes else {"norm_trained": trained}
+            self._modes[model] = payload
+            self._recorder.add_event(EventKind.MODE, {"model": model, **payload, **before})
+
+
+def _trained_norms(model: Any, gradient: Gradient) -> int:
+    """How many batch norms bring running statistics of earlier batches with them."""
+    called = {id(call.layer): call.statistics.are_trained for call in gradient.calls.norms}
+    norms = [layer for layer in model._flatten_layers() if is_batch_norm(layer)]
+    return sum(called[id(n)] if id(n) in called else has_learnt(n) for n in norms)
+
+
+def _is_real(tensor: Any) -> bool:
+    return bool(tensor.dtype.is_floating or tensor.dtype.is_integer or tensor.dtype.is_bool)
+
+
+def _is_variable(value: Any) -> bool:
+    return hasattr(value, "assign") and hasattr(value, "shape")

@@ -1,0 +1,1 @@
+"""What is called under a `GradientTape`, and what becomes of its gradients."""

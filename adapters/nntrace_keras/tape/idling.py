@@ -1,0 +1,57 @@
+"""Notices that gradients are computed and nothing ever acts on them.
+
+Until the first step gradients by variables are counted, and a few of the variables' values
+compared: who changes them by hand is not idle, nor is who wants the gradient of an input.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.eager import record
+
+from nntrace.recorder import Recorder, is_landmark
+from nntrace.schema import EventKind
+from nntrace_keras.program.sources import caller
+from nntrace_keras.tape.under_tape import Gradient
+
+_MANY = 32  # more than are accumulated for one step, as a rule
+_LOOKED_AT = 8  # variables
+_ELEMENTS = 64
+
+
+class IdleWatch:
+    """Watches the time before the first step."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._passes = 0
+        self._values: list[bytes] = []
+
+    def differentiated(self, gradients: Sequence[Gradient]) -> None:
+        """These gradients were computed, and none of them has been applied."""
+        variables = [source for g in gradients for source in g.sources if _is_trainable(source)]
+        if self._recorder.steps or not variables:
+            return
+        self._passes += 1
+        if self._passes == 1:
+            self._values = _some_of(variables)
+        elif self._passes >= _MANY and is_landmark(self._passes):
+            before, self._values = self._values, _some_of(variables)
+            if before == self._values:
+                source = caller()
+                payload = {"backwards": self._passes, "file": source.file, "line": source.line}
+                self._recorder.add_event(EventKind.IDLE, payload, severity="warning")
+                self._recorder.open()
+
+
+def _is_trainable(source: Any) -> bool:
+    return hasattr(source, "assign") and bool(getattr(source, "trainable", False))
+
+
+def _some_of(variables: Sequence[Any]) -> list[bytes]:
+    with record.stop_recording():
+        return [
+            tf.reshape(variable, [-1])[:_ELEMENTS].numpy().tobytes()
+            for variable in variables[:_LOOKED_AT]
+        ]

@@ -1,0 +1,112 @@
+"""Which loss functions are called under a `GradientTape`: those of Keras, and TensorFlow's own.
+
+A loss that is called inside another, or by Keras itself, is no call of the program's.
+"""
+
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras.src.trainers.compile_utils import CompileLoss
+
+from nntrace_keras.patching import Undo, after, wrap
+from nntrace_keras.program.losses import ON_LOGITS, OnLogits
+from nntrace_keras.program.sources import caller
+from nntrace_keras.tape.under_tape import Calls, LossCall
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.in_loss = False
+
+
+class LossCalls:
+    """Notes loss calls with the tapes that record.
+
+    Args:
+        guard: keeps errors away from the training.
+        active: the calls under each of this thread's tapes that record.
+        collects: whether what is called now is wanted.
+    """
+
+    def __init__(
+        self,
+        guard: Callable[[Callable[..., Any]], Callable[..., Any]],
+        active: Callable[[], list[Calls]],
+        collects: Callable[[], bool],
+    ) -> None:
+        self._active = active
+        self._collects = collects
+        self._local = _Local()
+        self._observe_loss = guard(self._loss_called)
+        self._name_terms = guard(self._compiled_losses_called)
+
+    def install(self) -> list[Undo]:
+        """Watch the losses."""
+        return [
+            wrap(keras.losses.Loss, "__call__", self._around_loss),
+            *(wrap(tf.nn, name, self._around_function(ON_LOGITS[name])) for name in ON_LOGITS),
+            after(CompileLoss, "__call__", self._name_terms),
+        ]
+
+    def _around_loss(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        local = self._local
+
+        def __call__(loss: Any, y_true: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+            outside, local.in_loss = local.in_loss, True
+            try:
+                value = original(loss, y_true, y_pred, *args, **kwargs)
+            finally:
+                local.in_loss = outside
+            if self._active():
+                self._observe_loss(loss, y_true, y_pred, value)
+                if not outside and tf.executing_eagerly():
+                    again = partial(original, loss, y_true, y_pred, *args, **kwargs)
+                    for calls in self._active():
+                        calls.repeats.append(("loss", again))
+            return value
+
+        return __call__
+
+    def _around_function(self, name: str) -> Callable[..., Any]:
+        """One of TensorFlow's own losses, where the program and not Keras calls it."""
+        local, loss = self._local, OnLogits(name)
+
+        def make(original: Callable[..., Any]) -> Callable[..., Any]:
+            def function(labels: Any = None, logits: Any = None, *args: Any, **kwargs: Any) -> Any:
+                value = original(labels, logits, *args, **kwargs)
+                if self._active() and not local.in_loss and not _calls_from_keras():
+                    self._observe_loss(loss, labels, logits, value)
+                return value
+
+            return function
+
+        return make
+
+    def _loss_called(self, loss: Any, y_true: Any, y_pred: Any, value: Any) -> None:
+        if not self._collects() or isinstance(loss, CompileLoss):
+            return
+        if isinstance(y_true, dict | list | tuple) or isinstance(y_pred, dict | list | tuple):
+            return
+        call = LossCall(loss, y_true, y_pred, value, caller())
+        for calls in self._active():
+            calls.losses.append(call)
+
+    def _compiled_losses_called(self, _: Any, compiled: Any, *args: Any, **kwargs: Any) -> None:
+        """The loss functions of `compile` have been called: note for which output, how weighted."""
+        terms = compiled._flat_losses or []
+        for calls in self._active():
+            recent = calls.losses[-len(terms) :] if len(terms) > 1 else []
+            for (_, function, weight, name), call in zip(terms, recent, strict=False):
+                if call.function is function:
+                    call.output = str(name or "")
+                    call.weight = float(weight) if isinstance(weight, int | float) else 1.0
+
+
+def _calls_from_keras() -> bool:
+    """Whether a module of Keras has called the function that asks."""
+    return str(sys._getframe(2).f_globals.get("__name__")).startswith("keras.")

@@ -1,0 +1,142 @@
+"""What is kept of the calls under a `GradientTape`: layers, losses, gradients; no behaviour."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nntrace_keras.program.sources import Source
+
+if TYPE_CHECKING:  # it needs TensorFlow
+    from nntrace_keras.births.derivatives import Broken
+
+
+@dataclass(slots=True)
+class LayerCall:
+    """One layer's output in a forward pass under a tape."""
+
+    layer: Any
+    path: str
+    parent: str
+    output: Any
+
+
+@dataclass(slots=True)
+class RootCall:
+    """A call of an outermost layer: the model, or a part of it."""
+
+    layer: Any
+    inputs: list[tuple[str, Any]]
+    output: Any
+    training: bool | None
+
+
+@dataclass(slots=True)
+class LossCall:
+    """A call of a Keras loss function.
+
+    Attributes:
+        output: which of a model's outputs it is for; empty where that is the only one.
+        weight: by which `compile` multiplies its value.
+    """
+
+    function: Any
+    target: Any
+    prediction: Any
+    value: Any
+    source: Source
+    output: str = ""
+    weight: float = 1.0
+
+
+@dataclass(slots=True)
+class Mode:
+    """How a layer that behaves differently in training was called."""
+
+    is_dropout: bool
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Of a batch norm before a call.
+
+    Attributes:
+        values: moving mean and variance, eagerly; in a graph they are variables that can be read.
+        are_trained: whether, when it was first seen, they were those of earlier batches.
+    """
+
+    values: tuple[Any, Any] | None
+    are_trained: bool
+
+
+@dataclass(slots=True)
+class NormCall:
+    """A batch norm's call in training mode: what entered it, and its statistics before."""
+
+    layer: Any
+    path: str
+    entered: Any
+    statistics: Statistics
+
+
+@dataclass(slots=True)
+class AttentionCall:
+    """A softmax over keys, [examples, heads, queries, keys] or without heads, in a layer's call."""
+
+    layer: Any
+    path: str
+    rows: Any
+    is_named: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The operations that a layer's call has made, by their numbers in a graph: `start`, …."""
+
+    graph: Any
+    layer: Any
+    path: str
+    start: int
+    end: int
+
+
+@dataclass(slots=True)
+class Calls:
+    """What happened under one tape, in order.
+
+    Attributes:
+        spans: of the layers that called no others, where a graph was built.
+        reused: paths and classes of batch norms that were called twice within one forward.
+        repeats: eagerly, what calls each model ("forward") and loss function ("loss") once more.
+    """
+
+    layers: list[LayerCall] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+    reused: dict[str, str] = field(default_factory=dict)
+    roots: list[RootCall] = field(default_factory=list)
+    losses: list[LossCall] = field(default_factory=list)
+    modes: dict[int, Mode] = field(default_factory=dict)
+    norms: list[NormCall] = field(default_factory=list)
+    attention: list[AttentionCall] = field(default_factory=list)
+    repeats: list[tuple[str, Callable[[], Any]]] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)  # two of them are never the same: tensors have no plain equality
+class Gradient:
+    """One `tape.gradient` call: what was differentiated, and the gradients of the activations.
+
+    Attributes:
+        broken: the operation whose derivative is why they are not finite, where that was seen.
+    """
+
+    targets: list[Any]
+    sources: list[Any]
+    source_gradients: list[Any]
+    calls: Calls
+    activations: list[tuple[LayerCall, Any]]
+    broken: "Broken | None" = None
+
+
+def key(variable: Any) -> int:
+    """Identifies a variable, whether Keras' own or TensorFlow's."""
+    return id(getattr(variable, "_value", variable))

@@ -1,0 +1,1 @@
+"""The data that a program trains and evaluates on."""

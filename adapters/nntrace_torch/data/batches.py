@@ -1,0 +1,207 @@
+"""What enters the model: input samples, and a hash of every example of the batch."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn.utils.rnn import PackedSequence
+
+from nntrace.recorder import Recorder
+from nntrace.schema import Role
+from nntrace_torch.program.containers import named_parts
+from nntrace_torch.program.describe import sampled_part, tensor_fields
+from nntrace_torch.program.sources import UNKNOWN
+from nntrace_torch.samples.keepsakes import kept_batch
+from nntrace_torch.samples.modules import Model
+from nntrace_torch.samples.plans import Plan, activation_plan
+from nntrace_torch.samples.step import StepSample
+
+_MAX_EXAMPLES = 4096
+_MAX_HASHED = 1 << 15  # elements of a batch that are hashed
+_MULTIPLIER = 0x9E3779B97F4A7C15 - (1 << 64)  # 2^64 divided by the golden ratio, as an int64
+_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+class InputSampler:
+    """Samples the tensors given to a root module.
+
+    A model that is called many times in a step with one example each is recorded at another call
+    each time, in turn: the first call of an episode, say, always sees the same state.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._sites: dict[tuple[str, str], int] = {}
+        self._has_kept = False
+        self._prefix = ""  # of the model whose inputs are recorded in this step
+        self._calls = self._due = self._turn = 0
+
+    def observe(
+        self,
+        model: Model,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        sample: StepSample,
+    ) -> bool:
+        """Sample the inputs of a training forward, and hash the examples of the first.
+
+        Returns:
+            Whether there was any tensor among them.
+        """
+        inputs = list(inputs_of(args, kwargs))
+        if not inputs:
+            return False
+        first = next((one for one in inputs if one.part.is_floating_point()), inputs[0])
+        single = first.part.dim() == 1 or first.examples == 1
+        self._due = 1 + self._turn % max(1, self._calls) if single else 1
+        self._turn += 1
+        self._prefix, self._calls = model.prefix, 1
+        if self._due == 1:
+            self._add(model, inputs, sample)
+        values = input_plan(first.part, sample.limit).view(first.part, sample.turn)
+        sample.add_batch_values("inputs", values.contiguous())
+        if first.rows_are_examples:
+            sample.add_hashes(_hashes_of_all(inputs, first))
+        if first.part.dim() > 1 or not first.part.is_floating_point():
+            sample.describe_batch(batch_size=first.examples)
+        if first.part.dim() in (2, 3) and first.part.is_floating_point():
+            plan = input_plan(first.part, sample.limit)
+            if plan.layout.units == first.part.shape[-1]:
+                sample.describe_batch(input_features=plan.layout.units)
+        if not self._has_kept:
+            self._has_kept = True
+            for name, part, _ in inputs:
+                sample.keep(kept_batch(part, Role.INPUT, model.join(name)))
+        return True
+
+    def called_again(
+        self, model: Model, args: tuple[Any, ...], kwargs: dict[str, Any], sample: StepSample
+    ) -> None:
+        """Count a later call in the step, told of twice when it has both arguments and keywords."""
+        if model.prefix != self._prefix or bool(args) is bool(kwargs):
+            return
+        self._calls += 1
+        if self._calls == self._due:
+            self._add(model, inputs_of(args, kwargs), sample)
+
+    def _add(self, model: Model, inputs: "Iterable[Input]", sample: StepSample) -> None:
+        for name, part, _ in inputs:
+            sample.add(self._site(model, name, part), input_plan(part, sample.limit), part)
+
+    def _site(self, model: Model, name: str, tensor: torch.Tensor) -> int:
+        key = (model.prefix, name)
+        if key not in self._sites:
+            self._sites[key] = self._recorder.add_site(
+                model.join(name), Role.INPUT, module_type="input", **tensor_fields(tensor, UNKNOWN)
+            )
+        return self._sites[key]
+
+
+def input_plan(part: torch.Tensor, limit: int, *, staggered: bool = False) -> Plan:
+    """Which elements of an input are sampled; `staggered`, of each example others."""
+    axis = 1 if part.dim() >= 4 else -1
+    return activation_plan(tuple(part.shape), part.stride(), axis, limit, staggered=staggered)
+
+
+def _hashes_of_all(inputs: "list[Input]", first: "Input") -> torch.Tensor:
+    """A hash of each example over all inputs that have the examples on their first axis.
+
+    Two texts of equal length share their attention mask, and yet are two examples.
+    """
+    total = example_hashes(first.part)
+    for place, one in enumerate(inputs):
+        fits = one.rows_are_examples and one.examples == first.examples
+        if one is not first and fits and one.part.device == first.part.device:
+            total = total + example_hashes(one.part) * (2 * place + 3)
+    return total
+
+
+def example_hashes(batch: torch.Tensor) -> torch.Tensor:
+    """An int64 hash of each example [N, …], equal for examples whose bits are equal.
+
+    Of large examples at least 1024 elements, spread evenly, are hashed, and the sum of all.
+    """
+    count = min(batch.shape[0], _MAX_EXAMPLES)
+    flat = batch[:count].reshape(count, -1)
+    features = flat.shape[1]
+    kept = min(features, max(1024, _MAX_HASHED // count))
+    whole = flat
+    flat = flat[:, :: max(1, features // kept)].contiguous()
+    if flat.dtype is torch.bool:
+        flat = flat.to(torch.uint8)
+    bits = flat.view(_BITS[flat.element_size()]).to(torch.int64)
+    place = torch.arange(1, bits.shape[1] + 1, device=bits.device)
+    mixed = (bits + place) * _MULTIPLIER  # wraps around, which is meant
+    hashes = ((mixed ^ (mixed >> 29)) * (2 * place + 1)).sum(dim=1)
+    if flat.shape[1] < features:
+        # Two sparse examples may be alike wherever one looks. In double precision first: the
+        # order of a sum may depend on the number of examples.
+        sums = whole.sum(dim=1, dtype=torch.float64).to(torch.float32)
+        hashes = hashes + sums.view(torch.int32).to(torch.int64) * _MULTIPLIER
+    return hashes
+
+
+class Input(NamedTuple):
+    """One tensor given to a model: its name, what is sampled of it, how many examples it holds."""
+
+    name: str
+    part: torch.Tensor
+    examples: int
+
+    @property
+    def rows_are_examples(self) -> bool:
+        """Not so for sequences of different lengths that lie behind one another."""
+        return self.examples == self.part.shape[0]
+
+
+def inputs_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Input]:
+    """The tensors among the arguments of a call, also in containers within."""
+    named = {**{str(number): value for number, value in enumerate(args)}, **kwargs}
+    for name, value in named.items():
+        for own, item in named_parts(f"input.{name}", value):
+            data = item.data if isinstance(item, PackedSequence) else item
+            part = sampled_part(data)
+            if part is None or not part.dim():
+                continue
+            if data.is_complex():
+                part = part[..., 0]
+                if not part.dim():
+                    continue
+            examples = part.shape[0]
+            if isinstance(item, PackedSequence):
+                examples = int(item.batch_sizes[0])
+            elif data.is_nested:
+                examples = int(data.size(0))
+            yield Input(own, part, examples)
+
+
+def examples_in(
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    outputs: int | None,
+    targets: int | None,
+) -> int | None:
+    """How many examples a call of a model was given, as far as its first tensor tells.
+
+    Args:
+        args: of the call.
+        kwargs: of the call.
+        outputs: the first axis of what it returned; None where that is not known.
+        targets: the first axis of what a loss function compared with; None without one.
+    """
+    first = args[0] if args else None
+    if type(first) is not torch.Tensor:
+        found = next(inputs_of(args, kwargs), None)
+        if found is None or not found.rows_are_examples:
+            return None if found is None else found.examples
+        first = found.part
+    shape = first.shape
+    if not shape:
+        return None
+    if len(shape) == 1 and first.is_floating_point() and shape[0] != targets:
+        # The features of one example, or one number of each.
+        return None if outputs is None else shape[0] if shape[0] == outputs else 1
+    if len(shape) > 2 and shape[1] == targets != shape[0] and first.is_floating_point():
+        return shape[1]  # sequences with time on the first axis
+    return shape[0]

@@ -1,0 +1,176 @@
+"""Passes over data without gradients between optimizer steps: how the models were evaluated.
+
+Only calls of the outermost modules that are trained are seen, and they alone pay: a few
+microseconds each. A pass ends when training goes on.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from nntrace.recorder import Recorder, is_landmark
+from nntrace.schema import EventKind
+from nntrace_torch.data.batches import input_plan
+from nntrace_torch.data.loaders import LoaderObserver
+from nntrace_torch.program.describe import sampled_part
+from nntrace_torch.program.modes import modes_of
+from nntrace_torch.program.sources import UNKNOWN, Source, call_path, caller
+from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.guard import tensors_in
+from nntrace_torch.samples.modules import Models, unwrapped
+
+_MANY = 64  # passes of a model; beyond them only some are recorded
+_ELEMENTS = 4096
+
+
+class _Key(NamedTuple):
+    """What is evaluated: a model or a part of it, the loader that delivers, the lines that call."""
+
+    model: str
+    part: str
+    loader: int | None
+    place: int
+
+
+@dataclass(slots=True)
+class _Pass:
+    """The calls of one model since training paused; `modes` and `source` are of the first.
+
+    `group` is the same for passes over the same data, as far as loader and lines tell.
+    """
+
+    number: int
+    group: int
+    modes: dict[str, int | bool] = field(default_factory=dict)
+    source: Source = UNKNOWN
+    shape: tuple[int, ...] = ()
+    inputs: list[torch.Tensor] = field(default_factory=list)
+    calls: int = 0
+    examples: int = 0
+    loss_function: str | None = None
+    reduction: str | None = None
+    loss_sum: float | torch.Tensor = 0.0
+    loss_examples: int = 0
+
+
+class EvaluationObserver:
+    """Follows the forwards without gradients of the models that are trained.
+
+    Attributes:
+        open: the passes since training paused.
+    """
+
+    def __init__(self, recorder: Recorder, models: Models, loaders: LoaderObserver) -> None:
+        self._recorder = recorder
+        self._models = models
+        self._loaders = loaders
+        self._passes: dict[_Key, int] = {}
+        self.open: dict[_Key, _Pass] = {}
+        self._current: _Pass | None = None
+
+    def called(self, call: Call) -> None:
+        """An outermost module was called without gradients."""
+        if not isinstance(call.compute, nn.Module):
+            return
+        module = unwrapped(call.compute)
+        model = self._models.owner_of(module)
+        if model is None:
+            return
+        part = model.path_of(module) or ""
+        key = _Key(model.prefix, part, self._loaders.loader, call_path())
+        found = self._current = self.open.get(key)
+        inputs = tensors_in((*call.args, *call.kwargs.values()))
+        if found is None:
+            number = self._passes.get(key, 0)
+            self._passes[key] = number + 1
+            group = list(self._passes).index(key)
+            found = self._current = self.open[key] = _Pass(number, group)
+            if _is_recorded(number):
+                found.modes, found.source = modes_of(model, module), caller()
+        found.calls += 1
+        # Calls 1, 2, 4, 8, …: spread over the pass, whose data may be in some order.
+        if _is_recorded(found.number) and found.calls & (found.calls - 1) == 0:
+            _sample(found, inputs)
+        if inputs and inputs[0].dim():
+            found.examples += int(inputs[0].shape[0])
+
+    def loss(self, function: str, reduction: str, loss: torch.Tensor, examples: int) -> None:
+        """A loss function returned a number that has no gradient."""
+        found = self._current
+        if found is None or not _is_recorded(found.number):
+            return
+        if found.loss_function is None:
+            found.loss_function, found.reduction = function, reduction
+        if found.loss_function == function:
+            value = loss.detach()
+            # On an accelerator nothing waits before the pass is over.
+            number = float(value) if value.device.type == "cpu" else value
+            found.loss_sum = found.loss_sum + number * (1 if reduction == "sum" else examples)
+            found.loss_examples += examples
+
+    def end(self) -> None:
+        """Training goes on: record the passes since it paused."""
+        if not self.open:
+            return
+        for key, found in self.open.items():
+            if _is_recorded(found.number):
+                self._record(key, found)
+        self.open.clear()
+        self._current = None
+
+    def _record(self, key: _Key, found: _Pass) -> None:
+        examples = found.loss_examples
+        payload = {
+            "model": key.model,
+            "part": key.part,
+            "loader": key.loader,
+            "group": found.group,
+            "number": found.number,
+            "calls": found.calls,
+            "examples": found.examples,
+            **found.modes,
+            "input_shape": list(found.shape),
+            **_moments(found.inputs),
+            "loss_function": found.loss_function,
+            "reduction": found.reduction,
+            "loss": float(found.loss_sum) / examples if examples else None,
+            "file": found.source.file,
+            "line": found.source.line,
+        }
+        self._recorder.add_event(EventKind.EVALUATION, payload)
+
+
+def _is_recorded(number: int) -> bool:
+    return number < _MANY or is_landmark(number)
+
+
+def _sample(found: _Pass, inputs: Any) -> None:
+    """Keep a part of the first floating-point input of a call."""
+    for tensor in inputs:
+        part = sampled_part(tensor) if tensor.is_floating_point() else None
+        if part is None or not part.dim():
+            continue
+        found.shape = found.shape or tuple(tensor.shape)
+        # A pass may be one call: the same places of all its examples would not stand for them.
+        view = input_plan(part, _ELEMENTS, staggered=True).view(part, found.calls)
+        found.inputs.append(view.to(torch.float32, copy=True).reshape(-1))
+        return
+
+
+def _moments(inputs: list[torch.Tensor]) -> dict[str, float]:
+    """Of the finite elements that were kept."""
+    if not inputs:
+        return {}
+    values = torch.cat(inputs).cpu().numpy().astype(np.float64)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return {}
+    return {
+        "input_mean": float(values.mean()),
+        "input_std": float(values.std()),
+        "input_min": float(values.min()),
+        "input_max": float(values.max()),
+    }

@@ -1,0 +1,288 @@
+"""Watches data loaders: how long training waits for them, how large data set and batches are, and
+what each pass over one (an epoch) delivered, in which order.
+"""
+
+import itertools
+import time
+import weakref
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import dataloader as loader_module
+
+from nntrace.recorder import Recorder, is_landmark
+from nntrace.schema import EventKind
+from nntrace_torch.patching import Undo, after, before, wrap
+from nntrace_torch.program.describe import can_sample
+
+_SMALL = 1 << 16  # elements of a tensor whose range is looked at: labels, targets
+_FEW = 8
+_MANY_PASSES = 64  # of a loader; beyond them only some are recorded
+
+
+@dataclass(slots=True)
+class _Pass:
+    """One iteration over a loader.
+
+    `order` is a checksum of the indices drawn; None where there are none, as in a stream.
+    `evaluates` says that all of its batches were fetched where gradients are off.
+    """
+
+    number: int  # of all passes in this process
+    loader: int
+    epoch: int
+    first_step: int
+    batches: int = 0
+    examples: int | None = 0
+    order: int | None = 0
+    evaluates: bool = True
+
+
+@dataclass(slots=True)
+class _Loader:
+    """A loader that was iterated: its number, and how many passes were begun.
+
+    One that is built anew for each pass, over the same data set and with the same settings, goes
+    on where the last one ended: `facts` and `dataset` tell.
+    """
+
+    reference: weakref.ref[Any]
+    number: int
+    dataset: weakref.ref[Any] | None
+    facts: dict[str, Any]
+    passes: int = 0
+    current: _Pass | None = None
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether the loader is still there, or may be built anew over its data set."""
+        has_data = self.dataset is not None and self.dataset() is not None
+        return self.reference() is not None or has_data
+
+
+class LoaderObserver:
+    """Measures the wait for batches.
+
+    Attributes:
+        wait_ns: nanoseconds waited since the last step.
+        is_sampled: whether the current step is.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._loaders: list[_Loader] = []
+        self._count = 0
+        self._passes = 0
+        self._running: dict[int, tuple[weakref.ref[Any], _Pass]] = {}
+        self._beginning: _Pass | None = None
+        self._delivered: _Pass | None = None
+        self._ranges: tuple[tuple[float, float], ...] | None = None
+        self.is_sampled: Callable[[], bool] = lambda: False
+        self.wait_ns = 0
+        self._on_batch = recorder.guard(self._deliver)
+        self._on_end = recorder.guard(self._end)
+
+    def install(self) -> list[Undo]:
+        """Watch every `DataLoader`."""
+        guard = self._recorder.guard
+        return [
+            before(DataLoader, "__iter__", guard(self._begins)),
+            after(DataLoader, "__iter__", guard(self._has_begun)),
+            after(loader_module._BaseDataLoaderIter, "_next_index", guard(self._drawn)),
+            wrap(loader_module._BaseDataLoaderIter, "__next__", self._timed),
+        ]
+
+    def take_wait_ns(self) -> int:
+        """The wait of the step that is over."""
+        waited, self.wait_ns = self.wait_ns, 0
+        self._delivered = None
+        return waited
+
+    @property
+    def epoch(self) -> int | None:
+        """The pass that has delivered a batch in this step; None when no loader has."""
+        return None if self._delivered is None else self._delivered.number
+
+    @property
+    def loader(self) -> int | None:
+        """The number of the loader that has delivered a batch since the last step."""
+        return None if self._delivered is None else self._delivered.loader
+
+    def delivered(self) -> tuple[tuple[float, float], ...] | None:
+        """Minimum and maximum of small tensors of the batch of a sampled step; None without."""
+        return None if self._delivered is None else self._ranges
+
+    def _timed(self, original: Any) -> Any:
+        def wrapper(iterator: Any) -> Any:
+            self._recorder.training_begins()
+            started = time.perf_counter_ns()
+            try:
+                batch = original(iterator)
+            except StopIteration:
+                self._on_end(iterator)
+                raise
+            finally:
+                self.wait_ns += time.perf_counter_ns() - started
+            self._on_batch(iterator, batch)
+            return batch
+
+        return wrapper
+
+    def _begins(self, loader: Any) -> None:
+        """A pass begins; one that the program broke off before has ended."""
+        known = next((one for one in self._loaders if one.reference() is loader), None)
+        if known is None:
+            known = self._announce(loader)
+        if known.current is not None:
+            self._record(known.current, complete=False)
+        known.current = _Pass(self._passes, known.number, known.passes, self._recorder.steps)
+        known.passes += 1
+        self._passes += 1
+        # With workers the first indices are drawn before there is an iterator to know it by.
+        self._beginning = known.current
+
+    def _has_begun(self, iterator: Any, loader: Any) -> None:
+        begun, self._beginning = self._beginning, None
+        if begun is not None:
+            gone = [key for key, (reference, _) in self._running.items() if reference() is None]
+            for key in gone:
+                del self._running[key]
+            self._running[id(iterator)] = weakref.ref(iterator), begun
+
+    def _pass_of(self, iterator: Any) -> _Pass | None:
+        reference, found = self._running.get(id(iterator), (None, None))
+        return found if reference is not None and reference() is iterator else None
+
+    def _drawn(self, indices: Any, iterator: Any) -> None:
+        """Of each batch the data set's indices, in the process that trains."""
+        found = self._beginning or self._pass_of(iterator)
+        if found is None or found.order is None:
+            return
+        try:
+            drawn = np.asarray(indices, dtype=np.int64)
+        except (TypeError, ValueError, OverflowError):  # a stream, or keys that are no numbers
+            found.order = None
+            return
+        found.order = zlib.crc32(drawn.tobytes(), found.order)
+
+    def _deliver(self, iterator: Any, batch: Any) -> None:
+        found = self._pass_of(iterator)
+        if found is None:
+            return
+        self._delivered = found
+        self._ranges = tuple(_ranges(batch)) if self.is_sampled() else None
+        found.batches += 1
+        found.evaluates &= not torch.is_grad_enabled()
+        size = _examples(batch)
+        found.examples = None if found.examples is None or size is None else found.examples + size
+
+    def _end(self, iterator: Any) -> None:
+        found = self._pass_of(iterator)
+        if found is not None:
+            del self._running[id(iterator)]
+            self._record(found, complete=True)
+            for known in self._loaders:
+                if known.current is found:
+                    known.current = None
+
+    def _record(self, found: _Pass, *, complete: bool) -> None:
+        if found.epoch >= _MANY_PASSES and not is_landmark(found.epoch):
+            return
+        payload = {
+            "loader": found.loader,
+            "epoch": found.epoch,
+            "batches": found.batches,
+            "examples": found.examples,
+            "complete": complete,
+            # One that was broken off is only known to be over when the next one begins.
+            "steps": 0 if found.evaluates else self._recorder.steps - found.first_step,
+            "order": found.order,
+        }
+        self._recorder.add_event(EventKind.EPOCH, payload)
+
+    def _announce(self, loader: Any) -> _Loader:
+        dataset, sampler = getattr(loader, "dataset", None), getattr(loader, "sampler", None)
+        facts = {
+            "dataset_size": _length(dataset),
+            "batch_size": loader.batch_size,
+            "batches": _number_of_batches(loader),
+            "shuffle": isinstance(sampler, torch.utils.data.RandomSampler),
+            "sampler": type(sampler).__name__,
+            "replacement": _draws_again(sampler),
+            "workers": loader.num_workers,
+        }
+        for gone in self._loaders:
+            if gone.reference() is None and gone.facts == facts and _is_of(gone.dataset, dataset):
+                gone.reference = weakref.ref(loader)
+                return gone
+        self._loaders = [one for one in self._loaders if one.may_go_on]
+        known = _Loader(weakref.ref(loader), self._count, _reference(dataset), facts)
+        self._loaders.append(known)
+        self._count += 1
+        for holder in (loader.dataset, loader.collate_fn):
+            self._recorder.look_for_tokens_in(holder)
+        self._recorder.add_event(EventKind.LOADER, {"loader": known.number, **facts})
+        return known
+
+
+def _reference(dataset: Any) -> weakref.ref[Any] | None:
+    """None for what cannot be referred to, such as a list."""
+    try:
+        return weakref.ref(dataset)
+    except TypeError:
+        return None
+
+
+def _is_of(reference: weakref.ref[Any] | None, dataset: Any) -> bool:
+    return reference is not None and dataset is not None and reference() is dataset
+
+
+def _draws_again(sampler: Any) -> bool:
+    """Whether a pass may hold an example twice by right, as far as the sampler says."""
+    return getattr(sampler, "replacement", False) is True
+
+
+def _ranges(batch: Any, depth: int = 3) -> Iterator[tuple[float, float]]:
+    """Minimum and maximum of the tensors in what a loader delivers, at most a few."""
+    if can_sample(batch):
+        if batch.device.type == "cpu" and batch.numel() <= _SMALL:
+            low, high = batch.detach().aminmax()
+            yield float(low), float(high)
+    elif depth and isinstance(batch, (Mapping, tuple, list)):
+        parts = batch.values() if isinstance(batch, Mapping) else batch
+        for part in itertools.islice(parts, _FEW):
+            yield from _ranges(part, depth - 1)
+
+
+def _examples(batch: Any) -> int | None:
+    """The number of examples in what a loader delivers; None for what has no tensor in it."""
+    for _ in range(4):
+        if isinstance(batch, torch.Tensor):
+            return int(batch.shape[0]) if batch.dim() else None
+        if isinstance(batch, Mapping):
+            batch = next(iter(batch.values()), None)
+        elif isinstance(batch, (tuple, list)) and batch:
+            batch = batch[0]
+        else:
+            return None
+    return None
+
+
+def _number_of_batches(loader: Any) -> int | None:
+    """None for a stream: `len(loader)` would make PyTorch warn where it did not before."""
+    if isinstance(getattr(loader, "dataset", None), IterableDataset):
+        return None
+    return _length(loader)
+
+
+def _length(sized: Any) -> int | None:
+    """`len`, or None for what has none; a user's `__len__` may raise anything."""
+    try:
+        return len(sized)
+    except Exception:
+        return None

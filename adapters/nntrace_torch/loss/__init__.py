@@ -1,0 +1,1 @@
+"""What is differentiated, and what the program itself asks of it."""

@@ -1,0 +1,97 @@
+"""What a sampled step differentiates: the terms of the objective, and how much of it is clamped."""
+
+import torch
+
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
+from nntrace_torch.program import graphs
+from nntrace_torch.program.sources import caller
+from nntrace_torch.samples.step import StepSample
+
+_MOST_TERMS = 32
+
+
+class ObjectiveReader:
+    """Reads the graph of the first scalar that is differentiated in a sampled step."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._announced: set[tuple[str, ...]] = set()
+
+    def look(self, loss: torch.Tensor, sample: StepSample, *, is_scaled: bool) -> None:
+        """Record its terms' values, and once per kind of objective what it is made of.
+
+        Args:
+            loss: what `backward` is about to be called on.
+            sample: the step; the loss functions called in it so far are taken from it.
+            is_scaled: multiplied by a loss scaler: the terms' values would be, too.
+        """
+        calls = sample.take_loss_calls()
+        if loss.grad_fn is None:
+            return
+        with torch.no_grad():
+            found = graphs.terms(loss, calls)
+            if not found or len(found) > _MOST_TERMS:
+                return
+            names = _names(found)
+            shares = [s for term in found if (s := graphs.clamped_share(term)) is not None]
+            if shares:
+                sample.add_batch_values("clamped", torch.stack(shares).max())
+            self._announce(names, found, is_clamped=bool(shares))
+            if len(found) > 1 and not is_scaled:
+                self._values(loss, names, found, sample)
+
+    def _announce(
+        self, names: tuple[str, ...], found: list[graphs.Term], *, is_clamped: bool
+    ) -> None:
+        if names in self._announced:
+            return
+        self._announced.add(names)
+        source = caller()
+        shapes = next((s for term in found if (s := graphs.broadcast(term)) is not None), None)
+        weights = dict(zip(reversed(names), (t.weight for t in reversed(found)), strict=True))
+        payload = {
+            "terms": list(dict.fromkeys(names)),
+            "weights": [weights[name] for name in dict.fromkeys(names)],
+            "clamped": is_clamped,
+            "broadcast": None if shapes is None else [list(shape) for shape in shapes],
+            "file": source.file,
+            "line": source.line,
+        }
+        self._recorder.add_event(EventKind.OBJECTIVE, payload)
+
+    def _values(
+        self,
+        loss: torch.Tensor,
+        names: tuple[str, ...],
+        found: list[graphs.Term],
+        sample: StepSample,
+    ) -> None:
+        """Send along what each term contributes; the one that is not known is what is left."""
+        total = loss.detach().reshape(())
+        values = [graphs.value(term) for term in found]
+        sums: dict[str, torch.Tensor | None] = {}
+        for name, term, known in zip(names, found, values, strict=True):
+            part = None if known is None else known.detach().reshape(()) * term.weight
+            before = sums.get(name, torch.zeros_like(total))
+            sums[name] = None if part is None or before is None else before + part
+        unknown = [name for name, part in sums.items() if part is None]
+        if len(unknown) > 1:
+            return
+        parts = [part for part in sums.values() if part is not None]
+        rest = total - torch.stack(parts).sum() if parts else total
+        sample.describe_batch(term_names=tuple(sums))
+        everything = [rest if part is None else part for part in sums.values()]
+        sample.add_batch_values("terms", torch.stack([part.to(total) for part in everything]))
+
+
+def _names(found: list[graphs.Term]) -> tuple[str, ...]:
+    """The terms' names; of a loss function that was called several times each gets a number."""
+    counts: dict[str, int] = {}
+    names = []
+    for term in found:
+        is_call = term.value is not None
+        counts[term.name] = counts.get(term.name, 0) + 1
+        number = counts[term.name]
+        names.append(f"{term.name}#{number}" if is_call and number > 1 else term.name)
+    return tuple(names)

@@ -1,0 +1,1 @@
+"""Optimizers, and all that is done around their steps."""

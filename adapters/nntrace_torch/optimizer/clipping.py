@@ -1,0 +1,85 @@
+"""What gradient clipping found and allowed, step by step."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.nn.utils import clip_grad
+
+from nntrace.recorder import Recorder
+from nntrace_torch.patching import Undo, is_captured, wrap
+from nntrace_torch.program.describe import can_sample
+from nntrace_torch.samples.buffer import Number, SentNumber
+
+_MANY = 64  # calls in a step
+
+
+class GradientClipping:
+    """Notes the norm that `clip_grad_norm_` found, without reading its value, and its limit.
+
+    Attributes:
+        calls: norms and limits since the last step.
+        broke: told when a norm on the host is not finite: the program may skip the step.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self.calls: list[tuple[Number, float]] = []
+        self.broke: Callable[[], object] = lambda: None
+
+    def install(self) -> list[Undo]:
+        """Watch the function under both of its names."""
+        self._observe = self._recorder.guard(self._clipped)
+        self._tell = self._recorder.guard(lambda: self.broke())
+        return [
+            wrap(owner, "clip_grad_norm_", self._watched) for owner in (torch.nn.utils, clip_grad)
+        ]
+
+    def _watched(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def clip(*args: Any, **kwargs: Any) -> Any:
+            try:
+                norm = original(*args, **kwargs)
+            except RuntimeError:  # `error_if_nonfinite`
+                if not is_captured():
+                    self._tell()
+                raise
+            if not is_captured():
+                self._observe(norm, *args, **kwargs)
+            return norm
+
+        return clip
+
+    @property
+    def norm(self) -> float | None:
+        """The norm found since the last step, where it is on the host; of several a broken one."""
+        if not self.calls:
+            return None
+        norms = [norm for norm, _ in self.calls if isinstance(norm, float)]
+        broken = [norm for norm in norms if not math.isfinite(norm)]
+        return next(iter(broken or norms), None)
+
+    def take(self) -> tuple[float | Callable[[], float] | None, float | None]:
+        """Norm and limit since the last call; of several clippings the one that took most."""
+        calls, self.calls = self.calls, []
+        if not calls:
+            return None, None
+        if len(calls) > 1:  # of parameter groups; their norms are compared at once
+            calls = [max(calls, key=lambda call: float(call[0]) / max(call[1], 1e-30))]
+        ((norm, limit),) = calls
+        return (norm.__float__ if isinstance(norm, SentNumber) else float(norm)), limit
+
+    def _clipped(
+        self, norm: Any, parameters: Any = None, max_norm: Any = None, *args: Any, **kwargs: Any
+    ) -> None:
+        if isinstance(max_norm, (int, float)) and can_sample(norm) and norm.numel() == 1:
+            found = norm.detach()
+            number: Number = found
+            if found.is_cpu:
+                number = float(found.item())
+                if not math.isfinite(number):
+                    self.broke()
+            elif found.is_cuda and not is_captured():
+                number = SentNumber(found)
+            self.calls.append((number, float(max_norm)))
+            del self.calls[:-_MANY]

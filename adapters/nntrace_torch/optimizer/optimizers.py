@@ -1,0 +1,285 @@
+"""The optimizers of the program: their names, what they hold, their learning rates.
+
+An optimizer is known from its construction on, so that one that has yet to step (the second of a
+GAN, before its turn) already counts as holding its parameters.
+"""
+
+import gc
+import sys
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from nntrace.recorder import Recorder, is_landmark
+from nntrace.schema import EventKind
+from nntrace_torch.patching import Undo, after
+from nntrace_torch.program.sources import UNKNOWN, Source, Sources
+
+_RECENT = 8  # steps
+_MANY = 64  # optimizers built by one line for the same parameters
+
+
+class Known:
+    """One optimizer: its name and whether it was announced, which is when it first steps.
+
+    `reference` is a weak one, `rate` the learning rate of its last step. One built anew by the
+    same line for the same parameters keeps the name; `built` counts them.
+    """
+
+    __slots__ = ("announced", "built", "name", "parameters", "rate", "reference", "source")
+
+    def __init__(self, optimizer: Optimizer, name: str, source: Source, built: int) -> None:
+        self.reference = weakref.ref(optimizer)
+        self.name = name
+        self.source = source
+        self.built = built
+        self.parameters = [weakref.ref(parameter) for parameter in _parameters(optimizer)]
+        self.announced = False
+        self.rate: float | None = None
+
+    def is_replaced_by(self, optimizer: Optimizer, source: Source) -> bool:
+        """Whether another was built where this one was, for the same parameters."""
+        parameters = _parameters(optimizer)
+        return (
+            source == self.source != UNKNOWN
+            and len(parameters) == len(self.parameters) > 0
+            and all(held() is one for held, one in zip(self.parameters, parameters, strict=True))
+        )
+
+
+class HandWritten(Optimizer):
+    """Stands for the optimizer that is not there; its rate is the program's own affair."""
+
+    def __init__(self) -> None:
+        # Not PyTorch's constructor: this must neither keep parameters alive nor ask for any.
+        self.hold(())
+
+    def hold(self, parameters: Iterable[torch.Tensor]) -> None:
+        """These are the parameters, in the order in which the model has them."""
+        parameters = list(parameters)
+        self._references = list(map(weakref.ref, parameters))
+        self._by_size = list(map(weakref.ref, sorted(parameters, key=torch.Tensor.numel)))
+
+    def by_size(self) -> Iterator[torch.Tensor]:
+        """The parameters that are still there, the smallest first."""
+        return _living(self._by_size)
+
+    # An attribute of PyTorch's optimizers, which would keep the parameters alive.
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """One group: the parameters that are still there."""
+        return [{"params": list(_living(self._references))}]
+
+
+HandWritten.__name__ = "by hand"  # what stands for an optimizer's name in a trace
+
+
+class Optimizers:
+    """Every optimizer that was built or has stepped, in that order."""
+
+    def __init__(self, recorder: Recorder, sources: Sources) -> None:
+        self._recorder = recorder
+        self._sources = sources
+        self._known: dict[int, Known] = {}
+        self._held: dict[int, tuple[weakref.ref[torch.Tensor], str]] = {}
+        self._by_source: dict[tuple[type, Source], Known] = {}
+        self._built = 0
+        self._has_searched = False
+        self._recent: deque[str] = deque(maxlen=_RECENT)
+        self.count = 0
+
+    def install(self) -> list[Undo]:
+        """Watch the constructor."""
+        return [after(Optimizer, "__init__", self._recorder.guard(self._was_built))]
+
+    def observe(self, optimizer: Optimizer, known: Known) -> None:
+        """An optimizer has stepped; the first time it is announced."""
+        self._recent.append(known.name)
+        if not known.announced:
+            known.announced = True
+            self.count += known.built == 1
+            if known.built <= _MANY or is_landmark(known.built):
+                self._announce(optimizer, known)
+
+    def has_any(self) -> bool:
+        """Whether the program has built one."""
+        if not self._built and not self._has_searched:
+            self._search()
+        return self._built > 0
+
+    @property
+    def taking_turns(self) -> int:
+        """How many different ones made the last few steps."""
+        return len(set(self._recent)) if self._built > 1 else 1
+
+    def name(self, optimizer: Optimizer) -> str:
+        """Its class, numbered from the second optimizer on."""
+        return self.entry(optimizer).name
+
+    def holder_name(self, parameter: torch.Tensor) -> str | None:
+        """The name of the optimizer that was given this parameter, or None."""
+        name = self._holder(parameter)
+        if name is None:
+            self._read_groups()  # a group added, or a parameter replaced, since?
+            name = self._holder(parameter)
+        if name is None and self._search():
+            self._read_groups()
+            name = self._holder(parameter)
+        return name
+
+    def holder(self, parameter: torch.Tensor) -> Optimizer | None:
+        """The first living optimizer that was given this parameter."""
+        for known in self._known.values():
+            optimizer = known.reference()
+            for group in optimizer.param_groups if optimizer is not None else ():
+                if any(held is parameter for held in group["params"]):
+                    return optimizer
+        return None
+
+    def last_rate(self, optimizer: Optimizer) -> float | None:
+        """The learning rate it last stepped with: schedules change it right after a step."""
+        return self.entry(optimizer).rate
+
+    def stepped_with(self, optimizer: Optimizer, known: Known) -> float | None:
+        """The learning rate of the step it has just made, which is remembered."""
+        groups = optimizer.param_groups
+        rate = groups[0].get("lr") if groups else None
+        known.rate = rate if type(rate) is float else self.learning_rate(optimizer)
+        return known.rate
+
+    def learning_rate(self, optimizer: Optimizer) -> float | None:
+        """The first parameter group's, unless it lives on an accelerator."""
+        rate = optimizer.param_groups[0].get("lr") if optimizer.param_groups else None
+        if rate is None or type(rate) is float:
+            return rate
+        if isinstance(rate, torch.Tensor) and not rate.is_cpu:
+            return None
+        return float(rate)
+
+    def _search(self) -> bool:
+        """Find optimizers built before nntrace came; some 100 ms, once. Whether it was done now."""
+        if self._has_searched:
+            return False
+        self._has_searched = True
+        if next(_living_optimizers(), None) is not None:
+            gc.collect()  # what waits to be freed, as of a cell run before, is none of them
+        for optimizer in _living_optimizers():
+            self.entry(optimizer)
+        return True
+
+    def _was_built(self, result: None, optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
+        self.entry(optimizer)
+
+    def entry(self, optimizer: Optimizer) -> Known:
+        """What is known of an optimizer, which may have been built before nntrace came."""
+        known = self._known.get(id(optimizer))
+        if known is None or known.reference() is not optimizer:
+            source = self._sources.of(optimizer)
+            before = self._by_source.get((type(optimizer), source))
+            if before is not None and before.is_replaced_by(optimizer, source):
+                known = Known(optimizer, before.name, source, before.built + 1)
+            else:
+                name = type(optimizer).__name__
+                if not isinstance(optimizer, HandWritten):
+                    self._built += 1
+                    name += f".{self._built}" if self._built > 1 else ""
+                known = Known(optimizer, name, source, 1)
+            self._known[id(optimizer)] = self._by_source[type(optimizer), source] = known
+        return known
+
+    def _holder(self, parameter: torch.Tensor) -> str | None:
+        reference, name = self._held.get(id(parameter), (None, ""))
+        return name if reference is not None and reference() is parameter else None
+
+    def _read_groups(self) -> None:
+        for known in self._known.values():
+            optimizer = known.reference()
+            for group in optimizer.param_groups if optimizer is not None else ():
+                for parameter in group["params"]:
+                    self._held[id(parameter)] = (weakref.ref(parameter), known.name)
+
+    def _announce(self, optimizer: Optimizer, known: Known) -> None:
+        group: dict[str, Any] = optimizer.param_groups[0] if optimizer.param_groups else {}
+        source = known.source
+        numbers = {
+            key: float(group[key])
+            for key in ("weight_decay", "momentum", "eps")
+            if isinstance(group.get(key), (int, float))
+        }
+        payload = {
+            "name": known.name,
+            "built": known.built,
+            "class": type(optimizer).__name__,
+            "decoupled": _is_decoupled(optimizer),
+            "stateful": _has_state(optimizer),
+            "parameters": sum(len(g["params"]) for g in optimizer.param_groups),
+            "groups": len(optimizer.param_groups),
+            "lr": self.learning_rate(optimizer),
+            **numbers,
+            "file": source.file,
+            "line": source.line,
+        }
+        self._recorder.add_event(EventKind.OPTIMIZER, payload)
+
+
+def _living_optimizers() -> Iterator[Optimizer]:
+    for candidate in gc.get_objects():
+        # type(), not isinstance(): a lazy proxy's __class__ may run user code.
+        if issubclass(type(candidate), Optimizer) and "param_groups" in vars(candidate):
+            yield candidate
+
+
+def _living(references: Iterable[weakref.ref[torch.Tensor]]) -> Iterator[torch.Tensor]:
+    return (tensor for reference in references if (tensor := reference()) is not None)
+
+
+def _parameters(optimizer: Optimizer) -> list[torch.Tensor]:
+    groups = vars(optimizer).get("param_groups", ())  # a subclass may not have called `__init__`
+    return [parameter for group in groups for parameter in group["params"]]
+
+
+def _is_decoupled(optimizer: Optimizer) -> bool:
+    """Whether weight decay acts on the weights themselves, not through the gradient."""
+    groups = optimizer.param_groups
+    flag = bool(groups) and bool(groups[0].get("decoupled_weight_decay", False))
+    return flag or "AdamW" in type(optimizer).__name__ or "Lion" in type(optimizer).__name__
+
+
+def _has_state(optimizer: Optimizer) -> bool:
+    """Whether it remembers anything from step to step: of PyTorch's, all but plain SGD does."""
+    groups = optimizer.param_groups
+    plain = isinstance(optimizer, torch.optim.SGD)
+    return not plain or any(group.get("momentum") for group in groups)
+
+
+def is_inside(outer: Optimizer | None, optimizer: Optimizer) -> bool:
+    """Whether the step that now begins was called by the step of another optimizer."""
+    if outer is None or outer is optimizer:
+        return False
+    frame = sys._getframe(1).f_back
+    while frame is not None:
+        # The first frame of a step is torch's wrapper, whose first argument is in `args`.
+        if frame.f_locals.get("self") is outer and frame.f_code.co_name in ("wrapper", "step"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def with_closure(
+    args: tuple[Any, ...], kwargs: dict[str, Any], make: Callable[[Any], Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a step with its closure replaced by what `make` makes of it."""
+    if kwargs.get("closure") is not None:
+        return args, {**kwargs, "closure": make(kwargs["closure"])}
+    return (args[0], make(args[1]), *args[2:]), kwargs
+
+
+def is_given_closure(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether the step computes its gradients itself (`args[0]` is the optimizer)."""
+    return (len(args) > 1 and callable(args[1])) or (
+        bool(kwargs) and kwargs.get("closure") is not None
+    )

@@ -1,0 +1,134 @@
+"""Follows learning-rate schedulers: what they are, how far they reach, how often they are stepped.
+
+Their own counts are read at optimizer steps; a wrapper around their `step` would change where
+PyTorch's warnings point. One that is part of another is stepped by that one and does not count.
+"""
+
+import weakref
+from dataclasses import dataclass
+from typing import Any
+
+import torch.optim.lr_scheduler as schedulers
+
+from nntrace.recorder import Recorder, is_landmark
+from nntrace.schema import EventKind
+from nntrace_torch.optimizer.optimizers import Optimizers
+from nntrace_torch.patching import Undo, after
+from nntrace_torch.program.sources import Source, caller
+
+# What a scheduler calls the number of its own steps after which it has done what it is for.
+_HORIZONS = ("total_steps", "total_iters", "T_max", "T_0", "step_size", "total_size")
+_MANY = 64  # schedulers
+
+
+@dataclass(slots=True)
+class _Known:
+    """`began` is its count at the first optimizer step after it was built."""
+
+    reference: weakref.ref[Any]
+    number: int
+    kind: str
+    source: Source
+    optimizer: str = ""
+    began: int | None = None
+    calls: int = 0
+    recorded: int = 0
+    horizon: int | None = None
+    optimizer_stepped: bool | None = None
+
+
+class ScheduleObserver:
+    """Counts the steps of each scheduler.
+
+    Attributes:
+        known: the schedulers.
+    """
+
+    def __init__(self, recorder: Recorder, optimizers: Optimizers) -> None:
+        self._recorder = recorder
+        self._optimizers = optimizers
+        self.known: list[_Known] = []
+
+    def install(self) -> list[Undo]:
+        """Watch the constructors."""
+        base = schedulers.LRScheduler
+        kinds = [kind for kind in vars(schedulers).values() if isinstance(kind, type)]
+        own = [kind for kind in dict.fromkeys(kinds) if issubclass(kind, base)]
+        built = self._recorder.guard(self._built)
+        return [after(kind, "__init__", built) for kind in own if "__init__" in vars(kind)]
+
+    def look(self) -> None:
+        """An optimizer is about to step."""
+        for known in self.known:
+            scheduler = known.reference()
+            if scheduler is not None:
+                self._count(known, scheduler)
+
+    def finish(self) -> None:
+        """Record how often each was stepped in the end."""
+        self.look()
+        for known in self.known:
+            if known.calls != known.recorded:
+                self._record(known)
+
+    def _built(self, result: None, scheduler: Any, *args: Any, **kwargs: Any) -> None:
+        parts = getattr(scheduler, "_schedulers", ())
+        # An inner constructor is observed before the outer one, and a part before the whole.
+        self.known = [k for k in self.known if not any(k.reference() is part for part in parts)]
+        if any(k.reference() is scheduler for k in self.known) or len(self.known) >= _MANY:
+            return
+        number = 1 + max((k.number for k in self.known), default=-1)
+        kind = type(scheduler).__name__
+        self.known.append(_Known(weakref.ref(scheduler), number, kind, caller(scheduler)))
+
+    def _count(self, known: _Known, scheduler: Any) -> None:
+        count = _steps_of(scheduler)
+        if known.began is None:
+            optimizer = getattr(scheduler, "optimizer", None)
+            resumed = bool(getattr(optimizer, "state", None))
+            known.optimizer = "" if optimizer is None else self._optimizers.name(optimizer)
+            known.horizon = _horizon(scheduler)
+            known.optimizer_stepped = None if resumed else count <= 0
+            known.began = count if resumed else 0
+        calls = count - known.began
+        if calls != known.calls:
+            known.calls = calls
+            if is_landmark(calls):
+                self._record(known)
+
+    def _record(self, known: _Known) -> None:
+        known.recorded = known.calls
+        payload = {
+            "scheduler": known.number,
+            "class": known.kind,
+            "optimizer": known.optimizer,
+            "calls": known.calls,
+            "horizon": known.horizon,
+            "optimizer_stepped": known.optimizer_stepped,
+            "file": known.source.file,
+            "line": known.source.line,
+        }
+        self._recorder.add_event(EventKind.SCHEDULER, payload)
+
+
+def _steps_of(scheduler: Any) -> int:
+    """How often it was stepped, by its own count, which begins at 0 once it is built."""
+    parts = getattr(scheduler, "_schedulers", None)
+    count = getattr(scheduler, "last_epoch", None)
+    if not isinstance(count, (int, float)):
+        return _steps_of(parts[0]) if parts else 0
+    return int(count)
+
+
+def _horizon(scheduler: Any) -> int | None:
+    """After how many of its steps it is through, or repeats; None where it does not say."""
+    parts = getattr(scheduler, "_schedulers", None)
+    milestones = getattr(scheduler, "milestones", None) or getattr(scheduler, "_milestones", None)
+    values = [getattr(scheduler, name, None) for name in _HORIZONS]
+    if parts and milestones:  # one after another: the last begins at the last milestone
+        last = _horizon(parts[-1])
+        return None if last is None else int(max(milestones)) + last
+    if milestones:
+        return int(max(milestones))
+    numbers = [int(value) for value in values if isinstance(value, (int, float)) and value > 0]
+    return numbers[0] if numbers else None

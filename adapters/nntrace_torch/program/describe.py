@@ -1,0 +1,234 @@
+"""What a module or parameter is, in the schema's words: fans, ranges, unit axes, type names."""
+
+import dataclasses
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeGuard
+
+import torch
+from torch import nn
+
+from nntrace.adapter import described
+from nntrace_torch.program.sources import Source
+
+_RANGES: dict[type[nn.Module], tuple[float, float]] = {
+    nn.Sigmoid: (0.0, 1.0),
+    nn.Hardsigmoid: (0.0, 1.0),
+    nn.Tanh: (-1.0, 1.0),
+    nn.Softsign: (-1.0, 1.0),
+    nn.RNN: (-1.0, 1.0),
+}
+_LAST_AXIS = (nn.Linear, nn.LayerNorm, nn.Embedding, nn.MultiheadAttention, nn.RNNBase)
+_CHANNELS_FIRST = (
+    nn.modules.conv._ConvNd,
+    nn.modules.batchnorm._NormBase,
+    nn.modules.pooling._MaxPoolNd,
+    nn.modules.pooling._AvgPoolNd,
+    nn.modules.pooling._AdaptiveAvgPoolNd,
+    nn.modules.pooling._AdaptiveMaxPoolNd,
+    nn.GroupNorm,
+)
+
+
+def dtype_name(tensor: torch.Tensor) -> str:
+    """`float32` for `torch.float32`."""
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def class_name(module: nn.Module) -> str:
+    """The name of its class as its author wrote it: FSDP makes a subclass of each it shards."""
+    kind = type(module)
+    is_made = len(kind.__bases__) == 2 and kind.__bases__[0].__name__ == "FSDPModule"
+    return kind.__bases__[1].__name__ if is_made else kind.__name__
+
+
+def tensor_fields(tensor: torch.Tensor, source: Source) -> dict[str, Any]:
+    """The columns of `sites` that every tensor has."""
+    return {
+        "shape": tuple(tensor.shape),
+        "dtype": dtype_name(tensor),
+        "numel": tensor.numel(),
+        "file": source.file,
+        "line": source.line,
+    }
+
+
+def value_range(module: nn.Module) -> dict[str, float]:
+    """The columns that bound a bounded activation function's output."""
+    description = described(module)
+    if description is not None:
+        return description.value_range(module)
+    if isinstance(module, nn.Hardtanh) and not isinstance(module, nn.ReLU6):
+        return {"range_low": float(module.min_val), "range_high": float(module.max_val)}
+    bounds = _RANGES.get(type(module))
+    if bounds is None or getattr(module, "nonlinearity", "tanh") != "tanh":
+        return {}
+    return {"range_low": bounds[0], "range_high": bounds[1]}
+
+
+def dropout_rate(module: nn.Module) -> dict[str, float]:
+    """The column that says how much a dropout layer drops."""
+    description = described(module)
+    if description is not None:
+        return description.dropout_rate(module)
+    rate = module.p if isinstance(module, nn.modules.dropout._DropoutNd) else None
+    return {"dropout_rate": float(rate)} if isinstance(rate, (int, float)) else {}
+
+
+def fans(parameter: torch.Tensor, owner: nn.Module | None) -> dict[str, int]:
+    """`fan_in` and `fan_out` of a weight [out, in, *kernel], as `torch.nn.init` counts them.
+
+    With them goes `unit_axis`: its filters are along the first axis.
+
+    Empty where the orientation is not known: embeddings, transposed convolutions, parameters of
+    modules that are not PyTorch's own.
+    """
+    description = None if owner is None else described(owner)
+    if description is not None:
+        return description.fans(tuple(parameter.shape), owner)
+    known = (nn.Linear, nn.Bilinear, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
+    is_conv = isinstance(owner, nn.modules.conv._ConvNd) and not owner.transposed
+    if parameter.dim() < 2 or not (is_conv or isinstance(owner, known)):
+        return {}
+    kernel = math.prod(parameter.shape[2:])
+    return {
+        "fan_in": parameter.shape[1] * kernel,
+        "fan_out": parameter.shape[0] * kernel,
+        "unit_axis": 0,
+    }
+
+
+def enclosing(path: str, module: nn.Module | None) -> str:
+    """The path without its last name."""
+    is_described = module is not None and described(module) is not None
+    return path.rpartition("/" if is_described else ".")[0]
+
+
+def named_unit_axis(module: nn.Module, output: torch.Tensor) -> dict[str, int]:
+    """The column `unit_axis`, where it is not PyTorch's."""
+    description = described(module)
+    if description is None or output.dim() < 2:
+        return {}
+    return {"unit_axis": description.unit_axis(module) % output.dim()}
+
+
+def unit_axis(module: nn.Module, output: torch.Tensor, before: tuple[int, int] | None) -> int:
+    """The axis of channels or features in a module's output.
+
+    Args:
+        module: what made it.
+        output: at least one-dimensional.
+        before: number of axes and unit axis of the output recorded before this one. What does
+            not say by its type where its units are (an activation function, dropout, a
+            container) leaves them where they were.
+    """
+    description = described(module)
+    if description is not None:
+        return description.unit_axis(module)
+    if isinstance(module, _LAST_AXIS):
+        return -1
+    if isinstance(module, _CHANNELS_FIRST):
+        return 1 if output.dim() > 1 else 0
+    if before is not None and before[0] == output.dim():
+        return before[1]
+    return 1 if output.dim() >= 4 else -1
+
+
+_REAL = frozenset(
+    {
+        torch.float32,
+        torch.float64,
+        torch.float16,
+        torch.bfloat16,
+        torch.int64,
+        torch.int32,
+        torch.int16,
+        torch.int8,
+        torch.uint8,
+        torch.bool,
+    }
+)
+
+
+def can_sample(value: object) -> TypeGuard[torch.Tensor]:
+    """Whether it is an ordinary dense tensor with elements, of real numbers.
+
+    A tensor inside a transform of `torch.func` stands for many and is none.
+
+    Called for every tensor of a sampled step: attributes before methods, the cheapest first.
+    """
+    # isinstance() of an abstract Parameter would run Python code.
+    if type(value) is not torch.Tensor and type(value) is not nn.Parameter:
+        return False
+    return (
+        value.dtype in _REAL
+        and value.layout is torch.strided
+        and not value.is_nested
+        and not value.is_meta
+        and value.numel() > 0
+        and not torch._C._functorch.is_functorch_wrapped_tensor(value)
+    )
+
+
+def hides_inside(module: nn.Module) -> str | None:
+    """What hides the inside of a module that hooks cannot enter, or None."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return "TorchScript"
+    graph_module = sys.modules.get("torch.fx.graph_module")
+    if graph_module is None or not isinstance(module, graph_module.GraphModule):
+        return None
+    called = [module.get_submodule(n.target) for n in module.graph.nodes if n.op == "call_module"]
+    layers = any(next(part.parameters(), None) is not None for part in called)
+    return None if layers else "a graph module (torch.export)"
+
+
+def sampled_part(value: object) -> torch.Tensor | None:
+    """What is sampled of a value: detached, dense and real, sharing its memory; None for nothing.
+
+    Of a complex tensor the last axis is its real and imaginary part; of a jagged nested tensor
+    the examples lie behind one another.
+    """
+    if can_sample(value):
+        return value.detach()
+    if not isinstance(value, torch.Tensor) or torch._C._functorch.is_functorch_wrapped_tensor(
+        value
+    ):
+        return None
+    with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
+        part = value.detach()
+        if value.is_nested:
+            part = part.values() if value.layout is torch.jagged else part
+        elif value.layout is not torch.strided or value.is_meta:
+            return None
+        elif type(value).__torch_dispatch__ is torch.Tensor.__torch_dispatch__:
+            part = part.as_subclass(torch.Tensor)  # a subclass in name only
+        if part.is_complex():
+            part = torch.view_as_real(part.resolve_conj())
+        return part if can_sample(part) else None
+
+
+def main_tensor(output: Any) -> torch.Tensor | None:
+    """The tensor that stands for a module's output: the first of numbers that has an axis."""
+    if type(output) is torch.Tensor:  # what nearly every module gives
+        return output if _is_signal(output) else None
+    return next((tensor for tensor in _tensors_in(output) if _is_signal(tensor)), None)
+
+
+def _is_signal(tensor: torch.Tensor) -> bool:
+    return (tensor.is_floating_point() or tensor.is_complex()) and tensor.dim() > 0
+
+
+def _tensors_in(output: Any) -> Iterator[torch.Tensor]:
+    """The tensors inside tuples, lists, mappings and dataclasses, in their order."""
+    if isinstance(output, torch.Tensor):
+        yield output
+    elif isinstance(output, Mapping):
+        for value in output.values():
+            yield from _tensors_in(value)
+    elif isinstance(output, (tuple, list)):
+        for item in output:
+            yield from _tensors_in(item)
+    elif dataclasses.is_dataclass(output) and not isinstance(output, type):
+        for field in dataclasses.fields(output):
+            yield from _tensors_in(getattr(output, field.name, None))

@@ -1,0 +1,54 @@
+"""Train and eval mode of a model and of its mode-dependent layers during training forwards."""
+
+from torch import nn
+
+from nntrace.recorder import Recorder
+from nntrace.schema import EventKind
+from nntrace_torch.samples.modules import Model
+
+
+class ModeObserver:
+    """Records the modes whenever they differ from the last sampled step's."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._last: dict[str, dict[str, int | bool]] = {}
+        self._seen: dict[str, dict[str, int | bool]] = {}
+        self._trained: dict[str, int] = {}
+
+    def observe(self, model: Model, module: nn.Module) -> None:
+        """Look at the modes at the start of a training forward."""
+        self._seen[model.prefix] = modes_of(model, module)
+        if model.prefix not in self._trained:
+            self._trained[model.prefix] = _trained_norms(model)
+
+    def forget(self) -> None:
+        """What was seen was an evaluation's."""
+        self._seen.clear()
+
+    def record(self) -> None:
+        """The step is made: what was seen were its modes."""
+        for prefix, modes in self._seen.items():
+            last = self._last.get(prefix)
+            if last != modes:
+                self._last[prefix] = modes
+                before = {"norm_trained": self._trained[prefix]} if last is None else {}
+                self._recorder.add_event(EventKind.MODE, {"model": prefix, **modes, **before})
+        self._seen.clear()
+
+
+def modes_of(model: Model, module: nn.Module) -> dict[str, int | bool]:
+    """The mode of a called module, and the numbers of its model's layers by mode."""
+    return {
+        "training": module.training,
+        "dropout_active": sum(layer.training for layer in model.dropouts),
+        "dropout_inactive": sum(not layer.training for layer in model.dropouts),
+        "norm_active": sum(layer.training for layer in model.norms),
+        "norm_inactive": sum(not layer.training for layer in model.norms),
+    }
+
+
+def _trained_norms(model: Model) -> int:
+    """How many normalisation layers bring running statistics of earlier batches with them."""
+    counts = [getattr(layer, "num_batches_tracked", None) for layer in model.norms]
+    return sum(bool(count > 0) for count in counts if count is not None)

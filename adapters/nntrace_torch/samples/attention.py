@@ -1,0 +1,213 @@
+"""How sharp attention is: the entropy of sampled attention rows, relative to an even row's.
+
+Rows come from softmax over keys, and for fused attention from a few queries computed again. 0 is
+a row that looks at one key only, 1 one that looks at all alike; keys that are masked do not count.
+A hook only takes the rows, or their scores; what is left to do is done for all modules at once.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as functional
+from torch import nn
+
+from nntrace.recorder import NO_SITE, Recorder
+from nntrace.schema import Role
+from nntrace_torch.patching import Undo, after, is_in_backward
+from nntrace_torch.program.describe import can_sample, class_name, dtype_name
+from nntrace_torch.program.sources import Sources
+from nntrace_torch.samples.plans import activation_plan
+from nntrace_torch.samples.step import StepSample
+
+_EVERY = 2  # of a module's samples
+_EXAMPLES, _HEADS, _QUERIES = 4, 16, 8
+_FEWEST_KEYS = 4
+Innermost = Callable[[], tuple[str, nn.Module] | None]
+
+
+class _Form(NamedTuple):
+    """What rows must have in common to be worked on together.
+
+    `scale` is what scores are yet to be multiplied by; None of rows that went through softmax.
+    `causal` are the first query and every which one follows; None where later keys are seen.
+    """
+
+    token: int
+    shape: torch.Size
+    device: torch.device
+    scale: float | None = None
+    causal: tuple[int, int] | None = None
+
+
+class AttentionObserver:
+    """Watches softmax and fused attention while a training forward is sampled.
+
+    Args:
+        recorder: where sites are declared.
+        sources: where modules were built.
+        innermost: path and module of the innermost call of a sampled forward, or None.
+    """
+
+    def __init__(self, recorder: Recorder, sources: Sources, innermost: Innermost) -> None:
+        self._recorder = recorder
+        self._sources = sources
+        self._innermost = innermost
+        self._sites: dict[str, int] = {}
+        self._calls: dict[str, int] = {}
+        self._last_token: dict[str, int] = {}
+        self._taken: defaultdict[_Form, list[tuple[int, torch.Tensor]]] = defaultdict(list)
+        self.sample: StepSample | None = None
+
+    def install(self) -> list[Undo]:
+        """Watch them; outside sampled steps a watch is one comparison."""
+        guard = self._recorder.guard
+        return [
+            after(functional, "scaled_dot_product_attention", self._if_open(guard(self._fused))),
+            after(torch, "softmax", self._if_open(guard(self._softmax))),
+            after(torch.Tensor, "softmax", self._if_open(guard(self._softmax))),
+        ]
+
+    def _if_open(self, observe: Callable[..., object]) -> Callable[..., None]:
+        def called(*args: Any, **kwargs: Any) -> None:
+            if self.sample is not None and torch.is_grad_enabled() and not is_in_backward():
+                observe(*args, **kwargs)
+
+        return called
+
+    def _softmax(self, rows: Any, scores: Any, dim: Any = None, *args: Any, **kwargs: Any) -> None:
+        if not can_sample(rows) or rows.dim() not in (3, 4) or rows.shape[-1] < _FEWEST_KEYS:
+            return
+        if dim not in (-1, rows.dim() - 1):
+            return
+        place = self._next(needs_name=rows.dim() == 3)
+        if place is None:
+            return
+        with torch.no_grad():
+            heads_apart = rows.detach() if rows.dim() == 4 else rows.detach()[:, None]
+            chosen = heads_apart[_some_of(heads_apart.shape)]
+            # A copy: the program may write to its own.
+            taken = chosen.to(torch.float32, copy=True)
+        self._take(place, rows, taken)
+
+    def _fused(
+        self,
+        output: Any,
+        query: Any,
+        key: Any,
+        value: Any,
+        attn_mask: Any = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if not (can_sample(query) and can_sample(key)) or query.dim() != 4 or key.dim() != 4:
+            return
+        if key.shape[-2] < _FEWEST_KEYS or key.shape[1] != query.shape[1]:
+            return
+        place = self._next(needs_name=False)
+        if place is None:
+            return
+        examples, heads, queries = chosen = _some_of(query.shape)
+        factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+        with torch.no_grad():
+            keys = key.detach()[examples, heads].float()
+            scores = query.detach()[chosen].float() @ keys.transpose(-1, -2)
+            if isinstance(attn_mask, torch.Tensor):
+                scores *= factor
+                factor = 1.0
+                shape = (*query.shape[:3], key.shape[-2])
+                mask = attn_mask.detach().expand(shape)[chosen]
+                if mask.dtype is torch.bool:
+                    scores.masked_fill_(~mask, -math.inf)
+                else:
+                    scores += mask
+        causal = (queries.start, queries.step) if is_causal else None
+        self._take(place, query, scores, factor, causal)
+
+    def finish(self) -> None:
+        """Sample the entropies of what was taken."""
+        taken, self._taken = self._taken, defaultdict(list)
+        sample = self.sample
+        for form, members in taken.items():
+            if sample is not None and sample.token == form.token:
+                with torch.no_grad():
+                    entropies = _relative_entropies(form, torch.stack([m for _, m in members]))
+                    sites = [site for site, _ in members]
+                    shape, strides = tuple(entropies.shape[1:]), entropies[0].stride()
+                    plan = activation_plan(shape, strides, -1, entropies[0].numel())
+                    sample.add_alike(sites, plan, entropies.unbind())
+
+    def _next(self, *, needs_name: bool) -> tuple[str, nn.Module] | None:
+        """Whose attention this is, when its turn has come; of several in a call the first."""
+        place, sample = self._innermost(), self.sample
+        if place is None or sample is None:
+            return None
+        path, module = place
+        if needs_name and "att" not in f"{path} {class_name(module)}".lower():
+            return None  # three axes may as well be the classes of a sequence
+        if self._last_token.get(path) == sample.token:
+            return None
+        self._last_token[path] = sample.token
+        calls = self._calls[path] = self._calls.get(path, -1) + 1
+        return place if calls % _EVERY == 0 else None
+
+    def _take(
+        self,
+        place: tuple[str, nn.Module],
+        of: torch.Tensor,
+        taken: torch.Tensor,
+        scale: float | None = None,
+        causal: tuple[int, int] | None = None,
+    ) -> None:
+        path, module = place
+        site = self._sites.get(path)
+        if site is None:
+            source = self._sources.of(module)
+            site = self._sites[path] = self._recorder.add_site(
+                path,
+                Role.ATTENTION,
+                module_type=class_name(module),
+                shape=tuple(of.shape),
+                dtype=dtype_name(of),
+                numel=of.numel(),
+                file=source.file,
+                line=source.line,
+            )
+        if self.sample is not None and site != NO_SITE:
+            form = _Form(self.sample.token, taken.shape, taken.device, scale, causal)
+            self._taken[form].append((site, taken))
+
+
+def _relative_entropies(form: _Form, rows: torch.Tensor) -> torch.Tensor:
+    """Of rows or scores [modules, examples, heads, queries, keys]; the heads come last."""
+    if form.scale is not None:
+        rows.mul_(form.scale)
+        if form.causal is not None:
+            first, step = form.causal
+            at = torch.arange(rows.shape[-2], device=rows.device)[:, None] * step + first
+            rows.masked_fill_(torch.arange(rows.shape[-1], device=rows.device) > at, -math.inf)
+        rows = rows.softmax(-1)
+    entropy = -(rows * rows.clamp_min(1e-30).log()).sum(-1)
+    seen = (rows > 0).sum(-1)
+    judged = seen > 1
+    # Where there is nothing to choose from there is no entropy: such rows get the others' mean.
+    relative = torch.where(judged, entropy / seen.clamp_min(2).log(), 0.0)
+    all_rows = (1, 2, 3)
+    mean = relative.sum(all_rows, keepdim=True) / judged.sum(all_rows, keepdim=True).clamp_min(1)
+    return torch.where(judged, relative, mean).movedim(2, -1).contiguous()
+
+
+def _some_of(shape: torch.Size) -> tuple[slice, ...]:
+    """Some examples, heads and queries."""
+    most = (_EXAMPLES, _HEADS, _QUERIES)
+    return tuple(_some(size, limit) for size, limit in zip(shape[:3], most, strict=True))
+
+
+def _some(size: int, most: int) -> slice:
+    """Up to `most` of `size`, evenly spread, the last one among them."""
+    step = max(1, -(-size // most))
+    return slice((size - 1) % step, None, step)

@@ -1,0 +1,190 @@
+"""The sample buffer: one preallocated piece of memory on the device of the model.
+
+During a step hooks copy strided views into it; at its end everything goes to the host in one
+copy, without waiting for an accelerator.
+"""
+
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import accumulate, repeat
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nntrace.recorder import NO_SITE, Layout, SiteSample
+from nntrace_torch.samples.plans import Plan
+
+_CHUNK = 1 << 20  # float32 elements: 4 MiB
+_WORTH_HANDING_OVER = 1 << 18
+_FLOAT32 = {torch.float32}
+
+
+class SampleBuffer:
+    """Sampled elements of one step on one device, packed one site after the other."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._memory = torch.empty(_CHUNK, dtype=torch.float32, device=device)
+        self._free: deque[torch.Tensor] = deque()
+        self._used = 0
+        self.parts: list[SiteSample] = []
+
+    def clear(self) -> None:
+        """Forget the last step's samples; the memory is kept."""
+        self._used = 0
+        self.parts = []
+
+    def add(self, site: int, plan: Plan, tensor: torch.Tensor, turn: int) -> torch.Tensor:
+        """Copy a site's sampled elements in; the room that holds them, units last.
+
+        Args:
+            site: whose they are.
+            plan: which elements; made for this tensor's shape and strides.
+            tensor: detached.
+            turn: moves the sampled rows.
+        """
+        offset = self._reserve(plan.layout.size)
+        room = self._memory.as_strided(plan.size, plan.packed, offset)
+        room.copy_(plan.view(tensor, turn))
+        self.parts.append(SiteSample(site, offset, plan.layout))
+        return room
+
+    def add_flat(
+        self, sites: Sequence[int], layouts: Sequence[Layout], views: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """Copy views of equal last axis in at once; the room that holds them all."""
+        sizes = [layout.size for layout in layouts]
+        total = sum(sizes)
+        offset = self._reserve(total)
+        room = self._memory[offset : offset + total]
+        if views[0].dim() == 2:
+            room = room.view(-1, views[0].shape[1])
+        if {view.dtype for view in views} == _FLOAT32:
+            torch.cat(list(views), out=room)
+        else:
+            torch._foreach_copy_(list(room.split_with_sizes(list(map(len, views)))), list(views))
+        parts = map(SiteSample, sites, accumulate(sizes, initial=offset), layouts)
+        # The others are there to take differences from.
+        self.parts += [part for part in parts if part.site != NO_SITE]
+        return room
+
+    def add_alike(
+        self, sites: Sequence[int], plan: Plan, tensors: Sequence[torch.Tensor], turn: int
+    ) -> None:
+        """Copy the sampled elements of detached tensors in at once: all of one type and plan."""
+        size = plan.layout.size
+        offset = self._reserve(size * len(sites))
+        shape, (strides, moved) = plan.size, plan.at(turn)
+        views = [t.as_strided(shape, strides, t.storage_offset() + moved) for t in tensors]
+        room = self._memory.as_strided((len(sites), *shape), (size, *plan.packed), offset)
+        if views[0].dtype is torch.float32:
+            torch.stack(views, out=room)
+        else:
+            torch._foreach_copy_(list(room.unbind()), views)
+        offsets = range(offset, offset + size * len(sites), size)
+        self.parts += map(SiteSample, sites, offsets, repeat(plan.layout))
+
+    def put(self, values: torch.Tensor) -> tuple[int, int]:
+        """Copy values that are no site's in; their offset and number."""
+        flat = values.reshape(-1)
+        offset = self._reserve(flat.numel())
+        self._memory[offset : offset + flat.numel()].copy_(flat)
+        return offset, flat.numel()
+
+    def _reserve(self, size: int) -> int:
+        """Make room for `size` elements; their offset. Earlier rooms stay readable."""
+        offset = self._used
+        self._used = offset + size
+        if self._used > len(self._memory):
+            grown = torch.empty(
+                max(2 * len(self._memory), self._used), dtype=torch.float32, device=self.device
+            )
+            grown[:offset] = self._memory[:offset]
+            self._memory = grown
+        return offset
+
+    def used(self) -> torch.Tensor:
+        """What was put in this step."""
+        return self._memory[: self._used]
+
+    def take(self) -> npt.NDArray[np.float32]:
+        """What was put in this step, on the host and no longer the buffer's.
+
+        A large step is handed over with its memory, which comes back when the array is gone:
+        fresh memory would cost a page fault every 4 KiB.
+        """
+        if self.device.type != "cpu" or self._used < _WORTH_HANDING_OVER:
+            # A tensor's own copy would be one more kernel in the user's profile.
+            return self.used().cpu().numpy().copy()
+        memory = self._memory
+        self._memory = self._free.pop() if self._free else torch.empty_like(memory)
+        whole = memory.numpy()
+        # All views of `whole` keep it alive, whoever holds them.
+        weakref.finalize(whole, self._free.append, memory).atexit = False
+        return whole[: self._used]
+
+
+class SentNumber:
+    """A number on its way from an accelerator to the host; nobody waits who does not read it."""
+
+    __slots__ = ("_event", "_host")
+
+    def __init__(self, number: torch.Tensor) -> None:
+        self._host = torch.empty((), dtype=number.dtype, pin_memory=True)
+        self._host.copy_(number.detach().reshape(()), non_blocking=True)
+        self._event = torch.cuda.Event()
+        self._event.record(torch.cuda.current_stream(number.device))
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether reading it would not wait."""
+        return bool(self._event.query())
+
+    def __float__(self) -> float:
+        self._event.synchronize()
+        return float(self._host)
+
+
+Number = torch.Tensor | SentNumber | float
+
+
+class HostCopies:
+    """Copies on their way to the host; calls back in order when their values are there.
+
+    Attributes:
+        waiting: the copies, oldest first.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: deque[tuple[Any, torch.Tensor, Callable[[Any], None]]] = deque()
+
+    def fetch(
+        self, buffer: SampleBuffer, arrived: Callable[[npt.NDArray[np.float32]], None]
+    ) -> None:
+        """Give `arrived` what the buffer holds: at once on a CPU, later on an accelerator."""
+        if buffer.device.type != "cuda":
+            self.flush()
+            arrived(buffer.take())
+            return
+        values = buffer.used()
+        host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+        host.copy_(values, non_blocking=True)
+        event = torch.cuda.Event()
+        event.record()
+        self.waiting.append((event, host, arrived))
+
+    def poll(self) -> None:
+        """Deliver the copies that have arrived; never waits."""
+        while self.waiting and self.waiting[0][0].query():
+            _, host, arrived = self.waiting.popleft()
+            arrived(host.numpy())
+
+    def flush(self) -> None:
+        """Wait for all copies and deliver them."""
+        while self.waiting:
+            event, host, arrived = self.waiting.popleft()
+            event.synchronize()
+            arrived(host.numpy())

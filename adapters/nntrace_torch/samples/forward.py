@@ -1,0 +1,415 @@
+"""Hooks of a sampled step's forward and backward passes: activations and their gradients.
+
+The hooks are PyTorch's global module hooks, present only while a step is sampled. A hook makes
+one strided copy per tensor and returns nothing, so that the user's tensors stay the very same.
+Right after a layer's computation the processor's caches hold nothing of ours: a hook does as
+little as it can, and what can wait is done for many modules at once.
+"""
+
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules import module as module_hooks
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
+from torch.nn.utils.parametrize import ParametrizationList
+
+from nntrace.recorder import NO_SITE, Recorder
+from nntrace.schema import EventKind, Role
+from nntrace_torch.patching import is_captured, is_in_backward, outside_modes, remove_hook
+from nntrace_torch.program.dataflow import DataFlow
+from nntrace_torch.program.describe import (
+    class_name,
+    dropout_rate,
+    dtype_name,
+    enclosing,
+    hides_inside,
+    main_tensor,
+    named_unit_axis,
+    sampled_part,
+    tensor_fields,
+    value_range,
+)
+from nntrace_torch.program.sources import Sources
+from nntrace_torch.samples.module_sites import ModuleSites
+from nntrace_torch.samples.modules import Model, Models
+from nntrace_torch.samples.outputs import OutputSampler, version_entered
+from nntrace_torch.samples.step import StepSample
+from nntrace_torch.samples.waiting import may_be_held
+
+_FORWARD_HOOK = 1  # the index of its handle
+_MOST_LEFT = 16
+
+_clock = time.perf_counter_ns
+_thread = threading.get_ident
+
+_Hook = Callable[..., None]
+RootCalled = Callable[[Model, nn.Module, tuple[Any, ...], dict[str, Any]], None]
+
+
+class ForwardSampler:
+    """Samples the outputs of every module called in a training forward.
+
+    Attributes:
+        gradient_sites: the sites of all gradients of outputs.
+        flow: which module's output enters which.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        models: Models,
+        sources: Sources,
+        root_called: RootCalled,
+        first_called: Callable[[nn.Module], None],
+    ) -> None:
+        self._recorder = recorder
+        self._models = models
+        self._sources = sources
+        self._root_called = root_called
+        self._first_called = first_called
+        self._sites: dict[int, ModuleSites] = {}
+        self._numbers: dict[str, tuple[int, int]] = {}
+        self.gradient_sites: set[int] = set()
+        self.flow = DataFlow(recorder)
+        self._stack: list[nn.Module] = []
+        self._model: Model | None = None
+        self._is_recomputing = False
+        self._last_output: Callable[[], object] = lambda: None
+        self._last_version = -1
+        self._units_before: tuple[int, int] | None = None  # axes and unit axis of the last output
+        self._sample: StepSample | None = None
+        self._thread = 0
+        self._handles: list[Any] = []
+        self._unremoved: list[Any] = []
+        self._pauses = 0
+        self._replays = False
+        self._outermost: list[nn.Module] = []
+        self._opaque: set[str] = set()
+        self._root_calls = 0
+        self._reused: set[str] = set()
+        self._strangers: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+        self._account = recorder.account
+        self._pre = recorder.guard(self._enter)
+        self._post = recorder.guard(self._leave)
+        # Calls that are over, of modules that are still to be looked at: see `_look`.
+        self._left: list[tuple[nn.Module, tuple[Any, ...], torch.Tensor, int, int | None]] = []
+        self._samples = OutputSampler(recorder, sources)
+
+    def start(self, sample: StepSample) -> None:
+        """Put the hooks on for a step."""
+        self._sample = self._samples.current = sample
+        self._thread = threading.get_ident()
+        self._left.clear()
+        self._stack.clear()
+        self._model = None
+        self.flow.begin()
+        if not self._pauses:
+            self._put_on()
+
+    def start_anew(self, sample: StepSample) -> None:
+        """Give up what the step's forwards gave so far; the hooks stay on."""
+        self._left.clear()
+        self._samples.drop()
+        self._sample = self._samples.current = sample
+
+    def settle(self) -> None:
+        """Copy the gradients that were noted: the backward pass is over."""
+        self._samples.settle()
+
+    def stop(self) -> None:
+        """Take the hooks off."""
+        self._take_off()
+        self._left.clear()
+        self._samples.drop()
+        self._samples.settle()
+        self._sample = self._samples.current = None
+        self._stack.clear()
+        self._model = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a step is being sampled."""
+        return self._sample is not None
+
+    def innermost(self) -> tuple[str, nn.Module] | None:
+        """Path and module of the innermost call of a sampled training forward, if there is one."""
+        if self._model is None or not self._stack or self._is_recomputing or self._is_elsewhere():
+            return None
+        path = self._model.path_of(self._stack[-1])
+        return None if path is None else (path, self._stack[-1])
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Without hooks, for code into whose graph they would be compiled."""
+        self._take_off()
+        self._pauses += 1
+        try:
+            yield
+        finally:
+            self._pauses -= 1
+            if self._sample is not None and not self._pauses:
+                self._put_on()
+
+    @contextmanager
+    def replaying(self) -> Iterator[list[nn.Module]]:
+        """Sample forwards without gradients, too; gives the list of the outermost modules."""
+        stack, model, pauses = list(self._stack), self._model, self._pauses
+        outermost: list[nn.Module] = []
+        self._take_off()
+        self._look_back()
+        self._outermost, self._replays, self._pauses = outermost, True, 0
+        self._put_on(outside_modes(self._pre), outside_modes(self._post))
+        try:
+            yield outermost
+        finally:
+            self._take_off()
+            self._replays, self._pauses = False, pauses
+            self._stack[:], self._model = stack, model
+            if not pauses:
+                self._put_on()
+
+    def _put_on(self, pre: _Hook | None = None, post: _Hook | None = None) -> None:
+        if not self._handles:
+            self._handles = [
+                register_module_forward_pre_hook(pre or self._entered),
+                register_module_forward_hook(
+                    post or self._called, with_kwargs=True, always_call=True
+                ),
+            ]
+
+    def _take_off(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+            _forget_keywords(handle)
+        self._handles = []
+
+    def abandon(self) -> None:
+        """Take the hooks off at any time, also from within one of them."""
+        # The global forward hooks are being walked when a forward raises.
+        self._unremoved += self._handles[_FORWARD_HOOK:][:1]
+        del self._handles[_FORWARD_HOOK : _FORWARD_HOOK + 1]
+        self.stop()
+        for handle in self._unremoved:
+            remove_hook(handle)
+            _forget_keywords(handle)
+
+    def _entered(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        """A module is called; of a part of a model that is all there is to know."""
+        if self._stack and not self.flow.is_open and _thread() == self._thread:
+            self._stack.append(module)
+        else:
+            self._pre(module, args)
+
+    def _called(self, module: nn.Module, args: tuple[Any, ...], *keywords_and_output: Any) -> None:
+        """A module returns; what it gave is looked at with others', if it stays what it is.
+
+        Without a guard, which would be half of what that costs.
+        """
+        started = _clock()
+        stack, output = self._stack, keywords_and_output[-1]
+        sites = self._sites.get(id(module))
+        if (
+            sites is None
+            or not sites.lasts
+            or len(stack) < 2
+            or stack[-1] is not module
+            or type(output) is not torch.Tensor
+            or self._is_recomputing
+            or self.flow.is_open
+            or len(self._left) >= _MOST_LEFT
+            or _thread() != self._thread
+            or output.is_inference()
+        ):
+            self._post(module, args, *keywords_and_output)
+            return
+        stack.pop()
+        before = version_entered(args) if sites.is_norm else None
+        self._left.append((module, args, output, output._version, before))
+        self._account.hooks_ns += _clock() - started
+
+    def _enter(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        if self._sample is None or self._is_elsewhere():
+            return
+        if not self._stack:
+            self._left.clear()
+            self._samples.drop()  # of a forward that raised
+            self._model = None
+            self._units_before = None
+            self._is_recomputing = is_in_backward()
+            self._root_calls += 1
+            if self._replays:
+                self._outermost.append(module)
+            is_training = self._replays or torch.is_grad_enabled()
+            if is_training and not is_captured() and not _makes_weights(module):
+                self._model = self._models.owner_of(module)
+                if self._model is not None and not self._is_recomputing:
+                    self._root_called(self._model, module, args, {})
+        self._stack.append(module)
+        if self.flow.is_open:
+            self.flow.enter(len(self._stack))
+
+    def _leave(self, module: nn.Module, args: tuple[Any, ...], *keywords_and_output: Any) -> None:
+        if self._sample is None or self._is_elsewhere():
+            return
+        self._look_back()
+        while self._stack and self._stack.pop() is not module:
+            pass  # a module that raised left its callees on the stack
+        if self._model is None:
+            return
+        if self.flow.is_open and not self._is_recomputing:
+            self.flow.leave(len(self._stack) + 1, module, self._model.path_of(module))
+        *keywords, output = keywords_and_output  # when the forward raised there are no keywords
+        if not self._stack and keywords and keywords[0] and not self._is_recomputing:
+            self._root_called(self._model, module, args, keywords[0])
+        self._look(module, args, output, self._sample)
+        if not self._stack:
+            self._samples.copy()
+
+    def _look_back(self) -> None:
+        """Look at the outputs of the modules that have returned since."""
+        if self._left:
+            left = self._left[:]
+            self._left.clear()
+            if self._sample is not None and self._model is not None:
+                for module, args, output, *versions in left:
+                    self._look(module, args, output, self._sample, *versions)
+
+    def _look(
+        self,
+        module: nn.Module,
+        args: tuple[Any, ...],
+        output: Any,
+        sample: StepSample,
+        version: int | None = None,
+        version_before: int | None = None,
+    ) -> None:
+        """Sample the output of a module, if this call of it is the one to be recorded.
+
+        The versions are those of the output and of what entered a norm when it returned, if that
+        was some time ago.
+        """
+        sites = self._sites.get(id(module))
+        if sites is not None and sites.module() is not module:
+            sites = None
+        if sites is not None and sites.is_unwanted:
+            return
+        due = sites is None or self._is_recomputing
+        if sites is not None and not self._is_recomputing:
+            due = sites.is_due(self._root_calls, sample.token)
+            if sites.calls > 1:
+                self._note_reuse(module)
+        tensor = main_tensor(output)
+        if tensor is None:
+            return
+        # Of an output that will be the same for a while the rest is done later.
+        may_wait = not self._is_recomputing
+        lasts = may_wait and sites is not None and sites.lasts and may_be_held(tensor)
+        part = tensor if lasts else sampled_part(tensor)
+        if part is None:
+            return
+        if version is None:
+            version = -1 if tensor.is_inference() else tensor._version
+        if self._last_output() is tensor and self._last_version == version:
+            return  # a container handing on what its last child returned
+        self._last_output, self._last_version = weakref.ref(tensor), version
+        if not due:
+            return
+        if tensor.is_complex():
+            part = part[..., 0]
+        if sites is None:
+            if self._is_new_stranger(module):
+                return
+            sites = self._sites[id(module)] = self._declare(module, tensor, part)
+            if sites.is_unwanted:
+                return
+            sites.is_due(self._root_calls, sample.token)
+        is_first = sites.token != sample.token
+        if lasts:
+            self._samples.later(sites, sample, tensor, version, self._units_before)
+        else:
+            before = self._units_before
+            self._samples.output(sites, sample, tensor, part, before, may_wait=may_wait)
+        self._units_before = (tensor.dim(), sites.axis)
+        if is_first and sites.is_norm and self._model is not None:
+            path = self._model.path_of(module) or ""
+            self._samples.norm(path, module, args, sample, version_before)
+
+    def _note_reuse(self, module: nn.Module) -> None:
+        """A module was called again within one forward; of batch norms that matters."""
+        is_norm = isinstance(module, nn.modules.batchnorm._NormBase) and module.track_running_stats
+        path = self._model.path_of(module) if is_norm and self._model is not None else None
+        if path is not None and path not in self._reused and module.training:
+            self._reused.add(path)
+            payload = {"path": path, "module_type": class_name(module)}
+            self._recorder.add_event(EventKind.REUSED, payload)
+
+    def _is_elsewhere(self) -> bool:
+        """Whether this is a thread that is none of the training's; backward may have its own."""
+        return threading.get_ident() != self._thread and not is_in_backward()
+
+    def _is_new_stranger(self, module: nn.Module) -> bool:
+        """Whether a module with weights that is no part of the model is called for the first time.
+
+        Kept in a plain list, it is missing in the model's `parameters()`. What is built anew in
+        every forward never comes again.
+        """
+        assert self._model is not None
+        if self._model.path_of(module) is not None:
+            return False
+        self._model.refresh()
+        is_part = self._model.path_of(module) is not None
+        if is_part or module in self._strangers or next(module.parameters(), None) is None:
+            return False
+        self._strangers.add(module)
+        return True
+
+    def _declare(self, module: nn.Module, tensor: torch.Tensor, part: torch.Tensor) -> ModuleSites:
+        """Declare a module's sites at its first output, and its parameters' with it."""
+        assert self._model is not None
+        path = self._model.path_of(module)
+        if path is None and module in self._strangers:
+            owner = self._models.owner_of(module)
+            path = None if owner is None else owner.path_of(module)
+        if path is None:
+            return ModuleSites(module, NO_SITE, NO_SITE)
+        if _makes_weights(module) or any(map(_makes_weights, self._stack)):
+            return ModuleSites(module, NO_SITE, NO_SITE)  # what it returns is a weight
+        if (reason := hides_inside(module)) is not None and reason not in self._opaque:
+            self._opaque.add(reason)
+            unseen = f"{reason}: of {path or 'the model'} the output is seen, not what is inside"
+            self._recorder.add_event(EventKind.UNSEEN, {"what": "activation", "reason": unseen})
+        self._first_called(module)
+        if path not in self._numbers:  # else a module put in another's place
+            fields = {
+                "module_type": class_name(module),
+                "parent": enclosing(path, module),
+                **named_unit_axis(module, part),
+                **tensor_fields(part, self._sources.of(module)),
+                "dtype": dtype_name(tensor),
+            }
+            activation = self._recorder.add_site(
+                path, Role.ACTIVATION, **fields, **value_range(module), **dropout_rate(module)
+            )
+            gradient = self._recorder.add_site(path, Role.ACTIVATION_GRAD, **fields)
+            self._numbers[path] = (activation, gradient)
+            self.gradient_sites.add(gradient)
+        return ModuleSites(module, *self._numbers[path])
+
+
+def _makes_weights(module: nn.Module) -> bool:
+    """Whether it is called when a parametrized weight is read."""
+    return isinstance(module, ParametrizationList)
+
+
+def _forget_keywords(handle: Any) -> None:
+    """Undo what `with_kwargs` registers: the handle's own removal leaves it behind."""
+    getattr(module_hooks, "_global_forward_hooks_with_kwargs", {}).pop(handle.id, None)

@@ -1,0 +1,84 @@
+"""What a batch norm would give in evaluation: its training input, normalised by the running
+statistics instead of the batch's. Mean 0 and standard deviation 1 when the two agree. The first
+sample of a norm is by the statistics it came with, all others by those with the batch in them.
+"""
+
+import weakref
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from nntrace.recorder import Recorder
+from nntrace.schema import Role
+from nntrace_torch.program.describe import can_sample, class_name, tensor_fields
+from nntrace_torch.program.sources import Sources
+from nntrace_torch.samples.plans import activation_plan
+from nntrace_torch.samples.step import StepSample
+
+_EVERY = 2  # of its samples: running statistics change slowly
+_LARGEST_EPSILON = 1e-3  # a larger one makes the output small in training and evaluation alike
+_LARGEST_PART = 0.5  # of the batch in them, of which what was before can still be told
+
+
+class RunningNorms:
+    """Looks at batch norms in training mode, at some of the sampled steps."""
+
+    def __init__(self, recorder: Recorder, sources: Sources) -> None:
+        self._recorder = recorder
+        self._sources = sources
+        self._sites: dict[str, int] = {}
+        self._calls: weakref.WeakKeyDictionary[nn.Module, int] = weakref.WeakKeyDictionary()
+
+    def observe(self, path: str, module: nn.Module, args: Any, sample: StepSample) -> None:
+        """Sample what the norm was given; after it updated its running statistics."""
+        assert isinstance(module, _BatchNorm)
+        mean, variance = module.running_mean, module.running_var
+        if not module.training or mean is None or variance is None:
+            return
+        calls = self._calls[module] = self._calls.get(module, -1) + 1
+        entered = args[0] if args else None
+        if calls % _EVERY or not can_sample(entered) or entered.dim() < 2:
+            return
+        site = self._sites.get(path)
+        if site is None:
+            fields = tensor_fields(entered, self._sources.of(module))
+            site = self._sites[path] = self._recorder.add_site(
+                path, Role.RUNNING_NORM, module_type=class_name(module), **fields
+            )
+        part = entered.detach()
+        if not calls:
+            mean, variance = _without(part, module, mean, variance)
+        plan = activation_plan(tuple(part.shape), part.stride(), 1, sample.limit)
+        room = sample.add(site, plan, part)
+        if room is None:
+            return
+        with torch.no_grad():
+            step = part.shape[1] // plan.layout.units
+            chosen = slice(0, step * plan.layout.units, step)
+            scale = (variance[chosen].float() + min(module.eps, _LARGEST_EPSILON)).rsqrt_()
+            room.sub_(mean[chosen]).mul_(scale)
+
+
+def _without(
+    entered: torch.Tensor, module: _BatchNorm, mean: torch.Tensor, variance: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The running statistics before this batch was mixed into them.
+
+    Where they cannot be told, what they are now: a momentum near 1 has overwritten them, and a
+    synchronised norm has seen the batches of other ranks.
+    """
+    tracked = module.num_batches_tracked
+    part = module.momentum
+    if part is None:
+        part = 1.0 if tracked is None else 1.0 / max(1, int(tracked))
+    if part > _LARGEST_PART or isinstance(module, nn.SyncBatchNorm):
+        return mean, variance
+    with torch.no_grad():
+        axes = [axis for axis in range(entered.dim()) if axis != 1]
+        new_variance, new_mean = torch.var_mean(entered.float(), axes)
+        return (
+            (mean - part * new_mean) / (1.0 - part),
+            ((variance - part * new_variance) / (1.0 - part)).clamp_min_(0.0),
+        )

@@ -1,0 +1,204 @@
+"""What is collected during one sampled step, until it goes to the host in one copy."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nntrace.recorder import NO_SITE, NO_TENSOR, BatchSample, KeptTensor, Sample, SiteSample
+from nntrace_torch.program.graphs import LossCall
+from nntrace_torch.samples.buffer import HostCopies, SampleBuffer
+from nntrace_torch.samples.plans import Plan
+
+_HASH_BITS = 24  # whole numbers below 2^24 survive the float32 buffer
+_HASH_MASK = (1 << _HASH_BITS) - 1
+_MOST_LOSS_CALLS = 64
+
+
+class StepSample:
+    """One sampled step. Hooks add to it while it is open.
+
+    Attributes:
+        token: grows with every sampled step; tells "already recorded in this step".
+        turn: moves the offsets of the sampled rows from step to step.
+        limit: the most elements taken of one tensor.
+        is_evaluation: whether all forwards so far were in evaluation mode: perhaps of an
+            evaluation without `no_grad`, which comes before the training forward.
+    """
+
+    def __init__(self, step: int, token: int, limit: int, buffers: dict[Any, SampleBuffer]) -> None:
+        self.step = step
+        self.token = token
+        self.turn = token
+        self.limit = limit
+        self.is_open = True
+        self.is_evaluation = False
+        self.seen_roles: set[str] = set()
+        self.seen_models: set[str] = set()
+        self._buffers = buffers
+        self._missing: list[int] = []
+        self._kept: list[KeptTensor] = []
+        self._batch: dict[str, Any] = {}
+        self._batch_parts: dict[str, tuple[torch.device, int, int]] = {}
+        self._columns = 0
+        self._loss_calls: list[LossCall] = []
+        self._scaled: list[tuple[frozenset[int], torch.device, int]] = []
+        for buffer in buffers.values():
+            buffer.clear()
+
+    def buffer(self, device: torch.device) -> SampleBuffer:
+        """The buffer for tensors of a device."""
+        buffer = self._buffers.get(device)
+        if buffer is None:
+            buffer = self._buffers[device] = SampleBuffer(device)
+        return buffer
+
+    def add(self, site: int, plan: Plan, tensor: torch.Tensor) -> torch.Tensor | None:
+        """Copy a site's sampled elements of a detached tensor; the copy, if they are wanted."""
+        if site == NO_SITE:
+            return None
+        return self.buffer(tensor.device).add(site, plan, tensor, self.turn)
+
+    def add_alike(self, sites: Sequence[int], plan: Plan, tensors: Sequence[torch.Tensor]) -> None:
+        """Copy sampled elements of detached tensors of one type, layout and device, all at once."""
+        self.buffer(tensors[0].device).add_alike(sites, plan, tensors, self.turn)
+
+    def take_kept(self, other: "StepSample") -> None:
+        """Send along what another sample would have: it is kept once in a run."""
+        self._kept = other._kept
+
+    def add_missing(self, site: int) -> None:
+        """Record that the site was looked at and had no tensor."""
+        if site != NO_SITE:
+            self._missing.append(site)
+
+    def keep(self, tensor: KeptTensor | None) -> None:
+        """Send a tensor along as it is, when there is one."""
+        if tensor is not None:
+            self._kept.append(tensor)
+
+    def describe_batch(self, **facts: Any) -> None:
+        """Add plain facts about the batch; what was said first stands."""
+        self._batch = {**facts, **self._batch}
+
+    def add_batch_values(self, name: str, values: torch.Tensor) -> None:
+        """Add sampled values of the batch (`inputs`, `targets`, `predictions`, `terms`, …)."""
+        if name not in self._batch_parts:
+            self._batch_parts[name] = (
+                values.device,
+                *self.buffer(values.device).put(values.detach()),
+            )
+            if name == "predictions":
+                self._columns = values.shape[-1]
+
+    def add_loss_call(self, call: LossCall) -> None:
+        """Remember a loss function's result until the step is differentiated."""
+        if len(self._loss_calls) < _MOST_LOSS_CALLS:
+            self._loss_calls.append(call)
+
+    def take_loss_calls(self) -> list[LossCall]:
+        """The calls since the last time. Their graphs must not outlive the step."""
+        calls, self._loss_calls = self._loss_calls, []
+        return calls
+
+    def add_hashes(self, hashes: torch.Tensor) -> None:
+        """Add int64 hashes of the examples, of which 48 bits are kept."""
+        self.add_batch_values("hash_low", hashes & _HASH_MASK)
+        self.add_batch_values("hash_high", (hashes >> _HASH_BITS) & _HASH_MASK)
+
+    def count_examples(self, examples: int | None) -> None:
+        """Say how many there were, where that was not clear when the batch came in."""
+        if "input" not in self.seen_roles or "batch_size" in self._batch:
+            return
+        self.describe_batch(batch_size=examples)
+        if examples is None or examples == 1:
+            for name in ("hash_low", "hash_high"):  # of the numbers of one example
+                self._batch_parts.pop(name, None)
+
+    def unscale(self, sites: Iterable[int], scale: torch.Tensor) -> None:
+        """Divide what these sites gave by the scale of the loss, once it is on the host."""
+        offset, _ = self.buffer(scale.device).put(scale.detach())
+        self._scaled.append((frozenset(sites), scale.device, offset))
+
+    def close(self) -> None:
+        """Nothing is added any more."""
+        self.is_open = False
+        self.take_loss_calls()
+
+    def finish(self, copies: HostCopies, deliver: Callable[[Sample], None]) -> None:
+        """Close the step and send it to the host; `deliver` gets it when it is there."""
+        self.close()
+        buffers = [buffer for buffer in self._buffers.values() if buffer.parts]
+        arrived: dict[torch.device, npt.NDArray[np.float32]] = {}
+
+        def collect(buffer: SampleBuffer, values: npt.NDArray[np.float32]) -> None:
+            arrived[buffer.device] = values
+            if len(arrived) == len(buffers):
+                deliver(self._assemble(parts, arrived))
+
+        parts = {buffer.device: buffer.parts for buffer in buffers}
+        for buffer in buffers:
+            copies.fetch(buffer, partial(collect, buffer))
+
+    def _assemble(
+        self,
+        parts: dict[torch.device, list[SiteSample]],
+        arrived: dict[torch.device, npt.NDArray[np.float32]],
+    ) -> Sample:
+        start = 0
+        starts: dict[torch.device, int] = {}
+        sites: list[SiteSample] = []
+        for device, values in arrived.items():
+            starts[device] = start
+            sites += (
+                [part._replace(offset=part.offset + start) for part in parts[device]]
+                if start
+                else parts[device]
+            )
+            start += len(values)
+        sites += [SiteSample(site, 0, NO_TENSOR) for site in self._missing]
+        values = (
+            next(iter(arrived.values()))
+            if len(arrived) == 1
+            else np.concatenate(list(arrived.values()))
+        )
+        for scaled, device, offset in self._scaled:
+            if device not in starts:
+                continue
+            scale = values[starts[device] + offset]
+            for part in sites:
+                if part.site in scaled:
+                    values[part.offset : part.offset + part.layout.size] /= scale
+        batch = self._assemble_batch(values, starts)
+        return Sample(self.step, values, tuple(sites), batch, tuple(self._kept))
+
+    def _assemble_batch(
+        self, values: npt.NDArray[np.float32], starts: dict[torch.device, int]
+    ) -> BatchSample | None:
+        if not self._batch and not self._batch_parts:
+            return None
+        found = {
+            name: values[starts[device] + offset : starts[device] + offset + count]
+            for name, (device, offset, count) in self._batch_parts.items()
+            if device in starts
+        }
+        hashes = None
+        if "hash_low" in found:
+            high = found["hash_high"].astype(np.int64) << _HASH_BITS
+            hashes = high | found["hash_low"].astype(np.int64)
+        predictions = found.get("predictions")
+        loss, clamped = found.get("loss_value"), found.get("clamped")
+        return BatchSample(
+            step=self.step,
+            example_hashes=hashes,
+            inputs=found.get("inputs"),
+            targets=found.get("targets"),
+            predictions=None if predictions is None else predictions.reshape(-1, self._columns),
+            loss_value=None if loss is None else float(loss[0]),
+            terms=found.get("terms"),
+            clamped=None if clamped is None else float(clamped[0]),
+            **{"phase": "train", **self._batch},
+        )

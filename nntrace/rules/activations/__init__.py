@@ -1,0 +1,1 @@
+"""ACT: the signal on its way through the layers."""

@@ -1,0 +1,287 @@
+"""Rules on how layers are put together: what stands between them, and in which order."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.dataflow import Vertex
+from nntrace.rules.common.flow import UNKNOWN_FLOW, Flow
+from nntrace.rules.common.layers import (
+    by_path,
+    chain,
+    columns,
+    named,
+    remaining_loss,
+    span,
+    weights,
+)
+from nntrace.rules.common.signals import loss_series, median, unjudgeable
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import Role
+from nntrace.trace import Site, Trace
+
+_EXACT = ("float32", "float64")
+_CENTRING = ("batchnorm", "instancenorm")
+
+
+@rule(
+    "ACT08",
+    "missing-nonlinearity",
+    Severity.WARNING,
+    needs=(Role.ACTIVATION, Role.PARAM),
+    explains=("LOS14",),
+    advice="Put an activation function between the two layers, or make them one layer.",
+)
+def missing_nonlinearity(trace: Trace) -> Iterator[Finding | Skipped]:
+    """Two layers follow each other with nothing nonlinear between: together they are one layer.
+
+    Read off the graph of the first backward pass, or of a function of TensorFlow, so that
+    functional activations count too.
+    Between them may stand what is linear itself: dropout, reshaping, average pooling, a batch norm.
+    Not meant: a first layer that is narrower than both its input and the second layer's output (a
+    bottleneck, a low-rank product), depthwise and grouped convolutions, transposed ones, and an
+    output that something else takes, too, such as a residual stream.
+    Source: Goodfellow, Deep Learning, 6.1; Karpathy's Recipe, step 2 (verify what you built).
+    """
+    flow = Flow(trace)
+    if not flow:
+        yield Skipped(UNKNOWN_FLOW)
+        return
+    matrices = {site.parent: site for site in weights(trace) if site.fan_in}
+    found = []
+    for vertex, _ in flow.modules():
+        second = _next_affine(flow, vertex) if flow.is_affine(vertex) else None
+        if second is None or second == vertex:
+            continue
+        one, two = matrices.get(vertex.name), matrices.get(second.name)
+        if one is None or two is None or _is_deliberate(flow, vertex, one, two):
+            continue
+        found.append((vertex.name, second.name))
+    if not found:
+        return
+    (first, second_path), more = found[0], len(found) - 1
+    others = f" So it is with {named([one for one, _ in found[1:]])}." if more else ""
+    yield Finding(
+        f"{first} feeds {second_path} with no activation function between: the two compute what "
+        f"one linear layer could.{others}",
+        site=flow.sites.get(second_path),
+        steps=span(trace),
+        evidence={"first": [one for one, _ in found], "second": [two for _, two in found]},
+    )
+
+
+def _next_affine(flow: Flow, vertex: Vertex) -> Vertex | None:
+    """The layer that takes this one's output, and nothing else does, with only passive ones on
+    the way.
+    """
+    seen = {vertex}
+    following = flow.only_taker(vertex)
+    while following is not None and following not in seen and flow.is_passive(following):
+        seen.add(following)
+        following = flow.only_taker(following)
+    return following if following is not None and flow.is_affine(following) else None
+
+
+def _is_deliberate(flow: Flow, vertex: Vertex, one: Site, two: Site) -> bool:
+    """Whether the first is narrower than what is before and behind, or either works by groups."""
+    (inner, entering), (outer, taken) = _filters(one), _filters(two)
+    is_bottleneck = inner < min(entering, outer)
+    is_depthwise = len(one.shape) > 2 and entering == 1 and bool(flow.sources.get(vertex))
+    is_grouped = len(two.shape) > 2 and taken < inner
+    return is_bottleneck or is_depthwise or is_grouped
+
+
+def _filters(site: Site) -> tuple[int, int]:
+    """Units that a weight makes, and those that each of them is made of (of a group)."""
+    first, *_, last = site.shape
+    if site.path.endswith("kernel"):  # of Keras: the axes of positions come first
+        return last, site.shape[-2]
+    return first, site.shape[1]
+
+
+@rule(
+    "ACT10",
+    "dropout-too-strong",
+    Severity.WARNING,
+    needs=(Role.ACTIVATION,),
+    explains=("LOS07", "LOS10", "LOS14", "GRD08"),
+    advice="Lower the rate (0.1 to 0.3 to begin with) until the model fits its training data, and "
+    "take dropout off the predictions.",
+)
+def dropout_too_strong(
+    trace: Trace,
+    *,
+    rate: Annotated[float, "dropped share of a layer's outputs"] = 0.5,
+    learnt: Annotated[float, "share of the first loss below which the run learns well"] = 0.5,
+) -> Iterator[Finding | Skipped]:
+    """More than half of a layer's outputs are dropped, or the predictions themselves are.
+
+    What is dropped at the output is lost to the loss: a share of the predictions is set to zero at
+    random. A high rate is a warning where the training loss does not come down, elsewhere only
+    information, as where the course of the loss says nothing (policy gradients). Seen are the
+    rates of dropout layers; of dropout called as a function they are not.
+    Source: Srivastava 2014 (Dropout); Karpathy's Recipe, step 4 (dropout).
+    """
+    dropouts = [site for site in trace.sites_of(Role.ACTIVATION) if site.dropout_rate is not None]
+    if not dropouts:
+        yield Skipped("no dropout layer was recorded (Keras: their rate is not)")
+        return
+    strong = [site for site in dropouts if (site.dropout_rate or 0) > rate]
+    if strong:
+        judged = unjudgeable(loss_series(trace), 2) is None
+        stuck = judged and remaining_loss(trace) > learnt
+        yield Finding(
+            f"{len(strong)} of {len(dropouts)} dropout layers drop more than {rate:.0%}: "
+            f"{named([site.path for site in strong])}, the first {strong[0].dropout_rate:.0%}"
+            + (", and the training loss does not come down." if stuck else "."),
+            site=strong[0],
+            steps=span(trace),
+            severity=None if stuck else Severity.INFO,
+            evidence={
+                "layers": [site.path for site in strong],
+                "rates": [float(site.dropout_rate or 0) for site in strong],
+            },
+        )
+    flow = Flow(trace)
+    for site in dropouts:
+        if site.dropout_rate and _reaches_the_end(flow, Vertex(site.path)):
+            yield Finding(
+                f"dropout acts on the output: no layer follows {site.path or 'it'}, so "
+                f"{site.dropout_rate:.0%} of the predictions are set to zero at random.",
+                site=site,
+                steps=span(trace),
+                evidence={"layer": site.path, "rate": float(site.dropout_rate)},
+            )
+
+
+def _reaches_the_end(flow: Flow, vertex: Vertex) -> bool:
+    """Whether its output goes to the loss and to nothing that has weights or mixes it."""
+    if not flow.takers.get(vertex):
+        return False
+    waiting, seen = [vertex], {vertex}
+    while waiting:
+        for taker in flow.takers.get(waiting.pop(), set()) - seen:
+            is_activation = taker.is_module and not any(
+                word in flow.kind(taker) for word in ("softmax", "sigmoid", "loss", "flatten")
+            )
+            if is_activation or flow.multiplies(taker) or "attention" in taker.name:
+                return False
+            seen.add(taker)
+            waiting.append(taker)
+    return True
+
+
+@rule(
+    "ACT11",
+    "dropout-before-batchnorm",
+    Severity.INFO,
+    needs=(Role.ACTIVATION,),
+    explains=("ACT12",),
+    advice="Move dropout behind the last batch norm, or leave it out: batch norm regularises, too.",
+)
+def dropout_before_batchnorm(trace: Trace) -> Iterator[Finding | Skipped]:
+    """What dropout lets through enters a batch norm, with at most one layer between.
+
+    Dropout raises the variance in training, evaluation does without: the norm's running statistics
+    then fit training only. A note.
+    Source: Li et al. 2018 (Disharmony between dropout and batch norm); Karpathy's Recipe, step 4.
+    """
+    flow = Flow(trace)
+    dropouts = [v for v, site in flow.modules() if site.dropout_rate]
+    if not flow:
+        yield Skipped(UNKNOWN_FLOW)
+        return
+    for vertex in dropouts:
+        norm = _batch_norm_after(flow, vertex)
+        if norm is not None:
+            yield Finding(
+                f"`{vertex.name}` feeds the batch norm `{norm.name}`: the statistics it keeps are "
+                "those of thinned-out inputs, evaluation has whole ones.",
+                site=flow.sites.get(norm.name),
+                steps=span(trace),
+                evidence={"dropout": vertex.name, "norm": norm.name},
+            )
+            return
+
+
+def _batch_norm_after(flow: Flow, vertex: Vertex) -> Vertex | None:
+    """The first batch norm behind it, with at most one layer on the way."""
+    waiting, seen = [(vertex, 0)], {vertex}
+    while waiting:
+        current, layers = waiting.pop(0)
+        for taker in sorted(flow.takers.get(current, set()) - seen, key=lambda v: v.name):
+            kind = flow.kind(taker)
+            if "batchnorm" in kind:
+                return taker
+            passed = layers + (flow.is_affine(taker) or flow.multiplies(taker))
+            if passed <= 1 and "norm" not in kind and "dropout" not in kind:
+                seen.add(taker)
+                waiting.append((taker, passed))
+    return None
+
+
+@rule(
+    "PAR06",
+    "redundant-bias",
+    Severity.INFO,
+    needs=(Role.PARAM, Role.PARAM_GRAD, Role.ACTIVATION),
+    advice="Leave the bias out (`bias=False`, `use_bias=False`): the norm's own shift takes its "
+    "place.",
+)
+def redundant_bias(
+    trace: Trace,
+    *,
+    ratio: Annotated[float, "gradient of the bias over that of the weights"] = 1e-3,
+    samples: Annotated[int, "sampled steps that are needed"] = 3,
+) -> Iterator[Finding | Skipped]:
+    """A layer's bias stands directly before a batch norm, which takes it away again.
+
+    The mean that the norm subtracts holds the bias: its gradient is zero but for rounding, and that
+    is how it is recognised. A layer norm is none, because it takes the mean over the features. A
+    note: it costs memory and a little time. Gradients in half precision are too coarse to tell.
+    Source: Ioffe & Szegedy 2015 (Batch Normalization, 3.2).
+    """
+    biases = [site for site in trace.sites_of(Role.PARAM_GRAD) if site.path.endswith("bias")]
+    matrices = {site.parent: site for site in weights(trace, Role.PARAM_GRAD)}
+    judged = [s for s in biases if s.parent in matrices and s.dtype in _EXACT]
+    if not judged:
+        yield Skipped("no gradients of a bias and its weights in single precision")
+        return
+    own = columns(trace, Role.PARAM_GRAD, "rms", judged)
+    beside = columns(trace, Role.PARAM_GRAD, "rms", [matrices[site.parent] for site in judged])
+    flow = Flow(trace)
+    follows = _taken_by_norm(trace)
+    found = []
+    for index, site in enumerate(judged):
+        known = np.isfinite(own[:, index]) & (beside[:, index] > 0)
+        taker = flow.only_taker(Vertex(site.parent)) if flow else None
+        kind = flow.kind(taker) if taker is not None else ""
+        is_taken = any(word in kind for word in _CENTRING) if flow else site.parent in follows
+        if known.sum() >= samples and is_taken:
+            share = median(own[known, index] / beside[known, index])
+            if share < ratio:
+                found.append((site, share))
+    if not found:
+        return
+    param = by_path(trace, Role.PARAM)
+    paths = [site.path for site, _ in found]
+    yield Finding(
+        f"{len(found)} of {len(biases)} biases stand before a batch norm that takes them away: "
+        f"{named(paths)}; the gradient of the first is {found[0][1]:.1g} of that of its weights.",
+        site=param.get(paths[0]),
+        steps=span(trace),
+        evidence={"biases": paths, "gradient_ratio": [share for _, share in found]},
+    )
+
+
+def _taken_by_norm(trace: Trace) -> set[str]:
+    """Layers after which a batch norm is called next; where the data flow is not known."""
+    links = chain(trace)
+    return {
+        one.site.path
+        for one, two in pairwise(links)
+        if any(word in two.site.module_type.lower() for word in ("batchnorm", "batchnormalization"))
+    }

@@ -1,0 +1,293 @@
+"""Rules on the level of single layers' outputs: their scale, their offset, whether they vary."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.dataflow import Vertex
+from nntrace.rules.activations.units import has_died_out
+from nntrace.rules.common.chance import is_no_better_than_chance
+from nntrace.rules.common.depth import SAMPLES, before_head, signal_of, until_end
+from nntrace.rules.common.flow import Flow
+from nntrace.rules.common.layers import (
+    BoolArray,
+    Link,
+    any_finite,
+    chain,
+    first_finite,
+    is_embedding,
+    is_still_learning,
+    named,
+    remaining_loss,
+    span,
+)
+from nntrace.rules.common.signals import median
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import Role
+from nntrace.trace import Trace
+from nntrace.trace.model import FloatArray
+
+_AMPLIFIED = 1e-4  # of unit scale: what a norm makes of rounding when it divides by √epsilon
+_FADED = 1e-3  # of the rms: what differs less has all but vanished before
+_ROUNDING = 1e-6  # of the rms: less variation is that of float32 sums
+# Those of PyTorch hold no activation function, those of Keras may.
+_AFFINE = ("Linear", "Conv1d", "Conv2d", "Conv3d")
+_OF_KERAS = ("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D")
+
+
+@rule(
+    "ACT01",
+    "activation-std-out-of-band",
+    Severity.WARNING,
+    needs=(Role.ACTIVATION,),
+    explains=("UPD02", "LOS07", "LOS11", "LOS12", "LOS14"),
+    advice="Normalise what enters the layer, initialise for its fan, or add a norm; where it "
+    "drifted during training, lower the learning rate.",
+)
+def activation_std_out_of_band(
+    trace: Trace,
+    *,
+    low: Annotated[float, "lowest standard deviation that is usual"] = 0.02,
+    high: Annotated[float, "highest standard deviation that is usual"] = 50.0,
+    drift: Annotated[float, "change since the start, either way"] = 10.0,
+    nearer: Annotated[float, "change since the start towards one that is enough for now"] = 1.25,
+    learnt: Annotated[float, "share of the first loss below which the run learns well"] = 0.7,
+) -> Iterator[Finding | Skipped]:
+    """A hidden layer's outputs stay far from a standard deviation of one, or drift far away.
+
+    Of one, half to two are ideal; a tiny signal hardly moves the layers after it, a huge one makes
+    every step too large; what comes nearer to one is on its way. Small is also a signal that
+    hardly differs between examples, beside biases that do between units. Judged are layers with
+    weights, without the head and without those whose output a norm takes back to unit scale, over
+    the last half of the run. A warning only where the loss does not come down, because residual
+    streams and sure classifiers grow and train well.
+    Source: Deep Learning Tuning, DL4J ("Layer Activations"); He 2015.
+    """
+    links = _hidden(trace)
+    if not links:
+        yield Skipped("no layer with weights that neither is the head nor enters a norm")
+        return
+    columns = [link.column for link in links]
+    std = trace.series(Role.ACTIVATION, "std")[:, columns]
+    apart = signal_of(trace)[:, columns]
+    signal = np.where(apart > 0, np.fmin(std, apart), std)  # biases make units differ, no examples
+    judged = any_finite(std, axis=1)
+    begin = first_finite(std)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change = np.where(begin > 0, std / begin, np.nan)
+        faint = (signal < low) & (signal > 0) & ~_comes_nearer(signal, nearer)
+        loud = (std > high) & ~_comes_nearer(std, nearer)
+        drifts = ((change > drift) | (change < 1 / drift)) & (std > 0) & ~_comes_nearer(std, 1.0)
+    outside = faint | loud
+    found = []
+    for index in range(len(links)):
+        holds = outside[:, index] | drifts[:, index]
+        known = judged & np.isfinite(std[:, index])
+        since = until_end(holds, known)
+        if since is not None:
+            found.append((index, since))
+    if not found:
+        if judged.sum() < SAMPLES:
+            yield Skipped(f"needs {SAMPLES} sampled steps")
+        return
+    index, since = min(found, key=lambda pair: (pair[1], pair[0]))
+    stays, is_faint = (where[since:, index].mean() > 0.5 for where in (outside, faint))
+    level = median((signal if is_faint else std)[since:, index])
+    between = " between examples" if is_faint else ""
+    change_in_words = (
+        f"stays at {level:.2g}, where {low:g} to {high:g} is usual"
+        if stays
+        else f"drifted from {begin[index]:.2g} to {level:.2g}"
+    )
+    learns = remaining_loss(trace) <= learnt
+    others = [links[i].site.path for i, _ in found if i != index]
+    also = f"; so it is with {named(others)}" if others else ""
+    yield Finding(
+        f"the standard deviation of {links[index].site.path}'s outputs{between} {change_in_words}"
+        f"{also}.",
+        site=links[index].site,
+        steps=span(trace, since),
+        severity=Severity.INFO if learns else None,
+        evidence={
+            "layers": [links[i].site.path for i, _ in found],
+            "std": [median(std[s:, i]) for i, s in found],
+            "first_std": [float(begin[i]) for i, _ in found],
+        },
+    )
+
+
+@rule(
+    "ACT06",
+    "activation-mean-shift",
+    Severity.WARNING,
+    needs=(Role.ACTIVATION,),
+    explains=("UPD02", "LOS07", "LOS11"),
+    advice="Centre the inputs, start biases at zero, or normalise between the layers.",
+)
+def activation_mean_shift(
+    trace: Trace,
+    *,
+    ratio: Annotated[float, "absolute mean over the standard deviation"] = 3.0,
+    learnt: Annotated[float, "share of the first loss below which the run learns well"] = 0.5,
+) -> Iterator[Finding | Skipped]:
+    """What a hidden layer computes lies far to one side of zero, beyond its own spread.
+
+    The activation function behind it then works on one branch only: dead, linear or saturated.
+    Judged are the outputs of layers with weights, before their activation function, over the last
+    half of the run; heads of models, layers that a norm centres again, and layers that may have an
+    activation function of their own and whose outputs are never negative are left out. A warning
+    only where the loss is seen not to come down, or to that of a constant prediction only.
+    Source: LeCun 1998 (Efficient BackProp, 4.3); "37 reasons", 25.
+    """
+    flow = Flow(trace)
+    layers = {link.site.path for link in chain(trace) if link.has_weight}
+    links = [
+        link
+        for link in _hidden(trace)
+        if link.site.range_low is None and not flow.is_last(link.site, layers)
+    ]
+    lowest = trace.series(Role.ACTIVATION, "min")
+    links = [
+        link
+        for link in links
+        if link.site.module_type in _AFFINE
+        or _is_linear_layer_of_keras(flow, link)
+        or not _one_sided(lowest[:, link.column])
+    ]
+    if not links:
+        yield Skipped("no hidden layer whose outputs are seen before their activation function")
+        return
+    columns = [link.column for link in links]
+    mean = trace.series(Role.ACTIVATION, "mean")[:, columns]
+    std = trace.series(Role.ACTIVATION, "std")[:, columns]
+    shifted = (np.abs(mean) > ratio * std) & (std > _ROUNDING * np.abs(mean))
+    judged = np.isfinite(mean)
+    found = []
+    for index in range(len(links)):
+        since = until_end(shifted[:, index], judged[:, index])
+        if since is not None:
+            found.append((index, since))
+    if not found:
+        return
+    index, since = found[0]
+    remaining = remaining_loss(trace)
+    learns = remaining <= learnt or is_still_learning(trace)
+    stays_high = np.isfinite(remaining) and (not learns or is_no_better_than_chance(trace))
+    level, spread = median(mean[since:, index]), median(std[since:, index])
+    yield Finding(
+        f"the outputs of {links[index].site.path} lie at {level:.2g} ± {spread:.2g}, "
+        f"{abs(level) / max(spread, 1e-30):.0f} standard deviations from zero.",
+        site=links[index].site,
+        steps=span(trace, since),
+        severity=None if stays_high else Severity.INFO,
+        evidence={"mean": level, "std": spread, "layers": [links[i].site.path for i, _ in found]},
+    )
+
+
+@rule(
+    "ACT07",
+    "constant-activation",
+    Severity.ERROR,
+    needs=(Role.ACTIVATION,),
+    explains=("ACT13", "GRD04", "LOS07", "LOS11", "LOS12", "UPD06"),
+    advice="Look at what enters this layer and what it does with it: a mean over the batch axis, "
+    "a multiplication with zero, a mask of the wrong shape, an index that is always the same.",
+)
+def constant_activation(
+    trace: Trace,
+    *,
+    share: Annotated[float, "part of the sampled steps, until the end"] = 0.9,
+    learnt: Annotated[float, "share of the first loss below which a branch is not missed"] = 0.5,
+) -> Iterator[Finding | Skipped]:
+    """A layer gives the same output for every example, though what comes before it varies.
+
+    Nothing that follows can tell the examples apart; a note where layers behind it do, for it is
+    only a branch, and the loss comes down. Blamed is the first such layer before the
+    head, where the one before it, or the input, does differ between examples (by a thousandth: a
+    signal that fades from layer to layer is ACT02's); what has no data to
+    depend on, such as learnt queries, follows nothing that varies, and a lookup table may be one of
+    positions, unless nothing in the model varies at all. Batches
+    of one example say nothing. Unless all units of a layer up to there are dead, it is no work of
+    dead units: those behind it die of it. A norm, whose outputs have unit scale, counts as
+    constant already where a ten-thousandth of it varies: it was given single values to normalise.
+    Source: Karpathy's Recipe, step 2 (visualise prediction dynamics); "37 reasons", 25.
+    """
+    links = before_head(chain(trace))
+    varies = trace.series(Role.ACTIVATION, "example_std")[:, [link.column for link in links]]
+    size = trace.series(Role.ACTIVATION, "rms")[:, [link.column for link in links]]
+    known = np.isfinite(varies)
+    if known.sum(axis=0).max(initial=0) < SAMPLES:
+        yield Skipped(f"needs {SAMPLES} sampled steps with batches of two and more examples")
+        return
+    least = _ROUNDING * np.fmax(size, np.finfo(np.float32).tiny)
+    norms = np.array([link.is_norm for link in links], dtype=bool)
+    same = known & (varies <= np.where(norms, np.fmax(least, _AMPLIFIED), least))
+    tells_apart = varies > _FADED * size
+    before = _inputs_vary(trace)
+    may_be_positions = _outputs_vary(trace)
+    for index, link in enumerate(links):
+        seen = known[:, index]
+        if seen.sum() < SAMPLES:
+            continue
+        is_constant = bool(same[seen, index].mean() >= share and same[seen, index][-1])
+        if is_constant and before and not (may_be_positions and is_embedding(link.site)):
+            died = has_died_out(trace, link.column + 1)
+            is_branch = bool((tells_apart[:, index + 1 :].mean(axis=0) > 0.5).any())
+            learns = remaining_loss(trace) <= learnt
+            yield Finding(
+                f"the output of {link.site.shown} ({link.site.module_type}) is the "
+                f"same for every example, in {int(same[:, index].sum())} of {int(seen.sum())} "
+                "sampled steps.",
+                site=link.site,
+                steps=span(trace, int(np.flatnonzero(same[:, index])[0])),
+                severity=Severity.INFO if is_branch and learns else None,
+                evidence={"samples": int(seen.sum()), "constant": int(same[:, index].sum())},
+                not_from=() if died else ("ACT04",),
+                explains=() if died else ("ACT04",),
+            )
+            return
+        before = not is_constant and bool(tells_apart[seen, index].mean() > 0.5)
+
+
+def _comes_nearer(values: FloatArray, times: float) -> BoolArray:
+    """Where values are nearer to one than at their start, so many times."""
+    start = np.abs(np.log(first_finite(values)))
+    return np.asarray(np.abs(np.log(values)) <= start - np.log(times))
+
+
+def _outputs_vary(trace: Trace) -> bool:
+    """Whether the outputs of any layer, the head among them, differ between examples."""
+    varies = trace.series(Role.ACTIVATION, "example_std")
+    known = np.isfinite(varies)
+    tells_apart = known & (varies > _FADED * trace.series(Role.ACTIVATION, "rms"))
+    return bool((tells_apart.sum(axis=0) > known.sum(axis=0) / 2).any())
+
+
+def _inputs_vary(trace: Trace) -> bool:
+    values = trace.series(Role.INPUT, "example_std")
+    return bool((values[np.isfinite(values)] > 0).any())
+
+
+def _is_linear_layer_of_keras(flow: Flow, link: Link) -> bool:
+    """Whether a layer takes its output: an activation function inside would stand between them."""
+    taker = flow.only_taker(Vertex(link.site.path))
+    return link.site.module_type in _OF_KERAS and taker is not None and taker.is_module
+
+
+def _one_sided(lowest: np.ndarray) -> bool:
+    known = lowest[np.isfinite(lowest)]
+    return bool(len(known) and known.min() >= 0)
+
+
+def _hidden(trace: Trace) -> list[Link]:
+    """Layers with weights but the head and those whose output a norm takes before another layer."""
+    links = chain(trace)
+    affine = [index for index, link in enumerate(links) if link.is_affine]
+    found = []
+    for index, following in pairwise(affine):
+        if not any(link.is_norm for link in links[index + 1 : following]):
+            found.append(links[index])
+    return found

@@ -1,0 +1,162 @@
+"""Rules on the scale of the signal on its way through the layers."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.common.depth import (
+    after_last_norm,
+    before_head,
+    reference,
+    signal_of,
+    until_end,
+)
+from nntrace.rules.common.layers import Link, any_finite, chain, first_finite, remaining_loss, span
+from nntrace.rules.common.signals import in_times, median
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import Role
+from nntrace.trace import Trace
+
+_FEW_DEAD = 0.2  # of a layer
+_SMALL = 0.1  # rms: a layer that grows up to ten from less comes to what is usual
+
+
+@rule(
+    "ACT02",
+    "vanishing-activations",
+    Severity.WARNING,
+    needs=(Role.ACTIVATION,),
+    explains=(
+        *("ACT13", "GRD01", "GRD04", "UPD02", "UPD03", "LOS07", "LOS11", "LOS12"),
+        *("LOS14", "INI03", "ACT01", "ACT07"),
+    ),
+    advice="Initialise for the activation in use (He for ReLU, Glorot for tanh), or add "
+    "normalisation or residual connections.",
+)
+def vanishing_activations(
+    trace: Trace,
+    *,
+    ratio: Annotated[float, "signal of the last layers over that of the first"] = 1e-3,
+) -> Iterator[Finding | Skipped]:
+    """The signal shrinks from layer to layer until the head sees next to nothing of the input.
+
+    The head then learns from its bias alone. Measured is how much the outputs differ between
+    examples (biases differ between units and would hide it), from the last norm on, because a norm
+    restores the scale; the head is left out, and it must have lasted to the end of the run.
+    Units that die further on die of it: what reaches them is their bias.
+    Source: Glorot & Bengio 2010; He 2015; "37 reasons", 30.
+    """
+    links = before_head(after_last_norm(chain(trace)))
+    if sum(link.is_affine for link in links) < 2:
+        yield Skipped("needs two layers and a head after the last normalisation")
+        return
+    signal = signal_of(trace)[:, [link.column for link in links]]
+    first = reference(links, signal)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = signal / first[:, None]
+    # From the end backward: the largest signal that any site from here on still has.
+    still = np.fmax.accumulate(relative[:, ::-1], axis=1)[:, ::-1]
+    affine = np.array([link.is_affine for link in links])
+    gone = (still < ratio) & (still > 0) & affine
+    rows = gone.any(axis=1)
+    judged = any_finite(still, axis=1)
+    since = until_end(np.asarray(rows), judged)
+    if since is None:
+        return
+    lasts = gone[since:].mean(axis=0) > 0.5
+    at = int(np.flatnonzero(lasts)[0]) if lasts.any() else int(np.flatnonzero(gone[-1])[0])
+    low, high = median(signal[since:, at]), median(first[since:])
+    kills = _die_only_behind(trace, links, at)
+    yield Finding(
+        f"the signal vanishes with depth: outputs differ between examples by {high:.2g} in the "
+        f"first layers and by {low:.2g} in {links[at].site.path}, {in_times(high / low)} times "
+        "less.",
+        site=links[at].site,
+        steps=span(trace, since),
+        evidence={
+            "first": high,
+            "layers": [link.site.path for link in links if link.is_affine],
+            "signal": [median(signal[since:, i]) for i, link in enumerate(links) if link.is_affine],
+        },
+        not_from=("ACT04",) if kills else (),
+        explains=("ACT04",) if kills else (),
+    )
+
+
+def _die_only_behind(trace: Trace, links: Sequence[Link], at: int) -> bool:
+    """Whether up to this layer few units are dead."""
+    dead = trace.series(Role.ACTIVATION, "dead_fraction")[:, [link.column for link in links]]
+    return not (dead[:, : at + 1] > _FEW_DEAD).any()
+
+
+@rule(
+    "ACT03",
+    "exploding-activations",
+    Severity.WARNING,
+    needs=(Role.ACTIVATION,),
+    explains=(
+        *("ACT05", "GRD02", "GRD05", "LOS08", "LOS09", "LOS10", "NUM01", "NUM05"),
+        *("NUM09", "INI03", "INI05", "ACT01"),
+    ),
+    advice="Scale the initialisation to the fan, normalise within or after residual blocks, or, "
+    "where it grew during training, lower the learning rate.",
+)
+def exploding_activations(
+    trace: Trace,
+    *,
+    factor: Annotated[float, "growth with depth, or since the start of the run"] = 100.0,
+    learned: Annotated[float, "share of the first loss below which growth in time is right"] = 0.5,
+) -> Iterator[Finding | Skipped]:
+    """Outputs grow from layer to layer, or from step to step, more than a hundredfold.
+
+    Large activations make large gradients, saturate what follows and end in overflow. Compared by
+    root mean square with the first layers of the same step, and with the start of the run. Not
+    meant: the head (logits grow as training succeeds), bounded functions, and whatever a later
+    norm takes back to unit scale, such as the stream of a pre-norm transformer; nor growth in time
+    while the loss comes down, as when a model fits separable data ever more surely.
+    Source: He 2015; "37 reasons", 30.
+    """
+    links = [
+        link for link in before_head(after_last_norm(chain(trace))) if link.site.range_low is None
+    ]
+    if sum(link.is_affine for link in links) < 2:
+        yield Skipped("needs two layers and a head after the last normalisation")
+        return
+    size = trace.series(Role.ACTIVATION, "rms")[:, [link.column for link in links]]
+    first = reference(links, size)
+    begin = first_finite(size)
+    scale = np.fmax(begin, max(_SMALL, median(begin[begin > 0])))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = {"depth": size / first[:, None], "time": size / scale}
+    judged = any_finite(size, axis=1)
+    if remaining_loss(trace) <= learned:
+        del ratios["time"]
+    for kind, relative in ratios.items():
+        large = relative > factor
+        since = until_end(np.asarray(large.any(axis=1)), judged)
+        if since is None:
+            continue
+        peak = np.nanmax(np.where(np.isfinite(relative[since:]), relative[since:], -1), axis=0)
+        at = int(peak.argmax())
+        reached = float(np.nanmax(size[since:, at]))
+        compared = (
+            f"{in_times(peak[at])} times the first layers' {median(first[since:]):.2g}"
+            if kind == "depth"
+            else f"{in_times(peak[at])} times what layers had at the start"
+        )
+        yield Finding(
+            f"activations explode with {kind}: {links[at].site.shown} reaches rms "
+            f"{reached:.3g}, {compared}.",
+            site=links[at].site,
+            steps=span(trace, since),
+            evidence={
+                "kind": kind,
+                "factor": float(peak[at]),
+                "rms": reached,
+                "layers": [link.site.path for link in links],
+                "last_rms": [float(v) if np.isfinite(v) else None for v in size[-1]],
+            },
+        )
+        return

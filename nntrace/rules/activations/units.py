@@ -1,0 +1,257 @@
+"""Rules on single units: rectified ones that never fire, bounded ones that sit at their ends."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.common.depth import SAMPLES, until_end
+from nntrace.rules.common.flow import Flow
+from nntrace.rules.common.layers import (
+    BoolArray,
+    Link,
+    any_finite,
+    chain,
+    columns,
+    early_samples,
+    has_fallen,
+    is_still_learning,
+    remaining_loss,
+    weights,
+)
+from nntrace.rules.common.signals import finite, lasting, median
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import Role
+from nntrace.trace import Trace
+from nntrace.trace.model import FloatArray
+
+_ALL = 0.999  # of the units: what is left over is rounding
+_FEW_UNITS = 8  # of fewer, some dead ones are chance
+
+
+@rule(
+    "ACT04",
+    "dead-units",
+    Severity.WARNING,
+    needs=(Role.ACTIVATION,),
+    explains=(
+        *("ACT02", "ACT07", "ACT13", "GRD01", "GRD04", "UPD02", "LOS07", "LOS11"),
+        *("LOS12", "ACT06", "ACT01"),
+    ),
+    advice="Lower the learning rate, start biases at zero and weights with He's initialisation, "
+    "normalise the inputs, or use a leaky activation.",
+)
+def dead_units(
+    trace: Trace,
+    *,
+    warning_fraction: Annotated[float, "dead share of a layer that is a warning"] = 0.2,
+    error_fraction: Annotated[float, "dead share of a layer that is an error"] = 0.5,
+    learned: Annotated[float, "share of the first loss below which training works anyway"] = 0.5,
+    growth: Annotated[float, "rise of the share in the second half with which units die off"] = 0.1,
+    narrow: Annotated[float, "directions of a layer's outputs, before they are rectified"] = 2.0,
+) -> Iterator[Finding | Skipped]:
+    """Rectified units gave exactly zero for every example of the last samples.
+
+    A unit that never fires gets no gradient and can never come back. Counted per unit over at
+    least 256 rows, not per batch: a sparse batch is healthy. Only outputs that are rectified are
+    judged, also those that the program rectifies itself (`F.relu`), and of one layer's chain (ReLU,
+    dropout, pooling) only the first. The warning asks that
+    the share is exceeded in the model as a whole too; deep ReLU networks have single layers with a
+    quarter of dead units and train well, so there it is only information. So it is where the loss
+    comes down and no more units die, or falls steadily while at most half are dead: a layer that is
+    wider than its few inputs need is born with units that they never reach. Of one or two inputs (a
+    coupling layer of a flow, a curve fit) that may come during training too, and is information
+    wherever the loss falls. Nor is it an error in a layer of fewer than eight units, unless all are
+    dead.
+    Source: Maas 2013; Karpathy's notes on ReLU; "37 reasons", 25 (dead units).
+    """
+    lowest = trace.series(Role.ACTIVATION, "min")
+    zeros = trace.series(Role.ACTIVATION, "zero_fraction")
+    dead = trace.series(Role.ACTIVATION, "dead_fraction")
+    flow = Flow(trace)
+    rectified = [
+        link
+        for link in _first_of_each_layer(trace, flow, lowest, zeros)
+        if len(finite(dead[:, link.column]))
+    ]
+    if not rectified:
+        yield Skipped(
+            "no rectified output of a layer was recorded over 256 rows (a functional relu is "
+            "seen where it is known which layer feeds which, else in the module around it)"
+        )
+        return
+    if (reason := early_samples(trace)) is not None:
+        yield Skipped(reason)
+        return
+    goes_on = is_still_learning(trace)
+    learns = remaining_loss(trace) <= learned or goes_on
+    falls = learns or has_fallen(trace)
+    levels = [_late_median(dead[:, link.column]) for link in rectified]
+    units = [link.site.units for link in rectified]
+    overall = float(np.average(levels, weights=[max(1, count) for count in units]))
+    for link, level, width in zip(rectified, levels, units, strict=True):
+        count = round(level * width)
+        if level <= warning_fraction or (width > 1 and count < 2):
+            continue
+        rows = np.flatnonzero(np.isfinite(dead[:, link.column]))
+        since = lasting(dead[rows, link.column] > warning_fraction, 1) or 0
+        spread = width >= _FEW_UNITS or not width or count == width
+        few = goes_on and level <= error_fraction
+        healthy = learns and (few or not _grows(dead[rows, link.column], growth))
+        healthy |= falls and count < width and _begins_narrow(trace, flow, link, narrow)
+        severity = Severity.WARNING if overall > warning_fraction else Severity.INFO
+        if spread and level > error_fraction:
+            severity = Severity.ERROR
+        yield Finding(
+            f"{level:.0%} of the units of {link.site.shown} ({count} of {width}) never fire.",
+            site=link.site,
+            steps=(int(trace.sampled_steps[rows[since]]), int(trace.sampled_steps[rows[-1]])),
+            severity=Severity.INFO if healthy else severity,
+            evidence={"dead_fraction": level, "units": width, "dead_fraction_overall": overall},
+        )
+
+
+def _begins_narrow(trace: Trace, flow: Flow, link: Link, most: float) -> bool:
+    """Whether at the start what a layer hands to its rectifier spans no more than so many
+    directions: a curve or a surface, which many of the units' half-spaces never meet.
+    """
+    upstream = chain(trace)[: link.column]
+    if flow.is_rectified_outside(link.site):
+        upstream += (link,)
+    elif link.has_weight:  # rectified in the same module: that spans more
+        return False
+    given = next((one for one in reversed(upstream) if one.has_weight), None)
+    if given is None:
+        return False
+    rank = finite(trace.series(Role.ACTIVATION, "effective_rank", given.site))
+    return 0 < median(rank[:SAMPLES]) <= most
+
+
+def _late_median(share: FloatArray) -> float:
+    """The level in the last quarter of the samples."""
+    known = finite(share)
+    return median(known[-max(1, len(known) // 4) :])
+
+
+def _grows(share: FloatArray, growth: float) -> bool:
+    """Whether the share is higher at the end than in the middle of the run."""
+    middle, end = np.array_split(share[len(share) // 3 :], 2)
+    return bool(len(middle) and median(end) - median(middle) > growth)
+
+
+@rule(
+    "ACT05",
+    "saturated-units",
+    Severity.WARNING,
+    needs=(Role.ACTIVATION,),
+    explains=("GRD01", "GRD04", "UPD02", "LOS07", "LOS10", "LOS11", "LOS12"),
+    advice="Scale down what enters the activation: normalise inputs, use a smaller "
+    "initialisation or learning rate, or an unbounded activation.",
+)
+def saturated_units(
+    trace: Trace,
+    *,
+    fraction: Annotated[float, "share of a layer's outputs at the ends of the range"] = 0.5,
+    fitted: Annotated[float, "share of the first loss below which the data is fitted"] = 0.05,
+) -> Iterator[Finding | Skipped]:
+    """A hidden sigmoid or tanh sits at an end of its range for most of its outputs, lastingly.
+
+    There its slope is next to zero and no gradient passes. Within 3 % of the range counts as at
+    its end. Not meant: the output activation (a sure classifier is right to be there), and
+    sigmoid gates, whose product with another tensor is the output of the module around them; nor a
+    model that has fitted its data.
+    Source: Glorot & Bengio 2010; "37 reasons", 30.
+    """
+    saturated = trace.series(Role.ACTIVATION, "saturated_fraction")
+    judged = [
+        link for link in hidden_bounded(trace) if len(finite(saturated[:, link.column])) >= SAMPLES
+    ]
+    if not judged:
+        yield Skipped(f"no hidden bounded activation was seen in {SAMPLES} sampled steps")
+        return
+    if remaining_loss(trace) <= fitted:
+        return
+    for link in judged:
+        share = saturated[:, link.column]
+        since = until_end(share > fraction, np.isfinite(share))
+        if since is None:  # units that come back pass gradients again
+            continue
+        level, last = median(share[since:]), int(np.flatnonzero(np.isfinite(share))[-1])
+        yield Finding(
+            f"{level:.0%} of the outputs of {link.site.path} ({link.site.module_type}) are at an "
+            f"end of the range [{link.site.range_low:g}, {link.site.range_high:g}].",
+            site=link.site,
+            steps=(int(trace.sampled_steps[since]), int(trace.sampled_steps[last])),
+            evidence={"saturated_fraction": level},
+        )
+
+
+def has_died_out(trace: Trace, before: int | None = None) -> bool:
+    """Whether all units of a rectified layer are dead at the end; of the first `before` columns."""
+    lowest = trace.series(Role.ACTIVATION, "min")
+    zeros = trace.series(Role.ACTIVATION, "zero_fraction")
+    dead = trace.series(Role.ACTIVATION, "dead_fraction")
+    return any(
+        _late_median(dead[:, link.column]) >= _ALL
+        for link in _first_of_each_layer(trace, Flow(trace), lowest, zeros)
+        if (before is None or link.column < before) and len(finite(dead[:, link.column]))
+    )
+
+
+def _first_of_each_layer(
+    trace: Trace, flow: Flow, lowest: FloatArray, zeros: FloatArray
+) -> Iterator[Link]:
+    """The first rectified output after each layer with weights; inputs passed on do not count."""
+    open_layer = False
+    for link in chain(trace):
+        open_layer = open_layer or link.has_weight
+        low, zero = finite(lowest[:, link.column]), finite(zeros[:, link.column])
+        rectified = len(low) > 0 and low.min() >= 0 and bool((zero > 0).any())
+        rectified |= flow.is_rectified_outside(link.site)
+        is_share = link.site.range_high == 1.0 or "softmax" in link.site.module_type.lower()
+        if open_layer and rectified and not is_share:
+            open_layer = False
+            yield link
+
+
+def hidden_bounded(trace: Trace) -> Iterator[Link]:
+    """The bounded activations whose output is the input of another layer."""
+    links = chain(trace)
+    recorded = any_finite(trace.series(Role.ACTIVATION, "rms"), axis=0)
+    by_parent = {site.parent: site for site in weights(trace)}
+    stepped = np.isfinite(columns(trace, Role.UPDATE, "rms", list(by_parent.values())))
+    steps_of = dict(zip(by_parent, stepped.T, strict=True))
+    before: Link | None = None
+    for index, link in enumerate(links):
+        before = link if link.is_affine else before
+        if link.site.range_low is None or link.site.range_high is None:
+            continue
+        later = links[index + 1 :]
+        target = next((other for other in later if other.is_affine), None)
+        following = [other for other in later if recorded[other.column]]
+        if target is None or _is_gate(link, following):
+            continue
+        weight = by_parent.get(target.site.path)
+        units = link.site.units
+        takes_it = units > 1 and (weight is None or not weight.fan_in or weight.fan_in % units == 0)
+        if takes_it and not _apart(steps_of, before, target):
+            yield link
+
+
+def _is_gate(link: Link, following: Sequence[Link]) -> bool:
+    """Whether a sigmoid is followed by what the module around it made of it."""
+    if link.site.range_low != 0 or not following:
+        return False
+    around = following[0].site.path
+    return around == "" or link.site.path.startswith((around + ".", around + "/"))
+
+
+def _apart(steps_of: dict[str, BoolArray], before: Link | None, target: Link) -> bool:
+    """Whether two layers are never stepped together: the parts of a GAN."""
+    if before is None:
+        return False
+    one, two = steps_of.get(before.site.path), steps_of.get(target.site.path)
+    if one is None or two is None or not (one.any() and two.any()):
+        return False
+    return not (one & two).any()

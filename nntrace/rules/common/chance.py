@@ -1,0 +1,286 @@
+"""What a model that ignores its input would score: labels, entropies and chance losses.
+
+Entropies are in nats, as losses are. Functions take what a trace recorded and return None or an
+empty result where too little is known.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from math import hypot
+
+import numpy as np
+
+from nntrace.rules.common.signals import LossSeries, loss_series, median, window_medians
+from nntrace.rules.finding import Location
+from nntrace.schema import EventKind
+from nntrace.trace import Batch, Trace
+
+CROSS_ENTROPY = frozenset(
+    {
+        "cross_entropy",
+        "nll_loss",
+        # Keras' names where they receive probabilities; on logits they are `cross_entropy`.
+        "categorical_crossentropy",
+        "sparse_categorical_crossentropy",
+    }
+)
+BINARY = frozenset({"binary_cross_entropy", "binary_cross_entropy_with_logits"})
+SQUARED_ERROR = frozenset({"mse_loss"})
+_EXAMPLES_PER_LABEL = 10  # fewer, and the entropy of the labels is not known well
+_RUN_AWAY = 10.0  # growth of targets that are not given
+_EXACT_ENTROPY_SIZE = 2000
+_WINDOWS = 20  # into which a course is divided
+_ABOUT = 1.1  # times a level: as near as a noisy loss comes to it
+_TIMES = 5  # as long at a level as it took to come there: it has had its time
+_OF_INPUTS = tuple(
+    field.name
+    for field in fields(Batch)
+    if field.name in ("step", "phase", "fingerprint", "batch_size", "epoch")
+    or field.name.startswith(("input_", "feature_", "duplicate_", "repeated_"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """A loss that a constant prediction reaches, and what it is: `ln 10`, `label entropy`."""
+
+    name: str
+    value: float
+
+
+def training_batches(trace: Trace) -> tuple[Batch, ...]:
+    """The sampled batches of optimizer steps, in order.
+
+    Without targets, predictions and losses where the loss is called once for each example, as at
+    the end of an episode: the first call's, which are recorded, do not stand for the batch.
+    """
+    batches = tuple(batch for batch in trace.batches if batch.phase == "train")
+    if not _loss_by_example(trace):
+        return batches
+    return tuple(Batch(**{name: getattr(batch, name) for name in _OF_INPUTS}) for batch in batches)
+
+
+def _loss_by_example(trace: Trace) -> bool:
+    single = {
+        event.payload.get("function")
+        for event in trace.events_of(EventKind.LOSS_CALL)
+        if event.payload.get("target_shape") in ([], [1], [1, 1])
+    }
+    terms = [event.payload.get("terms") for event in trace.events_of(EventKind.OBJECTIVE)]
+    return any(
+        f"{function}#2" in named
+        for named in terms
+        if isinstance(named, list)
+        for function in single
+    )
+
+
+def loss_functions(batches: Iterable[Batch]) -> tuple[str, ...]:
+    """The names of the loss functions that were called."""
+    return tuple(sorted({batch.loss_function for batch in batches if batch.loss_function}))
+
+
+def loss_location(trace: Trace, function: str) -> Location | None:
+    """Where the user's code calls that loss function first."""
+    for event in trace.events_of(EventKind.LOSS_CALL):
+        file, line = event.payload.get("file"), event.payload.get("line")
+        if event.payload.get("function") == function and file and isinstance(line, int):
+            source = event.payload.get("source")
+            return Location(str(file), line, str(source) if source else None)
+    return None
+
+
+def comparable_function(trace: Trace, batches: Iterable[Batch]) -> tuple[str, str]:
+    """The run's only loss function, and why its value cannot be compared with chance, or ""."""
+    functions = loss_functions(batches)
+    if len(functions) != 1:
+        called = ", ".join(functions)
+        return "", f"several loss functions: {called}" if called else "no known loss function"
+    function = functions[0]
+    if function not in CROSS_ENTROPY | BINARY | SQUARED_ERROR:
+        return function, f"the chance value of `{function}` is not known"
+    calls = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
+    reductions = {call.get("reduction") for call in calls if call.get("function") == function}
+    if reductions - {None, "mean"}:
+        return function, f"`{function}` does not average over the batch"
+    return function, ""
+
+
+def function_loss(trace: Trace, batches: Iterable[Batch]) -> LossSeries:
+    """The loss function's own values: of every step where that is what backward was called on.
+
+    Else (scaled, summed with penalties, accumulated) of the sampled steps only. The recorded
+    losses, when the function's own are not known at all.
+    """
+    known = {
+        batch.step: batch.loss_value
+        for batch in batches
+        if batch.loss_value is not None and np.isfinite(batch.loss_value)
+    }
+    every = loss_series(trace)
+    common = [i for i, step in enumerate(every.step) if int(step) in known]
+    if not known:
+        return every
+    if common:
+        own = np.array([known[int(step)] for step in every.step[common]])
+        same = np.isclose(every.value[common], own, rtol=0.01, atol=1e-6)
+        if same.mean() >= 0.9:
+            return every
+    steps = sorted(known)
+    return LossSeries(
+        np.array(steps, dtype=np.int64),
+        np.array([known[step] for step in steps], dtype=np.float64),
+        every.nonfinite_from,
+        every.optimizers,
+    )
+
+
+def label_totals(batches: Iterable[Batch]) -> Counter[int]:
+    """How often each class label was seen; for float targets of 0 and 1 the two of them.
+
+    Negative labels mark what the loss ignores and are left out.
+    """
+    totals: Counter[int] = Counter()
+    for batch in batches:
+        for label, count in labels_of(batch).items():
+            totals[label] += count
+    return totals
+
+
+def labels_of(batch: Batch) -> dict[int, int]:
+    """The label counts of one batch."""
+    if batch.label_counts:
+        pairs = zip(batch.label_values, batch.label_counts, strict=False)
+        return {label: count for label, count in pairs if label >= 0 and count > 0}
+    mean, std, size = batch.target_mean, batch.target_std, batch.batch_size
+    if batch.loss_function in BINARY and mean is not None and std is not None and size:
+        low, high = batch.target_min, batch.target_max
+        inside = low is not None and high is not None and low >= 0.0 and high <= 1.0
+        # Within [0, 1] only values of exactly 0 and 1 have the variance p(1 − p).
+        if inside and abs(std**2 - mean * (1.0 - mean)) < 1e-3:
+            positives = round(mean * size)
+            counts = {0: size - positives, 1: positives}
+            return {label: count for label, count in counts.items() if count}
+    return {}
+
+
+def entropy(counts: Iterable[int]) -> float:
+    """Entropy of the observed frequencies; 0 for none or one."""
+    array = np.array([count for count in counts if count > 0], dtype=np.float64)
+    if len(array) < 2:
+        return 0.0
+    share = array / array.sum()
+    return float(-(share * np.log(share)).sum())
+
+
+def expected_entropy(counts: Iterable[int], size: int) -> float:
+    """Expected entropy of the labels of `size` random draws from the frequencies of `counts`.
+
+    Exact (a sum over binomials) up to 2000 draws, beyond that with the Miller–Madow term.
+    """
+    array = np.array([count for count in counts if count > 0], dtype=np.float64)
+    if len(array) < 2 or size < 1:
+        return 0.0
+    if size > _EXACT_ENTROPY_SIZE:
+        return max(0.0, entropy(array.astype(int)) - (len(array) - 1) / (2.0 * size))
+    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, size + 1)))])
+    drawn = np.arange(1, size)  # none drawn and all drawn add no entropy
+    surprise = -(drawn / size) * np.log(drawn / size)
+    choose = log_factorial[size] - log_factorial[drawn] - log_factorial[size - drawn]
+    total = 0.0
+    for count, classes in Counter(array.tolist()).items():
+        share = count / array.sum()
+        log_chance = choose + drawn * np.log(share) + (size - drawn) * np.log1p(-share)
+        total += classes * float((np.exp(log_chance) * surprise).sum())
+    return total
+
+
+def target_variance(batches: Iterable[Batch]) -> tuple[float, float] | None:
+    """Mean and variance of the targets over all batches, or None when they were not recorded."""
+    rows = [
+        (b.batch_size or 1, b.target_mean, b.target_std)
+        for b in batches
+        if b.target_mean is not None and b.target_std is not None
+    ]
+    table = np.array(rows, dtype=np.float64).reshape(-1, 3)
+    table = table[np.isfinite(table).all(axis=1)]
+    if not len(table):
+        return None
+    weight, means, stds = table.T
+    mean = float(np.average(means, weights=weight))
+    within = float(np.average(stds**2, weights=weight))
+    return mean, within + float(np.average((means - mean) ** 2, weights=weight))
+
+
+def targets_run_away(trace: Trace) -> bool:
+    """Whether targets become many times as large, as a network's own results do that it learns."""
+    sizes = [
+        hypot(batch.target_mean, batch.target_std)
+        for batch in training_batches(trace)
+        if batch.target_mean is not None and batch.target_std is not None
+    ]
+    fifth = len(sizes) // 5
+    return fifth > 0 and median(sizes[-fifth:]) > _RUN_AWAY * median(sizes[:fifth])
+
+
+def chance_losses(function: str, batches: tuple[Batch, ...]) -> tuple[Chance, ...]:
+    """The losses of predictors that ignore the input, for the loss functions that have them."""
+    if function in SQUARED_ERROR:
+        moments = target_variance(batches)
+        known = moments is not None and moments[1] > 0.0
+        return (Chance("variance of the targets", moments[1]),) if moments and known else ()
+    if function in CROSS_ENTROPY:
+        classes = max((batch.classes or 0 for batch in batches), default=0)
+    elif function in BINARY:
+        classes = 2
+    else:
+        return ()
+    found = [Chance(f"ln {classes}", float(np.log(classes)))] if classes >= 2 else []
+    totals = label_totals(batches)
+    if len(totals) >= 2 and totals.total() >= _EXAMPLES_PER_LABEL * len(totals):
+        # Miller–Madow: observed frequencies understate the entropy by (K − 1) / 2N.
+        value = entropy(totals.values()) + (len(totals) - 1) / (2.0 * totals.total())
+        found.append(Chance("label entropy", value))
+    return tuple(found)
+
+
+def has_just_learnt_frequencies(series: LossSeries, chances: tuple[Chance, ...]) -> bool:
+    """Whether the loss came down to the entropy of uneven labels, and has not yet been there five
+    times as long as that took.
+
+    A network learns how frequent each label is before it learns what labels depend on. Language
+    models stay at the frequencies of their tokens for a while, then leave them.
+    """
+    levels = [chance.value for chance in chances]
+    if len(levels) < 2 or min(levels) * _ABOUT > max(levels):
+        return False
+    windows = window_medians(series.value, _WINDOWS)
+    there = np.flatnonzero(windows <= _ABOUT * min(levels))
+    return bool(len(there) and len(windows) < (1 + _TIMES) * there[0])
+
+
+def is_no_better_than_chance(trace: Trace, *, least: int = 20, tolerance: float = 0.03) -> bool:
+    """Whether the loss of the second half is that of a constant prediction, or higher.
+
+    False where that is not known. A loss that started far above chance may have come down, and
+    nothing has been learned yet.
+    """
+    batches = training_batches(trace)
+    function, reason = comparable_function(trace, batches)
+    series = function_loss(trace, batches)
+    levels = [chance.value for chance in chance_losses(function, batches)]
+    if reason or not levels or len(series) < least:
+        return False
+    half = series.value[2 * series.step >= sum(series.span)]
+    return median(half) >= (1.0 - tolerance) * min(levels)
+
+
+def is_on_its_way(trace: Trace) -> bool:
+    """Whether the loss has just come to what the frequencies of the labels give, if it is known."""
+    batches = training_batches(trace)
+    function, reason = comparable_function(trace, batches)
+    if reason or not is_no_better_than_chance(trace):
+        return False
+    chances = chance_losses(function, batches)
+    return has_just_learnt_frequencies(function_loss(trace, batches), chances)

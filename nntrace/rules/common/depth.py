@@ -1,0 +1,74 @@
+"""The signal on its way through the layers: which part of the chain is compared with which, and
+since when a level has lasted.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nntrace.rules.common.layers import BoolArray, Link
+from nntrace.rules.common.signals import lasting, median
+from nntrace.schema import Role
+from nntrace.trace import Trace
+from nntrace.trace.model import FloatArray
+
+SAMPLES = 5  # that a level must have lasted
+
+
+def after_last_norm(links: Sequence[Link]) -> Sequence[Link]:
+    """From the last norm on (itself included); all links when there is none."""
+    norms = [index for index, link in enumerate(links) if link.is_norm]
+    return links[norms[-1] :] if norms else links
+
+
+def before_head(links: Sequence[Link]) -> list[Link]:
+    """Up to the last affine layer, which is the head; containers around others are kept.
+
+    A layer before it that takes in as much, and gives another width than that, is a head beside it.
+    """
+    affine = [index for index, link in enumerate(links) if link.is_affine]
+    while len(affine) > 1 and _beside(links[affine[-2]], links[affine[-1]]):
+        affine.pop()
+    return list(links[: affine[-1]]) if affine else []
+
+
+def _beside(link: Link, head: Link) -> bool:
+    if link.fans is None or head.fans is None:
+        return False
+    # The gates of a recurrent layer are several times as many as what it gives.
+    return link.fans[0] == head.fans[0] and link.fans[1] % head.fans[0] != 0
+
+
+def signal_of(trace: Trace) -> FloatArray:
+    """How much outputs differ between examples; their std where that is not known."""
+    between = trace.series(Role.ACTIVATION, "example_std")
+    return np.where(np.isfinite(between), between, trace.series(Role.ACTIVATION, "std"))
+
+
+def is_of_sigmoids(trace: Trace) -> bool:
+    """Whether most bounded activation functions are sigmoids, with a slope of a quarter at most."""
+    low = [s.range_low for s in trace.sites_of(Role.ACTIVATION) if s.range_low is not None]
+    return 2 * low.count(0.0) > len(low)
+
+
+def reference(links: Sequence[Link], values: FloatArray) -> FloatArray:
+    """Per step the median of the first two layers (norms included) that have a value above zero."""
+    layers = [i for i, link in enumerate(links) if link.is_affine or link.is_norm]
+    first = values[:, layers[:2]]
+    first = np.where(first > 0, first, np.nan)
+    return np.array([median(row) for row in first])
+
+
+def until_end(holds: BoolArray, judged: BoolArray) -> int | None:
+    """Sampled step from which it holds until the end, if for at least half of the judged steps."""
+    rows = np.flatnonzero(judged)
+    if len(rows) < SAMPLES:
+        return None
+    late = holds[rows[-max(SAMPLES, len(rows) // 2) :]]
+    short = holds[rows[-SAMPLES:]]
+    if late.mean() < 0.9 and not short.all():
+        return None
+    if not holds[rows[-1]]:
+        return None
+    since = lasting(holds[rows], 1)
+    return int(rows[len(rows) - len(late)]) if since is None else int(rows[since])

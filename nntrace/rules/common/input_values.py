@@ -1,0 +1,86 @@
+"""What kind of values the inputs are, and whether a layer normalises them before all others."""
+
+import numpy as np
+
+from nntrace.rules.common.chance import training_batches
+from nntrace.rules.common.flow import Flow
+from nntrace.rules.common.layers import is_embedding, is_norm
+from nntrace.rules.common.signals import median
+from nntrace.schema import Role
+from nntrace.trace import Site, Trace
+
+_SAME_SCALE = 0.05
+_SHAPE_ONLY = frozenset({"Flatten", "Unflatten", "Identity", "Dropout", "Reshape"})
+
+
+def normalises_first(trace: Trace, given: Site | None = None) -> bool:
+    """Whether the first layer that does more than reshape and hand on is a normalisation.
+
+    Of several inputs each has a first layer: that of `given` is a norm of its shape which no other
+    module feeds, where none but lookup tables take in the rest.
+    """
+    if given is not None and _meets_a_norm(trace, given):
+        return True
+    parameters = [site.path for site in trace.sites_of(Role.PARAM)]
+    for site in trace.sites_of(Role.ACTIVATION):
+        if not site.path or site.module_type in _SHAPE_ONLY:
+            continue
+        inside = (f"{site.path}.", f"{site.path}/")
+        is_bare = not any(path.startswith(inside) for path in parameters)
+        if is_bare and site.module_type != "Rescaling" and _hands_on_input(trace, site):
+            continue
+        return "Norm" in site.module_type or site.module_type == "Rescaling"
+    return False
+
+
+def _meets_a_norm(trace: Trace, given: Site) -> bool:
+    """Whether an input goes into a norm and, by the graph, into nothing else that has weights."""
+    flow = Flow(trace)
+    owners = {site.parent for site in trace.sites_of(Role.PARAM)}
+    begins = [
+        site
+        for vertex, site in flow.modules()
+        if not flow.sources.get(vertex) and site.path in owners and not is_embedding(site)
+    ]
+    multiplied = any(flow.multiplies(one) and not flow.sources.get(one) for one in flow.takers)
+    norms = [site for site in begins if is_norm(site)]
+    return (
+        bool(norms)
+        and not multiplied
+        and len(norms) == len(begins)
+        and any(site.shape == given.shape for site in norms)
+    )
+
+
+def _hands_on_input(trace: Trace, site: Site) -> bool:
+    """Whether a module without weights gives the input out as it came, to judge by its scale."""
+    for given in trace.sites_of(Role.INPUT):
+        if given.shape == site.shape:
+            out, into = (
+                median(trace.series(role, "std", of))
+                for role, of in ((Role.ACTIVATION, site), (Role.INPUT, given))
+            )
+            return bool(np.isclose(out, into, rtol=_SAME_SCALE))
+    return False
+
+
+def integer_valued(trace: Trace) -> bool:
+    """Whether all sampled inputs are whole numbers."""
+    values = [batch.input_integer_valued for batch in training_batches(trace)]
+    return bool(values) and all(value is True for value in values)
+
+
+def is_eight_bit(trace: Trace, stats: dict[str, float]) -> bool:
+    """Whole numbers from 0 to what eight bits hold, as images have them before they are scaled."""
+    return integer_valued(trace) and stats["min"] == 0.0 and 128.0 < stats["max"] <= 255.0
+
+
+def holds_counts(trace: Trace, stats: dict[str, float]) -> bool:
+    """Whole numbers that are indices, or mostly zeros with few large ones."""
+    if not integer_valued(trace):
+        return False
+    if any(site.module_type == "Embedding" for site in trace.sites_of(Role.ACTIVATION)):
+        return True
+    mostly_zero = stats["min"] >= 0.0 and stats["zero_fraction"] >= 0.5
+    # Raw images of digits are mostly zero as well, but bright where they are not.
+    return mostly_zero and stats["q99"] < 0.5 * min(stats["max"], 255.0)

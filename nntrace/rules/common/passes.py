@@ -1,0 +1,126 @@
+"""Evaluations as a trace records them: forwards and losses without gradients, by data set.
+
+PyTorch's are `evaluation` events; Keras' `fit` reports its own as metrics of an epoch.
+"""
+
+import math
+from dataclasses import dataclass
+
+from nntrace.rules.common.calls import as_shape
+from nntrace.schema import EventKind
+from nntrace.trace import Trace
+
+DISTANCES = ("mse_loss", "smooth_l1_loss", "huber_loss", "l1_loss")
+_EARLY_PASSES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One pass over evaluation data; `step` optimizer steps had been made before it.
+
+    Attributes:
+        group: what the pass was over: the same data have the same one.
+        loader: the number of the loader that delivered; None for batches made by hand.
+    """
+
+    step: int
+    group: str
+    loader: int | None = None
+    examples: int = 0
+    training: bool = False
+    shape: tuple[int, ...] = ()
+    mean: float | None = None
+    std: float | None = None
+    function: str | None = None
+    loss: float | None = None
+
+
+def evaluations(trace: Trace) -> tuple[Evaluation, ...]:
+    """Every recorded evaluation of the first model, in order."""
+    found = []
+    for event in trace.events_of(EventKind.EVALUATION):
+        values = event.payload
+        if values.get("model"):
+            continue
+        loader, function = values.get("loader"), values.get("loss_function")
+        found.append(
+            Evaluation(
+                event.step,
+                str(values.get("group", "")),
+                loader if _is_count(loader) else None,
+                _count(values.get("examples")),
+                values.get("training") is True,
+                as_shape(values.get("input_shape")) or (),
+                _number(values.get("input_mean")),
+                _number(values.get("input_std")),
+                function if isinstance(function, str) else None,
+                _number(values.get("loss")),
+            )
+        )
+    for event in trace.events_of(EventKind.EPOCH):
+        loss = _metric(event.payload.get("metrics"), "val_loss")
+        if loss is not None:
+            found.append(Evaluation(event.step, "val_loss", loss=loss))
+    return tuple(found)
+
+
+def makes_targets(trace: Trace) -> bool:
+    """Whether a pass without gradients precedes every step of a regression on its results.
+
+    So targets are made that move with a network: Q-learning, self-distillation.
+    """
+    calls = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
+    if not any(payload.get("function") in DISTANCES for payload in calls):
+        return False
+    at = sorted({event.step for event in trace.events_of(EventKind.EVALUATION)})[:_EARLY_PASSES]
+    return len(at) == _EARLY_PASSES and at[-1] - at[0] == _EARLY_PASSES - 1
+
+
+def unseen_data(trace: Trace) -> dict[str, list[Evaluation]]:
+    """Evaluations by data set, without those over a loader that training draws from."""
+    training = {
+        loader
+        for event in trace.events_of(EventKind.EPOCH)
+        if _count(event.payload.get("steps"))
+        and isinstance(loader := event.payload.get("loader"), int)
+    }
+    by_group: dict[str, list[Evaluation]] = {}
+    for one in evaluations(trace):
+        if one.loader is None or one.loader not in training:
+            by_group.setdefault(one.group, []).append(one)
+    return by_group
+
+
+def logged(trace: Trace, word: str) -> dict[str, tuple[list[int], list[float]]]:
+    """Steps and values of the numbers whose name contains a word: logged, or Keras' metrics."""
+    found: dict[str, tuple[list[int], list[float]]] = {}
+    for name, (at, numbers) in trace.scalars.items():
+        if word in name.lower():
+            found[name] = (at.tolist(), numbers.tolist())
+    for event in trace.events_of(EventKind.EPOCH):
+        metrics = event.payload.get("metrics")
+        for name in metrics if isinstance(metrics, dict) else ():
+            value = _metric(metrics, name)
+            if isinstance(name, str) and word in name.lower() and value is not None:
+                steps, values = found.setdefault(name, ([], []))
+                steps.append(event.step)
+                values.append(value)
+    return found
+
+
+def _metric(metrics: object, name: str) -> float | None:
+    return _number(metrics.get(name)) if isinstance(metrics, dict) else None
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

@@ -1,0 +1,235 @@
+"""Small pure helpers on noisy series: noise, trend, windows, and what lasts until the end.
+
+All are robust (medians and ranks), take 1-D arrays without NaN, and have a defined value for
+empty and constant arrays, so that no rule has to think about them again.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+from nntrace.rules.loss.trials import trial_and_error
+from nntrace.trace import Trace
+from nntrace.trace.decode import recorded
+from nntrace.trace.model import FloatArray, IntArray
+
+MAD_TO_STD = 1.4826  # of a Gaussian
+_MEDIAN_ERROR = 1.2533  # standard error of a median relative to that of a mean
+_TREND_POINTS = 200
+_MOST_DIGITS = 1e5
+_WINDOWS_AT_ONCE = 8192  # that are sorted together
+
+
+@dataclass(frozen=True, slots=True)
+class LossSeries:
+    """The finite losses in order of steps.
+
+    `nonfinite_from` is the first step whose loss is NaN or infinite, or None. `optimizers` counts
+    the optimizers that take turns, each on losses of its own: the series then mixes several goals.
+    `trials` says how the program learns by trial and error, if it does.
+    """
+
+    step: IntArray
+    value: FloatArray
+    nonfinite_from: int | None = None
+    optimizers: int = 1
+    trials: str = ""
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first and the last step."""
+        return (int(self.step[0]), int(self.step[-1])) if len(self) else (0, 0)
+
+
+def loss_series(trace: Trace) -> LossSeries:
+    """The loss of every optimizer step that has one.
+
+    Of training in phases (an optimizer, then another) only the last phase's.
+    """
+    steps = trace.steps
+    known = recorded(trace.table("steps")["loss"])
+    usable = np.flatnonzero(np.isfinite(steps.loss))
+    turns, optimizers = np.empty(0, dtype=np.int64), 1
+    if len(set(steps.optimizer)) > 1:
+        names = np.array([steps.optimizer[index] for index in usable], dtype=object)
+        turns = np.flatnonzero(names[1:] != names[:-1]) + 1
+        optimizers = max(1, len(set(names.tolist())))
+    if len(turns) == optimizers - 1:
+        usable = usable[int(turns[-1]) if len(turns) else 0 :]
+        optimizers = 1
+    broken = steps.step[known & ~np.isfinite(steps.loss)]
+    return LossSeries(
+        steps.step[usable],
+        steps.loss[usable],
+        int(broken[0]) if len(broken) else None,
+        optimizers,
+        trial_and_error(trace),
+    )
+
+
+def unjudgeable(series: LossSeries, least: int) -> str | None:
+    """Why the course of this loss says nothing, or None."""
+    if series.optimizers > 1:
+        return "several optimizers step on losses of their own, as in a GAN"
+    if len(series) < least:
+        return f"needs {least} finite losses, has {len(series)}"
+    if (series.value < 0.0).any():
+        return "the loss takes negative values: what it should reach is not known"
+    return series.trials or None
+
+
+def finite(values: npt.ArrayLike) -> FloatArray:
+    """The finite values, in order."""
+    array = np.asarray(values, dtype=np.float64)
+    return array[np.isfinite(array)]
+
+
+def median(values: npt.ArrayLike) -> float:
+    """The median of the finite values; NaN when there is none."""
+    usable = finite(values)
+    return float(np.median(usable)) if len(usable) else float("nan")
+
+
+def span(steps: npt.ArrayLike) -> tuple[int, int]:
+    """The lowest and the highest step; (0, 0) for none."""
+    array = np.asarray(steps)
+    return (int(array.min()), int(array.max())) if len(array) else (0, 0)
+
+
+def noise_scale(values: FloatArray) -> float:
+    """Standard deviation of the noise around a slowly changing level, robust to spikes.
+
+    From the median absolute successive difference, which a trend hardly touches; 0 for fewer
+    than two values.
+    """
+    if len(values) < 2:
+        return 0.0
+    return float(np.median(np.abs(np.diff(values)))) * MAD_TO_STD / float(np.sqrt(2.0))
+
+
+def median_error(noise: float, *counts: int) -> float:
+    """Standard error of the difference of medians over `counts` values each."""
+    return _MEDIAN_ERROR * noise * float(np.sqrt(sum(1.0 / max(1, n) for n in counts)))
+
+
+def window_medians(values: FloatArray, windows: int) -> FloatArray:
+    """The medians of `windows` equal parts (fewer when there are fewer values)."""
+    parts = np.array_split(values, max(1, min(windows, len(values))))
+    return np.array([np.median(part) for part in parts if len(part)])
+
+
+def least_around(values: FloatArray, width: int) -> FloatArray:
+    """Of each value a lower bound of those up to `width` before and after it, at next to no cost.
+
+    No median of neighbours is below it: where a value does not stand out from this bound, it does
+    not stand out from them.
+    """
+    if not len(values):
+        return np.empty(0)
+    width = max(1, width)
+    lowest = np.minimum.reduceat(values, np.arange(0, len(values), width))
+    padded = np.pad(lowest, 1, mode="edge")
+    around = np.minimum(np.minimum(padded[:-2], padded[1:-1]), padded[2:])
+    return np.asarray(np.repeat(around, width)[: len(values)])
+
+
+def medians_around(values: FloatArray, places: IntArray, before: int, after: int) -> FloatArray:
+    """The medians of the values around some places, each place's own left out; NaN elsewhere.
+
+    The neighbours are up to `before` earlier values and `after` later ones; NaN where there are
+    none. Windows are sorted together, some thousands at a time.
+    """
+    middle = np.full(len(values), np.nan)
+    inner = (places >= before) & (places < len(values) - after)
+    for index in places[~inner].tolist():
+        if len(near := _neighbours(values, index, before, after)):
+            middle[index] = np.median(near)
+    if before + after == 0 or not inner.any():
+        return middle
+    windows = sliding_window_view(values, before + 1 + after)
+    whole = places[inner]
+    for start in range(0, len(whole), _WINDOWS_AT_ONCE):
+        part = whole[start : start + _WINDOWS_AT_ONCE]
+        near = np.delete(windows[part - before], before, axis=1)
+        middle[part] = np.median(near, axis=1, overwrite_input=True)
+    return middle
+
+
+def spreads_around(
+    values: FloatArray, middle: FloatArray, places: IntArray, before: int, after: int
+) -> FloatArray:
+    """The robust deviation of the neighbours from `middle`, their median, at some places."""
+    near = (_neighbours(values, int(place), before, after) for place in places)
+    deviations = (np.abs(n - m) for n, m in zip(near, middle[places], strict=True))
+    return np.array([MAD_TO_STD * np.median(d) if len(d) else np.nan for d in deviations])
+
+
+def _neighbours(values: FloatArray, index: int, before: int, after: int) -> FloatArray:
+    return np.concatenate(
+        [values[max(0, index - before) : index], values[index + 1 : index + after + 1]]
+    )
+
+
+def median_of_means(values: FloatArray, blocks: int = 10) -> float:
+    """The mean, robust to a few spikes: the median of the means of `blocks` interleaved parts.
+
+    Unlike a median it estimates the mean of a skewed distribution, such as the losses of small
+    batches. NaN for no values.
+    """
+    if not len(values):
+        return float("nan")
+    count = max(1, min(blocks, len(values) // 5))
+    return float(np.median([values[start::count].mean() for start in range(count)]))
+
+
+def rounded(factor: float) -> float:
+    """A factor as one says it: to one significant digit."""
+    return float(f"{factor:.1g}")
+
+
+def in_times(factor: float) -> str:
+    """A factor as one reads it: 153, and 1.5e+11 where the digits would mean nothing."""
+    return f"{factor:.0f}" if abs(factor) < _MOST_DIGITS else f"{factor:.1e}"
+
+
+def trend_z(values: FloatArray) -> float:
+    """Mann–Kendall trend statistic, standard normal without a trend; negative when falling.
+
+    Long series are first averaged down to 200 points. Ranks only: spikes and scale do not matter.
+    """
+    if len(values) > _TREND_POINTS:
+        values = np.array([part.mean() for part in np.array_split(values, _TREND_POINTS)])
+    n = len(values)
+    if n < 3:
+        return 0.0
+    rising = np.sign(values[None, :] - values[:, None])
+    score = float(np.triu(rising, 1).sum())
+    return score / float(np.sqrt(n * (n - 1) * (2 * n + 5) / 18.0))
+
+
+def lasting(holds: npt.NDArray[np.bool_], minimum: int) -> int | None:
+    """Index from which `holds` is true until the end, if that is at least `minimum` entries."""
+    broken = np.flatnonzero(~holds)
+    start = int(broken[-1]) + 1 if len(broken) else 0
+    length = len(holds) - start
+    return start if length and length >= minimum else None
+
+
+def steps_at_full_rate(trace: Trace) -> int:
+    """Optimizer steps since the learning rate first reached half its maximum.
+
+    What a warm-up has not yet let learn must not be blamed for not learning. All steps when no
+    learning rate is known. Of training in phases those of the last one, as of its loss.
+    """
+    rates = trace.steps.lr[trace.steps.step >= loss_series(trace).span[0]]
+    known = np.isfinite(rates)
+    if not known.any():
+        return len(rates)
+    highest = float(rates[known].max())
+    reached = np.flatnonzero(known & (rates >= 0.5 * highest))
+    return len(rates) - int(reached[0]) if len(reached) else len(rates)

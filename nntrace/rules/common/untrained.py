@@ -1,0 +1,44 @@
+"""Which weights are those of a fresh initialisation: nothing was trained or loaded into them.
+
+Told by their values alone, as a program may load weights in any way.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nntrace.rules.common.layers import columns, first_finite
+from nntrace.schema import Role
+from nntrace.trace import Site, Trace
+
+_FEW = 256  # elements whose spread says too little
+
+
+def share_as_initialised(
+    trace: Trace, sites: Sequence[Site], tolerance: float = 0.025
+) -> tuple[list[Site], float]:
+    """The weights whose spread, within the relative tolerance, and shape are exactly those that
+    PyTorch's or Keras' initialisers draw, which training does not leave so; and their part of
+    the elements of all whose values can tell. NaN where none can.
+    """
+    std, kurtosis, counts = (
+        first_finite(columns(trace, Role.PARAM, stat, sites)) for stat in ("std", "kurtosis", "n")
+    )
+    telling = [
+        (site, spread, tails)
+        for site, spread, tails, count in zip(sites, std, kurtosis, counts, strict=True)
+        if count >= _FEW
+    ]
+    fresh = [site for site, spread, tails in telling if _is_fresh(site, spread, tails, tolerance)]
+    known = sum(site.numel for site, *_ in telling)
+    return fresh, sum(site.numel for site in fresh) / known if known else float("nan")
+
+
+def _is_fresh(site: Site, std: float, kurtosis: float, tolerance: float) -> bool:
+    """Whether values are spread as an initialiser's, uniform or normal."""
+    if not site.fan_in:
+        return False
+    fan_in, fan_out = site.fan_in, site.fan_out or site.fan_in
+    spreads = np.array([1 / (3 * fan_in), 1 / fan_in, 2 / fan_in, 2 / (fan_in + fan_out)]) ** 0.5
+    near = bool((np.abs(std / spreads - 1) < tolerance).any())
+    return near and (abs(kurtosis + 1.2) < 0.1 or abs(kurtosis) < 0.25)

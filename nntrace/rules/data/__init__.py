@@ -1,0 +1,1 @@
+"""DAT: what enters the model."""

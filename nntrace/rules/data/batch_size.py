@@ -1,0 +1,106 @@
+"""Rules on how many examples make a batch."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from nntrace.rules.common.chance import training_batches
+from nntrace.rules.common.signals import median, span
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Trace
+
+
+@rule(
+    "DAT16",
+    "tiny-batch-with-batchnorm",
+    Severity.WARNING,
+    needs=(Role.ACTIVATION,),
+    explains=("ACT12", "RUN13", "LOS09", "LOS13", "GRD05", "GRD08"),
+    advice="Take larger batches (accumulating gradients does not help: statistics are per batch), "
+    "or a normalisation that does not depend on the batch: GroupNorm, LayerNorm.",
+)
+def tiny_batch_with_batchnorm(
+    trace: Trace,
+    *,
+    examples: Annotated[int, "examples in a typical batch of vectors"] = 8,
+    images: Annotated[int, "examples in a typical batch of images or sequences"] = 4,
+) -> Iterator[Finding | Skipped]:
+    """A batch norm in training computes its statistics from very few examples.
+
+    They are noise then, and the running statistics used in evaluation are of another kind. Images
+    bring many positions each, so that half as many examples do. A smaller last batch is no
+    matter, nor are norms that are frozen.
+    Source: Wu & He 2018 (1803.08494), Group Normalization, figure 1; Ioffe 2017 (1702.03275).
+    """
+    norms = [s for s in trace.sites_of(Role.ACTIVATION) if "BatchNorm" in s.module_type]
+    sizes = [b.batch_size for b in training_batches(trace) if b.batch_size]
+    if not norms:
+        return
+    if len(sizes) < 3:
+        yield Skipped("needs the size of three batches")
+        return
+    modes = [event.payload.get("norm_active") for event in trace.events_of(EventKind.MODE)]
+    if modes and not any(modes):
+        return
+    size = median(sizes)
+    small = [s for s in norms if size < (examples if len(s.shape) == 2 else images)]
+    if not small:
+        return
+    kind = "vectors" if len(small[0].shape) == 2 else "images or sequences"
+    others = f" (and {len(small) - 1} more)" if len(small) > 1 else ""
+    yield Finding(
+        f"`{small[0].path}`{others} normalises {kind} over batches of {size:.0f}.",
+        site=small[0],
+        steps=span([batch.step for batch in training_batches(trace)]),
+        evidence={"batch_size": size, "batch_norms": len(small)},
+    )
+
+
+@rule(
+    "DAT17",
+    "huge-batch",
+    Severity.INFO,
+    advice="Smaller batches take more and noisier steps per epoch, and often generalise better; "
+    "if the batch stays, scale the learning rate with it.",
+)
+def huge_batch(
+    trace: Trace,
+    *,
+    share: Annotated[float, "of the data set in one batch"] = 0.1,
+    examples: Annotated[int, "examples in one batch"] = 8192,
+    data: Annotated[int, "examples of a data set, below which a share says nothing"] = 1000,
+) -> Iterator[Finding | Skipped]:
+    """A batch holds a large part of the data set, or very many examples.
+
+    A note: an epoch is then a handful of steps, and there is little noise to leave sharp minima.
+    Source: "37 reasons", 11 (reduce the batch size); Keskar et al. 2017 (1609.04836).
+    """
+    sizes = [b.batch_size for b in training_batches(trace) if b.batch_size]
+    if not sizes:
+        yield Skipped("the size of the batches is not known")
+        return
+    size = median(sizes)
+    training = {
+        loader
+        for event in trace.events_of(EventKind.EPOCH)
+        if event.payload.get("steps") and isinstance(loader := event.payload.get("loader"), int)
+    }
+    held = [
+        n
+        for event in trace.events_of(EventKind.LOADER)
+        if isinstance(loader := event.payload.get("loader"), int)
+        and loader in training
+        and isinstance(n := event.payload.get("dataset_size"), int)
+        and n >= data
+    ]
+    whole = max(held, default=0)
+    is_share = bool(held) and size > share * whole
+    if size <= examples and not is_share:
+        return
+    of = f", {size / whole:.0%} of the data set" if is_share else ""
+    yield Finding(
+        f"a batch holds {size:.0f} examples{of}.",
+        steps=span([batch.step for batch in training_batches(trace)]),
+        evidence={"batch_size": size, "dataset_size": whole},
+    )

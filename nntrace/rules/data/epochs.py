@@ -1,0 +1,295 @@
+"""Rules on passes over the data: their order, what they cover, and examples met twice in one."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Any
+
+import numpy as np
+
+from nntrace.rules.common.chance import training_batches
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Batch, Trace
+
+_RECURRENT = ("RNN", "LSTM", "GRU")
+_FEW_FEATURES = 64  # of whole numbers: so few values that examples may well be equal
+_LEAST_REPEATED = 5
+
+# Mishchenko et al. 2020 (2006.05988): one random order serves about as well as a new one each time.
+_DRAWN_ONCE = (
+    "Nothing has to be done. For a new order in each epoch give Keras' `fit` a "
+    "`tf.data.Dataset` with `.shuffle(n)` in place of arrays."
+)
+
+
+@rule(
+    "DAT03",
+    "fixed-batch-order",
+    Severity.WARNING,
+    advice="Shuffle at each epoch: `DataLoader(..., shuffle=True)`, in Keras `fit(shuffle=True)` "
+    "or `.shuffle(n)` of a `tf.data.Dataset`; with a `DistributedSampler` call `set_epoch`; by "
+    "hand draw a new permutation.",
+)
+def fixed_batch_order(
+    trace: Trace,
+    *,
+    epochs: Annotated[int, "passes in a row in the same order"] = 2,
+    batches: Annotated[int, "batches in a pass, below which their order means little"] = 3,
+) -> Iterator[Finding | Skipped]:
+    """Every epoch brings the same batches in the same order.
+
+    The gradients of neighbouring examples then always come together, and the model can follow
+    the order instead of the data. Seen from the indices a loader draws; of batches made by hand
+    from fingerprints that come back at one fixed period. A fact, not a fault, for recurrent
+    models, whose data may be one long sequence, and where the order is drawn at random but only
+    once: Keras' `fit` on arrays does so when a seed was set.
+    Source: "37 reasons", 8 (shuffle the data set); Goodfellow et al., Deep Learning, 8.1.3.
+    """
+    passes = [one for one in _passes(trace) if one.steps and one.complete]
+    ordered = [one for one in passes if one.order is not None and one.batches >= batches]
+    found = _same_order(ordered, epochs) if ordered else _period(trace, batches)
+    if found is None and not ordered:
+        yield Skipped("no two passes over the data were seen")
+        return
+    if ordered and len(ordered) < epochs:
+        yield Skipped(f"needs {epochs} complete passes over the data, has {len(ordered)}")
+        return
+    if found is None:
+        return
+    message, steps, evidence = found
+    kinds = {site.module_type for site in trace.sites_of(Role.ACTIVATION)}
+    is_recurrent = any(kind.startswith(_RECURRENT) for kind in kinds)
+    # A loader whose indices are seen and repeat though it shuffles is seeded anew in each epoch.
+    drawn_once = not ordered and _is_shuffled(trace)
+    if drawn_once:
+        message = f"{message.removesuffix('.')}, which was drawn at random once."
+    yield Finding(
+        message,
+        steps=steps,
+        evidence=evidence,
+        severity=Severity.INFO if is_recurrent or drawn_once else None,
+        advice=_DRAWN_ONCE if drawn_once else "",
+        is_by_the_way=drawn_once,
+    )
+
+
+@rule(
+    "DAT08",
+    "duplicate-examples",
+    Severity.WARNING,
+    explains=("LOS20",),
+    advice="Remove exact copies before splitting the data; look for files listed twice, a "
+    "concatenated data set, or an index that is off.",
+)
+def duplicate_examples(
+    trace: Trace,
+    *,
+    share: Annotated[float, "copies among the examples of an epoch"] = 0.05,
+    examples: Annotated[int, "examples of loaders that are needed"] = 100,
+) -> Iterator[Finding | Skipped]:
+    """Many examples of an epoch are exact copies of others.
+
+    Copies count several times in the loss, and those on both sides of a split make the
+    evaluation too good. Counted among sampled batches and scaled to the whole epoch; not where
+    the sampler draws with replacement. A fact, not a fault, for a few whole numbers (categories,
+    a board), of which equal examples are natural. Source: Karpathy's Recipe, step 1.
+    """
+    batches = [b for b in training_batches(trace) if b.epoch is not None and b.batch_size]
+    loaders = [event.payload for event in trace.events_of(EventKind.LOADER)]
+    if any(loader.get("replacement") is True for loader in loaders):
+        yield Skipped("the sampler draws with replacement: copies are meant")
+        return
+    sizes = [n for loader in loaders if isinstance(n := loader.get("dataset_size"), int) and n > 0]
+    seen = sum(batch.batch_size or 0 for batch in batches)
+    if seen < examples or not sizes:
+        yield Skipped(f"needs {examples} examples from loaders of known size, has {seen}")
+        return
+    size = max(sizes)
+    copies, expected = _copies(batches, size)
+    estimate = copies / expected if expected else 0.0
+    if copies < _LEAST_REPEATED or estimate <= share:
+        return
+    site = next(iter(trace.sites_of(Role.INPUT)), None)
+    features = int(np.prod(site.shape[1:])) if site is not None else 0
+    integers = all(batch.input_integer_valued for batch in batches)
+    yield Finding(
+        f"about {min(estimate, 1.0):.0%} of the examples of an epoch are exact copies of others: "
+        f"{copies} were met among {seen} sampled ones.",
+        site=site,
+        steps=(batches[0].step, batches[-1].step),
+        severity=Severity.INFO if integers and features <= _FEW_FEATURES else None,
+        evidence={
+            "share": min(estimate, 1.0),
+            "copies": copies,
+            "sampled_examples": seen,
+            "dataset_size": size,
+        },
+    )
+
+
+@rule(
+    "DAT20",
+    "first-batch-only",
+    Severity.INFO,
+    explains=("RUN12",),
+    advice="If that is not meant: look for a `break`, a `next(iter(loader))`, or a limit on "
+    "batches left over from debugging.",
+)
+def first_batch_only(
+    trace: Trace,
+    *,
+    share: Annotated[float, "of the data set that a pass yields"] = 0.5,
+    passes: Annotated[int, "training passes that must be so short"] = 2,
+) -> Iterator[Finding | Skipped]:
+    """Passes over the training data end long before the data set does.
+
+    The rest is never seen, unless the order is drawn anew each time. Each rank of several is
+    expected to see its part only. Source: "37 reasons", 7 (is the data what you think it is).
+    """
+    training = [one for one in _passes(trace) if one.steps and one.examples is not None]
+    sizes = _dataset_sizes(trace)
+    world = [event.payload.get("world_size") for event in trace.events_of(EventKind.RANK_START)]
+    ranks = max((n for n in world if isinstance(n, int)), default=1)
+    judged = [one for one in training if sizes.get(one.loader)]
+    if len(judged) < passes:
+        yield Skipped(f"needs {passes} passes over data of known size, has {len(judged)}")
+        return
+    by_loader: dict[int, list[_Pass]] = defaultdict(list)
+    for one in judged:
+        by_loader[one.loader].append(one)
+    for loader, own in sorted(by_loader.items()):
+        size = sizes[loader]
+        longest = max(one.examples or 0 for one in own)
+        if len(own) >= passes and longest * ranks < share * size:
+            yield Finding(
+                f"{len(own)} passes over the training data ended after at most {longest} of "
+                f"{size} examples.",
+                steps=(own[0].step, own[-1].step),
+                evidence={"passes": len(own), "most_examples": longest, "dataset_size": size},
+            )
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """A pass over a loader; `step` is the one at which it ended, `steps` how many it brought."""
+
+    loader: int
+    epoch: int
+    step: int
+    steps: int
+    batches: int
+    examples: int | None
+    order: int | None
+    complete: bool
+
+
+def _passes(trace: Trace) -> list[_Pass]:
+    found = []
+    for event in trace.events_of(EventKind.EPOCH):
+        values = event.payload
+        loader, epoch, batches, steps = (
+            _number(values.get(key)) for key in ("loader", "epoch", "batches", "steps")
+        )
+        if loader is None or epoch is None or batches is None or steps is None:
+            continue
+        found.append(
+            _Pass(
+                loader,
+                epoch,
+                event.step,
+                steps,
+                batches,
+                _number(values.get("examples")),
+                _number(values.get("order")),
+                values.get("complete") is True,
+            )
+        )
+    return found
+
+
+def _same_order(
+    passes: list[_Pass], epochs: int
+) -> tuple[str, tuple[int, int], dict[str, Any]] | None:
+    """The longest row of passes over one loader in one order, if it is long enough."""
+    best: list[_Pass] = []
+    for loader in sorted({one.loader for one in passes}):
+        row: list[_Pass] = []
+        for one in (one for one in passes if one.loader == loader):
+            follows = row and one.epoch == row[-1].epoch + 1
+            same = row and (one.order, one.batches) == (row[-1].order, row[-1].batches)
+            row = [*row, one] if follows and same else [one]
+            best = row if len(row) > len(best) else best
+    if len(best) < epochs:
+        return None
+    count = best[0].batches
+    return (
+        f"{len(best)} passes over the training data in a row brought its {count} batches in the "
+        "same order.",
+        (best[0].step - best[0].steps, best[-1].step),
+        {"passes": len(best), "batches": count},
+    )
+
+
+def _period(trace: Trace, batches: int) -> tuple[str, tuple[int, int], dict[str, Any]] | None:
+    """The period at which all fingerprints come back, if they do."""
+    prints = {b.step: b.fingerprint for b in training_batches(trace) if b.fingerprint is not None}
+    by_print: dict[int, list[int]] = defaultdict(list)
+    for step, value in prints.items():
+        by_print[value].append(step)
+    gaps = [
+        later - earlier for steps in by_print.values() for earlier, later in pairwise(sorted(steps))
+    ]
+    returning = sum(len(steps) > 1 for steps in by_print.values())
+    period = int(np.gcd.reduce(gaps)) if gaps else 0
+    if period < batches or returning < batches:
+        return None
+    phases: dict[int, set[int]] = defaultdict(set)
+    for step, value in prints.items():
+        phases[step % period].add(value)
+    if any(len(values) > 1 for values in phases.values()):
+        return None
+    return (
+        f"the batches come back in the same order every {period} steps.",
+        (min(prints), max(prints)),
+        {"period": period, "returning_batches": returning, "sampled_batches": len(prints)},
+    )
+
+
+def _is_shuffled(trace: Trace) -> bool:
+    """Whether a loader was asked to shuffle, so that at least the first order was drawn."""
+    return any(event.payload.get("shuffle") is True for event in trace.events_of(EventKind.LOADER))
+
+
+def _copies(batches: list[Batch], dataset_size: int) -> tuple[int, float]:
+    """Copies among sampled batches, and how many there would be if all examples had one.
+
+    Of an epoch of which a share f was sampled, a copy's original was sampled too with chance f.
+    """
+    by_epoch: dict[int, list[Batch]] = defaultdict(list)
+    for batch in batches:
+        if batch.epoch is not None:
+            by_epoch[batch.epoch].append(batch)
+    copies, expected = 0, 0.0
+    for own in by_epoch.values():
+        count = sum(batch.batch_size or 0 for batch in own)
+        found = sum((b.duplicate_examples or 0) + (b.repeated_examples or 0) for b in own)
+        copies += found
+        expected += count * min(1.0, count / dataset_size)
+    return copies, expected
+
+
+def _dataset_sizes(trace: Trace) -> dict[int, int]:
+    sizes = {}
+    for event in trace.events_of(EventKind.LOADER):
+        loader, size = (_number(event.payload.get(key)) for key in ("loader", "dataset_size"))
+        if loader is not None and size:
+            sizes[loader] = size
+    return sizes
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

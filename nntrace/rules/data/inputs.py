@@ -1,0 +1,260 @@
+"""Rules on the scale, type and layout of the inputs, beside their `normalisation`."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.common.chance import training_batches
+from nntrace.rules.common.input_values import normalises_first
+from nntrace.rules.common.layers import first_with_weight, is_embedding
+from nntrace.rules.common.signals import finite, loss_series, median, span
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.numerics.origins import origins
+from nntrace.rules.rule import rule
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Site, Trace
+
+_LARGE = 20.0  # beyond any scaled pixel
+
+
+@rule(
+    "DAT05",
+    "feature-scale-disparity",
+    Severity.WARNING,
+    needs=(Role.INPUT,),
+    explains=(
+        "LOS07",
+        "LOS08",
+        "LOS10",
+        "LOS11",
+        "LOS14",
+        "GRD10",
+        "ACT01",
+        "ACT03",
+        "ACT04",
+        "UPD01",
+    ),
+    advice="Standardise feature by feature with the training set's statistics; take the logarithm "
+    "of amounts that span orders of magnitude.",
+)
+def feature_scale_disparity(
+    trace: Trace,
+    *,
+    ratio: Annotated[float, "spread of the widest feature over the narrowest"] = 100.0,
+    batches: Annotated[int, "sampled batches that are needed"] = 3,
+) -> Iterator[Finding | Skipped]:
+    """Features of a table differ in scale by orders of magnitude.
+
+    One learning rate cannot fit both: the wide feature decides the output, the narrow
+    one is never used. A feature's spread is the distance between its deciles, so that
+    flags and rare values do not count, nor does what is a constant but for float32's rounding; not
+    for a model that starts with a normalisation.
+    Source: "37 reasons", 14 (standardise the features); LeCun et al. 1998, Efficient BackProp, 4.3.
+    """
+    known = [
+        batch
+        for batch in training_batches(trace)
+        if batch.feature_spread_low and batch.feature_spread_high
+    ]
+    if len(known) < batches:
+        yield Skipped(f"needs {batches} batches of a floating-point table, has {len(known)}")
+        return
+    site = next((s for s in trace.sites_of(Role.INPUT) if "float" in s.dtype), None)
+    if normalises_first(trace, site):
+        return
+    ratios = [(b.feature_spread_high or 0.0) / (b.feature_spread_low or 1.0) for b in known]
+    found = median(ratios)
+    if found <= ratio:
+        return
+    shown = known[int(np.argsort(ratios)[len(ratios) // 2])]
+    yield Finding(
+        f"feature {shown.feature_high} of the input spans {shown.feature_spread_high:.3g}, feature "
+        f"{shown.feature_low} spans {shown.feature_spread_low:.3g}: {found:.0f} to 1.",
+        site=site,
+        steps=span([batch.step for batch in known]),
+        evidence={
+            "ratio": found,
+            "widest_feature": shown.feature_high,
+            "narrowest_feature": shown.feature_low,
+        },
+    )
+
+
+@rule(
+    "DAT06",
+    "nonfinite-input",
+    Severity.ERROR,
+    explains=(
+        *("NUM01", "NUM02", "NUM03", "NUM04", "NUM05", "NUM08", "NUM09", "LOS07", "LOS08", "LOS12"),
+        *("ACT04", "GRD02", "PAR02"),
+    ),
+    advice="Find the examples (`~np.isfinite(x)`, `~torch.isfinite(x)`), then the cause: "
+    "a missing value, a division by a zero standard deviation, a logarithm of zero. Fill or drop "
+    "before batching.",
+)
+def nonfinite_input(trace: Trace) -> Iterator[Finding | Skipped]:
+    """NaN or infinities enter the model or the loss with the data.
+
+    One of them makes the loss NaN, and with the next update every weight. An error where the loss
+    or a parameter broke (a compiled ReLU makes 0 of NaN, and hides it from the loss), a note where
+    they stayed finite: values that are masked inside the model are legitimate.
+    Names the tensor and, where the step was replayed, the example.
+    Source: "37 reasons", 34 (NaNs) and 1 (look at the input).
+    """
+    sites = [*trace.sites_of(Role.INPUT), *trace.sites_of(Role.TARGET)]
+    if not sites:
+        yield Skipped("no input was recorded")
+        return
+    broken = loss_series(trace).nonfinite_from is not None or _parameters_broke(trace)
+    for event in trace.events_of(EventKind.ORIGIN):
+        if event.payload.get("where") == "data":
+            given = event.payload.get("given")
+            index = event.payload.get("index")
+            kind = "infinities" if event.payload.get("kind") == "inf" else "NaN"
+            step = event.payload.get("step")
+            step = step if isinstance(step, int) else event.step
+            at = f", first at {index}" if isinstance(index, list) and index else ""
+            yield Finding(
+                f"{f'`{given}`' if given else 'the data'} came in with {kind} at step {step}{at}.",
+                site=next((s for s in sites if s.path == given), None),
+                steps=(step, step),
+                evidence={"given": str(given), "index": index if isinstance(index, list) else []},
+            )
+            return
+    origin = next((o for o in origins(trace) if o.where != "unknown"), None)
+    first = None if origin is None else origin.step
+    # An operation outside all modules, in a program of one model: it prepared the data.
+    is_preparation = (
+        origin is not None
+        and origin.where == "forward"
+        and not origin.text("module")
+        and not any("/" in site.path for site in sites)
+        and all(site.path.split(".")[0] == "input" for site in trace.sites_of(Role.INPUT))
+    )
+    for site in sites:
+        share = trace.series(site.role, "nonfinite_fraction", site)
+        bad = np.flatnonzero(share > 0.0)
+        if not len(bad):
+            continue
+        steps = trace.sampled_steps[bad]
+        if first is not None and steps[0] >= first + is_preparation:
+            continue  # what one model hands to another once that has broken
+        what = "input" if site.role is Role.INPUT else "target"
+        yield Finding(
+            f"the {what} `{site.path}` holds values that are not finite in {len(bad)} sampled "
+            f"batches, {median(share[bad]):.2%} of them.",
+            site=site,
+            steps=span(steps),
+            severity=None if broken else Severity.INFO,
+            evidence={"share": median(share[bad]), "batches": len(bad)},
+            location=origin.location if origin is not None and is_preparation else None,
+        )
+        return
+
+
+@rule(
+    "DAT15",
+    "pretrained-input-mismatch",
+    Severity.WARNING,
+    explains=("ACT12", "ACT01", "ACT03", "LOS01", "LOS13", "RUN13"),
+    advice="Preprocess as the weights were trained: their data card names mean, standard deviation "
+    "and range of the inputs (for ImageNet's: 0 … 1, then a mean and deviation per channel).",
+)
+def pretrained_input_mismatch(
+    trace: Trace,
+    *,
+    scale: Annotated[float, "rms of the first norm's input by its loaded statistics"] = 2.0,
+) -> Iterator[Finding | Skipped]:
+    """Loaded batch norms expect inputs of another mean or scale than the first batches have.
+
+    The pretrained features are then computed on images the weights have never seen. The input of
+    the norm nearest to the data is normalised by the running statistics it came with: where the
+    data are prepared as in pretraining the root mean square is 1. Judged where a model brings
+    trained norms with it and trains them on; frozen norms in evaluation mode are not seen.
+    Source: Karpathy's Recipe, step 4 (pretrain); "37 reasons", 24 and 25.
+    """
+    # Norms that are frozen later on were trained in this very run.
+    begins = int(trace.steps.step[0]) if len(trace.steps) else 0
+    modes = [e for e in trace.events_of(EventKind.MODE) if e.step <= begins]
+    loaded = [event for event in modes if event.payload.get("norm_trained")]
+    if not loaded:
+        yield Skipped("no batch norm with statistics of an earlier training was seen")
+        return
+    site = next(iter(trace.sites_of(Role.RUNNING_NORM)), None)
+    rms = float("nan") if site is None else _first(trace, site, "rms")
+    if site is None or not np.isfinite(rms):
+        yield Skipped("the loaded batch norms are frozen: their inputs were not compared")
+        return
+    if 1.0 / scale <= rms <= scale:
+        return
+    yield Finding(
+        f"by the statistics that `{site.path}` came with its input has a root mean square of "
+        f"{rms:.3g} in the first batch, not 1: the weights were trained on other inputs.",
+        site=site,
+        steps=(loaded[0].step, loaded[0].step),
+        evidence={"rms": rms, "trained_norms": loaded[0].payload.get("norm_trained")},
+    )
+
+
+@rule(
+    "DAT19",
+    "integer-input-to-float-layer",
+    Severity.WARNING,
+    needs=(Role.INPUT,),
+    explains=(
+        *("LOS01", "LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "INI03", "INI05", "ACT01", "ACT03"),
+        *("ACT04", "ACT05", "ACT06", "GRD02", "UPD01", "PAR01", "NUM01"),
+    ),
+    advice="Scale while casting: `x.float() / 255`, in Keras a `Rescaling(1 / 255)` in front; then "
+    "subtract the mean.",
+)
+def integer_input_to_float_layer(
+    trace: Trace,
+    *,
+    largest: Annotated[float, "value that no scaled input reaches"] = _LARGE,
+    reach: Annotated[float, "output of the first layer relative to what raw values give"] = 0.1,
+) -> Iterator[Finding | Skipped]:
+    """Raw integers, such as 8-bit pixels, are cast to float and meet the weights unscaled.
+
+    The model is given integers and its first layer is affine: if it divided them inside, that
+    layer's first outputs would be small; they are as large as raw values make them. Not for
+    indices that an embedding looks up, nor before a normalisation.
+    Source: "37 reasons", 14 (standardise) and 1.
+    """
+    site = next((s for s in trace.sites_of(Role.INPUT) if "int" in s.dtype), None)
+    if site is None or any("float" in s.dtype for s in trace.sites_of(Role.INPUT)):
+        yield Skipped("the model is given no integers alone")
+        return
+    if any(is_embedding(s) for s in trace.sites_of(Role.ACTIVATION)) or normalises_first(trace):
+        return
+    layer = first_with_weight(trace)
+    own = (s for s in trace.sites_of(Role.PARAM) if layer is not None and s.parent == layer.path)
+    weight = next((site for site in own if site.fan_in), None)
+    if layer is None or weight is None or not weight.fan_in:
+        yield Skipped("the first layer's weight is not known")
+        return
+    size, high = (_first(trace, site, stat) for stat in ("rms", "max"))
+    given = size * _first(trace, weight, "rms") * float(np.sqrt(weight.fan_in))
+    found = _first(trace, layer, "rms")
+    if not np.isfinite([given, found, high]).all():
+        yield Skipped("the first layer's values were not recorded")
+        return
+    if high <= largest or found < reach * given:
+        return
+    yield Finding(
+        f"`{site.path}` ({site.dtype}, up to {high:.0f}) enters {layer.shown} "
+        f"unscaled: its first outputs have a size of {found:.3g}.",
+        site=site,
+        steps=span(trace.sampled_steps),
+        evidence={"max": high, "first_output_rms": found, "expected_of_raw_values": given},
+    )
+
+
+def _first(trace: Trace, site: Site, stat: str) -> float:
+    values = finite(trace.series(site.role, stat, site))
+    return float(values[0]) if len(values) else float("nan")
+
+
+def _parameters_broke(trace: Trace) -> bool:
+    return bool((trace.series(Role.PARAM, "nonfinite_fraction") > 0.0).any())

@@ -1,0 +1,182 @@
+"""Rules on the labels: whether batches mix the classes, and whether classes are even."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.common.chance import (
+    entropy,
+    expected_entropy,
+    label_totals,
+    labels_of,
+    loss_functions,
+    loss_location,
+    training_batches,
+)
+from nntrace.rules.common.signals import loss_series, median, span
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Batch, Trace
+
+_BLOCK = 8  # labels below which a batch says nothing about order: it is merged with its neighbours
+_TOKEN_CLASSES = 20
+
+
+@rule(
+    "DAT09",
+    "unshuffled-labels",
+    Severity.WARNING,
+    explains=(
+        *("DAT03", "DAT10", "LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "LOS12", "LOS20", "ACT04"),
+        *("GRD05", "GRD09", "PAR01"),
+    ),
+    advice="Shuffle the training data at each epoch: `DataLoader(..., shuffle=True)`, in Keras "
+    "`fit(shuffle=True)` or `.shuffle(n)` of a `tf.data.Dataset`.",
+)
+def unshuffled_labels(
+    trace: Trace,
+    *,
+    ratio: Annotated[float, "label entropy within a batch relative to a random draw's"] = 0.5,
+    blocks: Annotated[int, "batches (or runs of tiny ones) that are needed"] = 4,
+) -> Iterator[Finding | Skipped]:
+    """The labels within a batch are far more alike than in random draws from the same labels.
+
+    Each update then pulls towards one class and undoes the last one. The entropy within batches
+    is compared with its expectation for random batches of the same size (small batches have less
+    entropy by nature), and the difference must be beyond chance by a G-test. Not for the ones and
+    zeros of a GAN, whose optimizers take turns on one label each.
+    Source: "37 reasons", 8 (shuffle the data set) and 10 (batches of a single label).
+    """
+    batches = training_batches(trace)
+    parts = _label_blocks(batches)
+    totals = label_totals(batches)
+    if len(parts) < blocks or len(totals) < 2:
+        yield Skipped(
+            f"needs the labels of {blocks} batches with at least two classes among them, "
+            f"has {len(parts)} with {len(totals)}"
+        )
+        return
+    if loss_series(trace).optimizers > 1 and all(len(labels_of(b)) < 2 for b in batches):
+        yield Skipped("optimizers take turns, each on one label: the program makes them, as a GAN")
+        return
+    sizes = np.array([sum(part.values()) for part in parts], dtype=np.float64)
+    within = float(np.average([entropy(part.values()) for part in parts], weights=sizes))
+    expected_by_size = {n: expected_entropy(totals.values(), n) for n in set(sizes.astype(int))}
+    expected = float(np.average([expected_by_size[int(n)] for n in sizes], weights=sizes))
+    pooled: dict[int, int] = {}
+    for part in parts:
+        for label, count in part.items():
+            pooled[label] = pooled.get(label, 0) + count
+    freedom = (len(parts) - 1) * (len(pooled) - 1)
+    likeness = 2.0 * float(sizes.sum()) * (entropy(pooled.values()) - within)
+    if within < ratio * expected and likeness > freedom + 6.0 * np.sqrt(2.0 * freedom):
+        distinct = median([len(part) for part in parts])
+        yield Finding(
+            f"a typical batch holds {distinct:.0f} of {len(totals)} classes: the label entropy "
+            f"within a batch is {within:.2f}, in a random draw it would be {expected:.2f}.",
+            steps=span([batch.step for batch in batches]),
+            evidence={
+                "entropy_within": within,
+                "entropy_expected": expected,
+                "ratio": within / expected,
+                "batches": len(parts),
+            },
+        )
+
+
+@rule(
+    "DAT10",
+    "class-imbalance",
+    Severity.WARNING,
+    explains=("LOS11", "LOS12", "INI04", "PAR01"),
+    advice="Weight the loss by class, resample, or set the output bias to the classes' log "
+    "frequencies; judge by per-class metrics, not by accuracy.",
+)
+def class_imbalance(
+    trace: Trace,
+    *,
+    ratio: Annotated[float, "largest over smallest class"] = 10.0,
+    evenness: Annotated[float, "label entropy relative to that of even classes"] = 0.5,
+    examples: Annotated[int, "labels that are needed"] = 100,
+) -> Iterator[Finding | Skipped]:
+    """One class has far more examples than another.
+
+    Always answering the frequent class already gives a low loss, and the model first learns just
+    that. Counts are compared with the allowance of their sampling error. A fact, not a fault,
+    for a loss with class weights and for next-token prediction, whose classes are never even.
+    Source: "37 reasons", 9 (class imbalance); Karpathy's Recipe, step 2 (init well).
+    """
+    batches = training_batches(trace)
+    totals = label_totals(batches)
+    total = totals.total()
+    if total < examples or len(totals) < 2:
+        yield Skipped(f"needs {examples} class labels of two classes, has {total}")
+        return
+    if any(sum(labels_of(b).values()) > (b.batch_size or np.inf) for b in batches):
+        yield Skipped("each example has several labels: classes are not expected to be even")
+        return
+    # Samples lie closer at the start of a run: what is imbalanced only there was a phase.
+    late = label_totals([batch for batch in batches if batch.step >= trace.steps.step[-1] / 2])
+    if late.total() < examples / 2:
+        yield Skipped("too few labels were sampled in the later half of the run")
+        return
+    if not all(_is_imbalanced(counts, ratio, evenness) for counts in (totals, late)):
+        return
+    (common, most), (rare, least) = totals.most_common()[0], totals.most_common()[-1]
+    spread = float(entropy(totals.values()) / np.log(len(totals)))
+    functions = loss_functions(batches)
+    calls = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
+    is_expected = _predicts_tokens(trace, len(totals)) or any(c.get("weighted") for c in calls)
+    yield Finding(
+        f"class {common} has {most} of {total} sampled labels, class {rare} has {least}: "
+        f"{most / least:.0f} to 1.",
+        site=next(iter(trace.sites_of(Role.TARGET)), None),
+        steps=span([batch.step for batch in batches]),
+        severity=Severity.INFO if is_expected else None,
+        evidence={
+            "ratio": most / least,
+            "evenness": spread,
+            "labels": [int(label) for label, _ in totals.most_common(20)],
+            "counts": [int(count) for _, count in totals.most_common(20)],
+        },
+        location=loss_location(trace, functions[0]) if functions else None,
+    )
+
+
+def _label_blocks(batches: tuple[Batch, ...]) -> list[dict[int, int]]:
+    """Labels by batch; tiny batches of neighbouring steps are merged, lone tiny ones left out."""
+    blocks: list[dict[int, int]] = []
+    open_block: dict[int, int] = {}
+    last_step = -1
+    for batch in batches:
+        if batch.step > last_step + 1:
+            open_block = {}
+        last_step = batch.step
+        for label, count in labels_of(batch).items():
+            open_block[label] = open_block.get(label, 0) + count
+        if sum(open_block.values()) >= _BLOCK:
+            blocks.append(open_block)
+            open_block = {}
+    return blocks
+
+
+def _predicts_tokens(trace: Trace, classes: int) -> bool:
+    inputs = trace.sites_of(Role.INPUT)
+    return classes > _TOKEN_CLASSES and bool(inputs) and "int" in inputs[0].dtype
+
+
+def _is_imbalanced(totals: Counter[int], ratio: float, evenness: float) -> bool:
+    """Whether the counts are uneven beyond the sampling error of so many labels."""
+    if len(totals) < 2:
+        return False
+    most, least = totals.most_common()[0][1], totals.most_common()[-1][1]
+    total = totals.total()
+    share = np.array(list(totals.values()), dtype=np.float64) / total
+    spread = float(entropy(totals.values()) / np.log(len(totals)))
+    error = float(np.sqrt(np.average((-np.log(share)) ** 2, weights=share) / total))
+    # Two and three standard errors of Poisson counts; the rarest of many is low by selection.
+    surely = (most - 2.0 * np.sqrt(most)) / (least + 3.0 * np.sqrt(least) + 1.0)
+    return bool(surely > ratio or spread + 2.0 * error / np.log(len(totals)) < evenness)

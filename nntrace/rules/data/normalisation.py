@@ -1,0 +1,307 @@
+"""Rules on what enters the model. A fault here explains most others."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+
+from nntrace.rules.common.chance import training_batches
+from nntrace.rules.common.input_values import (
+    holds_counts,
+    integer_valued,
+    is_eight_bit,
+    normalises_first,
+)
+from nntrace.rules.common.signals import median, span
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Batch, Site, Trace
+
+_HASHED_EXAMPLES = 4096  # adapters hash no more of a batch
+_BY_INDEX = "PyDatasetAdapter"  # each batch has a number, so that no two are the same by right
+_WITHIN = 4.65  # standard deviations from the first to the last percentile of a normal variable
+_WIDENED = 3.0  # times the spread without its ends: outliers make it
+
+
+@rule(
+    "DAT01",
+    "constant-input",
+    Severity.ERROR,
+    needs=(Role.INPUT,),
+    explains=(
+        *("DAT02", "LOS07", "LOS11", "LOS12", "ACT04", "ACT07", "GRD01", "GRD04"),
+        *("UPD02", "UPD06"),
+    ),
+    advice="Look at one batch as the model receives it; check the file reading, the dtype of the "
+    "scaling (integer division) and that the array was filled.",
+)
+def constant_input(
+    trace: Trace,
+    *,
+    batches: Annotated[int, "sampled batches that must be constant"] = 2,
+) -> Iterator[Finding | Skipped]:
+    """A batch enters the model with one single value everywhere.
+
+    Nothing can be learned from it but the output bias. An error when all inputs are constant in
+    at least half of the sampled batches, a warning when some are or when only the first of
+    several inputs is: masks and initial states are constant by right. Batches of one example are
+    judged together: only when all of them are constant.
+    Source: "37 reasons", 1 (check your input data) and 2 (try random input).
+    """
+    steps = trace.sampled_steps
+    sites = [site for site in trace.sites_of(Role.INPUT) if site.numel != 1]
+    low = [trace.series(Role.INPUT, "min", site) for site in sites]
+    high = [trace.series(Role.INPUT, "max", site) for site in sites]
+    known = [np.isfinite(a) & np.isfinite(b) for a, b in zip(low, high, strict=True)]
+    seen = np.any(known, axis=0) if known else np.zeros(len(steps), dtype=bool)
+    if seen.sum() < batches:
+        yield Skipped(f"needs the inputs of {batches} sampled batches, has {int(seen.sum())}")
+        return
+    constant = [(a == b) & k for a, b, k in zip(low, high, known, strict=True)]
+    constant[0] &= ~np.isin(steps, _steps_of_different_examples(trace))
+    everything = np.all([c | ~k for c, k in zip(constant, known, strict=True)], axis=0) & seen
+    alone = _of_one_example(trace, sites[0]) & seen
+    if not everything[alone].all():  # one blank example among others is no constant batch
+        everything &= ~alone
+        constant[0] &= ~alone
+    for bad, is_all in ((everything, True), (constant[0], False)):
+        count = int(bad.sum())
+        if count < batches:
+            continue
+        first, last = span(steps[bad])
+        values = sorted({float(v) for v in low[0][bad & known[0]]})
+        what = f"the value {values[0]:.4g}" if len(values) == 1 else "one value per batch"
+        total = int(seen.sum())
+        yield Finding(
+            f"{_named(sites[0])} held nothing but {what} in {count} of {total} sampled batches.",
+            site=sites[0],
+            steps=(first, last),
+            severity=Severity.ERROR if is_all and 2 * count >= total else Severity.WARNING,
+            evidence={"constant_batches": count, "sampled_batches": total, "values": values[:5]},
+        )
+        return
+
+
+@rule(
+    "DAT02",
+    "repeated-batch",
+    Severity.ERROR,
+    explains=("DAT03", "DAT08", "DAT09", "DAT10", "DAT20", "LOS13"),
+    advice="Keep one iterator over the loader (`for batch in loader:`); `next(iter(loader))` "
+    "starts again at the first batch. If this is your overfit-one-batch test, all is well.",
+)
+def repeated_batch(
+    trace: Trace,
+    *,
+    repeats: Annotated[int, "sampled steps in a row on the same batch"] = 5,
+) -> Iterator[Finding | Skipped]:
+    """The same batch is used step after step although the loader holds more.
+
+    The model memorises one batch and sees nothing of the rest. Judged only where a data loader
+    says that there is more data, for training on the whole set at each step is legitimate, and
+    where steps apart were sampled that a loader in fixed order gives different batches.
+    Source: "37 reasons", 1 (the same batch over and over).
+    """
+    sampled = [b for b in training_batches(trace) if b.fingerprint is not None]
+    if _distinct_steps(sampled) < repeats:
+        yield Skipped(f"needs the batches of {repeats} steps, has {_distinct_steps(sampled)}")
+        return
+    longest = _longest_repeat(sampled)
+    if _distinct_steps(longest) < repeats:
+        return
+    loaders = [event.payload for event in trace.events_of(EventKind.LOADER)]
+    if not loaders:
+        yield Skipped("no data loader was seen: whether there is more data is not known")
+        return
+    size = longest[0].batch_size
+    held = {n: count for loader in loaders for n, count in _epoch(loader, size)}
+    if not any(size is None or count > size for count in held.values()):
+        return
+    gaps = [later.step - earlier.step for earlier, later in pairwise(longest)]
+    telling = [gap for gap in gaps if gap and all(gap % n for n in held if n > 1)]
+    if len(telling) + 1 < repeats:
+        yield Skipped("only steps a whole epoch apart were sampled")
+        return
+    yield Finding(
+        f"{_distinct_steps(longest)} sampled steps in a row used the same batch of {size or '?'} "
+        f"examples, while the data set holds {max(held.values())}.",
+        site=next(iter(trace.sites_of(Role.INPUT)), None),
+        steps=(longest[0].step, longest[-1].step),
+        evidence={
+            "repeats": _distinct_steps(longest),
+            "batch_size": size,
+            "dataset_size": max(held.values()),
+            "fingerprint": longest[0].fingerprint,
+        },
+    )
+
+
+@rule(
+    "DAT04",
+    "unnormalised-input",
+    Severity.WARNING,
+    needs=(Role.INPUT,),
+    explains=(
+        *("LOS01", "LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "LOS12", "INI03"),
+        *("INI05", "ACT01", "ACT03", "ACT04", "ACT05", "ACT06", "GRD02", "GRD04"),
+        *("GRD05", "UPD01", "UPD07", "PAR01", "NUM01", "NUM02", "PAR04"),
+    ),
+    advice="Subtract the mean and divide by the standard deviation of the training set, feature "
+    "by feature; for 8-bit images divide by 255 first.",
+)
+def unnormalised_input(
+    trace: Trace,
+    *,
+    offset: Annotated[float, "largest |mean| in standard deviations"] = 3.0,
+    scale: Annotated[float, "largest standard deviation"] = 10.0,
+) -> Iterator[Finding | Skipped]:
+    """The floating-point input lies far from zero mean and unit scale.
+
+    Initialisation and learning rates assume inputs near zero mean and unit variance; large ones
+    saturate units and blow up the first gradients. Judges the first floating-point input, not
+    counts, one-hot vectors and indices, and not where a normalisation layer takes it in.
+    Source: "37 reasons", 14 (standardise the features) and 16; Karpathy's Recipe, step 1.
+    """
+    site = next((s for s in trace.sites_of(Role.INPUT) if _is_batch_of_floats(s)), None)
+    if site is None:
+        yield Skipped("no floating-point input with a feature axis was recorded")
+        return
+    stats = {
+        name: median(trace.series(Role.INPUT, name, site))
+        for name in ("mean", "std", "min", "max", "q99", "zero_fraction")
+    }
+    mean, std = stats["mean"], stats["std"]
+    if not np.isfinite([mean, std]).all():
+        yield Skipped(f"the mean and scale of {_named(site)} were not recorded")
+        return
+    if std == 0.0 or normalises_first(trace, site) or holds_counts(trace, stats):
+        return
+    reasons = []
+    if abs(mean) > offset * std:
+        reasons.append(f"its mean is {abs(mean) / std:.3g} standard deviations from zero")
+    if std > scale:
+        reasons.append(f"its standard deviation is {std:.3g}")
+    if is_eight_bit(trace, stats):
+        reasons.append(f"its values are whole numbers from 0 to {stats['max']:.0f}")
+    if reasons:
+        yield Finding(
+            f"{_named(site)} is not normalised: {', '.join(reasons)}.",
+            site=site,
+            steps=span(trace.sampled_steps),
+            evidence={"mean": mean, "std": std, "min": stats["min"], "max": stats["max"]},
+        )
+
+
+@rule(
+    "DAT07",
+    "outlier-input",
+    Severity.INFO,
+    needs=(Role.INPUT,),
+    explains=("LOS09", "GRD05"),
+    advice="Sort the examples by that feature and look at the ends; clip it, or take its "
+    "logarithm.",
+)
+def outlier_input(
+    trace: Trace,
+    *,
+    deviations: Annotated[float, "distance from the mean in standard deviations"] = 30.0,
+    batches: Annotated[int, "sampled batches that are needed"] = 3,
+) -> Iterator[Finding | Skipped]:
+    """Some input values lie tens of standard deviations from the rest.
+
+    A note: outliers almost always uncover a bug in the data or its preprocessing. Not for inputs
+    that are mostly zero or whole numbers, of which that is natural.
+    Source: Karpathy's Recipe, step 1 (visualise distributions and the outliers along any axis).
+    """
+    site = next((s for s in trace.sites_of(Role.INPUT) if "float" in s.dtype), None)
+    if site is None:
+        yield Skipped("no floating-point input was recorded")
+        return
+    names = ("mean", "std", "min", "max", "q01", "q99")
+    stats = {n: trace.series(Role.INPUT, n, site) for n in names}
+    sparse = median(trace.series(Role.INPUT, "zero_fraction", site))
+    known = np.isfinite(stats["std"]) & (stats["std"] > 0.0)
+    if known.sum() < batches:
+        yield Skipped(f"needs {batches} sampled batches of {site.path}")
+        return
+    if sparse > 0.5 or integer_valued(trace):
+        return
+    # The spread of ordinary batches: an outlier widens that of its own.
+    scale = median(stats["std"][known])
+    centre = median(stats["mean"][known])
+    reach = np.maximum(stats["max"] - centre, centre - stats["min"]) / scale
+    bad = known & (reach > deviations)
+    if not bad.any():
+        return
+    worst = int(np.nanargmax(np.where(bad, reach, np.nan)))
+    high = stats["max"][worst] - centre > centre - stats["min"][worst]
+    value = float(stats["max" if high else "min"][worst])
+    ordinary = (median(stats["q99"]) - median(stats["q01"])) / _WITHIN
+    yield Finding(
+        f"`{site.path}` holds {value:.4g}, {reach[worst]:.0f} standard deviations from its mean "
+        f"{centre:.3g}; so far out are values in {int(bad.sum())} of {int(known.sum())} sampled "
+        "batches.",
+        site=site,
+        steps=span(trace.sampled_steps[bad]),
+        evidence={"value": value, "deviations": float(reach[worst]), "batches": int(bad.sum())},
+        # The scale that DAT04 blames is theirs.
+        explains=("DAT04",) if 0.0 < ordinary * _WIDENED < scale else (),
+    )
+
+
+def _named(site: Site) -> str:
+    return f"the input `{site.path}`"
+
+
+def _steps_of_different_examples(trace: Trace) -> list[int]:
+    """Steps whose batch holds different examples, even if all sampled elements are the same.
+
+    Of a wide and sparse input, such as a bag of words, a sample may see nothing but zeros.
+    """
+    return [
+        batch.step
+        for batch in training_batches(trace)
+        if batch.duplicate_examples is not None
+        and batch.duplicate_examples < min(batch.batch_size or 0, _HASHED_EXAMPLES) - 1
+    ]
+
+
+def _of_one_example(trace: Trace, site: Site) -> npt.NDArray[np.bool_]:
+    """In which sampled steps the model was given one example, or perhaps the features of one."""
+    if len(site.shape) == 1:
+        return np.ones(len(trace.sampled_steps), dtype=bool)
+    steps = [batch.step for batch in training_batches(trace) if batch.batch_size == 1]
+    return np.isin(trace.sampled_steps, steps)
+
+
+def _longest_repeat(batches: list[Batch]) -> list[Batch]:
+    """The longest run of sampled batches with one fingerprint."""
+    best = (0, 0)
+    start = 0
+    for end, batch in enumerate(batches):
+        if batch.fingerprint != batches[max(0, end - 1)].fingerprint:
+            start = end
+        best = max(best, (end + 1 - start, start))
+    length, start = best
+    return batches[start : start + length]
+
+
+def _distinct_steps(batches: list[Batch]) -> int:
+    return len({batch.step for batch in batches})
+
+
+def _epoch(loader: dict[str, object], batch_size: int | None) -> Iterator[tuple[int, int]]:
+    """Batches and examples of a loader that batches of that size can come from."""
+    count, own, batches = (loader.get(key) for key in ("dataset_size", "batch_size", "batches"))
+    fits = own is None or batch_size is None or own == batch_size
+    if isinstance(count, int) and fits:
+        yield (batches if isinstance(batches, int) else -(-count // (batch_size or 1)), count)
+    elif loader.get("sampler") == _BY_INDEX and isinstance(batches, int):
+        yield batches, batches * (batch_size or 1)
+
+
+def _is_batch_of_floats(site: Site) -> bool:
+    return "float" in site.dtype and len(site.shape) != 1

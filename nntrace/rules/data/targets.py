@@ -1,0 +1,298 @@
+"""Rules on the targets: classes the head has and the labels lack, constants, scale and shape."""
+
+import re
+from collections.abc import Iterable, Iterator
+from math import prod
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.common.calls import REGRESSION, LossCall, as_shape, location_in, loss_calls
+from nntrace.rules.common.chance import CROSS_ENTROPY, label_totals, loss_location, training_batches
+from nntrace.rules.common.signals import loss_series, median, span
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Batch, Trace
+
+_FEW_OF_IDS = 0.1
+_TOO_LARGE = re.compile(r"Target (-?\d+) is out of bounds")  # PyTorch's own words
+
+
+@rule(
+    "DAT11",
+    "class-count-mismatch",
+    Severity.WARNING,
+    explains=("LOS01", "INI04", "PAR05"),
+    advice="Give the head as many outputs as there are classes, numbered from 0; look at how the "
+    "labels are mapped to numbers.",
+)
+def class_count_mismatch(
+    trace: Trace,
+    *,
+    share: Annotated[float, "of the outputs whose class must be seen"] = 0.5,
+    labels: Annotated[int, "labels seen per class of the labels"] = 20,
+) -> Iterator[Finding | Skipped]:
+    """The width of the head and the labels disagree.
+
+    Most outputs never are a label: a head left over from another data set, or labels that were
+    mapped to too few numbers. Judged only where the classes that occur were each seen often
+    enough that others would have come up, and not for next-token prediction, whose vocabulary is
+    larger than any text, nor where the program itself puts the right answer at one place, as a
+    contrastive loss does. An error where a label exceeds the head, which ends the run in PyTorch.
+    Source: "37 reasons", 4 (make sure inputs and labels belong together), 9.
+    """
+    last = int(trace.steps.step[-1])
+    if too_large := _TOO_LARGE.search(trace.manifest.error or ""):
+        shapes = [call.shape or () for call in loss_calls(trace)]
+        classes = max((shape[1] for shape in shapes if len(shape) > 1), default=0)
+        yield Finding(
+            f"the run ended at a label {too_large[1]}"
+            + (f": the head has {classes} classes, 0 … {classes - 1}." if classes else "."),
+            steps=(last, last),
+            severity=Severity.ERROR,
+            evidence={"label": int(too_large[1]), "classes": classes},
+            location=loss_location(trace, "cross_entropy"),
+        )
+        return
+    batches = [b for b in training_batches(trace) if b.loss_function in CROSS_ENTROPY and b.classes]
+    totals = label_totals(batches)
+    classes = max((batch.classes or 0 for batch in batches), default=0)
+    if classes < 3 or totals.total() < max(100, labels * len(totals)) or not totals:
+        yield Skipped(f"needs {labels} labels of each class, has {totals.total()} in all")
+        return
+    if classes > 20 and _are_tokens(trace, max(totals)):
+        yield Skipped("tokens are predicted: a vocabulary is larger than any text")
+        return
+    if len(totals) == 1 and _made_by_program(batches, next(iter(totals))):
+        yield Skipped("the program puts the right answer at one place itself: it may be meant")
+        return
+    unseen_mass = sum(count == 1 for count in totals.values()) / totals.total()  # Good–Turing
+    if max(totals) >= classes:
+        yield Finding(
+            f"labels reach {max(totals)}, but the head has {classes} classes, 0 … {classes - 1}.",
+            site=trace.site(batches[0].loss_function or "", Role.TARGET),
+            steps=span([batch.step for batch in batches]),
+            severity=Severity.ERROR,
+            evidence={"largest_label": max(totals), "classes": classes},
+            location=loss_location(trace, batches[0].loss_function or ""),
+        )
+    elif len(totals) <= share * classes and unseen_mass < 0.01:
+        yield Finding(
+            f"the head has {classes} outputs, but only {len(totals)} of them are ever a label "
+            f"among {totals.total()}.",
+            site=trace.site(batches[0].loss_function or "", Role.OUTPUT),
+            steps=span([batch.step for batch in batches]),
+            evidence={
+                "classes": classes,
+                "classes_seen": len(totals),
+                "labels": [int(label) for label in sorted(totals)[:20]],
+            },
+            location=loss_location(trace, batches[0].loss_function or ""),
+        )
+
+
+@rule(
+    "DAT12",
+    "constant-target",
+    Severity.ERROR,
+    needs=(Role.TARGET,),
+    explains=("LOS12", "LOS20", "LOS01", "GRD04", "PAR01"),
+    advice="Print the labels of a few batches: look at the column that is read, at the join, and "
+    "at the cast (an integer division, a comparison that is never true).",
+)
+def constant_target(
+    trace: Trace,
+    *,
+    batches: Annotated[int, "sampled batches that must all have the one value"] = 5,
+    examples: Annotated[int, "targets that must have been seen"] = 50,
+) -> Iterator[Finding | Skipped]:
+    """All targets of all batches are one and the same number.
+
+    There is nothing to learn but that number. Not for targets that the program makes itself (a
+    GAN's ones, the zeros of a residual that shall vanish, the first place of the right answer):
+    those of a loader count, and where no loader is used any that are not zero.
+    Source: "37 reasons", 4 and 9.
+    """
+    known = [b for b in training_batches(trace) if b.target_min is not None and b.batch_size]
+    if loss_series(trace).optimizers > 1:
+        yield Skipped("several optimizers take turns: constant targets are meant, as in a GAN")
+        return
+    if len(known) < batches or sum(b.batch_size or 0 for b in known) < examples:
+        yield Skipped(f"needs the targets of {batches} batches, has {len(known)}")
+        return
+    values = {value for b in known for value in (b.target_min, b.target_max)}
+    if len(values) != 1:
+        return
+    value = float(known[0].target_min or 0.0)
+    if _made_by_program(known, value):
+        yield Skipped("the program makes the constant targets itself: they may be meant")
+        return
+    function = known[0].loss_function or ""
+    yield Finding(
+        f"every target in {len(known)} sampled batches is {value:g}: there is nothing to learn.",
+        site=trace.site(function, Role.TARGET),
+        steps=span([batch.step for batch in known]),
+        severity=None if any(b.target_delivered for b in known) else Severity.WARNING,
+        evidence={"value": value, "batches": len(known)},
+        location=loss_location(trace, function),
+    )
+
+
+def _are_tokens(trace: Trace, largest: float) -> bool:
+    """Whether labels reach as far as the ids that enter do, and not only as far as a few kinds."""
+    inputs = trace.sites_of(Role.INPUT)
+    if not inputs or "int" not in inputs[0].dtype:
+        return False
+    return not largest < _FEW_OF_IDS * median(trace.series(Role.INPUT, "max", inputs[0]))
+
+
+def _made_by_program(batches: Iterable[Batch], value: float) -> bool:
+    """Whether targets that all have one value come from no loader; where none is used, zeros."""
+    delivered = [b.target_delivered for b in batches if b.target_delivered is not None]
+    return not any(delivered) if delivered else value == 0.0
+
+
+@rule(
+    "DAT13",
+    "target-scale",
+    Severity.WARNING,
+    explains=(
+        *("LOS01", "LOS07", "LOS08", "LOS09", "LOS16", "INI04", "GRD02", "GRD05", "UPD01", "UPD02"),
+        *("PAR01", "PAR02"),
+    ),
+    advice="Standardise the targets (subtract their mean, divide by their standard deviation) and "
+    "undo it for predictions, or set the last bias to their mean.",
+)
+def target_scale(
+    trace: Trace,
+    *,
+    std: Annotated[float, "largest standard deviation of the targets"] = 10.0,
+    offset: Annotated[float, "largest |mean| in standard deviations"] = 10.0,
+    reach: Annotated[float, "size of the first predictions relative to the targets"] = 0.1,
+) -> Iterator[Finding | Skipped]:
+    """Targets of a regression are large, or far from zero, and the model starts nowhere near.
+
+    Losses and gradients are then in squares of that scale; most of the training moves
+    the last bias. Not where the first predictions already have the targets' size (a scaled
+    output, a bias set to the mean), nor for targets that move while the model learns, as
+    returns do in reinforcement learning.
+    Source: "37 reasons", 14 (normalise) and 27; Karpathy's Recipe, step 2 (init well).
+    """
+    known = [
+        batch
+        for batch in training_batches(trace)
+        if batch.loss_function in REGRESSION
+        and batch.target_mean is not None
+        and batch.target_std is not None
+    ]
+    if len(known) < 3:
+        yield Skipped("needs the targets of a regression in three sampled batches")
+        return
+    means = np.array([b.target_mean for b in known], dtype=np.float64)
+    stds = np.array([b.target_std for b in known], dtype=np.float64)
+    mean, spread = median(means), float(np.sqrt(median(stds) ** 2 + means.var()))
+    third = max(1, len(known) // 3)
+    moved = abs(median(means[:third]) - median(means[-third:]))
+    if moved > max(0.5 * spread, 0.5 * abs(mean)):
+        yield Skipped("the targets move while the model learns")
+        return
+    size = float(np.hypot(mean, spread))
+    is_wide, is_far = spread > std, abs(mean) > offset * spread and abs(mean) > 1.0
+    first = _size(known[0])
+    if not (is_wide or is_far) or spread == 0.0 or first is None or first > reach * size:
+        return
+    if int(known[0].step) > int(trace.steps.step[0]):
+        yield Skipped("the first step is not among those sampled")
+        return
+    function = known[0].loss_function or ""
+    yield Finding(
+        f"the targets of `{function}` have mean {mean:.3g} and standard deviation {spread:.3g}, "
+        f"while the first predictions are no larger than {first:.2g}.",
+        site=trace.site(function, Role.TARGET),
+        steps=span([batch.step for batch in known]),
+        evidence={"mean": mean, "std": spread, "first_prediction": first},
+        location=loss_location(trace, function),
+    )
+
+
+@rule(
+    "LOS18",
+    "loss-broadcast",
+    Severity.ERROR,
+    explains=("LOS01", "LOS07", "LOS11", "LOS12", "LOS14"),
+    advice="Give both the same shape: `prediction.squeeze(1)` or `target.unsqueeze(1)`.",
+)
+def loss_broadcast(trace: Trace) -> Iterator[Finding | Skipped]:
+    """Predictions and targets of different shapes are broadcast inside the loss.
+
+    (N, 1) against (N,) gives N × N differences: each prediction is compared with every target, and
+    the best answer is the mean of all targets. Only an expansion beyond both shapes counts: a
+    constant target for the whole batch is no fault. Losses written by hand are seen, too, with
+    Keras on TensorFlow in `fit` and in `tf.function` (its own losses make both shapes alike).
+    Source: PyTorch's warning in `mse_loss`; "37 reasons", 15 (check your loss).
+    """
+    calls = [call for call in loss_calls(trace) if call.shape is not None]
+    objectives = trace.events_of(EventKind.OBJECTIVE)
+    if not calls and not objectives:
+        yield Skipped("the shapes of predictions and targets were not recorded")
+        return
+    where = span([batch.step for batch in training_batches(trace)])
+    for call in calls:
+        given, wanted = call.shape or (), call.target_shape or ()
+        whole = _broadcast(given, wanted)
+        is_elementwise = call.function not in CROSS_ENTROPY
+        if is_elementwise and whole and prod(whole) > max(prod(given), prod(wanted)):
+            yield _broadcasts(call.function, given, wanted, whole, call, where)
+            return
+    for event in objectives:
+        shapes = event.payload.get("broadcast")
+        pair = shapes if isinstance(shapes, list) else []
+        part, difference = (_as_written(shape) for shape in (*pair, None, None)[:2])
+        if part and difference:
+            yield Finding(
+                f"predictions of shape {part} minus targets have shape {difference}: each "
+                "prediction is compared with every target.",
+                steps=where,
+                evidence={"shape": pair[0], "broadcast": pair[1]},
+                location=location_in(event.payload),
+            )
+            return
+
+
+def _size(batch: Batch) -> float | None:
+    """The largest prediction of a batch."""
+    low, high = batch.output_min, batch.output_max
+    return None if low is None or high is None else max(abs(low), abs(high))
+
+
+def _as_written(shape: object) -> str:
+    """`(N, 1)` where a graph does not know how large its batches are; empty for no shape."""
+    sizes = shape if isinstance(shape, list) else []
+    known = as_shape([0 if size is None else size for size in sizes])
+    written = ["N" if size is None else str(size) for size in sizes] if known else []
+    return f"({', '.join(written)}{',' * (len(written) == 1)})" if written else ""
+
+
+def _broadcast(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...] | None:
+    try:
+        return np.broadcast_shapes(one, other)
+    except ValueError:
+        return None
+
+
+def _broadcasts(
+    function: str,
+    given: tuple[int, ...],
+    wanted: tuple[int, ...],
+    whole: tuple[int, ...],
+    call: LossCall,
+    where: tuple[int, int],
+) -> Finding:
+    return Finding(
+        f"`{function}` receives predictions of shape {given} and targets of shape {wanted}, which "
+        f"broadcast to {whole}: each prediction is compared with every target.",
+        steps=where,
+        evidence={"shape": list(given), "target_shape": list(wanted), "broadcast": list(whole)},
+        location=call.location,
+    )

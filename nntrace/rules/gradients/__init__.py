@@ -1,0 +1,1 @@
+"""GRD: gradients, of one step and from step to step."""

@@ -1,0 +1,271 @@
+"""Rules on single gradients: exactly zero, far above their usual, far apart between neighbours."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.common.layers import (
+    BoolArray,
+    any_finite,
+    batch_norm_between,
+    cancels,
+    columns,
+    is_embedding,
+    named,
+    remaining_loss,
+    span,
+    update_ratios,
+    weights,
+)
+from nntrace.rules.common.signals import (
+    in_times,
+    lasting,
+    least_around,
+    median,
+    median_error,
+    medians_around,
+    noise_scale,
+    spreads_around,
+)
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import Role
+from nntrace.trace import Trace
+from nntrace.trace.model import FloatArray, IntArray
+
+_WINDOW = 25  # samples around a spike
+_OFTEN = 3  # spikes that are no accident
+_ROUNDING = 2.0**-24  # of the weights
+_LONGER = 1.5  # times the usual step
+_SETTLED = 5  # samples before which there is no usual value
+
+
+@rule(
+    "GRD04",
+    "zero-gradient",
+    Severity.ERROR,
+    needs=(Role.PARAM_GRAD, Role.UPDATE),
+    explains=("UPD02", "UPD06", "LOS07", "LOS11", "LOS12", "LOS14"),
+    advice="Look for what stops the gradient without cutting the graph: a factor of zero, a clamp "
+    "or rounding whose range is left, units that never fire, a mask of zeros.",
+)
+def zero_gradient(
+    trace: Trace,
+    *,
+    samples: Annotated[int, "sampled steps it must have lasted until the end"] = 10,
+    fitted: Annotated[float, "share of the first loss below which the data is fitted"] = 0.05,
+) -> Iterator[Finding | Skipped]:
+    """Parameters receive a gradient, and it is exactly zero, step after step.
+
+    They are connected to the loss but have no influence on it. Counted is what lasts to the end;
+    rows of a lookup table that are not looked up are none, nor are steps at which the module was
+    given no example (an expert nobody chose), nor a bias whose weights do get a gradient (a norm or
+    a softmax takes away what it adds), nor what had one until the model had fitted its data (a
+    margin loss is then exactly zero). Without any gradient it is GRD03.
+    Source: "37 reasons", 19 and 30; PyTorch Lightning's and Cockpit's checks of gradients.
+    """
+    sites = [site for site in trace.sites_of(Role.PARAM_GRAD) if not is_embedding(site)]
+    size = columns(trace, Role.PARAM_GRAD, "rms", sites)
+    held = any_finite(columns(trace, Role.UPDATE, "n", sites), axis=0)
+    times = np.isfinite(size).sum(axis=0)
+    if times.max(initial=0) < samples:
+        yield Skipped(f"needs {samples} sampled gradients, has {times.max(initial=0)}")
+        return
+    has_fitted = remaining_loss(trace) <= fitted
+    others_get_one = bool((np.nan_to_num(size) > 0).any())
+    found = []
+    for index, site in enumerate(sites):
+        rows = np.flatnonzero(np.isfinite(size[:, index]) & _has_examples(trace, site.parent))
+        since = lasting(size[rows, index] == 0, samples)
+        if cancels(index, sites, size[rows]):
+            continue
+        if has_fitted and (since or not others_get_one):
+            continue
+        if held[index] and since is not None and len(rows) - since >= len(rows) / 2:
+            found.append((site, int(rows[since])))
+    if not found:
+        return
+    paths = [site.path for site, _ in found]
+    since = min(row for _, row in found)
+    yield Finding(
+        f"{len(found)} of {len(sites)} parameters receive gradients that are exactly zero: "
+        f"{named(paths)}.",
+        site=found[0][0],
+        steps=span(trace, since),
+        evidence={"parameters": paths, "since": [int(trace.sampled_steps[r]) for _, r in found]},
+    )
+
+
+def _has_examples(trace: Trace, module: str) -> BoolArray:
+    """[sampled_steps]: whether a module gave an output with elements, if it ever gave one."""
+    site = trace.site(module, Role.ACTIVATION)
+    if site is None:
+        return np.ones(len(trace.sampled_steps), dtype=bool)
+    return np.nan_to_num(trace.series(site.role, "n", site)) > 0
+
+
+@rule(
+    "GRD05",
+    "gradient-spike",
+    Severity.WARNING,
+    explains=("LOS09",),
+    advice="Look at the batch of that step (outliers, broken labels), clip the gradient norm, or "
+    "use a loss that grows more slowly, such as Huber's.",
+)
+def gradient_spike(
+    trace: Trace,
+    *,
+    deviations: Annotated[float, "robust standard deviations above the samples around it"] = 10.0,
+    times: Annotated[float, "times the median of the samples around it"] = 8.0,
+) -> Iterator[Finding | Skipped]:
+    """The gradient norm of single steps lies far above that of the steps around them.
+
+    One such step can undo many. Compared with the median of the samples around it, on a
+    logarithmic scale, because gradient norms of healthy runs are log-normal; the first samples are
+    not judged. A warning where the loss is worse afterwards or it happens again and again (three
+    times, half as many deviations do), otherwise information. So it is where it happens often and
+    the steps made of it are no longer than others, as by Adam in a flow or a mixture, whose single
+    examples have such gradients.
+    Source: Pascanu et al. 2013; Chowdhery et al. 2022 (PaLM, 5.1: spikes).
+    """
+    steps = trace.steps
+    judged = False
+    for optimizer in sorted(set(steps.optimizer)):
+        own = np.array([name == optimizer for name in steps.optimizer], dtype=bool)
+        at = np.flatnonzero(own & np.isfinite(steps.grad_norm) & (steps.grad_norm > 0))
+        if len(at) < 2 * _SETTLED + 1:
+            continue
+        judged = True
+        norm = steps.grad_norm[at]
+        level = np.log(norm)
+        may_be = np.flatnonzero(level - least_around(level, _WINDOW) > np.log(times))
+        usual = medians_around(level, may_be, _WINDOW, _WINDOW)
+        excess = level - usual
+        high = np.flatnonzero(excess > np.log(times))
+        high = high[high >= _SETTLED]
+        spread = spreads_around(level, usual, high, _WINDOW, _WINDOW)
+        lone = _lone(high[excess[high] > deviations * spread])
+        often = _lone(high[excess[high] > deviations / 2 * spread])
+        if len(often) >= _OFTEN:  # what follows a spike widens the spread around it
+            lone = often
+        if not lone:
+            continue
+        peak = max(lone, key=lambda s: excess[s])
+        step = int(steps.step[at[peak]])
+        harm = _worse_after(steps.loss[own], int(np.count_nonzero(own[: at[peak]])))
+        is_followed = _lengthen_steps(trace, steps.step[at[lone]])
+        again = f" and {len(lone) - 1} more times" if len(lone) > 1 else ""
+        yield Finding(
+            f"the gradient norm spikes: {norm[peak]:.3g} at step {step}, "
+            f"{in_times(np.exp(excess[peak]))} times that of the samples around it{again}"
+            + (", and the loss is worse afterwards." if harm else "."),
+            steps=(int(steps.step[at[lone[0]]]), int(steps.step[at[lone[-1]]])),
+            severity=None if harm or (len(lone) >= _OFTEN and is_followed) else Severity.INFO,
+            evidence={
+                "optimizer": optimizer,
+                "steps": steps.step[at[lone]].tolist()[:100],
+                "norms": norm[lone].tolist()[:100],
+                "usual": float(np.exp(usual[peak])),
+            },
+        )
+    if not judged:
+        yield Skipped(f"needs {2 * _SETTLED + 1} samples of the gradient norm")
+
+
+def _lone(spikes: IntArray) -> list[int]:
+    """Those without a neighbour: two are no single step, and a new level is not for this rule."""
+    return [int(s) for s in spikes if s + 1 not in spikes and s - 1 not in spikes]
+
+
+def _lengthen_steps(trace: Trace, spikes: IntArray) -> bool:
+    """Whether the true updates of these steps are larger than those around, as far as sampled."""
+    sites = trace.sites_of(Role.UPDATE)
+    squares = trace.series(Role.UPDATE, "rms") ** 2 * [site.numel for site in sites]
+    total = np.nansum(squares, axis=1)
+    size = np.sqrt(total[total > 0])
+    rows = np.flatnonzero(np.isin(trace.sampled_steps[total > 0], spikes))
+    if not len(rows):
+        return True
+    usual = medians_around(size, rows, _WINDOW, _WINDOW)
+    return median(size[rows] / usual[rows]) > _LONGER
+
+
+def _worse_after(loss: FloatArray, place: int) -> bool:
+    """Whether the loss of the next steps is beyond noise worse than that of the last ones."""
+    before, after = loss[max(0, place - _WINDOW) : place], loss[place + 1 : place + 1 + _WINDOW]
+    before, after = before[np.isfinite(before)], after[np.isfinite(after)]
+    if len(before) < _SETTLED or len(after) < _SETTLED:
+        return False
+    error = median_error(noise_scale(before), len(before), len(after))
+    worse = median(after) - median(before)
+    return worse > max(4 * error, 0.1 * abs(median(before)))
+
+
+@rule(
+    "GRD10",
+    "gradient-depth-imbalance",
+    Severity.WARNING,
+    needs=(Role.PARAM_GRAD,),
+    explains=("UPD03",),
+    advice="Normalise between the two layers, or scale the factor that stands between them; an "
+    "optimizer with a rate per parameter, such as Adam, hides the difference but not its cause.",
+)
+def gradient_depth_imbalance(
+    trace: Trace,
+    *,
+    ratio: Annotated[float, "gradient of a layer over that of its neighbour, either way"] = 1000.0,
+    samples: Annotated[int, "sampled steps that are needed"] = 10,
+    fitted: Annotated[float, "share of the first loss below which the data is fitted"] = 0.05,
+) -> Iterator[Finding | Skipped]:
+    """Two neighbouring layers have gradients a thousandfold apart, over most of the run.
+
+    No single learning rate fits both. Compared are root mean squares of weight gradients times
+    those of the weights, which is what a relative change of the layer does to the loss and does
+    not depend on how its scale is split between weights and inputs; lookup tables and gradients
+    that are exactly zero are left out, as are two layers with a batch norm between them: it takes
+    away the part of the gradient that all examples share, which before a last layer is most of it.
+    A note for a model that has fitted its data: attention that is sure of its keys, say, leaves
+    next to no gradient to what made it so; unless the steps of the layer with the small one are
+    lost to float32's rounding (2⁻²⁴ of the weights): that has learned nothing.
+    Source: Glorot & Bengio 2010; You et al. 2017 (LARS, ratios of layers).
+    """
+    sites = weights(trace, Role.PARAM_GRAD)
+    gradient = columns(trace, Role.PARAM_GRAD, "rms", sites)
+    size = columns(trace, Role.PARAM, "rms", sites)
+    effect = np.where((gradient > 0) & (size > 0), gradient * size, np.nan)
+    usable = [i for i in range(len(sites)) if np.isfinite(effect[:, i]).sum() >= samples]
+    if len(usable) < 2:
+        yield Skipped(f"needs {samples} samples with gradients of two layers")
+        return
+    normalised = batch_norm_between(trace)
+    for one, two in pairwise(usable):
+        if normalised(sites[one], sites[two]):
+            continue
+        both = np.flatnonzero(np.isfinite(effect[:, one]) & np.isfinite(effect[:, two]))
+        if len(both) < samples:
+            continue
+        apart = np.log(effect[both, one]) - np.log(effect[both, two])
+        late = apart[len(both) // 2 :]
+        level = float(np.median(late))
+        if abs(level) <= np.log(ratio) or np.mean(np.abs(late) > np.log(ratio)) < 0.9:
+            continue
+        small, large = (one, two) if level < 0 else (two, one)
+        since = lasting(np.abs(apart) > np.log(ratio), 1)
+        moves = not median(update_ratios(trace, [sites[small]])) <= _ROUNDING
+        yield Finding(
+            f"the gradients of neighbouring layers are far apart: rms "
+            f"{median(gradient[both, small]):.2g} at {sites[small].path}, "
+            f"{median(gradient[both, large]):.2g} at {sites[large].path}; relative to the weights "
+            f"a factor of {in_times(np.exp(abs(level)))}.",
+            site=sites[small],
+            steps=span(trace, int(both[since or 0])),
+            severity=Severity.INFO if moves and remaining_loss(trace) <= fitted else None,
+            evidence={
+                "small": sites[small].path,
+                "large": sites[large].path,
+                "factor": float(np.exp(abs(level))),
+            },
+        )
+        return

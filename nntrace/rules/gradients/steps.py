@@ -1,0 +1,190 @@
+"""Rules on gradients from step to step: clipped, noisy, and updates that take each other back."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+
+from nntrace.rules.common.chance import training_batches
+from nntrace.rules.common.signals import lasting, loss_series, median, trend_z, unjudgeable
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Trace
+
+_FEW = 4  # examples of a batch whose mean is hardly one
+_SIGNAL_OF_ALL = 3.0  # over the noise, below which all steps together go nowhere
+_FALLS = -2.0  # trend statistic of a loss that comes down
+_SCALE_FREE = ("adam", "rmsprop", "adagrad", "lion", "nadam", "lamb", "adafactor")
+
+
+@rule(
+    "GRD07",
+    "clipping-always-active",
+    Severity.WARNING,
+    explains=("UPD02", "UPD08", "LOS07", "LOS11", "LOS14"),
+    advice="Set the limit near the usual norm (twice its median), so that only outliers are "
+    "clipped, and choose the learning rate for the steps that are left.",
+)
+def clipping_always_active(
+    trace: Trace,
+    *,
+    share: Annotated[float, "share of the steps that are clipped"] = 0.9,
+    factor: Annotated[float, "limit over norm below which hardly anything is left"] = 0.1,
+    lost: Annotated[float, "the same for optimizers that divide by the gradient's scale"] = 0.01,
+    drowned: Annotated[float, "epsilons that an element has left: fewer, and it drowns"] = 10.0,
+    steps: Annotated[int, "clipped steps that are needed"] = 20,
+) -> Iterator[Finding | Skipped]:
+    """Gradient clipping acts on nearly every step, and takes most of the gradient.
+
+    The limit is then a hidden learning rate: all steps have the same length, large gradients no
+    more weight than small ones. Judged is the second half of the run. Clipping that always acts
+    but takes less is only information; so it is, down to a hundredth, for optimizers that divide
+    by the gradient's scale, such as Adam, and further where what is left of an element's gradient
+    is known to be far above their epsilon. Seen are PyTorch's `clip_grad_norm_` and, in sampled
+    steps, `clipnorm`, `global_clipnorm` and `clipvalue` of Keras' optimizers and what TensorFlow
+    has for loops of one's own: there the limit is the norm of what is left.
+    Source: Pascanu et al. 2013; Karpathy's "The Unreasonable Effectiveness", training notes.
+    """
+    limit, norm = trace.steps.clip_limit, trace.steps.clip_norm
+    known = np.isfinite(limit) & np.isfinite(norm) & (limit > 0)
+    if known.sum() < steps:
+        yield Skipped(f"needs {steps} steps with clipped gradients, has {known.sum()}")
+        return
+    rows = np.flatnonzero(known)[known.sum() // 2 :]
+    clipped = norm[rows] > limit[rows]
+    if clipped.mean() <= share:
+        return
+    left = median(limit[rows] / np.maximum(norm[rows], limit[rows]))
+    optimizers = [event.payload for event in trace.events_of(EventKind.OPTIMIZER)]
+    classes = {str(built.get("class", "")).lower() for built in optimizers}
+    is_scale_free = bool(classes) and all(any(w in c for w in _SCALE_FREE) for c in classes)
+    stays = is_scale_free and _element(trace, median(limit[rows])) >= drowned * _epsilon(optimizers)
+    bound = 0.0 if stays else lost if is_scale_free else factor
+    yield Finding(
+        f"gradients are clipped on {clipped.mean():.0%} of the steps: their norm is "
+        f"{median(norm[rows]):.3g}, the limit {median(limit[rows]):.3g}, so {left:.0%} of them "
+        "is left.",
+        steps=(int(trace.steps.step[rows[0]]), int(trace.steps.step[rows[-1]])),
+        severity=None if left < bound else Severity.INFO,
+        evidence={
+            "clipped_share": float(clipped.mean()),
+            "median_norm": median(norm[rows]),
+            "limit": median(limit[rows]),
+            "factor": left,
+        },
+    )
+
+
+def _element(trace: Trace, norm: float) -> float:
+    """The root mean square of an element of a gradient of that norm; NaN if not known."""
+    elements = sum(site.numel for site in trace.sites_of(Role.PARAM_GRAD))
+    return norm / elements**0.5 if elements else float("nan")
+
+
+def _epsilon(optimizers: Sequence[Mapping[str, Any]]) -> float:
+    """The largest number that is added to what optimizers divide by; NaN if not known of one."""
+    known = [built.get("eps") for built in optimizers]
+    numbers = [float(one) for one in known if isinstance(one, (int, float)) and one > 0.0]
+    return max(numbers) if len(numbers) == len(known) else float("nan")
+
+
+@rule(
+    "GRD08",
+    "noisy-gradient",
+    Severity.INFO,
+    advice="Use larger batches, accumulate gradients, or lower the learning rate so that more "
+    "steps are averaged; look whether labels carry a signal at all.",
+)
+def noisy_gradient(
+    trace: Trace,
+    *,
+    ratio: Annotated[float, "signal over noise of a step's gradient"] = 1.0,
+    samples: Annotated[int, "pairs of steps that are needed"] = 8,
+    steps: Annotated[int, "optimizer steps that are needed"] = 100,
+) -> Iterator[Finding | Skipped]:
+    """Gradients of successive steps hardly agree, and the loss does not fall.
+
+    Each step is then mostly noise of its batch. From the cosine c of two gradients in a row the
+    ratio of signal to noise is √(c / (1 − c)); small batches often have less than 1 and train, so
+    it is noted only where the loss has no downward trend. Needs steps in a row that were sampled.
+    Noise averages out: only where all the steps together make no signal it is why a loss does not
+    fall (LOS07, LOS10). With batches of a few examples it is why a loss stays at that of a guess
+    (LOS11), and, where both hold, why steps are long (UPD01).
+    Source: McCandlish et al. 2018 (gradient noise scale).
+    """
+    cosine = trace.steps.gradient_cosine
+    known = np.flatnonzero(np.isfinite(cosine))
+    losses = loss_series(trace)
+    if len(known) < samples:
+        yield Skipped(f"needs {samples} pairs of steps that were compared, has {len(known)}")
+        return
+    if reason := unjudgeable(losses, steps):
+        yield Skipped(reason)
+        return
+    late = known[len(known) // 2 :]
+    level = max(0.0, median(cosine[late]))
+    signal = float(np.sqrt(level / max(1e-12, 1 - level)))
+    if signal >= ratio or trend_z(losses.value) < _FALLS:
+        return
+    sizes = [batch.batch_size for batch in training_batches(trace) if batch.batch_size]
+    few = bool(sizes) and median(sizes) <= _FEW
+    drowns = signal * len(trace.steps) ** 0.5 < _SIGNAL_OF_ALL
+    yield Finding(
+        f"gradients are noise: those of successive steps have a cosine of {level:.2f}, a ratio of "
+        f"signal to noise of {signal:.2f}, and the loss has no downward trend.",
+        steps=(int(trace.steps.step[late[0]]), int(trace.steps.step[late[-1]])),
+        evidence={"cosine": level, "signal_to_noise": signal, "pairs": len(known)},
+        explains=_explains(few, drowns),
+    )
+
+
+def _explains(few: bool, drowns: bool) -> tuple[str, ...]:
+    """What follows from noise: of a few examples, in which the signal of all steps drowns."""
+    found = (("LOS07", "LOS10"), drowns), (("LOS11",), few), (("UPD01",), few and drowns)
+    return tuple(code for codes, holds in found if holds for code in codes)
+
+
+@rule(
+    "GRD09",
+    "opposing-updates",
+    Severity.WARNING,
+    advice="Divide the learning rate by two to four, or add momentum: the steps overshoot the "
+    "valley and come back.",
+)
+def opposing_updates(
+    trace: Trace,
+    *,
+    cosine: Annotated[float, "cosine of two updates in a row"] = -0.5,
+    samples: Annotated[int, "pairs of steps that are needed"] = 5,
+    share: Annotated[float, "share of the late pairs"] = 0.75,
+) -> Iterator[Finding | Skipped]:
+    """Each update takes back most of the one before: training jumps to and fro across a valley.
+
+    Progress is what the two do not cancel. Judged are the true updates of sampled steps in a row,
+    over the later half of the pairs; a warning where the loss does not fall in that time,
+    otherwise information, because at the largest stable learning rate updates oppose, too.
+    Source: Cohen et al. 2021 (edge of stability); Karpathy's Recipe, step 3.
+    """
+    values = trace.steps.update_cosine
+    known = np.flatnonzero(np.isfinite(values))
+    if len(known) < samples:
+        yield Skipped(f"needs {samples} pairs of steps that were compared, has {len(known)}")
+        return
+    late = known[-max(samples, len(known) // 2) :]
+    holds = values[late] < cosine
+    if holds.mean() < share or not holds[-1]:
+        return
+    since = lasting(values[known] < cosine, 1)
+    first = int(trace.steps.step[known[since if since is not None else 0]])
+    losses = loss_series(trace)
+    recent = losses.value[losses.step >= trace.steps.step[late[0]]]
+    falls = trend_z(recent) < _FALLS
+    level = median(values[late])
+    yield Finding(
+        f"successive updates point against each other: their cosine is {level:.2f}"
+        + (", though the loss still falls." if falls else ", and the loss does not fall."),
+        steps=(first, int(trace.steps.step[late[-1]])),
+        severity=Severity.INFO if falls else None,
+        evidence={"cosine": level, "pairs": len(known), "opposing": int(holds.sum())},
+    )

@@ -1,0 +1,1 @@
+"""INI: the parameters and the signal before the first update."""

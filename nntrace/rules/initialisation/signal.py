@@ -1,0 +1,226 @@
+"""Rules on the first sampled step: what the initialisation makes of the first batch."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.activations.units import hidden_bounded
+from nntrace.rules.common.chance import (
+    BINARY,
+    CROSS_ENTROPY,
+    entropy,
+    label_totals,
+    training_batches,
+)
+from nntrace.rules.common.depth import after_last_norm, before_head, reference, signal_of
+from nntrace.rules.common.layers import chain, first_finite, first_sampled_is_start, remaining_loss
+from nntrace.rules.common.signals import median
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import Role
+from nntrace.trace import Site, Trace
+
+_CENTRED = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
+_NOT_LEARNT = 0.5  # share of the first loss that is still there at the end
+_GEOMETRIC = 0.6  # share of the layers that go the same way
+_SMALLEST_DEPTH = 4  # layers of which a trend can be told
+
+
+@rule(
+    "INI03",
+    "signal-at-init",
+    Severity.WARNING,
+    needs=(Role.ACTIVATION,),
+    explains=(
+        *("ACT01", "GRD10", "UPD02", "UPD03", "LOS07", "LOS11", "LOS12"),
+        *("LOS14",),
+    ),
+    advice="Initialise for the activation in use (He for ReLU, Glorot with gain for tanh), or add "
+    "normalisation or residual connections.",
+)
+def signal_at_init(
+    trace: Trace,
+    *,
+    factor: Annotated[float, "signal of the last hidden layer over the first's, either way"] = 10.0,
+) -> Iterator[Finding | Skipped]:
+    """At the first step the signal shrinks or grows from layer to layer, by a steady factor.
+
+    Compared are the outputs of the layers with weights, from the last norm on and without the
+    head, by how much they differ between examples. A warning where the loss is seen not to come
+    down either; PyTorch's default initialisation of a few linear layers shrinks the signal tenfold
+    and trains, so elsewhere it is only information.
+    Source: Glorot & Bengio 2010; He 2015; Mishkin & Matas 2016 (LSUV).
+    """
+    if not first_sampled_is_start(trace):
+        yield Skipped("the first step was not sampled")
+        return
+    links = [link for link in before_head(after_last_norm(chain(trace))) if link.is_affine]
+    signal = signal_of(trace)[:, [link.column for link in links]]
+    if not len(signal) or (signal[0] > 0).sum() < _SMALLEST_DEPTH:
+        yield Skipped(f"needs {_SMALLEST_DEPTH} layers before the head, after the last norm")
+        return
+    known = np.flatnonzero(signal[0] > 0)
+    links, size = [links[index] for index in known], signal[0, known]
+    first = float(reference(links, size[None, :])[0])
+    change = float(size[-1] / first)
+    ways = np.sign(np.diff(size)) * np.sign(np.log(change)) if change > 0 else np.zeros(1)
+    if max(change, 1 / change) <= factor or np.mean(ways > 0) < _GEOMETRIC:
+        return
+    way = "shrinks" if change < 1 else "grows"
+    per_layer = change ** (1 / max(1, len(size) - 1))
+    stays_high = remaining_loss(trace) >= _NOT_LEARNT
+    at = next(i for i, value in enumerate(size) if max(value / first, first / value) > factor)
+    step = int(trace.sampled_steps[0])
+    yield Finding(
+        f"at the start the signal {way} with depth: outputs differ between examples by "
+        f"{first:.2g} in the first layers and by {size[-1]:.2g} in {links[-1].site.path}, a factor "
+        f"of {per_layer:.2g} per layer.",
+        site=links[at].site,
+        steps=(step, step),
+        severity=None if stays_high else Severity.INFO,
+        evidence={
+            "layers": [link.site.path for link in links],
+            "signal": [float(value) for value in size],
+            "factor_per_layer": per_layer,
+        },
+    )
+
+
+@rule(
+    "INI04",
+    "output-bias-ignores-prior",
+    Severity.INFO,
+    needs=(Role.OUTPUT, Role.TARGET),
+    advice="Set the last layer's bias at the start to the targets' mean (regression) or to the "
+    "log-odds of the classes, and subtract the mean from targets far from zero.",
+)
+def output_bias_ignores_prior(
+    trace: Trace,
+    *,
+    offset: Annotated[float, "mean of the targets over their standard deviation"] = 3.0,
+    evenness: Annotated[float, "label entropy relative to that of even classes"] = 0.5,
+    neutral: Annotated[float, "largest mean and spread of the first outputs, relative"] = 0.2,
+) -> Iterator[Finding | Skipped]:
+    """The outputs start at zero though the targets are far from it, or some classes are rare.
+
+    The loss then falls steeply at first while the model only learns the mean or the frequencies
+    in its last bias, and nothing of the input. For squared and absolute errors the outputs are
+    compared with the targets' mean, for cross entropies their start at even chances with the
+    labels' frequencies. A note: training gets over it.
+    Source: Karpathy's Recipe, step 2 (init well).
+    """
+    if not first_sampled_is_start(trace):
+        yield Skipped("the first step was not sampled")
+        return
+    batches = training_batches(trace)
+    functions = {batch.loss_function for batch in batches if batch.loss_function}
+    outputs = [site for site in trace.sites_of(Role.OUTPUT) if site.path in functions]
+    if len(functions) != 1 or len(outputs) != 1:
+        yield Skipped("needs a single known loss function")
+        return
+    function, output = functions.pop(), outputs[0]
+    mean = first_finite(trace.series(Role.OUTPUT, "mean", output)[:, None])[0]
+    spread = first_finite(trace.series(Role.OUTPUT, "std", output)[:, None])[0]
+    if not np.isfinite(mean) or not np.isfinite(spread):
+        yield Skipped("the first outputs were not recorded")
+        return
+    step = int(trace.sampled_steps[0])
+    target = trace.site(function, Role.TARGET)
+    if function in _CENTRED and target is not None:
+        level = median(trace.series(Role.TARGET, "mean", target))
+        width = median(trace.series(Role.TARGET, "std", target))
+        off = abs(level) > offset * width and abs(level) > 0 and width > 0
+        if off and abs(mean) < neutral * abs(level):
+            yield Finding(
+                f"targets of `{function}` have mean {level:.3g} and standard deviation "
+                f"{width:.2g}, but the outputs start at {mean:.2g}: the first steps only learn "
+                "the mean.",
+                site=output,
+                steps=(step, step),
+                evidence={"target_mean": level, "target_std": width, "output_mean": float(mean)},
+            )
+        return
+    totals = label_totals(batches)
+    if function not in CROSS_ENTROPY | BINARY or len(totals) < 2 or totals.total() < 100:
+        yield Skipped("needs class labels, or targets of a squared or absolute error")
+        return
+    even = float(np.log(len(totals)))
+    known = float(entropy(totals.values()))
+    is_neutral = spread < 1 and (function not in BINARY or abs(mean) < 1)
+    if known < evenness * even and is_neutral:
+        yield Finding(
+            f"the labels of `{function}` have an entropy of {known:.2g}, {known / even:.0%} of "
+            "that of even classes, but the outputs start at even chances: the first steps only "
+            "learn the frequencies.",
+            site=output,
+            steps=(step, step),
+            evidence={"label_entropy": known, "even_entropy": even, "output_std": float(spread)},
+        )
+
+
+@rule(
+    "INI05",
+    "saturated-at-init",
+    Severity.WARNING,
+    explains=("ACT05", "GRD01", "GRD04", "LOS07", "LOS11", "UPD02"),
+    advice="Make the first weights smaller (Glorot's scheme, or a factor of 0.1 on the last "
+    "layer), and normalise what enters.",
+)
+def saturated_at_init(
+    trace: Trace,
+    *,
+    fraction: Annotated[float, "share of a layer's outputs at the ends of its range"] = 0.5,
+    logits: Annotated[float, "standard deviation of the first logits"] = 10.0,
+) -> Iterator[Finding | Skipped]:
+    """At the first step hidden sigmoids or tanhs sit at their ends, or the logits are huge.
+
+    Saturated units pass no gradient, and huge logits make the first predictions sure and wrong:
+    training begins by undoing its initialisation. The output activation and sigmoid gates are
+    left out. Logits count where a cross entropy receives them; a few that are masked by a huge
+    negative number do not.
+    Source: Glorot & Bengio 2010; Karpathy's makemore, part 3 (activations at initialisation).
+    """
+    if not first_sampled_is_start(trace):
+        yield Skipped("the first step was not sampled")
+        return
+    step = int(trace.sampled_steps[0])
+    judged = False
+    saturated = trace.series(Role.ACTIVATION, "saturated_fraction")
+    for link in hidden_bounded(trace):
+        share = saturated[0, link.column]
+        judged |= bool(np.isfinite(share))
+        if share > fraction:
+            yield Finding(
+                f"{share:.0%} of the outputs of {link.site.path} ({link.site.module_type}) start "
+                f"at an end of the range [{link.site.range_low:g}, {link.site.range_high:g}].",
+                site=link.site,
+                steps=(step, step),
+                evidence={"saturated_fraction": float(share)},
+            )
+            break
+    for site in _logits(trace):
+        spread = _typical_spread(trace, site)
+        judged |= bool(np.isfinite(spread))
+        if spread > logits:
+            yield Finding(
+                f"the logits that `{site.path}` receives start with a standard deviation of "
+                f"{spread:.3g}: the first predictions are sure of what nobody has taught them.",
+                site=site,
+                steps=(step, step),
+                evidence={"logit_std": float(spread)},
+            )
+    if not judged:
+        yield Skipped("no hidden bounded activation and no logits were recorded")
+
+
+def _typical_spread(trace: Trace, site: Site) -> float:
+    """The first standard deviation of outputs; by their quartiles if that is the lower one."""
+    std, low, high = (trace.series(Role.OUTPUT, name, site)[0] for name in ("std", "q25", "q75"))
+    return float(np.fmin(std, (high - low) / 1.349))
+
+
+def _logits(trace: Trace) -> list[Site]:
+    """The predictions of cross entropies on logits."""
+    names = ("cross_entropy", "binary_cross_entropy_with_logits")
+    return [site for site in trace.sites_of(Role.OUTPUT) if site.path in names]

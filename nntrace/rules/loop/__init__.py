@@ -1,0 +1,1 @@
+"""RUN: the training loop, its evaluations, and what they cost."""

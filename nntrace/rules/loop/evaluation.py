@@ -1,0 +1,318 @@
+"""Rules on how a program evaluates: at all, on enough, in the right mode, as in training."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Annotated, Any
+
+import numpy as np
+
+from nntrace.rules.common.chance import comparable_function, function_loss, training_batches
+from nntrace.rules.common.passes import evaluations
+from nntrace.rules.common.payloads import count, number, place, text
+from nntrace.rules.common.signals import loss_series, median, span, unjudgeable
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.loop.training import is_trained, model_of
+from nntrace.rules.rule import rule
+from nntrace.schema import EventKind, RunStatus
+from nntrace.trace import Event, Trace
+
+_RECENT = 20  # steps of training whose loss an evaluation is compared with
+_UNLEARNT = 0.9  # of the first loss: what an evaluation finds where nothing was learnt
+
+
+@rule(
+    "RUN02",
+    "eval-in-train-mode",
+    Severity.WARNING,
+    explains=("LOS13", "LOS22"),
+    advice="Call `model.eval()` before evaluating and `model.train()` after.",
+)
+def eval_in_train_mode(
+    trace: Trace,
+    *,
+    passes: Annotated[int, "evaluations in training mode"] = 2,
+    rarity: Annotated[float, "evaluations per optimizer step; more belong to the steps"] = 0.2,
+) -> Iterator[Finding | Skipped]:
+    """The model is evaluated without gradients while its dropout or batch norm is active.
+
+    Dropout then makes the figures worse and random; batch norm normalises with the evaluation
+    batch and, what is worse, lets the evaluation data into its running statistics. A forward
+    without gradients in nearly every step (a generator, a target) belongs to the training and is
+    left out, as is a model whose root is in evaluation mode while a part is not. Passes without a
+    loss where several optimizers take turns draw samples, as from a GAN's generator: a note.
+    Source: "37 reasons", 21 and 26 (dropout, batch norm: train and test mode).
+    """
+    events = trace.events_of(EventKind.EVALUATION)
+    if not events:
+        yield Skipped("no pass without gradients was recorded")
+        return
+    modes = trace.events_of(EventKind.MODE)
+    groups: dict[tuple[str, int], list[Event]] = defaultdict(list)
+    for event in events:
+        groups[model_of(event), count(event.payload, "group")].append(event)
+    found = []
+    for (model, _), group in groups.items():
+        wrong = [event for event in group if _is_active(event.payload)]
+        whole = 1 + max(count(event.payload, "number") for event in group)
+        rare = whole <= max(1.0, rarity * max(1, len(trace.steps)))
+        # The first before any training was may be there to initialise, or to look.
+        later = [event for event in wrong if event.step > 0]
+        if len(later) >= passes and rare and is_trained(trace, model, modes):
+            found.append((len(wrong), len(group), wrong))
+    if not found:
+        return
+    number_wrong, number_all, wrong = max(found, key=lambda item: item[0])
+    values = wrong[-1].payload
+    dropouts, norms = count(values, "dropout_active"), count(values, "norm_active")
+    draws = not any(text(event.payload, "loss_function") for event in wrong)
+    yield Finding(
+        f"{number_wrong} of {number_all} evaluations were made in training mode: {dropouts} "
+        f"dropout and {norms} batch-norm layers were active.",
+        steps=(wrong[0].step, wrong[-1].step),
+        severity=Severity.INFO if draws and loss_series(trace).optimizers > 1 else None,
+        evidence={
+            "evaluations": number_all,
+            "in_training_mode": number_wrong,
+            "dropout_active": dropouts,
+            "norm_active": norms,
+            "examples": count(values, "examples"),
+        },
+        location=place(values),
+    )
+
+
+@rule(
+    "RUN11",
+    "never-evaluated",
+    Severity.INFO,
+    advice="Evaluate on held-out data after each epoch, in evaluation mode and without gradients.",
+)
+def never_evaluated(
+    trace: Trace,
+    *,
+    steps: Annotated[int, "optimizer steps from which on a run is long"] = 1000,
+    examples: Annotated[int, "examples in an evaluation, below which it says little"] = 32,
+) -> Iterator[Finding | Skipped]:
+    """A long run was never evaluated, or only ever on a handful of examples.
+
+    The training loss alone does not tell learning from memorising. A note: nntrace sees PyTorch's
+    passes without gradients over a model it trains and Keras' validation, no others. A loader that
+    is read without a step, once training has begun, is taken for an evaluation with gradients.
+    Source: Karpathy's Recipe, step 2 (evaluate over the whole test set).
+    """
+    total = len(trace.steps)
+    if total < steps:
+        yield Skipped(f"needs {steps} optimizer steps, has {total}")
+        return
+    if not trace.events_of(EventKind.DEVICE) and not trace.events_of(EventKind.EVALUATION):
+        yield Skipped("evaluations are not recorded for this framework")
+        return
+    first, last = span(trace.steps.step)
+    found = evaluations(trace)
+    sizes = [count(e.payload, "examples") for e in trace.events_of(EventKind.EVALUATION)]
+    read = [event for event in trace.events_of(EventKind.EPOCH) if _is_read_alone(event)]
+    if read and not found and not sizes:
+        yield Finding(
+            f"the evaluations of {len(read)} passes over a loader of their own keep gradients, "
+            "which takes memory and time.",
+            steps=(read[0].step, read[-1].step),
+            evidence={"passes": len(read), "examples": count(read[-1].payload, "examples")},
+            advice="Evaluate under `torch.no_grad()` or `torch.inference_mode()`.",
+        )
+    elif not found and not sizes:
+        yield Finding(
+            f"in {total} steps the model was never evaluated without gradients.",
+            steps=(first, last),
+            evidence={"steps": total},
+        )
+    elif sizes and 0 < max(sizes) < examples:
+        yield Finding(
+            f"the largest evaluation in {total} steps had {max(sizes)} examples.",
+            steps=(first, last),
+            evidence={"steps": total, "examples": max(sizes)},
+        )
+
+
+@rule(
+    "RUN13",
+    "train-eval-inconsistent",
+    Severity.WARNING,
+    explains=("LOS13",),
+    advice="Compare the running statistics with the batches': raise the momentum of the batch "
+    "norms, check that both passes preprocess alike, or use a norm without running statistics.",
+)
+def train_eval_inconsistent(
+    trace: Trace,
+    *,
+    learned: Annotated[float, "part of the first training loss below which training works"] = 0.6,
+    ratio: Annotated[float, "evaluation loss over the first training loss"] = 1.2,
+    passes: Annotated[int, "evaluations that are needed"] = 2,
+) -> Iterator[Finding | Skipped]:
+    """In evaluation mode a model with batch norm is worse than before it was trained.
+
+    From its first evaluation on, while the training loss falls: no overfitting begins so. Nor
+    does any within the first pass over the data, all of which are new then: an evaluation after
+    it that finds nothing learnt is enough, if none of the later ones finds much. The
+    running statistics are not those of the data, or the two passes treat the data
+    differently. Judged are evaluations by the loss function of the training.
+    Source: "37 reasons", 21 and 26; Wu & Johnson 2021 (2105.07576).
+    """
+    modes = [e.payload for e in trace.events_of(EventKind.MODE) if not model_of(e)]
+    if not any(count(payload, "norm_active") for payload in modes):
+        yield Skipped("the model has no batch norm that was active in training")
+        return
+    batches = training_batches(trace)
+    function, reason = comparable_function(trace, batches)
+    series = function_loss(trace, batches)
+    if why := reason or unjudgeable(series, _RECENT):
+        yield Skipped(why)
+        return
+    judged = [
+        event
+        for event in trace.events_of(EventKind.EVALUATION)
+        if _is_like(event.payload, function) and event.step >= int(series.step[0]) + _RECENT
+    ]
+    if len(judged) < passes:
+        yield Skipped(f"needs {passes} evaluations with `{function}` in evaluation mode")
+        return
+    start = median(series.value[:5])
+    values = np.array([number(event.payload, "loss") for event in judged], dtype=np.float64)
+    recent = np.array(
+        [median(series.value[series.step <= event.step][-_RECENT:]) for event in judged]
+    )
+    learns = recent < learned * start
+    wrong = (values > ratio * start) & learns
+    above = "more than"
+    if not wrong[:passes].all() or wrong.mean() < 0.75:
+        first_pass = next((event.step for event in trace.events_of(EventKind.EPOCH)), -1)
+        unlearnt = (values > learned * start) & learns
+        is_new = judged[0].step <= first_pass and learns[0] and values[0] > _UNLEARNT * start
+        if not is_new or not unlearnt[:passes].all() or unlearnt.mean() < 0.75:
+            return
+        above = "hardly less than" if values[-1] <= start else above
+    yield Finding(
+        f"the loss is {recent[-1]:.3g} in training and {values[-1]:.3g} in evaluation mode, "
+        f"{above} the {start:.3g} before training, and was so from the first evaluation on.",
+        steps=(judged[0].step, judged[-1].step),
+        evidence={
+            "training_loss": float(recent[-1]),
+            "evaluation_loss": float(values[-1]),
+            "first_loss": start,
+            "evaluations": len(judged),
+        },
+        location=place(judged[-1].payload),
+    )
+
+
+@rule(
+    "RUN12",
+    "run-too-short",
+    Severity.INFO,
+    advice="Train for some hundred steps before you trust a diagnosis without findings.",
+)
+def run_too_short(
+    trace: Trace,
+    *,
+    steps: Annotated[int, "optimizer steps with which most rules can judge"] = 100,
+) -> Iterator[Finding | Skipped]:
+    """The run has too few steps for rules on the course of the loss and on what lasts.
+
+    A note, so that silence is not mistaken for health; `nntrace diagnose -v` says what each rule
+    lacks. A run that goes on is not judged.
+    Source: Karpathy's Recipe (a network often fails silently).
+    """
+    total = len(trace.steps)
+    if trace.status is RunStatus.RUNNING:
+        yield Skipped("the run still goes on")
+        return
+    if total < steps:
+        yield Finding(
+            f"the run has {total} optimizer steps; rules on the course of the loss and on lasting "
+            f"levels need about {steps}.",
+            steps=span(trace.steps.step),
+            evidence={"steps": total, "sampled_steps": len(trace.sampled_steps)},
+        )
+
+
+@rule(
+    "LOS23",
+    "eval-on-one-batch",
+    Severity.INFO,
+    advice="Evaluate on the whole set: no `break`, no `next(iter(loader))`; if that is too slow, "
+    "more rarely.",
+)
+def eval_on_one_batch(
+    trace: Trace,
+    *,
+    share: Annotated[float, "of the data set that a pass yields"] = 0.2,
+    passes: Annotated[int, "evaluation passes that must be so short"] = 2,
+) -> Iterator[Finding | Skipped]:
+    """Evaluations look at a sliver of their data set.
+
+    Their results are noise of the few examples, and differ between runs for no reason. Seen of
+    passes over a loader without an optimizer step, and of Keras' evaluations of arrays.
+    Source: Karpathy's Recipe, step 2 (evaluate on the whole test set).
+    """
+    sizes = {
+        loader: event.payload.get("dataset_size")
+        for event in trace.events_of(EventKind.LOADER)
+        if isinstance(loader := event.payload.get("loader"), int)
+    }
+    seen = sorted(
+        (
+            (loader, event.step, examples, size)
+            for event in trace.events_of(EventKind.EPOCH)
+            if event.payload.get("steps") == 0
+            and isinstance(loader := event.payload.get("loader"), int)
+            and isinstance(examples := event.payload.get("examples"), int)
+            and isinstance(size := sizes.get(loader), int)
+            and size > 0
+        ),
+    )
+    # Keras says what `evaluate` and the validation in `fit` came to, and has no pass of a loader.
+    told = {one[0] for one in seen}
+    seen += sorted(
+        (one.loader, one.step, one.examples, size)
+        for one in evaluations(trace)
+        if one.loader is not None
+        and one.loader not in told
+        and isinstance(size := sizes.get(one.loader), int)
+        and one.examples > 0
+        and size > 0
+    )
+    if len(seen) < passes:
+        yield Skipped(f"needs {passes} evaluation passes over a loader, has {len(seen)}")
+        return
+    for loader, group in groupby(seen, key=lambda one: one[0]):
+        own = list(group)
+        largest, size = max(one[2] for one in own), own[0][3]
+        if len(own) >= passes and largest < share * size:
+            yield Finding(
+                f"{len(own)} evaluations looked at no more than {largest} of {size} examples.",
+                steps=(own[0][1], own[-1][1]),
+                evidence={"loader": loader, "most_examples": largest, "dataset_size": size},
+            )
+            return
+
+
+def _is_active(payload: dict[str, Any]) -> bool:
+    layers = count(payload, "dropout_active") + count(payload, "norm_active")
+    return payload.get("training") is True and layers > 0
+
+
+def _is_read_alone(event: Event) -> bool:
+    """Whether a pass over a loader, once training has begun, went without any step."""
+    payload = event.payload
+    return event.step > 0 and payload.get("steps") == 0 and count(payload, "batches") > 0
+
+
+def _is_like(payload: dict[str, Any], function: str) -> bool:
+    """Whether an evaluation's loss can be compared with the training's."""
+    return (
+        payload.get("training") is False
+        and not text(payload, "model")
+        and text(payload, "loss_function") == function
+        and number(payload, "loss") is not None
+        and text(payload, "reduction") in ("", "mean")
+    )

@@ -1,0 +1,195 @@
+"""Rules on the training loop itself: modes, seeds, and waiting for data."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.common.payloads import number
+from nntrace.rules.common.signals import median, span
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Event, Trace
+from nntrace.trace.model import IntArray
+
+_WARM_UP = 5  # steps: the first ones start workers and fill caches
+
+
+@rule(
+    "RUN01",
+    "training-in-eval-mode",
+    Severity.WARNING,
+    explains=(
+        *("ACT01", "ACT03", "ACT04", "ACT07", "ACT12", "GRD02", "LOS07", "LOS08", "LOS13"),
+        *("PAR02", "RUN13", "UPD01", "UPD07"),
+    ),
+    advice="Call `model.train()` at the start of each epoch, after every evaluation. To freeze "
+    "only the normalisation, put those layers in eval mode and the model in training mode.",
+)
+def training_in_eval_mode(
+    trace: Trace,
+    *,
+    steps: Annotated[int, "optimizer steps in evaluation mode"] = 2,
+) -> Iterator[Finding | Skipped]:
+    """The optimizer steps while the whole model is in evaluation mode.
+
+    Dropout then does nothing and batch norm uses statistics that no longer follow the data: where
+    it held the scale of the signal, outputs and updates grow and units die. Only for models that
+    have such layers, and only when the root is in evaluation mode: freezing the norms of a model in
+    training mode is deliberate, unless they were never trained and nothing else depends on the
+    mode (a base that is called as one does with a trained one). Source: "37 reasons", 21 and 26.
+    """
+    modes = trace.events_of(EventKind.MODE)
+    if not modes:
+        yield Skipped("the model's training mode was not recorded")
+        return
+    for model in sorted({model_of(event) for event in modes}):
+        own = [event for event in modes if model_of(event) == model]
+        wrong = _steps_in_eval(trace, own)
+        if len(wrong) < steps or not is_trained(trace, model, modes):
+            continue
+        first, last = span(wrong)
+        payload = next(event.payload for event in reversed(own) if event.step <= last)
+        dropouts, norms = _count(payload, "dropout_inactive"), _count(payload, "norm_inactive")
+        which = f"`{model}`" if model else "the model"
+        which = f"the layers of {which}" if payload.get("training") else which
+        yield Finding(
+            f"{len(wrong)} of {len(trace.steps)} optimizer steps were taken with {which} in "
+            f"evaluation mode: {dropouts} dropout and {norms} batch-norm layers were inactive.",
+            steps=(first, last),
+            evidence={
+                "steps_in_eval_mode": len(wrong),
+                "steps": len(trace.steps),
+                "dropout_inactive": dropouts,
+                "norm_inactive": norms,
+            },
+        )
+
+
+@rule(
+    "RUN03",
+    "no-seed",
+    Severity.INFO,
+    advice="Set the framework's seed before the model is built, so that a run can be repeated.",
+)
+def no_seed(trace: Trace) -> Iterator[Finding | Skipped]:
+    """No seed of the framework's random generator was set.
+
+    Two runs then differ for no reason, and a change cannot be told from chance.
+    Source: Karpathy's Recipe, step 2 (fix random seed).
+    """
+    first, last = span(trace.steps.step)
+    if first > 1:
+        yield Skipped("the start of the run, where seeds are set, is not in the trace")
+    elif not trace.events_of(EventKind.SEED):
+        yield Finding("no random seed was set.", steps=(first, last))
+
+
+@rule(
+    "RUN07",
+    "data-bound",
+    Severity.WARNING,
+    advice="Give the loader workers (`num_workers`, `persistent_workers=True`; `workers` of a "
+    "`PyDataset`, `num_parallel_calls` and `prefetch` of a `tf.data.Dataset`), decode and augment "
+    "ahead of time, or keep a small data set in memory.",
+)
+def data_bound(
+    trace: Trace,
+    *,
+    share: Annotated[float, "of the step time that is spent waiting for data"] = 0.5,
+    steps: Annotated[int, "steps that are needed after the first ones"] = 20,
+    least_ms: Annotated[float, "waiting time per step that matters, in milliseconds"] = 5.0,
+    least_s: Annotated[float, "waiting time in all that is worth a warning, in seconds"] = 3.0,
+) -> Iterator[Finding | Skipped]:
+    """Training waits for its data loader most of the time.
+
+    The device could do more than twice the work. Judged by a typical step (medians), without
+    those that tracing itself made longer; a few milliseconds are the loop's own Python. A fact,
+    not a fault, as long as all the waiting together is a matter of seconds. Time in which other
+    work of the machine had the processor is taken off both. Keras on TensorFlow is seen to wait
+    for `tf.data`, of which its `fit` makes everything that is no array.
+    Source: PyTorch Performance Tuning Guide (asynchronous data loading).
+    """
+    columns = trace.steps
+    if not trace.events_of(EventKind.LOADER) and not (columns.data_wait_ns > 0).any():
+        yield Skipped("no data loader was seen")
+        return
+    known = np.isfinite(columns.data_wait_ns[_WARM_UP:])
+    if len(known) >= steps and not known.any():
+        yield Skipped("the framework waits for data inside its step and does not say how long")
+        return
+    plain = known & ~columns.sampled[_WARM_UP:]
+    chosen = plain if plain.sum() >= steps else known
+    wait = columns.data_wait_ns[_WARM_UP:][chosen]
+    duration = columns.duration_ns[_WARM_UP:][chosen]
+    if len(wait) < steps:
+        yield Skipped(f"needs {steps} steps after the first {_WARM_UP}, has {len(wait)}")
+        return
+    own = 1.0 - _starved(trace)
+    typical, whole = own * median(wait), own * median(duration)
+    if whole > 0 and typical > share * whole and typical > least_ms * 1e6:
+        first, last = span(columns.step[_WARM_UP:])
+        yield Finding(
+            f"a typical step of {whole / 1e6:.3g} ms waits {typical / 1e6:.3g} ms for its data: "
+            f"{typical / whole:.0%} of the time.",
+            steps=(first, last),
+            severity=None
+            if own * np.nanmean(columns.data_wait_ns) * len(columns) >= least_s * 1e9
+            else Severity.INFO,
+            evidence={
+                "share": typical / whole,
+                "wait_ms": typical / 1e6,
+                "step_ms": whole / 1e6,
+                "steps": len(wait),
+            },
+        )
+
+
+def _starved(trace: Trace) -> float:
+    """The part of the run's time in which other work had the processor; 0 where not known."""
+    stops = [event.payload for event in trace.events_of(EventKind.RANK_STOP)]
+    shares = [number(payload, "starved") for payload in stops]
+    return max((min(max(share, 0.0), 1.0) for share in shares if share is not None), default=0.0)
+
+
+def model_of(event: Event) -> str:
+    """The prefix of the model whose mode it is; empty for the first or only one."""
+    return str(event.payload.get("model") or "")
+
+
+def is_trained(trace: Trace, model: str, modes: tuple[Event, ...]) -> bool:
+    """Whether the optimizer updates it: a frozen helper model is in evaluation mode by right."""
+    updated = [site.path for site in trace.sites_of(Role.UPDATE)]
+    if not updated:
+        return True
+    if model:
+        return any(path.startswith((f"{model}.", f"{model}/")) for path in updated)
+    named = [name for event in modes if (name := model_of(event))]
+    others = tuple(name + separator for name in named for separator in "./")
+    return any(not (others and path.startswith(others)) for path in updated)
+
+
+def _steps_in_eval(trace: Trace, modes: list[Event]) -> IntArray:
+    """The steps taken with the root and some mode-dependent layer in evaluation mode."""
+    modes = sorted(modes, key=lambda event: event.step)
+    changes = np.array([event.step for event in modes], dtype=np.int64)
+    is_fresh = modes[0].payload.get("norm_trained") == 0
+    is_wrong = np.array([_is_wrong(event.payload, is_fresh=is_fresh) for event in modes])
+    numbers = trace.steps.step
+    current = np.searchsorted(changes, numbers, side="right") - 1
+    taken = (current >= 0) & is_wrong[np.maximum(current, 0)]
+    return np.asarray(numbers[taken], dtype=np.int64)
+
+
+def _is_wrong(payload: dict[str, object], *, is_fresh: bool) -> bool:
+    norms = _count(payload, "norm_inactive")
+    if payload.get("training") is False:
+        return norms + _count(payload, "dropout_inactive") > 0
+    active = _count(payload, "norm_active") + _count(payload, "dropout_active")
+    return is_fresh and norms > 0 and not active
+
+
+def _count(payload: dict[str, object], key: str) -> int:
+    value = payload.get(key)
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,161 @@
+"""Rules on how the loop and the model are put together: steps, backwards, layers, shared norms."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.common.layers import columns, named, of_a_library
+from nntrace.rules.common.layers import span as sampled_span
+from nntrace.rules.common.payloads import count, place, text
+from nntrace.rules.common.signals import finite, lasting, span
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Site, Trace
+
+
+@rule(
+    "RUN04",
+    "no-optimizer-step",
+    Severity.ERROR,
+    min_steps=0,
+    explains=("GRD03", "GRD04", "LOS07", "LOS11"),
+    advice="Each step needs `optimizer.zero_grad()`, `loss.backward()` and `optimizer.step()`, in "
+    "this order.",
+)
+def no_optimizer_step(
+    trace: Trace,
+    *,
+    backwards: Annotated[int, "backward passes before the first step"] = 50,
+    steps: Annotated[int, "optimizer steps in a row without a backward"] = 20,
+) -> Iterator[Finding | Skipped]:
+    """Gradients are computed and no optimizer acts on them, or the optimizer acts without any.
+
+    Either call is missing: nothing is learned. Parameters that are updated by hand count as
+    stepped; a step after gradients set by hand, or the second of two optimizers after one
+    backward, is no fault. Source: "37 reasons", 17 (test intermediate results).
+    """
+    idle = trace.events_of(EventKind.IDLE)
+    if not len(trace.steps):
+        if idle and count(idle[-1].payload, "backwards") >= backwards:
+            passes = count(idle[-1].payload, "backwards")
+            yield Finding(
+                f"gradients were computed {passes} times and no optimizer made a step: the "
+                "parameters are what they were.",
+                evidence={"backwards": passes},
+                location=place(idle[-1].payload),
+                advice="Call `optimizer.step()` after `loss.backward()`.",
+            )
+        else:
+            yield Skipped("no optimizer step was recorded")
+        return
+    without = trace.steps.backwards == 0
+    since = lasting(without, steps)
+    received = trace.series(Role.PARAM_GRAD, "n")
+    if since is None or (received > 0).any() or not len(received):
+        return
+    optimizers = {name for name, bad in zip(trace.steps.optimizer, without, strict=True) if bad}
+    if optimizers & {n for n, bad in zip(trace.steps.optimizer, without, strict=True) if not bad}:
+        return
+    yield Finding(
+        f"the optimizer made {int(without.sum())} steps without a backward pass: there are no "
+        "gradients to act on.",
+        steps=(int(trace.steps.step[since]), int(trace.steps.step[-1])),
+        evidence={"steps": int(without.sum())},
+        advice="Call `loss.backward()` before `optimizer.step()`.",
+    )
+
+
+@rule(
+    "RUN05",
+    "unused-layer",
+    Severity.WARNING,
+    needs=(Role.ACTIVATION, Role.PARAM_GRAD),
+    explains=("GRD03",),
+    advice="Call the layer in `forward`, or take it out of the model.",
+)
+def unused_layer(
+    trace: Trace,
+    *,
+    samples: Annotated[int, "sampled steps in which it was never called"] = 5,
+) -> Iterator[Finding | Skipped]:
+    """A layer with trainable parameters is part of the model and never called.
+
+    Its parameters never get a gradient and weigh nothing: a line of `forward` is missing,
+    or the wrong layer is called twice. A layer whose weight is used without calling it gets
+    gradients and is not meant, nor is a second model, or a part of the first, that is called by
+    itself without gradients (a target network). Only information where an installed library built
+    them all: a model of it may hold layers that this use of it does without.
+    Source: PyTorch's `find_unused_parameters`; Karpathy's Recipe, step 2 (visualize prior to net).
+    """
+    if trace.events_of(EventKind.UNSEEN):
+        yield Skipped("not every layer of this model can be seen: see the events `unseen`")
+        return
+    called = {site.path for site in trace.sites_of(Role.ACTIVATION)}
+    passes = [event.payload for event in trace.events_of(EventKind.EVALUATION)]
+    others = {found.get("part") or found.get("model") for found in passes}
+    evaluated = tuple(f"{path}." for path in others if isinstance(path, str) and path)
+    sites = [
+        site
+        for site in trace.sites_of(Role.PARAM_GRAD)
+        if site.parent and site.module_type != "Parameter"  # of no known module
+        if not site.path.startswith(evaluated)
+    ]
+    looked = columns(trace, Role.PARAM_GRAD, "n", sites)
+    if not len(looked) or max((len(finite(column)) for column in looked.T), default=0) < samples:
+        yield Skipped(f"needs {samples} sampled steps with gradients")
+        return
+    by_layer: dict[str, list[tuple[Site, bool]]] = defaultdict(list)
+    for site, column in zip(sites, looked.T, strict=True):
+        seen = finite(column)
+        by_layer[site.parent].append((site, len(seen) >= samples and not (seen > 0).any()))
+    unused = {
+        layer: members[0][0]
+        for layer, members in by_layer.items()
+        if layer not in called and all(never for _, never in members)
+    }
+    if not unused or len(unused) == len(by_layer):
+        return
+    elements = sum(site.numel for layer in unused for site, _ in by_layer[layer])
+    is_librarys = of_a_library(unused.values())
+    yield Finding(
+        f"{len(unused)} of {len(by_layer)} layers with parameters are never called: "
+        f"{named(list(unused))} ({elements} parameters)"
+        + (", and an installed library built them." if is_librarys else "."),
+        site=next(iter(unused.values())),
+        steps=sampled_span(trace),
+        severity=Severity.INFO if is_librarys else None,
+        evidence={"layers": list(unused), "parameters": elements},
+    )
+
+
+@rule(
+    "RUN06",
+    "shared-batchnorm",
+    Severity.INFO,
+    advice="Give each place in the network a batch norm of its own, or use a norm without running "
+    "statistics.",
+)
+def shared_batchnorm(trace: Trace) -> Iterator[Finding | Skipped]:
+    """A batch norm is called several times within one forward.
+
+    Its running statistics then mix what the places hold, and fit none of them in evaluation
+    mode. A note: for two views of the same data it does no harm.
+    Source: Wu & Johnson 2021 (2105.07576), 5 (batch norm in weight-shared heads).
+    """
+    events = trace.events_of(EventKind.REUSED)
+    if not events and not trace.events_of(EventKind.DEVICE):
+        yield Skipped("how often layers are called is not recorded for this framework")
+        return
+    paths = list(dict.fromkeys(text(event.payload, "path") for event in events))
+    if paths:
+        first = trace.site(paths[0], Role.ACTIVATION)
+        yield Finding(
+            f"{named(paths)} {'is' if len(paths) == 1 else 'are'} called several times in one "
+            "forward.",
+            site=first,
+            steps=(events[0].step, int(np.max(span(trace.steps.step)))),
+            evidence={"layers": paths},
+        )

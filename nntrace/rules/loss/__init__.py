@@ -1,0 +1,1 @@
+"""LOS: the loss, what it is computed from, and what evaluations say of it."""

@@ -1,0 +1,319 @@
+"""Rules on the shape of the loss curve: spikes, oscillation, too easy a start, too early an end."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+
+from nntrace.rules.common.chance import (
+    comparable_function,
+    function_loss,
+    loss_location,
+    training_batches,
+)
+from nntrace.rules.common.passes import makes_targets
+from nntrace.rules.common.signals import (
+    MAD_TO_STD,
+    least_around,
+    loss_series,
+    median,
+    noise_scale,
+    steps_at_full_rate,
+    trend_z,
+    unjudgeable,
+    window_medians,
+)
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.loss.leakage import column_of_target, keeps_places, same_ids
+from nntrace.rules.loss.level import first_loss, loss_of_knowing_nothing
+from nntrace.rules.rule import rule
+from nntrace.schema import RunStatus
+from nntrace.trace import Trace
+from nntrace.trace.model import FloatArray, IntArray
+
+_SETTLING = 20  # steps at the start whose loss still falls steeply
+_HALF_WINDOW = 25
+_PART = 1 << 12
+
+
+@rule(
+    "LOS09",
+    "loss-spike",
+    Severity.WARNING,
+    explains=("LOS08",),
+    advice="Clip gradients (`clip_grad_norm_` at about the median norm), lengthen the warm-up, or "
+    "lower the learning rate; look at the batch of the step before.",
+)
+def loss_spike(
+    trace: Trace,
+    *,
+    deviations: Annotated[float, "robust deviations above the local median"] = 10.0,
+    height: Annotated[float, "rise relative to the loss at the start"] = 0.5,
+    lasting_steps: Annotated[int, "steps in a row it takes to come back"] = 3,
+    steps: Annotated[int, "optimizer steps with a loss that are needed"] = 50,
+) -> Iterator[Finding | Skipped]:
+    """The loss jumped far above its neighbourhood and took several steps to come back.
+
+    Steps that large undo learning; in the end one of them does not recover. A single high value
+    is a hard batch, not a spike, and so is one within half of the loss at the start. Where a
+    network makes the targets before every step, the loss jumps whenever that network is renewed.
+    Source: Zhai et al. 2023 (2303.06296) and PaLM (2204.02311), 5.1, on loss spikes;
+    "37 reasons", 31 and 33.
+    """
+    series = loss_series(trace)
+    if reason := unjudgeable(series, steps):
+        yield Skipped(reason)
+        return
+    if makes_targets(trace):
+        yield Skipped("a network makes the targets of every step: they jump when it is renewed")
+        return
+    values = series.value
+    start = float(np.median(values[: min(10, _SETTLING)]))
+    may_be = values - least_around(values, _HALF_WINDOW) > height * abs(start)
+    may_be[:_SETTLING] = False
+    level = _levels(values, np.flatnonzero(may_be))
+    rise = values - level
+    high = rise > height * abs(start)
+    places = np.flatnonzero(high)
+    spread = np.zeros(len(values))
+    spread[places] = np.maximum(_spreads(values, level, places), noise_scale(values))
+    high &= rise > deviations * spread
+    for first, last in _runs(high, gap=2):
+        if last - first + 1 < lasting_steps:
+            continue
+        peak = first + int(np.where(high, values, -np.inf)[first : last + 1].argmax())
+        recovered = last < len(values) - 1
+        yield Finding(
+            f"the loss jumped from {level[first]:.3g} to {values[peak]:.3g} at step "
+            f"{series.step[peak]} and "
+            + (
+                f"took {last - first + 1} steps to come back."
+                if recovered
+                else "had not come back at the end."
+            ),
+            steps=(int(series.step[first]), int(series.step[last])),
+            evidence={
+                "level": float(level[first]),
+                "peak": float(values[peak]),
+                "deviations": float(rise[peak] / max(spread[peak], 1e-30)),
+                "steps_above": last - first + 1,
+            },
+        )
+        return
+
+
+@rule(
+    "LOS10",
+    "loss-oscillating",
+    Severity.WARNING,
+    explains=("GRD09",),
+    advice="Divide the learning rate by about three, or lower the momentum.",
+)
+def loss_oscillating(
+    trace: Trace,
+    *,
+    alternating: Annotated[float, "successive changes of the loss with opposite signs"] = 0.85,
+    amplitude: Annotated[float, "median change relative to the level of the loss"] = 0.1,
+    progress: Annotated[float, "median change relative to the progress meanwhile"] = 0.5,
+    steps: Annotated[int, "optimizer steps with a loss that are needed"] = 40,
+) -> Iterator[Finding | Skipped]:
+    """The loss goes up and down from step to step, and hardly anywhere else.
+
+    The step overshoots the valley it descends: changes alternate in sign. Noise alternates, too,
+    in two of three steps; more is a property of the steps, not of the batches. Judged on the
+    second half of the run; not where an epoch has two batches, which differ.
+    Source: "37 reasons", 33 (learning rate); Cohen et al. 2021 (2103.00065).
+    """
+    series = loss_series(trace)
+    if reason := unjudgeable(series, steps):
+        yield Skipped(reason)
+        return
+    if _alternates_two_batches(trace):
+        yield Skipped("two batches take turns: their losses differ")
+        return
+    values = series.value[len(series) // 2 :]
+    change = np.diff(values)
+    turns = float(np.mean(change[1:] * change[:-1] < 0.0))
+    size, level = median(np.abs(change)), median(values)
+    # Two standard errors beyond what noise does (two thirds), so that short runs need more.
+    surely = turns > max(alternating, 2 / 3 + 2 * np.sqrt(8 / 45 / max(1, len(change))))
+    quarter = max(1, len(values) // 4)
+    moved = abs(median(values[:quarter]) - median(values[-quarter:]))
+    if not surely or size <= amplitude * level or size <= progress * moved:
+        return
+    yield Finding(
+        f"the loss goes up and down by {size:.3g} around {level:.3g}: {turns:.0%} of its changes "
+        f"reverse the one before, while it moved by {moved:.2g} over {len(values)} steps.",
+        steps=(int(series.step[len(series) // 2]), series.span[1]),
+        evidence={"alternating": turns, "change": size, "level": level, "progress": moved},
+    )
+
+
+@rule(
+    "LOS15",
+    "still-improving",
+    Severity.INFO,
+    advice="Train longer: double the steps, and stretch the learning-rate schedule with them.",
+)
+def still_improving(
+    trace: Trace,
+    *,
+    improvement: Annotated[float, "fall over the last quarter relative to the level"] = 0.1,
+    errors: Annotated[float, "Mann–Kendall statistic of the last quarter"] = 5.0,
+    steps: Annotated[int, "optimizer steps with a loss that are needed"] = 100,
+) -> Iterator[Finding | Skipped]:
+    """Training ended while the loss was still falling steadily.
+
+    A note: networks go on improving for long, and a run cut short says little about the model.
+    Not where the learning rate had been decayed to the end, and not for a run that still goes on.
+    Source: Karpathy's Recipe, step 6 (leave it training); "37 reasons", 32 (give it time).
+    """
+    series = loss_series(trace)
+    if reason := unjudgeable(series, steps):
+        yield Skipped(reason)
+        return
+    if trace.status is RunStatus.RUNNING:
+        yield Skipped("the run still goes on")
+        return
+    rates = trace.steps.lr[np.isfinite(trace.steps.lr)]
+    if len(rates) and rates[-1] < 0.2 * rates.max():
+        return
+    last = series.value[-(len(series) // 4) :]
+    begin, end = (float(part) for part in window_medians(last, 4)[[0, -1]])
+    fall = begin - end
+    if fall <= improvement * abs(begin) or trend_z(last) >= -errors:
+        return
+    yield Finding(
+        f"the loss was still falling at the end: from {begin:.3g} to {end:.3g} over the last "
+        f"{len(last)} steps.",
+        steps=(int(series.step[-len(last)]), series.span[1]),
+        evidence={"from": begin, "to": end, "fall": fall / abs(begin)},
+    )
+
+
+@rule(
+    "LOS20",
+    "suspiciously-easy",
+    Severity.WARNING,
+    explains=("LOS15",),
+    advice="Either the problem is that easy, or look for the target among the inputs (an id, a "
+    "column computed from it, the file name), for copies of few examples, and for a loss that "
+    "compares the targets with themselves.",
+)
+def suspiciously_easy(
+    trace: Trace,
+    *,
+    steps: Annotated[int, "steps within which it got there"] = 40,
+    share: Annotated[float, "loss relative to that of a model that knows nothing"] = 0.01,
+    examples: Annotated[int, "different examples that must have been seen"] = 100,
+    told: Annotated[float, "the same share at the end, where ids are to be predicted"] = 0.1,
+) -> Iterator[Finding | Skipped]:
+    """Within a few dozen steps a fresh model's loss is next to nothing, and stays there.
+
+    Few problems are that easy: the answer is among the inputs, or a few examples are repeated.
+    A warning where a column of the kept examples is their target, and names it; else a note, for
+    some problems are. Where the targets are the very ids that the model is given, each at its
+    place, that is said at once, since a model may shift or mask them inside; a warning when the
+    loss comes down to a tenth, and no layer is narrower than the ids. Not for a single batch that
+    is memorised on purpose (DAT02 sees that), nor for trained weights.
+    Source: Karpathy's Recipe, step 2 (be suspicious of what is too good); Kaufman et al. 2012,
+    Leakage in Data Mining.
+    """
+    batches = training_batches(trace)
+    function, reason = comparable_function(trace, batches)
+    start = None if reason else loss_of_knowing_nothing(function, batches)
+    series = function_loss(trace, batches)
+    if start is None or len(series) < steps:
+        yield Skipped(reason or f"needs {steps} losses of a function whose chance value is known")
+        return
+    first = first_loss(batches, float(series.value[0]))
+    if first is None or first < 0.5 * start.value:
+        yield Skipped("the first loss is not that of a fresh model")
+        return
+    prints = {batch.fingerprint for batch in batches if batch.fingerprint is not None}
+    size = median([batch.batch_size or 0 for batch in batches])
+    if len(prints) < 2 or size * len(prints) < examples:
+        yield Skipped("too few different examples were seen: they may be learned by heart")
+        return
+    ids = same_ids(trace, batches)
+    if ids is not None:
+        level = median(series.value[-max(1, len(series) // 5) :])
+        fell = level < told * start.value and keeps_places(trace, ids)
+        yield Finding(
+            f"the targets of `{function}` are the very ids of {ids.path}, each at its own place; "
+            f"the loss is {level:.2g}, {level / start.value:.0%} of that of a model that knows "
+            f"nothing ({start.name} = {start.value:.3g}).",
+            steps=series.span,
+            severity=Severity.WARNING if fell else Severity.INFO,
+            advice="To predict the next token give `ids[:, :-1]` and compare with `ids[:, 1:]`, "
+            "unless the model shifts or masks them itself.",
+            evidence={"loss": level, "chance": start.value, "input": ids.path},
+            location=loss_location(trace, function),
+        )
+        return
+    early = series.value[(series.step >= steps) & (series.step < 2 * steps)]
+    after = series.value[series.step >= steps]
+    if not len(early) or steps_at_full_rate(trace) < len(trace.steps) // 2:
+        yield Skipped(f"needs losses beyond step {steps} at the full learning rate")
+        return
+    limit = share * start.value
+    if median(early) > limit or median(after) > limit:
+        return
+    leak = column_of_target(trace)
+    yield Finding(
+        f"after {steps} steps the loss is {median(early):.2g}, {median(early) / start.value:.2%} "
+        f"of that of a model that knows nothing ({start.name} = {start.value:.3g})"
+        + (f": the target stands in {leak}, counted from 0." if leak else "."),
+        steps=(int(series.step[0]), int(series.step[-1])),
+        severity=Severity.WARNING if leak else Severity.INFO,
+        advice=f"Leave {leak} out of the inputs, and whatever was computed from it." * bool(leak),
+        evidence={"loss": median(early), "chance": start.value, "chance_is": start.name},
+        location=loss_location(trace, function),
+    )
+
+
+def _near(values: FloatArray) -> FloatArray:
+    """Each value's neighbours [values, 51]; fewer at the ends, where NaN stands for them."""
+    padded = np.pad(values, _HALF_WINDOW, constant_values=np.nan)
+    return np.lib.stride_tricks.sliding_window_view(padded, 2 * _HALF_WINDOW + 1)
+
+
+def _levels(values: FloatArray, places: IntArray) -> FloatArray:
+    """The medians of the neighbours at some places, NaN elsewhere; in parts, so that a long run
+    costs no memory.
+    """
+    near, levels = _near(values), np.full(len(values), np.nan)
+    for start in range(0, len(places), _PART):
+        part = places[start : start + _PART]
+        values_near = near[part]
+        median_of = np.nanmedian if np.isnan(values_near).any() else np.median  # five times faster
+        levels[part] = median_of(values_near, axis=1)
+    return levels
+
+
+def _spreads(values: FloatArray, level: FloatArray, places: IntArray) -> FloatArray:
+    """The robust deviation of the neighbours from their median, at some places."""
+    near = _near(values)[places]
+    return np.nanmedian(np.abs(near - level[places][:, None]), axis=1) * MAD_TO_STD
+
+
+def _runs(holds: npt.NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
+    """First and last index of each row of true values, joined over gaps of at most `gap`."""
+    found: list[tuple[int, int]] = []
+    for place in np.flatnonzero(holds).tolist():
+        if found and place - found[-1][1] <= gap:
+            found[-1] = (found[-1][0], place)
+        else:
+            found.append((place, place))
+    return found
+
+
+def _alternates_two_batches(trace: Trace) -> bool:
+    """Whether batches of even and of odd steps are always the same two."""
+    by_parity: dict[int, set[int]] = {0: set(), 1: set()}
+    for batch in training_batches(trace):
+        if batch.fingerprint is not None:
+            by_parity[batch.step % 2].add(batch.fingerprint)
+    even, odd = by_parity[0], by_parity[1]
+    return len(even) == len(odd) == 1 and even != odd

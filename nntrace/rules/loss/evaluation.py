@@ -1,0 +1,331 @@
+"""Rules that hold evaluations against training: overfitting, shifted inputs, metrics."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.common.calls import REGRESSION
+from nntrace.rules.common.chance import (
+    chance_losses,
+    comparable_function,
+    function_loss,
+    label_totals,
+    loss_functions,
+    loss_location,
+    training_batches,
+)
+from nntrace.rules.common.passes import Evaluation, evaluations, logged, unseen_data
+from nntrace.rules.common.signals import (
+    loss_series,
+    median,
+    median_error,
+    noise_scale,
+    trend_z,
+    unjudgeable,
+)
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import Role
+from nntrace.trace import Site, Trace
+
+_LEAST_EXAMPLES = 32
+_HANDFUL = 16  # examples; fewer are looked at, or acted on, and are no evaluation
+_LEAST_LABELS = 50
+_FAR_WORSE = 0.5  # of guessing
+
+
+@rule(
+    "LOS13",
+    "overfitting",
+    Severity.WARNING,
+    advice="Keep the weights of the best evaluation (early stopping); then more data or "
+    "augmentation, dropout or weight decay, a smaller model.",
+)
+def overfitting(
+    trace: Trace,
+    *,
+    rise: Annotated[float, "rise of the evaluation loss above its best"] = 0.2,
+    fall: Annotated[float, "fall of the training loss meanwhile"] = 0.2,
+    evaluations_after: Annotated[int, "evaluations above the best that must follow it"] = 2,
+    matters: Annotated[float, "least rise, relative to the first training loss"] = 0.05,
+) -> Iterator[Finding | Skipped]:
+    """The evaluation loss rises for several evaluations while the training loss falls on.
+
+    The model learns its examples by heart. The evaluations after the best one must all
+    lie above it and the last ones by a fifth, which noise of a fixed evaluation set does not do,
+    and by a twentieth of the first training loss: of a loss that is next to nothing a fifth is a
+    few examples.
+    Source: Karpathy's Recipe, step 4 (early stopping); "37 reasons", 29; Prechelt 1998.
+    """
+    groups = {
+        group: [one for one in passes if one.loss is not None]
+        for group, passes in unseen_data(trace).items()
+    }
+    judged = {g: p for g, p in groups.items() if len(p) > evaluations_after}
+    if not judged:
+        yield Skipped(
+            f"needs {evaluations_after + 1} evaluations with a loss on data that is not trained on"
+        )
+        return
+    series = loss_series(trace)
+    if reason := unjudgeable(series, 10):
+        yield Skipped(reason)
+        return
+    for passes in judged.values():
+        values = np.array([one.loss for one in passes], dtype=np.float64)
+        best = int(values.argmin())
+        after = values[best + 1 :]
+        if len(after) < evaluations_after or values[best] <= 0.0:
+            continue
+        last = median(after[-evaluations_after:])
+        if last - values[best] <= matters * abs(median(series.value[:5])):
+            continue
+        if last / values[best] - 1.0 <= rise or (after <= values[best] * (1.0 + 0.1 * rise)).any():
+            continue
+        at_best = _training_loss(series.step, series.value, passes[best].step)
+        at_end = _training_loss(series.step, series.value, int(series.step[-1]) + 1)
+        if not at_end < (1.0 - fall) * at_best:
+            continue
+        yield Finding(
+            f"the evaluation loss rose from {values[best]:.3g} at step {passes[best].step} to "
+            f"{values[-1]:.3g}, while the training loss fell from {at_best:.3g} to {at_end:.3g}.",
+            steps=(passes[best].step, passes[-1].step),
+            evidence={
+                "best_evaluation_loss": float(values[best]),
+                "last_evaluation_loss": float(values[-1]),
+                "best_step": passes[best].step,
+                "training_loss": at_end,
+                "evaluations_since": len(after),
+            },
+        )
+        return
+
+
+@rule(
+    "LOS14",
+    "underfitting",
+    Severity.INFO,
+    advice="Give the model more capacity, regularise less, or train with a larger learning rate; "
+    "check whether the inputs hold enough signal at all.",
+)
+def underfitting(
+    trace: Trace,
+    *,
+    level: Annotated[float, "training loss relative to chance"] = 0.3,
+    gap: Annotated[float, "evaluation loss above the training loss, relative"] = 0.1,
+    steps: Annotated[int, "optimizer steps that are needed"] = 200,
+) -> Iterator[Finding | Skipped]:
+    """The training loss is flat, well above zero, and the evaluation loss is no higher.
+
+    A note: there is no overfitting to fight, the model does not fit its training data. It
+    may also be as good as the noise in the labels allows.
+    Source: Karpathy's Recipe, step 3 (overfit first); "37 reasons", 23 and 26.
+    """
+    batches = training_batches(trace)
+    function, reason = comparable_function(trace, batches)
+    chances = chance_losses(function, batches)
+    series = function_loss(trace, batches)
+    unseen = [
+        one
+        for passes in unseen_data(trace).values()
+        for one in passes
+        if one.loss is not None and (one.function in (None, function))
+    ]
+    reason = reason or unjudgeable(series, 20) or ""
+    if reason or not chances or not unseen or len(trace.steps) < steps:
+        yield Skipped(reason or f"needs {steps} steps, a chance value and an evaluation loss")
+        return
+    half = series.value[len(series) // 2 :]
+    end = median(half[len(half) // 2 :])
+    early = median(half[: len(half) // 2])
+    chance = min(one.value for one in chances)
+    error = median_error(noise_scale(half), len(half) // 2, len(half) // 2)
+    is_flat = trend_z(half) > -3.0 and early - end < max(0.02 * early, 3.0 * error)
+    if not is_flat or not level * chance < end < 0.97 * chance:
+        return
+    last = unseen[-1].loss or 0.0
+    if last > (1.0 + gap) * end:
+        return
+    norms = trace.steps.grad_norm
+    yield Finding(
+        f"the training loss has stayed at {end:.3g} ({end / chance:.0%} of chance) over the last "
+        f"half, and the evaluation loss is {last:.3g}: the model does not fit its training data.",
+        steps=(int(series.step[len(series) // 2]), series.span[1]),
+        evidence={
+            "training_loss": end,
+            "evaluation_loss": last,
+            "chance": chance,
+            "grad_norm": median(norms[len(norms) // 2 :]),
+        },
+    )
+
+
+@rule(
+    "LOS22",
+    "metric-task-mismatch",
+    Severity.WARNING,
+    advice="Log a metric of the task (mean absolute error for regression); compute accuracy from "
+    "the same predictions and labels as the loss, over the class axis.",
+)
+def metric_task_mismatch(
+    trace: Trace,
+    *,
+    learned: Annotated[float, "training loss relative to chance"] = 0.5,
+    above_chance: Annotated[float, "accuracy relative to the most frequent class"] = 1.1,
+    values: Annotated[int, "logged values that are needed"] = 3,
+) -> Iterator[Finding | Skipped]:
+    """The logged accuracy does not belong to what is trained.
+
+    Accuracy of a regression counts exact hits of real numbers: it is always near zero. And where
+    the loss has fallen to half of chance while the accuracy stays at that of the most frequent
+    class, the metric is computed from the wrong axis, other labels, or other examples.
+    Judged on numbers given to `nntrace.log` and on Keras' metrics whose name contains `acc`.
+    Source: "37 reasons", 28 (the metric); Karpathy's Recipe, step 2 (a metric people understand).
+    """
+    metrics = {n: v for n, (_, v) in logged(trace, "acc").items() if len(v) >= values}
+    batches = training_batches(trace)
+    functions = loss_functions(batches)
+    if not metrics or not functions:
+        yield Skipped(f"needs {values} logged values of an accuracy, and a known loss function")
+        return
+    where = (int(trace.steps.step[0]), int(trace.steps.step[-1]))
+    name = sorted(metrics)[0]
+    if len(functions) == 1 and functions[0] in REGRESSION and _is_continuous(trace):
+        yield Finding(
+            f"`{name}` is logged, but the task is a regression (`{functions[0]}` on targets that "
+            "are no classes).",
+            steps=where,
+            evidence={"metric": name, "last": metrics[name][-1], "loss_function": functions[0]},
+            location=loss_location(trace, functions[0]),
+        )
+        return
+    function, reason = comparable_function(trace, batches)
+    chances = chance_losses(function, batches)
+    totals = label_totals(batches)
+    if reason or not chances or totals.total() < _LEAST_LABELS or len(totals) < 2:
+        yield Skipped(reason or "too few labels were seen to know the accuracy of guessing")
+        return
+    loss = function_loss(trace, batches).value
+    level = median(loss[-max(1, len(loss) // 5) :])
+    chance = min(one.value for one in chances)
+    frequent = max(totals.values()) / totals.total()
+    if level > learned * chance or above_chance * frequent > 0.9:
+        return
+    for name, series in sorted(metrics.items()):
+        scale = 100.0 if max(series) > 1.0 else 1.0
+        late = median(series[len(series) // 2 :]) / scale
+        if late > above_chance * frequent or min(series) < 0.0:
+            continue
+        compared = "far worse than" if late < _FAR_WORSE * frequent else "no better than"
+        yield Finding(
+            f"the loss fell to {level / chance:.0%} of chance, but `{name}` stays at {late:.0%}, "
+            f"{compared} always answering the most frequent class ({frequent:.0%}).",
+            steps=where,
+            evidence={"metric": name, "value": late, "guessing": frequent, "loss": level},
+            location=loss_location(trace, function),
+        )
+        return
+
+
+@rule(
+    "DAT14",
+    "train-eval-input-shift",
+    Severity.WARNING,
+    needs=(Role.INPUT,),
+    explains=("LOS13", "RUN13", "LOS22"),
+    advice="Apply the same preprocessing to both: the statistics of the training set, the same "
+    "scaling, the same order of channels.",
+)
+def train_eval_input_shift(
+    trace: Trace,
+    *,
+    shift: Annotated[float, "difference of the means in training standard deviations"] = 0.5,
+    scale: Annotated[float, "ratio of the standard deviations"] = 2.0,
+    examples: Annotated[int, "examples that are needed on either side"] = _LEAST_EXAMPLES,
+) -> Iterator[Finding | Skipped]:
+    """Inputs of the evaluation have another mean or scale than those of training.
+
+    The model is judged on data it was not made for: a forgotten normalisation, one fitted on each
+    set by itself, or images divided by 255 in one place only. The first floating-point input as
+    the model receives it is compared, over all of training; of Keras' evaluations that of arrays.
+    Left out are parts that are called by themselves, with tensors of another kind, and passes of
+    a handful of examples, such as the states in which an agent acts.
+    Source: "37 reasons", 25 (preprocessing of training and test data).
+    """
+    batches = [
+        b for b in training_batches(trace) if b.input_mean is not None and b.input_std is not None
+    ]
+    site = next((s for s in trace.sites_of(Role.INPUT) if "float" in s.dtype), None)
+    known = [
+        one
+        for one in evaluations(trace)
+        if one.mean is not None and one.std is not None and one.examples >= _HANDFUL
+        if _is_alike(one.shape, site)
+    ]
+    seen = sum(b.batch_size or 0 for b in batches)
+    groups: dict[str, list[Evaluation]] = {}
+    for one in known:
+        groups.setdefault(one.group, []).append(one)
+    enough = [g for g in groups.values() if sum(one.examples for one in g) >= examples]
+    if site is None or not site.path.startswith("input.") or not enough or seen < examples:
+        yield Skipped(f"needs {examples} floating-point examples of training and of evaluation")
+        return
+    mean, std = _pooled([(b.input_mean, b.input_std) for b in batches])
+    for group in enough:
+        found_mean, found_std = _pooled([(one.mean, one.std) for one in group])
+        if std <= 0.0 or found_std <= 0.0:
+            continue
+        moved = abs(found_mean - mean) / std
+        ratio = max(std / found_std, found_std / std)
+        if moved <= shift and ratio <= scale:
+            continue
+        yield Finding(
+            f"`{site.path}` has mean {found_mean:.3g} and standard deviation {found_std:.3g} in "
+            f"evaluation, {mean:.3g} and {std:.3g} in training.",
+            site=site,
+            steps=(group[0].step, group[-1].step),
+            evidence={
+                "training_mean": mean,
+                "training_std": std,
+                "evaluation_mean": found_mean,
+                "evaluation_std": found_std,
+                "shift": moved,
+                "scale_ratio": ratio,
+            },
+        )
+        return
+
+
+def _training_loss(steps: np.ndarray, values: np.ndarray, before: int) -> float:
+    """The median of the last tenth (at least five) of the losses before a step."""
+    own = values[steps < before]
+    return median(own[-max(5, len(values) // 10) :])
+
+
+def _pooled(parts: Sequence[tuple[float | None, float | None]]) -> tuple[float, float]:
+    """Mean and standard deviation of all parts together: a part may be a single example."""
+    means, stds = np.array(parts, dtype=np.float64).T
+    return float(means.mean()), float(np.sqrt((stds**2).mean() + means.var()))
+
+
+def _is_alike(shape: tuple[int, ...], site: Site | None) -> bool:
+    """Whether tensors may hold the same kind of data: as many axes, and as many features."""
+    if site is None or not shape or not site.shape:
+        return True
+    one, other = shape[1:], site.shape[1:]
+    # Features lie on the axis after the examples' or on the last one; sides of images may differ.
+    return len(one) == len(other) and (one[:1] == other[:1] or one[-1:] == other[-1:])
+
+
+def _is_continuous(trace: Trace) -> bool:
+    """Whether targets take more than two values: 0 and 1 are classes, too."""
+    known = [
+        (b.target_mean, b.target_std, b.target_min, b.target_max)
+        for b in training_batches(trace)
+        if b.target_mean is not None and b.target_std is not None
+    ]
+    return bool(known) and not all(
+        low == 0.0 and high == 1.0 and abs(std**2 - mean * (1 - mean)) < 1e-3
+        for mean, std, low, high in known
+    )

@@ -1,0 +1,305 @@
+"""Rules on whether the output layer and the loss function belong together."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from nntrace.rules.common.calls import REGRESSION, LossCall, loss_calls
+from nntrace.rules.common.chance import BINARY, CROSS_ENTROPY, loss_location, training_batches
+from nntrace.rules.common.signals import median, span
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import Role
+from nntrace.trace import Batch, Trace
+
+_LOGIT_BINARY = "binary_cross_entropy_with_logits"
+_OUT_OF_RANGE = "all elements of input should be between 0 and 1"  # PyTorch's own words
+_ROUNDING = 1e-3
+_RANGES = {
+    "sigmoid": (0.0, 1.0),
+    "softmax": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "relu": (0.0, float("inf")),
+    "softplus": (0.0, float("inf")),
+    "exp": (0.0, float("inf")),
+}
+
+
+@rule(
+    "LOS03",
+    "nll-without-log-softmax",
+    Severity.ERROR,
+    explains=("LOS01", "LOS07", "LOS08", "LOS11", "LOS12", "LOS21", "GRD02", "PAR02"),
+    advice="Take `cross_entropy` on the raw logits, or put `log_softmax(dim=1)` before `nll_loss`.",
+)
+def nll_without_log_softmax(
+    trace: Trace,
+    *,
+    error: Annotated[float, "largest |log of the sum of exponentials| of log-probabilities"] = 0.05,
+    batches: Annotated[int, "sampled calls that are needed"] = 2,
+) -> Iterator[Finding | Skipped]:
+    """`nll_loss` receives values that are not log-probabilities.
+
+    It only picks the value of the right class: without `log_softmax` the loss falls without bound
+    while that value grows, and nothing pushes the others down. The exponentials of
+    log-probabilities sum to 1 in every row. Source: "37 reasons", 15 (check your loss function)
+    and 20; PyTorch's documentation of `NLLLoss`.
+    """
+    judged = [
+        batch
+        for batch in training_batches(trace)
+        if batch.loss_function == "nll_loss" and batch.row_lse_max is not None
+    ]
+    if len(judged) < batches:
+        yield Skipped(f"needs {batches} sampled calls of `nll_loss`, has {len(judged)}")
+        return
+    wrong = [b for b in judged if max(abs(b.row_lse_min or 0.0), abs(b.row_lse_max or 0.0)) > error]
+    if len(wrong) < 0.9 * len(judged):
+        return
+    first = wrong[0]
+    sums = f"from {first.row_lse_min:.3g} to {first.row_lse_max:.3g}"
+    are = "probabilities" if _sums_to_one(first) else "raw values"
+    yield Finding(
+        f"`nll_loss` receives {are}, not log-probabilities: the logarithm of the sum of "
+        f"exponentials of a row is 0 for those, and {sums} here.",
+        site=trace.site("nll_loss", Role.OUTPUT),
+        steps=(first.step, wrong[-1].step),
+        evidence={
+            "row_lse_min": min(b.row_lse_min or 0.0 for b in wrong),
+            "row_lse_max": max(b.row_lse_max or 0.0 for b in wrong),
+            "batches": len(wrong),
+            "sampled_batches": len(judged),
+        },
+        location=loss_location(trace, "nll_loss"),
+    )
+
+
+@rule(
+    "LOS04",
+    "sigmoid-logit-mismatch",
+    Severity.ERROR,
+    explains=("LOS01", "LOS05", "LOS07", "LOS11", "LOS12", "LOS14", "GRD01", "UPD02", "UPD08"),
+    advice="Remove the sigmoid from the model and keep `binary_cross_entropy_with_logits`: it is "
+    "the stable form. In Keras say `from_logits=True` for a model that ends without a sigmoid.",
+)
+def sigmoid_logit_mismatch(
+    trace: Trace,
+    *,
+    batches: Annotated[int, "sampled batches, where only the values tell"] = 10,
+) -> Iterator[Finding | Skipped]:
+    """A binary cross-entropy on logits receives probabilities, or one on probabilities logits.
+
+    Two sigmoids in a row keep the output between 0.5 and 0.73: the loss cannot fall below 0.31 for
+    positives and 0.69 for negatives. Logits where probabilities are due are clipped, without a
+    gradient. Told by the operation that made the predictions; where that is not known, by values
+    that never leave [0, 1]. Keras on TensorFlow takes the logits behind a sigmoid layer whatever
+    it is told, which is right and not reported.
+    Source: "37 reasons", 15 and 20; PyTorch's documentation of `BCEWithLogitsLoss`.
+    """
+    calls = [call for call in loss_calls(trace) if call.function in BINARY and not call.is_paired]
+    if not calls:
+        yield Skipped("no binary cross-entropy was called")
+        return
+    sampled = [b for b in training_batches(trace) if b.output_min is not None]
+    for call in calls:
+        seen = [b for b in sampled if b.loss_function == call.function]
+        inside = [b for b in seen if _within(b, 0.0, 1.0)]
+        evidence = {
+            "output_min": min((b.output_min or 0.0 for b in seen), default=None),
+            "output_max": max((b.output_max or 0.0 for b in seen), default=None),
+        }
+        if call.function == _LOGIT_BINARY:
+            known = call.head in ("sigmoid", "softmax") and len(inside) == len(seen)
+            guessed = call.head is None and len(seen) >= batches and len(inside) == len(seen)
+            if not known and not guessed:
+                continue
+            message = (
+                "`binary_cross_entropy_with_logits` receives probabilities, not logits: its own "
+                f"sigmoid maps them to 0.5 … 0.73 (the model ends in {call.head or 'a sigmoid'})."
+            )
+        else:
+            if not any(_beyond(b, 0.0, 1.0) for b in seen):
+                continue
+            known = True
+            message = (
+                f"`binary_cross_entropy` receives values from {evidence['output_min']:.3g} to "
+                f"{evidence['output_max']:.3g}: logits, not probabilities."
+            )
+        yield Finding(
+            message,
+            site=trace.site(call.function, Role.OUTPUT),
+            steps=span([batch.step for batch in seen]),
+            severity=None if known else Severity.WARNING,
+            evidence=evidence,
+            location=call.location,
+        )
+        return
+    if _OUT_OF_RANGE in (trace.manifest.error or ""):
+        last = int(trace.steps.step[-1])
+        yield Finding(
+            "the run ended because `binary_cross_entropy` received values outside [0, 1].",
+            steps=(last, last),
+            location=loss_location(trace, "binary_cross_entropy"),
+        )
+
+
+@rule(
+    "LOS05",
+    "head-cannot-reach-targets",
+    Severity.ERROR,
+    explains=("DAT13", "LOS07", "LOS11", "LOS12", "LOS14", "ACT04", "ACT05", "GRD04"),
+    advice="End the model in a linear layer, or scale the targets into the range of its last "
+    "activation; for classes give the head one output per class.",
+)
+def head_cannot_reach_targets(
+    trace: Trace,
+    *,
+    margin: Annotated[float, "targets beyond the range, in its width (or their spread)"] = 0.05,
+) -> Iterator[Finding | Skipped]:
+    """The range of the output activation leaves out targets: they can never be predicted.
+
+    A sigmoid or tanh before targets that are wider, a ReLU before negative ones (the 1 % and 99 %
+    quantiles of the targets count), a softmax over a single unit, which is 1 for ever, a ReLU
+    before a binary cross-entropy on logits, which then never falls below 0.5.
+    Source: "37 reasons", 15 and 20 (loss function and its input), 27 (check the output layer).
+    """
+    calls = [call for call in loss_calls(trace) if call.head or call.shape]
+    if not calls:
+        yield Skipped("the operation that made the predictions is not known")
+        return
+    for call in calls:
+        problem = _one_class(call) or _half_line(call)
+        evidence: dict[str, float | str] = {"head": call.head or "linear"}
+        if not problem and call.function in REGRESSION and call.head in _RANGES:
+            reached = _targets(trace, call.function)
+            if reached is None:
+                yield Skipped(f"the targets of `{call.function}` were not recorded")
+                continue
+            problem = _beyond_range(call.head, *reached, margin)
+            evidence |= {"target_q01": reached[0], "target_q99": reached[1]}
+        if problem:
+            yield Finding(
+                problem,
+                site=trace.site(call.function, Role.OUTPUT),
+                steps=span([batch.step for batch in training_batches(trace)]),
+                evidence=evidence,
+                location=call.location,
+            )
+            return
+
+
+@rule(
+    "LOS06",
+    "loss-and-head-disagree",
+    Severity.WARNING,
+    explains=("LOS07", "LOS11", "LOS14", "UPD02", "UPD08"),
+    advice="For exclusive classes take cross-entropy on raw logits; for independent labels "
+    "a binary cross-entropy on logits, one per label, without a softmax.",
+)
+def loss_and_head_disagree(trace: Trace) -> Iterator[Finding | Skipped]:
+    """The loss function is made for another kind of output than the head gives.
+
+    Squared or absolute error on a softmax classifier with one-hot targets (its gradient vanishes
+    where the model is most wrong), cross-entropy between exclusive classes on independent
+    sigmoids, a binary loss on a softmax. Soft targets, as in distillation and consistency
+    training, are left alone. Source: "37 reasons", 15 and 20; Goodfellow et al., Deep Learning,
+    6.2.2.
+    """
+    calls = [call for call in loss_calls(trace) if call.head]
+    if not calls:
+        yield Skipped("the operation that made the predictions is not known")
+        return
+    for call in calls:
+        width = call.head_width or (call.shape[-1] if call.shape else 0)
+        is_softmax = call.head == "softmax" and width > 1
+        classes = call.shape[1] if call.shape and len(call.shape) > 1 else width
+        exclusive = call.function in CROSS_ENTROPY and call.head == "sigmoid" and classes > 1
+        if call.function in REGRESSION and is_softmax and _is_one_hot(trace, call, width):
+            problem = f"`{call.function}` compares a softmax with one-hot classes"
+        elif call.function in BINARY and is_softmax:
+            problem = f"`{call.function}`, for independent labels, receives a softmax"
+        elif exclusive:
+            problem = f"`{call.function}`, for exclusive classes, receives independent sigmoids"
+        else:
+            continue
+        yield Finding(
+            f"{problem} over {width} outputs.",
+            site=trace.site(call.function, Role.OUTPUT),
+            steps=span([batch.step for batch in training_batches(trace)]),
+            evidence={"loss_function": call.function, "head": call.head, "outputs": width},
+            location=call.location,
+        )
+        return
+
+
+def _sums_to_one(batch: Batch) -> bool:
+    low, high = batch.row_sum_min, batch.row_sum_max
+    return low is not None and high is not None and abs(low - 1) < 0.01 and abs(high - 1) < 0.01
+
+
+def _within(batch: Batch, low: float, high: float) -> bool:
+    least, most = batch.output_min, batch.output_max
+    return least is not None and most is not None and least >= low and most <= high + _ROUNDING
+
+
+def _beyond(batch: Batch, low: float, high: float) -> bool:
+    least, most = batch.output_min, batch.output_max
+    return (least is not None and least < low - _ROUNDING) or (
+        most is not None and most > high + _ROUNDING
+    )
+
+
+def _one_class(call: LossCall) -> str:
+    """Softmax over one unit, written out or inside the loss."""
+    if call.head == "softmax" and call.head_width == 1:
+        return "the head is a softmax over a single unit: it is 1 whatever the input."
+    shape = call.shape or ()
+    if call.function in ("cross_entropy", "nll_loss") and len(shape) > 1 and shape[1] == 1:
+        return f"`{call.function}` has a single class to choose from: the loss is always 0."
+    return ""
+
+
+def _half_line(call: LossCall) -> str:
+    if call.function == _LOGIT_BINARY and call.head in ("relu", "softplus", "exp"):
+        return (
+            f"logits come out of {call.head} and are never negative: no probability falls below "
+            "0.5."
+        )
+    return ""
+
+
+def _targets(trace: Trace, function: str) -> tuple[float, float] | None:
+    """The 1 % and the 99 % quantile of the targets."""
+    site = trace.site(function, Role.TARGET)
+    if site is None:
+        return None
+    low, high = (median(trace.series(Role.TARGET, q, site)) for q in ("q01", "q99"))
+    return (low, high) if low == low and high == high else None
+
+
+def _beyond_range(head: str, low: float, high: float, margin: float) -> str:
+    least, most = _RANGES[head]
+    width = most - least if most < float("inf") else max(high - low, abs(low))
+    if low >= least - margin * width and high <= most + margin * width:
+        return ""
+    end = f"{most:g}]" if most < float("inf") else "∞)"
+    return (
+        f"the model ends in {head}, whose range is [{least:g}, {end}, but targets reach from "
+        f"{low:.3g} to {high:.3g}."
+    )
+
+
+def _is_one_hot(trace: Trace, call: LossCall, width: int) -> bool:
+    """Whether targets are zeros and ones only, one of them per row."""
+    known = [
+        (b.target_mean, b.target_std)
+        for b in training_batches(trace)
+        if b.loss_function == call.function
+        and b.target_mean is not None
+        and b.target_std is not None
+        and b.target_min == 0.0
+        and b.target_max == 1.0
+    ]
+    return bool(known) and all(
+        abs(std**2 - mean * (1 - mean)) < 1e-3 and abs(mean * width - 1) < 0.2
+        for mean, std in known
+    )

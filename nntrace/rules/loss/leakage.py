@@ -1,0 +1,132 @@
+"""Whether the inputs of the kept examples hold their target: a column of it, its class, or the
+same ids.
+
+Only what cannot be chance counts: a task may be easy, and its features tell the classes apart well
+without being the answer.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+
+from nntrace.rules.common.signals import finite
+from nntrace.schema import Role
+from nntrace.trace import Batch, Trace
+from nntrace.trace.model import FloatArray, Tensor
+
+_EQUAL: Final = 1e-3  # of a column's range: what values of one class may differ by
+_COPIES: Final = 0.9999  # correlation of a column with the target
+_LEAST: Final = 8  # examples beyond the first of each class, or of a number: fewer are chance
+
+_ROW: Final = 16  # ids in a row that are equal, and so many different ones: no chance
+_VARIED: Final = 4
+
+
+def column_of_target(trace: Trace) -> str:
+    """Which columns of which input give the target of the kept examples away; "" where none does,
+    or too few examples were kept to tell.
+    """
+    targets = [tensor for tensor in trace.tensors if tensor.role == Role.TARGET]
+    for given in trace.tensors:
+        if given.role != Role.INPUT:
+            continue
+        for target in targets:
+            if found := _telling(given, target):
+                places = ", ".join(str(column) for column in found[:4])
+                return f"column{'s' * (len(found) > 1)} {places} of {given.path}"
+    return ""
+
+
+def same_ids(trace: Trace, batches: Iterable[Batch]) -> Tensor | None:
+    """The model's first input, where it is whole numbers that are the targets, place by place.
+
+    Seen in the kept examples, in an order that is none by chance, and in all batches by what is
+    known of them.
+    """
+    known = [batch for batch in batches if batch.target_mean is not None]
+    alike = all(
+        (batch.input_mean, batch.input_std) == (batch.target_mean, batch.target_std)
+        and batch.input_integer_valued
+        for batch in known
+    )
+    given = next((tensor for tensor in trace.tensors if tensor.role == Role.INPUT), None)
+    if given is None or not known or not alike:
+        return None
+    for target in trace.tensors:
+        if (
+            target.role == Role.TARGET
+            and target.step == given.step
+            and _is_beginning(target, given)
+        ):
+            return given
+    return None
+
+
+def keeps_places(trace: Trace, given: Tensor) -> bool:
+    """Whether every layer's output has a place for each of the ids of an example: nothing that
+    has to be put into fewer numbers, as in an autoencoder.
+    """
+    places = given.shape[-1]
+    return all(
+        places in site.shape or site.shape[:1] == (given.shape[0] * places,)
+        for site in trace.sites_of(Role.ACTIVATION)
+    )
+
+
+def _is_beginning(target: Tensor, given: Tensor) -> bool:
+    """Whether the targets, laid flat as some loss functions want them, are the first ids given."""
+    if len(given.shape) != 2 or (target.stride, given.stride) != (1, 1):
+        return False
+    if target.shape not in (given.shape, (given.shape[0] * given.shape[1],)):
+        return False
+    answer, ids = target.values.ravel(), given.values.ravel()
+    enough = len(ids) >= len(answer) >= _ROW and len(np.unique(answer)) >= _VARIED
+    return enough and np.array_equal(answer, ids[: len(answer)])
+
+
+def _telling(given: Tensor, target: Tensor) -> list[int]:
+    """The columns of the examples, their other axes laid flat, that give the target away."""
+    if given.stride != 1 or not given.values.ndim > 1 or given.step != target.step:
+        return []
+    if not given.values.size or not target.values.size:
+        return []
+    columns = given.values.reshape(len(given.values), -1)
+    answer = _answer(target)
+    if len(answer) != len(columns) or columns.shape[1] < 2 or len(finite(answer)) < len(answer):
+        return []
+    usable = np.isfinite(columns).all(axis=0) & (np.ptp(columns, axis=0) > 0)
+    values, numbers = np.unique(answer, return_inverse=True)
+    if 1 < len(values) <= len(answer) - _LEAST:
+        return _constant_within(columns, numbers, usable)
+    are_numbers = len(values) > len(answer) / 2 > _LEAST / 2
+    return _proportional(columns, answer, usable) if are_numbers else []
+
+
+def _answer(target: Tensor) -> FloatArray:
+    """One number for each example: of several, such as a one-hot row, the place of the largest."""
+    rows = target.values.reshape(len(target.values), -1) if target.values.ndim else np.empty((0, 1))
+    if rows.shape[1] <= 1:
+        return rows.reshape(-1)
+    is_one_hot = np.isin(rows, (0.0, 1.0)).all() and (rows.sum(axis=1) == 1.0).all()
+    return rows.argmax(axis=1).astype(np.float64) if is_one_hot else np.empty(0)
+
+
+def _constant_within(columns: FloatArray, numbers: np.ndarray, usable: np.ndarray) -> list[int]:
+    """Columns that have one value in each class, where together they tell all classes apart."""
+    classes = range(int(numbers.max()) + 1)
+    first = np.array([columns[numbers == number][0] for number in classes])
+    differs = np.abs(columns - first[numbers]).max(axis=0)
+    found = np.flatnonzero(usable & (differs <= _EQUAL * np.ptp(columns, axis=0)))
+    scale = np.ptp(columns[:, found], axis=0)
+    known = {tuple(np.round(row / scale / _EQUAL).tolist()) for row in first[:, found]}
+    return [int(column) for column in found] if len(known) == len(classes) else []
+
+
+def _proportional(columns: FloatArray, answer: FloatArray, usable: np.ndarray) -> list[int]:
+    """Columns that are the target but for an offset and a factor."""
+    centred, goal = columns - columns.mean(axis=0), answer - answer.mean()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = np.sqrt((centred**2).sum(axis=0) * (goal**2).sum())
+        alike = np.abs(goal @ centred) / size
+    return [int(column) for column in np.flatnonzero(usable & (alike > _COPIES))]

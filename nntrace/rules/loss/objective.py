@@ -1,0 +1,348 @@
+"""Rules on what is differentiated: the terms of the loss, its sign, clamps and reduction."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.common.calls import location_in, loss_calls
+from nntrace.rules.common.chance import (
+    BINARY,
+    CROSS_ENTROPY,
+    function_loss,
+    loss_functions,
+    loss_location,
+    training_batches,
+)
+from nntrace.rules.common.signals import in_times, loss_series, median, rounded, span
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import EventKind
+from nntrace.trace import Batch, Trace
+from nntrace.trace.model import FloatArray
+
+_NEVER_NEGATIVE = (
+    CROSS_ENTROPY
+    | BINARY
+    | {
+        *("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "kl_div", "soft_margin_loss"),
+        *("multi_margin_loss", "multilabel_soft_margin_loss"),
+    }
+)
+_ADAPTIVE = ("adam", "rmsprop", "adagrad", "adadelta", "nadam", "lion", "adafactor", "lamb")
+_START = 5
+
+
+@rule(
+    "LOS16",
+    "loss-terms-imbalanced",
+    Severity.WARNING,
+    explains=("GRD10", "UPD03", "UPD02", "UPD08", "LOS07", "LOS11", "LOS14"),
+    advice="Weight the terms so that each contributes at the start, or bring their targets to one "
+    "scale; look at each term's own curve.",
+)
+def loss_terms_imbalanced(
+    trace: Trace,
+    *,
+    ratio: Annotated[float, "largest over smallest of the summed loss functions"] = 100.0,
+    samples: Annotated[int, "sampled steps that are needed"] = 10,
+    learned: Annotated[float, "level of the small term relative to its start that it kept"] = 0.5,
+    grown: Annotated[float, "level relative to its start from which it grew with the model"] = 5.0,
+) -> Iterator[Finding | Skipped]:
+    """Of several summed loss functions one is so large that another does not count.
+
+    The gradient then follows the large one, and the small task is learned by accident, if at all.
+    Terms are taken with their weights, at the start and over the last half; one that
+    has fallen by half on its own needs no help, and one that grows from next to nothing is no
+    task: the distance to a teacher, a divergence that is warmed up.
+    Source: "37 reasons", 18 (weights of multiple losses).
+    """
+    names, values, steps = _terms(trace)
+    calls = [place for place, name in enumerate(names) if name not in ("penalty", "other")]
+    if len(calls) < 2 or len(values) < samples:
+        yield Skipped("needs the values of several loss functions in one objective")
+        return
+    sizes = np.abs(values[:, calls])
+    start = np.median(sizes[:_START], axis=0)
+    end = np.median(sizes[len(sizes) // 2 :], axis=0)
+    large, small = int(end.argmax()), int(end.argmin())
+    if start[large] <= ratio * start[small] or end[large] <= ratio * end[small]:
+        return
+    if not learned * start[small] <= end[small] <= grown * start[small]:
+        return
+    one, other = (names[calls[place]] for place in (large, small))
+    times = f"{in_times(end[large] / end[small])} times" if end[small] > 0 else "infinitely often"
+    yield Finding(
+        f"`{one}` contributes {times} what `{other}` does ({end[large]:.3g} against "
+        f"{end[small]:.3g}), which stayed at {end[small] / max(start[small], 1e-30):.0%} of its "
+        "start.",
+        steps=span(steps),
+        evidence={
+            "terms": [names[place] for place in calls],
+            "at_start": [float(value) for value in start],
+            "later": [float(value) for value in end],
+        },
+        location=loss_location(trace, other.partition("#")[0]),
+        advice=f"Multiply `{one}` by about {rounded(end[small] / end[large]):g}, or bring its "
+        f"targets to the scale of those of `{other}`; look at each term's own curve."
+        if end[small] > 0
+        else "",
+    )
+
+
+@rule(
+    "LOS17",
+    "loss-clamped",
+    Severity.WARNING,
+    explains=("GRD04", "LOS07", "LOS11", "LOS14"),
+    advice="Clip the gradient, not the loss (`clip_grad_norm_`), or take a robust loss such as "
+    "`smooth_l1_loss`, whose gradient is bounded and never zero.",
+)
+def loss_clamped(
+    trace: Trace,
+    *,
+    share: Annotated[float, "examples cut off, in a step that counts"] = 0.01,
+    samples: Annotated[int, "sampled steps that are needed"] = 5,
+) -> Iterator[Finding | Skipped]:
+    """A clamp stands between the examples' losses (or errors) and their mean, and is active.
+
+    Where it cuts off, the gradient is exactly zero: the worst examples, which a clamp is meant to
+    tame, teach nothing. Only clamps from above count, not hinges, and not the logarithm's guard
+    against zero. The graph of the objective is read, with Keras on TensorFlow in `fit` and in
+    `tf.function`.
+    Source: Karpathy's Recipe, intro ("they clip their loss instead of their gradient").
+    """
+    known = [b for b in training_batches(trace) if b.clamped_fraction is not None]
+    if not trace.events_of(EventKind.OBJECTIVE):
+        yield Skipped("the graph of the objective was not read")
+        return
+    if len(known) < samples:
+        if known:
+            yield Skipped(f"needs {samples} sampled steps, has {len(known)}")
+        return
+    active = [b for b in known if (b.clamped_fraction or 0.0) > share]
+    if 4 * len(active) < len(known):
+        return
+    cut = median([b.clamped_fraction or 0.0 for b in active])
+    event = next(
+        (e for e in trace.events_of(EventKind.OBJECTIVE) if e.payload.get("clamped")), None
+    )
+    yield Finding(
+        f"a clamp cuts off the losses of {cut:.0%} of the examples before they are averaged: these "
+        "have no gradient.",
+        steps=(active[0].step, active[-1].step),
+        evidence={"share": cut, "active_samples": len(active), "samples": len(known)},
+        location=location_in(event.payload) if event is not None else None,
+    )
+
+
+@rule(
+    "LOS19",
+    "loss-scales-with-batch",
+    Severity.WARNING,
+    explains=("LOS01", "GRD02", "GRD05", "UPD01", "GRD07"),
+    advice="Average instead (`reduction='mean'`), or divide by the number of examples: learning "
+    "rate and clipping then mean the same for every batch size.",
+)
+def loss_scales_with_batch(
+    trace: Trace,
+    *,
+    steps: Annotated[int, "sampled steps that are needed"] = 5,
+    examples: Annotated[int, "examples in a batch, below which it matters little"] = 8,
+) -> Iterator[Finding | Skipped]:
+    """The loss is summed over the batch and differentiated as it is.
+
+    Its gradient grows with the batch: another batch size, or a smaller last batch, is another
+    learning rate. A note only for optimizers that normalise the gradient (Adam, RMSprop), and for
+    several terms that are all summed.
+    Source: "37 reasons", 15 (check your loss function); Goyal et al. 2017 (1706.02677), 2.
+    """
+    summed = [call for call in loss_calls(trace) if call.reduction == "sum"]
+    if not loss_calls(trace):
+        yield Skipped("no known loss function was called")
+        return
+    if not summed:
+        return
+    by_step = dict(zip(trace.steps.step.tolist(), trace.steps.loss.tolist(), strict=True))
+    known = [
+        batch
+        for batch in training_batches(trace)
+        if batch.loss_value and batch.loss_function == summed[0].function and batch.step in by_step
+    ]
+    if len(known) < steps:
+        yield Skipped(f"needs {steps} sampled values of `{summed[0].function}`, has {len(known)}")
+        return
+    shares = [by_step[b.step] / (b.loss_value or 1.0) for b in known]
+    size = median([b.batch_size or 1 for b in known])
+    # A sum that is divided by the batch size on the way to backward is an average.
+    if not median(shares) > 0.9 or size < examples:
+        return
+    is_adaptive = all(
+        any(word in str(event.payload.get("class", "")).lower() for word in _ADAPTIVE)
+        for event in trace.events_of(EventKind.OPTIMIZER)
+    )
+    yield Finding(
+        f"`{summed[0].function}` sums over the batch of {size:.0f} examples, and nothing divides "
+        f"by their number: its first value is {known[0].loss_value:.3g}.",
+        steps=(known[0].step, known[-1].step),
+        severity=Severity.INFO if is_adaptive else None,
+        evidence={"batch_size": size, "first_loss": known[0].loss_value or 0.0},
+        location=summed[0].location,
+    )
+
+
+def _climbed_alone(trace: Trace) -> str | None:
+    """The loss function that the only optimizer is given, with a negative weight."""
+    function = None
+    for event in trace.events_of(EventKind.OBJECTIVE):
+        terms, weights = event.payload.get("terms"), event.payload.get("weights")
+        if not (isinstance(terms, list) and isinstance(weights, list)):
+            return None
+        if len(terms) != 1 or len(weights) != 1 or not isinstance(terms[0], str):
+            return None
+        is_negative = isinstance(weights[0], int | float) and weights[0] < 0.0
+        if not is_negative or terms[0] not in _NEVER_NEGATIVE:
+            return None
+        function = terms[0]
+    return None if loss_series(trace).optimizers > 1 else function
+
+
+@rule(
+    "LOS21",
+    "impossible-loss",
+    Severity.ERROR,
+    explains=("LOS08", "LOS15", "LOS20"),
+    advice="Look at the targets' range (a binary cross-entropy wants 0 … 1), at the order of the "
+    "arguments of a divergence (probabilities that add up to one; PyTorch's `kl_div` wants their "
+    "logarithms first), and at the sign.",
+)
+def impossible_loss(
+    trace: Trace,
+    *,
+    samples: Annotated[int, "steps with a negative value"] = 2,
+    rounding: Annotated[float, "size of a negative value that counts"] = 1e-4,
+) -> Iterator[Finding | Skipped]:
+    """A loss function that cannot be negative returned negative values.
+
+    Cross-entropies are negative where targets are no probabilities, a KL divergence where one of
+    its arguments is none: the optimum is then at minus infinity. Values of the loss function
+    itself count, before any sign or weight of the program's. A warning where such a function with a
+    negative weight is all that the only optimizer minimises.
+    Source: "37 reasons", 15 (check your loss function).
+    """
+    if (climbed := _climbed_alone(trace)) is not None:
+        yield Finding(
+            f"what is minimised is `{climbed}` times a negative number: training climbs it.",
+            severity=Severity.WARNING,
+            steps=loss_series(trace).span,
+            evidence={"function": climbed},
+            location=loss_location(trace, climbed),
+        )
+        return
+    known = [
+        batch
+        for batch in training_batches(trace)
+        if batch.loss_function in _NEVER_NEGATIVE and batch.loss_value is not None
+    ]
+    if not known:
+        yield Skipped("no values of a loss function that cannot be negative were recorded")
+        return
+    values = _values_of_functions(trace, known)
+    wrong = {step: value for step, value in values.items() if value < -rounding}
+    if len(wrong) < samples:
+        return
+    function = next((b.loss_function or "" for b in known if b.step in wrong), "")
+    function = function or known[0].loss_function or ""
+    lows = [b.target_min for b in known if b.target_min is not None]
+    highs = [b.target_max for b in known if b.target_max is not None]
+    cause = ""
+    if function in BINARY and lows and highs and (min(lows) < 0.0 or max(highs) > 1.0):
+        cause = f" Its targets reach from {min(lows):.3g} to {max(highs):.3g}."
+    yield Finding(
+        f"`{function}` returned {min(wrong.values()):.3g}; it cannot be negative.{cause}",
+        steps=(min(wrong), max(wrong)),
+        evidence={
+            "lowest": min(wrong.values()),
+            "negative_samples": len(wrong),
+            "samples": len(values),
+        },
+        location=loss_location(trace, function),
+    )
+
+
+@rule(
+    "LOS24",
+    "overwhelming-regularisation",
+    Severity.WARNING,
+    explains=("LOS07", "LOS11", "LOS12", "LOS14", "PAR03", "ACT02", "UPD08"),
+    advice="Divide the penalty's weight by ten until the data term falls; train without it first.",
+)
+def overwhelming_regularisation(
+    trace: Trace,
+    *,
+    ratio: Annotated[float, "penalty on the parameters relative to the data terms"] = 2.0,
+    samples: Annotated[int, "sampled steps that are needed"] = 10,
+    unlearned: Annotated[float, "level of the data terms relative to their start"] = 0.5,
+) -> Iterator[Finding | Skipped]:
+    """A penalty on the parameters is larger than the loss on the data, and the data do not fit.
+
+    The optimizer then shrinks weights instead of learning. Judged over the second half of the run,
+    and only while the data terms are above half of their start: a small loss may well lie below
+    a healthy penalty. For penalties added to the loss (with Keras on TensorFlow in `fit` and in
+    `tf.function`); decay inside the optimizer is UPD12's.
+    Source: "37 reasons", 23 (too much regularisation); Karpathy's Recipe, step 3.
+    """
+    names, values, steps = _terms(trace)
+    if "penalty" not in names or len(names) < 2 or len(values) < samples:
+        yield Skipped("no objective with a penalty on the parameters was recorded")
+        return
+    place = names.index("penalty")
+    penalty = np.abs(values[:, place])
+    data = np.abs(np.delete(values, place, axis=1).sum(axis=1))
+    half = len(values) // 2
+    late_penalty, late_data = median(penalty[half:]), median(data[half:])
+    start = median(data[:_START])
+    if late_penalty < ratio * late_data or late_data < unlearned * start:
+        return
+    yield Finding(
+        f"the penalty on the parameters is {late_penalty:.3g}, "
+        f"{late_penalty / max(late_data, 1e-30):.1f} times the loss on the data ({late_data:.3g}), "
+        f"which is still at {late_data / max(start, 1e-30):.0%} of its start.",
+        steps=span(steps),
+        evidence={"penalty": late_penalty, "data_loss": late_data, "data_loss_at_start": start},
+        location=next((location_in(e.payload) for e in trace.events_of(EventKind.OBJECTIVE)), None),
+    )
+
+
+def _values_of_functions(trace: Trace, known: list[Batch]) -> dict[int, float]:
+    """What loss functions that cannot be negative returned, by step.
+
+    Of every step, not only of sampled ones, where a single one was all that is differentiated.
+    """
+    sampled = {batch.step: batch.loss_value or 0.0 for batch in known}
+    batches = training_batches(trace)
+    if len(loss_functions(batches)) > 1:
+        return sampled
+    series = function_loss(trace, batches)
+    return dict(zip(series.step.tolist(), series.value.tolist(), strict=True)) | sampled
+
+
+def _terms(trace: Trace) -> tuple[tuple[str, ...], FloatArray, list[int]]:
+    """The terms' names, their values [samples, terms] and the steps, of the commonest objective."""
+    whole = [b for b in training_batches(trace) if _has_terms(b)]
+    if not whole:
+        return (), np.empty((0, 0)), []
+    kinds = [batch.term_names for batch in whole]
+    names = max(sorted(set(kinds)), key=kinds.count)
+    chosen = [batch for batch in whole if batch.term_names == names]
+    values = np.array([batch.term_values for batch in chosen], dtype=np.float64)
+    return names, values, [batch.step for batch in chosen]
+
+
+def _has_terms(batch: Batch) -> bool:
+    values = batch.term_values
+    return (
+        len(values) > 1
+        and len(values) == len(batch.term_names) == len(set(batch.term_names))
+        and bool(np.isfinite(values).all())
+    )

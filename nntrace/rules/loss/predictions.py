@@ -1,0 +1,162 @@
+"""Rules on what the loss function receives: the predictions' form and whether they vary."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.activations.units import has_died_out
+from nntrace.rules.common.chance import loss_location, training_batches
+from nntrace.rules.common.signals import lasting, median
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import Role
+from nntrace.trace import Batch, Site, Trace
+from nntrace.trace.model import FloatArray
+
+_ROW_SUM_ERROR = 0.01  # half-precision probabilities sum to 1 within this
+
+
+@rule(
+    "LOS02",
+    "softmax-before-cross-entropy",
+    Severity.ERROR,
+    explains=("LOS07", "LOS11", "LOS12", "LOS14", "GRD01", "UPD02", "UPD08"),
+    advice="Give the loss the raw logits: remove the softmax from the model (cross-entropy "
+    "applies its own), or take `nll_loss` on `log_softmax` outputs.",
+)
+def softmax_before_cross_entropy(
+    trace: Trace,
+    *,
+    batches: Annotated[int, "sampled batches whose rows are probabilities"] = 2,
+) -> Iterator[Finding | Skipped]:
+    """A cross-entropy that expects logits receives rows that are probabilities.
+
+    It applies a second softmax: with ten classes the loss cannot fall below 1.46, and the
+    gradient is faint. Rows that are non-negative and all sum to 1 are no accident.
+    Source: "37 reasons", 15 and 20 (loss input); PyTorch's documentation of `cross_entropy`.
+    """
+    judged = [
+        batch
+        for batch in training_batches(trace)
+        if batch.loss_function == "cross_entropy"
+        and (batch.classes or 0) >= 2
+        and batch.row_sum_min is not None
+        and batch.row_sum_max is not None
+    ]
+    if len(judged) < batches:
+        yield Skipped(f"needs {batches} sampled calls of `cross_entropy`, has {len(judged)}")
+        return
+    matching = [batch for batch in judged if _is_probabilities(batch)]
+    if len(matching) < batches or len(matching) < 0.9 * len(judged):
+        return
+    classes = max(batch.classes or 0 for batch in matching)
+    floor = float(np.log1p((classes - 1) * np.exp(-1.0)))
+    yield Finding(
+        f"`cross_entropy` receives probabilities, not logits: in {len(matching)} of {len(judged)} "
+        f"sampled batches all rows are non-negative and sum to 1. With {classes} classes the loss "
+        f"cannot fall below {floor:.2f}.",
+        site=trace.site("cross_entropy", Role.OUTPUT),
+        steps=(matching[0].step, matching[-1].step),
+        evidence={
+            "row_sum_min": min(batch.row_sum_min or 0.0 for batch in matching),
+            "row_sum_max": max(batch.row_sum_max or 0.0 for batch in matching),
+            "classes": classes,
+            "lowest_possible_loss": floor,
+        },
+        location=loss_location(trace, "cross_entropy"),
+    )
+
+
+@rule(
+    "LOS12",
+    "constant-predictions",
+    Severity.ERROR,
+    needs=(Role.OUTPUT,),
+    explains=("LOS07", "LOS11"),
+    advice="Follow one example through the model: find the first layer whose output no longer "
+    "varies (dead or saturated units, pooling or normalising over the batch axis).",
+)
+def constant_predictions(
+    trace: Trace,
+    *,
+    variation: Annotated[float, "smallest variation across examples relative to the scale"] = 0.01,
+    samples: Annotated[int, "sampled steps until the end at which it holds"] = 3,
+) -> Iterator[Finding | Skipped]:
+    """All examples of a batch get the same prediction although their inputs differ.
+
+    "All zeros, all background, the mean": the input does not reach the output any more. Must
+    hold until the end of the run and for a quarter of it, since an output layer
+    that starts at zero is a common and healthy choice. Predictions are compared with their own
+    scale and, where the targets hardly vary either (years, prices), with the targets; targets that
+    do not vary at all ask for it.
+    Source: "37 reasons", 3 (random input) and 24 (dead network); Karpathy's Recipe, step 2.
+    """
+    judged = False
+    for site in trace.sites_of(Role.OUTPUT):
+        varies = _variation(trace, site)
+        known = np.isfinite(varies)
+        steps = trace.sampled_steps[known]
+        if len(steps) < samples:
+            continue
+        judged = True
+        target = trace.site(site.path, Role.TARGET)
+        target_variation = median(_variation(trace, target)) if target else float("nan")
+        if target_variation == 0.0:
+            continue  # the same prediction for all is the right one
+        limit = min(variation, 0.1 * target_variation) if target_variation > 0.0 else variation
+        start = lasting(varies[known] < limit, samples)
+        # By steps, not samples: the first steps are sampled densely.
+        if start is None or 4 * (steps[-1] - steps[start]) < steps[-1] - steps[0]:
+            continue
+        inputs = _input_variation(trace)
+        if inputs is None or inputs <= 1e-6:
+            yield Skipped("the inputs do not vary, or were not recorded")
+            return
+        worst = median(varies[known][start:])
+        level = median(trace.series(Role.OUTPUT, "rms", site))
+        # A part of the units that is dead leaves something of the input.
+        is_cut_off = worst == 0.0 and not has_died_out(trace)
+        yield Finding(
+            f"the predictions given to {_loss_name(site)} are the same for all examples from step "
+            f"{steps[start]} to the end: they vary by {worst:.2g} of their scale, the inputs by "
+            f"{inputs:.2g}.",
+            site=site,
+            steps=(int(steps[start]), int(steps[-1])),
+            evidence={"variation": worst, "input_variation": inputs, "rms": level},
+            not_from=("ACT04",) if is_cut_off else (),
+            location=loss_location(trace, site.path),
+        )
+    if not judged:
+        yield Skipped(f"needs predictions for several examples at {samples} sampled steps")
+
+
+def _is_probabilities(batch: Batch) -> bool:
+    low, high = batch.row_sum_min, batch.row_sum_max
+    if low is None or high is None:
+        return False
+    sums_to_one = abs(low - 1.0) < _ROW_SUM_ERROR and abs(high - 1.0) < _ROW_SUM_ERROR
+    smallest, largest = batch.output_min, batch.output_max
+    is_share = smallest is not None and smallest >= 0.0 and (largest or 0.0) <= 1.0 + _ROW_SUM_ERROR
+    return sums_to_one and is_share
+
+
+def _variation(trace: Trace, site: Site) -> FloatArray:
+    """Variation across examples relative to the scale, at each sampled step; 0 for all zeros."""
+    spread = trace.series(site.role, "example_std", site)
+    scale = trace.series(site.role, "rms", site)
+    return np.where(spread == 0.0, 0.0, spread / np.where(scale > 0.0, scale, np.nan))
+
+
+def _input_variation(trace: Trace) -> float | None:
+    """The largest variation across examples of any input; None when it is not known."""
+    sites = trace.sites_of(Role.INPUT)
+    found = [v for site in sites if np.isfinite(v := median(_variation(trace, site)))]
+    if found:
+        return max(found)
+    spreads = [b.input_std for b in training_batches(trace) if b.input_std is not None]
+    return median(spreads) if spreads and np.isfinite(median(spreads)) else None
+
+
+def _loss_name(site: Site) -> str:
+    return f"`{site.path}`" if site.path else "the loss"

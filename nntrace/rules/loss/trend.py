@@ -1,0 +1,227 @@
+"""Rules on the course of the loss: whether it falls, and whether it rises to stay."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.common.chance import (
+    chance_losses,
+    comparable_function,
+    function_loss,
+    loss_location,
+    targets_run_away,
+    training_batches,
+)
+from nntrace.rules.common.layers import goes_uphill
+from nntrace.rules.common.passes import DISTANCES, makes_targets
+from nntrace.rules.common.signals import (
+    LossSeries,
+    lasting,
+    loss_series,
+    median,
+    median_error,
+    noise_scale,
+    steps_at_full_rate,
+    trend_z,
+    unjudgeable,
+    window_medians,
+)
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.probes.advantage import inputs_win
+from nntrace.rules.rule import rule
+from nntrace.schema import EventKind
+from nntrace.trace import Trace
+
+_LEARNED = 0.8  # of chance: a loss below it shows that something was learned, before or here
+_HEADS = (10, 20, 40)  # steps that are its start: short ones still are, long ones tell sooner
+_SURE_STEPS = 200
+_ASCENT = "Check the sign of the loss, of the gradients, and of the update."
+_OF_ASCENT = (
+    *("ACT01", "ACT03", "GRD02", "GRD05", "LOS12", "PAR01", "PAR02", "PAR04"),
+    *("UPD01", "UPD07"),
+)
+
+
+@rule(
+    "LOS07",
+    "loss-not-decreasing",
+    Severity.ERROR,
+    advice="Overfit a single batch first. If that fails, check that gradients reach the "
+    "parameters and that they change; if not, try a learning rate ten times larger and smaller.",
+)
+def loss_not_decreasing(
+    trace: Trace,
+    *,
+    steps: Annotated[int, "optimizer steps with a loss that are needed"] = 50,
+    improvement: Annotated[float, "smallest relative improvement that counts"] = 0.01,
+    errors: Annotated[float, "standard errors an improvement must exceed"] = 4.0,
+    hidden: Annotated[float, "relative fall between the halves that noise must not hide"] = 0.25,
+) -> Iterator[Finding | Skipped]:
+    """Over the whole run the loss never improved beyond its noise.
+
+    Compares the start with the best of ten windows and looks for a falling trend (Mann–Kendall);
+    silent when either shows progress of more than 1 %, when the loss is already well below chance,
+    or when a check has shown that it is higher without inputs (PRB02). Not judged where the noise
+    is such that the loss could have come down by a quarter unseen, as where every step is another
+    task, and where a network makes the targets of every step (Q-learning). A warning for runs
+    below 200 steps or losses whose chance value is unknown: their floor may lie just below where
+    they start, so half as sure a trend is progress.
+    Source: Karpathy's Recipe, step 2 (overfit one batch); "37 reasons", IV.
+    """
+    series = loss_series(trace)
+    full_rate_steps = steps_at_full_rate(trace)
+    if reason := unjudgeable(series, steps) or _moving_targets(trace):
+        yield Skipped(reason)
+        return
+    if full_rate_steps < steps:
+        yield Skipped(f"needs {steps} steps after the warm-up, has {full_rate_steps}")
+        return
+    values = series.value
+    batches = training_batches(trace)
+    function, unknown = comparable_function(trace, batches)
+    chances = [] if unknown else [chance.value for chance in chance_losses(function, batches)]
+    noise = noise_scale(values)
+    window = max(1, len(values) // 10)
+    heads = [min(count, window) for count in _HEADS]
+    start, best = float(np.median(values[: heads[0]])), float(window_medians(values, 10).min())
+    level = _level(series)
+    dropped_at_once = float(values[0]) - best > 1.5 * errors * noise
+    start = max(start, float(values[0])) if dropped_at_once else start
+    progress = start - best
+    is_certain = (
+        dropped_at_once
+        or any(
+            np.median(values[:head]) - best > errors * median_error(noise, head, window)
+            for head in heads
+        )
+        or trend_z(values) < -(errors if chances else errors / 2)
+    )
+    if (is_certain and progress > improvement * abs(start)) or inputs_win(trace):
+        return
+    if chances and _level(function_loss(trace, batches)) < _LEARNED * min(chances):
+        return
+    half = len(values) // 2
+    unseen = errors * median_error(noise, half, half)
+    if unseen > hidden * abs(median(values)) and level - start <= unseen:
+        yield Skipped(f"the loss is so noisy (± {noise:.2g}) that a fall by {unseen:.2g} is unseen")
+        return
+    is_sure = bool(chances) and len(series) >= _SURE_STEPS
+    yield Finding(
+        f"the loss did not fall in {len(series)} steps: {start:.4g} at the start, {level:.4g} at "
+        f"the end, {best:.4g} at best (noise of one step: {noise:.2g}).",
+        steps=series.span,
+        severity=Severity.ERROR if is_sure else Severity.WARNING,
+        evidence={"start": start, "end": level, "best": best, "noise": noise},
+        location=loss_location(trace, function),
+    )
+
+
+@rule(
+    "LOS08",
+    "loss-diverging",
+    Severity.ERROR,
+    explains=("LOS07", "NUM01", "NUM02", "NUM03", "NUM04", "NUM09"),
+    advice="Lower the learning rate (by ten to begin with), add a warm-up or clip gradients; if "
+    "it rises from the first step on, check the sign of the loss and of the update.",
+)
+def loss_diverging(
+    trace: Trace,
+    *,
+    factor: Annotated[float, "rise above the lowest level of the loss"] = 2.0,
+    climb: Annotated[float, "rise of a loss that never was below its start"] = 1.5,
+    steps: Annotated[int, "steps with a loss that are needed"] = 20,
+    burst: Annotated[float, "rise above everything before, in the last steps"] = 10.0,
+) -> Iterator[Finding | Skipped]:
+    """The loss rose to at least twice its lowest level and stayed there.
+
+    Compares the last tenth of the run with its best tenth, or the last five steps with all
+    before them, or with the start when the loss ended as NaN. One and a half is enough for a loss
+    that only ever climbed. A rise within the progress made (a loss of 0.001 that becomes 0.003)
+    is no divergence, nor is one that is being recovered. Where it climbs while successive
+    gradients agree, the steps go uphill: they are not too long, and all that grows follows. Not
+    judged where a network makes the targets of every step: errors grow with returns.
+    Source: "37 reasons", 33 (learning rate), 31 (exploding gradients); Karpathy's Recipe, step 3.
+    """
+    series = loss_series(trace)
+    if series.nonfinite_from is not None and len(series) < steps:
+        finding = _run_up_to_nan(series, burst)
+        if finding is None:
+            yield Skipped(f"only {len(series)} finite losses")
+        else:
+            yield finding
+        return
+    lost = series.nonfinite_from is not None or targets_run_away(trace)
+    moving = "" if lost else _moving_targets(trace)
+    if reason := unjudgeable(series, steps) or moving:
+        yield Skipped(reason)
+        return
+    values = series.value
+    width = max(5, len(values) // 10)
+    levels = np.array([np.median(values[i : i + width]) for i in _starts(len(values), width)])
+    lowest, last = float(levels.min()), float(np.median(values[-width:]))
+    start, tail = float(np.median(values[: min(10, width)])), float(np.median(values[-5:]))
+    error = median_error(noise_scale(values), width, width)
+    sudden = tail > burst * float(values[:-5].max())
+    climbed = start < lowest + 4.0 * error and last > climb * lowest and trend_z(values) > 4.0
+    risen = (
+        (climbed or last > factor * lowest)
+        and last - lowest > max(0.25 * (start - lowest), 6.0 * error)
+        and tail > 0.5 * float(levels.max())
+        and np.quantile(values[-max(5, len(values) // 4) :], 0.25) > lowest
+    )
+    if not risen and not sudden:
+        return
+    end = max(last, tail)
+    window = lasting(levels > lowest + 0.2 * (end - lowest), 1)
+    since = len(values) - 5 if window is None else _starts(len(values), width)[window]
+    nan = f", and is not finite from step {series.nonfinite_from} on" if _is_lost(series) else ""
+    moves = makes_targets(trace) or targets_run_away(trace)
+    uphill = climbed and goes_uphill(trace) and not moves
+    told = ", and successive gradients point the same way: each step goes uphill" if uphill else ""
+    yield Finding(
+        f"the loss rose from {lowest:.3g} to {end:.3g}{nan}{told}.",
+        steps=(int(series.step[since]), series.span[1]),
+        severity=Severity.ERROR if end > start or _is_lost(series) else Severity.WARNING,
+        evidence={"lowest": lowest, "end": end, "start": start, "factor": end / max(lowest, 1e-30)},
+        advice=_ASCENT if uphill else "",
+        not_from=_OF_ASCENT if uphill else (),
+        explains=_OF_ASCENT if uphill else (),
+    )
+
+
+def _moving_targets(trace: Trace) -> str:
+    """Why errors that grow may be success: targets such as returns grow with what is learnt."""
+    calls = trace.events_of(EventKind.LOSS_CALL)
+    only = all(event.payload.get("function") in DISTANCES for event in calls)
+    return "a network makes the targets of every step" if only and makes_targets(trace) else ""
+
+
+def _level(series: LossSeries) -> float:
+    """The median of the last fifth."""
+    return median(series.value[-max(1, len(series) // 5) :])
+
+
+def _starts(length: int, width: int) -> range:
+    return range(0, length - width + 1, max(1, width // 4))
+
+
+def _is_lost(series: LossSeries) -> bool:
+    """Whether the loss ended as NaN or infinite."""
+    return series.nonfinite_from is not None and series.nonfinite_from > series.span[1]
+
+
+def _run_up_to_nan(series: LossSeries, burst: float) -> Finding | None:
+    """A loss that exploded within a few steps and then became NaN."""
+    values = series.value
+    if len(values) < 3 or not _is_lost(series) or series.optimizers > 1 or values.min() <= 0.0:
+        return None
+    lowest = int(values.argmin())
+    if values[-1] < burst * values[lowest] or lowest >= len(values) - 2:
+        return None
+    return Finding(
+        f"the loss rose from {values[lowest]:.3g} to {values[-1]:.3g} within "
+        f"{len(values) - lowest} steps and is not finite from step {series.nonfinite_from} on.",
+        steps=(int(series.step[lowest]), series.span[1]),
+        evidence={"lowest": float(values[lowest]), "end": float(values[-1])},
+    )

@@ -1,0 +1,69 @@
+"""Learning by trial and error: where a loss that does not fall says nothing of success.
+
+An agent that acts better meets other states and larger returns, and its errors grow with them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nntrace.rules.common.payloads import count
+from nntrace.schema import EventKind
+from nntrace.trace import Trace
+
+_KINDS_OF_SUM = 3
+_FACTOR_OF_SUMS = 1.5
+_FEWEST_ROLLOUTS = 3
+_EARLY = 10  # passes
+
+
+def trial_and_error(trace: Trace) -> str:
+    """How the program learns from its own doings, as a reason not to judge its loss; or nothing."""
+    objectives = [event.payload for event in trace.events_of(EventKind.OBJECTIVE)]
+    if not objectives or not all("other" in _list(found, "terms") for found in objectives):
+        return ""
+    if _adds_up_episodes([sum(_weights(found)) for found in objectives]):
+        return "the loss is a sum over as many terms as an episode has steps"
+    if _rolls_out(trace):
+        return "the model's own calls between the steps make its data: other ones each time"
+    return ""
+
+
+def _adds_up_episodes(sums: list[float]) -> bool:
+    """Whether a loss function's calls are added up, ever so many.
+
+    Sentences whose terms are averaged over their length have the same weight in all.
+    """
+    return len(set(sums)) >= _KINDS_OF_SUM and max(sums) > _FACTOR_OF_SUMS * min(sums)
+
+
+def _rolls_out(trace: Trace) -> bool:
+    """Whether all passes without gradients gather data.
+
+    They come at even intervals, in training mode, without a loss, and call the model many times
+    with fewer examples than a step of the training has.
+    """
+    events = trace.events_of(EventKind.EVALUATION)
+    passes = [event.payload for event in events]
+    starts = sorted({event.step for event in events})[:_EARLY]
+    if len(starts) < _FEWEST_ROLLOUTS or len(set(np.diff(starts))) > 1:
+        return False
+    if not all(found.get("training") is True and found.get("loss") is None for found in passes):
+        return False
+    batch = float(np.median(sizes)) if len(sizes := trace.steps.batch_size) else 0.0
+    return any(
+        (calls := count(found, "calls")) > 1 and count(found, "examples") < batch * calls
+        for found in passes
+    )
+
+
+def _list(payload: Mapping[str, Any], key: str) -> list[Any]:
+    found = payload.get(key)
+    return found if isinstance(found, list) else []
+
+
+def _weights(payload: Mapping[str, Any]) -> list[float]:
+    """Of a loss function's calls from the second on."""
+    pairs = zip(_list(payload, "terms"), _list(payload, "weights"), strict=False)
+    return [float(w) for name, w in pairs if "#" in str(name) and isinstance(w, (int, float))]

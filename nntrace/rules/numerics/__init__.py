@@ -1,0 +1,1 @@
+"""NUM: values that are not finite, and values on the way there."""

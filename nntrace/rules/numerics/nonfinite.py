@@ -1,0 +1,312 @@
+"""Numeric rules: where a value that is not finite was born, and values on the way there.
+
+An `origin` event names the operation; without one the first site that broke is named.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.common.chance import loss_functions, loss_location, training_batches
+from nntrace.rules.common.signals import loss_series
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.numerics.origins import Origin, origins, sentence, site_of
+from nntrace.rules.numerics.sites import (
+    BACKWARD,
+    ORDER,
+    Broken,
+    advice,
+    before,
+    broken_sites,
+    unseen,
+    where,
+)
+from nntrace.rules.rule import rule
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Trace
+
+_HARMFUL = (*BACKWARD, Role.OUTPUT, Role.UPDATE, Role.PARAM)
+_INSIDE = (Role.ACTIVATION, Role.ACTIVATION_GRAD)
+_LASTING = (Role.PARAM, Role.UPDATE, Role.OUTPUT)
+_FORWARD = ("forward", "data", "weights")
+_SYMPTOMS = ("LOS07", "LOS12", "ACT07", "GRD04", "PAR02", "UPD06", "NUM08", "NUM09")
+# What makes values grow; where an operation had no value at ordinary ones it was not that.
+_OF_GROWTH = ("ACT03", "GRD02", "GRD06", "INI02", "LOS01", "LOS08", "NUM05", "UPD01", "UPD07")
+
+
+@rule(
+    "NUM01",
+    "nonfinite-forward",
+    Severity.ERROR,
+    explains=_SYMPTOMS,
+    advice="Look for a division, logarithm, square root or exponential there whose argument can "
+    "reach zero or overflow; add an epsilon, clamp, or use the fused loss on logits.",
+)
+def nonfinite_forward(trace: Trace) -> Iterator[Finding | Skipped]:
+    """A NaN or an infinity reached the predictions, the loss, a gradient or a parameter.
+
+    Names the operation, its line and its operands where the step could be replayed: the first
+    operation whose result was not finite though its operands were. Else it names the first site
+    in the order of execution, which is where to look: everything after it is infected.
+    Infinities that stay inside the model (attention masks) are not blamed. A warning when only
+    gradients were hit and no parameter and no loss ever was, or only evaluations.
+    Source: "37 reasons", 36 (NaN appears within the first hundred iterations) and 37.
+    """
+    found = [origin for origin in origins(trace) if origin.where != "unknown"]
+    harmful = [origin for origin in found if not _is_hidden(trace, origin)]
+    if found:
+        first = harmful[0] if harmful else None
+        if first is not None and first.where in _FORWARD:
+            yield _finding(trace, first)
+        if harmful or _first_harm(trace, lasting=True) is None:
+            return
+    yield from _by_site(trace)
+
+
+def _broke_in_update(trace: Trace) -> bool:
+    """Whether the first sample that is not finite is of an update, all before it being finite."""
+    start = _first_harm(trace)
+    at_start = [b for b in broken_sites(trace) if b.step == start]
+    return bool(at_start) and min(at_start, key=lambda b: b.order).site.role is Role.UPDATE
+
+
+def _by_site(trace: Trace) -> Iterator[Finding]:
+    """What the samples alone tell."""
+    broken = broken_sites(trace)
+    start = _first_harm(trace)
+    if start is None:
+        return
+    loss_from = loss_series(trace).nonfinite_from
+    last = int(trace.steps.step[-1])
+    lasting_harm = loss_from is not None or any(b.site.role in _LASTING for b in broken)
+    severity = Severity.ERROR if lasting_harm else Severity.WARNING
+    evidence = {"first_step": start, "sites": len(broken), "loss_nonfinite_from": loss_from}
+    at_start = sorted((b for b in broken if b.step == start), key=lambda b: b.order)
+    if not at_start or (start == loss_from and ORDER[at_start[0].site.role] > 3):
+        functions = loss_functions(training_batches(trace))
+        yield Finding(
+            f"the loss is not finite from step {start} on. {unseen(trace, broken, start)}",
+            steps=(start, last),
+            evidence=evidence,
+            location=loss_location(trace, functions[0]) if functions else None,
+        )
+        return
+    first = at_start[0]
+    share = "" if first.fraction is None else f" ({first.fraction:.1%} of its sampled elements)"
+    yield Finding(
+        f"step {start}: {where(first.site)} is the first value that is not finite{share}; "
+        f"{before(first.site.role)}.",
+        site=first.site,
+        steps=(start, last),
+        severity=severity,
+        evidence={
+            **evidence,
+            "role": first.site.role.value,
+            "module_type": first.site.module_type,
+            "nonfinite_fraction": first.fraction,
+        },
+        advice=advice(first.site.role),
+    )
+
+
+@rule(
+    "NUM02",
+    "nonfinite-loss",
+    Severity.ERROR,
+    explains=_SYMPTOMS,
+    advice="Compute the loss in one stable function on logits, and guard empty batches.",
+)
+def nonfinite_loss(trace: Trace) -> Iterator[Finding]:
+    """The predictions are finite, the loss computed from them is not.
+
+    Names the operation of the loss function, or of the statements between the model's output and
+    `backward`, whose result was the first that is not finite.
+    Source: "37 reasons", 37.
+    """
+    yield from _first(trace, "loss")
+
+
+@rule(
+    "NUM03",
+    "nonfinite-backward",
+    Severity.ERROR,
+    explains=(*_SYMPTOMS, "NUM04"),
+    advice="Look for a square root, norm, power or logarithm at zero, or `where` around one.",
+)
+def nonfinite_backward(trace: Trace) -> Iterator[Finding]:
+    """The loss is finite and a gradient is not: a function was differentiated where it cannot be.
+
+    Names the line of the forward pass whose derivative was the first that is not finite: square
+    roots and norms at zero, powers, `acos` at its ends, the branch of `where` not taken.
+    Source: `torch.autograd.detect_anomaly`, which raises at such values.
+    """
+    yield from _first(trace, "backward")
+
+
+@rule(
+    "NUM04",
+    "nonfinite-update",
+    Severity.ERROR,
+    explains=(*_SYMPTOMS, "NUM01"),
+    advice="Set the optimizer's epsilon above 0, lower the learning rate, and clip gradients.",
+)
+def nonfinite_update(trace: Trace) -> Iterator[Finding]:
+    """The gradients are finite, a parameter after the optimizer's step is not.
+
+    Found at the next loss, from the optimizer's state: an epsilon of 0 under a gradient that was
+    always 0, an infinite learning rate, moments that have overflowed. Where that could not be
+    looked at (Keras), from a sampled step whose gradients are finite and whose update is not.
+    Source: Kingma & Ba, "Adam", 2015, algorithm 1: epsilon keeps the quotient finite.
+    """
+    yield from _first(trace, "update")
+    if all(origin.where == "unknown" for origin in origins(trace)) and _broke_in_update(trace):
+        yield from _by_site(trace)
+
+
+@rule(
+    "NUM08",
+    "nonfinite-hidden",
+    Severity.WARNING,
+    advice="Repair the operation instead of hiding its result: its gradient may still be NaN, and "
+    "batches that are skipped are not learned from.",
+)
+def nonfinite_hidden(trace: Trace) -> Iterator[Finding]:
+    """A NaN that never reached the optimizer: masked downstream, or its batch was skipped.
+
+    Either a loss was not finite and no optimizer step was made of it, or a layer's output or the
+    gradient at it held a NaN while predictions, loss and the gradients of all parameters were
+    finite (`nan_to_num`, `where`).
+    Source: TensorFlow's `tf.debugging.enable_check_numerics`, which stops at such values.
+    """
+    for origin in origins(trace):
+        if _is_hidden(trace, origin):
+            message = f"{sentence(trace, origin)}. No update was made of it: the batch was skipped"
+            yield _finding(trace, origin, message)
+            return
+    if _first_harm(trace) is not None or origins(trace):
+        return
+    for event in trace.events_of(EventKind.NONFINITE):
+        role = event.payload.get("role")
+        if role in _INSIDE and event.payload.get("nan") is True:
+            site = trace.site(str(event.payload.get("site")), role)
+            if site is not None:
+                yield Finding(
+                    f"step {event.step}: {where(site)} holds NaN, what follows it does not.",
+                    site=site,
+                    steps=(event.step, event.step),
+                )
+                return
+
+
+@rule(
+    "NUM09",
+    "early-nan",
+    Severity.ERROR,
+    advice="Lower the learning rate ten times, bring the input to mean 0 and deviation 1, and "
+    "clip gradients; then look at the operation named above.",
+)
+def early_nan(
+    trace: Trace,
+    *,
+    early: Annotated[int, "steps within which it is early"] = 100,
+) -> Iterator[Finding]:
+    """A value is not finite within the first hundred steps: mostly the learning rate or the input.
+
+    Says both. Not where another cause is known: data, loaded weights, the optimizer, an operation
+    at a point where it has no value however small the numbers are (a mean of nothing, a division
+    by zero, a derivative at a singular point).
+    Source: "37 reasons", 36: "NaNs early in training: decrease the learning rate, check inputs".
+    """
+    start = _first_harm(trace)
+    if start is None or start - int(trace.steps.step[0]) >= early:
+        return
+    found = [origin for origin in origins(trace) if origin.where != "unknown"]
+    is_known = (
+        found[0].where not in ("forward", "loss") or found[0].is_singular
+        if found
+        else _broke_in_update(trace)
+    )
+    if is_known:
+        return
+    rates = trace.steps.lr[np.isfinite(trace.steps.lr)]
+    rate = float(rates[0]) if len(rates) else None
+    inputs = [b for b in trace.batches if b.input_min is not None and b.input_max is not None]
+    largest = max((max(abs(b.input_min or 0), abs(b.input_max or 0)) for b in inputs), default=None)
+    parts = [] if rate is None else [f"the learning rate is {rate:g}"]
+    parts += [] if largest is None else [f"the input reaches ±{largest:.3g}"]
+    told = f": {' and '.join(parts)}" if parts else ""
+    yield Finding(
+        f"a value is not finite after {start - int(trace.steps.step[0])} steps{told}. So early, "
+        "a learning rate ten times too large or an unscaled input is likely.",
+        steps=(start, int(trace.steps.step[-1])),
+        evidence={"first_step": start, "lr": rate, "largest_input": largest},
+    )
+
+
+def _first(trace: Trace, place: str) -> Iterator[Finding]:
+    """The finding for the first origin that did harm, if it is there."""
+    harmful = [o for o in origins(trace) if o.where != "unknown" and not _is_hidden(trace, o)]
+    if harmful and harmful[0].where == place:
+        yield _finding(trace, harmful[0])
+
+
+def _finding(trace: Trace, origin: Origin, message: str = "") -> Finding:
+    last = int(trace.steps.step[-1]) if len(trace.steps) else origin.step
+    spared = origin.in_evaluation and _first_harm(trace) is None
+    return Finding(
+        f"{message or sentence(trace, origin)}.",
+        site=site_of(trace, origin),
+        steps=(origin.step, max(origin.step, last)),
+        evidence=origin.evidence,
+        severity=Severity.WARNING if spared else None,
+        advice=origin.advice,
+        location=origin.location,
+        not_from=_not_from(origin),
+    )
+
+
+def _not_from(origin: Origin) -> tuple[str, ...]:
+    """The rules that cannot be the cause: what came in with the data did not grow in training."""
+    return _OF_GROWTH if origin.is_singular or origin.where == "data" else ()
+
+
+def _is_hidden(trace: Trace, origin: Origin) -> bool:
+    """Whether training went on with finite losses, as if the broken one had never been.
+
+    A step made of a broken gradient would have broken the losses after it.
+    """
+    by_gradient = origin.seen_in == "gradient"
+    last = int(trace.steps.step[-1]) if len(trace.steps) else -1
+    return (
+        (by_gradient or origin.seen_in == "loss")
+        and origin.where != "update"
+        and not origin.in_evaluation
+        and last >= origin.step + by_gradient
+        and _first_harm(trace, lasting=by_gradient) is None
+    )
+
+
+def _are_repaired(trace: Trace, broken: Sequence[Broken]) -> bool:
+    """Whether all are gradients inside the model, hold NaN and never came to a parameter."""
+    events = [e.payload for e in trace.events_of(EventKind.NONFINITE) if e.payload.get("nan")]
+    told = {e.get("site") for e in events if e.get("role") == Role.ACTIVATION_GRAD}
+    inside = all(b.site.role is Role.ACTIVATION_GRAD and b.site.path in told for b in broken)
+    return inside and bool(trace.sites_of(Role.PARAM_GRAD))
+
+
+def _first_harm(trace: Trace, *, lasting: bool = False) -> int | None:
+    """The first step at which the loss, predictions, gradients or parameters were not finite.
+
+    Args:
+        lasting: leave out gradients, which the program may have thrown away.
+    """
+    roles = _LASTING if lasting else _HARMFUL
+    broken = [b for b in broken_sites(trace) if b.site.role in roles]
+    loss_from = loss_series(trace).nonfinite_from
+    if loss_from is None and _are_repaired(trace, broken):
+        return None
+    harm = [b.step for b in broken]
+    if loss_from is not None:
+        harm.append(loss_from)
+    return min(harm, default=None)

@@ -1,0 +1,22 @@
+"""The story of the first non-finite value as lines of a table, for whoever shows it."""
+
+from nntrace.rules.numerics.origins import origins, sentence
+from nntrace.trace import Trace
+
+
+def story(trace: Trace) -> tuple[tuple[str, str], ...]:
+    """What is known of the first non-finite value, as (name, text): what happened, the line of the
+    program, the operands with their ranges, what to do. Empty where no origin was found.
+    """
+    first = next(iter(origins(trace)), None)
+    if first is None:
+        return ()
+    rows = [("first", sentence(trace, first))]
+    place = first.location
+    if place is not None:
+        rows.append(("line", f"{place.file}:{place.line}  {place.source or ''}".rstrip()))
+    rows += [("operand", operand) for operand in first.evidence.get("operands", ())]
+    rows += [("note", note) for note in first.evidence.get("notes", ())]
+    if first.advice:
+        rows.append(("do", first.advice))
+    return tuple(rows)

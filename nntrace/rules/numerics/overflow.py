@@ -1,0 +1,82 @@
+"""NUM05: values on the way to the largest that their number type holds."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.common.layers import falls_without_end
+from nntrace.rules.common.signals import trend_z
+from nntrace.rules.finding import Finding, Severity
+from nntrace.rules.rule import rule
+from nntrace.schema import Role
+from nntrace.trace import Trace
+
+# What large steps do elsewhere, and weights that nothing holds.
+_OF_UNBOUNDED = ("ACT03", "GRD02", "GRD05", "PAR02", "UPD01", "UPD07", "LOS08")
+_FASTER = 10.0  # the last quarter of the run against the second
+_LIMITS = {"float16": 65504.0, "bfloat16": 3.39e38, "float32": 3.40e38}
+
+
+@rule(
+    "NUM05",
+    "overflow-ahead",
+    Severity.WARNING,
+    explains=("NUM01", "NUM02", "NUM03", "NUM06"),
+    advice="Lower the learning rate, clip gradients, or normalise before this layer; in float16 "
+    "keep the layer in float32 or train in bfloat16.",
+    min_steps=8,
+)
+def overflow_ahead(
+    trace: Trace,
+    *,
+    decades: Annotated[
+        float, "powers of ten below the type's limit at which growing values count"
+    ] = 1.0,
+    growth: Annotated[float, "times the largest value must have grown over the run"] = 100.0,
+    samples: Annotated[int, "sampled steps needed"] = 8,
+) -> Iterator[Finding]:
+    """The largest value of a layer grows toward what its number type can hold.
+
+    Looks at sites whose largest magnitude rose steadily (a rank test) and by more than `growth`,
+    and that either are within `decades` powers of ten of the limit, or have risen by four times
+    that, or over twice as many samples by half of what the type holds above 1 (in float16 by 2.4
+    powers of ten), and at the growth of the run's second half will reach it within as many steps
+    again. Under a loss that falls below zero without end no step is too large: nothing holds the
+    weights, which is the cause of their growth.
+    Source: the largest finite numbers of IEEE 754, 65504 in float16 and about 3.4e38 in float32;
+    bfloat16 has the range of float32.
+    """
+    without_end = falls_without_end(trace, _FASTER)
+    for role in (Role.ACTIVATION, Role.ACTIVATION_GRAD, Role.PARAM_GRAD, Role.PARAM):
+        sites = trace.sites_of(role)
+        if not sites:
+            continue
+        sizes = np.fmax(np.abs(trace.series(role, "min")), np.abs(trace.series(role, "max")))
+        for column, site in enumerate(sites):
+            limit = _LIMITS.get(site.dtype)
+            size = sizes[:, column]
+            seen = np.isfinite(size) & (size > 0)
+            if limit is None or seen.sum() < samples:
+                continue
+            step, exponent = trace.sampled_steps[seen], np.log10(size[seen])
+            room = float(np.log10(limit)) - float(exponent[-1])
+            rise = float(exponent[-1] - exponent[0])
+            half = len(exponent) // 2
+            ahead = float(exponent[-1] - exponent[half]) * (step[-1] - step[0])
+            ahead /= max(1, int(step[-1] - step[half]))
+            # Half of what float16 has is less: then the trend must be longer, too.
+            is_long = seen.sum() >= 2 * samples and rise > np.log10(limit) / 2
+            near = room <= decades or ((rise > 4 * decades or is_long) and ahead >= room)
+            if near and rise >= np.log10(growth) and trend_z(exponent) > 3.0:
+                yield Finding(
+                    f"`{site.path}` {role.value.replace('_', ' ')} has grown from "
+                    f"{10 ** exponent[0]:.3g} to {10 ** exponent[-1]:.3g}; {site.dtype} ends at "
+                    f"{limit:.3g}.",
+                    site=site,
+                    steps=(int(step[half]), int(step[-1])),
+                    evidence={"largest": 10 ** float(exponent[-1]), "limit": limit},
+                    not_from=_OF_UNBOUNDED if without_end else (),
+                    explains=_OF_UNBOUNDED if without_end else (),
+                )
+                break  # one site of a role: what follows it grows with it

@@ -1,0 +1,1 @@
+"""PAR: the parameters over time."""

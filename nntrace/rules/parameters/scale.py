@@ -1,0 +1,155 @@
+"""Rules on the size of weights over time: they neither grow without end nor fade away."""
+
+from collections.abc import Iterator
+from math import sqrt
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.common.chance import targets_run_away
+from nntrace.rules.common.layers import (
+    columns,
+    falls_without_end,
+    first_finite,
+    is_still_learning,
+    named,
+    remaining_loss,
+    span,
+    weights,
+)
+from nntrace.rules.common.signals import in_times, lasting, median
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import Role
+from nntrace.trace import Trace
+
+_NOT_LEARNT = 0.5  # share of the first loss that is still there at the end
+_OF_TARGETS = ("LOS08", "GRD02", "GRD05")
+_AS_FAST = 1.0  # the last fall of the loss over its first
+_STILL_GROWS = 1.1  # over the last third of the samples
+
+
+@rule(
+    "PAR02",
+    "weight-divergence",
+    Severity.ERROR,
+    needs=(Role.PARAM,),
+    explains=("ACT01", "ACT05", "ACT06", "LOS07", "LOS14", "GRD08", "UPD02"),
+    advice="Lower the learning rate, add weight decay or a norm, and check the sign of the loss "
+    "and of penalty terms.",
+)
+def weight_divergence(
+    trace: Trace,
+    *,
+    growth: Annotated[float, "rms of the weights over that of their start"] = 10.0,
+    samples: Annotated[int, "sampled steps that are needed"] = 10,
+) -> Iterator[Finding | Skipped]:
+    """A layer's weights grow to many times their start, go on growing, and nothing is learned.
+
+    They head for infinity. The start counts as at least 1/√fan-in (1/√width of what has no fan), so
+    that layers and tokens that begin at zero or tiny may grow. Weights that grow while the loss
+    comes down, as on separable data, or that have settled, are not meant; a loss that falls below
+    zero as fast as ever has no least value, and larger weights only make it smaller (a penalty
+    with the wrong sign). Where the targets grow along, as those that a value network makes of its
+    own results do, the loss and its gradients grow because of it.
+    Source: "37 reasons", 28 (weights growing to ±infinity); Deep Learning Tuning, DL4J.
+    """
+    sites = [site for site in weights(trace) if site.requires_grad is not False]
+    size = columns(trace, Role.PARAM, "rms", sites)
+    if np.isfinite(size).sum(axis=0).max(initial=0) < samples:
+        yield Skipped(f"needs {samples} sampled steps")
+        return
+    # A table of vectors that are added (a class token) has no fan, but the width of what it joins.
+    begin = np.array([_usual_start(site.fan_in or site.shape[-1]) for site in sites])
+    start = np.fmax(first_finite(size), begin)
+    learns = remaining_loss(trace) < _NOT_LEARNT or is_still_learning(trace)
+    learns = learns and not falls_without_end(trace, _AS_FAST)
+    found = []
+    for index in range(len(sites)):
+        rows = np.flatnonzero(np.isfinite(size[:, index]))
+        if len(rows) < samples or not start[index] > 0:
+            continue
+        walk = size[rows, index] / start[index]
+        third = max(1, len(walk) // 3)
+        grows = walk[-1] > _STILL_GROWS * median(walk[-2 * third : -third])
+        since = lasting(walk > growth, 1)
+        if since is not None and grows and not learns:
+            found.append((index, int(rows[since]), float(walk[-1])))
+    if not found:
+        return
+    index, since, factor = max(found, key=lambda entry: entry[2])
+    site = sites[index]
+    yield Finding(
+        f"{site.path} grows without end: rms {first_finite(size)[index]:.2g} at the start, "
+        f"{size[np.isfinite(size[:, index]), index][-1]:.3g} at the end, {in_times(factor)} times "
+        "what is usual for its fan.",
+        site=site,
+        steps=span(trace, since),
+        evidence={
+            "weights": [sites[i].path for i, _, _ in found],
+            "growth": [factor for _, _, factor in found],
+        },
+        explains=_OF_TARGETS if targets_run_away(trace) else (),
+    )
+
+
+@rule(
+    "PAR03",
+    "weight-collapse",
+    Severity.WARNING,
+    needs=(Role.PARAM,),
+    explains=(
+        *("ACT01", "ACT02", "ACT04", "ACT07", "ACT13", "GRD01", "GRD04", "UPD02"),
+        *("LOS07", "LOS11", "LOS12"),
+    ),
+    advice="Lower weight decay or the penalty on the weights; see whether the layer gets a "
+    "gradient at all, for decay alone is left to act on one that does not.",
+)
+def weight_collapse(
+    trace: Trace,
+    *,
+    shrinkage: Annotated[float, "rms of the start over that of the end"] = 100.0,
+    samples: Annotated[int, "sampled steps that are needed"] = 10,
+) -> Iterator[Finding | Skipped]:
+    """A layer's weights fade to a small part of what they were.
+
+    What the layer computes fades with them. Decay or a penalty pulls harder than the gradient, or
+    the gradient does not reach the layer. The end is the median of the last tenth of the samples.
+    Source: Karpathy's Recipe, step 4 (regularise); Deep Learning Tuning, DL4J.
+    """
+    sites = [site for site in weights(trace) if site.requires_grad is not False]
+    size = columns(trace, Role.PARAM, "rms", sites)
+    if np.isfinite(size).sum(axis=0).max(initial=0) < samples:
+        yield Skipped(f"needs {samples} sampled steps")
+        return
+    found = []
+    for index in range(len(sites)):
+        rows = np.flatnonzero(np.isfinite(size[:, index]))
+        if len(rows) < samples:
+            continue
+        values = size[rows, index]
+        end = median(values[-max(1, len(values) // 10) :])
+        if values[0] > 0 and end * shrinkage < values[0]:
+            since = lasting(values * shrinkage < values[0], 1)
+            found.append((index, int(rows[since if since is not None else -1]), values[0], end))
+    if not found:
+        return
+    index, since, start, end = found[0]
+    times = f"{in_times(start / end)} times smaller" if end > 0 else "all zero"
+    yield Finding(
+        f"{len(found)} of {len(sites)} weight matrices have faded away: "
+        f"{named([sites[i].path for i, *_ in found])}; the first had rms {start:.2g} and has "
+        f"{end:.2g}, {times}.",
+        site=sites[index],
+        steps=span(trace, since),
+        evidence={
+            "weights": [sites[i].path for i, *_ in found],
+            "first_rms": [float(first) for _, _, first, _ in found],
+            "last_rms": [float(last) for *_, last in found],
+        },
+    )
+
+
+def _usual_start(fan_in: int) -> float:
+    """The standard deviation of a usual initialisation."""
+    return 1 / sqrt(fan_in)

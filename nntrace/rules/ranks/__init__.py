@@ -1,0 +1,1 @@
+"""DST: several ranks that train one model."""

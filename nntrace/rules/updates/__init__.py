@@ -1,0 +1,1 @@
+"""UPD: what the optimizer does to the parameters."""

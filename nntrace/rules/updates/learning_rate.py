@@ -1,0 +1,219 @@
+"""Rules on the learning rate: its size, judged by what it does, and the end of its schedule."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.common.layers import remaining_loss, update_ratios, weights
+from nntrace.rules.common.signals import (
+    lasting,
+    loss_series,
+    median,
+    rounded,
+    steps_at_full_rate,
+    trend_z,
+    unjudgeable,
+)
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.loss.course import loss_oscillating, loss_spike
+from nntrace.rules.loss.trend import loss_diverging
+from nntrace.rules.rule import Rule, rule
+from nntrace.rules.updates.ratio import at_full_rate, has_learned, update_ratio_high
+from nntrace.schema import Role
+from nntrace.trace import Trace
+
+_USUAL = 1e-3  # rms(Δw) / rms(w)
+_LEAST_SAMPLES = 10
+
+
+@rule(
+    "UPD07",
+    "lr-too-high",
+    Severity.ERROR,
+    needs=(Role.PARAM, Role.UPDATE),
+    explains=(
+        *("UPD01", "LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "LOS12", "GRD02", "GRD04"),
+        *("GRD05", "GRD09", "ACT01", "ACT03", "ACT04", "ACT05", "ACT06", "ACT07", "ACT13"),
+        *("PAR01", "PAR02", "NUM01", "NUM02", "NUM03", "NUM05", "NUM09"),
+    ),
+    advice="Divide the learning rate by the factor named, and add a warm-up if the start is rough.",
+)
+def lr_too_high(
+    trace: Trace,
+    *,
+    usual: Annotated[float, "rms(Δw) / rms(w) that the factor aims at"] = _USUAL,
+) -> Iterator[Finding | Skipped]:
+    """The steps are too large for the weights, and the loss shows it.
+
+    Two signs together: updates change the weights by a large part of their size (UPD01), and the
+    loss diverges, spikes or oscillates (LOS08, LOS09, LOS10). Either alone may have another
+    cause. The factor is the distance of the update ratio from its usual size.
+    Source: Karpathy's Recipe, step 3; CS231n, "ratio of weights:updates"; "37 reasons", 33.
+    """
+    high, reason = _first(update_ratio_high, trace)
+    if reason:
+        yield Skipped(reason)
+        return
+    if high is None:
+        return
+    signs = {
+        "diverges": loss_diverging,
+        "jumps": loss_spike,
+        "oscillates": loss_oscillating,
+    }
+    seen = {word: found for word, one in signs.items() if (found := _first(one, trace)[0])}
+    if not seen:
+        return
+    ratio = float(high.evidence["ratio"])
+    factor = rounded(ratio / usual)
+    blamed = (trace.steps.step >= high.steps[0]) & (trace.steps.step <= high.steps[1])
+    rate = median(trace.steps.lr[blamed])
+    now = f" of {rate:.2g}" if np.isfinite(rate) else ""
+    yield Finding(
+        f"the learning rate{now} is about {factor:g} times too high: a step changes weights by "
+        f"{ratio:.2g} of their size, and the loss {' and '.join(seen)}.",
+        site=high.site,
+        steps=(
+            min(high.steps[0], *(found.steps[0] for found in seen.values())),
+            max(high.steps[1], *(found.steps[1] for found in seen.values())),
+        ),
+        evidence={"ratio": ratio, "factor": factor, "learning_rate": rate, "loss": list(seen)},
+        advice=f"Divide the learning rate by about {factor:g}: try {rate / factor:.1g}."
+        if np.isfinite(rate)
+        else "",
+    )
+
+
+@rule(
+    "UPD08",
+    "lr-too-low",
+    Severity.WARNING,
+    needs=(Role.PARAM, Role.UPDATE),
+    explains=("LOS07", "LOS11", "LOS12", "LOS14", "LOS15"),
+    advice="Multiply the learning rate by the factor named; `nntrace check` sweeps it for you.",
+)
+def lr_too_low(
+    trace: Trace,
+    *,
+    ratio: Annotated[float, "rms(Δw) / rms(w) below which steps are small"] = 1.5e-4,
+    remaining: Annotated[float, "part of the first loss that is left"] = 0.6,
+    steadiness: Annotated[float, "fall of the last third over that of the first"] = 0.7,
+    steps: Annotated[int, "steps at the full learning rate that are needed"] = 150,
+) -> Iterator[Finding | Skipped]:
+    """The loss falls all the time, in a straight line, and comes nowhere: the steps are tiny.
+
+    Learning slows down as it goes; a loss that falls as steadily at the end as at the beginning,
+    most of it left, with updates far below a thousandth of the weights, waits for larger
+    steps. Judged is the part of the run at which the rate is above a tenth of its maximum.
+    Source: "37 reasons", 33; Karpathy, CS231n, "ratio of weights:updates".
+    """
+    series = loss_series(trace)
+    if reason := unjudgeable(series, steps):
+        yield Skipped(reason)
+        return
+    rows = at_full_rate(trace)
+    if steps_at_full_rate(trace) < steps or len(rows) < _LEAST_SAMPLES:
+        yield Skipped(f"needs {steps} steps and {_LEAST_SAMPLES} samples at the full learning rate")
+        return
+    sites = weights(trace)
+    values = update_ratios(trace, sites)[rows]
+    values[~(values > 0)] = np.nan
+    level = np.array([median(column) for column in values[len(rows) // 2 :].T])
+    judged = np.isfinite(level)
+    if not judged.any() or 2 * (level[judged] < ratio).sum() < judged.sum():
+        return
+    thirds = np.array_split(series.value[len(series) // 10 :], 3)
+    falls = [_fall(part) for part in thirds]
+    is_steady = min(falls) > 0 and falls[-1] >= steadiness * falls[0]
+    left = remaining_loss(trace)
+    if not is_steady or not left > remaining or trend_z(series.value) > -5.0:
+        return
+    if has_learned(trace, series):
+        return
+    typical = float(np.median(level[judged]))
+    factor, rate = rounded(_USUAL / typical), median(trace.steps.lr)
+    yield Finding(
+        f"the learning rate of {rate:.2g} is about {factor:g} times too low: a step changes "
+        f"weights by {typical:.1g} of their size, and {left:.0%} of the loss is left after "
+        f"{len(series)} steps of steady fall.",
+        site=sites[int(np.nanargmin(level))],
+        steps=series.span,
+        evidence={"ratio": typical, "factor": factor, "remaining": left, "learning_rate": rate},
+        advice=f"Multiply the learning rate by up to {factor:g}: try {rate * factor:.1g}.",
+    )
+
+
+@rule(
+    "UPD09",
+    "lr-decayed-early",
+    Severity.WARNING,
+    explains=("UPD02", "UPD06", "LOS07", "LOS14"),
+    advice="Stretch the schedule to the length of the run (its `T_max`, `total_steps`, milestones "
+    "or decay rate), or begin with a constant rate and decay last.",
+)
+def lr_decayed_early(
+    trace: Trace,
+    *,
+    decay: Annotated[float, "fall of the rate below its highest value"] = 100.0,
+    share: Annotated[float, "part of the run that is spent at such a rate"] = 0.2,
+    fall: Annotated[float, "relative fall of the loss just before"] = 0.03,
+    most: Annotated[float, "part of the run after which the whole decay came early"] = 0.75,
+    steps: Annotated[int, "optimizer steps with a loss that are needed"] = 60,
+) -> Iterator[Finding | Skipped]:
+    """The learning rate was next to nothing for a good part of the run, and the loss was falling.
+
+    What is left of the run is wasted. The loss must have fallen clearly until then and have
+    stopped after; a schedule that ends on a plateau is none of this, and the last steps of a
+    decay to zero are meant. Where most of the run is spent at such a rate, it counts whether the
+    loss was falling when the decay began. Source: Karpathy's Recipe, step 3 (do not trust
+    learning-rate decay defaults).
+    """
+    series = loss_series(trace)
+    if reason := unjudgeable(series, steps):
+        yield Skipped(reason)
+        return
+    all_steps = trace.steps
+    rates = np.interp(series.step, all_steps.step, np.nan_to_num(all_steps.lr, nan=-1.0))
+    highest = float(rates.max())
+    if highest <= 0 or (rates < 0).any():
+        yield Skipped("the learning rate is not known")
+        return
+    since = lasting(rates < highest / decay, 1)
+    if since is None or since < steps // 4 or len(rates) - since < share * len(rates):
+        return
+    values = series.value
+    is_most = len(rates) - since > most * len(rates)
+    began = int(np.flatnonzero(rates > highest / 2)[-1]) + 1 if is_most else since
+    before, after = values[began // 2 : began], values[since:]
+    level = median(before[-max(3, len(before) // 4) :])
+    lost = _fall(before)
+    if not lost > fall * abs(level) or trend_z(before) > -3.0 or _fall(after) > lost / 3:
+        return
+    yield Finding(
+        f"the learning rate fell from {highest:.2g} to {rates[since]:.2g} by step "
+        f"{series.step[since]} while the loss was still falling; the loss has stayed at "
+        f"{median(after):.3g} for the {len(after)} steps since.",
+        steps=(int(series.step[since]), series.span[1]),
+        evidence={
+            "highest": highest,
+            "rate_then": float(rates[since]),
+            "loss_then": level,
+            "loss_at_end": median(after[-10:]),
+            "share_of_run": len(after) / len(values),
+        },
+    )
+
+
+def _fall(values: np.ndarray) -> float:
+    """How much lower the last third of some values is than the first."""
+    third = max(1, len(values) // 3)
+    return median(values[:third]) - median(values[-third:])
+
+
+def _first(one: Rule, trace: Trace) -> tuple[Finding | None, str]:
+    """The first finding of another rule, and why it could not judge."""
+    results = list(one.run(trace))
+    found = next((result for result in results if isinstance(result, Finding)), None)
+    skipped = next((result.reason for result in results if isinstance(result, Skipped)), "")
+    return found, "" if found else skipped

@@ -1,0 +1,162 @@
+"""Rules on learning-rate schedulers: the unit they count in, and when they are first stepped."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.common.payloads import count, place, text
+from nntrace.rules.common.signals import median, span
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import EventKind, RunStatus
+from nntrace.trace import Event, Trace
+
+_REPEATING = ("CosineAnnealingWarmRestarts", "CyclicLR", "CosineDecayRestarts")
+
+
+@rule(
+    "UPD10",
+    "scheduler-unit-mistaken",
+    Severity.WARNING,
+    explains=("UPD02", "UPD08", "UPD09", "LOS07", "LOS14", "LOS15"),
+    advice="Step the scheduler in the unit it is made for: after each batch if its length is in "
+    "optimizer steps, after each epoch if it is in epochs.",
+)
+def scheduler_unit_mistaken(
+    trace: Trace,
+    *,
+    decay: Annotated[float, "fall of the rate within one epoch that no schedule means"] = 30.0,
+    part: Annotated[float, "of the run, after which a decay to nothing was not made for it"] = 0.2,
+    steps: Annotated[int, "optimizer steps that are needed"] = 20,
+) -> Iterator[Finding | Skipped]:
+    """A schedule in epochs is stepped after every batch, or one in batches after every epoch.
+
+    In the first case the scheduler is through before an epoch is: the rate has fallen to
+    nothing, or goes up and down. In the second its length equals the number of optimizer steps
+    and it has hardly begun when the run ends. Schedules that repeat by design are left out.
+    A schedule of Keras counts optimizer steps: given a number of epochs it is through too soon.
+    Where a loop of the program's own does not tell its epochs, a decay that is over within the
+    first part of the run, and leaves next to no rate for the rest, was made for them, too.
+    Source: Karpathy's Recipe, step 3 (a decay meant for another number of epochs).
+    """
+    last = _last_counts(trace)
+    if not last:
+        yield Skipped("no learning-rate scheduler was seen")
+        return
+    made = [count(e.payload, "steps") for e in trace.events_of(EventKind.EPOCH)]
+    an_epoch = int(median([n for n in made if n])) if any(made) else 0
+    total = len(trace.steps)
+    if total < steps:
+        yield Skipped(f"needs {steps} optimizer steps, has {total}")
+        return
+    for event in last:
+        calls, horizon = count(event.payload, "calls"), count(event.payload, "horizon")
+        kind = text(event.payload, "class")
+        if kind in _REPEATING:
+            continue
+        finding = None
+        if an_epoch >= steps and calls >= 0.8 * total and total >= an_epoch:
+            finding = _too_often(trace, kind, calls, horizon, an_epoch, decay)
+        elif not an_epoch and 0 < horizon < part * total and calls >= 0.8 * total:
+            finding = _over_soon(trace, kind, horizon, decay)
+        elif horizon and calls <= 0.2 * total and trace.status is not RunStatus.RUNNING:
+            finding = _too_seldom(kind, calls, horizon, total)
+        if finding is not None:
+            yield Finding(
+                finding.message,
+                steps=span(trace.steps.step),
+                evidence={**finding.evidence, "scheduler": kind, "steps": total},
+                location=place(event.payload),
+                advice=finding.advice,
+            )
+
+
+@rule(
+    "UPD17",
+    "step-before-schedule",
+    Severity.WARNING,
+    advice="Call `scheduler.step()` after `optimizer.step()`: the other way round the first value "
+    "of the schedule is never used.",
+)
+def step_before_schedule(trace: Trace) -> Iterator[Finding | Skipped]:
+    """A scheduler was stepped before its optimizer was.
+
+    The first learning rate of the schedule is skipped and all others come one step early, which
+    matters most for a warm-up and for schedules of a few epochs. A run that goes on
+    from a checkpoint is not judged. A schedule of Keras is a function of the optimizer's steps and
+    cannot be ahead of them. Source: PyTorch's documentation of `torch.optim`, "how to
+    adjust learning rate".
+    """
+    events = trace.events_of(EventKind.SCHEDULER)
+    if not events:
+        yield Skipped("no learning-rate scheduler was seen")
+        return
+    seen = set()
+    for event in events:
+        name = count(event.payload, "scheduler")
+        if name in seen:
+            continue
+        seen.add(name)
+        if event.payload.get("optimizer_stepped") is False:
+            rates = trace.steps.lr[np.isfinite(trace.steps.lr)]
+            first = f", at {rates[0]:.3g}" if len(rates) else ""
+            yield Finding(
+                f"{text(event.payload, 'class') or 'the scheduler'} was stepped before the "
+                f"optimizer's first step: training began with the second rate of the "
+                f"schedule{first}.",
+                steps=(event.step, event.step),
+                evidence={"scheduler": text(event.payload, "class")},
+                location=place(event.payload),
+            )
+
+
+def _last_counts(trace: Trace) -> list[Event]:
+    """The last event of each scheduler."""
+    last = {count(e.payload, "scheduler"): e for e in trace.events_of(EventKind.SCHEDULER)}
+    return list(last.values())
+
+
+def _too_often(
+    trace: Trace, kind: str, calls: int, horizon: int, an_epoch: int, decay: float
+) -> Finding | None:
+    rates = trace.steps.lr[np.isfinite(trace.steps.lr)]
+    if len(rates) <= an_epoch // 2 or rates.max() <= 0:
+        return None
+    within = rates[:an_epoch]
+    fell = float(within.max() / max(within[within.argmax() :].min(), 1e-300))
+    is_through = 0 < horizon < an_epoch and calls > 1.5 * horizon
+    if not fell > decay or not (is_through or not horizon):
+        return None
+    length = f"is through after {horizon} steps" if horizon else f"divides the rate by {fell:.0e}"
+    return Finding(
+        f"{kind} is stepped after every batch and {length}{'' if horizon else ' within an epoch'}, "
+        f"where an epoch has {an_epoch}: it seems to be made for epochs.",
+        evidence={"calls": calls, "horizon": horizon or None, "steps_per_epoch": an_epoch},
+        advice="Move `scheduler.step()` out of the loop over batches, or give the scheduler its "
+        f"length in batches ({an_epoch} per epoch), as a schedule of Keras' needs it.",
+    )
+
+
+def _over_soon(trace: Trace, kind: str, horizon: int, decay: float) -> Finding | None:
+    rates = trace.steps.lr[np.isfinite(trace.steps.lr)]
+    if not len(rates) or not rates.max() > decay * rates[horizon:].max(initial=0.0):
+        return None
+    return Finding(
+        f"{kind} is stepped after every batch and is through after {horizon} of {len(rates)} "
+        f"steps; the rate is {rates[-1]:.2g} since: it seems to be made for epochs.",
+        evidence={"horizon": horizon, "rate": float(rates[-1])},
+        advice="Move `scheduler.step()` out of the loop over batches, or give the scheduler its "
+        "length in batches, as a schedule of Keras' needs it.",
+    )
+
+
+def _too_seldom(kind: str, calls: int, horizon: int, total: int) -> Finding | None:
+    if calls < 2 or abs(total - horizon) > max(2, 0.1 * horizon):
+        return None
+    return Finding(
+        f"{kind} is made for {horizon} steps and was stepped {calls} times in {total} optimizer "
+        "steps: it seems to be made for batches and is stepped once per epoch.",
+        evidence={"calls": calls, "horizon": horizon},
+        advice="Move `scheduler.step()` into the loop over batches, after `optimizer.step()`.",
+    )

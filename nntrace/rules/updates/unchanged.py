@@ -1,0 +1,79 @@
+"""UPD06: parameters that are stepped and stay what they are."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.common.layers import cancels, columns, is_embedding, named
+from nntrace.rules.common.signals import finite, median
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import Role
+from nntrace.trace import Trace
+
+_OF_NO_RATE = (
+    "Print the learning rate after each step and look at what sets it: a schedule whose factor is "
+    "a quotient of whole numbers (`step // warm_up`), or one that has reached its end."
+)
+
+
+@rule(
+    "UPD06",
+    "unchanged-parameter",
+    Severity.ERROR,
+    needs=(Role.PARAM_GRAD, Role.UPDATE),
+    explains=("LOS07", "LOS11", "LOS12", "LOS14"),
+    advice="Check the learning rate of the parameter's group (zero?), the schedule, a gradient "
+    "scaler that skips every step, and whether the dtype is too coarse for the update.",
+)
+def unchanged_parameter(
+    trace: Trace,
+    *,
+    samples: Annotated[int, "sampled steps with a gradient and without a change"] = 5,
+) -> Iterator[Finding | Skipped]:
+    """An optimizer steps a parameter that has a gradient, yet its values never change.
+
+    Δw is measured as after − before, so a zero is a zero: a learning rate of zero, a step that was
+    skipped, or an update lost to rounding. Must hold at every sampled step once the learning rate
+    has left zero (or at all of them if it never does). Left out are embeddings of which a part is
+    sampled, because the rows of a batch need not be among those, and a bias whose gradient is the
+    rounding of what cancels (scores that are only compared).
+    Source: "37 reasons", 19 and 33; micrograd-style checks in Karpathy's Recipe, step 2.
+    """
+    sites = trace.sites_of(Role.UPDATE)
+    update = columns(trace, Role.UPDATE, "rms", sites)
+    count = columns(trace, Role.UPDATE, "n", sites)
+    partly_read = [
+        is_embedding(site) and len(n := finite(column)) > 0 and n.max() < site.numel
+        for site, column in zip(sites, count.T, strict=True)
+    ]
+    update[:, partly_read] = np.nan
+    gradient = columns(trace, Role.PARAM_GRAD, "rms", sites)
+    steps = trace.steps
+    moving = steps.step[steps.lr != 0]
+    begun = trace.sampled_steps >= (moving[0] if len(moving) else 0)
+    seen = begun[:, None] & np.isfinite(update) & (gradient > 0)
+    times = seen.sum(axis=0)
+    if not times.size or times.max() < samples:
+        yield Skipped(f"needs {samples} sampled steps with gradients and updates")
+        return
+    unchanged = (times >= samples) & ~(seen & (update != 0)).any(axis=0)
+    blamed = [i for i in np.flatnonzero(unchanged).tolist() if not cancels(i, sites, gradient)]
+    if not blamed:
+        return
+    paths = [sites[index].path for index in blamed]
+    rows = np.flatnonzero(seen[:, blamed].any(axis=1))
+    rates = "" if len(moving) else "; the learning rate (of the first group) is 0 at every step"
+    yield Finding(
+        f"{len(paths)} of {len(sites)} parameters are stepped with a gradient and never change: "
+        f"{named(paths)}{rates}.",
+        site=sites[blamed[0]],
+        steps=(int(trace.sampled_steps[rows[0]]), int(trace.sampled_steps[rows[-1]])),
+        evidence={
+            "parameters": paths,
+            "gradient_rms": [median(gradient[:, index]) for index in blamed],
+            "learning_rate": median(steps.lr) if len(finite(steps.lr)) else None,
+        },
+        advice=_OF_NO_RATE if len(finite(steps.lr)) and not len(moving) else "",
+    )

@@ -1,0 +1,285 @@
+import numpy as np
+import pytest
+from rules.builders import batches, findings, run_rule, site, skip_reasons, trace_of
+from rules.updates.parameter_rows import STEPS, STUCK, parameter, trace
+
+from nntrace.rules import Severity
+
+# UPD01
+
+
+@pytest.mark.parametrize(
+    ("ratio", "level"),
+    [
+        (0.9e-2, None),
+        (1.1e-2, Severity.WARNING),
+        (0.9e-1, Severity.WARNING),
+        (1.1e-1, Severity.ERROR),
+    ],
+)
+def test_large_lasting_updates_with_a_high_loss_are_blamed(ratio, level):
+    results = findings("UPD01", trace(parameter("a.weight", update=ratio)))
+    assert [finding.level for finding in results] == ([level] if level else [])
+
+
+@pytest.mark.parametrize(("end", "found"), [(1.2, 1), (1.1, 0)])
+def test_large_updates_under_which_the_loss_halves_are_healthy(end, found):
+    loss = [*[2.3] * 10, *[end] * 30]
+    assert len(findings("UPD01", trace(parameter("a.weight", update=0.05), loss=loss))) == found
+
+
+@pytest.mark.parametrize(("end", "found"), [(1.95, 1), (1.75, 0)])
+def test_large_updates_under_which_the_loss_falls_to_the_end_are_healthy(end, found):
+    loss = np.linspace(2.3, end, STEPS).tolist()
+    assert len(findings("UPD01", trace(parameter("a.weight", update=0.05), loss=loss))) == found
+
+
+@pytest.mark.parametrize(("cosine", "found"), [(0.55, 0), (0.45, 1)])
+@pytest.mark.parametrize("falls", [True, False])
+def test_large_updates_do_not_overshoot_where_gradients_agree_and_the_loss_falls(
+    cosine, found, falls
+):
+    loss = np.linspace(2.3, 1.95, STEPS).tolist() if falls else STUCK
+    rows = trace(parameter("a.weight", update=0.05), loss=loss, gradient_cosine=cosine)
+    assert len(findings("UPD01", rows)) == (found if falls else 1)
+
+
+def test_the_large_first_steps_of_adam_are_healthy():
+    early = [*[0.3] * 15, *[1e-3] * 25]
+    assert not findings("UPD01", trace(parameter("a.weight", update=early)))
+
+
+def test_one_layer_of_three_does_not_make_the_learning_rate_too_high():
+    rows = [parameter(f"{name}.weight") for name in "ab"]
+    assert not findings("UPD01", trace(*rows, parameter("c.weight", update=0.05)))
+
+
+def test_weights_that_start_at_zero_have_no_ratio():
+    zero = parameter("b.weight", size=[0.0, *[1e-3] * 39], update=1e-3)
+    assert not findings("UPD01", trace(parameter("a.weight"), zero))
+
+
+def test_embeddings_and_biases_have_no_say():
+    rows = [
+        parameter("a.weight"),
+        parameter("a.bias", update=0.5, shape=(64,)),
+        parameter("e.weight", update=0.5, kind="Embedding"),
+    ]
+    assert not findings("UPD01", trace(*rows))
+
+
+@pytest.mark.parametrize(("ratio", "found"), [(0.51, 1), (0.49, 0)])
+def test_one_step_of_half_the_weights_for_nothing_is_an_error(ratio, found):
+    once = [1e-3, ratio, *[0.0] * 38]
+    results = findings("UPD01", trace(parameter("a.weight", update=once)))
+    assert len(results) == found
+    assert all(f.level is Severity.ERROR and f.steps == (1, 1) for f in results)
+
+
+@pytest.mark.parametrize(("zeros", "found"), [(0.11, 0), (0.09, 1)])
+def test_a_constraint_that_sets_weights_to_zero_is_no_large_step(zeros, found):
+    rows = parameter("a.weight", update=[0.6, *[0.0] * 39])
+    rows[0]["stats"]["zero_fraction"] = [0.0, *[zeros] * 39]
+    assert len(findings("UPD01", trace(rows))) == found
+
+
+@pytest.mark.parametrize(("peak", "found"), [(3.1, 1), (2.9, 0)])
+def test_one_step_of_half_the_weights_that_triples_the_loss_is_a_warning(peak, found):
+    loss = [1.0, peak, 2.0, *[0.2] * 37]
+    results = findings("UPD01", trace(parameter("a.weight", update=[0.6, *[1e-3] * 39]), loss=loss))
+    assert [finding.level for finding in results] == [Severity.WARNING] * found
+
+
+def test_one_large_step_is_healthy_where_the_loss_is_as_noisy_as_it_is_high():
+    episodes = [12.0, *[2.0, 40.0] * 50]
+    episodes[14] = episodes[80] = 300.0
+    rows = parameter("a.weight", update=[0.6, *[1e-3] * 100])
+    assert not findings("UPD01", trace(rows, loss=episodes, steps=101))
+
+
+def test_losses_below_zero_do_not_say_what_one_large_step_did():
+    update = [0.6, *[1e-3] * 39]
+    loss = [2.0, 9.0, -0.1, *[2.3] * 37]
+    assert not findings("UPD01", trace(parameter("a.weight", update=update), loss=loss))
+
+
+def test_a_diverging_run_of_a_few_steps_is_blamed():
+    loss = [2.3, 50.0, float("nan")]
+    assert findings("UPD01", trace(parameter("a.weight", update=[0.6, 2, 9]), loss=loss, steps=3))
+
+
+def test_several_optimizers_are_blamed_from_the_error_level_on():
+    names = ["Adam", "Adam.2"] * 20
+    assert not findings("UPD01", trace(parameter("a.weight", update=0.05), optimizer=names))
+    [finding] = findings("UPD01", trace(parameter("a.weight", update=0.2), optimizer=names))
+    assert finding.level is Severity.ERROR
+
+
+@pytest.mark.parametrize(("samples", "skipped"), [(9, True), (10, False)])
+def test_ten_samples_of_updates_are_needed(samples, skipped):
+    rows = trace(parameter("a.weight"), sampled=range(STEPS - samples, STEPS))
+    assert bool(skip_reasons("UPD01", rows)) is skipped
+    assert bool(skip_reasons("UPD02", rows)) is skipped
+
+
+@pytest.mark.parametrize(("late", "skipped"), [(2, True), (3, False)])
+def test_samples_of_the_first_half_alone_cannot_show_that_a_ratio_lasts(late, skipped):
+    sampled = [*range(15), *range(STEPS - late, STEPS)]
+    rows = trace(parameter("a.weight", update=0.05), sampled=sampled)
+    assert bool(skip_reasons("UPD01", rows)) is skipped
+
+
+@pytest.mark.parametrize(("steps", "skipped"), [(22, True), (23, False)])
+def test_a_run_of_hardly_more_than_adams_first_steps_is_not_judged(steps, skipped):
+    rows = trace(parameter("a.weight", update=0.05), loss=[2.3] * steps, steps=steps)
+    assert bool(skip_reasons("UPD01", rows)) is skipped
+
+
+@pytest.mark.parametrize(("own", "found"), [(26.0, 0), (20.0, 1)])
+def test_a_large_step_that_follows_from_a_batch_whose_loss_was_off_is_not_of_the_rate(own, found):
+    ratio = [*[1e-3] * 20, 0.6, *[1e-3] * 19]
+    loss = [*[0.5] * 20, own, 2.5, *[0.5] * 18]
+    assert len(findings("UPD01", trace(parameter("a.weight", update=ratio), loss=loss))) == found
+
+
+def test_a_shock_in_the_last_of_several_fits_is_told_though_the_first_had_one_too():
+    update = [0.6, *[1e-3] * 19, 0.6, *[1e-3] * 19]
+    fits = {"loss": [0.7] * 20 + [0.7, *[3.0] * 19], "optimizer": ["SGD"] * 20 + ["SGD.2"] * 20}
+    [finding] = findings("UPD01", trace(parameter("a.weight", update=update), **fits))
+    assert finding.steps[0] == 20
+
+
+# UPD02
+
+
+@pytest.mark.parametrize(("ratio", "found"), [(0.9e-5, 1), (1.1e-5, 0)])
+def test_tiny_lasting_updates_with_a_high_loss_are_a_warning(ratio, found):
+    results = findings("UPD02", trace(parameter("a.weight", update=ratio)))
+    assert len(results) == found
+    assert all(finding.level is Severity.WARNING for finding in results)
+
+
+@pytest.mark.parametrize(("signal", "spared"), [(0.04, ("ACT01",)), (0.03, ())])
+def test_updates_far_smaller_than_a_weak_signal_makes_them_do_not_come_from_it(signal, spared):
+    hidden = [site("a", "activation", rms=signal, module_type="Linear")]
+    [finding] = findings("UPD02", trace(parameter("a.weight", update=1e-6), hidden))
+    assert finding.not_from == spared
+
+
+@pytest.mark.parametrize(("end", "found"), [(2.1, 1), (2.0, 0)])
+def test_tiny_updates_under_which_the_loss_falls_are_healthy(end, found):
+    loss = [*[2.3] * 5, *[end] * 35]
+    assert len(findings("UPD02", trace(parameter("a.weight", update=1e-6), loss=loss))) == found
+
+
+def test_a_model_that_was_trained_before_needs_small_updates():
+    rows = batches(STEPS, loss_function="cross_entropy", classes=10, batch_size=32, loss_value=0.1)
+    loss = [0.1] * STEPS
+    tiny = parameter("a.weight", update=1e-6)
+    assert not findings("UPD02", trace(tiny, loss=loss, batches=rows))
+    assert findings("UPD02", trace(tiny, batches=rows))
+
+
+def test_a_warm_up_is_not_judged():
+    rates = [*[1e-6] * 20, *[1e-2] * 20]
+    update = [*[1e-7] * 20, *[1e-3] * 20]
+    assert not findings("UPD02", trace(parameter("a.weight", update=update), lr=rates))
+
+
+def test_a_rate_that_has_decayed_is_not_judged():
+    rates = [*[1e-2] * 20, *[1e-6] * 20]
+    update = [*[1e-3] * 20, *[1e-7] * 20]
+    assert not findings("UPD02", trace(parameter("a.weight", update=update), lr=rates))
+
+
+def test_updates_of_exactly_zero_are_another_rules():
+    assert skip_reasons("UPD02", trace(parameter("a.weight", update=0.0)))
+
+
+def test_losses_of_several_optimizers_cannot_be_told_apart():
+    names = ["Adam", "Adam.2"] * 20
+    assert skip_reasons("UPD02", trace(parameter("a.weight", update=1e-7), optimizer=names))
+
+
+# UPD04
+
+
+def test_a_layer_with_gradients_that_nothing_steps_is_an_error():
+    rows = [parameter("a.weight"), parameter("b.weight"), parameter("head.weight", update=None)]
+    [finding] = findings("UPD04", trace(*rows))
+    assert finding.level is Severity.ERROR
+    assert finding.evidence["parameters"] == ["head.weight"]
+
+
+def test_a_backbone_left_out_below_a_trained_head_is_only_noted():
+    rows = [parameter("back.weight", update=None), parameter("head.weight")]
+    [finding] = findings("UPD04", trace(*rows))
+    assert finding.level is Severity.INFO
+
+
+@pytest.mark.parametrize(
+    ("spread", "level"), [(1.0, Severity.WARNING), (1.05, Severity.INFO)], ids=["fresh", "trained"]
+)
+def test_a_backbone_left_out_as_it_was_initialised_is_a_warning(spread, level):
+    shape = {"shape": [64, 64], "numel": 4096, "parent": "back", "module_type": "Linear"}
+    values = {"std": spread / (3 * 64) ** 0.5, "kurtosis": -1.2, "rms": 0.1, "n": 4096}
+    backbone = [
+        site("back.weight", "param", fan_in=64, fan_out=64, **values, **shape),
+        site("back.weight", "param_grad", fan_in=64, fan_out=64, rms=0.1, n=4096, **shape),
+    ]
+    [finding] = findings("UPD04", trace(backbone, parameter("head.weight")))
+    assert finding.level is level
+
+
+@pytest.mark.parametrize(("frozen", "level"), [(1, Severity.INFO), (2, Severity.ERROR)])
+def test_what_was_not_frozen_among_frozen_layers_was_left_to_learn(frozen, level):
+    held = {"shape": [64, 64], "numel": 4096, "requires_grad": False, "rms": 1.0}
+    rows = [[site(f"{name}.weight", "param", parent=name, **held)] for name in "bc"[:frozen]]
+    rows += [parameter("a.lora", update=None), parameter("head.weight")]
+    [finding] = findings("UPD04", trace(*rows))
+    assert finding.level is level
+
+
+def test_most_of_the_model_left_out_behind_what_is_trained_is_a_warning():
+    rows = [parameter("generator.weight"), parameter("a.weight", update=None)]
+    [finding] = findings("UPD04", trace(*rows, parameter("b.weight", update=None)))
+    assert finding.level is Severity.WARNING
+
+
+def test_a_parameter_without_gradients_is_not_this_rule():
+    rows = [parameter("a.weight"), parameter("b.weight", gradient=None, n=0, update=None)]
+    assert not findings("UPD04", trace(*rows))
+
+
+def test_a_parameter_stepped_now_and_then_is_healthy():
+    rows = [parameter("a.weight"), parameter("b.weight", update=[None] * 39 + [1e-3])]
+    rows[1][2]["stats"]["n"] = [None] * 39 + [4096]
+    assert not findings("UPD04", trace(*rows))
+
+
+def test_a_parameter_that_changes_without_an_optimizer_is_healthy():
+    by_hand = parameter("b.weight", size=list(np.linspace(1, 2, STEPS)), update=None)
+    assert not findings("UPD04", trace(parameter("a.weight"), by_hand))
+
+
+@pytest.mark.parametrize(("samples", "found"), [(4, 0), (5, 1)])
+def test_five_gradients_without_an_update_are_needed(samples, found):
+    some = [4096] * samples + [0] * (STEPS - samples)
+    rows = [
+        parameter("a.weight"),
+        parameter("c.weight"),
+        parameter("b.weight", n=some, update=None),
+    ]
+    assert len(findings("UPD04", trace(*rows))) == found
+
+
+# all
+
+
+@pytest.mark.parametrize("code", ["UPD01", "UPD02", "UPD04", "UPD06"])
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf"), 0.0, 1.0])
+@pytest.mark.parametrize("steps", [1, 20])
+def test_degenerate_updates_raise_nothing(code, value, steps):
+    rows = [parameter(f"{name}.weight", size=value, update=value, gradient=value) for name in "ab"]
+    run_rule(code, trace(*rows, loss=value, steps=steps, lr=value))
+    run_rule(code, trace_of())

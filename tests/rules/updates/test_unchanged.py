@@ -1,0 +1,44 @@
+import pytest
+from rules.builders import findings, run_rule
+from rules.updates.parameter_rows import STEPS, parameter, trace
+
+
+def test_a_parameter_with_gradients_that_never_changes_is_an_error():
+    [finding] = findings("UPD06", trace(parameter("a.weight"), parameter("b.weight", update=0.0)))
+    assert finding.evidence["parameters"] == ["b.weight"]
+
+
+def test_a_single_change_is_enough():
+    once = [*[0.0] * 39, 1e-9]
+    assert not findings("UPD06", trace(parameter("b.weight", update=once)))
+
+
+def test_without_a_gradient_no_change_is_expected():
+    rows = [parameter("a.weight"), parameter("b.weight", update=0.0, gradient=0.0)]
+    assert not findings("UPD06", trace(*rows))
+
+
+@pytest.mark.parametrize(("moving", "found"), [(4, 0), (5, 1)])
+def test_steps_before_the_rate_leaves_zero_do_not_count(moving, found):
+    rates = [0.0] * (STEPS - moving) + [0.1] * moving
+    rows = trace(parameter("b.weight", update=0.0), lr=rates)
+    assert len([r for r in run_rule("UPD06", rows) if hasattr(r, "message")]) == found
+
+
+def test_a_rate_of_zero_throughout_is_said():
+    [finding] = findings("UPD06", trace(parameter("b.weight", update=0.0), lr=0.0))
+    assert "is 0 at every step" in finding.message
+    assert "what sets it" in finding.advice
+
+
+def test_an_embedding_of_which_a_part_is_sampled_is_left_out():
+    large = parameter("e.weight", update=0.0, shape=(5000, 64), kind="Embedding")
+    assert not findings("UPD06", trace(parameter("a.weight"), large))
+    small = parameter("e.weight", update=0.0, kind="Embedding")
+    assert findings("UPD06", trace(parameter("a.weight"), small))
+
+
+@pytest.mark.parametrize(("gradient", "found"), [(0.9e-6, 0), (1.1e-6, 1)])
+def test_a_bias_whose_gradient_is_the_rounding_of_what_cancels_is_left_out(gradient, found):
+    bias = parameter("a.bias", shape=(1,), update=0.0, gradient=gradient)
+    assert len(findings("UPD06", trace(parameter("a.weight", gradient=0.1), bias))) == found
