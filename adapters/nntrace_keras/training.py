@@ -163,7 +163,7 @@ class Training:
     ) -> EagerCall | GraphCall | None:
         if variables is None:
             variables = list(optimizer._trainable_variables)
-        gradients = self.tapes.take(variables)
+        gradients = self.tapes.gradients.take(variables)
         self.saw_gradient = self.saw_gradient or bool(gradients)
         if not grads or _replica() != 0:
             return None
@@ -185,12 +185,13 @@ class Training:
             if not getattr(ops.get_default_graph(), "building_function", False):
                 return None
             with self._recorder.setting_up(), tf.name_scope("nntrace"):
+                steps = self.functions.steps
                 call = GraphCall(
-                    self.observer, self.functions.use_board(), self.functions.count, optimizer,
+                    self.observer, self.functions.use_board(), steps.count, optimizer,
                     name, pairs, gradients, is_first=not self._has_batch,
-                    is_repeated=self.functions.repeats(ops.get_default_graph(), name, variables),
+                    is_repeated=steps.repeats(ops.get_default_graph(), name, variables),
                 )  # fmt: skip
-            self.functions.add(call.step)
+            steps.add(call.step)
             return call
 
     def _ends(self, begun: EagerCall | GraphCall) -> None:

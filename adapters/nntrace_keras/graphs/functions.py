@@ -21,15 +21,16 @@ from nntrace_keras.births.graph import Births
 from nntrace_keras.data.own_passes import OwnPasses, called_in
 from nntrace_keras.data.waits import DataWaits
 from nntrace_keras.graphs.board import Board, Row
-from nntrace_keras.graphs.on_graph import functions_around, list_on
+from nntrace_keras.graphs.on_graph import list_on
 from nntrace_keras.graphs.second import CannotComputeError, Second
+from nntrace_keras.graphs.steps import GraphSteps, note_step, release, steps_in
 from nntrace_keras.graphs.unread import Call, Unread, is_plain, shared_out
 from nntrace_keras.patching import Undo, wrap
 from nntrace_keras.program.sources import Sources
 from nntrace_keras.samples.calls import Delivery, Step
+from nntrace_keras.tape.gradients import gradients_in
 from nntrace_keras.tape.idling import IdleWatch
-from nntrace_keras.tape.tapes import Tapes, gradients_in
-from nntrace_keras.tape.under_tape import key
+from nntrace_keras.tape.tapes import Tapes
 
 # TensorFlow builds the first function with variables twice: a step of the graph that it drops never
 # comes. To prepare for it at each call would hold all variables' values, and so copy them all.
@@ -43,6 +44,9 @@ class TrainingFunctions:
     Args:
         finish: records one optimizer call; whether it wants the next one sampled.
         settle: told whether any did, gives the turn of the next sample, or None.
+
+    Attributes:
+        steps: those that the functions hold.
     """
 
     def __init__(
@@ -61,7 +65,7 @@ class TrainingFunctions:
         self._finish = finish
         self._next = settle
         self._board: Board | None = None
-        self._steps: list[Step] = []
+        self.steps = GraphSteps()
         self._expected: dict[int, Second] = {}  # by the number of the step
         self._in_vain: Counter[int] = Counter()  # calls without it, of a step that never came
         self._unseen: dict[int, str] = {}  # why a step cannot be sampled, by its number
@@ -80,31 +84,6 @@ class TrainingFunctions:
         self._note_other = guard(self._other_has_run)
         self._recorder.hooks.on_catching_up(self._recorder.guard(self._catch_up))
         return [wrap(ConcreteFunction, "_call_flat", self._around_function)]
-
-    @property
-    def count(self) -> int:
-        """How many steps there are in graphs: the number of the next one."""
-        return len(self._steps)
-
-    def add(self, step: Step) -> None:
-        """A step is in the graph that is being built."""
-        _note_step(len(self._steps))
-        self._steps.append(step)
-
-    def repeats(self, graph: Any, optimizer: str, variables: Sequence[Any]) -> bool:
-        """Whether a step of this optimizer for these variables is sampled in the graph already.
-
-        What that step changed is then computed, too: the variables show the changes of all.
-        """
-        mine = {key(variable) for variable in variables}
-        for step in self._steps:
-            second = step.second if step.optimizer == optimizer else None
-            if second is None or second.graph is not graph:
-                continue
-            if any(key(stepped.variable) in mine for stepped in step.updates):
-                second.with_update = True
-                return True
-        return False
 
     def use_board(self) -> Board:
         """The board; made with the first training graph, which samples its first call."""
@@ -152,9 +131,9 @@ class TrainingFunctions:
         if self._tapes.is_unobserved or not getattr(graph, "building_function", False):
             return
         is_nested = bool(getattr(graph.outer_graph, "building_function", False))
-        for number in _steps_in(function.graph):
-            _note_step(number)
-            second = self._steps[number].second
+        for number in steps_in(function.graph):
+            note_step(number)
+            second = self.steps.made[number].second
             if second is None or second.graph is not function.graph:
                 continue
             if is_nested:
@@ -182,13 +161,13 @@ class TrainingFunctions:
         if self._own_passes.is_open:
             self._own_passes.training_goes_on()
         assert self._board is not None
-        numbers = _steps_in(function.graph)
+        numbers = steps_in(function.graph)
         if self._unread:
             if is_plain(function) and not any(map(self._is_awaited, numbers)):
                 return
             self.look()  # what is held from here on is of after those calls
         for number in numbers:
-            step = self._steps[number]
+            step = self.steps.made[number]
             if step.second is None:
                 continue
             if not self._board.expects(number):
@@ -207,7 +186,7 @@ class TrainingFunctions:
             if number not in list_on(function.graph, "_nntrace_released"):
                 list_on(function.graph, "_nntrace_released").append(number)
                 # Variables are not to live longer than the function that trains them.
-                weakref.finalize(function, _release, step).atexit = False
+                weakref.finalize(function, release, step).atexit = False
 
     def _is_awaited(self, number: int) -> bool:
         """Whether the next call is to sample this step."""
@@ -215,7 +194,7 @@ class TrainingFunctions:
         return (
             self._board.expects(number)
             and self._in_vain[number] < _PATIENCE
-            and self._steps[number].second is not None
+            and self.steps.made[number].second is not None
         )
 
     def _hold_weights(self, number: int, second: Second, function: Any) -> None:
@@ -235,13 +214,13 @@ class TrainingFunctions:
 
     def _give_up(self, number: int, error: CannotComputeError) -> None:
         """A step cannot be sampled; that is said when it comes, for not all that are built do."""
-        self._steps[number].second = None
+        self.steps.made[number].second = None
         self._unseen[number] = str(error)
 
     def _say_unseen(self, number: int) -> None:
         reason = self._unseen.pop(number, None)
         if reason is not None:
-            optimizer = self._steps[number].optimizer
+            optimizer = self.steps.made[number].optimizer
             what = f"activations, parameters and gradients of {optimizer}'s steps in a graph"
             self._recorder.add_event(EventKind.UNSEEN, {"what": what, "reason": reason})
 
@@ -282,7 +261,7 @@ class TrainingFunctions:
         self._unread.looked(
             calls,
             len(rows),
-            is_known_later=all(_is_known_later(self._steps[row.graph]) for row in rows),
+            is_known_later=all(_is_known_later(self.steps.made[row.graph]) for row in rows),
             room=min(self._recorder.room, self._births.room(row.graph for row in rows)),
             is_quiet=is_quiet,
         )
@@ -294,7 +273,7 @@ class TrainingFunctions:
         wants = False
         last = {row.graph: row for row in rows}
         for row in rows:
-            step = self._steps[row.graph]
+            step = self.steps.made[row.graph]
             self._say_unseen(row.graph)
             if row.loss is None and step.returned is not None:
                 row = row._replace(loss=step.returned.read(call.function, call.result))
@@ -350,21 +329,3 @@ def _is_known_later(step: Step) -> bool:
     A loss that is returned the graph does not look at, and goes on keeping random numbers.
     """
     return step.returned is None or step.second is None or not step.second.kept
-
-
-def _steps_in(graph: Any) -> list[int]:
-    """The numbers of the steps in a graph and in those that it calls."""
-    return list_on(graph, "_nntrace_steps")
-
-
-def _note_step(number: int) -> None:
-    """A step is in the graph that is being built, and so in those around it."""
-    for graph in functions_around():
-        if number not in _steps_in(graph):
-            _steps_in(graph).append(number)
-
-
-def _release(step: Step) -> None:
-    """The function is gone that held the step."""
-    step.second, step.updates, step.frozen, step.keepsakes = None, [], [], None
-    step.spans, step.losses = (), ()

@@ -73,7 +73,7 @@ class UpdatesByHand:
     def _around(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def assign(variable: Any, *args: Any, **kwargs: Any) -> Any:
             is_others = self._is_inside() or self._tapes.is_unobserved
-            if is_others or not (self._open.waiting or self._tapes.is_pending):
+            if is_others or not (self._open.waiting or self._tapes.gradients.is_pending):
                 return original(variable, *args, **kwargs)
             self._will_assign(variable)
             result = original(variable, *args, **kwargs)
@@ -86,7 +86,7 @@ class UpdatesByHand:
         state = self._open
         if key(variable) in state.waiting and state.graph is _graph():
             return
-        found = self._tapes.pending_for(variable)
+        found = self._tapes.gradients.pending_for(variable)
         if found is None:
             return
         if state.begun is not None and state.graph is _graph():

@@ -27,7 +27,9 @@ def watch_clipping(guard: Callable[[Callable[..., Any]], Callable[..., Any]], ta
     def clipped(result: Any, *args: Any, **kwargs: Any) -> None:
         given = args[0] if args else kwargs.get("t_list", kwargs.get("t"))
         left = result[0] if isinstance(result, tuple) else result
-        pending = {id(one) for waiting in tapes.pending for one in waiting.source_gradients}
+        pending = {
+            id(one) for waiting in tapes.gradients.pending for one in waiting.source_gradients
+        }
         for before, now in zip(tf.nest.flatten(given), tf.nest.flatten(left), strict=True):
             before = _unclipped(before)
             if now is not None and id(before) in pending:
@@ -36,7 +38,7 @@ def watch_clipping(guard: Callable[[Callable[..., Any]], Callable[..., Any]], ta
     note = guard(clipped)
 
     def observe(*call: Any, **kwargs: Any) -> None:
-        if tapes.is_pending and tapes.collects():
+        if tapes.gradients.is_pending and tapes.collects():
             note(*call, **kwargs)
 
     undos = [after(tf, name, observe) for name in _FUNCTIONS]

@@ -1,31 +1,28 @@
-"""What is called under a `GradientTape`: layers, and the gradients asked of it.
+"""What is called under a `GradientTape`: which tapes record, and the layers' calls.
 
-Watches `Layer.__call__` and the tape itself. Calls are kept with the tapes that
-recorded them, gradients with the graph (or the thread) until an optimizer takes them.
+Watches `Layer.__call__`, and where tapes begin and cease to record. Calls are kept with the tapes
+that recorded them.
 """
 
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
-from tensorflow.python.framework import ops
-from tensorflow.python.util import nest
 
-from nntrace_keras.births.derivatives import Derivative, Derivatives, first_broken
 from nntrace_keras.data.own_passes import OwnPasses
 from nntrace_keras.graphs.dataflow import place
-from nntrace_keras.graphs.on_graph import graphs_around, list_on
 from nntrace_keras.patching import Undo, wrap
 from nntrace_keras.program.describe import is_batch_norm, is_dropout, is_training
 from nntrace_keras.program.tensors import first_input, first_tensor, named_tensors
 from nntrace_keras.samples.attention import AttentionCalls
 from nntrace_keras.samples.running_norms import NormStatistics
+from nntrace_keras.tape.gradients import TapeGradients
 from nntrace_keras.tape.loss_calls import LossCalls
 from nntrace_keras.tape.under_tape import (
     Calls,
@@ -36,10 +33,7 @@ from nntrace_keras.tape.under_tape import (
     RootCall,
     Span,
     Statistics,
-    key,
 )
-
-_MAX_PENDING = 16  # gradients that no optimizer takes
 
 
 class _Local(threading.local):
@@ -48,7 +42,6 @@ class _Local(threading.local):
         self.stack: list[Any] = []
         self.last_output: Any = None
         self.norms: set[int] = set()
-        self.pending: list[Gradient] = []
         self.unobserved = False
 
 
@@ -61,6 +54,9 @@ class Tapes:
         sampling: whether an eager step is being sampled; graphs always collect.
         differentiated: told of gradients that were computed eagerly.
         own_passes: told of what is called outside of tapes.
+
+    Attributes:
+        gradients: those asked of the tapes.
     """
 
     def __init__(
@@ -72,10 +68,8 @@ class Tapes:
         own_passes: OwnPasses,
     ) -> None:
         self.path_of = path_of
-        self._differentiated = differentiated
         self._sampling = sampling
         self._local = _Local()
-        self._derivatives = Derivatives()
         self._calls: weakref.WeakKeyDictionary[Any, Calls] = weakref.WeakKeyDictionary()
         self._norms = NormStatistics()
         self._look_at_norm = guard(self._norm_begins)
@@ -87,8 +81,9 @@ class Tapes:
         self._losses = LossCalls(guard, lambda: self._local.active, self.collects)
         self._pushed = guard(self._push)
         self._popped = guard(self._pop)
-        self._extra = guard(self._extra_sources)
-        self._found = guard(self._gradient_found)
+        self.gradients = TapeGradients(
+            guard, self._calls.get, self.collects, sampling, differentiated
+        )
 
     def install(self) -> list[Undo]:
         """Watch layers, losses and tapes."""
@@ -98,7 +93,7 @@ class Tapes:
             *self._attention.install(),
             wrap(tf.GradientTape, "_push_tape", self._around_push),
             wrap(tf.GradientTape, "_pop_tape", self._around_pop),
-            wrap(tf.GradientTape, "gradient", self._around_gradient),
+            *self.gradients.install(),
         ]
 
     @contextmanager
@@ -125,39 +120,6 @@ class Tapes:
     def is_unobserved(self) -> bool:
         """Whether this thread is inside `unobserved`."""
         return self._local.unobserved
-
-    def take(self, variables: list[Any]) -> list[Gradient]:
-        """The gradients that were asked for these variables since the last time, oldest first."""
-        wanted = {key(variable) for variable in variables}
-        taken: list[Gradient] = []
-        for holder in self._holders():
-            mine = [g for g in holder if wanted & {key(source) for source in g.sources}]
-            taken += mine
-            holder[:] = [g for g in holder if g not in mine]
-        return taken
-
-    @property
-    def is_pending(self) -> bool:
-        """Whether gradients wait for an optimizer, here or in a graph around."""
-        return any(self._holders())
-
-    @property
-    def pending(self) -> list[Gradient]:
-        """Those that wait, oldest first."""
-        return [gradient for holder in self._holders() for gradient in holder]
-
-    def pending_for(self, variable: Any) -> Gradient | None:
-        """The last gradient that was asked for a variable and not taken; it stays where it is."""
-        wanted = key(variable)
-        return next(
-            (g for g in reversed(self.pending) if wanted in {key(s) for s in g.sources}), None
-        )
-
-    def _holders(self) -> list[list[Gradient]]:
-        """The pending gradients of this graph and of those around it, or of this thread."""
-        if tf.executing_eagerly():
-            return [self._local.pending]
-        return [_pending_of(graph) for graph in graphs_around()][::-1]
 
     # Layers.
 
@@ -286,83 +248,7 @@ class Tapes:
             self._local.stack.clear()
             self._local.last_output = None
 
-    def _around_gradient(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def gradient(tape: Any, target: Any, sources: Any, *args: Any, **kwargs: Any) -> Any:
-            extra = self._extra(tape, target) or []
-            wanted = [sources, [call.output for call in extra]] if extra else sources
-            with self._watched(tape) as derivatives:
-                found = original(tape, target, wanted, *args, **kwargs)
-            found, more = found if extra else (found, [])
-            self._found(tape, target, sources, found, extra, more, derivatives)
-            return found
-
-        return gradient
-
-    def _watched(self, tape: Any) -> AbstractContextManager[list[Derivative]]:
-        """Keeps the derivatives computed inside, where an eager step is sampled."""
-        if tf.executing_eagerly() and self._calls.get(tape) is not None and self._sampling():
-            return self._derivatives.kept()
-        return nullcontext([])
-
-    def _extra_sources(self, tape: Any, target: Any) -> list[LayerCall]:
-        """The first output of every layer under this tape that lives where its target does."""
-        calls = self._calls.get(tape)
-        if calls is None or not calls.layers or not self.collects():
-            return []
-        home = None if tf.executing_eagerly() else ops.get_default_graph()
-        seen: set[int] = set()
-        found = []
-        for call in calls.layers:
-            if id(call.layer) in seen:
-                continue
-            if getattr(call.output, "graph", None) is home if home is not None else True:
-                seen.add(id(call.layer))
-                found.append(call)
-        return found
-
-    def _gradient_found(
-        self,
-        tape: Any,
-        target: Any,
-        sources: Any,
-        gradients: Any,
-        extra: list[LayerCall],
-        more: list[Any],
-        derivatives: list[Derivative],
-    ) -> None:
-        calls = self._calls.get(tape)
-        if calls is None:
-            return
-        targets = [t for t in nest.flatten(target) if tf.is_tensor(t)]
-        is_scaled = any(hasattr(t, "_nntrace_unscaled") for t in targets)  # overflows are expected
-        found = Gradient(
-            [getattr(t, "_nntrace_unscaled", t) for t in targets],
-            nest.flatten(sources),
-            nest.flatten(gradients),
-            calls,
-            list(zip(extra, more, strict=True)),
-            None if is_scaled else first_broken(derivatives, nest.flatten(gradients)),
-        )
-        if tf.executing_eagerly():
-            holders = [self._local.pending]
-            self._differentiated([found])
-        else:
-            holders = [_pending_of(ops.get_default_graph()), *map(gradients_in, graphs_around())]
-        for holder in holders:
-            holder.append(found)
-            del holder[:-_MAX_PENDING]
-
     def note_scaled(self, scaled: Any, loss: Any) -> None:
         """An optimizer multiplied the loss by its scale, to divide the gradients again."""
         if self._local.active:
             scaled._nntrace_unscaled = loss
-
-
-def gradients_in(graph: Any) -> list[Gradient]:
-    """The gradients asked for in a graph and those inside of it; they live as long as it."""
-    return list_on(graph, "_nntrace_gradients")
-
-
-def _pending_of(graph: Any) -> list[Gradient]:
-    """Those of a graph that no optimizer has taken."""
-    return list_on(graph, "_nntrace_pending")

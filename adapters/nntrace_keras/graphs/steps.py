@@ -1,0 +1,66 @@
+"""The optimizer steps that training graphs hold, numbered in the order in which they are built.
+
+A step's number is noted with its graph and those around it; what it holds of them is let go with
+the function that trains.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from nntrace_keras.graphs.on_graph import functions_around, list_on
+from nntrace_keras.samples.calls import Step
+from nntrace_keras.tape.under_tape import key
+
+
+class GraphSteps:
+    """All steps in graphs.
+
+    Attributes:
+        made: the steps, by their numbers.
+    """
+
+    def __init__(self) -> None:
+        self.made: list[Step] = []
+
+    @property
+    def count(self) -> int:
+        """How many there are: the number of the next one."""
+        return len(self.made)
+
+    def add(self, step: Step) -> None:
+        """A step is in the graph that is being built."""
+        note_step(len(self.made))
+        self.made.append(step)
+
+    def repeats(self, graph: Any, optimizer: str, variables: Sequence[Any]) -> bool:
+        """Whether a step of this optimizer for these variables is sampled in the graph already.
+
+        What that step changed is then computed, too: the variables show the changes of all.
+        """
+        mine = {key(variable) for variable in variables}
+        for step in self.made:
+            second = step.second if step.optimizer == optimizer else None
+            if second is None or second.graph is not graph:
+                continue
+            if any(key(stepped.variable) in mine for stepped in step.updates):
+                second.with_update = True
+                return True
+        return False
+
+
+def steps_in(graph: Any) -> list[int]:
+    """The numbers of the steps in a graph and in those that it calls."""
+    return list_on(graph, "_nntrace_steps")
+
+
+def note_step(number: int) -> None:
+    """A step is in the graph that is being built, and so in those around it."""
+    for graph in functions_around():
+        if number not in steps_in(graph):
+            steps_in(graph).append(number)
+
+
+def release(step: Step) -> None:
+    """The function is gone that held the step."""
+    step.second, step.updates, step.frozen, step.keepsakes = None, [], [], None
+    step.spans, step.losses = (), ()
