@@ -83,7 +83,7 @@ class SampledSteps:
         parts.parameters.after_step(sample)
         scale = parts.scaling.scale
         if scale is not None:
-            sample.unscale(parts.forward.gradient_sites, scale)
+            sample.unscale(parts.forward.declarations.gradient_sites, scale)
         parts.forward.stop()
         self.leave()
         if self._without_modules is not None:

@@ -197,8 +197,7 @@ class Recorder:
         if search is not None:
             with contextlib.suppress(Exception):  # of the program's own objects
                 for found in search.find(kept):
-                    payload = {"path": found.path, "source": found.source, "tokens": found.tokens}
-                    self.add_event(EventKind.TOKENS, payload)
+                    self.add_event(EventKind.TOKENS, found.payload())
 
     def training_begins(self) -> None:
         """The first step starts now, not when nntrace did: imports and set-up are no part of it."""
@@ -270,9 +269,8 @@ class Recorder:
             value = loss() if callable(loss) else loss
             if (reason := self.ending.after_step(value)) is not None:
                 self.end_process(reason)
-        has_ranks = self.world_size > 1
         return self.pace.wants(
-            self.steps, loss, jumped=jumped, has_ranks=has_ranks, followed=followed
+            self.steps, loss, jumped=jumped, has_ranks=self.world_size > 1, followed=followed
         )
 
     def open(self) -> None:
@@ -293,8 +291,7 @@ class Recorder:
         self.active = False
         self.failure = f"{type(error).__name__}: {error}"
         trace = "".join(traceback.format_exception(error))
-        expected = isinstance(error, OSError)
-        detail = "" if expected else f"\n{trace.rstrip()}"
+        detail = "" if isinstance(error, OSError) else f"\n{trace.rstrip()}"
         say(f"tracing stopped in {where}: {self.failure}. Training goes on.{detail}")
         with contextlib.suppress(OSError):  # who watches the run should not take it for stalled
             self._manifest.change(self.run, error=self._stopped)

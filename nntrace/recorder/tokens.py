@@ -58,6 +58,10 @@ class Found:
     source: str
     tokens: Table
 
+    def payload(self) -> dict[str, Any]:
+        """What the event says of them."""
+        return {"path": self.path, "source": self.source, "tokens": self.tokens}
+
 
 class TokenSearch:
     """Looks once, when the first batch is kept."""

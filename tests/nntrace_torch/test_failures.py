@@ -17,6 +17,7 @@ from nntrace_torch.program.modes import ModeObserver
 from nntrace_torch.program.seeds import SeedObserver
 from nntrace_torch.program.sources import Sources
 from nntrace_torch.sampled_steps import SampledSteps
+from nntrace_torch.samples.declarations import Declarations
 from nntrace_torch.samples.forward import ForwardSampler
 from nntrace_torch.samples.parameters import ParameterSampler
 from nntrace_torch.samples.step import StepSample
@@ -37,7 +38,7 @@ PLACES = [
     (ModeObserver, "observe"),
     (ForwardSampler, "_enter"),
     (ForwardSampler, "_leave"),
-    (ForwardSampler, "_declare"),
+    (Declarations, "declare"),
     (LossObserver, "_record"),
     (LossObserver, "_announce"),
     (LoaderObserver, "_begins"),

@@ -20,25 +20,13 @@ from torch.nn.modules.module import (
     register_module_forward_hook,
     register_module_forward_pre_hook,
 )
-from torch.nn.utils.parametrize import ParametrizationList
 
-from nntrace.recorder import NO_SITE, Recorder
-from nntrace.schema import EventKind, Role
+from nntrace.recorder import Recorder
 from nntrace_torch.patching import is_captured, is_in_backward, outside_modes, remove_hook
 from nntrace_torch.program.dataflow import DataFlow
-from nntrace_torch.program.describe import (
-    class_name,
-    dropout_rate,
-    dtype_name,
-    enclosing,
-    hides_inside,
-    main_tensor,
-    named_unit_axis,
-    sampled_part,
-    tensor_fields,
-    value_range,
-)
+from nntrace_torch.program.describe import main_tensor, sampled_part
 from nntrace_torch.program.sources import Sources
+from nntrace_torch.samples.declarations import Declarations, makes_weights
 from nntrace_torch.samples.module_sites import ModuleSites
 from nntrace_torch.samples.modules import Model, Models
 from nntrace_torch.samples.outputs import OutputSampler, version_entered
@@ -59,7 +47,7 @@ class ForwardSampler:
     """Samples the outputs of every module called in a training forward.
 
     Attributes:
-        gradient_sites: the sites of all gradients of outputs.
+        declarations: which sites there are, and those of all gradients of outputs.
         flow: which module's output enters which.
     """
 
@@ -71,14 +59,10 @@ class ForwardSampler:
         root_called: RootCalled,
         first_called: Callable[[nn.Module], None],
     ) -> None:
-        self._recorder = recorder
         self._models = models
-        self._sources = sources
         self._root_called = root_called
-        self._first_called = first_called
         self._sites: dict[int, ModuleSites] = {}
-        self._numbers: dict[str, tuple[int, int]] = {}
-        self.gradient_sites: set[int] = set()
+        self.declarations = Declarations(recorder, models, sources, first_called)
         self.flow = DataFlow(recorder)
         self._stack: list[nn.Module] = []
         self._model: Model | None = None
@@ -93,10 +77,7 @@ class ForwardSampler:
         self._pauses = 0
         self._replays = False
         self._outermost: list[nn.Module] = []
-        self._opaque: set[str] = set()
         self._root_calls = 0
-        self._reused: set[str] = set()
-        self._strangers: weakref.WeakSet[nn.Module] = weakref.WeakSet()
         self._account = recorder.account
         self._pre = recorder.guard(self._enter)
         self._post = recorder.guard(self._leave)
@@ -249,7 +230,7 @@ class ForwardSampler:
             if self._replays:
                 self._outermost.append(module)
             is_training = self._replays or torch.is_grad_enabled()
-            if is_training and not is_captured() and not _makes_weights(module):
+            if is_training and not is_captured() and not makes_weights(module):
                 self._model = self._models.owner_of(module)
                 if self._model is not None and not self._is_recomputing:
                     self._root_called(self._model, module, args, {})
@@ -305,8 +286,8 @@ class ForwardSampler:
         due = sites is None or self._is_recomputing
         if sites is not None and not self._is_recomputing:
             due = sites.is_due(self._root_calls, sample.token)
-            if sites.calls > 1:
-                self._note_reuse(module)
+            if sites.calls > 1 and self._model is not None:
+                self.declarations.note_reuse(module, self._model)
         tensor = main_tensor(output)
         if tensor is None:
             return
@@ -326,9 +307,11 @@ class ForwardSampler:
         if tensor.is_complex():
             part = part[..., 0]
         if sites is None:
-            if self._is_new_stranger(module):
+            assert self._model is not None
+            if self.declarations.is_new_stranger(module, self._model):
                 return
-            sites = self._sites[id(module)] = self._declare(module, tensor, part)
+            sites = self.declarations.declare(module, self._model, self._stack, tensor, part)
+            self._sites[id(module)] = sites
             if sites.is_unwanted:
                 return
             sites.is_due(self._root_calls, sample.token)
@@ -343,71 +326,9 @@ class ForwardSampler:
             path = self._model.path_of(module) or ""
             self._samples.norm(path, module, args, sample, version_before)
 
-    def _note_reuse(self, module: nn.Module) -> None:
-        """A module was called again within one forward; of batch norms that matters."""
-        is_norm = isinstance(module, nn.modules.batchnorm._NormBase) and module.track_running_stats
-        path = self._model.path_of(module) if is_norm and self._model is not None else None
-        if path is not None and path not in self._reused and module.training:
-            self._reused.add(path)
-            payload = {"path": path, "module_type": class_name(module)}
-            self._recorder.add_event(EventKind.REUSED, payload)
-
     def _is_elsewhere(self) -> bool:
         """Whether this is a thread that is none of the training's; backward may have its own."""
         return threading.get_ident() != self._thread and not is_in_backward()
-
-    def _is_new_stranger(self, module: nn.Module) -> bool:
-        """Whether a module with weights that is no part of the model is called for the first time.
-
-        Kept in a plain list, it is missing in the model's `parameters()`. What is built anew in
-        every forward never comes again.
-        """
-        assert self._model is not None
-        if self._model.path_of(module) is not None:
-            return False
-        self._model.refresh()
-        is_part = self._model.path_of(module) is not None
-        if is_part or module in self._strangers or next(module.parameters(), None) is None:
-            return False
-        self._strangers.add(module)
-        return True
-
-    def _declare(self, module: nn.Module, tensor: torch.Tensor, part: torch.Tensor) -> ModuleSites:
-        """Declare a module's sites at its first output, and its parameters' with it."""
-        assert self._model is not None
-        path = self._model.path_of(module)
-        if path is None and module in self._strangers:
-            owner = self._models.owner_of(module)
-            path = None if owner is None else owner.path_of(module)
-        if path is None:
-            return ModuleSites(module, NO_SITE, NO_SITE)
-        if _makes_weights(module) or any(map(_makes_weights, self._stack)):
-            return ModuleSites(module, NO_SITE, NO_SITE)  # what it returns is a weight
-        if (reason := hides_inside(module)) is not None and reason not in self._opaque:
-            self._opaque.add(reason)
-            unseen = f"{reason}: of {path or 'the model'} the output is seen, not what is inside"
-            self._recorder.add_event(EventKind.UNSEEN, {"what": "activation", "reason": unseen})
-        self._first_called(module)
-        if path not in self._numbers:  # else a module put in another's place
-            fields = {
-                "module_type": class_name(module),
-                "parent": enclosing(path, module),
-                **named_unit_axis(module, part),
-                **tensor_fields(part, self._sources.of(module)),
-                "dtype": dtype_name(tensor),
-            }
-            activation = self._recorder.add_site(
-                path, Role.ACTIVATION, **fields, **value_range(module), **dropout_rate(module)
-            )
-            gradient = self._recorder.add_site(path, Role.ACTIVATION_GRAD, **fields)
-            self._numbers[path] = (activation, gradient)
-            self.gradient_sites.add(gradient)
-        return ModuleSites(module, *self._numbers[path])
-
-
-def _makes_weights(module: nn.Module) -> bool:
-    """Whether it is called when a parametrized weight is read."""
-    return isinstance(module, ParametrizationList)
 
 
 def _forget_keywords(handle: Any) -> None:
