@@ -121,7 +121,7 @@ def attention_collapse(
     "batchnorm-mismatch",
     Severity.WARNING,
     explains=("LOS13", "RUN13"),
-    min_steps=100,
+    min_steps=200,
     advice="Raise the norm's momentum (PyTorch: 0.1, the weight of the new one; TensorFlow counts "
     "the other way), train on with a lower learning rate, or use larger batches or a layer norm.",
 )
@@ -138,7 +138,8 @@ def batchnorm_mismatch(
     evaluated model is another one than was trained. Training inputs are normalised by the running
     statistics; the result should have a root mean square of 1, and a factor of two off, either
     way, over the last half of the run counts. Left out are those that come near the batches' as
-    their momentum lets them: the usual one of Keras, 0.99, takes some hundred steps.
+    their momentum lets them. The usual one of Keras, 0.99, takes some hundred steps: a shorter run
+    is not judged.
     Source: Ioffe & Szegedy 2015; "37 reasons", 22 (train and test mode).
     """
     sites = trace.sites_of(Role.RUNNING_NORM)

@@ -23,7 +23,7 @@ class Rotate(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.phase = nn.Parameter(torch.zeros(8, 1))
+        self.phase = nn.Parameter(torch.full((8, 1), 0.3))  # at 0 the cosine has no slope
 
     def forward(self, x):
         return torch.polar(torch.ones_like(x), self.phase + 0 * x) * x
