@@ -1,5 +1,6 @@
 """`make demo`: trace the digits CNN twice, healthy and with a planted fault, and diagnose both."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,8 @@ def main() -> int:
             return 1
         newest = max(RUNS.glob(f"{name}-*"), key=lambda run: run.stat().st_mtime)
         codes[name] = nntrace("diagnose", str(newest))
-    print(f"\nThe run folders are in {RUNS}/. Next: nntrace monitor, nntrace show latest.")
+    command = os.path.relpath(Path(sys.executable).with_name("nntrace"))
+    print(f"\nThe run folders are in {RUNS}/. Next: {command} monitor, {command} show latest.")
     return 0 if codes == expected else 1
 
 

@@ -131,9 +131,11 @@ class Agent:
             if self._session is not None:
                 self._session.finish(failure)
             elif self._speaks and not os.path.exists(os.environ.get("NNTRACE_RUN", "")):
+                from nntrace.adapter import installed_adapters
+
+                known = ", ".join(sorted(installed_adapters()))
                 say(
-                    "nothing was recorded: no framework that nntrace knows (torch, keras) was "
-                    "imported."
+                    f"nothing was recorded: no framework that nntrace knows ({known}) was imported."
                 )
         except Exception as error:
             say(f"the run was not completed properly: {type(error).__name__}: {error}")

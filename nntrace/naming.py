@@ -16,9 +16,14 @@ def unique_name(label: str) -> str:
     return f"{_safe(label)}-{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
 
 
+def label_of(name: str) -> str:
+    """The label of the run for which a folder of this name was made; the name if it has none."""
+    return _UNIQUE.sub("", name)
+
+
 def has_label(name: str, label: str) -> bool:
     """Whether a folder of this name was made for a run of that label."""
-    return _UNIQUE.sub("", name) == _safe(label) != name
+    return label_of(name) == _safe(label) != name
 
 
 def _safe(label: str) -> str:

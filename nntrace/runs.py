@@ -12,7 +12,7 @@ from pathlib import Path
 from nntrace.config import load_config, suggestion
 from nntrace.errors import NntraceError, NotARunError
 from nntrace.manifest import Manifest
-from nntrace.naming import has_label
+from nntrace.naming import has_label, label_of
 from nntrace.schema import MANIFEST, RunStatus
 from nntrace.urls import fetch, is_url
 
@@ -151,7 +151,8 @@ def _next_step(name: str, folder: Path) -> str:
             f" Neither is there a runs folder {folder}: record a run with `nntrace run train.py`."
         )
     names = [run.path.name for run in list_runs(folder)[0]]
-    return suggestion(name, names) or " `nntrace runs` lists the runs."
+    known = [*names, *dict.fromkeys(map(label_of, names))]
+    return suggestion(name, known) or " `nntrace runs` lists the runs."
 
 
 def _no_runs_folder(folder: Path) -> str:

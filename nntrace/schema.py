@@ -66,7 +66,7 @@ class EventKind(StrEnum):
 
 
 class RunStatus(StrEnum):
-    """What became of a run. KILLED and STALLED are concluded by readers, never written."""
+    """What became of a run. KILLED is what readers conclude; it is never written."""
 
     RUNNING = "running"
     FINISHED = "finished"

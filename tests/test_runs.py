@@ -96,6 +96,12 @@ def test_an_unknown_name_suggests_a_close_one(folder: Path) -> None:
         find_run("digit-1")
 
 
+def test_an_unknown_name_suggests_a_close_label(folder: Path) -> None:
+    run_at(folder / "digits-20260101-120000-00aa")
+    with pytest.raises(NotARunError, match=r"no run 'digist'.*Did you mean 'digits'"):
+        find_run("digist")
+
+
 def test_an_unknown_name_without_runs_says_how_to_record_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,7 +100,7 @@ def _guarded(args: Sequence[str] | None) -> int:
     except click.exceptions.Abort:
         return INTERRUPTED
     except click.ClickException as error:
-        return _complain(error.format_message() + _help_hint(error))
+        return _complain(_usage_line(error))
     except NntraceError as error:
         return _complain(str(error))
     except KeyboardInterrupt:
@@ -120,11 +120,15 @@ def _complain(message: str) -> int:
     return BAD_INPUT
 
 
-def _help_hint(error: click.ClickException) -> str:
+def _usage_line(error: click.ClickException) -> str:
+    """Click's message in the form of ours: one sentence on one line, and where to read on."""
+    message = " ".join(error.format_message().split())
+    message = message[:1].lower() + message[1:]
+    message += "" if message.endswith((".", "?", "!")) else "."
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is None or context.command is cli:
-        return ""
-    return f" `{context.command_path} --help` shows the usage."
+        return message
+    return f"{message} `{context.command_path} --help` shows the usage."
 
 
 def _describe(error: OSError) -> str:

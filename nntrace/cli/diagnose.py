@@ -24,7 +24,7 @@ def _codes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 
 
 @click.command(name="diagnose")
-@click.argument("runs", nargs=-1, metavar="RUN...")
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
 @click.option(
     "--format",
     "form",
@@ -100,6 +100,8 @@ def command(
 
     config = load_config()
     rules = select_rules(select or config.select, ignore or config.ignore)
+    if not rules:
+        raise NntraceError("no rule is left to ask: what --select names, --ignore leaves out.")
     known = None if baseline is None else Baseline.read(baseline)
     reports, unreadable = _reports(runs or ("latest",), rules, config.thresholds(), known)
     if reports and form == "text":

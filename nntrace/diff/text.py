@@ -88,7 +88,7 @@ def sentence(divergence: Divergence) -> str:
 def _size(divergence: Divergence) -> str:
     if math.isinf(divergence.difference):
         return f"only in {'B' if math.isnan(divergence.a) else 'A'}"
-    return f"differs by {divergence.difference:.2g}, {divergence.allowed:.2g} is explained"
+    return f"relative difference {divergence.difference:.2g}, allowed {divergence.allowed:.2g}"
 
 
 def _number(value: float) -> str:

@@ -80,7 +80,7 @@ def choose(run: Path, number: int | None) -> Capsule:
                 "beside it. Copy the whole run folder."
             )
         wanted = Manifest.read(run).config.get("capsules") is not False
-        why = "no value was seen to be non-finite and no loss jumped"
+        why = "no step was kept, as is done where a value first stops being finite or a loss jumps"
         why = why if wanted else "it ran with --no-capsules"
         raise NntraceError(
             f"{run} holds no capsule: {why}. `nntrace diagnose` says what was found."

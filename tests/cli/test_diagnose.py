@@ -193,6 +193,8 @@ def spoil(run: Path, how: str) -> list[str]:
         return [str(run), "--baseline", "known.json"]
     if how == "missing baseline":
         return [str(run), "--baseline", "known.json"]
+    if how == "no rule left":
+        return [str(run), "--select", "ACT", "--ignore", "ACT"]
     if how == "unknown key":
         Path(run.parent / "nntrace.toml").write_text("colour = 1")
     if how == "unknown threshold":
@@ -209,6 +211,7 @@ BAD = (
     "flipped",
     "newer",
     "unknown rule",
+    "no rule left",
     "unknown format",
     "unwritable output",
     "no baseline",

@@ -57,6 +57,14 @@ def test_an_unknown_option_is_one_line(nntrace: Command) -> None:
     assert "`nntrace diagnose --help`" in result.err
 
 
+def test_a_missing_option_is_one_sentence_with_its_choices(nntrace: Command) -> None:
+    result = nntrace("export")
+    assert result.err == (
+        "nntrace: missing option '--to'. Choose from: tensorboard, parquet, csv, wandb. "
+        "`nntrace export --help` shows the usage.\n"
+    )
+
+
 def test_a_message_with_control_characters_stays_one_line(nntrace: Command) -> None:
     result = nntrace("show", "a\nb\x1b[31m")
     assert result.code == 2
