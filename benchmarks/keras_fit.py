@@ -1,91 +1,195 @@
-"""What tracing costs Keras under `fit`: bare runs and runs with nntrace or TensorBoard, in turns.
+"""What tracing costs Keras under `fit`: in one process, by blocks; the first step in processes of
+its own.
 
-Prints a Markdown table: the time of a step in the second half of a run, which is the steady state,
-as a ratio to the bare run beside it, that of the whole run without its first step, and that of the
-first step, in which TensorFlow builds its graphs. Every run is its own process.
+One model has two training functions, of which one was built under nntrace. Blocks of bare and of
+traced steps follow each other (A B A B A), each a call of `fit`, and a traced one is compared with
+the mean of the two bare ones around it, so that a drift of the machine cancels; printed is the
+median ratio, by the clock and by processor time, which other work on the machine hardly changes.
+The first step, in which TensorFlow builds its graphs, is that of bare and traced runs in turns.
 """
 
 import argparse
-import json
+import contextlib
+import os
+import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-from overhead import processor
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-PROGRAM = Path(__file__).parent / "programs" / "keras_fit.py"
-# Of training: the second that tracing may take of any run is to be spent in its first half.
-SECONDS = {"cnn": 16.0, "lstm": 16.0, "mlp": 16.0}
-_FEWER = 4  # times, of steps whose cost does not change in the course of a run
-RUN = [sys.executable, "-m", "nntrace", "run"]
-WAYS: dict[str, tuple[list[str], list[str]]] = {
-    "nntrace": (RUN, []),
-    "nntrace --every 1": ([*RUN, "--every", "1"], []),
-    "TensorBoard(histogram_freq=1)": ([], ["--tensorboard"]),
+import keras
+from blocks import Times, load, measured, ratios
+from nntrace_keras.adapter import KerasAdapter
+from overhead import PROGRAMS, processor
+from tensorflow.python.eager.polymorphic_function.concrete_function import ConcreteFunction
+
+from nntrace.manifest import Manifest
+from nntrace.recorder import Cadence, Recorder
+from nntrace.schema import RunStatus
+
+PROGRAM = PROGRAMS / "keras_fit.py"
+BLOCK_SECONDS = 1.5
+WRITTEN_SECONDS = 1.0  # more than a round of the writer
+MODES: dict[str, Callable[[], Cadence]] = {
+    "nntrace, unsampled steps": lambda: Cadence(every=1 << 40),
+    # The time of the bare blocks is elapsed time to it, too: of the traced ones it is 2 %. The
+    # grace of a run's first second is spent.
+    "nntrace": lambda: Cadence(budget=0.01, grace_ns=0, dense_steps=1),
+    "nntrace --every 1": lambda: Cadence(every=1),
 }
+TENSORBOARD = "TensorBoard(histogram_freq=1)"
+Fit = Callable[[int], None]
 
 
-class Times(NamedTuple):
-    """Seconds of a run: of a step in its second half, of one in all of it, of the first."""
+class Bare:
+    """A model whose training function was built without nntrace, and its data."""
 
-    seconds_per_step: float
-    seconds_per_step_of_all: float
-    first_step_seconds: float
+    def __init__(self, name: str, *, xla: bool, per_execution: int) -> None:
+        self.program = load("keras_fit")
+        self.name = name
+        self.model = self.program.compiled(name, xla=xla)
+        self.model.steps_per_execution = per_execution
+        self.data = self.program.examples(name, 64)
+        self.callbacks: list[Any] = []
+        self.fit()
+        self.function = self.model.train_function
+        self._call = ConcreteFunction._call_flat
+        self.steps = int(64 * BLOCK_SECONDS / measured(self.fit).clock)
+        self.steps -= self.steps % per_execution
+        self.data = self.program.examples(name, self.steps)
+
+    def fit(self) -> None:
+        """A block."""
+        batch = self.program.BATCH
+        self.model.fit(*self.data, batch_size=batch, verbose=0, callbacks=self.callbacks)
+
+    @contextlib.contextmanager
+    def as_it_was(self) -> Iterator[None]:
+        """Inside, what was built under nntrace and the hook that each step meets are away."""
+        function, call = self.model.train_function, ConcreteFunction._call_flat
+        self.model.train_function, ConcreteFunction._call_flat = self.function, self._call
+        try:
+            yield
+        finally:
+            self.model.train_function, ConcreteFunction._call_flat = function, call
 
 
-def measured(prefix: list[str], arguments: list[str]) -> Times:
-    """Run the program once."""
+@contextlib.contextmanager
+def nntrace(bare: Bare, cadence: Cadence, folder: str) -> Iterator[None]:
+    """Inside, the model's training function is one that nntrace follows."""
+    recorder = Recorder(Path(folder) / "run", Manifest.begin("bench", (), {}), cadence)
+    recorder.on_failure(KerasAdapter().install(recorder))
+    try:
+        bare.model.make_train_function(force=True)
+        bare.fit()
+        yield
+    finally:
+        recorder.close(RunStatus.FINISHED)
+        bare.model.train_function = bare.function
+
+
+@contextlib.contextmanager
+def tensorboard(bare: Bare, folder: str) -> Iterator[None]:
+    """Histograms of the weights once in each block, which is an epoch."""
+    bare.callbacks = [keras.callbacks.TensorBoard(folder, histogram_freq=1)]
+    try:
+        bare.fit()
+        yield
+    finally:
+        bare.callbacks = []
+
+
+def steps(bare: Bare, tool: AbstractContextManager[None], pairs: int) -> tuple[list[Times], ...]:
+    """Blocks of bare steps, and the traced ones between them."""
+    blocks: list[Times] = []
+    plain: list[Times] = []
+    with tool:
+        for number in range(2 * pairs + 1):
+            time.sleep(WRITTEN_SECONDS)
+            if number % 2:
+                blocks.append(measured(bare.fit))
+                continue
+            callbacks, bare.callbacks = bare.callbacks, []
+            with bare.as_it_was():
+                plain.append(measured(bare.fit))
+            bare.callbacks = callbacks
+    return plain, blocks
+
+
+def first_step(prefix: list[str], arguments: list[str]) -> float:
+    """Seconds of the first step in a process of its own."""
+    command = [*prefix, sys.executable, str(PROGRAM), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.splitlines()[-1])
+
+
+def print_steps(bare: Bare, mode: str, pairs: int) -> None:
+    """Measure one mode and print its row."""
     with tempfile.TemporaryDirectory() as folder:
-        out = ["--out", f"{folder}/run"] if prefix else []
-        command = [*prefix, *out, sys.executable, str(PROGRAM), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return Times(**json.loads(done.stdout.splitlines()[-1]))
+        if mode == TENSORBOARD:
+            tool = tensorboard(bare, folder)
+        else:
+            tool = nntrace(bare, MODES[mode](), folder)
+        plain, blocks = steps(bare, tool, pairs)
+    low, ratio, high = statistics.quantiles(ratios(plain, blocks, 0), n=4)
+    of_processor = statistics.median(ratios(plain, blocks, 1))
+    step_ms = 1000 * statistics.median(block.clock for block in plain) / bare.steps
+    print(
+        f"| {bare.name} | {mode} | {step_ms:.2f} ms | {ratio:.3f} | {low:.3f} to {high:.3f} "
+        f"| {of_processor:.3f} |",
+        flush=True,
+    )
+
+
+def print_first_step(settings: list[str], pairs: int) -> None:
+    """Measure first steps and print their row."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = [sys.executable, "-m", "nntrace", "run", "--out"]
+        times = [
+            (first_step([], settings), first_step([*run, f"{folder}/{n}"], settings))
+            for n in range(pairs)
+        ]
+    plain, traced = (statistics.median(one) for one in zip(*times, strict=True))
+    found = sorted(other / one for one, other in times)
+    print(
+        f"| {settings[0]} | {plain:.2f} s | {traced:.2f} s | {statistics.median(found):.2f} "
+        f"| {found[0]:.2f} to {found[-1]:.2f} |",
+        flush=True,
+    )
 
 
 def main() -> None:
     """Measure what was asked for and print it as it is measured."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--only", help="models, separated by commas")
-    parser.add_argument("--scale", type=float, default=1.0, help="times the usual length")
+    parser.add_argument("--pairs", type=int, default=8)
+    parser.add_argument("--only", default="cnn,lstm,mlp", help="models, separated by commas")
+    parser.add_argument("--modes", help="separated by semicolons; `first` is the first step")
     parser.add_argument("--no-xla", action="store_true")
+    parser.add_argument("--steps-per-execution", type=int, default=1)
     options = parser.parse_args()
-    started = time.monotonic()
-    print(f"{processor()}\n")
-    print(
-        "| model | with | step, bare | step | ratio | of the whole run | first step, bare | ratio |"
-    )
-    print("|---|---|---|---|---|---|---|---|", flush=True)
-    for model in options.only.split(",") if options.only else SECONDS:
-        settings = [model, *(["--no-xla"] if options.no_xla else [])]
-        seconds = SECONDS[model] * options.scale
-        steps = max(20, int(seconds / measured([], [*settings, "--steps", "200"]).seconds_per_step))
-        rounds = []
-        for _ in range(options.rounds):
-            bare = measured([], [*settings, "--steps", str(steps)])
-            traced = {}
-            for way, (prefix, extra) in WAYS.items():
-                enough = steps if way == "nntrace" else steps // _FEWER
-                traced[way] = measured(prefix, [*settings, "--steps", str(enough), *extra])
-            rounds.append((bare, traced))
-        for way in WAYS:
-            ratios = [
-                statistics.median(other[way][field] / bare[field] for bare, other in rounds)
-                for field in range(len(Times._fields))
-            ]
-            bare_step = 1000 * statistics.median(bare.seconds_per_step for bare, _ in rounds)
-            step = 1000 * statistics.median(other[way].seconds_per_step for _, other in rounds)
-            first = statistics.median(bare.first_step_seconds for bare, _ in rounds)
-            print(
-                f"| {model} | {way} | {bare_step:.2f} ms | {step:.2f} ms | {ratios[0]:.2f} "
-                f"| {ratios[1]:.2f} | {first:.2f} s | {ratios[2]:.2f} |",
-                flush=True,
-            )
-    print(f"\n{time.monotonic() - started:.0f} s")
+    modes = options.modes.split(";") if options.modes else [*MODES, TENSORBOARD, "first"]
+    names = options.only.split(",")
+    print(f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    blocks = [mode for mode in modes if mode != "first"]
+    if blocks:
+        print("| model | with | step, bare | ratio | middle half | of processor time |")
+        print("|---|---|---|---|---|---|", flush=True)
+    for name in names if blocks else []:
+        bare = Bare(name, xla=not options.no_xla, per_execution=options.steps_per_execution)
+        for mode in blocks:
+            print_steps(bare, mode, options.pairs)
+    if "first" in modes:
+        print("\n| model | first step, bare | with nntrace | ratio | pairs from … to … |")
+        print("|---|---|---|---|---|", flush=True)
+        for name in names:
+            print_first_step([name, *(["--no-xla"] if options.no_xla else [])], options.pairs)
 
 
 if __name__ == "__main__":

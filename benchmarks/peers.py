@@ -10,37 +10,24 @@ is written. `make bench-peers` installs Weights & Biases and TensorBoard beside 
 
 import argparse
 import contextlib
-import importlib.util
 import os
 import platform
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from overhead import PROGRAMS, processor
+from blocks import Times, load, measured, ratios
+from overhead import processor
 
 WARM_STEPS = 3
 BLOCK_STEPS = {"gpt": 30, "resnet": 30, "mlp": 2000}
 WRITTEN_SECONDS = 2.0  # more than two rounds of the writer
-
-
-def load(program: str) -> ModuleType:
-    """The program as a module with `model` and `step`."""
-    sys.path.insert(0, str(PROGRAMS))
-    spec = importlib.util.spec_from_file_location(program, PROGRAMS / f"{program}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @contextlib.contextmanager
@@ -128,20 +115,15 @@ MODES: dict[str, tuple[Tool, int]] = {
 }
 
 
-class Times(NamedTuple):
-    """Seconds by the clock, and of the processor, in all threads."""
-
-    clock: float
-    processor: float
-
-
-def measured(step: Callable[[], None], steps: int, end: Callable[[], object] = bool) -> Times:
+def block(step: Callable[[], None], steps: int, end: Callable[[], object] = bool) -> Times:
     """The time of a block of steps and of what ends it."""
-    clock, cpu = time.perf_counter(), time.process_time()
-    for _ in range(steps):
-        step()
-    end()
-    return Times(time.perf_counter() - clock, time.process_time() - cpu)
+
+    def run() -> None:
+        for _ in range(steps):
+            step()
+        end()
+
+    return measured(run)
 
 
 def traced(program: ModuleType, mode: str, steps: int, folder: Path) -> Times:
@@ -153,14 +135,8 @@ def traced(program: ModuleType, mode: str, steps: int, folder: Path) -> Times:
             step()
         if not every:
             time.sleep(WRITTEN_SECONDS)
-            return measured(step, steps)
-        return measured(step, steps, stack.close if tool is not wandb else bool)
-
-
-def ratios(bare: list[Times], blocks: list[Times], field: int) -> list[float]:
-    """Of each traced block to the bare ones before and after it."""
-    around = [(one[field] + other[field]) / 2 for one, other in pairwise(bare)]
-    return [block[field] / base for block, base in zip(blocks, around, strict=True)]
+            return block(step, steps)
+        return block(step, steps, stack.close if tool is not wandb else bool)
 
 
 def size(folder: Path) -> int:
@@ -182,19 +158,19 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for name in options.only.split(","):
         program, steps = load(name), BLOCK_STEPS[name]
-        measured(program.step, steps)
+        block(program.step, steps)
         for mode in (mode for mode in MODES if mode.startswith(wanted)):
             with tempfile.TemporaryDirectory() as folder:
-                bare, blocks = [measured(program.step, steps)], []
+                bare, blocks = [block(program.step, steps)], []
                 for _ in range(options.pairs):
                     blocks.append(traced(program, mode, steps, Path(folder)))
-                    bare.append(measured(program.step, steps))
+                    bare.append(block(program.step, steps))
                 every = MODES[mode][1]
                 samples = options.pairs * (steps + WARM_STEPS) / (every or steps + WARM_STEPS)
                 stored = size(Path(folder)) / samples
             low, ratio, high = statistics.quantiles(ratios(bare, blocks, 0), n=4)
             of_processor = statistics.median(ratios(bare, blocks, 1))
-            step_ms = 1000 * statistics.median(block.clock for block in bare) / steps
+            step_ms = 1000 * statistics.median(one.clock for one in bare) / steps
             print(
                 f"| {name} | {mode} | {step_ms:.2f} ms/step | {ratio:.3f} "
                 f"| {low:.3f} to {high:.3f} | {of_processor:.3f} | {stored:,.0f} |",
