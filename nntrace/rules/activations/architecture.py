@@ -38,12 +38,12 @@ _CENTRING = ("batchnorm", "instancenorm")
 def missing_nonlinearity(trace: Trace) -> Iterator[Finding | Skipped]:
     """Two layers follow each other with nothing nonlinear between: together they are one layer.
 
-    Read off the graph of the first backward pass, or of a function of TensorFlow, so that
-    functional activations count too.
-    Between them may stand what is linear itself: dropout, reshaping, average pooling, a batch norm.
-    Not meant: a first layer that is narrower than both its input and the second layer's output (a
-    bottleneck, a low-rank product), depthwise and grouped convolutions, transposed ones, and an
-    output that something else takes, too, such as a residual stream.
+    Found in the graph of the first backward pass (with Keras on TensorFlow, of a traced function),
+    so functional activations are seen too. Linear operations may stand between the two: dropout,
+    reshaping, average pooling, a batch norm. Not reported: a first layer narrower than both its
+    input and the second layer's output (a bottleneck, a low-rank product), depthwise, grouped and
+    transposed convolutions, and an output that something else uses as well, such as a residual
+    stream.
     Source: Goodfellow, Deep Learning, 6.1; Karpathy's Recipe, step 2 (verify what you built).
     """
     flow = Flow(trace)
@@ -63,7 +63,7 @@ def missing_nonlinearity(trace: Trace) -> Iterator[Finding | Skipped]:
     if not found:
         return
     (first, second_path), more = found[0], len(found) - 1
-    others = f" So it is with {named([one for one, _ in found[1:]])}." if more else ""
+    others = f" The same holds for {named([one for one, _ in found[1:]])}." if more else ""
     yield Finding(
         f"{first} feeds {second_path} with no activation function between: the two compute what "
         f"one linear layer could.{others}",
@@ -119,10 +119,10 @@ def dropout_too_strong(
 ) -> Iterator[Finding | Skipped]:
     """More than half of a layer's outputs are dropped, or the predictions themselves are.
 
-    What is dropped at the output is lost to the loss: a share of the predictions is set to zero at
-    random. A high rate is a warning where the training loss does not come down, elsewhere only
-    information, as where the course of the loss says nothing (policy gradients). Seen are the
-    rates of dropout layers; of dropout called as a function they are not.
+    Dropout on the output sets a share of the predictions to zero at random, and the loss can do
+    nothing about it. A high rate is a warning where the training loss does not come down, and
+    information elsewhere, also where the course of the loss says nothing (policy gradients). Only
+    the rates of dropout layers are known, not those of dropout called as a function.
     Source: Srivastava 2014 (Dropout); Karpathy's Recipe, step 4 (dropout).
     """
     dropouts = [site for site in trace.sites_of(Role.ACTIVATION) if site.dropout_rate is not None]
@@ -180,13 +180,13 @@ def _reaches_the_end(flow: Flow, vertex: Vertex) -> bool:
     Severity.INFO,
     needs=(Role.ACTIVATION,),
     explains=("ACT12",),
-    advice="Move dropout behind the last batch norm, or leave it out: batch norm regularises, too.",
+    advice="Move dropout behind the last batch norm, or leave it out: batch norm regularises too.",
 )
 def dropout_before_batchnorm(trace: Trace) -> Iterator[Finding | Skipped]:
-    """What dropout lets through enters a batch norm, with at most one layer between.
+    """The output of a dropout enters a batch norm, with at most one layer between them.
 
-    Dropout raises the variance in training, evaluation does without: the norm's running statistics
-    then fit training only. A note.
+    Dropout raises the variance in training but not in evaluation, so the running statistics of the
+    norm fit training only. Information, never a warning.
     Source: Li et al. 2018 (Disharmony between dropout and batch norm); Karpathy's Recipe, step 4.
     """
     flow = Flow(trace)
@@ -198,8 +198,8 @@ def dropout_before_batchnorm(trace: Trace) -> Iterator[Finding | Skipped]:
         norm = _batch_norm_after(flow, vertex)
         if norm is not None:
             yield Finding(
-                f"`{vertex.name}` feeds the batch norm `{norm.name}`: the statistics it keeps are "
-                "those of thinned-out inputs, evaluation has whole ones.",
+                f"`{vertex.name}` feeds the batch norm `{norm.name}`: its running statistics are "
+                "those of inputs with dropout, which evaluation does not have.",
                 site=flow.sites.get(norm.name),
                 steps=span(trace),
                 evidence={"dropout": vertex.name, "norm": norm.name},
@@ -237,11 +237,12 @@ def redundant_bias(
     ratio: Annotated[float, "gradient of the bias over that of the weights"] = 1e-3,
     samples: Annotated[int, "sampled steps that are needed"] = 3,
 ) -> Iterator[Finding | Skipped]:
-    """A layer's bias stands directly before a batch norm, which takes it away again.
+    """A layer's bias feeds straight into a batch norm, which subtracts it again.
 
-    The mean that the norm subtracts holds the bias: its gradient is zero but for rounding, and that
-    is how it is recognised. A layer norm is none, because it takes the mean over the features. A
-    note: it costs memory and a little time. Gradients in half precision are too coarse to tell.
+    The mean that the norm subtracts contains the bias, so the bias gets no gradient beyond rounding
+    errors; that is how it is recognised. It costs memory and a little time: information, never a
+    warning. A layer norm does not do this, because it averages over the features. Gradients in half
+    precision are too coarse to tell.
     Source: Ioffe & Szegedy 2015 (Batch Normalization, 3.2).
     """
     biases = [site for site in trace.sites_of(Role.PARAM_GRAD) if site.path.endswith("bias")]
@@ -269,8 +270,9 @@ def redundant_bias(
     param = by_path(trace, Role.PARAM)
     paths = [site.path for site, _ in found]
     yield Finding(
-        f"{len(found)} of {len(biases)} biases stand before a batch norm that takes them away: "
-        f"{named(paths)}; the gradient of the first is {found[0][1]:.1g} of that of its weights.",
+        f"{len(found)} of {len(biases)} biases feed straight into a batch norm, which cancels "
+        f"them: {named(paths)}; the gradient of the first is {found[0][1]:.1g} of that of its "
+        "weights.",
         site=param.get(paths[0]),
         steps=span(trace),
         evidence={"biases": paths, "gradient_ratio": [share for _, share in found]},

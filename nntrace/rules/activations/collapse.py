@@ -60,19 +60,19 @@ def attention_collapse(
 ) -> Iterator[Finding | Skipped]:
     """Most attention rows look at a single key, or at all keys alike, in most layers.
 
-    One-hot rows pass no gradient to queries and keys; even rows are an average that needs no
-    attention. Judged is the entropy of sampled rows relative to an even row's, in the last half of
-    the run; three quarters of the rows of a layer, and half of the layers. It counts only where
-    the loss does not come down: attention starts even, and may rightly find its one key; one that
-    looks at one key from the start has found nothing, and is named while the loss still falls,
-    too. Where it was even from the start it is a note: that it stays so comes of whatever keeps
-    the model from learning. Needs attention written with softmax over the last axis, or
-    `scaled_dot_product_attention`; others are not seen.
+    One-hot rows pass no gradient to queries and keys; even rows are a plain average that needs no
+    attention. Judged by the entropy of sampled rows relative to that of an even row, over the last
+    half of the run: three quarters of the rows of a layer, in half of the layers. It counts only
+    where the loss does not come down, because attention starts out even and may rightly settle on
+    one key. Rows that look at one key from the very start are reported while the loss still falls
+    as well. Rows that were even from the start are only information: they stay so because of
+    whatever keeps the model from learning. Seen are softmax over the last axis and
+    `scaled_dot_product_attention`; other forms of attention are not.
     Source: Zhai et al. 2023 (attention entropy collapse); Vaswani 2017, 3.2.1.
     """
     sites = trace.sites_of(Role.ATTENTION)
     if not sites:
-        yield Skipped("no attention was recorded (that without softmax is not)")
+        yield Skipped("no attention was recorded (only softmax attention is)")
         return
     upper, lower = trace.series(Role.ATTENTION, "q75"), trace.series(Role.ATTENTION, "q25")
     known = np.isfinite(upper).sum(axis=0)
@@ -122,8 +122,8 @@ def attention_collapse(
     Severity.WARNING,
     explains=("LOS13", "RUN13"),
     min_steps=200,
-    advice="Raise the norm's momentum (PyTorch: 0.1, the weight of the new one; TensorFlow counts "
-    "the other way), train on with a lower learning rate, or use larger batches or a layer norm.",
+    advice="Let the running statistics follow faster (a larger momentum in PyTorch, a smaller one "
+    "in Keras), go on training with a lower learning rate, or use larger batches or a layer norm.",
 )
 def batchnorm_mismatch(
     trace: Trace,
@@ -134,12 +134,12 @@ def batchnorm_mismatch(
 ) -> Iterator[Finding | Skipped]:
     """Late in training a batch norm's running statistics do not fit the batches it is given.
 
-    Training uses the batch's mean and variance, evaluation the running ones: where they differ, the
-    evaluated model is another one than was trained. Training inputs are normalised by the running
-    statistics; the result should have a root mean square of 1, and a factor of two off, either
-    way, over the last half of the run counts. Left out are those that come near the batches' as
-    their momentum lets them. The usual one of Keras, 0.99, takes some hundred steps: a shorter run
-    is not judged.
+    Training uses the mean and variance of the batch, evaluation the running ones; where they
+    differ, the evaluated model is not the one that was trained. The inputs of the norm are
+    normalised by the running statistics, which should give a root mean square of 1; a factor of two
+    either way, over the last half of the run, counts. Not reported: statistics that approach those
+    of the batches as fast as their momentum lets them. Keras' default of 0.99 takes some hundred
+    steps, so shorter runs are not judged.
     Source: Ioffe & Szegedy 2015; "37 reasons", 22 (train and test mode).
     """
     sites = trace.sites_of(Role.RUNNING_NORM)
@@ -212,15 +212,15 @@ def collapsed_representation(
 ) -> Iterator[Finding | Skipped]:
     """A hidden layer comes to use next to no directions: its outputs lie on a line, or a point.
 
-    Measured is the participation ratio of the outputs' covariance. It falls in any classifier
-    that separates its classes well, down to about their number; so it counts only for a model
-    without targets, as in self-supervised training, or whose loss does not come down (that it has
-    just come to what the labels' frequencies give takes one direction, and is a start), and only
-    below two directions or a twentieth of what the sample can show, from a layer to the last one
-    before the head. One number to predict, or two classes to tell apart, need no more than a line;
-    and behind a layer of three units or fewer, such as a latent of two, there is no more to use.
-    The last layer of a model without targets is a representation, too: it has collapsed into a
-    point where examples come to differ by next to nothing of its outputs' size.
+    Measured by the participation ratio of the outputs' covariance. It falls in any good classifier,
+    down to about the number of classes, so it counts only below two directions or a twentieth of
+    what the sample can show, from one layer to the last before the head, and only for a model
+    without targets (self-supervised training) or whose loss does not come down. A loss that has
+    just reached what the label frequencies give needs one direction and is a start. One number to
+    predict or two classes to separate need no more than a line, and behind a layer of three units
+    or fewer there is no more to use. The last layer of a model without targets is a representation,
+    too: it has collapsed into a point where examples differ by next to nothing of its outputs'
+    size.
     Source: Jing et al. 2022 (Dimensional collapse); Gao et al. 2017 (participation ratio).
     """
     links = chain(trace)

@@ -58,12 +58,12 @@ def activation_std_out_of_band(
 ) -> Iterator[Finding | Skipped]:
     """A hidden layer's outputs stay far from a standard deviation of one, or drift far away.
 
-    Of one, half to two are ideal; a tiny signal hardly moves the layers after it, a huge one makes
-    every step too large; what comes nearer to one is on its way. Small is also a signal that
-    hardly differs between examples, beside biases that do between units. Judged are layers with
-    weights, without the head and without those whose output a norm takes back to unit scale, over
-    the last half of the run. A warning only where the loss does not come down, because residual
-    streams and sure classifiers grow and train well.
+    A tiny signal hardly moves the layers after it, a huge one makes every step too large; half to
+    two is ideal, and outputs that approach it are left alone. A signal also counts as small where
+    it hardly differs between examples and only the biases differ between units. Judged over the
+    last half of the run, for layers with weights, without the head and without layers whose output
+    a norm restores to unit scale. A warning only where the loss does not come down, because
+    residual streams and confident classifiers grow and train well.
     Source: Deep Learning Tuning, DL4J ("Layer Activations"); He 2015.
     """
     links = _hidden(trace)
@@ -104,10 +104,10 @@ def activation_std_out_of_band(
     )
     learns = remaining_loss(trace) <= learnt
     others = [links[i].site.path for i, _ in found if i != index]
-    also = f"; so it is with {named(others)}" if others else ""
+    also = f"; likewise that of {named(others)}" if others else ""
     yield Finding(
-        f"the standard deviation of {links[index].site.path}'s outputs{between} {change_in_words}"
-        f"{also}.",
+        f"the standard deviation of the outputs of {links[index].site.shown}{between} "
+        f"{change_in_words}{also}.",
         site=links[index].site,
         steps=span(trace, since),
         severity=Severity.INFO if learns else None,
@@ -136,10 +136,10 @@ def activation_mean_shift(
     """What a hidden layer computes lies far to one side of zero, beyond its own spread.
 
     The activation function behind it then works on one branch only: dead, linear or saturated.
-    Judged are the outputs of layers with weights, before their activation function, over the last
-    half of the run; heads of models, layers that a norm centres again, and layers that may have an
-    activation function of their own and whose outputs are never negative are left out. A warning
-    only where the loss is seen not to come down, or to that of a constant prediction only.
+    Judged over the last half of the run, for the outputs of layers with weights before their
+    activation function. Not judged: heads, layers that a norm centres again, and layers that may
+    apply an activation function of their own, as their outputs are never negative. A warning only
+    where the loss does not come down, or only to that of a constant prediction.
     Source: LeCun 1998 (Efficient BackProp, 4.3); "37 reasons", 25.
     """
     flow = Flow(trace)
@@ -204,15 +204,14 @@ def constant_activation(
 ) -> Iterator[Finding | Skipped]:
     """A layer gives the same output for every example, though what comes before it varies.
 
-    Nothing that follows can tell the examples apart; a note where layers behind it do, for it is
-    only a branch, and the loss comes down. Blamed is the first such layer before the
-    head, where the one before it, or the input, does differ between examples (by a thousandth: a
-    signal that fades from layer to layer is ACT02's); what has no data to
-    depend on, such as learnt queries, follows nothing that varies, and a lookup table may be one of
-    positions, unless nothing in the model varies at all. Batches
-    of one example say nothing. Unless all units of a layer up to there are dead, it is no work of
-    dead units: those behind it die of it. A norm, whose outputs have unit scale, counts as
-    constant already where a ten-thousandth of it varies: it was given single values to normalise.
+    Nothing behind it can tell the examples apart. Reported is the first such layer whose
+    predecessor (or input) does differ between examples, by at least a thousandth; a signal that
+    fades from layer to layer is ACT02's. Information where the loss comes down and later layers do
+    differ, because then it is only a branch. Left out are layers with no data to depend on, such as
+    learnt queries, and lookup tables, which may hold positions, unless nothing in the model varies
+    at all; and batches of one example. Dead units are named as the cause only where all units of an
+    earlier layer are dead. A norm, whose outputs have unit scale, already counts as constant when
+    less than a ten-thousandth of its output varies: it was given single values to normalise.
     Source: Karpathy's Recipe, step 2 (visualise prediction dynamics); "37 reasons", 25.
     """
     links = before_head(chain(trace))

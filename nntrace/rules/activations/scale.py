@@ -42,10 +42,10 @@ def vanishing_activations(
 ) -> Iterator[Finding | Skipped]:
     """The signal shrinks from layer to layer until the head sees next to nothing of the input.
 
-    The head then learns from its bias alone. Measured is how much the outputs differ between
-    examples (biases differ between units and would hide it), from the last norm on, because a norm
-    restores the scale; the head is left out, and it must have lasted to the end of the run.
-    Units that die further on die of it: what reaches them is their bias.
+    The head then learns from its bias alone. Measured by how much the outputs differ between
+    examples, because biases, which differ between units, would hide it; from the last norm on,
+    because a norm restores the scale; without the head; and only where it lasts to the end of the
+    run. Units that die behind such a layer die of it: only their bias reaches them.
     Source: Glorot & Bengio 2010; He 2015; "37 reasons", 30.
     """
     links = before_head(after_last_norm(chain(trace)))
@@ -111,11 +111,12 @@ def exploding_activations(
 ) -> Iterator[Finding | Skipped]:
     """Outputs grow from layer to layer, or from step to step, more than a hundredfold.
 
-    Large activations make large gradients, saturate what follows and end in overflow. Compared by
-    root mean square with the first layers of the same step, and with the start of the run. Not
-    meant: the head (logits grow as training succeeds), bounded functions, and whatever a later
-    norm takes back to unit scale, such as the stream of a pre-norm transformer; nor growth in time
-    while the loss comes down, as when a model fits separable data ever more surely.
+    Large activations make large gradients, saturate what follows and end in overflow. Their root
+    mean square is compared with that of the first layers at the same step, and with the start of
+    the run. Not reported: the head, whose logits grow as training succeeds; bounded functions;
+    whatever a later norm restores to unit scale, such as the stream of a pre-norm transformer; and
+    growth over time while the loss comes down, as when a model fits separable data ever more
+    confidently.
     Source: He 2015; "37 reasons", 30.
     """
     links = [

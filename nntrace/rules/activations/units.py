@@ -53,17 +53,18 @@ def dead_units(
 ) -> Iterator[Finding | Skipped]:
     """Rectified units gave exactly zero for every example of the last samples.
 
-    A unit that never fires gets no gradient and can never come back. Counted per unit over at
-    least 256 rows, not per batch: a sparse batch is healthy. Only outputs that are rectified are
-    judged, also those that the program rectifies itself (`F.relu`), and of one layer's chain (ReLU,
-    dropout, pooling) only the first. The warning asks that
-    the share is exceeded in the model as a whole too; deep ReLU networks have single layers with a
-    quarter of dead units and train well, so there it is only information. So it is where the loss
-    comes down and no more units die, or falls steadily while at most half are dead: a layer that is
-    wider than its few inputs need is born with units that they never reach. Of one or two inputs (a
-    coupling layer of a flow, a curve fit) that may come during training too, and is information
-    wherever the loss falls. Nor is it an error in a layer of fewer than eight units, unless all are
-    dead.
+    A unit that never fires gets no gradient and can never come back. Counted per unit over at least
+    256 rows, not per batch, because a sparse batch is healthy. Only rectified outputs are judged,
+    including those that the program rectifies itself (`F.relu`), and of one layer's chain (ReLU,
+    dropout, pooling) only the first.
+
+    Deep ReLU networks have single layers with a quarter of dead units and train well, so a warning
+    also needs the share to be exceeded in the model as a whole. It is information where the loss
+    comes down and no more units die, or where it falls steadily and at most half are dead: a layer
+    wider than its few inputs need has units from the start that they never reach. With one or two
+    inputs (a coupling layer of a flow, a curve fit) units may die during training for the same
+    reason, which is information wherever the loss falls. In a layer of fewer than eight units it is
+    no error unless all are dead.
     Source: Maas 2013; Karpathy's notes on ReLU; "37 reasons", 25 (dead units).
     """
     lowest = trace.series(Role.ACTIVATION, "min")
@@ -104,7 +105,8 @@ def dead_units(
         if spread and level > error_fraction:
             severity = Severity.ERROR
         yield Finding(
-            f"{level:.0%} of the units of {link.site.shown} ({count} of {width}) never fire.",
+            f"{count / width if width else level:.0%} of the units of {link.site.shown} "
+            f"({count} of {width}) never fire.",
             site=link.site,
             steps=(int(trace.sampled_steps[rows[since]]), int(trace.sampled_steps[rows[-1]])),
             severity=Severity.INFO if healthy else severity,
@@ -155,12 +157,12 @@ def saturated_units(
     fraction: Annotated[float, "share of a layer's outputs at the ends of the range"] = 0.5,
     fitted: Annotated[float, "share of the first loss below which the data is fitted"] = 0.05,
 ) -> Iterator[Finding | Skipped]:
-    """A hidden sigmoid or tanh sits at an end of its range for most of its outputs, lastingly.
+    """Most outputs of a hidden sigmoid or tanh stay at an end of its range.
 
-    There its slope is next to zero and no gradient passes. Within 3 % of the range counts as at
-    its end. Not meant: the output activation (a sure classifier is right to be there), and
-    sigmoid gates, whose product with another tensor is the output of the module around them; nor a
-    model that has fitted its data.
+    Its slope is next to zero there and no gradient passes. Within 3 % of the range counts as at the
+    end. Not reported: the output activation, where a confident classifier is right to be; sigmoid
+    gates, whose product with another tensor is the output of the module around them; and models
+    that have fitted their data.
     Source: Glorot & Bengio 2010; "37 reasons", 30.
     """
     saturated = trace.series(Role.ACTIVATION, "saturated_fraction")

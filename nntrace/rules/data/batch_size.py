@@ -28,9 +28,9 @@ def tiny_batch_with_batchnorm(
 ) -> Iterator[Finding | Skipped]:
     """A batch norm in training computes its statistics from very few examples.
 
-    They are noise then, and the running statistics used in evaluation are of another kind. Images
-    bring many positions each, so that half as many examples do. A smaller last batch is no
-    matter, nor are norms that are frozen.
+    The statistics are then mostly noise, and the running ones used in evaluation differ from them.
+    An image brings many positions, so half as many examples will do. A smaller last batch and
+    frozen norms are not reported.
     Source: Wu & He 2018 (1803.08494), Group Normalization, figure 1; Ioffe 2017 (1702.03275).
     """
     norms = [s for s in trace.sites_of(Role.ACTIVATION) if "BatchNorm" in s.module_type]
@@ -73,7 +73,8 @@ def huge_batch(
 ) -> Iterator[Finding | Skipped]:
     """A batch holds a large part of the data set, or very many examples.
 
-    A note: an epoch is then a handful of steps, and there is little noise to leave sharp minima.
+    An epoch is then a handful of steps, with little noise to escape sharp minima. Information,
+    never a warning.
     Source: "37 reasons", 11 (reduce the batch size); Keskar et al. 2017 (1609.04836).
     """
     sizes = [b.batch_size for b in training_batches(trace) if b.batch_size]

@@ -41,11 +41,11 @@ def fixed_batch_order(
 ) -> Iterator[Finding | Skipped]:
     """Every epoch brings the same batches in the same order.
 
-    The gradients of neighbouring examples then always come together, and the model can follow
-    the order instead of the data. Seen from the indices a loader draws; of batches made by hand
-    from fingerprints that come back at one fixed period. A fact, not a fault, for recurrent
-    models, whose data may be one long sequence, and where the order is drawn at random but only
-    once: Keras' `fit` on arrays does so when a seed was set.
+    The gradients of neighbouring examples then always come together, and the model can learn the
+    order instead of the data. Seen from the indices that a loader draws; for batches made by hand,
+    from fingerprints that come back at a fixed period. Only information for recurrent models, whose
+    data may be one long sequence, and where the order was drawn at random, but only once, as Keras'
+    `fit` does on arrays when a seed was set.
     Source: "37 reasons", 8 (shuffle the data set); Goodfellow et al., Deep Learning, 8.1.3.
     """
     passes = [one for one in _passes(trace) if one.steps and one.complete]
@@ -92,15 +92,16 @@ def duplicate_examples(
 ) -> Iterator[Finding | Skipped]:
     """Many examples of an epoch are exact copies of others.
 
-    Copies count several times in the loss, and those on both sides of a split make the
-    evaluation too good. Counted among sampled batches and scaled to the whole epoch; not where
-    the sampler draws with replacement. A fact, not a fault, for a few whole numbers (categories,
-    a board), of which equal examples are natural. Source: Karpathy's Recipe, step 1.
+    Copies count several times in the loss, and copies on both sides of a split make the evaluation
+    look too good. Counted among sampled batches and scaled to the whole epoch. Not judged where the
+    sampler draws with replacement. Only information where an example is a few whole numbers
+    (categories, a board), of which equal ones are natural.
+    Source: Karpathy's Recipe, step 1 (look for duplicates).
     """
     batches = [b for b in training_batches(trace) if b.epoch is not None and b.batch_size]
     loaders = [event.payload for event in trace.events_of(EventKind.LOADER)]
     if any(loader.get("replacement") is True for loader in loaders):
-        yield Skipped("the sampler draws with replacement: copies are meant")
+        yield Skipped("the sampler draws with replacement: copies are expected")
         return
     sizes = [n for loader in loaders if isinstance(n := loader.get("dataset_size"), int) and n > 0]
     seen = sum(batch.batch_size or 0 for batch in batches)
@@ -146,8 +147,9 @@ def first_batch_only(
 ) -> Iterator[Finding | Skipped]:
     """Passes over the training data end long before the data set does.
 
-    The rest is never seen, unless the order is drawn anew each time. Each rank of several is
-    expected to see its part only. Source: "37 reasons", 7 (is the data what you think it is).
+    The rest is never seen, unless the order is drawn anew each time. Each of several ranks is
+    expected to see only its part.
+    Source: "37 reasons", 7 (is the data what you think it is).
     """
     training = [one for one in _passes(trace) if one.steps and one.examples is not None]
     sizes = _dataset_sizes(trace)
@@ -227,7 +229,7 @@ def _same_order(
         return None
     count = best[0].batches
     return (
-        f"{len(best)} passes over the training data in a row brought its {count} batches in the "
+        f"{len(best)} consecutive passes over the training data brought its {count} batches in the "
         "same order.",
         (best[0].step - best[0].steps, best[-1].step),
         {"passes": len(best), "batches": count},

@@ -37,9 +37,10 @@ def channel_layout(
     """The channel axis of an image is where the layer expects rows or columns.
 
     Three signs: the last axis is as short as channels are while the channel axis is as long as a
-    row; pixels C apart are more alike than neighbours, as when (H, W, C) is reshaped to
-    (C, H, W); evaluation images have height and width exchanged. Judged for a model whose first
-    layer is a convolution. Source: "37 reasons", 1 and 27 (the network's first layer).
+    row; pixels C apart are more alike than neighbours, as when (H, W, C) is reshaped to (C, H, W);
+    evaluation images have height and width exchanged. Judged for models whose first layer is a
+    convolution.
+    Source: "37 reasons", 1 and 27 (the network's first layer).
     """
     site = next((s for s in trace.sites_of(Role.INPUT) if len(s.shape) == 4), None)
     first = first_with_weight(trace)

@@ -46,9 +46,9 @@ def feature_scale_disparity(
 ) -> Iterator[Finding | Skipped]:
     """Features of a table differ in scale by orders of magnitude.
 
-    One learning rate cannot fit both: the wide feature decides the output, the narrow
-    one is never used. A feature's spread is the distance between its deciles, so that
-    flags and rare values do not count, nor does what is a constant but for float32's rounding; not
+    One learning rate cannot fit both: the wide feature decides the output and the narrow one is
+    never used. The spread of a feature is the distance between its deciles, so that flags and rare
+    values do not count; neither do features that are constant up to float32's rounding. Not judged
     for a model that starts with a normalisation.
     Source: "37 reasons", 14 (standardise the features); LeCun et al. 1998, Efficient BackProp, 4.3.
     """
@@ -96,10 +96,10 @@ def feature_scale_disparity(
 def nonfinite_input(trace: Trace) -> Iterator[Finding | Skipped]:
     """NaN or infinities enter the model or the loss with the data.
 
-    One of them makes the loss NaN, and with the next update every weight. An error where the loss
-    or a parameter broke (a compiled ReLU makes 0 of NaN, and hides it from the loss), a note where
-    they stayed finite: values that are masked inside the model are legitimate.
-    Names the tensor and, where the step was replayed, the example.
+    One of them makes the loss NaN, and the next update every weight. An error where the loss or a
+    parameter broke, even if the loss stayed finite (a compiled ReLU turns NaN into 0). Information
+    where everything stayed finite: values that the model masks are legitimate. Names the tensor
+    and, where the step was replayed, the example.
     Source: "37 reasons", 34 (NaNs) and 1 (look at the input).
     """
     sites = [*trace.sites_of(Role.INPUT), *trace.sites_of(Role.TARGET)]
@@ -158,8 +158,8 @@ def nonfinite_input(trace: Trace) -> Iterator[Finding | Skipped]:
     "pretrained-input-mismatch",
     Severity.WARNING,
     explains=("ACT12", "ACT01", "ACT03", "LOS01", "LOS13", "RUN13"),
-    advice="Preprocess as the weights were trained: their data card names mean, standard deviation "
-    "and range of the inputs (for ImageNet's: 0 … 1, then a mean and deviation per channel).",
+    advice="Preprocess as the weights were trained: their documentation names range, mean and "
+    "standard deviation of the inputs (for ImageNet: 0 … 1, then mean and deviation per channel).",
 )
 def pretrained_input_mismatch(
     trace: Trace,
@@ -168,10 +168,10 @@ def pretrained_input_mismatch(
 ) -> Iterator[Finding | Skipped]:
     """Loaded batch norms expect inputs of another mean or scale than the first batches have.
 
-    The pretrained features are then computed on images the weights have never seen. The input of
-    the norm nearest to the data is normalised by the running statistics it came with: where the
-    data are prepared as in pretraining the root mean square is 1. Judged where a model brings
-    trained norms with it and trains them on; frozen norms in evaluation mode are not seen.
+    The pretrained features are then computed on images unlike any the weights have seen. The input
+    of the norm nearest to the data is normalised by the running statistics that were loaded: with
+    the preprocessing of the pretraining, its root mean square is 1. Judged where a model arrives
+    with trained norms and goes on training them; norms frozen in evaluation mode are not seen.
     Source: Karpathy's Recipe, step 4 (pretrain); "37 reasons", 24 and 25.
     """
     # Norms that are frozen later on were trained in this very run.
@@ -189,8 +189,9 @@ def pretrained_input_mismatch(
     if 1.0 / scale <= rms <= scale:
         return
     yield Finding(
-        f"by the statistics that `{site.path}` came with its input has a root mean square of "
-        f"{rms:.3g} in the first batch, not 1: the weights were trained on other inputs.",
+        f"normalised by the statistics that `{site.path}` was loaded with, its input has a root "
+        f"mean square of {rms:.3g} in the first batch, not 1: the weights were trained on other "
+        "inputs.",
         site=site,
         steps=(loaded[0].step, loaded[0].step),
         evidence={"rms": rms, "trained_norms": loaded[0].payload.get("norm_trained")},
@@ -217,14 +218,14 @@ def integer_input_to_float_layer(
 ) -> Iterator[Finding | Skipped]:
     """Raw integers, such as 8-bit pixels, are cast to float and meet the weights unscaled.
 
-    The model is given integers and its first layer is affine: if it divided them inside, that
-    layer's first outputs would be small; they are as large as raw values make them. Not for
-    indices that an embedding looks up, nor before a normalisation.
+    The model is given integers and its first layer is affine. If the model scaled them itself, the
+    first outputs of that layer would be small; they are as large as raw values make them. Not
+    judged for indices that an embedding looks up, nor in front of a normalisation.
     Source: "37 reasons", 14 (standardise) and 1.
     """
     site = next((s for s in trace.sites_of(Role.INPUT) if "int" in s.dtype), None)
     if site is None or any("float" in s.dtype for s in trace.sites_of(Role.INPUT)):
-        yield Skipped("the model is given no integers alone")
+        yield Skipped("the inputs of the model are not integers alone")
         return
     if any(is_embedding(s) for s in trace.sites_of(Role.ACTIVATION)) or normalises_first(trace):
         return

@@ -44,10 +44,10 @@ def unshuffled_labels(
 ) -> Iterator[Finding | Skipped]:
     """The labels within a batch are far more alike than in random draws from the same labels.
 
-    Each update then pulls towards one class and undoes the last one. The entropy within batches
-    is compared with its expectation for random batches of the same size (small batches have less
-    entropy by nature), and the difference must be beyond chance by a G-test. Not for the ones and
-    zeros of a GAN, whose optimizers take turns on one label each.
+    Each update then pulls towards one class and undoes the last one. The entropy within batches is
+    compared with its expectation for random batches of the same size, because small batches have
+    less entropy by nature, and the difference must be beyond chance by a G-test. Not judged for the
+    ones and zeros of a GAN, whose optimizers take turns on one label each.
     Source: "37 reasons", 8 (shuffle the data set) and 10 (batches of a single label).
     """
     batches = training_batches(trace)
@@ -104,9 +104,9 @@ def class_imbalance(
 ) -> Iterator[Finding | Skipped]:
     """One class has far more examples than another.
 
-    Always answering the frequent class already gives a low loss, and the model first learns just
-    that. Counts are compared with the allowance of their sampling error. A fact, not a fault,
-    for a loss with class weights and for next-token prediction, whose classes are never even.
+    Always answering the most frequent class already gives a low loss, and the model learns that
+    first. Counts are compared with an allowance for their sampling error. Only information for a
+    loss with class weights and for next-token prediction, whose classes are never even.
     Source: "37 reasons", 9 (class imbalance); Karpathy's Recipe, step 2 (init well).
     """
     batches = training_batches(trace)

@@ -45,10 +45,10 @@ def constant_input(
 ) -> Iterator[Finding | Skipped]:
     """A batch enters the model with one single value everywhere.
 
-    Nothing can be learned from it but the output bias. An error when all inputs are constant in
-    at least half of the sampled batches, a warning when some are or when only the first of
-    several inputs is: masks and initial states are constant by right. Batches of one example are
-    judged together: only when all of them are constant.
+    Nothing can be learned from it but the output bias. An error when all inputs are constant in at
+    least half of the sampled batches; a warning when they are in fewer, or when only the first of
+    several inputs is, because masks and initial states may rightly be constant. Batches of one
+    example are judged together, and only when all of them are constant.
     Source: "37 reasons", 1 (check your input data) and 2 (try random input).
     """
     steps = trace.sampled_steps
@@ -100,9 +100,9 @@ def repeated_batch(
 ) -> Iterator[Finding | Skipped]:
     """The same batch is used step after step although the loader holds more.
 
-    The model memorises one batch and sees nothing of the rest. Judged only where a data loader
-    says that there is more data, for training on the whole set at each step is legitimate, and
-    where steps apart were sampled that a loader in fixed order gives different batches.
+    The model memorises one batch and sees nothing of the rest. Training on the whole set at each
+    step is legitimate, so this is judged only where a data loader says that there is more data, and
+    where sampled steps lie such that a loader in fixed order would have given different batches.
     Source: "37 reasons", 1 (the same batch over and over).
     """
     sampled = [b for b in training_batches(trace) if b.fingerprint is not None]
@@ -161,8 +161,8 @@ def unnormalised_input(
     """The floating-point input lies far from zero mean and unit scale.
 
     Initialisation and learning rates assume inputs near zero mean and unit variance; large ones
-    saturate units and blow up the first gradients. Judges the first floating-point input, not
-    counts, one-hot vectors and indices, and not where a normalisation layer takes it in.
+    saturate units and blow up the first gradients. Judged is the first floating-point input, unless
+    it holds counts, one-hot vectors or indices, or a normalisation layer takes it in.
     Source: "37 reasons", 14 (standardise the features) and 16; Karpathy's Recipe, step 1.
     """
     site = next((s for s in trace.sites_of(Role.INPUT) if _is_batch_of_floats(s)), None)
@@ -212,8 +212,9 @@ def outlier_input(
 ) -> Iterator[Finding | Skipped]:
     """Some input values lie tens of standard deviations from the rest.
 
-    A note: outliers almost always uncover a bug in the data or its preprocessing. Not for inputs
-    that are mostly zero or whole numbers, of which that is natural.
+    Outliers almost always uncover a bug in the data or its preprocessing. Information, never a
+    warning. Not judged for inputs that are mostly zero or whole numbers, where outliers are
+    natural.
     Source: Karpathy's Recipe, step 1 (visualise distributions and the outliers along any axis).
     """
     site = next((s for s in trace.sites_of(Role.INPUT) if "float" in s.dtype), None)
@@ -242,8 +243,8 @@ def outlier_input(
     ordinary = (median(stats["q99"]) - median(stats["q01"])) / _WITHIN
     yield Finding(
         f"`{site.path}` holds {value:.4g}, {reach[worst]:.0f} standard deviations from its mean "
-        f"{centre:.3g}; so far out are values in {int(bad.sum())} of {int(known.sum())} sampled "
-        "batches.",
+        f"{centre:.3g}; {int(bad.sum())} of {int(known.sum())} sampled batches hold values that "
+        "far out.",
         site=site,
         steps=span(trace.sampled_steps[bad]),
         evidence={"value": value, "deviations": float(reach[worst]), "batches": int(bad.sum())},

@@ -35,11 +35,11 @@ def class_count_mismatch(
 ) -> Iterator[Finding | Skipped]:
     """The width of the head and the labels disagree.
 
-    Most outputs never are a label: a head left over from another data set, or labels that were
-    mapped to too few numbers. Judged only where the classes that occur were each seen often
-    enough that others would have come up, and not for next-token prediction, whose vocabulary is
-    larger than any text, nor where the program itself puts the right answer at one place, as a
-    contrastive loss does. An error where a label exceeds the head, which ends the run in PyTorch.
+    Most outputs never occur as a label: the head was left over from another data set, or the labels
+    were mapped to too few numbers. Judged only where each class that occurs was seen often enough
+    that others would have come up. Not judged for next-token prediction, whose vocabulary is larger
+    than any text, nor where the program itself puts the right answer in one place, as a contrastive
+    loss does. An error where a label exceeds the head, which ends the run in PyTorch.
     Source: "37 reasons", 4 (make sure inputs and labels belong together), 9.
     """
     last = int(trace.steps.step[-1])
@@ -65,7 +65,7 @@ def class_count_mismatch(
         yield Skipped("tokens are predicted: a vocabulary is larger than any text")
         return
     if len(totals) == 1 and _made_by_program(batches, next(iter(totals))):
-        yield Skipped("the program puts the right answer at one place itself: it may be meant")
+        yield Skipped("the program itself puts the right answer in one place: that may be intended")
         return
     unseen_mass = sum(count == 1 for count in totals.values()) / totals.total()  # Good–Turing
     if max(totals) >= classes:
@@ -109,14 +109,14 @@ def constant_target(
 ) -> Iterator[Finding | Skipped]:
     """All targets of all batches are one and the same number.
 
-    There is nothing to learn but that number. Not for targets that the program makes itself (a
-    GAN's ones, the zeros of a residual that shall vanish, the first place of the right answer):
-    those of a loader count, and where no loader is used any that are not zero.
+    There is nothing to learn but that number. Targets that the program makes itself are left out (a
+    GAN's ones, the zeros of a residual that should vanish, the first place of the right answer):
+    only those of a loader count or, where no loader is used, any that are not zero.
     Source: "37 reasons", 4 and 9.
     """
     known = [b for b in training_batches(trace) if b.target_min is not None and b.batch_size]
     if loss_series(trace).optimizers > 1:
-        yield Skipped("several optimizers take turns: constant targets are meant, as in a GAN")
+        yield Skipped("several optimizers take turns: constant targets are intended, as in a GAN")
         return
     if len(known) < batches or sum(b.batch_size or 0 for b in known) < examples:
         yield Skipped(f"needs the targets of {batches} batches, has {len(known)}")
@@ -126,7 +126,7 @@ def constant_target(
         return
     value = float(known[0].target_min or 0.0)
     if _made_by_program(known, value):
-        yield Skipped("the program makes the constant targets itself: they may be meant")
+        yield Skipped("the program makes the constant targets itself: they may be intended")
         return
     function = known[0].loss_function or ""
     yield Finding(
@@ -173,10 +173,10 @@ def target_scale(
 ) -> Iterator[Finding | Skipped]:
     """Targets of a regression are large, or far from zero, and the model starts nowhere near.
 
-    Losses and gradients are then in squares of that scale; most of the training moves
-    the last bias. Not where the first predictions already have the targets' size (a scaled
-    output, a bias set to the mean), nor for targets that move while the model learns, as
-    returns do in reinforcement learning.
+    Losses and gradients then grow with the square of that scale, and most of the training only
+    moves the last bias. Not reported where the first predictions already have the size of the
+    targets (a scaled output, a bias set to the mean), nor for targets that move while the model
+    learns, as returns do in reinforcement learning.
     Source: "37 reasons", 14 (normalise) and 27; Karpathy's Recipe, step 2 (init well).
     """
     known = [
@@ -227,9 +227,9 @@ def loss_broadcast(trace: Trace) -> Iterator[Finding | Skipped]:
     """Predictions and targets of different shapes are broadcast inside the loss.
 
     (N, 1) against (N,) gives N × N differences: each prediction is compared with every target, and
-    the best answer is the mean of all targets. Only an expansion beyond both shapes counts: a
-    constant target for the whole batch is no fault. Losses written by hand are seen, too, with
-    Keras on TensorFlow in `fit` and in `tf.function` (its own losses make both shapes alike).
+    the best answer is the mean of all targets. Only an expansion beyond both shapes counts: one
+    constant target for the whole batch is fine. Losses written by hand are seen as well, with Keras
+    on TensorFlow in `fit` and in `tf.function` (its own losses make both shapes alike).
     Source: PyTorch's warning in `mse_loss`; "37 reasons", 15 (check your loss).
     """
     calls = [call for call in loss_calls(trace) if call.shape is not None]

@@ -59,11 +59,11 @@ def zero_gradient(
 ) -> Iterator[Finding | Skipped]:
     """Parameters receive a gradient, and it is exactly zero, step after step.
 
-    They are connected to the loss but have no influence on it. Counted is what lasts to the end;
-    rows of a lookup table that are not looked up are none, nor are steps at which the module was
-    given no example (an expert nobody chose), nor a bias whose weights do get a gradient (a norm or
-    a softmax takes away what it adds), nor what had one until the model had fitted its data (a
-    margin loss is then exactly zero). Without any gradient it is GRD03.
+    They are connected to the loss but have no influence on it. It must last to the end of the run.
+    Not reported: rows of a lookup table that are not looked up; steps at which a module was given
+    no example (an expert nobody chose); a bias whose weights do get a gradient (a norm or a softmax
+    cancels it); and parameters that had a gradient until the model had fitted its data (a margin
+    loss is then exactly zero). Parameters without any gradient are GRD03's.
     Source: "37 reasons", 19 and 30; PyTorch Lightning's and Cockpit's checks of gradients.
     """
     sites = [site for site in trace.sites_of(Role.PARAM_GRAD) if not is_embedding(site)]
@@ -122,12 +122,12 @@ def gradient_spike(
 ) -> Iterator[Finding | Skipped]:
     """The gradient norm of single steps lies far above that of the steps around them.
 
-    One such step can undo many. Compared with the median of the samples around it, on a
-    logarithmic scale, because gradient norms of healthy runs are log-normal; the first samples are
-    not judged. A warning where the loss is worse afterwards or it happens again and again (three
-    times, half as many deviations do), otherwise information. So it is where it happens often and
-    the steps made of it are no longer than others, as by Adam in a flow or a mixture, whose single
-    examples have such gradients.
+    One such step can undo many. Compared with the median of the samples around it, on a logarithmic
+    scale, because gradient norms of healthy runs are log-normal; the first samples are not judged.
+    A warning where the loss is worse afterwards, or where it happens again and again (from three
+    times on, half as many deviations are enough); otherwise information. It is also information
+    where it happens often and the updates of those steps are no longer than others, as with Adam in
+    a flow or a mixture, whose single examples have such gradients.
     Source: Pascanu et al. 2013; Chowdhery et al. 2022 (PaLM, 5.1: spikes).
     """
     steps = trace.steps
@@ -222,13 +222,13 @@ def gradient_depth_imbalance(
     """Two neighbouring layers have gradients a thousandfold apart, over most of the run.
 
     No single learning rate fits both. Compared are root mean squares of weight gradients times
-    those of the weights, which is what a relative change of the layer does to the loss and does
-    not depend on how its scale is split between weights and inputs; lookup tables and gradients
-    that are exactly zero are left out, as are two layers with a batch norm between them: it takes
-    away the part of the gradient that all examples share, which before a last layer is most of it.
-    A note for a model that has fitted its data: attention that is sure of its keys, say, leaves
-    next to no gradient to what made it so; unless the steps of the layer with the small one are
-    lost to float32's rounding (2⁻²⁴ of the weights): that has learned nothing.
+    those of the weights: what a relative change of the layer does to the loss, however its scale is
+    split between weights and inputs. Left out are lookup tables, gradients that are exactly zero,
+    and two layers with a batch norm between them: the norm removes the part of the gradient that
+    all examples share, which before a last layer is most of it. Information for a model that has
+    fitted its data (attention that is sure of its keys, say, leaves next to no gradient to what
+    made it so), unless the updates of the layer with the small gradient are lost to float32's
+    rounding (2⁻²⁴ of the weights): that layer has learned nothing.
     Source: Glorot & Bengio 2010; You et al. 2017 (LARS, ratios of layers).
     """
     sites = weights(trace, Role.PARAM_GRAD)

@@ -47,10 +47,10 @@ def vanishing_gradient(
     """The gradient that reaches the first layers is a vanishing part of the last layer's.
 
     The first layers then stay random while the last ones learn on noise. Compares the root mean
-    square of weight gradients, first against last in depth order; a warning when it lasts to the
-    end of the run, an error when it was so all along. Layers whose gradient is exactly zero are
-    left out, because something else is at fault there. Where sigmoids, whose slope is a quarter at
-    most, shrink the signal on its way forward as well (ACT02), this is the cause named.
+    square of weight gradients, first layer against last in depth order: a warning when it lasts to
+    the end of the run, an error when it was so all along. Layers whose gradient is exactly zero
+    have another fault and are left out. Where sigmoids, whose slope is at most a quarter, also
+    shrink the signal on its way forward (ACT02), this rule names the cause.
     Source: "37 reasons", 30 (vanishing gradients); Glorot & Bengio 2010.
     """
     sites = weights(trace, Role.PARAM_GRAD)
@@ -102,10 +102,11 @@ def exploding_gradient(
 ) -> Iterator[Finding | Skipped]:
     """The global gradient norm jumps far above its usual value, again and again or with harm.
 
-    Such a step undoes what hundreds of steps have learned. Usual is the larger of the running
-    median and the norm at the start, so that neither a converged run's late spikes nor gradients
-    that begin tiny count. One jump is blamed unless the loss gets better with it (as at the end of
-    a plateau); a rise that stays, and steady doubling, only when the loss is worse from then on.
+    Such a step undoes what hundreds of steps have learned. The usual value is the larger of the
+    running median and the norm at the start, so neither late spikes of a converged run nor
+    gradients that begin tiny count. A single jump is reported unless the loss improves with it (as
+    at the end of a plateau); a lasting rise and steady doubling only where the loss is worse from
+    then on.
     Source: Pascanu et al. 2013; "37 reasons", 30 (exploding gradients).
     """
     steps = trace.steps
@@ -125,7 +126,7 @@ def exploding_gradient(
         frequent = len(spikes) >= _SPIKE_SHARE * len(norm)
         if frequent and (len(spikes) > 1 or (is_jump and not _helps(steps.loss, own, at[spikes]))):
             peak = int(np.argmax(np.where(over, norm / usual, 0)))
-            times = f", and {len(spikes)} times in all" if len(spikes) > 1 else ""
+            times = f"; {len(spikes)} such jumps in all" if len(spikes) > 1 else ""
             message = (
                 f"the gradient norm jumps: {norm[peak]:.3g} at step {steps.step[at[peak]]}, "
                 f"{in_times(norm[peak] / usual[peak])} times its usual {usual[peak]:.3g}{times}."
@@ -228,9 +229,9 @@ def no_gradient(
 
     They keep their random initial values while the rest learns around them. An error where their
     module takes part in the forward pass (the graph is cut behind it), a warning where it is never
-    called, information where it is not and an installed library built it, or where it is a lesser
-    part of what a library built, such as BERT's pooler under a mean of the tokens. Parameters that
-    no optimizer holds, such as a target network's, are not meant.
+    called. Information where it is never called and an installed library built it, or where it is a
+    minor part of what a library built, such as BERT's pooler under a mean of the tokens. Parameters
+    that no optimizer holds, such as a target network's, are left out.
     Source: "37 reasons", 19 (frozen or disconnected layers).
     """
     sites = trace.sites_of(Role.PARAM_GRAD)
@@ -300,8 +301,8 @@ def gradients_accumulate(
     """Backward passes add to gradients that an optimizer step has already used.
 
     Every step then follows the sum of all gradients so far, like momentum without decay.
-    Accumulating over micro-batches is something else: there the gradients are cleared after the
-    step. Source: Karpathy's most common mistakes ("you forgot to .zero_grad()"); "37 reasons", 26.
+    Accumulating over micro-batches is different: there the gradients are cleared after the step.
+    Source: Karpathy's most common mistakes ("you forgot to .zero_grad()"); "37 reasons", 26.
     """
     cleared = trace.steps.gradients_cleared
     known = np.isfinite(cleared)

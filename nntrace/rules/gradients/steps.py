@@ -35,15 +35,15 @@ def clipping_always_active(
     drowned: Annotated[float, "epsilons that an element has left: fewer, and it drowns"] = 10.0,
     steps: Annotated[int, "clipped steps that are needed"] = 20,
 ) -> Iterator[Finding | Skipped]:
-    """Gradient clipping acts on nearly every step, and takes most of the gradient.
+    """Gradient clipping acts on nearly every step, and removes most of the gradient.
 
-    The limit is then a hidden learning rate: all steps have the same length, large gradients no
-    more weight than small ones. Judged is the second half of the run. Clipping that always acts
-    but takes less is only information; so it is, down to a hundredth, for optimizers that divide
-    by the gradient's scale, such as Adam, and further where what is left of an element's gradient
-    is known to be far above their epsilon. Seen are PyTorch's `clip_grad_norm_` and, in sampled
-    steps, `clipnorm`, `global_clipnorm` and `clipvalue` of Keras' optimizers and what TensorFlow
-    has for loops of one's own: there the limit is the norm of what is left.
+    The limit is then a hidden learning rate: all steps have the same length, and a large gradient
+    weighs no more than a small one. Judged over the second half of the run. Clipping that always
+    acts but removes less is information; so it is, down to a hundredth, for optimizers that divide
+    by the gradient's scale, such as Adam, and below that where the rest of an element's gradient is
+    known to be far above their epsilon. Seen are PyTorch's `clip_grad_norm_` and, in sampled steps,
+    `clipnorm`, `global_clipnorm` and `clipvalue` of Keras' optimizers and TensorFlow's clipping
+    functions, for which the limit is taken to be the norm that remains.
     Source: Pascanu et al. 2013; Karpathy's "The Unreasonable Effectiveness", training notes.
     """
     limit, norm = trace.steps.clip_limit, trace.steps.clip_norm
@@ -63,8 +63,8 @@ def clipping_always_active(
     bound = 0.0 if stays else lost if is_scale_free else factor
     yield Finding(
         f"gradients are clipped on {clipped.mean():.0%} of the steps: their norm is "
-        f"{median(norm[rows]):.3g}, the limit {median(limit[rows]):.3g}, so {left:.0%} of them "
-        "is left.",
+        f"{median(norm[rows]):.3g}, the limit {median(limit[rows]):.3g}, so {left:.0%} of the "
+        "gradient is left.",
         steps=(int(trace.steps.step[rows[0]]), int(trace.steps.step[rows[-1]])),
         severity=None if left < bound else Severity.INFO,
         evidence={
@@ -105,12 +105,12 @@ def noisy_gradient(
 ) -> Iterator[Finding | Skipped]:
     """Gradients of successive steps hardly agree, and the loss does not fall.
 
-    Each step is then mostly noise of its batch. From the cosine c of two gradients in a row the
-    ratio of signal to noise is √(c / (1 − c)); small batches often have less than 1 and train, so
-    it is noted only where the loss has no downward trend. Needs steps in a row that were sampled.
-    Noise averages out: only where all the steps together make no signal it is why a loss does not
-    fall (LOS07, LOS10). With batches of a few examples it is why a loss stays at that of a guess
-    (LOS11), and, where both hold, why steps are long (UPD01).
+    Each step is then mostly the noise of its batch. The cosine c of two successive gradients gives
+    a signal-to-noise ratio of √(c / (1 − c)). Small batches often have less than 1 and still train,
+    so it is noted only where the loss has no downward trend. Needs successive steps that were
+    sampled. Noise averages out, so it explains a loss that does not fall (LOS07, LOS10) only where
+    all steps together give no signal; with batches of a few examples it explains a loss that stays
+    at chance (LOS11), and, where both hold, steps that are too long (UPD01).
     Source: McCandlish et al. 2018 (gradient noise scale).
     """
     cosine = trace.steps.gradient_cosine
@@ -131,8 +131,8 @@ def noisy_gradient(
     few = bool(sizes) and median(sizes) <= _FEW
     drowns = signal * len(trace.steps) ** 0.5 < _SIGNAL_OF_ALL
     yield Finding(
-        f"gradients are noise: those of successive steps have a cosine of {level:.2f}, a ratio of "
-        f"signal to noise of {signal:.2f}, and the loss has no downward trend.",
+        f"gradients are noise: those of successive steps have a cosine of {level:.2f}, a "
+        f"signal-to-noise ratio of {signal:.2f}, and the loss has no downward trend.",
         steps=(int(trace.steps.step[late[0]]), int(trace.steps.step[late[-1]])),
         evidence={"cosine": level, "signal_to_noise": signal, "pairs": len(known)},
         explains=_explains(few, drowns),
@@ -161,9 +161,10 @@ def opposing_updates(
 ) -> Iterator[Finding | Skipped]:
     """Each update takes back most of the one before: training jumps to and fro across a valley.
 
-    Progress is what the two do not cancel. Judged are the true updates of sampled steps in a row,
-    over the later half of the pairs; a warning where the loss does not fall in that time,
-    otherwise information, because at the largest stable learning rate updates oppose, too.
+    Progress is only what the two do not cancel. Judged by the true updates of successive sampled
+    steps, over the later half of these pairs. A warning where the loss does not fall in that time,
+    otherwise information, because updates also oppose each other at the largest stable learning
+    rate.
     Source: Cohen et al. 2021 (edge of stability); Karpathy's Recipe, step 3.
     """
     values = trace.steps.update_cosine

@@ -46,10 +46,10 @@ def signal_at_init(
 ) -> Iterator[Finding | Skipped]:
     """At the first step the signal shrinks or grows from layer to layer, by a steady factor.
 
-    Compared are the outputs of the layers with weights, from the last norm on and without the
-    head, by how much they differ between examples. A warning where the loss is seen not to come
-    down either; PyTorch's default initialisation of a few linear layers shrinks the signal tenfold
-    and trains, so elsewhere it is only information.
+    Compared is by how much the outputs of layers with weights differ between examples, from the
+    last norm on and without the head. A warning only where the loss does not come down either:
+    PyTorch's default initialisation of a few linear layers shrinks the signal tenfold and trains,
+    so elsewhere it is information.
     Source: Glorot & Bengio 2010; He 2015; Mishkin & Matas 2016 (LSUV).
     """
     if not first_sampled_is_start(trace):
@@ -104,10 +104,10 @@ def output_bias_ignores_prior(
 ) -> Iterator[Finding | Skipped]:
     """The outputs start at zero though the targets are far from it, or some classes are rare.
 
-    The loss then falls steeply at first while the model only learns the mean or the frequencies
-    in its last bias, and nothing of the input. For squared and absolute errors the outputs are
-    compared with the targets' mean, for cross entropies their start at even chances with the
-    labels' frequencies. A note: training gets over it.
+    The loss then falls steeply at first, while the model learns only the mean or the frequencies,
+    in its last bias, and nothing from the input. For squared and absolute errors the outputs are
+    compared with the mean of the targets, for cross-entropies their even chances with the
+    frequencies of the labels. Information, never a warning: training gets over it.
     Source: Karpathy's Recipe, step 2 (init well).
     """
     if not first_sampled_is_start(trace):
@@ -165,7 +165,7 @@ def output_bias_ignores_prior(
     Severity.WARNING,
     explains=("ACT05", "GRD01", "GRD04", "LOS07", "LOS11", "UPD02"),
     advice="Make the first weights smaller (Glorot's scheme, or a factor of 0.1 on the last "
-    "layer), and normalise what enters.",
+    "layer), and normalise the inputs.",
 )
 def saturated_at_init(
     trace: Trace,
@@ -175,10 +175,10 @@ def saturated_at_init(
 ) -> Iterator[Finding | Skipped]:
     """At the first step hidden sigmoids or tanhs sit at their ends, or the logits are huge.
 
-    Saturated units pass no gradient, and huge logits make the first predictions sure and wrong:
-    training begins by undoing its initialisation. The output activation and sigmoid gates are
-    left out. Logits count where a cross entropy receives them; a few that are masked by a huge
-    negative number do not.
+    Saturated units pass no gradient, and huge logits make the first predictions confident and
+    wrong: training begins by undoing its initialisation. The output activation and sigmoid gates
+    are left out. Logits are judged where a cross-entropy receives them, without a few that are
+    masked by a huge negative number.
     Source: Glorot & Bengio 2010; Karpathy's makemore, part 3 (activations at initialisation).
     """
     if not first_sampled_is_start(trace):
@@ -205,7 +205,7 @@ def saturated_at_init(
         if spread > logits:
             yield Finding(
                 f"the logits that `{site.path}` receives start with a standard deviation of "
-                f"{spread:.3g}: the first predictions are sure of what nobody has taught them.",
+                f"{spread:.3g}: the model is confident before it has learned anything.",
                 site=site,
                 steps=(step, step),
                 evidence={"logit_std": float(spread)},

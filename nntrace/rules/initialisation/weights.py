@@ -49,12 +49,12 @@ def constant_weights(
     *,
     steps: Annotated[int, "optimizer steps after which a constant start must have been left"] = 10,
 ) -> Iterator[Finding | Skipped]:
-    """Weight matrices start without variation, so that units of a layer compute the same for ever.
+    """Weight matrices start constant, so that the units of a layer compute the same for ever.
 
-    Equal units get equal gradients: no step can tell them apart. Blamed is a matrix (or a table of
-    vectors, read whole) that stays constant while it is stepped, two layers in a row of which one
-    is filled with a number other than zero, and a model all of whose layers start constant. Zeros
-    at the end of a residual branch or in a head leave that state within a few steps and are
+    Equal units get equal gradients, and no step can tell them apart. Reported are a matrix (or a
+    table of vectors read as a whole) that stays constant while it is stepped, two successive layers
+    of which one is filled with a number other than zero, and a model whose layers all start
+    constant. Zeros at the end of a residual branch or in a head change within a few steps and are
     healthy (Fixup, Zhang 2019).
     Source: "37 reasons", 23 (weight initialisation); Goodfellow, Deep Learning, 8.4.
     """
@@ -159,11 +159,11 @@ def init_scale(
 ) -> Iterator[Finding | Skipped]:
     """The weights of a layer were drawn far smaller or larger than its fan asks for.
 
-    Each layer then shrinks or blows up signal and gradient, by a factor that multiplies with
-    depth. Compared with He, Glorot, LeCun, PyTorch's default and orthogonal matrices; outside
-    [1/3, 3] of all of them counts. Not blamed: small weights whose output a later norm, a residual
-    sum or a factor rescales, small weights of the head, large weights directly before a norm or
-    of a size that fits the part of a sparse input that is not zero (one-hot rows).
+    Each such layer shrinks or blows up signal and gradient, by a factor that multiplies with depth.
+    Compared with He, Glorot, LeCun, PyTorch's default and orthogonal matrices; outside [1/3, 3] of
+    all of them counts. Not reported: small weights whose output a later norm, a residual sum or a
+    factor rescales; small weights of the head; large weights directly before a norm, or of a size
+    that fits the part of a sparse input that is not zero (one-hot rows).
     Source: He 2015; Glorot & Bengio 2010; "37 reasons", 23 (weight initialisation).
     """
     held = {site.path for site in trace.sites_of(Role.UPDATE)}

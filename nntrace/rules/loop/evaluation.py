@@ -36,11 +36,12 @@ def eval_in_train_mode(
 ) -> Iterator[Finding | Skipped]:
     """The model is evaluated without gradients while its dropout or batch norm is active.
 
-    Dropout then makes the figures worse and random; batch norm normalises with the evaluation
-    batch and, what is worse, lets the evaluation data into its running statistics. A forward
-    without gradients in nearly every step (a generator, a target) belongs to the training and is
+    Dropout then makes the results worse and random; batch norm normalises with the evaluation batch
+    and, what is worse, lets the evaluation data into its running statistics. A forward without
+    gradients in nearly every step (a generator, a target network) belongs to the training and is
     left out, as is a model whose root is in evaluation mode while a part is not. Passes without a
-    loss where several optimizers take turns draw samples, as from a GAN's generator: a note.
+    loss where several optimizers take turns draw samples, as from a GAN's generator, and are
+    information.
     Source: "37 reasons", 21 and 26 (dropout, batch norm: train and test mode).
     """
     events = trace.events_of(EventKind.EVALUATION)
@@ -96,9 +97,10 @@ def never_evaluated(
 ) -> Iterator[Finding | Skipped]:
     """A long run was never evaluated, or only ever on a handful of examples.
 
-    The training loss alone does not tell learning from memorising. A note: nntrace sees PyTorch's
-    passes without gradients over a model it trains and Keras' validation, no others. A loader that
-    is read without a step, once training has begun, is taken for an evaluation with gradients.
+    The training loss alone does not tell learning from memorising. Information, because nntrace
+    sees only PyTorch's passes without gradients over a model that it traces, and Keras' validation.
+    A loader that is read without optimizer steps, once training has begun, is taken for an
+    evaluation with gradients.
     Source: Karpathy's Recipe, step 2 (evaluate over the whole test set).
     """
     total = len(trace.steps)
@@ -151,11 +153,11 @@ def train_eval_inconsistent(
 ) -> Iterator[Finding | Skipped]:
     """In evaluation mode a model with batch norm is worse than before it was trained.
 
-    From its first evaluation on, while the training loss falls: no overfitting begins so. Nor
-    does any within the first pass over the data, all of which are new then: an evaluation after
-    it that finds nothing learnt is enough, if none of the later ones finds much. The
-    running statistics are not those of the data, or the two passes treat the data
-    differently. Judged are evaluations by the loss function of the training.
+    This is so from the first evaluation on, while the training loss falls, which is not how
+    overfitting begins. Within the first pass over the data, all of it new, nothing can be
+    overfitted either, so a single evaluation after that pass which finds nothing learned is enough,
+    if no later one finds much. The running statistics are not those of the data, or the two passes
+    treat the data differently. Judged by evaluations with the loss function of the training.
     Source: "37 reasons", 21 and 26; Wu & Johnson 2021 (2105.07576).
     """
     modes = [e.payload for e in trace.events_of(EventKind.MODE) if not model_of(e)]
@@ -218,13 +220,13 @@ def run_too_short(
 ) -> Iterator[Finding | Skipped]:
     """The run has too few steps for rules on the course of the loss and on what lasts.
 
-    A note, so that silence is not mistaken for health; `nntrace diagnose -v` says what each rule
-    lacks. A run that goes on is not judged.
+    Said so that silence is not mistaken for health; `nntrace diagnose -v` shows what each rule
+    lacks. A run that is still going on is not judged.
     Source: Karpathy's Recipe (a network often fails silently).
     """
     total = len(trace.steps)
     if trace.status is RunStatus.RUNNING:
-        yield Skipped("the run still goes on")
+        yield Skipped("the run is still going on")
         return
     if total < steps:
         yield Finding(
@@ -240,7 +242,7 @@ def run_too_short(
     "eval-on-one-batch",
     Severity.INFO,
     advice="Evaluate on the whole set: no `break`, no `next(iter(loader))`; if that is too slow, "
-    "more rarely.",
+    "less often.",
 )
 def eval_on_one_batch(
     trace: Trace,
@@ -250,8 +252,8 @@ def eval_on_one_batch(
 ) -> Iterator[Finding | Skipped]:
     """Evaluations look at a sliver of their data set.
 
-    Their results are noise of the few examples, and differ between runs for no reason. Seen of
-    passes over a loader without an optimizer step, and of Keras' evaluations of arrays.
+    Their results are noise of a few examples and differ between runs for no reason. Seen for passes
+    over a loader without an optimizer step, and for Keras' evaluations of arrays.
     Source: Karpathy's Recipe, step 2 (evaluate on the whole test set).
     """
     sizes = {

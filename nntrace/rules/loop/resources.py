@@ -40,10 +40,11 @@ def memory_growth(
 ) -> Iterator[Finding | Skipped]:
     """Memory grows steadily from step to step, without an end in sight.
 
-    What a step leaves behind is kept: a loss that is added up with its graph, outputs in a
-    list. Judged after the first fifth, while caches fill, and only if every eighth of the rest
-    grows. Source: PyTorch FAQ, "My model reports 'cuda runtime error(2): out of memory'" (don't
-    accumulate history across your training loop).
+    Something that a step leaves behind is kept: a loss that is added up with its graph, outputs
+    collected in a list. Judged after the first fifth of the run, in which caches fill, and only if
+    every eighth of the rest grows.
+    Source: PyTorch FAQ, "My model reports 'cuda runtime error(2): out of memory'" (don't accumulate
+    history across your training loop).
     """
     steps = trace.steps
     known = np.flatnonzero(np.isfinite(steps.memory_bytes))
@@ -91,12 +92,12 @@ def step_time_drift(
 ) -> Iterator[Finding | Skipped]:
     """A step takes twice as long at the end as at the beginning, and grew all the time.
 
-    Something accumulates. Judged by medians over eighths of the run that rise, not all
-    at once, without the first steps and what tracing took, among steps that were not sampled or,
-    where most were, among those that were. A warning where the program's own processor time
-    doubles or accounts for the growth; else a note, for then the machine or the data may be what
-    slows down. Larger batches and longer sequences take longer by right. Source: PyTorch
-    Performance Tuning Guide.
+    Something accumulates. Judged by medians over eighths of the run, which must rise, and not all
+    at once; without the first steps and the time that tracing took; among steps that were not
+    sampled, unless most were. A warning where the program's own processor time doubles or accounts
+    for the growth; otherwise information, because then the machine or the data may have slowed
+    down. Larger batches and longer sequences may rightly take longer.
+    Source: PyTorch Performance Tuning Guide.
     """
     columns = trace.steps
     duration = np.maximum(columns.duration_ns, 1)
@@ -175,7 +176,7 @@ def _input_sizes(trace: Trace) -> FloatArray:
     "RUN10",
     "accelerator-idle",
     Severity.WARNING,
-    advice='Move the model and each batch there: `device = "cuda"`, `model.to(device)`, '
+    advice='Move the model and each batch to it: `device = "cuda"`, `model.to(device)`, '
     "`batch.to(device)`.",
 )
 def accelerator_idle(
@@ -185,13 +186,13 @@ def accelerator_idle(
 ) -> Iterator[Finding | Skipped]:
     """The machine has an accelerator, and the model is trained on the processor.
 
-    A note for short runs: small models are often as fast there. Accelerators hidden by
+    Information for short runs, because small models are often as fast there. Accelerators hidden by
     `CUDA_VISIBLE_DEVICES` do not count, and Keras on JAX does not say where it trains.
     Source: PyTorch Performance Tuning Guide.
     """
     events = trace.events_of(EventKind.DEVICE)
     if not events:
-        yield Skipped("on which device the model is was not recorded")
+        yield Skipped("the device of the model was not recorded")
         return
     values = events[0].payload
     kind = text(values, "accelerator")

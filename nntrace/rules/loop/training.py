@@ -34,11 +34,12 @@ def training_in_eval_mode(
 ) -> Iterator[Finding | Skipped]:
     """The optimizer steps while the whole model is in evaluation mode.
 
-    Dropout then does nothing and batch norm uses statistics that no longer follow the data: where
-    it held the scale of the signal, outputs and updates grow and units die. Only for models that
-    have such layers, and only when the root is in evaluation mode: freezing the norms of a model in
-    training mode is deliberate, unless they were never trained and nothing else depends on the
-    mode (a base that is called as one does with a trained one). Source: "37 reasons", 21 and 26.
+    Dropout then does nothing, and batch norm uses statistics that no longer follow the data; where
+    it held the scale of the signal, outputs and updates grow and units die. Judged only for models
+    that have such layers, and only when the root is in evaluation mode: freezing the norms of a
+    model in training mode is deliberate, unless they were never trained and nothing else depends on
+    the mode (an untrained base that is called like a trained one).
+    Source: "37 reasons", 21 and 26.
     """
     modes = trace.events_of(EventKind.MODE)
     if not modes:
@@ -104,11 +105,11 @@ def data_bound(
 ) -> Iterator[Finding | Skipped]:
     """Training waits for its data loader most of the time.
 
-    The device could do more than twice the work. Judged by a typical step (medians), without
-    those that tracing itself made longer; a few milliseconds are the loop's own Python. A fact,
-    not a fault, as long as all the waiting together is a matter of seconds. Time in which other
-    work of the machine had the processor is taken off both. Keras on TensorFlow is seen to wait
-    for `tf.data`, of which its `fit` makes everything that is no array.
+    The device could do more than twice the work. Judged by a typical step (medians), without those
+    that tracing itself made longer; a few milliseconds are the loop's own Python. Only information
+    as long as all the waiting adds up to a matter of seconds. Time in which other programs had the
+    processor is taken off both sides. With Keras on TensorFlow waiting for `tf.data` is seen, which
+    `fit` uses for everything but arrays.
     Source: PyTorch Performance Tuning Guide (asynchronous data loading).
     """
     columns = trace.steps

@@ -33,9 +33,10 @@ def no_optimizer_step(
 ) -> Iterator[Finding | Skipped]:
     """Gradients are computed and no optimizer acts on them, or the optimizer acts without any.
 
-    Either call is missing: nothing is learned. Parameters that are updated by hand count as
-    stepped; a step after gradients set by hand, or the second of two optimizers after one
-    backward, is no fault. Source: "37 reasons", 17 (test intermediate results).
+    One of the two calls is missing, and nothing is learned. Parameters that are updated by hand
+    count as stepped. A step after gradients set by hand, or that of a second optimizer after one
+    backward pass, is not reported.
+    Source: "37 reasons", 17 (test intermediate results).
     """
     idle = trace.events_of(EventKind.IDLE)
     if not len(trace.steps):
@@ -43,7 +44,7 @@ def no_optimizer_step(
             passes = count(idle[-1].payload, "backwards")
             yield Finding(
                 f"gradients were computed {passes} times and no optimizer made a step: the "
-                "parameters are what they were.",
+                "parameters have not changed.",
                 evidence={"backwards": passes},
                 location=place(idle[-1].payload),
                 advice="Call `optimizer.step()` after `loss.backward()`.",
@@ -83,11 +84,11 @@ def unused_layer(
 ) -> Iterator[Finding | Skipped]:
     """A layer with trainable parameters is part of the model and never called.
 
-    Its parameters never get a gradient and weigh nothing: a line of `forward` is missing,
-    or the wrong layer is called twice. A layer whose weight is used without calling it gets
-    gradients and is not meant, nor is a second model, or a part of the first, that is called by
-    itself without gradients (a target network). Only information where an installed library built
-    them all: a model of it may hold layers that this use of it does without.
+    Its parameters never get a gradient: a line of `forward` is missing, or the wrong layer is
+    called twice. Not reported: a layer whose weight is used without calling it, since it gets
+    gradients; and a second model, or a part of the first, that is called by itself without
+    gradients (a target network). Only information where an installed library built the layers: its
+    model may hold some that this use does not need.
     Source: PyTorch's `find_unused_parameters`; Karpathy's Recipe, step 2 (visualize prior to net).
     """
     if trace.events_of(EventKind.UNSEEN):
@@ -139,10 +140,10 @@ def unused_layer(
     "statistics.",
 )
 def shared_batchnorm(trace: Trace) -> Iterator[Finding | Skipped]:
-    """A batch norm is called several times within one forward.
+    """A batch norm is called several times within one forward pass.
 
-    Its running statistics then mix what the places hold, and fit none of them in evaluation
-    mode. A note: for two views of the same data it does no harm.
+    Its running statistics then mix what the places hold, and fit none of them in evaluation mode.
+    Information: for two views of the same data it does no harm.
     Source: Wu & Johnson 2021 (2105.07576), 5 (batch norm in weight-shared heads).
     """
     events = trace.events_of(EventKind.REUSED)

@@ -55,11 +55,12 @@ def loss_spike(
 ) -> Iterator[Finding | Skipped]:
     """The loss jumped far above its neighbourhood and took several steps to come back.
 
-    Steps that large undo learning; in the end one of them does not recover. A single high value
-    is a hard batch, not a spike, and so is one within half of the loss at the start. Where a
-    network makes the targets before every step, the loss jumps whenever that network is renewed.
-    Source: Zhai et al. 2023 (2303.06296) and PaLM (2204.02311), 5.1, on loss spikes;
-    "37 reasons", 31 and 33.
+    Steps of that size undo learning, and in the end one of them does not recover. A single high
+    value is a hard batch, not a spike, and a rise by less than half of the loss at the start does
+    not count. Not judged where a network makes the targets of every step, because the loss jumps
+    whenever that network is renewed.
+    Source: Zhai et al. 2023 (2303.06296) and PaLM (2204.02311), 5.1, on loss spikes; "37 reasons",
+    31 and 33.
     """
     series = loss_series(trace)
     if reason := unjudgeable(series, steps):
@@ -118,11 +119,11 @@ def loss_oscillating(
     progress: Annotated[float, "median change relative to the progress meanwhile"] = 0.5,
     steps: Annotated[int, "optimizer steps with a loss that are needed"] = 40,
 ) -> Iterator[Finding | Skipped]:
-    """The loss goes up and down from step to step, and hardly anywhere else.
+    """The loss goes up and down from step to step, and makes hardly any progress.
 
-    The step overshoots the valley it descends: changes alternate in sign. Noise alternates, too,
-    in two of three steps; more is a property of the steps, not of the batches. Judged on the
-    second half of the run; not where an epoch has two batches, which differ.
+    The step overshoots the valley it descends, and the changes alternate in sign. Noise alternates,
+    too, in two of three steps; more than that comes from the steps, not from the batches. Judged
+    over the second half of the run, unless an epoch has two batches, which differ.
     Source: "37 reasons", 33 (learning rate); Cohen et al. 2021 (2103.00065).
     """
     series = loss_series(trace)
@@ -165,8 +166,9 @@ def still_improving(
 ) -> Iterator[Finding | Skipped]:
     """Training ended while the loss was still falling steadily.
 
-    A note: networks go on improving for long, and a run cut short says little about the model.
-    Not where the learning rate had been decayed to the end, and not for a run that still goes on.
+    Networks go on improving for long, and a run cut short says little about the model. Information,
+    never a warning. Not judged where the learning rate had been decayed to the end, nor for a run
+    that is still going on.
     Source: Karpathy's Recipe, step 6 (leave it training); "37 reasons", 32 (give it time).
     """
     series = loss_series(trace)
@@ -174,7 +176,7 @@ def still_improving(
         yield Skipped(reason)
         return
     if trace.status is RunStatus.RUNNING:
-        yield Skipped("the run still goes on")
+        yield Skipped("the run is still going on")
         return
     rates = trace.steps.lr[np.isfinite(trace.steps.lr)]
     if len(rates) and rates[-1] < 0.2 * rates.max():
@@ -211,12 +213,12 @@ def suspiciously_easy(
 ) -> Iterator[Finding | Skipped]:
     """Within a few dozen steps a fresh model's loss is next to nothing, and stays there.
 
-    Few problems are that easy: the answer is among the inputs, or a few examples are repeated.
-    A warning where a column of the kept examples is their target, and names it; else a note, for
-    some problems are. Where the targets are the very ids that the model is given, each at its
-    place, that is said at once, since a model may shift or mask them inside; a warning when the
-    loss comes down to a tenth, and no layer is narrower than the ids. Not for a single batch that
-    is memorised on purpose (DAT02 sees that), nor for trained weights.
+    Few problems are that easy: the answer is among the inputs, or a few examples are repeated. A
+    warning, which names the column, where a column of the kept examples is their target; otherwise
+    information. Targets that are the very ids the model is given, each at its own place, are
+    mentioned at once, because a model may shift or mask them inside; they are a warning when the
+    loss comes down to a tenth and no layer is narrower than the ids. Not judged for a single batch
+    that is memorised on purpose (which DAT02 sees), nor for trained weights.
     Source: Karpathy's Recipe, step 2 (be suspicious of what is too good); Kaufman et al. 2012,
     Leakage in Data Mining.
     """
@@ -241,7 +243,7 @@ def suspiciously_easy(
         level = median(series.value[-max(1, len(series) // 5) :])
         fell = level < told * start.value and keeps_places(trace, ids)
         yield Finding(
-            f"the targets of `{function}` are the very ids of {ids.path}, each at its own place; "
+            f"the targets of `{function}` are the same ids as {ids.path}, place by place; "
             f"the loss is {level:.2g}, {level / start.value:.0%} of that of a model that knows "
             f"nothing ({start.name} = {start.value:.3g}).",
             steps=series.span,

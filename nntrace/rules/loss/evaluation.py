@@ -52,9 +52,9 @@ def overfitting(
 ) -> Iterator[Finding | Skipped]:
     """The evaluation loss rises for several evaluations while the training loss falls on.
 
-    The model learns its examples by heart. The evaluations after the best one must all
-    lie above it and the last ones by a fifth, which noise of a fixed evaluation set does not do,
-    and by a twentieth of the first training loss: of a loss that is next to nothing a fifth is a
+    The model learns its examples by heart. All evaluations after the best one must lie above it,
+    and the last ones by a fifth, which the noise of a fixed evaluation set does not do, and by a
+    twentieth of the first training loss: when a loss is next to nothing, a fifth of it is only a
     few examples.
     Source: Karpathy's Recipe, step 4 (early stopping); "37 reasons", 29; Prechelt 1998.
     """
@@ -118,8 +118,8 @@ def underfitting(
 ) -> Iterator[Finding | Skipped]:
     """The training loss is flat, well above zero, and the evaluation loss is no higher.
 
-    A note: there is no overfitting to fight, the model does not fit its training data. It
-    may also be as good as the noise in the labels allows.
+    There is no overfitting to fight: the model does not fit its training data. It may also be as
+    good as the noise in the labels allows, so this is information, never a warning.
     Source: Karpathy's Recipe, step 3 (overfit first); "37 reasons", 23 and 26.
     """
     batches = training_batches(trace)
@@ -177,10 +177,10 @@ def metric_task_mismatch(
 ) -> Iterator[Finding | Skipped]:
     """The logged accuracy does not belong to what is trained.
 
-    Accuracy of a regression counts exact hits of real numbers: it is always near zero. And where
+    Accuracy of a regression counts exact hits of real numbers and is always near zero. And where
     the loss has fallen to half of chance while the accuracy stays at that of the most frequent
-    class, the metric is computed from the wrong axis, other labels, or other examples.
-    Judged on numbers given to `nntrace.log` and on Keras' metrics whose name contains `acc`.
+    class, the metric is computed over the wrong axis, from other labels or from other examples.
+    Judged for numbers given to `nntrace.log` and Keras' metrics whose name contains `acc`.
     Source: "37 reasons", 28 (the metric); Karpathy's Recipe, step 2 (a metric people understand).
     """
     metrics = {n: v for n, (_, v) in logged(trace, "acc").items() if len(v) >= values}
@@ -247,10 +247,10 @@ def train_eval_input_shift(
     """Inputs of the evaluation have another mean or scale than those of training.
 
     The model is judged on data it was not made for: a forgotten normalisation, one fitted on each
-    set by itself, or images divided by 255 in one place only. The first floating-point input as
-    the model receives it is compared, over all of training; of Keras' evaluations that of arrays.
-    Left out are parts that are called by themselves, with tensors of another kind, and passes of
-    a handful of examples, such as the states in which an agent acts.
+    set separately, or images divided by 255 in one place only. Compared is the first floating-point
+    input as the model receives it, over all of training (of Keras' evaluations, only those of
+    arrays). Left out are parts of a model that are called by themselves with tensors of another
+    kind, and passes of a handful of examples, such as the states in which an agent acts.
     Source: "37 reasons", 25 (preprocessing of training and test data).
     """
     batches = [

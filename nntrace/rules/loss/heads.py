@@ -40,9 +40,10 @@ def nll_without_log_softmax(
     """`nll_loss` receives values that are not log-probabilities.
 
     It only picks the value of the right class: without `log_softmax` the loss falls without bound
-    while that value grows, and nothing pushes the others down. The exponentials of
-    log-probabilities sum to 1 in every row. Source: "37 reasons", 15 (check your loss function)
-    and 20; PyTorch's documentation of `NLLLoss`.
+    while that value grows, and nothing pushes the others down. Recognised because the exponentials
+    of log-probabilities sum to 1 in every row, and these do not.
+    Source: "37 reasons", 15 (check your loss function) and 20; PyTorch's documentation of
+    `NLLLoss`.
     """
     judged = [
         batch
@@ -89,10 +90,10 @@ def sigmoid_logit_mismatch(
     """A binary cross-entropy on logits receives probabilities, or one on probabilities logits.
 
     Two sigmoids in a row keep the output between 0.5 and 0.73: the loss cannot fall below 0.31 for
-    positives and 0.69 for negatives. Logits where probabilities are due are clipped, without a
-    gradient. Told by the operation that made the predictions; where that is not known, by values
-    that never leave [0, 1]. Keras on TensorFlow takes the logits behind a sigmoid layer whatever
-    it is told, which is right and not reported.
+    positives and 0.69 for negatives. Logits where probabilities are due are clipped and get no
+    gradient. Recognised by the operation that made the predictions or, where that is not known, by
+    values that never leave [0, 1]. Keras on TensorFlow takes the logits behind a sigmoid layer
+    whatever it is told, which is right and not reported.
     Source: "37 reasons", 15 and 20; PyTorch's documentation of `BCEWithLogitsLoss`.
     """
     calls = [call for call in loss_calls(trace) if call.function in BINARY and not call.is_paired]
@@ -157,9 +158,9 @@ def head_cannot_reach_targets(
 ) -> Iterator[Finding | Skipped]:
     """The range of the output activation leaves out targets: they can never be predicted.
 
-    A sigmoid or tanh before targets that are wider, a ReLU before negative ones (the 1 % and 99 %
-    quantiles of the targets count), a softmax over a single unit, which is 1 for ever, a ReLU
-    before a binary cross-entropy on logits, which then never falls below 0.5.
+    A sigmoid or tanh before wider targets, a ReLU before negative ones (by the 1 % and 99 %
+    quantiles of the targets), a softmax over a single unit, which is always 1, or a ReLU before a
+    binary cross-entropy on logits, whose probabilities then never fall below 0.5.
     Source: "37 reasons", 15 and 20 (loss function and its input), 27 (check the output layer).
     """
     calls = [call for call in loss_calls(trace) if call.head or call.shape]

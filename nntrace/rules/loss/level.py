@@ -66,14 +66,14 @@ def loss_at_init(
 ) -> Iterator[Finding | Skipped]:
     """The first loss is not that of a model that knows nothing.
 
-    −ln(1/C) for softmax cross-entropy, ln 2 for binary cross-entropy, the mean square of the
-    targets (their variance, when centred) for squared error, where those of the first examples
-    count if they are the larger ones. Above it the model starts out sure
-    of wrong answers and spends its first steps unlearning them; with outputs near zero it is sure
-    of nothing, and its few features merely point the wrong way. First outputs up to √2 are what
-    Glorot's initialisation, Keras' default, makes of inputs of unit scale: a note, and targets of
-    half that scale count as such, too. Far
-    below it (a note only) it starts with trained weights, or the answer leaks.
+    That would be −ln(1/C) for softmax cross-entropy, ln 2 for binary cross-entropy, and for squared
+    error the mean square of the targets (their variance, when centred; of the first examples, if
+    theirs is larger). A higher loss means that the model starts out confident and wrong, and spends
+    its first steps unlearning that. Outputs near zero are not confident: there its few features
+    merely point the wrong way. First outputs up to √2, which Glorot's initialisation, Keras'
+    default, makes of inputs of unit scale, are information, as they are for targets of half that
+    scale. A loss far below is information: the model starts with trained weights, or the answer
+    leaks.
     Source: Karpathy's Recipe, step 2 (verify loss @ init); "37 reasons", 22 (chance performance);
     CS231n.
     """
@@ -152,12 +152,12 @@ def stuck_at_chance(
 
     That is ln C or the entropy of the labels for cross-entropy, the variance of the targets for
     squared error: the model has learned nothing from its input. A warning below 200 steps. Where
-    the model's outputs hardly differ between examples, which is what inputs look like that have
-    nothing to do with their labels, or a mask that hides them, fewer steps tell, and the loss may
-    lie a little lower: what can be known without the input, such as a place in the sequence, it
-    learns. Of several calls of the loss function in a step (one for each place of a sequence) the
-    first alone may stay: their sum tells. A note where the loss came down to the entropy of uneven
-    labels and has not been there five times as long as that took: frequencies are learned first.
+    the model's outputs hardly differ between examples (inputs unrelated to their labels, or hidden
+    by a mask), fewer steps are enough, and the loss may lie a little lower, because the model
+    learns what can be known without the input, such as a place in the sequence. Of several calls of
+    the loss function in one step (one for each place of a sequence) their sum counts, since the
+    first alone may stay. Information where the loss came down to the entropy of uneven labels and
+    has not been there five times as long as that took: frequencies are learned first.
     Source: Karpathy's Recipe, step 2 (input-independent baseline); "37 reasons", 2 and 3.
     """
     full_rate_steps = steps_at_full_rate(trace)

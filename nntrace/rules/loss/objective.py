@@ -52,9 +52,9 @@ def loss_terms_imbalanced(
     """Of several summed loss functions one is so large that another does not count.
 
     The gradient then follows the large one, and the small task is learned by accident, if at all.
-    Terms are taken with their weights, at the start and over the last half; one that
-    has fallen by half on its own needs no help, and one that grows from next to nothing is no
-    task: the distance to a teacher, a divergence that is warmed up.
+    Terms are taken with their weights, at the start and over the last half. A term that has halved
+    on its own needs no help, and one that grows from next to nothing is no task of its own: the
+    distance to a teacher, a divergence that is warmed up.
     Source: "37 reasons", 18 (weights of multiple losses).
     """
     names, values, steps = _terms(trace)
@@ -107,8 +107,8 @@ def loss_clamped(
     """A clamp stands between the examples' losses (or errors) and their mean, and is active.
 
     Where it cuts off, the gradient is exactly zero: the worst examples, which a clamp is meant to
-    tame, teach nothing. Only clamps from above count, not hinges, and not the logarithm's guard
-    against zero. The graph of the objective is read, with Keras on TensorFlow in `fit` and in
+    tame, teach nothing. Only clamps from above count, not hinges, and not a logarithm's guard
+    against zero. Read from the graph of the objective, with Keras on TensorFlow in `fit` and in
     `tf.function`.
     Source: Karpathy's Recipe, intro ("they clip their loss instead of their gradient").
     """
@@ -152,9 +152,9 @@ def loss_scales_with_batch(
 ) -> Iterator[Finding | Skipped]:
     """The loss is summed over the batch and differentiated as it is.
 
-    Its gradient grows with the batch: another batch size, or a smaller last batch, is another
-    learning rate. A note only for optimizers that normalise the gradient (Adam, RMSprop), and for
-    several terms that are all summed.
+    Its gradient grows with the batch: another batch size, or a smaller last batch, acts as another
+    learning rate. Only information for optimizers that normalise the gradient (Adam, RMSprop), and
+    where several terms are all summed.
     Source: "37 reasons", 15 (check your loss function); Goyal et al. 2017 (1706.02677), 2.
     """
     summed = [call for call in loss_calls(trace) if call.reduction == "sum"]
@@ -224,10 +224,10 @@ def impossible_loss(
 ) -> Iterator[Finding | Skipped]:
     """A loss function that cannot be negative returned negative values.
 
-    Cross-entropies are negative where targets are no probabilities, a KL divergence where one of
-    its arguments is none: the optimum is then at minus infinity. Values of the loss function
-    itself count, before any sign or weight of the program's. A warning where such a function with a
-    negative weight is all that the only optimizer minimises.
+    A cross-entropy is negative where its targets are no probabilities, a KL divergence where one of
+    its arguments is none: the optimum is then at minus infinity. Judged are the values of the loss
+    function itself, before any sign or weight of the program's. A warning where such a function
+    with a negative weight is all that the only optimizer minimises.
     Source: "37 reasons", 15 (check your loss function).
     """
     if (climbed := _climbed_alone(trace)) is not None:
@@ -287,9 +287,9 @@ def overwhelming_regularisation(
     """A penalty on the parameters is larger than the loss on the data, and the data do not fit.
 
     The optimizer then shrinks weights instead of learning. Judged over the second half of the run,
-    and only while the data terms are above half of their start: a small loss may well lie below
-    a healthy penalty. For penalties added to the loss (with Keras on TensorFlow in `fit` and in
-    `tf.function`); decay inside the optimizer is UPD12's.
+    and only while the data terms are above half of their start: a small loss may well lie below a
+    healthy penalty. For penalties that are added to the loss (with Keras on TensorFlow in `fit` and
+    in `tf.function`); decay inside the optimizer is UPD12's.
     Source: "37 reasons", 23 (too much regularisation); Karpathy's Recipe, step 3.
     """
     names, values, steps = _terms(trace)

@@ -32,8 +32,9 @@ def softmax_before_cross_entropy(
 ) -> Iterator[Finding | Skipped]:
     """A cross-entropy that expects logits receives rows that are probabilities.
 
-    It applies a second softmax: with ten classes the loss cannot fall below 1.46, and the
-    gradient is faint. Rows that are non-negative and all sum to 1 are no accident.
+    It applies a second softmax: with ten classes the loss cannot fall below 1.46, and the gradient
+    is faint. Recognised by rows that are non-negative and all sum to 1, which logits do not do by
+    accident.
     Source: "37 reasons", 15 and 20 (loss input); PyTorch's documentation of `cross_entropy`.
     """
     judged = [
@@ -85,11 +86,11 @@ def constant_predictions(
 ) -> Iterator[Finding | Skipped]:
     """All examples of a batch get the same prediction although their inputs differ.
 
-    "All zeros, all background, the mean": the input does not reach the output any more. Must
-    hold until the end of the run and for a quarter of it, since an output layer
-    that starts at zero is a common and healthy choice. Predictions are compared with their own
-    scale and, where the targets hardly vary either (years, prices), with the targets; targets that
-    do not vary at all ask for it.
+    "All zeros, all background, the mean": the input no longer reaches the output. It must hold
+    until the end of the run and for a quarter of it, since an output layer that starts at zero is
+    common and healthy. Predictions are compared with their own scale and, where the targets hardly
+    vary either (years, prices), with the targets. Targets that do not vary at all ask for constant
+    predictions and are left out.
     Source: "37 reasons", 3 (random input) and 24 (dead network); Karpathy's Recipe, step 2.
     """
     judged = False

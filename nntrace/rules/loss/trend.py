@@ -60,13 +60,13 @@ def loss_not_decreasing(
 ) -> Iterator[Finding | Skipped]:
     """Over the whole run the loss never improved beyond its noise.
 
-    Compares the start with the best of ten windows and looks for a falling trend (Mann–Kendall);
-    silent when either shows progress of more than 1 %, when the loss is already well below chance,
+    Compares the start with the best of ten windows and looks for a falling trend (Mann–Kendall).
+    Silent when either shows progress of more than 1 %, when the loss is already well below chance,
     or when a check has shown that it is higher without inputs (PRB02). Not judged where the noise
-    is such that the loss could have come down by a quarter unseen, as where every step is another
-    task, and where a network makes the targets of every step (Q-learning). A warning for runs
-    below 200 steps or losses whose chance value is unknown: their floor may lie just below where
-    they start, so half as sure a trend is progress.
+    could hide a fall by a quarter, as when every step is another task, and where a network makes
+    the targets of every step (Q-learning). A warning for runs below 200 steps, and for losses whose
+    chance value is unknown: their floor may lie just below the start, so a trend half as certain
+    counts as progress there.
     Source: Karpathy's Recipe, step 2 (overfit one batch); "37 reasons", IV.
     """
     series = loss_series(trace)
@@ -135,12 +135,13 @@ def loss_diverging(
 ) -> Iterator[Finding | Skipped]:
     """The loss rose to at least twice its lowest level and stayed there.
 
-    Compares the last tenth of the run with its best tenth, or the last five steps with all
-    before them, or with the start when the loss ended as NaN. One and a half is enough for a loss
-    that only ever climbed. A rise within the progress made (a loss of 0.001 that becomes 0.003)
-    is no divergence, nor is one that is being recovered. Where it climbs while successive
-    gradients agree, the steps go uphill: they are not too long, and all that grows follows. Not
-    judged where a network makes the targets of every step: errors grow with returns.
+    Compares the last tenth of the run with its best tenth, or the last five steps with all before
+    them, or with the start when the loss ended as NaN. For a loss that only ever climbed, one and a
+    half times is enough. A rise within the progress made (0.001 that becomes 0.003) is no
+    divergence, nor is one that is being recovered. Where the loss climbs while successive gradients
+    agree, the steps go uphill: they are not too long, and everything that grows is a consequence.
+    Not judged where a network makes the targets of every step, because errors grow with the
+    returns.
     Source: "37 reasons", 33 (learning rate), 31 (exploding gradients); Karpathy's Recipe, step 3.
     """
     series = loss_series(trace)

@@ -43,11 +43,11 @@ def gradient_underflow(
 ) -> Iterator[Finding]:
     """Gradients in float16 are so small that many of them become 0.
 
-    Zeros alone are no sign: rectifiers make them, too. But where the values that are left crowd
-    just above the smallest number of the type, those that are gone lay below it; where nearly all
-    do, what is left is rounded to a few values, and fewer zeros will do. Looks at the
-    histograms of float16 gradients, of activations also under autocast, each of which stands for
-    the steps up to the next one: for half of the run it must be so.
+    Zeros alone are no sign, because rectifiers make them, too. But where the remaining values crowd
+    just above the smallest number of the type, the missing ones lay below it; where nearly all do,
+    the rest is rounded to a few values, and fewer zeros are enough. Judged by the histograms of
+    float16 gradients (of activations also under autocast); each stands for the steps up to the next
+    one, and half of the run must be so.
     Source: Micikevicius et al., "Mixed precision training", 2018, section 3.2: gradients of a
     detector were lost to zero without a scale. The smallest float16 number is 2^-24.
     """
@@ -97,7 +97,7 @@ def scaler_skips_steps(
 ) -> Iterator[Finding | Skipped]:
     """The loss scaler finds overflows again and again: the batches of these steps teach nothing.
 
-    The skipped steps at the beginning, by which a scaler finds its scale, do not count.
+    The steps skipped at the beginning, by which a scaler finds its scale, do not count.
     Source: `torch.amp.GradScaler`: a step is skipped when a scaled gradient is not finite.
     """
     scale = trace.steps.loss_scale
@@ -117,8 +117,8 @@ def scaler_skips_steps(
     at = np.flatnonzero(skipped[start:]) + start
     first, last = float(scale[scaled][0]), float(scale[scaled][-1])
     yield Finding(
-        f"{count} of {total} steps were skipped, for their scaled gradients were not finite; the "
-        f"scale went from {first:.10g} to {last:.10g}.",
+        f"{count} of {total} steps were skipped because their scaled gradients were not finite; "
+        f"the scale went from {first:.10g} to {last:.10g}.",
         steps=(int(trace.steps.step[at[0]]), int(trace.steps.step[at[-1]])),
         evidence={"skipped": count, "steps": total, "scale_first": first, "scale_last": last},
     )

@@ -46,11 +46,11 @@ _OF_GROWTH = ("ACT03", "GRD02", "GRD06", "INI02", "LOS01", "LOS08", "NUM05", "UP
 def nonfinite_forward(trace: Trace) -> Iterator[Finding | Skipped]:
     """A NaN or an infinity reached the predictions, the loss, a gradient or a parameter.
 
-    Names the operation, its line and its operands where the step could be replayed: the first
-    operation whose result was not finite though its operands were. Else it names the first site
-    in the order of execution, which is where to look: everything after it is infected.
-    Infinities that stay inside the model (attention masks) are not blamed. A warning when only
-    gradients were hit and no parameter and no loss ever was, or only evaluations.
+    Where the step could be replayed, it names the first operation whose result was not finite
+    though its operands were, with its line and its operands. Otherwise it names the first such site
+    in the order of execution, which is where to look: everything after it is infected. Infinities
+    that stay inside the model (attention masks) are not reported. A warning when only gradients
+    were hit and no parameter and no loss ever was, or only evaluations.
     Source: "37 reasons", 36 (NaN appears within the first hundred iterations) and 37.
     """
     found = [origin for origin in origins(trace) if origin.where != "unknown"]
@@ -120,8 +120,8 @@ def _by_site(trace: Trace) -> Iterator[Finding]:
 def nonfinite_loss(trace: Trace) -> Iterator[Finding]:
     """The predictions are finite, the loss computed from them is not.
 
-    Names the operation of the loss function, or of the statements between the model's output and
-    `backward`, whose result was the first that is not finite.
+    Names the first operation whose result is not finite, in the loss function or between the
+    model's output and `backward`.
     Source: "37 reasons", 37.
     """
     yield from _first(trace, "loss")
@@ -137,7 +137,7 @@ def nonfinite_loss(trace: Trace) -> Iterator[Finding]:
 def nonfinite_backward(trace: Trace) -> Iterator[Finding]:
     """The loss is finite and a gradient is not: a function was differentiated where it cannot be.
 
-    Names the line of the forward pass whose derivative was the first that is not finite: square
+    Names the line of the forward pass whose derivative is the first that is not finite: square
     roots and norms at zero, powers, `acos` at its ends, the branch of `where` not taken.
     Source: `torch.autograd.detect_anomaly`, which raises at such values.
     """
@@ -155,8 +155,8 @@ def nonfinite_update(trace: Trace) -> Iterator[Finding]:
     """The gradients are finite, a parameter after the optimizer's step is not.
 
     Found at the next loss, from the optimizer's state: an epsilon of 0 under a gradient that was
-    always 0, an infinite learning rate, moments that have overflowed. Where that could not be
-    looked at (Keras), from a sampled step whose gradients are finite and whose update is not.
+    always 0, an infinite learning rate, moments that have overflowed. In Keras, where the state is
+    not looked at, from a sampled step with finite gradients and an update that is not.
     Source: Kingma & Ba, "Adam", 2015, algorithm 1: epsilon keeps the quotient finite.
     """
     yield from _first(trace, "update")
@@ -181,7 +181,9 @@ def nonfinite_hidden(trace: Trace) -> Iterator[Finding]:
     """
     for origin in origins(trace):
         if _is_hidden(trace, origin):
-            message = f"{sentence(trace, origin)}. No update was made of it: the batch was skipped"
+            message = (
+                f"{sentence(trace, origin)}. No update was made from it: the batch was skipped"
+            )
             yield _finding(trace, origin, message)
             return
     if _first_harm(trace) is not None or origins(trace):
@@ -203,8 +205,8 @@ def nonfinite_hidden(trace: Trace) -> Iterator[Finding]:
     "NUM09",
     "early-nan",
     Severity.ERROR,
-    advice="Lower the learning rate ten times, bring the input to mean 0 and deviation 1, and "
-    "clip gradients; then look at the operation named above.",
+    advice="Divide the learning rate by ten, normalise the input to mean 0 and standard "
+    "deviation 1, and clip gradients; then look at the operation that NUM01, NUM02 or NUM03 names.",
 )
 def early_nan(
     trace: Trace,
@@ -213,9 +215,9 @@ def early_nan(
 ) -> Iterator[Finding]:
     """A value is not finite within the first hundred steps: mostly the learning rate or the input.
 
-    Says both. Not where another cause is known: data, loaded weights, the optimizer, an operation
-    at a point where it has no value however small the numbers are (a mean of nothing, a division
-    by zero, a derivative at a singular point).
+    Reports both. Not judged where another cause is known: the data, loaded weights, the optimizer,
+    or an operation at a point where it has no value however small the numbers are (a mean of
+    nothing, a division by zero, a derivative at a singular point).
     Source: "37 reasons", 36: "NaNs early in training: decrease the learning rate, check inputs".
     """
     start = _first_harm(trace)

@@ -38,12 +38,12 @@ def overflow_ahead(
 ) -> Iterator[Finding]:
     """The largest value of a layer grows toward what its number type can hold.
 
-    Looks at sites whose largest magnitude rose steadily (a rank test) and by more than `growth`,
-    and that either are within `decades` powers of ten of the limit, or have risen by four times
-    that, or over twice as many samples by half of what the type holds above 1 (in float16 by 2.4
-    powers of ten), and at the growth of the run's second half will reach it within as many steps
-    again. Under a loss that falls below zero without end no step is too large: nothing holds the
-    weights, which is the cause of their growth.
+    Judged are sites whose largest magnitude rose steadily (by a rank test) and by more than
+    `growth`, and which, at the growth of the run's second half, will reach the limit within as many
+    steps again. They must also be within `decades` powers of ten of the limit, or have risen by
+    four times that, or, over twice as many samples, by half of what the type holds above 1 (in
+    float16 by 2.4 powers of ten). Where the loss falls below zero without end nothing holds the
+    weights: that is the cause of their growth, not steps that are too large.
     Source: the largest finite numbers of IEEE 754, 65504 in float16 and about 3.4e38 in float32;
     bfloat16 has the range of float32.
     """

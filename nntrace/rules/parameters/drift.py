@@ -35,13 +35,13 @@ def bias_drift(
     samples: Annotated[int, "sampled steps that are needed"] = 20,
     fitted: Annotated[float, "share of the first loss that no offset alone leaves"] = 0.1,
 ) -> Iterator[Finding | Skipped]:
-    """A bias walks away from zero at a steady pace, beyond the scale of the weights beside it.
+    """A bias moves away from zero at a steady pace, beyond the scale of the weights beside it.
 
-    Training then moves an offset instead of learning from the input. Blamed is only a walk that
-    does not slow down, driven by gradients of one sign to the end, and that has come farther than
-    the weights are large (initialised biases are at most as large as they are). A bias that
-    settles, such as one that finds the log-odds of rare classes, is healthy; norms are left out. A
-    note where targets that vary are nearly fitted, which no offset alone can do.
+    Training then moves an offset instead of learning from the input. Reported only where the
+    movement does not slow down, is driven by gradients of one sign to the end, and has come farther
+    than the weights are large (initialised biases are at most that large). A bias that settles,
+    such as one that finds the log-odds of rare classes, is healthy; norms are left out. Information
+    where targets that vary are nearly fitted, which no offset alone can do.
     Source: "37 reasons", 28 (watch biases growing to ±infinity); Deep Learning Tuning, DL4J.
     """
     beside = {site.parent: site for site in weights(trace) if site.fan_in}
@@ -75,7 +75,7 @@ def bias_drift(
         first = rows[since] if since is not None else rows[-1]
         role = "output bias" if site is biases[-1] else "bias"
         yield Finding(
-            f"the {role} {site.path} walks away from zero at a steady pace: mean {walk[0]:.3g} "
+            f"the {role} {site.path} moves away from zero at a steady pace: mean {walk[0]:.3g} "
             f"to {walk[-1]:.3g}, {abs(walk[-1]) / max(weight, 1e-30):.1f} times the rms of its "
             f"layer's weights ({weight:.2g}).",
             site=site,

@@ -46,12 +46,13 @@ def weight_divergence(
 ) -> Iterator[Finding | Skipped]:
     """A layer's weights grow to many times their start, go on growing, and nothing is learned.
 
-    They head for infinity. The start counts as at least 1/√fan-in (1/√width of what has no fan), so
-    that layers and tokens that begin at zero or tiny may grow. Weights that grow while the loss
-    comes down, as on separable data, or that have settled, are not meant; a loss that falls below
-    zero as fast as ever has no least value, and larger weights only make it smaller (a penalty
-    with the wrong sign). Where the targets grow along, as those that a value network makes of its
-    own results do, the loss and its gradients grow because of it.
+    They head for infinity. The start counts as at least 1/√fan-in (1/√width where there is no fan),
+    so that layers and tokens that begin at zero or tiny may grow. Not reported: weights that grow
+    while the loss comes down, as on separable data, or that have settled. Reported all the same
+    under a loss that falls below zero as fast as ever: it has no lowest value, and larger weights
+    only make it smaller (a penalty with the wrong sign). Where the targets grow along, as those
+    that a value network makes of its own results do, this explains the growth of the loss and its
+    gradients.
     Source: "37 reasons", 28 (weights growing to ±infinity); Deep Learning Tuning, DL4J.
     """
     sites = [site for site in weights(trace) if site.requires_grad is not False]
@@ -103,7 +104,7 @@ def weight_divergence(
         *("LOS07", "LOS11", "LOS12"),
     ),
     advice="Lower weight decay or the penalty on the weights; see whether the layer gets a "
-    "gradient at all, for decay alone is left to act on one that does not.",
+    "gradient at all: on one that gets none, decay alone acts.",
 )
 def weight_collapse(
     trace: Trace,
@@ -114,7 +115,8 @@ def weight_collapse(
     """A layer's weights fade to a small part of what they were.
 
     What the layer computes fades with them. Decay or a penalty pulls harder than the gradient, or
-    the gradient does not reach the layer. The end is the median of the last tenth of the samples.
+    the gradient does not reach the layer. The weights at the end are the median over the last tenth
+    of the samples.
     Source: Karpathy's Recipe, step 4 (regularise); Deep Learning Tuning, DL4J.
     """
     sites = [site for site in weights(trace) if site.requires_grad is not False]

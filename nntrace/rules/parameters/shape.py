@@ -37,10 +37,10 @@ def non_gaussian_weights(
 ) -> Iterator[Finding | Skipped]:
     """After training began a layer's weights are far from bell-shaped, though they started so.
 
-    Weights of trained layers stay roughly Gaussian; a few that are far larger than the rest, or a
+    Weights of trained layers stay roughly Gaussian. A few that are far larger than the rest, or a
     lopsided heap, come from a few inputs or units that took over; two heaps at the ends of a range
-    that never changes, from a clip after each step. Gates of recurrent layers,
-    norms, lookup tables and matrices of fewer than 256 elements are left out. A note.
+    that never changes come from a clip after each step. Left out are gates of recurrent layers,
+    norms, lookup tables and matrices of fewer than 256 elements. Information, never a warning.
     Source: Deep Learning Tuning, DL4J (histograms of parameters); "37 reasons", 28; Gulrajani et
     al. 2017 (1704.00028), figure 1 (weights of a critic that are clipped).
     """
@@ -98,8 +98,9 @@ def _clipped_at(low: FloatArray, high: FloatArray) -> float | None:
     Severity.WARNING,
     needs=(Role.PARAM,),
     explains=("ACT04", "ACT13"),
-    advice="Look what holds them at zero: a mask left over from pruning, zeros where weights were "
-    "to be copied, a penalty or decay stronger than the gradient. Else make the layer narrower.",
+    advice="Look for what holds them at zero: a mask left over from pruning, zeros where weights "
+    "were to be copied, a penalty or decay stronger than the gradient. If nothing does, make the "
+    "layer narrower.",
 )
 def dead_filters(
     trace: Trace,
@@ -109,9 +110,9 @@ def dead_filters(
 ) -> Iterator[Finding | Skipped]:
     """Whole filters (the weights of one output unit) are next to zero while others are not.
 
-    Such a unit gives the same for every input. Negligible is a thousandth of the median filter;
-    counted is what is so at the end of the run, of two filters and more, in trainable layers. For
-    large layers a sample of each filter is looked at.
+    Such a unit gives the same output for every input. A filter counts when it is below a thousandth
+    of the median filter at the end of the run; at least two of them must, in a trainable layer. In
+    large layers a sample of each filter is read.
     Source: Molchanov et al. 2017 (pruning filters); Deep Learning Tuning, DL4J.
     """
     sites = [s for s in weights(trace) if _filters(s) and s.requires_grad is not False]
@@ -130,7 +131,7 @@ def dead_filters(
     if not found:
         return
     site, since, level = found[0]
-    others = f", and so it is in {named([s.path for s, _, _ in found[1:]])}" if found[1:] else ""
+    others = f", and likewise in {named([s.path for s, _, _ in found[1:]])}" if found[1:] else ""
     yield Finding(
         f"{level:.0%} of the filters of {site.path} ({round(level * _filters(site))} of "
         f"{_filters(site)}) are next to zero{others}.",
@@ -166,8 +167,9 @@ def noisy_first_layer(
     """Late in training the first layer's filters over images still look like noise.
 
     Filters that have learned from images show edges and blobs: neighbouring weights resemble each
-    other as neighbouring pixels do. Judged are kernels of 5 × 5 and more, at the last step at
-    which they were kept, where the input images are smooth themselves. A note.
+    other as neighbouring pixels do. Judged are kernels of 5 × 5 and larger, at the last step at
+    which they were kept, and only where the input images are smooth themselves. Information, never
+    a warning.
     Source: Karpathy's Recipe, step 4 (visualise first-layer weights); CS231n.
     """
     filters = [

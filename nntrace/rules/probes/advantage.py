@@ -215,17 +215,18 @@ def more_capacity_does_not_help(
 
     The script runs once more with both turned off: the rates of dropout layers and functions, of
     attention and of recurrent layers, the weight decay of the optimizer, and on Keras the penalties
-    of layers. Nothing is widened: only the script knows which sizes belong together; that the model
-    has too little capacity is told by the batch it cannot fit (PRB01). When it has not enough, or
-    its wiring is broken, less regularisation changes nothing. Not judged when there is nothing to
-    turn off.
+    of layers. When a model has too little capacity, or its wiring is broken, less regularisation
+    changes nothing. Nothing is widened, since only the script knows which sizes belong together;
+    that the capacity is too small is known from the batch that cannot be fitted (PRB01). Not judged
+    when there is nothing to turn off.
 
-    `gain`: dropout raises the training loss of every model a little, so that turning it off lowers
-    it without any capacity. Measured on classifiers of ten kinds with a dropout of 0.1 over five
-    seeds: with one hidden unit by 2.7 % (2.1 to 3.3), with two, which begin to learn, by 7.2 % (6.7
-    to 7.5); drawing the dropout anew moves the loss by 0.2 to 1.3 % (one standard deviation). A
-    twentieth lies above three of these and above all that a single unit gains. Where the two runs
-    differ so unevenly that the fall lies within two standard errors of the bound, nothing is said.
+    `gain`: dropout raises the training loss of every model a little, so turning it off lowers the
+    loss without any gain in capacity. Measured on classifiers of ten kinds with a dropout of 0.1
+    over five seeds: by 2.7 % (2.1 to 3.3) with one hidden unit, by 7.2 % (6.7 to 7.5) with two,
+    which begin to learn; drawing the dropout anew moves the loss by 0.2 to 1.3 % (one standard
+    deviation). A twentieth lies above three of these and above all that a single unit gains.
+    Nothing is said where the two runs differ so unevenly that the fall lies within two standard
+    errors of the bound.
 
     Source: Karpathy, A Recipe ("verify decreasing training loss": more capacity must help).
     """

@@ -117,12 +117,13 @@ def lr_range(
 ) -> Iterator[Finding | Skipped]:
     """The script's learning rate lies outside the range in which the loss falls.
 
-    In one run the rate grows by a constant factor at every step, from 1e-7 to 10 or further around
-    the script's own; where steps are slow, by as much more as the time asks for. The range begins
-    where the loss has come a tenth of its whole fall, ends at a third of the rate at which it is
-    lowest (or where it begins), and is a decade wide at least: a fall takes some steps to be seen,
-    in which the rate grows. The script's rate is the one it names before any warm-up or decay.
-    Where one batch is fitted only at a rate of the range (PRB01), a third of its lowest is too low.
+    In one run the rate grows by a constant factor at every step, from 1e-7 to 10, or further around
+    the script's own; where steps are slow, by a larger factor, to finish in time. The range begins
+    where the loss has come a tenth of its whole fall and ends at a third of the rate at which it is
+    lowest (or where it begins). It is at least a decade wide, because a fall takes some steps to be
+    seen, in which the rate grows. The script's rate is the one it names before any warm-up or
+    decay. Where one batch is fitted only at a rate from the range (PRB01), a rate below a third of
+    its lowest is too low.
 
     Source: Smith, Cyclical Learning Rates (2017), section 3.3; Karpathy, A Recipe.
     """

@@ -46,9 +46,10 @@ def parameters_diverge(
 ) -> Iterator[Finding | Skipped]:
     """Ranks that should hold the same parameters hold different ones.
 
-    Each rank then trains a model of its own and the checkpoint is one rank's. Compared are
-    seven statistics of the same fixed elements on every rank: a checksum that forgives rounding
-    on unlike hardware. Not judged for sharded models and for ranks that average now and then.
+    Each rank then trains a model of its own, and the checkpoint is that of one rank. Compared are
+    seven statistics of the same fixed elements on every rank, which act as a checksum that forgives
+    rounding on unlike hardware. Not judged for sharded models and for ranks that average only now
+    and then.
     Source: PyTorch notes on DistributedDataParallel (replicas begin and stay identical).
     """
     ranks = trace.every_rank()
@@ -158,8 +159,8 @@ def gradients_not_synchronised(
 ) -> Iterator[Finding | Skipped]:
     """The optimizers of the ranks get different gradients, and their parameters drift apart.
 
-    Nothing averages the gradients of these parameters over the ranks. Blamed only where the
-    parameters differ in the end too: some libraries average within the optimizer's step.
+    Nothing averages the gradients of these parameters over the ranks. Reported only where the
+    parameters differ in the end too, because some libraries average within the optimizer's step.
     Source: PyTorch notes on DistributedDataParallel (gradients are averaged in backward).
     """
     ranks = trace.every_rank()

@@ -51,10 +51,10 @@ def straggler(
 ) -> Iterator[Finding | Skipped]:
     """One rank is slower than the others step after step, and they wait for it.
 
-    Ranks that average gradients all take the time of the slowest. What tells them apart is the
-    time to the first backward call, before any rank waits for another; for ranks that do not
-    wait it is the step time. Medians, and sampled steps only where there are no others. On an
-    accelerator the call only launches the work: a slow device is then seen in its step time alone.
+    Ranks that average gradients all take as long as the slowest. What tells them apart is the time
+    to the first backward call, before any rank waits for another; for ranks that do not wait, the
+    step time. Judged by medians, over sampled steps only where there are no others. On an
+    accelerator the call only launches the work, so a slow device shows in the step time alone.
     Source: PyTorch notes on DistributedDataParallel (uneven workloads between ranks).
     """
     ranks = trace.every_rank()
@@ -106,8 +106,9 @@ def straggler(
 def first_bad_rank(trace: Trace) -> Iterator[Finding | Skipped]:
     """A NaN or an infinity was on one rank before it was on the others.
 
-    Averaging the gradients hands it to every rank within the same step, so that each of them
-    looks broken; its batch or its device is where to look. Silent when all ranks broke alike.
+    Averaging the gradients spreads it to every rank within the same step, so that each of them
+    looks broken; the batch or the device of the first one is where to look. Silent when all ranks
+    broke alike.
     Source: "37 reasons", 36 and 37, for several ranks.
     """
     ranks = trace.every_rank()
@@ -152,9 +153,9 @@ def first_bad_rank(trace: Trace) -> Iterator[Finding | Skipped]:
 def rank_lost(trace: Trace) -> Iterator[Finding | Skipped]:
     """A rank ended before the others, or never trained.
 
-    The others then hang in their next exchange of gradients, or fail with an error about a
-    connection that says nothing of the cause. Says which rank was first, and how it ended.
-    A run whose ranks were all stopped together is not blamed.
+    The others then hang in their next exchange of gradients, or fail with a connection error that
+    says nothing of the cause. Says which rank was first, and how it ended. Not judged for a run
+    whose ranks were all stopped together.
     Source: PyTorch notes on torchrun (the failure of one rank ends them all).
     """
     ranks = trace.every_rank()

@@ -101,11 +101,11 @@ def lr_too_low(
     steadiness: Annotated[float, "fall of the last third over that of the first"] = 0.7,
     steps: Annotated[int, "steps at the full learning rate that are needed"] = 150,
 ) -> Iterator[Finding | Skipped]:
-    """The loss falls all the time, in a straight line, and comes nowhere: the steps are tiny.
+    """The loss falls at a slow, constant pace and comes nowhere: the steps are tiny.
 
-    Learning slows down as it goes; a loss that falls as steadily at the end as at the beginning,
-    most of it left, with updates far below a thousandth of the weights, waits for larger
-    steps. Judged is the part of the run at which the rate is above a tenth of its maximum.
+    Learning slows down as it goes. A loss that falls as steadily at the end as at the beginning,
+    with most of it left and updates far below a thousandth of the weights, needs larger steps.
+    Judged over the part of the run at which the rate is above a tenth of its maximum.
     Source: "37 reasons", 33; Karpathy, CS231n, "ratio of weights:updates".
     """
     series = loss_series(trace)
@@ -161,13 +161,13 @@ def lr_decayed_early(
     most: Annotated[float, "part of the run after which the whole decay came early"] = 0.75,
     steps: Annotated[int, "optimizer steps with a loss that are needed"] = 60,
 ) -> Iterator[Finding | Skipped]:
-    """The learning rate was next to nothing for a good part of the run, and the loss was falling.
+    """The learning rate fell to next to nothing for a good part of the run while the loss fell.
 
-    What is left of the run is wasted. The loss must have fallen clearly until then and have
-    stopped after; a schedule that ends on a plateau is none of this, and the last steps of a
-    decay to zero are meant. Where most of the run is spent at such a rate, it counts whether the
-    loss was falling when the decay began. Source: Karpathy's Recipe, step 3 (do not trust
-    learning-rate decay defaults).
+    The rest of the run is wasted. The loss must have fallen clearly until then and have stopped
+    after; a schedule that ends on a plateau, and the last steps of a decay to zero, are not
+    reported. Where most of the run is spent at such a rate, what counts is whether the loss was
+    falling when the decay began.
+    Source: Karpathy's Recipe, step 3 (do not trust learning-rate decay defaults).
     """
     series = loss_series(trace)
     if reason := unjudgeable(series, steps):

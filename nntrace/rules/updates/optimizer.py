@@ -44,9 +44,9 @@ def optimizer_recreated(
     """The same line builds a new optimizer for the same parameters again and again.
 
     Each one starts without momentum and moments: Adam's first steps are of full size in every
-    direction, whatever the gradient. Built again once or twice is a training in phases. Plain
-    SGD remembers nothing and loses nothing. Source: PyTorch's documentation of `torch.optim`
-    (optimizers hold state).
+    direction, whatever the gradient. Building it again once or twice is training in phases, and
+    plain SGD has no state to lose; neither is reported.
+    Source: PyTorch's documentation of `torch.optim` (optimizers hold state).
     """
     by_name: dict[str, list[Event]] = defaultdict(list)
     for event in trace.events_of(EventKind.OPTIMIZER):
@@ -91,15 +91,15 @@ def weight_decay_dominates(
 ) -> Iterator[Finding | Skipped]:
     """Weight decay changes the weights as much as the gradient does, and the loss stays high.
 
-    The weights shrink faster than they learn. Decay's part is λ·rms(w) against the gradient's rms
-    where it goes through the gradient, and lr·λ·rms(w) against the rest of the true update where
-    it does not (AdamW). Judged over the second half of the run; at the end of a good training
-    the gradient is small by right, so only while most of the loss is left.
+    The weights shrink faster than they learn. The part of decay is λ·rms(w) against the gradient's
+    rms where it goes through the gradient, and lr·λ·rms(w) against the rest of the true update
+    where it does not (AdamW). Judged over the second half of the run, and only while most of the
+    loss is left, because at the end of a good training the gradient is rightly small.
     Source: "37 reasons", 24 (too much regularisation); Loshchilov & Hutter 2019.
     """
     sites = [s for s in weights(trace, Role.UPDATE) if s.weight_decay and s.weight_decay > 0]
     if not sites:
-        yield Skipped("no weight decay is known of")
+        yield Skipped("no optimizer with a weight decay was seen")
         return
     left = remaining_loss(trace)
     if not np.isfinite(left):
@@ -171,8 +171,9 @@ def decay_on_norm_or_bias(
 ) -> Iterator[Finding | Skipped]:
     """Weight decay also acts on biases, normalisation scales or embeddings.
 
-    They are few and not what overfits; a decayed scale only shrinks the signal. A note: it rarely
-    hurts much. Source: He et al. 2019 (1812.01187), "no bias decay".
+    They are few and not what overfits; a decayed scale only shrinks the signal. Information: it
+    rarely hurts much.
+    Source: He et al. 2019 (1812.01187), "no bias decay".
     """
     sites = trace.sites_of(Role.UPDATE)
     if all(site.weight_decay is None for site in sites):
@@ -201,8 +202,9 @@ def decay_on_norm_or_bias(
 def adam_with_l2(trace: Trace) -> Iterator[Finding | Skipped]:
     """Weight decay goes through the gradient of an adaptive optimizer.
 
-    Adam divides it by the gradient's size like everything else, so that the weights with the
-    largest gradients are decayed least. Source: Loshchilov & Hutter 2019 (1711.05101).
+    Adam divides it by the gradient's size like everything else, so the weights with the largest
+    gradients are decayed least.
+    Source: Loshchilov & Hutter 2019 (1711.05101).
     """
     events = trace.events_of(EventKind.OPTIMIZER)
     known = [event for event in events if isinstance(event.payload.get("decoupled"), bool)]
@@ -231,8 +233,8 @@ def adam_with_l2(trace: Trace) -> Iterator[Finding | Skipped]:
     needs=(Role.PARAM_GRAD,),
     explains=("GRD03", "LOS07", "LOS11", "LOS12", "LOS14", "GRD10"),
     advice="Build the optimizer after the model is complete and give it `model.parameters()`; "
-    "keep layers in an `nn.ModuleList`, not in a plain list, which that does not see; freeze what "
-    "shall not learn with `requires_grad_(False)`.",
+    "keep layers in an `nn.ModuleList`, not in a plain list, whose layers "
+    "`parameters()` does not see; freeze what should not learn with `requires_grad_(False)`.",
 )
 def parameter_not_in_optimizer(
     trace: Trace,
@@ -242,12 +244,12 @@ def parameter_not_in_optimizer(
 ) -> Iterator[Finding | Skipped]:
     """Trainable parameters get gradients, but no optimizer ever steps them.
 
-    They stay random. Only information when the first layers are left out, as in training a head
-    on a backbone: that may be meant, though their gradients are computed for nothing; a warning
-    when the backbone is as it was initialised, for then nothing was learned that a head could
-    use, and when what is left out lies elsewhere and is most of the model. Where more weights
-    than these were frozen by hand, they were left to learn (an adapter, LoRA): an error.
-    Parameters that change without an optimizer are not meant.
+    They stay as they are. Information when it is the first layers, as in training a head on a
+    backbone: that may be meant, though their gradients are computed for nothing. A warning when
+    that backbone is freshly initialised, so that it has nothing a head could use, and when the
+    parameters lie elsewhere and are most of the model. An error where more weights than these were
+    frozen by hand: then these were left to learn (an adapter, LoRA). Parameters that change without
+    an optimizer are left out.
     Source: "37 reasons", 19 (frozen layers); Karpathy's Recipe, step 2.
     """
     sites = trace.sites_of(Role.PARAM_GRAD)

@@ -74,14 +74,15 @@ def update_ratio_high(
 ) -> Iterator[Finding | Skipped]:
     """Every step changes the weights by a large part of their own size, and the loss stays high.
 
-    About 1e-3 is healthy. Judged is the median over the second half of the run, for at least half
-    of the weight matrices (embeddings and those that start at zero aside): the first steps of Adam
-    and the peak of a schedule are large by design. A loss that has come down by a fifth and still
-    falls steadily is not held up by them; nor is one that falls while successive gradients point
-    the same way, for steps that are too long overshoot; one that rises then goes uphill, as it
-    was told. A single step of half the weights' size
-    counts too when the loss triples after it or never gets better than it was, beyond its noise,
-    unless it set weights to zero, as a constraint does.
+    About 1e-3 is healthy. Judged by the median over the second half of the run, because the first
+    steps of Adam and the peak of a schedule are large by design, for at least half of the weight
+    matrices (without embeddings and those that start at zero). Not reported: a loss that has come
+    down by a fifth and still falls steadily, and one that falls while successive gradients point
+    the same way, because steps that are too long overshoot; a loss that rises then goes uphill as
+    it was told.
+
+    A single step of half the weights' size also counts when the loss triples after it or never gets
+    better than it was, beyond its noise, unless the step set weights to zero, as a constraint does.
     With several optimizers or a negative loss, which tell little, only the error level counts.
     Source: Karpathy, CS231n, "ratio of weights:updates"; "37 reasons", 33.
     """
@@ -167,8 +168,9 @@ def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:
     overshot = peak > _OVERSHOOT * level and peak > max(after[_AFTERMATH:], default=0.0)
     if not lost and not overshot:
         return None
+    shown = in_times(size) if size >= 10 else f"{size:.2g}"
     return Finding(
-        f"step {step} changed the weights by {size:.2g} times their own size; the loss was "
+        f"step {step} changed the weights by {shown} times their own size; the loss was "
         f"{level:.3g} before, {peak:.3g} at worst after it and {end:.3g} at the end.",
         steps=(step, int(trace.sampled_steps[hit[-1]])),
         severity=Severity.ERROR if lost else Severity.WARNING,
@@ -215,9 +217,10 @@ def update_ratio_low(
 ) -> Iterator[Finding | Skipped]:
     """Steps change the weights next to nothing while the loss is as high as it began.
 
-    About 1e-3 is healthy; at 1e-5 it takes a hundred thousand steps to replace a weight. Judged is
-    the second half of the steps at which the learning rate is above a tenth of its maximum (no
-    warm-up, no decay), for at least half of the weight matrices. Exactly zero is UPD06's.
+    About 1e-3 is healthy; at 1e-5 it takes a hundred thousand steps to replace a weight. Judged
+    over the second half of the steps at which the learning rate is above a tenth of its maximum (no
+    warm-up, no decay), for at least half of the weight matrices. Updates that are exactly zero are
+    UPD06's.
     Source: Karpathy, CS231n, "ratio of weights:updates"; "37 reasons", 33.
     """
     sites = weights(trace)

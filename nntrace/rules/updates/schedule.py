@@ -32,12 +32,12 @@ def scheduler_unit_mistaken(
 ) -> Iterator[Finding | Skipped]:
     """A schedule in epochs is stepped after every batch, or one in batches after every epoch.
 
-    In the first case the scheduler is through before an epoch is: the rate has fallen to
-    nothing, or goes up and down. In the second its length equals the number of optimizer steps
-    and it has hardly begun when the run ends. Schedules that repeat by design are left out.
-    A schedule of Keras counts optimizer steps: given a number of epochs it is through too soon.
-    Where a loop of the program's own does not tell its epochs, a decay that is over within the
-    first part of the run, and leaves next to no rate for the rest, was made for them, too.
+    In the first case the schedule is over before an epoch is: the rate has fallen to nothing, or
+    goes up and down. In the second its length equals the number of optimizer steps, and it has
+    hardly begun when the run ends. Schedules that repeat by design are left out. A schedule of
+    Keras counts optimizer steps: given a number of epochs, it is over too soon. Where a training
+    loop does not show its epochs, a decay that is over within the first part of the run and leaves
+    next to no rate for the rest is taken for one in epochs, too.
     Source: Karpathy's Recipe, step 3 (a decay meant for another number of epochs).
     """
     last = _last_counts(trace)
@@ -83,10 +83,10 @@ def step_before_schedule(trace: Trace) -> Iterator[Finding | Skipped]:
     """A scheduler was stepped before its optimizer was.
 
     The first learning rate of the schedule is skipped and all others come one step early, which
-    matters most for a warm-up and for schedules of a few epochs. A run that goes on
-    from a checkpoint is not judged. A schedule of Keras is a function of the optimizer's steps and
-    cannot be ahead of them. Source: PyTorch's documentation of `torch.optim`, "how to
-    adjust learning rate".
+    matters most for a warm-up and for schedules of a few epochs. A run resumed from a checkpoint is
+    not judged, and a schedule of Keras is a function of the optimizer's steps and cannot be ahead
+    of them.
+    Source: PyTorch's documentation of `torch.optim`, "how to adjust learning rate".
     """
     events = trace.events_of(EventKind.SCHEDULER)
     if not events:
@@ -128,7 +128,7 @@ def _too_often(
     is_through = 0 < horizon < an_epoch and calls > 1.5 * horizon
     if not fell > decay or not (is_through or not horizon):
         return None
-    length = f"is through after {horizon} steps" if horizon else f"divides the rate by {fell:.0e}"
+    length = f"is over after {horizon} steps" if horizon else f"divides the rate by {fell:.0e}"
     return Finding(
         f"{kind} is stepped after every batch and {length}{'' if horizon else ' within an epoch'}, "
         f"where an epoch has {an_epoch}: it seems to be made for epochs.",
@@ -143,7 +143,7 @@ def _over_soon(trace: Trace, kind: str, horizon: int, decay: float) -> Finding |
     if not len(rates) or not rates.max() > decay * rates[horizon:].max(initial=0.0):
         return None
     return Finding(
-        f"{kind} is stepped after every batch and is through after {horizon} of {len(rates)} "
+        f"{kind} is stepped after every batch and is over after {horizon} of {len(rates)} "
         f"steps; the rate is {rates[-1]:.2g} since: it seems to be made for epochs.",
         evidence={"horizon": horizon, "rate": float(rates[-1])},
         advice="Move `scheduler.step()` out of the loop over batches, or give the scheduler its "

@@ -48,12 +48,13 @@ def update_imbalance(
 ) -> Iterator[Finding | Skipped]:
     """Some layers change a thousand times faster, relative to their size, than others.
 
-    At one learning rate the slow ones stay as they began while the fast ones learn. Medians over
-    the second half of the run, each divided by the rate of the parameter's group: rates that
-    differ by layer are meant. Weights that start at zero or do not change at all are left out
-    (UPD06), as are those that another optimizer has taken over, whose rate is not known.
-    A note where the loss comes down, for in a very wide network the first layers hardly move by
-    right, unless the slow one's steps are lost to float32's rounding (2⁻²⁴ of the weights).
+    At one learning rate the slow ones stay as they began while the fast ones learn. Compared are
+    medians over the second half of the run, each divided by the rate of the parameter's group,
+    because rates that differ by layer are deliberate. Left out are weights that start at zero or do
+    not change at all (UPD06), and those that another optimizer has taken over, whose rate is not
+    known. Information where the loss comes down, because in a very wide network the first layers
+    rightly hardly move, unless the updates of the slow one are lost to float32's rounding (2⁻²⁴ of
+    the weights).
     Source: Karpathy, CS231n, "ratio of weights:updates"; You et al. 2017 (LARS).
     """
     sites = _still_led(trace, weights(trace, Role.UPDATE))
@@ -116,9 +117,9 @@ def frozen_layer(
     """Most of the model is frozen, and its weights are those of a fresh initialisation.
 
     The trained weights were never loaded, or loaded under other names. A frozen weight counts as
-    fresh when spread and shape of its values are exactly those PyTorch's or Keras' initialisers
-    draw, which training does not leave so. One that is trained later in the run is no fault, and a
-    frozen copy of a part that is trained (a target network, a teacher) is meant.
+    fresh when spread and shape of its values are exactly those that PyTorch's or Keras'
+    initialisers draw, which training does not leave so. Not reported: layers that are trained later
+    in the run, and a frozen copy of a part that is trained (a target network, a teacher).
     Source: "37 reasons", 19 (frozen layers).
     """
     own = [site for site in weights(trace) if _is_of_trained_model(trace, site)]
@@ -169,9 +170,9 @@ def update_lost_to_rounding(
 
     A bfloat16 has three digits: an update of a thousandth of the weight rounds to nothing. Counted
     are elements that do not change although they have a gradient, at the median sample, for at
-    least half of the coarse weights. A warning where the loss does not come down; a model that
-    learns with what is left of its updates is told as information. Source: Kalamkar et al. 2019;
-    Zamirai et al. 2020 (2010.06192), on bfloat16 training.
+    least half of the weights in such types. A warning where the loss does not come down,
+    information for a model that learns with what is left of its updates.
+    Source: Kalamkar et al. 2019; Zamirai et al. 2020 (2010.06192), on bfloat16 training.
     """
     sites = [site for site in weights(trace, Role.UPDATE) if site.dtype in _COARSE]
     if not sites:
@@ -219,11 +220,12 @@ def non_gaussian_updates(
     kurtosis: Annotated[float, "excess kurtosis; a Gaussian has 0, a Laplace 3"] = 100.0,
     samples: Annotated[int, "sampled steps that are needed"] = _LEAST_SAMPLES,
 ) -> Iterator[Finding | Skipped]:
-    """A few elements make nearly all of the updates, in most layers, all the time.
+    """A few elements make up nearly all of the updates, in most layers, all the time.
 
-    Histograms of weight updates should look roughly bell-shaped. A note: sparse inputs
-    do this by right. Median over the second half of the run, for at least half of the weight
-    matrices. Source: "37 reasons", 28 (weight updates: a Gaussian distribution).
+    Histograms of weight updates should look roughly bell-shaped. Information, because sparse inputs
+    rightly look like this. Judged by the median over the second half of the run, for at least half
+    of the weight matrices.
+    Source: "37 reasons", 28 (weight updates: a Gaussian distribution).
     """
     sites = weights(trace, Role.UPDATE)
     values = columns(trace, Role.UPDATE, "kurtosis", sites)

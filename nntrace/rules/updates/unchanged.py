@@ -35,10 +35,10 @@ def unchanged_parameter(
     """An optimizer steps a parameter that has a gradient, yet its values never change.
 
     Δw is measured as after − before, so a zero is a zero: a learning rate of zero, a step that was
-    skipped, or an update lost to rounding. Must hold at every sampled step once the learning rate
-    has left zero (or at all of them if it never does). Left out are embeddings of which a part is
-    sampled, because the rows of a batch need not be among those, and a bias whose gradient is the
-    rounding of what cancels (scores that are only compared).
+    skipped, or an update lost to rounding. It must hold at every sampled step once the learning
+    rate has left zero (or at all of them if it never does). Left out are embeddings that are read
+    in part, because the rows of a batch need not be among those, and a bias whose gradient is only
+    the rounding of what cancels (scores that are only compared).
     Source: "37 reasons", 19 and 33; micrograd-style checks in Karpathy's Recipe, step 2.
     """
     sites = trace.sites_of(Role.UPDATE)

@@ -268,6 +268,11 @@ def test_one_dead_unit_of_a_few_is_chance():
     assert not findings("ACT04", trace(layer("l"), dead(0.25, shape=(64, 4))))
 
 
+def test_the_share_that_is_told_is_that_of_the_units_counted():
+    [finding] = findings("ACT04", trace(layer("l"), dead(0.993, shape=(64, 64))))
+    assert "100% of the units of `r` (64 of 64)" in finding.message
+
+
 @pytest.mark.parametrize(("units", "level"), [(8, Severity.ERROR), (4, Severity.WARNING)])
 def test_most_of_a_few_units_is_no_error(units, level):
     [finding] = findings("ACT04", trace(layer("l"), dead(0.75, shape=(64, units))))

@@ -84,7 +84,7 @@ USUAL = [1.0, 1.2, 0.9, 1.1, 1.0, 0.8, 1.0, 1.1, 0.9, 1.0]
 def test_gradient_norms_a_hundred_times_the_usual_are_an_error(peak, found):
     results = findings("GRD02", norms(*USUAL, peak, *USUAL, peak, *USUAL))
     assert len(results) == found
-    assert all(f.level is Severity.ERROR and "2 times in all" in f.message for f in results)
+    assert all(f.level is Severity.ERROR and "2 such jumps in all" in f.message for f in results)
     assert all(finding.steps == (10, 21) for finding in results)
 
 

@@ -232,7 +232,7 @@ def next_ids(end, *, given=IDS, targets=IDS, between=(8, 12, 32), target_mean=4.
 def test_targets_that_are_the_ids_given_are_named(end, level, targets):
     [finding] = findings("LOS20", next_ids(end, targets=targets))
     assert finding.level is level
-    assert "very ids of input.0" in finding.message
+    assert "the same ids as input.0" in finding.message
 
 
 def test_ids_that_pass_through_fewer_numbers_are_put_together_again():
