@@ -67,7 +67,11 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one sampled batch held; the fields are the columns of `data`, None where unknown."""
+    """What one sampled batch held; the fields are the columns of `data`, None where unknown.
+
+    What further loss functions of its step were given is told in the same way, by rows of `losses`
+    that say nothing of the input. `loss_path` is the path of a loss function's sites.
+    """
 
     step: int
     phase: str = "train"
@@ -89,6 +93,7 @@ class Batch:
     label_counts: tuple[int, ...] = ()
     classes: int | None = None
     loss_function: str | None = None
+    loss_path: str | None = None
     loss_value: float | None = None
     row_sum_min: float | None = None
     row_sum_max: float | None = None

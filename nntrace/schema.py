@@ -185,6 +185,7 @@ STREAMS: Final[dict[str, tuple[Column, ...]]] = {
         label_counts list<int64>
         classes int32
         loss_function string
+        loss_path string
         loss_value float32
         row_sum_min float32
         row_sum_max float32
@@ -200,6 +201,28 @@ STREAMS: Final[dict[str, tuple[Column, ...]]] = {
         term_names list<string>
         term_values list<float32>
         clamped_fraction float32
+    """),
+    "losses": _columns("""
+        step int64
+        phase string
+        batch_size int32
+        target_mean float32
+        target_std float32
+        target_min float32
+        target_max float32
+        label_values list<int64>
+        label_counts list<int64>
+        classes int32
+        loss_function string
+        loss_path string
+        loss_value float32
+        row_sum_min float32
+        row_sum_max float32
+        output_min float32
+        output_max float32
+        row_lse_min float32
+        row_lse_max float32
+        target_delivered bool
     """),
     "tensors": _columns("""
         step int64

@@ -17,7 +17,7 @@ from tensorflow.python.framework import ops
 
 from nntrace.recorder import KeptTensor, Recorder, Sample
 from nntrace_keras.births.eager import EagerBirths
-from nntrace_keras.data.batches import batch_sample
+from nntrace_keras.data.batches import batch_samples
 from nntrace_keras.data.own_passes import OwnPasses
 from nntrace_keras.data.passes import Passes
 from nntrace_keras.data.waits import DataWaits
@@ -271,12 +271,12 @@ class Training:
             part._replace(site=self._sites.id_of(site, found.shapes.get(site, ())))
             for site, part in found.sites
         )
-        batch = batch_sample(number, step.facts, found, row.batch_size, self.epoch())
+        batch, *further = batch_samples(number, step.facts, found, row.batch_size, self.epoch())
         tensors = (
             *self._first_batch(step),
             *self._filters.keep(number, step.order, found),
         )
-        return Sample(number, found.values, parts, batch, tensors)
+        return Sample(number, found.values, parts, batch, tensors, tuple(further))
 
     def _first_batch(self, step: Step) -> tuple[KeptTensor, ...]:
         """The batch of the first sample; nothing of later ones."""

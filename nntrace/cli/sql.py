@@ -18,8 +18,8 @@ def command(words: tuple[str, ...], form: str, target: Path | None) -> None:
     """Query runs with SQL; without a QUERY a shell opens.
 
     The last word is the query when it holds a blank; the others are runs, by default the latest.
-    Views: steps, stats, sites, events, data, histograms, scalars, tensors, each with the columns
-    `run` and `rank`; and layers, which is stats with the names of the sites.
+    Views: steps, stats, sites, events, data, losses, histograms, scalars, tensors, each with the
+    columns `run` and `rank`; and layers, which is stats with the names of the sites.
 
     \b
     Examples:

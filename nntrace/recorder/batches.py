@@ -79,6 +79,7 @@ def _summarise(batch: BatchSample, seen: SeenExamples) -> Batch:
         batch_size=batch.batch_size,
         classes=batch.classes,
         loss_function=batch.loss_function,
+        loss_path=batch.loss_path or batch.loss_function,
         loss_value=batch.loss_value,
         clamped_fraction=batch.clamped,
         **facts,

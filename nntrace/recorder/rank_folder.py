@@ -129,6 +129,13 @@ class RankFolder:
                 if sample.batch is not None
             ]
         )
+        self._streams["losses"].append_rows(
+            [
+                summarise(loss, self._seen).row()
+                for sample in samples
+                for loss in sample.further_losses
+            ]
+        )
         self._streams["tensors"].append_rows(
             [_tensor_row(sample.step, kept) for sample in samples for kept in sample.tensors]
         )

@@ -77,6 +77,7 @@ class BatchSample:
         predictions: float32 [rows, classes], rows of the predictions the loss function received.
         classes: the width of the predictions' class axis.
         loss_function: its name.
+        loss_path: of the sites of its targets and predictions, where that is not its name.
         loss_value: what it returned, when that was one number.
         input_features: the width of `inputs` where its last axis is features, as in a table.
         delivered: minimum and maximum of the tensors a loader delivered, at most a few.
@@ -97,6 +98,7 @@ class BatchSample:
     predictions: Float32Array | None = None
     classes: int | None = None
     loss_function: str | None = None
+    loss_path: str | None = None
     loss_value: float | None = None
     input_features: int | None = None
     delivered: tuple[tuple[float, float], ...] | None = None
@@ -128,10 +130,15 @@ class KeptTensor:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sampled step: float32 `values` [n] on the host and which part belongs to which site."""
+    """One sampled step: float32 `values` [n] on the host and which part belongs to which site.
+
+    Attributes:
+        further_losses: what other loss functions of the step were given; nothing of the input.
+    """
 
     step: int
     values: Float32Array
     sites: tuple[SiteSample, ...]
     batch: BatchSample | None = None
     tensors: tuple[KeptTensor, ...] = ()
+    further_losses: tuple[BatchSample, ...] = ()

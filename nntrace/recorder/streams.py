@@ -17,7 +17,7 @@ from nntrace.schema import SEGMENT, SEGMENT_BYTES
 
 # Each column is compressed by itself: short ones get no smaller, and take twenty times as long to
 # write and to read. Of the other streams a batch always has few rows; of `data` labels can be many.
-_COMPRESSED = ("sites", "stats", "histograms", "data", "tensors")
+_COMPRESSED = ("sites", "stats", "histograms", "data", "losses", "tensors")
 _SHORT_COLUMN_BYTES = 32
 
 
@@ -34,7 +34,7 @@ class StreamWriter:
         self._writer: pa.RecordBatchStreamWriter | None = None
 
     def append_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write dictionaries as one batch; columns left out are null."""
+        """Write dictionaries as one batch; columns left out are null, other keys ignored."""
         if rows:
             self._write(pa.RecordBatch.from_pylist(rows, schema=self._schema))
 

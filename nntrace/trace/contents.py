@@ -19,6 +19,7 @@ _DERIVED: Final = (
     "steps",
     "events",
     "batches",
+    "further_losses",
     "tensors",
     "scalars",
     "_statistics",
@@ -71,6 +72,11 @@ class Contents:
     def batches(self) -> tuple[Batch, ...]:
         """The sampled batches in order."""
         return decode.batches(self._tables["data"])
+
+    @cached_property
+    def further_losses(self) -> tuple[Batch, ...]:
+        """What loss functions but the first of their step were given; nothing of the input."""
+        return decode.batches(self._tables["losses"])
 
     @cached_property
     def tensors(self) -> tuple[Tensor, ...]:

@@ -85,7 +85,7 @@ def events(table: pa.Table) -> tuple[Event, ...]:
 
 
 def batches(table: pa.Table) -> tuple[Batch, ...]:
-    """The sampled batches in order."""
+    """The sampled batches, or what further loss functions were given, in order."""
     return tuple(
         Batch(
             **{
@@ -93,8 +93,8 @@ def batches(table: pa.Table) -> tuple[Batch, ...]:
                 "phase": row["phase"] or "train",
                 "label_values": _known(row["label_values"]),
                 "label_counts": _known(row["label_counts"]),
-                "term_names": _known(row["term_names"]),
-                "term_values": _known(row["term_values"]),
+                "term_names": _known(row.get("term_names")),
+                "term_values": _known(row.get("term_values")),
             }
         )
         for row in table.to_pylist()

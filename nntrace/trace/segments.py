@@ -23,6 +23,7 @@ KEYS: Final = {
     "stats": ("step", "site"),
     "histograms": ("step", "site"),
     "data": ("step",),
+    "losses": ("step",),
     "tensors": ("step", "role", "path"),
     "scalars": ("step", "name"),
     "events": ("kind",),

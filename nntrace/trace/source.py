@@ -19,7 +19,7 @@ _MAX_CHUNKS: Final = 4096  # a table in more pieces is slow to read; putting it 
 _ROWS_AT_ONCE: Final = 250_000  # of a stream that is thinned as it is read
 _HISTOGRAMS: Final = 10  # a histogram takes as much room as so many rows of statistics
 # Of a run whose older samples are not drawn, rows of a stream for one row of statistics.
-_PARTS: Final = {"stats": 1, "histograms": _HISTOGRAMS, "data": 250}
+_PARTS: Final = {"stats": 1, "histograms": _HISTOGRAMS, "data": 250, "losses": 250}
 _LARGE: Final = ("stats", "histograms", "tensors")
 # What can be read of a long run before anyone waits, and what a first look at its steps needs.
 _FEW_BATCHES: Final = 100

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 from tracing import tracing
 
-from nntrace.schema import Role
+from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
 
 EXAMPLES, BATCH = 48, 16
@@ -81,3 +81,28 @@ def test_every_layer_and_input_is_recorded_once(runs):
         assert len(found) == len(paths)
         assert set(found) == paths
     assert trace.steps.batch_size.tolist() == [BATCH] * 6
+
+
+def test_what_each_loss_function_was_given_is_recorded(runs):
+    *_, trace = runs
+    heads = ("mse_loss:priority", "cross_entropy:department")
+    for role in (Role.TARGET, Role.OUTPUT):
+        assert [site.path for site in trace.sites_of(role)] == list(heads)
+    assert [batch.loss_path for batch in trace.batches] == [heads[0]] * 6
+    assert [loss.loss_path for loss in trace.further_losses] == [heads[1]] * 6
+    for batch, further in zip(trace.batches, trace.further_losses, strict=True):
+        assert further.step == batch.step
+        assert (further.classes, further.batch_size) == (4, BATCH)
+        assert further.label_values == (0, 1, 2, 3)
+        weighted = [batch.loss_value, 0.2 * further.loss_value]
+        assert weighted == pytest.approx(batch.term_values, rel=1e-5)
+        assert further.fingerprint is None
+
+
+def test_each_head_of_a_loss_function_is_announced(runs):
+    *_, trace = runs
+    calls = trace.events_of(EventKind.LOSS_CALL)
+    assert [call.payload["path"] for call in calls] == [
+        "mse_loss:priority",
+        "cross_entropy:department",
+    ]

@@ -50,6 +50,7 @@ def trace_of(
     sampled: Sequence[int] | None = None,
     sites: Iterable[SiteRow] = (),
     batches: Iterable[Mapping[str, Any]] = (),
+    losses: Iterable[Mapping[str, Any]] = (),
     events: Iterable[Mapping[str, Any]] = (),
     histograms: Iterable[Mapping[str, Any]] = (),
     tensors: Iterable[Mapping[str, Any]] = (),
@@ -64,6 +65,7 @@ def trace_of(
         sampled: the sampled steps, by default all.
         sites: made by `site`.
         batches: made by `batch` or `batches`.
+        losses: what further loss functions were given, made in the same way.
         events: made by `event`.
         histograms: rows with `step`, `site` (its number), `edges` and `counts`.
         tensors: whole rows.
@@ -104,6 +106,7 @@ def trace_of(
         steps=step_rows,
         stats=stat_rows,
         data=batches,
+        losses=losses,
         events=events,
         histograms=histograms,
         tensors=tensors,

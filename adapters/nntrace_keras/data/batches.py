@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,65 +16,91 @@ _HASH_BITS = (1 << 48) - 1
 
 
 @dataclass(frozen=True, slots=True)
-class BatchFacts:
-    """What is known of the batch without looking at values.
+class GivenLoss:
+    """What is known of a loss function's arguments without looking at values.
 
     Attributes:
+        path: of the sites of its targets and predictions.
+        value: the name under which the batch has what it returned.
         by_class: whether each target is a row with a number for each class.
         is_delivered: whether the targets were handed to the graph; None where that is not known.
     """
 
-    input: SiteKey | None = None
-    target: SiteKey | None = None
-    output: SiteKey | None = None
+    path: str
+    function: str
+    target: SiteKey | None
+    output: SiteKey
+    value: str
     labels: bool = False
     by_class: bool = False
     is_delivered: bool | None = None
     classes: int | None = None
-    loss_function: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFacts:
+    """What is known of the batch without looking at values."""
+
+    input: SiteKey | None = None
+    losses: tuple[GivenLoss, ...] = ()
     term_names: tuple[str, ...] = ()
     term_weights: tuple[float, ...] = ()
 
 
-def batch_sample(
+def batch_samples(
     step: int, facts: BatchFacts, found: Found, batch_size: int | None, epoch: int | None
-) -> BatchSample:
-    """The batch of a step, from the samples of its sites."""
+) -> tuple[BatchSample, ...]:
+    """The batch of a step, from the samples of its sites; then what further losses were given."""
     by_site = dict(found.sites)
-
-    def values(site: SiteKey | None) -> Values | None:
-        part = by_site.get(site) if site is not None else None
-        if part is None:
-            return None
-        return found.values[part.offset : part.offset + part.layout.size]
-
-    predictions = values(facts.output) if facts.loss_function else None
-    if predictions is not None and facts.output is not None:
-        units = by_site[facts.output].layout.units
-        whole = units == facts.classes
-        predictions = predictions.reshape(-1, units if whole else 1)[: _PREDICTED // units + 1]
-    targets = values(facts.target)
-    loss = found.batch.get("loss_value")
-    return BatchSample(
-        step=step,
-        phase="train",
-        batch_size=batch_size,
+    plain = BatchSample(step=step, phase="train", batch_size=batch_size)
+    losses = [_with_loss(plain, loss, by_site, found, epoch) for loss in facts.losses]
+    batch = replace(
+        losses[0] if losses else plain,
         epoch=epoch,
         example_hashes=_example_hashes(found),
-        inputs=values(facts.input),
+        inputs=_values(facts.input, by_site, found),
         input_features=_features(facts.input, by_site, found),
-        targets=targets,
-        labels=facts.labels,
-        class_labels=_of_rows(targets, facts.classes) if facts.by_class else None,
-        delivered=_delivered(targets, facts.is_delivered, epoch),
-        predictions=predictions,
-        classes=facts.classes,
-        loss_function=facts.loss_function,
-        loss_value=None if loss is None else float(loss[0][0]),
         term_names=tuple(dict.fromkeys(facts.term_names)) or None,
         terms=_weighted(facts, found),
         clamped=_clamped(found),
     )
+    return (batch, *losses[1:])
+
+
+def _with_loss(
+    plain: BatchSample,
+    loss: GivenLoss,
+    by_site: Mapping[SiteKey, SiteSample],
+    found: Found,
+    epoch: int | None,
+) -> BatchSample:
+    """What one loss function was given, and what it returned."""
+    predictions = _values(loss.output, by_site, found)
+    if predictions is not None:
+        units = by_site[loss.output].layout.units
+        whole = units == loss.classes
+        predictions = predictions.reshape(-1, units if whole else 1)[: _PREDICTED // units + 1]
+    targets, value = _values(loss.target, by_site, found), found.batch.get(loss.value)
+    return replace(
+        plain,
+        targets=targets,
+        labels=loss.labels,
+        class_labels=_of_rows(targets, loss.classes) if loss.by_class else None,
+        delivered=_delivered(targets, loss.is_delivered, epoch),
+        predictions=predictions,
+        classes=loss.classes,
+        loss_function=loss.function,
+        loss_path=loss.path,
+        loss_value=None if value is None else float(value[0][0]),
+    )
+
+
+def _values(
+    site: SiteKey | None, by_site: Mapping[SiteKey, SiteSample], found: Found
+) -> Values | None:
+    """The sampled elements of a site; None where it was not read."""
+    part = by_site.get(site) if site is not None else None
+    return None if part is None else found.values[part.offset : part.offset + part.layout.size]
 
 
 def _example_hashes(found: Found) -> npt.NDArray[np.int64] | None:

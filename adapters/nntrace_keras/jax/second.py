@@ -17,9 +17,9 @@ from keras.src.trainers.data_adapters.data_adapter_utils import unpack_x_y_sampl
 
 from nntrace.recorder import Layout, Recorder
 from nntrace.schema import EventKind, Role
-from nntrace_keras.data.batches import BatchFacts
+from nntrace_keras.data.batches import BatchFacts, GivenLoss
 from nntrace_keras.jax.watch import JaxWatch, Seen
-from nntrace_keras.program.losses import announcement, loss_facts
+from nntrace_keras.program.losses import announcement
 from nntrace_keras.program.names import Names
 from nntrace_keras.program.sources import UNKNOWN, Source, Sources
 from nntrace_keras.samples.elements import (
@@ -33,6 +33,7 @@ from nntrace_keras.samples.elements import (
 from nntrace_keras.samples.layouts import Found, Layouts, Part
 from nntrace_keras.samples.sites import SiteKey
 from nntrace_keras.samples.tensor_sites import activation_site, tensor_site
+from nntrace_keras.tape.loss_paths import LossAt, told_apart
 
 _MAX_HASHED = 4096  # examples
 _MOST_SHAPES = 4  # of batches: each is compiled by itself
@@ -155,40 +156,38 @@ class JaxSecond:
             for key_of, gradient in zip(keys, gradients, strict=True):
                 plan = flat_plan(tuple(gradient.shape))
                 reads.append(_Read(key_of(Role.PARAM_GRAD), "", plan, gradient / scale))
-        facts = BatchFacts(next(iter(entered), None))
-        return reads, self._loss(seen, facts, reads, add)
+        called = [call for call in seen.losses if call.prediction.ndim]
+        losses = [self._loss(at, reads, add) for at in told_apart(called)]
+        return reads, BatchFacts(next(iter(entered), None), tuple(losses))
 
-    def _loss(
-        self, seen: Seen, facts: BatchFacts, reads: list[_Read], add: Callable[..., SiteKey]
-    ) -> BatchFacts:
-        """Read the predictions and the targets of the first loss function."""
-        if not seen.losses or not seen.losses[0].prediction.ndim:
-            return facts
-        call = seen.losses[0]
-        known = loss_facts(call.function, call.prediction)
-        name, shape, target = known.function, call.prediction.shape, call.target
+    def _loss(self, at: LossAt, reads: list[_Read], add: Callable[..., SiteKey]) -> GivenLoss:
+        """Read the predictions and the targets of a loss function."""
+        call, known, path = at.call, at.facts, at.path
+        name, shape, target = known.function, at.prediction.shape, call.target
         classes = int(shape[-1]) if len(shape) > 1 else 1
-        if (name, call.source) not in self._announced:
-            self._announced.add((name, call.source))
-            payload = announcement(known, classes, call.source)
+        if (path, call.source) not in self._announced:
+            self._announced.add((path, call.source))
+            payload = announcement(known, path, classes, call.source)
             self._recorder.add_event(EventKind.LOSS_CALL, payload)
         output = add(
-            tensor_site(name, Role.OUTPUT, name, call.prediction, call.source), call.prediction
+            tensor_site(path, Role.OUTPUT, name, at.prediction, call.source), at.prediction
         )
         of_target = None
         if target.ndim:
-            site = tensor_site(name, Role.TARGET, name, target, call.source)
+            site = tensor_site(path, Role.TARGET, name, target, call.source)
             of_target = add(site, target.reshape(len(target), -1) if target.ndim > 2 else target)
+        value = f"loss_value:{path}"
         if call.value.ndim == 0:
-            reads.append(_Read(None, "loss_value", FlatPlan(1, 1), call.value))
-        return BatchFacts(
-            facts.input,
+            reads.append(_Read(None, value, FlatPlan(1, 1), call.value))
+        return GivenLoss(
+            path,
+            name,
             of_target,
             output,
+            value,
             labels=known.labels or jnp.issubdtype(target.dtype, jnp.integer),
             by_class=known.by_class and not known.labels,
             classes=classes,
-            loss_function=name,
         )
 
 

@@ -17,9 +17,9 @@ from keras.src.backend.jax.trainer import JAXTrainer
 from keras.src.callbacks.callback_list import CallbackList
 from keras.src.utils.rng_utils import get_random_seed
 
-from nntrace.recorder import Recorder, Sample, SiteSample
+from nntrace.recorder import BatchSample, Recorder, Sample, SiteSample
 from nntrace.schema import EventKind, Role
-from nntrace_keras.data.batches import batch_sample
+from nntrace_keras.data.batches import batch_samples
 from nntrace_keras.jax.second import CannotComputeError, JaxSecond, Looked
 from nntrace_keras.patching import Undo, after, before
 from nntrace_keras.program.describe import dtype_name, fans
@@ -181,7 +181,8 @@ class JaxTraining:
         values: list[Values] = []
         parts = []
         offset = 0
-        batch = None
+        batch: BatchSample | None = None
+        further: list[BatchSample] = []
         number = self._recorder.steps
         if self._looked is not None:
             found, facts, order = self._looked
@@ -190,7 +191,7 @@ class JaxTraining:
             values.append(found.values)
             offset = len(found.values)
             parts = [part._replace(site=self._sites.id_of(site, ())) for site, part in found.sites]
-            batch = batch_sample(number, facts, found, self._batch_size, self.epoch())
+            batch, *further = batch_samples(number, facts, found, self._batch_size, self.epoch())
         changes = [new - old for new, old in zip(after, self._before, strict=False)]
         for role, arrays in ((Role.PARAM, self._before), (Role.UPDATE, changes)):
             for (variable, key_of), array in zip(keys, arrays, strict=False):
@@ -199,7 +200,15 @@ class JaxTraining:
                 parts.append(SiteSample(site_id, offset, layout))
                 values.append(array)
                 offset += len(array)
-        self._recorder.add_sample(Sample(number, np.concatenate(values), tuple(parts), batch))
+        self._recorder.add_sample(
+            Sample(
+                number,
+                np.concatenate(values),
+                tuple(parts),
+                batch,
+                further_losses=tuple(further),
+            )
+        )
 
     def _keys(self, model: Any) -> list[tuple[Any, Callable[[Role], SiteKey]]]:
         self._names.learn(model)

@@ -19,8 +19,9 @@ from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 from keras.src.trainers.compile_utils import CompileLoss
 
-from nntrace_keras.patching import wrap
+from nntrace_keras.patching import after, wrap
 from nntrace_keras.program.sources import caller
+from nntrace_keras.tape.loss_paths import name_outputs
 from nntrace_keras.tape.under_tape import LayerCall, LossCall
 
 
@@ -67,6 +68,7 @@ class JaxWatch:
         undos = [
             wrap(keras.layers.Layer, "__call__", self._around_layer),
             wrap(keras.losses.Loss, "__call__", self._around_loss),
+            after(CompileLoss, "__call__", self._name_outputs),
             wrap(jax, "value_and_grad", self._around_gradient),
         ]
         try:
@@ -181,3 +183,7 @@ class JaxWatch:
             return value
 
         return __call__
+
+    def _name_outputs(self, _: Any, compiled: Any, *args: Any, **kwargs: Any) -> None:
+        if self._is_here():
+            name_outputs(compiled, self._now.losses)

@@ -111,10 +111,11 @@ def loss_facts(loss: Any, prediction: Any) -> LossFacts:
     )
 
 
-def announcement(facts: LossFacts, classes: int, source: Source) -> dict[str, Any]:
+def announcement(facts: LossFacts, path: str, classes: int, source: Source) -> dict[str, Any]:
     """The payload of the `loss_call` event of a loss function that is called there."""
     return {
         "function": facts.function,
+        "path": path,
         "keras_function": facts.keras_name,
         "reduction": facts.reduction,
         "classes": classes,

@@ -4,7 +4,7 @@ Runs where the optimizer is called: once per traced graph, or at a sampled eager
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
@@ -20,24 +20,18 @@ from nntrace_keras.program.describe import (
     is_batch_norm,
     unit_axis,
 )
-from nntrace_keras.program.losses import (
-    LossFacts,
-    announcement,
-    is_handed_in,
-    is_symbolic,
-    loss_facts,
-)
 from nntrace_keras.program.names import Names
-from nntrace_keras.program.objective import Term, sum_of
 from nntrace_keras.program.optimizers import weight_decay
-from nntrace_keras.program.sources import UNKNOWN, Source, Sources
+from nntrace_keras.program.sources import UNKNOWN, Sources
 from nntrace_keras.samples.capture import Capture
 from nntrace_keras.samples.inside import add_inside
+from nntrace_keras.samples.losses import LossReader
 from nntrace_keras.samples.running_norms import has_learnt
 from nntrace_keras.samples.sites import SiteKey
 from nntrace_keras.samples.tensor_sites import activation_site, tensor_site
 from nntrace_keras.samples.terms import named_calls, terms
-from nntrace_keras.tape.under_tape import Gradient, LayerCall, LossCall, RootCall, key
+from nntrace_keras.tape.loss_paths import told_apart
+from nntrace_keras.tape.under_tape import Gradient, LayerCall, RootCall, key
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +59,7 @@ class Observer:
         self._names = names
         self._sources = sources
         self._structure = Structure(recorder)
-        self._announced: set[tuple[str, Source]] = set()
+        self._losses = LossReader(recorder)
         self._modes: dict[str, dict[str, object]] = {}
         self.read: set[int] = set()
         self._roots: list[str] = []
@@ -87,11 +81,14 @@ class Observer:
         self._structure.note_reuse(gradients)
         called = next((g.calls.losses for g in gradients if g.calls.losses), [])
         objective = self._structure.read(capture, gradients, named_calls(called))
-        if not called:
-            facts = self._output(capture, first.calls.roots[-1], entered)
+        if called:
+            given = self._losses.read(
+                capture, told_apart(called, tf.convert_to_tensor), objective or ()
+            )
         else:
-            facts = self._loss(capture, called[0], entered, objective or ())
-        return replace(facts, **terms(capture, called, objective))
+            given = ()
+            _add_output(capture, first.calls.roots[-1].output)
+        return BatchFacts(entered, given, **terms(capture, called, objective))
 
     def stepped(
         self,
@@ -236,56 +233,6 @@ class Observer:
             is_gradient = role is Role.ACTIVATION_GRAD
             capture.add_examples(site, value, axis, shape=tensor.shape, staggered=is_gradient)
 
-    def _output(self, capture: Capture, root: RootCall, entered: SiteKey | None) -> BatchFacts:
-        site = None
-        if root.output is not None and root.output.shape.rank and root.output.dtype.is_floating:
-            site = tensor_site("", Role.OUTPUT, "", root.output, UNKNOWN)
-            capture.add_examples(site, root.output)
-        return BatchFacts(entered, output=site)
-
-    def _loss(
-        self,
-        capture: Capture,
-        call: LossCall,
-        entered: SiteKey | None,
-        objective: Sequence[Term],
-    ) -> BatchFacts:
-        prediction, target = tf.convert_to_tensor(call.prediction), call.target
-        facts, value = loss_facts(call.function, prediction), call.value
-        summed = sum_of(objective, value)
-        if summed is not None:
-            facts, value = replace(facts, reduction="sum"), summed
-        classes = int(prediction.shape[-1] or 0) if (prediction.shape.rank or 0) > 1 else 1
-        self._announce(facts, classes, call)
-        name = facts.function
-        output = tensor_site(name, Role.OUTPUT, name, prediction, call.source)
-        if prediction.shape.rank:
-            capture.add_examples(output, prediction)
-        target = tf.convert_to_tensor(target)
-        of_target = tensor_site(name, Role.TARGET, name, target, call.source)
-        if target.shape.rank:
-            capture.add_examples(of_target, target, by_example=True)
-            capture.keepsakes.add(of_target, target)
-        if value is not None and value.shape.rank == 0:
-            capture.add_scalar("loss_value", value)
-        return BatchFacts(
-            entered,
-            of_target,
-            output,
-            labels=facts.labels or target.dtype.is_integer,
-            by_class=facts.by_class and not facts.labels,
-            is_delivered=facts.is_keras and is_handed_in(target) if is_symbolic(target) else None,
-            classes=classes or None,
-            loss_function=name,
-        )
-
-    def _announce(self, facts: LossFacts, classes: int, call: LossCall) -> None:
-        if (facts.function, call.source) in self._announced:
-            return
-        self._announced.add((facts.function, call.source))
-        payload = announcement(facts, classes, call.source)
-        self._recorder.add_event(EventKind.LOSS_CALL, payload)
-
     def _note_modes(self, gradient: Gradient) -> None:
         """Record in which mode the layers were called that behave differently in training."""
         modes = list(gradient.calls.modes.values())
@@ -314,6 +261,12 @@ def _trained_norms(model: Any, gradient: Gradient) -> int:
     called = {id(call.layer): call.statistics.are_trained for call in gradient.calls.norms}
     norms = [layer for layer in model._flatten_layers() if is_batch_norm(layer)]
     return sum(called[id(n)] if id(n) in called else has_learnt(n) for n in norms)
+
+
+def _add_output(capture: Capture, output: Any) -> None:
+    """What a model returned that no known loss function was given."""
+    if output is not None and output.shape.rank and output.dtype.is_floating:
+        capture.add_examples(tensor_site("", Role.OUTPUT, "", output, UNKNOWN), output)
 
 
 def _is_real(tensor: Any) -> bool:

@@ -8,6 +8,7 @@ import tensorflow as tf
 from nntrace_keras.program.losses import loss_facts
 from nntrace_keras.program.objective import Term
 from nntrace_keras.samples.capture import Capture
+from nntrace_keras.tape.loss_paths import path_of
 from nntrace_keras.tape.under_tape import LossCall
 
 
@@ -19,7 +20,7 @@ def named_calls(called: Sequence[LossCall]) -> list[tuple[str, Any]]:
         if call.value is None or call.value.shape.rank != 0:
             continue
         function = loss_facts(call.function, tf.convert_to_tensor(call.prediction)).function
-        name = f"{function}:{call.output}" if call.output else function
+        name = path_of(function, call.output)
         count = counts[name] = counts.get(name, 0) + 1
         found.append((name if count == 1 else f"{name}#{count}", call.value))
     return found

@@ -16,6 +16,7 @@ from keras.src.trainers.compile_utils import CompileLoss
 from nntrace_keras.patching import Undo, after, wrap
 from nntrace_keras.program.losses import ON_LOGITS, OnLogits
 from nntrace_keras.program.sources import caller
+from nntrace_keras.tape.loss_paths import name_outputs
 from nntrace_keras.tape.under_tape import Calls, LossCall
 
 
@@ -97,14 +98,8 @@ class LossCalls:
             calls.losses.append(call)
 
     def _compiled_losses_called(self, _: Any, compiled: Any, *args: Any, **kwargs: Any) -> None:
-        """The loss functions of `compile` have been called: note for which output, how weighted."""
-        terms = compiled._flat_losses or []
         for calls in self._active():
-            recent = calls.losses[-len(terms) :] if len(terms) > 1 else []
-            for (_, function, weight, name), call in zip(terms, recent, strict=False):
-                if call.function is function:
-                    call.output = str(name or "")
-                    call.weight = float(weight) if isinstance(weight, int | float) else 1.0
+            name_outputs(compiled, calls.losses)
 
 
 def _calls_from_keras() -> bool:

@@ -19,12 +19,14 @@ class LossCall:
     """One place in the program that calls a loss function.
 
     Attributes:
+        path: of the sites of its targets and predictions.
         head: the operation that made the predictions, such as `softmax`; None where not known.
         head_width: the size of a softmax's axis.
         is_paired: Keras' loss takes the logits behind the predictions, whatever it is told.
     """
 
     function: str
+    path: str
     reduction: str
     shape: tuple[int, ...] | None
     target_shape: tuple[int, ...] | None
@@ -44,9 +46,11 @@ def loss_calls(trace: Trace) -> tuple[LossCall, ...]:
         if not isinstance(function, str):
             continue
         head, width, reduction = (values.get(k) for k in ("head", "head_width", "reduction"))
+        path = values.get("path")
         found.append(
             LossCall(
                 function,
+                path if isinstance(path, str) else function,
                 reduction if isinstance(reduction, str) else "mean",
                 as_shape(values.get("shape")),
                 as_shape(values.get("target_shape")),

@@ -13,8 +13,8 @@ import numpy as np
 
 from nntrace.rules.common.signals import LossSeries, loss_series, median, window_medians
 from nntrace.rules.finding import Location
-from nntrace.schema import EventKind
-from nntrace.trace import Batch, Trace
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Batch, Site, Trace
 
 CROSS_ENTROPY = frozenset(
     {
@@ -61,6 +61,17 @@ def training_batches(trace: Trace) -> tuple[Batch, ...]:
     return tuple(Batch(**{name: getattr(batch, name) for name in _OF_INPUTS}) for batch in batches)
 
 
+def loss_inputs(trace: Trace) -> dict[str, list[Batch]]:
+    """What each loss function was given at sampled steps, by the path of its sites."""
+    found: dict[str, list[Batch]] = {}
+    further = () if _loss_by_example(trace) else trace.further_losses
+    for batch in (*training_batches(trace), *further):
+        path = batch.loss_path or batch.loss_function
+        if path and batch.phase == "train":
+            found.setdefault(path, []).append(batch)
+    return found
+
+
 def _loss_by_example(trace: Trace) -> bool:
     single = {
         event.payload.get("function")
@@ -81,11 +92,22 @@ def loss_functions(batches: Iterable[Batch]) -> tuple[str, ...]:
     return tuple(sorted({batch.loss_function for batch in batches if batch.loss_function}))
 
 
+def loss_site(trace: Trace, function: str, role: Role) -> Site | None:
+    """The first site of that loss function's targets or predictions."""
+    return next((site for site in trace.sites_of(role) if is_of(site.path, function)), None)
+
+
+def is_of(path: str, function: str) -> bool:
+    """Whether a path is that of a loss function's sites: `mse_loss`, `mse_loss:price`, …"""
+    return path.partition("#")[0].partition(":")[0] == function
+
+
 def loss_location(trace: Trace, function: str) -> Location | None:
-    """Where the user's code calls that loss function first."""
+    """Where the user's code calls that loss function first; the path of a call will do as well."""
     for event in trace.events_of(EventKind.LOSS_CALL):
         file, line = event.payload.get("file"), event.payload.get("line")
-        if event.payload.get("function") == function and file and isinstance(line, int):
+        names = (event.payload.get("function"), event.payload.get("path"))
+        if function in names and file and isinstance(line, int):
             source = event.payload.get("source")
             return Location(str(file), line, str(source) if source else None)
     return None

@@ -8,7 +8,13 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.calls import REGRESSION, LossCall, as_shape, location_in, loss_calls
-from nntrace.rules.common.chance import CROSS_ENTROPY, label_totals, loss_location, training_batches
+from nntrace.rules.common.chance import (
+    CROSS_ENTROPY,
+    label_totals,
+    loss_location,
+    loss_site,
+    training_batches,
+)
 from nntrace.rules.common.signals import loss_series, median, span
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
@@ -71,7 +77,7 @@ def class_count_mismatch(
     if max(totals) >= classes:
         yield Finding(
             f"labels reach {max(totals)}, but the head has {classes} classes, 0 … {classes - 1}.",
-            site=trace.site(batches[0].loss_function or "", Role.TARGET),
+            site=loss_site(trace, batches[0].loss_function or "", Role.TARGET),
             steps=span([batch.step for batch in batches]),
             severity=Severity.ERROR,
             evidence={"largest_label": max(totals), "classes": classes},
@@ -81,7 +87,7 @@ def class_count_mismatch(
         yield Finding(
             f"the head has {classes} outputs, but only {len(totals)} of them are ever a label "
             f"among {totals.total()}.",
-            site=trace.site(batches[0].loss_function or "", Role.OUTPUT),
+            site=loss_site(trace, batches[0].loss_function or "", Role.OUTPUT),
             steps=span([batch.step for batch in batches]),
             evidence={
                 "classes": classes,
@@ -131,7 +137,7 @@ def constant_target(
     function = known[0].loss_function or ""
     yield Finding(
         f"every target in {len(known)} sampled batches is {value:g}: there is nothing to learn.",
-        site=trace.site(function, Role.TARGET),
+        site=loss_site(trace, function, Role.TARGET),
         steps=span([batch.step for batch in known]),
         severity=None if any(b.target_delivered for b in known) else Severity.WARNING,
         evidence={"value": value, "batches": len(known)},
@@ -209,7 +215,7 @@ def target_scale(
     yield Finding(
         f"the targets of `{function}` have mean {mean:.3g} and standard deviation {spread:.3g}, "
         f"while the first predictions are no larger than {first:.2g}.",
-        site=trace.site(function, Role.TARGET),
+        site=loss_site(trace, function, Role.TARGET),
         steps=span([batch.step for batch in known]),
         evidence={"mean": mean, "std": spread, "first_prediction": first},
         location=loss_location(trace, function),

@@ -10,7 +10,9 @@ from nntrace.rules.common.chance import (
     BINARY,
     CROSS_ENTROPY,
     entropy,
+    is_of,
     label_totals,
+    loss_site,
     training_batches,
 )
 from nntrace.rules.common.depth import after_last_norm, before_head, reference, signal_of
@@ -126,7 +128,7 @@ def output_bias_ignores_prior(
         yield Skipped("the first outputs were not recorded")
         return
     step = int(trace.sampled_steps[0])
-    target = trace.site(function, Role.TARGET)
+    target = loss_site(trace, function, Role.TARGET)
     if function in _CENTRED and target is not None:
         level = median(trace.series(Role.TARGET, "mean", target))
         width = median(trace.series(Role.TARGET, "std", target))
@@ -223,4 +225,4 @@ def _typical_spread(trace: Trace, site: Site) -> float:
 def _logits(trace: Trace) -> list[Site]:
     """The predictions of cross entropies on logits."""
     names = ("cross_entropy", "binary_cross_entropy_with_logits")
-    return [site for site in trace.sites_of(Role.OUTPUT) if site.path in names]
+    return [s for s in trace.sites_of(Role.OUTPUT) if any(is_of(s.path, name) for name in names)]

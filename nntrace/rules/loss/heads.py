@@ -4,7 +4,14 @@ from collections.abc import Iterator
 from typing import Annotated
 
 from nntrace.rules.common.calls import REGRESSION, LossCall, loss_calls
-from nntrace.rules.common.chance import BINARY, CROSS_ENTROPY, loss_location, training_batches
+from nntrace.rules.common.chance import (
+    BINARY,
+    CROSS_ENTROPY,
+    is_of,
+    loss_inputs,
+    loss_location,
+    training_batches,
+)
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
@@ -45,33 +52,35 @@ def nll_without_log_softmax(
     Source: "37 reasons", 15 (check your loss function) and 20; PyTorch's documentation of
     `NLLLoss`.
     """
-    judged = [
-        batch
-        for batch in training_batches(trace)
-        if batch.loss_function == "nll_loss" and batch.row_lse_max is not None
-    ]
-    if len(judged) < batches:
-        yield Skipped(f"needs {batches} sampled calls of `nll_loss`, has {len(judged)}")
+    calls = {
+        path: [batch for batch in given if batch.row_lse_max is not None]
+        for path, given in loss_inputs(trace).items()
+        if is_of(path, "nll_loss")
+    }
+    most = max((len(judged) for judged in calls.values()), default=0)
+    if most < batches:
+        yield Skipped(f"needs {batches} sampled calls of `nll_loss`, has {most}")
         return
-    wrong = [b for b in judged if max(abs(b.row_lse_min or 0.0), abs(b.row_lse_max or 0.0)) > error]
-    if len(wrong) < 0.9 * len(judged):
-        return
-    first = wrong[0]
-    sums = f"from {first.row_lse_min:.3g} to {first.row_lse_max:.3g}"
-    are = "probabilities" if _sums_to_one(first) else "raw values"
-    yield Finding(
-        f"`nll_loss` receives {are}, not log-probabilities: the logarithm of the sum of "
-        f"exponentials of a row is 0 for those, and {sums} here.",
-        site=trace.site("nll_loss", Role.OUTPUT),
-        steps=(first.step, wrong[-1].step),
-        evidence={
-            "row_lse_min": min(b.row_lse_min or 0.0 for b in wrong),
-            "row_lse_max": max(b.row_lse_max or 0.0 for b in wrong),
-            "batches": len(wrong),
-            "sampled_batches": len(judged),
-        },
-        location=loss_location(trace, "nll_loss"),
-    )
+    for path, judged in calls.items():
+        wrong = [b for b in judged if _farthest_log_sum(b) > error]
+        if len(judged) < batches or len(wrong) < 0.9 * len(judged):
+            continue
+        first = wrong[0]
+        sums = f"from {first.row_lse_min:.3g} to {first.row_lse_max:.3g}"
+        are = "probabilities" if _sums_to_one(first) else "raw values"
+        yield Finding(
+            f"`{path}` receives {are}, not log-probabilities: the logarithm of the sum of "
+            f"exponentials of a row is 0 for those, and {sums} here.",
+            site=trace.site(path, Role.OUTPUT),
+            steps=(first.step, wrong[-1].step),
+            evidence={
+                "row_lse_min": min(b.row_lse_min or 0.0 for b in wrong),
+                "row_lse_max": max(b.row_lse_max or 0.0 for b in wrong),
+                "batches": len(wrong),
+                "sampled_batches": len(judged),
+            },
+            location=loss_location(trace, path),
+        )
 
 
 @rule(
@@ -100,9 +109,9 @@ def sigmoid_logit_mismatch(
     if not calls:
         yield Skipped("no binary cross-entropy was called")
         return
-    sampled = [b for b in training_batches(trace) if b.output_min is not None]
+    given, told = loss_inputs(trace), set()
     for call in calls:
-        seen = [b for b in sampled if b.loss_function == call.function]
+        seen = [b for b in given.get(call.path, ()) if b.output_min is not None]
         inside = [b for b in seen if _within(b, 0.0, 1.0)]
         evidence = {
             "output_min": min((b.output_min or 0.0 for b in seen), default=None),
@@ -114,7 +123,7 @@ def sigmoid_logit_mismatch(
             if not known and not guessed:
                 continue
             message = (
-                "`binary_cross_entropy_with_logits` receives probabilities, not logits: its own "
+                f"`{call.path}` receives probabilities, not logits: its own "
                 f"sigmoid maps them to 0.5 … 0.73 (the model ends in {call.head or 'a sigmoid'})."
             )
         else:
@@ -122,19 +131,21 @@ def sigmoid_logit_mismatch(
                 continue
             known = True
             message = (
-                f"`binary_cross_entropy` receives values from {evidence['output_min']:.3g} to "
+                f"`{call.path}` receives values from {evidence['output_min']:.3g} to "
                 f"{evidence['output_max']:.3g}: logits, not probabilities."
             )
+        if call.path in told:
+            continue
+        told.add(call.path)
         yield Finding(
             message,
-            site=trace.site(call.function, Role.OUTPUT),
+            site=trace.site(call.path, Role.OUTPUT),
             steps=span([batch.step for batch in seen]),
             severity=None if known else Severity.WARNING,
             evidence=evidence,
             location=call.location,
         )
-        return
-    if _OUT_OF_RANGE in (trace.manifest.error or ""):
+    if not told and _OUT_OF_RANGE in (trace.manifest.error or ""):
         last = int(trace.steps.step[-1])
         yield Finding(
             "the run ended because `binary_cross_entropy` received values outside [0, 1].",
@@ -167,25 +178,26 @@ def head_cannot_reach_targets(
     if not calls:
         yield Skipped("the operation that made the predictions is not known")
         return
+    told: set[str] = set()
     for call in calls:
         problem = _one_class(call) or _half_line(call)
         evidence: dict[str, float | str] = {"head": call.head or "linear"}
         if not problem and call.function in REGRESSION and call.head in _RANGES:
-            reached = _targets(trace, call.function)
+            reached = _targets(trace, call.path)
             if reached is None:
-                yield Skipped(f"the targets of `{call.function}` were not recorded")
+                yield Skipped(f"the targets of `{call.path}` were not recorded")
                 continue
             problem = _beyond_range(call.head, *reached, margin)
             evidence |= {"target_q01": reached[0], "target_q99": reached[1]}
-        if problem:
+        if problem and call.path not in told:
+            told.add(call.path)
             yield Finding(
                 problem,
-                site=trace.site(call.function, Role.OUTPUT),
+                site=trace.site(call.path, Role.OUTPUT),
                 steps=span([batch.step for batch in training_batches(trace)]),
                 evidence=evidence,
                 location=call.location,
             )
-            return
 
 
 @rule(
@@ -209,32 +221,39 @@ def loss_and_head_disagree(trace: Trace) -> Iterator[Finding | Skipped]:
     if not calls:
         yield Skipped("the operation that made the predictions is not known")
         return
+    told: set[str] = set()
     for call in calls:
         width = call.head_width or (call.shape[-1] if call.shape else 0)
         is_softmax = call.head == "softmax" and width > 1
         classes = call.shape[1] if call.shape and len(call.shape) > 1 else width
         exclusive = call.function in CROSS_ENTROPY and call.head == "sigmoid" and classes > 1
         if call.function in REGRESSION and is_softmax and _is_one_hot(trace, call, width):
-            problem = f"`{call.function}` compares a softmax with one-hot classes"
+            problem = f"`{call.path}` compares a softmax with one-hot classes"
         elif call.function in BINARY and is_softmax:
-            problem = f"`{call.function}`, for independent labels, receives a softmax"
+            problem = f"`{call.path}`, for independent labels, receives a softmax"
         elif exclusive:
-            problem = f"`{call.function}`, for exclusive classes, receives independent sigmoids"
+            problem = f"`{call.path}`, for exclusive classes, receives independent sigmoids"
         else:
             continue
+        if call.path in told:
+            continue
+        told.add(call.path)
         yield Finding(
             f"{problem} over {width} outputs.",
-            site=trace.site(call.function, Role.OUTPUT),
+            site=trace.site(call.path, Role.OUTPUT),
             steps=span([batch.step for batch in training_batches(trace)]),
             evidence={"loss_function": call.function, "head": call.head, "outputs": width},
             location=call.location,
         )
-        return
 
 
 def _sums_to_one(batch: Batch) -> bool:
     low, high = batch.row_sum_min, batch.row_sum_max
     return low is not None and high is not None and abs(low - 1) < 0.01 and abs(high - 1) < 0.01
+
+
+def _farthest_log_sum(batch: Batch) -> float:
+    return max(abs(batch.row_lse_min or 0.0), abs(batch.row_lse_max or 0.0))
 
 
 def _within(batch: Batch, low: float, high: float) -> bool:
@@ -268,9 +287,9 @@ def _half_line(call: LossCall) -> str:
     return ""
 
 
-def _targets(trace: Trace, function: str) -> tuple[float, float] | None:
+def _targets(trace: Trace, path: str) -> tuple[float, float] | None:
     """The 1 % and the 99 % quantile of the targets."""
-    site = trace.site(function, Role.TARGET)
+    site = trace.site(path, Role.TARGET)
     if site is None:
         return None
     low, high = (median(trace.series(Role.TARGET, q, site)) for q in ("q01", "q99"))
@@ -293,9 +312,8 @@ def _is_one_hot(trace: Trace, call: LossCall, width: int) -> bool:
     """Whether targets are zeros and ones only, one of them per row."""
     known = [
         (b.target_mean, b.target_std)
-        for b in training_batches(trace)
-        if b.loss_function == call.function
-        and b.target_mean is not None
+        for b in loss_inputs(trace).get(call.path, ())
+        if b.target_mean is not None
         and b.target_std is not None
         and b.target_min == 0.0
         and b.target_max == 1.0

@@ -14,6 +14,7 @@ from nntrace.rules.common.chance import (
     function_loss,
     has_just_learnt_frequencies,
     loss_location,
+    loss_site,
     target_variance,
     training_batches,
 )
@@ -95,7 +96,7 @@ def loss_at_init(
         yield Skipped(f"the chance value of `{function}` or its first value is not known")
         return
     evidence = {"first_loss": first, "chance": start.value, "chance_is": start.name}
-    site = trace.site(function, Role.OUTPUT)
+    site = loss_site(trace, function, Role.OUTPUT)
     span = (int(steps.step[0]), int(steps.step[0]))
     location = loss_location(trace, function)
     if first > above * start.value:
@@ -278,7 +279,7 @@ def _largest_honest_loss(trace: Trace, function: str) -> float | None:
 
 def _first_rms(trace: Trace, function: str) -> float:
     """Root mean square of the first outputs that a loss function received; NaN if not known."""
-    site = trace.site(function, Role.OUTPUT)
+    site = loss_site(trace, function, Role.OUTPUT)
     return float("nan") if site is None else median(trace.series(Role.OUTPUT, "rms", site)[:1])
 
 

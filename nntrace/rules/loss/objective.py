@@ -11,6 +11,7 @@ from nntrace.rules.common.chance import (
     CROSS_ENTROPY,
     function_loss,
     loss_functions,
+    loss_inputs,
     loss_location,
     training_batches,
 )
@@ -82,7 +83,7 @@ def loss_terms_imbalanced(
             "at_start": [float(value) for value in start],
             "later": [float(value) for value in end],
         },
-        location=loss_location(trace, other.partition("#")[0]),
+        location=loss_location(trace, other) or loss_location(trace, other.partition("#")[0]),
         advice=f"Multiply `{one}` by about {rounded(end[small] / end[large]):g}, or bring its "
         f"targets to the scale of those of `{other}`; look at each term's own curve."
         if end[small] > 0
@@ -166,11 +167,11 @@ def loss_scales_with_batch(
     by_step = dict(zip(trace.steps.step.tolist(), trace.steps.loss.tolist(), strict=True))
     known = [
         batch
-        for batch in training_batches(trace)
-        if batch.loss_value and batch.loss_function == summed[0].function and batch.step in by_step
+        for batch in loss_inputs(trace).get(summed[0].path, ())
+        if batch.loss_value and batch.step in by_step
     ]
     if len(known) < steps:
-        yield Skipped(f"needs {steps} sampled values of `{summed[0].function}`, has {len(known)}")
+        yield Skipped(f"needs {steps} sampled values of `{summed[0].path}`, has {len(known)}")
         return
     shares = [by_step[b.step] / (b.loss_value or 1.0) for b in known]
     size = median([b.batch_size or 1 for b in known])
@@ -182,7 +183,7 @@ def loss_scales_with_batch(
         for event in trace.events_of(EventKind.OPTIMIZER)
     )
     yield Finding(
-        f"`{summed[0].function}` sums over the batch of {size:.0f} examples, and nothing divides "
+        f"`{summed[0].path}` sums over the batch of {size:.0f} examples, and nothing divides "
         f"by their number: its first value is {known[0].loss_value:.3g}.",
         steps=(known[0].step, known[-1].step),
         severity=Severity.INFO if is_adaptive else None,

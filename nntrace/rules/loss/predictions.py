@@ -6,7 +6,12 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.activations.units import has_died_out
-from nntrace.rules.common.chance import loss_location, training_batches
+from nntrace.rules.common.chance import (
+    is_of,
+    loss_inputs,
+    loss_location,
+    training_batches,
+)
 from nntrace.rules.common.signals import lasting, median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
@@ -37,36 +42,35 @@ def softmax_before_cross_entropy(
     accident.
     Source: "37 reasons", 15 and 20 (loss input); PyTorch's documentation of `cross_entropy`.
     """
-    judged = [
-        batch
-        for batch in training_batches(trace)
-        if batch.loss_function == "cross_entropy"
-        and (batch.classes or 0) >= 2
-        and batch.row_sum_min is not None
-        and batch.row_sum_max is not None
-    ]
-    if len(judged) < batches:
-        yield Skipped(f"needs {batches} sampled calls of `cross_entropy`, has {len(judged)}")
+    calls = {
+        path: [batch for batch in given if _has_rows(batch)]
+        for path, given in loss_inputs(trace).items()
+        if is_of(path, "cross_entropy")
+    }
+    most = max((len(judged) for judged in calls.values()), default=0)
+    if most < batches:
+        yield Skipped(f"needs {batches} sampled calls of `cross_entropy`, has {most}")
         return
-    matching = [batch for batch in judged if _is_probabilities(batch)]
-    if len(matching) < batches or len(matching) < 0.9 * len(judged):
-        return
-    classes = max(batch.classes or 0 for batch in matching)
-    floor = float(np.log1p((classes - 1) * np.exp(-1.0)))
-    yield Finding(
-        f"`cross_entropy` receives probabilities, not logits: in {len(matching)} of {len(judged)} "
-        f"sampled batches all rows are non-negative and sum to 1. With {classes} classes the loss "
-        f"cannot fall below {floor:.2f}.",
-        site=trace.site("cross_entropy", Role.OUTPUT),
-        steps=(matching[0].step, matching[-1].step),
-        evidence={
-            "row_sum_min": min(batch.row_sum_min or 0.0 for batch in matching),
-            "row_sum_max": max(batch.row_sum_max or 0.0 for batch in matching),
-            "classes": classes,
-            "lowest_possible_loss": floor,
-        },
-        location=loss_location(trace, "cross_entropy"),
-    )
+    for path, judged in calls.items():
+        matching = [batch for batch in judged if _is_probabilities(batch)]
+        if len(matching) < batches or len(matching) < 0.9 * len(judged):
+            continue
+        classes = max(batch.classes or 0 for batch in matching)
+        floor = float(np.log1p((classes - 1) * np.exp(-1.0)))
+        yield Finding(
+            f"`{path}` receives probabilities, not logits: in {len(matching)} of {len(judged)} "
+            "sampled batches all rows are non-negative and sum to 1. With "
+            f"{classes} classes the loss cannot fall below {floor:.2f}.",
+            site=trace.site(path, Role.OUTPUT),
+            steps=(matching[0].step, matching[-1].step),
+            evidence={
+                "row_sum_min": min(batch.row_sum_min or 0.0 for batch in matching),
+                "row_sum_max": max(batch.row_sum_max or 0.0 for batch in matching),
+                "classes": classes,
+                "lowest_possible_loss": floor,
+            },
+            location=loss_location(trace, path),
+        )
 
 
 @rule(
@@ -130,6 +134,11 @@ def constant_predictions(
         )
     if not judged:
         yield Skipped(f"needs predictions for several examples at {samples} sampled steps")
+
+
+def _has_rows(batch: Batch) -> bool:
+    known = batch.row_sum_min is not None and batch.row_sum_max is not None
+    return known and (batch.classes or 0) >= 2
 
 
 def _is_probabilities(batch: Batch) -> bool:

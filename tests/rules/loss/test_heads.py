@@ -14,6 +14,37 @@ def called(function, count=12, head=None, width=None, call=None, sites=(), **val
     return trace_of(steps=count, batches=rows, events=[event("loss_call", **payload)], sites=sites)
 
 
+PROBABILITIES = {"row_sum_min": 1.0, "row_sum_max": 1.0, "output_min": 0.1, "output_max": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("code", "function", "head", "given"),
+    [
+        ("LOS02", "cross_entropy", None, {"classes": 3, **PROBABILITIES}),
+        ("LOS03", "nll_loss", None, {"classes": 3, "row_lse_min": 2.0, "row_lse_max": 2.0}),
+        ("LOS04", "binary_cross_entropy", None, {"output_min": -3.0, "output_max": 3.0}),
+        ("LOS05", "mse_loss", "tanh", {}),
+        ("LOS06", "binary_cross_entropy", "softmax", {}),
+    ],
+)
+def test_every_head_of_a_model_is_judged(code, function, head, given):
+    path = f"{function}:second"
+    first = {"function": function, "path": f"{function}:first", "head": "affine"}
+    second = {"function": function, "path": path, "head": head, "head_width": 3}
+    right = {"row_lse_min": 0.0, "row_lse_max": 0.0, "row_sum_min": 3.0, "row_sum_max": 3.0}
+    right |= {"output_min": 0.2, "output_max": 0.8, "classes": 3}
+    trace = trace_of(
+        steps=12,
+        batches=batches(12, loss_function=function, loss_path=first["path"], **right),
+        losses=batches(12, loss_function=function, loss_path=path, **given),
+        events=[event("loss_call", **first), event("loss_call", line=7, file="a.py", **second)],
+        sites=[site(path, "output"), site(path, "target", q01=-9.0, q99=9.0)],
+    )
+    [finding] = findings(code, trace)
+    assert finding.site.path == path
+    assert finding.location.line == 7
+
+
 # LOS03
 
 

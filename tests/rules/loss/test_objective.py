@@ -143,6 +143,23 @@ def test_an_optimizer_that_normalises_makes_it_a_note():
     assert finding.level is Severity.INFO
 
 
+def test_a_summed_loss_is_found_beside_an_averaged_one():
+    calls = [
+        event("loss_call", function="mse_loss", path=path, reduction=reduction)
+        for path, reduction in (("mse_loss:a", "mean"), ("mse_loss:b", "sum"))
+    ]
+    given = {"loss_function": "mse_loss", "batch_size": 32}
+    trace = trace_of(
+        steps=8,
+        loss=[66.0] * 8,
+        batches=batches(8, loss_path="mse_loss:a", loss_value=2.0, **given),
+        losses=batches(8, loss_path="mse_loss:b", loss_value=64.0, **given),
+        events=calls,
+    )
+    [finding] = findings("LOS19", trace)
+    assert "mse_loss:b" in finding.message
+
+
 def test_a_mean_is_healthy():
     assert findings("LOS19", reduced(64.0, reduction="mean")) == []
 

@@ -1,0 +1,67 @@
+"""Which calls of loss functions in a step are told apart, and under which paths; any backend."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nntrace_keras.program.losses import LossFacts, loss_facts
+from nntrace_keras.tape.under_tape import LossCall
+
+_MOST = 8  # heads of a model, losses of a step
+
+
+@dataclass(frozen=True, slots=True)
+class LossAt:
+    """A loss call and the path of the sites of its targets and predictions."""
+
+    path: str
+    call: LossCall
+    facts: LossFacts
+    prediction: Any
+
+
+def path_of(function: str, output: str) -> str:
+    """The path of a loss function's sites, for one output of a model that has several."""
+    return f"{function}:{output}" if output else function
+
+
+def told_apart(
+    called: Sequence[LossCall], tensor: Callable[[Any], Any] = lambda prediction: prediction
+) -> list[LossAt]:
+    """At most a few calls: of those of one line, as for each time step, the first of each output.
+
+    Args:
+        called: the calls of a step, in order.
+        tensor: makes a tensor of predictions.
+    """
+    found: list[LossAt] = []
+    seen: set[tuple[Any, ...]] = set()
+    counts: dict[str, int] = {}
+    for call in called:
+        prediction = tensor(call.prediction)
+        facts = loss_facts(call.function, prediction)
+        path = path_of(facts.function, call.output)
+        if (path, call.source) in seen:
+            continue
+        seen.add((path, call.source))
+        count = counts[path] = counts.get(path, 0) + 1
+        path = path if count == 1 else f"{path}#{count}"
+        found.append(LossAt(path, call, facts, prediction))
+        if len(found) == _MOST:
+            break
+    return found
+
+
+def name_outputs(compiled: Any, called: Sequence[LossCall]) -> None:
+    """Keras has just called the loss functions of `compile`: note for which outputs, how weighted.
+
+    Args:
+        compiled: the `CompileLoss` that called them.
+        called: all calls of the step so far.
+    """
+    terms = compiled._flat_losses or []
+    recent = called[-len(terms) :] if len(terms) > 1 else []
+    for (_, function, weight, name), call in zip(terms, recent, strict=False):
+        if call.function is function:
+            call.output = str(name or "")
+            call.weight = float(weight) if isinstance(weight, int | float) else 1.0
