@@ -100,3 +100,11 @@ def test_a_softmax_before_a_loss_on_logits_is_found(descent):
 
 def test_the_seed_that_the_program_set_is_recorded(run):
     assert [e.payload["seed"] for e in run[1].events_of(EventKind.SEED)] == ["0"]
+
+
+def test_what_each_of_two_loss_functions_was_given_is_recorded(tmp_path):
+    _, trace = traced("two_heads.py", tmp_path / "run")
+    heads = ["mse_loss:price", "cross_entropy:kind"]
+    assert [site.path for site in trace.sites_of(Role.TARGET)] == heads
+    assert [batch.loss_path for batch in trace.batches] == [heads[0]] * 2
+    assert [loss.label_values for loss in trace.further_losses] == [(0, 1, 2)] * 2
