@@ -27,27 +27,33 @@ class Liveness:
         self._seen_rows: dict[int, int] = {}
 
     def update(
-        self, site: int, row: Float32Array, layout: Layout, *, is_rectified_later: bool = False
+        self,
+        site: int,
+        row: Float32Array,
+        layout: Layout,
+        *,
+        is_rectified_later: bool = False,
+        all_fire: bool = False,
     ) -> float | None:
         """Take in one sampled row; the site's dead fraction, or None while too few rows were seen.
 
-        A non-finite value counts as firing.
+        A non-finite value counts as firing. `all_fire` where it is known that every value does.
         """
         rows = layout.examples * layout.positions
         silent = self._silent_rows.get(site)
         if silent is None or len(silent) != layout.units:
             silent = np.zeros(layout.units, dtype=np.int64)
             self._seen_rows[site] = 0
-        zero = row <= 0 if is_rectified_later else row == 0
-        if zero.any():
-            silent = np.where(zero.reshape(rows, layout.units).all(axis=0), silent + rows, 0)
-        else:
+        if all_fire:
             silent.fill(0)
+        else:
+            zero = row <= 0 if is_rectified_later else row == 0
+            silent = np.where(zero.reshape(rows, layout.units).all(axis=0), silent + rows, 0)
         self._silent_rows[site] = silent
         self._seen_rows[site] += rows
         if self._seen_rows[site] < WINDOW_ROWS:
             return None
-        return float(np.count_nonzero(silent >= WINDOW_ROWS) / layout.units)
+        return 0.0 if all_fire else float(np.count_nonzero(silent >= WINDOW_ROWS) / layout.units)
 
 
 class RectifiedOutside:
@@ -55,6 +61,7 @@ class RectifiedOutside:
 
     def __init__(self) -> None:
         self._takers: defaultdict[Vertex, set[Vertex]] = defaultdict(set)
+        self._answers: dict[str, bool] = {}  # asked for every site of every sample
         self._graphs = 0
 
     def learn(self, payload: Mapping[str, Any]) -> None:
@@ -62,6 +69,10 @@ class RectifiedOutside:
         for one, two in edges(payload, self._graphs * MOST_VERTICES):
             self._takers[one].add(two)
         self._graphs += 1
+        self._answers.clear()
 
     def __contains__(self, path: str) -> bool:
-        return is_rectified_outside(Vertex(path), self._takers)
+        answer = self._answers.get(path)
+        if answer is None:
+            answer = self._answers[path] = is_rectified_outside(Vertex(path), self._takers)
+        return answer

@@ -27,7 +27,7 @@ from nntrace.recorder.spectrum import Filters, Turns, effective_rank
 from nntrace.recorder.statistics import (
     batched_statistics,
     saturated_fraction,
-    signed_log2_histogram,
+    signed_log2_histograms,
 )
 from nntrace.recorder.streams import StreamWriter, lists
 from nntrace.recorder.successive import SuccessiveSteps
@@ -195,12 +195,20 @@ class RankFolder:
     def _per_unit(
         self, rows: Rows, members: Members, layout: Layout, columns: dict[str, Any]
     ) -> None:
-        for number, values in zip(members.numbers, members.values, strict=True):
+        is_finite = columns["nonfinite_fraction"] == 0
+        all_fire = is_finite & (columns["zero_fraction"] == 0)
+        all_positive = is_finite & (columns["min"] > 0)
+        for number, values in zip(members.numbers.tolist(), members.values, strict=True):
             site = self._sites[int(rows.site[number])]
             if site.role is not Role.ACTIVATION:
                 continue
+            is_rectified_later = site.path in self._rectified
             dead = self._liveness.update(
-                site.id, values, layout, is_rectified_later=site.path in self._rectified
+                site.id,
+                values,
+                layout,
+                is_rectified_later=is_rectified_later,
+                all_fire=bool((all_positive if is_rectified_later else all_fire)[number]),
             )
             if dead is not None:
                 columns["dead_fraction"][number] = dead
@@ -213,7 +221,7 @@ class RankFolder:
                 )
 
     def _per_filter(self, rows: Rows, members: Members, columns: dict[str, Any]) -> None:
-        for number, values in zip(members.numbers, members.values, strict=True):
+        for number, values in zip(members.numbers.tolist(), members.values, strict=True):
             site = self._sites[int(rows.site[number])]
             axis = site.unit_axis
             if site.role is Role.PARAM and axis is not None and self._turns.next(site.id):
@@ -221,18 +229,20 @@ class RankFolder:
                 columns["dead_fraction"][number] = np.nan if dead is None else dead
 
     def _write_histograms(self, samples: Sequence[Sample]) -> None:
-        steps, sites, found = [], [], []
         for sample in samples:
-            for site, offset, layout in sample.sites:
-                if layout.size and site != NO_SITE:
-                    steps.append(sample.step)
-                    sites.append(site)
-                    values = sample.values[offset : offset + layout.size]
-                    found.append(signed_log2_histogram(values))
-        if found:
-            edges, counts = zip(*found, strict=True)
+            parts = [part for part in sample.sites if part.layout.size and part.site != NO_SITE]
+            if not parts:
+                continue
+            found = signed_log2_histograms(
+                [sample.values[offset : offset + layout.size] for _, offset, layout in parts]
+            )
             self._streams["histograms"].append_columns(
-                {"step": steps, "site": sites, "edges": lists(edges), "counts": lists(counts)}
+                {
+                    "step": [sample.step] * len(parts),
+                    "site": [part.site for part in parts],
+                    "edges": lists(found.lengths, found.edges),
+                    "counts": lists(found.lengths, found.counts),
+                }
             )
 
     def _note_nonfinite(self, rows: Rows, fractions: Any, events: list[EventRecord]) -> None:

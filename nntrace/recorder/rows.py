@@ -2,51 +2,82 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from nntrace.recorder.sample import NO_SITE, Float32Array, Layout, Sample
+from nntrace.recorder.sample import NO_SITE, Float32Array, Layout, Sample, SiteSample
+
+Int64Array = npt.NDArray[np.int64]
 
 
-class Members:
+class Members(NamedTuple):
     """The rows of one layout: their numbers and values."""
 
-    __slots__ = ("numbers", "values")
+    numbers: Int64Array
+    values: list[Float32Array]
 
-    def __init__(self) -> None:
-        self.numbers: list[int] = []
-        self.values: list[Float32Array] = []
+
+class _Spans(NamedTuple):
+    """Of one layout in one sample: the numbers of its rows, where their values begin and end."""
+
+    numbers: Int64Array
+    spans: list[tuple[int, int]]
+
+
+class _Plan(NamedTuple):
+    """What the sites of a sample say of its rows; the same in most samples of a run."""
+
+    site: npt.NDArray[np.int32]
+    size: npt.NDArray[np.int32]
+    by_layout: dict[Layout, _Spans]
 
 
 class Rows:
     """The rows of `stats` in the making: step, site and size of each, values by layout."""
 
     def __init__(self, samples: Sequence[Sample]) -> None:
-        lengths: list[int] = []
-        self.by_layout: dict[Layout, Members] = defaultdict(Members)
-        sites: list[int] = []
-        sizes: list[int] = []
-        for sample in samples:
-            values = sample.values
-            before = len(sites)
-            for site, offset, layout in sample.sites:
-                if site == NO_SITE:
-                    continue
-                size = layout.size
-                if size:
-                    members = self.by_layout[layout]
-                    members.numbers.append(len(sites))
-                    members.values.append(values[offset : offset + size])
-                sites.append(site)
-                sizes.append(size)
-            lengths.append(len(sites) - before)
-        self.step = np.repeat(np.array([s.step for s in samples], dtype=np.int64), lengths)
-        self.site = np.array(sites, dtype=np.int32)
-        self.size = np.array(sizes, dtype=np.int32)
+        plans = [_plan(sample.sites) for sample in samples]
+        lengths = [len(plan.site) for plan in plans]
+        steps = np.array([sample.step for sample in samples], dtype=np.int64)
+        self.step = np.repeat(steps, lengths)
+        self.site = np.concatenate([plan.site for plan in plans])
+        self.size = np.concatenate([plan.size for plan in plans])
+        numbers: dict[Layout, list[Int64Array]] = defaultdict(list)
+        values: dict[Layout, list[Float32Array]] = defaultdict(list)
+        first = 0
+        for sample, plan, length in zip(samples, plans, lengths, strict=True):
+            for layout, spans in plan.by_layout.items():
+                numbers[layout].append(spans.numbers + first)
+                values[layout] += [sample.values[start:end] for start, end in spans.spans]
+            first += length
+        self.by_layout = {
+            layout: Members(np.concatenate(parts), values[layout])
+            for layout, parts in numbers.items()
+        }
 
     def holds_nan(self, number: int) -> bool:
         """Whether there is a NaN, not only infinities, among the values of a row."""
         for members in self.by_layout.values():
-            if number in members.numbers:
-                return bool(np.isnan(members.values[members.numbers.index(number)]).any())
+            for place in np.flatnonzero(members.numbers == number):
+                return bool(np.isnan(members.values[place]).any())
         return False
+
+
+@lru_cache(maxsize=16)
+def _plan(sites: tuple[SiteSample, ...]) -> _Plan:
+    wanted = [part for part in sites if part.site != NO_SITE]
+    numbers: dict[Layout, list[int]] = defaultdict(list)
+    spans: dict[Layout, list[tuple[int, int]]] = defaultdict(list)
+    sizes = [part.layout.size for part in wanted]
+    for number, (part, size) in enumerate(zip(wanted, sizes, strict=True)):
+        if size:
+            numbers[part.layout].append(number)
+            spans[part.layout].append((part.offset, part.offset + size))
+    return _Plan(
+        np.array([part.site for part in wanted], dtype=np.int32),
+        np.array(sizes, dtype=np.int32),
+        {layout: _Spans(np.array(numbers[layout]), spans[layout]) for layout in numbers},
+    )

@@ -51,10 +51,12 @@ def effective_rank(row: Float32Array, layout: Layout) -> float | None:
 
 
 class Filters:
-    """Which output rows of a weight the fixed sample's elements belong to, worked out once."""
+    """Which output rows of a weight the fixed sample's elements belong to, and how many to each,
+    worked out once.
+    """
 
     def __init__(self) -> None:
-        self._filters: dict[int, npt.NDArray[np.int64]] = {}
+        self._filters: dict[int, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = {}
 
     def dead_fraction(
         self, site: int, shape: tuple[int, ...], axis: int, row: Float32Array
@@ -65,11 +67,12 @@ class Filters:
         """
         if len(shape) < 2 or not 0 <= axis < len(shape) or shape[axis] < _FEWEST_UNITS:
             return None
-        owner = self._filters.get(site)
-        if owner is None or len(owner) != len(row):
-            owner = self._filters[site] = _filters_of(shape, axis, len(row))
-        power = np.bincount(owner, weights=row.astype(np.float64) ** 2, minlength=shape[axis])
-        count = np.bincount(owner, minlength=shape[axis])
+        known = self._filters.get(site)
+        if known is None or len(known[0]) != len(row):
+            owner = _filters_of(shape, axis, len(row))
+            known = self._filters[site] = owner, np.bincount(owner, minlength=shape[axis])
+        owner, count = known
+        power = np.bincount(owner, weights=np.square(row, dtype=np.float64), minlength=len(count))
         size = np.sqrt(power / np.maximum(count, 1))
         seen = size[count > 0]
         usual = float(np.median(seen))

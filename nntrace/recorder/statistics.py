@@ -1,10 +1,13 @@
 """The statistics of sampled values, computed in batches of rows of equal layout.
 
-All are over the finite values of a row. Powers are taken of values scaled into [−1, 1], so that
-gradients of 1e-25 keep their standard deviation and values of 1e30 do not overflow.
+All are over the finite values of a row. Powers are taken of distances from the median, of rows
+whose values are very small or very large in units of a power of two: gradients of 1e-25 keep their
+standard deviation, values of 1e30 do not overflow, and no digit is lost to either.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,116 +15,178 @@ import numpy.typing as npt
 from nntrace.recorder.sample import Float32Array, Layout
 from nntrace.schema import MOMENTS, QUANTILES
 
-_EXPONENT_BITS = 512  # sign and exponent of a float32
+Float64Array = npt.NDArray[np.float64]
+
+_EXPONENT_BITS, _EXPONENT_SHIFT = 9, 23  # of a float32, with its sign
 _BLOCK_ELEMENTS = 1 << 17  # 512 KiB of float32
+_SKEW_ELEMENTS = 272  # two arrays whose addresses are a multiple of 4 KiB apart wait for each other
 _MAX_RUNNING_SUM = 1 << 13  # beyond it the rounding of a running float32 sum shows
+_FOURTH_POWERS = (2.0**-25, 2.0**24)  # the largest of a row, for which float32 has them and sums
 _RAIL = 0.03  # within 3 % of the range counts as at the end of it
 
 
-def batched_statistics(
-    rows: Sequence[Float32Array], layout: Layout
-) -> dict[str, npt.NDArray[np.float64]]:
+def batched_statistics(rows: Sequence[Float32Array], layout: Layout) -> dict[str, Float64Array]:
     """Statistics of m rows of n values each, as arrays [m], NaN where undefined.
 
     Standard deviation, skew and excess kurtosis are the population ones; quantiles are linearly
     interpolated as `numpy.quantile` does.
     """
-    result: dict[str, npt.NDArray[np.float64]] = {}
+    n = len(rows[0])
+    places = [0, n - 1, *(place for q in QUANTILES.values() for place in _around(q, n))]
+    in_order = np.full((len(places), len(rows)), np.nan)
+    sums = np.full((len(_Sums._fields), len(rows)), np.nan)
+    broken: dict[int, Mapping[str, float]] = {}
+    start = 0
+    for block, ordered in _blocks(rows):
+        end = start + len(block)
+        whole = np.isfinite(ordered[:, 0]) & np.isfinite(ordered[:, -1])
+        if whole.all():
+            in_order[:, start:end] = ordered[:, places].T
+            sums[:, start:end] = _sums_of(block, ordered, layout)
+        else:
+            for number in np.flatnonzero(~whole).tolist():
+                broken[start + number] = _masked_statistics(block[number])
+            in_order[:, start:end][:, whole] = ordered[whole][:, places].T
+            sums[:, start:end][:, whole] = _sums_of(block[whole], ordered[whole], layout)
+        start = end
+    result = _from_sums(in_order, _Sums(*sums), n)
+    if not _has_example_std(layout):
+        result.pop("example_std")
+    for number, statistics in broken.items():
+        for name, value in statistics.items():
+            result[name][number] = value
+    return result
 
-    def column_of(name: str) -> npt.NDArray[np.float64]:
-        column = result.get(name)
-        if column is None:
-            column = result[name] = np.full(len(rows), np.nan)
-        return column
 
-    # Few rows at a time: they and their temporaries then stay in the processor's cache, and the
-    # same memory serves all, because fresh memory costs a page fault every 4 KiB.
+def _blocks(rows: Sequence[Float32Array]) -> Iterator[tuple[Float32Array, Float32Array]]:
+    """The rows, a block [m, n] of them at a time, and the same with each row in order.
+
+    Few at a time: they then stay in the processor's cache, and the same memory serves all, because
+    fresh memory costs a page fault every 4 KiB.
+    """
     n = len(rows[0])
     size = min(max(1, _BLOCK_ELEMENTS // n), len(rows))
-    memory = np.empty((4, size * n), dtype=np.float32)
+    memory = np.empty(2 * size * n + _SKEW_ELEMENTS, dtype=np.float32)
     for start in range(0, len(rows), size):
         chosen = rows[start : start + size]
-        block, ordered, *work = memory[:, : len(chosen) * n].reshape(4, len(chosen), n)
+        elements = len(chosen) * n
+        block = memory[:elements].reshape(-1, n)
+        ordered = memory[-elements:].reshape(-1, n)
         np.concatenate(chosen, out=block.reshape(-1))
         ordered[:] = block
         ordered.sort(axis=1)  # NaN and +inf come last, −inf first
-        whole = np.isfinite(ordered[:, 0]) & np.isfinite(ordered[:, -1])
-        if whole.all():
-            for name, column in _finite_statistics(block, ordered, layout, work).items():
-                column_of(name)[start : start + size] = column
-            continue
-        if whole.any():
-            some = [part[whole] for part in (block, ordered, *work)]
-            found = _finite_statistics(some[0], some[1], layout, some[2:])
-            for name, column in found.items():
-                column_of(name)[start : start + size][whole] = column
-        for number in np.flatnonzero(~whole):
-            for name, value in _masked_statistics(block[number]).items():
-                column_of(name)[start + number] = value
-    return result
+        yield block, ordered
 
 
-def _finite_statistics(
-    values: Float32Array, ordered: Float32Array, layout: Layout, work: Sequence[Float32Array]
-) -> dict[str, npt.NDArray[np.float64]]:
-    """As above, for rows [m, n] of finite values; `work` is memory for two arrays of that shape."""
+class _Sums(NamedTuple):
+    """What is summed over rows, each [m]: means of powers of the distances from `centre`.
+
+    They are in units of `unit`, as is `between`, the mean over units of the variance over examples.
+    """
+
+    zeros: Float64Array
+    centre: Float64Array
+    unit: Float64Array
+    first: Float64Array
+    second: Float64Array
+    third: Float64Array
+    fourth: Float64Array
+    between: Float64Array
+
+
+def _sums_of(values: Float32Array, ordered: Float32Array, layout: Layout) -> Float64Array:
+    """The fields of `_Sums` of finite rows [m, n], given in both orders; neither stays as it is."""
     m, n = values.shape
-    low, high = ordered[:, 0].astype(np.float64), ordered[:, -1].astype(np.float64)
-    # Scaled before the mean is taken: a sum of values near the float32 limit overflows.
-    scale = np.maximum(np.maximum(-low, high), np.finfo(np.float32).tiny)
-    centred, squares = work
-    np.divide(values, scale.astype(np.float32)[:, None], out=centred)
-    mean = _sums(centred) / n
-    centred -= mean.astype(np.float32)[:, None]
-    # What was subtracted is the mean as float32 has it: the rest is still in the values.
-    mean = mean.astype(np.float32).astype(np.float64)
-    residual = _sums(centred) / n
-    np.multiply(centred, centred, out=squares)
-    variance = np.maximum(_sums(squares) / n - residual**2, 0)
-    deviation = np.sqrt(variance)
-    constant = low == high
-    defined = np.where(constant | (deviation == 0), np.nan, deviation)
-    third = _sums_of_products(squares, centred) / n - 3 * residual * variance
-    fourth = _sums_of_products(squares, squares) / n
-    true_mean = np.where(constant, low, (mean + residual) * scale)
-    std = np.where(constant, 0.0, deviation * scale)
-    result = {
-        "mean": true_mean,
-        "std": std,
-        "rms": np.hypot(true_mean, std),
-        "min": low,
-        "max": high,
-        **_quantiles(ordered),
-        "zero_fraction": _zeros(values) / n,
-        "nonfinite_fraction": np.zeros(m),
-        "skew": third / defined**3,
-        "kurtosis": fourth / defined**4 - 3,
-    }
-    if layout.per_unit and layout.examples > 1:
+    sums = np.full((len(_Sums._fields), m), np.nan)
+    of = _Sums(*sums)
+    of.zeros[:] = _zeros(ordered) / n
+    # The median is within a standard deviation of the mean, so that central moments are no small
+    # difference of large numbers; and it is a value of the row: the distance is exact near it.
+    centre = ordered[:, n // 2].copy()
+    of.unit[:] = _scaled(values, centre, np.maximum(-ordered[:, 0], ordered[:, -1]))
+    of.centre[:] = centre
+    values -= centre[:, None]
+    squares = np.multiply(values, values, out=ordered)
+    of.first[:] = _sums(values)
+    of.second[:] = _sums_of_products(values, values)
+    of.third[:] = _sums_of_products(squares, values)
+    of.fourth[:] = _sums_of_products(squares, squares)
+    sums[3:] /= n
+    if _has_example_std(layout):
         shape = (m, layout.examples, layout.positions * layout.units)
-        by_example = np.add.reduce(centred.reshape(shape), axis=1)
+        by_example = np.add.reduce(values.reshape(shape), axis=1)
         by_example *= by_example
-        explained = _sums(by_example) / layout.examples
-        between = np.maximum(variance + residual**2 - explained / n, 0)
-        varies = np.sqrt(between) * scale
+        explained = _sums(by_example) / (layout.examples * n)
+        of.between[:] = np.maximum(of.second - explained, 0)
         # What is left of a difference of rounded sums is no variation.
-        doubtful = np.flatnonzero(varies <= 1e-2 * std)
-        for row in doubtful:
+        for row in np.flatnonzero(of.between <= 1e-4 * (of.second - of.first**2)):
             examples = values[row].reshape(shape[1:]).astype(np.float64)
-            varies[row] = np.sqrt(examples.var(axis=0).mean())
-            if (examples == examples[0]).all():
-                varies[row] = 0.0
-        result["example_std"] = varies
-    return result
-
-
-def _sums(rows: Float32Array) -> npt.NDArray[np.float64]:
-    """The sums of rows [m, n]; NumPy adds the last axis pairwise, so float32 is enough."""
-    sums: npt.NDArray[np.float64] = np.add.reduce(rows, axis=1).astype(np.float64)
+            is_constant = (examples == examples[0]).all()
+            of.between[row] = 0.0 if is_constant else examples.var(axis=0).mean()
     return sums
 
 
-def _sums_of_products(a: Float32Array, b: Float32Array) -> npt.NDArray[np.float64]:
+def _scaled(values: Float32Array, centre: Float32Array, largest: Float32Array) -> Float64Array:
+    """Put rows whose fourth powers float32 has not into another unit; each row's unit."""
+    units = np.ones(len(values))
+    smallest, greatest = _FOURTH_POWERS
+    outside = (largest <= smallest) | (largest >= greatest)
+    for row in np.flatnonzero(outside & (largest > 0)).tolist():
+        exponent = min(max(math.frexp(largest[row])[1], -126), 126)
+        units[row] = 2.0**exponent
+        values[row] *= np.float32(2.0**-exponent)
+        centre[row] *= np.float32(2.0**-exponent)
+    return units
+
+
+def _from_sums(in_order: Float64Array, of: _Sums, n: int) -> dict[str, Float64Array]:
+    """The statistics of rows of n values; `in_order` are the smallest, the largest and those on
+    either side of each quantile.
+    """
+    low, high = in_order[:2]
+    below, above = in_order[2::2], in_order[3::2]
+    weights = np.array([q * (n - 1) % 1 for q in QUANTILES.values()])
+    quantiles = dict(zip(QUANTILES, below + weights[:, None] * (above - below), strict=True))
+    first, second = of.first, of.second
+    variance = np.maximum(second - first**2, 0)
+    is_constant = (low == high) | (variance == 0)
+    deviation = np.where(is_constant, np.nan, np.sqrt(variance))
+    mean = np.where(low == high, low, (of.centre + first) * of.unit)
+    std = np.where(low == high, 0.0, np.sqrt(variance) * of.unit)
+    third = of.third - first * (3 * second - 2 * first**2)
+    fourth = of.fourth - first * (4 * of.third - first * (6 * second - 3 * first**2))
+    return {
+        "mean": mean,
+        "std": std,
+        "rms": np.hypot(mean, std),
+        "min": low,
+        "max": high,
+        **quantiles,
+        "zero_fraction": of.zeros,
+        "nonfinite_fraction": np.zeros(len(low)),
+        "skew": third / (deviation * deviation**2),
+        "kurtosis": fourth / (deviation**2) ** 2 - 3,
+        "example_std": np.sqrt(of.between) * of.unit,
+    }
+
+
+def _has_example_std(layout: Layout) -> bool:
+    return layout.per_unit and layout.examples > 1
+
+
+def _around(q: float, n: int) -> tuple[int, int]:
+    """The places, in order, of the values on either side of a quantile of n."""
+    below = int(q * (n - 1))
+    return below, min(below + 1, n - 1)
+
+
+def _sums(rows: Float32Array) -> Float64Array:
+    """The sums of rows [m, n]; NumPy adds the last axis pairwise, so float32 is enough."""
+    sums: Float64Array = np.add.reduce(rows, axis=1).astype(np.float64)
+    return sums
+
+
+def _sums_of_products(a: Float32Array, b: Float32Array) -> Float64Array:
     if a.shape[1] > _MAX_RUNNING_SUM:
         return _sums(a * b)
     return (a[:, None, :] @ b[:, :, None]).reshape(len(a)).astype(np.float64)
@@ -130,21 +195,10 @@ def _sums_of_products(a: Float32Array, b: Float32Array) -> npt.NDArray[np.float6
 def _zeros(values: Float32Array) -> npt.NDArray[np.int64]:
     """How many of each row are zero."""
     zero = values == 0
-    if not zero.any():
-        return np.zeros(len(values), dtype=np.int64)
-    return np.array([np.count_nonzero(row) for row in zero])
-
-
-def _quantiles(ordered: Float32Array) -> dict[str, npt.NDArray[np.float64]]:
-    n = ordered.shape[1]
-    result = {}
-    for name, q in QUANTILES.items():
-        position = q * (n - 1)
-        below = int(position)
-        above = min(below + 1, n - 1)
-        lower = ordered[:, below].astype(np.float64)
-        result[name] = lower + (position - below) * (ordered[:, above] - lower)
-    return result
+    counts = np.zeros(len(values), dtype=np.int64)
+    for row in np.flatnonzero(zero.any(axis=1)).tolist():
+        counts[row] = np.count_nonzero(zero[row])
+    return counts
 
 
 def _masked_statistics(row: Float32Array) -> Mapping[str, float]:
@@ -153,9 +207,7 @@ def _masked_statistics(row: Float32Array) -> Mapping[str, float]:
     result = dict.fromkeys((*MOMENTS, *QUANTILES, "skew", "kurtosis"), float("nan"))
     result["nonfinite_fraction"] = 1.0 - len(kept) / len(row)
     if len(kept):
-        layout = Layout(1, 1, len(kept), per_unit=False)
-        work = np.empty((2, 1, len(kept)), dtype=np.float32)
-        computed = _finite_statistics(kept[None, :], np.sort(kept)[None, :], layout, [*work])
+        computed = batched_statistics([kept], Layout(1, 1, len(kept), per_unit=False))
         computed.pop("nonfinite_fraction")
         result |= {name: float(column[0]) for name, column in computed.items()}
     return result
@@ -168,19 +220,30 @@ def saturated_fraction(values: Float32Array, low: float, high: float) -> float:
     return float(at_rail / max(values.size, 1))
 
 
-def signed_log2_histogram(
-    values: Float32Array,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """A sparse histogram of `values` [n]: ascending edges and their counts.
+class Histograms(NamedTuple):
+    """Sparse histograms, one after the other: how many bins each has, their edges and counts."""
+
+    lengths: npt.NDArray[np.int64]
+    edges: Float32Array
+    counts: npt.NDArray[np.int64]
+
+
+def signed_log2_histograms(rows: Sequence[Float32Array]) -> Histograms:
+    """The histogram of each row, which is contiguous; edges ascend.
 
     A positive edge e stands for [e, 2e), a negative one for (2e, e], 0 for zero and subnormal
     numbers, ±inf for non-finite ones. The bin is the sign and exponent of the float32 itself.
     """
-    bins = (np.ascontiguousarray(values).view(np.uint32) >> 23).astype(np.int64)
-    counts = np.bincount(bins, minlength=_EXPONENT_BITS)
-    counts[0] += counts[256]  # +0 and −0
-    counts[256] = 0
-    present = np.flatnonzero(counts)
-    edges = (present.astype(np.uint32) << 23).view(np.float32)
-    order = np.argsort(edges)
-    return edges[order], counts[present[order]]
+    counts = np.empty((len(rows), 1 << _EXPONENT_BITS), dtype=np.int64)
+    for row, into in zip(rows, counts, strict=True):
+        bins = row.view(np.uint32) >> _EXPONENT_SHIFT
+        into[:] = np.bincount(bins, minlength=len(into))
+    negative_zero = counts.shape[1] // 2
+    counts[:, 0] += counts[:, negative_zero]
+    counts[:, negative_zero] = 0
+    edges = (np.arange(counts.shape[1], dtype=np.uint32) << _EXPONENT_SHIFT).view(np.float32)
+    ascending = np.argsort(edges)
+    counts = counts[:, ascending]
+    of, present = np.nonzero(counts)
+    lengths = np.bincount(of, minlength=len(rows))
+    return Histograms(lengths, edges[ascending][present], counts[of, present])

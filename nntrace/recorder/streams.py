@@ -85,11 +85,11 @@ class StreamWriter:
             self._number += 1
 
 
-def lists(parts: Sequence[npt.NDArray[Any]]) -> pa.ListArray:
-    """A column whose rows are these arrays, for `append_columns`."""
-    offsets = np.zeros(len(parts) + 1, dtype=np.int32)
-    np.cumsum([len(part) for part in parts], out=offsets[1:])
-    return pa.ListArray.from_arrays(offsets, pa.array(np.concatenate(parts)))
+def lists(lengths: npt.NDArray[np.integer], values: npt.NDArray[Any]) -> pa.ListArray:
+    """A column, for `append_columns`, whose rows are so many of the values each."""
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    return pa.ListArray.from_arrays(offsets, pa.array(values))
 
 
 def _column(values: Any, kind: pa.DataType, *, nan_is_null: bool) -> pa.Array:

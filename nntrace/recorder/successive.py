@@ -4,21 +4,23 @@ Read off the samples, of steps that follow one another: nothing is measured for 
 Of a bounded number of elements of a bounded number of weight matrices, whatever the model's size.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from nntrace.recorder.sample import NO_SITE, Sample
+from nntrace.recorder.sample import NO_SITE, Sample, SiteSample
 from nntrace.rows import Site
 from nntrace.schema import Role
 
 _MATRICES: Final = 24
 _ELEMENTS: Final = 1024  # of each
+_MOST_PLANS: Final = 16
 _COLUMNS: Final = {Role.PARAM_GRAD: "gradient_cosine", Role.UPDATE: "update_cosine"}
 
 Vector = npt.NDArray[np.floating[Any]]
+_Plan = Mapping[Role, Sequence[SiteSample]]
 
 
 class _Taken(NamedTuple):
@@ -33,6 +35,7 @@ class SuccessiveSteps:
 
     def __init__(self) -> None:
         self._step = -1
+        self._plans: dict[tuple[SiteSample, ...], _Plan] = {}
         self._before: dict[str, dict[Role, _Taken]] = {}
 
     def compare(self, sample: Sample, sites: Mapping[int, Site]) -> dict[str, float]:
@@ -40,7 +43,7 @@ class SuccessiveSteps:
         if sample.step != self._step + 1:
             self._before.clear()
         self._step = sample.step
-        taken = {role: part for role in _COLUMNS if (part := _take(sample, sites, role))}
+        taken = {role: _take(sample, parts) for role, parts in self._plan(sample, sites).items()}
         if Role.UPDATE not in taken:
             return {}
         optimizer = sites[taken[Role.UPDATE].sites[0]].optimizer or ""
@@ -52,8 +55,18 @@ class SuccessiveSteps:
             if role in before and before[role].sites == part.sites
         }
 
+    def _plan(self, sample: Sample, sites: Mapping[int, Site]) -> _Plan:
+        """Which parts to take of a sample; the same of most samples of a run."""
+        plan = self._plans.get(sample.sites)
+        if plan is None:
+            if len(self._plans) >= _MOST_PLANS:
+                self._plans.clear()
+            chosen = {role: _chosen(sample, sites, role) for role in _COLUMNS}
+            plan = self._plans[sample.sites] = {r: parts for r, parts in chosen.items() if parts}
+        return plan
 
-def _take(sample: Sample, sites: Mapping[int, Site], role: Role) -> _Taken | None:
+
+def _chosen(sample: Sample, sites: Mapping[int, Site], role: Role) -> list[SiteSample]:
     matrices = [
         part
         for part in sample.sites
@@ -62,14 +75,15 @@ def _take(sample: Sample, sites: Mapping[int, Site], role: Role) -> _Taken | Non
         and sites[part.site].role is role
         and len(sites[part.site].shape) > 1
     ]
-    if not matrices:
-        return None
-    chosen = matrices[:: -(-len(matrices) // _MATRICES)]
+    return matrices[:: -(-len(matrices) // _MATRICES)] if matrices else []
+
+
+def _take(sample: Sample, parts: Sequence[SiteSample]) -> _Taken:
     values = [
         sample.values[offset : offset + layout.size : -(-layout.size // _ELEMENTS)]
-        for _, offset, layout in chosen
+        for _, offset, layout in parts
     ]
-    return _Taken(tuple(part.site for part in chosen), np.concatenate(values))
+    return _Taken(tuple(part.site for part in parts), np.concatenate(values))
 
 
 def _cosine(one: Vector, two: Vector) -> float:

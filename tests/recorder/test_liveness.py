@@ -96,3 +96,11 @@ def test_a_module_whose_output_only_a_functional_relu_takes_is_rectified_outside
 )
 def test_a_module_whose_output_anything_else_takes_is_not(graphs):
     assert "conv" not in rectified(*graphs)
+
+
+def test_a_unit_that_is_known_to_fire_without_a_look_is_alive_again():
+    liveness = Liveness()
+    values, layout = rows(WINDOW_ROWS, firing=[1, 2, 3])
+    assert liveness.update(0, values, layout) == pytest.approx(0.25)
+    assert liveness.update(0, values, layout, all_fire=True) == 0
+    assert liveness.update(0, *rows(1)) == 0

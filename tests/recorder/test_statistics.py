@@ -11,7 +11,7 @@ from nntrace.recorder.sample import Layout
 from nntrace.recorder.statistics import (
     batched_statistics,
     saturated_fraction,
-    signed_log2_histogram,
+    signed_log2_histograms,
 )
 from nntrace.schema import QUANTILES
 
@@ -173,9 +173,14 @@ def test_saturation_counts_what_lies_within_three_percent_of_either_rail():
     assert saturated_fraction(np.empty(0, dtype=np.float32), 0.0, 1.0) == 0
 
 
+def histogram(*values):
+    found = signed_log2_histograms([np.array(values, dtype=np.float32)])
+    assert found.lengths.tolist() == [len(found.edges)]
+    return found.edges, found.counts
+
+
 def test_a_histogram_counts_powers_of_two_by_sign():
-    values = np.array([0, -0.0, 1, 1.5, 2, -1, -3, 0.25, 1e-44], dtype=np.float32)
-    edges, counts = signed_log2_histogram(values)
+    edges, counts = histogram(0, -0.0, 1, 1.5, 2, -1, -3, 0.25, 1e-44)
     assert dict(zip(edges.tolist(), counts.tolist(), strict=True)) == {
         -2.0: 1,
         -1.0: 1,
@@ -186,15 +191,22 @@ def test_a_histogram_counts_powers_of_two_by_sign():
     }
 
 
+def test_histograms_of_several_rows_follow_one_another():
+    found = signed_log2_histograms([np.array(row, np.float32) for row in ([1, 2, 2], [], [4])])
+    assert found.lengths.tolist() == [2, 0, 1]
+    assert found.edges.tolist() == [1, 2, 4]
+    assert found.counts.tolist() == [1, 2, 1]
+
+
 def test_a_histogram_keeps_nonfinite_values():
-    edges, counts = signed_log2_histogram(np.array([np.inf, -np.inf, np.nan, 1], dtype=np.float32))
+    edges, counts = histogram(np.inf, -np.inf, np.nan, 1)
     assert edges.tolist() == [-np.inf, 1.0, np.inf]
     assert counts.sum() == 4
 
 
 @given(hnp.arrays(np.float32, st.integers(1, 200), elements=FLOATS))
 def test_a_histogram_counts_every_value_once_in_ascending_bins_that_hold_it(values):
-    edges, counts = signed_log2_histogram(values)
+    edges, counts = histogram(*values)
     assert counts.sum() == len(values)
     assert (counts > 0).all()
     assert (np.diff(edges[np.isfinite(edges)]) > 0).all()
