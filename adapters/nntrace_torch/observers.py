@@ -139,14 +139,17 @@ class Observers:
         """Trainable parameters of the models that no optimizer has been given."""
         orphans = []
         stepped = self.parameters.stepped()  # nearly all, and held by the one that steps them
-        for model in self.models.known:
-            for parameter in model.parameters():
-                if parameter.requires_grad and id(parameter) not in stepped:
-                    holder = self.optimizers.holder_name(parameter)
-                    if holder is None:
-                        orphans.append(parameter)
-                    else:
-                        self.parameters.is_held(parameter, holder)
+        others = [
+            parameter
+            for model in self.models.known
+            for parameter in model.parameters()
+            if parameter.requires_grad and id(parameter) not in stepped
+        ]
+        for parameter, holder in zip(others, self.optimizers.holder_names(others), strict=True):
+            if holder is None:
+                orphans.append(parameter)
+            else:
+                self.parameters.is_held(parameter, holder)
         return orphans
 
     def _norm_broke(self) -> None:

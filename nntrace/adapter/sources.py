@@ -34,10 +34,14 @@ class UserCode:
     def __init__(self, folders: Iterable[str], frames: int) -> None:
         self._not_the_users = (*(f"{path}{os.sep}" for path in (*folders, _NNTRACE)), "<")
         self._frames = frames
+        self._known: dict[str, bool] = {}
 
     def is_users(self, file: str) -> bool:
         """Whether a file is the program's: neither the framework's nor ours."""
-        return not file.startswith(self._not_the_users)
+        known = self._known.get(file)
+        if known is None:
+            known = self._known[file] = not file.startswith(self._not_the_users)
+        return known
 
     def caller(self, built: object | None = None) -> Source:
         """The innermost line of the user's (outside of the constructors of `built`)."""
@@ -59,19 +63,24 @@ class UserCode:
         return UNKNOWN
 
     def call_path(self) -> int:
-        """A number for the lines of the program that are being executed, innermost first.
+        """A number for the calls in the program's code that are under way, innermost first.
 
         Equal where a loop comes back to the same call, different for two calls of one helper.
         """
         frame: FrameType | None = sys._getframe(1)
-        lines: list[tuple[int, int]] = []
+        known = self._known
+        calls: list[int] = []
         for _ in range(self._frames):
             if frame is None:
                 break
-            if self.is_users(frame.f_code.co_filename):
-                lines.append((id(frame.f_code), frame.f_lineno))
+            code = frame.f_code
+            is_users = known.get(code.co_filename)
+            if is_users is None:
+                is_users = self.is_users(code.co_filename)
+            if is_users:
+                calls += (id(code), frame.f_lasti)
             frame = frame.f_back
-        return hash(tuple(lines))
+        return hash(tuple(calls))
 
 
 class BuiltAt:

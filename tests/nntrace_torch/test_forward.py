@@ -1,4 +1,5 @@
 import copy
+import pickle
 import warnings
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.modules import module as module_hooks
 from torch_programs import Wrapped, classify, mlp, regress
 
 
@@ -287,3 +289,71 @@ def test_a_module_built_during_training_is_recorded_from_then_on(trace_here):
     sizes = trace.series("activation", "n", trace.site("body.1", "activation"))
     assert np.nan_to_num(sizes).tolist() == [0, 0, 0, 18, 18, 18]
     assert trace.site("body.1.weight", "update") is not None
+
+
+def hooks_while(forward):
+    """A model that counts PyTorch's global hooks in each forward, and a list of the counts."""
+    counts = []
+
+    def counted(m, x):
+        counts.append(len(module_hooks._global_forward_hooks))
+        return forward(m, x)
+
+    return Wrapped(counted, body=nn.Linear(4, 3)), counts
+
+
+def test_a_forward_without_gradients_runs_without_hooks_before_a_sampled_step(trace_here):
+    model, counts = hooks_while(lambda m, x: m.body(x))
+
+    def program():
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(3):
+            with torch.no_grad():
+                model(torch.ones(1, 4))
+            classify(model, torch.randn(6, 4), steps=1, optimizer=optimizer)
+
+    trace = trace_here(program)
+    assert counts == [0, 1] * 3
+    assert trace.series("activation", "n", trace.site("body", "activation")).tolist() == [18] * 3
+    assert not model._forward_hooks
+
+
+def test_a_forward_without_gradients_that_raises_leaves_the_step_recorded(trace_here):
+    def fragile(m, x):
+        if not torch.is_grad_enabled():
+            raise ValueError("not now")
+        return m.body(x)
+
+    model, counts = hooks_while(fragile)
+    model.register_forward_hook(lambda *_: None)
+
+    def program():
+        for _ in range(2):
+            with torch.no_grad(), pytest.raises(ValueError, match="not now"):
+                model(torch.ones(1, 4))
+            classify(model, torch.randn(6, 4), steps=1)
+
+    trace = trace_here(program)
+    assert counts == [0, 1] * 2
+    assert trace.series("activation", "n", trace.site("body", "activation")).tolist() == [18] * 2
+    assert len(model._forward_hooks) == 1
+
+
+def test_a_copy_made_within_a_forward_without_gradients_is_a_plain_module(trace_here):
+    copies = []
+
+    def copied(m, x):
+        if not torch.is_grad_enabled():
+            copies.append(pickle.loads(pickle.dumps(m.around[0]._forward_hooks)))
+        return m.body(x)
+
+    model, _ = hooks_while(copied)
+    model.around = [model]
+
+    def program():
+        with torch.no_grad():
+            model(torch.ones(1, 4))
+        classify(model, torch.randn(6, 4), steps=2)
+
+    trace_here(program)
+    assert [hook(model, (), None) for hook in copies[0].values()] == [None]

@@ -22,7 +22,8 @@ from nntrace_torch.replay.frames import users_frames
 
 _QUESTIONS = ("isnan", "isinf", "isfinite")
 _COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
-_READINGS = ("item", "__float__", "tolist", "numpy")
+_NUMBERS = ("item", "__float__")
+_READINGS = ("tolist", "numpy")
 _FEW = 64  # elements of a value without a graph that is looked at
 
 _transforms = torch._C._functorch.peek_interpreter_stack
@@ -47,6 +48,7 @@ class FinitenessObserver:
             *(wrap(torch, name, self._question) for name in _QUESTIONS),
             *(wrap(torch.Tensor, name, self._question) for name in _QUESTIONS),
             *(wrap(torch.Tensor, name, self._comparison) for name in _COMPARISONS),
+            *(wrap(torch.Tensor, name, self._number) for name in _NUMBERS),
             *(wrap(torch.Tensor, name, self._reading) for name in _READINGS),
         ]
 
@@ -81,26 +83,36 @@ class FinitenessObserver:
 
         return comparison
 
+    def _number(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def number(value: torch.Tensor) -> Any:
+            # Optimizers read a number of each parameter at each step: nothing else is done there.
+            read = original(value)
+            if read - read != 0 and type(read) is float and _is_asked_by_user():
+                self._was_read(value, read, sys._getframe(1))
+            return read
+
+        return number
+
     def _reading(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def reading(value: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
             number = original(value, *args, **kwargs)
-            if type(number) is float:
-                if not math.isfinite(number) and _is_asked_by_user():
-                    if value.grad_fn is not None:
-                        self._tell(value)
-                    elif math.isnan(number):
-                        self._find(sys._getframe(1))
-            elif (
-                type(value) is torch.Tensor  # `numpy`
+            if (
+                type(value) is torch.Tensor
                 and not value.dim()
                 and value.is_floating_point()
-                and math.isnan(number)
+                and not math.isfinite(number)
                 and _is_asked_by_user()
             ):
-                self._find(sys._getframe(1))
+                self._was_read(value, float(number), sys._getframe(1))
             return number
 
         return reading
+
+    def _was_read(self, value: torch.Tensor, number: float, frame: FrameType) -> None:
+        if value.grad_fn is not None:
+            self._tell(value)
+        elif math.isnan(number):
+            self._find(frame)
 
     def _look(self, value: torch.Tensor) -> None:
         if is_captured() or _transforms() is not None or not value.is_floating_point():

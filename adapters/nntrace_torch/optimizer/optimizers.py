@@ -8,7 +8,7 @@ import gc
 import sys
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -120,16 +120,16 @@ class Optimizers:
         """Its class, numbered from the second optimizer on."""
         return self.entry(optimizer).name
 
-    def holder_name(self, parameter: torch.Tensor) -> str | None:
-        """The name of the optimizer that was given this parameter, or None."""
-        name = self._holder(parameter)
-        if name is None:
+    def holder_names(self, parameters: Sequence[torch.Tensor]) -> list[str | None]:
+        """Of each parameter the name of the optimizer that was given it, or None."""
+        names = [self._holder(parameter) for parameter in parameters]
+        if None in names:
             self._read_groups()  # a group added, or a parameter replaced, since?
-            name = self._holder(parameter)
-        if name is None and self._search():
+            names = [self._holder(parameter) for parameter in parameters]
+        if None in names and self._search():
             self._read_groups()
-            name = self._holder(parameter)
-        return name
+            names = [self._holder(parameter) for parameter in parameters]
+        return names
 
     def holder(self, parameter: torch.Tensor) -> Optimizer | None:
         """The first living optimizer that was given this parameter."""

@@ -41,8 +41,8 @@ class Call:
         compute: what was called.
         args: its arguments, by reference.
         kwargs: its keyword arguments, by reference.
-        random: PyTorch's random state before the call, as bytes; None where steps are so short
-            that reading it would show, until `recovery` has found it.
+        random: PyTorch's random state before the call, as bytes; None where reading it would
+            show (in short steps and in rollouts), until `recovery` has found it.
         devices: the random states of accelerators, where that of the CPU is known.
         autocast: the devices for which autocast was on, with its type.
         micro_batch: how many backward passes the step had seen before.
@@ -138,17 +138,11 @@ class RootCalls:
     ) -> Call:
         """Note a call that is about to be made."""
         self.begins()
-        call = Call(
-            compute,
-            args,
-            kwargs,
-            cpu_state() if self.steps_are_long else None,
-            _autocast(),
-            self.micro_batch,
-            gradients_enabled=torch.is_grad_enabled(),
-        )
-        if self.steps_are_long:
-            call.devices = device_states()
+        with_gradients = torch.is_grad_enabled()
+        call = Call(compute, args, kwargs, None, _autocast(), self.micro_batch)
+        call.gradients_enabled = with_gradients
+        if self.steps_are_long and with_gradients:
+            call.random, call.devices = cpu_state(), device_states()
         self.kept.append(call)
         return call
 

@@ -20,6 +20,7 @@ import torch
 from torch.optim import Optimizer
 
 from nntrace.recorder import LossLevel
+from nntrace_torch.patching import read_number
 from nntrace_torch.program.ranks import local_part
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.guard import tensors_in
@@ -196,7 +197,8 @@ class NonfiniteWatch:
                 flat = tensor.detach().reshape(-1) if tensor.is_contiguous() else tensor
                 if flat.dim() == 1 and flat.numel() > _LARGE:
                     flat = flat[:: flat.numel() // _LARGE]
-                if not math.isfinite(float(flat.sum())) and id(call.compute) not in self._infinite:
+                total = read_number(flat.sum())
+                if not math.isfinite(total) and id(call.compute) not in self._infinite:
                     has_nan = bool(flat.isnan().any())
                     if (has_nan or bool(flat.isposinf().any())) and not (
                         self._investigator.output_broke(call, output) or has_nan

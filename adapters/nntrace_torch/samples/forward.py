@@ -27,6 +27,7 @@ from nntrace_torch.program.dataflow import DataFlow
 from nntrace_torch.program.describe import main_tensor, sampled_part
 from nntrace_torch.program.sources import Sources
 from nntrace_torch.samples.declarations import Declarations, makes_weights
+from nntrace_torch.samples.left_out import LeftOut
 from nntrace_torch.samples.module_sites import ModuleSites
 from nntrace_torch.samples.modules import Model, Models
 from nntrace_torch.samples.outputs import OutputSampler, version_entered
@@ -81,6 +82,7 @@ class ForwardSampler:
         self._account = recorder.account
         self._pre = recorder.guard(self._enter)
         self._post = recorder.guard(self._leave)
+        self._left_out = LeftOut(recorder, self._resume)
         # Calls that are over, of modules that are still to be looked at: see `_look`.
         self._left: list[tuple[nn.Module, tuple[Any, ...], torch.Tensor, int, int | None]] = []
         self._samples = OutputSampler(recorder, sources)
@@ -89,6 +91,7 @@ class ForwardSampler:
         """Put the hooks on for a step."""
         self._sample = self._samples.current = sample
         self._thread = threading.get_ident()
+        self._left_out.end()
         self._left.clear()
         self._stack.clear()
         self._model = None
@@ -131,14 +134,11 @@ class ForwardSampler:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Without hooks, for code into whose graph they would be compiled."""
-        self._take_off()
-        self._pauses += 1
+        self._pause()
         try:
             yield
         finally:
-            self._pauses -= 1
-            if self._sample is not None and not self._pauses:
-                self._put_on()
+            self._resume()
 
     @contextmanager
     def replaying(self) -> Iterator[list[nn.Module]]:
@@ -157,6 +157,15 @@ class ForwardSampler:
             self._stack[:], self._model = stack, model
             if not pauses:
                 self._put_on()
+
+    def _pause(self) -> None:
+        self._take_off()
+        self._pauses += 1
+
+    def _resume(self) -> None:
+        self._pauses -= 1
+        if self._sample is not None and not self._pauses:
+            self._put_on()
 
     def _put_on(self, pre: _Hook | None = None, post: _Hook | None = None) -> None:
         if not self._handles:
@@ -179,6 +188,7 @@ class ForwardSampler:
         self._unremoved += self._handles[_FORWARD_HOOK:][:1]
         del self._handles[_FORWARD_HOOK : _FORWARD_HOOK + 1]
         self.stop()
+        self._left_out.end()
         for handle in self._unremoved:
             remove_hook(handle)
             _forget_keywords(handle)
@@ -230,6 +240,9 @@ class ForwardSampler:
             if self._replays:
                 self._outermost.append(module)
             is_training = self._replays or torch.is_grad_enabled()
+            if not is_training and self._left_out.begin(module):
+                self._pause()
+                return
             if is_training and not is_captured() and not makes_weights(module):
                 self._model = self._models.owner_of(module)
                 if self._model is not None and not self._is_recomputing:
