@@ -106,6 +106,7 @@ class SampledSteps:
         """Give a sample up whose gradients overflowed: they say nothing about the training."""
         if self.current is not None:
             self._parts.forward.stop()
+            self._parts.forward.rest()
             self.current.close()
             self.leave()
 

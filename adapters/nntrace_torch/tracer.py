@@ -276,6 +276,8 @@ class Tracer:
                 self._samples.begin_round()
             parts.clearing.remember(optimizer, alone=parts.optimizers.count == 1)
             self._samples.begin()
+        elif is_sampled:
+            parts.forward.rest()
 
     def _end_replay(self) -> None:
         """A replay that comes to the backward pass has seen the forward it was for."""

@@ -83,3 +83,56 @@ def test_no_output_outlives_the_forward_pass(trace_here):
             optimizer.step()
 
     trace_here(program)
+
+
+def test_a_gradient_that_comes_in_the_step_of_another_optimizer_is_recorded_there(trace_here):
+    generator, judge = nn.Linear(4, 3), nn.Linear(3, 1)
+    of_judge = torch.optim.SGD(judge.parameters(), lr=0.1)
+    of_generator = torch.optim.SGD(generator.parameters(), lr=0.1)
+    arrived = {}
+
+    def program():
+        for step in range(0, 10, 2):
+            fake = generator(torch.randn(6, 4))
+            of_judge.zero_grad()
+            judge(fake.detach()).square().mean().backward()
+            of_judge.step()
+            of_generator.zero_grad()
+            fake.register_hook(
+                lambda gradient, step=step: arrived.update({step + 1: float(gradient.mean())})
+            )
+            (judge(fake) - 1).square().mean().backward()
+            of_generator.step()
+
+    # Whichever of the two is the first model, the other's paths have a prefix.
+    found = series_by_step(trace_here(program), "activation_grad", "")
+    seen = {step: value for step, value in found.items() if np.isfinite(value)}
+    assert seen == pytest.approx(arrived, rel=1e-4, abs=1e-9)
+
+
+def test_a_graph_that_the_program_keeps_holds_no_gradients_of_steps_that_are_not_sampled(
+    trace_here,
+):
+    outputs, arrived = [], []
+
+    def forward(model, x):
+        hidden = model.first(x)
+        hidden.register_hook(lambda gradient: arrived.append(weakref.ref(gradient)))
+        return model.second(hidden)
+
+    model = Wrapped(forward, first=nn.Linear(4, 5), second=nn.Linear(5, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def program():
+        for step in range(10):
+            optimizer.zero_grad()
+            outputs.append(model(torch.randn(6, 4)).square().mean())
+            for output in outputs:
+                output.backward(retain_graph=True, inputs=[model.first.bias])
+            assert len(arrived) == step + 1
+            if step % 3:
+                assert not any(gradient() is not None for gradient in arrived)
+            arrived.clear()
+            optimizer.step()
+
+    trace_here(program, every=3)

@@ -89,7 +89,8 @@ class ForwardSampler:
 
     def start(self, sample: StepSample) -> None:
         """Put the hooks on for a step."""
-        self._sample = self._samples.current = sample
+        self._sample = sample
+        self._samples.begin(sample)
         self._thread = threading.get_ident()
         self._left_out.end()
         self._left.clear()
@@ -103,19 +104,23 @@ class ForwardSampler:
         """Give up what the step's forwards gave so far; the hooks stay on."""
         self._left.clear()
         self._samples.drop()
-        self._sample = self._samples.current = sample
+        self._sample = sample
+        self._samples.begin(sample)
 
     def settle(self) -> None:
-        """Copy the gradients that were noted: the backward pass is over."""
-        self._samples.settle()
+        """Copy the gradients that have arrived: the backward pass is over."""
+        self._samples.gradients.copy()
+
+    def rest(self) -> None:
+        """Leave no hook in any graph: the step that now begins is not sampled."""
+        self._samples.gradients.forget()
 
     def stop(self) -> None:
         """Take the hooks off."""
         self._take_off()
         self._left.clear()
-        self._samples.drop()
-        self._samples.settle()
-        self._sample = self._samples.current = None
+        self._samples.leave()
+        self._sample = None
         self._stack.clear()
         self._model = None
 
@@ -189,6 +194,7 @@ class ForwardSampler:
         del self._handles[_FORWARD_HOOK : _FORWARD_HOOK + 1]
         self.stop()
         self._left_out.end()
+        self.rest()
         for handle in self._unremoved:
             remove_hook(handle)
             _forget_keywords(handle)

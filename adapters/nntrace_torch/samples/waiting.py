@@ -16,7 +16,7 @@ from nntrace_torch.samples.module_sites import ModuleSites
 from nntrace_torch.samples.plans import Plan
 from nntrace_torch.samples.step import StepSample
 
-_MOST_BYTES: Final = 16 << 20
+MOST_BYTES: Final = 16 << 20
 _MOST: Final = 64
 _LARGE_BYTES: Final = 4 << 20  # of such a tensor the copy is nothing beside its computation
 
@@ -47,7 +47,7 @@ class Waiting:
         """Hold one; what waits is copied when it becomes much."""
         self._seen.append(seen)
         self._bytes += seen.sites.nbytes
-        if self._bytes > _MOST_BYTES or len(self._seen) >= _MOST:
+        if self._bytes > MOST_BYTES or len(self._seen) >= _MOST:
             self.copy()
 
     def copy(self) -> None:

@@ -1,0 +1,167 @@
+"""Samples the gradients that arrive at outputs of modules.
+
+The processor's caches are full of the backward pass when one comes. So the hook appends it to a
+list, without a line of Python, and what has come is copied together a little later. At first each
+is copied at once, and only those that are still what they were then may wait from then on:
+autograd writes to no gradient that is held, but a hook of the program may.
+"""
+
+import functools
+import weakref
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch.utils.hooks import unserializable_hook
+
+from nntrace.recorder import NO_SITE, Recorder
+from nntrace_torch.program.describe import sampled_part
+from nntrace_torch.samples.module_sites import ModuleSites
+from nntrace_torch.samples.step import StepSample
+from nntrace_torch.samples.waiting import MOST_BYTES, Alike, Seen, Waiting, can_wait
+
+
+class _Awaited(NamedTuple):
+    """A hook of an output: where it puts what arrives, and what takes it off."""
+
+    sites: ModuleSites
+    token: int
+    arrived: list[torch.Tensor]
+    handle: Any
+
+
+class GradientSampler:
+    """Has the gradients of outputs copied into the sample that is open when they come.
+
+    Attributes:
+        current: the open sample; None between samples.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._at_once = recorder.guard(self._copy_at_once)
+        self._held_back = recorder.guard(self._copy_what_arrived)
+        self._copied = Waiting(self._judge)
+        self._awaited: list[_Awaited] = []
+        self._bytes = 0  # awaited since the last output that has all that arrived copied
+        # The program may keep a graph, and with it the hooks in it, for as long as it likes.
+        self._reference = weakref.ref(self)
+        self.current: StepSample | None = None
+
+    def wait_for(self, sites: ModuleSites, sample: StepSample, output: torch.Tensor) -> None:
+        """Have the gradient of an output sampled when it comes."""
+        # A reentrant checkpoint's first pass has no graph; its second, during backward, has.
+        awaits = sites.gradient != NO_SITE and sites.hooked != sample.token
+        if not (awaits and output.requires_grad):
+            return
+        sites.hooked = sample.token
+        arrived: list[torch.Tensor] = []
+        if sites.gradient_lasts:
+            self._bytes += sites.nbytes
+        if self._bytes > MOST_BYTES:
+            # Gradients come in reverse order: those of the outputs before this one come later.
+            self._bytes = 0
+            hook = functools.partial(_arrived_last, self._reference, arrived)
+        elif sites.gradient_lasts:
+            hook = functools.partial(arrived.append)
+        else:
+            hook = functools.partial(_arrived, self._reference, sites, sample.token)
+        # Marked, so that a tensor with the hook can be saved without a warning.
+        handle = output.register_hook(unserializable_hook(hook))
+        self._awaited.append(_Awaited(sites, sample.token, arrived, handle))
+
+    def copy(self) -> None:
+        """Copy what has arrived: the backward pass is over."""
+        self._copied.copy()
+        self._copy_what_arrived()
+
+    def leave(self) -> None:
+        """The sample is closed. What its outputs still get may belong to the next step.
+
+        As of a generator's, whose output the discriminator was given in its own step before.
+        """
+        self.copy()
+        kept = self.current.token if self.current is not None else None
+        self.current = None
+        self._take_off(kept)
+
+    def forget(self) -> None:
+        """Wait for nothing any more."""
+        self._take_off(None)
+
+    def _take_off(self, kept: int | None) -> None:
+        for awaited in self._awaited:
+            awaited.arrived.clear()
+            if awaited.token != kept:
+                awaited.handle.remove()
+        self._awaited = [awaited for awaited in self._awaited if awaited.token == kept]
+        self._bytes = 0
+
+    def _copy_what_arrived(self) -> None:
+        sample, alike = self.current, Alike()
+        for sites, token, arrived, _ in self._awaited:
+            if not arrived:
+                continue
+            gradient = arrived[0]
+            arrived.clear()
+            if sample is None or not _is_wanted(sites, token, sample):
+                continue
+            sites.gradient_token = sample.token
+            sites.gradient_lasts = lasts = can_wait(gradient)
+            if (part := gradient.detach() if lasts else sampled_part(gradient)) is not None:
+                alike.add(sites.gradient, sites.gradient_plan(part, sample.limit), part)
+        if sample is not None:
+            alike.copy(sample)
+
+    def _copy_at_once(self, sites: ModuleSites, token: int, gradient: torch.Tensor) -> None:
+        sample = self.current
+        if sample is None or not _is_wanted(sites, token, sample):
+            return
+        part = sampled_part(gradient)
+        if part is None:
+            return
+        if gradient.is_complex():
+            part = part[..., 0]
+        sites.gradient_token = sample.token
+        sample.add(sites.gradient, sites.gradient_plan(part, sample.limit), part)
+        if sites.gradient_lasts is None and can_wait(gradient):
+            self._copied.add(Seen(sites, gradient, gradient._version))
+
+    def _judge(self, copied: Sequence[Seen]) -> None:
+        """Whether gradients that were copied at once are still what they were."""
+        for sites, gradient, version, *_ in copied:
+            sites.gradient_lasts = gradient._version == version
+
+    def arrived(self, sites: ModuleSites, token: int, gradient: torch.Tensor) -> None:
+        """A gradient has come."""
+        if self.current is not None:  # else of an unsampled step
+            self._at_once(sites, token, gradient)
+
+    def arrived_last(self) -> None:
+        """Much has come."""
+        self._held_back()
+
+
+def _is_wanted(sites: ModuleSites, token: int, sample: StepSample) -> bool:
+    """Whether what a hook of the step that `token` stands for has seen is of this sample.
+
+    Not where a graph kept by the user is walked again, or the module was called again since.
+    """
+    is_first = sample.is_open and sites.gradient_token != sample.token
+    return is_first and (token == sample.token or token == sites.token)
+
+
+def _arrived(
+    sampler: weakref.ref[GradientSampler], sites: ModuleSites, token: int, gradient: torch.Tensor
+) -> None:
+    """The hook of an output whose gradient is copied at once."""
+    if (held := sampler()) is not None:
+        held.arrived(sites, token, gradient)
+
+
+def _arrived_last(
+    sampler: weakref.ref[GradientSampler], arrived: list[torch.Tensor], gradient: torch.Tensor
+) -> None:
+    """The hook of an output with whose gradient enough are held back."""
+    arrived.append(gradient)
+    if (held := sampler()) is not None:
+        held.arrived_last()
