@@ -143,3 +143,19 @@ def test_a_function_with_gradients_that_nothing_applies_leaves_a_trace(trace_ker
     trace = trace_keras(lambda: [step(tf.ones((2, 3))) for _ in range(33)])
     (idle,) = trace.events_of(EventKind.IDLE)
     assert (len(trace.steps), idle.payload["backwards"], idle.payload["file"]) == (0, 32, __file__)
+
+
+def test_predictions_that_an_eager_loop_compares_with_all_targets_are_told_of_once(trace_keras):
+    model, optimizer = net(), keras.optimizers.SGD(0.01)
+    inputs = np.random.default_rng(0).normal(size=(16, 3)).astype("float32")
+
+    def train():
+        for _ in range(3):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean((inputs[:, 0] - model(inputs, training=True)) ** 2)
+            variables = model.trainable_variables
+            optimizer.apply(tape.gradient(loss, variables), variables)
+
+    [objective] = trace_keras(train).events_of(EventKind.OBJECTIVE)
+    assert objective.payload["broadcast"] == [[16, 1], [16, 16]]
+    assert objective.payload["file"] == __file__

@@ -1,9 +1,11 @@
-"""What stands between a loss and its errors, read off graphs of a few operations."""
+"""What stands between a loss and its errors, read off graphs of a few operations, or eagerly."""
 
 import pytest
 import tensorflow as tf
+from nntrace_keras.births.derivatives import Derivatives
 from nntrace_keras.graphs.dependence import Dependence
 from nntrace_keras.program.objective import Term, broadcast
+from nntrace_keras.tape import broadcasts
 
 
 def shapes_in(loss, prediction=(None, 1), target=(None,)):
@@ -24,6 +26,16 @@ def shapes_in(loss, prediction=(None, 1), target=(None,)):
     found = []
     step.get_concrete_function(tf.TensorSpec(prediction), tf.TensorSpec(target))
     return found[0]
+
+
+def shapes_eagerly(loss, prediction=(32, 1), target=(32,)):
+    """The same, of a loss that is computed eagerly."""
+    weight = tf.Variable(tf.ones(prediction[1:]))
+    with tf.GradientTape() as tape:
+        value = loss(tf.zeros(target), tf.ones(prediction) * weight)
+    with Derivatives().kept() as found:
+        tape.gradient(value, weight)
+    return broadcasts.broadcast(found)
 
 
 def late_costs_more(target, prediction):
@@ -47,6 +59,8 @@ def test_a_column_minus_a_row_has_an_element_for_each_pair(loss):
     assert shapes_in(loss) == ((None, 1), (None, None))
     assert shapes_in(loss, (32, 1), (32,)) == ((32, 1), (32, 32))
     assert shapes_in(loss, (32,), (32, 1)) == ((32,), (32, 32))
+    assert shapes_eagerly(loss) == ((32, 1), (32, 32))
+    assert shapes_eagerly(loss, (32,), (32, 1)) == ((32,), (32, 32))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +68,8 @@ def test_a_column_minus_a_row_has_an_element_for_each_pair(loss):
     [((32, 1), (32, 1)), ((32, 3), (32, 1)), ((1, 1), (1,)), ((32, 1), (1,)), ((32, 1), ())],
 )
 def test_shapes_that_are_meant_to_be_compared_are_not(prediction, target):
-    assert shapes_in(lambda y, p: tf.reduce_mean((y - p) ** 2), prediction, target) is None
+    for shapes in (shapes_in, shapes_eagerly):
+        assert shapes(lambda y, p: tf.reduce_mean((y - p) ** 2), prediction, target) is None
 
 
 @pytest.mark.parametrize(
@@ -67,3 +82,4 @@ def test_shapes_that_are_meant_to_be_compared_are_not(prediction, target):
 )
 def test_predictions_that_were_given_an_axis_are_compared_on_purpose(loss):
     assert shapes_in(loss, (None,), (None,)) is None
+    assert shapes_eagerly(loss, (32,), (32,)) is None

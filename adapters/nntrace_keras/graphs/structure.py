@@ -27,6 +27,7 @@ class Structure:
         self._flow = DataFlow(recorder)
         self._announced: set[tuple[str, ...]] = set()
         self._reused: set[str] = set()
+        self._told_broadcast = False
 
     def note_reuse(self, gradients: Sequence[Gradient]) -> None:
         """Record batch norms that were called several times within one forward."""
@@ -48,6 +49,8 @@ class Structure:
         """
         graph = None if tf.executing_eagerly() else ops.get_default_graph()
         targets = [t for g in gradients for t in g.targets if getattr(t, "graph", None) is graph]
+        if graph is None:
+            self._note_broadcast(gradients)
         if graph is None or not targets or graph.num_operations() > _MOST_OPERATIONS:
             return None
         depends = Dependence(graph, [s for g in gradients for s in g.sources])
@@ -64,6 +67,13 @@ class Structure:
         self._announce(found, is_clamped=bool(clamps), shapes=next(pairs, None))
         return found
 
+    def _note_broadcast(self, gradients: Sequence[Gradient]) -> None:
+        """Tell of predictions that are compared with all targets, which needs no graph."""
+        shapes = next((g.broadcast for g in gradients if g.broadcast), None)
+        if shapes is not None and not self._told_broadcast:
+            self._told_broadcast = True
+            self._tell((), is_clamped=False, shapes=shapes)
+
     def _announce(
         self,
         found: Sequence[Term],
@@ -75,6 +85,16 @@ class Structure:
         if not names or names in self._announced:
             return
         self._announced.add(names)
+        self._tell(found, is_clamped=is_clamped, shapes=shapes)
+
+    def _tell(
+        self,
+        found: Sequence[Term],
+        *,
+        is_clamped: bool,
+        shapes: tuple[objective.Shape, objective.Shape] | None,
+    ) -> None:
+        names = [term.name for term in found]
         source = caller()
         weights = {term.name: term.weight for term in reversed(found)}
         payload = {

@@ -17,16 +17,21 @@ _MOST_TERMS = 32
 _DEEP = 24
 _MOVES = ("Identity", "Reshape", "Squeeze", "ExpandDims", "Cast", "Transpose", "PreventGradient")
 _ADDS = ("Add", "AddV2", "AddN")
-_REDUCTIONS = ("Mean", "Sum")
+REDUCTIONS = ("Mean", "Sum")
 _SCALES = ("Mul", "RealDiv", "Div", "DivNoNan")
 _ELEMENTWISE = ("Square", "Pow", "Abs", "Neg", "Sqrt")
 _OF_DIFFERENCES = (
     *("SelectV2", "Maximum", "Minimum", "Relu", "AddV2", "Sub"),
     *("Log", "Log1p", "Exp", "Cosh", "Softplus"),
 )
+DIFFERENCES = ("Sub", "SquaredDifference")
+ADD_AXES = ("StridedSlice", "ExpandDims", "BroadcastTo")  # so that one may be compared with many
+# What errors pass on their way to their mean.
+_PLAIN = (*REDUCTIONS, *_ELEMENTWISE, *_MOVES, *_SCALES)
+PASSED = (*_PLAIN, *_OF_DIFFERENCES)
 _OF_WEIGHTS = frozenset(
     {
-        *(*_MOVES, *_ADDS, *_REDUCTIONS, *_SCALES, *_ELEMENTWISE),
+        *(*_MOVES, *_ADDS, *REDUCTIONS, *_SCALES, *_ELEMENTWISE),
         *("L2Loss", "Max", "Maximum", "Minimum", "Relu", "Pack", "ConcatV2", "Sub", "MatMul"),
         *("ReadVariableOp", "Const", "EuclideanNorm", "StridedSlice", "MatrixDiagPartV3"),
     }
@@ -127,7 +132,7 @@ def broadcast(depends: Dependence, term: Term) -> tuple[Shape, Shape] | None:
     each pair of them: (N, 1) against (N,).
     """
     for operation in _toward_the_error(depends, term.tensor, through=_OF_DIFFERENCES):
-        if operation.type not in ("Sub", "SquaredDifference"):
+        if operation.type not in DIFFERENCES:
             continue
         inputs = depends.inputs(operation)
         if len(inputs) != 1 or _is_prepared(inputs[0].op) or depends.is_variable(inputs[0].op):
@@ -135,13 +140,20 @@ def broadcast(depends: Dependence, term: Term) -> tuple[Shape, Shape] | None:
         target = next(t for t in operation.inputs if t is not inputs[0])
         if target.shape.rank == 0:
             continue
-        if {inputs[0].shape.rank, target.shape.rank} != {1, 2}:
-            return None
-        part, other = tuple(inputs[0].shape), tuple(target.shape)
-        is_column = 1 in (part[1:] or other[1:])
-        is_pairwise = is_column and part[0] == other[0] != 1
-        return (part, (part[0], part[0])) if is_pairwise else None
+        return pairwise(tuple(inputs[0].shape), tuple(target.shape))
     return None
+
+
+def pairwise(part: Shape | None, other: Shape | None) -> tuple[Shape, Shape] | None:
+    """Shapes of predictions and of their difference, where one operand is a column, one a row."""
+    if (
+        part is None
+        or other is None
+        or {len(part), len(other)} != {1, 2}
+        or 1 not in (part[1:] or other[1:])
+    ):
+        return None
+    return (part, (part[0], part[0])) if part[0] == other[0] != 1 else None
 
 
 def _toward_the_error(
@@ -156,16 +168,17 @@ def _toward_the_error(
         yield operation
         inputs = depends.inputs(operation)
         is_plain = len(inputs) == 1 or (len(inputs) == 2 and inputs[0] is inputs[1])  # a square
-        passes = operation.type in (*_REDUCTIONS, *_ELEMENTWISE, *_MOVES, *_SCALES)
+        passes = operation.type in _PLAIN
         if not inputs or not (operation.type in through or (is_plain and passes)):
             return
         tensor = inputs[0]
 
 
 def _is_prepared(operation: Any) -> bool:
-    """Whether it gives a tensor one more axis, so that it may be compared with many."""
-    adds_axis = operation.type == "StridedSlice" and operation.get_attr("new_axis_mask")
-    return bool(adds_axis) or operation.type in ("ExpandDims", "BroadcastTo")
+    """Whether it gives a tensor one more axis."""
+    if operation.type == "StridedSlice":
+        return bool(operation.get_attr("new_axis_mask"))
+    return operation.type in ADD_AXES
 
 
 def _summands(depends: Dependence, tensor: Any, weight: float) -> Iterator[tuple[Any, float]]:
@@ -184,7 +197,7 @@ def _summands(depends: Dependence, tensor: Any, weight: float) -> Iterator[tuple
             yield inputs[0], weight * factor if kind == "Mul" else weight / factor
     elif kind == "Neg":
         yield inputs[0], -weight
-    elif kind in (*_MOVES, *_REDUCTIONS) and inputs:
+    elif kind in (*_MOVES, *REDUCTIONS) and inputs:
         if inputs[0].shape.rank == 0:
             yield inputs[0], weight
         elif inputs[0].op.type == "Pack" and inputs[0].shape.rank == 1:

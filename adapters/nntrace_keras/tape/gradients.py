@@ -16,6 +16,7 @@ from tensorflow.python.util import nest
 from nntrace_keras.births.derivatives import Derivative, Derivatives, first_broken
 from nntrace_keras.graphs.on_graph import graphs_around, list_on
 from nntrace_keras.patching import Undo, wrap
+from nntrace_keras.tape.broadcasts import broadcast
 from nntrace_keras.tape.under_tape import Calls, Gradient, LayerCall, key
 
 _MAX_PENDING = 16  # gradients that no optimizer takes
@@ -147,6 +148,7 @@ class TapeGradients:
             calls,
             list(zip(extra, more, strict=True)),
             None if is_scaled else first_broken(derivatives, nest.flatten(gradients)),
+            broadcast(derivatives),
         )
         if tf.executing_eagerly():
             holders = [self._local.pending]

@@ -8,6 +8,7 @@ from nntrace_keras.program.sources import Source
 
 if TYPE_CHECKING:  # it needs TensorFlow
     from nntrace_keras.births.derivatives import Broken
+    from nntrace_keras.program.objective import Shape
 
 
 @dataclass(slots=True)
@@ -127,6 +128,8 @@ class Gradient:
 
     Attributes:
         broken: the operation whose derivative is why they are not finite, where that was seen.
+        broadcast: eagerly, shapes of predictions and of their differences from targets where each
+            is compared with all.
     """
 
     targets: list[Any]
@@ -135,6 +138,7 @@ class Gradient:
     calls: Calls
     activations: list[tuple[LayerCall, Any]]
     broken: "Broken | None" = None
+    broadcast: "tuple[Shape, Shape] | None" = None
 
 
 def key(variable: Any) -> int:

@@ -235,7 +235,7 @@ def loss_broadcast(trace: Trace) -> Iterator[Finding | Skipped]:
     (N, 1) against (N,) gives N × N differences: each prediction is compared with every target, and
     the best answer is the mean of all targets. Only an expansion beyond both shapes counts: one
     constant target for the whole batch is fine. Losses written by hand are seen as well, with Keras
-    on TensorFlow in `fit` and in `tf.function` (its own losses make both shapes alike).
+    on TensorFlow in graphs and eagerly (its own losses make both shapes alike).
     Source: PyTorch's warning in `mse_loss`; "37 reasons", 15 (check your loss).
     """
     calls = [call for call in loss_calls(trace) if call.shape is not None]

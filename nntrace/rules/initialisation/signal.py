@@ -49,9 +49,9 @@ def signal_at_init(
     """At the first step the signal shrinks or grows from layer to layer, by a steady factor.
 
     Compared is by how much the outputs of layers with weights differ between examples, from the
-    last norm on and without the head. A warning only where the loss does not come down either:
-    PyTorch's default initialisation of a few linear layers shrinks the signal tenfold and trains,
-    so elsewhere it is information.
+    last norm on and without the head. A warning only where the loss does not come down either and
+    the signal stays as it is: PyTorch's default initialisation of a few linear layers shrinks it
+    tenfold and trains, so elsewhere it is information.
     Source: Glorot & Bengio 2010; He 2015; Mishkin & Matas 2016 (LSUV).
     """
     if not first_sampled_is_start(trace):
@@ -63,6 +63,7 @@ def signal_at_init(
         yield Skipped(f"needs {_SMALLEST_DEPTH} layers before the head, after the last norm")
         return
     known = np.flatnonzero(signal[0] > 0)
+    later = signal[len(signal) // 2 :, known]
     links, size = [links[index] for index in known], signal[0, known]
     first = float(reference(links, size[None, :])[0])
     change = float(size[-1] / first)
@@ -72,6 +73,8 @@ def signal_at_init(
     way = "shrinks" if change < 1 else "grows"
     per_layer = change ** (1 / max(1, len(size) - 1))
     stays_high = remaining_loss(trace) >= _NOT_LEARNT
+    change_later = median(later[:, -1] / reference(links, later))
+    has_recovered = 1 / factor <= change_later <= factor
     at = next(i for i, value in enumerate(size) if max(value / first, first / value) > factor)
     step = int(trace.sampled_steps[0])
     yield Finding(
@@ -80,7 +83,7 @@ def signal_at_init(
         f"of {per_layer:.2g} per layer.",
         site=links[at].site,
         steps=(step, step),
-        severity=None if stays_high else Severity.INFO,
+        severity=None if stays_high and not has_recovered else Severity.INFO,
         evidence={
             "layers": [link.site.path for link in links],
             "signal": [float(value) for value in size],

@@ -114,7 +114,7 @@ def loss_clamped(
     Source: Karpathy's Recipe, intro ("they clip their loss instead of their gradient").
     """
     known = [b for b in training_batches(trace) if b.clamped_fraction is not None]
-    if not trace.events_of(EventKind.OBJECTIVE):
+    if not any(event.payload.get("terms") for event in trace.events_of(EventKind.OBJECTIVE)):
         yield Skipped("the graph of the objective was not read")
         return
     if len(known) < samples:

@@ -8,10 +8,10 @@ WIDTH = 32
 STEPS = 20
 
 
-def layer(path, scale, kind="Linear"):
-    """A layer with a weight, whose output has this scale at the first step and one later."""
+def layer(path, scale, kind="Linear", later=None):
+    """A layer with a weight, whose output has this scale, or another after the first step."""
     owner = {"module_type": kind, "parent": path, "shape": [WIDTH, WIDTH], "numel": WIDTH * WIDTH}
-    series = [scale, *[1.0] * (STEPS - 1)]
+    series = [scale, *[scale if later is None else later] * (STEPS - 1)]
     return [
         site(f"{path}.weight", "param", rms=0.1, fan_in=WIDTH, fan_out=WIDTH, **owner),
         site(
@@ -32,8 +32,8 @@ def trace(*layers, loss=1.0, **columns):
     return trace_of(steps=STEPS, loss=loss, sites=sites, **columns)
 
 
-def stack(*scales, **columns):
-    layers = [layer(f"l{index}", scale) for index, scale in enumerate(scales)]
+def stack(*scales, later=None, **columns):
+    layers = [layer(f"l{index}", scale, later=later) for index, scale in enumerate(scales)]
     return trace(*layers, layer("head", 1.0), **columns)
 
 
@@ -68,6 +68,11 @@ def test_where_the_loss_comes_down_it_is_only_information(end, level):
 def test_where_the_course_of_the_loss_says_nothing_it_is_only_information():
     taking_turns = {"optimizer": ["Adam", "Adam.2"] * 10}
     [finding] = findings("INI03", stack(1.0, 1.0, 0.3, 0.05, **taking_turns))
+    assert finding.level is Severity.INFO
+
+
+def test_a_signal_that_comes_back_in_training_is_only_information():
+    [finding] = findings("INI03", stack(1.0, 1.0, 0.3, 0.05, later=1.0))
     assert finding.level is Severity.INFO
 
 
