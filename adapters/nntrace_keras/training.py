@@ -16,6 +16,7 @@ from tensorflow.python.eager import record
 from tensorflow.python.framework import ops
 
 from nntrace.recorder import KeptTensor, Recorder, Sample
+from nntrace.schema import Role
 from nntrace_keras.births.eager import EagerBirths
 from nntrace_keras.data.batches import batch_samples
 from nntrace_keras.data.own_passes import OwnPasses
@@ -32,6 +33,7 @@ from nntrace_keras.program.names import Names
 from nntrace_keras.program.optimizers import Optimizers
 from nntrace_keras.program.sources import Sources
 from nntrace_keras.samples.calls import Delivery, EagerCall, GraphCall, Step
+from nntrace_keras.samples.capture import squares_of
 from nntrace_keras.samples.keepsakes import KeptFilters
 from nntrace_keras.samples.layouts import Found
 from nntrace_keras.samples.observation import Observer
@@ -276,7 +278,12 @@ class Training:
             *self._first_batch(step),
             *self._filters.keep(number, step.order, found),
         )
-        return Sample(number, found.values, parts, batch, tensors, tuple(further))
+        squares = {
+            self._sites.id_of(site, ()): float(found.batch[name][0][0])
+            for site, _ in found.sites
+            if site.role is Role.PARAM_GRAD and (name := squares_of(site)) in found.batch
+        }
+        return Sample(number, found.values, parts, batch, tensors, tuple(further), squares)
 
     def _first_batch(self, step: Step) -> tuple[KeptTensor, ...]:
         """The batch of the first sample; nothing of later ones."""

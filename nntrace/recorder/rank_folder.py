@@ -5,7 +5,7 @@ Used by the writer thread alone. Nothing here knows a framework.
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +190,8 @@ class RankFolder:
             if len(self._levels.leave(rows.site[of_step], columns["std"][of_step])):
                 self._on_unrest()
         self._note_nonfinite(rows, columns["nonfinite_fraction"], events)
-        return self._total_gradient_norms(rows, columns["rms"])
+        known = {(s.step, site): total for s in samples for site, total in s.squares.items()}
+        return self._total_gradient_norms(rows, columns["rms"], known)
 
     def _per_unit(
         self, rows: Rows, members: Members, layout: Layout, columns: dict[str, Any]
@@ -256,8 +257,13 @@ class RankFolder:
                 step = int(rows.step[number])
                 events.append(EventRecord(step, time.time_ns(), kind, "error", site.id, payload))
 
-    def _total_gradient_norms(self, rows: Rows, rms: Any) -> dict[int, float]:
-        """√Σ numel · rms² over the parameters' gradients that were there, by step."""
+    def _total_gradient_norms(
+        self, rows: Rows, rms: Any, known: Mapping[tuple[int, int], float]
+    ) -> dict[int, float]:
+        """√Σ numel · rms² over the parameters' gradients that were there, by step.
+
+        Where the sum of a gradient's squares is known by step and site, it is taken instead.
+        """
         if not self._all_gradients:
             return {}
         weights = np.zeros(len(self._sites))
@@ -268,7 +274,11 @@ class RankFolder:
         weight = weights[rows.site]
         gradients = np.flatnonzero((weight > 0) & (rows.size > 0))
         steps, which = np.unique(rows.step[gradients], return_inverse=True)
-        totals = np.bincount(which, weights=weight[gradients] * rms[gradients] ** 2)
+        squares = weight[gradients] * rms[gradients] ** 2
+        if known:
+            places = zip(rows.step[gradients].tolist(), rows.site[gradients].tolist(), strict=True)
+            squares = [known.get(at, one) for at, one in zip(places, squares, strict=True)]
+        totals = np.bincount(which, weights=squares)
         return dict(zip(steps.tolist(), np.sqrt(totals).tolist(), strict=True))
 
 

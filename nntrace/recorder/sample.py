@@ -1,7 +1,8 @@
 """What an adapter hands over for a sampled step: NumPy arrays and plain numbers, no tensors."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -134,6 +135,8 @@ class Sample:
 
     Attributes:
         further_losses: what other loss functions of the step were given; nothing of the input.
+        squares: the sums of squares of gradients whose samples do not stand for all elements, by
+            site: of a sparse one the rows that were touched are sampled.
     """
 
     step: int
@@ -142,3 +145,4 @@ class Sample:
     batch: BatchSample | None = None
     tensors: tuple[KeptTensor, ...] = ()
     further_losses: tuple[BatchSample, ...] = ()
+    squares: Mapping[int, float] = field(default_factory=dict)

@@ -201,3 +201,20 @@ def test_norms_that_bring_statistics_with_them_are_counted(trace_keras):
     traces = trace_keras(lambda: program(used)), trace_keras(lambda: program(used))
     modes = [next(iter(trace.events_of(EventKind.MODE))).payload for trace in traces]
     assert [mode["norm_trained"] for mode in modes] == [0, 1]
+
+
+@pytest.mark.parametrize("graph", [True, False])
+def test_rows_of_an_embedding_that_are_touched_several_times_are_added_up_in_the_norm(
+    trace_keras, graph
+):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([layers.Input((5,)), layers.Embedding(500, 3), layers.Flatten()])
+    model.add(layers.Dense(1))
+    words, targets = tf.constant([[7, 7, 7, 1, 2], [7, 1, 9, 9, 9]]), tf.ones((2, 1))
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean((model(words, training=True) - targets) ** 2)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    norm = tf.linalg.global_norm([tf.convert_to_tensor(gradient) for gradient in gradients])
+    model.compile("sgd", "mse", run_eagerly=not graph, jit_compile=False)
+    trace = trace_keras(lambda: model.fit(words, targets, batch_size=2, verbose=0))
+    assert trace.steps.grad_norm[0] == pytest.approx(float(norm), rel=1e-5)

@@ -117,6 +117,20 @@ def test_the_gradient_norm_of_a_step_is_put_together_from_its_samples(run):
     assert Trace.open(run).steps.grad_norm[0] == pytest.approx(np.sqrt(29), rel=1e-6)
 
 
+def test_a_sum_of_squares_that_is_known_stands_for_the_gradient_in_the_norm(run):
+    recorder = recorder_of(run)
+    sparse, dense = (
+        recorder.add_site(n, Role.PARAM_GRAD, numel=m) for n, m in (("a", 99), ("b", 2))
+    )
+    layout = Layout(1, 1, 2, per_unit=False)
+    parts = (SiteSample(sparse, 0, layout), SiteSample(dense, 2, layout))
+    values = np.array([3.0, 4.0, 0.0, 2.0], dtype=np.float32)
+    recorder.add_sample(Sample(0, values, parts, squares={sparse: 32.0}))
+    step(recorder, sampled=True)
+    recorder.close(RunStatus.FINISHED)
+    assert Trace.open(run).steps.grad_norm[0] == pytest.approx(6.0, rel=1e-6)
+
+
 def test_the_gradient_norm_of_a_sample_that_was_written_before_its_step_is_not_lost(run):
     folder = RankFolder(claim(run, 0), 0)
     site = Site(0, "weight", Role.PARAM_GRAD, numel=2)

@@ -150,10 +150,11 @@ class Copies:
     def of(self, value: Any) -> Any:
         """What computes `value` again; `value` itself when no graph computes it.
 
-        Of a sparse gradient the rows that were touched are copied, not which ones they were.
+        Of a sparse gradient the rows that were touched are copied, and which ones they were.
         """
         if isinstance(value, tf.IndexedSlices):
-            return tf.IndexedSlices(self.of(value.values), value.indices, value.dense_shape)
+            rows, places = self.of(value.values), self.of(value.indices)
+            return tf.IndexedSlices(rows, places, value.dense_shape)
         if isinstance(value, ops.SymbolicTensor):
             return self._value(value)
         variable = getattr(value, "_value", value)

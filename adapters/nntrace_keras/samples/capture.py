@@ -112,6 +112,7 @@ class Capture:
             self._planned.append(
                 _Planned(site, "", gradient, partial(_touched, received), touched_rows_plan())
             )
+            self.add_numbers(squares_of(site), gradient, partial(_squares, received), 1)
         else:
             self._planned.append(_Planned(site, "", gradient, received, flat_plan(shape)))
 
@@ -136,7 +137,8 @@ class Capture:
         """The tensors of a graph that are to be read."""
         tensors = tf.nest.flatten([planned.tensor for planned in self._planned])
         tensors += self.keepsakes.tensors
-        tensors = [t.values if isinstance(t, tf.IndexedSlices) else t for t in tensors]
+        sparse = [tensor for tensor in tensors if isinstance(tensor, tf.IndexedSlices)]
+        tensors += [part for one in sparse for part in (one.values, one.indices)]
         return [tensor for tensor in tensors if isinstance(tensor, ops.SymbolicTensor)]
 
     def bring_into(self, graph: Any) -> None:
@@ -216,3 +218,16 @@ def _flattened(tensor: Any) -> Any:
 
 def _touched(received: Callable[[Any], Any], gradient: Any) -> Any:
     return tf.reshape(received(gradient).values, [-1])
+
+
+def squares_of(site: SiteKey) -> str:
+    """Under which name the batch has the sum of squares of a sparse gradient."""
+    return f"squares:{site.path}"
+
+
+def _squares(received: Callable[[Any], Any], gradient: Any) -> Any:
+    """Of a sparse gradient; a row that was touched several times is the sum of its parts."""
+    sparse = received(gradient)
+    rows, places = tf.unique(sparse.indices)
+    sums = tf.math.unsorted_segment_sum(sparse.values, places, tf.size(rows))
+    return tf.reduce_sum(tf.square(tf.cast(sums, tf.float32)))
