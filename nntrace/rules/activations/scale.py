@@ -12,6 +12,7 @@ from nntrace.rules.common.depth import (
     signal_of,
     until_end,
 )
+from nntrace.rules.common.flow import Flow
 from nntrace.rules.common.layers import Link, any_finite, chain, first_finite, remaining_loss, span
 from nntrace.rules.common.signals import in_times, median
 from nntrace.rules.finding import Finding, Severity, Skipped
@@ -113,14 +114,18 @@ def exploding_activations(
 
     Large activations make large gradients, saturate what follows and end in overflow. Their root
     mean square is compared with that of the first layers at the same step, and with the start of
-    the run. Not reported: the head, whose logits grow as training succeeds; bounded functions;
+    the run. Not reported: heads, whose outputs grow as training succeeds; bounded functions;
     whatever a later norm restores to unit scale, such as the stream of a pre-norm transformer; and
     growth over time while the loss comes down, as when a model fits separable data ever more
     confidently.
     Source: He 2015; "37 reasons", 30.
     """
+    flow, every = Flow(trace), chain(trace)
+    layers = {link.site.path for link in every if link.has_weight}
     links = [
-        link for link in before_head(after_last_norm(chain(trace))) if link.site.range_low is None
+        link
+        for link in before_head(after_last_norm(every))
+        if link.site.range_low is None and not flow.is_last(link.site, layers)
     ]
     if sum(link.is_affine for link in links) < 2:
         yield Skipped("needs two layers and a head after the last normalisation")

@@ -12,6 +12,7 @@ from nntrace.rules.common.layers import (
     batch_norm_between,
     cancels,
     columns,
+    early_samples,
     is_embedding,
     named,
     remaining_loss,
@@ -238,6 +239,9 @@ def gradient_depth_imbalance(
     usable = [i for i in range(len(sites)) if np.isfinite(effect[:, i]).sum() >= samples]
     if len(usable) < 2:
         yield Skipped(f"needs {samples} samples with gradients of two layers")
+        return
+    if reason := early_samples(trace):
+        yield Skipped(reason)
         return
     normalised = batch_norm_between(trace)
     for one, two in pairwise(usable):

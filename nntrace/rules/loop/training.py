@@ -25,8 +25,9 @@ _WARM_UP = 5  # steps: the first ones start workers and fill caches
         *("PAR02", "RUN13", "UPD01", "UPD07"),
     ),
     advice="Call `model.train()` at the start of each epoch, after every evaluation; in Keras call "
-    "the model with `training=True`, also in a `train_step` of your own. To freeze only the "
-    "normalisation, put those layers in eval mode and the model in training mode.",
+    "the model with `training=True`, also in a `train_step` of your own; `fit` does so only if "
+    "`call` takes `training`. To freeze only the normalisation, put those layers in eval mode and "
+    "the model in training mode.",
 )
 def training_in_eval_mode(
     trace: Trace,

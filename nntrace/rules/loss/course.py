@@ -34,6 +34,7 @@ from nntrace.trace.model import FloatArray, IntArray
 
 _SETTLING = 20  # steps at the start whose loss still falls steeply
 _HALF_WINDOW = 25
+_START = 5  # steps whose losses are where it began
 _PART = 1 << 12
 
 
@@ -118,12 +119,14 @@ def loss_oscillating(
     amplitude: Annotated[float, "median change relative to the level of the loss"] = 0.1,
     progress: Annotated[float, "median change relative to the progress meanwhile"] = 0.5,
     steps: Annotated[int, "optimizer steps with a loss that are needed"] = 40,
+    matters: Annotated[float, "median change relative to the first losses"] = 1e-4,
 ) -> Iterator[Finding | Skipped]:
     """The loss goes up and down from step to step, and makes hardly any progress.
 
     The step overshoots the valley it descends, and the changes alternate in sign. Noise alternates,
     too, in two of three steps; more than that comes from the steps, not from the batches. Judged
-    over the second half of the run, unless an epoch has two batches, which differ.
+    over the second half of the run, unless an epoch has two batches, which differ, and where next
+    to nothing of the first losses is left.
     Source: "37 reasons", 33 (learning rate); Cohen et al. 2021 (2103.00065).
     """
     series = loss_series(trace)
@@ -142,6 +145,8 @@ def loss_oscillating(
     quarter = max(1, len(values) // 4)
     moved = abs(median(values[:quarter]) - median(values[-quarter:]))
     if not surely or size <= amplitude * level or size <= progress * moved:
+        return
+    if size <= matters * abs(median(series.value[:_START])):
         return
     yield Finding(
         f"the loss goes up and down by {size:.3g} around {level:.3g}: {turns:.0%} of its changes "

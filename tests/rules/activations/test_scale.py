@@ -137,6 +137,15 @@ def test_the_logits_of_two_heads_are_healthy():
     assert not findings("ACT03", trace(*rows, *heads))
 
 
+def test_the_head_of_each_of_several_models_may_grow():
+    growing = [*[1.0] * 10, *[500.0] * 10]
+    rows = [layer("actor", scale=1.0), layer("l1", scale=1.0), layer("critic", scale=growing)]
+    rows += [layer("l2", scale=1.0), layer("head", scale=1.0)]
+    assert findings("ACT03", trace(*rows))
+    graph = {"vertices": ["l1", "critic", ":sub"], "edges": [[0, 1], [1, 2]]}
+    assert not findings("ACT03", trace(*rows, events=[event("graph", **graph)]))
+
+
 def test_a_recurrent_layer_as_wide_as_its_input_is_no_head():
     rows = [layer("l0", scale=1.0), layer("l1", scale=1.0)]
     gates = layer("lstm", scale=500.0, fans=(UNITS, 4 * UNITS))

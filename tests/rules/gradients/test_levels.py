@@ -204,6 +204,11 @@ def test_layers_with_a_batch_norm_between_them_may_be_far_apart(kind, found):
     assert len(findings("GRD10", rows)) == found
 
 
+def test_samples_of_the_first_steps_alone_do_not_speak_for_the_run():
+    rows = [*parameter("a.weight", 1e-6), *parameter("b.weight", 1.0)]
+    assert skip_reasons("GRD10", trace_of(steps=64, sampled=range(10), sites=rows))
+
+
 def test_an_imbalance_that_ends_is_healthy():
     settling = [1e-6] * 8 + [0.5] * 12
     assert not findings("GRD10", trace(parameter("a.weight", settling), parameter("b.weight", 1.0)))
