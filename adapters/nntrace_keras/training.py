@@ -73,7 +73,7 @@ class Training:
         self.observer = Observer(recorder, names, self.sources)
         self.passes = Passes()
         self.own_passes = OwnPasses(recorder, self.observer.trained_prefix_of, self.passes)
-        idle = IdleWatch(recorder)
+        self._idle = idle = IdleWatch(recorder)
         self.tapes = Tapes(
             recorder.guard,
             names.layer,
@@ -131,6 +131,7 @@ class Training:
             watch_saving(self.functions.trains, self.tapes.unobserved),
             self._optimizers.schedules.finish,  # what is known at the end
             self._births.finish,
+            self._idle.finish,
         ]
 
     def _scaled(self, scaled: Any, optimizer: Any, loss: Any) -> None:
@@ -229,6 +230,7 @@ class Training:
             pending.losses.append(row.loss)
         pending.examples += row.batch_size or 0
         if not row.applied and not is_skipped:
+            self._idle.gathered(step.calls_per_step)
             return delivery is not None
         del self._pending[step.optimizer]
         if not is_skipped:

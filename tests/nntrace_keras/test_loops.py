@@ -159,3 +159,23 @@ def test_predictions_that_an_eager_loop_compares_with_all_targets_are_told_of_on
     [objective] = trace_keras(train).events_of(EventKind.OBJECTIVE)
     assert objective.payload["broadcast"] == [[16, 1], [16, 16]]
     assert objective.payload["file"] == __file__
+
+
+def test_gradients_that_are_gathered_for_a_step_which_never_comes_are_told_of(trace_keras):
+    model = net()
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=8)
+    model.compile(optimizer, "mse", jit_compile=False)
+    inputs = np.random.default_rng(0).normal(size=(24, 3)).astype("float32")
+    trace = trace_keras(lambda: model.fit(inputs, inputs[:, :1], batch_size=4, verbose=0))
+    [idle] = trace.events_of(EventKind.IDLE)
+    assert (len(trace.steps), idle.payload) == (0, {"backwards": 6, "needed": 8})
+
+
+def test_gradients_of_which_a_step_was_made_are_not(trace_keras):
+    model = net()
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=4)
+    model.compile(optimizer, "mse", jit_compile=False)
+    inputs = np.random.default_rng(0).normal(size=(24, 3)).astype("float32")
+    trace = trace_keras(lambda: model.fit(inputs, inputs[:, :1], batch_size=4, verbose=0))
+    assert not trace.events_of(EventKind.IDLE)
+    assert len(trace.steps) == 1

@@ -27,6 +27,7 @@ class IdleWatch:
         self._recorder = recorder
         self._passes = 0
         self._values: list[bytes] = []
+        self._gathered = self._needed = 0
 
     def differentiated(self, gradients: Sequence[Gradient]) -> None:
         """These gradients were computed, and none of them has been applied."""
@@ -43,6 +44,16 @@ class IdleWatch:
                 payload = {"backwards": self._passes, "file": source.file, "line": source.line}
                 self._recorder.add_event(EventKind.IDLE, payload, severity="warning")
                 self._recorder.open()
+
+    def gathered(self, needed: int) -> None:
+        """An optimizer was given a gradient, and makes a step of `needed` such calls."""
+        self._gathered, self._needed = self._gathered + 1, needed
+
+    def finish(self) -> None:
+        """Tell of gradients that were gathered for a step which never came."""
+        if self._gathered and not self._recorder.steps:
+            payload = {"backwards": self._gathered, "needed": self._needed}
+            self._recorder.add_event(EventKind.IDLE, payload, severity="warning")
 
 
 def _is_trainable(source: Any) -> bool:

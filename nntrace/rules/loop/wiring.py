@@ -33,15 +33,23 @@ def no_optimizer_step(
 ) -> Iterator[Finding | Skipped]:
     """Gradients are computed and no optimizer acts on them, or the optimizer acts without any.
 
-    One of the two calls is missing, and nothing is learned. Parameters that are updated by hand
-    count as stepped. A step after gradients set by hand, or that of a second optimizer after one
-    backward pass, is not reported.
+    One of the two calls is missing, and nothing is learned; or the optimizer gathers gradients for
+    a step that never comes. Parameters that are updated by hand count as stepped. A step after
+    gradients set by hand, or that of a second optimizer after one backward pass, is not reported.
     Source: "37 reasons", 17 (test intermediate results).
     """
     idle = trace.events_of(EventKind.IDLE)
     if not len(trace.steps):
-        if idle and count(idle[-1].payload, "backwards") >= backwards:
-            passes = count(idle[-1].payload, "backwards")
+        passes = count(idle[-1].payload, "backwards") if idle else 0
+        if idle and (needed := count(idle[-1].payload, "needed")):
+            yield Finding(
+                f"{passes} gradients were computed and gathered, and the optimizer makes a step of "
+                f"{needed} of them: it has made none.",
+                evidence={"backwards": passes, "needed": needed},
+                advice="Gather fewer (`gradient_accumulation_steps` counts batches, not examples), "
+                "or train for longer.",
+            )
+        elif idle and passes >= backwards:
             yield Finding(
                 f"gradients were computed {passes} times and no optimizer made a step: the "
                 "parameters have not changed.",
