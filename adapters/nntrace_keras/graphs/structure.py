@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
+from nntrace.adapter.objective import objective_payload
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_keras.graphs.dataflow import DataFlow
@@ -94,15 +95,10 @@ class Structure:
         is_clamped: bool,
         shapes: tuple[objective.Shape, objective.Shape] | None,
     ) -> None:
-        names = [term.name for term in found]
-        source = caller()
-        weights = {term.name: term.weight for term in reversed(found)}
-        payload = {
-            "terms": list(dict.fromkeys(names)),
-            "weights": [weights[name] for name in dict.fromkeys(names)],
-            "clamped": is_clamped,
-            "broadcast": None if shapes is None else [list(shape) for shape in shapes],
-            "file": source.file,
-            "line": source.line,
-        }
+        payload = objective_payload(
+            [(term.name, term.weight) for term in found],
+            caller(),
+            is_clamped=is_clamped,
+            broadcast=shapes,
+        )
         self._recorder.add_event(EventKind.OBJECTIVE, payload)

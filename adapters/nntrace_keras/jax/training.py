@@ -22,11 +22,10 @@ from nntrace.schema import EventKind, Role
 from nntrace_keras.data.batches import batch_samples
 from nntrace_keras.jax.second import CannotComputeError, JaxSecond, Looked
 from nntrace_keras.patching import Undo, after, before
-from nntrace_keras.program.describe import dtype_name, fans
 from nntrace_keras.program.names import Names
 from nntrace_keras.program.sources import UNKNOWN, Sources
 from nntrace_keras.samples.elements import flat_plan
-from nntrace_keras.samples.sites import SiteKey, Sites
+from nntrace_keras.samples.sites import SiteKey, Sites, parameter_site
 
 Values = npt.NDArray[np.float32]
 
@@ -220,18 +219,7 @@ class JaxTraining:
     def _key_maker(self, variable: Any, number: int) -> Callable[[Role], SiteKey]:
         path, parent, owner = self._names.variable(variable, "variable", number)
         source = self._sources.of(owner) if owner is not None else UNKNOWN
-        shape = tuple(int(size) for size in variable.shape)
-        return lambda role: SiteKey(
-            path,
-            role,
-            module_type=type(owner).__name__ if owner is not None else "Variable",
-            parent=parent,
-            dtype=dtype_name(variable),
-            file=source.file,
-            line=source.line,
-            shape=shape,
-            facts=tuple(fans(shape, owner).items()),
-        )
+        return lambda role: parameter_site(path, role, variable, owner, source, parent=parent)
 
     def _name(self, model: Any) -> str:
         """The optimizer's name; announced when it first steps."""

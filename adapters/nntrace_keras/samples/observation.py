@@ -15,8 +15,6 @@ from nntrace_keras.data.batches import BatchFacts
 from nntrace_keras.graphs.structure import Structure
 from nntrace_keras.graphs.turns import Turns
 from nntrace_keras.program.describe import (
-    dtype_name,
-    fans,
     is_batch_norm,
     unit_axis,
 )
@@ -27,7 +25,7 @@ from nntrace_keras.samples.capture import Capture
 from nntrace_keras.samples.inside import add_inside
 from nntrace_keras.samples.losses import LossReader
 from nntrace_keras.samples.running_norms import has_learnt
-from nntrace_keras.samples.sites import SiteKey
+from nntrace_keras.samples.sites import SiteKey, parameter_site
 from nntrace_keras.samples.tensor_sites import activation_site, tensor_site
 from nntrace_keras.samples.terms import named_calls, terms
 from nntrace_keras.tape.loss_paths import told_apart
@@ -172,16 +170,8 @@ class Observer:
 
         def site(role: Role) -> SiteKey:
             own = {"requires_grad": trained} if role is Role.PARAM else {}
-            return SiteKey(
-                path,
-                role,
-                module_type=type(owner).__name__ if owner is not None else "Variable",
-                parent=parent,
-                dtype=dtype_name(variable),
-                file=source.file,
-                line=source.line,
-                shape=shape,
-                facts=tuple({**fans(shape, owner), **facts, **own}.items()),
+            return parameter_site(
+                path, role, variable, owner, source, parent=parent, facts={**facts, **own}
             )
 
         roles = (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)

@@ -9,6 +9,8 @@ from typing import Any
 
 from nntrace.recorder import Recorder
 from nntrace.schema import Role
+from nntrace_keras.program.describe import dtype_name, fans
+from nntrace_keras.program.sources import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,41 @@ class SiteKey:
     shape: tuple[int, ...] = field(default=(), compare=False)
     width: int = field(default=0, compare=False)
     facts: tuple[tuple[str, Any], ...] = field(default=(), compare=False)
+
+
+def parameter_site(
+    path: str,
+    role: Role,
+    variable: Any,
+    owner: Any | None,
+    source: Source,
+    *,
+    parent: str = "",
+    facts: dict[str, Any] | None = None,
+) -> SiteKey:
+    """The site of a variable, of its gradient or of its update.
+
+    Args:
+        path: the variable's.
+        role: which of the three.
+        variable: of any backend.
+        owner: the layer that it belongs to, if that is known.
+        source: the line that built the layer.
+        parent: the layer's path.
+        facts: further columns of `sites`.
+    """
+    shape = tuple(int(size) for size in variable.shape)
+    return SiteKey(
+        path,
+        role,
+        module_type=type(owner).__name__ if owner is not None else "Variable",
+        parent=parent,
+        dtype=dtype_name(variable),
+        file=source.file,
+        line=source.line,
+        shape=shape,
+        facts=tuple({**fans(shape, owner), **(facts or {})}.items()),
+    )
 
 
 class Sites:

@@ -2,6 +2,7 @@
 
 import torch
 
+from nntrace.adapter.objective import objective_payload
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.program import graphs
@@ -47,17 +48,12 @@ class ObjectiveReader:
         if names in self._announced:
             return
         self._announced.add(names)
-        source = caller()
-        shapes = next((s for term in found if (s := graphs.broadcast(term)) is not None), None)
-        weights = dict(zip(reversed(names), (t.weight for t in reversed(found)), strict=True))
-        payload = {
-            "terms": list(dict.fromkeys(names)),
-            "weights": [weights[name] for name in dict.fromkeys(names)],
-            "clamped": is_clamped,
-            "broadcast": None if shapes is None else [list(shape) for shape in shapes],
-            "file": source.file,
-            "line": source.line,
-        }
+        payload = objective_payload(
+            [(name, term.weight) for name, term in zip(names, found, strict=True)],
+            caller(),
+            is_clamped=is_clamped,
+            broadcast=next((s for t in found if (s := graphs.broadcast(t)) is not None), None),
+        )
         self._recorder.add_event(EventKind.OBJECTIVE, payload)
 
     def _values(

@@ -1,0 +1,33 @@
+"""The payload of an `objective` event, whose keys every adapter writes alike."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from nntrace.adapter.sources import Source
+
+
+def objective_payload(
+    terms: Sequence[tuple[str, float | None]],
+    source: Source,
+    *,
+    is_clamped: bool,
+    broadcast: tuple[Sequence[int | None], Sequence[int | None]] | None,
+) -> dict[str, Any]:
+    """What is minimised.
+
+    Args:
+        terms: name and weight of each term; a name that comes again stands for the same function.
+        source: the line that asked for the gradient.
+        is_clamped: whether a clamp stands between the examples' losses and their mean.
+        broadcast: shapes of predictions and targets that are not alike, if any are.
+    """
+    weights = dict(reversed(terms))  # of a name that comes again the first weight counts
+    names = list(dict.fromkeys(name for name, _ in terms))
+    return {
+        "terms": names,
+        "weights": [weights[name] for name in names],
+        "clamped": is_clamped,
+        "broadcast": None if broadcast is None else [list(shape) for shape in broadcast],
+        "file": source.file,
+        "line": source.line,
+    }
