@@ -1,4 +1,4 @@
-"""The agent in a traced process: waits for a framework, installs its adapter, says goodbye.
+"""The agent in a traced process: waits for a framework, installs its adapter, ends the run.
 
 Costs nothing but an import finder until the first third-party import; numpy and pyarrow are
 imported only after a framework is.
@@ -47,7 +47,7 @@ class _FrameworkFinder(ImportWatcher):
 def activate() -> None:
     """Watch for frameworks in this process, as told by the environment of `nntrace run`."""
     if "NNTRACE_RUN" not in os.environ:
-        return  # the program cleared its environment, but for the path
+        return  # the program cleared its environment, except PYTHONPATH
     agent = Agent(speaks=_is_launched_process())
     # What this process starts itself (workers, spawned ranks) need not explain its silence.
     os.environ.pop("NNTRACE_PID", None)
@@ -70,10 +70,10 @@ class Agent:
 
     Args:
         settings: the run; without them the environment of `nntrace run` tells.
-        speaks: whether to say why, when nothing was recorded.
+        speaks: whether to explain it when nothing was recorded.
 
     Attributes:
-        refused: names of logged values that were no numbers, which is said once.
+        refused: names logged with values that are no numbers; each is reported once.
     """
 
     def __init__(self, settings: Settings | None = None, *, speaks: bool) -> None:

@@ -1,10 +1,10 @@
-"""The folder for what can be had again: copies of remote runs, the bundled script of reports."""
+"""The folder for what can be made or fetched again: copies of remote runs, the reports' script."""
 
 import os
 from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """Where it is; not made here."""
+    """Its path, by the XDG convention; it may not exist yet."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "nntrace"

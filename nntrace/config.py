@@ -1,7 +1,7 @@
 """The settings of a project: `nntrace.toml`, or `[tool.nntrace]` in `pyproject.toml`.
 
-The nearest of them upward from the working folder counts. A key that does not exist is an error,
-never ignored. Cheap when there is no file: the TOML reader and the rules are imported on need.
+The nearest file counts, from the working folder upward. An unknown key is an error, never ignored.
+Cheap when there is no file: the TOML reader and the rules are imported only when needed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -59,7 +59,7 @@ class Config:
 
 
 def load_config(folder: Path | None = None) -> Config:
-    """The configuration that holds in a folder, by default the working folder.
+    """The configuration that applies in a folder, by default the working folder.
 
     Raises:
         ConfigError: naming the file, the key and what would be right.
@@ -99,7 +99,7 @@ def parse_budget(text: str) -> float:
 
 
 def parse_kinds(words: Sequence[str]) -> tuple[str, ...]:
-    """Roles of sites, each word one or several separated by commas.
+    """Roles of sites from words that hold one role each, or several separated by commas.
 
     Raises:
         ConfigError: no such role.
@@ -116,7 +116,7 @@ def parse_kinds(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def suggestion(word: str, known: Sequence[str]) -> str:
-    """` Did you mean …?` when a known word is close, else nothing; for the end of a message."""
+    """` Did you mean …?` for the end of a message; empty when no known word is close."""
     from difflib import get_close_matches
 
     close = get_close_matches(word, known, n=1)

@@ -1,14 +1,14 @@
 """Which module's output enters which, as an adapter's `graph` event tells it.
 
-Vertices are modules, by path, and the operations between them, whose names begin with a colon. A
-payload comes from a file: what makes no sense in it is left out.
+Vertices are modules, named by their path, and the operations between them, whose names begin with a
+colon. Payloads are read from files: entries that make no sense are left out.
 """
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-MOST_VERTICES: Final = 1 << 20  # of one graph; sets the operations of several apart
+MOST_VERTICES: Final = 1 << 20  # of one graph; offsets keep operations of several graphs apart
 _RECTIFIER = ":relu"
 _POOLS = ":maxpool"  # rectifies the same units before or after
 
@@ -30,7 +30,7 @@ Takers = Mapping[Vertex, Collection[Vertex]]
 
 
 def edges(payload: Mapping[str, Any], offset: int) -> Iterator[tuple[Vertex, Vertex]]:
-    """Who feeds whom in one graph; `offset` sets its operations apart from those of others."""
+    """Pairs (from, to) of one graph; `offset` keeps its operations apart from other graphs'."""
     names, pairs = payload.get("vertices"), payload.get("edges")
     if not isinstance(names, list) or not isinstance(pairs, list):
         return
@@ -48,7 +48,7 @@ def edges(payload: Mapping[str, Any], offset: int) -> Iterator[tuple[Vertex, Ver
 
 
 def is_rectified_outside(vertex: Vertex, takers: Takers) -> bool:
-    """Whether all that takes a module's output is a functional relu, directly or behind maximum
+    """Whether every user of a module's output is a functional relu, directly or behind maximum
     pooling: `F.relu(self.conv(x))`.
     """
     taking = takers.get(vertex, ())

@@ -27,18 +27,18 @@ class Experiment:
     """One intervention on a program; the defaults change nothing but its length and its seed.
 
     Attributes:
-        name: by which rules ask for the run.
+        name: the name by which rules ask for the run.
         steps: optimizer steps after which the program is ended.
         seconds: time of training after which it is ended.
         seed: what the random generators start from; a seed the program sets itself stands.
         pinned: every training step sees the batch of the first.
-        inputs: what becomes of the model's inputs.
-        targets: what becomes of the loss function's targets.
+        inputs: what is done to the model's inputs.
+        targets: what is done to the loss function's targets.
         rate: factor on the learning rate.
         sweep: whether the learning rate grows from step to step over its whole range.
         steady: whether schedules of the learning rate are ignored.
         regularised: False turns dropout and weight decay off.
-        until: what ends it earlier: the loss at its floor, or a loss that runs away.
+        until: what ends it early: a loss at its floor, or one that diverges.
         dependencies: whether its last step is replayed to see what depends on what.
         sandbox: the working folder that stands in for `folder`.
         surroundings: the folder above it that stands in for one above `folder`; none when empty.
@@ -68,19 +68,19 @@ class Experiment:
         return any(getattr(self, name) != getattr(_UNTOUCHED, name) for name in _INTERVENTIONS)
 
     def encode(self) -> str:
-        """The form in which it is handed on."""
+        """The text that carries it through the environment."""
         return repr(asdict(self))
 
     @classmethod
     def decode(cls, text: str) -> Self | None:
-        """What `encode` made; None of an empty text."""
+        """The experiment that `encode` wrote; None for an empty text."""
         from ast import literal_eval  # the launcher itself starts faster without
 
         return cls(**literal_eval(text)) if text else None
 
     @classmethod
     def of_config(cls, config: Mapping[str, Any]) -> Self | None:
-        """What a manifest's configuration says; None for an ordinary run."""
+        """The experiment of a manifest's configuration; None for an ordinary run."""
         content = config.get("experiment")
         if not isinstance(content, Mapping):
             return None
@@ -88,7 +88,7 @@ class Experiment:
         return cls(**{key: value for key, value in content.items() if key in known})
 
     def original(self, file: str | None) -> str | None:
-        """The file that one in the sandbox, or around it, stands for."""
+        """The user's file for which a file in the sandbox, or around it, stands in."""
         if not file or not self.sandbox:
             return file
         if file.startswith(self.sandbox + os.sep):
@@ -152,7 +152,7 @@ class Ending:
 
     @property
     def share(self) -> float:
-        """How much of the experiment is over, by steps or by time, whichever is more; at most 1."""
+        """The share of the experiment that is done, by steps or by time, whichever is more."""
         began = self._began
         elapsed = 0.0 if began is None else self._clock() - began
         by_steps = len(self._losses) / max(self._experiment.steps - 1, 1)
@@ -182,7 +182,7 @@ class Ending:
         return last - min(known) > _DIVERGED * max(abs(known[0]), 1e-12)
 
     def _is_on_its_way(self) -> bool:
-        """Whether a loss that is to be fitted still falls, so that a verdict would be too early."""
+        """Whether the loss should reach its floor and is still falling: too early for a verdict."""
         if self._experiment.until != "fitted":
             return False
         done, planned = len(self._losses), self._experiment.steps

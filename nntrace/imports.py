@@ -1,6 +1,6 @@
-"""Tells when chosen modules have been imported, and finds nothing itself.
+"""Calls back when chosen modules have been imported.
 
-The module looks as it would without: its loader is its own.
+The modules look as they would without it: each keeps its own loader.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class ImportWatcher:
     """A meta-path finder.
 
     Args:
-        wanted: whether a module of this name is waited for.
-        imported: called with the name once the module was executed.
+        wanted: whether to watch for a module of this name.
+        imported: called with the name once the module has been executed.
     """
 
     def __init__(self, wanted: Callable[[str], bool], imported: Callable[[str], None]) -> None:
@@ -31,7 +31,7 @@ class ImportWatcher:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The spec of a module that is waited for, with a loader that tells of it."""
+        """The spec of a watched module, with a loader that reports its execution; else None."""
         if self._busy:
             return None
         self._busy = True

@@ -21,7 +21,7 @@ from nntrace.text import printable
 
 
 class Tracing:
-    """A run in the making; as a context manager it ends with its block."""
+    """A run that is being recorded; as a context manager it ends with its block."""
 
     def __init__(self, agent: Agent, run: Path, *, owned: bool) -> None:
         self._agent = agent
@@ -34,7 +34,7 @@ class Tracing:
         return self._agent.run or self._run
 
     def stop(self) -> None:
-        """End the run, if `start` began it; what was not stopped ends with the process."""
+        """End the run, if `start` began it. A run that is not stopped ends with the process."""
         self._finish(None)
 
     def __enter__(self) -> Self:
@@ -70,11 +70,11 @@ def start(
 ) -> Tracing:
     """Trace what trains in this process from here on, as `nntrace run` does from the beginning.
 
-    Models, optimizers and data loaders may exist already. What an option leaves out comes from the
-    project's settings. While a run is being traced, that run is returned and nothing is changed.
+    Models, optimizers and data loaders may exist already. Options that are not given come from the
+    project's settings. Within a run that is being traced, that run is returned and nothing changes.
 
     Args:
-        name: what a new run in the runs folder is called; by default, as the script.
+        name: the name of a new run in the runs folder, by default that of the script.
         out: the run folder; by default a new one in the runs folder. Ranks of one training that
             call this give the same one.
         budget: the share of elapsed time that tracing may cost, such as 0.02 or "2%".
@@ -86,7 +86,7 @@ def start(
         capsules: keep the step at which a value is not finite, or the loss jumps, for a replay.
 
     Raises:
-        ConfigError: an option or a setting that is none.
+        ConfigError: an option or a setting is not valid.
         NntraceError: the run folder cannot be written.
     """
     agent = current_agent()
@@ -120,8 +120,8 @@ def start(
 def log(**values: SupportsFloat) -> None:
     """Record numbers of your own at the current optimizer step: `nntrace.log(accuracy=0.93)`.
 
-    Anything that `float` takes is a number, a tensor of one element too. Without a run nothing
-    happens.
+    Anything that `float` accepts is a number, including a tensor of one element. Without a run
+    nothing happens.
     """
     agent = current_agent()
     if agent is None or agent.recorder is None or not agent.recorder.active:
@@ -133,7 +133,7 @@ def log(**values: SupportsFloat) -> None:
         except (TypeError, ValueError, RuntimeError):
             if name not in agent.refused:
                 agent.refused.add(name)
-                say(f"log({name}=…) is no number but {type(value).__name__}: not recorded.")
+                say(f"log({name}=…) is not a number but {type(value).__name__}: not recorded.")
             continue
         agent.recorder.add_scalar(name, number)
 
@@ -143,6 +143,6 @@ def _words(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def _program() -> str:
-    """What the run is called: as the script, or `notebook` where there is none."""
+    """The default name of the run: that of the script, or `notebook` where there is none."""
     script = Path(sys.argv[0] if sys.argv else "").stem
     return "notebook" if "ipykernel" in sys.modules else script or "python"

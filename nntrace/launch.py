@@ -27,7 +27,7 @@ class Settings:
     command: tuple[str, ...]
     sampling: Sampling = field(default_factory=Sampling)
     experiment: Experiment | None = None
-    replays: str = ""  # the capsule to play; then nothing is a training
+    replays: str = ""  # the capsule to replay; nothing is then trained
 
     def environment(self) -> dict[str, str]:
         """The variables to set."""
@@ -46,7 +46,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """The settings of the launcher above this process."""
+        """The settings of the launcher that started this process, or one above it."""
         from ast import literal_eval  # the launcher itself starts faster without
 
         chosen = os.environ.get("NNTRACE_SAMPLING", "")
@@ -137,14 +137,14 @@ def prepare_run(out: Path | None, name: str | None, runs_folder: Path, *, otherw
     Args:
         out: the run folder; without it one in `runs_folder` that starts with `name`.
         name: as the user gave it.
-        otherwise: what the run is called without a name.
+        otherwise: the name of the run when none is given.
 
     Raises:
         NntraceError: it cannot be written, or a name is given for a folder that has one.
     """
     if out is not None and name is not None:
         raise NntraceError(
-            f"the run is called as its folder, {out.name}: leave out the name, or the folder."
+            f"a run in --out is named after its folder, {out.name}: leave out --name or --out."
         )
     if out is not None:
         run = Path(os.path.abspath(out))
@@ -200,7 +200,7 @@ def _make_room(run: Path) -> None:
 
 
 def script_name(words: list[str]) -> str:
-    """What the run is called: the script's or module's name, else the program's."""
+    """The default name of a run: that of the script or module, else that of the program."""
     for index, word in enumerate(words):
         if word == "-m" and index + 1 < len(words):
             return words[index + 1].rpartition(".")[2]

@@ -140,14 +140,14 @@ class Manifest:
 
 
 def _beside(run: Path) -> Path:
-    """A name nobody else has: ranks in containers share folder and pid, recorders a process."""
+    """A unique temporary name: ranks in containers may share a pid, recorders share a process."""
     return run / f".{MANIFEST}.{uuid.uuid4().hex}"
 
 
 def process_is_alive(pid: object, host: object, folder: Path) -> bool:
-    """Whether a process that writes into a folder still runs.
+    """Whether the process that writes into a folder is still running.
 
-    Of another machine's it is only known when something was last written.
+    For a process of another machine, whether something was written lately has to do.
     """
     if host == socket.gethostname() and isinstance(pid, int) and pid > 0:
         return _process_runs(pid)
@@ -155,7 +155,7 @@ def process_is_alive(pid: object, host: object, folder: Path) -> bool:
     return time.time() - newest < _STALE_SECONDS
 
 
-# What each value must be to be believed; another is as good as missing.
+# The type each value must have; a value of another type counts as missing.
 _KINDS: Final[dict[str, type]] = {
     "name": str,
     "schema": int,

@@ -26,7 +26,7 @@ _LISTING_SECONDS: Final = 60.0
 
 
 class RemoteRuns:
-    """Where a run of another machine was found, and the others beside it.
+    """A run on another machine, and the others in its folder.
 
     Args:
         host: as ssh takes it.
@@ -52,7 +52,7 @@ class RemoteRuns:
         self._run: RemoteRun | None = None
 
     def first(self, run: str) -> Watch:
-        """The run meant by RUN there, before a screen is open: ssh may ask for a password.
+        """Connect to RUN there, before a screen is open, as ssh may ask for a password.
 
         Raises:
             NntraceError: no connection, no nntrace or no run there; says what to do next.
@@ -71,7 +71,7 @@ class RemoteRuns:
 
     @property
     def refresh_seconds(self) -> float | None:
-        """Every list is a connection of its own."""
+        """None: every listing is a connection of its own."""
         return None
 
     def rows(self) -> Sequence[RunRow]:
@@ -99,7 +99,7 @@ class RemoteRuns:
         return tuple(self._row(row) for row in _parsed(listed.stdout) if _is_run(row))
 
     def places(self) -> Sequence[str]:
-        """Where they are: nothing less can be asked for."""
+        """Their places; costs as much as `rows`."""
         return tuple(row.place for row in self.rows())
 
     def watch(self, place: str) -> Watch:

@@ -43,12 +43,12 @@ class Site:
 
     @property
     def shown(self) -> str:
-        """Its path as a message names it: a module may be called `0`, and the root nothing."""
+        """The path as messages show it: in quotes, as a module may be called `0`."""
         return f"`{self.path}`" if self.path else "the model"
 
     @property
     def channel_axis(self) -> int:
-        """The axis of channels or features of what a module gives; -1 when not known."""
+        """The axis of channels or features in a module's output; -1 when not known."""
         if not self.shape:
             return -1
         if self.unit_axis is not None:

@@ -1,4 +1,4 @@
-"""The runs among which a monitor's run stands: those of a folder here, or on another machine."""
+"""The runs a monitor can switch between: those of a folder here, or on another machine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ class RunRow:
     """One run; `steps` and `loss` are None where its trace cannot be read.
 
     Attributes:
-        place: where it is, as `Watch.place` says it.
+        place: where it is, in the form of `Watch.place`.
     """
 
     place: str
@@ -38,7 +38,7 @@ class RunList(Protocol):
 
     @property
     def refresh_seconds(self) -> float | None:
-        """How often it may be asked again while someone looks; None for once."""
+        """How often to list again while the list is shown; None for only once."""
 
     def rows(self) -> Sequence[RunRow]:
         """The runs, newest first.
@@ -48,7 +48,7 @@ class RunList(Protocol):
         """
 
     def places(self) -> Sequence[str]:
-        """Only where they are, newest first.
+        """The places alone, newest first, which may be cheaper than `rows`.
 
         Raises:
             NntraceError: they cannot be listed now.
@@ -77,7 +77,7 @@ class LocalRuns:
 
     @property
     def refresh_seconds(self) -> float | None:
-        """Reading the ends of some files costs little."""
+        """Often: reading the ends of some files costs little."""
         return 5.0
 
     def rows(self) -> Sequence[RunRow]:
@@ -94,7 +94,7 @@ class LocalRuns:
         )
 
     def places(self) -> Sequence[str]:
-        """Only where they are, newest first."""
+        """The places alone, newest first."""
         return tuple(str(run.path) for run in self._runs())
 
     def _runs(self) -> "Sequence[RunFolder]":

@@ -52,8 +52,8 @@ def find_run(name: str | Path | None = None, folder: Path | None = None) -> Path
     """The run folder meant by RUN: a path, a name in the runs folder, or the latest run.
 
     Args:
-        name: what the user typed; None and `latest` are the run that started last, the name
-            given to `nntrace run --name`, or that of the script, the last run of this name.
+        name: what the user typed. None and `latest` mean the run that started last; the name
+            given to `nntrace run --name`, or that of the script, the last run of that name.
         folder: the runs folder, by default the configured one.
 
     Raises:
@@ -80,7 +80,7 @@ def find_run(name: str | Path | None = None, folder: Path | None = None) -> Path
 
 
 def wait_for_run(folder: Path | None = None, *, waiting: Callable[[Path], object]) -> Path:
-    """The latest run of the runs folder, and while there is none the first that begins.
+    """The latest run of the runs folder; while there is none, wait for the first.
 
     Args:
         folder: the runs folder, by default the configured one.

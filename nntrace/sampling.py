@@ -13,7 +13,7 @@ from nntrace.schema import Role
 DEFAULT_BUDGET: Final = 0.02
 SAMPLE_LIMIT: Final = 4096
 EVERYTHING: Final = 1 << 62
-# Of all samples of one step together: 12 MiB of float32, some of which wait for the writer.
+# In all samples of one step: 12 MiB of float32, and several steps may wait for the writer.
 _STEP_ELEMENTS: Final = 3 << 20
 _LEAST_LIMIT: Final = 256
 _OF_MODULES: Final = frozenset(
@@ -63,10 +63,10 @@ class Sampling:
         return not (self.include or self.exclude or self.kinds)
 
     def limit(self, sites: int) -> int:
-        """The most elements to take of one tensor, in a model with so many sites.
+        """The most elements to take from one tensor, in a model with this number of sites.
 
-        4096, of which a standard deviation has a relative standard error of about 1 %; fewer in
-        very large models, so that the memory for the samples does not grow with the model.
+        4096, which gives a standard deviation a relative standard error of about 1 %; fewer in very
+        large models, so that the memory for the samples does not grow with the model.
         """
         if self.exact:
             return EVERYTHING

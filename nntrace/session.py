@@ -1,4 +1,4 @@
-"""One traced process: its recorder, its adapters, and the last line it says.
+"""One traced process: its recorder, its adapters, and the line it prints at the end.
 
 Made from the environment that `nntrace run` sets, after a framework was imported.
 """
@@ -22,7 +22,7 @@ from nntrace.schema import MANIFEST, RunStatus
 # Beyond this many bytes of statistics the findings are not counted at exit: it would take seconds.
 _COUNT_FINDINGS_BYTES = 32 * 1024 * 1024
 _LONGEST_ERROR = 2000
-# By these torchrun and torch.multiprocessing say that a process of theirs failed.
+# The exceptions by which torchrun and torch.multiprocessing report a failed process.
 _CHILD_FAILED = ("ChildFailedError", "ProcessRaisedException", "ProcessExitedException")
 
 
@@ -31,7 +31,7 @@ class Session:
 
     Args:
         settings: what was asked for, by default through the environment of `nntrace run`.
-        explains_silence: whether to say why, when nothing was recorded.
+        explains_silence: whether to explain it when nothing was recorded.
     """
 
     def __init__(self, settings: Settings | None = None, *, explains_silence: bool) -> None:
@@ -64,7 +64,7 @@ class Session:
         self.recorder.on_failure(undo)
 
     def finish(self, failure: BaseException | None) -> None:
-        """End the run and say in one line where it is and what to do next.
+        """End the run and print in one line where it is and what to do next.
 
         Args:
             failure: the exception that ended the training.
@@ -87,7 +87,7 @@ class Session:
         self._adapters.clear()  # a notebook keeps what `nntrace.start` gave it
 
     def _end_of_others(self, error: str) -> None:
-        """Complete the manifest that no recording process did: a launcher knows what they ended by.
+        """Complete a manifest that no recording process completed: a launcher knows why they ended.
 
         `torchrun` and `multiprocessing.spawn` stop the other ranks when one fails.
         """
@@ -129,7 +129,7 @@ class Session:
 
 
 def _overhead(recorder: Recorder) -> str:
-    """Its share of the time; where the budget was exceeded, why."""
+    """The overhead as a share of the time and, where it exceeds the budget, why."""
     account, cadence = recorder.account, recorder.cadence
     share, seconds = f"{account.overhead:.1%}", account.spent_ns / 1e9
     allowed_ns = cadence.budget * account.elapsed_ns
@@ -155,14 +155,14 @@ def _manifest(settings: Settings) -> Manifest:
 
 
 def _replayed(settings: Settings) -> Path | None:
-    """The capsule to be played in this process: only the rank that it is of plays it."""
+    """The capsule to replay in this process; only the rank it was recorded on replays it."""
     its_rank = os.environ.get("NNTRACE_REPLAY_RANK", "0")
     is_it = bool(settings.replays) and its_rank == os.environ.get("RANK", "0")
     return Path(settings.replays) if is_it else None
 
 
 def _shown(run: Path) -> str:
-    """The run as the user would type it from here: `latest`-able runs by name, others by path."""
+    """The run's path as the user would type it from here."""
     try:
         return str(run.relative_to(Path.cwd()))
     except (ValueError, OSError):  # elsewhere, or the working directory is gone

@@ -1,8 +1,8 @@
 """A run folder as one stream of bytes, through a pipe: what `nntrace stream` writes.
 
-A frame is one line of JSON and as many bytes as it says. Streams are append-only, so a frame of
-one is "these bytes stand at this offset"; a reader that went away says how much it has and gets
-the rest. Nothing is listened on and nothing is written to the run folder.
+A frame is one line of JSON and as many bytes as that line announces. Streams are append-only, so a
+frame says "these bytes belong at this offset"; a reader that reconnects says how much it has and
+gets the rest. No port is opened and nothing is written to the run folder.
 """
 
 import json
@@ -49,17 +49,17 @@ def is_stream_file(name: str) -> bool:
 
 
 def write_frame(frame: Frame, file: IO[bytes]) -> None:
-    """Write it whole."""
+    """Write a frame: its head as a line of JSON, then its bytes."""
     head = {key: value for key, value in asdict(frame).items() if key != "data" and value}
     head["bytes"] = len(frame.data)
     file.write(json.dumps(head).encode() + b"\n" + frame.data)
 
 
 def read_frame(file: IO[bytes]) -> Frame | None:
-    """The next frame; None at the end, also within one.
+    """The next frame; None at the end of the stream, even if that is within a frame.
 
     Raises:
-        NntraceError: these are no frames.
+        NntraceError: the bytes are not frames.
     """
     line = file.readline(_LARGEST_HEAD)
     if not line.endswith(b"\n"):
@@ -85,10 +85,10 @@ def frames(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Frame]:
-    """Everything of a run that is not there yet, and with `follow` what comes until it ends.
+    """Everything of a run that the reader lacks and, with `follow`, what is added until it ends.
 
     Args:
-        have: how many bytes of which file the reader has.
+        have: how many bytes of each file the reader has.
 
     Raises:
         NotARunError: the folder is gone.
@@ -119,12 +119,12 @@ def frames(
 
 
 def _manifest(manifest: Manifest, status: RunStatus) -> Frame:
-    """As this machine sees the run; another machine cannot look for its process."""
+    """The manifest as this machine sees it: another one cannot look for the process."""
     return Frame("manifest", text=json.dumps({**asdict(manifest), "status": status, "pid": 0}))
 
 
 def _fresh(run: Path, sent: dict[str, int]) -> Iterator[Frame]:
-    """The bytes that stand behind what was sent, file by file in the order of their names."""
+    """The bytes after those that were sent, file by file in the order of their names."""
     for path in sorted(run.glob("rank-*/*.arrows")):
         name = path.relative_to(run).as_posix()
         if not is_stream_file(name):
@@ -139,9 +139,9 @@ def _fresh(run: Path, sent: dict[str, int]) -> Iterator[Frame]:
 class Mirror:
     """A folder in which a run appears as its frames come in.
 
-    The manifest is written after the rows it speaks of; nothing outside the folder is touched.
-    Whether a run of another machine goes on is judged by its newest `*.arrows` file: the mirror has
-    one more of them, to say that something is still heard.
+    The manifest is written after the rows it describes; nothing outside the folder is touched.
+    Whether a run of another machine is alive is judged by the age of its newest `*.arrows` file, so
+    the mirror holds an extra one that is touched whenever something is received.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -150,7 +150,7 @@ class Mirror:
 
     @property
     def have(self) -> dict[str, int]:
-        """How many bytes of which file are here."""
+        """How many bytes of each file are here."""
         return {
             path.relative_to(self.folder).as_posix(): path.stat().st_size
             for path in self.folder.glob("rank-*/*.arrows")
@@ -162,14 +162,14 @@ class Mirror:
         return (self.folder / MANIFEST).exists()
 
     def touch(self) -> None:
-        """Something was heard."""
+        """Note that something was received."""
         (self.folder / "heard.arrows").touch()
 
     def take(self, frame: Frame) -> None:
-        """Write it.
+        """Write what a frame holds.
 
         Raises:
-            NntraceError: a frame that no `nntrace stream` sends.
+            NntraceError: `nntrace stream` sends no such frame.
         """
         if frame.kind == "hello":
             if frame.offset > PROTOCOL:

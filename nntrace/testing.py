@@ -1,10 +1,9 @@
 """For tests of training code: fail when a run is not healthy.
 
-from nntrace.testing import assert_healthy
-
 def test_training_is_healthy(tmp_path):
-    subprocess.run(["nntrace", "run", "--out", tmp_path, "train.py"], check=True)
-    assert_healthy(next(tmp_path.iterdir()), ignore=["RUN03"])
+    run = tmp_path / "run"
+    subprocess.run(["nntrace", "run", "--out", run, "train.py"], check=True)
+    assert_healthy(run, ignore=["RUN03"])
 """
 
 import io

@@ -1,5 +1,6 @@
-"""Run folders on any file system fsspec knows (`s3://`, `gs://`, `ssh://`, `https://`, …): fetched
-into a local cache, file by file as far as they changed, and read there.
+"""Run folders on any file system that fsspec knows (`s3://`, `gs://`, `ssh://`, `https://`, …).
+
+They are fetched into a local cache, only the files that have changed, and read there.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ from nntrace.schema import (
     STREAMS,
 )
 
-# What a run folder holds; anything else, a path that leads elsewhere above all, stays away.
+# What a run folder holds. Anything else is not fetched, above all paths that lead elsewhere.
 _FILES: Final = re.compile(
     r"(manifest\.json|rank-[0-9]{5,9}/(capsules/)?[A-Za-z0-9][A-Za-z0-9._-]{0,99})"
 )

@@ -21,11 +21,11 @@ class Watch:
     Attributes:
         run: its folder, or one that mirrors it.
         diagnose: makes the findings, by the rules and thresholds of the user's configuration.
-        thresholds: of that configuration, by rule code; where none is given the rule's own holds.
-        runs: those among which it stands; None when the user may not leave this one.
+        thresholds: those of that configuration, by rule code; the rules' own where it has none.
+        runs: the runs to switch between; None when there is only this one.
         output: a file that the traced program's own output goes to.
         interrupt, terminate: pass Ctrl-C and SIGTERM on to the program; None when it is not ours.
-        problem: what is wrong with the way to the run, if anything.
+        problem: what is wrong with the connection to the run, if anything.
         where: how the user would name the run's folder, when that is not `run`.
     """
 

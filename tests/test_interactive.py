@@ -126,8 +126,8 @@ def test_logged_numbers_stand_at_the_step_they_were_logged_in(several_runs):
 
 def test_what_is_no_number_is_said_once_and_never_raises(several_runs):
     result, opened = several_runs
-    assert result.stderr.count("log(name=…) is no number but str: not recorded.") == 1
-    assert result.stderr.count("log(vector=…) is no number but Tensor: not recorded.") == 1
+    assert result.stderr.count("log(name=…) is not a number but str: not recorded.") == 1
+    assert result.stderr.count("log(vector=…) is not a number but Tensor: not recorded.") == 1
     assert list(opened("no numbers").scalars) == ["fine"]
 
 

@@ -239,4 +239,4 @@ def test_a_folder_that_turns_out_unwritable_costs_one_line_and_no_training(folde
 def test_a_folder_and_a_name_for_it_are_refused_before_the_program_starts(folder):
     found = traced(folder, "--out", "run", "--name", "try7", sys.executable, "-c", "print(1)")
     assert (found.returncode, found.stdout) == (2, "")
-    assert "leave out the name" in found.stderr
+    assert "leave out --name or --out" in found.stderr

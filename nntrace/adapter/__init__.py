@@ -39,10 +39,10 @@ DESCRIBES_ITSELF: Final = "__nntrace__"
 
 
 class Modules(Protocol):
-    """What a framework that is built on another one says of its modules.
+    """What a framework built on another one (Keras on PyTorch) says about its modules.
 
-    Its adapter sets it as attribute `DESCRIBES_ITSELF` of their class; the adapter of the
-    framework below, which sees them run, asks it.
+    Its adapter sets this as attribute `DESCRIBES_ITSELF` of their class; the adapter of the
+    framework below, which sees the modules run, asks it.
     """
 
     def children(self, module: Any) -> Iterable[Any]:
@@ -50,7 +50,7 @@ class Modules(Protocol):
         ...
 
     def parts(self, root: Any) -> Iterable[tuple[str, Any, Iterable[tuple[str, Any]]]]:
-        """A module and all inside: path, module, and paths and tensors of its own parameters."""
+        """A module and all inside it: path, module, and (path, tensor) of its own parameters."""
         ...
 
     def unit_axis(self, module: Any) -> int:
@@ -75,7 +75,7 @@ class Modules(Protocol):
 
 
 def described(module: Any) -> Modules | None:
-    """What describes a module, if the framework below cannot."""
+    """What describes a module, if its framework is built on the one that runs it."""
     found: Modules | None = getattr(type(module), DESCRIBES_ITSELF, None)
     return found
 

@@ -1,7 +1,7 @@
-"""Is a gradient the derivative of what was computed? What its comparison with differences says.
+"""Whether a gradient is the derivative of what was computed, by comparison with differences.
 
-Along random directions, in float64. Directions along which two step sizes disagree cross a kink
-and decide nothing; a gradient is wrong that is wrong along every direction.
+Compared along random directions, in float64. Where two step sizes disagree the direction crosses a
+kink and decides nothing. A gradient counts as wrong when it is wrong along every direction.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,14 +11,14 @@ from typing import Any, Generic, NamedTuple, TypeVar
 P = TypeVar("P")
 
 _DIRECTIONS = 3
-STEP = 1e-6  # of the size of what is moved, and at least of 1
+STEP = 1e-6  # relative to the size of what is moved, which counts as at least 1
 WIDE_STEP = 10 * STEP
 _TOLERANCE = 1e-3  # of the larger one
 _KINK = 1e-3  # by how much differences of two step sizes may disagree
 
 
 class Slopes(NamedTuple):
-    """Along one direction: what the gradient says, and differences at `STEP` and `WIDE_STEP`."""
+    """Slopes along one direction: by the gradient, and by differences at `STEP` and `WIDE_STEP`."""
 
     by_backward: float
     narrow: float
@@ -27,7 +27,7 @@ class Slopes(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Wrong(Generic[P]):
-    """The gradient of a part that is not the derivative, along the first direction."""
+    """A part whose gradient is not the derivative, with both along the first direction."""
 
     part: P
     by_backward: float
@@ -41,13 +41,13 @@ class Wrong(Generic[P]):
 
 @dataclass(frozen=True, slots=True)
 class Comparison(Generic[P]):
-    """What came of it.
+    """The result of a comparison.
 
     Attributes:
         outputs: what was computed.
         wrong: one for each part whose gradient is wrong along every direction.
         is_constant: whether no part changed the outputs.
-        tried: directions that decided something.
+        tried: the number of directions that decided something.
     """
 
     outputs: tuple[Any, ...]
@@ -63,8 +63,8 @@ def compared(
 
     Args:
         outputs: what was computed.
-        parts: whose gradient is meant, each moved by itself.
-        measure: for a part, what draws a direction and measures along it, each time it is called.
+        parts: what the gradients belong to; each is moved by itself.
+        measure: gives for a part a function that draws a random direction and measures along it.
     """
     wrong: list[Wrong[P]] = []
     is_constant, tried = True, 0

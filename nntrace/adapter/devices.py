@@ -11,7 +11,7 @@ _AMD = Path("/sys/class/kfd/kfd/topology/nodes")
 
 
 def accelerator(nvidia: Path = _NVIDIA, amd: Path = _AMD) -> str | None:
-    """`cuda`, as AMD's are called, too, or None."""
+    """The kind of accelerator, `cuda` also for AMD's, or None."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1"):
         return None
     try:

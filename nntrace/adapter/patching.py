@@ -1,4 +1,4 @@
-"""Puts something in the place of an attribute of a framework, and gives back what undoes it."""
+"""Replaces an attribute of a framework and returns a function that undoes it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ Undo = Callable[[], None]
 
 
 def replace(owner: Any, name: str, wrapper: Any) -> Undo:
-    """Set `owner.name` to `wrapper`; return the undo, which leaves a later patch in its place."""
+    """Set `owner.name` to `wrapper`; the undo does nothing once someone has patched over it."""
     original = getattr(owner, name)
     inherited = name not in vars(owner)
     is_static = name == "__new__"  # what Python makes static only within the class statement

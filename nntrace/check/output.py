@@ -97,7 +97,8 @@ def render_markdown(checked: Checked) -> Iterator[str]:
     yield ""
     if rows := _rates(checked):
         yield from ("Loss over the learning rate:", "", "```text", *rows, "```", "")
-    passive = [f for f in checked.report.diagnosis.findings if not f.code.startswith("PRB")]
+    probes = {probe.code for probe in checked.probes}
+    passive = [f for f in checked.report.diagnosis.findings if f.code not in probes]
     for finding in passive:
         yield f"- **{finding.level} {finding.code} {finding.name}**: {escaped(finding.message)}"
     if passive:

@@ -7,19 +7,12 @@ from pathlib import Path
 import click
 
 from nntrace.cli.output import note, output
-
-FORMS = ("tensorboard", "parquet", "csv", "wandb")
-_NEXT = {
-    "tensorboard": "tensorboard --logdir {}",
-    "parquet": "any reader of partitioned Parquet opens {}",
-    "csv": "the files are in {}",
-    "wandb": "wandb sync {}/wandb/offline-run-*",
-}
+from nntrace.export import FORMS, load
 
 
 @click.command(name="export")
 @click.argument("run", required=False, metavar="[RUN]")
-@click.option("--to", "form", type=click.Choice(FORMS), required=True)
+@click.option("--to", "form", type=click.Choice(tuple(FORMS)), required=True)
 @click.option(
     "-o",
     "--output",
@@ -39,7 +32,6 @@ def command(run: str | None, form: str, target: Path | None) -> None:
       nntrace export latest --to tensorboard -o logs
       nntrace export runs/try7 --to parquet -o dataset
     """
-    from nntrace.export import load
     from nntrace.runs import find_run
     from nntrace.trace import Trace
 
@@ -51,4 +43,4 @@ def command(run: str | None, form: str, target: Path | None) -> None:
     written = exporter(trace, folder)
     with output() as file:
         file.write(f"{folder}\n")
-    note(f"wrote {written} values. Next: {_NEXT[form].format(folder)}")
+    note(f"wrote {written} values. Next: {FORMS[form].format(folder)}")

@@ -69,12 +69,12 @@ def command(
     from nntrace.replay import changed_sources, choose, list_capsules, play
     from nntrace.replay.text import (
         headline,
-        judge,
         list_content,
         outcome_content,
         outcome_text,
         table,
     )
+    from nntrace.replay.verdict import judge
     from nntrace.runs import find_run
 
     if cmd and cmd[0].startswith("-") and cmd[0] not in _STARTS:

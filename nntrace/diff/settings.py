@@ -55,7 +55,9 @@ def _described(trace: Trace) -> Iterator[tuple[str, str]]:
     yield "parameter dtypes", ", ".join(sorted(types))
 
 
-def _values(which: str, payload: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+def _values(
+    which: str, payload: Mapping[str, Any], keys: tuple[str, ...]
+) -> Iterator[tuple[str, str]]:
     for key in keys:
         if key in payload:
             value = payload[key]

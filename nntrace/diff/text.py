@@ -11,6 +11,7 @@ from nntrace.diagnosis.json import plain
 from nntrace.diagnosis.text import Line
 from nntrace.diff.compare import Comparison, Divergence
 from nntrace.text import printable
+from nntrace.trace import Site, Trace
 
 JSON_SCHEMA: Final = 1
 _TRAIL_SHOWN: Final = 8
@@ -139,7 +140,7 @@ def _scope(comparison: Comparison) -> str:
     return scope if steps else f"{scope}; record both with --every 1 to compare them step by step"
 
 
-def _run(trace: Any) -> dict[str, Any]:
+def _run(trace: Trace) -> dict[str, Any]:
     return {
         "name": trace.manifest.name,
         "path": None if trace.path is None else str(trace.path),
@@ -147,7 +148,7 @@ def _run(trace: Any) -> dict[str, Any]:
     }
 
 
-def _site(site: Any) -> dict[str, Any]:
+def _site(site: Site) -> dict[str, Any]:
     return {"path": site.path, "role": site.role.value, "shape": site.shape}
 
 

@@ -3,14 +3,21 @@
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from nntrace.trace import Trace
+if TYPE_CHECKING:
+    from nntrace.trace import Trace
 
 # Writes every rank of a run into a folder, which exists, and returns the number of values written.
-Export = Callable[[Trace, Path], int]
+Export = Callable[["Trace", Path], int]
 
-FORMS: Final = ("tensorboard", "parquet", "csv", "wandb")
+# Each form and the command to go on with; `{}` is the folder that was written.
+FORMS: Final = {
+    "tensorboard": "tensorboard --logdir {}",
+    "parquet": "any reader of partitioned Parquet opens {}",
+    "csv": "the files are in {}",
+    "wandb": "wandb sync {}/wandb/offline-run-*",
+}
 
 
 def load(form: str) -> Export:

@@ -1,15 +1,15 @@
 """What `nntrace replay` prints: the capsules of a run, and what became of one."""
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from nntrace.replay.capsule import Capsule
 from nntrace.replay.play import Outcome
+from nntrace.replay.verdict import judge, losses
 from nntrace.rules.numerics.origins import Origin, origin_of, sentence
 from nntrace.schema import Role
 from nntrace.text import printable
@@ -22,21 +22,6 @@ if TYPE_CHECKING:
 _REASONS: Final = {"nonfinite": "a value is not finite", "loss_spike": "the loss jumped"}
 _SHOWN_SITES: Final = 3  # of a role
 _UNUSUAL: Final = 3.0  # times its median
-_SAME_LOSS: Final = 1e-3
-
-
-class Verdict(NamedTuple):
-    """Whether a step came out as it had in the run.
-
-    Attributes:
-        reproduced: whether it did.
-        recorded: the origin of the run.
-        found: that of the replay, if a value was not finite.
-    """
-
-    reproduced: bool
-    recorded: Origin
-    found: Origin | None
 
 
 def list_content(capsules: Iterable[Capsule]) -> list[dict[str, Any]]:
@@ -143,28 +128,6 @@ def _told(trace: Trace, origin: Origin | None) -> dict[str, Any] | None:
     }
 
 
-def judge(capsule: Capsule, outcome: Outcome) -> Verdict:
-    """Compare a replay with what was recorded: the operation and its line, or the loss."""
-    recorded = origin_of(capsule.origin or {}, capsule.step)
-    if outcome.origin is None:
-        was, now = _losses(capsule, outcome)
-        is_same = capsule.reason == "loss_spike" and abs(now - was) <= _SAME_LOSS * abs(was)
-        return Verdict(is_same, recorded, None)
-    found = origin_of({**outcome.origin, "step": capsule.step}, capsule.step)
-    return Verdict(_identity(found) == _identity(recorded), recorded, found)
-
-
-def _identity(origin: Origin) -> tuple[Any, ...]:
-    return origin.where, origin.text("op"), origin.text("given"), origin.location
-
-
-def _losses(capsule: Capsule, outcome: Outcome) -> tuple[float, float]:
-    """In the run, and now."""
-    recorded = capsule.content.get("loss")
-    was = float(recorded) if isinstance(recorded, (int, float)) else math.nan
-    return was, math.nan if outcome.loss is None else outcome.loss
-
-
 def _report(screen: "Console", origin: Origin) -> None:
     """The line, the operands, what to do."""
     if origin.location is not None:
@@ -184,7 +147,7 @@ def _report(screen: "Console", origin: Origin) -> None:
 def _spike(screen: "Console", trace: Trace, capsule: Capsule, outcome: Outcome) -> bool:
     verdict = judge(capsule, outcome)
     word = "reproduced" if verdict.reproduced else "not reproduced"
-    was, now = _losses(capsule, outcome)
+    was, now = losses(capsule, outcome)
     screen.print(f"{word}: the loss was {was:.6g} in the run and is {now:.6g} now.", style="bold")
     unusual = _unusual(trace, Trace.open(outcome.run))
     if unusual:

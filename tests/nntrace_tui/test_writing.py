@@ -2,7 +2,7 @@ import math
 
 import pytest
 from nntrace_tui.literal import literal, shorten_path
-from nntrace_tui.numbers import duration, number, percent, rate, short_number
+from nntrace_tui.numbers import duration, log_ratio, number, percent, rate, short_number
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,14 @@ def test_a_number_has_four_digits_at_most(value, shown) -> None:
 )
 def test_a_short_number_fits_its_column(value) -> None:
     assert len(short_number(value)) <= 8
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(-3.017, "-3.02"), (-0.0004, "0.00"), (-math.inf, "none"), (math.nan, "–"), (None, "–")],
+)
+def test_an_update_of_nothing_is_told_from_a_ratio_of_one(value, shown) -> None:
+    assert log_ratio(value) == shown
 
 
 @pytest.mark.parametrize(

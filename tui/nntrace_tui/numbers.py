@@ -19,6 +19,13 @@ def short_number(value: float | None) -> str:
     return f"{value:.1e}"
 
 
+def log_ratio(value: float | None) -> str:
+    """The log10 of an update ratio: `-3.02`; `none` where nothing moved, as 0 is a ratio of one."""
+    if value is None or math.isnan(value):
+        return MISSING
+    return "none" if value == -math.inf else f"{value:.2f}".replace("-0.00", "0.00")
+
+
 def percent(fraction: float | None) -> str:
     """`0 %`, `1.9 %`, `76 %`; a share too small to be written is `<0.1 %`, not none."""
     if fraction is None or math.isnan(fraction):

@@ -13,7 +13,7 @@ from nntrace.schema import STATISTICS
 from nntrace_tui.draw import density
 from nntrace_tui.literal import line, literal, shorten_path
 from nntrace_tui.messages import Look
-from nntrace_tui.numbers import percent, short_number
+from nntrace_tui.numbers import log_ratio, percent, short_number
 from nntrace_tui.pages.layer import LOG_RATIO, HistogramHistory, LayerPage, SiteColumn
 from nntrace_tui.screens.page import PageScreen
 from nntrace_tui.snapshot import Snapshot
@@ -198,7 +198,8 @@ def _cell(column: SiteColumn, name: str, colours: Palette) -> Text:
     value = column.latest.get(name)
     if value is None:
         return Text("")
-    shown = percent(value) if name.endswith("_fraction") else short_number(value)
+    write = percent if name.endswith("_fraction") else short_number
+    shown = log_ratio(value) if name == LOG_RATIO else write(value)
     band = column.bands.get(name)
     out = band is not None and not band[0] <= value <= band[1]
     return Text(shown, style=colours.warning if out else "", justify="right")

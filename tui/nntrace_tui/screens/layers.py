@@ -36,7 +36,7 @@ Enter        the layer in full
 act std      standard deviation of the output; ↓ below its band, ↑ above
 grad rms     root mean square of its parameters' gradients
 Δw/w         log10 of rms(update) / rms(parameters): about -3 is usual, ↓ below its
-             band, ↑ above, 0 when nothing moved
+             band, ↑ above, none: nothing moved
 dead         share of units that were zero in every recent sample
 sat          share of outputs at an end of a bounded activation's range
 non-fin      share of NaN or infinite values, the worst of its sites

@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from nntrace_tui.draw import scale_marker, strip
 from nntrace_tui.literal import line, shorten_path
 from nntrace_tui.messages import Look
+from nntrace_tui.numbers import log_ratio
 from nntrace_tui.pages.updates import UpdatesPage
 from nntrace_tui.screens.page import PageScreen
 from nntrace_tui.snapshot import Snapshot
@@ -86,8 +87,9 @@ class UpdateRatios(LineList):
         label, scale, heat = self._widths(width)
         value = page.log10_ratios[number]
         text = Text(shorten_path(page.paths[number], label - 1).ljust(label), no_wrap=True)
-        shown = "–" if math.isnan(value) else "0" if value == -math.inf else f"{value:.2f}"
-        text.append(f"{shown:>7} ", colours.warning if _distance(value, page.band) else "")
+        text.append(
+            f"{log_ratio(value):>7} ", colours.warning if _distance(value, page.band) else ""
+        )
         text.append_text(
             scale_marker(value, (_LOW, _HIGH), page.band, page.spreads[number], scale, colours)
         )
@@ -125,7 +127,7 @@ warns and a decade above where UPD02 does.
 
 ●        the median of the last five samples
 ━ ─      the range over the run
-0        nothing moved
+none     nothing moved
 s        the furthest from the band first
 Enter    the layer of the parameter
 """

@@ -8,7 +8,7 @@ from typing import Final
 from rich.text import Text
 
 from nntrace_tui.bands import Bands
-from nntrace_tui.numbers import percent, short_number
+from nntrace_tui.numbers import log_ratio, percent, short_number
 from nntrace_tui.pages.layers import LayerRow
 from nntrace_tui.themes import Palette
 
@@ -49,9 +49,8 @@ def _gradient_rms(row: LayerRow, _bands: Bands) -> tuple[str, str]:
 def _update_ratio(row: LayerRow, bands: Bands) -> tuple[str, str]:
     value = row.log10_update_ratio
     if value == -math.inf:
-        return "0", _TOO_LOW
-    shown = short_number(None) if value is None else f"{value:.2f}"
-    return _marked(shown, value, bands.log_ratio.band)
+        return log_ratio(value), _TOO_LOW
+    return _marked(log_ratio(value), value, bands.log_ratio.band)
 
 
 def _dead(row: LayerRow, bands: Bands) -> tuple[str, str]:
