@@ -15,7 +15,7 @@ import tensorflow as tf
 from tensorflow.python.eager import record
 from tensorflow.python.framework import ops
 
-from nntrace.recorder import KeptTensor, Recorder, Sample
+from nntrace.recorder import Instant, KeptTensor, Recorder, Sample
 from nntrace.schema import Role
 from nntrace_keras.births.eager import EagerBirths
 from nntrace_keras.data.batches import batch_samples
@@ -26,7 +26,6 @@ from nntrace_keras.graphs.board import Row
 from nntrace_keras.graphs.functions import TrainingFunctions
 from nntrace_keras.graphs.returned import watch_tracing
 from nntrace_keras.graphs.saving import watch_saving
-from nntrace_keras.graphs.unread import Call
 from nntrace_keras.patching import Undo, after, wrap
 from nntrace_keras.program.devices import DeviceObserver
 from nntrace_keras.program.names import Names
@@ -219,10 +218,12 @@ class Training:
         row: Row,
         delivery: Delivery | None,
         waited_ns: int | None,
-        call: Call | None = None,
+        ended: Instant | None = None,
+        followed: bool = False,
     ) -> bool:
-        """Record one optimizer call, of a function's `call` or eager; whether to sample the next
-        one.
+        """Record one optimizer call; whether to sample the next one.
+
+        One of a function has `ended` earlier, and other calls may have `followed` it.
         """
         pending = self._pending.setdefault(step.optimizer, _Pending())
         is_skipped = not row.applied and step.calls_per_step == 1  # its gradients overflowed
@@ -258,12 +259,12 @@ class Training:
             loss_scale=row.loss_scale,
             clip_norm=clip_norm,
             clip_limit=clip_limit,
-            ended=None if call is None else call.ended,
-            followed=call is not None and call.followed,
+            ended=ended,
+            followed=followed,
         )
         if is_skipped and delivery is not None:
             return True  # the next one in its place
-        return self._next_in_turn(wants) if call is None else wants
+        return self._next_in_turn(wants) if ended is None else wants
 
     def _sample(self, step: Step, found: Found, number: int, row: Row) -> Sample:
         if row.loss_scale is not None:

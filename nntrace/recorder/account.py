@@ -108,10 +108,12 @@ class Account:
         self._foreign_ns = self.elapsed_ns = 0
         self._startup_ns = self.spent_ns
 
-    def step_ended(self, *, settles: bool, ended: Instant | None = None) -> StepTimes:
+    def step_ended(
+        self, *, settles: bool, ended: Instant | None = None, followed: bool = False
+    ) -> StepTimes:
         """Take a step down; `settles` where what others had is to be read, a system call.
 
-        `ended` is when it did, where that is not now.
+        `ended` is when it did, where that is not now; others may have `followed` since.
         """
         now = self._clock() if ended is None else ended.clock_ns
         if settles:
@@ -119,12 +121,13 @@ class Account:
         else:
             self.unsampled_ns += self.hooks_ns - self._hooks_before_ns
         self._hooks_before_ns = self.hooks_ns
+        self._steps_since += 1
         # Written out, as this is done at every step: `spent_ns` and `recurring_ns`.
         spent = self.hooks_ns - self._foreign_hooks_ns + self.writer_ns
         recurring = spent - self.setup_ns - self.writer_setup_ns + self._foreign_setup_ns
         times = StepTimes(
             now - self._last_ns,
-            self._cpu_ns(now, reads=settles),
+            None if followed else self._cpu_ns(now, reads=settles),
             max(0, spent - self._charged_ns),
             max(0, recurring - self._charged_recurring_ns),
         )
@@ -158,7 +161,6 @@ class Account:
 
     def _cpu_ns(self, now: int, *, reads: bool) -> int | None:
         """Of the steps since it was last read the mean; None while that is too short ago."""
-        self._steps_since += 1
         if not reads and now - self._cpu_read_ns < _CPU_WINDOW_NS:
             return None
         before, self._last_cpu_ns = self._last_cpu_ns, time.process_time_ns()

@@ -235,7 +235,7 @@ class Recorder:
         `memory_bytes` is an accelerator's; without it that of the process is recorded. `jumped`
         says whether the loss has left its level, where the adapter follows that itself.
         """
-        times = self.account.step_ended(settles=sampled, ended=ended)
+        times = self.account.step_ended(settles=sampled, ended=ended, followed=followed)
         record = StepRecord(
             self.steps,
             time.time_ns() if ended is None else ended.time_ns,

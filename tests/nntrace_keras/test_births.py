@@ -148,8 +148,8 @@ def test_targets_that_hold_nan_are_named(tmp_path):
 
 
 def test_under_fit_the_batch_of_a_step_that_is_not_sampled_is_searched(tmp_path):
-    inputs = np.tile(INPUTS, (10, 1))
-    inputs[18 * 16 + 3, 2] = -1e4
+    inputs = np.tile(INPUTS, (20, 1))
+    inputs[34 * 16 + 3, 2] = -1e4
     with tracing(tmp_path / "run", framework="keras", every=50) as recorder:
         keras.utils.set_random_seed(0)
         model = keras.Sequential([keras.Input((6,)), Root(), layers.Dense(1)])
@@ -158,7 +158,7 @@ def test_under_fit_the_batch_of_a_step_that_is_not_sampled_is_searched(tmp_path)
         model.fit(inputs, targets, batch_size=16, verbose=0, shuffle=False)
     assert recorder.failure is None
     (found,) = origins(Trace.open(tmp_path / "run"))
-    assert (found.where, found.step, found.text("op")) == ("forward", 18, "sqrt")
+    assert (found.where, found.step, found.text("op")) == ("forward", 34, "sqrt")
     assert "an operand is -9900" in found.text("what")
     assert found.location is not None
     assert found.location.line == line_of(Root, "tf.sqrt")
@@ -306,9 +306,9 @@ def test_a_step_that_is_not_sampled_is_searched_with_earlier_weights(tmp_path):
     with tracing(run, framework="keras", every=50) as recorder:
         keras.utils.set_random_seed(0)
         train = training_step(program(), error)
-        for step in range(30):
-            train(tf.constant(INPUTS if step != 20 else INPUTS * np.nan), tf.constant(TARGETS))
+        for step in range(40):
+            train(tf.constant(INPUTS if step != 36 else INPUTS * np.nan), tf.constant(TARGETS))
     assert recorder.failure is None
     (found,) = origins(Trace.open(run))
-    assert (found.where, found.text("given"), found.step) == ("data", "input.0", 20)
+    assert (found.where, found.text("given"), found.step) == ("data", "input.0", 36)
     assert found.facts["notes"] == ["computed with the weights of 4 steps before"]

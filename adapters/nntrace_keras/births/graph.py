@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -25,7 +25,7 @@ from nntrace_keras.samples.layouts import Values
 
 _MOST_SEARCHES = 3
 # To hold weights costs a read of each variable, and a copy of it at its next update.
-_HELD_EVERY = 16  # steps
+_HELD_EVERY = 32  # steps
 _RISES = 4.0  # times its usual size: a loss that may break at the next step
 _MEMORY = 0.9  # of the usual size, per step
 
@@ -48,8 +48,7 @@ class _Watch:
         self.usual = _MEMORY * known + (1 - _MEMORY) * abs(loss)
 
 
-@dataclass(frozen=True, slots=True)
-class _Before:
+class _Before(NamedTuple):
     """The step before: its graph, its number, and its batch where the host knows it."""
 
     graph: int

@@ -15,7 +15,7 @@ from tensorflow.python.eager import context, record
 from tensorflow.python.eager.polymorphic_function.concrete_function import ConcreteFunction
 from tensorflow.python.framework import ops
 
-from nntrace.recorder import Recorder
+from nntrace.recorder import Instant, Recorder
 from nntrace.schema import EventKind
 from nntrace_keras.births.graph import Births
 from nntrace_keras.data.own_passes import OwnPasses, called_in
@@ -53,7 +53,7 @@ class TrainingFunctions:
         self,
         recorder: Recorder,
         tapes: Tapes,
-        finish: Callable[[Step, Row, Delivery | None, int | None, Call], bool],
+        finish: Callable[[Step, Row, Delivery | None, int | None, Instant, bool], bool],
         settle: Callable[[bool], int | None],
         sources: Sources,
         waits: DataWaits,
@@ -101,7 +101,8 @@ class TrainingFunctions:
             if not context.executing_eagerly():
                 self._keep(function, [*tensor_inputs, *captured_inputs])
                 return original(function, tensor_inputs, captured_inputs)
-            self._expect(function)
+            if function is not self._unread.quiet:
+                self._expect(function)
             result = original(function, tensor_inputs, captured_inputs)
             self._note(function, result, list(tensor_inputs))
             return result
@@ -246,7 +247,7 @@ class TrainingFunctions:
         inside_ns = self._waits.inside(calls, len(rows))
         for call, made in zip(calls, shared_out(rows, calls), strict=True):
             waited_ns = call.waited_ns if inside_ns is None else inside_ns
-            wants = self._read(call, made, sampled, waited_ns) or wants
+            wants = self._read(call, made, sampled, waited_ns, call is not calls[-1]) or wants
         for number in sampled.values():
             self._in_vain[number] = -_FOREVER
         for number, second in self._expected.items():
@@ -258,38 +259,45 @@ class TrainingFunctions:
         turn = self._next(wants)
         if turn is not None:
             self._board.arm(turn)
+        graphs = {row.graph for row in rows}
         self._unread.looked(
             calls,
             len(rows),
-            is_known_later=all(_is_known_later(self.steps.made[row.graph]) for row in rows),
-            room=min(self._recorder.room, self._births.room(row.graph for row in rows)),
+            is_known_later=all(_is_known_later(self.steps.made[graph]) for graph in graphs),
+            room=min(self._recorder.room, self._births.room(graphs)),
             is_quiet=is_quiet,
         )
 
     def _read(
-        self, call: Call, rows: Sequence[Row], sampled: Container[int], waited_ns: int | None
+        self,
+        call: Call,
+        rows: Sequence[Row],
+        sampled: Container[int],
+        waited_ns: int | None,
+        followed: bool,
     ) -> bool:
         """Record the steps of one call; whether to sample the next one."""
         wants = False
-        last = {row.graph: row for row in rows}
-        for row in rows:
+        for place, row in enumerate(rows, 1):
             step = self.steps.made[row.graph]
-            self._say_unseen(row.graph)
+            if self._unseen:
+                self._say_unseen(row.graph)
             if row.loss is None and step.returned is not None:
                 row = row._replace(loss=step.returned.read(call.function, call.result))
             delivery = None
             second = self._expected.get(row.graph)
-            is_alone = sum(other.graph == row.graph for other in rows) == 1
+            is_alone = len(rows) == 1 or sum(other.graph == row.graph for other in rows) == 1
             if row.number in sampled and second is not None:
                 is_called = second.graph is call.function.graph
                 delivery = self._deliver(step, row, call.inputs if is_called else None, is_alone)
                 wants = wants or delivery is None
-            elif row.number == last[row.graph].number:
+            elif all(later.graph != row.graph for later in rows[place:]):
                 is_called = step.second is not None and step.second.graph is call.function.graph
                 is_kept = step.second is not None and step.second.kept.every and is_alone
                 arguments = call.inputs if is_called else None
                 self._births.look(step, row, arguments, has_batch=is_called or is_kept)
-            wants = self._finish(step, row, delivery, waited_ns, call) or wants
+            ended = call.ended
+            wants = self._finish(step, row, delivery, waited_ns, ended, followed) or wants
         return wants
 
     def _deliver(

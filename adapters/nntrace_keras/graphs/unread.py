@@ -15,10 +15,10 @@ import tensorflow as tf
 from nntrace.recorder import Instant
 from nntrace_keras.graphs.board import Row
 
-MOST_UNREAD = 16
+MOST_UNREAD = 32
 _SHARE = 1 / 200  # of the time may be looks
 _LONGEST_NS = 100_000_000  # who watches the run sees it go on
-_MOST_BYTES = 1 << 22  # of arguments: each call that is not read holds its own
+_MOST_BYTES = 1 << 20  # of arguments and results: each call that is not read holds its own
 
 
 class Call(NamedTuple):
@@ -27,7 +27,6 @@ class Call(NamedTuple):
     Attributes:
         inputs: its arguments.
         waited_ns: how long the program waited for data since the call before, where that is known.
-        followed: whether others have returned until it is read.
     """
 
     function: Any
@@ -35,14 +34,18 @@ class Call(NamedTuple):
     inputs: list[Any]
     waited_ns: int | None
     ended: Instant
-    followed: bool
 
 
 class Unread:
-    """Collects calls, and says when to look at what they did."""
+    """Collects calls, and says when to look at what they did.
+
+    Attributes:
+        quiet: the function whose next call has nothing to be done before it.
+    """
 
     def __init__(self) -> None:
-        self._calls: list[tuple[Any, Any, list[Any], int | None, int]] = []
+        self.quiet: Any = None
+        self._calls: list[Call] = []
         self._most = self._patience = 1
         self._began_ns = 0
         self._thread = threading.current_thread()
@@ -63,18 +66,17 @@ class Unread:
         """A call has returned; whether to look now."""
         now = time.perf_counter_ns()
         self._thread = threading.current_thread()
-        self._calls.append((function, result, inputs, waited_ns, now))
-        return now >= self._due_ns or len(self._calls) >= self._most or not is_plain(function)
+        ended = Instant(time.time_ns(), now)
+        self._calls.append(Call(function, result, inputs, waited_ns, ended))
+        looks = now >= self._due_ns or len(self._calls) >= self._most or not is_plain(function)
+        self.quiet = None if looks else function
+        return looks
 
     def take(self) -> list[Call]:
         """A look begins: the calls since the last one, oldest first."""
-        calls, self._calls = self._calls, []
-        self._began_ns, now_ns = time.perf_counter_ns(), time.time_ns()
-        found = []
-        for number, (function, result, inputs, waited_ns, clock_ns) in enumerate(calls, 1):
-            ended = Instant(now_ns - (self._began_ns - clock_ns), clock_ns)
-            found.append(Call(function, result, inputs, waited_ns, ended, number < len(calls)))
-        return found
+        calls, self._calls, self.quiet = self._calls, [], None
+        self._began_ns = time.perf_counter_ns()
+        return calls
 
     def looked(
         self, calls: Sequence[Call], rows: int, *, is_known_later: bool, room: int, is_quiet: bool
@@ -99,7 +101,8 @@ class Unread:
         if len(calls) == 1 or rows != len(calls):
             one_each = len(calls) == rows and is_known_later
             for call in calls:
-                waits = one_each and _bytes(call.inputs) <= _MOST_BYTES
+                held = [*call.inputs, *tf.nest.flatten(call.result, expand_composites=True)]
+                waits = one_each and _bytes(held) <= _MOST_BYTES
                 call.function.__dict__["_nntrace_is_plain"] = waits
 
 
@@ -116,6 +119,7 @@ def shared_out(rows: Sequence[Row], calls: Sequence[Call]) -> list[Sequence[Row]
     return [*([()] * missing), *([rows[:first]] if first else []), *one_each]
 
 
-def _bytes(inputs: Sequence[Any]) -> int:
-    tensors = [tensor for tensor in inputs if tensor.dtype not in (tf.resource, tf.variant)]
+def _bytes(values: Sequence[Any]) -> int:
+    tensors = [value for value in values if isinstance(value, tf.Tensor)]
+    tensors = [tensor for tensor in tensors if tensor.dtype not in (tf.resource, tf.variant)]
     return sum((tensor.shape.num_elements() or 0) * tensor.dtype.size for tensor in tensors)
