@@ -74,6 +74,15 @@ def test_a_sampler_says_whether_it_draws_with_replacement(trace_here, sampler, n
     assert (event.payload["sampler"], event.payload["replacement"]) == (name, replacement)
 
 
+def test_a_sampler_of_batches_is_named_where_it_is_the_programs_own(trace_here):
+    class EachBatchAnew(BatchSampler):
+        pass
+
+    own = EachBatchAnew(SequentialSampler(DATA), 5, drop_last=True)
+    (event,) = trace_here(train(DataLoader(DATA, batch_sampler=own))).events_of("loader")
+    assert (event.payload["sampler"], event.payload["batch_size"]) == ("EachBatchAnew", None)
+
+
 def test_a_batch_sampler_of_ones_own_is_followed(trace_here):
     sampler = BatchSampler(SequentialSampler(DATA), 5, drop_last=True)
     first, _ = passes(trace_here(train(DataLoader(DATA, batch_sampler=sampler))))

@@ -206,7 +206,7 @@ class LoaderObserver:
         self._recorder.add_event(EventKind.EPOCH, payload)
 
     def _announce(self, loader: Any) -> _Loader:
-        dataset, sampler = getattr(loader, "dataset", None), getattr(loader, "sampler", None)
+        dataset, sampler = getattr(loader, "dataset", None), _sampler(loader)
         facts = {
             "dataset_size": _length(dataset),
             "batch_size": loader.batch_size,
@@ -240,6 +240,13 @@ def _reference(dataset: Any) -> weakref.ref[Any] | None:
 
 def _is_of(reference: weakref.ref[Any] | None, dataset: Any) -> bool:
     return reference is not None and dataset is not None and reference() is dataset
+
+
+def _sampler(loader: Any) -> Any:
+    """What draws the examples: the program's own sampler of batches, or that of examples."""
+    batches = getattr(loader, "batch_sampler", None)
+    plain = batches is None or type(batches) is torch.utils.data.BatchSampler
+    return getattr(loader, "sampler", None) if plain else batches
 
 
 def _draws_again(sampler: Any) -> bool:

@@ -7,11 +7,12 @@ import math
 from dataclasses import dataclass
 
 from nntrace.rules.common.calls import as_shape
-from nntrace.schema import EventKind
+from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
 
 DISTANCES = ("mse_loss", "smooth_l1_loss", "huber_loss", "l1_loss")
 _EARLY_PASSES = 20
+_OF_A_LAYER = 2  # parameters: a weight and a bias
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +66,35 @@ def evaluations(trace: Trace) -> tuple[Evaluation, ...]:
 
 
 def makes_targets(trace: Trace) -> bool:
-    """Whether a pass without gradients precedes every step of a regression on its results.
+    """Whether a network makes the targets of a regression: Q-learning, self-distillation.
 
-    So targets are made that move with a network: Q-learning, self-distillation.
+    A pass without gradients precedes every step, or a copy of the model is called that no optimizer
+    was given; the distance may then be written by hand.
     """
-    calls = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
-    if not any(payload.get("function") in DISTANCES for payload in calls):
+    functions = {event.payload.get("function") for event in trace.events_of(EventKind.LOSS_CALL)}
+    if functions <= set(DISTANCES) and _has_target_network(trace):
+        return True
+    if functions.isdisjoint(DISTANCES):
         return False
     at = sorted({event.step for event in trace.events_of(EventKind.EVALUATION)})[:_EARLY_PASSES]
     return len(at) == _EARLY_PASSES and at[-1] - at[0] == _EARLY_PASSES - 1
+
+
+def _has_target_network(trace: Trace) -> bool:
+    """Whether a part that no optimizer was given has the parameters of one that was: its copy."""
+    held = {site.path for site in trace.sites_of(Role.UPDATE)}
+    trained: dict[str, dict[str, object]] = {}
+    others: dict[str, dict[str, object]] = {}
+    for site in trace.sites_of(Role.PARAM):
+        part, _, rest = site.path.partition(".")
+        own = trained if site.path in held else others
+        own.setdefault(part, {})[rest] = own.setdefault("", {})[site.path] = site.shape
+    return any(
+        len(copy) > _OF_A_LAYER
+        and (not part or part not in trained)
+        and any(copy.items() <= model.items() for model in trained.values())
+        for part, copy in others.items()
+    )
 
 
 def unseen_data(trace: Trace) -> dict[str, list[Evaluation]]:

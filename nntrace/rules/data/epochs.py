@@ -17,6 +17,7 @@ from nntrace.trace import Batch, Trace
 _RECURRENT = ("RNN", "LSTM", "GRU")
 _FEW_FEATURES = 64  # of whole numbers: so few values that examples may well be equal
 _LEAST_REPEATED = 5
+_SURELY_SEEN = 20  # copies expected where there is none: e^-20
 
 # Mishchenko et al. 2020 (2006.05988): one random order serves about as well as a new one each time.
 _DRAWN_ONCE = (
@@ -94,7 +95,8 @@ def duplicate_examples(
 
     Copies count several times in the loss, and copies on both sides of a split make the evaluation
     look too good. Counted among sampled batches and scaled to the whole epoch. Not judged where the
-    sampler draws with replacement. Only information where an example is a few whole numbers
+    sampler draws with replacement, nor where one of the program's own makes batches that hold no
+    copies, as private training does. Only information where an example is a few whole numbers
     (categories, a board), of which equal ones are natural.
     Source: Karpathy's Recipe, step 1 (look for duplicates).
     """
@@ -110,6 +112,11 @@ def duplicate_examples(
         return
     size = max(sizes)
     copies, expected = _copies(batches, size)
+    if all(loader.get("batch_size") is None for loader in loaders):
+        alike = copies * seen / len(batches) / size  # so many would lie within one batch
+        if alike >= _SURELY_SEEN and not any(batch.duplicate_examples for batch in batches):
+            yield Skipped("batches without copies are drawn anew: examples come back in later ones")
+            return
     estimate = copies / expected if expected else 0.0
     if copies < _LEAST_REPEATED or estimate <= share:
         return

@@ -22,8 +22,8 @@ def passes(*orders, loader=0, batches=10, complete=True, steps=10, examples=320)
     ]
 
 
-def loader(dataset_size=320, **payload):
-    return event("loader", loader=0, dataset_size=dataset_size, batch_size=32, **payload)
+def loader(dataset_size=320, batch_size=32, **payload):
+    return event("loader", loader=0, dataset_size=dataset_size, batch_size=batch_size, **payload)
 
 
 # DAT03
@@ -117,6 +117,16 @@ def test_of_an_epoch_seen_by_half_the_copies_are_scaled():
 def test_copies_are_meant_when_drawing_with_replacement():
     trace = trace_of(steps=10, batches=epoch_of(50), events=[loader(replacement=True)])
     assert skip_reasons("DAT08", trace)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "copies", "within", "judged"),
+    [(None, 200, 0, False), (None, 199, 0, True), (None, 200, 1, True), (32, 200, 0, True)],
+)
+def test_batches_that_are_drawn_anew_without_copies_are_meant(batch_size, copies, within, judged):
+    rows = [row | {"duplicate_examples": within} for row in epoch_of(copies)]
+    trace = trace_of(steps=10, batches=rows, events=[loader(batch_size=batch_size)])
+    assert findings("DAT08", trace) if judged else skip_reasons("DAT08", trace)
 
 
 def test_batches_made_by_hand_have_no_epoch_to_judge():

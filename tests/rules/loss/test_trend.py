@@ -547,6 +547,30 @@ def test_targets_that_a_network_makes_may_grow(code):
     assert "targets" in skip_reasons(code, learning_by_trial(loss))[0]
 
 
+def beside_a_copy(prefix, held=(), shape=(8, 4), calls=()):
+    """A loss that rises, of a model beside one with the same parameters; some are held."""
+    names = ("0.weight", "0.bias", "2.weight", "2.bias")
+    sites = [site(name, role, shape=[8, 4]) for name in names for role in ("param", "update")]
+    sites += [site(f"{prefix}.{name}", "param", shape=list(shape)) for name in names]
+    sites += [site(f"{prefix}.{name}", "update", shape=list(shape)) for name in held]
+    events = [event("loss_call", 0, function=function) for function in calls]
+    return trace_of(loss=noisy(np.linspace(1.0, 4.0, 300)), sites=sites, events=events)
+
+
+@pytest.mark.parametrize("calls", [(), ("smooth_l1_loss",)])
+def test_a_copy_of_the_model_that_no_optimizer_has_makes_targets(calls):
+    trace = beside_a_copy("Net", calls=calls)
+    assert "targets" in skip_reasons("LOS08", trace)[0]
+    assert skip_reasons("LOS09", trace)
+
+
+@pytest.mark.parametrize(
+    "other", [{"held": ["0.weight"]}, {"shape": (8, 5)}, {"calls": ["cross_entropy"]}]
+)
+def test_a_second_model_that_is_trained_or_another_or_classifies_makes_none(other):
+    assert findings("LOS08", beside_a_copy("Net", **other))
+
+
 def of_episodes(lengths, weight=lambda length: 1.0, rest=("other",)):
     """Objectives of a critic's loss per step of episodes, and what the actor learns from."""
     rows = []
