@@ -223,7 +223,7 @@ def _shade(trace: Trace, finding: Finding) -> list[alt.Chart]:
 def _which(finding: Finding, steps: IntArray) -> str:
     """What a caption adds where some steps are shaded."""
     shaded = len(steps) and _shade_steps(finding, int(steps[0]), int(steps[-1]))
-    return "; the shaded steps are those meant" if shaded else ""
+    return "; the finding holds at the shaded steps" if shaded else ""
 
 
 def _shade_steps(finding: Finding, first: int, last: int) -> list[alt.Chart]:

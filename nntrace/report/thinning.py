@@ -20,10 +20,17 @@ def min_max(values: FloatArray, points: int) -> IntArray:
     return np.array(sorted(kept), dtype=np.int64)
 
 
-def smoothed(values: FloatArray, span: int) -> FloatArray:
-    """Exponential moving average over about `span` values [n], without the bias of the start."""
+def smoothed(values: FloatArray, span: int, *, logarithmic: bool = False) -> FloatArray:
+    """Exponential moving average over about `span` values [n], without the bias of the start.
+
+    For a logarithmic axis the logarithms are averaged: a spike of many decades would otherwise
+    decay along a straight line, far above everything that follows. The values must be positive.
+    """
     if not len(values):
         return values
+    if logarithmic:
+        averaged: FloatArray = np.exp(smoothed(np.log(values), span))
+        return averaged
     weight = 2.0 / (span + 1.0)
     level = norm = 0.0
     result = np.empty(len(values))

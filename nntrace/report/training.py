@@ -63,7 +63,9 @@ def loss_layers(trace: Trace) -> list[Chart]:
     The losses of optimizers that take turns, as in a GAN, are curves of their own.
     """
     loss = trace.steps.loss
-    y = alt.Y("value:Q", title="loss", scale=_scale(_spans(loss, _LOG_SPAN)))
+    log = _spans(loss, _LOG_SPAN)
+    axis = alt.Axis(format=".3~g") if log else alt.Undefined
+    y = alt.Y("value:Q", title="loss", scale=_scale(log), axis=axis)
     raw = _by_optimizer(trace, loss)
     is_long = len(loss) >= _SMOOTH_FROM
     tooltip = [
@@ -77,7 +79,8 @@ def loss_layers(trace: Trace) -> list[Chart]:
     hue = _hue(raw, "main")
     layers: list[Chart] = [thin.encode(x=STEP, y=y, color=hue, tooltip=tooltip)]
     if is_long:
-        strong = alt.Chart(data(_by_optimizer(trace, loss, smooth=True))).mark_line(strokeWidth=2)
+        strong = alt.Chart(data(_by_optimizer(trace, loss, smooth=True, log=log)))
+        strong = strong.mark_line(strokeWidth=2)
         layers.append(strong.encode(x=STEP, y=y, color=hue, tooltip=tooltip))
     if evaluated := _evaluations(trace):
         points = alt.Chart(data(evaluated)).mark_line(point=True, color=colour("second"))
@@ -87,8 +90,13 @@ def loss_layers(trace: Trace) -> list[Chart]:
     return [*layers, *_broken(trace)]
 
 
-def _by_optimizer(trace: Trace, values: FloatArray, *, smooth: bool = False) -> Rows:
-    """The finite values of each optimizer's steps; of more than four, of all together."""
+def _by_optimizer(
+    trace: Trace, values: FloatArray, *, smooth: bool = False, log: bool = False
+) -> Rows:
+    """The finite values of each optimizer's steps; of more than four, of all together.
+
+    `log` says that the axis is logarithmic, which changes what is smooth.
+    """
     names = np.array(trace.steps.optimizer, dtype=object)
     known = np.isfinite(values)
     present = list(dict.fromkeys(names[known]))
@@ -98,7 +106,7 @@ def _by_optimizer(trace: Trace, values: FloatArray, *, smooth: bool = False) -> 
         step, series = trace.steps.step[mine], values[mine]
         kept = min_max(series, _POINTS // min(len(present), len(_HUES)))
         if smooth:
-            series = smoothed(series, max(10, len(series) // 40))
+            series = smoothed(series, max(10, len(series) // 40), logarithmic=log)
         shown = printable(name or "", 40)
         for index in kept:
             value = float(series[index])

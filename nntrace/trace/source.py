@@ -131,7 +131,8 @@ def find_rank(run: Path, rank: int | None) -> tuple[Manifest, int]:
         raise NotARunError(f"{run} is a file, not a run folder. Give the folder that holds it.")
     manifest, ranks = Manifest.read(run), ranks_of(run)
     if rank is not None and rank not in ranks:
-        raise NotARunError(f"{run} has no rank {rank}; it has {ranks or 'none'}.")
+        known = ", ".join(map(str, ranks)) or "none"
+        raise NotARunError(f"{run} has no rank {rank}; its ranks: {known}.")
     return manifest, next(iter(ranks), 0) if rank is None else rank
 
 

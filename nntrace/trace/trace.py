@@ -194,7 +194,8 @@ class Trace(Contents):
                     self.path, rank=rank, most_rows=most_rows, drawn=drawn
                 )
             else:
-                raise NotARunError(f"there is no rank {rank}; there are {self.ranks}.")
+                known = ", ".join(map(str, self.ranks))
+                raise NotARunError(f"there is no rank {rank}; the ranks: {known}.")
         return self._peers[rank]
 
     def every_rank(self) -> tuple["Trace", ...]:

@@ -39,6 +39,12 @@ def test_smoothing_is_not_drawn_to_zero_at_the_start() -> None:
     np.testing.assert_allclose(smoothed(np.full(5, 3.0), 10), 3.0)
 
 
+def test_on_a_logarithmic_axis_a_spike_does_not_hold_up_the_smoothed_course() -> None:
+    losses = np.concatenate([np.ones(5), [1e20], np.ones(60)])
+    assert smoothed(losses, 10)[-1] > 1e10
+    np.testing.assert_allclose(smoothed(losses, 10, logarithmic=True)[-1], 1.0, rtol=1e-3)
+
+
 def test_a_spike_of_the_loss_is_in_the_chart_of_a_long_run() -> None:
     loss = np.full(20_000, 1.0)
     loss[12_345] = 70.0
