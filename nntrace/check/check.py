@@ -1,4 +1,4 @@
-"""Makes the experiments, two at a time, and judges them: from a command to a `Checked`.
+"""Runs the experiments, two at a time, and judges them: from a command to a `Checked`.
 
 The rules see ordinary run folders; what `nntrace diagnose FOLDER/baseline` says afterwards is the
 same.
@@ -110,7 +110,7 @@ class Check:
     _made: list[Made] = field(default_factory=list)
 
     def run(self) -> Checked:
-        """Make the experiments and judge them.
+        """Run the experiments and judge them.
 
         Raises:
             NntraceError: the script does not train by itself.
@@ -165,7 +165,7 @@ class Check:
                 child.clean()
 
     def _second_try(self, seconds: float) -> Planned | None:
-        """One batch at another rate, when the script's own did not fit it and one is known."""
+        """One batch at another rate, if the script's own did not fit it and a better is known."""
         made = {made.planned.experiment.name: made for made in self._made if not made.failure}
         if "overfit" not in made or "sweep" not in made:
             return None
@@ -184,7 +184,7 @@ class Check:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """SIGINT and SIGTERM wait until its end: a child that is being made is known to nobody yet."""
+    """Hold back SIGINT and SIGTERM: nobody would end a child that is just being started."""
     came: list[int] = []
     kept = {}
     if threading.current_thread() is threading.main_thread():
@@ -231,7 +231,7 @@ def _unusable(made: Made) -> str:
 
 
 def cores_each(jobs: int) -> int:
-    """Processor cores for each of so many processes; 0 when the user has settled that."""
+    """Processor cores for each of `jobs` processes; 0 when the user has set OMP_NUM_THREADS."""
     if "OMP_NUM_THREADS" in os.environ:
         return 0
     return max(1, (os.cpu_count() or 1) // jobs)

@@ -23,7 +23,7 @@ from nntrace.text import printable
 
 _GRACE_SECONDS: Final = 5.0
 _THREADS: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
-# What would wait for a person, reach a service, or compile for minutes.
+# Against what would wait for a person, reach a service, or compile for minutes.
 _QUIET: Final[Mapping[str, str]] = {
     "PYTHONUNBUFFERED": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
@@ -108,7 +108,7 @@ class Child:
             )
 
     def is_running(self) -> bool:
-        """Whether it has not ended; one that is late is ended."""
+        """Whether it is still running; past its deadline it is interrupted, then killed."""
         if self._process.poll() is None:
             late = time.monotonic() - self._deadline
             if late > 0 and not self.was_late:

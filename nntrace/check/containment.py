@@ -1,9 +1,9 @@
 """In a child of `nntrace check`: keeps what the program writes inside its sandbox, or notes it.
 
-Python tells of every file it opens before it does (PEP 578), `doors` of native code's. A link
-to one of the user's files is replaced by a copy before it is written to. What cannot be kept inside
-happens as the program wants and is noted for the user: places outside the sandbox that are written
-to, machines on the network that are asked for, programs other than Python that are started.
+Python raises an audit event before it opens a file (PEP 578); `doors` raises it for native code.
+A link to one of the user's files is replaced by a copy before it is written to. What cannot
+be kept inside is allowed and noted for the user: places outside the sandbox that are written to,
+hosts on the network that are asked for, programs other than Python that are started.
 """
 
 import os

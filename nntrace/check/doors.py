@@ -1,7 +1,7 @@
-"""In a child of `nntrace check`: tells of files that native code writes, as Python does of its own.
+"""In a child of `nntrace check`: raises audit events for files that native code writes.
 
-What opens a file in C++ or Rust raises no audit event. Before it is called, the event of Python's
-`open` is raised; the call itself is the program's.
+Libraries that open files in C++ or Rust raise none. Before such a function is called, the event of
+Python's `open` is raised; the call itself is left as it is.
 """
 
 import contextlib
@@ -27,10 +27,10 @@ class _Door:
     Attributes:
         module: where it is.
         name: within the module.
-        place: of the path among the arguments.
-        keyword: of the path.
+        place: the position of the path among the arguments.
+        keyword: the keyword of the path.
         flags: how the file is opened, by the arguments.
-        event: what Python would tell.
+        event: the audit event that Python would raise.
     """
 
     module: str
@@ -102,7 +102,7 @@ _DOORS: Final = {
 
 
 def watch_doors() -> None:
-    """Stand at each door, once its module is imported."""
+    """Wrap each of these functions once its module is imported."""
     sys.meta_path.insert(0, ImportWatcher(_DOORS.__contains__, _stand_at))
 
 

@@ -1,4 +1,4 @@
-"""A working folder that stands in for the user's: all of its files, none of its bytes.
+"""A working folder that stands in for the user's: it has all of its files, but hardly any copies.
 
 Folders are made anew and files are links, so that what a program writes stays here; a link that
 is about to be written to is replaced by a copy first (`containment`). Model files are copied at
@@ -57,12 +57,12 @@ def make_surroundings(folder: Path, place: Path) -> Path:
 
 
 def make_sandbox(folder: Path, sandbox: Path, left_out: tuple[Path, ...] = ()) -> tuple[str, ...]:
-    """Fill `sandbox` with what is in `folder`; the folders that are shared, not stood in for.
+    """Fill `sandbox` with what is in `folder`; returns the folders that are shared as they are.
 
     Args:
         folder: the user's working folder.
         sandbox: an empty folder elsewhere.
-        left_out: what the program shall not see, such as the folder of runs.
+        left_out: what the program should not see, such as the folder of runs.
     """
     shared: list[str] = []
     entries, copied = 0, 0

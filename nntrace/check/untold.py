@@ -1,4 +1,4 @@
-"""What changed in the user's folders while a check ran, told of by nobody.
+"""What changed in the user's folders while a check ran, without an audit event.
 
 Native code that opens a file by itself raises no event (`containment`). Sizes and times before
 and after show what it left in the working folder and beside the script.
@@ -44,7 +44,7 @@ def states(folders: Iterable[Path], left_out: tuple[Path, ...]) -> dict[str, Sta
 
 
 def changed(before: Mapping[str, State], after: Mapping[str, State]) -> tuple[str, ...]:
-    """The files that were made or written to; none that were not looked at before."""
+    """The files that were made or written to, among those that were looked at before."""
     if len(before) >= _MOST_ENTRIES:
         after = {path: state for path, state in after.items() if path in before}
     return tuple(sorted(path for path, state in after.items() if before.get(path) != state))

@@ -77,12 +77,12 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="nntrace", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """See inside neural-network training while it runs, and hear what is wrong with it.
+    """See inside neural-network training while it runs, and learn what is wrong with it.
 
     \b
-    nntrace run train.py     train under trace; the script stays as it is
+    nntrace run train.py     train, traced; the script stays as it is
     nntrace monitor          watch the newest run in the terminal
-    nntrace diagnose latest  what is wrong with it, the likeliest cause first
+    nntrace diagnose latest  what is wrong with it, most likely cause first
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

@@ -66,12 +66,12 @@ def command(
     verbose: bool,
     cmd: tuple[str, ...],
 ) -> int:
-    """Make the experiments of the recipe with a script.
+    """Run the recipe's experiments on a script.
 
-    CMD is the same as for `nntrace run`, and runs unmodified some seven times for a few hundred
-    steps: on one batch, with inputs zeroed, with targets shuffled, over all learning rates, twice
-    with one seed. What it writes goes to a temporary folder where that can be done; the places
-    where it cannot are named.
+    CMD is the same as for `nntrace run`. It runs unmodified, about seven times for a few hundred
+    steps each: on one batch, with inputs zeroed, with targets shuffled, over all learning rates,
+    twice with one seed. What it writes goes to a temporary folder where that can be done; the
+    places where it cannot are named.
 
     Exits with 1 when a probe fails or a rule finds an error in the script, with 2 when it does not
     train.

@@ -32,12 +32,12 @@ def command(
       nntrace clean --older-than 30d
       nntrace clean --keep 20 --dry-run
     """
-    from nntrace.cli.values import size
     from nntrace.config import load_config
     from nntrace.keep import bytes_on_disk, doomed
     from nntrace.keep.clean import parse_age
     from nntrace.runs import list_runs
     from nntrace.text import printable
+    from nntrace.values import size
 
     if older_than is None and keep is None:
         raise NntraceError("say which runs: --older-than 30d, --keep 20, or both.")

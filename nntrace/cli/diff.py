@@ -1,4 +1,4 @@
-"""`nntrace diff`: where two runs first part."""
+"""`nntrace diff`: where two runs first differ."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from nntrace.cli.output import console, note, output
     "--noise",
     multiple=True,
     metavar="RUN",
-    help="A run that differs from A only by its seed; what these differ by is no divergence.  "
+    help="A run that differs from A only by its seed; such differences are no divergence.  "
     "[default: those beside A, where A and B have different seeds]",
 )
-@click.option("--no-noise", is_flag=True, help="Look for no runs that tell the noise of seeds.")
+@click.option("--no-noise", is_flag=True, help="Do not look for runs that show the noise of seeds.")
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0, min_open=False),
     default=1e-3,
     show_default=True,
-    help="Relative difference that rounding explains.",
+    help="Relative difference that counts as rounding.",
 )
 @click.option("--format", "form", type=click.Choice(["text", "json", "html"]), default="text")
 @click.option("-o", "--output", "target", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--fail-on-divergence", is_flag=True, help="Exit with 1 when the runs part.")
+@click.option("--fail-on-divergence", is_flag=True, help="Exit with 1 when the runs diverge.")
 def command(
     a: str,
     b: str,
@@ -42,10 +42,11 @@ def command(
 ) -> int:
     """Find the first place where two runs differ.
 
-    What was set differently comes first. A and B are paths or names of runs. Layers correspond by
-    path, then by order and shape, so that a model can be compared with its port. Record both with
-    `--every 1` and the same seed to compare them step by step. Across seeds, what runs like A but
-    for their seed differ by is no divergence: these are found beside A, or given by --noise.
+    Settings that differ come first. A and B are paths or names of runs. Layers correspond by path,
+    then by order and shape, so that a model can be compared with its port. Record both with
+    `--every 1` and the same seed to compare them step by step. Across seeds, differences that also
+    occur between runs like A with other seeds are no divergence; such runs are found beside A, or
+    given by --noise.
 
     \b
     Examples:
@@ -65,7 +66,7 @@ def command(
         others = like_runs(ours, theirs)
         if others:
             names = ", ".join(other.manifest.name for other in others)
-            note(f"what seeds do is told by {names}; --no-noise leaves them out.")
+            note(f"the noise of seeds is measured on {names}; --no-noise leaves them out.")
     comparison = compare(ours, theirs, others, tolerance=tolerance)
     if form == "html":
         from nntrace.extras import require

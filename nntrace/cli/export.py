@@ -22,7 +22,7 @@ from nntrace.export import FORMS, load
     help="Where to.  [default: RUN-FORM]",
 )
 def command(run: str | None, form: str, target: Path | None) -> None:
-    """Write a run in the form of another tool.
+    """Write a run in the format of another tool.
 
     tensorboard: event files with scalars and histograms. parquet: the streams, partitioned by
     run and rank. csv: one file per stream. wandb: an offline run to sync.

@@ -20,7 +20,7 @@ _UNWRAPPED: Final = 1000
 
 
 def note(message: str) -> None:
-    """One line on stderr, whatever the message holds."""
+    """Print one line on stderr, whatever the message holds."""
     say(printable(message))
 
 

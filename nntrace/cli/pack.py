@@ -1,4 +1,4 @@
-"""`nntrace pack`: finished runs in little space."""
+"""`nntrace pack`: finished runs in less space."""
 
 import click
 
@@ -7,7 +7,7 @@ from nntrace.cli.output import note, output
 
 @click.command(name="pack")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option("--lossless", is_flag=True, help="Keep every digit, also of estimates.")
+@click.option("--lossless", is_flag=True, help="Keep every digit, even of sampled estimates.")
 def command(runs: tuple[str, ...], lossless: bool) -> None:
     """Pack finished runs into Parquet files.
 
@@ -22,11 +22,11 @@ def command(runs: tuple[str, ...], lossless: bool) -> None:
       nntrace pack latest
       nntrace pack --lossless nntrace-runs/*
     """
-    from nntrace.cli.values import size
     from nntrace.keep import KEPT_STEPS, pack
     from nntrace.runs import find_run
     from nntrace.schema import STREAMS
     from nntrace.text import printable
+    from nntrace.values import size
 
     for run in runs:
         path = find_run(run)

@@ -1,4 +1,4 @@
-"""`nntrace recipe`: the run held against the recipe for training neural networks."""
+"""`nntrace recipe`: a run compared with the recipe for training neural networks."""
 
 import click
 
@@ -9,11 +9,11 @@ from nntrace.cli.output import console, note, output
 @click.argument("run", required=False, metavar="[RUN]")
 @click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text")
 @click.option(
-    "-v", "--verbose", is_flag=True, help="Show the stages whose time has not come in full too."
+    "-v", "--verbose", is_flag=True, help="Also show the stages that are not due yet in full."
 )
 @click.option("--steps", "list_steps", is_flag=True, help="List the steps, without a run.")
 def command(run: str | None, form: str, verbose: bool, list_steps: bool) -> None:
-    """Hold a run against the recipe for training neural networks.
+    """Compare a run with the recipe for training neural networks.
 
     Each step of Karpathy's "A Recipe for Training Neural Networks", and of the list of 37 reasons
     why a network does not work, is verified (with the evidence), failed (with the finding), not

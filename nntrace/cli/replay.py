@@ -1,4 +1,4 @@
-"""`nntrace replay`: a step that broke, once more, at a desk."""
+"""`nntrace replay`: repeats a step that broke."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,7 +41,7 @@ def command(
     form: str,
     yes: bool,
 ) -> int:
-    """Play a step again that broke, and say where and why.
+    """Repeat a step that broke, and say where and why.
 
     `nntrace run` keeps the step at which a value is not finite, or the loss jumps: its batch,
     random state and weights. Here the program of the run is started up to its first call of the

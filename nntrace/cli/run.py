@@ -77,7 +77,7 @@ def command(
     name: str | None,
     cmd: tuple[str, ...],
 ) -> int:
-    """Train under trace: run CMD as it is.
+    """Run CMD as it is, and trace what it trains.
 
     CMD is a Python script, `-m MODULE`, or any program that starts Python, in this process or
     in others: every rank is traced. Options of nntrace stand before CMD; what follows is CMD's

@@ -74,8 +74,8 @@ def _table(rows: list[dict[str, Any]]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from nntrace.cli.values import number, percent, size, when
     from nntrace.text import printable
+    from nntrace.values import number, percent, size, when
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("name", "status", "started"):

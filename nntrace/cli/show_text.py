@@ -6,8 +6,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from nntrace.cli.values import UNKNOWN, number, percent, size, when
 from nntrace.text import printable
+from nntrace.values import UNKNOWN, number, percent, size, when
 
 _WIDEST_PATH = 60
 

@@ -133,7 +133,7 @@ def rank(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[Finding, .
         here = (code for finding in by_code.get(rule.code, ()) for code in finding.explains)
         for symptom in {*rule.explains, *here}:
             both = rule.code in by_code and symptom in by_code
-            if both and all(rule.code in finding.not_from for finding in by_code[symptom]):
+            if both and all(rule.code in finding.not_explained_by for finding in by_code[symptom]):
                 continue
             if both and symptom != rule.code and started[rule.code] <= ended[symptom]:
                 causes[symptom].add(rule.code)
@@ -153,8 +153,8 @@ def rank(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[Finding, .
         )
         lasts = root not in _WILL_END
         size = len(families[root])
-        by_the_way = all(finding.is_by_the_way for finding in by_code[root])
-        return (-worst, goes_on, by_the_way, lasts, -size, started[root], root)
+        no_action = all(finding.needs_no_action for finding in by_code[root])
+        return (-worst, goes_on, no_action, lasts, -size, started[root], root)
 
     ordered: list[Finding] = []
     for root in sorted(families, key=family_order):

@@ -75,7 +75,7 @@ def folded(rest: Sequence[Finding]) -> str:
 
 def counts(report: Report) -> str:
     """`1 error, 2 warnings`; empty without findings."""
-    words = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
+    words = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "info"}
     found = {severity: report.diagnosis.count(severity) for severity in words}
     return ", ".join(plural(n, words[severity]) for severity, n in found.items() if n)
 

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from nntrace.diagnosis.json import plain
 from nntrace.diagnosis.text import Line
+from nntrace.diagnosis.wording import plural
 from nntrace.diff.compare import Comparison, Divergence
 from nntrace.text import printable
 from nntrace.trace import Site, Trace
@@ -135,8 +136,9 @@ def _ends(comparison: Comparison) -> Iterator[Line]:
 
 def _scope(comparison: Comparison) -> str:
     pairs, steps = len(comparison.alignment.pairs), comparison.common_steps
-    noise = f", noise of {comparison.noise_runs} runs" if comparison.noise_runs else ""
-    scope = f"{pairs} sites compared at {steps} steps sampled in both{noise}"
+    noise = f", noise of {plural(comparison.noise_runs, 'run')}" if comparison.noise_runs else ""
+    sites, at = plural(pairs, "site"), plural(steps, "step")
+    scope = f"{sites} compared at {at} sampled in both{noise}"
     return scope if steps else f"{scope}; record both with --every 1 to compare them step by step"
 
 

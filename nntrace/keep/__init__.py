@@ -1,4 +1,4 @@
-"""Keeping traces: packing finished runs into little space, and deleting old ones."""
+"""Keeping runs: packing finished ones into less space, and deleting old ones."""
 
 from nntrace.keep.clean import doomed
 from nntrace.keep.pack import Packed, pack

@@ -60,7 +60,7 @@ def rounded(table: pa.Table, stream: str, sites: pa.Table) -> pa.Table:
 
 
 def to_bits(values: FloatArray, bits: int | FloatArray) -> FloatArray:
-    """The nearest numbers with so many significant bits; what is not finite stays."""
+    """The nearest numbers with `bits` significant bits; what is not finite stays."""
     _, exponent = np.frexp(values)
     shift = (bits - exponent).astype(np.int64)
     with np.errstate(all="ignore"):

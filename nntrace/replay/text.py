@@ -14,6 +14,7 @@ from nntrace.rules.numerics.origins import Origin, origin_of, sentence
 from nntrace.schema import Role
 from nntrace.text import printable
 from nntrace.trace import Site, Trace
+from nntrace.values import size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,7 +56,7 @@ def table(capsules: list[Capsule]) -> "Table":
             str(capsule.step),
             _why(capsule),
             printable(place, 80),
-            f"{capsule.bytes / 2**20:.1f} MiB",
+            size(capsule.bytes),
             printable("; ".join(capsule.left_out), 80),
         )
     return found
@@ -65,7 +66,7 @@ def headline(run: Path, capsule: Capsule) -> str:
     """One line: what is about to be played."""
     rank = f" of rank {capsule.rank}" if capsule.rank else ""
     calls = len(capsule.calls)
-    held = f"{calls} call{'s' if calls != 1 else ''} of the model, {capsule.bytes / 2**20:.1f} MiB"
+    held = f"{calls} call{'s' if calls != 1 else ''} of the model, {size(capsule.bytes)}"
     return (
         f"{run.name}: capsule {capsule.number}, step {capsule.step}{rank}: {_why(capsule)}; {held}."
     )

@@ -12,11 +12,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from nntrace import __version__
-from nntrace.cli.values import number, percent
 from nntrace.report.bundle import checksum, page_script, resource
 from nntrace.report.figure import Figure, specification
 from nntrace.report.theme import DARK, LIGHT, css_variables
 from nntrace.text import printable
+from nntrace.values import number, percent
 
 
 def render_document(template: str, drawn: Iterable[Figure], /, **content: Any) -> str:

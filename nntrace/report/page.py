@@ -5,7 +5,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from nntrace.cli.values import percent, size, when
 from nntrace.diagnosis.report import Report
 from nntrace.diagnosis.wording import samples, suppressions
 from nntrace.keep import bytes_on_disk
@@ -23,6 +22,7 @@ from nntrace.report.layers import layer_figures
 from nntrace.report.training import training_figures
 from nntrace.rules import Finding
 from nntrace.rules.numerics.origin_story import story
+from nntrace.values import percent, size, when
 
 _MOST_EVIDENCE = 12  # charts beside findings
 _SOURCE_LIMIT = 160

@@ -9,7 +9,7 @@ from nntrace.trace import Site
 
 
 class Severity(StrEnum):
-    """How bad. ERROR: the run is wrong; WARNING: probably wrong; INFO: a fact, never blame."""
+    """How bad. ERROR: the run is wrong; WARNING: it probably is; INFO: worth knowing."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -34,11 +34,18 @@ class Location:
 class Finding:
     """One pattern found in a run.
 
-    A rule gives what it saw; `code` and `name`, and where left out `severity`, `advice` and
-    `location`, are filled in by `Rule.run`. `steps` is the first and the last step at which the
-    pattern holds. `evidence` maps names to plain numbers, strings, or lists of them. `not_from` are
-    rules that explain this pattern elsewhere and do not here; `explains` are those whose pattern it
-    explains here and not elsewhere. `is_by_the_way`: nothing has to be done, so it comes last.
+    A rule gives what it saw; `Rule.run` fills in `code` and `name`, and `severity`, `advice` and
+    `location` where the rule leaves them out.
+
+    Attributes:
+        message: what happened, in one sentence.
+        site: where, if that is one site.
+        steps: the first and the last step at which the pattern holds.
+        evidence: plain numbers, strings, or lists of them, by name.
+        explained_by: the code of the root cause; set by the diagnosis.
+        not_explained_by: rules that usually explain this pattern, and do not here.
+        explains: rules whose pattern this one explains here, and usually does not.
+        needs_no_action: nothing has to be done, so it is listed last.
     """
 
     message: str
@@ -51,9 +58,9 @@ class Finding:
     code: str = ""
     name: str = ""
     explained_by: str | None = None
-    not_from: tuple[str, ...] = ()
+    not_explained_by: tuple[str, ...] = ()
     explains: tuple[str, ...] = ()
-    is_by_the_way: bool = False
+    needs_no_action: bool = False
 
     @property
     def level(self) -> Severity:
@@ -85,5 +92,5 @@ class Skipped:
 
     @property
     def is_for_want_of_data(self) -> bool:
-        """Whether more steps or samples would do: so say reasons `needs 50 losses, has 35`."""
+        """Whether more steps or samples would help, as `needs 50 losses, has 35` says."""
         return re.match(r"needs \d+ .*\bhas \d+", self.reason) is not None

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nntrace.cli.values import UNKNOWN
 from nntrace.diagnosis.json import plain
 from nntrace.text import printable
+from nntrace.values import UNKNOWN
 
 Rows = Sequence[Sequence[Any]]
 _SHOWN = 200

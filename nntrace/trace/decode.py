@@ -1,6 +1,6 @@
 """From the tables of a trace to the values it hands out: each function decodes one stream.
 
-Rows are hostile input: what cannot be is left out, what is missing gets the value that says so.
+Rows are hostile input: impossible values are left out, missing ones get the value that says so.
 `pyarrow.compute` is imported where it is needed: a first look need not wait a tenth of a second.
 """
 
@@ -153,7 +153,7 @@ def integers(table: pa.Table, name: str) -> IntArray:
 
 
 def recorded(column: pa.ChunkedArray) -> BoolArray:
-    """Which values are not null: a NaN that was recorded is a value, too."""
+    """Which values are not null; a NaN that was recorded is a value."""
     known = [np.ones(0, dtype=np.bool_)]
     for chunk in column.chunks:
         bitmap = chunk.buffers()[0] if chunk.null_count else None

@@ -50,7 +50,7 @@ class StreamFollower:
     torn: bool = field(default=False, init=False)
 
     def read(self, most_rows: int | None = None) -> list[pa.RecordBatch]:
-        """All rows completed since the last call, in today's schema, or somewhat more than so many.
+        """All rows completed since the last call, in today's schema; about `most_rows` if given.
 
         Raises:
             DamagedTraceError: when bytes inside the stream cannot be decoded.
@@ -74,9 +74,9 @@ class StreamFollower:
         return rows
 
     def read_some(self, most: int, columns: Sequence[str] | None = None) -> list[pa.RecordBatch]:
-        """At most so many of the fresh batches, from the first to the last: enough to tell the
-        stream's extent, or its course. The others count as read. With `columns`, all others are
-        null.
+        """At most `most` of the fresh batches, spread from the first to the last: enough to tell
+        the stream's extent, or its course. The others count as read. With `columns`, all other
+        columns are null.
         """
         batches, schemas = self._fresh_batches()
         last = max(1, min(most, len(batches)) - 1)
@@ -88,8 +88,8 @@ class StreamFollower:
         ]
 
     def read_chosen(self, choose: Choice) -> list[pa.RecordBatch]:
-        """Of all batches those that `choose` picks, told the first step and the number of rows of
-        each; later ones with the next `read`. Of the others nothing but the steps is decoded.
+        """The batches that `choose` picks, given the first step and the number of rows of each;
+        batches written later come with the next `read`. Of the others only the steps are decoded.
         """
         assert not self._offset, "a stream that was not read yet"
         places, schemas = self._fresh_batches()
@@ -103,7 +103,7 @@ class StreamFollower:
         return self._decoded([places[number] for number in chosen], schemas)
 
     def read_last(self, rows: int) -> list[pa.RecordBatch]:
-        """The last of the fresh batches, as many as hold so many rows. The others count as read."""
+        """The last fresh batches that together hold `rows` rows. The others count as read."""
         batches, schemas = self._fresh_batches()
         last: list[pa.RecordBatch] = []
         for place in reversed(batches):
@@ -129,8 +129,8 @@ class StreamFollower:
     def _fresh_batches(
         self, most_bytes: int | None = None
     ) -> tuple[list[Place], dict[Path, bytes]]:
-        """Where the batches stand that were not read yet, or somewhat more than so many bytes of
-        them, and by segment the schemas.
+        """The places of the batches that were not read yet, or of the first `most_bytes` of them,
+        and the schemas by segment.
         """
         schemas = {self._path: self._schema}
         batches: list[Place] = []

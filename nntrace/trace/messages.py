@@ -20,8 +20,8 @@ class FramingError(ValueError):
 
 
 def message_length(file: BinaryIO, available: int) -> int | None:
-    """Bytes of the message that begins where the file stands, of which so many are `available`;
-    0 at the end of the stream, None when incomplete.
+    """The length of the message that begins at the file's position; 0 at the end of the stream,
+    None when fewer than all of its bytes are `available`.
 
     Raises:
         FramingError: no complete message can ever begin with these bytes.

@@ -30,20 +30,20 @@ class Stream(Protocol):
     torn: bool
 
     def read(self, most_rows: int | None = None) -> list[pa.RecordBatch]:
-        """All batches completed since the last call, in today's schema; or, where that can be
-        told, only as many as hold so many rows.
+        """All batches completed since the last call, in today's schema; where the stream allows it,
+        only until they hold `most_rows` rows.
         """
         ...
 
     def read_some(self, most: int, columns: Sequence[str] | None = None) -> list[pa.RecordBatch]:
-        """Of the fresh batches at most so many where that is faster, the first and the last among
-        them; with `columns`, all others may be null.
+        """At most `most` of the fresh batches where that is faster, the first and the last among
+        them; with `columns`, all other columns may be null.
         """
         ...
 
     def read_chosen(self, choose: Choice) -> list[pa.RecordBatch]:
-        """Of a stream that was not read yet the batches that `choose` picks, told the first step
-        and the number of rows of each, or all where that is not told.
+        """The batches that `choose` picks from a stream that was not read yet, given the first step
+        and the number of rows of each; all batches where these are not known.
         """
         ...
 

@@ -17,7 +17,7 @@ from nntrace.trace.thinning import Thinning, some_of
 
 _MAX_CHUNKS: Final = 4096  # a table in more pieces is slow to read; putting it together copies it
 _ROWS_AT_ONCE: Final = 250_000  # of a stream that is thinned as it is read
-_HISTOGRAMS: Final = 10  # a histogram takes as much room as so many rows of statistics
+_HISTOGRAMS: Final = 10  # rows of statistics that take as much room as a histogram
 # Of a run whose older samples are not drawn, rows of a stream for one row of statistics.
 _PARTS: Final = {"stats": 1, "histograms": _HISTOGRAMS, "data": 250, "losses": 250}
 _LARGE: Final = ("stats", "histograms", "tensors")

@@ -61,7 +61,7 @@ def test_runs_like_a_but_for_their_seed_give_the_noise(nntrace: Command) -> None
     seeded("wider", 3, command=("--width", "64"))
     result = nntrace("diff", a, b, "--fail-on-divergence")
     assert result.code == 0
-    assert "is told by c;" in result.err
+    assert "is measured on c;" in result.err
     assert nntrace("diff", a, b, "--no-noise", "--fail-on-divergence").code == 1
 
 

@@ -186,7 +186,7 @@ def test_a_finding_may_say_which_rules_are_not_its_cause() -> None:
     @rule("NUM01", "num01", Severity.ERROR, advice="")
     def singular(trace: Trace) -> Iterator[Finding]:
         """Found."""
-        yield Finding("0 / 0", steps=(5, 9), not_from=("UPD01",))
+        yield Finding("0 / 0", steps=(5, 9), not_explained_by=("UPD01",))
 
     rates, data = found("UPD01", explains=("NUM01",)), found("DAT04", explains=("NUM01",))
     assert causes(rates, singular) == [("NUM01", None), ("UPD01", None)]
@@ -207,7 +207,7 @@ def test_a_note_on_which_nothing_has_to_be_done_comes_after_the_others() -> None
     def harmless(trace: Trace) -> Iterator[Finding]:
         """Found."""
         yield Finding(
-            "the framework does so", steps=(0, 9), severity=Severity.INFO, is_by_the_way=True
+            "the framework does so", steps=(0, 9), severity=Severity.INFO, needs_no_action=True
         )
 
     note = found("DAT07", Severity.INFO)

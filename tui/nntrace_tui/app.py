@@ -211,7 +211,7 @@ class MonitorApp(App[None]):
         self.post_message(Look(until=None))
 
     def action_scrub(self, moves: int) -> None:
-        """Move the moment that is shown by so many hundredths of the run."""
+        """Move the moment that is shown, in hundredths of the run."""
         if self._last is None or self._last.snapshot is None:
             return
         extent = self._last.snapshot.extent

@@ -276,7 +276,7 @@ def collapsed_representation(
             "first_rank": begin,
             "last_rank": end,
         },
-        not_from=_of_itself(trace),
+        not_explained_by=_of_itself(trace),
         explains=_of_itself(trace),
     )
 
@@ -322,7 +322,7 @@ def _one_point(trace: Trace, link: Link, spread: float, samples: int) -> Finding
         site=link.site,
         steps=span(trace, int(rows[since])),
         evidence={"layers": [link.site.path], "first_spread": begin, "last_spread": end},
-        not_from=_of_itself(trace),
+        not_explained_by=_of_itself(trace),
         explains=_of_itself(trace),
     )
 

@@ -244,7 +244,7 @@ def constant_activation(
                 steps=span(trace, int(np.flatnonzero(same[:, index])[0])),
                 severity=Severity.INFO if is_branch and learns else None,
                 evidence={"samples": int(seen.sum()), "constant": int(same[:, index].sum())},
-                not_from=() if died else ("ACT04",),
+                not_explained_by=() if died else ("ACT04",),
                 explains=() if died else ("ACT04",),
             )
             return

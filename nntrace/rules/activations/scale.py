@@ -81,7 +81,7 @@ def vanishing_activations(
             "layers": [link.site.path for link in links if link.is_affine],
             "signal": [median(signal[since:, i]) for i, link in enumerate(links) if link.is_affine],
         },
-        not_from=("ACT04",) if kills else (),
+        not_explained_by=("ACT04",) if kills else (),
         explains=("ACT04",) if kills else (),
     )
 

@@ -73,7 +73,7 @@ def fixed_batch_order(
         evidence=evidence,
         severity=Severity.INFO if is_recurrent or drawn_once else None,
         advice=_DRAWN_ONCE if drawn_once else "",
-        is_by_the_way=drawn_once,
+        needs_no_action=drawn_once,
     )
 
 

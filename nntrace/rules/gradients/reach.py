@@ -79,7 +79,7 @@ def vanishing_gradient(
         site=one,
         steps=(int(trace.sampled_steps[rows[since]]), int(trace.sampled_steps[rows[-1]])),
         severity=Severity.ERROR if all_along else Severity.WARNING,
-        not_from=("ACT02",) if by_slope else (),
+        not_explained_by=("ACT02",) if by_slope else (),
         explains=("ACT02",) if by_slope else (),
         evidence={"first": one.path, "first_rms": low, "last": other.path, "last_rms": high},
     )

@@ -129,7 +129,7 @@ def constant_predictions(
             site=site,
             steps=(int(steps[start]), int(steps[-1])),
             evidence={"variation": worst, "input_variation": inputs, "rms": level},
-            not_from=("ACT04",) if is_cut_off else (),
+            not_explained_by=("ACT04",) if is_cut_off else (),
             location=loss_location(trace, site.path),
         )
     if not judged:

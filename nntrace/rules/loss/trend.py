@@ -186,7 +186,7 @@ def loss_diverging(
         severity=Severity.ERROR if end > start or _is_lost(series) else Severity.WARNING,
         evidence={"lowest": lowest, "end": end, "start": start, "factor": end / max(lowest, 1e-30)},
         advice=_ASCENT if uphill else "",
-        not_from=_OF_ASCENT if uphill else (),
+        not_explained_by=_OF_ASCENT if uphill else (),
         explains=_OF_ASCENT if uphill else (),
     )
 

@@ -264,7 +264,7 @@ def _finding(trace: Trace, origin: Origin, message: str = "") -> Finding:
         severity=Severity.WARNING if spared else None,
         advice=origin.advice,
         location=origin.location,
-        not_from=_not_from(origin),
+        not_explained_by=_not_from(origin),
     )
 
 

@@ -76,7 +76,7 @@ def overflow_ahead(
                     site=site,
                     steps=(int(step[half]), int(step[-1])),
                     evidence={"largest": 10 ** float(exponent[-1]), "limit": limit},
-                    not_from=_OF_UNBOUNDED if without_end else (),
+                    not_explained_by=_OF_UNBOUNDED if without_end else (),
                     explains=_OF_UNBOUNDED if without_end else (),
                 )
                 break  # one site of a role: what follows it grows with it

@@ -260,7 +260,7 @@ def update_ratio_low(
         },
         advice=f"Multiply the learning rate by up to {rounded(_USUAL / typical):g}; check its "
         "unit and its schedule.",
-        not_from=() if _is_for_want_of_signal(trace, typical) else ("ACT01",),
+        not_explained_by=() if _is_for_want_of_signal(trace, typical) else ("ACT01",),
     )
 
 

@@ -262,7 +262,7 @@ def test_units_that_die_in_a_collapse_without_targets_die_of_it(targets, explain
     if targets:
         rows.append(site("cross_entropy", "target", std=1.0))
     [finding] = findings("ACT13", trace(*rows))
-    assert ("ACT04" in finding.explains and "ACT04" in finding.not_from) is explained
+    assert ("ACT04" in finding.explains and "ACT04" in finding.not_explained_by) is explained
 
 
 @pytest.mark.parametrize(("end", "rank", "found"), [(0.19, 4.9, 1), (0.21, 4.9, 0), (0.19, 5.1, 0)])

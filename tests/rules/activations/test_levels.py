@@ -215,5 +215,5 @@ def test_a_constant_layer_is_the_work_of_dead_units_only_where_all_are_dead(dead
     relu = module("relu", "ReLU", min=0.0, zero_fraction=dead, dead_fraction=dead)
     same = layer("b", example_std=0.0)
     [finding] = findings("ACT07", trace(INPUT, layer("a"), relu, same, layer("head")))
-    assert ("ACT04" in finding.not_from) is own
+    assert ("ACT04" in finding.not_explained_by) is own
     assert ("ACT04" in finding.explains) is own

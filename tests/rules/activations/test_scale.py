@@ -80,7 +80,7 @@ def test_units_that_die_where_no_signal_comes_are_a_symptom(dead, explained):
         for n, (scale, share) in enumerate(zip(scales, dead, strict=True))
     ]
     [finding] = findings("ACT02", trace(*rows, layer("head", scale=1.0)))
-    assert finding.explains == finding.not_from == explained
+    assert finding.explains == finding.not_explained_by == explained
 
 
 def test_outputs_that_are_exactly_constant_are_another_rules():

@@ -80,7 +80,7 @@ def test_a_part_of_the_units_that_is_dead_cuts_nothing_off(variation, dead, excl
         site("cross_entropy", "output", example_std=[variation] * 9, rms=1.0),
     ]
     [finding] = findings("LOS12", trace_of(sites=sites))
-    assert ("ACT04" in finding.not_from) is excluded
+    assert ("ACT04" in finding.not_explained_by) is excluded
 
 
 def test_an_output_layer_that_starts_at_zero_is_healthy():

@@ -331,7 +331,7 @@ def test_a_loss_that_climbs_along_its_gradients_goes_uphill(cosine, uphill):
     loss = noisy(np.geomspace(2.3, 300.0, 200))
     [finding] = findings("LOS08", trace_of(loss=loss, gradient_cosine=cosine))
     assert ("uphill" in finding.message) is uphill
-    assert ("UPD07" in finding.not_from) is uphill
+    assert ("UPD07" in finding.not_explained_by) is uphill
     assert ("LOS12" in finding.explains) is uphill
     assert ("sign" in finding.advice and "rate" not in finding.advice) is uphill
 

@@ -319,7 +319,7 @@ def test_growth_under_a_loss_without_a_least_value_is_no_work_of_large_steps(sig
     loss = [sign * 1e20 ** (n / 39) for n in range(40)]
     sites = growing(1e30, dtype="float32", count=40)
     [finding] = findings("NUM05", trace_of(loss=loss, sites=sites))
-    assert ("UPD01" in finding.not_from) is own
+    assert ("UPD01" in finding.not_explained_by) is own
     assert ("UPD01" in finding.explains) is own
 
 
@@ -329,4 +329,4 @@ def test_what_came_in_with_the_data_is_no_symptom_of_a_rising_loss(where, blamed
     trace = trace_of(loss=loss, sites=network(fc1=[0.5, math.nan]), events=[origin(1, where=where)])
     found = [f for code in ("NUM01", "NUM04") for f in findings(code, trace)]
     assert found
-    assert all(("LOS08" not in finding.not_from) == blamed for finding in found)
+    assert all(("LOS08" not in finding.not_explained_by) == blamed for finding in found)

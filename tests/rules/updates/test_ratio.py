@@ -163,7 +163,7 @@ def test_tiny_lasting_updates_with_a_high_loss_are_a_warning(ratio, found):
 def test_updates_far_smaller_than_a_weak_signal_makes_them_do_not_come_from_it(signal, spared):
     hidden = [site("a", "activation", rms=signal, module_type="Linear")]
     [finding] = findings("UPD02", trace(parameter("a.weight", update=1e-6), hidden))
-    assert finding.not_from == spared
+    assert finding.not_explained_by == spared
 
 
 @pytest.mark.parametrize(("end", "found"), [(2.1, 1), (2.0, 0)])
