@@ -143,6 +143,34 @@ def test_entropies_are_those_of_the_rows(tmp_path):
     assert trace.series("attention", "mean")[0, 0] == pytest.approx(entropy.mean(), abs=1e-4)
 
 
+def test_attention_to_keys_that_the_program_goes_on_to_change_is_seen_as_it_was_or_not_at_all(
+    tmp_path,
+):
+    torch.manual_seed(0)
+    keys, seen = torch.randn(4, 2, 8, 4), []
+
+    class Watched(nn.Linear):
+        def forward(self, x):
+            q = super().forward(x).view(4, 8, 2, 4).transpose(1, 2)
+            functional.scaled_dot_product_attention(q, keys, keys)
+            rows = (q @ keys.transpose(-1, -2) / 2).detach().softmax(-1)
+            seen.append(float(-(rows * rows.log()).sum(-1).mean()) / math.log(8))
+            keys.mul_(1.5)
+            return super().forward(x)
+
+    model = Watched(8, 8)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    with tracing(tmp_path / "run", every=1):
+        for _ in range(5):
+            model(torch.randn(4, 8, 8)).sum().backward()
+            optimizer.step()
+    trace = Trace.open(tmp_path / "run")
+    found = dict(zip(trace.sampled_steps, trace.series("attention", "mean")[:, 0], strict=True))
+    found = {step: value for step, value in found.items() if np.isfinite(value)}
+    assert found == pytest.approx({step: seen[step] for step in found}, abs=1e-4)
+    assert len(found) == 2  # every other step but the first
+
+
 def test_a_batch_norm_is_held_against_its_running_statistics(trained):
     trace, _, _, model = trained
     [site] = trace.sites_of("running_norm")

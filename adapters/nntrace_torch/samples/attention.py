@@ -21,10 +21,12 @@ from nntrace_torch.program.describe import can_sample, class_name, dtype_name
 from nntrace_torch.program.sources import Sources
 from nntrace_torch.samples.plans import activation_plan
 from nntrace_torch.samples.step import StepSample
+from nntrace_torch.samples.waiting import MOST_BYTES, can_wait
 
 _EVERY = 2  # of a module's samples
 _EXAMPLES, _HEADS, _QUERIES = 4, 16, 8
 _FEWEST_KEYS = 4
+_LEAST_LOG = math.log(1e-30)  # of a key that counts
 Innermost = Callable[[], tuple[str, nn.Module] | None]
 
 
@@ -40,6 +42,25 @@ class _Form(NamedTuple):
     device: torch.device
     scale: float | None = None
     causal: tuple[int, int] | None = None
+
+
+class _Fused(NamedTuple):
+    """A call of fused attention: whose it is, and what it was given, detached."""
+
+    place: tuple[str, nn.Module]
+    query: torch.Tensor
+    key: torch.Tensor
+    mask: torch.Tensor | None
+    factor: float
+    is_causal: bool
+
+    def tensors(self) -> list[torch.Tensor]:
+        """Those that scores are computed from."""
+        return [self.query, self.key] + ([] if self.mask is None else [self.mask])
+
+    def versions(self) -> list[int]:
+        """How often each was written to."""
+        return [tensor._version for tensor in self.tensors()]
 
 
 class AttentionObserver:
@@ -58,6 +79,9 @@ class AttentionObserver:
         self._sites: dict[str, int] = {}
         self._calls: dict[str, int] = {}
         self._last_token: dict[str, int] = {}
+        self._waiting: list[tuple[_Fused, list[int]]] = []
+        self._bytes = 0  # that they hold
+        self._written_to: set[str] = set()  # modules that go on to change what they attended to
         self._taken: defaultdict[_Form, list[tuple[int, torch.Tensor]]] = defaultdict(list)
         self.sample: StepSample | None = None
 
@@ -111,25 +135,49 @@ class AttentionObserver:
         place = self._next(needs_name=False)
         if place is None:
             return
-        examples, heads, queries = chosen = _some_of(query.shape)
         factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+        mask = attn_mask.detach() if isinstance(attn_mask, torch.Tensor) else None
+        fused = _Fused(place, query.detach(), key.detach(), mask, factor, is_causal)
+        if place[0] in self._written_to or not all(map(can_wait, fused.tensors())):
+            self._take_scores(fused)
+            return
+        self._waiting.append((fused, fused.versions()))
+        self._bytes += fused.query.nbytes + fused.key.nbytes
+        if self._bytes > MOST_BYTES:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Compute the scores of the calls that wait: see `waiting`."""
+        waiting, self._waiting, self._bytes = self._waiting, [], 0
+        for fused, versions in waiting:
+            if fused.versions() == versions:
+                self._take_scores(fused)
+            else:
+                self._written_to.add(fused.place[0])
+
+    def _take_scores(self, fused: "_Fused") -> None:
+        examples, heads, queries = chosen = _some_of(fused.query.shape)
+        factor = fused.factor
         with torch.no_grad():
-            keys = key.detach()[examples, heads].float()
-            scores = query.detach()[chosen].float() @ keys.transpose(-1, -2)
-            if isinstance(attn_mask, torch.Tensor):
+            keys = fused.key[examples, heads].float().transpose(-1, -2)
+            # One example after the other: of all at once the keys would be copied.
+            pairs = zip(fused.query[chosen].float(), keys, strict=True)
+            scores = torch.stack([of_heads @ k for of_heads, k in pairs])
+            if fused.mask is not None:
                 scores *= factor
                 factor = 1.0
-                shape = (*query.shape[:3], key.shape[-2])
-                mask = attn_mask.detach().expand(shape)[chosen]
+                shape = (*fused.query.shape[:3], fused.key.shape[-2])
+                mask = fused.mask.expand(shape)[chosen]
                 if mask.dtype is torch.bool:
                     scores.masked_fill_(~mask, -math.inf)
                 else:
                     scores += mask
-        causal = (queries.start, queries.step) if is_causal else None
-        self._take(place, query, scores, factor, causal)
+        causal = (queries.start, queries.step) if fused.is_causal else None
+        self._take(fused.place, fused.query, scores, factor, causal)
 
     def finish(self) -> None:
         """Sample the entropies of what was taken."""
+        self._settle()
         taken, self._taken = self._taken, defaultdict(list)
         sample = self.sample
         for form, members in taken.items():
@@ -189,10 +237,15 @@ def _relative_entropies(form: _Form, rows: torch.Tensor) -> torch.Tensor:
         if form.causal is not None:
             first, step = form.causal
             at = torch.arange(rows.shape[-2], device=rows.device)[:, None] * step + first
-            rows.masked_fill_(torch.arange(rows.shape[-1], device=rows.device) > at, -math.inf)
-        rows = rows.softmax(-1)
-    entropy = -(rows * rows.clamp_min(1e-30).log()).sum(-1)
-    seen = (rows > 0).sum(-1)
+            later = torch.arange(rows.shape[-1], device=rows.device) > at
+            rows += torch.zeros(later.shape, device=rows.device).masked_fill_(later, -math.inf)
+        logs = rows.log_softmax(-1).clamp_min_(_LEAST_LOG)
+        torch.exp(logs, out=rows)
+    else:
+        logs = rows.log().clamp_min_(_LEAST_LOG)
+    # In place where that can be: fresh memory costs more than the arithmetic.
+    entropy = rows.mul_(logs).sum(-1).neg_()
+    seen = logs.sub_(_LEAST_LOG).sign_().sum(-1)
     judged = seen > 1
     # Where there is nothing to choose from there is no entropy: such rows get the others' mean.
     relative = torch.where(judged, entropy / seen.clamp_min(2).log(), 0.0)

@@ -8,67 +8,30 @@ import weakref
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 from torch.optim import Optimizer
 
-from nntrace.recorder import NO_SITE, Layout, Recorder
+from nntrace.recorder import Layout, Recorder
 from nntrace.schema import Role
-from nntrace_torch.program.describe import class_name, enclosing, fans, sampled_part, tensor_fields
+from nntrace_torch.program.describe import class_name, enclosing, fans, tensor_fields
 from nntrace_torch.program.ranks import local_part
 from nntrace_torch.program.sources import UNKNOWN, Sources
 from nntrace_torch.samples.keepsakes import KeptFilters, shows_filters
 from nntrace_torch.samples.modules import Models
-from nntrace_torch.samples.plans import fixed_plan
+from nntrace_torch.samples.parameter_sites import (
+    NOWHERE,
+    UNDECLARED,
+    ParameterSites,
+    Place,
+    part_of,
+)
 from nntrace_torch.samples.step import StepSample
 
 _ROLES = (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)
-_UNDECLARED = NO_SITE - 1
 _Form = tuple[torch.device, int]  # device, and axes of the sampled view
-
-
-class _Place(NamedTuple):
-    """Where an optimizer holds a parameter."""
-
-    optimizer: str
-    group: int
-    number: int
-
-    @property
-    def path(self) -> str:
-        """The name of a parameter that no model owns."""
-        return f"{self.optimizer}.group{self.group}.{self.number}" if self.optimizer else ""
-
-
-_NOWHERE = _Place("", 0, 0)
-
-
-class _ParameterSites:
-    """The sites of one parameter."""
-
-    __slots__ = (
-        "fields",
-        "gradient",
-        "is_known",
-        "is_wanted",
-        "param",
-        "parameter",
-        "path",
-        "update",
-    )
-
-    def __init__(self, parameter: torch.Tensor, path: str, fields: dict[str, object]) -> None:
-        self.parameter = weakref.ref(parameter)
-        self.path = path
-        self.fields = fields
-        self.is_wanted = True
-        self.is_known = False  # its values are recorded once, while it is frozen
-        self.param = NO_SITE
-        self.gradient = _UNDECLARED  # until the parameter is trainable
-        self.update = _UNDECLARED  # until an optimizer holds it
 
 
 @dataclass(slots=True)
@@ -79,20 +42,16 @@ class _Group:
     """
 
     parameters: list[torch.Tensor] = field(default_factory=list)
-    parts: list[torch.Tensor] = field(default_factory=list)
-    sites: list[_ParameterSites] = field(default_factory=list)
+    sites: list[ParameterSites] = field(default_factory=list)
     layouts: list[Layout] = field(default_factory=list)
     views: list[torch.Tensor] = field(default_factory=list)
+    places: list[tuple[int, torch.Size]] = field(default_factory=list)
     before: torch.Tensor | None = None
     are_views: bool = True  # and none is a copy, of a parameter whose memory has holes
 
     def is_in_place(self) -> bool:
         """Whether the parameters still have the memory and the shapes that the views are of."""
-        for parameter, part in zip(self.parameters, self.parts, strict=True):
-            now = local_part(parameter)
-            if now.shape != part.shape or now.data_ptr() != part.data_ptr():
-                return False
-        return True
+        return list(map(_place_of, self.parameters)) == self.places
 
 
 class ParameterSampler:
@@ -102,8 +61,8 @@ class ParameterSampler:
         self._recorder = recorder
         self._models = models
         self._sources = sources
-        self._sites: dict[int, _ParameterSites] = {}
-        self._by_path: dict[tuple[str, tuple[int, ...]], _ParameterSites] = {}
+        self._sites: dict[int, ParameterSites] = {}
+        self._by_path: dict[tuple[str, tuple[int, ...]], ParameterSites] = {}
         self._paths: set[str] = set()
         self._stepped: dict[_Form, _Group] = {}
         self._filters: KeptFilters | None = None
@@ -118,13 +77,13 @@ class ParameterSampler:
                 # FSDP lends a module its gathered parameters: they are not what is trained.
                 if parameter is None or self._models.parameter(parameter) is None:
                     continue
-                if _part_of(parameter) is not None:
-                    self._of(parameter, _NOWHERE)
+                if part_of(parameter) is not None:
+                    self._of(parameter, NOWHERE)
 
     def is_held(self, parameter: torch.Tensor, optimizer: str) -> None:
         """Declare that an optimizer was given the parameter, whether or not it steps it yet."""
-        if _part_of(parameter) is not None:
-            self._declare_update(self._of(parameter, _NOWHERE), optimizer)
+        if part_of(parameter) is not None:
+            self._declare_update(self._of(parameter, NOWHERE), optimizer)
 
     def stepped(self) -> set[int]:
         """The ids of the parameters that the optimizer is about to step, or has just stepped."""
@@ -139,13 +98,15 @@ class ParameterSampler:
         with torch.no_grad():
             for model in self._models.known:
                 for parameter in model.parameters():
-                    if parameter.requires_grad or (part := _part_of(parameter)) is None:
+                    if parameter.requires_grad or part_of(parameter) is None:
                         continue
-                    sites = self._of(parameter, _NOWHERE)
-                    if sites.is_wanted and not sites.is_known:
+                    sites = self._of(parameter, NOWHERE)
+                    if not sites.is_wanted or sites.is_known:
+                        continue
+                    if (found := sites.elements(parameter, sample.limit)) is not None:
                         sites.is_known = True
-                        view, layout = _elements(part, sample.limit)
-                        sample.buffer(part.device).add_flat([sites.param], [layout], [view])
+                        view, layout = found
+                        sample.buffer(view.device).add_flat([sites.param], [layout], [view])
 
     def before_step(self, optimizer: Optimizer, name: str, sample: StepSample) -> None:
         """Sample parameters as they are before the optimizer changes them."""
@@ -153,7 +114,7 @@ class ParameterSampler:
             self._stepped = self._sample_values(_parameters_of(optimizer, name), sample)
             for group in self._stepped.values():
                 for sites, parameter in zip(group.sites, group.parameters, strict=True):
-                    if sites.update == _UNDECLARED:
+                    if sites.update == UNDECLARED:
                         self._declare_update(sites, name, **_settings(optimizer, parameter))
             if self._filters is not None:
                 sample.keep(self._filters.keep(sample.step))
@@ -161,7 +122,7 @@ class ParameterSampler:
     def gradients(self, sample: StepSample, orphans: Iterable[torch.Tensor]) -> None:
         """Sample the gradients the optimizer received, and those of parameters none holds."""
         with torch.no_grad():
-            unheld = self._sample_values(((parameter, _NOWHERE) for parameter in orphans), sample)
+            unheld = self._sample_values(((parameter, NOWHERE) for parameter in orphans), sample)
             for group in (*self._stepped.values(), *unheld.values()):
                 self._sample_gradients(group, sample)
 
@@ -171,11 +132,12 @@ class ParameterSampler:
             for (device, _), group in self._stepped.items():
                 views = group.views  # an optimizer writes to the memory they are of, as a rule
                 if not (group.are_views and group.is_in_place()):
-                    parts = map(_part_of, group.parameters)
-                    after = [_elements(part, sample.limit) for part in parts if part is not None]
-                    if [layout for _, layout in after] != group.layouts:
+                    members = zip(group.sites, group.parameters, strict=True)
+                    after = [s.elements(parameter, sample.limit) for s, parameter in members]
+                    found = [one for one in after if one is not None]
+                    if [layout for _, layout in found] != group.layouts:
                         continue  # a parameter was resized within the step
-                    views = [view for view, _ in after]
+                    views = [view for view, _ in found]
                 if group.before is None:
                     continue
                 sites = [sites.update for sites in group.sites]
@@ -183,23 +145,28 @@ class ParameterSampler:
         self._stepped = {}
 
     def _sample_values(
-        self, parameters: Iterable[tuple[torch.Tensor, _Place]], sample: StepSample
+        self, parameters: Iterable[tuple[torch.Tensor, Place]], sample: StepSample
     ) -> dict[_Form, _Group]:
         groups: defaultdict[_Form, _Group] = defaultdict(_Group)
         for parameter, fallback in parameters:
-            part = _part_of(parameter) if parameter.requires_grad else None
-            if part is not None:
-                sites = self._of(parameter, fallback)
-                if not sites.is_wanted:
+            if not parameter.requires_grad:
+                continue
+            sites = self._sites.get(id(parameter))
+            if sites is None or sites.gradient == UNDECLARED or sites.parameter() is not parameter:
+                if part_of(parameter) is None:
                     continue
-                view, layout = _elements(part, sample.limit)
-                group = groups[parameter.device, view.dim()]
-                group.parameters.append(parameter)
-                group.parts.append(part)
-                group.sites.append(sites)
-                group.layouts.append(layout)
-                group.views.append(view)
-                group.are_views &= view.data_ptr() == part.data_ptr()
+                sites = self._of(parameter, fallback)
+            if not sites.is_wanted or (found := sites.elements(parameter, sample.limit)) is None:
+                continue
+            view, layout = found
+            place = _place_of(parameter)
+            group = groups[view.device, view.dim()]
+            group.parameters.append(parameter)
+            group.sites.append(sites)
+            group.layouts.append(layout)
+            group.views.append(view)
+            group.places.append(place)
+            group.are_views &= view.data_ptr() == place[0]
         for (device, _), group in groups.items():
             numbers = [sites.param for sites in group.sites]
             group.before = sample.buffer(device).add_flat(numbers, group.layouts, group.views)
@@ -211,35 +178,35 @@ class ParameterSampler:
             gradient = parameter.grad
             if gradient is not None and gradient.is_sparse:
                 gradient = gradient._values()  # the rows that were touched; the others are zero
-            part = None if gradient is None else _part_of(gradient)
-            if part is None:
+            elements = None if gradient is None else sites.elements(gradient, sample.limit)
+            if elements is None:
                 sample.add_missing(sites.gradient)
             else:
-                view, layout = _elements(part, sample.limit)
-                found[part.device, view.dim()].append((sites.gradient, layout, view))
+                view, layout = elements
+                found[view.device, view.dim()].append((sites.gradient, layout, view))
         for (device, _), rows in found.items():
             numbers, layouts, views = zip(*rows, strict=True)
             sample.buffer(device).add_flat(numbers, layouts, views)
 
     def _declare_update(
-        self, sites: _ParameterSites, optimizer: str, **settings: float | None
+        self, sites: ParameterSites, optimizer: str, **settings: float | None
     ) -> None:
-        if sites.update == _UNDECLARED:
+        if sites.update == UNDECLARED:
             sites.update = self._recorder.add_site(
                 sites.path, Role.UPDATE, **sites.fields, optimizer=optimizer, **settings
             )
 
-    def _of(self, parameter: torch.Tensor, fallback: _Place) -> _ParameterSites:
+    def _of(self, parameter: torch.Tensor, fallback: Place) -> ParameterSites:
         sites = self._sites.get(id(parameter))
         if sites is None or sites.parameter() is not parameter:
             sites = self._sites[id(parameter)] = self._declare(parameter, fallback)
         if (
-            sites.gradient == _UNDECLARED and parameter.requires_grad
+            sites.gradient == UNDECLARED and parameter.requires_grad
         ):  # at first, or once it is unfrozen
             sites.gradient = self._recorder.add_site(sites.path, Role.PARAM_GRAD, **sites.fields)
         return sites
 
-    def _declare(self, parameter: torch.Tensor, fallback: _Place) -> _ParameterSites:
+    def _declare(self, parameter: torch.Tensor, fallback: Place) -> ParameterSites:
         found = self._models.owner_of_parameter(parameter)
         path, owner = found if found is not None else (fallback.path, None)
         shape = tuple(parameter.shape)
@@ -258,7 +225,7 @@ class ParameterSampler:
         }
         if self._filters is None and owner is not None and shows_filters(parameter, owner):
             self._filters = KeptFilters(path, parameter)
-        sites = self._by_path[path, shape] = _ParameterSites(parameter, path, fields)
+        sites = self._by_path[path, shape] = ParameterSites(parameter, path, fields)
         sites.param = self._recorder.add_site(
             path, Role.PARAM, **fields, requires_grad=parameter.requires_grad
         )
@@ -275,16 +242,17 @@ class ParameterSampler:
         return unique
 
 
-def _part_of(tensor: torch.Tensor) -> torch.Tensor | None:
-    """What is sampled of a parameter or gradient: of one spread over ranks, this rank's shard."""
-    return sampled_part(local_part(tensor))
-
-
-def _parameters_of(optimizer: Optimizer, name: str) -> Iterable[tuple[torch.Tensor, _Place]]:
+def _parameters_of(optimizer: Optimizer, name: str) -> Iterable[tuple[torch.Tensor, Place]]:
     """An optimizer's parameters, each with a name for the case that no model owns it."""
     for group_number, group in enumerate(optimizer.param_groups):
         for number, parameter in enumerate(group["params"]):
-            yield parameter, _Place(name, group_number, number)
+            yield parameter, Place(name, group_number, number)
+
+
+def _place_of(parameter: torch.Tensor) -> tuple[int, torch.Size]:
+    """The memory that a parameter, or this rank's part of it, is in, and its shape."""
+    part = local_part(parameter)
+    return part.data_ptr(), part.shape
 
 
 def _settings(optimizer: Optimizer, parameter: torch.Tensor) -> dict[str, float | None]:
@@ -297,18 +265,3 @@ def _settings(optimizer: Optimizer, parameter: torch.Tensor) -> dict[str, float 
                 for name, value in found.items()
             }
     return {}
-
-
-def _elements(tensor: torch.Tensor, limit: int) -> tuple[torch.Tensor, Layout]:
-    """The fixed sample of a tensor and its layout; a copy only when its memory has holes.
-
-    To be called without gradient recording.
-    """
-    plan = fixed_plan(tensor.shape, tensor.stride(), limit)
-    if plan is None:
-        tensor = tensor.contiguous().reshape(-1)
-        plan = fixed_plan(tensor.shape, tensor.stride(), limit)
-        assert plan is not None
-    # As `plan.view`, which is for plans that move from sample to sample.
-    view = tensor.as_strided(plan.size, plan.strides[0], tensor.storage_offset())
-    return view, plan.layout

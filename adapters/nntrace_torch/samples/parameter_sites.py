@@ -1,0 +1,118 @@
+"""The sites of one parameter, and which of its elements, its gradient's and its update's are taken.
+
+They are the same elements every time. How they are found is kept from sample to sample.
+"""
+
+import weakref
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from nntrace.recorder import NO_SITE, Layout
+from nntrace_torch.program.describe import sampled_part
+from nntrace_torch.program.ranks import local_part
+from nntrace_torch.samples.plans import Plan, fixed_plan
+
+UNDECLARED = NO_SITE - 1
+_is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+
+
+class Place(NamedTuple):
+    """Where an optimizer holds a parameter."""
+
+    optimizer: str
+    group: int
+    number: int
+
+    @property
+    def path(self) -> str:
+        """The name of a parameter that no model owns."""
+        return f"{self.optimizer}.group{self.group}.{self.number}" if self.optimizer else ""
+
+
+NOWHERE = Place("", 0, 0)
+
+
+class ParameterSites:
+    """The sites of one parameter.
+
+    Attributes:
+        parameter: a weak reference to it.
+        path: its name.
+        fields: the columns that its sites have in common.
+        is_wanted: whether any of them is to be recorded.
+        is_known: whether its values were recorded, once, while it is frozen.
+        param: the site of its values.
+        gradient: that of its gradient; `UNDECLARED` until it is trainable.
+        update: that of its updates; `UNDECLARED` until an optimizer holds it.
+    """
+
+    __slots__ = (
+        "_dtype",
+        "_limit",
+        "_plan",
+        "_shape",
+        "_strides",
+        "fields",
+        "gradient",
+        "is_known",
+        "is_wanted",
+        "param",
+        "parameter",
+        "path",
+        "update",
+    )
+
+    def __init__(self, parameter: torch.Tensor, path: str, fields: dict[str, object]) -> None:
+        self.parameter = weakref.ref(parameter)
+        self.path = path
+        self.fields = fields
+        self.is_wanted = True
+        self.is_known = False
+        self.param = NO_SITE
+        self.gradient = UNDECLARED
+        self.update = UNDECLARED
+        self._shape: torch.Size | None = None
+        self._strides: tuple[int, ...] = ()
+        self._dtype: torch.dtype | None = None
+        self._limit = 0
+        self._plan: Plan | None = None
+
+    def elements(self, tensor: torch.Tensor, limit: int) -> tuple[torch.Tensor, Layout] | None:
+        """The sample of the parameter, or its gradient; None of what cannot be sampled.
+
+        A copy only when its memory has holes. To be called without gradient recording.
+        """
+        plan = self._plan
+        is_plain = type(tensor) is nn.Parameter or type(tensor) is torch.Tensor
+        if plan is None or not (
+            is_plain
+            and tensor.shape == self._shape
+            and tensor.dtype is self._dtype
+            and tensor.layout is torch.strided
+            and tensor.stride() == self._strides
+            and limit == self._limit
+            and not tensor.is_meta
+            and not _is_wrapped(tensor)
+        ):
+            part = part_of(tensor)
+            if part is None:
+                return None
+            plan = fixed_plan(part.shape, part.stride(), limit)
+            if plan is None:
+                part = part.contiguous().reshape(-1)
+                plan = fixed_plan(part.shape, part.stride(), limit)
+                assert plan is not None
+            elif is_plain and part.dtype is tensor.dtype:
+                self._plan, self._limit, self._dtype = plan, limit, part.dtype
+                self._shape, self._strides = part.shape, part.stride()
+            tensor = part
+        # As `plan.view`, which is for plans that move from sample to sample.
+        view = tensor.as_strided(plan.size, plan.strides[0], tensor.storage_offset())
+        return view, plan.layout
+
+
+def part_of(tensor: torch.Tensor) -> torch.Tensor | None:
+    """What is sampled of a parameter or gradient: of one spread over ranks, this rank's shard."""
+    return sampled_part(local_part(tensor))
