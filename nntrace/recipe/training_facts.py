@@ -17,7 +17,8 @@ from nntrace.rules.common.layers import (
     update_ratios,
     weights,
 )
-from nntrace.rules.common.signals import LossSeries, finite, loss_series, median, trend_z
+from nntrace.rules.common.loss_course import LossSeries, loss_series
+from nntrace.rules.common.signals import finite, median, trend_z
 from nntrace.rules.loss.level import first_loss, loss_of_knowing_nothing
 from nntrace.rules.probes import fit
 from nntrace.schema import EventKind, Role

@@ -1,6 +1,6 @@
-"""What a project may set for any rule beside its thresholds: its severity, and sites to ignore.
+"""What a project may set for any rule besides its thresholds: its severity, and sites to ignore.
 
-In `[tool.nntrace.rules.ACT04]` they stand among the thresholds, none of which has their names.
+They are written among the thresholds in `[tool.nntrace.rules.ACT04]`; no threshold has their names.
 """
 
 from collections.abc import Mapping
@@ -31,12 +31,12 @@ def check_setting(code: str, key: str, value: Any) -> None:
 
 
 def thresholds_only(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """What a rule's own function takes."""
+    """The overrides without these settings, as the rule's own function takes them."""
     return {key: value for key, value in overrides.items() if key not in SETTINGS}
 
 
 def severity_of(found: Severity, declared: Severity, overrides: Mapping[str, Any]) -> Severity:
-    """The severity to report; what a rule that blames only notes stays a note."""
+    """The severity to report; a finding that the rule itself lowered to info stays so."""
     excused = found is Severity.INFO and declared is not Severity.INFO
     wanted = overrides.get("severity")
     return found if wanted is None or excused else Severity(wanted)

@@ -8,16 +8,9 @@ import numpy as np
 
 from nntrace.dataflow import Vertex
 from nntrace.rules.common.flow import UNKNOWN_FLOW, Flow
-from nntrace.rules.common.layers import (
-    by_path,
-    chain,
-    columns,
-    named,
-    remaining_loss,
-    span,
-    weights,
-)
-from nntrace.rules.common.signals import loss_series, median, unjudgeable
+from nntrace.rules.common.layers import by_path, chain, columns, named, span, weights
+from nntrace.rules.common.loss_course import loss_series, remaining_loss, unjudgeable
+from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import Role

@@ -7,16 +7,8 @@ import numpy as np
 
 from nntrace.rules.activations.units import has_died_out
 from nntrace.rules.common.chance import is_on_its_way
-from nntrace.rules.common.layers import (
-    Link,
-    chain,
-    early_samples,
-    first_finite,
-    is_still_learning,
-    named,
-    remaining_loss,
-    span,
-)
+from nntrace.rules.common.layers import Link, chain, early_samples, first_finite, named, span
+from nntrace.rules.common.loss_course import is_still_learning, remaining_loss
 from nntrace.rules.common.signals import finite, lasting, median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule

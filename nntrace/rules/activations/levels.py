@@ -18,11 +18,10 @@ from nntrace.rules.common.layers import (
     chain,
     first_finite,
     is_embedding,
-    is_still_learning,
     named,
-    remaining_loss,
     span,
 )
+from nntrace.rules.common.loss_course import is_still_learning, remaining_loss
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule

@@ -13,7 +13,8 @@ from nntrace.rules.common.depth import (
     until_end,
 )
 from nntrace.rules.common.flow import Flow
-from nntrace.rules.common.layers import Link, any_finite, chain, first_finite, remaining_loss, span
+from nntrace.rules.common.layers import Link, any_finite, chain, first_finite, span
+from nntrace.rules.common.loss_course import remaining_loss
 from nntrace.rules.common.signals import in_times, median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule

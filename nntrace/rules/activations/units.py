@@ -14,11 +14,9 @@ from nntrace.rules.common.layers import (
     chain,
     columns,
     early_samples,
-    has_fallen,
-    is_still_learning,
-    remaining_loss,
     weights,
 )
+from nntrace.rules.common.loss_course import has_fallen, is_still_learning, remaining_loss
 from nntrace.rules.common.signals import finite, lasting, median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule

@@ -11,7 +11,8 @@ from math import hypot
 
 import numpy as np
 
-from nntrace.rules.common.signals import LossSeries, loss_series, median, window_medians
+from nntrace.rules.common.loss_course import LossSeries, loss_series
+from nntrace.rules.common.signals import median, window_medians
 from nntrace.rules.finding import Location
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Site, Trace
@@ -236,7 +237,7 @@ def target_variance(batches: Iterable[Batch]) -> tuple[float, float] | None:
 
 
 def targets_run_away(trace: Trace) -> bool:
-    """Whether targets become many times as large, as a network's own results do that it learns."""
+    """Whether targets grow many times over, as a network's own results may that it learns from."""
     sizes = [
         hypot(batch.target_mean, batch.target_std)
         for batch in training_batches(trace)
@@ -247,7 +248,7 @@ def targets_run_away(trace: Trace) -> bool:
 
 
 def chance_losses(function: str, batches: tuple[Batch, ...]) -> tuple[Chance, ...]:
-    """The losses of predictors that ignore the input, for the loss functions that have them."""
+    """The losses of predictors that ignore the input, for loss functions where these are known."""
     if function in SQUARED_ERROR:
         moments = target_variance(batches)
         known = moments is not None and moments[1] > 0.0

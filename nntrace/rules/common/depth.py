@@ -1,6 +1,4 @@
-"""The signal on its way through the layers: which part of the chain is compared with which, and
-since when a level has lasted.
-"""
+"""The signal across depth: which parts of the chain are compared, and since when a level lasts."""
 
 from collections.abc import Sequence
 
@@ -16,15 +14,15 @@ SAMPLES = 5  # that a level must have lasted
 
 
 def after_last_norm(links: Sequence[Link]) -> Sequence[Link]:
-    """From the last norm on (itself included); all links when there is none."""
+    """The links from the last norm on, itself included; all links when there is none."""
     norms = [index for index, link in enumerate(links) if link.is_norm]
     return links[norms[-1] :] if norms else links
 
 
 def before_head(links: Sequence[Link]) -> list[Link]:
-    """Up to the last affine layer, which is the head; containers around others are kept.
+    """The links before the last affine layer, which is the head; containers around others are kept.
 
-    A layer before it that takes in as much, and gives another width than that, is a head beside it.
+    An earlier layer with the same fan-in and another width is a head beside it.
     """
     affine = [index for index, link in enumerate(links) if link.is_affine]
     while len(affine) > 1 and _beside(links[affine[-2]], links[affine[-1]]):
@@ -60,7 +58,7 @@ def reference(links: Sequence[Link], values: FloatArray) -> FloatArray:
 
 
 def until_end(holds: BoolArray, judged: BoolArray) -> int | None:
-    """Sampled step from which it holds until the end, if for at least half of the judged steps."""
+    """The sampled step from which it holds to the end, if that is at least half of those judged."""
     rows = np.flatnonzero(judged)
     if len(rows) < SAMPLES:
         return None

@@ -73,7 +73,7 @@ class Flow:
         return is_rectified_outside(Vertex(site.path), self.takers)
 
     def only_taker(self, vertex: Vertex) -> Vertex | None:
-        """What takes its output, when that is one thing."""
+        """The one vertex that takes its output; None when there are none or several."""
         takers = self.takers.get(vertex, set())
         return next(iter(takers)) if len(takers) == 1 else None
 

@@ -1,4 +1,4 @@
-"""What kind of values the inputs are, and whether a layer normalises them before all others."""
+"""What kind of values the inputs hold, and whether the first layer normalises them."""
 
 import numpy as np
 
@@ -14,10 +14,10 @@ _SHAPE_ONLY = frozenset({"Flatten", "Unflatten", "Identity", "Dropout", "Reshape
 
 
 def normalises_first(trace: Trace, given: Site | None = None) -> bool:
-    """Whether the first layer that does more than reshape and hand on is a normalisation.
+    """Whether the first layer that does more than reshape its input is a normalisation.
 
-    Of several inputs each has a first layer: that of `given` is a norm of its shape which no other
-    module feeds, where none but lookup tables take in the rest.
+    With several inputs each has a first layer: that of `given` is a norm of its shape which no
+    other module feeds, if only lookup tables take the other inputs.
     """
     if given is not None and _meets_a_norm(trace, given):
         return True
@@ -53,7 +53,7 @@ def _meets_a_norm(trace: Trace, given: Site) -> bool:
 
 
 def _hands_on_input(trace: Trace, site: Site) -> bool:
-    """Whether a module without weights gives the input out as it came, to judge by its scale."""
+    """Whether a module without weights passes the input on unchanged, judging by its scale."""
     for given in trace.sites_of(Role.INPUT):
         if given.shape == site.shape:
             out, into = (

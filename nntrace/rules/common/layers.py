@@ -13,13 +13,7 @@ from pathlib import PurePath
 import numpy as np
 import numpy.typing as npt
 
-from nntrace.rules.common.signals import (
-    finite,
-    loss_series,
-    median,
-    trend_z,
-    unjudgeable,
-)
+from nntrace.rules.common.signals import finite
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
@@ -29,18 +23,16 @@ BoolArray = npt.NDArray[np.bool_]
 _MAX_NAMED = 3
 _CANCELLED = 1e-5  # of the weights' gradient: less in their bias is rounding
 _CENTRING = ("batchnorm", "groupnorm", "instancenorm")
-_SAME_WAY = 0.9  # cosine of successive gradients that nothing turns around
-_UNDER_WAY = 0.8  # of the first loss: below it something was learned
-_LEAST_LOSSES = 20
 _INSTALLED = {"site-packages", "dist-packages"}
-_ERRORS = 4.0  # standard errors of a trend that is certain
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
     """One activation site in the chain, with what is known of its module.
 
-    `fans` are the values that one of its units takes in, and that one it takes in goes out to.
+    Attributes:
+        column: its column in the series of activations.
+        fans: fan-in and fan-out of its weight.
     """
 
     site: Site
@@ -73,7 +65,7 @@ def is_embedding(site: Site) -> bool:
 
 
 def of_a_library(sites: Iterable[Site]) -> bool:
-    """Whether all these were built by installed code: who runs the program cannot call them."""
+    """Whether all of these were built by installed code, which the user did not write."""
     files = [PurePath(site.file or "").parts for site in sites]
     return bool(files) and all(_INSTALLED.intersection(parts) for parts in files)
 
@@ -129,7 +121,7 @@ def chain(trace: Trace) -> tuple[Link, ...]:
 
 
 def batch_norm_between(trace: Trace) -> Callable[[Site, Site], bool]:
-    """Tells of two parameters' sites whether a batch norm is called between their modules.
+    """A function that says whether a batch norm is called between the modules of two parameters.
 
     Group and instance norms, which centre over positions, count as well.
     """
@@ -146,10 +138,10 @@ def batch_norm_between(trace: Trace) -> Callable[[Site, Site], bool]:
 
 
 def cancels(index: int, sites: Sequence[Site], gradient: FloatArray) -> bool:
-    """Whether it is a bias without a gradient of its own, whose weights do get one.
+    """Whether a parameter is a bias without a gradient, whose weights do get one.
 
-    What it adds is taken away again, by a norm, a softmax, a difference of two scores: a bias that
-    does nothing, no fault. `gradient` holds the rms [samples, sites].
+    A norm, a softmax or a difference of two scores cancels what it adds: it does nothing, which is
+    no fault. `gradient` holds the rms [samples, sites].
     """
     site = sites[index]
     if len(site.shape) != 1 or not site.parent:
@@ -180,79 +172,6 @@ def first_sampled_is_start(trace: Trace) -> bool:
     return bool(len(sampled) and len(steps) and sampled[0] <= steps[0])
 
 
-def remaining_loss(trace: Trace) -> float:
-    """What is left of the loss: 1 without progress, 0 when all of it went.
-
-    NaN where that is not known: no loss, one that ended as NaN, or several optimizers' in turn.
-    """
-    series = loss_series(trace)
-    values = series.value
-    if len(values) < 2 or series.nonfinite_from is not None or series.optimizers > 1:
-        return float("nan")
-    start = median(values[: max(1, min(10, len(values) // 10))])
-    end = median(values[-max(1, len(values) // 5) :])
-    return 1 - (start - end) / abs(start) if start else float("nan")
-
-
-def is_still_learning(trace: Trace) -> bool:
-    """Whether the loss has come down by a fifth and falls steadily in its second half.
-
-    False where the course of the loss says nothing.
-    """
-    return remaining_loss(trace) <= _UNDER_WAY and falls_steadily(trace)
-
-
-def falls_steadily(trace: Trace) -> bool:
-    """Whether the loss falls in the second half of the run, beyond any doubt.
-
-    False where the course of the loss says nothing.
-    """
-    series = loss_series(trace)
-    if unjudgeable(series, 2) is not None:
-        return False
-    return trend_z(series.value[len(series) // 2 :]) < -_ERRORS
-
-
-def late_agreement(trace: Trace) -> float:
-    """The median cosine of successive gradients in the second half of the run."""
-    cosine = trace.steps.gradient_cosine
-    return median(cosine[len(cosine) // 2 :])
-
-
-def goes_uphill(trace: Trace) -> bool:
-    """Whether the loss rises while successive gradients point the same way.
-
-    Steps that are too long overshoot, and gradients turn around; these go where the loss is higher.
-    """
-    series = loss_series(trace)
-    if unjudgeable(series, 2) is not None or not trend_z(series.value) > _ERRORS:
-        return False
-    return late_agreement(trace) > _SAME_WAY
-
-
-def falls_without_end(trace: Trace, faster: float) -> bool:
-    """Whether the loss falls below zero, in the last quarter of the run at least `faster` times as
-    much as in the second: it has no least value.
-    """
-    values = loss_series(trace).value
-    if len(values) < _LEAST_LOSSES:
-        return False
-    levels = [median(part) for part in np.array_split(values, 4)]
-    falls = np.diff(levels)
-    return bool(levels[-1] < 0.0 and (falls < 0.0).all() and falls[-1] <= faster * falls[0])
-
-
-def has_fallen(trace: Trace) -> bool:
-    """Whether the loss, whatever its floor, falls over the run beyond any doubt.
-
-    False where several optimizers take turns, or where it ended as NaN.
-    """
-    series = loss_series(trace)
-    if series.nonfinite_from is not None or series.optimizers > 1:
-        return False
-    return trend_z(series.value) < -_ERRORS
-
-
 def span(trace: Trace, first: int = 0) -> tuple[int, int]:
     """The steps from the sampled step with index `first` to the last sampled one."""
     sampled = trace.sampled_steps
@@ -260,9 +179,9 @@ def span(trace: Trace, first: int = 0) -> tuple[int, int]:
 
 
 def early_samples(trace: Trace) -> str | None:
-    """Why the samples do not say what held to the end: they stop in the first half; else None.
+    """Why the samples say nothing about the end: they stop in the first half; else None.
 
-    So it is where sampling is dear: the first steps of a run take the budget of many.
+    This happens where sampling is expensive: the first samples use up the budget of many steps.
     """
     steps, sampled = trace.steps.step, trace.sampled_steps
     if not len(sampled) or 2 * int(sampled[-1]) >= int(steps[0]) + int(steps[-1]) - 1:

@@ -1,4 +1,4 @@
-"""Values out of an event's payload, which may hold anything: a wrong one is like none."""
+"""Values from an event's payload, which may hold anything: a wrong value counts as missing."""
 
 import math
 from collections.abc import Mapping

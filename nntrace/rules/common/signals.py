@@ -4,15 +4,10 @@ All are robust (medians and ranks), take 1-D arrays without NaN, and have a defi
 empty and constant arrays, so that no rule has to think about them again.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from nntrace.rules.loss.trials import trial_and_error
-from nntrace.trace import Trace
-from nntrace.trace.decode import recorded
 from nntrace.trace.model import FloatArray, IntArray
 
 MAD_TO_STD = 1.4826  # of a Gaussian
@@ -20,67 +15,6 @@ _MEDIAN_ERROR = 1.2533  # standard error of a median relative to that of a mean
 _TREND_POINTS = 200
 _MOST_DIGITS = 1e5
 _WINDOWS_AT_ONCE = 8192  # that are sorted together
-
-
-@dataclass(frozen=True, slots=True)
-class LossSeries:
-    """The finite losses in order of steps.
-
-    `nonfinite_from` is the first step whose loss is NaN or infinite, or None. `optimizers` counts
-    the optimizers that take turns, each on losses of its own: the series then mixes several goals.
-    `trials` says how the program learns by trial and error, if it does.
-    """
-
-    step: IntArray
-    value: FloatArray
-    nonfinite_from: int | None = None
-    optimizers: int = 1
-    trials: str = ""
-
-    def __len__(self) -> int:
-        return len(self.step)
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """The first and the last step."""
-        return (int(self.step[0]), int(self.step[-1])) if len(self) else (0, 0)
-
-
-def loss_series(trace: Trace) -> LossSeries:
-    """The loss of every optimizer step that has one.
-
-    Of training in phases (an optimizer, then another) only the last phase's.
-    """
-    steps = trace.steps
-    known = recorded(trace.table("steps")["loss"])
-    usable = np.flatnonzero(np.isfinite(steps.loss))
-    turns, optimizers = np.empty(0, dtype=np.int64), 1
-    if len(set(steps.optimizer)) > 1:
-        names = np.array([steps.optimizer[index] for index in usable], dtype=object)
-        turns = np.flatnonzero(names[1:] != names[:-1]) + 1
-        optimizers = max(1, len(set(names.tolist())))
-    if len(turns) == optimizers - 1:
-        usable = usable[int(turns[-1]) if len(turns) else 0 :]
-        optimizers = 1
-    broken = steps.step[known & ~np.isfinite(steps.loss)]
-    return LossSeries(
-        steps.step[usable],
-        steps.loss[usable],
-        int(broken[0]) if len(broken) else None,
-        optimizers,
-        trial_and_error(trace),
-    )
-
-
-def unjudgeable(series: LossSeries, least: int) -> str | None:
-    """Why the course of this loss says nothing, or None."""
-    if series.optimizers > 1:
-        return "several optimizers step on losses of their own, as in a GAN"
-    if len(series) < least:
-        return f"needs {least} finite losses, has {len(series)}"
-    if (series.value < 0.0).any():
-        return "the loss takes negative values: what it should reach is not known"
-    return series.trials or None
 
 
 def finite(values: npt.ArrayLike) -> FloatArray:
@@ -218,18 +152,3 @@ def lasting(holds: npt.NDArray[np.bool_], minimum: int) -> int | None:
     start = int(broken[-1]) + 1 if len(broken) else 0
     length = len(holds) - start
     return start if length and length >= minimum else None
-
-
-def steps_at_full_rate(trace: Trace) -> int:
-    """Optimizer steps since the learning rate first reached half its maximum.
-
-    What a warm-up has not yet let learn must not be blamed for not learning. All steps when no
-    learning rate is known. Of training in phases those of the last one, as of its loss.
-    """
-    rates = trace.steps.lr[trace.steps.step >= loss_series(trace).span[0]]
-    known = np.isfinite(rates)
-    if not known.any():
-        return len(rates)
-    highest = float(rates[known].max())
-    reached = np.flatnonzero(known & (rates >= 0.5 * highest))
-    return len(rates) - int(reached[0]) if len(reached) else len(rates)

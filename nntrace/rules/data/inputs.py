@@ -8,7 +8,8 @@ import numpy as np
 from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.input_values import normalises_first
 from nntrace.rules.common.layers import first_with_weight, is_embedding
-from nntrace.rules.common.signals import finite, loss_series, median, span
+from nntrace.rules.common.loss_course import loss_series
+from nntrace.rules.common.signals import finite, median, span
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.numerics.origins import origins
 from nntrace.rules.rule import rule

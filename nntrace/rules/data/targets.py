@@ -15,7 +15,8 @@ from nntrace.rules.common.chance import (
     loss_site,
     training_batches,
 )
-from nntrace.rules.common.signals import loss_series, median, span
+from nntrace.rules.common.loss_course import loss_series
+from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role

@@ -15,11 +15,11 @@ from nntrace.rules.common.layers import (
     early_samples,
     is_embedding,
     named,
-    remaining_loss,
     span,
     update_ratios,
     weights,
 )
+from nntrace.rules.common.loss_course import remaining_loss
 from nntrace.rules.common.signals import (
     in_times,
     lasting,

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import numpy as np
 
 from nntrace.rules.common.chance import training_batches
-from nntrace.rules.common.signals import lasting, loss_series, median, trend_z, unjudgeable
+from nntrace.rules.common.loss_course import loss_series, unjudgeable
+from nntrace.rules.common.signals import lasting, median, trend_z
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role

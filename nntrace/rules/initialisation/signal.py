@@ -16,7 +16,8 @@ from nntrace.rules.common.chance import (
     training_batches,
 )
 from nntrace.rules.common.depth import after_last_norm, before_head, reference, signal_of
-from nntrace.rules.common.layers import chain, first_finite, first_sampled_is_start, remaining_loss
+from nntrace.rules.common.layers import chain, first_finite, first_sampled_is_start
+from nntrace.rules.common.loss_course import remaining_loss
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule

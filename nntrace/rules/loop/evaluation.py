@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import numpy as np
 
 from nntrace.rules.common.chance import comparable_function, function_loss, training_batches
+from nntrace.rules.common.loss_course import loss_series, unjudgeable
 from nntrace.rules.common.passes import evaluations
 from nntrace.rules.common.payloads import count, number, place, text
-from nntrace.rules.common.signals import loss_series, median, span, unjudgeable
+from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.loop.training import is_trained, model_of
 from nntrace.rules.rule import rule

@@ -12,16 +12,14 @@ from nntrace.rules.common.chance import (
     loss_location,
     training_batches,
 )
+from nntrace.rules.common.loss_course import loss_series, steps_at_full_rate, unjudgeable
 from nntrace.rules.common.passes import makes_targets
 from nntrace.rules.common.signals import (
     MAD_TO_STD,
     least_around,
-    loss_series,
     median,
     noise_scale,
-    steps_at_full_rate,
     trend_z,
-    unjudgeable,
     window_medians,
 )
 from nntrace.rules.finding import Finding, Severity, Skipped

@@ -15,15 +15,9 @@ from nntrace.rules.common.chance import (
     loss_location,
     training_batches,
 )
+from nntrace.rules.common.loss_course import loss_series, unjudgeable
 from nntrace.rules.common.passes import Evaluation, evaluations, logged, unseen_data
-from nntrace.rules.common.signals import (
-    loss_series,
-    median,
-    median_error,
-    noise_scale,
-    trend_z,
-    unjudgeable,
-)
+from nntrace.rules.common.signals import median, median_error, noise_scale, trend_z
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import Role

@@ -18,15 +18,19 @@ from nntrace.rules.common.chance import (
     target_variance,
     training_batches,
 )
-from nntrace.rules.common.layers import falls_steadily, is_still_learning, remaining_loss
+from nntrace.rules.common.loss_course import (
+    falls_steadily,
+    is_still_learning,
+    remaining_loss,
+    steps_at_full_rate,
+    unjudgeable,
+)
 from nntrace.rules.common.signals import (
     lasting,
     median,
     median_error,
     median_of_means,
     noise_scale,
-    steps_at_full_rate,
-    unjudgeable,
     window_medians,
 )
 from nntrace.rules.finding import Finding, Severity, Skipped

@@ -15,7 +15,8 @@ from nntrace.rules.common.chance import (
     loss_location,
     training_batches,
 )
-from nntrace.rules.common.signals import in_times, loss_series, median, rounded, span
+from nntrace.rules.common.loss_course import loss_series
+from nntrace.rules.common.signals import in_times, median, rounded, span
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind

@@ -13,18 +13,20 @@ from nntrace.rules.common.chance import (
     targets_run_away,
     training_batches,
 )
-from nntrace.rules.common.layers import goes_uphill
+from nntrace.rules.common.loss_course import (
+    LossSeries,
+    goes_uphill,
+    loss_series,
+    steps_at_full_rate,
+    unjudgeable,
+)
 from nntrace.rules.common.passes import DISTANCES, makes_targets
 from nntrace.rules.common.signals import (
-    LossSeries,
     lasting,
-    loss_series,
     median,
     median_error,
     noise_scale,
-    steps_at_full_rate,
     trend_z,
-    unjudgeable,
     window_medians,
 )
 from nntrace.rules.finding import Finding, Severity, Skipped

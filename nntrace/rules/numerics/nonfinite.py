@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.chance import loss_functions, loss_location, training_batches
-from nntrace.rules.common.signals import loss_series
+from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.numerics.origins import Origin, origins, sentence, site_of
 from nntrace.rules.numerics.sites import (

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.layers import falls_without_end
+from nntrace.rules.common.loss_course import falls_without_end
 from nntrace.rules.common.signals import trend_z
 from nntrace.rules.finding import Finding, Severity
 from nntrace.rules.rule import rule

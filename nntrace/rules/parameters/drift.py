@@ -5,7 +5,8 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.layers import columns, is_norm, remaining_loss, weights
+from nntrace.rules.common.layers import columns, is_norm, weights
+from nntrace.rules.common.loss_course import remaining_loss
 from nntrace.rules.common.signals import lasting
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule

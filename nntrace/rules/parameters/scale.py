@@ -7,16 +7,8 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.chance import targets_run_away
-from nntrace.rules.common.layers import (
-    columns,
-    falls_without_end,
-    first_finite,
-    is_still_learning,
-    named,
-    remaining_loss,
-    span,
-    weights,
-)
+from nntrace.rules.common.layers import columns, first_finite, named, span, weights
+from nntrace.rules.common.loss_course import falls_without_end, is_still_learning, remaining_loss
 from nntrace.rules.common.signals import in_times, lasting, median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.signals import loss_series, median
+from nntrace.rules.common.loss_course import loss_series
+from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.ranks.replicas import ONE_RANK, described, spread_of
 from nntrace.rules.rule import rule

@@ -5,16 +5,14 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.layers import remaining_loss, update_ratios, weights
-from nntrace.rules.common.signals import (
-    lasting,
+from nntrace.rules.common.layers import update_ratios, weights
+from nntrace.rules.common.loss_course import (
     loss_series,
-    median,
-    rounded,
+    remaining_loss,
     steps_at_full_rate,
-    trend_z,
     unjudgeable,
 )
+from nntrace.rules.common.signals import lasting, median, rounded, trend_z
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.loss.course import loss_oscillating, loss_spike
 from nntrace.rules.loss.trend import loss_diverging

@@ -6,15 +6,9 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.layers import (
-    columns,
-    is_embedding,
-    is_norm,
-    named,
-    remaining_loss,
-    weights,
-)
+from nntrace.rules.common.layers import columns, is_embedding, is_norm, named, weights
 from nntrace.rules.common.layers import span as sampled_span
+from nntrace.rules.common.loss_course import remaining_loss
 from nntrace.rules.common.payloads import count, number, place, text
 from nntrace.rules.common.signals import finite, median, rounded, span
 from nntrace.rules.common.untrained import share_as_initialised

@@ -6,30 +6,26 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.chance import chance_losses, comparable_function, training_batches
-from nntrace.rules.common.layers import (
-    BoolArray,
-    columns,
+from nntrace.rules.common.layers import BoolArray, columns, first_finite, update_ratios, weights
+from nntrace.rules.common.loss_course import (
+    LossSeries,
     falls_steadily,
-    first_finite,
     goes_uphill,
     is_still_learning,
     late_agreement,
+    loss_series,
     remaining_loss,
-    update_ratios,
-    weights,
+    unjudgeable,
 )
 from nntrace.rules.common.signals import (
-    LossSeries,
     finite,
     in_times,
     lasting,
-    loss_series,
     median,
     median_error,
     noise_scale,
     rounded,
     span,
-    unjudgeable,
 )
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.numerics.origins import origins

@@ -11,11 +11,11 @@ from nntrace.rules.common.layers import (
     columns,
     first_finite,
     named,
-    remaining_loss,
     span,
     update_ratios,
     weights,
 )
+from nntrace.rules.common.loss_course import remaining_loss
 from nntrace.rules.common.payloads import count, text
 from nntrace.rules.common.signals import in_times, median
 from nntrace.rules.common.untrained import share_as_initialised

@@ -13,15 +13,14 @@ from nntrace.rules.common.chance import (
     target_variance,
     training_batches,
 )
+from nntrace.rules.common.loss_course import loss_series, steps_at_full_rate
 from nntrace.rules.common.signals import (
     lasting,
     least_around,
-    loss_series,
     median,
     median_of_means,
     medians_around,
     noise_scale,
-    steps_at_full_rate,
     trend_z,
     window_medians,
 )

@@ -1,0 +1,168 @@
+"""The course of the loss: the series that a rule may judge, and whether it comes down."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from nntrace.rules.common.signals import median, trend_z
+from nntrace.rules.common.trials import trial_and_error
+from nntrace.trace import Trace
+from nntrace.trace.decode import recorded
+from nntrace.trace.model import FloatArray, IntArray
+
+_SAME_WAY: Final = 0.9  # cosine of successive gradients that nothing turns around
+_UNDER_WAY: Final = 0.8  # of the first loss: below it something was learned
+_LEAST_LOSSES: Final = 20
+_ERRORS: Final = 4.0  # standard errors of a trend that is certain
+
+
+@dataclass(frozen=True, slots=True)
+class LossSeries:
+    """The finite losses in order of steps.
+
+    Attributes:
+        nonfinite_from: the first step whose loss is NaN or infinite, or None.
+        optimizers: how many take turns, each on losses of its own; more than one mix several goals.
+        trials: how the program learns by trial and error, if it does.
+    """
+
+    step: IntArray
+    value: FloatArray
+    nonfinite_from: int | None = None
+    optimizers: int = 1
+    trials: str = ""
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first and the last step."""
+        return (int(self.step[0]), int(self.step[-1])) if len(self) else (0, 0)
+
+
+def loss_series(trace: Trace) -> LossSeries:
+    """The loss of every optimizer step that has one.
+
+    Of training in phases (an optimizer, then another) only the last phase's.
+    """
+    steps = trace.steps
+    known = recorded(trace.table("steps")["loss"])
+    usable = np.flatnonzero(np.isfinite(steps.loss))
+    turns, optimizers = np.empty(0, dtype=np.int64), 1
+    if len(set(steps.optimizer)) > 1:
+        names = np.array([steps.optimizer[index] for index in usable], dtype=object)
+        turns = np.flatnonzero(names[1:] != names[:-1]) + 1
+        optimizers = max(1, len(set(names.tolist())))
+    if len(turns) == optimizers - 1:
+        usable = usable[int(turns[-1]) if len(turns) else 0 :]
+        optimizers = 1
+    broken = steps.step[known & ~np.isfinite(steps.loss)]
+    return LossSeries(
+        steps.step[usable],
+        steps.loss[usable],
+        int(broken[0]) if len(broken) else None,
+        optimizers,
+        trial_and_error(trace),
+    )
+
+
+def unjudgeable(series: LossSeries, least: int) -> str | None:
+    """Why the course of this loss says nothing, or None."""
+    if series.optimizers > 1:
+        return "several optimizers step on losses of their own, as in a GAN"
+    if len(series) < least:
+        return f"needs {least} finite losses, has {len(series)}"
+    if (series.value < 0.0).any():
+        return "the loss takes negative values: what it should reach is not known"
+    return series.trials or None
+
+
+def steps_at_full_rate(trace: Trace) -> int:
+    """Optimizer steps since the learning rate first reached half its maximum.
+
+    A model must not be blamed for what a warm-up has not let it learn yet. All steps when no
+    learning rate is known. Of training in phases those of the last one, as of its loss.
+    """
+    rates = trace.steps.lr[trace.steps.step >= loss_series(trace).span[0]]
+    known = np.isfinite(rates)
+    if not known.any():
+        return len(rates)
+    highest = float(rates[known].max())
+    reached = np.flatnonzero(known & (rates >= 0.5 * highest))
+    return len(rates) - int(reached[0]) if len(reached) else len(rates)
+
+
+def remaining_loss(trace: Trace) -> float:
+    """The share of the first loss that is left: 1 without progress, 0 when all of it is gone.
+
+    NaN where it is not known: no loss, one that ended as NaN, or several optimizers in turn.
+    """
+    series = loss_series(trace)
+    values = series.value
+    if len(values) < 2 or series.nonfinite_from is not None or series.optimizers > 1:
+        return float("nan")
+    start = median(values[: max(1, min(10, len(values) // 10))])
+    end = median(values[-max(1, len(values) // 5) :])
+    return 1 - (start - end) / abs(start) if start else float("nan")
+
+
+def is_still_learning(trace: Trace) -> bool:
+    """Whether the loss has come down by a fifth and falls steadily in its second half.
+
+    False where the course of the loss says nothing.
+    """
+    return remaining_loss(trace) <= _UNDER_WAY and falls_steadily(trace)
+
+
+def falls_steadily(trace: Trace) -> bool:
+    """Whether the loss falls in the second half of the run, beyond doubt.
+
+    False where the course of the loss says nothing.
+    """
+    series = loss_series(trace)
+    if unjudgeable(series, 2) is not None:
+        return False
+    return trend_z(series.value[len(series) // 2 :]) < -_ERRORS
+
+
+def late_agreement(trace: Trace) -> float:
+    """The median cosine of successive gradients in the second half of the run."""
+    cosine = trace.steps.gradient_cosine
+    return median(cosine[len(cosine) // 2 :])
+
+
+def goes_uphill(trace: Trace) -> bool:
+    """Whether the loss rises while successive gradients point the same way.
+
+    Steps that are too long overshoot, and gradients turn around. These steps lead uphill.
+    """
+    series = loss_series(trace)
+    if unjudgeable(series, 2) is not None or not trend_z(series.value) > _ERRORS:
+        return False
+    return late_agreement(trace) > _SAME_WAY
+
+
+def falls_without_end(trace: Trace, faster: float) -> bool:
+    """Whether the loss falls below zero and goes on falling: it has no lowest value.
+
+    In the last quarter of the run it must fall at least `faster` times as much as in the second.
+    """
+    values = loss_series(trace).value
+    if len(values) < _LEAST_LOSSES:
+        return False
+    levels = [median(part) for part in np.array_split(values, 4)]
+    falls = np.diff(levels)
+    return bool(levels[-1] < 0.0 and (falls < 0.0).all() and falls[-1] <= faster * falls[0])
+
+
+def has_fallen(trace: Trace) -> bool:
+    """Whether the loss, whatever its floor, falls over the run beyond any doubt.
+
+    False where several optimizers take turns, or where it ended as NaN.
+    """
+    series = loss_series(trace)
+    if series.nonfinite_from is not None or series.optimizers > 1:
+        return False
+    return trend_z(series.value) < -_ERRORS
