@@ -84,7 +84,7 @@ def launch(
     environment = {**traced_environment(settings), "NNTRACE_PID": str(os.getpid())}
     warn_if_disabled(words)
     if live:
-        from nntrace.live import launch_live
+        from nntrace.watch.live import launch_live
 
         return launch_live(words, environment, run)
     sys.stdout.flush()

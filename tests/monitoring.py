@@ -16,10 +16,10 @@ from textual.widget import Widget
 from nntrace.diagnosis import diagnose
 from nntrace.rules import Finding, Rule, Severity, Skipped, rule
 from nntrace.rules.finding import Location
-from nntrace.run_lists import LocalRuns
 from nntrace.schema import Role
 from nntrace.trace import Trace
 from nntrace.watch import Watch
+from nntrace.watch.run_lists import LocalRuns
 
 SMALL, LARGE = (80, 24), (160, 48)
 HASTE = Pace(running=0.1, idle=0.02, diagnosis=0.02, share=0.5)

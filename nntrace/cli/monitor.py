@@ -28,11 +28,11 @@ def command(run: str | None, remote_nntrace: str) -> None:
       nntrace monitor me@gpu1: --remote-nntrace project/.venv/bin/nntrace
     """
     from nntrace.config import load_config
-    from nntrace.live import has_terminal, load_monitor
-    from nntrace.remote import remote_spec
-    from nntrace.run_lists import LocalRuns
     from nntrace.runs import LATEST, find_run, wait_for_run
     from nntrace.watch import configured_diagnosis
+    from nntrace.watch.live import has_terminal, load_monitor
+    from nntrace.watch.remote import remote_spec
+    from nntrace.watch.run_lists import LocalRuns
 
     remote = None if run is None else remote_spec(run)
     if remote is None:
@@ -57,9 +57,9 @@ def _watch_remote(host: str, run: str, nntrace: str) -> None:
     from pathlib import Path
 
     from nntrace.config import load_config
-    from nntrace.live import load_monitor
-    from nntrace.remote_runs import RemoteRuns
     from nntrace.watch import configured_diagnosis
+    from nntrace.watch.live import load_monitor
+    from nntrace.watch.remote_runs import RemoteRuns
 
     show, config = load_monitor(), load_config()
     diagnose, thresholds = configured_diagnosis(config), config.thresholds()

@@ -31,7 +31,7 @@ def command(run: str | None, no_follow: bool, resume: bool) -> None:
     import json
 
     from nntrace.errors import NntraceError
-    from nntrace.stream import frames, write_frame
+    from nntrace.watch.stream import frames, write_frame
 
     if sys.stdout.isatty():
         raise NntraceError("stdout is a terminal, and a stream is bytes: pipe it somewhere.")

@@ -5,8 +5,7 @@ import pytest
 from cli.commands import Command
 from run_folders import small_run
 
-from nntrace import live
-from nntrace.watch import Watch
+from nntrace.watch import Watch, live
 
 
 class Entry:
@@ -24,7 +23,7 @@ class Entry:
 
 
 def install(monkeypatch: pytest.MonkeyPatch, *entries: Entry) -> None:
-    monkeypatch.setattr("nntrace.live.entry_points", lambda group: list(entries))
+    monkeypatch.setattr("nntrace.watch.live.entry_points", lambda group: list(entries))
 
 
 def test_the_monitor_is_shown_the_newest_run(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from run_folders import small_run
 
-from nntrace.stream import Frame, read_frame
+from nntrace.watch.stream import Frame, read_frame
 
 
 def stream(*words: str, cwd: Path, said: bytes = b"") -> subprocess.CompletedProcess[bytes]:

@@ -11,8 +11,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Footer
 
 from nntrace.errors import NntraceError
-from nntrace.run_lists import RunList, RunRow
 from nntrace.schema import RunStatus
+from nntrace.watch.run_lists import RunList, RunRow
 from nntrace_tui.literal import literal
 from nntrace_tui.numbers import MISSING, short_number
 from nntrace_tui.pages.runs import age

@@ -16,14 +16,14 @@ from nntrace_tui.app import MonitorApp
 from nntrace_tui.export import screen_text
 from run_folders import small_run
 
-from nntrace import remote
 from nntrace.diagnosis import diagnose
 from nntrace.errors import NntraceError
 from nntrace.manifest import Manifest
-from nntrace.remote import RemoteRun, remote_spec
-from nntrace.remote_runs import RemoteRuns
 from nntrace.schema import RunStatus
 from nntrace.trace import Trace
+from nntrace.watch import remote
+from nntrace.watch.remote import RemoteRun, remote_spec
+from nntrace.watch.remote_runs import RemoteRuns
 
 NNTRACE = f"{sys.executable} -m nntrace"
 

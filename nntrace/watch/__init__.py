@@ -1,4 +1,7 @@
-"""What a monitor is given: the seam between the commands and the plug-ins of `nntrace.monitors`."""
+"""Watching a run: what a monitor is given, and how it gets there, also from another machine.
+
+`Watch` is the seam between the commands and the plug-ins of the group `nntrace.monitors`.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from nntrace.config import Config
     from nntrace.diagnosis import Diagnosis
-    from nntrace.run_lists import RunList
     from nntrace.trace import Trace
+    from nntrace.watch.run_lists import RunList
 
     Diagnose = Callable[[Trace], Diagnosis]
 

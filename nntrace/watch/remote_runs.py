@@ -13,11 +13,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from nntrace.errors import NntraceError
-from nntrace.remote import SSH, UNATTENDED, RemoteRun
-from nntrace.run_lists import RunRow
 from nntrace.schema import RunStatus
 from nntrace.text import printable
 from nntrace.watch import Watch
+from nntrace.watch.remote import SSH, UNATTENDED, RemoteRun
+from nntrace.watch.run_lists import RunRow
 
 if TYPE_CHECKING:
     from nntrace.watch import Diagnose

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from nntrace import live
 from nntrace.errors import NntraceError
+from nntrace.watch import live
 
 
 @pytest.fixture

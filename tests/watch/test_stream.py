@@ -11,8 +11,8 @@ from run_folders import small_run
 from nntrace.errors import NntraceError
 from nntrace.manifest import Manifest
 from nntrace.schema import RunStatus
-from nntrace.stream import Frame, Mirror, frames, read_frame, write_frame
 from nntrace.trace import Trace
+from nntrace.watch.stream import Frame, Mirror, frames, read_frame, write_frame
 
 
 def mirrored(run: Path, folder: Path) -> Mirror:

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from nntrace.errors import NntraceError
 from nntrace.notices import say
-from nntrace.run_lists import LocalRuns
 from nntrace.schema import MANIFEST
 from nntrace.watch import Monitor, Watch, configured_diagnosis
+from nntrace.watch.run_lists import LocalRuns
 
 GROUP = "nntrace.monitors"
 _POLL_SECONDS = 0.1

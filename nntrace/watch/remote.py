@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from nntrace.errors import NntraceError
-from nntrace.stream import Mirror, read_frame
 from nntrace.text import printable
+from nntrace.watch.stream import Mirror, read_frame
 
 _SPEC: Final = re.compile(r"(?P<host>[^/:\s-][^/:\s]*):(?P<run>.*)", re.DOTALL)
 _RETRY_SECONDS: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
