@@ -122,6 +122,7 @@ class Training:
             after(scale_optimizer, "scale_loss", note_scaled),
             *self.functions.install(),
             *self._waits.install(),
+            *self._births.install(),
             *UpdatesByHand(
                 self._recorder, self.tapes, self._begins, self._ends, lambda: self._local.depth > 0
             ).install(),

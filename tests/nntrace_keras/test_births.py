@@ -1,6 +1,7 @@
 """Where a NaN was born in a training graph: the operation and the line, on faulty programs."""
 
 import inspect
+import math
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ import tensorflow as tf
 from keras import layers
 from tracing import tracing
 
+from nntrace.rules import get_rule
 from nntrace.rules.numerics.origins import origins, site_of
 from nntrace.schema import EventKind
 from nntrace.trace import Trace
@@ -312,3 +314,65 @@ def test_a_step_that_is_not_sampled_is_searched_with_earlier_weights(tmp_path):
     (found,) = origins(Trace.open(run))
     assert (found.where, found.text("given"), found.step) == ("data", "input.0", 36)
     assert found.facts["notes"] == ["computed with the weights of 4 steps before"]
+
+
+def loop_that_asks(model, question, loss, broken=2):
+    """Trains eagerly and leaves out the batches whose loss is not finite."""
+    optimizer = keras.optimizers.SGD(0.01)
+
+    def train():
+        for number in range(5):
+            with tf.GradientTape() as tape:
+                scale = 0.0 if number == broken else 1.0
+                value = loss(TARGETS * scale, model(INPUTS * scale, training=True))
+            if question(value):
+                continue
+            variables = model.trainable_variables
+            optimizer.apply(tape.gradient(value, variables), variables)
+
+    return train
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        lambda loss: bool(tf.math.is_nan(loss)),
+        lambda loss: not math.isfinite(loss),
+        lambda loss: not np.isfinite(loss.numpy()),
+        lambda loss: not keras.ops.isfinite(loss),
+    ],
+)
+def test_a_batch_that_an_eager_loop_leaves_out_is_told_of(trace_keras, question):
+    def dividing(inputs):
+        return inputs / tf.reduce_max(tf.abs(inputs), axis=-1, keepdims=True)
+
+    scaled = layers.Lambda(dividing, name="dividing")
+    model = keras.Sequential([keras.Input((6,)), scaled, layers.Dense(1)])
+    trace = trace_keras(loop_that_asks(model, question, keras.losses.MeanSquaredError()))
+    [origin] = origins(trace)
+    assert (len(trace.steps), origin.step, origin.where) == (4, 2, "forward")
+    assert origin.facts["module"].endswith("dividing")
+    assert origin.facts["op"] == "div"
+    [finding] = get_rule("NUM08").run(trace, {})
+    assert "the batch was skipped" in finding.message
+
+
+def test_a_loss_of_ones_own_that_is_left_out_is_told_of_at_the_question(trace_keras):
+    def loss(target, prediction):
+        return tf.reduce_mean(prediction / tf.reduce_max(target))
+
+    trace = trace_keras(loop_that_asks(program(), lambda value: not math.isfinite(value), loss))
+    [origin] = origins(trace)
+    assert (origin.step, origin.where) == (2, "unknown")
+    assert origin.location.file == __file__
+    [finding] = get_rule("NUM08").run(trace, {})
+    assert finding.message.startswith("step 2: the loss is not finite")
+
+
+def test_numbers_that_are_not_finite_beside_a_healthy_training_are_nobodys_business(trace_keras):
+    def question(value):
+        return np.isnan(tf.constant(float("nan"))) and not np.isfinite(value)
+
+    loss = keras.losses.MeanSquaredError()
+    trace = trace_keras(loop_that_asks(program(), question, loss, broken=None))
+    assert (len(trace.steps), origins(trace)) == (5, ())

@@ -22,10 +22,12 @@ from tensorflow.python.eager import context, record
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
+from nntrace_keras.births.asked import watch_questions
 from nntrace_keras.births.derivatives import Derivative, dense
 from nntrace_keras.births.lines import Frames, NextForward, frames, repeated, watched
 from nntrace_keras.births.origins import Range, as_range, op_name, operand, what
-from nntrace_keras.program.sources import Sources, is_users
+from nntrace_keras.patching import Undo
+from nntrace_keras.program.sources import Sources, caller, is_users
 from nntrace_keras.tape.tapes import Tapes
 from nntrace_keras.tape.under_tape import Calls, Gradient
 
@@ -61,9 +63,19 @@ class EagerBirths:
         self._sources = sources
         self._searches_left = _MOST_SEARCHES
         self._next: NextForward | None = None
+        self._questions_left = _MOST_SEARCHES
+        self._left_out: tuple[Calls, dict[str, Any]] | None = None
+
+    def install(self) -> list[Undo]:
+        """Watch what the program asks of its losses."""
+        return watch_questions(self._recorder.guard(self._asked))
 
     def look(self, loss: float | None, gradients: Sequence[Gradient]) -> None:
         """Before the optimizer's call of a step with this loss."""
+        if self._left_out is not None:
+            (calls, payload), self._left_out = self._left_out, None
+            if self._searches_left and not any(g.calls is calls for g in gradients):
+                self._tell(payload, time.perf_counter())
         if loss is None or not self._searches_left:
             return
         broken = next((gradient for gradient in gradients if gradient.broken is not None), None)
@@ -80,6 +92,23 @@ class EagerBirths:
                 if found is not None:
                     self._tell({"seen_in": "loss", **found}, started)
                     return
+
+    def _asked(self) -> None:
+        """The program has seen a number that is not finite, perhaps its loss."""
+        calls = self._tapes.undecided
+        if calls is None or not (self._questions_left and self._searches_left):
+            return
+        self._questions_left -= 1
+        started = time.perf_counter()
+        with self._recorder.setting_up():
+            found = self._found(calls)
+            if found is not None:
+                self._tell({"seen_in": "loss", **found}, started)
+                return
+        source = caller()
+        place = {"file": source.file, "line": source.line}
+        told = {"seen_in": "loss", "where": "unknown", "step": self._recorder.steps}
+        self._left_out = (calls, {**told, **place})
 
     def finish(self) -> None:
         """Tell what is known when the run ends."""

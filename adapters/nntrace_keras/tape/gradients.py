@@ -139,6 +139,7 @@ class TapeGradients:
         calls = self._calls_of(tape)
         if calls is None:
             return
+        calls.is_differentiated = True
         targets = [t for t in nest.flatten(target) if tf.is_tensor(t)]
         is_scaled = any(hasattr(t, "_nntrace_unscaled") for t in targets)  # overflows are expected
         found = Gradient(

@@ -43,6 +43,7 @@ class _Local(threading.local):
         self.last_output: Any = None
         self.norms: set[int] = set()
         self.unobserved = False
+        self.last: Callable[[], Any] = lambda: None  # the tape that recorded last, if it lives
 
 
 class Tapes:
@@ -120,6 +121,13 @@ class Tapes:
     def is_unobserved(self) -> bool:
         """Whether this thread is inside `unobserved`."""
         return self._local.unobserved
+
+    @property
+    def undecided(self) -> Calls | None:
+        """What was called under this thread's last tape, as long as nobody asks for gradients."""
+        tape = None if self._local.unobserved else self._local.last()
+        calls = None if tape is None else self._calls.get(tape)
+        return None if calls is None or calls.is_differentiated or not calls.roots else calls
 
     # Layers.
 
@@ -232,6 +240,7 @@ class Tapes:
         if calls is None:
             calls = self._calls[tape] = Calls()
         self._local.active.append(calls)
+        self._local.last = weakref.ref(tape)
 
     def _around_pop(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def _pop_tape(tape: Any) -> Any:

@@ -109,6 +109,7 @@ class Calls:
         spans: of the layers that called no others, where a graph was built.
         reused: paths and classes of batch norms that were called twice within one forward.
         repeats: eagerly, what calls each model ("forward") and loss function ("loss") once more.
+        is_differentiated: whether gradients were asked for.
     """
 
     layers: list[LayerCall] = field(default_factory=list)
@@ -120,6 +121,7 @@ class Calls:
     norms: list[NormCall] = field(default_factory=list)
     attention: list[AttentionCall] = field(default_factory=list)
     repeats: list[tuple[str, Callable[[], Any]]] = field(default_factory=list)
+    is_differentiated: bool = False
 
 
 @dataclass(slots=True, eq=False)  # two of them are never the same: tensors have no plain equality

@@ -237,6 +237,7 @@ def sentence(trace: Trace, origin: Origin) -> str:
         "weights": f"`{parameter}` is not finite before any update: {what}",
         "update": f"the update by {op} made `{parameter}` non-finite: {what}",
         "backward": f"the loss is finite, the derivative {_node(origin)}is not: {what}",
+        "unknown": "the loss is not finite",
     }
     told = parts.get(origin.where, f"`{op}`{_module(origin)} gives the first {kind}: {what}")
     if origin.where == "data" and (index := origin.facts.get("index")):

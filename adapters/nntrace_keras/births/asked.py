@@ -1,0 +1,39 @@
+"""Losses that the program finds broken and leaves out: it asks, and makes no step of them.
+
+Watched is where an eager number is read or asked whether it is finite. What is not finite while no
+gradient of the last tape was asked for is searched at once; the weights are still what they were.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework import ops
+
+from nntrace_keras.patching import Undo, after, wrap
+
+_QUESTIONS = ("is_nan", "is_inf", "is_finite")
+
+
+def watch_questions(asked: Callable[[], object]) -> list[Undo]:
+    """Call `asked` when the program reads a number that is not finite, or asks whether it is."""
+
+    def around(original: Callable[..., Any]) -> Callable[..., Any]:
+        def _numpy(tensor: Any) -> Any:
+            value = original(tensor)
+            if isinstance(value, np.floating) and not math.isfinite(value):
+                asked()
+            return value
+
+        return _numpy
+
+    def question(_: Any, x: Any, *args: Any, **kwargs: Any) -> None:
+        if isinstance(x, ops.EagerTensor) and x.shape.rank == 0 and x.dtype.is_floating:
+            float(x)
+
+    return [
+        wrap(ops._EagerTensorBase, "_numpy", around),
+        *(after(tf.math, name, question) for name in _QUESTIONS),
+    ]
