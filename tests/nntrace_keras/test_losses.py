@@ -42,6 +42,21 @@ def test_operations_that_move_values_are_passed():
     assert (facts.head, facts.head_width) == ("tanh", 1)
 
 
+@pytest.mark.parametrize("eagerly", [False, True])
+@pytest.mark.parametrize(("activation", "doubled"), [("softmax", True), (None, False)])
+def test_logits_that_come_out_of_a_softmax_themselves_are_known(activation, doubled, eagerly):
+    layer, loss = keras.layers.Dense(3, activation), keras.losses.CategoricalCrossentropy()
+    layer.build((None, 4))
+    found = []
+
+    def step(inputs):
+        prediction = keras.layers.Softmax()(layer(inputs))
+        found.append(loss_facts(loss, prediction))
+
+    (step if eagerly else tf.function(step))(tf.zeros((2, 4)))
+    assert (found[0].hidden_logits, found[0].is_doubled) == (True, doubled)
+
+
 def test_an_eager_tensor_does_not_say_what_made_it():
     assert loss_facts(keras.losses.MeanSquaredError(), tf.zeros((2, 3))).head is None
 

@@ -68,6 +68,7 @@ class LossFacts:
         reduction: `mean`, `sum` or `none`.
         from_logits: what the program says; None where it makes no difference.
         hidden_logits: whether the predictions carry logits that are used instead of them.
+        is_doubled: whether these logits come out of a softmax or sigmoid themselves.
         label_smoothing: as given to the loss function.
         head: the operation that made the predictions; None where unusual, or outside a graph.
         head_width: the size of the last axis, where that is known.
@@ -81,6 +82,7 @@ class LossFacts:
     reduction: str
     from_logits: bool | None
     hidden_logits: bool
+    is_doubled: bool
     label_smoothing: float
     head: str | None
     head_width: int | None
@@ -94,7 +96,8 @@ def loss_facts(loss: Any, prediction: Any) -> LossFacts:
     name = str(getattr(function, "__name__", None) or loss.name)
     says_logits = is_tensorflows or settings.get("from_logits")
     entropy = name in _CATEGORICAL or name == "binary_crossentropy"
-    hidden = entropy and not is_tensorflows and _has_hidden_logits(prediction, name)
+    logits = _hidden_logits(prediction, name) if entropy and not is_tensorflows else None
+    hidden = logits is not None
     return LossFacts(
         function=recorded_name(name, bool(says_logits) and not hidden),
         keras_name=name,
@@ -105,6 +108,7 @@ def loss_facts(loss: Any, prediction: Any) -> LossFacts:
         reduction=_REDUCTIONS.get(loss.reduction, str(loss.reduction)),
         from_logits=bool(says_logits) if entropy else None,
         hidden_logits=hidden,
+        is_doubled=hidden and _hidden_logits(logits, "") is not None,
         label_smoothing=float(settings.get("label_smoothing", 0.0) or 0.0),
         head=_head(prediction),
         head_width=prediction.shape[-1] if rank_of(prediction) > 1 else None,
@@ -123,6 +127,7 @@ def announcement(facts: LossFacts, path: str, classes: int, source: Source) -> d
         "label_smoothing": facts.label_smoothing,
         "from_logits": facts.from_logits,
         "hidden_logits": facts.hidden_logits,
+        "doubled": facts.is_doubled,
         "head": facts.head,
         "head_width": facts.head_width,
         "file": source.file,
@@ -165,11 +170,14 @@ def _made_by(tensor: Any) -> str:
     return ""
 
 
-def _has_hidden_logits(prediction: Any, name: str) -> bool:
-    """Whether Keras will take other values than these (`keras.src.backend.tensorflow.nn`)."""
-    if hasattr(prediction, "_keras_logits"):
-        return True
-    if hasattr(prediction, "numpy"):  # an eager tensor does not know what made it
-        return False
-    made_by = getattr(getattr(prediction, "op", None), "type", "")
-    return bool(made_by == ("Sigmoid" if name == "binary_crossentropy" else "Softmax"))
+def _hidden_logits(prediction: Any, name: str) -> Any:
+    """What Keras will take in place of these (`keras.src.backend.tensorflow.nn`), if it will.
+
+    Without the name of a loss function: what a softmax or sigmoid made these of.
+    """
+    hidden = getattr(prediction, "_keras_logits", None)
+    made_by = None if hasattr(prediction, "numpy") else getattr(prediction, "op", None)
+    if hidden is not None or made_by is None:  # an eager tensor does not know what made it
+        return hidden
+    taken = {"binary_crossentropy": ("Sigmoid",), "": ("Sigmoid", "Softmax")}
+    return made_by.inputs[0] if made_by.type in taken.get(name, ("Softmax",)) else None

@@ -13,6 +13,11 @@ from nntrace.trace import Trace
 
 REGRESSION = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
 
+_OF_PROBABILITIES = (
+    *("categorical_crossentropy", "sparse_categorical_crossentropy"),
+    "kl_divergence",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class LossCall:
@@ -22,7 +27,9 @@ class LossCall:
         path: of the sites of its targets and predictions.
         head: the operation that made the predictions, such as `softmax`; None where not known.
         head_width: the size of a softmax's axis.
+        takes_probabilities: whether it is a loss of Keras' on probabilities of classes.
         is_paired: Keras' loss takes the logits behind the predictions, whatever it is told.
+        is_doubled: and those come out of a softmax or sigmoid themselves.
     """
 
     function: str
@@ -33,7 +40,9 @@ class LossCall:
     head: str | None
     head_width: int | None
     is_weighted: bool
+    takes_probabilities: bool
     is_paired: bool
+    is_doubled: bool
     location: Location | None
 
 
@@ -57,11 +66,19 @@ def loss_calls(trace: Trace) -> tuple[LossCall, ...]:
                 head if isinstance(head, str) else None,
                 width if isinstance(width, int) else None,
                 values.get("weighted") is True,
+                _takes_probabilities(values),
                 values.get("hidden_logits") is True,
+                values.get("doubled") is True,
                 location_in(values),
             )
         )
     return tuple(found)
+
+
+def _takes_probabilities(values: dict[str, Any]) -> bool:
+    """Of PyTorch's functions none does: its `kl_div` takes their logarithms."""
+    name = values.get("keras_function")
+    return name in _OF_PROBABILITIES and values.get("from_logits") is not True
 
 
 def location_in(payload: dict[str, Any]) -> Location | None:

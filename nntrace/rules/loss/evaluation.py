@@ -46,7 +46,7 @@ def overfitting(
 ) -> Iterator[Finding | Skipped]:
     """The evaluation loss rises for several evaluations while the training loss falls on.
 
-    The model learns its examples by heart. All evaluations after the best one must lie above it,
+    The model learns its examples by heart. All evaluations after the best ones must lie above them,
     and the last ones by a fifth, which the noise of a fixed evaluation set does not do, and by a
     twentieth of the first training loss: when a loss is next to nothing, a fifth of it is only a
     few examples.
@@ -68,14 +68,18 @@ def overfitting(
         return
     for passes in judged.values():
         values = np.array([one.loss for one in passes], dtype=np.float64)
-        best = int(values.argmin())
+        # Of evaluations about as good as the best one the last: noise decides between them.
+        as_good = np.flatnonzero(values <= values.min() * (1.0 + 0.1 * rise))
+        best = int(as_good[-1]) if len(as_good) else int(values.argmin())
+        if values[: best + 1][values.argmin() :].max() > (1.0 + rise) * values.min() > 0.0:
+            continue  # a rise that was taken back
         after = values[best + 1 :]
         if len(after) < evaluations_after or values[best] <= 0.0:
             continue
         last = median(after[-evaluations_after:])
         if last - values[best] <= matters * abs(median(series.value[:5])):
             continue
-        if last / values[best] - 1.0 <= rise or (after <= values[best] * (1.0 + 0.1 * rise)).any():
+        if last / values[best] - 1.0 <= rise:
             continue
         at_best = _training_loss(series.step, series.value, passes[best].step)
         at_end = _training_loss(series.step, series.value, int(series.step[-1]) + 1)
@@ -173,7 +177,8 @@ def metric_task_mismatch(
 
     Accuracy of a regression counts exact hits of real numbers and is always near zero. And where
     the loss has fallen to half of chance while the accuracy stays at that of the most frequent
-    class, the metric is computed over the wrong axis, from other labels or from other examples.
+    class, the metric is computed over the wrong axis, from other labels or from other examples; not
+    so for a `val_` metric where the same one of training shows what was learnt.
     Judged for numbers given to `nntrace.log` and Keras' metrics whose name contains `acc`.
     Source: "37 reasons", 28 (the metric); Karpathy's Recipe, step 2 (a metric people understand).
     """
@@ -206,11 +211,13 @@ def metric_task_mismatch(
     frequent = max(totals.values()) / totals.total()
     if level > learned * chance or above_chance * frequent > 0.9:
         return
-    for name, series in sorted(metrics.items()):
-        scale = 100.0 if max(series) > 1.0 else 1.0
-        late = median(series[len(series) // 2 :]) / scale
-        if late > above_chance * frequent or min(series) < 0.0:
+    late_values = {name: _late_accuracy(series) for name, series in sorted(metrics.items())}
+    for name, late in late_values.items():
+        if late > above_chance * frequent or min(metrics[name]) < 0.0:
             continue
+        in_training = late_values.get(name.removeprefix("val_"), late)
+        if in_training > above_chance * frequent:
+            continue  # the metric is right: what was learnt does not hold for other examples
         compared = "far worse than" if late < _FAR_WORSE * frequent else "no better than"
         yield Finding(
             f"the loss fell to {level / chance:.0%} of chance, but `{name}` stays at {late:.0%}, "
@@ -323,3 +330,8 @@ def _is_continuous(trace: Trace) -> bool:
         low == 0.0 and high == 1.0 and abs(std**2 - mean * (1 - mean)) < 1e-3
         for mean, std, low, high in known
     )
+
+
+def _late_accuracy(series: Sequence[float]) -> float:
+    """The median of the second half, as a share where it is given in percent."""
+    return median(series[len(series) // 2 :]) / (100.0 if max(series) > 1.0 else 1.0)

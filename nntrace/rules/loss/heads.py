@@ -7,7 +7,6 @@ from nntrace.rules.common.calls import REGRESSION, LossCall, loss_calls
 from nntrace.rules.common.chance import (
     BINARY,
     CROSS_ENTROPY,
-    is_of,
     loss_inputs,
     loss_location,
     training_batches,
@@ -29,58 +28,6 @@ _RANGES = {
     "softplus": (0.0, float("inf")),
     "exp": (0.0, float("inf")),
 }
-
-
-@rule(
-    "LOS03",
-    "nll-without-log-softmax",
-    Severity.ERROR,
-    explains=("LOS01", "LOS07", "LOS08", "LOS11", "LOS12", "LOS21", "GRD02", "PAR02"),
-    advice="Take `cross_entropy` on the raw logits, or put `log_softmax(dim=1)` before `nll_loss`.",
-)
-def nll_without_log_softmax(
-    trace: Trace,
-    *,
-    error: Annotated[float, "largest |log of the sum of exponentials| of log-probabilities"] = 0.05,
-    batches: Annotated[int, "sampled calls that are needed"] = 2,
-) -> Iterator[Finding | Skipped]:
-    """`nll_loss` receives values that are not log-probabilities.
-
-    It only picks the value of the right class: without `log_softmax` the loss falls without bound
-    while that value grows, and nothing pushes the others down. Recognised because the exponentials
-    of log-probabilities sum to 1 in every row, and these do not.
-    Source: "37 reasons", 15 (check your loss function) and 20; PyTorch's documentation of
-    `NLLLoss`.
-    """
-    calls = {
-        path: [batch for batch in given if batch.row_lse_max is not None]
-        for path, given in loss_inputs(trace).items()
-        if is_of(path, "nll_loss")
-    }
-    most = max((len(judged) for judged in calls.values()), default=0)
-    if most < batches:
-        yield Skipped(f"needs {batches} sampled calls of `nll_loss`, has {most}")
-        return
-    for path, judged in calls.items():
-        wrong = [b for b in judged if _farthest_log_sum(b) > error]
-        if len(judged) < batches or len(wrong) < 0.9 * len(judged):
-            continue
-        first = wrong[0]
-        sums = f"from {first.row_lse_min:.3g} to {first.row_lse_max:.3g}"
-        are = "probabilities" if _sums_to_one(first) else "raw values"
-        yield Finding(
-            f"`{path}` receives {are}, not log-probabilities: the logarithm of the sum of "
-            f"exponentials of a row is 0 for those, and {sums} here.",
-            site=trace.site(path, Role.OUTPUT),
-            steps=(first.step, wrong[-1].step),
-            evidence={
-                "row_lse_min": min(b.row_lse_min or 0.0 for b in wrong),
-                "row_lse_max": max(b.row_lse_max or 0.0 for b in wrong),
-                "batches": len(wrong),
-                "sampled_batches": len(judged),
-            },
-            location=loss_location(trace, path),
-        )
 
 
 @rule(
@@ -245,15 +192,6 @@ def loss_and_head_disagree(trace: Trace) -> Iterator[Finding | Skipped]:
             evidence={"loss_function": call.function, "head": call.head, "outputs": width},
             location=call.location,
         )
-
-
-def _sums_to_one(batch: Batch) -> bool:
-    low, high = batch.row_sum_min, batch.row_sum_max
-    return low is not None and high is not None and abs(low - 1) < 0.01 and abs(high - 1) < 0.01
-
-
-def _farthest_log_sum(batch: Batch) -> float:
-    return max(abs(batch.row_lse_min or 0.0), abs(batch.row_lse_max or 0.0))
 
 
 def _within(batch: Batch, low: float, high: float) -> bool:

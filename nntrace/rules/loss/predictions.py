@@ -6,19 +6,22 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.activations.units import has_died_out
+from nntrace.rules.common.calls import LossCall, loss_calls
 from nntrace.rules.common.chance import (
+    CROSS_ENTROPY,
     is_of,
     loss_inputs,
     loss_location,
     training_batches,
 )
-from nntrace.rules.common.signals import lasting, median
+from nntrace.rules.common.signals import lasting, median, span
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Batch, Site, Trace
 from nntrace.trace.model import FloatArray
 
+_ROUNDING = 1e-3
 _ROW_SUM_ERROR = 0.01  # half-precision probabilities sum to 1 within this
 
 
@@ -39,9 +42,19 @@ def softmax_before_cross_entropy(
 
     It applies a second softmax: with ten classes the loss cannot fall below 1.46, and the gradient
     is faint. Recognised by rows that are non-negative and all sum to 1, which logits do not do by
-    accident.
+    accident; with Keras on TensorFlow, where a loss takes the logits behind a softmax whatever it
+    is told, by a second softmax behind the first.
     Source: "37 reasons", 15 and 20 (loss input); PyTorch's documentation of `cross_entropy`.
     """
+    doubled = {c.path: c for c in loss_calls(trace) if c.is_doubled and c.function in CROSS_ENTROPY}
+    for path, call in doubled.items():
+        yield Finding(
+            f"the predictions that `{path}` receives went through a softmax twice.",
+            site=trace.site(path, Role.OUTPUT),
+            steps=span([batch.step for batch in training_batches(trace)]),
+            advice="Leave one softmax in the model.",
+            location=call.location,
+        )
     calls = {
         path: [batch for batch in given if _has_rows(batch)]
         for path, given in loss_inputs(trace).items()
@@ -49,7 +62,8 @@ def softmax_before_cross_entropy(
     }
     most = max((len(judged) for judged in calls.values()), default=0)
     if most < batches:
-        yield Skipped(f"needs {batches} sampled calls of `cross_entropy`, has {most}")
+        if not doubled:
+            yield Skipped(f"needs {batches} sampled calls of `cross_entropy`, has {most}")
         return
     for path, judged in calls.items():
         matching = [batch for batch in judged if _is_probabilities(batch)]
@@ -68,6 +82,61 @@ def softmax_before_cross_entropy(
                 "row_sum_max": max(batch.row_sum_max or 0.0 for batch in matching),
                 "classes": classes,
                 "lowest_possible_loss": floor,
+            },
+            location=loss_location(trace, path),
+        )
+
+
+@rule(
+    "LOS03",
+    "nll-without-log-softmax",
+    Severity.ERROR,
+    explains=("LOS01", "LOS07", "LOS08", "LOS11", "LOS12", "LOS21", "GRD02", "PAR02"),
+    advice="Take `cross_entropy` on the raw logits, or put `log_softmax(dim=1)` before `nll_loss`.",
+)
+def nll_without_log_softmax(
+    trace: Trace,
+    *,
+    error: Annotated[float, "largest |log of the sum of exponentials| of log-probabilities"] = 0.05,
+    batches: Annotated[int, "sampled calls that are needed"] = 2,
+) -> Iterator[Finding | Skipped]:
+    """`nll_loss` receives values that are not log-probabilities, or a loss of Keras' on
+    probabilities values below 0.
+
+    `nll_loss` only picks the value of the right class: without `log_softmax` the loss falls without
+    bound while that value grows, and nothing pushes the others down. Recognised because the
+    exponentials of log-probabilities sum to 1 in every row, and these do not. Cross-entropies and
+    the KL divergence of Keras clip what lies below 0, which then has no gradient.
+    Source: "37 reasons", 15 (check your loss function) and 20; PyTorch's documentation of
+    `NLLLoss`, Keras' of `from_logits`.
+    """
+    raw = list(_below_zero(trace, batches))
+    yield from raw
+    calls = {
+        path: [batch for batch in given if batch.row_lse_max is not None]
+        for path, given in loss_inputs(trace).items()
+        if is_of(path, "nll_loss")
+    }
+    most = max((len(judged) for judged in calls.values()), default=0)
+    if most < batches and not raw and not _on_probabilities(trace):
+        yield Skipped(f"needs {batches} sampled calls of `nll_loss`, has {most}")
+    for path, judged in calls.items():
+        wrong = [b for b in judged if _farthest_log_sum(b) > error]
+        if len(judged) < batches or len(wrong) < 0.9 * len(judged):
+            continue
+        first = wrong[0]
+        sums = f"from {first.row_lse_min:.3g} to {first.row_lse_max:.3g}"
+        are = "probabilities" if _sums_to_one(first) else "raw values"
+        yield Finding(
+            f"`{path}` receives {are}, not log-probabilities: the logarithm of the sum of "
+            f"exponentials of a row is 0 for those, and {sums} here.",
+            site=trace.site(path, Role.OUTPUT),
+            steps=(first.step, wrong[-1].step),
+            evidence={
+                "row_lse_min": min(b.row_lse_min or 0.0 for b in wrong),
+                "row_lse_max": max(b.row_lse_max or 0.0 for b in wrong),
+                "batches": len(wrong),
+                "sampled_batches": len(judged),
             },
             location=loss_location(trace, path),
         )
@@ -134,6 +203,45 @@ def constant_predictions(
         )
     if not judged:
         yield Skipped(f"needs predictions for several examples at {samples} sampled steps")
+
+
+def _sums_to_one(batch: Batch) -> bool:
+    low, high = batch.row_sum_min, batch.row_sum_max
+    return low is not None and high is not None and abs(low - 1) < 0.01 and abs(high - 1) < 0.01
+
+
+def _farthest_log_sum(batch: Batch) -> float:
+    return max(abs(batch.row_lse_min or 0.0), abs(batch.row_lse_max or 0.0))
+
+
+def _on_probabilities(trace: Trace) -> dict[str, LossCall]:
+    """The calls of Keras' losses that take probabilities of classes as they are, by path."""
+    return {
+        call.path: call
+        for call in loss_calls(trace)
+        if call.takes_probabilities and not call.is_paired
+    }
+
+
+def _below_zero(trace: Trace, batches: int) -> Iterator[Finding]:
+    """What such a loss was given that cannot be probabilities."""
+    given = loss_inputs(trace)
+    for path, call in _on_probabilities(trace).items():
+        seen = [b for b in given.get(path, ()) if b.output_min is not None]
+        raw = [b for b in seen if (b.output_min or 0.0) < -_ROUNDING]
+        if len(raw) < batches or len(raw) < 0.9 * len(seen):
+            continue
+        low = min(b.output_min or 0.0 for b in raw)
+        high = max(b.output_max or 0.0 for b in raw)
+        yield Finding(
+            f"`{path}` receives values from {low:.3g} to {high:.3g}: logits, not probabilities. "
+            "What lies below 0 is clipped, and has no gradient.",
+            site=trace.site(path, Role.OUTPUT),
+            steps=(raw[0].step, raw[-1].step),
+            evidence={"output_min": low, "output_max": high, "batches": len(raw)},
+            advice="Let the model end in a softmax, or say `from_logits=True`.",
+            location=call.location,
+        )
 
 
 def _has_rows(batch: Batch) -> bool:

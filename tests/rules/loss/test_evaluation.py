@@ -41,6 +41,11 @@ def test_one_bad_evaluation_is_noise():
     assert findings("LOS13", run(evaluated([0.9, 0.7, 0.5, 0.9]))) == []
 
 
+def test_the_best_of_evaluations_that_are_about_as_good_need_not_be_the_last():
+    [finding] = findings("LOS13", run(evaluated([0.693, 0.694, 0.72, 0.88, 1.06, 1.2])))
+    assert finding.evidence["best_step"] == 40
+
+
 def test_a_rise_that_is_taken_back_is_noise():
     assert findings("LOS13", run(evaluated([0.9, 0.5, 0.8, 0.5, 0.8, 0.8]))) == []
 
@@ -99,12 +104,13 @@ def test_without_an_evaluation_underfitting_is_not_judged():
 # LOS22
 
 
-def with_accuracy(values, function, loss=0.3, **targets):
+def with_accuracy(values, function, loss=0.3, training=(), **targets):
     rows = batches(100, loss_function=function, batch_size=20, loss_value=loss, **targets)
     steps = [{"step": n, "loss": loss, "lr": 0.1, "phase": "train"} for n in range(100)]
     scalars = [
-        {"step": 10 * n, "time_ns": 0, "name": "val_accuracy", "value": value}
-        for n, value in enumerate(values)
+        {"step": 10 * n, "time_ns": 0, "name": name, "value": value}
+        for name, series in (("val_accuracy", values), ("accuracy", training))
+        for n, value in enumerate(series)
     ]
     return Trace.from_rows(steps=steps, data=rows, scalars=scalars)
 
@@ -126,6 +132,12 @@ def test_accuracy_of_zeros_and_ones_under_a_squared_error_is_healthy():
 @pytest.mark.parametrize(("accuracy", "found"), [(0.109, 1), (0.12, 0), (10.9, 1), (80.0, 0)])
 def test_accuracy_at_chance_while_the_loss_is_low_is_a_warning(accuracy, found):
     trace = with_accuracy([accuracy] * 4, "cross_entropy", **CLASSES)
+    assert len(findings("LOS22", trace)) == found
+
+
+@pytest.mark.parametrize(("training", "found"), [(0.109, 1), (0.12, 0)])
+def test_an_accuracy_that_only_training_rises_above_chance_is_that_of_the_task(training, found):
+    trace = with_accuracy([0.1] * 4, "cross_entropy", training=[training] * 4, **CLASSES)
     assert len(findings("LOS22", trace)) == found
 
 

@@ -45,33 +45,6 @@ def test_every_head_of_a_model_is_judged(code, function, head, given):
     assert finding.location.line == 7
 
 
-# LOS03
-
-
-@pytest.mark.parametrize(("lse", "found"), [(0.04, 0), (0.06, 1), (-0.06, 1), (3.2, 1)])
-def test_rows_that_are_no_log_probabilities_are_an_error(lse, found):
-    trace = called("nll_loss", row_lse_min=lse, row_lse_max=lse, classes=10)
-    assert len(findings("LOS03", trace)) == found
-
-
-@pytest.mark.parametrize(("right", "found"), [(1, 1), (2, 0)])
-def test_nine_of_ten_calls_must_be_wrong(right, found):
-    lse = [0.0] * right + [2.0] * (10 - right)
-    trace = called("nll_loss", count=10, row_lse_min=lse, row_lse_max=lse)
-    assert len(findings("LOS03", trace)) == found
-
-
-def test_probabilities_given_to_nll_are_called_so():
-    sums = {"row_sum_min": 1.0, "row_sum_max": 1.0, "row_lse_min": 2.4, "row_lse_max": 2.5}
-    [finding] = findings("LOS03", called("nll_loss", **sums))
-    assert "receives probabilities" in finding.message
-    assert finding.location.line == 7
-
-
-def test_other_loss_functions_may_have_any_rows():
-    assert skip_reasons("LOS03", called("cross_entropy", row_lse_min=3.0, row_lse_max=3.0))
-
-
 # LOS04
 
 LOGITS = "binary_cross_entropy_with_logits"

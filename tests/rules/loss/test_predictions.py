@@ -44,6 +44,72 @@ def test_rows_must_be_probabilities_in_nine_of_ten_batches(logits, found):
     assert len(findings("LOS02", calls(row_sum_min=lows))) == found
 
 
+def test_a_softmax_behind_another_is_an_error_whatever_the_loss_takes():
+    call = {"function": "categorical_crossentropy", "hidden_logits": True, "line": 3}
+    trace = calls(loss_function="categorical_crossentropy")
+    assert skip_reasons("LOS02", trace)
+    event_of = event("loss_call", file="train.py", doubled=True, **call)
+    [finding] = findings("LOS02", trace_of(steps=3, events=[event_of]))
+    assert "twice" in finding.message
+    assert finding.location.line == 3
+
+
+# LOS03
+
+
+def nll(function="nll_loss", count=12, call=None, **values):
+    """A trace with one place that calls a loss function."""
+    rows = batches(count, loss_function=function, batch_size=32, **values)
+    payload = {"function": function, "file": "train.py", "line": 7, **(call or {})}
+    return trace_of(steps=count, batches=rows, events=[event("loss_call", **payload)])
+
+
+@pytest.mark.parametrize(("lse", "found"), [(0.04, 0), (0.06, 1), (-0.06, 1), (3.2, 1)])
+def test_rows_that_are_no_log_probabilities_are_an_error(lse, found):
+    trace = nll(row_lse_min=lse, row_lse_max=lse, classes=10)
+    assert len(findings("LOS03", trace)) == found
+
+
+@pytest.mark.parametrize(("right", "found"), [(1, 1), (2, 0)])
+def test_nine_of_ten_calls_must_be_wrong(right, found):
+    lse = [0.0] * right + [2.0] * (10 - right)
+    trace = nll(count=10, row_lse_min=lse, row_lse_max=lse)
+    assert len(findings("LOS03", trace)) == found
+
+
+def test_probabilities_given_to_nll_are_called_so():
+    sums = {"row_sum_min": 1.0, "row_sum_max": 1.0, "row_lse_min": 2.4, "row_lse_max": 2.5}
+    [finding] = findings("LOS03", nll(**sums))
+    assert "receives probabilities" in finding.message
+    assert finding.location.line == 7
+
+
+def test_other_loss_functions_may_have_any_rows():
+    assert skip_reasons("LOS03", nll("cross_entropy", row_lse_min=3.0, row_lse_max=3.0))
+
+
+@pytest.mark.parametrize(("low", "found"), [(-0.0005, 0), (-0.1, 1)])
+@pytest.mark.parametrize("name", ["categorical_crossentropy", "kl_divergence"])
+def test_logits_given_to_a_loss_of_keras_on_probabilities_are_an_error(name, low, found):
+    call = {"keras_function": name, "from_logits": False}
+    results = findings("LOS03", nll(name, call=call, output_min=low, output_max=4.0))
+    assert len(results) == found
+    assert all("logits, not probabilities" in finding.message for finding in results)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"keras_function": "categorical_crossentropy", "from_logits": True},
+        {"keras_function": "categorical_crossentropy", "hidden_logits": True},
+        {},
+    ],
+)
+def test_logits_where_logits_are_due_are_healthy(call):
+    name = "categorical_crossentropy"
+    assert skip_reasons("LOS03", nll(name, call=call, output_min=-9.0, output_max=4.0))
+
+
 # LOS12
 
 
