@@ -109,7 +109,7 @@ def diagnose(
 
 
 def _with_skipped(finding: Finding, skipped: Sequence[Skipped]) -> Finding:
-    """Of a run that is too short also the rules that therefore could not judge."""
+    """Add to RUN12, the run that is too short, how many rules lack data for it."""
     if finding.code != RUN_TOO_SHORT:
         return finding
     codes = sorted({item.code for item in skipped if item.is_for_want_of_data})
@@ -170,7 +170,7 @@ def rank(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[Finding, .
 
 
 def _is_excused(rule: Rule, findings: Sequence[Finding]) -> bool:
-    """Whether a rule that otherwise blames only notes: it sees that here it does no harm."""
+    """Whether a rule of higher severity only gave information: it saw no harm here."""
     return rule.severity is not Severity.INFO and all(f.level is Severity.INFO for f in findings)
 
 

@@ -79,7 +79,7 @@ def _headline(finding: Finding) -> str:
 
 
 def _details(summary: str, items: Iterable[str]) -> Iterator[str]:
-    """A list that is folded away."""
+    """A list that is collapsed until it is clicked."""
     yield from ("", f"<details><summary>{summary}</summary>", "")
     yield from (f"- {item}" for item in items)
     yield from ("", "</details>")

@@ -134,7 +134,7 @@ def _quoted(path: str) -> str:
 
 
 def _unlinked(text: str) -> str:
-    """`[text](target)` is a link in a SARIF message: text from user code shall make none."""
+    """The text without links (`[text](target)` in SARIF): user code may not make any."""
     return text.replace("](", "] (")
 
 

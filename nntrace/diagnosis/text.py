@@ -45,7 +45,7 @@ SEVERITY_STYLES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line, by how many columns it is indented, and the mark in front: what wraps hangs."""
+    """One line of text, its indentation in columns, and a mark behind which wrapped text aligns."""
 
     text: Text = field(default_factory=Text)
     indent: int = 0
@@ -170,7 +170,7 @@ def _skipped(report: Report, verbose: bool) -> Iterator[Line]:
 
 
 def _left_to_check(report: Report) -> int:
-    """How many of the rules wait for `nntrace check`, where it has not run."""
+    """How many of the rules `nntrace check` could judge, if it has not run."""
     waiting = {code for code, rule in all_rules().items() if rule.experiments}
     count = len(waiting & {item.code for item in report.diagnosis.skipped})
     return 0 if waiting & report.diagnosis.judged else count

@@ -81,7 +81,7 @@ def counts(report: Report) -> str:
 
 
 def scope(report: Report) -> str:
-    """How many rules judged how much."""
+    """How many rules judged how many steps of how many sites."""
     trace = report.trace
     rules = f"{plural(report.rules_judged, 'rule')} checked"
     steps = f"{plural(len(trace.steps), 'step')} ({samples(trace)})"

@@ -85,7 +85,7 @@ class Comparison:
 
     @property
     def first(self) -> Divergence | None:
-        """Where the runs part, or None."""
+        """The first divergence, or None."""
         return self.divergences[0] if self.divergences else None
 
 
@@ -179,7 +179,7 @@ def _losses(a: Trace, b: Trace, noise: Sequence[Trace], tolerance: float) -> Ite
 
 
 def _site(sides: _Sides, pair: Pair, noise: Sequence[Trace]) -> Iterator[_Entry]:
-    """Every step at which one site differs, by the statistic that differs most beyond what may."""
+    """Every step at which one site differs, with the statistic that exceeds its limit most."""
     if not len(sides.steps):
         return
     ours = {stat: _values(sides.a, pair.a, stat, sides.rows_a) for stat in STATISTICS}
@@ -232,7 +232,7 @@ def _comparable(sides: _Sides, pair: Pair) -> BoolArray:
 
 
 def _recorded(trace: Trace, site: Site, rows: IntArray) -> BoolArray:
-    """At which of these samples the site has a row, be all of its values NaN."""
+    """At which of these samples the site has a row, even if all of its values are NaN."""
     known = [np.isfinite(_values(trace, site, stat, rows)) for stat in ("n", *STATISTICS)]
     recorded: BoolArray = np.logical_or.reduce(known)
     return recorded

@@ -31,7 +31,7 @@ def nearest_in_order(
 
 
 def runs(sites: Sequence[Site], forms: Sequence[Hashable]) -> list[Run]:
-    """Neighbours of the same form together."""
+    """Groups of neighbouring sites with the same form."""
     numbered = groupby(zip(forms, sites, strict=True), key=lambda item: item[0])
     return [(form, [site for _, site in group]) for form, group in numbered]
 
@@ -54,7 +54,7 @@ def _distances(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def _cheapest(distances: FloatArray) -> list[tuple[int, int]]:
-    """Rows and columns paired in their order, as many as there are of the fewer."""
+    """The pairs (row, column), in order and as many as possible, with the least total distance."""
     if distances.shape[0] > distances.shape[1]:
         return [(row, column) for column, row in _cheapest(distances.T)]
     rows, columns = distances.shape

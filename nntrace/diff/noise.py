@@ -41,14 +41,14 @@ def like_runs(a: Trace, b: Trace) -> list[Trace]:
 
 
 def _is_like(a: Trace, other: Trace) -> bool:
-    """The command has been compared, without its seed."""
+    """Whether no other setting differs; the command, without its seed, has been compared before."""
     differing = {setting.name for setting in settings(a, other)} - {"seeds", "command"}
     shapes = [[(s.path, s.shape) for s in t.sites_of(Role.PARAM)] for t in (a, other)]
     return not differing and shapes[0] == shapes[1]
 
 
 def _without_seed(command: Sequence[str]) -> list[str]:
-    """The words of a command but `--seed 3`, `--seed=3` and `training.seed=3`."""
+    """The words of a command without `--seed 3`, `--seed=3` and `training.seed=3`."""
     kept: list[str] = []
     skip = False
     for word in command:

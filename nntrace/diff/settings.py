@@ -14,7 +14,7 @@ _LOSS = ("function", "reduction", "classes", "weighted", "label_smoothing")
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting that differs; `hint` says what that usually asks for."""
+    """One setting that differs; `hint` says what usually goes with the difference."""
 
     name: str
     a: str

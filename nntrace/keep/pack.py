@@ -107,7 +107,7 @@ def _pack_rank(trace: Trace, folder: Path, lossless: bool) -> None:
 
 
 def _ordered(table: pa.Table, stream: str) -> pa.Table:
-    """The rows of one site one after the other: neighbours are then alike, and pack well."""
+    """The rows sorted by site: neighbours are then alike, and compress well."""
     table = table.replace_schema_metadata(arrow_schema(stream).metadata)
     if stream in _BY_SITE:
         table = table.sort_by([("site", "ascending"), ("step", "ascending")])

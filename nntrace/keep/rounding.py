@@ -46,7 +46,7 @@ _RANGE_ROLES: Final = (Role.INPUT.value, Role.TARGET.value, Role.OUTPUT.value)
 
 
 def rounded(table: pa.Table, stream: str, sites: pa.Table) -> pa.Table:
-    """The rows of one stream, what is an estimate among them rounded."""
+    """The rows of one stream, with those values rounded that are estimates."""
     if stream == "stats":
         return _statistics(table, sites)
     if stream == "steps":
@@ -112,7 +112,7 @@ def _steps_of_time(table: pa.Table) -> IntArray:
 
 
 def _events(table: pa.Table) -> pa.Table:
-    """Payloads as they were written, but for the digits of a pass's inputs."""
+    """The events with fewer digits for the inputs of evaluation passes."""
     payload = [
         _OF_INPUTS.sub(_shorter, text) if kind == _PASS and text is not None else text
         for kind, text in zip(table["kind"].to_pylist(), table["payload"].to_pylist(), strict=True)
@@ -128,7 +128,7 @@ def _shorter(found: re.Match[str]) -> str:
 
 
 def _filters(table: pa.Table) -> pa.Table:
-    """Kept parameters, which are there to be looked at; batches stay as they entered the model."""
+    """The kept tensors with parameters rounded, as they are only looked at; batches stay."""
     column = table["values"].combine_chunks()
     values = np.array(column.flatten().fill_null(np.nan), dtype=np.float64)
     lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)

@@ -11,12 +11,12 @@ _OTHERS: Final = "other files"
 
 
 def bytes_on_disk(run: Path) -> int:
-    """The bytes of all files of a run; one that vanishes meanwhile counts nothing."""
+    """The bytes of all files of a run; a file that vanishes meanwhile counts as empty."""
     return bytes_by_part(run).total()
 
 
 def bytes_by_part(run: Path) -> Counter[str]:
-    """The same by stream, for the capsules, and for all other files together."""
+    """The bytes by stream, of the capsules, and of all other files together."""
     parts: Counter[str] = Counter()
     for file in run.rglob("*"):
         try:

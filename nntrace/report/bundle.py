@@ -44,7 +44,7 @@ def page_script() -> str:
 
 
 def begin_page_script() -> "Future[str]":
-    """`page_script` meanwhile: a run can be read and diagnosed in that second."""
+    """Start `page_script` in a thread: a run can be read and diagnosed in the meantime."""
     pool = ThreadPoolExecutor(1)
     bundling = pool.submit(page_script)
     pool.shutdown(wait=False)
@@ -70,7 +70,7 @@ def _write_whole(name: str, code: str) -> None:
 
 
 def _bundled(script: str) -> str:
-    """In a process of its own where one can be had: the bundler lets no other thread run."""
+    """Bundle in a process of its own if possible: the bundler lets no other thread run."""
     words = [sys.executable, "-I", "-c", _BUNDLE, VEGA_LITE]
     try:
         done = subprocess.run(words, input=script.encode(), capture_output=True, check=True)
@@ -80,10 +80,10 @@ def _bundled(script: str) -> str:
 
 
 def checksum(code: str) -> str:
-    """As a content security policy names a script."""
+    """The hash by which a content security policy names a script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
 
 
 def resource(name: str) -> str:
-    """A text among the templates."""
+    """The text of a file among the templates."""
     return (resources.files("nntrace.report") / "templates" / name).read_text(encoding="utf-8")

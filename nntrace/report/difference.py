@@ -38,7 +38,7 @@ def render_difference(comparison: Comparison) -> str:
 
 
 def difference_figures(comparison: Comparison) -> Iterator[Figure]:
-    """Both losses, and the places that differ by how much and when."""
+    """The figures: both losses, and which places differ, when and by how much."""
     rows: Rows = []
     for name, trace in (("A", comparison.a), ("B", comparison.b)):
         loss = trace.steps.loss

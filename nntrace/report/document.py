@@ -59,7 +59,7 @@ def _shown(value: Any) -> Any:
 
 
 def _ticks(text: str) -> Markup:
-    """A message, what stands between backticks set as code."""
+    """A message, with the parts between backticks set as code."""
     parts = printable(text).split("`")
     marked = [
         Markup("<code>{}</code>").format(part) if number % 2 and len(parts) % 2 else escape(part)

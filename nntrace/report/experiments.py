@@ -36,7 +36,7 @@ _OF_PROBE: Final = {
 
 
 def experiment_figures(trace: Trace) -> Iterator[Figure]:
-    """The figures of the whole check."""
+    """The figures of a check: the learning-rate sweep and the losses of all experiments."""
     if (chart := rate_chart(trace)) is not None:
         yield Figure("learning-rate-sweep", "Loss over the learning rate", chart, RATE_CAPTION)
     names = [name for name in _COMPARED if name == BASELINE or trace.under(name) is not None]

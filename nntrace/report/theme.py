@@ -38,7 +38,7 @@ SEQUENCE: Final = "viridis"
 
 
 def colour(name: str) -> str:
-    """A colour of the page."""
+    """The CSS variable of a colour of the page."""
     return f"var(--{name})"
 
 

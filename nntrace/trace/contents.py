@@ -28,7 +28,7 @@ _DERIVED: Final = (
 
 
 class Contents:
-    """One Arrow table per stream, and what they mean."""
+    """One Arrow table per stream, and their decoded values."""
 
     def __init__(self, tables: Mapping[str, pa.Table]) -> None:
         self._tables = dict(tables)
@@ -132,6 +132,6 @@ class Contents:
         return require("polars", None, "Trace.to_polars").from_arrow(self.to_arrow(stream))
 
     def _forget(self) -> None:
-        """The tables have grown."""
+        """Forget what was decoded: the tables have grown."""
         for name in _DERIVED:
             self.__dict__.pop(name, None)

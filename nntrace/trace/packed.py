@@ -25,7 +25,7 @@ _PACKED_BY_SITE = ("stats", "histograms")  # their rows are as a recorder writes
 
 
 class Stream(Protocol):
-    """A stream on disk: what is new in it since the last `read`."""
+    """A stream on disk, which gives what is new since the last `read`."""
 
     torn: bool
 

@@ -45,7 +45,7 @@ BYTES_AT_ONCE: Final = 1 << 22  # that are decoded together; a larger message go
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a complete message stands that was not decoded yet."""
+    """The place of a complete message that was not decoded yet."""
 
     path: Path
     start: int
@@ -147,7 +147,7 @@ def _read(
 
 
 def _joined(places: Sequence[Place]) -> list[Place]:
-    """The same bytes in as few pieces as may be."""
+    """The same bytes in as few pieces as possible."""
     joined = [places[0]]
     for place in places[1:]:
         last = joined[-1]

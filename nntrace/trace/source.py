@@ -137,7 +137,7 @@ def find_rank(run: Path, rank: int | None) -> tuple[Manifest, int]:
 
 
 def ranks_of(run: Path) -> tuple[int, ...]:
-    """All ranks that have a folder in a run's."""
+    """All ranks that have a folder in the run folder."""
     names = [entry.name for entry in run.iterdir() if entry.is_dir()]
     numbers = (int(n[5:]) for n in names if re.fullmatch(r"rank-[0-9]{5,9}", n))
     return tuple(sorted(number for number in numbers if RANK_FOLDER.format(number) in names))

@@ -61,7 +61,7 @@ class Thinning:
         self._stretch = _FOLDED
 
     def take(self, kept: pa.Table, fresh: pa.Table) -> pa.Table:
-        """The rows to keep of those that were kept and those that have come, in their order."""
+        """The rows to keep, in order, of those kept before and the fresh ones."""
         rows = pa.concat_tables([kept, fresh])
         self._samples = np.union1d(self._samples, _steps(fresh))
         if self.extremes is not None:

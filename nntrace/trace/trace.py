@@ -208,7 +208,7 @@ class Trace(Contents):
         return Experiment.of_config(self.manifest.config)
 
     def under(self, name: str) -> "Trace | None":
-        """The same program under another experiment of the same check, seen from its baseline."""
+        """The run of another experiment of the same check, by its name; only for the baseline."""
         experiment = self.experiment
         if experiment is None or experiment.name != BASELINE:
             return None
@@ -282,7 +282,7 @@ class Trace(Contents):
 
     @cached_property
     def drawn(self) -> "Trace":
-        """The run for drawing: where samples were thinned out each stretch's extremes stand."""
+        """The run for drawing: thinned-out stretches are represented by their extremes."""
         extremes = None if self._source is None else self._source.extremes
         if extremes is None:
             return self

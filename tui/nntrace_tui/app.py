@@ -159,7 +159,7 @@ class MonitorApp(App[None]):
             self._page_screen.call_after_refresh(self._painted)
 
     def _painted(self) -> None:
-        """What was shown can be seen."""
+        """The last update is on the screen: what takes long may begin."""
         self._follower.painted()
         if not self._painted_pages:
             load_rest(self._settled)
@@ -200,7 +200,7 @@ class MonitorApp(App[None]):
         self.post_message(Look(page=Page[name]))
 
     def action_pause(self) -> None:
-        """Let time stand still at the last step, or follow the run again."""
+        """Pause at the last step, or follow the run again."""
         if self._view.until is not None:
             self.action_follow()
         elif self._last is not None and self._last.snapshot is not None:
@@ -336,7 +336,9 @@ class MonitorApp(App[None]):
             about = f"Open page {page.key}"
             yield SystemCommand(str(page), about, lambda page=page: self.action_page(page.name))
         yield SystemCommand("Runs", "Choose another run", self.action_runs)
-        yield SystemCommand("Pause or follow", "Let time stand still, or go on", self.action_pause)
+        yield SystemCommand(
+            "Pause or follow", "Pause at this step, or follow the run again", self.action_pause
+        )
         yield SystemCommand("Save as SVG", "Save this screen as a picture", self.action_save_svg)
         yield SystemCommand("Save as text", "Save this screen as text", self.action_save_text)
         yield SystemCommand("Copy path", "Copy the run's path", self.action_copy)

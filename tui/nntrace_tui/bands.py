@@ -34,7 +34,7 @@ Thresholds = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """The scale of each quantity; that of the update ratio is of its log10."""
+    """The scale of each quantity; update ratios are on a scale of log10."""
 
     std: Scale
     log_ratio: Scale
@@ -42,7 +42,7 @@ class Bands:
     saturated: Scale
 
     def scale(self, metric: Metric, values: FloatArray) -> Scale:
-        """A metric's; gradients have no absolute band, theirs is around the values' median."""
+        """The scale of a metric; that of gradients is relative, around the median of the values."""
         match metric:
             case Metric.ACTIVATION_STD:
                 return self.std
@@ -124,6 +124,6 @@ def _logarithmic(
 
 
 def _share(warning: float, worst: float) -> Scale:
-    """A scale from none; there is no too little."""
+    """A scale of shares from zero, without a lower limit."""
     warning = max(warning, 1e-9)
     return Scale(0.0, warning, 0.0, worst if worst > warning else warning + 1)

@@ -9,7 +9,7 @@ Clock = Callable[[], int]
 
 
 class TrainingClock:
-    """Tells the time by the newest step once one was seen to come, until then by our own clock.
+    """The time where the run is: by its newest step once one has come, until then by our clock.
 
     So "no step for a minute" is a minute of ours, whatever either clock says.
 
@@ -25,7 +25,7 @@ class TrainingClock:
         self._came_ns: int | None = None
 
     def read(self, trace: Trace) -> int:
-        """Nanoseconds since the epoch there."""
+        """Nanoseconds since the epoch on the run's machine."""
         times = trace.table("steps")["time_ns"]
         newest = (len(times), times[-1].as_py() or 0) if len(times) else None
         if newest != self._seen:

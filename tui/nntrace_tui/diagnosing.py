@@ -41,11 +41,11 @@ class Diagnosing:
         self._error: Exception | None = None
 
     def news(self) -> None:
-        """The trace has grown."""
+        """Note that the trace has grown."""
         self._is_stale = True
 
     def forget(self) -> None:
-        """Another trace takes its place."""
+        """Forget the trace; another one takes its place."""
         with self._lock:
             self._trace, self._result, self._error = None, None, None
             self._others = {}

@@ -88,7 +88,7 @@ class Follower:
         self._called.set()
 
     def painted(self) -> None:
-        """What was posted can be seen: what takes long may begin."""
+        """Note that the last update is on the screen: what takes long may begin."""
         self._painted.set()
 
     def stop(self, timeout: float = 1.0) -> None:
@@ -120,7 +120,7 @@ class Follower:
             self._wait(next_look)
 
     def _wait(self, until: float) -> None:
-        """For that moment, a call, or news of the way to the run: a look at a large run is rare."""
+        """Wait until then, or for a call or news of the connection; large runs are read rarely."""
         while (left := until - time.monotonic()) > 0 and not self._called.is_set():
             self._called.wait(min(left, self._pace.running))
             if self._link_problem() != self._told_of_link:

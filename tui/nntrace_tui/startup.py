@@ -17,7 +17,7 @@ _LATER: Final = ("pyarrow.compute", "nntrace_tui.screens.runs", "nntrace_tui.scr
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """No garbage collection until `spare_what_stands`; as it was, afterwards."""
+    """No garbage collection until `spare_what_stands`; the former state afterwards."""
     gc.disable()
     try:
         yield

@@ -60,6 +60,6 @@ class LostTerminal:
             self._leave()
 
     def was_left(self) -> None:
-        """The screen is given up; what follows needs none."""
+        """Note that the app has left the screen: what follows needs no terminal."""
         if self._end is not None:
             self._end.cancel()

@@ -274,7 +274,7 @@ def collapsed_representation(
 
 
 def _of_itself(trace: Trace) -> tuple[str, ...]:
-    """Dead units where nothing but the objective asks for them: they come of the collapse."""
+    """ACT04 where dead units come from the collapse: nothing but the objective asks for them."""
     return () if trace.sites_of(Role.TARGET) or has_died_out(trace) else ("ACT04",)
 
 
@@ -288,7 +288,7 @@ def _before_a_bottleneck(links: tuple[Link, ...]) -> tuple[Link, ...]:
 
 
 def _one_point(trace: Trace, link: Link, spread: float, samples: int) -> Finding | None:
-    """That the outputs of a layer have become the same for all examples but for a small rest."""
+    """The finding that a layer's outputs have become nearly the same for all examples."""
     if link.site.units < _LEAST_UNITS:
         return None
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -251,7 +251,7 @@ def constant_activation(
 
 
 def _comes_nearer(values: FloatArray, times: float) -> BoolArray:
-    """Where values are nearer to one than at their start, so many times."""
+    """Where values are nearer to one than at their start by this factor."""
     start = np.abs(np.log(first_finite(values)))
     return np.asarray(np.abs(np.log(values)) <= start - np.log(times))
 

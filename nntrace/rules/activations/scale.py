@@ -88,7 +88,7 @@ def vanishing_activations(
 
 
 def _die_only_behind(trace: Trace, links: Sequence[Link], at: int) -> bool:
-    """Whether up to this layer few units are dead."""
+    """Whether few units are dead up to this layer, so that those behind it die because of it."""
     dead = trace.series(Role.ACTIVATION, "dead_fraction")[:, [link.column for link in links]]
     return not (dead[:, : at + 1] > _FEW_DEAD).any()
 

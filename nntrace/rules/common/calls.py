@@ -90,7 +90,7 @@ def location_in(payload: dict[str, Any]) -> Location | None:
 
 
 def as_shape(value: object) -> tuple[int, ...] | None:
-    """A shape of a payload, or None for what is none."""
+    """A shape from a payload; None for anything else."""
     if not isinstance(value, list) or not all(
         isinstance(size, int) and size >= 0 for size in value
     ):

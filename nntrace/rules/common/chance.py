@@ -300,7 +300,7 @@ def is_no_better_than_chance(trace: Trace, *, least: int = 20, tolerance: float 
 
 
 def is_on_its_way(trace: Trace) -> bool:
-    """Whether the loss has just come to what the frequencies of the labels give, if it is known."""
+    """Whether the loss has just reached the level that label frequencies give, if known."""
     batches = training_batches(trace)
     function, reason = comparable_function(trace, batches)
     if reason or not is_no_better_than_chance(trace):

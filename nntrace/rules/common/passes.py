@@ -81,7 +81,7 @@ def makes_targets(trace: Trace) -> bool:
 
 
 def _has_target_network(trace: Trace) -> bool:
-    """Whether a part that no optimizer was given has the parameters of one that was: its copy."""
+    """Whether a part without an optimizer is a copy, by its parameters, of one that has one."""
     held = {site.path for site in trace.sites_of(Role.UPDATE)}
     trained: dict[str, dict[str, object]] = {}
     others: dict[str, dict[str, object]] = {}

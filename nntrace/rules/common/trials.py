@@ -19,7 +19,7 @@ _EARLY = 10  # passes
 
 
 def trial_and_error(trace: Trace) -> str:
-    """How the program learns from its own doings, as a reason not to judge its loss; or nothing."""
+    """Why the loss says little, as the program learns by trial and error; empty if it does not."""
     objectives = [event.payload for event in trace.events_of(EventKind.OBJECTIVE)]
     if not objectives or not all("other" in _list(found, "terms") for found in objectives):
         return ""
@@ -64,6 +64,6 @@ def _list(payload: Mapping[str, Any], key: str) -> list[Any]:
 
 
 def _weights(payload: Mapping[str, Any]) -> list[float]:
-    """Of a loss function's calls from the second on."""
+    """The weights of a loss function's calls, from the second on."""
     pairs = zip(_list(payload, "terms"), _list(payload, "weights"), strict=False)
     return [float(w) for name, w in pairs if "#" in str(name) and isinstance(w, (int, float))]

@@ -271,7 +271,7 @@ def _steps_of_different_examples(trace: Trace) -> list[int]:
 
 
 def _of_one_example(trace: Trace, site: Site) -> npt.NDArray[np.bool_]:
-    """In which sampled steps the model was given one example, or perhaps the features of one."""
+    """The sampled steps in which the model was given one example, or the features of one."""
     if len(site.shape) == 1:
         return np.ones(len(trace.sampled_steps), dtype=bool)
     steps = [batch.step for batch in training_batches(trace) if batch.batch_size == 1]

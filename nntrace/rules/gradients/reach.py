@@ -185,7 +185,7 @@ def _doubling_run(norm: FloatArray, growth: float, samples: int) -> int | None:
 
 
 def _helps(loss: FloatArray, own: npt.NDArray[np.bool_], jump: IntArray) -> bool:
-    """Whether the loss falls by a third with a jump of the gradient: learning has begun."""
+    """Whether the loss falls by a third when the gradient jumps: learning has begun."""
     known = own & np.isfinite(loss)
     place = int(jump[0])
     before, after = loss[:place][known[:place]], loss[place + 1 :][known[place + 1 :]]

@@ -221,7 +221,7 @@ def _others_come_down(trace: Trace, function: str) -> bool:
 
 
 def _in_words(site: Site, share: float) -> str:
-    """Where examples become alike."""
+    """In words, from which layer on the examples are alike."""
     return (
         f"from {site.path or 'the model'} on examples hardly differ: {share:.1%} of the spread of "
         "the outputs is between them"
@@ -294,7 +294,7 @@ def _scale(mean_square: float) -> float:
 
 
 def _near(level: float, chance: Chance, tolerance: float) -> bool:
-    """Noise in the weights lifts a constant prediction above chance, but nothing below it."""
+    """Whether a level is near chance: noise in the weights may lift it above, nothing below."""
     return (1.0 - tolerance) * chance.value <= level <= (1.0 + 3.0 * tolerance) * chance.value
 
 

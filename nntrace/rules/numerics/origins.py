@@ -104,7 +104,7 @@ _UPDATE = "Set the optimizer's epsilon above 0, lower the learning rate, and cli
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a non-finite value was born, as the adapter found it.
+    """Where a non-finite value first appeared, as the adapter found it.
 
     Attributes:
         step: the optimizer step.
@@ -219,7 +219,7 @@ def origins(trace: Trace) -> tuple[Origin, ...]:
 
 
 def site_of(trace: Trace, origin: Origin) -> Site | None:
-    """The site that an origin is at, where it is one."""
+    """The site of an origin, if it is at one."""
     if origin.where in ("weights", "update"):
         return trace.site(origin.text("parameter"), Role.PARAM)
     if origin.where == "data":

@@ -96,7 +96,7 @@ def where(site: Site) -> str:
 
 
 def before(role: Role) -> str:
-    """What is known of the values before it, as a clause."""
+    """What is known of the values before the first broken one, as a clause."""
     if role is Role.PARAM:
         return "it was so before this step, so that an earlier, unsampled step broke it"
     if role in BACKWARD:

@@ -21,7 +21,7 @@ _EASIER: Final = 0.5  # times the loss: no noise and no luck, but another task
 
 @dataclass(frozen=True, slots=True)
 class Advantage:
-    """What the baseline won over the same run with something taken away.
+    """How much better the baseline did than the same run with something taken away.
 
     Attributes:
         baseline, other: mean losses over the second half of the common steps.

@@ -12,7 +12,7 @@ _SAME_TARGETS: Final = 0.5  # of their spread: of shuffled targets another sampl
 
 
 def told(trace: Trace) -> dict[str, Any]:
-    """What the child said of its experiment; what was said last stands."""
+    """What the child process reported about its experiment; later reports replace earlier ones."""
     facts: dict[str, Any] = {}
     for event in trace.events_of(EventKind.EXPERIMENT):
         facts |= event.payload
@@ -20,7 +20,7 @@ def told(trace: Trace) -> dict[str, Any]:
 
 
 def problem(trace: Trace, *others: Trace | None) -> str | None:
-    """Why these experiments say nothing about the program, or None."""
+    """Why nothing can be concluded from these experiments, or None."""
     optimizers = trace.steps.optimizer
     if len(set(optimizers)) > 1:
         names = ", ".join(dict.fromkeys(optimizers))

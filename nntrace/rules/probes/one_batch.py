@@ -23,7 +23,7 @@ _NAMES_SHOWN: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How far one batch was fitted.
+    """How well one batch was fitted.
 
     Attributes:
         start, last: the loss on it at first and at last.
@@ -54,7 +54,7 @@ class Fit:
 
 
 def fit(trace: Trace) -> Fit | None:
-    """How far the run on one batch came; None without two finite losses."""
+    """How well the run on one batch fitted it; None without two finite losses."""
     losses = trace.steps.loss
     finite = losses[np.isfinite(losses)]
     if len(finite) < 2 or not np.isfinite(losses[0]):

@@ -39,7 +39,7 @@ def step_curve(trace: Trace, column: str, buckets: int = BUCKETS) -> Curve:
 
 
 def curve(steps: FloatArray, values: FloatArray, buckets: int = BUCKETS) -> Curve:
-    """The finite values, of which a spike is never left out."""
+    """The finite values as a curve that never leaves out a spike."""
     finite = np.isfinite(values)
     bad = np.flatnonzero(~finite)
     steps_kept, kept = downsample(steps[finite], values[finite], buckets)

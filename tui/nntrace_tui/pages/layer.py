@@ -103,7 +103,7 @@ def layer_page(
     findings: tuple[Finding, ...],
     bands: Bands,
 ) -> LayerPage:
-    """The layer with that module path, else the first; of its parameters one at a time."""
+    """The layer with that module path, else the first, with one of its parameters."""
     paths = tuple(row.path for row in layer_rows(trace)[0])
     if path is None and not paths:
         return LayerPage(None)

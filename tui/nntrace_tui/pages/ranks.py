@@ -23,7 +23,7 @@ _WINDOW: Final = 200  # steps over which speed is measured, and that are kept of
 
 @dataclass(frozen=True, slots=True)
 class RankSteps:
-    """The last steps of one rank, whether it said goodbye, and why it cannot be read."""
+    """The last steps of one rank, whether it has ended, and why it cannot be read, if so."""
 
     rank: int
     steps: pa.Table

@@ -28,7 +28,7 @@ class SiteSeries:
 
 
 def site_series(trace: Trace, sites: Iterable[Site]) -> dict[int, SiteSeries]:
-    """By id, every one of the sites."""
+    """The series of all these sites, by id."""
     ids = [site.id for site in sites]
     table = trace.table("stats")
     rows = table.filter(pc.is_in(table["site"], pa.array(ids, pa.int32()))).combine_chunks()

@@ -12,7 +12,7 @@ from textual.widgets import Footer, Static
 _KEYS = """\
 1 … 8        the pages                   q        detach: the run goes on
 tab          next pane                   z        give the pane the whole screen
-space        let time stand still, go on r        other runs
+space        pause, or go on          r        other runs
 [ ]          back and forward in time    < >      the older run, the newer run
 { }          the same, ten times as far  , .      the rank before, the next rank
 f            follow the run again        t        next theme

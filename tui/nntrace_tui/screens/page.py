@@ -48,7 +48,7 @@ class PageScreen(Screen[None]):
         raise NotImplementedError
 
     def show(self, snapshot: Snapshot | None, problem: str | None) -> None:
-        """Bring every pane up to date; without a snapshot yet only the problem is new."""
+        """Bring every pane up to date, or only the problem while there is no snapshot."""
         self.query_one(StatusLine).show(problem)
         if snapshot is None:
             return

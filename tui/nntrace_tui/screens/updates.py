@@ -109,7 +109,7 @@ class UpdateRatios(LineList):
 
 
 def _distance(ratio: float, band: tuple[float, float]) -> float:
-    """How many decades outside the band; unknown is nowhere, unmoved is far."""
+    """How many decades a ratio is outside the band: 0 if unknown, infinite if nothing moved."""
     if math.isnan(ratio):
         return 0.0
     low, high = band

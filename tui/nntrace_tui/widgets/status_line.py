@@ -9,7 +9,7 @@ class StatusLine(Static):
     """Hidden while all is well."""
 
     def show(self, problem: str | None) -> None:
-        """Say it, or be silent."""
+        """Show a problem, or hide the line."""
         self.display = problem is not None
         text = literal(problem or "")
         text.no_wrap, text.overflow = False, "fold"
