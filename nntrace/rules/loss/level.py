@@ -78,13 +78,16 @@ def loss_at_init(
     merely point the wrong way. First outputs up to √2, which Glorot's initialisation, Keras'
     default, makes of inputs of unit scale, are information, as they are for targets of half that
     scale. A loss far below is information: the model starts with trained weights, or the answer
-    leaks.
+    leaks. Not judged is a squared error beside a term of the program's own, of which it may be the
+    lesser one (the commitment of a vector quantiser).
     Source: Karpathy's Recipe, step 2 (verify loss @ init); "37 reasons", 22 (chance performance);
     CS231n.
     """
     steps = trace.steps
     batches = training_batches(trace)
     function, reason = comparable_function(trace, batches)
+    if not reason and function in SQUARED_ERROR and _has_other_terms(trace):
+        reason = f"beside `{function}` the objective has a term whose chance value is not known"
     if reason:
         yield Skipped(reason)
         return
@@ -211,6 +214,12 @@ def stuck_at_chance(
         | ({} if ignored is None else {"alike_from": ignored[0].path, "between": ignored[1]}),
         location=loss_location(trace, function),
     )
+
+
+def _has_other_terms(trace: Trace) -> bool:
+    """Whether the program adds a term that is no known loss function's: it may be the main one."""
+    objectives = (event.payload.get("terms") for event in trace.events_of(EventKind.OBJECTIVE))
+    return any(isinstance(terms, list) and "other" in terms for terms in objectives)
 
 
 def _others_come_down(trace: Trace, function: str) -> bool:

@@ -44,6 +44,7 @@ _OVERWRITES = 0.5  # an update half as large as the weights
 _PRUNED = 0.1  # of a layer's weights
 _OVERSHOOT = 3.0  # healthy runs do not rise above their first loss
 _OUTLIER = 10.0  # times the losses around it: no step made that, a batch did
+_AT_CHANCE = 0.03  # as in LOS11
 _AFTERMATH = 50  # steps in which a loss overshoots
 
 
@@ -78,7 +79,8 @@ def update_ratio_high(
     it was told.
 
     A single step of half the weights' size also counts when the loss triples after it or never gets
-    better than it was, beyond its noise, unless the step set weights to zero, as a constraint does.
+    better than it was or than chance, beyond its noise, unless the step set weights to zero, as a
+    constraint does.
     With several optimizers or a negative loss, which tell little, only the error level counts.
     Source: Karpathy, CS231n, "ratio of weights:updates"; "37 reasons", 33.
     """
@@ -158,6 +160,7 @@ def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:
     end = median(late)
     error = median_error(noise_scale(late), len(before[-10:]), len(late))
     stayed = not end < 0.9 * level and error < max(0.5 * level, 0.5 * (end - level))
+    stayed |= any(abs(end - chance) < _AT_CHANCE * chance > error for chance in _chances(trace))
     broke = series.nonfinite_from is not None and not any(o.is_singular for o in told)
     lost = broke or stayed
     # A loss that jumps as high later, for no such step, did not suffer from this one.
@@ -174,6 +177,13 @@ def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:
         advice=f"Divide the learning rate by about {rounded(size / _FIRST_STEP):g}, so that a "
         f"first step changes weights by a few percent and later ones by 0.1%; {_ADAM}",
     )
+
+
+def _chances(trace: Trace) -> list[float]:
+    """The losses of predictors that ignore the input, where they are known."""
+    batches = training_batches(trace)
+    function, unknown = comparable_function(trace, batches)
+    return [] if unknown else [chance.value for chance in chance_losses(function, batches)]
 
 
 def _set_to_zero(trace: Trace, sites: Sequence[Site]) -> BoolArray:
@@ -281,10 +291,6 @@ def at_full_rate(trace: Trace) -> np.ndarray:
 
 def has_learned(trace: Trace, series: LossSeries) -> bool:
     """Whether the loss is well below chance: a model that had been trained before."""
-    batches = training_batches(trace)
-    function, reason = comparable_function(trace, batches)
-    if reason:
-        return False
-    chances = [chance.value for chance in chance_losses(function, batches)]
+    chances = _chances(trace)
     level = median(series.value[-max(1, len(series) // 5) :])
     return bool(chances) and level < 0.5 * min(chances)

@@ -29,6 +29,7 @@ _LEAST_SAMPLES = 10
 _USUAL = 1e-4  # update ratio: the rate is not too low for all of them
 _ROUNDING = 2.0**-24
 _COARSE = ("bfloat16", "float16")
+_STAND_FOR_ALL = 1 / 3  # of what is frozen
 
 
 @rule(
@@ -123,7 +124,7 @@ def frozen_layer(
     Source: "37 reasons", 19 (frozen layers).
     """
     own = [site for site in weights(trace) if _is_of_trained_model(trace, site)]
-    frozen = [site for site in own if site.requires_grad is False and site.fan_in]
+    frozen = [site for site in own if site.requires_grad is False]
     stays = ~any_finite(columns(trace, Role.UPDATE, "rms", frozen), axis=0)
     frozen = [site for site, holds in zip(frozen, stays, strict=True) if holds]
     if not any(site.requires_grad is not None for site in own):
@@ -131,14 +132,18 @@ def frozen_layer(
         return
     trained = {(_name(site), site.shape) for site in own if site.requires_grad}
     alone = [site for site in frozen if (_name(site), site.shape) not in trained]
-    if not alone:
+    told = [site for site in alone if site.fan_in]
+    if not told:
         return
-    fresh, part = share_as_initialised(trace, alone, tolerance)
+    fresh, part = share_as_initialised(trace, told, tolerance)
     if np.isnan(part):
         yield Skipped("the values of frozen weights were not recorded, or are too few")
         return
-    elements = sum(site.numel for site in fresh)
+    elements, kept = (sum(site.numel for site in some) for some in (fresh, alone))
     whole = sum(site.numel for site in own)
+    # Layers of libraries whose fan is not known go by those beside them.
+    if elements > _STAND_FOR_ALL * kept and part >= 0.9:
+        elements, fresh = kept, alone
     if elements <= share * whole or part < 0.9:
         return
     yield Finding(

@@ -1,17 +1,27 @@
 """UPD06: parameters that are stepped and stay what they are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.layers import cancels, columns, is_embedding, named
+from nntrace.rules.common.layers import (
+    BoolArray,
+    cancels,
+    columns,
+    first_finite,
+    is_embedding,
+    named,
+)
 from nntrace.rules.common.signals import finite, median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
-from nntrace.trace import Trace
+from nntrace.trace import Site, Trace
+from nntrace.trace.model import FloatArray
 
+_LAST_DIGIT = {"float32": 2.0**-23, "float64": 2.0**-52}
+_SURELY = 0.1  # some values are smaller than their root mean square, some steps larger
 _OF_NO_RATE = (
     "Print the learning rate after each step and look at what sets it: a schedule whose factor is "
     "a quotient of whole numbers (`step // warm_up`), or one that has reached its end."
@@ -37,8 +47,10 @@ def unchanged_parameter(
     Δw is measured as after − before, so a zero is a zero: a learning rate of zero, a step that was
     skipped, or an update lost to rounding. It must hold at every sampled step once the learning
     rate has left zero (or at all of them if it never does). Left out are embeddings that are read
-    in part, because the rows of a batch need not be among those, and a bias whose gradient is only
-    the rounding of what cancels (scores that are only compared).
+    in part, because the rows of a batch need not be among those, a bias whose gradient is only the
+    rounding of what cancels (scores that are only compared), and parameters that even at the
+    largest rate at which another one turns its gradient into a step would change by less than their
+    last digit holds: their gradient is too small, not the step.
     Source: "37 reasons", 19 and 33; micrograd-style checks in Karpathy's Recipe, step 2.
     """
     sites = trace.sites_of(Role.UPDATE)
@@ -59,6 +71,8 @@ def unchanged_parameter(
         yield Skipped(f"needs {samples} sampled steps with gradients and updates")
         return
     unchanged = (times >= samples) & ~(seen & (update != 0)).any(axis=0)
+    lost = _is_below_the_last_digit(trace, sites, update, gradient)
+    unchanged &= ~lost
     blamed = [i for i in np.flatnonzero(unchanged).tolist() if not cancels(i, sites, gradient)]
     if not blamed:
         return
@@ -77,3 +91,15 @@ def unchanged_parameter(
         },
         advice=_OF_NO_RATE if len(finite(steps.lr)) and not len(moving) else "",
     )
+
+
+def _is_below_the_last_digit(
+    trace: Trace, sites: Sequence[Site], update: FloatArray, gradient: FloatArray
+) -> BoolArray:
+    """[sites]: whether no step that any other parameter gets would show in the values."""
+    moved = (update > 0) & (gradient > 0)
+    rate = float((update[moved] / gradient[moved]).max(initial=0.0))
+    size = first_finite(columns(trace, Role.PARAM, "rms", sites))
+    digit = np.array([_LAST_DIGIT.get(site.dtype or "", 0.0) for site in sites])
+    largest = np.where(gradient > 0, gradient, 0.0).max(axis=0)
+    return np.asarray((rate > 0.0) & (rate * largest < _SURELY * digit * size))

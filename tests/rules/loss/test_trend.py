@@ -51,6 +51,15 @@ def test_the_first_loss_is_not_anothers_where_an_objective_of_its_own_comes_firs
     assert skip_reasons("LOS01", trace_of(loss=[0.0] + [1.0] * 8, batches=rows))
 
 
+@pytest.mark.parametrize(("other", "judged"), [("other", False), ("penalty", True)])
+def test_a_squared_error_beside_a_term_of_the_programs_own_may_be_the_lesser_one(other, judged):
+    known = {"loss_function": "mse_loss", "target_mean": 0.0, "target_std": 1.0, "batch_size": 32}
+    rows = batches(9, **known, loss_value=5.0)
+    events = [event("objective", 0, terms=[other, "mse_loss"], weights=[1.0, 10.0])]
+    trace = trace_of(loss=[5.0] * 9, batches=rows, events=events)
+    assert findings("LOS01", trace) if judged else skip_reasons("LOS01", trace)
+
+
 def test_a_weight_on_the_positive_class_is_no_bad_start():
     function = "binary_cross_entropy_with_logits"
     rows = batches(1, loss_function=function, loss_value=1.3, batch_size=64)

@@ -76,6 +76,15 @@ def test_one_step_of_half_the_weights_for_nothing_is_an_error(ratio, found):
     assert all(f.level is Severity.ERROR and f.steps == (1, 1) for f in results)
 
 
+@pytest.mark.parametrize(("end", "found"), [(2.25, 1), (2.2, 0), (2.35, 1), (2.4, 0)])
+def test_one_step_of_half_the_weights_that_leaves_the_loss_at_chance_is_an_error(end, found):
+    loss = [3.3, *[end] * 39]
+    rows = batches(40, loss_function="cross_entropy", loss_value=loss, classes=10, batch_size=32)
+    large = parameter("a.weight", update=[0.6, *[1e-3] * 39])
+    results = findings("UPD01", trace(large, loss=loss, batches=rows))
+    assert [finding.level for finding in results] == [Severity.ERROR] * found
+
+
 @pytest.mark.parametrize(("zeros", "found"), [(0.11, 0), (0.09, 1)])
 def test_a_constraint_that_sets_weights_to_zero_is_no_large_step(zeros, found):
     rows = parameter("a.weight", update=[0.6, *[0.0] * 39])

@@ -122,6 +122,13 @@ def test_most_of_the_model_must_be_frozen(numel, found):
     assert len(findings("UPD05", trace_of(steps=20, sites=[frozen(FRESH), *head(numel)]))) == found
 
 
+@pytest.mark.parametrize(("numel", "found"), [(8000, 1), (8400, 0)])
+def test_frozen_layers_of_unknown_fan_go_by_those_beside_them(numel, found):
+    unknown = frozen(FRESH, path="conv.weight", numel=numel) | {"fan_in": None}
+    sites = [frozen(FRESH), unknown, *head(7000)]
+    assert len(findings("UPD05", trace_of(steps=20, sites=sites))) == found
+
+
 def test_a_frozen_copy_of_a_trained_part_is_meant():
     sites = [frozen(FRESH, shape=(10, 64), path="teacher.weight"), *head(640)]
     assert findings("UPD05", trace_of(steps=20, sites=sites)) == []

@@ -40,5 +40,21 @@ def test_an_embedding_of_which_a_part_is_sampled_is_left_out():
 
 @pytest.mark.parametrize(("gradient", "found"), [(0.9e-6, 0), (1.1e-6, 1)])
 def test_a_bias_whose_gradient_is_the_rounding_of_what_cancels_is_left_out(gradient, found):
-    bias = parameter("a.bias", shape=(1,), update=0.0, gradient=gradient)
+    bias = parameter("a.bias", shape=(1,), size=0.1, update=0.0, gradient=gradient)
     assert len(findings("UPD06", trace(parameter("a.weight", gradient=0.1), bias))) == found
+
+
+@pytest.mark.parametrize(
+    ("gradient", "dtype", "found"),
+    [
+        (1.1e-7, "float32", 0),  # a tenth of the last digit of 1, at a rate of 0.1
+        (1.3e-7, "float32", 1),
+        (1.1e-7, "float64", 1),
+        (1.1e-7, "bfloat16", 1),
+    ],
+)
+def test_a_gradient_too_small_for_the_last_digit_is_no_fault_of_the_step(gradient, dtype, found):
+    rows = parameter("b.weight", update=0.0, gradient=gradient)
+    rows = [row | {"dtype": dtype} for row in rows]
+    moving = parameter("a.weight", update=1e-2, gradient=0.1)
+    assert len(findings("UPD06", trace(moving, rows))) == found
