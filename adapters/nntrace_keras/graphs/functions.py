@@ -318,8 +318,9 @@ class TrainingFunctions:
         self._births.look(step, row, arguments, found.vector)
         if step.keepsakes is not None:
             step.keepsakes.vector = found.batch
-        changes = step.changes(found.vector) if found.changes is None else found.changes
-        return Delivery(found.vector, changes, row.turn)
+        if not found.has_updates:
+            return step.delivery(found.vector, row.turn)
+        return Delivery(found.vector, row.turn)
 
 
 def _is_of_interest(function: Any) -> bool:

@@ -6,6 +6,7 @@ holds, and so copies, at its next update, what was held.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ class Held:
         self.values: dict[int, Any] = {}
         self.earlier: dict[int, Any] = {}
         self.is_large = False
+        self._size: int | None = None
 
     def hold(self) -> None:
         """Take the values that the variables have now."""
@@ -74,8 +76,10 @@ class Held:
 
     def forget(self) -> None:
         """The values are those of an earlier step now; large ones are held no longer."""
-        size = sum(v.shape.num_elements() * v.dtype.size for v in self.values.values())
-        self.is_large = size > _MOST_HELD
+        if self._size is None:  # shapes do not change
+            values = self.values.values()
+            self._size = sum(v.shape.num_elements() * v.dtype.size for v in values)
+            self.is_large = self._size > _MOST_HELD
         if self.is_large:
             self.values = {}
 
@@ -86,13 +90,19 @@ def _as_it_is() -> Iterator[None]:
     optimising takes longer than all that it could save.
     """
     options = context.context().function_call_options
-    config = tf.compat.v1.ConfigProto.FromString(options.config_proto_serialized)
-    config.graph_options.rewrite_options.disable_meta_optimizer = True
-    context.context().function_call_options = context.FunctionCallOptions(config_proto=config)
+    context.context().function_call_options = _unoptimised(options.config_proto_serialized)
     try:
         yield
     finally:
         context.context().function_call_options = options
+
+
+@lru_cache(maxsize=16)
+def _unoptimised(serialised: bytes) -> Any:
+    """The options of the program's calls, without TensorFlow's graph optimiser."""
+    config = tf.compat.v1.ConfigProto.FromString(serialised)
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    return context.FunctionCallOptions(config_proto=config)
 
 
 def spec_of(handle: Any) -> Any:

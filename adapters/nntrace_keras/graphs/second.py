@@ -41,12 +41,12 @@ class Results(NamedTuple):
 
     Attributes:
         vector: the sampled elements.
-        changes: those of the updates; None where the variables themselves tell them.
+        has_updates: whether those of the updates come last; else the variables tell them.
         batch: what is kept of the batch as it is.
     """
 
     vector: Values
-    changes: Values | None
+    has_updates: bool
     batch: Any
 
 
@@ -145,8 +145,8 @@ class Second:
             found = self.held.call(inputs, self._live)
         except tf.errors.OpError as error:
             raise CannotComputeError(f"it fails the second time: {error.message}") from error
-        changes = found["changes"].numpy() if "changes" in found else None
-        return Results(found["vector"].numpy(), changes, found.get("batch"))
+        has_updates = self.with_update or bool(self._live)
+        return Results(found["vector"].numpy(), has_updates, found.get("batch"))
 
     def inputs(
         self, given: Sequence[Any], arguments: Sequence[Any] | None, of: Moment = Moment.SAMPLED
@@ -164,7 +164,7 @@ class Second:
             if arguments is not None and tensor.name in self._places:
                 inputs.append(arguments[self._places[tensor.name]])
             elif tensor.name in kept:
-                inputs.append(kept[tensor.name].read_value())
+                inputs.append(read_variable_op(kept[tensor.name].handle, tensor.dtype))
             else:
                 raise CannotComputeError(f"{tensor.name} is only known inside of a function")
         return inputs
@@ -225,7 +225,8 @@ class Second:
                 after = elements(self.updates, variables)
             if after is not None:
                 before = self.capture.place_of(self.updates[0].param)
-                found["changes"] = after - found["vector"][before : before + after.shape[0]]
+                changes = after - found["vector"][before : before + after.shape[0]]
+                found["vector"] = tf.concat([found["vector"], changes], 0)
             return found
 
         specs = [tf.TensorSpec((), tf.int64)]

@@ -37,10 +37,11 @@ from nntrace_keras.tape.under_tape import Gradient, Span, key
 
 
 class Delivery(NamedTuple):
-    """The sampled elements of one call on the host, and the turn at which they were read."""
+    """The sampled elements of one call on the host, those of the updates behind all others, and
+    the turn at which they were read.
+    """
 
     vector: Values
-    changes: Values
     turn: int
 
 
@@ -86,16 +87,18 @@ class Step:
         with np.errstate(invalid="ignore", over="ignore"):  # weights may be infinite
             return after - vector[self.before : self.before + len(after)]
 
+    def delivery(self, vector: Values, turn: int) -> Delivery:
+        """What was read before the call, with what the variables have become since."""
+        return Delivery(np.concatenate([vector, self.changes(vector)]), turn)
+
     def find(self, delivery: Delivery) -> Found:
         """Take the samples apart, updates included."""
         found = self.layouts.find(delivery.vector, delivery.turn)
-        offset = len(found.values)
-        place = 0
+        offset = self.layouts.end
         for stepped in self.updates:
             layout = flat_plan(stepped.shape).layout
-            found.sites.append((stepped.update, SiteSample(-1, offset + place, layout)))
-            place += layout.size
-        found.values = np.concatenate([found.values, delivery.changes[:place]])
+            found.sites.append((stepped.update, SiteSample(-1, offset, layout)))
+            offset += layout.size
         self._read_frozen(found)
         return found
 
@@ -183,7 +186,7 @@ class EagerCall:
         """After the call: its row, and its delivery if it is sampled."""
         applied = self._always or int(iterations(self._optimizer)) > self._iterations
         if self._vector is not None:
-            self.delivery = Delivery(self._vector, self.step.changes(self._vector), self._turn)
+            self.delivery = self.step.delivery(self._vector, self._turn)
         return Row(0, 0, 0, applied, self.loss, self._lr, self._batch, self._scale)
 
 

@@ -166,13 +166,18 @@ def unpacked(
         zip(plan.counts, sizes, phases(turn, len(sizes)), strict=True)
     ):
         if size < count:
-            kept = np.unique(places(count, size, phase), return_index=True)[1]
-            block = block.take(kept, axis=axis)
+            block = block.take(_kept(count, size, phase), axis=axis)
     if not plan.per_unit:
         return block.reshape(-1), Layout(1, 1, block.size, per_unit=False)
     examples, units = block.shape[0], block.shape[-1]
     positions = math.prod(block.shape[1:-1])
     return block.reshape(-1), Layout(examples, positions, units)
+
+
+@lru_cache(maxsize=4096)
+def _kept(count: int, size: int, phase: int) -> npt.NDArray[np.int64]:
+    """Which of the places are read for the first time."""
+    return np.unique(places(count, size, phase), return_index=True)[1]
 
 
 def _counts(sizes: tuple[int | None, ...], units: int, limit: int) -> tuple[int, ...]:

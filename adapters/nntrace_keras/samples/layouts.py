@@ -26,7 +26,7 @@ class Part:
 
 @dataclass(slots=True)
 class Found:
-    """What a vector held: samples packed without holes, and batch values by name."""
+    """What a vector held: samples at their places in `values`, and batch values by name."""
 
     values: Values
     sites: list[tuple[SiteKey, SiteSample]]
@@ -47,11 +47,17 @@ class Layouts:
     parts: tuple[Part, ...]
     missing: tuple[SiteKey, ...]
 
+    @property
+    def end(self) -> int:
+        """The length of the vector."""
+        return self.parts[-1].offset + self.parts[-1].plan.size if self.parts else 0
+
     def find(self, vector: Values, turn: int) -> Found:
-        """The samples in a vector that was packed at `turn`."""
-        values: list[Values] = []
-        found = Found(np.empty(0, np.float32), [], {}, {})
-        offset = 0
+        """The samples in a vector that was packed at `turn`. They stay where they are; one of
+        which places are dropped moves together, so that the vector, where it can be, is changed.
+        """
+        vector = vector if vector.flags.writeable else vector.copy()
+        found = Found(vector, [], {}, {})
         for part in self.parts:
             block = vector[part.offset : part.offset + part.plan.size]
             if isinstance(part.plan, FlatPlan):
@@ -64,11 +70,10 @@ class Layouts:
             if part.site is None:
                 found.batch[part.name] = (block, layout)
                 continue
-            found.sites.append((part.site, SiteSample(-1, offset, layout)))
-            values.append(block)
-            offset += len(block)
+            if len(block) < part.plan.size:
+                vector[part.offset : part.offset + len(block)] = block
+            found.sites.append((part.site, SiteSample(-1, part.offset, layout)))
         found.sites += [(site, SiteSample(-1, 0, NO_TENSOR)) for site in self.missing]
-        found.values = np.concatenate(values) if values else found.values
         return found
 
 
