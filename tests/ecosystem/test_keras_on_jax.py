@@ -102,9 +102,34 @@ def test_the_seed_that_the_program_set_is_recorded(run):
     assert [e.payload["seed"] for e in run[1].events_of(EventKind.SEED)] == ["0"]
 
 
-def test_what_each_of_two_loss_functions_was_given_is_recorded(tmp_path):
-    _, trace = traced("two_heads.py", tmp_path / "run")
+@pytest.fixture(scope="module")
+def two_heads(tmp_path_factory):
+    """The trace of a model with two outputs and weight decay."""
+    return traced("two_heads.py", tmp_path_factory.mktemp("two-heads") / "run")[1]
+
+
+def test_what_each_of_two_loss_functions_was_given_is_recorded(two_heads):
     heads = ["mse_loss:price", "cross_entropy:kind"]
-    assert [site.path for site in trace.sites_of(Role.TARGET)] == heads
-    assert [batch.loss_path for batch in trace.batches] == [heads[0]] * 2
-    assert [loss.label_values for loss in trace.further_losses] == [(0, 1, 2)] * 2
+    assert [site.path for site in two_heads.sites_of(Role.TARGET)] == heads
+    assert [batch.loss_path for batch in two_heads.batches] == [heads[0]] * 2
+    assert [loss.label_values for loss in two_heads.further_losses] == [(0, 1, 2)] * 2
+
+
+def test_settings_of_the_optimizer_and_the_device_are_recorded(two_heads):
+    [optimizer] = two_heads.events_of(EventKind.OPTIMIZER)
+    assert optimizer.payload["weight_decay"] == 0.02
+    updates = two_heads.sites_of(Role.UPDATE)
+    assert [site.weight_decay for site in updates] == pytest.approx([0.02] * len(updates))
+    assert {site.optimizer for site in updates} == {"AdamW"}
+    assert all(site.requires_grad for site in two_heads.sites_of(Role.PARAM))
+    [device] = two_heads.events_of(EventKind.DEVICE)
+    assert device.payload["device"] == "cpu"
+
+
+def test_a_step_that_shows_nothing_of_itself_says_why_and_has_its_updates(tmp_path):
+    _, trace = traced("own_step.py", tmp_path / "run")
+    [unseen] = trace.events_of(EventKind.UNSEEN)
+    assert "does not call `jax.value_and_grad`" in unseen.payload["reason"]
+    assert len(trace.steps) == 3
+    assert trace.sites_of(Role.UPDATE)
+    assert not trace.sites_of(Role.ACTIVATION)

@@ -5,6 +5,7 @@ what only the step itself knows a second computation finds, which runs before it
 """
 
 import itertools
+import os
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,12 +18,14 @@ from keras.src.backend.jax.trainer import JAXTrainer
 from keras.src.callbacks.callback_list import CallbackList
 from keras.src.utils.rng_utils import get_random_seed
 
+from nntrace.adapter.devices import accelerator
 from nntrace.recorder import BatchSample, Recorder, Sample, SiteSample
 from nntrace.schema import EventKind, Role
 from nntrace_keras.data.batches import batch_samples
 from nntrace_keras.jax.second import CannotComputeError, JaxSecond, Looked
 from nntrace_keras.patching import Undo, after, before
 from nntrace_keras.program.names import Names
+from nntrace_keras.program.settings import settings, weight_decay
 from nntrace_keras.program.sources import UNKNOWN, Sources
 from nntrace_keras.samples.elements import flat_plan
 from nntrace_keras.samples.sites import SiteKey, Sites, parameter_site
@@ -212,14 +215,22 @@ class JaxTraining:
     def _keys(self, model: Any) -> list[tuple[Any, Callable[[Role], SiteKey]]]:
         self._names.learn(model)
         return [
-            (variable, self._key_maker(variable, number))
+            (variable, self._key_maker(model, variable, number))
             for number, variable in enumerate(model.trainable_variables)
         ]
 
-    def _key_maker(self, variable: Any, number: int) -> Callable[[Role], SiteKey]:
+    def _key_maker(self, model: Any, variable: Any, number: int) -> Callable[[Role], SiteKey]:
         path, parent, owner = self._names.variable(variable, "variable", number)
         source = self._sources.of(owner) if owner is not None else UNKNOWN
-        return lambda role: parameter_site(path, role, variable, owner, source, parent=parent)
+
+        def key_of(role: Role) -> SiteKey:
+            facts: dict[str, Any] = {"requires_grad": True} if role is Role.PARAM else {}
+            if role is Role.UPDATE:
+                decay = weight_decay(model.optimizer, variable)
+                facts = {"optimizer": self._name(model), "weight_decay": decay}
+            return parameter_site(path, role, variable, owner, source, parent=parent, facts=facts)
+
+        return key_of
 
     def _name(self, model: Any) -> str:
         """The optimizer's name; announced when it first steps."""
@@ -236,14 +247,30 @@ class JaxTraining:
             "class": kind,
             "parameters": len(model.trainable_variables),
             "lr": self._lr,
+            **settings(getattr(optimizer, "inner_optimizer", optimizer)),
+            "loss_scaling": hasattr(optimizer, "inner_optimizer"),
             "file": source.file,
             "line": source.line,
         }
         self._recorder.add_event(EventKind.OPTIMIZER, payload)
+        if not count:
+            self._recorder.add_event(EventKind.DEVICE, _device(model))
         if not count and (seed := get_random_seed()) is not None:
             set_by = {"function": "keras.utils.set_random_seed", "seed": str(seed)}
             self._recorder.add_event(EventKind.SEED, set_by)
         return name
+
+
+def _device(model: Any) -> dict[str, Any]:
+    """The payload of a `device` event: where the parameters are, and what JAX could use."""
+    kind = next(iter(model.trainable_variables[0].value.devices())).platform
+    device = "cuda" if kind == "gpu" else kind
+    return {
+        "device": device,
+        "accelerator": accelerator() if device == "cpu" else device,
+        "supported": jax.default_backend() != "cpu",
+        "threads": os.cpu_count(),
+    }
 
 
 def _is_synced(model: Any) -> bool:

@@ -15,6 +15,7 @@ import tensorflow as tf
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_keras.program.schedules import ScheduleObserver
+from nntrace_keras.program.settings import settings
 from nntrace_keras.program.sources import Source, Sources
 
 
@@ -72,11 +73,6 @@ class Optimizers:
         rate = inner._learning_rate
         with tf.init_scope():
             start = float(rate.numpy()) if isinstance(rate, keras.Variable) else None
-        settings = {
-            key: value
-            for key in ("weight_decay", "momentum", "epsilon", "clipnorm", "clipvalue")
-            if isinstance(value := getattr(inner, key, None), int | float)
-        }
         payload = {
             "name": name,
             "class": type(inner).__name__,
@@ -84,9 +80,7 @@ class Optimizers:
             "built": built.count,
             "replaces": built.name if built.count > 1 else None,
             "lr": start,
-            **settings,
-            "decoupled": True,  # Keras always takes the decay off the weights themselves
-            "stateful": type(inner) is not keras.optimizers.SGD or bool(inner.momentum),
+            **settings(inner),
             "loss_scaling": inner is not optimizer,
             "accumulation_steps": accumulation_steps(optimizer),
             "file": source.file,
@@ -102,13 +96,6 @@ def learning_rate(optimizer: Any) -> Any:
     if isinstance(rate, keras.Variable | keras.optimizers.schedules.LearningRateSchedule):
         return tf.convert_to_tensor(optimizer.learning_rate)
     return None
-
-
-def weight_decay(optimizer: Any, variable: Any) -> float:
-    """The decay that acts on a variable."""
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    decays = bool(inner.weight_decay) and inner._use_weight_decay(variable)
-    return float(inner.weight_decay) if decays else 0.0
 
 
 def accumulation_steps(optimizer: Any) -> int:

@@ -19,7 +19,7 @@ from nntrace_keras.program.describe import (
     unit_axis,
 )
 from nntrace_keras.program.names import Names
-from nntrace_keras.program.optimizers import weight_decay
+from nntrace_keras.program.settings import weight_decay
 from nntrace_keras.program.sources import UNKNOWN, Sources
 from nntrace_keras.samples.capture import Capture
 from nntrace_keras.samples.inside import add_inside

@@ -16,7 +16,7 @@ with tracing(Path(sys.argv[1]), framework="keras"):
     outputs = [layers.Dense(1, name="price")(inputs), layers.Dense(3, name="kind")(inputs)]
     model = keras.Model(inputs, outputs)
     losses = ["mse", keras.losses.SparseCategoricalCrossentropy(from_logits=True)]
-    model.compile("sgd", losses)
+    model.compile(keras.optimizers.AdamW(0.01, weight_decay=0.02), losses)
     random = np.random.default_rng(0)
     targets = [random.normal(5.0, size=(24, 1)).astype("float32"), np.arange(24) % 3]
     model.fit(random.normal(size=(24, 4)).astype("float32"), targets, batch_size=12, verbose=0)
