@@ -111,6 +111,27 @@ def test_no_step_is_lost_or_late_however_rarely_the_board_is_read(tmp_path):
     assert [event.step for event in trace.events if event.kind == "epoch"] == [64, 128]
 
 
+def test_what_is_recorded_while_a_graph_is_built_comes_after_the_steps_before_it(tmp_path):
+    steps = []
+    with tracing(tmp_path / "run", framework="keras", every=50) as recorder:
+        variable = tf.Variable([1.0])
+        optimizer = keras.optimizers.SGD(0.1)
+
+        @tf.function
+        def train(inputs):
+            recorder.hooks.catch_up()
+            steps.append(recorder.steps)
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(tf.square(variable * inputs))
+            optimizer.apply([tape.gradient(loss, variable)], [variable])
+
+        for size in (3, 4):
+            for _ in range(20):
+                train(tf.ones([size]))
+    assert recorder.failure is None
+    assert steps[-1] == 20
+
+
 def test_a_pinned_interval_says_how_many_steps_may_be_recorded_late():
     cadence = Cadence(0.02, every=10)
     assert [cadence.room(step) for step in (0, 1, 9, 10, 13)] == [0, 9, 1, 0, 7]

@@ -232,7 +232,8 @@ class TrainingFunctions:
 
     def _catch_up(self) -> None:
         if self._unread.may_be_read:  # the writer and other threads record things, too
-            self.look()
+            with tf.init_scope():  # and things are recorded while a graph is built
+                self.look()
 
     def look(self) -> None:
         """Record the steps that graphs have made since the last look."""
