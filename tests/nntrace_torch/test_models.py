@@ -6,7 +6,7 @@ import torch
 from nntrace_torch.samples.modules import Models
 from torch import nn
 from torch.nn import functional
-from torch_programs import classify, mlp
+from torch_programs import Wrapped, classify, mlp
 
 
 def activations(trace):
@@ -224,3 +224,11 @@ def test_two_threads_of_forward_passes_do_not_mix(trace_here):
         thread.join()
 
     assert activations(trace_here(program)) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    "name", ["_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module", "_forward_module"]
+)
+def test_a_module_that_stands_for_another_is_no_part_of_its_path(trace_here, name):
+    model = Wrapped(lambda m, x: getattr(m, name)(x), **{name: mlp()})
+    assert activations(trace_here(lambda: classify(model, torch.randn(6, 4)))) == ["0", "1", "2"]

@@ -18,6 +18,10 @@ from nntrace.adapter import Modules, described
 _Entry = tuple[weakref.ref[torch.Tensor], str, weakref.ref[nn.Module]]
 # They hold the model as `module` and are no part of it: paths are those of the model alone.
 _WRAPPERS = (DataParallel, DistributedDataParallel)
+# What `torch.compile`, checkpointing, FSDP and Lightning Fabric call the module they stand for.
+_INSIDE_OF_A_STAND_IN = frozenset(
+    ("_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module", "_forward_module")
+)
 _MAX_SEARCHES = 16  # a search looks at every living object: some 10 ms
 
 
@@ -262,10 +266,8 @@ def _is_in_forward(root: nn.Module | None) -> bool:
 
 
 def _as_written(path: str) -> str:
-    """A path without the module that `torch.compile` puts around another."""
-    if "_orig_mod" not in path:
-        return path
-    return ".".join(name for name in path.split(".") if name != "_orig_mod")
+    """A path without the modules that stand for the one they are put around."""
+    return ".".join(name for name in path.split(".") if name not in _INSIDE_OF_A_STAND_IN)
 
 
 def living_modules() -> Iterator[nn.Module]:
