@@ -238,13 +238,19 @@ def target_variance(batches: Iterable[Batch]) -> tuple[float, float] | None:
 
 def targets_run_away(trace: Trace) -> bool:
     """Whether targets grow many times over, as a network's own results may that it learns from."""
+    return target_growth(trace) > _RUN_AWAY
+
+
+def target_growth(trace: Trace) -> float:
+    """How many times as large targets are in the last fifth of the samples as in the first."""
     sizes = [
         hypot(batch.target_mean, batch.target_std)
         for batch in training_batches(trace)
         if batch.target_mean is not None and batch.target_std is not None
     ]
     fifth = len(sizes) // 5
-    return fifth > 0 and median(sizes[-fifth:]) > _RUN_AWAY * median(sizes[:fifth])
+    start = median(sizes[:fifth]) if fifth else 0.0
+    return median(sizes[-fifth:]) / start if start > 0.0 else 1.0
 
 
 def chance_losses(function: str, batches: tuple[Batch, ...]) -> tuple[Chance, ...]:

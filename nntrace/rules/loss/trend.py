@@ -10,6 +10,7 @@ from nntrace.rules.common.chance import (
     comparable_function,
     function_loss,
     loss_location,
+    target_growth,
     targets_run_away,
     training_batches,
 )
@@ -36,6 +37,7 @@ from nntrace.schema import EventKind
 from nntrace.trace import Trace
 
 _LEARNED = 0.8  # of chance: a loss below it shows that something was learned, before or here
+_GROWN = 1.5  # times their first size: more than samples of the same data differ
 _HEADS = (10, 20, 40)  # steps that are its start: short ones still are, long ones tell sooner
 _SURE_STEPS = 200
 _ASCENT = "Check the sign of the loss, of the gradients, and of the update."
@@ -66,14 +68,14 @@ def loss_not_decreasing(
     Silent when either shows progress of more than 1 %, when the loss is already well below chance,
     or when a check has shown that it is higher without inputs (PRB02). Not judged where the noise
     could hide a fall by a quarter, as when every step is another task, and where a network makes
-    the targets of every step (Q-learning). A warning for runs below 200 steps, and for losses whose
-    chance value is unknown: their floor may lie just below the start, so a trend half as certain
-    counts as progress there.
+    the targets of every step (Q-learning) or targets grow as the errors do. A warning for runs
+    below 200 steps, and for losses whose chance value is unknown: their floor may lie just below
+    the start, so a trend half as certain counts as progress there.
     Source: Karpathy's Recipe, step 2 (overfit one batch); "37 reasons", IV.
     """
     series = loss_series(trace)
     full_rate_steps = steps_at_full_rate(trace)
-    if reason := unjudgeable(series, steps) or _moving_targets(trace):
+    if reason := unjudgeable(series, steps) or _moving_targets(trace, series):
         yield Skipped(reason)
         return
     if full_rate_steps < steps:
@@ -142,8 +144,8 @@ def loss_diverging(
     half times is enough. A rise within the progress made (0.001 that becomes 0.003) is no
     divergence, nor is one that is being recovered. Where the loss climbs while successive gradients
     agree, the steps go uphill: they are not too long, and everything that grows is a consequence.
-    Not judged where a network makes the targets of every step, because errors grow with the
-    returns.
+    Not judged where a network makes the targets of every step, or where targets grow as the errors
+    do, because errors grow with the returns.
     Source: "37 reasons", 33 (learning rate), 31 (exploding gradients); Karpathy's Recipe, step 3.
     """
     series = loss_series(trace)
@@ -155,7 +157,7 @@ def loss_diverging(
             yield finding
         return
     lost = series.nonfinite_from is not None or targets_run_away(trace)
-    moving = "" if lost else _moving_targets(trace)
+    moving = "" if lost else _moving_targets(trace, series)
     if reason := unjudgeable(series, steps) or moving:
         yield Skipped(reason)
         return
@@ -193,11 +195,17 @@ def loss_diverging(
     )
 
 
-def _moving_targets(trace: Trace) -> str:
+def _moving_targets(trace: Trace, series: LossSeries) -> str:
     """Why errors that grow may be success: targets such as returns grow with what is learnt."""
     calls = trace.events_of(EventKind.LOSS_CALL)
-    only = all(event.payload.get("function") in DISTANCES for event in calls)
-    return "a network makes the targets of every step" if only and makes_targets(trace) else ""
+    if not all(event.payload.get("function") in DISTANCES for event in calls):
+        return ""
+    if makes_targets(trace):
+        return "a network makes the targets of every step"
+    growth, fifth = target_growth(trace), max(1, len(series) // 5)
+    if growth > _GROWN and _level(series) <= growth**2 * median(series.value[:fifth]):
+        return f"targets become {growth:.2g} times as large: errors grow with them"
+    return ""
 
 
 def _level(series: LossSeries) -> float:

@@ -556,6 +556,25 @@ def test_targets_that_a_network_makes_may_grow(code):
     assert "targets" in skip_reasons(code, learning_by_trial(loss))[0]
 
 
+def growing(growth, rise, function="smooth_l1_loss"):
+    """A regression of which targets and errors become so many times as large."""
+    sizes = np.geomspace(1.0, growth, 300)
+    known = {"loss_function": function, "target_mean": 0.0, "batch_size": 32}
+    rows = [batch(step, **known, target_std=float(size)) for step, size in enumerate(sizes)]
+    calls = [event("loss_call", 0, function=function)]
+    return trace_of(loss=noisy(np.linspace(1.0, rise, 300), 0.01), batches=rows, events=calls)
+
+
+@pytest.mark.parametrize("code", ["LOS07", "LOS08"])
+def test_errors_may_grow_as_targets_do(code):
+    assert "targets" in skip_reasons(code, growing(2.2, 2.5))[0]
+
+
+@pytest.mark.parametrize(("growth", "rise"), [(1.6, 2.0), (2.2, 9.0), (30.0, 40.0)])
+def test_errors_that_grow_more_than_targets_or_with_targets_that_run_away_diverge(growth, rise):
+    assert findings("LOS08", growing(growth, rise))
+
+
 def beside_a_copy(prefix, held=(), shape=(8, 4), calls=()):
     """A loss that rises, of a model beside one with the same parameters; some are held."""
     names = ("0.weight", "0.bias", "2.weight", "2.bias")
