@@ -98,6 +98,8 @@ def _diagnosis(report: Report, verbose: bool) -> Iterator[Line]:
     if not healthy:
         yield Line()
         yield Line(Text(counts(report) + " · " + scope(report), "dim"))
+    elif findings:
+        yield Line()
     if ending := fate(report):
         going = report.status is RunStatus.RUNNING
         yield Line(Text(ending, "dim" if going else "yellow"))

@@ -66,7 +66,7 @@ def fixed_batch_order(
     # A loader whose indices are seen and repeat though it shuffles is seeded anew in each epoch.
     drawn_once = not ordered and _is_shuffled(trace)
     if drawn_once:
-        message = f"{message.removesuffix('.')}, which was drawn at random once."
+        message = f"{message.removesuffix('.')}; that order was drawn at random, but only once."
     yield Finding(
         message,
         steps=steps,
