@@ -264,11 +264,11 @@ def _finding(trace: Trace, origin: Origin, message: str = "") -> Finding:
         severity=Severity.WARNING if spared else None,
         advice=origin.advice,
         location=origin.location,
-        not_explained_by=_not_from(origin),
+        not_explained_by=_impossible_causes(origin),
     )
 
 
-def _not_from(origin: Origin) -> tuple[str, ...]:
+def _impossible_causes(origin: Origin) -> tuple[str, ...]:
     """The rules that cannot be the cause: what came in with the data did not grow in training."""
     return _OF_GROWTH if origin.is_singular or origin.where == "data" else ()
 
