@@ -100,13 +100,13 @@ def nll_without_log_softmax(
     error: Annotated[float, "largest |log of the sum of exponentials| of log-probabilities"] = 0.05,
     batches: Annotated[int, "sampled calls that are needed"] = 2,
 ) -> Iterator[Finding | Skipped]:
-    """`nll_loss` receives values that are not log-probabilities, or a loss of Keras' on
-    probabilities values below 0.
+    """A loss on probabilities, or on their logarithms, receives values that are neither.
 
     `nll_loss` only picks the value of the right class: without `log_softmax` the loss falls without
     bound while that value grows, and nothing pushes the others down. Recognised because the
     exponentials of log-probabilities sum to 1 in every row, and these do not. Cross-entropies and
-    the KL divergence of Keras clip what lies below 0, which then has no gradient.
+    the KL divergence of Keras, which expect probabilities, clip values below 0, which then have no
+    gradient.
     Source: "37 reasons", 15 (check your loss function) and 20; PyTorch's documentation of
     `NLLLoss`, Keras' of `from_logits`.
     """
