@@ -46,7 +46,7 @@ PLACES = [
     (GradientClearing, "remember"),
     (Optimizers, "_was_built"),
     (Optimizers, "observe"),
-    (Optimizers, "holder_name"),
+    (Optimizers, "holder_names"),
     (ParameterSampler, "before_step"),
     (ParameterSampler, "gradients"),
     (ParameterSampler, "after_step"),
