@@ -64,7 +64,7 @@ class SampledSteps:
     ) -> None:
         """The optimizer is about to act; a closure's gradients are yet to come."""
         parts = self._parts
-        parts.forward.settle()
+        parts.forward.gradients.copy()
         parts.attention.finish()  # of a closure's optimizer, or one without a backward pass
         parts.parameters.before_step(optimizer, name, sample)
         parts.parameters.frozen(sample)
@@ -106,7 +106,7 @@ class SampledSteps:
         """Give a sample up whose gradients overflowed: they say nothing about the training."""
         if self.current is not None:
             self._parts.forward.stop()
-            self._parts.forward.rest()
+            self._parts.forward.gradients.forget()
             self.current.close()
             self.leave()
 

@@ -277,7 +277,7 @@ class Tracer:
             parts.clearing.remember(optimizer, alone=parts.optimizers.count == 1)
             self._samples.begin()
         elif is_sampled:
-            parts.forward.rest()
+            parts.forward.gradients.forget()
 
     def _end_replay(self) -> None:
         """A replay that comes to the backward pass has seen the forward it was for."""

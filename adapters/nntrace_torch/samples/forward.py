@@ -50,6 +50,7 @@ class ForwardSampler:
     Attributes:
         declarations: which sites there are, and those of all gradients of outputs.
         flow: which module's output enters which.
+        gradients: what arrives at the outputs.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class ForwardSampler:
         # Calls that are over, of modules that are still to be looked at: see `_look`.
         self._left: list[tuple[nn.Module, tuple[Any, ...], torch.Tensor, int, int | None]] = []
         self._samples = OutputSampler(recorder, sources)
+        self.gradients = self._samples.gradients
 
     def start(self, sample: StepSample) -> None:
         """Put the hooks on for a step."""
@@ -106,14 +108,6 @@ class ForwardSampler:
         self._samples.drop()
         self._sample = sample
         self._samples.begin(sample)
-
-    def settle(self) -> None:
-        """Copy the gradients that have arrived: the backward pass is over."""
-        self._samples.gradients.copy()
-
-    def rest(self) -> None:
-        """Leave no hook in any graph: the step that now begins is not sampled."""
-        self._samples.gradients.forget()
 
     def stop(self) -> None:
         """Take the hooks off."""
@@ -194,7 +188,7 @@ class ForwardSampler:
         del self._handles[_FORWARD_HOOK : _FORWARD_HOOK + 1]
         self.stop()
         self._left_out.end()
-        self.rest()
+        self.gradients.forget()
         for handle in self._unremoved:
             remove_hook(handle)
             _forget_keywords(handle)

@@ -16,7 +16,9 @@ from nntrace_torch.samples.module_sites import ModuleSites
 from nntrace_torch.samples.plans import Plan
 from nntrace_torch.samples.step import StepSample
 
-MOST_BYTES: Final = 16 << 20
+# What is held cannot be used again: the program's next tensors are in fresh memory, which is cold
+# and costs a page fault every 4 KiB. With 16 MiB that took longer than the copies.
+MOST_BYTES: Final = 4 << 20
 _MOST: Final = 64
 _LARGE_BYTES: Final = 4 << 20  # of such a tensor the copy is nothing beside its computation
 
