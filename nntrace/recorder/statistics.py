@@ -15,6 +15,7 @@ import numpy.typing as npt
 from nntrace.recorder.sample import Float32Array, Layout
 from nntrace.schema import MOMENTS, QUANTILES
 
+FloatArray = npt.NDArray[np.floating]
 Float64Array = npt.NDArray[np.float64]
 
 _EXPONENT_BITS, _EXPONENT_SHIFT = 9, 23  # of a float32, with its sign
@@ -22,6 +23,7 @@ _BLOCK_ELEMENTS = 1 << 17  # 512 KiB of float32
 _SKEW_ELEMENTS = 272  # two arrays whose addresses are a multiple of 4 KiB apart wait for each other
 _MAX_RUNNING_SUM = 1 << 13  # beyond it the rounding of a running float32 sum shows
 _FOURTH_POWERS = (2.0**-25, 2.0**24)  # the largest of a row, for which float32 has them and sums
+_FEW = 64  # values, of which a rounding may be all that their mean is
 _RAIL = 0.03  # within 3 % of the range counts as at the end of it
 
 
@@ -94,9 +96,11 @@ class _Sums(NamedTuple):
     between: Float64Array
 
 
-def _sums_of(values: Float32Array, ordered: Float32Array, layout: Layout) -> Float64Array:
+def _sums_of(values: FloatArray, ordered: FloatArray, layout: Layout) -> Float64Array:
     """The fields of `_Sums` of finite rows [m, n], given in both orders; neither stays as it is."""
     m, n = values.shape
+    if n <= _FEW:
+        values, ordered = values.astype(np.float64), ordered.astype(np.float64)
     sums = np.full((len(_Sums._fields), m), np.nan)
     of = _Sums(*sums)
     of.zeros[:] = _zeros(ordered) / n
@@ -126,7 +130,7 @@ def _sums_of(values: Float32Array, ordered: Float32Array, layout: Layout) -> Flo
     return sums
 
 
-def _scaled(values: Float32Array, centre: Float32Array, largest: Float32Array) -> Float64Array:
+def _scaled(values: FloatArray, centre: FloatArray, largest: FloatArray) -> Float64Array:
     """Put rows whose fourth powers float32 has not into another unit; each row's unit."""
     units = np.ones(len(values))
     smallest, greatest = _FOURTH_POWERS
@@ -180,19 +184,19 @@ def _around(q: float, n: int) -> tuple[int, int]:
     return below, min(below + 1, n - 1)
 
 
-def _sums(rows: Float32Array) -> Float64Array:
+def _sums(rows: FloatArray) -> Float64Array:
     """The sums of rows [m, n]; NumPy adds the last axis pairwise, so float32 is enough."""
-    sums: Float64Array = np.add.reduce(rows, axis=1).astype(np.float64)
+    sums: Float64Array = np.add.reduce(rows, axis=1).astype(np.float64, copy=False)
     return sums
 
 
-def _sums_of_products(a: Float32Array, b: Float32Array) -> Float64Array:
+def _sums_of_products(a: FloatArray, b: FloatArray) -> Float64Array:
     if a.shape[1] > _MAX_RUNNING_SUM:
         return _sums(a * b)
     return (a[:, None, :] @ b[:, :, None]).reshape(len(a)).astype(np.float64)
 
 
-def _zeros(values: Float32Array) -> npt.NDArray[np.int64]:
+def _zeros(values: FloatArray) -> npt.NDArray[np.int64]:
     """How many of each row are zero."""
     zero = values == 0
     counts = np.zeros(len(values), dtype=np.int64)

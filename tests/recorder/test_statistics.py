@@ -80,6 +80,11 @@ def test_rows_are_independent_of_the_rows_they_are_computed_with():
             assert np.array_equal(column[0], together[key][number], equal_nan=True), key
 
 
+def test_the_mean_of_a_few_values_that_nearly_cancel_is_exact():
+    row = np.array([4.720450162887573, -4.220854997634888, -0.4995839595794678], np.float32)
+    assert statistics_of(row)["mean"][0] == pytest.approx(row.astype(np.float64).mean(), rel=1e-9)
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0, -0.1, 1e-30, 1e35, 3.4e38, 1e-42])
 @pytest.mark.parametrize("n", [1, 4096])
 def test_a_constant_row_has_no_spread_and_no_shape(value, n):
