@@ -1,6 +1,6 @@
 """What `backward` was called on since the last optimizer step: the objective of that step."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ class BackwardObserver:
 
     Attributes:
         seen: whether there ever was any.
+        number_of: knows the number of some losses without reading it again.
         begins: told of the losses a pass begins with.
     """
 
@@ -28,6 +29,7 @@ class BackwardObserver:
         self._recorder = recorder
         self._scaling = scaling
         self.begins = begins
+        self.number_of: Callable[[torch.Tensor], float | None] = lambda loss: None
         self._losses: list[Number] = []
         self._by_hand: list[Number] = []
         self._backwards = 0
@@ -70,12 +72,19 @@ class BackwardObserver:
     def _backward(self, tensors: Any = None, *args: Any, **kwargs: Any) -> None:
         if is_in_backward():
             return  # a checkpoint's own, part of a backward pass that was counted
-        losses = _scalars(tensors)
-        numbers = [self._number(loss) for loss in losses]
+        number = None if self._scaling.is_used else self.number_of(tensors)
+        numbers: list[Number]
+        if number is not None:  # what nearly every program has
+            losses, numbers = [tensors], [number]
+        else:
+            losses = _scalars(tensors)
+            numbers = [self._number(loss) for loss in losses]
         self.begins(losses, numbers, first=not self._backwards)
         self.seen = True
         self._backwards += 1
-        _collect(self._losses, numbers)
+        self._losses += numbers
+        if self._backwards >= _MANY_LOSSES:
+            self._losses = _shortened(self._losses)
 
     def _grad(
         self,
@@ -90,7 +99,9 @@ class BackwardObserver:
     ) -> None:
         # A graph of the gradient is for a penalty, or for a loss that is yet to come.
         if not create_graph and grad_outputs is None and not is_in_backward():
-            _collect(self._by_hand, [self._number(loss) for loss in _scalars(outputs)])
+            self._by_hand += [self._number(loss) for loss in _scalars(outputs)]
+            if len(self._by_hand) >= _MANY_LOSSES:
+                self._by_hand = _shortened(self._by_hand)
 
     def _number(self, loss: torch.Tensor) -> Number:
         """The unscaled loss, without waiting for it."""
@@ -101,10 +112,9 @@ class BackwardObserver:
         return SentNumber(unscaled) if sends else unscaled.detach()
 
 
-def _collect(collected: list[Number], numbers: Sequence[Number]) -> None:
-    collected += numbers
-    if len(collected) >= _MANY_LOSSES:  # a program that never makes a step
-        collected[1:] = [sum(float(loss) for loss in collected[1:])]
+def _shortened(losses: list[Number]) -> list[Number]:
+    """The first, and the sum of the rest: of a program that never makes a step."""
+    return [losses[0], sum(float(loss) for loss in losses[1:])] if losses else losses
 
 
 def _scalars(tensors: Any) -> list[torch.Tensor]:

@@ -18,9 +18,11 @@ from nntrace.adapter.patching import replace
 R = TypeVar("R")
 
 # Asked several times in every step of the training: names of this module are found at once.
-_is_compiling = torch.compiler.is_compiling
+_compiler = torch.compiler
+_is_dynamo = torch.compiler.is_dynamo_compiling  # which TorchDynamo takes for true
 _tracing_state = torch._C._get_tracing_state
 _graph_task = torch._C._current_graph_task_id
+_has_cuda = torch.backends.cuda.is_built()
 _uses_cuda = torch.cuda.is_initialized
 
 read_number = torch.Tensor.item  # as it is before anything is put around it
@@ -29,9 +31,10 @@ read_number = torch.Tensor.item  # as it is before anything is put around it
 def is_captured() -> bool:
     """Whether the program is being turned into a graph, of which our operations would be a part."""
     return (
-        _is_compiling()
+        _is_dynamo()
+        or _compiler._is_compiling_flag  # the rest of `is_compiling`, which asks more
         or _tracing_state() is not None
-        or (_uses_cuda() and torch.cuda.is_current_stream_capturing())
+        or (_has_cuda and _uses_cuda() and torch.cuda.is_current_stream_capturing())
     )
 
 

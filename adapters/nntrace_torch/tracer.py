@@ -8,6 +8,7 @@ what counts is how many functions and objects are touched: what is rare (scalers
 clipping, evaluations, several models) is asked for by an attribute. Costs: `docs/performance.md`.
 """
 
+import math
 import time
 import weakref
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from torch.optim.optimizer import (
 from nntrace.recorder import Recorder
 from nntrace_torch.by_hand import StepsByHand
 from nntrace_torch.data.batches import examples_in
+from nntrace_torch.late_steps import LateSteps
 from nntrace_torch.observers import Observers
 from nntrace_torch.optimizer.optimizers import Known, is_given_closure, is_inside, with_closure
 from nntrace_torch.patching import Undo, outside_graphs, remove_hook
@@ -64,6 +66,8 @@ class Tracer:
         )
         self._phase_before: str | None = None  # of a step by hand, which is seen to end later
         self._stepping: Known | None = None  # the optimizer that is in its step
+        self._stepped: Known | None = None  # the one that was last
+        self._late = LateSteps(recorder)
         self._has_closure = False
         self._roots: dict[str, Callable[[], nn.Module | None]] = {}
         self._last_root: Callable[[], nn.Module | None] = lambda: None
@@ -170,14 +174,21 @@ class Tracer:
         # raised never came to its post hook and is still noted.
         if self._stepping is not None and is_inside(self._stepping.reference(), optimizer):
             return None
-        known = self._stepping = parts.optimizers.entry(optimizer)
+        known = self._stepped
+        if known is None or known.reference() is not optimizer:
+            known = self._stepped = parts.optimizers.entry(optimizer)
+        self._stepping = known
         if parts.schedules.known:
             parts.schedules.look()
         has_closure = (len(args) > 1 or bool(kwargs)) and is_given_closure(args, kwargs)
         self._has_closure = has_closure
+        norm = parts.clipping.norm if parts.clipping.calls else None
         # A fused optimizer that finds an overflow of a loss scaler's skips its step itself.
-        if not has_closure and getattr(optimizer, "found_inf", None) is None:
-            norm = parts.clipping.norm if parts.clipping.calls else None
+        if (
+            (parts.watch.is_due or sample is not None or norm is not None)
+            and not has_closure
+            and getattr(optimizer, "found_inf", None) is None
+        ):
             parts.watch.before_step(optimizer, norm, sampled=sample is not None)
         if sample is not None:
             parts.ranks.look(optimizer)
@@ -233,48 +244,58 @@ class Tracer:
         skipped: bool = False,
     ) -> None:
         parts = self.parts
-        calls, clipping, watch = parts.calls, parts.clipping, parts.watch
+        clipping, clearing, watch = parts.clipping, parts.clearing, parts.watch
         if self._samples.copies.waiting:
             self._samples.copies.poll()
-        parts.optimizers.observe(optimizer, known)
+        if not known.announced or parts.optimizers.count > 1:
+            parts.optimizers.observe(optimizer, known)
         if parts.evaluations.open:
             parts.evaluations.end()
-        examples = self._count_examples()
         loss, backwards = parts.backward.take(first_only=has_closure)
-        clip_norm, clip_limit = clipping.take() if clipping.calls else (None, None)
         began_ns, self._backward_began_ns = self._backward_began_ns, 0
-        jumped, watch.has_jumped = watch.has_jumped, False
-        wants_next = self._recorder.add_step(
-            data_wait_ns=parts.loaders.take_wait_ns() if parts.loaders.wait_ns else 0,
-            loss=loss,
-            lr=parts.optimizers.stepped_with(optimizer, known),
-            grad_norm=None,
-            batch_size=examples,
-            optimizer=known.name,
-            phase=self._phase_before or self._phase(optimizer),
-            sampled=is_sampled,
-            gradients_cleared=None if parts.clearing.cleared is None else parts.clearing.take(),
+        before_ns, now = self._step_ended_ns, time.perf_counter_ns()
+        step = (
+            now,
+            parts.loaders.take_wait_ns() if parts.loaders.wait_ns else 0,
+            loss,
+            parts.optimizers.stepped_with(optimizer, known),
+            self._count_examples(),
+            known.name,
+            self._phase_before or self._phase(optimizer),
             # To the first backward: what no other rank delays.
-            before_backward_ns=began_ns - self._step_ended_ns
-            if began_ns and self._recorder.steps
-            else None,
-            backwards=backwards,
-            skipped=skipped,
-            loss_scale=parts.scaling.take_scale() if parts.scaling.is_used else None,
-            memory_bytes=allocated_bytes() if is_sampled else None,
-            clip_norm=clip_norm,
-            clip_limit=clip_limit,
-            jumped=jumped,
+            began_ns - before_ns if began_ns and self._recorder.steps else None,
+            backwards,
+            *(clipping.take() if clipping.calls else (None, None)),
         )
-        calls.clear()
-        now = time.perf_counter_ns()
-        watch.step_took(now - self._step_ended_ns)
-        calls.steps_are_long = now - self._step_ended_ns > _WORTH_HOOKS_NS
+        if (
+            is_sampled
+            or skipped
+            or watch.has_jumped
+            or parts.scaling.is_used
+            or clearing.cleared is not None
+            or type(loss) is not float
+            or not math.isfinite(loss)
+        ):
+            jumped, watch.has_jumped = watch.has_jumped, False
+            wants_next = self._late.add_now(
+                step,
+                sampled=is_sampled,
+                gradients_cleared=None if clearing.cleared is None else clearing.take(),
+                skipped=skipped,
+                loss_scale=parts.scaling.take_scale() if parts.scaling.is_used else None,
+                memory_bytes=allocated_bytes() if is_sampled else None,
+                jumped=jumped,
+            )
+        else:
+            wants_next = self._late.add(step)
+        parts.calls.clear()
+        watch.step_took(now - before_ns)
+        parts.calls.steps_are_long = now - before_ns > _WORTH_HOOKS_NS
         self._step_ended_ns = now
         if wants_next:
             if not is_sampled:
                 self._samples.begin_round()
-            parts.clearing.remember(optimizer, alone=parts.optimizers.count == 1)
+            clearing.remember(optimizer, alone=parts.optimizers.count == 1)
             self._samples.begin()
         elif is_sampled:
             parts.forward.gradients.forget()

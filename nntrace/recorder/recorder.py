@@ -172,9 +172,14 @@ class Recorder:
         text = json.dumps(payload, default=str)
         self._writer.put(EventRecord(self.steps, time.time_ns(), kind, severity, site, text))
 
+    def steps_made(self) -> int:
+        """The optimizer steps of the program: those an adapter has put off are recorded first."""
+        self.hooks.catch_up()
+        return self.steps
+
     def add_capsule(self, content: dict[str, Any], save: Callable[[Path], None]) -> None:
         """Keep the current step for a replay; `save` writes its tensors, on the writer thread."""
-        self._writer.put(CapsuleRecord(self.steps, time.time_ns(), content, save))
+        self._writer.put(CapsuleRecord(self.steps_made(), time.time_ns(), content, save))
 
     def add_scalar(self, name: str, value: float) -> None:
         """Record a value of the program's own at the current step."""

@@ -1,6 +1,6 @@
 import pytest
 
-from nntrace.recorder.account import Account
+from nntrace.recorder.account import Account, Instant
 from nntrace.recorder.cadence import Cadence
 
 MILLISECOND = 1_000_000
@@ -126,3 +126,18 @@ def test_the_floor_is_what_steps_cost_that_are_not_sampled(load):
         hook(machine, account, (55 if sampled else 5) * MILLISECOND)
         account.step_ended(settles=sampled)
     assert account.floor == pytest.approx(18 * 5 / (18 * 100 + 2 * 150), rel=0.01)
+
+
+def test_what_the_processor_did_in_steps_recorded_late_is_shared_among_them(monkeypatch):
+    machine, processor = Machine(), iter([10, 130])
+    monkeypatch.setattr(
+        "nntrace.recorder.account.time.process_time_ns", lambda: next(processor) * MILLISECOND
+    )
+    account = account_of(machine)
+    account.begin()
+    account.step_ended(settles=True)
+    ends = [Instant(0, number * 40 * MILLISECOND) for number in (1, 2, 3)]
+    late = [account.step_ended(settles=False, ended=end, followed=True) for end in ends[:2]]
+    last = account.step_ended(settles=False, ended=ends[2])
+    assert [times.cpu_ns for times in late] == [None, None]
+    assert last.cpu_ns == 40 * MILLISECOND

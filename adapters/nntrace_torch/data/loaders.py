@@ -140,7 +140,7 @@ class LoaderObserver:
             known = self._announce(loader)
         if known.current is not None:
             self._record(known.current, complete=False)
-        known.current = _Pass(self._passes, known.number, known.passes, self._recorder.steps)
+        known.current = _Pass(self._passes, known.number, known.passes, self._recorder.steps_made())
         known.passes += 1
         self._passes += 1
         # With workers the first indices are drawn before there is an iterator to know it by.
@@ -200,7 +200,7 @@ class LoaderObserver:
             "examples": found.examples,
             "complete": complete,
             # One that was broken off is only known to be over when the next one begins.
-            "steps": 0 if found.evaluates else self._recorder.steps - found.first_step,
+            "steps": 0 if found.evaluates else self._recorder.steps_made() - found.first_step,
             "order": found.order,
         }
         self._recorder.add_event(EventKind.EPOCH, payload)

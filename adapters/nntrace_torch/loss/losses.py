@@ -6,6 +6,7 @@ model's output. On steps that are not sampled only the batch size is noted.
 
 import inspect
 import math
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -67,6 +68,14 @@ class LossObserver:
         self.broke: Callable[..., object] = lambda function, loss, args, kwargs: None
         self.evaluated: Callable[..., object] = lambda function, reduction, loss, examples: None
         self.batch_size: int | None = None
+        self._returned: tuple[Callable[[], torch.Tensor | None], int, float] = (lambda: None, 0, 0)
+
+    def number_of(self, loss: torch.Tensor) -> float | None:
+        """What was read when a loss function returned this; None of anything else, and of what was
+        written to since.
+        """
+        reference, version, number = self._returned
+        return number if reference() is loss and loss._version == version else None
 
     def install(self) -> list[Undo]:
         """Watch the loss functions."""
@@ -93,8 +102,12 @@ class LossObserver:
             is_number, is_loss = loss.numel() == 1, loss.requires_grad or self.replays
             if not is_loss and (not is_number or not target.dim() or torch.is_grad_enabled()):
                 return
-            if is_number and not math.isfinite(self.read(loss)):
-                self.broke(function, loss, (input, target, *args), kwargs)
+            if is_number:
+                number = self.read(loss)
+                if not math.isfinite(number):
+                    self.broke(function, loss, (input, target, *args), kwargs)
+                if loss.requires_grad and loss.is_cpu:
+                    self._returned = weakref.ref(loss), loss._version, number
             if not is_loss:
                 self.evaluated(name, _reduction(kwargs), loss, int(target.shape[0]))
                 return

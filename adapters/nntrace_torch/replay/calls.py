@@ -28,8 +28,9 @@ _KEPT = 64  # calls of one step: micro-batches, time steps, the parts of a GAN
 
 
 _transforms = torch._C._functorch.peek_interpreter_stack
-_is_compiling = torch.compiler.is_compiling
-_autocasts = torch.is_autocast_enabled
+_compiler = torch.compiler
+_is_dynamo = torch.compiler.is_dynamo_compiling
+_is_autocasting = torch._C._is_any_autocast_enabled
 _thread = threading.get_ident
 
 
@@ -80,7 +81,7 @@ class RootCalls:
         # keeping the gradients that arrive.
         self.steps_are_long = False
         self.on_evaluation: Callable[[Call, Any], object] = lambda call, output: None
-        self.begins: Callable[[], object] = lambda: None  # told before each call
+        self.begins: Callable[[], object] | None = None  # told before each call
         self._inside = False
         self._unwatched: nn.Module | None = None  # was called before its class was watched
         self._thread = threading.get_ident()
@@ -137,9 +138,11 @@ class RootCalls:
         self, compute: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Call:
         """Note a call that is about to be made."""
-        self.begins()
+        if self.begins is not None:
+            self.begins()
         with_gradients = torch.is_grad_enabled()
-        call = Call(compute, args, kwargs, None, _autocast(), self.micro_batch)
+        autocast = _autocast() if _is_autocasting() else ()
+        call = Call(compute, args, kwargs, None, autocast, self.micro_batch)
         call.gradients_enabled = with_gradients
         if self.steps_are_long and with_gradients:
             call.random, call.devices = cpu_state(), device_states()
@@ -159,7 +162,8 @@ class RootCalls:
             or not self.active
             or self._replayer.active
             or _thread() != self._thread
-            or _is_compiling()
+            or _is_dynamo()
+            or _compiler._is_compiling_flag
             or _transforms() is not None
             or (self._unwatched is not None and self._is_part(compute))
         ):
@@ -231,7 +235,5 @@ def autocasting(call: Call) -> Iterator[None]:
 
 
 def _autocast() -> tuple[tuple[str, torch.dtype], ...]:
-    if not _autocasts("cuda") and not _autocasts("cpu"):
-        return ()
     on = [device for device in ("cpu", "cuda") if torch.is_autocast_enabled(device)]
     return tuple((device, torch.get_autocast_dtype(device)) for device in on)

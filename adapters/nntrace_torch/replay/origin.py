@@ -192,7 +192,7 @@ class Investigator:
             self._optimizers,
             self._replayer,
             self._calls,
-            steps=self._recorder.steps,
+            steps=self._recorder.steps_made(),
             stepping=self.stepping,
         )
         with self._forward.paused():
@@ -207,7 +207,7 @@ class Investigator:
             if self._bad_step is not None and found.facts.get("step") == self._bad_step:
                 self.was_well = False  # the weights carry on what was told of that step
                 return True
-            self._bad_step, self.was_well = self._recorder.steps, False
+            self._bad_step, self.was_well = self._recorder.steps_made(), False
             self._episodes += 1
             is_known = found.birth is not None or bool(found.facts.get("parameter"))
             payload = {
@@ -229,7 +229,7 @@ class Investigator:
         """Whether what breaks now is part of the last story, as a later micro-batch's gradient."""
         if self._bad_step is None:
             return False
-        return not self.was_well or self._recorder.steps <= self._bad_step
+        return not self.was_well or self._recorder.steps_made() <= self._bad_step
 
     def _keep(self, found: Found, frame: FrameType | None, payload: dict[str, Any]) -> None:
         if found.call is not None and not found.call.gradients_enabled:

@@ -48,6 +48,7 @@ class NonfiniteWatch:
         step_ns: how long the last step took.
         has_jumped: whether a loss since the last step was far above those before.
         is_thorough: look at every element of every gradient, whatever it costs.
+        is_due: whether there is anything to look at before the next step.
     """
 
     def __init__(self, investigator: Investigator, guard: Callable[..., Any]) -> None:
@@ -62,6 +63,7 @@ class NonfiniteWatch:
         self.has_jumped = False
         self.step_ns = 0
         self.is_thorough = False
+        self.is_due = True
         self._pending: deque[_Sent] = deque(maxlen=_PENDING)
         self._own_infinities = 0  # that it asked about
         self._infinite: set[int] = set()  # what returns infinities of its own in evaluations
@@ -80,6 +82,7 @@ class NonfiniteWatch:
                 self._investigator.loss_broke(loss, sys._getframe(1))
         elif isinstance(number, SentNumber):
             self._pending.append(_Sent(number, weakref.ref(loss), self._steps))
+            self.is_due = True
 
     def _settle(self, loss: float, depth: int, *, is_high: bool) -> None:
         """A finite loss, unscaled, is far above those before; the first such is worth keeping.
@@ -188,6 +191,15 @@ class NonfiniteWatch:
         """The step is over."""
         self.step_ns = duration_ns
         self._steps += 1
+        credit_ns = self._credit_ns = min(
+            self._credit_ns + _SHARE * duration_ns, _MAX_LOOKS * _LOOK_NS
+        )
+        self.is_due = (
+            credit_ns >= _GLANCE_NS + _LOOK_NS
+            or self._steps < _EARLY_STEPS
+            or self.is_thorough
+            or bool(self._pending)
+        )
 
     def output(self, call: Call, output: Any) -> None:
         """A forward without gradients is over. −∞ alone is left to the program: it masks."""
@@ -210,7 +222,6 @@ class NonfiniteWatch:
         """How many gradients to look at; at the beginning, where most breaks, at least one."""
         if self.is_thorough:
             return _ALL
-        self._credit_ns = min(self._credit_ns + _SHARE * self.step_ns, _MAX_LOOKS * _LOOK_NS)
         if self._credit_ns >= _GLANCE_NS + _LOOK_NS:
             return int((self._credit_ns - _GLANCE_NS) / _LOOK_NS)
         return 1 if self._steps < _EARLY_STEPS else 0

@@ -1,0 +1,86 @@
+"""Steps that were not sampled are recorded some at a time.
+
+Right after a step's computation the processor's caches hold nothing of ours: what a recorder does
+with one step takes ten times as long as for each of several in a row. So a step's facts are put
+down as they are, and recorded when there are some of them, when time has passed, when the recorder
+wants to be asked whether to sample, or before anything else is recorded.
+"""
+
+import threading
+import time
+from typing import Any, Final
+
+from nntrace.recorder import Instant, Recorder
+
+_MOST: Final = 32
+_LONGEST_NS: Final = 100_000_000  # of the second within which what has happened is on disk
+
+# What is known of every step that has ended: when, by the clock that no one sets, and of what is
+# said of it to the recorder the rest. A plain tuple, made at every step.
+_FIELDS: Final = (
+    "data_wait_ns",
+    "loss",
+    "lr",
+    "batch_size",
+    "optimizer",
+    "phase",
+    "before_backward_ns",
+    "backwards",
+    "clip_norm",
+    "clip_limit",
+)
+Step = tuple[int, *tuple[Any, ...]]
+
+
+class LateSteps:
+    """The steps of one process that are yet to be recorded, the oldest first."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._thread = 0  # that trains
+        self._waiting: list[Step] = []
+        self._room = 0
+        recorder.hooks.on_catching_up(recorder.guard(self._catch_up))
+        recorder.hooks.on_end(recorder.guard(lambda: self._record(followed=True)))
+
+    def add(self, step: Step) -> bool:
+        """Record a step about which there is nothing else to say, now or later; whether to sample
+        the next one.
+        """
+        waiting = self._waiting
+        waiting.append(step)
+        if len(waiting) < self._room and step[0] - waiting[0][0] < _LONGEST_NS:
+            return False
+        self._thread = threading.get_ident()
+        wants_next = self._record(followed=False)
+        self._room = min(self._recorder.room, _MOST)
+        return wants_next
+
+    def add_now(self, step: Step, **facts: Any) -> bool:
+        """Record a step of which there is more to say; whether to sample the next one."""
+        if self._waiting:
+            self._record(followed=True)
+        self._room = 0
+        plain = dict(zip(_FIELDS, step[1:], strict=True))
+        return self._recorder.add_step(**plain, **facts, grad_norm=None)
+
+    def _record(self, *, followed: bool) -> bool:
+        waiting, self._waiting = self._waiting, []
+        since_1970_ns = time.time_ns() - time.perf_counter_ns()
+        wants_next = False
+        for left, (ended_ns, *plain) in zip(reversed(range(len(waiting))), waiting, strict=True):
+            wants_next = self._recorder.add_step(
+                **dict(zip(_FIELDS, plain, strict=True)),
+                grad_norm=None,
+                sampled=False,
+                gradients_cleared=None,
+                jumped=False,
+                ended=Instant(since_1970_ns + ended_ns, ended_ns),
+                followed=followed or left > 0,
+            )
+        return wants_next
+
+    def _catch_up(self) -> None:
+        # Other threads record things, too, while this one may be adding a step.
+        if self._waiting and threading.get_ident() == self._thread:
+            self._record(followed=True)
