@@ -21,7 +21,7 @@ from tensorflow.python.ops.gen_experimental_dataset_ops import iterator_get_mode
 from nntrace_keras.graphs.unread import Call
 from nntrace_keras.patching import Undo, after, wrap
 
-_SHARE = 1 / 400  # of the time may be questions
+_SHARE = 1 / 1000  # of the time may be questions
 _LONGEST_NS = 100_000_000  # from one to the next: the first one takes long
 
 
