@@ -48,10 +48,10 @@ class KerasAdapter:
             undos.append(watch_seeds(recorder))
             recorder.versions["tensorflow"] = sys.modules["tensorflow"].__version__
         elif self._backend == "torch":
-            from nntrace_keras.on_torch import describe_layers, watch_optimizers
+            from nntrace_keras.on_torch import describe_layers, watch_losses, watch_optimizers
 
             # The adapter of PyTorch sees the rest.
-            undos = [describe_layers(), watch_optimizers(recorder)]
+            undos = [describe_layers(), watch_optimizers(recorder), watch_losses(recorder)]
             undos += TrainerObserver(recorder).install(loaders=False)
         elif self._backend == "jax":
             from nntrace_keras.jax.training import JaxTraining

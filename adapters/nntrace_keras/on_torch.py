@@ -10,9 +10,10 @@ from typing import Any
 
 import keras
 import torch
+from keras.src.trainers.compile_utils import CompileLoss
 
 from nntrace.adapter import DESCRIBES_ITSELF
-from nntrace.recorder import Recorder
+from nntrace.recorder import ForeignLoss, Recorder
 from nntrace_keras.patching import Undo, wrap
 from nntrace_keras.program.describe import (
     activation_name,
@@ -21,7 +22,9 @@ from nntrace_keras.program.describe import (
     unit_axis,
     value_range,
 )
+from nntrace_keras.program.losses import announcement, loss_facts
 from nntrace_keras.program.names import Names
+from nntrace_keras.program.sources import caller
 
 
 class StandIn(torch.optim.Optimizer):
@@ -146,6 +149,39 @@ def watch_optimizers(recorder: Recorder) -> Undo:
         return apply
 
     return wrap(keras.optimizers.Optimizer, "apply", make)
+
+
+def watch_losses(recorder: Recorder) -> Undo:
+    """Tell the adapter of PyTorch of Keras' loss functions, which are none of PyTorch's."""
+    hooks = recorder.hooks
+
+    def observe(loss: Any, target: Any, prediction: Any, value: Any) -> None:
+        if isinstance(loss, CompileLoss) or not torch.is_tensor(prediction):
+            return
+        facts = loss_facts(loss, prediction)
+        classes = int(prediction.shape[-1]) if prediction.dim() > 1 else 1
+        payload = announcement(facts, facts.function, classes, caller())
+        hooks.loss_called(
+            ForeignLoss(facts.function, value, prediction, target, facts.by_class, payload)
+        )
+
+    guarded = recorder.guard(observe)
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def __call__(loss: Any, y_true: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+            is_inside = hooks.in_foreign_loss
+            hooks.in_foreign_loss = not isinstance(loss, CompileLoss)
+            try:
+                value = original(loss, y_true, y_pred, *args, **kwargs)
+            finally:
+                hooks.in_foreign_loss = is_inside
+            if not is_inside:
+                guarded(loss, y_true, y_pred, value)
+            return value
+
+        return __call__
+
+    return wrap(keras.losses.Loss, "__call__", make)
 
 
 def _make(optimizer: Any, parameters: list[torch.Tensor]) -> StandIn:

@@ -2,6 +2,7 @@
 
 from nntrace.recorder.account import Instant
 from nntrace.recorder.cadence import Cadence
+from nntrace.recorder.hooks import ForeignLoss
 from nntrace.recorder.keepsakes import MAX_EXAMPLES, batch_extent, next_turn
 from nntrace.recorder.pace import is_landmark
 from nntrace.recorder.recorder import Recorder
@@ -25,6 +26,7 @@ __all__ = [
     "RUN",
     "BatchSample",
     "Cadence",
+    "ForeignLoss",
     "Instant",
     "KeptTensor",
     "Layout",

@@ -4,8 +4,28 @@ Taking hooks off never fails: what cannot be undone is said, and all others come
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from nntrace.notices import say
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignLoss:
+    """A call of a loss function of one framework (Keras) on the tensors of another (PyTorch).
+
+    Attributes:
+        function: the name under which it is recorded.
+        by_class: whether the last axis of the predictions is classes.
+        payload: of its `loss_call` event.
+    """
+
+    function: str
+    value: Any
+    prediction: Any
+    target: Any
+    by_class: bool
+    payload: dict[str, Any]
 
 
 class Hooks:
@@ -13,14 +33,16 @@ class Hooks:
 
     Attributes:
         are_on: whether there are any to take off.
+        in_foreign_loss: whether a loss function runs that will be told of by `loss_called`.
     """
 
     def __init__(self) -> None:
-        self.are_on = False
+        self.are_on = self.in_foreign_loss = False
         self._undos: list[Callable[[], None]] = []
         self._looks: list[Callable[[BaseException], object]] = []
         self._ends: list[Callable[[], object]] = []
         self._latecomers: list[Callable[[], object]] = []
+        self._listeners: list[Callable[[ForeignLoss], object]] = []
 
     def add(self, undo: Callable[[], None]) -> None:
         """Hooks were put on; `undo` takes them off."""
@@ -40,6 +62,7 @@ class Hooks:
         """They are off for good: nothing of theirs is kept alive."""
         for registered in (self._undos, self._looks, self._ends, self._latecomers):
             registered.clear()
+        self._listeners.clear()
 
     def on_error(self, look: Callable[[BaseException], object]) -> None:
         """Have a look taken at the error that ends the program, before the hooks come off."""
@@ -48,6 +71,15 @@ class Hooks:
     def on_end(self, finish: Callable[[], object]) -> None:
         """Have what is under way finished at the end of the program, before the hooks come off."""
         self._ends.append(finish)
+
+    def on_loss(self, hear: Callable[[ForeignLoss], object]) -> None:
+        """Be told of loss functions of a framework that is built on one's own."""
+        self._listeners.append(hear)
+
+    def loss_called(self, loss: ForeignLoss) -> None:
+        """A loss function was called whose tensors are those of the framework below."""
+        for hear in self._listeners:
+            hear(loss)
 
     def on_catching_up(self, record: Callable[[], object]) -> None:
         """Have what an adapter has put off recorded before anything else is."""

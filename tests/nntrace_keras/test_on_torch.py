@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nntrace.rules import get_rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
 
@@ -93,3 +94,31 @@ def test_the_update_is_what_the_optimizer_changed(trace):
 def test_epochs_carry_the_metrics_that_keras_computes(trace):
     kept = [e.payload for e in trace.events_of(EventKind.EPOCH) if "metrics" in e.payload]
     assert [set(payload["metrics"]) for payload in kept] == [{"loss", "accuracy"}] * 2
+
+
+def test_what_the_loss_function_of_keras_was_given_is_recorded(trace):
+    [call] = trace.events_of(EventKind.LOSS_CALL)
+    assert call.payload["keras_function"] == "sparse_categorical_crossentropy"
+    name = call.payload["function"]
+    for role in (Role.TARGET, Role.OUTPUT):
+        assert [site.path for site in trace.sites_of(role)] == [name]
+    for batch, loss in zip(trace.batches, trace.steps.loss, strict=True):
+        assert (batch.loss_function, batch.classes) == (name, 3)
+        assert batch.label_values
+        assert batch.loss_value == pytest.approx(loss, rel=1e-5)
+
+
+def test_a_softmax_before_a_loss_on_logits_is_found(tmp_path):
+    program = PROGRAM.with_name("by_gradient.py")
+    done = subprocess.run(
+        [sys.executable, str(program), str(tmp_path / "run")],
+        env={**os.environ, "KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    trace = Trace.open(tmp_path / "run")
+    [finding] = get_rule("LOS02").run(trace, {})
+    assert "receives probabilities" in finding.message
+    assert {batch.loss_function for batch in trace.batches} == {"mse_loss", "cross_entropy"}

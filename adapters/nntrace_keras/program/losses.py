@@ -7,6 +7,8 @@ attribute, and every cross-entropy uses them: what is computed is then not what 
 from dataclasses import dataclass
 from typing import Any
 
+import keras
+
 from nntrace_keras.program.describe import rank_of
 from nntrace_keras.program.sources import Source
 
@@ -96,7 +98,9 @@ def loss_facts(loss: Any, prediction: Any) -> LossFacts:
     name = str(getattr(function, "__name__", None) or loss.name)
     says_logits = is_tensorflows or settings.get("from_logits")
     entropy = name in _CATEGORICAL or name == "binary_crossentropy"
-    logits = _hidden_logits(prediction, name) if entropy and not is_tensorflows else None
+    # Keras leaves logits on tensors of any backend, and uses them on one.
+    uses = entropy and not is_tensorflows and keras.backend.backend() == "tensorflow"
+    logits = _hidden_logits(prediction, name) if uses else None
     hidden = logits is not None
     return LossFacts(
         function=recorded_name(name, bool(says_logits) and not hidden),

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as functional
 
-from nntrace.recorder import Recorder
+from nntrace.recorder import ForeignLoss, Recorder
 from nntrace.schema import EventKind, Role
 from nntrace_torch.patching import Undo, after, outside_modes, read_number
 from nntrace_torch.program.describe import can_sample, tensor_fields
@@ -79,6 +79,7 @@ class LossObserver:
 
     def install(self) -> list[Undo]:
         """Watch the loss functions."""
+        self._recorder.hooks.on_loss(self._recorder.guard(self._told))
         return [
             after(functional, name, self._recorder.guard(self._observer(name)))
             for name in LOSS_FUNCTIONS
@@ -113,7 +114,8 @@ class LossObserver:
                 return
             if (shape := target.shape) and shape[0]:
                 self.batch_size = shape[0]
-            if self.sample is not None and self.sample.is_open:
+            is_foreign = self._recorder.hooks.in_foreign_loss
+            if self.sample is not None and self.sample.is_open and not is_foreign:
                 record = outside_modes(self._record) if self.replays else self._record
                 given = signature.bind(input, target, *args, **kwargs)
                 given.apply_defaults()
@@ -138,6 +140,42 @@ class LossObserver:
         axis = 1 if by_class else -1
         classes = int(predictions.shape[axis]) if predictions.dim() > 1 else 1
         self._announce(name, classes, predictions, target, given)
+        self._take(name, loss, predictions, target, axis if by_class else None, classes, sample)
+
+    def _told(self, call: ForeignLoss) -> None:
+        """A loss function of a framework built on PyTorch was called in training."""
+        loss, predictions, target = call.value, call.prediction, call.target
+        if not all(isinstance(one, torch.Tensor) for one in (loss, predictions, target)):
+            return
+        if not can_sample(loss) or not loss.requires_grad:
+            return
+        if (shape := target.shape) and shape[0]:
+            self.batch_size = shape[0]
+        if self.sample is None or not self.sample.is_open:
+            return
+        source = Source(call.payload["file"], call.payload["line"])
+        if (call.function, source) not in self._call_sites:
+            self._call_sites.add((call.function, source))
+            made_by = head(predictions)
+            width = made_by.width or call.payload["head_width"]
+            made = {"head": made_by.name, "head_width": width}
+            self._recorder.add_event(EventKind.LOSS_CALL, {**call.payload, **made})
+        axis = -1 if call.by_class else None
+        classes = int(predictions.shape[-1]) if predictions.dim() > 1 else 1
+        self._take(call.function, loss, predictions, target, axis, classes, self.sample)
+
+    def _take(
+        self,
+        name: str,
+        loss: torch.Tensor,
+        predictions: torch.Tensor,
+        target: torch.Tensor,
+        class_axis: int | None,
+        classes: int,
+        sample: StepSample,
+    ) -> None:
+        """Sample what the first loss function of a step was given."""
+        axis = -1 if class_axis is None else class_axis
         if loss.numel() == 1 and loss.grad_fn is not None:
             sample.add_loss_call(LossCall(name, loss.grad_fn, loss.detach()))
         if not (can_sample(predictions) and can_sample(target)) or not predictions.dim():
@@ -157,8 +195,8 @@ class LossObserver:
             if not self._has_kept:
                 self._has_kept = True
                 sample.keep(kept_batch(target, Role.TARGET, name))
-        if by_class:
-            sample.add_batch_values("predictions", _some_rows(predicted.movedim(1, -1)))
+        if class_axis is not None:
+            sample.add_batch_values("predictions", _some_rows(predicted.movedim(axis, -1)))
         else:
             sample.add_batch_values("predictions", plan.view(predicted, 0).reshape(-1, 1))
         if loss.numel() == 1:
