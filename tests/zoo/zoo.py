@@ -62,7 +62,6 @@ CAUSES = {
 # What nobody can do wrong in Keras on TensorFlow.
 NOT_IN_KERAS = {
     "gradients are new ones in each step: none are left from the last": "GRD06",
-    "no loss takes log-probabilities": "LOS03",
     "the decay of its optimizers never passes through the gradient": "UPD15",
     "a schedule is a function of the step: it cannot be ahead of the optimizer": "UPD17",
 }
