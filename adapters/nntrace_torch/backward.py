@@ -9,6 +9,7 @@ from nntrace.recorder import Recorder
 from nntrace_torch.optimizer.scaling import LossScaling
 from nntrace_torch.patching import Undo, after, before, is_captured, is_in_backward, read_number
 from nntrace_torch.program.describe import can_sample
+from nntrace_torch.program.devices import queue
 from nntrace_torch.samples.buffer import Number, SentNumber
 
 _MANY_LOSSES = 1024
@@ -108,7 +109,7 @@ class BackwardObserver:
         unscaled = self._scaling.unscaled(loss) if self._scaling.is_used else loss
         if unscaled.is_cpu:
             return float(read_number(unscaled))
-        sends = unscaled.is_cuda and not is_captured()
+        sends = queue(unscaled.device) is not None and not is_captured()
         return SentNumber(unscaled) if sends else unscaled.detach()
 
 

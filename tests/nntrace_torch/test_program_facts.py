@@ -1,6 +1,7 @@
 """Facts about a program that are recorded once: devices, rebuilt optimizers, idle gradients."""
 
 import torch
+from nntrace_torch.program.devices import queue
 from torch import nn
 from torch.nn import functional
 from torch_programs import classify, mlp
@@ -28,6 +29,13 @@ def test_an_accelerator_is_found_by_its_driver_unless_it_is_hidden(tmp_path, mon
     assert accelerator(tmp_path / "none", tmp_path / "none") is None
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert accelerator(tmp_path / "gpus", tmp_path / "none") is None
+
+
+def test_copies_from_accelerators_with_streams_and_events_are_not_waited_for():
+    assert queue(torch.device("cuda", 1)) is torch.cuda
+    assert queue(torch.device("xpu")) is torch.xpu
+    assert queue(torch.device("cpu")) is None
+    assert queue(torch.device("meta")) is None
 
 
 def test_an_optimizer_built_anew_for_the_same_parameters_keeps_its_name(trace_here):

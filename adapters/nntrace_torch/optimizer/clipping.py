@@ -10,6 +10,7 @@ from torch.nn.utils import clip_grad
 from nntrace.recorder import Recorder
 from nntrace_torch.patching import Undo, is_captured, wrap
 from nntrace_torch.program.describe import can_sample
+from nntrace_torch.program.devices import queue
 from nntrace_torch.samples.buffer import Number, SentNumber
 
 _MANY = 64  # calls in a step
@@ -79,7 +80,7 @@ class GradientClipping:
                 number = float(found.item())
                 if not math.isfinite(number):
                     self.broke()
-            elif found.is_cuda and not is_captured():
+            elif queue(found.device) is not None and not is_captured():
                 number = SentNumber(found)
             self.calls.append((number, float(max_norm)))
             del self.calls[:-_MANY]

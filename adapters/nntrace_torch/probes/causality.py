@@ -141,7 +141,7 @@ def _future(
 
     def moved(after: list[torch.Tensor]) -> torch.Tensor:
         """Which positions [length] of any output changed."""
-        found = torch.zeros(length, dtype=torch.bool)
+        found = torch.zeros(length, dtype=torch.bool, device="cpu")
         for n in own:
             a, b = (_by_time(out[n], time, rows, length) for out in (before, after))
             assert a is not None

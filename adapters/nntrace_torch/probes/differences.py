@@ -77,6 +77,6 @@ def _copied(args: list[Any]) -> list[Any]:
 
 
 def _like(tensor: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-    drawn = torch.randn(tensor.shape, generator=random, dtype=torch.float64)
+    drawn = torch.randn(tensor.shape, generator=random, dtype=torch.float64, device="cpu")
     scaled: torch.Tensor = drawn / max(tensor.numel(), 1) ** 0.5
     return scaled.to(tensor.device)

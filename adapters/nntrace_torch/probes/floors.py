@@ -1,5 +1,6 @@
 """The lowest value a loss function can take on given targets, and how many of them are met."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,8 +71,8 @@ def _cross_entropy_floor(target: torch.Tensor, arguments: Mapping[str, Any]) -> 
     if not smoothing:
         return 0.0
     rest = smoothing / classes
-    top = torch.tensor(1 - smoothing + rest, dtype=torch.float64)
-    return float(-(top * top.log()) - (classes - 1) * rest * torch.tensor(rest).double().log())
+    top = 1 - smoothing + rest
+    return -top * math.log(top) - (classes - 1) * rest * math.log(rest)
 
 
 def _are_shares(target: torch.Tensor) -> bool:

@@ -171,7 +171,7 @@ def _double(value: Any) -> Any:
 
 def _joined(tensors: list[torch.Tensor]) -> torch.Tensor:
     flat = [tensor.detach().double().flatten() for tensor in tensors]
-    return torch.cat(flat) if flat else torch.zeros(0, dtype=torch.float64)
+    return torch.cat(flat) if flat else torch.zeros(0, dtype=torch.float64, device="cpu")
 
 
 def _parts(whole: torch.Tensor, like: list[torch.Tensor]) -> Iterator[torch.Tensor]:

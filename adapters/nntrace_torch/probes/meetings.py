@@ -177,7 +177,7 @@ class Meetings:
         self.changed += 1
         rows = tensor.shape[0]
         if rows not in self._orders:
-            self._orders[rows] = torch.randperm(rows, generator=self._random)
+            self._orders[rows] = torch.randperm(rows, generator=self._random, device="cpu")
         return tensor[self._orders[rows].to(tensor.device)]
 
 

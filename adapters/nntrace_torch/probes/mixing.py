@@ -40,7 +40,7 @@ def mixing(forward: Forward) -> Answer:
 
     def depends(kept: int, order: list[int]) -> list[int]:
         """The outputs of example `kept` that change with the examples in another order."""
-        index = torch.tensor(order)
+        index = torch.tensor(order, device="cpu")
         after = forward.outputs(
             lambda _, t: (
                 t.index_select(axis, index.to(t.device))

@@ -62,7 +62,7 @@ def sensitivity(
             own = rows(out)
             if own is None or not own.requires_grad or not sources:
                 continue
-            weights = torch.randn(own[kept].shape, generator=random).to(own)
+            weights = torch.randn(own[kept].shape, generator=random, device="cpu").to(own)
             found = torch.autograd.grad(
                 (own[kept] * weights).sum(), sources, retain_graph=True, allow_unused=True
             )

@@ -1,6 +1,8 @@
 """Where the model lies and which accelerators this machine has, without waking any of them."""
 
 import sys
+from functools import lru_cache
+from typing import Any
 
 import torch
 
@@ -32,6 +34,17 @@ class DeviceObserver:
             "threads": torch.get_num_threads(),
         }
         self._recorder.add_event(EventKind.DEVICE, payload)
+
+
+@lru_cache(maxsize=64)
+def queue(device: torch.device) -> Any:
+    """The module of an accelerator (`torch.cuda`, `torch.xpu`) that works through a queue of its
+    own, with streams and events: copies from it need not be waited for. None of any other device.
+    """
+    if device.type == "cpu":
+        return None
+    module = getattr(torch, device.type, None)
+    return module if hasattr(module, "Event") and hasattr(module, "current_stream") else None
 
 
 def allocated_bytes() -> int | None:

@@ -80,7 +80,7 @@ def _padded(
         return padded, lengths
     if module.batch_first:
         series = series.transpose(0, 1)
-    return series, torch.full((series.shape[1],), series.shape[0])
+    return series, torch.full((series.shape[1],), series.shape[0], device="cpu")
 
 
 def _first_break(

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 
 from nntrace.recorder import NO_SITE, Layout, SiteSample
+from nntrace_torch.program.devices import queue
 from nntrace_torch.samples.plans import Plan
 
 _CHUNK = 1 << 20  # float32 elements: 4 MiB
@@ -127,16 +128,23 @@ class SampleBuffer:
         return whole[: self._used]
 
 
+def recorded(device: torch.device) -> Any:
+    """An event that is over when the accelerator has done all it was given so far."""
+    module = queue(device)
+    event = module.Event()
+    event.record(module.current_stream(device))  # of this device, not of the program's current one
+    return event
+
+
 class SentNumber:
     """A number on its way from an accelerator to the host; nobody waits who does not read it."""
 
     __slots__ = ("_event", "_host")
 
     def __init__(self, number: torch.Tensor) -> None:
-        self._host = torch.empty((), dtype=number.dtype, pin_memory=True)
+        self._host = torch.empty((), dtype=number.dtype, device="cpu", pin_memory=True)
         self._host.copy_(number.detach().reshape(()), non_blocking=True)
-        self._event = torch.cuda.Event()
-        self._event.record(torch.cuda.current_stream(number.device))
+        self._event = recorded(number.device)
 
     @property
     def has_arrived(self) -> bool:
@@ -144,7 +152,8 @@ class SentNumber:
         return bool(self._event.query())
 
     def __float__(self) -> float:
-        self._event.synchronize()
+        if not self.has_arrived:
+            self._event.synchronize()
         return float(self._host)
 
 
@@ -165,16 +174,14 @@ class HostCopies:
         self, buffer: SampleBuffer, arrived: Callable[[npt.NDArray[np.float32]], None]
     ) -> None:
         """Give `arrived` what the buffer holds: at once on a CPU, later on an accelerator."""
-        if buffer.device.type != "cuda":
+        if queue(buffer.device) is None:
             self.flush()
             arrived(buffer.take())
             return
         values = buffer.used()
-        host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+        host = torch.empty(values.shape, dtype=values.dtype, device="cpu", pin_memory=True)
         host.copy_(values, non_blocking=True)
-        event = torch.cuda.Event()
-        event.record()
-        self.waiting.append((event, host, arrived))
+        self.waiting.append((recorded(buffer.device), host, arrived))
 
     def poll(self) -> None:
         """Deliver the copies that have arrived; never waits."""

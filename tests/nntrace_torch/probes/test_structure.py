@@ -47,6 +47,19 @@ def test_a_plain_model_mixes_nothing(answers):
     assert answers(fit(flat, **parts(**HEAD)))["mixing"]["state"] == "clean"
 
 
+def test_a_program_s_default_device_is_not_where_its_forward_is_examined(answers):
+    def program():
+        model, targets = nn.Linear(4, 3), torch.arange(6) % 3
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with torch.device("meta"):  # where whatever is made without saying where has no values
+            for _ in range(2):
+                optimizer.zero_grad()
+                functional.cross_entropy(model(LINE[:, 0]), targets).backward()
+                optimizer.step()
+
+    assert answers(program)["mixing"]["state"] == "clean"
+
+
 @pytest.mark.parametrize("by_name", [True, False])
 def test_a_forward_within_the_closure_of_a_step_is_examined(answers, by_name):
     def program():
