@@ -157,6 +157,7 @@ class NonfiniteWatch:
         """The program has found that the norm of its gradients is not finite."""
         broken = [p for p in parameters if p.grad is not None and is_broken(p.grad)]
         if broken:
+            self._arrived()  # reading them has waited for every loss before
             names = [self._investigator.name_of(parameter) for parameter in broken]
             self._investigator.gradients_broke(names, self._loss(), sys._getframe(1))
 
@@ -166,6 +167,7 @@ class NonfiniteWatch:
         It may skip its step then: `backward` would never be called on it.
         """
         may_be_meant = not bool(value.detach().isnan().any())
+        self._arrived()  # the program has waited for every loss before this one
         if may_be_meant and self._own_infinities >= _OWN_INFINITIES:
             return
         if not self._investigator.asked(value, sys._getframe(1), may_be_meant=may_be_meant):

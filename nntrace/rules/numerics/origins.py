@@ -277,7 +277,8 @@ def _module(origin: Origin) -> str:
 
 def _node(origin: Origin) -> str:
     name = differentiated(origin.text("derivative"))
-    return f"of `{name}`{_module(origin)} " if name else f"{_module(origin).strip()} "
+    place = f"of `{name}`{_module(origin)}" if name else _module(origin).strip()
+    return f"{place} " if place else ""
 
 
 def differentiated(node: str) -> str:
