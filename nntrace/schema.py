@@ -104,6 +104,24 @@ STATISTICS: Final = (
     "effective_rank",
 )
 
+# What a loss function was called on, and what it returned.
+_LOSS_CALL: Final = """target_mean float32
+        target_std float32
+        target_min float32
+        target_max float32
+        label_values list<int64>
+        label_counts list<int64>
+        classes int32
+        loss_function string
+        loss_path string
+        loss_value float32
+        row_sum_min float32
+        row_sum_max float32
+        output_min float32
+        output_max float32
+        row_lse_min float32
+        row_lse_max float32"""
+
 STREAMS: Final[dict[str, tuple[Column, ...]]] = {
     "sites": _columns("""
         id int32
@@ -164,7 +182,7 @@ STREAMS: Final[dict[str, tuple[Column, ...]]] = {
         edges list<float32>
         counts list<int32>
     """),
-    "data": _columns("""
+    "data": _columns(f"""
         step int64
         phase string
         fingerprint int64
@@ -177,22 +195,7 @@ STREAMS: Final[dict[str, tuple[Column, ...]]] = {
         input_std float32
         input_min float32
         input_max float32
-        target_mean float32
-        target_std float32
-        target_min float32
-        target_max float32
-        label_values list<int64>
-        label_counts list<int64>
-        classes int32
-        loss_function string
-        loss_path string
-        loss_value float32
-        row_sum_min float32
-        row_sum_max float32
-        output_min float32
-        output_max float32
-        row_lse_min float32
-        row_lse_max float32
+        {_LOSS_CALL}
         feature_spread_low float32
         feature_spread_high float32
         feature_low int32
@@ -202,26 +205,11 @@ STREAMS: Final[dict[str, tuple[Column, ...]]] = {
         term_values list<float32>
         clamped_fraction float32
     """),
-    "losses": _columns("""
+    "losses": _columns(f"""
         step int64
         phase string
         batch_size int32
-        target_mean float32
-        target_std float32
-        target_min float32
-        target_max float32
-        label_values list<int64>
-        label_counts list<int64>
-        classes int32
-        loss_function string
-        loss_path string
-        loss_value float32
-        row_sum_min float32
-        row_sum_max float32
-        output_min float32
-        output_max float32
-        row_lse_min float32
-        row_lse_max float32
+        {_LOSS_CALL}
         target_delivered bool
     """),
     "tensors": _columns("""

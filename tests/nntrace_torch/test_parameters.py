@@ -68,7 +68,7 @@ def test_the_update_is_what_happened_to_the_weights(trace_here, name):
             (
                 "update",
                 [
-                    after[path] - before[path]
+                    (after[path] - before[path]).astype(np.float32).astype(np.float64)
                     for before, after in zip(witness.before, witness.after, strict=True)
                 ],
             ),
@@ -78,9 +78,7 @@ def test_the_update_is_what_happened_to_the_weights(trace_here, name):
             for stat, of in (("mean", np.mean), ("std", np.std), ("min", np.min), ("max", np.max)):
                 expected = [of(values) for values in happened]
                 recorded = trace.series(role, stat, site)
-                # What is recorded was subtracted in float32: its rounding grows with the values.
-                least = 1e-7 * max(1.0, max(np.abs(values).max() for values in happened))
-                assert recorded == pytest.approx(expected, rel=1e-4, abs=least), (path, role, stat)
+                assert recorded == pytest.approx(expected, rel=1e-4, abs=1e-7), (path, role, stat)
 
 
 def test_a_large_weight_is_described_by_the_same_4096_elements_each_time(trace_here):
