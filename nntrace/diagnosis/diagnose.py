@@ -112,7 +112,7 @@ def _with_skipped(finding: Finding, skipped: Sequence[Skipped]) -> Finding:
     """Add to RUN12, the run that is too short, how many rules lack data for it."""
     if finding.code != RUN_TOO_SHORT:
         return finding
-    codes = sorted({item.code for item in skipped if item.is_for_want_of_data})
+    codes = sorted({item.code for item in skipped if item.too_few})
     if not codes:
         return finding
     message = f"{finding.message.removesuffix('.')}: {len(codes)} could not judge for want of data."

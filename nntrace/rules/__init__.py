@@ -1,6 +1,6 @@
 """The rule catalogue. A rule is one decorated pure function of a `Trace`; see `rule`."""
 
-from nntrace.rules.finding import Finding, Location, Severity, Skipped, Suppressed
+from nntrace.rules.finding import Finding, Location, Severity, Skipped, Suppressed, too_few
 from nntrace.rules.registry import all_rules, get_rule, select_rules
 from nntrace.rules.rule import Rule, Threshold, rule
 
@@ -16,4 +16,5 @@ __all__ = [
     "get_rule",
     "rule",
     "select_rules",
+    "too_few",
 ]

@@ -1,6 +1,5 @@
 """What a rule yields: a `Finding`, or `Skipped` when it cannot judge."""
 
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -85,12 +84,17 @@ class Suppressed:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A rule that could not run, and why: silence is never mistaken for health."""
+    """A rule that could not run, and why: silence is never mistaken for health.
+
+    Attributes:
+        too_few: a longer or more densely sampled run would help; see the function `too_few`.
+    """
 
     reason: str
     code: str = ""
+    too_few: bool = False
 
-    @property
-    def is_for_want_of_data(self) -> bool:
-        """Whether more steps or samples would help, as `needs 50 losses, has 35` says."""
-        return re.match(r"needs \d+ .*\bhas \d+", self.reason) is not None
+
+def too_few(reason: str) -> Skipped:
+    """A rule that could not run on so few steps or samples, as `needs 50 losses, has 35` says."""
+    return Skipped(reason, too_few=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from nntrace.errors import ConfigError
-from nntrace.rules.finding import Finding, Location, Severity, Skipped
+from nntrace.rules.finding import Finding, Location, Severity, Skipped, too_few
 from nntrace.rules.settings import SETTINGS, check_setting, severity_of, thresholds_only
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
@@ -73,8 +73,8 @@ class Rule:
         `overrides` are thresholds, and the settings of `nntrace.rules.settings`.
         """
         chosen = overrides or {}
-        if reason := self._cannot_judge(trace):
-            yield Skipped(reason, self.code)
+        if skipped := self._cannot_judge(trace):
+            yield replace(skipped, code=self.code)
             return
         for result in self.check(trace, **thresholds_only(chosen)):
             if isinstance(result, Skipped):
@@ -111,20 +111,22 @@ class Rule:
                     f"not {value!r}."
                 )
 
-    def _cannot_judge(self, trace: Trace) -> str | None:
+    def _cannot_judge(self, trace: Trace) -> Skipped | None:
         experiment = trace.experiment
         if experiment is not None and experiment.interferes:
-            return f"in this run `nntrace check` interfered with the program ({experiment.name})"
+            what = f"interfered with the program ({experiment.name})"
+            return Skipped(f"in this run `nntrace check` {what}")
         for name in self.experiments:
             if trace.under(name) is None:
                 if experiment is not None:
-                    return f"its experiment {name!r} was not made"
-                return f"only `nntrace check` can tell, by its experiment {name!r}"
+                    return Skipped(f"its experiment {name!r} was not made")
+                return Skipped(f"only `nntrace check` can tell, by its experiment {name!r}")
         if len(trace.steps) < self.min_steps:
-            return f"needs {self.min_steps} optimizer steps, the run has {len(trace.steps)}"
+            steps = len(trace.steps)
+            return too_few(f"needs {self.min_steps} optimizer steps, the run has {steps}")
         for role in self.needs:
             if not trace.sites_of(role):
-                return f"no {role.value} was recorded"
+                return Skipped(f"no {role.value} was recorded")
         return None
 
 

@@ -7,7 +7,7 @@ from run_folders import steps
 
 from nntrace.diagnosis import Diagnosis, diagnose
 from nntrace.diagnosis.baseline import Baseline
-from nntrace.rules import Finding, Rule, Severity, Skipped, rule
+from nntrace.rules import Finding, Rule, Severity, Skipped, get_rule, rule, too_few
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 
@@ -219,6 +219,21 @@ def test_a_run_that_is_too_short_names_the_rules_that_it_is_too_short_for() -> N
     assert {"LOS07", "LOS15"} <= set(note.evidence["skipped"])
     assert "DAT03" not in note.evidence["skipped"]  # it needs no more steps, but a loader
     assert f"{len(note.evidence['skipped'])} could not judge" in note.message
+
+
+def test_what_a_longer_run_would_help_is_what_a_rule_declares_not_how_it_is_worded() -> None:
+    @rule("AAA01", "short", Severity.INFO, advice="")
+    def short(trace: Trace) -> Iterator[Skipped]:
+        """Too short."""
+        yield too_few("a longer course of the loss is needed")
+
+    @rule("AAA02", "worded", Severity.INFO, advice="")
+    def worded(trace: Trace) -> Iterator[Skipped]:
+        """Of another kind."""
+        yield Skipped("needs 2 layers, has 1")
+
+    [note] = diagnose(TRACE, rules=[short, worded, get_rule("RUN12")]).findings
+    assert note.evidence["skipped"] == ["AAA01"]
 
 
 @pytest.mark.parametrize("code", ["NUM08", "RUN08"])

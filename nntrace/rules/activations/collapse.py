@@ -10,7 +10,7 @@ from nntrace.rules.common.chance import is_on_its_way
 from nntrace.rules.common.layers import Link, chain, early_samples, first_finite, named, span
 from nntrace.rules.common.loss_course import is_still_learning, remaining_loss
 from nntrace.rules.common.signals import finite, lasting, median
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Trace
@@ -70,7 +70,7 @@ def attention_collapse(
     known = np.isfinite(upper).sum(axis=0)
     judged = [index for index in range(len(sites)) if known[index] >= samples]
     if not judged:
-        yield Skipped(f"needs {samples} samples of a layer's attention, has {known.max(initial=0)}")
+        yield too_few(f"needs {samples} samples of a layer's attention, has {known.max(initial=0)}")
         return
     if remaining_loss(trace) <= learnt:
         return
@@ -141,10 +141,10 @@ def batchnorm_mismatch(
     size = trace.series(Role.RUNNING_NORM, "rms")
     known = np.isfinite(size).sum(axis=0)
     if known.max(initial=0) < samples:
-        yield Skipped(f"needs {samples} samples of a norm, has {known.max(initial=0)}")
+        yield too_few(f"needs {samples} samples of a norm, has {known.max(initial=0)}")
         return
-    if (reason := early_samples(trace)) is not None:
-        yield Skipped(reason)
+    if skipped := early_samples(trace):
+        yield skipped
         return
     found = []
     for index in range(len(sites)):
@@ -231,7 +231,7 @@ def collapsed_representation(
         if len(finite(rank[:, link.column])) >= samples and link.site.units >= _LEAST_UNITS
     ]
     if not judged:
-        yield Skipped(
+        yield too_few(
             f"needs {samples} samples of a hidden layer over 16 rows of {_LEAST_UNITS} units"
         )
         return

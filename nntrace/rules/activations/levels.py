@@ -23,7 +23,7 @@ from nntrace.rules.common.layers import (
 )
 from nntrace.rules.common.loss_course import is_still_learning, remaining_loss
 from nntrace.rules.common.signals import median
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Trace
@@ -90,7 +90,7 @@ def activation_std_out_of_band(
             found.append((index, since))
     if not found:
         if judged.sum() < SAMPLES:
-            yield Skipped(f"needs {SAMPLES} sampled steps")
+            yield too_few(f"needs {SAMPLES} sampled steps")
         return
     index, since = min(found, key=lambda pair: (pair[1], pair[0]))
     stays, is_faint = (where[since:, index].mean() > 0.5 for where in (outside, faint))
@@ -218,7 +218,7 @@ def constant_activation(
     size = trace.series(Role.ACTIVATION, "rms")[:, [link.column for link in links]]
     known = np.isfinite(varies)
     if known.sum(axis=0).max(initial=0) < SAMPLES:
-        yield Skipped(f"needs {SAMPLES} sampled steps with batches of two and more examples")
+        yield too_few(f"needs {SAMPLES} sampled steps with batches of two and more examples")
         return
     least = _ROUNDING * np.fmax(size, np.finfo(np.float32).tiny)
     norms = np.array([link.is_norm for link in links], dtype=bool)

@@ -80,8 +80,8 @@ def dead_units(
             "seen where it is known which layer feeds which, else in the module around it)"
         )
         return
-    if (reason := early_samples(trace)) is not None:
-        yield Skipped(reason)
+    if skipped := early_samples(trace):
+        yield skipped
         return
     goes_on = is_still_learning(trace)
     learns = remaining_loss(trace) <= learned or goes_on

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nntrace.rules.common.signals import finite
+from nntrace.rules.finding import Skipped
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
@@ -178,7 +179,7 @@ def span(trace: Trace, first: int = 0) -> tuple[int, int]:
     return (int(sampled[first]), int(sampled[-1])) if len(sampled) else (0, 0)
 
 
-def early_samples(trace: Trace) -> str | None:
+def early_samples(trace: Trace) -> Skipped | None:
     """Why the samples say nothing about the end: they stop in the first half; else None.
 
     This happens where sampling is expensive: the first samples use up the budget of many steps.
@@ -186,7 +187,8 @@ def early_samples(trace: Trace) -> str | None:
     steps, sampled = trace.steps.step, trace.sampled_steps
     if not len(sampled) or 2 * int(sampled[-1]) >= int(steps[0]) + int(steps[-1]) - 1:
         return None
-    return f"step {sampled[-1]} is the last sampled of {len(steps)}: it does not speak for the end"
+    last, total = sampled[-1], len(steps)
+    return Skipped(f"step {last} is the last sampled of {total}: it does not speak for the end")
 
 
 def named(paths: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 
 from nntrace.rules.common.signals import median, trend_z
 from nntrace.rules.common.trials import trial_and_error
+from nntrace.rules.finding import Skipped, too_few
 from nntrace.trace import Trace
 from nntrace.trace.decode import recorded
 from nntrace.trace.model import FloatArray, IntArray
@@ -68,15 +69,15 @@ def loss_series(trace: Trace) -> LossSeries:
     )
 
 
-def unjudgeable(series: LossSeries, least: int) -> str | None:
+def unjudgeable(series: LossSeries, least: int) -> Skipped | None:
     """Why the course of this loss says nothing, or None."""
     if series.optimizers > 1:
-        return "several optimizers step on losses of their own, as in a GAN"
+        return Skipped("several optimizers step on losses of their own, as in a GAN")
     if len(series) < least:
-        return f"needs {least} finite losses, has {len(series)}"
+        return too_few(f"needs {least} finite losses, has {len(series)}")
     if (series.value < 0.0).any():
-        return "the loss takes negative values: what it should reach is not known"
-    return series.trials or None
+        return Skipped("the loss takes negative values: what it should reach is not known")
+    return Skipped(series.trials) if series.trials else None
 
 
 def steps_at_full_rate(trace: Trace) -> int:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.signals import median, span
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
@@ -38,7 +38,7 @@ def tiny_batch_with_batchnorm(
     if not norms:
         return
     if len(sizes) < 3:
-        yield Skipped("needs the size of three batches")
+        yield too_few("needs the size of three batches")
         return
     modes = [event.payload.get("norm_active") for event in trace.events_of(EventKind.MODE)]
     if modes and not any(modes):

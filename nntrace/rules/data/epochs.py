@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from nntrace.rules.common.chance import training_batches
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Trace
@@ -56,7 +56,7 @@ def fixed_batch_order(
         yield Skipped("no two passes over the data were seen")
         return
     if ordered and len(ordered) < epochs:
-        yield Skipped(f"needs {epochs} complete passes over the data, has {len(ordered)}")
+        yield too_few(f"needs {epochs} complete passes over the data, has {len(ordered)}")
         return
     if found is None:
         return
@@ -108,7 +108,7 @@ def duplicate_examples(
     sizes = [n for loader in loaders if isinstance(n := loader.get("dataset_size"), int) and n > 0]
     seen = sum(batch.batch_size or 0 for batch in batches)
     if seen < examples or not sizes:
-        yield Skipped(f"needs {examples} examples from loaders of known size, has {seen}")
+        yield too_few(f"needs {examples} examples from loaders of known size, has {seen}")
         return
     size = max(sizes)
     copies, expected = _copies(batches, size)
@@ -164,7 +164,7 @@ def first_batch_only(
     ranks = max((n for n in world if isinstance(n, int)), default=1)
     judged = [one for one in training if sizes.get(one.loader)]
     if len(judged) < passes:
-        yield Skipped(f"needs {passes} passes over data of known size, has {len(judged)}")
+        yield too_few(f"needs {passes} passes over data of known size, has {len(judged)}")
         return
     by_loader: dict[int, list[_Pass]] = defaultdict(list)
     for one in judged:

@@ -10,7 +10,7 @@ from nntrace.rules.common.input_values import normalises_first
 from nntrace.rules.common.layers import first_with_weight, is_embedding
 from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.common.signals import finite, median, span
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.numerics.origins import origins
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
@@ -59,7 +59,7 @@ def feature_scale_disparity(
         if batch.feature_spread_low and batch.feature_spread_high
     ]
     if len(known) < batches:
-        yield Skipped(f"needs {batches} batches of a floating-point table, has {len(known)}")
+        yield too_few(f"needs {batches} batches of a floating-point table, has {len(known)}")
         return
     site = next((s for s in trace.sites_of(Role.INPUT) if "float" in s.dtype), None)
     if normalises_first(trace, site):

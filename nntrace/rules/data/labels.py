@@ -17,7 +17,7 @@ from nntrace.rules.common.chance import (
 )
 from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.common.signals import median, span
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Trace
@@ -55,7 +55,7 @@ def unshuffled_labels(
     parts = _label_blocks(batches)
     totals = label_totals(batches)
     if len(parts) < blocks or len(totals) < 2:
-        yield Skipped(
+        yield too_few(
             f"needs the labels of {blocks} batches with at least two classes among them, "
             f"has {len(parts)} with {len(totals)}"
         )
@@ -114,7 +114,7 @@ def class_imbalance(
     totals = label_totals(batches)
     total = totals.total()
     if total < examples or len(totals) < 2:
-        yield Skipped(f"needs {examples} class labels of two classes, has {total}")
+        yield too_few(f"needs {examples} class labels of two classes, has {total}")
         return
     if any(sum(labels_of(b).values()) > (b.batch_size or np.inf) for b in batches):
         yield Skipped("each example has several labels: classes are not expected to be even")

@@ -15,7 +15,7 @@ from nntrace.rules.common.input_values import (
     normalises_first,
 )
 from nntrace.rules.common.signals import median, span
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Site, Trace
@@ -58,7 +58,7 @@ def constant_input(
     known = [np.isfinite(a) & np.isfinite(b) for a, b in zip(low, high, strict=True)]
     seen = np.any(known, axis=0) if known else np.zeros(len(steps), dtype=bool)
     if seen.sum() < batches:
-        yield Skipped(f"needs the inputs of {batches} sampled batches, has {int(seen.sum())}")
+        yield too_few(f"needs the inputs of {batches} sampled batches, has {int(seen.sum())}")
         return
     constant = [(a == b) & k for a, b, k in zip(low, high, known, strict=True)]
     constant[0] &= ~np.isin(steps, _steps_of_different_examples(trace))
@@ -107,7 +107,7 @@ def repeated_batch(
     """
     sampled = [b for b in training_batches(trace) if b.fingerprint is not None]
     if _distinct_steps(sampled) < repeats:
-        yield Skipped(f"needs the batches of {repeats} steps, has {_distinct_steps(sampled)}")
+        yield too_few(f"needs the batches of {repeats} steps, has {_distinct_steps(sampled)}")
         return
     longest = _longest_repeat(sampled)
     if _distinct_steps(longest) < repeats:
@@ -226,7 +226,7 @@ def outlier_input(
     sparse = median(trace.series(Role.INPUT, "zero_fraction", site))
     known = np.isfinite(stats["std"]) & (stats["std"] > 0.0)
     if known.sum() < batches:
-        yield Skipped(f"needs {batches} sampled batches of {site.path}")
+        yield too_few(f"needs {batches} sampled batches of {site.path}")
         return
     if sparse > 0.5 or integer_valued(trace):
         return

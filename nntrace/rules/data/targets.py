@@ -17,7 +17,7 @@ from nntrace.rules.common.chance import (
 )
 from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.common.signals import median, span
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Trace
@@ -66,7 +66,7 @@ def class_count_mismatch(
     totals = label_totals(batches)
     classes = max((batch.classes or 0 for batch in batches), default=0)
     if classes < 3 or totals.total() < max(100, labels * len(totals)) or not totals:
-        yield Skipped(f"needs {labels} labels of each class, has {totals.total()} in all")
+        yield too_few(f"needs {labels} labels of each class, has {totals.total()} in all")
         return
     if classes > 20 and _are_tokens(trace, max(totals)):
         yield Skipped("tokens are predicted: a vocabulary is larger than any text")
@@ -126,7 +126,7 @@ def constant_target(
         yield Skipped("several optimizers take turns: constant targets are intended, as in a GAN")
         return
     if len(known) < batches or sum(b.batch_size or 0 for b in known) < examples:
-        yield Skipped(f"needs the targets of {batches} batches, has {len(known)}")
+        yield too_few(f"needs the targets of {batches} batches, has {len(known)}")
         return
     values = {value for b in known for value in (b.target_min, b.target_max)}
     if len(values) != 1:
@@ -194,7 +194,7 @@ def target_scale(
         and batch.target_std is not None
     ]
     if len(known) < 3:
-        yield Skipped("needs the targets of a regression in three sampled batches")
+        yield too_few("needs the targets of a regression in three sampled batches")
         return
     means = np.array([b.target_mean for b in known], dtype=np.float64)
     stds = np.array([b.target_std for b in known], dtype=np.float64)

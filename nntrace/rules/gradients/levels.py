@@ -30,7 +30,7 @@ from nntrace.rules.common.signals import (
     noise_scale,
     spreads_around,
 )
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Trace
@@ -72,7 +72,7 @@ def zero_gradient(
     held = any_finite(columns(trace, Role.UPDATE, "n", sites), axis=0)
     times = np.isfinite(size).sum(axis=0)
     if times.max(initial=0) < samples:
-        yield Skipped(f"needs {samples} sampled gradients, has {times.max(initial=0)}")
+        yield too_few(f"needs {samples} sampled gradients, has {times.max(initial=0)}")
         return
     has_fitted = remaining_loss(trace) <= fitted
     others_get_one = bool((np.nan_to_num(size) > 0).any())
@@ -172,7 +172,7 @@ def gradient_spike(
             },
         )
     if not judged:
-        yield Skipped(f"needs {2 * _SETTLED + 1} samples of the gradient norm")
+        yield too_few(f"needs {2 * _SETTLED + 1} samples of the gradient norm")
 
 
 def _lone(spikes: IntArray) -> list[int]:
@@ -238,10 +238,10 @@ def gradient_depth_imbalance(
     effect = np.where((gradient > 0) & (size > 0), gradient * size, np.nan)
     usable = [i for i in range(len(sites)) if np.isfinite(effect[:, i]).sum() >= samples]
     if len(usable) < 2:
-        yield Skipped(f"needs {samples} samples with gradients of two layers")
+        yield too_few(f"needs {samples} samples with gradients of two layers")
         return
-    if reason := early_samples(trace):
-        yield Skipped(reason)
+    if skipped := early_samples(trace):
+        yield skipped
         return
     normalised = batch_norm_between(trace)
     for one, two in pairwise(usable):

@@ -17,7 +17,7 @@ from nntrace.rules.common.signals import (
     medians_around,
     noise_scale,
 )
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Trace
@@ -58,7 +58,7 @@ def vanishing_gradient(
     usable = np.isfinite(size) & (size > 0)
     rows = np.flatnonzero(usable.sum(axis=1) > 1)
     if len(rows) < samples:
-        yield Skipped(f"needs {samples} samples with gradients of two layers, has {len(rows)}")
+        yield too_few(f"needs {samples} samples with gradients of two layers, has {len(rows)}")
         return
     first = usable[rows].argmax(axis=1)
     last = usable.shape[1] - 1 - usable[rows][:, ::-1].argmax(axis=1)
@@ -158,7 +158,7 @@ def exploding_gradient(
             },
         )
     if not judged:
-        yield Skipped(f"needs more than {growth_samples} samples of the gradient norm")
+        yield too_few(f"needs more than {growth_samples} samples of the gradient norm")
 
 
 def _usual(norm: FloatArray, factor: float) -> FloatArray:
@@ -239,7 +239,7 @@ def no_gradient(
     held = np.isfinite(columns(trace, Role.UPDATE, "n", sites)).sum(axis=0)
     times = np.isfinite(looked).sum(axis=0)
     if (times if times.size else np.zeros(1)).max() < samples:
-        yield Skipped(f"needs {samples} sampled steps")
+        yield too_few(f"needs {samples} sampled steps")
         return
     missing = (times >= samples) & (held > 0) & (np.nan_to_num(looked, nan=0.0).max(axis=0) == 0)
     called = _called_prefixes(trace)
@@ -308,7 +308,7 @@ def gradients_accumulate(
     known = np.isfinite(cleared)
     at: IntArray = trace.steps.step[known]
     if len(at) < samples:
-        yield Skipped(f"needs {samples} steps at which clearing could be seen, has {len(at)}")
+        yield too_few(f"needs {samples} steps at which clearing could be seen, has {len(at)}")
         return
     kept = cleared[known] == 0
     if kept.mean() <= share:

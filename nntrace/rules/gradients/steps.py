@@ -8,7 +8,7 @@ import numpy as np
 from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.loss_course import loss_series, unjudgeable
 from nntrace.rules.common.signals import lasting, median, trend_z
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
@@ -50,7 +50,7 @@ def clipping_always_active(
     limit, norm = trace.steps.clip_limit, trace.steps.clip_norm
     known = np.isfinite(limit) & np.isfinite(norm) & (limit > 0)
     if known.sum() < steps:
-        yield Skipped(f"needs {steps} steps with clipped gradients, has {known.sum()}")
+        yield too_few(f"needs {steps} steps with clipped gradients, has {known.sum()}")
         return
     rows = np.flatnonzero(known)[known.sum() // 2 :]
     clipped = norm[rows] > limit[rows]
@@ -118,10 +118,10 @@ def noisy_gradient(
     known = np.flatnonzero(np.isfinite(cosine))
     losses = loss_series(trace)
     if len(known) < samples:
-        yield Skipped(f"needs {samples} pairs of steps that were compared, has {len(known)}")
+        yield too_few(f"needs {samples} pairs of steps that were compared, has {len(known)}")
         return
-    if reason := unjudgeable(losses, steps):
-        yield Skipped(reason)
+    if skipped := unjudgeable(losses, steps):
+        yield skipped
         return
     late = known[len(known) // 2 :]
     level = max(0.0, median(cosine[late]))
@@ -171,7 +171,7 @@ def opposing_updates(
     values = trace.steps.update_cosine
     known = np.flatnonzero(np.isfinite(values))
     if len(known) < samples:
-        yield Skipped(f"needs {samples} pairs of steps that were compared, has {len(known)}")
+        yield too_few(f"needs {samples} pairs of steps that were compared, has {len(known)}")
         return
     late = known[-max(samples, len(known) // 2) :]
     holds = values[late] < cosine

@@ -20,7 +20,7 @@ from nntrace.rules.common.layers import (
     weights,
 )
 from nntrace.rules.common.signals import finite
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
@@ -85,7 +85,7 @@ def constant_weights(
     if stuck.any() and _steps_at_work(trace) < steps:
         stuck[:] = False
         if not symmetric.any():
-            yield Skipped(f"needs {steps} steps to see whether constant weights are left behind")
+            yield too_few(f"needs {steps} steps to see whether constant weights are left behind")
     blamed = np.flatnonzero(symmetric | stuck)
     if not len(blamed):
         return

@@ -12,7 +12,7 @@ from nntrace.rules.common.loss_course import loss_series, unjudgeable
 from nntrace.rules.common.passes import evaluations
 from nntrace.rules.common.payloads import count, number, place, text
 from nntrace.rules.common.signals import median, span
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.loop.training import is_trained, model_of
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, RunStatus
@@ -106,7 +106,7 @@ def never_evaluated(
     """
     total = len(trace.steps)
     if total < steps:
-        yield Skipped(f"needs {steps} optimizer steps, has {total}")
+        yield too_few(f"needs {steps} optimizer steps, has {total}")
         return
     if not trace.events_of(EventKind.DEVICE) and not trace.events_of(EventKind.EVALUATION):
         yield Skipped("evaluations are not recorded for this framework")
@@ -168,8 +168,8 @@ def train_eval_inconsistent(
     batches = training_batches(trace)
     function, reason = comparable_function(trace, batches)
     series = function_loss(trace, batches)
-    if why := reason or unjudgeable(series, _RECENT):
-        yield Skipped(why)
+    if skipped := Skipped(reason) if reason else unjudgeable(series, _RECENT):
+        yield skipped
         return
     judged = [
         event
@@ -285,7 +285,7 @@ def eval_on_one_batch(
         and size > 0
     )
     if len(seen) < passes:
-        yield Skipped(f"needs {passes} evaluation passes over a loader, has {len(seen)}")
+        yield too_few(f"needs {passes} evaluation passes over a loader, has {len(seen)}")
         return
     for loader, group in groupby(seen, key=lambda one: one[0]):
         own = list(group)

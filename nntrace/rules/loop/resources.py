@@ -7,7 +7,7 @@ import numpy as np
 
 from nntrace.rules.common.payloads import text
 from nntrace.rules.common.signals import median, span
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
@@ -50,7 +50,7 @@ def memory_growth(
     known = np.flatnonzero(np.isfinite(steps.memory_bytes))
     known = known[len(known) // 5 :]
     if len(known) < samples:
-        yield Skipped(f"needs {samples} samples of the memory in use, has {len(known)}")
+        yield too_few(f"needs {samples} samples of the memory in use, has {len(known)}")
         return
     first, last = int(steps.step[known[0]]), int(steps.step[known[-1]])
     # Eighths of the steps: samples become rarer as a run goes on.
@@ -110,7 +110,7 @@ def step_time_drift(
     kinds = [np.flatnonzero(judged & kind) for kind in (~columns.sampled, columns.sampled)]
     kept = max(kinds, key=len)  # the other lie in one part of the run
     if len(kept) < steps:
-        yield Skipped(f"needs {steps} steps of which tracing took little, has {len(kept)}")
+        yield too_few(f"needs {steps} steps of which tracing took little, has {len(kept)}")
         return
     parts = np.array_split(kept, _WINDOWS)
     wall = np.array([median((own_part * duration)[part]) for part in parts]) / 1e6

@@ -7,7 +7,7 @@ import numpy as np
 
 from nntrace.rules.common.payloads import number
 from nntrace.rules.common.signals import median, span
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Event, Trace
@@ -127,7 +127,7 @@ def data_bound(
     wait = columns.data_wait_ns[_WARM_UP:][chosen]
     duration = columns.duration_ns[_WARM_UP:][chosen]
     if len(wait) < steps:
-        yield Skipped(f"needs {steps} steps after the first {_WARM_UP}, has {len(wait)}")
+        yield too_few(f"needs {steps} steps after the first {_WARM_UP}, has {len(wait)}")
         return
     own = 1.0 - _starved(trace)
     typical, whole = own * median(wait), own * median(duration)

@@ -10,7 +10,7 @@ from nntrace.rules.common.layers import columns, named, of_a_library
 from nntrace.rules.common.layers import span as sampled_span
 from nntrace.rules.common.payloads import count, place, text
 from nntrace.rules.common.signals import finite, lasting, span
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
@@ -114,7 +114,7 @@ def unused_layer(
     ]
     looked = columns(trace, Role.PARAM_GRAD, "n", sites)
     if not len(looked) or max((len(finite(column)) for column in looked.T), default=0) < samples:
-        yield Skipped(f"needs {samples} sampled steps with gradients")
+        yield too_few(f"needs {samples} sampled steps with gradients")
         return
     by_layer: dict[str, list[tuple[Site, bool]]] = defaultdict(list)
     for site, column in zip(sites, looked.T, strict=True):

@@ -22,7 +22,7 @@ from nntrace.rules.common.signals import (
     trend_z,
     window_medians,
 )
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.loss.leakage import column_of_target, keeps_places, same_ids
 from nntrace.rules.loss.level import first_loss, loss_of_knowing_nothing
 from nntrace.rules.rule import rule
@@ -62,8 +62,8 @@ def loss_spike(
     31 and 33.
     """
     series = loss_series(trace)
-    if reason := unjudgeable(series, steps):
-        yield Skipped(reason)
+    if skipped := unjudgeable(series, steps):
+        yield skipped
         return
     if makes_targets(trace):
         yield Skipped("a network makes the targets of every step: they jump when it is renewed")
@@ -128,8 +128,8 @@ def loss_oscillating(
     Source: "37 reasons", 33 (learning rate); Cohen et al. 2021 (2103.00065).
     """
     series = loss_series(trace)
-    if reason := unjudgeable(series, steps):
-        yield Skipped(reason)
+    if skipped := unjudgeable(series, steps):
+        yield skipped
         return
     if _alternates_two_batches(trace):
         yield Skipped("two batches take turns: their losses differ")
@@ -175,8 +175,8 @@ def still_improving(
     Source: Karpathy's Recipe, step 6 (leave it training); "37 reasons", 32 (give it time).
     """
     series = loss_series(trace)
-    if reason := unjudgeable(series, steps):
-        yield Skipped(reason)
+    if skipped := unjudgeable(series, steps):
+        yield skipped
         return
     if trace.status is RunStatus.RUNNING:
         yield Skipped("the run is still going on")
@@ -260,7 +260,7 @@ def suspiciously_easy(
     early = series.value[(series.step >= steps) & (series.step < 2 * steps)]
     after = series.value[series.step >= steps]
     if not len(early) or steps_at_full_rate(trace) < len(trace.steps) // 2:
-        yield Skipped(f"needs losses beyond step {steps} at the full learning rate")
+        yield too_few(f"needs losses beyond step {steps} at the full learning rate")
         return
     limit = share * start.value
     if median(early) > limit or median(after) > limit:

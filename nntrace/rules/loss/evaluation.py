@@ -63,8 +63,8 @@ def overfitting(
         )
         return
     series = loss_series(trace)
-    if reason := unjudgeable(series, 10):
-        yield Skipped(reason)
+    if skipped := unjudgeable(series, 10):
+        yield skipped
         return
     for passes in judged.values():
         values = np.array([one.loss for one in passes], dtype=np.float64)
@@ -130,9 +130,11 @@ def underfitting(
         for one in passes
         if one.loss is not None and (one.function in (None, function))
     ]
-    reason = reason or unjudgeable(series, 20) or ""
-    if reason or not chances or not unseen or len(trace.steps) < steps:
-        yield Skipped(reason or f"needs {steps} steps, a chance value and an evaluation loss")
+    if skipped := Skipped(reason) if reason else unjudgeable(series, 20):
+        yield skipped
+        return
+    if not chances or not unseen or len(trace.steps) < steps:
+        yield Skipped(f"needs {steps} steps, a chance value and an evaluation loss")
         return
     half = series.value[len(series) // 2 :]
     end = median(half[len(half) // 2 :])

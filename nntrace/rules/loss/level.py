@@ -33,7 +33,7 @@ from nntrace.rules.common.signals import (
     noise_scale,
     window_medians,
 )
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Site, Trace
@@ -175,10 +175,14 @@ def stuck_at_chance(
     series = function_loss(trace, batches)
     ignored = alike_from(trace, alike)
     needed = steps if ignored is None else few_steps
+    if reason:
+        yield Skipped(reason)
+        return
     if full_rate_steps < needed:
-        reason = reason or f"needs {needed} steps after the warm-up, has {full_rate_steps}"
-    if why := reason or unjudgeable(series, _LEAST_LOSSES):
-        yield Skipped(why)
+        yield too_few(f"needs {needed} steps after the warm-up, has {full_rate_steps}")
+        return
+    if skipped := unjudgeable(series, _LEAST_LOSSES):
+        yield skipped
         return
     if not chances:
         yield Skipped(f"too little is known of the targets of `{function}`")

@@ -17,7 +17,7 @@ from nntrace.rules.common.chance import (
 )
 from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.common.signals import in_times, median, rounded, span
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind
 from nntrace.trace import Batch, Trace
@@ -120,7 +120,7 @@ def loss_clamped(
         return
     if len(known) < samples:
         if known:
-            yield Skipped(f"needs {samples} sampled steps, has {len(known)}")
+            yield too_few(f"needs {samples} sampled steps, has {len(known)}")
         return
     active = [b for b in known if (b.clamped_fraction or 0.0) > share]
     if 4 * len(active) < len(known):
@@ -172,7 +172,7 @@ def loss_scales_with_batch(
         if batch.loss_value and batch.step in by_step
     ]
     if len(known) < steps:
-        yield Skipped(f"needs {steps} sampled values of `{summed[0].path}`, has {len(known)}")
+        yield too_few(f"needs {steps} sampled values of `{summed[0].path}`, has {len(known)}")
         return
     shares = [by_step[b.step] / (b.loss_value or 1.0) for b in known]
     size = median([b.batch_size or 1 for b in known])

@@ -15,7 +15,7 @@ from nntrace.rules.common.chance import (
     training_batches,
 )
 from nntrace.rules.common.signals import lasting, median, span
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Batch, Site, Trace
@@ -63,7 +63,7 @@ def softmax_before_cross_entropy(
     most = max((len(judged) for judged in calls.values()), default=0)
     if most < batches:
         if not doubled:
-            yield Skipped(f"needs {batches} sampled calls of `cross_entropy`, has {most}")
+            yield too_few(f"needs {batches} sampled calls of `cross_entropy`, has {most}")
         return
     for path, judged in calls.items():
         matching = [batch for batch in judged if _is_probabilities(batch)]
@@ -119,7 +119,7 @@ def nll_without_log_softmax(
     }
     most = max((len(judged) for judged in calls.values()), default=0)
     if most < batches and not raw and not _on_probabilities(trace):
-        yield Skipped(f"needs {batches} sampled calls of `nll_loss`, has {most}")
+        yield too_few(f"needs {batches} sampled calls of `nll_loss`, has {most}")
     for path, judged in calls.items():
         wrong = [b for b in judged if _farthest_log_sum(b) > error]
         if len(judged) < batches or len(wrong) < 0.9 * len(judged):
@@ -202,7 +202,7 @@ def constant_predictions(
             location=loss_location(trace, site.path),
         )
     if not judged:
-        yield Skipped(f"needs predictions for several examples at {samples} sampled steps")
+        yield too_few(f"needs predictions for several examples at {samples} sampled steps")
 
 
 def _sums_to_one(batch: Batch) -> bool:

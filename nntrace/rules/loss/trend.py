@@ -30,7 +30,7 @@ from nntrace.rules.common.signals import (
     trend_z,
     window_medians,
 )
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.probes.advantage import inputs_win
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind
@@ -75,11 +75,11 @@ def loss_not_decreasing(
     """
     series = loss_series(trace)
     full_rate_steps = steps_at_full_rate(trace)
-    if reason := unjudgeable(series, steps) or _moving_targets(trace, series):
-        yield Skipped(reason)
+    if skipped := unjudgeable(series, steps) or _moving_targets(trace, series):
+        yield skipped
         return
     if full_rate_steps < steps:
-        yield Skipped(f"needs {steps} steps after the warm-up, has {full_rate_steps}")
+        yield too_few(f"needs {steps} steps after the warm-up, has {full_rate_steps}")
         return
     values = series.value
     batches = training_batches(trace)
@@ -157,9 +157,9 @@ def loss_diverging(
             yield finding
         return
     lost = series.nonfinite_from is not None or targets_run_away(trace)
-    moving = "" if lost else _moving_targets(trace, series)
-    if reason := unjudgeable(series, steps) or moving:
-        yield Skipped(reason)
+    moving = None if lost else _moving_targets(trace, series)
+    if skipped := unjudgeable(series, steps) or moving:
+        yield skipped
         return
     values = series.value
     width = max(5, len(values) // 10)
@@ -195,17 +195,17 @@ def loss_diverging(
     )
 
 
-def _moving_targets(trace: Trace, series: LossSeries) -> str:
+def _moving_targets(trace: Trace, series: LossSeries) -> Skipped | None:
     """Why errors that grow may be success: targets such as returns grow with what is learnt."""
     calls = trace.events_of(EventKind.LOSS_CALL)
     if not all(event.payload.get("function") in DISTANCES for event in calls):
-        return ""
+        return None
     if makes_targets(trace):
-        return "a network makes the targets of every step"
+        return Skipped("a network makes the targets of every step")
     growth, fifth = target_growth(trace), max(1, len(series) // 5)
     if growth > _GROWN and _level(series) <= growth**2 * median(series.value[:fifth]):
-        return f"targets become {growth:.2g} times as large: errors grow with them"
-    return ""
+        return Skipped(f"targets become {growth:.2g} times as large: errors grow with them")
+    return None
 
 
 def _level(series: LossSeries) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from nntrace.rules.common.layers import columns, is_norm, weights
 from nntrace.rules.common.loss_course import remaining_loss
 from nntrace.rules.common.signals import lasting
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Trace
@@ -60,7 +60,7 @@ def bias_drift(
     at = trace.sampled_steps
     known = np.isfinite(mean) & np.isfinite(pull) & np.isfinite(size)
     if known.sum(axis=0).max() < samples or at[-1] < _REACH * trace.steps.step[-1]:
-        yield Skipped(f"needs {samples} sampled steps, to the end of the run")
+        yield too_few(f"needs {samples} sampled steps, to the end of the run")
         return
     learns = remaining_loss(trace) <= fitted and _targets_vary(trace)
     for index, site in enumerate(biases):

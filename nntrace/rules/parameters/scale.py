@@ -10,7 +10,7 @@ from nntrace.rules.common.chance import targets_run_away
 from nntrace.rules.common.layers import columns, first_finite, named, span, weights
 from nntrace.rules.common.loss_course import falls_without_end, is_still_learning, remaining_loss
 from nntrace.rules.common.signals import in_times, lasting, median
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Trace
@@ -50,7 +50,7 @@ def weight_divergence(
     sites = [site for site in weights(trace) if site.requires_grad is not False]
     size = columns(trace, Role.PARAM, "rms", sites)
     if np.isfinite(size).sum(axis=0).max(initial=0) < samples:
-        yield Skipped(f"needs {samples} sampled steps")
+        yield too_few(f"needs {samples} sampled steps")
         return
     # A table of vectors that are added (a class token) has no fan, but the width of what it joins.
     begin = np.array([_usual_start(site.fan_in or site.shape[-1]) for site in sites])
@@ -114,7 +114,7 @@ def weight_collapse(
     sites = [site for site in weights(trace) if site.requires_grad is not False]
     size = columns(trace, Role.PARAM, "rms", sites)
     if np.isfinite(size).sum(axis=0).max(initial=0) < samples:
-        yield Skipped(f"needs {samples} sampled steps")
+        yield too_few(f"needs {samples} sampled steps")
         return
     found = []
     for index in range(len(sites)):

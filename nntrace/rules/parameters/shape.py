@@ -7,7 +7,7 @@ import numpy as np
 
 from nntrace.rules.common.layers import columns, first_finite, is_norm, named, span, weights
 from nntrace.rules.common.signals import finite, lasting, median
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
@@ -54,7 +54,7 @@ def non_gaussian_weights(
     peaked = columns(trace, Role.PARAM, "kurtosis", sites)
     lopsided = np.abs(columns(trace, Role.PARAM, "skew", sites))
     if np.isfinite(peaked).sum(axis=0).max(initial=0) < samples:
-        yield Skipped(f"needs {samples} sampled steps of a matrix of {_ENOUGH} weights")
+        yield too_few(f"needs {samples} sampled steps of a matrix of {_ENOUGH} weights")
         return
     low, high = (columns(trace, Role.PARAM, end, sites) for end in ("min", "max"))
     started = (first_finite(peaked) < kurtosis / 2) & (first_finite(lopsided) < skew / 2)
@@ -119,7 +119,7 @@ def dead_filters(
     dead = columns(trace, Role.PARAM, "dead_fraction", sites)
     known = np.isfinite(dead).sum(axis=0)
     if known.max(initial=0) < samples:
-        yield Skipped(f"needs {samples} samples of a layer's filters, has {known.max(initial=0)}")
+        yield too_few(f"needs {samples} samples of a layer's filters, has {known.max(initial=0)}")
         return
     found = []
     for index, site in enumerate(sites):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.signals import span
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.ranks.replicas import (
     ONE_RANK,
     Agreement,
@@ -59,7 +59,7 @@ def parameters_diverge(
     parameters = compare(ranks, Role.PARAM)
     differs = parameters.differs(tolerance)
     if len(differs) < samples:
-        yield Skipped(f"needs {samples} steps sampled on all ranks, has {len(differs)}")
+        yield too_few(f"needs {samples} steps sampled on all ranks, has {len(differs)}")
         return
     if _meet_again(differs):
         return
@@ -119,7 +119,7 @@ def same_data_on_ranks(
     ]
     steps = sorted(set.intersection(*(set(known) for known in prints)))
     if len(steps) < samples:
-        yield Skipped(f"needs the batches of {samples} steps on all ranks, has {len(steps)}")
+        yield too_few(f"needs the batches of {samples} steps on all ranks, has {len(steps)}")
         return
     if all(len({known[step] for step in steps}) == 1 for known in prints):
         yield Skipped("every rank uses one single batch")
@@ -169,7 +169,7 @@ def gradients_not_synchronised(
         return
     gradients = compare(ranks, Role.PARAM_GRAD)
     if len(gradients.steps) < samples:
-        yield Skipped(f"needs {samples} steps sampled on all ranks, has {len(gradients.steps)}")
+        yield too_few(f"needs {samples} steps sampled on all ranks, has {len(gradients.steps)}")
         return
     parameters = compare(ranks, Role.PARAM)
     if _meet_again(parameters.differs(1e-6)):

@@ -10,7 +10,7 @@ import numpy as np
 
 from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.common.signals import median
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.ranks.replicas import ONE_RANK, described, spread_of
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role, RunStatus
@@ -64,7 +64,7 @@ def straggler(
         return
     numbers = _common_steps(ranks, steps)
     if len(numbers) < steps:
-        yield Skipped(f"needs {steps} steps of all ranks after the first, has {len(numbers)}")
+        yield too_few(f"needs {steps} steps of all ranks after the first, has {len(numbers)}")
         return
     rows = [np.searchsorted(t.steps.step, numbers) for t in ranks]
     duration = np.stack([t.steps.duration_ns[r] for t, r in zip(ranks, rows, strict=True)])

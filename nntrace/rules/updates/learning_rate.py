@@ -13,7 +13,7 @@ from nntrace.rules.common.loss_course import (
     unjudgeable,
 )
 from nntrace.rules.common.signals import lasting, median, rounded, trend_z
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.loss.course import loss_oscillating, loss_spike
 from nntrace.rules.loss.trend import loss_diverging
 from nntrace.rules.rule import Rule, rule
@@ -107,12 +107,12 @@ def lr_too_low(
     Source: "37 reasons", 33; Karpathy, CS231n, "ratio of weights:updates".
     """
     series = loss_series(trace)
-    if reason := unjudgeable(series, steps):
-        yield Skipped(reason)
+    if skipped := unjudgeable(series, steps):
+        yield skipped
         return
     rows = at_full_rate(trace)
     if steps_at_full_rate(trace) < steps or len(rows) < _LEAST_SAMPLES:
-        yield Skipped(f"needs {steps} steps and {_LEAST_SAMPLES} samples at the full learning rate")
+        yield too_few(f"needs {steps} steps and {_LEAST_SAMPLES} samples at the full learning rate")
         return
     sites = weights(trace)
     values = update_ratios(trace, sites)[rows]
@@ -168,8 +168,8 @@ def lr_decayed_early(
     Source: Karpathy's Recipe, step 3 (do not trust learning-rate decay defaults).
     """
     series = loss_series(trace)
-    if reason := unjudgeable(series, steps):
-        yield Skipped(reason)
+    if skipped := unjudgeable(series, steps):
+        yield skipped
         return
     all_steps = trace.steps
     rates = np.interp(series.step, all_steps.step, np.nan_to_num(all_steps.lr, nan=-1.0))

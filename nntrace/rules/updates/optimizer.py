@@ -12,7 +12,7 @@ from nntrace.rules.common.loss_course import remaining_loss
 from nntrace.rules.common.payloads import count, number, place, text
 from nntrace.rules.common.signals import finite, median, rounded, span
 from nntrace.rules.common.untrained import share_as_initialised
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Event, Trace
@@ -122,7 +122,7 @@ def weight_decay_dominates(
             shares[index] = median(values)
     judged = np.isfinite(shares)
     if not judged.any():
-        yield Skipped(f"needs {_LEAST_SAMPLES} samples of updates")
+        yield too_few(f"needs {_LEAST_SAMPLES} samples of updates")
         return
     high = judged & (shares >= share)
     if 2 * high.sum() < judged.sum() or not left > remaining:
@@ -251,7 +251,7 @@ def parameter_not_in_optimizer(
     held = {site.path for site in trace.sites_of(Role.UPDATE)}
     stepped = np.array([site.path in held for site in sites], dtype=bool)
     if not len(received) or received.sum(axis=0).max() < samples:
-        yield Skipped(f"needs {samples} sampled steps with gradients")
+        yield too_few(f"needs {samples} sampled steps with gradients")
         return
     size = columns(trace, Role.PARAM, "rms", sites)
     constant = np.array([len(set(finite(column).tolist())) < 2 for column in size.T])

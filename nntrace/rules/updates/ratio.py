@@ -27,7 +27,7 @@ from nntrace.rules.common.signals import (
     rounded,
     span,
 )
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.numerics.origins import origins
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
@@ -97,7 +97,7 @@ def update_ratio_high(
     first, last = span(trace.steps.step)
     late = rows[trace.sampled_steps[rows] >= max((first + last) / 2, first + _FIRST_STEPS)]
     if len(rows) < _SAMPLES or len(late) < _LATE_SAMPLES:
-        yield Skipped(
+        yield too_few(
             f"needs {_SAMPLES} samples of updates, {_LATE_SAMPLES} of them in the second half of "
             f"the run and after its first {_FIRST_STEPS} steps; has {len(rows)} and {len(late)}"
         )
@@ -242,7 +242,7 @@ def update_ratio_low(
     values[~(values > 0)] = np.nan
     rows = rows[np.isfinite(values[rows]).any(axis=1)]
     if len(rows) < _SAMPLES:
-        yield Skipped(f"needs {_SAMPLES} samples of updates at the full learning rate")
+        yield too_few(f"needs {_SAMPLES} samples of updates at the full learning rate")
         return
     late = rows[len(rows) // 2 :]
     level = np.array([median(column) for column in values[late].T])

@@ -7,7 +7,7 @@ import numpy as np
 
 from nntrace.rules.common.payloads import count, place, text
 from nntrace.rules.common.signals import median, span
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, RunStatus
 from nntrace.trace import Event, Trace
@@ -48,7 +48,7 @@ def scheduler_unit_mistaken(
     an_epoch = int(median([n for n in made if n])) if any(made) else 0
     total = len(trace.steps)
     if total < steps:
-        yield Skipped(f"needs {steps} optimizer steps, has {total}")
+        yield too_few(f"needs {steps} optimizer steps, has {total}")
         return
     for event in last:
         calls, horizon = count(event.payload, "calls"), count(event.payload, "horizon")

@@ -19,7 +19,7 @@ from nntrace.rules.common.loss_course import remaining_loss
 from nntrace.rules.common.payloads import count, text
 from nntrace.rules.common.signals import in_times, median
 from nntrace.rules.common.untrained import share_as_initialised
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
@@ -72,7 +72,7 @@ def update_imbalance(
         return
     rows = np.flatnonzero(np.isfinite(ratio).sum(axis=1) > 1)
     if len(rows) < samples:
-        yield Skipped(f"needs {samples} samples of updates of two weights, has {len(rows)}")
+        yield too_few(f"needs {samples} samples of updates of two weights, has {len(rows)}")
         return
     late = ratio[rows[len(rows) // 2 :]]
     level = np.array([median(column) for column in late.T])
@@ -188,7 +188,7 @@ def update_lost_to_rounding(
     lost = unchanged - np.nan_to_num(without)
     rows = np.flatnonzero(np.isfinite(lost).any(axis=1) & _moves(trace))
     if len(rows) < samples:
-        yield Skipped(f"needs {samples} samples of updates, has {len(rows)}")
+        yield too_few(f"needs {samples} samples of updates, has {len(rows)}")
         return
     level = np.array([median(column) for column in lost[rows].T])
     high = level > share
@@ -236,7 +236,7 @@ def non_gaussian_updates(
     values = columns(trace, Role.UPDATE, "kurtosis", sites)
     rows = np.flatnonzero(np.isfinite(values).any(axis=1))
     if len(rows) < samples:
-        yield Skipped(f"needs {samples} samples of updates, has {len(rows)}")
+        yield too_few(f"needs {samples} samples of updates, has {len(rows)}")
         return
     level = np.array([median(column) for column in values[rows[len(rows) // 2 :]].T])
     far = level > kurtosis

@@ -14,7 +14,7 @@ from nntrace.rules.common.layers import (
     named,
 )
 from nntrace.rules.common.signals import finite, median
-from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
@@ -68,7 +68,7 @@ def unchanged_parameter(
     seen = begun[:, None] & np.isfinite(update) & (gradient > 0)
     times = seen.sum(axis=0)
     if not times.size or times.max() < samples:
-        yield Skipped(f"needs {samples} sampled steps with gradients and updates")
+        yield too_few(f"needs {samples} sampled steps with gradients and updates")
         return
     unchanged = (times >= samples) & ~(seen & (update != 0)).any(axis=0)
     lost = _is_below_the_last_digit(trace, sites, update, gradient)
