@@ -8,8 +8,7 @@ from nntrace.config import load_config
 from nntrace.diagnosis import Diagnosis
 from nntrace.diagnosis import diagnose as run_rules
 from nntrace.diagnosis.report import make_report
-from nntrace.extras import require
-from nntrace.rules import select_rules
+from nntrace.extras import require_extra
 from nntrace.runs import find_run
 from nntrace.trace import Trace
 
@@ -48,7 +47,7 @@ def diagnose(
     """
     config = load_config()
     trace = run if isinstance(run, Trace) else open(run)
-    rules = select_rules(tuple(select) or config.select, tuple(ignore) or config.ignore)
+    rules = config.chosen_rules(select, ignore)
     overrides = config.thresholds() if thresholds is None else _checked(thresholds)
     return run_rules(trace, rules=rules, thresholds=overrides)
 
@@ -64,14 +63,12 @@ def report(run: str | Path | Trace | None = None, file: str | Path | None = None
         MissingExtraError: the extra `[report]` is not installed.
         NotARunError, SchemaVersionError, DamagedTraceError: the run cannot be read.
     """
-    for module in ("altair", "vl_convert"):
-        require(module, "report", "nntrace.report")
+    require_extra("report", "nntrace.report")
     from nntrace.report import render_html
 
     config = load_config()
     trace = run if isinstance(run, Trace) else open(run)
-    rules = select_rules(config.select, config.ignore)
-    page = render_html(make_report(trace, rules, config.thresholds()))
+    page = render_html(make_report(trace, config.chosen_rules(), config.thresholds()))
     name = trace.path.name if trace.path is not None else trace.manifest.name
     target = Path(f"{name}.html" if file is None else file)
     target.write_text(page, encoding="utf-8")

@@ -4,14 +4,17 @@ The nearest file counts, from the working folder upward. An unknown key is an er
 Cheap when there is no file: the TOML reader and the rules are imported only when needed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from nntrace.errors import ConfigError
 from nntrace.sampling import Sampling
 from nntrace.schema import RUNS_FOLDER, Role
+
+if TYPE_CHECKING:
+    from nntrace.rules import Rule
 
 FAIL_ON: Final = ("error", "warning", "never")
 
@@ -37,6 +40,18 @@ class Config:
     ignore: tuple[str, ...] = ()
     fail_on: str = "error"
     rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def chosen_rules(
+        self, select: Iterable[str] = (), ignore: Iterable[str] = ()
+    ) -> "tuple[Rule, ...]":
+        """The rules to run; what is given here takes the place of what is configured.
+
+        Raises:
+            UnknownRuleError: a code that does not exist.
+        """
+        from nntrace.rules import select_rules
+
+        return select_rules(tuple(select) or self.select, tuple(ignore) or self.ignore)
 
     def thresholds(self) -> dict[str, dict[str, Any]]:
         """Thresholds and settings by the rules' codes, checked against their declarations.

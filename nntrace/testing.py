@@ -13,7 +13,7 @@ from pathlib import Path
 from nntrace import api
 from nntrace.config import load_config
 from nntrace.diagnosis.report import Report
-from nntrace.rules import Severity, select_rules
+from nntrace.rules import Severity
 from nntrace.trace import Trace
 
 __all__ = ["assert_healthy"]
@@ -42,7 +42,7 @@ def assert_healthy(
     left_out = (*config.ignore, *ignore)
     trace = run if isinstance(run, Trace) else api.open(run)
     found = api.diagnose(trace, select=select, ignore=left_out)
-    asked = len(select_rules(tuple(select) or config.select, left_out))
+    asked = len(config.chosen_rules(select, left_out))
     report = Report(trace, found, asked, trace.status)
     healthy = found.worst is None or found.worst.weight < limit.weight
     if not healthy or not report.rules_judged:

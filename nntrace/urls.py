@@ -43,7 +43,7 @@ def fetch(url: str) -> Path:
         NntraceError: the file system cannot be reached.
         MissingExtraError: fsspec, or its package for this kind of URL, is not installed.
     """
-    fsspec = require("fsspec", None, "a run at a URL")
+    fsspec = require("fsspec", "a run at a URL")
     try:
         system, root = fsspec.core.url_to_fs(url.rstrip("/"))
     except ImportError as error:

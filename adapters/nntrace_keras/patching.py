@@ -1,14 +1,14 @@
 """Replaces an attribute of Keras or TensorFlow by one that also observes; gives back the undo.
 
-The original is called with the caller's arguments and the very object it returns is handed on:
-Keras hides facts on tensors (`_keras_logits`, `_keras_mask`) that a copy would lose.
+Keras hides facts on tensors (`_keras_logits`, `_keras_mask`): what a layer returns must be handed
+on itself, for a copy would lose them.
 """
 
 import functools
 from collections.abc import Callable
 from typing import Any
 
-from nntrace.adapter.patching import Undo, replace
+from nntrace.adapter.patching import Undo, calling_after, calling_before, replace
 
 __all__ = ["Undo", "after", "before", "wrap"]
 
@@ -24,26 +24,9 @@ def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..
 
 def before(owner: Any, name: str, observe: Callable[..., object]) -> Undo:
     """Call `observe(*args, **kwargs)` before each call of `owner.name`."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            observe(*args, **kwargs)
-            return original(*args, **kwargs)
-
-        return wrapper
-
-    return wrap(owner, name, make)
+    return wrap(owner, name, calling_before(observe))
 
 
 def after(owner: Any, name: str, observe: Callable[..., object]) -> Undo:
     """Call `observe(result, *args, **kwargs)` after each call of `owner.name`."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            result = original(*args, **kwargs)
-            observe(result, *args, **kwargs)
-            return result
-
-        return wrapper
-
-    return wrap(owner, name, make)
+    return wrap(owner, name, calling_after(observe))

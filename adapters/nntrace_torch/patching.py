@@ -1,7 +1,4 @@
-"""Replaces an attribute of PyTorch by one that also observes, and gives back what undoes it.
-
-The original is called with exactly the caller's arguments and its result is returned untouched.
-"""
+"""Replaces an attribute of PyTorch by one that also observes, and gives back what undoes it."""
 
 import functools
 from collections.abc import Callable
@@ -13,7 +10,7 @@ from torch.jit import _builtins
 from torch.utils._python_dispatch import _disable_current_modes
 
 from nntrace.adapter.patching import Undo as Undo
-from nntrace.adapter.patching import replace
+from nntrace.adapter.patching import calling_after, calling_before, replace
 
 R = TypeVar("R")
 
@@ -84,31 +81,12 @@ def _stands_for(wrapper: Any, original: Any) -> Undo:
 
 def before(owner: Any, name: str, observe: Callable[..., object]) -> Undo:
     """Call `observe(*args, **kwargs)` before each call of `owner.name`."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            if not is_captured():
-                observe(*args, **kwargs)
-            return original(*args, **kwargs)
-
-        return wrapper
-
-    return wrap(owner, name, make)
+    return wrap(owner, name, calling_before(observe, unless=is_captured))
 
 
 def after(owner: Any, name: str, observe: Callable[..., object]) -> Undo:
     """Call `observe(result, *args, **kwargs)` after each call of `owner.name`."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            result = original(*args, **kwargs)
-            if not is_captured():
-                observe(result, *args, **kwargs)
-            return result
-
-        return wrapper
-
-    return wrap(owner, name, make)
+    return wrap(owner, name, calling_after(observe, unless=is_captured))
 
 
 def outside_graphs(hook: Callable[..., R]) -> Callable[..., R | None]:

@@ -1,9 +1,14 @@
-"""Replaces an attribute of a framework and returns a function that undoes it."""
+"""Replaces an attribute of a framework by one that also observes; gives back what undoes it.
+
+The original is called with exactly the caller's arguments, and the very object it returns is
+handed on.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 Undo = Callable[[], None]
+Function = Callable[..., Any]
 
 
 def replace(owner: Any, name: str, wrapper: Any) -> Undo:
@@ -23,3 +28,44 @@ def replace(owner: Any, name: str, wrapper: Any) -> Undo:
             setattr(owner, name, staticmethod(original) if is_static else original)
 
     return undo
+
+
+def calling_before(
+    observe: Function, unless: Callable[[], bool] | None = None
+) -> Callable[[Function], Function]:
+    """What makes of a function one that calls `observe(*args, **kwargs)` first.
+
+    Args:
+        unless: asked at each call whether nothing is to be observed.
+    """
+
+    def make(original: Function) -> Function:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            if unless is None or not unless():
+                observe(*args, **kwargs)
+            return original(*args, **kwargs)
+
+        return wrapper
+
+    return make
+
+
+def calling_after(
+    observe: Function, unless: Callable[[], bool] | None = None
+) -> Callable[[Function], Function]:
+    """What makes of a function one that calls `observe(result, *args, **kwargs)` afterwards.
+
+    Args:
+        unless: asked after each call whether nothing is to be observed.
+    """
+
+    def make(original: Function) -> Function:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            if unless is None or not unless():
+                observe(result, *args, **kwargs)
+            return result
+
+        return wrapper
+
+    return make

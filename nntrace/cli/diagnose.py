@@ -96,10 +96,10 @@ def command(
       nntrace diagnose latest --baseline known.json
     """
     from nntrace.diagnosis.baseline import Baseline
-    from nntrace.rules import Severity, select_rules
+    from nntrace.rules import Severity
 
     config = load_config()
-    rules = select_rules(select or config.select, ignore or config.ignore)
+    rules = config.chosen_rules(select, ignore)
     if not rules:
         raise NntraceError("no rule is left to ask: what --select names, --ignore leaves out.")
     known = None if baseline is None else Baseline.read(baseline)

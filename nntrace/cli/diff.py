@@ -69,10 +69,9 @@ def command(
             note(f"the noise of seeds is measured on {names}; --no-noise leaves them out.")
     comparison = compare(ours, theirs, others, tolerance=tolerance)
     if form == "html":
-        from nntrace.extras import require
+        from nntrace.extras import require_extra
 
-        for module in ("altair", "vl_convert"):
-            require(module, "report", "`nntrace diff --format html`")
+        require_extra("report", "`nntrace diff --format html`")
         from nntrace.report.difference import render_difference
 
         with output(target) as file:

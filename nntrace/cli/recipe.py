@@ -47,12 +47,11 @@ def command(run: str | None, form: str, verbose: bool, list_steps: bool) -> None
     from nntrace.diagnosis.text import write
     from nntrace.recipe import read
     from nntrace.recipe.checked import find_check, with_probes
-    from nntrace.rules import select_rules
     from nntrace.runs import find_run
 
     path = find_run(run)
     config = load_config()
-    rules = select_rules(config.select, config.ignore)
+    rules = config.chosen_rules()
     report = make_report(path, rules, config.thresholds())
     if report.torn:
         note(f"{report.trace.path}: the last record of {', '.join(report.torn)} is cut off.")

@@ -54,13 +54,11 @@ def command(
     """
     from nntrace.config import load_config
     from nntrace.diagnosis.report import make_report
-    from nntrace.extras import require
-    from nntrace.rules import select_rules
+    from nntrace.extras import require_extra
     from nntrace.runs import find_run
     from nntrace.trace import Trace
 
-    for module in ("altair", "vl_convert"):
-        require(module, "report", "`nntrace report`")
+    require_extra("report", "`nntrace report`")
     from nntrace.report.bundle import begin_page_script
 
     path = find_run(run)
@@ -71,7 +69,7 @@ def command(
         stage("reading the run")
         trace = Trace.open(path, rank=rank)
         stage("diagnosing")
-        report = make_report(trace, select_rules(config.select, config.ignore), config.thresholds())
+        report = make_report(trace, config.chosen_rules(), config.thresholds())
         if is_page:
             from nntrace.report import render_html
             from nntrace.report.vocabulary import read_vocabulary

@@ -28,11 +28,13 @@ def command(words: tuple[str, ...], form: str, target: Path | None) -> None:
       nntrace sql latest --format csv "SELECT * FROM layers WHERE role = 'update'"
       nntrace sql latest
     """
-    from nntrace.extras import require
+    from nntrace.extras import require_extra
     from nntrace.runs import find_run
     from nntrace.trace import Trace
 
-    duckdb = require("duckdb", "sql", "`nntrace sql`")
+    require_extra("sql", "`nntrace sql`")
+    import duckdb
+
     from nntrace.sql import connect, write_csv, write_json, write_table
 
     asked = bool(words) and len(words[-1].split()) > 1 and not Path(words[-1]).exists()

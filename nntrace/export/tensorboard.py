@@ -17,9 +17,9 @@ from nntrace.trace import Trace
 def export(trace: Trace, folder: Path) -> int:
     """Write `FOLDER/rank-00000/events.out.tfevents…`, which `tensorboard --logdir FOLDER` shows."""
     # Not its EventFileWriter, which imports all of TensorFlow where that is installed.
-    records = require("tensorboard.summary.writer.record_writer", None, "this export")
-    protos = require("tensorboard.compat.proto.summary_pb2", None, "this export")
-    events = require("tensorboard.compat.proto.event_pb2", None, "this export")
+    records = require("tensorboard.summary.writer.record_writer", "this export")
+    protos = require("tensorboard.compat.proto.summary_pb2", "this export")
+    events = require("tensorboard.compat.proto.event_pb2", "this export")
     written = 0
     for rank in trace.ranks:
         of_rank = trace.of_rank(rank)

@@ -17,7 +17,7 @@ from nntrace.trace import Trace
 
 def export(trace: Trace, folder: Path) -> int:
     """Write `FOLDER/wandb/offline-run-…` with every scalar and histogram of the lowest rank."""
-    wandb = require("wandb", None, "this export")
+    wandb = require("wandb", "this export")
     rows: dict[int, dict[str, Any]] = defaultdict(dict)
     for scalar in scalars(trace):
         for step, value in zip(scalar.step.tolist(), scalar.value.tolist(), strict=True):

@@ -120,7 +120,7 @@ class Contents:
         Raises:
             MissingExtraError: pandas is not installed.
         """
-        require("pandas", None, "Trace.to_pandas")
+        require("pandas", "Trace.to_pandas")
         return self.to_arrow(stream).to_pandas()
 
     def to_polars(self, stream: str = "layers") -> Any:
@@ -129,7 +129,7 @@ class Contents:
         Raises:
             MissingExtraError: polars is not installed.
         """
-        return require("polars", None, "Trace.to_polars").from_arrow(self.to_arrow(stream))
+        return require("polars", "Trace.to_polars").from_arrow(self.to_arrow(stream))
 
     def _forget(self) -> None:
         """Forget what was decoded: the tables have grown."""

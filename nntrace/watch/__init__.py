@@ -68,9 +68,7 @@ def configured_diagnosis(config: "Config") -> "Diagnose":
     from functools import partial
 
     from nntrace.diagnosis import diagnose
-    from nntrace.rules import select_rules
 
     if not (config.select or config.ignore or config.rules):
         return diagnose  # nothing to check: the rules are loaded when they are first run
-    rules = select_rules(config.select, config.ignore)
-    return partial(diagnose, rules=rules, thresholds=config.thresholds())
+    return partial(diagnose, rules=config.chosen_rules(), thresholds=config.thresholds())

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from nntrace.errors import NntraceError
+from nntrace.extras import require_extra
 from nntrace.manifest import Manifest
 from nntrace.watch import Watch
 
@@ -34,15 +35,9 @@ def run(watch: Watch) -> None:
 
 
 def _show(watch: Watch, settled: Callable[[], None]) -> None:
-    try:
-        from nntrace_tui.app import MonitorApp
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in {"textual", "textual_plot"}:
-            raise
-        raise NntraceError(
-            f"the monitor needs {error.name}, which is not installed. "
-            "Install it with: pip install 'nntrace[tui]'."
-        ) from error
+    require_extra("tui", "the monitor")
+    from nntrace_tui.app import MonitorApp
+
     app = MonitorApp(watch, settled=settled)
     app.run()
     app.lost_terminal.was_left()
