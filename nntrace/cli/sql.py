@@ -29,13 +29,11 @@ def command(words: tuple[str, ...], form: str, target: Path | None) -> None:
       nntrace sql latest
     """
     from nntrace.extras import require_extra
-    from nntrace.runs import find_run
+    from nntrace.runs.find import find_run
     from nntrace.trace import Trace
 
     require_extra("sql", "`nntrace sql`")
-    import duckdb
-
-    from nntrace.sql import connect, write_csv, write_json, write_table
+    from nntrace.sql import QueryError, connect, write_csv, write_json, write_table
 
     asked = bool(words) and len(words[-1].split()) > 1 and not Path(words[-1]).exists()
     query = words[-1] if asked else None
@@ -51,7 +49,7 @@ def command(words: tuple[str, ...], form: str, target: Path | None) -> None:
         result = connection.execute(query)
         columns = [column[0] for column in result.description or ()]
         rows = result.fetchall()
-    except duckdb.Error as error:
+    except QueryError as error:
         lines = str(error).splitlines()
         hint = next((line.strip() for line in lines[1:] if line.strip().startswith("Did you")), "")
         raise NntraceError(f"{lines[0]} {hint}".strip()) from error

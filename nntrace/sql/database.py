@@ -14,6 +14,7 @@ from nntrace.schema import STREAMS
 from nntrace.trace import Trace
 
 VIEWS: Final = tuple(STREAMS)
+QueryError: Final = duckdb.Error  # of a query that is wrong, or reaches too far
 
 # Statistics with the names of what they are about: what most queries join for.
 _LAYERS: Final = """

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from nntrace.diagnosis.json import plain
 from nntrace.text import printable
-from nntrace.values import UNKNOWN
+from nntrace.text.values import UNKNOWN
 
 Rows = Sequence[Sequence[Any]]
 _SHOWN = 200
