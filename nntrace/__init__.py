@@ -3,7 +3,7 @@
 TYPE_CHECKING = False  # as type checkers read it; importing typing would cost every start-up
 if TYPE_CHECKING:
     from nntrace.api import Diagnosis, Trace, diagnose, open  # noqa: A004 (as in nntrace.open)
-    from nntrace.interactive import Tracing, log, start
+    from nntrace.launch.interactive import Tracing, log, start
 
 __version__ = "0.1.0"
 __all__ = ["Diagnosis", "Trace", "Tracing", "__version__", "diagnose", "log", "open", "start"]
@@ -16,7 +16,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    module = import_module("nntrace.interactive" if name in _TRACING else "nntrace.api")
+    module = import_module("nntrace.launch.interactive" if name in _TRACING else "nntrace.api")
     value: object = getattr(module, name)
     globals()[name] = value
     return value

@@ -9,7 +9,7 @@ from nntrace.diagnosis import Diagnosis
 from nntrace.diagnosis import diagnose as run_rules
 from nntrace.diagnosis.report import make_report
 from nntrace.extras import require_extra
-from nntrace.runs import find_run
+from nntrace.runs.find import find_run
 from nntrace.trace import Trace
 
 __all__ = ["Diagnosis", "Trace", "diagnose", "open"]

@@ -51,7 +51,7 @@ def test_every_source_file_is_in(wheel):
         if file.is_file() and "__pycache__" not in file.parts
     }
     assert sources <= set(wheel.namelist())
-    assert "nntrace/bootstrap/sitecustomize.py" in sources
+    assert "nntrace/launch/bootstrap/sitecustomize.py" in sources
     assert any(name.endswith(".tcss") for name in sources)
     for package in ("nntrace", "nntrace_torch", "nntrace_keras", "nntrace_tui"):
         assert f"{package}/py.typed" in sources

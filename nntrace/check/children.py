@@ -18,7 +18,7 @@ from typing import Final
 from nntrace.check.containment import ESCAPES
 from nntrace.check.plan import Planned
 from nntrace.check.sandbox import inside, make_sandbox, make_surroundings
-from nntrace.launch import Settings, traced_environment
+from nntrace.launch.command import Settings, traced_environment
 from nntrace.text import printable
 
 _GRACE_SECONDS: Final = 5.0

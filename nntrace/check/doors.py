@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nntrace.imports import ImportWatcher
+from nntrace.launch.imports import ImportWatcher
 
 _READ_ONLY: Final = 0
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC

@@ -19,9 +19,9 @@ from nntrace.diagnosis.sarif import render_sarif
 from nntrace.diagnosis.text import Line
 from nntrace.diagnosis.text import render_text as diagnosis_text
 from nntrace.diagnosis.wording import plural
-from nntrace.markdown import escaped
 from nntrace.rules.probes import sweep
 from nntrace.text import printable
+from nntrace.text.markdown import escaped
 
 _MARKS: Final = {
     Outcome.PASSED: ("✓", "green"),

@@ -92,7 +92,7 @@ def command(
     from nntrace.cli.output import output
     from nntrace.config import load_config
     from nntrace.diagnosis.text import write
-    from nntrace.launch import prepare_run, resolve, script_name, warn_if_disabled
+    from nntrace.launch.command import prepare_run, resolve, script_name, warn_if_disabled
 
     config = load_config()
     rules = chosen_rules(only, skip, config.select, config.ignore)

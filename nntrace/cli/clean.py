@@ -35,9 +35,9 @@ def command(
     from nntrace.config import load_config
     from nntrace.keep import bytes_on_disk, doomed
     from nntrace.keep.clean import parse_age
-    from nntrace.runs import list_runs
+    from nntrace.runs.find import list_runs
     from nntrace.text import printable
-    from nntrace.values import size
+    from nntrace.text.values import size
 
     if older_than is None and keep is None:
         raise NntraceError("say which runs: --older-than 30d, --keep 20, or both.")

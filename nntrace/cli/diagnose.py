@@ -127,7 +127,7 @@ def _reports(
 ) -> tuple[list[Report], int]:
     """The readable runs' reports, and the number of unreadable ones: each gets a line on stderr."""
     from nntrace.diagnosis.report import make_report
-    from nntrace.runs import find_run
+    from nntrace.runs.find import find_run
 
     reports: list[Report] = []
     unreadable = 0

@@ -58,7 +58,7 @@ def command(
     from nntrace.diff import compare
     from nntrace.diff.noise import like_runs
     from nntrace.diff.text import as_json, render_text
-    from nntrace.runs import find_run
+    from nntrace.runs.find import find_run
     from nntrace.trace import Trace
 
     ours, theirs, *others = [Trace.open(find_run(run)) for run in (a, b, *noise)]

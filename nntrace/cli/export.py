@@ -32,7 +32,7 @@ def command(run: str | None, form: str, target: Path | None) -> None:
       nntrace export latest --to tensorboard -o logs
       nntrace export runs/try7 --to parquet -o dataset
     """
-    from nntrace.runs import find_run
+    from nntrace.runs.find import find_run
     from nntrace.trace import Trace
 
     path = find_run(run)

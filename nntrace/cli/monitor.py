@@ -28,7 +28,7 @@ def command(run: str | None, remote_nntrace: str) -> None:
       nntrace monitor me@gpu1: --remote-nntrace project/.venv/bin/nntrace
     """
     from nntrace.config import load_config
-    from nntrace.runs import LATEST, find_run, wait_for_run
+    from nntrace.runs.find import LATEST, find_run, wait_for_run
     from nntrace.watch import configured_diagnosis
     from nntrace.watch.live import has_terminal, load_monitor
     from nntrace.watch.remote import remote_spec

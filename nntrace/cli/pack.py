@@ -23,10 +23,10 @@ def command(runs: tuple[str, ...], lossless: bool) -> None:
       nntrace pack --lossless nntrace-runs/*
     """
     from nntrace.keep import KEPT_STEPS, pack
-    from nntrace.runs import find_run
+    from nntrace.runs.find import find_run
     from nntrace.schema import STREAMS
     from nntrace.text import printable
-    from nntrace.values import size
+    from nntrace.text.values import size
 
     for run in runs:
         path = find_run(run)

@@ -47,7 +47,7 @@ def command(run: str | None, form: str, verbose: bool, list_steps: bool) -> None
     from nntrace.diagnosis.text import write
     from nntrace.recipe import read
     from nntrace.recipe.checked import find_check, with_probes
-    from nntrace.runs import find_run
+    from nntrace.runs.find import find_run
 
     path = find_run(run)
     config = load_config()

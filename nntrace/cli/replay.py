@@ -75,7 +75,7 @@ def command(
         table,
     )
     from nntrace.replay.verdict import judge
-    from nntrace.runs import find_run
+    from nntrace.runs.find import find_run
 
     if cmd and cmd[0].startswith("-") and cmd[0] not in _STARTS:
         raise NntraceError(f"no such option: {cmd[0]}. `nntrace replay --help` shows the usage.")

@@ -55,7 +55,7 @@ def command(
     from nntrace.config import load_config
     from nntrace.diagnosis.report import make_report
     from nntrace.extras import require_extra
-    from nntrace.runs import find_run
+    from nntrace.runs.find import find_run
     from nntrace.trace import Trace
 
     require_extra("report", "`nntrace report`")

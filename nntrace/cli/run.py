@@ -90,7 +90,7 @@ def command(
       nntrace run --every 10 --out runs/try7 python train.py
       nntrace run torchrun --nproc-per-node 4 train.py
     """
-    from nntrace.launch import launch
+    from nntrace.launch.command import launch
 
     config = load_config()
     given = {

@@ -10,7 +10,7 @@ from nntrace.cli.output import console, note, output
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from nntrace.runs import RunFolder
+    from nntrace.runs.find import RunFolder
 
 
 @click.command(name="runs")
@@ -30,7 +30,7 @@ def command(folder: Path | None, form: str) -> None:
 
     from nntrace.config import load_config
     from nntrace.diagnosis.json import plain
-    from nntrace.runs import list_runs
+    from nntrace.runs.find import list_runs
 
     runs, unreadable = list_runs(load_config().runs_folder if folder is None else folder)
     for message in unreadable:
@@ -75,7 +75,7 @@ def _table(rows: list[dict[str, Any]]) -> "Table":
     from rich.text import Text
 
     from nntrace.text import printable
-    from nntrace.values import number, percent, size, when
+    from nntrace.text.values import number, percent, size, when
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("name", "status", "started"):

@@ -30,7 +30,7 @@ def command(run: str | None, form: str) -> None:
     import json
 
     from nntrace.diagnosis.json import plain
-    from nntrace.runs import find_run
+    from nntrace.runs.find import find_run
     from nntrace.schema import RunStatus
     from nntrace.trace import Trace
 

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nntrace.text import printable
-from nntrace.values import UNKNOWN, number, percent, size, when
+from nntrace.text.values import UNKNOWN, number, percent, size, when
 
 _WIDEST_PATH = 60
 

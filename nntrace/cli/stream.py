@@ -49,7 +49,7 @@ def command(run: str | None, no_follow: bool, resume: bool) -> None:
 
 def _find(run: str | None) -> Path:
     """The run meant, by someone who cannot look around here first."""
-    from nntrace.runs import find_run
+    from nntrace.runs.find import find_run
     from nntrace.schema import MANIFEST, RUNS_FOLDER
 
     if run is None:

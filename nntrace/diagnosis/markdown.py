@@ -22,9 +22,9 @@ from nntrace.diagnosis.wording import (
     suppressions,
     where,
 )
-from nntrace.markdown import code, escaped, prose
 from nntrace.rules import Finding
 from nntrace.text import printable
+from nntrace.text.markdown import code, escaped, prose
 
 
 def render_markdown(reports: Sequence[Report]) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 
 from nntrace.diff.settings import settings
 from nntrace.errors import NntraceError
-from nntrace.runs import list_runs
+from nntrace.runs.find import list_runs
 from nntrace.schema import Role, RunStatus
 from nntrace.trace import Trace
 

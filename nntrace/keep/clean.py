@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from nntrace.errors import NntraceError
-from nntrace.runs import RunFolder
+from nntrace.runs.find import RunFolder
 from nntrace.schema import RunStatus
 
 _SECONDS: Final = {"h": 3600, "d": 86_400, "w": 7 * 86_400}

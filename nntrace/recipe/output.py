@@ -13,10 +13,10 @@ from rich.text import Text
 
 from nntrace.diagnosis.json import plain
 from nntrace.diagnosis.text import Line
-from nntrace.markdown import escaped
 from nntrace.recipe.card import Card, Outcome
 from nntrace.recipe.step import Stage, State, Step
 from nntrace.text import printable
+from nntrace.text.markdown import escaped
 
 JSON_SCHEMA: Final = 1
 _MARKS: Final = {

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nntrace.errors import NntraceError
-from nntrace.launch import Settings, resolve, traced_environment
+from nntrace.launch.command import Settings, resolve, traced_environment
 from nntrace.replay.capsule import Capsule, check_tensors
 
 OUTCOME: Final = "replay.json"

@@ -13,8 +13,8 @@ from nntrace.replay.verdict import judge, losses
 from nntrace.rules.numerics.origins import Origin, origin_of, sentence
 from nntrace.schema import Role
 from nntrace.text import printable
+from nntrace.text.values import size
 from nntrace.trace import Site, Trace
-from nntrace.values import size
 
 if TYPE_CHECKING:
     from rich.console import Console

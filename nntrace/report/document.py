@@ -16,7 +16,7 @@ from nntrace.report.bundle import checksum, page_script, resource
 from nntrace.report.figure import Figure, specification
 from nntrace.report.theme import DARK, LIGHT, css_variables
 from nntrace.text import printable
-from nntrace.values import number, percent
+from nntrace.text.values import number, percent
 
 
 def render_document(template: str, drawn: Iterable[Figure], /, **content: Any) -> str:

@@ -22,7 +22,7 @@ from nntrace.report.layers import layer_figures
 from nntrace.report.training import training_figures
 from nntrace.rules import Finding
 from nntrace.rules.numerics.origin_story import story
-from nntrace.values import percent, size, when
+from nntrace.text.values import percent, size, when
 
 _MOST_EVIDENCE = 12  # charts beside findings
 _SOURCE_LIMIT = 160

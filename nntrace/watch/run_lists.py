@@ -9,7 +9,7 @@ from nntrace.errors import NntraceError
 from nntrace.schema import RunStatus
 
 if TYPE_CHECKING:
-    from nntrace.runs import RunFolder
+    from nntrace.runs.find import RunFolder
     from nntrace.watch import Diagnose, Watch
 
 
@@ -98,7 +98,7 @@ class LocalRuns:
         return tuple(str(run.path) for run in self._runs())
 
     def _runs(self) -> "Sequence[RunFolder]":
-        from nntrace.runs import list_runs
+        from nntrace.runs.find import list_runs
 
         try:
             return list_runs(self.folder)[0]

@@ -88,8 +88,8 @@ def test_run_loads_nothing_heavy(tmp_path: Path) -> None:
     script = (
         "import sys\n"
         "before = set(sys.modules)\n"
-        "import nntrace.launch\n"
-        "nntrace.launch.launch = lambda command, **options: 0\n"
+        "import nntrace.launch.command\n"
+        "nntrace.launch.command.launch = lambda command, **options: 0\n"
         "from nntrace.cli import main\n"
         "try: main(['run', 'train.py'])\n"
         "except SystemExit: pass\n"
@@ -131,7 +131,7 @@ def test_ctrl_c_is_quiet_and_exits_with_130(tmp_path: Path) -> None:
     script = (
         "import os, signal, nntrace.runs\n"
         "def stop(*_): os.kill(os.getpid(), signal.SIGINT)\n"
-        "nntrace.runs.list_runs = stop\n"
+        "nntrace.runs.find.list_runs = stop\n"
         "from nntrace.cli import main\n"
         "main(['runs'])\n"
     )

@@ -16,7 +16,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         calls.append({"command": command, **options})
         return 7
 
-    monkeypatch.setattr("nntrace.launch.launch", launch)
+    monkeypatch.setattr("nntrace.launch.command.launch", launch)
     return calls
 
 

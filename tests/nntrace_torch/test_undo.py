@@ -19,9 +19,9 @@ from torch_programs import classify, mlp
 from tracing import tracing
 
 import nntrace
+from nntrace.launch.session import Session
 from nntrace.manifest import Manifest
 from nntrace.recorder import Cadence, Recorder
-from nntrace.session import Session
 
 PATCHED = [
     *((functional, name) for name in LOSS_FUNCTIONS),

@@ -12,10 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, SupportsFloat
 
-from nntrace.agent import Agent, current_agent
 from nntrace.config import load_config, parse_budget, parse_kinds
 from nntrace.errors import ConfigError
-from nntrace.launch import Settings, prepare_run
+from nntrace.launch.agent import Agent, current_agent
+from nntrace.launch.command import Settings, prepare_run
 from nntrace.notices import say
 from nntrace.text import printable
 

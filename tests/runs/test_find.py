@@ -9,7 +9,7 @@ from run_folders import small_run, write_run
 
 from nntrace.errors import NotARunError, SchemaVersionError
 from nntrace.manifest import Manifest
-from nntrace.runs import find_run, list_runs, wait_for_run
+from nntrace.runs.find import find_run, list_runs, wait_for_run
 from nntrace.schema import MANIFEST
 
 

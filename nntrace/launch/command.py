@@ -11,8 +11,8 @@ from pathlib import Path
 
 from nntrace.errors import NntraceError
 from nntrace.experiment import Experiment
-from nntrace.naming import unique_name
 from nntrace.notices import say
+from nntrace.runs.naming import unique_name
 from nntrace.sampling import Sampling
 from nntrace.schema import MANIFEST
 

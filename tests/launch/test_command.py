@@ -7,7 +7,7 @@ import sys
 import pytest
 from processes import TRAIN, bare, runs, traced, without_notices, write
 
-from nntrace.launch import resolve
+from nntrace.launch.command import resolve
 from nntrace.manifest import Manifest
 from nntrace.schema import RunStatus
 from nntrace.trace import Trace

@@ -1,6 +1,6 @@
 import pytest
 
-from nntrace.markdown import code, escaped, prose
+from nntrace.text.markdown import code, escaped, prose
 
 
 @pytest.mark.parametrize(

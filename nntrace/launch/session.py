@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nntrace.adapter import Adapter, installed_adapters
 from nntrace.errors import NntraceError
-from nntrace.launch import Settings
+from nntrace.launch.command import Settings
 from nntrace.manifest import Manifest
 from nntrace.notices import say
 from nntrace.recorder import Cadence, Recorder

@@ -12,16 +12,16 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from nntrace.imports import ImportWatcher
+from nntrace.launch.imports import ImportWatcher
 from nntrace.notices import say
 from nntrace.schema import EventKind
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nntrace.launch import Settings
+    from nntrace.launch.command import Settings
+    from nntrace.launch.session import Session
     from nntrace.recorder import Recorder
-    from nntrace.session import Session
 
 
 class _FrameworkFinder(ImportWatcher):
@@ -108,7 +108,7 @@ class Agent:
     def imported(self, framework: str) -> None:
         """Trace a framework that has just been imported."""
         try:
-            from nntrace.session import Session
+            from nntrace.launch.session import Session
 
             if self._session is None:
                 self._session = Session(self._settings, explains_silence=self._speaks)

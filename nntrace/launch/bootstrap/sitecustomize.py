@@ -18,7 +18,7 @@ except ModuleNotFoundError as error:
 finally:
     sys.modules.setdefault("sitecustomize", _ours)  # the import system looks for one
     try:
-        from nntrace.agent import activate
+        from nntrace.launch.agent import activate
     except ModuleNotFoundError:
         sys.stderr.write(
             f"nntrace: not installed for {sys.executable}; this process is not traced.\n"

@@ -12,9 +12,9 @@ from pathlib import Path
 from nntrace.config import load_config, suggestion
 from nntrace.errors import NntraceError, NotARunError
 from nntrace.manifest import Manifest
-from nntrace.naming import has_label, label_of
+from nntrace.runs.naming import has_label, label_of
+from nntrace.runs.urls import fetch, is_url
 from nntrace.schema import MANIFEST, RunStatus
-from nntrace.urls import fetch, is_url
 
 LATEST = "latest"
 _POLL_SECONDS = 0.2

@@ -1,0 +1,1 @@
+"""Where runs are: names of run folders, finding and listing them, fetching them from a URL."""
