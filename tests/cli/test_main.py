@@ -129,7 +129,7 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 def test_ctrl_c_is_quiet_and_exits_with_130(tmp_path: Path) -> None:
     script = (
-        "import os, signal, nntrace.runs\n"
+        "import os, signal, nntrace.runs.find\n"
         "def stop(*_): os.kill(os.getpid(), signal.SIGINT)\n"
         "nntrace.runs.find.list_runs = stop\n"
         "from nntrace.cli import main\n"
