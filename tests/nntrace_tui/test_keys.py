@@ -56,7 +56,7 @@ async def test_a_run_without_a_problem_is_said_to_have_none(finished) -> None:
 async def test_a_run_that_no_rule_could_judge_is_not_said_to_be_well(finished) -> None:
     app = monitor(finished.path, (never,))
     async with app.run_test(size=SMALL):
-        await until(shows(app, "nothing judged · 1 rule could not judge yet"))
+        await until(shows(app, "nothing judged · 1 rule could not judge"))
 
 
 async def test_enter_opens_the_details_of_a_finding_and_escape_closes_them(finished) -> None:

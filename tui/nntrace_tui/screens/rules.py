@@ -35,7 +35,7 @@ class RulesList(LineList):
             unable = sum(verdict.reason is not None for verdict in shown)
             silent = len(shown) - found - unable
             self.border_title = (
-                f"{len(shown)} rules · {found} found something · {unable} could not judge yet · "
+                f"{len(shown)} rules · {found} found something · {unable} could not judge · "
                 f"{silent} silent"
             )
             self.renew()
@@ -87,7 +87,7 @@ class RulesScreen(PageScreen):
 Every installed rule and what it says of the run so far.
 
 E W I   found something: an error, a warning, a fact
-–       could not judge yet, and why
+–       could not judge, and why
 ✔       looked, and found nothing
 
 Enter   the documentation of the rule: what it sees, why it matters, its thresholds

@@ -69,5 +69,5 @@ def _title(findings: tuple[Finding, ...], skipped: int) -> str:
     ]
     words = ["Findings", ", ".join(counts) or "none"]
     if skipped:
-        words.append(f"{skipped} rule{'s' if skipped > 1 else ''} could not judge yet")
+        words.append(f"{skipped} rule{'s' if skipped > 1 else ''} could not judge")
     return " · ".join(words)

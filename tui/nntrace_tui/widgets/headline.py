@@ -32,7 +32,7 @@ def headline(snapshot: Snapshot, colours: Palette) -> Text:
             text = line("✔ no problems found", f"bold {colours.good}")
         if unjudged:
             rules = "rule" if unjudged == 1 else "rules"
-            text.append(f" · {unjudged} {rules} could not judge yet (8 lists them)", colours.dim)
+            text.append(f" · {unjudged} {rules} could not judge (8 lists them)", colours.dim)
         return text
     first = blamed[0]
     text = Text()
