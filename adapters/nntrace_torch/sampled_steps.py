@@ -12,6 +12,7 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.observers import Observers
 from nntrace_torch.samples.buffer import HostCopies, SampleBuffer
+from nntrace_torch.samples.parameters import SampledGradients
 from nntrace_torch.samples.step import StepSample
 
 _MAX_TURNS = 4
@@ -61,19 +62,21 @@ class SampledSteps:
 
     def before_step(
         self, sample: StepSample, optimizer: Optimizer, name: str, *, has_closure: bool
-    ) -> None:
-        """The optimizer is about to act; a closure's gradients are yet to come."""
+    ) -> SampledGradients | None:
+        """The optimizer is about to act on these gradients; a closure's are yet to come."""
         parts = self._parts
         parts.forward.gradients.copy()
         parts.attention.finish()  # of a closure's optimizer, or one without a backward pass
         parts.parameters.before_step(optimizer, name, sample)
         parts.parameters.frozen(sample)
-        if not has_closure:
-            parts.parameters.gradients(sample, parts.orphans())
-            # A fused optimizer divides by the scale itself.
-            scale = getattr(optimizer, "grad_scale", None)
-            if isinstance(scale, torch.Tensor):
-                sample.unscale(parts.parameters.gradient_sites(), scale)
+        if has_closure:
+            return None
+        gradients = parts.parameters.gradients(sample, parts.orphans())
+        # A fused optimizer divides by the scale itself.
+        scale = getattr(optimizer, "grad_scale", None)
+        if isinstance(scale, torch.Tensor):
+            sample.unscale(parts.parameters.gradient_sites(), scale)
+        return gradients
 
     def after_step(self, sample: StepSample, examples: int | None, *, has_closure: bool) -> None:
         """The optimizer has acted: send the sample on its way."""

@@ -183,17 +183,19 @@ class Tracer:
         has_closure = (len(args) > 1 or bool(kwargs)) and is_given_closure(args, kwargs)
         self._has_closure = has_closure
         norm = parts.clipping.norm if parts.clipping.calls else None
+        gradients = None
+        if sample is not None:
+            parts.ranks.look(optimizer)
+            parts.devices.look(optimizer)
+            name = known.name
+            gradients = self._samples.before_step(sample, optimizer, name, has_closure=has_closure)
         # A fused optimizer that finds an overflow of a loss scaler's skips its step itself.
         if (
             (parts.watch.is_due or sample is not None or norm is not None)
             and not has_closure
             and getattr(optimizer, "found_inf", None) is None
         ):
-            parts.watch.before_step(optimizer, norm, sampled=sample is not None)
-        if sample is not None:
-            parts.ranks.look(optimizer)
-            parts.devices.look(optimizer)
-            self._samples.before_step(sample, optimizer, known.name, has_closure=has_closure)
+            parts.watch.before_step(optimizer, norm, gradients)
         if has_closure:
             parts.investigator.stepping = True
             return with_closure(args, kwargs, lambda given: self._watched(optimizer, given))

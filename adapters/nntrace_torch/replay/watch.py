@@ -27,6 +27,7 @@ from nntrace_torch.replay.guard import tensors_in
 from nntrace_torch.replay.origin import Investigator
 from nntrace_torch.replay.statements import is_broken
 from nntrace_torch.samples.buffer import Number, SentNumber
+from nntrace_torch.samples.parameters import SampledGradients
 from nntrace_torch.samples.plans import fixed_plan
 
 _SHARE = 0.001
@@ -109,19 +110,25 @@ class NonfiniteWatch:
         self._investigator.function_broke(function, loss, args, kwargs, sys._getframe(1))
 
     def before_step(
-        self, optimizer: Optimizer, norm: float | None = None, *, sampled: bool = False
+        self,
+        optimizer: Optimizer,
+        norm: float | None = None,
+        sampled: SampledGradients | None = None,
     ) -> None:
         """The optimizer is about to act on the gradients.
 
         Args:
             optimizer: whose gradients may have broken.
             norm: what the program computed to clip them by, where it is on the host.
-            sampled: whether the step is sampled, and so all of them are looked at.
+            sampled: what a sample has of them; then all are looked at, which its budget pays for.
         """
         if self._pending:
             self._arrived()
-        if sampled:  # paid for by the budget of samples
-            self.gradients(optimizer, _ALL)
+        if sampled is not None:
+            if self.is_thorough:
+                self.gradients(optimizer, _ALL)
+            else:
+                self._samples(optimizer, sampled)
             return
         if norm is not None and not math.isfinite(norm):
             self._look(optimizer, _ALL)
@@ -189,6 +196,14 @@ class NonfiniteWatch:
         if looked_at and not all(math.isfinite(_total(g)) for g in looked_at.values()):
             self.norm_broke(_parameters(optimizer))
 
+    def _samples(self, optimizer: Optimizer, sampled: SampledGradients) -> None:
+        """Look at what was sampled of the gradients, and at what it leaves out."""
+        pieces = self._pieces(sampled.others, _ALL) if sampled.others else {}
+        looked_at = [*map(_total, pieces.values())]
+        looked_at += [read_number(room.sum()) for room in sampled.samples if room.is_cpu]
+        if not all(map(math.isfinite, looked_at)):
+            self.norm_broke(_parameters(optimizer))
+
     def step_took(self, duration_ns: int) -> None:
         """The step is over."""
         self.step_ns = duration_ns
@@ -235,11 +250,16 @@ class NonfiniteWatch:
             self._turn = (self._turn + looks - 1) % len(parameters)
             turned = parameters[self._turn : self._turn + looks - 1]
             parameters = [*_upstream(parameters), *turned]
+        return self._pieces([p.grad for p in parameters if p.grad is not None], looks)
+
+    def _pieces(
+        self, gradients: Iterable[torch.Tensor], looks: int
+    ) -> dict[torch.dtype, list[torch.Tensor]]:
         found: dict[torch.dtype, list[torch.Tensor]] = {}
-        for parameter in parameters:
-            if parameter.grad is None or parameter.grad.device.type != "cpu":
+        for whole in gradients:
+            if whole.device.type != "cpu":
                 continue
-            gradient: torch.Tensor | None = local_part(parameter.grad)
+            gradient: torch.Tensor | None = local_part(whole)
             if gradient is not None and gradient.layout is not torch.strided:
                 gradient = gradient._values() if gradient.is_sparse else None
             if gradient is not None and gradient.is_floating_point() and gradient.numel():

@@ -7,20 +7,20 @@ copy, without waiting for an accelerator.
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import accumulate, repeat
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from nntrace.recorder import NO_SITE, Layout, SiteSample
+from nntrace.recorder import SiteSample
 from nntrace_torch.program.devices import queue
 from nntrace_torch.samples.plans import Plan
+from nntrace_torch.samples.rows import Rows
 
 _CHUNK = 1 << 20  # float32 elements: 4 MiB
 _WORTH_HANDING_OVER = 1 << 18
-_FLOAT32 = {torch.float32}
 
 
 class SampleBuffer:
@@ -53,23 +53,17 @@ class SampleBuffer:
         self.parts.append(SiteSample(site, offset, plan.layout))
         return room
 
-    def add_flat(
-        self, sites: Sequence[int], layouts: Sequence[Layout], views: Sequence[torch.Tensor]
-    ) -> torch.Tensor:
-        """Copy views of equal last axis in at once; the room that holds them all."""
-        sizes = [layout.size for layout in layouts]
-        total = sum(sizes)
-        offset = self._reserve(total)
-        room = self._memory[offset : offset + total]
+    def add_flat(self, rows: Rows, views: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Copy views of one type and equal last axis in at once; the room that holds them all."""
+        offset = self._reserve(rows.size)
+        room = self._memory[offset : offset + rows.size]
         if views[0].dim() == 2:
             room = room.view(-1, views[0].shape[1])
-        if {view.dtype for view in views} == _FLOAT32:
+        if views[0].dtype is torch.float32:
             torch.cat(list(views), out=room)
         else:
             torch._foreach_copy_(list(room.split_with_sizes(list(map(len, views)))), list(views))
-        parts = map(SiteSample, sites, accumulate(sizes, initial=offset), layouts)
-        # The others are there to take differences from.
-        self.parts += [part for part in parts if part.site != NO_SITE]
+        self.parts += rows.at(offset)
         return room
 
     def add_alike(

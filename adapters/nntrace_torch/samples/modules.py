@@ -124,12 +124,10 @@ class Model:
         owner = entry[2]()
         return None if owner is None else (entry[1], owner)
 
-    def parameters(self) -> Iterator[torch.Tensor]:
+    def parameters(self) -> list[torch.Tensor]:
         """The living parameters, in order of definition."""
-        for reference, _, _ in self._parameters.values():
-            parameter = reference()
-            if parameter is not None:
-                yield parameter
+        entries = self._parameters.values()
+        return [found for reference, _, _ in entries if (found := reference()) is not None]
 
 
 class Models:

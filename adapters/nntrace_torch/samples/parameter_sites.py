@@ -1,13 +1,12 @@
 """The sites of one parameter, and which of its elements, its gradient's and its update's are taken.
 
-They are the same elements every time. How they are found is kept from sample to sample.
+They are the same elements every time.
 """
 
 import weakref
 from typing import NamedTuple
 
 import torch
-from torch import nn
 
 from nntrace.recorder import NO_SITE, Layout
 from nntrace_torch.program.describe import sampled_part
@@ -15,7 +14,6 @@ from nntrace_torch.program.ranks import local_part
 from nntrace_torch.samples.plans import Plan, fixed_plan
 
 UNDECLARED = NO_SITE - 1
-_is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
 
 
 class Place(NamedTuple):
@@ -49,11 +47,6 @@ class ParameterSites:
     """
 
     __slots__ = (
-        "_dtype",
-        "_limit",
-        "_plan",
-        "_shape",
-        "_strides",
         "fields",
         "gradient",
         "is_known",
@@ -73,46 +66,30 @@ class ParameterSites:
         self.param = NO_SITE
         self.gradient = UNDECLARED
         self.update = UNDECLARED
-        self._shape: torch.Size | None = None
-        self._strides: tuple[int, ...] = ()
-        self._dtype: torch.dtype | None = None
-        self._limit = 0
-        self._plan: Plan | None = None
-
-    def elements(self, tensor: torch.Tensor, limit: int) -> tuple[torch.Tensor, Layout] | None:
-        """The sample of the parameter, or its gradient; None of what cannot be sampled.
-
-        A copy only when its memory has holes. To be called without gradient recording.
-        """
-        plan = self._plan
-        is_plain = type(tensor) is nn.Parameter or type(tensor) is torch.Tensor
-        if plan is None or not (
-            is_plain
-            and tensor.shape == self._shape
-            and tensor.dtype is self._dtype
-            and tensor.layout is torch.strided
-            and tensor.stride() == self._strides
-            and limit == self._limit
-            and not tensor.is_meta
-            and not _is_wrapped(tensor)
-        ):
-            part = part_of(tensor)
-            if part is None:
-                return None
-            plan = fixed_plan(part.shape, part.stride(), limit)
-            if plan is None:
-                part = part.contiguous().reshape(-1)
-                plan = fixed_plan(part.shape, part.stride(), limit)
-                assert plan is not None
-            elif is_plain and part.dtype is tensor.dtype:
-                self._plan, self._limit, self._dtype = plan, limit, part.dtype
-                self._shape, self._strides = part.shape, part.stride()
-            tensor = part
-        # As `plan.view`, which is for plans that move from sample to sample.
-        view = tensor.as_strided(plan.size, plan.strides[0], tensor.storage_offset())
-        return view, plan.layout
 
 
 def part_of(tensor: torch.Tensor) -> torch.Tensor | None:
     """What is sampled of a parameter or gradient: of one spread over ranks, this rank's shard."""
     return sampled_part(local_part(tensor))
+
+
+def elements_of(tensor: torch.Tensor, limit: int) -> tuple[torch.Tensor, Layout] | None:
+    """The sample of a parameter, or of its gradient; None of what cannot be sampled.
+
+    A copy only when its memory has holes. To be called without gradient recording.
+    """
+    part = part_of(tensor)
+    if part is None:
+        return None
+    part, plan = planned(part, limit)
+    return part.as_strided(plan.size, plan.strides[0], part.storage_offset()), plan.layout
+
+
+def planned(part: torch.Tensor, limit: int) -> tuple[torch.Tensor, Plan]:
+    """Which elements are sampled of a detached tensor, or of a copy when its memory has holes."""
+    plan = fixed_plan(part.shape, part.stride(), limit)
+    if plan is None:
+        part = part.contiguous().reshape(-1)
+        plan = fixed_plan(part.shape, part.stride(), limit)
+        assert plan is not None
+    return part, plan

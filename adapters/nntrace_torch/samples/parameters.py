@@ -5,53 +5,56 @@ what really happened to the weights, for any optimizer, without a copy of the mo
 """
 
 import weakref
-from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 from torch.optim import Optimizer
 
-from nntrace.recorder import Layout, Recorder
+from nntrace.recorder import Recorder
 from nntrace.schema import Role
 from nntrace_torch.program.describe import class_name, enclosing, fans, tensor_fields
 from nntrace_torch.program.ranks import local_part
 from nntrace_torch.program.sources import UNKNOWN, Sources
 from nntrace_torch.samples.keepsakes import KeptFilters, shows_filters
 from nntrace_torch.samples.modules import Models
+from nntrace_torch.samples.parameter_plan import Group, ParameterPlan, member_of
 from nntrace_torch.samples.parameter_sites import (
     NOWHERE,
     UNDECLARED,
     ParameterSites,
     Place,
+    elements_of,
     part_of,
 )
+from nntrace_torch.samples.rows import Rows
 from nntrace_torch.samples.step import StepSample
 
 _ROLES = (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)
-_Form = tuple[torch.device, int]  # device, and axes of the sampled view
 
 
-@dataclass(slots=True)
-class _Group:
-    """Parameters as they were before the step: their sites and sampled values.
+class SampledGradients(NamedTuple):
+    """What was sampled of the gradients that an optimizer is about to act on.
 
-    All on one device and with samples of the same form, so that they are copied in one go.
+    Attributes:
+        samples: elements of them, in the sample's buffer.
+        others: gradients for which those do not stand.
     """
 
-    parameters: list[torch.Tensor] = field(default_factory=list)
-    sites: list[ParameterSites] = field(default_factory=list)
-    layouts: list[Layout] = field(default_factory=list)
-    views: list[torch.Tensor] = field(default_factory=list)
-    places: list[tuple[int, torch.Size]] = field(default_factory=list)
-    before: torch.Tensor | None = None
-    are_views: bool = True  # and none is a copy, of a parameter whose memory has holes
+    samples: list[torch.Tensor]
+    others: list[torch.Tensor]
 
-    def is_in_place(self) -> bool:
-        """Whether the parameters still have the memory and the shapes that the views are of."""
-        return list(map(_place_of, self.parameters)) == self.places
+
+class _Taken(NamedTuple):
+    """A group of parameters as they were before the step, and the room that holds their samples."""
+
+    group: Group
+    parameters: list[torch.Tensor]
+    views: list[torch.Tensor]
+    places: list[tuple[int, torch.Size]] | None
+    before: torch.Tensor
 
 
 class ParameterSampler:
@@ -64,7 +67,10 @@ class ParameterSampler:
         self._sites: dict[int, ParameterSites] = {}
         self._by_path: dict[tuple[str, tuple[int, ...]], ParameterSites] = {}
         self._paths: set[str] = set()
-        self._stepped: dict[_Form, _Group] = {}
+        self._plans: weakref.WeakKeyDictionary[Optimizer, ParameterPlan]
+        self._plans = weakref.WeakKeyDictionary()
+        self._stepped: list[_Taken] = []
+        self._left_out: list[torch.Tensor] = []
         self._filters: KeptFilters | None = None
 
     def declare(self, module: nn.Module) -> None:
@@ -87,11 +93,11 @@ class ParameterSampler:
 
     def stepped(self) -> set[int]:
         """The ids of the parameters that the optimizer is about to step, or has just stepped."""
-        return {id(one) for group in self._stepped.values() for one in group.parameters}
+        return {id(one) for taken in self._stepped for one in taken.parameters}
 
     def gradient_sites(self) -> list[int]:
         """The sites of the gradients of the optimizer that is about to step."""
-        return [s.gradient for group in self._stepped.values() for s in group.sites]
+        return [s.gradient for taken in self._stepped for s in taken.group.sites]
 
     def frozen(self, sample: StepSample) -> None:
         """Sample each parameter that is not trained, once: nothing will change it."""
@@ -103,90 +109,68 @@ class ParameterSampler:
                     sites = self._of(parameter, NOWHERE)
                     if not sites.is_wanted or sites.is_known:
                         continue
-                    if (found := sites.elements(parameter, sample.limit)) is not None:
+                    if (found := elements_of(parameter, sample.limit)) is not None:
                         sites.is_known = True
                         view, layout = found
-                        sample.buffer(view.device).add_flat([sites.param], [layout], [view])
+                        sample.buffer(view.device).add_flat(Rows([sites.param], [layout]), [view])
 
     def before_step(self, optimizer: Optimizer, name: str, sample: StepSample) -> None:
         """Sample parameters as they are before the optimizer changes them."""
+        held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         with torch.no_grad():
-            self._stepped = self._sample_values(_parameters_of(optimizer, name), sample)
-            for group in self._stepped.values():
-                for sites, parameter in zip(group.sites, group.parameters, strict=True):
-                    if sites.update == UNDECLARED:
-                        self._declare_update(sites, name, **_settings(optimizer, parameter))
+            plan = self._plans.get(optimizer)
+            if plan is None or not plan.fits(held, sample.limit):
+                plan = self._plan(list(zip(held, _places(optimizer, name), strict=True)), sample)
+                self._plans[optimizer] = plan
+                for group in plan.groups:
+                    self._declare_updates(group, held, optimizer, name)
+            self._stepped = _take(plan, held, sample)
+            self._left_out = [held[place] for place in plan.left_out]
             if self._filters is not None:
                 sample.keep(self._filters.keep(sample.step))
 
-    def gradients(self, sample: StepSample, orphans: Iterable[torch.Tensor]) -> None:
+    def gradients(self, sample: StepSample, orphans: Sequence[torch.Tensor]) -> SampledGradients:
         """Sample the gradients the optimizer received, and those of parameters none holds."""
+        left_out = [p.grad for p in self._left_out if p.grad is not None]
+        found = SampledGradients([], left_out)
         with torch.no_grad():
-            unheld = self._sample_values(((parameter, NOWHERE) for parameter in orphans), sample)
-            for group in (*self._stepped.values(), *unheld.values()):
-                self._sample_gradients(group, sample)
+            for taken in self._stepped:
+                _sample_gradients(taken, sample, found)
+            if orphans:
+                plan = self._plan([(parameter, NOWHERE) for parameter in orphans], sample)
+                for taken in _take(plan, orphans, sample):
+                    _sample_gradients(taken, sample, SampledGradients([], []))
+        return found
 
     def after_step(self, sample: StepSample) -> None:
         """Sample the updates: what the parameters are now, less what they were."""
         with torch.no_grad():
-            for (device, _), group in self._stepped.items():
-                views = group.views  # an optimizer writes to the memory they are of, as a rule
-                if not (group.are_views and group.is_in_place()):
-                    members = zip(group.sites, group.parameters, strict=True)
-                    after = [s.elements(parameter, sample.limit) for s, parameter in members]
-                    found = [one for one in after if one is not None]
-                    if [layout for _, layout in found] != group.layouts:
-                        continue  # a parameter was resized within the step
-                    views = [view for view, _ in found]
-                if group.before is None:
-                    continue
-                sites = [sites.update for sites in group.sites]
-                sample.buffer(device).add_flat(sites, group.layouts, views).sub_(group.before)
-        self._stepped = {}
+            for group, parameters, views, places, before in self._stepped:
+                # An optimizer writes to the memory the views are of, as a rule.
+                is_in_place = places is not None and places == group.places_of(parameters)
+                after = views if is_in_place else group.views_anew(parameters)
+                if after is not None:
+                    sample.buffer(before.device).add_flat(group.updates, after).sub_(before)
+        self._stepped, self._left_out = [], []
 
-    def _sample_values(
-        self, parameters: Iterable[tuple[torch.Tensor, Place]], sample: StepSample
-    ) -> dict[_Form, _Group]:
-        groups: defaultdict[_Form, _Group] = defaultdict(_Group)
-        for parameter, fallback in parameters:
-            if not parameter.requires_grad:
+    def _plan(
+        self, held: Sequence[tuple[torch.Tensor, Place]], sample: StepSample
+    ) -> ParameterPlan:
+        members = []
+        for place, (parameter, fallback) in enumerate(held):
+            if not parameter.requires_grad or (part := part_of(parameter)) is None:
                 continue
-            sites = self._sites.get(id(parameter))
-            if sites is None or sites.gradient == UNDECLARED or sites.parameter() is not parameter:
-                if part_of(parameter) is None:
-                    continue
-                sites = self._of(parameter, fallback)
-            if not sites.is_wanted or (found := sites.elements(parameter, sample.limit)) is None:
-                continue
-            view, layout = found
-            place = _place_of(parameter)
-            group = groups[view.device, view.dim()]
-            group.parameters.append(parameter)
-            group.sites.append(sites)
-            group.layouts.append(layout)
-            group.views.append(view)
-            group.places.append(place)
-            group.are_views &= view.data_ptr() == place[0]
-        for (device, _), group in groups.items():
-            numbers = [sites.param for sites in group.sites]
-            group.before = sample.buffer(device).add_flat(numbers, group.layouts, group.views)
-        return groups
+            sites = self._of(parameter, fallback)
+            if sites.is_wanted:
+                members.append(member_of(place, parameter, part, sites, sample.limit))
+        return ParameterPlan([parameter for parameter, _ in held], members, sample.limit)
 
-    def _sample_gradients(self, group: _Group, sample: StepSample) -> None:
-        found: defaultdict[_Form, list[tuple[int, Layout, torch.Tensor]]] = defaultdict(list)
-        for parameter, sites in zip(group.parameters, group.sites, strict=True):
-            gradient = parameter.grad
-            if gradient is not None and gradient.is_sparse:
-                gradient = gradient._values()  # the rows that were touched; the others are zero
-            elements = None if gradient is None else sites.elements(gradient, sample.limit)
-            if elements is None:
-                sample.add_missing(sites.gradient)
-            else:
-                view, layout = elements
-                found[view.device, view.dim()].append((sites.gradient, layout, view))
-        for (device, _), rows in found.items():
-            numbers, layouts, views = zip(*rows, strict=True)
-            sample.buffer(device).add_flat(numbers, layouts, views)
+    def _declare_updates(
+        self, group: Group, held: Sequence[torch.Tensor], optimizer: Optimizer, name: str
+    ) -> None:
+        for sites, place in zip(group.sites, group.places, strict=True):
+            if sites.update == UNDECLARED:
+                self._declare_update(sites, name, **_settings(optimizer, held[place]))
 
     def _declare_update(
         self, sites: ParameterSites, optimizer: str, **settings: float | None
@@ -214,6 +198,7 @@ class ParameterSampler:
         if earlier is not None and (found is not None or earlier.parameter() is None):
             # The parameter took the place of another.
             earlier.parameter = weakref.ref(parameter)
+            self._plans.clear()
             return earlier
         path = self._unique(path)
         source = self._sources.of(owner) if owner is not None else UNKNOWN
@@ -242,17 +227,52 @@ class ParameterSampler:
         return unique
 
 
-def _parameters_of(optimizer: Optimizer, name: str) -> Iterable[tuple[torch.Tensor, Place]]:
-    """An optimizer's parameters, each with a name for the case that no model owns it."""
-    for group_number, group in enumerate(optimizer.param_groups):
-        for number, parameter in enumerate(group["params"]):
-            yield parameter, Place(name, group_number, number)
+def _places(optimizer: Optimizer, name: str) -> list[Place]:
+    """Where an optimizer holds its parameters, for the case that no model owns them."""
+    return [
+        Place(name, group_number, number)
+        for group_number, group in enumerate(optimizer.param_groups)
+        for number in range(len(group["params"]))
+    ]
 
 
-def _place_of(parameter: torch.Tensor) -> tuple[int, torch.Size]:
-    """The memory that a parameter, or this rank's part of it, is in, and its shape."""
-    part = local_part(parameter)
-    return part.data_ptr(), part.shape
+def _take(plan: ParameterPlan, held: Sequence[torch.Tensor], sample: StepSample) -> list[_Taken]:
+    """Sample what parameters are."""
+    taken = []
+    for group in plan.groups:
+        parameters = [held[place] for place in group.places]
+        places, views = group.places_of(parameters), group.views(parameters)
+        if views is not None:
+            before = sample.buffer(views[0].device).add_flat(group.values, views)
+            taken.append(_Taken(group, parameters, views, places, before))
+    return taken
+
+
+def _sample_gradients(taken: _Taken, sample: StepSample, found: SampledGradients) -> None:
+    """Sample the gradients of a group, and note what they were."""
+    group, parameters = taken.group, taken.parameters
+    views, without = group.gradient_views(parameters)
+    if views:
+        buffer = sample.buffer(views[0].device)
+        found.samples.append(buffer.add_flat(group.gradient_rows(without), views))
+    for number in without:
+        gradient, site = parameters[number].grad, group.sites[number].gradient
+        if gradient is None:
+            sample.add_missing(site)
+            continue
+        found.others.append(gradient)
+        if gradient.is_sparse:
+            gradient = gradient._values()  # the rows that were touched; the others are zero
+        elements = elements_of(gradient, sample.limit)
+        if elements is None:
+            sample.add_missing(site)
+        else:
+            view, layout = elements
+            sample.buffer(view.device).add_flat(Rows([site], [layout]), [view])
+    for number in group.unmet:
+        gradient = parameters[number].grad
+        if gradient is not None:
+            found.others.append(gradient)
 
 
 def _settings(optimizer: Optimizer, parameter: torch.Tensor) -> dict[str, float | None]:
