@@ -90,6 +90,7 @@ class Observers:
         self.replayer = Replayer()
         self.calls = RootCalls(recorder, self.replayer)
         self.calls.on_evaluation = recorder.guard(evaluated)
+        self.calls.before_evaluation = recorder.guard(self.evaluations.begins)
         self.compiled = CompiledCalls(
             recorder, self.forward, self.losses, self.replayer, self.calls, compiles
         )

@@ -329,5 +329,5 @@ class Tracer:
     def _compiles(self) -> None:
         """A compiled step breaks its graph for the hooks, as it does for PyTorch's own purposes."""
         if not self._compiles_graphs:
-            self._compiles_graphs = True
+            self._compiles_graphs = self.parts.evaluations.compiles = True
             self._watch_steps(torch.compiler.disable)  # not done before: it imports the compiler

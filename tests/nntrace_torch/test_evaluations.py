@@ -171,3 +171,72 @@ def test_a_loader_that_delivers_the_targets_is_known(trace_here):
     made = trace_here(lambda: program(torch.zeros_like))
     assert {batch.target_delivered for batch in given.batches} == {True}
     assert {batch.target_delivered for batch in made.batches} == {False}
+
+
+class DropsByFunction(nn.Module):
+    """Drops half of its hidden values by `drop`, a function of them and of the module."""
+
+    def __init__(self, drop):
+        super().__init__()
+        self.first, self.second, self.drop = nn.Linear(4, 8), nn.Linear(8, 3), drop
+
+    def forward(self, x):
+        return self.second(self.drop(self.first(x), self))
+
+
+def attended(hidden, rate):
+    one = hidden.unsqueeze(0)
+    return functional.scaled_dot_product_attention(one, one, one, dropout_p=rate).squeeze(0)
+
+
+def evaluated_with(trace_here, drop):
+    model = DropsByFunction(drop)
+
+    def program():
+        classify(model, torch.randn(6, 4), steps=2)
+        model.eval()
+        evaluate(model)
+        model.train()
+        classify(model, torch.randn(6, 4), steps=1)
+
+    [(_, payload)] = evaluations(trace_here(program))
+    return payload
+
+
+@pytest.mark.parametrize(
+    ("drop", "name"),
+    [
+        (lambda x, module: functional.dropout(x, 0.5), "dropout"),
+        (lambda x, module: attended(x, 0.2), "scaled_dot_product_attention"),
+    ],
+)
+def test_dropout_that_is_not_told_the_mode_is_named_with_its_line(trace_here, drop, name):
+    payload = evaluated_with(trace_here, drop)
+    assert payload["dropout_function"] == name
+    assert payload["dropout_file"] == __file__
+
+
+@pytest.mark.parametrize(
+    "drop",
+    [
+        lambda x, module: functional.dropout(x, 0.5, training=module.training),
+        lambda x, module: functional.dropout(x, 0.5, True),
+        lambda x, module: functional.dropout(x, 0.0),
+        lambda x, module: attended(x, 0.2 if module.training else 0.0),
+    ],
+)
+def test_dropout_that_is_told_a_mode_is_meant(trace_here, drop):
+    assert "dropout_function" not in evaluated_with(trace_here, drop)
+
+
+def test_dropout_functions_are_watched_during_evaluations_alone(trace_here):
+    original, seen = functional.dropout, []
+
+    def drop(x, module):
+        seen.append((module.training, functional.dropout is original))
+        return functional.dropout(x, 0.5, module.training)
+
+    evaluated_with(trace_here, drop)
+    assert seen[0] == (True, True)
+    assert (False, False) in seen
+    assert functional.dropout is original

@@ -158,3 +158,10 @@ def test_graphs_of_a_sampled_step_do_not_outlive_it(trace_here):
         assert [reference() for reference in alive] == [None] * 3
     finally:
         gc.enable()
+
+
+def test_an_objective_made_of_numbers_has_no_terms(traced):
+    def objective(model):
+        return torch.tensor(model(INPUTS).sum().item(), requires_grad=True)
+
+    assert objective_of(traced(objective))["terms"] == []

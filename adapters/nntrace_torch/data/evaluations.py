@@ -14,7 +14,9 @@ from torch import nn
 from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
 from nntrace_torch.data.batches import input_plan
+from nntrace_torch.data.lasting_dropout import LastingDropout
 from nntrace_torch.data.loaders import LoaderObserver
+from nntrace_torch.patching import Undo
 from nntrace_torch.program.describe import sampled_part
 from nntrace_torch.program.modes import modes_of
 from nntrace_torch.program.sources import UNKNOWN, Source, call_path, caller
@@ -24,6 +26,7 @@ from nntrace_torch.samples.modules import Models, unwrapped
 
 _MANY = 64  # passes of a model; beyond them only some are recorded
 _ELEMENTS = 4096
+_WATCHED = 8  # pauses of the training whose first call in evaluation mode is watched for dropout
 
 
 class _Key(NamedTuple):
@@ -54,6 +57,7 @@ class _Pass:
     reduction: str | None = None
     loss_sum: float | torch.Tensor = 0.0
     loss_examples: int = 0
+    dropout: tuple[str, Source] = ("", UNKNOWN)
 
 
 class EvaluationObserver:
@@ -61,6 +65,7 @@ class EvaluationObserver:
 
     Attributes:
         open: the passes since training paused.
+        compiles: whether the program compiles models: their calls are not watched for dropout.
     """
 
     def __init__(self, recorder: Recorder, models: Models, loaders: LoaderObserver) -> None:
@@ -70,6 +75,21 @@ class EvaluationObserver:
         self._passes: dict[_Key, int] = {}
         self.open: dict[_Key, _Pass] = {}
         self._current: _Pass | None = None
+        self._dropout = LastingDropout(recorder)
+        self._watched = 0
+        self._is_watched = False
+        self.compiles = False
+
+    def begins(self, call: Call) -> Undo | None:
+        """An outermost module is about to be called without gradients."""
+        module = call.compute
+        if self.open or self._watched >= _WATCHED or self.compiles:
+            return None
+        if not isinstance(module, nn.Module) or module.training:
+            return None
+        self._watched += 1
+        self._is_watched = True
+        return self._dropout.watch()
 
     def called(self, call: Call) -> None:
         """An outermost module was called without gradients."""
@@ -91,6 +111,9 @@ class EvaluationObserver:
             if _is_recorded(number):
                 found.modes, found.source = modes_of(model, module), caller()
         found.calls += 1
+        if self._is_watched:
+            self._is_watched = False
+            found.dropout = self._dropout.name, self._dropout.source
         # Calls 1, 2, 4, 8, …: spread over the pass, whose data may be in some order.
         if _is_recorded(found.number) and found.calls & (found.calls - 1) == 0:
             _sample(found, inputs)
@@ -140,6 +163,10 @@ class EvaluationObserver:
             "file": found.source.file,
             "line": found.source.line,
         }
+        function, source = found.dropout
+        if function:
+            where = {"dropout_file": source.file, "dropout_line": source.line}
+            payload |= {"dropout_function": function, **where}
         self._recorder.add_event(EventKind.EVALUATION, payload)
 
 

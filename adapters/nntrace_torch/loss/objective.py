@@ -28,7 +28,8 @@ class ObjectiveReader:
             is_scaled: multiplied by a loss scaler: the terms' values would be, too.
         """
         calls = sample.take_loss_calls()
-        if loss.grad_fn is None:
+        if loss.grad_fn is None:  # made of numbers: nothing can learn from it
+            self._announce((), [], is_clamped=False)
             return
         with torch.no_grad():
             found = graphs.terms(loss, calls)

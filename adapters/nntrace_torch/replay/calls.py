@@ -82,6 +82,8 @@ class RootCalls:
         self.steps_are_long = False
         self.on_evaluation: Callable[[Call, Any], object] = lambda call, output: None
         self.begins: Callable[[], object] | None = None  # told before each call
+        # Told before a call without gradients; what it puts on is taken off after the call.
+        self.before_evaluation: Callable[[Call], Undo | None] = lambda call: None
         self._inside = False
         self._unwatched: nn.Module | None = None  # was called before its class was watched
         self._thread = threading.get_ident()
@@ -169,11 +171,16 @@ class RootCalls:
         ):
             return run(*args, **kwargs)
         call = self._note(compute, args, kwargs)
+        undo = None
+        if call is not None and not call.gradients_enabled:
+            undo = self.before_evaluation(call)
         self._inside = True
         try:
             output = run(*args, **kwargs)
         finally:
             self._inside = False
+            if undo is not None:
+                undo()
         if call is None:
             return output
         if args and type(args[0]) is torch.Tensor and args[0].dim() == 1:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from nntrace.rules.common.depth import is_of_sigmoids
-from nntrace.rules.common.layers import columns, named, of_a_library, span, weights
+from nntrace.rules.common.layers import columns, weights
 from nntrace.rules.common.signals import (
     in_times,
     lasting,
@@ -209,77 +209,6 @@ def _does_harm(
     level, worse = median(earlier), median(later)
     error = median_error(noise_scale(earlier), len(earlier), len(later))
     return worse - level > max(0.2 * abs(level), 4 * error)
-
-
-@rule(
-    "GRD03",
-    "no-gradient",
-    Severity.ERROR,
-    needs=(Role.PARAM_GRAD, Role.UPDATE),
-    explains=("GRD04", "LOS07", "LOS11", "LOS12", "LOS14"),
-    advice="Look for `.detach()`, `.item()`, `.numpy()`, `torch.no_grad()` or an argmax between "
-    "these parameters and the loss. If they are meant to stay fixed, set requires_grad to False.",
-)
-def no_gradient(
-    trace: Trace,
-    *,
-    samples: Annotated[int, "sampled steps without any gradient"] = 5,
-) -> Iterator[Finding | Skipped]:
-    """Trainable parameters that an optimizer holds never received a gradient.
-
-    They keep their random initial values while the rest learns around them. An error where their
-    module takes part in the forward pass (the graph is cut behind it), a warning where it is never
-    called. Information where it is never called and an installed library built it, or where it is a
-    minor part of what a library built, such as BERT's pooler under a mean of the tokens. Parameters
-    that no optimizer holds, such as a target network's, are left out.
-    Source: "37 reasons", 19 (frozen or disconnected layers).
-    """
-    sites = trace.sites_of(Role.PARAM_GRAD)
-    looked = columns(trace, Role.PARAM_GRAD, "n", sites)
-    held = np.isfinite(columns(trace, Role.UPDATE, "n", sites)).sum(axis=0)
-    times = np.isfinite(looked).sum(axis=0)
-    if (times if times.size else np.zeros(1)).max() < samples:
-        yield too_few(f"needs {samples} sampled steps")
-        return
-    missing = (times >= samples) & (held > 0) & (np.nan_to_num(looked, nan=0.0).max(axis=0) == 0)
-    called = _called_prefixes(trace)
-    for is_called in (True, False):
-        blamed = [
-            site
-            for index, site in enumerate(sites)
-            if missing[index] and (site.parent in called) is is_called
-        ]
-        if not blamed:
-            continue
-        paths = [site.path for site in blamed]
-        why = (
-            "though their layers are part of the forward pass"
-            if is_called
-            else "and their layers were not seen in the forward pass"
-        )
-        is_librarys = of_a_library(blamed)
-        of_libraries = sum(site.numel for site in sites if of_a_library([site]))
-        is_aside = is_librarys and 2 * sum(site.numel for site in blamed) < of_libraries
-        spare = Severity.INFO if is_librarys else Severity.WARNING
-        yield Finding(
-            f"{len(blamed)} of {len(sites)} parameters never received a gradient, {why}: "
-            f"{named(paths)}.",
-            site=blamed[0],
-            steps=span(trace),
-            severity=Severity.ERROR if is_called and not is_aside else spare,
-            evidence={"parameters": paths},
-        )
-
-
-def _called_prefixes(trace: Trace) -> set[str]:
-    """Paths of the modules that gave an activation, and of all modules around them."""
-    called: set[str] = set()
-    for site in trace.sites_of(Role.ACTIVATION):
-        path = site.path
-        while path not in called:
-            called.add(path)
-            path = path[: max(path.rfind("."), path.rfind("/"), 0)]
-    return called
 
 
 @rule(

@@ -1,7 +1,7 @@
 """Rules on how a program evaluates: at all, on enough, in the right mode, as in training."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Annotated, Any
 
@@ -42,12 +42,16 @@ def eval_in_train_mode(
     gradients in nearly every step (a generator, a target network) belongs to the training and is
     left out, as is a model whose root is in evaluation mode while a part is not. Passes without a
     loss where several optimizers take turns draw samples, as from a GAN's generator, and are
-    information.
+    information. A model in evaluation mode whose code calls a dropout function without telling it
+    the mode is reported, too: `functional.dropout(x, 0.5)` never stops.
     Source: "37 reasons", 21 and 26 (dropout, batch norm: train and test mode).
     """
     events = trace.events_of(EventKind.EVALUATION)
     if not events:
         yield Skipped("no pass without gradients was recorded")
+        return
+    if (lasting := _lasting_dropout(events)) is not None:
+        yield lasting
         return
     modes = trace.events_of(EventKind.MODE)
     groups: dict[tuple[str, int], list[Event]] = defaultdict(list)
@@ -81,6 +85,26 @@ def eval_in_train_mode(
             "examples": count(values, "examples"),
         },
         location=place(values),
+    )
+
+
+def _lasting_dropout(events: Sequence[Event]) -> Finding | None:
+    """Of dropout functions that are called without the mode, if an evaluation met one."""
+    met = [event for event in events if text(event.payload, "dropout_function")]
+    if not met:
+        return None
+    values = met[0].payload
+    function = text(values, "dropout_function")
+    is_attention = function == "scaled_dot_product_attention"
+    argument = "dropout_p=p if self.training else 0.0" if is_attention else "training=self.training"
+    return Finding(
+        f"`{function}` drops values although the model is in evaluation mode: it is not told the "
+        "mode.",
+        steps=(met[0].step, met[-1].step),
+        evidence={"function": function, "evaluations": len(met)},
+        location=place({"file": values.get("dropout_file"), "line": values.get("dropout_line")}),
+        advice=f"Call it with `{argument}`"
+        + (", or use an `nn.Dropout` module." if not is_attention else "."),
     )
 
 

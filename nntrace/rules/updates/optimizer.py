@@ -73,7 +73,10 @@ def optimizer_recreated(
     "weight-decay-dominates",
     Severity.WARNING,
     needs=(Role.PARAM, Role.UPDATE),
-    explains=("PAR03", "PAR05", "LOS07", "LOS11", "LOS12", "LOS14", "ACT02", "ACT04", "GRD01"),
+    explains=(
+        *("UPD01", "PAR03", "PAR05", "LOS07", "LOS11", "LOS12", "LOS14"),
+        *("ACT01", "ACT02", "ACT04", "GRD01", "GRD10"),
+    ),
     advice="Divide the weight decay until the gradient makes most of a step; 1e-2 is usual for "
     "AdamW, 1e-4 for SGD.",
 )

@@ -28,6 +28,8 @@ def scheduler_unit_mistaken(
     *,
     decay: Annotated[float, "fall of the rate within one epoch that no schedule means"] = 30.0,
     part: Annotated[float, "of the run, after which a decay to nothing was not made for it"] = 0.2,
+    gone: Annotated[float, "fall after which a rate without an end counts as nothing"] = 1000.0,
+    rest: Annotated[float, "of the run, trained at that next to nothing"] = 0.5,
     steps: Annotated[int, "optimizer steps that are needed"] = 20,
 ) -> Iterator[Finding | Skipped]:
     """A schedule in epochs is stepped after every batch, or one in batches after every epoch.
@@ -37,7 +39,8 @@ def scheduler_unit_mistaken(
     hardly begun when the run ends. Schedules that repeat by design are left out. A schedule of
     Keras counts optimizer steps: given a number of epochs, it is over too soon. Where a training
     loop does not show its epochs, a decay that is over within the first part of the run and leaves
-    next to no rate for the rest is taken for one in epochs, too.
+    next to no rate for the rest is taken for one in epochs, too. So is one without an end (a factor
+    every few steps) that leaves half of the run a thousandth of the rate.
     Source: Karpathy's Recipe, step 3 (a decay meant for another number of epochs).
     """
     last = _last_counts(trace)
@@ -56,10 +59,13 @@ def scheduler_unit_mistaken(
         if kind in _REPEATING:
             continue
         finding = None
-        if an_epoch >= steps and calls >= 0.8 * total and total >= an_epoch:
+        after_each = calls >= 0.8 * total
+        if an_epoch >= steps and after_each and total >= an_epoch:
             finding = _too_often(trace, kind, calls, horizon, an_epoch, decay)
-        elif not an_epoch and 0 < horizon < part * total and calls >= 0.8 * total:
+        elif not an_epoch and 0 < horizon < part * total and after_each:
             finding = _over_soon(trace, kind, horizon, decay)
+        if finding is None and after_each and not horizon:
+            finding = _decays_away(trace, kind, gone, rest)
         elif horizon and calls <= 0.2 * total and trace.status is not RunStatus.RUNNING:
             finding = _too_seldom(kind, calls, horizon, total)
         if finding is not None:
@@ -148,6 +154,23 @@ def _over_soon(trace: Trace, kind: str, horizon: int, decay: float) -> Finding |
         evidence={"horizon": horizon, "rate": float(rates[-1])},
         advice="Move `scheduler.step()` out of the loop over batches, or give the scheduler its "
         "length in batches, as a schedule of Keras' needs it.",
+    )
+
+
+def _decays_away(trace: Trace, kind: str, gone: float, rest: float) -> Finding | None:
+    rates = trace.steps.lr[np.isfinite(trace.steps.lr)]
+    if len(rates) < 2 or rates.max() <= 0:
+        return None
+    nothing = rates.max() / gone
+    left = np.flatnonzero(rates > nothing)[-1] + 1  # of an increasing schedule all of the run
+    if len(rates) - left < rest * len(rates):
+        return None
+    return Finding(
+        f"{kind} is stepped after every batch and lowers the rate from {rates.max():.2g} to a "
+        f"{gone:.0f}th within {left} of {len(rates)} steps: it seems to be made for epochs.",
+        evidence={"steps_until_gone": int(left), "rate": float(rates[-1])},
+        advice="Move `scheduler.step()` out of the loop over batches, or make the schedule as many "
+        "times longer as an epoch has batches.",
     )
 
 

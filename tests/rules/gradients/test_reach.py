@@ -143,51 +143,6 @@ def test_five_samples_of_the_norm_are_too_few():
     assert not skip_reasons("GRD02", norms(*[1.0] * 6))
 
 
-# GRD03
-
-
-def called(path):
-    return [site(path, "activation", rms=1.0)]
-
-
-def test_a_layer_that_is_called_and_never_gets_a_gradient_is_an_error():
-    rows = [gradient("a.weight", None, n=0), called("a"), gradient("b.weight", 0.1)]
-    [finding] = findings("GRD03", trace(*rows))
-    assert finding.level is Severity.ERROR
-    assert finding.evidence["parameters"] == ["a.weight"]
-
-
-def test_a_layer_that_is_never_called_is_a_warning():
-    rows = [gradient("a.weight", None, n=0), called("b"), gradient("b.weight", 0.1)]
-    [finding] = findings("GRD03", trace(*rows))
-    assert finding.level is Severity.WARNING
-
-
-@pytest.mark.parametrize(("rest", "level"), [((65, 64), Severity.INFO), ((63, 64), Severity.ERROR)])
-def test_a_lesser_part_of_a_librarys_model_may_be_called_for_nothing(rest, level):
-    rows = [gradient("pooler.weight", None, n=0), gradient("layer.weight", 0.1, shape=rest)]
-    for row in (row for group in rows for row in group):
-        row["file"] = "/venv/lib/python3.11/site-packages/bert/model.py"
-    [finding] = findings("GRD03", trace(*rows, called("pooler"), called("layer")))
-    assert finding.level is level
-
-
-def test_one_gradient_in_the_whole_run_is_enough():
-    late = gradient("a.weight", 0.1, n=[*[0] * 19, 10])
-    assert not findings("GRD03", trace(late, called("a"), gradient("b.weight", 0.1)))
-
-
-def test_a_target_network_that_no_optimizer_holds_is_healthy():
-    target = gradient("target.weight", None, n=0, update=None)
-    assert not findings("GRD03", trace(target, called("target"), gradient("b.weight", 0.1)))
-
-
-@pytest.mark.parametrize(("steps", "skipped"), [(4, True), (5, False)])
-def test_five_sampled_steps_are_needed_to_miss_a_gradient(steps, skipped):
-    rows = trace(gradient("a.weight", None, n=0), gradient("b.weight", 0.1), steps=steps)
-    assert bool(skip_reasons("GRD03", rows)) is skipped
-
-
 # GRD06
 
 

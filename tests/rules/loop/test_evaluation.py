@@ -77,6 +77,14 @@ def test_without_evaluations_their_mode_is_not_judged():
     assert skip_reasons("RUN02", trace_of(steps=100, events=[TRAINING]))
 
 
+def test_a_dropout_function_that_is_not_told_the_mode_is_reported_at_its_line():
+    dropout = {"dropout_function": "dropout", "dropout_file": "net.py", "dropout_line": 9}
+    events = [event("evaluation", 50, model="", training=False, number=0, **dropout)]
+    [finding] = findings("RUN02", trace_of(steps=100, events=events))
+    assert (finding.location.file, finding.location.line) == ("net.py", 9)
+    assert "training=self.training" in finding.advice
+
+
 # RUN11
 
 DEVICE = event("device", 0, device="cpu", accelerator=None)

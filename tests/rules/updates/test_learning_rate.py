@@ -162,9 +162,25 @@ def test_warm_restarts_repeat_by_design():
 
 @pytest.mark.parametrize(("gamma", "found"), [(0.9, 1), (0.93, 0)])
 def test_a_rate_divided_by_thirty_within_an_epoch_is_a_decay_of_epochs(gamma, found):
-    rates = (0.1 * gamma ** np.arange(200)).tolist()
-    events = [scheduler(199, None, "ExponentialLR"), *epochs(40, 5)]
+    rates = (0.1 * gamma ** np.arange(80)).tolist()
+    events = [scheduler(79, None, "ExponentialLR"), *epochs(40, 2)]
+    assert len(findings("UPD10", trace_of(steps=80, lr=rates, events=events))) == found
+
+
+@pytest.mark.parametrize("made", [epochs(40, 5), []])
+@pytest.mark.parametrize(("after", "found"), [(100, 1), (101, 0)])
+def test_a_decay_without_an_end_that_leaves_nothing_for_half_of_the_run_is_one_of_epochs(
+    after, found, made
+):
+    rates = [0.1] * 50 + [0.01] * (after - 50) + [0.99e-4] * (200 - after)
+    events = [scheduler(199, None, "StepLR"), *made]
     assert len(findings("UPD10", trace_of(steps=200, lr=rates, events=events))) == found
+
+
+def test_a_rate_that_keeps_a_thousandth_was_not_made_for_epochs():
+    rates = [0.1] * 50 + [1.01e-4] * 150
+    events = [scheduler(199, None, "StepLR")]
+    assert findings("UPD10", trace_of(steps=200, lr=rates, events=events)) == []
 
 
 @pytest.mark.parametrize(("horizon", "found"), [(200, 1), (185, 1), (100, 0), (400, 0)])

@@ -1,0 +1,121 @@
+"""GRD03: parameters that no gradient reaches, and where it is lost."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.common.layers import columns, named, of_a_library, span
+from nntrace.rules.common.payloads import place
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
+from nntrace.rules.rule import rule
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Site, Trace
+
+
+@rule(
+    "GRD03",
+    "no-gradient",
+    Severity.ERROR,
+    needs=(Role.PARAM_GRAD, Role.UPDATE),
+    explains=("GRD04", "LOS07", "LOS11", "LOS12", "LOS14"),
+    advice="Look for `.detach()`, `.item()`, `.numpy()`, `torch.no_grad()` or an argmax between "
+    "these parameters and the loss. If they are meant to stay fixed, set requires_grad to False.",
+)
+def no_gradient(
+    trace: Trace,
+    *,
+    samples: Annotated[int, "sampled steps without any gradient"] = 5,
+) -> Iterator[Finding | Skipped]:
+    """Trainable parameters that an optimizer holds never received a gradient.
+
+    They keep their random initial values while the rest learns around them. An error where their
+    module takes part in the forward pass (the graph is cut behind it), a warning where it is never
+    called. Information where it is never called and an installed library built it, or where it is a
+    minor part of what a library built, such as BERT's pooler under a mean of the tokens. Parameters
+    that no optimizer holds, such as a target network's, are left out. Where no parameter has a
+    gradient, those of the layers' outputs tell why: with them gradients are cleared before the
+    optimizer acts, without them the loss does not depend on the model.
+    Source: "37 reasons", 19 (frozen or disconnected layers).
+    """
+    sites = trace.sites_of(Role.PARAM_GRAD)
+    looked = columns(trace, Role.PARAM_GRAD, "n", sites)
+    held = np.isfinite(columns(trace, Role.UPDATE, "n", sites)).sum(axis=0)
+    times = np.isfinite(looked).sum(axis=0)
+    if (times if times.size else np.zeros(1)).max() < samples:
+        yield too_few(f"needs {samples} sampled steps")
+        return
+    missing = (times >= samples) & (held > 0) & (np.nan_to_num(looked, nan=0.0).max(axis=0) == 0)
+    if missing.any() and missing[(times >= samples) & (held > 0)].all():
+        yield _without_any(trace, [sites[index] for index in np.flatnonzero(missing)])
+        return
+    called = _called_prefixes(trace)
+    for is_called in (True, False):
+        blamed = [
+            site
+            for index, site in enumerate(sites)
+            if missing[index] and (site.parent in called) is is_called
+        ]
+        if not blamed:
+            continue
+        paths = [site.path for site in blamed]
+        why = (
+            "though their layers are part of the forward pass"
+            if is_called
+            else "and their layers were not seen in the forward pass"
+        )
+        is_librarys = of_a_library(blamed)
+        of_libraries = sum(site.numel for site in sites if of_a_library([site]))
+        is_aside = is_librarys and 2 * sum(site.numel for site in blamed) < of_libraries
+        spare = Severity.INFO if is_librarys else Severity.WARNING
+        yield Finding(
+            f"{len(blamed)} of {len(sites)} parameters never received a gradient, {why}: "
+            f"{named(paths)}.",
+            site=blamed[0],
+            steps=span(trace),
+            severity=Severity.ERROR if is_called and not is_aside else spare,
+            evidence={"parameters": paths},
+        )
+
+
+def _without_any(trace: Trace, blamed: list[Site]) -> Finding:
+    """The finding where no parameter that an optimizer holds has a gradient."""
+    backward = trace.events_of(EventKind.OBJECTIVE)
+    arrived = trace.series(Role.ACTIVATION_GRAD, "rms")
+    if (arrived > 0.0).any():
+        message = (
+            "no parameter has a gradient when the optimizer steps, though the backward pass "
+            "computes them: they are cleared in between."
+        )
+        advice = (
+            "Call `zero_grad()` before `loss.backward()` or after `optimizer.step()`, not between."
+        )
+    else:
+        message = (
+            "no parameter ever received a gradient: what `backward` is called on does not depend "
+            "on the model's parameters."
+        )
+        advice = (
+            "Look between the model's output and the loss for an argmax, a rounding or comparison, "
+            "`.detach()`, `.item()`, `.numpy()`, `torch.tensor(...)` or `torch.no_grad()`; setting "
+            "`requires_grad` on the loss only silences the error that would say so."
+        )
+    return Finding(
+        message,
+        site=blamed[0],
+        steps=span(trace),
+        evidence={"parameters": [site.path for site in blamed]},
+        location=place(backward[0].payload) if backward else None,
+        advice=advice,
+    )
+
+
+def _called_prefixes(trace: Trace) -> set[str]:
+    """Paths of the modules that gave an activation, and of all modules around them."""
+    called: set[str] = set()
+    for site in trace.sites_of(Role.ACTIVATION):
+        path = site.path
+        while path not in called:
+            called.add(path)
+            path = path[: max(path.rfind("."), path.rfind("/"), 0)]
+    return called

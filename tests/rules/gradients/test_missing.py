@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+from rules.builders import event, findings, site, skip_reasons, trace_of
+
+from nntrace.rules import Severity
+
+
+def gradient(path, rms, *, n=4096, update=1e-4, shape=(64, 64)):
+    """A parameter's gradient and, unless None, its update."""
+    owner = {
+        "shape": list(shape),
+        "numel": int(np.prod(shape)),
+        "parent": path.rpartition(".")[0],
+        "module_type": "Linear",
+    }
+    rows = [site(path, "param_grad", rms=rms, n=n, **owner)]
+    return rows if update is None else [*rows, site(path, "update", rms=update, **owner)]
+
+
+def trace(*groups, steps=20, **columns):
+    return trace_of(steps=steps, sites=[row for rows in groups for row in rows], **columns)
+
+
+def called(path):
+    return [site(path, "activation", rms=1.0)]
+
+
+def test_a_layer_that_is_called_and_never_gets_a_gradient_is_an_error():
+    rows = [gradient("a.weight", None, n=0), called("a"), gradient("b.weight", 0.1)]
+    [finding] = findings("GRD03", trace(*rows))
+    assert finding.level is Severity.ERROR
+    assert finding.evidence["parameters"] == ["a.weight"]
+
+
+def test_a_layer_that_is_never_called_is_a_warning():
+    rows = [gradient("a.weight", None, n=0), called("b"), gradient("b.weight", 0.1)]
+    [finding] = findings("GRD03", trace(*rows))
+    assert finding.level is Severity.WARNING
+
+
+@pytest.mark.parametrize(("rest", "level"), [((65, 64), Severity.INFO), ((63, 64), Severity.ERROR)])
+def test_a_lesser_part_of_a_librarys_model_may_be_called_for_nothing(rest, level):
+    rows = [gradient("pooler.weight", None, n=0), gradient("layer.weight", 0.1, shape=rest)]
+    for row in (row for group in rows for row in group):
+        row["file"] = "/venv/lib/python3.11/site-packages/bert/model.py"
+    [finding] = findings("GRD03", trace(*rows, called("pooler"), called("layer")))
+    assert finding.level is level
+
+
+def test_one_gradient_in_the_whole_run_is_enough():
+    late = gradient("a.weight", 0.1, n=[*[0] * 19, 10])
+    assert not findings("GRD03", trace(late, called("a"), gradient("b.weight", 0.1)))
+
+
+def test_a_target_network_that_no_optimizer_holds_is_healthy():
+    target = gradient("target.weight", None, n=0, update=None)
+    assert not findings("GRD03", trace(target, called("target"), gradient("b.weight", 0.1)))
+
+
+def constant_objective(line):
+    return event("objective", 0, terms=[], weights=[], file="train.py", line=line)
+
+
+def test_gradients_that_flow_back_and_are_gone_at_the_step_were_cleared_in_between():
+    flowing = [site("a", "activation_grad", rms=0.1)]
+    rows = [gradient("a.weight", None, n=0), called("a"), flowing]
+    [finding] = findings("GRD03", trace(*rows))
+    assert "cleared in between" in finding.message
+    assert "zero_grad" in finding.advice
+
+
+def test_a_loss_that_is_made_of_numbers_is_told_at_the_line_of_its_backward():
+    rows = trace(gradient("a.weight", None, n=0), called("a"), events=[constant_objective(12)])
+    [finding] = findings("GRD03", rows)
+    assert "does not depend on the model" in finding.message
+    assert finding.location.line == 12
+
+
+@pytest.mark.parametrize(("steps", "skipped"), [(4, True), (5, False)])
+def test_five_sampled_steps_are_needed_to_miss_a_gradient(steps, skipped):
+    rows = trace(gradient("a.weight", None, n=0), gradient("b.weight", 0.1), steps=steps)
+    assert bool(skip_reasons("GRD03", rows)) is skipped
