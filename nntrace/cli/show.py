@@ -64,6 +64,7 @@ def describe(trace: "Trace") -> dict[str, Any]:
     return {
         "manifest": {**asdict(trace.manifest), "status": trace.status.value},
         "path": None if folder is None else str(folder),
+        "overhead": trace.overhead,
         "bytes_on_disk": 0 if folder is None else bytes_on_disk(folder),
         "ranks": trace.ranks,
         "rank": trace.rank,

@@ -28,7 +28,7 @@ def _facts(content: Mapping[str, Any], manifest: Mapping[str, Any]) -> Iterator[
     yield "started", when(manifest["started_ns"])
     yield "versions", ", ".join(f"{name} {v}" for name, v in manifest["versions"].items())
     yield "git", manifest["git_commit"] or ""
-    yield "overhead", percent(manifest["overhead"])
+    yield "overhead", percent(content["overhead"])
     yield "ranks", _ranks(content["ranks"], content["rank"])
     yield "steps", _steps(content)
     yield "events", ", ".join(f"{count} {kind}" for kind, count in content["events"].items())

@@ -70,7 +70,7 @@ def run_facts(report: Report) -> dict[str, Any]:
         "command": manifest.command,
         "started_ns": manifest.started_ns,
         "ended_ns": manifest.ended_ns,
-        "overhead": manifest.overhead,
+        "overhead": trace.overhead,
         "ranks": trace.ranks,
         "rank": trace.rank,
         "steps": len(trace.steps),

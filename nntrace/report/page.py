@@ -152,7 +152,7 @@ def _sampling(report: Report) -> list[tuple[str, str]]:
     budget = manifest.config.get("budget")
     steps = f"{len(trace.steps)}, of which {samples(trace)}"
     spent = manifest.overhead_seconds
-    overhead = percent(manifest.overhead) + (f" ({spent:.1f} s)" if spent is not None else "")
+    overhead = percent(trace.overhead) + (f" ({spent:.1f} s)" if spent is not None else "")
     return [
         ("command", " ".join(manifest.command)),
         ("folder", manifest.cwd),

@@ -46,7 +46,6 @@ class StreamFollower:
     _offset: int = 0
     _schema: bytes = b""
     _ended: bool = False
-    rows_read: int = field(default=0, init=False)
     torn: bool = field(default=False, init=False)
 
     def read(self, most_rows: int | None = None) -> list[pa.RecordBatch]:
@@ -70,7 +69,6 @@ class StreamFollower:
                 raise
             rows += fresh
             count += sum(batch.num_rows for batch in fresh)
-        self.rows_read += count
         return rows
 
     def read_some(self, most: int, columns: Sequence[str] | None = None) -> list[pa.RecordBatch]:

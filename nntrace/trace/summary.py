@@ -1,11 +1,14 @@
 """A trace in a few facts, for `repr`, terminals and notebooks."""
 
 import html
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nntrace.schema import RunStatus
 from nntrace.text import printable
+from nntrace.trace.decode import floats
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,6 +32,21 @@ def facts(trace: "Trace") -> list[tuple[str, str]]:
         ("loss", course),
         ("rank", f"{trace.rank} of {', '.join(map(str, trace.ranks))}"),
     ]
+
+
+def overhead(trace: "Trace") -> float | None:
+    """The share of the time that tracing took: as written at the end of the run, else of the steps
+    that were recorded so far.
+    """
+    written = trace.manifest.overhead
+    has_ended = trace.status is not RunStatus.RUNNING
+    if written is not None and has_ended and math.isfinite(written):
+        return float(written)
+    steps = trace.table("steps")
+    spent, total = (floats(steps, name) for name in ("overhead_ns", "duration_ns"))
+    if np.isnan(spent).all() or not np.nansum(total):
+        return None
+    return float(np.nansum(spent) / np.nansum(total))
 
 
 def as_line(trace: "Trace") -> str:

@@ -166,6 +166,11 @@ class Trace(Contents):
         return self.manifest.current_status(self.path)
 
     @property
+    def overhead(self) -> float | None:
+        """The share of the time that tracing took, so far or in all; None where nothing says it."""
+        return summary.overhead(self)
+
+    @property
     def torn_streams(self) -> tuple[str, ...]:
         """Streams whose last record is incomplete: still being written, or cut off."""
         return () if self._source is None else self._source.torn

@@ -75,14 +75,6 @@ def test_a_running_run_counts_from_its_last_step() -> None:
     assert (run.elapsed_seconds, run.seconds_since_step) == (8, 4)
 
 
-def test_overhead_is_measured_over_the_steps_until_the_manifest_has_it() -> None:
-    rows = [{"step": s, "duration_ns": 1000, "overhead_ns": 20} for s in range(5)]
-    running = Manifest(name="run", status="running", overhead=0.5)
-    ended = Manifest(name="run", status="finished", overhead=0.5)
-    assert snapshot(Trace.from_rows(steps=rows, manifest=running), None, 0).run.overhead == 0.02
-    assert snapshot(Trace.from_rows(steps=rows, manifest=ended), None, 0).run.overhead == 0.5
-
-
 def test_a_loss_that_was_not_recorded_does_not_hide_the_last_one() -> None:
     rows = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": None}]
     assert snapshot(Trace.from_rows(steps=rows), None, 0).run.loss == 2.0

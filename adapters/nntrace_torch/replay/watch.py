@@ -46,7 +46,6 @@ class NonfiniteWatch:
     """Watches one process's training.
 
     Attributes:
-        step_ns: how long the last step took.
         has_jumped: whether a loss since the last step was far above those before.
         is_thorough: look at every element of every gradient, whatever it costs.
         is_due: whether there is anything to look at before the next step.
@@ -62,7 +61,6 @@ class NonfiniteWatch:
         self._level = LossLevel()
         self._is_high = False
         self.has_jumped = False
-        self.step_ns = 0
         self.is_thorough = False
         self.is_due = True
         self._pending: deque[_Sent] = deque(maxlen=_PENDING)
@@ -206,7 +204,6 @@ class NonfiniteWatch:
 
     def step_took(self, duration_ns: int) -> None:
         """The step is over."""
-        self.step_ns = duration_ns
         self._steps += 1
         credit_ns = self._credit_ns = min(
             self._credit_ns + _SHARE * duration_ns, _MAX_LOOKS * _LOOK_NS

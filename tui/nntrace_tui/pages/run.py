@@ -3,7 +3,6 @@
 Its cost does not grow with the length of the run, but for one sum while the run goes on.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +65,7 @@ def run_header(trace: Trace, now_ns: int) -> Run:
         ),
         loss=_last(steps, "loss"),
         lr=_last(steps, "lr"),
-        overhead=_overhead(trace, running),
+        overhead=trace.overhead,
     )
 
 
@@ -87,15 +86,3 @@ def _rate(steps: pa.Table, window: int) -> float | None:
         part[name][last].as_py() - part[name][first].as_py() for name in ("step", "time_ns")
     )
     return taken / passed_ns * 1e9 if passed_ns > 0 else None
-
-
-def _overhead(trace: Trace, running: bool) -> float | None:
-    """The manifest's figure once the run has ended, else that of the steps so far."""
-    written = trace.manifest.overhead
-    if written is not None and not running and math.isfinite(written):
-        return float(written)
-    steps = trace.table("steps")
-    spent, total = (floats(steps, name) for name in ("overhead_ns", "duration_ns"))
-    if np.isnan(spent).all() or not np.nansum(total):
-        return None
-    return float(np.nansum(spent) / np.nansum(total))
