@@ -51,7 +51,7 @@ class KerasAdapter:
             from nntrace_keras.on_torch import describe_layers, watch_losses, watch_optimizers
 
             # The adapter of PyTorch sees the rest.
-            undos = [describe_layers(), watch_optimizers(recorder), watch_losses(recorder)]
+            undos = [describe_layers(), watch_optimizers(recorder), *watch_losses(recorder)]
             undos += TrainerObserver(recorder).install(loaders=False)
         elif self._backend == "jax":
             from nntrace_keras.jax.training import JaxTraining

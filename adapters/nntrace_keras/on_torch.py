@@ -15,6 +15,7 @@ from keras.src.trainers.compile_utils import CompileLoss
 from nntrace.adapter import DESCRIBES_ITSELF
 from nntrace.recorder import ForeignLoss, Recorder
 from nntrace_keras.patching import Undo, wrap
+from nntrace_keras.program.compiled import CompiledLosses
 from nntrace_keras.program.describe import (
     activation_name,
     dropout_rate,
@@ -24,7 +25,6 @@ from nntrace_keras.program.describe import (
 )
 from nntrace_keras.program.losses import announcement, loss_facts
 from nntrace_keras.program.names import Names
-from nntrace_keras.program.sources import caller
 
 
 class StandIn(torch.optim.Optimizer):
@@ -151,16 +151,16 @@ def watch_optimizers(recorder: Recorder) -> Undo:
     return wrap(keras.optimizers.Optimizer, "apply", make)
 
 
-def watch_losses(recorder: Recorder) -> Undo:
+def watch_losses(recorder: Recorder) -> list[Undo]:
     """Tell the adapter of PyTorch of Keras' loss functions, which are none of PyTorch's."""
-    hooks = recorder.hooks
+    hooks, compiled = recorder.hooks, CompiledLosses(recorder)
 
     def observe(loss: Any, target: Any, prediction: Any, value: Any) -> None:
         if isinstance(loss, CompileLoss) or not torch.is_tensor(prediction):
             return
         facts = loss_facts(loss, prediction)
         classes = int(prediction.shape[-1]) if prediction.dim() > 1 else 1
-        payload = announcement(facts, facts.function, classes, caller())
+        payload = announcement(facts, facts.function, classes, compiled.caller())
         hooks.loss_called(
             ForeignLoss(facts.function, value, prediction, target, facts.by_class, payload)
         )
@@ -181,7 +181,7 @@ def watch_losses(recorder: Recorder) -> Undo:
 
         return __call__
 
-    return wrap(keras.losses.Loss, "__call__", make)
+    return [compiled.install(), wrap(keras.losses.Loss, "__call__", make)]
 
 
 def _make(optimizer: Any, parameters: list[torch.Tensor]) -> StandIn:

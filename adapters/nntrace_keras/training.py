@@ -27,6 +27,7 @@ from nntrace_keras.graphs.functions import TrainingFunctions
 from nntrace_keras.graphs.returned import watch_tracing
 from nntrace_keras.graphs.saving import watch_saving
 from nntrace_keras.patching import Undo, after, wrap
+from nntrace_keras.program.compiled import CompiledLosses
 from nntrace_keras.program.devices import DeviceObserver
 from nntrace_keras.program.names import Names
 from nntrace_keras.program.optimizers import Optimizers
@@ -73,12 +74,14 @@ class Training:
         self.passes = Passes()
         self.own_passes = OwnPasses(recorder, self.observer.trained_prefix_of, self.passes)
         self._idle = idle = IdleWatch(recorder)
+        self._compiled = CompiledLosses(recorder)
         self.tapes = Tapes(
             recorder.guard,
             names.layer,
             lambda: self.samples_eagerly,
             idle.differentiated,
             self.own_passes,
+            self._compiled.caller,
         )
         self._optimizers = Optimizers(recorder, self.sources)
         self._sites = Sites(recorder)
@@ -115,6 +118,7 @@ class Training:
         scale_optimizer = keras.optimizers.LossScaleOptimizer
         return [
             *self.sources.install(),
+            self._compiled.install(),
             *self.tapes.install(),
             wrap(keras.optimizers.Optimizer, "apply", self._around_apply),
             wrap(scale_optimizer, "apply", self._around_apply),

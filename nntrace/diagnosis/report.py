@@ -13,6 +13,7 @@ from nntrace.diagnosis.diagnose import Diagnosis, diagnose
 from nntrace.errors import NntraceError
 from nntrace.rules import Rule
 from nntrace.schema import EventKind, RunStatus
+from nntrace.text import gist
 from nntrace.trace import Trace
 
 # Of the statistics. Older samples of a longer run are judged by every second, fourth, … of them,
@@ -78,5 +79,5 @@ def _nothing_to_judge(trace: Trace, status: RunStatus) -> str:
     where = trace.path or trace.manifest.name
     if status is RunStatus.RUNNING:
         return f"{where} holds no complete optimizer step yet. Try again once training has begun."
-    because = f" It says: {trace.manifest.error}" if trace.manifest.error else ""
+    because = f" It says: {gist(trace.manifest.error)}" if trace.manifest.error else ""
     return f"{where} holds no complete optimizer step: there is nothing to judge.{because}"

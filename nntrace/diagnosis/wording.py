@@ -11,7 +11,7 @@ from typing import Any, Final
 from nntrace.diagnosis.report import Report
 from nntrace.rules import Finding, Location, Severity, Skipped, Suppressed
 from nntrace.schema import RunStatus
-from nntrace.text import printable
+from nntrace.text import gist, printable
 from nntrace.trace import Trace
 
 SITES_SHOWN: Final = 3
@@ -103,7 +103,7 @@ def fate(report: Report) -> str:
     if report.status is RunStatus.FINISHED:
         return ""
     error = report.trace.manifest.error
-    because = f": {printable(error, 300)}" if error else ""
+    because = f": {printable(gist(error), 300)}" if error else ""
     return f"the run {_ENDINGS[report.status]}{because}"
 
 

@@ -86,7 +86,7 @@ class Rule:
                     name=self.name,
                     severity=severity_of(result.severity or self.severity, self.severity, chosen),
                     advice=result.advice or self.advice,
-                    location=result.location or _site_location(result.site),
+                    location=_with_source(result.location or _site_location(result.site)),
                 )
 
     def validate(self, overrides: Mapping[str, Any]) -> None:
@@ -168,9 +168,13 @@ def _threshold(name: str, hint: Any, default: Any) -> Threshold:
 
 
 def _site_location(site: Site | None) -> Location | None:
-    if site is None or not site.file or not site.line:
-        return None
-    return Location(site.file, site.line, source_line(site.file, site.line))
+    return Location(site.file, site.line) if site and site.file and site.line else None
+
+
+def _with_source(location: Location | None) -> Location | None:
+    if location is None or location.source is not None:
+        return location
+    return replace(location, source=source_line(location.file, location.line))
 
 
 def source_line(file: str, line: int) -> str | None:

@@ -6,6 +6,7 @@ Markup is another matter: pass the result as plain text (`rich.text.Text`), neve
 
 import re
 
+_PLACE = re.compile(r"\s*$|\s+File \"|\s+\[\[\{\{|Detected at ")  # in TensorFlow's graphs
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -24,9 +25,20 @@ def printable(text: str, limit: int | None = None) -> str:
     return printable(shown, limit)
 
 
+def gist(said: str) -> str:
+    """The line of an error's text that says what happened; frameworks add pages, and colours.
+
+    That is the first one and, where it only announces something, the last of what follows that
+    names no place.
+    """
+    lines = _COLOURS.sub("", said).strip().splitlines() or [""]
+    first, rest = lines[0].rstrip(), [line for line in lines[1:] if not _PLACE.match(line)]
+    return f"{first} {rest[-1].strip()}" if first.endswith(":") and rest else first
+
+
 def in_short(error: BaseException, limit: int = 200) -> str:
-    """An error's type and the first line of what it says; frameworks add pages, and colours."""
-    said = _COLOURS.sub("", str(error)).strip().partition("\n")[0].rstrip()
+    """An error's type and the gist of what it says."""
+    said = gist(str(error))
     return printable(f"{type(error).__name__}: {said}" if said else type(error).__name__, limit)
 
 

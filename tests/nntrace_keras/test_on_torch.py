@@ -74,10 +74,10 @@ def test_the_activation_function_of_a_layer_stands_behind_it_in_the_data_flow(tr
     assert (convolution, relu) not in edges
 
 
-def test_a_loss_function_is_called_from_the_line_of_the_program_that_fits(trace):
+def test_a_loss_function_was_chosen_by_the_line_of_the_program_that_compiles(trace):
     [call] = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
     assert call["file"] == str(PROGRAM)
-    assert "model.fit(" in PROGRAM.read_text().splitlines()[call["line"] - 1]
+    assert ".compile(" in PROGRAM.read_text().splitlines()[call["line"] - 1]
 
 
 def test_the_rate_of_a_dropout_layer_is_recorded(trace):

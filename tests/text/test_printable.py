@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nntrace.text import in_short, printable
+from nntrace.text import gist, in_short, printable
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,18 @@ def test_a_cut_text_ends_in_an_ellipsis() -> None:
 )
 def test_of_an_error_its_type_and_its_first_line_are_said(error: Exception, shown: str) -> None:
     assert in_short(error) == shown
+
+
+def test_the_gist_of_an_error_that_only_announces_itself_is_what_it_says_last():
+    said = (
+        "InvalidArgumentError: Graph execution error:\n\nDetected at node loss/Sparse defined at "
+        '(most recent call last):\n  File "train.py", line 8, in <module>\n\n'
+        "Received a label value of 5 which is outside the valid range of [0, 5).\n"
+        "\t [[{{node loss/Sparse}}]] [Op:__inference_7]"
+    )
+    assert gist(said) == (
+        "InvalidArgumentError: Graph execution error: "
+        "Received a label value of 5 which is outside the valid range of [0, 5)."
+    )
+    assert gist("ValueError: too few:") == "ValueError: too few:"
+    assert gist("") == ""

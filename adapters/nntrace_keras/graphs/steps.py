@@ -62,5 +62,5 @@ def note_step(number: int) -> None:
 
 def release(step: Step) -> None:
     """The function is gone that held the step."""
-    step.second, step.updates, step.frozen, step.keepsakes = None, [], [], None
+    step.second, step.updates, step.waiting, step.keepsakes = None, [], [], None
     step.spans, step.losses = (), ()

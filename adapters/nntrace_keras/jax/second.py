@@ -19,6 +19,7 @@ from nntrace.recorder import Layout, Recorder
 from nntrace.schema import EventKind, Role
 from nntrace_keras.data.batches import BatchFacts, GivenLoss
 from nntrace_keras.jax.watch import JaxWatch, Seen
+from nntrace_keras.program.compiled import CompiledLosses
 from nntrace_keras.program.losses import announcement
 from nntrace_keras.program.names import Names
 from nntrace_keras.program.sources import UNKNOWN, Source, Sources
@@ -73,10 +74,13 @@ class _Computation:
 class JaxSecond:
     """The second computations of one model's step, one for each shape of its batches."""
 
-    def __init__(self, recorder: Recorder, names: Names, sources: Sources) -> None:
+    def __init__(
+        self, recorder: Recorder, names: Names, sources: Sources, compiled: CompiledLosses
+    ) -> None:
         self._recorder = recorder
         self._names = names
         self._sources = sources
+        self._compiled = compiled
         self._built: dict[Any, _Computation] = {}
         self._announced: set[tuple[str, Source]] = set()
 
@@ -110,7 +114,7 @@ class JaxSecond:
         return Looked(found, computation.facts, computation.order)
 
     def _build(self, model: Any, state: Any, batch: Any, keys: Sequence[KeyOf]) -> _Computation:
-        watch = JaxWatch(self._names.layer)
+        watch = JaxWatch(self._names.layer, self._compiled.caller)
         planned: list[tuple[Layouts, BatchFacts, Sequence[SiteKey]]] = []
 
         def compute(moved: Any, state: Any, batch: Any) -> Any:

@@ -24,6 +24,7 @@ from nntrace.schema import EventKind, Role
 from nntrace_keras.data.batches import batch_samples
 from nntrace_keras.jax.second import CannotComputeError, JaxSecond, Looked
 from nntrace_keras.patching import Undo, after, before
+from nntrace_keras.program.compiled import CompiledLosses
 from nntrace_keras.program.names import Names
 from nntrace_keras.program.settings import settings, weight_decay
 from nntrace_keras.program.sources import UNKNOWN, Sources
@@ -45,6 +46,7 @@ class JaxTraining:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._sources = Sources(recorder)
+        self._compiled = CompiledLosses(recorder)
         self._names = Names()
         self._sites = Sites(recorder)
         self._optimizers: dict[int, tuple[weakref.ref[Any], str]] = {}
@@ -67,6 +69,7 @@ class JaxTraining:
         self._observe = guard(self._gets)
         return [
             *self._sources.install(),
+            self._compiled.install(),
             after(JAXTrainer, "make_train_function", self._wrap_step),
             before(CallbackList, "on_epoch_begin", guard(self._epoch_begins)),
             before(CallbackList, "on_train_batch_begin", guard(self._begins)),
@@ -79,7 +82,7 @@ class JaxTraining:
         original = model.train_function
         if hasattr(original, "_nntrace_original"):
             return
-        self._seconds[model] = JaxSecond(self._recorder, self._names, self._sources)
+        self._seconds[model] = JaxSecond(self._recorder, self._names, self._sources, self._compiled)
 
         def train_function(state: Any, iterator: Any) -> Any:
             if not self._recorder.active:

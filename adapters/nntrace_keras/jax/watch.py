@@ -20,7 +20,7 @@ from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 from keras.src.trainers.compile_utils import CompileLoss
 
 from nntrace_keras.patching import after, wrap
-from nntrace_keras.program.sources import caller
+from nntrace_keras.program.sources import Source
 from nntrace_keras.tape.loss_paths import name_outputs
 from nntrace_keras.tape.under_tape import LayerCall, LossCall
 
@@ -45,13 +45,17 @@ class JaxWatch:
 
     Args:
         path_of: the recorded path of a layer, given the one that encloses it.
+        loss_caller: who asked for the loss function that is being called.
 
     Attributes:
         seen: what was seen last.
     """
 
-    def __init__(self, path_of: Callable[[Any, Any], str]) -> None:
+    def __init__(
+        self, path_of: Callable[[Any, Any], str], loss_caller: Callable[[], Source]
+    ) -> None:
         self._path_of = path_of
+        self._loss_caller = loss_caller
         self.seen: Seen | None = None
         self._step: Any = None  # JAX' state of tracing in the step itself
         self._within: Any = None  # and in the function that is differentiated
@@ -179,7 +183,7 @@ class JaxWatch:
             finally:
                 self._in_loss = False
             if isinstance(y_true, jax.Array) and isinstance(y_pred, jax.Array):
-                self._now.losses.append(LossCall(loss, y_true, y_pred, value, caller()))
+                self._now.losses.append(LossCall(loss, y_true, y_pred, value, self._loss_caller()))
             return value
 
         return __call__

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-_SETTINGS = ("weight_decay", "momentum", "epsilon", "clipnorm", "clipvalue")
+_SETTINGS = ("weight_decay", "momentum", "epsilon", "clipnorm", "global_clipnorm", "clipvalue")
 
 
 def settings(optimizer: Any) -> dict[str, Any]:

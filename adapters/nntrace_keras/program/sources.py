@@ -13,7 +13,7 @@ from nntrace_keras.patching import Undo, after, before
 _LIBRARIES = ("keras", "tensorflow", "torch", "jax", "jaxlib")
 _HOMES = (getattr(sys.modules.get(library), "__file__", None) for library in _LIBRARIES)
 _FRAMES = 60
-_CODE = UserCode(
+CODE = UserCode(
     (
         *(os.path.dirname(home) for home in _HOMES if home),
         os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
@@ -21,14 +21,14 @@ _CODE = UserCode(
     _FRAMES,
 )
 _REWRITTEN = "__autograph_generated_file"  # of functions that autograph has translated
-is_users = _CODE.is_users
+is_users = CODE.is_users
 
-__all__ = ["UNKNOWN", "Source", "Sources", "caller", "is_users"]
+__all__ = ["CODE", "UNKNOWN", "Source", "Sources", "caller", "is_users"]
 
 
 def caller() -> Source:
     """The innermost line of the user's, as it was written."""
-    source = _CODE.caller()
+    source = CODE.caller()
     if source.file is None or _REWRITTEN not in source.file:
         return source
     from tensorflow.python.util import tf_stack  # with other backends it is not there
@@ -42,7 +42,7 @@ class Sources(BuiltAt):
     """Where each living layer and optimizer was built."""
 
     def __init__(self, recorder: Recorder) -> None:
-        super().__init__(_CODE)
+        super().__init__(CODE)
         self._observe = recorder.guard(self.note)
 
     def install(self) -> list[Undo]:

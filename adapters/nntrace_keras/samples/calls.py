@@ -32,6 +32,7 @@ from nntrace_keras.samples.keepsakes import Keepsakes
 from nntrace_keras.samples.layouts import Found, Layouts, Values
 from nntrace_keras.samples.observation import Observer, Stepped
 from nntrace_keras.samples.sites import SiteKey
+from nntrace_keras.samples.unstepped import Unstepped
 from nntrace_keras.tape.clipping import add_norms
 from nntrace_keras.tape.under_tape import Gradient, Span, key
 
@@ -53,8 +54,8 @@ class Step:
         order: its sites in the order in which the program reaches them.
         calls_per_step: how many calls of the optimizer make one step.
         second: in a graph, what computes the samples.
-        frozen: weights that nothing trains, until this step has read them.
-        read: the variables of which some step has read them.
+        waiting: weights that it changes nothing of, until they are read.
+        unstepped: says when that is.
         returned: in a graph, the loss that is perhaps found in the results of the function.
         keepsakes: the batch of the first sample, as long as that is not recorded.
         spans: in a graph, the calls of its layers.
@@ -65,8 +66,8 @@ class Step:
     facts: BatchFacts = field(default_factory=BatchFacts)
     layouts: Layouts = field(default_factory=lambda: Layouts((), ()))
     updates: list[Stepped] = field(default_factory=list)
-    frozen: list[Stepped] = field(default_factory=list)
-    read: set[int] = field(default_factory=set)
+    waiting: list[Stepped] = field(default_factory=list)
+    unstepped: Unstepped = field(default_factory=Unstepped)
     order: list[SiteKey] = field(default_factory=list)
     calls_per_step: int = 1
     second: Second | None = None
@@ -99,18 +100,20 @@ class Step:
             layout = flat_plan(stepped.shape).layout
             found.sites.append((stepped.update, SiteSample(-1, offset, layout)))
             offset += layout.size
-        self._read_frozen(found)
+        self._read_waiting(found)
         return found
 
-    def _read_frozen(self, found: Found) -> None:
-        frozen = [one for one in self.frozen if key(one.variable) not in self.read]
-        self.frozen = []
-        if not frozen:
+    def _read_waiting(self, found: Found) -> None:
+        if not self.waiting:
             return
-        self.read |= {key(one.variable) for one in frozen}
+        due = self.unstepped.due([one.variable for one in self.waiting])
+        read = [one for one in self.waiting if key(one.variable) in due]
+        self.waiting = [one for one in self.waiting if self.unstepped.is_unread(one.variable)]
+        if not read:
+            return
         offset = len(found.values)
-        found.values = np.concatenate([found.values, elements(frozen).numpy()])
-        for stepped in frozen:
+        found.values = np.concatenate([found.values, elements(read).numpy()])
+        for stepped in read:
             layout = flat_plan(stepped.shape).layout
             found.sites.append((stepped.param, SiteSample(-1, offset, layout)))
             offset += layout.size
@@ -135,7 +138,8 @@ def prepare(
         capture.add_gradient(stepped.param_gradient, stepped.gradient, stepped.shape, received)
     add_norms(capture, optimizer, pairs)
     step.updates = mine
-    step.frozen, step.read = observer.frozen(name, gradients), observer.read
+    step.waiting = observer.waiting(name, mine, rest, gradients)
+    step.unstepped = observer.unstepped
     step.order = observer.order(capture, (*mine, *rest))
     return step, capture
 

@@ -28,6 +28,7 @@ from nntrace_keras.samples.running_norms import has_learnt
 from nntrace_keras.samples.sites import SiteKey, parameter_site
 from nntrace_keras.samples.tensor_sites import activation_site, tensor_site
 from nntrace_keras.samples.terms import named_calls, terms
+from nntrace_keras.samples.unstepped import Unstepped
 from nntrace_keras.tape.loss_paths import told_apart
 from nntrace_keras.tape.under_tape import Gradient, LayerCall, RootCall, key
 
@@ -49,7 +50,7 @@ class Observer:
 
     Attributes:
         phase: `eval` when the last model seen was called as in inference.
-        read: the frozen variables whose values have been recorded.
+        unstepped: the weights that no optimizer is given.
     """
 
     def __init__(self, recorder: Recorder, names: Names, sources: Sources) -> None:
@@ -59,7 +60,7 @@ class Observer:
         self._structure = Structure(recorder)
         self._losses = LossReader(recorder)
         self._modes: dict[str, dict[str, object]] = {}
-        self.read: set[int] = set()
+        self.unstepped = Unstepped()
         self._roots: list[str] = []
         self._turns = Turns()
         self.phase = "train"
@@ -120,21 +121,20 @@ class Observer:
         ]
         return mine, rest
 
-    def frozen(self, name: str, gradients: Sequence[Gradient]) -> list[Stepped]:
-        """The weights of the models that are not trained although they could be.
-
-        Those that are not read yet: a graph that is built need not be the one that runs.
+    def waiting(
+        self,
+        name: str,
+        mine: Sequence[Stepped],
+        rest: Sequence[Stepped],
+        gradients: Sequence[Gradient],
+    ) -> list[Stepped]:
+        """The weights of the models that the step changes nothing of, and that are not read yet:
+        a graph that is built need not be the one that runs.
         """
-        found: dict[int, Any] = {}
-        for gradient in gradients:
-            for root in gradient.calls.roots:
-                for layer in root.layer._flatten_layers():
-                    for variable in layer._trainable_variables:
-                        if not variable.trainable and key(variable) not in self.read:
-                            found[key(variable)] = variable
+        stepped, others = ([one.variable for one in some] for some in (mine, rest))
         return [
-            self._stepped(name, n, variable, None, {}, trained=False)
-            for n, variable in enumerate(found.values())
+            self._stepped(name, n, variable, None, {}, trained=bool(variable.trainable))
+            for n, variable in enumerate(self.unstepped.found(stepped, others, gradients))
         ]
 
     def order(self, capture: Capture, stepped: Sequence[Stepped]) -> list[SiteKey]:
@@ -243,7 +243,8 @@ class Observer:
             trained = _trained_norms(root.layer, gradient)
             before = {} if model in self._modes else {"norm_trained": trained}
             self._modes[model] = payload
-            self._recorder.add_event(EventKind.MODE, {"model": model, **payload, **before})
+            place = {"file": root.source.file, "line": root.source.line}
+            self._recorder.add_event(EventKind.MODE, {"model": model, **payload, **before, **place})
 
 
 def _trained_norms(model: Any, gradient: Gradient) -> int:

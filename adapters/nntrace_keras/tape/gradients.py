@@ -16,6 +16,7 @@ from tensorflow.python.util import nest
 from nntrace_keras.births.derivatives import Derivative, Derivatives, first_broken
 from nntrace_keras.graphs.on_graph import graphs_around, list_on
 from nntrace_keras.patching import Undo, wrap
+from nntrace_keras.program.sources import caller
 from nntrace_keras.tape.broadcasts import broadcast
 from nntrace_keras.tape.under_tape import Calls, Gradient, LayerCall, key
 
@@ -155,6 +156,7 @@ class TapeGradients:
             holders = [self._local.pending]
             self._differentiated([found])
         else:
+            found.source = caller()
             holders = [_pending_of(ops.get_default_graph()), *map(gradients_in, graphs_around())]
         for holder in holders:
             holder.append(found)

@@ -40,7 +40,7 @@ class IdleWatch:
         elif self._passes >= _MANY and is_landmark(self._passes):
             before, self._values = self._values, _some_of(variables)
             if before == self._values:
-                source = caller()
+                source = gradients[-1].source or caller()
                 payload = {"backwards": self._passes, "file": source.file, "line": source.line}
                 self._recorder.add_event(EventKind.IDLE, payload, severity="warning")
                 self._recorder.open()

@@ -15,7 +15,7 @@ from keras.src.trainers.compile_utils import CompileLoss
 
 from nntrace_keras.patching import Undo, after, wrap
 from nntrace_keras.program.losses import ON_LOGITS, OnLogits
-from nntrace_keras.program.sources import caller
+from nntrace_keras.program.sources import Source
 from nntrace_keras.tape.loss_paths import name_outputs
 from nntrace_keras.tape.under_tape import Calls, LossCall
 
@@ -32,6 +32,7 @@ class LossCalls:
         guard: keeps errors away from the training.
         active: the calls under each of this thread's tapes that record.
         collects: whether what is called now is wanted.
+        caller: who asked for the loss function that is being called.
     """
 
     def __init__(
@@ -39,9 +40,11 @@ class LossCalls:
         guard: Callable[[Callable[..., Any]], Callable[..., Any]],
         active: Callable[[], list[Calls]],
         collects: Callable[[], bool],
+        caller: Callable[[], Source],
     ) -> None:
         self._active = active
         self._collects = collects
+        self._caller = caller
         self._local = _Local()
         self._observe_loss = guard(self._loss_called)
         self._name_terms = guard(self._compiled_losses_called)
@@ -93,7 +96,7 @@ class LossCalls:
             return
         if isinstance(y_true, dict | list | tuple) or isinstance(y_pred, dict | list | tuple):
             return
-        call = LossCall(loss, y_true, y_pred, value, caller())
+        call = LossCall(loss, y_true, y_pred, value, self._caller())
         for calls in self._active():
             calls.losses.append(call)
 

@@ -19,6 +19,7 @@ from nntrace_keras.data.own_passes import OwnPasses
 from nntrace_keras.graphs.dataflow import place
 from nntrace_keras.patching import Undo, wrap
 from nntrace_keras.program.describe import is_batch_norm, is_dropout, is_training
+from nntrace_keras.program.sources import UNKNOWN, Source, caller
 from nntrace_keras.program.tensors import first_input, first_tensor, named_tensors
 from nntrace_keras.samples.attention import AttentionCalls
 from nntrace_keras.samples.running_norms import NormStatistics
@@ -55,6 +56,7 @@ class Tapes:
         sampling: whether an eager step is being sampled; graphs always collect.
         differentiated: told of gradients that were computed eagerly.
         own_passes: told of what is called outside of tapes.
+        loss_caller: who asked for the loss function that is being called.
 
     Attributes:
         gradients: those asked of the tapes.
@@ -67,6 +69,7 @@ class Tapes:
         sampling: Callable[[], bool],
         differentiated: Callable[[Sequence[Gradient]], object],
         own_passes: OwnPasses,
+        loss_caller: Callable[[], Source],
     ) -> None:
         self.path_of = path_of
         self._sampling = sampling
@@ -79,7 +82,7 @@ class Tapes:
             guard, lambda: self._local.active, self.collects, lambda: self._local.stack, path_of
         )
         self._own_passes = own_passes
-        self._losses = LossCalls(guard, lambda: self._local.active, self.collects)
+        self._losses = LossCalls(guard, lambda: self._local.active, self.collects, loss_caller)
         self._pushed = guard(self._push)
         self._popped = guard(self._pop)
         self.gradients = TapeGradients(
@@ -191,7 +194,8 @@ class Tapes:
         if not local.stack:
             local.norms.clear()
             inputs = named_tensors(args, kwargs) if collect else first_input(args, kwargs)
-            root = RootCall(layer, inputs, tensor if collect else None, kwargs.get("training"))
+            output, source = (tensor, caller()) if collect else (None, UNKNOWN)
+            root = RootCall(layer, inputs, output, kwargs.get("training"), source)
             for calls in local.active:
                 calls.roots.append(root)
                 if graph is None:

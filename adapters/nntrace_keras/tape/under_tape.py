@@ -29,6 +29,7 @@ class RootCall:
     inputs: list[tuple[str, Any]]
     output: Any
     training: bool | None
+    source: Source
 
 
 @dataclass(slots=True)
@@ -132,6 +133,7 @@ class Gradient:
         broken: the operation whose derivative is why they are not finite, where that was seen.
         broadcast: eagerly, shapes of predictions and of their differences from targets where each
             is compared with all.
+        source: the line that asked for it; only known where a graph was built.
     """
 
     targets: list[Any]
@@ -141,6 +143,7 @@ class Gradient:
     activations: list[tuple[LayerCall, Any]]
     broken: "Broken | None" = None
     broadcast: "tuple[Shape, Shape] | None" = None
+    source: Source | None = None
 
 
 def key(variable: Any) -> int:

@@ -62,6 +62,12 @@ def training_batches(trace: Trace) -> tuple[Batch, ...]:
     return tuple(Batch(**{name: getattr(batch, name) for name in _OF_INPUTS}) for batch in batches)
 
 
+def batches_of_last_phase(trace: Trace) -> tuple[Batch, ...]:
+    """Those of the steps in `loss_series`; all, where none of them was sampled."""
+    batches, (first, _) = training_batches(trace), loss_series(trace).span
+    return tuple(batch for batch in batches if batch.step >= first) or batches
+
+
 def loss_inputs(trace: Trace) -> dict[str, list[Batch]]:
     """What each loss function was given at sampled steps, by the path of its sites."""
     found: dict[str, list[Batch]] = {}

@@ -1,5 +1,7 @@
 """What kind of values the inputs hold, and whether the first layer normalises them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nntrace.rules.common.chance import training_batches
@@ -10,6 +12,11 @@ from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 
 _SAME_SCALE = 0.05
+NEVER_ADAPTED = (
+    "Call `adapt` of `{}` on the training inputs before training: until then it subtracts 0 and "
+    "divides by 1."
+)
+_NORMALISES = ("Normalization", "Rescaling")  # layers that stand before a model, to scale data
 _SHAPE_ONLY = frozenset({"Flatten", "Unflatten", "Identity", "Dropout", "Reshape"})
 
 
@@ -17,9 +24,13 @@ def normalises_first(trace: Trace, given: Site | None = None) -> bool:
     """Whether the first layer that does more than reshape its input is a normalisation.
 
     With several inputs each has a first layer: that of `given` is a norm of its shape which no
-    other module feeds, if only lookup tables take the other inputs.
+    other module feeds, if only lookup tables take the other inputs. Layers that only scale data
+    count wherever they stand, if there is one for each feature of the inputs. Not so one that hands
+    its input on unchanged.
     """
-    if given is not None and _meets_a_norm(trace, given):
+    if not_adapted(trace) is not None:
+        return False
+    if _all_features_are_scaled(trace) or (given is not None and _meets_a_norm(trace, given)):
         return True
     parameters = [site.path for site in trace.sites_of(Role.PARAM)]
     for site in trace.sites_of(Role.ACTIVATION):
@@ -31,6 +42,25 @@ def normalises_first(trace: Trace, given: Site | None = None) -> bool:
             continue
         return "Norm" in site.module_type or site.module_type == "Rescaling"
     return False
+
+
+def not_adapted(trace: Trace) -> Site | None:
+    """A layer made to normalise data whose output is its input: it was never given statistics."""
+    for site in trace.sites_of(Role.ACTIVATION):
+        if site.module_type != _NORMALISES[0]:
+            continue
+        for given in trace.sites_of(Role.INPUT):
+            if given.shape == site.shape and _agree(trace, given, site, ("min", "mean", "max")):
+                return site
+    return None
+
+
+def _all_features_are_scaled(trace: Trace) -> bool:
+    """Whether layers that only scale data have as many features as the inputs."""
+    scaled = [s for s in trace.sites_of(Role.ACTIVATION) if s.module_type in _NORMALISES]
+    inputs = [s for s in trace.sites_of(Role.INPUT) if "float" in s.dtype]
+    features = [sum(s.shape[-1] for s in sites if s.shape) for sites in (scaled, inputs)]
+    return bool(scaled) and features[0] >= features[1]
 
 
 def _meets_a_norm(trace: Trace, given: Site) -> bool:
@@ -56,12 +86,17 @@ def _hands_on_input(trace: Trace, site: Site) -> bool:
     """Whether a module without weights passes the input on unchanged, judging by its scale."""
     for given in trace.sites_of(Role.INPUT):
         if given.shape == site.shape:
-            out, into = (
-                median(trace.series(role, "std", of))
-                for role, of in ((Role.ACTIVATION, site), (Role.INPUT, given))
-            )
-            return bool(np.isclose(out, into, rtol=_SAME_SCALE))
+            return _agree(trace, given, site, ("std",))
     return False
+
+
+def _agree(trace: Trace, given: Site, site: Site, names: Sequence[str]) -> bool:
+    """Whether an input and a module's output are typically of the same size, by some statistics."""
+    into, out = (
+        [median(trace.series(role, name, of)) for name in names]
+        for role, of in ((Role.INPUT, given), (Role.ACTIVATION, site))
+    )
+    return bool(np.allclose(out, into, rtol=_SAME_SCALE))
 
 
 def integer_valued(trace: Trace) -> bool:

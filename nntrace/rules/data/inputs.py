@@ -6,7 +6,11 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.chance import training_batches
-from nntrace.rules.common.input_values import normalises_first
+from nntrace.rules.common.input_values import (
+    NEVER_ADAPTED,
+    normalises_first,
+    not_adapted,
+)
 from nntrace.rules.common.layers import first_with_weight, is_embedding
 from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.common.signals import finite, median, span
@@ -69,16 +73,19 @@ def feature_scale_disparity(
     if found <= ratio:
         return
     shown = known[int(np.argsort(ratios)[len(ratios) // 2])]
+    idle = not_adapted(trace)
     yield Finding(
         f"feature {shown.feature_high} of the input spans {shown.feature_spread_high:.3g}, feature "
-        f"{shown.feature_low} spans {shown.feature_spread_low:.3g}: {found:.0f} to 1.",
-        site=site,
+        f"{shown.feature_low} spans {shown.feature_spread_low:.3g}: {found:.0f} to 1"
+        + ("." if idle is None else f"; `{idle.path}` hands them on unchanged."),
+        site=site if idle is None else idle,
         steps=span([batch.step for batch in known]),
         evidence={
             "ratio": found,
             "widest_feature": shown.feature_high,
             "narrowest_feature": shown.feature_low,
         },
+        advice="" if idle is None else NEVER_ADAPTED.format(idle.path),
     )
 
 

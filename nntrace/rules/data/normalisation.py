@@ -9,10 +9,12 @@ import numpy.typing as npt
 
 from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.input_values import (
+    NEVER_ADAPTED,
     holds_counts,
     integer_valued,
     is_eight_bit,
     normalises_first,
+    not_adapted,
 )
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
@@ -162,7 +164,8 @@ def unnormalised_input(
 
     Initialisation and learning rates assume inputs near zero mean and unit variance; large ones
     saturate units and blow up the first gradients. Judged is the first floating-point input, unless
-    it holds counts, one-hot vectors or indices, or a normalisation layer takes it in.
+    it holds counts, one-hot vectors or indices, or a normalisation layer takes it in; one that was
+    never adapted, and returns what it is given, is named.
     Source: "37 reasons", 14 (standardise the features) and 16; Karpathy's Recipe, step 1.
     """
     site = next((s for s in trace.sites_of(Role.INPUT) if _is_batch_of_floats(s)), None)
@@ -187,11 +190,14 @@ def unnormalised_input(
     if is_eight_bit(trace, stats):
         reasons.append(f"its values are whole numbers from 0 to {stats['max']:.0f}")
     if reasons:
+        idle = not_adapted(trace)
         yield Finding(
-            f"{_named(site)} is not normalised: {', '.join(reasons)}.",
-            site=site,
+            f"{_named(site)} is not normalised: {', '.join(reasons)}"
+            + ("." if idle is None else f"; `{idle.path}` hands it on unchanged."),
+            site=site if idle is None else idle,
             steps=span(trace.sampled_steps),
             evidence={"mean": mean, "std": std, "min": stats["min"], "max": stats["max"]},
+            advice="" if idle is None else NEVER_ADAPTED.format(idle.path),
         )
 
 

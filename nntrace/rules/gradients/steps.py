@@ -7,6 +7,7 @@ import numpy as np
 
 from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.loss_course import loss_series, unjudgeable
+from nntrace.rules.common.optimizers import CLIPPING, optimizer_line
 from nntrace.rules.common.signals import lasting, median, trend_z
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
@@ -74,6 +75,7 @@ def clipping_always_active(
             "limit": median(limit[rows]),
             "factor": left,
         },
+        location=optimizer_line(trace, settings=CLIPPING),
     )
 
 

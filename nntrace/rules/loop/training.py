@@ -5,7 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.payloads import number
+from nntrace.rules.common.payloads import number, place
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
@@ -67,6 +67,7 @@ def training_in_eval_mode(
                 "dropout_inactive": dropouts,
                 "norm_inactive": norms,
             },
+            location=place(payload),
         )
 
 

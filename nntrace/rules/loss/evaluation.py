@@ -11,7 +11,7 @@ from nntrace.rules.common.chance import (
     comparable_function,
     function_loss,
     label_totals,
-    loss_functions,
+    loss_inputs,
     loss_location,
     training_batches,
 )
@@ -186,22 +186,25 @@ def metric_task_mismatch(
     """
     metrics = {n: v for n, (_, v) in logged(trace, "acc").items() if len(v) >= values}
     batches = training_batches(trace)
-    functions = loss_functions(batches)
+    functions = {batch.loss_function for given in loss_inputs(trace).values() for batch in given}
     if not metrics or not functions:
         yield Skipped(f"needs {values} logged values of an accuracy, and a known loss function")
         return
     where = (int(trace.steps.step[0]), int(trace.steps.step[-1]))
     name = sorted(metrics)[0]
-    if len(functions) == 1 and functions[0] in REGRESSION and _is_continuous(trace):
+    only = next(iter(functions)) if len(functions) == 1 else None
+    if only in REGRESSION and _is_continuous(trace):
         yield Finding(
-            f"`{name}` is logged, but the task is a regression (`{functions[0]}` on targets that "
+            f"`{name}` is logged, but the task is a regression (`{only}` on targets that "
             "are no classes).",
             steps=where,
-            evidence={"metric": name, "last": metrics[name][-1], "loss_function": functions[0]},
-            location=loss_location(trace, functions[0]),
+            evidence={"metric": name, "last": metrics[name][-1], "loss_function": only},
+            location=loss_location(trace, only),
         )
         return
     function, reason = comparable_function(trace, batches)
+    if only is None:
+        reason = "several loss functions: which one the accuracy belongs to is not known"
     chances = chance_losses(function, batches)
     totals = label_totals(batches)
     if reason or not chances or totals.total() < _LEAST_LABELS or len(totals) < 2:

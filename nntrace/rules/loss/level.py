@@ -9,6 +9,7 @@ from nntrace.rules.activations.variation import alike_from
 from nntrace.rules.common.chance import (
     SQUARED_ERROR,
     Chance,
+    batches_of_last_phase,
     chance_losses,
     comparable_function,
     function_loss,
@@ -169,7 +170,7 @@ def stuck_at_chance(
     Source: Karpathy's Recipe, step 2 (input-independent baseline); "37 reasons", 2 and 3.
     """
     full_rate_steps = steps_at_full_rate(trace)
-    batches = training_batches(trace)
+    batches = batches_of_last_phase(trace)
     function, reason = comparable_function(trace, batches)
     chances = chance_losses(function, batches)
     series = function_loss(trace, batches)

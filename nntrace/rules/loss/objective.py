@@ -33,6 +33,7 @@ _NEVER_NEGATIVE = (
 )
 _ADAPTIVE = ("adam", "rmsprop", "adagrad", "adadelta", "nadam", "lion", "adafactor", "lamb")
 _START = 5
+_FELL = 0.1  # of its start: less, and nothing was learned
 
 
 @rule(
@@ -292,6 +293,8 @@ def overwhelming_regularisation(
     and only while the data terms are above half of their start: a small loss may well lie below a
     healthy penalty. For penalties that are added to the loss (with Keras on TensorFlow in `fit` and
     in `tf.function`); decay inside the optimizer is UPD12's.
+    Where the weights have given way, so that the penalty is small in the end, and the data terms
+    never fell by a tenth, what counts is whether it was larger at the start.
     Source: "37 reasons", 23 (too much regularisation); Karpathy's Recipe, step 3.
     """
     names, values, steps = _terms(trace)
@@ -303,15 +306,21 @@ def overwhelming_regularisation(
     data = np.abs(np.delete(values, place, axis=1).sum(axis=1))
     half = len(values) // 2
     late_penalty, late_data = median(penalty[half:]), median(data[half:])
-    start = median(data[:_START])
-    if late_penalty < ratio * late_data or late_data < unlearned * start:
+    start, first_penalty = median(data[:_START]), median(penalty[:_START])
+    is_stuck = late_data > (1.0 - _FELL) * start
+    gave_way = is_stuck and first_penalty >= max(ratio * start, ratio * late_penalty)
+    lasts = late_penalty >= ratio * late_data and late_data >= unlearned * start
+    if not lasts and not gave_way:
         return
+    was, shown, on_data = (
+        ("is", late_penalty, late_data) if lasts else ("was", first_penalty, start)
+    )
     yield Finding(
-        f"the penalty on the parameters is {late_penalty:.3g}, "
-        f"{late_penalty / max(late_data, 1e-30):.1f} times the loss on the data ({late_data:.3g}), "
+        f"the penalty on the parameters {was} {shown:.3g}, "
+        f"{shown / max(on_data, 1e-30):.1f} times the loss on the data ({on_data:.3g}), "
         f"which is still at {late_data / max(start, 1e-30):.0%} of its start.",
         steps=span(steps),
-        evidence={"penalty": late_penalty, "data_loss": late_data, "data_loss_at_start": start},
+        evidence={"penalty": shown, "data_loss": late_data, "data_loss_at_start": start},
         location=next((location_in(e.payload) for e in trace.events_of(EventKind.OBJECTIVE)), None),
     )
 

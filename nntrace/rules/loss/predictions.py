@@ -91,7 +91,7 @@ def softmax_before_cross_entropy(
     "LOS03",
     "nll-without-log-softmax",
     Severity.ERROR,
-    explains=("LOS01", "LOS07", "LOS08", "LOS11", "LOS12", "LOS21", "GRD02", "PAR02"),
+    explains=("LOS01", "LOS07", "LOS08", "LOS11", "LOS12", "LOS21", "GRD02", "GRD05", "PAR02"),
     advice="Take `cross_entropy` on the raw logits, or put `log_softmax(dim=1)` before `nll_loss`.",
 )
 def nll_without_log_softmax(

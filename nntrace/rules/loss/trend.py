@@ -6,13 +6,13 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.chance import (
+    batches_of_last_phase,
     chance_losses,
     comparable_function,
     function_loss,
     loss_location,
     target_growth,
     targets_run_away,
-    training_batches,
 )
 from nntrace.rules.common.loss_course import (
     LossSeries,
@@ -82,7 +82,7 @@ def loss_not_decreasing(
         yield too_few(f"needs {steps} steps after the warm-up, has {full_rate_steps}")
         return
     values = series.value
-    batches = training_batches(trace)
+    batches = batches_of_last_phase(trace)
     function, unknown = comparable_function(trace, batches)
     chances = [] if unknown else [chance.value for chance in chance_losses(function, batches)]
     noise = noise_scale(values)

@@ -12,6 +12,7 @@ from nntrace.rules.common.loss_course import (
     steps_at_full_rate,
     unjudgeable,
 )
+from nntrace.rules.common.optimizers import optimizer_line
 from nntrace.rules.common.signals import lasting, median, rounded, trend_z
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.loss.course import loss_oscillating, loss_spike
@@ -80,6 +81,7 @@ def lr_too_high(
         advice=f"Divide the learning rate by about {factor:g}: try {rate / factor:.1g}."
         if np.isfinite(rate)
         else "",
+        location=optimizer_line(trace, high.site),
     )
 
 
@@ -139,6 +141,7 @@ def lr_too_low(
         steps=series.span,
         evidence={"ratio": typical, "factor": factor, "remaining": left, "learning_rate": rate},
         advice=f"Multiply the learning rate by up to {factor:g}: try {rate * factor:.1g}.",
+        location=optimizer_line(trace, sites[int(np.nanargmin(level))]),
     )
 
 

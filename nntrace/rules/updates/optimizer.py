@@ -1,6 +1,6 @@
 """Rules on the optimizer: what it holds, that it is kept, and what its weight decay does."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -9,13 +9,14 @@ import numpy as np
 from nntrace.rules.common.layers import columns, is_embedding, is_norm, named, weights
 from nntrace.rules.common.layers import span as sampled_span
 from nntrace.rules.common.loss_course import remaining_loss
+from nntrace.rules.common.optimizers import optimizer_line
 from nntrace.rules.common.payloads import count, number, place, text
 from nntrace.rules.common.signals import finite, median, rounded, span
 from nntrace.rules.common.untrained import share_as_initialised
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
-from nntrace.trace import Event, Trace
+from nntrace.trace import Event, Site, Trace
 
 _ALONE = 1000.0  # decay over gradient beyond which nothing but decay happens
 _ADAPTIVE = ("Adam", "NAdam", "RAdam", "Adamax", "Adadelta", "Adagrad", "RMSprop")
@@ -152,6 +153,7 @@ def weight_decay_dominates(
             "weights": [site.path for site, bad in zip(sites, high, strict=True) if bad],
         },
         advice=advice,
+        location=optimizer_line(trace, sites[worst]),
     )
 
 
@@ -244,9 +246,10 @@ def parameter_not_in_optimizer(
     They stay as they are. Information when it is the first layers, as in training a head on a
     backbone: that may be meant, though their gradients are computed for nothing. A warning when
     that backbone is freshly initialised, so that it has nothing a head could use, and when the
-    parameters lie elsewhere and are most of the model. An error where more weights than these were
-    frozen by hand: then these were left to learn (an adapter, LoRA). Parameters that change without
-    an optimizer are left out.
+    parameters lie elsewhere and are most of the model; also when nobody asked for the gradients of
+    freshly initialised first layers that could be trained. An error where more weights than these
+    were frozen by hand: then these were left to learn (an adapter, LoRA). Parameters that change
+    without an optimizer are left out.
     Source: "37 reasons", 19 (frozen layers); Karpathy's Recipe, step 2.
     """
     sites = trace.sites_of(Role.PARAM_GRAD)
@@ -256,6 +259,21 @@ def parameter_not_in_optimizer(
     if not len(received) or received.sum(axis=0).max() < samples:
         yield too_few(f"needs {samples} sampled steps with gradients")
         return
+    if left_out := _never_asked_for(trace):
+        fresh, part = share_as_initialised(trace, left_out)
+        if part >= untrained:
+            yield Finding(
+                f"no optimizer is given {named([site.path for site in fresh])}: they feed what is "
+                "trained, could be trained themselves, and stay as they were initialised.",
+                site=fresh[0],
+                steps=sampled_span(trace),
+                severity=Severity.WARNING,
+                evidence={"parameters": [site.path for site in fresh]},
+                advice="Ask for the gradients of these as well and give them to the optimizer "
+                "(`tape.gradient(loss, encoder.trainable_variables + head.trainable_variables)`), "
+                "or set their `trainable = False`.",
+            )
+            return
     size = columns(trace, Role.PARAM, "rms", sites)
     constant = np.array([len(set(finite(column).tolist())) < 2 for column in size.T])
     missing = (received.sum(axis=0) >= samples) & ~stepped & constant
@@ -270,8 +288,8 @@ def parameter_not_in_optimizer(
     if frozen <= elements[missing].sum() and (is_prefix or is_most):
         matrices = set(weights(trace, Role.PARAM_GRAD))
         left_out = [sites[index] for index in blamed if sites[index] in matrices]
-        _, fresh = share_as_initialised(trace, left_out)
-        meant = is_prefix and not fresh >= untrained
+        _, part = share_as_initialised(trace, left_out)
+        meant = is_prefix and not part >= untrained
         severity = Severity.INFO if meant else Severity.WARNING
     paths = [sites[index].path for index in blamed]
     yield Finding(
@@ -282,3 +300,24 @@ def parameter_not_in_optimizer(
         severity=severity,
         evidence={"parameters": paths},
     )
+
+
+def _never_asked_for(trace: Trace) -> list[Site]:
+    """Weights that could be trained and no gradient was asked for, where they feed those that are.
+
+    None where they may be a copy of what is trained, such as a target network.
+    """
+    asked = {site.path for role in (Role.PARAM_GRAD, Role.UPDATE) for site in trace.sites_of(role)}
+    stepped = trace.sites_of(Role.UPDATE)
+    passed = {site.path for site in trace.sites_of(Role.ACTIVATION_GRAD)}
+    found = [
+        site
+        for site in weights(trace, Role.PARAM)
+        if site.requires_grad and site.path not in asked and site.parent in passed
+    ]
+    depth = {site.path: site.id for site in trace.sites_of(Role.ACTIVATION)}
+    trained = [depth[site.parent] for site in stepped if site.parent in depth]
+    shapes = Counter(site.shape for site in stepped)
+    is_copy = not Counter(site.shape for site in found) - shapes
+    feeds = trained and all(depth.get(s.parent, max(trained)) < min(trained) for s in found)
+    return found if feeds and not is_copy else []

@@ -17,6 +17,7 @@ from nntrace.rules.common.loss_course import (
     remaining_loss,
     unjudgeable,
 )
+from nntrace.rules.common.optimizers import optimizer_line
 from nntrace.rules.common.signals import (
     finite,
     in_times,
@@ -134,6 +135,7 @@ def update_ratio_high(
             "ratios": lasting_ratio[high].tolist(),
         },
         advice=f"Divide the learning rate by about {rounded(level / _USUAL):g}; {_ADAM}",
+        location=optimizer_line(trace, sites[worst]),
     )
 
 
@@ -176,6 +178,7 @@ def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:
         evidence={"ratio": size, "step": step, "loss_before": level, "loss_end": end},
         advice=f"Divide the learning rate by about {rounded(size / _FIRST_STEP):g}, so that a "
         f"first step changes weights by a few percent and later ones by 0.1%; {_ADAM}",
+        location=optimizer_line(trace),
     )
 
 
@@ -266,6 +269,7 @@ def update_ratio_low(
         },
         advice=f"Multiply the learning rate by up to {rounded(_USUAL / typical):g}; check its "
         "unit and its schedule.",
+        location=optimizer_line(trace, sites[int(np.flatnonzero(low)[0])]),
         not_explained_by=() if _is_for_want_of_signal(trace, typical) else ("ACT01",),
     )
 

@@ -42,6 +42,14 @@ def test_a_model_that_normalises_first_may_be_given_any_scale():
     assert findings("DAT05", features(1e4, layers=[norm])) == []
 
 
+def test_a_normalisation_that_was_never_adapted_is_where_features_of_all_scales_come_from():
+    same = {"mean": 0.0, "min": -1.0, "max": 1.0, "shape": [32, 8]}
+    given = site("input.0", "input", **same)
+    layer = site("scaling", "activation", module_type="Normalization", **same)
+    [finding] = findings("DAT05", features(1e4, layers=[given, layer]))
+    assert finding.site.path == "scaling"
+
+
 # DAT06
 
 

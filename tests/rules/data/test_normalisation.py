@@ -201,6 +201,33 @@ def test_a_module_that_hands_the_input_on_comes_before_the_first_layer(std, foun
     assert len(findings("DAT04", trace_of(steps=3, sites=[given, *layers]))) == found
 
 
+@pytest.mark.parametrize(
+    ("shapes", "found"), [([[64, 1], [64, 1]], 0), ([[64, 2]], 0), ([[64, 1]], 1)]
+)
+def test_layers_that_scale_data_may_stand_after_lookups_if_there_is_one_for_each_feature(
+    shapes, found
+):
+    wide = {"mean": 40.0, "std": 17.0, "shape": [64, 1], "numel": 64}
+    inputs = [site(f"input.{name}", "input", **wide) for name in ("age", "income")]
+    layers = [
+        site("embedding", "activation", module_type="Embedding", shape=[64, 1, 4]),
+        *(site("scaled", "activation", module_type="Normalization", shape=s) for s in shapes),
+    ]
+    assert len(findings("DAT04", trace_of(steps=3, sites=[*inputs, *layers]))) == found
+
+
+@pytest.mark.parametrize(("std", "found"), [(50.0, 1), (1.0, 0)])
+def test_a_normalisation_that_was_never_adapted_is_named(std, found):
+    given = image(mean=100.0, std=50.0, min=0.0, max=300.0)
+    scaled = {"mean": 2.0 * std, "std": std, "min": 0.0, "max": 6.0 * std}
+    kind = {"module_type": "Normalization", "shape": given["shape"]}
+    layer = site("scaling", "activation", **kind, **scaled)
+    results = findings("DAT04", trace_of(steps=3, sites=[given, layer]))
+    assert len(results) == found
+    assert all("`scaling` hands it on unchanged" in result.message for result in results)
+    assert all("adapt" in result.advice for result in results)
+
+
 def test_a_constant_input_is_left_to_its_own_rule():
     assert findings("DAT04", trace_of(steps=3, sites=[image(mean=5.0, std=0.0)])) == []
 

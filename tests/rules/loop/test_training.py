@@ -30,6 +30,13 @@ def test_steps_after_a_forgotten_return_to_training_mode_are_a_warning():
     assert finding.evidence["steps_in_eval_mode"] == 30
 
 
+def test_the_line_that_calls_the_model_is_named_where_it_is_known():
+    called = {"file": "train.py", "line": 16, "dropout_inactive": 2}
+    events = [event("mode", 0, model="", training=False, **called)]
+    [finding] = findings("RUN01", trace_of(steps=40, events=events))
+    assert (finding.location.file, finding.location.line) == ("train.py", 16)
+
+
 def test_frozen_norms_in_a_model_in_training_mode_are_healthy():
     events = [mode(0, training=True, dropout=(1, 0), norm=(0, 2))]
     assert findings("RUN01", trace_of(steps=40, events=events)) == []

@@ -123,6 +123,16 @@ def test_accuracy_of_a_regression_is_a_warning():
     assert findings("LOS22", with_accuracy([0.0] * 3, "mse_loss", **real))
 
 
+def test_accuracy_beside_a_second_output_that_is_a_regression_is_not_judged():
+    real = {"target_mean": 3.0, "target_std": 1.0, "target_min": 0.0, "target_max": 7.0}
+    rows = batches(3, loss_function="mse_loss", loss_path="mse_loss:price", **real)
+    other = batches(3, loss_function="cross_entropy", loss_path="cross_entropy:kind", **CLASSES)
+    epochs = [event("epoch", n, epoch=n, metrics={"kind_accuracy": 0.0}) for n in range(3)]
+    trace = trace_of(steps=3, batches=rows, losses=other, events=epochs)
+    assert skip_reasons("LOS22", trace)
+    assert findings("LOS22", trace_of(steps=3, batches=rows, events=epochs))
+
+
 def test_accuracy_of_zeros_and_ones_under_a_squared_error_is_healthy():
     flags = {"target_mean": 0.5, "target_std": 0.5, "target_min": 0.0, "target_max": 1.0}
     trace = with_accuracy([0.9] * 3, "mse_loss", loss=0.1, **flags)

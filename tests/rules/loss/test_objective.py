@@ -236,5 +236,11 @@ def test_a_penalty_that_is_large_only_at_the_start_is_healthy():
     assert findings("LOS24", summed(["other", "penalty"], values)) == []
 
 
+@pytest.mark.parametrize(("late", "found"), [(0.91, 1), (0.89, 0)])
+def test_a_penalty_that_weights_gave_way_to_is_told_where_the_data_never_fitted(late, found):
+    values = [(1.0, 9.0)] * 6 + [(late, 1.7)] * 14
+    assert len(findings("LOS24", summed(["other", "penalty"], values))) == found
+
+
 def test_an_objective_without_a_penalty_is_not_judged():
     assert skip_reasons("LOS24", summed(["cross_entropy", "mse_loss"], (1.0, 9.0)))

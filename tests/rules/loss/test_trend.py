@@ -225,6 +225,19 @@ def test_a_flat_loss_well_below_chance_was_learned_before(share, found):
     assert len(findings("LOS07", classified(noisy(np.full(300, share * LN10))))) == found
 
 
+def test_of_training_in_phases_the_last_ones_loss_function_says_what_chance_is():
+    phases = [("nll_loss", 1.0, "SGD"), ("cross_entropy", 0.7 * LN10, "SGD.2")]
+    loss = [level for _, level, _ in phases for _ in range(100)]
+    rows = batches(
+        200,
+        loss_function=[name for name, _, _ in phases for _ in range(100)],
+        loss_value=loss,
+        classes=10,
+    )
+    names = [name for _, _, name in phases for _ in range(100)]
+    assert findings("LOS07", trace_of(loss=noisy(loss), batches=rows, optimizer=names)) == []
+
+
 def test_a_flat_loss_without_a_known_chance_value_is_a_warning():
     [finding] = findings("LOS07", trace_of(loss=noisy(np.full(300, 1.0))))
     assert finding.level is Severity.WARNING

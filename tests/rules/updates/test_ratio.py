@@ -240,6 +240,33 @@ def test_a_backbone_left_out_as_it_was_initialised_is_a_warning(spread, level):
     assert finding.level is level
 
 
+def never_asked_for(spread=1.0, passed=True, copied=False):
+    """A dense layer nobody asks the gradients of, before a head that is trained."""
+    kernel = {"shape": [64, 64], "numel": 4096, "module_type": "Dense", "fan_in": 64, "fan_out": 64}
+    values = {"std": spread / (3 * 64) ** 0.5, "kurtosis": -1.2, "rms": 0.1, "n": 4096}
+    trained = parameter("head/kernel")
+    for row in trained:
+        row |= {"parent": "head", "shape": [64, 64] if copied else [64, 1]}
+    gradient = [site("enc", "activation_grad", rms=0.1)] if passed else []
+    return trace(
+        [site("enc", "activation", std=1.0), *gradient],
+        [site("enc/kernel", "param", parent="enc", requires_grad=True, **kernel, **values)],
+        [site("head", "activation", std=1.0)],
+        trained,
+    )
+
+
+def test_first_layers_whose_gradients_nobody_asks_for_are_a_warning():
+    [finding] = findings("UPD04", never_asked_for())
+    assert finding.level is Severity.WARNING
+    assert finding.evidence["parameters"] == ["enc/kernel"]
+
+
+@pytest.mark.parametrize("change", [{"spread": 1.05}, {"passed": False}, {"copied": True}])
+def test_what_was_loaded_or_cut_off_or_is_a_copy_of_what_is_trained_need_not_learn(change):
+    assert findings("UPD04", never_asked_for(**change)) == []
+
+
 @pytest.mark.parametrize(("frozen", "level"), [(1, Severity.INFO), (2, Severity.ERROR)])
 def test_what_was_not_frozen_among_frozen_layers_was_left_to_learn(frozen, level):
     held = {"shape": [64, 64], "numel": 4096, "requires_grad": False, "rms": 1.0}

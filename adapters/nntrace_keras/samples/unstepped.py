@@ -1,0 +1,62 @@
+"""Weights of the models that no optimizer is given: frozen ones, and those that are left out.
+
+Each is read once. One that could be trained is read a sample later than it was first met, by when
+another optimizer may have stepped it, as in a GAN.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from nntrace_keras.tape.under_tape import Gradient, key
+
+
+class Unstepped:
+    """Which of them are to be read."""
+
+    def __init__(self) -> None:
+        self._read: set[int] = set()
+        self._stepped: set[int] = set()
+        self._met: set[int] = set()
+
+    def found(
+        self, stepped: Iterable[Any], recorded: Iterable[Any], gradients: Sequence[Gradient]
+    ) -> list[Any]:
+        """The variables to be read of the models that were called for a step.
+
+        Trainable ones only of layers through which a gradient came.
+
+        Args:
+            stepped: the variables that its optimizer is given.
+            recorded: those that are recorded with it all the same.
+            gradients: those it was made of.
+        """
+        self._stepped |= {key(variable) for variable in stepped}
+        others = {key(variable) for variable in recorded}
+        candidates = {key(variable): variable for variable in _weights(gradients)}
+        return [
+            variable
+            for number, variable in candidates.items()
+            if number not in others and self.is_unread(variable)
+        ]
+
+    def due(self, variables: Sequence[Any]) -> set[int]:
+        """The keys of those that are read now, which are not asked for again."""
+        unread = [variable for variable in variables if self.is_unread(variable)]
+        now = {key(v) for v in unread if not v.trainable or key(v) in self._met}
+        self._met |= {key(variable) for variable in unread}
+        self._read |= now
+        return now
+
+    def is_unread(self, variable: Any) -> bool:
+        """Whether it has neither been read nor been given to an optimizer."""
+        return key(variable) not in self._read and key(variable) not in self._stepped
+
+
+def _weights(gradients: Sequence[Gradient]) -> Iterator[Any]:
+    for gradient in gradients:
+        passed = {id(call.layer) for call, value in gradient.activations if value is not None}
+        for root in gradient.calls.roots:
+            for layer in root.layer._flatten_layers():
+                for variable in layer._trainable_variables:
+                    if not variable.trainable or id(layer) in passed:
+                        yield variable

@@ -1,0 +1,29 @@
+"""Where the program built its optimizers: faults of their settings lie there, not in a layer."""
+
+from collections.abc import Collection
+
+from nntrace.rules.common.payloads import place, text
+from nntrace.rules.finding import Location
+from nntrace.schema import EventKind
+from nntrace.trace import Site, Trace
+
+CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")  # settings of Keras' optimizers
+
+
+def optimizer_line(
+    trace: Trace, site: Site | None = None, settings: Collection[str] = ()
+) -> Location | None:
+    """The line that built the optimizer of a parameter, or the run's only one; else None.
+
+    Args:
+        site: of a parameter or its update.
+        settings: of which it has to have one, where any are given.
+    """
+    name = site.optimizer if site is not None else None
+    places = {
+        place(event.payload)
+        for event in trace.events_of(EventKind.OPTIMIZER)
+        if name in (None, text(event.payload, "name"))
+        if not settings or any(key in settings for key in event.payload)
+    }
+    return places.pop() if len(places) == 1 else None
