@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from nntrace.cli.options import format_option, output_option
 from nntrace.cli.output import console, note
 from nntrace.text import printable
 
@@ -38,15 +39,12 @@ _SHOWN = 3  # names of each kind
     "--time-limit", type=click.FloatRange(min=1), default=300, show_default=True, metavar="SECONDS",
     help="Seconds for the whole check.",
 )  # fmt: skip
-@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Experiments at a time.")
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json", "sarif", "markdown"]), default="text",
-    show_default=True, help="How to show the verdicts.",
+    "--jobs", type=click.IntRange(min=1), metavar="N",
+    help="Experiments at a time.  [default: 2; 1 with a GPU or a single core]",
 )  # fmt: skip
-@click.option(
-    "-o", "--output", "target", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-    help="Write there instead of to stdout.",
-)  # fmt: skip
+@format_option("text", "json", "sarif", "markdown", what="How to show the verdicts.")
+@output_option()
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="The folder of the runs."
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nntrace.cli.options import format_option, output_option
 from nntrace.cli.output import console, note, output
 from nntrace.config import FAIL_ON, load_config
 from nntrace.errors import NntraceError
@@ -25,12 +26,9 @@ def _codes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 
 @click.command(name="diagnose")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json", "sarif", "markdown"]),
-    default="text",
-    help="For people, programs, code hosts and editors, or a pull request.  [default: text]",
+@format_option(
+    *("text", "json", "sarif", "markdown"),
+    what="For people, programs, code hosts and editors, or a pull request.",
 )
 @click.option(
     "--fail-on",
@@ -41,14 +39,7 @@ def _codes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     "--select", multiple=True, callback=_codes, metavar="CODES", help="Only these rules: ACT,DAT04."
 )
 @click.option("--ignore", multiple=True, callback=_codes, metavar="CODES", help="Not these rules.")
-@click.option(
-    "-o",
-    "--output",
-    "target",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write there instead of to stdout.",
-)
+@output_option()
 @click.option(
     "--baseline",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from nntrace.cli.options import format_option, output_option
 from nntrace.cli.output import console, note, output
 
 
@@ -25,10 +26,11 @@ from nntrace.cli.output import console, note, output
     type=click.FloatRange(min=0, min_open=False),
     default=1e-3,
     show_default=True,
+    metavar="SHARE",
     help="Relative difference that counts as rounding.",
 )
-@click.option("--format", "form", type=click.Choice(["text", "json", "html"]), default="text")
-@click.option("-o", "--output", "target", type=click.Path(path_type=Path, dir_okay=False))
+@format_option("text", "json", "html")
+@output_option()
 @click.option("--fail-on-divergence", is_flag=True, help="Exit with 1 when the runs diverge.")
 def command(
     a: str,

@@ -12,7 +12,9 @@ from nntrace.export import FORMS, load
 
 @click.command(name="export")
 @click.argument("run", required=False, metavar="[RUN]")
-@click.option("--to", "form", type=click.Choice(tuple(FORMS)), required=True)
+@click.option(
+    "--to", "form", type=click.Choice(tuple(FORMS)), required=True, help="The format of which tool."
+)
 @click.option(
     "-o",
     "--output",

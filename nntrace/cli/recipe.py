@@ -2,12 +2,13 @@
 
 import click
 
+from nntrace.cli.options import format_option
 from nntrace.cli.output import console, note, output
 
 
 @click.command(name="recipe")
 @click.argument("run", required=False, metavar="[RUN]")
-@click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text")
+@format_option("text", "json", "markdown")
 @click.option(
     "-v", "--verbose", is_flag=True, help="Also show the stages that are not due yet in full."
 )

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nntrace.cli.options import format_option
+
 if TYPE_CHECKING:
     from nntrace.replay import Capsule
 
@@ -29,7 +31,7 @@ _STARTS = ("-m", "-c")  # of a command: what Python is to run
     metavar="DIR",
     help="Where to run it.  [default: the folder it ran in]",
 )
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@format_option("text", "json")
 @click.option("--yes", is_flag=True, help="Run the recorded command without asking.")
 def command(
     run: str | None,

@@ -9,20 +9,14 @@ from pathlib import Path
 
 import click
 
+from nntrace.cli.options import format_option, output_option
 from nntrace.cli.output import note, output
 
 
 @click.command(name="report")
 @click.argument("run", required=False, metavar="[RUN]")
-@click.option(
-    "-o",
-    "--output",
-    "target",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write there; `-` is stdout.  [default: RUN.html]",
-)
-@click.option("--format", "form", type=click.Choice(["html", "svg", "png"]), default="html")
+@output_option("Write there; `-` is stdout.  [default: RUN.html]")
+@format_option("html", "svg", "png", what="The page, or a picture of one chart.")
 @click.option("--chart", metavar="NAME", help="Which chart, for svg and png; `list` lists them.")
 @click.option(
     "--tokens",

@@ -2,12 +2,13 @@
 
 import click
 
+from nntrace.cli.options import format_option
 from nntrace.cli.output import console, output
 
 
 @click.command(name="rules")
 @click.argument("code", required=False)
-@click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text")
+@format_option("text", "json", "markdown")
 def command(code: str | None, form: str) -> None:
     """List the checks, or describe one in full.
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nntrace.cli.options import format_option
 from nntrace.cli.output import console, note, output
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command(name="runs")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@format_option("text", "json")
 def command(folder: Path | None, form: str) -> None:
     """List the runs, newest first.
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nntrace.cli.options import format_option
 from nntrace.cli.output import console, note, output
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ _STATISTICS = ("mean", "std", "min", "max", "zero_fraction", "nonfinite_fraction
 
 @click.command(name="show")
 @click.argument("run", required=False)
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@format_option("text", "json")
 def command(run: str | None, form: str) -> None:
     """Show what a run holds, without judging it.
 

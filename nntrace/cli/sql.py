@@ -6,14 +6,15 @@ from pathlib import Path
 
 import click
 
+from nntrace.cli.options import format_option, output_option
 from nntrace.cli.output import console, output
 from nntrace.errors import NntraceError
 
 
 @click.command(name="sql")
 @click.argument("words", nargs=-1, metavar="[RUN]... [QUERY]")
-@click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table")
-@click.option("-o", "--output", "target", type=click.Path(path_type=Path, dir_okay=False))
+@format_option("table", "csv", "json")
+@output_option()
 def command(words: tuple[str, ...], form: str, target: Path | None) -> None:
     """Query runs with SQL; without a QUERY a shell opens.
 

@@ -4,11 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from cli.commands import Command
 
 import nntrace as package
-from nntrace.cli import COMMANDS
+from nntrace.cli import COMMANDS, cli
 
 HEAVY = ("numpy", "pyarrow", "rich", "importlib.metadata", "tomllib", "nntrace.trace")
 
@@ -25,6 +26,14 @@ def test_help_lists_each_command_with_its_first_line(nntrace: Command, args: lis
     for command in COMMANDS:
         assert f"\n  {command} " in result.out
     assert "..." not in result.out.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_of_a_command_says_what_it_does(command: str) -> None:
+    found = cli.get_command(click.Context(cli), command)
+    assert found is not None
+    options = [param for param in found.params if isinstance(param, click.Option)]
+    assert [option.name for option in options if not option.help] == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)
