@@ -168,7 +168,7 @@ def watch_losses(recorder: Recorder) -> list[Undo]:
     guarded = recorder.guard(observe)
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def __call__(loss: Any, y_true: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+        def __call__(loss: Any, y_true: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:
             is_inside = hooks.in_foreign_loss
             hooks.in_foreign_loss = not isinstance(loss, CompileLoss)
             try:

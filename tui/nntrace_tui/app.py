@@ -68,7 +68,7 @@ class MonitorApp(App[None]):
     }
     DEFAULT_MODE = Page.OVERVIEW.name
     # Not a ClassVar: Textual declares it as an attribute of the instance.
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012  Textual's
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(page.key, f"page({page.name!r})", str(page), show=False) for page in Page),
         Binding("space", "pause", "Pause"),

@@ -137,7 +137,7 @@ class JaxWatch:
         return value_and_grad
 
     def _around_layer(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def __call__(layer: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+        def __call__(layer: Any, *args: Any, **kwargs: Any) -> Any:
             if not self._is_here():
                 return original(layer, *args, **kwargs)
             self._stack.append(layer)
@@ -174,7 +174,7 @@ class JaxWatch:
         return outputs
 
     def _around_loss(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def __call__(loss: Any, y_true: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+        def __call__(loss: Any, y_true: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:
             if self._in_loss or isinstance(loss, CompileLoss) or not self._is_here():
                 return original(loss, y_true, y_pred, *args, **kwargs)
             self._in_loss = True

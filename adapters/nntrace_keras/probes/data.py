@@ -84,7 +84,7 @@ class Data:
         return evaluate
 
     def _beginning(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def __init__(iterator: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        def __init__(iterator: Any, *args: Any, **kwargs: Any) -> None:
             original(iterator, *args, **kwargs)
             if self._expects:  # the second one in a `fit` is that of its validation
                 self._expects = False
@@ -93,7 +93,7 @@ class Data:
         return __init__
 
     def _iterating(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def __iter__(dataset: Any) -> Any:  # noqa: N807
+        def __iter__(dataset: Any) -> Any:
             if not self._is_training(dataset):
                 return original(dataset)
             if self.first is None:

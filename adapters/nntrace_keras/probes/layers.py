@@ -45,7 +45,7 @@ class OwnLayers:
         """Watch the calls of layers."""
 
         def calling(original: Callable[..., Any]) -> Callable[..., Any]:
-            def __call__(layer: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+            def __call__(layer: Any, *args: Any, **kwargs: Any) -> Any:
                 kind = type(layer)
                 if kind not in self._calls and len(self._calls) < _MANY and _is_own(kind):
                     leaves = tf.nest.flatten((args, kwargs))

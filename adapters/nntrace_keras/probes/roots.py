@@ -27,7 +27,7 @@ class Roots:
         return found[0] if len(found) == 1 else None
 
     def _calling(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def __call__(layer: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+        def __call__(layer: Any, *args: Any, **kwargs: Any) -> Any:
             if not self._depth and not _is_symbolic((args, kwargs)):
                 self._found[id(layer)] = layer
             self._depth += 1

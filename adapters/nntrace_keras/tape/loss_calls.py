@@ -60,7 +60,7 @@ class LossCalls:
     def _around_loss(self, original: Callable[..., Any]) -> Callable[..., Any]:
         local = self._local
 
-        def __call__(loss: Any, y_true: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+        def __call__(loss: Any, y_true: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:
             outside, local.in_loss = local.in_loss, True
             try:
                 value = original(loss, y_true, y_pred, *args, **kwargs)

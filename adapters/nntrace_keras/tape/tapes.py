@@ -137,7 +137,7 @@ class Tapes:
     def _around_layer(self, original: Callable[..., Any]) -> Callable[..., Any]:
         local = self._local
 
-        def __call__(layer: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+        def __call__(layer: Any, *args: Any, **kwargs: Any) -> Any:
             if not local.active and not local.unobserved:
                 return self._own_passes.call(original, layer, args, kwargs)
             if not local.active or in_symbolic_scope():  # to learn shapes Keras calls it in vain

@@ -104,7 +104,7 @@ class Interposer:
         return func(*args, **kwargs)
 
     def _calling(self, run: Callable[..., Any]) -> Callable[..., Any]:
-        def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+        def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
             if self._depth or not self._is_training() or not _has_parameters(module):
                 return run(module, *args, **kwargs)
             self._losses.model_calls += not self._steps

@@ -38,7 +38,7 @@ class PinnedLoaders:
         self._turns = dict.fromkeys(self._delivered, 0)
 
     def _pinning(self, run: Callable[..., Any]) -> Callable[..., Any]:
-        def __next__(iterator: Any) -> Any:  # noqa: N807
+        def __next__(iterator: Any) -> Any:
             batch = run(iterator)  # its own order, and its own end
             if not torch.is_grad_enabled():
                 return batch

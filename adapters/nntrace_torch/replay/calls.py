@@ -205,7 +205,7 @@ class RootCalls:
         inherited = "__call__" not in vars(kind)
 
         def make(original: Callable[..., Any]) -> Callable[..., Any]:
-            def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+            def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
                 # Looked up anew: graph tracers replace the method of `nn.Module` for a while.
                 above: Any = super(kind, module)
                 run = above.__call__ if inherited else original.__get__(module)

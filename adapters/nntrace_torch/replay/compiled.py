@@ -79,7 +79,7 @@ class CompiledCalls:
             calls = self
 
             def make(original: Callable[..., Any]) -> Callable[..., Any]:
-                def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+                def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
                     return calls.call(
                         lambda *a, **k: original(module, *a, **k), module, args, kwargs
                     )

@@ -92,7 +92,7 @@ class CapsulePlayer:
         ]
 
     def _patched(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+        def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
             number = None if self._inside else self._match(module)
             if number is None:
                 return original(module, *args, **kwargs)
