@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tensorflow.python.framework import ops
+from tensorflow.python.ops import control_flow_util
 
 
 def list_on(graph: Any, name: str) -> list[Any]:
@@ -26,3 +27,9 @@ def graphs_around() -> Iterator[Any]:
 def functions_around() -> Iterator[Any]:
     """Those of them that become functions."""
     return (graph for graph in graphs_around() if getattr(graph, "building_function", False))
+
+
+def is_compiled(graph: Any = None) -> bool:
+    """Whether XLA compiles the graph, or else the one that is being built."""
+    graph = ops.get_default_graph() if graph is None else graph
+    return bool(control_flow_util.GraphOrParentsInXlaContext(graph))

@@ -5,12 +5,11 @@ it, and a sampled one rounds as any other. The second computation starts from th
 from copies of the variables as they were before, and from the same random numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
 from tensorflow.python.ops.gen_resource_variable_ops import read_variable_op
 from tensorflow.python.ops.resource_variable_ops import BaseResourceVariable
 
@@ -25,6 +24,7 @@ from nntrace_keras.graphs.copies import (
 )
 from nntrace_keras.graphs.held import Held, spec_of
 from nntrace_keras.graphs.kept import Kept, Moment
+from nntrace_keras.graphs.on_graph import is_compiled
 from nntrace_keras.samples import gather
 from nntrace_keras.samples.capture import Capture
 from nntrace_keras.samples.elements import flat_plan
@@ -97,7 +97,7 @@ class Second:
     def __post_init__(self) -> None:
         self._handles = [_handle(stepped.variable) for stepped in self.updates]
 
-    def keep_drawn(self, wanted: Any, is_whole: Any, *, inputs: bool) -> None:
+    def keep_drawn(self, wanted: Any, is_whole: Callable[[], Any], *, inputs: bool) -> None:
         """In the step's graph: keep what could not be had again. That copies nothing.
 
         In a function that others call, which may make many steps in one call of theirs, it is
@@ -105,7 +105,7 @@ class Second:
         compiles, which fixes the shapes of what is kept: whoever calls such a graph keeps its
         arguments, and random numbers are drawn anew.
         """
-        if control_flow_util.GraphOrParentsInXlaContext(self.graph):
+        if is_compiled(self.graph):
             return
         if not inputs and not any(map(is_drawn, self.graph.get_operations())):
             return
@@ -113,7 +113,7 @@ class Second:
         plan = needed(self.graph, *self._wants(), self.begin, is_drawn)
         tensors = [*plan.stopped, *(plan.inputs if inputs else ())]
         named = {tensor.name: tensor for tensor in tensors}
-        self.kept.keep(named, wanted if inputs else None, is_whole, last=inputs)
+        self.kept.keep(named, wanted if inputs else None, is_whole(), last=inputs)
         self.kept.every = self.kept.every or inputs
 
     def begins(self, *, is_called: bool) -> None:

@@ -241,7 +241,9 @@ class GraphCall:
         begin = len(self._graph.get_operations())
         self.step.second = Second(self._graph, capture, self.step.updates, begin)
         is_inside = bool(getattr(self._graph.outer_graph, "building_function", False))
-        self.step.second.keep_drawn(self._sampled, Board.is_whole(self._state), inputs=is_inside)
+        self.step.second.keep_drawn(
+            self._sampled, partial(Board.is_whole, self._state), inputs=is_inside
+        )
         self.step.keepsakes = capture.keepsakes
         self.step.spans = [span for gradient in gradients for span in gradient.calls.spans]
         self.step.losses = [target for gradient in gradients for target in gradient.targets]
