@@ -75,7 +75,7 @@ class Observers:
         self.objective = ObjectiveReader(recorder)
         self.idle = IdleWatch(recorder, self.models)
         self.devices = DeviceObserver(recorder)
-        self.clearing = GradientClearing()
+        self.clearing = GradientClearing(recorder)
         self.clipping = GradientClipping(recorder)
         self.ranks = RankObserver(recorder)
         self.scaling = LossScaling(recorder, skipped)

@@ -154,7 +154,9 @@ class Tracer:
                 sample.is_evaluation = False
                 if len(losses) == 1:
                     is_scaled = parts.scaling.scale is not None
-                    parts.objective.look(losses[0], sample, is_scaled=is_scaled)
+                    parts.objective.look(losses[0], sample, parts.calls.kept, is_scaled=is_scaled)
+        elif sample is not None and parts.calls.called_since_backward():
+            parts.clearing.look_between()
         if sample is not None and parts.forward.flow.is_open:
             parts.forward.flow.read(losses)
         for loss, number in zip(losses, numbers, strict=True):

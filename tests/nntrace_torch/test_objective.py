@@ -160,6 +160,14 @@ def test_graphs_of_a_sampled_step_do_not_outlive_it(trace_here):
         gc.enable()
 
 
+def test_calls_with_one_example_are_counted(traced):
+    def objective(model):
+        actions = [model(INPUTS[n]).sum() for n in range(3)]
+        return sum(actions) + model(INPUTS).sum()
+
+    assert objective_of(traced(objective, steps=1))["single_calls"] == 3
+
+
 def test_an_objective_made_of_numbers_has_no_terms(traced):
     def objective(model):
         return torch.tensor(model(INPUTS).sum().item(), requires_grad=True)

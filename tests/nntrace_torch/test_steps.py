@@ -179,6 +179,38 @@ def test_gradients_that_are_cleared_are_told_from_those_that_are_not(trace_here)
     assert run(lambda optimizer: None) == [0, 0, 0]
 
 
+def micro_batches(before_each, perturb=0.0):
+    """A loop with two micro-batches in each step."""
+    model = mlp()
+
+    def program():
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(10):
+            optimizer.zero_grad()
+            for _ in range(2):
+                before_each(optimizer)
+                with torch.no_grad():
+                    for parameter in model.parameters():
+                        parameter.add_(perturb) if perturb else None
+                loss_of(model, torch.randn(6, 4)).backward()
+            optimizer.step()
+
+    return program
+
+
+def test_gradients_cleared_within_a_step_are_told_at_the_backward(trace_here):
+    trace = trace_here(micro_batches(lambda optimizer: optimizer.zero_grad()))
+    [event] = trace.events_of("idle")
+    assert event.payload["cleared_within"] == 5
+    assert event.payload["file"] == __file__
+
+
+def test_micro_batches_that_add_up_and_steps_at_changed_weights_are_not_told(trace_here):
+    assert not trace_here(micro_batches(lambda optimizer: None)).events_of("idle")
+    ascent = micro_batches(lambda optimizer: optimizer.zero_grad(), perturb=0.01)
+    assert not trace_here(ascent).events_of("idle")
+
+
 def test_the_phase_is_the_mode_of_the_model_while_it_steps(trace_here):
     model = mlp()
 

@@ -1,5 +1,7 @@
 """What a sampled step differentiates: the terms of the objective, and how much of it is clamped."""
 
+from collections.abc import Iterable
+
 import torch
 
 from nntrace.adapter.objective import objective_payload
@@ -7,9 +9,12 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.program import graphs
 from nntrace_torch.program.sources import caller
+from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.guard import tensors_in
 from nntrace_torch.samples.step import StepSample
 
 _MOST_TERMS = 32
+_MOST_KINDS = 16  # of objectives, by their terms and the calls of models before them
 
 
 class ObjectiveReader:
@@ -17,22 +22,27 @@ class ObjectiveReader:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._announced: set[tuple[str, ...]] = set()
+        self._announced: set[tuple[tuple[str, ...], int]] = set()
+        self._singles = 0  # calls of the step with one example each
 
-    def look(self, loss: torch.Tensor, sample: StepSample, *, is_scaled: bool) -> None:
+    def look(
+        self, loss: torch.Tensor, sample: StepSample, calls: Iterable[Call], *, is_scaled: bool
+    ) -> None:
         """Record its terms' values, and once per kind of objective what it is made of.
 
         Args:
             loss: what `backward` is about to be called on.
             sample: the step; the loss functions called in it so far are taken from it.
+            calls: those of models in the step.
             is_scaled: multiplied by a loss scaler: the terms' values would be, too.
         """
-        calls = sample.take_loss_calls()
+        functions = sample.take_loss_calls()
+        self._singles = sum(map(_has_one_example, calls))
         if loss.grad_fn is None:  # made of numbers: nothing can learn from it
             self._announce((), [], is_clamped=False)
             return
         with torch.no_grad():
-            found = graphs.terms(loss, calls)
+            found = graphs.terms(loss, functions)
             if not found or len(found) > _MOST_TERMS:
                 return
             names = _names(found)
@@ -46,16 +56,17 @@ class ObjectiveReader:
     def _announce(
         self, names: tuple[str, ...], found: list[graphs.Term], *, is_clamped: bool
     ) -> None:
-        if names in self._announced:
+        kind = (names, self._singles)
+        if kind in self._announced or len(self._announced) >= _MOST_KINDS:
             return
-        self._announced.add(names)
+        self._announced.add(kind)
         payload = objective_payload(
             [(name, term.weight) for name, term in zip(names, found, strict=True)],
             caller(),
             is_clamped=is_clamped,
             broadcast=next((s for t in found if (s := graphs.broadcast(t)) is not None), None),
         )
-        self._recorder.add_event(EventKind.OBJECTIVE, payload)
+        self._recorder.add_event(EventKind.OBJECTIVE, {**payload, "single_calls": self._singles})
 
     def _values(
         self,
@@ -80,6 +91,12 @@ class ObjectiveReader:
         sample.describe_batch(term_names=tuple(sums))
         everything = [rest if part is None else part for part in sums.values()]
         sample.add_batch_values("terms", torch.stack([part.to(total) for part in everything]))
+
+
+def _has_one_example(call: Call) -> bool:
+    """Whether a model was called with a single example, or one without an axis of examples."""
+    first = next(iter(tensors_in(call.args)), None) if call.gradients_enabled else None
+    return first is not None and (first.dim() < 2 or first.shape[0] == 1)
 
 
 def _names(found: list[graphs.Term]) -> tuple[str, ...]:

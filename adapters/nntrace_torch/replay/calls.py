@@ -100,6 +100,10 @@ class RootCalls:
         """A backward pass is over, and so is the call before it."""
         self._unwatched = None
 
+    def called_since_backward(self) -> bool:
+        """Whether a model was called after the backward pass before."""
+        return bool(self.kept) and self.kept[-1].micro_batch == self.micro_batch
+
     def of_last_micro_batch(self) -> list[Call]:
         """The calls since the backward pass before the last."""
         last = self.kept[-1].micro_batch if self.kept else 0

@@ -35,8 +35,8 @@ def missing_nonlinearity(trace: Trace) -> Iterator[Finding | Skipped]:
     so functional activations are seen too. Linear operations may stand between the two: dropout,
     reshaping, average pooling, a batch norm. Not reported: a first layer narrower than both its
     input and the second layer's output (a bottleneck, a low-rank product), depthwise, grouped and
-    transposed convolutions, and an output that something else uses as well, such as a residual
-    stream.
+    transposed convolutions, an output that something else uses as well, such as a residual stream,
+    and a second layer that makes both a gate and what it gates (a gated linear unit).
     Source: Goodfellow, Deep Learning, 6.1; Karpathy's Recipe, step 2 (verify what you built).
     """
     flow = Flow(trace)
@@ -51,6 +51,8 @@ def missing_nonlinearity(trace: Trace) -> Iterator[Finding | Skipped]:
             continue
         one, two = matrices.get(vertex.name), matrices.get(second.name)
         if one is None or two is None or _is_deliberate(flow, vertex, one, two):
+            continue
+        if flow.is_gated(second):
             continue
         found.append((vertex.name, second.name))
     if not found:

@@ -209,8 +209,9 @@ def collapsed_representation(
     what the sample can show, from one layer to the last before the head, and only for a model
     without targets (self-supervised training) or whose loss does not come down. A loss that has
     just reached what the label frequencies give needs one direction and is a start. One number to
-    predict or two classes to separate need no more than a line, and behind a layer of three units
-    or fewer there is no more to use. The last layer of a model without targets is a representation,
+    predict or two classes to separate need no more than a line, few outputs without targets are no
+    representation but answers (quantiles), and behind a layer of three units or fewer there is no
+    more to use. The last layer of a model without targets is a representation,
     too: it has collapsed into a point where examples differ by next to nothing of its outputs'
     size.
     Source: Jing et al. 2022 (Dimensional collapse); Gao et al. 2017 (participation ratio).
@@ -236,7 +237,11 @@ def collapsed_representation(
         )
         return
     learns = remaining_loss(trace) <= learnt or is_still_learning(trace) or is_on_its_way(trace)
-    if (trace.sites_of(Role.TARGET) and learns) or links[affine[-1]].site.units <= _TWO_CLASSES:
+    outputs = links[affine[-1]].site.units
+    if trace.sites_of(Role.TARGET):
+        if learns or outputs <= _TWO_CLASSES:
+            return
+    elif outputs < _LEAST_UNITS:
         return
     start = first_finite(rank)
     found: list[tuple[Link, int]] = []

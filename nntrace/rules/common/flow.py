@@ -72,6 +72,10 @@ class Flow:
         """Whether the program rectifies the output of a module itself (`F.relu`)."""
         return is_rectified_outside(Vertex(site.path), self.takers)
 
+    def is_gated(self, vertex: Vertex) -> bool:
+        """Whether one half of its output becomes the gate of the other."""
+        return any(self.kind(taker).lstrip(":") == "glu" for taker in self.takers.get(vertex, ()))
+
     def only_taker(self, vertex: Vertex) -> Vertex | None:
         """The one vertex that takes its output; None when there are none or several."""
         takers = self.takers.get(vertex, set())

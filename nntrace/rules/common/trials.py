@@ -16,6 +16,7 @@ _KINDS_OF_SUM = 3
 _FACTOR_OF_SUMS = 1.5
 _FEWEST_ROLLOUTS = 3
 _EARLY = 10  # passes
+_FEWEST_ACTIONS = 8
 
 
 def trial_and_error(trace: Trace) -> str:
@@ -25,7 +26,7 @@ def trial_and_error(trace: Trace) -> str:
         return ""
     if _adds_up_episodes([sum(_weights(found)) for found in objectives]):
         return "the loss is a sum over as many terms as an episode has steps"
-    if _rolls_out(trace):
+    if _rolls_out(trace) or _acts([count(found, "single_calls") for found in objectives]):
         return "the model's own calls between the steps make its data: other ones each time"
     return ""
 
@@ -56,6 +57,11 @@ def _rolls_out(trace: Trace) -> bool:
         (calls := count(found, "calls")) > 1 and count(found, "examples") < batch * calls
         for found in passes
     )
+
+
+def _acts(calls: list[int]) -> bool:
+    """Whether a model is called with single examples, ever so many, as an episode has steps."""
+    return len(set(calls)) > 1 and max(calls) >= _FEWEST_ACTIONS
 
 
 def _list(payload: Mapping[str, Any], key: str) -> list[Any]:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.common.flow import Flow
 from nntrace.rules.common.layers import (
     BoolArray,
     any_finite,
@@ -225,11 +226,12 @@ def gradient_depth_imbalance(
     No single learning rate fits both. Compared are root mean squares of weight gradients times
     those of the weights: what a relative change of the layer does to the loss, however its scale is
     split between weights and inputs. Left out are lookup tables, gradients that are exactly zero,
-    and two layers with a batch norm between them: the norm removes the part of the gradient that
-    all examples share, which before a last layer is most of it. Information for a model that has
-    fitted its data (attention that is sure of its keys, say, leaves next to no gradient to what
-    made it so), unless the updates of the layer with the small gradient are lost to float32's
-    rounding (2⁻²⁴ of the weights): that layer has learned nothing.
+    the first layer behind the head of another model (an actor beside a critic), and two layers with
+    a batch norm between them: the norm removes the part of the gradient that all examples share,
+    which before a last layer is most of it. Information for a model that has fitted its data
+    (attention that is sure of its keys, say, leaves next to no gradient to what made it so), unless
+    the updates of the layer with the small gradient are lost to float32's rounding (2⁻²⁴ of the
+    weights): that layer has learned nothing.
     Source: Glorot & Bengio 2010; You et al. 2017 (LARS, ratios of layers).
     """
     sites = weights(trace, Role.PARAM_GRAD)
@@ -244,8 +246,10 @@ def gradient_depth_imbalance(
         yield skipped
         return
     normalised = batch_norm_between(trace)
+    flow, paths = Flow(trace), [site.parent for site in sites]
     for one, two in pairwise(usable):
-        if normalised(sites[one], sites[two]):
+        head = flow.sites.get(paths[one])
+        if normalised(sites[one], sites[two]) or (head and flow.is_last(head, paths)):
             continue
         both = np.flatnonzero(np.isfinite(effect[:, one]) & np.isfinite(effect[:, two]))
         if len(both) < samples:

@@ -7,6 +7,7 @@ import numpy as np
 
 from nntrace.rules.common.payloads import text
 from nntrace.rules.common.signals import median, span
+from nntrace.rules.common.trials import trial_and_error
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
@@ -96,9 +97,12 @@ def step_time_drift(
     at once; without the first steps and the time that tracing took; among steps that were not
     sampled, unless most were. A warning where the program's own processor time doubles or accounts
     for the growth; otherwise information, because then the machine or the data may have slowed
-    down. Larger batches and longer sequences may rightly take longer.
+    down. Larger batches, longer sequences and longer episodes may rightly take longer.
     Source: PyTorch Performance Tuning Guide.
     """
+    if trial_and_error(trace):
+        yield Skipped("the episodes that are played between the steps become longer")
+        return
     columns = trace.steps
     duration = np.maximum(columns.duration_ns, 1)
     own_part = 1.0 - np.clip(columns.overhead_ns, 0, duration) / duration

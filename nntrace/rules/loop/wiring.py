@@ -34,7 +34,8 @@ def no_optimizer_step(
     """Gradients are computed and no optimizer acts on them, or the optimizer acts without any.
 
     One of the two calls is missing, and nothing is learned; or the optimizer gathers gradients for
-    a step that never comes. Parameters that are updated by hand count as stepped. A step after
+    a step that never comes; or micro-batches are to add up and are cleared before the next one is
+    computed. Parameters that are updated by hand count as stepped. A step after
     gradients set by hand, or that of a second optimizer after one backward pass, is not reported.
     Source: "37 reasons", 17 (test intermediate results).
     """
@@ -60,6 +61,18 @@ def no_optimizer_step(
         else:
             yield Skipped("no optimizer step was recorded")
         return
+    if (cleared := [e for e in idle if count(e.payload, "cleared_within")]) and len(trace.steps):
+        passes = int(np.median(trace.steps.backwards))
+        yield Finding(
+            f"gradients are cleared between the backward passes of a step: of {passes} only the "
+            "last counts.",
+            severity=Severity.WARNING,
+            steps=span(trace.steps.step),
+            evidence={"backwards": passes},
+            location=place(cleared[0].payload),
+            advice="Call `zero_grad()` once per optimizer step, right after it, not for each "
+            "micro-batch.",
+        )
     without = trace.steps.backwards == 0
     since = lasting(without, steps)
     received = trace.series(Role.PARAM_GRAD, "n")

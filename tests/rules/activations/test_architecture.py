@@ -51,6 +51,12 @@ def trace(*modules, flow=(), loss=1.0):
 # ACT08
 
 
+@pytest.mark.parametrize(("taker", "found"), [(":glu", 0), (":mul", 1)])
+def test_a_layer_that_makes_a_gate_and_what_it_gates_is_more_than_linear(taker, found):
+    rows = trace(module("a"), module("b"), flow=[f"a b {taker} :loss"])
+    assert len(findings("ACT08", rows)) == found
+
+
 def test_two_layers_in_a_row_are_a_warning():
     rows = trace(module("a"), module("b"), flow=["a b :loss"])
     [finding] = findings("ACT08", rows)

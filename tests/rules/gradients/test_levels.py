@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rules.builders import findings, site, skip_reasons, trace_of
+from rules.builders import event, findings, site, skip_reasons, trace_of
 
 from nntrace.rules import Severity
 
@@ -202,6 +202,15 @@ def test_layers_with_a_batch_norm_between_them_may_be_far_apart(kind, found):
     ]
     rows = trace(between, parameter("a.weight", 1e-4), parameter("b.weight", 1.0))
     assert len(findings("GRD10", rows)) == found
+
+
+@pytest.mark.parametrize(("feeds", "found"), [(False, 0), (True, 1)])
+def test_the_head_of_one_model_and_the_first_layer_of_another_are_no_neighbours(feeds, found):
+    outputs = [site(path, "activation", module_type="Linear") for path in ("critic", "actor")]
+    edges = [[0, 1], [1, 2]] if feeds else [[0, 2], [1, 2]]
+    flow = event("graph", vertices=["critic", "actor", ":sub"], edges=edges)
+    layers = [parameter("critic.weight", 1.0), parameter("actor.weight", 1e-4)]
+    assert len(findings("GRD10", trace(outputs, *layers, events=[flow]))) == found
 
 
 def test_samples_of_the_first_steps_alone_do_not_speak_for_the_run():

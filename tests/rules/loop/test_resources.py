@@ -40,6 +40,11 @@ def drift(last_ms, *, cpu=True, **columns):
     )
 
 
+def test_steps_that_play_ever_longer_episodes_may_take_longer():
+    played = [event("objective", n, terms=["other"], single_calls=8 * n) for n in range(3)]
+    assert skip_reasons("RUN09", drift(20, events=played))
+
+
 @pytest.mark.parametrize(("last_ms", "found"), [(12.5, 1), (9.0, 0)])
 def test_steps_that_take_twice_as_long_are_a_warning(last_ms, found):
     assert [f.level for f in findings("RUN09", drift(last_ms))] == [Severity.WARNING] * found

@@ -40,6 +40,13 @@ def test_gradients_set_by_hand_and_two_optimizers_after_one_backward_are_healthy
     assert findings("RUN04", turns) == []
 
 
+def test_gradients_that_are_cleared_within_a_step_are_a_warning_at_the_backward():
+    cleared = event("idle", 9, cleared_within=5, file="train.py", line=7)
+    [finding] = findings("RUN04", trace_of(steps=50, backwards=4, events=[cleared]))
+    assert (finding.level, finding.location.line) == (Severity.WARNING, 7)
+    assert "of 4 only the last" in finding.message
+
+
 # RUN05
 
 

@@ -569,6 +569,23 @@ def test_targets_that_a_network_makes_may_grow(code):
     assert "targets" in skip_reasons(code, learning_by_trial(loss))[0]
 
 
+@pytest.mark.parametrize(
+    ("calls", "terms", "is_trial"),
+    [
+        ((8, 20, 31), ["other"], True),
+        ((20, 20, 20), ["other"], False),  # a recurrent model that is called for each time step
+        ((0, 2, 7), ["other"], False),
+        ((8, 20, 31), ["nll_loss"], False),
+    ],
+)
+def test_a_model_that_is_called_as_often_as_an_episode_has_steps_learns_by_trial(
+    calls, terms, is_trial
+):
+    events = [event("objective", n, terms=terms, single_calls=c) for n, c in enumerate(calls)]
+    reasons = skip_reasons("LOS07", trace_of(loss=noisy(np.linspace(1.0, 4.0, 300)), events=events))
+    assert any("make its data" in reason for reason in reasons) is is_trial
+
+
 def growing(growth, rise, function="smooth_l1_loss"):
     """A regression of which targets and errors become so many times as large."""
     sizes = np.geomspace(1.0, growth, 300)
