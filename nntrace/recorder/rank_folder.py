@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from nntrace.recorder.batches import SeenExamples, summarise
+from nntrace.recorder.blocks import Workspace
 from nntrace.recorder.capsules import CapsuleRecord, write_capsule
 from nntrace.recorder.digits import shorten
+from nntrace.recorder.histograms import signed_log2_histograms
 from nntrace.recorder.liveness import Liveness, RectifiedOutside
 from nntrace.recorder.records import (
     EventRecord,
@@ -27,7 +29,6 @@ from nntrace.recorder.spectrum import Filters, Turns, effective_rank
 from nntrace.recorder.statistics import (
     batched_statistics,
     saturated_fraction,
-    signed_log2_histograms,
 )
 from nntrace.recorder.streams import StreamWriter, lists
 from nntrace.recorder.successive import SuccessiveSteps
@@ -90,6 +91,7 @@ class RankFolder:
         self._filters = Filters()
         self._turns = Turns()
         self._seen = SeenExamples()
+        self._workspace = Workspace()
         self._nonfinite_sites: set[int] = set()
         self._successive = SuccessiveSteps()
         self._found: dict[int, dict[str, float]] = {}  # columns of steps that are yet to come
@@ -167,11 +169,13 @@ class RankFolder:
         All samples that wait are one batch: rows of equal layout are reduced together.
         """
         rows = Rows(samples)
-        columns = {name: np.full(len(rows.site), np.nan) for name in STATISTICS}
+        count = len(rows.site)
         with np.errstate(all="ignore"):
+            columns = batched_statistics(rows.by_layout, count, self._workspace)
+            for name in STATISTICS:
+                if name not in columns:
+                    columns[name] = np.full(count, np.nan)
             for layout, members in rows.by_layout.items():
-                for name, column in batched_statistics(members.values, layout).items():
-                    columns[name][members.numbers] = column
                 if layout.per_unit:
                     self._per_unit(rows, members, layout, columns)
                 else:

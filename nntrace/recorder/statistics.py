@@ -1,4 +1,4 @@
-"""The statistics of sampled values, computed in batches of rows of equal layout.
+"""The statistics of sampled values, computed in blocks of rows of equal length.
 
 All are over the finite values of a row. Powers are taken of distances from the median, of rows
 whose values are very small or very large in units of a power of two: gradients of 1e-25 keep their
@@ -6,86 +6,40 @@ standard deviation, values of 1e30 do not overflow, and no digit is lost to eith
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from nntrace.recorder.blocks import Workspace
+from nntrace.recorder.rows import Members
 from nntrace.recorder.sample import Float32Array, Layout
-from nntrace.schema import MOMENTS, QUANTILES
+from nntrace.schema import QUANTILES
 
 FloatArray = npt.NDArray[np.floating]
 Float64Array = npt.NDArray[np.float64]
 
-_EXPONENT_BITS, _EXPONENT_SHIFT = 9, 23  # of a float32, with its sign
-_BLOCK_ELEMENTS = 1 << 17  # 512 KiB of float32
-_SKEW_ELEMENTS = 272  # two arrays whose addresses are a multiple of 4 KiB apart wait for each other
 _MAX_RUNNING_SUM = 1 << 13  # beyond it the rounding of a running float32 sum shows
 _FOURTH_POWERS = (2.0**-25, 2.0**24)  # the largest of a row, for which float32 has them and sums
 _FEW = 64  # values, of which a rounding may be all that their mean is
+_NO_VARIATION = 1e-4  # of the variance: so much may be left of a difference of rounded sums
 _RAIL = 0.03  # within 3 % of the range counts as at the end of it
 
 
-def batched_statistics(rows: Sequence[Float32Array], layout: Layout) -> dict[str, Float64Array]:
-    """Statistics of m rows of n values each, as arrays [m], NaN where undefined.
+class _Facts(NamedTuple):
+    """What is read off m rows before statistics are made of it, each [m].
 
-    Standard deviation, skew and excess kurtosis are the population ones; quantiles are linearly
-    interpolated as `numpy.quantile` does.
-    """
-    n = len(rows[0])
-    places = [0, n - 1, *(place for q in QUANTILES.values() for place in _around(q, n))]
-    in_order = np.full((len(places), len(rows)), np.nan)
-    sums = np.full((len(_Sums._fields), len(rows)), np.nan)
-    broken: dict[int, Mapping[str, float]] = {}
-    start = 0
-    for block, ordered in _blocks(rows):
-        end = start + len(block)
-        whole = np.isfinite(ordered[:, 0]) & np.isfinite(ordered[:, -1])
-        if whole.all():
-            in_order[:, start:end] = ordered[:, places].T
-            sums[:, start:end] = _sums_of(block, ordered, layout)
-        else:
-            for number in np.flatnonzero(~whole).tolist():
-                broken[start + number] = _masked_statistics(block[number])
-            in_order[:, start:end][:, whole] = ordered[whole][:, places].T
-            sums[:, start:end][:, whole] = _sums_of(block[whole], ordered[whole], layout)
-        start = end
-    result = _from_sums(in_order, _Sums(*sums), n)
-    if not _has_example_std(layout):
-        result.pop("example_std")
-    for number, statistics in broken.items():
-        for name, value in statistics.items():
-            result[name][number] = value
-    return result
-
-
-def _blocks(rows: Sequence[Float32Array]) -> Iterator[tuple[Float32Array, Float32Array]]:
-    """The rows, a block [m, n] of them at a time, and the same with each row in order.
-
-    Few at a time: they then stay in the processor's cache, and the same memory serves all, because
-    fresh memory costs a page fault every 4 KiB.
-    """
-    n = len(rows[0])
-    size = min(max(1, _BLOCK_ELEMENTS // n), len(rows))
-    memory = np.empty(2 * size * n + _SKEW_ELEMENTS, dtype=np.float32)
-    for start in range(0, len(rows), size):
-        chosen = rows[start : start + size]
-        elements = len(chosen) * n
-        block = memory[:elements].reshape(-1, n)
-        ordered = memory[-elements:].reshape(-1, n)
-        np.concatenate(chosen, out=block.reshape(-1))
-        ordered[:] = block
-        ordered.sort(axis=1)  # NaN and +inf come last, −inf first
-        yield block, ordered
-
-
-class _Sums(NamedTuple):
-    """What is summed over rows, each [m]: means of powers of the distances from `centre`.
-
-    They are in units of `unit`, as is `between`, the mean over units of the variance over examples.
+    They are the first rows of a table; the others are the smallest value, the largest, and those on
+    either side of each quantile. `size` counts the finite values. `first` to `fourth` are sums of
+    powers of the distances from `centre`, in units of `unit`. `by_example` sums the squares of the
+    sums over examples, divided by the number of examples.
     """
 
+    size: Float64Array
+    nonfinite: Float64Array
     zeros: Float64Array
     centre: Float64Array
     unit: Float64Array
@@ -93,47 +47,106 @@ class _Sums(NamedTuple):
     second: Float64Array
     third: Float64Array
     fourth: Float64Array
-    between: Float64Array
+    by_example: Float64Array
 
 
-def _sums_of(values: FloatArray, ordered: FloatArray, layout: Layout) -> Float64Array:
-    """The fields of `_Sums` of finite rows [m, n], given in both orders; neither stays as it is."""
+_FACTS = len(_Facts._fields)
+_SIZE, _NONFINITE, _ZEROS, _CENTRE, _UNIT, _FIRST, *_, _BY_EXAMPLE = range(_FACTS)
+_TABLE_ROWS = _FACTS + 2 + 2 * len(QUANTILES)
+
+
+def batched_statistics(
+    by_layout: Mapping[Layout, Members], count: int, workspace: Workspace
+) -> dict[str, Float64Array]:
+    """Statistics of `count` rows, as arrays [count], NaN where undefined.
+
+    Standard deviation, skew and excess kurtosis are the population ones; quantiles are linearly
+    interpolated as `numpy.quantile` does.
+    """
+    table = np.full((_TABLE_ROWS, count), np.nan)
+    by_size: defaultdict[int, list[Layout]] = defaultdict(list)
+    for layout in by_layout:
+        by_size[layout.size].append(layout)
+    for layouts in by_size.values():
+        members = [by_layout[layout] for layout in layouts]
+        numbers = np.concatenate([some.numbers for some in members])
+        rows = [row for some in members for row in some.values]
+        runs = [(layout, len(by_layout[layout].values)) for layout in layouts]
+        table[:, numbers] = _table_of(rows, runs, workspace)
+    result = _from_table(table)
+    _mend_example_std(result, by_layout)
+    return result
+
+
+def _table_of(
+    rows: Sequence[Float32Array], runs: Sequence[tuple[Layout, int]], workspace: Workspace
+) -> Float64Array:
+    """The facts of rows of equal length; `runs` says how many in turn are of which layout."""
+    n = len(rows[0])
+    places = np.array([0, n - 1, *(place for q in QUANTILES.values() for place in _around(q, n))])
+    table = np.full((_TABLE_ROWS, len(rows)), np.nan)
+    of_examples = [
+        (layout, first, first + length)
+        for (layout, length), first in zip(runs, _starts(runs), strict=True)
+        if layout.per_unit and layout.examples > 1
+    ]
+    start = 0
+    for block, ordered in workspace.blocks(rows):
+        end = start + len(block)
+        part = table[:, start:end]
+        part[_FACTS:] = ordered.take(places, axis=1).T
+        part[_ZEROS] = _zeros(ordered)
+        distances = _sum_up(block, ordered, part)
+        for layout, first, last in of_examples:
+            if first < end and start < last:
+                some = slice(max(first - start, 0), min(last, end) - start)
+                part[_BY_EXAMPLE, some] = _by_example(distances[some], layout)
+        start = end
+    table[_SIZE], table[_NONFINITE] = n, 0.0
+    whole = np.isfinite(table[_FACTS]) & np.isfinite(table[_FACTS + 1])
+    for number in np.flatnonzero(~whole).tolist():
+        table[:, number] = _masked(rows[number], workspace)
+    return table
+
+
+def _sum_up(values: FloatArray, ordered: FloatArray, table: Float64Array) -> FloatArray:
+    """Put down the sums over rows [m, n], given in both orders; neither stays as it is.
+
+    Returns the distances of the values from the centre.
+    """
     m, n = values.shape
     if n <= _FEW:
         values, ordered = values.astype(np.float64), ordered.astype(np.float64)
-    sums = np.full((len(_Sums._fields), m), np.nan)
-    of = _Sums(*sums)
-    of.zeros[:] = _zeros(ordered) / n
     # The median is within a standard deviation of the mean, so that central moments are no small
     # difference of large numbers; and it is a value of the row: the distance is exact near it.
     centre = ordered[:, n // 2].copy()
-    of.unit[:] = _scaled(values, centre, np.maximum(-ordered[:, 0], ordered[:, -1]))
-    of.centre[:] = centre
+    table[_UNIT] = _scaled(values, centre, np.maximum(-ordered[:, 0], ordered[:, -1]))
+    table[_CENTRE] = centre
     values -= centre[:, None]
     squares = np.multiply(values, values, out=ordered)
-    of.first[:] = _sums(values)
-    of.second[:] = _sums_of_products(values, values)
-    of.third[:] = _sums_of_products(squares, values)
-    of.fourth[:] = _sums_of_products(squares, squares)
-    sums[3:] /= n
-    if _has_example_std(layout):
-        shape = (m, layout.examples, layout.positions * layout.units)
-        by_example = np.add.reduce(values.reshape(shape), axis=1)
-        by_example *= by_example
-        explained = _sums(by_example) / (layout.examples * n)
-        of.between[:] = np.maximum(of.second - explained, 0)
-        # What is left of a difference of rounded sums is no variation.
-        for row in np.flatnonzero(of.between <= 1e-4 * (of.second - of.first**2)):
-            examples = values[row].reshape(shape[1:]).astype(np.float64)
-            is_constant = (examples == examples[0]).all()
-            of.between[row] = 0.0 if is_constant else examples.var(axis=0).mean()
-    return sums
+    sums = np.empty((4, m), values.dtype)
+    _dot(values, np.ones((1, n), values.dtype), sums[0])
+    _dot(values, values, sums[1])
+    _dot(squares, values, sums[2])
+    _dot(squares, squares, sums[3])
+    table[_FIRST : _FIRST + 4] = sums
+    return values
 
 
-def _scaled(values: FloatArray, centre: FloatArray, largest: FloatArray) -> Float64Array:
+def _dot(a: FloatArray, b: FloatArray, out: FloatArray) -> None:
+    """The sums of products of rows [m, n], in their precision."""
+    if a.shape[1] > _MAX_RUNNING_SUM:
+        np.add.reduce(a * b, axis=1, out=out)  # adds the last axis pairwise
+    else:
+        np.matmul(a[:, None, :], b[:, :, None], out=out[:, None, None])
+
+
+def _scaled(values: FloatArray, centre: FloatArray, largest: FloatArray) -> Float64Array | float:
     """Put rows whose fourth powers float32 has not into another unit; each row's unit."""
-    units = np.ones(len(values))
     smallest, greatest = _FOURTH_POWERS
+    if smallest < largest.min() and largest.max() < greatest:
+        return 1.0
+    units = np.ones(len(values))
     outside = (largest <= smallest) | (largest >= greatest)
     for row in np.flatnonzero(outside & (largest > 0)).tolist():
         exponent = min(max(math.frexp(largest[row])[1], -126), 126)
@@ -143,22 +156,42 @@ def _scaled(values: FloatArray, centre: FloatArray, largest: FloatArray) -> Floa
     return units
 
 
-def _from_sums(in_order: Float64Array, of: _Sums, n: int) -> dict[str, Float64Array]:
-    """The statistics of rows of n values; `in_order` are the smallest, the largest and those on
-    either side of each quantile.
-    """
-    low, high = in_order[:2]
-    below, above = in_order[2::2], in_order[3::2]
-    weights = np.array([q * (n - 1) % 1 for q in QUANTILES.values()])
-    quantiles = dict(zip(QUANTILES, below + weights[:, None] * (above - below), strict=True))
-    first, second = of.first, of.second
+def _by_example(distances: FloatArray, layout: Layout) -> FloatArray:
+    shape = (len(distances), layout.examples, layout.positions * layout.units)
+    sums = np.add.reduce(distances.reshape(shape), axis=1)
+    squares = np.empty(len(sums), sums.dtype)
+    _dot(sums, sums, squares)
+    return squares / layout.examples
+
+
+def _masked(row: Float32Array, workspace: Workspace) -> Float64Array:
+    """The column of the table for a row that holds non-finite values."""
+    kept = row[np.isfinite(row)]
+    if len(kept):
+        layout = Layout(1, 1, len(kept), per_unit=False)
+        column = _table_of([kept], [(layout, 1)], workspace)[:, 0]
+    else:
+        column = np.full(_TABLE_ROWS, np.nan)
+    column[_NONFINITE] = 1.0 - len(kept) / len(row)
+    return column
+
+
+def _from_table(table: Float64Array) -> dict[str, Float64Array]:
+    of, low, high = _Facts(*table[:_FACTS]), table[_FACTS], table[_FACTS + 1]
+    first, second, raw_third, fourth, by_example = table[_FIRST:_FACTS] / of.size
+    below, above = table[_FACTS + 2 :: 2], table[_FACTS + 3 :: 2]
+    weights = np.array(list(QUANTILES.values()))[:, None] * (of.size - 1) % 1
+    quantiles = dict(zip(QUANTILES, below + weights * (above - below), strict=True))
     variance = np.maximum(second - first**2, 0)
-    is_constant = (low == high) | (variance == 0)
-    deviation = np.where(is_constant, np.nan, np.sqrt(variance))
-    mean = np.where(low == high, low, (of.centre + first) * of.unit)
-    std = np.where(low == high, 0.0, np.sqrt(variance) * of.unit)
-    third = of.third - first * (3 * second - 2 * first**2)
-    fourth = of.fourth - first * (4 * of.third - first * (6 * second - 3 * first**2))
+    is_one_value = low == high
+    deviation = np.sqrt(np.where(is_one_value | (variance == 0), np.nan, variance))
+    mean = np.where(is_one_value, low, (of.centre + first) * of.unit)
+    std = np.where(is_one_value, 0.0, np.sqrt(variance) * of.unit)
+    third = raw_third - first * (3 * second - 2 * first**2)
+    fourth = fourth - first * (4 * raw_third - first * (6 * second - 3 * first**2))
+    between = second - by_example
+    # What is left of a difference of rounded sums is no variation.
+    between[between <= _NO_VARIATION * variance] = np.inf
     return {
         "mean": mean,
         "std": std,
@@ -166,34 +199,36 @@ def _from_sums(in_order: Float64Array, of: _Sums, n: int) -> dict[str, Float64Ar
         "min": low,
         "max": high,
         **quantiles,
-        "zero_fraction": of.zeros,
-        "nonfinite_fraction": np.zeros(len(low)),
+        "zero_fraction": of.zeros / of.size,
+        "nonfinite_fraction": of.nonfinite,
         "skew": third / (deviation * deviation**2),
         "kurtosis": fourth / (deviation**2) ** 2 - 3,
-        "example_std": np.sqrt(of.between) * of.unit,
+        "example_std": np.sqrt(between) * of.unit,
     }
 
 
-def _has_example_std(layout: Layout) -> bool:
-    return layout.per_unit and layout.examples > 1
+def _mend_example_std(
+    statistics: Mapping[str, Float64Array], by_layout: Mapping[Layout, Members]
+) -> None:
+    """Take the spread of rows that hardly vary from the values themselves."""
+    spread = statistics["example_std"]
+    for layout, (numbers, values) in by_layout.items():
+        for place in np.flatnonzero(np.isinf(spread[numbers])).tolist():
+            shape = (layout.examples, layout.positions * layout.units)
+            examples = values[place].reshape(shape).astype(np.float64)
+            is_constant = (examples == examples[0]).all()
+            variance = 0.0 if is_constant else examples.var(axis=0).mean()
+            spread[numbers[place]] = math.sqrt(variance)
+
+
+def _starts(runs: Sequence[tuple[Layout, int]]) -> list[int]:
+    return [0, *accumulate(length for _, length in runs)][:-1]
 
 
 def _around(q: float, n: int) -> tuple[int, int]:
     """The places, in order, of the values on either side of a quantile of n."""
     below = int(q * (n - 1))
     return below, min(below + 1, n - 1)
-
-
-def _sums(rows: FloatArray) -> Float64Array:
-    """The sums of rows [m, n]; NumPy adds the last axis pairwise, so float32 is enough."""
-    sums: Float64Array = np.add.reduce(rows, axis=1).astype(np.float64, copy=False)
-    return sums
-
-
-def _sums_of_products(a: FloatArray, b: FloatArray) -> Float64Array:
-    if a.shape[1] > _MAX_RUNNING_SUM:
-        return _sums(a * b)
-    return (a[:, None, :] @ b[:, :, None]).reshape(len(a)).astype(np.float64)
 
 
 def _zeros(values: FloatArray) -> npt.NDArray[np.int64]:
@@ -205,49 +240,8 @@ def _zeros(values: FloatArray) -> npt.NDArray[np.int64]:
     return counts
 
 
-def _masked_statistics(row: Float32Array) -> Mapping[str, float]:
-    """Statistics of one row that holds non-finite values."""
-    kept = row[np.isfinite(row)]
-    result = dict.fromkeys((*MOMENTS, *QUANTILES, "skew", "kurtosis"), float("nan"))
-    result["nonfinite_fraction"] = 1.0 - len(kept) / len(row)
-    if len(kept):
-        computed = batched_statistics([kept], Layout(1, 1, len(kept), per_unit=False))
-        computed.pop("nonfinite_fraction")
-        result |= {name: float(column[0]) for name, column in computed.items()}
-    return result
-
-
 def saturated_fraction(values: Float32Array, low: float, high: float) -> float:
     """The fraction of values within 3 % of the range [low, high] from an end of it."""
     margin = _RAIL * (high - low)
     at_rail = np.count_nonzero(values < low + margin) + np.count_nonzero(values > high - margin)
     return float(at_rail / max(values.size, 1))
-
-
-class Histograms(NamedTuple):
-    """Sparse histograms, one after the other: how many bins each has, their edges and counts."""
-
-    lengths: npt.NDArray[np.int64]
-    edges: Float32Array
-    counts: npt.NDArray[np.int64]
-
-
-def signed_log2_histograms(rows: Sequence[Float32Array]) -> Histograms:
-    """The histogram of each row, which is contiguous; edges ascend.
-
-    A positive edge e stands for [e, 2e), a negative one for (2e, e], 0 for zero and subnormal
-    numbers, ±inf for non-finite ones. The bin is the sign and exponent of the float32 itself.
-    """
-    counts = np.empty((len(rows), 1 << _EXPONENT_BITS), dtype=np.int64)
-    for row, into in zip(rows, counts, strict=True):
-        bins = row.view(np.uint32) >> _EXPONENT_SHIFT
-        into[:] = np.bincount(bins, minlength=len(into))
-    negative_zero = counts.shape[1] // 2
-    counts[:, 0] += counts[:, negative_zero]
-    counts[:, negative_zero] = 0
-    edges = (np.arange(counts.shape[1], dtype=np.uint32) << _EXPONENT_SHIFT).view(np.float32)
-    ascending = np.argsort(edges)
-    counts = counts[:, ascending]
-    of, present = np.nonzero(counts)
-    lengths = np.bincount(of, minlength=len(rows))
-    return Histograms(lengths, edges[ascending][present], counts[of, present])

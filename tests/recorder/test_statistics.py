@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from nntrace.recorder.blocks import Workspace
+from nntrace.recorder.rows import Members
 from nntrace.recorder.sample import Layout
 from nntrace.recorder.statistics import (
     batched_statistics,
     saturated_fraction,
-    signed_log2_histograms,
 )
 from nntrace.schema import QUANTILES
 
@@ -53,9 +54,19 @@ def reference(row):
 
 
 def statistics_of(*rows, layout=None):
-    values = np.stack([np.asarray(row, dtype=np.float32) for row in rows])
+    layout = layout or Layout(1, 1, len(rows[0]), per_unit=False)
+    return statistics_by_layout({layout: rows})
+
+
+def statistics_by_layout(rows_by_layout):
+    """Of rows that are numbered in turn."""
+    members, count = {}, 0
+    for layout, rows in rows_by_layout.items():
+        values = [np.asarray(row, dtype=np.float32).reshape(-1) for row in rows]
+        members[layout] = Members(np.arange(count, count + len(rows)), values)
+        count += len(rows)
     with np.errstate(all="ignore"):
-        return batched_statistics(values, layout or Layout(1, 1, values.shape[1], per_unit=False))
+        return batched_statistics(members, count, Workspace())
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -123,6 +134,42 @@ def test_a_nonfinite_row_changes_nothing_about_its_neighbours():
         assert together[key][0] == column[0], key
 
 
+def test_rows_of_one_length_and_several_layouts_are_told_apart():
+    layouts = [Layout(16, 1, 256), PARAMETER, Layout(4, 4, 256), Layout(1, 16, 256)]
+    rows = {layout: GENERATOR.standard_normal((40, N)).astype(np.float32) for layout in layouts}
+    together = statistics_by_layout(rows)
+    for number, layout in enumerate(layouts):
+        for key, column in statistics_by_layout({layout: rows[layout]}).items():
+            part = together[key][40 * number : 40 * number + 40]
+            assert np.array_equal(part, column, equal_nan=True), (layout, key)
+
+
+def test_a_number_that_no_row_has_is_given_no_statistics():
+    members = {PARAMETER: Members(np.array([1]), [GENERATOR.standard_normal(N).astype("f4")])}
+    found = batched_statistics(members, 3, Workspace())
+    for key, column in found.items():
+        assert np.isnan(column[[0, 2]]).all(), key
+
+
+@pytest.mark.parametrize("n", [5, 300, 9000, 100_000])
+def test_rows_of_any_length_equal_their_definitions(n):
+    rows = GENERATOR.standard_normal((3, n)).astype(np.float32) * np.float32([[1], [1e-12], [1e9]])
+    found = statistics_of(*rows)
+    for number, row in enumerate(rows):
+        expected = reference(row)
+        spread = expected["std"]
+        for key, value in expected.items():
+            slack = 1e-3 if key in ("skew", "kurtosis") else 1e-6 * spread
+            assert found[key][number] == pytest.approx(value, rel=1e-4, abs=slack), key
+
+
+def test_half_precision_rows_equal_their_definitions():
+    row = GENERATOR.standard_normal(N).astype(np.float16).astype(np.float32)
+    found, expected = statistics_of(row), reference(row)
+    for key, value in expected.items():
+        assert found[key][0] == pytest.approx(value, rel=1e-3, abs=1e-4), key
+
+
 @pytest.mark.parametrize("scale", [1.0, 1e-30, 1e30])
 def test_example_std_is_the_spread_of_units_between_examples(scale):
     layout = Layout(examples=16, positions=3, units=5)
@@ -141,8 +188,8 @@ def test_example_std_is_zero_when_all_examples_are_equal():
 
 def test_a_batch_of_one_and_a_parameter_have_no_example_std():
     row = GENERATOR.standard_normal(15)
-    assert "example_std" not in statistics_of(row, layout=Layout(1, 3, 5))
-    assert "example_std" not in statistics_of(row, layout=Layout(1, 1, 15, per_unit=False))
+    for layout in (Layout(1, 3, 5), Layout(1, 1, 15, per_unit=False)):
+        assert math.isnan(statistics_of(row, layout=layout)["example_std"][0])
 
 
 FLOATS = st.floats(width=32, allow_subnormal=True)
@@ -152,8 +199,7 @@ FLOATS = st.floats(width=32, allow_subnormal=True)
     hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=20), elements=FLOATS)
 )
 def test_any_floats_give_statistics_in_order_and_within_their_range(values):
-    with np.errstate(all="ignore"):
-        found = batched_statistics(values, Layout(1, 1, values.shape[1], per_unit=False))
+    found = statistics_of(*values)
     for number, row in enumerate(values):
         finite = row[np.isfinite(row)].astype(np.float64)
         fraction = found["nonfinite_fraction"][number]
@@ -176,48 +222,3 @@ def test_saturation_counts_what_lies_within_three_percent_of_either_rail():
     values = np.array([-1, -0.95, -0.93, 0, 0.93, 0.95, 1], dtype=np.float32)
     assert saturated_fraction(values, -1.0, 1.0) == pytest.approx(4 / 7)
     assert saturated_fraction(np.empty(0, dtype=np.float32), 0.0, 1.0) == 0
-
-
-def histogram(*values):
-    found = signed_log2_histograms([np.array(values, dtype=np.float32)])
-    assert found.lengths.tolist() == [len(found.edges)]
-    return found.edges, found.counts
-
-
-def test_a_histogram_counts_powers_of_two_by_sign():
-    edges, counts = histogram(0, -0.0, 1, 1.5, 2, -1, -3, 0.25, 1e-44)
-    assert dict(zip(edges.tolist(), counts.tolist(), strict=True)) == {
-        -2.0: 1,
-        -1.0: 1,
-        0.0: 3,
-        0.25: 1,
-        1.0: 2,
-        2.0: 1,
-    }
-
-
-def test_histograms_of_several_rows_follow_one_another():
-    found = signed_log2_histograms([np.array(row, np.float32) for row in ([1, 2, 2], [], [4])])
-    assert found.lengths.tolist() == [2, 0, 1]
-    assert found.edges.tolist() == [1, 2, 4]
-    assert found.counts.tolist() == [1, 2, 1]
-
-
-def test_a_histogram_keeps_nonfinite_values():
-    edges, counts = histogram(np.inf, -np.inf, np.nan, 1)
-    assert edges.tolist() == [-np.inf, 1.0, np.inf]
-    assert counts.sum() == 4
-
-
-@given(hnp.arrays(np.float32, st.integers(1, 200), elements=FLOATS))
-def test_a_histogram_counts_every_value_once_in_ascending_bins_that_hold_it(values):
-    edges, counts = histogram(*values)
-    assert counts.sum() == len(values)
-    assert (counts > 0).all()
-    assert (np.diff(edges[np.isfinite(edges)]) > 0).all()
-    with np.errstate(over="ignore"):
-        for edge, count in zip(edges, counts, strict=True):
-            if np.isfinite(edge) and edge:
-                low, high = sorted((abs(edge), abs(2 * edge)))
-                inside = (np.abs(values) >= low) & (np.abs(values) < high)
-                assert (inside & (np.sign(values) == np.sign(edge))).sum() == count
