@@ -1,6 +1,9 @@
-"""Sparse histograms of sampled values by sign and power of two."""
+"""Sparse histograms of sampled values by sign and power of two.
 
-from collections.abc import Sequence
+A positive edge e stands for [e, 2e), a negative one for (2e, e], 0 for zero and subnormal numbers,
+±inf for non-finite ones. The bin is the sign and exponent of the float32 itself.
+"""
+
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +12,10 @@ import numpy.typing as npt
 from nntrace.recorder.sample import Float32Array
 
 _EXPONENT_BITS, _EXPONENT_SHIFT = 9, 23  # of a float32, with its sign
+_BINS = 1 << _EXPONENT_BITS
+_FIRST = (np.arange(_BINS, dtype=np.uint32) << _EXPONENT_SHIFT).view(np.float32)  # of each bin
+_EDGES = np.sort(_FIRST) + np.float32(0)  # no negative zero
+_PLACES = np.searchsorted(_EDGES, _FIRST)  # of each bin's edge; both zeros have one
 
 
 class Histograms(NamedTuple):
@@ -19,22 +26,42 @@ class Histograms(NamedTuple):
     counts: npt.NDArray[np.int64]
 
 
-def signed_log2_histograms(rows: Sequence[Float32Array]) -> Histograms:
-    """The histogram of each row, which is contiguous; edges ascend.
+class BinCounts:
+    """Counts the values of some rows by bin.
 
-    A positive edge e stands for [e, 2e), a negative one for (2e, e], 0 for zero and subnormal
-    numbers, ±inf for non-finite ones. The bin is the sign and exponent of the float32 itself.
+    Attributes:
+        is_wanted: [rows], which rows are counted.
     """
-    counts = np.empty((len(rows), 1 << _EXPONENT_BITS), dtype=np.int64)
-    for row, into in zip(rows, counts, strict=True):
-        bins = row.view(np.uint32) >> _EXPONENT_SHIFT
-        into[:] = np.bincount(bins, minlength=len(into))
-    negative_zero = counts.shape[1] // 2
-    counts[:, 0] += counts[:, negative_zero]
-    counts[:, negative_zero] = 0
-    edges = (np.arange(counts.shape[1], dtype=np.uint32) << _EXPONENT_SHIFT).view(np.float32)
-    ascending = np.argsort(edges)
-    counts = counts[:, ascending]
-    of, present = np.nonzero(counts)
-    lengths = np.bincount(of, minlength=len(rows))
-    return Histograms(lengths, edges[ascending][present], counts[of, present])
+
+    def __init__(self, is_wanted: npt.NDArray[np.bool_]) -> None:
+        self.is_wanted = is_wanted
+        self._places = np.cumsum(is_wanted) - 1
+        self._counts = np.zeros((np.count_nonzero(is_wanted), _BINS), dtype=np.int64)
+
+    def count(self, numbers: npt.NDArray[np.int64], ordered: Float32Array) -> None:
+        """Count rows [m, n], each in ascending order, with NaN at either end or both.
+
+        In order the values of a bin are neighbours: only where one ends has to be found.
+        """
+        wanted = self.is_wanted[numbers]
+        if not wanted.all():
+            numbers, ordered = numbers[wanted], ordered[wanted]
+        if not ordered.size:
+            return
+        n = ordered.shape[1]
+        bins = ordered.view(np.uint32) >> _EXPONENT_SHIFT
+        begins = np.empty(bins.shape, dtype=bool)
+        begins[:, 0] = True
+        np.not_equal(bins[:, 1:], bins[:, :-1], out=begins[:, 1:])
+        starts = np.flatnonzero(begins)
+        lengths = np.diff(starts, append=ordered.size)
+        # Several runs of a row may be of one bin: zeros and NaN of both signs are in no order.
+        rows = self._places[numbers[starts // n]]
+        counts = self._counts.reshape(-1)
+        np.add.at(counts, rows * _BINS + _PLACES[bins.reshape(-1)[starts]], lengths)
+
+    def histograms(self) -> Histograms:
+        """One for each wanted row, in turn; edges ascend."""
+        of, present = np.nonzero(self._counts)
+        lengths = np.bincount(of, minlength=len(self._counts))
+        return Histograms(lengths, _EDGES[present], self._counts[of, present])

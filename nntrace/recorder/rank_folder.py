@@ -15,21 +15,17 @@ from nntrace.recorder.batches import SeenExamples, summarise
 from nntrace.recorder.blocks import Workspace
 from nntrace.recorder.capsules import CapsuleRecord, write_capsule
 from nntrace.recorder.digits import shorten
-from nntrace.recorder.histograms import signed_log2_histograms
-from nntrace.recorder.liveness import Liveness, RectifiedOutside
+from nntrace.recorder.histograms import BinCounts
+from nntrace.recorder.layers import LayerFacts
 from nntrace.recorder.records import (
     EventRecord,
     ScalarRecord,
     StepRecord,
     step_columns,
 )
-from nntrace.recorder.rows import Members, Rows
-from nntrace.recorder.sample import NO_SITE, KeptTensor, Layout, Sample
-from nntrace.recorder.spectrum import Filters, Turns, effective_rank
-from nntrace.recorder.statistics import (
-    batched_statistics,
-    saturated_fraction,
-)
+from nntrace.recorder.rows import Rows
+from nntrace.recorder.sample import KeptTensor, Sample
+from nntrace.recorder.statistics import batched_statistics
 from nntrace.recorder.streams import StreamWriter, lists
 from nntrace.recorder.successive import SuccessiveSteps
 from nntrace.recorder.unrest import SiteLevels
@@ -86,10 +82,7 @@ class RankFolder:
         for stream in self._streams.values():
             stream.open()
         self._sites: dict[int, Site] = {}
-        self._liveness = Liveness()
-        self._rectified = RectifiedOutside()
-        self._filters = Filters()
-        self._turns = Turns()
+        self._layers = LayerFacts()
         self._seen = SeenExamples()
         self._workspace = Workspace()
         self._nonfinite_sites: set[int] = set()
@@ -109,10 +102,11 @@ class RankFolder:
     ) -> None:
         """Append everything, sites first, so that no row refers to a site not yet on disk."""
         self._sites.update({site.id: site for site in sites})
+        self._layers.learn_sites(sites)
         self._streams["sites"].append_rows([site.row() for site in sites])
         for event in events:
             if event.kind is EventKind.GRAPH:
-                self._rectified.learn(json.loads(event.payload))
+                self._layers.learn_graph(json.loads(event.payload))
         found: list[EventRecord] = []
         if samples:
             norms = self._write_samples(samples, found)
@@ -169,25 +163,20 @@ class RankFolder:
         All samples that wait are one batch: rows of equal layout are reduced together.
         """
         rows = Rows(samples)
-        count = len(rows.site)
+        with_histograms = samples[-self._samples % _HISTOGRAM_EVERY :: _HISTOGRAM_EVERY]
+        bins = BinCounts(
+            np.isin(rows.step, [sample.step for sample in with_histograms]) & (rows.size > 0)
+        )
         with np.errstate(all="ignore"):
-            columns = batched_statistics(rows.by_layout, count, self._workspace)
-            for name in STATISTICS:
-                if name not in columns:
-                    columns[name] = np.full(count, np.nan)
-            for layout, members in rows.by_layout.items():
-                if layout.per_unit:
-                    self._per_unit(rows, members, layout, columns)
-                else:
-                    self._per_filter(rows, members, columns)
+            columns = batched_statistics(rows.by_layout, len(rows.site), self._workspace, bins)
+            self._layers.add(rows, columns)
             # A value beyond float32 is written as the infinity it is in float32.
-            narrow = {name: column.astype(np.float32) for name, column in columns.items()}
+            narrow = {name: columns[name].astype(np.float32) for name in STATISTICS}
             shorten(narrow)
         self._streams["stats"].append_columns(
             {"step": rows.step, "site": rows.site, "n": rows.size, **narrow}
         )
-        first = -self._samples % _HISTOGRAM_EVERY
-        self._write_histograms(samples[first::_HISTOGRAM_EVERY])
+        self._write_histograms(rows, bins)
         self._samples += len(samples)
         for step in dict.fromkeys(rows.step.tolist()):
             of_step = rows.step == step
@@ -197,58 +186,16 @@ class RankFolder:
         known = {(s.step, site): total for s in samples for site, total in s.squares.items()}
         return self._total_gradient_norms(rows, columns["rms"], known)
 
-    def _per_unit(
-        self, rows: Rows, members: Members, layout: Layout, columns: dict[str, Any]
-    ) -> None:
-        is_finite = columns["nonfinite_fraction"] == 0
-        all_fire = is_finite & (columns["zero_fraction"] == 0)
-        all_positive = is_finite & (columns["min"] > 0)
-        for number, values in zip(members.numbers.tolist(), members.values, strict=True):
-            site = self._sites[int(rows.site[number])]
-            if site.role is not Role.ACTIVATION:
-                continue
-            is_rectified_later = site.path in self._rectified
-            dead = self._liveness.update(
-                site.id,
-                values,
-                layout,
-                is_rectified_later=is_rectified_later,
-                all_fire=bool((all_positive if is_rectified_later else all_fire)[number]),
-            )
-            if dead is not None:
-                columns["dead_fraction"][number] = dead
-            if self._turns.next(site.id):
-                rank = effective_rank(values, layout)
-                columns["effective_rank"][number] = np.nan if rank is None else rank
-            if site.range_low is not None and site.range_high is not None:
-                columns["saturated_fraction"][number] = saturated_fraction(
-                    values, site.range_low, site.range_high
-                )
-
-    def _per_filter(self, rows: Rows, members: Members, columns: dict[str, Any]) -> None:
-        for number, values in zip(members.numbers.tolist(), members.values, strict=True):
-            site = self._sites[int(rows.site[number])]
-            axis = site.unit_axis
-            if site.role is Role.PARAM and axis is not None and self._turns.next(site.id):
-                dead = self._filters.dead_fraction(site.id, site.shape, axis, values)
-                columns["dead_fraction"][number] = np.nan if dead is None else dead
-
-    def _write_histograms(self, samples: Sequence[Sample]) -> None:
-        for sample in samples:
-            parts = [part for part in sample.sites if part.layout.size and part.site != NO_SITE]
-            if not parts:
-                continue
-            found = signed_log2_histograms(
-                [sample.values[offset : offset + layout.size] for _, offset, layout in parts]
-            )
-            self._streams["histograms"].append_columns(
-                {
-                    "step": [sample.step] * len(parts),
-                    "site": [part.site for part in parts],
-                    "edges": lists(found.lengths, found.edges),
-                    "counts": lists(found.lengths, found.counts),
-                }
-            )
+    def _write_histograms(self, rows: Rows, bins: BinCounts) -> None:
+        found = bins.histograms()
+        self._streams["histograms"].append_columns(
+            {
+                "step": rows.step[bins.is_wanted],
+                "site": rows.site[bins.is_wanted],
+                "edges": lists(found.lengths, found.edges),
+                "counts": lists(found.lengths, found.counts),
+            }
+        )
 
     def _note_nonfinite(self, rows: Rows, fractions: Any, events: list[EventRecord]) -> None:
         for number in np.flatnonzero(fractions > 0).tolist():

@@ -4,7 +4,7 @@ are gone. They cost more than the other statistics and change slowly: every four
 
 import math
 from collections import Counter
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,14 +40,24 @@ def effective_rank(row: Float32Array, layout: Layout) -> float | None:
     if rows < _FEWEST_ROWS or not _FEWEST_UNITS <= units <= _MOST_UNITS:
         return None
     matrix = row.reshape(rows, units)
-    centred = matrix - matrix.mean(axis=0)
-    largest = float(np.abs(centred).max())
+    centred = matrix - np.add.reduce(matrix, axis=0) / np.float32(rows)
+    largest = max(float(centred.max()), -float(centred.min()))
     if not np.isfinite(largest) or largest <= 0:
         return None
     centred /= np.float32(largest)
     gram = centred @ centred.T if rows < units else centred.T @ centred
-    total = float(np.trace(gram))
+    total = float(gram.diagonal().sum())
     return total**2 / float(np.vdot(gram, gram)) if total > 0 else None
+
+
+class _Owners(NamedTuple):
+    """Of a weight: which filter each sampled element is of, how many elements each filter has of
+    those that have any, and which these are, where they are not all.
+    """
+
+    owner: npt.NDArray[np.int64]
+    elements: npt.NDArray[np.int64]
+    seen: npt.NDArray[np.int64] | slice
 
 
 class Filters:
@@ -56,7 +66,7 @@ class Filters:
     """
 
     def __init__(self) -> None:
-        self._filters: dict[int, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = {}
+        self._owners: dict[int, _Owners] = {}
 
     def dead_fraction(
         self, site: int, shape: tuple[int, ...], axis: int, row: Float32Array
@@ -67,20 +77,29 @@ class Filters:
         """
         if len(shape) < 2 or not 0 <= axis < len(shape) or shape[axis] < _FEWEST_UNITS:
             return None
-        known = self._filters.get(site)
-        if known is None or len(known[0]) != len(row):
-            owner = _filters_of(shape, axis, len(row))
-            known = self._filters[site] = owner, np.bincount(owner, minlength=shape[axis])
-        owner, count = known
-        power = np.bincount(owner, weights=np.square(row, dtype=np.float64), minlength=len(count))
-        size = np.sqrt(power / np.maximum(count, 1))
-        seen = size[count > 0]
-        usual = float(np.median(seen))
-        if not np.isfinite(usual):
+        known = self._owners.get(site)
+        if known is None or len(known.owner) != len(row):
+            known = self._owners[site] = _owners(_filters_of(shape, axis, len(row)))
+        power = np.bincount(known.owner, weights=np.multiply(row, row, dtype=np.float64))
+        size = np.sqrt(power[known.seen] / known.elements)
+        mean = float(np.add.reduce(size)) / len(size)
+        if not math.isfinite(mean):
             return None
         # Half of them gone, the median is gone too: then the mean tells what is usual.
-        usual = max(usual, float(seen.mean()) / 10)
-        return float(np.mean(seen < NEGLIGIBLE * usual)) if usual > 0 else None
+        usual = max(_median(size), mean / 10)
+        return np.count_nonzero(size < NEGLIGIBLE * usual) / len(size) if usual > 0 else None
+
+
+def _owners(owner: npt.NDArray[np.int64]) -> _Owners:
+    count = np.bincount(owner)
+    seen = np.flatnonzero(count)
+    return _Owners(owner, count[seen], seen if len(seen) < len(count) else slice(None))
+
+
+def _median(values: npt.NDArray[np.float64]) -> float:
+    """That of `numpy.median`, in a tenth of its time for a few values that are finite."""
+    ordered, middle = np.sort(values), len(values) // 2
+    return float(ordered[middle] if len(values) % 2 else ordered[middle - 1 : middle + 1].sum() / 2)
 
 
 def _filters_of(shape: tuple[int, ...], axis: int, count: int) -> npt.NDArray[np.int64]:

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nntrace.recorder.blocks import Workspace
+from nntrace.recorder.histograms import BinCounts
 from nntrace.recorder.rows import Members
 from nntrace.recorder.sample import Float32Array, Layout
-from nntrace.schema import QUANTILES
+from nntrace.schema import QUANTILES, STATISTICS
 
 FloatArray = npt.NDArray[np.floating]
 Float64Array = npt.NDArray[np.float64]
@@ -56,38 +57,51 @@ _TABLE_ROWS = _FACTS + 2 + 2 * len(QUANTILES)
 
 
 def batched_statistics(
-    by_layout: Mapping[Layout, Members], count: int, workspace: Workspace
+    by_layout: Mapping[Layout, Members],
+    count: int,
+    workspace: Workspace,
+    bins: BinCounts | None = None,
 ) -> dict[str, Float64Array]:
     """Statistics of `count` rows, as arrays [count], NaN where undefined.
 
     Standard deviation, skew and excess kurtosis are the population ones; quantiles are linearly
-    interpolated as `numpy.quantile` does.
+    interpolated as `numpy.quantile` does. Columns that are not about the values themselves are
+    there, with NaN. The rows that `bins` wants are counted there, as they are put in order here.
     """
     table = np.full((_TABLE_ROWS, count), np.nan)
     by_size: defaultdict[int, list[Layout]] = defaultdict(list)
     for layout in by_layout:
         by_size[layout.size].append(layout)
     for layouts in by_size.values():
-        members = [by_layout[layout] for layout in layouts]
-        numbers = np.concatenate([some.numbers for some in members])
-        rows = [row for some in members for row in some.values]
-        runs = [(layout, len(by_layout[layout].values)) for layout in layouts]
-        table[:, numbers] = _table_of(rows, runs, workspace)
+        group = _Group(
+            np.concatenate([by_layout[layout].numbers for layout in layouts]),
+            [row for layout in layouts for row in by_layout[layout].values],
+            [(layout, len(by_layout[layout].values)) for layout in layouts],
+        )
+        table[:, group.numbers] = _table_of(group, workspace, bins)
     result = _from_table(table)
+    result |= {name: np.full(count, np.nan) for name in STATISTICS if name not in result}
     _mend_example_std(result, by_layout)
     return result
 
 
-def _table_of(
-    rows: Sequence[Float32Array], runs: Sequence[tuple[Layout, int]], workspace: Workspace
-) -> Float64Array:
-    """The facts of rows of equal length; `runs` says how many in turn are of which layout."""
+class _Group(NamedTuple):
+    """Rows of equal length: their numbers and values, and how many in turn are of which layout."""
+
+    numbers: npt.NDArray[np.int64]
+    rows: Sequence[Float32Array]
+    runs: Sequence[tuple[Layout, int]]
+
+
+def _table_of(group: _Group, workspace: Workspace, bins: BinCounts | None) -> Float64Array:
+    numbers, rows, runs = group
     n = len(rows[0])
     places = np.array([0, n - 1, *(place for q in QUANTILES.values() for place in _around(q, n))])
     table = np.full((_TABLE_ROWS, len(rows)), np.nan)
+    firsts = accumulate((length for _, length in runs), initial=0)
     of_examples = [
         (layout, first, first + length)
-        for (layout, length), first in zip(runs, _starts(runs), strict=True)
+        for (layout, length), first in zip(runs, firsts, strict=False)
         if layout.per_unit and layout.examples > 1
     ]
     start = 0
@@ -96,6 +110,8 @@ def _table_of(
         part = table[:, start:end]
         part[_FACTS:] = ordered.take(places, axis=1).T
         part[_ZEROS] = _zeros(ordered)
+        if bins is not None:
+            bins.count(numbers[start:end], ordered)
         distances = _sum_up(block, ordered, part)
         for layout, first, last in of_examples:
             if first < end and start < last:
@@ -169,7 +185,8 @@ def _masked(row: Float32Array, workspace: Workspace) -> Float64Array:
     kept = row[np.isfinite(row)]
     if len(kept):
         layout = Layout(1, 1, len(kept), per_unit=False)
-        column = _table_of([kept], [(layout, 1)], workspace)[:, 0]
+        group = _Group(np.zeros(1, dtype=np.int64), [kept], [(layout, 1)])
+        column = _table_of(group, workspace, None)[:, 0]
     else:
         column = np.full(_TABLE_ROWS, np.nan)
     column[_NONFINITE] = 1.0 - len(kept) / len(row)
@@ -219,10 +236,6 @@ def _mend_example_std(
             is_constant = (examples == examples[0]).all()
             variance = 0.0 if is_constant else examples.var(axis=0).mean()
             spread[numbers[place]] = math.sqrt(variance)
-
-
-def _starts(runs: Sequence[tuple[Layout, int]]) -> list[int]:
-    return [0, *accumulate(length for _, length in runs)][:-1]
 
 
 def _around(q: float, n: int) -> tuple[int, int]:

@@ -56,6 +56,22 @@ def test_filters_that_are_all_alike_are_not_dead():
     assert Filters().dead_fraction(0, (8, 4), 0, np.zeros(32, np.float32)) is None
 
 
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_filters_of_a_weight_that_is_not_finite_are_not_judged(value):
+    row = RNG.normal(size=32).astype(np.float32)
+    row[3] = value
+    assert Filters().dead_fraction(0, (8, 4), 0, row) is None
+
+
+def test_filters_of_which_no_element_was_sampled_are_neither_dead_nor_alive():
+    shape = (6000, 4)
+    weight = RNG.normal(size=shape).astype(np.float32)
+    runs, step = fixed_runs(shape, 4096)
+    flat = weight.reshape(-1)
+    sample = np.concatenate([flat[run * step : run * step + 4] for run in range(runs)])
+    assert Filters().dead_fraction(0, shape, 0, sample) == 0.0
+
+
 def test_each_site_has_its_own_turn():
     turns = Turns()
     assert [turns.next(0) for _ in range(6)] == [True, False, False, False, True, False]
