@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nntrace.recorder.batches import SeenExamples, summarise
 from nntrace.recorder.blocks import Workspace
@@ -82,6 +83,7 @@ class RankFolder:
         for stream in self._streams.values():
             stream.open()
         self._sites: dict[int, Site] = {}
+        self._gradient_elements = np.zeros(0)  # by site
         self._layers = LayerFacts()
         self._seen = SeenExamples()
         self._workspace = Workspace()
@@ -102,7 +104,9 @@ class RankFolder:
     ) -> None:
         """Append everything, sites first, so that no row refers to a site not yet on disk."""
         self._sites.update({site.id: site for site in sites})
-        self._layers.learn_sites(sites)
+        if sites:
+            self._layers.learn_sites(sites)
+            self._gradient_elements = _gradient_elements(self._sites)
         self._streams["sites"].append_rows([site.row() for site in sites])
         for event in events:
             if event.kind is EventKind.GRAPH:
@@ -168,7 +172,9 @@ class RankFolder:
             np.isin(rows.step, [sample.step for sample in with_histograms]) & (rows.size > 0)
         )
         with np.errstate(all="ignore"):
-            columns = batched_statistics(rows.by_layout, len(rows.site), self._workspace, bins)
+            columns = batched_statistics(
+                rows.by_layout, len(rows.site), self._workspace, bins if with_histograms else None
+            )
             self._layers.add(rows, columns)
             # A value beyond float32 is written as the infinity it is in float32.
             narrow = {name: columns[name].astype(np.float32) for name in STATISTICS}
@@ -217,12 +223,7 @@ class RankFolder:
         """
         if not self._all_gradients:
             return {}
-        weights = np.zeros(len(self._sites))
-        for site in self._sites.values():
-            if site.role is Role.PARAM_GRAD:
-                # Of a complex number both parts were sampled.
-                weights[site.id] = site.numel * (2 if site.dtype.startswith("complex") else 1)
-        weight = weights[rows.site]
+        weight = self._gradient_elements[rows.site]
         gradients = np.flatnonzero((weight > 0) & (rows.size > 0))
         steps, which = np.unique(rows.step[gradients], return_inverse=True)
         squares = weight[gradients] * rms[gradients] ** 2
@@ -231,6 +232,16 @@ class RankFolder:
             squares = [known.get(at, one) for at, one in zip(places, squares, strict=True)]
         totals = np.bincount(which, weights=squares)
         return dict(zip(steps.tolist(), np.sqrt(totals).tolist(), strict=True))
+
+
+def _gradient_elements(sites: Mapping[int, Site]) -> npt.NDArray[np.float64]:
+    """By site, how many real numbers the gradient it stands for has; 0 of other sites."""
+    elements = np.zeros(max(sites, default=-1) + 1)
+    for site in sites.values():
+        if site.role is Role.PARAM_GRAD:
+            # Of a complex number both parts were sampled.
+            elements[site.id] = site.numel * (2 if site.dtype.startswith("complex") else 1)
+    return elements
 
 
 def _tensor_row(step: int, kept: KeptTensor) -> dict[str, Any]:

@@ -17,7 +17,11 @@ from nntrace.schema import SEGMENT, SEGMENT_BYTES
 
 # Each column is compressed by itself: short ones get no smaller, and take twenty times as long to
 # write and to read. Of the other streams a batch always has few rows; of `data` labels can be many.
-_COMPRESSED = ("sites", "stats", "histograms", "data", "losses", "tensors")
+# zstd takes some 20 µs for any column, LZ4 one: `data` has many columns and a row per sample.
+_COMPRESSION = {
+    **dict.fromkeys(("sites", "stats", "histograms", "tensors"), "zstd"),
+    **dict.fromkeys(("data", "losses"), "lz4"),
+}
 _SHORT_COLUMN_BYTES = 32
 
 
@@ -58,8 +62,10 @@ class StreamWriter:
         """
         path = self._folder / SEGMENT.format(self._stream, self._number)
         self._sink = pa.OSFile(str(path), "wb")
-        compression = "zstd" if self._stream in _COMPRESSED else None
-        options = pa.ipc.IpcWriteOptions(compression=compression)
+        # Arrow's own threads would take processors, uncounted, that the training has work for.
+        options = pa.ipc.IpcWriteOptions(
+            compression=_COMPRESSION.get(self._stream), use_threads=False
+        )
         self._writer = pa.ipc.new_stream(self._sink, self._schema, options=options)
 
     def close(self) -> None:
@@ -75,7 +81,7 @@ class StreamWriter:
         assert self._writer is not None
         assert self._sink is not None
         begun = self._sink.tell() > 0  # else the writer has the schema still to write
-        if begun and batch.nbytes < _SHORT_COLUMN_BYTES * batch.num_columns:
+        if begun and batch.get_total_buffer_size() < _SHORT_COLUMN_BYTES * batch.num_columns:
             self._sink.write(batch.serialize())  # the same message, not compressed
         else:
             self._writer.write_batch(batch)

@@ -5,7 +5,7 @@ Of a bounded number of elements of a bounded number of weight matrices, whatever
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +19,16 @@ _ELEMENTS: Final = 1024  # of each
 _MOST_PLANS: Final = 16
 _COLUMNS: Final = {Role.PARAM_GRAD: "gradient_cosine", Role.UPDATE: "update_cosine"}
 
-Vector = npt.NDArray[np.floating[Any]]
+Vector = npt.NDArray[np.float64]
 _Plan = Mapping[Role, Sequence[SiteSample]]
 
 
 class _Taken(NamedTuple):
-    """Sampled elements of one role, one site after the other."""
+    """Sampled elements of one role, one site after the other, and the sum of their squares."""
 
     sites: tuple[int, ...]
     values: Vector
+    square: float
 
 
 class SuccessiveSteps:
@@ -50,7 +51,7 @@ class SuccessiveSteps:
         before = self._before.get(optimizer, {})
         self._before[optimizer] = taken
         return {
-            _COLUMNS[role]: _cosine(before[role].values, part.values)
+            _COLUMNS[role]: _cosine(before[role], part)
             for role, part in taken.items()
             if role in before and before[role].sites == part.sites
         }
@@ -83,16 +84,21 @@ def _take(sample: Sample, parts: Sequence[SiteSample]) -> _Taken:
         sample.values[offset : offset + layout.size : -(-layout.size // _ELEMENTS)]
         for _, offset, layout in parts
     ]
-    return _Taken(tuple(part.site for part in parts), np.concatenate(values))
-
-
-def _cosine(one: Vector, two: Vector) -> float:
-    """NaN where one of them is zero, or not finite, or they are of different lengths.
-
-    Without BLAS, whose threads would take the processor from the training's.
-    """
-    if len(one) != len(two):
-        return float("nan")
-    one, two = one.astype(np.float64), two.astype(np.float64)
+    vector = np.concatenate(values, dtype=np.float64)
     with np.errstate(all="ignore"):
-        return float((one * two).sum() / np.sqrt((one * one).sum() * (two * two).sum()))
+        square = _product(vector, vector)
+    return _Taken(tuple(part.site for part in parts), vector, square)
+
+
+def _cosine(one: _Taken, two: _Taken) -> float:
+    """NaN where one of them is zero, or not finite, or they are of different lengths."""
+    if len(one.values) != len(two.values):
+        return float("nan")
+    with np.errstate(all="ignore"):
+        product = np.float64(_product(one.values, two.values))
+        return float(product / np.sqrt(one.square * two.square))
+
+
+def _product(one: Vector, two: Vector) -> float:
+    """Without BLAS, whose threads would take the processor from the training's."""
+    return float(np.einsum("i,i->", one, two))

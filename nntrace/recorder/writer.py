@@ -20,7 +20,7 @@ from nntrace.recorder.sample import Sample
 from nntrace.rows import Site
 
 FLUSH_SECONDS: Final = 0.8  # a killed process loses what was not flushed
-FLUSH_BYTES: Final = 8 * 1024 * 1024
+FLUSH_BYTES: Final = 16 * 1024 * 1024
 MAX_WAITING_BYTES: Final = 48 * 1024 * 1024
 _PATIENCE: Final = 10
 Record = Site | StepRecord | EventRecord | ScalarRecord | Sample | CapsuleRecord
