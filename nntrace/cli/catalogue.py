@@ -51,6 +51,8 @@ def full_text(rule: Rule) -> RenderableType:
     ]
     if rule.advice:
         parts.append(Text.assemble(("\n→ ", "green"), rule.advice))
+    if rule.in_keras:
+        parts.append(Text.assemble(("→ ", "green"), f"In Keras: {rule.in_keras}"))
     if rule.explains:
         parts.append(Text(f"\nLikely symptoms of it: {', '.join(rule.explains)}"))
     parts.append(Text(f"\nNeeds: {_needs(rule)}"))
@@ -97,6 +99,7 @@ def _declaration(rule: Rule) -> dict[str, Any]:
         "severity": rule.severity.value,
         "doc": rule.doc,
         "advice": rule.advice,
+        "advice_in_keras": rule.in_keras or rule.advice,
         "explains": rule.explains,
         "needs": [role.value for role in rule.needs],
         "min_steps": rule.min_steps,
@@ -125,6 +128,8 @@ def _entry(rule: Rule, symptoms: Sequence[str]) -> Iterator[str]:
     yield f"*{rule.severity.value}.* {rule.doc}\n"
     if rule.advice:
         yield f"**What to try.** {rule.advice}\n"
+    if rule.in_keras:
+        yield f"**In Keras.** {rule.in_keras}\n"
     if symptoms:
         yield f"**Likely symptoms of it.** {', '.join(symptoms)}\n"
     yield f"**Needs.** {_needs(rule)}"

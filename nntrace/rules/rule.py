@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from nntrace.errors import ConfigError
+from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.finding import Finding, Location, Severity, Skipped, too_few
 from nntrace.rules.settings import SETTINGS, check_setting, severity_of, thresholds_only
 from nntrace.schema import Role
@@ -44,6 +45,7 @@ class Rule:
     min_steps: int
     advice: str
     experiments: tuple[str, ...] = ()
+    in_keras: str = ""
 
     @property
     def doc(self) -> str:
@@ -85,9 +87,12 @@ class Rule:
                     code=self.code,
                     name=self.name,
                     severity=severity_of(result.severity or self.severity, self.severity, chosen),
-                    advice=result.advice or self.advice,
+                    advice=result.advice or self._advice(trace),
                     location=_with_source(result.location or _site_location(result.site)),
                 )
+
+    def _advice(self, trace: Trace) -> str:
+        return self.in_keras if self.in_keras and speaks_keras(trace) else self.advice
 
     def validate(self, overrides: Mapping[str, Any]) -> None:
         """Refuse thresholds and settings it does not have, and values of the wrong type.
@@ -140,6 +145,7 @@ def rule(
     needs: tuple[Role, ...] = (),
     min_steps: int = 1,
     experiments: tuple[str, ...] = (),
+    in_keras: str = "",
 ) -> Callable[[Check], Rule]:
     """Declare a rule.
 
@@ -152,10 +158,13 @@ def rule(
         needs: roles without which it cannot judge.
         min_steps: optimizer steps without which it cannot judge.
         experiments: what `nntrace check` has to have run besides the program itself.
+        in_keras: the advice for a program of Keras, where it has other words for it.
     """
 
     def declare(check: Check) -> Rule:
-        return Rule(code, name, severity, check, explains, needs, min_steps, advice, experiments)
+        return Rule(
+            code, name, severity, check, explains, needs, min_steps, advice, experiments, in_keras
+        )
 
     return declare
 

@@ -12,6 +12,8 @@ from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 
 _FEW = 256  # elements whose spread says too little
+_UNIFORM = 0.1  # largest distance of an excess kurtosis from that of uniform values
+_MANY = 1024  # elements whose spread is known well: of fewer up to twice the distance is allowed
 
 
 def share_as_initialised(
@@ -25,20 +27,24 @@ def share_as_initialised(
         first_finite(columns(trace, Role.PARAM, stat, sites)) for stat in ("std", "kurtosis", "n")
     )
     telling = [
-        (site, spread, tails)
+        (site, spread, tails, max(1.0, (_MANY / count) ** 0.5))
         for site, spread, tails, count in zip(sites, std, kurtosis, counts, strict=True)
         if count >= _FEW
     ]
-    fresh = [site for site, spread, tails in telling if _is_fresh(site, spread, tails, tolerance)]
+    fresh = [
+        site
+        for site, spread, tails, times in telling
+        if _is_fresh(site, spread, tails, times * tolerance, times * _UNIFORM)
+    ]
     known = sum(site.numel for site, *_ in telling)
     return fresh, sum(site.numel for site in fresh) / known if known else float("nan")
 
 
-def _is_fresh(site: Site, std: float, kurtosis: float, tolerance: float) -> bool:
+def _is_fresh(site: Site, std: float, kurtosis: float, tolerance: float, tails: float) -> bool:
     """Whether values are spread as an initialiser's, uniform or normal."""
     if not site.fan_in:
         return False
     fan_in, fan_out = site.fan_in, site.fan_out or site.fan_in
     spreads = np.array([1 / (3 * fan_in), 1 / fan_in, 2 / fan_in, 2 / (fan_in + fan_out)]) ** 0.5
     near = bool((np.abs(std / spreads - 1) < tolerance).any())
-    return near and (abs(kurtosis + 1.2) < 0.1 or abs(kurtosis) < 0.25)
+    return near and (abs(kurtosis + 1.2) < tails or abs(kurtosis) < 0.25)

@@ -30,9 +30,11 @@ _DRAWN_ONCE = (
     "DAT03",
     "fixed-batch-order",
     Severity.WARNING,
-    advice="Shuffle at each epoch: `DataLoader(..., shuffle=True)`, in Keras `fit(shuffle=True)` "
-    "or `.shuffle(n)` of a `tf.data.Dataset`; with a `DistributedSampler` call `set_epoch`; by "
-    "hand draw a new permutation.",
+    advice="Shuffle at each epoch: `DataLoader(..., shuffle=True)`; with a "
+    "`DistributedSampler` call `set_epoch`; by hand draw a new permutation.",
+    in_keras="Shuffle at each epoch: `.shuffle(n)` of the `tf.data.Dataset`, with `n` near its "
+    "size and before `.batch`; arrays in `fit` are shuffled by default; by hand draw a new "
+    "permutation.",
 )
 def fixed_batch_order(
     trace: Trace,

@@ -26,8 +26,9 @@ _ALIKE = 0.3  # correlation of pixels below which an image has no structure
     needs=(Role.INPUT,),
     explains=("DAT14", "LOS07", "LOS11", "LOS14", "PAR07"),
     advice="PyTorch convolutions want (N, C, H, W): `images.permute(0, 3, 1, 2)`, not `view` or "
-    "`reshape`, which scramble pixels; those of Keras (N, H, W, C). Show one image "
-    "as the model receives it.",
+    "`reshape`, which scramble pixels. Show one image as the model receives it.",
+    in_keras="Keras' convolutions want (N, H, W, C): `np.transpose(images, (0, 2, 3, 1))`, not "
+    "`reshape`, which scrambles pixels. Show one image as the model receives it.",
 )
 def channel_layout(
     trace: Trace,

@@ -215,8 +215,9 @@ def pretrained_input_mismatch(
         *("LOS01", "LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "INI03", "INI05", "ACT01", "ACT03"),
         *("ACT04", "ACT05", "ACT06", "GRD02", "UPD01", "PAR01", "NUM01"),
     ),
-    advice="Scale while casting: `x.float() / 255`, in Keras a `Rescaling(1 / 255)` in front; then "
-    "subtract the mean.",
+    advice="Scale while casting: `x.float() / 255`; then subtract the mean.",
+    in_keras="Scale while casting: a `Rescaling(1 / 255)` layer in front, or "
+    '`x.astype("float32") / 255`; then subtract the mean.',
 )
 def integer_input_to_float_layer(
     trace: Trace,

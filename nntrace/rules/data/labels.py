@@ -34,8 +34,9 @@ _TOKEN_CLASSES = 20
         *("DAT03", "DAT10", "LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "LOS12", "LOS20", "ACT04"),
         *("GRD02", "GRD05", "GRD09", "PAR01"),
     ),
-    advice="Shuffle the training data at each epoch: `DataLoader(..., shuffle=True)`, in Keras "
-    "`fit(shuffle=True)` or `.shuffle(n)` of a `tf.data.Dataset`.",
+    advice="Shuffle the training data at each epoch: `DataLoader(..., shuffle=True)`.",
+    in_keras="Shuffle the training data at each epoch: `.shuffle(n)` of the `tf.data.Dataset`, "
+    "with `n` near its size and before `.batch`; `fit(shuffle=True)` for arrays.",
 )
 def unshuffled_labels(
     trace: Trace,

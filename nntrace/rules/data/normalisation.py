@@ -94,6 +94,9 @@ def constant_input(
     explains=("DAT03", "DAT08", "DAT09", "DAT10", "DAT20", "LOS13"),
     advice="Keep one iterator over the loader (`for batch in loader:`); `next(iter(loader))` "
     "starts again at the first batch. If this is your overfit-one-batch test, all is well.",
+    in_keras="Let each step draw anew: a generator must yield other examples, "
+    "`__getitem__(index)` those of `index`; `next(iter(dataset))` starts again at the first "
+    "batch. If this is your overfit-one-batch test, all is well.",
 )
 def repeated_batch(
     trace: Trace,

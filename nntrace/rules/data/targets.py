@@ -229,6 +229,8 @@ def target_scale(
     Severity.ERROR,
     explains=("LOS01", "LOS07", "LOS11", "LOS12", "LOS14"),
     advice="Give both the same shape: `prediction.squeeze(1)` or `target.unsqueeze(1)`.",
+    in_keras="Give both the same shape: `keras.ops.squeeze(prediction, -1)` or "
+    "`keras.ops.expand_dims(target, -1)`.",
 )
 def loss_broadcast(trace: Trace) -> Iterator[Finding | Skipped]:
     """Predictions and targets of different shapes are broadcast inside the loss.

@@ -21,6 +21,9 @@ from nntrace.trace import Site, Trace
     explains=("GRD04", "LOS07", "LOS11", "LOS12", "LOS14"),
     advice="Look for `.detach()`, `.item()`, `.numpy()`, `torch.no_grad()` or an argmax between "
     "these parameters and the loss. If they are meant to stay fixed, set requires_grad to False.",
+    in_keras="Look for `stop_gradient`, `.numpy()`, an argmax, a rounding or a cast to integers "
+    "between these parameters and the loss. If they are meant to stay fixed, set `trainable = "
+    "False`.",
 )
 def no_gradient(
     trace: Trace,

@@ -92,6 +92,8 @@ def vanishing_gradient(
     explains=("GRD05", "LOS07", "LOS08", "LOS09", "LOS10", "NUM01", "NUM03", "NUM05", "NUM09"),
     advice="Clip the gradient norm (`clip_grad_norm_`, 1.0 to begin with), lower the learning "
     "rate, and check the initialisation of recurrent and deep layers.",
+    in_keras="Clip the gradient norm (`global_clipnorm=1.0` of the optimizer to begin with), "
+    "lower the learning rate, and check the initialisation of recurrent and deep layers.",
 )
 def exploding_gradient(
     trace: Trace,
@@ -220,6 +222,8 @@ def _does_harm(
         *("LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "LOS12", "NUM01", "NUM09"),
     ),
     advice="Call `optimizer.zero_grad()` once per optimizer step, before the backward pass.",
+    in_keras="Start each step from new gradients: empty what they are added to after each "
+    "`apply_gradients`.",
 )
 def gradients_accumulate(
     trace: Trace,

@@ -28,6 +28,8 @@ _UNLEARNT = 0.9  # of the first loss: what an evaluation finds where nothing was
     Severity.WARNING,
     explains=("LOS13", "LOS22"),
     advice="Call `model.eval()` before evaluating and `model.train()` after.",
+    in_keras="Call the model with `training=False` to evaluate it, also in a `test_step` of your "
+    "own.",
 )
 def eval_in_train_mode(
     trace: Trace,

@@ -30,6 +30,8 @@ _LARGEST_FALL = 0.4  # of the growth, below what was reached before: what accumu
     Severity.WARNING,
     advice="Add up numbers, not tensors: `total += loss.item()`; keep outputs as "
     "`output.detach()`, and evaluate within `torch.no_grad()`.",
+    in_keras="Add up numbers, not tensors: `total += float(loss)`, or a `keras.metrics.Mean`; do "
+    "not make layers, `tf.function`s or datasets anew in a loop.",
 )
 def memory_growth(
     trace: Trace,
@@ -182,6 +184,8 @@ def _input_sizes(trace: Trace) -> FloatArray:
     Severity.WARNING,
     advice='Move the model and each batch to it: `device = "cuda"`, `model.to(device)`, '
     "`batch.to(device)`.",
+    in_keras="Install TensorFlow, PyTorch or JAX with support for it, and let Keras place the "
+    "model: see `keras.distribution` and `tf.config.list_physical_devices`.",
 )
 def accelerator_idle(
     trace: Trace,

@@ -24,10 +24,11 @@ _WARM_UP = 5  # steps: the first ones start workers and fill caches
         *("ACT01", "ACT03", "ACT04", "ACT07", "ACT12", "GRD02", "LOS07", "LOS08", "LOS13"),
         *("PAR02", "RUN13", "UPD01", "UPD07"),
     ),
-    advice="Call `model.train()` at the start of each epoch, after every evaluation; in Keras call "
-    "the model with `training=True`, also in a `train_step` of your own; `fit` does so only if "
-    "`call` takes `training`. To freeze only the normalisation, put those layers in eval mode and "
-    "the model in training mode.",
+    advice="Call `model.train()` at the start of each epoch, after every evaluation. To freeze "
+    "only the normalisation, put those layers in eval mode and the model in training mode.",
+    in_keras="Call the model with `training=True`, also in a `train_step` of your own; `fit` "
+    "does so only if the model's `call` takes `training` and hands it on. To freeze only the "
+    "normalisation, set `trainable = False` of those layers.",
 )
 def training_in_eval_mode(
     trace: Trace,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.layers import columns, named, of_a_library
 from nntrace.rules.common.layers import span as sampled_span
 from nntrace.rules.common.payloads import count, place, text
@@ -14,6 +15,8 @@ from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
+
+_STEP = "Call `optimizer.step()` after `loss.backward()`."
 
 
 @rule(
@@ -24,6 +27,8 @@ from nntrace.trace import Site, Trace
     explains=("GRD03", "GRD04", "LOS07", "LOS11"),
     advice="Each step needs `optimizer.zero_grad()`, `loss.backward()` and `optimizer.step()`, in "
     "this order.",
+    in_keras="Each step needs `tape.gradient` and `optimizer.apply_gradients(zip(gradients, "
+    "variables))`, both on the variables of the same model.",
 )
 def no_optimizer_step(
     trace: Trace,
@@ -56,7 +61,7 @@ def no_optimizer_step(
                 "parameters have not changed.",
                 evidence={"backwards": passes},
                 location=place(idle[-1].payload),
-                advice="Call `optimizer.step()` after `loss.backward()`.",
+                advice="" if speaks_keras(trace) else _STEP,
             )
         else:
             yield Skipped("no optimizer step was recorded")
@@ -97,6 +102,7 @@ def no_optimizer_step(
     needs=(Role.ACTIVATION, Role.PARAM_GRAD),
     explains=("GRD03",),
     advice="Call the layer in `forward`, or take it out of the model.",
+    in_keras="Call the layer in the model's `call`, or take it out of the model.",
 )
 def unused_layer(
     trace: Trace,

@@ -43,6 +43,8 @@ _PART = 1 << 12
     explains=("LOS08",),
     advice="Clip gradients (`clip_grad_norm_` at about the median norm), lengthen the warm-up, or "
     "lower the learning rate; look at the batch of the step before.",
+    in_keras="Clip gradients (`global_clipnorm` of the optimizer, at about the median norm), "
+    "lengthen the warm-up, or lower the learning rate; look at the batch of the step before.",
 )
 def loss_spike(
     trace: Trace,

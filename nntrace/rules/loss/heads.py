@@ -36,7 +36,9 @@ _RANGES = {
     Severity.ERROR,
     explains=("LOS01", "LOS05", "LOS07", "LOS11", "LOS12", "LOS14", "GRD01", "UPD02", "UPD08"),
     advice="Remove the sigmoid from the model and keep `binary_cross_entropy_with_logits`: it is "
-    "the stable form. In Keras say `from_logits=True` for a model that ends without a sigmoid.",
+    "the stable form.",
+    in_keras="Say `from_logits=True` for a model that ends without a sigmoid, and leave it out "
+    "for one that ends in a sigmoid.",
 )
 def sigmoid_logit_mismatch(
     trace: Trace,

@@ -16,12 +16,12 @@ from nntrace.rules.common.chance import (
     training_batches,
 )
 from nntrace.rules.common.loss_course import loss_series
+from nntrace.rules.common.objective_terms import FIRST, summed_terms
 from nntrace.rules.common.signals import in_times, median, rounded, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind
 from nntrace.trace import Batch, Trace
-from nntrace.trace.model import FloatArray
 
 _NEVER_NEGATIVE = (
     CROSS_ENTROPY
@@ -32,8 +32,6 @@ _NEVER_NEGATIVE = (
     }
 )
 _ADAPTIVE = ("adam", "rmsprop", "adagrad", "adadelta", "nadam", "lion", "adafactor", "lamb")
-_START = 5
-_FELL = 0.1  # of its start: less, and nothing was learned
 
 
 @rule(
@@ -60,13 +58,13 @@ def loss_terms_imbalanced(
     distance to a teacher, a divergence that is warmed up.
     Source: "37 reasons", 18 (weights of multiple losses).
     """
-    names, values, steps = _terms(trace)
+    names, values, steps = summed_terms(trace)
     calls = [place for place, name in enumerate(names) if name not in ("penalty", "other")]
     if len(calls) < 2 or len(values) < samples:
         yield Skipped("needs the values of several loss functions in one objective")
         return
     sizes = np.abs(values[:, calls])
-    start = np.median(sizes[:_START], axis=0)
+    start = np.median(sizes[:FIRST], axis=0)
     end = np.median(sizes[len(sizes) // 2 :], axis=0)
     large, small = int(end.argmax()), int(end.argmin())
     if start[large] <= ratio * start[small] or end[large] <= ratio * end[small]:
@@ -100,6 +98,8 @@ def loss_terms_imbalanced(
     explains=("GRD04", "LOS07", "LOS11", "LOS14"),
     advice="Clip the gradient, not the loss (`clip_grad_norm_`), or take a robust loss such as "
     "`smooth_l1_loss`, whose gradient is bounded and never zero.",
+    in_keras="Clip the gradient, not the loss (`global_clipnorm` of the optimizer), or take a "
+    "robust loss such as `Huber`, whose gradient is bounded and never zero.",
 )
 def loss_clamped(
     trace: Trace,
@@ -146,6 +146,8 @@ def loss_clamped(
     explains=("LOS01", "GRD02", "GRD05", "UPD01", "GRD07"),
     advice="Average instead (`reduction='mean'`), or divide by the number of examples: learning "
     "rate and clipping then mean the same for every batch size.",
+    in_keras='Average instead (`reduction="sum_over_batch_size"`, or `keras.ops.mean` in a loss '
+    "of your own): learning rate and clipping then mean the same for every batch size.",
 )
 def loss_scales_with_batch(
     trace: Trace,
@@ -273,58 +275,6 @@ def impossible_loss(
     )
 
 
-@rule(
-    "LOS24",
-    "overwhelming-regularisation",
-    Severity.WARNING,
-    explains=("LOS07", "LOS11", "LOS12", "LOS14", "PAR03", "ACT02", "UPD08"),
-    advice="Divide the penalty's weight by ten until the data term falls; train without it first.",
-)
-def overwhelming_regularisation(
-    trace: Trace,
-    *,
-    ratio: Annotated[float, "penalty on the parameters relative to the data terms"] = 2.0,
-    samples: Annotated[int, "sampled steps that are needed"] = 10,
-    unlearned: Annotated[float, "level of the data terms relative to their start"] = 0.5,
-) -> Iterator[Finding | Skipped]:
-    """A penalty on the parameters is larger than the loss on the data, and the data do not fit.
-
-    The optimizer then shrinks weights instead of learning. Judged over the second half of the run,
-    and only while the data terms are above half of their start: a small loss may well lie below a
-    healthy penalty. For penalties that are added to the loss (with Keras on TensorFlow in `fit` and
-    in `tf.function`); decay inside the optimizer is UPD12's.
-    Where the weights have given way, so that the penalty is small in the end, and the data terms
-    never fell by a tenth, what counts is whether it was larger at the start.
-    Source: "37 reasons", 23 (too much regularisation); Karpathy's Recipe, step 3.
-    """
-    names, values, steps = _terms(trace)
-    if "penalty" not in names or len(names) < 2 or len(values) < samples:
-        yield Skipped("no objective with a penalty on the parameters was recorded")
-        return
-    place = names.index("penalty")
-    penalty = np.abs(values[:, place])
-    data = np.abs(np.delete(values, place, axis=1).sum(axis=1))
-    half = len(values) // 2
-    late_penalty, late_data = median(penalty[half:]), median(data[half:])
-    start, first_penalty = median(data[:_START]), median(penalty[:_START])
-    is_stuck = late_data > (1.0 - _FELL) * start
-    gave_way = is_stuck and first_penalty >= max(ratio * start, ratio * late_penalty)
-    lasts = late_penalty >= ratio * late_data and late_data >= unlearned * start
-    if not lasts and not gave_way:
-        return
-    was, shown, on_data = (
-        ("is", late_penalty, late_data) if lasts else ("was", first_penalty, start)
-    )
-    yield Finding(
-        f"the penalty on the parameters {was} {shown:.3g}, "
-        f"{shown / max(on_data, 1e-30):.1f} times the loss on the data ({on_data:.3g}), "
-        f"which is still at {late_data / max(start, 1e-30):.0%} of its start.",
-        steps=span(steps),
-        evidence={"penalty": shown, "data_loss": late_data, "data_loss_at_start": start},
-        location=next((location_in(e.payload) for e in trace.events_of(EventKind.OBJECTIVE)), None),
-    )
-
-
 def _values_of_functions(trace: Trace, known: list[Batch]) -> dict[int, float]:
     """What loss functions that cannot be negative returned, by step.
 
@@ -336,24 +286,3 @@ def _values_of_functions(trace: Trace, known: list[Batch]) -> dict[int, float]:
         return sampled
     series = function_loss(trace, batches)
     return dict(zip(series.step.tolist(), series.value.tolist(), strict=True)) | sampled
-
-
-def _terms(trace: Trace) -> tuple[tuple[str, ...], FloatArray, list[int]]:
-    """The terms' names, their values [samples, terms] and the steps, of the commonest objective."""
-    whole = [b for b in training_batches(trace) if _has_terms(b)]
-    if not whole:
-        return (), np.empty((0, 0)), []
-    kinds = [batch.term_names for batch in whole]
-    names = max(sorted(set(kinds)), key=kinds.count)
-    chosen = [batch for batch in whole if batch.term_names == names]
-    values = np.array([batch.term_values for batch in chosen], dtype=np.float64)
-    return names, values, [batch.step for batch in chosen]
-
-
-def _has_terms(batch: Batch) -> bool:
-    values = batch.term_values
-    return (
-        len(values) > 1
-        and len(values) == len(batch.term_names) == len(set(batch.term_names))
-        and bool(np.isfinite(values).all())
-    )

@@ -32,6 +32,8 @@ _ROW_SUM_ERROR = 0.01  # half-precision probabilities sum to 1 within this
     explains=("LOS07", "LOS11", "LOS12", "LOS14", "GRD01", "UPD02", "UPD08"),
     advice="Give the loss the raw logits: remove the softmax from the model (cross-entropy "
     "applies its own), or take `nll_loss` on `log_softmax` outputs.",
+    in_keras="Give the loss the raw logits: let the model end without a softmax and say "
+    "`from_logits=True`, or end in one softmax and leave `from_logits` out.",
 )
 def softmax_before_cross_entropy(
     trace: Trace,
@@ -93,6 +95,7 @@ def softmax_before_cross_entropy(
     Severity.ERROR,
     explains=("LOS01", "LOS07", "LOS08", "LOS11", "LOS12", "LOS21", "GRD02", "GRD05", "PAR02"),
     advice="Take `cross_entropy` on the raw logits, or put `log_softmax(dim=1)` before `nll_loss`.",
+    in_keras="Let the model end in a softmax, or say `from_logits=True`.",
 )
 def nll_without_log_softmax(
     trace: Trace,

@@ -31,6 +31,9 @@ Shares = npt.NDArray[np.float64]
     explains=("GRD01", "GRD03", "GRD04", "UPD02", "UPD06", "LOS07", "LOS11"),
     advice="Scale the loss (`torch.amp.GradScaler`, in a loop or `train_step` on Keras "
     "`optimizer.scale_loss`), or train in bfloat16, which has the range of float32.",
+    in_keras="Scale the loss: compile with a `mixed_float16` policy, which does it, or wrap the "
+    "optimizer in a `LossScaleOptimizer` and call `optimizer.scale_loss` in a loop of your own; "
+    "or train in `mixed_bfloat16`, which has the range of float32.",
 )
 def gradient_underflow(
     trace: Trace,

@@ -30,6 +30,8 @@ _LEAST_SAMPLES = 6
     explains=("LOS09", "LOS10", "LOS14", "UPD01"),
     advice="Build the optimizer once, before the loop over epochs; to change its rate use a "
     "scheduler or set `group['lr']`.",
+    in_keras="Build the optimizer once, before the loop over epochs; to change its rate assign "
+    "`optimizer.learning_rate`, or give it a `LearningRateSchedule`.",
 )
 def optimizer_recreated(
     trace: Trace,
@@ -162,6 +164,8 @@ def weight_decay_dominates(
     "decay-on-norm-or-bias",
     Severity.INFO,
     advice="Put parameters of one dimension into a group with `weight_decay=0`.",
+    in_keras="Exclude them before the first step: "
+    '`optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])`.',
 )
 def decay_on_norm_or_bias(
     trace: Trace,
@@ -234,6 +238,9 @@ def adam_with_l2(trace: Trace) -> Iterator[Finding | Skipped]:
     advice="Build the optimizer after the model is complete and give it `model.parameters()`; "
     "keep layers in an `nn.ModuleList`, not in a plain list, whose layers "
     "`parameters()` does not see; freeze what should not learn with `requires_grad_(False)`.",
+    in_keras="Give the optimizer all variables that should learn (`model.trainable_variables` of "
+    "every model); keep layers as attributes or in lists of the model, so that it knows them; "
+    "set `trainable = False` of what should not learn.",
 )
 def parameter_not_in_optimizer(
     trace: Trace,

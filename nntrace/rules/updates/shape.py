@@ -111,6 +111,8 @@ def update_imbalance(
     ),
     advice="Load the trained weights before you freeze the layers, or train them: "
     "`requires_grad_(True)`, `layer.trainable = True`.",
+    in_keras='Load the trained weights before you freeze the layers (`weights="imagenet"`, '
+    "`load_weights`), or train them: `layer.trainable = True`, and compile again.",
 )
 def frozen_layer(
     trace: Trace,
@@ -166,6 +168,8 @@ def frozen_layer(
     explains=("UPD02", "UPD06", "UPD16", "LOS07", "LOS11", "LOS12", "LOS14"),
     advice="Keep the parameters in float32 and compute in the coarse type (`torch.autocast`), or "
     "use an optimizer with stochastic rounding or a master copy.",
+    in_keras="Keep the weights in float32 and compute in the coarse type: "
+    '`keras.mixed_precision.set_global_policy("mixed_bfloat16")`.',
 )
 def update_lost_to_rounding(
     trace: Trace,

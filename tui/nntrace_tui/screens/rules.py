@@ -134,6 +134,8 @@ def document(rule: Rule, colours: Palette) -> Text:
     text.append(f"\n\n{rule.doc}\n")
     if rule.advice:
         text.append("\n→ ", colours.good).append(f"{rule.advice}\n")
+    if rule.in_keras:
+        text.append("→ ", colours.good).append(f"In Keras: {rule.in_keras}\n")
     if rule.explains:
         text.append("\nLikely symptoms of it  ", colours.dim).append(", ".join(rule.explains))
     needs = [f"{rule.min_steps} optimizer step{'' if rule.min_steps == 1 else 's'}"]
