@@ -7,7 +7,7 @@ import torch
 
 from nntrace.recorder import Recorder
 from nntrace_torch.optimizer.scaling import LossScaling
-from nntrace_torch.patching import Undo, after, before, is_captured, is_in_backward, read_number
+from nntrace_torch.patching import Undo, after, is_captured, is_in_backward, read_number, wrap
 from nntrace_torch.program.describe import can_sample
 from nntrace_torch.program.devices import queue
 from nntrace_torch.samples.buffer import Number, SentNumber
@@ -22,6 +22,7 @@ class BackwardObserver:
         seen: whether there ever was any.
         number_of: knows the number of some losses without reading it again.
         begins: told of the losses a pass begins with.
+        light: asked first whether it notes a loss without all that; None where nothing does.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class BackwardObserver:
         self._scaling = scaling
         self.begins = begins
         self.number_of: Callable[[torch.Tensor], float | None] = lambda loss: None
+        self.light: Callable[[Any], object] | None = None
         self._losses: list[Number] = []
         self._by_hand: list[Number] = []
         self._backwards = 0
@@ -38,11 +40,15 @@ class BackwardObserver:
 
     def install(self) -> list[Undo]:
         """Watch `backward` and `torch.autograd.grad`."""
-        guard = self._recorder.guard
         return [
-            before(torch.autograd, "backward", guard(self._backward)),
-            after(torch.autograd, "grad", guard(self._grad)),
+            wrap(torch.autograd, "backward", self._watched),
+            after(torch.autograd, "grad", self._recorder.guard(self._grad)),
         ]
+
+    def noted(self, number: float) -> None:
+        """A pass began with a loss whose number is known, and there is no more to be done."""
+        self._losses.append(number)
+        self._backwards += 1
 
     def take(self, *, first_only: bool) -> tuple[float | Callable[[], float] | None, int]:
         """The objective since the last call, and the number of backward passes it took.
@@ -69,6 +75,18 @@ class BackwardObserver:
 
         on_its_way = any(isinstance(loss, SentNumber) for loss in losses)
         return (total if on_its_way else total()), backwards
+
+    def _watched(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        observe = self._recorder.guard(self._backward)
+
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            if (
+                self.light is None or is_in_backward() or not args or not self.light(args[0])
+            ) and not is_captured():
+                observe(*args, **kwargs)
+            return original(*args, **kwargs)
+
+        return wrapper
 
     def _backward(self, tensors: Any = None, *args: Any, **kwargs: Any) -> None:
         if is_in_backward():

@@ -33,21 +33,27 @@ Step = tuple[int, *tuple[Any, ...]]
 
 
 class LateSteps:
-    """The steps of one process that are yet to be recorded, the oldest first."""
+    """The steps of one process that are yet to be recorded.
+
+    Attributes:
+        waiting: they, the oldest first.
+    """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._thread = 0  # that trains
-        self._waiting: list[Step] = []
+        self.waiting: list[Step] = []
+        self._are_light = False
         self._room = 0
         recorder.hooks.on_catching_up(recorder.guard(self._catch_up))
         recorder.hooks.on_end(recorder.guard(lambda: self._record(followed=True)))
 
-    def add(self, step: Step) -> bool:
+    def add(self, step: Step, *, light: bool = False) -> bool:
         """Record a step about which there is nothing else to say, now or later; whether to sample
-        the next one.
+        the next one. Of a `light` one not everything was noted.
         """
-        waiting = self._waiting
+        waiting = self.waiting
+        self._are_light = light
         waiting.append(step)
         if len(waiting) < self._room and step[0] - waiting[0][0] < _LONGEST_NS:
             return False
@@ -58,14 +64,14 @@ class LateSteps:
 
     def add_now(self, step: Step, **facts: Any) -> bool:
         """Record a step of which there is more to say; whether to sample the next one."""
-        if self._waiting:
+        if self.waiting:
             self._record(followed=True)
         self._room = 0
         plain = dict(zip(_FIELDS, step[1:], strict=True))
         return self._recorder.add_step(**plain, **facts, grad_norm=None)
 
     def _record(self, *, followed: bool) -> bool:
-        waiting, self._waiting = self._waiting, []
+        waiting, self.waiting = self.waiting, []
         since_1970_ns = time.time_ns() - time.perf_counter_ns()
         wants_next = False
         for left, (ended_ns, *plain) in zip(reversed(range(len(waiting))), waiting, strict=True):
@@ -77,10 +83,11 @@ class LateSteps:
                 jumped=False,
                 ended=Instant(since_1970_ns + ended_ns, ended_ns),
                 followed=followed or left > 0,
+                light=self._are_light,
             )
         return wants_next
 
     def _catch_up(self) -> None:
         # Other threads record things, too, while this one may be adding a step.
-        if self._waiting and threading.get_ident() == self._thread:
+        if self.waiting and threading.get_ident() == self._thread:
             self._record(followed=True)

@@ -10,25 +10,23 @@ clipping, evaluations, several models) is asked for by an attribute. Costs: `doc
 
 import math
 import time
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.optimizer import (
-    register_optimizer_step_post_hook,
-    register_optimizer_step_pre_hook,
-)
 
 from nntrace.recorder import Recorder
 from nntrace_torch.by_hand import StepsByHand
+from nntrace_torch.called_models import CalledModels
 from nntrace_torch.data.batches import examples_in
 from nntrace_torch.late_steps import LateSteps
+from nntrace_torch.light_steps import LightSteps
 from nntrace_torch.observers import Observers
 from nntrace_torch.optimizer.optimizers import Known, is_given_closure, is_inside, with_closure
-from nntrace_torch.patching import Undo, outside_graphs, remove_hook
+from nntrace_torch.optimizer.step_hooks import StepHooks
+from nntrace_torch.patching import Undo, outside_graphs
 from nntrace_torch.program.devices import allocated_bytes
 from nntrace_torch.replay import Call, ReplayEndedError
 from nntrace_torch.sampled_steps import SampledSteps
@@ -68,11 +66,22 @@ class Tracer:
         self._stepping: Known | None = None  # the optimizer that is in its step
         self._stepped: Known | None = None  # the one that was last
         self._late = LateSteps(recorder)
+        self._step_hooks = StepHooks()
+        self._models = CalledModels(self.parts.models)
+        self._light = LightSteps(
+            recorder,
+            self.parts,
+            self._late,
+            self._step_hooks,
+            model_of=self._models.of,
+            ended=self._light_ended,
+            unforeseen=self._stepped_unforeseen,
+            wanted=self._sample_next,
+        )
+        self.parts.scaling.used = self._light.end_if_on
+        self.parts.schedules.built = self._light.look_again
         self._has_closure = False
-        self._roots: dict[str, Callable[[], nn.Module | None]] = {}
-        self._last_root: Callable[[], nn.Module | None] = lambda: None
         self._compiles_graphs = False
-        self._step_handles: list[Any] = []
         self._step_ended_ns = time.perf_counter_ns()
         self._backward_began_ns = 0
 
@@ -86,8 +95,7 @@ class Tracer:
         def undo() -> None:
             for one in reversed(undos):
                 one()
-            for handle in self._step_handles:
-                remove_hook(handle)
+            self._step_hooks.take_off()
             self.parts.forward.abandon()
             self.parts.calls.stop()
             self.parts.evaluations.end()
@@ -99,21 +107,25 @@ class Tracer:
 
     def _watch_steps(self, outside: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
         """Put the optimizer hooks on; `outside` keeps them out of graphs."""
-        for handle in self._step_handles:
-            handle.remove()
+        self._light.end_if_on()
         guard = self._recorder.guard
-        self._step_handles = [
-            register_optimizer_step_pre_hook(outside(guard(self._before_step))),
-            register_optimizer_step_post_hook(outside(guard(self._after_step))),
-        ]
+        self._step_hooks.put_on(outside(guard(self._before_step)), outside(guard(self._after_step)))
+
+    def _light_ended(self, step_ended_ns: int) -> None:
+        self._step_ended_ns = step_ended_ns
+
+    def _stepped_unforeseen(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """Among light steps an optimizer has stepped whose beginning was not seen."""
+        known = self._stepped = self.parts.optimizers.entry(optimizer)
+        given = is_given_closure(args, kwargs)
+        self._end_step(optimizer, known, has_closure=given)
 
     def _root_called(
         self, model: Model, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         module = unwrapped(module)  # the wrapper's mode may lag behind: nobody calls its `train`
         self._recorder.training_begins()
-        self._roots.pop(model.prefix, None)  # the one called last is at the end
-        self._roots[model.prefix] = self._last_root = weakref.ref(module)
+        self._models.add(model, module)
         if not self.parts.replayer.active:
             self.parts.calls.first_seen(module, args, kwargs)
         sample = self._samples.current
@@ -165,6 +177,7 @@ class Tracer:
 
     def _evaluated(self, call: Call, output: Any) -> None:
         self.parts.evaluations.called(call)
+        self._light.look_again()
         self.parts.watch.output(call, output)
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
@@ -205,7 +218,7 @@ class Tracer:
 
     def _begin_by_hand(self, optimizer: Optimizer) -> None:
         self._before_step(optimizer, (), {})
-        self._phase_before = self._phase(optimizer)
+        self._phase_before = self._models.phase(optimizer)
 
     def _watched(self, optimizer: Optimizer, closure: Callable[[], Any]) -> Callable[[], Any]:
         is_sampled = self._samples.current is not None
@@ -249,6 +262,7 @@ class Tracer:
     ) -> None:
         parts = self.parts
         clipping, clearing, watch = parts.clipping, parts.clearing, parts.watch
+        is_plain = False
         if self._samples.copies.waiting:
             self._samples.copies.poll()
         if not known.announced or parts.optimizers.count > 1:
@@ -265,7 +279,7 @@ class Tracer:
             parts.optimizers.stepped_with(optimizer, known),
             self._count_examples(),
             known.name,
-            self._phase_before or self._phase(optimizer),
+            self._phase_before or self._models.phase(optimizer),
             # To the first backward: what no other rank delays.
             began_ns - before_ns if began_ns and self._recorder.steps else None,
             backwards,
@@ -292,17 +306,24 @@ class Tracer:
             )
         else:
             wants_next = self._late.add(step)
+            is_plain = not (has_closure or self._phase_before or self._compiles_graphs)
         parts.calls.clear()
         watch.step_took(now - before_ns)
         parts.calls.steps_are_long = now - before_ns > _WORTH_HOOKS_NS
         self._step_ended_ns = now
         if wants_next:
-            if not is_sampled:
-                self._samples.begin_round()
-            clearing.remember(optimizer, alone=parts.optimizers.count == 1)
-            self._samples.begin()
+            self._sample_next(optimizer, goes_on=is_sampled)
         elif is_sampled:
             parts.forward.gradients.forget()
+        elif is_plain and not self._late.waiting and self._recorder.wants_light:
+            self._light.begin(self._step_ended_ns)
+
+    def _sample_next(self, optimizer: Optimizer, *, goes_on: bool = False) -> None:
+        if not goes_on:
+            self._samples.begin_round()
+        alone = self.parts.optimizers.count == 1
+        self.parts.clearing.remember(optimizer, alone=alone)
+        self._samples.begin()
 
     def _end_replay(self) -> None:
         """A replay that comes to the backward pass has seen the forward it was for."""
@@ -316,17 +337,6 @@ class Tracer:
                 found = examples_in(call.args, call.kwargs, outputs=call.outputs, targets=targets)
                 return targets if found is None else found
         return targets
-
-    def _phase(self, optimizer: Optimizer) -> str:
-        """The mode of the model whose parameters were stepped, as it was called last."""
-        root = self._last_root()
-        if len(self._roots) > 1:
-            groups = optimizer.param_groups
-            first = next((group["params"] for group in groups if group["params"]), None)
-            model = self.parts.models.model_of(first[0]) if first else None
-            if model is not None and model.prefix in self._roots:
-                root = self._roots[model.prefix]()
-        return "eval" if root is not None and not root.training else "train"
 
     def _compiles(self) -> None:
         """A compiled step breaks its graph for the hooks, as it does for PyTorch's own purposes."""

@@ -136,7 +136,7 @@ def _overhead(recorder: Recorder) -> str:
     if cadence.every is not None or account.spent_ns < 1.2 * allowed_ns:
         return share
     budget = f"{100 * cadence.budget:.3g}%"
-    if account.floor > cadence.budget:
+    if recorder.pace.facts.spent_ns > allowed_ns:
         return f"{share} (steps are so short that noting their plain facts alone exceeds {budget})"
     if account.spent_ns > 2 * (cadence.grace_ns + allowed_ns):
         return f"{share} ({seconds:.1f} s)"

@@ -4,7 +4,7 @@ from nntrace.recorder.account import Instant
 from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.hooks import ForeignLoss
 from nntrace.recorder.keepsakes import MAX_EXAMPLES, batch_extent, next_turn
-from nntrace.recorder.pace import is_landmark
+from nntrace.recorder.pace import is_landmark, last_landmark
 from nntrace.recorder.recorder import Recorder
 from nntrace.recorder.sample import (
     NO_SITE,
@@ -37,5 +37,6 @@ __all__ = [
     "batch_extent",
     "fixed_runs",
     "is_landmark",
+    "last_landmark",
     "next_turn",
 ]

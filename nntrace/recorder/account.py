@@ -20,13 +20,14 @@ class StepTimes(NamedTuple):
     """Of a step that has ended: by the clock, of the process's threads together, of tracing.
 
     `cpu_ns` is the mean of the steps since it was last known. `sample_cost_ns` leaves out what was
-    built once.
+    built once, `plain_ns` what other threads did, too.
     """
 
     duration_ns: int
     cpu_ns: int | None
     cost_ns: int
     sample_cost_ns: int
+    plain_ns: float
 
 
 class Instant(NamedTuple):
@@ -44,8 +45,8 @@ class Account:
         starved: nanoseconds in which the training waited for a processor; None where unknown.
 
     Attributes:
-        hooks_ns: time by the clock within guarded hooks on the training thread.
-        unsampled_ns: the part of it in steps that were not sampled.
+        hooks_ns: time by the clock within guarded hooks on the training thread that are over.
+        hook_began_ns: when the hook began that is under way; 0 while none is.
         setup_ns: the part of it that built what takes samples, once: it is reported as any other,
             but the samples to come do not have to make up for it.
         writer_ns: processor time of the writer thread.
@@ -62,7 +63,7 @@ class Account:
         self._clock = clock
         self._starved = starved
         self.hooks_ns = self._hooks_before_ns = 0
-        self.unsampled_ns = 0
+        self.hook_began_ns = 0
         self.setup_ns = 0
         self.writer_ns = self.writer_setup_ns = 0  # changed on the writer thread only
         self.elapsed_ns = 0
@@ -116,20 +117,24 @@ class Account:
         `ended` is when it did, where that is not now; others may have `followed` since.
         """
         now = self._clock() if ended is None else ended.clock_ns
+        hooks_ns = self.hooks_ns
+        if self.hook_began_ns:  # in which the step ends: what it took so far is the step's
+            hooks_ns += self._clock() - self.hook_began_ns
         if settles:
-            self._settle(now)
-        else:
-            self.unsampled_ns += self.hooks_ns - self._hooks_before_ns
-        self._hooks_before_ns = self.hooks_ns
+            self._settle(now, hooks_ns)
+        recurring_hooks_ns = hooks_ns - self.setup_ns
+        plain_ns = (recurring_hooks_ns - self._hooks_before_ns) * (1.0 - self._foreign_share)
+        self._hooks_before_ns = recurring_hooks_ns
         self._steps_since += 1
         # Written out, as this is done at every step: `spent_ns` and `recurring_ns`.
-        spent = self.hooks_ns - self._foreign_hooks_ns + self.writer_ns
+        spent = hooks_ns - self._foreign_hooks_ns + self.writer_ns
         recurring = spent - self.setup_ns - self.writer_setup_ns + self._foreign_setup_ns
         times = StepTimes(
             now - self._last_ns,
             None if followed else self._cpu_ns(now, reads=settles),
             max(0, spent - self._charged_ns),
             max(0, recurring - self._charged_recurring_ns),
+            plain_ns,
         )
         self._last_ns = now
         self.elapsed_ns = now - self._began_ns - self._foreign_ns
@@ -153,12 +158,6 @@ class Account:
         elapsed = self.elapsed_ns
         return (self.spent_ns - self._startup_ns) / elapsed if elapsed > 0 else 0.0
 
-    @property
-    def floor(self) -> float:
-        """The cost of steps that are not sampled, as a fraction of the time."""
-        own = 1.0 - self._foreign_hooks_ns / self.hooks_ns if self.hooks_ns else 1.0
-        return own * self.unsampled_ns / self.elapsed_ns if self.elapsed_ns > 0 else 0.0
-
     def _cpu_ns(self, now: int, *, reads: bool) -> int | None:
         """Of the steps since it was last read the mean; None while that is too short ago."""
         if not reads and now - self._cpu_read_ns < _CPU_WINDOW_NS:
@@ -168,7 +167,7 @@ class Account:
         self._cpu_read_ns = now
         return (self._last_cpu_ns - before) // steps if before else None
 
-    def _settle(self, now: int) -> None:
+    def _settle(self, now: int, hooks_ns: int) -> None:
         began, starved_before = self._window
         if now - began >= _WINDOW_NS:
             starved = self._starved()
@@ -177,7 +176,7 @@ class Account:
                 share = (starved - starved_before) / (now - began)
                 self._foreign_share = min(max(0.0, share), _MOST_FOREIGN)
         before, hooks_before, setup_before = self._settled
-        self._settled = (now, self.hooks_ns, self.setup_ns)
+        self._settled = (now, hooks_ns, self.setup_ns)
         self._foreign_ns += round(self._foreign_share * (now - before))
-        self._foreign_hooks_ns += round(self._foreign_share * (self.hooks_ns - hooks_before))
+        self._foreign_hooks_ns += round(self._foreign_share * (hooks_ns - hooks_before))
         self._foreign_setup_ns += round(self._foreign_share * (self.setup_ns - setup_before))

@@ -9,6 +9,7 @@ from typing import Final
 
 from nntrace.recorder.account import Account
 from nntrace.recorder.cadence import Cadence
+from nntrace.recorder.plain_facts import PlainFacts
 from nntrace.recorder.unrest import LossLevel
 from nntrace.recorder.writer import Writer
 
@@ -19,6 +20,7 @@ class Pace:
     """Follows the steps of one rank.
 
     Attributes:
+        facts: what is noted of steps that are not sampled.
         sampled_steps: how many were.
     """
 
@@ -28,12 +30,17 @@ class Pace:
         self._writer = writer
         self._level = LossLevel()
         self._saw_nonfinite = False
+        self.facts = PlainFacts(cadence.budget, cadence.grace_ns)
         self.sampled_steps = 0
 
     def sampled(self, cost_ns: int) -> None:
         """A sampled step has ended."""
         self.sampled_steps += 1
         self._cadence.record_sample(cost_ns)
+
+    def unsampled(self, cost_ns: float, *, light: bool, followed: bool) -> None:
+        """One that was not has ended; its hooks took `cost_ns` of the training thread."""
+        self.facts.step_ended(cost_ns, self._account.elapsed_ns, light=light, followed=followed)
 
     def wants(
         self,
@@ -63,6 +70,7 @@ class Pace:
                 cadence.burst(1)
         if jumped:
             cadence.look_closer()
+            self.facts.look_closer()
         if has_ranks and cadence.every is None and is_landmark(steps):
             cadence.burst(1)
         elapsed_ns = self._account.elapsed_ns
@@ -91,4 +99,10 @@ def is_landmark(step: int) -> bool:
 
     Each rank keeps its own budget and would otherwise sample steps of its own.
     """
-    return step % (1 << max(0, step.bit_length() - _LANDMARK_BITS)) == 0
+    return last_landmark(step) == step
+
+
+def last_landmark(step: int) -> int:
+    """The last one up to this step."""
+    between = 1 << max(0, step.bit_length() - _LANDMARK_BITS)
+    return step - step % between

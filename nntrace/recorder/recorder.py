@@ -5,7 +5,6 @@ disk before the first record that shows that something trains.
 """
 
 import contextlib
-import functools
 import itertools
 import json
 import os
@@ -23,6 +22,7 @@ from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.capsules import CapsuleRecord
 from nntrace.recorder.contention import Contention
 from nntrace.recorder.forks import in_forked_children
+from nntrace.recorder.guard import guarded
 from nntrace.recorder.hooks import Hooks
 from nntrace.recorder.memory import resident_bytes
 from nntrace.recorder.own_manifest import OwnManifest, this_process
@@ -122,24 +122,7 @@ class Recorder:
 
     def guard(self, hook: Callable[P, R]) -> Callable[P, R | None]:
         """A hook whose errors never reach the training and whose time is accounted for."""
-        clock, account = time.perf_counter_ns, self.account
-
-        @functools.wraps(hook)
-        def guarded(*args: P.args, **kwargs: P.kwargs) -> R | None:
-            if not self.active:
-                if self.hooks.are_on:  # the writer failed; they come off on the training thread
-                    self.hooks.take_off()
-                return None
-            started = clock()
-            try:
-                return hook(*args, **kwargs)
-            except Exception as error:
-                self.fail(error, hook.__qualname__)
-                return None
-            finally:
-                account.hooks_ns += clock() - started
-
-        return guarded
+        return guarded(self, hook)
 
     def add_site(self, path: str, role: Role, **fields: Any) -> int:
         """Declare a site; its id, or `NO_SITE` when the user does not want it recorded.
@@ -208,6 +191,14 @@ class Recorder:
         """The first step starts now, not when nntrace did: imports and set-up are no part of it."""
         self.account.training_begins()
 
+    @property
+    def wants_light(self) -> bool:
+        """Whether of steps to come only what cannot be given up is to be noted, unless they are
+        sampled; asked where some steps were recorded.
+        """
+        alone = self.experiment is None and self.replays is None and self.world_size == 1
+        return self.pace.facts.wants_light and alone and self.cadence.every is None
+
     def add_step(
         self,
         *,
@@ -230,6 +221,7 @@ class Recorder:
         jumped: bool | None = None,
         ended: Instant | None = None,
         followed: bool = False,
+        light: bool = False,
     ) -> bool:
         """Record an optimizer step that has ended; whether to sample the next one.
 
@@ -238,7 +230,8 @@ class Recorder:
 
         A number that is still on its way to the host is a function, which the writer calls.
         `memory_bytes` is an accelerator's; without it that of the process is recorded. `jumped`
-        says whether the loss has left its level, where the adapter follows that itself.
+        says whether the loss has left its level, where the adapter follows that itself. Of a
+        `light` step only what cannot be given up was noted.
         """
         times = self.account.step_ended(settles=sampled, ended=ended, followed=followed)
         record = StepRecord(
@@ -270,6 +263,8 @@ class Recorder:
         self.steps += 1
         if sampled:
             self.pace.sampled(times.sample_cost_ns)
+        else:
+            self.pace.unsampled(times.plain_ns, light=light, followed=followed)
         if self.ending is not None:
             value = loss() if callable(loss) else loss
             if (reason := self.ending.after_step(value)) is not None:

@@ -24,6 +24,13 @@ class LossLevel:
         self._deviation = 0.0
         self._seen = 0
 
+    @property
+    def highest(self) -> float:
+        """The highest loss that would be no spike."""
+        if self._seen < 2 * _SETTLED:
+            return math.inf
+        return self._level + _SPIKE * self._deviation + 1e-3 * abs(self._level)
+
     def leaves(self, loss: float) -> bool:
         """Take in one loss; whether it is a spike. A non-finite one is left to others."""
         if not math.isfinite(loss):

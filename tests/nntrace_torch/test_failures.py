@@ -7,6 +7,7 @@ import warnings
 import pytest
 import torch
 from nntrace_torch.backward import BackwardObserver
+from nntrace_torch.called_models import CalledModels
 from nntrace_torch.data.batches import InputSampler
 from nntrace_torch.data.loaders import LoaderObserver
 from nntrace_torch.loss.losses import LossObserver
@@ -57,7 +58,7 @@ PLACES = [
     (SampledSteps, "begin"),
     (SeedObserver, "_seeded"),
     (Tracer, "_end_step"),
-    (Tracer, "_phase"),
+    (CalledModels, "phase"),
     (BackwardObserver, "_backward"),
     (BackwardObserver, "take"),
     (LossScaling, "_scaled"),

@@ -116,16 +116,50 @@ def test_a_short_run_on_a_busy_machine_is_sampled_to_its_end(load):
 
 
 @pytest.mark.parametrize("load", [1, 4])
-def test_the_floor_is_what_steps_cost_that_are_not_sampled(load):
+def test_what_plain_facts_cost_is_known_of_each_step_that_is_not_sampled(load):
     machine = Machine(load)
     account = account_of(machine)
     account.begin()
+    costs = []
     for number in range(20):
         sampled = number % 10 == 9
         machine.work(95 * MILLISECOND)
         hook(machine, account, (55 if sampled else 5) * MILLISECOND)
-        account.step_ended(settles=sampled)
-    assert account.floor == pytest.approx(18 * 5 / (18 * 100 + 2 * 150), rel=0.01)
+        times = account.step_ended(settles=sampled)
+        costs += [] if sampled else [times.plain_ns / MILLISECOND]
+    assert costs[9:] == pytest.approx(
+        [5] * 9, rel=0.01
+    )  # the first ones on a quiet machine's scale
+
+
+def test_what_the_last_hook_of_a_step_took_until_the_step_ends_in_it_is_that_steps():
+    machine = Machine()
+    account = account_of(machine)
+    account.begin()
+    plain, costs = [], []
+    for number in range(12):
+        sampled = number % 3 == 0
+        machine.work(2 * MILLISECOND)
+        account.hook_began_ns = began = machine.clock()
+        machine.work((30 if sampled else 1) * MILLISECOND)
+        times = account.step_ended(settles=sampled)
+        account.hooks_ns += machine.clock() - began
+        account.hook_began_ns = 0
+        (costs if sampled else plain).append(
+            (times.cost_ns if sampled else times.plain_ns) / MILLISECOND
+        )
+    assert plain == [1] * 8
+    assert costs == [30] * 4
+
+
+def test_what_was_built_once_is_no_plain_fact():
+    machine = Machine()
+    account = account_of(machine)
+    account.begin()
+    with account.setting_up():
+        hook(machine, account, 31 * MILLISECOND)
+    hook(machine, account, 1 * MILLISECOND)
+    assert account.step_ended(settles=False).plain_ns == 1 * MILLISECOND
 
 
 def test_what_the_processor_did_in_steps_recorded_late_is_shared_among_them(monkeypatch):

@@ -8,6 +8,7 @@ import inspect
 import math
 import weakref
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ import torch.nn.functional as functional
 
 from nntrace.recorder import ForeignLoss, Recorder
 from nntrace.schema import EventKind, Role
-from nntrace_torch.patching import Undo, after, outside_modes, read_number
+from nntrace_torch.patching import Undo, is_captured, outside_modes, read_number, wrap
 from nntrace_torch.program.describe import can_sample, tensor_fields
 from nntrace_torch.program.graphs import LossCall, head
 from nntrace_torch.program.sources import Source, caller
@@ -55,6 +56,7 @@ class LossObserver:
         evaluated: told of each result without a gradient: function, reduction, loss, examples.
         replays: whether losses without gradients count, too: a replay has none.
         batch_size: the first axis of the last call's targets.
+        is_light: whether only losses without gradients are observed.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -63,7 +65,7 @@ class LossObserver:
         self._sites: dict[tuple[str, Role], int] = {}
         self._has_kept = False
         self.sample: StepSample | None = None
-        self.replays = False
+        self.replays = self.is_light = False
         self.read: Callable[[torch.Tensor], float] = _number
         self.broke: Callable[..., object] = lambda function, loss, args, kwargs: None
         self.evaluated: Callable[..., object] = lambda function, reduction, loss, examples: None
@@ -80,10 +82,18 @@ class LossObserver:
     def install(self) -> list[Undo]:
         """Watch the loss functions."""
         self._recorder.hooks.on_loss(self._recorder.guard(self._told))
-        return [
-            after(functional, name, self._recorder.guard(self._observer(name)))
-            for name in LOSS_FUNCTIONS
-        ]
+        return [wrap(functional, name, partial(self._watched, name)) for name in LOSS_FUNCTIONS]
+
+    def _watched(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        observe = self._recorder.guard(self._observer(name))
+
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            if not (self.is_light and torch.is_grad_enabled()) and not is_captured():
+                observe(result, *args, **kwargs)
+            return result
+
+        return wrapper
 
     def _observer(self, name: str) -> Callable[..., None]:
         function = getattr(functional, name)

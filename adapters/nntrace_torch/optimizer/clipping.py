@@ -8,7 +8,7 @@ import torch
 from torch.nn.utils import clip_grad
 
 from nntrace.recorder import Recorder
-from nntrace_torch.patching import Undo, is_captured, wrap
+from nntrace_torch.patching import Undo, is_captured, read_number, wrap
 from nntrace_torch.program.describe import can_sample
 from nntrace_torch.program.devices import queue
 from nntrace_torch.samples.buffer import Number, SentNumber
@@ -21,12 +21,14 @@ class GradientClipping:
 
     Attributes:
         calls: norms and limits since the last step.
+        is_light: whether norms that are finite are of no interest.
         broke: told when a norm on the host is not finite: the program may skip the step.
     """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self.calls: list[tuple[Number, float]] = []
+        self.is_light = False
         self.broke: Callable[[], object] = lambda: None
 
     def install(self) -> list[Undo]:
@@ -45,6 +47,8 @@ class GradientClipping:
                 if not is_captured():
                     self._tell()
                 raise
+            if self.is_light and _is_finite(norm):
+                return norm
             if not is_captured():
                 self._observe(norm, *args, **kwargs)
             return norm
@@ -84,3 +88,9 @@ class GradientClipping:
                 number = SentNumber(found)
             self.calls.append((number, float(max_norm)))
             del self.calls[:-_MANY]
+
+
+def _is_finite(norm: Any) -> bool:
+    """Whether it is known to be, as that of gradients on the CPU is."""
+    is_read = type(norm) is torch.Tensor and norm.is_cpu and norm.numel() == 1 and can_sample(norm)
+    return is_read and math.isfinite(read_number(norm))

@@ -111,6 +111,10 @@ class Optimizers:
             self._search()
         return self._built > 0
 
+    def stepped(self) -> list[Known]:
+        """Those that have made a step of their own."""
+        return [known for known in self._known.values() if known.announced]
+
     @property
     def taking_turns(self) -> int:
         """How many different ones made the last few steps."""

@@ -25,6 +25,7 @@ class LossScaling:
 
     Attributes:
         is_used: whether a scaler had a part in it.
+        used: told when one has.
     """
 
     def __init__(self, recorder: Recorder, skipped: Skipped) -> None:
@@ -34,6 +35,7 @@ class LossScaling:
         self._losses: dict[int, tuple[weakref.ref[torch.Tensor], torch.Tensor]] = {}
         self._pending: Callable[[], Optimizer | None] = lambda: None
         self.is_used = False
+        self.used: Callable[[], object] = lambda: None
 
     def install(self) -> list[Undo]:
         """Watch every `GradScaler`."""
@@ -84,6 +86,7 @@ class LossScaling:
             return
         self._scaler = weakref.ref(scaler)
         self.is_used = True
+        self.used()
         if isinstance(result, torch.Tensor):
             result, outputs = (result,), (outputs,)
         if not isinstance(result, (list, tuple)) or not isinstance(outputs, (list, tuple)):
@@ -95,6 +98,7 @@ class LossScaling:
     def _step_begins(self, scaler: GradScaler, optimizer: Optimizer, *args: Any, **kw: Any) -> None:
         self._pending = weakref.ref(optimizer)
         self.is_used = True
+        self.used()
 
     def _step_ended(
         self, result: Any, scaler: GradScaler, optimizer: Optimizer, *args: Any, **kwargs: Any

@@ -5,12 +5,13 @@ PyTorch's warnings point. One that is part of another is stepped by that one and
 """
 
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch.optim.lr_scheduler as schedulers
 
-from nntrace.recorder import Recorder, is_landmark
+from nntrace.recorder import Recorder, last_landmark
 from nntrace.schema import EventKind
 from nntrace_torch.optimizer.optimizers import Optimizers
 from nntrace_torch.patching import Undo, after
@@ -42,12 +43,14 @@ class ScheduleObserver:
 
     Attributes:
         known: the schedulers.
+        built: told of every new one.
     """
 
     def __init__(self, recorder: Recorder, optimizers: Optimizers) -> None:
         self._recorder = recorder
         self._optimizers = optimizers
         self.known: list[_Known] = []
+        self.built: Callable[[], object] = lambda: None
 
     def install(self) -> list[Undo]:
         """Watch the constructors."""
@@ -79,6 +82,7 @@ class ScheduleObserver:
             return
         number = 1 + max((k.number for k in self.known), default=-1)
         kind = type(scheduler).__name__
+        self.built()
         self.known.append(_Known(weakref.ref(scheduler), number, kind, caller(scheduler)))
 
     def _count(self, known: _Known, scheduler: Any) -> None:
@@ -92,8 +96,8 @@ class ScheduleObserver:
             known.began = count if resumed else 0
         calls = count - known.began
         if calls != known.calls:
-            known.calls = calls
-            if is_landmark(calls):
+            before, known.calls = known.calls, calls
+            if last_landmark(calls) > before or calls < before:
                 self._record(known)
 
     def _record(self, known: _Known) -> None:

@@ -31,6 +31,7 @@ _transforms = torch._C._functorch.peek_interpreter_stack
 _compiler = torch.compiler
 _is_dynamo = torch.compiler.is_dynamo_compiling
 _is_autocasting = torch._C._is_any_autocast_enabled
+_are_recorded = torch.is_grad_enabled
 _thread = threading.get_ident
 
 
@@ -81,6 +82,7 @@ class RootCalls:
         # keeping the gradients that arrive.
         self.steps_are_long = False
         self.on_evaluation: Callable[[Call, Any], object] = lambda call, output: None
+        self.is_light = False  # of calls with gradients only what a replay needs is noted
         self.begins: Callable[[], object] | None = None  # told before each call
         # Told before a call without gradients; what it puts on is taken off after the call.
         self.before_evaluation: Callable[[Call], Undo | None] = lambda call: None
@@ -174,6 +176,8 @@ class RootCalls:
             or (self._unwatched is not None and self._is_part(compute))
         ):
             return run(*args, **kwargs)
+        if self.is_light and _are_recorded():
+            return self._noted_only(run, compute, args, kwargs)
         call = self._note(compute, args, kwargs)
         undo = None
         if call is not None and not call.gradients_enabled:
@@ -198,6 +202,26 @@ class RootCalls:
             self.on_evaluation(call, output)
         elif self.steps_are_long:
             self._keep(call, output, self._arrived)
+        return output
+
+    def _noted_only(
+        self,
+        run: Callable[..., Any],
+        compute: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Make a call of a light step. Nothing here can fail: it has no guard."""
+        autocast = _autocast() if _is_autocasting() else ()
+        call = Call(compute, args, kwargs, None, autocast, self.micro_batch)
+        self.kept.append(call)
+        self._inside = True
+        try:
+            output = run(*args, **kwargs)
+        finally:
+            self._inside = False
+        if isinstance(output, torch.Tensor):
+            call.returned = weakref.ref(output)
         return output
 
     def _is_part(self, compute: Callable[..., Any]) -> bool:

@@ -46,6 +46,7 @@ class NonfiniteWatch:
     """Watches one process's training.
 
     Attributes:
+        last_loss: what `backward` was called on last.
         has_jumped: whether a loss since the last step was far above those before.
         is_thorough: look at every element of every gradient, whatever it costs.
         is_due: whether there is anything to look at before the next step.
@@ -54,7 +55,7 @@ class NonfiniteWatch:
     def __init__(self, investigator: Investigator, guard: Callable[..., Any]) -> None:
         self._guard = guard
         self._investigator = investigator
-        self._loss: Callable[[], torch.Tensor | None] = lambda: None
+        self.last_loss: Callable[[], torch.Tensor | None] = lambda: None
         self._turn = 0
         self._steps = 0
         self._credit_ns = 0.0  # what the time since has paid for
@@ -69,7 +70,7 @@ class NonfiniteWatch:
 
     def loss(self, loss: torch.Tensor, number: Number) -> None:
         """`backward` is about to be called on a loss, whose number may still be on its way."""
-        self._loss = weakref.ref(loss)
+        self.last_loss = weakref.ref(loss)
         if type(number) is float:
             if math.isfinite(number):
                 if not self._investigator.was_well:
@@ -164,7 +165,7 @@ class NonfiniteWatch:
         if broken:
             self._arrived()  # reading them has waited for every loss before
             names = [self._investigator.name_of(parameter) for parameter in broken]
-            self._investigator.gradients_broke(names, self._loss(), sys._getframe(1))
+            self._investigator.gradients_broke(names, self.last_loss(), sys._getframe(1))
 
     def asked(self, value: torch.Tensor) -> None:
         """The program has asked whether a value with a graph is finite, and it is not.
@@ -214,6 +215,30 @@ class NonfiniteWatch:
             or self.is_thorough
             or bool(self._pending)
         )
+
+    @property
+    def is_still_due(self) -> bool:
+        """Whether there would be anything to look at again."""
+        return self._looks() > 0
+
+    def steps_took(self, steps: int, duration_ns: int, losses: Iterable[float]) -> None:
+        """So many are over of which only the losses were seen, none of them far above the others.
+
+        Args:
+            steps: how many.
+            duration_ns: of all of them.
+            losses: their numbers.
+        """
+        for loss in losses:
+            self._level.leaves(loss)
+        if steps:
+            self._steps += steps - 1
+            self._credit_ns += _SHARE * duration_ns * (1 - 1 / steps)
+            self.step_took(duration_ns // steps)
+
+    def highest_usual(self) -> float:
+        """A loss above this is worth a look."""
+        return self._level.highest
 
     def output(self, call: Call, output: Any) -> None:
         """A forward without gradients is over. −∞ alone is left to the program: it masks."""

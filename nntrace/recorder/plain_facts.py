@@ -1,0 +1,88 @@
+"""Which of the steps that are not sampled have all their plain facts noted.
+
+The budget covers these, too. Where steps are so short that noting everything of each would take
+more than half of it (the rest is for samples), an adapter makes *light steps*: of them it notes
+only what cannot be given up. Full ones come round in windows, for what needs several in a row.
+"""
+
+from typing import Final
+
+WINDOW: Final = 32  # full steps in a row
+LONGEST: Final = 1024  # light ones
+_SHARE: Final = 0.5
+_GRACE: Final = 0.1  # of the grace: a run of a few hundred steps has no light ones
+_SMOOTHING: Final = 0.1
+_OUTLIER: Final = 4.0
+
+
+class PlainFacts:
+    """An allowance that elapsed time fills and noting plain facts drains.
+
+    Args:
+        budget: the fraction of elapsed time that tracing may take.
+        grace_ns: what tracing may take in all, whatever the budget.
+
+    Attributes:
+        wants_light: whether steps to come are to be light ones.
+        spent_ns: what noting plain facts has taken; what is far above the usual (an evaluation,
+            a wait for Python's lock) is counted as if it were near it.
+    """
+
+    def __init__(self, budget: float, grace_ns: int) -> None:
+        self._share = _SHARE * budget
+        self._most_ns = self._left_ns = _GRACE * grace_ns
+        self.wants_light = False
+        self.spent_ns = 0.0
+        self._usual = {False: Usual(), True: Usual()}
+        self._elapsed_ns = 0
+        self._steps, self._cost_ns = 0, 0.0
+        self._in_a_row = 0
+
+    def step_ended(self, cost_ns: float, elapsed_ns: int, *, light: bool, followed: bool) -> None:
+        """A step that was not sampled has ended; others may have `followed` before it is recorded,
+        whose cost then arrives with the first.
+        """
+        self._steps += 1
+        self._cost_ns += cost_ns
+        if followed:
+            return
+        steps, self._steps = self._steps, 0
+        cost_ns, self._cost_ns = steps * self._usual[light].of(self._cost_ns / steps), 0.0
+        self.spent_ns += cost_ns
+        filled_ns = self._share * max(0, elapsed_ns - self._elapsed_ns)
+        self._elapsed_ns = elapsed_ns
+        # Debts are bounded: what follows may be another program, with longer steps.
+        left_ns = min(self._left_ns + filled_ns - cost_ns, self._most_ns)
+        self._left_ns = max(left_ns, -self._most_ns)
+        self._in_a_row += steps if light == self.wants_light else 0
+        if self.wants_light:
+            pays = self._left_ns >= WINDOW * self._usual[False].mean_ns
+            turns = self._in_a_row >= LONGEST or pays
+        else:
+            turns = self._in_a_row >= WINDOW and self._left_ns < 0
+        if turns:
+            self.wants_light, self._in_a_row = not self.wants_light, 0
+
+    def look_closer(self) -> None:
+        """Something has begun to happen: a window of full steps begins."""
+        self.wants_light, self._in_a_row = False, 0
+
+
+class Usual:
+    """The running mean of a cost, which hardly follows a single one far above it.
+
+    Attributes:
+        mean_ns: that mean.
+    """
+
+    def __init__(self) -> None:
+        self.mean_ns = 0.0
+        self._seen = 0
+
+    def of(self, cost_ns: float) -> float:
+        """Take in a cost; what it counts as: at most a few times the mean before it."""
+        if self._seen and self.mean_ns:
+            cost_ns = min(cost_ns, _OUTLIER * self.mean_ns)
+        self._seen += 1
+        self.mean_ns += max(_SMOOTHING, 1.0 / self._seen) * (cost_ns - self.mean_ns)
+        return cost_ns
