@@ -104,3 +104,34 @@ def test_a_gradient_that_one_token_alone_has_is_seen_at_every_turn(token, exampl
 )
 def test_filters_over_images_are_read_whole(shape, whole):
     assert (flat_plan(shape).size == np.prod(shape)) == whole
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 5), (6, 2, 7)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+def test_an_example_has_the_same_hash_whether_its_shape_is_known_or_not(shape, dtype):
+    batch = np.random.default_rng(0).normal(scale=9, size=shape).astype(dtype)
+
+    def hashes(known):
+        signature = [tf.TensorSpec(known, tf.as_dtype(dtype))]
+        read = tf.function(gather.example_hashes, input_signature=signature, autograph=False)
+        return read(batch).numpy().tolist()
+
+    of_known = hashes(shape)
+    assert len({tuple(pair) for pair in of_known}) == len(np.unique(batch, axis=0))
+    assert of_known == hashes((None, *shape[1:]))
+    assert of_known == hashes((None,) * len(shape))
+    assert of_known == gather.example_hashes(tf.constant(batch)).numpy().tolist()
+
+
+def test_parameters_of_one_shape_share_the_places_that_are_read():
+    plan = flat_plan((97, 512))
+    specs = [tf.TensorSpec((97, 512), tf.float32)] * 3
+
+    def read(*tensors):
+        return [gather.flat(plan, tensor) for tensor in tensors]
+
+    graph = tf.function(read, input_signature=specs, autograph=False).get_concrete_function().graph
+
+    types = [operation.type for operation in graph.get_operations()]
+    assert types.count("GatherV2") == 3
+    assert types.count("Const") == 3  # the flat shape, the places, the axis

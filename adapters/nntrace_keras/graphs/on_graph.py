@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
 from tensorflow.python.framework import ops
 from tensorflow.python.ops import control_flow_util
 
@@ -14,6 +17,25 @@ def list_on(graph: Any, name: str) -> list[Any]:
         found = []
         setattr(graph, name, found)
     return found
+
+
+def shared_constant(value: npt.ArrayLike, dtype: Any = tf.int32) -> Any:
+    """A constant, one of each value in the graph that is being built.
+
+    Each operation takes time to build, to run first, and to run again: half of all would be
+    constants.
+    """
+    graph: Any = ops.get_default_graph()
+    if tf.executing_eagerly():
+        return tf.constant(value, dtype)
+    known: dict[Any, Any] | None = getattr(graph, "_nntrace_constants", None)
+    if known is None:
+        known = graph._nntrace_constants = {}
+    array = np.asarray(value, dtype.as_numpy_dtype)
+    key = (dtype, array.shape, array.tobytes())
+    if key not in known:
+        known[key] = tf.constant(array)
+    return known[key]
 
 
 def graphs_around() -> Iterator[Any]:

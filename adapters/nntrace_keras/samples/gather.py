@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from tensorflow.python.ops.gen_array_ops import gather_v2
 
 from nntrace.recorder import RUN
+from nntrace_keras.graphs.on_graph import shared_constant
 from nntrace_keras.samples.elements import LEAP, PHASES, ExamplesPlan, FlatPlan
 
 _HASHED_FEATURES = 4096
@@ -75,16 +77,16 @@ def _rows(plans: Sequence[ExamplesPlan], shapes: Any, turn: Any) -> list[Any]:
     grids = [np.indices(plan.counts, np.int32).reshape(len(plan.counts), -1) for plan in plans]
     indices = np.concatenate(grids, axis=1)
     counts = np.array([plan.counts for plan in plans], np.int64)
-    turned = tf.cast(turn, tf.int64) * LEAP
-    of_owner = tf.constant(owner)
+    turned = tf.cast(turn, tf.int64) * shared_constant(LEAP, tf.int64)
+    of_owner, phases = shared_constant(owner), shared_constant(PHASES, tf.int64)
     staggered = np.array([plan.staggered for plan in plans])
     rows: Any = None
     axes: list[_Axis] = []
     for axis, lengths in enumerate(tf.unstack(shapes, axis=1)[: len(indices)]):
-        sizes = tf.gather(lengths, of_owner)
-        phase = (turned // PHASES**axis) % PHASES
-        steps = tf.cast(tf.constant(indices[axis]), tf.int64) * PHASES + phase
-        places = steps * sizes // tf.gather(tf.constant(PHASES * counts[:, axis]), of_owner)
+        sizes = _gathered(lengths, of_owner)
+        phase = turned // shared_constant(PHASES**axis, tf.int64) % phases
+        steps = shared_constant(PHASES * indices[axis].astype(np.int64), tf.int64) + phase
+        places = steps * sizes // shared_constant(PHASES * counts[owner, axis], tf.int64)
         axes.append(_Axis(indices[axis].astype(np.int64), counts[owner, axis], sizes, places))
         if axis == 1 and staggered.any():
             moved = tf.logical_and(staggered[owner], sizes > axes[1].counts)
@@ -118,7 +120,8 @@ def _values(plan: ExamplesPlan, tensor: Any, rows: Any) -> Any:
     """float32 [plan.size]: the planned units of some rows, of all where `rows` is None."""
     width = 1 if plan.unit_axis is None else tensor.shape[-1]
     if rows is not None:
-        tensor = tf.gather(tf.reshape(tensor, [-1, width] if width > 1 else [-1]), rows)
+        shape = shared_constant([-1, width] if width > 1 else [-1])
+        tensor = _gathered(tf.reshape(tensor, shape), rows)
     if plan.units < width:
         tensor = tensor[..., : plan.units * plan.unit_step : plan.unit_step]
     return tf.cast(_flattened(tensor), tf.float32)
@@ -128,15 +131,26 @@ def flat(plan: FlatPlan, tensor: Any) -> Any:
     """float32 [plan.size] of a parameter or a gradient of its shape."""
     values = _flattened(tf.convert_to_tensor(tensor))
     if plan.runs:
-        apart = tf.reshape(values[: plan.runs * plan.step], [plan.runs, plan.step])
-        values = tf.reshape(apart[:, :RUN], [plan.size])
+        values = _gathered(values, shared_constant(*_places(plan)))
     elif values.shape[0] != plan.size:  # no static shape says that they are all
         values = values[: plan.size]
     return tf.cast(values, tf.float32)
 
 
+def _places(plan: FlatPlan) -> tuple[npt.NDArray[np.int64], Any]:
+    """The places of a parameter's elements that are read, and a type that holds them."""
+    starts = np.arange(plan.runs, dtype=np.int64) * plan.step
+    places = (starts[:, None] + np.arange(RUN)).reshape(-1)
+    return places, tf.int32 if places[-1] <= np.iinfo(np.int32).max else tf.int64
+
+
+def _gathered(tensor: Any, places: Any) -> Any:
+    """The elements, or the rows, at these places of the first axis."""
+    return gather_v2(tensor, places, shared_constant(0))
+
+
 def _flattened(tensor: Any) -> Any:
-    return tensor if tensor.shape.rank == 1 else tf.reshape(tensor, [-1])
+    return tensor if tensor.shape.rank == 1 else tf.reshape(tensor, shared_constant([-1]))
 
 
 def shaped(tensor: Any, shape: tuple[int | None, ...]) -> Any:
@@ -156,16 +170,29 @@ def example_hashes(batch: Any) -> Any:
     """
     batch = tf.convert_to_tensor(batch)
     features = math.prod(batch.shape[1:]) if None not in batch.shape[1:] else -1
-    rows = tf.reshape(batch, [tf.shape(batch)[0], features])
+    if features > 0:
+        rows = tf.reshape(batch, shared_constant([-1, features]))
+    else:
+        rows = tf.reshape(batch, [tf.shape(batch)[0], features])
     if features > _HASHED_FEATURES:
         rows = rows[:, :: features // _HASHED_FEATURES]
     if rows.dtype.is_floating:
         bits = tf.cast(tf.bitcast(tf.cast(rows, tf.float32), tf.int32), tf.int64)
     else:
         bits = tf.cast(rows, tf.int64)
-    place = tf.range(1, tf.shape(bits, tf.int64)[1] + 1, dtype=tf.int64)
-    mixed = (bits + place) * _MULTIPLIER  # wraps around, which is meant
-    mixed = tf.bitwise.bitwise_xor(mixed, tf.bitwise.right_shift(mixed, 29))
-    hashes = tf.reduce_sum(mixed * (2 * place + 1), axis=1)
-    parts = tf.stack([hashes, tf.bitwise.right_shift(hashes, 24)], axis=1)
-    return tf.bitwise.bitwise_and(parts, (1 << 24) - 1)
+    place, weight = _weights(bits)
+    mixed = (bits + place) * shared_constant(_MULTIPLIER, tf.int64)  # wraps around: that is meant
+    shifted = tf.bitwise.right_shift(mixed, shared_constant(29, tf.int64))
+    hashes = tf.reduce_sum(tf.bitwise.bitwise_xor(mixed, shifted) * weight, shared_constant(1))
+    high = tf.bitwise.right_shift(hashes, shared_constant(24, tf.int64))
+    parts = tf.stack([hashes, high], axis=1)
+    return tf.bitwise.bitwise_and(parts, shared_constant((1 << 24) - 1, tf.int64))
+
+
+def _weights(bits: Any) -> tuple[Any, Any]:
+    """The number of each feature, from 1, and an odd number of its own, int64 [features]."""
+    if bits.shape[1] is None:
+        place = tf.range(1, tf.shape(bits, tf.int64)[1] + 1, dtype=tf.int64)
+        return place, 2 * place + 1
+    places = np.arange(1, bits.shape[1] + 1)
+    return shared_constant(places, tf.int64), shared_constant(2 * places + 1, tf.int64)
