@@ -35,6 +35,7 @@ from nntrace.rules.common.signals import (
     window_medians,
 )
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
+from nntrace.rules.loss.unseen import at_chance_on_unseen_data
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Site, Trace
@@ -167,6 +168,10 @@ def stuck_at_chance(
     the loss function in one step (one for each place of a sequence) their sum counts, since the
     first alone may stay. Information where the loss came down to the entropy of uneven labels and
     has not been there five times as long as that took: frequencies are learned first.
+
+    A warning, too, where the training loss fell and no evaluation on other examples came below
+    chance, nor their accuracy above guessing: labels that were shuffled apart from their inputs are
+    only learnt by heart, and classes that are not trained on cannot be known.
     Source: Karpathy's Recipe, step 2 (input-independent baseline); "37 reasons", 2 and 3.
     """
     full_rate_steps = steps_at_full_rate(trace)
@@ -200,7 +205,10 @@ def stuck_at_chance(
     if ignored is not None:
         lowest, highest = (1.0 - below) * chance.value, (1.0 + 3.0 * tolerance) * chance.value
         sits |= lowest <= level <= highest and not is_still_learning(trace)
-    if not sits or _others_come_down(trace, function):
+    if not sits:
+        yield from at_chance_on_unseen_data(trace, function, chances, series)
+        return
+    if _others_come_down(trace, function):
         return
     windows = window_medians(series.value, 20)
     start = lasting(np.array([_near(w, chance, 2.0 * tolerance) for w in windows]), 1)

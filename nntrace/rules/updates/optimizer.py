@@ -27,7 +27,7 @@ _LEAST_SAMPLES = 6
     "UPD11",
     "optimizer-recreated",
     Severity.ERROR,
-    explains=("LOS09", "LOS10", "LOS14", "UPD01"),
+    explains=("LOS07", "LOS09", "LOS10", "LOS11", "LOS14", "UPD01"),
     advice="Build the optimizer once, before the loop over epochs; to change its rate use a "
     "scheduler or set `group['lr']`.",
     in_keras="Build the optimizer once, before the loop over epochs; to change its rate assign "

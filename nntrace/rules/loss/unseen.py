@@ -1,0 +1,111 @@
+"""Whether anything that was learned holds for examples that are not trained on."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from nntrace.rules.common.chance import Chance, batches_of_last_phase, label_totals
+from nntrace.rules.common.loss_course import LossSeries, loss_series
+from nntrace.rules.common.passes import logged, unseen_data
+from nntrace.rules.common.signals import median
+from nntrace.rules.finding import Finding, Severity
+from nntrace.schema import EventKind
+from nntrace.trace import Trace
+
+_EVALUATIONS = 4
+_STEPS = 200
+_LEARNED = 0.97  # of chance: training has come below it
+_NEAR = 1.05  # times chance: where no accuracy is known, the best evaluation comes no further
+_GUESSING = 1.2  # times the share of the most frequent class
+_FAR = 1.2  # times chance: no evaluation was better, and half of what training gets right is wrong
+_OF_EVALUATIONS = ("val_", "eval_", "test_", "val/", "eval/", "test/")
+
+
+def at_chance_on_unseen_data(
+    trace: Trace, function: str, chances: Sequence[Chance], own: LossSeries
+) -> Iterator[Finding]:
+    """A finding where no evaluation was better than chance while the training loss fell.
+
+    Not where batch norms are active in training, which have to settle, nor where the loss holds
+    more than its function, as it does with a penalty.
+
+    Args:
+        function: the run's loss function.
+        chances: what a constant prediction reaches.
+        own: the values of the loss function in training.
+    """
+    series = loss_series(trace)
+    norms = [event.payload.get("norm_active") for event in trace.events_of(EventKind.MODE)]
+    if any(norms) or len(own) != len(series) or len(series) < _STEPS:
+        return
+    if not np.allclose(own.value, series.value, rtol=0.01):
+        return
+    chance = max(chances, key=lambda c: c.value)
+    if median(own.value[-max(10, len(own) // 10) :]) > _LEARNED * chance.value:
+        return
+    for group in unseen_data(trace).values():
+        passes = [one for one in group if one.step >= series.span[0]]
+        losses = [o.loss for o in passes if o.loss is not None and o.function in (None, function)]
+        if len(losses) < _EVALUATIONS or min(losses) < chance.value:
+            continue
+        accuracy, training = _accuracies(trace, passes[0].step)
+        if not _holds_nothing(trace, accuracy, training, min(losses) / chance.value):
+            continue
+        also = "" if accuracy is None else f", their accuracy is {accuracy:.0%}"
+        yield Finding(
+            f"no evaluation was better than a model that ignores its input ({chance.name} = "
+            f"{chance.value:.4g}): their losses are {min(losses):.4g} to {max(losses):.4g}{also}, "
+            f"while the training loss has come down to {median(own.value[-10:]):.3g}.",
+            steps=(passes[0].step, passes[-1].step),
+            severity=Severity.WARNING,
+            evidence={
+                "lowest_evaluation_loss": min(losses),
+                "chance": chance.value,
+                "evaluations": len(losses),
+            },
+            advice="See whether inputs and labels still belong together (shuffled apart?), and "
+            "whether the evaluation set holds the same classes: of sorted data its last part does "
+            "not (`validation_split`).",
+            explains=("LOS13",),
+        )
+        return
+
+
+def _accuracies(trace: Trace, since: int) -> tuple[float | None, float | None]:
+    """The typical accuracy of evaluations from a step on, as a share, and that in training.
+
+    None where they were not logged.
+    """
+    series = {
+        name.lower(): [value for step, value in zip(*pairs, strict=True) if step >= since]
+        for name, pairs in sorted(logged(trace, "acc").items())
+    }
+    for name, values in series.items():
+        prefix = next((p for p in _OF_EVALUATIONS if name.startswith(p)), None)
+        if prefix is None or len(values) < _EVALUATIONS:
+            continue
+        training = series.get(name.removeprefix(prefix), [])
+        return _share(values), _share(training[len(training) // 2 :]) if training else None
+    return None, None
+
+
+def _share(values: Sequence[float]) -> float:
+    return median(values) / (100.0 if max(values) > 1.0 else 1.0)
+
+
+def _holds_nothing(
+    trace: Trace, accuracy: float | None, training: float | None, excess: float
+) -> bool:
+    """Whether what was learnt does not hold at all.
+
+    Args:
+        accuracy: of the evaluations.
+        training: that of the training examples.
+        excess: the lowest loss of the evaluations relative to chance.
+    """
+    if accuracy is None:
+        return excess <= _NEAR
+    totals = label_totals(batches_of_last_phase(trace))
+    if len(totals) > 1 and accuracy <= _GUESSING * max(totals.values()) / totals.total():
+        return True
+    return training is not None and accuracy < training / 2.0 and excess >= _FAR
