@@ -304,13 +304,14 @@ class Tracer:
                 memory_bytes=allocated_bytes() if is_sampled else None,
                 jumped=jumped,
             )
+            self._step_ended_ns = time.perf_counter_ns()  # when the recorder's next step begins
         else:
             wants_next = self._late.add(step)
+            self._step_ended_ns = now
             is_plain = not (has_closure or self._phase_before or self._compiles_graphs)
         parts.calls.clear()
         watch.step_took(now - before_ns)
         parts.calls.steps_are_long = now - before_ns > _WORTH_HOOKS_NS
-        self._step_ended_ns = now
         if wants_next:
             self._sample_next(optimizer, goes_on=is_sampled)
         elif is_sampled:

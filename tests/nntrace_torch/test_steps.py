@@ -1,9 +1,13 @@
+import time
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 from torch_programs import classify, mlp
+
+from nntrace.recorder import Recorder
 
 
 def loss_of(model, inputs):
@@ -33,6 +37,19 @@ def test_every_optimizer_step_is_a_row_with_its_loss_and_rate(trace_here):
     assert steps.batch_size.tolist() == [6] * 4
     assert (np.diff(steps.time_ns) > 0).all()
     assert (steps.overhead_ns > 0).all()
+
+
+def test_the_time_before_backward_is_a_part_of_the_step(trace_here, monkeypatch):
+    opened = Recorder.open
+
+    def slowly(recorder):
+        time.sleep(0.2)  # as on a busy machine, where it makes files
+        opened(recorder)
+
+    monkeypatch.setattr(Recorder, "open", slowly)
+    steps = trace_here(lambda: classify(mlp(), torch.randn(6, 4), steps=6)).steps
+    assert len(steps) == 6
+    assert (steps.before_backward_ns[1:] <= steps.duration_ns[1:]).all()
 
 
 def test_the_losses_of_an_accumulated_step_are_added(trace_here):
