@@ -8,7 +8,10 @@ import click
 from nntrace.cli.options import format_option
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nntrace.replay import Capsule
+    from nntrace.replay.play import Outcome
 
 _STARTS = ("-m", "-c")  # of a command: what Python is to run
 
@@ -65,18 +68,11 @@ def command(
     """
     import os
 
-    from nntrace.cli.output import console, note
+    from nntrace.cli.output import note
     from nntrace.errors import NntraceError
     from nntrace.manifest import Manifest
-    from nntrace.replay import changed_sources, choose, list_capsules, play
-    from nntrace.replay.text import (
-        headline,
-        list_content,
-        outcome_content,
-        outcome_text,
-        table,
-    )
-    from nntrace.replay.verdict import judge
+    from nntrace.replay import changed_sources, choose, play
+    from nntrace.replay.text import headline
     from nntrace.runs.find import find_run
 
     if cmd and cmd[0].startswith("-") and cmd[0] not in _STARTS:
@@ -85,11 +81,7 @@ def command(
         raise NntraceError("--pdb talks to you: leave out --format json.")
     folder = find_run(run)
     if lists:
-        if form == "json":
-            _write(list_content(list_capsules(folder)))
-            return 0
-        with console() as screen:
-            screen.print(table(list_capsules(folder)))
+        _list(folder, form)
         return 0
     capsule = choose(folder, number)
     manifest = Manifest.read(folder)
@@ -114,12 +106,35 @@ def command(
                 f"{' '.join(words)} ended before it called the model of the capsule "
                 f"({_model(capsule)}): what it wrote is above."
             )
-        if form == "json":
-            _write(outcome_content(folder, capsule, outcome, changed))
-            return int(not judge(capsule, outcome).reproduced)
-        with console() as screen:
-            reproduced = outcome_text(screen, folder, capsule, outcome)
-    return int(not reproduced)
+        return int(not _tell(folder, capsule, outcome, changed, form))
+
+
+def _list(folder: Path, form: str) -> None:
+    """What the run kept."""
+    from nntrace.cli.output import console
+    from nntrace.replay import list_capsules
+    from nntrace.replay.text import list_content, table
+
+    if form == "json":
+        _write(list_content(list_capsules(folder)))
+        return
+    with console() as screen:
+        screen.print(table(list_capsules(folder)))
+
+
+def _tell(
+    folder: Path, capsule: "Capsule", outcome: "Outcome", changed: "Sequence[str]", form: str
+) -> bool:
+    """What became of the step; whether it broke again in the same way."""
+    from nntrace.cli.output import console
+    from nntrace.replay.text import outcome_content, outcome_text
+    from nntrace.replay.verdict import judge
+
+    if form == "json":
+        _write(outcome_content(folder, capsule, outcome, changed))
+        return judge(capsule, outcome).reproduced
+    with console() as screen:
+        return outcome_text(screen, folder, capsule, outcome)
 
 
 def _write(content: object) -> None:
