@@ -62,6 +62,7 @@ def full_text(rule: Rule) -> RenderableType:
         for threshold in rule.thresholds:
             table.add_row(Text(f"{threshold.name} = {_literal(threshold)}"), Text(threshold.doc))
         parts.append(Padding(table, (0, 0, 0, 2), expand=False))
+    parts.append(Text(f"\nDeclared in {rule.module}", "dim"))
     return Group(*parts)
 
 
@@ -97,6 +98,7 @@ def _declaration(rule: Rule) -> dict[str, Any]:
         "code": rule.code,
         "name": rule.name,
         "severity": rule.severity.value,
+        "module": rule.module,
         "doc": rule.doc,
         "advice": rule.advice,
         "advice_in_keras": rule.in_keras or rule.advice,

@@ -53,6 +53,11 @@ class Rule:
         return inspect.getdoc(self.check) or ""
 
     @property
+    def module(self) -> str:
+        """The module that declares it."""
+        return self.check.__module__
+
+    @property
     def summary(self) -> str:
         """The first line of the documentation."""
         return self.doc.partition("\n")[0]

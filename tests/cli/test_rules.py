@@ -25,6 +25,7 @@ def test_one_rule_is_shown_in_full_by_code_or_name(nntrace: Command, word: str) 
     assert out.startswith("DAT04 unnormalised-input")
     assert rule.doc in out
     assert rule.advice in out
+    assert "nntrace.rules.data.normalisation" in out
     for threshold in rule.thresholds:
         assert f"{threshold.name} = " in out
         assert threshold.doc in out

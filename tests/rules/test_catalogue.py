@@ -1,4 +1,6 @@
-from nntrace.rules import all_rules
+import sys
+
+from nntrace.rules import Rule, all_rules
 from nntrace.rules.settings import SETTINGS
 
 # The names of each family, in the order of their numbers: a code is never given out twice.
@@ -74,3 +76,12 @@ def test_every_code_of_the_catalogue_is_a_rule_of_that_name() -> None:
 def test_no_threshold_has_the_name_of_a_setting_of_all_rules() -> None:
     names = {t.name for rule in all_rules().values() for t in rule.thresholds}
     assert not names & set(SETTINGS)
+
+
+def test_in_a_module_the_rules_of_a_family_stand_in_the_order_of_their_codes() -> None:
+    declared = {(rule.module, rule.code[:3]) for rule in all_rules().values()}
+    for module, family in declared:
+        values = vars(sys.modules[module]).values()
+        rules = [value for value in values if isinstance(value, Rule) and value.module == module]
+        codes = [rule.code for rule in rules if rule.code.startswith(family)]
+        assert codes == sorted(codes), module

@@ -164,6 +164,36 @@ def never_evaluated(
 
 
 @rule(
+    "RUN12",
+    "run-too-short",
+    Severity.INFO,
+    advice="Train for some hundred steps before you trust a diagnosis without findings.",
+)
+def run_too_short(
+    trace: Trace,
+    *,
+    steps: Annotated[int, "optimizer steps with which most rules can judge"] = 100,
+) -> Iterator[Finding | Skipped]:
+    """The run has too few steps for rules on the course of the loss and on what lasts.
+
+    Said so that silence is not mistaken for health; `nntrace diagnose -v` shows what each rule
+    lacks. A run that is still going on is not judged.
+    Source: Karpathy's Recipe (a network often fails silently).
+    """
+    total = len(trace.steps)
+    if trace.status is RunStatus.RUNNING:
+        yield Skipped("the run is still going on")
+        return
+    if total < steps:
+        yield Finding(
+            f"the run has {total} optimizer steps; rules on the course of the loss and on lasting "
+            f"levels need about {steps}.",
+            steps=span(trace.steps.step),
+            evidence={"steps": total, "sampled_steps": len(trace.sampled_steps)},
+        )
+
+
+@rule(
     "RUN13",
     "train-eval-inconsistent",
     Severity.WARNING,
@@ -232,36 +262,6 @@ def train_eval_inconsistent(
         },
         location=place(judged[-1].payload),
     )
-
-
-@rule(
-    "RUN12",
-    "run-too-short",
-    Severity.INFO,
-    advice="Train for some hundred steps before you trust a diagnosis without findings.",
-)
-def run_too_short(
-    trace: Trace,
-    *,
-    steps: Annotated[int, "optimizer steps with which most rules can judge"] = 100,
-) -> Iterator[Finding | Skipped]:
-    """The run has too few steps for rules on the course of the loss and on what lasts.
-
-    Said so that silence is not mistaken for health; `nntrace diagnose -v` shows what each rule
-    lacks. A run that is still going on is not judged.
-    Source: Karpathy's Recipe (a network often fails silently).
-    """
-    total = len(trace.steps)
-    if trace.status is RunStatus.RUNNING:
-        yield Skipped("the run is still going on")
-        return
-    if total < steps:
-        yield Finding(
-            f"the run has {total} optimizer steps; rules on the course of the loss and on lasting "
-            f"levels need about {steps}.",
-            steps=span(trace.steps.step),
-            evidence={"steps": total, "sampled_steps": len(trace.sampled_steps)},
-        )
 
 
 @rule(

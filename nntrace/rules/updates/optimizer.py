@@ -24,6 +24,107 @@ _LEAST_SAMPLES = 6
 
 
 @rule(
+    "UPD04",
+    "parameter-not-in-optimizer",
+    Severity.ERROR,
+    needs=(Role.PARAM_GRAD,),
+    explains=("GRD03", "LOS07", "LOS11", "LOS12", "LOS14", "GRD10"),
+    advice="Build the optimizer after the model is complete and give it `model.parameters()`; "
+    "keep layers in an `nn.ModuleList`, not in a plain list, whose layers "
+    "`parameters()` does not see; freeze what should not learn with `requires_grad_(False)`.",
+    in_keras="Give the optimizer all variables that should learn (`model.trainable_variables` of "
+    "every model); keep layers as attributes or in lists of the model, so that it knows them; "
+    "set `trainable = False` of what should not learn.",
+)
+def parameter_not_in_optimizer(
+    trace: Trace,
+    *,
+    samples: Annotated[int, "sampled steps with a gradient and without an update"] = 5,
+    untrained: Annotated[float, "part of the first layers' weights that is as initialised"] = 0.9,
+) -> Iterator[Finding | Skipped]:
+    """Trainable parameters get gradients, but no optimizer ever steps them.
+
+    They stay as they are. Information when it is the first layers, as in training a head on a
+    backbone: that may be meant, though their gradients are computed for nothing. A warning when
+    that backbone is freshly initialised, so that it has nothing a head could use, and when the
+    parameters lie elsewhere and are most of the model; also when nobody asked for the gradients of
+    freshly initialised first layers that could be trained. An error where more weights than these
+    were frozen by hand: then these were left to learn (an adapter, LoRA). Parameters that change
+    without an optimizer are left out.
+    Source: "37 reasons", 19 (frozen layers); Karpathy's Recipe, step 2.
+    """
+    sites = trace.sites_of(Role.PARAM_GRAD)
+    received = np.nan_to_num(columns(trace, Role.PARAM_GRAD, "n", sites)) > 0
+    held = {site.path for site in trace.sites_of(Role.UPDATE)}
+    stepped = np.array([site.path in held for site in sites], dtype=bool)
+    if not len(received) or received.sum(axis=0).max() < samples:
+        yield too_few(f"needs {samples} sampled steps with gradients")
+        return
+    if left_out := _never_asked_for(trace):
+        fresh, part = share_as_initialised(trace, left_out)
+        if part >= untrained:
+            yield Finding(
+                f"no optimizer is given {named([site.path for site in fresh])}: they feed what is "
+                "trained, could be trained themselves, and stay as they were initialised.",
+                site=fresh[0],
+                steps=sampled_span(trace),
+                severity=Severity.WARNING,
+                evidence={"parameters": [site.path for site in fresh]},
+                advice="Ask for the gradients of these as well and give them to the optimizer "
+                "(`tape.gradient(loss, encoder.trainable_variables + head.trainable_variables)`), "
+                "or set their `trainable = False`.",
+            )
+            return
+    size = columns(trace, Role.PARAM, "rms", sites)
+    constant = np.array([len(set(finite(column).tolist())) < 2 for column in size.T])
+    missing = (received.sum(axis=0) >= samples) & ~stepped & constant
+    if not missing.any():
+        return
+    blamed = np.flatnonzero(missing)
+    elements = np.array([site.numel for site in sites])
+    is_prefix = bool(stepped.any() and blamed[-1] < np.flatnonzero(stepped)[0])
+    is_most = 2 * elements[missing].sum() > elements[received.any(axis=0)].sum()
+    frozen = sum(s.numel for s in trace.sites_of(Role.PARAM) if s.requires_grad is False)
+    severity = Severity.ERROR
+    if frozen <= elements[missing].sum() and (is_prefix or is_most):
+        matrices = set(weights(trace, Role.PARAM_GRAD))
+        left_out = [sites[index] for index in blamed if sites[index] in matrices]
+        _, part = share_as_initialised(trace, left_out)
+        meant = is_prefix and not part >= untrained
+        severity = Severity.INFO if meant else Severity.WARNING
+    paths = [sites[index].path for index in blamed]
+    yield Finding(
+        f"{len(paths)} of {len(sites)} parameters receive gradients but belong to no optimizer: "
+        f"{named(paths)}.",
+        site=sites[blamed[0]],
+        steps=sampled_span(trace),
+        severity=severity,
+        evidence={"parameters": paths},
+    )
+
+
+def _never_asked_for(trace: Trace) -> list[Site]:
+    """Weights that could be trained and no gradient was asked for, where they feed those that are.
+
+    None where they may be a copy of what is trained, such as a target network.
+    """
+    asked = {site.path for role in (Role.PARAM_GRAD, Role.UPDATE) for site in trace.sites_of(role)}
+    stepped = trace.sites_of(Role.UPDATE)
+    passed = {site.path for site in trace.sites_of(Role.ACTIVATION_GRAD)}
+    found = [
+        site
+        for site in weights(trace, Role.PARAM)
+        if site.requires_grad and site.path not in asked and site.parent in passed
+    ]
+    depth = {site.path: site.id for site in trace.sites_of(Role.ACTIVATION)}
+    trained = [depth[site.parent] for site in stepped if site.parent in depth]
+    shapes = Counter(site.shape for site in stepped)
+    is_copy = not Counter(site.shape for site in found) - shapes
+    feeds = trained and all(depth.get(s.parent, max(trained)) < min(trained) for s in found)
+    return found if feeds and not is_copy else []
+
+
+@rule(
     "UPD11",
     "optimizer-recreated",
     Severity.ERROR,
@@ -227,104 +328,3 @@ def adam_with_l2(trace: Trace) -> Iterator[Finding | Skipped]:
                 evidence={"optimizer": kind, "weight_decay": decay},
                 location=place(event.payload),
             )
-
-
-@rule(
-    "UPD04",
-    "parameter-not-in-optimizer",
-    Severity.ERROR,
-    needs=(Role.PARAM_GRAD,),
-    explains=("GRD03", "LOS07", "LOS11", "LOS12", "LOS14", "GRD10"),
-    advice="Build the optimizer after the model is complete and give it `model.parameters()`; "
-    "keep layers in an `nn.ModuleList`, not in a plain list, whose layers "
-    "`parameters()` does not see; freeze what should not learn with `requires_grad_(False)`.",
-    in_keras="Give the optimizer all variables that should learn (`model.trainable_variables` of "
-    "every model); keep layers as attributes or in lists of the model, so that it knows them; "
-    "set `trainable = False` of what should not learn.",
-)
-def parameter_not_in_optimizer(
-    trace: Trace,
-    *,
-    samples: Annotated[int, "sampled steps with a gradient and without an update"] = 5,
-    untrained: Annotated[float, "part of the first layers' weights that is as initialised"] = 0.9,
-) -> Iterator[Finding | Skipped]:
-    """Trainable parameters get gradients, but no optimizer ever steps them.
-
-    They stay as they are. Information when it is the first layers, as in training a head on a
-    backbone: that may be meant, though their gradients are computed for nothing. A warning when
-    that backbone is freshly initialised, so that it has nothing a head could use, and when the
-    parameters lie elsewhere and are most of the model; also when nobody asked for the gradients of
-    freshly initialised first layers that could be trained. An error where more weights than these
-    were frozen by hand: then these were left to learn (an adapter, LoRA). Parameters that change
-    without an optimizer are left out.
-    Source: "37 reasons", 19 (frozen layers); Karpathy's Recipe, step 2.
-    """
-    sites = trace.sites_of(Role.PARAM_GRAD)
-    received = np.nan_to_num(columns(trace, Role.PARAM_GRAD, "n", sites)) > 0
-    held = {site.path for site in trace.sites_of(Role.UPDATE)}
-    stepped = np.array([site.path in held for site in sites], dtype=bool)
-    if not len(received) or received.sum(axis=0).max() < samples:
-        yield too_few(f"needs {samples} sampled steps with gradients")
-        return
-    if left_out := _never_asked_for(trace):
-        fresh, part = share_as_initialised(trace, left_out)
-        if part >= untrained:
-            yield Finding(
-                f"no optimizer is given {named([site.path for site in fresh])}: they feed what is "
-                "trained, could be trained themselves, and stay as they were initialised.",
-                site=fresh[0],
-                steps=sampled_span(trace),
-                severity=Severity.WARNING,
-                evidence={"parameters": [site.path for site in fresh]},
-                advice="Ask for the gradients of these as well and give them to the optimizer "
-                "(`tape.gradient(loss, encoder.trainable_variables + head.trainable_variables)`), "
-                "or set their `trainable = False`.",
-            )
-            return
-    size = columns(trace, Role.PARAM, "rms", sites)
-    constant = np.array([len(set(finite(column).tolist())) < 2 for column in size.T])
-    missing = (received.sum(axis=0) >= samples) & ~stepped & constant
-    if not missing.any():
-        return
-    blamed = np.flatnonzero(missing)
-    elements = np.array([site.numel for site in sites])
-    is_prefix = bool(stepped.any() and blamed[-1] < np.flatnonzero(stepped)[0])
-    is_most = 2 * elements[missing].sum() > elements[received.any(axis=0)].sum()
-    frozen = sum(s.numel for s in trace.sites_of(Role.PARAM) if s.requires_grad is False)
-    severity = Severity.ERROR
-    if frozen <= elements[missing].sum() and (is_prefix or is_most):
-        matrices = set(weights(trace, Role.PARAM_GRAD))
-        left_out = [sites[index] for index in blamed if sites[index] in matrices]
-        _, part = share_as_initialised(trace, left_out)
-        meant = is_prefix and not part >= untrained
-        severity = Severity.INFO if meant else Severity.WARNING
-    paths = [sites[index].path for index in blamed]
-    yield Finding(
-        f"{len(paths)} of {len(sites)} parameters receive gradients but belong to no optimizer: "
-        f"{named(paths)}.",
-        site=sites[blamed[0]],
-        steps=sampled_span(trace),
-        severity=severity,
-        evidence={"parameters": paths},
-    )
-
-
-def _never_asked_for(trace: Trace) -> list[Site]:
-    """Weights that could be trained and no gradient was asked for, where they feed those that are.
-
-    None where they may be a copy of what is trained, such as a target network.
-    """
-    asked = {site.path for role in (Role.PARAM_GRAD, Role.UPDATE) for site in trace.sites_of(role)}
-    stepped = trace.sites_of(Role.UPDATE)
-    passed = {site.path for site in trace.sites_of(Role.ACTIVATION_GRAD)}
-    found = [
-        site
-        for site in weights(trace, Role.PARAM)
-        if site.requires_grad and site.path not in asked and site.parent in passed
-    ]
-    depth = {site.path: site.id for site in trace.sites_of(Role.ACTIVATION)}
-    trained = [depth[site.parent] for site in stepped if site.parent in depth]
-    shapes = Counter(site.shape for site in stepped)
-    is_copy = not Counter(site.shape for site in found) - shapes
-    feeds = trained and all(depth.get(s.parent, max(trained)) < min(trained) for s in found)
-    return found if feeds and not is_copy else []
