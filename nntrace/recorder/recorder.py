@@ -24,7 +24,7 @@ from nntrace.recorder.contention import Contention
 from nntrace.recorder.forks import in_forked_children
 from nntrace.recorder.guard import guarded
 from nntrace.recorder.hooks import Hooks
-from nntrace.recorder.memory import resident_bytes
+from nntrace.recorder.memory import ResidentMemory
 from nntrace.recorder.own_manifest import OwnManifest, this_process
 from nntrace.recorder.pace import Pace
 from nntrace.recorder.rank_folder import RankFolder, claim
@@ -90,6 +90,7 @@ class Recorder:
         self._manifest = OwnManifest(manifest)
         self._site_ids = itertools.count()
         self._contention = Contention()
+        self._memory = ResidentMemory()
         self._has_origin = False
         self._token_search: TokenSearch | None = TokenSearch()
         self.account = Account()
@@ -252,7 +253,7 @@ class Recorder:
             backwards,
             skipped,
             loss_scale,
-            resident_bytes() if sampled and memory_bytes is None else memory_bytes,
+            self._memory.read() if sampled and memory_bytes is None else memory_bytes,
             times.cpu_ns,
             clip_norm,
             clip_limit,
@@ -310,6 +311,7 @@ class Recorder:
         self.hooks.take_off()
         self.hooks.forget()
         self._token_search = None
+        self._memory.close()
         if not self._writer.started:
             if not self._has_origin:
                 return
