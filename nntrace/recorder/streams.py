@@ -17,10 +17,10 @@ from nntrace.schema import SEGMENT, SEGMENT_BYTES
 
 # Each column is compressed by itself: short ones get no smaller, and take twenty times as long to
 # write and to read. Of the other streams a batch always has few rows; of `data` labels can be many.
-# zstd takes some 20 µs for any column, LZ4 one: `data` has many columns and a row per sample.
+# zstd takes some 20 µs for any column, LZ4 one: `steps` and `data` have many columns, mostly short.
 _COMPRESSION = {
     **dict.fromkeys(("sites", "stats", "histograms", "tensors"), "zstd"),
-    **dict.fromkeys(("data", "losses"), "lz4"),
+    **dict.fromkeys(("steps", "data", "losses"), "lz4"),
 }
 _SHORT_COLUMN_BYTES = 32
 

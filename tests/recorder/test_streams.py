@@ -124,6 +124,17 @@ def test_writing_goes_on_in_a_folder_of_any_name(tmp_path):
     assert read(segments(folder, "steps")[0]).num_rows == 2
 
 
+def test_many_steps_at_once_take_less_than_half_of_their_plain_size(tmp_path):
+    rows = steps(0, 500)
+    writer = StreamWriter(tmp_path, "steps")
+    writer.append_rows(rows)
+    writer.close()
+    (file,) = segments(tmp_path, "steps")
+    table = read(file)
+    assert table.column("step").to_pylist() == [row["step"] for row in rows]
+    assert file.stat().st_size < table.nbytes / 2
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists a process's threads")
 def test_compressing_starts_no_threads_in_the_program(tmp_path):
     program = """
