@@ -203,13 +203,15 @@ def _first_of_each_layer(
     trace: Trace, flow: Flow, lowest: FloatArray, zeros: FloatArray
 ) -> Iterator[Link]:
     """The first rectified output after each layer with weights; inputs passed on do not count."""
-    open_layer = False
+    open_layer = is_share = False
     for link in chain(trace):
         open_layer = open_layer or link.has_weight
         low, zero = finite(lowest[:, link.column]), finite(zeros[:, link.column])
         rectified = len(low) > 0 and low.min() >= 0 and bool((zero > 0).any())
         rectified |= flow.is_rectified_outside(link.site)
-        is_share = link.site.range_high == 1.0 or "softmax" in link.site.module_type.lower()
+        kind = link.site.module_type.lower()
+        of_shares = is_share and "dropout" in kind  # of attention, where a mask makes the zeros
+        is_share = of_shares or link.site.range_high == 1.0 or "softmax" in kind
         if open_layer and rectified and not is_share:
             open_layer = False
             yield link

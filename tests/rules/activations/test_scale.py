@@ -240,6 +240,13 @@ def test_sparse_outputs_without_dead_units_are_healthy():
     assert not findings("ACT04", trace(layer("l"), dead(0.0)))
 
 
+def test_shares_of_attention_that_a_mask_sets_to_zero_are_no_units():
+    masked = dead(0.7, path="drop", kind="Dropout")
+    assert findings("ACT04", trace(layer("l"), masked))
+    shares = dead(0.0, path="shares", kind="Softmax")
+    assert skip_reasons("ACT04", trace(layer("l"), shares, masked))
+
+
 def test_only_the_first_rectified_output_of_a_layer_is_reported():
     rows = [layer("l"), dead(0.7), dead(0.7, path="pool", kind="MaxPool2d")]
     [finding] = findings("ACT04", trace(*rows))
