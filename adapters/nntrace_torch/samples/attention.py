@@ -184,10 +184,10 @@ class AttentionObserver:
             if sample is not None and sample.token == form.token:
                 with torch.no_grad():
                     entropies = _relative_entropies(form, torch.stack([m for _, m in members]))
-                    sites = [site for site, _ in members]
                     shape, strides = tuple(entropies.shape[1:]), entropies[0].stride()
                     plan = activation_plan(shape, strides, -1, entropies[0].numel())
-                    sample.add_alike(sites, plan, entropies.unbind())
+                    each = zip(members, entropies.unbind(), strict=True)
+                    sample.add_each([(site, plan, entropy) for (site, _), entropy in each])
 
     def _next(self, *, needs_name: bool) -> tuple[str, nn.Module] | None:
         """Whose attention this is, when its turn has come; of several in a call the first."""

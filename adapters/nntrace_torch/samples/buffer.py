@@ -7,7 +7,6 @@ copy, without waiting for an accelerator.
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -31,11 +30,14 @@ class SampleBuffer:
         self._memory = torch.empty(_CHUNK, dtype=torch.float32, device=device)
         self._free: deque[torch.Tensor] = deque()
         self._used = 0
+        # Of the step's turn, by identity: many tensors have the same plan.
+        self._turned: dict[int, tuple[Plan, tuple[int, ...], int]] = {}
         self.parts: list[SiteSample] = []
 
     def clear(self) -> None:
         """Forget the last step's samples; the memory is kept."""
         self._used = 0
+        self._turned.clear()
         self.parts = []
 
     def add(self, site: int, plan: Plan, tensor: torch.Tensor, turn: int) -> torch.Tensor:
@@ -47,7 +49,7 @@ class SampleBuffer:
             tensor: detached.
             turn: moves the sampled rows.
         """
-        offset = self._reserve(plan.layout.size)
+        offset = self._reserve(plan.count)
         room = self._memory.as_strided(plan.size, plan.packed, offset)
         room.copy_(plan.view(tensor, turn))
         self.parts.append(SiteSample(site, offset, plan.layout))
@@ -66,21 +68,25 @@ class SampleBuffer:
         self.parts += rows.at(offset)
         return room
 
-    def add_alike(
-        self, sites: Sequence[int], plan: Plan, tensors: Sequence[torch.Tensor], turn: int
-    ) -> None:
-        """Copy the sampled elements of detached tensors in at once: all of one type and plan."""
-        size = plan.layout.size
-        offset = self._reserve(size * len(sites))
-        shape, (strides, moved) = plan.size, plan.at(turn)
-        views = [t.as_strided(shape, strides, t.storage_offset() + moved) for t in tensors]
-        room = self._memory.as_strided((len(sites), *shape), (size, *plan.packed), offset)
-        if views[0].dtype is torch.float32:
-            torch.stack(views, out=room)
-        else:
-            torch._foreach_copy_(list(room.unbind()), views)
-        offsets = range(offset, offset + size * len(sites), size)
-        self.parts += map(SiteSample, sites, offsets, repeat(plan.layout))
+    def add_each(self, seen: Sequence[tuple[int, Plan, torch.Tensor]], turn: int) -> None:
+        """Copy the sampled elements of several tensors in at once, each with its site and plan.
+
+        To be called without gradient recording.
+        """
+        offset = self._reserve(sum([plan.count for _, plan, _ in seen]))
+        memory, rooms, views = self._memory, [], []
+        turned = self._turned
+        for site, plan, tensor in seen:
+            found = turned.get(id(plan))
+            if found is None:
+                found = turned[id(plan)] = (plan, *plan.at(turn))
+            _, strides, moved = found
+            size = plan.size
+            views.append(tensor.as_strided(size, strides, tensor.storage_offset() + moved))
+            rooms.append(memory.as_strided(size, plan.packed, offset))
+            self.parts.append(SiteSample(site, offset, plan.layout))
+            offset += plan.count
+        torch._foreach_copy_(rooms, views)
 
     def put(self, values: torch.Tensor) -> tuple[int, int]:
         """Copy values that are no site's in; their offset and number."""

@@ -32,11 +32,16 @@ from nntrace_torch.samples.module_sites import ModuleSites
 from nntrace_torch.samples.modules import Model, Models
 from nntrace_torch.samples.outputs import OutputSampler, version_entered
 from nntrace_torch.samples.step import StepSample
-from nntrace_torch.samples.waiting import may_be_held
+from nntrace_torch.samples.waiting import MOST_BYTES, can_wait
 
 _FORWARD_HOOK = 1  # the index of its handle
 _MOST_LEFT = 16
 
+# A call that is over, of a module that is still to be looked at, and the versions of its output
+# and of what entered a norm.
+_Left = tuple[ModuleSites, nn.Module, tuple[Any, ...], torch.Tensor, int, int | None]
+
+_is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
 _clock = time.perf_counter_ns
 _thread = threading.get_ident
 
@@ -84,8 +89,9 @@ class ForwardSampler:
         self._pre = recorder.guard(self._enter)
         self._post = recorder.guard(self._leave)
         self._left_out = LeftOut(recorder, self._resume)
-        # Calls that are over, of modules that are still to be looked at: see `_look`.
-        self._left: list[tuple[nn.Module, tuple[Any, ...], torch.Tensor, int, int | None]] = []
+        self._left: list[_Left] = []
+        self._left_bytes = 0
+        self._many_left = recorder.guard(self._look_back)
         self._samples = OutputSampler(recorder, sources)
         self.gradients = self._samples.gradients
 
@@ -96,6 +102,7 @@ class ForwardSampler:
         self._thread = threading.get_ident()
         self._left_out.end()
         self._left.clear()
+        self._left_bytes = 0
         self._stack.clear()
         self._model = None
         self.flow.begin()
@@ -216,16 +223,22 @@ class ForwardSampler:
             or type(output) is not torch.Tensor
             or self._is_recomputing
             or self.flow.is_open
-            or len(self._left) >= _MOST_LEFT
             or _thread() != self._thread
             or output.is_inference()
         ):
             self._post(module, args, *keywords_and_output)
             return
         stack.pop()
-        before = version_entered(args) if sites.is_norm else None
-        self._left.append((module, args, output, output._version, before))
+        before = None
+        if sites.is_norm:
+            before = version_entered(args)
+        else:
+            args = ()
+        self._left.append((sites, module, args, output, output._version, before))
+        self._left_bytes += sites.nbytes
         self._account.hooks_ns += _clock() - started
+        if self._left_bytes > MOST_BYTES or len(self._left) >= _MOST_LEFT:
+            self._many_left()
 
     def _enter(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         if self._sample is None or self._is_elsewhere():
@@ -269,13 +282,55 @@ class ForwardSampler:
             self._samples.copy()
 
     def _look_back(self) -> None:
-        """Look at the outputs of the modules that have returned since."""
-        if self._left:
-            left = self._left[:]
-            self._left.clear()
-            if self._sample is not None and self._model is not None:
-                for module, args, output, *versions in left:
-                    self._look(module, args, output, self._sample, *versions)
+        """Look at the outputs of the modules that have returned since.
+
+        Nearly all are laid out as they were in the last sample, from modules called once in a pass:
+        of those only what can have changed is asked for, and they are copied together.
+        """
+        left, self._left, self._left_bytes = self._left, [], 0
+        sample, call = self._sample, self._root_calls
+        if not left or sample is None or self._model is None:
+            return
+        token, found = sample.token, []
+        last, last_version = self._last_output(), self._last_version
+        looked_at: ModuleSites | None = None
+        for sites, module, args, output, version, before in left:
+            if (
+                sites.module() is not module
+                or sites.root_call == call
+                or sites.calls != 1
+                or sites.token == token
+                or output._version != version
+                or output.is_nested
+                or not output.is_cpu
+                or output.dtype is not sites.dtype
+                or output.layout is not torch.strided
+                or output.shape != sites.shape
+                or output.stride() != sites.strides
+                or _is_wrapped(output)
+            ):
+                self._has_looked_at(looked_at, last, last_version)
+                self._look(module, args, output, sample, version, before)
+                last, last_version, looked_at = self._last_output(), self._last_version, None
+                continue
+            sites.root_call, sites.calls_before = call, 1
+            if output is last and version == last_version:
+                continue
+            sites.token = token
+            sites.turn += 1
+            found.append((sites, output))
+            if sites.is_norm:
+                path = self._model.path_of(module) or ""
+                self._samples.norm(path, module, args, sample, before)
+            last, last_version, looked_at = output, version, sites
+        self._has_looked_at(looked_at, last, last_version)
+        if found:
+            self._samples.outputs(found, sample)
+
+    def _has_looked_at(self, sites: ModuleSites | None, output: object, version: int) -> None:
+        if sites is not None and sites.shape is not None:
+            self._last_output, self._last_version = weakref.ref(output), version
+            self._units_before = (len(sites.shape), sites.axis)
 
     def _look(
         self,
@@ -302,14 +357,11 @@ class ForwardSampler:
             if sites.calls > 1 and self._model is not None:
                 self.declarations.note_reuse(module, self._model)
         tensor = main_tensor(output)
-        if tensor is None:
+        part = None if tensor is None else sampled_part(tensor)
+        if tensor is None or part is None:
             return
-        # Of an output that will be the same for a while the rest is done later.
-        may_wait = not self._is_recomputing
-        lasts = may_wait and sites is not None and sites.lasts and may_be_held(tensor)
-        part = tensor if lasts else sampled_part(tensor)
-        if part is None:
-            return
+        is_late = version is not None
+        is_changed = is_late and tensor._version != version
         if version is None:
             version = -1 if tensor.is_inference() else tensor._version
         if self._last_output() is tensor and self._last_version == version:
@@ -329,10 +381,13 @@ class ForwardSampler:
                 return
             sites.is_due(self._root_calls, sample.token)
         is_first = sites.token != sample.token
-        if lasts:
-            self._samples.later(sites, sample, tensor, version, self._units_before)
+        if is_changed:  # what was is not recorded; from now on it is copied at once
+            sites.lasts, sites.token = False, sample.token
+            sites.turn += 1
         else:
-            before = self._units_before
+            if is_late:
+                sites.lasts = can_wait(tensor)
+            before, may_wait = self._units_before, not self._is_recomputing
             self._samples.output(sites, sample, tensor, part, before, may_wait=may_wait)
         self._units_before = (tensor.dim(), sites.axis)
         if is_first and sites.is_norm and self._model is not None:

@@ -6,19 +6,20 @@ is copied at once, and only those that are still what they were then may wait fr
 autograd writes to no gradient that is held, but a hook of the program may.
 """
 
-import functools
 import weakref
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils.hooks import unserializable_hook
 
 from nntrace.recorder import NO_SITE, Recorder
 from nntrace_torch.program.describe import sampled_part
 from nntrace_torch.samples.module_sites import ModuleSites
 from nntrace_torch.samples.step import StepSample
-from nntrace_torch.samples.waiting import MOST_BYTES, Alike, Seen, Waiting, can_wait
+from nntrace_torch.samples.waiting import LARGE_BYTES, MOST_BYTES, Seen, Waiting, can_wait
+
+_is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
 
 
 class _Awaited(NamedTuple):
@@ -43,36 +44,41 @@ class GradientSampler:
         self._copied = Waiting(self._judge)
         self._awaited: list[_Awaited] = []
         self._bytes = 0  # awaited since the last output that has all that arrived copied
+        self._first_copied = 0  # of the hooks
         # The program may keep a graph, and with it the hooks in it, for as long as it likes.
         self._reference = weakref.ref(self)
         self.current: StepSample | None = None
 
-    def wait_for(self, sites: ModuleSites, sample: StepSample, output: torch.Tensor) -> None:
-        """Have the gradient of an output sampled when it comes."""
-        # A reentrant checkpoint's first pass has no graph; its second, during backward, has.
-        awaits = sites.gradient != NO_SITE and sites.hooked != sample.token
-        if not (awaits and output.requires_grad):
-            return
-        sites.hooked = sample.token
-        arrived: list[torch.Tensor] = []
-        if sites.gradient_lasts:
-            self._bytes += sites.nbytes
-        if self._bytes > MOST_BYTES:
-            # Gradients come in reverse order: those of the outputs before this one come later.
-            self._bytes = 0
-            hook = functools.partial(_arrived_last, self._reference, arrived)
-        elif sites.gradient_lasts:
-            hook = functools.partial(arrived.append)
-        else:
-            hook = functools.partial(_arrived, self._reference, sites, sample.token)
-        # Marked, so that a tensor with the hook can be saved without a warning.
-        handle = output.register_hook(unserializable_hook(hook))
-        self._awaited.append(_Awaited(sites, sample.token, arrived, handle))
+    def wait_for(
+        self, outputs: Sequence[tuple[ModuleSites, torch.Tensor]], sample: StepSample
+    ) -> None:
+        """Have the gradients of outputs sampled when they come."""
+        token, awaited = sample.token, self._awaited
+        for sites, output in outputs:
+            # A reentrant checkpoint's first pass has no graph; its second, during backward, has.
+            awaits = sites.gradient != NO_SITE and sites.hooked != token
+            if not (awaits and output.requires_grad):
+                continue
+            sites.hooked = token
+            arrived: list[torch.Tensor] = []
+            if sites.gradient_lasts:
+                self._bytes += sites.nbytes
+            if self._bytes > MOST_BYTES:
+                # Gradients come in reverse order: those of the outputs before this one come later.
+                self._bytes = 0
+                hook = partial(_arrived_last, self._reference, arrived, len(awaited))
+            elif sites.gradient_lasts:
+                hook = partial(arrived.append)
+            else:
+                hook = partial(_arrived, self._reference, sites, token)
+            # As `unserializable_hook`: a tensor with the hook can be saved without a warning.
+            hook.__torch_unserializable__ = True
+            awaited.append(_Awaited(sites, token, arrived, output.register_hook(hook)))
 
     def copy(self) -> None:
         """Copy what has arrived: the backward pass is over."""
-        self._copied.copy()
-        self._copy_what_arrived()
+        self._copied.judge()
+        self._copy_what_arrived(0, len(self._awaited))
 
     def leave(self) -> None:
         """The sample is closed. What its outputs still get may belong to the next step.
@@ -94,23 +100,48 @@ class GradientSampler:
             if awaited.token != kept:
                 awaited.handle.remove()
         self._awaited = [awaited for awaited in self._awaited if awaited.token == kept]
+        self._first_copied = 0
         self._bytes = 0
 
-    def _copy_what_arrived(self) -> None:
-        sample, alike = self.current, Alike()
-        for sites, token, arrived, _ in self._awaited:
+    def _copy_what_arrived(self, start: int, end: int) -> None:
+        """Copy what some of the hooks have seen; as a rule all is laid out as the outputs are."""
+        sample = self.current
+        token = sample.token if sample is not None and sample.is_open else None
+        found = []
+        self._first_copied = start
+        for sites, hooked, arrived, _ in self._awaited[start:end]:
             if not arrived:
                 continue
             gradient = arrived[0]
             arrived.clear()
-            if sample is None or not _is_wanted(sites, token, sample):
+            # As `_is_wanted`.
+            if sample is None or token is None or sites.gradient_token == token:
                 continue
-            sites.gradient_token = sample.token
-            sites.gradient_lasts = lasts = can_wait(gradient)
-            if (part := gradient.detach() if lasts else sampled_part(gradient)) is not None:
-                alike.add(sites.gradient, sites.gradient_plan(part, sample.limit), part)
-        if sample is not None:
-            alike.copy(sample)
+            if hooked not in (token, sites.token):
+                continue
+            sites.gradient_token = token
+            plan = sites.gradients_plan
+            if (
+                plan is not None
+                and type(gradient) is torch.Tensor
+                and gradient.is_cpu
+                and gradient.dtype is sites.dtype
+                and not gradient.is_nested
+                and gradient.layout is torch.strided
+                and gradient.shape == sites.shape
+                and gradient.stride() == sites.strides
+                and gradient.nbytes <= LARGE_BYTES
+                and not gradient.is_inference()
+                and not _is_wrapped(gradient)
+            ):
+                found.append((sites.gradient, plan, gradient))
+                continue
+            sites.gradient_lasts = can_wait(gradient)
+            if (part := sampled_part(gradient)) is not None:
+                sample.add(sites.gradient, sites.gradient_plan(part, sample.limit), part)
+        if sample is not None and found:
+            with torch.no_grad():
+                sample.add_each(found)
 
     def _copy_at_once(self, sites: ModuleSites, token: int, gradient: torch.Tensor) -> None:
         sample = self.current
@@ -136,9 +167,10 @@ class GradientSampler:
         if self.current is not None:  # else of an unsampled step
             self._at_once(sites, token, gradient)
 
-    def arrived_last(self) -> None:
-        """Much has come."""
-        self._held_back()
+    def arrived_last(self, number: int) -> None:
+        """Much has come, of the hooks from that one on; later ones came before."""
+        is_next = number < self._first_copied
+        self._held_back(number, self._first_copied if is_next else len(self._awaited))
 
 
 def _is_wanted(sites: ModuleSites, token: int, sample: StepSample) -> bool:
@@ -159,9 +191,12 @@ def _arrived(
 
 
 def _arrived_last(
-    sampler: weakref.ref[GradientSampler], arrived: list[torch.Tensor], gradient: torch.Tensor
+    sampler: weakref.ref[GradientSampler],
+    arrived: list[torch.Tensor],
+    number: int,
+    gradient: torch.Tensor,
 ) -> None:
     """The hook of an output with whose gradient enough are held back."""
     arrived.append(gradient)
     if (held := sampler()) is not None:
-        held.arrived_last()
+        held.arrived_last(number)

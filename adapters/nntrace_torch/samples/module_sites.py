@@ -27,6 +27,7 @@ class ModuleSites:
         "axis",
         "calls",
         "calls_before",
+        "dtype",
         "gradient",
         "gradient_lasts",
         "gradient_token",
@@ -55,6 +56,7 @@ class ModuleSites:
         self.gradient_lasts: bool | None = None
         self.shape: torch.Size | None = None
         self.strides: tuple[int, ...] = ()
+        self.dtype: torch.dtype | None = None
         self.axis = -1
         self.nbytes = 0  # of an output
         self.plan: Plan | None = None
@@ -75,6 +77,7 @@ class ModuleSites:
     def plan_for(self, tensor: torch.Tensor, limit: int, before: tuple[int, int] | None) -> Plan:
         """The plan for an output of this module; the last one's, when nothing about it changed."""
         shape, strides = tensor.shape, tensor.stride()
+        self.dtype = tensor.dtype
         if self.plan is None or shape != self.shape or strides != self.strides:
             module = self.module()
             self.shape, self.strides, self.nbytes = shape, strides, tensor.nbytes

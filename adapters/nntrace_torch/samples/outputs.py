@@ -7,13 +7,12 @@ import torch
 from torch import nn
 
 from nntrace.recorder import NO_SITE, Recorder
-from nntrace_torch.program.describe import sampled_part
 from nntrace_torch.program.sources import Sources
 from nntrace_torch.samples.gradients import GradientSampler
 from nntrace_torch.samples.module_sites import ModuleSites
 from nntrace_torch.samples.running_norms import RunningNorms
 from nntrace_torch.samples.step import StepSample
-from nntrace_torch.samples.waiting import Alike, Seen, Waiting, can_wait
+from nntrace_torch.samples.waiting import Seen, Waiting, can_wait
 
 
 class _NormCall(NamedTuple):
@@ -35,7 +34,7 @@ class OutputSampler:
     def __init__(self, recorder: Recorder, sources: Sources) -> None:
         self._norms = RunningNorms(recorder, sources)
         self._norm_calls: list[_NormCall] = []
-        self._outputs = Waiting(self._copy_outputs)
+        self._copied = Waiting(self._judge)
         self.gradients = GradientSampler(recorder)
         self._current: StepSample | None = None
 
@@ -66,22 +65,23 @@ class OutputSampler:
             sites.turn += 1
             if sites.activation != NO_SITE:
                 sample.add(sites.activation, plan, part)
-        self.gradients.wait_for(sites, sample, tensor)
+        self.gradients.wait_for([(sites, tensor)], sample)
         if may_wait and sites.lasts is None and can_wait(tensor):
-            self._outputs.add(Seen(sites, tensor, tensor._version, is_copied=True))
+            self._copied.add(Seen(sites, tensor, tensor._version))
 
-    def later(
-        self,
-        sites: ModuleSites,
-        sample: StepSample,
-        tensor: torch.Tensor,
-        version: int,
-        units_before: tuple[int, int] | None,
+    def outputs(
+        self, outputs: Sequence[tuple[ModuleSites, torch.Tensor]], sample: StepSample
     ) -> None:
-        """Note an output that will be the same for a while."""
-        sites.token = sample.token
-        sites.turn += 1
-        self._outputs.add(Seen(sites, tensor, version, units_before=units_before))
+        """Sample outputs laid out as their modules' plans say, all at once."""
+        with torch.no_grad():
+            sample.add_each(
+                [
+                    (s.activation, s.plan, t)
+                    for s, t in outputs
+                    if s.plan and s.activation != NO_SITE
+                ]
+            )
+        self.gradients.wait_for(outputs, sample)
 
     def norm(
         self,
@@ -104,8 +104,8 @@ class OutputSampler:
             )
 
     def copy(self) -> None:
-        """Copy the outputs that were noted: the forward pass is over."""
-        self._outputs.copy()
+        """Look at the norms that were called: the forward pass is over."""
+        self._copied.judge()
         if self._norm_calls:
             calls, self._norm_calls = self._norm_calls, []
             for path, module, args, version in calls:
@@ -113,26 +113,14 @@ class OutputSampler:
                     self._norms.observe(path, module, args, self._current)
 
     def drop(self) -> None:
-        """Forget the outputs that were noted: nothing more is wanted of them."""
-        self._outputs.drop()
+        """Forget what was noted: nothing more is wanted of it."""
+        self._copied.drop()
         self._norm_calls = []
 
-    def _copy_outputs(self, seen: Sequence[Seen]) -> None:
-        sample, alike = self._current, Alike()
-        if sample is None or not sample.is_open:
-            return
-        for sites, tensor, version, is_copied, units_before in seen:
-            is_unchanged = tensor._version == version
-            sites.lasts = lasts = is_unchanged and can_wait(tensor)
-            if is_copied or not is_unchanged:
-                continue
-            # `can_wait` has looked at what `sampled_part` would.
-            if (part := tensor.detach() if lasts else sampled_part(tensor)) is not None:
-                plan = sites.plan_for(part, sample.limit, units_before)
-                if sites.activation != NO_SITE:
-                    alike.add(sites.activation, plan, part)
-                self.gradients.wait_for(sites, sample, tensor)
-        alike.copy(sample)
+    def _judge(self, copied: Sequence[Seen]) -> None:
+        """Whether outputs that were copied at once are still what they were."""
+        for sites, tensor, version in copied:
+            sites.lasts = tensor._version == version and can_wait(tensor)
 
 
 def version_entered(args: tuple[Any, ...]) -> int | None:

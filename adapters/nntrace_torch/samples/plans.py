@@ -25,7 +25,8 @@ _STAGGERS = 8
 class Plan(NamedTuple):
     """A strided view: its size and strides in elements, and the slack its offset may move in.
 
-    The turns go round the `strides`. `packed` are those of the same values stored without holes.
+    The turns go round the `strides`. `packed` are those of the same values stored without holes;
+    there are `count` of them.
     """
 
     size: tuple[int, ...]
@@ -33,6 +34,7 @@ class Plan(NamedTuple):
     packed: tuple[int, ...]
     slack: tuple[tuple[int, int], ...]
     layout: Layout
+    count: int
 
     def view(self, tensor: torch.Tensor, turn: int) -> torch.Tensor:
         """The sampled elements of a detached tensor, without a copy."""
@@ -70,7 +72,12 @@ def activation_plan(
         step = shape[0] // count
         slack = shape[0] - ((count - 1) * step + 1)
         return Plan(
-            (count,), ((strides[0] * step,),), (1,), ((slack, strides[0]),), Layout(count, 1, 1)
+            (count,),
+            ((strides[0] * step,),),
+            (1,),
+            ((slack, strides[0]),),
+            Layout(count, 1, 1),
+            count,
         )
     unit_axis %= len(shape)
     position_axes = [axis for axis in range(1, len(shape)) if axis != unit_axis]
@@ -145,6 +152,7 @@ def activation_plan(
             math.prod(counts[axis] * runs[axis] for axis in position_axes),
             units,
         ),
+        count=math.prod(size),
     )
 
 
@@ -165,10 +173,10 @@ def fixed_plan(shape: tuple[int, ...], strides: tuple[int, ...], limit: int) -> 
     if numel == 0 or not _fills_its_memory(shape, strides):
         return None
     if numel <= limit:
-        return Plan((numel,), ((1,),), (1,), (), Layout(1, 1, numel, per_unit=False))
+        return Plan((numel,), ((1,),), (1,), (), Layout(1, 1, numel, per_unit=False), numel)
     runs, step = fixed_runs(shape, limit)
     layout = Layout(1, 1, runs * RUN, per_unit=False)
-    return Plan((runs, RUN), ((step, 1),), (RUN, 1), (), layout)
+    return Plan((runs, RUN), ((step, 1),), (RUN, 1), (), layout, runs * RUN)
 
 
 def _fills_its_memory(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:

@@ -62,9 +62,13 @@ class StepSample:
             return None
         return self.buffer(tensor.device).add(site, plan, tensor, self.turn)
 
-    def add_alike(self, sites: Sequence[int], plan: Plan, tensors: Sequence[torch.Tensor]) -> None:
-        """Copy sampled elements of detached tensors of one type, layout and device, all at once."""
-        self.buffer(tensors[0].device).add_alike(sites, plan, tensors, self.turn)
+    def add_each(self, seen: Sequence[tuple[int, Plan, torch.Tensor]]) -> None:
+        """Copy sampled elements of tensors on one device, each with its site and plan.
+
+        To be called without gradient recording.
+        """
+        if seen:
+            self.buffer(seen[0][2].device).add_each(seen, self.turn)
 
     def take_kept(self, other: "StepSample") -> None:
         """Send along what another sample would have: it is kept once in a run."""
