@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from changing_programs import PROGRAMS
+from nntrace_torch.program import dataflow
 from nntrace_torch.samples import gradients, outputs
 from nntrace_torch.samples.parameter_plan import ParameterPlan
 from nntrace_torch.samples.parameters import ParameterSampler
@@ -14,6 +15,7 @@ from torch import nn
 from tracing import tracing
 
 from nntrace.recorder import Recorder
+from nntrace.schema import Role
 
 
 def samples_of(program, run, patch):
@@ -47,6 +49,7 @@ def samples_of(program, run, patch):
 @pytest.fixture
 def strict(monkeypatch):
     monkeypatch.setenv("NNTRACE_STRICT", "1")
+    monkeypatch.setattr(dataflow, "_LOOKS", 1)  # until then outputs are looked at one by one
 
 
 @pytest.mark.usefixtures("strict")
@@ -61,6 +64,41 @@ def test_values_are_those_that_are_found_out_anew_each_time(tmp_path, program):
         anew = samples_of(program, tmp_path / "anew", patch)
     assert len(replayed) >= 5
     assert replayed == anew
+
+
+class ChangesItsHiddenLayer(nn.Module):
+    """Writes to what its part returned, once it is told to."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 6), nn.Linear(6, 2)
+        self.changes = False
+
+    def forward(self, x):
+        hidden = self.first(x)
+        if self.changes:
+            hidden.fill_(7.0)
+        return self.last(hidden)
+
+
+@pytest.mark.usefixtures("strict")
+def test_an_output_that_was_written_to_before_it_was_looked_at_is_not_recorded(tmp_path):
+    model = ChangesItsHiddenLayer()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def program():
+        for step in range(8):
+            model.changes = step == 5
+            optimizer.zero_grad()
+            model(torch.randn(3, 4)).sum().backward()
+            optimizer.step()
+
+    with pytest.MonkeyPatch.context() as patch:
+        samples = samples_of(program, tmp_path / "run", patch)
+    recorded = {step: found.get(("first", Role.ACTIVATION)) for step, found in samples}
+    assert recorded[4] is not None
+    assert recorded[5] is None
+    assert recorded[7] is not None
 
 
 def test_how_parameters_are_sampled_is_found_out_once(trace_here, monkeypatch):
