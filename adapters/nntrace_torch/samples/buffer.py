@@ -49,7 +49,7 @@ class SampleBuffer:
             tensor: detached.
             turn: moves the sampled rows.
         """
-        offset = self._reserve(plan.count)
+        offset = self._reserve(plan.numel)
         room = self._memory.as_strided(plan.size, plan.packed, offset)
         room.copy_(plan.view(tensor, turn))
         self.parts.append(SiteSample(site, offset, plan.layout))
@@ -73,7 +73,7 @@ class SampleBuffer:
 
         To be called without gradient recording.
         """
-        offset = self._reserve(sum([plan.count for _, plan, _ in seen]))
+        offset = self._reserve(sum([plan.numel for _, plan, _ in seen]))
         memory, rooms, views = self._memory, [], []
         turned = self._turned
         for site, plan, tensor in seen:
@@ -85,7 +85,7 @@ class SampleBuffer:
             views.append(tensor.as_strided(size, strides, tensor.storage_offset() + moved))
             rooms.append(memory.as_strided(size, plan.packed, offset))
             self.parts.append(SiteSample(site, offset, plan.layout))
-            offset += plan.count
+            offset += plan.numel
         torch._foreach_copy_(rooms, views)
 
     def put(self, values: torch.Tensor) -> tuple[int, int]:

@@ -72,7 +72,7 @@ class GradientSampler:
             else:
                 hook = partial(_arrived, self._reference, sites, token)
             # As `unserializable_hook`: a tensor with the hook can be saved without a warning.
-            hook.__torch_unserializable__ = True
+            vars(hook)["__torch_unserializable__"] = True
             awaited.append(_Awaited(sites, token, arrived, output.register_hook(hook)))
 
     def copy(self) -> None:

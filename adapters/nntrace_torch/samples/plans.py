@@ -26,7 +26,7 @@ class Plan(NamedTuple):
     """A strided view: its size and strides in elements, and the slack its offset may move in.
 
     The turns go round the `strides`. `packed` are those of the same values stored without holes;
-    there are `count` of them.
+    there are `numel` of them.
     """
 
     size: tuple[int, ...]
@@ -34,7 +34,7 @@ class Plan(NamedTuple):
     packed: tuple[int, ...]
     slack: tuple[tuple[int, int], ...]
     layout: Layout
-    count: int
+    numel: int
 
     def view(self, tensor: torch.Tensor, turn: int) -> torch.Tensor:
         """The sampled elements of a detached tensor, without a copy."""
@@ -152,7 +152,7 @@ def activation_plan(
             math.prod(counts[axis] * runs[axis] for axis in position_axes),
             units,
         ),
-        count=math.prod(size),
+        numel=math.prod(size),
     )
 
 
