@@ -27,6 +27,7 @@ _LOSS = 3
 # Stands for a number that is not known; NaN could be the loss.
 UNKNOWN = -1.7e308
 _SIZE = _RING + RING_ROWS * _COLUMNS
+_NEVER, _ALWAYS = -1, -2  # written, in place of a row's number
 
 
 class Row(NamedTuple):
@@ -170,13 +171,14 @@ def _replaced(state: Any, stamp: int, row: Any, numbers: Sequence[Any]) -> Any:
     places = np.arange(_SIZE, dtype=np.int32)
     rows, columns = np.divmod(places - _RING, _COLUMNS)
     of_facts = places >= _RING
-    which = np.where(of_facts, columns + 2, places == stamp)
-    is_written = tf.logical_or(
-        tf.equal(np.where(of_facts, rows, -1), row), (places == _CLOCK) | (places == stamp)
-    )
+    is_always = (places == _CLOCK) | (places == stamp)
+    # Whole numbers: TensorFlow takes a constant of booleans down one by one.
+    which = tf.constant(np.where(of_facts, columns + 2, places == stamp), tf.int32)
+    of_row = tf.constant(np.where(of_facts, rows, np.where(is_always, _ALWAYS, _NEVER)), tf.int32)
+    is_written = tf.logical_or(tf.equal(of_row, row), tf.equal(of_row, _ALWAYS))
     written = numbers[0]
     for number, value in enumerate(numbers[1:], 1):
-        written = tf.where(which == number, value, written)
+        written = tf.where(tf.equal(which, number), value, written)
     return tf.where(is_written, written, state)
 
 
