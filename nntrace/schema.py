@@ -62,6 +62,7 @@ class EventKind(StrEnum):
     DEVICE = "device"
     UNSEEN = "unseen"
     EXPERIMENT = "experiment"
+    CAUSALITY = "causality"
     ERROR = "error"
 
 

@@ -10,6 +10,7 @@ from nntrace_torch.data.batches import InputSampler
 from nntrace_torch.data.evaluations import EvaluationObserver
 from nntrace_torch.data.loaders import LoaderObserver
 from nntrace_torch.loss.asking import FinitenessObserver
+from nntrace_torch.loss.future import FutureWatch
 from nntrace_torch.loss.losses import LossObserver
 from nntrace_torch.loss.objective import ObjectiveReader
 from nntrace_torch.optimizer.clearing import GradientClearing
@@ -88,6 +89,7 @@ class Observers:
         )
         self.attention = AttentionObserver(recorder, self.sources, self.forward.innermost)
         self.replayer = Replayer()
+        self.future = FutureWatch(recorder, self.replayer)
         self.calls = RootCalls(recorder, self.replayer)
         self.calls.on_evaluation = recorder.guard(evaluated)
         self.calls.before_evaluation = recorder.guard(self.evaluations.begins)

@@ -165,6 +165,8 @@ class Tracer:
                 parts.clearing.look()
                 sample.is_evaluation = False
                 if len(losses) == 1:
+                    last = parts.calls.kept[-1] if parts.calls.kept else None
+                    parts.future.look(last, sample.labels, sample.classes, numbers[0])
                     is_scaled = parts.scaling.scale is not None
                     parts.objective.look(losses[0], sample, parts.calls.kept, is_scaled=is_scaled)
         elif sample is not None and parts.calls.called_since_backward():

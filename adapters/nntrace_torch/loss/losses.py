@@ -206,6 +206,7 @@ class LossObserver:
                 self._has_kept = True
                 sample.keep(kept_batch(target, Role.TARGET, name))
         if class_axis is not None:
+            sample.labels, sample.classes = target.detach(), classes
             sample.add_batch_values("predictions", _some_rows(predicted.movedim(axis, -1)))
         else:
             sample.add_batch_values("predictions", plan.view(predicted, 0).reshape(-1, 1))

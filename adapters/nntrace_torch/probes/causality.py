@@ -32,6 +32,21 @@ def causality(forward: Forward) -> Answer:
     return Answer(UNKNOWN, "the targets are not the next inputs: there is no future to see")
 
 
+def predicts_next(forward: Forward) -> bool:
+    """Whether the targets are the next inputs of one argument, and no other's at any shift.
+
+    What is given beside it, such as the source of a decoder that copies, may know them.
+    """
+    if forward.target is None:
+        return False
+    found = [
+        {_shift(tensor, forward.target, time) for time in (0, 1)} - {None}
+        for _, tensor in forward.data()
+        if tensor is not forward.target and tensor.data_ptr() != forward.target.data_ptr()
+    ]
+    return [shifts for shifts in found if shifts] == [{1}]
+
+
 def _targets(forward: Forward) -> list[tuple[torch.Tensor, bool]]:
     """The targets, and whether the model is given them, to shift them maybe: what its loss
     function got comes first.

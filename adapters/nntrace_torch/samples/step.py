@@ -46,6 +46,8 @@ class StepSample:
         self._columns = 0
         self._loss_calls: list[LossCall] = []
         self._scaled: list[tuple[frozenset[int], torch.device, int]] = []
+        self.labels: torch.Tensor | None = None
+        self.classes = 0
         for buffer in buffers.values():
             buffer.clear()
 
@@ -130,6 +132,7 @@ class StepSample:
     def close(self) -> None:
         """Nothing is added any more."""
         self.is_open = False
+        self.labels = None
         self.take_loss_calls()
 
     def finish(self, copies: HostCopies, deliver: Callable[[Sample], None]) -> None:

@@ -14,6 +14,7 @@ from nntrace.rules.common.chance import (
 )
 from nntrace.rules.common.loss_course import loss_series, steps_at_full_rate, unjudgeable
 from nntrace.rules.common.passes import makes_targets
+from nntrace.rules.common.payloads import text
 from nntrace.rules.common.signals import (
     MAD_TO_STD,
     least_around,
@@ -26,7 +27,7 @@ from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.loss.leakage import column_of_target, keeps_places, same_ids
 from nntrace.rules.loss.level import first_loss, loss_of_knowing_nothing
 from nntrace.rules.rule import rule
-from nntrace.schema import RunStatus
+from nntrace.schema import EventKind, RunStatus
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray, IntArray
 
@@ -222,13 +223,25 @@ def suspiciously_easy(
     warning, which names the column, where a column of the kept examples is their target; otherwise
     information. Targets that are the very ids the model is given, each at its own place, are
     mentioned at once, because a model may shift or mask them inside; they are a warning when the
-    loss comes down to a tenth and no layer is narrower than the ids. Not judged for a single batch
-    that is memorised on purpose (which DAT02 sees), nor for trained weights.
+    loss comes down to a tenth and no layer is narrower than the ids. An error where the targets are
+    the next inputs and a replay showed that outputs depend on later ones. Not judged for a single
+    batch that is memorised on purpose (which DAT02 sees), nor for trained weights.
     Source: Karpathy's Recipe, step 2 (be suspicious of what is too good); Kaufman et al. 2012,
     Leakage in Data Mining.
     """
     batches = training_batches(trace)
     function, reason = comparable_function(trace, batches)
+    if seen := trace.events_of(EventKind.CAUSALITY):
+        yield Finding(
+            f"the model sees what it is to predict: {text(seen[0].payload, 'text')}.",
+            steps=(seen[0].step, seen[0].step),
+            severity=Severity.ERROR,
+            evidence={"depends_on_after": seen[0].payload.get("depends_on_after")},
+            advice="Look at the attention mask (`is_causal=True`, a triangular mask that is passed "
+            "on), and at bidirectional or centred layers.",
+            location=loss_location(trace, function),
+        )
+        return
     start = None if reason else loss_of_knowing_nothing(function, batches)
     series = function_loss(trace, batches)
     if start is None or len(series) < steps:

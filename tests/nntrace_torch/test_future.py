@@ -1,0 +1,81 @@
+"""A language model is asked whether it sees the next token when its loss becomes suspicious."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+TOKENS, LENGTH = 12, 10
+
+
+class Model(nn.Module):
+    """Predicts the next token from the token `ahead` positions further on."""
+
+    def __init__(self, ahead, *, dropout=0.0):
+        super().__init__()
+        self.table = nn.Embedding(TOKENS, 32)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(32, TOKENS)
+        self.ahead = ahead
+
+    def forward(self, ids, beside=None):
+        hidden = self.dropout(self.table(ids)).roll(-self.ahead, 1)
+        return self.head(hidden if beside is None else self.table(beside))
+
+
+def counting(start):
+    """Sequences that count up, so that each token tells the next: [examples, LENGTH + 1]."""
+    return (start[:, None] + torch.arange(LENGTH + 1)) % TOKENS
+
+
+def train(model, *, steps=60, rate=0.1, beside=False):
+    torch.manual_seed(1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+    for _ in range(steps):
+        ids = counting(torch.randint(0, TOKENS, (16,)))
+        given, wanted = ids[:, :-1], ids[:, 1:]
+        source = wanted.clone() if beside else None
+        loss = functional.cross_entropy(model(given, source).flatten(0, 1), wanted.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return loss.item()
+
+
+def causality(trace):
+    return [event.payload for event in trace.events_of("causality")]
+
+
+@pytest.mark.parametrize(("ahead", "found"), [(1, 1), (0, 0)])
+def test_a_model_that_looks_ahead_is_told_from_one_that_does_not(trace_here, ahead, found):
+    model, ends = Model(ahead), []
+    answers = causality(trace_here(lambda: ends.append(train(model))))
+    assert ends[0] < 0.5
+    assert len(answers) == found
+    if found:
+        assert answers[0]["depends_on_after"] == LENGTH // 2
+
+
+def test_a_loss_that_stays_high_is_no_suspicion(trace_here):
+    assert not causality(trace_here(lambda: train(Model(1), steps=8, rate=1e-4)))
+
+
+def test_a_source_beside_the_decoders_input_may_hold_the_targets(trace_here):
+    ends = []
+    answers = causality(trace_here(lambda: ends.append(train(Model(0), beside=True))))
+    assert ends[0] < 0.5
+    assert answers == []
+
+
+def test_the_replay_leaves_the_training_as_it_was(trace_here):
+    weights = []
+
+    def program():
+        torch.manual_seed(0)
+        model = Model(1, dropout=0.3)
+        train(model)
+        weights.append(model.head.weight.detach().clone())
+
+    program()
+    assert causality(trace_here(program))
+    assert torch.equal(*weights)
