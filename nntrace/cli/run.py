@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from nntrace.config import load_config, parse_budget, parse_kinds
+from nntrace.schema import Role
 
 
 @click.command(
@@ -50,8 +51,7 @@ from nntrace.config import load_config, parse_budget, parse_kinds
     "--kinds",
     metavar="KIND,…",
     multiple=True,
-    help="Sample only these: activation, activation_grad, param, param_grad, update, input, "
-    "target, output.",
+    help=f"Sample only these: {', '.join(role.value for role in Role)}.",
 )
 @click.option(
     "--no-capsules",

@@ -295,6 +295,19 @@ async def test_y_copies_the_path_of_the_run_or_the_place_of_the_layer(run_folder
         assert app.clipboard == "/home/me/model.py:7"
 
 
+async def test_a_place_below_the_working_folder_is_shown_from_there_on(
+    run_folder, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_folder.train(5, place=(str(tmp_path / "net" / "model.py"), 7))
+    run_folder.end()
+    app = monitor(run_folder.path)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(shows(app, "finished"))
+        await pilot.press("3")
+        await until(shows(app, "  net/model.py:7"))
+
+
 async def test_r_lists_the_runs_and_enter_opens_one(run_folders) -> None:
     old, new = run_folders("old", "new")
     app = monitor(new.path)

@@ -9,6 +9,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
+from nntrace.diagnosis.wording import place
 from nntrace.rules import Finding
 from nntrace.schema import Role
 from nntrace.text import printable
@@ -89,7 +90,7 @@ def describe(finding: Finding, colours: Palette) -> Text:
         text.append(f"\n  {printable(finding.advice)}")
     if finding.location is not None:
         _section(text, "Where")
-        text.append(f"\n  {printable(finding.location.file)}:{finding.location.line}")
+        text.append(f"\n  {place(finding.location)}")
         if finding.location.source:
             text.append(f"\n  {printable(finding.location.source)}", "bold")
     return text

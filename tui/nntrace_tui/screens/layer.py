@@ -9,6 +9,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import DataTable, Static
 
+from nntrace.diagnosis.wording import place
+from nntrace.rules import Location
 from nntrace.schema import STATISTICS
 from nntrace_tui.draw import density
 from nntrace_tui.literal import line, literal, shorten_path
@@ -180,8 +182,9 @@ def _title(page: LayerPage, colours: Palette) -> Text:
         return Text("No layer was recorded yet.", colours.dim)
     text = line(shorten_path(page.path), "bold")
     text.append("  ").append_text(literal(page.module_type, colours.info))
-    if page.location is not None:
-        text.append("  ").append_text(literal(page.location, colours.dim))
+    if page.file is not None and page.line is not None:
+        shown = place(Location(page.file, page.line))
+        text.append("  ").append_text(literal(shown, colours.dim))
     if page.source:
         text.append("  ").append_text(literal(page.source))
     return text
