@@ -15,26 +15,21 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules import module as module_hooks
-from torch.nn.modules.module import (
-    register_module_forward_hook,
-    register_module_forward_pre_hook,
-)
 
 from nntrace.recorder import Recorder
-from nntrace_torch.patching import is_captured, is_in_backward, outside_modes, remove_hook
+from nntrace_torch.patching import is_captured, is_in_backward, outside_modes
 from nntrace_torch.program.dataflow import DataFlow
 from nntrace_torch.program.describe import main_tensor, sampled_part
 from nntrace_torch.program.sources import Sources
 from nntrace_torch.samples.declarations import Declarations, makes_weights
 from nntrace_torch.samples.left_out import LeftOut
+from nntrace_torch.samples.module_hooks import ModuleHooks
 from nntrace_torch.samples.module_sites import ModuleSites
 from nntrace_torch.samples.modules import Model, Models
 from nntrace_torch.samples.outputs import OutputSampler, version_entered
 from nntrace_torch.samples.step import StepSample
 from nntrace_torch.samples.waiting import MOST_BYTES, can_wait
 
-_FORWARD_HOOK = 1  # the index of its handle
 _MOST_LEFT = 16
 
 # A call that is over, of a module that is still to be looked at, and the versions of its output
@@ -45,7 +40,6 @@ _is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
 _clock = time.perf_counter_ns
 _thread = threading.get_ident
 
-_Hook = Callable[..., None]
 RootCalled = Callable[[Model, nn.Module, tuple[Any, ...], dict[str, Any]], None]
 
 
@@ -79,8 +73,6 @@ class ForwardSampler:
         self._units_before: tuple[int, int] | None = None  # axes and unit axis of the last output
         self._sample: StepSample | None = None
         self._thread = 0
-        self._handles: list[Any] = []
-        self._unremoved: list[Any] = []
         self._pauses = 0
         self._replays = False
         self._outermost: list[nn.Module] = []
@@ -88,6 +80,7 @@ class ForwardSampler:
         self._account = recorder.account
         self._pre = recorder.guard(self._enter)
         self._post = recorder.guard(self._leave)
+        self._hooks = ModuleHooks(self._entered, self._called)
         self._left_out = LeftOut(recorder, self._resume)
         self._left: list[_Left] = []
         self._left_bytes = 0
@@ -107,7 +100,7 @@ class ForwardSampler:
         self._model = None
         self.flow.begin()
         if not self._pauses:
-            self._put_on()
+            self._hooks.put_on()
 
     def start_anew(self, sample: StepSample) -> None:
         """Give up what the step's forwards gave so far; the hooks stay on."""
@@ -118,7 +111,7 @@ class ForwardSampler:
 
     def stop(self) -> None:
         """Take the hooks off."""
-        self._take_off()
+        self._hooks.take_off()
         self._left.clear()
         self._samples.leave()
         self._sample = None
@@ -151,54 +144,34 @@ class ForwardSampler:
         """Sample forwards without gradients, too; gives the list of the outermost modules."""
         stack, model, pauses = list(self._stack), self._model, self._pauses
         outermost: list[nn.Module] = []
-        self._take_off()
+        self._hooks.take_off()
         self._look_back()
         self._outermost, self._replays, self._pauses = outermost, True, 0
-        self._put_on(outside_modes(self._pre), outside_modes(self._post))
+        self._hooks.put_on(outside_modes(self._pre), outside_modes(self._post))
         try:
             yield outermost
         finally:
-            self._take_off()
+            self._hooks.take_off()
             self._replays, self._pauses = False, pauses
             self._stack[:], self._model = stack, model
             if not pauses:
-                self._put_on()
+                self._hooks.put_on()
 
     def _pause(self) -> None:
-        self._take_off()
+        self._hooks.take_off()
         self._pauses += 1
 
     def _resume(self) -> None:
         self._pauses -= 1
         if self._sample is not None and not self._pauses:
-            self._put_on()
-
-    def _put_on(self, pre: _Hook | None = None, post: _Hook | None = None) -> None:
-        if not self._handles:
-            self._handles = [
-                register_module_forward_pre_hook(pre or self._entered),
-                register_module_forward_hook(
-                    post or self._called, with_kwargs=True, always_call=True
-                ),
-            ]
-
-    def _take_off(self) -> None:
-        for handle in self._handles:
-            handle.remove()
-            _forget_keywords(handle)
-        self._handles = []
+            self._hooks.put_on()
 
     def abandon(self) -> None:
         """Take the hooks off at any time, also from within one of them."""
-        # The global forward hooks are being walked when a forward raises.
-        self._unremoved += self._handles[_FORWARD_HOOK:][:1]
-        del self._handles[_FORWARD_HOOK : _FORWARD_HOOK + 1]
+        self._hooks.abandon()
         self.stop()
         self._left_out.end()
         self.gradients.forget()
-        for handle in self._unremoved:
-            remove_hook(handle)
-            _forget_keywords(handle)
 
     def _entered(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         """A module is called; of a part of a model that is all there is to know."""
@@ -397,8 +370,3 @@ class ForwardSampler:
     def _is_elsewhere(self) -> bool:
         """Whether this is a thread that is none of the training's; backward may have its own."""
         return threading.get_ident() != self._thread and not is_in_backward()
-
-
-def _forget_keywords(handle: Any) -> None:
-    """Undo what `with_kwargs` registers: the handle's own removal leaves it behind."""
-    getattr(module_hooks, "_global_forward_hooks_with_kwargs", {}).pop(handle.id, None)

@@ -1,0 +1,62 @@
+"""PyTorch's global hooks of module calls: on while a step is sampled, and off at any time."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch.nn.modules import module
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
+
+from nntrace_torch.patching import remove_hook
+
+_FORWARD_HOOK = 1  # the index of its handle
+
+_Hook = Callable[..., None]
+
+
+class ModuleHooks:
+    """A hook for calls that begin and one for those that end, also by an error.
+
+    Args:
+        entered: given a module and its arguments.
+        called: given a module, its arguments, its keyword arguments unless it raised, its output.
+    """
+
+    def __init__(self, entered: _Hook, called: _Hook) -> None:
+        self._entered, self._called = entered, called
+        self._handles: list[Any] = []
+        self._unremoved: list[Any] = []
+
+    def put_on(self, entered: _Hook | None = None, called: _Hook | None = None) -> None:
+        """Put them on, or others for this time, unless they are on."""
+        if not self._handles:
+            self._handles = [
+                register_module_forward_pre_hook(entered or self._entered),
+                register_module_forward_hook(
+                    called or self._called, with_kwargs=True, always_call=True
+                ),
+            ]
+
+    def take_off(self) -> None:
+        """Take them off; not from within one of them."""
+        for handle in self._handles:
+            handle.remove()
+            _forget_keywords(handle)
+        self._handles = []
+
+    def abandon(self) -> None:
+        """Take them off, also from within one of them."""
+        # The global forward hooks are being walked when a forward raises.
+        self._unremoved += self._handles[_FORWARD_HOOK:][:1]
+        del self._handles[_FORWARD_HOOK : _FORWARD_HOOK + 1]
+        self.take_off()
+        for handle in self._unremoved:
+            remove_hook(handle)
+            _forget_keywords(handle)
+
+
+def _forget_keywords(handle: Any) -> None:
+    """Undo what `with_kwargs` registers: the handle's own removal leaves it behind."""
+    getattr(module, "_global_forward_hooks_with_kwargs", {}).pop(handle.id, None)
