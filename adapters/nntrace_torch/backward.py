@@ -13,6 +13,7 @@ from nntrace_torch.program.devices import queue
 from nntrace_torch.samples.buffer import Number, SentNumber
 
 _MANY_LOSSES = 1024
+_graph_task = torch._C._current_graph_task_id  # as `is_in_backward` asks, without a call
 
 
 class BackwardObserver:
@@ -81,7 +82,7 @@ class BackwardObserver:
 
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             if (
-                self.light is None or is_in_backward() or not args or not self.light(args[0])
+                self.light is None or _graph_task() != -1 or not args or not self.light(args[0])
             ) and not is_captured():
                 observe(*args, **kwargs)
             return original(*args, **kwargs)

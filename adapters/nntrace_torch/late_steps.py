@@ -10,25 +10,13 @@ import threading
 import time
 from typing import Any, Final
 
-from nntrace.recorder import Instant, Recorder
+from nntrace.recorder import Instant, PlainStep, Recorder
 
 _MOST: Final = 32
 _LONGEST_NS: Final = 100_000_000  # of the second within which what has happened is on disk
 
-# What is known of every step that has ended: when, by the clock that no one sets, and of what is
-# said of it to the recorder the rest. A plain tuple, made at every step.
-_FIELDS: Final = (
-    "data_wait_ns",
-    "loss",
-    "lr",
-    "batch_size",
-    "optimizer",
-    "phase",
-    "before_backward_ns",
-    "backwards",
-    "clip_norm",
-    "clip_limit",
-)
+# What is known of every step that has ended, in the order of `PlainStep`. A plain tuple, made at
+# every step.
 Step = tuple[int, *tuple[Any, ...]]
 
 
@@ -67,25 +55,29 @@ class LateSteps:
         if self.waiting:
             self._record(followed=True)
         self._room = 0
-        plain = dict(zip(_FIELDS, step[1:], strict=True))
+        plain = PlainStep._make(step)._asdict()
+        del plain["ended_ns"]
         return self._recorder.add_step(**plain, **facts, grad_norm=None)
 
     def _record(self, *, followed: bool) -> bool:
         waiting, self.waiting = self.waiting, []
         since_1970_ns = time.time_ns() - time.perf_counter_ns()
-        wants_next = False
-        for left, (ended_ns, *plain) in zip(reversed(range(len(waiting))), waiting, strict=True):
-            wants_next = self._recorder.add_step(
-                **dict(zip(_FIELDS, plain, strict=True)),
-                grad_norm=None,
-                sampled=False,
-                gradients_cleared=None,
-                jumped=False,
-                ended=Instant(since_1970_ns + ended_ns, ended_ns),
-                followed=followed or left > 0,
-                light=self._are_light,
-            )
-        return wants_next
+        last = None if followed or not waiting else waiting.pop()
+        if waiting:
+            self._recorder.add_followed(waiting, since_1970_ns)
+        if last is None:
+            return False
+        plain = PlainStep._make(last)._asdict()
+        ended_ns = plain.pop("ended_ns")
+        return self._recorder.add_step(
+            **plain,
+            grad_norm=None,
+            sampled=False,
+            gradients_cleared=None,
+            jumped=False,
+            ended=Instant(since_1970_ns + ended_ns, ended_ns),
+            light=self._are_light,
+        )
 
     def _catch_up(self) -> None:
         # Other threads record things, too, while this one may be adding a step.

@@ -5,6 +5,7 @@ from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.hooks import ForeignLoss
 from nntrace.recorder.keepsakes import MAX_EXAMPLES, batch_extent, next_turn
 from nntrace.recorder.pace import is_landmark, last_landmark
+from nntrace.recorder.plain_steps import PlainStep
 from nntrace.recorder.recorder import Recorder
 from nntrace.recorder.sample import (
     NO_SITE,
@@ -31,6 +32,7 @@ __all__ = [
     "KeptTensor",
     "Layout",
     "LossLevel",
+    "PlainStep",
     "Recorder",
     "Sample",
     "SiteSample",

@@ -141,6 +141,15 @@ class Account:
         self._charged_ns, self._charged_recurring_ns = spent, recurring
         return times
 
+    def followed(self, steps: int, ended_ns: int) -> int:
+        """So many steps are taken down that others have followed; when the first one began.
+
+        What they cost is the next one's.
+        """
+        began_ns, self._last_ns = self._last_ns, ended_ns
+        self._steps_since += steps
+        return began_ns
+
     @property
     def spent_ns(self) -> int:
         """What nntrace has taken: hooks on the training thread, the writer's processor time."""

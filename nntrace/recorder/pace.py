@@ -38,6 +38,11 @@ class Pace:
         self.sampled_steps += 1
         self._cadence.record_sample(cost_ns)
 
+    @property
+    def wants_light(self) -> bool:
+        """Whether the budget asks for light steps; a pinned interval knows none."""
+        return self.facts.wants_light and self._cadence.every is None
+
     def unsampled(self, cost_ns: float, *, light: bool, followed: bool) -> None:
         """One that was not has ended; its hooks took `cost_ns` of the training thread."""
         self.facts.step_ended(cost_ns, self._account.elapsed_ns, light=light, followed=followed)

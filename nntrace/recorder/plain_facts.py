@@ -63,6 +63,10 @@ class PlainFacts:
         if turns:
             self.wants_light, self._in_a_row = not self.wants_light, 0
 
+    def followed(self, steps: int) -> None:
+        """So many were recorded after others had followed; their cost arrives with the next."""
+        self._steps += steps
+
     def look_closer(self) -> None:
         """Something has begun to happen: a window of full steps begins."""
         self.wants_light, self._in_a_row = False, 0

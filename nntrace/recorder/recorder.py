@@ -27,9 +27,10 @@ from nntrace.recorder.hooks import Hooks
 from nntrace.recorder.memory import ResidentMemory
 from nntrace.recorder.own_manifest import OwnManifest, this_process
 from nntrace.recorder.pace import Pace
+from nntrace.recorder.plain_steps import Noted, plain_records
 from nntrace.recorder.rank_folder import RankFolder, claim
 from nntrace.recorder.records import EventRecord, Later, ScalarRecord, StepRecord
-from nntrace.recorder.sample import NO_SITE, KeptTensor, Sample
+from nntrace.recorder.sample import NO_SITE, Sample
 from nntrace.recorder.tokens import TokenSearch
 from nntrace.recorder.writer import Writer
 from nntrace.rows import Site
@@ -92,7 +93,7 @@ class Recorder:
         self._contention = Contention()
         self._memory = ResidentMemory()
         self._has_origin = False
-        self._token_search: TokenSearch | None = TokenSearch()
+        self._tokens = TokenSearch()
         self.account = Account()
         self.setting_up = self.account.setting_up
         self._writer = Writer(
@@ -134,8 +135,8 @@ class Recorder:
             return NO_SITE
         if self.experiment is not None:
             fields["file"] = self.experiment.original(fields.get("file"))
-        if role is Role.PARAM and self._token_search is not None:
-            self._token_search.has_weight(fields.get("shape") or ())
+        if role is Role.PARAM:
+            self._tokens.has_weight(fields.get("shape") or ())
         site = Site(id=next(self._site_ids), path=path, role=role, **fields)
         self._writer.put(site)
         return site.id
@@ -174,19 +175,12 @@ class Recorder:
         """Record a sampled step's values; the array belongs to the recorder from now on."""
         self._writer.put_sample(sample)
         if any(tensor.role is Role.INPUT for tensor in sample.tensors):
-            self._find_tokens(sample.tensors)
+            for found in self._tokens.find_once(sample.tensors):
+                self.add_event(EventKind.TOKENS, found.payload())
 
     def look_for_tokens_in(self, thing: object) -> None:
         """The table of the batches' token ids may be there, should the batches be of such."""
-        if self._token_search is not None:
-            self._token_search.look_in(thing)
-
-    def _find_tokens(self, kept: Sequence[KeptTensor]) -> None:
-        search, self._token_search = self._token_search, None
-        if search is not None:
-            with contextlib.suppress(Exception):  # of the program's own objects
-                for found in search.find(kept):
-                    self.add_event(EventKind.TOKENS, found.payload())
+        self._tokens.look_in(thing)
 
     def training_begins(self) -> None:
         """The first step starts now, not when nntrace did: imports and set-up are no part of it."""
@@ -197,8 +191,7 @@ class Recorder:
         """Whether of steps to come only what cannot be given up is to be noted, unless they are
         sampled; asked where some steps were recorded.
         """
-        alone = self.experiment is None and self.replays is None and self.world_size == 1
-        return self.pace.facts.wants_light and alone and self.cadence.every is None
+        return self.room > 0 and self.replays is None and self.pace.wants_light
 
     def add_step(
         self,
@@ -274,6 +267,13 @@ class Recorder:
             self.steps, loss, jumped=jumped, has_ranks=self.world_size > 1, followed=followed
         )
 
+    def add_followed(self, steps: Sequence[Noted], since_1970_ns: int) -> None:
+        """Record steps that were not sampled, with others after them: nothing is to be decided."""
+        began_ns = self.account.followed(len(steps), steps[-1][0])
+        self._writer.put_all(plain_records(steps, self.steps, began_ns, since_1970_ns))
+        self.steps += len(steps)
+        self.pace.facts.followed(len(steps))
+
     def open(self) -> None:
         """Create the run folder, if that was not done yet: something trains."""
         if not self._writer.started:
@@ -310,7 +310,7 @@ class Recorder:
         self.active = False
         self.hooks.take_off()
         self.hooks.forget()
-        self._token_search = None
+        self._tokens.end()
         self._memory.close()
         if not self._writer.started:
             if not self._has_origin:

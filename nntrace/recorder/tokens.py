@@ -69,9 +69,12 @@ class TokenSearch:
     def __init__(self) -> None:
         self._near: list[Callable[[], object]] = []
         self._rows: set[int] = set()
+        self._is_over = False
 
     def look_in(self, thing: object) -> None:
         """Also look in this: what delivers the batches."""
+        if self._is_over:
+            return
         with suppress(TypeError):  # it cannot be referred to weakly
             self._near.append(weakref.ref(thing))
 
@@ -80,6 +83,20 @@ class TokenSearch:
         sizes = tuple(shape)
         if len(sizes) == 2:
             self._rows.add(sizes[0])
+
+    def find_once(self, kept: Iterable[KeptTensor]) -> list[Found]:
+        """What `find` finds, where nothing was looked for before."""
+        found: list[Found] = []
+        if not self._is_over:
+            self.end()
+            with suppress(Exception):  # of the program's own objects
+                found += self.find(kept)
+            self._near.clear()
+        return found
+
+    def end(self) -> None:
+        """Nothing is looked for any more."""
+        self._is_over = True
 
     def find(self, kept: Iterable[KeptTensor]) -> Iterator[Found]:
         """The tokens of those tensors whose table is known beyond doubt."""

@@ -4,7 +4,7 @@ No judgement of the run, which is the rules' work on the whole trace; only a rea
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -30,6 +30,16 @@ class LossLevel:
         if self._seen < 2 * _SETTLED:
             return math.inf
         return self._level + _SPIKE * self._deviation + 1e-3 * abs(self._level)
+
+    def follow(self, losses: Iterable[float]) -> None:
+        """Take in losses none of which is a spike, as `leaves` does one."""
+        for loss in losses:
+            off = loss - self._level
+            seen = self._seen = self._seen + 1
+            weight = _FORGETTING if seen * _FORGETTING > 1 else 1.0 / seen
+            self._level += weight * off
+            if seen > 1:
+                self._deviation += weight * (abs(off) - self._deviation)
 
     def leaves(self, loss: float) -> bool:
         """Take in one loss; whether it is a spike. A non-finite one is left to others."""

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,6 +52,7 @@ class Writer:
         self._charge = charge
         self._records: deque[Record] = deque()
         self.put: Callable[[Record], None] = self._records.append
+        self.put_all: Callable[[Iterable[Record]], None] = self._records.extend
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None

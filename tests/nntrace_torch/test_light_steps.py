@@ -38,6 +38,7 @@ def lightly(monkeypatch, tmp_path):
     monkeypatch.setattr(LightSteps, "_stepped", noted)
     monkeypatch.setattr(Tracer, "_end_step", ended)
     monkeypatch.setattr(PlainFacts, "step_ended", lambda self, *args, **kwargs: None)
+    monkeypatch.setattr(PlainFacts, "followed", lambda self, steps: None)
     monkeypatch.setattr(PlainFacts, "look_closer", lambda self: None)
     monkeypatch.setattr(PlainFacts, "__init__", _light_from_the_start)
     monkeypatch.setattr("tracing.Cadence", _seldom)

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -72,3 +74,19 @@ def test_a_site_without_a_scale_is_left_out(std):
     for _ in range(20):
         levels.leave([0], np.array([1.0]))
     assert not len(levels.leave([0], np.array([std])))
+
+
+def test_losses_that_are_taken_in_together_are_followed_as_one_by_one():
+    alone, together = LossLevel(), LossLevel()
+    losses = [math.cos(n) + 1e-3 * n for n in range(60)]
+    assert not any(alone.leaves(loss) for loss in losses)
+    together.follow(losses)
+    assert together.highest == alone.highest
+    assert not together.leaves(together.highest)
+    assert alone.leaves(alone.highest + 0.01)
+
+
+def test_before_a_level_is_known_no_loss_is_too_high():
+    level = LossLevel()
+    level.follow([1.0] * 15)
+    assert level.highest == math.inf

@@ -177,11 +177,22 @@ class RootCalls:
         ):
             return run(*args, **kwargs)
         if self.is_light and _are_recorded():
-            return self._noted_only(run, compute, args, kwargs)
-        call = self._note(compute, args, kwargs)
+            # Nothing here can fail: it has no guard.
+            autocast = _autocast() if _is_autocasting() else ()
+            call = Call(compute, args, kwargs, None, autocast, self.micro_batch)
+            self.kept.append(call)
+            self._inside = True
+            try:
+                output = run(*args, **kwargs)
+            finally:
+                self._inside = False
+            if isinstance(output, torch.Tensor):
+                call.returned = weakref.ref(output)
+            return output
+        noted = self._note(compute, args, kwargs)
         undo = None
-        if call is not None and not call.gradients_enabled:
-            undo = self.before_evaluation(call)
+        if noted is not None and not noted.gradients_enabled:
+            undo = self.before_evaluation(noted)
         self._inside = True
         try:
             output = run(*args, **kwargs)
@@ -189,39 +200,19 @@ class RootCalls:
             self._inside = False
             if undo is not None:
                 undo()
-        if call is None:
+        if noted is None:
             return output
         if args and type(args[0]) is torch.Tensor and args[0].dim() == 1:
             rows = tensors_in(output)
-            call.outputs = int(rows[0].shape[0]) if rows and rows[0].dim() else 0
+            noted.outputs = int(rows[0].shape[0]) if rows and rows[0].dim() else 0
         if isinstance(output, torch.Tensor):
-            call.returned = weakref.ref(output)
-        if not call.gradients_enabled:
-            if self.kept and self.kept[-1] is call:
+            noted.returned = weakref.ref(output)
+        if not noted.gradients_enabled:
+            if self.kept and self.kept[-1] is noted:
                 self.kept.pop()
-            self.on_evaluation(call, output)
+            self.on_evaluation(noted, output)
         elif self.steps_are_long:
-            self._keep(call, output, self._arrived)
-        return output
-
-    def _noted_only(
-        self,
-        run: Callable[..., Any],
-        compute: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
-        """Make a call of a light step. Nothing here can fail: it has no guard."""
-        autocast = _autocast() if _is_autocasting() else ()
-        call = Call(compute, args, kwargs, None, autocast, self.micro_batch)
-        self.kept.append(call)
-        self._inside = True
-        try:
-            output = run(*args, **kwargs)
-        finally:
-            self._inside = False
-        if isinstance(output, torch.Tensor):
-            call.returned = weakref.ref(output)
+            self._keep(noted, output, self._arrived)
         return output
 
     def _is_part(self, compute: Callable[..., Any]) -> bool:

@@ -229,8 +229,7 @@ class NonfiniteWatch:
             duration_ns: of all of them.
             losses: their numbers.
         """
-        for loss in losses:
-            self._level.leaves(loss)
+        self._level.follow(losses)
         if steps:
             self._steps += steps - 1
             self._credit_ns += _SHARE * duration_ns * (1 - 1 / steps)
