@@ -115,6 +115,13 @@ def test_what_each_of_two_loss_functions_was_given_is_recorded(two_heads):
     assert [loss.label_values for loss in two_heads.further_losses] == [(0, 1, 2)] * 2
 
 
+def test_a_loss_function_was_chosen_by_compile_for_what_a_layer_ends_in(two_heads):
+    calls = [event.payload for event in two_heads.events_of(EventKind.LOSS_CALL)]
+    assert [call["head"] for call in calls] == ["affine", "affine"]
+    program = Path(calls[0]["file"]).read_text().splitlines()
+    assert all("model.compile(" in program[call["line"] - 1] for call in calls)
+
+
 def test_settings_of_the_optimizer_and_the_device_are_recorded(two_heads):
     [optimizer] = two_heads.events_of(EventKind.OPTIMIZER)
     assert optimizer.payload["weight_decay"] == 0.02

@@ -36,6 +36,27 @@ def test_the_operation_behind_the_predictions_is_named_in_a_graph(activation, he
     assert (facts.head, facts.head_width) == (head, 3)
 
 
+@pytest.mark.parametrize(
+    ("activation", "head"),
+    [("sigmoid", "sigmoid"), ("softmax", "softmax"), (None, "affine"), ("swish", None)],
+)
+def test_eagerly_the_layer_that_made_the_predictions_says_what_they_end_in(
+    trace_keras, activation, head
+):
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(3, activation)])
+    optimizer, loss = keras.optimizers.SGD(0.1), keras.losses.MeanSquaredError()
+
+    def train():
+        for _ in range(2):
+            with tf.GradientTape() as tape:
+                value = loss(tf.zeros((2, 3)), model(tf.ones((2, 4)), training=True))
+            variables = model.trainable_variables
+            optimizer.apply(tape.gradient(value, variables), variables)
+
+    [call] = [event.payload for event in trace_keras(train).events_of(EventKind.LOSS_CALL)]
+    assert call["head"] == head
+
+
 def test_operations_that_move_values_are_passed():
     loss = keras.losses.MeanSquaredError()
     facts = facts_in_a_graph("tanh", loss, lambda prediction: tf.reshape(prediction, [-1, 1]))

@@ -20,6 +20,7 @@ from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 from keras.src.trainers.compile_utils import CompileLoss
 
 from nntrace_keras.patching import after, wrap
+from nntrace_keras.program.losses import head_of_layer
 from nntrace_keras.program.sources import Source
 from nntrace_keras.tape.loss_paths import name_outputs
 from nntrace_keras.tape.under_tape import LayerCall, LossCall
@@ -183,7 +184,10 @@ class JaxWatch:
             finally:
                 self._in_loss = False
             if isinstance(y_true, jax.Array) and isinstance(y_pred, jax.Array):
-                self._now.losses.append(LossCall(loss, y_true, y_pred, value, self._loss_caller()))
+                made = ((one.layer, one.output) for one in reversed(self._now.layers))
+                source, head = self._loss_caller(), head_of_layer(made, y_pred)
+                call = LossCall(loss, y_true, y_pred, value, source, head=head)
+                self._now.losses.append(call)
             return value
 
         return __call__

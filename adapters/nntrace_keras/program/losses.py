@@ -4,12 +4,13 @@ On the TensorFlow backend a softmax or sigmoid leaves its logits on its output a
 attribute, and every cross-entropy uses them: what is computed is then not what is written.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
-from nntrace_keras.program.describe import rank_of
+from nntrace_keras.program.describe import activation_name, rank_of
 from nntrace_keras.program.sources import Source
 
 # Keras' name: what it is called where it does the same as PyTorch's.
@@ -32,6 +33,12 @@ _HEADS = {
     "Exp": "exp",
     "BiasAdd": "affine",
     "MatMul": "affine",
+}
+# The same by what Keras calls the activation function of a layer.
+_ACTIVATIONS = {
+    **{name: name for name in ("sigmoid", "softmax", "log_softmax", "tanh", "relu", "softplus")},
+    "exponential": "exp",
+    "linear": "affine",
 }
 _MOVES = ("Identity", "Reshape", "Squeeze", "ExpandDims", "StridedSlice", "Cast", "Transpose")
 _FROM_OUTSIDE = ("Placeholder", "IteratorGetNext")
@@ -146,6 +153,17 @@ def recorded_name(name: str, takes_logits: bool) -> str:
     if name == "binary_crossentropy":
         return "binary_cross_entropy" + ("_with_logits" if takes_logits else "")
     return _SAME.get(name, name)
+
+
+def head_of_layer(made: Iterable[tuple[Any, Any]], prediction: Any) -> str | None:
+    """What a layer ends in whose output the predictions are.
+
+    Args:
+        made: layers and their outputs, the last ones first.
+        prediction: what a loss function is given.
+    """
+    layer = next((layer for layer, output in made if output is prediction), None)
+    return None if layer is None else _ACTIVATIONS.get(activation_name(layer))
 
 
 def is_symbolic(tensor: Any) -> bool:

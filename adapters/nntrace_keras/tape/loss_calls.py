@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras.src.trainers.compile_utils import CompileLoss
 
 from nntrace_keras.patching import Undo, after, wrap
-from nntrace_keras.program.losses import ON_LOGITS, OnLogits
+from nntrace_keras.program.losses import ON_LOGITS, OnLogits, head_of_layer, is_symbolic
 from nntrace_keras.program.sources import Source
 from nntrace_keras.tape.loss_paths import name_outputs
 from nntrace_keras.tape.under_tape import Calls, LossCall
@@ -98,6 +98,9 @@ class LossCalls:
             return
         call = LossCall(loss, y_true, y_pred, value, self._caller())
         for calls in self._active():
+            if call.head is None and not is_symbolic(y_pred):  # a graph says it itself
+                made = ((one.layer, one.output) for one in reversed(calls.layers))
+                call.head = head_of_layer(made, y_pred)
             calls.losses.append(call)
 
     def _compiled_losses_called(self, _: Any, compiled: Any, *args: Any, **kwargs: Any) -> None:

@@ -1,7 +1,7 @@
 """Which calls of loss functions in a step are told apart, and under which paths; any backend."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nntrace_keras.program.losses import LossFacts, loss_facts
@@ -40,6 +40,7 @@ def told_apart(
     for call in called:
         prediction = tensor(call.prediction)
         facts = loss_facts(call.function, prediction)
+        facts = replace(facts, head=facts.head or call.head)
         path = path_of(facts.function, call.output)
         if (path, call.source) in seen:
             continue

@@ -39,6 +39,7 @@ class LossCall:
     Attributes:
         output: which of a model's outputs it is for; empty where that is the only one.
         weight: by which `compile` multiplies its value.
+        head: the activation function of the layer that made the predictions, where one did.
     """
 
     function: Any
@@ -48,6 +49,7 @@ class LossCall:
     source: Source
     output: str = ""
     weight: float = 1.0
+    head: str | None = None
 
 
 @dataclass(slots=True)
