@@ -5,7 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.calls import REGRESSION
+from nntrace.rules.common.calls import REGRESSION, loss_calls
 from nntrace.rules.common.chance import (
     chance_losses,
     comparable_function,
@@ -187,6 +187,8 @@ def metric_task_mismatch(
     metrics = {n: v for n, (_, v) in logged(trace, "acc").items() if len(v) >= values}
     batches = training_batches(trace)
     functions = {batch.loss_function for given in loss_inputs(trace).values() for batch in given}
+    # Of several in one step some traces hold what the first was given alone.
+    functions |= {call.function for call in loss_calls(trace)} if functions else set()
     if not metrics or not functions:
         yield Skipped(f"needs {values} logged values of an accuracy, and a known loss function")
         return

@@ -130,6 +130,8 @@ def test_accuracy_beside_a_second_output_that_is_a_regression_is_not_judged():
     epochs = [event("epoch", n, epoch=n, metrics={"kind_accuracy": 0.0}) for n in range(3)]
     trace = trace_of(steps=3, batches=rows, losses=other, events=epochs)
     assert skip_reasons("LOS22", trace)
+    announced = [event("loss_call", function=f) for f in ("mse_loss", "cross_entropy")]
+    assert skip_reasons("LOS22", trace_of(steps=3, batches=rows, events=[*announced, *epochs]))
     assert findings("LOS22", trace_of(steps=3, batches=rows, events=epochs))
 
 
