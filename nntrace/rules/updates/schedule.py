@@ -64,7 +64,8 @@ def scheduler_unit_mistaken(
             finding = _too_often(trace, kind, calls, horizon, an_epoch, decay)
         elif not an_epoch and 0 < horizon < part * total and after_each:
             finding = _over_soon(trace, kind, horizon, decay)
-        if finding is None and after_each and not horizon:
+        is_shorter = horizon < (an_epoch or part * total)  # also of one that does not say
+        if finding is None and after_each and is_shorter:
             finding = _decays_away(trace, kind, gone, rest)
         elif horizon and calls <= 0.2 * total and trace.status is not RunStatus.RUNNING:
             finding = _too_seldom(kind, calls, horizon, total)

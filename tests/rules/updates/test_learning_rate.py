@@ -167,13 +167,14 @@ def test_a_rate_divided_by_thirty_within_an_epoch_is_a_decay_of_epochs(gamma, fo
     assert len(findings("UPD10", trace_of(steps=80, lr=rates, events=events))) == found
 
 
+@pytest.mark.parametrize("horizon", [None, 10])  # of StepLR the steps from one fall to the next
 @pytest.mark.parametrize("made", [epochs(40, 5), []])
 @pytest.mark.parametrize(("after", "found"), [(100, 1), (101, 0)])
 def test_a_decay_without_an_end_that_leaves_nothing_for_half_of_the_run_is_one_of_epochs(
-    after, found, made
+    after, found, made, horizon
 ):
     rates = [0.1] * 50 + [0.01] * (after - 50) + [0.99e-4] * (200 - after)
-    events = [scheduler(199, None, "StepLR"), *made]
+    events = [scheduler(199, horizon, "StepLR"), *made]
     assert len(findings("UPD10", trace_of(steps=200, lr=rates, events=events))) == found
 
 
