@@ -15,7 +15,7 @@ from tensorflow.python.ops.resource_variable_ops import BaseResourceVariable
 
 # What places an operation or names others, which a copy has no part in.
 _LEFT_OUT = ("_class", "_gradient_op_type")
-_CALLS = (
+CALLS = (
     "PartitionedCall",
     "StatefulPartitionedCall",
     "If",
@@ -95,7 +95,7 @@ def needed(
 
 def is_drawn(operation: Any) -> bool:
     """Whether it would give something else, or do something, the second time."""
-    if operation.type in _CALLS or not operation._is_stateful:
+    if operation.type in CALLS or not operation._is_stateful:
         return takes_from_outside(operation)
     takes_resource = any(tensor.dtype == tf.resource for tensor in operation.inputs)
     return not (takes_resource and operation.type.startswith(_OF_VARIABLES))
@@ -105,7 +105,7 @@ def takes_from_outside(operation: Any) -> bool:
     """Whether it runs Python or takes data from an iterator, or a function does that it calls."""
     if operation.type.startswith(_OUTSIDE):
         return True
-    return operation.type in _CALLS and _calls_outside(operation)
+    return operation.type in CALLS and _calls_outside(operation)
 
 
 def users_of_resources(operations: Iterable[Any]) -> dict[str, list[Any]]:
@@ -130,10 +130,10 @@ class Copies:
         self._values = values
         self._held = held or {}
 
-    def make(self, operations: Sequence[Any]) -> None:
-        """Copy operations, each after those that make its inputs."""
+    def make(self, operations: Sequence[Any], marks: Mapping[str, Any] | None = None) -> None:
+        """Copy operations, each after those that make its inputs, which get `marks`, too."""
         graph: Any = ops.get_default_graph()
-        if operations:
+        if operations and operations[0].graph is not graph:
             for function in operations[0].graph._functions.values():
                 graph._add_function_recursive(function)
         for operation in operations:
@@ -142,7 +142,8 @@ class Copies:
                 operation.type,
                 [self._value(tensor) for tensor in operation.inputs],
                 [output.dtype for output in operation.outputs],
-                attrs={name: attributes[name] for name in attributes if name not in _LEFT_OUT},
+                attrs={name: attributes[name] for name in attributes if name not in _LEFT_OUT}
+                | dict(marks or {}),
             )
             for output, copy in zip(operation.outputs, copied.outputs, strict=True):
                 self._values[output.name] = copy

@@ -14,6 +14,7 @@ from tensorflow.python.framework import ops
 
 from nntrace.recorder import SiteSample
 from nntrace_keras.data.batches import BatchFacts
+from nntrace_keras.graphs.apart import apart
 from nntrace_keras.graphs.board import MAX_GRAPHS, UNKNOWN, Board, Row
 from nntrace_keras.graphs.returned import ReturnedLoss, await_results, may_be_returned
 from nntrace_keras.graphs.second import Second, elements
@@ -291,4 +292,4 @@ class GraphCall:
 
 
 def _sum(targets: Sequence[Any]) -> Any:
-    return tf.add_n([tf.cast(tf.reduce_sum(target), tf.float64) for target in targets])
+    return tf.add_n([tf.cast(tf.reduce_sum(apart(target)), tf.float64) for target in targets])
