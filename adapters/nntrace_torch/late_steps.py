@@ -83,3 +83,5 @@ class LateSteps:
         # Other threads record things, too, while this one may be adding a step.
         if self.waiting and threading.get_ident() == self._thread:
             self._record(followed=True)
+            # The next step asks: an evaluation every few steps would put that off without end.
+            self._room = 0

@@ -5,6 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from nntrace.recorder import Cadence
+
 STEPS = 90
 
 
@@ -63,3 +65,19 @@ def test_the_steps_before_an_error_are_recorded(trace_here):
             trained([], breaks)
 
     assert trace_here(program, every=10_000).steps.step.tolist() == list(range(60))
+
+
+def test_whether_to_sample_is_asked_where_something_else_is_recorded_every_few_steps(
+    trace_here, monkeypatch
+):
+    monkeypatch.setattr(Cadence, "wants", lambda cadence, step, **spent: step >= 60)
+
+    def evaluate(step, loss):
+        if step % 5 == 0:
+            with torch.no_grad():
+                other(torch.ones(8, 4))
+
+    other = nn.Linear(4, 3)
+    trace = trace_here(lambda: trained([], evaluate), every=None)
+    later = trace.sampled_steps[trace.sampled_steps >= 60]
+    assert later.size > 10
