@@ -107,7 +107,7 @@ class Session:
         sampled = recorder.pace.sampled_steps
         return (
             f"{recorder.run.name}: {recorder.steps} {steps}, {sampled} sampled, "
-            f"overhead {_overhead(recorder)}{self._findings()}. Next: nntrace diagnose {name}"
+            f"overhead {overhead_of(recorder)}{self._findings()}. Next: nntrace diagnose {name}"
         )
 
     def _findings(self) -> str:
@@ -128,17 +128,18 @@ class Session:
         return f", found {' and '.join(found)}" if found else ", no findings"
 
 
-def _overhead(recorder: Recorder) -> str:
+def overhead_of(recorder: Recorder) -> str:
     """The overhead as a share of the time and, where it exceeds the budget, why."""
     account, cadence = recorder.account, recorder.cadence
     share, seconds = f"{account.overhead:.1%}", account.spent_ns / 1e9
     allowed_ns = cadence.budget * account.elapsed_ns
+    granted_ns = cadence.grace_ns + allowed_ns
     if cadence.every is not None or account.spent_ns < 1.2 * allowed_ns:
         return share
     budget = f"{100 * cadence.budget:.3g}%"
-    if recorder.pace.facts.spent_ns > allowed_ns:
+    if account.spent_ns > granted_ns and recorder.pace.facts.spent_ns > allowed_ns:
         return f"{share} (steps are so short that noting their plain facts alone exceeds {budget})"
-    if account.spent_ns > 2 * (cadence.grace_ns + allowed_ns):
+    if account.spent_ns > 2 * granted_ns:
         return f"{share} ({seconds:.1f} s)"
     return f"{share} ({seconds:.1f} s: a short run is seen closely, a long one at {budget})"
 

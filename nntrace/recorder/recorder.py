@@ -9,7 +9,6 @@ import itertools
 import json
 import os
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -21,6 +20,7 @@ from nntrace.recorder.account import Account, Instant
 from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.capsules import CapsuleRecord
 from nntrace.recorder.contention import Contention
+from nntrace.recorder.failure import Failure
 from nntrace.recorder.forks import in_forked_children
 from nntrace.recorder.guard import guarded
 from nntrace.recorder.hooks import Hooks
@@ -54,6 +54,7 @@ class Recorder:
         pace: whether the next step is sampled.
         setting_up: within it, in a guarded hook, is done what is needed once, for all samples.
         steps: optimizer steps recorded so far.
+        failure: what ended tracing before the program did, if anything has.
         replays: the capsule that an adapter is to play in the program, instead of a training.
         rank, world_size: settable by the adapter until the folder is opened.
         versions: of the frameworks, for the manifest; settable until then, too.
@@ -86,7 +87,7 @@ class Recorder:
         self.active = True
         self.hooks = Hooks()
         self.steps = 0
-        self.failure: str | None = None
+        self.failure: Failure | None = None
         self.versions: dict[str, str] = {}
         self._manifest = OwnManifest(manifest)
         self._site_ids = itertools.count()
@@ -290,17 +291,14 @@ class Recorder:
         if self.failure is not None:
             return
         self.active = False
-        self.failure = f"{type(error).__name__}: {error}"
-        trace = "".join(traceback.format_exception(error))
-        detail = "" if isinstance(error, OSError) else f"\n{trace.rstrip()}"
-        say(f"tracing stopped in {where}: {self.failure}. Training goes on.{detail}")
+        self.failure = Failure.of(error, where)
+        self.failure.announce()
         with contextlib.suppress(OSError):  # who watches the run should not take it for stalled
-            self._manifest.change(self.run, error=self._stopped)
+            self._manifest.change(self.run, error=str(self.failure))
         if where != "the writer":
             self.hooks.take_off()
-            payload = {"where": where, "error": self.failure, "traceback": trace}
             with contextlib.suppress(Exception):  # it may be what is broken
-                self.add_event(EventKind.ERROR, payload, severity="error")
+                self.add_event(EventKind.ERROR, self.failure.payload(), severity="error")
             if os.environ.get("NNTRACE_STRICT") == "1":
                 raise error
 
@@ -327,12 +325,8 @@ class Recorder:
             self.add_event(EventKind.RANK_STOP, payload)
         if not self._writer.stop(_CLOSE_TIMEOUT_SECONDS):
             say(f"the disk of {self.run} did not take the last rows.")
-        error = error or (self._stopped if self.failure else None)
+        error = error or (str(self.failure) if self.failure else None)
         self._manifest.complete(self.run, status, error, self.account)
-
-    @property
-    def _stopped(self) -> str:
-        return f"tracing stopped: {self.failure}"
 
     def _open_folder(self) -> RankFolder:
         self.run = claim(self.run, self.rank)

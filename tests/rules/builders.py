@@ -28,6 +28,25 @@ def site(path: str, role: str, **values: Any) -> SiteRow:
     return {"path": path, "role": role, "dtype": "float32", "stats": stats, **values}
 
 
+def gradient(
+    path: str,
+    rms: Any,
+    *,
+    n: int = 4096,
+    update: float | None = 1e-4,
+    shape: tuple[int, ...] = (64, 64),
+) -> list[SiteRow]:
+    """A parameter's gradient and, unless None, its update."""
+    owner = {
+        "shape": list(shape),
+        "numel": int(np.prod(shape)),
+        "parent": path.rpartition(".")[0],
+        "module_type": "Linear",
+    }
+    rows = [site(path, "param_grad", rms=rms, n=n, **owner)]
+    return rows if update is None else [*rows, site(path, "update", rms=update, **owner)]
+
+
 def batch(step: int = 0, **values: Any) -> dict[str, Any]:
     """One row of `data`."""
     return {"step": step, "phase": "train", **values}

@@ -1,20 +1,8 @@
 import numpy as np
 import pytest
-from rules.builders import findings, run_rule, site, skip_reasons, trace_of
+from rules.builders import findings, gradient, run_rule, site, skip_reasons, trace_of
 
 from nntrace.rules import Severity
-
-
-def gradient(path, rms, *, n=4096, update=1e-4, shape=(64, 64)):
-    """A parameter's gradient and, unless None, its update."""
-    owner = {
-        "shape": list(shape),
-        "numel": int(np.prod(shape)),
-        "parent": path.rpartition(".")[0],
-        "module_type": "Linear",
-    }
-    rows = [site(path, "param_grad", rms=rms, n=n, **owner)]
-    return rows if update is None else [*rows, site(path, "update", rms=update, **owner)]
 
 
 def trace(*groups, steps=20, **columns):
