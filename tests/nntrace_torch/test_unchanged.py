@@ -185,7 +185,8 @@ def test_a_writer_that_breaks_is_reported_once_and_changes_nothing(
     monkeypatch.setattr(RankFolder, "write", broken)
     with tracing(tmp_path / "run", every=1) as recorder:
         assert train() == bare
-    assert recorder.failure == "RuntimeError: planted"
+    assert recorder.failure is not None
+    assert recorder.failure.summary == "RuntimeError: planted"
     said = capsys.readouterr().err
     assert said.count("tracing stopped in the writer") == 1
     assert said.count("Traceback") == 1
