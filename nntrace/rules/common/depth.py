@@ -11,6 +11,8 @@ from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray
 
 SAMPLES = 5  # that a level must have lasted
+_LATE = 0.5  # of a site's samples
+_MOST = 0.75  # of the late samples
 
 
 def after_last_norm(links: Sequence[Link]) -> Sequence[Link]:
@@ -70,3 +72,15 @@ def until_end(holds: BoolArray, judged: BoolArray) -> int | None:
         return None
     since = lasting(holds[rows], 1)
     return int(rows[len(rows) - len(late)]) if since is None else int(rows[since])
+
+
+def since_late(holds: BoolArray, known: BoolArray, least: int = 3) -> int | None:
+    """The sampled step from which it holds to the end, if it does in most of the last half.
+
+    `holds` and `known` are [sampled steps]; of few known ones at least the last `least` are taken
+    for the last half, and most are three quarters.
+    """
+    rows = np.flatnonzero(known)
+    late = holds[rows[-max(least, int(len(rows) * _LATE)) :]]
+    since = lasting(holds[rows], 1)
+    return int(rows[since]) if since is not None and late.mean() >= _MOST else None

@@ -1,0 +1,184 @@
+"""Rules on representations: how many directions a hidden layer's outputs still use."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.activations.units import has_died_out
+from nntrace.rules.common.chance import is_on_its_way
+from nntrace.rules.common.depth import since_late
+from nntrace.rules.common.layers import Link, chain, first_finite, span
+from nntrace.rules.common.loss_course import is_still_learning, remaining_loss
+from nntrace.rules.common.signals import finite, lasting, median
+from nntrace.rules.finding import Finding, Severity, Skipped, too_few
+from nntrace.rules.rule import rule
+from nntrace.schema import Role
+from nntrace.trace import Trace
+from nntrace.trace.model import BoolArray, IntArray
+
+_LEAST_START = 4.0  # directions a representation must have had
+_LEAST_UNITS = 8
+_MAX_UNITS = 1024  # that a sample takes of a layer
+_ONE_LINE = 2.0  # directions; what is less is next to a line
+_TWO_CLASSES = 2  # units of a head that a line is enough for
+_SHRUNK = 0.1  # of what it was at the start
+# Where directions are lost as well, examples are next to alike when they differ by so many times
+# the share that tells by itself, and by this share of what they did at the start.
+_FEW_TIMES, _SHORT = 5.0, 1 / 3
+
+
+@rule(
+    "ACT13",
+    "collapsed-representation",
+    Severity.WARNING,
+    needs=(Role.ACTIVATION,),
+    explains=("LOS12",),
+    advice="Look for what makes all examples alike: a target that a constant fulfils (a missing "
+    "stop-gradient or negative pairs), a learning rate too high, decay too strong.",
+)
+def collapsed_representation(
+    trace: Trace,
+    *,
+    loss_of_rank: Annotated[float, "effective rank at the end over that of the start"] = 0.5,
+    width: Annotated[float, "effective rank over the largest the sample can show"] = 0.05,
+    samples: Annotated[int, "samples of a layer's effective rank that are needed"] = 4,
+    learnt: Annotated[float, "share of the first loss below which the run learns well"] = 0.5,
+    spread: Annotated[float, "how much final outputs differ, by their size, in one point"] = 0.05,
+) -> Iterator[Finding | Skipped]:
+    """A hidden layer comes to use next to no directions: its outputs lie on a line, or a point.
+
+    Measured by the participation ratio of the outputs' covariance. It falls in any good classifier,
+    down to about the number of classes, so it counts only below two directions or a twentieth of
+    what the sample can show, from one layer to the last before the head, and only for a model
+    without targets (self-supervised training) or whose loss does not come down. A loss that has
+    just reached what the label frequencies give needs one direction and is a start. One number to
+    predict or two classes to separate need no more than a line, few outputs without targets are no
+    representation but answers (quantiles), and behind a layer of three units or fewer there is no
+    more to use. The last layer of a model without targets is a representation,
+    too: it has collapsed into a point where examples differ by next to nothing of its outputs'
+    size.
+    Source: Jing et al. 2022 (Dimensional collapse); Gao et al. 2017 (participation ratio).
+    """
+    links = chain(trace)
+    affine = [index for index, link in enumerate(links) if link.is_affine]
+    if affine and not trace.sites_of(Role.TARGET):
+        point = _one_point(trace, links[affine[-1]], spread, samples)
+        if point is not None:
+            yield point
+            return
+    rank = trace.series(Role.ACTIVATION, "effective_rank")
+    size = trace.series(Role.ACTIVATION, "n")
+    hidden = _before_a_bottleneck(links[: affine[-1]]) if affine else ()
+    judged = [
+        link
+        for link in hidden
+        if len(finite(rank[:, link.column])) >= samples and link.site.units >= _LEAST_UNITS
+    ]
+    if not judged:
+        yield too_few(
+            f"needs {samples} samples of a hidden layer over 16 rows of {_LEAST_UNITS} units"
+        )
+        return
+    learns = remaining_loss(trace) <= learnt or is_still_learning(trace) or is_on_its_way(trace)
+    if _needs_few_directions(trace, links[affine[-1]].site.units, learns):
+        return
+    start = first_finite(rank)
+    found: list[tuple[Link, int]] = []
+    # From the end: what collapses before layers that still tell examples apart is a branch.
+    for link in reversed(judged):
+        values = rank[:, link.column]
+        units = max(1, min(link.site.units, _MAX_UNITS))
+        reachable = min(median(size[np.isfinite(values), link.column]) / units - 1, units)
+        bound = min(loss_of_rank * start[link.column], max(_ONE_LINE, width * reachable))
+        if start[link.column] < _LEAST_START:
+            continue  # it used few directions from the start: that says nothing of those before it
+        since = since_late(values < bound, np.isfinite(values))
+        if since is None:
+            break
+        found.append((link, since))
+    if not found:
+        return
+    link, row = found[-1]
+    begin, end = float(start[link.column]), median(finite(rank[:, link.column])[-3:])
+    yield Finding(
+        f"the outputs of {link.site.shown} have collapsed: they used {begin:.1f} "
+        f"directions of {link.site.units} at the start and use {end:.1f}.",
+        site=link.site,
+        steps=span(trace, row),
+        evidence={
+            "layers": [one.site.path for one, _ in reversed(found)],
+            "first_rank": begin,
+            "last_rank": end,
+        },
+        not_explained_by=_of_itself(trace),
+        explains=_of_itself(trace),
+    )
+
+
+def _needs_few_directions(trace: Trace, outputs: int, learns: bool) -> bool:
+    """Whether a model of so many outputs may do with next to no directions."""
+    if not trace.sites_of(Role.TARGET):
+        return outputs < _LEAST_UNITS  # answers, not a representation
+    return learns or outputs <= _TWO_CLASSES
+
+
+def _of_itself(trace: Trace) -> tuple[str, ...]:
+    """ACT04 where dead units come from the collapse: nothing but the objective asks for them."""
+    return () if trace.sites_of(Role.TARGET) or has_died_out(trace) else ("ACT04",)
+
+
+def _before_a_bottleneck(links: tuple[Link, ...]) -> tuple[Link, ...]:
+    """The layers up to one through which each example passes as fewer numbers than directions."""
+    for place, link in enumerate(links):
+        is_of_examples = len(link.site.shape) == 2  # a place of an image takes in its neighbours
+        if link.is_affine and is_of_examples and 0 < link.site.units < _LEAST_START:
+            return links[: place + 1]
+    return links
+
+
+def _one_point(trace: Trace, link: Link, spread: float, samples: int) -> Finding | None:
+    """The finding that a layer's outputs have become nearly the same for all examples."""
+    if link.site.units < _LEAST_UNITS:
+        return None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = trace.series(Role.ACTIVATION, "rms")[:, link.column]
+        apart = trace.series(Role.ACTIVATION, "example_std")[:, link.column] / size
+    rows = np.flatnonzero(np.isfinite(apart))
+    if len(rows) < samples:
+        return None
+    close = apart[rows] < min(spread, _SHRUNK * apart[rows[0]])
+    if not _gives_inputs_back(trace, link):
+        close |= _on_few_directions(trace, link, rows) & (
+            apart[rows] < np.minimum(_FEW_TIMES * spread, _SHORT * apart[rows[0]])
+        )
+    since, steps = lasting(close, 3), trace.sampled_steps[rows]
+    # For a quarter of the steps, not of the samples: most of these are of the beginning.
+    if since is None or 4 * (steps[-1] - steps[since] + 1) < steps[-1] - steps[0] + 1:
+        return None
+    begin, end = float(apart[rows[0]]), median(apart[rows[-3:]])
+    return Finding(
+        f"the outputs of {link.site.shown} have collapsed"
+        + (" into a point" if end < spread else "")
+        + f": examples differed by {begin:.0%} of their size at the start and differ by {end:.1%}.",
+        site=link.site,
+        steps=span(trace, int(rows[since])),
+        evidence={"layers": [link.site.path], "first_spread": begin, "last_spread": end},
+        not_explained_by=_of_itself(trace),
+        explains=_of_itself(trace),
+    )
+
+
+def _on_few_directions(trace: Trace, link: Link, rows: IntArray) -> BoolArray:
+    """At which samples half of the directions of the start are lost, by the last known number."""
+    rank = trace.series(Role.ACTIVATION, "effective_rank")[:, link.column]
+    known = np.flatnonzero(np.isfinite(rank))
+    if not len(known) or rank[known[0]] < _LEAST_START:
+        return np.zeros(len(rows), dtype=np.bool_)
+    last = known[np.maximum(np.searchsorted(known, rows, side="right") - 1, 0)]
+    return np.asarray(rank[last] < 0.5 * rank[known[0]])
+
+
+def _gives_inputs_back(trace: Trace, link: Link) -> bool:
+    """Whether its outputs are as large as an input: what examples have in common is right then."""
+    return any(site.numel == link.site.numel for site in trace.sites_of(Role.INPUT))
