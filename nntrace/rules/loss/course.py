@@ -1,4 +1,4 @@
-"""Rules on the shape of the loss curve: spikes, oscillation, too easy a start, too early an end."""
+"""Rules on the shape of the loss curve: spikes, oscillation, an end that comes too early."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -7,14 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nntrace.rules.common.chance import (
-    comparable_function,
-    function_loss,
-    loss_location,
     training_batches,
 )
-from nntrace.rules.common.loss_course import loss_series, steps_at_full_rate, unjudgeable
+from nntrace.rules.common.loss_course import loss_series, unjudgeable
 from nntrace.rules.common.passes import makes_targets
-from nntrace.rules.common.payloads import text
 from nntrace.rules.common.signals import (
     MAD_TO_STD,
     least_around,
@@ -23,11 +19,9 @@ from nntrace.rules.common.signals import (
     trend_z,
     window_medians,
 )
-from nntrace.rules.finding import Finding, Severity, Skipped, too_few
-from nntrace.rules.loss.leakage import column_of_target, keeps_places, same_ids
-from nntrace.rules.loss.level import first_loss, loss_of_knowing_nothing
+from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
-from nntrace.schema import EventKind, RunStatus
+from nntrace.schema import RunStatus
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray, IntArray
 
@@ -197,99 +191,6 @@ def still_improving(
         f"{len(last)} steps.",
         steps=(int(series.step[-len(last)]), series.span[1]),
         evidence={"from": begin, "to": end, "fall": fall / abs(begin)},
-    )
-
-
-@rule(
-    "LOS20",
-    "suspiciously-easy",
-    Severity.WARNING,
-    explains=("LOS15",),
-    advice="Either the problem is that easy, or look for the target among the inputs (an id, a "
-    "column computed from it, the file name), for copies of few examples, and for a loss that "
-    "compares the targets with themselves.",
-)
-def suspiciously_easy(
-    trace: Trace,
-    *,
-    steps: Annotated[int, "steps within which it got there"] = 40,
-    share: Annotated[float, "loss relative to that of a model that knows nothing"] = 0.01,
-    examples: Annotated[int, "different examples that must have been seen"] = 100,
-    told: Annotated[float, "the same share at the end, where ids are to be predicted"] = 0.1,
-) -> Iterator[Finding | Skipped]:
-    """Within a few dozen steps a fresh model's loss is next to nothing, and stays there.
-
-    Few problems are that easy: the answer is among the inputs, or a few examples are repeated. A
-    warning, which names the column, where a column of the kept examples is their target; otherwise
-    information. Targets that are the very ids the model is given, each at its own place, are
-    mentioned at once, because a model may shift or mask them inside; they are a warning when the
-    loss comes down to a tenth and no layer is narrower than the ids. An error where the targets are
-    the next inputs and a replay showed that outputs depend on later ones. Not judged for a single
-    batch that is memorised on purpose (which DAT02 sees), nor for trained weights.
-    Source: Karpathy's Recipe, step 2 (be suspicious of what is too good); Kaufman et al. 2012,
-    Leakage in Data Mining.
-    """
-    batches = training_batches(trace)
-    function, reason = comparable_function(trace, batches)
-    if seen := trace.events_of(EventKind.CAUSALITY):
-        yield Finding(
-            f"the model sees what it is to predict: {text(seen[0].payload, 'text')}.",
-            steps=(seen[0].step, seen[0].step),
-            severity=Severity.ERROR,
-            evidence={"depends_on_after": seen[0].payload.get("depends_on_after")},
-            advice="Look at the attention mask (`is_causal=True`, a triangular mask that is passed "
-            "on), and at bidirectional or centred layers.",
-            location=loss_location(trace, function),
-        )
-        return
-    start = None if reason else loss_of_knowing_nothing(function, batches)
-    series = function_loss(trace, batches)
-    if start is None or len(series) < steps:
-        yield Skipped(reason or f"needs {steps} losses of a function whose chance value is known")
-        return
-    first = first_loss(batches, float(series.value[0]))
-    if first is None or first < 0.5 * start.value:
-        yield Skipped("the first loss is not that of a fresh model")
-        return
-    prints = {batch.fingerprint for batch in batches if batch.fingerprint is not None}
-    size = median([batch.batch_size or 0 for batch in batches])
-    if len(prints) < 2 or size * len(prints) < examples:
-        yield Skipped("too few different examples were seen: they may be learned by heart")
-        return
-    ids = same_ids(trace, batches)
-    if ids is not None:
-        level = median(series.value[-max(1, len(series) // 5) :])
-        fell = level < told * start.value and keeps_places(trace, ids)
-        yield Finding(
-            f"the targets of `{function}` are the same ids as {ids.path}, place by place; "
-            f"the loss is {level:.2g}, {level / start.value:.0%} of that of a model that knows "
-            f"nothing ({start.name} = {start.value:.3g}).",
-            steps=series.span,
-            severity=Severity.WARNING if fell else Severity.INFO,
-            advice="To predict the next token give `ids[:, :-1]` and compare with `ids[:, 1:]`, "
-            "unless the model shifts or masks them itself.",
-            evidence={"loss": level, "chance": start.value, "input": ids.path},
-            location=loss_location(trace, function),
-        )
-        return
-    early = series.value[(series.step >= steps) & (series.step < 2 * steps)]
-    after = series.value[series.step >= steps]
-    if not len(early) or steps_at_full_rate(trace) < len(trace.steps) // 2:
-        yield too_few(f"needs losses beyond step {steps} at the full learning rate")
-        return
-    limit = share * start.value
-    if median(early) > limit or median(after) > limit:
-        return
-    leak = column_of_target(trace)
-    yield Finding(
-        f"after {steps} steps the loss is {median(early):.2g}, {median(early) / start.value:.2%} "
-        f"of that of a model that knows nothing ({start.name} = {start.value:.3g})"
-        + (f": the target stands in {leak}, counted from 0." if leak else "."),
-        steps=(int(series.step[0]), int(series.step[-1])),
-        severity=Severity.WARNING if leak else Severity.INFO,
-        advice=f"Leave {leak} out of the inputs, and whatever was computed from it." * bool(leak),
-        evidence={"loss": median(early), "chance": start.value, "chance_is": start.name},
-        location=loss_location(trace, function),
     )
 
 

@@ -678,10 +678,3 @@ def rollouts(every=16, **columns):
 )
 def test_data_that_the_model_gathers_between_the_steps_are_others_each_time(columns, judged):
     assert bool(skip_reasons("LOS08", rollouts(**columns))) != judged
-
-
-def test_a_model_that_was_seen_to_look_ahead_is_an_error():
-    seen = event("causality", 40, text="the output depends on inputs", depends_on_after=16)
-    [finding] = findings("LOS20", trace_of(loss=[1.0] * 60, events=[seen]))
-    assert (finding.level, finding.steps) == (Severity.ERROR, (40, 40))
-    assert "mask" in finding.advice

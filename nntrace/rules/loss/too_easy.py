@@ -1,0 +1,131 @@
+"""The rule on a loss that is too good: targets that a model is given, or that are few."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+from nntrace.rules.common.chance import (
+    Chance,
+    comparable_function,
+    function_loss,
+    loss_location,
+    training_batches,
+)
+from nntrace.rules.common.loss_course import steps_at_full_rate
+from nntrace.rules.common.payloads import text
+from nntrace.rules.common.signals import median
+from nntrace.rules.finding import Finding, Location, Severity, Skipped, too_few
+from nntrace.rules.loss.leakage import column_of_target, keeps_places, same_ids
+from nntrace.rules.loss.level import first_loss, loss_of_knowing_nothing
+from nntrace.rules.rule import rule
+from nntrace.schema import EventKind
+from nntrace.trace import Batch, Event, Trace
+
+_FRESH = 0.5  # of chance: an untrained model's first loss is not below it
+
+
+@rule(
+    "LOS20",
+    "suspiciously-easy",
+    Severity.WARNING,
+    explains=("LOS15",),
+    advice="Either the problem is that easy, or look for the target among the inputs (an id, a "
+    "column computed from it, the file name), for copies of few examples, and for a loss that "
+    "compares the targets with themselves.",
+)
+def suspiciously_easy(
+    trace: Trace,
+    *,
+    steps: Annotated[int, "steps within which it got there"] = 40,
+    share: Annotated[float, "loss relative to that of a model that knows nothing"] = 0.01,
+    examples: Annotated[int, "different examples that must have been seen"] = 100,
+    told: Annotated[float, "the same share at the end, where ids are to be predicted"] = 0.1,
+) -> Iterator[Finding | Skipped]:
+    """Within a few dozen steps a fresh model's loss is next to nothing, and stays there.
+
+    Few problems are that easy: the answer is among the inputs, or a few examples are repeated. A
+    warning, which names the column, where a column of the kept examples is their target; otherwise
+    information. Targets that are the very ids the model is given, each at its own place, are
+    mentioned at once, because a model may shift or mask them inside; they are a warning when the
+    loss comes down to a tenth and no layer is narrower than the ids. An error where the targets are
+    the next inputs and a replay showed that outputs depend on later ones. Not judged for a single
+    batch that is memorised on purpose (which DAT02 sees), nor for trained weights.
+    Source: Karpathy's Recipe, step 2 (be suspicious of what is too good); Kaufman et al. 2012,
+    Leakage in Data Mining.
+    """
+    batches = training_batches(trace)
+    function, reason = comparable_function(trace, batches)
+    location = loss_location(trace, function)
+    if seen := trace.events_of(EventKind.CAUSALITY):
+        yield _sees_later_inputs(seen[0], location)
+        return
+    chance = None if reason else loss_of_knowing_nothing(function, batches)
+    series = function_loss(trace, batches)
+    if chance is None or len(series) < steps:
+        yield Skipped(reason or f"needs {steps} losses of a function whose chance value is known")
+        return
+    first = first_loss(batches, float(series.value[0]))
+    if first is None or first < _FRESH * chance.value:
+        yield Skipped("the first loss is not that of a fresh model")
+        return
+    if _examples_seen(batches) < examples:
+        yield Skipped("too few different examples were seen: they may be learned by heart")
+        return
+    if ids := same_ids(trace, batches):
+        level = median(series.value[-max(1, len(series) // 5) :])
+        is_copied = level < told * chance.value and keeps_places(trace, ids)
+        yield Finding(
+            f"the targets of `{function}` are the same ids as {ids.path}, place by place; "
+            f"the loss is {_beside_chance(level, chance, '.0%')}.",
+            steps=series.span,
+            severity=Severity.WARNING if is_copied else Severity.INFO,
+            advice="To predict the next token give `ids[:, :-1]` and compare with `ids[:, 1:]`, "
+            "unless the model shifts or masks them itself.",
+            evidence={"loss": level, "chance": chance.value, "input": ids.path},
+            location=location,
+        )
+        return
+    early = series.value[(series.step >= steps) & (series.step < 2 * steps)]
+    after = series.value[series.step >= steps]
+    if not len(early) or steps_at_full_rate(trace) < len(trace.steps) // 2:
+        yield too_few(f"needs losses beyond step {steps} at the full learning rate")
+        return
+    if max(median(early), median(after)) > share * chance.value:
+        return
+    leak = column_of_target(trace)
+    yield Finding(
+        f"after {steps} steps the loss is {_beside_chance(median(early), chance, '.2%')}"
+        + (f": the target stands in {leak}, counted from 0." if leak else "."),
+        steps=series.span,
+        severity=Severity.WARNING if leak else Severity.INFO,
+        advice=f"Leave {leak} out of the inputs, and whatever was computed from it." * bool(leak),
+        evidence={"loss": median(early), "chance": chance.value, "chance_is": chance.name},
+        location=location,
+    )
+
+
+def _sees_later_inputs(seen: Event, location: Location | None) -> Finding:
+    """What a replay has shown: outputs change with inputs that come after them."""
+    return Finding(
+        f"the model sees what it is to predict: {text(seen.payload, 'text')}.",
+        steps=(seen.step, seen.step),
+        severity=Severity.ERROR,
+        evidence={"depends_on_after": seen.payload.get("depends_on_after")},
+        advice="Look at the attention mask (`is_causal=True`, a triangular mask that is passed "
+        "on), and at bidirectional or centred layers.",
+        location=location,
+    )
+
+
+def _examples_seen(batches: Sequence[Batch]) -> float:
+    """How many different examples there were, by the batches' fingerprints; 0 of a single batch."""
+    different = {batch.fingerprint for batch in batches if batch.fingerprint is not None}
+    size = median([batch.batch_size or 0 for batch in batches])
+    return size * len(different) if len(different) > 1 else 0.0
+
+
+def _beside_chance(loss: float, chance: Chance, share: str) -> str:
+    """A loss and what share of chance it is, in a format as `share` gives it."""
+    return (
+        f"{loss:.2g}, {loss / chance.value:{share}} of that of a model that knows nothing "
+        f"({chance.name} = {chance.value:.3g})"
+    )

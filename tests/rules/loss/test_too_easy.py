@@ -1,0 +1,153 @@
+import numpy as np
+import pytest
+from rules.builders import batches, event, findings, site, skip_reasons, trace_of
+
+from nntrace.rules import Severity
+
+
+def easy(loss_at_40, first=2.3, sizes=32, prints=None, after=None, tensors=()):
+    steps = 200
+    values = np.full(steps, loss_at_40 if after is None else after)
+    values[:80] = loss_at_40
+    values[:20] = np.linspace(first, loss_at_40, 20)
+    rows = batches(
+        steps,
+        loss_function="cross_entropy",
+        classes=10,
+        batch_size=sizes,
+        fingerprint=list(range(steps)) if prints is None else prints,
+        loss_value=values.tolist(),
+    )
+    return trace_of(loss=values.tolist(), batches=rows, tensors=tensors)
+
+
+def kept(role, values, dtype="float32"):
+    path = "input.0" if role == "input" else "cross_entropy"
+    values = np.asarray(values, dtype=np.float64)
+    shape = list(values.shape)
+    row = {"step": 0, "role": role, "path": path, "dtype": dtype, "stride": 1}
+    return row | {"shape": shape, "kept_shape": shape, "values": values.ravel().tolist()}
+
+
+CLASSES = np.arange(16) % 3
+FEATURES = np.random.default_rng(0).normal(size=(16, 5))
+
+
+def with_column(values):
+    return np.column_stack([FEATURES, values])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "target", "named"),
+    [
+        (with_column(7.0 - CLASSES), CLASSES, "column 5 of input.0"),
+        (np.column_stack([FEATURES, np.eye(3)[CLASSES]]), np.eye(3)[CLASSES], "columns 5, 6, 7 of"),
+        (with_column(3.0 * FEATURES[:, 0] + 1.0)[:, 1:], FEATURES[:, :1], "column 4 of input.0"),
+        (np.stack([FEATURES, FEATURES[::-1]], axis=1), FEATURES[:, 2], "column 2 of input.0"),
+    ],
+)
+def test_a_column_that_is_the_target_is_named_and_a_warning(inputs, target, named):
+    tensors = [kept("input", inputs), kept("target", target)]
+    [finding] = findings("LOS20", easy(0.01, tensors=tensors))
+    assert finding.level is Severity.WARNING
+    assert named in finding.message
+
+
+@pytest.mark.parametrize(
+    ("inputs", "target"),
+    [
+        (
+            with_column(CLASSES + 0.01 * FEATURES[:, 0]),
+            CLASSES,
+        ),  # tells them apart
+        (with_column(CLASSES == 1), CLASSES),  # one class against the others
+        (with_column(CLASSES)[:9], CLASSES[:9]),  # too few
+        (np.empty((0, 5)), np.empty(0)),
+        (with_column(CLASSES), np.float64(1.0)),
+        (with_column(CLASSES)[:, 5:], CLASSES),  # there is nothing else to learn from
+        (with_column(FEATURES[:, 0] + 0.1 * FEATURES[:, 1]), FEATURES[:, 0] + 0.1 * FEATURES[:, 2]),
+    ],
+)
+def test_an_easy_problem_without_a_column_that_is_the_target_is_a_note(inputs, target):
+    tensors = [kept("input", inputs), kept("target", target)]
+    [finding] = findings("LOS20", easy(0.01, tensors=tensors))
+    assert finding.level is Severity.INFO
+
+
+@pytest.mark.parametrize(("level", "found"), [(0.0229, 1), (0.0231, 0)])
+def test_a_loss_below_a_hundredth_of_chance_within_forty_steps_is_reported(level, found):
+    assert len(findings("LOS20", easy(level))) == found
+
+
+def test_a_loss_that_comes_back_was_luck():
+    assert findings("LOS20", easy(0.01, after=0.5)) == []
+
+
+def test_trained_weights_may_begin_low():
+    assert skip_reasons("LOS20", easy(0.001, first=0.1))
+
+
+def test_one_batch_learned_by_heart_is_not_judged():
+    assert skip_reasons("LOS20", easy(0.001, prints=[7] * 200))
+    assert skip_reasons("LOS20", easy(0.001, sizes=10, prints=[1, 2, 3, 4] * 50))
+
+
+IDS = np.random.default_rng(1).integers(0, 10, size=(8, 12))
+
+
+def next_ids(end, *, given=IDS, targets=IDS, between=(8, 12, 32), target_mean=4.5):
+    """A trace of a model over ids, whose loss falls from ln 10 to a share `end` of it."""
+    falling = np.geomspace(np.log(10), end * np.log(10), 200).tolist()
+    rows = batches(
+        200,
+        loss_function="cross_entropy",
+        classes=10,
+        batch_size=8,
+        fingerprint=list(range(200)),
+        loss_value=falling,
+        input_integer_valued=True,
+        input_mean=4.5,
+        input_std=3.0,
+        target_mean=target_mean,
+        target_std=3.0,
+    )
+    layer = site("block", "activation", shape=list(between), numel=int(np.prod(between)))
+    tensors = [kept("input", given, "int64"), kept("target", targets, "int64")]
+    return trace_of(loss=falling, batches=rows, tensors=tensors, sites=[layer])
+
+
+@pytest.mark.parametrize(
+    ("end", "level"), [(0.05, Severity.WARNING), (0.3, Severity.INFO)], ids=["told", "early"]
+)
+@pytest.mark.parametrize("targets", [IDS, IDS.ravel()], ids=["rows", "flat"])
+def test_targets_that_are_the_ids_given_are_named(end, level, targets):
+    [finding] = findings("LOS20", next_ids(end, targets=targets))
+    assert finding.level is level
+    assert "the same ids as input.0" in finding.message
+
+
+def test_ids_that_pass_through_fewer_numbers_are_put_together_again():
+    [finding] = findings("LOS20", next_ids(0.05, between=(8, 32)))
+    assert finding.level is Severity.INFO
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"given": IDS[:, :-1], "targets": IDS[:, 1:]},
+        {"targets": IDS[:, ::-1]},
+        {"target_mean": 4.6},
+        {"given": IDS % 3, "targets": IDS % 3},
+        {"given": np.empty((0, 12)), "targets": np.empty((0, 12))},
+    ],
+    ids=["next", "reversed", "other batches differ", "few ids", "none"],
+)
+def test_targets_that_differ_from_the_ids_given_are_healthy(other):
+    assert findings("LOS20", next_ids(0.05, **other)) == []
+
+
+def test_a_model_that_was_seen_to_look_ahead_is_an_error():
+    seen = event("causality", 40, text="the output depends on inputs", depends_on_after=16)
+    [finding] = findings("LOS20", trace_of(loss=[1.0] * 60, events=[seen]))
+    assert (finding.level, finding.steps) == (Severity.ERROR, (40, 40))
+    assert "mask" in finding.advice
