@@ -133,6 +133,14 @@ def trace_of(
     )
 
 
+def summed(names: Iterable[str], values: Any, count: int = 20, **columns: Any) -> Trace:
+    """A run whose objective has these terms; values are tuples, or lists of them by step."""
+    rows = batches(count, term_names=tuple(names), **columns)
+    for step, row in enumerate(rows):
+        row["term_values"] = values[step] if isinstance(values, list) else values
+    return trace_of(steps=count, batches=rows)
+
+
 def run_rule(code: str, trace: Trace, **thresholds: Any) -> list[Finding | Skipped]:
     """All results of one rule; exceptions surface."""
     return list(get_rule(code).run(trace, thresholds))

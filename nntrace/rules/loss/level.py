@@ -1,6 +1,7 @@
 """Rules that compare the loss with what a model that ignores its input would reach."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -20,6 +21,7 @@ from nntrace.rules.common.chance import (
     training_batches,
 )
 from nntrace.rules.common.loss_course import (
+    LossSeries,
     falls_steadily,
     is_still_learning,
     remaining_loss,
@@ -104,40 +106,36 @@ def loss_at_init(
     if start is None or first is None:
         yield Skipped(f"the chance value of `{function}` or its first value is not known")
         return
-    evidence = {"first_loss": first, "chance": start.value, "chance_is": start.name}
-    site = loss_site(trace, function, Role.OUTPUT)
-    span = (int(steps.step[0]), int(steps.step[0]))
-    location = loss_location(trace, function)
-    if first > above * start.value:
-        limit = _largest_honest_loss(trace, function)
-        if limit is not None and first > limit:
-            yield Skipped("the first loss is larger than its predictions allow: it is weighted")
-            return
-        scale = _scale(start.value) if function in SQUARED_ERROR else logits
-        near = values * scale if function in SQUARED_ERROR else logits
-        size = _first_rms(trace, function)
-        if size < near:
-            return
-        yield Finding(
-            f"the first loss is {first:.3g}, {first / start.value:.1f} times that of a model that "
-            f"knows nothing ({start.name} = {start.value:.3g}).",
-            site=site,
-            steps=span,
+    finding = partial(
+        Finding,
+        site=loss_site(trace, function, Role.OUTPUT),
+        steps=(int(steps.step[0]), int(steps.step[0])),
+        evidence={"first_loss": first, "chance": start.value, "chance_is": start.name},
+        location=loss_location(trace, function),
+    )
+    knows_nothing = f"a model that knows nothing ({start.name} = {start.value:.3g})"
+    if first < below * start.value:
+        yield finding(
+            f"the first loss is {first:.3g}, far below that of {knows_nothing}.",
+            severity=Severity.INFO,
+            advice="Expected with loaded weights; else look for the target among the inputs.",
+        )
+    if first <= above * start.value:
+        return
+    limit = _largest_honest_loss(trace, function)
+    if limit is not None and first > limit:
+        yield Skipped("the first loss is larger than its predictions allow: it is weighted")
+        return
+    # What first outputs of this size are: near zero, or far from what they are to be.
+    scale = _scale(start.value) if function in SQUARED_ERROR else logits
+    near = values * scale if function in SQUARED_ERROR else logits
+    size = _first_rms(trace, function)
+    if not size < near:
+        yield finding(
+            f"the first loss is {first:.3g}, {first / start.value:.1f} times that of "
+            f"{knows_nothing}.",
             severity=Severity.INFO if size < usual * scale else None,
             explains=_OF_A_HUGE_ONE if first > _HUGE * start.value else (),
-            evidence=evidence,
-            location=location,
-        )
-    elif first < below * start.value:
-        yield Finding(
-            f"the first loss is {first:.3g}, far below that of a model that knows nothing "
-            f"({start.name} = {start.value:.3g}).",
-            site=site,
-            steps=span,
-            severity=Severity.INFO,
-            evidence=evidence,
-            advice="Expected with loaded weights; else look for the target among the inputs.",
-            location=location,
         )
 
 
@@ -210,23 +208,28 @@ def stuck_at_chance(
         return
     if _others_come_down(trace, function):
         return
-    windows = window_medians(series.value, 20)
-    start = lasting(np.array([_near(w, chance, 2.0 * tolerance) for w in windows]), 1)
-    first = (len(windows) // 2 if start is None else start) * len(series) // len(windows)
-    span = (int(series.step[first]), series.span[1])
-    severity = Severity.ERROR if len(trace.steps) >= 2 * steps else Severity.WARNING
+    since = _since_when(series, chance, 2.0 * tolerance)
+    is_sure = len(trace.steps) >= 2 * steps
     early = has_just_learnt_frequencies(series, chances)
     yield Finding(
-        f"the loss has sat at {level:.4g} since step {span[0]}: what a model reaches that ignores "
+        f"the loss has sat at {level:.4g} since step {since}: what a model reaches that ignores "
         f"its input ({chance.name} = {chance.value:.4g})"
         + ("." if ignored is None else f"; {_in_words(*ignored)}."),
-        steps=span,
-        severity=Severity.INFO if early else severity,
+        steps=(since, series.span[1]),
+        severity=Severity.INFO if early else Severity.ERROR if is_sure else Severity.WARNING,
         advice=_TRAIN_ON if early else "",
         evidence={"level": level, "chance": chance.value, "chance_is": chance.name}
         | ({} if ignored is None else {"alike_from": ignored[0].path, "between": ignored[1]}),
         location=loss_location(trace, function),
     )
+
+
+def _since_when(series: LossSeries, chance: Chance, tolerance: float) -> int:
+    """The step since which the medians of twentieths of the run are near chance."""
+    windows = window_medians(series.value, 20)
+    near = lasting(np.array([_near(value, chance, tolerance) for value in windows]), 1)
+    first = len(windows) // 2 if near is None else near
+    return int(series.step[first * len(series) // len(windows)])
 
 
 def _has_other_terms(trace: Trace) -> bool:

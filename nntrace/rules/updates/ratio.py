@@ -103,36 +103,31 @@ def update_ratio_high(
             f"the run and after its first {_FIRST_STEPS} steps; has {len(rows)} and {len(late)}"
         )
         return
-    if remaining_loss(trace) <= learned or is_still_learning(trace):
+    if remaining_loss(trace) <= learned or is_still_learning(trace) or goes_uphill(trace):
         return
     if falls_steadily(trace) and late_agreement(trace) > agreement:
         return
-    if goes_uphill(trace):
-        return
     threshold = warning if unjudgeable(series, 1) is None else error
-    lasting_ratio = np.array([median(column) for column in ratio[late].T])
-    judged = np.isfinite(lasting_ratio)
-    high = judged & (lasting_ratio > threshold)
+    late_ratio = np.array([median(column) for column in ratio[late].T])
+    judged = np.isfinite(late_ratio)
+    high = judged & (late_ratio > threshold)
     if not high.any() or 2 * high.sum() < judged.sum():
         return
-    level = float(np.median(lasting_ratio[judged]))
+    level = float(np.median(late_ratio[judged]))
     typical = np.array([median(row) for row in ratio[rows]])
     since = lasting(typical > threshold, 1)
-    worst = int(np.nanargmax(np.where(high, lasting_ratio, np.nan)))
-    severe = 2 * (judged & (lasting_ratio > error)).sum() >= judged.sum()
+    worst = int(np.nanargmax(np.where(high, late_ratio, np.nan)))
+    severe = 2 * (judged & (late_ratio > error)).sum() >= judged.sum()
     yield Finding(
-        f"each step changes weights by {level:.1%} of their size ({lasting_ratio[worst]:.1%} in "
-        f"{sites[worst].path}), about {in_times(level / 1e-3)} times the usual 0.1%.",
+        f"each step changes weights by {level:.1%} of their size ({late_ratio[worst]:.1%} in "
+        f"{sites[worst].path}), about {in_times(level / _USUAL)} times the usual 0.1%.",
         site=sites[worst],
-        steps=(
-            int(trace.sampled_steps[late[0] if since is None else rows[since]]),
-            int(trace.sampled_steps[rows[-1]]),
-        ),
+        steps=span(trace.sampled_steps[late if since is None else rows[since:]]),
         severity=Severity.ERROR if severe else Severity.WARNING,
         evidence={
             "ratio": level,
             "weights": [site.path for site, bad in zip(sites, high, strict=True) if bad],
-            "ratios": lasting_ratio[high].tolist(),
+            "ratios": late_ratio[high].tolist(),
         },
         advice=f"Divide the learning rate by about {rounded(level / _USUAL):g}; {_ADAM}",
         location=optimizer_line(trace, sites[worst]),

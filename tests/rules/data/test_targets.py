@@ -179,3 +179,51 @@ def test_the_first_of_many_losses_for_one_example_each_does_not_stand_for_all(sh
 
 def test_classes_have_no_scale():
     assert skip_reasons("DAT13", regression(std=100.0, function="cross_entropy"))
+
+
+# LOS18
+
+
+@pytest.mark.parametrize(
+    ("shape", "target", "found"),
+    [
+        ([32, 1], [32], 1),
+        ([32], [32, 1], 1),
+        ([32, 1], [32, 1], 0),
+        ([32, 10], [1, 10], 0),
+        ([32, 1], [1], 0),
+        ([32, 1], [], 0),
+        ([1, 1], [1], 0),
+        ([5, 5, 1], [5, 5], 1),
+    ],
+)
+def test_shapes_that_broadcast_beyond_both_are_an_error(shape, target, found):
+    call = event("loss_call", function="mse_loss", shape=shape, target_shape=target)
+    assert len(findings("LOS18", trace_of(steps=3, batches=batches(3), events=[call]))) == found
+
+
+def test_cross_entropy_wants_different_shapes():
+    call = event("loss_call", function="cross_entropy", shape=[4, 10, 8], target_shape=[4, 8])
+    assert findings("LOS18", trace_of(steps=3, events=[call])) == []
+
+
+@pytest.mark.parametrize(
+    ("shapes", "said"),
+    [
+        ([[32, 1], [32, 32]], ["(32, 1) minus targets have shape (32, 32)"]),
+        ([[32], [32, 32]], ["(32,) minus targets have shape (32, 32)"]),
+        ([[None, 1], [None, None]], ["(N, 1) minus targets have shape (N, N)"]),
+        ([["N", 1], [None, None]], []),
+        (None, []),
+    ],
+)
+def test_a_loss_written_by_hand_broadcasts_too(shapes, said):
+    seen = event("objective", terms=["other"], broadcast=shapes, file="train.py", line=3)
+    results = findings("LOS18", trace_of(steps=3, events=[seen]))
+    assert len(results) == len(said)
+    assert all(words in found.message for words, found in zip(said, results, strict=True))
+    assert all(finding.location.line == 3 for finding in results)
+
+
+def test_shapes_that_were_not_recorded_are_not_judged():
+    assert skip_reasons("LOS18", trace_of(steps=3, events=[event("loss_call", function="x")]))

@@ -86,3 +86,69 @@ def test_a_seed_before_the_first_step_is_healthy():
 
 def test_a_window_of_the_run_says_nothing_about_seeds():
     assert skip_reasons("RUN03", trace_of(steps=20).window(last=5))
+
+
+# RUN07
+
+
+def loader(dataset_size=320, batch_size=32, **payload):
+    return event("loader", loader=0, dataset_size=dataset_size, batch_size=batch_size, **payload)
+
+
+MS = 1_000_000
+
+
+def waiting(wait_ms, *, step_ms=20.0, steps=40, **columns):
+    return trace_of(
+        steps=steps,
+        sampled=[],
+        duration_ns=int(step_ms * MS),
+        data_wait_ns=int(wait_ms * MS),
+        events=[loader()],
+        **columns,
+    )
+
+
+@pytest.mark.parametrize(("wait", "found"), [(10.1, 1), (9.9, 0)])
+def test_more_than_half_of_the_step_spent_on_waiting_is_found(wait, found):
+    results = findings("RUN07", waiting(wait))
+    assert len(results) == found
+
+
+@pytest.mark.parametrize(("wait", "found"), [(5.1, 1), (4.9, 0)])
+def test_a_few_milliseconds_are_the_loops_own_python(wait, found):
+    assert len(findings("RUN07", waiting(wait, step_ms=6.0))) == found
+
+
+@pytest.mark.parametrize(("steps", "level"), [(299, Severity.INFO), (300, Severity.WARNING)])
+def test_waiting_of_a_few_seconds_in_all_is_a_fact(steps, level):
+    [finding] = findings("RUN07", waiting(10.0, step_ms=15.0, steps=steps))
+    assert finding.level is level
+
+
+@pytest.mark.parametrize(("starved", "found"), [(0.1, 1), (0.5, 0)])
+def test_time_in_which_other_work_had_the_processor_is_taken_off(starved, found):
+    events = [loader(), event("rank_stop", 40, starved=starved)]
+    rows = trace_of(steps=40, sampled=[], duration_ns=12 * MS, data_wait_ns=8 * MS, events=events)
+    assert len(findings("RUN07", rows)) == found
+
+
+@pytest.mark.parametrize(("known", "found"), [(20, 1), (19, 0), (0, 0)])
+def test_steps_of_which_the_waiting_is_known_are_enough(known, found):
+    """`fit` of Keras is asked now and then."""
+    wait = [None] * 20 + [8 * MS] * known + [None] * (60 - known)
+    rows = trace_of(steps=80, sampled=[], duration_ns=12 * MS, data_wait_ns=wait, events=[loader()])
+    assert bool(skip_reasons("RUN07", rows)) is not bool(found)
+    if found:
+        (finding,) = findings("RUN07", rows)
+        assert finding.evidence["steps"] == known
+
+
+def test_a_loop_over_tf_data_has_no_loader_and_waits_all_the_same():
+    rows = trace_of(steps=40, sampled=[], duration_ns=12 * MS, data_wait_ns=8 * MS)
+    assert len(findings("RUN07", rows)) == 1
+
+
+@pytest.mark.parametrize(("steps", "skipped"), [(24, True), (25, False)])
+def test_waiting_is_judged_over_twenty_steps(steps, skipped):
+    assert bool(skip_reasons("RUN07", waiting(1.0, steps=steps))) == skipped

@@ -169,32 +169,6 @@ def test_without_a_logged_accuracy_there_is_nothing_to_judge():
     assert skip_reasons("LOS22", with_accuracy([0.1] * 2, "cross_entropy", **CLASSES))
 
 
-# LOS23
-
-
-@pytest.mark.parametrize(("examples", "found"), [(199, 1), (201, 0)])
-def test_evaluations_of_a_fifth_of_the_data_are_a_note(examples, found):
-    passes = [event("loader", loader=1, dataset_size=1000, batch_size=100)]
-    passes += [
-        event("epoch", n, loader=1, epoch=n, batches=2, examples=examples, steps=0)
-        for n in range(2)
-    ]
-    assert len(findings("LOS23", trace_of(steps=3, events=passes))) == found
-
-
-def test_one_short_evaluation_may_be_a_look():
-    passes = [event("loader", loader=1, dataset_size=1000)]
-    passes += [event("epoch", 1, loader=1, epoch=0, batches=1, examples=9, steps=0)]
-    assert skip_reasons("LOS23", trace_of(steps=3, events=passes))
-
-
-@pytest.mark.parametrize(("examples", "found"), [(19, 1), (20, 0)])
-def test_evaluations_of_keras_tell_what_they_were_over(examples, found):
-    passes = [event("loader", loader=2, dataset_size=100)]
-    passes += [event("evaluation", n, loader=2, group=0, examples=examples) for n in (1, 2)]
-    assert len(findings("LOS23", trace_of(steps=3, events=passes))) == found
-
-
 # DAT14
 
 

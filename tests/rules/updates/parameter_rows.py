@@ -1,7 +1,7 @@
-"""Parameters with their gradients and updates, for the tests of rules on updates."""
+"""Parameters with their gradients, updates and optimizers, for the tests of rules on updates."""
 
 import numpy as np
-from rules.builders import site, trace_of
+from rules.builders import event, site, trace_of
 
 STEPS = 40
 STUCK = [2.3] * STEPS
@@ -25,3 +25,9 @@ def parameter(path, *, size=1.0, update=1e-3, gradient=0.1, n=4096, shape=(64, 6
 def trace(*parameters, loss=STUCK, **columns):
     columns = {"steps": STEPS, **columns}
     return trace_of(loss=loss, sites=[row for rows in parameters for row in rows], **columns)
+
+
+def optimizer(step=0, built=1, **values):
+    """The event of an optimizer, by default the first Adam."""
+    usual = {"name": "Adam", "class": "Adam", "stateful": True, "lr": 0.1, "weight_decay": 0.0}
+    return event("optimizer", step, **{**usual, "built": built, "decoupled": False, **values})

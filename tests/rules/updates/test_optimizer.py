@@ -1,16 +1,9 @@
+import numpy as np
 import pytest
-from rules.builders import event, findings, site, skip_reasons, trace_of
+from rules.builders import findings, site, trace_of
+from rules.updates.parameter_rows import STEPS, optimizer, parameter, trace
 
 from nntrace.rules import Severity
-
-FALLING = [2.0 - 0.015 * n for n in range(100)]
-FLAT = [2.0 - 0.002 * n for n in range(100)]
-
-
-def optimizer(step=0, built=1, **values):
-    usual = {"name": "Adam", "class": "Adam", "stateful": True, "lr": 0.1, "weight_decay": 0.0}
-    return event("optimizer", step, **{**usual, "built": built, "decoupled": False, **values})
-
 
 # UPD11
 
@@ -45,70 +38,100 @@ def test_plain_sgd_loses_nothing():
     assert findings("UPD11", trace_of(steps=100, events=rebuilt(5, stateful=False))) == []
 
 
-# UPD12
+# UPD04
 
 
-def decayed(gradient, *, decay=0.1, size=1.0, update=0.1, decoupled=False, loss=FLAT, lr=0.1):
-    common = {"shape": [8, 8], "numel": 64, "optimizer": "Adam"}
-    sites = [
-        site("fc.weight", "param", rms=size, **common),
-        site("fc.weight", "param_grad", rms=gradient, **common),
-        site("fc.weight", "update", rms=update, weight_decay=decay, **common),
+def test_a_layer_with_gradients_that_nothing_steps_is_an_error():
+    rows = [parameter("a.weight"), parameter("b.weight"), parameter("head.weight", update=None)]
+    [finding] = findings("UPD04", trace(*rows))
+    assert finding.level is Severity.ERROR
+    assert finding.evidence["parameters"] == ["head.weight"]
+
+
+def test_a_backbone_left_out_below_a_trained_head_is_only_noted():
+    rows = [parameter("back.weight", update=None), parameter("head.weight")]
+    [finding] = findings("UPD04", trace(*rows))
+    assert finding.level is Severity.INFO
+
+
+@pytest.mark.parametrize(
+    ("spread", "level"), [(1.0, Severity.WARNING), (1.05, Severity.INFO)], ids=["fresh", "trained"]
+)
+def test_a_backbone_left_out_as_it_was_initialised_is_a_warning(spread, level):
+    shape = {"shape": [64, 64], "numel": 4096, "parent": "back", "module_type": "Linear"}
+    values = {"std": spread / (3 * 64) ** 0.5, "kurtosis": -1.2, "rms": 0.1, "n": 4096}
+    backbone = [
+        site("back.weight", "param", fan_in=64, fan_out=64, **values, **shape),
+        site("back.weight", "param_grad", fan_in=64, fan_out=64, rms=0.1, n=4096, **shape),
     ]
-    return trace_of(loss=loss, sites=sites, lr=lr, events=[optimizer(decoupled=decoupled)])
+    [finding] = findings("UPD04", trace(backbone, parameter("head.weight")))
+    assert finding.level is level
 
 
-@pytest.mark.parametrize(("gradient", "found"), [(0.099, 1), (0.101, 0)])
-def test_decay_larger_than_the_gradient_dominates(gradient, found):
-    assert len(findings("UPD12", decayed(gradient))) == found
+def never_asked_for(spread=1.0, passed=True, copied=False):
+    """A dense layer nobody asks the gradients of, before a head that is trained."""
+    kernel = {"shape": [64, 64], "numel": 4096, "module_type": "Dense", "fan_in": 64, "fan_out": 64}
+    values = {"std": spread / (3 * 64) ** 0.5, "kurtosis": -1.2, "rms": 0.1, "n": 4096}
+    trained = parameter("head/kernel")
+    for row in trained:
+        row |= {"parent": "head", "shape": [64, 64] if copied else [64, 1]}
+    gradient = [site("enc", "activation_grad", rms=0.1)] if passed else []
+    return trace(
+        [site("enc", "activation", std=1.0), *gradient],
+        [site("enc/kernel", "param", parent="enc", requires_grad=True, **kernel, **values)],
+        [site("head", "activation", std=1.0)],
+        trained,
+    )
 
 
-@pytest.mark.parametrize(("update", "found"), [(0.0141, 1), (0.0145, 0)])
-def test_decoupled_decay_is_held_against_the_rest_of_the_update(update, found):
-    assert len(findings("UPD12", decayed(1.0, update=update, decoupled=True))) == found
+def test_first_layers_whose_gradients_nobody_asks_for_are_a_warning():
+    [finding] = findings("UPD04", never_asked_for())
+    assert finding.level is Severity.WARNING
+    assert finding.evidence["parameters"] == ["enc/kernel"]
 
 
-@pytest.mark.parametrize(("end", "found"), [(1.2, 1), (0.8, 0)])
-def test_a_small_gradient_after_learning_is_none_of_the_decay_s(end, found):
-    losses = [2.0 - (2.0 - end) * min(1.0, n / 50) for n in range(100)]
-    assert len(findings("UPD12", decayed(0.01, loss=losses))) == found
+@pytest.mark.parametrize("change", [{"spread": 1.05}, {"passed": False}, {"copied": True}])
+def test_what_was_loaded_or_cut_off_or_is_a_copy_of_what_is_trained_need_not_learn(change):
+    assert findings("UPD04", never_asked_for(**change)) == []
 
 
-@pytest.mark.parametrize(
-    ("gradient", "decay", "advice"),
-    [
-        (0.05, 0.1, "by about 20,"),  # until it is a tenth of the gradient
-        (1e-9, 20.0, "divide the weight decay by about 200000"),  # until it is a usual one
-    ],
-)
-def test_the_advice_says_by_how_much_to_divide_the_decay(gradient, decay, advice):
-    [finding] = findings("UPD12", decayed(gradient, decay=decay))
-    assert advice in finding.advice
+@pytest.mark.parametrize(("frozen", "level"), [(1, Severity.INFO), (2, Severity.ERROR)])
+def test_what_was_not_frozen_among_frozen_layers_was_left_to_learn(frozen, level):
+    held = {"shape": [64, 64], "numel": 4096, "requires_grad": False, "rms": 1.0}
+    rows = [[site(f"{name}.weight", "param", parent=name, **held)] for name in "bc"[:frozen]]
+    rows += [parameter("a.lora", update=None), parameter("head.weight")]
+    [finding] = findings("UPD04", trace(*rows))
+    assert finding.level is level
 
 
-def test_without_decay_nothing_is_judged():
-    assert skip_reasons("UPD12", decayed(0.1, decay=0.0))
+def test_most_of_the_model_left_out_behind_what_is_trained_is_a_warning():
+    rows = [parameter("generator.weight"), parameter("a.weight", update=None)]
+    [finding] = findings("UPD04", trace(*rows, parameter("b.weight", update=None)))
+    assert finding.level is Severity.WARNING
 
 
-# UPD14, UPD15
+def test_a_parameter_without_gradients_is_not_this_rule():
+    rows = [parameter("a.weight"), parameter("b.weight", gradient=None, n=0, update=None)]
+    assert not findings("UPD04", trace(*rows))
 
 
-@pytest.mark.parametrize(("decay", "found"), [(1e-3, 1), (0.9e-3, 0)])
-@pytest.mark.parametrize("shape", [[8], [8, 8]])
-def test_decay_of_biases_is_noted(decay, found, shape):
-    row = site("fc.bias", "update", rms=0.1, shape=shape, numel=8, weight_decay=decay)
-    results = findings("UPD14", trace_of(steps=2, sites=[row]))
-    assert [finding.level for finding in results] == [Severity.INFO] * (found * (len(shape) == 1))
+def test_a_parameter_stepped_now_and_then_is_healthy():
+    rows = [parameter("a.weight"), parameter("b.weight", update=[None] * 39 + [1e-3])]
+    rows[1][2]["stats"]["n"] = [None] * 39 + [4096]
+    assert not findings("UPD04", trace(*rows))
 
 
-@pytest.mark.parametrize(
-    ("values", "found"),
-    [
-        ({"weight_decay": 0.01}, 1),
-        ({"weight_decay": 0.0}, 0),
-        ({"weight_decay": 0.01, "decoupled": True, "class": "AdamW"}, 0),
-        ({"weight_decay": 0.01, "class": "SGD"}, 0),
-    ],
-)
-def test_l2_within_adam_is_noted(values, found):
-    assert len(findings("UPD15", trace_of(steps=2, events=[optimizer(**values)]))) == found
+def test_a_parameter_that_changes_without_an_optimizer_is_healthy():
+    by_hand = parameter("b.weight", size=list(np.linspace(1, 2, STEPS)), update=None)
+    assert not findings("UPD04", trace(parameter("a.weight"), by_hand))
+
+
+@pytest.mark.parametrize(("samples", "found"), [(4, 0), (5, 1)])
+def test_five_gradients_without_an_update_are_needed(samples, found):
+    some = [4096] * samples + [0] * (STEPS - samples)
+    rows = [
+        parameter("a.weight"),
+        parameter("c.weight"),
+        parameter("b.weight", n=some, update=None),
+    ]
+    assert len(findings("UPD04", trace(*rows))) == found

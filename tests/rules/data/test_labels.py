@@ -1,0 +1,151 @@
+import numpy as np
+import pytest
+from rules.builders import batch, batches, event, findings, site, skip_reasons, trace_of
+
+from nntrace.rules import Severity
+
+
+def image(path="input.0", **values):
+    healthy = {"mean": 0.0, "std": 1.0, "min": -2.0, "max": 3.0, "q99": 2.5, "zero_fraction": 0.0}
+    columns = {"shape": [32, 64], "numel": 2048}
+    return site(path, "input", **{**columns, **healthy, **values})
+
+
+def labelled(rows, optimizer="SGD", **values):
+    """Batches from arrays of labels."""
+    found = []
+    for step, labels in enumerate(rows):
+        seen, counts = np.unique(labels, return_counts=True)
+        found.append(
+            batch(
+                step,
+                batch_size=len(labels),
+                label_values=seen.tolist(),
+                label_counts=counts.tolist(),
+                **values,
+            )
+        )
+    return trace_of(loss=np.ones(len(found)), batches=found, optimizer=optimizer)
+
+
+@pytest.mark.parametrize("size", [1, 3, 16, 100])
+@pytest.mark.parametrize("classes", [2, 10])
+def test_batches_in_the_order_of_the_labels_are_a_warning(size, classes):
+    labels = np.sort(np.arange(400) % classes)
+    trace = labelled(np.array_split(labels, range(size, 400, size)))
+    [finding] = findings("DAT09", trace)
+    assert finding.evidence["ratio"] < 0.5
+
+
+@pytest.mark.parametrize("size", [1, 2, 8, 64])
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.02])
+@pytest.mark.parametrize("seed", range(5))
+def test_random_batches_are_healthy_whatever_their_size_and_the_class_balance(size, share, seed):
+    labels = (np.random.default_rng(seed).random(401) < share).astype(int)
+    trace = labelled(np.array_split(labels, range(size, 401, size)))
+    assert findings("DAT09", trace) == []
+
+
+@pytest.mark.parametrize(("mixed", "found"), [(18, 0), (10, 1)])
+def test_batches_that_are_partly_mixed_are_judged_by_the_entropy_ratio(mixed, found):
+    pure = [np.full(100, step % 4) for step in range(20 - mixed)]
+    even = [np.arange(100) % 4 for _ in range(mixed)]
+    trace = labelled(pure + even)
+    ratio = mixed / 20
+    assert len(findings("DAT09", trace, ratio=ratio + 0.03)) == 1
+    assert len(findings("DAT09", trace, ratio=ratio - 0.03)) == 0
+    assert len(findings("DAT09", trace, ratio=0.6)) == found
+
+
+def test_the_ones_and_zeros_of_a_gan_are_no_order_of_labels():
+    rows = [np.full(32, step % 2) for step in range(20)]
+    assert skip_reasons("DAT09", labelled(rows, optimizer=["Adam", "Adam#2"] * 10))
+    assert findings("DAT09", labelled(rows))
+
+
+def test_one_class_only_says_nothing_about_order():
+    assert skip_reasons("DAT09", labelled([np.zeros(32)] * 10))
+
+
+def counted(counts, **values):
+    """Ten batches that hold these many labels of class 0, 1, … in total."""
+    rows = batches(
+        10,
+        batch_size=sum(counts) // 10,
+        label_values=tuple(range(len(counts))),
+        label_counts=tuple(count // 10 for count in counts),
+        **values,
+    )
+    return trace_of(steps=10, batches=rows)
+
+
+@pytest.mark.parametrize(("largest", "found"), [(115_000, 1), (95_000, 0)])
+def test_a_class_ten_times_larger_than_another_is_a_warning(largest, found):
+    assert len(findings("DAT10", counted([largest] * 9 + [10_000]))) == found
+
+
+@pytest.mark.parametrize(("rare", "found"), [(1_000, 1), (1_300, 0)])
+def test_a_label_entropy_below_half_of_even_classes_is_a_warning(rare, found):
+    assert len(findings("DAT10", counted([10_000 - rare, rare]))) == found
+
+
+def test_a_rare_class_in_a_small_sample_is_not_blamed():
+    rng = np.random.default_rng(0)
+    trace = labelled([rng.integers(0, 50, 32) for _ in range(10)])
+    assert findings("DAT10", trace) == []
+
+
+def test_targets_of_zero_and_one_count_as_two_classes():
+    rows = batches(
+        20,
+        batch_size=100,
+        loss_function="binary_cross_entropy_with_logits",
+        target_mean=0.02,
+        target_std=float(np.sqrt(0.02 * 0.98)),
+        target_min=0.0,
+        target_max=1.0,
+    )
+    [finding] = findings("DAT10", trace_of(steps=20, batches=rows))
+    assert finding.evidence["counts"] == [1960, 40]
+
+
+def test_grey_targets_between_zero_and_one_are_no_classes():
+    rows = batches(
+        20,
+        batch_size=100,
+        loss_function="binary_cross_entropy",
+        target_mean=0.1,
+        target_std=0.15,
+        target_min=0.0,
+        target_max=1.0,
+    )
+    assert skip_reasons("DAT10", trace_of(steps=20, batches=rows))
+
+
+def test_several_labels_per_example_are_not_judged():
+    rows = batches(10, batch_size=8, label_values=(0, 1), label_counts=(500, 12))
+    assert skip_reasons("DAT10", trace_of(steps=10, batches=rows))
+
+
+def test_uneven_tokens_are_only_noted():
+    rows = batches(
+        10,
+        batch_size=1000,
+        label_values=tuple(range(30)),
+        label_counts=(710, *[10] * 29),
+    )
+    sites = [image("input.0", dtype="int64")]
+    [finding] = findings("DAT10", trace_of(steps=10, sites=sites, batches=rows))
+    assert finding.level is Severity.INFO
+
+
+def test_uneven_classes_under_a_weighted_loss_are_only_noted():
+    rows = batches(10, batch_size=100, label_values=(0, 1), label_counts=(98, 2))
+    call = event("loss_call", function="cross_entropy", weighted=True)
+    [finding] = findings("DAT10", trace_of(steps=10, batches=rows, events=[call]))
+    assert finding.level is Severity.INFO
+
+
+def test_ignored_labels_are_left_out():
+    rows = batches(10, batch_size=100, label_values=(-100, 0, 1), label_counts=(90, 5, 5))
+    assert findings("DAT10", trace_of(steps=10, batches=rows)) == []

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+from rules.builders import event, findings, skip_reasons, trace_of
+
+from nntrace.rules import Severity
+
+
+def scheduler(calls, horizon, kind="CosineAnnealingLR", **more):
+    payload = {"scheduler": 0, "class": kind, "calls": calls, "horizon": horizon}
+    return event("scheduler", 0, **payload, file="train.py", line=7, **more)
+
+
+def epochs(each, count):
+    return [event("epoch", (n + 1) * each, loader=0, epoch=n, steps=each) for n in range(count)]
+
+
+def cosine(steps, horizon):
+    return (0.05 * (1 + np.cos(np.pi * np.arange(steps) / horizon)) + 1e-9).tolist()
+
+
+@pytest.mark.parametrize(("horizon", "found"), [(10, 1), (60, 0)])
+def test_a_schedule_shorter_than_an_epoch_and_stepped_per_batch_is_one_of_epochs(horizon, found):
+    events = [scheduler(199, horizon), *epochs(40, 5)]
+    trace = trace_of(steps=200, lr=cosine(200, horizon), events=events)
+    results = findings("UPD10", trace)
+    assert len(results) == found
+    if found:
+        assert results[0].location.line == 7
+
+
+@pytest.mark.parametrize(("horizon", "found"), [(39, 1), (41, 0)])
+def test_in_a_loop_without_epochs_a_decay_over_in_a_fifth_of_the_run_was_made_for_some(
+    horizon, found
+):
+    rates = [*cosine(horizon, horizon), *[0.0] * (200 - horizon)]
+    rows = trace_of(steps=200, lr=rates, events=[scheduler(199, horizon, "CosineDecay")])
+    assert len(findings("UPD10", rows)) == found
+
+
+def test_a_warm_up_is_over_soon_by_design():
+    rows = trace_of(steps=200, lr=0.1, events=[scheduler(199, 10, "CosineDecay")])
+    assert findings("UPD10", rows) == []
+
+
+def test_warm_restarts_repeat_by_design():
+    events = [scheduler(199, 10, "CosineAnnealingWarmRestarts"), *epochs(40, 5)]
+    assert findings("UPD10", trace_of(steps=200, lr=cosine(200, 10), events=events)) == []
+
+
+@pytest.mark.parametrize(("gamma", "found"), [(0.9, 1), (0.93, 0)])
+def test_a_rate_divided_by_thirty_within_an_epoch_is_a_decay_of_epochs(gamma, found):
+    rates = (0.1 * gamma ** np.arange(80)).tolist()
+    events = [scheduler(79, None, "ExponentialLR"), *epochs(40, 2)]
+    assert len(findings("UPD10", trace_of(steps=80, lr=rates, events=events))) == found
+
+
+@pytest.mark.parametrize("horizon", [None, 10])  # of StepLR the steps from one fall to the next
+@pytest.mark.parametrize("made", [epochs(40, 5), []])
+@pytest.mark.parametrize(("after", "found"), [(100, 1), (101, 0)])
+def test_a_decay_without_an_end_that_leaves_nothing_for_half_of_the_run_is_one_of_epochs(
+    after, found, made, horizon
+):
+    rates = [0.1] * 50 + [0.01] * (after - 50) + [0.99e-4] * (200 - after)
+    events = [scheduler(199, horizon, "StepLR"), *made]
+    assert len(findings("UPD10", trace_of(steps=200, lr=rates, events=events))) == found
+
+
+def test_a_rate_that_keeps_a_thousandth_was_not_made_for_epochs():
+    rates = [0.1] * 50 + [1.01e-4] * 150
+    events = [scheduler(199, None, "StepLR")]
+    assert findings("UPD10", trace_of(steps=200, lr=rates, events=events)) == []
+
+
+@pytest.mark.parametrize(("horizon", "found"), [(200, 1), (185, 1), (100, 0), (400, 0)])
+def test_a_schedule_as_long_as_the_run_in_batches_and_stepped_per_epoch(horizon, found):
+    events = [scheduler(5, horizon, "OneCycleLR"), *epochs(40, 5)]
+    assert len(findings("UPD10", trace_of(steps=200, lr=0.1, events=events))) == found
+
+
+def test_without_a_scheduler_nothing_can_be_said_of_its_unit():
+    assert skip_reasons("UPD10", trace_of(steps=200))
+    assert skip_reasons("UPD17", trace_of(steps=200))
+
+
+@pytest.mark.parametrize(("stepped", "found"), [(False, 1), (True, 0), (None, 0)])
+def test_a_scheduler_stepped_before_the_optimizer_loses_its_first_rate(stepped, found):
+    events = [scheduler(n, 10, optimizer_stepped=stepped) for n in (1, 2)]
+    results = findings("UPD17", trace_of(steps=5, events=events))
+    assert [finding.level for finding in results] == [Severity.WARNING] * found
