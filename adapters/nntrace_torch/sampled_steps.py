@@ -3,15 +3,13 @@
 Between samples there is none, and no hook of a module.
 """
 
-from typing import Any
-
 import torch
 from torch.optim import Optimizer
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.observers import Observers
-from nntrace_torch.samples.buffer import HostCopies, SampleBuffer
+from nntrace_torch.samples.buffer import Buffers, HostCopies
 from nntrace_torch.samples.parameters import SampledGradients
 from nntrace_torch.samples.step import StepSample
 
@@ -35,7 +33,7 @@ class SampledSteps:
     def __init__(self, recorder: Recorder, parts: Observers) -> None:
         self._recorder = recorder
         self._parts = parts
-        self._buffers: dict[Any, SampleBuffer] = {}
+        self._buffers = Buffers()
         self._tokens = 0
         self._without_modules: int | None = 0  # samples in which none was called; None once one was
         self._rounds = 0

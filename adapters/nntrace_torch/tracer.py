@@ -144,7 +144,7 @@ class Tracer:
             self.parts.inputs.called_again(model, args, kwargs, sample)
         elif self.parts.inputs.observe(model, args, kwargs, sample):
             sample.seen_roles.add("input")
-            sample.describe_batch(
+            sample.batch.describe(
                 epoch=self.parts.loaders.epoch, delivered=self.parts.loaders.delivered()
             )
 

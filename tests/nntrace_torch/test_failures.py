@@ -10,7 +10,7 @@ from nntrace_torch.backward import BackwardObserver
 from nntrace_torch.called_models import CalledModels
 from nntrace_torch.data.batches import InputSampler
 from nntrace_torch.data.loaders import LoaderObserver
-from nntrace_torch.loss.losses import LossObserver
+from nntrace_torch.loss.given import LossSampler
 from nntrace_torch.optimizer.clearing import GradientClearing
 from nntrace_torch.optimizer.optimizers import Optimizers
 from nntrace_torch.optimizer.scaling import LossScaling
@@ -40,8 +40,8 @@ PLACES = [
     (ForwardSampler, "_enter"),
     (ForwardSampler, "_leave"),
     (Declarations, "declare"),
-    (LossObserver, "_record"),
-    (LossObserver, "_announce"),
+    (LossSampler, "add"),
+    (LossSampler, "_announce"),
     (LoaderObserver, "_begins"),
     (GradientClearing, "look"),
     (GradientClearing, "remember"),

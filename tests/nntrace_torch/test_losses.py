@@ -3,7 +3,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from nntrace_torch.loss.losses import _some_rows
+from nntrace_torch.loss.given import _some_rows
 from torch import nn
 from torch.nn import functional
 from torch.nn.functional import mse_loss

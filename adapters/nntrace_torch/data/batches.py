@@ -59,15 +59,15 @@ class InputSampler:
         if self._due == 1:
             self._add(model, inputs, sample)
         values = input_plan(first.part, sample.limit).view(first.part, sample.turn)
-        sample.add_batch_values("inputs", values.contiguous())
+        sample.batch.add("inputs", values.contiguous())
         if first.rows_are_examples:
-            sample.add_hashes(_hashes_of_all(inputs, first))
+            sample.batch.add_hashes(_hashes_of_all(inputs, first))
         if first.part.dim() > 1 or not first.part.is_floating_point():
-            sample.describe_batch(batch_size=first.examples)
+            sample.batch.describe(batch_size=first.examples)
         if first.part.dim() in (2, 3) and first.part.is_floating_point():
             plan = input_plan(first.part, sample.limit)
             if plan.layout.units == first.part.shape[-1]:
-                sample.describe_batch(input_features=plan.layout.units)
+                sample.batch.describe(input_features=plan.layout.units)
         if not self._has_kept:
             self._has_kept = True
             for name, part, _ in inputs:

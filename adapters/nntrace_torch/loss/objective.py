@@ -48,7 +48,7 @@ class ObjectiveReader:
             names = _names(found)
             shares = [s for term in found if (s := graphs.clamped_share(term)) is not None]
             if shares:
-                sample.add_batch_values("clamped", torch.stack(shares).max())
+                sample.batch.add("clamped", torch.stack(shares).max())
             self._announce(names, found, is_clamped=bool(shares))
             if len(found) > 1 and not is_scaled:
                 self._values(loss, names, found, sample)
@@ -88,9 +88,9 @@ class ObjectiveReader:
             return
         parts = [part for part in sums.values() if part is not None]
         rest = total - torch.stack(parts).sum() if parts else total
-        sample.describe_batch(term_names=tuple(sums))
+        sample.batch.describe(term_names=tuple(sums))
         everything = [rest if part is None else part for part in sums.values()]
-        sample.add_batch_values("terms", torch.stack([part.to(total) for part in everything]))
+        sample.batch.add("terms", torch.stack([part.to(total) for part in everything]))
 
 
 def _has_one_example(call: Call) -> bool:

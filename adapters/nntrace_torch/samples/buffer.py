@@ -128,6 +128,14 @@ class SampleBuffer:
         return whole[: self._used]
 
 
+class Buffers(dict[torch.device, SampleBuffer]):
+    """A buffer for each device; it is made when it is first needed."""
+
+    def __missing__(self, device: torch.device) -> SampleBuffer:
+        buffer = self[device] = SampleBuffer(device)
+        return buffer
+
+
 def recorded(device: torch.device) -> Any:
     """An event that is over when the accelerator has done all it was given so far."""
     module = queue(device)

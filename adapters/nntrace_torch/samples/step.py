@@ -8,13 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nntrace.recorder import NO_SITE, NO_TENSOR, BatchSample, KeptTensor, Sample, SiteSample
+from nntrace.recorder import NO_SITE, NO_TENSOR, KeptTensor, Sample, SiteSample
 from nntrace_torch.program.graphs import LossCall
-from nntrace_torch.samples.buffer import HostCopies, SampleBuffer
+from nntrace_torch.samples.batch_values import BatchValues
+from nntrace_torch.samples.buffer import Buffers, HostCopies, SampleBuffer
 from nntrace_torch.samples.plans import Plan
 
-_HASH_BITS = 24  # whole numbers below 2^24 survive the float32 buffer
-_HASH_MASK = (1 << _HASH_BITS) - 1
 _MOST_LOSS_CALLS = 64
 
 
@@ -27,9 +26,12 @@ class StepSample:
         limit: the most elements taken of one tensor.
         is_evaluation: whether all forwards so far were in evaluation mode: perhaps of an
             evaluation without `no_grad`, which comes before the training forward.
+        batch: what is said of the batch, and of what the first loss function was given.
+        further_losses: what each of the others was given.
+        loss_paths: the paths of the loss functions' sites, by what tells their calls apart.
     """
 
-    def __init__(self, step: int, token: int, limit: int, buffers: dict[Any, SampleBuffer]) -> None:
+    def __init__(self, step: int, token: int, limit: int, buffers: Buffers) -> None:
         self.step = step
         self.token = token
         self.turn = token
@@ -41,9 +43,9 @@ class StepSample:
         self._buffers = buffers
         self._missing: list[int] = []
         self._kept: list[KeptTensor] = []
-        self._batch: dict[str, Any] = {}
-        self._batch_parts: dict[str, tuple[torch.device, int, int]] = {}
-        self._columns = 0
+        self.batch = BatchValues(buffers)
+        self.further_losses: list[BatchValues] = []
+        self.loss_paths: dict[tuple[Any, ...], str] = {}
         self._loss_calls: list[LossCall] = []
         self._scaled: list[tuple[frozenset[int], torch.device, int]] = []
         self.labels: torch.Tensor | None = None
@@ -53,16 +55,13 @@ class StepSample:
 
     def buffer(self, device: torch.device) -> SampleBuffer:
         """The buffer for tensors of a device."""
-        buffer = self._buffers.get(device)
-        if buffer is None:
-            buffer = self._buffers[device] = SampleBuffer(device)
-        return buffer
+        return self._buffers[device]
 
     def add(self, site: int, plan: Plan, tensor: torch.Tensor) -> torch.Tensor | None:
         """Copy a site's sampled elements of a detached tensor; the copy, if they are wanted."""
         if site == NO_SITE:
             return None
-        return self.buffer(tensor.device).add(site, plan, tensor, self.turn)
+        return self._buffers[tensor.device].add(site, plan, tensor, self.turn)
 
     def add_each(self, seen: Sequence[tuple[int, Plan, torch.Tensor]]) -> None:
         """Copy sampled elements of tensors on one device, each with its site and plan.
@@ -70,7 +69,7 @@ class StepSample:
         To be called without gradient recording.
         """
         if seen:
-            self.buffer(seen[0][2].device).add_each(seen, self.turn)
+            self._buffers[seen[0][2].device].add_each(seen, self.turn)
 
     def take_kept(self, other: "StepSample") -> None:
         """Send along what another sample would have: it is kept once in a run."""
@@ -86,19 +85,10 @@ class StepSample:
         if tensor is not None:
             self._kept.append(tensor)
 
-    def describe_batch(self, **facts: Any) -> None:
-        """Add plain facts about the batch; what was said first stands."""
-        self._batch = {**facts, **self._batch}
-
-    def add_batch_values(self, name: str, values: torch.Tensor) -> None:
-        """Add sampled values of the batch (`inputs`, `targets`, `predictions`, `terms`, …)."""
-        if name not in self._batch_parts:
-            self._batch_parts[name] = (
-                values.device,
-                *self.buffer(values.device).put(values.detach()),
-            )
-            if name == "predictions":
-                self._columns = values.shape[-1]
+    def add_further_loss(self) -> BatchValues:
+        """For what a loss function but the first of the step was given."""
+        self.further_losses.append(self.batch.further())
+        return self.further_losses[-1]
 
     def add_loss_call(self, call: LossCall) -> None:
         """Remember a loss function's result until the step is differentiated."""
@@ -110,23 +100,17 @@ class StepSample:
         calls, self._loss_calls = self._loss_calls, []
         return calls
 
-    def add_hashes(self, hashes: torch.Tensor) -> None:
-        """Add int64 hashes of the examples, of which 48 bits are kept."""
-        self.add_batch_values("hash_low", hashes & _HASH_MASK)
-        self.add_batch_values("hash_high", (hashes >> _HASH_BITS) & _HASH_MASK)
-
     def count_examples(self, examples: int | None) -> None:
         """Say how many there were, where that was not clear when the batch came in."""
-        if "input" not in self.seen_roles or "batch_size" in self._batch:
+        if "input" not in self.seen_roles or self.batch.says("batch_size"):
             return
-        self.describe_batch(batch_size=examples)
+        self.batch.describe(batch_size=examples)
         if examples is None or examples == 1:
-            for name in ("hash_low", "hash_high"):  # of the numbers of one example
-                self._batch_parts.pop(name, None)
+            self.batch.drop_hashes()
 
     def unscale(self, sites: Iterable[int], scale: torch.Tensor) -> None:
         """Divide what these sites gave by the scale of the loss, once it is on the host."""
-        offset, _ = self.buffer(scale.device).put(scale.detach())
+        offset, _ = self._buffers[scale.device].put(scale.detach())
         self._scaled.append((frozenset(sites), scale.device, offset))
 
     def close(self) -> None:
@@ -179,33 +163,13 @@ class StepSample:
             for part in sites:
                 if part.site in scaled:
                     values[part.offset : part.offset + part.layout.size] /= scale
-        batch = self._assemble_batch(values, starts)
-        return Sample(self.step, values, tuple(sites), batch, tuple(self._kept))
-
-    def _assemble_batch(
-        self, values: npt.NDArray[np.float32], starts: dict[torch.device, int]
-    ) -> BatchSample | None:
-        if not self._batch and not self._batch_parts:
-            return None
-        found = {
-            name: values[starts[device] + offset : starts[device] + offset + count]
-            for name, (device, offset, count) in self._batch_parts.items()
-            if device in starts
-        }
-        hashes = None
-        if "hash_low" in found:
-            high = found["hash_high"].astype(np.int64) << _HASH_BITS
-            hashes = high | found["hash_low"].astype(np.int64)
-        predictions = found.get("predictions")
-        loss, clamped = found.get("loss_value"), found.get("clamped")
-        return BatchSample(
-            step=self.step,
-            example_hashes=hashes,
-            inputs=found.get("inputs"),
-            targets=found.get("targets"),
-            predictions=None if predictions is None else predictions.reshape(-1, self._columns),
-            loss_value=None if loss is None else float(loss[0]),
-            terms=found.get("terms"),
-            clamped=None if clamped is None else float(clamped[0]),
-            **{"phase": "train", **self._batch},
+        batch = self.batch.assemble(self.step, values, starts)
+        further = (loss.assemble(self.step, values, starts) for loss in self.further_losses)
+        return Sample(
+            self.step,
+            values,
+            tuple(sites),
+            batch,
+            tuple(self._kept),
+            further_losses=tuple(loss for loss in further if loss is not None),
         )

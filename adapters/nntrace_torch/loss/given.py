@@ -1,0 +1,218 @@
+"""What a sampled step tells of each loss function's call: predictions, targets, the line.
+
+Calls of one line are one, as for each time step, unless another layer made the predictions.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from nntrace.recorder import ForeignLoss, Recorder
+from nntrace.schema import EventKind, Role
+from nntrace_torch.program.describe import can_sample, tensor_fields
+from nntrace_torch.program.graphs import LossCall, head, operation
+from nntrace_torch.program.sources import Source, call_path, caller
+from nntrace_torch.samples.keepsakes import kept_batch
+from nntrace_torch.samples.plans import activation_plan
+from nntrace_torch.samples.step import StepSample
+
+_CLASS_AXIS = ("cross_entropy", "nll_loss", "multi_margin_loss")
+_PREDICTED = 8192  # elements of whole prediction rows that are kept
+_MOST = 8  # losses of a step
+_DEEP = 12  # operations between a layer and a loss function
+
+
+class LossSampler:
+    """Samples what loss functions are given, and announces each line that calls one."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._announced: set[tuple[str, Source]] = set()
+        self._sites: dict[tuple[str, Role], int] = {}
+        self._has_kept = False
+
+    def add(
+        self,
+        name: str,
+        loss: torch.Tensor,
+        predictions: torch.Tensor,
+        target: torch.Tensor,
+        given: Mapping[str, Any],
+        sample: StepSample,
+    ) -> None:
+        """A loss function of PyTorch was called.
+
+        Args:
+            name: of the function.
+            loss: what it returned.
+            predictions: of any shape.
+            target: of any shape.
+            given: all its arguments.
+            sample: the step.
+        """
+        by_class = name in _CLASS_AXIS and predictions.dim() > 1
+        axis = 1 if by_class else -1
+        path = _path(name, predictions, sample)
+        classes = int(predictions.shape[axis]) if predictions.dim() > 1 else 1
+        self._announce(name, path, classes, predictions, target, given)
+        class_axis = axis if by_class else None
+        self._take(name, path, loss, predictions, target, class_axis, classes, sample)
+
+    def add_foreign(self, call: ForeignLoss, sample: StepSample) -> None:
+        """A loss function of a framework built on PyTorch was called on tensors."""
+        path, predictions = _path(call.function, call.prediction, sample), call.prediction
+        source = Source(call.payload["file"], call.payload["line"])
+        if path is not None and (path, source) not in self._announced:
+            self._announced.add((path, source))
+            made_by = head(predictions)
+            width = made_by.width or call.payload["head_width"]
+            made = {"path": path, "head": made_by.name, "head_width": width}
+            self._recorder.add_event(EventKind.LOSS_CALL, {**call.payload, **made})
+        axis = -1 if call.by_class else None
+        classes = int(predictions.shape[-1]) if predictions.dim() > 1 else 1
+        self._take(call.function, path, call.value, predictions, call.target, axis, classes, sample)
+
+    def _take(
+        self,
+        name: str,
+        path: str | None,
+        loss: torch.Tensor,
+        predictions: torch.Tensor,
+        target: torch.Tensor,
+        class_axis: int | None,
+        classes: int,
+        sample: StepSample,
+    ) -> None:
+        """Sample the call; one without a path counts as a term of the objective only."""
+        axis = -1 if class_axis is None else class_axis
+        if loss.numel() == 1 and loss.grad_fn is not None:
+            sample.add_loss_call(LossCall(name, loss.grad_fn, loss.detach()))
+        if not (can_sample(predictions) and can_sample(target)) or not predictions.dim():
+            return
+        if path is None:
+            return
+        is_first = "target" not in sample.seen_roles
+        sample.seen_roles.add("target")
+        batch = sample.batch if is_first else sample.add_further_loss()
+        predicted = predictions.detach()
+        plan = activation_plan(tuple(predicted.shape), predicted.stride(), axis, sample.limit)
+        sample.add(self._site(name, path, Role.OUTPUT, predictions), plan, predicted)
+        if target.dim():
+            flat = target.detach().reshape(target.shape[0], -1)
+            targets = activation_plan(tuple(flat.shape), flat.stride(), 1, sample.limit)
+            sample.add(self._site(name, path, Role.TARGET, target), targets, flat)
+            batch.add("targets", targets.view(flat, sample.turn).contiguous())
+            if not self._has_kept:
+                self._has_kept = True
+                sample.keep(kept_batch(target, Role.TARGET, path))
+            if not is_first:
+                batch.describe(batch_size=int(target.shape[0]))
+        if class_axis is not None:
+            if is_first:
+                sample.labels, sample.classes = target.detach(), classes
+            batch.add("predictions", _some_rows(predicted.movedim(axis, -1)))
+        else:
+            batch.add("predictions", plan.view(predicted, 0).reshape(-1, 1))
+        if loss.numel() == 1:
+            batch.add("loss_value", loss)
+        batch.describe(
+            labels=not target.is_floating_point() and target.dtype is not torch.bool,
+            classes=classes,
+            loss_function=name,
+            loss_path=path,
+        )
+
+    def _announce(
+        self,
+        name: str,
+        path: str | None,
+        classes: int,
+        predictions: torch.Tensor,
+        target: torch.Tensor,
+        given: Mapping[str, Any],
+    ) -> None:
+        """Record each line once, and each path of a line that is a helper's."""
+        source = caller()
+        if path is None or (path, source) in self._announced:
+            return
+        self._announced.add((path, source))
+        made_by = head(predictions)
+        payload = {
+            "function": name,
+            "path": path,
+            "reduction": reduction(given),
+            "classes": classes,
+            "weighted": any(given.get(name) is not None for name in ("weight", "pos_weight")),
+            "pos_weight": given.get("pos_weight") is not None,
+            "label_smoothing": given.get("label_smoothing", 0.0),
+            "shape": list(predictions.shape),
+            "target_shape": list(target.shape),
+            "head": made_by.name,
+            "head_width": made_by.width,
+            "file": source.file,
+            "line": source.line,
+        }
+        self._recorder.add_event(EventKind.LOSS_CALL, payload)
+
+    def _site(self, name: str, path: str, role: Role, tensor: torch.Tensor) -> int:
+        key = (path, role)
+        if key not in self._sites:
+            fields = tensor_fields(tensor, caller())
+            self._sites[key] = self._recorder.add_site(path, role, module_type=name, **fields)
+        return self._sites[key]
+
+
+def _path(name: str, predictions: torch.Tensor, sample: StepSample) -> str | None:
+    """The path of a call's sites; None of one that is recorded already, or one too many."""
+    paths = sample.loss_paths
+    if len(paths) == _MOST:
+        return None
+    key = (name, call_path(), predictions.dim(), _last_layer(predictions))
+    if key in paths:
+        return None
+    count = 1 + sum(known[0] == name for known in paths)
+    paths[key] = name if count == 1 else f"{name}#{count}"
+    return paths[key]
+
+
+def _last_layer(predictions: torch.Tensor) -> int | None:
+    """A number for the layer they come out of, by its parameters; None where it is not known."""
+    node = predictions.grad_fn
+    for _ in range(_DEEP):
+        if node is None:
+            return None
+        children = [child for child, _ in node.next_functions if child is not None]
+        for child in children:
+            leaf: Any = child.next_functions[0][0] if operation(child) == "T" else child
+            if leaf is not None and operation(leaf) == "AccumulateGrad":
+                return id(leaf.variable)
+        if len(children) != 1:
+            return None
+        node = children[0]
+    return None
+
+
+def _some_rows(predicted: torch.Tensor) -> torch.Tensor:
+    """Rows [n, classes], evenly spread over all axes but the last; only they are copied."""
+    *places, classes = predicted.shape
+    total, kept = math.prod(places), max(2, _PREDICTED // classes)
+    step = max(1, total // kept)
+    if predicted.dim() == 2 or predicted.is_contiguous():
+        return predicted.view(-1, classes)[::step][:kept]
+    row = torch.arange(0, total, step, device=predicted.device)[:kept]
+    index: list[torch.Tensor] = []  # not torch.unravel_index, which imports sympy: half a second
+    for size in reversed(places):
+        index.insert(0, row % size)
+        row = row // size
+    return predicted[tuple(index)]
+
+
+def reduction(given: Mapping[str, Any]) -> str:
+    """The reduction, also where it is said in the old way: `size_average=False`."""
+    if given.get("reduce") is False:
+        return "none"
+    if given.get("size_average") is False:
+        return "sum"
+    return str(given.get("reduction", "mean"))

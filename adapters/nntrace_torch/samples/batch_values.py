@@ -1,0 +1,96 @@
+"""What a sampled step says about its batch, or about what one loss function was given."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nntrace.recorder import BatchSample
+from nntrace_torch.samples.buffer import Buffers
+
+_HASH_BITS = 24  # whole numbers below 2^24 survive the float32 buffer
+_HASH_MASK = (1 << _HASH_BITS) - 1
+_HASHES = ("hash_low", "hash_high")
+
+
+class BatchValues:
+    """Plain facts, and values that lie in the step's buffers until they are on the host.
+
+    Args:
+        buffers: where the step's values are put.
+    """
+
+    def __init__(self, buffers: Buffers) -> None:
+        self._buffers = buffers
+        self._facts: dict[str, Any] = {}
+        self._parts: dict[str, tuple[torch.device, int, int]] = {}
+        self._columns = 0
+
+    def describe(self, **facts: Any) -> None:
+        """Add plain facts; what was said first stands."""
+        self._facts = {**facts, **self._facts}
+
+    def says(self, fact: str) -> bool:
+        """Whether a fact is among those that were added."""
+        return fact in self._facts
+
+    def add(self, name: str, values: torch.Tensor) -> None:
+        """Add sampled values (`inputs`, `targets`, `predictions`, `terms`, …), once of a name."""
+        if name not in self._parts:
+            put = self._buffers[values.device].put(values.detach())
+            self._parts[name] = (values.device, *put)
+            if name == "predictions":
+                self._columns = values.shape[-1]
+
+    def add_hashes(self, hashes: torch.Tensor) -> None:
+        """Add int64 hashes of the examples, of which 48 bits are kept."""
+        for name, part in zip(_HASHES, (hashes, hashes >> _HASH_BITS), strict=True):
+            self.add(name, part & _HASH_MASK)
+
+    def drop_hashes(self) -> None:
+        """Forget them: they were of the numbers of one example."""
+        for name in _HASHES:
+            self._parts.pop(name, None)
+
+    def further(self) -> "BatchValues":
+        """For what another loss function of the step is given; the same loader delivered it."""
+        other = BatchValues(self._buffers)
+        other.describe(delivered=self._facts.get("delivered"))
+        return other
+
+    def assemble(
+        self, step: int, values: npt.NDArray[np.float32], starts: Mapping[torch.device, int]
+    ) -> BatchSample | None:
+        """All of it, out of what arrived on the host; None where there is nothing.
+
+        Args:
+            step: the optimizer step.
+            values: of all devices.
+            starts: where those of each device begin.
+        """
+        if not self._facts and not self._parts:
+            return None
+        found = {
+            name: values[starts[device] + offset : starts[device] + offset + count]
+            for name, (device, offset, count) in self._parts.items()
+            if device in starts
+        }
+        hashes = None
+        if "hash_low" in found:
+            high = found["hash_high"].astype(np.int64) << _HASH_BITS
+            hashes = high | found["hash_low"].astype(np.int64)
+        predictions = found.get("predictions")
+        loss, clamped = found.get("loss_value"), found.get("clamped")
+        return BatchSample(
+            step=step,
+            example_hashes=hashes,
+            inputs=found.get("inputs"),
+            targets=found.get("targets"),
+            predictions=None if predictions is None else predictions.reshape(-1, self._columns),
+            loss_value=None if loss is None else float(loss[0]),
+            terms=found.get("terms"),
+            clamped=None if clamped is None else float(clamped[0]),
+            **{"phase": "train", **self._facts},
+        )
