@@ -21,6 +21,7 @@ from nntrace_keras.births.graph import Births
 from nntrace_keras.data.own_passes import OwnPasses, called_in
 from nntrace_keras.data.waits import DataWaits
 from nntrace_keras.graphs.board import Board, Row
+from nntrace_keras.graphs.future import FutureWatch
 from nntrace_keras.graphs.on_graph import list_on
 from nntrace_keras.graphs.second import CannotComputeError, Second
 from nntrace_keras.graphs.steps import GraphSteps, note_step, release, steps_in
@@ -70,6 +71,7 @@ class TrainingFunctions:
         self._in_vain: Counter[int] = Counter()  # calls without it, of a step that never came
         self._unseen: dict[int, str] = {}  # why a step cannot be sampled, by its number
         self._births = Births(recorder, sources)
+        self._future = FutureWatch(recorder)
         self._unread = Unread()
         self._waits = waits
         self._idle = idle
@@ -317,6 +319,8 @@ class TrainingFunctions:
             self._say_unseen(row.graph)
             return None
         self._births.look(step, row, arguments, found.vector)
+        with record.stop_recording():
+            self._future.look(step.forward, step.second, arguments, row.loss)
         if step.keepsakes is not None:
             step.keepsakes.vector = found.batch
         if not found.has_updates:

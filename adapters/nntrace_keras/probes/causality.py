@@ -1,6 +1,6 @@
-"""Does an output of a Keras model know what it is to predict? (PRB04)"""
+"""Does an output of a Keras model know what it is to predict? (PRB04, and LOS20 in training)"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -22,28 +22,61 @@ def causality(
         if column is not None:
             text = f"column {column} of the input is the target"
             return answer("found", text, column=column)
-        if given.ndim < 2 or given.shape[1] < _SHORTEST or target.shape[:2] != given.shape[:2]:
+        if ahead(given, target) != 1:
             continue
-        wanted = target.reshape(given.shape) if target.size == given.size else None
-        if wanted is None or not _alike(given[:, 1:], wanted[:, :-1]):
-            continue
-        middle = given.shape[1] // 2
-        other = given.copy()
-        other[:, middle + 1 :] = np.roll(given, 1, axis=0)[:, middle + 1 :]
-        exchanged = [other if n == place else part for n, part in enumerate(inputs)]
+        exchanged, middle = with_another_future(inputs, place)
         for before, later in zip(outputs(inputs), outputs(exchanged), strict=True):
-            if before.shape[:2] == given.shape[:2]:
-                early = changed(before, later).reshape(*given.shape[:2], -1)[:, : middle + 1]
-                positions = np.unique(np.nonzero(early)[1])
-                if len(positions):
-                    first = int(positions[0])
-                    text = (
-                        f"the output at position {first} depends on inputs after position "
-                        f"{middle}, and the target is the next input"
-                    )
-                    return answer("found", text, position=first, depends_on_after=middle)
+            first = first_to_change(before, later, given, middle)
+            if first is not None:
+                text = (
+                    f"the output at position {first} depends on inputs after position "
+                    f"{middle}, and the target is the next input"
+                )
+                return answer("found", text, position=first, depends_on_after=middle)
         return answer("clean", f"the output at position {middle} depends on no later input")
     return answer("unknown", "the targets are not the next inputs: there is no future to see")
+
+
+def predicts_next(inputs: Sequence[Array], target: Array) -> int | None:
+    """The place of the one input whose next positions are the target; None where another input
+    may know them, as the source of a decoder that copies does.
+    """
+    related = [
+        (n, by) for n, given in enumerate(inputs) if (by := ahead(given, target)) is not None
+    ]
+    return related[0][0] if [by for _, by in related] == [1] else None
+
+
+def ahead(given: Array, target: Array) -> int | None:
+    """By how many positions the target is ahead of an input: 1, 0, or None for no relation."""
+    if given.ndim < 2 or given.shape[1] < _SHORTEST or target.shape[:2] != given.shape[:2]:
+        return None
+    if target.size != given.size:
+        return None
+    wanted = target.reshape(given.shape)
+    if _alike(given[:, 1:], wanted[:, :-1]):
+        return 1
+    return 0 if _alike(given, wanted) else None
+
+
+def with_another_future(inputs: Sequence[Array], place: int) -> tuple[list[Array], int]:
+    """The inputs with another example's positions behind the middle, and that position."""
+    given = inputs[place]
+    middle = given.shape[1] // 2
+    other = given.copy()
+    other[:, middle + 1 :] = np.roll(given, 1, axis=0)[:, middle + 1 :]
+    return [other if n == place else part for n, part in enumerate(inputs)], middle
+
+
+def first_to_change(before: Array, later: Array, given: Array, middle: int) -> int | None:
+    """The first position up to the middle whose output changed; None where none has, or where the
+    output has no part for each position.
+    """
+    if before.shape[:2] != given.shape[:2]:
+        return None
+    early = changed(before, later).reshape(*given.shape[:2], -1)[:, : middle + 1]
+    positions = np.unique(np.nonzero(early)[1])
+    return int(positions[0]) if len(positions) else None
 
 
 def _column(given: Array, target: Array) -> int | None:

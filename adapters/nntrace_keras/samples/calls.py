@@ -16,6 +16,7 @@ from nntrace.recorder import SiteSample
 from nntrace_keras.data.batches import BatchFacts
 from nntrace_keras.graphs.apart import apart
 from nntrace_keras.graphs.board import MAX_GRAPHS, UNKNOWN, Board, Row
+from nntrace_keras.graphs.future import Forward, forward_in
 from nntrace_keras.graphs.returned import ReturnedLoss, await_results, may_be_returned
 from nntrace_keras.graphs.second import Second, elements
 from nntrace_keras.program.optimizers import (
@@ -61,6 +62,7 @@ class Step:
         keepsakes: the batch of the first sample, as long as that is not recorded.
         spans: in a graph, the calls of its layers.
         losses: in a graph, what is differentiated.
+        forward: in a graph, the call of its only model.
     """
 
     optimizer: str
@@ -76,6 +78,7 @@ class Step:
     keepsakes: Keepsakes | None = None
     spans: Sequence[Span] = ()
     losses: Sequence[Any] = ()
+    forward: Forward | None = None
 
     @property
     def before(self) -> int:
@@ -248,6 +251,7 @@ class GraphCall:
         self.step.keepsakes = capture.keepsakes
         self.step.spans = [span for gradient in gradients for span in gradient.calls.spans]
         self.step.losses = [target for gradient in gradients for target in gradient.targets]
+        self.step.forward = forward_in(self._graph, gradients)
 
     def end(self) -> None:
         """After the call: the row."""

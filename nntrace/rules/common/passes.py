@@ -86,15 +86,28 @@ def _has_target_network(trace: Trace) -> bool:
     trained: dict[str, dict[str, object]] = {}
     others: dict[str, dict[str, object]] = {}
     for site in trace.sites_of(Role.PARAM):
-        part, _, rest = site.path.partition(".")
+        separator = "/" if "/" in site.path else "."
+        part, _, rest = site.path.partition(separator)
         own = trained if site.path in held else others
         own.setdefault(part, {})[rest] = own.setdefault("", {})[site.path] = site.shape
     return any(
         len(copy) > _OF_A_LAYER
         and (not part or part not in trained)
-        and any(copy.items() <= model.items() for model in trained.values())
+        and any(_is_copy(copy, model) for model in trained.values())
         for part, copy in others.items()
     )
+
+
+def _is_copy(copy: dict[str, object], model: dict[str, object]) -> bool:
+    """By names and shapes; by their order where Keras has numbered the layers of both."""
+    if copy.items() <= model.items():
+        return True
+    mine, theirs = (
+        [(path.rpartition("/")[2], shape) for path, shape in one.items() if "/" in path]
+        for one in (copy, model)
+    )
+    places = range(len(theirs) - len(mine) + 1)
+    return len(mine) == len(copy) and any(theirs[n : n + len(mine)] == mine for n in places)
 
 
 def unseen_data(trace: Trace) -> dict[str, list[Evaluation]]:

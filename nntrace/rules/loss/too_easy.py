@@ -10,6 +10,7 @@ from nntrace.rules.common.chance import (
     loss_location,
     training_batches,
 )
+from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.loss_course import steps_at_full_rate
 from nntrace.rules.common.payloads import text
 from nntrace.rules.common.signals import median
@@ -17,9 +18,17 @@ from nntrace.rules.finding import Finding, Location, Severity, Skipped, too_few
 from nntrace.rules.loss.leakage import column_of_target, keeps_places, same_ids
 from nntrace.rules.loss.level import first_loss, loss_of_knowing_nothing
 from nntrace.rules.rule import rule
-from nntrace.schema import EventKind
+from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Event, Trace
 
+_CAUSAL = (
+    "Look at the attention mask (`is_causal=True`, a triangular mask that is passed on), and at "
+    "bidirectional or centred layers."
+)
+_CAUSAL_IN_KERAS = (
+    "Give `MultiHeadAttention` `use_causal_mask=True` in its call and `Conv1D` "
+    '`padding="causal"`; leave out `Bidirectional` and whatever else reads the sequence backwards.'
+)
 _FRESH = 0.5  # of chance: an untrained model's first loss is not below it
 
 
@@ -56,7 +65,7 @@ def suspiciously_easy(
     function, reason = comparable_function(trace, batches)
     location = loss_location(trace, function)
     if seen := trace.events_of(EventKind.CAUSALITY):
-        yield _sees_later_inputs(seen[0], location)
+        yield _sees_later_inputs(trace, seen[0], location)
         return
     chance = None if reason else loss_of_knowing_nothing(function, batches)
     series = function_loss(trace, batches)
@@ -103,16 +112,19 @@ def suspiciously_easy(
     )
 
 
-def _sees_later_inputs(seen: Event, location: Location | None) -> Finding:
+def _sees_later_inputs(trace: Trace, seen: Event, at_loss: Location | None) -> Finding:
     """What a replay has shown: outputs change with inputs that come after them."""
+    layer = text(seen.payload, "layer")
+    site = next((s for s in trace.sites_of(Role.ACTIVATION) if layer and s.path == layer), None)
+    first = f"; `{layer}` is the first layer that looks ahead" if layer else ""
     return Finding(
-        f"the model sees what it is to predict: {text(seen.payload, 'text')}.",
+        f"the model sees what it is to predict: {text(seen.payload, 'text')}{first}.",
+        site=site,
         steps=(seen.step, seen.step),
         severity=Severity.ERROR,
         evidence={"depends_on_after": seen.payload.get("depends_on_after")},
-        advice="Look at the attention mask (`is_causal=True`, a triangular mask that is passed "
-        "on), and at bidirectional or centred layers.",
-        location=location,
+        advice=_CAUSAL_IN_KERAS if speaks_keras(trace) else _CAUSAL,
+        location=None if site is not None and site.file else at_loss,
     )
 
 

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from rules.builders import event, trace_of
+from rules.builders import event, site, trace_of
 
 from nntrace.rules import get_rule
 from nntrace.rules.common.framework import speaks_keras
@@ -25,6 +25,20 @@ def traced_with(*frameworks, **content):
 )
 def test_a_program_is_of_keras_unless_pytorch_trains_beside_it(loaded, is_keras):
     assert speaks_keras(traced_with(*loaded, steps=1)) is is_keras
+
+
+@pytest.mark.parametrize(
+    ("loaded", "parameter", "parent", "is_keras"),
+    [
+        (["keras", "torch"], "blocks.0.fc.weight", "blocks.0.fc", False),
+        (["keras", "tensorflow", "torch"], "gru/gru_cell/kernel", "gru", True),
+    ],
+)
+def test_of_two_frameworks_that_are_loaded_the_one_whose_model_is_traced_counts(
+    loaded, parameter, parent, is_keras
+):
+    sites = [site(parameter, "param", parent=parent)]
+    assert speaks_keras(traced_with(*loaded, sites=sites, steps=1)) is is_keras
 
 
 @pytest.mark.parametrize("framework", ["keras", "torch"])

@@ -151,3 +151,15 @@ def test_a_model_that_was_seen_to_look_ahead_is_an_error():
     [finding] = findings("LOS20", trace_of(loss=[1.0] * 60, events=[seen]))
     assert (finding.level, finding.steps) == (Severity.ERROR, (40, 40))
     assert "mask" in finding.advice
+
+
+def test_the_layer_that_looks_ahead_is_named_and_advice_is_in_the_words_of_its_framework():
+    seen = event("causality", 40, text="the output depends on inputs", layer="block/attention")
+    sites = [
+        site("block/attention", "activation", file="model.py", line=7),
+        site("block/attention/kernel", "param", parent="block/attention"),
+    ]
+    [finding] = findings("LOS20", trace_of(loss=[1.0] * 60, events=[seen], sites=sites))
+    assert "`block/attention` is the first layer that looks ahead" in finding.message
+    assert (finding.location.file, finding.location.line) == ("model.py", 7)
+    assert "use_causal_mask" in finding.advice

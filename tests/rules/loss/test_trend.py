@@ -622,6 +622,33 @@ def test_a_copy_of_the_model_that_no_optimizer_has_makes_targets(calls):
     assert skip_reasons("LOS09", trace)
 
 
+def beside_a_model_of_keras(prefixes, widths):
+    """A loss that rises, of a model beside another one, both named by Keras."""
+    sites = []
+    number = 0
+    for prefix, last, roles in zip(
+        prefixes, widths, (("param", "update"), ("param",)), strict=True
+    ):
+        for width in (8, last):
+            name = f"{prefix}dense_{number}".removesuffix("_0")
+            number += 1
+            for role in roles:
+                sites += [
+                    site(f"{name}/kernel", role, shape=[4, width], parent=name),
+                    site(f"{name}/bias", role, shape=[width], parent=name),
+                ]
+    return trace_of(loss=noisy(np.linspace(1.0, 4.0, 300)), sites=sites)
+
+
+@pytest.mark.parametrize("prefixes", [("sequential/", "sequential_1/"), ("", "")])
+def test_the_copy_of_a_keras_model_makes_targets_though_its_layers_have_other_numbers(prefixes):
+    assert "targets" in skip_reasons("LOS08", beside_a_model_of_keras(prefixes, (2, 2)))[0]
+
+
+def test_another_keras_model_makes_none():
+    assert findings("LOS08", beside_a_model_of_keras(("sequential/", "sequential_1/"), (2, 3)))
+
+
 @pytest.mark.parametrize(
     "other", [{"held": ["0.weight"]}, {"shape": (8, 5)}, {"calls": ["cross_entropy"]}]
 )
