@@ -143,3 +143,37 @@ def test_what_a_loss_of_keras_calls_inside_is_no_loss_of_its_own(tmp_path):
 
     calls, _ = losses_of_a_loop(tmp_path / "run", loss, None)
     assert [function for function, _, _ in calls] == ["own"]
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "settings", "recorded"),
+    [
+        (keras.losses, "mean_squared_error", {}, "mse_loss"),
+        (keras.losses, "binary_crossentropy", {}, "binary_cross_entropy"),
+        (keras.losses, "categorical_crossentropy", {"from_logits": True}, "cross_entropy"),
+        (tf.keras.losses, "mse", {}, "mse_loss"),
+        (tf.keras.losses, "MAE", {}, "l1_loss"),
+        (tf.keras.losses, "binary_crossentropy", {}, "binary_cross_entropy"),
+    ],
+)
+def test_the_functions_of_keras_are_seen_where_the_program_calls_them(
+    tmp_path, module, name, settings, recorded
+):
+    def loss(prediction):
+        target = tf.constant([[1.0, 0, 0], [0, 1, 0]])
+        return getattr(module, name)(target, prediction, **settings)
+
+    calls, batches = losses_of_a_loop(tmp_path / "run", loss, None)
+    assert calls == [(recorded, 3, __file__)]
+    assert batches[0].target_mean == pytest.approx(1 / 3)
+
+
+def test_a_function_that_compile_is_given_is_saved_as_without_tracing(tmp_path):
+    def config():
+        model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1)])
+        model.compile("sgd", keras.losses.mean_squared_error)
+        return model.get_compile_config()["loss"]
+
+    bare = config()
+    with tracing(tmp_path / "run", framework="keras"):
+        assert config() == bare

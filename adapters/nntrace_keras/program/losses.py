@@ -4,7 +4,7 @@ On the TensorFlow backend a softmax or sigmoid leaves its logits on its output a
 attribute, and every cross-entropy uses them: what is computed is then not what is written.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,29 @@ class OnLogits:
 
     name: str
     reduction: None = None
+
+
+# Keras' loss functions that programs call by themselves.
+FUNCTIONS = (
+    *("mean_squared_error", "mean_absolute_error", "huber", "log_cosh", "poisson"),
+    *("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"),
+    *("kl_divergence", "mean_squared_logarithmic_error", "mean_absolute_percentage_error"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CalledFunction:
+    """One of `FUNCTIONS` as a program has called it: it gives a value for each example."""
+
+    fn: Callable[..., Any]
+    from_logits: bool = False
+    label_smoothing: float = 0.0
+    reduction: None = None
+
+    @property
+    def _fn_kwargs(self) -> dict[str, Any]:
+        """As a `keras.losses.Loss` names them."""
+        return {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing}
 
 
 @dataclass(frozen=True, slots=True)

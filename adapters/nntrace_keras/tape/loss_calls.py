@@ -1,4 +1,4 @@
-"""Which loss functions are called under a `GradientTape`: those of Keras, and TensorFlow's own.
+"""Which losses are called under a `GradientTape`: those of Keras, its functions, TensorFlow's own.
 
 A loss that is called inside another, or by Keras itself, is no call of the program's.
 """
@@ -14,10 +14,21 @@ import tensorflow as tf
 from keras.src.trainers.compile_utils import CompileLoss
 
 from nntrace_keras.patching import Undo, after, wrap
-from nntrace_keras.program.losses import ON_LOGITS, OnLogits, head_of_layer, is_symbolic
+from nntrace_keras.program.losses import (
+    FUNCTIONS,
+    ON_LOGITS,
+    CalledFunction,
+    OnLogits,
+    head_of_layer,
+    is_symbolic,
+)
 from nntrace_keras.program.sources import Source
 from nntrace_keras.tape.loss_paths import name_outputs
 from nntrace_keras.tape.under_tape import Calls, LossCall
+
+# `tf.keras` has the same functions under names of its own.
+_MODULES = ("keras.losses", "keras._tf_keras.keras.losses")
+_OPTIONS = ("from_logits", "label_smoothing")
 
 
 class _Local(threading.local):
@@ -54,6 +65,7 @@ class LossCalls:
         return [
             wrap(keras.losses.Loss, "__call__", self._around_loss),
             *(wrap(tf.nn, name, self._around_function(ON_LOGITS[name])) for name in ON_LOGITS),
+            *(wrap(module, name, self._around_own) for module, name in _own_functions()),
             after(CompileLoss, "__call__", self._name_terms),
         ]
 
@@ -91,6 +103,28 @@ class LossCalls:
 
         return make
 
+    def _around_own(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """One of Keras' loss functions, where the program calls it and no `Loss` does."""
+        local = self._local
+
+        def function(y_true: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:
+            outside, local.in_loss = local.in_loss, True
+            try:
+                value = original(y_true, y_pred, *args, **kwargs)
+            finally:
+                local.in_loss = outside
+            if not outside and self._active():
+                options = {name: kwargs[name] for name in _OPTIONS if name in kwargs}
+                loss = CalledFunction(original, **options)
+                self._observe_loss(loss, y_true, y_pred, value)
+                if tf.executing_eagerly():
+                    again = partial(original, y_true, y_pred, *args, **kwargs)
+                    for calls in self._active():
+                        calls.repeats.append(("loss", again))
+            return value
+
+        return function
+
     def _loss_called(self, loss: Any, y_true: Any, y_pred: Any, value: Any) -> None:
         if not self._collects() or isinstance(loss, CompileLoss):
             return
@@ -106,6 +140,13 @@ class LossCalls:
     def _compiled_losses_called(self, _: Any, compiled: Any, *args: Any, **kwargs: Any) -> None:
         for calls in self._active():
             name_outputs(compiled, calls.losses)
+
+
+def _own_functions() -> list[tuple[Any, str]]:
+    """Under which names of which modules programs call the loss functions of Keras."""
+    modules = [sys.modules[name] for name in _MODULES if name in sys.modules]
+    functions = [getattr(keras.losses, name) for name in FUNCTIONS]
+    return [(m, name) for m in modules for name, value in vars(m).items() if value in functions]
 
 
 def _calls_from_keras() -> bool:
