@@ -39,7 +39,12 @@ class KerasAdapter:
             from nntrace_keras.training import Training
 
             training = Training(recorder)
-            trainer = TrainerObserver(recorder, training.observer.prefix_of, training.passes)
+            trainer = TrainerObserver(
+                recorder,
+                training.observer.prefix_of,
+                training.passes,
+                training.own_passes.kerass,
+            )
             training.epoch = lambda: trainer.epoch
             training.own_passes.is_kerass = lambda: trainer.is_evaluating
             self._saw_gradient = lambda: training.saw_gradient

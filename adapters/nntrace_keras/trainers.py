@@ -11,7 +11,7 @@ from keras.src.trainers.epoch_iterator import EpochIterator
 
 from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
-from nntrace_keras.data.evaluations import EvaluationObserver, first_array
+from nntrace_keras.data.evaluations import Entered, EvaluationObserver, first_array
 from nntrace_keras.data.passes import Passes
 from nntrace_keras.data.pipelines import taken
 from nntrace_keras.patching import Undo, after, before
@@ -25,6 +25,7 @@ class TrainerObserver:
     Args:
         path_of: what a model is called in the trace; empty for the first one.
         passes: numbers evaluations.
+        entered: sees what enters a model in graphs that evaluate.
 
     Attributes:
         epoch: the number of the pass over training data that goes on, of all; None outside.
@@ -35,9 +36,10 @@ class TrainerObserver:
         recorder: Recorder,
         path_of: Callable[[Any], str] = lambda _: "",
         passes: Passes | None = None,
+        entered: Entered | None = None,
     ) -> None:
         self._recorder = recorder
-        self._evaluations = EvaluationObserver(recorder, path_of, passes or Passes())
+        self._evaluations = EvaluationObserver(recorder, path_of, passes or Passes(), entered)
         self._loaders: dict[Hashable, int] = {}  # numbers by the identity of what is drawn from
         self._count = 0
         self._loader: int | None = None

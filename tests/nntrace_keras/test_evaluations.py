@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from nntrace.schema import EventKind, Role
@@ -30,6 +31,60 @@ def program():
     model.evaluate(inputs, [labels, numbers], verbose=0)
     for _ in range(2):
         model.predict(inputs[:20], verbose=0)
+
+
+def of_a_pipeline(offset=0.0, **settings):
+    """A program that validates on batches of `tf.data`, and what it came to."""
+    came_to = []
+
+    def train():
+        keras.utils.set_random_seed(0)
+        random = np.random.default_rng(0)
+        inputs = random.normal(size=(160, 6)).astype("float32")
+        targets = inputs[:, :1] * 2
+        start = layers.Input((6,))
+        hidden = layers.BatchNormalization()(layers.Dense(8)(start))
+        model = keras.Model(start, layers.Dense(1)(layers.Dropout(RATE)(hidden)))
+        model.compile("adam", "mse", jit_compile=False, **settings)
+        data = tf.data.Dataset.from_tensor_slices((inputs, targets)).batch(16)
+        held_out = data.map(lambda given, target: (given * 3 + offset, target))
+        told = model.fit(data, validation_data=held_out, epochs=2, shuffle=False, verbose=0)
+        came_to.append(told.history)
+        model.predict(held_out, verbose=0)
+
+    return train, came_to
+
+
+@pytest.mark.parametrize("settings", [{}, {"steps_per_execution": 2}])
+def test_what_a_pipeline_delivers_is_told_of_each_pass(trace_keras, settings):
+    program, _ = of_a_pipeline(offset=5.0, **settings)
+    passes = [e.payload for e in trace_keras(program).events_of(EventKind.EVALUATION)]
+    assert len(passes) == 3
+    for one in passes:
+        assert one["input_mean"] == pytest.approx(5, abs=0.5)
+        assert one["input_std"] == pytest.approx(3, abs=0.5)
+        assert one["input_min"] < one["input_mean"] < one["input_max"]
+        assert one["input_shape"][1:] == [6]
+
+
+def test_validation_that_is_looked_at_gives_the_same_losses(trace_keras):
+    program, came_to = of_a_pipeline()
+    program()
+    trace_keras(program)
+    bare, traced = came_to
+    assert bare == traced
+
+
+def test_a_model_that_was_evaluated_can_be_exported(trace_keras, tmp_path):
+    def train():
+        model = keras.Sequential([layers.Input((3,)), layers.Dense(1)])
+        model.compile("sgd", "mse", jit_compile=False)
+        data = tf.data.Dataset.from_tensors((np.ones((4, 3), "float32"), np.ones((4, 1))))
+        model.fit(data, validation_data=data, epochs=2, shuffle=False, verbose=0)
+        model.export(tmp_path / "saved", verbose=False)
+
+    trace_keras(train)
+    assert tf.saved_model.load(tmp_path / "saved").serve(np.ones((2, 3), "float32")).shape == (2, 1)
 
 
 def test_a_trace_has_the_passes_and_the_terms(trace_keras):

@@ -1,11 +1,12 @@
 """Passes of `evaluate` and `predict`, those within `fit` among them: one event each.
 
-Only callbacks and the arrays that the program passed are looked at; no data set is drawn from.
+Callbacks, the arrays that the program passed and what enters a model are looked at; no data set is
+drawn from.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -30,18 +31,38 @@ class _Pass:
     calls: int = 0
 
 
+class Entered(Protocol):
+    """Sees what enters a model in the graphs with which Keras evaluates it."""
+
+    def begins(self, model: Any) -> None:
+        """A pass begins."""
+        ...
+
+    def moments(self, model: Any) -> dict[str, Any]:
+        """Of what has entered since then, in the words of an `evaluation` event."""
+        ...
+
+
 class EvaluationObserver:
     """Follows the callbacks of `evaluate` and `predict`.
 
     Args:
         path_of: what the model is called in the trace; empty for the first one.
         passes: numbers them.
+        entered: sees what enters the model in graphs, if anyone does.
     """
 
-    def __init__(self, recorder: Recorder, path_of: Callable[[Any], str], passes: Passes) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        path_of: Callable[[Any], str],
+        passes: Passes,
+        entered: Entered | None = None,
+    ) -> None:
         self._recorder = recorder
         self._path_of = path_of
         self._passes = passes
+        self._entered = entered
         self._open: list[_Pass] = []
 
     @property
@@ -73,6 +94,8 @@ class EvaluationObserver:
 
     def _begins(self, callbacks: Any, logs: Any = None) -> None:
         self._open.append(_Pass(caller()))
+        if self._entered is not None:
+            self._entered.begins(callbacks.model)
 
     def _called(self, callbacks: Any, batch: int, logs: Any = None) -> None:
         if self._open:
@@ -96,7 +119,7 @@ class EvaluationObserver:
             "calls": found.calls,
             "examples": _examples(found),
             **inference_modes(layers),
-            **_moments(found.data),
+            **(_moments(found.data) or self._moments(callbacks.model)),
             "loss_function": _loss_name(callbacks.model) if loss is not None else None,
             "reduction": "mean",
             "loss": None if loss is None else float(np.asarray(loss)),
@@ -105,9 +128,9 @@ class EvaluationObserver:
         }
         self._recorder.add_event(EventKind.EVALUATION, payload)
 
-
-def _named(ends: Callable[..., object], kind: str, _: None, *args: Any, **kwargs: Any) -> None:
-    ends(kind, *args, **kwargs)
+    def _moments(self, model: Any) -> dict[str, Any]:
+        """Of what has entered a model, where no array of the program's tells."""
+        return {} if self._entered is None else self._entered.moments(model)
 
 
 def inference_modes(layers: Any) -> dict[str, int | bool]:

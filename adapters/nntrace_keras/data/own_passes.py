@@ -17,6 +17,7 @@ from tensorflow.python.framework import ops
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
+from nntrace_keras.data.graph_inputs import GraphInputs
 from nntrace_keras.data.passes import Passes, is_recorded, moments, some_of
 from nntrace_keras.graphs.on_graph import functions_around, list_on
 from nntrace_keras.program.describe import is_batch_norm, is_dropout, is_training
@@ -81,6 +82,7 @@ class OwnPasses:
 
     Attributes:
         is_kerass: asked whether a pass of Keras' own goes on, whose calls are none of these.
+        kerass: what enters the graphs of those.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class OwnPasses:
         self._begin, self._end = recorder.guard(self._begins), recorder.guard(self._ends)
         self._note = recorder.guard(Called.note)
         self.is_kerass: Callable[[], bool] = lambda: False
+        self.kerass = GraphInputs()
 
     def call(self, original: Callable[..., Any], layer: Any, args: Any, kwargs: Any) -> Any:
         """Call a layer outside of tapes."""
@@ -127,6 +130,8 @@ class OwnPasses:
         if tf.executing_eagerly():
             self._count(called, entered)
             return
+        if self.is_kerass():
+            self.kerass.called(called.model(), entered)
         graph: Any = ops.get_default_graph()
         places = {id(tensor): place for place, tensor in enumerate(graph.inputs)}
         called.place = places.get(id(entered))

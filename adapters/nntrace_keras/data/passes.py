@@ -9,7 +9,7 @@ from nntrace.recorder import is_landmark
 from nntrace_keras.program.sources import Source
 
 _MANY = 64  # passes over the same data; beyond them only some are recorded
-_ELEMENTS = 4096
+ELEMENTS = 4096
 
 
 class Passes:
@@ -40,8 +40,8 @@ def some_of(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     if values.dtype.kind != "f" or values.ndim < 2 or not len(values):
         return np.empty(0)
     per_example = max(1, values[0].size)
-    rows = values[:: max(1, len(values) * per_example // _ELEMENTS)]
-    return rows.reshape(-1)[:: max(1, rows.size // _ELEMENTS)].astype(np.float64)
+    rows = values[:: max(1, len(values) * per_example // ELEMENTS)]
+    return rows.reshape(-1)[:: max(1, rows.size // ELEMENTS)].astype(np.float64)
 
 
 def moments(sampled: npt.NDArray[np.float64]) -> dict[str, float]:

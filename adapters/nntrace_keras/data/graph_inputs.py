@@ -1,0 +1,114 @@
+"""What enters a model in the graphs with which Keras evaluates it: sums, read after each pass.
+
+The batches of a pipeline are known nowhere else, and drawing from it would change what it delivers.
+"""
+
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework import ops
+from tensorflow.python.ops.resource_variable_ops import ResourceVariable
+
+from nntrace_keras.data.passes import ELEMENTS
+from nntrace_keras.graphs.on_graph import is_compiled
+
+_NOTHING = (0.0, 0.0, 0.0, np.inf, -np.inf)  # number, sum, squares, least and largest
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Of the batches of one model since a pass has begun.
+
+    Attributes:
+        shape: of a batch; zero where its size varies.
+    """
+
+    model: Callable[[], Any]
+    calls: Any
+    sums: Any
+    shape: tuple[int, ...]
+
+
+class GraphInputs:
+    """Adds to graphs that evaluate; the sums live in variables of ours."""
+
+    def __init__(self) -> None:
+        self._known: list[_Sums] = []
+        self._model: Callable[[], Any] = lambda: None
+
+    def begins(self, model: Any) -> None:
+        """A pass of Keras' own over some data begins."""
+        self._model = weakref.ref(model)
+        self._known = [known for known in self._known if known.model() is not None]
+        if (known := self._of(model)) is not None:
+            known.calls.assign(0)
+            known.sums.assign(_NOTHING)
+
+    def called(self, layer: Any, entered: Any) -> None:
+        """In a graph that is being built a layer was called by no other one."""
+        model = self._model()
+        if layer is not model or not isinstance(entered, ops.SymbolicTensor):
+            return
+        if not entered.dtype.is_floating or (entered.shape.rank or 0) < 2 or is_compiled():
+            return
+        if tf.distribute.has_strategy():
+            return
+        known = self._of(model)
+        if known is None:
+            with tf.init_scope():
+                shape = tuple(int(size or 0) for size in entered.shape)
+                calls, sums = _variable(0, tf.int64), _variable(_NOTHING, tf.float64)
+                known = _Sums(weakref.ref(model), calls, sums, shape)
+                self._known.append(known)
+        with tf.name_scope("nntrace"):
+            _count(known, entered)
+
+    def moments(self, model: Any) -> dict[str, Any]:
+        """Of what has entered since the pass began; nothing where that is not known."""
+        known = self._of(model)
+        if known is None:
+            return {}
+        number, total, squares, least, largest = (float(x) for x in known.sums.numpy())
+        if not number:
+            return {}
+        mean = total / number
+        return {
+            "input_shape": list(known.shape),
+            "input_mean": mean,
+            "input_std": float(np.sqrt(max(squares / number - mean * mean, 0.0))),
+            "input_min": least,
+            "input_max": largest,
+        }
+
+    def _of(self, model: Any) -> _Sums | None:
+        return next((known for known in self._known if known.model() is model), None)
+
+
+def _count(known: _Sums, entered: Any) -> None:
+    """Add the batches 1, 2, 4, 8, …: spread over the pass, whose data may be in some order."""
+    calls = known.calls.assign_add(1)
+    is_due = tf.equal(tf.bitwise.bitwise_and(calls, calls - 1), 0)
+
+    def add() -> Any:
+        step = tf.maximum(tf.size(entered) // ELEMENTS, 1)
+        some = tf.cast(tf.reshape(entered, [-1])[::step], tf.float64)
+        some.set_shape([None])
+        some = tf.boolean_mask(some, tf.math.is_finite(some))
+        sums = known.sums.read_value()
+        least, largest = tf.reduce_min(some), tf.reduce_max(some)
+        added = [tf.size(some, tf.int64), tf.reduce_sum(some), tf.reduce_sum(some * some)]
+        added = [sums[n] + tf.cast(one, tf.float64) for n, one in enumerate(added)]
+        ends = [tf.minimum(sums[3], least), tf.maximum(sums[4], largest)]
+        known.sums.assign(tf.stack([*added, *ends]))
+        return tf.constant(0)
+
+    tf.cond(is_due, add, lambda: tf.constant(0))
+
+
+def _variable(value: Any, dtype: Any) -> Any:
+    start = np.asarray(value, dtype.as_numpy_dtype)
+    return ResourceVariable(start, dtype=dtype, trainable=False, name="nntrace_inputs")
