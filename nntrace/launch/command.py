@@ -16,8 +16,6 @@ from nntrace.runs.naming import unique_name
 from nntrace.sampling import Sampling
 from nntrace.schema import MANIFEST
 
-_VARIABLE = "NNTRACE_{}"
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -124,11 +122,28 @@ def resolve(command: tuple[str, ...]) -> list[str]:
         return [sys.executable, *command]
     program = shutil.which(first)
     if program is None:
-        hint = "" if os.path.exists(first) else " Is it installed, or the path mistyped?"
-        if os.path.isfile(first):
-            hint = f" It is a file but not executable: chmod +x, or nntrace run python {first}."
-        raise NntraceError(f"cannot run {first}: no such command.{hint}")
+        raise NntraceError(f"cannot run {first}: {_no_command(first)}")
     return [program, *command[1:]]
+
+
+def _no_command(first: str) -> str:
+    """Why the first word of a command is none, and what to type instead."""
+    path = Path(first)
+    if path.is_dir():
+        if (path / "__main__.py").is_file():
+            return f"it is a folder: nntrace run python {first}."
+        return "it is a folder: name the script in it."
+    if not path.is_file():
+        return "no such command. Is it installed, or the path mistyped?"
+    if os.access(path, os.X_OK):
+        return f"it lies here, not on the PATH: nntrace run .{os.sep}{first}."
+    with path.open("rb") as file:
+        line = file.readline()
+    if line.startswith(b"#!") and b"python" in line:
+        return f"it is not executable: nntrace run python {first}."
+    if line.startswith(b"#!") or path.suffix == ".sh":
+        return f"it is not executable: nntrace run sh {first}."
+    return f"it is a file but not executable: chmod +x {first}."
 
 
 def prepare_run(out: Path | None, name: str | None, runs_folder: Path, *, otherwise: str) -> Path:

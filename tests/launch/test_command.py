@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import sys
+from pathlib import Path
 
 import pytest
 from processes import TRAIN, bare, runs, traced, without_notices, write
 
+from nntrace.errors import NntraceError
 from nntrace.launch.command import resolve
 from nntrace.manifest import Manifest
 from nntrace.schema import RunStatus
@@ -176,6 +179,38 @@ def test_a_command_that_cannot_run_is_one_line_and_exit_code_2(folder, words):
     assert found.stderr.count("\n") == 1
     assert "Traceback" not in found.stderr
     assert runs(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "first", "advice"),
+    [
+        ("#!/usr/bin/env python3\n", 0o755, "tool", "run ./tool"),
+        ("#!/usr/bin/env python3\n", 0o644, "tool", "run python tool"),
+        ("#!/bin/sh\n", 0o644, "go.sh", "run sh go.sh"),
+        ("echo no first line\n", 0o644, "./go.sh", "run sh ./go.sh"),
+        ("", 0o644, "notes", "chmod +x notes"),
+    ],
+)
+def test_the_message_on_a_file_that_is_no_command_says_how_to_run_it(
+    folder, monkeypatch, text, mode, first, advice
+):
+    monkeypatch.chdir(folder)
+    file = write(folder, Path(first).name, text)
+    file.chmod(mode)
+    with pytest.raises(NntraceError, match=re.escape(advice)):
+        resolve((first,))
+
+
+@pytest.mark.parametrize(
+    ("main", "advice"), [(True, "run python pkg"), (False, "name the script in it")]
+)
+def test_the_message_on_a_folder_says_how_to_run_what_is_in_it(folder, monkeypatch, main, advice):
+    monkeypatch.chdir(folder)
+    (folder / "pkg").mkdir()
+    if main:
+        write(folder / "pkg", "__main__.py", "")
+    with pytest.raises(NntraceError, match=f"is a folder: .*{advice}.$"):
+        resolve(("pkg",))
 
 
 def test_a_script_and_a_module_are_run_by_this_python(folder, monkeypatch):
