@@ -46,8 +46,8 @@ def attention_collapse(
     where the loss does not come down, because attention starts out even and may rightly settle on
     one key. Rows that look at one key from the very start are reported while the loss still falls
     as well. Rows that were even from the start are only information: they stay so because of
-    whatever keeps the model from learning. Seen are softmax over the last axis and
-    `scaled_dot_product_attention`; other forms of attention are not.
+    whatever keeps the model from learning. The rule sees softmax over the last axis and
+    `scaled_dot_product_attention`, no other form of attention.
     Source: Zhai et al. 2023 (attention entropy collapse); Vaswani 2017, 3.2.1.
     """
     sites = trace.sites_of(Role.ATTENTION)
@@ -114,8 +114,8 @@ def batchnorm_mismatch(
     Training uses the mean and variance of the batch, evaluation the running ones; where they
     differ, the evaluated model is not the one that was trained. The inputs of the norm are
     normalised by the running statistics, which should give a root mean square of 1; a factor of two
-    either way, over the last half of the run, counts. Not reported: statistics that approach those
-    of the batches as fast as their momentum lets them. Keras' default of 0.99 takes some hundred
+    either way, over the last half of the run, counts. Statistics that approach those of the batches
+    as fast as their momentum lets them are not reported. Keras' default of 0.99 takes some hundred
     steps, so shorter runs are not judged.
     Source: Ioffe & Szegedy 2015; "37 reasons", 22 (train and test mode).
     """

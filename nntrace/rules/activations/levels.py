@@ -203,14 +203,15 @@ def constant_activation(
 ) -> Iterator[Finding | Skipped]:
     """A layer gives the same output for every example, though what comes before it varies.
 
-    Nothing behind it can tell the examples apart. Reported is the first such layer whose
+    Nothing behind it can tell the examples apart. The finding names the first such layer whose
     predecessor (or input) does differ between examples, by at least a thousandth; a signal that
     fades from layer to layer is ACT02's. Information where the loss comes down and later layers do
-    differ, because then it is only a branch. Left out are layers with no data to depend on, such as
-    learnt queries, and lookup tables, which may hold positions, unless nothing in the model varies
-    at all; and batches of one example. Dead units are named as the cause only where all units of an
-    earlier layer are dead. A norm, whose outputs have unit scale, already counts as constant when
-    less than a ten-thousandth of its output varies: it was given single values to normalise.
+    differ, because then it is only a branch. Layers without data to depend on, such as learnt
+    queries, and batches of one example are left out; so are lookup tables, which may hold
+    positions, unless nothing in the model varies at all. Dead units are named as the cause only
+    where all units of an earlier layer are dead. A norm, whose outputs have unit scale, already
+    counts as constant when less than a ten-thousandth of its output varies: it was given single
+    values to normalise.
     Source: Karpathy's Recipe, step 2 (visualise prediction dynamics); "37 reasons", 25.
     """
     links = before_head(chain(trace))

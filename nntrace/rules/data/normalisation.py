@@ -166,9 +166,9 @@ def unnormalised_input(
     """The floating-point input lies far from zero mean and unit scale.
 
     Initialisation and learning rates assume inputs near zero mean and unit variance; large ones
-    saturate units and blow up the first gradients. Judged is the first floating-point input, unless
-    it holds counts, one-hot vectors or indices, or a normalisation layer takes it in; one that was
-    never adapted, and returns what it is given, is named.
+    saturate units and blow up the first gradients. The rule judges the first floating-point input,
+    unless it holds counts, one-hot vectors or indices, or goes into a normalisation layer; such a
+    layer that was never adapted, and returns what it is given, is named.
     Source: "37 reasons", 14 (standardise the features) and 16; Karpathy's Recipe, step 1.
     """
     site = next((s for s in trace.sites_of(Role.INPUT) if _is_batch_of_floats(s)), None)

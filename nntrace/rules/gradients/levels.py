@@ -223,15 +223,15 @@ def gradient_depth_imbalance(
 ) -> Iterator[Finding | Skipped]:
     """Two neighbouring layers have gradients a thousandfold apart, over most of the run.
 
-    No single learning rate fits both. Compared are root mean squares of weight gradients times
-    those of the weights: what a relative change of the layer does to the loss, however its scale is
-    split between weights and inputs. Left out are lookup tables, gradients that are exactly zero,
-    the first layer behind the head of another model (an actor beside a critic), and two layers with
-    a batch norm between them: the norm removes the part of the gradient that all examples share,
-    which before a last layer is most of it. Information for a model that has fitted its data
-    (attention that is sure of its keys, say, leaves next to no gradient to what made it so), unless
-    the updates of the layer with the small gradient are lost to float32's rounding (2⁻²⁴ of the
-    weights): that layer has learned nothing.
+    No single learning rate fits both. The measure is the root mean square of a weight's gradient
+    times that of the weight: what a relative change of the layer does to the loss, however its
+    scale is split between weights and inputs. The rule leaves out lookup tables, gradients that are
+    exactly zero, the first layer behind the head of another model (an actor beside a critic), and
+    two layers with a batch norm between them: the norm removes the part of the gradient that all
+    examples share, which before a last layer is most of it. Information for a model that has fitted
+    its data (attention that is sure of its keys, say, leaves next to no gradient to what made it
+    so), unless the updates of the layer with the small gradient are lost to float32's rounding
+    (2⁻²⁴ of the weights): that layer has learned nothing.
     Source: Glorot & Bengio 2010; You et al. 2017 (LARS, ratios of layers).
     """
     sites = weights(trace, Role.PARAM_GRAD)

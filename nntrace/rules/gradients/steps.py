@@ -41,11 +41,12 @@ def clipping_always_active(
 
     The limit is then a hidden learning rate: all steps have the same length, and a large gradient
     weighs no more than a small one. Judged over the second half of the run. Clipping that always
-    acts but removes less is information; so it is, down to a hundredth, for optimizers that divide
-    by the gradient's scale, such as Adam, and below that where the rest of an element's gradient is
-    known to be far above their epsilon. Seen are PyTorch's `clip_grad_norm_` and, in sampled steps,
-    `clipnorm`, `global_clipnorm` and `clipvalue` of Keras' optimizers and TensorFlow's clipping
-    functions, for which the limit is taken to be the norm that remains.
+    acts but removes less is information. So is clipping to as little as a hundredth under an
+    optimizer that divides by the gradient's scale, such as Adam, and to even less where what
+    remains of an element's gradient is known to be far above the optimizer's epsilon. The rule sees
+    PyTorch's `clip_grad_norm_` and, in sampled steps, `clipnorm`, `global_clipnorm` and `clipvalue`
+    of Keras' optimizers and TensorFlow's clipping functions, for which the limit is taken to be the
+    norm that remains.
     Source: Pascanu et al. 2013; Karpathy's "The Unreasonable Effectiveness", training notes.
     """
     limit, norm = trace.steps.clip_limit, trace.steps.clip_norm

@@ -49,10 +49,10 @@ def signal_at_init(
 ) -> Iterator[Finding | Skipped]:
     """At the first step the signal shrinks or grows from layer to layer, by a steady factor.
 
-    Compared is by how much the outputs of layers with weights differ between examples, from the
-    last norm on and without the head. A warning only where the loss does not come down either and
-    the signal stays as it is: PyTorch's default initialisation of a few linear layers shrinks it
-    tenfold and trains, so elsewhere it is information.
+    The signal is how much a layer's outputs differ between examples; layers with weights are
+    compared, from the last norm on and without the head. A warning only where the loss does not
+    come down either and the signal stays as it is, otherwise information: PyTorch's default
+    initialisation of a few linear layers shrinks the signal tenfold, and they train.
     Source: Glorot & Bengio 2010; He 2015; Mishkin & Matas 2016 (LSUV).
     """
     if not first_sampled_is_start(trace):

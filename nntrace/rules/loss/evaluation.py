@@ -255,11 +255,11 @@ def train_eval_input_shift(
     """Inputs of the evaluation have another mean or scale than those of training.
 
     The model is judged on data it was not made for: a forgotten normalisation, one fitted on each
-    set separately, or images divided by 255 in one place only. Compared is the first floating-point
-    input as the model receives it, over all of training. Of Keras' evaluations of pipelines and
-    generators that is known for TensorFlow's graphs which XLA does not compile. Left out are parts
-    of a model that are called by themselves with tensors of another kind, and passes of a handful
-    of examples, such as the states in which an agent acts.
+    set separately, or images divided by 255 in one place only. The rule compares the first
+    floating-point input as the model receives it, over all of training. In Keras' evaluations of
+    pipelines and generators it is known for graphs of TensorFlow that XLA does not compile. Parts
+    of a model that are called by themselves with tensors of another kind are left out, and passes
+    of a handful of examples, such as the states in which an agent acts.
     Source: "37 reasons", 25 (preprocessing of training and test data).
     """
     batches = [

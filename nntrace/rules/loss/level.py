@@ -82,8 +82,8 @@ def loss_at_init(
     merely point the wrong way. First outputs up to √2, which Glorot's initialisation, Keras'
     default, makes of inputs of unit scale, are information, as they are for targets of half that
     scale. A loss far below is information: the model starts with trained weights, or the answer
-    leaks. Not judged is a squared error beside a term of the program's own, of which it may be the
-    lesser one (the commitment of a vector quantiser).
+    leaks. A squared error is not judged where the program adds a term of its own, which may be the
+    larger one (as in a vector quantiser, where the error is only the commitment).
     Source: Karpathy's Recipe, step 2 (verify loss @ init); "37 reasons", 22 (chance performance);
     CS231n.
     """

@@ -39,8 +39,8 @@ def non_gaussian_weights(
 
     Weights of trained layers stay roughly Gaussian. A few that are far larger than the rest, or a
     lopsided heap, come from a few inputs or units that took over; two heaps at the ends of a range
-    that never changes come from a clip after each step. Left out are gates of recurrent layers,
-    norms, lookup tables and matrices of fewer than 256 elements. Information, never a warning.
+    that never changes come from a clip after each step. Gates of recurrent layers, norms, lookup
+    tables and matrices of fewer than 256 elements are left out. Information, never a warning.
     Source: Deep Learning Tuning, DL4J (histograms of parameters); "37 reasons", 28; Gulrajani et
     al. 2017 (1704.00028), figure 1 (weights of a critic that are clipped).
     """

@@ -25,10 +25,10 @@ def not_reproducible(
 ) -> Iterator[Finding | Skipped]:
     """Two runs of the first steps differ, though both start from the same seed.
 
-    The generators of Python, NumPy and the framework are seeded before the script begins.
-    Named is the first step and, in the order of cause and effect, the first place at which they
-    differ: batch, parameters, input, activations, loss, gradients, updates. A bug that cannot be
-    repeated cannot be found; nor can the effect of a change be told from luck.
+    The generators of Python, NumPy and the framework are seeded before the script begins. The
+    finding names the first step at which the runs differ and, in the order of cause and effect, the
+    first place: batch, parameters, input, activations, loss, gradients, updates. A bug that cannot
+    be repeated cannot be found, and the effect of a change cannot be told from luck.
 
     Source: Karpathy, A Recipe ("fix random seed").
     """

@@ -74,10 +74,10 @@ def update_ratio_high(
 
     About 1e-3 is healthy. Judged by the median over the second half of the run, because the first
     steps of Adam and the peak of a schedule are large by design, for at least half of the weight
-    matrices (without embeddings and those that start at zero). Not reported: a loss that has come
-    down by a fifth and still falls steadily, and one that falls while successive gradients point
-    the same way, because steps that are too long overshoot; a loss that rises then goes uphill as
-    it was told.
+    matrices (without embeddings and those that start at zero). Nothing is reported where the loss
+    has come down by a fifth and still falls steadily, nor where successive gradients point the same
+    way, because steps that are too long overshoot: such a loss falls as it should, or rises because
+    it is climbed (LOS08).
 
     A single step of half the weights' size also counts when the loss triples after it or never gets
     better than it was or than chance, beyond its noise, unless the step set weights to zero, as a

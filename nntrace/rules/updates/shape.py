@@ -49,13 +49,13 @@ def update_imbalance(
 ) -> Iterator[Finding | Skipped]:
     """Some layers change a thousand times faster, relative to their size, than others.
 
-    At one learning rate the slow ones stay as they began while the fast ones learn. Compared are
-    medians over the second half of the run, each divided by the rate of the parameter's group,
-    because rates that differ by layer are deliberate. Left out are weights that start at zero or do
-    not change at all (UPD06), and those that another optimizer has taken over, whose rate is not
-    known. Information where the loss comes down, because in a very wide network the first layers
-    rightly hardly move, unless the updates of the slow one are lost to float32's rounding (2⁻²⁴ of
-    the weights).
+    At one learning rate the slow ones stay as they began while the fast ones learn. Medians over
+    the second half of the run are compared, each divided by the rate of the parameter's group,
+    because rates that differ by layer are deliberate. The rule leaves out weights that start at
+    zero or do not change at all (UPD06), and those that another optimizer has taken over, whose
+    rate is not known. Information where the loss comes down, because in a very wide network the
+    first layers rightly hardly move, unless the updates of the slow one are lost to float32's
+    rounding (2⁻²⁴ of the weights).
     Source: Karpathy, CS231n, "ratio of weights:updates"; You et al. 2017 (LARS).
     """
     sites = _still_led(trace, weights(trace, Role.UPDATE))

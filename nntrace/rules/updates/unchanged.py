@@ -46,11 +46,11 @@ def unchanged_parameter(
 
     Δw is measured as after − before, so a zero is a zero: a learning rate of zero, a step that was
     skipped, or an update lost to rounding. It must hold at every sampled step once the learning
-    rate has left zero (or at all of them if it never does). Left out are embeddings that are read
-    in part, because the rows of a batch need not be among those, a bias whose gradient is only the
-    rounding of what cancels (scores that are only compared), and parameters that even at the
-    largest rate at which another one turns its gradient into a step would change by less than their
-    last digit holds: their gradient is too small, not the step.
+    rate has left zero (or at all of them if it never does). The rule leaves out embeddings that are
+    read in part, because the rows of a batch need not be among those; a bias whose gradient is only
+    the rounding of what cancels (scores that are only compared); and parameters whose gradient is
+    too small, not the step: even at the largest rate at which another parameter turns its gradient
+    into a step they would change by less than their last digit.
     Source: "37 reasons", 19 and 33; micrograd-style checks in Karpathy's Recipe, step 2.
     """
     sites = trace.sites_of(Role.UPDATE)
