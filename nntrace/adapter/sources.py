@@ -1,16 +1,30 @@
 """Lines of the user's code: who calls, and where layers, modules and optimizers were built.
 
-The first frame outside the framework, nntrace and the object's own constructors counts.
+The first frame outside the framework, nntrace and the object's own constructors counts. One in a
+file of the program's own comes before one in an installed package: what Lightning or Transformers
+calls for the program is named by the line in which the program calls them.
 """
 
+import functools
 import os
 import sys
+import sysconfig
 import weakref
 from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, NamedTuple
 
 _NNTRACE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_INSTALLED = ("site-packages", "dist-packages")
+# Python's own modules, and the scripts by which packages are started.
+_PYTHON = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "scripts"))
+_DEEPEST = 120  # frames from a training step of Lightning or a Trainer to the program's call of it
+
+
+@functools.cache
+def is_installed(file: str) -> bool:
+    """Whether a file came with a package or with Python, and was not written for this program."""
+    return file.startswith(_PYTHON) or any(name in file.split(os.sep) for name in _INSTALLED)
 
 
 class Source(NamedTuple):
@@ -43,14 +57,20 @@ class UserCode:
             known = self._known[file] = not file.startswith(self._not_the_users)
         return known
 
-    def caller(self, built: object | None = None) -> Source:
-        """The innermost line of the user's (outside of the constructors of `built`)."""
+    def caller(self, built: object | None = None, *, installed: bool = False) -> Source:
+        """The innermost line of the user's (outside of the constructors of `built`).
+
+        One in an installed package stands for it where the program has none of its own, and in any
+        case with `installed`, which tells two calls within a package apart.
+        """
         frame: FrameType | None = sys._getframe(1)
-        for _ in range(self._frames):
-            if frame is None:
+        within = UNKNOWN
+        for number in range(_DEEPEST):
+            if frame is None or (number >= self._frames and within is UNKNOWN):
                 break
             code = frame.f_code
-            if not code.co_filename.startswith(self._not_the_users):
+            file = code.co_filename
+            if not file.startswith(self._not_the_users):
                 constructs = (
                     built is not None
                     and code.co_name == "__init__"
@@ -58,9 +78,12 @@ class UserCode:
                     and frame.f_locals.get(code.co_varnames[0]) is built
                 )
                 if not constructs:
-                    return Source(code.co_filename, frame.f_lineno)
+                    if installed or not is_installed(file):
+                        return Source(file, frame.f_lineno)
+                    if within is UNKNOWN:
+                        within = Source(file, frame.f_lineno)
             frame = frame.f_back
-        return UNKNOWN
+        return within
 
     def call_path(self) -> int:
         """A number for the calls in the program's code that are under way, innermost first.

@@ -228,6 +228,25 @@ def test_micro_batches_that_add_up_and_steps_at_changed_weights_are_not_told(tra
     assert not trace_here(ascent).events_of("idle")
 
 
+def test_gradients_that_are_zero_at_the_end_of_the_step_as_well_are_not_told_as_cleared(trace_here):
+    model = torch.nn.Sequential(
+        *(torch.nn.Linear(4, 4), torch.nn.ReLU(), torch.nn.Linear(4, 4), torch.nn.ReLU()),
+        *(torch.nn.Linear(4, 4), torch.nn.ReLU(), torch.nn.Linear(4, 4), torch.nn.ReLU()),
+        torch.nn.Linear(4, 3),
+    )
+    torch.nn.init.constant_(model[6].bias, -100.0)  # nothing behind these units has a gradient
+
+    def program():
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(10):
+            for _ in range(2):
+                loss_of(model, torch.randn(6, 4)).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    assert not trace_here(program).events_of("idle")
+
+
 def test_the_phase_is_the_mode_of_the_model_while_it_steps(trace_here):
     model = mlp()
 

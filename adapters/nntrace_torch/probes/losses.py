@@ -45,7 +45,7 @@ class LossFacts:
             if floor and arguments.get("reduction") != "mean":
                 floor = None
             self._floors.append(floor)
-            self._calls.add((name, caller()))
+            self._calls.add((name, caller(installed=True)))
         return arguments.get("target")
 
     def step_ended(self) -> None:
