@@ -30,20 +30,29 @@ class Layout(NamedTuple):
         return self.examples * self.positions * self.units
 
 
-RUN: Final = 4  # neighbours of a parameter that are sampled together
+RUN: Final = 8  # neighbours of a parameter that are sampled together: half a line of a cache
+_MET_EVENLY: Final = (1, 2, 3, 4, RUN)  # by a run of so many neighbours
 
 
 def fixed_runs(shape: tuple[int, ...], limit: int) -> tuple[int, int]:
     """How a parameter too large to take whole is sampled: the number of runs, and their distance.
 
-    A run is `RUN` neighbours in memory. The distance shares no factor with any axis, so that no
-    row or column is favoured.
+    A run is `RUN` neighbours in memory, and lies in one line of a cache if the tensor begins with
+    one: what a sample costs is the number of lines it touches. What the distance has in common with
+    an axis, or with a kernel's places, is so little that a run meets it all, so that no row or
+    column is favoured; and it is rather too large than too small, so that the runs go to the end.
+    Of as many elements as it gives it gives the same.
+
+    Args:
+        shape: of more than `limit` elements.
+        limit: the most elements to take; one run at least.
     """
-    runs = limit // RUN
-    step = math.prod(shape) // runs
-    while step > RUN and any(math.gcd(step, size) > 1 for size in shape if size > 1):
-        step -= 1
-    return runs, step
+    places = math.prod(shape) // RUN
+    distance = -(-places // max(limit // RUN, 1))
+    periods = (*shape, math.prod(shape[2:]))
+    while not all(math.gcd(distance * RUN, period) in _MET_EVENLY for period in periods):
+        distance += 1
+    return -(-places // distance), distance * RUN
 
 
 NO_SITE: Final = -1

@@ -51,10 +51,11 @@ def effective_rank(row: Float32Array, layout: Layout) -> float | None:
 
 
 class _Owners(NamedTuple):
-    """Of a weight: which filter each sampled element is of, how many elements each filter has of
-    those that have any, and which these are, where they are not all.
+    """Of a weight with `count` sampled elements: which filter each is of, how many elements each
+    filter has of those that have any, and which these are, where they are not all.
     """
 
+    count: int
     owner: npt.NDArray[np.int64]
     elements: npt.NDArray[np.int64]
     seen: npt.NDArray[np.int64] | slice
@@ -78,8 +79,11 @@ class Filters:
         if len(shape) < 2 or not 0 <= axis < len(shape) or shape[axis] < _FEWEST_UNITS:
             return None
         known = self._owners.get(site)
-        if known is None or len(known.owner) != len(row):
-            known = self._owners[site] = _owners(_filters_of(shape, axis, len(row)))
+        if known is None or known.count != len(row):
+            owner = _filters_of(shape, axis, len(row))
+            known = self._owners[site] = _owners(owner, len(row))
+        if len(known.owner) != len(row):  # not the elements of `fixed_runs`
+            return None
         power = np.bincount(known.owner, weights=np.multiply(row, row, dtype=np.float64))
         size = np.sqrt(power[known.seen] / known.elements)
         mean = float(np.add.reduce(size)) / len(size)
@@ -90,10 +94,11 @@ class Filters:
         return np.count_nonzero(size < NEGLIGIBLE * usual) / len(size) if usual > 0 else None
 
 
-def _owners(owner: npt.NDArray[np.int64]) -> _Owners:
-    count = np.bincount(owner)
-    seen = np.flatnonzero(count)
-    return _Owners(owner, count[seen], seen if len(seen) < len(count) else slice(None))
+def _owners(owner: npt.NDArray[np.int64], count: int) -> _Owners:
+    elements = np.bincount(owner)
+    seen = np.flatnonzero(elements)
+    every = slice(None) if len(seen) == len(elements) else seen
+    return _Owners(count, owner, elements[seen], every)
 
 
 def _median(values: npt.NDArray[np.float64]) -> float:
@@ -108,5 +113,5 @@ def _filters_of(shape: tuple[int, ...], axis: int, count: int) -> npt.NDArray[np
         places = np.arange(count)
     else:
         runs, step = fixed_runs(shape, count)
-        places = (np.arange(runs)[:, None] * step + np.arange(RUN)).reshape(-1)[:count]
+        places = (np.arange(runs)[:, None] * step + np.arange(RUN)).reshape(-1)
     return places // math.prod(shape[axis + 1 :]) % shape[axis]

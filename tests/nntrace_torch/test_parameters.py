@@ -81,7 +81,7 @@ def test_the_update_is_what_happened_to_the_weights(trace_here, name):
                 assert recorded == pytest.approx(expected, rel=1e-4, abs=1e-7), (path, role, stat)
 
 
-def test_a_large_weight_is_described_by_the_same_4096_elements_each_time(trace_here):
+def test_a_large_weight_is_described_by_the_same_elements_each_time(trace_here):
     torch.manual_seed(0)
     model = nn.Linear(300, 200)
     trace = trace_here(
@@ -90,7 +90,8 @@ def test_a_large_weight_is_described_by_the_same_4096_elements_each_time(trace_h
         )
     )
     site = trace.site("weight", "param")
-    assert set(trace.series("param", "n", site)) == {4096}
+    (count,) = set(trace.series("param", "n", site))
+    assert 3000 < count <= 4096
     std = trace.series("param", "std", site)
     assert len(set(std)) == 1
     assert std[0] == pytest.approx(float(model.weight.detach().std()), rel=0.05)

@@ -5,7 +5,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from nntrace_torch.samples.plans import MAX_UNITS, activation_plan, fixed_plan
+from nntrace_torch.samples.plans import MAX_UNITS, activation_plan, fixed_plan, meets_all
+
+from nntrace.recorder import RUN, fixed_runs
 
 LIMITS = st.sampled_from([1, 7, 64, 512, 4096])
 TURNS = st.integers(0, 10_000)
@@ -152,13 +154,14 @@ def test_at_most_1024_units_are_taken_from_a_wide_layer():
     assert plan.layout.units == MAX_UNITS
 
 
-@given(SHAPES, st.data(), st.sampled_from([4, 64, 512, 4096]))
+@given(SHAPES, st.data(), st.sampled_from([8, 64, 512, 4096]))
 def test_a_fixed_sample_is_distinct_elements_of_the_tensor(shape, data, limit):
     tensor = numbered(shape, data.draw(st.permutations(range(len(shape)))))
     plan = fixed_plan(tuple(tensor.shape), tensor.stride(), limit)
     assert plan is not None
     values = plan.view(tensor, 0).flatten().tolist()
-    assert len(set(values)) == len(values) == min(limit // 4 * 4, tensor.numel())
+    assert len(set(values)) == len(values) == plan.numel <= max(limit, 8)
+    assert plan.numel == tensor.numel() or tensor.numel() > limit
     assert set(values) <= set(range(tensor.numel()))
 
 
@@ -170,9 +173,42 @@ def test_a_tensor_with_holes_has_no_fixed_plan(rows, columns):
         assert fixed_plan(tuple(tensor.shape), tensor.stride(), 4096) is None
 
 
-def test_a_fixed_sample_favours_no_row_and_no_column():
-    plan = fixed_plan((256, 256), (256, 1), 1024)
-    assert plan is not None
-    places = plan.view(numbered((256, 256)), 0).flatten().numpy()
-    assert len(set(places // 256)) > 200
-    assert len(set(places % 256)) > 200
+@pytest.mark.parametrize("shape", [(256, 256), (100, 61), (96, 90), (1024, 27), (64, 32, 3, 3)])
+def test_a_fixed_sample_favours_no_row_and_no_column(shape):
+    plan, counts = counts_of(shape, 4096)
+    for count, size in zip(counts, shape, strict=True):
+        usual = plan.numel / size
+        assert (abs(count - usual) <= max(0.25 * usual, 8)).all()
+
+
+@pytest.mark.parametrize("shape", [(4100,), (5001,), (8200,), (100, 61), (768, 256), (40000, 3)])
+def test_a_fixed_sample_goes_to_the_end_of_the_tensor(shape):
+    plan = fixed_plan(shape, torch.empty(shape).stride(), 4096)
+    distance = plan.strides[0][0]
+    places = plan.view(numbered(shape), 0)
+    assert math.prod(shape) - int(places.max()) <= distance + 8
+    assert plan.numel >= 1500
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=3).map(tuple))
+def test_a_fixed_sample_is_known_by_the_number_of_its_elements(shape):
+    if math.prod(shape) > 512:
+        runs, step = fixed_runs(shape, 512)
+        assert fixed_runs(shape, runs * RUN) == (runs, step)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((256, 256), True), ((256, 1024), True), ((1024, 256), False), ((6000, 3), False)],
+)
+def test_a_fixed_sample_says_whether_it_has_elements_of_every_row_and_column(shape, expected):
+    _, counts = counts_of(shape, 4096)
+    assert meets_all(shape, torch.empty(shape).stride(), 4096) is expected
+    assert all(count.all() for count in counts[:2]) is expected
+
+
+def counts_of(shape, limit):
+    """A fixed plan, and how many elements it has of every place of each axis."""
+    plan = fixed_plan(shape, torch.empty(shape).stride(), limit)
+    places = np.unravel_index(plan.view(numbered(shape), 0).flatten().numpy(), shape)
+    return plan, [np.bincount(at, minlength=n) for at, n in zip(places, shape, strict=True)]

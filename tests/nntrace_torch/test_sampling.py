@@ -91,4 +91,4 @@ def test_a_very_deep_model_is_sampled_with_fewer_elements_from_the_first_step_on
         train(model, torch.randn(64, 64), steps=1)
     trace = Trace.open(tmp_path / "run")
     assert first(trace, Role.ACTIVATION, "0", "n") == 2048
-    assert first(trace, Role.PARAM, "299.weight", "n") == 2048
+    assert 1024 < first(trace, Role.PARAM, "299.weight", "n") <= 2048

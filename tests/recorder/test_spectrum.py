@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nntrace.recorder.sample import Layout, fixed_runs
+from nntrace.recorder.sample import RUN, Layout, fixed_runs
 from nntrace.recorder.spectrum import Filters, Turns, effective_rank
 
 RNG = np.random.default_rng(0)
@@ -47,7 +47,7 @@ def test_filters_are_found_in_a_sample_of_a_large_weight(axis):
     np.moveaxis(weight, axis, 0)[10:26] = 1e-5
     runs, step = fixed_runs(shape, 4096)
     flat = weight.reshape(-1)
-    sample = np.concatenate([flat[run * step : run * step + 4] for run in range(runs)])
+    sample = np.concatenate([flat[run * step : run * step + RUN] for run in range(runs)])
     assert Filters().dead_fraction(0, shape, axis, sample) == pytest.approx(16 / 64, abs=0.03)
 
 
@@ -68,8 +68,14 @@ def test_filters_of_which_no_element_was_sampled_are_neither_dead_nor_alive():
     weight = RNG.normal(size=shape).astype(np.float32)
     runs, step = fixed_runs(shape, 4096)
     flat = weight.reshape(-1)
-    sample = np.concatenate([flat[run * step : run * step + 4] for run in range(runs)])
+    sample = np.concatenate([flat[run * step : run * step + RUN] for run in range(runs)])
     assert Filters().dead_fraction(0, shape, 0, sample) == 0.0
+
+
+@pytest.mark.parametrize("count", [4, 100, 4096])
+def test_a_sample_of_elements_that_are_not_known_has_no_filters(count):
+    row = RNG.normal(size=count).astype(np.float32)
+    assert Filters().dead_fraction(0, (768, 256), 0, row) is None
 
 
 def test_each_site_has_its_own_turn():

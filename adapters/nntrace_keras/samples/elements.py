@@ -68,12 +68,15 @@ class FlatPlan(NamedTuple):
         """How many runs of neighbours they are; 0 where they are all."""
         return self.size // RUN if self.step > 1 else 0
 
+    def places(self) -> npt.NDArray[np.int64]:
+        """Where the elements of the runs are, in the flattened parameter."""
+        starts = np.arange(self.runs, dtype=np.int64) * self.step
+        return (starts[:, None] + np.arange(RUN)).reshape(-1)
+
     def read(self, values: Any) -> Any:
         """Them, of an array of NumPy or JAX."""
         flat = values.reshape(-1)
-        if not self.runs:
-            return flat
-        return flat[: self.runs * self.step].reshape(-1, self.step)[:, :RUN].reshape(-1)
+        return flat[self.places()] if self.runs else flat
 
     @property
     def layout(self) -> Layout:

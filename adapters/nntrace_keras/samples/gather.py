@@ -14,7 +14,6 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.python.ops.gen_array_ops import gather_v2
 
-from nntrace.recorder import RUN
 from nntrace_keras.graphs.on_graph import shared_constant
 from nntrace_keras.samples.elements import LEAP, PHASES, ExamplesPlan, FlatPlan
 
@@ -139,8 +138,7 @@ def flat(plan: FlatPlan, tensor: Any) -> Any:
 
 def _places(plan: FlatPlan) -> tuple[npt.NDArray[np.int64], Any]:
     """The places of a parameter's elements that are read, and a type that holds them."""
-    starts = np.arange(plan.runs, dtype=np.int64) * plan.step
-    places = (starts[:, None] + np.arange(RUN)).reshape(-1)
+    places = plan.places()
     return places, tf.int32 if places[-1] <= np.iinfo(np.int32).max else tf.int64
 
 

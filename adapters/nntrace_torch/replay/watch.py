@@ -28,7 +28,7 @@ from nntrace_torch.replay.origin import Investigator
 from nntrace_torch.replay.statements import is_broken
 from nntrace_torch.samples.buffer import Number, SentNumber
 from nntrace_torch.samples.parameters import SampledGradients
-from nntrace_torch.samples.plans import fixed_plan
+from nntrace_torch.samples.plans import fixed_plan, meets_all
 
 _SHARE = 0.001
 _GLANCE_NS = 25_000  # what it costs to look at all, at the least
@@ -331,10 +331,11 @@ def _sampled(gradient: torch.Tensor) -> torch.Tensor:
     """What lies where the sample will look, too, in every row and column of a matrix."""
     if gradient.dim() < 2:
         return gradient
-    plan = fixed_plan(gradient.shape, gradient.stride(), _ELEMENTS)
-    if plan is None or len(plan.size) < 2 or max(gradient.shape[:2]) > plan.size[0]:
+    shape, strides = gradient.shape, gradient.stride()
+    plan = fixed_plan(shape, strides, _ELEMENTS)
+    if plan is None or len(plan.size) < 2 or not meets_all(shape, strides, _ELEMENTS):
         return _column(gradient)
-    return gradient.as_strided(plan.size[:1], plan.strides[0][:1], gradient.storage_offset())
+    return gradient.as_strided(plan.size, plan.strides[0], gradient.storage_offset())
 
 
 def _total(pieces: Sequence[torch.Tensor]) -> float:

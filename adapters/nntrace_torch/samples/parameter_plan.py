@@ -14,7 +14,7 @@ from torch import nn
 
 from nntrace_torch.program.describe import can_sample
 from nntrace_torch.samples.parameter_sites import ParameterSites, elements_of, planned
-from nntrace_torch.samples.plans import Plan
+from nntrace_torch.samples.plans import Plan, meets_all
 from nntrace_torch.samples.rows import Rows
 
 _is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
@@ -71,7 +71,7 @@ class Group:
         self._laid_out = [(m.shape, m.strides, m.plan.size, m.plan.strides[0]) for m in members]
         self._layouts = [member.plan.layout for member in members]
         self.values = Rows([sites.param for sites in self.sites], self._layouts)
-        self.unmet = [i for i, m in enumerate(members) if not _meets_all(m.shape, m.plan)]
+        self.unmet = [i for i, m in enumerate(members) if not meets_all(m.shape, m.strides, limit)]
         self._without: list[int] | None = None
         self._gradients = self._updates = self.values
 
@@ -171,8 +171,3 @@ class ParameterPlan:
 
 def _facts(held: Sequence[torch.Tensor]) -> list[tuple[object, ...]]:
     return [(p.requires_grad, p.dtype, p.device, p.shape, p.stride()) for p in held]
-
-
-def _meets_all(shape: torch.Size, plan: Plan) -> bool:
-    """Whether a sample has elements of every row and column."""
-    return len(plan.size) == 1 or (len(shape) > 1 and max(shape[:2]) <= plan.size[0])

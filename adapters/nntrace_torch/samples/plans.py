@@ -4,7 +4,7 @@ An activation gives R rows × all units, so that a dead unit stays visible; the 
 from sample to sample, so that no pixel is looked at for ever. Of its gradient each example gives
 other positions, the first and the last always among them: it may be zero at all but one, as a
 class token's. A parameter gives a fixed set.
-Where neighbours share a cache line runs of four are taken: what a sample costs is the number of
+Where neighbours share a cache line runs of them are taken: what a sample costs is the number of
 cache lines it touches.
 """
 
@@ -12,12 +12,14 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from nntrace.recorder import RUN, Layout, fixed_runs
 
 MAX_UNITS = 1024
 _MIN_EXAMPLES = 8
+_RUN = 4  # neighbours of one unit that are sampled together
 _LEAP = 7919  # a prime: all offsets come up, far apart from one turn to the next
 _STAGGERS = 8
 
@@ -84,7 +86,7 @@ def activation_plan(
     units = min(shape[unit_axis], MAX_UNITS, limit)
     rows = max(1, limit // units)
     places = math.prod(shape[axis] for axis in position_axes)
-    wanted = max(min(rows, _MIN_EXAMPLES), rows // min(RUN, places))
+    wanted = max(min(rows, _MIN_EXAMPLES), rows // min(_RUN, places))
     examples = min(shape[0], wanted)
     counts = {0: examples, unit_axis: units}
     steps = {0: shape[0] // examples, unit_axis: shape[unit_axis] // units}
@@ -92,7 +94,7 @@ def activation_plan(
     runs = dict.fromkeys(position_axes, 1)
     for axis in position_axes:
         if strides[axis] == 1:
-            runs[axis] = min(RUN, shape[axis], room)
+            runs[axis] = min(_RUN, shape[axis], room)
             room //= runs[axis]
     for index, axis in enumerate(position_axes):
         share = int(room ** (1 / (len(position_axes) - index)) + 1e-9)
@@ -177,6 +179,22 @@ def fixed_plan(shape: tuple[int, ...], strides: tuple[int, ...], limit: int) -> 
     runs, step = fixed_runs(shape, limit)
     layout = Layout(1, 1, runs * RUN, per_unit=False)
     return Plan((runs, RUN), ((step, 1),), (RUN, 1), (), layout, runs * RUN)
+
+
+@lru_cache(maxsize=4096)
+def meets_all(shape: tuple[int, ...], strides: tuple[int, ...], limit: int) -> bool:
+    """Whether the fixed sample of a tensor has elements of every row and every column, those of the
+    first two axes; of a vector it has to be the whole.
+    """
+    plan = fixed_plan(shape, strides, limit)
+    if plan is None or len(plan.size) == 1:
+        return plan is not None
+    runs, run = plan.size
+    if len(shape) == 1 or max(shape[:2]) > plan.numel:
+        return False
+    places = (np.arange(runs)[:, None] * plan.strides[0][0] + np.arange(run)).reshape(-1)
+    seen = [places // strides[axis] % shape[axis] for axis in (0, 1)]
+    return all(np.bincount(seen[axis], minlength=shape[axis]).all() for axis in (0, 1))
 
 
 def _fills_its_memory(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
