@@ -1,12 +1,8 @@
-"""Runs the rules over a trace and ranks their findings by cause.
+"""Runs the rules over a trace: findings ranked by cause, and what could not be judged.
 
-A rule declares which others it explains. A finding with an explainer that began no later is a
-symptom; what remains unexplained is a root cause, and the one with the worst consequences (of
-errors, that after which nothing is learned; of warnings, that which will end the run) is the first
-line a user reads. A rule that fails is reported as skipped, never as health.
+A rule that fails is reported as skipped, never as health.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nntrace.diagnosis.baseline import Baseline
+from nntrace.diagnosis.ranking import rank
 from nntrace.rules import Finding, Rule, Severity, Skipped, Suppressed, select_rules
 from nntrace.rules.settings import ignores
 from nntrace.trace import Trace
@@ -23,8 +20,6 @@ if TYPE_CHECKING:
 
 
 RUN_TOO_SHORT = "RUN12"
-_ENDS_TRAINING = ("NUM01", "NUM02", "NUM03", "NUM04")  # nothing is learned from then on
-_WILL_END = ("NUM08", "RUN08")  # results are lost already, or memory runs out
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,83 +112,3 @@ def _with_skipped(finding: Finding, skipped: Sequence[Skipped]) -> Finding:
         return finding
     message = f"{finding.message.removesuffix('.')}: {len(codes)} could not judge for want of data."
     return replace(finding, message=message, evidence={**finding.evidence, "skipped": codes})
-
-
-def rank(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[Finding, ...]:
-    """Order findings by cause and set each symptom's `explained_by` to its root's code."""
-    by_code: dict[str, list[Finding]] = defaultdict(list)
-    for finding in findings:
-        by_code[finding.code].append(finding)
-    started = {code: min(f.steps[0] for f in group) for code, group in by_code.items()}
-    ended = {code: max(f.steps[1] for f in group) for code, group in by_code.items()}
-    causes: dict[str, set[str]] = {code: set() for code in by_code}
-    for rule in rules:
-        if _is_excused(rule, by_code.get(rule.code, ())):
-            continue
-        here = (code for finding in by_code.get(rule.code, ()) for code in finding.explains)
-        for symptom in {*rule.explains, *here}:
-            both = rule.code in by_code and symptom in by_code
-            if both and all(rule.code in finding.not_explained_by for finding in by_code[symptom]):
-                continue
-            if both and symptom != rule.code and started[rule.code] <= ended[symptom]:
-                causes[symptom].add(rule.code)
-    root_of = {code: _root(code, causes, by_code) for code in by_code}
-    families: dict[str, list[str]] = defaultdict(list)
-    for code, root in root_of.items():
-        families[root].append(code)
-
-    def weight(code: str) -> int:
-        return max(finding.level.weight for finding in by_code[code])
-
-    def family_order(root: str) -> tuple[int, bool, bool, bool, int, int, str]:
-        worst = max(weight(code) for code in families[root])
-        goes_on = not any(
-            code in _ENDS_TRAINING and weight(code) == Severity.ERROR.weight
-            for code in families[root]
-        )
-        lasts = root not in _WILL_END
-        size = len(families[root])
-        no_action = all(finding.needs_no_action for finding in by_code[root])
-        return (-worst, goes_on, no_action, lasts, -size, started[root], root)
-
-    ordered: list[Finding] = []
-    for root in sorted(families, key=family_order):
-        symptoms = sorted(
-            (code for code in families[root] if code != root),
-            key=lambda code: (-weight(code), started[code], code),
-        )
-        for code in (root, *symptoms):
-            group = sorted(by_code[code], key=_within_code)
-            explained_by = None if code == root else root
-            ordered.extend(replace(finding, explained_by=explained_by) for finding in group)
-    return tuple(ordered)
-
-
-def _is_excused(rule: Rule, findings: Sequence[Finding]) -> bool:
-    """Whether a rule of higher severity only gave information: it saw no harm here."""
-    return rule.severity is not Severity.INFO and all(f.level is Severity.INFO for f in findings)
-
-
-def _root(code: str, causes: Mapping[str, set[str]], by_code: Mapping[str, list[Finding]]) -> str:
-    """Follow causes upward to the strongest unexplained one; a cycle ends where it began."""
-    seen = {code}
-    frontier = {code}
-    roots: set[str] = set()
-    while frontier:
-        above = set()
-        for current in frontier:
-            fresh = causes[current] - seen
-            if not fresh and not causes[current]:
-                roots.add(current)
-            above |= fresh
-        seen |= above
-        frontier = above
-    roots.discard(code)
-    if not roots:
-        return code
-    return max(roots, key=lambda c: (max(f.level.weight for f in by_code[c]), c))
-
-
-def _within_code(finding: Finding) -> tuple[int, int, int, str]:
-    site = finding.site.id if finding.site is not None else -1
-    return (-finding.level.weight, finding.steps[0], site, finding.message)
