@@ -50,7 +50,6 @@ class EventKind(StrEnum):
     OPTIMIZER = "optimizer"
     MODE = "mode"
     EVALUATION = "evaluation"
-    CLIP = "clip"
     SCHEDULER = "scheduler"
     GRAPH = "graph"
     NONFINITE = "nonfinite"

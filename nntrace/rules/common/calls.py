@@ -39,7 +39,6 @@ class LossCall:
     target_shape: tuple[int, ...] | None
     head: str | None
     head_width: int | None
-    is_weighted: bool
     takes_probabilities: bool
     is_paired: bool
     is_doubled: bool
@@ -65,7 +64,6 @@ def loss_calls(trace: Trace) -> tuple[LossCall, ...]:
                 as_shape(values.get("target_shape")),
                 head if isinstance(head, str) else None,
                 width if isinstance(width, int) else None,
-                values.get("weighted") is True,
                 _takes_probabilities(values),
                 values.get("hidden_logits") is True,
                 values.get("doubled") is True,
