@@ -15,6 +15,7 @@ from nntrace_keras.data.evaluations import Entered, EvaluationObserver, first_ar
 from nntrace_keras.data.passes import Passes
 from nntrace_keras.data.pipelines import taken
 from nntrace_keras.patching import Undo, after, before
+from nntrace_keras.program.sources import caller
 
 _MANY = 64  # data sets; beyond them only some are recorded
 
@@ -83,6 +84,7 @@ class TrainerObserver:
         number, is_new = self._number_of(data)
         if not is_new or (number >= _MANY and not is_landmark(number)):
             return
+        source = caller()
         payload = {
             "loader": number,
             "dataset_size": _size(data),
@@ -91,6 +93,8 @@ class TrainerObserver:
             "shuffle": bool(getattr(data, "_shuffle", False)),
             "sampler": type(data).__name__,
             "workers": getattr(data, "workers", 0),
+            "file": source.file,
+            "line": source.line,
         }
         self._recorder.add_event(EventKind.LOADER, payload)
 

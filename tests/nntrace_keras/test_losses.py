@@ -177,3 +177,24 @@ def test_a_function_that_compile_is_given_is_saved_as_without_tracing(tmp_path):
     bare = config()
     with tracing(tmp_path / "run", framework="keras"):
         assert config() == bare
+
+
+@pytest.mark.parametrize("exchanged", [True, False])
+def test_targets_given_for_predictions_are_known_in_a_graph(tmp_path, exchanged):
+    with tracing(tmp_path / "run", framework="keras") as recorder:
+        layer, optimizer = keras.layers.Dense(3, activation="softmax"), keras.optimizers.SGD(0.1)
+        loss = keras.losses.CategoricalCrossentropy()
+
+        @tf.function
+        def step(inputs, targets):
+            with tf.GradientTape() as tape:
+                both = (targets, layer(inputs))
+                value = loss(*both[::-1] if exchanged else both)
+            weights = layer.trainable_variables
+            optimizer.apply(tape.gradient(value, weights), weights)
+
+        for _ in range(2):
+            step(tf.ones((2, 4)), tf.eye(3)[:2])
+    assert recorder.failure is None
+    [call] = [e.payload for e in Trace.open(tmp_path / "run").events_of(EventKind.LOSS_CALL)]
+    assert call["exchanged"] is exchanged

@@ -199,6 +199,16 @@ def is_handed_in(tensor: Any) -> bool:
     return _made_by(tensor) in _FROM_OUTSIDE
 
 
+def is_exchanged(facts: LossFacts, target: Any, prediction: Any) -> bool:
+    """Whether a loss that is not the same both ways is given, in a graph, what a model made as its
+    targets and what came with the data as predictions.
+    """
+    is_one_way = facts.keras_name in (*_CATEGORICAL, "binary_crossentropy", "kl_divergence")
+    if not (is_one_way and facts.is_keras and is_symbolic(target) and is_symbolic(prediction)):
+        return False
+    return is_handed_in(prediction) and _made_by(target) in _HEADS
+
+
 def _head(prediction: Any) -> str | None:
     """What made the predictions in a graph; an eager tensor does not know."""
     return _HEADS.get(_made_by(prediction)) if is_symbolic(prediction) else None

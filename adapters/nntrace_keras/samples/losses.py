@@ -11,6 +11,7 @@ from nntrace_keras.data.batches import GivenLoss
 from nntrace_keras.program.losses import (
     LossFacts,
     announcement,
+    is_exchanged,
     is_handed_in,
     is_symbolic,
 )
@@ -19,6 +20,7 @@ from nntrace_keras.program.sources import Source
 from nntrace_keras.samples.capture import Capture
 from nntrace_keras.samples.tensor_sites import tensor_site
 from nntrace_keras.tape.loss_paths import LossAt
+from nntrace_keras.tape.under_tape import LossCall
 
 
 class LossReader:
@@ -48,7 +50,7 @@ class LossReader:
             facts, value = replace(facts, reduction="sum"), summed
         name = facts.function
         classes = int(prediction.shape[-1] or 0) if (prediction.shape.rank or 0) > 1 else 1
-        self._announce(facts, path, classes, call.source)
+        self._announce(facts, path, classes, call)
         output = tensor_site(path, Role.OUTPUT, name, prediction, call.source)
         if prediction.shape.rank:
             capture.add_examples(output, prediction)
@@ -70,9 +72,11 @@ class LossReader:
             capture.add_scalar(given.value, value)
         return given
 
-    def _announce(self, facts: LossFacts, path: str, classes: int, source: Source) -> None:
+    def _announce(self, facts: LossFacts, path: str, classes: int, call: LossCall) -> None:
+        source = call.source
         if (path, source) in self._announced:
             return
         self._announced.add((path, source))
         payload = announcement(facts, path, classes, source)
+        payload["exchanged"] = is_exchanged(facts, call.target, call.prediction)
         self._recorder.add_event(EventKind.LOSS_CALL, payload)

@@ -102,7 +102,7 @@ def _filters(site: Site) -> tuple[int, int]:
     "dropout-too-strong",
     Severity.WARNING,
     needs=(Role.ACTIVATION,),
-    explains=("LOS07", "LOS10", "LOS14", "GRD08"),
+    explains=("LOS07", "LOS10", "LOS11", "LOS14", "GRD08"),
     advice="Lower the rate (0.1 to 0.3 to begin with) until the model fits its training data, and "
     "take dropout off the predictions.",
 )

@@ -30,6 +30,7 @@ class LossCall:
         takes_probabilities: whether it is a loss of Keras' on probabilities of classes.
         is_paired: Keras' loss takes the logits behind the predictions, whatever it is told.
         is_doubled: and those come out of a softmax or sigmoid themselves.
+        is_exchanged: its targets are the model's output, its predictions come with the data.
     """
 
     function: str
@@ -42,6 +43,7 @@ class LossCall:
     takes_probabilities: bool
     is_paired: bool
     is_doubled: bool
+    is_exchanged: bool
     location: Location | None
 
 
@@ -67,6 +69,7 @@ def loss_calls(trace: Trace) -> tuple[LossCall, ...]:
                 _takes_probabilities(values),
                 values.get("hidden_logits") is True,
                 values.get("doubled") is True,
+                values.get("exchanged") is True,
                 location_in(values),
             )
         )

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 
 from nntrace.rules.common.calls import as_shape
+from nntrace.rules.common.payloads import place
+from nntrace.rules.finding import Location
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
 
@@ -22,6 +24,7 @@ class Evaluation:
     Attributes:
         group: what the pass was over: the same data have the same one.
         loader: the number of the loader that delivered; None for batches made by hand.
+        location: the line that asked for it, where that is known.
     """
 
     step: int
@@ -34,6 +37,7 @@ class Evaluation:
     std: float | None = None
     function: str | None = None
     loss: float | None = None
+    location: Location | None = None
 
 
 def evaluations(trace: Trace) -> tuple[Evaluation, ...]:
@@ -56,6 +60,7 @@ def evaluations(trace: Trace) -> tuple[Evaluation, ...]:
                 _number(values.get("input_std")),
                 function if isinstance(function, str) else None,
                 _number(values.get("loss")),
+                place(values),
             )
         )
     for event in trace.events_of(EventKind.EPOCH):
@@ -63,6 +68,14 @@ def evaluations(trace: Trace) -> tuple[Evaluation, ...]:
         if loss is not None:
             found.append(Evaluation(event.step, "val_loss", loss=loss))
     return tuple(found)
+
+
+def drawn_at(trace: Trace) -> Location | None:
+    """The line that hands over the data that training draws from, where that is known."""
+    loaders = {e.payload.get("loader"): e.payload for e in trace.events_of(EventKind.LOADER)}
+    trained = (e.payload for e in trace.events_of(EventKind.EPOCH) if e.payload.get("steps"))
+    known = (loaders[one["loader"]] for one in trained if one.get("loader") in loaders)
+    return place(next(known, {}))
 
 
 def makes_targets(trace: Trace) -> bool:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from nntrace.rules.common.chance import training_batches
+from nntrace.rules.common.passes import drawn_at
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
@@ -75,6 +76,7 @@ def fixed_batch_order(
         evidence=evidence,
         severity=Severity.INFO if is_recurrent or drawn_once else None,
         advice=_DRAWN_ONCE if drawn_once else "",
+        location=drawn_at(trace),
         needs_no_action=drawn_once,
     )
 
@@ -137,6 +139,7 @@ def duplicate_examples(
             "sampled_examples": seen,
             "dataset_size": size,
         },
+        location=None if site is not None and site.file else drawn_at(trace),
     )
 
 
@@ -180,6 +183,7 @@ def first_batch_only(
                 f"{size} examples.",
                 steps=(own[0].step, own[-1].step),
                 evidence={"passes": len(own), "most_examples": longest, "dataset_size": size},
+                location=drawn_at(trace),
             )
             return
 

@@ -16,6 +16,7 @@ from nntrace.rules.common.input_values import (
     normalises_first,
     not_adapted,
 )
+from nntrace.rules.common.passes import drawn_at
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
@@ -141,6 +142,7 @@ def repeated_batch(
             "dataset_size": max(held.values()),
             "fingerprint": longest[0].fingerprint,
         },
+        location=drawn_at(trace),
     )
 
 
@@ -151,8 +153,9 @@ def repeated_batch(
     needs=(Role.INPUT,),
     explains=(
         *("LOS01", "LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "LOS12", "INI03"),
-        *("INI05", "ACT01", "ACT03", "ACT04", "ACT05", "ACT06", "GRD02", "GRD04"),
-        *("GRD05", "UPD01", "UPD07", "PAR01", "NUM01", "NUM02", "PAR04"),
+        *("INI05", "ACT01", "ACT03", "ACT04", "ACT05", "ACT06", "ACT07", "GRD01", "GRD02"),
+        *("GRD04", "GRD05", "GRD10", "UPD01", "UPD03", "UPD07", "PAR01", "NUM01", "NUM02"),
+        "PAR04",
     ),
     advice="Subtract the mean and divide by the standard deviation of the training set, feature "
     "by feature; for 8-bit images divide by 255 first.",

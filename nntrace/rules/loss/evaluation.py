@@ -302,6 +302,7 @@ def train_eval_input_shift(
                 "shift": moved,
                 "scale_ratio": ratio,
             },
+            location=group[0].location,
         )
         return
 

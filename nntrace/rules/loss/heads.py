@@ -162,11 +162,16 @@ def loss_and_head_disagree(trace: Trace) -> Iterator[Finding | Skipped]:
 
     Squared or absolute error on a softmax classifier with one-hot targets (its gradient vanishes
     where the model is most wrong), cross-entropy between exclusive classes on independent
-    sigmoids, a binary loss on a softmax. Soft targets, as in distillation and consistency
-    training, are left alone. Source: "37 reasons", 15 and 20; Goodfellow et al., Deep Learning,
-    6.2.2.
+    sigmoids, a binary loss on a softmax. With Keras on TensorFlow also a cross-entropy or
+    divergence whose arguments are exchanged (Keras takes the targets first). Soft targets, as in
+    distillation and consistency training, are left alone. Source: "37 reasons", 15 and 20;
+    Goodfellow et al., Deep Learning, 6.2.2.
     """
-    calls = [call for call in loss_calls(trace) if call.head]
+    announced = loss_calls(trace)
+    if exchanged := [call for call in announced if call.is_exchanged]:
+        yield _exchanged(trace, exchanged[0])
+        return
+    calls = [call for call in announced if call.head]
     if not calls:
         yield Skipped("the operation that made the predictions is not known")
         return
@@ -194,6 +199,19 @@ def loss_and_head_disagree(trace: Trace) -> Iterator[Finding | Skipped]:
             evidence={"loss_function": call.function, "head": call.head, "outputs": width},
             location=call.location,
         )
+
+
+def _exchanged(trace: Trace, call: LossCall) -> Finding:
+    return Finding(
+        f"`{call.path}` is given its arguments in the wrong order: the model's output for the "
+        "targets, and the targets for the predictions.",
+        site=trace.site(call.path, Role.OUTPUT),
+        steps=span([batch.step for batch in training_batches(trace)]),
+        severity=Severity.ERROR,
+        evidence={"loss_function": call.function},
+        location=call.location,
+        advice="Keras' losses take the targets first: `loss(y_true, y_pred)`.",
+    )
 
 
 def _within(batch: Batch, low: float, high: float) -> bool:

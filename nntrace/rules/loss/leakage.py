@@ -39,10 +39,11 @@ def column_of_target(trace: Trace) -> str:
 
 
 def same_ids(trace: Trace, batches: Iterable[Batch]) -> Tensor | None:
-    """The model's first input, where it is whole numbers that are the targets, place by place.
+    """The model's first input, where it is whole numbers that are the targets, place by place; or
+    a further one, as a decoder's.
 
-    Seen in the kept examples, in an order that is none by chance, and in all batches by what is
-    known of them.
+    Seen in the kept examples, in an order that is none by chance, and of the first in all batches
+    by what is known of them.
     """
     known = [batch for batch in batches if batch.target_mean is not None]
     alike = all(
@@ -50,23 +51,22 @@ def same_ids(trace: Trace, batches: Iterable[Batch]) -> Tensor | None:
         and batch.input_integer_valued
         for batch in known
     )
-    given = next((tensor for tensor in trace.tensors if tensor.role == Role.INPUT), None)
-    if given is None or not known or not alike:
-        return None
-    for target in trace.tensors:
-        if (
-            target.role == Role.TARGET
-            and target.step == given.step
-            and _is_beginning(target, given)
-        ):
+    inputs = [tensor for tensor in trace.tensors if tensor.role == Role.INPUT]
+    targets = [tensor for tensor in trace.tensors if tensor.role == Role.TARGET]
+    for number, given in enumerate(inputs if known else ()):
+        told = any(t.step == given.step and _is_beginning(t, given) for t in targets)
+        if told and (alike or number):
             return given
     return None
 
 
 def keeps_places(trace: Trace, given: Tensor) -> bool:
     """Whether every layer's output has a place for each of the ids of an example: nothing that
-    has to be put into fewer numbers, as in an autoencoder.
+    has to be put into fewer numbers, as in an autoencoder. What is given beside a first input, as
+    to a decoder beside what it reads, does not pass through all layers.
     """
+    if given.path != next(t.path for t in trace.tensors if t.role == Role.INPUT):
+        return True
     places = given.shape[-1]
     return all(
         places in site.shape or site.shape[:1] == (given.shape[0] * places,)

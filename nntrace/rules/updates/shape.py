@@ -107,7 +107,7 @@ def update_imbalance(
     needs=(Role.PARAM,),
     explains=(
         *("ACT01", "ACT02", "ACT04", "ACT07", "ACT13", "GRD04", "LOS07", "LOS11", "LOS12"),
-        *("LOS14", "UPD02"),
+        *("LOS14", "RUN01", "UPD02"),
     ),
     advice="Load the trained weights before you freeze the layers, or train them: "
     "`requires_grad_(True)`, `layer.trainable = True`.",

@@ -36,6 +36,15 @@ def test_two_epochs_in_a_row_in_one_order_are_a_warning(orders, found):
     assert all(finding.steps == (10, 30) for finding in results)
 
 
+def test_the_line_that_hands_over_the_data_is_pointed_at():
+    lines = [
+        event("loader", loader=number, file="train.py", line=line)
+        for number, line in enumerate((7, 9))
+    ]
+    [finding] = findings("DAT03", trace_of(steps=40, events=[*lines, *passes(1, 2, 2, loader=1)]))
+    assert (finding.location.file, finding.location.line) == ("train.py", 9)
+
+
 @pytest.mark.parametrize(("count", "judged"), [(2, False), (3, True)])
 def test_the_order_of_a_few_batches_means_little(count, judged):
     trace = trace_of(steps=40, events=passes(1, 1, batches=count))

@@ -190,6 +190,11 @@ def test_a_scale_that_differs_by_two_in_evaluation_is_a_warning(std, found):
     assert len(findings("DAT14", shifted(std=std))) == found
 
 
+def test_a_shift_is_told_of_at_the_line_that_evaluates():
+    [finding] = findings("DAT14", shifted(mean=3.0, file="train.py", line=7))
+    assert (finding.location.file, finding.location.line) == ("train.py", 7)
+
+
 def test_a_few_evaluation_examples_say_nothing():
     assert skip_reasons("DAT14", shifted(mean=3.0, examples=15))
 

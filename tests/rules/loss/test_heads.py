@@ -168,3 +168,10 @@ def test_a_loss_for_another_kind_of_head_is_a_warning(function, head, targets, f
 def test_a_head_that_is_not_known_disagrees_with_nothing():
     trace = called("mse_loss", width=10, **ONE_HOT)
     assert [type(r).__name__ for r in run_rule("LOS06", trace)] == ["Skipped"]
+
+
+def test_arguments_in_the_wrong_order_are_an_error():
+    call = event("loss_call", function="categorical_crossentropy", exchanged=True)
+    [finding] = findings("LOS06", trace_of(steps=20, events=[call]))
+    assert finding.level is Severity.ERROR
+    assert "y_true, y_pred" in finding.advice

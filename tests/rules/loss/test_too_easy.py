@@ -95,7 +95,7 @@ def test_one_batch_learned_by_heart_is_not_judged():
 IDS = np.random.default_rng(1).integers(0, 10, size=(8, 12))
 
 
-def next_ids(end, *, given=IDS, targets=IDS, between=(8, 12, 32), target_mean=4.5):
+def next_ids(end, *, given=IDS, targets=IDS, between=(8, 12, 32), target_mean=4.5, beside=None):
     """A trace of a model over ids, whose loss falls from ln 10 to a share `end` of it."""
     falling = np.geomspace(np.log(10), end * np.log(10), 200).tolist()
     rows = batches(
@@ -113,6 +113,8 @@ def next_ids(end, *, given=IDS, targets=IDS, between=(8, 12, 32), target_mean=4.
     )
     layer = site("block", "activation", shape=list(between), numel=int(np.prod(between)))
     tensors = [kept("input", given, "int64"), kept("target", targets, "int64")]
+    if beside is not None:
+        tensors.insert(1, {**kept("input", beside, "int64"), "path": "input.1"})
     return trace_of(loss=falling, batches=rows, tensors=tensors, sites=[layer])
 
 
@@ -124,6 +126,17 @@ def test_targets_that_are_the_ids_given_are_named(end, level, targets):
     [finding] = findings("LOS20", next_ids(end, targets=targets))
     assert finding.level is level
     assert "the same ids as input.0" in finding.message
+
+
+def test_a_decoder_that_is_given_its_targets_is_told_of_though_its_encoder_makes_a_summary():
+    trace = next_ids(0.05, given=IDS[:, ::-1], beside=IDS, between=(8, 32), target_mean=4.6)
+    [finding] = findings("LOS20", trace)
+    assert finding.level is Severity.WARNING
+    assert "the same ids as input.1" in finding.message
+
+
+def test_a_decoder_that_is_given_the_targets_before_is_healthy():
+    assert findings("LOS20", next_ids(0.05, given=IDS[:, ::-1], beside=np.roll(IDS, 1, 1))) == []
 
 
 def test_ids_that_pass_through_fewer_numbers_are_put_together_again():
