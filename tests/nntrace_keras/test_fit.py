@@ -98,7 +98,7 @@ def test_data_set_loss_optimizer_and_seed_are_announced(trace_keras):
     assert loader.payload["dataset_size"] == 64
     assert loader.payload["batches"] == 4
     assert loader.payload["shuffle"] is True
-    assert loader.payload["file"].endswith("keras_programs.py")
+    assert loader.payload["file"] == __file__
     (loss,) = trace.events_of(EventKind.LOSS_CALL)
     assert loss.payload["keras_function"] == "sparse_categorical_crossentropy"
     assert loss.payload["from_logits"] is True

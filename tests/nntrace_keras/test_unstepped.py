@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from nntrace.rules import get_rule
 from nntrace.schema import Role
 
 WRAPPERS = pytest.mark.parametrize("wrap", [tf.function, lambda step: step])
@@ -65,3 +66,27 @@ def test_weights_that_another_optimizer_steps_are_recorded_with_its_steps(trace_
     assert kinds(trace, "encoding/kernel") == {Role.PARAM, Role.PARAM_GRAD, Role.UPDATE}
     [site] = [s for s in trace.sites_of(Role.PARAM) if s.path.endswith("encoding/kernel")]
     assert site.optimizer == "SGD.2"
+
+
+@WRAPPERS
+def test_weights_whose_gradient_is_asked_for_in_vain_are_told_from_those_nobody_asks_for(
+    trace_keras, wrap
+):
+    first, second = models()
+    optimizer, inputs = keras.optimizers.SGD(0.1), tf.ones((16, 4))
+
+    @wrap
+    def step():
+        with tf.GradientTape() as tape:
+            code = tf.stop_gradient(first(inputs, training=True))
+            loss = tf.reduce_mean(second(code, training=True) ** 2)
+        variables = first.trainable_variables + second.trainable_variables
+        pairs = zip(tape.gradient(loss, variables), variables, strict=True)
+        optimizer.apply_gradients([(g, v) for g, v in pairs if g is not None])
+
+    trace = trace_keras(lambda: [step() for _ in range(6)])
+    asked = {site.path for site in trace.sites_of(Role.PARAM_GRAD) if site.requires_grad}
+    assert {path.rpartition("/")[2] for path in asked} == {"kernel", "bias"}
+    assert all("encoding" in path for path in asked)
+    [finding] = get_rule("GRD03").run(trace)
+    assert finding.site.path.endswith("encoding/kernel")

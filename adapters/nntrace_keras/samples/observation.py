@@ -104,20 +104,20 @@ class Observer:
             for n, (g, v) in enumerate(pairs)
         ]
         held = {key(variable) for _, variable in pairs}
-        others: dict[int, tuple[Any, Any]] = {}
+        others: dict[int, tuple[Any, Any, bool]] = {}
         for gradient in gradients:
             for source, value in zip(gradient.sources, gradient.source_gradients, strict=True):
                 if _is_variable(source) and key(source) not in held:
-                    others.setdefault(key(source), (value, source))
+                    others.setdefault(key(source), (value, source, True))
             for root in gradient.calls.roots:
                 owned = root.layer.trainable_variables
                 if any(key(variable) in held for variable in owned):
                     for variable in owned:
                         if key(variable) not in held:
-                            others.setdefault(key(variable), (None, variable))
+                            others.setdefault(key(variable), (None, variable, False))
         rest = [
-            self._stepped(name, len(pairs) + n, v, g, {})
-            for n, (g, v) in enumerate(others.values())
+            self._stepped(name, len(pairs) + n, v, g, {}, asked=asked)
+            for n, (g, v, asked) in enumerate(others.values())
         ]
         return mine, rest
 
@@ -163,6 +163,7 @@ class Observer:
         facts: dict[str, Any],
         *,
         trained: bool = True,
+        asked: bool = False,
     ) -> Stepped:
         path, parent, owner = self._names.variable(variable, optimizer, number)
         shape = tuple(int(size) for size in variable.shape)
@@ -170,6 +171,8 @@ class Observer:
 
         def site(role: Role) -> SiteKey:
             own = {"requires_grad": trained} if role is Role.PARAM else {}
+            if asked and role is Role.PARAM_GRAD:  # by the program, though it makes no step of it
+                own = {"requires_grad": True}
             return parameter_site(
                 path, role, variable, owner, source, parent=parent, facts={**facts, **own}
             )

@@ -36,7 +36,8 @@ def no_gradient(
     module takes part in the forward pass (the graph is cut behind it), a warning where it is never
     called. Information where it is never called and an installed library built it, or where it is a
     minor part of what a library built, such as BERT's pooler under a mean of the tokens. Parameters
-    that no optimizer holds, such as a target network's, are left out. Where no parameter has a
+    that no optimizer holds, such as a target network's, are left out, unless a tape was asked for
+    their gradients. Where no parameter has a
     gradient, those of the layers' outputs tell why: with them gradients are cleared before the
     optimizer acts, without them the loss does not depend on the model.
     Source: "37 reasons", 19 (frozen or disconnected layers).
@@ -44,6 +45,7 @@ def no_gradient(
     sites = trace.sites_of(Role.PARAM_GRAD)
     looked = columns(trace, Role.PARAM_GRAD, "n", sites)
     held = np.isfinite(columns(trace, Role.UPDATE, "n", sites)).sum(axis=0)
+    held += [site.requires_grad is True for site in sites]  # the program asked for it
     times = np.isfinite(looked).sum(axis=0)
     if (times if times.size else np.zeros(1)).max() < samples:
         yield too_few(f"needs {samples} sampled steps")

@@ -23,6 +23,8 @@ from nntrace.trace.model import FloatArray
 
 _ROUNDING = 1e-3
 _ROW_SUM_ERROR = 0.01  # half-precision probabilities sum to 1 within this
+_ROWS_OF_ANOTHER_AXIS = 0.05  # what they miss 1 by, where the sum is over something else
+_ROWS = 2  # axes of predictions: examples and classes
 
 
 @rule(
@@ -93,7 +95,10 @@ def softmax_before_cross_entropy(
     "LOS03",
     "nll-without-log-softmax",
     Severity.ERROR,
-    explains=("LOS01", "LOS07", "LOS08", "LOS11", "LOS12", "LOS21", "GRD02", "GRD05", "PAR02"),
+    explains=(
+        *("LOS01", "LOS07", "LOS08", "LOS11", "LOS12", "LOS13", "LOS21", "LOS22", "GRD02"),
+        *("GRD05", "PAR02"),
+    ),
     advice="Take `cross_entropy` on the raw logits, or put `log_softmax(dim=1)` before `nll_loss`.",
     in_keras="Let the model end in a softmax, or say `from_logits=True`.",
 )
@@ -109,11 +114,11 @@ def nll_without_log_softmax(
     bound while that value grows, and nothing pushes the others down. Recognised because the
     exponentials of log-probabilities sum to 1 in every row, and these do not. Cross-entropies and
     the KL divergence of Keras, which expect probabilities, clip values below 0, which then have no
-    gradient.
+    gradient; and what they are given out of a softmax must add up to 1 for each example.
     Source: "37 reasons", 15 (check your loss function) and 20; PyTorch's documentation of
     `NLLLoss`, Keras' of `from_logits`.
     """
-    raw = list(_below_zero(trace, batches))
+    raw = [*_below_zero(trace, batches), *_over_another_axis(trace, batches)]
     yield from raw
     calls = {
         path: [batch for batch in given if batch.row_lse_max is not None]
@@ -245,6 +250,33 @@ def _below_zero(trace: Trace, batches: int) -> Iterator[Finding]:
             advice="Let the model end in a softmax, or say `from_logits=True`.",
             location=call.location,
         )
+
+
+def _over_another_axis(trace: Trace, batches: int) -> Iterator[Finding]:
+    """What comes out of a softmax, and does not add up to 1 over the classes of an example."""
+    given = loss_inputs(trace)
+    for path, call in _on_probabilities(trace).items():
+        site = trace.site(path, Role.OUTPUT)
+        seen = [b for b in given.get(path, ()) if _has_rows(b)]
+        wrong = [b for b in seen if _farthest_row_sum(b) > _ROWS_OF_ANOTHER_AXIS]
+        is_softmax = call.head == "softmax" and site is not None and len(site.shape) == _ROWS
+        if not is_softmax or len(wrong) < batches or len(wrong) < 0.9 * len(seen):
+            continue
+        low = min(b.row_sum_min or 0.0 for b in wrong)
+        high = max(b.row_sum_max or 0.0 for b in wrong)
+        yield Finding(
+            f"the softmax before `{path}` is not over the classes: an example's values add up to "
+            f"{low:.3g} to {high:.3g}, not to 1. Each depends on the other examples of the batch.",
+            site=site,
+            steps=(wrong[0].step, wrong[-1].step),
+            evidence={"row_sum_min": low, "row_sum_max": high, "batches": len(wrong)},
+            advice="Take the softmax over the last axis: `axis=-1`, not `axis=0`.",
+            location=call.location,
+        )
+
+
+def _farthest_row_sum(batch: Batch) -> float:
+    return max(abs((batch.row_sum_min or 0.0) - 1.0), abs((batch.row_sum_max or 0.0) - 1.0))
 
 
 def _has_rows(batch: Batch) -> bool:

@@ -34,6 +34,13 @@ def test_a_lesser_part_of_a_librarys_model_may_be_called_for_nothing(rest, level
     assert finding.level is level
 
 
+def test_a_gradient_that_was_asked_for_in_vain_counts_though_no_optimizer_holds_the_parameter():
+    [asked] = gradient("encoder.weight", None, n=0, update=None)
+    rows = [[{**asked, "requires_grad": True}], called("encoder"), gradient("b.weight", 0.1)]
+    [finding] = findings("GRD03", trace(*rows))
+    assert finding.evidence["parameters"] == ["encoder.weight"]
+
+
 def test_one_gradient_in_the_whole_run_is_enough():
     late = gradient("a.weight", 0.1, n=[*[0] * 19, 10])
     assert not findings("GRD03", trace(late, called("a"), gradient("b.weight", 0.1)))

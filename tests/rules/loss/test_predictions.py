@@ -57,11 +57,11 @@ def test_a_softmax_behind_another_is_an_error_whatever_the_loss_takes():
 # LOS03
 
 
-def nll(function="nll_loss", count=12, call=None, **values):
+def nll(function="nll_loss", count=12, call=None, sites=(), **values):
     """A trace with one place that calls a loss function."""
     rows = batches(count, loss_function=function, batch_size=32, **values)
     payload = {"function": function, "file": "train.py", "line": 7, **(call or {})}
-    return trace_of(steps=count, batches=rows, events=[event("loss_call", **payload)])
+    return trace_of(steps=count, batches=rows, sites=sites, events=[event("loss_call", **payload)])
 
 
 @pytest.mark.parametrize(("lse", "found"), [(0.04, 0), (0.06, 1), (-0.06, 1), (3.2, 1)])
@@ -108,6 +108,25 @@ def test_logits_given_to_a_loss_of_keras_on_probabilities_are_an_error(name, low
 def test_logits_where_logits_are_due_are_healthy(call):
     name = "categorical_crossentropy"
     assert skip_reasons("LOS03", nll(name, call=call, output_min=-9.0, output_max=4.0))
+
+
+def over_an_axis(low, head="softmax", shape=(32, 10)):
+    call = {"keras_function": "categorical_crossentropy", "head": head}
+    rows = {"row_sum_min": low, "row_sum_max": 1.02, "output_min": 0.0, "output_max": 0.9}
+    output = site("categorical_crossentropy", "output", shape=list(shape))
+    return nll("categorical_crossentropy", call=call, sites=[output], classes=10, **rows)
+
+
+@pytest.mark.parametrize(("low", "found"), [(0.96, 0), (0.94, 1)])
+def test_a_softmax_that_is_not_over_the_classes_is_an_error(low, found):
+    results = findings("LOS03", over_an_axis(low))
+    assert len(results) == found
+    assert all("axis=-1" in finding.advice for finding in results)
+
+
+@pytest.mark.parametrize("other", [{"head": None}, {"shape": (32, 10, 8)}])
+def test_shares_that_the_loss_divides_by_their_sum_are_healthy(other):
+    assert findings("LOS03", over_an_axis(0.5, **other)) == []
 
 
 # LOS12
