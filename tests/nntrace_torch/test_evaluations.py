@@ -229,6 +229,23 @@ def test_dropout_that_is_told_a_mode_is_meant(trace_here, drop):
     assert "dropout_function" not in evaluated_with(trace_here, drop)
 
 
+@pytest.mark.parametrize(("draws", "repeated"), [(1, 0), (3, 4)])
+def test_calls_with_the_input_of_the_call_before_are_counted(trace_here, draws, repeated):
+    model = mlp()
+
+    def program():
+        classify(model, torch.randn(6, 4), steps=2)
+        with torch.no_grad():
+            for _ in range(2):
+                batch = torch.randn(6, 4)
+                for _ in range(draws):
+                    model(batch)
+        classify(model, torch.randn(6, 4), steps=1)
+
+    [(_, payload)] = evaluations(trace_here(program))
+    assert (payload["calls"], payload["repeated"]) == (2 * draws, repeated)
+
+
 def test_dropout_functions_are_watched_during_evaluations_alone(trace_here):
     original, seen = functional.dropout, []
 

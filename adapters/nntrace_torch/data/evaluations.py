@@ -4,6 +4,8 @@ Only calls of the outermost modules that are trained are seen, and they alone pa
 microseconds each. A pass ends when training goes on.
 """
 
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -52,6 +54,8 @@ class _Pass:
     shape: tuple[int, ...] = ()
     inputs: list[torch.Tensor] = field(default_factory=list)
     calls: int = 0
+    repeated: int = 0
+    last_input: Callable[[], torch.Tensor | None] = lambda: None
     examples: int = 0
     loss_function: str | None = None
     reduction: str | None = None
@@ -117,7 +121,12 @@ class EvaluationObserver:
         # Calls 1, 2, 4, 8, …: spread over the pass, whose data may be in some order.
         if _is_recorded(found.number) and found.calls & (found.calls - 1) == 0:
             _sample(found, inputs)
-        if inputs and inputs[0].dim():
+        if not inputs:
+            return
+        # As often as predictions are drawn, to see how certain a model is.
+        found.repeated += found.last_input() is inputs[0]
+        found.last_input = weakref.ref(inputs[0])
+        if inputs[0].dim():
             found.examples += int(inputs[0].shape[0])
 
     def loss(self, function: str, reduction: str, loss: torch.Tensor, examples: int) -> None:
@@ -153,6 +162,7 @@ class EvaluationObserver:
             "group": found.group,
             "number": found.number,
             "calls": found.calls,
+            "repeated": found.repeated,
             "examples": found.examples,
             **found.modes,
             "input_shape": list(found.shape),

@@ -25,6 +25,7 @@ class LossCall:
 
     Attributes:
         path: of the sites of its targets and predictions.
+        classes: the width of the predictions' class axis; None where not known.
         head: the operation that made the predictions, such as `softmax`; None where not known.
         head_width: the size of a softmax's axis.
         takes_probabilities: whether it is a loss of Keras' on probabilities of classes.
@@ -36,6 +37,7 @@ class LossCall:
     function: str
     path: str
     reduction: str
+    classes: int | None
     shape: tuple[int, ...] | None
     target_shape: tuple[int, ...] | None
     head: str | None
@@ -56,12 +58,14 @@ def loss_calls(trace: Trace) -> tuple[LossCall, ...]:
         if not isinstance(function, str):
             continue
         head, width, reduction = (values.get(k) for k in ("head", "head_width", "reduction"))
+        classes = values.get("classes")
         path = values.get("path")
         found.append(
             LossCall(
                 function,
                 path if isinstance(path, str) else function,
                 reduction if isinstance(reduction, str) else "mean",
+                classes if isinstance(classes, int) else None,
                 as_shape(values.get("shape")),
                 as_shape(values.get("target_shape")),
                 head if isinstance(head, str) else None,

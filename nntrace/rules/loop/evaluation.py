@@ -45,7 +45,8 @@ def eval_in_train_mode(
     left out, as is a model whose root is in evaluation mode while a part is not. Passes without a
     loss where several optimizers take turns draw samples, as from a GAN's generator, and are
     information. A model in evaluation mode whose code calls a dropout function without telling it
-    the mode is reported, too: `functional.dropout(x, 0.5)` never stops.
+    the mode is reported, too: `functional.dropout(x, 0.5)` never stops. Not where most calls are
+    given the input of the call before: predictions are then drawn from it.
     Source: "37 reasons", 21 and 26 (dropout, batch norm: train and test mode).
     """
     events = trace.events_of(EventKind.EVALUATION)
@@ -61,7 +62,8 @@ def eval_in_train_mode(
         groups[model_of(event), count(event.payload, "group")].append(event)
     found = []
     for (model, _), group in groups.items():
-        wrong = [event for event in group if _is_active(event.payload)]
+        active = [event for event in group if _is_active(event.payload)]
+        wrong = [event for event in active if not _draws_again(event.payload)]
         whole = 1 + max(count(event.payload, "number") for event in group)
         rare = whole <= max(1.0, rarity * max(1, len(trace.steps)))
         # The first before any training was may be there to initialise, or to look.
@@ -92,7 +94,8 @@ def eval_in_train_mode(
 
 def _lasting_dropout(events: Sequence[Event]) -> Finding | None:
     """Of dropout functions that are called without the mode, if an evaluation met one."""
-    met = [event for event in events if text(event.payload, "dropout_function")]
+    named = [event for event in events if text(event.payload, "dropout_function")]
+    met = [event for event in named if not _draws_again(event.payload)]
     if not met:
         return None
     values = met[0].payload
@@ -108,6 +111,12 @@ def _lasting_dropout(events: Sequence[Event]) -> Finding | None:
         advice=f"Call it with `{argument}`"
         + (", or use an `nn.Dropout` module." if not is_attention else "."),
     )
+
+
+def _draws_again(values: dict[str, Any]) -> bool:
+    """Whether a model without active norms was asked about each input more than once."""
+    repeats = 2 * count(values, "repeated") >= count(values, "calls") > 1
+    return repeats and not count(values, "norm_active")
 
 
 @rule(

@@ -114,11 +114,18 @@ def nll_without_log_softmax(
     bound while that value grows, and nothing pushes the others down. Recognised because the
     exponentials of log-probabilities sum to 1 in every row, and these do not. Cross-entropies and
     the KL divergence of Keras, which expect probabilities, clip values below 0, which then have no
-    gradient; and what they are given out of a softmax must add up to 1 for each example.
+    gradient; and what they are given out of a softmax must add up to 1 for each example. On PyTorch
+    a softmax over another axis than the classes is told by its width: over the batch (`dim=0`)
+    examples compete with each other for each class.
     Source: "37 reasons", 15 (check your loss function) and 20; PyTorch's documentation of
     `NLLLoss`, Keras' of `from_logits`.
     """
-    raw = [*_below_zero(trace, batches), *_over_another_axis(trace, batches)]
+    told = _softmax_of_another_width(trace)
+    raw = [
+        *told.values(),
+        *_below_zero(trace, batches),
+        *_over_another_axis(trace, batches),
+    ]
     yield from raw
     calls = {
         path: [batch for batch in given if batch.row_lse_max is not None]
@@ -130,7 +137,7 @@ def nll_without_log_softmax(
         yield too_few(f"needs {batches} sampled calls of `nll_loss`, has {most}")
     for path, judged in calls.items():
         wrong = [b for b in judged if _farthest_log_sum(b) > error]
-        if len(judged) < batches or len(wrong) < 0.9 * len(judged):
+        if path in told or len(judged) < batches or len(wrong) < 0.9 * len(judged):
             continue
         first = wrong[0]
         sums = f"from {first.row_lse_min:.3g} to {first.row_lse_max:.3g}"
@@ -229,6 +236,38 @@ def _on_probabilities(trace: Trace) -> dict[str, LossCall]:
         for call in loss_calls(trace)
         if call.takes_probabilities and not call.is_paired
     }
+
+
+def _softmax_of_another_width(trace: Trace) -> dict[str, Finding]:
+    """A softmax before a cross-entropy of classes that runs over the batch or other axes, by path
+    of the call.
+    """
+    told: dict[str, Finding] = {}
+    for call in loss_calls(trace):
+        shape, width = call.shape or (), call.head_width
+        if call.function not in CROSS_ENTROPY or call.head not in ("softmax", "log_softmax"):
+            continue
+        if call.path in told or call.takes_probabilities:
+            continue
+        if not call.classes or width in (None, 1, call.classes):
+            continue
+        if width not in shape:
+            continue  # of something else: a slice, or several heads in one
+        over = f"the {width} examples of the batch" if width == shape[0] else f"an axis of {width}"
+        is_nll = call.function == "nll_loss"
+        told[call.path] = Finding(
+            f"the {call.head} before `{call.path}` runs over {over}, not over the "
+            f"{call.classes} classes: the values of an example are no distribution.",
+            site=trace.site(call.path, Role.OUTPUT),
+            steps=span([batch.step for batch in training_batches(trace)]),
+            evidence={"width": width, "classes": call.classes, "shape": list(shape)},
+            advice=f"Let it run over the classes: `{call.head}(x, dim=1)` (or `dim=-1`, where they "
+            "are the last axis)."
+            if is_nll
+            else f"Leave out the {call.head}: `{call.function}` applies its own, over the classes.",
+            location=call.location,
+        )
+    return told
 
 
 def _below_zero(trace: Trace, batches: int) -> Iterator[Finding]:

@@ -85,6 +85,22 @@ def test_a_dropout_function_that_is_not_told_the_mode_is_reported_at_its_line():
     assert "training=self.training" in finding.advice
 
 
+@pytest.mark.parametrize(("repeated", "found"), [(4, 1), (5, 0)])
+@pytest.mark.parametrize(
+    "active", [{"dropout_function": "dropout", "training": False}, {"dropout_active": 1}]
+)
+def test_predictions_that_are_drawn_again_from_each_input_are_meant(active, repeated, found):
+    drawn = {"calls": 10, "repeated": repeated, **active}
+    events = [TRAINING, *(evaluation(20 * n + 20, number=n, **drawn) for n in range(4))]
+    assert len(findings("RUN02", trace_of(steps=100, events=events))) == found
+
+
+def test_a_batch_norm_in_training_mode_is_not_meant_where_predictions_are_drawn_again():
+    drawn = {"calls": 10, "repeated": 9, "norm_active": 1}
+    events = [TRAINING, *(evaluation(20 * n + 20, number=n, **drawn) for n in range(4))]
+    assert findings("RUN02", trace_of(steps=100, events=events))
+
+
 # RUN11
 
 DEVICE = event("device", 0, device="cpu", accelerator=None)
