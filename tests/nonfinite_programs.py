@@ -948,6 +948,66 @@ PROGRAMS = {
         "div",
         2,
     ),
+    "two equal points in one batch of a loader": program(
+        """
+        from torch.utils.data import DataLoader, TensorDataset
+
+        one, other = torch.randn(64, 4), torch.randn(64, 4)
+        other[30] = one[30]
+        model = Net()
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+        for left, right in DataLoader(TensorDataset(one, other), batch_size=8):
+            distance = (model(left) - model(right)).square().sum(1).sqrt()  # born
+            optimizer.zero_grad()
+            distance.mean().backward()
+            optimizer.step()
+        """,
+        "backward",
+        "div",
+        3,
+    ),
+    "targets of zero in one batch of a loader": program(
+        """
+        from torch.utils.data import DataLoader, TensorDataset
+
+        def overlap(out, mask):
+            return (out.sigmoid() * mask).sum(1).sqrt()  # born
+
+        def step_of(model, optimizer, batch):
+            points, masks = batch
+            optimizer.zero_grad()
+            loss = 1 - overlap(model(points), masks).mean()
+            loss.backward()
+            optimizer.step()
+
+        masks = torch.ones(64, 3)
+        masks[30] = 0
+        model = Net()
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+        for batch in DataLoader(TensorDataset(torch.randn(64, 4), masks), batch_size=8):
+            step_of(model, optimizer, batch)
+        """,
+        "backward",
+        "div",
+        3,
+    ),
+    "equal points in the first of two micro-batches": program(
+        """
+        one, other = torch.randn(8, 8, 4), torch.randn(8, 8, 4)
+        other[4, 6] = one[4, 6]
+        model = Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+        for number, (left, right) in enumerate(zip(one, other)):
+            distance = (model(left) - model(right)).square().sum(1).sqrt()  # born
+            (distance.mean() / 2).backward()
+            if number % 2:
+                optimizer.step()
+                optimizer.zero_grad()
+        """,
+        "backward",
+        "div",
+        2,
+    ),
     # Outside the model: what the program computes before, between and beside its calls.
     "in what the model is given": program(
         """
@@ -1397,6 +1457,18 @@ PROGRAMS = {
         """,
         "data",
         "",
+    ),
+    "a weight that the program writes to": program(
+        """
+        model = Net()
+        adam = torch.optim.Adam(model.parameters())
+        torn = at(2, lambda: model.fc2.weight.data[1, 1].fill_(float("nan")))
+        train(model, classify, optimizer=adam, breaks=torn)
+        """,
+        "weights",
+        "",
+        2,
+        facts="the optimizer's state, which gradients enter, is finite",
     ),
     "NaN in loaded weights": program(
         """

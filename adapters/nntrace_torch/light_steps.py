@@ -9,6 +9,7 @@ step passes (`tracer`) the loss function and the time before the optimizer are l
 """
 
 import math
+import sys
 import time
 import weakref
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from nntrace_torch.optimizer.optimizers import Known, is_given_closure, is_insid
 from nntrace_torch.optimizer.step_hooks import StepHooks
 from nntrace_torch.patching import outside_graphs, read_number
 
+_LARGEST = sys.float_info.max  # an infinite loss is never usual
 _tracing_state = torch._C._get_tracing_state
 
 
@@ -94,7 +96,7 @@ class LightSteps:
             if (optimizer := known.reference()) is not None
         }
         self._step_ended_ns = self._settled_ns = now
-        self._highest = parts.watch.highest_usual()
+        self._highest = min(parts.watch.highest_usual(), _LARGEST)
         self._hooks.exchange(self._before_step if parts.watch.is_due else None, self._after_step)
 
     def end(self) -> None:
@@ -139,6 +141,7 @@ class LightSteps:
         if parts.evaluations.open:
             parts.evaluations.end()
         parts.schedules.look()
+        parts.watch.weights_are_well()
 
     def _look(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """Look at some of the gradients, as it is time to."""
@@ -189,8 +192,7 @@ class LightSteps:
         )
         self._step_ended_ns = now
         self._steps += 1
-        self._calls.kept.clear()
-        self._calls.micro_batch = 0
+        self._calls.clear()
         if wants_next:
             self.end()
             self._wanted(optimizer)
@@ -215,7 +217,7 @@ class LightSteps:
         steps, self._steps = self._steps, 0
         self._is_due = True
         parts.watch.steps_took(steps, self._step_ended_ns - self._settled_ns, losses)
-        self._highest = parts.watch.highest_usual()
+        self._highest = min(parts.watch.highest_usual(), _LARGEST)
         self._settled_ns = self._step_ended_ns
         if parts.watch.is_due and self.are_on:
             self._hooks.exchange(self._before_step, self._after_step)

@@ -31,6 +31,7 @@ from nntrace_torch.replay import (
     NonfiniteWatch,
     Replayer,
     RootCalls,
+    StepBefore,
     play,
 )
 from nntrace_torch.samples.attention import AttentionObserver
@@ -104,6 +105,7 @@ class Observers:
             self.forward,
             self.replayer,
             self.calls,
+            StepBefore(self.models, self.calls, self.loaders),
         )
         self.watch = NonfiniteWatch(self.investigator, recorder.guard)
         self.asking = FinitenessObserver(recorder)

@@ -6,6 +6,7 @@ import itertools
 import time
 import weakref
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from nntrace_torch.program.describe import can_sample
 
 _SMALL = 1 << 16  # elements of a tensor whose range is looked at: labels, targets
 _FEW = 8
+_KEPT_BATCHES = 4
 _MANY_PASSES = 64  # of a loader; beyond them only some are recorded
 
 
@@ -71,6 +73,8 @@ class LoaderObserver:
     Attributes:
         wait_ns: nanoseconds waited since the last step.
         is_sampled: whether the current step is.
+        batches: the last few, oldest first, where they are kept: what a program fetches ahead is
+            among them.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -84,6 +88,8 @@ class LoaderObserver:
         self._ranges: tuple[tuple[float, float], ...] | None = None
         self.is_sampled: Callable[[], bool] = lambda: False
         self.wait_ns = 0
+        self.batches: deque[Any] = deque(maxlen=_KEPT_BATCHES)
+        self._keeps_batches = False
         self._on_batch = recorder.guard(self._deliver)
         self._on_end = recorder.guard(self._end)
 
@@ -96,6 +102,17 @@ class LoaderObserver:
             after(loader_module._BaseDataLoaderIter, "_next_index", guard(self._drawn)),
             wrap(loader_module._BaseDataLoaderIter, "__next__", self._timed),
         ]
+
+    @property
+    def keeps_batches(self) -> bool:
+        """Whether references to the last batches are kept."""
+        return self._keeps_batches
+
+    @keeps_batches.setter
+    def keeps_batches(self, keeps: bool) -> None:
+        self._keeps_batches = keeps
+        if not keeps:
+            self.batches.clear()
 
     def take_wait_ns(self) -> int:
         """The wait of the step that is over."""
@@ -128,6 +145,8 @@ class LoaderObserver:
                 raise
             finally:
                 self.wait_ns += time.perf_counter_ns() - started
+            if self._keeps_batches:
+                self.batches.append(batch)
             self._on_batch(iterator, batch)
             return batch
 

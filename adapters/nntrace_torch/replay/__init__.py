@@ -6,6 +6,7 @@ from nntrace_torch.replay.engine import Replayer
 from nntrace_torch.replay.guard import ReplayEndedError
 from nntrace_torch.replay.origin import Investigator
 from nntrace_torch.replay.player import play
+from nntrace_torch.replay.step_before import StepBefore
 from nntrace_torch.replay.watch import NonfiniteWatch
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "ReplayEndedError",
     "Replayer",
     "RootCalls",
+    "StepBefore",
     "play",
 ]

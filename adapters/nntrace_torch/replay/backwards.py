@@ -15,14 +15,19 @@ from nntrace_torch.replay.finder import Birth, OriginFinder
 from nntrace_torch.replay.frames import names_holding
 from nntrace_torch.replay.reruns import Reruns, result_of
 from nntrace_torch.replay.statements import has_graph, is_broken, recomputation
+from nntrace_torch.replay.step_before import Past
 
 _MAX_NAMES = 8
 
 
 class BackwardSearch:
-    """Replays forward and backward of the step."""
+    """Replays forward and backward of a step.
 
-    def __init__(self, reruns: Reruns, replayer: Replayer, calls: RootCalls) -> None:
+    Of the step before, which is computed with other weights, only what breaks gradients again is
+    believed.
+    """
+
+    def __init__(self, reruns: Reruns, replayer: Replayer, calls: RootCalls | Past) -> None:
         self._reruns = reruns
         self._replayer = replayer
         self._calls = calls
@@ -34,19 +39,22 @@ class BackwardSearch:
                 finder = OriginFinder()
                 both, module = self._there_and_back(call), original_of(call.compute)
                 inner = [module] if isinstance(module, nn.Module) else []
-                self._reruns.run(
+                found = self._reruns.run(
                     both, call.args, call.kwargs, finder, modules=inner, call=call, gradients=True
                 )
-                if finder.first is not None:
+                if finder.first is not None and self._is_believed(found):
                     return finder.first, call
         return None
 
     def of_loss(self, loss: torch.Tensor | None, frame: FrameType | None) -> Birth | None:
-        """The first derivative of the statements that gave the loss."""
-        for holder, compute in self._reruns.statements(loss, frame, has_graph):
+        """The first derivative of the statements that gave the loss, or what had no name."""
+        held = self._reruns.statements(loss, frame, has_graph)
+        if loss is None:
+            held = self._reruns.objectives(frame, has_graph)
+        for holder, compute in held:
             both = self._differentiated(compute)
-            _, finder = self._reruns.compute(holder, both, gradients=True)
-            if finder.first is not None:
+            found, finder = self._reruns.compute(holder, both, gradients=True)
+            if finder.first is not None and self._is_believed(found):
                 return finder.first
         return None
 
@@ -75,25 +83,31 @@ class BackwardSearch:
         elif not notes:
             notes.append("the backward pass could not be replayed")
 
+    def _is_believed(self, gradients: Any) -> bool:
+        return isinstance(self._calls, RootCalls) or is_broken(gradients)
+
     def _there_and_back(self, call: Call) -> Callable[..., Any]:
         compute = original_of(call.compute)
 
-        def both(*args: Any, **kwargs: Any) -> None:
+        def both(*args: Any, **kwargs: Any) -> Any:
             output = [t for t in tensors_within(compute(*args, **kwargs)) if t.requires_grad]
             arrived = [(call.gradients or {}).get(place) for place in range(len(output))]
             pairs = [(t, g) for t, g in zip(output, arrived, strict=True) if g is not None]
             if pairs and self._replayer.leaves:
                 tensors, gradients = zip(*pairs, strict=True)
-                torch.autograd.grad(tensors, self._replayer.leaves, gradients, allow_unused=True)
+                leaves = self._replayer.leaves
+                return torch.autograd.grad(tensors, leaves, gradients, allow_unused=True)
+            return None
 
         return both
 
     def _differentiated(self, compute: Callable[[], Any]) -> Callable[[], Any]:
-        def both() -> None:
+        def both() -> Any:
             loss = compute()
             if isinstance(loss, torch.Tensor) and loss.requires_grad and self._replayer.leaves:
-                torch.autograd.grad(
+                return torch.autograd.grad(
                     loss, self._replayer.leaves, torch.ones_like(loss), allow_unused=True
                 )
+            return None
 
         return both

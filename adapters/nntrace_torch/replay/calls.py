@@ -76,6 +76,8 @@ class RootCalls:
         self._keep = recorder.guard(_keep_gradients)
         self._arrived = recorder.guard(_arrived)
         self.kept: deque[Call] = deque(maxlen=_KEPT)
+        self.before: deque[Call] = deque(maxlen=_KEPT)  # those of the step before
+        self.keeps_before = False
         self.active = True
         self.micro_batch = 0
         # Whether a step has room for what costs some ten microseconds: reading the random state,
@@ -94,6 +96,10 @@ class RootCalls:
 
     def clear(self) -> None:
         """The step is over."""
+        if self.keeps_before:
+            self.before, self.kept = self.kept, self.before
+        elif self.before:
+            self.before.clear()
         self.kept.clear()
         self.micro_batch = 0
         self._unwatched = None
@@ -137,7 +143,7 @@ class RootCalls:
 
     def stop(self) -> None:
         """Leave every class alone."""
-        self.active = False
+        self.active = self.keeps_before = False
         self.clear()
         for kind in list(self._watched):
             self.release(kind)

@@ -50,6 +50,7 @@ class Replayer:
         random_state: bytes | None = None,
         devices: Mapping[str, torch.Tensor] | None = None,
         given: Callable[[nn.Module, Any], Any] | None = None,
+        weights: Mapping[int, torch.Tensor] | None = None,
     ) -> R:
         """Call `compute` on copies of its arguments.
 
@@ -63,6 +64,7 @@ class Replayer:
             random_state: PyTorch's random state at its beginning, as bytes.
             devices: those of accelerators.
             given: says what a module is called with, from its positional arguments.
+            weights: what to compute with in the place of parameters and buffers, by their ids.
 
         Raises:
             ReplayRefusedError: it cannot be done unseen.
@@ -70,7 +72,7 @@ class Replayer:
         """
         compute = original_of(compute)
         self.leaves = []
-        kept = KeptModules(guard, self.leaves if gradients else None)
+        kept = KeptModules(guard, self.leaves if gradients else None, weights)
         thread = threading.get_ident()
 
         def keep(module: nn.Module, args: Any) -> Any:

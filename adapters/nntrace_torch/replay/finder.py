@@ -166,7 +166,7 @@ class OriginFinder(WriteGuard):
             source=source,
             function=function,
             module=module,
-            execution=execution,
+            execution=1 if source is UNKNOWN else execution,
             index=first_bad(result),
             operands=tuple(describe(operand) for operand in operands),
             node=node.name() if node is not None else "",

@@ -6,6 +6,7 @@ refused by the guard.
 
 import collections
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -26,10 +27,17 @@ class KeptModules:
         guard: told which copies the replay may write to.
         leaves: where a replay with gradients finds what stands for the parameters: tensors of
             the same memory without the program's hooks. None for a replay without gradients.
+        weights: other values for parameters (of a replay with gradients) and buffers, by their ids.
     """
 
-    def __init__(self, guard: WriteGuard, leaves: list[torch.Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        guard: WriteGuard,
+        leaves: list[torch.Tensor] | None = None,
+        weights: Mapping[int, torch.Tensor] | None = None,
+    ) -> None:
         self._guard = guard
+        self._weights = weights or {}
         self._leaves = leaves
         self._aliases: dict[int, torch.Tensor] = {}
         self._kept: dict[int, tuple[nn.Module, dict[str, Any]]] = {}
@@ -87,14 +95,16 @@ class KeptModules:
 
     def _alias(self, parameter: torch.Tensor) -> torch.Tensor:
         if id(parameter) not in self._aliases:
-            self._aliases[id(parameter)] = alias = parameter.detach().requires_grad_()
+            values = self._weights.get(id(parameter), parameter)
+            self._aliases[id(parameter)] = alias = values.detach().requires_grad_()
             assert self._leaves is not None
             self._leaves.append(alias)
         return self._aliases[id(parameter)]
 
     def _copy(self, buffer: torch.Tensor) -> torch.Tensor:
         if id(buffer) not in self._copies:
-            self._copies[id(buffer)] = copied = buffer.detach().clone()
+            values = self._weights.get(id(buffer), buffer)
+            self._copies[id(buffer)] = copied = values.detach().clone()
             self._guard.copied(buffer, copied)
         return self._copies[id(buffer)]
 

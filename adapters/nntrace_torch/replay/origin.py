@@ -22,6 +22,7 @@ from nntrace_torch.replay.finder import BUFFER, Birth
 from nntrace_torch.replay.places import lines
 from nntrace_torch.replay.recovery import recover_random_states
 from nntrace_torch.replay.search import Found, Search, broken_weight
+from nntrace_torch.replay.step_before import StepBefore
 from nntrace_torch.samples.forward import ForwardSampler
 from nntrace_torch.samples.modules import Models
 
@@ -46,6 +47,7 @@ class Investigator:
         forward: ForwardSampler,
         replayer: Replayer,
         calls: RootCalls,
+        before: StepBefore,
     ) -> None:
         self._recorder = recorder
         self._models = models
@@ -54,12 +56,17 @@ class Investigator:
         self._forward = forward
         self._replayer = replayer
         self._calls = calls
+        self._before = before
         self._capsules = Capsules(recorder, models)
         self._episodes = 0
         self._bad_step: int | None = None  # in which the story began that is going on
         self.was_well = False
         self.stepping = False
         self.told: Callable[[dict[str, Any]], object] = lambda payload: None
+
+    def weights_are_well(self) -> None:
+        """A loss is finite, by which they are: they may be copied."""
+        self._before.look(self._recorder.steps_made())
 
     def all_is_well(self) -> None:
         """A finite loss: what breaks in a later step is a new story, unless weights stay broken."""
@@ -80,7 +87,7 @@ class Investigator:
         def look(search: Search) -> Found:
             if steps_ago:
                 return search.late(loss, frame, steps_ago)
-            return search.weights() or search.forward(loss, frame)
+            return search.weights(loss, frame) or search.forward(loss, frame)
 
         self._episode("loss", frame, look)
 
@@ -91,7 +98,7 @@ class Investigator:
         """
 
         def look(search: Search) -> Found:
-            return search.weights() or search.forward(value, frame)
+            return search.weights(value, frame) or search.forward(value, frame)
 
         return self._episode("loss", frame, look, may_be_meant=may_be_meant)
 
@@ -116,7 +123,7 @@ class Investigator:
 
         def look(search: Search) -> Found:
             found = (
-                search.weights()
+                search.weights(loss, frame)
                 or search.loss_function(function, args, kwargs, frame)
                 or search.forward(loss, frame, tensors_within((args, kwargs)))
             )
@@ -192,6 +199,7 @@ class Investigator:
             self._optimizers,
             self._replayer,
             self._calls,
+            self._before,
             steps=self._recorder.steps_made(),
             stepping=self.stepping,
         )

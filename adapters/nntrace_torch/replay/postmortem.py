@@ -17,10 +17,12 @@ class Verdict(NamedTuple):
     Attributes:
         what: a clause about the state in which the update left it.
         by_gradient: whether the optimizer is innocent: the gradient it was given was not finite.
+        written: whether neither was: the program has written to the parameter.
     """
 
     what: str
     by_gradient: bool = False
+    written: bool = False
 
 
 def broken_update(
@@ -42,7 +44,7 @@ def broken_update(
         return Verdict(f"lr was {rate}")
     values = local_part(parameter).detach()
     bad = ~torch.isfinite(values)
-    count = f"{int(bad.sum())} of {bad.numel()} elements"
+    count = f"{int(bad.sum())} of {bad.numel()} elements are not finite"
     state = optimizer.state.get(parameter, {})
     tensors = {
         name: local_part(value)
@@ -52,8 +54,7 @@ def broken_update(
     for name, value in tensors.items():
         if not bool(torch.isfinite(value).all()):
             return Verdict(
-                f"{count}: the optimizer's `{name}` is not finite, so that a gradient that was "
-                "not finite has reached it unseen",
+                f"{count}, nor is the optimizer's `{name}`, which the gradient has entered",
                 by_gradient=True,
             )
     eps = group.get("eps")
@@ -69,10 +70,12 @@ def broken_update(
             f"{count}: 0 / 0 in the step, for `{zero}` is 0 there; a gradient that was not finite "
             "would be found in it"
         )
+    if bool(values.isnan().any()) and tensors:
+        told = "the optimizer's state, which gradients enter, is finite: the program has written it"
+        return Verdict(f"{count}, and {told}", written=True)
     if bool(values.isnan().any()):
         return Verdict(
-            f"{count}: the optimizer's state and settings are finite, so that a gradient that was "
-            "not finite has reached it unseen",
+            f"{count}, and the optimizer's settings are finite, which keeps nothing of a gradient",
             by_gradient=True,
         )
     return Verdict(f"{count}: its state is finite, lr is {float(group.get('lr', math.nan)):g}")

@@ -19,14 +19,18 @@ from nntrace_torch.replay.finder import BUFFER, OriginFinder
 from nntrace_torch.replay.frames import expressions_holding
 from nntrace_torch.replay.guard import ReplayRefusedError
 from nntrace_torch.replay.repeats import Repeats
-from nntrace_torch.replay.statements import recomputation
+from nntrace_torch.replay.statements import differentiated, recomputation
+from nntrace_torch.replay.step_before import Past
 from nntrace_torch.samples.modules import Models
 
 Compute = Callable[..., Any]
 
 
 class Reruns:
-    """Replays parts of the step that is under way.
+    """Replays parts of the step that is under way, or of the one before.
+
+    Args:
+        calls: those of the step, or what is known of the one before.
 
     Attributes:
         notes: what the replays could not do.
@@ -34,10 +38,11 @@ class Reruns:
         raised: what the last one raised.
     """
 
-    def __init__(self, models: Models, replayer: Replayer, calls: RootCalls) -> None:
+    def __init__(self, models: Models, replayer: Replayer, calls: RootCalls | Past) -> None:
         self._models = models
         self._replayer = replayer
         self._calls = calls
+        self._past = calls if isinstance(calls, Past) else None
         self.notes: list[str] = []
         self.remarks: dict[str, None] = {}
         self.raised: BaseException | None = None
@@ -70,11 +75,32 @@ class Reruns:
             again: whether another value must be computed again for it.
             nearby: only by statements of the loop, or the function, that the frame is in.
         """
-        held = () if value is None else expressions_holding(value, frame, again)
-        for holder, expression in held:
-            compute = recomputation(holder, expression, again, nearby=nearby)
+        if value is None:
+            return
+        for holder, expression in expressions_holding(value, frame, again):
+            compute = self._recomputation(holder, expression, again, nearby=nearby)
             if compute is not None:
                 yield holder, compute
+
+    def objectives(
+        self, frame: FrameType | None, again: Callable[[Any], bool]
+    ) -> Iterator[tuple[FrameType, Compute]]:
+        """What computes again what the program's frames have called `backward` on.
+
+        Args:
+            frame: the innermost one.
+            again: whether another value must be computed again for it.
+        """
+        for holder, expression in differentiated(frame):
+            compute = self._recomputation(holder, expression, again, nearby=False)
+            if compute is not None:
+                yield holder, compute
+
+    def _recomputation(
+        self, holder: FrameType, expression: Any, again: Callable[[Any], bool], *, nearby: bool
+    ) -> Compute | None:
+        then = {} if self._past is None else {"then": self._past.then}
+        return recomputation(holder, expression, again, nearby=nearby, **then)
 
     def compute(
         self, holder: FrameType, compute: Compute, *, gradients: bool = False
@@ -126,6 +152,7 @@ class Reruns:
                     random_state=None if call is None else call.random,
                     devices=None if call is None else call.devices,
                     given=None if repeats is None else repeats.given,
+                    weights=None if self._past is None else self._past.weights,
                 )
         except (Exception, ReplayRefusedError) as error:
             self.raised = error

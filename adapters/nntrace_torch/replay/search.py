@@ -5,7 +5,7 @@ the model and the loss, and at what the autograd graph has kept. What could not 
 noted, never guessed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from inspect import signature
 from types import FrameType
@@ -27,6 +27,7 @@ from nntrace_torch.replay.postmortem import broken_update
 from nntrace_torch.replay.recurrent import FUSED, unfused
 from nntrace_torch.replay.reruns import Reruns, name_arguments, result_of
 from nntrace_torch.replay.statements import is_broken
+from nntrace_torch.replay.step_before import Past, StepBefore
 from nntrace_torch.samples.modules import Models
 
 UNSEEN_GRADIENT = (
@@ -84,6 +85,7 @@ class Search:
         optimizers: Optimizers,
         replayer: Replayer,
         calls: RootCalls,
+        before: StepBefore,
         *,
         steps: int,
         stepping: bool,
@@ -92,6 +94,8 @@ class Search:
         self._sources = sources
         self._optimizers = optimizers
         self._calls = calls
+        self._before = before
+        self._replayer = replayer
         self.reruns = Reruns(models, replayer, calls)
         self._notes = self.reruns.notes
         self._backwards = BackwardSearch(self.reruns, replayer, calls)
@@ -99,15 +103,23 @@ class Search:
         self._moved = stepping and calls.micro_batch > 0
         self._steps = steps
 
-    def weights(self) -> Found | None:
+    def weights(
+        self, loss: torch.Tensor | None = None, frame: FrameType | None = None
+    ) -> Found | None:
         """A parameter that was not finite before this step.
 
         Buffers are no witnesses: the forward that broke has written to running statistics.
+
+        Args:
+            loss: what it has spread to.
+            frame: where that was seen.
         """
         found = broken_weight(self._models)
-        return None if found is None else self._broken_weight(*found)
+        return None if found is None else self._broken_weight(*found, loss, frame)
 
-    def _broken_weight(self, path: str, weight: torch.Tensor) -> Found:
+    def _broken_weight(
+        self, path: str, weight: torch.Tensor, loss: torch.Tensor | None, frame: FrameType | None
+    ) -> Found:
         finder = OriginFinder()
         finder.name(local_part(weight), path)
         birth = finder.birth_of(local_part(weight))
@@ -115,18 +127,45 @@ class Search:
         optimizer = self._optimizers.holder(weight)
         if (self._steps == 0 and not self._moved) or optimizer is None:
             return Found("weights", birth, facts)
-        what, by_gradient = broken_update(optimizer, weight, self._optimizers.last_rate(optimizer))
-        facts |= {"what": what, "step": self._steps - (not self._moved)}
-        if by_gradient:
+        verdict = broken_update(optimizer, weight, self._optimizers.last_rate(optimizer))
+        facts["what"] = verdict.what
+        if verdict.written:
+            return Found("weights", birth, {**facts, "written": True})
+        facts["step"] = self._steps - (not self._moved)
+        if verdict.by_gradient:
+            facts["parameters"] = [path]
+            pasts = self._before.pasts(self._steps)
+            if not self._moved and (found := self._in_one_of(pasts, loss, frame)) is not None:
+                del facts["what"]
+                return found._replace(facts={**found.facts, **facts})
             self._notes.append(UNSEEN_GRADIENT)
-            given = self._broken_input()  # data that are broken now were likely so a step ago
-            return given or Found("backward", None, {**facts, "parameters": [path]})
+            # Data that are broken now were likely so a step ago.
+            return self._broken_input(self._calls.kept) or Found("backward", None, facts)
         facts |= {"op": type(optimizer).__name__, **lines(self._sources.of(optimizer))}
         return Found("update", birth, facts)
 
-    def _broken_input(self) -> Found | None:
-        """What a model is given in this step and is not finite, unless it is meant to be."""
-        for call in self._calls.kept:
+    def _in_one_of(
+        self, pasts: Iterable[Past], loss: torch.Tensor | None, frame: FrameType | None
+    ) -> Found | None:
+        """What broke a gradient there, by computing it once more."""
+        for past in pasts:
+            if (given := self._broken_input(past.kept)) is not None:
+                return given
+            reruns = Reruns(self._models, self._replayer, past)
+            backwards = BackwardSearch(reruns, self._replayer, past)
+            birth, call = backwards.of_calls() or (backwards.of_loss(loss, frame), past.kept[0])
+            if birth is not None:
+                if past.age:
+                    self._notes.append(
+                        f"computed with the weights of {past.age} steps before, for no gradient "
+                        "was looked at in the step itself"
+                    )
+                return Found("backward", birth, self._batch_facts(call))
+        return None
+
+    def _broken_input(self, calls: Iterable[Call]) -> Found | None:
+        """What a model was given and is not finite, unless it is meant to be."""
+        for call in calls:
             finder = OriginFinder()
             name_arguments(call, finder)
             birth = finder.birth_of(tensors_within((call.args, call.kwargs)))
@@ -284,6 +323,9 @@ class Search:
             return Found("backward", of_loss, {})
         if loss is None and (of_name := self._backwards.of_names(frame)) is not None:
             return Found("backward", of_name, {}) if of_name.node else self._born(of_name)
+        earlier = self._before.earlier_micro_batches()
+        if (of_earlier := self._in_one_of(earlier, loss, frame)) is not None:
+            return of_earlier
         self._backwards.why_not()
         return Found("backward", None, {})
 

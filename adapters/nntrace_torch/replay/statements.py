@@ -13,16 +13,22 @@ import torch
 
 from nntrace_torch.program.containers import tensors_held
 from nntrace_torch.program.ranks import local_part
-from nntrace_torch.replay.frames import held_by, is_known, source_tree
+from nntrace_torch.replay.frames import held_by, is_known, source_tree, users_frames
 
 _MAX_STATEMENTS = 64
 _RESULT = "_nntrace_value"
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+_BACKWARD = ("backward", "manual_backward")
 _MUTATORS = ("append", "extend", "insert", "add", "update", "setdefault", "appendleft")
 
 
 def recomputation(
-    frame: FrameType, expression: ast.expr, again: Callable[[Any], bool], *, nearby: bool = False
+    frame: FrameType,
+    expression: ast.expr,
+    again: Callable[[Any], bool],
+    *,
+    nearby: bool = False,
+    then: Callable[[Any], Any] = lambda value: value,
 ) -> Callable[[], Any] | None:
     """A function that computes an expression of a frame again, or None when its code is unknown.
 
@@ -31,6 +37,7 @@ def recomputation(
         expression: of its code, as `frames.expressions_holding` gives it.
         again: whether a value must be computed again; others are taken from the frame.
         nearby: only by statements of the innermost loop, or of a function without one.
+        then: what to compute with in the place of a value of the frame's.
     """
     part = _slice(frame, expression, again, nearby=nearby)
     if part is None:
@@ -46,6 +53,7 @@ def recomputation(
     def compute() -> Any:
         # One mapping for both, so that comprehensions and lambdas find the names.
         names = {**frame.f_globals, **frame.f_locals}
+        names = {name: then(value) for name, value in names.items()}
         for name in part.copied:
             names[name] = dict(names[name])
         for stand_in, held in part.stand_ins.items():
@@ -54,6 +62,26 @@ def recomputation(
         return names.get(_RESULT)
 
     return compute
+
+
+def differentiated(frame: FrameType | None) -> Iterator[tuple[FrameType, ast.expr]]:
+    """What each of the program's innermost frames has called `backward` on, the last such call.
+
+    `loss` in `loss.backward()`, what a trainer was given in `fabric.backward(loss)`.
+    """
+    for one in users_frames(frame):
+        for statement in reversed(_statements_before(one, nearby=False)):
+            calls = (node for node in ast.walk(statement) if isinstance(node, ast.Call))
+            found = next((e for call in calls if (e := _differentiated(call)) is not None), None)
+            if found is not None:
+                yield one, found
+                break
+
+
+def _differentiated(call: ast.Call) -> ast.expr | None:
+    if not isinstance(call.func, ast.Attribute) or call.func.attr not in _BACKWARD:
+        return None
+    return call.args[0] if call.args else call.func.value
 
 
 class _Part(NamedTuple):

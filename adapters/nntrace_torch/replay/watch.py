@@ -31,8 +31,10 @@ from nntrace_torch.samples.parameters import SampledGradients
 from nntrace_torch.samples.plans import fixed_plan, meets_all
 
 _SHARE = 0.001
-_GLANCE_NS = 25_000  # what it costs to look at all, at the least
-_LOOK_NS = 4_000  # and at each gradient
+_FIRST_NS = 8_000  # what it costs to look at the one furthest from the loss
+_GLANCE_NS = 25_000  # and at several, at the least,
+_LOOK_NS = 4_000  # with so much for each
+_SEVERAL = 4
 _MAX_LOOKS = 256
 _LARGE = 1 << 18  # elements of an output from which on a part of it is looked at
 _EARLY_STEPS = 100
@@ -75,6 +77,7 @@ class NonfiniteWatch:
             if math.isfinite(number):
                 if not self._investigator.was_well:
                     self._investigator.all_is_well()
+                self._investigator.weights_are_well()
                 is_high = self._level.leaves(number)
                 if is_high or self._is_high:
                     self._settle(number, 2, is_high=is_high)
@@ -83,6 +86,10 @@ class NonfiniteWatch:
         elif isinstance(number, SentNumber):
             self._pending.append(_Sent(number, weakref.ref(loss), self._steps))
             self.is_due = True
+
+    def weights_are_well(self) -> None:
+        """A loss that was not told of is finite."""
+        self._investigator.weights_are_well()
 
     def _settle(self, loss: float, depth: int, *, is_high: bool) -> None:
         """A finite loss, unscaled, is far above those before; the first such is worth keeping.
@@ -191,8 +198,11 @@ class NonfiniteWatch:
 
     def gradients(self, optimizer: Optimizer, looks: int) -> None:
         """Look at so many gradients, and at all when one of them is not finite."""
-        looked_at = self._gradients(optimizer, looks)
-        if looked_at and not all(math.isfinite(_total(g)) for g in looked_at.values()):
+        is_well = _first_is_finite(optimizer) if looks == 1 else None
+        if is_well is None:
+            looked_at = self._gradients(optimizer, looks)
+            is_well = all(math.isfinite(_total(g)) for g in looked_at.values())
+        if not is_well:
             self.norm_broke(_parameters(optimizer))
 
     def _samples(self, optimizer: Optimizer, sampled: SampledGradients) -> None:
@@ -210,7 +220,7 @@ class NonfiniteWatch:
             self._credit_ns + _SHARE * duration_ns, _MAX_LOOKS * _LOOK_NS
         )
         self.is_due = (
-            credit_ns >= _GLANCE_NS + _LOOK_NS
+            credit_ns >= _FIRST_NS
             or self._steps < _EARLY_STEPS
             or self.is_thorough
             or bool(self._pending)
@@ -260,9 +270,9 @@ class NonfiniteWatch:
         """How many gradients to look at; at the beginning, where most breaks, at least one."""
         if self.is_thorough:
             return _ALL
-        if self._credit_ns >= _GLANCE_NS + _LOOK_NS:
+        if self._credit_ns >= _GLANCE_NS + _SEVERAL * _LOOK_NS:
             return int((self._credit_ns - _GLANCE_NS) / _LOOK_NS)
-        return 1 if self._steps < _EARLY_STEPS else 0
+        return 1 if self._credit_ns >= _FIRST_NS or self._steps < _EARLY_STEPS else 0
 
     def _gradients(self, optimizer: Optimizer, looks: int) -> dict[torch.dtype, list[torch.Tensor]]:
         """A piece of each gradient to look at, by type."""
@@ -315,6 +325,19 @@ class _Sent(NamedTuple):
 
 def _parameters(optimizer: Optimizer) -> list[torch.Tensor]:
     return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+def _first_is_finite(optimizer: Optimizer) -> bool | None:
+    """Whether a vector near the beginning of the model has a gradient of finite numbers.
+
+    None where there is none that can be read at once. A few operations: made in many steps.
+    """
+    for parameter in optimizer.param_groups[0]["params"][:_SEVERAL]:
+        gradient = parameter.grad
+        if type(gradient) is torch.Tensor and gradient.dim() == 1 and gradient.is_cpu:
+            is_dense = gradient.layout is torch.strided and gradient.is_floating_point()
+            return math.isfinite(read_number(gradient.sum())) if is_dense else None
+    return None
 
 
 def _upstream(parameters: Sequence[torch.Tensor]) -> list[torch.Tensor]:

@@ -95,6 +95,10 @@ DERIVATIVES: Mapping[str, str] = {
 }
 _DATA = "Check the data for missing values, and its scaling for a division by a zero deviation."
 _WEIGHTS = "Check the checkpoint, and how the parameter is initialised."
+_WRITTEN = (
+    "Look for what writes to it outside of the optimizer: `.data`, `copy_` under `no_grad`, an "
+    "average of weights, a projection or a clamp, a state that is loaded."
+)
 _SCHEDULE = (
     "Look at what sets the learning rate: a schedule that divides by a warm-up, or by a number of "
     "steps, that is 0."
@@ -148,8 +152,15 @@ class Origin:
         return bool(re.search(r"exceeds|overflows|does not fit", self.text("what")))
 
     @property
+    def is_written(self) -> bool:
+        """Whether the program itself has written to a parameter, between two updates."""
+        return self.where == "weights" and self.facts.get("written") is True
+
+    @property
     def advice(self) -> str:
         """What to do about that operation."""
+        if self.is_written:
+            return _WRITTEN
         if self.where == "update" and re.match(r"lr (is|was) ", self.text("what")):
             return _SCHEDULE
         if self.where in ("data", "weights", "update"):
@@ -234,9 +245,11 @@ def sentence(trace: Trace, origin: Origin) -> str:
     given, parameter = origin.text("given"), origin.text("parameter")
     parts = {
         "data": f"`{given}` comes in with non-finite values ({what})",
-        "weights": f"`{parameter}` is not finite before any update: {what}",
+        "weights": f"`{parameter}` is not finite {_since(origin)}: {what}",
         "update": f"the update by {op} made `{parameter}` non-finite: {what}",
-        "backward": f"the loss is finite, the derivative {_node(origin)}is not: {what}",
+        "backward": f"the loss is finite, the derivative {_node(origin)}is not: {what}"
+        if origin.text("op")
+        else f"the loss is finite, a gradient that nobody saw was not: of `{parameter}` {what}",
         "unknown": "the loss is not finite",
     }
     told = parts.get(origin.where, f"`{op}`{_module(origin)} gives the first {kind}: {what}")
@@ -260,6 +273,10 @@ def origin_of(facts: Mapping[str, Any], recorded_at: int) -> Origin:
         str(facts.get("seen_in", "loss")),
         facts,
     )
+
+
+def _since(origin: Origin) -> str:
+    return "though no update made it so" if origin.is_written else "before any update"
 
 
 def _in_module(origin: Origin) -> bool:

@@ -1,0 +1,185 @@
+"""What the step before was given, and weights from not long before it.
+
+A gradient that breaks where nobody looks shows in the loss of the next step, when the optimizer has
+spread it to the weights. So calls and batches of one more step are kept by reference, and weights
+are copied now and then, as often as a small share of the time pays for: with both, what broke is
+computed once more. Nothing is kept of large batches, large models and accelerators.
+"""
+
+import time
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from nntrace_torch.data.loaders import LoaderObserver
+from nntrace_torch.patching import outside_modes
+from nntrace_torch.program.containers import named_parts, tensors_within
+from nntrace_torch.replay.calls import Call, RootCalls
+from nntrace_torch.replay.engine import original_of
+from nntrace_torch.samples.modules import Models
+
+_SHARE = 0.0005  # of the time, for copying weights
+_COPIED_BYTES = 32 << 20  # of weights; longer steps have their gradients looked at
+_KEPT_BYTES = 32 << 20  # of batches
+_TRIES = 4  # micro-batches
+
+_PLAIN = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
+
+_Copy = tuple[weakref.ref[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A micro-batch that is over, of this step or the one before, to be computed with.
+
+    Attributes:
+        kept: its calls of the model, oldest first.
+        weights: parameters and buffers as they once were, by the ids of those of now.
+        stand_ins: by the id of what the program holds in this step, what it held then.
+        age: how many steps before its own the weights were copied.
+    """
+
+    kept: Sequence[Call]
+    weights: Mapping[int, torch.Tensor]
+    stand_ins: Mapping[int, Any]
+    age: int
+
+    def of_last_micro_batch(self) -> Sequence[Call]:
+        """Its calls: there is no other micro-batch in it."""
+        return self.kept
+
+    def then(self, value: Any) -> Any:
+        """What a value of the program's was in that step, as far as that is known."""
+        return self.stand_ins.get(id(value), value)
+
+
+class StepBefore:
+    """Keeps what that takes."""
+
+    def __init__(self, models: Models, calls: RootCalls, loaders: LoaderObserver) -> None:
+        self._models = models
+        self._calls = calls
+        self._loaders = loaders
+        self._copies: list[_Copy] = []
+        self._next_ns = 0
+        self._copied_at = 0  # the number of the step
+
+    def look(self, step: int) -> None:
+        """The loss of a step is finite, so that its weights are: copy them, if it is time to.
+
+        Args:
+            step: its number.
+        """
+        now = time.perf_counter_ns()
+        if now >= self._next_ns:
+            outside_modes(self._copy)()
+            self._copied_at = step
+            ended = time.perf_counter_ns()
+            self._next_ns = ended + int((ended - now) / _SHARE)
+
+    def pasts(self, step: int) -> Iterator[Past]:
+        """The micro-batches of the step before, the last one first.
+
+        Args:
+            step: the number of the step that is under way.
+        """
+        weights = {id(own): copy for ref, copy in self._copies if (own := ref()) is not None}
+        if weights:
+            yield from self._micro_batches(self._calls.before, weights, step - 1 - self._copied_at)
+
+    def earlier_micro_batches(self) -> Iterator[Past]:
+        """Those of the step that is under way, before its last; its weights are what they were."""
+        last = self._calls.of_last_micro_batch()
+        number = last[0].micro_batch if last else 0
+        earlier = [call for call in self._calls.kept if call.micro_batch < number]
+        return self._micro_batches(earlier, {}, 0)
+
+    def _micro_batches(
+        self, calls: Iterable[Call], weights: Mapping[int, torch.Tensor], age: int
+    ) -> Iterator[Past]:
+        now = self._calls.of_last_micro_batch()
+        known = [call for call in calls if call.gradients_enabled]
+        for number in sorted({call.micro_batch for call in known}, reverse=True)[:_TRIES]:
+            then = [call for call in known if call.micro_batch == number]
+            yield Past(then, weights, self._stand_ins(now, then), age)
+
+    def _copy(self) -> None:
+        tensors = list(self._weights())
+        batches = (tensors_within((call.args, call.kwargs)) for call in self._calls.kept)
+        kept = [tensor for batch in batches for tensor in batch]
+        keeps = (
+            all(type(tensor) in _PLAIN and tensor.is_cpu for tensor in tensors)
+            and _bytes(tensors) <= _COPIED_BYTES
+            # A graph would live on with what was computed by it.
+            and not any(tensor.requires_grad for tensor in kept)
+            and _bytes(kept) <= _KEPT_BYTES
+        )
+        self._calls.keeps_before = self._loaders.keeps_batches = keeps
+        if not keeps:
+            self._copies.clear()
+            return
+        if not _are(self._copies, tensors):
+            self._copies = [(weakref.ref(own), torch.empty_like(own)) for own in tensors]
+        with torch.no_grad():
+            for own, (_, copy) in zip(tensors, self._copies, strict=True):
+                copy.copy_(own.detach())
+
+    def _weights(self) -> Iterator[torch.Tensor]:
+        seen = set[int]()
+        for model in self._models.known:
+            root = model.root
+            for own in () if root is None else (*root.parameters(), *root.buffers()):
+                if id(own) not in seen and own.layout is torch.strided and not own.is_inference():
+                    seen.add(id(own))
+                    yield own
+
+    def _stand_ins(self, now: Sequence[Call], then: Sequence[Call]) -> dict[int, Any]:
+        """Arguments of the model, and what came from a loader together with them."""
+        found: dict[int, Any] = {}
+        for call in now:
+            same = (c for c in then if original_of(c.compute) is original_of(call.compute))
+            if (other := next(same, None)) is not None:
+                pair(call.args, other.args, found)
+                pair(call.kwargs, other.kwargs, found)
+        batches = list(self._loaders.batches)
+        mine = {id(tensor) for call in now for tensor in tensors_within((call.args, call.kwargs))}
+        were = {id(t) for call in then for t in tensors_within((call.args, call.kwargs))}
+        current = _holding(batches, mine) or (batches[-1] if len(batches) > 1 else None)
+        earlier = _holding(batches, were) or (batches[-2] if len(batches) > 1 else None)
+        if current is not None and earlier is not None and current is not earlier:
+            pair(current, earlier, found)
+        return found
+
+
+def pair(now: Any, then: Any, found: dict[int, Any]) -> None:
+    """Note for the parts of a value what stood in their place in another of the same form."""
+    for (name, one), (other_name, other) in zip(
+        named_parts("", now), named_parts("", then), strict=False
+    ):
+        if name == other_name and type(one) is type(other) and not _is_shared(one):
+            found[id(one)] = other
+    if type(now) is type(then) and isinstance(now, (list, tuple, dict)) and now:
+        found[id(now)] = then
+
+
+def _is_shared(value: Any) -> bool:
+    """Whether equal ones may be one object: numbers, strings, None."""
+    return value is None or isinstance(value, (bool, int, float, str, bytes, tuple))
+
+
+def _holding(batches: Iterable[Any], tensors: set[int]) -> Any:
+    return next((b for b in batches if any(id(t) in tensors for t in tensors_within(b))), None)
+
+
+def _bytes(tensors: Iterable[torch.Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _are(copies: Sequence[_Copy], tensors: Sequence[torch.Tensor]) -> bool:
+    return len(copies) == len(tensors) and all(
+        ref() is own and copy.shape == own.shape and copy.dtype is own.dtype
+        for (ref, copy), own in zip(copies, tensors, strict=True)
+    )
