@@ -19,6 +19,7 @@ from nntrace.rules.numerics.sites import (
     advice,
     before,
     broken_sites,
+    site_told,
     unseen,
     where,
 )
@@ -297,6 +298,15 @@ def _are_repaired(trace: Trace, broken: Sequence[Broken]) -> bool:
     return inside and bool(trace.sites_of(Role.PARAM_GRAD))
 
 
+def _masked(trace: Trace) -> set[int]:
+    """The predictions with infinities and no NaN: of classes that are forbidden, as far as the loss
+    is finite.
+    """
+    told = [e for e in trace.events_of(EventKind.NONFINITE) if e.payload.get("nan") is False]
+    sites = [named for event in told if (named := site_told(trace, event)) is not None]
+    return {site.id for site in sites if site.role is Role.OUTPUT}
+
+
 def _first_harm(trace: Trace, *, lasting: bool = False) -> int | None:
     """The first step at which the loss, predictions, gradients or parameters were not finite.
 
@@ -304,8 +314,14 @@ def _first_harm(trace: Trace, *, lasting: bool = False) -> int | None:
         lasting: leave out gradients, which the program may have thrown away.
     """
     roles = _LASTING if lasting else _HARMFUL
-    broken = [b for b in broken_sites(trace) if b.site.role in roles]
     loss_from = loss_series(trace).nonfinite_from
+    masked = _masked(trace)
+    broken = [
+        b
+        for b in broken_sites(trace)
+        if b.site.role in roles
+        and (b.site.id not in masked or (loss_from is not None and b.step >= loss_from))
+    ]
     if loss_from is None and _are_repaired(trace, broken):
         return None
     harm = [b.step for b in broken]

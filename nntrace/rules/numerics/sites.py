@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from nntrace.schema import EventKind, Role
-from nntrace.trace import Site, Trace
+from nntrace.trace import Event, Site, Trace
 from nntrace.trace.decode import floats
 
 # The order in which one optimizer step computes them. Parameters come first: their values are
@@ -53,17 +53,18 @@ def broken_sites(trace: Trace) -> list[Broken]:
         if site is not None and site.id not in found:
             found[site.id] = Broken(site, row["step"] or 0, row["nonfinite_fraction"])
     for event in trace.events_of(EventKind.NONFINITE):
-        named = _site_of(trace, event.site, event.payload)
+        named = site_told(trace, event)
         if named and (named.id not in found or event.step < found[named.id].step):
             found[named.id] = Broken(named, event.step, None)
     return list(found.values())
 
 
-def _site_of(trace: Trace, number: int | None, payload: dict[str, object]) -> Site | None:
-    path, role = payload.get("site"), payload.get("role")
+def site_told(trace: Trace, event: Event) -> Site | None:
+    """The site that an event of a non-finite value is about."""
+    path, role = event.payload.get("site"), event.payload.get("role")
     if isinstance(path, str) and role in set(Role):
         return trace.site(path, str(role))
-    return next((site for site in trace.sites if site.id == number), None)
+    return next((site for site in trace.sites if site.id == event.site), None)
 
 
 def unseen(trace: Trace, broken: list[Broken], start: int) -> str:

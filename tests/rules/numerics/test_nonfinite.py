@@ -36,6 +36,18 @@ def test_a_finite_run_is_healthy():
     assert findings("NUM01", trace_of(loss=[1.0] * 4, sites=network())) == []
 
 
+def test_classes_that_are_forbidden_are_no_broken_predictions():
+    masked = network(output=[0.25] * 4)
+    told = {"role": "output", "site": "mse_loss", "nan": False}
+    forbidden = [event("nonfinite", **told)]
+    assert findings("NUM01", trace_of(loss=[1.0] * 4, sites=masked, events=forbidden)) == []
+    [finding] = findings("NUM01", trace_of(loss=NAN_FROM_2, sites=masked, events=forbidden))
+    assert finding.steps == (2, 3)
+    broken = [event("nonfinite", **{**told, "nan": True})]
+    [finding] = findings("NUM01", trace_of(loss=[1.0] * 4, sites=masked, events=broken))
+    assert finding.steps == (0, 3)
+
+
 def test_the_first_broken_activation_is_named_with_its_step():
     sites = network(fc2=FROM_2, output=FROM_2, grad1=FROM_2, grad2=FROM_2, param=FROM_3)
     [finding] = findings("NUM01", trace_of(loss=NAN_FROM_2, sites=sites))
