@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from nntrace.rules.common.layers import BoolArray, Link
 from nntrace.rules.common.signals import lasting, median
@@ -78,9 +79,17 @@ def since_late(holds: BoolArray, known: BoolArray, least: int = 3) -> int | None
     """The sampled step from which it holds to the end, if it does in most of the last half.
 
     `holds` and `known` are [sampled steps]; of few known ones at least the last `least` are taken
-    for the last half, and most are three quarters.
+    for the last half, and most are three quarters. What holds at a sample is said by it and two
+    neighbours: a single one, also the last, is of its batch.
     """
     rows = np.flatnonzero(known)
     late = holds[rows[-max(least, int(len(rows) * _LATE)) :]]
-    since = lasting(holds[rows], 1)
+    since = lasting(_majority(holds[rows]), 1)
     return int(rows[since]) if since is not None and late.mean() >= _MOST else None
+
+
+def _majority(holds: BoolArray) -> BoolArray:
+    """Of every three neighbours what two say, at the ends of the first and the last three."""
+    if len(holds) < 3:
+        return holds
+    return np.pad(sliding_window_view(holds, 3).sum(axis=1) >= 2, 1, mode="edge")

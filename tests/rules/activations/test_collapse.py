@@ -76,6 +76,12 @@ def test_one_sharp_layer_of_three_is_healthy():
     assert not findings("ACT09", trace(*layers))
 
 
+@pytest.mark.parametrize(("last", "found"), [(1, 1), (2, 0)])
+def test_a_single_sample_at_the_end_is_of_its_batch(last, found):
+    sharp = [0.0] * (COUNT - last) + [0.3] * last
+    assert len(findings("ACT09", trace(attention(q25=0.0, q75=sharp)))) == found
+
+
 def test_attention_that_was_sharp_and_is_no_longer_is_healthy():
     passing = [0.01] * 8 + [0.5] * 4
     assert not findings("ACT09", trace(attention(q25=0.0, q75=passing)))
