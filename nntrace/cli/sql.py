@@ -34,7 +34,7 @@ def command(words: tuple[str, ...], form: str, target: Path | None) -> None:
     from nntrace.trace import Trace
 
     require_extra("sql", "`nntrace sql`")
-    from nntrace.sql import QueryError, connect, write_csv, write_json, write_table
+    from nntrace.sql import QueryError, complaint, connect, write_csv, write_json, write_table
 
     asked = bool(words) and len(words[-1].split()) > 1 and not Path(words[-1]).exists()
     query = words[-1] if asked else None
@@ -51,9 +51,7 @@ def command(words: tuple[str, ...], form: str, target: Path | None) -> None:
         columns = [column[0] for column in result.description or ()]
         rows = result.fetchall()
     except QueryError as error:
-        lines = str(error).splitlines()
-        hint = next((line.strip() for line in lines[1:] if line.strip().startswith("Did you")), "")
-        raise NntraceError(f"{lines[0]} {hint}".strip()) from error
+        raise NntraceError(complaint(error)) from error
     if form == "table":
         with console(target) as screen:
             write_table(screen, columns, rows)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from nntrace.schema import STREAMS
 from nntrace.trace import Trace
 
-VIEWS: Final = tuple(STREAMS)
+VIEWS: Final = (*STREAMS, "layers")
 QueryError: Final = duckdb.Error  # of a query that is wrong, or reaches too far
 
 # Statistics with the names of what they are about: what most queries join for.
@@ -27,12 +27,12 @@ FROM stats st JOIN sites si
 
 
 def connect(traces: Iterable[Trace]) -> duckdb.DuckDBPyConnection:
-    """A database with the views `VIEWS` and `layers` over every rank of these runs."""
-    tables: dict[str, list[pa.Table]] = {name: [] for name in VIEWS}
+    """A database with the views `VIEWS` over every rank of these runs."""
+    tables: dict[str, list[pa.Table]] = {name: [] for name in STREAMS}
     for trace in traces:
         for rank in trace.ranks or (trace.rank,):
             of_rank = trace.of_rank(rank)
-            for name in VIEWS:
+            for name in STREAMS:
                 tables[name].append(_named(of_rank, name))
     connection = duckdb.connect(":memory:")
     for name, parts in tables.items():
@@ -41,6 +41,15 @@ def connect(traces: Iterable[Trace]) -> duckdb.DuckDBPyConnection:
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def complaint(error: duckdb.Error) -> str:
+    """What is wrong with a query, in one line, and which names it may have meant."""
+    said, *more = str(error).splitlines()
+    if "Table with name" in said:
+        return f"{said} The tables are: {', '.join(VIEWS)}."
+    hints = (line for line in more if line.startswith(("Did you mean", "Candidate bindings")))
+    return f"{said} {next(hints, '')}".strip()
 
 
 def _named(trace: Trace, stream: str) -> pa.Table:

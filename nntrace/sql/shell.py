@@ -10,7 +10,7 @@ import duckdb
 from rich.console import Console
 from rich.text import Text
 
-from nntrace.sql.database import VIEWS
+from nntrace.sql.database import VIEWS, complaint
 from nntrace.sql.output import write_table
 from nntrace.text import printable
 
@@ -23,7 +23,7 @@ def run_shell(connection: duckdb.DuckDBPyConnection, screen: Console) -> None:
     if interactive:
         with suppress(ImportError):  # line editing and history, where the platform has them
             import readline  # noqa: F401
-        screen.print(Text(f"{', '.join((*VIEWS, 'layers'))}\n{_HELP}", "dim"))
+        screen.print(Text(f"{', '.join(VIEWS)}\n{_HELP}", "dim"))
     waiting = ""
     while True:
         try:
@@ -51,8 +51,8 @@ def run_shell(connection: duckdb.DuckDBPyConnection, screen: Console) -> None:
 def _dot(connection: duckdb.DuckDBPyConnection, screen: Console, line: str) -> None:
     name, _, argument = line.partition(" ")
     if name == ".tables":
-        screen.print(Text("\n".join((*VIEWS, "layers"))))
-    elif name == ".schema" and argument in (*VIEWS, "layers"):
+        screen.print(Text("\n".join(VIEWS)))
+    elif name == ".schema" and argument in VIEWS:
         _show(connection, screen, f"DESCRIBE {argument}")
     else:
         screen.print(Text(_HELP, "dim"))
@@ -64,4 +64,4 @@ def _show(connection: duckdb.DuckDBPyConnection, screen: Console, statement: str
         columns = [column[0] for column in result.description or ()]
         write_table(screen, columns, result.fetchall())
     except duckdb.Error as error:
-        screen.print(Text(printable(str(error).partition("\n")[0]), "red"))
+        screen.print(Text(printable(complaint(error)), "red"))

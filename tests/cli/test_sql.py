@@ -45,10 +45,21 @@ def test_nan_is_null_in_json(nntrace: Command, healthy: Path) -> None:
     assert json.loads(result.out) == [{"x": None}]
 
 
-def test_a_wrong_query_is_one_line_and_exit_2(nntrace: Command, healthy: Path) -> None:
-    result = nntrace("sql", healthy, "SELECT lss FROM steps")
+@pytest.mark.parametrize(
+    ("query", "meant"),
+    [
+        ("SELECT los FROM steps", '"loss"'),
+        ("SELECT * FROM nothing", "The tables are: sites, steps,"),
+        ("SELECT * FROM layer", "layers."),
+        ("SELEC 1", "syntax error"),
+    ],
+)
+def test_a_wrong_query_is_one_line_with_the_names_that_exist_and_exit_2(
+    nntrace: Command, healthy: Path, query: str, meant: str
+) -> None:
+    result = nntrace("sql", healthy, query)
     assert result.code == 2
-    assert "lss" in result.err
+    assert meant in result.err
     assert result.err.count("\n") == 1
 
 
