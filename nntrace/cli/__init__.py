@@ -133,6 +133,10 @@ def _usage_line(error: click.ClickException) -> str:
 
 def _describe(error: OSError) -> str:
     reason = error.strerror or str(error) or type(error).__name__
+    if isinstance(error, FileNotFoundError) and isinstance(error.filename, str):
+        folder = os.path.dirname(error.filename) or "."
+        if not os.path.isdir(folder):
+            reason = f"there is no folder {folder}"
     return f"{error.filename}: {reason}." if error.filename else f"{reason}."
 
 

@@ -52,7 +52,7 @@ class OwnManifest:
             replace(self._manifest, **fields).write(run)
 
     def complete(self, run: Path, status: RunStatus, error: str | None, account: Account) -> None:
-        """Say how the run has ended and what tracing took; a disk that is full is reported."""
+        """Say how the run has ended and what tracing took; where it cannot, report that."""
         try:
             self.change(
                 run,
@@ -61,6 +61,11 @@ class OwnManifest:
                 error=error,
                 overhead=account.overhead,
                 overhead_seconds=account.spent_ns / 1e9,
+            )
+        except FileNotFoundError:
+            say(
+                f"{run} was moved or deleted while it was written: how the run ended is not in it. "
+                "Where it is now, `nntrace diagnose` reads it as that of a killed run."
             )
         except OSError as problem:
             say(f"{run / MANIFEST} was not completed: {problem}.")

@@ -32,3 +32,12 @@ def test_without_the_extra_the_message_says_what_to_install(
     result = nntrace("report", healthy)
     assert result.code == 2
     assert 'pip install "nntrace[report]"' in result.err
+
+
+def test_a_page_in_a_folder_that_does_not_exist_names_the_folder(
+    nntrace: Command, healthy: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "pages" / "run.html"
+    result = nntrace("report", healthy, "-o", page)
+    assert result.code == 2
+    assert result.err == f"nntrace: {page}: there is no folder {page.parent}.\n"

@@ -325,6 +325,19 @@ def test_a_disk_error_takes_the_hooks_off_on_the_training_thread(run, capsys, mo
     assert said.count("\n") == 1
 
 
+def test_a_folder_moved_during_the_run_keeps_its_rows_and_is_named_at_the_end(run, capsys):
+    recorder = recorder_of(run)
+    step(recorder)
+    wait_until(lambda: (run / "manifest.json").exists())
+    moved = run.rename(run.with_name("moved"))
+    step(recorder)
+    recorder.close(RunStatus.FINISHED)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"{run} was moved or deleted" in said
+    assert len(Trace.open(moved).steps) == 2
+
+
 def test_an_unwritable_folder_stops_tracing_with_one_line(tmp_path, capsys):
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
