@@ -51,11 +51,11 @@ def effective_rank(row: Float32Array, layout: Layout) -> float | None:
 
 
 class _Owners(NamedTuple):
-    """Of a weight with `count` sampled elements: which filter each is of, how many elements each
+    """Of a weight with so many `sampled` elements: which filter each is of, how many elements each
     filter has of those that have any, and which these are, where they are not all.
     """
 
-    count: int
+    sampled: int
     owner: npt.NDArray[np.int64]
     elements: npt.NDArray[np.int64]
     seen: npt.NDArray[np.int64] | slice
@@ -79,7 +79,7 @@ class Filters:
         if len(shape) < 2 or not 0 <= axis < len(shape) or shape[axis] < _FEWEST_UNITS:
             return None
         known = self._owners.get(site)
-        if known is None or known.count != len(row):
+        if known is None or known.sampled != len(row):
             owner = _filters_of(shape, axis, len(row))
             known = self._owners[site] = _owners(owner, len(row))
         if len(known.owner) != len(row):  # not the elements of `fixed_runs`
