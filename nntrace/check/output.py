@@ -18,9 +18,8 @@ from nntrace.diagnosis.json import as_json, plain
 from nntrace.diagnosis.sarif import render_sarif
 from nntrace.diagnosis.text import Line
 from nntrace.diagnosis.text import render_text as diagnosis_text
-from nntrace.diagnosis.wording import plural
 from nntrace.rules.probes import sweep
-from nntrace.text import printable
+from nntrace.text import plural, printable
 from nntrace.text.markdown import escaped
 
 _MARKS: Final = {

@@ -12,6 +12,7 @@ from rich.text import Text
 from nntrace.diagnosis.json import plain
 from nntrace.diagnosis.text import SEVERITY_STYLES
 from nntrace.rules import Rule, Threshold
+from nntrace.text import plural
 
 _INTRODUCTION = """\
 # The rules
@@ -152,7 +153,7 @@ def _anchor(rule: Rule) -> str:
 
 
 def _needs(rule: Rule) -> str:
-    steps = f"{rule.min_steps} optimizer step{'' if rule.min_steps == 1 else 's'}"
+    steps = plural(rule.min_steps, "optimizer step")
     return ", ".join([steps, *(f"`{role.value}` sites" for role in rule.needs)])
 
 

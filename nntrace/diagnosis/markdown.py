@@ -15,7 +15,6 @@ from nntrace.diagnosis.wording import (
     fate,
     folded,
     place,
-    plural,
     reasons,
     run_name,
     scope,
@@ -23,7 +22,7 @@ from nntrace.diagnosis.wording import (
     where,
 )
 from nntrace.rules import Finding
-from nntrace.text import printable
+from nntrace.text import plural, printable
 from nntrace.text.markdown import code, escaped, prose
 
 

@@ -25,7 +25,6 @@ from nntrace.diagnosis.wording import (
     fate,
     folded,
     place,
-    plural,
     reasons,
     run_name,
     scope,
@@ -34,7 +33,7 @@ from nntrace.diagnosis.wording import (
 )
 from nntrace.rules import Finding, Severity, all_rules
 from nntrace.schema import RunStatus
-from nntrace.text import printable
+from nntrace.text import plural, printable
 
 SEVERITY_STYLES: Final = {
     Severity.ERROR: "bold red",

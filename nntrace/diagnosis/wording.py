@@ -11,7 +11,7 @@ from typing import Any, Final
 from nntrace.diagnosis.report import Report
 from nntrace.rules import Finding, Location, Severity, Skipped, Suppressed
 from nntrace.schema import RunStatus
-from nntrace.text import gist, printable
+from nntrace.text import gist, plural, printable
 from nntrace.trace import Trace
 
 SITES_SHOWN: Final = 3
@@ -121,11 +121,6 @@ def suppressions(suppressed: Sequence[Suppressed]) -> list[tuple[str, list[Findi
     for item in suppressed:
         by_reason.setdefault(printable(item.reason), []).append(item.finding)
     return [(f"{plural(len(of), 'finding')} hidden, {why}", of) for why, of in by_reason.items()]
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 step`, `2 steps`; `more site` counts sites."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _site(finding: Finding) -> str:

@@ -9,9 +9,8 @@ from rich.text import Text
 
 from nntrace.diagnosis.json import plain
 from nntrace.diagnosis.text import Line
-from nntrace.diagnosis.wording import plural
 from nntrace.diff.compare import Comparison, Divergence
-from nntrace.text import printable
+from nntrace.text import plural, printable
 from nntrace.trace import Site, Trace
 
 JSON_SCHEMA: Final = 1

@@ -25,6 +25,11 @@ def printable(text: str, limit: int | None = None) -> str:
     return printable(shown, limit)
 
 
+def plural(count: int, noun: str) -> str:
+    """`1 step`, `2 steps`; `more site` counts sites."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def gist(said: str) -> str:
     """The line of an error's text that says what happened; frameworks add pages, and colours.
 

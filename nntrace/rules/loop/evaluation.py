@@ -16,6 +16,7 @@ from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.loop.training import is_trained, model_of
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, RunStatus
+from nntrace.text import plural
 from nntrace.trace import Event, Trace
 
 _RECENT = 20  # steps of training whose loss an evaluation is compared with
@@ -195,8 +196,8 @@ def run_too_short(
         return
     if total < steps:
         yield Finding(
-            f"the run has {total} optimizer steps; rules on the course of the loss and on lasting "
-            f"levels need about {steps}.",
+            f"the run has {plural(total, 'optimizer step')}; rules on the course of the loss and "
+            f"on lasting levels need about {steps}.",
             steps=span(trace.steps.step),
             evidence={"steps": total, "sampled_steps": len(trace.sampled_steps)},
         )

@@ -137,6 +137,12 @@ def test_a_short_run_is_noted(steps, found):
     assert len(findings("RUN12", trace_of(steps=steps))) == found
 
 
+@pytest.mark.parametrize(("steps", "said"), [(1, "1 optimizer step;"), (2, "2 optimizer steps;")])
+def test_a_short_run_says_how_many_steps_it_has(steps, said):
+    [finding] = findings("RUN12", trace_of(steps=steps))
+    assert said in finding.message
+
+
 # RUN13
 
 

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from nntrace.schema import Role
+from nntrace.text import plural
 from nntrace.trace import Batch, Site, Tensor, Trace
 from nntrace.trace.model import FloatArray
 from nntrace_tui.pages.curve import Curve, curve
@@ -133,7 +134,7 @@ def _loader(payload: dict[str, object]) -> str:
     if isinstance(shuffle := payload.get("shuffle"), bool):
         words.append("shuffled" if shuffle else "in fixed order")
     if isinstance(workers := payload.get("workers"), int):
-        words.append(f"{workers} worker{'' if workers == 1 else 's'}" if workers else "no workers")
+        words.append(plural(workers, "worker") if workers else "no workers")
     return " · ".join(words)
 
 

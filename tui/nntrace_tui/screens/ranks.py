@@ -5,6 +5,7 @@ from typing import Final
 from rich.text import Text
 from textual.app import ComposeResult
 
+from nntrace.text import plural
 from nntrace_tui.literal import literal
 from nntrace_tui.messages import Look
 from nntrace_tui.numbers import MISSING, duration, number, percent, short_number
@@ -31,7 +32,7 @@ class RanksList(LineList):
     def show(self, page: RanksPage) -> None:
         """Bring it up to date."""
         self._page = page
-        self.border_title = f"{len(page.rows)} rank{'' if len(page.rows) == 1 else 's'}"
+        self.border_title = plural(len(page.rows), "rank")
         self.renew()
 
     def rank_at(self, index: int) -> int:

@@ -10,6 +10,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
 from nntrace.rules import Rule, all_rules
+from nntrace.text import plural
 from nntrace_tui.literal import line, literal
 from nntrace_tui.messages import ShowRule
 from nntrace_tui.pages.verdicts import Verdict, verdicts
@@ -138,7 +139,7 @@ def document(rule: Rule, colours: Palette) -> Text:
         text.append("→ ", colours.good).append(f"In Keras: {rule.in_keras}\n")
     if rule.explains:
         text.append("\nLikely symptoms of it  ", colours.dim).append(", ".join(rule.explains))
-    needs = [f"{rule.min_steps} optimizer step{'' if rule.min_steps == 1 else 's'}"]
+    needs = [plural(rule.min_steps, "optimizer step")]
     needs += [f"{role.value} sites" for role in rule.needs]
     text.append("\nNeeds  ", colours.dim).append(", ".join(needs))
     if rule.thresholds:
