@@ -18,12 +18,12 @@ from nntrace.rules.common.input_values import (
 )
 from nntrace.rules.common.passes import drawn_at
 from nntrace.rules.common.signals import median, span
+from nntrace.rules.data.copies import all_are_copies, copies_of_one
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Site, Trace
 
-_HASHED_EXAMPLES = 4096  # adapters hash no more of a batch
 _BY_INDEX = "PyDatasetAdapter"  # each batch has a number, so that no two are the same by right
 _WITHIN = 4.65  # standard deviations from the first to the last percentile of a normal variable
 _WIDENED = 3.0  # times the spread without its ends: outliers make it
@@ -35,8 +35,8 @@ _WIDENED = 3.0  # times the spread without its ends: outliers make it
     Severity.ERROR,
     needs=(Role.INPUT,),
     explains=(
-        *("DAT02", "LOS07", "LOS11", "LOS12", "ACT04", "ACT07", "GRD01", "GRD04"),
-        *("UPD02", "UPD06"),
+        *("DAT02", "DAT08", "LOS07", "LOS11", "LOS12", "ACT01", "ACT04", "ACT07", "GRD01"),
+        *("GRD04", "GRD08", "UPD02", "UPD06"),
     ),
     advice="Look at one batch as the model receives it; check the file reading, the dtype of the "
     "scaling (integer division) and that the array was filled.",
@@ -46,12 +46,13 @@ def constant_input(
     *,
     batches: Annotated[int, "sampled batches that must be constant"] = 2,
 ) -> Iterator[Finding | Skipped]:
-    """A batch enters the model with one single value everywhere.
+    """A batch enters the model with one single value everywhere, or with one example many times.
 
-    Nothing can be learned from it but the output bias. An error when all inputs are constant in at
-    least half of the sampled batches; a warning when they are in fewer, or when only the first of
-    several inputs is, because masks and initial states may rightly be constant. Batches of one
-    example are judged together, and only when all of them are constant.
+    Nothing can be learned from it but the output bias. Copies of one example are told of where they
+    fill at least half of the sampled batches, in all inputs. Of single values it is an error when
+    all inputs are constant in at least half of the sampled batches; a warning when they are in
+    fewer, or when only the first of several inputs is, because masks and initial states may rightly
+    be constant. Batches of one example are judged together, and only when all of them are constant.
     Source: "37 reasons", 1 (check your input data) and 2 (try random input).
     """
     steps = trace.sampled_steps
@@ -86,6 +87,7 @@ def constant_input(
             evidence={"constant_batches": count, "sampled_batches": total, "values": values[:5]},
         )
         return
+    yield from copies_of_one(trace, sites, int(seen.sum()))
 
 
 @rule(
@@ -277,8 +279,7 @@ def _steps_of_different_examples(trace: Trace) -> list[int]:
     return [
         batch.step
         for batch in training_batches(trace)
-        if batch.duplicate_examples is not None
-        and batch.duplicate_examples < min(batch.batch_size or 0, _HASHED_EXAMPLES) - 1
+        if batch.duplicate_examples is not None and not all_are_copies(batch)
     ]
 
 

@@ -54,6 +54,38 @@ def test_zeros_sampled_from_a_sparse_input_whose_examples_differ_are_healthy(dup
     assert len(findings("DAT01", trace)) == found
 
 
+def copies(steps=20, copied=20, size=32, spread=0.0, dtype="int64", further=()):
+    duplicates = [size - 1 if step < copied else 0 for step in range(steps)]
+    rows = batches(steps, batch_size=size, duplicate_examples=duplicates)
+    inputs = [image(min=0.0, max=9.0, example_std=spread), *further]
+    return trace_of(steps=steps, sites=[{**row, "dtype": dtype} for row in inputs], batches=rows)
+
+
+@pytest.mark.parametrize(("copied", "found"), [(9, 0), (10, 1)])
+def test_copies_of_one_example_in_half_of_the_batches_are_an_error(copied, found):
+    assert len(findings("DAT01", copies(copied=copied))) == found
+
+
+@pytest.mark.parametrize(("dtype", "is_of_words"), [("int64", True), ("float32", False)])
+def test_copies_of_words_are_looked_for_in_the_vocabulary(dtype, is_of_words):
+    [finding] = findings("DAT01", copies(dtype=dtype))
+    assert ("vocabulary" in finding.advice) is is_of_words
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"size": 7},
+        {"spread": 0.1},
+        {"further": [image("input.1", min=0.0, max=9.0, example_std=1.0)]},
+        {"steps": 7},
+    ],
+    ids=["small batches", "not all", "another input varies", "few"],
+)
+def test_a_few_copies_of_one_example_are_healthy(other):
+    assert findings("DAT01", copies(**other)) == []
+
+
 @pytest.mark.parametrize(("varying", "found"), [(0, 1), (1, 0)])
 @pytest.mark.parametrize(
     ("shape", "rows"), [([1, 64], batches(6, batch_size=1)), ([64], batches(6, batch_size=64))]
