@@ -5,6 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.activations.drawn_codes import drowned_code
 from nntrace.rules.activations.units import has_died_out
 from nntrace.rules.common.chance import is_on_its_way
 from nntrace.rules.common.depth import since_late
@@ -33,7 +34,7 @@ _FEW_TIMES, _SHORT = 5.0, 1 / 3
     "collapsed-representation",
     Severity.WARNING,
     needs=(Role.ACTIVATION,),
-    explains=("LOS12",),
+    explains=("ACT01", "LOS12", "LOS14"),
     advice="Look for what makes all examples alike: a target that a constant fulfils (a missing "
     "stop-gradient or negative pairs), a learning rate too high, decay too strong.",
 )
@@ -57,9 +58,14 @@ def collapsed_representation(
     representation but answers (quantiles), and behind a layer of three units or fewer there is no
     more to use. The last layer of a model without targets is a representation,
     too: it has collapsed into a point where examples differ by next to nothing of its outputs'
-    size.
-    Source: Jing et al. 2022 (Dimensional collapse); Gao et al. 2017 (participation ratio).
+    size. A code that is drawn around a mean, as in a variational autoencoder, has collapsed where
+    the means of examples lie within a tenth of the noise, and lay twice as far apart before.
+    Source: Jing et al. 2022 (Dimensional collapse); Gao et al. 2017 (participation ratio);
+    Bowman et al. 2016 (a code that is ignored).
     """
+    if (code := drowned_code(trace)) is not None:
+        yield code
+        return
     links = chain(trace)
     affine = [index for index, link in enumerate(links) if link.is_affine]
     if affine and not trace.sites_of(Role.TARGET):

@@ -1,0 +1,83 @@
+"""Codes that are drawn around a mean with a variance, as in a variational autoencoder, and that
+tell nothing of the example any more.
+"""
+
+from collections.abc import Iterator
+from itertools import permutations
+
+import numpy as np
+
+from nntrace.dataflow import Vertex
+from nntrace.rules.common.flow import Flow
+from nntrace.rules.common.signals import finite, median
+from nntrace.rules.finding import Finding
+from nntrace.schema import Role
+from nntrace.trace import Site, Trace
+
+_DROWNED = 0.1  # of the noise: how far the means of two examples lie apart
+_LOST = 0.5  # of the largest spread of the means in the first half
+_OPERATIONS = 3  # between a layer and the exponential of what it gives
+_SAMPLES = 12
+_WEIGH_LESS = (
+    "Give the divergence from the prior less weight, or raise its weight from 0 over the first "
+    "epochs. Take both terms as sums over an example: a reconstruction that is averaged over the "
+    "pixels counts as many times less."
+)
+
+
+def drowned_code(trace: Trace) -> Finding | None:
+    """The finding where the means come together while the noise around them stays."""
+    spread, size = (trace.series(Role.ACTIVATION, name) for name in ("example_std", "rms"))
+    columns = {site.path: n for n, site in enumerate(trace.sites_of(Role.ACTIVATION))}
+    for mean, variance in _pairs(Flow(trace)):
+        rows = np.flatnonzero(np.isfinite(spread[:, columns[mean.path]]))
+        apart = spread[rows, columns[mean.path]]
+        logarithms = finite(size[:, columns[variance.path]])
+        if min(len(apart), len(logarithms)) < _SAMPLES:
+            continue
+        quarter = len(apart) // 4
+        now, before = median(apart[-quarter:]), float(apart[: 2 * quarter].max())
+        is_noise_left = median(logarithms[-quarter:]) < 1.0
+        if not is_noise_left or now > _DROWNED or now > _LOST * before:
+            continue
+        first, last = (int(trace.sampled_steps[rows[n]]) for n in (-quarter, -1))
+        return Finding(
+            f"the code that `{mean.path}` and `{variance.path}` describe tells nothing of the "
+            f"example: its means vary by {now:.2g} from one example to the next, {before:.2g} "
+            "before, and the noise that is added by about 1.",
+            site=mean,
+            steps=(first, last),
+            evidence={"spread": now, "spread_before": before, "layers": [mean.path, variance.path]},
+            advice=_WEIGH_LESS,
+        )
+    return None
+
+
+def _pairs(flow: Flow) -> Iterator[tuple[Site, Site]]:
+    """Layers side by side of which one gives the logarithms of variances, and a decoder follows."""
+    heads = [(vertex, site) for vertex, site in flow.modules() if flow.is_affine(vertex)]
+    for (one, mean), (other, variance) in permutations(heads, 2):
+        beside = mean.units == variance.units and flow.sources[one] & flow.sources[other]
+        if beside and _is_exponentiated(flow, other) and _feeds_a_layer(flow, one):
+            yield mean, variance
+
+
+def _is_exponentiated(flow: Flow, vertex: Vertex) -> bool:
+    ahead = {vertex}
+    for _ in range(_OPERATIONS):
+        ahead = {taker for one in ahead for taker in flow.takers.get(one, ())}
+        ahead = {taker for taker in ahead if not taker.is_module}
+        if any(taker.name == ":exp" for taker in ahead):
+            return True
+    return False
+
+
+def _feeds_a_layer(flow: Flow, vertex: Vertex) -> bool:
+    seen: set[Vertex] = set()
+    ahead = set(flow.takers.get(vertex, ()))
+    while ahead:
+        if any(map(flow.is_affine, ahead)):
+            return True
+        seen |= ahead
+        ahead = {taker for one in ahead for taker in flow.takers.get(one, ())} - seen
+    return False
