@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 from nntrace_keras.program.losses import loss_facts, recorded_name
@@ -198,3 +199,24 @@ def test_targets_given_for_predictions_are_known_in_a_graph(tmp_path, exchanged)
     assert recorder.failure is None
     [call] = [e.payload for e in Trace.open(tmp_path / "run").events_of(EventKind.LOSS_CALL)]
     assert call["exchanged"] is exchanged
+
+
+@pytest.mark.parametrize(
+    ("settings", "weights", "masked"),
+    [
+        ({}, None, False),
+        ({"mask_zero": True}, None, True),
+        ({}, np.ones((4, 3), "float32"), True),
+    ],
+)
+def test_a_mask_and_weights_are_told_of(trace_keras, settings, weights, masked):
+    def train():
+        table = keras.layers.Embedding(9, 4, **settings)
+        model = keras.Sequential([keras.layers.Input((3,)), table, keras.layers.Dense(5)])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("sgd", loss, jit_compile=False)
+        ids = np.array([[1, 2, 0], [3, 0, 0], [4, 5, 6], [7, 0, 0]])
+        model.fit(ids, ids % 5, sample_weight=weights, epochs=2, verbose=0)
+
+    [call] = [event.payload for event in trace_keras(train).events_of(EventKind.LOSS_CALL)]
+    assert call["masked"] is masked

@@ -78,5 +78,6 @@ class LossReader:
             return
         self._announced.add((path, source))
         payload = announcement(facts, path, classes, source)
+        payload["masked"] = call.is_masked
         payload["exchanged"] = is_exchanged(facts, call.target, call.prediction)
         self._recorder.add_event(EventKind.LOSS_CALL, payload)

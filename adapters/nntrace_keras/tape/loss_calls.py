@@ -79,7 +79,8 @@ class LossCalls:
             finally:
                 local.in_loss = outside
             if self._active():
-                self._observe_loss(loss, y_true, y_pred, value)
+                weights = args[0] if args else kwargs.get("sample_weight")
+                self._observe_loss(loss, y_true, y_pred, value, weights)
                 if not outside and tf.executing_eagerly():
                     again = partial(original, loss, y_true, y_pred, *args, **kwargs)
                     for calls in self._active():
@@ -125,12 +126,17 @@ class LossCalls:
 
         return function
 
-    def _loss_called(self, loss: Any, y_true: Any, y_pred: Any, value: Any) -> None:
+    def _loss_called(
+        self, loss: Any, y_true: Any, y_pred: Any, value: Any, weights: Any = None
+    ) -> None:
         if not self._collects() or isinstance(loss, CompileLoss):
             return
         if isinstance(y_true, dict | list | tuple) or isinstance(y_pred, dict | list | tuple):
             return
         call = LossCall(loss, y_true, y_pred, value, self._caller())
+        left_out = getattr(loss, "_fn_kwargs", {}).get("ignore_class")
+        hidden = getattr(y_pred, "_keras_mask", None)
+        call.is_masked = any(one is not None for one in (weights, left_out, hidden))
         for calls in self._active():
             if call.head is None and not is_symbolic(y_pred):  # a graph says it itself
                 made = ((one.layer, one.output) for one in reversed(calls.layers))

@@ -40,6 +40,7 @@ class LossCall:
         output: which of a model's outputs it is for; empty where that is the only one.
         weight: by which `compile` multiplies its value.
         head: the activation function of the layer that made the predictions, where one did.
+        is_masked: whether some values may count less: a mask, weights, a class that is left out.
     """
 
     function: Any
@@ -50,6 +51,7 @@ class LossCall:
     output: str = ""
     weight: float = 1.0
     head: str | None = None
+    is_masked: bool = False
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from nntrace.rules.common.chance import (
 )
 from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.common.signals import median, span
+from nntrace.rules.data.padding import padding_in_the_loss
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
@@ -108,10 +109,14 @@ def class_imbalance(
 
     Always answering the most frequent class already gives a low loss, and the model learns that
     first. Counts are compared with an allowance for their sampling error. Only information for a
-    loss with class weights and for next-token prediction, whose classes are never even.
+    loss with class weights and for next-token prediction, whose classes are never even. With Keras
+    on TensorFlow also sequences most of which is padding that no mask keeps out of the loss.
     Source: "37 reasons", 9 (class imbalance); Karpathy's Recipe, step 2 (init well).
     """
     batches = training_batches(trace)
+    if (padding := padding_in_the_loss(trace, batches)) is not None:
+        yield padding
+        return
     totals = label_totals(batches)
     total = totals.total()
     if total < examples or len(totals) < 2:

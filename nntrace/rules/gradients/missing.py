@@ -5,12 +5,24 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.layers import columns, named, of_a_library, span
 from nntrace.rules.common.payloads import place
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
+
+_CUT = (
+    "Look between the model's output and the loss for an argmax, a rounding or comparison, "
+    "`.detach()`, `.item()`, `.numpy()`, `torch.tensor(...)` or `torch.no_grad()`; setting "
+    "`requires_grad` on the loss only silences the error that would say so."
+)
+_CUT_IN_KERAS = (
+    "Look between the model's output and the loss for an argmax, a rounding or comparison, a cast "
+    "to integers, `.numpy()`, `tf.constant(...)`, `tf.py_function` or `stop_gradient`; and whether "
+    "the model is called inside of the `with tf.GradientTape()` block."
+)
 
 
 @rule(
@@ -97,14 +109,10 @@ def _without_any(trace: Trace, blamed: list[Site]) -> Finding:
         )
     else:
         message = (
-            "no parameter ever received a gradient: what `backward` is called on does not depend "
-            "on the model's parameters."
+            "no parameter ever received a gradient: what is differentiated does not depend on the "
+            "model's parameters."
         )
-        advice = (
-            "Look between the model's output and the loss for an argmax, a rounding or comparison, "
-            "`.detach()`, `.item()`, `.numpy()`, `torch.tensor(...)` or `torch.no_grad()`; setting "
-            "`requires_grad` on the loss only silences the error that would say so."
-        )
+        advice = _CUT_IN_KERAS if speaks_keras(trace) else _CUT
     return Finding(
         message,
         site=blamed[0],

@@ -74,3 +74,12 @@ def test_a_loss_that_is_made_of_numbers_is_told_at_the_line_of_its_backward():
 def test_five_sampled_steps_are_needed_to_miss_a_gradient(steps, skipped):
     rows = trace(gradient("a.weight", None, n=0), gradient("b.weight", 0.1), steps=steps)
     assert bool(skip_reasons("GRD03", rows)) is skipped
+
+
+@pytest.mark.parametrize(("joined", "word"), [("/", "GradientTape"), (".", "detach")])
+def test_where_nothing_has_a_gradient_advice_is_in_the_words_of_the_framework(joined, word):
+    rows = gradient(f"a{joined}weight", None, n=0)
+    rows += [site(f"a{joined}weight", "param", parent="a")]
+    rows += [site(f"a{joined}weight", "update", rms=0.0)]
+    [finding] = findings("GRD03", trace(rows, called("a")))
+    assert word in finding.advice

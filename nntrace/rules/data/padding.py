@@ -1,0 +1,76 @@
+"""Sequences that are filled up to one length: whether what fills them counts in the loss."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from nntrace.rules.common.chance import loss_location
+from nntrace.rules.finding import Finding
+from nntrace.schema import EventKind, Role
+from nntrace.trace import Batch, Tensor, Trace
+
+_MOST: Final = 0.5  # of the targets
+_ROWS: Final = 8
+_LENGTHS: Final = 3  # different ones: sentences differ in length
+_ELSEWHERE: Final = 0.02  # of what fills sequences stands in their midst
+_LEAVE_OUT: Final = (
+    "Let the `Embedding` have `mask_zero=True`: Keras then leaves these positions out of the loss "
+    "and of `weighted_metrics`. Or say `ignore_class` of the loss, or give sample weights of 0."
+)
+
+
+def padding_in_the_loss(trace: Trace, batches: list[Batch]) -> Finding | None:
+    """The finding where most targets are those of positions that only fill up a sequence.
+
+    For Keras, which says whether a mask or weights come with the predictions.
+    """
+    calls = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
+    if not calls or any(call.get("masked") is not False for call in calls):
+        return None
+    inputs = [tensor for tensor in trace.tensors if tensor.role == Role.INPUT]
+    for target in (tensor for tensor in trace.tensors if tensor.role == Role.TARGET):
+        for given in inputs:
+            share = _filled(given, target)
+            if share >= _MOST:
+                function = str(calls[0].get("function"))
+                return Finding(
+                    f"{share:.0%} of the targets of `{function}` stand where `{given.path}` is "
+                    "only filled up to one length, and each counts in the loss like a real one.",
+                    site=trace.site(given.path, Role.INPUT),
+                    steps=(batches[0].step, batches[-1].step),
+                    evidence={"share": share, "input": given.path},
+                    location=loss_location(trace, function),
+                    advice=_LEAVE_OUT,
+                )
+    return None
+
+
+def _filled(given: Tensor, target: Tensor) -> float:
+    """The share of positions that fill the kept examples up, where the target there is always the
+    same; 0 where nothing does.
+    """
+    ids = given.values
+    is_of_ids = len(given.shape) == 2 and given.dtype.startswith(("int", "uint", "float"))
+    if not is_of_ids or (given.stride, target.stride) != (1, 1) or given.step != target.step:
+        return 0.0
+    if len(ids) < _ROWS or target.values.size != ids.size or (ids % 1 != 0).any():
+        return 0.0
+    answers = target.values.reshape(ids.shape)
+    for end in (-1, 0):
+        values, counts = np.unique(ids[:, end], return_counts=True)
+        filler = values[counts.argmax()]
+        inside = _run_from(end, ids == filler)
+        lengths = np.unique(inside.sum(axis=1))
+        outside = (ids == filler).sum() - inside.sum()
+        is_filled = len(lengths) >= _LENGTHS and outside <= _ELSEWHERE * inside.sum()
+        if is_filled and len(np.unique(answers[inside])) == 1 < len(np.unique(answers)):
+            return float(inside.mean())
+    return 0.0
+
+
+def _run_from(end: int, holds: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Where it holds without interruption from that end of the rows on: [examples, positions]."""
+    ordered = holds[:, ::-1] if end else holds
+    run = np.logical_and.accumulate(ordered, axis=1)
+    return run[:, ::-1] if end else run

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+from rules.builders import batches, event, run_rule, trace_of
+from rules.loss.test_too_easy import kept
+
+from nntrace.rules import Finding
+
+RANDOM = np.random.default_rng(0)
+
+
+def sentences(longest, *, length=20, pad=0, before=False):
+    """Whole numbers [12, length], filled up behind or before; and their targets."""
+    ids = np.full((12, length), pad)
+    for row, count in zip(ids, RANDOM.integers(2, longest + 1, 12), strict=True):
+        row[slice(length - count, None) if before else slice(count)] = RANDOM.integers(3, 90, count)
+    return ids, np.where(ids == pad, 0, ids % 5 + 1)
+
+
+def tagger(ids, targets, *, masked=False, dtype="int64"):
+    rows = batches(20, loss_function="cross_entropy", classes=6, batch_size=12)
+    tensors = [kept("input", ids, dtype), kept("target", targets, "int64")]
+    call = event("loss_call", function="cross_entropy", masked=masked, file="train.py", line=7)
+    return trace_of(steps=20, batches=rows, tensors=tensors, events=[call])
+
+
+def found(trace):
+    """What is found; that classes cannot be counted is of no interest."""
+    results = [result for result in run_rule("DAT10", trace) if isinstance(result, Finding)]
+    assert all("filled up" in finding.message for finding in results)
+    return len(results)
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_targets_most_of_which_are_padding_are_a_warning(before):
+    assert found(tagger(*sentences(8, before=before))) == 1
+
+
+@pytest.mark.parametrize("masked", [True, None])
+def test_a_mask_keeps_padding_out(masked):
+    assert found(tagger(*sentences(8), masked=masked)) == 0
+
+
+def test_little_padding_is_healthy():
+    ids, targets = sentences(20)
+    ids[:, :12], targets[:, :12] = 7, 2
+    ids[:, 0] = np.arange(12) + 20
+    assert found(tagger(ids, targets)) == 0
+
+
+def test_values_that_come_again_inside_are_no_padding():
+    ids, targets = sentences(8)
+    ids[:, 0] = 0
+    assert found(tagger(ids, targets)) == 0
+
+
+def test_targets_that_differ_where_the_input_does_not_are_no_padding():
+    ids, targets = sentences(8)
+    targets[:, -3:] = RANDOM.integers(0, 6, (12, 3))
+    assert found(tagger(ids, targets)) == 0
