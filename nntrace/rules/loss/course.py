@@ -1,6 +1,6 @@
 """Rules on the shape of the loss curve: spikes, oscillation, an end that comes too early."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import numpy as np
@@ -120,16 +120,16 @@ def loss_oscillating(
 
     The step overshoots the valley it descends, and the changes alternate in sign. Noise alternates,
     too, in two of three steps; more than that comes from the steps, not from the batches. Judged
-    over the second half of the run, unless an epoch has two batches, which differ, and where next
-    to nothing of the first losses is left.
+    over the second half of the run, unless two batches or two loss functions take turns, which
+    differ, and where next to nothing of the first losses is left.
     Source: "37 reasons", 33 (learning rate); Cohen et al. 2021 (2103.00065).
     """
     series = loss_series(trace)
     if skipped := unjudgeable(series, steps):
         yield skipped
         return
-    if _alternates_two_batches(trace):
-        yield Skipped("two batches take turns: their losses differ")
+    if turns_of := _take_turns(trace):
+        yield Skipped(f"two {turns_of} take turns: their losses differ")
         return
     values = series.value[len(series) // 2 :]
     change = np.diff(values)
@@ -230,11 +230,19 @@ def _runs(holds: npt.NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
     return found
 
 
-def _alternates_two_batches(trace: Trace) -> bool:
-    """Whether batches of even and of odd steps are always the same two."""
-    by_parity: dict[int, set[int]] = {0: set(), 1: set()}
-    for batch in training_batches(trace):
-        if batch.fingerprint is not None:
-            by_parity[batch.step % 2].add(batch.fingerprint)
-    even, odd = by_parity[0], by_parity[1]
-    return len(even) == len(odd) == 1 and even != odd
+def _take_turns(trace: Trace) -> str:
+    """What even and odd steps always have of their own: one of two batches, or a loss function."""
+    shown = [batch for batch in training_batches(trace) if batch.fingerprint is not None]
+    batches = _by_parity((batch.step, batch.fingerprint) for batch in shown)
+    if len(batches[0]) == len(batches[1]) == 1 and batches[0] != batches[1]:
+        return "batches"
+    told = [batch for batch in training_batches(trace) if batch.loss_path]
+    functions = _by_parity((batch.step, batch.loss_path) for batch in told)
+    return "loss functions" if all(functions) and functions[0].isdisjoint(functions[1]) else ""
+
+
+def _by_parity(values: Iterable[tuple[int, object]]) -> tuple[set[object], set[object]]:
+    even_and_odd: tuple[set[object], set[object]] = set(), set()
+    for step, value in values:
+        even_and_odd[step % 2].add(value)
+    return even_and_odd

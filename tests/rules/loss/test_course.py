@@ -94,6 +94,16 @@ def test_two_batches_in_turn_have_different_losses():
     assert skip_reasons("LOS10", trace_of(loss=values, batches=rows))
 
 
+def by_two_functions(second):
+    rows = batches(100, loss_path=["cross_entropy", second] * 50)
+    return trace_of(loss=[1.2, 0.8] * 50, batches=rows)
+
+
+def test_two_loss_functions_in_turn_differ():
+    assert skip_reasons("LOS10", by_two_functions("mse_loss"))
+    assert findings("LOS10", by_two_functions("cross_entropy"))
+
+
 # LOS15
 
 
