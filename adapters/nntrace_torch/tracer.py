@@ -163,14 +163,17 @@ class Tracer:
             if sample is not None:
                 parts.attention.finish()
                 parts.clearing.look()
+                parts.clearing.look_at_turns()
                 sample.is_evaluation = False
                 if len(losses) == 1:
                     last = parts.calls.kept[-1] if parts.calls.kept else None
                     parts.future.look(last, sample.labels, sample.classes, numbers[0])
                     is_scaled = parts.scaling.scale is not None
                     parts.objective.look(losses[0], sample, parts.calls.kept, is_scaled=is_scaled)
-        elif sample is not None and parts.calls.called_since_backward():
-            parts.clearing.look_between()
+        elif sample is not None:
+            parts.clearing.look_at_turns()
+            if parts.calls.called_since_backward():
+                parts.clearing.look_between()
         if sample is not None and parts.forward.flow.is_open:
             parts.forward.flow.read(losses)
         for loss, number in zip(losses, numbers, strict=True):
@@ -300,7 +303,7 @@ class Tracer:
             wants_next = self._late.add_now(
                 step,
                 sampled=is_sampled,
-                gradients_cleared=None if clearing.cleared is None else clearing.take(),
+                gradients_cleared=clearing.take(optimizer),
                 skipped=skipped,
                 loss_scale=parts.scaling.take_scale() if parts.scaling.is_used else None,
                 memory_bytes=allocated_bytes() if is_sampled else None,
@@ -325,7 +328,7 @@ class Tracer:
         if not goes_on:
             self._samples.begin_round()
         alone = self.parts.optimizers.count == 1
-        self.parts.clearing.remember(optimizer, alone=alone)
+        self.parts.clearing.remember(optimizer, alone=alone, goes_on=goes_on)
         self._samples.begin()
 
     def _end_replay(self) -> None:

@@ -110,7 +110,7 @@ def test_two_optimizers_take_turns_with_steps_of_their_own(trace_here):
     trace = trace_here(program)
     assert trace.steps.optimizer == ("Adam", "Adam.2") * 3
     assert trace.steps.lr == pytest.approx([0.01, 0.02] * 3)
-    assert np.isnan(trace.steps.gradients_cleared[2:]).all()
+    assert (trace.steps.gradients_cleared[3:] == 1).all()
     roots = {site.path.split(".")[0] for site in trace.sites_of("update")}
     assert len(trace.sites_of("update")) == 4, roots
 
@@ -194,6 +194,65 @@ def test_gradients_that_are_cleared_are_told_from_those_that_are_not(trace_here)
     assert run(lambda optimizer: optimizer.zero_grad()) == [1, 1, 1]
     assert run(lambda optimizer: optimizer.zero_grad(set_to_none=False)) == [1, 1, 1]
     assert run(lambda optimizer: None) == [0, 0, 0]
+
+
+def two_in_turn(before_judge, before_maker):
+    """A generator and its judge, which take turns; what is cleared before each one's backward."""
+    judge, maker = mlp(), torch.nn.Linear(3, 4)
+
+    def program():
+        judges, makers = (torch.optim.SGD(one.parameters(), lr=0.1) for one in (judge, maker))
+        for _ in range(5):
+            before_judge(judges, makers)
+            loss_of(judge, maker(torch.randn(6, 3)).detach()).backward()
+            judges.step()
+            before_maker(judges, makers)
+            loss_of(judge, maker(torch.randn(6, 3))).backward()
+            makers.step()
+
+    return program
+
+
+def test_of_optimizers_in_turn_each_is_judged_by_its_own_steps(trace_here):
+    def cleared(*before):
+        return trace_here(two_in_turn(*before)).steps.gradients_cleared
+
+    def own(judges, makers):
+        return judges.zero_grad()
+
+    def the_makers(judges, makers):
+        return makers.zero_grad(set_to_none=False)
+
+    def neither(judges, makers):
+        return None
+
+    right = cleared(own, the_makers)
+    assert (right[np.isfinite(right)] == 1).all()
+    assert np.isfinite(right[4:]).all()
+    wrong = cleared(neither, neither)
+    assert (wrong[np.isfinite(wrong)] == 0).all()
+    assert np.isfinite(wrong[4:]).all()
+    one = cleared(own, neither)
+    assert (one[4::2] == 1).all()
+    assert (one[5::2] == 0).all()
+
+
+def test_of_two_optimizers_after_one_backward_both_are_cleared(trace_here):
+    model = mlp()
+    first, *_, last = model.parameters()
+
+    def program():
+        optimizers = [torch.optim.SGD([one], lr=0.1) for one in (first, last)]
+        for _ in range(5):
+            loss_of(model, torch.randn(6, 4)).backward()
+            for optimizer in optimizers:
+                optimizer.step()
+            for optimizer in optimizers:
+                optimizer.zero_grad()
+
+    found = trace_here(program).steps.gradients_cleared
+    assert (found[np.isfinite(found)] == 1).all()
+    assert np.isfinite(found[4:]).all()
 
 
 def micro_batches(before_each, perturb=0.0):

@@ -2,12 +2,15 @@
 
 A gradient that was neither replaced (`zero_grad`) nor written to (`zero_`) when the next backward
 begins has not been cleared. With several optimizers one's gradients rightly outlive the other's
-step, so nothing is said then. Gradients of micro-batches that are gone when the next one's backward
+step: those are uncleared that each backward has found there until the same optimizer steps again.
+Gradients of micro-batches that are gone when the next one's backward
 begins were computed for nothing, unless the parameters were changed meanwhile (SAM) or the
 gradients are zero at the end of the step as well (units that never fire).
 """
 
 import weakref
+from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch.optim import Optimizer
@@ -18,6 +21,34 @@ from nntrace_torch.program.sources import Source, caller
 
 _LOST = 5  # backward passes without any effect that are enough
 _WATCHED = 8  # parameters; one that was not cleared is enough
+_TURNS = 8  # optimizers that step one after the other
+
+
+@dataclass
+class _Turn:
+    """What an optimizer stepped with, until it steps again: parameters and their gradients."""
+
+    held: list[tuple[weakref.ref[torch.Tensor], weakref.ref[torch.Tensor]]]
+    is_looked_at: bool = False
+    is_left: bool = True
+
+    def look(self) -> None:
+        self.is_looked_at = True
+        self.is_left = self.is_left and any(map(_is_left, self.held))
+
+
+def _is_left(held: tuple[weakref.ref[torch.Tensor], weakref.ref[torch.Tensor]]) -> bool:
+    parameter, gradient = held[0](), held[1]()
+    if parameter is None or gradient is None or parameter.grad is not gradient:
+        return False
+    return bool(gradient.any())
+
+
+def _some_gradients(optimizer: Optimizer) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Some parameters of an optimizer that have a gradient, and these."""
+    parameters = (p for group in optimizer.param_groups for p in group["params"])
+    given = ((p, gradient) for p in parameters if (gradient := p.grad) is not None)
+    return list(islice(given, _WATCHED))
 
 
 class GradientClearing:
@@ -33,20 +64,26 @@ class GradientClearing:
         self._lost = 0
         self._gone_at: Source | None = None  # the backward before which none was left, in this step
         self._watched: list[tuple[weakref.ref[torch.Tensor], weakref.ref[torch.Tensor], int]] = []
+        self._turns: dict[int, _Turn] = {}
+        self._alone = 0  # the only optimizer so far, when it stepped
         self.cleared: bool | None = None
 
-    def remember(self, optimizer: Optimizer, *, alone: bool) -> None:
-        """At the end of a step whose next one is sampled."""
+    def remember(self, optimizer: Optimizer, *, alone: bool, goes_on: bool) -> None:
+        """At the end of a step whose next one is sampled; `goes_on` if it was sampled itself."""
         self._watched, self._stepped, self._gone_at = [], [], None
+        if not goes_on:
+            self._turns.clear()
         if not alone:
+            if len(self._turns) < _TURNS:
+                pairs = [(weakref.ref(p), weakref.ref(g)) for p, g in _some_gradients(optimizer)]
+                self._turns[id(optimizer)] = _Turn(pairs)
             return
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                gradient = parameter.grad
-                if gradient is not None and len(self._watched) < _WATCHED:
-                    entry = (weakref.ref(parameter), weakref.ref(gradient), gradient._version)
-                    self._watched.append(entry)
-                    self._stepped.append((weakref.ref(parameter), parameter._version))
+        self._turns.clear()
+        self._alone = id(optimizer)
+        for parameter, gradient in _some_gradients(optimizer):
+            entry = (weakref.ref(parameter), weakref.ref(gradient), gradient._version)
+            self._watched.append(entry)
+            self._stepped.append((weakref.ref(parameter), parameter._version))
 
     def look(self) -> None:
         """Before the first backward of a step."""
@@ -61,6 +98,11 @@ class GradientClearing:
                 self.cleared = False
         self._watched = []
 
+    def look_at_turns(self) -> None:
+        """Before each backward, where several optimizers take turns."""
+        for turn in self._turns.values():
+            turn.look()
+
     def look_between(self) -> None:
         """Before a further backward of a step, of another forward."""
         if self._lost >= _LOST or not self._stepped:
@@ -73,13 +115,16 @@ class GradientClearing:
                 return
         self._gone_at = caller()
 
-    def take(self) -> bool | None:
-        """What was seen in this step, which is over; its gradients are still there."""
+    def take(self, optimizer: Optimizer) -> bool | None:
+        """What was seen in its step, which is over; its gradients are still there."""
+        turn = self._turns.pop(id(optimizer), None)
+        if turn is not None and turn.is_looked_at:
+            return not turn.is_left
         if self._gone_at is not None:
             self._count_lost(self._gone_at)
             self._gone_at = None
         cleared, self.cleared = self.cleared, None
-        return cleared
+        return cleared if self._alone == id(optimizer) else None
 
     def _count_lost(self, source: Source) -> None:
         parameters = (reference() for reference, _ in self._stepped)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from nntrace.rules.common.depth import is_of_sigmoids
-from nntrace.rules.common.layers import columns, weights
+from nntrace.rules.common.layers import columns, named, weights
 from nntrace.rules.common.signals import (
     in_times,
     lasting,
@@ -243,13 +243,21 @@ def gradients_accumulate(
     if len(at) < samples:
         yield too_few(f"needs {samples} steps at which clearing could be seen, has {len(at)}")
         return
+    names = np.array(trace.steps.optimizer)[known]
     kept = cleared[known] == 0
-    if kept.mean() <= share:
+    blamed = [
+        name
+        for name in dict.fromkeys(names.tolist())
+        if (names == name).sum() >= samples and kept[names == name].mean() > share
+    ]
+    if not blamed:
         return
-    steps = at[kept]
+    theirs = np.isin(names, blamed)
+    steps = at[kept & theirs]
+    whose = "" if len(blamed) == len(set(names)) else f" of {named(blamed)}"
     yield Finding(
-        f"gradients are not cleared between optimizer steps: {len(steps)} of {len(at)} sampled "
-        "steps began with the gradients of the step before.",
+        f"gradients are not cleared between optimizer steps{whose}: {len(steps)} of "
+        f"{int(theirs.sum())} sampled steps began with the gradients of the step before.",
         steps=(int(steps[0]), int(steps[-1])),
-        evidence={"not_cleared": len(steps), "looked": len(at)},
+        evidence={"not_cleared": len(steps), "looked": int(theirs.sum())},
     )

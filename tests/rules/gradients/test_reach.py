@@ -152,6 +152,15 @@ def test_three_looks_are_needed(looked, skipped):
     assert bool(skip_reasons("GRD06", rows)) is skipped
 
 
+def test_of_optimizers_in_turn_the_one_that_is_not_cleared_is_named():
+    rows = {"loss": [1.0] * 12, "optimizer": ["Adam", "Adam_2"] * 6}
+    [finding] = findings("GRD06", trace_of(**rows, gradients_cleared=[True, False] * 6))
+    assert "of Adam_2: 6 of 6" in finding.message
+    assert findings("GRD06", trace_of(**rows, gradients_cleared=[True] * 12)) == []
+    [both] = findings("GRD06", trace_of(**rows, gradients_cleared=[False] * 12))
+    assert "steps: 12 of 12" in both.message
+
+
 # all
 
 
