@@ -62,6 +62,17 @@ def event(kind: str, step: int = 0, **payload: Any) -> dict[str, Any]:
     return {"step": step, "time_ns": 0, "kind": kind, "payload": json.dumps(payload)}
 
 
+def evaluated(
+    losses: Iterable[float], every: int = 20, loader: int = 1, **facts: Any
+) -> list[dict[str, Any]]:
+    """An evaluation with a loss after every so many steps."""
+    shared = {"model": "", "group": 0, "loader": loader, "examples": 200, **facts}
+    return [
+        event("evaluation", every * (n + 1), loss=loss, loss_function="mse_loss", **shared)
+        for n, loss in enumerate(losses)
+    ]
+
+
 def trace_of(
     *,
     loss: Any = None,

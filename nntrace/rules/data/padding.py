@@ -1,5 +1,6 @@
 """Sequences that are filled up to one length: whether what fills them counts in the loss."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -20,7 +21,7 @@ _LEAVE_OUT: Final = (
 )
 
 
-def padding_in_the_loss(trace: Trace, batches: list[Batch]) -> Finding | None:
+def padding_in_the_loss(trace: Trace, batches: Sequence[Batch]) -> Finding | None:
     """The finding where most targets are those of positions that only fill up a sequence.
 
     For Keras, which says whether a mask or weights come with the predictions.

@@ -1,6 +1,6 @@
-"""Rules that hold evaluations against training: overfitting, shifted inputs, metrics."""
+"""Rules that hold evaluations against training: overfitting, underfitting, metrics."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -16,15 +16,12 @@ from nntrace.rules.common.chance import (
     training_batches,
 )
 from nntrace.rules.common.loss_course import loss_series, unjudgeable
-from nntrace.rules.common.passes import Evaluation, evaluations, logged, unseen_data
-from nntrace.rules.common.signals import median, median_error, noise_scale, trend_z
+from nntrace.rules.common.passes import logged, unseen_data
+from nntrace.rules.common.signals import median, median_error, noise_scale, span, trend_z
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
-from nntrace.schema import Role
-from nntrace.trace import Site, Trace
+from nntrace.trace import Trace
 
-_LEAST_EXAMPLES = 32
-_HANDFUL = 16  # examples; fewer are looked at, or acted on, and are no evaluation
 _LEAST_LABELS = 50
 _FAR_WORSE = 0.5  # of guessing
 
@@ -192,14 +189,13 @@ def metric_task_mismatch(
     if not metrics or not functions:
         yield Skipped(f"needs {values} logged values of an accuracy, and a known loss function")
         return
-    where = (int(trace.steps.step[0]), int(trace.steps.step[-1]))
-    name = sorted(metrics)[0]
     only = next(iter(functions)) if len(functions) == 1 else None
     if only in REGRESSION and _is_continuous(trace):
+        name = min(metrics)
         yield Finding(
             f"`{name}` is logged, but the task is a regression (`{only}` on targets that "
             "are no classes).",
-            steps=where,
+            steps=span(trace.steps.step),
             evidence={"metric": name, "last": metrics[name][-1], "loss_function": only},
             location=loss_location(trace, only),
         )
@@ -215,117 +211,42 @@ def metric_task_mismatch(
     loss = function_loss(trace, batches).value
     level = median(loss[-max(1, len(loss) // 5) :])
     chance = min(one.value for one in chances)
-    frequent = max(totals.values()) / totals.total()
-    if level > learned * chance or above_chance * frequent > 0.9:
+    guessing = max(totals.values()) / totals.total()
+    if level > learned * chance or above_chance * guessing > 0.9:
         return
-    late_values = {name: _late_accuracy(series) for name, series in sorted(metrics.items())}
-    for name, late in late_values.items():
-        if late > above_chance * frequent or min(metrics[name]) < 0.0:
-            continue
-        in_training = late_values.get(name.removeprefix("val_"), late)
-        if in_training > above_chance * frequent:
-            continue  # the metric is right: what was learnt does not hold for other examples
-        compared = "far worse than" if late < _FAR_WORSE * frequent else "no better than"
+    stuck = _no_better_than(above_chance * guessing, metrics)
+    if stuck is not None:
+        name, late = stuck
+        compared = "far worse than" if late < _FAR_WORSE * guessing else "no better than"
         yield Finding(
             f"the loss fell to {level / chance:.0%} of chance, but `{name}` stays at {late:.0%}, "
-            f"{compared} always answering the most frequent class ({frequent:.0%}).",
-            steps=where,
-            evidence={"metric": name, "value": late, "guessing": frequent, "loss": level},
+            f"{compared} always answering the most frequent class ({guessing:.0%}).",
+            steps=span(trace.steps.step),
+            evidence={"metric": name, "value": late, "guessing": guessing, "loss": level},
             location=loss_location(trace, function),
         )
-        return
 
 
-@rule(
-    "DAT14",
-    "train-eval-input-shift",
-    Severity.WARNING,
-    needs=(Role.INPUT,),
-    explains=("LOS13", "RUN13", "LOS22"),
-    advice="Apply the same preprocessing to both: the statistics of the training set, the same "
-    "scaling, the same order of channels.",
-)
-def train_eval_input_shift(
-    trace: Trace,
-    *,
-    shift: Annotated[float, "difference of the means in training standard deviations"] = 0.5,
-    scale: Annotated[float, "ratio of the standard deviations"] = 2.0,
-    examples: Annotated[int, "examples that are needed on either side"] = _LEAST_EXAMPLES,
-) -> Iterator[Finding | Skipped]:
-    """Inputs of the evaluation have another mean or scale than those of training.
+def _no_better_than(
+    accuracy: float, metrics: Mapping[str, Sequence[float]]
+) -> tuple[str, float] | None:
+    """The first metric that stays at an accuracy or below, and its late value.
 
-    The model is judged on data it was not made for: a forgotten normalisation, one fitted on each
-    set separately, or images divided by 255 in one place only. The rule compares the first
-    floating-point input as the model receives it, over all of training. In Keras' evaluations of
-    pipelines and generators it is known for graphs of TensorFlow that XLA does not compile. Parts
-    of a model that are called by themselves with tensors of another kind are left out, and passes
-    of a handful of examples, such as the states in which an agent acts.
-    Source: "37 reasons", 25 (preprocessing of training and test data).
+    Not one of evaluation where the same one of training is better: that metric is right, but what
+    was learnt does not hold for other examples.
     """
-    batches = [
-        b for b in training_batches(trace) if b.input_mean is not None and b.input_std is not None
-    ]
-    site = next((s for s in trace.sites_of(Role.INPUT) if "float" in s.dtype), None)
-    known = [
-        one
-        for one in evaluations(trace)
-        if one.mean is not None and one.std is not None and one.examples >= _HANDFUL
-        if _is_alike(one.shape, site)
-    ]
-    seen = sum(b.batch_size or 0 for b in batches)
-    groups: dict[str, list[Evaluation]] = {}
-    for one in known:
-        groups.setdefault(one.group, []).append(one)
-    enough = [g for g in groups.values() if sum(one.examples for one in g) >= examples]
-    if site is None or not site.path.startswith("input.") or not enough or seen < examples:
-        yield Skipped(f"needs {examples} floating-point examples of training and of evaluation")
-        return
-    mean, std = _pooled([(b.input_mean, b.input_std) for b in batches])
-    for group in enough:
-        found_mean, found_std = _pooled([(one.mean, one.std) for one in group])
-        if std <= 0.0 or found_std <= 0.0:
-            continue
-        moved = abs(found_mean - mean) / std
-        ratio = max(std / found_std, found_std / std)
-        if moved <= shift and ratio <= scale:
-            continue
-        yield Finding(
-            f"`{site.path}` has mean {found_mean:.3g} and standard deviation {found_std:.3g} in "
-            f"evaluation, {mean:.3g} and {std:.3g} in training.",
-            site=site,
-            steps=(group[0].step, group[-1].step),
-            evidence={
-                "training_mean": mean,
-                "training_std": std,
-                "evaluation_mean": found_mean,
-                "evaluation_std": found_std,
-                "shift": moved,
-                "scale_ratio": ratio,
-            },
-            location=group[0].location,
-        )
-        return
+    late_values = {name: _late_accuracy(series) for name, series in sorted(metrics.items())}
+    for name, late in late_values.items():
+        in_training = late_values.get(name.removeprefix("val_"), late)
+        if max(late, in_training) <= accuracy and min(metrics[name]) >= 0.0:
+            return name, late
+    return None
 
 
 def _training_loss(steps: np.ndarray, values: np.ndarray, before: int) -> float:
     """The median of the last tenth (at least five) of the losses before a step."""
     own = values[steps < before]
     return median(own[-max(5, len(values) // 10) :])
-
-
-def _pooled(parts: Sequence[tuple[float | None, float | None]]) -> tuple[float, float]:
-    """Mean and standard deviation of all parts together: a part may be a single example."""
-    means, stds = np.array(parts, dtype=np.float64).T
-    return float(means.mean()), float(np.sqrt((stds**2).mean() + means.var()))
-
-
-def _is_alike(shape: tuple[int, ...], site: Site | None) -> bool:
-    """Whether tensors may hold the same kind of data: as many axes, and as many features."""
-    if site is None or not shape or not site.shape:
-        return True
-    one, other = shape[1:], site.shape[1:]
-    # Features lie on the axis after the examples' or on the last one; sides of images may differ.
-    return len(one) == len(other) and (one[:1] == other[:1] or one[-1:] == other[-1:])
 
 
 def _is_continuous(trace: Trace) -> bool:

@@ -54,46 +54,53 @@ def parameter_not_in_optimizer(
     if not len(received) or received.sum(axis=0).max() < samples:
         yield too_few(f"needs {samples} sampled steps with gradients")
         return
-    if left_out := _never_asked_for(trace):
-        fresh, part = share_as_initialised(trace, left_out)
-        if part >= untrained:
-            yield Finding(
-                f"no optimizer is given {named([site.path for site in fresh])}: they feed what is "
-                "trained, could be trained themselves, and stay as they were initialised.",
-                site=fresh[0],
-                steps=sampled_span(trace),
-                severity=Severity.WARNING,
-                evidence={"parameters": [site.path for site in fresh]},
-                advice="Ask for the gradients of these as well and give them to the optimizer "
-                "(`tape.gradient(loss, encoder.trainable_variables + head.trainable_variables)`), "
-                "or set their `trainable = False`.",
-            )
-            return
+    if finding := _left_out_though_fresh(trace, untrained):
+        yield finding
+        return
     size = columns(trace, Role.PARAM, "rms", sites)
     constant = np.array([len(set(finite(column).tolist())) < 2 for column in size.T])
     missing = (received.sum(axis=0) >= samples) & ~stepped & constant
     if not missing.any():
         return
-    blamed = np.flatnonzero(missing)
+    blamed = [site for site, is_missing in zip(sites, missing, strict=True) if is_missing]
     elements = np.array([site.numel for site in sites])
-    is_prefix = bool(stepped.any() and blamed[-1] < np.flatnonzero(stepped)[0])
+    is_prefix = bool(stepped.any() and np.flatnonzero(missing)[-1] < np.flatnonzero(stepped)[0])
     is_most = 2 * elements[missing].sum() > elements[received.any(axis=0)].sum()
     frozen = sum(s.numel for s in trace.sites_of(Role.PARAM) if s.requires_grad is False)
     severity = Severity.ERROR
     if frozen <= elements[missing].sum() and (is_prefix or is_most):
         matrices = set(weights(trace, Role.PARAM_GRAD))
-        left_out = [sites[index] for index in blamed if sites[index] in matrices]
-        _, part = share_as_initialised(trace, left_out)
-        meant = is_prefix and not part >= untrained
-        severity = Severity.INFO if meant else Severity.WARNING
-    paths = [sites[index].path for index in blamed]
+        _, part = share_as_initialised(trace, [site for site in blamed if site in matrices])
+        is_meant = is_prefix and not part >= untrained
+        severity = Severity.INFO if is_meant else Severity.WARNING
+    paths = [site.path for site in blamed]
     yield Finding(
         f"{len(paths)} of {len(sites)} parameters receive gradients but belong to no optimizer: "
         f"{named(paths)}.",
-        site=sites[blamed[0]],
+        site=blamed[0],
         steps=sampled_span(trace),
         severity=severity,
         evidence={"parameters": paths},
+    )
+
+
+def _left_out_though_fresh(trace: Trace, untrained: float) -> Finding | None:
+    """The finding on first layers as they were initialised, whose gradients nobody asked for."""
+    left_out = _never_asked_for(trace)
+    fresh, part = share_as_initialised(trace, left_out) if left_out else ([], 0.0)
+    if not left_out or not part >= untrained:
+        return None
+    paths = [site.path for site in fresh]
+    return Finding(
+        f"no optimizer is given {named(paths)}: they feed what is trained, could be trained "
+        "themselves, and stay as they were initialised.",
+        site=fresh[0],
+        steps=sampled_span(trace),
+        severity=Severity.WARNING,
+        evidence={"parameters": paths},
+        advice="Ask for the gradients of these as well and give them to the optimizer "
+        "(`tape.gradient(loss, encoder.trainable_variables + head.trainable_variables)`), "
+        "or set their `trainable = False`.",
     )
 
 

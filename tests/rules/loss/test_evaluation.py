@@ -1,17 +1,8 @@
 import numpy as np
 import pytest
-from rules.builders import batches, event, findings, site, skip_reasons, trace_of
+from rules.builders import batches, evaluated, event, findings, skip_reasons, trace_of
 
 from nntrace.trace import Trace
-
-
-def evaluated(losses, every=20, loader=1, **facts):
-    """An evaluation with a loss after every so many steps."""
-    shared = {"model": "", "group": 0, "loader": loader, "examples": 200, **facts}
-    return [
-        event("evaluation", every * (n + 1), loss=loss, loss_function="mse_loss", **shared)
-        for n, loss in enumerate(losses)
-    ]
 
 
 def run(evaluations, training=None, extra=(), **columns):
@@ -167,66 +158,3 @@ def test_accuracy_at_chance_is_right_while_the_loss_is_high(loss, found):
 
 def test_without_a_logged_accuracy_there_is_nothing_to_judge():
     assert skip_reasons("LOS22", with_accuracy([0.1] * 2, "cross_entropy", **CLASSES))
-
-
-# DAT14
-
-
-def shifted(mean=0.0, std=1.0, examples=200, **facts):
-    moments = {"input_mean": mean, "input_std": std, "input_shape": [32, 8], **facts}
-    rows = batches(10, input_mean=0.0, input_std=1.0, batch_size=32)
-    inputs = site("input.0", "input", shape=[32, 8], mean=0.0)
-    events = evaluated([0.5] * 2, examples=examples, **moments)
-    return trace_of(steps=60, sites=[inputs], batches=rows, events=events)
-
-
-@pytest.mark.parametrize(("mean", "found"), [(0.49, 0), (0.51, 1), (-0.51, 1)])
-def test_a_mean_half_a_deviation_away_in_evaluation_is_a_warning(mean, found):
-    assert len(findings("DAT14", shifted(mean=mean))) == found
-
-
-@pytest.mark.parametrize(("std", "found"), [(1.99, 0), (2.01, 1), (0.51, 0), (0.49, 1)])
-def test_a_scale_that_differs_by_two_in_evaluation_is_a_warning(std, found):
-    assert len(findings("DAT14", shifted(std=std))) == found
-
-
-def test_a_shift_is_told_of_at_the_line_that_evaluates():
-    [finding] = findings("DAT14", shifted(mean=3.0, file="train.py", line=7))
-    assert (finding.location.file, finding.location.line) == ("train.py", 7)
-
-
-def test_a_few_evaluation_examples_say_nothing():
-    assert skip_reasons("DAT14", shifted(mean=3.0, examples=15))
-
-
-@pytest.mark.parametrize(("shape", "found"), [([4, 8], True), ([4, 16], False), ([4, 3, 8], False)])
-def test_a_part_called_with_another_kind_of_tensor_is_no_evaluation(shape, found):
-    assert bool(skip_reasons("DAT14", shifted(mean=3.0, input_shape=shape))) is not found
-
-
-def test_the_spread_of_single_examples_is_not_that_of_the_data():
-    single = [
-        event(
-            "evaluation", n, group=0, examples=20, input_shape=[1, 8], input_mean=m, input_std=0.3
-        )
-        for n, m in enumerate([-1.0, 1.0, -0.9, 0.9])
-    ]
-    rows = batches(10, input_mean=0.0, input_std=1.0, batch_size=32)
-    inputs = site("input.0", "input", shape=[32, 8], mean=0.0)
-    trace = trace_of(steps=60, sites=[inputs], batches=rows, events=single)
-    assert findings("DAT14", trace) == []
-    assert skip_reasons("DAT14", trace) == []
-
-
-@pytest.mark.parametrize(("examples", "found"), [(15, 0), (16, 1)])
-def test_states_in_which_an_agent_acts_are_no_evaluation(examples, found):
-    moments = {"input_mean": 3.0, "input_std": 1.0, "input_shape": [1, 8], "examples": examples}
-    acting = [event("evaluation", step, group=0, **moments) for step in range(20)]
-    rows = batches(10, input_mean=0.0, input_std=1.0, batch_size=32)
-    inputs = site("input.0", "input", shape=[32, 8], mean=0.0)
-    trace = trace_of(steps=60, sites=[inputs], batches=rows, events=acting)
-    assert len(findings("DAT14", trace) if found else skip_reasons("DAT14", trace)) == 1
-
-
-def test_evaluations_of_another_model_are_left_out():
-    assert skip_reasons("DAT14", shifted(mean=3.0, model="Critic"))

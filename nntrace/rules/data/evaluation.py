@@ -1,0 +1,102 @@
+"""The rule on inputs of the evaluation that are not those of training."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import numpy as np
+
+from nntrace.rules.common.chance import training_batches
+from nntrace.rules.common.passes import Evaluation, evaluations
+from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.rule import rule
+from nntrace.schema import Role
+from nntrace.trace import Site, Trace
+
+_LEAST_EXAMPLES = 32
+_HANDFUL = 16  # examples; fewer are looked at, or acted on, and are no evaluation
+
+
+@rule(
+    "DAT14",
+    "train-eval-input-shift",
+    Severity.WARNING,
+    needs=(Role.INPUT,),
+    explains=("LOS13", "RUN13", "LOS22"),
+    advice="Apply the same preprocessing to both: the statistics of the training set, the same "
+    "scaling, the same order of channels.",
+)
+def train_eval_input_shift(
+    trace: Trace,
+    *,
+    shift: Annotated[float, "difference of the means in training standard deviations"] = 0.5,
+    scale: Annotated[float, "ratio of the standard deviations"] = 2.0,
+    examples: Annotated[int, "examples that are needed on either side"] = _LEAST_EXAMPLES,
+) -> Iterator[Finding | Skipped]:
+    """Inputs of the evaluation have another mean or scale than those of training.
+
+    The model is judged on data it was not made for: a forgotten normalisation, one fitted on each
+    set separately, or images divided by 255 in one place only. The rule compares the first
+    floating-point input as the model receives it, over all of training. In Keras' evaluations of
+    pipelines and generators it is known for graphs of TensorFlow that XLA does not compile. Parts
+    of a model that are called by themselves with tensors of another kind are left out, and passes
+    of a handful of examples, such as the states in which an agent acts.
+    Source: "37 reasons", 25 (preprocessing of training and test data).
+    """
+    batches = [
+        b for b in training_batches(trace) if b.input_mean is not None and b.input_std is not None
+    ]
+    site = next((s for s in trace.sites_of(Role.INPUT) if "float" in s.dtype), None)
+    known = [
+        one
+        for one in evaluations(trace)
+        if one.mean is not None and one.std is not None and one.examples >= _HANDFUL
+        if _is_alike(one.shape, site)
+    ]
+    seen = sum(b.batch_size or 0 for b in batches)
+    groups: dict[str, list[Evaluation]] = {}
+    for one in known:
+        groups.setdefault(one.group, []).append(one)
+    enough = [g for g in groups.values() if sum(one.examples for one in g) >= examples]
+    if site is None or not site.path.startswith("input.") or not enough or seen < examples:
+        yield Skipped(f"needs {examples} floating-point examples of training and of evaluation")
+        return
+    mean, std = _pooled([(b.input_mean, b.input_std) for b in batches])
+    for group in enough:
+        found_mean, found_std = _pooled([(one.mean, one.std) for one in group])
+        if std <= 0.0 or found_std <= 0.0:
+            continue
+        moved = abs(found_mean - mean) / std
+        ratio = max(std / found_std, found_std / std)
+        if moved <= shift and ratio <= scale:
+            continue
+        yield Finding(
+            f"`{site.path}` has mean {found_mean:.3g} and standard deviation {found_std:.3g} in "
+            f"evaluation, {mean:.3g} and {std:.3g} in training.",
+            site=site,
+            steps=(group[0].step, group[-1].step),
+            evidence={
+                "training_mean": mean,
+                "training_std": std,
+                "evaluation_mean": found_mean,
+                "evaluation_std": found_std,
+                "shift": moved,
+                "scale_ratio": ratio,
+            },
+            location=group[0].location,
+        )
+        return
+
+
+def _pooled(parts: Sequence[tuple[float | None, float | None]]) -> tuple[float, float]:
+    """Mean and standard deviation of all parts together: a part may be a single example."""
+    means, stds = np.array(parts, dtype=np.float64).T
+    return float(means.mean()), float(np.sqrt((stds**2).mean() + means.var()))
+
+
+def _is_alike(shape: tuple[int, ...], site: Site | None) -> bool:
+    """Whether tensors may hold the same kind of data: as many axes, and as many features."""
+    if site is None or not shape or not site.shape:
+        return True
+    one, other = shape[1:], site.shape[1:]
+    # Features lie on the axis after the examples' or on the last one; sides of images may differ.
+    return len(one) == len(other) and (one[:1] == other[:1] or one[-1:] == other[-1:])
