@@ -1,0 +1,320 @@
+import math
+
+import numpy as np
+import pytest
+from rules.builders import batch, batches, event, findings, site, skip_reasons, trace_of
+from rules.loss.loss_rows import LN10, classified, noisy
+
+from nntrace.rules import Severity
+
+
+@pytest.mark.parametrize(("first", "found"), [(1.55, 1), (1.45, 0), (0.3, 0)])
+def test_a_first_cross_entropy_beyond_one_and_a_half_times_chance_is_a_warning(first, found):
+    results = findings("LOS01", classified([first * LN10, 2.0, 1.5]))
+    assert len(results) == found
+    assert all(finding.level is Severity.WARNING for finding in results)
+
+
+def test_a_first_loss_far_below_chance_is_only_noted():
+    [finding] = findings("LOS01", classified([0.2 * LN10, 0.2, 0.2]))
+    assert finding.level is Severity.INFO
+
+
+@pytest.mark.parametrize(("first", "found"), [(1.1, 1), (1.0, 0)])
+def test_binary_cross_entropy_starts_at_the_logarithm_of_two(first, found):
+    trace = classified([first], function="binary_cross_entropy_with_logits", classes=1)
+    assert len(findings("LOS01", trace)) == found
+
+
+def test_the_first_loss_is_not_anothers_where_an_objective_of_its_own_comes_first():
+    known = {"loss_function": "mse_loss", "target_mean": 0.0, "target_std": 1.0}
+    rows = [batch(0), *(batch(step, **known, loss_value=1.0) for step in range(1, 9))]
+    assert skip_reasons("LOS01", trace_of(loss=[0.0] + [1.0] * 8, batches=rows))
+
+
+@pytest.mark.parametrize(("other", "judged"), [("other", False), ("penalty", True)])
+def test_a_squared_error_beside_a_term_of_the_programs_own_may_be_the_lesser_one(other, judged):
+    known = {"loss_function": "mse_loss", "target_mean": 0.0, "target_std": 1.0, "batch_size": 32}
+    rows = batches(9, **known, loss_value=5.0)
+    events = [event("objective", 0, terms=[other, "mse_loss"], weights=[1.0, 10.0])]
+    trace = trace_of(loss=[5.0] * 9, batches=rows, events=events)
+    assert findings("LOS01", trace) if judged else skip_reasons("LOS01", trace)
+
+
+def test_a_weight_on_the_positive_class_is_no_bad_start():
+    function = "binary_cross_entropy_with_logits"
+    rows = batches(1, loss_function=function, loss_value=1.3, batch_size=64)
+    small = [site(function, "output", rms=0.3)]
+    assert skip_reasons("LOS01", trace_of(loss=[1.3], batches=rows, sites=small))
+    large = [site(function, "output", rms=1.7)]
+    assert findings("LOS01", trace_of(loss=[1.3], batches=rows, sites=large))
+
+
+@pytest.mark.parametrize(("size", "level"), [(1.49, Severity.INFO), (1.51, Severity.WARNING)])
+def test_first_logits_of_the_size_that_usual_weights_give_are_only_noted(size, level):
+    rows = batches(1, loss_function="cross_entropy", loss_value=4.0, batch_size=64, classes=10)
+    trace = trace_of(loss=[4.0], batches=rows, sites=[site("cross_entropy", "output", rms=size)])
+    [finding] = findings("LOS01", trace)
+    assert finding.level is level
+
+
+@pytest.mark.parametrize(("size", "level"), [(1.49, Severity.INFO), (1.51, Severity.WARNING)])
+def test_first_outputs_of_the_size_that_usual_weights_give_are_only_noted(size, level):
+    rows = batches(
+        3, loss_function="mse_loss", loss_value=2.0, target_mean=0.0, target_std=1.0, batch_size=64
+    )
+    trace = trace_of(loss=[2.0] * 3, batches=rows, sites=[site("mse_loss", "output", rms=size)])
+    [finding] = findings("LOS01", trace)
+    assert finding.level is level
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "first", "found"),
+    [(0.0, 1.0, 1.6, 1), (0.0, 1.0, 1.4, 0), (150.0, 77.0, 29_000.0, 0), (0.0, 3.0, 12.0, 0)],
+)
+def test_squared_error_starts_at_the_mean_square_of_the_targets(mean, std, first, found):
+    rows = batches(1, loss_function="mse_loss", loss_value=first, target_mean=mean, target_std=std)
+    assert len(findings("LOS01", trace_of(loss=[first], batches=rows))) == found
+
+
+@pytest.mark.parametrize(
+    ("function", "rms", "found"),
+    [
+        ("cross_entropy", 0.99, 0),
+        ("cross_entropy", 1.01, 1),
+        ("mse_loss", 0.49, 0),
+        ("mse_loss", 0.51, 1),
+    ],
+)
+def test_outputs_near_zero_are_no_bad_start(function, rms, found):
+    rows = batches(
+        3, loss_function=function, loss_value=5.0, classes=10, target_mean=0.0, target_std=1.0
+    )
+    trace = trace_of(loss=[5.0] * 3, batches=rows, sites=[site(function, "output", rms=rms)])
+    assert len(findings("LOS01", trace)) == found
+
+
+@pytest.mark.parametrize(("first_std", "found"), [(1.2, 0), (1.0, 1)])
+def test_a_first_batch_with_large_targets_is_compared_with_those(first_std, found):
+    rows = batches(
+        9,
+        loss_function="mse_loss",
+        loss_value=[1.6] + [0.9] * 8,
+        target_mean=0.0,
+        target_std=[first_std] + [1.0] * 8,
+        batch_size=32,
+    )
+    assert len(findings("LOS01", trace_of(loss=[1.6] + [0.9] * 8, batches=rows))) == found
+
+
+def test_an_autoencoder_whose_sigmoid_starts_at_one_half_is_healthy():
+    rows = batches(
+        1,
+        loss_function="mse_loss",
+        loss_value=0.23,
+        target_mean=0.1,
+        target_std=0.3,
+        output_min=0.4,
+        output_max=0.6,
+    )
+    assert findings("LOS01", trace_of(loss=[0.23], batches=rows)) == []
+
+
+def test_the_first_losses_of_tiny_batches_are_averaged():
+    values = [8.0, 2.0, 2.2, 1.9, 2.1]
+    rows = batches(5, loss_function="cross_entropy", loss_value=values, classes=10, batch_size=2)
+    assert findings("LOS01", trace_of(loss=values, batches=rows)) == []
+
+
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+def test_a_loss_that_is_not_averaged_has_no_chance_value(reduction):
+    call = event("loss_call", function="cross_entropy", reduction=reduction)
+    assert skip_reasons("LOS01", classified([60.0], events=[call]))
+    assert skip_reasons("LOS11", classified([60.0] * 300, events=[call]))
+
+
+def test_a_window_without_the_first_step_says_nothing_about_the_start():
+    trace = classified([9.0] * 20).window(last=10)
+    assert skip_reasons("LOS01", trace)
+
+
+def test_a_finding_points_at_the_call_of_the_loss_function():
+    call = event("loss_call", function="cross_entropy", file="train.py", line=7, source="loss = …")
+    [finding] = findings("LOS01", classified([9.0], events=[call]))
+    assert (finding.location.file, finding.location.line) == ("train.py", 7)
+
+
+@pytest.mark.parametrize(("level", "found"), [(0.98, 1), (0.96, 0), (1.08, 1), (1.12, 0)])
+def test_a_loss_at_the_logarithm_of_the_classes_is_an_error(level, found):
+    results = findings("LOS11", classified(noisy(np.full(400, level * LN10), 0.02)))
+    assert len(results) == found
+    assert all(finding.level is Severity.ERROR for finding in results)
+
+
+@pytest.mark.parametrize(("last", "found"), [(99, 0), (100, 1)])
+def test_of_several_fits_the_last_must_have_had_its_hundred_steps(last, found):
+    rows = batches(10, loss_function="cross_entropy", classes=10, batch_size=32)
+    losses = noisy(np.concatenate([np.linspace(LN10, 1.0, 200), np.full(last, LN10)]), 0.02)
+    names = ["SGD"] * 200 + ["SGD.2"] * last
+    trace = trace_of(loss=losses, batches=rows, optimizer=names)
+    assert len(findings("LOS11", trace) if found else skip_reasons("LOS11", trace)) == 1
+
+
+@pytest.mark.parametrize(
+    ("terms", "end", "found"),
+    [(2, 0.75, 0), (2, 0.85, 1), (1, 0.75, 1)],
+    ids=["their sum falls", "their sum stays", "one call"],
+)
+def test_the_first_of_several_calls_of_a_loss_may_stay_where_their_sum_falls(terms, end, found):
+    names = ["cross_entropy", "cross_entropy#2"][:terms]
+    first = noisy(np.full(400, LN10), 0.02)
+    rows = batches(400, loss_function="cross_entropy", loss_value=first, classes=10, batch_size=32)
+    whole = np.concatenate([np.full(40, 4.6), np.linspace(4.6, end * 4.6, 200)])
+    whole = np.concatenate([whole, np.full(160, end * 4.6)])
+    objective = event("objective", terms=names, weights=[1.0] * terms)
+    assert len(findings("LOS11", trace_of(loss=whole, batches=rows, events=[objective]))) == found
+
+
+def uneven(way, steps=400):
+    """Losses that take so many steps down to the entropy of uneven labels, and stay there."""
+    entropy = -(0.9 * math.log(0.9) + 0.1 * math.log(0.1))
+    loss = np.concatenate([np.linspace(0.69, entropy, way), np.full(steps - way, entropy)])
+    rows = batches(
+        steps,
+        loss_function="cross_entropy",
+        classes=2,
+        batch_size=50,
+        label_values=(0, 1),
+        label_counts=(45, 5),
+    )
+    return trace_of(loss=noisy(loss, 0.01), batches=rows)
+
+
+def test_a_loss_at_the_entropy_of_uneven_labels_is_an_error():
+    [finding] = findings("LOS11", uneven(50))
+    assert finding.evidence["chance_is"] == "label entropy"
+    assert finding.level is Severity.ERROR
+    assert 30 <= finding.steps[0] <= 80
+
+
+@pytest.mark.parametrize(("way", "level"), [(60, Severity.ERROR), (120, Severity.INFO)])
+def test_a_loss_that_has_just_come_to_the_frequencies_of_labels_is_noted(way, level):
+    [finding] = findings("LOS11", uneven(way))
+    assert finding.level is level
+    assert ("Train on" in finding.advice) is (level is Severity.INFO)
+
+
+def test_a_bad_start_above_even_labels_is_no_learning_of_their_frequencies():
+    loss = np.concatenate([np.linspace(2 * LN10, LN10, 120), np.full(280, LN10)])
+    rows = batches(
+        400,
+        loss_function="cross_entropy",
+        classes=10,
+        batch_size=50,
+        label_values=tuple(range(10)),
+        label_counts=(5,) * 10,
+    )
+    [finding] = findings("LOS11", trace_of(loss=noisy(loss, 0.01), batches=rows))
+    assert finding.level is Severity.ERROR
+
+
+def test_a_squared_error_at_the_variance_of_the_targets_is_an_error():
+    rows = batches(
+        400, loss_function="mse_loss", batch_size=32, target_mean=[0.5, -0.5] * 200, target_std=2.0
+    )
+    assert findings("LOS11", trace_of(loss=noisy(np.full(400, 4.25)), batches=rows))
+    assert findings("LOS11", trace_of(loss=noisy(np.full(400, 3.0)), batches=rows)) == []
+
+
+@pytest.mark.parametrize(("steps", "level"), [(120, Severity.WARNING), (200, Severity.ERROR)])
+def test_a_short_run_at_chance_is_only_a_warning(steps, level):
+    [finding] = findings("LOS11", classified(noisy(np.full(steps, LN10), 0.02)))
+    assert finding.level is level
+
+
+def test_fewer_than_a_hundred_steps_at_full_learning_rate_are_not_judged():
+    assert skip_reasons("LOS11", classified(np.full(99, LN10)))
+    assert findings("LOS11", classified(np.full(100, LN10)))
+    assert skip_reasons("LOS11", classified(np.full(150, LN10), lr=np.linspace(0, 0.1, 150)))
+
+
+def outputs(between, path="head"):
+    """Ten logits whose spread is by this part between examples."""
+    shape = {"module_type": "Linear", "shape": [32, 10]}
+    return site(path, "activation", std=1.0, example_std=between, **shape)
+
+
+@pytest.mark.parametrize(("between", "found"), [(0.14, 1), (0.16, 0)])
+@pytest.mark.parametrize(("level", "at_chance"), [(0.96, True), (0.94, False), (1.1, False)])
+def test_a_loss_little_below_chance_is_blamed_where_examples_are_alike(
+    between, found, level, at_chance
+):
+    loss = noisy(np.full(120, level * LN10), 0.02)
+    results = findings("LOS11", classified(loss, sites=[outputs(between)]))
+    assert len(results) == (found if at_chance else 0)
+
+
+@pytest.mark.parametrize(("steps", "judged"), [(30, True), (29, False)])
+def test_thirty_steps_tell_where_examples_are_alike(steps, judged):
+    trace = classified(np.full(steps, LN10), sites=[outputs(0.01)])
+    assert bool(skip_reasons("LOS11", trace)) is not judged
+
+
+def test_the_layer_from_which_examples_are_alike_is_named():
+    layers = [outputs(0.9, "one"), outputs(0.05, "two"), outputs(0.02, "head")]
+    [finding] = findings("LOS11", classified(np.full(100, LN10), sites=layers))
+    assert finding.evidence["alike_from"] == "two"
+    assert "from two on" in finding.message
+
+
+def test_a_loss_that_is_just_leaving_chance_is_healthy():
+    loss = LN10 * np.concatenate([np.full(200, 1.0), np.linspace(1.0, 0.95, 200)])
+    assert findings("LOS11", classified(noisy(loss, 0.01))) == []
+
+
+@pytest.mark.parametrize(("fall", "found"), [(0.06, 0), (0.0, 1)])
+def test_the_losses_of_all_steps_tell_that_it_falls_where_few_are_sampled(fall, found):
+    course = np.concatenate([np.full(60, 1.03), np.linspace(1.03, 1.03 - fall, 60)])
+    accumulated = noisy(LN10 * course, 0.06) / 4.0
+    sampled = range(0, 120, 3)
+    values = [4.0 * accumulated[step] for step in sampled]
+    known = {"loss_function": "cross_entropy", "classes": 10, "batch_size": 32}
+    rows = [
+        batch(step, loss_value=value, **known) for step, value in zip(sampled, values, strict=True)
+    ]
+    assert len(findings("LOS11", trace_of(loss=accumulated, batches=rows))) == found
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_skewed_losses_of_tiny_batches_at_chance_are_found(seed):
+    rng = np.random.default_rng(seed)
+    rare = rng.binomial(8, 0.2, 4000)
+    loss = (rare * -math.log(0.2) + (8 - rare) * -math.log(0.8)) / 8
+    rows = batches(
+        4000,
+        loss_function="cross_entropy",
+        classes=2,
+        batch_size=8,
+        label_values=(0, 1),
+        label_counts=[(8 - int(k), int(k)) for k in rare],
+    )
+    assert findings("LOS11", trace_of(loss=loss, batches=rows))
+
+
+def test_a_loss_too_noisy_to_tell_is_not_judged():
+    assert skip_reasons("LOS11", classified(noisy(np.full(120, LN10), noise=1.0)))
+
+
+def test_a_penalty_added_to_the_loss_does_not_hide_that_it_is_at_chance():
+    values = noisy(np.full(400, LN10), 0.02)
+    rows = batches(400, loss_function="cross_entropy", loss_value=values, classes=10)
+    assert findings("LOS11", trace_of(loss=values + 3.0, batches=rows))
+
+
+def test_an_unknown_loss_function_has_no_chance_value():
+    assert skip_reasons("LOS11", classified(np.full(300, 1.0), function="huber_loss"))
+
+
+def test_several_loss_functions_have_no_common_chance_value():
+    rows = [batch(0, loss_function="mse_loss"), batch(1, loss_function="cross_entropy")]
+    assert skip_reasons("LOS11", trace_of(loss=[1.0] * 300, batches=rows))
