@@ -171,6 +171,17 @@ def test_attention_to_keys_that_the_program_goes_on_to_change_is_seen_as_it_was_
     assert len(found) == 2  # every other step but the first
 
 
+@pytest.mark.parametrize(("heads", "examples"), [(1, 8), (2, 8), (8, 2), (16, 2)])
+def test_of_few_heads_the_attention_of_more_examples_is_sampled(tmp_path, heads, examples):
+    model = nn.Sequential(Attention(16, heads, fused=True), nn.Linear(16, 2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    with tracing(tmp_path / "run", every=1):
+        model(torch.randn(16, 8, 16)).sum().backward()
+        optimizer.step()
+    found = Trace.open(tmp_path / "run").series("attention", "n")
+    assert found[0, 0] == examples * heads * 8
+
+
 def test_a_batch_norm_is_held_against_its_running_statistics(trained):
     trace, _, _, model = trained
     [site] = trace.sites_of("running_norm")

@@ -24,7 +24,8 @@ from nntrace_torch.samples.step import StepSample
 from nntrace_torch.samples.waiting import MOST_BYTES, can_wait
 
 _EVERY = 2  # of a module's samples
-_EXAMPLES, _HEADS, _QUERIES = 4, 16, 8
+_ROWS = 128  # enough for their quartiles; of each example all keys are read
+_FEWEST_EXAMPLES, _MOST_EXAMPLES, _HEADS, _QUERIES = 2, 8, 16, 8
 _FEWEST_KEYS = 4
 _LEAST_LOG = math.log(1e-30)  # of a key that counts
 Innermost = Callable[[], tuple[str, nn.Module] | None]
@@ -255,9 +256,11 @@ def _relative_entropies(form: _Form, rows: torch.Tensor) -> torch.Tensor:
 
 
 def _some_of(shape: torch.Size) -> tuple[slice, ...]:
-    """Some examples, heads and queries."""
-    most = (_EXAMPLES, _HEADS, _QUERIES)
-    return tuple(_some(size, limit) for size, limit in zip(shape[:3], most, strict=True))
+    """Some examples, heads and queries; of few heads or queries more examples."""
+    heads, queries = _some(shape[1], _HEADS), _some(shape[2], _QUERIES)
+    rows = len(range(shape[1])[heads]) * len(range(shape[2])[queries])
+    most = min(max(_ROWS // rows, _FEWEST_EXAMPLES), _MOST_EXAMPLES)
+    return _some(shape[0], most), heads, queries
 
 
 def _some(size: int, most: int) -> slice:
