@@ -16,6 +16,8 @@ _SAME_WAY: Final = 0.9  # cosine of successive gradients that nothing turns arou
 _UNDER_WAY: Final = 0.8  # of the first loss: below it something was learned
 _LEAST_LOSSES: Final = 20
 _ERRORS: Final = 4.0  # standard errors of a trend that is certain
+_LIKELY: Final = 1.645  # of one that chance makes in one case of twenty
+_SHORT: Final = 100  # steps; as in RUN12
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +114,15 @@ def remaining_loss(trace: Trace) -> float:
 def is_still_learning(trace: Trace) -> bool:
     """Whether the loss has come down by a fifth and falls steadily in its second half.
 
-    False where the course of the loss says nothing.
+    Half of a short run has too few steps to be certain of that: there the loss falls as a whole,
+    beyond doubt, and likely does in the second half. False where its course says nothing.
     """
-    return remaining_loss(trace) <= _UNDER_WAY and falls_steadily(trace)
+    if not remaining_loss(trace) <= _UNDER_WAY:
+        return False
+    values = loss_series(trace).value
+    if len(values) >= _SHORT or not trend_z(values) < -_ERRORS:
+        return falls_steadily(trace)
+    return trend_z(values[len(values) // 2 :]) < -_LIKELY
 
 
 def falls_steadily(trace: Trace) -> bool:

@@ -34,6 +34,19 @@ def test_large_updates_under_which_the_loss_falls_to_the_end_are_healthy(end, fo
     assert len(findings("UPD01", trace(parameter("a.weight", update=0.05), loss=loss))) == found
 
 
+@pytest.mark.parametrize(
+    ("steps", "falls_until", "found"),
+    [(40, 40, 0), (60, 60, 0), (99, 99, 0), (60, 20, 1), (99, 30, 1), (100, 100, 1)],
+)
+def test_a_short_run_whose_loss_falls_as_far_as_so_few_steps_let_it_is_healthy(
+    steps, falls_until, found
+):
+    falling = np.interp(np.arange(steps), [0, falls_until], [1.1, 0.8])
+    loss = (falling + 0.07 * np.random.default_rng(0).standard_normal(steps)).tolist()
+    rows = trace(parameter("a.weight", update=[0.016] * steps), loss=loss, steps=steps)
+    assert len(findings("UPD01", rows)) == found
+
+
 @pytest.mark.parametrize(("cosine", "found"), [(0.55, 0), (0.45, 1)])
 @pytest.mark.parametrize("falls", [True, False])
 def test_large_updates_do_not_overshoot_where_gradients_agree_and_the_loss_falls(
