@@ -112,6 +112,7 @@ class Observers:
         self.asking.asked = self.watch.asked
         self.clipping.broke = self._norm_broke
         recorder.hooks.on_error(recorder.guard(self.watch.raised))
+        recorder.hooks.on_end(recorder.guard(self.watch.ended))
         self.backward.number_of = self.losses.number_of
         self.losses.broke = self.watch.loss_function
         self.losses.evaluated = self.evaluations.loss

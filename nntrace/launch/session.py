@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from nntrace.adapter import Adapter, installed_adapters
 from nntrace.errors import NntraceError
@@ -50,6 +51,8 @@ class Session:
             replays=_replayed(settings),
             world_size=int(os.environ.get("WORLD_SIZE", "1")),
         )
+        if experiment is None and not settings.replays:
+            self.recorder.hooks.on_origin(self.recorder.guard(self._say_origin))
 
     def install(self, framework: str) -> None:
         """Load the framework's adapter and hook it in."""
@@ -99,6 +102,23 @@ class Session:
             replace(manifest, status=RunStatus.FAILED, error=text, ended_ns=time.time_ns()).write(
                 run
             )
+
+    def _say_origin(self, payload: dict[str, Any], step: int) -> None:
+        """Say in a line where a NaN was born while the program goes on, for whoever reads its log.
+
+        Where a rank does not know, another does.
+        """
+        from nntrace.rules.numerics.origins import origin_of, sentence
+
+        origin, rank = origin_of(payload, step), self.recorder.rank
+        if rank and origin.where == "unknown":
+            return
+        of_rank = f"rank {rank}: " if rank else ""
+        place = ""
+        if (line := origin.location) is not None:
+            place = f" ({_shown(Path(line.file))}:{line.line})"
+        told = f"{of_rank}{sentence(None, origin)}{place}"
+        say(f"{told}. Next: nntrace diagnose {_shown(self.recorder.run)}")
 
     def _summary(self) -> str:
         recorder = self.recorder
@@ -162,9 +182,9 @@ def _replayed(settings: Settings) -> Path | None:
     return Path(settings.replays) if is_it else None
 
 
-def _shown(run: Path) -> str:
-    """The run's path as the user would type it from here."""
+def _shown(path: Path) -> str:
+    """A run's path, or a file's, as the user would type it from here."""
     try:
-        return str(run.relative_to(Path.cwd()))
+        return str(path.relative_to(Path.cwd()))
     except (ValueError, OSError):  # elsewhere, or the working directory is gone
-        return str(run)
+        return str(path)

@@ -43,6 +43,7 @@ class Hooks:
         self._ends: list[Callable[[], object]] = []
         self._latecomers: list[Callable[[], object]] = []
         self._listeners: list[Callable[[ForeignLoss], object]] = []
+        self._origin_listeners: list[Callable[[dict[str, Any], int], object]] = []
 
     def add(self, undo: Callable[[], None]) -> None:
         """Hooks were put on; `undo` takes them off."""
@@ -63,6 +64,7 @@ class Hooks:
         for registered in (self._undos, self._looks, self._ends, self._latecomers):
             registered.clear()
         self._listeners.clear()
+        self._origin_listeners.clear()
 
     def on_error(self, look: Callable[[BaseException], object]) -> None:
         """Have a look taken at the error that ends the program, before the hooks come off."""
@@ -71,6 +73,15 @@ class Hooks:
     def on_end(self, finish: Callable[[], object]) -> None:
         """Have what is under way finished at the end of the program, before the hooks come off."""
         self._ends.append(finish)
+
+    def on_origin(self, hear: Callable[[dict[str, Any], int], object]) -> None:
+        """Be told where a non-finite value was born, as it is recorded: its payload, its step."""
+        self._origin_listeners.append(hear)
+
+    def origin_found(self, payload: dict[str, Any], step: int) -> None:
+        """An `origin` event is being recorded."""
+        for hear in self._origin_listeners:
+            hear(payload, step)
 
     def on_loss(self, hear: Callable[[ForeignLoss], object]) -> None:
         """Be told of loss functions of a framework that is built on one's own."""

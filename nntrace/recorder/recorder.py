@@ -154,7 +154,9 @@ class Recorder:
         self.hooks.catch_up()
         if self.experiment is not None and "file" in payload:
             payload = {**payload, "file": self.experiment.original(payload["file"])}
-        self._has_origin |= kind is EventKind.ORIGIN
+        if kind is EventKind.ORIGIN:
+            self._has_origin = True
+            self.hooks.origin_found(payload, self.steps)
         text = json.dumps(payload, default=str)
         self._writer.put(EventRecord(self.steps, time.time_ns(), kind, severity, site, text))
 

@@ -73,6 +73,37 @@ def test_every_rank_of_torchrun_has_its_own_folder(folder):
     assert found.stderr.count("Next: nntrace diagnose") == 1
 
 
+def test_where_a_nan_was_born_is_said_when_it_happens(folder):
+    source = """
+        import sys
+        import torch
+        from torch import nn
+
+        torch.manual_seed(0)
+        model = nn.Linear(4, 2)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for step in range(4):
+            optimizer.zero_grad()
+            loss = (model(torch.randn(8, 4)).square().mean() * (step < 2)).log()
+            loss.backward()
+            optimizer.step()
+            print("step", step, file=sys.stderr)
+        """
+    write(folder, "train.py", source)
+    found = traced(folder, "--out", "run", "train.py")
+    assert found.returncode == 0, found.stderr
+    lines = found.stderr.splitlines()
+    [line] = [
+        n
+        for n, text in enumerate((folder / "train.py").read_text().splitlines(), 1)
+        if ".log()" in text
+    ]
+    [said] = [text for text in lines if "`log`" in text]
+    assert lines.index(said) == lines.index("step 1") + 1
+    assert said.startswith("nntrace: step 2: `log` in the loss gives the first infinite value")
+    assert said.endswith(f"(train.py:{line}). Next: nntrace diagnose run")
+
+
 def test_spawned_processes_and_forked_workers_write_nothing(folder):
     write(
         folder,

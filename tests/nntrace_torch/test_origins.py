@@ -258,3 +258,48 @@ def test_an_error_that_no_nan_led_to_has_no_origin(tmp_path):
         "    if step == 2:\n        raise ValueError('other')\n    loss.backward()",
     )
     assert ended_by(tmp_path, other) == ()
+
+
+def test_weights_that_the_last_step_broke_are_told_of_at_the_end(trace_here):
+    alive = []
+
+    def program():
+        torch.manual_seed(0)
+        model = nn.Linear(4, 3)
+        optimizer = torch.optim.Adam(model.parameters())
+        alive.append(optimizer)
+        for step in range(140):
+            optimizer.zero_grad()
+            model(torch.randn(6, 4)).square().sum().backward()
+            if step == 139:
+                model.weight.grad[1, 2] = float("nan")
+            optimizer.step()
+
+    [origin] = trace_here(program, every=1000).events_of("origin")
+    assert (origin.payload["seen_in"], origin.payload["parameter"]) == ("weights", "weight")
+    assert origin.payload["step"] == 139
+
+
+def test_a_mask_that_is_a_parameter_is_no_broken_weight(trace_here):
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(4, 3)
+            mask = torch.tensor([0.0, 0.0, -torch.inf])
+            self.mask = nn.Parameter(mask, requires_grad=False)
+
+        def forward(self, inputs):
+            return (self.fc(inputs) + self.mask).softmax(1)
+
+    def program():
+        torch.manual_seed(0)
+        model = Masked()
+        optimizer = torch.optim.Adam(model.fc.parameters())
+        for step in range(4):
+            optimizer.zero_grad()
+            chance = model(torch.randn(6, 4))[:, 2 if step == 3 else 0]
+            (-chance.log().mean()).backward()
+            optimizer.step()
+
+    [origin] = trace_here(program).events_of("origin")
+    assert (origin.payload["op"], origin.step) == ("log", 3)

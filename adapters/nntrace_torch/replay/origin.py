@@ -143,6 +143,16 @@ class Investigator:
 
         self._episode("gradient", frame, look)
 
+    def ended(self) -> None:
+        """The program has ended well: the last gradient may have broken the weights all the same.
+
+        No loss tells of it, and they may have been saved.
+        """
+        if self._recorder.steps_made() and not self._is_told:
+            found = broken_weight(self._models, trained_only=True)
+            if found is not None and self._optimizers.holder(found[1]) is not None:
+                self._episode("weights", None, lambda search: search.broken(*found))
+
     def raised(self, error: BaseException) -> None:
         """The program has ended with an error, as some functions raise that are given a NaN."""
         if isinstance(error, _OF_DEVICES):

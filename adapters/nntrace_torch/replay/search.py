@@ -115,11 +115,16 @@ class Search:
             frame: where that was seen.
         """
         found = broken_weight(self._models)
-        return None if found is None else self._broken_weight(*found, loss, frame)
+        return None if found is None else self.broken(*found, loss, frame)
 
-    def _broken_weight(
-        self, path: str, weight: torch.Tensor, loss: torch.Tensor | None, frame: FrameType | None
+    def broken(
+        self,
+        path: str,
+        weight: torch.Tensor,
+        loss: torch.Tensor | None = None,
+        frame: FrameType | None = None,
     ) -> Found:
+        """Why a parameter, by its path, is not finite before this step."""
         finder = OriginFinder()
         finder.name(local_part(weight), path)
         birth = finder.birth_of(local_part(weight))
@@ -347,10 +352,21 @@ class Search:
         return {"micro_batch": number + 1} if count or number else {}
 
 
-def broken_weight(models: Models) -> tuple[str, torch.Tensor] | None:
-    """The first parameter of the models that is not finite, and its recorded path."""
+def broken_weight(models: Models, *, trained_only: bool = False) -> tuple[str, torch.Tensor] | None:
+    """The first parameter of the models that is not finite, and its recorded path.
+
+    An infinity in one that is not trained is meant, as a mask is.
+    """
     for model in models.known:
         for name, parameter in model.root.named_parameters() if model.root is not None else ():
-            if is_broken(parameter):
+            if parameter.requires_grad:
+                is_spoilt = is_broken(parameter)
+            else:
+                is_spoilt = not trained_only and is_broken(parameter) and _has_nan(parameter)
+            if is_spoilt:
                 return model.join(name), parameter
     return None
+
+
+def _has_nan(tensor: torch.Tensor) -> bool:
+    return bool(local_part(tensor).isnan().any())

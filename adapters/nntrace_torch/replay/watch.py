@@ -186,6 +186,10 @@ class NonfiniteWatch:
         if not self._investigator.asked(value, sys._getframe(1), may_be_meant=may_be_meant):
             self._own_infinities += 1
 
+    def ended(self) -> None:
+        """The program has ended well."""
+        self._investigator.ended()
+
     def raised(self, error: BaseException) -> None:
         """The program has ended with an error."""
         self._investigator.raised(error)

@@ -113,8 +113,8 @@ class Origin:
     Attributes:
         step: the optimizer step.
         where: `forward`, `loss`, `backward`, `update`, `data`, `weights` or `unknown`.
-        seen_in: what was found to be non-finite: `loss`, `gradient`, `output`, or nothing but an
-            `error` that ended the program.
+        seen_in: what was found to be non-finite: `loss`, `gradient`, `output`, the `weights` at the
+            end of the program, or nothing but an `error` that ended it.
         facts: the payload.
     """
 
@@ -238,8 +238,8 @@ def site_of(trace: Trace, origin: Origin) -> Site | None:
     return trace.site(origin.text("module"), Role.ACTIVATION) if _in_module(origin) else None
 
 
-def sentence(trace: Trace, origin: Origin) -> str:
-    """What happened, where, and in which of several executions."""
+def sentence(trace: Trace | None, origin: Origin) -> str:
+    """What happened, where, and in which of several executions; of a trace, how it had grown."""
     what, op = origin.text("what"), origin.text("op")
     kind = {"nan": "NaN", "inf": "infinite value"}.get(origin.text("kind"), "non-finite value")
     given, parameter = origin.text("given"), origin.text("parameter")
@@ -255,7 +255,8 @@ def sentence(trace: Trace, origin: Origin) -> str:
     told = parts.get(origin.where, f"`{op}`{_module(origin)} gives the first {kind}: {what}")
     if origin.where == "data" and (index := origin.facts.get("index")):
         told += f", first in example {index[0]}" if isinstance(index, list) else ""
-    return f"step {origin.step}: {told}{_which(origin)}{_growth(trace, origin)}"
+    growth = "" if trace is None else _growth(trace, origin)
+    return f"step {origin.step}: {told}{_which(origin)}{growth}"
 
 
 def _origin(event: Event, rank: int | None = None) -> Origin:
