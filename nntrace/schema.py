@@ -62,6 +62,7 @@ class EventKind(StrEnum):
     UNSEEN = "unseen"
     EXPERIMENT = "experiment"
     CAUSALITY = "causality"
+    KEPT_GRAPHS = "kept_graphs"
     ERROR = "error"
 
 

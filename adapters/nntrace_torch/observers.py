@@ -11,6 +11,7 @@ from nntrace_torch.data.evaluations import EvaluationObserver
 from nntrace_torch.data.loaders import LoaderObserver
 from nntrace_torch.loss.asking import FinitenessObserver
 from nntrace_torch.loss.future import FutureWatch
+from nntrace_torch.loss.kept_graphs import KeptGraphs
 from nntrace_torch.loss.losses import LossObserver
 from nntrace_torch.loss.objective import ObjectiveReader
 from nntrace_torch.optimizer.clearing import GradientClearing
@@ -75,6 +76,7 @@ class Observers:
         self.modes = ModeObserver(recorder)
         self.evaluations = EvaluationObserver(recorder, self.models, self.loaders)
         self.objective = ObjectiveReader(recorder)
+        self.kept_graphs = KeptGraphs(recorder)
         self.idle = IdleWatch(recorder, self.models)
         self.devices = DeviceObserver(recorder)
         self.clearing = GradientClearing(recorder)

@@ -166,6 +166,7 @@ class Tracer:
                 parts.clearing.look_at_turns()
                 sample.is_evaluation = False
                 if len(losses) == 1:
+                    parts.kept_graphs.look(losses[0])
                     last = parts.calls.kept[-1] if parts.calls.kept else None
                     parts.future.look(last, sample.labels, sample.classes, numbers[0])
                     is_scaled = parts.scaling.scale is not None

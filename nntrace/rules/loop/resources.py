@@ -5,13 +5,13 @@ from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.common.payloads import text
+from nntrace.rules.common.payloads import count, place, text
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.common.trials import trial_and_error
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
-from nntrace.trace import Trace
+from nntrace.trace import Event, Trace
 from nntrace.trace.model import FloatArray
 
 _WINDOWS = 8
@@ -41,14 +41,18 @@ def memory_growth(
     steadiness: Annotated[float, "growth of the slowest eighth over the mean eighth"] = 0.3,
     samples: Annotated[int, "samples that are needed"] = 24,
 ) -> Iterator[Finding | Skipped]:
-    """Memory grows steadily from step to step, without an end in sight.
+    """Memory grows steadily from step to step, or a variable keeps the graphs of earlier losses.
 
     Something that a step leaves behind is kept: a loss that is added up with its graph, outputs
     collected in a list. Judged after the first fifth of the run, in which caches fill, and only if
-    every eighth of the rest grows.
+    every eighth of the rest grows. A variable of the program through which the graphs of eight
+    earlier steps are alive is named, however little they hold.
     Source: PyTorch FAQ, "My model reports 'cuda runtime error(2): out of memory'" (don't accumulate
     history across your training loop).
     """
+    if kept := trace.events_of(EventKind.KEPT_GRAPHS):
+        yield _kept_graphs(kept[0])
+        return
     steps = trace.steps
     known = np.flatnonzero(np.isfinite(steps.memory_bytes))
     known = known[len(known) // 5 :]
@@ -75,6 +79,19 @@ def memory_growth(
             "to_mb": float(level[-1]) / _MEGABYTE,
             "kb_per_step": per_step / 1024,
         },
+    )
+
+
+def _kept_graphs(event: Event) -> Finding:
+    """A variable through which the graphs of earlier losses are alive."""
+    name, steps = text(event.payload, "name"), count(event.payload, "steps")
+    return Finding(
+        f"`{name}` keeps losses together with their graphs: those of {steps} earlier steps are "
+        "still alive, and memory grows with every step.",
+        steps=(max(0, event.step - steps), event.step),
+        evidence={"name": name, "graphs": steps},
+        location=place(event.payload),
+        advice=f"Add a number to `{name}`, not the tensor: `loss.item()`, or `loss.detach()`.",
     )
 
 
