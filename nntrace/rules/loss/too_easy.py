@@ -15,6 +15,7 @@ from nntrace.rules.common.loss_course import steps_at_full_rate
 from nntrace.rules.common.payloads import text
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Location, Severity, Skipped, too_few
+from nntrace.rules.loss.adversaries import discriminator_has_won
 from nntrace.rules.loss.leakage import column_of_target, keeps_places, same_ids
 from nntrace.rules.loss.level import first_loss, loss_of_knowing_nothing
 from nntrace.rules.rule import rule
@@ -48,6 +49,8 @@ def suspiciously_easy(
     share: Annotated[float, "loss relative to that of a model that knows nothing"] = 0.01,
     examples: Annotated[int, "different examples that must have been seen"] = 100,
     told: Annotated[float, "the same share at the end, where ids are to be predicted"] = 0.1,
+    won: Annotated[float, "loss of a discriminator on each side, in nats, that has won"] = 0.05,
+    turns: Annotated[int, "steps of a discriminator that are needed"] = 100,
 ) -> Iterator[Finding | Skipped]:
     """Within a few dozen steps a fresh model's loss is next to nothing, and stays there.
 
@@ -56,11 +59,16 @@ def suspiciously_easy(
     information. Targets that are the very ids the model is given, each at its own place, are
     mentioned at once, because a model may shift or mask them inside; they are a warning when the
     loss comes down to a tenth and no layer is narrower than the ids. An error where the targets are
-    the next inputs and a replay showed that outputs depend on later ones. Not judged for a single
+    the next inputs and a replay showed that outputs depend on later ones. A warning, too, where a
+    discriminator that takes turns with a generator gives every example 95 % over the last third of
+    the run: log(1 − D(G(z))) has no gradient left for the generator. Not judged for a single
     batch that is memorised on purpose (which DAT02 sees), nor for trained weights.
     Source: Karpathy's Recipe, step 2 (be suspicious of what is too good); Kaufman et al. 2012,
-    Leakage in Data Mining.
+    Leakage in Data Mining; Goodfellow et al. 2014 (1406.2661), 3 (saturation; a draw is ln 2).
     """
+    if (lost := discriminator_has_won(trace, won, turns)) is not None:
+        yield lost
+        return
     batches = training_batches(trace)
     function, reason = comparable_function(trace, batches)
     location = loss_location(trace, function)

@@ -1,0 +1,75 @@
+"""Of a generator and a discriminator: whether one has won."""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from nntrace.rules.common.chance import BINARY, loss_location
+from nntrace.rules.common.loss_course import loss_series
+from nntrace.rules.common.signals import median
+from nntrace.rules.finding import Finding, Severity
+from nntrace.schema import Role
+from nntrace.trace import Batch, Trace
+
+_LATE: Final = 3  # the last third of the samples
+_SAMPLES: Final = 8
+_REAL: Final = 0.8  # targets of real examples, which may be smoothed, and of generated ones
+_FAKE: Final = 0.2
+
+
+class _Pair(NamedTuple):
+    """What a discriminator was asked in one step: about real examples, and generated ones."""
+
+    real: Batch
+    fake: Batch
+
+
+def discriminator_has_won(trace: Trace, loss: float, steps: int) -> Finding | None:
+    """The discriminator of two networks that take turns has told every example for long.
+
+    Args:
+        trace: with what each loss function of a step was given.
+        loss: of the discriminator on each side, below which it errs no more.
+        steps: of the discriminator that are needed.
+    """
+    pairs = list(_pairs(trace))
+    late = pairs[len(pairs) - len(pairs) // _LATE :]
+    if len(late) < _SAMPLES or loss_series(trace).optimizers < 2:
+        return None
+    if late[-1].real.step - pairs[0].real.step < 2 * steps:  # the generator's lie in between
+        return None
+    real, fake = (median([pair[side].loss_value or 0.0 for pair in late]) for side in (0, 1))
+    worst = max(max(p.real.loss_value or 0.0, p.fake.loss_value or 0.0) for p in late)
+    if max(real, fake) >= loss or worst >= 10 * loss:
+        return None
+    path = late[-1].fake.loss_path or late[-1].fake.loss_function or ""
+    return Finding(
+        f"the discriminator tells real and generated examples apart without fail: its losses on "
+        f"them have been {real:.2g} and {fake:.2g} since step {late[0].real.step}, where 0.69 each "
+        "is a draw. The generator learns next to nothing from it.",
+        site=trace.site(path, Role.OUTPUT),
+        steps=(late[0].real.step, late[-1].real.step),
+        severity=Severity.WARNING,
+        evidence={"on_real": real, "on_generated": fake},
+        advice="Give the discriminator a smaller learning rate or fewer units, or the generator a "
+        "larger rate or more steps; let the generator maximise log D(G(z)), not minimise "
+        "log(1 − D(G(z))); smooth the real targets to 0.9; or take a Wasserstein loss with a "
+        "gradient penalty.",
+        location=loss_location(trace, path),
+    )
+
+
+def _pairs(trace: Trace) -> Iterator[_Pair]:
+    """The steps in which a binary loss had all real and another all generated examples."""
+    by_step: dict[int, list[Batch]] = {}
+    for batch in (*trace.batches, *trace.further_losses):
+        if batch.loss_function in BINARY and batch.loss_value is not None:
+            by_step.setdefault(batch.step, []).append(batch)
+    for step in sorted(by_step):
+        real = next((b for b in by_step[step] if (b.target_min or 0.0) >= _REAL), None)
+        fake = next((b for b in by_step[step] if _is_fake(b)), None)
+        if real is not None and fake is not None:
+            yield _Pair(real, fake)
+
+
+def _is_fake(batch: Batch) -> bool:
+    return batch.target_max is not None and batch.target_max <= _FAKE

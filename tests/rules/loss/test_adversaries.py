@@ -1,0 +1,79 @@
+"""LOS20 on a generator and a discriminator that take turns."""
+
+import pytest
+from rules.builders import batch, event, run_rule, trace_of
+
+from nntrace.rules import Severity
+from nntrace.rules.finding import Finding
+
+BCE = "binary_cross_entropy_with_logits"
+
+
+def game(late, *, steps=300, real=1.0, fake=0.0, optimizers=("D", "G"), pairs=30):
+    """Losses of a discriminator at every few steps; `late` is that of the last half on each."""
+    at = [2 * n * (steps // (2 * pairs)) for n in range(pairs)]
+    loss = [0.69 if n < pairs // 2 else late for n in range(pairs)]
+    first, second = (
+        [
+            batch(
+                step,
+                loss_function=BCE,
+                loss_path=path,
+                loss_value=value,
+                target_min=target,
+                target_max=target,
+            )
+            for step, value in zip(at, loss, strict=True)
+        ]
+        for path, target in ((BCE, real), (f"{BCE}#2", fake))
+    )
+    call = event("loss_call", function=BCE, path=f"{BCE}#2", file="gan.py", line=9)
+    turns = [optimizers[n % len(optimizers)] for n in range(steps)]
+    return trace_of(
+        loss=[1.0] * steps, batches=first, losses=second, events=[call], optimizer=turns
+    )
+
+
+def told(trace):
+    results = run_rule("LOS20", trace)
+    return [r for r in results if isinstance(r, Finding) and "discriminator" in r.message]
+
+
+@pytest.mark.parametrize(("late", "found"), [(0.049, 1), (0.051, 0)])
+def test_a_discriminator_that_errs_no_more_has_won(late, found):
+    results = told(game(late))
+    assert [finding.location.line for finding in results] == [9] * found
+    assert [finding.level for finding in results] == [Severity.WARNING] * found
+
+
+@pytest.mark.parametrize(("real", "found"), [(0.9, 1), (0.7, 0)])
+def test_targets_of_real_examples_may_be_smoothed(real, found):
+    assert len(told(game(0.01, real=real))) == found
+
+
+def test_few_steps_of_a_discriminator_say_nothing():
+    assert told(game(0.01, steps=160)) == []
+
+
+def test_positive_and_negative_pairs_of_one_network_are_no_game():
+    assert told(game(0.01, optimizers=("Adam",))) == []
+
+
+def test_a_round_that_was_lost_in_between_is_a_game_that_goes_on():
+    rows = [1e-3] * 24 + [0.9] + [1e-3] * 5
+    values = [
+        batch(
+            10 * n,
+            loss_function=BCE,
+            loss_path=path,
+            loss_value=value,
+            target_min=target,
+            target_max=target,
+        )
+        for path, target in ((BCE, 1.0), (f"{BCE}#2", 0.0))
+        for n, value in enumerate(rows)
+    ]
+    lost = trace_of(
+        loss=[1.0] * 300, batches=values[:30], losses=values[30:], optimizer=["D", "G"] * 150
+    )
+    assert told(lost) == []
