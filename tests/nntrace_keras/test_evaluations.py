@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from nntrace.rules import get_rule
 from nntrace.schema import EventKind, Role
 
 RATE = 0.4
@@ -58,13 +59,17 @@ def of_a_pipeline(offset=0.0, **settings):
 @pytest.mark.parametrize("settings", [{}, {"steps_per_execution": 2}])
 def test_what_a_pipeline_delivers_is_told_of_each_pass(trace_keras, settings):
     program, _ = of_a_pipeline(offset=5.0, **settings)
-    passes = [e.payload for e in trace_keras(program).events_of(EventKind.EVALUATION)]
+    trace = trace_keras(program)
+    [shift] = get_rule("DAT14").run(trace)
+    assert shift.location.file == __file__
+    passes = [event.payload for event in trace.events_of(EventKind.EVALUATION)]
     assert len(passes) == 3
     for one in passes:
         assert one["input_mean"] == pytest.approx(5, abs=0.5)
         assert one["input_std"] == pytest.approx(3, abs=0.5)
         assert one["input_min"] < one["input_mean"] < one["input_max"]
         assert one["input_shape"][1:] == [6]
+        assert one["examples"] == 160
 
 
 def test_validation_that_is_looked_at_gives_the_same_losses(trace_keras):

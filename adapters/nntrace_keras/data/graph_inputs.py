@@ -16,6 +16,7 @@ from tensorflow.python.ops.resource_variable_ops import ResourceVariable
 from nntrace_keras.data.passes import ELEMENTS
 from nntrace_keras.graphs.on_graph import is_compiled
 
+_NONE = (0, 0)
 _NOTHING = (0.0, 0.0, 0.0, np.inf, -np.inf)  # number, sum, squares, least and largest
 
 
@@ -24,11 +25,12 @@ class _Sums:
     """Of the batches of one model since a pass has begun.
 
     Attributes:
+        counts: of calls and of examples.
         shape: of a batch; zero where its size varies.
     """
 
     model: Callable[[], Any]
-    calls: Any
+    counts: Any
     sums: Any
     shape: tuple[int, ...]
 
@@ -45,7 +47,7 @@ class GraphInputs:
         self._model = weakref.ref(model)
         self._known = [known for known in self._known if known.model() is not None]
         if (known := self._of(model)) is not None:
-            known.calls.assign(0)
+            known.counts.assign(_NONE)
             known.sums.assign(_NOTHING)
 
     def called(self, layer: Any, entered: Any) -> None:
@@ -61,8 +63,8 @@ class GraphInputs:
         if known is None:
             with tf.init_scope():
                 shape = tuple(int(size or 0) for size in entered.shape)
-                calls, sums = _variable(0, tf.int64), _variable(_NOTHING, tf.float64)
-                known = _Sums(weakref.ref(model), calls, sums, shape)
+                counts, sums = _variable(_NONE, tf.int64), _variable(_NOTHING, tf.float64)
+                known = _Sums(weakref.ref(model), counts, sums, shape)
                 self._known.append(known)
         with tf.name_scope("nntrace"):
             _count(known, entered)
@@ -77,6 +79,7 @@ class GraphInputs:
             return {}
         mean = total / number
         return {
+            "examples": int(known.counts.numpy()[1]),
             "input_shape": list(known.shape),
             "input_mean": mean,
             "input_std": float(np.sqrt(max(squares / number - mean * mean, 0.0))),
@@ -90,7 +93,8 @@ class GraphInputs:
 
 def _count(known: _Sums, entered: Any) -> None:
     """Add the batches 1, 2, 4, 8, …: spread over the pass, whose data may be in some order."""
-    calls = known.calls.assign_add(1)
+    examples = tf.shape(entered, tf.int64)[0]
+    calls = known.counts.assign_add(tf.stack([tf.ones_like(examples), examples]))[0]
     is_due = tf.equal(tf.bitwise.bitwise_and(calls, calls - 1), 0)
 
     def add() -> Any:
