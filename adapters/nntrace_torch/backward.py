@@ -13,7 +13,6 @@ from nntrace_torch.program.devices import queue
 from nntrace_torch.samples.buffer import Number, SentNumber
 
 _MANY_LOSSES = 1024
-_graph_task = torch._C._current_graph_task_id  # as `is_in_backward` asks, without a call
 
 
 class BackwardObserver:
@@ -81,9 +80,8 @@ class BackwardObserver:
         observe = self._recorder.guard(self._backward)
 
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            if (
-                self.light is None or _graph_task() != -1 or not args or not self.light(args[0])
-            ) and not is_captured():
+            light = self.light
+            if (light is None or not args or not light(args[0])) and not is_captured():
                 observe(*args, **kwargs)
             return original(*args, **kwargs)
 

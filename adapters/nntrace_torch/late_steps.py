@@ -13,7 +13,7 @@ from typing import Any, Final
 from nntrace.recorder import Instant, PlainStep, Recorder
 
 _MOST: Final = 32
-_LONGEST_NS: Final = 100_000_000  # of the second within which what has happened is on disk
+LONGEST_NS: Final = 100_000_000  # of the second within which what has happened is on disk
 
 # What is known of every step that has ended, in the order of `PlainStep`. A plain tuple, made at
 # every step.
@@ -25,41 +25,46 @@ class LateSteps:
 
     Attributes:
         waiting: they, the oldest first.
+        room: how many may wait.
     """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._thread = 0  # that trains
         self.waiting: list[Step] = []
-        self._are_light = False
-        self._room = 0
+        self.room = 0
         recorder.hooks.on_catching_up(recorder.guard(self._catch_up))
         recorder.hooks.on_end(recorder.guard(lambda: self._record(followed=True)))
 
-    def add(self, step: Step, *, light: bool = False) -> bool:
+    def add(self, step: Step) -> bool:
         """Record a step about which there is nothing else to say, now or later; whether to sample
-        the next one. Of a `light` one not everything was noted.
+        the next one.
         """
         waiting = self.waiting
-        self._are_light = light
         waiting.append(step)
-        if len(waiting) < self._room and step[0] - waiting[0][0] < _LONGEST_NS:
+        if len(waiting) < self.room and step[0] - waiting[0][0] < LONGEST_NS:
             return False
+        return self.record()
+
+    def record(self, *, light: bool = False) -> bool:
+        """Record those that wait; whether to sample the next step. Of `light` ones not everything
+        was noted.
+        """
         self._thread = threading.get_ident()
-        wants_next = self._record(followed=False)
-        self._room = min(self._recorder.room, _MOST)
+        wants_next = self._record(followed=False, light=light)
+        self.room = min(self._recorder.room, _MOST)
         return wants_next
 
     def add_now(self, step: Step, **facts: Any) -> bool:
         """Record a step of which there is more to say; whether to sample the next one."""
         if self.waiting:
             self._record(followed=True)
-        self._room = 0
+        self.room = 0
         plain = PlainStep._make(step)._asdict()
         del plain["ended_ns"]
         return self._recorder.add_step(**plain, **facts, grad_norm=None)
 
-    def _record(self, *, followed: bool) -> bool:
+    def _record(self, *, followed: bool, light: bool = False) -> bool:
         waiting, self.waiting = self.waiting, []
         since_1970_ns = time.time_ns() - time.perf_counter_ns()
         last = None if followed or not waiting else waiting.pop()
@@ -76,7 +81,7 @@ class LateSteps:
             gradients_cleared=None,
             jumped=False,
             ended=Instant(since_1970_ns + ended_ns, ended_ns),
-            light=self._are_light,
+            light=light,
         )
 
     def _catch_up(self) -> None:
@@ -84,4 +89,4 @@ class LateSteps:
         if self.waiting and threading.get_ident() == self._thread:
             self._record(followed=True)
             # The next step asks: an evaluation every few steps would put that off without end.
-            self._room = 0
+            self.room = 0

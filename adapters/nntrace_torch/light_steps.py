@@ -20,15 +20,19 @@ from torch import nn
 from torch.optim import Optimizer
 
 from nntrace.recorder import Recorder
-from nntrace_torch.called_models import phase_of
-from nntrace_torch.late_steps import LateSteps
+from nntrace_torch.late_steps import LONGEST_NS, LateSteps
 from nntrace_torch.observers import Observers
 from nntrace_torch.optimizer.optimizers import Known, is_given_closure, is_inside
 from nntrace_torch.optimizer.step_hooks import StepHooks
 from nntrace_torch.patching import outside_graphs, read_number
 
 _LARGEST = sys.float_info.max  # an infinite loss is never usual
+# Asked in every step: names of this module are found at once.
 _tracing_state = torch._C._get_tracing_state
+_graph_task = torch._C._current_graph_task_id
+_clock = time.perf_counter_ns
+_reference = weakref.ref
+_UNKNOWN = None, None
 
 
 class LightSteps:
@@ -68,46 +72,58 @@ class LightSteps:
         self._ended = ended
         self._unforeseen = unforeseen
         self._wanted = wanted
-        self._differentiates = recorder.guard(self._differentiated)
+        self._look_closer = recorder.guard(self._differentiated)
         self._before_step = outside_graphs(recorder.guard(self._look))
-        self._after_step = recorder.guard(self._stepped)
+        self._record = recorder.guard(self._recorded)
+        self._another_stepped = recorder.guard(self._stepped_unforeseen)
+        self._rate = recorder.guard(parts.optimizers.stepped_with)
         self.are_on = False
         self._known: dict[int, tuple[Known, Callable[[], nn.Module | None]]] = {}
         # Found at once: a step touches as few objects as it can.
         self._calls, self._watch, self._loaders = parts.calls, parts.watch, parts.loaders
-        self._clipping = parts.clipping
-        self._numbers: list[float] = []  # of the current step's losses
+        self._stepping: Known  # the optimizer that was last, and what it trains
+        self._model: Callable[[], nn.Module | None]
+        self._last_loss: Callable[[], torch.Tensor | None] = lambda: None
         self._losses: list[float] = []  # that are yet to be followed
+        self._earlier = 0  # of them those of steps that are over
         self._is_due = False
         self._highest = math.inf
         self._steps = 0
-        self._step_ended_ns = self._settled_ns = 0
+        self._step_ended_ns = self._settled_ns = self._latest_ns = 0
+        self._spent_ns = 0  # that is yet to be accounted for
 
     def begin(self, now: int) -> None:
         """The next step is the first; the last one has ended `now`."""
         parts = self._parts
-        self.are_on = parts.calls.is_light = parts.losses.is_light = parts.clipping.is_light = True
-        parts.backward.light = self._differentiates
-        parts.calls.steps_are_long = False
-        parts.losses.batch_size = None
         self._known = {
             id(optimizer): (known, self._model_of(optimizer))
             for known in parts.optimizers.stepped()
             if (optimizer := known.reference()) is not None
         }
+        if not self._known:
+            return
+        self.are_on = parts.calls.is_light = parts.losses.is_light = parts.clipping.is_light = True
+        parts.backward.light = self._differentiates
+        parts.calls.steps_are_long = False
+        parts.losses.batch_size = None
+        self._last_loss = parts.watch.last_loss
+        parts.watch.last_loss = lambda: self._last_loss()
+        parts.clipping.unusual = self._give_up
+        self._stepping, self._model = next(iter(self._known.values()))
         self._step_ended_ns = self._settled_ns = now
+        self._latest_ns = now + LONGEST_NS
         self._highest = min(parts.watch.highest_usual(), _LARGEST)
-        self._hooks.exchange(self._before_step if parts.watch.is_due else None, self._after_step)
+        self._hooks.exchange(self._before_step if parts.watch.is_due else None, self._stepped)
 
     def end(self) -> None:
         """What follows is noted as ever, the rest of the current step included."""
         parts = self._parts
         self.are_on = parts.calls.is_light = parts.losses.is_light = parts.clipping.is_light = False
         parts.backward.light = None
-        for number in self._numbers:
+        parts.watch.last_loss = self._last_loss
+        for number in self._losses[self._earlier :]:
             parts.backward.noted(number)
-        self._losses += self._numbers
-        self._numbers.clear()
+        self._charge()
         self._settle()
         self._hooks.put_back()
         self._ended(self._step_ended_ns)
@@ -117,20 +133,36 @@ class LightSteps:
         if self.are_on:
             self.end()
 
+    def _differentiates(self, loss: Any) -> bool:
+        """`backward` is about to be called; whether everything needed of that was noted.
+
+        Nothing here can fail: it has no guard.
+        """
+        if type(loss) is torch.Tensor and loss.is_cpu and not self._is_due:
+            began = _clock()
+            if _graph_task() == -1 and _tracing_state() is None:
+                try:
+                    is_usual = -math.inf < (number := read_number(loss)) <= self._highest
+                except (RuntimeError, TypeError):  # it is no number, or no real one
+                    is_usual = False
+                if is_usual:
+                    self._last_loss = _reference(loss)
+                    self._losses.append(number)
+                    self._calls.micro_batch += 1
+                    self._spent_ns += _clock() - began
+                    return True
+        return bool(self._look_closer(loss))
+
     def _differentiated(self, loss: Any) -> bool:
-        """`backward` is about to be called; whether everything needed of that was noted."""
-        if type(loss) is torch.Tensor and loss.is_cpu and _tracing_state() is None:
-            try:
-                is_usual = -math.inf < (number := read_number(loss)) <= self._highest
-            except (RuntimeError, TypeError):  # it is no number, or no real one
-                is_usual = False
-            if is_usual:
-                if self._is_due:
-                    self._catch_up()
-                self._watch.last_loss = weakref.ref(loss)
-                self._numbers.append(number)
-                self._calls.micro_batch += 1
-                return True
+        """The same where there is more to it; light steps end if it is nothing that they know."""
+        if _graph_task() != -1:
+            return False  # a checkpoint's own, part of a backward pass that was noted
+        if self._is_due:
+            self._is_due = False
+            is_noted = self._differentiates(loss)
+            if is_noted:
+                self._catch_up()
+            return is_noted
         self._give_up()
         return False
 
@@ -148,59 +180,73 @@ class LightSteps:
         if id(optimizer) in self._known and getattr(optimizer, "found_inf", None) is None:
             self._watch.before_step(optimizer)
             if self.are_on and not self._watch.is_still_due:
-                self._hooks.exchange(None, self._after_step)
+                self._hooks.exchange(None, self._stepped)
 
     def _stepped(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        """An optimizer has stepped."""
-        known, model = self._known.get(id(optimizer), (None, None))
-        if (
-            known is None
-            or model is None
-            or known.reference() is not optimizer
-            or ((len(args) > 1 or kwargs) and is_given_closure(args, kwargs))
+        """An optimizer has stepped. Nothing here can fail: it has no guard."""
+        now = _clock()
+        if (self._stepping.reference() is not optimizer and not self._turns_to(optimizer)) or (
+            (len(args) > 1 or kwargs) and is_given_closure(args, kwargs)
         ):
-            if not any(is_inside(one.reference(), optimizer) for one, _ in self._known.values()):
-                self._give_up()
-                self._unforeseen(optimizer, args, kwargs)
+            self._another_stepped(optimizer, args, kwargs)
             return
-        now = time.perf_counter_ns()
-        loaders, clipping, numbers = self._loaders, self._clipping, self._numbers
-        groups = optimizer.param_groups
-        rate = groups[0].get("lr") if groups else None
-        if type(rate) is float:
-            known.rate = rate
+        losses, wait_ns = self._losses, self._loaders.wait_ns
+        passes = len(losses) - self._earlier
+        if passes == 1:
+            self._earlier += 1
+            loss = losses[-1]
         else:
-            rate = self._parts.optimizers.stepped_with(optimizer, known)
-        backwards = len(numbers)
-        loss = numbers[0] if backwards == 1 else sum(numbers) if backwards else None
-        self._losses += numbers
-        numbers.clear()
-        wants_next = self._late.add(
-            (
-                now,
-                loaders.take_wait_ns() if loaders.wait_ns else 0,
-                loss,
-                rate,
-                None,
-                known.name,
-                phase_of(model()),
-                None,
-                backwards,
-                *(clipping.take() if clipping.calls else (None, None)),
-            ),
-            light=True,
-        )
+            loss = sum(losses[self._earlier :]) if passes else None
+            self._earlier = len(losses)
+        if wait_ns:
+            self._loaders.wait_ns = 0
+        try:
+            rate = optimizer.param_groups[0]["lr"]
+            module = self._model()
+            phase = "train" if module is None or module.training else "eval"
+        except (AttributeError, LookupError, TypeError):
+            rate, phase = None, "train"
+        if type(rate) is not float:
+            rate = self._rate(optimizer, self._stepping)
+        known, late, calls = self._stepping, self._late, self._calls
+        known.rate = rate
+        name, waiting = known.name, late.waiting
+        waiting.append((now, wait_ns, loss, rate, None, name, phase, None, passes, None, None))
         self._step_ended_ns = now
         self._steps += 1
-        self._calls.clear()
-        if wants_next:
+        calls.clear()
+        self._spent_ns += _clock() - now
+        if len(waiting) >= late.room or now >= self._latest_ns:
+            self._record(optimizer)
+
+    def _recorded(self, optimizer: Optimizer) -> None:
+        """Record some steps, and see what follows."""
+        self._latest_ns = self._step_ended_ns + LONGEST_NS
+        self._charge()
+        if self._late.record(light=True):
             self.end()
             self._wanted(optimizer)
-        elif not self._late.waiting:
-            if self._recorder.wants_light:
-                self._settle()
-            else:
-                self.end()
+        elif self._recorder.wants_light:
+            self._settle()
+        else:
+            self.end()
+
+    def _turns_to(self, optimizer: Optimizer) -> bool:
+        """Whether an optimizer is known, which is the one that steps now."""
+        known, model = self._known.get(id(optimizer), _UNKNOWN)
+        if known is None or model is None or known.reference() is not optimizer:
+            return False
+        self._stepping, self._model = known, model
+        return True
+
+    def _stepped_unforeseen(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if not any(is_inside(one.reference(), optimizer) for one, _ in self._known.values()):
+            self._give_up()
+            self._unforeseen(optimizer, args, kwargs)
+
+    def _charge(self) -> None:
+        spent_ns, self._spent_ns = self._spent_ns, 0
+        self._recorder.account.hooks_ns += spent_ns
 
     def look_again(self) -> None:
         """There is something to be looked at when training goes on."""
@@ -213,11 +259,11 @@ class LightSteps:
     def _settle(self) -> None:
         """Catch up with what is followed from step to step."""
         parts = self._parts
-        losses, self._losses = self._losses, []
+        losses, self._losses, self._earlier = self._losses, [], 0
         steps, self._steps = self._steps, 0
         self._is_due = True
         parts.watch.steps_took(steps, self._step_ended_ns - self._settled_ns, losses)
         self._highest = min(parts.watch.highest_usual(), _LARGEST)
         self._settled_ns = self._step_ended_ns
         if parts.watch.is_due and self.are_on:
-            self._hooks.exchange(self._before_step, self._after_step)
+            self._hooks.exchange(self._before_step, self._stepped)

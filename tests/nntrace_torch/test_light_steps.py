@@ -295,6 +295,44 @@ def test_gradients_whose_norm_is_not_finite_are_seen_where_it_is_clipped(lightly
     assert trace.events_of("origin")[0].step == 60
 
 
+def test_a_clipped_norm_that_is_not_finite_is_recorded_with_its_step(lightly):
+    training = Training()
+
+    def program():
+        for step in range(100):
+            training.optimizer.zero_grad()
+            training.loss(step).backward()
+            if step == 60:
+                training.model[0].bias.grad[0] = math.inf
+            nn.utils.clip_grad_norm_(training.model.parameters(), 1.0)
+            if step != 60:
+                training.optimizer.step()
+        assert all(p.isfinite().all() for p in training.model.parameters())
+
+    trace, _ = lightly(program)
+    norms = trace.steps.clip_norm.tolist()
+    assert math.isinf(norms[60])
+    assert sum(map(math.isinf, norms)) == 1
+
+
+def test_losses_differentiated_one_after_another_belong_to_their_own_steps(lightly):
+    training, sums = Training(), []
+
+    def program():
+        for step in range(60):
+            training.optimizer.zero_grad()
+            losses = [training.loss(step + passed) for passed in range(step % 4)]
+            for loss in losses:
+                loss.backward()
+            sums.append(sum(loss.item() for loss in losses) if losses else math.nan)
+            training.optimizer.step()
+
+    trace, light = lightly(program)
+    assert light > 30
+    assert trace.steps.backwards.tolist() == [step % 4 for step in range(60)]
+    assert trace.steps.loss.tolist() == pytest.approx(sums, nan_ok=True)
+
+
 def test_a_scaler_that_comes_among_light_steps_is_followed(lightly):
     training = Training()
 

@@ -38,6 +38,7 @@ LOSS_FUNCTIONS = (
 )
 # Of these they may be given the wrong way round without harm.
 _SYMMETRIC = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
+_are_recorded = torch.is_grad_enabled
 
 
 class LossObserver:
@@ -81,7 +82,7 @@ class LossObserver:
 
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             result = original(*args, **kwargs)
-            if not (self.is_light and torch.is_grad_enabled()) and not is_captured():
+            if not (self.is_light and _are_recorded()) and not is_captured():
                 observe(result, *args, **kwargs)
             return result
 

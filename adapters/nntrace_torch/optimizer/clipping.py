@@ -22,6 +22,7 @@ class GradientClipping:
     Attributes:
         calls: norms and limits since the last step.
         is_light: whether norms that are finite are of no interest.
+        unusual: told first of one that is not, or is not known to be, then.
         broke: told when a norm on the host is not finite: the program may skip the step.
     """
 
@@ -29,11 +30,13 @@ class GradientClipping:
         self._recorder = recorder
         self.calls: list[tuple[Number, float]] = []
         self.is_light = False
+        self.unusual: Callable[[], object] = lambda: None
         self.broke: Callable[[], object] = lambda: None
 
     def install(self) -> list[Undo]:
         """Watch the function under both of its names."""
         self._observe = self._recorder.guard(self._clipped)
+        self._tell_unusual = self._recorder.guard(lambda: self.unusual())
         self._tell = self._recorder.guard(lambda: self.broke())
         return [
             wrap(owner, "clip_grad_norm_", self._watched) for owner in (torch.nn.utils, clip_grad)
@@ -50,6 +53,8 @@ class GradientClipping:
             if self.is_light and _is_finite(norm):
                 return norm
             if not is_captured():
+                if self.is_light:
+                    self._tell_unusual()
                 self._observe(norm, *args, **kwargs)
             return norm
 

@@ -33,6 +33,7 @@ _is_dynamo = torch.compiler.is_dynamo_compiling
 _is_autocasting = torch._C._is_any_autocast_enabled
 _are_recorded = torch.is_grad_enabled
 _thread = threading.get_ident
+_Tensor, _reference = torch.Tensor, weakref.ref
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -68,15 +69,22 @@ class Call:
 
 
 class RootCalls:
-    """The calls of the current step, oldest first."""
+    """The calls of the current step, oldest first.
+
+    Attributes:
+        is_light: of calls with gradients only what a replay needs is noted, in `brief`.
+        brief: such calls that came after all others of the step.
+    """
 
     def __init__(self, recorder: Recorder, replayer: Replayer) -> None:
         self._replayer = replayer
         self._note = recorder.guard(self.add)
         self._keep = recorder.guard(_keep_gradients)
         self._arrived = recorder.guard(_arrived)
-        self.kept: deque[Call] = deque(maxlen=_KEPT)
-        self.before: deque[Call] = deque(maxlen=_KEPT)  # those of the step before
+        self._kept: deque[Call] = deque(maxlen=_KEPT)
+        self._before: deque[Call] = deque(maxlen=_KEPT)  # those of the step before
+        self.brief: deque[list[Any]] = deque(maxlen=_KEPT)
+        self._brief_before: deque[list[Any]] = deque(maxlen=_KEPT)
         self.keeps_before = False
         self.active = True
         self.micro_batch = 0
@@ -84,7 +92,7 @@ class RootCalls:
         # keeping the gradients that arrive.
         self.steps_are_long = False
         self.on_evaluation: Callable[[Call, Any], object] = lambda call, output: None
-        self.is_light = False  # of calls with gradients only what a replay needs is noted
+        self.is_light = False
         self.begins: Callable[[], object] | None = None  # told before each call
         # Told before a call without gradients; what it puts on is taken off after the call.
         self.before_evaluation: Callable[[Call], Undo | None] = lambda call: None
@@ -94,13 +102,26 @@ class RootCalls:
         self._watched: dict[type[nn.Module], Undo] = {}
         self._never: weakref.WeakSet[type[nn.Module]] = weakref.WeakSet()
 
+    @property
+    def kept(self) -> deque[Call]:
+        """They: those that were noted in brief as all others."""
+        return _whole(self._kept, self.brief)
+
+    @property
+    def before(self) -> deque[Call]:
+        """Those of the step before."""
+        return _whole(self._before, self._brief_before)
+
     def clear(self) -> None:
         """The step is over."""
         if self.keeps_before:
-            self.before, self.kept = self.kept, self.before
-        elif self.before:
-            self.before.clear()
-        self.kept.clear()
+            self._before, self._kept = self._kept, self._before
+            self._brief_before, self.brief = self.brief, self._brief_before
+        elif self._before or self._brief_before:
+            self._before.clear()
+            self._brief_before.clear()
+        self.brief.clear()
+        self._kept.clear()
         self.micro_batch = 0
         self._unwatched = None
 
@@ -185,15 +206,17 @@ class RootCalls:
         if self.is_light and _are_recorded():
             # Nothing here can fail: it has no guard.
             autocast = _autocast() if _is_autocasting() else ()
-            call = Call(compute, args, kwargs, None, autocast, self.micro_batch)
-            self.kept.append(call)
+            note = [compute, args, kwargs, autocast, self.micro_batch, None]
+            self.brief.append(note)
             self._inside = True
             try:
                 output = run(*args, **kwargs)
             finally:
                 self._inside = False
-            if isinstance(output, torch.Tensor):
-                call.returned = weakref.ref(output)
+            if type(output) is _Tensor or isinstance(output, _Tensor):
+                note[-1] = _reference(output)
+                if self._kept and not self.brief:  # looked at meanwhile
+                    self._kept[-1].returned = note[-1]
             return output
         noted = self._note(compute, args, kwargs)
         undo = None
@@ -239,6 +262,14 @@ class RootCalls:
             return __call__
 
         return make
+
+
+def _whole(calls: deque[Call], brief: deque[list[Any]]) -> deque[Call]:
+    """All of both, in the first."""
+    for compute, args, kwargs, autocast, number, returned in brief:
+        calls.append(Call(compute, args, kwargs, None, autocast, number, returned=returned))
+    brief.clear()
+    return calls
 
 
 def _keep_gradients(call: Call, output: Any, arrived: Callable[..., Any]) -> None:
