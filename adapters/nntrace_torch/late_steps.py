@@ -13,6 +13,7 @@ from typing import Any, Final
 from nntrace.recorder import Instant, PlainStep, Recorder
 
 _MOST: Final = 32
+_MOST_LIGHT: Final = 64
 LONGEST_NS: Final = 100_000_000  # of the second within which what has happened is on disk
 
 # What is known of every step that has ended, in the order of `PlainStep`. A plain tuple, made at
@@ -52,7 +53,7 @@ class LateSteps:
         """
         self._thread = threading.get_ident()
         wants_next = self._record(followed=False, light=light)
-        self.room = min(self._recorder.room, _MOST)
+        self.room = min(self._recorder.room, _MOST_LIGHT if light else _MOST)
         return wants_next
 
     def add_now(self, step: Step, **facts: Any) -> bool:

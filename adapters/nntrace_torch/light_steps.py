@@ -194,7 +194,7 @@ class LightSteps:
         passes = len(losses) - self._earlier
         if passes == 1:
             self._earlier += 1
-            loss = losses[-1]
+            loss: float | None = losses[-1]
         else:
             loss = sum(losses[self._earlier :]) if passes else None
             self._earlier = len(losses)
@@ -206,9 +206,9 @@ class LightSteps:
             phase = "train" if module is None or module.training else "eval"
         except (AttributeError, LookupError, TypeError):
             rate, phase = None, "train"
-        if type(rate) is not float:
-            rate = self._rate(optimizer, self._stepping)
         known, late, calls = self._stepping, self._late, self._calls
+        if type(rate) is not float:
+            rate = self._rate(optimizer, known)
         known.rate = rate
         name, waiting = known.name, late.waiting
         waiting.append((now, wait_ns, loss, rate, None, name, phase, None, passes, None, None))

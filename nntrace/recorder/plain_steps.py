@@ -24,17 +24,29 @@ class PlainStep(NamedTuple):
     clip_limit: float | None
 
 
-def plain_records(
-    steps: Sequence[Noted], first: int, began_ns: int, since_1970_ns: int
-) -> list[StepRecord]:
-    """The records of steps that followed each other.
+class PlainSteps(NamedTuple):
+    """Steps that followed each other, for the writer to make records of.
 
-    Args:
+    Attributes:
         steps: they.
         first: the number of the first.
         began_ns: when it began.
         since_1970_ns: what that clock is behind the time.
     """
+
+    steps: Sequence[Noted]
+    first: int
+    began_ns: int
+    since_1970_ns: int
+
+    def records(self) -> list[StepRecord]:
+        """Those of the single steps."""
+        return _records(*self)
+
+
+def _records(
+    steps: Sequence[Noted], first: int, began_ns: int, since_1970_ns: int
+) -> list[StepRecord]:
     records = []
     for number, (
         ended,

@@ -27,7 +27,7 @@ from nntrace.recorder.hooks import Hooks
 from nntrace.recorder.memory import ResidentMemory
 from nntrace.recorder.own_manifest import OwnManifest, this_process
 from nntrace.recorder.pace import Pace
-from nntrace.recorder.plain_steps import Noted, plain_records
+from nntrace.recorder.plain_steps import Noted, PlainSteps
 from nntrace.recorder.rank_folder import RankFolder, claim
 from nntrace.recorder.records import EventRecord, Later, ScalarRecord, StepRecord
 from nntrace.recorder.sample import NO_SITE, Sample
@@ -273,7 +273,7 @@ class Recorder:
     def add_followed(self, steps: Sequence[Noted], since_1970_ns: int) -> None:
         """Record steps that were not sampled, with others after them: nothing is to be decided."""
         began_ns = self.account.followed(len(steps), steps[-1][0])
-        self._writer.put_all(plain_records(steps, self.steps, began_ns, since_1970_ns))
+        self._writer.put(PlainSteps(steps, self.steps, began_ns, since_1970_ns))
         self.steps += len(steps)
         self.pace.facts.followed(len(steps))
 

@@ -9,11 +9,12 @@ import sys
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from nntrace.recorder.capsules import CapsuleRecord
+from nntrace.recorder.plain_steps import PlainSteps
 from nntrace.recorder.rank_folder import RankFolder
 from nntrace.recorder.records import EventRecord, ScalarRecord, StepRecord
 from nntrace.recorder.sample import Sample
@@ -23,7 +24,7 @@ FLUSH_SECONDS: Final = 0.8  # a killed process loses what was not flushed
 FLUSH_BYTES: Final = 16 * 1024 * 1024
 MAX_WAITING_BYTES: Final = 48 * 1024 * 1024
 _PATIENCE: Final = 10
-Record = Site | StepRecord | EventRecord | ScalarRecord | Sample | CapsuleRecord
+Record = Site | StepRecord | PlainSteps | EventRecord | ScalarRecord | Sample | CapsuleRecord
 
 
 class Writer:
@@ -52,7 +53,6 @@ class Writer:
         self._charge = charge
         self._records: deque[Record] = deque()
         self.put: Callable[[Record], None] = self._records.append
-        self.put_all: Callable[[Iterable[Record]], None] = self._records.extend
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -127,7 +127,10 @@ class Writer:
         records = [self._records.popleft() for _ in range(len(self._records))]
         by_kind: defaultdict[type, list[Any]] = defaultdict(list)
         for record in records:
-            by_kind[type(record)].append(record)
+            if isinstance(record, PlainSteps):
+                by_kind[StepRecord] += record.records()
+            else:
+                by_kind[type(record)].append(record)
         samples = by_kind[Sample]
         if records:
             folder.write(

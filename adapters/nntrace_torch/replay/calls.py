@@ -206,7 +206,7 @@ class RootCalls:
         if self.is_light and _are_recorded():
             # Nothing here can fail: it has no guard.
             autocast = _autocast() if _is_autocasting() else ()
-            note = [compute, args, kwargs, autocast, self.micro_batch, None]
+            note: list[Any] = [compute, args, kwargs, autocast, self.micro_batch, None]
             self.brief.append(note)
             self._inside = True
             try:
