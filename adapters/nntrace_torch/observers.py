@@ -118,6 +118,7 @@ class Observers:
         self.backward.number_of = self.losses.number_of
         self.losses.broke = self.watch.loss_function
         self.losses.evaluated = self.evaluations.loss
+        self.losses.is_replaying = lambda: self.replayer.active
 
     def install(self) -> list[Undo]:
         """Put on everything that stays for the whole run."""

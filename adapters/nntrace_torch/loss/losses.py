@@ -50,6 +50,7 @@ class LossObserver:
         broke: told of a result that is not finite: function, loss, and what it was given.
         evaluated: told of each result without a gradient: function, reduction, loss, examples.
         replays: whether losses without gradients count, too: a replay has none.
+        is_replaying: whether a replay runs, be it one whose losses do not count.
         batch_size: the first axis of the last call's targets.
         is_light: whether only losses without gradients are observed.
     """
@@ -59,6 +60,7 @@ class LossObserver:
         self._sampler = LossSampler(recorder)
         self.sample: StepSample | None = None
         self.replays = self.is_light = False
+        self.is_replaying: Callable[[], bool] = lambda: False
         self.read: Callable[[torch.Tensor], float] = _number
         self.broke: Callable[..., object] = lambda function, loss, args, kwargs: None
         self.evaluated: Callable[..., object] = lambda function, reduction, loss, examples: None
@@ -119,6 +121,8 @@ class LossObserver:
                 self.batch_size = shape[0]
             is_foreign = self._recorder.hooks.in_foreign_loss
             if self.sample is not None and self.sample.is_open and not is_foreign:
+                if self.is_replaying() and not self.replays:
+                    return  # an investigation computes the loss once more
                 add = outside_modes(self._sampler.add) if self.replays else self._sampler.add
                 given = signature.bind(input, target, *args, **kwargs)
                 given.apply_defaults()
