@@ -5,8 +5,10 @@ sampled elements; both are read after the function that holds the graph has run.
 an optimizer has changed its variables.
 """
 
+import math
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,10 +17,8 @@ import tensorflow as tf
 from tensorflow.python.eager import record
 from tensorflow.python.framework import ops
 
-from nntrace.recorder import Instant, KeptTensor, Recorder, Sample
-from nntrace.schema import Role
+from nntrace.recorder import Instant, LossLevel, Recorder
 from nntrace_keras.births.eager import EagerBirths
-from nntrace_keras.data.batches import batch_samples
 from nntrace_keras.data.own_passes import OwnPasses
 from nntrace_keras.data.passes import Passes
 from nntrace_keras.data.waits import DataWaits
@@ -26,6 +26,7 @@ from nntrace_keras.graphs.board import Row
 from nntrace_keras.graphs.functions import TrainingFunctions
 from nntrace_keras.graphs.returned import watch_tracing
 from nntrace_keras.graphs.saving import watch_saving
+from nntrace_keras.graphs.uneventful import Uneventful
 from nntrace_keras.patching import Undo, after, wrap
 from nntrace_keras.program.compiled import CompiledLosses
 from nntrace_keras.program.devices import DeviceObserver
@@ -33,10 +34,8 @@ from nntrace_keras.program.names import Names
 from nntrace_keras.program.optimizers import Optimizers
 from nntrace_keras.program.sources import Sources
 from nntrace_keras.samples.calls import Delivery, EagerCall, GraphCall, Step
-from nntrace_keras.samples.capture import squares_of
-from nntrace_keras.samples.keepsakes import KeptFilters
-from nntrace_keras.samples.layouts import Found
 from nntrace_keras.samples.observation import Observer
+from nntrace_keras.samples.records import Samples
 from nntrace_keras.samples.sites import Sites
 from nntrace_keras.tape.by_hand import UpdatesByHand
 from nntrace_keras.tape.clipping import clipping_in, watch_clipping
@@ -84,13 +83,14 @@ class Training:
             self._compiled.caller,
         )
         self._optimizers = Optimizers(recorder, self.sources)
-        self._sites = Sites(recorder)
+        self._samples = Samples(Sites(recorder))
         self._devices = DeviceObserver(recorder)
         self._waits = DataWaits(recorder.guard)
         self.functions = TrainingFunctions(
             recorder,
             self.tapes,
             self._finish,
+            self._finish_together,
             self._next,
             self.sources,
             self._waits,
@@ -99,12 +99,11 @@ class Training:
         )
         self._births = EagerBirths(recorder, self.tapes, self.sources)
         self._pending: dict[str, _Pending] = {}
+        self._level = LossLevel()
         self._local = _Local()
         self.turn = 0
         self.samples_eagerly = True
         self._turns_left = 0
-        self._has_batch = False
-        self._filters = KeptFilters()
         self.saw_gradient = False
         self.epoch: Callable[[], int | None] = lambda: None
 
@@ -185,7 +184,7 @@ class Training:
                 turn = self.turn if self.samples_eagerly else None
                 eager = EagerCall(
                     self.observer, optimizer, name, pairs, gradients, turn,
-                    is_first=not self._has_batch,
+                    is_first=not self._samples.have_batch,
                 )  # fmt: skip
                 self._births.look(eager.loss, gradients)
                 return eager
@@ -195,7 +194,7 @@ class Training:
                 steps = self.functions.steps
                 call = GraphCall(
                     self.observer, self.functions.use_board(), steps.count, optimizer,
-                    name, pairs, gradients, is_first=not self._has_batch,
+                    name, pairs, gradients, is_first=not self._samples.have_batch,
                     is_repeated=steps.repeats(ops.get_default_graph(), name, variables),
                 )  # fmt: skip
             steps.add(call.step)
@@ -246,7 +245,7 @@ class Training:
         found = None if taken is None else step.find(taken)
         clip_norm, clip_limit = clipping_in(found)
         if found is not None:
-            self._recorder.add_sample(self._sample(step, found, number, row))
+            self._recorder.add_sample(self._samples.made(step, found, number, row, self.epoch()))
         losses = pending.losses
         # An optimizer that accumulates averages its gradients itself.
         loss = sum(losses) / (len(losses) if step.calls_per_step > 1 else 1) if losses else None
@@ -264,6 +263,7 @@ class Training:
             loss_scale=row.loss_scale,
             clip_norm=clip_norm,
             clip_limit=clip_limit,
+            jumped=loss is not None and self._level.leaves(loss),
             ended=ended,
             followed=followed,
         )
@@ -271,35 +271,27 @@ class Training:
             return True  # the next one in its place
         return self._next_in_turn(wants) if ended is None else wants
 
-    def _sample(self, step: Step, found: Found, number: int, row: Row) -> Sample:
-        if row.loss_scale is not None:
-            found.unscale(row.loss_scale)
-        for site in step.order:
-            if site in found.shapes or site.shape:
-                self._sites.id_of(site, found.shapes.get(site, ()))
-        parts = tuple(
-            part._replace(site=self._sites.id_of(site, found.shapes.get(site, ())))
-            for site, part in found.sites
-        )
-        batch, *further = batch_samples(number, step.facts, found, row.batch_size, self.epoch())
-        tensors = (
-            *self._first_batch(step),
-            *self._filters.keep(number, step.order, found),
-        )
-        squares = {
-            self._sites.id_of(site, ()): float(found.batch[name][0][0])
-            for site, _ in found.sites
-            if site.role is Role.PARAM_GRAD and (name := squares_of(site)) in found.batch
-        }
-        return Sample(number, found.values, parts, batch, tensors, tuple(further), squares)
-
-    def _first_batch(self, step: Step) -> tuple[KeptTensor, ...]:
-        """The batch of the first sample; nothing of later ones."""
-        keepsakes, step.keepsakes = step.keepsakes, None
-        if keepsakes is None or self._has_batch:
-            return ()
-        self._has_batch = True
-        return keepsakes.find()
+    def _finish_together(self, step: Step, steps: Sequence[Uneventful]) -> bool:
+        """Record calls of an optimizer in a function that others have followed, unless there is
+        more to say of one of them; whether that was done.
+        """
+        losses = [one.loss for one in steps if one.loss is not None]
+        highest = self._level.highest
+        if (
+            step.calls_per_step != 1
+            or step.optimizer in self._pending
+            or not all(-math.inf < loss <= highest for loss in losses)
+            or not self._optimizers.schedules.passes(step.optimizer, len(steps))
+        ):
+            return False
+        self._level.follow(losses)
+        phase, rest = self.observer.phase, (None,) * 4
+        noted = [
+            (ended_ns, waited_ns, loss, lr, size or None, step.optimizer, phase, *rest)
+            for ended_ns, waited_ns, loss, lr, size in steps
+        ]
+        self._recorder.add_followed(noted, time.time_ns() - time.perf_counter_ns())
+        return True
 
     def _next_in_turn(self, wants_next: bool) -> bool:
         """Whether to sample the next eager step; optimizers that take turns get one each."""

@@ -149,13 +149,14 @@ def test_targets_that_hold_nan_are_named(tmp_path):
     assert found.where == "data"
 
 
-def test_under_fit_the_batch_of_a_step_that_is_not_sampled_is_searched(tmp_path):
+@pytest.mark.parametrize("xla", [False, True])
+def test_under_fit_the_batch_of_a_step_that_is_not_sampled_is_searched(tmp_path, xla):
     inputs = np.tile(INPUTS, (20, 1))
     inputs[34 * 16 + 3, 2] = -1e4
     with tracing(tmp_path / "run", framework="keras", every=50) as recorder:
         keras.utils.set_random_seed(0)
         model = keras.Sequential([keras.Input((6,)), Root(), layers.Dense(1)])
-        model.compile(keras.optimizers.SGD(1e-4), loss=error, jit_compile=False)
+        model.compile(keras.optimizers.SGD(1e-4), loss=error, jit_compile=xla)
         targets = np.ones((len(inputs), 1))
         model.fit(inputs, targets, batch_size=16, verbose=0, shuffle=False)
     assert recorder.failure is None
@@ -167,13 +168,14 @@ def test_under_fit_the_batch_of_a_step_that_is_not_sampled_is_searched(tmp_path)
     assert found.facts["notes"] == ["computed with the weights of 2 steps before"]
 
 
-def test_gradients_that_break_behind_a_finite_loss_are_found_a_step_later(tmp_path):
+@pytest.mark.parametrize("xla", [False, True])
+def test_gradients_that_break_behind_a_finite_loss_are_found_a_step_later(tmp_path, xla):
     inputs = np.tile(INPUTS, (10, 1))
     inputs[17 * 16 + 3, 2] = np.inf  # tanh makes 1 of it, and its slope times it is NaN
     with tracing(tmp_path / "run", framework="keras", every=18) as recorder:  # step 18, not 17
         keras.utils.set_random_seed(0)
         model = keras.Sequential([keras.Input((6,)), layers.Dense(1, activation="tanh")])
-        model.compile(keras.optimizers.SGD(1e-4), loss=error, jit_compile=False)
+        model.compile(keras.optimizers.SGD(1e-4), loss=error, jit_compile=xla)
         targets = np.ones((len(inputs), 1))
         model.fit(inputs, targets, batch_size=16, verbose=0, shuffle=False)
     assert recorder.failure is None

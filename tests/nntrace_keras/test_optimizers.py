@@ -1,9 +1,12 @@
 """Optimizers that one line builds again and again."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
+from nntrace_keras.program.schedules import ScheduleObserver
 
 from nntrace.schema import EventKind, Role
 
@@ -60,3 +63,15 @@ def test_gradients_of_activations_are_recorded_without_the_loss_scale(trace_kera
     )
     assert (plain > 0).any()
     np.testing.assert_allclose(scaled, plain, rtol=1e-6)
+
+
+def test_steps_pass_together_unless_a_schedule_has_something_to_record_at_one_of_them():
+    schedules = ScheduleObserver(SimpleNamespace(add_event=lambda *_: None), None)
+    schedules._payloads["adam"] = {}
+    for _ in range(16):
+        schedules.stepped("adam")
+    assert schedules.passes("adam", 1)
+    assert not schedules.passes("adam", 1)  # the 18th
+    assert schedules.passes("sgd", 100)
+    schedules.stepped("adam")
+    assert schedules._calls == {"adam": 18}

@@ -103,8 +103,10 @@ class Births:
         vector: Values | None = None,
         *,
         has_batch: bool = True,
+        followed: int = 0,
     ) -> None:
-        """After a step; `vector` is its sample, if it was sampled.
+        """After a step; `vector` is its sample, if it was sampled, and so many others of its graph
+        have `followed` it.
 
         The search behind one that was not starts from the variables as they were when last held,
         and needs its batch: from the host that called it, or from its graph, which kept it. Where
@@ -120,7 +122,7 @@ class Births:
                 self._searches_left = 0  # the batch is gone, and the weights are spoilt
                 return
             with record.stop_recording(), self._recorder.setting_up():
-                self._search(step, row, arguments, is_sampled=vector is not None)
+                self._search(step, row, arguments, followed, is_sampled=vector is not None)
             return
         if row.loss is not None and row.graph in self._watches:
             self._watches[row.graph].see(row.loss)
@@ -128,8 +130,31 @@ class Births:
             step.second.held.earlier = {}
         self._before = _Before(row.graph, self._recorder.steps, _without_variables(arguments))
 
+    def passed(
+        self,
+        step: Step,
+        graph: int,
+        losses: Iterable[float],
+        arguments: Sequence[Any] | None,
+    ) -> None:
+        """Steps that nothing broke in were recorded; `arguments` are those of the last one."""
+        if step.second is None:
+            return
+        if (watch := self._watches.get(graph)) is not None:
+            for loss in losses:
+                watch.see(loss)
+        if step.second.held is not None:
+            step.second.held.earlier = {}
+        self._before = _Before(graph, self._recorder.steps - 1, _without_variables(arguments))
+
     def _search(
-        self, step: Step, row: Row, arguments: Sequence[Any] | None, *, is_sampled: bool
+        self,
+        step: Step,
+        row: Row,
+        arguments: Sequence[Any] | None,
+        followed: int,
+        *,
+        is_sampled: bool,
     ) -> None:
         assert step.second is not None
         held, watch, before = step.second.held, self._watches.get(row.graph), self._before
@@ -146,7 +171,7 @@ class Births:
         with contextlib.suppress(CannotComputeError):
             look = look_back(step.second, step.losses, is_called=arguments is not None)
             for number, given, moment, weights in tries:
-                found = self._found(step, look(given, moment, weights))
+                found = self._found(step, look(given, moment, followed, weights))
                 if found is None:
                     continue
                 self._searches_left = 0

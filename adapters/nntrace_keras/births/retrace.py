@@ -15,7 +15,7 @@ _MOST_LOOKED_AT = 10_000
 
 # Of a step's arguments, where the host knows them, of the step whose batch is taken, and of
 # values of the variables: the range of every tensor.
-Look = Callable[[Sequence[Any] | None, Moment, Mapping[int, Any]], dict[str, Range]]
+Look = Callable[[Sequence[Any] | None, Moment, int, Mapping[int, Any]], dict[str, Range]]
 
 
 def look_back(second: Second, losses: Sequence[Any], *, is_called: bool) -> Look:
@@ -46,13 +46,13 @@ def look_back(second: Second, losses: Sequence[Any], *, is_called: bool) -> Look
         raise CannotComputeError(f"its graph cannot be copied: {error}") from error
 
     def look(
-        arguments: Sequence[Any] | None, moment: Moment, weights: Mapping[int, Any]
+        arguments: Sequence[Any] | None, moment: Moment, followed: int, weights: Mapping[int, Any]
     ) -> dict[str, Range]:
         if not weights:
             raise CannotComputeError("no earlier values of the variables are held")
         again.values = dict(weights)
         try:
-            numbers = again.call(second.inputs(given, arguments, moment)).numpy()
+            numbers = again.call(second.inputs(given, arguments, moment, followed)).numpy()
         except UNKNOWN_TO_US as error:
             raise CannotComputeError(f"it cannot be computed again: {error}") from error
         return as_ranges(known, numbers)

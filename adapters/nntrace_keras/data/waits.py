@@ -52,7 +52,7 @@ class DataWaits:
 
     def inside(self, calls: Sequence[Call], steps: int) -> int | None:
         """What each of the steps waited that calls of functions made, where that is known."""
-        ended = calls[-1].ended.clock_ns
+        ended = calls[-1].ended_ns
         before, self._ended_ns = self._ended_ns, ended
         resource = next((i for i in calls[-1].inputs if id(i) in self._iterators), None)
         if before is None or resource is None or not steps or ended < self._due_ns:

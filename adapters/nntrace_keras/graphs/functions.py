@@ -4,16 +4,17 @@ A step that is not sampled costs its part of a read of the board, which fast ste
 is done for a sampled one alone.
 """
 
+import time
 import weakref
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.eager import context, record
 from tensorflow.python.eager.polymorphic_function.concrete_function import ConcreteFunction
-from tensorflow.python.framework import ops
 
 from nntrace.recorder import Instant, Recorder
 from nntrace.schema import EventKind
@@ -22,9 +23,11 @@ from nntrace_keras.data.own_passes import OwnPasses, called_in
 from nntrace_keras.data.waits import DataWaits
 from nntrace_keras.graphs.board import Board, Row
 from nntrace_keras.graphs.future import FutureWatch
+from nntrace_keras.graphs.inside import keep_inputs
 from nntrace_keras.graphs.on_graph import list_on
 from nntrace_keras.graphs.second import CannotComputeError, Second
-from nntrace_keras.graphs.steps import GraphSteps, note_step, release, steps_in
+from nntrace_keras.graphs.steps import GraphSteps, release, steps_in
+from nntrace_keras.graphs.uneventful import Uneventful, uneventful
 from nntrace_keras.graphs.unread import Call, Unread, is_plain, shared_out
 from nntrace_keras.patching import Undo, wrap
 from nntrace_keras.program.sources import Sources
@@ -44,6 +47,8 @@ class TrainingFunctions:
 
     Args:
         finish: records one optimizer call; whether it wants the next one sampled.
+        together: records several of one step that others have followed, unless there is more to
+            say of one of them; whether it did.
         settle: told whether any did, gives the turn of the next sample, or None.
 
     Attributes:
@@ -55,6 +60,7 @@ class TrainingFunctions:
         recorder: Recorder,
         tapes: Tapes,
         finish: Callable[[Step, Row, Delivery | None, int | None, Instant, bool], bool],
+        together: Callable[[Step, Sequence[Uneventful]], bool],
         settle: Callable[[bool], int | None],
         sources: Sources,
         waits: DataWaits,
@@ -64,6 +70,7 @@ class TrainingFunctions:
         self._recorder = recorder
         self._tapes = tapes
         self._finish = finish
+        self._together = together
         self._next = settle
         self._board: Board | None = None
         self.steps = GraphSteps()
@@ -80,7 +87,7 @@ class TrainingFunctions:
     def install(self) -> list[Undo]:
         """Watch every function's calls."""
         guard = self._recorder.guard
-        self._keep = guard(self._is_inside)
+        self._keep = guard(partial(keep_inputs, self.steps, self.use_board))
         self._expect = guard(self._will_run)
         self._note = guard(self._has_run)
         self._note_other = guard(self._other_has_run)
@@ -95,16 +102,20 @@ class TrainingFunctions:
 
     def _around_function(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def _call_flat(function: Any, tensor_inputs: Any, captured_inputs: Any) -> Any:
+            if function is self._unread.quiet and context.executing_eagerly():
+                result = original(function, tensor_inputs, captured_inputs)
+                self._note(function, result, list(tensor_inputs))
+                return result
             if not self.trains(function):
                 result = original(function, tensor_inputs, captured_inputs)
                 if context.executing_eagerly() and _is_of_interest(function):
                     self._note_other(function, tensor_inputs)
                 return result
             if not context.executing_eagerly():
-                self._keep(function, [*tensor_inputs, *captured_inputs])
+                if not self._tapes.is_unobserved:
+                    self._keep(function, [*tensor_inputs, *captured_inputs])
                 return original(function, tensor_inputs, captured_inputs)
-            if function is not self._unread.quiet:
-                self._expect(function)
+            self._expect(function)
             result = original(function, tensor_inputs, captured_inputs)
             self._note(function, result, list(tensor_inputs))
             return result
@@ -127,37 +138,6 @@ class TrainingFunctions:
             known = any(captured is handle for captured in function.captured_inputs)
             function.__dict__["_nntrace_trains"] = known
         return bool(known)
-
-    def _is_inside(self, function: Any, inputs: list[Any]) -> None:
-        """A function that trains is called by a graph: let that keep the step's inputs."""
-        graph: Any = ops.get_default_graph()
-        if self._tapes.is_unobserved or not getattr(graph, "building_function", False):
-            return
-        is_nested = bool(getattr(graph.outer_graph, "building_function", False))
-        for number in steps_in(function.graph):
-            note_step(number)
-            second = self.steps.made[number].second
-            if second is None or second.graph is not function.graph:
-                continue
-            if is_nested:
-                second.with_update = True
-            kept = list_on(graph, "_nntrace_keeps")
-            if second.keeps_inputs or (number in kept and not is_nested):
-                continue  # the first of several calls in a function is the one that is sampled
-            kept.append(number)
-            with record.stop_recording(), tf.name_scope("nntrace"):
-                state = self.use_board().read()
-                wanted = Board.wants(state, number) if is_nested else None
-                second.kept.every = wanted is None
-                second.kept.keep(
-                    {
-                        inside.name: tensor
-                        for inside, tensor in zip(function.graph.inputs, inputs, strict=True)
-                        if isinstance(tensor, ops.SymbolicTensor)
-                    },
-                    wanted,
-                    Board.is_whole(state),
-                )
 
     def _will_run(self, function: Any) -> None:
         """Prepare the samples of the steps that it makes."""
@@ -248,9 +228,14 @@ class TrainingFunctions:
             self._recorder.add_event(EventKind.UNSEEN, {"what": f"{lost} steps", "reason": reason})
         wants = False
         inside_ns = self._waits.inside(calls, len(rows))
-        for call, made in zip(calls, shared_out(rows, calls), strict=True):
+        first = 0 if lost or sampled else self._pass_over(calls, rows, inside_ns)
+        ahead = Counter(row.graph for row in rows[first:])
+        since_1970_ns = time.time_ns() - time.perf_counter_ns()
+        for call, made in zip(calls[first:], shared_out(rows[first:], calls[first:]), strict=True):
+            ended = Instant(since_1970_ns + call.ended_ns, call.ended_ns)
             waited_ns = call.waited_ns if inside_ns is None else inside_ns
-            wants = self._read(call, made, sampled, waited_ns, call is not calls[-1]) or wants
+            followed = call is not calls[-1]
+            wants = self._read(call, made, sampled, waited_ns, ended, ahead, followed) or wants
         for number in sampled.values():
             self._in_vain[number] = -_FOREVER
         for number, second in self._expected.items():
@@ -267,9 +252,33 @@ class TrainingFunctions:
             calls,
             len(rows),
             is_known_later=all(_is_known_later(self.steps.made[graph]) for graph in graphs),
-            room=min(self._recorder.room, self._births.room(graphs)),
+            room=min(self._recorder.room, self._births.room(graphs), *self._rooms(graphs)),
             is_quiet=is_quiet,
         )
+
+    def _rooms(self, graphs: Iterable[int]) -> Iterator[int]:
+        """For how many steps graphs hold on to what a step and the one before it were given."""
+        for graph in graphs:
+            second = self.steps.made[graph].second
+            if second is not None and second.kept.recent is not None:
+                yield second.kept.recent.steps - 1
+
+    def _pass_over(self, calls: Sequence[Call], rows: Sequence[Row], inside_ns: int | None) -> int:
+        """Record all steps but the last together, where there is nothing else to say of them; how
+        many were.
+        """
+        if len(calls) != len(rows) or len(rows) < 2 or self._expected or self._unseen:
+            return 0
+        step = self.steps.made[rows[0].graph]
+        passed = calls[:-1]
+        found = uneventful(passed, rows[:-1], step.returned, inside_ns)
+        if found is None or not self._together(step, found):
+            return 0
+        is_called = step.second is not None and step.second.graph is passed[-1].function.graph
+        losses = [one.loss for one in found if one.loss is not None]
+        arguments = passed[-1].inputs if is_called else None
+        self._births.passed(step, rows[0].graph, losses, arguments)
+        return len(found)
 
     def _read(
         self,
@@ -277,12 +286,17 @@ class TrainingFunctions:
         rows: Sequence[Row],
         sampled: Container[int],
         waited_ns: int | None,
+        ended: Instant,
+        ahead: Counter[int],
         followed: bool,
     ) -> bool:
-        """Record the steps of one call; whether to sample the next one."""
+        """Record the steps of one call; whether to sample the next one. There are so many `ahead`
+        that are yet to be read, by the numbers of their graphs.
+        """
         wants = False
         for place, row in enumerate(rows, 1):
             step = self.steps.made[row.graph]
+            ahead[row.graph] -= 1
             if self._unseen:
                 self._say_unseen(row.graph)
             if row.loss is None and step.returned is not None:
@@ -298,8 +312,8 @@ class TrainingFunctions:
                 is_called = step.second is not None and step.second.graph is call.function.graph
                 is_kept = step.second is not None and step.second.kept.every and is_alone
                 arguments = call.inputs if is_called else None
-                self._births.look(step, row, arguments, has_batch=is_called or is_kept)
-            ended = call.ended
+                has_batch, since = is_called or is_kept, ahead[row.graph]
+                self._births.look(step, row, arguments, has_batch=has_batch, followed=since)
             wants = self._finish(step, row, delivery, waited_ns, ended, followed) or wants
         return wants
 
@@ -342,4 +356,4 @@ def _is_known_later(step: Step) -> bool:
 
     A loss that is returned the graph does not look at, and goes on keeping random numbers.
     """
-    return step.returned is None or step.second is None or not step.second.kept
+    return step.returned is None or step.second is None or not step.second.kept.stops_at_a_break

@@ -7,8 +7,10 @@ from enum import Enum
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.ops.gen_resource_variable_ops import read_variable_op
 
 from nntrace_keras.graphs.held import empty
+from nntrace_keras.graphs.recent import Recent, can_be_kept
 from nntrace_keras.samples.capture import when
 
 
@@ -25,14 +27,30 @@ class Kept:
 
     Attributes:
         every: whether inputs are kept at every step, and so of the last two.
+        recent: what is kept of the last steps, whatever became of them.
     """
 
     def __init__(self) -> None:
         self.every = False
+        self.recent: Recent | None = None
         self._at: dict[Moment, dict[str, Any]] = {moment: {} for moment in Moment}
 
     def __contains__(self, name: str) -> bool:
+        if self.recent is not None:
+            return name in self.recent
         return name in self._at[Moment.SAMPLED]
+
+    def keep_recent(self, tensors: dict[str, Any]) -> bool:
+        """In the graph that is being built: keep these at every step, if that can be; whether so.
+
+        One graph may be called by several: all keep the same.
+        """
+        kept = _of_values(tensors)
+        if not kept or not can_be_kept() or any(self._at.values()):
+            return False
+        if self.recent is None:
+            self.recent = Recent({name: tensor.dtype for name, tensor in kept.items()})
+        return self.recent.keep(kept)
 
     def keep(
         self, tensors: dict[str, Any], wanted: Any | None, is_whole: Any, *, last: bool = False
@@ -42,7 +60,7 @@ class Kept:
         `last` keeps them at every step, too. From a step that breaks until the host has seen it
         no other is kept: `is_whole` is False then.
         """
-        kept = {n: t for n, t in tensors.items() if t.dtype not in (tf.resource, tf.variant)}
+        kept = _of_values(tensors)
         sampled = self._variables(Moment.SAMPLED, kept)
         if not kept:
             return
@@ -51,14 +69,19 @@ class Kept:
         if wanted is None or last:
             self._keep_each(Moment.SAMPLED if wanted is None else Moment.LAST, kept, is_whole)
 
-    def __bool__(self) -> bool:
+    @property
+    def stops_at_a_break(self) -> bool:
+        """Whether anything is kept until a step breaks whose loss the graph knows."""
         return any(self._at.values())
 
-    def at(self, moment: Moment) -> dict[str, Any]:
-        """The variables with what was kept of that step."""
+    def at(self, moment: Moment, followed: int = 0) -> dict[str, Any]:
+        """What was kept of that step, which so many others of the graph have `followed`."""
+        if self.recent is not None:
+            return self.recent.of(followed + (moment is Moment.PREVIOUS))
+        kept = self._at[moment]
         if moment is Moment.LAST:
-            return {**self._at[Moment.SAMPLED], **self._at[Moment.LAST]}
-        return self._at[moment]
+            kept = {**self._at[Moment.SAMPLED], **kept}
+        return {name: read_variable_op(one.handle, one.dtype) for name, one in kept.items()}
 
     def _keep_each(self, moment: Moment, tensors: dict[str, Any], is_whole: Any) -> None:
         """What was the last step's is the previous one's from now on."""
@@ -78,6 +101,10 @@ class Kept:
             if name not in found:
                 found[name] = empty(tensor.dtype)
         return found
+
+
+def _of_values(tensors: dict[str, Any]) -> dict[str, Any]:
+    return {n: t for n, t in tensors.items() if t.dtype not in (tf.resource, tf.variant)}
 
 
 def _assign(variables: dict[str, Any], tensors: dict[str, Any]) -> Any:

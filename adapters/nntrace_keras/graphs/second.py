@@ -149,14 +149,19 @@ class Second:
         return Results(found["vector"].numpy(), has_updates, found.get("batch"))
 
     def inputs(
-        self, given: Sequence[Any], arguments: Sequence[Any] | None, of: Moment = Moment.SAMPLED
+        self,
+        given: Sequence[Any],
+        arguments: Sequence[Any] | None,
+        of: Moment = Moment.SAMPLED,
+        followed: int = 0,
     ) -> list[Any]:
-        """The values that the tensors which `given_to` has found had at a step.
+        """The values that the tensors which `given_to` has found had at a step, which so many
+        others have `followed`.
 
         Raises:
             CannotComputeError: one was not kept.
         """
-        kept = self.kept.at(of)
+        kept = self.kept.at(of, followed)
         if self._places is None:
             self._places = {tensor.name: n for n, tensor in enumerate(self.graph.inputs)}
         inputs = []
@@ -164,7 +169,7 @@ class Second:
             if arguments is not None and tensor.name in self._places:
                 inputs.append(arguments[self._places[tensor.name]])
             elif tensor.name in kept:
-                inputs.append(read_variable_op(kept[tensor.name].handle, tensor.dtype))
+                inputs.append(kept[tensor.name])
             else:
                 raise CannotComputeError(f"{tensor.name} is only known inside of a function")
         return inputs

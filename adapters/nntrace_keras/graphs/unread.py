@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from nntrace.recorder import Instant
 from nntrace_keras.graphs.board import Row
 
 MOST_UNREAD = 32
@@ -22,18 +21,19 @@ _MOST_BYTES = 1 << 20  # of arguments and results: each call that is not read ho
 
 
 class Call(NamedTuple):
-    """A call of a training function that has returned, and when.
+    """A call of a training function that has returned.
 
     Attributes:
         inputs: its arguments.
         waited_ns: how long the program waited for data since the call before, where that is known.
+        ended_ns: by the clock that no one sets.
     """
 
     function: Any
     result: Any
     inputs: list[Any]
     waited_ns: int | None
-    ended: Instant
+    ended_ns: int
 
 
 class Unread:
@@ -66,11 +66,16 @@ class Unread:
         """A call has returned; whether to look now."""
         now = time.perf_counter_ns()
         self._thread = threading.current_thread()
-        ended = Instant(time.time_ns(), now)
-        self._calls.append(Call(function, result, inputs, waited_ns, ended))
-        looks = now >= self._due_ns or len(self._calls) >= self._most or not is_plain(function)
-        self.quiet = None if looks else function
-        return looks
+        calls = self._calls
+        calls.append(Call(function, result, inputs, waited_ns, now))
+        if now < self._due_ns and len(calls) < self._most:
+            if function is self.quiet:
+                return False
+            if is_plain(function):
+                self.quiet = function
+                return False
+        self.quiet = None
+        return True
 
     def take(self) -> list[Call]:
         """A look begins: the calls since the last one, oldest first."""

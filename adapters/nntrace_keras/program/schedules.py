@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from nntrace.recorder import Recorder, is_landmark
+from nntrace.recorder import Recorder, is_landmark, last_landmark
 from nntrace.schema import EventKind
 from nntrace_keras.program.sources import Sources
 
@@ -45,6 +45,15 @@ class ScheduleObserver:
         calls = self._calls[name] = self._calls.get(name, 0) + 1
         if is_landmark(calls):
             self._record(payload, calls)
+
+    def passes(self, name: str, steps: int) -> bool:
+        """An optimizer has made so many, unless there is something to record at one of them."""
+        if name in self._payloads:
+            calls = self._calls.get(name, 0)
+            if last_landmark(calls + steps) > calls:
+                return False
+            self._calls[name] = calls + steps
+        return True
 
     def finish(self) -> None:
         """Record how far each came in the end."""

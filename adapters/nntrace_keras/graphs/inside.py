@@ -1,0 +1,52 @@
+"""Calls of training functions by other graphs, which get the inputs of the step: they keep them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.eager import record
+from tensorflow.python.framework import ops
+
+from nntrace_keras.graphs.board import Board
+from nntrace_keras.graphs.on_graph import list_on
+from nntrace_keras.graphs.steps import GraphSteps, note_step, steps_in
+
+
+def keep_inputs(
+    steps: GraphSteps, use_board: Callable[[], Board], function: Any, inputs: Sequence[Any]
+) -> None:
+    """A function that trains is called in the graph that is being built: keep what it is given.
+
+    Args:
+        steps: all steps in graphs.
+        use_board: gives the board.
+        function: what is called.
+        inputs: its arguments, and what it captures.
+    """
+    graph: Any = ops.get_default_graph()
+    if not getattr(graph, "building_function", False):
+        return
+    is_nested = bool(getattr(graph.outer_graph, "building_function", False))
+    for number in steps_in(function.graph):
+        note_step(number)
+        second = steps.made[number].second
+        if second is None or second.graph is not function.graph:
+            continue
+        if is_nested:
+            second.with_update = True
+        kept = list_on(graph, "_nntrace_keeps")
+        if second.keeps_inputs or (number in kept and not is_nested):
+            continue  # the first of several calls in a function is the one that is sampled
+        kept.append(number)
+        given = {
+            inside.name: tensor
+            for inside, tensor in zip(function.graph.inputs, inputs, strict=True)
+            if isinstance(tensor, ops.SymbolicTensor)
+        }
+        second.kept.every = not is_nested
+        with record.stop_recording(), tf.name_scope("nntrace"):
+            if not is_nested and second.kept.keep_recent(given):
+                continue
+            state = use_board().read()
+            wanted = Board.wants(state, number) if is_nested else None
+            second.kept.keep(given, wanted, Board.is_whole(state))

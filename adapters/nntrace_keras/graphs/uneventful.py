@@ -1,0 +1,49 @@
+"""Steps of a look of which there is nothing to say but their plain facts: recorded together.
+
+To record one by itself takes twenty functions of Python, and nearly all steps are such.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from nntrace_keras.graphs.board import Row
+from nntrace_keras.graphs.returned import ReturnedLoss
+from nntrace_keras.graphs.unread import Call
+
+
+class Uneventful(NamedTuple):
+    """A step that was not sampled; `ended_ns` by the clock that no one sets."""
+
+    ended_ns: int
+    waited_ns: int | None
+    loss: float | None
+    lr: float | None
+    batch_size: int | None
+
+
+def uneventful(
+    calls: Sequence[Call],
+    rows: Sequence[Row],
+    returned: ReturnedLoss | None,
+    inside_ns: int | None,
+) -> list[Uneventful] | None:
+    """The steps of calls that made one each; None where they are not all the same graph's, or one
+    was none.
+
+    Args:
+        calls: the calls.
+        rows: what the graph has noted of each.
+        returned: the loss, where the graph returns it.
+        inside_ns: how long each waited for data inside, where that is known.
+    """
+    graph = rows[0].graph
+    found = []
+    for call, row in zip(calls, rows, strict=True):
+        if row.graph != graph or not row.applied or row.loss_scale is not None:
+            return None
+        loss = row.loss
+        if loss is None and returned is not None:
+            loss = returned.read(call.function, call.result)
+        waited_ns = call.waited_ns if inside_ns is None else inside_ns
+        found.append(Uneventful(call.ended_ns, waited_ns, loss, row.lr, row.batch_size))
+    return found
