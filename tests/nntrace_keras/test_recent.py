@@ -1,9 +1,12 @@
 """What a graph was given at its last steps is held without a copy, and found by how long ago."""
 
+import keras
 import pytest
 import tensorflow as tf
 from nntrace_keras.graphs import recent as module
 from nntrace_keras.graphs.recent import Recent
+
+from nntrace.schema import EventKind
 
 
 def training(ring, features=3):
@@ -65,3 +68,32 @@ def test_a_graph_that_gets_other_inputs_keeps_nothing_here(ring):
 
     step(tf.constant(0, tf.int64))
     assert ring.of(0) == {}
+
+
+def test_a_graph_of_xlas_that_calls_a_training_function_runs_as_without_nntrace(trace_keras):
+    def program():
+        weights = tf.Variable([2.0, 3.0])
+        optimizer = keras.optimizers.SGD(0.1)
+
+        @tf.function
+        def train(inputs):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(tf.square(weights * inputs))
+            optimizer.apply([tape.gradient(loss, weights)], [weights])
+            return loss
+
+        @tf.function(jit_compile=True)
+        def outer(inputs):
+            return train(2.0 * inputs)
+
+        for _ in range(12):
+            outer(tf.constant([0.5, 0.25]))
+        return weights.numpy().tolist()
+
+    untraced = program()
+    found = []
+    trace = trace_keras(lambda: found.append(program()))
+    assert found == [untraced]
+    assert len(trace.steps) == 12
+    (unseen,) = trace.events_of(EventKind.UNSEEN)
+    assert "only known inside of a function" in unseen.payload["reason"]

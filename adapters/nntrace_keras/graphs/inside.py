@@ -8,7 +8,7 @@ from tensorflow.python.eager import record
 from tensorflow.python.framework import ops
 
 from nntrace_keras.graphs.board import Board
-from nntrace_keras.graphs.on_graph import list_on
+from nntrace_keras.graphs.on_graph import is_compiled, list_on
 from nntrace_keras.graphs.steps import GraphSteps, note_step, steps_in
 
 
@@ -27,11 +27,12 @@ def keep_inputs(
     if not getattr(graph, "building_function", False):
         return
     is_nested = bool(getattr(graph.outer_graph, "building_function", False))
+    is_for_xla = is_compiled(graph.outer_graph)  # its own context is that of the call
     for number in steps_in(function.graph):
         note_step(number)
         second = steps.made[number].second
-        if second is None or second.graph is not function.graph:
-            continue
+        if second is None or second.graph is not function.graph or is_for_xla:
+            continue  # in XLA's graphs nothing can be kept whose shape it does not know
         if is_nested:
             second.with_update = True
         kept = list_on(graph, "_nntrace_keeps")
