@@ -948,6 +948,23 @@ PROGRAMS = {
         "div",
         2,
     ),
+    "equal points, without any module": program(
+        """
+        first = (torch.randn(4, 6) * 0.1).requires_grad_()
+        second = (torch.randn(6, 3) * 0.1).requires_grad_()
+        optimizer = torch.optim.Adam([first, second], lr=1e-3)
+        for step in range(4):
+            out = (x @ first).relu() @ second
+            aim = out * 1 if step == 2 else out.detach() + 1
+            loss = (out - aim).square().sum(-1).sqrt().mean()  # born
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        """,
+        "backward",
+        "div",
+        2,
+    ),
     "two equal points in one batch of a loader": program(
         """
         from torch.utils.data import DataLoader, TensorDataset

@@ -13,6 +13,7 @@ from nntrace_torch.replay.calls import Call, RootCalls
 from nntrace_torch.replay.engine import Replayer, original_of
 from nntrace_torch.replay.finder import Birth, OriginFinder
 from nntrace_torch.replay.frames import names_holding
+from nntrace_torch.replay.graph import leaves_of
 from nntrace_torch.replay.reruns import Reruns, result_of
 from nntrace_torch.replay.statements import has_graph, is_broken, recomputation
 from nntrace_torch.replay.step_before import Past
@@ -104,10 +105,11 @@ class BackwardSearch:
     def _differentiated(self, compute: Callable[[], Any]) -> Callable[[], Any]:
         def both() -> Any:
             loss = compute()
-            if isinstance(loss, torch.Tensor) and loss.requires_grad and self._replayer.leaves:
-                return torch.autograd.grad(
-                    loss, self._replayer.leaves, torch.ones_like(loss), allow_unused=True
-                )
-            return None
+            if not isinstance(loss, torch.Tensor) or not loss.requires_grad:
+                return None
+            leaves = self._replayer.leaves or leaves_of(loss)
+            if not leaves:
+                return None
+            return torch.autograd.grad(loss, leaves, torch.ones_like(loss), allow_unused=True)
 
         return both

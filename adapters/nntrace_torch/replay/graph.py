@@ -144,3 +144,17 @@ _AGAIN: dict[str, Again] = {
     "Expm1": _kept,
     "Reciprocal": _kept,
 }
+
+
+def leaves_of(value: torch.Tensor) -> list[torch.Tensor]:
+    """What a value was computed from and gradients arrive at: weights that no module has."""
+    waiting, seen, found = [value.grad_fn], set[Any](), list[torch.Tensor]()
+    while waiting and len(seen) < _MAX_NODES:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if isinstance(variable := getattr(node, "variable", None), torch.Tensor):
+            found.append(variable)
+        waiting += [following for following, _ in node.next_functions]
+    return found
