@@ -372,7 +372,13 @@ def test_nothing_stays_when_tracing_ends_among_light_steps(lightly):
     training.steps(3)
 
 
-AT_ANY_STEP = [name for name, program in PROGRAMS.items() if "torch.compile" not in program.source]
+# It breaks by weights that the program has just moved itself: those of some steps before do not.
+NEEDS_A_SAMPLE = ("the penalty on a gradient that vanishes",)
+AT_ANY_STEP = [
+    name
+    for name, program in PROGRAMS.items()
+    if "torch.compile" not in program.source and name not in NEEDS_A_SAMPLE
+]
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
