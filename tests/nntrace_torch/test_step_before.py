@@ -31,7 +31,7 @@ class Kept:
 
     def step(self, given):
         self.call(given)
-        self.before.look(self.number)
+        self.before.look(lambda: self.number)
         self.calls.clear()
         self.number += 1
 
@@ -64,6 +64,14 @@ def test_the_age_of_the_weights_is_known(kept, monkeypatch):
     for _ in range(5):
         kept.step(torch.randn(4, 3))
     assert [past.age for past in kept.pasts()] == [5]
+
+
+def test_nobody_is_asked_for_the_number_of_a_step_until_it_is_time(kept, monkeypatch):
+    asked = []
+    kept.before.look(lambda: asked.append(0) or 0)
+    monkeypatch.setattr(kept.before, "_next_ns", 1 << 62)
+    kept.before.look(lambda: asked.append(1) or 1)
+    assert asked == [0]
 
 
 def test_each_micro_batch_of_the_step_before_is_tried_the_last_one_first(kept):

@@ -66,7 +66,7 @@ class Investigator:
 
     def weights_are_well(self) -> None:
         """A loss is finite, by which they are: they may be copied."""
-        self._before.look(self._recorder.steps_made())
+        self._before.look(self._recorder.steps_made)
 
     def all_is_well(self) -> None:
         """A finite loss: what breaks in a later step is a new story, unless weights stay broken."""

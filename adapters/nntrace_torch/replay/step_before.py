@@ -8,7 +8,7 @@ computed once more. Nothing is kept of large batches, large models and accelerat
 
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,16 +67,16 @@ class StepBefore:
         self._next_ns = 0
         self._copied_at = 0  # the number of the step
 
-    def look(self, step: int) -> None:
+    def look(self, step: Callable[[], int]) -> None:
         """The loss of a step is finite, so that its weights are: copy them, if it is time to.
 
         Args:
-            step: its number.
+            step: tells its number, for which steps that wait to be recorded are.
         """
         now = time.perf_counter_ns()
         if now >= self._next_ns:
             outside_modes(self._copy)()
-            self._copied_at = step
+            self._copied_at = step()
             ended = time.perf_counter_ns()
             self._next_ns = ended + int((ended - now) / _SHARE)
 
