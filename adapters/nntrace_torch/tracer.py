@@ -315,7 +315,7 @@ class Tracer:
             wants_next = self._late.add(step)
             self._step_ended_ns = now
             is_plain = not (has_closure or self._phase_before or self._compiles_graphs)
-        parts.calls.clear()
+        parts.calls.clear(gradients_are_well=is_sampled)
         watch.step_took(now - before_ns)
         parts.calls.steps_are_long = now - before_ns > _WORTH_HOOKS_NS
         if wants_next:

@@ -5,11 +5,12 @@ watched: their calls alone pass through here, in about two microseconds each.
 """
 
 import threading
+import types
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -82,8 +83,9 @@ class RootCalls:
         self._keep = recorder.guard(_keep_gradients)
         self._arrived = recorder.guard(_arrived)
         self._kept: deque[Call] = deque(maxlen=_KEPT)
-        self._before: deque[Call] = deque(maxlen=_KEPT)  # those of the step before
         self.brief: deque[list[Any]] = deque(maxlen=_KEPT)
+        # Those of the step before, in which references stand for what was called.
+        self._before: deque[Call] = deque(maxlen=_KEPT)
         self._brief_before: deque[list[Any]] = deque(maxlen=_KEPT)
         self.keeps_before = False
         self.active = True
@@ -108,15 +110,24 @@ class RootCalls:
         return _whole(self._kept, self.brief)
 
     @property
-    def before(self) -> deque[Call]:
-        """Those of the step before."""
-        return _whole(self._before, self._brief_before)
+    def before(self) -> list[Call]:
+        """Those of the step before, of models that the program still has."""
+        calls = [(call.compute(), call) for call in _whole(self._before, self._brief_before)]
+        return [replace(call, compute=called) for called, call in calls if called is not None]
 
-    def clear(self) -> None:
-        """The step is over."""
-        if self.keeps_before:
+    def clear(self, *, gradients_are_well: bool = False) -> None:
+        """The step is over.
+
+        Args:
+            gradients_are_well: all were looked at, so that nobody will ask for the step again.
+        """
+        if self.keeps_before and not gradients_are_well:
             self._before, self._kept = self._kept, self._before
             self._brief_before, self.brief = self.brief, self._brief_before
+            for call in self._before:
+                call.compute, call.gradients = _weakly(call.compute), None
+            for note in self._brief_before:
+                note[0] = _weakly(note[0])
         elif self._before or self._brief_before:
             self._before.clear()
             self._brief_before.clear()
@@ -262,6 +273,15 @@ class RootCalls:
             return __call__
 
         return make
+
+
+def _weakly(compute: Callable[..., Any]) -> Callable[[], Callable[..., Any] | None]:
+    """A reference by which a model that the program drops is freed."""
+    try:
+        is_method = isinstance(compute, types.MethodType)
+        return weakref.WeakMethod(compute) if is_method else weakref.ref(compute)
+    except TypeError:
+        return lambda: None
 
 
 def _whole(calls: deque[Call], brief: deque[list[Any]]) -> deque[Call]:
