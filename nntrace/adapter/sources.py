@@ -27,6 +27,13 @@ def is_installed(file: str) -> bool:
     return file.startswith(_PYTHON) or any(name in file.split(os.sep) for name in _INSTALLED)
 
 
+def notebook_cell() -> int | None:
+    """The number of the notebook cell that is running; None in a script."""
+    get_shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    number = getattr(get_shell(), "execution_count", None) if get_shell is not None else None
+    return number if isinstance(number, int) else None
+
+
 class Source(NamedTuple):
     """A line of the user's code."""
 

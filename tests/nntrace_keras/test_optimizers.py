@@ -1,5 +1,6 @@
 """Optimizers that one line builds again and again."""
 
+import sys
 from types import SimpleNamespace
 
 import keras
@@ -24,6 +25,14 @@ def test_an_optimizer_built_again_for_the_same_weights_is_counted(trace_keras):
     built = [event.payload for event in trace_keras(program).events_of(EventKind.OPTIMIZER)]
     assert [one["built"] for one in built] == [1, 2, 1, 3]
     assert [one["replaces"] for one in built] == [None, "Adam", None, "Adam"]
+    assert {one["cell"] for one in built} == {None}
+
+
+def test_an_optimizer_tells_in_which_cell_of_a_notebook_it_steps(trace_keras, monkeypatch):
+    shell = SimpleNamespace(execution_count=7)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    built = trace_keras(program).events_of(EventKind.OPTIMIZER)
+    assert {event.payload["cell"] for event in built} == {7}
 
 
 @pytest.mark.parametrize("eagerly", [False, True])

@@ -1,5 +1,8 @@
 """Facts about a program that are recorded once: devices, rebuilt optimizers, idle gradients."""
 
+import sys
+from types import SimpleNamespace
+
 import torch
 from nntrace_torch.program.devices import queue
 from torch import nn
@@ -51,6 +54,22 @@ def test_an_optimizer_built_anew_for_the_same_parameters_keeps_its_name(trace_he
     assert [payload["built"] for payload in found] == [1, 2, 3]
     assert found[0]["stateful"] is True
     assert found[0]["decoupled"] is False
+
+
+def test_an_optimizer_tells_in_which_cell_of_a_notebook_it_steps(trace_here, monkeypatch):
+    shell = SimpleNamespace(execution_count=0)
+    ipython = SimpleNamespace(get_ipython=lambda: shell)
+
+    def program():
+        model = mlp()
+        for cell in (7, 8):
+            shell.execution_count = cell
+            optimizer = torch.optim.Adam(model.parameters())
+            classify(model, INPUTS, steps=2, optimizer=optimizer)
+
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    found = payloads(trace_here(program), "optimizer")
+    assert [(one["built"], one["cell"]) for one in found] == [(1, 7), (2, 8)]
 
 
 def test_optimizers_of_one_line_for_different_models_are_different(trace_here):

@@ -127,6 +127,7 @@ KEYS = (
     *("device", "dropout_active", "norm_active", "norm_trained", "groups", "name", "nan"),
     *("loss_function", "number", "order", "path", "replaces", "shuffle", "source", "stateful"),
     *("starved", "supported", "terms", "weights", "weighted", "optimizer_stepped", "horizon"),
+    "cell",
 )
 PAYLOADS = st.dictionaries(
     st.sampled_from(KEYS),

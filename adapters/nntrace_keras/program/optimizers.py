@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from nntrace.adapter.sources import notebook_cell
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_keras.program.schedules import ScheduleObserver
@@ -83,6 +84,7 @@ class Optimizers:
             **settings(inner),
             "loss_scaling": inner is not optimizer,
             "accumulation_steps": accumulation_steps(optimizer),
+            "cell": notebook_cell(),
             "file": source.file,
             "line": source.line,
         }

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+from nntrace.adapter.sources import notebook_cell
 from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
 from nntrace_torch.patching import Undo, after
@@ -224,6 +225,7 @@ class Optimizers:
             "groups": len(optimizer.param_groups),
             "lr": self.learning_rate(optimizer),
             **numbers,
+            "cell": notebook_cell(),
             "file": source.file,
             "line": source.line,
         }

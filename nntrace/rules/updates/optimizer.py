@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Annotated
 
 import numpy as np
@@ -144,7 +145,8 @@ def optimizer_recreated(
 
     Each one starts without momentum and moments: Adam's first steps are of full size in every
     direction, whatever the gradient. Building it again once or twice is training in phases, and
-    plain SGD has no state to lose; neither is reported.
+    plain SGD has no state to lose; neither is reported. Nor is a cell of a notebook that is run
+    again: the optimizers of each run of a cell are counted by themselves.
     Source: PyTorch's documentation of `torch.optim` (optimizers hold state).
     """
     by_name: dict[str, list[Event]] = defaultdict(list)
@@ -154,9 +156,9 @@ def optimizer_recreated(
     if not by_name:
         yield Skipped("no optimizer was recorded")
         return
-    for events in by_name.values():
+    parts = (part for of_name in by_name.values() for part in _in_one_cell(of_name))
+    for built, events in parts:
         last = events[-1]
-        built = count(last.payload, "built")
         if built - 1 < rebuilt or last.payload.get("stateful") is False:
             continue
         rates = {number(event.payload, "lr") for event in events}
@@ -171,3 +173,16 @@ def optimizer_recreated(
             evidence={"built": built, "steps_between": every, "optimizer": kind},
             location=place(last.payload),
         )
+
+
+def _in_one_cell(events: list[Event]) -> Iterator[tuple[int, list[Event]]]:
+    """How many optimizers each run of a notebook's cell built, and their events; all of a script's.
+
+    Of many not every one has an event, but each says how many there were before.
+    """
+    before = 0
+    for _, group in groupby(events, key=lambda event: event.payload.get("cell")):
+        own = list(group)
+        built = count(own[-1].payload, "built")
+        yield built - before, own
+        before = built

@@ -34,6 +34,13 @@ def test_one_that_comes_back_with_another_rate_is_a_warning():
     assert finding.level is Severity.WARNING
 
 
+@pytest.mark.parametrize(("cells", "found"), [([7, 8, 9], 0), ([7, 8, 8, 8], 1)])
+def test_a_cell_of_a_notebook_that_is_run_again_goes_on_as_it_was_meant(cells, found):
+    events = [optimizer(20 * n, n + 1, cell=cell) for n, cell in enumerate(cells)]
+    results = findings("UPD11", trace_of(steps=100, events=events))
+    assert [finding.evidence["built"] for finding in results] == [3] * found
+
+
 def test_plain_sgd_loses_nothing():
     assert findings("UPD11", trace_of(steps=100, events=rebuilt(5, stateful=False))) == []
 
