@@ -267,7 +267,7 @@ def test_weights_that_the_last_step_broke_are_told_of_at_the_end(trace_here):
         torch.manual_seed(0)
         model = nn.Linear(4, 3)
         optimizer = torch.optim.Adam(model.parameters())
-        alive.append(optimizer)
+        alive.extend((model, optimizer))  # as at the end of a script
         for step in range(140):
             optimizer.zero_grad()
             model(torch.randn(6, 4)).square().sum().backward()
