@@ -1,123 +1,17 @@
-"""Rules on how a program evaluates: at all, on enough, in the right mode, as in training."""
+"""Rules on how much there is to judge by: evaluations, the examples in them, optimizer steps."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import groupby
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
-
-from nntrace.rules.common.chance import comparable_function, function_loss, training_batches
-from nntrace.rules.common.loss_course import loss_series, unjudgeable
 from nntrace.rules.common.passes import evaluations
-from nntrace.rules.common.payloads import count, number, place, text
-from nntrace.rules.common.signals import median, span
+from nntrace.rules.common.payloads import count
+from nntrace.rules.common.signals import span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
-from nntrace.rules.loop.training import is_trained, model_of
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, RunStatus
 from nntrace.text import plural
 from nntrace.trace import Event, Trace
-
-_RECENT = 20  # steps of training whose loss an evaluation is compared with
-_UNLEARNT = 0.9  # of the first loss: what an evaluation finds where nothing was learnt
-
-
-@rule(
-    "RUN02",
-    "eval-in-train-mode",
-    Severity.WARNING,
-    explains=("LOS13", "LOS22"),
-    advice="Call `model.eval()` before evaluating and `model.train()` after.",
-    in_keras="Call the model with `training=False` to evaluate it, also in a `test_step` of your "
-    "own.",
-)
-def eval_in_train_mode(
-    trace: Trace,
-    *,
-    passes: Annotated[int, "evaluations in training mode"] = 2,
-    rarity: Annotated[float, "evaluations per optimizer step; more belong to the steps"] = 0.2,
-) -> Iterator[Finding | Skipped]:
-    """The model is evaluated without gradients while its dropout or batch norm is active.
-
-    Dropout then makes the results worse and random; batch norm normalises with the evaluation batch
-    and, what is worse, lets the evaluation data into its running statistics. A forward without
-    gradients in nearly every step (a generator, a target network) belongs to the training and is
-    left out, as is a model whose root is in evaluation mode while a part is not. Passes without a
-    loss where several optimizers take turns draw samples, as from a GAN's generator, and are
-    information. A model in evaluation mode whose code calls a dropout function without telling it
-    the mode is reported, too: `functional.dropout(x, 0.5)` never stops. Not where most calls are
-    given the input of the call before: predictions are then drawn from it.
-    Source: "37 reasons", 21 and 26 (dropout, batch norm: train and test mode).
-    """
-    events = trace.events_of(EventKind.EVALUATION)
-    if not events:
-        yield Skipped("no pass without gradients was recorded")
-        return
-    if (lasting := _lasting_dropout(events)) is not None:
-        yield lasting
-        return
-    modes = trace.events_of(EventKind.MODE)
-    groups: dict[tuple[str, int], list[Event]] = defaultdict(list)
-    for event in events:
-        groups[model_of(event), count(event.payload, "group")].append(event)
-    found = []
-    for (model, _), group in groups.items():
-        active = [event for event in group if _is_active(event.payload)]
-        wrong = [event for event in active if not _draws_again(event.payload)]
-        whole = 1 + max(count(event.payload, "number") for event in group)
-        rare = whole <= max(1.0, rarity * max(1, len(trace.steps)))
-        # The first before any training was may be there to initialise, or to look.
-        later = [event for event in wrong if event.step > 0]
-        if len(later) >= passes and rare and is_trained(trace, model, modes):
-            found.append((len(wrong), len(group), wrong))
-    if not found:
-        return
-    number_wrong, number_all, wrong = max(found, key=lambda item: item[0])
-    values = wrong[-1].payload
-    dropouts, norms = count(values, "dropout_active"), count(values, "norm_active")
-    draws = not any(text(event.payload, "loss_function") for event in wrong)
-    yield Finding(
-        f"{number_wrong} of {number_all} evaluations were made in training mode: {dropouts} "
-        f"dropout and {norms} batch-norm layers were active.",
-        steps=(wrong[0].step, wrong[-1].step),
-        severity=Severity.INFO if draws and loss_series(trace).optimizers > 1 else None,
-        evidence={
-            "evaluations": number_all,
-            "in_training_mode": number_wrong,
-            "dropout_active": dropouts,
-            "norm_active": norms,
-            "examples": count(values, "examples"),
-        },
-        location=place(values),
-    )
-
-
-def _lasting_dropout(events: Sequence[Event]) -> Finding | None:
-    """Of dropout functions that are called without the mode, if an evaluation met one."""
-    named = [event for event in events if text(event.payload, "dropout_function")]
-    met = [event for event in named if not _draws_again(event.payload)]
-    if not met:
-        return None
-    values = met[0].payload
-    function = text(values, "dropout_function")
-    is_attention = function == "scaled_dot_product_attention"
-    argument = "dropout_p=p if self.training else 0.0" if is_attention else "training=self.training"
-    return Finding(
-        f"`{function}` drops values although the model is in evaluation mode: it is not told the "
-        "mode.",
-        steps=(met[0].step, met[-1].step),
-        evidence={"function": function, "evaluations": len(met)},
-        location=place({"file": values.get("dropout_file"), "line": values.get("dropout_line")}),
-        advice=f"Call it with `{argument}`"
-        + (", or use an `nn.Dropout` module." if not is_attention else "."),
-    )
-
-
-def _draws_again(values: dict[str, Any]) -> bool:
-    """Whether a model without active norms was asked about each input more than once."""
-    repeats = 2 * count(values, "repeated") >= count(values, "calls") > 1
-    return repeats and not count(values, "norm_active")
 
 
 @rule(
@@ -204,77 +98,6 @@ def run_too_short(
 
 
 @rule(
-    "RUN13",
-    "train-eval-inconsistent",
-    Severity.WARNING,
-    explains=("LOS13",),
-    advice="Compare the running statistics with the batches': raise the momentum of the batch "
-    "norms, check that both passes preprocess alike, or use a norm without running statistics.",
-)
-def train_eval_inconsistent(
-    trace: Trace,
-    *,
-    learned: Annotated[float, "part of the first training loss below which training works"] = 0.6,
-    ratio: Annotated[float, "evaluation loss over the first training loss"] = 1.2,
-    passes: Annotated[int, "evaluations that are needed"] = 2,
-) -> Iterator[Finding | Skipped]:
-    """In evaluation mode a model with batch norm is worse than before it was trained.
-
-    This is so from the first evaluation on, while the training loss falls, which is not how
-    overfitting begins. Within the first pass over the data, all of it new, nothing can be
-    overfitted either, so a single evaluation after that pass which finds nothing learned is enough,
-    if no later one finds much. The running statistics are not those of the data, or the two passes
-    treat the data differently. Judged by evaluations with the loss function of the training.
-    Source: "37 reasons", 21 and 26; Wu & Johnson 2021 (2105.07576).
-    """
-    modes = [e.payload for e in trace.events_of(EventKind.MODE) if not model_of(e)]
-    if not any(count(payload, "norm_active") for payload in modes):
-        yield Skipped("the model has no batch norm that was active in training")
-        return
-    batches = training_batches(trace)
-    function, reason = comparable_function(trace, batches)
-    series = function_loss(trace, batches)
-    if skipped := Skipped(reason) if reason else unjudgeable(series, _RECENT):
-        yield skipped
-        return
-    judged = [
-        event
-        for event in trace.events_of(EventKind.EVALUATION)
-        if _is_like(event.payload, function) and event.step >= int(series.step[0]) + _RECENT
-    ]
-    if len(judged) < passes:
-        yield Skipped(f"needs {passes} evaluations with `{function}` in evaluation mode")
-        return
-    start = median(series.value[:5])
-    values = np.array([number(event.payload, "loss") for event in judged], dtype=np.float64)
-    recent = np.array(
-        [median(series.value[series.step <= event.step][-_RECENT:]) for event in judged]
-    )
-    learns = recent < learned * start
-    wrong = (values > ratio * start) & learns
-    above = "more than"
-    if not wrong[:passes].all() or wrong.mean() < 0.75:
-        first_pass = next((event.step for event in trace.events_of(EventKind.EPOCH)), -1)
-        unlearnt = (values > learned * start) & learns
-        is_new = judged[0].step <= first_pass and learns[0] and values[0] > _UNLEARNT * start
-        if not is_new or not unlearnt[:passes].all() or unlearnt.mean() < 0.75:
-            return
-        above = "hardly less than" if values[-1] <= start else above
-    yield Finding(
-        f"the loss is {recent[-1]:.3g} in training and {values[-1]:.3g} in evaluation mode, "
-        f"{above} the {start:.3g} before training, and was so from the first evaluation on.",
-        steps=(judged[0].step, judged[-1].step),
-        evidence={
-            "training_loss": float(recent[-1]),
-            "evaluation_loss": float(values[-1]),
-            "first_loss": start,
-            "evaluations": len(judged),
-        },
-        location=place(judged[-1].payload),
-    )
-
-
-@rule(
     "LOS23",
     "eval-on-one-batch",
     Severity.INFO,
@@ -335,23 +158,7 @@ def eval_on_one_batch(
             return
 
 
-def _is_active(payload: dict[str, Any]) -> bool:
-    layers = count(payload, "dropout_active") + count(payload, "norm_active")
-    return payload.get("training") is True and layers > 0
-
-
 def _is_read_alone(event: Event) -> bool:
     """Whether a pass over a loader, once training has begun, went without any step."""
     payload = event.payload
     return event.step > 0 and payload.get("steps") == 0 and count(payload, "batches") > 0
-
-
-def _is_like(payload: dict[str, Any], function: str) -> bool:
-    """Whether an evaluation's loss can be compared with the training's."""
-    return (
-        payload.get("training") is False
-        and not text(payload, "model")
-        and text(payload, "loss_function") == function
-        and number(payload, "loss") is not None
-        and text(payload, "reduction") in ("", "mean")
-    )

@@ -1,11 +1,10 @@
-"""Rules on what the loss function receives: the predictions' form and whether they vary."""
+"""Rules on the form of what a loss receives: logits, probabilities or log-probabilities."""
 
 from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
 
-from nntrace.rules.activations.units import has_died_out
 from nntrace.rules.common.calls import LossCall, loss_calls
 from nntrace.rules.common.chance import (
     CROSS_ENTROPY,
@@ -14,12 +13,11 @@ from nntrace.rules.common.chance import (
     loss_location,
     training_batches,
 )
-from nntrace.rules.common.signals import lasting, median, span
+from nntrace.rules.common.signals import span
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import Role
-from nntrace.trace import Batch, Site, Trace
-from nntrace.trace.model import FloatArray
+from nntrace.trace import Batch, Trace
 
 _ROUNDING = 1e-3
 _ROW_SUM_ERROR = 0.01  # half-precision probabilities sum to 1 within this
@@ -157,72 +155,11 @@ def nll_without_log_softmax(
         )
 
 
-@rule(
-    "LOS12",
-    "constant-predictions",
-    Severity.ERROR,
-    needs=(Role.OUTPUT,),
-    explains=("LOS07", "LOS11"),
-    advice="Follow one example through the model: find the first layer whose output no longer "
-    "varies (dead or saturated units, pooling or normalising over the batch axis).",
-)
-def constant_predictions(
-    trace: Trace,
-    *,
-    variation: Annotated[float, "smallest variation across examples relative to the scale"] = 0.01,
-    samples: Annotated[int, "sampled steps until the end at which it holds"] = 3,
-) -> Iterator[Finding | Skipped]:
-    """All examples of a batch get the same prediction although their inputs differ.
-
-    "All zeros, all background, the mean": the input no longer reaches the output. It must hold
-    until the end of the run and for a quarter of it, since an output layer that starts at zero is
-    common and healthy. Predictions are compared with their own scale and, where the targets hardly
-    vary either (years, prices), with the targets. Targets that do not vary at all ask for constant
-    predictions and are left out.
-    Source: "37 reasons", 3 (random input) and 24 (dead network); Karpathy's Recipe, step 2.
-    """
-    judged = False
-    for site in trace.sites_of(Role.OUTPUT):
-        varies = _variation(trace, site)
-        known = np.isfinite(varies)
-        steps = trace.sampled_steps[known]
-        if len(steps) < samples:
-            continue
-        judged = True
-        target = trace.site(site.path, Role.TARGET)
-        target_variation = median(_variation(trace, target)) if target else float("nan")
-        if target_variation == 0.0:
-            continue  # the same prediction for all is the right one
-        limit = min(variation, 0.1 * target_variation) if target_variation > 0.0 else variation
-        start = lasting(varies[known] < limit, samples)
-        # By steps, not samples: the first steps are sampled densely.
-        if start is None or 4 * (steps[-1] - steps[start]) < steps[-1] - steps[0]:
-            continue
-        inputs = _input_variation(trace)
-        if inputs is None or inputs <= 1e-6:
-            yield Skipped("the inputs do not vary, or were not recorded")
-            return
-        worst = median(varies[known][start:])
-        level = median(trace.series(Role.OUTPUT, "rms", site))
-        # A part of the units that is dead leaves something of the input.
-        is_cut_off = worst == 0.0 and not has_died_out(trace)
-        yield Finding(
-            f"the predictions given to {_loss_name(site)} are the same for all examples from step "
-            f"{steps[start]} to the end: they vary by {worst:.2g} of their scale, the inputs by "
-            f"{inputs:.2g}.",
-            site=site,
-            steps=(int(steps[start]), int(steps[-1])),
-            evidence={"variation": worst, "input_variation": inputs, "rms": level},
-            not_explained_by=("ACT04",) if is_cut_off else (),
-            location=loss_location(trace, site.path),
-        )
-    if not judged:
-        yield too_few(f"needs predictions for several examples at {samples} sampled steps")
-
-
 def _sums_to_one(batch: Batch) -> bool:
     low, high = batch.row_sum_min, batch.row_sum_max
-    return low is not None and high is not None and abs(low - 1) < 0.01 and abs(high - 1) < 0.01
+    if low is None or high is None:
+        return False
+    return abs(low - 1.0) < _ROW_SUM_ERROR and abs(high - 1.0) < _ROW_SUM_ERROR
 
 
 def _farthest_log_sum(batch: Batch) -> float:
@@ -324,31 +261,6 @@ def _has_rows(batch: Batch) -> bool:
 
 
 def _is_probabilities(batch: Batch) -> bool:
-    low, high = batch.row_sum_min, batch.row_sum_max
-    if low is None or high is None:
-        return False
-    sums_to_one = abs(low - 1.0) < _ROW_SUM_ERROR and abs(high - 1.0) < _ROW_SUM_ERROR
     smallest, largest = batch.output_min, batch.output_max
     is_share = smallest is not None and smallest >= 0.0 and (largest or 0.0) <= 1.0 + _ROW_SUM_ERROR
-    return sums_to_one and is_share
-
-
-def _variation(trace: Trace, site: Site) -> FloatArray:
-    """Variation across examples relative to the scale, at each sampled step; 0 for all zeros."""
-    spread = trace.series(site.role, "example_std", site)
-    scale = trace.series(site.role, "rms", site)
-    return np.where(spread == 0.0, 0.0, spread / np.where(scale > 0.0, scale, np.nan))
-
-
-def _input_variation(trace: Trace) -> float | None:
-    """The largest variation across examples of any input; None when it is not known."""
-    sites = trace.sites_of(Role.INPUT)
-    found = [v for site in sites if np.isfinite(v := median(_variation(trace, site)))]
-    if found:
-        return max(found)
-    spreads = [b.input_std for b in training_batches(trace) if b.input_std is not None]
-    return median(spreads) if spreads and np.isfinite(median(spreads)) else None
-
-
-def _loss_name(site: Site) -> str:
-    return f"`{site.path}`" if site.path else "the loss"
+    return _sums_to_one(batch) and is_share

@@ -1,105 +1,5 @@
-import numpy as np
 import pytest
-from rules.builders import batches, event, findings, skip_reasons, trace_of
-
-from nntrace.rules import Severity
-
-INFO, WARNING = Severity.INFO, Severity.WARNING
-
-TRAINING = event(
-    "mode",
-    0,
-    model="",
-    training=True,
-    dropout_active=1,
-    dropout_inactive=0,
-    norm_active=1,
-    norm_inactive=0,
-)
-
-
-def evaluation(
-    step, *, training=True, number=0, loss=None, examples=100, function="cross_entropy", **values
-):
-    active = {"dropout_active": int(training), "norm_active": 0, **values}
-    return event(
-        "evaluation",
-        step,
-        model="",
-        group=0,
-        number=number,
-        training=training,
-        examples=examples,
-        loss=loss,
-        loss_function=function,
-        reduction="mean",
-        file="train.py",
-        line=3,
-        **active,
-    )
-
-
-# RUN02
-
-
-@pytest.mark.parametrize(("count", "found"), [(1, 0), (2, 1)])
-def test_evaluations_with_dropout_active_are_a_warning(count, found):
-    events = [TRAINING, *(evaluation(20 * n + 20, number=n) for n in range(count))]
-    results = findings("RUN02", trace_of(steps=100, events=events))
-    assert [finding.location.line for finding in results] == [3] * found
-
-
-@pytest.mark.parametrize(("function", "level"), [(None, INFO), ("mse_loss", WARNING)])
-def test_samples_drawn_from_one_of_several_models_in_training_are_a_note(function, level):
-    drawn = [evaluation(20 * n + 20, number=n, function=function) for n in range(3)]
-    trace = trace_of(loss=[1.0, 2.0] * 50, optimizer=["d", "g"] * 50, events=[TRAINING, *drawn])
-    [finding] = findings("RUN02", trace)
-    assert finding.level is level
-
-
-def test_evaluations_in_eval_mode_are_healthy():
-    events = [TRAINING, *(evaluation(20 * n + 20, number=n, training=False) for n in range(4))]
-    assert findings("RUN02", trace_of(steps=100, events=events)) == []
-
-
-def test_training_mode_without_layers_that_mind_is_healthy():
-    events = [evaluation(20 * n + 20, number=n, dropout_active=0) for n in range(4)]
-    assert findings("RUN02", trace_of(steps=100, events=events)) == []
-
-
-@pytest.mark.parametrize(("passes", "found"), [(20, 1), (21, 0)])
-def test_a_forward_in_many_steps_belongs_to_them(passes, found):
-    events = [TRAINING, *(evaluation(n + 1, number=n) for n in range(passes))]
-    assert len(findings("RUN02", trace_of(steps=100, events=events))) == found
-
-
-def test_without_evaluations_their_mode_is_not_judged():
-    assert skip_reasons("RUN02", trace_of(steps=100, events=[TRAINING]))
-
-
-def test_a_dropout_function_that_is_not_told_the_mode_is_reported_at_its_line():
-    dropout = {"dropout_function": "dropout", "dropout_file": "net.py", "dropout_line": 9}
-    events = [event("evaluation", 50, model="", training=False, number=0, **dropout)]
-    [finding] = findings("RUN02", trace_of(steps=100, events=events))
-    assert (finding.location.file, finding.location.line) == ("net.py", 9)
-    assert "training=self.training" in finding.advice
-
-
-@pytest.mark.parametrize(("repeated", "found"), [(4, 1), (5, 0)])
-@pytest.mark.parametrize(
-    "active", [{"dropout_function": "dropout", "training": False}, {"dropout_active": 1}]
-)
-def test_predictions_that_are_drawn_again_from_each_input_are_meant(active, repeated, found):
-    drawn = {"calls": 10, "repeated": repeated, **active}
-    events = [TRAINING, *(evaluation(20 * n + 20, number=n, **drawn) for n in range(4))]
-    assert len(findings("RUN02", trace_of(steps=100, events=events))) == found
-
-
-def test_a_batch_norm_in_training_mode_is_not_meant_where_predictions_are_drawn_again():
-    drawn = {"calls": 10, "repeated": 9, "norm_active": 1}
-    events = [TRAINING, *(evaluation(20 * n + 20, number=n, **drawn) for n in range(4))]
-    assert findings("RUN02", trace_of(steps=100, events=events))
-
+from rules.builders import event, findings, skip_reasons, trace_of
 
 # RUN11
 
@@ -125,8 +25,8 @@ def test_a_loader_read_without_a_step_is_an_evaluation_that_keeps_gradients(at, 
 
 @pytest.mark.parametrize(("examples", "found"), [(31, 1), (32, 0)])
 def test_a_tiny_evaluation_is_noted(examples, found):
-    events = [DEVICE, evaluation(500, examples=examples)]
-    assert len(findings("RUN11", trace_of(steps=1000, events=events))) == found
+    evaluation = event("evaluation", 500, model="", group=0, number=0, examples=examples)
+    assert len(findings("RUN11", trace_of(steps=1000, events=[DEVICE, evaluation]))) == found
 
 
 # RUN12
@@ -141,55 +41,6 @@ def test_a_short_run_is_noted(steps, found):
 def test_a_short_run_says_how_many_steps_it_has(steps, said):
     [finding] = findings("RUN12", trace_of(steps=steps))
     assert said in finding.message
-
-
-# RUN13
-
-
-def inconsistent(values, *, training_end=0.5, passes=()):
-    losses = np.linspace(2.0, training_end, 100).tolist()
-    events = [event("loss_call", function="cross_entropy", reduction="mean"), TRAINING]
-    at = [80 + 15 * n for n in range(len(values))]
-    events += [
-        evaluation(step, training=False, loss=loss) for step, loss in zip(at, values, strict=True)
-    ]
-    data = batches(5, loss_function="cross_entropy", loss_value=losses[:5], classes=8)
-    events += [event("epoch", step, loader=0, steps=40, batches=40) for step in passes]
-    return trace_of(loss=losses, events=events, batches=data)
-
-
-@pytest.mark.parametrize(
-    ("values", "passes", "found"),
-    [
-        ([1.85, 1.3], [80], 1),
-        ([1.75, 1.3], [80], 0),  # the evaluation after the first pass finds something learnt
-        ([1.85, 1.1], [80], 0),  # a later one does
-        ([1.85, 1.3], [40, 80], 0),  # all examples have been seen before: it may be overfitting
-    ],
-)
-def test_an_evaluation_after_the_first_pass_that_finds_nothing_learnt_is_a_warning(
-    values, passes, found
-):
-    rows = inconsistent(values, training_end=0.1, passes=passes)
-    assert len(findings("RUN13", rows)) == found
-
-
-@pytest.mark.parametrize(("loss", "found"), [(2.5, 1), (2.3, 0)])
-def test_evaluations_worse_than_before_training_are_a_warning(loss, found):
-    assert len(findings("RUN13", inconsistent([loss, loss]))) == found
-
-
-def test_an_evaluation_loss_that_was_good_at_first_is_overfitting():
-    assert findings("RUN13", inconsistent([0.9, 3.0])) == []
-
-
-@pytest.mark.parametrize(("end", "found"), [(0.5, 1), (1.9, 0)])
-def test_only_a_model_that_learns_is_inconsistent(end, found):
-    assert len(findings("RUN13", inconsistent([3.0, 3.0], training_end=end))) == found
-
-
-def test_one_evaluation_says_nothing():
-    assert skip_reasons("RUN13", inconsistent([3.0]))
 
 
 # LOS23
