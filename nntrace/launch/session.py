@@ -108,7 +108,8 @@ class Session:
 
         Where a rank does not know, another does.
         """
-        from nntrace.rules.numerics.origins import origin_of, sentence
+        from nntrace.rules.numerics.origin_words import sentence
+        from nntrace.rules.numerics.origins import origin_of
 
         origin, rank = origin_of(payload, step), self.recorder.rank
         if rank and origin.where == "unknown":

@@ -10,7 +10,9 @@ import numpy as np
 from nntrace.replay.capsule import Capsule
 from nntrace.replay.play import Outcome
 from nntrace.replay.verdict import judge, losses
-from nntrace.rules.numerics.origins import Origin, origin_of, sentence
+from nntrace.rules.numerics.origin_advice import advice_on
+from nntrace.rules.numerics.origin_words import sentence
+from nntrace.rules.numerics.origins import Origin, origin_of
 from nntrace.schema import Role
 from nntrace.text import printable
 from nntrace.text.values import size
@@ -123,7 +125,7 @@ def _told(trace: Trace, origin: Origin | None) -> dict[str, Any] | None:
     place = origin.location
     return {
         "message": _sentence(trace, origin),
-        "advice": origin.advice,
+        "advice": advice_on(origin),
         "location": None if place is None else asdict(place),
         "evidence": origin.evidence,
     }
@@ -141,8 +143,8 @@ def _report(screen: "Console", origin: Origin) -> None:
     operands = origin.evidence.get("operands", [])
     for operand in operands:
         screen.print(f"  {printable(operand)}")
-    if origin.advice:
-        screen.print(f"Try: {printable(origin.advice)}")
+    if advice := advice_on(origin):
+        screen.print(f"Try: {printable(advice)}")
 
 
 def _spike(screen: "Console", trace: Trace, capsule: Capsule, outcome: Outcome) -> bool:

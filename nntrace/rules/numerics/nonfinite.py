@@ -11,7 +11,9 @@ import numpy as np
 from nntrace.rules.common.chance import loss_functions, loss_location, training_batches
 from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.finding import Finding, Severity, Skipped
-from nntrace.rules.numerics.origins import Origin, origins, sentence, site_of
+from nntrace.rules.numerics.origin_advice import advice_on
+from nntrace.rules.numerics.origin_words import sentence
+from nntrace.rules.numerics.origins import Origin, origins, site_of
 from nntrace.rules.numerics.sites import (
     BACKWARD,
     ORDER,
@@ -263,7 +265,7 @@ def _finding(trace: Trace, origin: Origin, message: str = "") -> Finding:
         steps=(origin.step, max(origin.step, last)),
         evidence=origin.evidence,
         severity=Severity.WARNING if spared else None,
-        advice=origin.advice,
+        advice=advice_on(origin),
         location=origin.location,
         not_explained_by=_impossible_causes(origin),
     )

@@ -1,6 +1,8 @@
 """The story of the first non-finite value as lines of a table, for whoever shows it."""
 
-from nntrace.rules.numerics.origins import origins, sentence
+from nntrace.rules.numerics.origin_advice import advice_on
+from nntrace.rules.numerics.origin_words import sentence
+from nntrace.rules.numerics.origins import origins
 from nntrace.trace import Trace
 
 
@@ -17,6 +19,6 @@ def story(trace: Trace) -> tuple[tuple[str, str], ...]:
         rows.append(("line", f"{place.file}:{place.line}  {place.source or ''}".rstrip()))
     rows += [("operand", operand) for operand in first.evidence.get("operands", ())]
     rows += [("note", note) for note in first.evidence.get("notes", ())]
-    if first.advice:
-        rows.append(("do", first.advice))
+    if advice := advice_on(first):
+        rows.append(("do", advice))
     return tuple(rows)
