@@ -19,7 +19,7 @@ from nntrace.rules.common.layers import (
 )
 from nntrace.rules.common.loss_course import LossSeries, loss_series
 from nntrace.rules.common.signals import finite, median, trend_z
-from nntrace.rules.loss.level import first_loss, loss_of_knowing_nothing
+from nntrace.rules.loss.start import first_loss, loss_of_knowing_nothing
 from nntrace.rules.probes import fit
 from nntrace.schema import EventKind, Role
 from nntrace.text import printable

@@ -6,9 +6,7 @@ from typing import Annotated
 import numpy as np
 import numpy.typing as npt
 
-from nntrace.rules.common.chance import (
-    training_batches,
-)
+from nntrace.rules.common.chance import training_batches
 from nntrace.rules.common.loss_course import loss_series, unjudgeable
 from nntrace.rules.common.passes import makes_targets
 from nntrace.rules.common.signals import (

@@ -1,14 +1,12 @@
-"""Rules that compare the loss with what a model that ignores its input would reach."""
+"""LOS11: a loss that stays where a model that ignores its input would be."""
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Annotated
 
 import numpy as np
 
 from nntrace.rules.activations.variation import alike_from
 from nntrace.rules.common.chance import (
-    SQUARED_ERROR,
     Chance,
     batches_of_last_phase,
     chance_losses,
@@ -16,9 +14,6 @@ from nntrace.rules.common.chance import (
     function_loss,
     has_just_learnt_frequencies,
     loss_location,
-    loss_site,
-    target_variance,
-    training_batches,
 )
 from nntrace.rules.common.loss_course import (
     LossSeries,
@@ -30,7 +25,6 @@ from nntrace.rules.common.loss_course import (
 )
 from nntrace.rules.common.signals import (
     lasting,
-    median,
     median_error,
     median_of_means,
     noise_scale,
@@ -39,104 +33,16 @@ from nntrace.rules.common.signals import (
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.loss.unseen import at_chance_on_unseen_data
 from nntrace.rules.rule import rule
-from nntrace.schema import EventKind, Role
-from nntrace.trace import Batch, Site, Trace
+from nntrace.schema import EventKind
+from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
 
-_START_EXAMPLES = 16  # fewer, and the first loss is noise
 _LEAST_LOSSES = 20
-_ABOUT_UNIT = 0.5  # rms of targets
 _LEARNED = 0.8  # of the first loss of a step
-_HUGE = 100.0  # times chance: the first gradients are ten times too long, for any learning rate
-_OF_A_HUGE_ONE = ("UPD07", "PAR02", "LOS07", "NUM05", "NUM09")
 _TRAIN_ON = (
     "Train on: how frequent the labels are is learned first, as by every language model. If the "
     "loss stays five times as long as it took to come there, see whether inputs carry a signal."
 )
-
-
-@rule(
-    "LOS01",
-    "loss-at-init",
-    Severity.WARNING,
-    explains=("LOS08", "LOS09", "LOS12", "GRD02", "GRD05", "UPD01", "NUM01", "NUM02"),
-    advice="Print the first predictions: they should be near zero (logits) or near the targets' "
-    "mean. Scale down the last layer's initial weights, set its bias to the targets' mean or "
-    "log-odds, and check for a doubled softmax or a wrong reduction.",
-)
-def loss_at_init(
-    trace: Trace,
-    *,
-    above: Annotated[float, "largest first loss relative to chance"] = 1.5,
-    below: Annotated[float, "smallest first loss relative to chance"] = 0.25,
-    logits: Annotated[float, "rms of first logits that is near zero"] = 1.0,
-    values: Annotated[float, "rms of other first outputs, by the targets', that is"] = 0.5,
-    usual: Annotated[float, "times the targets', or the logits near zero, that are a note"] = 1.5,
-) -> Iterator[Finding | Skipped]:
-    """The first loss is not that of a model that knows nothing.
-
-    That would be −ln(1/C) for softmax cross-entropy, ln 2 for binary cross-entropy, and for squared
-    error the mean square of the targets (their variance, when centred; of the first examples, if
-    theirs is larger). A higher loss means that the model starts out confident and wrong, and spends
-    its first steps unlearning that. Outputs near zero are not confident: there its few features
-    merely point the wrong way. First outputs up to √2, which Glorot's initialisation, Keras'
-    default, makes of inputs of unit scale, are information, as they are for targets of half that
-    scale. A loss far below is information: the model starts with trained weights, or the answer
-    leaks. A squared error is not judged where the program adds a term of its own, which may be the
-    larger one (as in a vector quantiser, where the error is only the commitment).
-    Source: Karpathy's Recipe, step 2 (verify loss @ init); "37 reasons", 22 (chance performance);
-    CS231n.
-    """
-    steps = trace.steps
-    batches = training_batches(trace)
-    function, reason = comparable_function(trace, batches)
-    if not reason and function in SQUARED_ERROR and _has_other_terms(trace):
-        reason = f"beside `{function}` the objective has a term whose chance value is not known"
-    if reason:
-        yield Skipped(reason)
-        return
-    if int(steps.step[0]) > 1 or not batches or batches[0].step > int(steps.step[0]):
-        yield Skipped("the first step is not among those recorded")
-        return
-    if batches[0].loss_function != function:
-        yield Skipped(f"the first step does not call `{function}`")
-        return
-    first = first_loss(batches, float(steps.loss[0]))
-    start = loss_of_knowing_nothing(function, batches)
-    if start is None or first is None:
-        yield Skipped(f"the chance value of `{function}` or its first value is not known")
-        return
-    finding = partial(
-        Finding,
-        site=loss_site(trace, function, Role.OUTPUT),
-        steps=(int(steps.step[0]), int(steps.step[0])),
-        evidence={"first_loss": first, "chance": start.value, "chance_is": start.name},
-        location=loss_location(trace, function),
-    )
-    knows_nothing = f"a model that knows nothing ({start.name} = {start.value:.3g})"
-    if first < below * start.value:
-        yield finding(
-            f"the first loss is {first:.3g}, far below that of {knows_nothing}.",
-            severity=Severity.INFO,
-            advice="Expected with loaded weights; else look for the target among the inputs.",
-        )
-    if first <= above * start.value:
-        return
-    limit = _largest_honest_loss(trace, function)
-    if limit is not None and first > limit:
-        yield Skipped("the first loss is larger than its predictions allow: it is weighted")
-        return
-    # What first outputs of this size are: near zero, or far from what they are to be.
-    scale = _scale(start.value) if function in SQUARED_ERROR else logits
-    near = values * scale if function in SQUARED_ERROR else logits
-    size = _first_rms(trace, function)
-    if not size < near:
-        yield finding(
-            f"the first loss is {first:.3g}, {first / start.value:.1f} times that of "
-            f"{knows_nothing}.",
-            severity=Severity.INFO if size < usual * scale else None,
-            explains=_OF_A_HUGE_ONE if first > _HUGE * start.value else (),
-        )
 
 
 @rule(
@@ -232,12 +138,6 @@ def _since_when(series: LossSeries, chance: Chance, tolerance: float) -> int:
     return int(series.step[first * len(series) // len(windows)])
 
 
-def _has_other_terms(trace: Trace) -> bool:
-    """Whether the program adds a term that is no known loss function's: it may be the main one."""
-    objectives = (event.payload.get("terms") for event in trace.events_of(EventKind.OBJECTIVE))
-    return any(isinstance(terms, list) and "other" in terms for terms in objectives)
-
-
 def _others_come_down(trace: Trace, function: str) -> bool:
     """Whether the loss function is called several times a step and their sum has fallen."""
     objectives = (event.payload.get("terms") for event in trace.events_of(EventKind.OBJECTIVE))
@@ -251,71 +151,6 @@ def _in_words(site: Site, share: float) -> str:
         f"from {site.path or 'the model'} on examples hardly differ: {share:.1%} of the spread of "
         "the outputs is between them"
     )
-
-
-def first_loss(batches: tuple[Batch, ...], recorded: float) -> float | None:
-    """The mean of the first values of the loss function that make 16 examples, at most five.
-
-    The first recorded loss where the loss function's own values are not known.
-    """
-    begin = _beginning(batches)
-    first = float(np.mean([batch.loss_value for batch in begin])) if begin else recorded
-    return first if np.isfinite(first) else None
-
-
-def _beginning(batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
-    """The first batches with a loss of their own that make 16 examples, at most five."""
-    chosen: list[Batch] = []
-    examples = 0
-    for batch in batches[:5]:
-        if batch.loss_value is None or not np.isfinite(batch.loss_value):
-            break
-        chosen.append(batch)
-        examples += batch.batch_size or _START_EXAMPLES
-        if examples >= _START_EXAMPLES:
-            break
-    return tuple(chosen)
-
-
-def loss_of_knowing_nothing(function: str, batches: tuple[Batch, ...]) -> Chance | None:
-    """The loss of near-zero outputs, which is where an untrained model starts."""
-    if function not in SQUARED_ERROR:
-        return next(iter(chance_losses(function, batches)), None)
-    moments = target_variance(batches)
-    if moments is None or moments[1] <= 0.0:
-        return None
-    # Outputs that all lie in [0, 1] come from a sigmoid, which starts at one half.
-    low, high = batches[0].output_min, batches[0].output_max
-    in_unit_range = low is not None and high is not None and low >= 0.0 and high <= 1.0
-    squares = [
-        variance + max(mean**2, (mean - 0.5) ** 2 if in_unit_range else 0.0)
-        for mean, variance in (moments, target_variance(_beginning(batches)) or moments)
-    ]
-    return Chance("mean square of the targets", max(squares))
-
-
-def _largest_honest_loss(trace: Trace, function: str) -> float | None:
-    """What unweighted binary cross-entropy may reach with outputs that know nothing.
-
-    ln 2 + r/2 + r²/8 bounds the mean of ln(1 + exp|z|) for logits z of root mean square r; a
-    larger loss comes from a weight on the positive class. Five percent are for sampling.
-    """
-    rms = _first_rms(trace, function)
-    if function != "binary_cross_entropy_with_logits":
-        return None
-    return 1.05 * float(np.log(2.0) + rms / 2.0 + rms**2 / 8.0) if np.isfinite(rms) else None
-
-
-def _first_rms(trace: Trace, function: str) -> float:
-    """Root mean square of the first outputs that a loss function received; NaN if not known."""
-    site = loss_site(trace, function, Role.OUTPUT)
-    return float("nan") if site is None else median(trace.series(Role.OUTPUT, "rms", site)[:1])
-
-
-def _scale(mean_square: float) -> float:
-    """The targets' rms; that of targets which were brought to about unit scale is 1."""
-    rms = float(np.sqrt(mean_square))
-    return max(rms, 1.0) if rms >= _ABOUT_UNIT else rms
 
 
 def _near(level: float, chance: Chance, tolerance: float) -> bool:

@@ -17,7 +17,7 @@ from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Location, Severity, Skipped, too_few
 from nntrace.rules.loss.adversaries import discriminator_has_won
 from nntrace.rules.loss.leakage import column_of_target, keeps_places, same_ids
-from nntrace.rules.loss.level import first_loss, loss_of_knowing_nothing
+from nntrace.rules.loss.start import first_loss, loss_of_knowing_nothing
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Event, Trace
