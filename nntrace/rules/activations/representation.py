@@ -1,6 +1,6 @@
 """Rules on representations: how many directions a hidden layer's outputs still use."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -74,7 +74,6 @@ def collapsed_representation(
             yield point
             return
     rank = trace.series(Role.ACTIVATION, "effective_rank")
-    size = trace.series(Role.ACTIVATION, "n")
     hidden = _before_a_bottleneck(links[: affine[-1]]) if affine else ()
     judged = [
         link
@@ -89,24 +88,12 @@ def collapsed_representation(
     learns = remaining_loss(trace) <= learnt or is_still_learning(trace) or is_on_its_way(trace)
     if _needs_few_directions(trace, links[affine[-1]].site.units, learns):
         return
-    start = first_finite(rank)
-    found: list[tuple[Link, int]] = []
-    # From the end: what collapses before layers that still tell examples apart is a branch.
-    for link in reversed(judged):
-        values = rank[:, link.column]
-        units = max(1, min(link.site.units, _MAX_UNITS))
-        reachable = min(median(size[np.isfinite(values), link.column]) / units - 1, units)
-        bound = min(loss_of_rank * start[link.column], max(_ONE_LINE, width * reachable))
-        if start[link.column] < _LEAST_START:
-            continue  # it used few directions from the start: that says nothing of those before it
-        since = since_late(values < bound, np.isfinite(values))
-        if since is None:
-            break
-        found.append((link, since))
+    found = _collapsed(trace, judged, loss_of_rank, width)
     if not found:
         return
     link, row = found[-1]
-    begin, end = float(start[link.column]), median(finite(rank[:, link.column])[-3:])
+    values = finite(rank[:, link.column])
+    begin, end = float(values[0]), median(values[-3:])
     yield Finding(
         f"the outputs of {link.site.shown} have collapsed: they used {begin:.1f} "
         f"directions of {link.site.units} at the start and use {end:.1f}.",
@@ -120,6 +107,31 @@ def collapsed_representation(
         not_explained_by=_of_itself(trace),
         explains=_of_itself(trace),
     )
+
+
+def _collapsed(
+    trace: Trace, links: Sequence[Link], loss_of_rank: float, width: float
+) -> list[tuple[Link, int]]:
+    """Layers that have come to use next to no directions, each with the sample since which it has.
+
+    From the end: what collapses before layers that still tell examples apart is a branch.
+    """
+    rank = trace.series(Role.ACTIVATION, "effective_rank")
+    size = trace.series(Role.ACTIVATION, "n")
+    start = first_finite(rank)
+    found = []
+    for link in reversed(links):
+        values = rank[:, link.column]
+        units = max(1, min(link.site.units, _MAX_UNITS))
+        reachable = min(median(size[np.isfinite(values), link.column]) / units - 1, units)
+        bound = min(loss_of_rank * start[link.column], max(_ONE_LINE, width * reachable))
+        if start[link.column] < _LEAST_START:
+            continue  # it used few directions from the start: that says nothing of those before it
+        since = since_late(values < bound, np.isfinite(values))
+        if since is None:
+            break
+        found.append((link, since))
+    return found
 
 
 def _needs_few_directions(trace: Trace, outputs: int, learns: bool) -> bool:

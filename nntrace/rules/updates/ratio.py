@@ -103,9 +103,7 @@ def update_ratio_high(
             f"the run and after its first {_FIRST_STEPS} steps; has {len(rows)} and {len(late)}"
         )
         return
-    if remaining_loss(trace) <= learned or is_still_learning(trace) or goes_uphill(trace):
-        return
-    if falls_steadily(trace) and late_agreement(trace) > agreement:
+    if _does_no_harm(trace, learned, agreement):
         return
     threshold = warning if unjudgeable(series, 1) is None else error
     late_ratio = np.array([median(column) for column in ratio[late].T])
@@ -132,6 +130,13 @@ def update_ratio_high(
         advice=f"Divide the learning rate by about {rounded(level / _USUAL):g}; {_ADAM}",
         location=optimizer_line(trace, sites[worst]),
     )
+
+
+def _does_no_harm(trace: Trace, learned: float, agreement: float) -> bool:
+    """Whether training works with such steps, or climbs the loss, whatever their size."""
+    if remaining_loss(trace) <= learned or is_still_learning(trace) or goes_uphill(trace):
+        return True
+    return falls_steadily(trace) and late_agreement(trace) > agreement
 
 
 def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:
