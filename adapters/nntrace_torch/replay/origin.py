@@ -19,10 +19,12 @@ from nntrace_torch.replay.calls import Call, RootCalls
 from nntrace_torch.replay.capsules import Capsules, Moment
 from nntrace_torch.replay.engine import Replayer
 from nntrace_torch.replay.finder import BUFFER, Birth
+from nntrace_torch.replay.found import Found
 from nntrace_torch.replay.places import lines
 from nntrace_torch.replay.recovery import recover_random_states
-from nntrace_torch.replay.search import Found, Search, broken_weight
+from nntrace_torch.replay.search import Search
 from nntrace_torch.replay.step_before import StepBefore
+from nntrace_torch.replay.weights import broken_weight
 from nntrace_torch.samples.forward import ForwardSampler
 from nntrace_torch.samples.modules import Models
 
@@ -87,7 +89,7 @@ class Investigator:
         def look(search: Search) -> Found:
             if steps_ago:
                 return search.late(loss, frame, steps_ago)
-            return search.weights(loss, frame) or search.forward(loss, frame)
+            return search.in_weights.look(loss, frame) or search.forward(loss, frame)
 
         self._episode("loss", frame, look)
 
@@ -98,7 +100,7 @@ class Investigator:
         """
 
         def look(search: Search) -> Found:
-            return search.weights(value, frame) or search.forward(value, frame)
+            return search.in_weights.look(value, frame) or search.forward(value, frame)
 
         return self._episode("loss", frame, look, may_be_meant=may_be_meant)
 
@@ -123,7 +125,7 @@ class Investigator:
 
         def look(search: Search) -> Found:
             found = (
-                search.weights(loss, frame)
+                search.in_weights.look(loss, frame)
                 or search.loss_function(function, args, kwargs, frame)
                 or search.forward(loss, frame, tensors_within((args, kwargs)))
             )
@@ -138,7 +140,7 @@ class Investigator:
         """The loss is finite and gradients are not: found before the optimizer acts."""
 
         def look(search: Search) -> Found:
-            found = search.weights() or search.backward(loss, frame)
+            found = search.in_weights.look() or search.backward(loss, frame)
             return found._replace(facts={"parameters": list(names)[:8], **found.facts})
 
         self._episode("gradient", frame, look)
@@ -151,7 +153,7 @@ class Investigator:
         if self._recorder.steps_made() and not self._is_told:
             found = broken_weight(self._models, trained_only=True)
             if found is not None and self._optimizers.holder(found[1]) is not None:
-                self._episode("weights", None, lambda search: search.broken(*found))
+                self._episode("weights", None, lambda search: search.in_weights.why(*found))
 
     def raised(self, error: BaseException) -> None:
         """The program has ended with an error, as some functions raise that are given a NaN."""
@@ -168,7 +170,7 @@ class Investigator:
         """An evaluation's output holds a NaN or an infinity; whether that was none of its own."""
 
         def look(search: Search) -> Found:
-            found = search.weights() or search.of_call(call) or Found("unknown", None, {})
+            found = search.in_weights.look() or search.of_call(call) or Found("unknown", None, {})
             return found._replace(facts={**found.facts, "phase": "eval"}, call=call)
 
         return self._episode("output", None, look, (call,))

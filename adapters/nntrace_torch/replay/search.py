@@ -5,66 +5,30 @@ the model and the loss, and at what the autograd graph has kept. What could not 
 noted, never guessed.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from inspect import signature
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from nntrace_torch.optimizer.optimizers import Optimizers
 from nntrace_torch.program.containers import tensors_within
-from nntrace_torch.program.ranks import local_part
 from nntrace_torch.program.sources import Sources
 from nntrace_torch.replay.backwards import BackwardSearch
 from nntrace_torch.replay.calls import Call, RootCalls
 from nntrace_torch.replay.engine import Replayer
 from nntrace_torch.replay.finder import BUFFER, Birth, OriginFinder
+from nntrace_torch.replay.found import Found, batch_facts
 from nntrace_torch.replay.graph import broken_node
 from nntrace_torch.replay.places import calling_line, lines
-from nntrace_torch.replay.postmortem import broken_update
 from nntrace_torch.replay.recurrent import FUSED, unfused
-from nntrace_torch.replay.reruns import Reruns, name_arguments, result_of
+from nntrace_torch.replay.reruns import Reruns, result_of
 from nntrace_torch.replay.statements import is_broken
-from nntrace_torch.replay.step_before import Past, StepBefore
+from nntrace_torch.replay.step_before import StepBefore
+from nntrace_torch.replay.weights import WeightSearch
 from nntrace_torch.samples.modules import Models
-
-UNSEEN_GRADIENT = (
-    "between sampled steps a part of the gradients is looked at: `nntrace run --every 1` looks at "
-    "all, in the step itself, and finds the operation"
-)
-
-
-class Found(NamedTuple):
-    """What a search has found.
-
-    Attributes:
-        where: `forward`, `loss`, `backward`, `update`, `data`, `weights` or `unknown`.
-        birth: the operation, or the tensor it came in with.
-        facts: what else is known, as keys of the `origin` event.
-        call: the call of the model it was in.
-    """
-
-    where: str
-    birth: Birth | None
-    facts: dict[str, Any]
-    call: Call | None = None
-
-    @property
-    def is_meant(self) -> bool:
-        """Whether the program wrote the value there itself, as masks are made."""
-        return self.birth is not None and self.birth.meant
-
-    @property
-    def is_given(self) -> bool:
-        """Whether no operation made it: it came in so, or the program wrote it there itself."""
-        return self.where == "data" or self.is_meant
-
-    @property
-    def is_input(self) -> bool:
-        """Whether it came in with what the model was given."""
-        return self.where == "data" and self.birth is not None
 
 
 class Search:
@@ -72,6 +36,7 @@ class Search:
 
     Attributes:
         reruns: its replays, with what they could not do.
+        in_weights: the search in the weights, where each begins.
 
     Args:
         steps: optimizer steps made before this one.
@@ -91,92 +56,24 @@ class Search:
         stepping: bool,
     ) -> None:
         self._models = models
-        self._sources = sources
-        self._optimizers = optimizers
         self._calls = calls
         self._before = before
-        self._replayer = replayer
         self.reruns = Reruns(models, replayer, calls)
         self._notes = self.reruns.notes
         self._backwards = BackwardSearch(self.reruns, replayer, calls)
-        # A closure is evaluated again after the optimizer has moved the weights.
-        self._moved = stepping and calls.micro_batch > 0
         self._steps = steps
-
-    def weights(
-        self, loss: torch.Tensor | None = None, frame: FrameType | None = None
-    ) -> Found | None:
-        """A parameter that was not finite before this step.
-
-        Buffers are no witnesses: the forward that broke has written to running statistics.
-
-        Args:
-            loss: what it has spread to.
-            frame: where that was seen.
-        """
-        found = broken_weight(self._models)
-        return None if found is None else self.broken(*found, loss, frame)
-
-    def broken(
-        self,
-        path: str,
-        weight: torch.Tensor,
-        loss: torch.Tensor | None = None,
-        frame: FrameType | None = None,
-    ) -> Found:
-        """Why a parameter, by its path, is not finite before this step."""
-        finder = OriginFinder()
-        finder.name(local_part(weight), path)
-        birth = finder.birth_of(local_part(weight))
-        facts: dict[str, Any] = {"parameter": path}
-        optimizer = self._optimizers.holder(weight)
-        if (self._steps == 0 and not self._moved) or optimizer is None:
-            return Found("weights", birth, facts)
-        verdict = broken_update(optimizer, weight, self._optimizers.last_rate(optimizer))
-        facts["what"] = verdict.what
-        if verdict.written:
-            return Found("weights", birth, {**facts, "written": True})
-        facts["step"] = self._steps - (not self._moved)
-        if verdict.by_gradient:
-            facts["parameters"] = [path]
-            pasts = self._before.pasts(self._steps)
-            if not self._moved and (found := self._in_one_of(pasts, loss, frame)) is not None:
-                del facts["what"]
-                return found._replace(facts={**found.facts, **facts})
-            self._notes.append(UNSEEN_GRADIENT)
-            # Data that are broken now were likely so a step ago.
-            return self._broken_input(self._calls.kept) or Found("backward", None, facts)
-        facts |= {"op": type(optimizer).__name__, **lines(self._sources.of(optimizer))}
-        return Found("update", birth, facts)
-
-    def _in_one_of(
-        self, pasts: Iterable[Past], loss: torch.Tensor | None, frame: FrameType | None
-    ) -> Found | None:
-        """What broke a gradient there, by computing it once more."""
-        for past in pasts:
-            if (given := self._broken_input(past.kept)) is not None:
-                return given
-            reruns = Reruns(self._models, self._replayer, past)
-            backwards = BackwardSearch(reruns, self._replayer, past)
-            birth, call = backwards.of_calls() or (backwards.of_loss(loss, frame), past.kept[0])
-            if birth is not None:
-                if past.age:
-                    self._notes.append(
-                        f"computed with the weights of {past.age} steps before, for no gradient "
-                        "was looked at in the step itself"
-                    )
-                return Found("backward", birth, self._batch_facts(call))
-        return None
-
-    def _broken_input(self, calls: Iterable[Call]) -> Found | None:
-        """What a model was given and is not finite, unless it is meant to be."""
-        for call in calls:
-            finder = OriginFinder()
-            name_arguments(call, finder)
-            birth = finder.birth_of(tensors_within((call.args, call.kwargs)))
-            if birth is not None and not birth.meant:
-                return Found("data", birth, self._batch_facts(call), call)
-        return None
+        self.in_weights = WeightSearch(
+            models,
+            sources,
+            optimizers,
+            replayer,
+            calls,
+            before,
+            self._notes,
+            steps=steps,
+            # A closure is evaluated again after the optimizer has moved the weights.
+            moved=stepping and calls.micro_batch > 0,
+        )
 
     def loss_function(
         self,
@@ -186,7 +83,11 @@ class Search:
         frame: FrameType | None,
     ) -> Found | None:
         """Within a loss function of PyTorch, or in what it was given besides predictions."""
-        facts = {"function": function.__name__, **lines(calling_line(frame)), **self._batch_facts()}
+        facts = {
+            "function": function.__name__,
+            **lines(calling_line(frame)),
+            **batch_facts(self._calls),
+        }
         if not is_broken((*args, *kwargs.values())):
             finder = OriginFinder()
             result = self.reruns.run(function, args, kwargs, finder)
@@ -233,10 +134,10 @@ class Search:
         place = lines(calling_line(frame))
         if value is not None and (birth := broken_node(value)) is not None:
             where = "loss" if self._calls.kept and not refused else "forward"
-            return Found(where, birth, {**place, **self._batch_facts()})
+            return Found(where, birth, {**place, **batch_facts(self._calls)})
         if not self._notes:
             self._notes.append("the replayed model is finite, and the loss could not be replayed")
-        return Found("unknown", None, {**place, **self._batch_facts()})
+        return Found("unknown", None, {**place, **batch_facts(self._calls)})
 
     def _of_input(
         self, call: Call, value: torch.Tensor | None, frame: FrameType | None
@@ -250,7 +151,7 @@ class Search:
                     if found is None and (birth := broken_node(tensor)) is not None:
                         found = Found("forward", birth, lines(calling_line(frame)))
                 if found is not None and found.where != "data":
-                    facts = {**found.facts, **self._batch_facts(call)}
+                    facts = {**found.facts, **batch_facts(self._calls, call)}
                     return found._replace(where="forward", facts=facts, call=call)
         return None
 
@@ -270,7 +171,7 @@ class Search:
     def _born(self, birth: Birth) -> Found:
         """An operation that the program's statements came to."""
         where = "data" if birth.given else "forward" if self._is_of_model(birth) else "loss"
-        return Found(where, birth, self._batch_facts())
+        return Found(where, birth, batch_facts(self._calls))
 
     def _is_of_model(self, birth: Birth) -> bool:
         """Whether it was in a model, or there is no module that could be one."""
@@ -281,7 +182,7 @@ class Search:
     def late(self, loss: torch.Tensor | None, frame: FrameType | None, steps_ago: int) -> Found:
         """A loss of an earlier step: only the calls of this one and moved weights are left."""
         facts = {"step": self._steps - steps_ago, "steps_ago": steps_ago}
-        if self.weights() is not None:
+        if self.in_weights.look() is not None:
             self._notes.append(
                 "the loss came from the accelerator when the optimizer had spread it to the weights"
             )
@@ -304,7 +205,7 @@ class Search:
             birth = None if birth is not None and birth.meant else birth
         if birth is None:
             return None
-        facts = self._batch_facts(call)
+        facts = batch_facts(self._calls, call)
         if number:
             facts["call"] = number + 1
         if birth.given.startswith(BUFFER):
@@ -323,13 +224,13 @@ class Search:
         """By replaying forward and backward of the calls, then of the whole loss."""
         if (of_call := self._backwards.of_calls()) is not None:
             birth, call = of_call
-            return Found("backward", birth, self._batch_facts(call), call)
+            return Found("backward", birth, batch_facts(self._calls, call), call)
         if (of_loss := self._backwards.of_loss(loss, frame)) is not None:
             return Found("backward", of_loss, {})
         if loss is None and (of_name := self._backwards.of_names(frame)) is not None:
             return Found("backward", of_name, {}) if of_name.node else self._born(of_name)
         earlier = self._before.earlier_micro_batches()
-        if (of_earlier := self._in_one_of(earlier, loss, frame)) is not None:
+        if (of_earlier := self.in_weights.once_more(earlier, loss, frame)) is not None:
             return of_earlier
         self._backwards.why_not()
         return Found("backward", None, {})
@@ -345,28 +246,3 @@ class Search:
                 return (self._of_input(call, None, frame) if found.is_input else None) or found
         birth = self._backwards.of_names(frame)
         return None if birth is None else self._born(birth)
-
-    def _batch_facts(self, call: Call | None = None) -> dict[str, Any]:
-        count = self._calls.micro_batch
-        number = count if call is None else call.micro_batch
-        return {"micro_batch": number + 1} if count or number else {}
-
-
-def broken_weight(models: Models, *, trained_only: bool = False) -> tuple[str, torch.Tensor] | None:
-    """The first parameter of the models that is not finite, and its recorded path.
-
-    An infinity in one that is not trained is meant, as a mask is.
-    """
-    for model in models.known:
-        for name, parameter in model.root.named_parameters() if model.root is not None else ():
-            if parameter.requires_grad:
-                is_spoilt = is_broken(parameter)
-            else:
-                is_spoilt = not trained_only and is_broken(parameter) and _has_nan(parameter)
-            if is_spoilt:
-                return model.join(name), parameter
-    return None
-
-
-def _has_nan(tensor: torch.Tensor) -> bool:
-    return bool(local_part(tensor).isnan().any())

@@ -1,0 +1,160 @@
+"""Why a weight is not finite when a step begins: what the steps before have done to it.
+
+Either the program itself wrote it, or the optimizer did: by its rate or its state, or by a gradient
+that nobody looked at, which is computed once more with what is kept of earlier batches.
+"""
+
+from collections.abc import Iterable
+from types import FrameType
+from typing import Any
+
+import torch
+
+from nntrace_torch.optimizer.optimizers import Optimizers
+from nntrace_torch.program.containers import tensors_within
+from nntrace_torch.program.ranks import local_part
+from nntrace_torch.program.sources import Sources
+from nntrace_torch.replay.backwards import BackwardSearch
+from nntrace_torch.replay.calls import Call, RootCalls
+from nntrace_torch.replay.engine import Replayer
+from nntrace_torch.replay.finder import OriginFinder
+from nntrace_torch.replay.found import Found, batch_facts
+from nntrace_torch.replay.places import lines
+from nntrace_torch.replay.postmortem import broken_update
+from nntrace_torch.replay.reruns import Reruns, name_arguments
+from nntrace_torch.replay.statements import is_broken
+from nntrace_torch.replay.step_before import Past, StepBefore
+from nntrace_torch.samples.modules import Models
+
+_UNSEEN_GRADIENT = (
+    "between sampled steps a part of the gradients is looked at: `nntrace run --every 1` looks at "
+    "all, in the step itself, and finds the operation"
+)
+
+
+class WeightSearch:
+    """The part of a search that looks at the weights.
+
+    Args:
+        notes: what could not be found out.
+        steps: optimizer steps made before this one.
+        moved: whether the optimizer has moved the weights in this step already.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        sources: Sources,
+        optimizers: Optimizers,
+        replayer: Replayer,
+        calls: RootCalls,
+        before: StepBefore,
+        notes: list[str],
+        *,
+        steps: int,
+        moved: bool,
+    ) -> None:
+        self._models = models
+        self._sources = sources
+        self._optimizers = optimizers
+        self._replayer = replayer
+        self._calls = calls
+        self._before = before
+        self._notes = notes
+        self._steps = steps
+        self._moved = moved
+
+    def look(
+        self, loss: torch.Tensor | None = None, frame: FrameType | None = None
+    ) -> Found | None:
+        """Why a parameter was not finite before this step; None where all are.
+
+        Buffers are no witnesses: the forward that broke has written to running statistics.
+
+        Args:
+            loss: what it has spread to.
+            frame: where that was seen.
+        """
+        found = broken_weight(self._models)
+        return None if found is None else self.why(*found, loss, frame)
+
+    def why(
+        self,
+        path: str,
+        weight: torch.Tensor,
+        loss: torch.Tensor | None = None,
+        frame: FrameType | None = None,
+    ) -> Found:
+        """Why a parameter, by its path, is not finite before this step."""
+        finder = OriginFinder()
+        finder.name(local_part(weight), path)
+        birth = finder.birth_of(local_part(weight))
+        facts: dict[str, Any] = {"parameter": path}
+        optimizer = self._optimizers.holder(weight)
+        if (self._steps == 0 and not self._moved) or optimizer is None:
+            return Found("weights", birth, facts)
+        verdict = broken_update(optimizer, weight, self._optimizers.last_rate(optimizer))
+        facts["what"] = verdict.what
+        if verdict.written:
+            return Found("weights", birth, {**facts, "written": True})
+        facts["step"] = self._steps - (not self._moved)
+        if verdict.by_gradient:
+            facts["parameters"] = [path]
+            pasts = self._before.pasts(self._steps)
+            if not self._moved and (found := self.once_more(pasts, loss, frame)) is not None:
+                del facts["what"]
+                return found._replace(facts={**found.facts, **facts})
+            self._notes.append(_UNSEEN_GRADIENT)
+            # Data that are broken now were likely so a step ago.
+            return self._broken_input(self._calls.kept) or Found("backward", None, facts)
+        facts |= {"op": type(optimizer).__name__, **lines(self._sources.of(optimizer))}
+        return Found("update", birth, facts)
+
+    def once_more(
+        self, pasts: Iterable[Past], loss: torch.Tensor | None, frame: FrameType | None
+    ) -> Found | None:
+        """What broke a gradient of earlier micro-batches, by computing it once more."""
+        for past in pasts:
+            if (given := self._broken_input(past.kept)) is not None:
+                return given
+            reruns = Reruns(self._models, self._replayer, past)
+            backwards = BackwardSearch(reruns, self._replayer, past)
+            birth, call = backwards.of_calls() or (backwards.of_loss(loss, frame), past.kept[0])
+            if birth is not None:
+                if past.age:
+                    self._notes.append(
+                        f"computed with the weights of {past.age} steps before, for no gradient "
+                        "was looked at in the step itself"
+                    )
+                return Found("backward", birth, batch_facts(self._calls, call))
+        return None
+
+    def _broken_input(self, calls: Iterable[Call]) -> Found | None:
+        """What a model was given and is not finite, unless it is meant to be."""
+        for call in calls:
+            finder = OriginFinder()
+            name_arguments(call, finder)
+            birth = finder.birth_of(tensors_within((call.args, call.kwargs)))
+            if birth is not None and not birth.meant:
+                return Found("data", birth, batch_facts(self._calls, call), call)
+        return None
+
+
+def broken_weight(models: Models, *, trained_only: bool = False) -> tuple[str, torch.Tensor] | None:
+    """The first parameter of the models that is not finite, and its recorded path.
+
+    An infinity in one that is not trained is meant, as a mask is.
+    """
+    for model in models.known:
+        for name, parameter in model.root.named_parameters() if model.root is not None else ():
+            if parameter.requires_grad:
+                is_spoilt = is_broken(parameter)
+            else:
+                is_spoilt = not trained_only and is_broken(parameter) and _has_nan(parameter)
+            if is_spoilt:
+                return model.join(name), parameter
+    return None
+
+
+def _has_nan(tensor: torch.Tensor) -> bool:
+    return bool(local_part(tensor).isnan().any())
