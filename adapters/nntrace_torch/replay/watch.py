@@ -13,7 +13,7 @@ import sys
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -23,12 +23,19 @@ from nntrace.recorder import LossLevel
 from nntrace_torch.patching import read_number
 from nntrace_torch.program.ranks import local_part
 from nntrace_torch.replay.calls import Call
+from nntrace_torch.replay.gradient_pieces import (
+    ALL,
+    first_is_finite,
+    parameters_of,
+    pieces_of,
+    total,
+    upstream,
+)
 from nntrace_torch.replay.guard import tensors_in
 from nntrace_torch.replay.origin import Investigator
 from nntrace_torch.replay.statements import is_broken
 from nntrace_torch.samples.buffer import Number, SentNumber
 from nntrace_torch.samples.parameters import SampledGradients
-from nntrace_torch.samples.plans import fixed_plan, meets_all
 
 _SHARE = 0.001
 _FIRST_NS = 8_000  # what it costs to look at the one furthest from the loss
@@ -40,8 +47,6 @@ _LARGE = 1 << 18  # elements of an output from which on a part of it is looked a
 _EARLY_STEPS = 100
 _PENDING = 16
 _OWN_INFINITIES = 4  # from then on the program's questions are its own affair
-_ALL = 1 << 30
-_ELEMENTS = 4096  # of a sample, as a rule
 
 
 class NonfiniteWatch:
@@ -132,12 +137,12 @@ class NonfiniteWatch:
             self._arrived()
         if sampled is not None:
             if self.is_thorough:
-                self.gradients(optimizer, _ALL)
+                self.gradients(optimizer, ALL)
             else:
                 self._samples(optimizer, sampled)
             return
         if norm is not None and not math.isfinite(norm):
-            self._look(optimizer, _ALL)
+            self._look(optimizer, ALL)
         elif looks := self._looks():
             self._look(optimizer, looks)
 
@@ -148,7 +153,7 @@ class NonfiniteWatch:
 
         Lightning gives one to every optimizer; LBFGS evaluates it many times.
         """
-        looks = _ALL if sampled else self._looks()
+        looks = ALL if sampled else self._looks()
         if not looks:
             return closure
         reference = weakref.ref(optimizer)
@@ -202,20 +207,20 @@ class NonfiniteWatch:
 
     def gradients(self, optimizer: Optimizer, looks: int) -> None:
         """Look at so many gradients, and at all when one of them is not finite."""
-        is_well = _first_is_finite(optimizer) if looks == 1 else None
+        is_well = first_is_finite(optimizer) if looks == 1 else None
         if is_well is None:
             looked_at = self._gradients(optimizer, looks)
-            is_well = all(math.isfinite(_total(g)) for g in looked_at.values())
+            is_well = all(math.isfinite(total(g)) for g in looked_at.values())
         if not is_well:
-            self.norm_broke(_parameters(optimizer))
+            self.norm_broke(parameters_of(optimizer))
 
     def _samples(self, optimizer: Optimizer, sampled: SampledGradients) -> None:
         """Look at what was sampled of the gradients, and at what it leaves out."""
-        pieces = self._pieces(sampled.others, _ALL) if sampled.others else {}
-        looked_at = [*map(_total, pieces.values())]
+        pieces = pieces_of(sampled.others, ALL, is_whole=self.is_thorough) if sampled.others else {}
+        looked_at = [*map(total, pieces.values())]
         looked_at += [read_number(room.sum()) for room in sampled.samples if room.is_cpu]
         if not all(map(math.isfinite, looked_at)):
-            self.norm_broke(_parameters(optimizer))
+            self.norm_broke(parameters_of(optimizer))
 
     def step_took(self, duration_ns: int) -> None:
         """The step is over."""
@@ -261,8 +266,8 @@ class NonfiniteWatch:
                 flat = tensor.detach().reshape(-1) if tensor.is_contiguous() else tensor
                 if flat.dim() == 1 and flat.numel() > _LARGE:
                     flat = flat[:: flat.numel() // _LARGE]
-                total = read_number(flat.sum())
-                if not math.isfinite(total) and id(call.compute) not in self._infinite:
+                added = read_number(flat.sum())
+                if not math.isfinite(added) and id(call.compute) not in self._infinite:
                     has_nan = bool(flat.isnan().any())
                     if (has_nan or bool(flat.isposinf().any())) and not (
                         self._investigator.output_broke(call, output) or has_nan
@@ -273,38 +278,20 @@ class NonfiniteWatch:
     def _looks(self) -> int:
         """How many gradients to look at; at the beginning, where most breaks, at least one."""
         if self.is_thorough:
-            return _ALL
+            return ALL
         if self._credit_ns >= _GLANCE_NS + _SEVERAL * _LOOK_NS:
             return int((self._credit_ns - _GLANCE_NS) / _LOOK_NS)
         return 1 if self._credit_ns >= _FIRST_NS or self._steps < _EARLY_STEPS else 0
 
     def _gradients(self, optimizer: Optimizer, looks: int) -> dict[torch.dtype, list[torch.Tensor]]:
         """A piece of each gradient to look at, by type."""
-        parameters = _parameters(optimizer)
+        parameters = parameters_of(optimizer)
         if looks < len(parameters):
             self._turn = (self._turn + looks - 1) % len(parameters)
             turned = parameters[self._turn : self._turn + looks - 1]
-            parameters = [*_upstream(parameters), *turned]
-        return self._pieces([p.grad for p in parameters if p.grad is not None], looks)
-
-    def _pieces(
-        self, gradients: Iterable[torch.Tensor], looks: int
-    ) -> dict[torch.dtype, list[torch.Tensor]]:
-        found: dict[torch.dtype, list[torch.Tensor]] = {}
-        for whole in gradients:
-            if whole.device.type != "cpu":
-                continue
-            gradient: torch.Tensor | None = local_part(whole)
-            if gradient is not None and gradient.layout is not torch.strided:
-                gradient = gradient._values() if gradient.is_sparse else None
-            if gradient is not None and gradient.is_floating_point() and gradient.numel():
-                if self.is_thorough:
-                    piece = gradient
-                else:
-                    piece = _sampled(gradient) if looks == _ALL else _column(gradient)
-                piece = piece.reshape(-1) if piece.dim() != 1 else piece
-                found.setdefault(gradient.dtype, []).append(piece)
-        return found
+            parameters = [*upstream(parameters), *turned]
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        return pieces_of(gradients, looks, is_whole=self.is_thorough)
 
     def _arrived(self) -> None:
         """Look at the losses that have come from an accelerator since; never waits."""
@@ -325,47 +312,3 @@ class _Sent(NamedTuple):
     number: SentNumber
     loss: Callable[[], torch.Tensor | None]
     step: int
-
-
-def _parameters(optimizer: Optimizer) -> list[torch.Tensor]:
-    return [p for group in optimizer.param_groups for p in group["params"]]
-
-
-def _first_is_finite(optimizer: Optimizer) -> bool | None:
-    """Whether a vector near the beginning of the model has a gradient of finite numbers.
-
-    None where there is none that can be read at once. A few operations: made in many steps.
-    """
-    for parameter in optimizer.param_groups[0]["params"][:_SEVERAL]:
-        gradient = parameter.grad
-        if type(gradient) is torch.Tensor and gradient.dim() == 1 and gradient.is_cpu:
-            is_dense = gradient.layout is torch.strided and gradient.is_floating_point()
-            return math.isfinite(read_number(gradient.sum())) if is_dense else None
-    return None
-
-
-def _upstream(parameters: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """The parameter furthest from the loss, by order of definition; a vector, if one is near."""
-    first = [parameter for parameter in parameters[:4] if parameter.grad is not None]
-    return [next((p for p in first if p.dim() == 1), first[0])] if first else []
-
-
-def _column(gradient: torch.Tensor) -> torch.Tensor:
-    return gradient.select(-1, 0) if gradient.dim() > 1 else gradient
-
-
-def _sampled(gradient: torch.Tensor) -> torch.Tensor:
-    """What lies where the sample will look, too, in every row and column of a matrix."""
-    if gradient.dim() < 2:
-        return gradient
-    shape, strides = gradient.shape, gradient.stride()
-    plan = fixed_plan(shape, strides, _ELEMENTS)
-    if plan is None or len(plan.size) < 2 or not meets_all(shape, strides, _ELEMENTS):
-        return _column(gradient)
-    return gradient.as_strided(plan.size, plan.strides[0], gradient.storage_offset())
-
-
-def _total(pieces: Sequence[torch.Tensor]) -> float:
-    """Not finite when an element is not; the converse is checked by who asks."""
-    joined = pieces[0].reshape(-1) if len(pieces) == 1 else torch.cat([*pieces])
-    return float(joined.sum().detach())  # gradients that were made by hand may have a graph
