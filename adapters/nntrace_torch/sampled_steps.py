@@ -3,13 +3,18 @@
 Between samples there is none, and no hook of a module.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
+from torch import nn
 from torch.optim import Optimizer
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.observers import Observers
-from nntrace_torch.samples.buffer import Buffers, HostCopies
+from nntrace_torch.samples.buffer import Buffers, HostCopies, Number
+from nntrace_torch.samples.modules import Model
 from nntrace_torch.samples.parameters import SampledGradients
 from nntrace_torch.samples.step import StepSample
 
@@ -44,7 +49,66 @@ class SampledSteps:
         """Sample the step that now begins."""
         self._parts.forward.start(self._made_current(self._recorder.steps))
 
-    def begin_anew(self, evaluation: StepSample) -> StepSample:
+    def called(
+        self,
+        sample: StepSample,
+        model: Model,
+        module: nn.Module,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        """A model is called, by `module` that is not wrapped: in training, or to evaluate it."""
+        if not sample.seen_models:
+            sample.is_evaluation = not module.training
+        elif sample.is_evaluation and module.training and model.prefix in sample.seen_models:
+            sample = self._begin_anew(sample)
+        if "input" not in sample.seen_roles:
+            sample.limit = self._limit()  # until its first call the model was not known
+        if model.prefix not in sample.seen_models:
+            sample.seen_models.add(model.prefix)
+            self._parts.modes.observe(model, module)
+        if "input" in sample.seen_roles:
+            self._parts.inputs.called_again(model, args, kwargs, sample)
+        elif self._parts.inputs.observe(model, args, kwargs, sample):
+            sample.seen_roles.add("input")
+            sample.batch.describe(
+                epoch=self._parts.loaders.epoch, delivered=self._parts.loaders.delivered()
+            )
+
+    def backward_begins(
+        self,
+        sample: StepSample,
+        losses: Sequence[torch.Tensor],
+        numbers: Sequence[Number],
+        *,
+        first: bool,
+    ) -> None:
+        """`backward` is about to be called on losses, the `first` time in this step or again."""
+        parts = self._parts
+        if first:
+            parts.attention.finish()
+            parts.clearing.look()
+            parts.clearing.look_at_turns()
+            sample.is_evaluation = False
+            if len(losses) == 1:
+                self._look_at_graph(sample, losses[0], numbers[0])
+        else:
+            parts.clearing.look_at_turns()
+            if parts.calls.called_since_backward():
+                parts.clearing.look_between()
+        if parts.forward.flow.is_open:
+            parts.forward.flow.read(losses)
+
+    def _look_at_graph(self, sample: StepSample, loss: torch.Tensor, number: Number) -> None:
+        """What the graph tells of a step's first loss, and so of what it was computed from."""
+        parts = self._parts
+        kept = parts.calls.kept
+        parts.kept_graphs.look(loss)
+        parts.future.look(kept[-1] if kept else None, sample.labels, sample.classes, number)
+        is_scaled = parts.scaling.scale is not None
+        parts.objective.look(loss, sample, kept, is_scaled=is_scaled)
+
+    def _begin_anew(self, evaluation: StepSample) -> StepSample:
         """Give up what an evaluation that did not switch gradients off left in the sample."""
         evaluation.close()
         self._parts.modes.forget()
@@ -53,7 +117,7 @@ class SampledSteps:
         self._parts.forward.start_anew(sample)
         return sample
 
-    def limit(self) -> int:
+    def _limit(self) -> int:
         """The most elements to take of one tensor."""
         known = self._parts.models.known
         return self._recorder.sampling.limit(sum(model.sites for model in known))
@@ -135,6 +199,6 @@ class SampledSteps:
 
     def _made_current(self, step: int) -> StepSample:
         self._tokens += 1
-        sample = StepSample(step, self._tokens, self.limit(), self._buffers)
+        sample = StepSample(step, self._tokens, self._limit(), self._buffers)
         self.current = self._parts.losses.sample = self._parts.attention.sample = sample
         return sample

@@ -129,24 +129,8 @@ class Tracer:
         if not self.parts.replayer.active:
             self.parts.calls.first_seen(module, args, kwargs)
         sample = self._samples.current
-        if sample is None:
-            return
-        if not sample.seen_models:
-            sample.is_evaluation = not module.training
-        elif sample.is_evaluation and module.training and model.prefix in sample.seen_models:
-            sample = self._samples.begin_anew(sample)
-        if "input" not in sample.seen_roles:
-            sample.limit = self._samples.limit()  # until its first call the model was not known
-        if model.prefix not in sample.seen_models:
-            sample.seen_models.add(model.prefix)
-            self.parts.modes.observe(model, module)
-        if "input" in sample.seen_roles:
-            self.parts.inputs.called_again(model, args, kwargs, sample)
-        elif self.parts.inputs.observe(model, args, kwargs, sample):
-            sample.seen_roles.add("input")
-            sample.batch.describe(
-                epoch=self.parts.loaders.epoch, delivered=self.parts.loaders.delivered()
-            )
+        if sample is not None:
+            self._samples.called(sample, model, module, args, kwargs)
 
     def _backward_begins(
         self, losses: Sequence[torch.Tensor], numbers: Sequence[Number], *, first: bool
@@ -160,23 +144,8 @@ class Tracer:
             if parts.evaluations.open:
                 parts.evaluations.end()
             self._backward_began_ns = time.perf_counter_ns()
-            if sample is not None:
-                parts.attention.finish()
-                parts.clearing.look()
-                parts.clearing.look_at_turns()
-                sample.is_evaluation = False
-                if len(losses) == 1:
-                    parts.kept_graphs.look(losses[0])
-                    last = parts.calls.kept[-1] if parts.calls.kept else None
-                    parts.future.look(last, sample.labels, sample.classes, numbers[0])
-                    is_scaled = parts.scaling.scale is not None
-                    parts.objective.look(losses[0], sample, parts.calls.kept, is_scaled=is_scaled)
-        elif sample is not None:
-            parts.clearing.look_at_turns()
-            if parts.calls.called_since_backward():
-                parts.clearing.look_between()
-        if sample is not None and parts.forward.flow.is_open:
-            parts.forward.flow.read(losses)
+        if sample is not None:
+            self._samples.backward_begins(sample, losses, numbers, first=first)
         for loss, number in zip(losses, numbers, strict=True):
             parts.watch.loss(loss, number)
         parts.calls.micro_batch += 1
