@@ -19,7 +19,6 @@ _COLUMNS = 16
 _TOKENS = 96
 _FILTERS = 64
 _CHANNELS = (1, 3, 4)
-_NEVER_IMAGES = 4  # pixels; a smaller plane is no image
 
 
 @dataclass(frozen=True, slots=True)

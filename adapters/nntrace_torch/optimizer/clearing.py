@@ -3,9 +3,9 @@
 A gradient that was neither replaced (`zero_grad`) nor written to (`zero_`) when the next backward
 begins has not been cleared. With several optimizers one's gradients rightly outlive the other's
 step: those are uncleared that each backward has found there until the same optimizer steps again.
-Gradients of micro-batches that are gone when the next one's backward
-begins were computed for nothing, unless the parameters were changed meanwhile (SAM) or the
-gradients are zero at the end of the step as well (units that never fire).
+Gradients of micro-batches that are gone when the next one's backward begins were computed for
+nothing, unless the parameters were changed meanwhile (SAM) or the gradients are zero at the end of
+the step as well (units that never fire).
 """
 
 import weakref

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from nntrace_torch.program.describe import dtype_name
 from nntrace_torch.replay.operands import Operation
 
 Fact = str | None
@@ -107,7 +108,7 @@ def _exponential(op: Operation) -> Fact:
     limit = math.log(torch.finfo(op.result.dtype).max)
     if largest <= limit:
         return None
-    return f"{op.name} of {largest:.6g} overflows {_dtype(op.result)} (beyond {limit:.4g})"
+    return f"{op.name} of {largest:.6g} overflows {dtype_name(op.result)} (beyond {limit:.4g})"
 
 
 def _softmax(op: Operation) -> Fact:
@@ -129,7 +130,7 @@ def _attention(op: Operation) -> Fact:
         if largest > limit:
             return (
                 f"the products of queries and keys reach {largest:.4g}, which exceeds "
-                f"{_dtype(query)} ({limit:.5g})"
+                f"{dtype_name(query)} ({limit:.5g})"
             )
     rows = op.result.isnan().all(dim=-1)
     return _count(rows, "query rows see no key: their mask is all −inf") if rows.any() else None
@@ -250,7 +251,7 @@ def _cast(op: Operation) -> Fact:
     finite = value[torch.isfinite(value)]
     largest = float(finite.abs().max()) if finite.numel() else math.nan
     limit = torch.finfo(op.result.dtype).max
-    return f"{largest:.6g} does not fit {_dtype(op.result)} (at most {limit:.5g})"
+    return f"{largest:.6g} does not fit {dtype_name(op.result)} (at most {limit:.5g})"
 
 
 def _overflow(op: Operation) -> Fact:
@@ -269,11 +270,7 @@ def _overflow(op: Operation) -> Fact:
     if max(sizes) < limit**_LARGE:
         return None
     shown = ", ".join(f"{size:.4g}" for size in sizes)
-    return f"the result exceeds {_dtype(op.result)} ({limit:.5g}); operands reach {shown}"
-
-
-def _dtype(tensor: torch.Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
+    return f"the result exceeds {dtype_name(op.result)} ({limit:.5g}); operands reach {shown}"
 
 
 def _named(names: Sequence[str], found: Callable[[Operation], Fact]) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from nntrace_torch.program.describe import dtype_name
+
 
 class Operand(NamedTuple):
     """One tensor or number an operation received, by its name in the operation's schema."""
@@ -46,7 +48,7 @@ def describe(operand: Operand) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "name": operand.name,
         "shape": list(value.shape),
-        "dtype": str(value.dtype).removeprefix("torch."),
+        "dtype": dtype_name(value),
     }
     if not value.is_floating_point() or not value.numel():
         return facts
