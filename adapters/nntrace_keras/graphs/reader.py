@@ -1,0 +1,182 @@
+"""Reads the board, and records the steps that graphs have made since it was last read.
+
+What fast steps share is done once for all of them: the read itself, and the record of those of
+which there is nothing to say but their plain facts.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from typing import Any
+
+from tensorflow.python.eager import record
+
+from nntrace.recorder import Instant, Recorder
+from nntrace.schema import EventKind
+from nntrace_keras.births.graph import Births
+from nntrace_keras.data.waits import DataWaits
+from nntrace_keras.graphs.awaited import Awaited
+from nntrace_keras.graphs.board import Row
+from nntrace_keras.graphs.future import FutureWatch
+from nntrace_keras.graphs.steps import GraphSteps
+from nntrace_keras.graphs.uneventful import Uneventful, uneventful
+from nntrace_keras.graphs.unread import Call, Unread, shared_out
+from nntrace_keras.samples.calls import Delivery, Step
+
+
+class StepReader:
+    """Follows the steps of one process's graphs.
+
+    Args:
+        finish: records one optimizer call; whether it wants the next one sampled.
+        together: records several of one step that others have followed, unless there is more to
+            say of one of them; whether it did.
+        settle: told whether any did, gives the turn of the next sample, or None.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        steps: GraphSteps,
+        awaited: Awaited,
+        unread: Unread,
+        births: Births,
+        waits: DataWaits,
+        finish: Callable[[Step, Row, Delivery | None, int | None, Instant, bool], bool],
+        together: Callable[[Step, Sequence[Uneventful]], bool],
+        settle: Callable[[bool], int | None],
+    ) -> None:
+        self._recorder = recorder
+        self._steps = steps
+        self._awaited = awaited
+        self._unread = unread
+        self._births = births
+        self._waits = waits
+        self._finish = finish
+        self._together = together
+        self._next = settle
+        self._future = FutureWatch(recorder)
+
+    def look(self) -> None:
+        """Record the steps that graphs have made since the last look."""
+        calls, board, awaited = self._unread.take(), self._awaited.board, self._awaited
+        if not calls or board is None:
+            return
+        rows, sampled, lost = board.news()
+        if lost:
+            reason = f"a single call of a function made {lost + len(rows)} optimizer steps"
+            self._recorder.add_event(EventKind.UNSEEN, {"what": f"{lost} steps", "reason": reason})
+        wants = False
+        inside_ns = self._waits.inside(calls, len(rows))
+        first = 0 if lost or sampled else self._pass_over(calls, rows, inside_ns)
+        ahead = Counter(row.graph for row in rows[first:])
+        since_1970_ns = time.time_ns() - time.perf_counter_ns()
+        for call, made in zip(calls[first:], shared_out(rows[first:], calls[first:]), strict=True):
+            ended = Instant(since_1970_ns + call.ended_ns, call.ended_ns)
+            waited_ns = call.waited_ns if inside_ns is None else inside_ns
+            followed = call is not calls[-1]
+            wants = self._read(call, made, sampled, waited_ns, ended, ahead, followed) or wants
+        is_quiet = not (awaited.expected or self._births.is_alarmed)
+        awaited.end_look(sampled.values())
+        turn = self._next(wants)
+        if turn is not None:
+            board.arm(turn)
+        graphs = {row.graph for row in rows}
+        self._unread.looked(
+            calls,
+            len(rows),
+            is_known_later=all(_is_known_later(self._steps.made[graph]) for graph in graphs),
+            room=min(self._recorder.room, self._births.room(graphs), *self._rooms(graphs)),
+            is_quiet=is_quiet,
+        )
+
+    def _rooms(self, graphs: Iterable[int]) -> Iterator[int]:
+        """For how many steps graphs hold on to what a step and the one before it were given."""
+        for graph in graphs:
+            second = self._steps.made[graph].second
+            if second is not None and second.kept.recent is not None:
+                yield second.kept.recent.steps - 1
+
+    def _pass_over(self, calls: Sequence[Call], rows: Sequence[Row], inside_ns: int | None) -> int:
+        """Record all steps but the last together, where there is nothing else to say of them; how
+        many were.
+        """
+        if len(calls) != len(rows) or len(rows) < 2:
+            return 0
+        if self._awaited.expected or self._awaited.unseen:
+            return 0
+        step = self._steps.made[rows[0].graph]
+        passed = calls[:-1]
+        found = uneventful(passed, rows[:-1], step.returned, inside_ns)
+        if found is None or not self._together(step, found):
+            return 0
+        is_called = step.second is not None and step.second.graph is passed[-1].function.graph
+        losses = [one.loss for one in found if one.loss is not None]
+        arguments = passed[-1].inputs if is_called else None
+        self._births.passed(step, rows[0].graph, losses, arguments)
+        return len(found)
+
+    def _read(
+        self,
+        call: Call,
+        rows: Sequence[Row],
+        sampled: Container[int],
+        waited_ns: int | None,
+        ended: Instant,
+        ahead: Counter[int],
+        followed: bool,
+    ) -> bool:
+        """Record the steps of one call; whether to sample the next one. There are so many `ahead`
+        that are yet to be read, by the numbers of their graphs.
+        """
+        wants = False
+        for place, row in enumerate(rows, 1):
+            step = self._steps.made[row.graph]
+            ahead[row.graph] -= 1
+            if self._awaited.unseen:
+                self._awaited.say_unseen(row.graph)
+            if row.loss is None and step.returned is not None:
+                row = row._replace(loss=step.returned.read(call.function, call.result))
+            delivery = None
+            second = self._awaited.expected.get(row.graph)
+            is_alone = len(rows) == 1 or sum(other.graph == row.graph for other in rows) == 1
+            if row.number in sampled and second is not None:
+                is_called = second.graph is call.function.graph
+                delivery = self._deliver(step, row, call.inputs if is_called else None, is_alone)
+                wants = wants or delivery is None
+            elif all(later.graph != row.graph for later in rows[place:]):
+                is_called = step.second is not None and step.second.graph is call.function.graph
+                is_kept = step.second is not None and step.second.kept.every and is_alone
+                arguments = call.inputs if is_called else None
+                has_batch, since = is_called or is_kept, ahead[row.graph]
+                self._births.look(step, row, arguments, has_batch=has_batch, followed=since)
+            wants = self._finish(step, row, delivery, waited_ns, ended, followed) or wants
+        return wants
+
+    def _deliver(
+        self, step: Step, row: Row, arguments: list[Any] | None, is_alone: bool
+    ) -> Delivery | None:
+        """The samples of a step that has run; None where they can be had the next time."""
+        assert step.second is not None
+        if not is_alone and not step.second.with_update:
+            step.second.add_update()
+            return None
+        found = self._awaited.computed(row, step.second, arguments)
+        if found is None:
+            return None
+        self._births.look(step, row, arguments, found.vector)
+        with record.stop_recording():
+            self._future.look(step.forward, step.second, arguments, row.loss)
+        if step.keepsakes is not None:
+            step.keepsakes.vector = found.batch
+        if not found.has_updates:
+            return step.delivery(found.vector, row.turn)
+        return Delivery(found.vector, row.turn)
+
+
+def _is_known_later(step: Step) -> bool:
+    """Whether what a step that breaks was given is still there after others of its graph.
+
+    A loss that is returned the graph does not look at, and goes on keeping random numbers.
+    """
+    return step.returned is None or step.second is None or not step.second.kept.stops_at_a_break
