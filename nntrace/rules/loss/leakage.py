@@ -62,11 +62,11 @@ def same_ids(trace: Trace, batches: Iterable[Batch]) -> Tensor | None:
 
 def keeps_places(trace: Trace, given: Tensor) -> bool:
     """Whether every layer's output has a place for each of the ids of an example: nothing that
-    has to be put into fewer numbers, as in an autoencoder. What is given beside a first input, as
-    to a decoder beside what it reads, does not pass through all layers.
+    has to be put into fewer numbers, as in an autoencoder. Not said of what is given beside a first
+    input: a decoder that shifts it inside learns to predict it from what the encoder has read.
     """
     if given.path != next(t.path for t in trace.tensors if t.role == Role.INPUT):
-        return True
+        return False
     places = given.shape[-1]
     return all(
         places in site.shape or site.shape[:1] == (given.shape[0] * places,)

@@ -57,12 +57,13 @@ def suspiciously_easy(
     Few problems are that easy: the answer is among the inputs, or a few examples are repeated. A
     warning, which names the column, where a column of the kept examples is their target; otherwise
     information. Targets that are the very ids the model is given, each at its own place, are
-    mentioned at once, because a model may shift or mask them inside; they are a warning when the
-    loss comes down to a tenth and no layer is narrower than the ids. An error where the targets are
-    the next inputs and a replay showed that outputs depend on later ones. A warning, too, where a
-    discriminator that takes turns with a generator gives every example 95 % over the last third of
-    the run: log(1 − D(G(z))) has no gradient left for the generator. Not judged for a single
-    batch that is memorised on purpose (which DAT02 sees), nor for trained weights.
+    mentioned at once, because a model may shift or mask them inside; of its first input they are a
+    warning when the loss comes down to a tenth and no layer is narrower than the ids. An error
+    where the targets are the next inputs and a replay showed that outputs depend on later ones. A
+    warning, too, where a discriminator that takes turns with a generator gives every example 95 %
+    over the last third of the run: log(1 − D(G(z))) has no gradient left for the generator. Not
+    judged for a single batch that is memorised on purpose (which DAT02 sees), nor for trained
+    weights.
     Source: Karpathy's Recipe, step 2 (be suspicious of what is too good); Kaufman et al. 2012,
     Leakage in Data Mining; Goodfellow et al. 2014 (1406.2661), 3 (saturation; a draw is ln 2).
     """
