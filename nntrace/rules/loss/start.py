@@ -104,8 +104,8 @@ def loss_at_init(
         )
 
 
-def _why_not_comparable(trace: Trace, function: str, batches: tuple[Batch, ...]) -> str | None:
-    """Why the first recorded loss is not the first value of the loss function."""
+def _why_not_comparable(trace: Trace, function: str, batches: tuple[Batch, ...]) -> str:
+    """Why the first recorded loss is not the first value of the loss function, or ""."""
     if function in SQUARED_ERROR and _has_other_terms(trace):
         return f"beside `{function}` the objective has a term whose chance value is not known"
     first = int(trace.steps.step[0])
@@ -113,7 +113,7 @@ def _why_not_comparable(trace: Trace, function: str, batches: tuple[Batch, ...])
         return "the first step is not among those recorded"
     if batches[0].loss_function != function:
         return f"the first step does not call `{function}`"
-    return None
+    return ""
 
 
 def _has_other_terms(trace: Trace) -> bool:
