@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 import torch
 from nntrace_torch.samples.keepsakes import kept_batch
 from torch import nn
+from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torch_programs import classify
 
@@ -42,6 +44,22 @@ def test_large_images_are_thinned_and_large_examples_become_fewer():
     assert table is not None
     assert table.values.shape == (5, 100_000)
     assert kept_batch(torch.zeros(2, 1 << 20), Role.INPUT, "input.0") is None
+
+
+@pytest.mark.parametrize("is_flat", [False, True])
+def test_targets_are_kept_whole_of_each_example_also_where_they_were_laid_flat(trace_here, is_flat):
+    words = torch.arange(200).reshape(20, 10) % 7
+    model = nn.Sequential(nn.Embedding(7, 4), nn.Linear(4, 7))
+
+    def loss(logits, _):
+        if is_flat:
+            return functional.cross_entropy(logits.flatten(0, 1), words.flatten())
+        return functional.cross_entropy(logits.transpose(1, 2), words)
+
+    trace = trace_here(lambda: classify(model, words, loss_function=loss))
+    (kept,) = (tensor for tensor in trace.tensors if tensor.role == "target")
+    assert kept.shape == ((200,) if is_flat else (20, 10))
+    assert kept.values.reshape(-1).tolist() == words[:16].flatten().tolist()
 
 
 def test_half_precision_is_kept_as_numbers():

@@ -69,6 +69,17 @@ def test_a_loss_module_with_options_says_them(trace_here):
     assert event.payload["reduction"] == "sum"
 
 
+def test_what_a_loss_ignores_is_said_where_it_can_ignore_anything(trace_here):
+    def ignored(loss):
+        trace = trace_here(lambda: classify(mlp(), torch.randn(6, 4), loss_function=loss))
+        (event,) = trace.events_of("loss_call")
+        return event.payload.get("ignore_index")
+
+    assert ignored(lambda x, y: functional.cross_entropy(x, y)) == -100
+    assert ignored(nn.CrossEntropyLoss(ignore_index=0)) == 0
+    assert ignored(lambda x, y: functional.mse_loss(x, x.detach() + 1)) is None
+
+
 def test_options_given_by_place_or_in_the_old_way_are_seen_too(trace_here):
     def reduction(loss):
         trace = trace_here(lambda: classify(mlp(), torch.randn(6, 4), loss_function=loss))

@@ -106,7 +106,8 @@ class LossSampler:
             batch.add("targets", targets.view(flat, sample.turn).contiguous())
             if not self._has_kept:
                 self._has_kept = True
-                sample.keep(kept_batch(target, Role.TARGET, path))
+                places = _places(target, sample.batch.examples)
+                sample.keep(kept_batch(target, Role.TARGET, path, places))
             if not is_first:
                 batch.describe(batch_size=int(target.shape[0]))
         if class_axis is not None:
@@ -154,6 +155,8 @@ class LossSampler:
             "file": source.file,
             "line": source.line,
         }
+        if "ignore_index" in given:
+            payload["ignore_index"] = int(given["ignore_index"])
         self._recorder.add_event(EventKind.LOSS_CALL, payload)
 
     def _site(self, name: str, path: str, role: Role, tensor: torch.Tensor) -> int:
@@ -162,6 +165,13 @@ class LossSampler:
             fields = tensor_fields(tensor, caller())
             self._sites[key] = self._recorder.add_site(path, role, module_type=name, **fields)
         return self._sites[key]
+
+
+def _places(target: torch.Tensor, examples: int | None) -> int:
+    """How many targets in a row are one example's, where they were laid flat; else 1."""
+    if not examples or target.dim() != 1 or len(target) % examples:
+        return 1
+    return max(1, len(target) // examples)
 
 
 def _path(name: str, predictions: torch.Tensor, sample: StepSample) -> str | None:

@@ -32,6 +32,11 @@ class BatchValues:
         """Add plain facts; what was said first stands."""
         self._facts = {**facts, **self._facts}
 
+    @property
+    def examples(self) -> int | None:
+        """How many the batch has, where that was said."""
+        return self._facts.get("batch_size")
+
     def says(self, fact: str) -> bool:
         """Whether a fact is among those that were added."""
         return fact in self._facts

@@ -16,17 +16,18 @@ _MAX_FILTER_ELEMENTS = 1 << 16
 _MAX_PLANES = 4  # channels an image can have
 
 
-def kept_batch(tensor: torch.Tensor, role: Role, path: str) -> KeptTensor | None:
+def kept_batch(tensor: torch.Tensor, role: Role, path: str, places: int = 1) -> KeptTensor | None:
     """The first examples of a batch [N, …], as they enter the network or the loss function.
 
-    None for what is too large even in part.
+    None for what is too large even in part. Of a batch [N · places], laid flat, as many examples.
     """
     if not can_sample(tensor) or tensor.dim() == 0:
         return None
-    extent = batch_extent(tuple(tensor.shape))
+    shape = tuple(tensor.shape)
+    extent = batch_extent(shape if places == 1 else (shape[0] // places, places))
     if extent is None:
         return None
-    part = tensor.detach()[: extent.examples]
+    part = tensor.detach()[: extent.examples * places]
     if extent.stride > 1:
         part = part[..., :: extent.stride, :: extent.stride]
     return _kept(tensor, part, role, path, extent.stride)

@@ -109,8 +109,9 @@ def class_imbalance(
 
     Always answering the most frequent class already gives a low loss, and the model learns that
     first. Counts are compared with an allowance for their sampling error. Only information for a
-    loss with class weights and for next-token prediction, whose classes are never even. With Keras
-    on TensorFlow also sequences most of which is padding that no mask keeps out of the loss.
+    loss with class weights and for next-token prediction, whose classes are never even. Also
+    sequences most of which is padding that nothing keeps out of the loss, as of PyTorch's
+    cross-entropy without its `ignore_index`, or of a model of Keras on TensorFlow without a mask.
     Source: "37 reasons", 9 (class imbalance); Karpathy's Recipe, step 2 (init well).
     """
     batches = training_batches(trace)

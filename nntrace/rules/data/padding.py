@@ -1,7 +1,7 @@
 """Sequences that are filled up to one length: whether what fills them counts in the loss."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,10 @@ _ROWS: Final = 8
 _LENGTHS: Final = 3  # different ones: sentences differ in length
 _ELSEWHERE: Final = 0.02  # of what fills sequences stands in their midst
 _LEAVE_OUT: Final = (
+    "Give the loss `ignore_index=` the target that stands at these positions (or set them to -100, "
+    "its default), or keep each position's loss and take the mean over real ones alone."
+)
+_LEAVE_OUT_OF_KERAS: Final = (
     "Let the `Embedding` have `mask_zero=True`: Keras then leaves these positions out of the loss "
     "and of `weighted_metrics`. Or say `ignore_class` of the loss, or give sample weights of 0."
 )
@@ -24,39 +28,49 @@ _LEAVE_OUT: Final = (
 def padding_in_the_loss(trace: Trace, batches: Sequence[Batch]) -> Finding | None:
     """The finding where most targets are those of positions that only fill up a sequence.
 
-    For Keras, which says whether a mask or weights come with the predictions.
+    For PyTorch's losses of class indices and for Keras, which say what they leave out.
     """
     calls = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
-    if not calls or any(call.get("masked") is not False for call in calls):
-        return None
     inputs = [tensor for tensor in trace.tensors if tensor.role == Role.INPUT]
     for target in (tensor for tensor in trace.tensors if tensor.role == Role.TARGET):
-        for given in inputs:
-            share = _filled(given, target)
-            if share >= _MOST:
+        for given in inputs if calls and batches else ():
+            share, answer = _filled(given, target)
+            if share >= _MOST and all(_counts(call, answer) for call in calls):
                 function = str(calls[0].get("function"))
                 return Finding(
                     f"{share:.0%} of the targets of `{function}` stand where `{given.path}` is "
                     "only filled up to one length, and each counts in the loss like a real one.",
                     site=trace.site(given.path, Role.INPUT),
                     steps=(batches[0].step, batches[-1].step),
-                    evidence={"share": share, "input": given.path},
+                    evidence={"share": share, "input": given.path, "target": answer},
                     location=loss_location(trace, function),
-                    advice=_LEAVE_OUT,
+                    advice=_LEAVE_OUT if "ignore_index" in calls[0] else _LEAVE_OUT_OF_KERAS,
                 )
     return None
 
 
-def _filled(given: Tensor, target: Tensor) -> float:
+def _counts(call: Mapping[str, Any], answer: float) -> bool:
+    """Whether a loss surely counts a position with that target like any other."""
+    if "ignore_index" not in call:
+        return call.get("masked") is False
+    is_whole = call.get("reduction") != "none" and not call.get("weighted")
+    # Log-probabilities may have been multiplied by a mask on their way to `nll_loss`.
+    is_direct = call.get("function") != "nll_loss" or call.get("head") == "log_softmax"
+    return is_whole and is_direct and call["ignore_index"] != answer
+
+
+def _filled(given: Tensor, target: Tensor) -> tuple[float, float]:
     """The share of positions that fill the kept examples up, where the target there is always the
-    same; 0 where nothing does.
+    same, and that target; 0 where nothing does.
+
+    Targets may have been laid flat, as some loss functions want them.
     """
-    ids = given.values
+    ids, nothing = given.values, (0.0, 0.0)
     is_of_ids = len(given.shape) == 2 and given.dtype.startswith(("int", "uint", "float"))
     if not is_of_ids or (given.stride, target.stride) != (1, 1) or given.step != target.step:
-        return 0.0
+        return nothing
     if len(ids) < _ROWS or target.values.size != ids.size or (ids % 1 != 0).any():
-        return 0.0
+        return nothing
     answers = target.values.reshape(ids.shape)
     for end in (-1, 0):
         values, counts = np.unique(ids[:, end], return_counts=True)
@@ -66,8 +80,8 @@ def _filled(given: Tensor, target: Tensor) -> float:
         outside = (ids == filler).sum() - inside.sum()
         is_filled = len(lengths) >= _LENGTHS and outside <= _ELSEWHERE * inside.sum()
         if is_filled and len(np.unique(answers[inside])) == 1 < len(np.unique(answers)):
-            return float(inside.mean())
-    return 0.0
+            return float(inside.mean()), float(answers[inside][0])
+    return nothing
 
 
 def _run_from(end: int, holds: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -16,10 +16,11 @@ def sentences(longest, *, length=20, pad=0, before=False):
     return ids, np.where(ids == pad, 0, ids % 5 + 1)
 
 
-def tagger(ids, targets, *, masked=False, dtype="int64"):
+def tagger(ids, targets, *, dtype="int64", **says):
     rows = batches(20, loss_function="cross_entropy", classes=6, batch_size=12)
     tensors = [kept("input", ids, dtype), kept("target", targets, "int64")]
-    call = event("loss_call", function="cross_entropy", masked=masked, file="train.py", line=7)
+    says = {"function": "cross_entropy", **(says or {"masked": False})}
+    call = event("loss_call", **says, file="train.py", line=7)
     return trace_of(steps=20, batches=rows, tensors=tensors, events=[call])
 
 
@@ -57,3 +58,33 @@ def test_targets_that_differ_where_the_input_does_not_are_no_padding():
     ids, targets = sentences(8)
     targets[:, -3:] = RANDOM.integers(0, 6, (12, 3))
     assert found(tagger(ids, targets)) == 0
+
+
+def torch_call(**says):
+    return {"ignore_index": -100, "reduction": "mean", "weighted": False, **says}
+
+
+def test_a_loss_of_pytorch_counts_what_it_is_not_told_to_ignore():
+    ids, targets = sentences(8)
+    assert found(tagger(ids, targets, **torch_call())) == 1
+    assert found(tagger(ids, targets.reshape(-1), **torch_call(reduction="sum"))) == 1
+
+
+@pytest.mark.parametrize(
+    "says",
+    [{"ignore_index": 0}, {"weighted": True}, {"reduction": "none"}, {"function": "nll_loss"}],
+    ids=lambda says: next(iter(says)),
+)
+def test_a_loss_of_pytorch_that_may_leave_padding_out_is_healthy(says):
+    assert found(tagger(*sentences(8), **torch_call(**says))) == 0
+
+
+def test_log_probabilities_that_come_straight_from_the_softmax_are_not_masked():
+    says = torch_call(function="nll_loss", head="log_softmax")
+    assert found(tagger(*sentences(8), **says)) == 1
+
+
+def test_targets_that_are_ignored_by_default_are_healthy():
+    ids, targets = sentences(8)
+    targets[ids == 0] = -100
+    assert found(tagger(ids, targets, **torch_call())) == 0
