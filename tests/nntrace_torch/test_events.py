@@ -135,6 +135,17 @@ def test_an_optimizer_is_announced_with_its_settings_and_its_line(trace_here):
     assert payload["line"] == line
 
 
+def test_the_two_averages_of_adam_are_among_its_settings(trace_here):
+    model = mlp()
+
+    def program():
+        optimizer = torch.optim.AdamW(model.parameters(), betas=(0.5, 0.9))
+        classify(model, torch.randn(6, 4), optimizer=optimizer)
+
+    (payload,) = payloads(trace_here(program), "optimizer")
+    assert (payload["beta1"], payload["beta2"]) == (0.5, 0.9)
+
+
 def test_the_first_nonfinite_value_of_a_site_is_recorded_once(trace_here):
     model = mlp()
 

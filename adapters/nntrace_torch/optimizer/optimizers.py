@@ -215,6 +215,9 @@ class Optimizers:
             for key in ("weight_decay", "momentum", "eps")
             if isinstance(group.get(key), (int, float))
         }
+        match group.get("betas"):
+            case (int() | float() as first, int() | float() as second):
+                numbers |= {"beta1": float(first), "beta2": float(second)}
         payload = {
             "name": known.name,
             "built": known.built,

@@ -18,6 +18,7 @@ from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.loss.course import loss_oscillating, loss_spike
 from nntrace.rules.loss.trend import loss_diverging
 from nntrace.rules.rule import Rule, rule
+from nntrace.rules.updates.momentum import long_average
 from nntrace.rules.updates.ratio import at_full_rate, has_learned, update_ratio_high
 from nntrace.schema import Role
 from nntrace.trace import Trace
@@ -47,9 +48,16 @@ def lr_too_high(
 
     Two signs together: updates change the weights by a large part of their size (UPD01), and the
     loss diverges, spikes or oscillates (LOS08, LOS09, LOS10). Either alone may have another
-    cause. The factor is the distance of the update ratio from its usual size.
-    Source: Karpathy's Recipe, step 3; CS231n, "ratio of weights:updates"; "37 reasons", 33.
+    cause. The factor is the distance of the update ratio from its usual size. A warning where it is
+    the momentum that makes them long: an average of the gradient over 200 steps and a tenth of the
+    run, or over 100 where PyTorch's Adam forgets the squares so soon that β₁² ≥ √β₂, as with its
+    `betas` exchanged.
+    Source: Karpathy's Recipe, step 3; CS231n, "ratio of weights:updates"; "37 reasons", 33; Kingma
+    & Ba 2015, theorem 4.1, which assumes β₁² < √β₂.
     """
+    if (average := long_average(trace)) is not None:
+        yield average
+        return
     high, reason = _first(update_ratio_high, trace)
     if reason:
         yield Skipped(reason)
