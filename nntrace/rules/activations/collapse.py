@@ -105,7 +105,7 @@ def attention_collapse(
 def batchnorm_mismatch(
     trace: Trace,
     *,
-    scale: Annotated[float, "rms of the input by running statistics; 1 is a match"] = 2.0,
+    scale: Annotated[float, "rms of the input by running statistics; 1 is a match"] = 1.7,
     samples: Annotated[int, "samples of a norm that are needed"] = 5,
     left: Annotated[float, "of the variances' first difference; with less they come near"] = 0.4,
 ) -> Iterator[Finding | Skipped]:
@@ -113,7 +113,7 @@ def batchnorm_mismatch(
 
     Training uses the mean and variance of the batch, evaluation the running ones; where they
     differ, the evaluated model is not the one that was trained. The inputs of the norm are
-    normalised by the running statistics, which should give a root mean square of 1; a factor of two
+    normalised by the running statistics, which should give a root mean square of 1; a factor of 1.7
     either way, over the last half of the run, counts. Statistics that approach those of the batches
     as fast as their momentum lets them are not reported. Keras' default of 0.99 takes some hundred
     steps, so shorter runs are not judged.
