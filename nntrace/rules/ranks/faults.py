@@ -9,6 +9,7 @@ from typing import Annotated
 import numpy as np
 
 from nntrace.rules.common.loss_course import loss_series
+from nntrace.rules.common.payloads import text
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.ranks.replicas import ONE_RANK, described, spread_of
@@ -315,7 +316,7 @@ def _first_nonfinite(trace: Trace) -> _Nonfinite | None:
     if loss_from is not None:
         found.append(_Nonfinite(loss_from, 0, list(_WORDS).index(Role.OUTPUT), "the loss"))
     for event in trace.events_of(EventKind.NONFINITE):
-        role, path = event.payload.get("role"), event.payload.get("site")
+        role, path = text(event.payload, "role"), event.payload.get("site")
         if role in _WORDS:
             what = f"the {_WORDS[Role(role)]} `{path}`"
             stage, order = int(role not in _LOCAL), list(_WORDS).index(Role(role))

@@ -78,6 +78,12 @@ def broken(number, *sites, loss=1.0):
     return trace_of(steps=20, rank=number, loss=loss, events=events)
 
 
+def test_a_role_that_is_no_text_is_no_role():
+    trace = ranks(broken(0, (7, ["output"])), broken(1, (9, "output")))
+    [finding] = findings("DST05", trace)
+    assert finding.evidence["ranks"] == [1]
+
+
 def test_the_rank_whose_forward_pass_broke_first_is_named():
     trace = ranks(broken(0, (7, "param_grad")), broken(1, (7, "output"), (7, "param_grad")))
     [finding] = findings("DST05", trace)
