@@ -1,8 +1,11 @@
 import gc
 import inspect
+import sys
+import threading
 
 import pytest
 import torch
+from nntrace_torch.program.living import living
 from nntrace_torch.samples.modules import Models
 from torch import nn
 from torch.nn import functional
@@ -232,3 +235,31 @@ def test_two_threads_of_forward_passes_do_not_mix(trace_here):
 def test_a_module_that_stands_for_another_is_no_part_of_its_path(trace_here, name):
     model = Wrapped(lambda m, x: getattr(m, name)(x), **{name: mlp()})
     assert activations(trace_here(lambda: classify(model, torch.randn(6, 4)))) == ["0", "1", "2"]
+
+
+def test_tuples_that_other_threads_are_filling_are_not_held_while_objects_are_searched():
+    failures, stops = [], threading.Event()
+    many = [[number] for number in range(400_000)]  # a search of some time
+
+    def fill():
+        while not stops.is_set():
+            try:
+                tuple(sum(range(200)) + number for number in range(40))
+            except SystemError as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=fill) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    before, model = sys.getswitchinterval(), mlp()
+    sys.setswitchinterval(1e-5)
+    found = [model in living(nn.Module) for _ in range(10)]
+    during = sys.getswitchinterval()
+    sys.setswitchinterval(before)
+    stops.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert all(found)
+    del many
+    assert during == pytest.approx(1e-5)

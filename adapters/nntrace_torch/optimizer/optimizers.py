@@ -18,6 +18,7 @@ from nntrace.adapter.sources import notebook_cell
 from nntrace.recorder import Recorder, is_landmark
 from nntrace.schema import EventKind
 from nntrace_torch.patching import Undo, after
+from nntrace_torch.program.living import living
 from nntrace_torch.program.sources import UNKNOWN, Source, Sources
 
 _RECENT = 8  # steps
@@ -170,7 +171,7 @@ class Optimizers:
         if self._has_searched:
             return False
         self._has_searched = True
-        if next(_living_optimizers(), None) is not None:
+        if _living_optimizers():
             gc.collect()  # what waits to be freed, as of a cell run before, is none of them
         for optimizer in _living_optimizers():
             self.entry(optimizer)
@@ -235,11 +236,8 @@ class Optimizers:
         self._recorder.add_event(EventKind.OPTIMIZER, payload)
 
 
-def _living_optimizers() -> Iterator[Optimizer]:
-    for candidate in gc.get_objects():
-        # type(), not isinstance(): a lazy proxy's __class__ may run user code.
-        if issubclass(type(candidate), Optimizer) and "param_groups" in vars(candidate):
-            yield candidate
+def _living_optimizers() -> list[Optimizer]:
+    return [found for found in living(Optimizer) if "param_groups" in vars(found)]
 
 
 def _living(references: Iterable[weakref.ref[torch.Tensor]]) -> Iterator[torch.Tensor]:

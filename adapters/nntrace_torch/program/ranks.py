@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
-from nntrace_torch.samples.modules import living_modules
+from nntrace_torch.program.living import living
 
 _KINDS = ("DistributedDataParallel", "FSDPModule", "FullyShardedDataParallel")
 
@@ -73,7 +73,7 @@ def _spread(optimizer: Optimizer) -> dict[str, Any]:
     `group_size` is the number of ranks that train on different examples and agree on the result;
     None when that is not known.
     """
-    found = {kind: module for module in living_modules() if (kind := _kind(module))}
+    found = {kind: module for module in living(nn.Module) if (kind := _kind(module))}
     meshes = [
         parameter.device_mesh
         for group in optimizer.param_groups

@@ -3,10 +3,9 @@
 A model is the outermost module around a called one, also when the program calls only its parts.
 """
 
-import gc
 import sys
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from types import FrameType
 
 import torch
@@ -14,6 +13,7 @@ from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from nntrace.adapter import Modules, described
+from nntrace_torch.program.living import living
 
 _Entry = tuple[weakref.ref[torch.Tensor], str, weakref.ref[nn.Module]]
 # They hold the model as `module` and are no part of it: paths are those of the model alone.
@@ -177,7 +177,7 @@ class Models:
             found = self.parameter(parameter)
         if found is None and self._searches < _MAX_SEARCHES:
             self._searches += 1
-            holder = next((m for m in living_modules() if _holds(m, parameter)), None)
+            holder = next((m for m in living(nn.Module) if _holds(m, parameter)), None)
             if holder is not None and self.owner_of(holder) is not None:
                 found = self.parameter(parameter)
         return found
@@ -231,7 +231,7 @@ class Models:
             return module
         self._searches += 1
         parents: dict[int, nn.Module] = {}
-        for candidate in living_modules():
+        for candidate in living(nn.Module):
             for child in _children(candidate):
                 if child is not None:
                     parents.setdefault(id(child), candidate)
@@ -266,14 +266,6 @@ def _is_in_forward(root: nn.Module | None) -> bool:
 def _as_written(path: str) -> str:
     """A path without the modules that stand for the one they are put around."""
     return ".".join(name for name in path.split(".") if name not in _INSIDE_OF_A_STAND_IN)
-
-
-def living_modules() -> Iterator[nn.Module]:
-    """Every module there is; some 10 ms."""
-    for candidate in gc.get_objects():
-        # type(), not isinstance(): a lazy proxy's __class__ may run user code.
-        if issubclass(type(candidate), nn.Module):
-            yield candidate
 
 
 def _holds(module: nn.Module, parameter: torch.Tensor) -> bool:
