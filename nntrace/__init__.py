@@ -11,7 +11,7 @@ _TRACING = ("Tracing", "log", "start")
 
 
 def __getattr__(name: str) -> object:
-    """Load either side on first use: a process started by `nntrace run` needs none of them."""
+    """Import a public name on first use: a process started by `nntrace run` needs none of them."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -16,7 +16,11 @@ __all__ = ["Diagnosis", "Trace", "diagnose", "open"]
 
 
 def open(run: str | Path | None = None, *, rank: int | None = None) -> Trace:  # noqa: A001 (public name: nntrace.open)
-    """The trace of a run: a path, a run's name or `latest`, by default the newest run.
+    """Open the trace of a run.
+
+    Args:
+        run: a path, a run's name or `latest`; by default the newest run.
+        rank: the rank to read, as in `Trace.open`.
 
     Raises:
         NotARunError, SchemaVersionError, DamagedTraceError: it cannot be read.
@@ -31,15 +35,15 @@ def diagnose(
     ignore: Iterable[str] = (),
     thresholds: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Diagnosis:
-    """What is wrong with a run, the most likely root cause first.
+    """Say what is wrong with a run, the most likely root cause first.
 
-    What is left out comes from the project's configuration, as on the command line.
+    An argument that is not given comes from the project's configuration, as on the command line.
 
     Args:
-        run: a trace, or what `open` takes.
-        select: rules to run, as beginnings of their codes.
-        ignore: rules to leave out, as beginnings of their codes.
-        thresholds: by rule code, in place of the configured ones.
+        run: a trace, or a run as `open` takes it.
+        select: rules to run, as prefixes of their codes.
+        ignore: rules to leave out, as prefixes of their codes.
+        thresholds: thresholds by rule code, in place of all configured ones.
 
     Raises:
         NotARunError, SchemaVersionError, DamagedTraceError: the run cannot be read.
@@ -53,11 +57,11 @@ def diagnose(
 
 
 def report(run: str | Path | Trace | None = None, file: str | Path | None = None) -> Path:
-    """Write a run as one self-contained HTML page; the file's path.
+    """Write a run as one self-contained HTML page and return the file's path.
 
     Args:
-        run: a trace, or what `open` takes.
-        file: where to, by default `NAME.html` in the working folder.
+        run: a trace, or a run as `open` takes it.
+        file: the file to write, by default `NAME.html` in the working folder.
 
     Raises:
         MissingExtraError: the extra `[report]` is not installed.

@@ -33,9 +33,9 @@ def arrow_schema(stream: str) -> pa.Schema:
 
 
 def conform(batch: Rows, stream: str) -> Rows:
-    """A batch or table of an older or newer minor format with exactly today's columns.
+    """Give a batch or table of an older or newer minor format exactly today's columns.
 
-    Missing columns become nulls, unknown ones are left out.
+    Missing columns become nulls; unknown ones are dropped.
 
     Raises:
         pa.ArrowInvalid: when a column's values cannot be read as the declared type.

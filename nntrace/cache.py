@@ -1,10 +1,10 @@
-"""The folder for what can be made or fetched again: copies of remote runs, the reports' script."""
+"""The cache folder: files that can be recreated, such as copies of remote runs."""
 
 import os
 from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """Its path, by the XDG convention; it may not exist yet."""
+    """The path of the cache folder, by the XDG convention; the folder may not exist yet."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "nntrace"

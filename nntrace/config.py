@@ -1,7 +1,7 @@
 """The settings of a project: `nntrace.toml`, or `[tool.nntrace]` in `pyproject.toml`.
 
 The nearest file counts, from the working folder upward. An unknown key is an error, never ignored.
-Cheap when there is no file: the TOML reader and the rules are imported only when needed.
+Without a file loading is cheap: the TOML reader and the rules are imported only when needed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,9 +21,10 @@ FAIL_ON: Final = ("error", "warning", "never")
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The settings; `source` is the file they come from, None for the defaults.
+    """The settings of a project.
 
     Attributes:
+        source: the file they come from, None for the defaults.
         runs_folder: where runs are written and looked for; a relative one in a file is relative
             to that file.
         sampling: what is sampled, and how densely; its fields are keys of the file.
@@ -44,7 +45,7 @@ class Config:
     def chosen_rules(
         self, select: Iterable[str] = (), ignore: Iterable[str] = ()
     ) -> "tuple[Rule, ...]":
-        """The rules to run; what is given here takes the place of what is configured.
+        """The rules to run; a `select` or `ignore` given here replaces the configured one.
 
         Raises:
             UnknownRuleError: a code that does not exist.
@@ -54,7 +55,7 @@ class Config:
         return select_rules(tuple(select) or self.select, tuple(ignore) or self.ignore)
 
     def thresholds(self) -> dict[str, dict[str, Any]]:
-        """Thresholds and settings by the rules' codes, checked against their declarations.
+        """The thresholds and settings by rule code, checked against the rules' declarations.
 
         Raises:
             ConfigError: an unknown rule or threshold, or a value of the wrong type.
@@ -77,7 +78,8 @@ def load_config(folder: Path | None = None) -> Config:
     """The configuration that applies in a folder, by default the working folder.
 
     Raises:
-        ConfigError: naming the file, the key and what would be right.
+        ConfigError: a file cannot be read or a setting is wrong; the message names the file, the
+            key and a correct value.
     """
     start = (folder or Path()).absolute()
     for place in (start, *start.parents):
@@ -85,7 +87,7 @@ def load_config(folder: Path | None = None) -> Config:
         if (content := _read(own)) is not None:
             return _config(own, _parse(own, content))
         project = place / "pyproject.toml"
-        # A project file that never says our name need not be parsed: `nntrace run` starts faster.
+        # A project file that never mentions nntrace is not parsed: `nntrace run` starts faster.
         if (content := _read(project)) is not None and b"nntrace" in content:
             tools = _parse(project, content).get("tool")
             section = tools.get("nntrace") if isinstance(tools, Mapping) else None
@@ -95,7 +97,7 @@ def load_config(folder: Path | None = None) -> Config:
 
 
 def parse_budget(text: str) -> float:
-    """A budget as a share of elapsed time: `2%` and `0.02` are the same.
+    """Parse a budget as a share of elapsed time: `2%` and `0.02` are the same.
 
     Raises:
         ConfigError: not a number, or not above 0 and at most 100 %.
@@ -114,7 +116,7 @@ def parse_budget(text: str) -> float:
 
 
 def parse_kinds(words: Sequence[str]) -> tuple[str, ...]:
-    """Roles of sites from words that hold one role each, or several separated by commas.
+    """Parse the roles of sites from words, each one role or several separated by commas.
 
     Raises:
         ConfigError: no such role.
@@ -231,7 +233,8 @@ def _rules(value: Any) -> dict[str, dict[str, Any]]:
     return value
 
 
-# Each key and the function that checks its value; the error says what it must be.
+# The keys, each with the function that checks its value; its TypeError or ValueError says what the
+# value must be.
 _KEYS: Final = {
     "runs_folder": _folder,
     "budget": _budget,

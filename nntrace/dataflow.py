@@ -1,28 +1,28 @@
-"""Which module's output enters which, as an adapter's `graph` event tells it.
+"""Which module's output enters which module, as an adapter reports it in a `graph` event.
 
 Vertices are modules, named by their path, and the operations between them, whose names begin with a
-colon. Payloads are read from files: entries that make no sense are left out.
+colon. Payloads are read from files: malformed entries are skipped.
 """
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-MOST_VERTICES: Final = 1 << 20  # of one graph; offsets keep operations of several graphs apart
+MOST_VERTICES: Final = 1 << 20  # in one graph; the step between the offsets of two graphs
 _RECTIFIER = ":relu"
-_POOLS = ":maxpool"  # rectifies the same units before or after
+_POOLS = ":maxpool"  # a relu before it and a relu after it rectify the same units
 
 
 @dataclass(frozen=True, slots=True)
 class Vertex:
-    """A module, or one operation of one recorded graph."""
+    """A module (`number` is -1), or one operation of one recorded graph."""
 
     name: str
     number: int = -1
 
     @property
     def is_module(self) -> bool:
-        """Whether it is a module; its name is then its path."""
+        """Whether the vertex is a module; its name is then its path."""
         return self.number < 0
 
 
@@ -30,7 +30,7 @@ Takers = Mapping[Vertex, Collection[Vertex]]
 
 
 def edges(payload: Mapping[str, Any], offset: int) -> Iterator[tuple[Vertex, Vertex]]:
-    """Pairs (from, to) of one graph; `offset` keeps its operations apart from other graphs'."""
+    """The pairs (from, to) of a graph; `offset` keeps its operations apart from other graphs'."""
     names, pairs = payload.get("vertices"), payload.get("edges")
     if not isinstance(names, list) or not isinstance(pairs, list):
         return

@@ -2,7 +2,7 @@
 
 
 class NntraceError(Exception):
-    """Bad input or a wrong setting. The message says what, where and what to do next."""
+    """Bad input or a wrong setting. The message says what is wrong, where, and what to do next."""
 
 
 class NotARunError(NntraceError):

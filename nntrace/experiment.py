@@ -1,7 +1,7 @@
-"""What a child of `nntrace check` does to the program it runs, and when it has seen enough.
+"""The experiments of `nntrace check`: how a child changes the program it runs, and when it ends.
 
-Handed to the child through the environment and written into its run's manifest, so that every
-reader knows what a run was. Nothing heavy may be imported here: start-up counts.
+An experiment reaches the child through the environment and is written into its run's manifest, so
+that every reader knows what a run was. Nothing heavy may be imported here: start-up counts.
 """
 
 import math
@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Literal, Self
 
 BASELINE: Final = "baseline"
-_FITTED: Final = 0.01  # of the way from the first loss to the floor that may be left
+_FITTED: Final = 0.01  # of the distance from the first loss to the floor may remain
 _FITTED_STEPS: Final = 3
-STILL_FALLING: Final = 0.03  # of the way left to the floor, from one quarter to the next
+STILL_FALLING: Final = 0.03  # of the remaining distance to the floor, per quarter of `steps`
 _LONGEST: Final = 4  # times `steps`, while the loss still falls
-_LOWEST_RATE: Final = 1e-7  # of a sweep, and at least; so is the highest
-_HIGHEST_RATE: Final = 10.0
-_AROUND: Final = 300.0  # times the program's own rate, either way
-_DIVERGED: Final = 4.0  # times the first loss, as far above the lowest
+_LOWEST_RATE: Final = 1e-7  # a sweep begins here or lower
+_HIGHEST_RATE: Final = 10.0  # a sweep ends here or higher
+_AROUND: Final = 300.0  # a sweep covers this factor on either side of the program's own rate
+_DIVERGED: Final = 4.0  # a loss this many times the first loss above the lowest has diverged
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +29,20 @@ class Experiment:
     Attributes:
         name: the name by which rules ask for the run.
         steps: optimizer steps after which the program is ended.
-        seconds: time of training after which it is ended.
-        seed: what the random generators start from; a seed the program sets itself stands.
-        pinned: every training step sees the batch of the first.
-        inputs: what is done to the model's inputs.
-        targets: what is done to the loss function's targets.
+        seconds: training time after which the program is ended.
+        seed: the seed of the random generators; a seed that the program sets itself wins.
+        pinned: whether every training step sees the batch of the first.
+        inputs: what is done to the model's inputs; nothing when empty.
+        targets: what is done to the loss function's targets; nothing when empty.
         rate: factor on the learning rate.
-        sweep: whether the learning rate grows from step to step over its whole range.
-        steady: whether schedules of the learning rate are ignored.
+        sweep: whether the learning rate grows from step to step over the range of `swept_rates`.
+        steady: whether learning-rate schedules are ignored.
         regularised: False turns dropout and weight decay off.
-        until: what ends it early: a loss at its floor, or one that diverges.
-        dependencies: whether its last step is replayed to see what depends on what.
+        until: what ends the program early: a loss at its floor (`fitted`), or one that diverges.
+        dependencies: whether the last step is replayed to see which outputs depend on which inputs.
         sandbox: the working folder that stands in for `folder`.
-        surroundings: the folder above it that stands in for one above `folder`; none when empty.
+        surroundings: the folder above `sandbox` that stands in for one above `folder`; none when
+            empty.
         folder: the working folder of `nntrace check`.
     """
 
@@ -64,11 +65,11 @@ class Experiment:
 
     @property
     def interferes(self) -> bool:
-        """Whether the program trains otherwise than by itself."""
+        """Whether the program trains differently than it would untouched."""
         return any(getattr(self, name) != getattr(_UNTOUCHED, name) for name in _INTERVENTIONS)
 
     def encode(self) -> str:
-        """The text that carries it through the environment."""
+        """Encode the experiment as text for an environment variable."""
         return repr(asdict(self))
 
     @classmethod
@@ -88,7 +89,7 @@ class Experiment:
         return cls(**{key: value for key, value in content.items() if key in known})
 
     def original(self, file: str | None) -> str | None:
-        """The user's file for which a file in the sandbox, or around it, stands in."""
+        """The user's file that a file in the sandbox, or in its surroundings, stands in for."""
         if not file or not self.sandbox:
             return file
         if file.startswith(self.sandbox + os.sep):
@@ -134,7 +135,7 @@ class Ending:
         self.floor: float | None = None
 
     def after_step(self, loss: float | None) -> str | None:
-        """Why the program is to end now, or None."""
+        """The reason to end the program now, or None to go on."""
         experiment = self._experiment
         now = self._clock()
         if self._began is None:
@@ -152,7 +153,7 @@ class Ending:
 
     @property
     def share(self) -> float:
-        """The share of the experiment that is done, by steps or by time, whichever is more."""
+        """The share of the experiment that is done, from 0 to 1: by steps or time, the larger."""
         began = self._began
         elapsed = 0.0 if began is None else self._clock() - began
         by_steps = len(self._losses) / max(self._experiment.steps - 1, 1)
@@ -160,7 +161,7 @@ class Ending:
 
     @property
     def is_near(self) -> bool:
-        """Whether one more step may be the last: all but one are made, or half of the time is."""
+        """Whether one more step may be the last: all steps but one, or half the time, are over."""
         if len(self._losses) >= self._experiment.steps - 1:
             return True
         began = self._began
@@ -169,7 +170,7 @@ class Ending:
     def _is_fitted(self) -> bool:
         floor = self.floor or 0.0
         start, last = self._losses[0], self._losses[-1]
-        # A loss far below its floor has another one, which nobody knows.
+        # A loss far below the floor has a lower, unknown floor.
         near = start > floor and abs(last - floor) <= _FITTED * (start - floor)
         self._fitted = self._fitted + 1 if near else 0
         return self._fitted >= _FITTED_STEPS
@@ -182,7 +183,7 @@ class Ending:
         return last - min(known) > _DIVERGED * max(abs(known[0]), 1e-12)
 
     def _is_on_its_way(self) -> bool:
-        """Whether the loss should reach its floor and is still falling: too early for a verdict."""
+        """Whether a loss that should reach its floor is still falling: too early for a verdict."""
         if self._experiment.until != "fitted":
             return False
         done, planned = len(self._losses), self._experiment.steps

@@ -1,4 +1,4 @@
-"""Optional dependencies: imported when they are used, and named with their extra when missing."""
+"""Optional dependencies: imported on use; the error for a missing one names what to install."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -7,7 +7,7 @@ from typing import Final
 
 from nntrace.errors import NntraceError
 
-# What the extras of pyproject.toml install, by import name.
+# The packages that each extra of pyproject.toml installs, by import name.
 MODULES: Final = {
     "tui": ("textual", "textual_plot"),
     "report": ("altair", "jinja2", "vl_convert"),
@@ -23,11 +23,11 @@ def require(module: str, what: str) -> ModuleType:
     """Import a package that no extra installs.
 
     Args:
-        module: its import name.
-        what: what needs it, as the beginning of a sentence.
+        module: the package's import name.
+        what: what needs the package, as the beginning of a sentence.
 
     Raises:
-        MissingExtraError: it is not installed; the message says what installs it.
+        MissingExtraError: the package is not installed; the message says how to install it.
     """
     try:
         return import_module(module)
@@ -37,14 +37,14 @@ def require(module: str, what: str) -> ModuleType:
 
 
 def require_extra(extra: str, what: str) -> None:
-    """Make sure that what an extra installs is there; nothing is imported yet.
+    """Check that the packages of an extra are installed, without importing them.
 
     Args:
-        extra: its name.
+        extra: the name of the extra.
         what: what needs it, as the beginning of a sentence.
 
     Raises:
-        MissingExtraError: a package is not installed; the message says what installs it.
+        MissingExtraError: a package is not installed; the message says how to install it.
     """
     for module in MODULES[extra]:
         if find_spec(module) is None:

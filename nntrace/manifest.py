@@ -1,6 +1,6 @@
 """`manifest.json`: what a run is, who writes it and how it ended.
 
-Written whole to a temporary file and renamed, so that a reader never sees half of one.
+A manifest is written whole to a temporary file and renamed: a reader never sees half of one.
 """
 
 import errno
@@ -18,12 +18,15 @@ from nntrace.errors import NotARunError, SchemaVersionError
 from nntrace.schema import MANIFEST, SCHEMA_VERSION, RunStatus
 
 _STALE_SECONDS = 60.0
-_LARGEST_NUMBER = 1e300  # NaN and infinities, which Python's JSON lets through, are no numbers
+_LARGEST_NUMBER = 1e300  # rejects NaN and infinities, which Python's JSON reader accepts
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One run. Times are nanoseconds since the epoch; `overhead` is a fraction of elapsed time."""
+    """The facts of one run.
+
+    Times are nanoseconds since the epoch; `overhead` is a fraction of elapsed time.
+    """
 
     name: str
     schema: int = SCHEMA_VERSION
@@ -57,11 +60,11 @@ class Manifest:
 
     @classmethod
     def read(cls, run: Path) -> Self:
-        """The manifest of a run folder.
+        """Read the manifest of a run folder; a value of the wrong type counts as missing.
 
         Raises:
-            NotARunError: no manifest, or not one of ours.
-            SchemaVersionError: written by a newer, incompatible nntrace.
+            NotARunError: there is no manifest, or it is not one of nntrace.
+            SchemaVersionError: it was written by a newer, incompatible nntrace.
         """
         path = run / MANIFEST
         try:
@@ -92,9 +95,9 @@ class Manifest:
         )
 
     def write(self, run: Path) -> None:
-        """Replace the folder's manifest in one step.
+        """Replace the folder's manifest atomically.
 
-        On a full disk it is overwritten instead: the block it has is enough.
+        On a full disk it is overwritten in place: the disk block it already has is enough.
         """
         temporary = _beside(run)
         content = json.dumps(asdict(self), indent=2)
@@ -126,7 +129,7 @@ class Manifest:
         return True
 
     def current_status(self, run: Path) -> RunStatus:
-        """The status now: a run that stopped without saying so has been killed."""
+        """The status now: a run that ended without writing its status counts as killed."""
         try:
             written = RunStatus(self.status)
         except ValueError:
@@ -147,7 +150,8 @@ def _beside(run: Path) -> Path:
 def process_is_alive(pid: object, host: object, folder: Path) -> bool:
     """Whether the process that writes into a folder is still running.
 
-    For a process of another machine, whether something was written lately has to do.
+    A process of another machine counts as running while its streams were written to within the last
+    minute.
     """
     if host == socket.gethostname() and isinstance(pid, int) and pid > 0:
         return _process_runs(pid)
@@ -201,7 +205,7 @@ def _process_runs(pid: int) -> bool:
         return False
     except OSError:
         return True
-    try:  # a zombie has ended, though its parent has not asked yet
+    try:  # a zombie has ended, though its parent has not waited for it yet
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (OSError, IndexError):
         return True

@@ -1,6 +1,6 @@
-"""Sites and batches, as the recorder writes them and as a `Trace` hands them out.
+"""Sites and batches, as the recorder writes them and as a `Trace` returns them.
 
-One declaration for both sides of the run folder; their Arrow types are in `nntrace.schema`.
+Each is declared once for both sides of the run folder; `nntrace.schema` holds their Arrow types.
 """
 
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ from nntrace.schema import Role
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One place whose statistics are recorded, a module path and a role; the fields are the columns
-    of `sites`.
+    """One place whose statistics are recorded: a module path and a role.
 
+    The fields are the columns of `sites`.
     Ids grow in the order in which the training program first reached the sites, which is depth
     order for a feed-forward pass. `range_low`/`range_high` bound a bounded activation function.
     `unit_axis` is the axis of channels or features where it is not PyTorch's.
@@ -43,7 +43,7 @@ class Site:
 
     @property
     def shown(self) -> str:
-        """The path as messages show it: in quotes, as a module may be called `0`."""
+        """The path as messages show it: in backquotes, because a module may be called `0`."""
         return f"`{self.path}`" if self.path else "the model"
 
     @property
@@ -61,7 +61,7 @@ class Site:
         return self.shape[self.channel_axis] if self.shape else 0
 
     def row(self) -> dict[str, Any]:
-        """The row of `sites`."""
+        """The site as a row of `sites`."""
         return {name: getattr(self, name) for name in _names(self)}
 
 
@@ -69,8 +69,8 @@ class Site:
 class Batch:
     """What one sampled batch held; the fields are the columns of `data`, None where unknown.
 
-    What further loss functions of its step were given is told in the same way, by rows of `losses`
-    that say nothing of the input. `loss_path` is the path of a loss function's sites.
+    The arguments of further loss functions called in the same step are described alike, by rows of
+    `losses`, which leave out the input. `loss_path` is the path of a loss function's sites.
     """
 
     step: int
@@ -111,7 +111,7 @@ class Batch:
     clamped_fraction: float | None = None
 
     def row(self) -> dict[str, Any]:
-        """The row of `data`; a list that is not known is null there."""
+        """The batch as a row of `data`, where an unknown list is null."""
         values = {name: getattr(self, name) for name in _names(self)}
         return {name: None if value == () else value for name, value in values.items()}
 

@@ -1,7 +1,8 @@
 """What is sampled of a run, how densely and of which modules: the options of `nntrace run`.
 
-Declared once: the command line, the project's settings, the environment of a traced process and
-`nntrace.start` all take these fields. Nothing heavy may be imported here: start-up counts.
+The options are declared once: the command line, the project's settings, the environment of a traced
+process and `nntrace.start` all take these fields. Nothing heavy may be imported here: start-up
+counts.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from nntrace.schema import Role
 DEFAULT_BUDGET: Final = 0.02
 SAMPLE_LIMIT: Final = 4096
 EVERYTHING: Final = 1 << 62
-# In all samples of one step: 12 MiB of float32, and several steps may wait for the writer.
+# The most elements in all samples of one step: 12 MiB of float32. Several steps may wait for the
+# writer.
 _STEP_ELEMENTS: Final = 3 << 20
 _LEAST_LIMIT: Final = 256
 _OF_MODULES: Final = frozenset(
@@ -63,10 +65,10 @@ class Sampling:
         return not (self.include or self.exclude or self.kinds)
 
     def limit(self, sites: int) -> int:
-        """The most elements to take from one tensor, in a model with this number of sites.
+        """The most elements to sample from one tensor, in a model with this number of sites.
 
-        4096, which gives a standard deviation a relative standard error of about 1 %; fewer in very
-        large models, so that the memory for the samples does not grow with the model.
+        It is 4096, which gives a standard deviation a relative standard error of about 1 %, and
+        less in very large models, so that the memory for samples does not grow with the model.
         """
         if self.exact:
             return EVERYTHING
@@ -77,7 +79,7 @@ class Sampling:
 
 
 def matches(path: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a pattern matches the path, or that of a module around it."""
+    """Whether a pattern matches the path, or the path of a module that contains it."""
     while True:
         if any(fnmatchcase(path, pattern) for pattern in patterns):
             return True

@@ -67,7 +67,7 @@ class EventKind(StrEnum):
 
 
 class RunStatus(StrEnum):
-    """What became of a run. KILLED is what readers conclude; it is never written."""
+    """The status of a run. KILLED is inferred by readers; it is never written."""
 
     RUNNING = "running"
     FINISHED = "finished"
@@ -105,7 +105,7 @@ STATISTICS: Final = (
     "effective_rank",
 )
 
-# What a loss function was called on, and what it returned.
+# The arguments of a loss function and the value it returned.
 _LOSS_CALL: Final = """target_mean float32
         target_std float32
         target_min float32

@@ -1,4 +1,4 @@
-"""For tests of training code: fail when a run is not healthy.
+"""Assertions for tests of training code: fail when a run is not healthy.
 
 def test_training_is_healthy(tmp_path):
     run = tmp_path / "run"
@@ -26,13 +26,13 @@ def assert_healthy(
     select: Iterable[str] = (),
     fail_on: str = "warning",
 ) -> None:
-    """Fail with the diagnosis as the message when a run has findings.
+    """Fail, with the diagnosis as the message, when a run has findings.
 
     Args:
         run: a trace, a path, a run's name or `latest`; by default the newest run.
-        ignore: rules to leave out, as beginnings of their codes, besides the configured ones.
-        select: rules to run, as beginnings of their codes.
-        fail_on: `error`, or `warning` for both.
+        ignore: rules to leave out besides the configured ones, as prefixes of their codes.
+        select: rules to run, as prefixes of their codes.
+        fail_on: the least severity that fails: `error`, or `warning` for both.
 
     Raises:
         AssertionError: a finding is at or above `fail_on`, or no rule could judge the run.

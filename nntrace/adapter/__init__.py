@@ -17,13 +17,13 @@ GROUP = "nntrace.adapters"
 class Adapter(Protocol):
     """Turns a framework's training into samples for a recorder.
 
-    Its class is called without arguments by the entry point's loader.
+    The class that an entry point names is instantiated without arguments.
     """
 
     def install(self, recorder: "Recorder") -> Callable[[], None]:
-        """Hook into the framework; return what undoes every hook and patch.
+        """Hook into the framework; return a function that undoes every hook and patch.
 
-        The undo may be called twice, the first time from within a hook that failed.
+        That function may be called twice, the first time from within a hook that failed.
 
         The hooks must be guarded (`recorder.guard`) and must not change the training: same
         numbers, same random states, no graph or tensor kept alive beyond its step.
@@ -31,7 +31,7 @@ class Adapter(Protocol):
         ...
 
     def nothing_recorded(self) -> str:
-        """Why there is no record, as a clause: `no optimizer step happened`."""
+        """The reason why nothing was recorded, as a clause: `no optimizer step happened`."""
         ...
 
 
@@ -41,8 +41,8 @@ DESCRIBES_ITSELF: Final = "__nntrace__"
 class Modules(Protocol):
     """What a framework built on another one (Keras on PyTorch) says about its modules.
 
-    Its adapter sets this as attribute `DESCRIBES_ITSELF` of their class; the adapter of the
-    framework below, which sees the modules run, asks it.
+    The upper framework's adapter sets an object of this kind as attribute `DESCRIBES_ITSELF` of the
+    modules' class; the lower framework's adapter, which sees the modules run, asks it.
     """
 
     def children(self, module: Any) -> Iterable[Any]:
@@ -50,36 +50,36 @@ class Modules(Protocol):
         ...
 
     def parts(self, root: Any) -> Iterable[tuple[str, Any, Iterable[tuple[str, Any]]]]:
-        """A module and all inside it: path, module, and (path, tensor) of its own parameters."""
+        """A module and all inside it: (path, module, (path, tensor) of its own parameters)."""
         ...
 
     def unit_axis(self, module: Any) -> int:
-        """The axis of channels or features in its output."""
+        """The axis of channels or features in a module's output."""
         ...
 
     def activation(self, module: Any) -> str:
-        """The activation function that it applies itself, after its weights; empty without one."""
+        """The activation function a module itself applies after its weights; empty if none."""
         ...
 
     def dropout_rate(self, module: Any) -> dict[str, float]:
-        """The column of `sites` that tells a dropout layer's rate."""
+        """The column `dropout_rate` of `sites`, if the module is a dropout layer."""
         ...
 
     def value_range(self, module: Any) -> dict[str, float]:
-        """The columns of `sites` that bound its output."""
+        """The columns of `sites` that bound a module's output."""
         ...
 
     def fans(self, shape: tuple[int, ...], module: Any) -> dict[str, int]:
-        """The columns `fan_in` and `fan_out` of a parameter of its own."""
+        """The columns `fan_in` and `fan_out` of a parameter with this shape of a module."""
         ...
 
 
 def described(module: Any) -> Modules | None:
-    """What describes a module, if its framework is built on the one that runs it."""
+    """The description of a module whose framework is built on the one that runs it, else None."""
     found: Modules | None = getattr(type(module), DESCRIBES_ITSELF, None)
     return found
 
 
 def installed_adapters() -> dict[str, EntryPoint]:
-    """The entry points by framework name; nothing is imported."""
+    """The adapters' entry points by framework name; nothing is imported."""
     return {entry.name: entry for entry in entry_points(group=GROUP)}

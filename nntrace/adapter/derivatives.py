@@ -1,7 +1,8 @@
-"""Whether a gradient is the derivative of what was computed, by comparison with differences.
+"""Checks gradients against finite differences.
 
-Compared along random directions, in float64. Where two step sizes disagree the direction crosses a
-kink and decides nothing. A gradient counts as wrong when it is wrong along every direction.
+The comparison is made along random directions, in float64. Where two step sizes disagree, the
+direction crosses a kink and decides nothing. A gradient counts as wrong when it is wrong along
+every direction.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,10 +12,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 P = TypeVar("P")
 
 _DIRECTIONS = 3
-STEP = 1e-6  # relative to the size of what is moved, which counts as at least 1
+STEP = 1e-6  # relative to the magnitude of the moved values, which counts as at least 1
 WIDE_STEP = 10 * STEP
-_TOLERANCE = 1e-3  # of the larger one
-_KINK = 1e-3  # by how much differences of two step sizes may disagree
+_TOLERANCE = 1e-3  # of the larger of the two slopes
+_KINK = 1e-3  # the share of a slope by which two step sizes may disagree
 
 
 class Slopes(NamedTuple):
@@ -27,7 +28,7 @@ class Slopes(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Wrong(Generic[P]):
-    """A part whose gradient is not the derivative, with both along the first direction."""
+    """A part whose gradient is wrong: its slopes by either method along the first direction."""
 
     part: P
     by_backward: float
@@ -35,7 +36,7 @@ class Wrong(Generic[P]):
 
     @property
     def factor(self) -> float:
-        """How many times the derivative the gradient is."""
+        """The gradient's slope as a multiple of the true one."""
         return self.by_backward / self.by_differences if self.by_differences else float("inf")
 
 
@@ -44,10 +45,10 @@ class Comparison(Generic[P]):
     """The result of a comparison.
 
     Attributes:
-        outputs: what was computed.
-        wrong: one for each part whose gradient is wrong along every direction.
-        is_constant: whether no part changed the outputs.
-        tried: the number of directions that decided something.
+        outputs: the outputs whose gradients were compared.
+        wrong: the parts whose gradient is wrong along every direction.
+        is_constant: whether moving any part left the outputs unchanged.
+        tried: the number of directions, over all parts, that crossed no kink.
     """
 
     outputs: tuple[Any, ...]
@@ -62,9 +63,10 @@ def compared(
     """Compare gradients with differences, part by part.
 
     Args:
-        outputs: what was computed.
+        outputs: the outputs, handed on in the result.
         parts: what the gradients belong to; each is moved by itself.
-        measure: gives for a part a function that draws a random direction and measures along it.
+        measure: returns, for a part, a function that measures the slopes along a new random
+            direction at each call.
     """
     wrong: list[Wrong[P]] = []
     is_constant, tried = True, 0

@@ -1,4 +1,4 @@
-"""Which accelerators this machine lets a process use, without waking any of them.
+"""Finds this machine's accelerators without initialising any of them.
 
 Asking a framework would initialise the device, which forked workers do not survive.
 """
@@ -11,7 +11,7 @@ _AMD = Path("/sys/class/kfd/kfd/topology/nodes")
 
 
 def accelerator(nvidia: Path = _NVIDIA, amd: Path = _AMD) -> str | None:
-    """The kind of accelerator, `cuda` also for AMD's, or None."""
+    """The kind of accelerator the process may use, or None; `cuda` stands for AMD's too."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1"):
         return None
     try:

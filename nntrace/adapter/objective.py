@@ -13,15 +13,15 @@ def objective_payload(
     is_clamped: bool,
     broadcast: tuple[Sequence[int | None], Sequence[int | None]] | None,
 ) -> dict[str, Any]:
-    """What is minimised.
+    """Describe the objective that is minimised.
 
     Args:
-        terms: name and weight of each term; a name that comes again stands for the same function.
+        terms: name and weight of each term; a repeated name stands for the same function.
         source: the line that asked for the gradient.
         is_clamped: whether a clamp stands between the examples' losses and their mean.
-        broadcast: shapes of predictions and targets that are not alike, if any are.
+        broadcast: the shapes of predictions and targets where they differ, else None.
     """
-    weights = dict(reversed(terms))  # of a name that comes again the first weight counts
+    weights = dict(reversed(terms))  # the first weight of a repeated name counts
     names = list(dict.fromkeys(name for name, _ in terms))
     return {
         "terms": names,

@@ -1,7 +1,7 @@
-"""Replaces an attribute of a framework by one that also observes; gives back what undoes it.
+"""Replaces an attribute of a framework by a wrapper that also observes; returns the undo.
 
-The original is called with exactly the caller's arguments, and the very object it returns is
-handed on.
+A wrapper calls the original with exactly the caller's arguments and returns the very object that
+the original returned.
 """
 
 from collections.abc import Callable
@@ -15,13 +15,13 @@ def replace(owner: Any, name: str, wrapper: Any) -> Undo:
     """Set `owner.name` to `wrapper`; the undo does nothing once someone has patched over it."""
     original = getattr(owner, name)
     inherited = name not in vars(owner)
-    is_static = name == "__new__"  # what Python makes static only within the class statement
+    is_static = name == "__new__"  # Python makes it static by itself only in a class statement
     held = staticmethod(wrapper) if is_static else wrapper
     setattr(owner, name, held)
 
     def undo() -> None:
         if vars(owner).get(name) is not held:
-            return  # someone patched over us: taking theirs off would be worse
+            return  # someone patched over this wrapper: removing their patch would be worse
         if inherited:
             delattr(owner, name)
         else:
@@ -33,10 +33,11 @@ def replace(owner: Any, name: str, wrapper: Any) -> Undo:
 def calling_before(
     observe: Function, unless: Callable[[], bool] | None = None
 ) -> Callable[[Function], Function]:
-    """What makes of a function one that calls `observe(*args, **kwargs)` first.
+    """A decorator: the function calls `observe(*args, **kwargs)` before it runs.
 
     Args:
-        unless: asked at each call whether nothing is to be observed.
+        observe: is called with the arguments of each call.
+        unless: tells at each call whether to skip `observe`.
     """
 
     def make(original: Function) -> Function:
@@ -53,10 +54,11 @@ def calling_before(
 def calling_after(
     observe: Function, unless: Callable[[], bool] | None = None
 ) -> Callable[[Function], Function]:
-    """What makes of a function one that calls `observe(result, *args, **kwargs)` afterwards.
+    """A decorator: the function calls `observe(result, *args, **kwargs)` after it ran.
 
     Args:
-        unless: asked after each call whether nothing is to be observed.
+        observe: is called with the result and the arguments of each call.
+        unless: tells after each call whether to skip `observe`.
     """
 
     def make(original: Function) -> Function:

@@ -1,8 +1,8 @@
-"""Lines of the user's code: who calls, and where layers, modules and optimizers were built.
+"""Finds lines of the user's code: who calls, and where layers and optimizers were built.
 
-The first frame outside the framework, nntrace and the object's own constructors counts. One in a
-file of the program's own comes before one in an installed package: what Lightning or Transformers
-calls for the program is named by the line in which the program calls them.
+The innermost frame outside the framework, nntrace and the object's own constructors counts. A frame
+in the program's own files takes precedence over one in an installed package: a call that Lightning
+or Transformers makes for the program is located at the line where the program calls them.
 """
 
 import functools
@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 
 _NNTRACE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _INSTALLED = ("site-packages", "dist-packages")
-# Python's own modules, and the scripts by which packages are started.
+# Python's own modules, and the scripts that start packages (`torchrun`).
 _PYTHON = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "scripts"))
 _DEEPEST = 120  # frames from a training step of Lightning or a Trainer to the program's call of it
 
 
 @functools.cache
 def is_installed(file: str) -> bool:
-    """Whether a file came with a package or with Python, and was not written for this program."""
+    """Whether a file belongs to a package or to Python, rather than to the program."""
     return file.startswith(_PYTHON) or any(name in file.split(os.sep) for name in _INSTALLED)
 
 
@@ -48,8 +48,8 @@ class UserCode:
     """Tells the user's frames from others.
 
     Args:
-        folders: of the framework and its adapter: nothing in them is the user's.
-        frames: how many are looked at.
+        folders: the folders of the framework and its adapter: no file in them is the user's.
+        frames: the number of frames searched, from the innermost outward.
     """
 
     def __init__(self, folders: Iterable[str], frames: int) -> None:
@@ -58,17 +58,21 @@ class UserCode:
         self._known: dict[str, bool] = {}
 
     def is_users(self, file: str) -> bool:
-        """Whether a file is the program's: neither the framework's nor ours."""
+        """Whether a file is outside the framework, its adapter and nntrace."""
         known = self._known.get(file)
         if known is None:
             known = self._known[file] = not file.startswith(self._not_the_users)
         return known
 
     def caller(self, built: object | None = None, *, installed: bool = False) -> Source:
-        """The innermost line of the user's (outside of the constructors of `built`).
+        """The innermost line of the user's code that leads to this call.
 
-        One in an installed package stands for it where the program has none of its own, and in any
-        case with `installed`, which tells two calls within a package apart.
+        A line in an installed package is returned where no frame is in the program's own files.
+
+        Args:
+            built: an object under construction, whose constructors do not count.
+            installed: whether a line in an installed package counts like one of the program, to
+                tell two calls within a package apart.
         """
         frame: FrameType | None = sys._getframe(1)
         within = UNKNOWN
@@ -93,9 +97,10 @@ class UserCode:
         return within
 
     def call_path(self) -> int:
-        """A number for the calls in the program's code that are under way, innermost first.
+        """A hash of the stack of calls in the user's code.
 
-        Equal where a loop comes back to the same call, different for two calls of one helper.
+        It is equal where a loop comes back to the same call, and different for two calls of one
+        helper function.
         """
         frame: FrameType | None = sys._getframe(1)
         known = self._known
@@ -121,12 +126,12 @@ class BuiltAt:
         self._by_id: dict[int, tuple[weakref.ref[Any], Source]] = {}
 
     def of(self, built: object) -> Source:
-        """Where it was built; unknown for a copy or something built before nntrace came."""
+        """Where an object was built; `UNKNOWN` for a copy or an object older than this one."""
         reference, source = self._by_id.get(id(built), (None, UNKNOWN))
         return source if reference is not None and reference() is built else UNKNOWN
 
     def note(self, built: object, *args: Any, **kwargs: Any) -> None:
-        """It is being built."""
+        """Note that an object is being built; call this from its constructor."""
         key = id(built)
         if key in self._by_id and self._by_id[key][0]() is built:
             return  # a base class's constructor
