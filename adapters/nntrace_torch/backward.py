@@ -1,4 +1,4 @@
-"""What `backward` was called on since the last optimizer step: the objective of that step."""
+"""Collects the losses on which `backward` is called between optimizer steps: a step's objective."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,10 +19,11 @@ class BackwardObserver:
     """Collects the scalars that are differentiated, unscaled, without waiting for their values.
 
     Attributes:
-        seen: whether there ever was any.
-        number_of: knows the number of some losses without reading it again.
-        begins: told of the losses a pass begins with.
-        light: asked first whether it notes a loss without all that; None where nothing does.
+        seen: whether `backward` has been called at all.
+        number_of: returns the value of a loss if it is known without reading the tensor again.
+        begins: called with the losses that a backward pass begins with, and their values.
+        light: called first, with the loss; True if it has noted the loss and nothing else is to
+            be done. None while steps are not light.
     """
 
     def __init__(
@@ -46,19 +47,20 @@ class BackwardObserver:
         ]
 
     def noted(self, number: float) -> None:
-        """A pass began with a loss whose number is known, and there is no more to be done."""
+        """Count a backward pass from a loss whose value is known already."""
         self._losses.append(number)
         self._backwards += 1
 
     def take(self, *, first_only: bool) -> tuple[float | Callable[[], float] | None, int]:
         """The objective since the last call, and the number of backward passes it took.
 
-        The sum of what `backward` was called on; without any, of what `autograd.grad` was. A
-        function, when it is still on its way from an accelerator.
+        The objective is the sum of the losses `backward` was called on or, if there were none, of
+        those `autograd.grad` was called on. It is a function while a value is still on its way
+        from an accelerator, and None without any loss.
 
         Args:
-            first_only: a closure evaluates the objective several times; the first evaluation is
-                the one at the step's start.
+            first_only: take the first loss only: a closure evaluates the objective several times,
+                the first time at the parameters with which the step began.
         """
         losses = self._losses or self._by_hand
         backwards, self._backwards = self._backwards, 0
@@ -89,10 +91,10 @@ class BackwardObserver:
 
     def _backward(self, tensors: Any = None, *args: Any, **kwargs: Any) -> None:
         if is_in_backward():
-            return  # a checkpoint's own, part of a backward pass that was counted
+            return  # called by a checkpoint within a backward pass that was counted
         number = None if self._scaling.is_used else self.number_of(tensors)
         numbers: list[Number]
-        if number is not None:  # what nearly every program has
+        if number is not None:  # the case of nearly every program
             losses, numbers = [tensors], [number]
         else:
             losses = _scalars(tensors)
@@ -115,7 +117,7 @@ class BackwardObserver:
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        # A graph of the gradient is for a penalty, or for a loss that is yet to come.
+        # With a graph of its own the gradient is part of a penalty, or of a loss yet to come.
         if not create_graph and grad_outputs is None and not is_in_backward():
             self._by_hand += [self._number(loss) for loss in _scalars(outputs)]
             if len(self._by_hand) >= _MANY_LOSSES:
@@ -131,12 +133,12 @@ class BackwardObserver:
 
 
 def _shortened(losses: list[Number]) -> list[Number]:
-    """The first, and the sum of the rest: of a program that never makes a step."""
+    """The first loss and the sum of the rest, for programs that never make a step."""
     return [losses[0], sum(float(loss) for loss in losses[1:])] if losses else losses
 
 
 def _scalars(tensors: Any) -> list[torch.Tensor]:
-    if type(tensors) is torch.Tensor:  # what nearly every program has
+    if type(tensors) is torch.Tensor:  # the case of nearly every program
         return [tensors] if can_sample(tensors) and tensors.numel() == 1 else []
     found = tensors if isinstance(tensors, (tuple, list)) else (tensors,)
     return [tensor for tensor in found if can_sample(tensor) and tensor.numel() == 1]

@@ -23,7 +23,7 @@ class CalledModels:
         self._roots[model.prefix] = self._last = weakref.ref(module)
 
     def of(self, optimizer: Optimizer) -> Callable[[], nn.Module | None]:
-        """What holds the parameters an optimizer steps, as it was called last."""
+        """The last called model that holds the parameters an optimizer steps, as a reference."""
         if len(self._roots) > 1:
             groups = optimizer.param_groups
             first = next((group["params"] for group in groups if group["params"]), None)
@@ -33,10 +33,10 @@ class CalledModels:
         return self._last
 
     def phase(self, optimizer: Optimizer) -> str:
-        """The mode of that."""
+        """The mode of the model that an optimizer trains, `train` or `eval`."""
         return phase_of(self.of(optimizer)())
 
 
 def phase_of(module: nn.Module | None) -> str:
-    """`eval` or `train`; of none the latter."""
+    """`train` or `eval`, by the module's mode; `train` without a module."""
     return "eval" if module is not None and not module.training else "train"

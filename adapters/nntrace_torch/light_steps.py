@@ -1,11 +1,11 @@
-"""Steps of which only what cannot be given up is noted: where they are so short that noting all
-plain facts of each would exceed the budget (`nntrace.recorder.plain_facts` decides).
+"""Light steps: steps so short that recording all plain facts of each would exceed the budget.
 
-That is: that there was a step and when it ended, its loss and learning rate, and what finding the
-origin of a NaN needs, the calls of the models. A loss far above those before, or one that is not
-finite, an optimizer that was not seen to step before, or one with a closure ends them at once, so
-that what follows is noted as ever; evaluations are seen whole in between. Of the five places that a
-step passes (`tracer`) the loss function and the time before the optimizer are left alone.
+`nntrace.recorder.plain_facts` decides when they begin and end. Of a light step only this is
+recorded: that it was made and when it ended, its loss and learning rate, and the calls of the
+models, which finding the origin of a NaN needs. A loss that is far above those before or not
+finite, an optimizer that has not stepped before, or one with a closure ends light steps at once.
+Evaluations in between are observed in full. Of the five places that a step passes (`tracer`), the
+loss function and the time before the optimizer are left alone.
 """
 
 import math
@@ -27,7 +27,7 @@ from nntrace_torch.optimizer.step_hooks import StepHooks
 from nntrace_torch.patching import outside_graphs, read_number
 
 _LARGEST = sys.float_info.max  # an infinite loss is never usual
-# Asked in every step: names of this module are found at once.
+# Called in every step, so looked up as global names, not as chains of attributes.
 _tracing_state = torch._C._get_tracing_state
 _graph_task = torch._C._current_graph_task_id
 _clock = time.perf_counter_ns
@@ -36,20 +36,20 @@ _UNKNOWN = None, None
 
 
 class LightSteps:
-    """Those of one process.
+    """The light steps of one process.
 
     Args:
         recorder: where steps go.
         parts: the observers, whose work is cut short.
         late: where steps wait to be recorded.
-        hooks: those of optimizers, in whose place others are put.
-        model_of: finds the model whose parameters an optimizer steps, as a reference.
-        ended: told when they end: when the last one did.
-        unforeseen: given an optimizer that has stepped and was not watched, its arguments.
-        wanted: told that the next step is to be sampled, and which optimizer stepped last.
+        hooks: the optimizer hooks, which light steps exchange for cheaper ones.
+        model_of: finds the model whose parameters an optimizer steps, as a weak reference.
+        ended: called when light steps end, with the time at which the last one ended.
+        unforeseen: called with an unwatched optimizer that has stepped, and its arguments.
+        wanted: called with the last optimizer when the next step is to be sampled.
 
     Attributes:
-        are_on: whether the current step is one.
+        are_on: whether the current step is a light one.
     """
 
     def __init__(
@@ -79,21 +79,21 @@ class LightSteps:
         self._rate = recorder.guard(parts.optimizers.stepped_with)
         self.are_on = False
         self._known: dict[int, tuple[Known, Callable[[], nn.Module | None]]] = {}
-        # Found at once: a step touches as few objects as it can.
+        # Kept as attributes of this object: a step should touch as few objects as it can.
         self._calls, self._watch, self._loaders = parts.calls, parts.watch, parts.loaders
-        self._stepping: Known  # the optimizer that was last, and what it trains
+        self._stepping: Known  # the optimizer that stepped last, and the model it trains
         self._model: Callable[[], nn.Module | None]
         self._last_loss: Callable[[], torch.Tensor | None] = lambda: None
-        self._losses: list[float] = []  # that are yet to be followed
-        self._earlier = 0  # of them those of steps that are over
+        self._losses: list[float] = []  # not yet passed on to the watch for jumps
+        self._earlier = 0  # how many of them belong to steps that are over
         self._is_due = False
         self._highest = math.inf
         self._steps = 0
         self._step_ended_ns = self._settled_ns = self._latest_ns = 0
-        self._spent_ns = 0  # that is yet to be accounted for
+        self._spent_ns = 0  # not yet charged to the account
 
     def begin(self, now: int) -> None:
-        """The next step is the first; the last one has ended `now`."""
+        """Make light steps from the next one on; the last full step has ended `now`."""
         parts = self._parts
         self._known = {
             id(optimizer): (known, self._model_of(optimizer))
@@ -116,7 +116,7 @@ class LightSteps:
         self._hooks.exchange(self._before_step if parts.watch.is_due else None, self._stepped)
 
     def end(self) -> None:
-        """What follows is noted as ever, the rest of the current step included."""
+        """Make full steps again; the rest of the current step is observed in full, too."""
         parts = self._parts
         self.are_on = parts.calls.is_light = parts.losses.is_light = parts.clipping.is_light = False
         parts.backward.light = None
@@ -129,14 +129,14 @@ class LightSteps:
         self._ended(self._step_ended_ns)
 
     def end_if_on(self) -> None:
-        """The same, where there are any."""
+        """End light steps if they are on."""
         if self.are_on:
             self.end()
 
     def _differentiates(self, loss: Any) -> bool:
-        """`backward` is about to be called; whether everything needed of that was noted.
+        """`backward` is about to be called on `loss`; whether that was dealt with here.
 
-        Nothing here can fail: it has no guard.
+        Runs without a guard, so nothing in it may raise.
         """
         if type(loss) is torch.Tensor and loss.is_cpu and not self._is_due:
             began = _clock()
@@ -154,9 +154,9 @@ class LightSteps:
         return bool(self._look_closer(loss))
 
     def _differentiated(self, loss: Any) -> bool:
-        """The same where there is more to it; light steps end if it is nothing that they know."""
+        """The same for all but a usual loss; ends light steps if they cannot deal with it."""
         if _graph_task() != -1:
-            return False  # a checkpoint's own, part of a backward pass that was noted
+            return False  # called by a checkpoint within a backward pass that was noted
         if self._is_due:
             self._is_due = False
             is_noted = self._differentiates(loss)
@@ -167,7 +167,7 @@ class LightSteps:
         return False
 
     def _catch_up(self) -> None:
-        """What is not looked at in every step."""
+        """Look at what is not looked at in every step."""
         self._is_due = False
         parts = self._parts
         if parts.evaluations.open:
@@ -176,14 +176,14 @@ class LightSteps:
         parts.watch.weights_are_well()
 
     def _look(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        """Look at some of the gradients, as it is time to."""
+        """Runs before `optimizer.step` when it is time to look at some of the gradients."""
         if id(optimizer) in self._known and getattr(optimizer, "found_inf", None) is None:
             self._watch.before_step(optimizer)
             if self.are_on and not self._watch.is_still_due:
                 self._hooks.exchange(None, self._stepped)
 
     def _stepped(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        """An optimizer has stepped. Nothing here can fail: it has no guard."""
+        """Runs after `optimizer.step`, without a guard, so nothing in it may raise."""
         now = _clock()
         if (self._stepping.reference() is not optimizer and not self._turns_to(optimizer)) or (
             (len(args) > 1 or kwargs) and is_given_closure(args, kwargs)
@@ -220,7 +220,7 @@ class LightSteps:
             self._record(optimizer)
 
     def _recorded(self, optimizer: Optimizer) -> None:
-        """Record some steps, and see what follows."""
+        """Record the waiting steps, and decide whether light steps go on."""
         self._latest_ns = self._step_ended_ns + LONGEST_NS
         self._charge()
         if self._late.record(light=True):
@@ -232,7 +232,7 @@ class LightSteps:
             self.end()
 
     def _turns_to(self, optimizer: Optimizer) -> bool:
-        """Whether an optimizer is known, which is the one that steps now."""
+        """Make `optimizer` the one that steps now; False if it is not among the known ones."""
         known, model = self._known.get(id(optimizer), _UNKNOWN)
         if known is None or model is None or known.reference() is not optimizer:
             return False
@@ -249,7 +249,7 @@ class LightSteps:
         self._recorder.account.hooks_ns += spent_ns
 
     def look_again(self) -> None:
-        """There is something to be looked at when training goes on."""
+        """Have the next `backward` look at what is not looked at in every step."""
         self._is_due = True
 
     def _give_up(self) -> None:
@@ -257,7 +257,7 @@ class LightSteps:
         self.end()
 
     def _settle(self) -> None:
-        """Catch up with what is followed from step to step."""
+        """Pass on the losses and the time of the steps since the last call."""
         parts = self._parts
         losses, self._losses, self._earlier = self._losses, [], 0
         steps, self._steps = self._steps, 0

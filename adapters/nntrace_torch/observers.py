@@ -1,4 +1,4 @@
-"""All that looks at a training, wired together: who is told of what by whom."""
+"""Builds all observers of a training and wires them together: which notifies which of what."""
 
 from collections.abc import Callable
 
@@ -45,13 +45,13 @@ class Observers:
     """The observers of one process. The tracer calls them; what they notice comes back to it.
 
     Args:
-        recorder: where everything goes.
-        root_called: told of each call of an outermost module while hooks are on.
-        backward_begins: told of the losses a backward pass begins with.
-        evaluated: told of a forward without gradients and its output.
-        skipped: told of the optimizer whose step a loss scaler skipped.
-        compiles: told that the program compiles a model.
-        is_sampled: whether the current step is sampled.
+        recorder: where records go.
+        root_called: called for each call of an outermost module while module hooks are on.
+        backward_begins: called with the losses that a backward pass begins with.
+        evaluated: called with each forward without gradients and its output.
+        skipped: called with the optimizer whose step a loss scaler skipped.
+        compiles: called when the program compiles a model.
+        is_sampled: returns whether the current step is sampled.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Observers:
         self.losses.is_replaying = lambda: self.replayer.active
 
     def install(self) -> list[Undo]:
-        """Put on everything that stays for the whole run."""
+        """Install every patch and hook that stays for the whole run."""
         return [
             *self.seeds.install(),
             *self.scaling.install(),
@@ -139,7 +139,7 @@ class Observers:
         ]
 
     def play(self) -> list[Undo]:
-        """Play the capsule the recorder names, if one is to be played instead of a training."""
+        """Play the capsule that the recorder names, if the process is to replay one."""
         if self._recorder.replays is None:
             return []
         self.watch.is_thorough = True
@@ -148,7 +148,7 @@ class Observers:
     def orphans(self) -> list[torch.Tensor]:
         """Trainable parameters of the models that no optimizer has been given."""
         orphans = []
-        stepped = self.parameters.stepped()  # nearly all, and held by the one that steps them
+        stepped = self.parameters.stepped()  # nearly all parameters
         others = [
             parameter
             for model in self.models.known
@@ -163,12 +163,12 @@ class Observers:
         return orphans
 
     def _norm_broke(self) -> None:
-        """Without a loss scaler, whose first scales are tried until one does not overflow."""
+        """The norm of clipped gradients is not finite. A loss scaler's overflows are expected."""
         if self.scaling.scale is None:
             self.watch.norm_broke(p for model in self.models.known for p in model.parameters())
 
     def _interposed(self) -> list[Undo]:
-        """What an experiment of `nntrace check` puts on."""
+        """Install what an experiment of `nntrace check` needs."""
         experiment = self._recorder.experiment
         if experiment is None:
             return []

@@ -1,4 +1,4 @@
-"""Replaces an attribute of PyTorch by one that also observes, and gives back what undoes it."""
+"""Replaces functions of PyTorch by wrappers that also observe; each patch returns its undo."""
 
 import functools
 from collections.abc import Callable
@@ -14,19 +14,19 @@ from nntrace.adapter.patching import calling_after, calling_before, replace
 
 R = TypeVar("R")
 
-# Asked several times in every step of the training: names of this module are found at once.
+# Called several times in every step: a global name is looked up faster than a chain of attributes.
 _compiler = torch.compiler
-_is_dynamo = torch.compiler.is_dynamo_compiling  # which TorchDynamo takes for true
+_is_dynamo = torch.compiler.is_dynamo_compiling  # TorchDynamo replaces a call of it by True
 _tracing_state = torch._C._get_tracing_state
 _graph_task = torch._C._current_graph_task_id
 _has_cuda = torch.backends.cuda.is_built()
 _uses_cuda = torch.cuda.is_initialized
 
-read_number = torch.Tensor.item  # as it is before anything is put around it
+read_number = torch.Tensor.item  # the original, before anything is wrapped around it
 
 
 def is_captured() -> bool:
-    """Whether the program is being turned into a graph, of which our operations would be a part."""
+    """Whether a graph is being captured, of which our operations would become a part."""
     return (
         _is_dynamo()
         or _compiler._is_compiling_flag  # the rest of `is_compiling`, which asks more
@@ -62,7 +62,7 @@ def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..
 
 
 def _stands_for(wrapper: Any, original: Any) -> Undo:
-    """Make TorchScript take the wrapper of an operation written in C for the operation itself."""
+    """Make TorchScript treat the wrapper of an operation written in C as the operation itself."""
     builtin = type(original) is BuiltinFunctionType
     entry = (wrapper, f"aten::{original.__name__}")
     if builtin:
@@ -90,7 +90,7 @@ def after(owner: Any, name: str, observe: Callable[..., object]) -> Undo:
 
 
 def outside_graphs(hook: Callable[..., R]) -> Callable[..., R | None]:
-    """A hook that does nothing while it would become a part of a graph."""
+    """A hook that does nothing while a graph is being captured."""
 
     def called(*args: Any) -> R | None:
         return None if is_captured() else hook(*args)
@@ -99,7 +99,7 @@ def outside_graphs(hook: Callable[..., R]) -> Callable[..., R | None]:
 
 
 def outside_modes(hook: Callable[..., None]) -> Callable[..., None]:
-    """A hook whose operations no dispatch mode sees."""
+    """A hook whose operations are hidden from active dispatch modes."""
 
     def called(*args: Any, **kwargs: Any) -> None:
         with _disable_current_modes():
@@ -109,11 +109,10 @@ def outside_modes(hook: Callable[..., None]) -> Callable[..., None]:
 
 
 def remove_hook(handle: Any) -> None:
-    """Take a hook off, also from within a walk over the very list it is in.
+    """Remove a hook, even while PyTorch iterates over the hooks it is among.
 
-    PyTorch walks some lists of hooks by an iterator that a removal invalidates, unless ours is
-    the only one. With others in the list ours stays, which the guard has made inert, until this
-    is called again.
+    Removing a hook invalidates that iterator unless ours is the only hook. Among others ours
+    therefore stays, made inert by its guard, until this is called again.
     """
     hooks = handle.hooks_dict_ref()
     if hooks is not None and set(hooks) <= {handle.id}:

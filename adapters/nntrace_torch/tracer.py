@@ -1,11 +1,12 @@
-"""The ordinary step: what happens in it, sampled or not, until its optimizer has stepped.
+"""Follows training from one optimizer step to the next, whether a step is sampled or not.
 
-Module hooks exist only during sampled steps (`sampled_steps`). On the others a program passes
-through nntrace at five places, each of which notes a plain fact or two: where it calls a model
-(`replay.calls`), a loss function (`losses`) and `backward` (`backward`), and here, before and after
-its optimizer. Right after a step's computation the processor's caches hold nothing of ours, so that
-what counts is how many functions and objects are touched: what is rare (scalers, schedulers,
-clipping, evaluations, several models) is asked for by an attribute. Costs: `docs/performance.md`.
+Module hooks exist only during sampled steps (`sampled_steps`). In all other steps the program
+passes through nntrace at five places, each of which notes a fact or two: the call of the model
+(`replay.calls`), of the loss function (`losses`) and of `backward` (`backward`), and, in this
+module, before and after the optimizer's step. Right after a step's computation the processor's
+caches hold nothing of ours, so the cost is the number of functions and objects touched: what is
+rare (scalers, schedulers, clipping, evaluations, several models) is behind an attribute that is
+tested first. Measured costs: `docs/performance.md`.
 """
 
 import math
@@ -33,14 +34,14 @@ from nntrace_torch.sampled_steps import SampledSteps
 from nntrace_torch.samples.buffer import Number
 from nntrace_torch.samples.modules import Model, unwrapped
 
-_WORTH_HOOKS_NS = 3_000_000  # a step shorter than this has no room for more than references
+_WORTH_HOOKS_NS = 3_000_000  # in a shorter step, calls are kept by reference and nothing else
 
 
 class Tracer:
     """Follows one process's training from optimizer step to optimizer step.
 
     Attributes:
-        parts: the observers, which it calls and which call it back.
+        parts: the observers, which the tracer calls and which call it back.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -62,9 +63,10 @@ class Tracer:
             end=lambda optimizer: self._after_step(optimizer, (), {}),
             abandon=self._samples.begin_again,
         )
-        self._phase_before: str | None = None  # of a step by hand, which is seen to end later
-        self._stepping: Known | None = None  # the optimizer that is in its step
-        self._stepped: Known | None = None  # the one that was last
+        # The phase at the beginning of a step by hand, whose end is only seen later.
+        self._phase_before: str | None = None
+        self._stepping: Known | None = None  # the optimizer whose step is under way
+        self._stepped: Known | None = None  # the optimizer that stepped last
         self._late = LateSteps(recorder)
         self._step_hooks = StepHooks()
         self._models = CalledModels(self.parts.models)
@@ -86,7 +88,7 @@ class Tracer:
         self._backward_began_ns = 0
 
     def install(self) -> Undo:
-        """Put on everything that stays for the whole run, and begin the first sampled step."""
+        """Install the hooks that stay for the whole run, and begin the first sampled step."""
         self._watch_steps(outside_graphs)
         undos = self.parts.install()
         self._recorder.guard(self._samples.begin)()
@@ -106,7 +108,7 @@ class Tracer:
         return undo
 
     def _watch_steps(self, outside: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-        """Put the optimizer hooks on; `outside` keeps them out of graphs."""
+        """Install the optimizer hooks; `outside` keeps the compiler from tracing into them."""
         self._light.end_if_on()
         guard = self._recorder.guard
         self._step_hooks.put_on(outside(guard(self._before_step)), outside(guard(self._after_step)))
@@ -115,7 +117,7 @@ class Tracer:
         self._step_ended_ns = step_ended_ns
 
     def _stepped_unforeseen(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        """Among light steps an optimizer has stepped whose beginning was not seen."""
+        """During light steps, an optimizer has stepped whose pre-step hook did not run."""
         known = self._stepped = self.parts.optimizers.entry(optimizer)
         given = is_given_closure(args, kwargs)
         self._end_step(optimizer, known, has_closure=given)
@@ -156,12 +158,12 @@ class Tracer:
         self.parts.watch.output(call, output)
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
-        """The arguments to step with in place of those given, if other ones are needed."""
+        """Runs before `optimizer.step`; the arguments to step with, if they must be replaced."""
         parts, sample = self.parts, self._samples.current
         if parts.replayer.active:
             self._end_replay()
-        # An optimizer that steps another one inside its own step counts as one step. One that
-        # raised never came to its post hook and is still noted.
+        # An optimizer that steps another one inside its own step counts as one step. If a step
+        # raised, its post hook never ran and `_stepping` still holds that optimizer.
         if self._stepping is not None and is_inside(self._stepping.reference(), optimizer):
             return None
         known = self._stepped
@@ -179,7 +181,7 @@ class Tracer:
             parts.devices.look(optimizer)
             name = known.name
             gradients = self._samples.before_step(sample, optimizer, name, has_closure=has_closure)
-        # A fused optimizer that finds an overflow of a loss scaler's skips its step itself.
+        # A fused optimizer that is given `found_inf` by a loss scaler skips its step itself.
         if (
             (parts.watch.is_due or sample is not None or norm is not None)
             and not has_closure
@@ -199,8 +201,8 @@ class Tracer:
         is_sampled = self._samples.current is not None
         watched = self.parts.watch.closure(optimizer, closure, sampled=is_sampled)
         if watched is not closure:
-            # When the gradients are looked at, the loss is no name of any frame any more: a
-            # replay then needs what arrived at the model's output.
+            # By the time the gradients are looked at, no frame holds the loss any more: a replay
+            # then needs the gradient that arrived at the model's output.
             self.parts.calls.steps_are_long = True
         return watched
 
@@ -222,7 +224,7 @@ class Tracer:
         self._end_step(optimizer, known, is_sampled=sample is not None, has_closure=has_closure)
 
     def _skipped(self, optimizer: Optimizer) -> None:
-        """A scaler found gradients that are not finite and did not call the optimizer."""
+        """A loss scaler found non-finite gradients and did not call the optimizer."""
         self._samples.discard()
         self._end_step(optimizer, self.parts.optimizers.entry(optimizer), skipped=True)
 
@@ -255,7 +257,7 @@ class Tracer:
             self._count_examples(),
             known.name,
             self._phase_before or self._models.phase(optimizer),
-            # To the first backward: what no other rank delays.
+            # The time up to the first backward: no other rank can delay it.
             began_ns - before_ns if began_ns and self._recorder.steps else None,
             backwards,
             *(clipping.take() if clipping.calls else (None, None)),
@@ -302,11 +304,11 @@ class Tracer:
         self._samples.begin()
 
     def _end_replay(self) -> None:
-        """A replay that comes to the backward pass has seen the forward it was for."""
+        """Leave a replay that has reached the backward pass: it was for the forward only."""
         raise ReplayEndedError("the forward is over")
 
     def _count_examples(self) -> int | None:
-        """How many the last forward with gradients was given; of language models the sequences."""
+        """The batch size of the last forward with gradients; for language models, sequences."""
         targets = self.parts.losses.batch_size
         for call in reversed(self.parts.calls.kept):
             if call.gradients_enabled:
@@ -315,7 +317,9 @@ class Tracer:
         return targets
 
     def _compiles(self) -> None:
-        """A compiled step breaks its graph for the hooks, as it does for PyTorch's own purposes."""
+        """The program compiles code: a compiled step breaks its graph at our hooks from now on, as
+        it does for PyTorch's own purposes.
+        """
         if not self._compiles_graphs:
             self._compiles_graphs = self.parts.evaluations.compiles = True
             self._watch_steps(torch.compiler.disable)  # not done before: it imports the compiler

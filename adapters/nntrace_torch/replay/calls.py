@@ -1,7 +1,7 @@
-"""Remembers, for one optimizer step, how the outermost modules were called: references only.
+"""Remembers how the outermost modules were called in the current step, by reference only.
 
-Between sampled steps the program has no hooks. Only the classes of its outermost modules are
-watched: their calls alone pass through here, in about two microseconds each.
+Between sampled steps modules have no hooks. Only the classes of the outermost modules are patched,
+and each of their calls passes through here, in about two microseconds.
 """
 
 import threading
@@ -42,18 +42,18 @@ class Call:
     """A call of an outermost module, or of compiled code, within the current step.
 
     Attributes:
-        compute: what was called.
-        args: its arguments, by reference.
+        compute: the module or function that was called.
+        args: its positional arguments, by reference.
         kwargs: its keyword arguments, by reference.
-        random: PyTorch's random state before the call, as bytes; None where reading it would
-            show (in short steps and in rollouts), until `recovery` has found it.
+        random: PyTorch's CPU random state before the call, as bytes; None in short steps and
+            rollouts, where reading it would cost too much, until `recovery` has found it.
         devices: the random states of accelerators, where that of the CPU is known.
-        autocast: the devices for which autocast was on, with its type.
-        micro_batch: how many backward passes the step had seen before.
-        gradients: what arrived in the backward pass at each tensor of the output, by its place.
-        gradients_enabled: whether gradients were being recorded.
-        outputs: the first axis of what it returned, when the first argument has but one axis.
-        returned: the tensor it returned, as long as the program has it; None of another output.
+        autocast: the devices for which autocast was on, each with its dtype.
+        micro_batch: the number of backward passes in the step before this call.
+        gradients: the gradient with respect to each tensor of the output, by its position.
+        gradients_enabled: whether the call recorded a graph.
+        outputs: the length of the output's first axis, if the first argument is one-dimensional.
+        returned: a weak reference to the tensor it returned; None for any other output.
     """
 
     compute: Callable[..., Any]
@@ -73,8 +73,9 @@ class RootCalls:
     """The calls of the current step, oldest first.
 
     Attributes:
-        is_light: of calls with gradients only what a replay needs is noted, in `brief`.
-        brief: such calls that came after all others of the step.
+        is_light: whether calls with gradients are noted in `brief`, with what a replay needs only.
+        brief: calls noted in brief since the last call in `kept`, as lists: making a `Call` of
+            each would take too long.
     """
 
     def __init__(self, recorder: Recorder, replayer: Replayer) -> None:
@@ -84,7 +85,7 @@ class RootCalls:
         self._arrived = recorder.guard(_arrived)
         self._kept: deque[Call] = deque(maxlen=_KEPT)
         self.brief: deque[list[Any]] = deque(maxlen=_KEPT)
-        # Those of the step before, in which references stand for what was called.
+        # The calls of the step before, with weak references in place of what was called.
         self._before: deque[Call] = deque(maxlen=_KEPT)
         self._brief_before: deque[list[Any]] = deque(maxlen=_KEPT)
         self.keeps_before = False
@@ -95,31 +96,33 @@ class RootCalls:
         self.steps_are_long = False
         self.on_evaluation: Callable[[Call, Any], object] = lambda call, output: None
         self.is_light = False
-        self.begins: Callable[[], object] | None = None  # told before each call
-        # Told before a call without gradients; what it puts on is taken off after the call.
+        self.begins: Callable[[], object] | None = None  # runs before each call
+        # Runs before a call without gradients; what it returns is called after that call.
         self.before_evaluation: Callable[[Call], Undo | None] = lambda call: None
         self._inside = False
-        self._unwatched: nn.Module | None = None  # was called before its class was watched
+        # A module whose call was under way when its class became watched.
+        self._unwatched: nn.Module | None = None
         self._thread = threading.get_ident()
         self._watched: dict[type[nn.Module], Undo] = {}
         self._never: weakref.WeakSet[type[nn.Module]] = weakref.WeakSet()
 
     @property
     def kept(self) -> deque[Call]:
-        """They: those that were noted in brief as all others."""
+        """All calls of the step, those noted in brief included."""
         return _whole(self._kept, self.brief)
 
     @property
     def before(self) -> list[Call]:
-        """Those of the step before, of models that the program still has."""
+        """The calls of the step before, as far as their models are still alive."""
         calls = [(call.compute(), call) for call in _whole(self._before, self._brief_before)]
         return [replace(call, compute=called) for called, call in calls if called is not None]
 
     def clear(self, *, gradients_are_well: bool = False) -> None:
-        """The step is over.
+        """Forget the calls of a step that is over, or keep them as those of the step before.
 
         Args:
-            gradients_are_well: all were looked at, so that nobody will ask for the step again.
+            gradients_are_well: all gradients were seen to be finite, so that the step will not be
+                computed again.
         """
         if self.keeps_before and not gradients_are_well:
             self._before, self._kept = self._kept, self._before
@@ -137,15 +140,15 @@ class RootCalls:
         self._unwatched = None
 
     def differentiated(self) -> None:
-        """A backward pass is over, and so is the call before it."""
+        """A backward pass is over, and so any call that was under way is."""
         self._unwatched = None
 
     def called_since_backward(self) -> bool:
-        """Whether a model was called after the backward pass before."""
+        """Whether a model was called since the last backward pass."""
         return bool(self.kept) and self.kept[-1].micro_batch == self.micro_batch
 
     def of_last_micro_batch(self) -> list[Call]:
-        """The calls since the backward pass before the last."""
+        """The calls of the last micro-batch: those between the last two backward passes."""
         last = self.kept[-1].micro_batch if self.kept else 0
         return [call for call in self.kept if call.micro_batch == last]
 
@@ -157,7 +160,7 @@ class RootCalls:
             last.kwargs = kwargs  # known only once the first call is over
         if kind in self._watched or kind in self._never or issubclass(kind, torch.jit.ScriptModule):
             if self._unwatched is not None and not kwargs:
-                # That call is over, and this the next, which was taken for a part of it.
+                # The call under way is over: this is the next one, not a part of it.
                 is_part, self._unwatched = self._is_part(module), None
                 if is_part:
                     self.add(module, args, kwargs)
@@ -168,13 +171,13 @@ class RootCalls:
             self._unwatched = module
 
     def release(self, kind: type[nn.Module]) -> None:
-        """Leave a class alone: the compiler has taken it over."""
+        """Stop watching a class for good, as its modules are compiled now."""
         self._never.add(kind)
         if (undo := self._watched.pop(kind, None)) is not None:
             undo()
 
     def stop(self) -> None:
-        """Leave every class alone."""
+        """Stop watching every class."""
         self.active = self.keeps_before = False
         self.clear()
         for kind in list(self._watched):
@@ -202,7 +205,7 @@ class RootCalls:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        """Make a call with `run`, and note it if it is an outermost one of `compute`."""
+        """Call `run`, and note the call if it is an outermost one of `compute`."""
         if (
             self._inside
             or not self.active
@@ -215,7 +218,7 @@ class RootCalls:
         ):
             return run(*args, **kwargs)
         if self.is_light and _are_recorded():
-            # Nothing here can fail: it has no guard.
+            # Without a guard, so nothing here may raise.
             autocast = _autocast() if _is_autocasting() else ()
             note: list[Any] = [compute, args, kwargs, autocast, self.micro_batch, None]
             self.brief.append(note)
@@ -226,7 +229,7 @@ class RootCalls:
                 self._inside = False
             if type(output) is _Tensor or isinstance(output, _Tensor):
                 note[-1] = _reference(output)
-                if self._kept and not self.brief:  # looked at meanwhile
+                if self._kept and not self.brief:  # `kept` was read meanwhile and holds the call
                     self._kept[-1].returned = note[-1]
             return output
         noted = self._note(compute, args, kwargs)
@@ -256,7 +259,7 @@ class RootCalls:
         return output
 
     def _is_part(self, compute: Callable[..., Any]) -> bool:
-        """Whether this is inside the call that was under way when its class became watched."""
+        """Whether `compute` is part of the module whose call was under way (`_unwatched`)."""
         whole = self._unwatched
         return whole is not None and any(compute is part for part in whole.modules())
 
@@ -265,7 +268,7 @@ class RootCalls:
 
         def make(original: Callable[..., Any]) -> Callable[..., Any]:
             def __call__(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-                # Looked up anew: graph tracers replace the method of `nn.Module` for a while.
+                # Looked up at each call: graph tracers replace `nn.Module.__call__` for a while.
                 above: Any = super(kind, module)
                 run = above.__call__ if inherited else original.__get__(module)
                 return self.around(run, module, args, kwargs)
@@ -276,7 +279,7 @@ class RootCalls:
 
 
 def _weakly(compute: Callable[..., Any]) -> Callable[[], Callable[..., Any] | None]:
-    """A reference by which a model that the program drops is freed."""
+    """A weak reference to a function or bound method, so that its model can be freed."""
     try:
         is_method = isinstance(compute, types.MethodType)
         return weakref.WeakMethod(compute) if is_method else weakref.ref(compute)
@@ -285,7 +288,7 @@ def _weakly(compute: Callable[..., Any]) -> Callable[[], Callable[..., Any] | No
 
 
 def _whole(calls: deque[Call], brief: deque[list[Any]]) -> deque[Call]:
-    """All of both, in the first."""
+    """Move the calls noted in brief to `calls`, as `Call` objects, and return those."""
     for compute, args, kwargs, autocast, number, returned in brief:
         calls.append(Call(compute, args, kwargs, None, autocast, number, returned=returned))
     brief.clear()
@@ -293,13 +296,13 @@ def _whole(calls: deque[Call], brief: deque[list[Any]]) -> deque[Call]:
 
 
 def _keep_gradients(call: Call, output: Any, arrived: Callable[..., Any]) -> None:
-    """Keep what arrives at each tensor of an output, as long as the call itself is kept."""
+    """Keep the gradient of each tensor of an output, as long as the call itself is kept."""
     if isinstance(output, dict):
         output = tuple(output.values())
     reference = weakref.ref(call)
     tensors = [tensor for tensor in tensors_in(output) if tensor.requires_grad]
     for place, tensor in enumerate(tensors[:_MAX_OUTPUTS]):
-        # Not a closure of its own guard: this happens in every step of the training.
+        # `arrived` is guarded once for all: guarding each hook would cost time in every step.
         tensor.register_hook(unserializable_hook(partial(arrived, reference, place)))
 
 
@@ -310,7 +313,7 @@ def _arrived(reference: "weakref.ref[Call]", place: int, gradient: torch.Tensor)
 
 @contextmanager
 def autocasting(call: Call) -> Iterator[None]:
-    """Autocast as it was at a call."""
+    """A context in which autocast is as it was at a call."""
     with ExitStack() as stack:
         for device, dtype in call.autocast:
             stack.enter_context(torch.autocast(device, dtype, cache_enabled=False))

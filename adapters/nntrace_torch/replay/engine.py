@@ -1,7 +1,7 @@
 """The replay engine: calls a part of the program again, as it was called before.
 
-Random states, modules, gradients and the autograd graph are afterwards as they were. What cannot
-be undone is refused beforehand: writes to the program's tensors, and communication between ranks.
+Afterwards random states, modules, gradients and the autograd graph are as they were. What cannot be
+undone is refused beforehand: writes to the program's tensors, and communication between ranks.
 """
 
 import random
@@ -28,9 +28,9 @@ class Replayer:
     """Replays calls, one at a time.
 
     Attributes:
-        active: whether a replay is going on: observers look away, compiled code is not used.
-        leaves: during a replay with gradients, what its backward pass ends at.
-        drew: generators besides PyTorch's that the last replay has drawn from.
+        active: whether a replay is going on: observers then do nothing, compiled code is not used.
+        leaves: during a replay with gradients, the tensors at which its backward pass ends.
+        drew: names of the generators besides PyTorch's that the last replay drew from.
     """
 
     def __init__(self) -> None:
@@ -55,19 +55,20 @@ class Replayer:
         """Call `compute` on copies of its arguments.
 
         Args:
-            compute: a module or a function; what was compiled is called as it was written.
+            compute: a module or a function; compiled code is called in its original form.
             args: its arguments.
             kwargs: its keyword arguments.
-            guard: the mode all operations pass through.
-            modules: what may be run besides what `compute` reaches by itself.
+            guard: the dispatch mode that all operations pass through.
+            modules: modules that `compute` may run besides those reachable from it.
             gradients: whether to record a graph.
-            random_state: PyTorch's random state at its beginning, as bytes.
-            devices: those of accelerators.
-            given: says what a module is called with, from its positional arguments.
-            weights: what to compute with in the place of parameters and buffers, by their ids.
+            random_state: PyTorch's CPU random state to begin with, as bytes.
+            devices: the random states of accelerators to begin with.
+            given: called with each module and its positional arguments; may replace them, as a
+                forward pre-hook does.
+            weights: values to use in place of parameters and buffers, by the ids of those.
 
         Raises:
-            ReplayRefusedError: it cannot be done unseen.
+            ReplayRefusedError: the call cannot be repeated without a trace in the program.
             Exception: what `compute` raised.
         """
         compute = original_of(compute)
@@ -114,7 +115,7 @@ def _is_leaf(value: Any) -> bool:
 
 
 def original_of(compute: Callable[..., Any]) -> Callable[..., Any]:
-    """What was compiled, as it was written; wrappers that talk to other ranks are left out."""
+    """The code as it was written, without compilation and without wrappers that communicate."""
     while True:
         inner = getattr(compute, "_torchdynamo_orig_callable", None)
         if isinstance(compute, nn.parallel.DistributedDataParallel):
@@ -147,7 +148,7 @@ def copies(value: Any, guard: WriteGuard) -> Any:
 
 
 def device_states(*, every: bool = False) -> dict[str, torch.Tensor]:
-    """The random state of the accelerator in use, or of every one; none of them is woken."""
+    """The random state of the current accelerator, or of every one, if it is initialised."""
     kind = torch.accelerator.current_accelerator()
     if kind is None:
         return {}
@@ -160,7 +161,7 @@ def device_states(*, every: bool = False) -> dict[str, torch.Tensor]:
 
 
 def set_random_states(cpu: bytes, devices: Mapping[str, torch.Tensor]) -> None:
-    """Set PyTorch's generators as `torch.get_rng_state` and `device_states` gave them."""
+    """Set PyTorch's generators to states from `torch.get_rng_state` and `device_states`."""
     torch.set_rng_state(torch.frombuffer(bytearray(cpu), dtype=torch.uint8))
     for name, state in devices.items():
         torch.get_device_module(name).set_rng_state(state.cpu(), name)
@@ -179,12 +180,12 @@ class RandomStates:
 
     @classmethod
     def of_torch(cls) -> "RandomStates":
-        """PyTorch's own states: under a microsecond on a CPU."""
+        """The states of PyTorch's generators: read in under a microsecond on a CPU."""
         return cls(torch.get_rng_state(), device_states(every=True))
 
     @classmethod
     def now(cls) -> "RandomStates":
-        """All of them, Python's and NumPy's too."""
+        """The states of PyTorch's, Python's and NumPy's generators."""
         states = cls.of_torch()
         states._python = random.getstate()
         if "numpy.random" in sys.modules:
@@ -192,7 +193,7 @@ class RandomStates:
         return states
 
     def others_moved(self) -> tuple[str, ...]:
-        """Generators besides PyTorch's whose state is another now."""
+        """The names of generators besides PyTorch's whose state has changed since."""
         moved = []
         if self._python is not None and random.getstate() != self._python:
             moved.append("Python's `random`")
@@ -216,9 +217,8 @@ class RandomStates:
 
 @contextmanager
 def _names_kept(compute: Callable[..., Any]) -> Iterator[None]:
-    """The globals, closed-over names and attributes that a function may assign to, kept.
-
-    Of lists, dictionaries and sets the content is kept as well.
+    """A context after which globals, closed-over names and attributes that a function may assign
+    to are as before; of lists, dictionaries and sets the contents, too.
     """
     owner = getattr(compute, "__self__", None)
     function = getattr(compute, "__func__", compute)

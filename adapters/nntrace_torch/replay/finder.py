@@ -27,8 +27,8 @@ _FILLS = ("fill", "full", "full_like", "new_full", "masked_fill", "lift_fresh", 
 _PRODUCTS = ("convolution", "mm", "bmm", "addmm", "baddbmm")
 _ADDS_TO_PRODUCT = ("addmm", "baddbmm")  # their first operand, which may be a mask
 _DIFFERENTIATES = "_engine_run_backward"  # in which PyTorch walks a graph
-_CALLS = 1 << 20  # lines whose executions are counted
-BUFFER = "buffer "  # before the path of a buffer, where it is one that a value came in with
+_CALLS = 1 << 20  # the most lines whose executions are counted
+BUFFER = "buffer "  # prefix of `Birth.given` where that is the path of a buffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +36,21 @@ class Birth:
     """Where a non-finite value appeared first.
 
     Attributes:
-        op: the operation's name: `div`, `log`, `_softmax`.
+        op: the operation's name, as `div`, `log`, `_softmax`; empty for a value that came in.
         kind: `nan` or `inf`.
-        what: the fact about its operands.
+        what: the fact about the operands that explains the result.
         source: the innermost line of the program's code.
         function: the function that line is in.
         module: the innermost module that was running.
-        execution: which execution of that line by that operation, in that module, from 1.
-        index: the place of the first non-finite element in the result.
-        operands: described by `operands.describe`.
-        node: in a backward pass the derivative that was computed: `SqrtBackward0`.
-        moment: within a recurrent layer the time step.
-        meant: whether the program wrote the value there itself, as masks are made.
-        given: the name of the argument, parameter or buffer it came in with.
-        computed: whether what came in has a graph: the program computed it, out of sight.
-        parents: where the infinities among its operands came from.
+        execution: which execution of the operation on that line, in that module, from 1.
+        index: the index of the first non-finite element in the result.
+        operands: the operands, described by `operands.describe`.
+        node: in a backward pass, the derivative that was computed, as `SqrtBackward0`.
+        moment: within a recurrent layer, the time step.
+        meant: whether the program wrote the value on purpose, as it does in masks.
+        given: the name of the argument, parameter or buffer that the value came in with.
+        computed: whether that tensor has a graph: the program computed it outside the replay.
+        parents: the origins of the infinities among its operands.
     """
 
     op: str
@@ -71,7 +71,7 @@ class Birth:
 
     @property
     def cause(self) -> "Birth":
-        """The overflow or division a NaN goes back to, unless that infinity was meant."""
+        """The overflow or division that a NaN goes back to, unless that infinity was meant."""
         for parent in self.parents:
             if not parent.meant:
                 return parent.cause
@@ -79,7 +79,11 @@ class Birth:
 
 
 class OriginFinder(WriteGuard):
-    """Watches a replay; `birth_of` then tells where a non-finite result began."""
+    """Watches the operations of a replay; `birth_of` then gives the origin of its result.
+
+    Attributes:
+        first: the first origin of the replay that was not meant.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,20 +91,20 @@ class OriginFinder(WriteGuard):
         self._given: dict[int, str] = {}
         self._moments: dict[int, Moment | None] = {}
         self._executions: dict[tuple[Any, Source, int], int] = {}
-        self.first: Birth | None = None  # of those that were not meant
+        self.first: Birth | None = None
 
     def name(self, tensor: torch.Tensor, name: str) -> None:
-        """Say what a tensor is that comes from outside the replay."""
+        """Name a tensor that comes from outside the replay."""
         self._given[_place(tensor)] = name
 
     def copied(self, original: torch.Tensor, copy: torch.Tensor) -> None:
-        """An argument's copy goes by its name."""
+        """A copy of an argument goes by the argument's name."""
         super().copied(original, copy)
         if (name := self._given.get(_place(original))) is not None:
             self._given[_place(copy)] = name
 
     def birth_of(self, value: Any) -> Birth | None:
-        """The origin of the first non-finite tensor in a result; None when all are finite."""
+        """The origin of the first non-finite tensor in a result; None if all are finite."""
         for tensor in tensors_in(value):
             if not _finite(tensor):
                 birth = self._births.get(_place(tensor))
@@ -115,7 +119,7 @@ class OriginFinder(WriteGuard):
         written = name.endswith("_") or "out" in kwargs
         operands = _operands(func, args, kwargs)
         places: dict[int, int] = {}
-        if written:  # what is written to is judged by what it was
+        if written:  # keep the operands as they were before the operation
             operands, places = _copies(operands)
         out = func(*args, **kwargs)
         place = _users_frame()
@@ -124,7 +128,7 @@ class OriginFinder(WriteGuard):
             self._executions[key] = self._executions.get(key, 0) + 1
         for tensor in tensors_in(out):
             if name in _UNINITIALISED or _finite(tensor):
-                if _fills_memory(tensor):  # else it may be a finite part of one that is not
+                if _fills_memory(tensor):  # else it may be the finite part of a broken tensor
                     self._births.pop(_place(tensor), None)
             else:
                 self._judge(name, operands, places, tensor, place, self._executions.get(key, 1))
@@ -179,7 +183,7 @@ class OriginFinder(WriteGuard):
             self.first = birth
 
     def _moment(self, module: nn.Module | None) -> Moment | None:
-        """When in a recurrent layer; the cells of one layer break with the first of them."""
+        """The time step in a recurrent layer: that of the cell which broke first."""
         if id(module) not in self._moments:
             self._moments[id(module)] = moment(module, sys._getframe(1))
         return self._moments[id(module)]
@@ -192,10 +196,13 @@ class OriginFinder(WriteGuard):
         *,
         is_factor: bool = False,
     ) -> Birth:
-        """A non-finite tensor the replay did not compute; masks are no factors of products."""
+        """The origin of a non-finite tensor that the replay did not compute.
+
+        Where it `is_factor` of a product, it cannot be a mask.
+        """
         name = name or self._given.get(_place(tensor), "")
         if not name and self.first is not None and self.owns(tensor):
-            return self.first  # made in the replay, on a way that was not seen
+            return self.first  # made in the replay by an operation that was not seen
         kind = "nan" if bool(tensor.isnan().any()) else "inf"
         # Only −inf and no other non-finite value: a mask.
         mask = kind == "inf" and not is_factor and not bool(tensor.isposinf().any())
@@ -223,7 +230,7 @@ def _users_frame() -> _Place:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename != engine.__file__:
         code = frame.f_code
-        if code.co_name == _DIFFERENTIATES:  # whose caller asked for a gradient: no line of it
+        if code.co_name == _DIFFERENTIATES:  # beyond it is the line that asked for the gradient
             break
         if source is UNKNOWN and is_users(code.co_filename):
             source, function = Source(code.co_filename, frame.f_lineno), code.co_qualname
@@ -236,7 +243,7 @@ def _users_frame() -> _Place:
 
 
 def _outside(frame: FrameType | None, source: Source) -> Source:
-    """The line found, or the one that called a module whose own code is PyTorch's."""
+    """`source`, or if unknown the program's line that called into PyTorch's own modules."""
     while source is UNKNOWN and frame is not None and frame.f_code.co_filename != engine.__file__:
         if is_users(frame.f_code.co_filename):
             source = Source(frame.f_code.co_filename, frame.f_lineno)
@@ -251,7 +258,7 @@ def _current_node() -> Any:
 
 
 def _forward_line(node: Any) -> tuple[Source, str]:
-    """The program's line that made a node, from what anomaly mode has noted on it."""
+    """The program's line that made a node, from the traceback that anomaly mode stored in it."""
     for entry in reversed(node.metadata.get("traceback_", ())):
         found = re.match(r'\s*File "(.*)", line (\d+), in (.*)', entry)
         if found and is_users(found[1]):
@@ -260,7 +267,7 @@ def _forward_line(node: Any) -> tuple[Source, str]:
 
 
 def first_bad(tensor: torch.Tensor) -> tuple[int, ...]:
-    """The place of the first element that is not finite."""
+    """The index of the first non-finite element; empty if there is none."""
     bad = (~torch.isfinite(tensor)).nonzero()
     return tuple(bad[0].tolist()) if bad.numel() else ()
 
@@ -279,7 +286,7 @@ def _factors(name: str, operands: tuple[Operand, ...]) -> set[int]:
 
 
 def _copies(operands: tuple[Operand, ...]) -> tuple[tuple[Operand, ...], dict[int, int]]:
-    """The operands with their tensors copied, and where each copy's original is, by its id."""
+    """The operands with tensors copied, and each original's place in memory, by the copy's id."""
     copied, places = [], {}
     for operand in operands:
         value = operand.value
@@ -301,7 +308,7 @@ def _operands(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple
 
 
 def _fills_memory(tensor: torch.Tensor) -> bool:
-    """Whether nothing else lies in its memory."""
+    """Whether the tensor takes all of its storage."""
     if tensor.layout is not torch.strided or memory_of(tensor) is None:
         return True
     return tensor.numel() * tensor.element_size() >= tensor.untyped_storage().nbytes()

@@ -1,4 +1,4 @@
-"""What a search has found, which becomes the payload of an `origin` event."""
+"""The result of a search for an origin, from which the payload of the `origin` event is made."""
 
 from typing import Any, NamedTuple
 
@@ -7,13 +7,13 @@ from nntrace_torch.replay.finder import Birth
 
 
 class Found(NamedTuple):
-    """What a search has found.
+    """The result of a search.
 
     Attributes:
         where: `forward`, `loss`, `backward`, `update`, `data`, `weights` or `unknown`.
-        birth: the operation, or the tensor it came in with.
-        facts: what else is known, as keys of the `origin` event.
-        call: the call of the model it was in.
+        birth: the operation that made the value, or the tensor it came in with.
+        facts: further keys of the `origin` event.
+        call: the call of the model in which it happened.
     """
 
     where: str
@@ -23,22 +23,22 @@ class Found(NamedTuple):
 
     @property
     def is_meant(self) -> bool:
-        """Whether the program wrote the value there itself, as masks are made."""
+        """Whether the program wrote the value on purpose, as it does in masks."""
         return self.birth is not None and self.birth.meant
 
     @property
     def is_given(self) -> bool:
-        """Whether no operation made it: it came in so, or the program wrote it there itself."""
+        """Whether no operation made the value: it was in the data, or written on purpose."""
         return self.where == "data" or self.is_meant
 
     @property
     def is_input(self) -> bool:
-        """Whether it came in with what the model was given."""
+        """Whether the value came in with the model's arguments."""
         return self.where == "data" and self.birth is not None
 
 
 def batch_facts(calls: RootCalls, call: Call | None = None) -> dict[str, Any]:
-    """The micro-batch of a call, or the one that is under way; nothing where there is only one."""
+    """The number of a call's micro-batch, or of the current one; empty if there is only one."""
     count = calls.micro_batch
     number = count if call is None else call.micro_batch
     return {"micro_batch": number + 1} if count or number else {}

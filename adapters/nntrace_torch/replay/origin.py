@@ -1,6 +1,6 @@
-"""Answers a non-finite value with its origin: an `origin` event, and a capsule of the step.
+"""Searches the origin of a non-finite value; records an `origin` event and a capsule of the step.
 
-Once for each time the values go bad, and before the optimizer acts on them.
+Each time values turn bad this happens once, before the optimizer acts on them.
 """
 
 import time
@@ -33,10 +33,12 @@ _OF_DEVICES = (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError)
 
 
 class Investigator:
-    """Told of non-finite values, in the order in which they appear.
+    """Receives non-finite values in the order in which they appear, and searches their origin.
+
+    An *episode* begins with the first of them and lasts as long as values stay bad.
 
     Attributes:
-        stepping: whether the optimizer is in its step, and evaluates a closure.
+        stepping: whether the optimizer is in its step, evaluating a closure.
         told: called with the payload of each origin.
     """
 
@@ -61,17 +63,17 @@ class Investigator:
         self._before = before
         self._capsules = Capsules(recorder, models)
         self._episodes = 0
-        self._bad_step: int | None = None  # in which the story began that is going on
+        self._bad_step: int | None = None  # in which the last episode began
         self.was_well = False
         self.stepping = False
         self.told: Callable[[dict[str, Any]], object] = lambda payload: None
 
     def weights_are_well(self) -> None:
-        """A loss is finite, by which they are: they may be copied."""
+        """The weights may be copied now: a loss computed with them is finite."""
         self._before.look(self._recorder.steps_made)
 
     def all_is_well(self) -> None:
-        """A finite loss: what breaks in a later step is a new story, unless weights stay broken."""
+        """A finite loss ends the episode, unless weights are still broken."""
         if not self.was_well:
             self.was_well = self._bad_step is None or broken_weight(self._models) is None
 
@@ -81,9 +83,9 @@ class Investigator:
         """A loss that `backward` is called on is not finite.
 
         Args:
-            loss: the loss, if it is still there.
+            loss: the loss, if it is still alive.
             frame: where it was seen.
-            steps_ago: of an accelerator it may only be known when the optimizer has stepped.
+            steps_ago: optimizer steps made since; on an accelerator a loss is known late.
         """
 
         def look(search: Search) -> Found:
@@ -94,9 +96,9 @@ class Investigator:
         self._episode("loss", frame, look)
 
     def asked(self, value: torch.Tensor, frame: FrameType | None, *, may_be_meant: bool) -> bool:
-        """The program asks about a value of its own; whether it has a story.
+        """The program has asked whether a value is finite; False if there is nothing to report.
 
-        An infinity may be meant, as where a path is forbidden.
+        With `may_be_meant` the value may be infinite on purpose, as the cost of a forbidden path.
         """
 
         def look(search: Search) -> Found:
@@ -105,7 +107,7 @@ class Investigator:
         return self._episode("loss", frame, look, may_be_meant=may_be_meant)
 
     def loss_jumped(self, loss: float, frame: FrameType | None) -> None:
-        """A loss is finite and far above those before: the step is kept, nothing is judged."""
+        """A finite loss is far above those before: keep a capsule of the step, judge nothing."""
         if not self._replayer.active and self._capsules.wants("loss_spike"):
             with self._forward.paused():
                 recover_random_states(self._calls.kept, self._replayer)
@@ -120,7 +122,7 @@ class Investigator:
         kwargs: dict[str, Any],
         frame: FrameType | None,
     ) -> None:
-        """A loss function of PyTorch returned a value that is not finite."""
+        """A loss function of PyTorch returned a non-finite value."""
         in_evaluation = not torch.is_grad_enabled()
 
         def look(search: Search) -> Found:
@@ -137,7 +139,7 @@ class Investigator:
     def gradients_broke(
         self, names: Sequence[str], loss: torch.Tensor | None, frame: FrameType | None
     ) -> None:
-        """The loss is finite and gradients are not: found before the optimizer acts."""
+        """The loss is finite, these parameters' gradients are not; the optimizer has not acted."""
 
         def look(search: Search) -> Found:
             found = search.in_weights.look() or search.backward(loss, frame)
@@ -146,9 +148,9 @@ class Investigator:
         self._episode("gradient", frame, look)
 
     def ended(self) -> None:
-        """The program has ended well: the last gradient may have broken the weights all the same.
+        """The program has ended without an error: look whether the last step broke the weights.
 
-        No loss tells of it, and they may have been saved.
+        No later loss would show it, and the program may have saved them.
         """
         if self._recorder.steps_made() and not self._is_told:
             found = broken_weight(self._models, trained_only=True)
@@ -156,9 +158,9 @@ class Investigator:
                 self._episode("weights", None, lambda search: search.in_weights.why(*found))
 
     def raised(self, error: BaseException) -> None:
-        """The program has ended with an error, as some functions raise that are given a NaN."""
+        """The program has ended with an error: some functions raise when they are given a NaN."""
         if isinstance(error, _OF_DEVICES):
-            return  # nothing can be computed there any more
+            return  # nothing can be computed on the device any more
         frame = _innermost(error)
 
         def look(search: Search) -> Found:
@@ -167,7 +169,7 @@ class Investigator:
         self._episode("error", frame, look)
 
     def output_broke(self, call: Call, output: Any) -> bool:
-        """An evaluation's output holds a NaN or an infinity; whether that was none of its own."""
+        """An evaluation's output holds a NaN or an infinity; False if the program wrote it."""
 
         def look(search: Search) -> Found:
             found = search.in_weights.look() or search.of_call(call) or Found("unknown", None, {})
@@ -176,7 +178,7 @@ class Investigator:
         return self._episode("output", None, look, (call,))
 
     def name_of(self, parameter: torch.Tensor) -> str:
-        """A parameter's recorded path, or its shape when no known model has it."""
+        """A parameter's recorded path, or a description by shape if no known model has it."""
         found = self._models.parameter(parameter)
         return found[0] if found is not None else f"a parameter of shape {tuple(parameter.shape)}"
 
@@ -189,18 +191,18 @@ class Investigator:
         *,
         may_be_meant: bool = False,
     ) -> bool:
-        """Search, tell and keep; nothing when this story was told already.
+        """Search, record the origin and keep a capsule; nothing within an episode under way.
 
         Args:
             seen_in: what is not finite.
             frame: where it was seen.
-            look: searches.
-            calls: that led to it, where they are not those of the step.
-            may_be_meant: whether an operation must be found that made it.
+            look: does the search.
+            calls: the calls that led to it, where they are not the current step's.
+            may_be_meant: report it only if an operation is found that made it.
 
         Returns:
-            False when there is no story: the program itself wrote an infinity to an output, or
-            ended with an error for which nothing that is not finite was found.
+            False when there is nothing to report: the program itself wrote an infinity to an
+            output, or ended with an error for which no non-finite value was found.
         """
         if self._is_told or self._episodes >= _MAX_EPISODES or self._replayer.active:
             return True
@@ -221,11 +223,11 @@ class Investigator:
             if seen_in == "output" and found.is_meant:
                 return False
             if seen_in == "error" and found.birth is None:
-                return False  # it was something else
+                return False  # the error has another cause
             if may_be_meant and (found.birth is None or found.is_meant):
                 return False
             if self._bad_step is not None and found.facts.get("step") == self._bad_step:
-                self.was_well = False  # the weights carry on what was told of that step
+                self.was_well = False  # the weights were broken by the step already reported
                 return True
             self._bad_step, self.was_well = self._recorder.steps_made(), False
             self._episodes += 1
@@ -246,7 +248,7 @@ class Investigator:
 
     @property
     def _is_told(self) -> bool:
-        """Whether what breaks now is part of the last story, as a later micro-batch's gradient."""
+        """Whether what breaks now belongs to the last episode, as a later micro-batch may."""
         if self._bad_step is None:
             return False
         return not self.was_well or self._recorder.steps_made() <= self._bad_step
@@ -264,7 +266,7 @@ class Investigator:
         return [call for call in self._calls.kept if call.micro_batch == number]
 
     def _told(self, birth: Birth) -> dict[str, Any]:
-        """The payload of an origin."""
+        """The keys of an `origin` event that tell of the operation."""
         source = birth.source
         path, module_type = "", ""
         if birth.module is not None:
@@ -290,7 +292,7 @@ class Investigator:
 
 
 def _innermost(error: BaseException) -> FrameType | None:
-    """The frame that raised."""
+    """The frame that raised the error."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -1,9 +1,10 @@
-"""What the step before was given, and weights from not long before it.
+"""Keeps what is needed to compute the previous step again: its batches, and slightly older weights.
 
-A gradient that breaks where nobody looks shows in the loss of the next step, when the optimizer has
-spread it to the weights. So calls and batches of one more step are kept by reference, and weights
-are copied now and then, as often as a small share of the time pays for: with both, what broke is
-computed once more. Nothing is kept of large batches, large models and accelerators.
+A non-finite gradient that nobody looked at shows only in the loss of the next step, when the
+optimizer has spread it to the weights. So the calls and batches of one more step are kept by
+reference, and weights are copied now and then, as often as a small share of the time pays for. With
+both, the step that broke is computed once more. Nothing is kept of large batches, large models and
+accelerators.
 """
 
 import time
@@ -22,7 +23,7 @@ from nntrace_torch.replay.engine import original_of
 from nntrace_torch.samples.modules import Models
 
 _SHARE = 0.0005  # of the time, for copying weights
-_COPIED_BYTES = 32 << 20  # of weights; longer steps have their gradients looked at
+_COPIED_BYTES = 32 << 20  # of weights; larger models have steps long enough to look at gradients
 _KEPT_BYTES = 32 << 20  # of batches
 _TRIES = 4  # micro-batches
 
@@ -33,13 +34,13 @@ _Copy = tuple[weakref.ref[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A micro-batch that is over, of this step or the one before, to be computed with.
+    """An earlier micro-batch, of this step or the one before, that can be computed again.
 
     Attributes:
         kept: its calls of the model, oldest first.
-        weights: parameters and buffers as they once were, by the ids of those of now.
-        stand_ins: by the id of what the program holds in this step, what it held then.
-        age: how many steps before its own the weights were copied.
+        weights: earlier values of parameters and buffers, by the ids of the current tensors.
+        stand_ins: earlier values of arguments and batches, by the ids of this step's.
+        age: by how many steps the weights are older than the micro-batch.
     """
 
     kept: Sequence[Call]
@@ -48,16 +49,16 @@ class Past:
     age: int
 
     def of_last_micro_batch(self) -> Sequence[Call]:
-        """Its calls: there is no other micro-batch in it."""
+        """All its calls, as `RootCalls.of_last_micro_batch` gives them for the current step."""
         return self.kept
 
     def then(self, value: Any) -> Any:
-        """What a value of the program's was in that step, as far as that is known."""
+        """The value that stood in the place of `value` then; `value` itself where unknown."""
         return self.stand_ins.get(id(value), value)
 
 
 class StepBefore:
-    """Keeps what that takes."""
+    """Keeps the calls and batches of the step before, and copies of the weights."""
 
     def __init__(self, models: Models, calls: RootCalls, loaders: LoaderObserver) -> None:
         self._models = models
@@ -65,13 +66,13 @@ class StepBefore:
         self._loaders = loaders
         self._copies: list[_Copy] = []
         self._next_ns = 0
-        self._copied_at = 0  # the number of the step
+        self._copied_at = 0  # the number of the step in which weights were copied last
 
     def look(self, step: Callable[[], int]) -> None:
-        """The loss of a step is finite, so that its weights are: copy them, if it is time to.
+        """Copy the weights, if it is time to: the loss is finite, and so they are.
 
         Args:
-            step: tells its number, for which steps that wait to be recorded are.
+            step: returns the step's number; calling it records the steps that wait to be.
         """
         now = time.perf_counter_ns()
         if now >= self._next_ns:
@@ -84,14 +85,14 @@ class StepBefore:
         """The micro-batches of the step before, the last one first.
 
         Args:
-            step: the number of the step that is under way.
+            step: the number of the current step.
         """
         weights = {id(own): copy for ref, copy in self._copies if (own := ref()) is not None}
         if weights:
             yield from self._micro_batches(self._calls.before, weights, step - 1 - self._copied_at)
 
     def earlier_micro_batches(self) -> Iterator[Past]:
-        """Those of the step that is under way, before its last; its weights are what they were."""
+        """All micro-batches of the current step but the last; they had the current weights."""
         last = self._calls.of_last_micro_batch()
         number = last[0].micro_batch if last else 0
         earlier = [call for call in self._calls.kept if call.micro_batch < number]
@@ -113,7 +114,7 @@ class StepBefore:
         keeps = (
             all(type(tensor) in _PLAIN and tensor.is_cpu for tensor in tensors)
             and _bytes(tensors) <= _COPIED_BYTES
-            # A graph would live on with what was computed by it.
+            # A tensor with a graph would keep the graph of the step before alive.
             and not any(tensor.requires_grad for tensor in kept)
             and _bytes(kept) <= _KEPT_BYTES
         )
@@ -137,7 +138,7 @@ class StepBefore:
                     yield own
 
     def _stand_ins(self, now: Sequence[Call], then: Sequence[Call]) -> dict[int, Any]:
-        """Arguments of the model, and what came from a loader together with them."""
+        """Earlier values of the model's arguments, and of what loaders gave together with them."""
         found: dict[int, Any] = {}
         for call in now:
             same = (c for c in then if original_of(c.compute) is original_of(call.compute))
@@ -155,7 +156,7 @@ class StepBefore:
 
 
 def pair(now: Any, then: Any, found: dict[int, Any]) -> None:
-    """Note for the parts of a value what stood in their place in another of the same form."""
+    """Note in `found`, by the ids of the parts of `now`, the parts of `then` in the same places."""
     for (name, one), (other_name, other) in zip(
         named_parts("", now), named_parts("", then), strict=False
     ):
@@ -166,7 +167,7 @@ def pair(now: Any, then: Any, found: dict[int, Any]) -> None:
 
 
 def _is_shared(value: Any) -> bool:
-    """Whether equal ones may be one object: numbers, strings, None."""
+    """Whether an id does not identify the value: equal numbers and strings may be one object."""
     return value is None or isinstance(value, (bool, int, float, str, bytes, tuple))
 
 

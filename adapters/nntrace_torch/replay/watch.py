@@ -1,11 +1,12 @@
 """Notices non-finite losses, gradients and outputs as they appear, before the optimizer acts.
 
-On a CPU a loss is read when it is computed. Reading every gradient would cost per cent of a step:
-where the program computed their norm to clip it, that norm tells; of sampled steps all are looked
-at, of others as many as `_SHARE` of the time pays for, those furthest from the loss first, for what
-breaks on the way back arrives there; one column of a matrix stands for its rows.
-On an accelerator nothing waits: losses arrive with a copy that is looked at when it is there.
-Each rank looks at its own time and at its own share of a tensor: nothing here talks to another.
+On a CPU a loss is read when it is computed. Reading every gradient would cost several per cent of a
+step. Where the program computes the gradients' norm for clipping, that norm is enough; in sampled
+steps all gradients are looked at; in other steps as many as `_SHARE` of the time pays for. Those
+furthest from the loss come first, as a value that breaks on the way back arrives there, and of a
+matrix one column stands for its rows. On an accelerator nothing waits: a loss is copied to the host
+asynchronously and looked at once it has arrived. Each rank looks at its own time and at its own
+shard of a tensor; there is no communication.
 """
 
 import math
@@ -38,25 +39,25 @@ from nntrace_torch.samples.buffer import Number, SentNumber
 from nntrace_torch.samples.parameters import SampledGradients
 
 _SHARE = 0.001
-_FIRST_NS = 8_000  # what it costs to look at the one furthest from the loss
-_GLANCE_NS = 25_000  # and at several, at the least,
-_LOOK_NS = 4_000  # with so much for each
+_FIRST_NS = 8_000  # cost of looking at the gradient furthest from the loss
+_GLANCE_NS = 25_000  # fixed cost of looking at several gradients,
+_LOOK_NS = 4_000  # and the cost of each
 _SEVERAL = 4
 _MAX_LOOKS = 256
-_LARGE = 1 << 18  # elements of an output from which on a part of it is looked at
+_LARGE = 1 << 18  # elements; of a larger output only a part is looked at
 _EARLY_STEPS = 100
 _PENDING = 16
-_OWN_INFINITIES = 4  # from then on the program's questions are its own affair
+_OWN_INFINITIES = 4  # that a program asked about and that were meant; then they are left alone
 
 
 class NonfiniteWatch:
     """Watches one process's training.
 
     Attributes:
-        last_loss: what `backward` was called on last.
+        last_loss: returns the loss `backward` was called on last, if it is still alive.
         has_jumped: whether a loss since the last step was far above those before.
         is_thorough: look at every element of every gradient, whatever it costs.
-        is_due: whether there is anything to look at before the next step.
+        is_due: whether there is anything to look at before the next optimizer step.
     """
 
     def __init__(self, investigator: Investigator, guard: Callable[..., Any]) -> None:
@@ -65,18 +66,18 @@ class NonfiniteWatch:
         self.last_loss: Callable[[], torch.Tensor | None] = lambda: None
         self._turn = 0
         self._steps = 0
-        self._credit_ns = 0.0  # what the time since has paid for
+        self._credit_ns = 0.0  # the time that may be spent on looking
         self._level = LossLevel()
         self._is_high = False
         self.has_jumped = False
         self.is_thorough = False
         self.is_due = True
         self._pending: deque[_Sent] = deque(maxlen=_PENDING)
-        self._own_infinities = 0  # that it asked about
-        self._infinite: set[int] = set()  # what returns infinities of its own in evaluations
+        self._own_infinities = 0  # that the program asked about and that were meant
+        self._infinite: set[int] = set()  # ids of models whose evaluations return infinities
 
     def loss(self, loss: torch.Tensor, number: Number) -> None:
-        """`backward` is about to be called on a loss, whose number may still be on its way."""
+        """`backward` is about to be called on a loss, whose value may still be on its way."""
         self.last_loss = weakref.ref(loss)
         if type(number) is float:
             if math.isfinite(number):
@@ -93,16 +94,16 @@ class NonfiniteWatch:
             self.is_due = True
 
     def weights_are_well(self) -> None:
-        """A loss that was not told of is finite."""
+        """A finite loss was seen that was not passed to `loss`."""
         self._investigator.weights_are_well()
 
     def _settle(self, loss: float, depth: int, *, is_high: bool) -> None:
-        """A finite loss, unscaled, is far above those before; the first such is worth keeping.
+        """Note that a finite loss is far above those before; the first such makes a capsule.
 
         Args:
-            loss: what it is.
-            depth: how many calls above this one it was seen.
-            is_high: False where it has come back.
+            loss: its value, unscaled.
+            depth: how many frames above this one it was seen.
+            is_high: False where the loss has come back to its level.
         """
         before, self._is_high = self._is_high, is_high
         if is_high:
@@ -117,7 +118,7 @@ class NonfiniteWatch:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
-        """A loss function has returned a number that is not finite."""
+        """A loss function has returned a non-finite number."""
         self._investigator.function_broke(function, loss, args, kwargs, sys._getframe(1))
 
     def before_step(
@@ -129,9 +130,10 @@ class NonfiniteWatch:
         """The optimizer is about to act on the gradients.
 
         Args:
-            optimizer: whose gradients may have broken.
-            norm: what the program computed to clip them by, where it is on the host.
-            sampled: what a sample has of them; then all are looked at, which its budget pays for.
+            optimizer: the optimizer.
+            norm: the norm by which the program clipped the gradients, if it is on the host.
+            sampled: a sample's copies of gradients, in sampled steps; all gradients are looked at
+                then, which the budget of samples pays for.
         """
         if self._pending:
             self._arrived()
@@ -149,9 +151,10 @@ class NonfiniteWatch:
     def closure(
         self, optimizer: Optimizer, closure: Callable[[], Any], *, sampled: bool
     ) -> Callable[[], Any]:
-        """A closure after whose first evaluation the gradients are looked at, when it is time to.
+        """A closure that looks at the gradients after its first evaluation; the same closure if
+        it is not time to.
 
-        Lightning gives one to every optimizer; LBFGS evaluates it many times.
+        Lightning gives a closure to every optimizer; LBFGS evaluates it many times.
         """
         looks = ALL if sampled else self._looks()
         if not looks:
@@ -172,27 +175,27 @@ class NonfiniteWatch:
         return evaluate
 
     def norm_broke(self, parameters: Iterable[torch.Tensor]) -> None:
-        """The program has found that the norm of its gradients is not finite."""
+        """The norm of these parameters' gradients is not finite: find which of them broke."""
         broken = [p for p in parameters if p.grad is not None and is_broken(p.grad)]
         if broken:
-            self._arrived()  # reading them has waited for every loss before
+            self._arrived()  # reading the gradients has waited for all earlier losses
             names = [self._investigator.name_of(parameter) for parameter in broken]
             self._investigator.gradients_broke(names, self.last_loss(), sys._getframe(1))
 
     def asked(self, value: torch.Tensor) -> None:
         """The program has asked whether a value with a graph is finite, and it is not.
 
-        It may skip its step then: `backward` would never be called on it.
+        The program may skip its step then, so that `backward` is never called on the value.
         """
         may_be_meant = not bool(value.detach().isnan().any())
-        self._arrived()  # the program has waited for every loss before this one
+        self._arrived()  # asking has waited for all earlier losses
         if may_be_meant and self._own_infinities >= _OWN_INFINITIES:
             return
         if not self._investigator.asked(value, sys._getframe(1), may_be_meant=may_be_meant):
             self._own_infinities += 1
 
     def ended(self) -> None:
-        """The program has ended well."""
+        """The program has ended without an error."""
         self._investigator.ended()
 
     def raised(self, error: BaseException) -> None:
@@ -206,7 +209,7 @@ class NonfiniteWatch:
             self._credit_ns -= time.perf_counter_ns() - started
 
     def gradients(self, optimizer: Optimizer, looks: int) -> None:
-        """Look at so many gradients, and at all when one of them is not finite."""
+        """Look at `looks` gradients, and at all of them if one of these is not finite."""
         is_well = first_is_finite(optimizer) if looks == 1 else None
         if is_well is None:
             looked_at = self._gradients(optimizer, looks)
@@ -215,7 +218,7 @@ class NonfiniteWatch:
             self.norm_broke(parameters_of(optimizer))
 
     def _samples(self, optimizer: Optimizer, sampled: SampledGradients) -> None:
-        """Look at what was sampled of the gradients, and at what it leaves out."""
+        """Look at the gradients that were sampled, and at those that were not."""
         pieces = pieces_of(sampled.others, ALL, is_whole=self.is_thorough) if sampled.others else {}
         looked_at = [*map(total, pieces.values())]
         looked_at += [read_number(room.sum()) for room in sampled.samples if room.is_cpu]
@@ -237,16 +240,16 @@ class NonfiniteWatch:
 
     @property
     def is_still_due(self) -> bool:
-        """Whether there would be anything to look at again."""
+        """Whether there is time left to look at more gradients."""
         return self._looks() > 0
 
     def steps_took(self, steps: int, duration_ns: int, losses: Iterable[float]) -> None:
-        """So many are over of which only the losses were seen, none of them far above the others.
+        """Steps are over of which only the losses were seen, none of them far above the others.
 
         Args:
-            steps: how many.
-            duration_ns: of all of them.
-            losses: their numbers.
+            steps: their number.
+            duration_ns: their duration, all together.
+            losses: their losses.
         """
         self._level.follow(losses)
         if steps:
@@ -255,11 +258,11 @@ class NonfiniteWatch:
             self.step_took(duration_ns // steps)
 
     def highest_usual(self) -> float:
-        """A loss above this is worth a look."""
+        """The highest loss that is no jump."""
         return self._level.highest
 
     def output(self, call: Call, output: Any) -> None:
-        """A forward without gradients is over. −∞ alone is left to the program: it masks."""
+        """A forward without gradients is over. −∞ alone is not reported: programs mask with it."""
         for whole in tensors_in(output if not isinstance(output, dict) else (*output.values(),)):
             tensor = local_part(whole)
             if tensor.is_floating_point() and tensor.device.type == "cpu" and tensor.numel():
@@ -276,7 +279,7 @@ class NonfiniteWatch:
             return
 
     def _looks(self) -> int:
-        """How many gradients to look at; at the beginning, where most breaks, at least one."""
+        """How many gradients to look at; in the first steps at least one."""
         if self.is_thorough:
             return ALL
         if self._credit_ns >= _GLANCE_NS + _SEVERAL * _LOOK_NS:
@@ -284,7 +287,7 @@ class NonfiniteWatch:
         return 1 if self._credit_ns >= _FIRST_NS or self._steps < _EARLY_STEPS else 0
 
     def _gradients(self, optimizer: Optimizer, looks: int) -> dict[torch.dtype, list[torch.Tensor]]:
-        """A piece of each gradient to look at, by type."""
+        """A piece of each gradient that is to be looked at, by dtype."""
         parameters = parameters_of(optimizer)
         if looks < len(parameters):
             self._turn = (self._turn + looks - 1) % len(parameters)
@@ -294,7 +297,7 @@ class NonfiniteWatch:
         return pieces_of(gradients, looks, is_whole=self.is_thorough)
 
     def _arrived(self) -> None:
-        """Look at the losses that have come from an accelerator since; never waits."""
+        """Look at the losses that have arrived from an accelerator since; never waits."""
         while self._pending and self._pending[0].number.has_arrived:
             number, loss, step = self._pending.popleft()
             if not math.isfinite(float(number)):
@@ -307,7 +310,7 @@ class NonfiniteWatch:
 
 
 class _Sent(NamedTuple):
-    """A loss on its way from an accelerator, and the step it is of."""
+    """A loss on its way from an accelerator, and the number of its step."""
 
     number: SentNumber
     loss: Callable[[], torch.Tensor | None]
