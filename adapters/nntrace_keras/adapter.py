@@ -15,7 +15,7 @@ from nntrace_keras.trainers import TrainerObserver
 def _interposed(
     recorder: Recorder, unobserved: Callable[[], AbstractContextManager[None]]
 ) -> list[Undo]:
-    """What an experiment of `nntrace check` puts on; what it computes itself is `unobserved`."""
+    """Install the experiment of `nntrace check`; its own computations are `unobserved`."""
     if recorder.experiment is None:
         return []
     from nntrace_keras.probes import Interposer
@@ -31,9 +31,9 @@ class KerasAdapter:
         self._saw_gradient: Callable[[], bool] = lambda: False
 
     def install(self, recorder: Recorder) -> Undo:
-        """Hook into Keras; return what takes everything off again."""
+        """Hook into Keras; return the function that removes all hooks."""
         self._backend = keras.backend.backend()
-        # Imported here: a framework belongs to one backend only.
+        # Imported here: each module needs the backend's framework.
         if self._backend == "tensorflow":
             from nntrace_keras.program.seeds import watch_seeds
             from nntrace_keras.training import Training
@@ -55,7 +55,7 @@ class KerasAdapter:
         elif self._backend == "torch":
             from nntrace_keras.on_torch import describe_layers, watch_losses, watch_optimizers
 
-            # The adapter of PyTorch sees the rest.
+            # The PyTorch adapter observes everything else.
             undos = [describe_layers(), watch_optimizers(recorder), *watch_losses(recorder)]
             undos += TrainerObserver(recorder).install(loaders=False)
         elif self._backend == "jax":
@@ -77,7 +77,7 @@ class KerasAdapter:
         return undo
 
     def nothing_recorded(self) -> str:
-        """Why there is no record."""
+        """Explain why the run has no record."""
         if self._backend == "jax":
             return "no `fit` of Keras made a step; loops of one's own are not observed on JAX"
         if self._backend not in ("tensorflow", "torch"):

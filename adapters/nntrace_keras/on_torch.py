@@ -1,7 +1,7 @@
-"""Keras on PyTorch: the adapter of PyTorch does the work, its hooks see layers and gradients.
+"""Keras on PyTorch: the PyTorch adapter does the work, its hooks see layers and gradients.
 
-What it cannot see is Keras' optimizer, which is none of PyTorch's. A stand-in that is one holds
-the same parameters and calls Keras' optimizer in its step.
+What it cannot see is Keras' optimizer, which is not a `torch.optim.Optimizer`. A stand-in that is
+one holds the same parameters and calls Keras' optimizer in its step.
 """
 
 import weakref
@@ -28,27 +28,27 @@ from nntrace_keras.program.names import Names
 
 
 class StandIn(torch.optim.Optimizer):
-    """An optimizer whose step is another's; PyTorch calls its hooks around it."""
+    """A PyTorch optimizer whose step calls another optimizer, so that PyTorch's step hooks run."""
 
     def __init__(self, parameters: Sequence[torch.Tensor], settings: dict[str, Any]) -> None:
         super().__init__(parameters, settings)
         self.call: Callable[[], Any] | None = None
 
     def step(self, closure: Any = None) -> Any:
-        """Let Keras step."""
+        """Call the Keras optimizer."""
         assert self.call is not None
         return self.call()
 
 
 class _StandIns:
-    """One for each optimizer of Keras and the parameters it steps."""
+    """One stand-in for each Keras optimizer, made anew when the parameters that it steps change."""
 
     def __init__(self) -> None:
         self._known: weakref.WeakKeyDictionary[Any, StandIn] = weakref.WeakKeyDictionary()
         self._inside: list[Any] = []
 
     def begin(self, optimizer: Any, variables: Sequence[Any] | None) -> StandIn | None:
-        """The stand-in for a step that is about to happen; None where it is part of another."""
+        """Return the stand-in for the step about to happen; None inside another step."""
         if self._inside:
             return None
         if variables is None:
@@ -62,7 +62,7 @@ class _StandIns:
         return stand_in
 
     def step(self, stand_in: StandIn, call: Callable[[], Any]) -> Any:
-        """Make the step."""
+        """Make the step: run `call` inside the stand-in's step."""
         stand_in.call = call
         self._inside.append(stand_in)
         try:
@@ -73,18 +73,18 @@ class _StandIns:
 
 
 class KerasModules:
-    """Describes layers to the adapter of PyTorch, which sees them as modules without parts."""
+    """Describes Keras layers to the PyTorch adapter, to which they are modules without children."""
 
     def __init__(self) -> None:
         self._names = Names()
 
     def children(self, module: Any) -> list[Any]:
-        """The layers directly inside a layer, and modules of PyTorch's own."""
+        """The layers directly inside a layer, and its modules that are PyTorch's own."""
         inside = list(module._flatten_layers(include_self=False, recursive=False))
         return [*inside, *module.__dict__.get("_modules", {}).values()]
 
     def parts(self, root: Any) -> Iterator[tuple[str, Any, list[tuple[str, Any]]]]:
-        """A layer and all inside, under the paths that Keras shows."""
+        """Yield path (as Keras shows it), layer and named parameters of a layer and all inside."""
         self._names.learn(root)
         seen: set[int] = set()
         waiting = [(root, None)]
@@ -103,34 +103,34 @@ class KerasModules:
             waiting += [(one, layer) for one in inside]
 
     def unit_axis(self, module: Any) -> int:
-        """As on TensorFlow."""
+        """The axis of the layer's units, as on TensorFlow."""
         return unit_axis(module)
 
     def activation(self, module: Any) -> str:
-        """As on TensorFlow."""
+        """The name of the layer's activation function, as on TensorFlow."""
         return activation_name(module)
 
     def dropout_rate(self, module: Any) -> dict[str, float]:
-        """As on TensorFlow."""
+        """The layer's dropout rate, as on TensorFlow."""
         return dropout_rate(module)
 
     def value_range(self, module: Any) -> dict[str, float]:
-        """As on TensorFlow."""
+        """The range of values that the layer produces, as on TensorFlow."""
         return value_range(module)
 
     def fans(self, shape: tuple[int, ...], module: Any) -> dict[str, int]:
-        """As on TensorFlow."""
+        """Fan-in and fan-out of a parameter, as on TensorFlow."""
         return fans(shape, module)
 
 
 def describe_layers() -> Undo:
-    """Let the adapter of PyTorch ask Keras about its layers."""
+    """Make the PyTorch adapter ask Keras about its layers."""
     setattr(keras.layers.Layer, DESCRIBES_ITSELF, KerasModules())
     return lambda: delattr(keras.layers.Layer, DESCRIBES_ITSELF)
 
 
 def watch_optimizers(recorder: Recorder) -> Undo:
-    """Step through a stand-in."""
+    """Make every step of a Keras optimizer go through its stand-in."""
     stand_ins = _StandIns()
     begin = recorder.guard(stand_ins.begin)
 
@@ -152,7 +152,7 @@ def watch_optimizers(recorder: Recorder) -> Undo:
 
 
 def watch_losses(recorder: Recorder) -> list[Undo]:
-    """Tell the adapter of PyTorch of Keras' loss functions, which are none of PyTorch's."""
+    """Report calls of Keras' loss functions, which are not PyTorch's, to the PyTorch adapter."""
     hooks, compiled = recorder.hooks, CompiledLosses(recorder)
 
     def observe(loss: Any, target: Any, prediction: Any, value: Any) -> None:
@@ -185,7 +185,7 @@ def watch_losses(recorder: Recorder) -> list[Undo]:
 
 
 def _make(optimizer: Any, parameters: list[torch.Tensor]) -> StandIn:
-    """Under the name of the optimizer's class."""
+    """A stand-in whose class has the name of the Keras optimizer's class."""
     settings: dict[str, Any] = {"lr": 0.0}
     for name, key in (
         ("weight_decay", "weight_decay"),

@@ -1,7 +1,7 @@
-"""Replaces an attribute of Keras or TensorFlow by one that also observes; gives back the undo.
+"""Replaces an attribute of Keras or TensorFlow by one that also observes; returns the undo.
 
-Keras hides facts on tensors (`_keras_logits`, `_keras_mask`): what a layer returns must be handed
-on itself, for a copy would lose them.
+Keras attaches facts to tensors (`_keras_logits`, `_keras_mask`): what a layer returns must be
+passed on itself, for a copy would lose them.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Watches `fit`: epochs and the metrics Keras computes, and the data sets it draws from."""
+"""Watches `fit`: its epochs, the metrics Keras computes, and the data sets it draws from."""
 
 import weakref
 from collections.abc import Callable, Hashable
@@ -17,19 +17,20 @@ from nntrace_keras.data.pipelines import taken
 from nntrace_keras.patching import Undo, after, before
 from nntrace_keras.program.sources import caller
 
-_MANY = 64  # data sets; beyond them only some are recorded
+_MANY = 64  # data sets; of later ones only landmark numbers are recorded
 
 
 class TrainerObserver:
-    """Records what `fit` says, and what it and `evaluate` draw from.
+    """Records the epochs and metrics of `fit`, and the data that it and `evaluate` draw from.
 
     Args:
-        path_of: what a model is called in the trace; empty for the first one.
+        path_of: gives the name of a model in the trace; empty for the first one.
         passes: numbers evaluations.
         entered: sees what enters a model in graphs that evaluate.
 
     Attributes:
-        epoch: the number of the pass over training data that goes on, of all; None outside.
+        epoch: the number of the current pass over training data, counted over the whole run; None
+            outside of one.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class TrainerObserver:
     ) -> None:
         self._recorder = recorder
         self._evaluations = EvaluationObserver(recorder, path_of, passes or Passes(), entered)
-        self._loaders: dict[Hashable, int] = {}  # numbers by the identity of what is drawn from
+        self._loaders: dict[Hashable, int] = {}  # numbers by the identity of the data set
         self._count = 0
         self._loader: int | None = None
         self._steps = 0
@@ -50,7 +51,7 @@ class TrainerObserver:
         self.epoch: int | None = None
 
     def install(self, *, loaders: bool = True) -> list[Undo]:
-        """Watch the callbacks and, unless another adapter does, the data and the evaluations."""
+        """Watch the callbacks and, if `loaders`, the data sets and the evaluations."""
         guard = self._recorder.guard
         undos = [before(CallbackList, "on_epoch_end", guard(self._epoch_ends))]
         if loaders:
@@ -63,7 +64,7 @@ class TrainerObserver:
 
     @property
     def is_evaluating(self) -> bool:
-        """Whether `evaluate` or `predict` goes on, or a validation in `fit`."""
+        """Whether `evaluate`, `predict` or a validation in `fit` is running."""
         return self._evaluations.is_open
 
     def _epoch_ends(self, callbacks: Any, epoch: int, logs: Any = None) -> None:
@@ -99,7 +100,7 @@ class TrainerObserver:
         self._recorder.add_event(EventKind.LOADER, payload)
 
     def _draws(self, iterator: Any) -> None:
-        """An epoch of training begins, or an evaluation."""
+        """Note that an epoch of training or an evaluation begins."""
         self._recorder.hooks.catch_up()
         data = iterator.data_adapter
         number, _ = self._number_of(data)
@@ -109,7 +110,7 @@ class TrainerObserver:
             self._passes += 1
 
     def _number_of(self, data: Any) -> tuple[int, bool]:
-        """The number of a data set, the same for the same arrays, and whether it is a new one."""
+        """The number of a data set, the same for the same arrays, and whether it is new."""
         source, key = _identity(data)
         if key in self._loaders:
             return self._loaders[key], False
@@ -120,9 +121,10 @@ class TrainerObserver:
 
 
 def _identity(data: Any) -> tuple[Any, Hashable]:
-    """What keeps the data of an adapter alive, and its key meanwhile.
+    """The object that keeps a data adapter's data alive, and a key valid while it lives.
 
-    A slice that is taken anew before each call is a new array over the same memory.
+    A slice that is taken anew before each call is a new array over the same memory, so an array's
+    key is its place in memory and the object is the array that owns it.
     """
     array = first_array(data)
     if array is None:
@@ -135,16 +137,17 @@ def _identity(data: Any) -> tuple[Any, Hashable]:
 
 
 def _size(data: Any) -> int | None:
-    """How many examples there are to draw from, where that is known."""
+    """How many examples there are to draw from; None if unknown."""
     cut = taken(getattr(data, "_dataset", None))
     size: int | None = getattr(data, "_num_samples", None) if cut is None else cut[1]
     return size
 
 
 def _delivered(iterator: Any) -> dict[str, int]:
-    """What the pass has come to, over data of known size.
+    """How many batches and examples the current pass has delivered; empty for data of unknown size.
 
-    With `steps_per_epoch` the next epoch goes on where this one ended: the pass is what counts.
+    With `steps_per_epoch` the next epoch goes on where this one ended, so batches are counted over
+    the pass, not over the epoch.
     """
     batches, data = getattr(iterator, "_num_batches", None), getattr(iterator, "data_adapter", None)
     if batches and (cut := taken(getattr(data, "_dataset", None))) is not None:
@@ -152,13 +155,13 @@ def _delivered(iterator: Any) -> dict[str, int]:
     size = getattr(data, "_num_samples", None)
     if not batches or not size:
         return {}
-    # Keras counts from 0 again when the pass has come to its end.
+    # Keras counts from 0 again when the pass has ended.
     drawn = min(batches, iterator._steps_seen or batches)
     return {"batches": drawn, "examples": min(size, drawn * iterator.data_adapter.batch_size)}
 
 
 def _number(value: Any) -> Any:
-    """The one number that a value of any backend is, or None."""
+    """The value as a scalar array, if it is one number of any backend; else None."""
     if isinstance(value, str | dict | list | tuple):
         return None
     values = np.asarray(keras.ops.convert_to_numpy(value))

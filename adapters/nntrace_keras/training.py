@@ -1,8 +1,8 @@
 """Follows the training from optimizer call to optimizer call, inside graphs and eagerly.
 
-In a graph the call writes one row of plain facts, and where it is to be sampled a vector of
-sampled elements; both are read after the function that holds the graph has run. A step ends when
-an optimizer has changed its variables.
+In a graph each call writes one row of plain facts and, if it is to be sampled, a vector of sampled
+elements; both are read after the function that holds the graph has run. A step ends when an
+optimizer has changed its variables.
 """
 
 import math
@@ -47,7 +47,7 @@ _MAX_TURNS = 4
 
 @dataclass(slots=True)
 class _Pending:
-    """Micro-batches of a step that has not ended."""
+    """The micro-batches so far of a step that has not ended."""
 
     losses: list[float] = field(default_factory=list)
     examples: int = 0
@@ -61,8 +61,8 @@ class Training:
     """Hooks the optimizers and the functions that hold training graphs.
 
     Attributes:
-        epoch: asked for the number of the pass over the data that goes on.
-        passes: numbers evaluations, whoever makes them.
+        epoch: returns the number of the current pass over the data, or None.
+        passes: numbers evaluations, whether Keras or the program's own loop makes them.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -108,7 +108,7 @@ class Training:
         self.epoch: Callable[[], int | None] = lambda: None
 
     def install(self) -> list[Undo]:
-        """Put on everything that stays for the whole run."""
+        """Install everything that stays for the whole run."""
         guard = self._recorder.guard
         self._recorder.hooks.on_end(guard(self.own_passes.training_goes_on))
         self._begin = guard(self._begins)
@@ -132,7 +132,7 @@ class Training:
             watch_tracing(self._recorder),
             watch_clipping(guard, self.tapes),
             watch_saving(self.functions.trains, self.tapes.unobserved),
-            self._optimizers.schedules.finish,  # what is known at the end
+            self._optimizers.schedules.finish,  # these record what is known only at the end
             self._births.finish,
             self._idle.finish,
         ]
@@ -225,9 +225,10 @@ class Training:
         ended: Instant | None = None,
         followed: bool = False,
     ) -> bool:
-        """Record one optimizer call; whether to sample the next one.
+        """Record one optimizer call; return whether to sample the next one.
 
-        One of a function has `ended` earlier, and other calls may have `followed` it.
+        A call inside a function `ended` some time before it is read here, and others may have
+        `followed` it since.
         """
         pending = self._pending.setdefault(step.optimizer, _Pending())
         is_skipped = not row.applied and step.calls_per_step == 1  # its gradients overflowed
@@ -268,12 +269,13 @@ class Training:
             followed=followed,
         )
         if is_skipped and delivery is not None:
-            return True  # the next one in its place
+            return True  # sample the next one in its place
         return self._next_in_turn(wants) if ended is None else wants
 
     def _finish_together(self, step: Step, steps: Sequence[Uneventful]) -> bool:
-        """Record calls of an optimizer in a function that others have followed, unless there is
-        more to say of one of them; whether that was done.
+        """Record together the calls of an optimizer in a function that others have followed.
+
+        Returns False, with nothing recorded, if one of them needs a record of its own.
         """
         losses = [one.loss for one in steps if one.loss is not None]
         highest = self._level.highest
@@ -294,7 +296,7 @@ class Training:
         return True
 
     def _next_in_turn(self, wants_next: bool) -> bool:
-        """Whether to sample the next eager step; optimizers that take turns get one each."""
+        """Whether to sample the next eager step; several optimizers get one sampled step each."""
         if self._turns_left > 0:
             self._turns_left -= 1
             return True
@@ -307,7 +309,7 @@ class Training:
         self.samples_eagerly = True
 
     def _next(self, wants: bool) -> int | None:
-        """After a function has run: the turn of the next sample, if the next call is to be one."""
+        """After a function has run, return the turn of the next sample if one is wanted."""
         if wants:
             self._arm()
             return self.turn
@@ -316,7 +318,7 @@ class Training:
 
 
 def _replica() -> int:
-    """The number of this replica; 0 without a strategy."""
+    """The number of this replica; 0 without a distribution strategy."""
     replica = tf.distribute.get_replica_context()
     if replica is None:
         return 0

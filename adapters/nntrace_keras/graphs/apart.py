@@ -1,9 +1,9 @@
-"""A loss of a graph computed once more beside it, so that the graph's own has no further user.
+"""A loss of a graph computed a second time beside it, so that the original gets no further user.
 
-What else uses a number decides how TensorFlow rounds what is made of it. Its graph optimizer merges
-additions whose results have a single user: a metric that adds a loss of two terms to its total adds
-three numbers in one operation. And such an operation begins with the number whose memory nobody
-else needs any more. So the terms, too, are computed again.
+The users of a number decide how TensorFlow rounds what is computed from it. Its graph optimizer
+merges additions whose results have a single user: a metric that adds a loss of two terms to its
+total adds three numbers in one operation. Such an operation starts with the number whose memory
+nothing else needs any more. So the terms are computed again, too.
 """
 
 import math
@@ -15,17 +15,18 @@ from tensorflow.python.framework import ops
 from nntrace_keras.graphs.copies import CALLS, Copies, needed
 from nntrace_keras.graphs.on_graph import is_compiled
 
-# Operations are merged that are alike in everything; an attribute of one's own keeps them apart.
+# TensorFlow merges operations that are equal in everything; an attribute of ours prevents that.
 _APART: Final = {"_nntrace_apart": AttrValue(b=True)}
-_MOST_ELEMENTS: Final = 1 << 16  # of what is summed up again: a few microseconds
-_UNKNOWN: Final = 64  # stands for a length that the graph leaves open, as that of a batch
+_MOST_ELEMENTS: Final = 1 << 16  # of a sum that is computed again: a few microseconds
+_UNKNOWN: Final = 64  # assumed for a length that the graph leaves open, such as the batch's
 
 
 def apart(tensor: Any) -> Any:
-    """A scalar's value, by copies of the operations on scalars, and of small sums, that give it.
+    """A scalar computed again by copies of the scalar operations and small sums that give it.
 
-    A tensor that is no scalar of the graph that is being built is returned itself, and any that XLA
-    compiles, which merges operations that are alike.
+    Returned unchanged are tensors that are no such scalar of the graph being built, and all in
+    graphs
+    that XLA compiles, as XLA merges equal operations.
     """
     graph: Any = ops.get_default_graph()
     if (
@@ -42,7 +43,7 @@ def apart(tensor: Any) -> Any:
 
 
 def _gives_scalars(operation: Any) -> bool:
-    """Whether that is all it does, in next to no time."""
+    """Whether an operation only computes scalars, in next to no time."""
     if operation._is_stateful or operation.type in CALLS:
         return False
     return all(output.shape.rank == 0 for output in operation.outputs) and all(

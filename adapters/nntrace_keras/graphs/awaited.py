@@ -1,6 +1,6 @@
 """The samples of steps in graphs: prepared before the call that makes the step, computed after it.
 
-A step whose sample cannot be computed, or that never comes, is not prepared for again.
+A step whose sample cannot be computed, or that never comes, is not prepared again.
 """
 
 import weakref
@@ -19,18 +19,18 @@ from nntrace_keras.graphs.second import CannotComputeError, Results, Second
 from nntrace_keras.graphs.steps import GraphSteps, release
 
 # TensorFlow builds the first function with variables twice: a step of the graph that it drops never
-# comes. To prepare for it at each call would hold all variables' values, and so copy them all.
-_PATIENCE = 16
-_FOREVER = 1 << 62  # a step that came once may come again after any time
+# runs. To prepare for it at each call would hold all variables' values, and so copy them all.
+_PATIENCE = 16  # calls without the step
+_FOREVER = 1 << 62  # a step that ran once may run again at any time
 
 
 class Awaited:
     """The samples that the next call of a training function may bring.
 
     Attributes:
-        board: what says when a step is to be sampled; made with the first training graph.
-        expected: what is prepared, by the number of the step.
-        unseen: why a step cannot be sampled, by its number; until that is said.
+        board: tells the graphs when to sample; made with the first training graph.
+        expected: the prepared second computations, by the number of the step.
+        unseen: why a step cannot be sampled, by its number, until that is recorded.
     """
 
     def __init__(self, recorder: Recorder, steps: GraphSteps) -> None:
@@ -39,7 +39,7 @@ class Awaited:
         self.board: Board | None = None
         self.expected: dict[int, Second] = {}
         self.unseen: dict[int, str] = {}
-        self._in_vain: Counter[int] = Counter()  # calls without it, of a step that never came
+        self._in_vain: Counter[int] = Counter()  # calls that did not make a step that never ran
 
     def includes(self, number: int) -> bool:
         """Whether the next call is to sample this step."""
@@ -51,7 +51,7 @@ class Awaited:
         )
 
     def prepare(self, number: int, function: Any) -> None:
-        """The function is about to run, and to make this step."""
+        """Prepare the sample of this step, which the function is about to make."""
         step = self._steps.made[number]
         second = step.second
         assert second is not None
@@ -66,16 +66,17 @@ class Awaited:
         released = list_on(function.graph, "_nntrace_released")
         if number not in released:
             released.append(number)
-            # Variables are not to live longer than the function that trains them.
+            # Variables must not live longer than the function that trains them.
             weakref.finalize(function, release, step).atexit = False
 
     def computed(self, row: Row, second: Second, arguments: Sequence[Any] | None) -> Results | None:
         """The sample of a step that has run; None where it cannot be computed.
 
         Args:
-            row: what the step has noted on the board.
+            row: what the step has written on the board.
             second: what was prepared.
-            arguments: all inputs of the step's graph, where the host has called it itself.
+            arguments: all inputs of the step's graph if the host called that graph itself, else
+                None.
         """
         try:
             with record.stop_recording(), self._first_time(second):
@@ -86,7 +87,7 @@ class Awaited:
             return None
 
     def end_look(self, sampled: Iterable[int]) -> None:
-        """The calls that have run were looked at, and these steps were sampled in them."""
+        """End a look at the calls that have run; `sampled` are the steps sampled in them."""
         for number in sampled:
             self._in_vain[number] = -_FOREVER
         for number, second in self.expected.items():
@@ -96,7 +97,7 @@ class Awaited:
         self.expected.clear()
 
     def say_unseen(self, number: int) -> None:
-        """A step has come: record why it cannot be sampled, if that is so."""
+        """A step has run: if it cannot be sampled, record why, once."""
         reason = self.unseen.pop(number, None)
         if reason is not None:
             optimizer = self._steps.made[number].optimizer
@@ -104,10 +105,10 @@ class Awaited:
             self._recorder.add_event(EventKind.UNSEEN, {"what": what, "reason": reason})
 
     def _give_up(self, number: int, error: CannotComputeError) -> None:
-        """That is said when the step comes, for not all that are built do."""
+        """Stop sampling a step; why is recorded when it runs, for not all steps built do."""
         self._steps.made[number].second = None
         self.unseen[number] = str(error)
 
     def _first_time(self, second: Second) -> AbstractContextManager[None]:
-        """Building the second computation and its first run are no cost of a sample."""
+        """Count building the second computation and its first run as set-up, not as a sample."""
         return nullcontext() if second.has_run else self._recorder.setting_up()

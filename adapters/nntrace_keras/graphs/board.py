@@ -1,9 +1,8 @@
-"""What training graphs and the host tell each other: one small float64 variable.
+"""The board: one small float64 variable through which training graphs and the host communicate.
 
 It holds the number of optimizer calls so far, which of them to sample, when each graph last
 sampled, and a ring with a row of plain facts per call. The host reads it once per call of a
-training function, or of some of them; nothing else crosses the border on a step that is not
-sampled.
+training function, or per several calls; an unsampled step exchanges nothing else with the host.
 """
 
 from collections.abc import Sequence
@@ -24,10 +23,10 @@ _RING = _STAMPS + MAX_GRAPHS
 RING_ROWS = 256
 _COLUMNS = 7
 _LOSS = 3
-# Stands for a number that is not known; NaN could be the loss.
+# Stands for an unknown number; NaN could be the loss.
 UNKNOWN = -1.7e308
 _SIZE = _RING + RING_ROWS * _COLUMNS
-_NEVER, _ALWAYS = -1, -2  # written, in place of a row's number
+_NEVER, _ALWAYS = -1, -2  # in place of a row's number: an element written at no or at every call
 
 
 class Row(NamedTuple):
@@ -44,13 +43,13 @@ class Row(NamedTuple):
 
 
 def variable(values: Any, name: str) -> Any:
-    """A variable that belongs to no model, strategy or tape; to be called from anywhere."""
+    """A variable that belongs to no model, strategy or tape; can be called in any context."""
     with tf.init_scope():
         return ResourceVariable(values, trainable=False, name=f"nntrace_{name}")
 
 
 class Board:
-    """The variable and both sides' ways of using it."""
+    """The variable, and how graphs and the host use it."""
 
     def __init__(self) -> None:
         initial = np.zeros(_SIZE)
@@ -59,7 +58,7 @@ class Board:
         self.seen = 0
         self._stamps = initial[_STAMPS:_RING].copy()
         self._start = 0
-        self._armed: Any = None  # the places of start and turn
+        self._armed: Any = None  # the indices of start and turn in the variable
 
     # In a graph.
 
@@ -74,12 +73,12 @@ class Board:
 
     @staticmethod
     def is_whole(state: Any) -> Any:
-        """Whether no step that the host has not seen wrote a loss that is not finite."""
+        """Whether all losses are finite, but for those of broken steps that the host has seen."""
         return tf.reduce_all(tf.math.is_finite(state[_RING + _LOSS :: _COLUMNS]))
 
     @staticmethod
     def wants(state: Any, graph: int) -> Any:
-        """Whether this graph should sample now: armed, and not sampled since."""
+        """Whether this graph should sample now: it is armed and has not sampled since."""
         start = state[_START]
         return tf.logical_and(state[_CLOCK] >= start, state[_STAMPS + graph] < start)
 
@@ -95,7 +94,7 @@ class Board:
         batch_size: Any,
         loss_scale: Any,
     ) -> Any:
-        """Write the row of this call and advance the clock; where the row begins."""
+        """Write the row of this call and advance the clock; return where the row begins."""
         clock, _, turn = tf.unstack(state[:_STAMPS])
         stamp = _STAMPS + min(graph, MAX_GRAPHS - 1)
         stamped = tf.where(tf.logical_and(sampled, applied), clock, state[stamp])
@@ -111,7 +110,7 @@ class Board:
         return place
 
     def add_loss(self, place: Any, loss: Any) -> None:
-        """Complete a row."""
+        """Write the loss into the row at `place`, once it is known."""
         if is_compiled():
             is_here = tf.equal(np.arange(_SIZE, dtype=np.int32), place + _LOSS)
             completed = tf.where(is_here, _double(loss), self.read())
@@ -130,12 +129,12 @@ class Board:
         resource_scatter_nd_update(self.variable.handle, self._armed, numbers)
 
     def expects(self, graph: int) -> bool:
-        """Whether this graph samples when it is run next, unless its call is no step."""
+        """Whether this graph samples the next time it runs, if that call makes a step."""
         return graph < MAX_GRAPHS and bool(self._stamps[graph] < self._start)
 
     def news(self) -> tuple[list[Row], dict[int, int], int]:
-        """Since the last look: rows, graphs that sampled by row number, number of lost rows."""
-        # The plainest way to read a variable: this is done often.
+        """The rows since the last look, graphs that sampled by row number, number of lost rows."""
+        # The cheapest way to read a variable, as this is done often.
         state = read_variable_op(self.variable.handle, tf.float64).numpy()
         clock = int(state[_CLOCK])
         if clock == self.seen:
@@ -156,7 +155,7 @@ class Board:
         return rows, sampled, lost
 
     def _note_seen(self, broken: Sequence[Row]) -> None:
-        """Let graphs go on with what they stop at steps that broke."""
+        """Overwrite the losses of broken steps, so that graphs keep inputs again (`is_whole`)."""
         if broken:
             places = [[_RING + row.number % RING_ROWS * _COLUMNS + _LOSS] for row in broken]
             unknown = tf.constant([UNKNOWN] * len(places), tf.float64)
@@ -166,13 +165,13 @@ class Board:
 def _replaced(state: Any, stamp: int, row: Any, numbers: Sequence[Any]) -> Any:
     """The board with the clock, a stamp and a row of facts replaced, element by element.
 
-    XLA makes a loop of a scatter: compiling one took 95 ms of processor time, this takes 30.
+    XLA compiles a scatter to a loop: compiling one took 95 ms of processor time, this takes 30.
     """
     places = np.arange(_SIZE, dtype=np.int32)
     rows, columns = np.divmod(places - _RING, _COLUMNS)
     of_facts = places >= _RING
     is_always = (places == _CLOCK) | (places == stamp)
-    # Whole numbers: TensorFlow takes a constant of booleans down one by one.
+    # Whole numbers: TensorFlow converts a constant of booleans one by one.
     which = tf.constant(np.where(of_facts, columns + 2, places == stamp), tf.int32)
     of_row = tf.constant(np.where(of_facts, rows, np.where(is_always, _ALWAYS, _NEVER)), tf.int32)
     is_written = tf.logical_or(tf.equal(of_row, row), tf.equal(of_row, _ALWAYS))

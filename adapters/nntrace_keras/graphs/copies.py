@@ -1,4 +1,4 @@
-"""Computes a part of one graph in another one, from what the graph reads.
+"""Computes a part of one graph again in another graph, from the same inputs.
 
 What is copied runs on its own: the graph it was taken from is left as it is. Variables that were
 written before they were read are written in the copy, too, in the same order.
@@ -13,7 +13,7 @@ from tensorflow.python.framework import ops
 from tensorflow.python.framework.auto_control_deps_utils import get_read_write_resource_inputs
 from tensorflow.python.ops.resource_variable_ops import BaseResourceVariable
 
-# What places an operation or names others, which a copy has no part in.
+# Attributes that place an operation or refer to others, which mean nothing for a copy.
 _LEFT_OUT = ("_class", "_gradient_op_type")
 CALLS = (
     "PartitionedCall",
@@ -25,7 +25,7 @@ CALLS = (
     "Case",
     "StatelessCase",
 )
-# Stateful only for the variable (or table) that they are given.
+# Operations that are stateful only because of the variable (or table) given to them.
 _OF_VARIABLES = ("Read", "Assign", "Resource", "Stateful", "Rng", "LookupTable")
 _OUTSIDE = ("PyFunc", "EagerPyFunc", "IteratorGetNext", "OptionalGetValue")
 _PLACEHOLDER = "Placeholder"
@@ -33,11 +33,11 @@ _PLACEHOLDER = "Placeholder"
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """What makes some tensors of a graph.
+    """The operations that compute some tensors of a graph.
 
     Attributes:
         operations: those to be run again, each after its inputs.
-        inputs: the placeholders among what they read, but for resources.
+        inputs: the placeholders that they read, but for those of resources.
         stopped: the outputs of operations that are not to be run again.
     """
 
@@ -53,13 +53,13 @@ def needed(
     end: int,
     stops: Callable[[Any], bool],
 ) -> Needed:
-    """What makes `targets`, and the values that variables have after the first operations.
+    """Collect what computes `targets`, and the values of variables after the first operations.
 
     Args:
         graph: holds all of them.
         targets: tensors of the graph.
-        handles: placeholders of variables whose values are asked for.
-        end: how many operations count for `handles`.
+        handles: placeholders of the variables whose values are wanted.
+        end: how many operations of the graph count for `handles`.
         stops: whether an operation is not to be run again.
     """
     operations = graph.get_operations()
@@ -94,7 +94,7 @@ def needed(
 
 
 def is_drawn(operation: Any) -> bool:
-    """Whether it would give something else, or do something, the second time."""
+    """Whether an operation would give another result, or act on something, if it ran again."""
     if operation.type in CALLS or not operation._is_stateful:
         return takes_from_outside(operation)
     takes_resource = any(tensor.dtype == tf.resource for tensor in operation.inputs)
@@ -102,14 +102,14 @@ def is_drawn(operation: Any) -> bool:
 
 
 def takes_from_outside(operation: Any) -> bool:
-    """Whether it runs Python or takes data from an iterator, or a function does that it calls."""
+    """Whether an operation, or a function that it calls, runs Python or draws from an iterator."""
     if operation.type.startswith(_OUTSIDE):
         return True
     return operation.type in CALLS and _calls_outside(operation)
 
 
 def users_of_resources(operations: Iterable[Any]) -> dict[str, list[Any]]:
-    """By the names of resources, the operations that are given them."""
+    """The operations that take each resource, by the name of its tensor."""
     found: dict[str, list[Any]] = {}
     for operation in operations:
         for tensor in operation.inputs:
@@ -119,11 +119,11 @@ def users_of_resources(operations: Iterable[Any]) -> dict[str, list[Any]]:
 
 
 class Copies:
-    """Copies into the graph that is being built.
+    """Makes copies of operations in the graph that is being built.
 
     Args:
-        values: what stands for tensors of the other graph, by their names.
-        held: what stands for variables, by the ids of their handles.
+        values: the tensors that replace those of the other graph, by the names of the latter.
+        held: the values that replace variables, by the ids of the variables' handles.
     """
 
     def __init__(self, values: dict[str, Any], held: Mapping[int, Any] | None = None) -> None:
@@ -131,7 +131,7 @@ class Copies:
         self._held = held or {}
 
     def make(self, operations: Sequence[Any], marks: Mapping[str, Any] | None = None) -> None:
-        """Copy operations, each after those that make its inputs, which get `marks`, too."""
+        """Copy operations, in order, with the attributes `marks` added; inputs must come first."""
         graph: Any = ops.get_default_graph()
         if operations and operations[0].graph is not graph:
             for function in operations[0].graph._functions.values():
@@ -149,9 +149,9 @@ class Copies:
                 self._values[output.name] = copy
 
     def of(self, value: Any) -> Any:
-        """What computes `value` again; `value` itself when no graph computes it.
+        """The copy of `value`; `value` itself if no graph computes it.
 
-        Of a sparse gradient the rows that were touched are copied, and which ones they were.
+        Of a sparse gradient both are copied: the rows that were touched and their indices.
         """
         if isinstance(value, tf.IndexedSlices):
             rows, places = self.of(value.values), self.of(value.indices)
@@ -172,7 +172,7 @@ def captured(tensor: Any) -> Any:
     """The tensor outside of all graphs that a placeholder stands for.
 
     Raises:
-        LookupError: it is an argument.
+        LookupError: the placeholder is an argument of its function, or no placeholder.
     """
     while isinstance(tensor, ops.SymbolicTensor):
         inside = tensor
@@ -184,9 +184,9 @@ def captured(tensor: Any) -> Any:
 
 
 def _in_order(found: dict[int, Any], numbers: dict[str, int]) -> list[Any]:
-    """The operations as they were created, but for loops.
+    """The operations in the order of their creation, each after its inputs.
 
-    A loop whose gradient is asked for is given inputs that were created after it.
+    The two differ for a loop whose gradient is computed: it gets inputs that were created after it.
     """
     ordered: list[Any] = []
     seen: set[int] = set()

@@ -19,15 +19,15 @@ from nntrace_keras.tape.under_tape import Span
 
 _MAX_VERTICES = 4_000
 _MAX_GRAPHS = 8
-_FIRST_ID = 2  # of an operation: the source and the sink of a graph are numbered, too
-# They move elements, or copy all of them, and change none.
+_FIRST_ID = 2  # of an operation: TensorFlow numbers a graph's source and sink, too
+# Operations that move or copy elements and change none of them.
 _MOVES = frozenset(
     {
         *("Identity", "Reshape", "Transpose", "Squeeze", "ExpandDims", "Cast", "BroadcastTo"),
         *("Placeholder", "PreventGradient", "EnsureShape", "CheckNumerics", "IdentityN"),
     }
 )
-# In the words in which the other frameworks' operations are named.
+# The names that these operations have in the other frameworks.
 _NAMES = {
     "addv2": "add",
     "batchmatmul": "matmul",
@@ -42,7 +42,7 @@ _NAMES = {
 
 
 class DataFlow:
-    """Records what feeds what in each graph that trains, as far as it is new."""
+    """Records which layer feeds which in each training graph, as far as it is new."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -50,12 +50,12 @@ class DataFlow:
         self._graphs = 0
 
     def read(self, depends: Dependence, targets: Sequence[Any], spans: Sequence[Span]) -> None:
-        """A graph that trains has been built as far as to its losses.
+        """Read a training graph that has been built up to its losses.
 
         Args:
-            depends: what is differentiable.
+            depends: which operations are differentiable.
             targets: the losses.
-            spans: the calls of layers that call no others, in their order.
+            spans: the calls of layers that call no other layers, in the order of the calls.
         """
         if self._graphs >= _MAX_GRAPHS or not spans:
             return
@@ -68,7 +68,7 @@ class DataFlow:
 
 
 def place() -> tuple[Any, int]:
-    """The graph that is being built and the number of its next operation; None eagerly."""
+    """The graph that is being built and the number of its next operation; (None, 0) eagerly."""
     if tf.executing_eagerly():
         return None, 0
     graph: Any = ops.get_default_graph()
@@ -78,9 +78,9 @@ def place() -> tuple[Any, int]:
 def _vertices_and_edges(
     depends: Dependence, targets: Sequence[Any], spans: Sequence[Span]
 ) -> tuple[list[str], list[list[int]]]:
-    """Paths of layers and, with a colon, names of operations; who feeds whom.
+    """Vertices: paths of layers, and operations' names after a colon. Edges: who feeds whom.
 
-    The activation function that a layer holds is an operation behind it.
+    The activation function that a layer holds is an operation after the layer.
     """
     numbers: dict[Any, int] = {}
     vertices: list[str] = []
@@ -94,7 +94,7 @@ def _vertices_and_edges(
         return numbers[key]
 
     def ends(operation: Any) -> tuple[int, int] | None:
-        """Its vertex as a taker and as a source; None for what only moves elements."""
+        """An operation's vertices as a taker and as a source; None if it only moves elements."""
         place = bisect_right(starts, operation._id) - 1
         owner = spans[place] if place >= 0 else None
         if owner is not None and operation._id < owner.end:
@@ -112,7 +112,7 @@ def _vertices_and_edges(
         return number, number
 
     waiting: list[tuple[Any, int | None]] = [(t.op, None) for t in targets if t in depends]
-    walked: set[Any] = set()  # operations, and for those that are no vertex who takes them
+    walked: set[Any] = set()  # operations; those that are no vertex once for each of their takers
     while waiting and len(vertices) <= _MAX_VERTICES:
         operation, taker = waiting.pop()
         own = ends(operation)

@@ -1,4 +1,4 @@
-"""Which operations of a graph depend on the variables that are trained: what autograd would follow.
+"""Which operations of a graph depend on the trained variables: what autograd would follow.
 
 Nothing is added to the graph that is read.
 """
@@ -13,11 +13,11 @@ _STOPS = ("StopGradient", "Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesL
 
 
 class Dependence:
-    """Of the operations of one graph, until now.
+    """The dependent operations among those that a graph has so far.
 
     Args:
         graph: is being built.
-        variables: those that are differentiated by; their values may be read under other names.
+        variables: those that are differentiated by; they may be read under other names.
     """
 
     def __init__(self, graph: Any, variables: Iterable[Any]) -> None:
@@ -43,11 +43,11 @@ class Dependence:
         return _is_real(tensor) and tensor.op._id in self._found
 
     def is_variable(self, operation: Any) -> bool:
-        """Whether it does nothing but read a variable that is trained."""
+        """Whether an operation does nothing but read a trained variable."""
         return operation._id in self._variables
 
     def inputs(self, operation: Any) -> list[Any]:
-        """Its inputs that would have a gradient."""
+        """The inputs of an operation that would have a gradient."""
         return [tensor for tensor in operation.inputs if tensor in self]
 
 

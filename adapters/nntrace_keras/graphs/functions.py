@@ -1,7 +1,7 @@
-"""The functions of TensorFlow that hold training graphs: what is done before and after they run.
+"""The TensorFlow functions that hold training graphs: what is done before and after they run.
 
-A call that needs no sample prepared costs a note that it has returned; what it did is read later,
-together with what others did (`reader`).
+A call that needs no sample prepared costs only a note that it has returned; its steps are read
+later, together with those of other calls (`reader`).
 """
 
 from collections.abc import Callable, Sequence
@@ -36,13 +36,13 @@ class TrainingFunctions:
     """Follows the functions in whose graphs an optimizer is called.
 
     Args:
-        finish: records one optimizer call; whether it wants the next one sampled.
-        together: records several of one step that others have followed, unless there is more to
-            say of one of them; whether it did.
-        settle: told whether any did, gives the turn of the next sample, or None.
+        finish: records one optimizer call; returns whether to sample the next one.
+        together: records several calls of one step that others have followed; returns False if
+            one of them needs a record of its own.
+        settle: takes whether a sample is wanted; returns the turn of the next sample, or None.
 
     Attributes:
-        steps: those that the functions hold.
+        steps: the optimizer steps in the functions' graphs.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class TrainingFunctions:
         )
 
     def install(self) -> list[Undo]:
-        """Watch every function's calls."""
+        """Watch the calls of every function."""
         guard = self._recorder.guard
         self._keep = guard(partial(keep_inputs, self.steps, self.use_board))
         self._expect = guard(self._will_run)
@@ -89,7 +89,7 @@ class TrainingFunctions:
         return [wrap(ConcreteFunction, "_call_flat", self._around_function)]
 
     def use_board(self) -> Board:
-        """The board; made with the first training graph, which samples its first call."""
+        """Return the board, made with the first training graph, which samples its first call."""
         if self._awaited.board is None:
             self._awaited.board = Board()
         return self._awaited.board
@@ -117,13 +117,13 @@ class TrainingFunctions:
         return _call_flat
 
     def _other_has_run(self, function: Any, inputs: Sequence[Any]) -> None:
-        """A function has run that trains nothing: what evaluates, or computes gradients in vain."""
+        """A function that does not train has run: it evaluates, or computes gradients in vain."""
         if waiting := gradients_in(function.graph):
             self._idle.differentiated(waiting)
         self._own_passes.has_run(function.graph, inputs)
 
     def trains(self, function: Any) -> bool:
-        """Whether a step of ours is in the function, or in one that it calls."""
+        """Whether the function, or one that it calls, holds an observed optimizer step."""
         known = function.__dict__.get("_nntrace_trains")
         if known is None:
             if self._awaited.board is None:
@@ -134,7 +134,7 @@ class TrainingFunctions:
         return bool(known)
 
     def _will_run(self, function: Any) -> None:
-        """Prepare the samples of the steps that it makes."""
+        """Prepare the samples of the steps that the function is about to make."""
         if self._own_passes.is_open:
             self._own_passes.training_goes_on()
         awaited = self._awaited
@@ -144,7 +144,7 @@ class TrainingFunctions:
         if self._unread:
             if is_plain(function) and not any(map(awaited.includes, numbers)):
                 return
-            self.look()  # what is held from here on is of after those calls
+            self.look()  # values held from here on must be those after the unread calls
         for number in numbers:
             second = self.steps.made[number].second
             if second is None:
@@ -155,7 +155,7 @@ class TrainingFunctions:
                 awaited.prepare(number, function)
 
     def _hold_weights(self, number: int, second: Second, function: Any) -> None:
-        """Now and then before a step that is not sampled, if its batch can be had afterwards."""
+        """Now and then hold the weights before an unsampled step whose batch stays available."""
         held = second.held
         if held is None or not second.has_run or held.is_large:
             return
@@ -181,7 +181,7 @@ class TrainingFunctions:
 
 
 def _is_of_interest(function: Any) -> bool:
-    """Whether a function calls models or computes gradients, as far as its graph has noted."""
+    """Whether a function calls models or computes gradients, as far as noted on its graph."""
     known = function.__dict__.get("_nntrace_is_of_interest")
     if known is None:
         known = bool(called_in(function.graph) or gradients_in(function.graph))

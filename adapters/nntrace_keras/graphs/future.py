@@ -1,8 +1,8 @@
-"""A language model whose loss becomes suspiciously small is asked whether it sees the next token.
+"""Checks whether a language model whose loss becomes suspiciously small sees the next token.
 
-Where the targets are the next inputs the forward of one step is computed again in a graph of its
-own, from the same weights and random numbers, with other tokens behind the middle: once in a run
-and only for that suspicion. Nothing that the training reads is written.
+If the targets are the next inputs, the forward of one step is computed again in a graph of its
+own, from the same weights and random numbers, with other tokens after the middle: once in a run
+and only on that suspicion. Nothing that the training reads is written.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,20 +21,20 @@ from nntrace_keras.graphs.second import UNKNOWN_TO_US, CannotComputeError, Secon
 from nntrace_keras.tape.under_tape import Gradient
 
 _SUSPICIOUS = 0.25  # of the first loss
-_MANY = 1 << 25  # elements of predictions that are computed a second time
-_AXES = 3  # of what a layer gives: examples, positions, units
+_MANY = 1 << 25  # the most elements of predictions that are computed a second time
+_AXES = 3  # of a layer's output: examples, positions, units
 _FEWEST_TARGETS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """One call of the only model of a graph.
+    """One call of a graph's only model, as tensors of that graph.
 
     Attributes:
-        inputs: tensors of the graph, as are the others.
-        target: what the first loss function of the step was given.
+        inputs: of the model.
+        target: of the step's first loss function.
         output: of the model.
-        layers: path and output, in the order of their calls.
+        layers: path and output of each layer, in the order of their calls.
     """
 
     inputs: Sequence[Any]
@@ -44,7 +44,7 @@ class Forward:
 
 
 def forward_in(graph: Any, gradients: Sequence[Gradient]) -> Forward | None:
-    """What a step calls, where that is one model and a loss function with targets."""
+    """The model call of a step that has one model and a loss with targets; else None."""
     calls = next((g.calls for g in gradients if g.calls.roots and g.calls.losses), None)
     if calls is None or len(calls.roots) != 1:
         return None
@@ -57,7 +57,7 @@ def forward_in(graph: Any, gradients: Sequence[Gradient]) -> Forward | None:
 
 
 class FutureWatch:
-    """Waits for the suspicion, and examines one forward."""
+    """Waits until the loss is suspiciously small, then examines one forward."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -71,12 +71,13 @@ class FutureWatch:
         arguments: Sequence[Any] | None,
         loss: float | None,
     ) -> None:
-        """After a step was computed a second time, from what is held of it.
+        """Examine a suspicious step, from what is held of it, after its second computation.
 
         Args:
-            forward: of the step, if it is known.
-            second: its second computation.
-            arguments: all inputs of the step's graph, where the host has called it itself.
+            forward: the model call of the step, if it is known.
+            second: the step's second computation.
+            arguments: all inputs of the step's graph if the host called that graph itself, else
+                None.
             loss: of the step.
         """
         if self._is_done or forward is None or loss is None:
@@ -97,8 +98,8 @@ class FutureWatch:
 def _seen(
     forward: Forward, second: Second, arguments: Sequence[Any] | None
 ) -> dict[str, Any] | None:
-    """What an event tells of a model that sees what it is to predict."""
-    # Imported for the suspicion alone.
+    """The payload of the event if the model sees what it is to predict; else None."""
+    # Imported only when it is needed, once in a run.
     from nntrace_keras.probes.causality import first_to_change, predicts_next, with_another_future
 
     inside = _Inside(second, arguments)
@@ -146,7 +147,7 @@ class _Inside:
     def compute(
         self, replaced: Sequence[Any], wanted: Sequence[Any]
     ) -> Callable[[Sequence[Any]], list[Any]]:
-        """What gives the values of `wanted` for those of `replaced`.
+        """Return a function from values of `replaced` to the values of `wanted`.
 
         Raises:
             CannotComputeError: an input of the step was not kept.

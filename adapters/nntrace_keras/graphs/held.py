@@ -1,7 +1,7 @@
 """The values that variables had before a step, held for a computation that repeats it.
 
-To hold them copies nothing by itself: TensorFlow writes to a new place what someone else still
-holds, and so copies, at its next update, what was held.
+Holding a value copies nothing by itself, but TensorFlow never overwrites what someone else holds:
+the next update of the variable copies it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,21 +15,21 @@ from tensorflow.python.eager import context
 from tensorflow.python.ops.gen_resource_variable_ops import assign_variable_op, read_variable_op
 from tensorflow.python.ops.resource_variable_ops import ResourceVariable
 
-_MOST_HELD = 1 << 28  # bytes of weights, for the search behind a step that is not sampled
+_MOST_HELD = 1 << 28  # bytes of weights held for a search after an unsampled step
 
 
 class Held:
     """Runs a computation on variables as they were.
 
     Args:
-        computation: what it only reads is among its last arguments, what it captures is stood
-            in for by variables of our own.
+        computation: a concrete function. Values of variables that it only reads are among its last
+            arguments; captured variables are replaced by temporary ones.
         handles: of the variables whose values are those arguments.
 
     Attributes:
-        values: by the ids of the handles.
-        earlier: those that were held before them, until the step is known not to be broken.
-        is_large: whether they are too large to be held longer than a step.
+        values: the held values, by the ids of the handles.
+        earlier: those held before `values`, until the step is known not to be broken.
+        is_large: whether the values are too large to be held longer than a step.
     """
 
     def __init__(self, computation: Any, handles: Sequence[Any] = ()) -> None:
@@ -43,7 +43,7 @@ class Held:
         self._size: int | None = None
 
     def hold(self) -> None:
-        """Take the values that the variables have now."""
+        """Hold the values that the variables have now."""
         self.earlier = self.values
         shadowed = [(real, shadow.dtype) for real, shadow in self._captured if shadow is not None]
         self.values = {
@@ -51,7 +51,7 @@ class Held:
         }
 
     def call(self, inputs: Sequence[Any], live: Sequence[Any] = ()) -> Any:
-        """Compute on the values that are held, and on the `live` handles.
+        """Run the computation on the held values, and on the `live` handles.
 
         Raises:
             LookupError: a value is not held.
@@ -75,8 +75,8 @@ class Held:
         return self._empty[dtype]
 
     def forget(self) -> None:
-        """The values are those of an earlier step now; large ones are held no longer."""
-        if self._size is None:  # shapes do not change
+        """The held values are an earlier step's now: release them if they are large."""
+        if self._size is None:  # computed once, as shapes do not change
             values = self.values.values()
             self._size = sum(v.shape.num_elements() * v.dtype.size for v in values)
             self.is_large = self._size > _MOST_HELD
@@ -86,8 +86,9 @@ class Held:
 
 @contextmanager
 def _as_it_is() -> Iterator[None]:
-    """Functions that are first called inside run unoptimised: they are called so rarely that
-    optimising takes longer than all that it could save.
+    """Run functions that are first called inside without TensorFlow's graph optimizer.
+
+    They are called so rarely that optimising takes longer than all that it could save.
     """
     options = context.context().function_call_options
     context.context().function_call_options = _unoptimised(options.config_proto_serialized)
@@ -106,7 +107,7 @@ def _unoptimised(serialised: bytes) -> Any:
 
 
 def spec_of(handle: Any) -> Any:
-    """Shape and type of a variable's value; None for a handle of something else."""
+    """Shape and type of a variable's value; None if the handle is of something else."""
     facts = getattr(handle, "_handle_data", None)
     if handle.dtype != tf.resource or facts is None or not facts.is_set:
         return None
@@ -115,7 +116,7 @@ def spec_of(handle: Any) -> Any:
 
 
 def empty(dtype: Any) -> Any:
-    """A variable for a value of any shape."""
+    """A variable, empty at first, for values of any shape."""
     with tf.init_scope():
         return ResourceVariable(
             np.zeros([0], dtype.as_numpy_dtype),
@@ -127,6 +128,6 @@ def empty(dtype: Any) -> Any:
 
 
 def _shadow(real: Any) -> Any:
-    """A variable to stand in for one that is captured; None for what is no variable."""
+    """A variable that replaces a captured one; None for what is not a variable."""
     spec = spec_of(real)
     return None if spec is None else empty(spec.dtype)

@@ -1,4 +1,4 @@
-"""Calls of training functions by other graphs, which get the inputs of the step: they keep them."""
+"""Keeps the inputs of training functions that other graphs call, in the calling graph."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,29 +15,29 @@ from nntrace_keras.graphs.steps import GraphSteps, note_step, steps_in
 def keep_inputs(
     steps: GraphSteps, use_board: Callable[[], Board], function: Any, inputs: Sequence[Any]
 ) -> None:
-    """A function that trains is called in the graph that is being built: keep what it is given.
+    """Keep the inputs of a training function that is called in the graph being built.
 
     Args:
         steps: all steps in graphs.
-        use_board: gives the board.
+        use_board: returns the board.
         function: what is called.
-        inputs: its arguments, and what it captures.
+        inputs: its arguments and the tensors that it captures.
     """
     graph: Any = ops.get_default_graph()
     if not getattr(graph, "building_function", False):
         return
     is_nested = bool(getattr(graph.outer_graph, "building_function", False))
-    is_for_xla = is_compiled(graph.outer_graph)  # its own context is that of the call
+    is_for_xla = is_compiled(graph.outer_graph)  # the graph's own context is that of the call
     for number in steps_in(function.graph):
         note_step(number)
         second = steps.made[number].second
         if second is None or second.graph is not function.graph or is_for_xla:
-            continue  # in XLA's graphs nothing can be kept whose shape it does not know
+            continue  # XLA's graphs cannot keep tensors of unknown shape
         if is_nested:
             second.with_update = True
         kept = list_on(graph, "_nntrace_keeps")
         if second.keeps_inputs or (number in kept and not is_nested):
-            continue  # the first of several calls in a function is the one that is sampled
+            continue  # of several calls in a function the first is the one that is sampled
         kept.append(number)
         given = {
             inside.name: tensor

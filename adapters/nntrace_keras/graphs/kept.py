@@ -1,6 +1,6 @@
 """What a graph keeps of its steps: inputs and random numbers that could not be had again.
 
-They are kept in variables of ours, which copies nothing: a variable holds on to the tensor.
+They are kept in variables of nntrace, which copies nothing: a variable holds on to the tensor.
 """
 
 from enum import Enum
@@ -15,7 +15,7 @@ from nntrace_keras.samples.capture import when
 
 
 class Moment(Enum):
-    """A step of which inputs are kept."""
+    """A step whose inputs are kept."""
 
     SAMPLED = "sampled"
     LAST = "last"
@@ -23,11 +23,11 @@ class Moment(Enum):
 
 
 class Kept:
-    """Of one graph, the variables with what is kept, by the names that its tensors have there.
+    """The variables in which one graph keeps tensors, by the names of those tensors.
 
     Attributes:
-        every: whether inputs are kept at every step, and so of the last two.
-        recent: what is kept of the last steps, whatever became of them.
+        every: whether inputs are kept at every step, so that those of the last two are there.
+        recent: the ring of the last steps' inputs, broken steps or not; None if there is none.
     """
 
     def __init__(self) -> None:
@@ -41,9 +41,9 @@ class Kept:
         return name in self._at[Moment.SAMPLED]
 
     def keep_recent(self, tensors: dict[str, Any]) -> bool:
-        """In the graph that is being built: keep these at every step, if that can be; whether so.
+        """In the graph being built: keep these in a ring at every step, if possible.
 
-        One graph may be called by several: all keep the same.
+        Returns whether it is. Several graphs may call one function: all use the same ring.
         """
         kept = _of_values(tensors)
         if not kept or not can_be_kept() or any(self._at.values()):
@@ -55,10 +55,10 @@ class Kept:
     def keep(
         self, tensors: dict[str, Any], wanted: Any | None, is_whole: Any, *, last: bool = False
     ) -> None:
-        """In the graph that is being built: keep tensors, always or where a step is `wanted`.
+        """In the graph being built: keep tensors, always or only in steps that are `wanted`.
 
-        `last` keeps them at every step, too. From a step that breaks until the host has seen it
-        no other is kept: `is_whole` is False then.
+        With `last` they are kept at every step, too. After a step that breaks, until the host has
+        seen it, `is_whole` is False and later steps are not kept.
         """
         kept = _of_values(tensors)
         sampled = self._variables(Moment.SAMPLED, kept)
@@ -71,11 +71,11 @@ class Kept:
 
     @property
     def stops_at_a_break(self) -> bool:
-        """Whether anything is kept until a step breaks whose loss the graph knows."""
+        """Whether anything is kept in variables: only up to a broken loss that the graph knows."""
         return any(self._at.values())
 
     def at(self, moment: Moment, followed: int = 0) -> dict[str, Any]:
-        """What was kept of that step, which so many others of the graph have `followed`."""
+        """The tensors kept of a step; `followed` later steps of the graph have run since."""
         if self.recent is not None:
             return self.recent.of(followed + (moment is Moment.PREVIOUS))
         kept = self._at[moment]
@@ -84,7 +84,7 @@ class Kept:
         return {name: read_variable_op(one.handle, one.dtype) for name, one in kept.items()}
 
     def _keep_each(self, moment: Moment, tensors: dict[str, Any], is_whole: Any) -> None:
-        """What was the last step's is the previous one's from now on."""
+        """Keep the tensors, and move those of the last step to the previous one."""
         now = self._variables(moment, tensors)
         previous = self._variables(Moment.PREVIOUS, tensors)
 

@@ -1,4 +1,4 @@
-"""What is noted of a graph while it is built: lists that live as long as the graph does."""
+"""What is noted on a graph while it is built: lists that live as long as the graph does."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from tensorflow.python.ops import control_flow_util
 
 
 def list_on(graph: Any, name: str) -> list[Any]:
-    """The graph's own list of this name."""
+    """The list of this name that is kept on the graph; made if it is missing."""
     found: list[Any] | None = getattr(graph, name, None)
     if found is None:
         found = []
@@ -20,10 +20,10 @@ def list_on(graph: Any, name: str) -> list[Any]:
 
 
 def shared_constant(value: npt.ArrayLike, dtype: Any = tf.int32) -> Any:
-    """A constant, one of each value in the graph that is being built.
+    """A constant, shared by all uses of the same value in the graph that is being built.
 
-    Each operation takes time to build, to run first, and to run again: half of all would be
-    constants.
+    Each operation takes time to build, to run first, and to run again; without sharing, half of all
+    would be constants.
     """
     graph: Any = ops.get_default_graph()
     if tf.executing_eagerly():
@@ -47,11 +47,11 @@ def graphs_around() -> Iterator[Any]:
 
 
 def functions_around() -> Iterator[Any]:
-    """Those of them that become functions."""
+    """The graphs of `graphs_around` that become functions."""
     return (graph for graph in graphs_around() if getattr(graph, "building_function", False))
 
 
 def is_compiled(graph: Any = None) -> bool:
-    """Whether XLA compiles the graph, or else the one that is being built."""
+    """Whether XLA compiles the graph; without one, the graph that is being built."""
     graph = ops.get_default_graph() if graph is None else graph
     return bool(control_flow_util.GraphOrParentsInXlaContext(graph))

@@ -1,7 +1,7 @@
-"""Reads the board, and records the steps that graphs have made since it was last read.
+"""Reads the board and records the steps that graphs have made since it was last read.
 
-What fast steps share is done once for all of them: the read itself, and the record of those of
-which there is nothing to say but their plain facts.
+For fast steps, work is done once for several of them: the read itself, and the record of steps
+that have nothing but their plain facts.
 """
 
 import time
@@ -25,13 +25,13 @@ from nntrace_keras.samples.calls import Delivery, Step
 
 
 class StepReader:
-    """Follows the steps of one process's graphs.
+    """Records the steps that the graphs of this process have made.
 
     Args:
-        finish: records one optimizer call; whether it wants the next one sampled.
-        together: records several of one step that others have followed, unless there is more to
-            say of one of them; whether it did.
-        settle: told whether any did, gives the turn of the next sample, or None.
+        finish: records one optimizer call; returns whether to sample the next one.
+        together: records several calls of one step that others have followed; returns False if one
+            of them needs a record of its own.
+        settle: takes whether a sample is wanted; returns the turn of the next sample, or None.
     """
 
     def __init__(
@@ -91,15 +91,16 @@ class StepReader:
         )
 
     def _rooms(self, graphs: Iterable[int]) -> Iterator[int]:
-        """For how many steps graphs hold on to what a step and the one before it were given."""
+        """Per graph, how many steps may pass before kept inputs of a step or the one before go."""
         for graph in graphs:
             second = self._steps.made[graph].second
             if second is not None and second.kept.recent is not None:
                 yield second.kept.recent.steps - 1
 
     def _pass_over(self, calls: Sequence[Call], rows: Sequence[Row], inside_ns: int | None) -> int:
-        """Record all steps but the last together, where there is nothing else to say of them; how
-        many were.
+        """Record all steps but the last together, if none needs a record of its own.
+
+        Returns how many were recorded: 0 if they must be recorded one by one.
         """
         if len(calls) != len(rows) or len(rows) < 2:
             return 0
@@ -126,8 +127,9 @@ class StepReader:
         ahead: Counter[int],
         followed: bool,
     ) -> bool:
-        """Record the steps of one call; whether to sample the next one. There are so many `ahead`
-        that are yet to be read, by the numbers of their graphs.
+        """Record the steps of one call; return whether to sample the next one.
+
+        `ahead` counts, by graph number, the rows that are yet to be read; it is updated.
         """
         wants = False
         for place, row in enumerate(rows, 1):
@@ -156,7 +158,7 @@ class StepReader:
     def _deliver(
         self, step: Step, row: Row, arguments: list[Any] | None, is_alone: bool
     ) -> Delivery | None:
-        """The samples of a step that has run; None where they can be had the next time."""
+        """The sample of a step that has run; None if it can be had only the next time, or never."""
         assert step.second is not None
         if not is_alone and not step.second.with_update:
             step.second.add_update()
@@ -175,8 +177,9 @@ class StepReader:
 
 
 def _is_known_later(step: Step) -> bool:
-    """Whether what a step that breaks was given is still there after others of its graph.
+    """Whether the inputs of a step that breaks are still there after later steps of its graph.
 
-    A loss that is returned the graph does not look at, and goes on keeping random numbers.
+    They are not if the loss is returned and inputs are kept in variables: the graph does not see
+    that loss, and goes on overwriting them.
     """
     return step.returned is None or step.second is None or not step.second.kept.stops_at_a_break

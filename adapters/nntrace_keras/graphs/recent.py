@@ -1,6 +1,6 @@
-"""The inputs of the last steps of a graph that gets them itself, as under `fit`.
+"""The inputs of the last steps of a graph that draws them itself, as under `fit`.
 
-Each operation costs a step some microseconds: here they are five, whatever the number of inputs.
+Each operation costs a step some microseconds: this takes five, whatever the number of inputs.
 The host decides afterwards whether one of the steps was of interest.
 """
 
@@ -30,13 +30,13 @@ _ENDLESS = 1 << 62
 
 
 class Recent:
-    """A ring of batches. To hold on to a tensor copies nothing.
+    """A ring of batches. Keeping a tensor in it copies nothing.
 
     Args:
         types: of the inputs, by their names.
 
     Attributes:
-        steps: of how many the ring holds the inputs; more once it is known how large those are.
+        steps: how many steps' inputs the ring holds; raised once their size is known.
     """
 
     def __init__(self, types: Mapping[str, Any]) -> None:
@@ -55,8 +55,9 @@ class Recent:
         return name in self._types
 
     def keep(self, tensors: Mapping[str, Any]) -> bool:
-        """In the graph that is being built: keep these at every step; whether they are what the
-        ring was made for.
+        """Add operations to the graph being built that keep these tensors at every step.
+
+        Returns False if they are not the inputs that the ring was made for.
         """
         if tensors.keys() != self._types.keys():
             return False
@@ -67,7 +68,7 @@ class Recent:
         return True
 
     def of(self, ago: int) -> dict[str, Any]:
-        """What was kept so many steps before the last one; nothing where it is gone."""
+        """The inputs kept `ago` steps before the last one; empty if they are no longer there."""
         count = int(self._count.numpy())
         if ago >= min(count, self.steps):
             return {}
@@ -80,7 +81,7 @@ class Recent:
         return dict(zip(self._types, values, strict=True))
 
     def _fit(self, size: int) -> None:
-        """Hold more of batches that are small; what was held so far is gone."""
+        """Hold as many batches as fit into the ring's bytes; what was held so far is lost."""
         self._is_fitted = True
         self.steps = max(_FEWEST_STEPS, min(_MOST_STEPS, _MOST_BYTES // max(1, size)))
         self._steps.assign(self.steps)
@@ -88,6 +89,6 @@ class Recent:
 
 
 def can_be_kept() -> bool:
-    """Whether these operations run where the step does: no other device has all of them."""
+    """Whether the ring's operations run where the step does: only the CPU has all of them."""
     devices = tf.config.list_logical_devices()
     return [device.device_type for device in devices] == ["CPU"]

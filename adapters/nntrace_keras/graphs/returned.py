@@ -1,7 +1,7 @@
 """Losses that a function returns: they are read from its results.
 
-Most training functions of a user's own return their loss. Written down inside the graph it would
-have one user more there, by which TensorFlow may decide to sum differently.
+Most training functions written by users return their loss. Writing it to the board inside the
+graph would give it one more user there, by which TensorFlow may decide to sum differently.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,10 +16,10 @@ from nntrace_keras.patching import Undo, before
 
 
 class ReturnedLoss:
-    """A loss of a graph that is being traced; known to be returned only when that ends.
+    """A loss in a graph that is being traced; whether it is returned is known when tracing ends.
 
     Attributes:
-        targets: scalars whose sum it is.
+        targets: scalars whose sum is the loss.
     """
 
     def __init__(self, targets: Sequence[Any], write: Callable[[], None]) -> None:
@@ -29,7 +29,7 @@ class ReturnedLoss:
         self._places: list[int] | None = None
 
     def settle(self, returned: Sequence[Any]) -> None:
-        """The tracing ends, these tensors are returned: write the loss if it is not among them."""
+        """At the end of tracing: write the loss in the graph unless it is among the `returned`."""
         for target in self.targets:
             found = next((t for t in returned if _is_identity_of(t, target)), None)
             if found is None:
@@ -40,7 +40,7 @@ class ReturnedLoss:
         self.targets = ()
 
     def read(self, function: Any, result: Any) -> float | None:
-        """The loss of a call, from what the function returned."""
+        """The loss of a call, from the function's result; None if it was not returned."""
         if self._places is None:
             places = {id(output): place for place, output in enumerate(function.graph.outputs)}
             self._places = [places[id(t)] for t in self._returned if id(t) in places]
@@ -52,9 +52,9 @@ class ReturnedLoss:
 
 
 def may_be_returned(targets: Sequence[Any]) -> bool:
-    """Whether a loss of the graph that is being built can be a result of its function.
+    """Whether the loss in the graph that is being built can be a result of its function.
 
-    A function inside another hands its results to that one.
+    Only of an outermost function: one inside another returns its results to that one.
     """
     graph = ops.get_default_graph()
     is_outermost = not getattr(graph.outer_graph, "building_function", False)
@@ -67,12 +67,12 @@ def may_be_returned(targets: Sequence[Any]) -> bool:
 
 
 def await_results(loss: ReturnedLoss) -> None:
-    """Settle it when the graph that is being built is complete."""
+    """Settle `loss` when the graph that is being built is complete."""
     _waiting(ops.get_default_graph()).append(loss)
 
 
 def watch_tracing(recorder: Recorder) -> Undo:
-    """Settle what waits for a graph when its function has been traced."""
+    """Settle the losses of a graph when its function has been traced."""
 
     def ends(dependencies: Any, *exception: Any) -> None:
         graph = ops.get_default_graph()

@@ -1,4 +1,4 @@
-"""What a program saves is its own: functions that hold our operations are traced again without."""
+"""Functions that hold our operations are traced again without them before a program saves them."""
 
 import weakref
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from nntrace_keras.patching import Undo, wrap
 def watch_saving(
     is_ours: Callable[[Any], bool], unobserved: Callable[[], AbstractContextManager[None]]
 ) -> Undo:
-    """Hand `tf.saved_model.save` functions as they are without nntrace.
+    """Give `tf.saved_model.save` the functions as they would be without nntrace.
 
     Args:
-        is_ours: whether a traced function holds operations of ours.
-        unobserved: inside it nothing is added to what is traced.
+        is_ours: whether a traced function holds operations of nntrace.
+        unobserved: a context in which nothing is added to what is traced.
     """
     clones: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 

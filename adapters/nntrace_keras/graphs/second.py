@@ -1,8 +1,8 @@
-"""A step of a graph computed a second time, after it has run: what is sampled of it.
+"""Computes a step of a graph a second time, after it has run, to sample it.
 
-The training's own graph is left without it, so that a step that is not sampled does nothing for
-it, and a sampled one rounds as any other. The second computation starts from the same inputs,
-from copies of the variables as they were before, and from the same random numbers.
+The training's own graph holds no sampling, so that an unsampled step pays nothing for it and a
+sampled one rounds as any other. The second computation starts from the same inputs, from copies
+of the variables as they were before, and from the same random numbers.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,18 +31,18 @@ from nntrace_keras.samples.elements import flat_plan
 from nntrace_keras.samples.layouts import Layouts, Values
 from nntrace_keras.samples.observation import Stepped
 
-# What TensorFlow says of operations that do not stand in a graph as others do.
+# What TensorFlow raises for operations that cannot be copied like others.
 UNKNOWN_TO_US = (tf.errors.OpError, LookupError, TypeError, ValueError)
-_MOST_OPERATIONS = 40_000  # some ten seconds of building
+_MOST_OPERATIONS = 40_000  # some ten seconds to build
 
 
 class Results(NamedTuple):
-    """Of a second computation.
+    """The results of a second computation.
 
     Attributes:
         vector: the sampled elements.
-        has_updates: whether those of the updates come last; else the variables tell them.
-        batch: what is kept of the batch as it is.
+        has_updates: whether the updates' elements come last; else they are read from the variables.
+        batch: the parts of the batch that are kept whole.
     """
 
     vector: Values
@@ -51,7 +51,7 @@ class Results(NamedTuple):
 
 
 class Read(NamedTuple):
-    """A variable of which nothing but the value is asked for, by these operations of the graph."""
+    """A variable of which only the value is needed, and the graph's operations that read it."""
 
     handle: Any
     operations: tuple[str, ...] = ()
@@ -67,15 +67,15 @@ class Second:
     """The second computation of one graph's step; built when a step is first sampled.
 
     Attributes:
-        graph: where the step is.
+        graph: holds the step.
         begin: how many operations the graph had when the optimizer was called.
         end: how many it had after the call.
         kept: inputs and random numbers of the step.
-        keeps_inputs: whether the graph itself keeps them.
-        has_run: whether it was ever computed, as it is now.
+        keeps_inputs: whether the graph itself keeps the inputs.
+        has_run: whether the computation, in its present form, has run.
         held: the computation and the variables' values, once it is built.
-        with_update: whether the optimizer's call is computed, too: a function that makes several
-            steps does not show what one of them changed.
+        with_update: whether the optimizer's call is computed, too: after a function that makes
+            several steps, the variables do not show what one of them changed.
     """
 
     graph: Any
@@ -100,8 +100,10 @@ class Second:
     def keep_drawn(self, wanted: Any, is_whole: Callable[[], Any], *, inputs: bool) -> None:
         """In the step's graph: keep what could not be had again. That copies nothing.
 
-        In a function that others call, which may make many steps in one call of theirs, it is
-        kept where a step is `wanted`, and of the last step beside it. Not in graphs that XLA
+        In a function that others call, which may make many steps in one call of theirs, inputs are
+        kept
+        if the step is `wanted`, and those of the last step besides. Nothing is kept in graphs that
+        XLA
         compiles, which fixes the shapes of what is kept: whoever calls such a graph keeps its
         arguments, and random numbers are drawn anew.
         """
@@ -119,10 +121,10 @@ class Second:
     def begins(self, *, is_called: bool) -> None:
         """Before the function runs: hold the values of the variables.
 
-        `is_called` says whether it is the step's own graph that the host calls.
+        `is_called` says whether the host calls the step's own graph.
 
         Raises:
-            CannotComputeError: something that the step reads is not to be had.
+            CannotComputeError: something that the step reads is not available.
         """
         if self.held is None:
             try:
@@ -132,11 +134,15 @@ class Second:
         self.held.hold()
 
     def run(self, arguments: Sequence[Any] | None, turn: int) -> Results:
-        """After the function has run.
+        """After the function has run: compute the step again.
 
         Args:
-            arguments: all inputs of the step's graph, where the host has called it itself.
-            turn: moves the rows that are read.
+            arguments: all inputs of the step's graph if the host called that graph itself, else
+                None.
+            turn: shifts the rows that are sampled.
+
+        Raises:
+            CannotComputeError: an input was not kept, or an operation fails.
         """
         assert self.held is not None
         inputs = [tf.constant(turn, tf.int64), *self.inputs(self._given, arguments)]
@@ -155,11 +161,12 @@ class Second:
         of: Moment = Moment.SAMPLED,
         followed: int = 0,
     ) -> list[Any]:
-        """The values that the tensors which `given_to` has found had at a step, which so many
-        others have `followed`.
+        """The values that the tensors found by `given_to` had at a step.
+
+        `followed` later steps of the graph have run since.
 
         Raises:
-            CannotComputeError: one was not kept.
+            CannotComputeError: a value was not kept.
         """
         kept = self.kept.at(of, followed)
         if self._places is None:
@@ -182,13 +189,13 @@ class Second:
         return any(output.name in self.kept for output in operation.outputs)
 
     def _wants(self) -> tuple[list[Any], list[Any]]:
-        """The tensors of the graph that are sampled, and its placeholders of the variables."""
+        """The tensors that are sampled, and the graph's placeholders of the variables."""
         real = {id(_real(handle)) for handle in self._handles} - {id(None)}
         handles = [i for i in self.graph.inputs if i.dtype == tf.resource and id(_real(i)) in real]
         return self.capture.symbolic_tensors(), handles
 
     def plan(self, more: Sequence[Any], end: int) -> Needed:
-        """What makes the samples and `more`, and the variables after the first `end` operations."""
+        """Collect what computes the samples, `more`, and variables as of operation `end`."""
         sampled, handles = self._wants()
         return needed(self.graph, [*sampled, *more], handles, end, self._is_kept)
 
@@ -246,7 +253,7 @@ class Second:
         return Held(computation, [read.handle for read in reads])
 
     def _reads(self, plan: Needed) -> list[Read]:
-        """The variables that are read and never written by it, or only sampled."""
+        """The variables that the computation reads but never writes, or that are only sampled."""
         found: dict[int, Read] = {}
         used = set()
         users = users_of_resources(plan.operations)
@@ -267,7 +274,9 @@ class Second:
         return list(found.values())
 
     def given_to(self, plan: Needed, is_called: bool) -> tuple[dict[str, Any], list[Any]]:
-        """What stands for the placeholders of a plan, and those that get a value with the call."""
+        """Split a plan's placeholders into captured tensors, by name, and values to pass at each
+        call.
+        """
         places = {tensor.name for tensor in self.graph.inputs}
         constants: dict[str, Any] = {}
         given: list[Any] = []
@@ -283,26 +292,26 @@ class Second:
 
 
 def elements(updates: Sequence[Stepped], values: Sequence[Any] | None = None) -> Any:
-    """The sampled elements of all variables, of their `values` or else as they are now."""
+    """The sampled elements of all variables: of `values`, by default of what they hold now."""
     values = [stepped.variable for stepped in updates] if values is None else values
     parts = [gather.flat(flat_plan(s.shape), v) for s, v in zip(updates, values, strict=True)]
     return tf.concat(parts, 0) if parts else tf.zeros([0])
 
 
 def _read(handle: Any, spec: Any) -> Any:
-    """The value of a variable that is an argument."""
+    """Read a variable whose handle is an argument."""
     value = read_variable_op(handle, spec.dtype)
     value.set_shape(spec.shape)
     return value
 
 
 def _handle(value: Any) -> Any:
-    """The handle of a variable, whether Keras' own or TensorFlow's."""
+    """The handle of a variable, Keras' or TensorFlow's."""
     return getattr(value, "_value", value).handle
 
 
 def _real(tensor: Any) -> Any:
-    """What a captured placeholder stands for outside of graphs; None where it is an argument."""
+    """What a captured placeholder stands for outside of graphs; None for an argument."""
     try:
         return captured(tensor)
     except LookupError:

@@ -1,7 +1,7 @@
 """The optimizer steps that training graphs hold, numbered in the order in which they are built.
 
-A step's number is noted with its graph and those around it; what it holds of them is let go with
-the function that trains.
+A step's number is noted on its graph and on those around it; what the step holds of them is
+released with the function that trains.
 """
 
 from collections.abc import Sequence
@@ -24,18 +24,18 @@ class GraphSteps:
 
     @property
     def count(self) -> int:
-        """How many there are: the number of the next one."""
+        """The number of steps, which is the number of the next one."""
         return len(self.made)
 
     def add(self, step: Step) -> None:
-        """A step is in the graph that is being built."""
+        """Add a step of the graph that is being built."""
         note_step(len(self.made))
         self.made.append(step)
 
     def repeats(self, graph: Any, optimizer: str, variables: Sequence[Any]) -> bool:
-        """Whether a step of this optimizer for these variables is sampled in the graph already.
+        """Whether the graph already samples a step of this optimizer on one of these variables.
 
-        What that step changed is then computed, too: the variables show the changes of all.
+        If so, that step's update is computed, too: the variables only show the sum of all changes.
         """
         mine = {key(variable) for variable in variables}
         for step in self.made:
@@ -49,18 +49,18 @@ class GraphSteps:
 
 
 def steps_in(graph: Any) -> list[int]:
-    """The numbers of the steps in a graph and in those that it calls."""
+    """The numbers of the steps in a graph and in the functions that it calls."""
     return list_on(graph, "_nntrace_steps")
 
 
 def note_step(number: int) -> None:
-    """A step is in the graph that is being built, and so in those around it."""
+    """Note a step on the graph that is being built and on those around it."""
     for graph in functions_around():
         if number not in steps_in(graph):
             steps_in(graph).append(number)
 
 
 def release(step: Step) -> None:
-    """The function is gone that held the step."""
+    """Let go what the step holds, as the function that made it is gone."""
     step.second, step.updates, step.waiting, step.keepsakes = None, [], [], None
     step.spans, step.losses = (), ()

@@ -1,4 +1,4 @@
-"""What a graph that trains says of the program: data flow, objective, norms called twice."""
+"""What a training graph shows of the program: data flow, objective, norms called twice."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ _MOST_OPERATIONS = 40_000
 
 
 class Structure:
-    """Reads each graph once, where its optimizer is called; announces what is new."""
+    """Reads each graph once, where its optimizer is called, and records what is new."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -41,10 +41,10 @@ class Structure:
     def read(
         self, capture: Capture, gradients: Sequence[Gradient], calls: Sequence[tuple[str, Any]]
     ) -> list[Term] | None:
-        """The terms of what is differentiated; None where there is no graph to read.
+        """The terms of the loss that is differentiated; None eagerly or if the graph is too large.
 
         Args:
-            capture: is given what measures a clamp.
+            capture: receives the scalars that measure clamped terms.
             gradients: those that the optimizer takes.
             calls: names of loss functions and what they returned.
         """
@@ -69,7 +69,7 @@ class Structure:
         return found
 
     def _note_broadcast(self, gradients: Sequence[Gradient]) -> None:
-        """Tell of predictions that are compared with all targets, which needs no graph."""
+        """Record that predictions are compared with all targets; needs no graph."""
         shapes = next((g.broadcast for g in gradients if g.broadcast), None)
         if shapes is not None and not self._told_broadcast:
             self._told_broadcast = True

@@ -1,6 +1,6 @@
-"""Which call of a model stands for its step, of many with one example each: each in its turn.
+"""Which call of a model stands for its step if the step makes many calls of one example each.
 
-The first call of an episode, say, always sees the same state.
+The calls take turns: the first call of an episode, say, always sees the same state.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from nntrace_keras.tape.under_tape import RootCall
 
 
 class Turns:
-    """Counts the steps it was asked in. A graph keeps the call with which it was built."""
+    """Counts the steps for which it was asked. A graph keeps the call chosen when it was built."""
 
     def __init__(self) -> None:
         self._taken = 0
 
     def choose(self, roots: Sequence[RootCall]) -> RootCall:
-        """The call whose inputs are recorded, of those of the outermost layers in a step."""
+        """The call whose inputs are recorded, chosen from the step's calls of outermost layers."""
         first = roots[0]
         shapes = [tf.TensorShape(value.shape) for _, value in first.inputs]
         if not shapes or not all(shape.rank and shape[0] == 1 for shape in shapes):

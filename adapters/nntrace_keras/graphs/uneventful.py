@@ -1,6 +1,6 @@
-"""Steps of a look of which there is nothing to say but their plain facts: recorded together.
+"""Steps that have nothing but their plain facts: recorded together.
 
-To record one by itself takes twenty functions of Python, and nearly all steps are such.
+Recording one by itself takes twenty Python functions, and nearly all steps are such.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from nntrace_keras.graphs.unread import Call
 
 
 class Uneventful(NamedTuple):
-    """A step that was not sampled; `ended_ns` by the clock that no one sets."""
+    """An unsampled step; `ended_ns` by `time.perf_counter_ns`."""
 
     ended_ns: int
     waited_ns: int | None
@@ -27,14 +27,13 @@ def uneventful(
     returned: ReturnedLoss | None,
     inside_ns: int | None,
 ) -> list[Uneventful] | None:
-    """The steps of calls that made one each; None where they are not all the same graph's, or one
-    was none.
+    """The steps of calls that made one each; None unless all are applied steps of one graph.
 
     Args:
         calls: the calls.
         rows: what the graph has noted of each.
-        returned: the loss, where the graph returns it.
-        inside_ns: how long each waited for data inside, where that is known.
+        returned: the loss, if the graph returns it.
+        inside_ns: how long each call waited for data inside the graph, if known.
     """
     graph = rows[0].graph
     found = []

@@ -1,8 +1,8 @@
-"""Calls of training functions whose steps are not read yet.
+"""Calls of training functions whose steps have not been read yet.
 
-To read the board and to record a step takes Python some 0.1 ms, which a training with steps of a
-millisecond would notice. The board keeps the rows of many calls, and to read several at once costs
-little more than one: where steps are fast and nothing happens, some calls go by before a look.
+Reading the board and recording a step takes Python some 0.1 ms, which a training with steps of a
+millisecond would notice. The board keeps the rows of many calls, and reading several at once costs
+little more than one: if steps are fast and nothing happens, several calls pass before a look.
 """
 
 import threading
@@ -15,9 +15,9 @@ import tensorflow as tf
 from nntrace_keras.graphs.board import Row
 
 MOST_UNREAD = 32
-_SHARE = 1 / 200  # of the time may be looks
-_LONGEST_NS = 100_000_000  # who watches the run sees it go on
-_MOST_BYTES = 1 << 20  # of arguments and results: each call that is not read holds its own
+_SHARE = 1 / 200  # the most of the elapsed time that looks may take
+_LONGEST_NS = 100_000_000  # so that whoever watches the run sees it go on
+_MOST_BYTES = 1 << 20  # of arguments and results: each unread call holds its own
 
 
 class Call(NamedTuple):
@@ -25,8 +25,8 @@ class Call(NamedTuple):
 
     Attributes:
         inputs: its arguments.
-        waited_ns: how long the program waited for data since the call before, where that is known.
-        ended_ns: by the clock that no one sets.
+        waited_ns: how long the program waited for data since the call before; None if unknown.
+        ended_ns: when the call returned, by `time.perf_counter_ns`.
     """
 
     function: Any
@@ -37,10 +37,10 @@ class Call(NamedTuple):
 
 
 class Unread:
-    """Collects calls, and says when to look at what they did.
+    """Collects calls, and decides when to look at what they did.
 
     Attributes:
-        quiet: the function whose next call has nothing to be done before it.
+        quiet: the function whose next call needs no preparation; None if there is no such one.
     """
 
     def __init__(self) -> None:
@@ -57,13 +57,13 @@ class Unread:
 
     @property
     def may_be_read(self) -> bool:
-        """Whether this is the thread of the calls, or that one is over."""
+        """Whether this is the thread that makes the calls, or that thread has ended."""
         return self._thread is threading.current_thread() or not self._thread.is_alive()
 
     def add(
         self, function: Any, result: Any, inputs: list[Any], waited_ns: int | None = None
     ) -> bool:
-        """A call has returned; whether to look now."""
+        """Note a call that has returned; return whether to look now."""
         now = time.perf_counter_ns()
         self._thread = threading.current_thread()
         calls = self._calls
@@ -78,7 +78,7 @@ class Unread:
         return True
 
     def take(self) -> list[Call]:
-        """A look begins: the calls since the last one, oldest first."""
+        """Begin a look: return the calls since the last one, oldest first."""
         calls, self._calls, self.quiet = self._calls, [], None
         self._began_ns = time.perf_counter_ns()
         return calls
@@ -86,14 +86,14 @@ class Unread:
     def looked(
         self, calls: Sequence[Call], rows: int, *, is_known_later: bool, room: int, is_quiet: bool
     ) -> None:
-        """The look is over.
+        """End a look, and decide how many calls may pass before the next one.
 
         Args:
             calls: what was looked at.
             rows: how many steps they made.
-            is_known_later: whether what broke in a step can be found after other steps.
-            room: how many calls may go by before someone wants to know.
-            is_quiet: whether nothing happened in these, not even a sample.
+            is_known_later: whether the origin of a broken step can be found after later steps.
+            room: how many calls may pass before another part needs them read.
+            is_quiet: whether nothing happened in these calls, not even a sample.
         """
         now = time.perf_counter_ns()
         if is_quiet:
@@ -112,12 +112,12 @@ class Unread:
 
 
 def is_plain(function: Any) -> bool:
-    """Whether a call of this function makes one step, and can be read after another call."""
+    """Whether each call of this function makes one step and can be read after later calls."""
     return bool(function.__dict__.get("_nntrace_is_plain"))
 
 
 def shared_out(rows: Sequence[Row], calls: Sequence[Call]) -> list[Sequence[Row]]:
-    """The rows of each call: one, or what there is."""
+    """The rows of each call: one each, surplus rows to the first call, none to calls too many."""
     first = max(0, len(rows) - len(calls) + 1)
     missing = len(calls) - len(rows)
     one_each = [rows[n : n + 1] for n in range(first, len(rows))]
