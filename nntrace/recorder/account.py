@@ -1,7 +1,7 @@
-"""What tracing has cost and how long the training has run: what the cadence keeps in proportion.
+"""Accounts for what tracing has cost and how long the training has run, for the cadence.
 
-Neither counts the time in which other programs of the machine had the processor: on a busy one a
-hook takes several times as long by the clock, and costs the training no more than otherwise.
+Neither figure counts the time in which other programs had the processor: on a busy machine a hook
+takes several times as long by the clock, but costs the training no more than on an idle one.
 """
 
 import contextlib
@@ -11,16 +11,21 @@ from typing import Final, NamedTuple
 
 from nntrace.recorder.contention import starved_ns
 
-_WINDOW_NS: Final = 50_000_000  # the system counts a wait when it is over: no shorter time tells
+_WINDOW_NS: Final = 50_000_000  # a wait is counted only once it is over: shorter windows mislead
 _CPU_WINDOW_NS: Final = 2_000_000  # reading the processor's clock is a system call
 _MOST_FOREIGN: Final = 0.95
 
 
 class StepTimes(NamedTuple):
-    """Of a step that has ended: by the clock, of the process's threads together, of tracing.
+    """The times of a step that has ended.
 
-    `cpu_ns` is the mean of the steps since it was last known. `sample_cost_ns` leaves out what was
-    built once, `plain_ns` what other threads did, too.
+    Attributes:
+        duration_ns: its duration by the clock.
+        cpu_ns: the processor time of all threads of the process, as the mean of the steps since the
+            last reading; None where it was not read.
+        cost_ns: what tracing took.
+        sample_cost_ns: `cost_ns` without what was set up once.
+        plain_ns: `sample_cost_ns` without the writer thread.
     """
 
     duration_ns: int
@@ -31,27 +36,28 @@ class StepTimes(NamedTuple):
 
 
 class Instant(NamedTuple):
-    """When something ended: since 1970, and by the clock that no one sets."""
+    """A point in time, since 1970 (`time_ns`) and by the monotonic clock (`clock_ns`)."""
 
     time_ns: int
     clock_ns: int
 
 
 class Account:
-    """Adds up for one process.
+    """Adds up cost and elapsed time of one process.
 
     Args:
-        clock: nanoseconds that no one sets.
+        clock: a monotonic clock, in nanoseconds.
         starved: nanoseconds in which the training waited for a processor; None where unknown.
 
     Attributes:
-        hooks_ns: time by the clock within guarded hooks on the training thread that are over.
-        hook_began_ns: when the hook began that is under way; 0 while none is.
-        setup_ns: the part of it that built what takes samples, once: it is reported as any other,
-            but the samples to come do not have to make up for it.
+        hooks_ns: time by the clock in the guarded hooks of the training thread that have returned.
+        hook_began_ns: when the hook that is running began; 0 while none runs.
+        setup_ns: the part of `hooks_ns` that set up sampling, once: it is reported as overhead, but
+            coming samples do not have to make up for it.
         writer_ns: processor time of the writer thread.
-        writer_setup_ns: the part of it up to the first samples, which is such a cost, too.
-        elapsed_ns: from the end of the first step to that of the last, less what others had.
+        writer_setup_ns: the part of `writer_ns` up to the first samples, also a one-time cost.
+        elapsed_ns: time from the end of the first step to the end of the last one, less the time in
+            which other programs had the processor.
     """
 
     def __init__(
@@ -68,9 +74,9 @@ class Account:
         self.writer_ns = self.writer_setup_ns = 0  # changed on the writer thread only
         self.elapsed_ns = 0
         self._has_begun = False
-        self._foreign_hooks_ns = 0  # of the hooks' time what others had
+        self._foreign_hooks_ns = 0  # the part of the hooks' time that other programs had
         self._foreign_setup_ns = 0
-        self._foreign_ns = 0  # of the time since the first step
+        self._foreign_ns = 0  # the same part of the time since the first step
         self._foreign_share = 0.0
         self._window = (clock(), starved())
         self._settled = (self._window[0], 0, 0)
@@ -82,7 +88,7 @@ class Account:
 
     @contextlib.contextmanager
     def setting_up(self) -> Iterator[None]:
-        """Inside a guarded hook: what is done is needed once, for all samples."""
+        """Count the time within as set-up, done once for all samples; inside a guarded hook."""
         started = self._clock()
         try:
             yield
@@ -90,19 +96,19 @@ class Account:
             self.setup_ns += self._clock() - started
 
     def charge_writer(self, busy_ns: int, is_setup: bool = False) -> None:
-        """The writer thread has worked for so long."""
+        """Add processor time of the writer thread."""
         if is_setup:
             self.writer_setup_ns += busy_ns
         self.writer_ns += busy_ns
 
     def training_begins(self) -> None:
-        """The first step starts now, if none has: imports and set-up are no part of it."""
+        """Let the first step start now, if none has: imports and set-up are no part of it."""
         if not self._has_begun:
             self._has_begun = True
             self._last_ns = self._clock()
 
     def begin(self) -> None:
-        """The first step is over; from here on cost and time are compared."""
+        """Start to compare cost and time: the first step is over."""
         self._began_ns = self._last_ns = self._clock()
         self._settled = (self._began_ns, self.hooks_ns, self.setup_ns)
         self._window = (self._began_ns, self._starved())
@@ -112,13 +118,16 @@ class Account:
     def step_ended(
         self, *, settles: bool, ended: Instant | None = None, followed: bool = False
     ) -> StepTimes:
-        """Take a step down; `settles` where what others had is to be read, a system call.
+        """Account for a step that has ended and return its times.
 
-        `ended` is when it did, where that is not now; others may have `followed` since.
+        Args:
+            settles: whether to read the time that other programs had, which is a system call.
+            ended: when the step ended, if not now.
+            followed: whether further steps have ended since; processor time is not read then.
         """
         now = self._clock() if ended is None else ended.clock_ns
         hooks_ns = self.hooks_ns
-        if self.hook_began_ns:  # in which the step ends: what it took so far is the step's
+        if self.hook_began_ns:  # the step ends within this hook, whose time so far belongs to it
             hooks_ns += self._clock() - self.hook_began_ns
         if settles:
             self._settle(now, hooks_ns)
@@ -126,7 +135,7 @@ class Account:
         plain_ns = (recurring_hooks_ns - self._hooks_before_ns) * (1.0 - self._foreign_share)
         self._hooks_before_ns = recurring_hooks_ns
         self._steps_since += 1
-        # Written out, as this is done at every step: `spent_ns` and `recurring_ns`.
+        # `spent_ns` and `recurring_ns`, inlined because this runs at every step.
         spent = hooks_ns - self._foreign_hooks_ns + self.writer_ns
         recurring = spent - self.setup_ns - self.writer_setup_ns + self._foreign_setup_ns
         times = StepTimes(
@@ -142,9 +151,9 @@ class Account:
         return times
 
     def followed(self, steps: int, ended_ns: int) -> int:
-        """So many steps are taken down that others have followed; when the first one began.
+        """Account for `steps` steps that others have followed; return when the first one began.
 
-        What they cost is the next one's.
+        Their cost is charged to the next step.
         """
         began_ns, self._last_ns = self._last_ns, ended_ns
         self._steps_since += steps
@@ -152,23 +161,23 @@ class Account:
 
     @property
     def spent_ns(self) -> int:
-        """What nntrace has taken: hooks on the training thread, the writer's processor time."""
+        """What tracing has cost: hooks on the training thread plus the writer's processor time."""
         return self.hooks_ns - self._foreign_hooks_ns + self.writer_ns
 
     @property
     def recurring_ns(self) -> int:
-        """That, less what was built once."""
+        """`spent_ns` without one-time set-up."""
         setup_ns = self.setup_ns - self._foreign_setup_ns + self.writer_setup_ns
         return self.spent_ns - setup_ns
 
     @property
     def overhead(self) -> float:
-        """The cost from the end of the first step on, as a fraction of the time."""
+        """The cost since the end of the first step, as a fraction of the time elapsed since."""
         elapsed = self.elapsed_ns
         return (self.spent_ns - self._startup_ns) / elapsed if elapsed > 0 else 0.0
 
     def _cpu_ns(self, now: int, *, reads: bool) -> int | None:
-        """Of the steps since it was last read the mean; None while that is too short ago."""
+        """The mean processor time of the steps since the last reading; None if too recent."""
         if not reads and now - self._cpu_read_ns < _CPU_WINDOW_NS:
             return None
         before, self._last_cpu_ns = self._last_cpu_ns, time.process_time_ns()

@@ -1,4 +1,4 @@
-"""What a sampled batch says about the data: fingerprint, duplicates, label counts, moments."""
+"""Summarises a sampled batch as a row of `data`: fingerprint, duplicates, labels, moments."""
 
 import zlib
 from typing import Any
@@ -9,7 +9,7 @@ from nntrace.recorder.sample import BatchSample, Float32Array
 from nntrace.rows import Batch
 
 _MAX_SEEN = 1 << 18
-_ROWS_OF_FEATURES = 10  # fewer, and deciles say nothing
+_ROWS_OF_FEATURES = 10  # deciles of fewer rows mean nothing
 _ROUNDING = 8 * np.finfo(np.float32).eps
 _MAX_LABELS = 4096  # distinct label values kept of one batch
 
@@ -22,7 +22,7 @@ class SeenExamples:
         self._seen: set[int] = set()
 
     def repeated(self, batch: BatchSample) -> int | None:
-        """How many of its examples were in an earlier batch of the same epoch; None if unknown."""
+        """How many of a batch's examples an earlier one of the same epoch held; None if unknown."""
         if batch.epoch is None or batch.example_hashes is None:
             return None
         if batch.epoch != self._epoch:
@@ -38,7 +38,7 @@ class SeenExamples:
 
 def summarise(batch: BatchSample, seen: SeenExamples) -> Batch:
     """The `data` row of a sampled batch."""
-    with np.errstate(all="ignore"):  # infinities are a finding, no reason for a warning
+    with np.errstate(all="ignore"):  # infinities become a finding, not a warning
         return _summarise(batch, seen)
 
 
@@ -87,7 +87,7 @@ def _summarise(batch: BatchSample, seen: SeenExamples) -> Batch:
 
 
 def _log_sums(rows: Float32Array) -> dict[str, float]:
-    """Logarithm of the sum of exponentials along rows: 0 where they are log-probabilities."""
+    """The range of the rows' log-sum-exp, which is 0 where the rows are log-probabilities."""
     if rows.shape[1] < 2:
         return {}
     highest = rows.max(axis=1, keepdims=True)
@@ -96,14 +96,14 @@ def _log_sums(rows: Float32Array) -> dict[str, float]:
 
 
 def _feature_spreads(rows: Float32Array) -> dict[str, float | int]:
-    """The narrowest and the widest feature: the distance between its deciles.
+    """The narrowest and the widest feature, by the distance between first and last decile.
 
-    Not of features that are one value in most rows (flags, borders of images), or would be but
-    for the rounding of what they were computed from (the sine of multiples of π): they have none.
+    Features that have one value in most rows (flags, borders of images), or would have it but for
+    rounding (the sine of multiples of π), have no spread and are left out.
     """
     if len(rows) < _ROWS_OF_FEATURES or rows.shape[1] < 2 or not np.isfinite(rows).all():
         return {}
-    # Values that are there, not between two: a value in a tenth of the rows would count in part.
+    # No interpolation between two values: one held by a tenth of the rows would count in part.
     low = np.quantile(rows, 0.1, axis=0, method="higher")
     high = np.quantile(rows, 0.9, axis=0, method="lower")
     spread = high - low
@@ -123,13 +123,13 @@ def _feature_spreads(rows: Float32Array) -> dict[str, float | int]:
 def _is_delivered(
     delivered: tuple[tuple[float, float], ...] | None, targets: Float32Array
 ) -> bool | None:
-    """Whether one of the tensors that a loader delivered has the targets' range."""
+    """Whether a tensor that the loader delivered has the targets' range; None if unknown."""
     finite = targets[np.isfinite(targets)]
     if delivered is None or not len(finite):
         return None
     span = (float(finite.min()), float(finite.max()))
     if span[0] == span[1] and any(low == high for low, high in delivered):
-        return True  # a constant stays one, however it was scaled on the way
+        return True  # a constant stays constant, however it was scaled on the way
     return any(np.allclose(span, one, rtol=1e-4, atol=1e-6) for one in delivered)
 
 

@@ -1,4 +1,4 @@
-"""Brings rows of equal length together, as many at a time as the processor's cache holds."""
+"""Joins rows of equal length into blocks that fit the processor's cache."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,11 +7,11 @@ import numpy as np
 from nntrace.recorder.sample import Float32Array
 
 _BLOCK_ELEMENTS = 1 << 16  # 256 KiB of float32
-_SKEW_ELEMENTS = 272  # two arrays whose addresses are a multiple of 4 KiB apart wait for each other
+_SKEW_ELEMENTS = 272  # arrays a multiple of 4 KiB apart slow each other down in the cache
 
 
 class Workspace:
-    """Memory for one block of rows and the same rows in order.
+    """Memory for one block of rows and the same rows sorted.
 
     It serves all blocks of a run, because fresh memory costs a page fault every 4 KiB.
     """
@@ -20,14 +20,14 @@ class Workspace:
         self._memory = np.empty(2 * _BLOCK_ELEMENTS + _SKEW_ELEMENTS, dtype=np.float32)
 
     def blocks(self, rows: Sequence[Float32Array]) -> Iterator[tuple[Float32Array, Float32Array]]:
-        """The rows, all of n values, a block [m, n] of them at a time, and the same, each in order.
+        """Yield rows of n values in blocks [m, n], each with a copy whose rows are sorted.
 
-        Either may be changed, and holds until the next is asked for.
+        The caller may change both arrays; they are valid until the next pair is requested.
         """
         n = len(rows[0])
         size = max(1, _BLOCK_ELEMENTS // n)
         memory = self._memory
-        if 2 * n + _SKEW_ELEMENTS > len(memory):  # given back when it has served
+        if 2 * n + _SKEW_ELEMENTS > len(memory):  # too large to keep: released after use
             memory = np.empty(2 * n + _SKEW_ELEMENTS, dtype=np.float32)
         for start in range(0, len(rows), size):
             chosen = rows[start : start + size]

@@ -1,6 +1,6 @@
 """Decides which steps are sampled, so that tracing keeps its overhead budget.
 
-The clock is the caller's: the cadence is given elapsed and spent nanoseconds and never reads one.
+The cadence never reads a clock: the caller passes elapsed and spent nanoseconds.
 """
 
 import math
@@ -10,12 +10,12 @@ from typing import Final
 GRACE_NS: Final = 1_000_000_000
 DENSE_STEPS: Final = 10
 CLOSER_STEPS: Final = 10
-# Of the first seconds at most this share: all at once, nothing would be left for their end.
+# The grace grows by this share of elapsed time: given at once, it would be used up too early.
 _GRACE_SHARE: Final = 0.25
-_COVERAGE: Final = 1.05
+_COVERAGE: Final = 1.05  # a sample is due once the run is this many times as long as at the last
 _LEAST_COVERAGE: Final = 1.1
 _SMOOTHING: Final = 0.2
-_LONGEST_REST_NS: Final = 250_000_000  # what was spent may turn out to be less than was thought
+_LONGEST_REST_NS: Final = 250_000_000  # the spending may turn out to be less than was assumed
 _MANY: Final = 1 << 30
 
 
@@ -25,11 +25,13 @@ class Cadence:
 
     The first `dense_steps` steps are all sampled. After them a step is sampled when the allowance,
     `grace + budget × elapsed − spent`, covers what a sample has cost lately. The grace grows with
-    the run's first seconds to `grace_ns`, so that a short run is seen densely and to its end, a
-    long one at `budget`. No more than a twentieth of the run so far goes by unseen while the whole
-    grace lasts, and no more than a tenth while as much again lasts or samples alone keep to the
-    budget: whatever the clock does (on a busy machine a short run may use up its grace in its
-    middle), and however little time steps leave, every part has its samples.
+    the run's first seconds to `grace_ns`, so that a short run is sampled densely and to its end,
+    and a long one at `budget`.
+
+    Every part of a run gets samples, even where a busy machine uses up the grace of a short run
+    in its middle, or steps leave little time: no more than a twentieth of the run so far passes
+    without a sample while the whole grace lasts, and no more than a tenth while the overdraft is
+    below another grace or samples alone keep to the budget.
 
     Attributes:
         budget: the fraction of elapsed time that tracing may take.
@@ -50,10 +52,10 @@ class Cadence:
     _rest_ends: tuple[float, float] = field(default=(0, 0), init=False)  # step, elapsed_ns
 
     def record_sample(self, cost_ns: int) -> None:
-        """Take note of what one sampled step cost."""
+        """Note what one sampled step cost."""
         self._samples += 1
         self._samples_ns += cost_ns
-        # A running mean at first: the very first sample pays for allocations.
+        # A plain mean at first: the very first sample pays for allocations.
         weight = max(_SMOOTHING, 1.0 / self._samples)
         self.sample_cost_ns += weight * (cost_ns - self.sample_cost_ns)
         self._rest_ends = (0, 0)
@@ -64,21 +66,22 @@ class Cadence:
         self._rest_ends = (0, 0)
 
     def look_closer(self) -> None:
-        """Sample the next steps, all of them: something has begun to happen.
+        """Sample the next steps, all of them, because something has begun to happen.
 
-        What they cost is paid back before the next such burst may begin. A pinned interval stays.
+        Their cost is paid back before the next such burst may begin. A pinned interval is kept.
         """
         self._unrest = self.every is None
-        self._rest_ends = (0, 0)  # after the flag: the writer's thread calls this, too
+        self._rest_ends = (0, 0)  # set after the flag, as the writer thread calls this, too
 
     def rests(self, step: int, elapsed_ns: float) -> bool:
-        """Whether the answer for this step is known to be no without what was spent."""
+        """Whether `wants` is known to say no to this step, whatever was spent."""
         until_step, until_ns = self._rest_ends
         return step < until_step and elapsed_ns < until_ns
 
     def room(self, step: int) -> int:
-        """How many steps there are to `step` and beyond of which it is no use to ask, or of which
-        to ask late does no harm.
+        """The number of steps, from `step` on, that may pass before `wants` is asked again.
+
+        For these steps the answer is known to be no, or asking late does no harm.
         """
         if self._burst > 0:
             return 0
@@ -98,7 +101,7 @@ class Cadence:
             self._dense_spent_ns = spent_ns
             self._last_sampled = step
             return True
-        # What the dense steps cost is part of the grace, but must not hold up the rest of it.
+        # The cost of the dense steps counts against the grace, but must not delay the rest of it.
         grace_ns = min(self.grace_ns, self._dense_spent_ns + _GRACE_SHARE * elapsed_ns)
         filled_ns = self.budget * elapsed_ns - spent_ns - self.sample_cost_ns
         if self._unrest:
@@ -109,8 +112,9 @@ class Cadence:
                 return True
         left_ns = self.grace_ns + filled_ns
         coverage = _COVERAGE if left_ns >= 0 else _LEAST_COVERAGE
-        # Or as long as samples alone keep to the allowance: where steps are so short that what is
-        # noted at each of them takes more than the budget, samples become rare and do not end.
+        # The second term is negative as long as samples alone keep to the allowance: where steps
+        # are so short that noting each of them takes more than the budget, samples become rare but
+        # do not end.
         overdrawn_ns = min(-(left_ns + self.grace_ns), self._samples_ns - spent_ns - left_ns)
         overdue = overdrawn_ns <= 0 and step >= self._last_sampled * coverage
         if overdue or grace_ns + filled_ns >= 0:
@@ -120,7 +124,7 @@ class Cadence:
         return False
 
     def _rest(self, elapsed_ns: float, missing_ns: float, missing_overdue_ns: float) -> None:
-        """Rest until the allowance may cover a sample, or one that is overdue."""
+        """Rest until the allowance may cover a sample, or a sample may be overdue."""
         rest_ns = min(missing_ns / (self.budget + _GRACE_SHARE), _LONGEST_REST_NS)
         until_step = self._last_sampled * _COVERAGE
         if missing_overdue_ns > 0:
@@ -128,4 +132,4 @@ class Cadence:
             rest_ns = min(rest_ns, missing_overdue_ns / self.budget) if self.budget else rest_ns
         self._rest_ends = (until_step, elapsed_ns + rest_ns)
         if self._unrest:
-            self._rest_ends = (0, 0)  # it was noticed meanwhile
+            self._rest_ends = (0, 0)  # the writer thread has called `look_closer` meanwhile

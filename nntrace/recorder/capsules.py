@@ -1,6 +1,6 @@
-"""Capsules on disk: one step of the training each, as safetensors and JSON in the rank's folder.
+"""Writes capsules: one training step each, as safetensors and JSON in the rank's folder.
 
-The JSON file is written last: where it is, the capsule is whole. Nothing in it is pickled.
+The JSON file is written last: where it exists, the capsule is whole. Nothing in it is pickled.
 """
 
 import json
@@ -12,12 +12,12 @@ from nntrace.schema import CAPSULE, CAPSULES_FOLDER
 
 
 class CapsuleRecord(NamedTuple):
-    """A step to be written; the writer thread does it.
+    """A step that waits for the writer thread to write it.
 
     Attributes:
-        step: the optimizer step it is of.
-        time_ns: when it was taken.
-        content: what `docs/trace-format.md` describes, as plain values.
+        step: the number of the optimizer step.
+        time_ns: when the capsule was taken.
+        content: the content of the JSON file (see `docs/trace-format.md`), as plain values.
         save: writes the tensors to a file.
     """
 
@@ -28,7 +28,7 @@ class CapsuleRecord(NamedTuple):
 
 
 def write_capsule(rank_folder: Path, number: int, capsule: CapsuleRecord) -> dict[str, Any]:
-    """Write one capsule; what its event says."""
+    """Write one capsule and return the payload of its event."""
     folder = rank_folder / CAPSULES_FOLDER
     folder.mkdir(exist_ok=True)
     tensors = folder / f"{CAPSULE.format(number)}.safetensors"

@@ -1,15 +1,16 @@
-"""How long the program wanted to run and had no processor: other work of the machine had it."""
+"""Measures how long the program was ready to run while other work had the processor."""
 
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-_SCHEDULED = Path("/proc/self/schedstat")  # of the main thread: ran, waited, and how often
+_SCHEDULED = Path("/proc/self/schedstat")  # of the main thread: ns run, ns waited, time slices
 
 
 def starved_ns() -> int | None:
-    """Time the main thread was ready to run and had to wait, since the process began; None where
-    the system does not say it (all but Linux).
+    """The time the main thread has waited for a processor since the process began.
+
+    None where the system does not report it (all but Linux).
     """
     try:
         return int(_SCHEDULED.read_bytes().split()[1])
@@ -18,7 +19,7 @@ def starved_ns() -> int | None:
 
 
 class Contention:
-    """The share of the time from its construction on in which other work had the processor."""
+    """The share of the time since construction in which the program waited for a processor."""
 
     def __init__(
         self,
@@ -30,7 +31,7 @@ class Contention:
         self._before_ns = (clock(), starved())
 
     def share(self) -> float | None:
-        """That share of the time that has passed; None where the system does not say it."""
+        """The share of elapsed time in which other work had the processor; None if unknown."""
         began, before = self._before_ns
         now = self._starved()
         if now is None or before is None:

@@ -1,7 +1,7 @@
-"""Leaves out the digits of a statistic that cost a third of its bytes and say nothing.
+"""Rounds off the meaningless last bits of statistics, which take a third of their bytes.
 
 The shape of a distribution is known to a few per cent from a sample of it: 17 significant bits,
-an error below 1e-5, are plenty. Moments, which runs are compared by, stay whole.
+an error below 1e-5, are plenty. Moments, by which runs are compared, stay whole.
 """
 
 from typing import Final
@@ -24,7 +24,7 @@ def shorten(columns: dict[str, Float32Array]) -> None:
 
 
 def _rounded(values: Float32Array) -> Float32Array:
-    """The nearest numbers with 17 significant bits; what is not finite stays."""
+    """The nearest numbers with 17 significant bits; non-finite values stay as they are."""
     half = np.uint32(1 << (_DROPPED_BITS - 1))
     kept = np.uint32(0xFFFFFFFF << _DROPPED_BITS & 0xFFFFFFFF)
     nearest = ((values.view(np.uint32) + half) & kept).view(np.float32)

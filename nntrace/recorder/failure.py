@@ -1,4 +1,4 @@
-"""An error of nntrace's own that ended tracing, and how it is told: training goes on."""
+"""An error of nntrace's own that ended tracing, and how it is reported: training goes on."""
 
 import traceback
 from dataclasses import dataclass
@@ -9,10 +9,13 @@ from nntrace.notices import say
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Where it happened, what it was in a line, and how Python shows it.
+    """An error that ended tracing.
 
     Attributes:
-        is_of_the_system: whether nntrace's code has no part in it: a full disk.
+        where: the part of nntrace that failed.
+        summary: the error in one line.
+        traceback: the traceback as Python prints it.
+        is_of_the_system: whether the system is to blame (a full disk) rather than nntrace's code.
     """
 
     where: str
@@ -22,7 +25,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: Exception, where: str) -> Self:
-        """That of an error, which was raised in `where`."""
+        """The failure for an error that was raised in `where`."""
         trace = "".join(traceback.format_exception(error))
         summary = f"{type(error).__name__}: {error}"
         return cls(where, summary, trace, isinstance(error, OSError))
@@ -31,10 +34,10 @@ class Failure:
         return f"tracing stopped: {self.summary}"
 
     def announce(self) -> None:
-        """Tell the user, once."""
+        """Report the failure on stderr, with the traceback unless the system is to blame."""
         detail = "" if self.is_of_the_system else f"\n{self.traceback.rstrip()}"
         say(f"tracing stopped in {self.where}: {self.summary}. Training goes on.{detail}")
 
     def payload(self) -> dict[str, str]:
-        """What the event of it holds."""
+        """The payload of the `error` event."""
         return {"where": self.where, "error": self.summary, "traceback": self.traceback}

@@ -1,6 +1,6 @@
-"""What is done in a forked child, for as long as the object it is done with lives.
+"""Calls methods in forked children without keeping their objects alive.
 
-Python keeps what it calls at a fork for good; held weakly, it keeps nothing else.
+Python never releases a function registered for forks; a weak reference keeps the object free.
 """
 
 import os
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 
 def in_forked_children(method: Callable[[], None]) -> None:
-    """Call this method of an object in every child that is forked while the object lives."""
+    """Call a bound method in every child that is forked while its object lives."""
     reference = weakref.WeakMethod(method)
 
     def forked() -> None:

@@ -1,4 +1,4 @@
-"""The guard of the training: no error of a hook reaches it, and what hooks take is counted."""
+"""Guards the training: no error of a hook reaches it, and the hooks' time is counted."""
 
 import functools
 import time
@@ -13,24 +13,27 @@ R = TypeVar("R")
 
 
 class Guard(Protocol):
-    """What has hooks in a training."""
+    """The owner of the hooks, as `guarded` needs it: the `Recorder`."""
 
     active: bool
     hooks: Hooks
     account: Account
 
     def fail(self, error: Exception, where: str) -> None:
-        """Report an error and have the hooks come off."""
+        """Report an error and take the hooks off."""
 
 
 def guarded(guard: Guard, hook: Callable[P, R]) -> Callable[P, R | None]:
-    """A hook that does nothing once tracing has ended, and then takes the others off."""
+    """Wrap a hook so that its errors go to `guard.fail` and its time to the account.
+
+    Once tracing has ended the wrapper does not call the hook, but takes off any hooks still on.
+    """
     clock, account = time.perf_counter_ns, guard.account
 
     @functools.wraps(hook)
     def call(*args: P.args, **kwargs: P.kwargs) -> R | None:
         if not guard.active:
-            if guard.hooks.are_on:  # the writer failed; they come off on the training thread
+            if guard.hooks.are_on:  # the writer failed; hooks come off on the training thread only
                 guard.hooks.take_off()
             return None
         account.hook_began_ns = started = clock()

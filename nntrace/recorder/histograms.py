@@ -19,7 +19,7 @@ _PLACES = np.searchsorted(_EDGES, _FIRST)  # of each bin's edge; both zeros have
 
 
 class Histograms(NamedTuple):
-    """Sparse histograms, one after the other: how many bins each has, their edges and counts."""
+    """Sparse histograms, concatenated: `lengths` holds the number of bins of each."""
 
     lengths: npt.NDArray[np.int64]
     edges: Float32Array
@@ -30,7 +30,7 @@ class BinCounts:
     """Counts the values of some rows by bin.
 
     Attributes:
-        is_wanted: [rows], which rows are counted.
+        is_wanted: a mask [rows] of the rows that are counted.
     """
 
     def __init__(self, is_wanted: npt.NDArray[np.bool_]) -> None:
@@ -39,9 +39,13 @@ class BinCounts:
         self._counts = np.zeros((np.count_nonzero(is_wanted), _BINS), dtype=np.int64)
 
     def count(self, numbers: npt.NDArray[np.int64], ordered: Float32Array) -> None:
-        """Count rows [m, n], each in ascending order, with NaN at either end or both.
+        """Count rows [m, n], each sorted in ascending order, with NaN at either end or both.
 
-        In order the values of a bin are neighbours: only where one ends has to be found.
+        Sorted values of one bin are neighbours, so only the bins' boundaries have to be found.
+
+        Args:
+            numbers: [m], the numbers of the rows.
+            ordered: their sorted values.
         """
         wanted = self.is_wanted[numbers]
         if not wanted.all():
@@ -55,14 +59,14 @@ class BinCounts:
         np.not_equal(bins[:, 1:], bins[:, :-1], out=begins[:, 1:])
         starts = np.flatnonzero(begins)
         lengths = np.diff(starts, append=ordered.size)
-        # Several runs of a row may be of one bin: zeros and NaN of both signs are in no order.
+        # A bin may have several runs in a row: zeros of both signs, and NaN, sort in any order.
         rows = self._places[numbers[starts // n]]
         counts = self._counts.reshape(-1)
         np.add.at(counts, rows * _BINS + _PLACES[bins.reshape(-1)[starts]], lengths)
 
     def histograms(self) -> Histograms:
-        """One for each wanted row, in turn; edges ascend."""
+        """The histograms of the wanted rows, in their order; edges ascend."""
         counts = self._counts.reshape(-1)
-        found = np.flatnonzero(counts != 0)  # six times as fast as of two axes, of integers
+        found = np.flatnonzero(counts != 0)  # six times as fast as on the integers in two axes
         lengths = np.bincount(found // _BINS, minlength=len(self._counts))
         return Histograms(lengths, _EDGES[found % _BINS], counts[found])

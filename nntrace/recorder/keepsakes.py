@@ -1,4 +1,4 @@
-"""How much of a tensor is kept as it is, the same for every framework: few, whole, bounded."""
+"""How much of a tensor's values is kept: a few whole examples, bounded, alike in all frameworks."""
 
 import math
 from dataclasses import dataclass
@@ -7,26 +7,26 @@ from typing import Final
 MAX_EXAMPLES: Final = 16
 MAX_ELEMENTS: Final = 1 << 19
 _MAX_STRIDE: Final = 8
-_GROWTH: Final = 1.5  # of the step between two records of the same tensor
+_GROWTH: Final = 1.5  # of the step number from one record of a tensor to the next
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """The first `examples` of a batch; of images every `stride`-th row and column."""
+    """The first `examples` of a batch; of images, only every `stride`-th row and column."""
 
     examples: int
     stride: int
 
 
 def batch_extent(shape: tuple[int, ...], plane: tuple[int, int] = (-2, -1)) -> Extent | None:
-    """What to keep of a batch [N, …] of one and more axes: at most 16 examples and 2¹⁹ elements.
+    """The part of a batch [N, …] to keep: at most 16 examples and 2¹⁹ elements.
 
-    Of images with too many every n-th row and column, then fewer examples. None for what is too
-    large even so, or empty.
+    Images that exceed this are thinned to every n-th row and column first, then to fewer examples.
+    None for a batch that is empty, or too large even so.
 
     Args:
-        shape: of the batch.
-        plane: the axes of rows and columns, of batches with at least four axes.
+        shape: the shape of the batch, of at least one axis.
+        plane: the axes of rows and columns; used for batches of at least four axes.
     """
 
     def of_example(stride: int) -> int:
@@ -43,5 +43,5 @@ def batch_extent(shape: tuple[int, ...], plane: tuple[int, int] = (-2, -1)) -> E
 
 
 def next_turn(step: int) -> float:
-    """The step from which on a tensor kept at `step` is kept again: ever more rarely."""
+    """The step from which a tensor last kept at `step` is kept again: ever more rarely."""
     return max(step + 1.0, step * _GROWTH)

@@ -1,5 +1,6 @@
-"""What a sample says of whole layers beside the statistics of their values: units that no longer
-fire, filters that are gone, how many directions outputs use.
+"""Statistics of whole layers: dead units and filters, saturation, effective rank of outputs.
+
+They go into columns of `stats`, beside the statistics of single values.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,7 +32,7 @@ class LayerFacts:
         self._turns = Turns()
 
     def learn_sites(self, sites: Iterable[Site]) -> None:
-        """Sites that samples may be of from now on."""
+        """Take in sites that coming samples may have."""
         for site in sites:
             if site.role is Role.ACTIVATION:
                 self._outputs[site.id] = site
@@ -39,11 +40,11 @@ class LayerFacts:
                 self._weights[site.id] = site
 
     def learn_graph(self, payload: Mapping[str, Any]) -> None:
-        """A `graph` event says which outputs the program rectifies itself."""
+        """Take in a `graph` event, which shows the outputs that the program rectifies itself."""
         self._rectified.learn(payload)
 
     def add(self, rows: Rows, columns: Columns) -> None:
-        """Fill the columns of `stats` that are about layers; those of the values are there."""
+        """Fill the columns of `stats` about layers; those about values must already be there."""
         is_finite = columns["nonfinite_fraction"] == 0
         all_fire = is_finite & (columns["zero_fraction"] == 0)
         all_positive = is_finite & (columns["min"] > 0)
@@ -85,7 +86,7 @@ class LayerFacts:
 def _of(
     known: Mapping[int, Site], rows: Rows, members: Members
 ) -> Iterator[tuple[int, Site, Float32Array]]:
-    """The rows of one layout that are of known sites: number, site and values of each."""
+    """The rows of one layout that belong to known sites: number, site and values of each."""
     sites = rows.site[members.numbers].tolist()
     for number, site_id, values in zip(
         members.numbers.tolist(), sites, members.values, strict=True

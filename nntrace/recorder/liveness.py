@@ -1,7 +1,7 @@
-"""Which units still fire: per unit, not per batch.
+"""Finds dead units: per unit, not per batch.
 
-A sparse batch is healthy; a unit that was exactly zero in every one of its last rows is dead. Where
-the program rectifies a module's output itself (`F.relu(self.conv(x))`), it is one that was nowhere
+A sparse batch is healthy; a unit that was exactly zero in all of its last rows is dead. Where the
+program rectifies a module's output itself (`F.relu(self.conv(x))`), a unit is dead that was nowhere
 above zero.
 """
 
@@ -20,7 +20,7 @@ WINDOW_ROWS: Final = 256
 
 
 class Liveness:
-    """For every site the number of rows since each sampled unit last fired."""
+    """Counts, for every site, the rows since each sampled unit last fired."""
 
     def __init__(self) -> None:
         self._silent_rows: dict[int, npt.NDArray[np.int64]] = {}
@@ -35,9 +35,16 @@ class Liveness:
         is_rectified_later: bool = False,
         all_fire: bool = False,
     ) -> float | None:
-        """Take in one sampled row; the site's dead fraction, or None while too few rows were seen.
+        """Take in one sample of a site and return the site's dead fraction.
 
-        A non-finite value counts as firing. `all_fire` where it is known that every value does.
+        None while fewer than `WINDOW_ROWS` rows were seen. A non-finite value counts as firing.
+
+        Args:
+            site: the site's id.
+            row: its sampled values, rows × units by `layout`.
+            layout: their layout.
+            is_rectified_later: whether the program rectifies the module's output itself.
+            all_fire: whether every value is known to fire.
         """
         rows = layout.examples * layout.positions
         silent = self._silent_rows.get(site)
@@ -57,15 +64,15 @@ class Liveness:
 
 
 class RectifiedOutside:
-    """The modules whose outputs the program rectifies itself, as `graph` events tell them."""
+    """The modules whose outputs the program rectifies itself, as `graph` events show."""
 
     def __init__(self) -> None:
         self._takers: defaultdict[Vertex, set[Vertex]] = defaultdict(set)
-        self._answers: dict[str, bool] = {}  # asked for every site of every sample
+        self._answers: dict[str, bool] = {}  # cached: asked for every site of every sample
         self._graphs = 0
 
     def learn(self, payload: Mapping[str, Any]) -> None:
-        """Take in one graph; what any of them uses unrectified is not of them."""
+        """Take in one graph; a module whose output any graph uses unrectified is not included."""
         for one, two in edges(payload, self._graphs * MOST_VERTICES):
             self._takers[one].add(two)
         self._graphs += 1

@@ -1,6 +1,6 @@
 """The manifest of the run that this process records, from its creation to its end.
 
-Of several ranks one creates it, and that one alone writes it again.
+One of several ranks creates it, and only that rank writes it again.
 """
 
 import os
@@ -18,10 +18,10 @@ from nntrace.schema import MANIFEST, RunStatus
 
 
 class OwnManifest:
-    """What this process says about its run.
+    """The manifest of this process's run.
 
     Attributes:
-        is_owned: whether this process created it.
+        is_owned: whether this process created the manifest's file.
     """
 
     def __init__(self, manifest: Manifest) -> None:
@@ -29,7 +29,7 @@ class OwnManifest:
         self.is_owned = False
 
     def create(self, run: Path, versions: dict[str, str]) -> None:
-        """Write it into a new run folder, unless another rank did.
+        """Write the manifest into a new run folder, unless another rank has done so.
 
         Raises:
             OSError: the folder cannot be written to.
@@ -43,7 +43,7 @@ class OwnManifest:
         self.is_owned = manifest.create(run)
 
     def change(self, run: Path, **fields: Any) -> None:
-        """Write it again with other values, if it is this process's.
+        """Write the manifest again with other values, if this process created it.
 
         Raises:
             OSError: the folder cannot be written to.
@@ -52,7 +52,7 @@ class OwnManifest:
             replace(self._manifest, **fields).write(run)
 
     def complete(self, run: Path, status: RunStatus, error: str | None, account: Account) -> None:
-        """Say how the run has ended and what tracing took; where it cannot, report that."""
+        """Write how the run ended and what tracing cost; report an error instead of raising it."""
         try:
             self.change(
                 run,
@@ -72,7 +72,7 @@ class OwnManifest:
 
 
 def this_process(rank: int, world_size: int) -> dict[str, Any]:
-    """What the first event of a rank's stream says of its process."""
+    """The payload of a `rank_start` event: rank, world size and process."""
     return {
         "rank": rank,
         "world_size": world_size,

@@ -1,7 +1,7 @@
-"""Whether the next step is sampled: asked after every step, and mostly answered at once.
+"""Decides after every step whether the next one is sampled.
 
-The cadence keeps the budget. Here is what it is told, and what in a step's facts is a reason to
-look more closely than the budget alone would.
+The cadence keeps the budget; this module feeds it, and recognises in a step's facts the reasons to
+sample more closely than the budget alone would.
 """
 
 import math
@@ -20,8 +20,8 @@ class Pace:
     """Follows the steps of one rank.
 
     Attributes:
-        facts: what is noted of steps that are not sampled.
-        sampled_steps: how many were.
+        facts: how much is noted of steps that are not sampled.
+        sampled_steps: the number of sampled steps.
     """
 
     def __init__(self, cadence: Cadence, account: Account, writer: Writer) -> None:
@@ -34,17 +34,17 @@ class Pace:
         self.sampled_steps = 0
 
     def sampled(self, cost_ns: int) -> None:
-        """A sampled step has ended."""
+        """Note that a sampled step has ended."""
         self.sampled_steps += 1
         self._cadence.record_sample(cost_ns)
 
     @property
     def wants_light(self) -> bool:
-        """Whether the budget asks for light steps; a pinned interval knows none."""
+        """Whether the budget asks for light steps; never with a pinned interval."""
         return self.facts.wants_light and self._cadence.every is None
 
     def unsampled(self, cost_ns: float, *, light: bool, followed: bool) -> None:
-        """One that was not has ended; its hooks took `cost_ns` of the training thread."""
+        """Note that an unsampled step has ended, whose hooks took `cost_ns`."""
         self.facts.step_ended(cost_ns, self._account.elapsed_ns, light=light, followed=followed)
 
     def wants(
@@ -59,18 +59,18 @@ class Pace:
         """Whether to sample the step that now begins.
 
         Args:
-            steps: how many there were.
-            loss: the last one's, where it is a number already.
-            jumped: whether the loss has left its level, where the adapter follows that itself.
-            has_ranks: whether there are others to compare with.
-            followed: whether the step that now begins is over: it is not asked for then.
+            steps: the number of steps so far.
+            loss: the last step's loss; ignored unless it is a number already.
+            jumped: whether the loss has left its level, if the adapter follows that itself.
+            has_ranks: whether there are other ranks to compare with.
+            followed: whether the step in question is already over; the answer is then no.
         """
         cadence = self._cadence
         if isinstance(loss, float):
             if jumped is None:
                 jumped = self._level.leaves(loss)
             if not math.isfinite(loss) and not self._saw_nonfinite:
-                # Where the NaN lives is only known from a sample; soon it will be everywhere.
+                # Only a sample shows where the NaN is, and soon it will be everywhere.
                 self._saw_nonfinite = True
                 cadence.burst(1)
         if jumped:
@@ -88,8 +88,8 @@ class Pace:
     def owed_ns(self) -> float:
         """What the writer will still spend on the samples that wait for it.
 
-        The first it wrote do not tell: until others are, a sample is taken to cost the writer what
-        it costs the training.
+        The first samples it wrote are no guide, as they paid for set-up: until it has written
+        others, a sample is assumed to cost the writer what it costs the training.
         """
         account, writer = self._account, self._writer
         per_sample = self._cadence.sample_cost_ns
@@ -100,14 +100,15 @@ class Pace:
 
 
 def is_landmark(step: int) -> bool:
-    """Whether every rank samples this step, so that ranks can be compared: 8 in each doubling.
+    """Whether every rank samples this step, so that ranks can be compared.
 
-    Each rank keeps its own budget and would otherwise sample steps of its own.
+    Each rank keeps its own budget and would otherwise sample different steps. There are 8 landmarks
+    in each doubling of the step number.
     """
     return last_landmark(step) == step
 
 
 def last_landmark(step: int) -> int:
-    """The last one up to this step."""
+    """The last landmark up to and including this step."""
     between = 1 << max(0, step.bit_length() - _LANDMARK_BITS)
     return step - step % between

@@ -1,16 +1,16 @@
-"""Which of the steps that are not sampled have all their plain facts noted.
+"""Decides how much is noted of steps that are not sampled: everything, or only the essentials.
 
-The budget covers these, too. Where steps are so short that noting everything of each would take
-more than half of it (the rest is for samples), an adapter makes *light steps*: of them it notes
-only what cannot be given up. Full ones come round in windows, for what needs several in a row.
+The budget covers this, too. Where steps are so short that noting everything would take more than
+half of it (the rest is for samples), an adapter makes *light steps*, of which it notes only what is
+indispensable. Full steps come in windows, for analyses that need several in a row.
 """
 
 from typing import Final
 
 WINDOW: Final = 32  # full steps in a row
-LONGEST: Final = 1024  # light ones
-_SHARE: Final = 0.5
-_GRACE: Final = 0.1  # of the grace: a run of a few hundred steps has no light ones
+LONGEST: Final = 1024  # light steps in a row
+_SHARE: Final = 0.5  # of the budget
+_GRACE: Final = 0.1  # of the grace: a run of a few hundred steps has no light steps
 _SMOOTHING: Final = 0.1
 _OUTLIER: Final = 4.0
 
@@ -20,12 +20,12 @@ class PlainFacts:
 
     Args:
         budget: the fraction of elapsed time that tracing may take.
-        grace_ns: what tracing may take in all, whatever the budget.
+        grace_ns: what tracing may take in total beyond the budget.
 
     Attributes:
-        wants_light: whether steps to come are to be light ones.
-        spent_ns: what noting plain facts has taken; what is far above the usual (an evaluation,
-            a wait for Python's lock) is counted as if it were near it.
+        wants_light: whether coming steps should be light steps.
+        spent_ns: what noting plain facts has taken; a cost far above the usual (an evaluation, a
+            wait for Python's lock) counts as a few times the usual.
     """
 
     def __init__(self, budget: float, grace_ns: int) -> None:
@@ -39,8 +39,10 @@ class PlainFacts:
         self._in_a_row = 0
 
     def step_ended(self, cost_ns: float, elapsed_ns: int, *, light: bool, followed: bool) -> None:
-        """A step that was not sampled has ended; others may have `followed` before it is recorded,
-        whose cost then arrives with the first.
+        """Note that an unsampled step has ended, at the cost of `cost_ns`.
+
+        The costs of steps that others have `followed` before they are recorded are added up until a
+        step comes that is recorded at once.
         """
         self._steps += 1
         self._cost_ns += cost_ns
@@ -51,7 +53,7 @@ class PlainFacts:
         self.spent_ns += cost_ns
         filled_ns = self._share * max(0, elapsed_ns - self._elapsed_ns)
         self._elapsed_ns = elapsed_ns
-        # Debts are bounded: what follows may be another program, with longer steps.
+        # Debts are bounded: a part of the program with longer steps may follow.
         left_ns = min(self._left_ns + filled_ns - cost_ns, self._most_ns)
         self._left_ns = max(left_ns, -self._most_ns)
         self._in_a_row += steps if light == self.wants_light else 0
@@ -64,19 +66,19 @@ class PlainFacts:
             self.wants_light, self._in_a_row = not self.wants_light, 0
 
     def followed(self, steps: int) -> None:
-        """So many were recorded after others had followed; their cost arrives with the next."""
+        """Note `steps` steps that were recorded late; their cost arrives with the next step."""
         self._steps += steps
 
     def look_closer(self) -> None:
-        """Something has begun to happen: a window of full steps begins."""
+        """Begin a window of full steps, because something has begun to happen."""
         self.wants_light, self._in_a_row = False, 0
 
 
 class Usual:
-    """The running mean of a cost, which hardly follows a single one far above it.
+    """The running mean of a cost, robust against single costs far above it.
 
     Attributes:
-        mean_ns: that mean.
+        mean_ns: the mean so far; 0 before the first cost.
     """
 
     def __init__(self) -> None:
@@ -84,7 +86,7 @@ class Usual:
         self._seen = 0
 
     def of(self, cost_ns: float) -> float:
-        """Take in a cost; what it counts as: at most a few times the mean before it."""
+        """Take in a cost and return it, cut to at most a few times the mean before it."""
         if self._seen and self.mean_ns:
             cost_ns = min(cost_ns, _OUTLIER * self.mean_ns)
         self._seen += 1

@@ -1,15 +1,15 @@
-"""What is noted of steps that are not sampled, and the records of several at once."""
+"""What is noted of an unsampled step, and how several are turned into records at once."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from nntrace.recorder.records import Later, StepRecord
 
-Noted = tuple[Any, ...]  # in the order of `PlainStep`: a plain tuple, made at every step
+Noted = tuple[Any, ...]  # the fields of `PlainStep`, as a cheap tuple: one is made at every step
 
 
 class PlainStep(NamedTuple):
-    """What is noted of a step that was not sampled; `ended_ns` by the clock that no one sets."""
+    """What is noted of an unsampled step; `ended_ns` is a time of the monotonic clock."""
 
     ended_ns: int
     data_wait_ns: int | None
@@ -25,13 +25,13 @@ class PlainStep(NamedTuple):
 
 
 class PlainSteps(NamedTuple):
-    """Steps that followed each other, for the writer to make records of.
+    """Successive unsampled steps, which the writer turns into records.
 
     Attributes:
-        steps: they.
-        first: the number of the first.
-        began_ns: when it began.
-        since_1970_ns: what that clock is behind the time.
+        steps: the steps, in order.
+        first: the number of the first step.
+        began_ns: when the first step began, by the monotonic clock.
+        since_1970_ns: what to add to the monotonic clock to get nanoseconds since 1970.
     """
 
     steps: Sequence[Noted]
@@ -40,7 +40,7 @@ class PlainSteps(NamedTuple):
     since_1970_ns: int
 
     def records(self) -> list[StepRecord]:
-        """Those of the single steps."""
+        """One record per step."""
         return _records(*self)
 
 

@@ -1,6 +1,6 @@
-"""The rank folder on disk: claims it for this process, turns records into rows of its streams.
+"""The rank folder on disk: claims it for this process and turns records into rows of its streams.
 
-Used by the writer thread alone. Nothing here knows a framework.
+Only the writer thread uses it. Nothing here knows a framework.
 """
 
 import json
@@ -33,11 +33,11 @@ from nntrace.recorder.unrest import SiteLevels
 from nntrace.rows import Site
 from nntrace.schema import RANK_FOLDER, STATISTICS, STREAMS, EventKind, Role
 
-_HISTOGRAM_EVERY = 10  # samples: histograms are the largest rows and change the slowest
+_HISTOGRAM_EVERY = 10  # samples: histograms take the most space and change the slowest
 
 
 def claim(run: Path, rank: int) -> Path:
-    """Create the rank's folder and return its run.
+    """Create the rank's folder and return the run folder that holds it.
 
     A second process of the same rank (a script that trains twice in two processes) gets a run
     folder of its own beside the first: `NAME-2`, `NAME-3`, …
@@ -61,10 +61,10 @@ class RankFolder:
     """The streams of one rank, open for appending.
 
     Args:
-        run: the run folder, which exists, as does the rank's own in it.
-        rank: whose streams they are.
-        all_gradients: whether every parameter's gradient is sampled, so that they have a total.
-        on_unrest: told when a site's values leave the scale they had.
+        run: the run folder; it and the rank's folder in it exist.
+        rank: the rank that is recorded.
+        all_gradients: whether every parameter's gradient is sampled, so that a total norm exists.
+        on_unrest: called when a site's values leave their usual scale.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class RankFolder:
         self._workspace = Workspace()
         self._nonfinite_sites: set[int] = set()
         self._successive = SuccessiveSteps()
-        self._found: dict[int, dict[str, float]] = {}  # columns of steps that are yet to come
+        self._found: dict[int, dict[str, float]] = {}  # by step not yet written: its columns
         self._samples = 0
         self._capsules = 0
 
@@ -149,12 +149,12 @@ class RankFolder:
             stream.close()
 
     def _write_capsule(self, capsule: CapsuleRecord) -> EventRecord:
-        """Write one capsule; the event that says so, or why there is none."""
+        """Write one capsule and return its event, or one that says why there is no capsule."""
         kind = EventKind.CAPSULE
         try:
             payload = write_capsule(self.path, self._capsules, capsule)
             self._capsules += 1
-        except Exception as error:  # the run is worth more than one step of it
+        except Exception as error:  # a capsule that cannot be written must not end the trace
             reason = f"could not be written: {type(error).__name__}: {error}"
             kind, payload = EventKind.UNSEEN, {"what": "capsule", "reason": reason}
         return EventRecord(capsule.step, capsule.time_ns, kind, "info", None, json.dumps(payload))
@@ -162,9 +162,9 @@ class RankFolder:
     def _write_samples(
         self, samples: Sequence[Sample], events: list[EventRecord]
     ) -> dict[int, float]:
-        """Write the samples' statistics; the total gradient norms by step.
+        """Write the samples' statistics and return the total gradient norms by step.
 
-        All samples that wait are one batch: rows of equal layout are reduced together.
+        All waiting samples are one batch: rows of equal layout are reduced together.
         """
         rows = Rows(samples)
         with_histograms = samples[-self._samples % _HISTOGRAM_EVERY :: _HISTOGRAM_EVERY]
@@ -176,7 +176,7 @@ class RankFolder:
                 rows.by_layout, len(rows.site), self._workspace, bins if with_histograms else None
             )
             self._layers.add(rows, columns)
-            # A value beyond float32 is written as the infinity it is in float32.
+            # A value beyond the range of float32 becomes infinity.
             narrow = {name: columns[name].astype(np.float32) for name in STATISTICS}
             shorten(narrow)
         self._streams["stats"].append_columns(
@@ -217,9 +217,9 @@ class RankFolder:
     def _total_gradient_norms(
         self, rows: Rows, rms: Any, known: Mapping[tuple[int, int], float]
     ) -> dict[int, float]:
-        """√Σ numel · rms² over the parameters' gradients that were there, by step.
+        """The total gradient norm by step: √Σ numel · rms² over the sampled parameter gradients.
 
-        Where the sum of a gradient's squares is known by step and site, it is taken instead.
+        `known` holds sums of squares by step and site, used instead where there are any.
         """
         if not self._all_gradients:
             return {}
@@ -235,11 +235,11 @@ class RankFolder:
 
 
 def _gradient_elements(sites: Mapping[int, Site]) -> npt.NDArray[np.float64]:
-    """By site, how many real numbers the gradient it stands for has; 0 of other sites."""
+    """The number of real numbers in each site's gradient, by site id; 0 for other sites."""
     elements = np.zeros(max(sites, default=-1) + 1)
     for site in sites.values():
         if site.role is Role.PARAM_GRAD:
-            # Of a complex number both parts were sampled.
+            # A complex number counts as two: both of its parts are sampled.
             elements[site.id] = site.numel * (2 if site.dtype.startswith("complex") else 1)
     return elements
 

@@ -1,7 +1,7 @@
-"""`Recorder`: the only door from an adapter to the run folder, and the guard of the training.
+"""`Recorder`: an adapter's only way to the run folder, and the guard of the training.
 
-Whatever fails behind it is reported once and ends tracing, never training. Nothing is created on
-disk before the first record that shows that something trains.
+Any failure of the recording side is reported once and ends tracing, never training. Nothing is
+created on disk before the first record that shows that something trains.
 """
 
 import contextlib
@@ -47,20 +47,21 @@ class Recorder:
 
     Attributes:
         active: False once closed, failed, or in a forked child; every hook checks it first.
-        hooks: what is in the program, and is told when that ends.
-        cadence: decides which steps are sampled.
-        sampling: what of a step is sampled.
-        account: what tracing has cost so far, and in how much time.
-        pace: whether the next step is sampled.
-        setting_up: within it, in a guarded hook, is done what is needed once, for all samples.
-        steps: optimizer steps recorded so far.
-        failure: what ended tracing before the program did, if anything has.
-        replays: the capsule that an adapter is to play in the program, instead of a training.
+        hooks: the hooks in the program, and the adapters' callbacks.
+        cadence: keeps the overhead budget.
+        sampling: what is sampled of a step.
+        account: what tracing has cost so far, and how much time has passed.
+        pace: decides whether the next step is sampled.
+        setting_up: a context manager, for guarded hooks: the time within it counts as set-up, done
+            once for all samples.
+        steps: the number of optimizer steps recorded so far.
+        failure: the error that ended tracing before the program ended, if any.
+        replays: the capsule that the adapter is to replay in the program, instead of a training.
         rank, world_size: settable by the adapter until the folder is opened.
-        versions: of the frameworks, for the manifest; settable until then, too.
-        experiment: what an adapter has to do to the program; None in an ordinary run.
+        versions: the frameworks' versions, for the manifest; settable until then, too.
+        experiment: how the adapter has to change the program; None in an ordinary run.
         ending: decides when the experiment is over.
-        end_process: called, with the reason, when it is.
+        end_process: called with the reason when the experiment is over.
     """
 
     def __init__(
@@ -107,28 +108,28 @@ class Recorder:
 
     @property
     def opened(self) -> bool:
-        """Whether anything was worth a folder yet."""
+        """Whether the run folder has been requested: something trains."""
         return self._writer.started
 
     def on_failure(self, undo: Callable[[], None]) -> None:
-        """Register what takes an adapter's hooks off; called on failure, and on close."""
+        """Register `undo`, which takes an adapter's hooks off; called on failure and on close."""
         self.hooks.add(undo)
         if not self.active:
             self.hooks.take_off()
 
     @property
     def room(self) -> int:
-        """How many of the steps to come may be recorded late, after others have followed."""
+        """The number of coming steps that may be recorded late, after others have followed."""
         if self.experiment is not None or self.world_size > 1:
             return 0
         return self.cadence.room(self.steps)
 
     def guard(self, hook: Callable[P, R]) -> Callable[P, R | None]:
-        """A hook whose errors never reach the training and whose time is accounted for."""
+        """Wrap a hook: its errors never reach the training and its time is accounted for."""
         return guarded(self, hook)
 
     def add_site(self, path: str, role: Role, **fields: Any) -> int:
-        """Declare a site; its id, or `NO_SITE` when the user does not want it recorded.
+        """Declare a site and return its id, or `NO_SITE` when it is not to be recorded.
 
         `fields` are the other columns of `sites`.
         """
@@ -161,7 +162,7 @@ class Recorder:
         self._writer.put(EventRecord(self.steps, time.time_ns(), kind, severity, site, text))
 
     def steps_made(self) -> int:
-        """The optimizer steps of the program: those an adapter has put off are recorded first."""
+        """The number of optimizer steps so far; postponed ones are recorded first."""
         self.hooks.catch_up()
         return self.steps
 
@@ -170,29 +171,30 @@ class Recorder:
         self._writer.put(CapsuleRecord(self.steps_made(), time.time_ns(), content, save))
 
     def add_scalar(self, name: str, value: float) -> None:
-        """Record a value of the program's own at the current step."""
+        """Record a value that the program logs, at the current step."""
         self.hooks.catch_up()
         self._writer.put(ScalarRecord(self.steps, time.time_ns(), name, value))
 
     def add_sample(self, sample: Sample) -> None:
-        """Record a sampled step's values; the array belongs to the recorder from now on."""
+        """Record a sampled step's values; their array belongs to the recorder from now on."""
         self._writer.put_sample(sample)
         if any(tensor.role is Role.INPUT for tensor in sample.tensors):
             for found in self._tokens.find_once(sample.tensors):
                 self.add_event(EventKind.TOKENS, found.payload())
 
     def look_for_tokens_in(self, thing: object) -> None:
-        """The table of the batches' token ids may be there, should the batches be of such."""
+        """Search this object, too, for the table of the batches' token ids, if they hold any."""
         self._tokens.look_in(thing)
 
     def training_begins(self) -> None:
-        """The first step starts now, not when nntrace did: imports and set-up are no part of it."""
+        """Let the first step start now, if none has: imports and set-up are no part of it."""
         self.account.training_begins()
 
     @property
     def wants_light(self) -> bool:
-        """Whether of steps to come only what cannot be given up is to be noted, unless they are
-        sampled; asked where some steps were recorded.
+        """Whether the coming unsampled steps should be light ones.
+
+        Asked each time some steps have been recorded.
         """
         return self.room > 0 and self.replays is None and self.pace.wants_light
 
@@ -220,15 +222,17 @@ class Recorder:
         followed: bool = False,
         light: bool = False,
     ) -> bool:
-        """Record an optimizer step that has ended; whether to sample the next one.
+        """Record an optimizer step that has ended, and return whether to sample the next one.
 
-        It has ended just now, or when `ended` says; no next one is sampled where others have
-        `followed` already.
+        A number that is still on its way to the host is passed as a function, which the writer
+        calls. The arguments without a column in `steps`, or that differ from it, are these.
 
-        A number that is still on its way to the host is a function, which the writer calls.
-        `memory_bytes` is an accelerator's; without it that of the process is recorded. `jumped`
-        says whether the loss has left its level, where the adapter follows that itself. Of a
-        `light` step only what cannot be given up was noted.
+        Args:
+            memory_bytes: the accelerator's memory; without it the process's is recorded.
+            jumped: whether the loss has left its level, if the adapter follows that itself.
+            ended: when the step ended, if not now.
+            followed: whether further steps have ended since: the next one is not sampled then.
+            light: whether only the indispensable facts of the step were noted.
         """
         times = self.account.step_ended(settles=sampled, ended=ended, followed=followed)
         record = StepRecord(
@@ -271,16 +275,21 @@ class Recorder:
         )
 
     def add_followed(self, steps: Sequence[Noted], since_1970_ns: int) -> None:
-        """Record steps that were not sampled, with others after them: nothing is to be decided."""
+        """Record unsampled steps that others have followed: no sampling decision is due.
+
+        Args:
+            steps: the steps, in order.
+            since_1970_ns: what to add to the monotonic clock to get nanoseconds since 1970.
+        """
         began_ns = self.account.followed(len(steps), steps[-1][0])
         self._writer.put(PlainSteps(steps, self.steps, began_ns, since_1970_ns))
         self.steps += len(steps)
         self.pace.facts.followed(len(steps))
 
     def open(self) -> None:
-        """Create the run folder, if that was not done yet: something trains."""
+        """Create the run folder, unless that was done: something trains."""
         if not self._writer.started:
-            self._contention = Contention()  # what loading data waited is not training's
+            self._contention = Contention()  # measured anew: waits before the training do not count
             self.account.begin()
             self._writer.start()
 
@@ -295,11 +304,11 @@ class Recorder:
         self.active = False
         self.failure = Failure.of(error, where)
         self.failure.announce()
-        with contextlib.suppress(OSError):  # who watches the run should not take it for stalled
+        with contextlib.suppress(OSError):  # so that a watched run does not look stalled
             self._manifest.change(self.run, error=str(self.failure))
         if where != "the writer":
             self.hooks.take_off()
-            with contextlib.suppress(Exception):  # it may be what is broken
+            with contextlib.suppress(Exception):  # recording may be the very thing that is broken
                 self.add_event(EventKind.ERROR, self.failure.payload(), severity="error")
             if os.environ.get("NNTRACE_STRICT") == "1":
                 raise error
@@ -315,7 +324,7 @@ class Recorder:
         if not self._writer.started:
             if not self._has_origin:
                 return
-            self.open()  # what broke the first step is worth a folder, though no step followed
+            self.open()  # an origin in the very first step is worth a folder
         payload = {
             "steps": self.steps,
             "sampled_steps": self.pace.sampled_steps,
@@ -343,6 +352,6 @@ class Recorder:
         return folder
 
     def _abandon(self) -> None:
-        """In a forked child: the writer thread does not exist there and nothing may be written."""
+        """Stop recording in a forked child: it has no writer thread and may write nothing."""
         self.active = False
         self.hooks.are_on = False

@@ -1,11 +1,11 @@
-"""What a `Recorder` queues beside sites and samples; each knows its row in the schema."""
+"""The records that a `Recorder` queues beside sites and samples, and their rows in the schema."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nntrace.schema import EventKind
 
-Later = float | Callable[[], float] | None  # a function, while it is on its way to the host
+Later = float | Callable[[], float] | None  # a function while the number is on its way to the host
 _MAY_BE_LATE = ("loss", "clip_norm")
 
 
@@ -38,7 +38,7 @@ class StepRecord(NamedTuple):
 def step_columns(
     steps: Sequence[StepRecord], found: Sequence[Mapping[str, float]]
 ) -> dict[str, list[Any]]:
-    """The columns of `steps`, with what only became known of each step from its sample."""
+    """The columns of `steps`, including those in `found`, which a step's sample has yielded."""
     columns = dict(zip(StepRecord._fields, map(list, zip(*steps, strict=True)), strict=True))
     for name in _MAY_BE_LATE:
         columns[name] = [value() if callable(value) else value for value in columns[name]]
@@ -59,7 +59,7 @@ class EventRecord(NamedTuple):
     payload: str
 
     def row(self) -> dict[str, Any]:
-        """The row of `events`."""
+        """The event as a row of `events`."""
         return self._asdict()
 
 
@@ -72,5 +72,5 @@ class ScalarRecord(NamedTuple):
     value: float
 
     def row(self) -> dict[str, Any]:
-        """The row of `scalars`."""
+        """The value as a row of `scalars`."""
         return self._asdict()

@@ -1,5 +1,6 @@
-"""Facts on whole layers that take more than moments: how many directions outputs use, which filters
-are gone. They cost more than the other statistics and change slowly: every fourth sample has them.
+"""The effective rank of a layer's outputs and the dead fraction of its filters.
+
+They cost more than the other statistics and change slowly, so only every fourth sample has them.
 """
 
 import math
@@ -19,7 +20,7 @@ NEGLIGIBLE: Final = 1e-3  # of the median filter
 
 
 class Turns:
-    """Whose turn it is: each site's at its first sample and every fourth from then on."""
+    """Picks the samples to look at closely: each site's first, and every fourth from then on."""
 
     def __init__(self) -> None:
         self._seen: Counter[int] = Counter()
@@ -31,10 +32,10 @@ class Turns:
 
 
 def effective_rank(row: Float32Array, layout: Layout) -> float | None:
-    """Participation ratio (Σλ)² / Σλ² of the covariance of the units over examples and positions.
+    """The participation ratio (Σλ)² / Σλ² of the units' covariance over examples and positions.
 
-    1 when all examples lie on a line, at most the smaller of rows − 1 and units. None where the
-    sample is too small or not finite, or nothing varies. Source: Gao et al. 2017.
+    It is 1 when all examples lie on a line, and at most the smaller of rows − 1 and units. None
+    where the sample is too small or not finite, or nothing varies. Source: Gao et al. 2017.
     """
     rows, units = layout.examples * layout.positions, layout.units
     if rows < _FEWEST_ROWS or not _FEWEST_UNITS <= units <= _MOST_UNITS:
@@ -51,8 +52,13 @@ def effective_rank(row: Float32Array, layout: Layout) -> float | None:
 
 
 class _Owners(NamedTuple):
-    """Of a weight with so many `sampled` elements: which filter each is of, how many elements each
-    filter has of those that have any, and which these are, where they are not all.
+    """How the sampled elements of one weight are spread over its filters.
+
+    Attributes:
+        sampled: the number of sampled elements.
+        owner: [sampled], the filter of each element.
+        elements: the number of sampled elements of each filter that has any.
+        seen: which filters have any; a full slice where all have.
     """
 
     sampled: int
@@ -62,9 +68,7 @@ class _Owners(NamedTuple):
 
 
 class Filters:
-    """Which output rows of a weight the fixed sample's elements belong to, and how many to each,
-    worked out once.
-    """
+    """Judges the filters of weights; how a weight's sample maps to filters is worked out once."""
 
     def __init__(self) -> None:
         self._owners: dict[int, _Owners] = {}
@@ -72,9 +76,16 @@ class Filters:
     def dead_fraction(
         self, site: int, shape: tuple[int, ...], axis: int, row: Float32Array
     ) -> float | None:
-        """The fraction of filters all of whose sampled weights are next to zero.
+        """The fraction of filters whose sampled weights are all close to zero.
 
-        Those of a weight of `shape` are along `axis`. None for fewer than four of them.
+        None for a weight with fewer than four filters or fewer than two axes, and where the sample
+        is not finite.
+
+        Args:
+            site: the site's id.
+            shape: the shape of the weight.
+            axis: the axis along which its filters lie.
+            row: its sampled elements, those of `fixed_runs`.
         """
         if len(shape) < 2 or not 0 <= axis < len(shape) or shape[axis] < _FEWEST_UNITS:
             return None
@@ -89,7 +100,7 @@ class Filters:
         mean = float(np.add.reduce(size)) / len(size)
         if not math.isfinite(mean):
             return None
-        # Half of them gone, the median is gone too: then the mean tells what is usual.
+        # With half of the filters dead the median is zero, too: then the mean sets the scale.
         usual = max(_median(size), mean / 10)
         return np.count_nonzero(size < NEGLIGIBLE * usual) / len(size) if usual > 0 else None
 
@@ -102,7 +113,7 @@ def _owners(owner: npt.NDArray[np.int64], count: int) -> _Owners:
 
 
 def _median(values: npt.NDArray[np.float64]) -> float:
-    """That of `numpy.median`, in a tenth of its time for a few values that are finite."""
+    """As `numpy.median`, in a tenth of its time for a few finite values."""
     ordered, middle = np.sort(values), len(values) // 2
     return float(ordered[middle] if len(values) % 2 else ordered[middle - 1 : middle + 1].sum() / 2)
 

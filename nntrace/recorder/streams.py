@@ -1,7 +1,7 @@
-"""Appends rows to one stream of a rank folder: Arrow IPC, one record batch per flush.
+"""Appends rows to one stream of a rank folder: Arrow IPC, one record batch per call.
 
-A batch reaches the operating system before `flush` returns, so only rows not yet flushed are
-lost with the process. A segment is closed at 64 MiB and the next number begun.
+A batch reaches the operating system before `append_*` returns, so only rows not yet appended are
+lost with the process. A segment is closed at 64 MiB and the next one begun.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,9 +15,10 @@ import pyarrow as pa
 from nntrace.arrow import arrow_schema
 from nntrace.schema import SEGMENT, SEGMENT_BYTES
 
-# Each column is compressed by itself: short ones get no smaller, and take twenty times as long to
-# write and to read. Of the other streams a batch always has few rows; of `data` labels can be many.
-# zstd takes some 20 µs for any column, LZ4 one: `steps` and `data` have many columns, mostly short.
+# Each column is compressed by itself: short columns get no smaller, but take twenty times as long
+# to write and read. Batches of the streams not named here always have few rows; in `data` the
+# labels can be many. zstd takes about 20 µs per column, LZ4 1 µs: `steps`, `data` and `losses` have
+# many columns, mostly short.
 _COMPRESSION = {
     **dict.fromkeys(("sites", "stats", "histograms", "tensors"), "zstd"),
     **dict.fromkeys(("steps", "data", "losses"), "lz4"),
@@ -26,7 +27,7 @@ _SHORT_COLUMN_BYTES = 32
 
 
 class StreamWriter:
-    """One stream. Not thread-safe: it belongs to the writer thread."""
+    """Writes one stream. Not thread-safe: it belongs to the writer thread."""
 
     def __init__(self, folder: Path, stream: str, *, segment_bytes: int = SEGMENT_BYTES) -> None:
         self._folder = folder
@@ -55,21 +56,23 @@ class StreamWriter:
             self._write(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
 
     def open(self) -> None:
-        """Create the segment, so that an empty stream too has its schema on disk.
+        """Create the segment's file, so that an empty stream has one, too.
+
+        Its schema is written with the first batch or on close.
 
         Raises:
             OSError: the folder cannot be written to.
         """
         path = self._folder / SEGMENT.format(self._stream, self._number)
         self._sink = pa.OSFile(str(path), "wb")
-        # Arrow's own threads would take processors, uncounted, that the training has work for.
+        # Arrow's own threads would take processors from the training, and go uncounted.
         options = pa.ipc.IpcWriteOptions(
             compression=_COMPRESSION.get(self._stream), use_threads=False
         )
         self._writer = pa.ipc.new_stream(self._sink, self._schema, options=options)
 
     def close(self) -> None:
-        """End the stream properly."""
+        """End the stream with its end marker and close the file."""
         if self._writer is not None and self._sink is not None:
             self._writer.close()
             self._sink.close()
@@ -80,9 +83,9 @@ class StreamWriter:
             self.open()
         assert self._writer is not None
         assert self._sink is not None
-        begun = self._sink.tell() > 0  # else the writer has the schema still to write
+        begun = self._sink.tell() > 0  # else the Arrow writer has yet to write the schema
         if begun and batch.get_total_buffer_size() < _SHORT_COLUMN_BYTES * batch.num_columns:
-            self._sink.write(batch.serialize())  # the same message, not compressed
+            self._sink.write(batch.serialize())  # the same message, uncompressed
         else:
             self._writer.write_batch(batch)
         self._sink.flush()
@@ -92,7 +95,7 @@ class StreamWriter:
 
 
 def lists(lengths: npt.NDArray[np.integer], values: npt.NDArray[Any]) -> pa.ListArray:
-    """A column, for `append_columns`, whose rows are so many of the values each."""
+    """A list column for `append_columns`: row i holds the next `lengths[i]` of the values."""
     offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
     np.cumsum(lengths, out=offsets[1:])
     return pa.ListArray.from_arrays(offsets, pa.array(values))

@@ -1,7 +1,8 @@
-"""How alike two optimizer steps in a row are: the cosines of their gradients and of their updates.
+"""How alike two successive optimizer steps are: the cosines of their gradients and updates.
 
-Read off the samples, of steps that follow one another: nothing is measured for it in the program.
-Of a bounded number of elements of a bounded number of weight matrices, whatever the model's size.
+They are computed from the samples of successive steps; nothing extra is measured in the program.
+They use a bounded number of elements of a bounded number of weight matrices, whatever the model's
+size.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from nntrace.rows import Site
 from nntrace.schema import Role
 
 _MATRICES: Final = 24
-_ELEMENTS: Final = 1024  # of each
+_ELEMENTS: Final = 1024  # of each matrix
 _MOST_PLANS: Final = 16
 _COLUMNS: Final = {Role.PARAM_GRAD: "gradient_cosine", Role.UPDATE: "update_cosine"}
 
@@ -32,7 +33,7 @@ class _Taken(NamedTuple):
 
 
 class SuccessiveSteps:
-    """Compares each sample with the last one of its optimizer, if all steps since were sampled."""
+    """Compares each sample with its optimizer's last one, if all steps since were sampled."""
 
     def __init__(self) -> None:
         self._step = -1
@@ -40,7 +41,7 @@ class SuccessiveSteps:
         self._before: dict[str, dict[Role, _Taken]] = {}
 
     def compare(self, sample: Sample, sites: Mapping[int, Site]) -> dict[str, float]:
-        """The columns of `steps` that are known now; none where there is nothing to compare."""
+        """The cosines as columns of `steps`; empty where there is nothing to compare."""
         if sample.step != self._step + 1:
             self._before.clear()
         self._step = sample.step
@@ -57,7 +58,7 @@ class SuccessiveSteps:
         }
 
     def _plan(self, sample: Sample, sites: Mapping[int, Site]) -> _Plan:
-        """Which parts to take of a sample; the same of most samples of a run."""
+        """The parts of a sample to compare; cached, as most samples of a run share them."""
         plan = self._plans.get(sample.sites)
         if plan is None:
             if len(self._plans) >= _MOST_PLANS:
@@ -91,7 +92,7 @@ def _take(sample: Sample, parts: Sequence[SiteSample]) -> _Taken:
 
 
 def _cosine(one: _Taken, two: _Taken) -> float:
-    """NaN where one of them is zero, or not finite, or they are of different lengths."""
+    """The cosine of two vectors; NaN where one is zero or not finite, or their lengths differ."""
     if len(one.values) != len(two.values):
         return float("nan")
     with np.errstate(all="ignore"):
@@ -100,5 +101,5 @@ def _cosine(one: _Taken, two: _Taken) -> float:
 
 
 def _product(one: Vector, two: Vector) -> float:
-    """Without BLAS, whose threads would take the processor from the training's."""
+    """The dot product, without BLAS, whose threads would compete with the training's."""
     return float(np.einsum("i,i->", one, two))

@@ -1,10 +1,10 @@
-"""Finds the table by which the program made token ids of text, so that the first batch can be read.
+"""Finds the program's table of token ids, so that the first batch of text can be shown readably.
 
 The table is looked for where programs keep it: the script's global names, the data set and the
-collate function of a loader, and what these hold. Plain dictionaries and lists are only read, of
-known tokenizers the vocabulary is asked for. A table counts when it has a name for every id of the
-batch (but for padding) and as many rows as a weight of the model; where two such tables disagree,
-none does.
+collate function of a loader, and what these hold. Plain dictionaries and lists are only read; known
+tokenizers are asked for their vocabulary. A table counts when it has a token for every id of the
+batch (but for padding) and as many entries as a weight of the model has rows; where two such tables
+disagree, none counts.
 """
 
 import re
@@ -28,15 +28,15 @@ _LONGEST: Final = 64  # characters of a token
 _MOST_OBJECTS: Final = 3000
 _DEEPEST: Final = 4
 _LARGEST: Final = 2_000_000
-_SPARE_ROWS: Final = 2  # of a weight, for padding and the unknown
-_LARGE: Final = 1000  # tokens, from which on
-_PADDED_TO: Final = (64, 128)  # the rows are rounded up to whole blocks of so many
+_SPARE_ROWS: Final = 2  # of a weight: for padding and the unknown token
+_LARGE: Final = 1000  # from this many tokens on, a weight's rows may be rounded up
+_PADDED_TO: Final = (64, 128)  # to a multiple of one of these
 _OF_WORDS: Final = re.compile(
     r"itos|vocab|(idx|id|ix|i|int|index)_?(2|to)|index_word|alphabet|chars?\b|characters|letters"
     r"|symbols|tokens|words\b",
     re.IGNORECASE,
 )
-# Never looked into: there are many, and none holds a table.
+# Packages whose objects are never searched: they are many, and none holds a table.
 _CLOSED: Final = ("numpy", "pandas", "jax", "matplotlib", "logging", "threading", "nntrace")
 _CLOSED_FRAMEWORKS: Final = ("torch", "tensorflow", "keras")
 _OPEN_PARTS: Final = ("torch.utils.data",)
@@ -49,9 +49,9 @@ class Found:
     """The tokens of one kept tensor.
 
     Attributes:
-        path: of the tensor.
-        source: the name under which the program has the table.
-        tokens: by their id, as far as shown.
+        path: the path of the tensor.
+        source: the name under which the program keeps the table.
+        tokens: the tokens by id, for the ids in the part of the tensor that is shown.
     """
 
     path: str
@@ -59,12 +59,12 @@ class Found:
     tokens: Table
 
     def payload(self) -> dict[str, Any]:
-        """What the event says of them."""
+        """The payload of the `tokens` event."""
         return {"path": self.path, "source": self.source, "tokens": self.tokens}
 
 
 class TokenSearch:
-    """Looks once, when the first batch is kept."""
+    """Searches for token tables once, when the first batch is kept."""
 
     def __init__(self) -> None:
         self._near: list[Callable[[], object]] = []
@@ -72,20 +72,20 @@ class TokenSearch:
         self._is_over = False
 
     def look_in(self, thing: object) -> None:
-        """Also look in this: what delivers the batches."""
+        """Search this object, too; for what delivers the batches."""
         if self._is_over:
             return
         with suppress(TypeError):  # it cannot be referred to weakly
             self._near.append(weakref.ref(thing))
 
     def has_weight(self, shape: Iterable[int]) -> None:
-        """The model has a weight of this shape."""
+        """Note that the model has a weight of this shape."""
         sizes = tuple(shape)
         if len(sizes) == 2:
             self._rows.add(sizes[0])
 
     def find_once(self, kept: Iterable[KeptTensor]) -> list[Found]:
-        """What `find` finds, where nothing was looked for before."""
+        """The result of `find` on the first call; empty on later calls."""
         found: list[Found] = []
         if not self._is_over:
             self.end()
@@ -95,11 +95,11 @@ class TokenSearch:
         return found
 
     def end(self) -> None:
-        """Nothing is looked for any more."""
+        """End the search for good."""
         self._is_over = True
 
     def find(self, kept: Iterable[KeptTensor]) -> Iterator[Found]:
-        """The tokens of those tensors whose table is known beyond doubt."""
+        """The tokens of the tensors whose table is known beyond doubt."""
         texts = [tensor for tensor in kept if _holds_ids(tensor)]
         if not texts or not self._rows:
             return
@@ -112,7 +112,7 @@ class TokenSearch:
                 yield Found(tensor.path, *whole[0])
 
     def _fits(self, table: "_Table") -> bool:
-        """Whether a weight has as many rows, some to spare, or as many as they are rounded to."""
+        """Whether some weight has as many rows as the table has tokens, spare rows included."""
         size, spare = table.size, _SPARE_ROWS if table.names_ids else 0
         return any(
             0 <= rows - size <= spare
@@ -140,10 +140,14 @@ class TokenSearch:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A table of so many tokens, and how to read those of some ids.
+    """A candidate table.
 
-    `names_ids`: whether it says which ids they are; else these count from zero, and a row to
-    spare would leave open where.
+    Attributes:
+        name: the name under which the program keeps it.
+        size: the number of its tokens.
+        read: returns the tokens of some ids, by id.
+        names_ids: whether it holds the ids. Else they count from zero, and the weight may have no
+            spare row, as its place would be unknown.
     """
 
     name: str
@@ -178,7 +182,7 @@ def _held(value: object, *, at_root: bool) -> Iterator[tuple[str, object]]:
         names = value.__code__.co_names
         yield from ((n, value.__globals__[n]) for n in names if n in value.__globals__)
     elif _is_open(type(value).__module__) and not issubclass(type(value), ModuleType):
-        # As `vars`, but past what a class may do instead.
+        # As `vars`, but bypassing a class's own attribute access.
         yield from list(object.__getattribute__(value, "__dict__").items())
 
 
@@ -190,7 +194,7 @@ def _is_open(module: str) -> bool:
 
 
 def _table(name: str, value: Any) -> _Table | None:
-    """The table that an object is, if it is one."""
+    """The object as a table, or None if it is none."""
     if type(value) in (dict, OrderedDict, defaultdict):
         return _of_dictionary(name, value)
     if type(value) in (list, tuple, str):
@@ -206,8 +210,9 @@ def _table(name: str, value: Any) -> _Table | None:
 
 
 def _of_dictionary(name: str, value: Mapping[Any, Any]) -> _Table | None:
-    """One from tokens to ids, or from ids to tokens, if each id has one token and none is left out:
-    counts and indices of other things are no tables.
+    """A dictionary between tokens and ids as a table, if its ids are distinct and without gaps.
+
+    Dictionaries of counts, and indices of other things, are no tables.
     """
     size = len(value)
     if not 2 <= size <= _LARGEST:
@@ -229,7 +234,7 @@ def _of_dictionary(name: str, value: Mapping[Any, Any]) -> _Table | None:
 def _of_list(name: str, value: Any) -> _Table | None:
     if not 2 <= len(value) <= _LARGEST or not all(isinstance(token, str) for token in value):
         return None
-    if len(set(value)) < len(value) - _SPARE_ROWS:  # a text, not its words
+    if len(set(value)) < len(value) - _SPARE_ROWS:  # a text, not a vocabulary
         return None
     tokens = list(value)
     return _Table(
@@ -241,7 +246,7 @@ def _short(token: str) -> str:
     return token[:_LONGEST]
 
 
-# Package, class and how its vocabulary is asked for: none of these changes the tokenizer.
+# Package, pattern of the class and how to get the vocabulary: no call changes the tokenizer.
 _TOKENIZERS: Final[tuple[tuple[str, str, Callable[[Any], Any]], ...]] = (
     ("transformers", "PreTrainedTokenizer.*", lambda tokenizer: dict(tokenizer.get_vocab())),
     ("tokenizers", "Tokenizer", lambda tokenizer: dict(tokenizer.get_vocab())),

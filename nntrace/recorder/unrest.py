@@ -1,6 +1,6 @@
-"""Notices, while a run goes on, that something has begun to happen: when to sample more closely.
+"""Notices during a run that something has begun to happen: a reason to sample more closely.
 
-No judgement of the run, which is the rules' work on the whole trace; only a reason to look.
+This does not judge the run; that is the work of the rules, on the whole trace.
 """
 
 import math
@@ -17,7 +17,7 @@ _BAND: Final = math.log(10.0)  # a standard deviation ten times what it was, or 
 
 
 class LossLevel:
-    """The loss's running level; tells a value far above it."""
+    """The running level of the loss; recognises a value far above it."""
 
     def __init__(self) -> None:
         self._level = 0.0
@@ -26,13 +26,13 @@ class LossLevel:
 
     @property
     def highest(self) -> float:
-        """The highest loss that would be no spike."""
+        """The highest loss that would not be a spike."""
         if self._seen < 2 * _SETTLED:
             return math.inf
         return self._level + _SPIKE * self._deviation + 1e-3 * abs(self._level)
 
     def follow(self, losses: Iterable[float]) -> None:
-        """Take in losses none of which is a spike, as `leaves` does one."""
+        """Take in losses none of which is a spike; the effect is that of `leaves` on each."""
         for loss in losses:
             off = loss - self._level
             seen = self._seen = self._seen + 1
@@ -42,12 +42,12 @@ class LossLevel:
                 self._deviation += weight * (abs(off) - self._deviation)
 
     def leaves(self, loss: float) -> bool:
-        """Take in one loss; whether it is a spike. A non-finite one is left to others."""
+        """Take in one loss and return whether it is a spike; a non-finite one is ignored."""
         if not math.isfinite(loss):
             return False
         seen = self._seen = self._seen + 1
         off = loss - self._level
-        # A running mean at first; a spike moves the level little, so that the next one is seen.
+        # A plain mean at first. A spike moves the level little, so that the next one is noticed.
         weight = _FORGETTING if seen * _FORGETTING > 1 else 1.0 / seen
         furthest = _SPIKE * self._deviation
         if off > furthest and seen > 2 * _SETTLED and off > furthest + 1e-3 * abs(self._level):
@@ -60,7 +60,7 @@ class LossLevel:
 
 
 class SiteLevels:
-    """The running scale of every site's values; tells sites that leave a band around it."""
+    """The running scale of every site's values; recognises sites that leave a band around it."""
 
     def __init__(self) -> None:
         self._level = np.zeros(0)
@@ -69,7 +69,7 @@ class SiteLevels:
     def leave(
         self, sites: Sequence[int] | npt.NDArray[np.integer], std: npt.NDArray[np.floating]
     ) -> npt.NDArray[np.int64]:
-        """Take in the standard deviations of sites at one step; the sites that left their band.
+        """Take in sites' standard deviations at one step and return the sites that left their band.
 
         Sites without spread (a bias before its first update) have no scale and are left out.
         """
@@ -86,6 +86,6 @@ class SiteLevels:
         off = scale - self._level[site]
         left = (self._seen[site] >= _SETTLED) & (np.abs(off) > _BAND)
         self._seen[site] += 1
-        self._seen[site[left]] = 0  # a new level, to be known again
+        self._seen[site[left]] = 0  # the level is learnt anew
         self._level[site] += off * np.maximum(_FORGETTING, 1.0 / np.maximum(self._seen[site], 1))
         return site[left]
