@@ -1,11 +1,11 @@
 """Whether the program clears gradients between two optimizer steps, and within one.
 
-A gradient that was neither replaced (`zero_grad`) nor written to (`zero_`) when the next backward
-begins has not been cleared. With several optimizers one's gradients rightly outlive the other's
-step: those are uncleared that each backward has found there until the same optimizer steps again.
-Gradients of micro-batches that are gone when the next one's backward begins were computed for
-nothing, unless the parameters were changed meanwhile (SAM) or the gradients are zero at the end of
-the step as well (units that never fire).
+A gradient was not cleared if it has neither been replaced (`zero_grad`) nor written to (`zero_`)
+when the next backward begins. With several optimizers, the gradients of one rightly outlive the
+step of another: they count as uncleared if every backward finds them until the same optimizer steps
+again. Within a step, gradients that are gone when the backward of the next micro-batch begins were
+computed for nothing, unless the parameters were changed meanwhile (SAM) or the gradients are zero
+at the end of the step as well (units that never fire).
 """
 
 import weakref
@@ -19,14 +19,14 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_torch.program.sources import Source, caller
 
-_LOST = 5  # backward passes without any effect that are enough
+_LOST = 5  # steps in which a backward had no effect, after which that is reported
 _WATCHED = 8  # parameters; one that was not cleared is enough
 _TURNS = 8  # optimizers that step one after the other
 
 
 @dataclass
 class _Turn:
-    """What an optimizer stepped with, until it steps again: parameters and their gradients."""
+    """Some parameters of an optimizer and the gradients it stepped with, until it steps again."""
 
     held: list[tuple[weakref.ref[torch.Tensor], weakref.ref[torch.Tensor]]]
     is_looked_at: bool = False
@@ -45,31 +45,37 @@ def _is_left(held: tuple[weakref.ref[torch.Tensor], weakref.ref[torch.Tensor]]) 
 
 
 def _some_gradients(optimizer: Optimizer) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Some parameters of an optimizer that have a gradient, and these."""
+    """Some parameters of an optimizer that have a gradient, each with it."""
     parameters = (p for group in optimizer.param_groups for p in group["params"])
     given = ((p, gradient) for p in parameters if (gradient := p.grad) is not None)
     return list(islice(given, _WATCHED))
 
 
 class GradientClearing:
-    """Remembers some gradients at the end of a step and looks again before the next backward.
+    """Remembers some gradients at the end of a step and looks at them before the next backward.
 
     Attributes:
-        cleared: what was seen in this step; None when nothing was looked at.
+        cleared: whether this step began with cleared gradients; None if that was not looked at.
     """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._stepped: list[tuple[weakref.ref[torch.Tensor], int]] = []
         self._lost = 0
-        self._gone_at: Source | None = None  # the backward before which none was left, in this step
+        self._gone_at: Source | None = None  # the backward before which this step's were gone
         self._watched: list[tuple[weakref.ref[torch.Tensor], weakref.ref[torch.Tensor], int]] = []
         self._turns: dict[int, _Turn] = {}
-        self._alone = 0  # the only optimizer so far, when it stepped
+        self._alone = 0  # id of the optimizer, where there is only one
         self.cleared: bool | None = None
 
     def remember(self, optimizer: Optimizer, *, alone: bool, goes_on: bool) -> None:
-        """At the end of a step whose next one is sampled; `goes_on` if it was sampled itself."""
+        """Remember gradients at the end of a step, because the next step is sampled.
+
+        Args:
+            optimizer: the one that has stepped.
+            alone: whether it is the only one.
+            goes_on: whether this step was sampled, too.
+        """
         self._watched, self._stepped, self._gone_at = [], [], None
         if not goes_on:
             self._turns.clear()
@@ -86,7 +92,7 @@ class GradientClearing:
             self._stepped.append((weakref.ref(parameter), parameter._version))
 
     def look(self) -> None:
-        """Before the first backward of a step."""
+        """Look at the gradients before the first backward of a step."""
         if not self._watched:
             return
         self.cleared = True
@@ -99,12 +105,12 @@ class GradientClearing:
         self._watched = []
 
     def look_at_turns(self) -> None:
-        """Before each backward, where several optimizers take turns."""
+        """Look at them before each backward, where several optimizers take turns."""
         for turn in self._turns.values():
             turn.look()
 
     def look_between(self) -> None:
-        """Before a further backward of a step, of another forward."""
+        """Look whether gradients are gone before a further backward of the same step."""
         if self._lost >= _LOST or not self._stepped:
             return
         for reference, version in self._stepped:
@@ -116,7 +122,10 @@ class GradientClearing:
         self._gone_at = caller()
 
     def take(self, optimizer: Optimizer) -> bool | None:
-        """What was seen in its step, which is over; its gradients are still there."""
+        """Whether gradients were cleared before the step of `optimizer` that is now over.
+
+        None if that was not looked at. Must be called while the gradients still exist.
+        """
         turn = self._turns.pop(id(optimizer), None)
         if turn is not None and turn.is_looked_at:
             return not turn.is_left

@@ -1,4 +1,4 @@
-"""What gradient clipping found and allowed, step by step."""
+"""Follows gradient clipping: the norm it found and the limit it was given, for each step."""
 
 import math
 from collections.abc import Callable
@@ -21,9 +21,9 @@ class GradientClipping:
 
     Attributes:
         calls: norms and limits since the last step.
-        is_light: whether norms that are finite are of no interest.
-        unusual: told first of one that is not, or is not known to be, then.
-        broke: told when a norm on the host is not finite: the program may skip the step.
+        is_light: whether steps are light: finite norms are then ignored.
+        unusual: called first, in light steps, if a norm is not finite or not known to be.
+        broke: called when a norm on the host is not finite: the program may skip the step.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -62,7 +62,7 @@ class GradientClipping:
 
     @property
     def norm(self) -> float | None:
-        """The norm found since the last step, where it is on the host; of several a broken one."""
+        """The norm found since the last step, if on the host; of several, a non-finite one."""
         if not self.calls:
             return None
         norms = [norm for norm, _ in self.calls if isinstance(norm, float)]
@@ -70,7 +70,7 @@ class GradientClipping:
         return next(iter(broken or norms), None)
 
     def take(self) -> tuple[float | Callable[[], float] | None, float | None]:
-        """Norm and limit since the last call; of several clippings the one that took most."""
+        """Norm and limit since the last call; of several calls the one that clipped most."""
         calls, self.calls = self.calls, []
         if not calls:
             return None, None
@@ -96,6 +96,6 @@ class GradientClipping:
 
 
 def _is_finite(norm: Any) -> bool:
-    """Whether it is known to be, as that of gradients on the CPU is."""
+    """Whether the norm is known to be finite, which takes one on the CPU."""
     is_read = type(norm) is torch.Tensor and norm.is_cpu and norm.numel() == 1 and can_sample(norm)
     return is_read and math.isfinite(read_number(norm))

@@ -1,7 +1,8 @@
 """Notices that gradients are computed and no optimizer ever acts on them.
 
-Until the first optimizer step backward passes are counted and a few values of the parameters
-compared: who updates them by hand is not idle, nor is who wants the gradient of an input.
+Until the first optimizer step, backward passes are counted and a few values of the parameters
+compared. A program that updates them by hand is not idle, nor is one that wants the gradient of an
+input.
 """
 
 from typing import Any
@@ -54,7 +55,7 @@ class IdleWatch:
             self._recorder.open()
 
     def _read(self) -> list[bytes]:
-        """As bytes: a tensor would be one more in the program's memory."""
+        """A few values of the parameters, as bytes: tensors would show in the program's memory."""
         values: list[bytes] = []
         for model in self._models.known:
             for parameter in model.parameters():

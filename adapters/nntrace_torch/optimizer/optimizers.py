@@ -26,10 +26,15 @@ _MANY = 64  # optimizers built by one line for the same parameters
 
 
 class Known:
-    """One optimizer: its name and whether it was announced, which is when it first steps.
+    """One optimizer of the program.
 
-    `reference` is a weak one, `rate` the learning rate of its last step. One built anew by the
-    same line for the same parameters keeps the name; `built` counts them.
+    Attributes:
+        reference: a weak reference to it.
+        name: its name in the trace. An optimizer that the same line builds again for the same
+            parameters keeps the name.
+        built: how often that line has built it.
+        announced: whether its event was recorded, which is at its first step.
+        rate: the learning rate of its last step.
     """
 
     __slots__ = ("announced", "built", "name", "parameters", "rate", "reference", "source")
@@ -44,7 +49,7 @@ class Known:
         self.rate: float | None = None
 
     def is_replaced_by(self, optimizer: Optimizer, source: Source) -> bool:
-        """Whether another was built where this one was, for the same parameters."""
+        """Whether `optimizer` was built by the same line, for the same parameters."""
         parameters = _parameters(optimizer)
         return (
             source == self.source != UNKNOWN
@@ -54,26 +59,29 @@ class Known:
 
 
 class HandWritten(Optimizer):
-    """Stands for the optimizer that is not there; its rate is the program's own affair."""
+    """Stands for the optimizer in programs that update their parameters themselves.
+
+    Its learning rate is not known.
+    """
 
     def __init__(self) -> None:
         # Not PyTorch's constructor: this must neither keep parameters alive nor ask for any.
         self.hold(())
 
     def hold(self, parameters: Iterable[torch.Tensor]) -> None:
-        """These are the parameters, in the order in which the model has them."""
+        """Set the parameters, in the order in which the model has them."""
         parameters = list(parameters)
         self._references = list(map(weakref.ref, parameters))
         self._by_size = list(map(weakref.ref, sorted(parameters, key=torch.Tensor.numel)))
 
     def by_size(self) -> Iterator[torch.Tensor]:
-        """The parameters that are still there, the smallest first."""
+        """The parameters that are still alive, the smallest first."""
         return _living(self._by_size)
 
     # An attribute of PyTorch's optimizers, which would keep the parameters alive.
     @property
     def param_groups(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """One group: the parameters that are still there."""
+        """One group: the parameters that are still alive."""
         return [{"params": list(_living(self._references))}]
 
 
@@ -108,26 +116,26 @@ class Optimizers:
                 self._announce(optimizer, known)
 
     def has_any(self) -> bool:
-        """Whether the program has built one."""
+        """Whether the program has built an optimizer."""
         if not self._built and not self._has_searched:
             self._search()
         return self._built > 0
 
     def stepped(self) -> list[Known]:
-        """Those that have made a step of their own."""
+        """The optimizers that have made a step of their own."""
         return [known for known in self._known.values() if known.announced]
 
     @property
     def taking_turns(self) -> int:
-        """How many different ones made the last few steps."""
+        """How many different optimizers made the last few steps."""
         return len(set(self._recent)) if self._built > 1 else 1
 
     def name(self, optimizer: Optimizer) -> str:
-        """Its class, numbered from the second optimizer on."""
+        """An optimizer's name: its class, with a number from the second optimizer on."""
         return self.entry(optimizer).name
 
     def holder_names(self, parameters: Sequence[torch.Tensor]) -> list[str | None]:
-        """Of each parameter the name of the optimizer that was given it, or None."""
+        """For each parameter, the name of the optimizer that holds it, or None."""
         names = [self._holder(parameter) for parameter in parameters]
         if None in names:
             self._read_groups()  # a group added, or a parameter replaced, since?
@@ -138,7 +146,7 @@ class Optimizers:
         return names
 
     def holder(self, parameter: torch.Tensor) -> Optimizer | None:
-        """The first living optimizer that was given this parameter."""
+        """The first living optimizer that holds this parameter."""
         for known in self._known.values():
             optimizer = known.reference()
             for group in optimizer.param_groups if optimizer is not None else ():
@@ -147,18 +155,18 @@ class Optimizers:
         return None
 
     def last_rate(self, optimizer: Optimizer) -> float | None:
-        """The learning rate it last stepped with: schedules change it right after a step."""
+        """The learning rate of an optimizer's last step, which schedules may have changed since."""
         return self.entry(optimizer).rate
 
     def stepped_with(self, optimizer: Optimizer, known: Known) -> float | None:
-        """The learning rate of the step it has just made, which is remembered."""
+        """The learning rate of the step that has just been made; remembers it."""
         groups = optimizer.param_groups
         rate = groups[0].get("lr") if groups else None
         known.rate = rate if type(rate) is float else self.learning_rate(optimizer)
         return known.rate
 
     def learning_rate(self, optimizer: Optimizer) -> float | None:
-        """The first parameter group's, unless it lives on an accelerator."""
+        """The first parameter group's learning rate; None if it is on an accelerator."""
         rate = optimizer.param_groups[0].get("lr") if optimizer.param_groups else None
         if rate is None or type(rate) is float:
             return rate
@@ -167,12 +175,16 @@ class Optimizers:
         return float(rate)
 
     def _search(self) -> bool:
-        """Find optimizers built before nntrace came; some 100 ms, once. Whether it was done now."""
+        """Find optimizers built before nntrace started, once: it takes some 100 ms.
+
+        Returns:
+            Whether it was done now.
+        """
         if self._has_searched:
             return False
         self._has_searched = True
         if _living_optimizers():
-            gc.collect()  # what waits to be freed, as of a cell run before, is none of them
+            gc.collect()  # garbage, as from an earlier run of a notebook cell, does not count
         for optimizer in _living_optimizers():
             self.entry(optimizer)
         return True
@@ -181,7 +193,7 @@ class Optimizers:
         self.entry(optimizer)
 
     def entry(self, optimizer: Optimizer) -> Known:
-        """What is known of an optimizer, which may have been built before nntrace came."""
+        """The entry of an optimizer, made if there is none: it may be older than the trace."""
         known = self._known.get(id(optimizer))
         if known is None or known.reference() is not optimizer:
             source = self._sources.of(optimizer)
@@ -257,14 +269,14 @@ def _is_decoupled(optimizer: Optimizer) -> bool:
 
 
 def _has_state(optimizer: Optimizer) -> bool:
-    """Whether it remembers anything from step to step: of PyTorch's, all but plain SGD does."""
+    """Whether it has state between steps, as all of PyTorch's have but SGD without momentum."""
     groups = optimizer.param_groups
     plain = isinstance(optimizer, torch.optim.SGD)
     return not plain or any(group.get("momentum") for group in groups)
 
 
 def is_inside(outer: Optimizer | None, optimizer: Optimizer) -> bool:
-    """Whether the step that now begins was called by the step of another optimizer."""
+    """Whether the step of `optimizer` that now begins was called within the step of `outer`."""
     if outer is None or outer is optimizer:
         return False
     frame = sys._getframe(1).f_back
@@ -286,7 +298,7 @@ def with_closure(
 
 
 def is_given_closure(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether the step computes its gradients itself (`args[0]` is the optimizer)."""
+    """Whether a step was given a closure; `args[0]` is the optimizer."""
     return (len(args) > 1 and callable(args[1])) or (
         bool(kwargs) and kwargs.get("closure") is not None
     )

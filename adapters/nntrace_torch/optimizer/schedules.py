@@ -1,7 +1,8 @@
-"""Follows learning-rate schedulers: what they are, how far they reach, how often they are stepped.
+"""Follows learning-rate schedulers: their class, their horizon, how often they are stepped.
 
-Their own counts are read at optimizer steps; a wrapper around their `step` would change where
-PyTorch's warnings point. One that is part of another is stepped by that one and does not count.
+Their own step counts are read at optimizer steps: a wrapper around their `step` would change where
+PyTorch's warnings point. A scheduler that is part of another one is stepped by that and not
+followed.
 """
 
 import weakref
@@ -17,14 +18,14 @@ from nntrace_torch.optimizer.optimizers import Optimizers
 from nntrace_torch.patching import Undo, after
 from nntrace_torch.program.sources import Source, caller
 
-# What a scheduler calls the number of its own steps after which it has done what it is for.
+# Attributes in which schedulers hold the number of their steps until they end or repeat.
 _HORIZONS = ("total_steps", "total_iters", "T_max", "T_0", "step_size", "total_size")
 _MANY = 64  # schedulers
 
 
 @dataclass(slots=True)
 class _Known:
-    """`began` is its count at the first optimizer step after it was built."""
+    """A scheduler; `began` is its count at the first optimizer step after it was built."""
 
     reference: weakref.ref[Any]
     number: int
@@ -43,7 +44,7 @@ class ScheduleObserver:
 
     Attributes:
         known: the schedulers.
-        built: told of every new one.
+        built: called for every new one.
     """
 
     def __init__(self, recorder: Recorder, optimizers: Optimizers) -> None:
@@ -61,7 +62,7 @@ class ScheduleObserver:
         return [after(kind, "__init__", built) for kind in own if "__init__" in vars(kind)]
 
     def look(self) -> None:
-        """An optimizer is about to step."""
+        """Read the count of each scheduler; called before an optimizer steps."""
         for known in self.known:
             scheduler = known.reference()
             if scheduler is not None:
@@ -116,7 +117,7 @@ class ScheduleObserver:
 
 
 def _steps_of(scheduler: Any) -> int:
-    """How often it was stepped, by its own count, which begins at 0 once it is built."""
+    """How often a scheduler was stepped, by its own count, which is 0 when it has been built."""
     parts = getattr(scheduler, "_schedulers", None)
     count = getattr(scheduler, "last_epoch", None)
     if not isinstance(count, (int, float)):
@@ -125,7 +126,7 @@ def _steps_of(scheduler: Any) -> int:
 
 
 def _horizon(scheduler: Any) -> int | None:
-    """After how many of its steps it is through, or repeats; None where it does not say."""
+    """The number of its steps after which a scheduler ends or repeats; None if unknown."""
     parts = getattr(scheduler, "_schedulers", None)
     milestones = getattr(scheduler, "milestones", None) or getattr(scheduler, "_milestones", None)
     values = [getattr(scheduler, name, None) for name in _HORIZONS]

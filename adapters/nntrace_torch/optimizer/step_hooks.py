@@ -14,14 +14,14 @@ Hook = Callable[..., Any]
 
 
 class StepHooks:
-    """One of each, for the whole process."""
+    """One hook before and one after the steps of all optimizers of the process."""
 
     def __init__(self) -> None:
         self._handles: list[Any] = []
         self._usual: tuple[Hook, Hook] = _nothing, _nothing
 
     def put_on(self, before: Hook, after: Hook) -> None:
-        """In place of those that were on."""
+        """Install both hooks, in place of earlier ones."""
         for handle in self._handles:
             handle.remove()
         self._handles = [
@@ -31,21 +31,22 @@ class StepHooks:
         self._usual = before, after
 
     def put_back(self) -> None:
-        """Have those called again that were put on."""
+        """Call the functions again that `put_on` was given."""
         self.exchange(*self._usual)
 
     def exchange(self, before: Hook | None, after: Hook) -> None:
-        """Have other functions called; also from within one of them, as PyTorch goes through the
-        list it is in.
+        """Call other functions instead; safe from within a hook, while PyTorch iterates over them.
+
+        Without `before` nothing is done before a step.
         """
-        # Taken off, the one before could not be put on again from within a walk over the list.
+        # Only values change: adding or removing a key would invalidate PyTorch's iterator.
         for handle, hook in zip(self._handles, (before or _nothing, after), strict=True):
             hooks = handle.hooks_dict_ref()
             if hooks is not None and handle.id in hooks:
                 hooks[handle.id] = hook
 
     def take_off(self) -> None:
-        """Take both off; also from within one of them."""
+        """Remove both hooks; safe from within one of them."""
         for handle in self._handles:
             remove_hook(handle)
 

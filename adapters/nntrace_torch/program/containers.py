@@ -14,7 +14,7 @@ _DEPTH = 3
 
 
 def named_parts(name: str, value: Any, depth: int = _DEPTH) -> Iterator[tuple[str, Any]]:
-    """What is inside a container or dataclass, by name: `input.0.mask`; itself, if it is none."""
+    """The parts of a container or dataclass by name, as `input.0.mask`; of another value itself."""
     parts: Iterable[tuple[Any, Any]]
     if isinstance(value, PackedSequence) or not depth:
         parts = ()
@@ -55,14 +55,14 @@ def tensors_within(value: Any) -> list[torch.Tensor]:
 
 
 def tensors_held(value: Any) -> list[torch.Tensor]:
-    """The tensors inside a value; of a module without parameters, such as a loss, its buffers."""
+    """The tensors inside a value; for a module without parameters, as a loss, its buffers."""
     if isinstance(value, nn.Module):
         return [] if any(True for _ in value.parameters()) else list(value.buffers())
     return tensors_within(value)
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether it is an object that keeps its parts as attributes, and no part of the program."""
+    """Whether it is a plain object with attributes, not a type, a module or one of PyTorch's."""
     module = type(value).__module__.partition(".")[0]
     return (
         hasattr(value, "__dict__")

@@ -1,8 +1,8 @@
-"""Which module's output enters which: read once off the graph that autograd built.
+"""Which module's output enters which other module, read from the graph that autograd built.
 
-Every node of that graph has a sequence number, and so have the calls of modules: a node belongs to
-the innermost module during whose call it was made. Only numbers are kept until the backward pass,
-nothing that would keep a graph alive.
+Every node of that graph has a sequence number, and module calls note the counter's value: a node
+belongs to the innermost module during whose call it was made. Only numbers are kept until the
+backward pass, nothing that would keep a graph alive.
 """
 
 import re
@@ -16,10 +16,10 @@ from nntrace.adapter import described
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 
-_LOOKS = 8  # backward passes that are looked at: of a GAN's parts, of the first few steps
+_LOOKS = 8  # backward passes that are looked at: those of a few steps, and of a GAN's parts
 _MAX_NODES = 50_000
 _MAX_VERTICES = 4_000
-# They move elements, or copy all of them, and change none.
+# Operations that move or copy elements and change none.
 _MOVES = frozenset(
     {
         *("view", "unsafeview", "reshapealias", "transpose", "t", "permute", "squeeze", "alias"),
@@ -29,7 +29,7 @@ _MOVES = frozenset(
 
 
 class _Call(NamedTuple):
-    """A call of a module that called no other, from its first node to behind its last."""
+    """A call of a module that called no others; its nodes are numbered `start` to `end` - 1."""
 
     start: int
     end: int
@@ -41,7 +41,7 @@ class DataFlow:
     """Follows the module calls of a sampled step, then reads the graph of its loss.
 
     Attributes:
-        is_open: whether calls are followed; no hook needs to ask for more.
+        is_open: whether calls are followed in this step.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -59,11 +59,11 @@ class DataFlow:
         self._calls.clear()
 
     def enter(self, depth: int) -> None:
-        """A module is called; `depth` modules are around it."""
+        """A module is called, within `depth` others."""
         self._starts[depth] = torch._C._autograd._get_sequence_nr()
 
     def leave(self, depth: int, module: torch.nn.Module, path: str | None) -> None:
-        """The module that was entered at that depth returns; kept, unless it called others."""
+        """The module entered at `depth` returns; its call is kept if it called no others."""
         start = self._starts.pop(depth, None)
         end = torch._C._autograd._get_sequence_nr()
         if start is None or path is None or end == start:
@@ -74,7 +74,7 @@ class DataFlow:
             self._calls.append(_Call(start, end, path, activation))
 
     def read(self, losses: Iterable[torch.Tensor]) -> None:
-        """Record what leads to the losses, as far as it is new."""
+        """Record the graph that leads to the losses, if it has new edges."""
         self._looks -= 1
         vertices, edges = self._vertices_and_edges(losses)
         named = {(vertices[one], vertices[two]) for one, two in edges}
@@ -87,9 +87,9 @@ class DataFlow:
     def _vertices_and_edges(
         self, losses: Iterable[torch.Tensor]
     ) -> tuple[list[str], list[list[int]]]:
-        """Names of modules and (with a colon) of operations outside them; who feeds whom.
+        """The names of modules and (with a colon) of operations outside them, and their edges.
 
-        The activation function that a module is known to apply itself is an operation behind it.
+        An activation function that a module is known to apply itself is an operation behind it.
         """
         numbers: dict[Any, int] = {}  # of modules by path, of operations by their node
         vertices: list[str] = []
@@ -103,7 +103,7 @@ class DataFlow:
             return numbers[key]
 
         def ends(node: Any) -> tuple[int, int] | None:
-            """Its vertex as a taker and as a source; None for parameters and what only moves."""
+            """A node's vertex as consumer and as source; None if it only moves elements."""
             word, sequence = _word(node), node._sequence_nr()
             place = bisect_right(starts, sequence) - 1
             owner = self._calls[place] if place >= 0 else None
@@ -122,7 +122,7 @@ class DataFlow:
         waiting: list[tuple[Any, int | None]] = [
             (loss.grad_fn, None) for loss in losses if loss.grad_fn is not None
         ]
-        walked: set[Any] = set()  # nodes, and for those that are no vertex who takes them
+        walked: set[Any] = set()  # nodes; those without a vertex together with their consumer
         while waiting and len(walked) < _MAX_NODES:
             node, taker = waiting.pop()
             own = ends(node)

@@ -1,4 +1,4 @@
-"""What a module or parameter is, in the schema's words: fans, ranges, unit axes, type names."""
+"""Describes modules and parameters in the schema's terms: fans, ranges, unit axes, type names."""
 
 import dataclasses
 import math
@@ -37,7 +37,7 @@ def dtype_name(tensor: torch.Tensor) -> str:
 
 
 def class_name(module: nn.Module) -> str:
-    """The name of its class as its author wrote it: FSDP makes a subclass of each it shards."""
+    """The name of a module's class as its author wrote it: FSDP shards modules by subclassing."""
     kind = type(module)
     is_made = len(kind.__bases__) == 2 and kind.__bases__[0].__name__ == "FSDPModule"
     return kind.__bases__[1].__name__ if is_made else kind.__name__
@@ -55,7 +55,7 @@ def tensor_fields(tensor: torch.Tensor, source: Source) -> dict[str, Any]:
 
 
 def value_range(module: nn.Module) -> dict[str, float]:
-    """The columns that bound a bounded activation function's output."""
+    """The columns `range_low` and `range_high` of a bounded activation function's output."""
     description = described(module)
     if description is not None:
         return description.value_range(module)
@@ -68,7 +68,7 @@ def value_range(module: nn.Module) -> dict[str, float]:
 
 
 def dropout_rate(module: nn.Module) -> dict[str, float]:
-    """The column that says how much a dropout layer drops."""
+    """The column `dropout_rate` of a dropout layer."""
     description = described(module)
     if description is not None:
         return description.dropout_rate(module)
@@ -79,10 +79,8 @@ def dropout_rate(module: nn.Module) -> dict[str, float]:
 def fans(parameter: torch.Tensor, owner: nn.Module | None) -> dict[str, int]:
     """`fan_in` and `fan_out` of a weight [out, in, *kernel], as `torch.nn.init` counts them.
 
-    With them goes `unit_axis`: its filters are along the first axis.
-
-    Empty where the orientation is not known: embeddings, transposed convolutions, parameters of
-    modules that are not PyTorch's own.
+    With them comes `unit_axis` 0: filters lie along the first axis. Empty where the orientation is
+    not known: embeddings, transposed convolutions, parameters of modules that are not PyTorch's.
     """
     description = None if owner is None else described(owner)
     if description is not None:
@@ -117,11 +115,11 @@ def unit_axis(module: nn.Module, output: torch.Tensor, before: tuple[int, int] |
     """The axis of channels or features in a module's output.
 
     Args:
-        module: what made it.
-        output: at least one-dimensional.
-        before: number of axes and unit axis of the output recorded before this one. What does
-            not say by its type where its units are (an activation function, dropout, a
-            container) leaves them where they were.
+        module: the module that made it.
+        output: the output, at least one-dimensional.
+        before: number of axes and unit axis of the output recorded before this one. A module whose
+            type does not say where its units are (an activation function, dropout, a container)
+            leaves them where they were.
     """
     description = described(module)
     if description is not None:
@@ -152,11 +150,10 @@ _REAL = frozenset(
 
 
 def can_sample(value: object) -> TypeGuard[torch.Tensor]:
-    """Whether it is an ordinary dense tensor with elements, of real numbers.
+    """Whether it is an ordinary dense tensor of real numbers with at least one element.
 
-    A tensor inside a transform of `torch.func` stands for many and is none.
-
-    Called for every tensor of a sampled step: attributes before methods, the cheapest first.
+    A tensor inside a transform of `torch.func` is not: it stands for many. Called for every tensor
+    of a sampled step, so the cheapest tests come first.
     """
     # isinstance() of an abstract Parameter would run Python code.
     if type(value) is not torch.Tensor and type(value) is not nn.Parameter:
@@ -172,7 +169,7 @@ def can_sample(value: object) -> TypeGuard[torch.Tensor]:
 
 
 def hides_inside(module: nn.Module) -> str | None:
-    """What hides the inside of a module that hooks cannot enter, or None."""
+    """What keeps hooks from a module's inside, as `TorchScript`; None if nothing does."""
     if isinstance(module, torch.jit.ScriptModule):
         return "TorchScript"
     graph_module = sys.modules.get("torch.fx.graph_module")
@@ -184,10 +181,10 @@ def hides_inside(module: nn.Module) -> str | None:
 
 
 def sampled_part(value: object) -> torch.Tensor | None:
-    """What is sampled of a value: detached, dense and real, sharing its memory; None for nothing.
+    """The detached, dense, real tensor that is sampled in place of a value; None if there is none.
 
-    Of a complex tensor the last axis is its real and imaginary part; of a jagged nested tensor
-    the examples lie behind one another.
+    It shares the value's memory. A complex tensor gets a last axis for real and imaginary part; the
+    examples of a jagged nested tensor are concatenated.
     """
     if can_sample(value):
         return value.detach()
@@ -209,8 +206,8 @@ def sampled_part(value: object) -> torch.Tensor | None:
 
 
 def main_tensor(output: Any) -> torch.Tensor | None:
-    """The tensor that stands for a module's output: the first of numbers that has an axis."""
-    if type(output) is torch.Tensor:  # what nearly every module gives
+    """The tensor that stands for a module's output: the first of floats with at least one axis."""
+    if type(output) is torch.Tensor:  # the case of nearly every module
         return output if _is_signal(output) else None
     return next((tensor for tensor in _tensors_in(output) if _is_signal(tensor)), None)
 

@@ -1,4 +1,4 @@
-"""Where the model lies and which accelerators this machine has, without waking any of them."""
+"""The device of the model and the machine's accelerators, without initialising any of them."""
 
 import sys
 from functools import lru_cache
@@ -19,7 +19,7 @@ class DeviceObserver:
         self._has_recorded = False
 
     def look(self, optimizer: torch.optim.Optimizer) -> None:
-        """An optimizer steps for the first time."""
+        """Record the device of an optimizer's parameters, once."""
         if self._has_recorded:
             return
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -38,8 +38,8 @@ class DeviceObserver:
 
 @lru_cache(maxsize=64)
 def queue(device: torch.device) -> Any:
-    """The module of an accelerator (`torch.cuda`, `torch.xpu`) that works through a queue of its
-    own, with streams and events: copies from it need not be waited for. None of any other device.
+    """The module of an accelerator with streams and events (`torch.cuda`, `torch.xpu`), from which
+    copies need not be waited for; None for any other device.
     """
     if device.type == "cpu":
         return None
@@ -48,7 +48,7 @@ def queue(device: torch.device) -> Any:
 
 
 def allocated_bytes() -> int | None:
-    """What tensors hold on a CUDA device that is in use; None without one."""
+    """Bytes that tensors take on the current CUDA device; None if CUDA is not in use."""
     return torch.cuda.memory_allocated() if torch.cuda.is_initialized() else None
 
 
@@ -60,6 +60,6 @@ def _accelerator() -> str | None:
 
 
 def _supported() -> bool:
-    """Whether this build of PyTorch can use one."""
+    """Whether this build of PyTorch supports an accelerator."""
     built = torch.version.cuda is not None or getattr(torch.version, "hip", None) is not None
     return built or torch.backends.mps.is_built()

@@ -1,7 +1,7 @@
-"""Finds objects that were made before nntrace came, among all that Python's collector knows.
+"""Finds objects that are older than the trace, among all that Python's garbage collector tracks.
 
-No other thread runs meanwhile: a tuple that another thread is filling from a generator cannot be
-finished as long as anybody else refers to it (CPython raises SystemError there).
+No other thread may run meanwhile: CPython raises SystemError in a thread that fills a tuple from a
+generator if anybody else holds a reference to that tuple.
 """
 
 import gc
@@ -15,10 +15,10 @@ _ALONE_SECONDS = 1.0  # far longer than the scan
 
 
 def living(kind: type[T]) -> list[T]:
-    """Every instance of a class; some 10 ms.
+    """Every instance of a class; takes some 10 ms.
 
-    A thread that waits to run asks for it one switch interval after the last change of threads, at
-    the earliest: here is a change, and then the interval is long.
+    Other threads are kept out by a long switch interval: a waiting thread requests the lock one
+    interval after the last switch, at the earliest, and sleeping forces such a switch first.
     """
     interval = sys.getswitchinterval()
     time.sleep(0)
