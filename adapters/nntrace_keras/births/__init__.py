@@ -1,1 +1,1 @@
-"""Where values that are not finite were born."""
+"""Finds where non-finite values were born: the operation and the line."""

@@ -1,7 +1,8 @@
-"""Losses that the program finds broken and leaves out: it asks, and makes no step of them.
+"""Losses that the program itself finds broken and skips, without a step.
 
-Watched is where an eager number is read or asked whether it is finite. What is not finite while no
-gradient of the last tape was asked for is searched at once; the weights are still what they were.
+Watched is where an eager number is read or tested for being finite. If one is not, while no
+gradient of the last tape has been computed, the search starts at once: the weights are still
+those of the forward.
 """
 
 import math
@@ -18,7 +19,7 @@ _QUESTIONS = ("is_nan", "is_inf", "is_finite")
 
 
 def watch_questions(asked: Callable[[], object]) -> list[Undo]:
-    """Call `asked` when the program reads a number that is not finite, or asks whether it is."""
+    """Call `asked` when the program reads a non-finite number, or tests one for being finite."""
 
     def around(original: Callable[..., Any]) -> Callable[..., Any]:
         def _numpy(tensor: Any) -> Any:

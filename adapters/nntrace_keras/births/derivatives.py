@@ -1,7 +1,7 @@
 """Which derivative broke in the backward pass of an eager step.
 
-While a step is sampled, what the tape asks of every operation's derivative is kept until the
-gradients are known to be finite. Nothing is computed differently, and nothing is kept else.
+While a step is sampled, the arguments and results of every operation's derivative are kept until
+the gradients are known to be finite. Nothing is computed differently; otherwise nothing is kept.
 """
 
 import threading
@@ -15,12 +15,12 @@ from tensorflow.python.eager import backprop
 
 
 class Derivative(NamedTuple):
-    """One operation of the forward pass, and what its derivative made of the gradients given.
+    """One operation of the forward pass, with what its derivative took and returned.
 
     Attributes:
-        inputs: its operands; None where the derivative does not need one.
+        inputs: the operation's operands; None for one that the derivative does not need.
         incoming: the gradients of its results.
-        given: the gradients of its operands.
+        given: the gradients of its operands, which the derivative returned.
     """
 
     type: str
@@ -31,12 +31,12 @@ class Derivative(NamedTuple):
 
     @property
     def looks_like(self) -> tuple[str, tuple[tuple[int, ...], ...]]:
-        """What tells it from others in another step: its name and the shapes of its results."""
+        """What identifies the operation in another step: its name and the shapes of its results."""
         return look_of(self.type, self.outputs)
 
 
 class Broken(NamedTuple):
-    """A derivative that broke: its operation's place in the forward pass among all alike."""
+    """A derivative that broke: its operation's place among the `alike` ones of the forward pass."""
 
     derivative: Derivative
     place: int
@@ -44,19 +44,19 @@ class Broken(NamedTuple):
 
 
 def look_of(name: str, outputs: Sequence[Any]) -> tuple[str, tuple[tuple[int, ...], ...]]:
-    """As `Derivative.looks_like`, of an operation."""
+    """`Derivative.looks_like` for an operation that runs."""
     return name, tuple(tuple(t.shape) for t in outputs if tf.is_tensor(t))
 
 
 class Derivatives:
-    """The derivatives that are computed while somebody looks, of each thread."""
+    """Collects, per thread, the derivatives that are computed inside `kept`."""
 
     def __init__(self) -> None:
         self._local = threading.local()
 
     @contextmanager
     def kept(self) -> Iterator[list[Derivative]]:
-        """Those computed inside, in order: the last operation of the forward pass comes first."""
+        """Collect those computed inside, in order: of the last forward operation first."""
         found: list[Derivative] = []
         original = backprop._gradient_function
         self._local.found = found
@@ -84,9 +84,9 @@ class Derivatives:
 
 
 def first_broken(found: Sequence[Derivative], gradients: Sequence[Any]) -> Broken | None:
-    """The first in `found` that makes something non-finite of finite gradients.
+    """The first in `found` that returns something non-finite for finite gradients.
 
-    None where the gradients in the end are finite, or where none of them did it.
+    None if all of the final `gradients` are finite, or if no derivative did so.
     """
     if not found or _are_finite(gradients):
         return None
@@ -99,7 +99,7 @@ def first_broken(found: Sequence[Derivative], gradients: Sequence[Any]) -> Broke
 
 
 def dense(gradient: Any) -> Any:
-    """The elements that a gradient has: those of the rows taken from an embedding."""
+    """The elements of a gradient; of a sparse one, those of the rows that it holds."""
     return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
 
 

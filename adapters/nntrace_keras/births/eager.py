@@ -1,9 +1,9 @@
-"""Where a NaN was born in a step that runs eagerly: the operation and the user's line.
+"""Finds where a NaN was born in a step that runs eagerly: the operation and the user's line.
 
 Before the update, models and loss functions are called once more with the same arguments, and every
-operation that gives something non-finite is noted. Where the loss is finite and the gradients are
+operation that returns something non-finite is noted. If the loss is finite and the gradients are
 not, the derivative that broke is known, and the call of its operation is looked for. Variables that
-are not trained and random numbers are afterwards what they were.
+are not trained and the states of random generators are restored afterwards.
 """
 
 import linecache
@@ -36,14 +36,14 @@ _MOST_SEARCHES = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Broken:
-    """An operation that gave something non-finite.
+    """An operation that returned something non-finite.
 
     Attributes:
-        results: what it gave; the first is not finite.
-        kind: what that holds, "nan" or "inf".
-        given: the ids of what was non-finite among its operands, and how.
-        operands: all of them that are numbers, with their ranges.
-        callers: of it.
+        results: what it returned; the first is not finite.
+        kind: what the first holds, "nan" or "inf".
+        given: its non-finite operands: id and kind.
+        operands: all floating-point operands with their ranges.
+        callers: the frames that called it.
     """
 
     type: str
@@ -55,7 +55,7 @@ class _Broken:
 
 
 class EagerBirths:
-    """Looks for the operation behind an eager step that broke."""
+    """Looks for the operation that broke an eager step."""
 
     def __init__(self, recorder: Recorder, tapes: Tapes, sources: Sources) -> None:
         self._recorder = recorder
@@ -67,11 +67,11 @@ class EagerBirths:
         self._left_out: tuple[Calls, dict[str, Any]] | None = None
 
     def install(self) -> list[Undo]:
-        """Watch what the program asks of its losses."""
+        """Watch what the program reads of its losses."""
         return watch_questions(self._recorder.guard(self._asked))
 
     def look(self, loss: float | None, gradients: Sequence[Gradient]) -> None:
-        """Before the optimizer's call of a step with this loss."""
+        """Before the optimizer's call: search if the step's loss or gradients are not finite."""
         if self._left_out is not None:
             (calls, payload), self._left_out = self._left_out, None
             if self._searches_left and not any(g.calls is calls for g in gradients):
@@ -94,7 +94,7 @@ class EagerBirths:
                     return
 
     def _asked(self) -> None:
-        """The program has seen a number that is not finite, perhaps its loss."""
+        """The program has read a non-finite number, perhaps its loss: search for its birth."""
         calls = self._tapes.undecided
         if calls is None or not (self._questions_left and self._searches_left):
             return
@@ -111,7 +111,7 @@ class EagerBirths:
         self._left_out = (calls, {**told, **place})
 
     def finish(self) -> None:
-        """Tell what is known when the run ends."""
+        """Record what is known when the run ends."""
         if self._next is not None:
             self._next.end()
 
@@ -122,9 +122,9 @@ class EagerBirths:
         self._recorder.add_event(EventKind.ORIGIN, payload, severity="error")
 
     def _look_behind(self, gradient: Gradient, started: float) -> None:
-        """The gradients broke behind a finite loss: at which operation, and at which line.
+        """Record the operation whose derivative broke behind a finite loss, and its line if found.
 
-        What the program computes between its layers can only be seen when it does so again.
+        Operations between layers can only be seen when the program computes them again.
         """
         assert gradient.broken is not None
         step = self._recorder.steps
@@ -146,7 +146,7 @@ class EagerBirths:
 
     @contextmanager
     def _again(self, calls: Calls) -> Iterator[None]:
-        """For calls that the program is not to notice."""
+        """A context for repeated calls that the program must not notice."""
         layers = [root.layer for root in calls.roots]
         with record.stop_recording(), self._tapes.aside(), _as_it_was(layers):
             yield
@@ -178,7 +178,7 @@ class EagerBirths:
         }
 
     def _place(self, callers: Frames, is_in_layer: bool) -> dict[str, Any]:
-        """The layer and the user's line; of a layer of Keras' own that is where it was built."""
+        """The layer and the user's line; for one of Keras' own layers, the line that built it."""
         chain = [caller.layer for caller in callers if caller.layer is not None]
         layers = list(dict.fromkeys(chain)) if is_in_layer else []
         told = {"module": "", "module_type": ""}
@@ -195,7 +195,7 @@ class EagerBirths:
 
 
 def _broken_at(derivative: Derivative) -> dict[str, Any]:
-    """What an origin says of an operation whose derivative broke."""
+    """The payload of an origin event for an operation whose derivative broke."""
     broken = next(kind for g in derivative.given if (kind := _kind(dense(g))) is not None)
     known = [t for t in derivative.inputs if _is_float(t)] or list(derivative.outputs)
     operands = [(t, as_range(t)) for t in known if _is_float(t)]
@@ -211,7 +211,7 @@ def _broken_at(derivative: Derivative) -> dict[str, Any]:
 
 
 def _watched(repeat: Callable[[], Any]) -> _Broken | None:
-    """The operation at which it broke, if it does."""
+    """Repeat a call and return the operation that broke it, if one does."""
     made: dict[int, _Broken] = {}
 
     def note(name: str, inputs: Any, outputs: Any) -> None:
@@ -239,9 +239,10 @@ def _watched(repeat: Callable[[], Any]) -> _Broken | None:
 def _first(
     starts: Sequence[int], made: Mapping[int, _Broken], bad: Sequence[str]
 ) -> _Broken | None:
-    """The first operation, behind what has these ids, that is bad and is given nothing bad.
+    """The first operation, upstream of these ids, that is bad and has no bad operands.
 
-    An infinity that the program wrote itself, as in a mask, is no operation's.
+    An operation without operands does not count: an infinity that the program wrote itself, as in a
+    mask, is not its fault.
     """
     waiting, seen = list(starts), set()
     while waiting:
@@ -260,13 +261,13 @@ def _is_float(tensor: Any) -> bool:
 
 
 def _kinds(tensors: Sequence[Any]) -> dict[int, str]:
-    """Of those that are not finite, by id, how."""
+    """The kinds of the non-finite tensors, by id."""
     kinds = {id(tensor): _kind(tensor) for tensor in tensors}
     return {number: kind for number, kind in kinds.items() if kind is not None}
 
 
 def _kind(value: Any) -> str | None:
-    """How a tensor or array is not finite; None where it is."""
+    """In what way a tensor or array is not finite, "nan" or "inf"; None if it is finite."""
     if isinstance(value, np.ndarray):
         value = tf.convert_to_tensor(value)
     if not _is_float(value) or bool(tf.reduce_all(tf.math.is_finite(value))):
@@ -276,7 +277,7 @@ def _kind(value: Any) -> str | None:
 
 @contextmanager
 def _as_it_was(layers: Sequence[Any]) -> Iterator[None]:
-    """What is drawn, counted and averaged inside is as if it had not been."""
+    """Restore random states, counters and running averages that change inside."""
     variables = {id(v): v for layer in layers for v in layer.variables if not v.trainable}
     drawing = global_state.get_global_attribute("global_seed_generator")
     if drawing is not None:
@@ -285,7 +286,7 @@ def _as_it_was(layers: Sequence[Any]) -> Iterator[None]:
     of_python, of_numpy = random.getstate(), np.random.get_state()
     tensorflow = context.context()
     seeds = getattr(tensorflow, "_rng", None)
-    if seeds is not None:  # other seeds: an operation with the same seed goes on with its numbers
+    if seeds is not None:  # other seeds: an operation with the same seed would continue its stream
         tensorflow._rng = random.Random(0)
     try:
         yield

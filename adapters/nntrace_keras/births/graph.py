@@ -26,14 +26,16 @@ from nntrace_keras.samples.layouts import Values
 _MOST_SEARCHES = 3
 # To hold weights costs a read of each variable, and a copy of it at its next update.
 _HELD_EVERY = 32  # steps
-_RISES = 4.0  # times its usual size: a loss that may break at the next step
-_MEMORY = 0.9  # of the usual size, per step
+_RISES = 4.0  # times its usual size: from there on a loss may break at the next step
+_MEMORY = 0.9  # the weight of the old value in the running mean of the size, per step
 
 
 @dataclass(slots=True)
 class _Watch:
-    """What is known of the steps of one graph: when its weights were held, the last time and the
-    time before, from when on they are wanted again, and the size of its loss.
+    """The search's state for one graph, in numbers of steps.
+
+    Its weights were `held` the last time, `held_before` the time before, and are `wanted` again
+    from that step on; `usual` is a running mean of the loss's size.
     """
 
     held: int
@@ -49,7 +51,7 @@ class _Watch:
 
 
 class _Before(NamedTuple):
-    """The step before: its graph, its number, and its batch where the host knows it."""
+    """The step before: its graph, its number, and its batch if the host knows it."""
 
     graph: int
     step: int
@@ -57,7 +59,7 @@ class _Before(NamedTuple):
 
 
 class Births:
-    """Looks for the operation behind a step that broke."""
+    """Looks for the operation that broke a step of a graph."""
 
     def __init__(self, recorder: Recorder, sources: Sources) -> None:
         self._recorder = recorder
@@ -68,19 +70,21 @@ class Births:
 
     @property
     def is_alarmed(self) -> bool:
-        """Whether a loss may break at the next step."""
+        """Whether the loss of a graph has risen so far that it may break at the next step."""
         return bool(self._searches_left) and any(w.rises for w in self._watches.values())
 
     def room(self, graphs: Iterable[int]) -> int:
-        """How many steps go by until weights are wanted for one of these graphs, if they are not
-        before the very next one, which then begins with them.
+        """How many steps may pass before weights must be held for one of these graphs.
+
+        Graphs whose weights are due at the very next step do not count: a call begins with holding
+        them.
         """
         watches = [w for graph in graphs if (w := self._watches.get(graph)) is not None]
         left = [watch.wanted - self._recorder.steps for watch in watches]
         return min((steps for steps in left if steps > 0), default=_HELD_EVERY)
 
     def wants_weights(self, graph: int) -> bool:
-        """Whether to hold the weights before the next step, if it is not sampled."""
+        """Whether to hold the weights before the next step, if that is not sampled."""
         watch = self._watches.get(graph)
         if not self._searches_left or watch is None:
             return False
@@ -90,7 +94,7 @@ class Births:
         return False
 
     def have_weights(self, graph: int) -> None:
-        """The weights were held before the step that comes next."""
+        """Note that the weights were held before the next step."""
         watch = self._watches.setdefault(graph, _Watch(0))
         watch.held_before, watch.held = watch.held, self._recorder.steps
         watch.wanted = watch.held + _HELD_EVERY
@@ -105,13 +109,16 @@ class Births:
         has_batch: bool = True,
         followed: int = 0,
     ) -> None:
-        """After a step; `vector` is its sample, if it was sampled, and so many others of its graph
-        have `followed` it.
+        """After a step: search if it broke, else note what the next search may need.
 
-        The search behind one that was not starts from the variables as they were when last held,
-        and needs its batch: from the host that called it, or from its graph, which kept it. Where
-        it finds nothing the step before is searched, whose gradients may have broken behind a
-        finite loss.
+        `vector` is the step's sample, if it was sampled; `followed` later steps of its graph have
+        run.
+
+        A search behind an unsampled step starts from the variables as they were last held, and
+        needs the
+        batch: from the host that called the graph, or from the graph, which kept it. If it finds
+            nothing,
+        the step before is searched, whose gradients may have broken behind a finite loss.
         """
         if step.second is None:
             return
@@ -119,7 +126,7 @@ class Births:
             self.have_weights(row.graph)
         if self._searches_left and row.applied and _has_broken(step, row, vector):
             if vector is None and not has_batch:
-                self._searches_left = 0  # the batch is gone, and the weights are spoilt
+                self._searches_left = 0  # the batch is gone, and the weights are broken
                 return
             with record.stop_recording(), self._recorder.setting_up():
                 self._search(step, row, arguments, followed, is_sampled=vector is not None)
@@ -137,7 +144,7 @@ class Births:
         losses: Iterable[float],
         arguments: Sequence[Any] | None,
     ) -> None:
-        """Steps that nothing broke in were recorded; `arguments` are those of the last one."""
+        """Note steps in which nothing broke; `arguments` are those of the last one."""
         if step.second is None:
             return
         if (watch := self._watches.get(graph)) is not None:
@@ -165,7 +172,8 @@ class Births:
         now = self._recorder.steps
         tries = [(now, arguments, Moment.SAMPLED if is_sampled else Moment.LAST, held.values)]
         if before is not None and before.graph == row.graph:
-            # What was held before the step that shows it holds what the step before has spoilt.
+            # Weights held before the step that shows the break are those that the step before has
+            # broken.
             weights = held.earlier if watch.held == now else held.values
             tries.append((before.step, before.arguments, Moment.PREVIOUS, weights))
         with contextlib.suppress(CannotComputeError):
@@ -196,7 +204,7 @@ class Births:
             found["parameters"] = list(gradients)[:8]
         for operation in births(broken, known):
             came_with_batch = is_call(operation) and _given(step, operation, known)
-            if came_with_batch:  # what it does with the batch is not seen
+            if came_with_batch:  # what the call does with the batch cannot be seen
                 return {**found, **came_with_batch}
             if computes(operation):
                 return {**found, **described(operation, known, step.spans, self._sources)}
@@ -207,9 +215,7 @@ class Births:
 
 
 def _given(step: Step, operation: Any, known: dict[str, Range]) -> dict[str, Any] | None:
-    """The payload for what is no operation's fault: it came with the batch. None where it came
-    with weights that an earlier step has spoilt.
-    """
+    """The payload for a value that came with the batch; None if it came with broken weights."""
     assert step.second is not None
     bad = [known[t.name] for t in operation.outputs if _is_bad(t, known)]
     for site, tensor in step.second.capture.planned():
@@ -223,7 +229,7 @@ def _given(step: Step, operation: Any, known: dict[str, Range]) -> dict[str, Any
 
 
 def _index(tensor: Any, place: int) -> dict[str, list[int]]:
-    """Where in a batch an element is, by its place counted through all dimensions."""
+    """The index in a batch of an element given by its place in the flattened tensor."""
     sizes = tensor.shape.as_list()[1:] if tensor.shape.rank else [None]
     if None in sizes:
         return {}
@@ -242,7 +248,7 @@ def _has_broken(step: Step, row: Row, vector: Values | None) -> bool:
 
 
 def _without_variables(arguments: Sequence[Any] | None) -> Sequence[Any] | None:
-    """Variables are not to live longer than the program wants."""
+    """Drop variables: they must not live longer than the program wants."""
     if arguments is None:
         return None
     return [None if tensor.dtype == tf.resource else tensor for tensor in arguments]

@@ -1,6 +1,6 @@
-"""By which lines of the program an eager operation is called.
+"""Finds the lines of the program that call an eager operation.
 
-TensorFlow keeps no traceback of an eager operation, so the program has to come by once more: in a
+TensorFlow keeps no traceback of an eager operation, so the program has to pass once more: in a
 repeated call of its layers, or in its next forward pass.
 """
 
@@ -21,7 +21,7 @@ _FRAMES = 100
 
 
 class Frame(NamedTuple):
-    """One of the callers of an operation; `layer` where it is a layer's method."""
+    """One of the callers of an operation; `layer` is set if it is a layer's method."""
 
     file: str
     line: int
@@ -33,7 +33,7 @@ Frames = tuple[Frame, ...]  # the innermost first
 
 
 def frames(until: CodeType | None = None) -> Frames:
-    """Who calls the operation that an op callback, which asks this, is told of."""
+    """The callers of the operation for which an op callback runs; to be called by the callback."""
     found: list[Frame] = []
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and len(found) < _FRAMES:
@@ -49,7 +49,7 @@ def frames(until: CodeType | None = None) -> Frames:
 
 @contextmanager
 def watched(note: Callable[[str, Any, Any], object]) -> Iterator[None]:
-    """Tell `note` the name, inputs and outputs of every operation that runs eagerly inside."""
+    """Call `note` with name, inputs and outputs of every operation that runs eagerly inside."""
 
     def callback(
         name: Any, inputs: Any, attrs: Any, outputs: Any, op_name: Any = None, graph: Any = None
@@ -65,7 +65,7 @@ def watched(note: Callable[[str, Any, Any], object]) -> Iterator[None]:
 
 
 def repeated(repeat: Callable[[], Any], wanted: Derivative) -> Frames | None:
-    """Who calls the operation of a derivative in a repeated call; None where it is not in there."""
+    """The callers of a derivative's operation in a repeated call; None if it is not there."""
     found: list[Frames] = []
 
     def note(name: str, inputs: Any, outputs: Any) -> None:
@@ -78,11 +78,11 @@ def repeated(repeat: Callable[[], Any], wanted: Derivative) -> Frames | None:
 
 
 class NextForward:
-    """Waits for the forward pass under the next tape, to see there who calls an operation.
+    """Waits for the forward pass under the next tape, to see what calls an operation in it.
 
     Args:
-        tell: is called once, with the callers, or with None where they cannot be told: there was
-            no other forward pass, or it was another one.
+        tell: called once with the callers; with None if they are unknown, as no forward pass
+            followed or it was a different one.
         guard: keeps errors away from the training.
     """
 
@@ -105,7 +105,7 @@ class NextForward:
         ]
 
     def end(self) -> None:
-        """Wait no longer."""
+        """Stop waiting and call `tell`."""
         self._watching.close()
         for undo in reversed(self._undo):
             undo()

@@ -1,9 +1,9 @@
-"""Where a non-finite value was born in a training graph: the operation and the user's line.
+"""Finds where a non-finite value was born in a training graph: the operation and the user's line.
 
 When a step's loss or gradients are found non-finite, the step is computed a third time, from its
 own inputs and from variables as they were before it, with a few statistics of every tensor. From
-what broke the search goes back to the first operation whose operands are finite. Nothing is done
-for it at other steps.
+what broke, the search goes back to the first operation whose operands are finite. Other steps pay
+nothing for it.
 """
 
 import bisect
@@ -17,7 +17,7 @@ import tensorflow as tf
 from nntrace_keras.program.sources import Sources, is_users
 from nntrace_keras.tape.under_tape import Span
 
-# As the rules call them.
+# The names that the rules use.
 _NAMES = {
     **dict.fromkeys(("RealDiv", "Div", "DivNoNan", "Xdivy"), "div"),
     **dict.fromkeys(("Reciprocal", "Inv"), "reciprocal"),
@@ -25,13 +25,13 @@ _NAMES = {
     "Cast": "to_copy",
 }
 _BACKWARD = "gradient_tape/"
-_LARGE = 0.4  # an operand above this power of the largest number makes a result overflow
+_LARGE = 0.4  # an operand above the largest number to this power may make a result overflow
 
 
 class Range(NamedTuple):
-    """Of one tensor: the range of its finite elements, and what else there is.
+    """The range of a tensor's finite elements, and whether it holds others.
 
-    `first` is the place of the first element that is not finite, counted through all dimensions.
+    `first` is the index of the first non-finite element in the flattened tensor.
     """
 
     low: float
@@ -47,7 +47,7 @@ class Range(NamedTuple):
 
 
 def ranges(tensors: Sequence[Any]) -> Any:
-    """In a graph: of each tensor the numbers of its `Range`, float64 [tensors, 5]."""
+    """In a graph: compute the fields of each tensor's `Range`, float64 [tensors, 5]."""
     functions: dict[Any, Any] = {}
 
     def of(tensor: Any) -> Any:
@@ -72,16 +72,16 @@ def _range(tensor: Any) -> Any:
 
 
 def as_ranges(tensors: Sequence[Any], numbers: Any) -> dict[str, Range]:
-    """What `ranges` has found, by the names of the tensors."""
+    """The results of `ranges`, by the names of the tensors."""
     rows = zip(tensors, np.asarray(numbers).tolist(), strict=True)
     return {tensor.name: _as_range(row) for tensor, row in rows}
 
 
 def births(broken: Sequence[Any], known: Mapping[str, Range]) -> list[Any]:
-    """The operations that may have given the first value that made `broken` non-finite.
+    """The operations that may have returned the first value that made `broken` non-finite.
 
-    A NaN is followed to where it was made, then an infinity that it was made of: that is the more
-    likely one, and comes first, unless the program wrote it itself, as in a mask.
+    A NaN is followed to where it was made, then an infinity that it was made from: the latter is
+    more likely and comes first, unless the program wrote it itself, as in a mask.
     """
     starts = [t for t in broken if t.name in known and not known[t.name].is_finite]
     made_nan = _first([t for t in starts if known[t.name].nan], known, lambda found: found.nan)
@@ -92,7 +92,7 @@ def births(broken: Sequence[Any], known: Mapping[str, Range]) -> list[Any]:
 
 
 def _first(starts: Sequence[Any], known: Mapping[str, Range], is_bad: Any) -> Any | None:
-    """The first operation in order, behind `starts`, that is bad and is given nothing bad."""
+    """The first operation, upstream of `starts`, that is bad and has no bad operands."""
     seen: dict[str, Any] = {}
     waiting = list(starts)
     born = []
@@ -110,12 +110,12 @@ def _first(starts: Sequence[Any], known: Mapping[str, Range], is_bad: Any) -> An
 
 
 def computes(operation: Any) -> bool:
-    """Whether it makes numbers of numbers, and does not just hand on what it was given."""
+    """Whether an operation computes with numbers, rather than passing on or producing them."""
     return any(tensor.dtype.is_floating for tensor in operation.inputs)
 
 
 def is_call(operation: Any) -> bool:
-    """Whether it stands for a function or a loop, whose inside is not searched."""
+    """Whether an operation calls a function or is a loop, whose inside is not searched."""
     return any(attr.HasField("func") for attr in operation.node_def.attr.values())
 
 
@@ -125,7 +125,7 @@ def described(
     spans: Sequence[Span],
     sources: Sources,
 ) -> dict[str, Any]:
-    """The payload of an origin, for the operation that `birth` has found."""
+    """The payload of an origin event, for an operation that `births` has found."""
     result = next(t for t in operation.outputs if t.name in known and not known[t.name].is_finite)
     told: dict[str, Any] = {"kind": "nan" if known[result.name].nan else "inf"}
     is_backward = operation.name.startswith(_BACKWARD) or f"/{_BACKWARD}" in operation.name
@@ -149,7 +149,7 @@ def described(
 
 
 def operand(name: str, tensor: Any, found: Range) -> dict[str, Any]:
-    """What an origin says of one operand."""
+    """What the payload says of one operand."""
     known = tensor.shape.rank is not None
     sizes = [-1 if size is None else int(size) for size in tensor.shape.as_list()] if known else []
     return {
@@ -172,12 +172,12 @@ def _as_range(numbers: Sequence[float]) -> Range:
 
 
 def op_name(operation: Any) -> str:
-    """What the rules call an operation."""
+    """The rules' name for an operation."""
     return _NAMES.get(operation.type, str(operation.type).lower())
 
 
 def what(operation: Any, result: Any, operands: Sequence[tuple[Any, Range]]) -> str:
-    """Why an operation's result is not finite, by its finite operands."""
+    """Why an operation's result is not finite, explained by its operands."""
     limit = float(result.dtype.max)
     sizes = [max(abs(r.low), abs(r.high)) for _, r in operands if r.low <= r.high]
     name = op_name(operation)
@@ -209,7 +209,7 @@ def _holds_zero(found: Range) -> bool:
 
 
 def _forward(operation: Any) -> Any:
-    """The operation whose derivative this one is a part of, where that can be told."""
+    """The operation whose derivative this one is part of; itself if that is unknown."""
     wanted = operation.type.removesuffix("Grad")
     near = [tensor.op for tensor in _behind(operation)]
     forward = [o for o in near if _BACKWARD not in o.name and computes(o)]
@@ -218,7 +218,7 @@ def _forward(operation: Any) -> Any:
 
 
 def _behind(operation: Any) -> Iterator[Any]:
-    """What it is given, nearest first; not beyond the forward pass."""
+    """The tensors that an operation is computed from, nearest first, up to the forward pass."""
     waiting = list(operation.inputs)
     seen: set[str] = set()
     for tensor in waiting:
@@ -238,7 +238,7 @@ def _span(operation: Any, spans: Sequence[Span]) -> Span | None:
 
 
 def _line(operation: Any, span: Span | None, sources: Sources) -> dict[str, Any]:
-    """The innermost line of the user's; of a layer of Keras' own that is where it was built."""
+    """The user's innermost line; for one of Keras' own layers, the line that built it."""
     frames = list(operation.traceback)
     mine = [n for n, frame in enumerate(frames) if is_users(frame.filename)]
     built = sources.of(span.layer) if span is not None else None

@@ -1,4 +1,4 @@
-"""A step of a graph computed once more for a search: the range of every tensor it is made of."""
+"""Computes a step of a graph once more for a search, with the range of every tensor in it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,15 +13,16 @@ from nntrace_keras.graphs.second import UNKNOWN_TO_US, CannotComputeError, Secon
 
 _MOST_LOOKED_AT = 10_000
 
-# Of a step's arguments, where the host knows them, of the step whose batch is taken, and of
-# values of the variables: the range of every tensor.
+# From a step's arguments (None if the host does not know them), the moment whose batch is taken,
+# the number of later steps, and values of the variables: the range of every tensor.
 Look = Callable[[Sequence[Any] | None, Moment, int, Mapping[int, Any]], dict[str, Range]]
 
 
 def look_back(second: Second, losses: Sequence[Any], *, is_called: bool) -> Look:
-    """What computes the range of every tensor that the losses and the samples are made of.
+    """Return a function that computes the range of every tensor behind the losses and samples.
 
-    Both raise CannotComputeError where the inputs or the variables are not to be had.
+    Raises:
+        CannotComputeError: inputs or variables are not available; the function raises it, too.
     """
     mine = [loss for loss in losses if getattr(loss, "graph", None) is second.graph]
     plan = second.plan(mine, second.begin)

@@ -25,8 +25,7 @@ def apart(tensor: Any) -> Any:
     """A scalar computed again by copies of the scalar operations and small sums that give it.
 
     Returned unchanged are tensors that are no such scalar of the graph being built, and all in
-    graphs
-    that XLA compiles, as XLA merges equal operations.
+    graphs that XLA compiles, as XLA merges equal operations.
     """
     graph: Any = ops.get_default_graph()
     if (

@@ -101,11 +101,9 @@ class Second:
         """In the step's graph: keep what could not be had again. That copies nothing.
 
         In a function that others call, which may make many steps in one call of theirs, inputs are
-        kept
-        if the step is `wanted`, and those of the last step besides. Nothing is kept in graphs that
-        XLA
-        compiles, which fixes the shapes of what is kept: whoever calls such a graph keeps its
-        arguments, and random numbers are drawn anew.
+        kept if the step is `wanted`, and those of the last step besides. Nothing is kept in graphs
+        that XLA compiles, which fixes the shapes of what is kept: whoever calls such a graph keeps
+        its arguments, and random numbers are drawn anew.
         """
         if is_compiled(self.graph):
             return
@@ -274,9 +272,7 @@ class Second:
         return list(found.values())
 
     def given_to(self, plan: Needed, is_called: bool) -> tuple[dict[str, Any], list[Any]]:
-        """Split a plan's placeholders into captured tensors, by name, and values to pass at each
-        call.
-        """
+        """Split a plan's placeholders: captured tensors by name, and values passed per call."""
         places = {tensor.name for tensor in self.graph.inputs}
         constants: dict[str, Any] = {}
         given: list[Any] = []

@@ -1,4 +1,4 @@
-"""What a probe says, in the form in which the run keeps it; and when two outputs differ."""
+"""The form in which a probe's answer is recorded, and when two outputs count as different."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Answer = dict[str, Any]
-_TOLERANCE = 1e-4  # of the largest output: what another summation order may do
+_TOLERANCE = 1e-4  # of the largest output: what another order of summation may change
 
 
 def answer(state: str, text: str, **evidence: Any) -> Answer:
@@ -16,6 +16,6 @@ def answer(state: str, text: str, **evidence: Any) -> Answer:
 
 
 def changed(before: Array, after: Array) -> Array:
-    """Which elements differ by more than another summation order explains."""
+    """Mark the elements that differ by more than another order of summation explains."""
     scale = max(float(np.abs(before).max(initial=0.0)), 1e-30)
     return np.asarray(np.abs(before - after) > _TOLERANCE * scale)

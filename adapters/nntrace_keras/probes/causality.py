@@ -38,8 +38,9 @@ def causality(
 
 
 def predicts_next(inputs: Sequence[Array], target: Array) -> int | None:
-    """The place of the one input whose next positions are the target; None where another input
-    may know them, as the source of a decoder that copies does.
+    """The place of the one input whose next positions are the target.
+
+    None if another input may know them, too, as a copying decoder's source does.
     """
     related = [
         (n, by) for n, given in enumerate(inputs) if (by := ahead(given, target)) is not None
@@ -48,7 +49,7 @@ def predicts_next(inputs: Sequence[Array], target: Array) -> int | None:
 
 
 def ahead(given: Array, target: Array) -> int | None:
-    """By how many positions the target is ahead of an input: 1, 0, or None for no relation."""
+    """By how many positions the target is ahead of an input: 1 or 0; None if they are unrelated."""
     if given.ndim < 2 or given.shape[1] < _SHORTEST or target.shape[:2] != given.shape[:2]:
         return None
     if target.size != given.size:
@@ -60,7 +61,7 @@ def ahead(given: Array, target: Array) -> int | None:
 
 
 def with_another_future(inputs: Sequence[Array], place: int) -> tuple[list[Array], int]:
-    """The inputs with another example's positions behind the middle, and that position."""
+    """The inputs with another example's positions after the middle, and the middle's position."""
     given = inputs[place]
     middle = given.shape[1] // 2
     other = given.copy()
@@ -69,8 +70,9 @@ def with_another_future(inputs: Sequence[Array], place: int) -> tuple[list[Array
 
 
 def first_to_change(before: Array, later: Array, given: Array, middle: int) -> int | None:
-    """The first position up to the middle whose output changed; None where none has, or where the
-    output has no part for each position.
+    """The first position up to the middle whose output changed.
+
+    None if none has, or if the output has no part for each position.
     """
     if before.shape[:2] != given.shape[:2]:
         return None

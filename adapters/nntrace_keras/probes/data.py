@@ -1,8 +1,8 @@
 """Pins, zeroes or shuffles the batches of the data set that feeds the training.
 
-In `fit` it is the first one an epoch is iterated over; in a program's own loop the first that
-gives inputs with targets and is followed by a step. What `train_on_batch` is given is a batch, too.
-Evaluations are left alone.
+In `fit` that is the first data set whose iteration an epoch starts; in a program's own loop the
+first that gives inputs with targets and is followed by a step. The arguments of `train_on_batch`
+are a batch, too. Evaluations are left alone.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ class Data:
     Attributes:
         first: the first batch, as tensors; None until there is one.
         is_seen: whether a data set was exchanged.
-        problem: why exchanging it makes no experiment.
+        problem: why the exchange does not make a valid experiment; None if it does.
     """
 
     def __init__(self, recorder: Recorder, experiment: Experiment) -> None:
@@ -86,7 +86,7 @@ class Data:
     def _beginning(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def __init__(iterator: Any, *args: Any, **kwargs: Any) -> None:
             original(iterator, *args, **kwargs)
-            if self._expects:  # the second one in a `fit` is that of its validation
+            if self._expects:  # the second iterator of a `fit` is for its validation
                 self._expects = False
                 self._training = iterator._distributed_dataset
 
@@ -107,7 +107,7 @@ class Data:
         if not self._recorder.active or not tf.executing_eagerly() or self._in_evaluation:
             return False
         if dataset is self._training and self._in_fit:
-            return True  # of whatever it gives: a model of one's own may need no targets
+            return True  # with or without targets: a model written by the user may need none
         spec = dataset.element_spec
         if not isinstance(spec, tuple) or len(spec) < 2:
             return False
@@ -116,7 +116,7 @@ class Data:
         return dataset is self._training
 
     def _exchanged(self, dataset: Any) -> Any:
-        """Batches as they come, counted, and changed."""
+        """The data set's batches in their order, numbered and changed by `_changed`."""
         counted = dataset.enumerate()
         if isinstance(dataset.element_spec, tuple):
             return counted.map(lambda number, batch: self._changed(batch, number))

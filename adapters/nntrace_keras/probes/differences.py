@@ -1,7 +1,7 @@
-"""Is a gradient the derivative of what was computed? Along random directions, in float64.
+"""Is a gradient the derivative of what was computed? Tested along random directions, in float64.
 
-⟨v, J u⟩ by a tape and by central differences; no loss is needed. Directions along which two step
-sizes disagree cross a kink and decide nothing.
+⟨v, J u⟩ is computed by a tape and by central differences; no loss is needed. Directions along
+which two step sizes disagree cross a kink and decide nothing.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from nntrace.adapter.derivatives import STEP, WIDE_STEP, Comparison, Slopes, com
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Tensors or variables whose gradient is meant, moved together.
+    """Tensors or variables whose gradient is tested, moved together.
 
     Attributes:
-        what: how a message calls them.
-        places: of arguments; empty for variables.
-        variables: of TensorFlow.
+        what: their name in messages.
+        places: positions of arguments; empty for variables.
+        variables: TensorFlow variables.
     """
 
     what: str
@@ -37,7 +37,7 @@ def compare(
     Args:
         forward: computes outputs from arguments, deterministically.
         base: the arguments, in float64 where they are floating-point.
-        parts: whose gradient is meant.
+        parts: whose gradients are tested.
 
     Raises:
         ValueError: the outputs are drawn at random.
@@ -59,7 +59,7 @@ def compare(
 def _slopes(
     scalar: Callable[[list[Any]], Any], base: list[Any], part: Part, random: np.random.Generator
 ) -> Callable[[], Slopes]:
-    """Measures the slopes of a part along a new direction."""
+    """Return a function that measures the slopes of a part along a new random direction."""
     values = [tf.identity(value) for value in values_of(part, base)]
     gradients = _gradients(scalar, base, part)
     size = max(1.0, *(float(tf.reduce_max(tf.abs(value))) for value in values))
@@ -81,7 +81,7 @@ def _slopes(
 
 
 def values_of(part: Part, base: list[Any]) -> list[Any]:
-    """What is moved with a part, variables first."""
+    """The values that are moved with a part, variables first."""
     return [*part.variables, *(base[place] for place in part.places)]
 
 

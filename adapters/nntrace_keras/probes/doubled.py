@@ -1,4 +1,4 @@
-"""A Keras model in float64 for a while: what differences of its outputs can be told from noise."""
+"""Runs a Keras model in float64 for a while, so that small differences stand out from noise."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +10,10 @@ import tensorflow as tf
 
 @contextmanager
 def doubled(model: Any) -> Iterator[None]:
-    """Variables are copies in float64, layers compute in it; afterwards all is as before.
+    """Replace a model's variables by float64 copies and make its layers compute in float64.
 
-    A model that is not made of Keras' variables alone may raise on being called.
+    Afterwards all is as before, seeds and counters included. A model with state outside of Keras'
+    variables may raise when it is called.
     """
     layers = [(layer, layer._dtype_policy) for layer in model._flatten_layers()]
     variables = [(variable, variable._value) for variable in model.variables]
@@ -46,5 +47,5 @@ def double(value: Any) -> Any:
 
 
 def is_floating(value: Any) -> bool:
-    """Whether it is a tensor of floating-point numbers."""
+    """Whether a value is a tensor of floating-point numbers."""
     return bool(tf.is_tensor(value) and value.dtype.is_floating)

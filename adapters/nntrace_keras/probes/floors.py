@@ -28,12 +28,12 @@ _MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 
 
 def floor_of(loss: Any, targets: Any) -> float | None:
-    """The least mean loss over all predictions; None where that is not known.
+    """The least mean loss over all predictions; None if it is unknown.
 
-    Of an entropy it is the targets' own, 0 for hard ones; of a distance it is 0.
+    For a cross-entropy it is the entropy of the targets, 0 for hard ones; for a distance it is 0.
 
     Args:
-        loss: what `compile` was given, or a loss of Keras: its name, function or object.
+        loss: the argument of `compile`, or a Keras loss: its name, function or object.
         targets: of one batch.
     """
     name, settings = _told(loss)
@@ -50,7 +50,7 @@ def floor_of(loss: Any, targets: Any) -> float | None:
 
 
 def _told(loss: Any) -> tuple[str, dict[str, Any]]:
-    """The name of the function, and what it is called with beside targets and predictions."""
+    """The name of a Keras loss function and its settings; ("", {}) for any other function."""
     if isinstance(loss, str):
         loss = keras.losses.get(loss)
     function = getattr(loss, "fn", loss)

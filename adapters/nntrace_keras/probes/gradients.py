@@ -1,7 +1,7 @@
 """Is the backward of a `tf.custom_gradient` the derivative of its forward? (PRB05)
 
-With respect to its arguments and the variables it uses. Constant and identical forwards have their
-backward on purpose, as in PyTorch.
+It is compared for the arguments and for the variables used. A mismatch is only noted if the forward
+is constant or the identity: then it is on purpose, as in PyTorch.
 """
 
 import inspect
@@ -20,7 +20,7 @@ from nntrace_keras.probes.answers import Answer, answer
 from nntrace_keras.probes.differences import Part, compare, values_of
 from nntrace_keras.probes.doubled import double, is_floating
 
-_MANY = 32  # functions
+_MANY = 32  # functions that are tested at most
 _FRAMEWORKS = ("tensorflow", "keras")
 
 Decorator = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
@@ -34,7 +34,7 @@ class _Use:
 
 
 class OwnGradients:
-    """Notes an eager call of every function that the program gives a gradient of its own."""
+    """Notes an eager call of every function to which the program gives its own gradient."""
 
     def __init__(self) -> None:
         self._uses: dict[str, _Use] = {}
@@ -58,7 +58,7 @@ class OwnGradients:
             undo()
 
     def answers(self) -> dict[str, Answer]:
-        """What is to be said of each function, by its name."""
+        """Test each noted function; return the answers by the functions' names."""
         return {name: self._checked(use) for name, use in self._uses.items()}
 
     def _note(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
@@ -128,7 +128,7 @@ def _is_identity(outputs: tuple[Any, ...], value: Any) -> bool:
 
 
 def source_of(content: Any) -> Answer:
-    """Where a function or class is written."""
+    """The file and line of a function or class; empty if unknown."""
     try:
         line = inspect.getsourcelines(content)[1]
         return {"file": inspect.getsourcefile(content), "line": line}

@@ -22,16 +22,16 @@ from nntrace_keras.probes.regularisation import Regularisation
 from nntrace_keras.probes.roots import Roots
 from nntrace_keras.probes.structure import examine
 
-_TELLING = 3  # steps after which the data must have been exchanged
-_WITHOUT_WEIGHTS = 2  # parts of a batch
+_TELLING = 3  # steps after which the data set must have been exchanged
+_WITHOUT_WEIGHTS = 2  # parts of a batch that has no sample weights
 _UNSEEN = "no data set was seen to feed the training"
 
 
 class Interposer:
-    """One experiment in this process.
+    """Carries out one experiment in this process.
 
     Args:
-        unobserved: within it no gradient and no assignment is taken for the program's.
+        unobserved: a context in which gradients and assignments do not count as the program's.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Interposer:
         self._is_examined = False
 
     def install(self) -> list[Undo]:
-        """Set the seed, and put on what the experiment needs."""
+        """Set the seeds, and install what the experiment needs."""
         tf.random.set_seed(self._experiment.seed)
         if "numpy" in sys.modules:
             sys.modules["numpy"].random.seed(self._experiment.seed)
@@ -73,7 +73,7 @@ class Interposer:
         return undos
 
     def step_ended(self) -> None:
-        """An optimizer has stepped: tell what is known by now."""
+        """After an optimizer step: record the facts that are new or have changed."""
         self._rates.step_ended()
         facts: dict[str, object] = {
             "rate": self._rates.base,
@@ -92,7 +92,7 @@ class Interposer:
             self._recorder.add_event(EventKind.EXPERIMENT, new)
 
     def _batch_begins(self, iterator: Any) -> None:
-        """In a loop of the program's own: what came before is a step that has ended."""
+        """A loop of the program's own asks for a batch: the step before has ended."""
         self.step_ended()
         if self._recorder.steps and not self._in_fit:
             loss = next(iter(self._losses.values())) if len(self._losses) == 1 else None
@@ -110,7 +110,7 @@ class Interposer:
             self._look(model, getattr(model, "loss", None))
 
     def _look(self, model: Any, loss: Any) -> None:
-        """What is to be known of the first batch, once there was a step."""
+        """Find the floor of the first batch's loss; near the run's end, dependencies in it."""
         first = self._data.first
         if first is None:
             return
@@ -129,7 +129,7 @@ class Interposer:
         self._losses[id(loss)] = loss
 
     def _tell_floor(self, loss: Any, batch: Any) -> None:
-        """The floor of one loss on one target; not known of what a model computes by itself."""
+        """Record the floor of the loss; unknown with several targets or with sample weights."""
         targets = tf.nest.flatten(batch[1]) if isinstance(batch, tuple) and len(batch) > 1 else []
         floor = floor_of(loss, targets[0]) if len(targets) == 1 else None
         if floor and len(batch) > _WITHOUT_WEIGHTS:

@@ -1,8 +1,8 @@
 """Is the gradient of a layer the derivative of what it computes? (PRB05)
 
-One layer of every class that the program wrote itself is called again in float64, in inference
-mode, with the arguments of a training batch. What differs was cut off or changed inside it, by
-`stop_gradient` or a detour over NumPy: often on purpose, so that it is noted, not blamed.
+One layer of every class that the program defines is called again in float64, in inference mode,
+with the arguments of a training batch. A difference means that something was cut off or changed
+inside, by `stop_gradient` or a detour over NumPy: often on purpose, so it is noted, not blamed.
 """
 
 import inspect
@@ -22,7 +22,7 @@ from nntrace_keras.probes.doubled import is_floating
 from nntrace_keras.probes.gradients import source_of
 from nntrace_keras.program.sources import is_users
 
-_MANY = 12  # classes
+_MANY = 12  # classes that are tested at most
 _LARGEST = 2_000_000  # elements of parameters and inputs
 
 
@@ -35,7 +35,7 @@ class _Call:
 
 
 class OwnLayers:
-    """Notes an eager call of one layer of every class of the program's own."""
+    """Notes an eager call of one layer of every class that the program defines."""
 
     def __init__(self) -> None:
         self._calls: dict[type, _Call] = {}
@@ -61,9 +61,10 @@ class OwnLayers:
             undo()
 
     def answers(self) -> dict[str, Answer]:
-        """What is to be said of each class, by its name; innermost first, none around a noted one.
+        """Test each noted layer; return the answers by the classes' names.
 
-        To be asked while the model is in float64.
+        Innermost layers come first; a layer around a noted one is left out. To be called while the
+        model is in float64.
         """
         answers: dict[str, Answer] = {}
         noted: list[Any] = []
@@ -72,7 +73,7 @@ class OwnLayers:
                 continue
             try:
                 found = _check(call)
-            except Exception:  # not made for float64, or drawn at random
+            except Exception:  # it cannot compute in float64, or draws at random
                 continue
             if found is not None:
                 answers[type(call.layer).__qualname__] = found

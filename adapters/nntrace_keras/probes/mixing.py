@@ -1,6 +1,6 @@
 """Does the output of one example depend on another example, in a Keras model? (PRB03)
 
-By its gradient, and by exchanging all examples but one: either may show a dependency.
+Tested by its gradient, and by exchanging all other examples: either may show a dependency.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,8 +15,8 @@ from nntrace_keras.patching import after
 from nntrace_keras.probes.answers import Answer, Array, answer, changed
 
 _ROUNDING = 1e-5  # of the largest gradient: what rounding leaves of a sum that cancels out
-_NAMED = 16  # examples in a message
-_MOST_NAMED = 64  # in the evidence
+_NAMED = 16  # examples listed in a message
+_MOST_NAMED = 64  # examples listed in the evidence
 _FEWEST = 3  # examples
 
 
@@ -26,13 +26,13 @@ def mixing(
     call: Callable[[list[Any]], list[Any]],
     norms: str,
 ) -> Answer:
-    """Replay in inference mode.
+    """Look for a dependency between examples in inference mode.
 
     Args:
         inputs: the parts of the input, each [examples, …].
-        outputs: the parts of the output for changed inputs.
-        call: the same with tensors.
-        norms: what is to be said of batch norm.
+        outputs: computes the parts of the output for changed inputs.
+        call: computes the same with tensors.
+        norms: a clause on batch norm that is added to a clean answer.
     """
     examples = len(inputs[0])
     if examples < _FEWEST:
@@ -46,7 +46,7 @@ def mixing(
     others = [one for one in range(examples) if one != kept]
 
     def depends(moved: list[int]) -> list[int]:
-        """The outputs of example `kept` that change when others stand in for `moved` ones."""
+        """The outputs that change for example `kept` if other examples replace the `moved` ones."""
         following = dict(zip(others, [*others[1:], others[0]], strict=True))
         found: set[int] = set()
         for stand_in in (None, others[0], others[-1]):
@@ -75,8 +75,10 @@ def mixing(
 def _gradients(
     inputs: list[Array], call: Callable[[list[Any]], list[Any]], own: list[int], kept: int
 ) -> dict[int, Array]:
-    """Of the outputs that have a gradient with respect to other examples than `kept`: its norms
-    [examples], as shares of the largest. Integers count through their embeddings.
+    """The gradient norms of outputs that have a gradient with respect to examples besides `kept`.
+
+    By the output's number, each [examples], as shares of the largest. Integer inputs count through
+    their embeddings.
     """
     try:
         sources = [tf.convert_to_tensor(part) for part in inputs]
@@ -89,7 +91,7 @@ def _gradients(
             rows = {n: made[n][kept] for n in own if made[n].dtype.is_floating}
             sums = {n: tf.reduce_sum(row * _weights(row, random)) for n, row in rows.items()}
         norms = {n: _norm(tape.gradient(value, [*watched, *found])) for n, value in sums.items()}
-    except Exception:  # no backward pass: there remains the exchange
+    except Exception:  # no backward pass: the exchange of examples remains
         return {}
     return {n: norm for n, norm in norms.items() if norm is not None and len(_reached(norm, kept))}
 
@@ -100,7 +102,7 @@ def _weights(row: Any, random: np.random.Generator) -> Any:
 
 @contextmanager
 def _lookups(examples: int) -> Iterator[list[Any]]:
-    """What embeddings give for the integers of all examples meanwhile."""
+    """Collect meanwhile the embeddings of integers that cover all examples."""
     found: list[Any] = []
 
     def keep(result: Any, *args: Any, **kwargs: Any) -> None:
@@ -142,7 +144,7 @@ def _by_gradient(found: dict[int, Array], kept: int) -> Answer:
 
 
 def norms_of(model: Any) -> str:
-    """Batch norm, named as what it is."""
+    """A clause that names the model's batch norm layers, which mix examples by design, or ""."""
     kind = keras.layers.BatchNormalization
     count = sum(isinstance(layer, kind) for layer in model._flatten_layers())
     layers = "one layer" if count == 1 else f"{count} layers"

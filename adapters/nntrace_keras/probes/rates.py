@@ -1,6 +1,6 @@
-"""The learning rate under an experiment: a function of the optimizer's own count of iterations.
+"""The learning rate under an experiment: a function of the optimizer's own iteration count.
 
-In the graph as well as eagerly; what a callback or a schedule assigns meanwhile is not used.
+It holds in graphs as well as eagerly; what a callback or a schedule assigns meanwhile is ignored.
 """
 
 import weakref
@@ -25,14 +25,14 @@ _SCHEDULE_STEPS = (
 
 
 class Rates:
-    """Exchanges what an optimizer's question for its rate is answered.
+    """Replaces the learning rate that an optimizer gets for its step.
 
     Args:
-        experiment: what is to become of them.
-        ending: tells how far a sweep has come.
+        experiment: says what the rates become.
+        ending: knows how much of a sweep is over.
 
     Attributes:
-        base: the program's rate before any warm-up or decay.
+        base: the program's rate before any warm-up or decay; None until an optimizer has asked.
     """
 
     def __init__(self, experiment: Experiment, ending: Ending) -> None:
@@ -43,12 +43,12 @@ class Rates:
         self.base: float | None = None
 
     def install(self) -> list[Undo]:
-        """Watch every optimizer's question for its rate."""
+        """Replace the rate that every optimizer reads."""
         optimizer = keras.optimizers.Optimizer
         return [wrap(optimizer, "_get_current_learning_rate", self._asked)]
 
     def step_ended(self) -> None:
-        """Tell the graphs how much of the sweep is over: they know only their own iterations."""
+        """Write how much of the sweep is over, as graphs only know their own iterations."""
         if self._over is not None:
             self._over.assign(self._ending.share)
 

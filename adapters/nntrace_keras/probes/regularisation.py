@@ -1,4 +1,4 @@
-"""Turns dropout, weight decay and penalties on weights off."""
+"""Turns off dropout, weight decay and penalties on weights."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,14 +17,14 @@ _DROPOUTS = (
 
 
 class Regularisation:
-    """Attributes: `dropout`, `weight_decay` — whether there is any to turn off."""
+    """Attributes: `dropout`, `weight_decay` — whether the program has any to turn off."""
 
     def __init__(self) -> None:
         self.dropout = False
         self.weight_decay = False
 
     def install(self, *, off: bool) -> list[Undo]:
-        """Watch layers and optimizers; with `off` nothing of it takes place."""
+        """Watch layers and optimizers; with `off`, also skip dropout, decay and penalties."""
 
         def dropping(original: Callable[..., Any]) -> Callable[..., Any]:
             def call(layer: Any, inputs: Any, training: bool = False) -> Any:

@@ -1,4 +1,4 @@
-"""Which model a loop of the program's own trains: the one layer that is called in no other."""
+"""Finds the model that a loop of the program's own trains: the one layer called in no other."""
 
 import weakref
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from nntrace_keras.patching import Undo, wrap
 
 
 class Roots:
-    """Notes the outermost layers with weights."""
+    """Notes the layers that are called outside of any other layer."""
 
     def __init__(self) -> None:
         self._depth = 0
@@ -22,7 +22,7 @@ class Roots:
 
     @property
     def only(self) -> Any:
-        """The model; None when there are several, or none."""
+        """The only such layer with trainable weights; None if there are several, or none."""
         found = [layer for layer in self._found.values() if layer.trainable_variables]
         return found[0] if len(found) == 1 else None
 
@@ -40,5 +40,5 @@ class Roots:
 
 
 def _is_symbolic(arguments: Any) -> bool:
-    """Whether a functional model is being built, not called."""
+    """Whether a functional model is being built rather than called."""
     return any(isinstance(leaf, keras.KerasTensor) for leaf in keras.tree.flatten(arguments))

@@ -22,13 +22,13 @@ def examine(
     loss: Any,
     original: Callable[[str | None], str | None],
 ) -> dict[str, Any]:
-    """The answers by the name of the probe.
+    """Run the three probes; return the answers by the name of the probe.
 
     Args:
-        model: what is trained; None where several or none were seen.
-        batch: inputs, with targets or alone.
-        loss: the loss function, if it is one that can be called.
-        original: the user's file for one in the sandbox.
+        model: the trained model; None if several or none were seen.
+        batch: inputs, with or without targets.
+        loss: the loss function, if it can be called.
+        original: gives the user's file for a file in the sandbox.
     """
     if model is None:
         unseen = answer("unknown", "the loop trains several models, or layers outside any")
@@ -57,16 +57,16 @@ def examine(
 
 
 def _backwards(model: Any, parts: tuple[Any, ...], loss: Any) -> dict[str, dict[str, Answer]]:
-    """Of the functions and the layers of the program's own that a forward reaches."""
+    """The answers on the program's own functions and layers that a forward reaches."""
     functions, layers = OwnGradients(), OwnLayers()
     try:
         with doubled(model):
             with functions.noting(), layers.noting():
                 _forward(model, parts, loss, double)
             return {"functions": functions.answers(), "layers": layers.answers()}
-    except Exception:  # it holds what stays in float32: functions may do without
+    except Exception:  # parts of it stay in float32: the functions alone may still be tested
         functions = OwnGradients()
-    with functions.noting(), suppress(Exception):  # what was noted by then is examined
+    with functions.noting(), suppress(Exception):  # what was noted before it fails is tested
         _forward(model, parts, loss, lambda value: value)
     return {"functions": functions.answers(), "layers": {}}
 

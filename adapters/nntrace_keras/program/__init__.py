@@ -1,1 +1,1 @@
-"""What is known of the program beside its numbers."""
+"""Facts about the program beside the numbers of its steps."""

@@ -1,4 +1,4 @@
-"""Where the program chose the losses that Keras calls for it: the line of `compile`, not `fit`."""
+"""Finds where the program chose the losses that Keras calls: the line of `compile`, not `fit`."""
 
 import sys
 from types import FrameType
@@ -10,7 +10,7 @@ from nntrace.recorder import Recorder
 from nntrace_keras.patching import Undo, before
 from nntrace_keras.program.sources import CODE, caller
 
-_FRAMES = 20  # from a loss function's call to that of the losses of `compile`
+_FRAMES = 20  # looked at between a loss function's call and that of `CompileLoss.call`
 
 
 class CompiledLosses:
@@ -21,14 +21,14 @@ class CompiledLosses:
         self._note = recorder.guard(self._built.note)
 
     def install(self) -> Undo:
-        """Watch what `compile` makes of its losses."""
+        """Watch the construction of the losses of `compile`."""
         return before(CompileLoss, "__init__", self._note)
 
     def caller(self) -> Source:
-        """Who asked for the loss function that is being called.
+        """The line of the program that asked for the loss function now being called.
 
-        The innermost line of the user's; where only Keras lies between that and the losses of
-        `compile`, the line of `compile`.
+        It is the user's innermost line; if only Keras lies between the loss function and the losses
+        of `compile`, the line of `compile`.
         """
         frame: FrameType | None = sys._getframe(1)
         for _ in range(_FRAMES):

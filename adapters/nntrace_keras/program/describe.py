@@ -1,4 +1,4 @@
-"""What a layer or parameter is, in the schema's words: names, fans, ranges, unit axes."""
+"""Describes layers and parameters in the schema's terms: names, fans, ranges, unit axes."""
 
 import math
 from typing import Any
@@ -14,7 +14,7 @@ _RANGES = {
     "hard_tanh": (-1.0, 1.0),
     "softsign": (-1.0, 1.0),
 }
-# Their `activation` is not what their output went through last.
+# Layers whose `activation` is not the last function applied to their output.
 _GATED = (layers.LSTM, layers.GRU, layers.LSTMCell, layers.GRUCell, layers.ConvLSTM2D)
 _CELLS = (layers.SimpleRNNCell, layers.LSTMCell, layers.GRUCell)
 _TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
@@ -31,7 +31,7 @@ _DROPOUTS = (
 
 
 def activation_name(layer: Any) -> str:
-    """The name of the activation function a layer ends in; empty when it has none."""
+    """The name of the activation function that a layer ends with; empty if it has none."""
     if isinstance(layer, layers.Softmax):
         return "softmax"
     function = getattr(layer, "activation", None)
@@ -41,7 +41,7 @@ def activation_name(layer: Any) -> str:
 
 
 def value_range(layer: Any) -> dict[str, float]:
-    """The columns that bound the output of a layer with a bounded activation function."""
+    """The site columns that bound a layer's output, if its activation function is bounded."""
     bounds = _RANGES.get(activation_name(layer))
     return {} if bounds is None else {"range_low": bounds[0], "range_high": bounds[1]}
 
@@ -52,22 +52,22 @@ def unit_axis(layer: Any) -> int:
 
 
 def is_dropout(layer: Any) -> bool:
-    """Whether it is a dropout layer with a rate above zero."""
+    """Whether a layer is a dropout layer with a rate above zero."""
     return isinstance(layer, _DROPOUTS) and bool(getattr(layer, "rate", 0))
 
 
 def dropout_rate(layer: Any) -> dict[str, float]:
-    """The column that tells a dropout layer's rate."""
+    """The site column with a dropout layer's rate; empty for other layers."""
     return {"dropout_rate": float(layer.rate)} if isinstance(layer, _DROPOUTS) else {}
 
 
 def is_batch_norm(layer: Any) -> bool:
-    """Whether it normalises by batch statistics in training."""
+    """Whether a layer normalises by batch statistics in training."""
     return isinstance(layer, layers.BatchNormalization)
 
 
 def is_training(layer: Any, kwargs: dict[str, Any]) -> bool:
-    """Whether a layer that behaves differently in training is called so, with these arguments."""
+    """Whether a layer is called in training mode, and behaves differently there."""
     training = kwargs.get("training")
     if training is None:
         context = global_state.get_global_attribute("current_call_ctx")
@@ -78,10 +78,8 @@ def is_training(layer: Any, kwargs: dict[str, Any]) -> bool:
 def fans(shape: tuple[int, ...], owner: Any) -> dict[str, int]:
     """`fan_in` and `fan_out` of a kernel, as the trace documentation counts them.
 
-    With them goes `unit_axis`, where its filters are along one.
-
-    Empty where the orientation is not known: embeddings, transposed convolutions, weights of
-    layers that are not Keras' own.
+    Also `unit_axis`, if the kernel's filters lie along one axis. Empty if the orientation is
+    unknown: for embeddings, transposed convolutions, and weights of layers that are not Keras' own.
     """
     if len(shape) < 2:
         return {}
@@ -114,11 +112,11 @@ def _einsum_fans(shape: tuple[int, ...], equation: str) -> dict[str, int]:
 
 
 def rank_of(tensor: Any) -> int:
-    """The number of axes of a tensor of any backend; 0 where TensorFlow does not know it."""
+    """The number of axes of a tensor of any backend; 0 if TensorFlow does not know it."""
     shape = tensor.shape
     return int(shape.rank or 0) if hasattr(shape, "rank") else len(shape)
 
 
 def dtype_name(tensor: Any) -> str:
-    """`float32` for any of the ways a backend writes it."""
+    """The dtype as `float32`, whichever way the backend writes it."""
     return str(keras.backend.standardize_dtype(tensor.dtype))

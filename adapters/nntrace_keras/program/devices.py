@@ -1,4 +1,4 @@
-"""On which device Keras trains, and whether the machine has a better one."""
+"""Records on which device Keras trains, and whether the machine has a better one."""
 
 import os
 from typing import Any
@@ -19,7 +19,7 @@ class DeviceObserver:
         self._has_recorded = False
 
     def look(self, variables: list[Any]) -> None:
-        """An optimizer is called with these."""
+        """Record the device of the variables with which an optimizer is called, the first time."""
         if self._has_recorded or not variables:
             return
         self._has_recorded = True

@@ -1,6 +1,6 @@
-"""What a Keras loss function computes, in the words the rules know, and how it was called.
+"""What a Keras loss function computes, in the rules' terms, and how it was called.
 
-On the TensorFlow backend a softmax or sigmoid leaves its logits on its output as a hidden
+On the TensorFlow backend a softmax or sigmoid attaches its logits to its output as a hidden
 attribute, and every cross-entropy uses them: what is computed is then not what is written.
 """
 
@@ -13,7 +13,7 @@ import keras
 from nntrace_keras.program.describe import activation_name, rank_of
 from nntrace_keras.program.sources import Source
 
-# Keras' name: what it is called where it does the same as PyTorch's.
+# From Keras' name to PyTorch's, where both compute the same.
 _SAME = {
     "mean_squared_error": "mse_loss",
     "mean_absolute_error": "l1_loss",
@@ -22,7 +22,7 @@ _SAME = {
     "poisson": "poisson_nll_loss",
 }
 _CATEGORICAL = ("categorical_crossentropy", "sparse_categorical_crossentropy")
-# What an operation of the graph is called as the head of a model; what only moves values is passed.
+# Names of operations as the head of a model; those in `_MOVES` are skipped.
 _HEADS = {
     "Sigmoid": "sigmoid",
     "Softmax": "softmax",
@@ -34,7 +34,7 @@ _HEADS = {
     "BiasAdd": "affine",
     "MatMul": "affine",
 }
-# The same by what Keras calls the activation function of a layer.
+# The same, by Keras' name of a layer's activation function.
 _ACTIVATIONS = {
     **{name: name for name in ("sigmoid", "softmax", "log_softmax", "tanh", "relu", "softplus")},
     "exponential": "exp",
@@ -42,8 +42,8 @@ _ACTIVATIONS = {
 }
 _MOVES = ("Identity", "Reshape", "Squeeze", "ExpandDims", "StridedSlice", "Cast", "Transpose")
 _FROM_OUTSIDE = ("Placeholder", "IteratorGetNext")
-_DEEP = 8
-# TensorFlow's own losses on logits, and what Keras calls them.
+_DEEP = 8  # operations to look behind
+# TensorFlow's own losses on logits, and Keras' names for them.
 ON_LOGITS = {
     "softmax_cross_entropy_with_logits": "categorical_crossentropy",
     "sparse_softmax_cross_entropy_with_logits": "sparse_categorical_crossentropy",
@@ -58,13 +58,13 @@ _REDUCTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class OnLogits:
-    """One of `ON_LOGITS`, by the name Keras gives it; it reduces nothing."""
+    """One of `ON_LOGITS`, by Keras' name; it reduces nothing."""
 
     name: str
     reduction: None = None
 
 
-# Keras' loss functions that programs call by themselves.
+# Keras' loss functions that programs call themselves.
 FUNCTIONS = (
     *("mean_squared_error", "mean_absolute_error", "huber", "log_cosh", "poisson"),
     *("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"),
@@ -74,7 +74,7 @@ FUNCTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class CalledFunction:
-    """One of `FUNCTIONS` as a program has called it: it gives a value for each example."""
+    """A call of one of `FUNCTIONS` by the program; it returns one value per example."""
 
     fn: Callable[..., Any]
     from_logits: bool = False
@@ -83,27 +83,27 @@ class CalledFunction:
 
     @property
     def _fn_kwargs(self) -> dict[str, Any]:
-        """As a `keras.losses.Loss` names them."""
+        """The settings under the names that a `keras.losses.Loss` uses."""
         return {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing}
 
 
 @dataclass(frozen=True, slots=True)
 class LossFacts:
-    """A loss function and what it makes of its arguments.
+    """A loss function and how it uses its arguments.
 
     Attributes:
         function: the name under which it is recorded.
-        keras_name: the name Keras gives it.
-        is_keras: whether it is Keras' or TensorFlow's own, which compare with their targets.
+        keras_name: Keras' name for it.
+        is_keras: whether it is one of Keras' or TensorFlow's, which compare with their targets.
         by_class: whether the last axis of the predictions is classes.
         labels: whether targets are class numbers.
         reduction: `mean`, `sum` or `none`.
-        from_logits: what the program says; None where it makes no difference.
+        from_logits: what the program declares; None if it makes no difference.
         hidden_logits: whether the predictions carry logits that are used instead of them.
-        is_doubled: whether these logits come out of a softmax or sigmoid themselves.
-        label_smoothing: as given to the loss function.
-        head: the operation that made the predictions; None where unusual, or outside a graph.
-        head_width: the size of the last axis, where that is known.
+        is_doubled: whether these logits are the output of a softmax or sigmoid themselves.
+        label_smoothing: as set in the loss function.
+        head: the operation that made the predictions; None if it is unusual, or outside a graph.
+        head_width: the size of the predictions' last axis; None if there is none or it is unknown.
     """
 
     function: str
@@ -121,14 +121,14 @@ class LossFacts:
 
 
 def loss_facts(loss: Any, prediction: Any) -> LossFacts:
-    """The facts of one `keras.losses.Loss`, or `OnLogits`, and the predictions it was given."""
+    """The facts of a `keras.losses.Loss`, `OnLogits` or `CalledFunction` on these predictions."""
     is_tensorflows = isinstance(loss, OnLogits)
     function = getattr(loss, "fn", None)
     settings = getattr(loss, "_fn_kwargs", {})
     name = str(getattr(function, "__name__", None) or loss.name)
     says_logits = is_tensorflows or settings.get("from_logits")
     entropy = name in _CATEGORICAL or name == "binary_crossentropy"
-    # Keras leaves logits on tensors of any backend, and uses them on one.
+    # Keras attaches logits to tensors of any backend, and uses them only on TensorFlow.
     uses = entropy and not is_tensorflows and keras.backend.backend() == "tensorflow"
     logits = _hidden_logits(prediction, name) if uses else None
     hidden = logits is not None
@@ -150,7 +150,7 @@ def loss_facts(loss: Any, prediction: Any) -> LossFacts:
 
 
 def announcement(facts: LossFacts, path: str, classes: int, source: Source) -> dict[str, Any]:
-    """The payload of the `loss_call` event of a loss function that is called there."""
+    """The payload of the `loss_call` event of a loss function called at `source`."""
     return {
         "function": facts.function,
         "path": path,
@@ -170,7 +170,7 @@ def announcement(facts: LossFacts, path: str, classes: int, source: Source) -> d
 
 
 def recorded_name(name: str, takes_logits: bool) -> str:
-    """What a loss function of Keras is called in the trace."""
+    """The name of a Keras loss function in the trace."""
     if name in _CATEGORICAL and takes_logits:
         return "cross_entropy"
     if name == "binary_crossentropy":
@@ -179,29 +179,30 @@ def recorded_name(name: str, takes_logits: bool) -> str:
 
 
 def head_of_layer(made: Iterable[tuple[Any, Any]], prediction: Any) -> str | None:
-    """What a layer ends in whose output the predictions are.
+    """The function that ends the layer whose output the predictions are; None if unknown.
 
     Args:
         made: layers and their outputs, the last ones first.
-        prediction: what a loss function is given.
+        prediction: the predictions passed to a loss function.
     """
     layer = next((layer for layer, output in made if output is prediction), None)
     return None if layer is None else _ACTIVATIONS.get(activation_name(layer))
 
 
 def is_symbolic(tensor: Any) -> bool:
-    """Whether it belongs to a graph; an eager tensor does not know what made it."""
+    """Whether a tensor belongs to a graph rather than being eager."""
     return not hasattr(tensor, "numpy")
 
 
 def is_handed_in(tensor: Any) -> bool:
-    """Whether a tensor of a graph came into it from outside, and was at most moved or cast."""
+    """Whether a tensor of a graph entered it from outside, and was at most moved or cast."""
     return _made_by(tensor) in _FROM_OUTSIDE
 
 
 def is_exchanged(facts: LossFacts, target: Any, prediction: Any) -> bool:
-    """Whether a loss that is not the same both ways is given, in a graph, what a model made as its
-    targets and what came with the data as predictions.
+    """Whether predictions and targets are swapped, in a graph, in a loss where that matters.
+
+    That is so if the targets were made by a model's head and the predictions came with the data.
     """
     is_one_way = facts.keras_name in (*_CATEGORICAL, "binary_crossentropy", "kl_divergence")
     if not (is_one_way and facts.is_keras and is_symbolic(target) and is_symbolic(prediction)):
@@ -210,12 +211,12 @@ def is_exchanged(facts: LossFacts, target: Any, prediction: Any) -> bool:
 
 
 def _head(prediction: Any) -> str | None:
-    """What made the predictions in a graph; an eager tensor does not know."""
+    """The head that made the predictions in a graph; None for an eager tensor."""
     return _HEADS.get(_made_by(prediction)) if is_symbolic(prediction) else None
 
 
 def _made_by(tensor: Any) -> str:
-    """The kind of operation that computed a tensor of a graph."""
+    """The type of the operation that computed a tensor of a graph, moves skipped."""
     made_by = getattr(tensor, "op", None)
     for _ in range(_DEEP):
         kind = getattr(made_by, "type", "")
@@ -226,13 +227,13 @@ def _made_by(tensor: Any) -> str:
 
 
 def _hidden_logits(prediction: Any, name: str) -> Any:
-    """What Keras will take in place of these (`keras.src.backend.tensorflow.nn`), if it will.
+    """The logits that Keras will use instead (see `keras.src.backend.tensorflow.nn`), or None.
 
-    Without the name of a loss function: what a softmax or sigmoid made these of.
+    With an empty name, the logits from which a softmax or sigmoid computed the tensor.
     """
     hidden = getattr(prediction, "_keras_logits", None)
     made_by = None if hasattr(prediction, "numpy") else getattr(prediction, "op", None)
-    if hidden is not None or made_by is None:  # an eager tensor does not know what made it
+    if hidden is not None or made_by is None:  # no operation is known behind an eager tensor
         return hidden
     taken = {"binary_crossentropy": ("Sigmoid",), "": ("Sigmoid", "Softmax")}
     return made_by.inputs[0] if made_by.type in taken.get(name, ("Softmax",)) else None

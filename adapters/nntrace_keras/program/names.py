@@ -1,7 +1,7 @@
-"""Names layers and variables as Keras shows them, each name for one of them only.
+"""Names layers and variables as Keras shows them, and makes each name unique.
 
-A layer's `path` is known once it was built; layers without weights never are, and are named
-after what encloses them.
+A layer's `path` is known once it is built; layers without weights never are, and are named after
+the layer that encloses them.
 """
 
 import weakref
@@ -14,7 +14,7 @@ Owner = tuple[weakref.ref[Any], str]
 
 
 class Names:
-    """Paths of layers and variables; keeps neither alive."""
+    """The paths of layers and variables; keeps neither alive."""
 
     def __init__(self) -> None:
         self._layers: dict[int, Owner] = {}
@@ -22,11 +22,11 @@ class Names:
         self._taken: dict[str, int] = {}
 
     def layer(self, layer: Any, enclosing: Any = None) -> str:
-        """The path of a layer.
+        """Return the path of a layer.
 
         Args:
             layer: any layer.
-            enclosing: the layer in whose call it is called, if there is one.
+                enclosing: the layer in whose call it is called, if any.
         """
         known = self._layers.get(id(layer))
         if known is not None and known[0]() is layer:
@@ -45,11 +45,11 @@ class Names:
                 self._own(variable, layer)
 
     def variable(self, variable: Any, optimizer: str, number: int) -> tuple[str, str, Any]:
-        """Path of a trainable variable, path of its layer, and the layer if it is known.
+        """Return a trainable variable's path, its layer's path, and the layer if it is known.
 
         Args:
             variable: a Keras variable or a `tf.Variable`.
-            optimizer: name that stands in for a layer where none is known.
+                optimizer: name that replaces the layer's if none is known.
             number: the variable's place in the optimizer.
         """
         known = self._variables.get(id(variable))
@@ -70,7 +70,7 @@ class Names:
         path = self.layer(layer)
         owner = weakref.ref(layer)
         full = self._unique(f"{path}/{variable.name}")
-        # The cells of a recurrent layer are called inside its loop: their output is never seen.
+        # A recurrent layer's cells are called inside its loop, so their outputs cannot be observed.
         parent = path.rpartition("/")[0] if _is_cell(layer) else path
         self._variables[id(variable)] = (weakref.ref(variable), full, parent, owner)
 
@@ -80,7 +80,7 @@ class Names:
 
 
 def _prefixes(layer: Any) -> bool:
-    """Whether its parts' paths begin with its own: not so those of a functional model."""
+    """Whether its parts' paths begin with its own path; a functional model's do not."""
     return not (isinstance(layer, Model) and hasattr(layer, "_operations")) or isinstance(
         layer, Sequential
     )

@@ -1,4 +1,4 @@
-"""What a graph differentiates: the summands of the objective, and clamps between errors and means.
+"""What a graph differentiates: the summands of the objective, and clamps of errors before means.
 
 Read off the operations while the graph is built. Values are computed with the other samples of a
 step: no tensor of the training gets a new user.
@@ -25,8 +25,8 @@ _OF_DIFFERENCES = (
     *("Log", "Log1p", "Exp", "Cosh", "Softplus"),
 )
 DIFFERENCES = ("Sub", "SquaredDifference")
-ADD_AXES = ("StridedSlice", "ExpandDims", "BroadcastTo")  # so that one may be compared with many
-# What errors pass on their way to their mean.
+ADD_AXES = ("StridedSlice", "ExpandDims", "BroadcastTo")  # to compare one with many on purpose
+# Operations between errors and their mean.
 _PLAIN = (*REDUCTIONS, *_ELEMENTWISE, *_MOVES, *_SCALES)
 PASSED = (*_PLAIN, *_OF_DIFFERENCES)
 _OF_WEIGHTS = frozenset(
@@ -45,9 +45,9 @@ class Term:
     """One summand of the objective.
 
     Attributes:
-        name: of the loss function; `penalty` where only parameters enter; else `other`.
-        weight: the factor it enters with.
-        tensor: the value without it.
+        name: of the loss function; `penalty` if only parameters enter; else `other`.
+        weight: the factor with which it enters.
+        tensor: the value without that factor.
         is_call: whether a loss function returned it.
     """
 
@@ -59,14 +59,14 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Clamp:
-    """Values and the bounds beyond which they are cut off, before they are reduced."""
+    """Values that are cut off at bounds before they are reduced."""
 
     values: Any
     least: float | None
     most: float
 
     def share(self, values: Any) -> Any:
-        """The share that is cut off, of the values or of their copy."""
+        """The share of the values, or of their sampled copy, that is cut off."""
         cut = values > tf.cast(self.most, values.dtype)
         if self.least is not None and self.least < 0:
             cut = tf.logical_or(cut, values < tf.cast(self.least, values.dtype))
@@ -74,7 +74,7 @@ class Clamp:
 
 
 def terms(depends: Dependence, target: Any, calls: Sequence[tuple[str, Any]]) -> list[Term]:
-    """The summands of a scalar; empty when there are too many to follow.
+    """The summands of a scalar; empty if there are too many to follow.
 
     Args:
         depends: what is differentiable in the target's graph.
@@ -103,13 +103,13 @@ def terms(depends: Dependence, target: Any, calls: Sequence[tuple[str, Any]]) ->
 
 
 def sum_of(objective: Sequence[Term], values: Any) -> Any:
-    """The term that is the sum of what a loss function returned for each example, if one is."""
+    """The term that sums a loss function's value per example, `values`; None if there is none."""
     sums = (term.tensor for term in objective if term.tensor.op.type == "Sum")
     return next((total for total in sums if total.op.inputs[0] is values), None)
 
 
 def clamp(depends: Dependence, term: Term) -> Clamp | None:
-    """The clamp from above that stands between the errors of a term and their reduction."""
+    """The upper clamp between a term's errors and their reduction; None if there is none."""
     least = None
     for operation in _toward_the_error(depends, term.tensor, through=("Maximum",)):
         inputs = depends.inputs(operation)
@@ -128,8 +128,9 @@ def clamp(depends: Dependence, term: Term) -> Clamp | None:
 
 
 def broadcast(depends: Dependence, term: Term) -> tuple[Shape, Shape] | None:
-    """Shapes of predictions and of their difference from targets, where that has an element for
-    each pair of them: (N, 1) against (N,).
+    """Shapes of predictions and of their difference from the targets, if they were broadcast.
+
+    That is, if the difference has an element for each pair of the two: (N, 1) against (N,).
     """
     for operation in _toward_the_error(depends, term.tensor, through=_OF_DIFFERENCES):
         if operation.type not in DIFFERENCES:
@@ -145,7 +146,7 @@ def broadcast(depends: Dependence, term: Term) -> tuple[Shape, Shape] | None:
 
 
 def pairwise(part: Shape | None, other: Shape | None) -> tuple[Shape, Shape] | None:
-    """Shapes of predictions and of their difference, where one operand is a column, one a row."""
+    """Shapes of predictions and of their difference, if one operand is a column and one a row."""
     if (
         part is None
         or other is None
@@ -159,9 +160,9 @@ def pairwise(part: Shape | None, other: Shape | None) -> tuple[Shape, Shape] | N
 def _toward_the_error(
     depends: Dependence, tensor: Any, through: Collection[str] = ()
 ) -> Iterator[Any]:
-    """The operations from a reduction down to where values stop being errors: at most a few.
+    """Yield the operations from a reduction back to where values stop being errors, a few at most.
 
-    Also those of the types `through`, of whose operands the first one is followed.
+    Operations of the types `through` are passed, too, by way of their first differentiable operand.
     """
     for _ in range(_DEEP):
         operation = tensor.op
@@ -175,14 +176,14 @@ def _toward_the_error(
 
 
 def _is_prepared(operation: Any) -> bool:
-    """Whether it gives a tensor one more axis."""
+    """Whether an operation adds an axis to a tensor."""
     if operation.type == "StridedSlice":
         return bool(operation.get_attr("new_axis_mask"))
     return operation.type in ADD_AXES
 
 
 def _summands(depends: Dependence, tensor: Any, weight: float) -> Iterator[tuple[Any, float]]:
-    """What is added or scaled to a scalar, with the weights; nothing for other operations."""
+    """The scalars added or scaled to give a scalar, with weights; none for other operations."""
     operation, kind = tensor.op, tensor.op.type
     inputs = depends.inputs(operation)
     if kind in _ADDS:
@@ -207,7 +208,7 @@ def _summands(depends: Dependence, tensor: Any, weight: float) -> Iterator[tuple
 
 
 def _only_parameters(depends: Dependence, tensor: Any) -> bool:
-    """Whether nothing but parameters, their powers, sums and constant factors enter."""
+    """Whether only parameters, their powers, sums and constant factors enter."""
     seen: set[int] = set()
     waiting, reads = [tensor.op], 0
     while waiting:
@@ -229,6 +230,6 @@ def _only_parameters(depends: Dependence, tensor: Any) -> bool:
 
 
 def _number(tensor: Any) -> float | None:
-    """A constant of the graph; None for what is computed."""
+    """The value of a constant of the graph; None if it is computed."""
     value = None if tensor is None else tf.get_static_value(tensor)
     return float(value) if value is not None and value.size == 1 else None

@@ -1,7 +1,7 @@
-"""The optimizers seen so far: their names, their learning rates, and when a call of theirs steps.
+"""The optimizers seen so far: their names, their learning rates, and which of their calls step.
 
 Not every call does: with `gradient_accumulation_steps` only each n-th, with a loss scale only
-those whose gradients are finite. The optimizer's own count of iterations tells.
+those whose gradients are finite. The optimizer's own iteration count tells.
 """
 
 import weakref
@@ -22,7 +22,7 @@ from nntrace_keras.program.sources import Source, Sources
 
 @dataclass(slots=True)
 class _Built:
-    """How often a line built an optimizer for the same variables; `name` is the first's."""
+    """How often one line built an optimizer for the same variables; `name` is the first one's."""
 
     name: str
     of: Callable[[], Any]
@@ -30,7 +30,7 @@ class _Built:
 
 
 class Optimizers:
-    """Every optimizer that was called; each is announced once."""
+    """Every optimizer that was called; each is recorded once."""
 
     def __init__(self, recorder: Recorder, sources: Sources) -> None:
         self._recorder = recorder
@@ -41,7 +41,7 @@ class Optimizers:
         self.schedules = ScheduleObserver(recorder, sources)
 
     def name(self, optimizer: Any, variables: Sequence[Any]) -> str:
-        """Its class, numbered from the second optimizer on."""
+        """The name of an optimizer: its class, with a number from the second optimizer on."""
         known = self._names.get(id(optimizer))
         if known is not None and known[0]() is optimizer:
             return known[1]
@@ -55,11 +55,11 @@ class Optimizers:
 
     @property
     def living(self) -> int:
-        """How many of them are still there."""
+        """How many of the optimizers still exist."""
         return sum(reference() is not None for reference, _ in self._names.values())
 
     def _built_again(self, source: Source, name: str, variables: Sequence[Any]) -> "_Built":
-        """The optimizers that one line built for the same variables, this one included."""
+        """Count this optimizer among those that one line built for the same variables."""
         first = variables[0]
         key = (source, id(first), len(variables))
         known = self._built.get(key)
@@ -92,7 +92,7 @@ class Optimizers:
 
 
 def learning_rate(optimizer: Any) -> Any:
-    """The rate of the step to come, as a tensor; None for one that only user code can tell."""
+    """The rate of the coming step, as a tensor; None if user code computes it."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     rate = inner._learning_rate
     if isinstance(rate, keras.Variable | keras.optimizers.schedules.LearningRateSchedule):
@@ -101,7 +101,7 @@ def learning_rate(optimizer: Any) -> Any:
 
 
 def accumulation_steps(optimizer: Any) -> int:
-    """Calls per step."""
+    """How many calls make one step."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     return int(inner.gradient_accumulation_steps or 1)
 
@@ -121,19 +121,19 @@ def ends_accumulation(optimizer: Any) -> Any:
 
 
 def iterations(optimizer: Any) -> Any:
-    """How many steps it has made, as a tensor."""
+    """How many steps an optimizer has made, as a tensor."""
     return tf.cast(tf.convert_to_tensor(optimizer.iterations), tf.int64)
 
 
 def loss_scale(optimizer: Any) -> Any:
-    """What it multiplies the losses of the step to come by; None where it does not."""
+    """The factor on the losses of the coming step; None if the optimizer scales none."""
     if hasattr(optimizer, "inner_optimizer"):
         return optimizer.dynamic_scale if optimizer.built else optimizer.initial_scale
     return optimizer.loss_scale_factor
 
 
 def as_received(optimizer: Any, variable: Any, gradient: Any) -> Any:
-    """The gradient as it counts: without the loss scale, averaged with those accumulated."""
+    """The gradient that takes effect: without the loss scale, averaged with those accumulated."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     scale = loss_scale(optimizer)
     if scale is not None:

@@ -1,6 +1,6 @@
-"""Follows the schedules of learning rates: what they are, how far they reach, how far they came.
+"""Follows learning-rate schedules: which there are, how long they are, how far they have come.
 
-A schedule of Keras is a function of the optimizer's steps: it counts every one of them.
+A Keras schedule is a function of the optimizer's step count: every step counts.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ class ScheduleObserver:
         self._calls: dict[str, int] = {}
 
     def announce(self, optimizer: Any, name: str) -> None:
-        """An optimizer is new: it may have a schedule."""
+        """Note the schedule of a new optimizer, if it has one."""
         schedule = getattr(optimizer, "_learning_rate", None)
         if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
             return
@@ -32,13 +32,13 @@ class ScheduleObserver:
             "class": type(schedule).__name__,
             "optimizer": name,
             "horizon": _horizon(schedule),
-            "optimizer_stepped": True,  # it cannot be asked before
-            "file": source.file,  # where the optimizer was built that it was given to
+            "optimizer_stepped": True,  # the schedule cannot be called before
+            "file": source.file,  # where the optimizer that holds it was built
             "line": source.line,
         }
 
     def stepped(self, name: str) -> None:
-        """An optimizer has made a step."""
+        """Count a step of an optimizer; record it at landmarks."""
         payload = self._payloads.get(name)
         if payload is None:
             return
@@ -47,7 +47,7 @@ class ScheduleObserver:
             self._record(payload, calls)
 
     def passes(self, name: str, steps: int) -> bool:
-        """An optimizer has made so many, unless there is something to record at one of them."""
+        """Count steps of an optimizer; return False, counting none, if one must be recorded."""
         if name in self._payloads:
             calls = self._calls.get(name, 0)
             if last_landmark(calls + steps) > calls:
@@ -56,7 +56,7 @@ class ScheduleObserver:
         return True
 
     def finish(self) -> None:
-        """Record how far each came in the end."""
+        """Record how far each schedule has come at the end."""
         for name, calls in self._calls.items():
             if not is_landmark(calls):
                 self._record(self._payloads[name], calls)
@@ -67,14 +67,14 @@ class ScheduleObserver:
 
 
 def _horizon(schedule: Any) -> int | None:
-    """After how many steps it is through, or repeats; None where it does not say."""
+    """The number of steps after which a schedule ends or repeats; None if it does not say."""
     boundaries = getattr(schedule, "boundaries", None)
     if boundaries:
         return int(max(boundaries))
     if isinstance(schedule, keras.optimizers.schedules.CosineDecayRestarts):
         return int(schedule.first_decay_steps)
     warm_up = getattr(schedule, "warmup_steps", None) or 0
-    # An exponential decay has no end: after `decay_steps` it has only divided once.
+    # An exponential decay has no end: at `decay_steps` it has decayed by its rate once.
     through = isinstance(
         schedule,
         keras.optimizers.schedules.CosineDecay | keras.optimizers.schedules.PolynomialDecay,

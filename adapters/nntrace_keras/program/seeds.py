@@ -1,4 +1,4 @@
-"""Records the seeds that TensorFlow is given."""
+"""Records the seeds set in TensorFlow."""
 
 from typing import Any
 

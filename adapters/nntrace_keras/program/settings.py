@@ -1,4 +1,4 @@
-"""What an optimizer of Keras is set to, on any backend."""
+"""The settings of a Keras optimizer, on any backend."""
 
 from typing import Any
 
@@ -8,20 +8,20 @@ _SETTINGS = ("weight_decay", "momentum", "epsilon", "clipnorm", "global_clipnorm
 
 
 def settings(optimizer: Any) -> dict[str, Any]:
-    """What an `optimizer` event says of one, without the one it may wrap."""
+    """The settings for an `optimizer` event, of the optimizer alone and not of one it wraps."""
     return {
         **{
             name: value
             for name in _SETTINGS
             if isinstance(value := getattr(optimizer, name, None), int | float)
         },
-        "decoupled": True,  # Keras always takes the decay off the weights themselves
+        "decoupled": True,  # Keras always subtracts the decay from the weights themselves
         "stateful": type(optimizer) is not keras.optimizers.SGD or bool(optimizer.momentum),
     }
 
 
 def weight_decay(optimizer: Any, variable: Any) -> float:
-    """The decay that acts on a variable."""
+    """The weight decay that acts on a variable."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     decays = bool(inner.weight_decay) and inner._use_weight_decay(variable)
     return float(inner.weight_decay) if decays else 0.0

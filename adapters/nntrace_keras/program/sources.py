@@ -20,20 +20,20 @@ CODE = UserCode(
     ),
     _FRAMES,
 )
-_REWRITTEN = "__autograph_generated_file"  # of functions that autograph has translated
+_REWRITTEN = "__autograph_generated_file"  # in the file name of functions AutoGraph translated
 is_users = CODE.is_users
 
 __all__ = ["CODE", "UNKNOWN", "Source", "Sources", "caller", "is_users"]
 
 
 def caller() -> Source:
-    """The innermost line of the user's, as it was written."""
+    """The user's innermost line, in the file as written, not as AutoGraph translated it."""
     source = CODE.caller()
     if source.file is None or _REWRITTEN not in source.file:
         return source
-    from tensorflow.python.util import tf_stack  # with other backends it is not there
+    from tensorflow.python.util import tf_stack  # missing with other backends
 
-    # What TensorFlow itself maps tracebacks with, in the functions that this thread is in.
+    # TensorFlow's own map for tracebacks, of the functions that this thread is in.
     lines = tf_stack._source_mapper_stacks[threading.get_ident()][-1].get_effective_source_map()
     return Source(*lines.get(source, source)[:2])
 

@@ -1,4 +1,4 @@
-"""Finds the tensors among the arguments and results of a call, in whatever they are nested."""
+"""Finds the tensors among the arguments and results of a call, however they are nested."""
 
 from collections.abc import Iterator
 from typing import Any
