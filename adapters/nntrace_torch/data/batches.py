@@ -1,4 +1,4 @@
-"""What enters the model: input samples, and a hash of every example of the batch."""
+"""Observes what enters the model: samples of inputs, and a hash of every example of the batch."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -23,10 +23,10 @@ _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class InputSampler:
-    """Samples the tensors given to a root module.
+    """Samples the tensors that a root module is called with.
 
-    A model that is called many times in a step with one example each is recorded at another call
-    each time, in turn: the first call of an episode, say, always sees the same state.
+    Of a model that is called many times in a step with one example each, a different call is
+    sampled in each step: the first call of an episode, for one, always sees the same state.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -77,7 +77,7 @@ class InputSampler:
     def called_again(
         self, model: Model, args: tuple[Any, ...], kwargs: dict[str, Any], sample: StepSample
     ) -> None:
-        """Count a later call in the step, told of twice when it has both arguments and keywords."""
+        """Count a later call in the step; one with both kinds of arguments is reported twice."""
         if model.prefix != self._prefix or bool(args) is bool(kwargs):
             return
         self._calls += 1
@@ -98,7 +98,7 @@ class InputSampler:
 
 
 def input_plan(part: torch.Tensor, limit: int, *, staggered: bool = False) -> Plan:
-    """Which elements of an input are sampled; `staggered`, of each example others."""
+    """Which elements of an input are sampled; `staggered` takes others of each example."""
     axis = 1 if part.dim() >= 4 else -1
     return activation_plan(tuple(part.shape), part.stride(), axis, limit, staggered=staggered)
 
@@ -117,9 +117,9 @@ def _hashes_of_all(inputs: "list[Input]", first: "Input") -> torch.Tensor:
 
 
 def example_hashes(batch: torch.Tensor) -> torch.Tensor:
-    """An int64 hash of each example [N, …], equal for examples whose bits are equal.
+    """An int64 hash for each example of a batch [N, …], equal for examples with equal bits.
 
-    Of large examples at least 1024 elements, spread evenly, are hashed, and the sum of all.
+    Of large examples at least 1024 evenly spread elements are hashed, and the sum of all.
     """
     count = min(batch.shape[0], _MAX_EXAMPLES)
     flat = batch[:count].reshape(count, -1)
@@ -134,8 +134,8 @@ def example_hashes(batch: torch.Tensor) -> torch.Tensor:
     mixed = (bits + place) * _MULTIPLIER  # wraps around, which is meant
     hashes = ((mixed ^ (mixed >> 29)) * (2 * place + 1)).sum(dim=1)
     if flat.shape[1] < features:
-        # Two sparse examples may be alike wherever one looks. In double precision first: the
-        # order of a sum may depend on the number of examples.
+        # Two sparse examples may be equal in all elements that are hashed. The sum is taken in
+        # double precision first: its order may depend on the number of examples.
         sums = whole.sum(dim=1, dtype=torch.float64).to(torch.float32)
         hashes = hashes + sums.view(torch.int32).to(torch.int64) * _MULTIPLIER
     return hashes
@@ -150,12 +150,12 @@ class Input(NamedTuple):
 
     @property
     def rows_are_examples(self) -> bool:
-        """Not so for sequences of different lengths that lie behind one another."""
+        """Whether the first axis is examples: false for concatenated sequences."""
         return self.examples == self.part.shape[0]
 
 
 def inputs_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Input]:
-    """The tensors among the arguments of a call, also in containers within."""
+    """The tensors among the arguments of a call, those in containers included."""
     named = {**{str(number): value for number, value in enumerate(args)}, **kwargs}
     for name, value in named.items():
         for own, item in named_parts(f"input.{name}", value):
@@ -182,13 +182,13 @@ def examples_in(
     outputs: int | None,
     targets: int | None,
 ) -> int | None:
-    """How many examples a call of a model was given, as far as its first tensor tells.
+    """The batch size of a model's call, as far as its first tensor tells; None if it does not.
 
     Args:
-        args: of the call.
-        kwargs: of the call.
-        outputs: the first axis of what it returned; None where that is not known.
-        targets: the first axis of what a loss function compared with; None without one.
+        args: the call's arguments.
+        kwargs: the call's keyword arguments.
+        outputs: the length of the output's first axis; None if not known.
+        targets: the length of the first axis of the loss function's targets; None without any.
     """
     first = args[0] if args else None
     if type(first) is not torch.Tensor:
@@ -200,7 +200,7 @@ def examples_in(
     if not shape:
         return None
     if len(shape) == 1 and first.is_floating_point() and shape[0] != targets:
-        # The features of one example, or one number of each.
+        # Either the features of one example, or one number per example.
         return None if outputs is None else shape[0] if shape[0] == outputs else 1
     if len(shape) > 2 and shape[1] == targets != shape[0] and first.is_floating_point():
         return shape[1]  # sequences with time on the first axis

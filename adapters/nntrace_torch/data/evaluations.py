@@ -1,7 +1,7 @@
-"""Passes over data without gradients between optimizer steps: how the models were evaluated.
+"""Evaluations: passes over data without gradients, between optimizer steps.
 
-Only calls of the outermost modules that are trained are seen, and they alone pay: a few
-microseconds each. A pass ends when training goes on.
+Only calls of the outermost modules that are trained are seen; each costs a few microseconds. A pass
+ends when training goes on.
 """
 
 import weakref
@@ -26,13 +26,13 @@ from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.guard import tensors_in
 from nntrace_torch.samples.modules import Models, unwrapped
 
-_MANY = 64  # passes of a model; beyond them only some are recorded
+_MANY = 64  # passes of a model; of later ones only landmarks are recorded
 _ELEMENTS = 4096
 _WATCHED = 8  # pauses of the training whose first call in evaluation mode is watched for dropout
 
 
 class _Key(NamedTuple):
-    """What is evaluated: a model or a part of it, the loader that delivers, the lines that call."""
+    """What tells passes apart: the model or part of it, the loader, the calling lines."""
 
     model: str
     part: str
@@ -42,9 +42,9 @@ class _Key(NamedTuple):
 
 @dataclass(slots=True)
 class _Pass:
-    """The calls of one model since training paused; `modes` and `source` are of the first.
+    """The calls of one model since training paused; `modes` and `source` are the first call's.
 
-    `group` is the same for passes over the same data, as far as loader and lines tell.
+    Passes over the same data have the same `group`, as far as loader and lines tell.
     """
 
     number: int
@@ -123,14 +123,14 @@ class EvaluationObserver:
             _sample(found, inputs)
         if not inputs:
             return
-        # As often as predictions are drawn, to see how certain a model is.
+        # The same batch again: predictions drawn repeatedly show how certain a model is.
         found.repeated += found.last_input() is inputs[0]
         found.last_input = weakref.ref(inputs[0])
         if inputs[0].dim():
             found.examples += int(inputs[0].shape[0])
 
     def loss(self, function: str, reduction: str, loss: torch.Tensor, examples: int) -> None:
-        """A loss function returned a number that has no gradient."""
+        """A loss function returned a loss without a gradient."""
         found = self._current
         if found is None or not _is_recorded(found.number):
             return
@@ -138,7 +138,7 @@ class EvaluationObserver:
             found.loss_function, found.reduction = function, reduction
         if found.loss_function == function:
             value = loss.detach()
-            # On an accelerator nothing waits before the pass is over.
+            # On an accelerator the sum stays there, so that nothing waits before the pass is over.
             number = float(value) if value.device.type == "cpu" else value
             found.loss_sum = found.loss_sum + number * (1 if reduction == "sum" else examples)
             found.loss_examples += examples

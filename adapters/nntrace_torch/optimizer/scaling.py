@@ -1,7 +1,7 @@
-"""Follows `GradScaler`: the scale a loss was multiplied by, and the steps it skipped.
+"""Follows `GradScaler`: the scale by which it multiplied the loss, and the steps it skipped.
 
-What is recorded is unscaled: the loss as the program computed it, gradients as an optimizer
-without a scaler would get them.
+Recorded values are unscaled: the loss as the program computed it, gradients as an optimizer would
+get them without a scaler.
 """
 
 import weakref
@@ -21,11 +21,11 @@ Skipped = Callable[[Optimizer], None]
 
 
 class LossScaling:
-    """The loss scaling of the step that is under way.
+    """The loss scaling of the current step.
 
     Attributes:
-        is_used: whether a scaler had a part in it.
-        used: told when one has.
+        is_used: whether the step uses a scaler.
+        used: called when it does.
     """
 
     def __init__(self, recorder: Recorder, skipped: Skipped) -> None:
@@ -48,12 +48,12 @@ class LossScaling:
 
     @property
     def scale(self) -> torch.Tensor | None:
-        """What gradients are multiplied by in this step; None without a scaler."""
+        """The factor of this step's gradients, a scalar tensor; None without a scaler."""
         scaler = self._scaler()
         return None if scaler is None else scaler._scale
 
     def unscaled(self, loss: torch.Tensor) -> torch.Tensor:
-        """The loss before it was scaled, when it was; perhaps with its graph."""
+        """The loss before it was scaled, if it was; it may have its graph."""
         if self._losses:
             reference, original = self._losses.get(id(loss), (None, loss))
             if reference is not None and reference() is loss:
@@ -64,7 +64,7 @@ class LossScaling:
         return loss.detach() / scale  # a sum of scaled losses
 
     def has_stepped(self, optimizer: Optimizer) -> bool:
-        """Note that the optimizer's step ran; whether that step changed nothing.
+        """Note that the optimizer's step ran; True if that step itself was a skipped one.
 
         A fused optimizer gets scaled gradients and decides on the device whether to skip.
         """
@@ -74,7 +74,7 @@ class LossScaling:
         return isinstance(found, torch.Tensor) and bool(found)
 
     def take_scale(self) -> float | None:
-        """The scale of the step that ends; the next one begins without."""
+        """The scale of the step that ends; the next step begins without a scaler."""
         scale = self.scale
         self._scaler = lambda: None
         self.is_used = False

@@ -1,8 +1,8 @@
-"""Reads the autograd graph around a loss: which operation made the predictions, what the objective
-is a sum of, and what stands between a difference and its reduction.
+"""Reads the autograd graph around a loss: which operation made the predictions, which terms the
+objective is a sum of, and what stands between a difference and its reduction.
 
-Nodes are told by their names and saved values. A graph that cannot be read gives None: what is
-not known is not claimed. Nothing read here is kept.
+Nodes are recognised by their names and saved values. A graph that cannot be read gives None, never
+a guess. Nothing read here is kept.
 """
 
 import re
@@ -43,7 +43,7 @@ _MOVES = frozenset(
     }
 )
 _ELEMENTWISE = frozenset({"Pow", "Abs", "Neg", "Sqrt"})
-# What losses written by hand do with a difference, too; not where a bound is looked for.
+# Further operations on a difference in losses written by hand; not where a bound is looked for.
 _OF_DIFFERENCES = frozenset({"Where", "Log", "Log1P", "Exp", "Cosh", "Softplus"})
 _REDUCTIONS = frozenset({"Mean", "Sum"})
 _OF_WEIGHTS = frozenset(
@@ -69,10 +69,10 @@ class Term:
     """One summand of the objective.
 
     Attributes:
-        name: of the loss function; `penalty` where only parameters enter; else `other`.
-        weight: the factor it enters with.
-        node: what computes it.
-        value: without the weight, where it is known.
+        name: the loss function's; `penalty` where only parameters enter; else `other`.
+        weight: its factor in the sum.
+        node: the node that computes it.
+        value: its value before the factor, where that is known.
     """
 
     name: str
@@ -89,7 +89,10 @@ class Head(NamedTuple):
 
 
 def head(predictions: torch.Tensor) -> Head:
-    """What made them, behind operations that only move values; no name for anything unusual."""
+    """The operation that made the predictions, apart from those that only move values.
+
+    Its name is None for any operation that is not listed in `_HEADS`.
+    """
     node = predictions.grad_fn
     for _ in range(_DEEP):
         if node is None:
@@ -137,7 +140,7 @@ def terms(loss: torch.Tensor, calls: Sequence[LossCall]) -> list[Term]:
 
 
 def value(term: Term) -> torch.Tensor | None:
-    """A term's value before its weight: as recorded, or computed again from what was saved."""
+    """A term's value before its weight: recorded, or computed again from saved operands."""
     if term.value is not None:
         return term.value
     name = operation(term.node)
@@ -154,7 +157,7 @@ def value(term: Term) -> torch.Tensor | None:
 
 
 def clamped_share(term: Term) -> torch.Tensor | None:
-    """The share of per-example losses (or errors) cut off above before they are reduced."""
+    """The share of per-example losses (or errors) that are clamped to an upper bound."""
     for node in _toward_the_error(term.node):
         name = operation(node)
         if name in ("Clamp", "ClampMax"):
@@ -179,7 +182,7 @@ def clamped_share(term: Term) -> torch.Tensor | None:
 
 
 def broadcast(term: Term) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """Shapes of predictions and of their difference from targets, where that is far larger."""
+    """The shapes of predictions and of their difference from targets, if broadcast to [N, N]."""
     for node in _toward_the_error(term.node, through=_OF_DIFFERENCES):
         if operation(node) != "Sub":
             continue
@@ -196,7 +199,7 @@ def broadcast(term: Term) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
 
 
 def _summands(node: Any, weight: float) -> Iterator[tuple[Any, float]]:
-    """What a node that adds or scales is made of, with their weights; nothing for others."""
+    """The operands of a node that adds or scales, with their weights; none for other nodes."""
     name = operation(node)
     sides = [child for child, _ in node.next_functions]
     if name in ("Add", "Sub"):
@@ -224,7 +227,7 @@ def _summands(node: Any, weight: float) -> Iterator[tuple[Any, float]]:
 
 
 def _constant_factor(node: Any, sides: list[Any]) -> float | None:
-    """The number a product or quotient has beside its one computed operand."""
+    """The constant operand of a product or quotient whose other operand is computed."""
     if sum(side is not None for side in sides) != 1:
         return None
     if operation(node) == "Div" and sides[0] is None:
@@ -234,7 +237,7 @@ def _constant_factor(node: Any, sides: list[Any]) -> float | None:
 
 
 def _number(value: Any) -> float | None:
-    """A Python number, also as PyTorch saves it; a tensor on an accelerator is not waited for."""
+    """A number or a scalar tensor as a float; None for one on an accelerator, which would wait."""
     if isinstance(value, (int, float)):
         return float(value)
     if isinstance(value, torch.Tensor) and value.numel() == 1 and value.device.type == "cpu":
@@ -270,7 +273,7 @@ def _scales_by_data(node: Any) -> bool:
 
 
 def _toward_the_error(node: Any, through: Collection[str] = ()) -> Iterator[Any]:
-    """The chain from a reduction down to where values stop being errors: at most a few nodes."""
+    """The nodes from a reduction down to where values stop being errors, at most `_DEEP`."""
     for _ in range(_DEEP):
         if node is None:
             return
@@ -323,7 +326,7 @@ def _shape(node: Any, place: int = 0) -> tuple[int, ...] | None:
 
 
 def _saved(node: Any, name: str) -> Any:
-    """What a node saved for its backward, or None."""
+    """The value a node saved for its backward under a name, or None."""
     try:
         return getattr(node, f"_saved_{name}", None)
     except RuntimeError:  # freed: the graph was walked already

@@ -1,4 +1,4 @@
-"""Train and eval mode of a model and of its mode-dependent layers during training forwards."""
+"""The modes (train or eval) of a model and of its mode-dependent layers in training forwards."""
 
 from torch import nn
 
@@ -23,11 +23,11 @@ class ModeObserver:
             self._trained[model.prefix] = _trained_norms(model)
 
     def forget(self) -> None:
-        """What was seen was an evaluation's."""
+        """Drop what was observed: it belongs to an evaluation."""
         self._seen.clear()
 
     def record(self) -> None:
-        """The step is made: what was seen were its modes."""
+        """Record the observed modes as those of the step that has been made."""
         for prefix, modes in self._seen.items():
             last = self._last.get(prefix)
             if last != modes:
@@ -49,6 +49,6 @@ def modes_of(model: Model, module: nn.Module) -> dict[str, int | bool]:
 
 
 def _trained_norms(model: Model) -> int:
-    """How many normalisation layers bring running statistics of earlier batches with them."""
+    """The number of normalisation layers whose running statistics have seen batches before."""
     counts = [getattr(layer, "num_batches_tracked", None) for layer in model.norms]
     return sum(bool(count > 0) for count in counts if count is not None)

@@ -1,6 +1,6 @@
-"""One process among several: which rank it is, and how its model is spread over the ranks.
+"""The rank of this process, and how its model is distributed over the ranks.
 
-Looks when an optimizer first steps, whoever formed the process group (torchrun, a spawned
+Looks when an optimizer first steps, whatever formed the process group (torchrun, a spawned
 function, a framework); never communicates.
 """
 
@@ -27,7 +27,7 @@ class RankObserver:
         self._is_known = not torch.distributed.is_available()
 
     def look(self, optimizer: Optimizer) -> None:
-        """Before an optimizer step: is there a process group by now?"""
+        """Look for a process group, before an optimizer step, until there is one."""
         if self._is_known or not torch.distributed.is_initialized():
             return
         self._is_known = True
@@ -44,7 +44,7 @@ class RankObserver:
 
 
 def local_part(tensor: torch.Tensor) -> torch.Tensor:
-    """What this rank holds of a tensor: its shard, of one that is spread over the ranks."""
+    """The shard of a distributed tensor that this rank holds; any other tensor as it is."""
     if type(tensor) in (torch.Tensor, nn.Parameter):
         return tensor
     dtensor = getattr(sys.modules.get("torch.distributed.tensor"), "DTensor", None)
@@ -56,9 +56,9 @@ def local_part(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def is_sharded(module: nn.Module) -> bool:
-    """Whether a module's parameters are spread over ranks: to call it, all must do so together.
+    """Whether a module's parameters are sharded, so that all ranks must call it together.
 
-    FSDP lends a module its gathered parameters for a while: its own class tells in any case.
+    Asks the class as well: FSDP gives a module its gathered parameters for a while.
     """
     return (_kind(module) or "").startswith(("FSDP", "Fully")) or any(
         local_part(parameter) is not parameter
@@ -68,10 +68,10 @@ def is_sharded(module: nn.Module) -> bool:
 
 
 def _spread(optimizer: Optimizer) -> dict[str, Any]:
-    """By what the model is spread, and whether the ranks hold shards of it.
+    """The wrapper that distributes the model, and whether the ranks hold shards of it.
 
-    `group_size` is the number of ranks that train on different examples and agree on the result;
-    None when that is not known.
+    `group_size` is the number of ranks that train on different examples and average their
+    gradients; None if that is not known.
     """
     found = {kind: module for module in living(nn.Module) if (kind := _kind(module))}
     meshes = [
@@ -97,6 +97,6 @@ def _spread(optimizer: Optimizer) -> dict[str, Any]:
 
 
 def _kind(module: nn.Module) -> str | None:
-    """By name: the classes of FSDP are imported only by programs that use it."""
+    """The wrapper a module is; compared by name, as only programs that use FSDP import it."""
     names = {base.__name__ for base in type(module).__mro__}
     return next((kind for kind in _KINDS if kind in names), None)

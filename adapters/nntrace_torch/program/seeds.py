@@ -19,7 +19,7 @@ class SeedObserver:
         self._seen = 0
 
     def install(self) -> list[Undo]:
-        """Watch it under both of its names."""
+        """Watch `torch.manual_seed` and `torch.random.manual_seed`, which are one function."""
         seeded = self._recorder.guard(self._seeded)
         return [before(module, "manual_seed", seeded) for module in (torch, torch.random)]
 
