@@ -1,4 +1,4 @@
-"""The batch of a step: what is known of it beforehand, and what its sample says."""
+"""The batch of a step: what is known before its values are read, and what its sample holds."""
 
 import itertools
 from collections.abc import Mapping
@@ -21,9 +21,10 @@ class GivenLoss:
 
     Attributes:
         path: of the sites of its targets and predictions.
-        value: the name under which the batch has what it returned.
+        value: the name under which the sample holds the value that it returned.
+        labels: whether targets are class numbers.
         by_class: whether each target is a row with a number for each class.
-        is_delivered: whether the targets were handed to the graph; None where that is not known.
+        is_delivered: whether the targets entered the graph from outside; None if that is unknown.
     """
 
     path: str
@@ -50,7 +51,7 @@ class BatchFacts:
 def batch_samples(
     step: int, facts: BatchFacts, found: Found, batch_size: int | None, epoch: int | None
 ) -> tuple[BatchSample, ...]:
-    """The batch of a step, from the samples of its sites; then what further losses were given."""
+    """The batch of a step, from the samples of its sites; then one for each further loss."""
     by_site = dict(found.sites)
     plain = BatchSample(step=step, phase="train", batch_size=batch_size)
     losses = [_with_loss(plain, loss, by_site, found, epoch) for loss in facts.losses]
@@ -74,7 +75,7 @@ def _with_loss(
     found: Found,
     epoch: int | None,
 ) -> BatchSample:
-    """What one loss function was given, and what it returned."""
+    """The batch with the arguments and the value of one loss function."""
     predictions = _values(loss.output, by_site, found)
     if predictions is not None:
         units = by_site[loss.output].layout.units
@@ -98,7 +99,7 @@ def _with_loss(
 def _values(
     site: SiteKey | None, by_site: Mapping[SiteKey, SiteSample], found: Found
 ) -> Values | None:
-    """The sampled elements of a site; None where it was not read."""
+    """The sampled elements of a site; None if it was not read."""
     part = by_site.get(site) if site is not None else None
     return None if part is None else found.values[part.offset : part.offset + part.layout.size]
 
@@ -106,7 +107,7 @@ def _values(
 def _example_hashes(found: Found) -> npt.NDArray[np.int64] | None:
     """A hash of each example over all inputs that have as many examples as the first one.
 
-    Two texts of equal length share their mask, and yet are two examples.
+    One input is not enough: two texts of equal length share their mask, and yet are two examples.
     """
     total: npt.NDArray[np.int64] | None = None
     for number in itertools.count():
@@ -123,7 +124,7 @@ def _example_hashes(found: Found) -> npt.NDArray[np.int64] | None:
 
 
 def _of_rows(targets: Values | None, classes: int | None) -> npt.NDArray[np.int64] | None:
-    """The classes of one-hot rows; None where a row is no such row."""
+    """The classes of one-hot rows; None if any row is not one-hot."""
     if targets is None or not classes or classes < 2 or targets.size % classes:
         return None
     rows = targets.reshape(-1, classes)
@@ -136,7 +137,7 @@ def _of_rows(targets: Values | None, classes: int | None) -> npt.NDArray[np.int6
 def _delivered(
     targets: Values | None, is_delivered: bool | None, epoch: int | None
 ) -> tuple[tuple[float, float], ...] | None:
-    """The range of the targets where `fit` handed them on; none where the program made them."""
+    """The range of targets that `fit` passed on; () if the program made them; None if unknown."""
     if targets is None or not targets.size or is_delivered is None:
         return None
     if not is_delivered:
@@ -147,7 +148,7 @@ def _delivered(
 def _features(
     site: SiteKey | None, by_site: Mapping[SiteKey, SiteSample], found: Found
 ) -> int | None:
-    """The width of an input whose last axis is features, as in a table; None of any other."""
+    """The width of an input whose last axis is features, as in a table; None for any other."""
     shape = found.shapes.get(site, ()) if site is not None else ()
     if site is None or "float" not in site.dtype or len(shape) not in (2, 3):
         return None
@@ -156,7 +157,7 @@ def _features(
 
 
 def _weighted(facts: BatchFacts, found: Found) -> Values | None:
-    """The terms' values with their weights, in one number those of one name."""
+    """The weighted values of the terms, added up by name; None if there are no terms."""
     if not facts.term_names:
         return None
     sums = dict.fromkeys(facts.term_names, 0.0)
@@ -166,6 +167,6 @@ def _weighted(facts: BatchFacts, found: Found) -> Values | None:
 
 
 def _clamped(found: Found) -> float | None:
-    """The largest share that a clamp cuts off."""
+    """The largest share of values that a clamp cuts off; None without clamps."""
     shares = [float(v[0]) for name, (v, _) in found.batch.items() if name.startswith("clamped.")]
     return max(shares, default=None)

@@ -1,7 +1,7 @@
-"""Passes of `evaluate` and `predict`, those within `fit` among them: one event each.
+"""Passes of `evaluate` and `predict`, those within `fit` included: each becomes an event.
 
-Callbacks, the arrays that the program passed and what enters a model are looked at; no data set is
-drawn from.
+Callbacks, the arrays that the program passed and what enters a model are looked at; nothing is
+drawn from a data set.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from nntrace_keras.program.sources import UNKNOWN, Source, caller
 
 @dataclass(slots=True)
 class _Pass:
-    """A pass that goes on; `loader` is what it draws from, once that is known."""
+    """A running pass; `loader` is the number of its data set, None until it is known."""
 
     source: Source = UNKNOWN
     loader: int | None = None
@@ -35,11 +35,11 @@ class Entered(Protocol):
     """Sees what enters a model in the graphs with which Keras evaluates it."""
 
     def begins(self, model: Any) -> None:
-        """A pass begins."""
+        """Start anew: a pass begins."""
         ...
 
     def moments(self, model: Any) -> dict[str, Any]:
-        """Of what has entered since then, in the words of an `evaluation` event."""
+        """Moments of what has entered since then, as fields of an `evaluation` event."""
         ...
 
 
@@ -47,9 +47,9 @@ class EvaluationObserver:
     """Follows the callbacks of `evaluate` and `predict`.
 
     Args:
-        path_of: what the model is called in the trace; empty for the first one.
-        passes: numbers them.
-        entered: sees what enters the model in graphs, if anyone does.
+        path_of: gives the name of a model in the trace; empty for the first one.
+        passes: numbers the passes.
+        entered: sees what enters the model in graphs; None on other backends.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class EvaluationObserver:
 
     @property
     def is_open(self) -> bool:
-        """Whether a pass goes on."""
+        """Whether a pass is running."""
         return bool(self._open)
 
     def install(self) -> list[Undo]:
@@ -86,7 +86,7 @@ class EvaluationObserver:
         return undos
 
     def draws_from(self, loader: int, data: Any) -> bool:
-        """An iteration begins: whether it belongs to a pass, which knows its data from now on."""
+        """Note the data that the running pass draws from; False if no pass is running."""
         if not self._open:
             return False
         self._open[-1].loader, self._open[-1].data = loader, data
@@ -129,12 +129,12 @@ class EvaluationObserver:
         self._recorder.add_event(EventKind.EVALUATION, payload)
 
     def _moments(self, model: Any) -> dict[str, Any]:
-        """Of what has entered a model, where no array of the program's tells."""
+        """Moments of what has entered a model, for passes without an array of the program's."""
         return {} if self._entered is None else self._entered.moments(model)
 
 
 def inference_modes(layers: Any) -> dict[str, int | bool]:
-    """The modes of a model that Keras calls with `training=False`."""
+    """The modes of the layers of a model that Keras calls with `training=False`."""
     layers = list(layers)
     return {
         "training": False,
@@ -146,14 +146,14 @@ def inference_modes(layers: Any) -> dict[str, int | bool]:
 
 
 def _examples(found: _Pass) -> int:
-    """How many the pass was over, as far as its data tells."""
+    """The number of examples in a pass, as far as its data reveals it; 0 if unknown."""
     samples, batch = getattr(found.data, "_num_samples", None), getattr(found.data, "batch_size", 0)
     drawn = found.calls * int(batch or 0)
     return min(int(samples), drawn) if samples and drawn else int(samples or drawn)
 
 
 def _moments(data: Any) -> dict[str, Any]:
-    """Of some rows of the first input, where the program passed floating-point arrays."""
+    """Moments of some rows of the first input, if the program passed floating-point arrays."""
     values = first_array(data)
     found = {} if values is None else moments(some_of(values))
     if not found:
@@ -162,7 +162,7 @@ def _moments(data: Any) -> dict[str, Any]:
 
 
 def first_array(data: Any) -> Any:
-    """The first of the arrays that a data adapter of Keras holds; None where it holds none."""
+    """The first array of a Keras data adapter; None if it holds no arrays."""
     for part in keras.tree.flatten(getattr(data, "_inputs", None)):
         values = getattr(part, "array", part)
         return values if isinstance(values, np.ndarray) else None
@@ -170,7 +170,7 @@ def first_array(data: Any) -> Any:
 
 
 def _loss_name(model: Any) -> str | None:
-    """What the loss of a compiled model is called, when it is one function."""
+    """The recorded name of a compiled model's loss; None unless it is one function."""
     loss = getattr(model, "loss", None)
     if isinstance(loss, str):
         loss = keras.losses.get(loss)

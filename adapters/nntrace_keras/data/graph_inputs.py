@@ -1,6 +1,6 @@
-"""What enters a model in the graphs with which Keras evaluates it: sums, read after each pass.
+"""Sums over what enters a model in the graphs with which Keras evaluates it, read after each pass.
 
-The batches of a pipeline are known nowhere else, and drawing from it would change what it delivers.
+The batches of a pipeline are visible nowhere else; drawing from it would change what it delivers.
 """
 
 import weakref
@@ -22,10 +22,10 @@ _NOTHING = (0.0, 0.0, 0.0, np.inf, -np.inf)  # number, sum, squares, least and l
 
 @dataclass(slots=True)
 class _Sums:
-    """Of the batches of one model since a pass has begun.
+    """The sums over the batches of one model since a pass began.
 
     Attributes:
-        counts: of calls and of examples.
+        counts: the numbers of calls and of examples.
         shape: of a batch; zero where its size varies.
     """
 
@@ -36,14 +36,14 @@ class _Sums:
 
 
 class GraphInputs:
-    """Adds to graphs that evaluate; the sums live in variables of ours."""
+    """Adds the sums to graphs that evaluate; they live in variables of nntrace."""
 
     def __init__(self) -> None:
         self._known: list[_Sums] = []
         self._model: Callable[[], Any] = lambda: None
 
     def begins(self, model: Any) -> None:
-        """A pass of Keras' own over some data begins."""
+        """Reset a model's sums: a pass of Keras' own begins."""
         self._model = weakref.ref(model)
         self._known = [known for known in self._known if known.model() is not None]
         if (known := self._of(model)) is not None:
@@ -51,7 +51,7 @@ class GraphInputs:
             known.sums.assign(_NOTHING)
 
     def called(self, layer: Any, entered: Any) -> None:
-        """In a graph that is being built a layer was called by no other one."""
+        """In a graph being built: count the input of an outermost layer if it is the model."""
         model = self._model()
         if layer is not model or not isinstance(entered, ops.SymbolicTensor):
             return
@@ -70,7 +70,7 @@ class GraphInputs:
             _count(known, entered)
 
     def moments(self, model: Any) -> dict[str, Any]:
-        """Of what has entered since the pass began; nothing where that is not known."""
+        """Moments of what has entered since the pass began; empty if unknown."""
         known = self._of(model)
         if known is None:
             return {}
@@ -92,7 +92,7 @@ class GraphInputs:
 
 
 def _count(known: _Sums, entered: Any) -> None:
-    """Add the batches 1, 2, 4, 8, …: spread over the pass, whose data may be in some order."""
+    """Add batches 1, 2, 4, 8, … to the sums: spread over the pass, whose data may be sorted."""
     examples = tf.shape(entered, tf.int64)[0]
     calls = known.counts.assign_add(tf.stack([tf.ones_like(examples), examples]))[0]
     is_due = tf.equal(tf.bitwise.bitwise_and(calls, calls - 1), 0)

@@ -1,7 +1,7 @@
-"""Evaluations in loops of the program's own: calls of a model that trains, outside of any tape.
+"""Evaluations in loops of the program's own: calls of a trained model outside of any tape.
 
-What is called eagerly is seen as it is called; of a function of TensorFlow it is noted while it is
-built what it calls, and counted whenever it is run. A pass ends when training goes on.
+Eager calls are seen as they happen. For a TensorFlow function, the calls it makes are noted while
+it is built, and counted whenever it runs. A pass ends when training goes on.
 """
 
 import threading
@@ -27,11 +27,12 @@ from nntrace_keras.program.tensors import first_input
 
 @dataclass(slots=True)
 class Called:
-    """A model's call as far as the modes of its layers tell.
+    """A call of a model: the modes of its layers.
 
     Attributes:
         model: a weak reference.
-        place: where its input is among those of a graph; None where it is computed there.
+        training: the argument of the call; None if it was not given.
+        place: the position of its input among those of a graph; None if it is computed there.
     """
 
     model: Callable[[], Any]
@@ -40,14 +41,14 @@ class Called:
     place: int | None = None
 
     def note(self, layer: Any, kwargs: dict[str, Any]) -> None:
-        """A layer was called in it, or it is the model itself."""
+        """Note the mode of a layer called inside, or of the model itself."""
         kind = "dropout" if is_dropout(layer) else "norm" if is_batch_norm(layer) else ""
         if kind:
             name = f"{kind}_{'active' if is_training(layer, kwargs) else 'inactive'}"
             self.modes[name] = self.modes.get(name, 0) + 1
 
     def payload(self) -> dict[str, int | bool]:
-        """The modes, as events name them."""
+        """The modes, as fields of an event."""
         kinds = ("dropout_active", "dropout_inactive", "norm_active", "norm_inactive")
         counts = {kind: self.modes.get(kind, 0) for kind in kinds}
         some = bool(counts["dropout_active"] or counts["norm_active"])
@@ -56,7 +57,7 @@ class Called:
 
 @dataclass(slots=True)
 class _Pass:
-    """The calls of one model since training paused."""
+    """The calls of one model from one line since training paused."""
 
     model: str
     group: int
@@ -77,12 +78,12 @@ class OwnPasses:
     """Follows calls of models outside of tapes.
 
     Args:
-        prefix_of: what a model that trains is called in the trace; None for any other.
-        groups: numbers the passes, also those of `evaluate` and `predict`.
+        prefix_of: gives the name of a trained model in the trace; None for any other.
+        groups: numbers the passes, together with those of `evaluate` and `predict`.
 
     Attributes:
-        is_kerass: asked whether a pass of Keras' own goes on, whose calls are none of these.
-        kerass: what enters the graphs of those.
+        is_kerass: whether a pass of Keras' own is running, whose calls are not followed here.
+        kerass: the sums over what enters the graphs of Keras' passes.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class OwnPasses:
         self.kerass = GraphInputs()
 
     def call(self, original: Callable[..., Any], layer: Any, args: Any, kwargs: Any) -> Any:
-        """Call a layer outside of tapes."""
+        """Call a layer outside of tapes, and note the call."""
         local = self._local
         called = local.called
         if called is None:
@@ -118,14 +119,14 @@ class OwnPasses:
         return outputs
 
     def _begins(self, layer: Any, kwargs: dict[str, Any]) -> Called | None:
-        """An outermost layer is about to be called; None where that is of no interest."""
+        """Before an outermost layer is called; None if the call is of no interest."""
         said = kwargs.get("training")
         if tf.executing_eagerly() and (self.is_kerass() or self._prefix_of(layer) is None):
             return None
         return Called(weakref.ref(layer), said if isinstance(said, bool) else None)
 
     def _ends(self, called: Called, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """The outermost layer has returned."""
+        """After the outermost layer has returned: count the call, or note it on the graph."""
         entered = next((value for _, value in first_input(args, kwargs)), None)
         if tf.executing_eagerly():
             self._count(called, entered)
@@ -139,7 +140,7 @@ class OwnPasses:
             called_in(around).append(called)
 
     def has_run(self, graph: Any, inputs: Sequence[Any]) -> None:
-        """A function that trains nothing has run."""
+        """Count the calls of a function that trains nothing, after it has run."""
         if self.is_kerass():
             return
         for called in called_in(graph):
@@ -149,7 +150,7 @@ class OwnPasses:
             self._count(called, entered if entered is not None else _first_batch(inputs))
 
     def training_goes_on(self) -> None:
-        """Record the passes since it paused."""
+        """Record the passes since training paused."""
         passes, self._open = list(self._open.values()), {}
         for found in passes:
             if is_recorded(found.number):
@@ -173,7 +174,7 @@ class OwnPasses:
 
     @property
     def is_open(self) -> bool:
-        """Whether there are any that training has not gone on after."""
+        """Whether there are passes that are not recorded yet."""
         return bool(self._open)
 
     def _count(self, called: Called, entered: Any) -> None:
@@ -191,14 +192,14 @@ class OwnPasses:
         found.calls += 1
         shape = tuple(getattr(entered, "shape", ()))
         found.examples += int(shape[0] or 0) if shape else 0
-        # Calls 1, 2, 4, 8, …: spread over the pass, whose data may be in some order.
+        # Calls 1, 2, 4, 8, …: spread over the pass, whose data may be sorted.
         if shape and is_recorded(found.number) and found.calls & (found.calls - 1) == 0:
             found.shape = found.shape or shape
             found.sampled.append(some_of(np.asarray(entered)))
 
 
 def called_in(graph: Any) -> list[Called]:
-    """The models that a graph, or one inside of it, calls outside of tapes."""
+    """The models called outside of tapes in a graph or in those inside it."""
     return list_on(graph, "_nntrace_called")
 
 

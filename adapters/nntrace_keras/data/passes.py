@@ -1,4 +1,4 @@
-"""Passes without gradients: which belong together, and what their inputs look like."""
+"""Passes without gradients: how they are grouped, and the moments of their inputs."""
 
 from typing import Any
 
@@ -8,13 +8,15 @@ import numpy.typing as npt
 from nntrace.recorder import is_landmark
 from nntrace_keras.program.sources import Source
 
-_MANY = 64  # passes over the same data; beyond them only some are recorded
-ELEMENTS = 4096
+_MANY = 64  # passes over the same data; of later ones only landmark numbers are recorded
+ELEMENTS = 4096  # of inputs that are looked at
 
 
 class Passes:
-    """Numbers the passes of a run: those of one kind over the same data, from one line, are a
-    group, in which they count from 0.
+    """Numbers the passes of a run.
+
+    Passes of one kind over the same data, from one line, form a group, and are counted from 0 in
+    it.
     """
 
     def __init__(self) -> None:
@@ -22,9 +24,9 @@ class Passes:
         self._counts: dict[int, int] = {}
 
     def next(self, model: str, kind: str, loader: int | None, source: Source) -> tuple[int, int]:
-        """Group and number of a pass."""
+        """The group of a pass, and the pass's number in it."""
         if len(self._groups) >= _MANY:
-            loader = None  # a program that asks again and again with new arrays: its line tells
+            loader = None  # the program evaluates new arrays each time: group by its line
         group = self._groups.setdefault((model, kind, loader, source), len(self._groups))
         number = self._counts[group] = self._counts.get(group, -1) + 1
         return group, number
@@ -36,7 +38,7 @@ def is_recorded(number: int) -> bool:
 
 
 def some_of(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Some thousand elements of examples [n, …], spread over them; none of what is no float."""
+    """Some thousand elements spread over examples [n, …]; empty unless they are floats."""
     if values.dtype.kind != "f" or values.ndim < 2 or not len(values):
         return np.empty(0)
     per_example = max(1, values[0].size)
@@ -45,7 +47,7 @@ def some_of(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 
 def moments(sampled: npt.NDArray[np.float64]) -> dict[str, float]:
-    """Of the finite ones."""
+    """Mean, std, minimum and maximum of the finite elements; empty if there are none."""
     sampled = sampled[np.isfinite(sampled)]
     if not len(sampled):
         return {}

@@ -1,6 +1,6 @@
-"""How much of its source a pipeline of `tf.data` delivers, where `take` leaves the rest out.
+"""How much of its source a `tf.data` pipeline delivers if `take` leaves the rest out.
 
-Read off its stages; nothing is drawn from it.
+Read off the pipeline's stages; nothing is drawn from it.
 """
 
 from typing import Any
@@ -13,10 +13,10 @@ _PLAIN = (_TAKE, _SHUFFLE, *_BATCHES, *_KEEP_ALL, "_OptionsDataset")
 
 
 def taken(dataset: Any) -> tuple[int, int] | None:
-    """The examples of a pass, as far as whole batches tell, and those of the source.
+    """The numbers of examples in a pass, counted in whole batches, and in the source.
 
-    None without `take`, behind a `shuffle` (which leaves out others each time), behind a stage that
-    changes the number in another way, and where a size is not known.
+    None without `take`, before a `shuffle` (which makes it leave out others each time), with a
+    stage that changes the number in another way, and if a size is unknown.
     """
     drawn, per_element, is_cut = _cardinality(dataset), 1, False
     while hasattr(dataset, "_input_dataset"):
@@ -34,6 +34,6 @@ def taken(dataset: Any) -> tuple[int, int] | None:
 
 
 def _cardinality(dataset: Any) -> int:
-    """Below zero where it is endless or not known."""
+    """The number of elements; negative if it is infinite or unknown."""
     count = getattr(dataset, "cardinality", None)
     return int(count()) if callable(count) else -1

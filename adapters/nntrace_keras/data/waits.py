@@ -1,9 +1,9 @@
 """How long training waits for its data.
 
-Around the next element of an iterator of `tf.data` the clock tells. A function that draws its data
-itself waits inside: TensorFlow knows the times between an iterator's elements, in which training
-worked, and what is left of its steps it waited. To ask for them costs some 50 µs, and is done now
-and then.
+For a program that draws elements itself, the time to get the next element of a `tf.data` iterator
+is measured. A function that draws its data waits inside: TensorFlow records the times between an
+iterator's elements, in which training worked, and the rest of the steps' time was spent waiting.
+Asking for those times costs some 50 µs, and is done now and then.
 """
 
 import threading
@@ -21,8 +21,8 @@ from tensorflow.python.ops.gen_experimental_dataset_ops import iterator_get_mode
 from nntrace_keras.graphs.unread import Call
 from nntrace_keras.patching import Undo, after, wrap
 
-_SHARE = 1 / 1000  # of the time may be questions
-_LONGEST_NS = 100_000_000  # from one to the next: the first one takes long
+_SHARE = 1 / 1000  # the most of the elapsed time that asking may take
+_LONGEST_NS = 100_000_000  # between two questions, since the first one takes long
 
 
 class DataWaits:
@@ -37,21 +37,21 @@ class DataWaits:
         self._due_ns = 0
 
     def install(self) -> list[Undo]:
-        """Watch iterators being made, and their next elements."""
+        """Watch the creation of iterators, and their next elements."""
         return [
             after(OwnedIterator, "_create_iterator", self._note),
             wrap(OwnedIterator, "_next_internal", self._around_next),
         ]
 
     def take(self) -> int | None:
-        """What the program waited since the last time; None where it draws no data itself."""
+        """The time (ns) that the program has waited since the last call; None if it never did."""
         waited = self._waited_ns
         if waited is not None:
             self._waited_ns = 0
         return waited
 
     def inside(self, calls: Sequence[Call], steps: int) -> int | None:
-        """What each of the steps waited that calls of functions made, where that is known."""
+        """How long (ns) each step of calls of functions waited inside; None if unknown."""
         ended = calls[-1].ended_ns
         before, self._ended_ns = self._ended_ns, ended
         resource = next((i for i in calls[-1].inputs if id(i) in self._iterators), None)
@@ -61,7 +61,7 @@ class DataWaits:
         worked = _between_elements(resource)
         now = time.perf_counter_ns()
         self._due_ns = now + min(int((now - started) / _SHARE), _LONGEST_NS)
-        if len(worked) < steps:  # the iterator has just begun
+        if len(worked) < steps:  # the iterator is new
             return None
         return max(0, ended - before - 1000 * sum(worked[-steps:])) // steps
 
@@ -82,10 +82,10 @@ class DataWaits:
 
 
 def _between_elements(resource: Any) -> Sequence[int]:
-    """The last times between an iterator's elements in microseconds, as TensorFlow keeps them."""
+    """The times (µs) between an iterator's last elements that TensorFlow has recorded."""
     try:
         serialised = iterator_get_model_proto(resource).numpy()
-    except tf.errors.OpError:  # nothing is kept where tuning is off
+    except tf.errors.OpError:  # nothing is recorded if tuning is off
         return ()
     times: Sequence[int] = ModelProto.FromString(serialised).gap_times
     return times

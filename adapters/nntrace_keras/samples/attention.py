@@ -1,8 +1,8 @@
-"""How sharp attention is: the entropy of sampled attention rows, relative to an even row's.
+"""How sharp attention is: the entropy of sampled attention rows, relative to a uniform row's.
 
-Rows are what softmax makes over keys, in whatever layer: all of Keras' attention comes down to the
-softmax of TensorFlow. 0 is a row that looks at one key only, 1 one that looks at all alike; keys
-that are masked do not count.
+Rows are results of a softmax over keys, in whatever layer: all of Keras' attention uses
+TensorFlow's softmax. 0 is a row that looks at a single key, 1 one that weighs all keys alike;
+masked keys do not count.
 """
 
 from collections.abc import Callable
@@ -17,21 +17,21 @@ from nntrace_keras.tape.under_tape import AttentionCall, Calls
 _EXAMPLES, _QUERIES = 4, 8
 _FEWEST_KEYS = 4
 _FUNCTIONS = (layers.Softmax, layers.Activation)
-# What rows may go through on their way: dropout multiplies them.
+# Operations that may stand between the softmax and its use: dropout multiplies rows.
 _PASSES = ("Identity", "Reshape", "Transpose", "Cast", "SelectV2", "Mul")
 _PRODUCTS = ("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum")
 _DEEP = 8
 
 
 class AttentionCalls:
-    """Notes softmax with the tapes that record.
+    """Notes calls of softmax with the tapes that record.
 
     Args:
         guard: keeps errors away from the training.
-        active: the calls under each of this thread's tapes that record.
-        collects: whether what is called now is wanted.
-        stack: the layers that are being called, the innermost last.
-        path_of: the recorded path of a layer, given the one that encloses it.
+        active: gives the calls under each of this thread's tapes that record.
+        collects: whether current calls are collected.
+        stack: gives the layers being called, the innermost last.
+        path_of: gives the recorded path of a layer, from it and the layer that encloses it.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class AttentionCalls:
         self._note = guard(self._normalised)
 
     def install(self) -> list[Undo]:
-        """Watch the softmax that everything uses."""
+        """Watch `tf.nn.softmax`, which all others call."""
         return [after(tf.nn, "softmax", self._observe)]
 
     def _observe(self, *call: Any, **kwargs: Any) -> None:
@@ -69,13 +69,13 @@ class AttentionCalls:
         path = self._path_of(owner, enclosing)
         is_named = "att" in f"{path} {type(owner).__name__}".lower()
         if not is_named and (rank == 3 or tf.executing_eagerly()):
-            return  # may as well be the classes of a sequence or of pixels
+            return  # these may be the classes of a sequence's places or of pixels
         for calls in self._active():
             calls.attention.append(AttentionCall(owner, path, rows, is_named))
 
 
 def is_attention(call: AttentionCall, last: int) -> bool:
-    """Whether the rows weigh something: a product takes them, before the operation `last`."""
+    """Whether the rows weigh something: up to operation number `last`, a product takes them."""
     if not hasattr(call.rows, "op") or tf.executing_eagerly():
         return call.is_named
     waiting = [call.rows]
@@ -96,14 +96,14 @@ def entropies(rows: Any) -> Any:
     entropy = -tf.reduce_sum(rows * tf.math.log(tf.maximum(rows, 1e-30)), -1)
     seen = tf.reduce_sum(tf.cast(rows > 0, tf.float32), -1)
     judged = tf.cast(seen > 1, tf.float32)
-    # Where there is nothing to choose from there is no entropy: such rows get the others' mean.
+    # A row with a single key has no entropy: it gets the mean of the others.
     relative = judged * entropy / tf.math.log(tf.maximum(seen, 2.0))
     mean = tf.reduce_sum(relative) / tf.maximum(tf.reduce_sum(judged), 1.0)
     return tf.transpose(tf.where(judged > 0, relative, mean), [0, 2, 1])
 
 
 def shape_of(rows: Any) -> Any:
-    """The static shape of their entropies."""
+    """The static shape of the rows' entropies."""
     examples, *heads, queries, _ = rows.shape.as_list()
     return tf.TensorShape([_least(examples, _EXAMPLES), _least(queries, _QUERIES), *(heads or [1])])
 

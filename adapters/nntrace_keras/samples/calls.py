@@ -1,4 +1,4 @@
-"""One call of an optimizer: what is read before it, and what after.
+"""One call of an optimizer: what is read before it and what after it.
 
 The true update Δw is the difference of the same elements after and before the call.
 """
@@ -40,8 +40,9 @@ from nntrace_keras.tape.under_tape import Gradient, Span, key
 
 
 class Delivery(NamedTuple):
-    """The sampled elements of one call on the host, those of the updates behind all others, and
-    the turn at which they were read.
+    """The sampled elements of one call, on the host, with those of the updates last.
+
+    `turn` is the turn at which they were read.
     """
 
     vector: Values
@@ -50,18 +51,18 @@ class Delivery(NamedTuple):
 
 @dataclass(slots=True)
 class Step:
-    """What is known of an optimizer call's samples: once per graph, or per sampled eager step.
+    """What is known of an optimizer call's samples: made once per graph, or per eager call.
 
     Attributes:
         order: its sites in the order in which the program reaches them.
         calls_per_step: how many calls of the optimizer make one step.
-        second: in a graph, what computes the samples.
-        waiting: weights that it changes nothing of, until they are read.
-        unstepped: says when that is.
-        returned: in a graph, the loss that is perhaps found in the results of the function.
-        keepsakes: the batch of the first sample, as long as that is not recorded.
+        second: in a graph, the computation that samples the step; None if it is never sampled.
+        waiting: weights that the step does not change, until they are read.
+        unstepped: decides when those are read.
+        returned: in a graph, the loss that may be found in the function's results.
+        keepsakes: the batch of the first sample, until it is recorded.
         spans: in a graph, the calls of its layers.
-        losses: in a graph, what is differentiated.
+        losses: in a graph, the tensors that are differentiated.
         forward: in a graph, the call of its only model.
     """
 
@@ -82,22 +83,22 @@ class Step:
 
     @property
     def before(self) -> int:
-        """Where the vector has the elements of the updated variables, one after the other."""
+        """The offset of the updated variables' elements, which follow one another in the vector."""
         params = [stepped.param for stepped in self.updates[:1]]
         return next((p.offset for p in self.layouts.parts if p.site in params), 0)
 
     def changes(self, vector: Values) -> Values:
-        """What the variables have become since the vector was read."""
+        """How the variables have changed since the vector was read."""
         after: Values = elements(self.updates).numpy()
         with np.errstate(invalid="ignore", over="ignore"):  # weights may be infinite
             return after - vector[self.before : self.before + len(after)]
 
     def delivery(self, vector: Values, turn: int) -> Delivery:
-        """What was read before the call, with what the variables have become since."""
+        """The elements read before the call, followed by the variables' changes since then."""
         return Delivery(np.concatenate([vector, self.changes(vector)]), turn)
 
     def find(self, delivery: Delivery) -> Found:
-        """Take the samples apart, updates included."""
+        """Take the samples apart, those of the updates included."""
         found = self.layouts.find(delivery.vector, delivery.turn)
         offset = self.layouts.end
         for stepped in self.updates:
@@ -130,7 +131,7 @@ def prepare(
     pairs: Sequence[tuple[Any, Any]],
     gradients: Sequence[Gradient],
 ) -> tuple[Step, Capture]:
-    """Decide what to sample of a call that is about to happen."""
+    """Decide what to sample of a call that is about to be made."""
     step = Step(name, calls_per_step=accumulation_steps(optimizer))
     capture = Capture()
     step.facts = observer.forward(capture, gradients)
@@ -149,8 +150,9 @@ def prepare(
 
 
 class EagerCall:
-    """A call outside any graph; `turn` is None when it is not sampled. The batch of one that
-    `is_first` is kept.
+    """A call outside any graph; `turn` is None if it is not sampled.
+
+    The batch is kept if the call `is_first`.
     """
 
     def __init__(
@@ -191,7 +193,7 @@ class EagerCall:
         self.step.layouts = capture.layouts()
 
     def end(self) -> Row:
-        """After the call: its row, and its delivery if it is sampled."""
+        """After the call: return its row, and make its delivery if it is sampled."""
         applied = self._always or int(iterations(self._optimizer)) > self._iterations
         if self._vector is not None:
             self.delivery = self.step.delivery(self._vector, self._turn)
@@ -199,9 +201,11 @@ class EagerCall:
 
 
 class GraphCall:
-    """A call while a graph is being traced: adds our operations around it. The first batch of one
-    that `is_first` is kept. One that `is_repeated`, after another of the same optimizer in the
-    graph, is never sampled: what it starts from is what all those before it have computed.
+    """A call while a graph is being traced: adds our operations before and after it.
+
+    The first batch is kept if the call `is_first`. A call that `is_repeated`, after another one of
+    the same optimizer in the graph, is never sampled: it starts from what all those before have
+    computed.
     """
 
     def __init__(
@@ -254,7 +258,7 @@ class GraphCall:
         self.step.forward = forward_in(self._graph, gradients)
 
     def end(self) -> None:
-        """After the call: the row."""
+        """After the call: write its row, and see that its loss is read or written later."""
         if self.step.second is not None:
             self.step.second.end = len(self._graph.get_operations())
         applied: Any = tf.constant(True)

@@ -1,7 +1,7 @@
 """What one optimizer call of one graph (or one eager step) samples, packed into one vector.
 
-Planned where the optimizer is called. Eagerly it is read at once, of a graph by a second
-computation after the step; the host takes the vector apart the same way for both.
+Planned where the optimizer is called. Eager values are read at once, those of a graph by a second
+computation after the step; the host takes the vector apart in the same way for both.
 """
 
 import math
@@ -30,10 +30,10 @@ MAX_HASHED = 4096
 
 @dataclass(slots=True)
 class _Planned:
-    """What is to be read: `make(tensor)` by a plan, and `finish` of what was read.
+    """Something to read: `make(tensor)` by a plan, with `finish` applied to the result.
 
     Attributes:
-        tensor: one, or several in lists.
+        tensor: one tensor, or several in lists.
     """
 
     site: SiteKey | None
@@ -46,11 +46,11 @@ class _Planned:
 
 @dataclass(slots=True)
 class Capture:
-    """Collects what to read; `pack` makes the vector.
+    """Collects what is to be read; `pack` makes the vector.
 
     Attributes:
         missing: sites that were looked at and had no tensor.
-        keepsakes: what is to be kept as it is, once per run.
+        keepsakes: tensors that are kept whole, once per run.
     """
 
     missing: list[SiteKey] = field(default_factory=list)
@@ -78,11 +78,11 @@ class Capture:
         make: Callable[[Any], Any] | None = None,
         finish: Callable[[ExamplesPlan, Any], Any] | None = None,
     ) -> None:
-        """Sample a tensor whose first axis is the batch, or what `make` makes of it.
+        """Sample a tensor whose first axis is the batch, or what `make` returns for it.
 
-        With `by_example` all values of an example are taken for units: [N, …] as [N, values].
-        `shape` is the static shape where TensorFlow knows less, as of some gradients, which are to
-        be `staggered`. `finish` is given the plan and the float32 [plan.size] that were read by it.
+        With `by_example` all values of an example are taken as units: [N, …] as [N, values].
+        `shape` is the static shape if TensorFlow knows less, as for some gradients, which should be
+        `staggered`. `finish` takes the plan and the float32 [plan.size] that were read by it.
         """
         tensor = tf.convert_to_tensor(tensor)
         shape = tuple((tensor.shape if shape is None else shape).as_list())
@@ -95,7 +95,7 @@ class Capture:
         self._planned.append(_Planned(site, "", tensor, make, plan, finish))
 
     def add_parameter(self, site: SiteKey, variable: Any, shape: tuple[int, ...]) -> None:
-        """Sample a parameter."""
+        """Sample a parameter at fixed elements."""
         self._planned.append(_Planned(site, "", variable, _as_is, flat_plan(shape)))
 
     def add_gradient(
@@ -105,7 +105,7 @@ class Capture:
         shape: tuple[int, ...],
         received: Callable[[Any], Any],
     ) -> None:
-        """Sample `received(gradient)` of a parameter; of a sparse one the touched rows."""
+        """Sample `received(gradient)` of a parameter; of a sparse gradient, its touched rows."""
         if gradient is None:
             self.missing.append(site)
         elif isinstance(gradient, tf.IndexedSlices):
@@ -117,11 +117,11 @@ class Capture:
             self._planned.append(_Planned(site, "", gradient, received, flat_plan(shape)))
 
     def add_scalar(self, name: str, value: Any, make: Callable[[Any], Any] | None = None) -> None:
-        """Keep a number of the batch: a scalar, or what `make` makes of a tensor."""
+        """Keep a number of the batch: a scalar, or what `make` returns for a tensor."""
         self.add_numbers(name, value, make or _as_is, 1)
 
     def add_numbers(self, name: str, tensors: Any, make: Callable[[Any], Any], count: int) -> None:
-        """Keep `count` numbers that `make` makes of a tensor, or of several in lists."""
+        """Keep `count` numbers that `make` returns for a tensor, or for several in lists."""
 
         def numbers(read: Any) -> Any:
             return tf.reshape(make(read), [count])
@@ -142,7 +142,7 @@ class Capture:
         return [tensor for tensor in tensors if isinstance(tensor, ops.SymbolicTensor)]
 
     def bring_into(self, graph: Any) -> None:
-        """Let the graph that is being built hold everything that is to be read."""
+        """Capture everything that is to be read in the graph that is being built."""
 
         def inside(tensor: Any) -> Any:
             is_other = isinstance(tensor, ops.SymbolicTensor) and tensor.graph is not graph
@@ -156,8 +156,8 @@ class Capture:
         """The vector, float32 [size]: the varying sizes first, then the values.
 
         Args:
-            copy: what is read in a tensor's place.
-            turn: int64 scalar that moves the sampled rows.
+            copy: gives the tensor to read in place of one that was added.
+            turn: int64 scalar that shifts the sampled rows.
         """
         tensors = [p.make(tf.nest.map_structure(copy, p.tensor)) for p in self._planned]
         plans = [planned.plan for planned in self._planned]
@@ -180,11 +180,11 @@ class Capture:
         return tf.concat([sizes, *pieces], 0)
 
     def place_of(self, site: SiteKey) -> int:
-        """Where the vector has the elements of a site."""
+        """The offset of a site's elements in the vector."""
         return next(part.offset for part in self.layouts().parts if part.site == site)
 
     def layouts(self) -> Layouts:
-        """Where everything is in the vector."""
+        """The places of everything in the vector."""
         parts = []
         offset = sum(varying_axes(planned.plan) for planned in self._planned)
         sizes_offset = 0
@@ -197,10 +197,10 @@ class Capture:
 
 
 def when(condition: Any, do: Callable[[], Any]) -> None:
-    """Run `do` in the graph only where `condition` holds.
+    """Run `do` in the graph only if `condition` holds.
 
-    It is a function that stays one: inlined, each of its operations would cost something also
-    where they are not run.
+    It stays a function of its own: inlined, each of its operations would cost something even when
+    it is not run.
     """
     aside = tf.function(do, autograph=False, experimental_attributes={"_noinline": True})
     tf.cond(condition, lambda: (aside(), tf.constant(0))[1], lambda: tf.constant(0))
@@ -221,12 +221,12 @@ def _touched(received: Callable[[Any], Any], gradient: Any) -> Any:
 
 
 def squares_of(site: SiteKey) -> str:
-    """Under which name the batch has the sum of squares of a sparse gradient."""
+    """The name under which the batch holds the sum of squares of a sparse gradient."""
     return f"squares:{site.path}"
 
 
 def _squares(received: Callable[[Any], Any], gradient: Any) -> Any:
-    """Of a sparse gradient; a row that was touched several times is the sum of its parts."""
+    """The sum of squares of a sparse gradient, with the parts of a repeated row added up."""
     sparse = received(gradient)
     rows, places = tf.unique(sparse.indices)
     sums = tf.math.unsorted_segment_sum(sparse.values, places, tf.size(rows))

@@ -1,8 +1,8 @@
-"""Which elements of a tensor are sampled, decided from its static shape alone.
+"""Decides which elements of a tensor are sampled, from its static shape alone.
 
-A traced graph must have fixed sizes while batch and sequence lengths vary: of every axis a fixed
+A traced graph must have fixed sizes while batch and sequence lengths vary: along every axis a fixed
 number of places is read, spread evenly. An axis shorter than that gives some places twice, which
-the host, told the true length, drops again.
+the host, knowing the true length, drops again.
 """
 
 import math
@@ -16,12 +16,12 @@ from nntrace.recorder import RUN, Layout, fixed_runs
 
 SAMPLE_LIMIT = 4096
 FILTERS_LIMIT = 1 << 16
-_MAX_PLANES = 4  # channels an image can have
+_MAX_PLANES = 4  # the most channels that an image has
 MAX_UNITS = 1024
 PHASES = 16
 _MIN_EXAMPLES = 8
 _RUN = 4
-LEAP = 7919  # a prime: all phases come up, in no order
+LEAP = 7919  # a prime, so that all phases occur, in no obvious order
 
 
 class ExamplesPlan(NamedTuple):
@@ -31,10 +31,10 @@ class ExamplesPlan(NamedTuple):
         axes: the row axes, the batch first.
         counts: how many places of each row axis are read.
         sizes: the static size of each row axis; None when it varies.
-        unit_axis: the axis of channels or features; None when there is none.
+        unit_axis: the axis of channels or features; None if there is none.
         units: how many units are read, `unit_step` apart.
         per_unit: False for values without examples and units (a gradient's touched rows).
-        staggered: whether each example gives other positions, all together the first and the last.
+        staggered: whether each example is read at other positions, the first and the last included.
     """
 
     axes: tuple[int, ...]
@@ -48,7 +48,7 @@ class ExamplesPlan(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Number of values read."""
+        """The number of values read."""
         return math.prod(self.counts) * self.units
 
     @property
@@ -58,29 +58,29 @@ class ExamplesPlan(NamedTuple):
 
 
 class FlatPlan(NamedTuple):
-    """`size` elements of a parameter, the same ones every time: all, or runs `step` apart."""
+    """A fixed set of `size` elements of a parameter: all, or short runs that start `step` apart."""
 
     size: int
     step: int
 
     @property
     def runs(self) -> int:
-        """How many runs of neighbours they are; 0 where they are all."""
+        """The number of runs of neighbours; 0 if all elements are read."""
         return self.size // RUN if self.step > 1 else 0
 
     def places(self) -> npt.NDArray[np.int64]:
-        """Where the elements of the runs are, in the flattened parameter."""
+        """The places of the runs' elements in the flattened parameter."""
         starts = np.arange(self.runs, dtype=np.int64) * self.step
         return (starts[:, None] + np.arange(RUN)).reshape(-1)
 
     def read(self, values: Any) -> Any:
-        """Them, of an array of NumPy or JAX."""
+        """The elements of a NumPy or JAX array."""
         flat = values.reshape(-1)
         return flat[self.places()] if self.runs else flat
 
     @property
     def layout(self) -> Layout:
-        """How the values are ordered."""
+        """The order of the values."""
         return Layout(1, 1, self.size, per_unit=False)
 
 
@@ -95,11 +95,11 @@ def examples_plan(
     """The plan for a tensor [batch, …] of at least one axis.
 
     Args:
-        shape: None where the size varies.
+        shape: None for an axis whose size varies.
         unit_axis: the axis of channels or features; ignored for a one-dimensional tensor.
         limit: the most elements to take.
-        staggered: for gradients of sequences, which may be zero at all but one position, as a class
-            token's.
+        staggered: for gradients of sequences, which may be zero at all but one position, such as a
+            class token's.
     """
     unit_axis %= len(shape)
     width = shape[unit_axis]
@@ -117,7 +117,7 @@ def examples_plan(
 
 @lru_cache(maxsize=4096)
 def flat_plan(shape: tuple[int, ...], limit: int = SAMPLE_LIMIT) -> FlatPlan:
-    """The plan for a parameter. Filters over images are taken whole: the report shows them."""
+    """The plan for a parameter. Filters over images are read whole, as the report shows them."""
     numel = math.prod(shape)
     if are_filters(shape):
         limit = max(limit, FILTERS_LIMIT)
@@ -128,9 +128,7 @@ def flat_plan(shape: tuple[int, ...], limit: int = SAMPLE_LIMIT) -> FlatPlan:
 
 
 def are_filters(shape: tuple[int | None, ...]) -> bool:
-    """Whether this is the shape of a kernel over images, [rows, columns, channels, filters], that
-    can be looked at.
-    """
+    """Whether this is the shape [rows, columns, channels, filters] of showable image filters."""
     if len(shape) != 4 or None in shape:
         return False
     rows, columns, channels, _ = sizes = tuple(size or 0 for size in shape)
@@ -143,23 +141,23 @@ def touched_rows_plan(limit: int = SAMPLE_LIMIT) -> ExamplesPlan:
 
 
 def phases(turn: int, axes: int) -> list[int]:
-    """Where within their spacing the places of each axis lie at this turn."""
+    """The phase of each axis at this turn: where within their spacing its places lie."""
     number = turn * LEAP
     return [(number // PHASES**axis) % PHASES for axis in range(axes)]
 
 
 def places(count: int, size: int, phase: int) -> npt.NDArray[np.int64]:
-    """`count` places spread over an axis of `size`, ascending; each of them if there are fewer."""
+    """`count` places spread over an axis of `size`, ascending; repeated if the axis is shorter."""
     return ((PHASES * np.arange(count) + phase) * size) // (PHASES * count)
 
 
 def unpacked(
     plan: ExamplesPlan, values: npt.NDArray[np.float32], sizes: tuple[int, ...], turn: int
 ) -> tuple[npt.NDArray[np.float32], Layout]:
-    """The read values without what was read twice, and their layout.
+    """The values without those that were read twice, and their layout.
 
     Args:
-        plan: by which they were read.
+        plan: the plan by which they were read.
         values: `plan.size` of them.
         sizes: the true length of every row axis.
         turn: the turn at which they were read.
@@ -179,12 +177,12 @@ def unpacked(
 
 @lru_cache(maxsize=4096)
 def _kept(count: int, size: int, phase: int) -> npt.NDArray[np.int64]:
-    """Which of the places are read for the first time."""
+    """The indices of the places that are not repeats."""
     return np.unique(places(count, size, phase), return_index=True)[1]
 
 
 def _counts(sizes: tuple[int | None, ...], units: int, limit: int) -> tuple[int, ...]:
-    """How many places of each row axis to read, `limit // units` rows in all."""
+    """How many places of each row axis to read, at most `limit // units` rows in all."""
     rows = max(1, limit // units)
     batch, *positions = sizes
     known = [size for size in positions if size is not None]

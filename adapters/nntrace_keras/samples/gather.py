@@ -1,8 +1,8 @@
 """Reads the planned elements of TensorFlow tensors, in a graph as well as eagerly.
 
-Which rows are read is computed for all tensors together, and one gather takes those of a tensor:
-building and compiling a graph takes time for each operation. Nothing here creates a random number
-or a gradient.
+The rows to read are computed for all tensors together, and one gather reads those of a tensor:
+building and compiling a graph takes time for each operation. Nothing here draws a random number
+or makes a gradient.
 """
 
 import math
@@ -24,9 +24,9 @@ _MULTIPLIER = 0x9E3779B97F4A7C15 - (1 << 64)  # 2^64 divided by the golden ratio
 def examples(
     plans: Sequence[ExamplesPlan], tensors: Sequence[Any], turn: Any
 ) -> tuple[Any, list[Any]]:
-    """The true lengths of all axes that vary, float32, and of each tensor float32 [plan.size].
+    """The true lengths of all varying axes, float32, and for each tensor float32 [plan.size].
 
-    `turn` is an int64 scalar that moves the rows.
+    `turn` is an int64 scalar that shifts the rows.
     """
     tensors = [_units_last(plan, tensor) for plan, tensor in zip(plans, tensors, strict=True)]
     alike: dict[tuple[int, int], list[int]] = {}
@@ -35,7 +35,7 @@ def examples(
             alike.setdefault((len(tensors[number].shape), len(plan.axes)), []).append(number)
     rows: dict[int, Any] = {}
     lengths: list[Any] = []
-    place_of: dict[int, int] = {}  # where the first axis' length is in `lengths`
+    place_of: dict[int, int] = {}  # of a tensor's first axis in the concatenated `lengths`
     place = 0
     for (rank, _), numbers in alike.items():
         shapes = tf.stack([tf.shape(tensors[number], tf.int64) for number in numbers])
@@ -57,17 +57,17 @@ def examples(
 
 
 def _units_last(plan: ExamplesPlan, tensor: Any) -> Any:
-    """The row axes first, then that of the units."""
+    """The tensor with its row axes first and the unit axis last."""
     if plan.unit_axis is not None and plan.unit_axis != len(tensor.shape) - 1:
         return tf.transpose(tensor, [*plan.axes, plan.unit_axis])
     return tensor
 
 
 def _rows(plans: Sequence[ExamplesPlan], shapes: Any, turn: Any) -> list[Any]:
-    """The row numbers [prod(counts)] of the planned places, the last row axis fastest.
+    """The row numbers [prod(counts)] of each plan's places, the last row axis fastest.
 
     Args:
-        plans: with equally many row axes.
+        plans: all with the same number of row axes.
         shapes: int64 [plans, rank], the row axes first.
         turn: int64 scalar.
     """
@@ -95,7 +95,7 @@ def _rows(plans: Sequence[ExamplesPlan], shapes: Any, turn: Any) -> list[Any]:
 
 
 class _Axis(NamedTuple):
-    """Of an axis, for each row: the number of its place, of how many, the length, the place."""
+    """One axis, per row: the index of its place, the number of places, the length, the place."""
 
     indices: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]
@@ -104,10 +104,11 @@ class _Axis(NamedTuple):
 
 
 def _staggered(examples: _Axis, positions: _Axis) -> Any:
-    """Places that move from example to example: the first one's begin at the first position, the
-    last one's end at the last.
+    """Places that move from example to example.
+
+    The first example's begin at the first position, the last one's end at the last.
     """
-    few = examples.sizes < examples.counts  # some are read twice, and dropped again
+    few = examples.sizes < examples.counts  # some examples are read twice, and dropped again
     number = tf.where(few, examples.places, examples.indices)
     last = tf.maximum(tf.where(few, examples.sizes, examples.counts) - 1, 1)
     step = positions.sizes // positions.counts
@@ -116,7 +117,7 @@ def _staggered(examples: _Axis, positions: _Axis) -> Any:
 
 
 def _values(plan: ExamplesPlan, tensor: Any, rows: Any) -> Any:
-    """float32 [plan.size]: the planned units of some rows, of all where `rows` is None."""
+    """The planned units, float32 [plan.size]: of some rows, or of all if `rows` is None."""
     width = 1 if plan.unit_axis is None else tensor.shape[-1]
     if rows is not None:
         shape = shared_constant([-1, width] if width > 1 else [-1])
@@ -127,17 +128,17 @@ def _values(plan: ExamplesPlan, tensor: Any, rows: Any) -> Any:
 
 
 def flat(plan: FlatPlan, tensor: Any) -> Any:
-    """float32 [plan.size] of a parameter or a gradient of its shape."""
+    """The planned elements, float32 [plan.size], of a parameter or a gradient of its shape."""
     values = _flattened(tf.convert_to_tensor(tensor))
     if plan.runs:
         values = _gathered(values, shared_constant(*_places(plan)))
-    elif values.shape[0] != plan.size:  # no static shape says that they are all
+    elif values.shape[0] != plan.size:  # the static shape does not say that these are all
         values = values[: plan.size]
     return tf.cast(values, tf.float32)
 
 
 def _places(plan: FlatPlan) -> tuple[npt.NDArray[np.int64], Any]:
-    """The places of a parameter's elements that are read, and a type that holds them."""
+    """The places of a parameter's elements to read, and an integer type that holds them."""
     places = plan.places()
     return places, tf.int32 if places[-1] <= np.iinfo(np.int32).max else tf.int64
 
@@ -152,10 +153,10 @@ def _flattened(tensor: Any) -> Any:
 
 
 def shaped(tensor: Any, shape: tuple[int | None, ...]) -> Any:
-    """The tensor with a static shape of which TensorFlow perhaps knows less."""
+    """The tensor with its static shape set to `shape`, in case TensorFlow knows less."""
     if tensor.shape.rank is not None and tuple(tensor.shape) == shape:
         return tensor
-    tensor = tf.identity(tensor)  # not the user's, nor a captured one
+    tensor = tf.identity(tensor)  # `set_shape` must not change the user's tensor or a captured one
     tensor.set_shape(shape)
     return tensor
 
@@ -163,8 +164,8 @@ def shaped(tensor: Any, shape: tuple[int | None, ...]) -> Any:
 def example_hashes(batch: Any) -> Any:
     """The low and the high 24 bits of a hash of each example [N, …], int64 [N, 2].
 
-    Equal for examples whose values are equal. Of examples with more than 4096 features every n-th
-    is hashed.
+    Equal values give equal hashes. Of examples with more than 4096 features every n-th feature is
+    hashed.
     """
     batch = tf.convert_to_tensor(batch)
     features = math.prod(batch.shape[1:]) if None not in batch.shape[1:] else -1
@@ -179,7 +180,7 @@ def example_hashes(batch: Any) -> Any:
     else:
         bits = tf.cast(rows, tf.int64)
     place, weight = _weights(bits)
-    mixed = (bits + place) * shared_constant(_MULTIPLIER, tf.int64)  # wraps around: that is meant
+    mixed = (bits + place) * shared_constant(_MULTIPLIER, tf.int64)  # wraps around on purpose
     shifted = tf.bitwise.right_shift(mixed, shared_constant(29, tf.int64))
     hashes = tf.reduce_sum(tf.bitwise.bitwise_xor(mixed, shifted) * weight, shared_constant(1))
     high = tf.bitwise.right_shift(hashes, shared_constant(24, tf.int64))
@@ -188,7 +189,7 @@ def example_hashes(batch: Any) -> Any:
 
 
 def _weights(bits: Any) -> tuple[Any, Any]:
-    """The number of each feature, from 1, and an odd number of its own, int64 [features]."""
+    """For each feature its number, from 1, and an odd weight, both int64 [features]."""
     if bits.shape[1] is None:
         place = tf.range(1, tf.shape(bits, tf.int64)[1] + 1, dtype=tf.int64)
         return place, 2 * place + 1

@@ -1,4 +1,4 @@
-"""What is sampled inside of layers: what batch norms are given, and how sharp attention is."""
+"""What is sampled inside of layers: the inputs of batch norms, and how sharp attention is."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ from nntrace_keras.tape.under_tape import AttentionCall, Gradient, NormCall
 
 
 def add_inside(capture: Capture, gradient: Gradient, sources: Sources) -> None:
-    """Have it read for the calls under one tape: of a layer that is called twice, the first."""
+    """Sample it for the calls under one tape; of a layer that is called twice, the first call."""
     home, last = _place_of(gradient.targets)
     norms = {call.path: call for call in reversed(gradient.calls.norms)}
     for norm in reversed(norms.values()):
@@ -51,8 +51,9 @@ def _add_attention(capture: Capture, call: AttentionCall, sources: Sources) -> N
 
 
 def _place_of(targets: Sequence[Any]) -> tuple[Any, int]:
-    """The graph in which something is differentiated, and the number of the last operation that
-    makes it; eagerly there is none.
+    """The graph of the differentiated tensors, and the number of its last operation they need.
+
+    (None, 0) eagerly.
     """
     symbolic = [target for target in targets if isinstance(target, ops.SymbolicTensor)]
     if not symbolic:

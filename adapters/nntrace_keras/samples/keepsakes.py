@@ -1,7 +1,7 @@
-"""The few tensors that are kept as they are: the first training batch, the first layer's filters.
+"""Keeps a few tensors whole: the first training batch and the first layer's filters.
 
 The batch is read once per run. A graph must have fixed sizes: of every tensor a block is read, cut
-from its beginning and filled up with zeros, which the host, told the true sizes, drops again.
+from its beginning and padded with zeros, which the host, knowing the true sizes, drops again.
 """
 
 import math
@@ -20,8 +20,8 @@ from nntrace_keras.samples.elements import are_filters
 from nntrace_keras.samples.layouts import Found
 from nntrace_keras.samples.sites import SiteKey
 
-_POSITIONS = 512  # read of an axis whose size varies
-_PIXELS = 128  # likewise, of images
+_POSITIONS = 512  # read along an axis whose size varies
+_PIXELS = 128  # likewise, along an axis of images
 _FEW_CHANNELS = 4
 _EXACT_IN_FLOAT32 = (tf.uint8, tf.int8, tf.uint16, tf.int16, tf.bool)
 
@@ -31,8 +31,9 @@ class Keepsake:
     """A tensor to keep.
 
     Attributes:
-        sizes: of the block that is read.
-        steps: every how many places of each axis.
+        sizes: the shape of the block that is read.
+        steps: the step between the places that are read along each axis.
+        stride: the step in pixels of an image's plane.
     """
 
     site: SiteKey
@@ -42,7 +43,7 @@ class Keepsake:
     stride: int
 
     def read(self, tensor: Any, dtype: Any) -> Any:
-        """The true sizes and the block, one after the other."""
+        """The tensor's true sizes, then the elements of the block, as one vector."""
         ends = [size * step for size, step in zip(self.sizes, self.steps, strict=True)]
         slices = tuple(slice(0, end, step) for end, step in zip(ends, self.steps, strict=True))
         part = tf.cast(tensor[slices], dtype)
@@ -52,7 +53,7 @@ class Keepsake:
         return tf.concat([tf.cast(tf.shape(tensor), dtype), tf.reshape(part, [-1])], 0)
 
     def found(self, values: npt.NDArray[Any]) -> KeptTensor:
-        """The kept tensor in what `read` gave."""
+        """The kept tensor, from what `read` returned."""
         rank = len(self.sizes)
         shape = tuple(int(size) for size in values[:rank])
         block = values[rank:].reshape(self.sizes)
@@ -62,15 +63,15 @@ class Keepsake:
 
     @property
     def length(self) -> int:
-        """Numbers that `read` gives."""
+        """The length of what `read` returns."""
         return len(self.sizes) + math.prod(self.sizes)
 
 
 class Keepsakes:
-    """Collects the tensors of one optimizer call; `pack` reads them.
+    """Collects the batch tensors of one optimizer call; `pack` reads them.
 
     Attributes:
-        vector: what was packed.
+        vector: what `pack` returned, once the tensors have been read.
     """
 
     def __init__(self) -> None:
@@ -78,22 +79,22 @@ class Keepsakes:
         self.vector: Any = None
 
     def add(self, site: SiteKey, tensor: Any) -> None:
-        """Keep a batch, unless it is too large even in part."""
+        """Keep a tensor, unless it is too large even in part."""
         kept = _keepsake(site, tf.convert_to_tensor(tensor))
         if kept is not None:
             self._kept.append(kept)
 
     def clear(self) -> None:
-        """Keep nothing."""
+        """Drop all tensors."""
         self._kept = []
 
     def replace_tensors(self, new: Callable[[Any], Any]) -> None:
-        """Keep others in place of these tensors."""
+        """Replace each tensor by `new(tensor)`."""
         self._kept = [replace(kept, tensor=new(kept.tensor)) for kept in self._kept]
 
     @property
     def tensors(self) -> list[Any]:
-        """What is to be kept."""
+        """The tensors to keep."""
         return [kept.tensor for kept in self._kept]
 
     @property
@@ -105,20 +106,20 @@ class Keepsakes:
 
     @property
     def size(self) -> int:
-        """Length of the vector."""
+        """The length of the vector."""
         return sum(kept.length for kept in self._kept)
 
     def pack(self, copy: Callable[[Any], Any] = lambda tensor: tensor) -> Any:
-        """All of them in one vector.
+        """Read all tensors into one vector.
 
         Args:
-            copy: what is read in a tensor's place.
+            copy: gives the tensor to read in place of one that was added.
         """
         dtype = self.dtype
         return tf.concat([kept.read(copy(kept.tensor), dtype) for kept in self._kept], 0)
 
     def find(self) -> tuple[KeptTensor, ...]:
-        """What was packed, on the host."""
+        """The kept tensors, taken from `vector` on the host; empty if nothing was packed."""
         if self.vector is None:
             return ()
         lengths = [kept.length for kept in self._kept]
@@ -126,14 +127,15 @@ class Keepsakes:
         return tuple(kept.found(part) for kept, part in zip(self._kept, parts, strict=True))
 
     def finish(self) -> Self:
-        """Forget the tensors; what remains is where everything is in the vector."""
+        """Forget the tensors; only their places in the vector remain."""
         self._kept = [replace(kept, tensor=None) for kept in self._kept]
         return self
 
 
 class KeptFilters:
-    """The filters of the first convolution over images, ever more rarely. They are among the
-    samples already: such a kernel is sampled whole.
+    """Keeps the filters of the first convolution over images, at growing intervals.
+
+    They are among the samples already: such a kernel is sampled whole.
     """
 
     def __init__(self) -> None:
@@ -142,7 +144,7 @@ class KeptFilters:
         self._next_step = 0.0
 
     def keep(self, step: int, order: Sequence[SiteKey], found: "Found") -> tuple[KeptTensor, ...]:
-        """The filters as sampled at this step, when their turn has come.
+        """The filters as sampled at this step, if their turn has come; else empty.
 
         Args:
             step: the number of the step.
@@ -156,7 +158,7 @@ class KeptFilters:
         site = self._site
         if site is None:
             return ()
-        if site in samples:  # frozen ones are read once
+        if site in samples:  # frozen filters are read only once
             part = samples[site]
             kernel = found.values[part.offset : part.offset + part.layout.size]
             # Rows, columns, channels, filters: in PyTorch's order the filters come first.
@@ -168,7 +170,7 @@ class KeptFilters:
 
 
 def _shows_filters(site: SiteKey) -> bool:
-    """Whether this is the kernel of a convolution over images: filters that can be looked at."""
+    """Whether a site is the kernel of a convolution over images, which can be shown as images."""
     return site.role is Role.PARAM and site.module_type == "Conv2D" and are_filters(site.shape)
 
 
@@ -190,7 +192,7 @@ def _keepsake(site: SiteKey, tensor: Any) -> Keepsake | None:
 
 
 def _plane(shape: Sequence[int | None]) -> tuple[int, int]:
-    """The axes of an image's rows and columns, by its channels or else by Keras' convention."""
+    """The axes of an image's rows and columns: by its channels, else by Keras' convention."""
     channels_first = keras.config.image_data_format() == "channels_first"
     if (shape[-1] or _FEW_CHANNELS + 1) <= _FEW_CHANNELS:
         channels_first = False

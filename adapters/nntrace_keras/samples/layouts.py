@@ -1,4 +1,4 @@
-"""Where a vector of sampled elements has each site's, and how it is taken apart on the host."""
+"""Where each site's elements are in a vector of sampled elements; takes it apart on the host."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ Values = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A site's or a batch value's place in the vector."""
+    """The place of a site or a batch value in the vector."""
 
     site: SiteKey | None
     name: str
@@ -26,7 +26,7 @@ class Part:
 
 @dataclass(slots=True)
 class Found:
-    """What a vector held: samples at their places in `values`, and batch values by name."""
+    """The content of a vector: samples at their places in `values`, and batch values by name."""
 
     values: Values
     sites: list[tuple[SiteKey, SiteSample]]
@@ -34,7 +34,7 @@ class Found:
     batch: dict[str, tuple[Values, Layout]]
 
     def unscale(self, scale: float) -> None:
-        """Divide the gradients of activations by what the optimizer divides all gradients by."""
+        """Divide the gradients of activations by the loss scale, as the optimizer does its own."""
         for site, sample in self.sites:
             if site.role is Role.ACTIVATION_GRAD:
                 self.values[sample.offset : sample.offset + sample.layout.size] /= scale
@@ -42,7 +42,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Layouts:
-    """Takes a packed vector apart."""
+    """Takes a packed vector apart.
+
+    Attributes:
+        parts: the places in the vector.
+        missing: sites that had no tensor.
+    """
 
     parts: tuple[Part, ...]
     missing: tuple[SiteKey, ...]
@@ -53,8 +58,10 @@ class Layouts:
         return self.parts[-1].offset + self.parts[-1].plan.size if self.parts else 0
 
     def find(self, vector: Values, turn: int) -> Found:
-        """The samples in a vector that was packed at `turn`. They stay where they are; one of
-        which places are dropped moves together, so that the vector, where it can be, is changed.
+        """Find the samples in a vector that was packed at `turn`.
+
+        They stay at their places; a sample that loses repeated elements is moved together, which
+        changes the vector itself if it is writeable.
         """
         vector = vector if vector.flags.writeable else vector.copy()
         found = Found(vector, [], {}, {})
@@ -78,7 +85,7 @@ class Layouts:
 
 
 def varying_axes(plan: ExamplesPlan | FlatPlan) -> int:
-    """Of how many axes the length is known at run time only."""
+    """The number of row axes whose length is known only at run time."""
     return 0 if isinstance(plan, FlatPlan) else len(plan.varying)
 
 

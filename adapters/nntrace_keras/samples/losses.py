@@ -1,4 +1,4 @@
-"""What the loss functions of a step were given: targets, predictions and values, one by one."""
+"""The arguments and values of a step's loss functions: targets, predictions, losses."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,9 +24,9 @@ from nntrace_keras.tape.under_tape import LossCall
 
 
 class LossReader:
-    """Plans what is read of loss calls; announces each line that calls one, once.
+    """Plans what is read of loss calls, and records each line that calls a loss once.
 
-    The first loss of a step is the one that stands for its batch.
+    The first loss of a step stands for the step's batch.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -36,7 +36,7 @@ class LossReader:
     def read(
         self, capture: Capture, called: Sequence[LossAt], objective: Sequence[Term]
     ) -> tuple[GivenLoss, ...]:
-        """Add the sites of these calls."""
+        """Add the sites of these calls to the capture; return what is known of their arguments."""
         given = tuple(self._read(capture, at, objective) for at in called)
         if called and given[0].target is not None:
             capture.keepsakes.add(given[0].target, tf.convert_to_tensor(called[0].call.target))

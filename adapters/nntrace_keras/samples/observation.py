@@ -1,6 +1,6 @@
-"""Decides what of an optimizer call is sampled: which tensors stand for which sites.
+"""Decides what is sampled of an optimizer call: which tensors belong to which sites.
 
-Runs where the optimizer is called: once per traced graph, or at a sampled eager step.
+Runs where the optimizer is called: once per traced graph, or at each sampled eager step.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ from nntrace_keras.tape.under_tape import Gradient, LayerCall, RootCall, key
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """A variable an optimizer is given, and what it is recorded as."""
+    """A variable given to an optimizer, with its gradient, and the sites of their records."""
 
     variable: Any
     gradient: Any
@@ -46,10 +46,10 @@ class Stepped:
 
 
 class Observer:
-    """Turns calls under tapes into captures; announces each loss function once.
+    """Turns calls under tapes into captures, and records each loss function once.
 
     Attributes:
-        phase: `eval` when the last model seen was called as in inference.
+        phase: `eval` if the last model seen was called in inference mode, else `train`.
         unstepped: the weights that no optimizer is given.
     """
 
@@ -66,7 +66,7 @@ class Observer:
         self.phase = "train"
 
     def forward(self, capture: Capture, gradients: Sequence[Gradient]) -> BatchFacts:
-        """Add inputs, activations, their gradients, targets and predictions."""
+        """Add inputs, activations and their gradients, targets and predictions to the capture."""
         first = next((g for g in gradients if g.calls.roots), None)
         if first is None:
             return BatchFacts()
@@ -96,7 +96,7 @@ class Observer:
         pairs: Sequence[tuple[Any, Any]],
         gradients: Sequence[Gradient],
     ) -> tuple[list[Stepped], list[Stepped]]:
-        """The variables the optimizer is given, and other trainable ones of the same models."""
+        """The variables given to the optimizer, and other trainable ones of the same models."""
         mine = [
             self._stepped(
                 name, n, v, g, {"optimizer": name, "weight_decay": weight_decay(optimizer, v)}
@@ -128,8 +128,9 @@ class Observer:
         rest: Sequence[Stepped],
         gradients: Sequence[Gradient],
     ) -> list[Stepped]:
-        """The weights of the models that the step changes nothing of, and that are not read yet:
-        a graph that is built need not be the one that runs.
+        """The models' weights that the step does not change and that have not been read yet.
+
+        They are not marked as read here: a graph that is built need not be the one that runs.
         """
         stepped, others = ([one.variable for one in some] for some in (mine, rest))
         return [
@@ -171,7 +172,7 @@ class Observer:
 
         def site(role: Role) -> SiteKey:
             own = {"requires_grad": trained} if role is Role.PARAM else {}
-            if asked and role is Role.PARAM_GRAD:  # by the program, though it makes no step of it
+            if asked and role is Role.PARAM_GRAD:  # the program computes it, without a step
                 own = {"requires_grad": True}
             return parameter_site(
                 path, role, variable, owner, source, parent=parent, facts={**facts, **own}
@@ -199,18 +200,18 @@ class Observer:
         return first[0]
 
     def prefix_of(self, model: Any) -> str:
-        """What a model is called: nothing where it is the first one that trains, or before it."""
+        """The name of a model in the trace: empty for the first one trained, and before that."""
         path = self._names.layer(model)
         return "" if not self._roots or path == self._roots[0] else path
 
     def trained_prefix_of(self, model: Any) -> str | None:
-        """The same, of a model that has been trained; None of any other."""
+        """The name of a model in the trace if it has been trained, else None."""
         if not self._roots or self._names.layer(model) not in self._roots:
             return None
         return self.prefix_of(model)
 
     def _prefix(self, root: RootCall) -> str:
-        """Nothing for the first model's inputs; later ones are told apart by its path."""
+        """The prefix of a model's inputs: empty for the first model, else its path."""
         path = self._names.layer(root.layer)
         if path not in self._roots:
             self._roots.append(path)
@@ -227,7 +228,7 @@ class Observer:
             capture.add_examples(site, value, axis, shape=tensor.shape, staggered=is_gradient)
 
     def _note_modes(self, gradient: Gradient) -> None:
-        """Record in which mode the layers were called that behave differently in training."""
+        """Record the mode in which layers were called that behave differently in training."""
         modes = list(gradient.calls.modes.values())
         root = gradient.calls.roots[0]
         said = root.training
@@ -251,14 +252,14 @@ class Observer:
 
 
 def _trained_norms(model: Any, gradient: Gradient) -> int:
-    """How many batch norms bring running statistics of earlier batches with them."""
+    """How many batch norms started with running statistics from earlier batches."""
     called = {id(call.layer): call.statistics.are_trained for call in gradient.calls.norms}
     norms = [layer for layer in model._flatten_layers() if is_batch_norm(layer)]
     return sum(called[id(n)] if id(n) in called else has_learnt(n) for n in norms)
 
 
 def _add_output(capture: Capture, output: Any) -> None:
-    """What a model returned that no known loss function was given."""
+    """Sample a model's output that no known loss function takes."""
     if output is not None and output.shape.rank and output.dtype.is_floating:
         capture.add_examples(tensor_site("", Role.OUTPUT, "", output, UNKNOWN), output)
 

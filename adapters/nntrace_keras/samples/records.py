@@ -1,4 +1,4 @@
-"""What was read of a sampled step, as the recorder takes it."""
+"""Turns what was read of a sampled step into the recorder's samples."""
 
 from nntrace.recorder import KeptTensor, Sample
 from nntrace.schema import Role
@@ -18,7 +18,7 @@ class Samples:
         sites: numbers the sites.
 
     Attributes:
-        have_batch: whether one of them holds the first batch.
+        have_batch: whether the first batch has been kept.
     """
 
     def __init__(self, sites: Sites) -> None:
@@ -27,7 +27,7 @@ class Samples:
         self.have_batch = False
 
     def made(self, step: Step, found: Found, number: int, row: Row, epoch: int | None) -> Sample:
-        """What was found at the step of this number, in that pass over the data."""
+        """The sample of step `number`, in the given pass over the data."""
         if row.loss_scale is not None:
             found.unscale(row.loss_scale)
         for site in step.order:
@@ -50,7 +50,7 @@ class Samples:
         return Sample(number, found.values, parts, batch, tensors, tuple(further), squares)
 
     def _first_batch(self, step: Step) -> tuple[KeptTensor, ...]:
-        """The batch of the first sample; nothing of later ones."""
+        """The kept batch if this is the first sample; empty for later ones."""
         keepsakes, step.keepsakes = step.keepsakes, None
         if keepsakes is None or self.have_batch:
             return ()

@@ -1,5 +1,7 @@
-"""What a batch norm would give in evaluation: its training input, normalised by the moving
-statistics, as they were before the step, instead of the batch's. Mean 0 and rms 1 where they agree.
+"""What a batch norm would return in evaluation, for its training input.
+
+It is normalised by the moving statistics, as they were before the step, instead of the batch's:
+mean 0 and rms 1 where they agree.
 """
 
 import weakref
@@ -12,13 +14,13 @@ from nntrace_keras.tape.under_tape import NormCall, Statistics
 
 
 class NormStatistics:
-    """Looks at batch norms that are about to be called."""
+    """Reads the statistics of batch norms that are about to be called."""
 
     def __init__(self) -> None:
         self._trained: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
 
     def of(self, layer: Any) -> Statistics:
-        """Those of a norm; before its first call, by which Keras builds it, it has none."""
+        """The statistics of a batch norm; without values before its first call, which builds it."""
         if layer not in self._trained:
             self._trained[layer] = has_learnt(layer)
         values = None
@@ -28,7 +30,7 @@ class NormStatistics:
 
 
 def normalised(call: NormCall, plan: ExamplesPlan, values: Any) -> Any:
-    """Sampled elements of the norm's input, by its moving statistics."""
+    """Normalise sampled elements of a norm's input by its moving statistics."""
     layer = call.layer
     known = call.statistics.values or (layer.moving_mean.value, layer.moving_variance.value)
     chosen = slice(None, plan.units * plan.unit_step, plan.unit_step)
@@ -38,7 +40,7 @@ def normalised(call: NormCall, plan: ExamplesPlan, values: Any) -> Any:
 
 
 def has_learnt(layer: Any) -> bool:
-    """Whether its statistics are not those with which Keras builds a norm."""
+    """Whether a norm's statistics differ from those with which Keras builds it."""
     if not layer.built:
         return False
     with tf.init_scope():

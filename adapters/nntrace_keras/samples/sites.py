@@ -1,6 +1,6 @@
 """The sites of a run: declared to the recorder when their first values arrive.
 
-Only then are varying axes known; samples come in the order of execution, so ids grow with depth.
+Varying axes are known only then; samples come in the order of execution, so ids grow with depth.
 """
 
 import math
@@ -18,8 +18,9 @@ class SiteKey:
     """A site before it has an id.
 
     Attributes:
-        shape: of a parameter; empty for what has a batch axis.
-        width: the size of the unit axis of what has one.
+        shape: of a parameter; empty for tensors with a batch axis.
+        width: the size of the unit axis; 0 for parameters.
+        facts: further columns of `sites`.
     """
 
     path: str
@@ -47,10 +48,10 @@ def parameter_site(
     """The site of a variable, of its gradient or of its update.
 
     Args:
-        path: the variable's.
-        role: which of the three.
+        path: the variable's path.
+        role: parameter, gradient or update.
         variable: of any backend.
-        owner: the layer that it belongs to, if that is known.
+        owner: the layer that it belongs to; None if unknown.
         source: the line that built the layer.
         parent: the layer's path.
         facts: further columns of `sites`.
@@ -77,7 +78,7 @@ class Sites:
         self._ids: dict[SiteKey, int] = {}
 
     def id_of(self, site: SiteKey, shape: tuple[int, ...]) -> int:
-        """Its id; `shape` is the sampled tensor's where the site does not say."""
+        """Return the id of a site; `shape` is the sampled tensor's, used if the site has none."""
         known = self._ids.get(site)
         if known is not None:
             return known

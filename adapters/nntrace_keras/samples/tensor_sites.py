@@ -36,7 +36,7 @@ def tensor_site(
 
 
 def channels(axis: int, tensor: Any) -> dict[str, int]:
-    """Where the units of an output are; PyTorch's convention is what a missing axis means."""
+    """The column `unit_axis` of an output; without it PyTorch's convention would be assumed."""
     rank = rank_of(tensor)
     return {"unit_axis": axis % rank} if rank > 1 else {}
 

@@ -1,4 +1,4 @@
-"""The summands of what a step differentiates: their names, and their values in its sample."""
+"""The summands of the loss that a step differentiates: their names, and values in its sample."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from nntrace_keras.tape.under_tape import LossCall
 
 
 def named_calls(called: Sequence[LossCall]) -> list[tuple[str, Any]]:
-    """The values of the loss functions of a step that are numbers, each under a name of its own."""
+    """The scalar values of a step's loss functions, each under a unique name."""
     counts: dict[str, int] = {}
     found = []
     for call in called:
@@ -29,12 +29,12 @@ def named_calls(called: Sequence[LossCall]) -> list[tuple[str, Any]]:
 def terms(
     capture: Capture, called: Sequence[LossCall], objective: Sequence[Term] | None
 ) -> dict[str, Any]:
-    """Keep the values of what is summed up and differentiated.
+    """Keep the values of the terms that are added up and differentiated, if there are several.
 
     Args:
         capture: keeps them.
         called: the loss functions that were called.
-        objective: the terms as a graph shows them; None eagerly, where the calls are all there is.
+        objective: the terms that a graph shows; None eagerly, where only the calls are known.
     """
     if objective is None:
         if any(call.value is None or call.value.shape.rank != 0 for call in called):

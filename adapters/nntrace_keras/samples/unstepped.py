@@ -1,7 +1,7 @@
-"""Weights of the models that no optimizer is given: frozen ones, and those that are left out.
+"""The models' weights that no optimizer is given: frozen ones, and those that were left out.
 
-Each is read once. One that could be trained is read a sample later than it was first met, by when
-another optimizer may have stepped it, as in a GAN.
+Each is read once. A trainable one is read a sample later than it was first met: by then another
+optimizer may have stepped it, as in a GAN.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +11,7 @@ from nntrace_keras.tape.under_tape import Gradient, key
 
 
 class Unstepped:
-    """Which of them are to be read."""
+    """Decides which of these weights are to be read."""
 
     def __init__(self) -> None:
         self._read: set[int] = set()
@@ -21,14 +21,14 @@ class Unstepped:
     def found(
         self, stepped: Iterable[Any], recorded: Iterable[Any], gradients: Sequence[Gradient]
     ) -> list[Any]:
-        """The variables to be read of the models that were called for a step.
+        """The variables of the models called for a step that are to be read.
 
-        Trainable ones only of layers through which a gradient came.
+        Trainable ones only if they are in layers through which a gradient came.
 
         Args:
-            stepped: the variables that its optimizer is given.
-            recorded: those that are recorded with it all the same.
-            gradients: those it was made of.
+            stepped: the variables given to the step's optimizer.
+            recorded: other variables that are recorded with the step anyway.
+            gradients: those from which the step was made.
         """
         self._stepped |= {key(variable) for variable in stepped}
         others = {key(variable) for variable in recorded}
@@ -40,7 +40,7 @@ class Unstepped:
         ]
 
     def due(self, variables: Sequence[Any]) -> set[int]:
-        """The keys of those that are read now, which are not asked for again."""
+        """The keys of the variables that are to be read now; each is returned once only."""
         unread = [variable for variable in variables if self.is_unread(variable)]
         now = {key(v) for v in unread if not v.trainable or key(v) in self._met}
         self._met |= {key(variable) for variable in unread}
@@ -48,7 +48,7 @@ class Unstepped:
         return now
 
     def is_unread(self, variable: Any) -> bool:
-        """Whether it has neither been read nor been given to an optimizer."""
+        """Whether a variable has neither been read nor been given to an optimizer."""
         return key(variable) not in self._read and key(variable) not in self._stepped
 
 

@@ -1,1 +1,1 @@
-"""What is called under a `GradientTape`, and what becomes of its gradients."""
+"""The calls under a `GradientTape`, and what becomes of its gradients."""

@@ -1,6 +1,6 @@
-"""Predictions that are broadcast against targets in a step that runs eagerly.
+"""Finds predictions that are broadcast against targets in a step that runs eagerly.
 
-There is no graph to read then; the operations whose derivatives the tape computed say as much.
+There is no graph to read then; the operations whose derivatives the tape computed serve instead.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from nntrace_keras.program.objective import Shape
 
 
 def broadcast(derivatives: Sequence[Derivative]) -> tuple[Shape, Shape] | None:
-    """As `objective.broadcast`, of what is differentiated: shapes of predictions and of errors."""
+    """Like `objective.broadcast`: shapes of the predictions and of the errors, or None."""
     for one in derivatives:
         if one.type not in objective.DIFFERENCES or len(one.inputs) != 2:
             continue
@@ -27,9 +27,7 @@ def broadcast(derivatives: Sequence[Derivative]) -> tuple[Shape, Shape] | None:
 
 
 def _is_on_purpose(part: Shape | None, derivatives: Sequence[Derivative]) -> bool:
-    """Whether something of this shape was given an axis, so that it may be compared with many, or
-    is nothing but a variable.
-    """
+    """Whether a tensor of this shape got an axis to be compared with many, or is a variable."""
     return any(
         one.type in (*objective.ADD_AXES, "ReadVariableOp") and _shape(one.incoming[0]) == part
         for one in derivatives
@@ -37,7 +35,7 @@ def _is_on_purpose(part: Shape | None, derivatives: Sequence[Derivative]) -> boo
 
 
 def _is_error(difference: Shape, derivatives: Sequence[Derivative]) -> bool:
-    """Whether all that becomes of the differences is that they are averaged or added up."""
+    """Whether all that is done with the differences is to average or to sum them."""
     of_pairs = [one for one in derivatives if difference in map(_shape, one.given)]
     return any(one.type in objective.REDUCTIONS for one in of_pairs) and all(
         one.type in objective.PASSED for one in of_pairs

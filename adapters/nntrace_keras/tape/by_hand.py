@@ -1,6 +1,6 @@
-"""Updates that a program writes itself: `variable.assign_sub(rate * gradient)` and its like.
+"""Updates that a program writes itself, such as `variable.assign_sub(rate * gradient)`.
 
-A step begins with the first assignment to a variable whose gradient was asked for and that no
+A step begins with the first assignment to a variable whose gradient was computed and that no
 optimizer took, and ends when all variables of that gradient have been assigned.
 """
 
@@ -19,7 +19,7 @@ from nntrace_keras.tape.under_tape import key
 
 
 class HandWritten:
-    """Stands for the optimizer that is not there; its rate is the program's own affair."""
+    """Takes the place of the missing optimizer; its learning rate is not known."""
 
     name = "by hand"
     built = False
@@ -31,7 +31,7 @@ class HandWritten:
 
 
 class _Open(threading.local):
-    """The step of this thread that has begun."""
+    """The step that has begun on this thread; `waiting` are the keys of variables yet to assign."""
 
     begun: Any = None
     graph: Any = None
@@ -42,9 +42,9 @@ class UpdatesByHand:
     """Watches assignments to variables.
 
     Args:
-        begin: a step begins: given an optimizer, gradients and variables.
-        end: given what `begin` returned.
-        is_inside: whether an optimizer is at work, whose assignments are none of these.
+        begin: begins a step: takes an optimizer, gradients and variables.
+        end: ends a step: takes what `begin` returned.
+        is_inside: whether an optimizer is running, whose assignments do not count.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class UpdatesByHand:
         self._open = _Open()
 
     def install(self) -> list[Undo]:
-        """Watch the three ways to assign."""
+        """Watch the three methods that assign."""
         self._will_assign = self._recorder.guard(self._assigns)
         self._has_assigned = self._recorder.guard(self._assigned)
         names = ("assign", "assign_sub", "assign_add")
@@ -90,7 +90,7 @@ class UpdatesByHand:
         if found is None:
             return
         if state.begun is not None and state.graph is _graph():
-            self._end(state.begun)  # the program left some of its variables as they are
+            self._end(state.begun)  # the program left some of its variables unassigned
         pairs = [
             (gradient, source)
             for gradient, source in zip(found.source_gradients, found.sources, strict=True)

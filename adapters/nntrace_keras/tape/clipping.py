@@ -1,7 +1,8 @@
-"""Gradient clipping: the norm of all gradients, and of what clipping leaves of them.
+"""Gradient clipping: the norms of all gradients before and after it.
 
-By an optimizer's `clipnorm`, `global_clipnorm` or `clipvalue`, and by the functions of TensorFlow
-that a program calls between its tape and its optimizer. Both norms are read with a step's samples.
+It happens by an optimizer's `clipnorm`, `global_clipnorm` or `clipvalue`, and by the TensorFlow
+functions that a program calls between its tape and its optimizer. Both norms are read with a
+step's samples.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,11 +19,11 @@ from nntrace_keras.tape.tapes import Tapes
 
 _FUNCTIONS = ("clip_by_global_norm", "clip_by_norm", "clip_by_value")
 _NAME = "clipping"
-_ROUNDING = 1e-3  # what is left, where nothing was taken, is less by no more than this
+_ROUNDING = 1e-3  # the relative difference by which the norms may differ without clipping
 
 
 def watch_clipping(guard: Callable[[Callable[..., Any]], Callable[..., Any]], tapes: Tapes) -> Undo:
-    """Have gradients that TensorFlow clips remember what they were."""
+    """Attach to gradients that TensorFlow clips what they were before."""
 
     def clipped(result: Any, *args: Any, **kwargs: Any) -> None:
         given = args[0] if args else kwargs.get("t_list", kwargs.get("t"))
@@ -51,7 +52,7 @@ def watch_clipping(guard: Callable[[Callable[..., Any]], Callable[..., Any]], ta
 
 
 def add_norms(capture: Capture, optimizer: Any, pairs: Sequence[tuple[Any, Any]]) -> None:
-    """Have both norms read, where something clips the gradients that an optimizer is given."""
+    """Sample both norms if the gradients are clipped, by the optimizer or before it."""
     given = [(gradient, variable) for gradient, variable in pairs if gradient is not None]
     before = [_unclipped(gradient) for gradient, _ in given]
     clips = _clips(getattr(optimizer, "inner_optimizer", optimizer))
@@ -70,7 +71,7 @@ def add_norms(capture: Capture, optimizer: Any, pairs: Sequence[tuple[Any, Any]]
 
 
 def clipping_in(found: Found | None) -> tuple[float | None, float | None]:
-    """The norm of a step's gradients, and of what was left of them; None without clipping."""
+    """The norms of a step's gradients before and after clipping; None for both without clipping."""
     if found is None or _NAME not in found.batch:
         return None, None
     norm, left = (float(value) for value in found.batch[_NAME][0])
@@ -78,7 +79,7 @@ def clipping_in(found: Found | None) -> tuple[float | None, float | None]:
 
 
 def _clips(optimizer: Any) -> Callable[[Sequence[Any]], Any] | None:
-    """Of gradients the sum of squares that the optimizer's own clipping leaves; None without."""
+    """A function of gradients: the sum of squares that the optimizer's clipping leaves; or None."""
     each, together, value = (
         getattr(optimizer, name, None) for name in ("clipnorm", "global_clipnorm", "clipvalue")
     )

@@ -1,7 +1,7 @@
-"""The gradients asked of a `GradientTape`, and those of the layers' outputs with them.
+"""The gradients computed by a `GradientTape`, together with those of the layers' outputs.
 
-Watches `gradient` of the tape. What it found is kept with the graph (or the thread) until an
-optimizer takes it; a graph keeps all that was asked for in it, too.
+Watches the tape's `gradient`. Its results are kept with the graph (or the thread) until an
+optimizer takes them; a graph also keeps all that was ever computed in it.
 """
 
 import threading
@@ -20,7 +20,7 @@ from nntrace_keras.program.sources import caller
 from nntrace_keras.tape.broadcasts import broadcast
 from nntrace_keras.tape.under_tape import Calls, Gradient, LayerCall, key
 
-_MAX_PENDING = 16  # gradients that no optimizer takes
+_MAX_PENDING = 16  # gradients that no optimizer has taken
 
 
 class _Local(threading.local):
@@ -29,14 +29,14 @@ class _Local(threading.local):
 
 
 class TapeGradients:
-    """The gradients that are asked of the tapes of all threads.
+    """The gradients that the tapes of all threads compute.
 
     Args:
         guard: keeps errors away from the training.
-        calls_of: what was called under a tape; None for one that is not watched.
-        collects: whether what is called now is wanted.
+        calls_of: gives the calls under a tape; None for one that is not watched.
+        collects: whether current calls are collected.
         sampling: whether an eager step is being sampled.
-        differentiated: told of gradients that were computed eagerly.
+        differentiated: receives gradients that were computed eagerly.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class TapeGradients:
         self._found = guard(self._gradient_found)
 
     def install(self) -> list[Undo]:
-        """Watch what tapes are asked for."""
+        """Watch `GradientTape.gradient`."""
         return [wrap(tf.GradientTape, "gradient", self._around_gradient)]
 
     def take(self, variables: list[Any]) -> list[Gradient]:
-        """The gradients that were asked for these variables since the last time, oldest first."""
+        """Remove and return the pending gradients of any of these variables, oldest first."""
         wanted = {key(variable) for variable in variables}
         taken: list[Gradient] = []
         for holder in self._holders():
@@ -72,16 +72,16 @@ class TapeGradients:
 
     @property
     def is_pending(self) -> bool:
-        """Whether gradients wait for an optimizer, here or in a graph around."""
+        """Whether gradients wait for an optimizer, in this graph or one around it."""
         return any(self._holders())
 
     @property
     def pending(self) -> list[Gradient]:
-        """Those that wait, oldest first."""
+        """The gradients that wait for an optimizer, oldest first."""
         return [gradient for holder in self._holders() for gradient in holder]
 
     def pending_for(self, variable: Any) -> Gradient | None:
-        """The last gradient that was asked for a variable and not taken; it stays where it is."""
+        """The last pending gradient of a variable; it stays pending."""
         wanted = key(variable)
         return next(
             (g for g in reversed(self.pending) if wanted in {key(s) for s in g.sources}), None
@@ -106,13 +106,13 @@ class TapeGradients:
         return gradient
 
     def _watched(self, tape: Any) -> AbstractContextManager[list[Derivative]]:
-        """Keeps the derivatives computed inside, where an eager step is sampled."""
+        """A context that collects the derivatives computed inside if an eager step is sampled."""
         if tf.executing_eagerly() and self._calls_of(tape) is not None and self._sampling():
             return self._derivatives.kept()
         return nullcontext([])
 
     def _extra_sources(self, tape: Any, target: Any) -> list[LayerCall]:
-        """The first output of every layer under this tape that lives where its target does."""
+        """The first output of each layer called under this tape, if it is in the target's graph."""
         calls = self._calls_of(tape)
         if calls is None or not calls.layers or not self._collects():
             return []
@@ -164,10 +164,10 @@ class TapeGradients:
 
 
 def gradients_in(graph: Any) -> list[Gradient]:
-    """The gradients asked for in a graph and those inside of it; they live as long as it."""
+    """The gradients computed in a graph and those inside it; they live as long as the graph."""
     return list_on(graph, "_nntrace_gradients")
 
 
 def _pending_of(graph: Any) -> list[Gradient]:
-    """Those of a graph that no optimizer has taken."""
+    """The gradients of a graph that no optimizer has taken."""
     return list_on(graph, "_nntrace_pending")

@@ -1,7 +1,7 @@
-"""Notices that gradients are computed and nothing ever acts on them.
+"""Notices gradients that are computed and never applied.
 
-Until the first step gradients by variables are counted, and a few of the variables' values
-compared: who changes them by hand is not idle, nor is who wants the gradient of an input.
+Until the first step, gradients by variables are counted, and a few of the variables' values
+compared: programs that change variables by hand, or want the gradient of an input, are not idle.
 """
 
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from nntrace.schema import EventKind
 from nntrace_keras.program.sources import caller
 from nntrace_keras.tape.under_tape import Gradient
 
-_MANY = 32  # more than are accumulated for one step, as a rule
+_MANY = 32  # usually more than are accumulated for one step
 _LOOKED_AT = 8  # variables
-_ELEMENTS = 64
+_ELEMENTS = 64  # of each variable
 
 
 class IdleWatch:
-    """Watches the time before the first step."""
+    """Watches for idle gradients before the first step."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -30,7 +30,7 @@ class IdleWatch:
         self._gathered = self._needed = 0
 
     def differentiated(self, gradients: Sequence[Gradient]) -> None:
-        """These gradients were computed, and none of them has been applied."""
+        """Count gradients that were computed and have not been applied; record if they are idle."""
         variables = [source for g in gradients for source in g.sources if _is_trainable(source)]
         if self._recorder.steps or not variables:
             return
@@ -46,11 +46,11 @@ class IdleWatch:
                 self._recorder.open()
 
     def gathered(self, needed: int) -> None:
-        """An optimizer was given a gradient, and makes a step of `needed` such calls."""
+        """Count a call of an optimizer that makes one step of `needed` calls."""
         self._gathered, self._needed = self._gathered + 1, needed
 
     def finish(self) -> None:
-        """Tell of gradients that were gathered for a step which never came."""
+        """Record gradients that were accumulated for a step which never came."""
         if self._gathered and not self._recorder.steps:
             payload = {"backwards": self._gathered, "needed": self._needed}
             self._recorder.add_event(EventKind.IDLE, payload, severity="warning")

@@ -1,6 +1,6 @@
-"""Which losses are called under a `GradientTape`: those of Keras, its functions, TensorFlow's own.
+"""Notes losses called under a `GradientTape`: Keras' classes and functions, TensorFlow's own.
 
-A loss that is called inside another, or by Keras itself, is no call of the program's.
+A loss that is called inside another, or by Keras itself, does not count as the program's call.
 """
 
 import sys
@@ -41,9 +41,9 @@ class LossCalls:
 
     Args:
         guard: keeps errors away from the training.
-        active: the calls under each of this thread's tapes that record.
-        collects: whether what is called now is wanted.
-        caller: who asked for the loss function that is being called.
+        active: gives the calls under each of this thread's tapes that record.
+        collects: whether current calls are collected.
+        caller: gives the line that asked for the loss function being called.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class LossCalls:
         self._name_terms = guard(self._compiled_losses_called)
 
     def install(self) -> list[Undo]:
-        """Watch the losses."""
+        """Watch the loss functions."""
         return [
             wrap(keras.losses.Loss, "__call__", self._around_loss),
             *(wrap(tf.nn, name, self._around_function(ON_LOGITS[name])) for name in ON_LOGITS),
@@ -90,7 +90,7 @@ class LossCalls:
         return __call__
 
     def _around_function(self, name: str) -> Callable[..., Any]:
-        """One of TensorFlow's own losses, where the program and not Keras calls it."""
+        """Wrap one of TensorFlow's own losses, to note it if the program and not Keras calls it."""
         local, loss = self._local, OnLogits(name)
 
         def make(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -105,7 +105,7 @@ class LossCalls:
         return make
 
     def _around_own(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        """One of Keras' loss functions, where the program calls it and no `Loss` does."""
+        """Wrap one of Keras' loss functions, to note it if the program calls it, not a `Loss`."""
         local = self._local
 
         def function(y_true: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:
@@ -138,7 +138,7 @@ class LossCalls:
         hidden = getattr(y_pred, "_keras_mask", None)
         call.is_masked = any(one is not None for one in (weights, left_out, hidden))
         for calls in self._active():
-            if call.head is None and not is_symbolic(y_pred):  # a graph says it itself
+            if call.head is None and not is_symbolic(y_pred):  # a graph shows its head itself
                 made = ((one.layer, one.output) for one in reversed(calls.layers))
                 call.head = head_of_layer(made, y_pred)
             calls.losses.append(call)
@@ -149,12 +149,12 @@ class LossCalls:
 
 
 def _own_functions() -> list[tuple[Any, str]]:
-    """Under which names of which modules programs call the loss functions of Keras."""
+    """The modules and names by which programs call Keras' loss functions."""
     modules = [sys.modules[name] for name in _MODULES if name in sys.modules]
     functions = [getattr(keras.losses, name) for name in FUNCTIONS]
     return [(m, name) for m in modules for name, value in vars(m).items() if value in functions]
 
 
 def _calls_from_keras() -> bool:
-    """Whether a module of Keras has called the function that asks."""
+    """Whether the caller of the wrapped function is a module of Keras."""
     return str(sys._getframe(2).f_globals.get("__name__")).startswith("keras.")

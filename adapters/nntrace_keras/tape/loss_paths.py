@@ -1,4 +1,4 @@
-"""Which calls of loss functions in a step are told apart, and under which paths; any backend."""
+"""Distinguishes the calls of loss functions in a step, and gives them paths; for any backend."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Any
 from nntrace_keras.program.losses import LossFacts, loss_facts
 from nntrace_keras.tape.under_tape import LossCall
 
-_MOST = 8  # heads of a model, losses of a step
+_MOST = 8  # loss calls of a step, such as those of a model's heads
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +21,20 @@ class LossAt:
 
 
 def path_of(function: str, output: str) -> str:
-    """The path of a loss function's sites, for one output of a model that has several."""
+    """The path of a loss function's sites; `output` is empty for a model with one output."""
     return f"{function}:{output}" if output else function
 
 
 def told_apart(
     called: Sequence[LossCall], tensor: Callable[[Any], Any] = lambda prediction: prediction
 ) -> list[LossAt]:
-    """At most a few calls: of those of one line, as for each time step, the first of each output.
+    """Select the calls to be recorded: of each line and output the first, eight at most.
+
+    A line may call a loss many times, for each time step, say.
 
     Args:
         called: the calls of a step, in order.
-        tensor: makes a tensor of predictions.
+        tensor: turns predictions into a tensor.
     """
     found: list[LossAt] = []
     seen: set[tuple[Any, ...]] = set()
@@ -54,7 +56,7 @@ def told_apart(
 
 
 def name_outputs(compiled: Any, called: Sequence[LossCall]) -> None:
-    """Keras has just called the loss functions of `compile`: note for which outputs, how weighted.
+    """After Keras has called the loss functions of `compile`: note their outputs and weights.
 
     Args:
         compiled: the `CompileLoss` that called them.

@@ -1,6 +1,6 @@
-"""What is called under a `GradientTape`: which tapes record, and the layers' calls.
+"""The calls under a `GradientTape`: which tapes record, and what layers are called.
 
-Watches `Layer.__call__`, and where tapes begin and cease to record. Calls are kept with the tapes
+Watches `Layer.__call__`, and where tapes start and stop to record. Calls are kept with the tapes
 that recorded them.
 """
 
@@ -52,14 +52,14 @@ class Tapes:
 
     Args:
         guard: keeps errors away from the training.
-        path_of: the recorded path of a layer, given the one that encloses it.
-        sampling: whether an eager step is being sampled; graphs always collect.
-        differentiated: told of gradients that were computed eagerly.
-        own_passes: told of what is called outside of tapes.
-        loss_caller: who asked for the loss function that is being called.
+        path_of: gives the recorded path of a layer, from it and the layer that encloses it.
+        sampling: whether an eager step is being sampled; in graphs calls are always collected.
+        differentiated: receives gradients that were computed eagerly.
+        own_passes: receives what is called outside of tapes.
+        loss_caller: gives the line that asked for the loss function being called.
 
     Attributes:
-        gradients: those asked of the tapes.
+        gradients: those computed by the tapes.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Tapes:
 
     @contextmanager
     def unobserved(self) -> Iterator[None]:
-        """On this thread no tape that is opened inside is watched."""
+        """A context in which no tape opened on this thread is watched."""
         before, self._local.unobserved = self._local.unobserved, True
         try:
             yield
@@ -111,7 +111,7 @@ class Tapes:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """On this thread nothing that is called inside is seen, under whatever tape."""
+        """A context in which nothing called on this thread is noted, under whatever tape."""
         local = self._local
         before, local.active = local.active, []
         try:
@@ -127,7 +127,7 @@ class Tapes:
 
     @property
     def undecided(self) -> Calls | None:
-        """What was called under this thread's last tape, as long as nobody asks for gradients."""
+        """The calls under this thread's last tape; None once it has been asked for gradients."""
         tape = None if self._local.unobserved else self._local.last()
         calls = None if tape is None else self._calls.get(tape)
         return None if calls is None or calls.is_differentiated or not calls.roots else calls
@@ -140,7 +140,7 @@ class Tapes:
         def __call__(layer: Any, *args: Any, **kwargs: Any) -> Any:
             if not local.active and not local.unobserved:
                 return self._own_passes.call(original, layer, args, kwargs)
-            if not local.active or in_symbolic_scope():  # to learn shapes Keras calls it in vain
+            if not local.active or in_symbolic_scope():  # Keras calls it only to learn shapes
                 return original(layer, *args, **kwargs)
             graph, start = place()
             statistics = self._look_at_norm(layer) if is_batch_norm(layer) else None
@@ -170,7 +170,7 @@ class Tapes:
         enclosing = local.stack[-1] if local.stack else None
         if graph is not None:
             self._note_span(layer, enclosing, graph, start)
-        # The layers of a recurrent one are called for each place; in graphs a loop hides them.
+        # A recurrent layer calls its layers once per time step; in graphs a loop hides that.
         repeats = any(isinstance(outer, keras.layers.RNN) for outer in local.stack)
         if collect and tensor is not None and tensor is not local.last_output and not repeats:
             local.last_output = tensor
@@ -202,7 +202,7 @@ class Tapes:
                     calls.repeats.append(("forward", partial(layer, *args, **kwargs)))
 
     def _note_span(self, layer: Any, enclosing: Any, graph: Any, start: int) -> None:
-        """A layer's call has returned while a graph is built: keep it unless it called others."""
+        """Note the operations of a layer's call in a graph, unless the layer called others."""
         end_graph, end = place()
         if end_graph is not graph or end == start:
             return
@@ -213,18 +213,18 @@ class Tapes:
                 calls.spans.append(Span(graph, layer, path, start, end))
 
     def _norm_begins(self, layer: Any) -> Statistics | None:
-        """A batch norm is about to be called."""
+        """The statistics of a batch norm about to be called; None if calls are not collected."""
         return self._norms.of(layer) if self.collects() else None
 
     def _note_norm(self, layer: Any, enclosing: Any) -> None:
-        """A batch norm was called in training mode."""
+        """Note a batch norm called in training mode, and whether that is the second time."""
         if id(layer) in self._local.norms:
             for calls in self._local.active:
                 calls.reused[self.path_of(layer, enclosing)] = type(layer).__name__
         self._local.norms.add(id(layer))
 
     def collects(self) -> bool:
-        """Whether what is called now is wanted: in graphs always, eagerly where it is sampled."""
+        """Whether current calls are collected: in graphs always, eagerly if the step is sampled."""
         return not tf.executing_eagerly() or self._sampling()
 
     # Tapes.
@@ -262,6 +262,6 @@ class Tapes:
             self._local.last_output = None
 
     def note_scaled(self, scaled: Any, loss: Any) -> None:
-        """An optimizer multiplied the loss by its scale, to divide the gradients again."""
+        """Note the unscaled loss with a loss that an optimizer has multiplied by its scale."""
         if self._local.active:
             scaled._nntrace_unscaled = loss

@@ -1,4 +1,4 @@
-"""What is kept of the calls under a `GradientTape`: layers, losses, gradients; no behaviour."""
+"""Data of the calls under a `GradientTape`: layers, losses, gradients; without behaviour."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nntrace_keras.program.sources import Source
 
-if TYPE_CHECKING:  # it needs TensorFlow
+if TYPE_CHECKING:  # these modules import TensorFlow
     from nntrace_keras.births.derivatives import Broken
     from nntrace_keras.program.objective import Shape
 
@@ -37,10 +37,10 @@ class LossCall:
     """A call of a Keras loss function.
 
     Attributes:
-        output: which of a model's outputs it is for; empty where that is the only one.
-        weight: by which `compile` multiplies its value.
-        head: the activation function of the layer that made the predictions, where one did.
-        is_masked: whether some values may count less: a mask, weights, a class that is left out.
+        output: the model's output that it is for; empty if there is only one.
+        weight: the factor by which `compile` multiplies its value.
+        head: the activation function of the layer that made the predictions; None if unknown.
+        is_masked: whether some values may count less: by a mask, weights, an ignored class.
     """
 
     function: Any
@@ -64,11 +64,11 @@ class Mode:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Of a batch norm before a call.
+    """The statistics of a batch norm before a call.
 
     Attributes:
-        values: moving mean and variance, eagerly; in a graph they are variables that can be read.
-        are_trained: whether, when it was first seen, they were those of earlier batches.
+        values: moving mean and variance; None in a graph, where the variables can be read.
+        are_trained: whether they came from earlier batches when the layer was first seen.
     """
 
     values: tuple[Any, Any] | None
@@ -87,7 +87,7 @@ class NormCall:
 
 @dataclass(slots=True)
 class AttentionCall:
-    """A softmax over keys, [examples, heads, queries, keys] or without heads, in a layer's call."""
+    """A softmax over keys in a layer's call: [examples, heads, queries, keys] or without heads."""
 
     layer: Any
     path: str
@@ -97,7 +97,7 @@ class AttentionCall:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The operations that a layer's call has made, by their numbers in a graph: `start`, …."""
+    """The operations of a graph that a layer's call made: numbers `start` to `end`, excluded."""
 
     graph: Any
     layer: Any
@@ -111,10 +111,11 @@ class Calls:
     """What happened under one tape, in order.
 
     Attributes:
-        spans: of the layers that called no others, where a graph was built.
+        spans: of layers that called no others, if a graph was built.
         reused: paths and classes of batch norms that were called twice within one forward.
-        repeats: eagerly, what calls each model ("forward") and loss function ("loss") once more.
-        is_differentiated: whether gradients were asked for.
+        modes: of dropout and batch norm layers, by the ids of the layers.
+        repeats: eagerly, functions that call a model ("forward") or a loss ("loss") once more.
+        is_differentiated: whether gradients were computed.
     """
 
     layers: list[LayerCall] = field(default_factory=list)
@@ -129,15 +130,15 @@ class Calls:
     is_differentiated: bool = False
 
 
-@dataclass(slots=True, eq=False)  # two of them are never the same: tensors have no plain equality
+@dataclass(slots=True, eq=False)  # compared by identity: tensors have no plain equality
 class Gradient:
     """One `tape.gradient` call: what was differentiated, and the gradients of the activations.
 
     Attributes:
-        broken: the operation whose derivative is why they are not finite, where that was seen.
-        broadcast: eagerly, shapes of predictions and of their differences from targets where each
-            is compared with all.
-        source: the line that asked for it; only known where a graph was built.
+        broken: the derivative that made the gradients non-finite; None if none was seen.
+        broadcast: eagerly, shapes of predictions and of their differences from targets if each
+            prediction is compared with all targets.
+        source: the line that computed it; None eagerly.
     """
 
     targets: list[Any]
@@ -151,5 +152,5 @@ class Gradient:
 
 
 def key(variable: Any) -> int:
-    """Identifies a variable, whether Keras' own or TensorFlow's."""
+    """Identifies a variable, Keras' or TensorFlow's, by the same number for both."""
     return id(getattr(variable, "_value", variable))
