@@ -1,7 +1,7 @@
-"""A baseline: the findings a project knows of, so that only new ones are reported.
+"""A baseline: the findings a project already knows, so that only new ones are reported.
 
-A finding is known by its code and site, whatever its numbers. The file is sorted, so that a new
-one of the same findings is the same text; what is read from it is checked, never trusted.
+A finding is recognised by its code and site, whatever its numbers. The file is sorted, so that the
+same findings always give the same text. What is read from it is checked, never trusted.
 """
 
 import json
@@ -27,10 +27,10 @@ class Baseline:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The baseline in a file.
+        """Read the baseline in a file.
 
         Raises:
-            NntraceError: there is none, it is not a baseline, or of a newer nntrace.
+            NntraceError: there is no such file, or it is not a baseline or a newer nntrace's.
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -50,11 +50,11 @@ class Baseline:
 
     @classmethod
     def of(cls, path: Path, findings: Iterable[Finding]) -> Self:
-        """The baseline that knows these findings."""
+        """The baseline that lists these findings."""
         return cls(path, frozenset(finding.identity for finding in findings))
 
     def write(self) -> None:
-        """Write the file, one finding a line."""
+        """Write the file, one finding per line."""
         rows = [json.dumps(dict(zip(_FIELDS, one, strict=True))) for one in sorted(self.identities)]
         listed = "\n" + ",\n".join(f"  {row}" for row in rows) + "\n" if rows else ""
         text = f'{{"{_KEY}": {BASELINE_VERSION}, "findings": [{listed}]}}\n'

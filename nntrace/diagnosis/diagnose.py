@@ -1,6 +1,6 @@
-"""Runs the rules over a trace: findings ranked by cause, and what could not be judged.
+"""Runs the rules over a trace: findings ranked by cause, and the rules that could not judge.
 
-A rule that fails is reported as skipped, never as health.
+A rule that fails is reported as skipped; it never counts as a sign of health.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,10 +24,14 @@ RUN_TOO_SHORT = "RUN12"
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Findings, most likely root cause first with its symptoms behind it, and what was skipped.
+    """The result of running the rules over a trace.
 
-    `judged` holds the codes of the rules that ran, skipped nothing and had nothing suppressed: of
-    these, and of no other, the absence of a finding says something.
+    Attributes:
+        findings: the findings, the most likely root cause first, followed by its symptoms.
+        skipped: what could not be judged, and why.
+        judged: the codes of the rules that skipped nothing and had nothing suppressed: only for
+            these does the absence of a finding mean something.
+        suppressed: findings that are not reported, and why.
     """
 
     findings: tuple[Finding, ...]
@@ -68,12 +72,13 @@ def diagnose(
     thresholds: Mapping[str, Mapping[str, Any]] | None = None,
     baseline: Baseline | None = None,
 ) -> Diagnosis:
-    """All findings on a trace.
+    """Run rules over a trace and rank their findings.
 
     Args:
+        trace: the trace to judge.
         rules: the rules to run, by default every installed one.
         thresholds: overrides by rule code, as in `[tool.nntrace.rules.<CODE>]`.
-        baseline: findings that are known, and not reported.
+        baseline: known findings, which are suppressed.
     """
     chosen = tuple(select_rules() if rules is None else rules)
     findings: list[Finding] = []
@@ -84,7 +89,7 @@ def diagnose(
         try:
             with np.errstate(all="ignore"):
                 results = list(rule.run(trace, overrides))
-        except Exception as error:  # one broken rule must not hide what the others see
+        except Exception as error:  # one broken rule must not hide the findings of the others
             skipped.append(Skipped(f"the rule failed: {type(error).__name__}: {error}", rule.code))
             continue
         skipped.extend(result for result in results if isinstance(result, Skipped))
@@ -104,7 +109,7 @@ def diagnose(
 
 
 def _with_skipped(finding: Finding, skipped: Sequence[Skipped]) -> Finding:
-    """Add to RUN12, the run that is too short, how many rules lack data for it."""
+    """Add to a finding of RUN12, a run that is too short, how many rules lacked data."""
     if finding.code != RUN_TOO_SHORT:
         return finding
     codes = sorted({item.code for item in skipped if item.too_few})

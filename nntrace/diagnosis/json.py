@@ -44,7 +44,7 @@ def as_json(report: Report) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON can hold it: NaN and infinities are null, arrays are lists."""
+    """The value in types that JSON has: NaN and infinities become None, arrays lists."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):
@@ -61,7 +61,7 @@ def plain(value: Any) -> Any:
 
 
 def run_facts(report: Report) -> dict[str, Any]:
-    """What identifies the run and says how much of it there is."""
+    """The facts that identify the run and say how much of it was recorded."""
     trace, manifest = report.trace, report.trace.manifest
     return {
         "name": manifest.name,

@@ -1,6 +1,6 @@
 """The Markdown form of a diagnosis, for a pull request or an issue, as GitHub renders it.
 
-It says what the text form says, in the same order; what could not be judged is folded.
+It has the content of the text form, in the same order; rules that could not judge are collapsed.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -78,7 +78,7 @@ def _headline(finding: Finding) -> str:
 
 
 def _details(summary: str, items: Iterable[str]) -> Iterator[str]:
-    """A list that is collapsed until it is clicked."""
+    """A list that stays collapsed until the reader clicks on it."""
     yield from ("", f"<details><summary>{summary}</summary>", "")
     yield from (f"- {item}" for item in items)
     yield from ("", "</details>")

@@ -1,7 +1,7 @@
-"""The order of findings: the most likely root cause first, with its symptoms behind it.
+"""Orders findings: the most likely root cause first, followed by its symptoms.
 
-A finding is a symptom where another one explains it and began before it ended. Symptoms
-stand in the family of their root; families stand in the order of what they do to the run.
+A finding is a symptom where another one explains it and began before it ended. A root and its
+symptoms form a family; families are ordered by their consequences for the run.
 """
 
 from collections import defaultdict
@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from nntrace.rules import Finding, Rule, Severity
 
-_ENDS_TRAINING = ("NUM01", "NUM02", "NUM03", "NUM04")  # nothing is learned from then on
+_ENDS_TRAINING = ("NUM01", "NUM02", "NUM03", "NUM04")  # nothing is learned afterwards
 _WILL_END = ("NUM08", "RUN08")  # results are lost already, or memory runs out
 
 
@@ -34,7 +34,7 @@ def rank(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[Finding, .
 
 
 def _causes(by_code: Mapping[str, Sequence[Finding]], rules: Iterable[Rule]) -> dict[str, set[str]]:
-    """For each code found, those found that explain it and began before it ended."""
+    """For each code found, the codes found that explain it and began before it ended."""
     causes: dict[str, set[str]] = {code: set() for code in by_code}
     for rule in rules:
         cause, found = rule.code, by_code.get(rule.code, ())
@@ -50,14 +50,17 @@ def _causes(by_code: Mapping[str, Sequence[Finding]], rules: Iterable[Rule]) -> 
 
 
 def _is_excused(rule: Rule, findings: Sequence[Finding]) -> bool:
-    """Whether a rule of higher severity only gave information: it saw no harm here."""
+    """Whether a rule of higher severity found only infos, which means no harm: it is no cause."""
     return rule.severity is not Severity.INFO and all(f.level is Severity.INFO for f in findings)
 
 
 def _root(
     code: str, causes: Mapping[str, set[str]], by_code: Mapping[str, Sequence[Finding]]
 ) -> str:
-    """Follow causes upward to the strongest unexplained one; a cycle ends where it began."""
+    """The most severe unexplained cause of a code, directly or through others; itself if none.
+
+    A cycle of causes has no unexplained one, so that each code in it stays its own root.
+    """
     seen = {code}
     frontier = {code}
     roots: set[str] = set()
@@ -77,11 +80,11 @@ def _root(
 def _family_order(
     root: str, symptoms: Sequence[str], by_code: Mapping[str, Sequence[Finding]]
 ) -> tuple[int, bool, bool, bool, int, int, str]:
-    """What comes first of several roots: the one with the worst consequences.
+    """The sort key of a family: the one with the worst consequences comes first.
 
-    In this order: the severity of the worst finding in the family; whether an error in it ends
+    Families are compared by the severity of their worst finding; whether an error in them ends
     training; whether there is something to do about the root; whether the root will end the run;
-    how many symptoms it has; when it began.
+    the number of symptoms; when the root began.
     """
     family = [root, *symptoms]
     ends_training = any(

@@ -1,6 +1,6 @@
-"""`Report`: one run, its trace and its diagnosis, ready to be shown in any form.
+"""`Report`: one run with its trace and its diagnosis, ready to be rendered in any format.
 
-Every format is a function of a `Report`; making one is the only place that opens a run for them.
+Every format is a function of a `Report`; only `make_report` opens a run for them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,18 +16,21 @@ from nntrace.schema import EventKind, RunStatus
 from nntrace.text import gist
 from nntrace.trace import Trace
 
-# Of the statistics. Older samples of a longer run are judged by every second, fourth, … of them,
-# so that a diagnosis never takes more than some hundred megabytes.
+# The most rows of statistics to read. Of the older samples of a longer run only every second,
+# fourth, … is judged, so that a diagnosis never takes more than some hundred megabytes.
 MOST_ROWS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is known of one run.
+    """One run, its trace and its diagnosis.
 
     Attributes:
-        rules: the number of rules asked, skipped ones included.
-        thresholds: those that were changed, by rule and name.
+        trace: the trace that was judged.
+        diagnosis: the result.
+        rules: the number of rules that were asked, skipped ones included.
+        status: the status of the run when it was read.
+        thresholds: the thresholds that were changed, by rule code and name.
     """
 
     trace: Trace
@@ -43,7 +46,7 @@ class Report:
 
     @property
     def torn(self) -> tuple[str, ...]:
-        """The streams that end within a record, unless they are still being written."""
+        """The streams whose last record is incomplete; empty while the run is being written."""
         return () if self.status is RunStatus.RUNNING else self.trace.torn_streams
 
 
@@ -53,10 +56,10 @@ def make_report(
     thresholds: Mapping[str, Mapping[str, Any]] | None = None,
     baseline: Baseline | None = None,
 ) -> Report:
-    """Open a run, within a bound, and diagnose it.
+    """Open a run, bounded to `MOST_ROWS`, and diagnose it.
 
     Raises:
-        NotARunError, SchemaVersionError, DamagedTraceError: it cannot be read.
+        NotARunError, SchemaVersionError, DamagedTraceError: the run cannot be read.
         NntraceError: it holds neither a complete step nor a statistic.
     """
     trace = run
@@ -71,7 +74,7 @@ def make_report(
 
 
 def _is_idle(trace: Trace) -> bool:
-    """Whether gradients were computed on which no optimizer acts."""
+    """Whether gradients were computed that no optimizer used."""
     return bool(trace.events_of(EventKind.IDLE))
 
 

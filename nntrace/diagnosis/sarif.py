@@ -1,7 +1,7 @@
 """The SARIF 2.1.0 form of a diagnosis, which code hosts and editors show beside the code.
 
-One SARIF run is one call of the command, however many traced runs it judged. Files below the
-working folder are named relative to it, so that a code host finds them in the repository.
+One SARIF run stands for one call of the command, however many traced runs it judged. Files below
+the working folder are named relative to it, so that a code host finds them in the repository.
 https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 """
 
@@ -101,7 +101,7 @@ def _result(finding: Finding, rule_index: int, report: Report) -> dict[str, Any]
 
 
 def _skipped(report: Report) -> Iterator[dict[str, Any]]:
-    """The rules that could not judge: silence is never mistaken for health."""
+    """A note for each rule that could not judge: silence must not be mistaken for health."""
     for item in report.diagnosis.skipped:
         text = _unlinked(f"{item.code} could not judge: {printable(item.reason)}")
         yield {"level": "note", "message": {"text": text}}
@@ -115,7 +115,7 @@ def _physical(location: Location) -> dict[str, Any]:
 
 
 def _script(manifest: Manifest) -> Location | None:
-    """Line 1 of the script: where a code host can show what concerns the run as a whole."""
+    """Line 1 of the script, the place where a code host shows what concerns the whole run."""
     for word in manifest.command:
         if word.endswith(".py"):
             return Location(os.path.join(manifest.cwd, word), 1)
@@ -134,7 +134,7 @@ def _quoted(path: str) -> str:
 
 
 def _unlinked(text: str) -> str:
-    """The text without links (`[text](target)` in SARIF): user code may not make any."""
+    """The text with links (`[text](target)` in SARIF) disabled: user code must not add any."""
     return text.replace("](", "] (")
 
 

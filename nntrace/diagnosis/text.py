@@ -1,4 +1,4 @@
-"""The text form of a diagnosis: the likeliest root cause first, its symptoms folded under it.
+"""The text form of a diagnosis: the most likely root cause first, its symptoms under it.
 
 Lines are values (`Line`), so that layout is a pure function of a `Report` and only `write` knows
 the terminal. Text from user code passes through `printable` and is never read as markup.
@@ -44,7 +44,7 @@ SEVERITY_STYLES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of text, its indentation in columns, and a mark behind which wrapped text aligns."""
+    """One line of text, its indentation in columns, and a mark after which wrapped text aligns."""
 
     text: Text = field(default_factory=Text)
     indent: int = 0
@@ -52,7 +52,7 @@ class Line:
 
     @property
     def whole(self) -> Text:
-        """Indentation, mark and text, where nothing wraps."""
+        """Indentation, mark and text in one, for output that does not wrap."""
         return Text(" " * self.indent).append_text(self.mark).append_text(self.text)
 
 
@@ -171,14 +171,14 @@ def _skipped(report: Report, verbose: bool) -> Iterator[Line]:
 
 
 def _left_to_check(report: Report) -> int:
-    """How many of the rules `nntrace check` could judge, if it has not run."""
+    """The number of skipped rules that `nntrace check` could judge; 0 if it has run."""
     waiting = {code for code, rule in all_rules().items() if rule.experiments}
     count = len(waiting & {item.code for item in report.diagnosis.skipped})
     return 0 if waiting & report.diagnosis.judged else count
 
 
 def in_short(diagnosis: Diagnosis) -> Group:
-    """The headlines, symptoms indented: a diagnosis in a notebook's or a console's output."""
+    """The headlines, with symptoms indented, for the output of a notebook or a console."""
     lines: list[RenderableType] = [
         Padding(_headline(finding), (0, 0, 0, 2 if finding.explained_by else 0))
         for finding in diagnosis.findings
@@ -187,13 +187,13 @@ def in_short(diagnosis: Diagnosis) -> Group:
 
 
 def as_line(diagnosis: Diagnosis) -> str:
-    """The names of what was found in one line, for a console without colours."""
+    """The names of the findings in one line, for `repr`."""
     found = ", ".join(f"{f.level.value} {f.code} {f.name}" for f in diagnosis.findings)
     return f"<Diagnosis: {printable(found) or _nothing(diagnosis)}>"
 
 
 def as_html(diagnosis: Diagnosis) -> str:
-    """The same as a list, for notebooks."""
+    """The findings as an HTML list, for notebooks."""
     items = "".join(
         f"<li><b>{html.escape(f.level.value)} {html.escape(f.code)} {html.escape(f.name)}</b>: "
         f"{html.escape(printable(f.message))}</li>"

@@ -1,6 +1,6 @@
-"""How the parts of a diagnosis are put into words, the same in text and in Markdown.
+"""Puts the parts of a diagnosis into words, the same in text and in Markdown.
 
-What is returned is `printable`, and neither markup nor Markdown: the caller escapes it.
+The results are `printable`, but neither markup nor Markdown: the caller escapes them.
 """
 
 import os
@@ -22,7 +22,10 @@ _ENDINGS: Final = {RunStatus.FAILED: "failed", RunStatus.KILLED: "was killed bef
 
 
 def families(findings: Sequence[Finding]) -> list[list[list[Finding]]]:
-    """Root causes with their symptoms: lists of groups of one code, the root's group first."""
+    """Group ordered findings by root cause: each family is a list of groups of one code.
+
+    The root's group comes first.
+    """
     found: list[list[list[Finding]]] = []
     for _, members in groupby(findings, key=lambda f: (f.code, f.explained_by)):
         group = list(members)
@@ -38,14 +41,14 @@ def run_name(report: Report) -> str:
 
 
 def where(finding: Finding) -> list[str]:
-    """The site, and the steps at which the finding holds."""
+    """The site, if any, and the steps at which the finding holds."""
     first, last = finding.steps
     parts = [] if finding.site is None else [_site(finding)]
     return [*parts, f"step {first}" if first == last else f"steps {first}–{last}"]
 
 
 def evidence(finding: Finding) -> list[str]:
-    """The numbers that show it: `dead fraction 0.123`."""
+    """The numbers that support the finding: `dead fraction 0.123`."""
     return [
         f"{printable(str(name)).replace('_', ' ')} {_value(value)}"
         for name, value in finding.evidence.items()
@@ -67,7 +70,7 @@ def within(file: str) -> str | None:
 
 
 def folded(rest: Sequence[Finding]) -> str:
-    """The findings of one code beyond those that are shown."""
+    """A line for the findings of one code beyond those that are shown."""
     names = [_site(finding) for finding in rest if finding.site is not None]
     shown = ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
     return f"and {plural(len(rest), 'more site')}" + (f": {shown}" if shown else "")
@@ -89,7 +92,7 @@ def scope(report: Report) -> str:
 
 
 def samples(trace: Trace) -> str:
-    """`300 sampled`, and of a long run how many of them were judged."""
+    """`300 sampled`, and for a long run how many of the samples were judged."""
     judged, left_out = len(trace.sampled_steps), trace.samples_left_out
     if not left_out:
         return f"{judged} sampled"
@@ -97,7 +100,7 @@ def samples(trace: Trace) -> str:
 
 
 def fate(report: Report) -> str:
-    """How the run ended, when it did not simply finish."""
+    """How the run ended, or that it is still going; empty when it finished."""
     if report.status is RunStatus.RUNNING:
         return "the run is still going: this is the state so far"
     if report.status is RunStatus.FINISHED:
@@ -108,7 +111,7 @@ def fate(report: Report) -> str:
 
 
 def reasons(skipped: Sequence[Skipped]) -> list[tuple[str, str]]:
-    """The rules that could not judge, those with one reason together: codes and reason."""
+    """The rules that could not judge, grouped by reason: pairs of codes and reason."""
     codes: dict[str, list[str]] = {}
     for item in skipped:
         codes.setdefault(printable(item.reason), []).append(item.code)
@@ -116,7 +119,7 @@ def reasons(skipped: Sequence[Skipped]) -> list[tuple[str, str]]:
 
 
 def suppressions(suppressed: Sequence[Suppressed]) -> list[tuple[str, list[Finding]]]:
-    """`2 findings hidden, known in baseline.json`, and which; a line for each reason."""
+    """For each reason a line (`2 findings hidden, known in baseline.json`) and the findings."""
     by_reason: dict[str, list[Finding]] = {}
     for item in suppressed:
         by_reason.setdefault(printable(item.reason), []).append(item.finding)
@@ -126,7 +129,7 @@ def suppressions(suppressed: Sequence[Suppressed]) -> list[tuple[str, list[Findi
 def _site(finding: Finding) -> str:
     assert finding.site is not None
     path = printable(finding.site.path, 80) or "(root)"
-    if path.replace(".", "").isdigit():  # of nn.Sequential: `1 activation` reads as a count
+    if path.replace(".", "").isdigit():  # in nn.Sequential: `1 activation` would read as a count
         path = f"module {path}"
     return f"{path} {finding.site.role.value}"
 

@@ -1,1 +1,1 @@
-"""How a program comes to be traced: `nntrace run`, `nntrace.start`, and what runs inside it."""
+"""Starts tracing: `nntrace run`, `nntrace.start`, and the agent inside the traced program."""

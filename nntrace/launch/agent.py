@@ -1,7 +1,7 @@
 """The agent in a traced process: waits for a framework, installs its adapter, ends the run.
 
-Costs nothing but an import finder until the first third-party import; numpy and pyarrow are
-imported only after a framework is.
+Until the first third-party import its only cost is an import finder; numpy and pyarrow are imported
+only after a framework.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class _FrameworkFinder(ImportWatcher):
-    """Notices frameworks being imported."""
+    """Tells the agent when a framework has been imported."""
 
     def __init__(self, agent: Agent) -> None:
         super().__init__(self._is_framework, agent.imported)
@@ -45,11 +45,11 @@ class _FrameworkFinder(ImportWatcher):
 
 
 def activate() -> None:
-    """Watch for frameworks in this process, as told by the environment of `nntrace run`."""
+    """Watch for frameworks in this process, if `nntrace run` has set the environment."""
     if "NNTRACE_RUN" not in os.environ:
         return  # the program cleared its environment, except PYTHONPATH
     agent = Agent(speaks=_is_launched_process())
-    # What this process starts itself (workers, spawned ranks) need not explain its silence.
+    # The processes that this one starts (workers, spawned ranks) need not explain their silence.
     os.environ.pop("NNTRACE_PID", None)
     if os.environ.get("NNTRACE_EXPERIMENT"):
         from nntrace.check.containment import contain
@@ -66,14 +66,14 @@ def current_agent() -> Agent | None:
 
 
 class Agent:
-    """What one traced process holds.
+    """Traces one process.
 
     Args:
-        settings: the run; without them the environment of `nntrace run` tells.
-        speaks: whether to explain it when nothing was recorded.
+        settings: the settings of the run, by default from the environment of `nntrace run`.
+        speaks: whether to say why, when nothing was recorded.
 
     Attributes:
-        refused: names logged with values that are no numbers; each is reported once.
+        refused: names that were logged with values that are not numbers; each is reported once.
     """
 
     def __init__(self, settings: Settings | None = None, *, speaks: bool) -> None:
@@ -95,10 +95,10 @@ class Agent:
         return None if self._session is None else self._session.recorder.run
 
     def watch(self) -> None:
-        """Hook into every framework: at once where it is there, else when it is imported."""
+        """Hook into every framework: at once if it is loaded, else when it is imported."""
         sys.meta_path.insert(0, self._finder)
         atexit.register(self.at_exit)
-        if self._settings is not None:  # the program has begun; at its start nothing is imported
+        if self._settings is not None:  # by `nntrace.start`: frameworks may be loaded already
             from nntrace.adapter import installed_adapters
 
             for framework in installed_adapters():
@@ -117,12 +117,12 @@ class Agent:
         except Exception as error:  # never the user's problem
             say(f"could not trace {framework}: {type(error).__name__}: {error}")
             if os.environ.get("NNTRACE_REPLAY"):
-                os._exit(1)  # without its capsule the program would train
+                os._exit(1)  # without the capsule the program would train
             if os.environ.get("NNTRACE_STRICT") == "1":
                 raise
 
     def finish(self, failure: BaseException | None) -> None:
-        """End the run; nothing in this process is watched any more."""
+        """End the run and stop watching; `failure` is the exception that ended the program."""
         if os.getpid() != self._pid or self._finder not in sys.meta_path:
             return
         sys.meta_path.remove(self._finder)
@@ -143,7 +143,7 @@ class Agent:
                 raise
 
     def end_process(self, reason: str) -> None:
-        """End an experiment's process: nothing that the program does at its end is of interest."""
+        """End an experiment's process at once, without the program's own exit handlers."""
         if self.recorder is not None:
             self.recorder.add_event(EventKind.EXPERIMENT, {"ended": reason})
         self.finish(None)
@@ -154,8 +154,8 @@ class Agent:
 
     def at_exit(self) -> None:
         """End the run with the process."""
-        # The interpreter leaves the exception that ended the program here before atexit runs; an
-        # interactive one leaves that of any statement.
+        # The interpreter stores the exception that ended the program here before atexit runs; an
+        # interactive one stores the last exception of any statement.
         failure = None if _is_interactive() else getattr(sys, "last_value", None)
         try:
             self.finish(failure)
@@ -169,10 +169,10 @@ def _is_interactive() -> bool:
 
 
 def _end_as_interrupted() -> None:
-    """Let the process end by SIGINT, as it would have without us.
+    """Let the process end by SIGINT, as it would have without nntrace.
 
-    CPython notes that running a string of code ended in an unhandled interrupt, and forgets it
-    when another string is run, as modules do that were imported at exit.
+    CPython remembers that code run from a string ended in an unhandled interrupt, but forgets it
+    when another string is run, which modules imported at exit do.
     """
     try:
         exec("raise KeyboardInterrupt")
@@ -181,6 +181,6 @@ def _end_as_interrupted() -> None:
 
 
 def _is_launched_process() -> bool:
-    """Whether this is the command the user gave, or a direct child of it when that is a script."""
+    """Whether this process is the user's command, or a direct child of it (of a shell script)."""
     launched = os.environ.get("NNTRACE_PID", "")
     return launched in (str(os.getpid()), str(os.getppid()))

@@ -1,6 +1,7 @@
 """`nntrace run`: set the environment, put the bootstrap first on `PYTHONPATH`, become the command.
 
-One mechanism for every launcher. Start-up counts here: only light standard-library modules.
+This one mechanism serves every launcher. Start-up counts: only light standard-library modules are
+imported.
 """
 
 import os
@@ -19,16 +20,16 @@ from nntrace.schema import MANIFEST
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the launcher tells every process it starts, through `NNTRACE_*` variables."""
+    """What the launcher passes to every process it starts, through `NNTRACE_*` variables."""
 
     run: str
     command: tuple[str, ...]
     sampling: Sampling = field(default_factory=Sampling)
     experiment: Experiment | None = None
-    replays: str = ""  # the capsule to replay; nothing is then trained
+    replays: str = ""  # the file of the capsule to replay instead of a training
 
     def environment(self) -> dict[str, str]:
-        """The variables to set."""
+        """The environment variables that hold the settings."""
         chosen = {
             option.name: getattr(self.sampling, option.name)
             for option in fields(Sampling)
@@ -44,7 +45,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """The settings of the launcher that started this process, or one above it."""
+        """The settings of the launcher that started this process or an ancestor of it."""
         from ast import literal_eval  # the launcher itself starts faster without
 
         chosen = os.environ.get("NNTRACE_SAMPLING", "")
@@ -68,7 +69,7 @@ def launch(
 ) -> int:
     """Run the command under trace; does not return on Linux and macOS, unless `live`.
 
-    `out` is the run folder; without it a new one is made in `runs_folder`.
+    `out` is the run folder; by default a new one in `runs_folder`.
 
     Returns:
         The command's exit code, where the process could not be replaced.
@@ -95,7 +96,7 @@ def launch(
 
 
 def traced_environment(settings: Settings) -> dict[str, str]:
-    """The environment in which every Python process is traced."""
+    """This process's environment, extended so that every Python process in it is traced."""
     environment = {**os.environ, **settings.environment()}
     bootstrap = str(Path(__file__).parent / "bootstrap")
     inherited = environment.get("PYTHONPATH")
@@ -106,7 +107,7 @@ def traced_environment(settings: Settings) -> dict[str, str]:
 
 
 def resolve(command: tuple[str, ...]) -> list[str]:
-    """The command with its program found: `train.py` and `-m pkg` mean this Python.
+    """The command with its program resolved; `train.py` and `-m pkg` run in this Python.
 
     Raises:
         NntraceError: no program of that name.
@@ -127,7 +128,7 @@ def resolve(command: tuple[str, ...]) -> list[str]:
 
 
 def _no_command(first: str) -> str:
-    """Why the first word of a command is none, and what to type instead."""
+    """Why the first word of a command cannot be run, and what to type instead."""
     path = Path(first)
     if path.is_dir():
         if (path / "__main__.py").is_file():
@@ -147,15 +148,18 @@ def _no_command(first: str) -> str:
 
 
 def prepare_run(out: Path | None, name: str | None, runs_folder: Path, *, otherwise: str) -> Path:
-    """The run folder's path, absolute; not created yet, but known to be creatable.
+    """The absolute path of the run folder, not created yet, but known to be creatable.
+
+    An earlier run in `out` is moved aside.
 
     Args:
-        out: the run folder; without it one in `runs_folder` that starts with `name`.
-        name: as the user gave it.
-        otherwise: the name of the run when none is given.
+        out: the run folder; by default a new one in `runs_folder`.
+        name: the beginning of the new folder's name, as the user gave it.
+        runs_folder: the folder for new runs.
+        otherwise: used in place of `name` when that is not given.
 
     Raises:
-        NntraceError: it cannot be written, or a name is given for a folder that has one.
+        NntraceError: the folder cannot be written, or both `out` and `name` are given.
     """
     if out is not None and name is not None:
         raise NntraceError(
@@ -171,7 +175,7 @@ def prepare_run(out: Path | None, name: str | None, runs_folder: Path, *, otherw
 
 
 def _probe(folder: Path) -> None:
-    """Refuse a folder in which no run could be made: permissions alone do not tell.
+    """Check by trying that a run can be created in a folder; permission bits alone do not tell.
 
     Raises:
         NntraceError: nothing can be created there.
@@ -189,7 +193,7 @@ def _probe(folder: Path) -> None:
 
 
 def _make_room(run: Path) -> None:
-    """Free `--out` for a new run; an earlier run there is kept beside it, never overwritten."""
+    """Free `--out` for a new run; an earlier run in it is renamed, never overwritten."""
     if not run.exists():
         return
     if not run.is_dir():
@@ -215,7 +219,7 @@ def _make_room(run: Path) -> None:
 
 
 def script_name(words: list[str]) -> str:
-    """The default name of a run: that of the script or module, else that of the program."""
+    """The default name of a run: the name of the script or module, else of the program."""
     for index, word in enumerate(words):
         if word == "-m" and index + 1 < len(words):
             return words[index + 1].rpartition(".")[2]
@@ -225,7 +229,7 @@ def script_name(words: list[str]) -> str:
 
 
 def warn_if_disabled(words: list[str]) -> None:
-    """Say so when the interpreter is told to ignore the environment or site packages."""
+    """Warn when options tell the interpreter to ignore the environment or site packages."""
     if "python" not in Path(words[0]).name:
         return
     for word in words[1:]:

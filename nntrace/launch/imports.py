@@ -1,6 +1,6 @@
 """Calls back when chosen modules have been imported.
 
-The modules look as they would without it: each keeps its own loader.
+The modules look as they would without nntrace: each keeps its own loader.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class ImportWatcher:
-    """A meta-path finder.
+    """A meta-path finder that reports when watched modules have been imported.
 
     Args:
-        wanted: whether to watch for a module of this name.
+        wanted: tells by name whether to watch for a module.
         imported: called with the name once the module has been executed.
     """
 
@@ -40,14 +40,14 @@ class ImportWatcher:
         finally:
             self._busy = False
         if spec is not None and spec.loader is not None:
-            # Duck-typed: importlib.abc would cost every process its import.
+            # Duck-typed, because every process would pay for the import of importlib.abc.
             loader = _NotifyingLoader(spec.loader, lambda: self._imported(name))
             spec.loader = loader  # type: ignore[assignment]
         return spec
 
 
 class _NotifyingLoader:
-    """The module's own loader, with a call after the module has been executed."""
+    """Wraps a module's loader; calls `after` once the module has been executed."""
 
     def __init__(self, loader: Loader, after: Callable[[], None]) -> None:
         self._loader = loader

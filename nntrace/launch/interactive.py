@@ -1,7 +1,7 @@
 """Tracing from within a program or a notebook: `nntrace.start()` and `nntrace.log()`.
 
-The same engine as `nntrace run`. Under `nntrace run` both belong to that run, so that a script
-may keep its calls however it is started; without a run `log` does nothing.
+They use the same engine as `nntrace run`. In a process started by `nntrace run` both act on that
+run, so that a script may keep its calls however it is started; without a run `log` does nothing.
 """
 
 import os
@@ -34,7 +34,7 @@ class Tracing:
         return self._agent.run or self._run
 
     def stop(self) -> None:
-        """End the run, if `start` began it. A run that is not stopped ends with the process."""
+        """End the run if `start` began it. A run that is not stopped ends with the process."""
         self._finish(None)
 
     def __enter__(self) -> Self:
@@ -68,20 +68,20 @@ def start(
     kinds: Sequence[str] | None = None,
     capsules: bool | None = None,
 ) -> Tracing:
-    """Trace what trains in this process from here on, as `nntrace run` does from the beginning.
+    """Trace training in this process from here on, as `nntrace run` does from the beginning.
 
     Models, optimizers and data loaders may exist already. Options that are not given come from the
-    project's settings. Within a run that is being traced, that run is returned and nothing changes.
+    project's settings. If this process is already traced, its run is returned and nothing changes.
 
     Args:
-        name: the name of a new run in the runs folder, by default that of the script.
-        out: the run folder; by default a new one in the runs folder. Ranks of one training that
-            call this give the same one.
+        name: the name of a new run in the runs folder, by default the script's name.
+        out: the run folder; by default a new one in the runs folder. All ranks of one training
+            must pass the same folder.
         budget: the share of elapsed time that tracing may cost, such as 0.02 or "2%".
         every: sample every n-th step instead of keeping to the budget.
-        exact: read every element of a tensor, not a sample of it.
-        include: patterns of the paths of modules to sample.
-        exclude: patterns of the paths of modules to leave out.
+        exact: read every element of a tensor instead of a sample of it.
+        include: patterns (`encoder.*`) of the module paths to sample.
+        exclude: patterns of the module paths to leave out.
         kinds: the kinds to sample, such as ["activation", "update"].
         capsules: keep the step at which a value is not finite, or the loss jumps, for a replay.
 
@@ -121,13 +121,13 @@ def log(**values: SupportsFloat) -> None:
     """Record numbers of your own at the current optimizer step: `nntrace.log(accuracy=0.93)`.
 
     Anything that `float` accepts is a number, including a tensor of one element. Without a run
-    nothing happens.
+    the call does nothing.
     """
     agent = current_agent()
     if agent is None or agent.recorder is None or not agent.recorder.active:
         return
     for name, value in values.items():
-        detach = getattr(value, "detach", None)  # torch warns of a tensor with a graph
+        detach = getattr(value, "detach", None)  # torch warns when a tensor with a graph is read
         try:
             number = float(value if detach is None else detach())
         except (TypeError, ValueError, RuntimeError):
@@ -143,6 +143,6 @@ def _words(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def _program() -> str:
-    """The default name of the run: that of the script, or `notebook` where there is none."""
+    """The default name of the run: the script's name, or `notebook` in a notebook."""
     script = Path(sys.argv[0] if sys.argv else "").stem
     return "notebook" if "ipykernel" in sys.modules else script or "python"

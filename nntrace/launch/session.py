@@ -1,6 +1,6 @@
 """One traced process: its recorder, its adapters, and the line it prints at the end.
 
-Made from the environment that `nntrace run` sets, after a framework was imported.
+A session is created once a framework has been imported.
 """
 
 import os
@@ -20,7 +20,7 @@ from nntrace.notices import say
 from nntrace.recorder import Cadence, Recorder
 from nntrace.schema import MANIFEST, RunStatus
 
-# Beyond this many bytes of statistics the findings are not counted at exit: it would take seconds.
+# With more bytes of statistics than this, findings are not counted at exit: it would take seconds.
 _COUNT_FINDINGS_BYTES = 32 * 1024 * 1024
 _LONGEST_ERROR = 2000
 # The exceptions by which torchrun and torch.multiprocessing report a failed process.
@@ -31,8 +31,8 @@ class Session:
     """The recorder of this process and the adapters that feed it.
 
     Args:
-        settings: what was asked for, by default through the environment of `nntrace run`.
-        explains_silence: whether to explain it when nothing was recorded.
+        settings: the settings of the run, by default from the environment of `nntrace run`.
+        explains_silence: whether to say why, when nothing was recorded.
     """
 
     def __init__(self, settings: Settings | None = None, *, explains_silence: bool) -> None:
@@ -55,7 +55,7 @@ class Session:
             self.recorder.hooks.on_origin(self.recorder.guard(self._say_origin))
 
     def install(self, framework: str) -> None:
-        """Load the framework's adapter and hook it in."""
+        """Load the framework's adapter, once, and let it hook into the framework."""
         if framework in self._adapters:
             return
         adapter: Adapter = installed_adapters()[framework].load()()
@@ -67,10 +67,10 @@ class Session:
         self.recorder.on_failure(undo)
 
     def finish(self, failure: BaseException | None) -> None:
-        """End the run and print in one line where it is and what to do next.
+        """End the run and print one line: its name, what was found and what to do next.
 
         Args:
-            failure: the exception that ended the training.
+            failure: the exception that ended the training, if any.
         """
         error = None if failure is None else f"{type(failure).__name__}: {failure}"
         if isinstance(failure, Exception):
@@ -85,14 +85,15 @@ class Session:
             self._end_of_others(error)
         elif self._explains_silence and not Path(self._settings.run).exists():
             reasons = [adapter.nothing_recorded() for adapter in self._adapters.values()]
-            if reasons and self.recorder.failure is None:  # a failure was said when it happened
+            if reasons and self.recorder.failure is None:  # a failure was reported at once
                 say(f"nothing was recorded: {'; '.join(reasons)}.")
-        self._adapters.clear()  # a notebook keeps what `nntrace.start` gave it
+        self._adapters.clear()  # a notebook may keep this session alive through its `Tracing`
 
     def _end_of_others(self, error: str) -> None:
-        """Complete a manifest that no recording process completed: a launcher knows why they ended.
+        """Complete a manifest that no recording process completed, from a launcher's error.
 
-        `torchrun` and `multiprocessing.spawn` stop the other ranks when one fails.
+        `torchrun` and `multiprocessing.spawn` stop the other ranks when one fails, and their error
+        says why.
         """
         run = Path(self._settings.run)
         manifest = Manifest.read(run)
@@ -104,9 +105,9 @@ class Session:
             )
 
     def _say_origin(self, payload: dict[str, Any], step: int) -> None:
-        """Say in a line where a NaN was born while the program goes on, for whoever reads its log.
+        """Print the origin of a non-finite value in one line, while the program goes on.
 
-        Where a rank does not know, another does.
+        Ranks other than 0 print nothing where the origin is unknown: another rank knows it.
         """
         from nntrace.rules.numerics.origin_words import sentence
         from nntrace.rules.numerics.origins import origin_of
@@ -150,7 +151,7 @@ class Session:
 
 
 def overhead_of(recorder: Recorder) -> str:
-    """The overhead as a share of the time and, where it exceeds the budget, why."""
+    """The overhead as a share of the time, and the reason where it exceeds the budget."""
     account, cadence = recorder.account, recorder.cadence
     share, seconds = f"{account.overhead:.1%}", account.spent_ns / 1e9
     allowed_ns = cadence.budget * account.elapsed_ns
@@ -184,7 +185,7 @@ def _replayed(settings: Settings) -> Path | None:
 
 
 def _shown(path: Path) -> str:
-    """A run's path, or a file's, as the user would type it from here."""
+    """The path of a run or a file as the user would type it in the working folder."""
     try:
         return str(path.relative_to(Path.cwd()))
     except (ValueError, OSError):  # elsewhere, or the working directory is gone

@@ -1,4 +1,4 @@
-"""The capsules in a run folder. Their content is hostile input: every value is checked."""
+"""Reads the capsules of a run folder. Their content is hostile input: every value is checked."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,15 +15,15 @@ _LARGEST: Final = 64 << 20  # of a JSON file, and of a header of tensors
 
 @dataclass(frozen=True, slots=True)
 class Capsule:
-    """One step that was kept.
+    """One training step that was kept.
 
     Attributes:
-        file: its JSON file; the tensors lie beside it.
-        rank: whose training it is of.
-        number: by which the user calls it.
-        step: the optimizer step.
+        file: the capsule's JSON file; the tensors lie beside it.
+        rank: the rank that recorded it.
+        number: the number by which the user refers to it.
+        step: the number of the optimizer step.
         reason: `nonfinite` or `loss_spike`.
-        content: all that the file says.
+        content: the whole content of the JSON file.
     """
 
     file: Path
@@ -35,19 +35,19 @@ class Capsule:
 
     @property
     def bytes(self) -> int:
-        """What it takes on disk."""
+        """The size of the capsule's files on disk."""
         files = (self.file, self.file.with_suffix(".safetensors"))
         return sum(file.stat().st_size for file in files if file.exists())
 
     @property
     def origin(self) -> Mapping[str, Any] | None:
-        """The payload of the origin that was found in the run."""
+        """The payload of the origin that was found in the run, if any."""
         found = self.content.get("origin")
         return found if isinstance(found, dict) else None
 
     @property
     def calls(self) -> list[Mapping[str, Any]]:
-        """The calls of the model it holds."""
+        """The calls of the model that the capsule holds."""
         return [call for call in _list(self.content.get("calls")) if isinstance(call, dict)]
 
     @property
@@ -57,7 +57,7 @@ class Capsule:
 
     @property
     def left_out(self) -> list[str]:
-        """What was not kept, and why."""
+        """What was left out of the capsule, and why."""
         return [str(what) for what in _list(self.content.get("left_out"))]
 
 
@@ -67,10 +67,10 @@ def list_capsules(run: Path) -> list[Capsule]:
 
 
 def choose(run: Path, number: int | None) -> Capsule:
-    """The capsule meant: by its number, else the first of a non-finite value, else the first.
+    """The capsule with a number; without one, the first of a non-finite value, else the first.
 
     Raises:
-        NntraceError: there is none of that number, or none at all.
+        NntraceError: there is no capsule with that number, or none at all.
     """
     capsules = list_capsules(run)
     if not capsules:
@@ -95,7 +95,7 @@ def choose(run: Path, number: int | None) -> Capsule:
 
 
 def check_tensors(capsule: Capsule) -> None:
-    """Say before anything is started that a file of tensors is not whole.
+    """Check that a capsule's file of tensors is whole, before a program is started.
 
     Raises:
         NntraceError: its header or its size is not that of a safetensors file.

@@ -1,4 +1,4 @@
-"""Plays a capsule: starts the program it came from, in which the adapter puts it in its place."""
+"""Replays a capsule: starts the program it came from, where the adapter restores the step."""
 
 import hashlib
 import json
@@ -21,13 +21,13 @@ OUTCOME: Final = "replay.json"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it.
+    """The outcome of a replay.
 
     Attributes:
-        origin: the payload of the origin found this time.
-        loss: the loss of the step this time.
-        notes: what could not be put in its place.
-        run: the trace of the replayed step, while the replay is looked at.
+        origin: the payload of the origin found in the replay, if any.
+        loss: the loss of the replayed step; None where unknown.
+        notes: what could not be restored.
+        run: the run folder of the replayed step; it exists only within `play`.
     """
 
     origin: Mapping[str, Any] | None
@@ -40,15 +40,15 @@ class Outcome:
 def play(
     capsule: Capsule, command: tuple[str, ...], folder: Path, *, debugger: bool = False
 ) -> Iterator[Outcome | None]:
-    """Start a command with a capsule in it; None when it never came to the step.
+    """Run a command that replays a capsule; None when the program never reached the step.
 
-    What the program writes goes to stderr.
+    The program's output goes to stderr.
 
     Args:
-        capsule: the step.
-        command: what to run, as after `nntrace run`.
-        folder: where.
-        debugger: stop at the line where the value was born.
+        capsule: the capsule to replay.
+        command: the command, as after `nntrace run`.
+        folder: the working folder of the command.
+        debugger: whether to stop at the line of the origin.
 
     Raises:
         NntraceError: the command cannot be run, or the capsule is damaged.
@@ -59,7 +59,7 @@ def play(
     home = Path.cwd()
     with tempfile.TemporaryDirectory(prefix="nntrace-replay-") as scratch:
         run = Path(scratch) / "run"
-        os.chdir(folder)  # scripts are looked for where they ran
+        os.chdir(folder)  # `resolve` looks for scripts in the working folder
         try:
             words = resolve(command)
         finally:
@@ -77,7 +77,7 @@ def play(
 
 
 def changed_sources(capsule: Capsule) -> list[str]:
-    """The program's files that are not what they were, or not there."""
+    """The program's files that have changed since the run, or are missing."""
     kept = capsule.content.get("sources")
     return [
         file

@@ -1,4 +1,4 @@
-"""What `nntrace replay` prints: the capsules of a run, and what became of one."""
+"""What `nntrace replay` prints: the capsules of a run, or the outcome of a replay."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _REASONS: Final = {"nonfinite": "a value is not finite", "loss_spike": "the loss jumped"}
-_SHOWN_SITES: Final = 3  # of a role
-_UNUSUAL: Final = 3.0  # times its median
+_SHOWN_SITES: Final = 3  # of each role
+_UNUSUAL: Final = 3.0  # times the median over the run
 
 
 def list_content(capsules: Iterable[Capsule]) -> list[dict[str, Any]]:
@@ -45,7 +45,7 @@ def list_content(capsules: Iterable[Capsule]) -> list[dict[str, Any]]:
 
 
 def table(capsules: list[Capsule]) -> "Table":
-    """The capsules of a run."""
+    """The capsules of a run as a table."""
     from rich.table import Table
 
     found = Table("capsule", "rank", "step", "why", "where", "size", "left out", box=None)
@@ -65,7 +65,7 @@ def table(capsules: list[Capsule]) -> "Table":
 
 
 def headline(run: Path, capsule: Capsule) -> str:
-    """One line: what is about to be played."""
+    """The capsule that is about to be replayed, in one line."""
     rank = f" of rank {capsule.rank}" if capsule.rank else ""
     calls = len(capsule.calls)
     held = f"{calls} call{'s' if calls != 1 else ''} of the model, {size(capsule.bytes)}"
@@ -75,7 +75,7 @@ def headline(run: Path, capsule: Capsule) -> str:
 
 
 def outcome_text(screen: "Console", run: Path, capsule: Capsule, outcome: Outcome) -> bool:
-    """Print what became of it; whether the step came out as it had in the run."""
+    """Print the outcome and return whether the step came out as it had in the run."""
     trace = Trace.open(run, rank=capsule.rank)
     for note in outcome.notes:
         screen.print(f"note: {printable(note)}", style="yellow")
@@ -98,7 +98,7 @@ def outcome_text(screen: "Console", run: Path, capsule: Capsule, outcome: Outcom
 def outcome_content(
     run: Path, capsule: Capsule, outcome: Outcome, changed: Sequence[str]
 ) -> dict[str, Any]:
-    """The same as plain values, for JSON."""
+    """The outcome as plain values, for JSON; `changed` are the files that have changed."""
     trace = Trace.open(run, rank=capsule.rank)
     verdict = judge(capsule, outcome)
     return {
@@ -132,7 +132,7 @@ def _told(trace: Trace, origin: Origin | None) -> dict[str, Any] | None:
 
 
 def _report(screen: "Console", origin: Origin) -> None:
-    """The line, the operands, what to do."""
+    """Print an origin's line of code, its operands and the advice."""
     if origin.location is not None:
         place = f"{origin.location.file}:{origin.location.line}"
         function = origin.text("function")
@@ -162,7 +162,10 @@ def _spike(screen: "Console", trace: Trace, capsule: Capsule, outcome: Outcome) 
 
 
 def _unusual(run: Trace, replayed: Trace) -> list[tuple[str, str, float, float]]:
-    """The first sites of each role, in order of execution, whose largest value stands out."""
+    """The first sites of each role, in order of execution, whose largest value stands out.
+
+    Each comes with its path and role, its largest value in the replay and the median in the run.
+    """
     found = []
     for role in (Role.INPUT, Role.TARGET, Role.ACTIVATION, Role.PARAM_GRAD):
         pairs = [(site, run.site(site.path, role)) for site in replayed.sites_of(role)]

@@ -1,4 +1,4 @@
-"""Whether a replayed step came out as it had in the run."""
+"""Judges whether a replayed step came out as it had in the run."""
 
 import math
 from typing import Any, Final, NamedTuple
@@ -15,8 +15,8 @@ class Verdict(NamedTuple):
 
     Attributes:
         reproduced: whether it did.
-        recorded: the origin of the run.
-        found: that of the replay, if a value was not finite.
+        recorded: the origin found in the run.
+        found: the origin found in the replay; None if all values were finite.
     """
 
     reproduced: bool
@@ -40,7 +40,7 @@ def _identity(origin: Origin) -> tuple[Any, ...]:
 
 
 def losses(capsule: Capsule, outcome: Outcome) -> tuple[float, float]:
-    """The loss of the step in the run, and that of the replay; NaN where it is not known."""
+    """The loss of the step in the run and in the replay; NaN where it is unknown."""
     recorded = capsule.content.get("loss")
     was = float(recorded) if isinstance(recorded, (int, float)) else math.nan
     return was, math.nan if outcome.loss is None else outcome.loss

@@ -1,4 +1,4 @@
-"""Reading run folders. `Trace` is the only thing the rest of nntrace knows of a run."""
+"""Reads run folders. The rest of nntrace sees a run only through `Trace`."""
 
 from nntrace.trace.extent import last_step
 from nntrace.trace.model import Batch, Event, Site, Steps, Tensor

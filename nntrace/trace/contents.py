@@ -1,4 +1,4 @@
-"""`Contents`: what the tables of one rank say, decoded when it is first asked for."""
+"""`Contents`: the tables of one rank and their values, decoded on first use."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -13,7 +13,7 @@ from nntrace.trace.layers import layers
 from nntrace.trace.model import Batch, Event, FloatArray, IntArray, Site, Steps, Tensor
 from nntrace.trace.statistics import Statistics
 
-# What is computed from the tables on first use, and forgotten when they grow.
+# The properties computed from the tables on first use, and forgotten when the tables grow.
 _DERIVED: Final = (
     "sites",
     "steps",
@@ -34,7 +34,7 @@ class Contents:
         self._tables = dict(tables)
 
     def table(self, stream: str) -> pa.Table:
-        """The raw rows of a stream."""
+        """The undecoded rows of a stream."""
         return self._tables[stream]
 
     @cached_property
@@ -75,17 +75,17 @@ class Contents:
 
     @cached_property
     def further_losses(self) -> tuple[Batch, ...]:
-        """What loss functions but the first of their step were given; nothing of the input."""
+        """The arguments of each step's loss functions after the first; without the input."""
         return decode.batches(self._tables["losses"])
 
     @cached_property
     def tensors(self) -> tuple[Tensor, ...]:
-        """The tensors that were kept as they are, in order; float64, whatever they were."""
+        """The tensors whose values were kept, in order; as float64, whatever their dtype was."""
         return decode.tensors(self._tables["tensors"])
 
     @cached_property
     def scalars(self) -> dict[str, tuple[IntArray, FloatArray]]:
-        """What the program logged itself: steps [n] and values [n] by name, in order."""
+        """The values that the program logged: steps [n] and values [n] by name, in order."""
         return decode.scalars(self._tables["scalars"])
 
     @cached_property
@@ -100,7 +100,7 @@ class Contents:
     def series(self, role: Role | str, stat: str, site: Site | None = None) -> FloatArray:
         """A statistic over time: [sampled_steps, sites_of(role)], or [sampled_steps] for one site.
 
-        float64 and read-only, NaN where nothing was recorded. `stat` is one of
+        The array is float64 and read-only, NaN where nothing was recorded. `stat` is one of
         `schema.STATISTICS` or `n`.
         """
         role = Role(role) if site is None else site.role
@@ -132,6 +132,6 @@ class Contents:
         return require("polars", "Trace.to_polars").from_arrow(self.to_arrow(stream))
 
     def _forget(self) -> None:
-        """Forget what was decoded: the tables have grown."""
+        """Forget decoded values, because the tables have grown."""
         for name in _DERIVED:
             self.__dict__.pop(name, None)

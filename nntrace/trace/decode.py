@@ -1,7 +1,8 @@
-"""From the tables of a trace to the values it hands out: each function decodes one stream.
+"""Decodes the tables of a trace into the values it returns: each public function decodes one kind.
 
-Rows are hostile input: impossible values are left out, missing ones get the value that says so.
-`pyarrow.compute` is imported where it is needed: a first look need not wait a tenth of a second.
+Rows are hostile input: impossible values are left out, missing ones get the value that means
+"missing". `pyarrow.compute` is imported where it is needed: it takes a tenth of a second, for which
+a first look need not wait.
 """
 
 import json
@@ -35,7 +36,7 @@ def sites(table: pa.Table) -> tuple[Site, ...]:
             }
         )
         for row in rows
-        if row["role"] in known  # a role of a newer format means nothing here
+        if row["role"] in known  # roles of a newer format are skipped
     }
     return tuple(found[number] for number in sorted(found))
 
@@ -85,7 +86,7 @@ def events(table: pa.Table) -> tuple[Event, ...]:
 
 
 def batches(table: pa.Table) -> tuple[Batch, ...]:
-    """The sampled batches, or what further loss functions were given, in order."""
+    """The sampled batches (`data`), or further loss functions' arguments (`losses`), in order."""
     return tuple(
         Batch(
             **{
@@ -102,7 +103,7 @@ def batches(table: pa.Table) -> tuple[Batch, ...]:
 
 
 def tensors(table: pa.Table) -> tuple[Tensor, ...]:
-    """The tensors that were kept as they are, in order; float64, whatever they were."""
+    """The tensors whose values were kept, in order; as float64, whatever their dtype was."""
     return tuple(tensor for row in table.to_batches() for tensor in _kept(row))
 
 
@@ -119,12 +120,12 @@ def scalars(table: pa.Table) -> dict[str, tuple[IntArray, FloatArray]]:
 
 
 def _known(values: Iterable[T | None] | None) -> tuple[T, ...]:
-    """A list column's value without nulls."""
+    """The value of a list column without nulls; empty for a null."""
     return tuple(value for value in values or () if value is not None)
 
 
 def _kept(rows: pa.RecordBatch) -> Iterator[Tensor]:
-    """The tensors of a batch whose values have the shape they claim to have."""
+    """The tensors of a record batch; one whose values do not fit its shape is skipped."""
     values = rows.column("values")
     for number, row in enumerate(rows.drop_columns("values").to_pylist()):
         shape = _known(row["kept_shape"])
@@ -143,7 +144,7 @@ def floats(table: pa.Table, name: str) -> FloatArray:
     column = table[name]
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
-    return np.asarray(column.to_numpy(), dtype=np.float64)  # Arrow makes a null NaN itself
+    return np.asarray(column.to_numpy(), dtype=np.float64)  # Arrow itself turns nulls into NaN
 
 
 def integers(table: pa.Table, name: str) -> IntArray:
@@ -153,7 +154,7 @@ def integers(table: pa.Table, name: str) -> IntArray:
 
 
 def recorded(column: pa.ChunkedArray) -> BoolArray:
-    """Which values are not null; a NaN that was recorded is a value."""
+    """A mask of the values that are not null; a recorded NaN is a value."""
     known = [np.ones(0, dtype=np.bool_)]
     for chunk in column.chunks:
         bitmap = chunk.buffers()[0] if chunk.null_count else None
@@ -166,12 +167,12 @@ def recorded(column: pa.ChunkedArray) -> BoolArray:
 
 
 def _flags(table: pa.Table, name: str) -> BoolArray:
-    """A column of truth values, False where it is null."""
+    """A boolean column, False where it is null."""
     return np.asarray(floats(table, name) == 1.0)
 
 
 def _names(column: pa.ChunkedArray) -> tuple[str, ...]:
-    """A column in which few names come again and again, "" where it is null."""
+    """A string column of few distinct values, "" where it is null."""
     names: list[str] = []
     for chunk in column.chunks:
         encoded = chunk.dictionary_encode()

@@ -1,4 +1,4 @@
-"""How far a run has come, read from the ends of its step stream only: for lists of many runs."""
+"""How far a run has come, read from only the ends of its step stream: for lists of many runs."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from nntrace.trace.packed import open_stream
 
 
 def last_step(run: Path) -> tuple[int, float | None]:
-    """The number of steps of the run's lowest rank, and the loss of the last one.
+    """The number of steps of the run's lowest rank, and the last step's loss if recorded.
 
     Raises:
         DamagedTraceError, SchemaVersionError: the step stream cannot be read.

@@ -2,7 +2,8 @@
 
 Any prefix of a stream is valid: an incomplete tail means "not yet", and the next `read` goes on
 from the byte after the last complete batch. Bytes that can never become a batch are an error,
-and so is an incomplete segment that another one follows: a writer ends each before the next.
+and so is an incomplete segment that another one follows: a writer ends one before it begins the
+next.
 """
 
 import os
@@ -32,13 +33,17 @@ from nntrace.trace.segments import (
     undecodable,
 )
 
-_BUFFER: Final = 1 << 15  # bytes of a segment read at once: of short steps dozens of messages
+_BUFFER: Final = 1 << 15  # bytes of a segment read at once: dozens of messages of short steps
 Choice = Callable[[IntArray, IntArray], BoolArray]
 
 
 @dataclass(slots=True)
 class StreamFollower:
-    """The read position within one stream of one rank folder."""
+    """The read position in one stream of one rank folder.
+
+    Attributes:
+        torn: whether the last record seen is incomplete.
+    """
 
     folder: Path
     stream: str
@@ -52,7 +57,7 @@ class StreamFollower:
         """All rows completed since the last call, in today's schema; about `most_rows` if given.
 
         Raises:
-            DamagedTraceError: when bytes inside the stream cannot be decoded.
+            DamagedTraceError: bytes inside the stream cannot be decoded.
             SchemaVersionError: the stream was written in a newer, incompatible format.
         """
         rows: list[pa.RecordBatch] = []
@@ -64,7 +69,7 @@ class StreamFollower:
                 break
             try:
                 fresh = self._decoded(batches, schemas)
-            except DamagedTraceError:  # what cannot be decoded fails again
+            except DamagedTraceError:  # go back, so that the next call fails again
                 self._segment, self._offset, self._schema, self._ended = begun
                 raise
             rows += fresh
@@ -72,9 +77,10 @@ class StreamFollower:
         return rows
 
     def read_some(self, most: int, columns: Sequence[str] | None = None) -> list[pa.RecordBatch]:
-        """At most `most` of the fresh batches, spread from the first to the last: enough to tell
-        the stream's extent, or its course. The others count as read. With `columns`, all other
-        columns are null.
+        """At most `most` of the fresh batches, spread evenly from the first to the last.
+
+        They are enough to tell the stream's extent or its course. The others count as read. With
+        `columns`, all other columns are null.
         """
         batches, schemas = self._fresh_batches()
         last = max(1, min(most, len(batches)) - 1)
@@ -86,8 +92,10 @@ class StreamFollower:
         ]
 
     def read_chosen(self, choose: Choice) -> list[pa.RecordBatch]:
-        """The batches that `choose` picks, given the first step and the number of rows of each;
-        batches written later come with the next `read`. Of the others only the steps are decoded.
+        """The batches that `choose` picks, given the first step and the number of rows of each.
+
+        Of the other batches only the steps are decoded. Batches written later come with the next
+        `read`.
         """
         assert not self._offset, "a stream that was not read yet"
         places, schemas = self._fresh_batches()
@@ -101,7 +109,7 @@ class StreamFollower:
         return self._decoded([places[number] for number in chosen], schemas)
 
     def read_last(self, rows: int) -> list[pa.RecordBatch]:
-        """The last fresh batches that together hold `rows` rows. The others count as read."""
+        """The last fresh batches with at least `rows` rows in all. The others count as read."""
         batches, schemas = self._fresh_batches()
         last: list[pa.RecordBatch] = []
         for place in reversed(batches):
@@ -118,7 +126,7 @@ class StreamFollower:
         schemas: Mapping[Path, bytes],
         columns: Sequence[str] | None = None,
     ) -> list[pa.RecordBatch]:
-        """Their rows, without empty batches."""
+        """The batches at these places, without empty ones."""
         rows: list[pa.RecordBatch] = []
         for group in in_groups(places):
             rows += decode(group, schemas[group[0].path], self.stream, columns).to_batches()
@@ -127,15 +135,13 @@ class StreamFollower:
     def _fresh_batches(
         self, most_bytes: int | None = None
     ) -> tuple[list[Place], dict[Path, bytes]]:
-        """The places of the batches that were not read yet, or of the first `most_bytes` of them,
-        and the schemas by segment.
-        """
+        """The places of unread batches, up to about `most_bytes`, and the schemas by segment."""
         schemas = {self._path: self._schema}
         batches: list[Place] = []
         size = 0
         for place, file in self._fresh_messages():
             if most_bytes is not None and size >= most_bytes:
-                break  # this message was not read yet, and is the next one
+                break  # this message stays unread: the position has not moved past it
             if place.begins_segment:
                 schemas[place.path] = self._schema = self._checked_schema(place, file)
             else:
@@ -195,7 +201,7 @@ class StreamFollower:
                         raise damaged(path, start, "bytes follow the end of the stream")
                     return
                 yield Place(path, start, length), file
-                self._offset += length  # only now: what cannot be decoded fails again
+                self._offset += length  # only now, so that a message that fails here fails again
 
     def _opened(self, path: Path, position: int) -> BinaryIO:
         try:
@@ -204,7 +210,7 @@ class StreamFollower:
             raise damaged(path, position, error.strerror or "it cannot be read") from error
 
     def _checked_schema(self, place: Place, file: BinaryIO) -> bytes:
-        """The message that says what columns the segment has."""
+        """Read the schema message that begins a segment, and check version and key columns."""
         try:
             data = place.read(file)
             schema = pa.ipc.read_schema(pa.py_buffer(data))

@@ -1,4 +1,4 @@
-"""The framing of an Arrow IPC stream: how long each message is, without reading its body.
+"""Parses the framing of an Arrow IPC stream: the length of each message, without its body.
 
 Streams are hostile input: every length and offset is checked against the bytes present before
 Arrow sees them. Layout: https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format
@@ -9,19 +9,20 @@ from typing import BinaryIO, Final
 
 PREFIX_BYTES: Final = 8
 _CONTINUATION: Final = b"\xff\xff\xff\xff"
-# A batch is one flush; beyond this a length is not something a writer of ours ever wrote.
+# A batch is one flush of the recorder, which never gets as long as this.
 _LARGEST_BODY: Final = 1 << 31
 _LARGEST_METADATA: Final = 1 << 24
 _BODY_LENGTH_SLOT: Final = 4 + 2 * 3  # the fourth field of the Message table's vtable
 
 
 class FramingError(ValueError):
-    """These bytes are not the beginning of a message."""
+    """The bytes are not the beginning of a message."""
 
 
 def message_length(file: BinaryIO, available: int) -> int | None:
-    """The length of the message that begins at the file's position; 0 at the end of the stream,
-    None when fewer than all of its bytes are `available`.
+    """The length in bytes of the message that begins at the file's position.
+
+    It is 0 for the end-of-stream mark, and None when the message is longer than `available` bytes.
 
     Raises:
         FramingError: no complete message can ever begin with these bytes.
@@ -46,7 +47,7 @@ def message_length(file: BinaryIO, available: int) -> int | None:
 
 
 def _body_length(metadata: bytes) -> int:
-    """`Message.bodyLength`, read from the flatbuffer: 0 where the field is left out."""
+    """`Message.bodyLength`, read from the flatbuffer; 0 where the field is absent."""
     try:
         (table,) = struct.unpack_from("<I", metadata, 0)
         (to_vtable,) = struct.unpack_from("<i", metadata, table)

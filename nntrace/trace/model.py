@@ -1,6 +1,6 @@
-"""The values a `Trace` hands out: plain frozen dataclasses of names, numbers and NumPy arrays.
+"""The values a `Trace` returns: plain frozen dataclasses of names, numbers and NumPy arrays.
 
-Sites and batches are handed out as the recorder wrote them: `nntrace.rows`.
+Sites and batches are the classes by which the recorder writes them: `nntrace.rows`.
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ BoolArray = npt.NDArray[np.bool_]
 class Steps:
     """The optimizer steps as columns, all of length n; NaN where a value was not recorded.
 
-    `skipped` steps changed nothing: a loss scaler found gradients that were not finite.
+    `skipped` steps changed nothing, because a loss scaler found non-finite gradients.
     """
 
     step: IntArray
@@ -66,10 +66,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor kept as it was, or an even part of it: one row of `tensors`.
+    """A tensor whose values were kept, whole or thinned: one row of `tensors`.
 
-    `shape` and `dtype` are the whole tensor's; of its last two axes every `stride`-th element is
-    in `values`, and of its first axis the first few.
+    `shape` and `dtype` are the whole tensor's; `values` holds every `stride`-th element of its last
+    two axes, and the first few of its first axis.
     """
 
     step: int

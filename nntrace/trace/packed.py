@@ -1,7 +1,7 @@
-"""A packed stream: one Parquet file in place of the segments, read once and as carefully.
+"""Reads a packed stream: one Parquet file in place of the segments, checked as carefully.
 
-`nntrace pack` writes them. Where a Parquet file and segments lie side by side (a pack that was
-interrupted) the file counts: it is renamed into place only when it is whole.
+`nntrace pack` writes these files. Where a Parquet file and segments lie side by side (packing was
+interrupted), the file counts: it is renamed into place only when it is whole.
 """
 
 from collections.abc import Sequence
@@ -21,29 +21,37 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 _LARGEST_FILE = 1 << 36
-_PACKED_BY_SITE = ("stats", "histograms")  # their rows are as a recorder writes them again
+_PACKED_BY_SITE = ("stats", "histograms")  # reading restores the recorder's order, by step
 
 
 class Stream(Protocol):
-    """A stream on disk, which gives what is new since the last `read`."""
+    """A stream on disk, which returns the rows added since the last `read`.
+
+    Attributes:
+        torn: whether its last record is incomplete.
+    """
 
     torn: bool
 
     def read(self, most_rows: int | None = None) -> list[pa.RecordBatch]:
-        """All batches completed since the last call, in today's schema; where the stream allows it,
-        only until they hold `most_rows` rows.
+        """All batches completed since the last call, in today's schema.
+
+        With `most_rows`, only until they hold so many rows, where the stream allows it.
         """
         ...
 
     def read_some(self, most: int, columns: Sequence[str] | None = None) -> list[pa.RecordBatch]:
-        """At most `most` of the fresh batches where that is faster, the first and the last among
-        them; with `columns`, all other columns may be null.
+        """At most `most` of the fresh batches where that is faster, else all of them.
+
+        The first and the last are among them. With `columns`, all other columns may be null.
         """
         ...
 
     def read_chosen(self, choose: Choice) -> list[pa.RecordBatch]:
-        """The batches that `choose` picks from a stream that was not read yet, given the first step
-        and the number of rows of each; all batches where these are not known.
+        """The batches that `choose` picks from an unread stream, or all batches.
+
+        `choose` is given the first step and the number of rows of each batch; all batches are
+        returned where these are not known.
         """
         ...
 
@@ -64,15 +72,15 @@ class PackedStream:
     _read: bool = field(default=False, init=False)
 
     def read(self, most_rows: int | None = None) -> list[pa.RecordBatch]:
-        """All rows at the first call, nothing afterwards.
+        """All rows on the first call, nothing afterwards.
 
         Raises:
-            DamagedTraceError: the file is not what it claims to be.
+            DamagedTraceError: the file is not a valid packed stream.
             SchemaVersionError: it was written in a newer, incompatible format.
         """
         if self._read:
             return []
-        import pyarrow.parquet as pq  # most runs are not packed, and it is large
+        import pyarrow.parquet as pq  # a large module, and most runs are not packed
 
         try:
             with pq.ParquetFile(self.path) as file:
@@ -93,7 +101,7 @@ class PackedStream:
         return [batch for batch in rows if batch.num_rows]
 
     def read_chosen(self, choose: Choice) -> list[pa.RecordBatch]:
-        """All rows: they are sorted by site, and in large pieces."""
+        """All rows: in the file they are sorted by site and lie in large pieces."""
         return self.read()
 
     def read_some(self, most: int, columns: Sequence[str] | None = None) -> list[pa.RecordBatch]:

@@ -1,7 +1,7 @@
-"""Decodes complete messages of a segment, many in one pass of Arrow's.
+"""Decodes complete messages of a segment, many at once.
 
-A recorder flushes after every sample, so that a long run is many thousand small batches: what costs
-is each batch and not its rows. Bytes that are not what they claim to be are named by their place.
+A recorder flushes often, so that a long run is many thousand small batches, and the time goes into
+the number of batches rather than of rows. An error names the place of the bytes that are damaged.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -15,8 +15,8 @@ import pyarrow as pa
 from nntrace.arrow import Rows, conform
 from nntrace.errors import DamagedTraceError
 
-# What a row cannot do without: a stream that lacks such a column is none of ours, and a row in
-# which one is null says nothing.
+# The columns that a row needs: a stream without one is not a stream of nntrace, and a row in which
+# one is null is dropped.
 KEYS: Final = {
     "sites": ("id", "path", "role"),
     "steps": ("step",),
@@ -28,7 +28,7 @@ KEYS: Final = {
     "scalars": ("step", "name"),
     "events": ("kind",),
 }
-# What Arrow raises on bytes that are not what they claim to be.
+# What Arrow raises on damaged bytes.
 DECODE_ERRORS: Final = (
     pa.ArrowException,
     OSError,
@@ -40,12 +40,12 @@ DECODE_ERRORS: Final = (
     StopIteration,
 )
 _LARGEST_BATCH: Final = 1 << 24  # rows; a damaged length must not make Arrow fill the memory
-BYTES_AT_ONCE: Final = 1 << 22  # that are decoded together; a larger message goes alone
+BYTES_AT_ONCE: Final = 1 << 22  # decoded together; a larger message is decoded alone
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The place of a complete message that was not decoded yet."""
+    """The place of a complete message that has not been decoded yet."""
 
     path: Path
     start: int
@@ -53,19 +53,17 @@ class Place:
 
     @property
     def begins_segment(self) -> bool:
-        """Whether it is the schema and not a batch."""
+        """Whether the message is the schema and not a batch."""
         return self.start == 0
 
     def read(self, file: BinaryIO) -> bytes:
-        """Its bytes."""
+        """The bytes of the message."""
         file.seek(self.start)
         return file.read(self.length)
 
 
 def in_groups(places: Iterable[Place]) -> Iterator[list[Place]]:
-    """The places in their order, in runs within one segment that are small enough to be decoded
-    together.
-    """
+    """The places in order, in groups of one segment each, small enough to be decoded together."""
     for _, of_segment in groupby(places, lambda place: place.path):
         group: list[Place] = []
         size = 0
@@ -84,31 +82,32 @@ def decode(
     """The batches of one segment at these places, in today's schema and in one piece.
 
     Args:
-        places: not empty, all in one segment.
-        schema: the message that begins that segment.
-        columns: all others but the keys are null.
+        places: the places, at least one, all in one segment.
+        schema: the message that begins the segment.
+        columns: the columns to decode besides the keys, by default all; the others are null.
 
     Raises:
-        DamagedTraceError: one of them cannot be decoded.
+        DamagedTraceError: a batch cannot be decoded.
     """
     try:
         rows = conform(_read(places, schema, stream, columns), stream)
         return with_keys(rows, stream).combine_chunks()
     except DECODE_ERRORS as error:
-        if len(places) > 1:  # which of them it is
+        if len(places) > 1:  # find the one that is damaged
             for place in places:
                 decode([place], schema, stream, columns)
         raise undecodable(places[0]) from error
 
 
 def heads(places: Sequence[Place], schema: bytes) -> list[tuple[int, int]]:
-    """Of each batch the first step and the number of rows; nothing but the steps is decoded.
+    """The first step and the number of rows of each batch; only the steps are decoded.
 
     Args:
         places: all batches of one segment, from its first one on.
+        schema: the message that begins the segment.
 
     Raises:
-        DamagedTraceError: one of them cannot be decoded.
+        DamagedTraceError: a batch cannot be decoded.
     """
     found: list[tuple[int, int]] = []
     try:
@@ -129,7 +128,7 @@ def heads(places: Sequence[Place], schema: bytes) -> list[tuple[int, int]]:
 def _read(
     places: Sequence[Place], schema: bytes, stream: str, columns: Sequence[str] | None
 ) -> pa.Table:
-    """The batches as they were written, one chunk for each, and validated."""
+    """The batches as they were written, one chunk each, validated."""
     # The batches are small: handing their buffers to threads costs more than it saves.
     options = pa.ipc.IpcReadOptions(use_threads=False)
     if columns is not None:
@@ -147,7 +146,7 @@ def _read(
 
 
 def _joined(places: Sequence[Place]) -> list[Place]:
-    """The same bytes in as few pieces as possible."""
+    """The same bytes in as few places as possible: adjacent ones are merged."""
     joined = [places[0]]
     for place in places[1:]:
         last = joined[-1]
@@ -159,7 +158,7 @@ def _joined(places: Sequence[Place]) -> list[Place]:
 
 
 def _numbers_of(columns: Collection[str], schema: bytes) -> list[int]:
-    """Where these columns stand in a segment."""
+    """The positions of these columns in a segment's schema."""
     names = pa.ipc.read_schema(pa.py_buffer(schema)).names
     return [number for number, name in enumerate(names) if name in columns]
 
@@ -170,7 +169,7 @@ def undecodable(place: Place) -> DamagedTraceError:
 
 
 def damaged(path: Path, position: int, reason: str) -> DamagedTraceError:
-    """The error for a segment that cannot be read on from there."""
+    """The error for a segment that cannot be read beyond this position."""
     return DamagedTraceError(
         f"{path} is damaged at byte {position}: {reason}. Copy the run folder again, or open "
         "another run (`nntrace runs` lists them)."
@@ -178,7 +177,7 @@ def damaged(path: Path, position: int, reason: str) -> DamagedTraceError:
 
 
 def with_keys(rows: Rows, stream: str) -> Rows:
-    """The batch or table without the rows that lack a key."""
+    """The batch or table without rows in which a key column is null."""
     for key in KEYS[stream]:
         column = rows.column(key)
         if column.null_count:

@@ -1,4 +1,4 @@
-"""The streams of one rank's folder as tables: found, read whole or within a bound, and read on."""
+"""Reads the streams of one rank's folder into tables, whole or within a bound, as they grow."""
 
 import re
 from functools import partial
@@ -15,24 +15,26 @@ from nntrace.trace.model import BoolArray, IntArray
 from nntrace.trace.packed import Stream, open_stream
 from nntrace.trace.thinning import Thinning, some_of
 
-_MAX_CHUNKS: Final = 4096  # a table in more pieces is slow to read; putting it together copies it
+_MAX_CHUNKS: Final = 4096  # a table in more chunks is slow to read; combining them copies it
 _ROWS_AT_ONCE: Final = 250_000  # of a stream that is thinned as it is read
-_HISTOGRAMS: Final = 10  # rows of statistics that take as much room as a histogram
-# Of a run whose older samples are not drawn, rows of a stream for one row of statistics.
+_HISTOGRAMS: Final = 10  # rows of statistics that take as much space as a histogram
+# Where thinned-out samples are not drawn, each stream's bound is `most_rows` divided by this.
 _PARTS: Final = {"stats": 1, "histograms": _HISTOGRAMS, "data": 250, "losses": 250}
 _LARGE: Final = ("stats", "histograms", "tensors")
-# What can be read of a long run before anyone waits, and what a first look at its steps needs.
+# What can be read of a long run without a noticeable wait, and the columns that a first look needs.
 _FEW_BATCHES: Final = 100
 _STEP_COLUMNS: Final = ("time_ns", "duration_ns", "loss", "lr", "grad_norm", "overhead_ns")
 
 
 class Source:
-    """One rank's streams.
+    """The streams of one rank.
 
     Args:
-        folder: the rank's.
-        most_rows: of the statistics; beyond, older samples are thinned.
-        drawn: whether to keep what is needed to draw those; else they are not even decoded.
+        folder: the rank's folder.
+        most_rows: the most rows of statistics to keep, by default all; beyond this number older
+            samples are thinned out.
+        drawn: whether to keep what is needed to draw thinned-out samples; else they are not even
+            decoded.
 
     Attributes:
         tables: the rows read so far, by stream.
@@ -63,18 +65,19 @@ class Source:
 
     @property
     def extremes(self) -> pa.Table | None:
-        """The statistics to draw where older ones were thinned."""
+        """The statistics to draw in place of thinned ones; None where nothing was thinned out."""
         thinning = self._thinnings.get("stats")
         return None if thinning is None else thinning.extremes
 
     def read(self) -> bool:
-        """Take in what was written since; whether anything was."""
+        """Take in the rows written since the last call; return whether there were any."""
         grown = [self._read(name) for name in STREAMS]
         return any(grown)
 
     def read_newest(self) -> None:
-        """Take in the two ends of the statistics, and of the steps and batches enough to see their
-        course, however long the run is.
+        """Take in the first and last statistics, and enough steps and batches to see their course.
+
+        The time this takes does not grow with the run.
         """
         for name, stream in self._streams.items():
             if name == "sites":
@@ -123,7 +126,7 @@ def find_rank(run: Path, rank: int | None) -> tuple[Manifest, int]:
     """The manifest of a run folder, and the rank to read: the given one, else the lowest.
 
     Raises:
-        NotARunError, SchemaVersionError: the folder is missing or not one we can read.
+        NotARunError, SchemaVersionError: the folder is missing or not a readable run.
     """
     if not run.exists():
         raise NotARunError(f"{run} does not exist. `nntrace runs` lists the runs here.")

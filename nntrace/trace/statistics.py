@@ -1,7 +1,7 @@
 """The statistics of a run as matrices: a row for each sampled step, a column for each site.
 
-Where every row belongs is worked out once per table, so that a matrix costs one pass over the
-rows of its role and not over all of them.
+The cell of every row is worked out once per table, so that a matrix costs one pass over the rows of
+its role and not over all rows.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from nntrace.schema import Role
 from nntrace.trace import decode
 from nntrace.trace.model import FloatArray, IntArray, Site
 
-_CACHED_SERIES = 12  # rules ask for the same few again and again
+_CACHED_SERIES = 12  # rules ask for the same few series repeatedly
 
 
 class Statistics:
     """The rows of `stats`, by step and site.
 
     Args:
-        table: the rows; their order does not matter, of two for one step and site the later counts.
+        table: the rows, in any order; of two for the same step and site the later one counts.
         sites: all sites in the order of their ids.
 
     Attributes:
@@ -31,7 +31,7 @@ class Statistics:
         self._table = table
         self.steps, at = _steps_of_rows(decode.integers(table, "step"))
         places = _places_of_rows(decode.integers(table, "site"), sites)
-        # Of each role: its rows of the table, and the cell of its matrix each of them fills.
+        # By role: its rows in the table, and the cell of the role's matrix that each row fills.
         self._widths: dict[Role, int] = {}
         self._rows: dict[Role, IntArray] = {}
         self._cells: dict[Role, IntArray] = {}
@@ -49,7 +49,7 @@ class Statistics:
         values = self._cached.get((role, stat))
         if values is None:
             values = np.full((len(self.steps), self._widths[role]), np.nan)
-            # Nulls of a column of numbers become NaN.
+            # Nulls become NaN.
             column = self._table[stat].to_numpy()
             values.reshape(-1)[self._cells[role]] = column[self._rows[role]]
             values.flags.writeable = False
@@ -60,9 +60,9 @@ class Statistics:
 
 
 def _steps_of_rows(steps: IntArray) -> tuple[IntArray, IntArray]:
-    """The distinct steps, ascending, and for each row its step's index there."""
+    """The distinct steps in ascending order, and for each row the index of its step there."""
     grows = np.diff(steps, prepend=steps[:1])
-    if (grows < 0).any():  # rows of a trace put together by hand
+    if (grows < 0).any():  # only in a trace that was put together by hand
         distinct, at = np.unique(steps, return_inverse=True)
         return distinct, at
     begins = grows != 0
@@ -74,13 +74,13 @@ def _steps_of_rows(steps: IntArray) -> tuple[IntArray, IntArray]:
 def _places_of_rows(ids: IntArray, sites: Sequence[Site]) -> IntArray:
     """For each row the index of its site in `sites`.
 
-    Ids are names, not sizes: an absurd one must not cost memory. Rows whose site is unknown have
-    the index of an extra site behind the last.
+    Rows of an unknown site get `len(sites)`. Ids are treated as names, not as sizes: an absurdly
+    large one must not cost memory.
     """
     known = np.array([site.id for site in sites], dtype=np.int64)
     if not len(known):
         return np.zeros(len(ids), dtype=np.int64)
-    if known[-1] == len(known) - 1 and known[0] == 0:  # all ids from 0 on, as a recorder gives them
+    if known[-1] == len(known) - 1 and known[0] == 0:  # consecutive from 0, as a recorder numbers
         return np.where((ids < 0) | (ids >= len(known)), len(known), ids)
     places = np.searchsorted(known, ids)
     unknown = known[np.minimum(places, len(known) - 1)] != ids

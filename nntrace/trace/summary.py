@@ -20,7 +20,7 @@ _POINTS = 240
 
 
 def facts(trace: "Trace") -> list[tuple[str, str]]:
-    """Names and values, the name of the run first."""
+    """The facts as pairs of name and value; the first is the run's name."""
     steps = trace.steps
     losses = steps.loss[np.isfinite(steps.loss)]
     course = f"{losses[0]:.4g} → {losses[-1]:.4g}" if len(losses) else "unknown"
@@ -35,8 +35,9 @@ def facts(trace: "Trace") -> list[tuple[str, str]]:
 
 
 def overhead(trace: "Trace") -> float | None:
-    """The share of the time that tracing took: as written at the end of the run, else of the steps
-    that were recorded so far.
+    """The share of the time that tracing took; None where nothing says it.
+
+    It is the figure written at the end of the run, else that of the steps recorded so far.
     """
     written = trace.manifest.overhead
     has_ended = trace.status is not RunStatus.RUNNING
@@ -50,13 +51,13 @@ def overhead(trace: "Trace") -> float | None:
 
 
 def as_line(trace: "Trace") -> str:
-    """For `repr`."""
+    """The facts in one line, for `repr`."""
     (_, name), *rest = facts(trace)
     return f"<Trace {name}: {', '.join(f'{key} {value}' for key, value in rest)}>"
 
 
 def as_table(trace: "Trace") -> "Table":
-    """For Rich."""
+    """The facts as a table, for Rich."""
     from rich.table import Table
     from rich.text import Text
 
@@ -67,7 +68,7 @@ def as_table(trace: "Trace") -> "Table":
 
 
 def as_html(trace: "Trace") -> str:
-    """A small table with the course of the loss, for notebooks."""
+    """The facts as a small table with a curve of the loss, for notebooks."""
     rows = "".join(
         f"<tr><th style='text-align:left'>{name}</th>"
         f"<td style='text-align:left'>{html.escape(value)}</td></tr>"

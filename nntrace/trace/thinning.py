@@ -1,7 +1,7 @@
-"""Keeps a stream that grows within a bound, for who watches a run and need not have every row.
+"""Keeps a growing stream within a bound, for readers that do not need every row.
 
-Of the older samples every n-th is kept as it was, n growing with the run, so that rules see what a
-sparser cadence would have recorded. Beside them, for drawing, each stretch of older samples is kept
+Of the older samples every n-th is kept unchanged, where n grows with the run, so that rules see
+what a sparser cadence would have recorded. For drawing, each stretch of older samples is also kept
 as two rows per site, every statistic's least and greatest value: no spike is ever thinned out.
 """
 
@@ -13,23 +13,24 @@ import pyarrow as pa
 from nntrace.schema import STATISTICS
 from nntrace.trace.model import BoolArray, FloatArray, IntArray
 
-FIRST_SAMPLES: Final = 16  # these, what is newest, and what all ranks sample are kept whole
+FIRST_SAMPLES: Final = 16  # kept whole, like the last ones and the landmarks
 LAST_SAMPLES: Final = 64
 LEAST_SAMPLES: Final = 128
-_LANDMARK_BITS: Final = 4  # as the recorder has them: 8 steps in each doubling
-_FOLDED: Final = 4  # samples that become two rows at first
+_LANDMARK_BITS: Final = 4  # as in `recorder.pace`: 8 landmarks in each doubling of the step
+_FOLDED: Final = 4  # samples in a stretch, at first; each stretch becomes two rows
 
 
 def some_of(steps: IntArray, rows: IntArray, most: int) -> BoolArray:
-    """Which batches to keep of a run that is read at once, so that about `most` rows are.
+    """A mask of the batches to keep of a run that is read at once, with about `most` rows.
 
     Args:
         steps: the first step of each batch; a recorder writes a sample as one batch.
-        rows: of each batch.
+        rows: the number of rows of each batch.
+        most: the number of rows to keep; the first and the last batches are kept in any case.
     """
     samples, places = np.unique(steps, return_inverse=True)
     exempt = _are_exempt(steps, places, len(samples))
-    if 2 * rows[exempt].sum() > most:  # batches of many samples
+    if 2 * rows[exempt].sum() > most:  # large batches: exempt only the first and the last
         exempt = (places == 0) | (places == len(samples) - 1)
     every = 1
     while True:
@@ -40,14 +41,14 @@ def some_of(steps: IntArray, rows: IntArray, most: int) -> BoolArray:
 
 
 class Thinning:
-    """The bound of one stream.
+    """Keeps one stream within a bound.
 
     Args:
-        most_rows: more are thinned, but never to fewer than `LEAST_SAMPLES` samples.
-        drawn: whether to keep the extremes of what is thinned out.
+        most_rows: the most rows to keep; a bound below `LEAST_SAMPLES` samples is raised to that.
+        drawn: whether to keep the extremes of samples that are thinned out.
 
     Attributes:
-        extremes: the rows to draw, once any were thinned out.
+        extremes: the rows to draw, once any were thinned out; else None.
         left_out: whether samples were thinned out.
     """
 
@@ -61,7 +62,7 @@ class Thinning:
         self._stretch = _FOLDED
 
     def take(self, kept: pa.Table, fresh: pa.Table) -> pa.Table:
-        """The rows to keep, in order, of those kept before and the fresh ones."""
+        """The rows to keep, in order, of the rows kept before and the fresh ones."""
         rows = pa.concat_tables([kept, fresh])
         self._samples = np.union1d(self._samples, _steps(fresh))
         if self.extremes is not None:
@@ -76,7 +77,7 @@ class Thinning:
         return self._sift(rows, most)
 
     def _sift(self, rows: pa.Table, most: int) -> pa.Table:
-        """Every n-th of the older samples."""
+        """The rows of every n-th older sample and of exempt ones; n doubles until they fit."""
         places = np.searchsorted(self._samples, _steps(rows))
         exempt = _are_exempt(_steps(rows), places, len(self._samples))
         while True:
@@ -86,7 +87,7 @@ class Thinning:
             self._every *= 2
 
     def _fold(self, rows: pa.Table, most: int) -> pa.Table:
-        """Each stretch of the older samples as two rows of each site."""
+        """Replace each stretch of older samples by two rows per site."""
         steps = _steps(rows)
         places = np.searchsorted(self._samples, steps)
         while True:
@@ -117,8 +118,9 @@ class Thinning:
 def _extremes(
     rows: pa.Table, order: IntArray, starts: IntArray, first: IntArray, last: IntArray
 ) -> pa.Table:
-    """Two rows for each group of `order` that begins at one of `starts`: its least values at step
-    `first`, its greatest at `last`.
+    """Two rows for each group of `order`: its least values at step `first`, its greatest at `last`.
+
+    `starts` holds the beginnings of the groups in `order`.
     """
     steps = np.concatenate([first, last])
     by_step = np.argsort(steps, kind="stable")
@@ -140,13 +142,13 @@ def _extremes(
 
 
 def _are_exempt(steps: IntArray, places: IntArray, samples: int) -> BoolArray:
-    """Which rows are kept whatever their number: the first and the last samples and landmarks."""
+    """A mask of the rows that are always kept: the first and the last samples, and landmarks."""
     ends = (places < FIRST_SAMPLES) | (places >= samples - LAST_SAMPLES)
     return np.asarray(ends | _are_landmarks(steps))
 
 
 def _are_landmarks(steps: IntArray) -> BoolArray:
-    """Steps that every rank samples, so that ranks can be compared."""
+    """A mask of the steps that every rank samples, so that ranks can be compared."""
     bits = np.frexp(np.maximum(steps, 0).astype(np.float64))[1]
     spacing = np.left_shift(1, np.maximum(0, bits - _LANDMARK_BITS))
     return np.asarray(steps % spacing == 0)

@@ -1,8 +1,8 @@
 """`Trace`: the read-only view of a run that rules, terminal, reports and queries share.
 
-One class for a finished run, a growing one (`refresh`), one rank of several (`of_rank`), a part
+One class serves a finished run, a growing one (`refresh`), one rank of several (`of_rank`), a part
 (`window`) and a synthetic one (`from_rows`). Its only data is one Arrow table per stream; the
-other ranks of its run are traces of their own, opened when they are first asked for.
+other ranks of its run are traces of their own, opened on first use.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -56,7 +56,8 @@ class Trace(Contents):
         self._bound: tuple[int | None, bool] = None, True  # `most_rows` and `drawn` of `open`
         self._peers: dict[int, Trace] = {rank: self}
         self._experiments: dict[str, Trace] = {}
-        self._whole: tuple[Trace, Callable[[Trace], Trace]] | None = None  # of a part: its origin
+        # Of a part: the trace it was cut from, and how to cut the same part from another rank.
+        self._whole: tuple[Trace, Callable[[Trace], Trace]] | None = None
         self.manifest = manifest
         self.path = path
         self.rank = rank
@@ -74,13 +75,14 @@ class Trace(Contents):
 
         Args:
             path: the run folder.
-            rank: which rank to read.
-            most_rows: of the statistics; of a longer run older samples are thinned, and `drawn`
-                is what to draw.
-            drawn: whether those shall be drawn; without it they cost next to nothing.
+            rank: the rank to read.
+            most_rows: the most rows of statistics to keep, by default all; older samples of a
+                longer run are thinned out.
+            drawn: whether thinned-out samples are to be drawn, by the property `drawn`; without
+                it they cost next to nothing.
 
         Raises:
-            NotARunError, SchemaVersionError: the folder is missing or not one we can read.
+            NotARunError, SchemaVersionError: the folder is missing or not a readable run.
             DamagedTraceError: a stream inside it is damaged.
         """
         trace = cls._unread(Path(path), rank, most_rows, drawn=drawn)
@@ -89,9 +91,10 @@ class Trace(Contents):
 
     @classmethod
     def newest(cls, path: str | Path, *, rank: int | None = None) -> Self:
-        """The run as it stands, read quickly: of the statistics the first and the last samples, of
-        the rest enough to see its course, and of a step the figures that a header shows. It does
-        not grow.
+        """Open the run as it stands now, reading only what a quick look needs.
+
+        That is the first and the last samples' statistics, enough of the other streams to see their
+        course, and the columns of a step that a header shows. The trace does not grow.
 
         Raises:
             NotARunError, SchemaVersionError, DamagedTraceError: as `open`.
@@ -115,8 +118,9 @@ class Trace(Contents):
 
     @classmethod
     def from_rows(cls, *, manifest: Manifest | None = None, rank: int = 0, **streams: Rows) -> Self:
-        """A trace from dictionaries, one per row, by stream (`sites`, `steps`, `stats`, …); columns
-        left out are null.
+        """A synthetic trace, from dictionaries, one per row, by stream (`sites`, `steps`, …).
+
+        Columns left out are null.
         """
         if unknown := set(streams) - set(STREAMS):
             raise TypeError(f"no such streams: {', '.join(sorted(unknown))}")
@@ -136,9 +140,9 @@ class Trace(Contents):
         return by_rank[min(by_rank)]
 
     def refresh(self) -> bool:
-        """Read what was written since; True when anything was. A synthetic trace never changes.
+        """Read the rows written since the last call; True when there were any.
 
-        Other ranks that were opened are read on too.
+        Other ranks that were opened are read, too. A synthetic trace never changes.
         """
         changed = self._read_on()
         for peer in self._peers.values():
@@ -160,14 +164,14 @@ class Trace(Contents):
 
     @property
     def status(self) -> RunStatus:
-        """What became of the run, as far as this machine can tell."""
+        """The status of the run, as far as this machine can tell."""
         if self.path is None:
             return RunStatus(self.manifest.status)
         return self.manifest.current_status(self.path)
 
     @property
     def overhead(self) -> float | None:
-        """The share of the time that tracing took, so far or in all; None where nothing says it."""
+        """The share of the time that tracing took, so far or in all; None where unknown."""
         return summary.overhead(self)
 
     @property
@@ -183,7 +187,7 @@ class Trace(Contents):
         return tuple(sorted(self._peers)) if self._whole is None else self._whole[0].ranks
 
     def of_rank(self, rank: int) -> "Trace":
-        """The same run, or the same part of it, as another rank saw it; opened once.
+        """The same run, or the same part of it, as recorded by another rank; opened once.
 
         Raises:
             NotARunError, DamagedTraceError: there is no such rank, or its streams are damaged.
@@ -194,7 +198,8 @@ class Trace(Contents):
                 self._peers[rank] = cut(whole.of_rank(rank))
             elif self.path is not None:
                 most_rows, drawn = self._bound
-                most_rows = None if drawn else most_rows  # the monitor opens the ranks itself
+                # A drawn bound is for the monitor, which opens ranks itself.
+                most_rows = None if drawn else most_rows
                 self._peers[rank] = Trace.open(
                     self.path, rank=rank, most_rows=most_rows, drawn=drawn
                 )
@@ -204,16 +209,19 @@ class Trace(Contents):
         return self._peers[rank]
 
     def every_rank(self) -> tuple["Trace", ...]:
-        """The run as each of its ranks saw it, in the order of the ranks."""
+        """The run as recorded by each of its ranks, in the order of the ranks."""
         return tuple(self.of_rank(rank) for rank in self.ranks)
 
     @property
     def experiment(self) -> Experiment | None:
-        """What `nntrace check` did to the program in this run; None for an ordinary run."""
+        """The experiment of `nntrace check` in this run; None for an ordinary run."""
         return Experiment.of_config(self.manifest.config)
 
     def under(self, name: str) -> "Trace | None":
-        """The run of another experiment of the same check, by its name; only for the baseline."""
+        """The run of another experiment of the same check, by its name.
+
+        None where there is none, and for any trace but the baseline's.
+        """
         experiment = self.experiment
         if experiment is None or experiment.name != BASELINE:
             return None
@@ -243,19 +251,19 @@ class Trace(Contents):
 
     @property
     def samples_left_out(self) -> int:
-        """How many older samples of a long run, opened within a bound, were not taken in."""
+        """The number of older samples that were left out of a run opened with `most_rows`."""
         if self._source is None or not self._source.is_thinned:
             return 0
         return max(0, int(self.steps.sampled.sum()) - len(self.sampled_steps))
 
     def diagnose(self, **options: Any) -> "Diagnosis":
-        """What is wrong with the run; the options are those of `nntrace.diagnose`."""
+        """Say what is wrong with the run; the options are those of `nntrace.diagnose`."""
         from nntrace.api import diagnose
 
         return diagnose(self, **options)
 
     def report(self, file: str | Path | None = None) -> Path:
-        """Write the run as one HTML page, by default `NAME.html`; the file's path.
+        """Write the run as one HTML page, by default `NAME.html`, and return the file's path.
 
         Raises:
             MissingExtraError: the extra `[report]` is not installed.
@@ -274,7 +282,7 @@ class Trace(Contents):
         return summary.as_html(self)
 
     def window(self, *, last: int) -> "Trace":
-        """The same run restricted to its last `last` optimizer steps; sites are kept."""
+        """The same run restricted to its last `last` optimizer steps; all sites are kept."""
         numbers = self.steps.step
         if len(numbers) <= last:
             return self
@@ -282,12 +290,12 @@ class Trace(Contents):
         return self._of_steps(_step_column() >= first, lambda peer: peer.window(last=last))
 
     def until(self, step: int) -> "Trace":
-        """The same run as it stood after that step; sites are kept."""
+        """The same run as it stood after a step; all sites are kept."""
         return self._of_steps(_step_column() <= step, lambda peer: peer.until(step))
 
     @cached_property
     def drawn(self) -> "Trace":
-        """The run for drawing: thinned-out stretches are represented by their extremes."""
+        """The run for drawing: thinned-out stretches are replaced by their extremes."""
         extremes = None if self._source is None else self._source.extremes
         if extremes is None:
             return self
@@ -295,8 +303,9 @@ class Trace(Contents):
         return Trace(tables, self.manifest, path=self.path, rank=self.rank)
 
     def frozen(self, others: "Iterable[Trace]" = ()) -> "Trace":
-        """The same rows, and those of other ranks, which no `refresh` will change: for another
-        thread. Nothing is copied.
+        """A trace of the same rows that no `refresh` changes, for use in another thread.
+
+        `others` are other ranks to include. No rows are copied.
         """
         part = self._copy()
         part._peers |= {other.rank: other._copy() for other in others}
@@ -316,6 +325,6 @@ class Trace(Contents):
 
 
 def _step_column() -> "pc.Expression":
-    import pyarrow.compute as pc  # a tenth of a second, which who only looks need not wait for
+    import pyarrow.compute as pc  # takes a tenth of a second: only where it is needed
 
     return pc.field("step")
