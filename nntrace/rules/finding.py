@@ -1,4 +1,4 @@
-"""What a rule yields: a `Finding`, or `Skipped` when it cannot judge."""
+"""What a rule yields: a `Finding`, or `Skipped` if it cannot judge."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,7 +8,7 @@ from nntrace.trace import Site
 
 
 class Severity(StrEnum):
-    """How bad. ERROR: the run is wrong; WARNING: it probably is; INFO: worth knowing."""
+    """How bad it is. ERROR: the run is wrong; WARNING: it probably is; INFO: worth knowing."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -16,7 +16,7 @@ class Severity(StrEnum):
 
     @property
     def weight(self) -> int:
-        """Larger is worse."""
+        """The rank of the severity; larger is worse."""
         return {"info": 0, "warning": 1, "error": 2}[self.value]
 
 
@@ -33,18 +33,18 @@ class Location:
 class Finding:
     """One pattern found in a run.
 
-    A rule gives what it saw; `Rule.run` fills in `code` and `name`, and `severity`, `advice` and
-    `location` where the rule leaves them out.
+    A rule gives what it saw; `Rule.run` fills in `code` and `name`, and also `severity`, `advice`
+    and `location` if the rule leaves them out.
 
     Attributes:
         message: what happened, in one sentence.
-        site: where, if that is one site.
+        site: where it happened, if that is one site.
         steps: the first and the last step at which the pattern holds.
         evidence: plain numbers, strings, or lists of them, by name.
         explained_by: the code of the root cause; set by the diagnosis.
-        not_explained_by: rules that usually explain this pattern, and do not here.
-        explains: rules whose pattern this one explains here, and usually does not.
-        needs_no_action: nothing has to be done, so it is listed last.
+        not_explained_by: rules that usually explain this pattern, but not in this run.
+        explains: rules whose pattern this one explains in this run, but not usually.
+        needs_no_action: whether nothing has to be done, so that it is listed last.
     """
 
     message: str
@@ -68,7 +68,7 @@ class Finding:
 
     @property
     def identity(self) -> tuple[str, str, str]:
-        """Code, site's path and role: what stays the same from one run to the next."""
+        """Code, site's path and role, which stay the same from one run to the next."""
         if self.site is None:
             return (self.code, "", "")
         return (self.code, self.site.path, self.site.role.value)
@@ -76,7 +76,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Suppressed:
-    """A finding that is not reported, and why: it is counted, never forgotten."""
+    """A finding that is counted but not reported, and the reason."""
 
     finding: Finding
     reason: str
@@ -87,7 +87,8 @@ class Skipped:
     """A rule that could not run, and why: silence is never mistaken for health.
 
     Attributes:
-        too_few: a longer or more densely sampled run would help; see the function `too_few`.
+        too_few: whether a longer or more densely sampled run would help; see the function
+            `too_few`.
     """
 
     reason: str
@@ -96,5 +97,5 @@ class Skipped:
 
 
 def too_few(reason: str) -> Skipped:
-    """A rule that could not run on so few steps or samples, as `needs 50 losses, has 35` says."""
+    """Skip a rule for too few steps or samples; `reason` is like `needs 50 losses, has 35`."""
     return Skipped(reason, too_few=True)

@@ -1,5 +1,4 @@
-"""Finds the rules: every `Rule` in a module, or a package of modules, that the entry-point group
-`nntrace.rules` names.
+"""Finds the rules: every `Rule` in a module or package named by entry-point group `nntrace.rules`.
 
 The built-in families are found the same way as a third party's.
 """
@@ -19,7 +18,7 @@ GROUP = "nntrace.rules"
 
 @cache
 def all_rules() -> dict[str, Rule]:
-    """Every installed rule by its code, in the order of the codes' families and numbers."""
+    """Every installed rule by its code, ordered by code."""
     found: dict[str, Rule] = {}
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         for module in _modules(entry.load()):
@@ -30,7 +29,7 @@ def all_rules() -> dict[str, Rule]:
 
 
 def _modules(named: ModuleType) -> Iterator[ModuleType]:
-    """The module itself and, of a package, those in it."""
+    """Yield the module itself and, if it is a package, the modules in it."""
     yield named
     for found in pkgutil.iter_modules(getattr(named, "__path__", ())):
         yield importlib.import_module(f"{named.__name__}.{found.name}")
@@ -40,7 +39,7 @@ def get_rule(code: str) -> Rule:
     """One rule, by code or name, in any case.
 
     Raises:
-        UnknownRuleError: no installed rule is called that.
+        UnknownRuleError: no installed rule has this code or name.
     """
     wanted = code.strip().lower()
     for rule in all_rules().values():
@@ -53,7 +52,7 @@ def select_rules(select: Iterable[str] = (), ignore: Iterable[str] = ()) -> tupl
     """The rules whose code starts with one of `select` (all when empty) and none of `ignore`.
 
     Raises:
-        UnknownRuleError: a prefix that no rule's code has.
+        UnknownRuleError: a prefix with which no rule's code starts.
     """
     rules = tuple(all_rules().values())
     chosen, left_out = (_prefixes(prefixes, rules) for prefixes in (select, ignore))

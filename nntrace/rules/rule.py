@@ -1,6 +1,6 @@
 """The declaration form of a rule: one decorated pure function of a `Trace`.
 
-Its keyword-only `Annotated` parameters are its thresholds, its docstring is its documentation;
+Its keyword-only `Annotated` parameters are its thresholds, and its docstring is its documentation:
 command line, configuration, documentation and JSON derive from that one declaration.
 """
 
@@ -49,12 +49,12 @@ class Rule:
 
     @property
     def doc(self) -> str:
-        """What it sees, why it matters, and where that is said."""
+        """The documentation: what the rule sees, why it matters, and the sources."""
         return inspect.getdoc(self.check) or ""
 
     @property
     def module(self) -> str:
-        """The module that declares it."""
+        """The module that declares the rule."""
         return self.check.__module__
 
     @property
@@ -75,7 +75,7 @@ class Rule:
     def run(
         self, trace: Trace, overrides: Mapping[str, Any] | None = None
     ) -> Iterator[Finding | Skipped]:
-        """The findings on this trace, completed with code, name, severity, advice and location.
+        """Yield the findings on this trace, with all fields that the rule left out filled in.
 
         `overrides` are thresholds, and the settings of `nntrace.rules.settings`.
         """
@@ -100,10 +100,10 @@ class Rule:
         return self.in_keras if self.in_keras and speaks_keras(trace) else self.advice
 
     def validate(self, overrides: Mapping[str, Any]) -> None:
-        """Refuse thresholds and settings it does not have, and values of the wrong type.
+        """Refuse unknown thresholds and settings, and values of the wrong type.
 
         Raises:
-            ConfigError: naming the key and the ones that exist.
+            ConfigError: the message names the key and those that exist.
         """
         known = {threshold.name: threshold for threshold in self.thresholds}
         for key, value in overrides.items():
@@ -156,14 +156,14 @@ def rule(
 
     Args:
         code: its permanent code, such as `ACT04`.
-        name: the pattern found, in kebab case, never the remedy.
+        name: the pattern found, never the remedy, in kebab case.
         severity: of findings that do not give their own.
         advice: what to try, in one or two sentences, for findings that do not give their own.
-        explains: codes whose findings are likely symptoms of this one.
-        needs: roles without which it cannot judge.
-        min_steps: optimizer steps without which it cannot judge.
-        experiments: what `nntrace check` has to have run besides the program itself.
-        in_keras: the advice for a program of Keras, where it has other words for it.
+        explains: codes of rules whose findings are likely symptoms of this one's.
+        needs: roles without which the rule cannot judge.
+        min_steps: the fewest optimizer steps with which the rule can judge.
+        experiments: experiments that `nntrace check` must have run besides the program itself.
+        in_keras: the advice for a Keras program, if its terms differ.
     """
 
     def declare(check: Check) -> Rule:
@@ -192,9 +192,9 @@ def _with_source(location: Location | None) -> Location | None:
 
 
 def source_line(file: str, line: int) -> str | None:
-    """The stripped source line, or None when the file is not here to be read.
+    """The stripped source line; None if the file is not on this machine or has no such line.
 
-    The name comes from the trace: it may be a pipe, a device or no possible name at all.
+    The name comes from the trace: it may be that of a pipe or a device, or not a valid name at all.
     """
     path = Path(file)
     try:

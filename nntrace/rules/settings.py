@@ -1,6 +1,7 @@
-"""What a project may set for any rule besides its thresholds: its severity, and sites to ignore.
+"""What can be set for every rule besides its thresholds: its severity, and sites to ignore.
 
-They are written among the thresholds in `[tool.nntrace.rules.ACT04]`; no threshold has their names.
+The settings stand among the thresholds in `[tool.nntrace.rules.ACT04]`; no threshold has their
+names.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ def check_setting(code: str, key: str, value: Any) -> None:
     """Refuse a value that the setting cannot have.
 
     Raises:
-        ConfigError: naming the rule, the setting and what would be right.
+        ConfigError: the message names the rule, the setting and what would be right.
     """
     if key == "severity":
         levels = [level.value for level in Severity]
@@ -31,19 +32,19 @@ def check_setting(code: str, key: str, value: Any) -> None:
 
 
 def thresholds_only(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The overrides without these settings, as the rule's own function takes them."""
+    """The overrides without the settings, to be passed to the rule's function."""
     return {key: value for key, value in overrides.items() if key not in SETTINGS}
 
 
 def severity_of(found: Severity, declared: Severity, overrides: Mapping[str, Any]) -> Severity:
-    """The severity to report; a finding that the rule itself lowered to info stays so."""
+    """The severity to report; a finding that the rule itself lowered to info stays info."""
     excused = found is Severity.INFO and declared is not Severity.INFO
     wanted = overrides.get("severity")
     return found if wanted is None or excused else Severity(wanted)
 
 
 def ignores(finding: Finding, overrides: Mapping[str, Any]) -> bool:
-    """Whether the finding is at a site, or within a module, that is to be ignored."""
+    """Whether the finding is at an ignored site, or within an ignored module."""
     if finding.site is None:
         return False
     return matches(finding.site.path, tuple(overrides.get("ignore_sites", ())))

@@ -115,10 +115,9 @@ class Births:
         run.
 
         A search behind an unsampled step starts from the variables as they were last held, and
-        needs the
-        batch: from the host that called the graph, or from the graph, which kept it. If it finds
-            nothing,
-        the step before is searched, whose gradients may have broken behind a finite loss.
+        needs the batch: from the host that called the graph, or from the graph, which kept it. If
+        it finds nothing, the step before is searched, whose gradients may have broken behind a
+        finite loss.
         """
         if step.second is None:
             return

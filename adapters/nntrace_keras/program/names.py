@@ -26,7 +26,7 @@ class Names:
 
         Args:
             layer: any layer.
-                enclosing: the layer in whose call it is called, if any.
+            enclosing: the layer in whose call it is called, if any.
         """
         known = self._layers.get(id(layer))
         if known is not None and known[0]() is layer:
@@ -49,7 +49,7 @@ class Names:
 
         Args:
             variable: a Keras variable or a `tf.Variable`.
-                optimizer: name that replaces the layer's if none is known.
+            optimizer: name that replaces the layer's if none is known.
             number: the variable's place in the optimizer.
         """
         known = self._variables.get(id(variable))

@@ -1,6 +1,6 @@
-"""The calls of loss functions as a trace announces them: shapes, head, reduction, line of code.
+"""The recorded calls of loss functions: shapes, head, reduction, line of code.
 
-A trace is not trusted: a payload value of another type than documented counts as not known.
+A trace is not trusted: a payload value of another type than documented counts as unknown.
 """
 
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ class LossCall:
 
     Attributes:
         path: of the sites of its targets and predictions.
-        classes: the width of the predictions' class axis; None where not known.
-        head: the operation that made the predictions, such as `softmax`; None where not known.
+        classes: the width of the predictions' class axis; None if unknown.
+        head: the operation that made the predictions, such as `softmax`; None if unknown.
         head_width: the size of a softmax's axis.
-        takes_probabilities: whether it is a loss of Keras' on probabilities of classes.
-        is_paired: Keras' loss takes the logits behind the predictions, whatever it is told.
-        is_doubled: and those come out of a softmax or sigmoid themselves.
-        is_exchanged: its targets are the model's output, its predictions come with the data.
+        takes_probabilities: whether it is one of Keras' losses on probabilities of classes.
+        is_paired: whether Keras' loss uses the logits behind the predictions, whatever it is told.
+        is_doubled: whether those logits are the output of a softmax or sigmoid themselves.
+        is_exchanged: whether targets are the model's output, and predictions come with the data.
     """
 
     function: str
@@ -50,7 +50,7 @@ class LossCall:
 
 
 def loss_calls(trace: Trace) -> tuple[LossCall, ...]:
-    """Every announced call, in order."""
+    """Every recorded call, in order."""
     found = []
     for event in trace.events_of(EventKind.LOSS_CALL):
         values = event.payload
@@ -81,13 +81,13 @@ def loss_calls(trace: Trace) -> tuple[LossCall, ...]:
 
 
 def _takes_probabilities(values: dict[str, Any]) -> bool:
-    """Of PyTorch's functions none does: its `kl_div` takes their logarithms."""
+    """Whether a loss takes probabilities; none of PyTorch's does: `kl_div` takes logarithms."""
     name = values.get("keras_function")
     return name in _OF_PROBABILITIES and values.get("from_logits") is not True
 
 
 def location_in(payload: dict[str, Any]) -> Location | None:
-    """The line of code an event names."""
+    """The line of code that an event names; None if it names none."""
     file, line = payload.get("file"), payload.get("line")
     if not isinstance(file, str) or not file or not isinstance(line, int):
         return None

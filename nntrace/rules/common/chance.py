@@ -1,7 +1,7 @@
 """What a model that ignores its input would score: labels, entropies and chance losses.
 
-Entropies are in nats, as losses are. Functions take what a trace recorded and return None or an
-empty result where too little is known.
+Entropies are in nats, as losses are. Functions take recorded values and return None or an empty
+result if too little is known.
 """
 
 from collections import Counter
@@ -28,12 +28,12 @@ CROSS_ENTROPY = frozenset(
 )
 BINARY = frozenset({"binary_cross_entropy", "binary_cross_entropy_with_logits"})
 SQUARED_ERROR = frozenset({"mse_loss"})
-_EXAMPLES_PER_LABEL = 10  # fewer, and the entropy of the labels is not known well
-_RUN_AWAY = 10.0  # growth of targets that are not given
+_EXAMPLES_PER_LABEL = 10  # with fewer the entropy of the labels is not known well
+_RUN_AWAY = 10.0  # growth from which targets are not fixed data
 _EXACT_ENTROPY_SIZE = 2000
 _WINDOWS = 20  # into which a course is divided
 _ABOUT = 1.1  # times a level: as near as a noisy loss comes to it
-_TIMES = 5  # as long at a level as it took to come there: it has had its time
+_TIMES = 5  # at a level for this many times as long as it took to get there: it had its time
 _OF_INPUTS = tuple(
     field.name
     for field in fields(Batch)
@@ -44,7 +44,7 @@ _OF_INPUTS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """A loss that a constant prediction reaches, and what it is: `ln 10`, `label entropy`."""
+    """The loss that a constant prediction reaches, and its name: `ln 10`, `label entropy`."""
 
     name: str
     value: float
@@ -53,8 +53,9 @@ class Chance:
 def training_batches(trace: Trace) -> tuple[Batch, ...]:
     """The sampled batches of optimizer steps, in order.
 
-    Without targets, predictions and losses where the loss is called once for each example, as at
-    the end of an episode: the first call's, which are recorded, do not stand for the batch.
+    They come without targets, predictions and losses if the loss is called once for each example,
+    as at the end of an episode: only the first call is recorded, which does not stand for the
+    batch.
     """
     batches = tuple(batch for batch in trace.batches if batch.phase == "train")
     if not _loss_by_example(trace):
@@ -63,13 +64,13 @@ def training_batches(trace: Trace) -> tuple[Batch, ...]:
 
 
 def batches_of_last_phase(trace: Trace) -> tuple[Batch, ...]:
-    """Those of the steps in `loss_series`; all, where none of them was sampled."""
+    """The batches of the steps in `loss_series`; all batches if none of those was sampled."""
     batches, (first, _) = training_batches(trace), loss_series(trace).span
     return tuple(batch for batch in batches if batch.step >= first) or batches
 
 
 def loss_inputs(trace: Trace) -> dict[str, list[Batch]]:
-    """What each loss function was given at sampled steps, by the path of its sites."""
+    """The batches of each loss function at sampled steps, by the path of its sites."""
     found: dict[str, list[Batch]] = {}
     further = () if _loss_by_example(trace) else trace.further_losses
     for batch in (*training_batches(trace), *further):
@@ -100,17 +101,17 @@ def loss_functions(batches: Iterable[Batch]) -> tuple[str, ...]:
 
 
 def loss_site(trace: Trace, function: str, role: Role) -> Site | None:
-    """The first site of that loss function's targets or predictions."""
+    """The first site of this loss function's targets or predictions; None if there is none."""
     return next((site for site in trace.sites_of(role) if is_of(site.path, function)), None)
 
 
 def is_of(path: str, function: str) -> bool:
-    """Whether a path is that of a loss function's sites: `mse_loss`, `mse_loss:price`, …"""
+    """Whether a path belongs to a loss function's sites: `mse_loss`, `mse_loss:price`, …"""
     return path.partition("#")[0].partition(":")[0] == function
 
 
 def loss_location(trace: Trace, function: str) -> Location | None:
-    """Where the user's code calls that loss function first; the path of a call will do as well."""
+    """The line that calls this loss function first; a call's path is accepted, too."""
     for event in trace.events_of(EventKind.LOSS_CALL):
         file, line = event.payload.get("file"), event.payload.get("line")
         names = (event.payload.get("function"), event.payload.get("path"))
@@ -121,7 +122,7 @@ def loss_location(trace: Trace, function: str) -> Location | None:
 
 
 def comparable_function(trace: Trace, batches: Iterable[Batch]) -> tuple[str, str]:
-    """The run's only loss function, and why its value cannot be compared with chance, or ""."""
+    """The run's only loss function, and the reason why it cannot be compared with chance, or ""."""
     functions = loss_functions(batches)
     if len(functions) != 1:
         called = ", ".join(functions)
@@ -137,10 +138,10 @@ def comparable_function(trace: Trace, batches: Iterable[Batch]) -> tuple[str, st
 
 
 def function_loss(trace: Trace, batches: Iterable[Batch]) -> LossSeries:
-    """The loss function's own values: of every step where that is what backward was called on.
+    """The loss function's own values: of every step, if backward was called on them.
 
-    Else (scaled, summed with penalties, accumulated) of the sampled steps only. The recorded
-    losses, when the function's own are not known at all.
+    Otherwise (scaled, summed with penalties, accumulated) of the sampled steps only. If the
+    function's own values are not known at all, the recorded losses.
     """
     known = {
         batch.step: batch.loss_value
@@ -166,7 +167,7 @@ def function_loss(trace: Trace, batches: Iterable[Batch]) -> LossSeries:
 
 
 def label_totals(batches: Iterable[Batch]) -> Counter[int]:
-    """How often each class label was seen; for float targets of 0 and 1 the two of them.
+    """How often each class label was seen; for float targets of 0 and 1, these two.
 
     Negative labels mark what the loss ignores and are left out.
     """
@@ -178,7 +179,7 @@ def label_totals(batches: Iterable[Batch]) -> Counter[int]:
 
 
 def labels_of(batch: Batch) -> dict[int, int]:
-    """The label counts of one batch."""
+    """How often each label occurs in one batch; empty if it has no labels."""
     if batch.label_counts:
         pairs = zip(batch.label_values, batch.label_counts, strict=False)
         return {label: count for label, count in pairs if label >= 0 and count > 0}
@@ -204,7 +205,7 @@ def entropy(counts: Iterable[int]) -> float:
 
 
 def expected_entropy(counts: Iterable[int], size: int) -> float:
-    """Expected entropy of the labels of `size` random draws from the frequencies of `counts`.
+    """The expected entropy of the labels of `size` random draws from the frequencies of `counts`.
 
     Exact (a sum over binomials) up to 2000 draws, beyond that with the Miller–Madow term.
     """
@@ -226,7 +227,7 @@ def expected_entropy(counts: Iterable[int], size: int) -> float:
 
 
 def target_variance(batches: Iterable[Batch]) -> tuple[float, float] | None:
-    """Mean and variance of the targets over all batches, or None when they were not recorded."""
+    """Mean and variance of the targets over all batches; None if they were not recorded."""
     rows = [
         (b.batch_size or 1, b.target_mean, b.target_std)
         for b in batches
@@ -243,12 +244,12 @@ def target_variance(batches: Iterable[Batch]) -> tuple[float, float] | None:
 
 
 def targets_run_away(trace: Trace) -> bool:
-    """Whether targets grow many times over, as a network's own results may that it learns from."""
+    """Whether targets grow many times over, as they may if they are a network's own results."""
     return target_growth(trace) > _RUN_AWAY
 
 
 def target_growth(trace: Trace) -> float:
-    """How many times as large targets are in the last fifth of the samples as in the first."""
+    """How many times larger targets are in the last fifth of the samples than in the first."""
     sizes = [
         hypot(batch.target_mean, batch.target_std)
         for batch in training_batches(trace)
@@ -260,7 +261,7 @@ def target_growth(trace: Trace) -> float:
 
 
 def chance_losses(function: str, batches: tuple[Batch, ...]) -> tuple[Chance, ...]:
-    """The losses of predictors that ignore the input, for loss functions where these are known."""
+    """The losses of predictors that ignore the input, for loss functions where they are known."""
     if function in SQUARED_ERROR:
         moments = target_variance(batches)
         known = moments is not None and moments[1] > 0.0
@@ -281,11 +282,11 @@ def chance_losses(function: str, batches: tuple[Batch, ...]) -> tuple[Chance, ..
 
 
 def has_just_learnt_frequencies(series: LossSeries, chances: tuple[Chance, ...]) -> bool:
-    """Whether the loss came down to the entropy of uneven labels, and has not yet been there five
-    times as long as that took.
+    """Whether the loss has only recently reached the entropy of uneven labels.
 
-    A network learns how frequent each label is before it learns what labels depend on. Language
-    models stay at the frequencies of their tokens for a while, then leave them.
+    Recently: it has not been there five times as long as it took to get there. A network learns how
+    frequent each label is before it learns what labels depend on. Language models stay at the
+    frequencies of their tokens for a while, then leave them.
     """
     levels = [chance.value for chance in chances]
     if len(levels) < 2 or min(levels) * _ABOUT > max(levels):
@@ -298,8 +299,8 @@ def has_just_learnt_frequencies(series: LossSeries, chances: tuple[Chance, ...])
 def is_no_better_than_chance(trace: Trace, *, least: int = 20, tolerance: float = 0.03) -> bool:
     """Whether the loss of the second half is that of a constant prediction, or higher.
 
-    False where that is not known. A loss that started far above chance may have come down, and
-    nothing has been learned yet.
+    False if that is unknown. A loss that started far above chance may have fallen without anything
+    having been learned yet.
     """
     batches = training_batches(trace)
     function, reason = comparable_function(trace, batches)
@@ -312,7 +313,7 @@ def is_no_better_than_chance(trace: Trace, *, least: int = 20, tolerance: float 
 
 
 def is_on_its_way(trace: Trace) -> bool:
-    """Whether the loss has just reached the level that label frequencies give, if known."""
+    """Whether the loss has only recently reached the level of the label frequencies, if known."""
     batches = training_batches(trace)
     function, reason = comparable_function(trace, batches)
     if reason or not is_no_better_than_chance(trace):

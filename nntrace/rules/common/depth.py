@@ -1,4 +1,4 @@
-"""The signal across depth: which parts of the chain are compared, and since when a level lasts."""
+"""The signal across depth: the parts of the chain to compare, and since when a level lasts."""
 
 from collections.abc import Sequence
 
@@ -11,21 +11,21 @@ from nntrace.schema import Role
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray
 
-SAMPLES = 5  # that a level must have lasted
+SAMPLES = 5  # for which a level must have lasted
 _LATE = 0.5  # of a site's samples
 _MOST = 0.75  # of the late samples
 
 
 def after_last_norm(links: Sequence[Link]) -> Sequence[Link]:
-    """The links from the last norm on, itself included; all links when there is none."""
+    """The links from the last norm on, the norm included; all links if there is no norm."""
     norms = [index for index, link in enumerate(links) if link.is_norm]
     return links[norms[-1] :] if norms else links
 
 
 def before_head(links: Sequence[Link]) -> list[Link]:
-    """The links before the last affine layer, which is the head; containers around others are kept.
+    """The links before the last affine layer, which is the head; containers around others stay.
 
-    An earlier layer with the same fan-in and another width is a head beside it.
+    An earlier layer with the same fan-in and another fan-out is a head beside it.
     """
     affine = [index for index, link in enumerate(links) if link.is_affine]
     while len(affine) > 1 and _beside(links[affine[-2]], links[affine[-1]]):
@@ -36,24 +36,24 @@ def before_head(links: Sequence[Link]) -> list[Link]:
 def _beside(link: Link, head: Link) -> bool:
     if link.fans is None or head.fans is None:
         return False
-    # The gates of a recurrent layer are several times as many as what it gives.
+    # The gates of a recurrent layer are a multiple of its width.
     return link.fans[0] == head.fans[0] and link.fans[1] % head.fans[0] != 0
 
 
 def signal_of(trace: Trace) -> FloatArray:
-    """How much outputs differ between examples; their std where that is not known."""
+    """How much outputs differ between examples; their std where that was not recorded."""
     between = trace.series(Role.ACTIVATION, "example_std")
     return np.where(np.isfinite(between), between, trace.series(Role.ACTIVATION, "std"))
 
 
 def is_of_sigmoids(trace: Trace) -> bool:
-    """Whether most bounded activation functions are sigmoids, with a slope of a quarter at most."""
+    """Whether most bounded activation functions are sigmoids, whose slope is at most a quarter."""
     low = [s.range_low for s in trace.sites_of(Role.ACTIVATION) if s.range_low is not None]
     return 2 * low.count(0.0) > len(low)
 
 
 def reference(links: Sequence[Link], values: FloatArray) -> FloatArray:
-    """Per step the median of the first two layers (norms included) that have a value above zero."""
+    """Per step, the median of the positive values of the first two layers (norms included)."""
     layers = [i for i, link in enumerate(links) if link.is_affine or link.is_norm]
     first = values[:, layers[:2]]
     first = np.where(first > 0, first, np.nan)
@@ -61,7 +61,7 @@ def reference(links: Sequence[Link], values: FloatArray) -> FloatArray:
 
 
 def until_end(holds: BoolArray, judged: BoolArray) -> int | None:
-    """The sampled step from which it holds to the end, if that is at least half of those judged."""
+    """The sampled step from which `holds` lasts to the end, for half of those judged or more."""
     rows = np.flatnonzero(judged)
     if len(rows) < SAMPLES:
         return None
@@ -76,11 +76,11 @@ def until_end(holds: BoolArray, judged: BoolArray) -> int | None:
 
 
 def since_late(holds: BoolArray, known: BoolArray, least: int = 3) -> int | None:
-    """The sampled step from which it holds to the end, if it does in most of the last half.
+    """The sampled step from which `holds` lasts to the end, if it does in most of the last half.
 
-    `holds` and `known` are [sampled steps]; of few known ones at least the last `least` are taken
-    for the last half, and most are three quarters. What holds at a sample is said by it and two
-    neighbours: a single one, also the last, is of its batch.
+    Both arrays are [sampled steps]. The last half are at least the last `least` known steps, and
+    most is three quarters. At each sample the majority of it and its two neighbours counts: a
+    single sample, also the last one, depends on its batch.
     """
     rows = np.flatnonzero(known)
     late = holds[rows[-max(least, int(len(rows) * _LATE)) :]]
@@ -89,7 +89,7 @@ def since_late(holds: BoolArray, known: BoolArray, least: int = 3) -> int | None
 
 
 def _majority(holds: BoolArray) -> BoolArray:
-    """Of every three neighbours what two say, at the ends of the first and the last three."""
+    """The majority of every three neighbours; at the ends that of the first and the last three."""
     if len(holds) < 3:
         return holds
     return np.pad(sliding_window_view(holds, 3).sum(axis=1) >= 2, 1, mode="edge")

@@ -1,4 +1,4 @@
-"""The data flow of the forward pass, as the rules ask about it."""
+"""The data flow of the forward pass, with the questions that rules ask about it."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator
@@ -12,7 +12,7 @@ UNKNOWN_FLOW = (
     "Keras on TensorFlow in `fit` and in `tf.function`)"
 )
 _AFFINE = ("linear", "dense", "einsumdense", "conv1d", "conv2d", "conv3d")
-# They are linear themselves, or only move elements.
+# Parts of the class names of modules that are linear themselves, or only move elements.
 _PASSIVE = (
     *("identity", "flatten", "unflatten", "dropout", "avgpool", "batchnorm"),
     *("averagepooling", "reshape", "permute", "zeropadding", "cropping", "repeatvector"),
@@ -21,12 +21,12 @@ _MULTIPLIES = (":mm", ":addmm", ":bmm", ":baddbmm", ":convolution", ":linear", "
 
 
 class Flow:
-    """What feeds what.
+    """Which vertex of the data flow feeds which.
 
     Attributes:
-        takers: by vertex the vertices that take its output.
-        sources: by vertex the vertices whose output it takes.
-        kinds: by path of a module the name of its class, in lower case.
+        takers: for each vertex, the vertices that take its output.
+        sources: for each vertex, the vertices whose output it takes.
+        kinds: the class name, in lower case, of each module, by path.
     """
 
     def __init__(self, trace: Trace) -> None:
@@ -52,39 +52,39 @@ class Flow:
                 yield vertex, site
 
     def kind(self, vertex: Vertex) -> str:
-        """The class of a module in lower case, the name of an operation."""
+        """The class name of a module, in lower case, or the name of an operation."""
         return self.kinds.get(vertex.name, "") if vertex.is_module else vertex.name
 
     def is_affine(self, vertex: Vertex) -> bool:
-        """Whether it is a linear layer or a convolution."""
+        """Whether a vertex is a linear layer or a convolution."""
         return vertex.is_module and self.kind(vertex) in _AFFINE
 
     def is_passive(self, vertex: Vertex) -> bool:
-        """Whether it adds no nonlinearity."""
+        """Whether a vertex is a module that adds no nonlinearity."""
         kind = self.kind(vertex)
         return vertex.is_module and any(word in kind for word in _PASSIVE)
 
     def multiplies(self, vertex: Vertex) -> bool:
-        """Whether it is a matrix product or convolution outside any layer."""
+        """Whether a vertex is a matrix product or convolution outside any layer."""
         return not vertex.is_module and vertex.name in _MULTIPLIES
 
     def is_rectified_outside(self, site: Site) -> bool:
-        """Whether the program rectifies the output of a module itself (`F.relu`)."""
+        """Whether the program itself rectifies the output of a module (`F.relu`)."""
         return is_rectified_outside(Vertex(site.path), self.takers)
 
     def is_gated(self, vertex: Vertex) -> bool:
-        """Whether one half of its output becomes the gate of the other."""
+        """Whether one half of a vertex's output gates the other."""
         return any(self.kind(taker).lstrip(":") == "glu" for taker in self.takers.get(vertex, ()))
 
     def only_taker(self, vertex: Vertex) -> Vertex | None:
-        """The one vertex that takes its output; None when there are none or several."""
+        """The one vertex that takes a vertex's output; None if there are none or several."""
         takers = self.takers.get(vertex, set())
         return next(iter(takers)) if len(takers) == 1 else None
 
     def is_last(self, site: Site, layers: Collection[str]) -> bool:
-        """Whether its output was seen to be taken, and by no way comes to another of `layers`.
+        """Whether a site's output is taken, but reaches none of `layers` by any path.
 
-        Such is the head of each of several models, wherever it stands among their layers.
+        This holds for the head of each of several models, wherever it stands among their layers.
         """
         seen: set[Vertex] = set()
         ahead = set(self.takers.get(Vertex(site.path), ()))

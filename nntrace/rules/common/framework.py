@@ -1,14 +1,14 @@
-"""In which framework's words to speak."""
+"""Which framework's terms to use in messages."""
 
 from nntrace.schema import Role
 from nntrace.trace import Trace
 
 
 def speaks_keras(trace: Trace) -> bool:
-    """Whether the model that was traced is one of Keras, which joins the parts of paths by "/".
+    """Whether the traced model is a Keras model, in which paths are joined by "/".
 
-    Before a parameter was seen the frameworks that were loaded tell: a program that has loaded
-    PyTorch as well is PyTorch's, unless Keras itself runs on that.
+    Until a parameter has been seen, the loaded frameworks decide: a program that has loaded
+    PyTorch, too, uses PyTorch, unless Keras itself runs on that.
     """
     for site in trace.sites_of(Role.PARAM):
         if site.parent and site.path.startswith(site.parent):

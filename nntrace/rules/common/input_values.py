@@ -16,17 +16,17 @@ NEVER_ADAPTED = (
     "Call `adapt` of `{}` on the training inputs before training: until then it subtracts 0 and "
     "divides by 1."
 )
-_NORMALISES = ("Normalization", "Rescaling")  # layers that stand before a model, to scale data
+_NORMALISES = ("Normalization", "Rescaling")  # layers before a model that only scale data
 _SHAPE_ONLY = frozenset({"Flatten", "Unflatten", "Identity", "Dropout", "Reshape"})
 
 
 def normalises_first(trace: Trace, given: Site | None = None) -> bool:
     """Whether the first layer that does more than reshape its input is a normalisation.
 
-    With several inputs each has a first layer: that of `given` is a norm of its shape which no
-    other module feeds, if only lookup tables take the other inputs. Layers that only scale data
-    count wherever they stand, if there is one for each feature of the inputs. Not so one that hands
-    its input on unchanged.
+    With several inputs each has a first layer. That of `given` is a norm of its shape that no other
+    module feeds, provided that only lookup tables take the other inputs. Layers that only scale
+    data count wherever they stand, if they cover each feature of the inputs. A layer that passes
+    its input on unchanged does not count.
     """
     if not_adapted(trace) is not None:
         return False
@@ -45,7 +45,7 @@ def normalises_first(trace: Trace, given: Site | None = None) -> bool:
 
 
 def not_adapted(trace: Trace) -> Site | None:
-    """A layer made to normalise data whose output is its input: it was never given statistics."""
+    """A layer made to normalise data whose output equals its input: `adapt` was never called."""
     for site in trace.sites_of(Role.ACTIVATION):
         if site.module_type != _NORMALISES[0]:
             continue
@@ -56,7 +56,7 @@ def not_adapted(trace: Trace) -> Site | None:
 
 
 def _all_features_are_scaled(trace: Trace) -> bool:
-    """Whether layers that only scale data have as many features as the inputs."""
+    """Whether the layers that only scale data have as many features as the inputs."""
     scaled = [s for s in trace.sites_of(Role.ACTIVATION) if s.module_type in _NORMALISES]
     inputs = [s for s in trace.sites_of(Role.INPUT) if "float" in s.dtype]
     features = [sum(s.shape[-1] for s in sites if s.shape) for sites in (scaled, inputs)]
@@ -64,7 +64,7 @@ def _all_features_are_scaled(trace: Trace) -> bool:
 
 
 def _meets_a_norm(trace: Trace, given: Site) -> bool:
-    """Whether an input goes into a norm and, by the graph, into nothing else that has weights."""
+    """Whether an input enters a norm and, by the graph, no other layer with weights."""
     flow = Flow(trace)
     owners = {site.parent for site in trace.sites_of(Role.PARAM)}
     begins = [
@@ -83,7 +83,7 @@ def _meets_a_norm(trace: Trace, given: Site) -> bool:
 
 
 def _hands_on_input(trace: Trace, site: Site) -> bool:
-    """Whether a module without weights passes the input on unchanged, judging by its scale."""
+    """Whether a module without weights passes the input on unchanged, judged by its std."""
     for given in trace.sites_of(Role.INPUT):
         if given.shape == site.shape:
             return _agree(trace, given, site, ("std",))
@@ -91,7 +91,7 @@ def _hands_on_input(trace: Trace, site: Site) -> bool:
 
 
 def _agree(trace: Trace, given: Site, site: Site, names: Sequence[str]) -> bool:
-    """Whether an input and a module's output are typically of the same size, by some statistics."""
+    """Whether the medians of some statistics agree between an input and a module's output."""
     into, out = (
         [median(trace.series(role, name, of)) for name in names]
         for role, of in ((Role.INPUT, given), (Role.ACTIVATION, site))
@@ -106,12 +106,12 @@ def integer_valued(trace: Trace) -> bool:
 
 
 def is_eight_bit(trace: Trace, stats: dict[str, float]) -> bool:
-    """Whole numbers from 0 to what eight bits hold, as images have them before they are scaled."""
+    """Whether inputs are whole numbers from 0 up to 255, as those of images before scaling."""
     return integer_valued(trace) and stats["min"] == 0.0 and 128.0 < stats["max"] <= 255.0
 
 
 def holds_counts(trace: Trace, stats: dict[str, float]) -> bool:
-    """Whole numbers that are indices, or mostly zeros with few large ones."""
+    """Whether inputs are whole numbers that are indices, or mostly zeros with few large ones."""
     if not integer_valued(trace):
         return False
     if any(site.module_type == "Embedding" for site in trace.sites_of(Role.ACTIVATION)):

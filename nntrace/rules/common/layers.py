@@ -1,5 +1,4 @@
-"""What the rules on layers share: weights and biases in depth order, the chain of activations,
-and what belongs together under one path.
+"""What the rules on layers share: parameters in depth order, and the chain of activations.
 
 Parameters and activations are matched by paths only; sites keep the order of their ids, which is
 the order in which the program first reached them.
@@ -22,7 +21,7 @@ from nntrace.trace.model import FloatArray
 BoolArray = npt.NDArray[np.bool_]
 
 _MAX_NAMED = 3
-_CANCELLED = 1e-5  # of the weights' gradient: less in their bias is rounding
+_CANCELLED = 1e-5  # of the weights' gradient: a smaller one in their bias is rounding
 _CENTRING = ("batchnorm", "groupnorm", "instancenorm")
 _INSTALLED = {"site-packages", "dist-packages"}
 
@@ -32,8 +31,8 @@ class Link:
     """One activation site in the chain, with what is known of its module.
 
     Attributes:
-        column: its column in the series of activations.
-        fans: fan-in and fan-out of its weight.
+        column: the site's column in the series of activations.
+        fans: fan-in and fan-out of the module's weight; None if unknown.
     """
 
     site: Site
@@ -47,8 +46,8 @@ class Link:
 def weights(trace: Trace, role: Role = Role.PARAM) -> tuple[Site, ...]:
     """The weights of two and more dimensions, embeddings left out, in depth order.
 
-    An embedding has no fan: each of its rows is looked up, not multiplied with. Nor has a bias,
-    however many axes (those of attention in Keras have one for the heads).
+    An embedding has no fan, as its rows are looked up, not multiplied with. A bias has none either,
+    however many axes it has (in Keras' attention biases have one for the heads).
     """
     return tuple(
         site
@@ -61,12 +60,12 @@ def weights(trace: Trace, role: Role = Role.PARAM) -> tuple[Site, ...]:
 
 
 def is_embedding(site: Site) -> bool:
-    """Whether the owner of a parameter, or a module, is a lookup table."""
+    """Whether a module, or the module that owns a parameter, is a lookup table."""
     return "embedding" in site.module_type.lower()
 
 
 def of_a_library(sites: Iterable[Site]) -> bool:
-    """Whether all of these were built by installed code, which the user did not write."""
+    """Whether all sites were built by installed code, not by the user's."""
     files = [PurePath(site.file or "").parts for site in sites]
     return bool(files) and all(_INSTALLED.intersection(parts) for parts in files)
 
@@ -122,7 +121,7 @@ def chain(trace: Trace) -> tuple[Link, ...]:
 
 
 def batch_norm_between(trace: Trace) -> Callable[[Site, Site], bool]:
-    """A function that says whether a batch norm is called between the modules of two parameters.
+    """Return a function that says whether a batch norm runs between two parameters' modules.
 
     Group and instance norms, which centre over positions, count as well.
     """
@@ -139,10 +138,10 @@ def batch_norm_between(trace: Trace) -> Callable[[Site, Site], bool]:
 
 
 def cancels(index: int, sites: Sequence[Site], gradient: FloatArray) -> bool:
-    """Whether a parameter is a bias without a gradient, whose weights do get one.
+    """Whether a parameter is a bias without a gradient while its layer's weights get one.
 
-    A norm, a softmax or a difference of two scores cancels what it adds: it does nothing, which is
-    no fault. `gradient` holds the rms [samples, sites].
+    A norm, a softmax or a difference of two scores cancels what such a bias adds: it has no effect,
+    which is no fault. `gradient` holds the rms [samples, sites].
     """
     site = sites[index]
     if len(site.shape) != 1 or not site.parent:
@@ -163,12 +162,12 @@ def first_finite(values: FloatArray) -> FloatArray:
 
 
 def any_finite(values: FloatArray, axis: int) -> BoolArray:
-    """Along which rows (axis 1) or columns (axis 0) anything was recorded."""
+    """Mark the rows (axis 1) or columns (axis 0) in which anything was recorded."""
     return np.asarray(np.isfinite(values).any(axis=axis))
 
 
 def first_sampled_is_start(trace: Trace) -> bool:
-    """Whether the first statistics show the parameters as they were initialised."""
+    """Whether the first sampled statistics show the parameters as they were initialised."""
     sampled, steps = trace.sampled_steps, trace.steps.step
     return bool(len(sampled) and len(steps) and sampled[0] <= steps[0])
 
@@ -180,9 +179,9 @@ def span(trace: Trace, first: int = 0) -> tuple[int, int]:
 
 
 def early_samples(trace: Trace) -> Skipped | None:
-    """Why the samples say nothing about the end: they stop in the first half; else None.
+    """The reason why the samples say nothing about the end: they stop in the first half; else None.
 
-    This happens where sampling is expensive: the first samples use up the budget of many steps.
+    This happens if sampling is expensive: the first samples use up the budget of many steps.
     """
     steps, sampled = trace.steps.step, trace.sampled_steps
     if not len(sampled) or 2 * int(sampled[-1]) >= int(steps[0]) + int(steps[-1]) - 1:
@@ -192,13 +191,13 @@ def early_samples(trace: Trace) -> Skipped | None:
 
 
 def named(paths: Sequence[str]) -> str:
-    """A few names in words: `fc1.weight, fc2.weight and 3 more`."""
+    """A few names in a sentence: `fc1.weight, fc2.weight and 3 more`."""
     shown = ", ".join(path or "the model" for path in paths[:_MAX_NAMED])
     rest = len(paths) - _MAX_NAMED
     return f"{shown} and {rest} more" if rest > 0 else shown
 
 
 def first_with_weight(trace: Trace) -> Site | None:
-    """The first layer that has parameters of its own."""
+    """The first layer that has parameters of its own; None if there is none."""
     owners = {site.parent for site in trace.sites_of(Role.PARAM)}
     return next((site for site in trace.sites_of(Role.ACTIVATION) if site.path in owners), None)

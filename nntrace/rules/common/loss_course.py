@@ -1,4 +1,4 @@
-"""The course of the loss: the series that a rule may judge, and whether it comes down."""
+"""The course of the loss: the series that a rule may judge, and whether it falls."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -12,12 +12,12 @@ from nntrace.trace import Trace
 from nntrace.trace.decode import recorded
 from nntrace.trace.model import FloatArray, IntArray
 
-_SAME_WAY: Final = 0.9  # cosine of successive gradients that nothing turns around
-_UNDER_WAY: Final = 0.8  # of the first loss: below it something was learned
+_SAME_WAY: Final = 0.9  # cosine of successive gradients above which nothing turns them around
+_UNDER_WAY: Final = 0.8  # of the first loss: below that, something was learned
 _LEAST_LOSSES: Final = 20
-_ERRORS: Final = 4.0  # standard errors of a trend that is certain
-_LIKELY: Final = 1.645  # of one that chance makes in one case of twenty
-_SHORT: Final = 100  # steps; as in RUN12
+_ERRORS: Final = 4.0  # standard errors from which a trend is certain
+_LIKELY: Final = 1.645  # standard errors that chance alone reaches in one case of twenty
+_SHORT: Final = 100  # steps; a run with fewer is short, as in RUN12
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class LossSeries:
 
     Attributes:
         nonfinite_from: the first step whose loss is NaN or infinite, or None.
-        optimizers: how many take turns, each on losses of its own; more than one mix several goals.
-        trials: how the program learns by trial and error, if it does.
+        optimizers: how many take turns, each with its own loss; if more than one, these are mixed.
+        trials: why the loss says little as the program learns by trial and error; else empty.
     """
 
     step: IntArray
@@ -48,7 +48,7 @@ class LossSeries:
 def loss_series(trace: Trace) -> LossSeries:
     """The loss of every optimizer step that has one.
 
-    Of training in phases (an optimizer, then another) only the last phase's.
+    If training has phases, one optimizer after another, only those of the last phase.
     """
     steps = trace.steps
     known = recorded(trace.table("steps")["loss"])
@@ -72,7 +72,7 @@ def loss_series(trace: Trace) -> LossSeries:
 
 
 def unjudgeable(series: LossSeries, least: int) -> Skipped | None:
-    """Why the course of this loss says nothing, or None."""
+    """The reason why the course of this loss cannot be judged, or None."""
     if series.optimizers > 1:
         return Skipped("several optimizers step on losses of their own, as in a GAN")
     if len(series) < least:
@@ -83,10 +83,10 @@ def unjudgeable(series: LossSeries, least: int) -> Skipped | None:
 
 
 def steps_at_full_rate(trace: Trace) -> int:
-    """Optimizer steps since the learning rate first reached half its maximum.
+    """The number of optimizer steps since the learning rate first reached half its maximum.
 
-    A model must not be blamed for what a warm-up has not let it learn yet. All steps when no
-    learning rate is known. Of training in phases those of the last one, as of its loss.
+    A model must not be blamed for what a warm-up has not let it learn yet. All steps if no learning
+    rate is known. If training has phases, only the last one counts, as for its loss.
     """
     rates = trace.steps.lr[trace.steps.step >= loss_series(trace).span[0]]
     known = np.isfinite(rates)
@@ -98,9 +98,9 @@ def steps_at_full_rate(trace: Trace) -> int:
 
 
 def remaining_loss(trace: Trace) -> float:
-    """The share of the first loss that is left: 1 without progress, 0 when all of it is gone.
+    """The share of the first loss that is left: 1 without progress, 0 if all of it is gone.
 
-    NaN where it is not known: no loss, one that ended as NaN, or several optimizers in turn.
+    NaN if it is unknown: there is no loss, one ended as NaN, or several optimizers take turns.
     """
     series = loss_series(trace)
     values = series.value
@@ -112,10 +112,10 @@ def remaining_loss(trace: Trace) -> float:
 
 
 def is_still_learning(trace: Trace) -> bool:
-    """Whether the loss has come down by a fifth and falls steadily in its second half.
+    """Whether the loss has fallen by a fifth and falls steadily in its second half.
 
-    Half of a short run has too few steps to be certain of that: there the loss falls as a whole,
-    beyond doubt, and likely does in the second half. False where its course says nothing.
+    Half of a short run has too few steps to be certain of that: there the loss must fall over the
+    whole run beyond doubt, and likely in the second half. False if the course says nothing.
     """
     if not remaining_loss(trace) <= _UNDER_WAY:
         return False
@@ -128,7 +128,7 @@ def is_still_learning(trace: Trace) -> bool:
 def falls_steadily(trace: Trace) -> bool:
     """Whether the loss falls in the second half of the run, beyond doubt.
 
-    False where the course of the loss says nothing.
+    False if the course of the loss says nothing.
     """
     series = loss_series(trace)
     if unjudgeable(series, 2) is not None:
@@ -145,7 +145,8 @@ def late_agreement(trace: Trace) -> float:
 def goes_uphill(trace: Trace) -> bool:
     """Whether the loss rises while successive gradients point the same way.
 
-    Steps that are too long overshoot, and gradients turn around. These steps lead uphill.
+    If steps were too long, they would overshoot and gradients would turn around: so these steps
+    lead uphill.
     """
     series = loss_series(trace)
     if unjudgeable(series, 2) is not None or not trend_z(series.value) > _ERRORS:
@@ -154,7 +155,7 @@ def goes_uphill(trace: Trace) -> bool:
 
 
 def falls_without_end(trace: Trace, faster: float) -> bool:
-    """Whether the loss falls below zero and goes on falling: it has no lowest value.
+    """Whether the loss falls below zero and goes on falling, so that it has no lowest value.
 
     In the last quarter of the run it must fall at least `faster` times as much as in the second.
     """
@@ -167,9 +168,9 @@ def falls_without_end(trace: Trace, faster: float) -> bool:
 
 
 def has_fallen(trace: Trace) -> bool:
-    """Whether the loss, whatever its floor, falls over the run beyond any doubt.
+    """Whether the loss, whatever its floor, falls over the run beyond doubt.
 
-    False where several optimizers take turns, or where it ended as NaN.
+    False if several optimizers take turns, or if it ended as NaN.
     """
     series = loss_series(trace)
     if series.nonfinite_from is not None or series.optimizers > 1:

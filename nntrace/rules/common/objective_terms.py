@@ -1,4 +1,4 @@
-"""What the program adds up to the loss that it differentiates, by its values at sampled steps."""
+"""The terms that the program adds up to its loss, with their values at sampled steps."""
 
 from typing import Final
 
@@ -8,11 +8,11 @@ from nntrace.rules.common.chance import training_batches
 from nntrace.trace import Batch, Trace
 from nntrace.trace.model import FloatArray
 
-FIRST: Final = 5  # samples that are the start
+FIRST: Final = 5  # samples that count as the start of the run
 
 
 def summed_terms(trace: Trace) -> tuple[tuple[str, ...], FloatArray, list[int]]:
-    """The terms' names, their values [samples, terms] and the steps, of the commonest objective."""
+    """Names, values [samples, terms] and steps of the terms of the most frequent objective."""
     whole = [b for b in training_batches(trace) if _has_terms(b)]
     if not whole:
         return (), np.empty((0, 0)), []

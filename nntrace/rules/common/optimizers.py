@@ -1,4 +1,4 @@
-"""Where the program built its optimizers: faults of their settings lie there, not in a layer."""
+"""Where the program built its optimizers: faults of their settings belong there, not to a layer."""
 
 from collections.abc import Collection
 
@@ -17,7 +17,7 @@ def optimizer_line(
 
     Args:
         site: of a parameter or its update.
-        settings: of which it has to have one, where any are given.
+        settings: if given, only optimizers that have one of these settings count.
     """
     name = site.optimizer if site is not None else None
     places = {

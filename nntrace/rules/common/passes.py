@@ -1,6 +1,6 @@
-"""Evaluations as a trace records them: forwards and losses without gradients, by data set.
+"""Evaluations in a trace: forwards and losses without gradients, by data set.
 
-PyTorch's are `evaluation` events; Keras' `fit` reports its own as metrics of an epoch.
+`evaluation` events hold those of PyTorch; Keras' `fit` reports its own as metrics of an epoch.
 """
 
 import math
@@ -19,12 +19,12 @@ _OF_A_LAYER = 2  # parameters: a weight and a bias
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One pass over evaluation data; `step` optimizer steps had been made before it.
+    """One pass over evaluation data, made after `step` optimizer steps.
 
     Attributes:
-        group: what the pass was over: the same data have the same one.
-        loader: the number of the loader that delivered; None for batches made by hand.
-        location: the line that asked for it, where that is known.
+        group: identifies the data: passes over the same data have the same group.
+        loader: the number of the loader that delivered them; None for batches made by hand.
+        location: the line that asked for the pass, if known.
     """
 
     step: int
@@ -71,7 +71,7 @@ def evaluations(trace: Trace) -> tuple[Evaluation, ...]:
 
 
 def drawn_at(trace: Trace) -> Location | None:
-    """The line that hands over the data that training draws from, where that is known."""
+    """The line that passes on the data that training draws from, if known."""
     loaders = {e.payload.get("loader"): e.payload for e in trace.events_of(EventKind.LOADER)}
     trained = (e.payload for e in trace.events_of(EventKind.EPOCH) if e.payload.get("steps"))
     known = (loaders[one["loader"]] for one in trained if one.get("loader") in loaders)
@@ -81,8 +81,8 @@ def drawn_at(trace: Trace) -> Location | None:
 def makes_targets(trace: Trace) -> bool:
     """Whether a network makes the targets of a regression: Q-learning, self-distillation.
 
-    A pass without gradients precedes every step, or a copy of the model is called that no optimizer
-    was given; the distance may then be written by hand.
+    That is so if a pass without gradients precedes every step, or if a copy of the model that no
+    optimizer holds is called; the distance may then be written by hand.
     """
     functions = {event.payload.get("function") for event in trace.events_of(EventKind.LOSS_CALL)}
     if functions <= set(DISTANCES) and _has_target_network(trace):
@@ -94,7 +94,7 @@ def makes_targets(trace: Trace) -> bool:
 
 
 def _has_target_network(trace: Trace) -> bool:
-    """Whether a part without an optimizer is a copy, by its parameters, of one that has one."""
+    """Whether a part that no optimizer holds is a copy, by its parameters, of a trained part."""
     held = {site.path for site in trace.sites_of(Role.UPDATE)}
     trained: dict[str, dict[str, object]] = {}
     others: dict[str, dict[str, object]] = {}
@@ -112,7 +112,7 @@ def _has_target_network(trace: Trace) -> bool:
 
 
 def _is_copy(copy: dict[str, object], model: dict[str, object]) -> bool:
-    """By names and shapes; by their order where Keras has numbered the layers of both."""
+    """Compare names and shapes; if Keras has numbered the layers, the last names in order."""
     if copy.items() <= model.items():
         return True
     mine, theirs = (
@@ -124,7 +124,7 @@ def _is_copy(copy: dict[str, object], model: dict[str, object]) -> bool:
 
 
 def unseen_data(trace: Trace) -> dict[str, list[Evaluation]]:
-    """Evaluations by data set, without those over a loader that training draws from."""
+    """Evaluations by data set, without those over a loader from which training draws."""
     training = {
         loader
         for event in trace.events_of(EventKind.EPOCH)
@@ -139,7 +139,7 @@ def unseen_data(trace: Trace) -> dict[str, list[Evaluation]]:
 
 
 def logged(trace: Trace, word: str) -> dict[str, tuple[list[int], list[float]]]:
-    """Steps and values of the numbers whose name contains a word: logged, or Keras' metrics."""
+    """Steps and values, by name, of logged numbers and Keras metrics whose name contains `word`."""
     found: dict[str, tuple[list[int], list[float]]] = {}
     for name, (at, numbers) in trace.scalars.items():
         if word in name.lower():

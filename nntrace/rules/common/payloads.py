@@ -1,4 +1,4 @@
-"""Values from an event's payload, which may hold anything: a wrong value counts as missing."""
+"""Reads values from an event's payload, which may hold anything: a wrong type counts as missing."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from nntrace.rules.finding import Location
 
 
 def number(payload: Mapping[str, Any], key: str) -> float | None:
-    """A finite number."""
+    """A finite number; None for anything else."""
     value = payload.get(key)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
@@ -16,18 +16,18 @@ def number(payload: Mapping[str, Any], key: str) -> float | None:
 
 
 def count(payload: Mapping[str, Any], key: str) -> int:
-    """A whole number from 0 up; 0 for anything else."""
+    """A positive whole number; 0 for anything else."""
     value = payload.get(key)
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def text(payload: Mapping[str, Any], key: str) -> str:
-    """A text; empty for anything else."""
+    """A string; empty for anything else."""
     value = payload.get(key)
     return value if isinstance(value, str) else ""
 
 
 def place(payload: Mapping[str, Any]) -> Location | None:
-    """The line of the user's code that the payload names."""
+    """The line of the user's code that the payload names; None if it names none."""
     file, line = text(payload, "file"), count(payload, "line")
     return Location(file, line) if file and line else None

@@ -1,7 +1,7 @@
 """Small pure helpers on noisy series: noise, trend, windows, and what lasts until the end.
 
-All are robust (medians and ranks), take 1-D arrays without NaN, and have a defined value for
-empty and constant arrays, so that no rule has to think about them again.
+All are robust (medians and ranks), take 1-D arrays without NaN, and are defined for empty and
+constant arrays, so that rules need not treat these.
 """
 
 import numpy as np
@@ -13,8 +13,8 @@ from nntrace.trace.model import FloatArray, IntArray
 MAD_TO_STD = 1.4826  # of a Gaussian
 _MEDIAN_ERROR = 1.2533  # standard error of a median relative to that of a mean
 _TREND_POINTS = 200
-_MOST_DIGITS = 1e5
-_WINDOWS_AT_ONCE = 8192  # that are sorted together
+_MOST_DIGITS = 1e5  # from here on a factor is written with an exponent
+_WINDOWS_AT_ONCE = 8192  # sorted together
 
 
 def finite(values: npt.ArrayLike) -> FloatArray:
@@ -24,13 +24,13 @@ def finite(values: npt.ArrayLike) -> FloatArray:
 
 
 def median(values: npt.ArrayLike) -> float:
-    """The median of the finite values; NaN when there is none."""
+    """The median of the finite values; NaN if there are none."""
     usable = finite(values)
     return float(np.median(usable)) if len(usable) else float("nan")
 
 
 def span(steps: npt.ArrayLike) -> tuple[int, int]:
-    """The lowest and the highest step; (0, 0) for none."""
+    """The lowest and the highest step; (0, 0) if there are none."""
     array = np.asarray(steps)
     return (int(array.min()), int(array.max())) if len(array) else (0, 0)
 
@@ -38,8 +38,8 @@ def span(steps: npt.ArrayLike) -> tuple[int, int]:
 def noise_scale(values: FloatArray) -> float:
     """Standard deviation of the noise around a slowly changing level, robust to spikes.
 
-    From the median absolute successive difference, which a trend hardly touches; 0 for fewer
-    than two values.
+    Computed from the median absolute successive difference, which a trend hardly affects; 0 for
+    fewer than two values.
     """
     if len(values) < 2:
         return 0.0
@@ -52,16 +52,16 @@ def median_error(noise: float, *counts: int) -> float:
 
 
 def window_medians(values: FloatArray, windows: int) -> FloatArray:
-    """The medians of `windows` equal parts (fewer when there are fewer values)."""
+    """The medians of `windows` equal parts (fewer if there are fewer values)."""
     parts = np.array_split(values, max(1, min(windows, len(values))))
     return np.array([np.median(part) for part in parts if len(part)])
 
 
 def least_around(values: FloatArray, width: int) -> FloatArray:
-    """Of each value a lower bound of those up to `width` before and after it, at next to no cost.
+    """For each value a lower bound of the values up to `width` before and after it, cheaply.
 
-    No median of neighbours is below it: where a value does not stand out from this bound, it does
-    not stand out from them.
+    No median of those neighbours is below the bound, so a value that does not stand out from it
+    does not stand out from them.
     """
     if not len(values):
         return np.empty(0)
@@ -73,10 +73,10 @@ def least_around(values: FloatArray, width: int) -> FloatArray:
 
 
 def medians_around(values: FloatArray, places: IntArray, before: int, after: int) -> FloatArray:
-    """The medians of the values around some places, each place's own left out; NaN elsewhere.
+    """The medians of the values around some places, without the place's own; NaN at other places.
 
-    The neighbours are up to `before` earlier values and `after` later ones; NaN where there are
-    none. Windows are sorted together, some thousands at a time.
+    The neighbours are up to `before` earlier values and `after` later ones; NaN if there are none.
+    Windows are sorted together, some thousands at a time.
     """
     middle = np.full(len(values), np.nan)
     inner = (places >= before) & (places < len(values) - after)
@@ -97,7 +97,7 @@ def medians_around(values: FloatArray, places: IntArray, before: int, after: int
 def spreads_around(
     values: FloatArray, middle: FloatArray, places: IntArray, before: int, after: int
 ) -> FloatArray:
-    """The robust deviation of the neighbours from `middle`, their median, at some places."""
+    """At some places, the robust deviation of the neighbours from `middle`, their median."""
     near = (_neighbours(values, int(place), before, after) for place in places)
     deviations = (np.abs(n - m) for n, m in zip(near, middle[places], strict=True))
     return np.array([MAD_TO_STD * np.median(d) if len(d) else np.nan for d in deviations])
@@ -110,10 +110,10 @@ def _neighbours(values: FloatArray, index: int, before: int, after: int) -> Floa
 
 
 def median_of_means(values: FloatArray, blocks: int = 10) -> float:
-    """The mean, robust to a few spikes: the median of the means of `blocks` interleaved parts.
+    """A mean that is robust to a few spikes: the median of the means of interleaved parts.
 
     Unlike a median it estimates the mean of a skewed distribution, such as the losses of small
-    batches. NaN for no values.
+    batches. There are at most `blocks` parts, of five values or more. NaN for no values.
     """
     if not len(values):
         return float("nan")
@@ -122,12 +122,12 @@ def median_of_means(values: FloatArray, blocks: int = 10) -> float:
 
 
 def rounded(factor: float) -> float:
-    """A factor as one says it: to one significant digit."""
+    """A factor rounded to one significant digit."""
     return float(f"{factor:.1g}")
 
 
 def in_times(factor: float) -> str:
-    """A factor as one reads it: 153, and 1.5e+11 where the digits would mean nothing."""
+    """A factor as text: 153, or 1.5e+11 if the digits would mean nothing."""
     return f"{factor:.0f}" if abs(factor) < _MOST_DIGITS else f"{factor:.1e}"
 
 
@@ -147,7 +147,7 @@ def trend_z(values: FloatArray) -> float:
 
 
 def lasting(holds: npt.NDArray[np.bool_], minimum: int) -> int | None:
-    """Index from which `holds` is true until the end, if that is at least `minimum` entries."""
+    """Index from which `holds` is true until the end; None if for fewer than `minimum` entries."""
     broken = np.flatnonzero(~holds)
     start = int(broken[-1]) + 1 if len(broken) else 0
     length = len(holds) - start

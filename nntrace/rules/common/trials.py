@@ -1,4 +1,4 @@
-"""Learning by trial and error: where a loss that does not fall says nothing of success.
+"""Learning by trial and error, where a loss that does not fall says nothing about success.
 
 An agent that acts better meets other states and larger returns, and its errors grow with them.
 """
@@ -15,7 +15,7 @@ from nntrace.trace import Trace
 _KINDS_OF_SUM = 3
 _FACTOR_OF_SUMS = 1.5
 _FEWEST_ROLLOUTS = 3
-_EARLY = 10  # passes
+_EARLY = 10  # passes that are looked at
 _FEWEST_ACTIONS = 8
 
 
@@ -32,9 +32,10 @@ def trial_and_error(trace: Trace) -> str:
 
 
 def _adds_up_episodes(sums: list[float]) -> bool:
-    """Whether a loss function's calls are added up, ever so many.
+    """Whether an objective adds up a varying number of calls of a loss function.
 
-    Sentences whose terms are averaged over their length have the same weight in all.
+    Sentences whose terms are averaged over their length do not count: they all have the same
+    weight.
     """
     return len(set(sums)) >= _KINDS_OF_SUM and max(sums) > _FACTOR_OF_SUMS * min(sums)
 
@@ -42,8 +43,8 @@ def _adds_up_episodes(sums: list[float]) -> bool:
 def _rolls_out(trace: Trace) -> bool:
     """Whether all passes without gradients gather data.
 
-    They come at even intervals, in training mode, without a loss, and call the model many times
-    with fewer examples than a step of the training has.
+    Such passes come at even intervals, in training mode, without a loss, and call the model many
+    times, with fewer examples per call than a training step has.
     """
     events = trace.events_of(EventKind.EVALUATION)
     passes = [event.payload for event in events]
@@ -60,7 +61,7 @@ def _rolls_out(trace: Trace) -> bool:
 
 
 def _acts(calls: list[int]) -> bool:
-    """Whether a model is called with single examples, ever so many, as an episode has steps."""
+    """Whether the model is called with single examples, many times, in varying numbers."""
     return len(set(calls)) > 1 and max(calls) >= _FEWEST_ACTIONS
 
 
@@ -70,6 +71,6 @@ def _list(payload: Mapping[str, Any], key: str) -> list[Any]:
 
 
 def _weights(payload: Mapping[str, Any]) -> list[float]:
-    """The weights of a loss function's calls, from the second on."""
+    """The weights of a loss function's second and further calls."""
     pairs = zip(_list(payload, "terms"), _list(payload, "weights"), strict=False)
     return [float(w) for name, w in pairs if "#" in str(name) and isinstance(w, (int, float))]

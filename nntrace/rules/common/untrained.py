@@ -1,6 +1,6 @@
 """Which weights are those of a fresh initialisation: nothing was trained or loaded into them.
 
-Told by their values alone, as a program may load weights in any way.
+Judged by their values alone, as a program may load weights in any way.
 """
 
 from collections.abc import Sequence
@@ -11,17 +11,19 @@ from nntrace.rules.common.layers import columns, first_finite
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 
-_FEW = 256  # elements whose spread says too little
+_FEW = 256  # of fewer elements the spread says too little
 _UNIFORM = 0.1  # largest distance of an excess kurtosis from that of uniform values
-_MANY = 1024  # elements whose spread is known well: of fewer up to twice the distance is allowed
+_MANY = 1024  # elements whose spread is known well; for fewer, up to twice the distance is allowed
 
 
 def share_as_initialised(
     trace: Trace, sites: Sequence[Site], tolerance: float = 0.025
 ) -> tuple[list[Site], float]:
-    """The weights whose spread, within the relative tolerance, and shape are exactly those that
-    PyTorch's or Keras' initialisers draw, which training does not leave so; and their part of
-    the elements of all whose values can tell. NaN where none can.
+    """The weights that look freshly initialised, and their share of all judgeable elements.
+
+    Their spread, within the relative tolerance, and their kurtosis are those that PyTorch's or
+    Keras' initialisers draw, which training does not preserve. The share is NaN if none can be
+    judged.
     """
     std, kurtosis, counts = (
         first_finite(columns(trace, Role.PARAM, stat, sites)) for stat in ("std", "kurtosis", "n")
@@ -41,7 +43,7 @@ def share_as_initialised(
 
 
 def _is_fresh(site: Site, std: float, kurtosis: float, tolerance: float, tails: float) -> bool:
-    """Whether values are spread as an initialiser's, uniform or normal."""
+    """Whether values have the spread and kurtosis of an initialiser's, uniform or normal."""
     if not site.fan_in:
         return False
     fan_in, fan_out = site.fan_in, site.fan_out or site.fan_in

@@ -1,7 +1,7 @@
-"""PRB: verdicts of the experiments that `nntrace check` makes with the user's own script.
+"""PRB: verdicts on the experiments that `nntrace check` makes with the user's own script.
 
-Each rule sees the check from its baseline; `trace.under(name)` is the run of an experiment. What
-an experiment cannot decide it skips: a probe never blames a program for a run that was too short.
+Each rule gets the trace of the baseline; `trace.under(name)` is the run of an experiment. What an
+experiment cannot decide is skipped: a probe never blames a program for a run that was too short.
 """
 
 from nntrace.rules.probes.advantage import (

@@ -1,4 +1,4 @@
-"""PRB02, PRB06, PRB09: what the program wins over the same run with something taken away."""
+"""PRB02, PRB06, PRB09: what the program gains over the same run with something taken away."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from nntrace.trace import Trace
 
 _BLOCKS: Final = 8
 _FEW_STEPS: Final = 40
-_ERRORS: Final = 2.0  # standard errors within which a fall is neither side of a bound
+_ERRORS: Final = 2.0  # standard errors within which a fall is on neither side of a bound
 _PROOF: Final = 3.0  # standard errors
-_EASIER: Final = 0.5  # times the loss: no noise and no luck, but another task
+_EASIER: Final = 0.5  # times the baseline's loss: lower is neither noise nor luck: another task
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class Advantage:
     Attributes:
         baseline, other: mean losses over the second half of the common steps.
         gain: their difference, relative to `other`.
-        errors: the difference in its standard errors.
-        steps: the common steps.
-        identical: whether no loss differs at all.
+        errors: the difference in units of its standard error.
+        steps: the number of common steps.
+        identical: whether all losses but the first are equal.
     """
 
     baseline: float
@@ -78,7 +78,7 @@ def inputs_win(trace: Trace) -> bool:
 
 
 def _comparison(trace: Trace, name: str) -> Advantage | Skipped:
-    """The baseline against an experiment that takes something away from it."""
+    """Compare the baseline with an experiment that takes something away from it."""
     other = trace.under(name)
     assert other is not None
     if reason := problem(trace, other) or incomparable(trace, other):
@@ -87,7 +87,7 @@ def _comparison(trace: Trace, name: str) -> Advantage | Skipped:
 
 
 def _too_early(trace: Trace, found: Advantage, who: str) -> Skipped | None:
-    """Why it says nothing that `who` do not win, or None: the model had the time to learn."""
+    """The reason why it says nothing that `who` do not win; None if the model had time to learn."""
     if found.steps < _FEW_STEPS:
         return Skipped(
             f"{who} not win yet, but there were only {found.steps} steps; give it more --steps"
@@ -126,10 +126,10 @@ def ignores_input(
 
     The script runs twice with the same seed and the same batches, once with every input of the
     model set to zero (token 0 for integers). The losses are compared step by step over the second
-    half. Without a difference the model has learned nothing from its inputs: at best the frequency
-    of the targets. Where the losses are equal in every digit the output does not depend on the
-    input at all. Not judged when the run is too short for the model to learn anything, and where
-    the zeroed inputs are the targets too: then the loss falls below half of the real one.
+    half. If they do not differ, the model has learned nothing from its inputs: at best the
+    frequency of the targets. If they are equal in every digit, the output does not depend on the
+    input at all. Not judged if the run is too short for the model to learn anything, nor if the
+    zeroed inputs are the targets, too: then the loss falls below half of the real one.
 
     Source: Karpathy, A Recipe ("input-independent baseline").
     """
@@ -176,7 +176,7 @@ def labels_carry_no_signal(
 
     The script runs twice with the same seed and the same batches, once with the targets in an order
     that changes at every step, so that nothing can be learned but their frequencies. If the losses
-    are alike, the real targets say nothing about the inputs either. Not judged when the run is too
+    are alike, the real targets are not related to the inputs either. Not judged if the run is too
     short for the model to learn anything.
 
     Source: 37 Reasons ("verify that the input is matched to its label").
@@ -215,18 +215,18 @@ def more_capacity_does_not_help(
 
     The script runs once more with both turned off: the rates of dropout layers and functions, of
     attention and of recurrent layers, the weight decay of the optimizer, and on Keras the penalties
-    of layers. When a model has too little capacity, or its wiring is broken, less regularisation
+    of layers. If a model has too little capacity, or its wiring is broken, less regularisation
     changes nothing. Nothing is widened, since only the script knows which sizes belong together;
     that the capacity is too small is known from the batch that cannot be fitted (PRB01). Not judged
-    when there is nothing to turn off.
+    if there is nothing to turn off.
 
     `gain`: dropout raises the training loss of every model a little, so turning it off lowers the
     loss without any gain in capacity. Measured on classifiers of ten kinds with a dropout of 0.1
     over five seeds: by 2.7 % (2.1 to 3.3) with one hidden unit, by 7.2 % (6.7 to 7.5) with two,
     which begin to learn; drawing the dropout anew moves the loss by 0.2 to 1.3 % (one standard
-    deviation). A twentieth lies above three of these and above all that a single unit gains.
-    Nothing is said where the two runs differ so unevenly that the fall lies within two standard
-    errors of the bound.
+    deviation). The default of a twentieth is more than three such deviations, and more than any
+    gain of a single unit. Nothing is reported if the two runs differ so unevenly that the fall lies
+    within two standard errors of the bound.
 
     Source: Karpathy, A Recipe ("verify decreasing training loss": more capacity must help).
     """

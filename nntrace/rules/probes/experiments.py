@@ -1,4 +1,4 @@
-"""What the child of an experiment said of it, and why it may say nothing about the program."""
+"""What the child process of an experiment reported, and why nothing may follow from it."""
 
 from itertools import pairwise
 from typing import Any, Final
@@ -8,11 +8,11 @@ import numpy as np
 from nntrace.schema import EventKind
 from nntrace.trace import Trace
 
-_SAME_TARGETS: Final = 0.5  # of their spread: of shuffled targets another sample is read
+_SAME_TARGETS: Final = 0.5  # of their spread: with shuffled targets another sample is read
 
 
 def told(trace: Trace) -> dict[str, Any]:
-    """What the child process reported about its experiment; later reports replace earlier ones."""
+    """The facts that the child process reported; later reports replace earlier ones."""
     facts: dict[str, Any] = {}
     for event in trace.events_of(EventKind.EXPERIMENT):
         facts |= event.payload
@@ -20,7 +20,7 @@ def told(trace: Trace) -> dict[str, Any]:
 
 
 def problem(trace: Trace, *others: Trace | None) -> str | None:
-    """Why nothing can be concluded from these experiments, or None."""
+    """The reason why nothing can be concluded from these experiments, or None."""
     optimizers = trace.steps.optimizer
     if len(set(optimizers)) > 1:
         names = ", ".join(dict.fromkeys(optimizers))
@@ -40,10 +40,10 @@ def problem(trace: Trace, *others: Trace | None) -> str | None:
 
 
 def incomparable(trace: Trace, other: Trace) -> str | None:
-    """Why the losses of two runs do not measure the same, or None.
+    """The reason why the losses of two runs do not measure the same thing, or None.
 
-    Where the model chooses its own examples (a policy) or computes its own targets (bootstrapping)
-    a lower loss is no better fit.
+    If the model chooses its own examples (a policy) or computes its own targets (bootstrapping), a
+    lower loss is no better fit.
     """
     if np.nanmin(trace.steps.loss) < 0:
         return "the loss becomes negative: how low it is says nothing about the fit"

@@ -1,4 +1,4 @@
-"""PRB01: how far one batch was fitted."""
+"""PRB01: how well one batch was fitted."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from nntrace.trace import Trace
 
 FITTED: Final = 0.9  # of the way from the first loss to the floor
 _HALF_WAY: Final = 0.5
-_BENEATH: Final = 0.01  # of that way below the floor: then it is none
-_LAST: Final = 5  # losses that stand for the end
+_BENEATH: Final = 0.01  # of that way, below the floor: then it is not the floor
+_LAST: Final = 5  # losses that count as the end
 _NAMES_SHOWN: Final = 6
 
 
@@ -26,13 +26,13 @@ class Fit:
     """How well one batch was fitted.
 
     Attributes:
-        start, last: the loss on it at first and at last.
-        floor: the lowest it could be; None where that is not known, or was wrong.
+        start, last: the loss on it at the start and at the end.
+        floor: the lowest possible loss; None if unknown, or if the loss fell below it.
         steps: how many there were.
-        share: of the way from `start` to the floor, or to 0; NaN when it fell far below that.
-        accuracy: of the last predictions; NaN where there are no classes.
+        share: of the way from `start` to the floor, or to 0; NaN if the loss fell far below that.
+        accuracy: of the last predictions; NaN if there are no classes.
         falling: whether the loss still fell at the end.
-        unmoved: sites of parameters that no step changed.
+        unmoved: paths of parameters that no step changed.
     """
 
     start: float
@@ -46,15 +46,16 @@ class Fit:
 
     @property
     def reached(self) -> bool:
-        """Whether the batch is fitted: the loss at its floor, or every prediction right.
+        """Whether the batch is fitted: the loss is at its floor, or every prediction is right.
 
-        Of a bounded similarity the loss has a floor of its own above 0.
+        The latter must come with half the way to the floor: a bounded similarity, say, has a loss
+        whose own floor is above 0.
         """
         return self.share >= FITTED or (self.accuracy == 1.0 and self.share >= _HALF_WAY)
 
 
 def fit(trace: Trace) -> Fit | None:
-    """How well the run on one batch fitted it; None without two finite losses."""
+    """How well the run on one batch fitted it; None without two finite losses, one the first."""
     losses = trace.steps.loss
     finite = losses[np.isfinite(losses)]
     if len(finite) < 2 or not np.isfinite(losses[0]):
@@ -86,7 +87,7 @@ def fit(trace: Trace) -> Fit | None:
 
 
 def _unmoved(trace: Trace) -> Iterator[str]:
-    """Paths of parameters that no step changed, or that no optimizer was given."""
+    """Yield paths of parameters that no step changed, or that no optimizer holds."""
     sites = trace.sites_of(Role.UPDATE)
     if not sites or not len(trace.sampled_steps):
         return
@@ -109,10 +110,10 @@ def _unmoved(trace: Trace) -> Iterator[str]:
 def cannot_overfit_one_batch(trace: Trace) -> Iterator[Finding | Skipped]:
     """The loss does not approach its floor although every step sees the same batch.
 
-    The script trains on the batch of its first step, without dropout and weight decay and at the
-    learning rate it names before any schedule. A network that cannot learn a few examples by heart
-    has a bug. The loss must come nine tenths of the way to its floor (0, or the entropy of soft
-    targets), or half of it with every prediction right. Not judged: programs of several
+    The script trains on the batch of its first step, without dropout and weight decay, and at the
+    learning rate that it sets before any schedule. A network that cannot learn a few examples by
+    heart has a bug. The loss must come nine tenths of the way to its floor (0, or the entropy of
+    soft targets), or half of it with every prediction right. Not judged: programs with several
     optimizers, and a loss that is still falling at the end.
 
     Source: Karpathy, A Recipe for Training Neural Networks ("overfit one batch").

@@ -1,4 +1,4 @@
-"""PRB07: which learning rates are of use, and where the script's own lies."""
+"""PRB07: which learning rates are useful, and where the script's own lies."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ _SMOOTHED: Final = 5
 _USEFUL: Final = 0.1  # of the whole fall
 _AWAY: Final = 1.0  # times the whole fall, above the start
 _BELOW_LOWEST: Final = 3.0  # the loss is lowest only shortly before it runs away
-_NARROWEST: Final = 10.0  # times from end to end: at each rate of a sweep few steps are made
-_NOISE: Final = 5.0  # times the noise of the first losses: a fall that no chance makes
+_NARROWEST: Final = 10.0  # times, from end to end: a sweep makes few steps at each rate
+_NOISE: Final = 5.0  # times the noise of the first losses: a larger fall is not chance
 _HALF_WAY: Final = 0.5
-_COVERED: Final = 2.0  # times the last rate of a sweep: further up it says nothing
-_BELOW_WITH_PROOF: Final = 3.0  # times below the range, when one batch needs a rate of the range
+_COVERED: Final = 2.0  # times the last rate of a sweep: it says nothing about higher rates
+_BELOW_WITH_PROOF: Final = 3.0  # times below the range, if one batch needs a rate of the range
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Sweep:
 
     Attributes:
         rates, losses: the curve; losses are smoothed.
-        low, high: the range in which the loss fell, a decade at least; None where none was found.
-        steepest: the rate at which it fell most per decade.
-        limit: the rate from which it ran away; None when it never did.
+        low, high: the range in which the loss fell, at least a decade; None if none was found.
+        steepest: the rate at which the loss fell most per decade.
+        limit: the rate from which the loss ran away; None if it never did.
         own: the program's own rate, before any warm-up or decay.
     """
 
@@ -47,7 +47,7 @@ class Sweep:
 
 
 def sweep(trace: Trace) -> Sweep | None:
-    """Read the curve of the sweep; None when it is too short."""
+    """Read the curve of the sweep; None if it is too short."""
     rates, losses = trace.steps.lr, trace.steps.loss
     usable = np.isfinite(rates) & (rates > 0)
     rates, losses = rates[usable], losses[usable]
@@ -74,7 +74,7 @@ def sweep(trace: Trace) -> Sweep | None:
         limit = float(rates[limit_index]) if limit_index < len(rates) else None
     before = np.flatnonzero(smooth[:lowest] > start - _USEFUL * fall)
     useful = int(before[-1]) + 1 if len(before) else 0
-    begin = max(min(useful, lowest - 1), 0)  # the steps down from where it begins to fall
+    begin = max(min(useful, lowest - 1), 0)  # the first of the steps in which it falls
     slope = (
         np.gradient(smooth[begin : lowest + 1], np.log10(rates[begin : lowest + 1]))
         if lowest > begin
@@ -93,7 +93,7 @@ def sweep(trace: Trace) -> Sweep | None:
 
 
 def _smoothed(values: FloatArray) -> FloatArray:
-    """A running median: single batches do not count, edges stay where they are."""
+    """A running median, which single batches do not change; edges stay where they are."""
     padded = np.pad(values, _SMOOTHED // 2, mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, _SMOOTHED)
     smooth: FloatArray = np.median(windows, axis=1)
@@ -118,12 +118,12 @@ def lr_range(
     """The script's learning rate lies outside the range in which the loss falls.
 
     In one run the rate grows by a constant factor at every step, from 1e-7 to 10, or further around
-    the script's own; where steps are slow, by a larger factor, to finish in time. The range begins
-    where the loss has come a tenth of its whole fall and ends at a third of the rate at which it is
-    lowest (or where it begins). It is at least a decade wide, because a fall takes some steps to be
-    seen, in which the rate grows. The script's rate is the one it names before any warm-up or
-    decay. Where one batch is fitted only at a rate from the range (PRB01), a rate below a third of
-    its lowest is too low.
+    the script's own; if steps are slow, by a larger factor, to finish in time. The range begins
+    where the loss has fallen by a tenth of its whole fall and ends at a third of the rate at which
+    it is lowest (or where the range begins). It is at least a decade wide, because it takes some
+    steps to see a fall, in which the rate grows. The script's rate is the one that it sets before
+    any warm-up or decay. If one batch is fitted only at a rate from the range (PRB01), a rate below
+    a third of the range's lower end is too low.
 
     Source: Smith, Cyclical Learning Rates (2017), section 3.3; Karpathy, A Recipe.
     """
@@ -168,10 +168,10 @@ def lr_range(
 
 
 def _fits_at_another_rate(trace: Trace) -> bool:
-    """Whether one batch was fitted at a rate of the sweep, and at the script's own never will be.
+    """Whether one batch was fitted at a rate of the sweep, and never will be at the script's own.
 
-    A loss that has come half its way there and still falls is on it, if slowly: as where a trained
-    model is trained on.
+    A loss that has come half the way to its floor and still falls will get there, if slowly, as
+    when a trained model is trained further.
     """
     own, other = (trace.under(name) for name in ("overfit", "overfit-other-rate"))
     here, there = (None if run is None or problem(run) else fit(run) for run in (own, other))

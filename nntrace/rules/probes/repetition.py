@@ -1,4 +1,4 @@
-"""PRB08: whether the script does the same again."""
+"""PRB08: whether the script does the same when it is run again."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -26,8 +26,8 @@ def not_reproducible(
     """Two runs of the first steps differ, though both start from the same seed.
 
     The generators of Python, NumPy and the framework are seeded before the script begins. The
-    finding names the first step at which the runs differ and, in the order of cause and effect, the
-    first place: batch, parameters, input, activations, loss, gradients, updates. A bug that cannot
+    finding names the first step at which the runs differ and the first place in the order of cause
+    and effect: batch, parameters, input, activations, loss, gradients, updates. A bug that cannot
     be repeated cannot be found, and the effect of a change cannot be told from luck.
 
     Source: Karpathy, A Recipe ("fix random seed").

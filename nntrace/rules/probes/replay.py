@@ -20,12 +20,12 @@ def mixes_examples(trace: Trace) -> Iterator[Finding | Skipped]:
     """The output of one example depends on other examples of the batch.
 
     A forward of the script is replayed in evaluation mode. The gradient of one example's output
-    with respect to the inputs of all others must be zero, to the last rounding (1e-5 of its
-    largest); integers count through their embeddings. What has no gradient (choices, ranks,
-    counts) is seen by exchanging all examples but one: that one's output must stay, to 1e-4 of the
-    largest. Batch norm (which mixes in training, by design) and outputs that compare examples with
-    each other are noted as what they are. Not judged: graphs, packed sequences, and models that
-    return nothing for each example.
+    with respect to the inputs of all others must be zero, up to rounding (1e-5 of its largest
+    element); integers count through their embeddings. What has no gradient (choices, ranks, counts)
+    is seen by exchanging all examples but one: that one's output must stay the same, to 1e-4 of the
+    largest. Batch norm (which mixes examples in training, by design) and outputs that compare
+    examples with each other are noted as what they are. Not judged: graphs, packed sequences, and
+    models that return nothing for each example.
 
     Source: Karpathy, A Recipe ("use backprop to chart dependencies").
     """
@@ -44,12 +44,12 @@ def mixes_examples(trace: Trace) -> Iterator[Finding | Skipped]:
     experiments=("repeat",),
 )
 def sees_the_future(trace: Trace) -> Iterator[Finding | Skipped]:
-    """The output knows what it is to predict.
+    """The output depends on what it is to predict.
 
-    Where the targets are the next inputs, the forward of a step is replayed with everything after
-    the middle exchanged: outputs up to there must stay. Nor may an output change with targets that
-    are given to the model beside the inputs, a column of the input be the target, or the target of
-    a model that sees no future be the input at the same position.
+    If the targets are the next inputs, the forward of a step is replayed with everything after the
+    middle exchanged: outputs up to there must stay the same. It is also a fault if an output
+    changes with targets that the model gets beside its inputs, if a column of the input is the
+    target, or if the target of a model that sees no future is the input at the same position.
 
     Source: Karpathy, A Recipe ("use backprop to chart dependencies").
     """
@@ -59,7 +59,7 @@ def sees_the_future(trace: Trace) -> Iterator[Finding | Skipped]:
 
 
 def _answer(trace: Trace, name: str, found: str, noted: str) -> Iterator[Finding | Skipped]:
-    """What the replay in the experiment `repeat` saw."""
+    """Turn the answer of a probe in the experiment `repeat` into a finding or a skip."""
     run = trace.under("repeat")
     assert run is not None
     answer = told(run).get(name)
@@ -89,13 +89,14 @@ def _answer(trace: Trace, name: str, found: str, noted: str) -> Iterator[Finding
 def wrong_backward(trace: Trace) -> Iterator[Finding | Skipped]:
     """The backward of a hand-written function is not the derivative of its forward.
 
-    Every `torch.autograd.Function`, `torch.library.register_autograd` and `tf.custom_gradient` the
-    script uses is called again with the inputs of a training step, in float64: its gradient along
-    random directions against central differences; no loss is needed. A forward that is constant
-    almost everywhere or the identity has another backward on purpose (straight-through estimators,
-    surrogate gradients, gradient reversal): that is noted. So is a layer of the script's own whose
-    gradient is not the derivative of what it computes although all its functions are right: a part
-    of it is detached, or a hook changes it.
+    Every `torch.autograd.Function`, `torch.library.register_autograd` and `tf.custom_gradient` that
+    the script uses is called again with the inputs of a training step, in float64, and its gradient
+    along random directions is compared with central differences; no loss is needed. A forward that
+    is the identity, or constant almost everywhere, has another backward on purpose
+    (straight-through estimators, surrogate gradients, gradient reversal): that is noted. So is a
+    layer of the script's own whose gradient is not the derivative of what it computes although all
+    its functions are
+    right: a part of it is detached, or a hook changes it.
 
     Source: 37 Reasons ("check your gradients"); torch.autograd.gradcheck.
     """
