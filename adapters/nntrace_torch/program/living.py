@@ -1,30 +1,45 @@
 """Finds objects that are older than the trace, among all that Python's garbage collector tracks.
 
-No other thread may run meanwhile: CPython raises SystemError in a thread that fills a tuple from a
-generator if anybody else holds a reference to that tuple.
+No other thread may run while a list of these is held: CPython raises SystemError in a thread that
+fills a tuple from a generator if anybody else holds a reference to that tuple. So the list is made,
+searched and freed within one call of a function written in C, during which Python cannot change
+threads.
 """
 
 import gc
-import sys
-import time
-from typing import TypeVar
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain, compress, islice, repeat
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_ALONE_SECONDS = 1.0  # far longer than the scan
-
 
 def living(kind: type[T]) -> list[T]:
-    """Every instance of a class; takes some 10 ms.
-
-    Other threads are kept out by a long switch interval: a waiting thread requests the lock one
-    interval after the last switch, at the earliest, and sleeping forces such a switch first.
-    """
-    interval = sys.getswitchinterval()
-    time.sleep(0)
-    sys.setswitchinterval(_ALONE_SECONDS)
+    """Every instance of a class; takes some 10 ms."""
+    kinds = {id(one) for one in _with_subclasses(kind)}
+    # Nothing here is called before the `list` below, which draws from one iterator the same list of
+    # all objects twice: to choose from, and to look at.
+    once = islice(iter(gc.get_objects, None), 1)
+    twice: Iterator[Any] = chain.from_iterable(map(repeat, once, (2,)))
+    # By type and not by isinstance(): a lazy proxy's __class__ may run user code.
+    identities = map(partial(map, id), map(partial(map, type), twice))
+    are_wanted = map(partial(map, kinds.__contains__), identities)
+    found: Iterator[Any] = chain.from_iterable(map(compress, twice, are_wanted))
+    collects = gc.isenabled()
+    gc.disable()  # a finalizer that ran meanwhile would be Python code
     try:
-        # type(), not isinstance(): a lazy proxy's __class__ may run user code.
-        return [found for found in gc.get_objects() if issubclass(type(found), kind)]
+        return list(found)
     finally:
-        sys.setswitchinterval(interval)
+        if collects:
+            gc.enable()
+
+
+def _with_subclasses(kind: type) -> set[type]:
+    known, waiting = set[type](), [kind]
+    while waiting:
+        one = waiting.pop()
+        if one not in known:
+            known.add(one)
+            waiting += type.__subclasses__(one)
+    return known
