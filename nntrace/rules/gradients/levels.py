@@ -1,4 +1,4 @@
-"""Rules on single gradients: exactly zero, far above their usual, far apart between neighbours."""
+"""Rules on single gradients: exactly zero, far above the usual, far apart between neighbours."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -38,10 +38,10 @@ from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray, IntArray
 
 _WINDOW = 25  # samples around a spike
-_OFTEN = 3  # spikes that are no accident
+_OFTEN = 3  # spikes from which on they are no accident
 _ROUNDING = 2.0**-24  # of the weights
 _LONGER = 1.5  # times the usual step
-_SETTLED = 5  # samples before which there is no usual value
+_SETTLED = 5  # samples before there is a usual value
 
 
 @rule(
@@ -62,10 +62,10 @@ def zero_gradient(
     """Parameters receive a gradient, and it is exactly zero, step after step.
 
     They are connected to the loss but have no influence on it. It must last to the end of the run.
-    Not reported: rows of a lookup table that are not looked up; steps at which a module was given
-    no example (an expert nobody chose); a bias whose weights do get a gradient (a norm or a softmax
-    cancels it); and parameters that had a gradient until the model had fitted its data (a margin
-    loss is then exactly zero). Parameters without any gradient are GRD03's.
+    Not reported: rows of a lookup table that are not looked up; steps at which a module got no
+    example (an expert that was not chosen); a bias whose weights do get a gradient (a norm or a
+    softmax cancels it); and parameters that had a gradient until the model had fitted its data (a
+    margin loss is then exactly zero). GRD03 reports parameters without any gradient.
     Source: "37 reasons", 19 and 30; PyTorch Lightning's and Cockpit's checks of gradients.
     """
     sites = [site for site in trace.sites_of(Role.PARAM_GRAD) if not is_embedding(site)]
@@ -101,7 +101,7 @@ def zero_gradient(
 
 
 def _has_examples(trace: Trace, module: str) -> BoolArray:
-    """[sampled_steps]: whether a module gave an output with elements, if it ever gave one."""
+    """[sampled_steps]: whether a module's output had elements; always true if it has no output."""
     site = trace.site(module, Role.ACTIVATION)
     if site is None:
         return np.ones(len(trace.sampled_steps), dtype=bool)
@@ -126,10 +126,10 @@ def gradient_spike(
 
     One such step can undo many. Compared with the median of the samples around it, on a logarithmic
     scale, because gradient norms of healthy runs are log-normal; the first samples are not judged.
-    A warning where the loss is worse afterwards, or where it happens again and again (from three
-    times on, half as many deviations are enough); otherwise information. It is also information
-    where it happens often and the updates of those steps are no longer than others, as with Adam in
-    a flow or a mixture, whose single examples have such gradients.
+    A warning if the loss is worse afterwards, or if it happens again and again (from three times
+    on, half as many deviations are enough); otherwise information. It is also information if it
+    happens often but the updates of those steps are no longer than others, as with Adam in a flow
+    or a mixture, in which single examples have such gradients.
     Source: Pascanu et al. 2013; Chowdhery et al. 2022 (PaLM, 5.1: spikes).
     """
     steps = trace.steps
@@ -150,7 +150,7 @@ def gradient_spike(
         spread = spreads_around(level, usual, high, _WINDOW, _WINDOW)
         lone = _lone(high[excess[high] > deviations * spread])
         often = _lone(high[excess[high] > deviations / 2 * spread])
-        if len(often) >= _OFTEN:  # what follows a spike widens the spread around it
+        if len(often) >= _OFTEN:  # the samples after a spike widen the spread around it
             lone = often
         if not lone:
             continue
@@ -177,12 +177,12 @@ def gradient_spike(
 
 
 def _lone(spikes: IntArray) -> list[int]:
-    """Those without a neighbour: two are no single step, and a new level is not for this rule."""
+    """The spikes without a neighbour: two are not a single step, and a new level is no spike."""
     return [int(s) for s in spikes if s + 1 not in spikes and s - 1 not in spikes]
 
 
 def _lengthen_steps(trace: Trace, spikes: IntArray) -> bool:
-    """Whether the true updates of these steps are larger than those around, as far as sampled."""
+    """Whether the true updates of these steps are larger than those around; True if not sampled."""
     sites = trace.sites_of(Role.UPDATE)
     squares = trace.series(Role.UPDATE, "rms") ** 2 * [site.numel for site in sites]
     total = np.nansum(squares, axis=1)
@@ -195,7 +195,7 @@ def _lengthen_steps(trace: Trace, spikes: IntArray) -> bool:
 
 
 def _worse_after(loss: FloatArray, place: int) -> bool:
-    """Whether the loss of the next steps is beyond noise worse than that of the last ones."""
+    """Whether the loss after this place is worse than before it, beyond noise."""
     before, after = loss[max(0, place - _WINDOW) : place], loss[place + 1 : place + 1 + _WINDOW]
     before, after = before[np.isfinite(before)], after[np.isfinite(after)]
     if len(before) < _SETTLED or len(after) < _SETTLED:
@@ -226,7 +226,7 @@ def gradient_depth_imbalance(
     No single learning rate fits both. The measure is the root mean square of a weight's gradient
     times that of the weight: what a relative change of the layer does to the loss, however its
     scale is split between weights and inputs. The rule leaves out lookup tables, gradients that are
-    exactly zero, the first layer behind the head of another model (an actor beside a critic), and
+    exactly zero, the first layer after the head of another model (an actor beside a critic), and
     two layers with a batch norm between them: the norm removes the part of the gradient that all
     examples share, which before a last layer is most of it. Information for a model that has fitted
     its data (attention that is sure of its keys, say, leaves next to no gradient to what made it

@@ -1,4 +1,4 @@
-"""GRD03: parameters that no gradient reaches, and where it is lost."""
+"""GRD03: parameters that no gradient reaches, and where it gets lost."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -44,20 +44,20 @@ def no_gradient(
 ) -> Iterator[Finding | Skipped]:
     """Trainable parameters that an optimizer holds never received a gradient.
 
-    They keep their random initial values while the rest learns around them. An error where their
-    module takes part in the forward pass (the graph is cut behind it), a warning where it is never
-    called. Information where it is never called and an installed library built it, or where it is a
-    minor part of what a library built, such as BERT's pooler under a mean of the tokens. Parameters
-    that no optimizer holds, such as a target network's, are left out, unless a tape was asked for
-    their gradients. Where no parameter has a
-    gradient, those of the layers' outputs tell why: with them gradients are cleared before the
-    optimizer acts, without them the loss does not depend on the model.
+    They keep their random initial values while the rest learns around them. An error if their
+    module takes part in the forward pass (the graph is cut after it), a warning if it is never
+    called. Information if it is never called and an installed library built it, or if it is a minor
+    part of what a library built, such as BERT's pooler under a mean of the tokens. Parameters that
+    no optimizer holds, such as a target network's, are left out, unless a tape was asked for their
+    gradients. If no parameter has a gradient, the gradients of the layers' outputs show why: if
+    there are any, gradients are cleared before the optimizer acts; if not, the loss does not depend
+    on the model.
     Source: "37 reasons", 19 (frozen or disconnected layers).
     """
     sites = trace.sites_of(Role.PARAM_GRAD)
     looked = columns(trace, Role.PARAM_GRAD, "n", sites)
     held = np.isfinite(columns(trace, Role.UPDATE, "n", sites)).sum(axis=0)
-    held += [site.requires_grad is True for site in sites]  # the program asked for it
+    held += [site.requires_grad is True for site in sites]  # the program asked for its gradient
     times = np.isfinite(looked).sum(axis=0)
     if (times if times.size else np.zeros(1)).max() < samples:
         yield too_few(f"needs {samples} sampled steps")
@@ -96,7 +96,7 @@ def no_gradient(
 
 
 def _without_any(trace: Trace, blamed: list[Site]) -> Finding:
-    """The finding where no parameter that an optimizer holds has a gradient."""
+    """The finding for the case that no parameter held by an optimizer has a gradient."""
     backward = trace.events_of(EventKind.OBJECTIVE)
     arrived = trace.series(Role.ACTIVATION_GRAD, "rms")
     if (arrived > 0.0).any():
@@ -124,7 +124,7 @@ def _without_any(trace: Trace, blamed: list[Site]) -> Finding:
 
 
 def _called_prefixes(trace: Trace) -> set[str]:
-    """Paths of the modules that gave an activation, and of all modules around them."""
+    """Paths of the modules that returned an activation, and of all modules around them."""
     called: set[str] = set()
     for site in trace.sites_of(Role.ACTIVATION):
         path = site.path

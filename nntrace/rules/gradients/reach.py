@@ -1,4 +1,4 @@
-"""Rules on gradients: that they exist, reach the first layers, stay bounded and are cleared."""
+"""Rules on gradients: do they reach the first layers, stay bounded, and get cleared?"""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -25,7 +25,7 @@ from nntrace.trace.model import FloatArray, IntArray
 
 _WINDOW = 50  # samples of the running median
 _EARLY = 10  # samples that show the gradient's scale at the start
-_SPIKE_SHARE = 0.005  # rarer spikes than one in 200 samples are accidents of single batches
+_SPIKE_SHARE = 0.005  # spikes rarer than one in 200 samples are accidents of single batches
 
 
 @rule(
@@ -47,10 +47,10 @@ def vanishing_gradient(
     """The gradient that reaches the first layers is a vanishing part of the last layer's.
 
     The first layers then stay random while the last ones learn on noise. Compares the root mean
-    square of weight gradients, first layer against last in depth order: a warning when it lasts to
-    the end of the run, an error when it was so all along. Layers whose gradient is exactly zero
-    have another fault and are left out. Where sigmoids, whose slope is at most a quarter, also
-    shrink the signal on its way forward (ACT02), this rule names the cause.
+    square of weight gradients, first layer against last in depth order: a warning if it vanishes
+    until the end of the run, an error if it did so all along. Layers whose gradient is exactly zero
+    have another fault and are left out. If sigmoids, whose slope is at most a quarter, also shrink
+    the signal on its way forward (ACT02), this rule names the cause.
     Source: "37 reasons", 30 (vanishing gradients); Glorot & Bengio 2010.
     """
     sites = weights(trace, Role.PARAM_GRAD)
@@ -64,7 +64,7 @@ def vanishing_gradient(
     last = usable.shape[1] - 1 - usable[rows][:, ::-1].argmax(axis=1)
     at_first, at_last = size[rows, first], size[rows, last]
     gone = (at_first < ratio * at_last) & (at_first < floor)
-    # Half of the run may have passed before, and single large batches do not count.
+    # It may have begun after half of the run, and single large batches do not count.
     start = max(0, len(rows) - max(samples, len(rows) // 2))
     if gone[start:].mean() < 0.9 or not gone[-1]:
         return
@@ -105,10 +105,10 @@ def exploding_gradient(
     """The global gradient norm jumps far above its usual value, again and again or with harm.
 
     Such a step undoes what hundreds of steps have learned. The usual value is the larger of the
-    running median and the norm at the start, so neither late spikes of a converged run nor
+    running median and the norm at the start, so that neither late spikes of a converged run nor
     gradients that begin tiny count. A single jump is reported unless the loss improves with it (as
-    at the end of a plateau); a lasting rise and steady doubling only where the loss is worse from
-    then on.
+    at the end of a plateau); a lasting rise and steady doubling only if the loss is worse from then
+    on.
     Source: Pascanu et al. 2013; "37 reasons", 30 (exploding gradients).
     """
     steps = trace.steps
@@ -164,10 +164,10 @@ def exploding_gradient(
 
 
 def _usual(norm: FloatArray, factor: float) -> FloatArray:
-    """What each sample is compared with, from the samples before it only.
+    """The norm that each sample is compared with, computed from earlier samples only.
 
-    The median of the last ones is taken where it can matter: where the norm is so many times that
-    at the start, and at the end of the run.
+    The median of the last samples is computed only where it can matter: where the norm is `factor`
+    times that at the start, and at the end of the run.
     """
     first = [np.median(norm[:count]) for count in range(1, min(_EARLY, len(norm)) + 1)]
     start = np.full(len(norm), first[-1])
@@ -178,7 +178,7 @@ def _usual(norm: FloatArray, factor: float) -> FloatArray:
 
 
 def _doubling_run(norm: FloatArray, growth: float, samples: int) -> int | None:
-    """Index of the sample from which each of the next ones is `growth` times the one before."""
+    """Index of the sample after which each of the next ones is `growth` times the one before."""
     grows = norm[1:] >= growth * norm[:-1]
     if len(grows) < samples:
         return None
@@ -187,7 +187,7 @@ def _doubling_run(norm: FloatArray, growth: float, samples: int) -> int | None:
 
 
 def _helps(loss: FloatArray, own: npt.NDArray[np.bool_], jump: IntArray) -> bool:
-    """Whether the loss falls by a third when the gradient jumps: learning has begun."""
+    """Whether the loss falls by a third after the gradient jumps: then learning has begun."""
     known = own & np.isfinite(loss)
     place = int(jump[0])
     before, after = loss[:place][known[:place]], loss[place + 1 :][known[place + 1 :]]
@@ -197,7 +197,7 @@ def _helps(loss: FloatArray, own: npt.NDArray[np.bool_], jump: IntArray) -> bool
 def _does_harm(
     loss: FloatArray, own: npt.NDArray[np.bool_], start: np.int64, before_until: np.int64
 ) -> bool:
-    """Whether the loss from `start` to the end is worse than up to `before_until`, or lost."""
+    """Whether the loss is worse from `start` on than up to `before_until`, or is not finite."""
     earlier, later = loss[:before_until][own[:before_until]], loss[start:][own[start:]]
     known = np.isfinite(earlier)
     earlier = earlier[known][-_WINDOW:]

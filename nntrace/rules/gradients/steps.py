@@ -1,4 +1,4 @@
-"""Rules on gradients from step to step: clipped, noisy, and updates that take each other back."""
+"""Rules on gradients from step to step: clipped, noisy, and updates that undo each other."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
@@ -14,9 +14,9 @@ from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
 
-_FEW = 4  # examples of a batch whose mean is hardly one
-_SIGNAL_OF_ALL = 3.0  # over the noise, below which all steps together go nowhere
-_FALLS = -2.0  # trend statistic of a loss that comes down
+_FEW = 4  # examples; the mean of a batch of so few is hardly one
+_SIGNAL_OF_ALL = 3.0  # times the noise; with less, all steps together lead nowhere
+_FALLS = -2.0  # trend statistic of a falling loss
 _SCALE_FREE = ("adam", "rmsprop", "adagrad", "lion", "nadam", "lamb", "adafactor")
 
 
@@ -41,12 +41,12 @@ def clipping_always_active(
 
     The limit is then a hidden learning rate: all steps have the same length, and a large gradient
     weighs no more than a small one. Judged over the second half of the run. Clipping that always
-    acts but removes less is information. So is clipping to as little as a hundredth under an
-    optimizer that divides by the gradient's scale, such as Adam, and to even less where what
-    remains of an element's gradient is known to be far above the optimizer's epsilon. The rule sees
-    PyTorch's `clip_grad_norm_` and, in sampled steps, `clipnorm`, `global_clipnorm` and `clipvalue`
-    of Keras' optimizers and TensorFlow's clipping functions, for which the limit is taken to be the
-    norm that remains.
+    acts but removes less is information. So is clipping to as little as a hundredth if the
+    optimizer divides by the gradient's scale, as Adam does, and to even less if what remains of an
+    element's gradient is known to be far above the optimizer's epsilon. The rule sees PyTorch's
+    `clip_grad_norm_` and, in sampled steps, `clipnorm`, `global_clipnorm` and `clipvalue` of Keras'
+    optimizers and TensorFlow's clipping functions, for which the limit is taken to be the norm that
+    remains.
     Source: Pascanu et al. 2013; Karpathy's "The Unreasonable Effectiveness", training notes.
     """
     limit, norm = trace.steps.clip_limit, trace.steps.clip_norm
@@ -81,13 +81,13 @@ def clipping_always_active(
 
 
 def _element(trace: Trace, norm: float) -> float:
-    """The root mean square of an element of a gradient of that norm; NaN if not known."""
+    """The root mean square of an element of a gradient with that norm; NaN if unknown."""
     elements = sum(site.numel for site in trace.sites_of(Role.PARAM_GRAD))
     return norm / elements**0.5 if elements else float("nan")
 
 
 def _epsilon(optimizers: Sequence[Mapping[str, Any]]) -> float:
-    """The largest number that is added to what optimizers divide by; NaN if not known of one."""
+    """The largest epsilon that the optimizers add to a divisor; NaN if that of one is unknown."""
     known = [built.get("eps") for built in optimizers]
     numbers = [float(one) for one in known if isinstance(one, (int, float)) and one > 0.0]
     return max(numbers) if len(numbers) == len(known) else float("nan")
@@ -111,10 +111,10 @@ def noisy_gradient(
 
     Each step is then mostly the noise of its batch. The cosine c of two successive gradients gives
     a signal-to-noise ratio of √(c / (1 − c)). Small batches often have less than 1 and still train,
-    so it is noted only where the loss has no downward trend. Needs successive steps that were
-    sampled. Noise averages out, so it explains a loss that does not fall (LOS07, LOS10) only where
-    all steps together give no signal; with batches of a few examples it explains a loss that stays
-    at chance (LOS11), and, where both hold, steps that are too long (UPD01).
+    so it is noted only if the loss has no downward trend. Successive steps must have been sampled.
+    Noise averages out, so it explains a loss that does not fall (LOS07, LOS10) only if all steps
+    together give no signal; with batches of a few examples it explains a loss that stays at chance
+    (LOS11) and, if both hold, steps that are too long (UPD01).
     Source: McCandlish et al. 2018 (gradient noise scale).
     """
     cosine = trace.steps.gradient_cosine
@@ -144,7 +144,7 @@ def noisy_gradient(
 
 
 def _explains(few: bool, drowns: bool) -> tuple[str, ...]:
-    """What follows from noise: of a few examples, in which the signal of all steps drowns."""
+    """The codes that noise explains: of `few` examples, and if the signal of all steps `drowns`."""
     found = (("LOS07", "LOS10"), drowns), (("LOS11",), few), (("UPD01",), few and drowns)
     return tuple(code for codes, holds in found if holds for code in codes)
 
@@ -165,10 +165,10 @@ def opposing_updates(
 ) -> Iterator[Finding | Skipped]:
     """Each update takes back most of the one before: training jumps to and fro across a valley.
 
-    Progress is only what the two do not cancel. Judged by the true updates of successive sampled
-    steps, over the later half of these pairs. A warning where the loss does not fall in that time,
-    otherwise information, because updates also oppose each other at the largest stable learning
-    rate.
+    Progress is only what two such updates do not cancel. Judged by the true updates of successive
+    sampled steps, over the later half of these pairs. A warning if the loss does not fall in that
+    time, otherwise information, because updates also oppose each other at the largest stable
+    learning rate.
     Source: Cohen et al. 2021 (edge of stability); Karpathy's Recipe, step 3.
     """
     values = trace.steps.update_cosine

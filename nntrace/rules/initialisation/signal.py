@@ -1,4 +1,4 @@
-"""Rules on the first sampled step: what the initialisation makes of the first batch."""
+"""Rules on the first sampled step: how the initialisation treats the first batch."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -25,9 +25,9 @@ from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 
 _CENTRED = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
-_NOT_LEARNT = 0.5  # share of the first loss that is still there at the end
-_GEOMETRIC = 0.6  # share of the layers that go the same way
-_SMALLEST_DEPTH = 4  # layers of which a trend can be told
+_NOT_LEARNT = 0.5  # share of the first loss that is left at the end
+_GEOMETRIC = 0.6  # share of the layers that change the signal in the same direction
+_SMALLEST_DEPTH = 4  # layers; with fewer there is no trend to speak of
 
 
 @rule(
@@ -49,10 +49,10 @@ def signal_at_init(
 ) -> Iterator[Finding | Skipped]:
     """At the first step the signal shrinks or grows from layer to layer, by a steady factor.
 
-    The signal is how much a layer's outputs differ between examples; layers with weights are
-    compared, from the last norm on and without the head. A warning only where the loss does not
-    come down either and the signal stays as it is, otherwise information: PyTorch's default
-    initialisation of a few linear layers shrinks the signal tenfold, and they train.
+    The signal is how much a layer's outputs differ between examples. Layers with weights are
+    compared, from the last norm on and without the head. A warning only if the loss does not fall
+    and the signal does not recover either, otherwise information: PyTorch's default initialisation
+    of a few linear layers shrinks the signal tenfold, and they train.
     Source: Glorot & Bengio 2010; He 2015; Mishkin & Matas 2016 (LSUV).
     """
     if not first_sampled_is_start(trace):
@@ -112,8 +112,9 @@ def output_bias_ignores_prior(
 
     The loss then falls steeply at first, while the model learns only the mean or the frequencies,
     in its last bias, and nothing from the input. For squared and absolute errors the outputs are
-    compared with the mean of the targets, for cross-entropies their even chances with the
-    frequencies of the labels. Information, never a warning: training gets over it.
+    compared with the mean of the targets; for cross-entropies the even chances that they stand for
+    are compared with the frequencies of the labels. Information, never a warning: training gets
+    over it.
     Source: Karpathy's Recipe, step 2 (init well).
     """
     if not first_sampled_is_start(trace):
@@ -183,8 +184,8 @@ def saturated_at_init(
 
     Saturated units pass no gradient, and huge logits make the first predictions confident and
     wrong: training begins by undoing its initialisation. The output activation and sigmoid gates
-    are left out. Logits are judged where a cross-entropy receives them, without a few that are
-    masked by a huge negative number.
+    are left out. Logits are judged if a cross-entropy receives them; a few that are masked by a
+    huge negative number do not count.
     Source: Glorot & Bengio 2010; Karpathy's makemore, part 3 (activations at initialisation).
     """
     if not first_sampled_is_start(trace):
@@ -221,12 +222,12 @@ def saturated_at_init(
 
 
 def _typical_spread(trace: Trace, site: Site) -> float:
-    """The first standard deviation of outputs; by their quartiles if that is the lower one."""
+    """The first standard deviation of outputs, or the one that their quartiles give, if lower."""
     std, low, high = (trace.series(Role.OUTPUT, name, site)[0] for name in ("std", "q25", "q75"))
     return float(np.fmin(std, (high - low) / 1.349))
 
 
 def _logits(trace: Trace) -> list[Site]:
-    """The predictions of cross entropies on logits."""
+    """The sites of predictions that cross-entropies take as logits."""
     names = ("cross_entropy", "binary_cross_entropy_with_logits")
     return [s for s in trace.sites_of(Role.OUTPUT) if any(is_of(s.path, name) for name in names)]

@@ -27,8 +27,8 @@ from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
 
 _CONSTANT = 1e-6  # std relative to rms: float32 rounding of a fill value
-_RESTORES = 3.0  # a signal this much larger than the layer's output
-_SPARSE = 0.9
+_RESTORES = 3.0  # times a layer's output: a signal this large restores it
+_SPARSE = 0.9  # share of zeros from which an input is sparse
 _TOO_FEW_WEIGHTS = 16  # the standard deviation of fewer draws says little
 
 
@@ -51,11 +51,11 @@ def constant_weights(
 ) -> Iterator[Finding | Skipped]:
     """Weight matrices start constant, so that the units of a layer compute the same for ever.
 
-    Equal units get equal gradients, and no step can tell them apart. Reported are a matrix (or a
-    table of vectors read as a whole) that stays constant while it is stepped, two successive layers
-    of which one is filled with a number other than zero, and a model whose layers all start
-    constant. Zeros at the end of a residual branch or in a head change within a few steps and are
-    healthy (Fixup, Zhang 2019).
+    Equal units get equal gradients, and no step can tell them apart. Reported are a matrix that
+    stays constant while it is stepped (or a table of vectors, if all of it is sampled), two
+    successive layers of which one is filled with a number other than zero, and a model whose layers
+    all start constant. Zeros at the end of a residual branch or in a head change within a few steps
+    and are healthy (Fixup, Zhang 2019).
     Source: "37 reasons", 23 (weight initialisation); Goodfellow, Deep Learning, 8.4.
     """
     matrices = [
@@ -106,7 +106,7 @@ def constant_weights(
 
 
 def _tables_read_whole(trace: Trace) -> list[Site]:
-    """Embeddings all of whose elements are sampled: of others the rows in use may be left out."""
+    """Embeddings that are sampled whole: in a sample of others, the rows in use may be missing."""
     tables = [site for site in trace.sites_of(Role.PARAM) if is_embedding(site)]
     read = columns(trace, Role.PARAM, "n", tables)
     return [
@@ -119,13 +119,13 @@ def _tables_read_whole(trace: Trace) -> list[Site]:
 def _symmetric(
     matrices: Sequence[Site], constant: np.ndarray, value: FloatArray, gradient: FloatArray
 ) -> np.ndarray:
-    """Which constant matrices of affine layers make equal units that nothing tells apart."""
+    """Mark the constant matrices of affine layers whose equal units nothing tells apart."""
     blamed = np.zeros(len(matrices), dtype=bool)
     affine = [index for index, site in enumerate(matrices) if site.fan_in]
     for one, two in pairwise(affine):
         if constant[one] and constant[two] and (value[one] != 0 or value[two] != 0):
             blamed[[one, two]] = True
-    # Zeros everywhere: parallel linear models learn from there, stacked layers have no gradient.
+    # Zeros everywhere: parallel linear models learn from that, but stacked layers get no gradient.
     if len(affine) > 1 and constant[affine].all() and (gradient[affine] == 0).any():
         blamed[affine] = True
     return blamed
@@ -160,10 +160,10 @@ def init_scale(
     """The weights of a layer were drawn far smaller or larger than its fan asks for.
 
     Each such layer shrinks or blows up signal and gradient, by a factor that multiplies with depth.
-    Compared with He, Glorot, LeCun, PyTorch's default and orthogonal matrices; outside [1/3, 3] of
-    all of them counts. Not reported: small weights whose output a later norm, a residual sum or a
-    factor rescales; small weights of the head; large weights directly before a norm, or of a size
-    that fits the part of a sparse input that is not zero (one-hot rows).
+    Compared with He, Glorot, LeCun, PyTorch's default and orthogonal matrices; a layer counts if it
+    is outside [1/3, 3] of all of them. Not reported: small weights whose output a later norm, a
+    residual sum or a factor rescales; small weights of the head; large weights directly before a
+    norm, or of a size that fits the nonzero part of a sparse input (one-hot rows).
     Source: He 2015; Glorot & Bengio 2010; "37 reasons", 23 (weight initialisation).
     """
     held = {site.path for site in trace.sites_of(Role.UPDATE)}
@@ -173,7 +173,7 @@ def init_scale(
         for site in weights(trace)
         if site.fan_in
         and site.fan_out
-        # A copy that averages the weights is neither trained nor called in training.
+        # A copy that averages weights is neither trained nor called in training.
         and (not held or site.path in held or site.parent in called)
     ]
     if not sites:
@@ -190,7 +190,7 @@ def init_scale(
     low, high = (np.array(side) for side in zip(*bounds, strict=True))
     enough = np.array([site.numel >= _TOO_FEW_WEIGHTS for site in sites])
     is_head = np.arange(len(sites)) == len(sites) - 1
-    # In the order of execution; updates are declared later, at the first step.
+    # Ids are in the order of execution; those of updates come later, from the first step.
     norms = [site.id for site in trace.sites_of(Role.ACTIVATION) if is_norm(site)]
     last_norm = max(norms, default=-1)
     rescaled = np.array([site.id < last_norm for site in sites])
@@ -200,7 +200,7 @@ def init_scale(
     exposed = ~is_head & ~rescaled & ~restored
     small = drawn & enough & exposed & (size < low)
     # One small layer among many is a choice (a policy's head); most of them are a mistake. Weights
-    # that are made of other parameters (weight norm) have no fan, but are layers as well.
+    # that are computed from other parameters (weight norm) have no fan, but count as layers.
     if small.any() and 2 * small.sum() >= exposed.sum() + _layers_without_fan(trace):
         yield _out_of_scale(trace, sites, size, np.flatnonzero(small), low, "smaller")
     before_norm = np.array([_norm_follows(trace, links, site) for site in sites])
@@ -210,12 +210,12 @@ def init_scale(
 
 
 def _layers_without_fan(trace: Trace) -> int:
-    """How many modules, norms aside, hold matrices whose fan is not known."""
+    """The number of modules, norms aside, that hold matrices of unknown fan."""
     return len({s.parent for s in weights(trace) if not s.fan_in and not is_norm(s)})
 
 
 def _sparse_inputs(trace: Trace) -> dict[int, float]:
-    """By width, the part of the inputs of a model that is not zero, where that is hardly any."""
+    """The nonzero part of each mostly-zero input of a model, by the input's width."""
     zeros = first_finite(trace.series(Role.INPUT, "zero_fraction"))
     found = zip(trace.sites_of(Role.INPUT), zeros, strict=True)
     return {site.shape[-1]: 1.0 - share for site, share in found if site.shape and share > _SPARSE}
@@ -239,12 +239,12 @@ def _bounds(site: Site, factor: float, present: float) -> tuple[float, float]:
 
 
 def _position(links: Sequence[Link], weight: Site) -> int | None:
-    """Where in the chain the layer of a weight is, if its activation was recorded."""
+    """The index in the chain of the layer that owns a weight; None if it has no activation."""
     return next((i for i, link in enumerate(links) if link.site.path == weight.parent), None)
 
 
 def _norm_follows(trace: Trace, links: Sequence[Link], weight: Site) -> bool:
-    """Whether a norm takes the layer's output before another layer or a bounded function does."""
+    """Whether a norm takes the layer's output, before another layer or a bounded function does."""
     at = _position(links, weight)
     if at is None:
         later = (s for s in trace.sites_of(Role.PARAM) if s.id > weight.id)
@@ -259,9 +259,10 @@ def _norm_follows(trace: Trace, links: Sequence[Link], weight: Site) -> bool:
 
 
 def _is_restored(links: Sequence[Link], signal: FloatArray, weight: Site) -> bool:
-    """Whether what follows the layer, before the next one, has a far larger signal than it.
+    """Whether the signal after the layer, before the next one, is far larger than the layer's.
 
-    So it is in a residual branch (the sum) and behind a fixed factor, as in sin(30 x).
+    That is so in a residual branch (the sum) and with a fixed factor after the layer, as in sin(30
+    x).
     """
     at = _position(links, weight)
     if at is None:

@@ -1,1 +1,1 @@
-"""NUM: values that are not finite, and values on the way there."""
+"""NUM: values that are not finite, and values that are about to be."""

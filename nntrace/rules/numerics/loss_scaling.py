@@ -1,4 +1,4 @@
-"""Rules on half precision: gradients too small for float16, and the scaling of the loss that helps.
+"""Rules on half precision: gradients too small for float16, and loss scaling against that.
 
 Gradients are recorded unscaled; what float16 held is the recorded value times the step's scale.
 """
@@ -46,11 +46,11 @@ def gradient_underflow(
 ) -> Iterator[Finding]:
     """Gradients in float16 are so small that many of them become 0.
 
-    Zeros alone are no sign, because rectifiers make them, too. But where the remaining values crowd
-    just above the smallest number of the type, the missing ones lay below it; where nearly all do,
-    the rest is rounded to a few values, and fewer zeros are enough. Judged by the histograms of
-    float16 gradients (of activations also under autocast); each stands for the steps up to the next
-    one, and half of the run must be so.
+    Zeros alone are no sign, because rectifiers make them, too. But if the remaining values crowd
+    just above the smallest number of the type, the missing ones lay below it; if nearly all of them
+    do, the rest is rounded to a few values, and fewer zeros are enough. Judged by the histograms of
+    float16 gradients (of activations also under autocast). Each histogram stands for the steps up
+    to the next one; half of the run must be so.
     Source: Micikevicius et al., "Mixed precision training", 2018, section 3.2: gradients of a
     detector were lost to zero without a scale. The smallest float16 number is 2^-24.
     """
@@ -100,7 +100,7 @@ def scaler_skips_steps(
 ) -> Iterator[Finding | Skipped]:
     """The loss scaler finds overflows again and again: the batches of these steps teach nothing.
 
-    The steps skipped at the beginning, by which a scaler finds its scale, do not count.
+    Steps skipped at the beginning, while the scaler finds its scale, do not count.
     Source: `torch.amp.GradScaler`: a step is skipped when a scaled gradient is not finite.
     """
     scale = trace.steps.loss_scale
@@ -109,7 +109,7 @@ def scaler_skips_steps(
         return
     skipped = trace.steps.skipped & scaled
     taken = np.flatnonzero(scaled & ~skipped)
-    start = int(taken[0]) if len(taken) else 0  # one that never settles skips them all
+    start = int(taken[0]) if len(taken) else 0  # a scaler that never settles skips all steps
     counted = scaled[start:]
     count, total = int(skipped[start:].sum()), int(counted.sum())
     if total < _MIN_SCALED:
@@ -133,13 +133,13 @@ def _half_gradients(trace: Trace) -> list[Site]:
 
 
 def _stands_for(trace: Trace, steps: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """How many steps there are from each of these to the next one, or to the end of the run."""
+    """The number of steps from each of these to the next one, or to the end of the run."""
     ends = np.append(steps[1:], trace.steps.step[-1] + 1 if len(trace.steps) else steps[-1] + 1)
     return np.asarray(np.maximum(ends - steps, 1), dtype=np.int64)
 
 
 def _shares(trace: Trace, site: Site) -> tuple[npt.NDArray[np.int64], Shares, Shares]:
-    """Of each histogram its step, the part that is 0, and the part of the rest that is tiny."""
+    """For each histogram: its step, the part that is 0, and the part of the rest that is tiny."""
     rows = trace.table("histograms").filter(pc.field("site") == site.id)
     scales = dict(zip(trace.steps.step.tolist(), trace.steps.loss_scale.tolist(), strict=True))
     steps, zeros, tiny = [], [], []

@@ -1,6 +1,6 @@
-"""Numeric rules: where a value that is not finite was born, and values on the way there.
+"""Numeric rules: where a non-finite value was born, and where a NaN is hidden or comes early.
 
-An `origin` event names the operation; without one the first site that broke is named.
+An `origin` event names the operation; without one, the first site that broke is named.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ _INSIDE = (Role.ACTIVATION, Role.ACTIVATION_GRAD)
 _LASTING = (Role.PARAM, Role.UPDATE, Role.OUTPUT)
 _FORWARD = ("forward", "data", "weights")
 _SYMPTOMS = ("LOS07", "LOS12", "ACT07", "GRD04", "PAR02", "UPD06", "NUM08", "NUM09")
-# What makes values grow; where an operation had no value at ordinary ones it was not that.
+# Faults that make values grow; they do not explain an operation undefined at ordinary values.
 _OF_GROWTH = ("ACT03", "GRD02", "GRD06", "INI02", "LOS01", "LOS08", "NUM05", "UPD01", "UPD07")
 
 
@@ -49,11 +49,11 @@ _OF_GROWTH = ("ACT03", "GRD02", "GRD06", "INI02", "LOS01", "LOS08", "NUM05", "UP
 def nonfinite_forward(trace: Trace) -> Iterator[Finding | Skipped]:
     """A NaN or an infinity reached the predictions, the loss, a gradient or a parameter.
 
-    Where the step could be replayed, it names the first operation whose result was not finite
+    If the step could be replayed, the rule names the first operation whose result was not finite
     though its operands were, with its line and its operands. Otherwise it names the first such site
     in the order of execution, which is where to look: everything after it is infected. Infinities
-    that stay inside the model (attention masks) are not reported. A warning when only gradients
-    were hit and no parameter and no loss ever was, or only evaluations.
+    that stay inside the model (attention masks) are not reported. A warning if only gradients were
+    hit and never a parameter or the loss, or if only evaluations were.
     Source: "37 reasons", 36 (NaN appears within the first hundred iterations) and 37.
     """
     found = [origin for origin in origins(trace) if origin.where != "unknown"]
@@ -68,14 +68,14 @@ def nonfinite_forward(trace: Trace) -> Iterator[Finding | Skipped]:
 
 
 def _broke_in_update(trace: Trace) -> bool:
-    """Whether the first sample that is not finite is of an update, all before it being finite."""
+    """Whether the first non-finite sample is that of an update, all before it being finite."""
     start = _first_harm(trace)
     at_start = [b for b in broken_sites(trace) if b.step == start]
     return bool(at_start) and min(at_start, key=lambda b: b.order).site.role is Role.UPDATE
 
 
 def _by_site(trace: Trace) -> Iterator[Finding]:
-    """What the samples alone tell."""
+    """The finding that follows from samples alone, without an origin."""
     broken = broken_sites(trace)
     start = _first_harm(trace)
     if start is None:
@@ -121,7 +121,7 @@ def _by_site(trace: Trace) -> Iterator[Finding]:
     advice="Compute the loss in one stable function on logits, and guard empty batches.",
 )
 def nonfinite_loss(trace: Trace) -> Iterator[Finding]:
-    """The predictions are finite, the loss computed from them is not.
+    """The predictions are finite, but the loss computed from them is not.
 
     Names the first operation whose result is not finite, in the loss function or between the
     model's output and `backward`.
@@ -138,7 +138,7 @@ def nonfinite_loss(trace: Trace) -> Iterator[Finding]:
     advice="Look for a square root, norm, power or logarithm at zero, or `where` around one.",
 )
 def nonfinite_backward(trace: Trace) -> Iterator[Finding]:
-    """The loss is finite and a gradient is not: a function was differentiated where it cannot be.
+    """The loss is finite but a gradient is not: a function was differentiated where it cannot be.
 
     Names the line of the forward pass whose derivative is the first that is not finite: square
     roots and norms at zero, powers, `acos` at its ends, the branch of `where` not taken.
@@ -155,11 +155,11 @@ def nonfinite_backward(trace: Trace) -> Iterator[Finding]:
     advice="Set the optimizer's epsilon above 0, lower the learning rate, and clip gradients.",
 )
 def nonfinite_update(trace: Trace) -> Iterator[Finding]:
-    """The gradients are finite, a parameter after the optimizer's step is not.
+    """The gradients are finite, but a parameter after the optimizer's step is not.
 
     Found at the next loss, from the optimizer's state: an epsilon of 0 under a gradient that was
     always 0, an infinite learning rate, moments that have overflowed. In Keras, where the state is
-    not looked at, from a sampled step with finite gradients and an update that is not.
+    not examined, found in a sampled step with finite gradients and a non-finite update.
     Source: Kingma & Ba, "Adam", 2015, algorithm 1: epsilon keeps the quotient finite.
     """
     yield from _first(trace, "update")
@@ -175,9 +175,9 @@ def nonfinite_update(trace: Trace) -> Iterator[Finding]:
     "batches that are skipped are not learned from.",
 )
 def nonfinite_hidden(trace: Trace) -> Iterator[Finding]:
-    """A NaN that never reached the optimizer: masked downstream, or its batch was skipped.
+    """A NaN never reached the optimizer: it was masked downstream, or its batch was skipped.
 
-    Either a loss was not finite and no optimizer step was made of it, or a layer's output or the
+    Either a loss was not finite and no optimizer step was made from it, or a layer's output or the
     gradient at it held a NaN while predictions, loss and the gradients of all parameters were
     finite (`nan_to_num`, `where`).
     Source: TensorFlow's `tf.debugging.enable_check_numerics`, which stops at such values.
@@ -218,9 +218,9 @@ def early_nan(
 ) -> Iterator[Finding]:
     """A value is not finite within the first hundred steps: mostly the learning rate or the input.
 
-    Reports both. Not judged where another cause is known: the data, loaded weights, the optimizer,
-    or an operation at a point where it has no value however small the numbers are (a mean of
-    nothing, a division by zero, a derivative at a singular point).
+    Reports both. Not judged if another cause is known: the data, loaded weights, the optimizer, or
+    an operation at a point where it has no value, however small the numbers are (a mean of nothing,
+    a division by zero, a derivative at a singular point).
     Source: "37 reasons", 36: "NaNs early in training: decrease the learning rate, check inputs".
     """
     start = _first_harm(trace)
@@ -250,7 +250,7 @@ def early_nan(
 
 
 def _first(trace: Trace, place: str) -> Iterator[Finding]:
-    """The finding for the first origin that did harm, if it is there."""
+    """Yield the finding for the first harmful origin, if it was at this place."""
     harmful = [o for o in origins(trace) if o.where != "unknown" and not _is_hidden(trace, o)]
     if harmful and harmful[0].where == place:
         yield _finding(trace, harmful[0])
@@ -272,14 +272,14 @@ def _finding(trace: Trace, origin: Origin, message: str = "") -> Finding:
 
 
 def _impossible_causes(origin: Origin) -> tuple[str, ...]:
-    """The rules that cannot be the cause: what came in with the data did not grow in training."""
+    """The rules that cannot be the cause: data and singular operations need no growing values."""
     return _OF_GROWTH if origin.is_singular or origin.where == "data" else ()
 
 
 def _is_hidden(trace: Trace, origin: Origin) -> bool:
-    """Whether training went on with finite losses, as if the broken one had never been.
+    """Whether training went on with finite losses, as if the broken value had never been.
 
-    A step made of a broken gradient would have broken the losses after it.
+    A step made from a broken gradient would have broken the losses after it.
     """
     by_gradient = origin.seen_in == "gradient"
     last = int(trace.steps.step[-1]) if len(trace.steps) else -1
@@ -293,7 +293,7 @@ def _is_hidden(trace: Trace, origin: Origin) -> bool:
 
 
 def _are_repaired(trace: Trace, broken: Sequence[Broken]) -> bool:
-    """Whether all are gradients inside the model, hold NaN and never came to a parameter."""
+    """Whether all are gradients inside the model that hold NaN and never reached a parameter."""
     events = [e.payload for e in trace.events_of(EventKind.NONFINITE) if e.payload.get("nan")]
     told = {e.get("site") for e in events if e.get("role") == Role.ACTIVATION_GRAD}
     inside = all(b.site.role is Role.ACTIVATION_GRAD and b.site.path in told for b in broken)
@@ -301,8 +301,9 @@ def _are_repaired(trace: Trace, broken: Sequence[Broken]) -> bool:
 
 
 def _masked(trace: Trace) -> set[int]:
-    """The predictions with infinities and no NaN: of classes that are forbidden, as far as the loss
-    is finite.
+    """The ids of predictions with infinities but no NaN.
+
+    While the loss is finite, such infinities are classes that the program forbids.
     """
     told = [e for e in trace.events_of(EventKind.NONFINITE) if e.payload.get("nan") is False]
     sites = [named for event in told if (named := site_told(trace, event)) is not None]
@@ -313,7 +314,7 @@ def _first_harm(trace: Trace, *, lasting: bool = False) -> int | None:
     """The first step at which the loss, predictions, gradients or parameters were not finite.
 
     Args:
-        lasting: leave out gradients, which the program may have thrown away.
+        lasting: leave out gradients, which the program may have discarded.
     """
     roles = _LASTING if lasting else _HARMFUL
     loss_from = loss_series(trace).nonfinite_from

@@ -1,4 +1,4 @@
-"""What to do about the origin of a non-finite value, by the operation that gave it."""
+"""What to do about the origin of a non-finite value, by the operation that returned it."""
 
 import re
 from collections.abc import Mapping
@@ -59,7 +59,7 @@ _SINGULAR = (
     "The value is finite there, its derivative is not: add the epsilon inside. `where` does not "
     "help, for the branch not taken is differentiated too: give that branch a harmless argument."
 )
-# Of functions whose derivative does not exist where values coincide, by the function.
+# Advice on functions whose derivative does not exist where values coincide.
 _COINCIDENCE = (
     "The derivative of its vectors does not exist where two values are equal or zero: add a small "
     "multiple of the identity, use the values only, or detach the vectors."
@@ -84,7 +84,7 @@ _UPDATE = "Set the optimizer's epsilon above 0, lower the learning rate, and cli
 
 
 def advice_on(origin: Origin) -> str:
-    """What to do about an origin; empty where nothing is known of it."""
+    """What to do about an origin; empty if nothing is known of the operation."""
     what, op = origin.text("what"), origin.text("op")
     if origin.is_written:
         return _WRITTEN

@@ -1,4 +1,4 @@
-"""The story of the first non-finite value as lines of a table, for whoever shows it."""
+"""The story of the first non-finite value, as table rows for reports and the monitor."""
 
 from nntrace.rules.numerics.origin_advice import advice_on
 from nntrace.rules.numerics.origin_words import sentence
@@ -7,8 +7,10 @@ from nntrace.trace import Trace
 
 
 def story(trace: Trace) -> tuple[tuple[str, str], ...]:
-    """What is known of the first non-finite value, as (name, text): what happened, the line of the
-    program, the operands with their ranges, what to do. Empty where no origin was found.
+    """What is known of the first non-finite value, as (name, text); empty without an origin.
+
+    The rows are what happened, the line of the program, the operands with their ranges, and what to
+    do.
     """
     first = next(iter(origins(trace)), None)
     if first is None:

@@ -1,16 +1,16 @@
-"""The origin of a non-finite value in a sentence."""
+"""Describes the origin of a non-finite value in a sentence."""
 
 import numpy as np
 
 from nntrace.rules.numerics.origins import Origin, site_of
 from nntrace.trace import Trace
 
-_GROWING = 10.0  # times: the output of a module that grew until it broke
-_SAMPLES = 6  # over so many
+_GROWING = 10.0  # times: from here on a module's output counts as growing before it broke
+_SAMPLES = 6  # over which its growth is measured
 
 
 def sentence(trace: Trace | None, origin: Origin) -> str:
-    """What happened, where, and in which of several executions; of a trace, how it had grown."""
+    """What happened, where, and in which of several executions; given a trace, how values grew."""
     what, op = origin.text("what"), origin.text("op")
     kind = {"nan": "NaN", "inf": "infinite value"}.get(origin.text("kind"), "non-finite value")
     given, parameter = origin.text("given"), origin.text("parameter")
@@ -75,7 +75,7 @@ def _which(origin: Origin) -> str:
 
 
 def _growth(trace: Trace, origin: Origin) -> str:
-    """Whether the module's output was growing in the samples before."""
+    """A clause on the module's output if it was growing in the samples before; else empty."""
     site = site_of(trace, origin)
     if site is None or origin.where != "forward":
         return ""

@@ -16,8 +16,8 @@ from nntrace.trace import Event, Site, Trace
 
 _MAX_RANKS = 64
 
-# These break at ordinary arguments. Logarithms are none of them: a probability that has become
-# zero is what logits that grew too large leave.
+# Operations that break at ordinary arguments. Logarithms are not among them: a probability of zero
+# is what logits that grew too large lead to.
 _SINGULAR_OPERATIONS = (
     *("div", "reciprocal", "sqrt", "rsqrt", "pow", "acos", "asin", "atanh"),
     *("var", "std", "mean", "nll_loss_forward", "ctc_loss", "masked_fill"),
@@ -34,7 +34,7 @@ class Origin:
         step: the optimizer step.
         where: `forward`, `loss`, `backward`, `update`, `data`, `weights` or `unknown`.
         seen_in: what was found to be non-finite: `loss`, `gradient`, `output`, the `weights` at the
-            end of the program, or nothing but an `error` that ended it.
+            end of the program, or an `error` that ended it, if nothing else was.
         facts: the payload.
     """
 
@@ -44,18 +44,18 @@ class Origin:
     facts: Mapping[str, Any]
 
     def text(self, name: str) -> str:
-        """A fact that is text, or nothing."""
+        """A fact that is a string; empty if it is missing or of another type."""
         value = self.facts.get(name)
         return value if isinstance(value, str) else ""
 
     def number(self, name: str) -> int | None:
-        """A fact that is a whole number."""
+        """A fact that is a whole number; None if it is missing or of another type."""
         value = self.facts.get(name)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     @property
     def location(self) -> Location | None:
-        """The line of the program."""
+        """The line of the program, or None."""
         line = self.number("line")
         if not self.text("file") or line is None or line < 1:
             return None
@@ -63,7 +63,7 @@ class Origin:
 
     @property
     def in_evaluation(self) -> bool:
-        """Whether the training had no part in it."""
+        """Whether it happened in an evaluation, not in training."""
         return self.text("phase") == "eval"
 
     @property
@@ -73,24 +73,25 @@ class Origin:
 
     @property
     def is_written(self) -> bool:
-        """Whether the program itself has written to a parameter, between two updates."""
+        """Whether the program itself wrote to the parameter, between two updates."""
         return self.where == "weights" and self.facts.get("written") is True
 
     @property
     def is_in_module(self) -> bool:
-        """Whether it was in a module, be it one without a name."""
+        """Whether the operation was in a module, named or not."""
         return bool(self.text("module_type")) or bool(self.text("module"))
 
     @property
     def differentiated(self) -> str:
-        """Of a backward pass, the operation whose derivative is not finite: `linalg_eigh`."""
+        """In a backward pass, the operation whose derivative is not finite, as `linalg_eigh`."""
         name = self.text("derivative").rstrip("0123456789").removesuffix("Backward")
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
     @property
     def is_singular(self) -> bool:
-        """Whether an operation was asked for what it has no value for, however small all numbers
-        are: a division by zero, a mean of nothing, a root's slope at zero. Not one that overflows.
+        """Whether an operation has no value at its arguments, however small all numbers are.
+
+        A division by zero, a mean of nothing, a root's slope at zero; but not an overflow.
         """
         if self.is_overflow:
             return False
@@ -102,7 +103,7 @@ class Origin:
 
     @property
     def evidence(self) -> dict[str, Any]:
-        """The facts as plain values."""
+        """The facts as plain values, for a finding's evidence."""
         found: dict[str, Any] = {
             name: self.facts[name]
             for name in ("op", "kind", "what", "module", "derivative", "given", "parameter")
@@ -130,7 +131,8 @@ class Origin:
 def origins(trace: Trace) -> tuple[Origin, ...]:
     """All origins in order of steps.
 
-    Where this rank could not tell, the value may have come from another rank, which can.
+    If this rank found none that it could locate, those of other ranks are added: the value may have
+    come from one of them.
     """
     found = [_origin(event) for event in trace.events_of(EventKind.ORIGIN)]
     if found and all(origin.where == "unknown" for origin in found):
@@ -143,7 +145,7 @@ def origins(trace: Trace) -> tuple[Origin, ...]:
 
 
 def site_of(trace: Trace, origin: Origin) -> Site | None:
-    """The site of an origin, if it is at one."""
+    """The site at which an origin is, or None."""
     if origin.where in ("weights", "update"):
         return trace.site(origin.text("parameter"), Role.PARAM)
     if origin.where == "data":
@@ -157,7 +159,7 @@ def _origin(event: Event, rank: int | None = None) -> Origin:
 
 
 def origin_of(facts: Mapping[str, Any], recorded_at: int) -> Origin:
-    """The origin that a payload describes, which was recorded at a step."""
+    """The origin that a payload describes; `recorded_at` is the step of its event."""
     step = facts.get("step")
     known = isinstance(step, int) and not isinstance(step, bool) and 0 <= step <= recorded_at
     return Origin(
@@ -169,7 +171,7 @@ def origin_of(facts: Mapping[str, Any], recorded_at: int) -> Origin:
 
 
 def _operand(facts: Mapping[str, Any]) -> str:
-    """`other [8, 6] float32, 0 to 1.2, 37 zeros`."""
+    """Describe an operand: `other [8, 6] float32, 0 to 1.2, 37 zeros`."""
     if "value" in facts:
         return f"{facts.get('name')} = {facts['value']}"
     parts = [f"{facts.get('name')} {facts.get('shape')} {facts.get('dtype')}"]

@@ -1,4 +1,4 @@
-"""NUM05: values on the way to the largest that their number type holds."""
+"""NUM05: values that approach the largest that their number type holds."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -12,9 +12,9 @@ from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Trace
 
-# What large steps do elsewhere, and weights that nothing holds.
+# Rules whose patterns large steps cause in other runs; here it is weights that nothing bounds.
 _OF_UNBOUNDED = ("ACT03", "GRD02", "GRD05", "PAR02", "UPD01", "UPD07", "LOS08")
-_FASTER = 10.0  # the last quarter of the run against the second
+_FASTER = 10.0  # ratio of the fall in the run's last quarter to that in its second
 _LIMITS = {"float16": 65504.0, "bfloat16": 3.39e38, "float32": 3.40e38}
 
 
@@ -38,12 +38,12 @@ def overflow_ahead(
 ) -> Iterator[Finding]:
     """The largest value of a layer grows toward what its number type can hold.
 
-    Judged are sites whose largest magnitude rose steadily (by a rank test) and by more than
-    `growth`, and which, at the growth of the run's second half, will reach the limit within as many
-    steps again. They must also be within `decades` powers of ten of the limit, or have risen by
-    four times that, or, over twice as many samples, by half of what the type holds above 1 (in
-    float16 by 2.4 powers of ten). Where the loss falls below zero without end nothing holds the
-    weights: that is the cause of their growth, not steps that are too large.
+    A site counts if its largest magnitude rose steadily (by a rank test) and by more than `growth`,
+    and will reach the limit within as many steps again, at the growth of the run's second half. It
+    must also be within `decades` powers of ten of the limit, or have risen by four times that, or,
+    over twice as many samples, by half of what the type holds above 1 (in float16 by 2.4 powers of
+    ten). If the loss falls below zero without end, nothing bounds the weights: that is the cause of
+    their growth, not steps that are too large.
     Source: the largest finite numbers of IEEE 754, 65504 in float16 and about 3.4e38 in float32;
     bfloat16 has the range of float32.
     """
@@ -65,7 +65,7 @@ def overflow_ahead(
             half = len(exponent) // 2
             ahead = float(exponent[-1] - exponent[half]) * (step[-1] - step[0])
             ahead /= max(1, int(step[-1] - step[half]))
-            # Half of what float16 has is less: then the trend must be longer, too.
+            # Half of float16's range is less than four decades: so the trend must be longer, too.
             is_long = seen.sum() >= 2 * samples and rise > np.log10(limit) / 2
             near = room <= decades or ((rise > 4 * decades or is_long) and ahead >= room)
             if near and rise >= np.log10(growth) and trend_z(exponent) > 3.0:

@@ -1,6 +1,6 @@
 """The sites whose samples were not finite, by step and in the order a step computes them.
 
-What is known without an origin: which site broke first, not which operation.
+Without an origin this is all that is known: which site broke first, not which operation.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ BACKWARD = (Role.ACTIVATION_GRAD, Role.PARAM_GRAD)
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A site, the first step at which its sample was not finite, and which fraction was not."""
+    """A site, the first step at which its sample was not finite, and the non-finite fraction."""
 
     site: Site
     step: int
@@ -37,13 +37,13 @@ class Broken:
 
     @property
     def order(self) -> tuple[int, int]:
-        """Where in a step it is computed: smaller is earlier."""
+        """The site's place in the order of a step's computation: smaller is earlier."""
         number = -self.site.id if self.site.role in BACKWARD else self.site.id
         return ORDER[self.site.role], number
 
 
 def broken_sites(trace: Trace) -> list[Broken]:
-    """Every site whose sample was ever not finite, from statistics and events."""
+    """Every site whose sample was ever non-finite, from statistics and events."""
     known = {site.id: site for site in trace.sites}
     found: dict[int, Broken] = {}
     rows = trace.table("stats").select(["step", "site", "nonfinite_fraction"])
@@ -60,7 +60,7 @@ def broken_sites(trace: Trace) -> list[Broken]:
 
 
 def site_told(trace: Trace, event: Event) -> Site | None:
-    """The site that an event of a non-finite value is about."""
+    """The site that an event of a non-finite value names, or None."""
     path, role = event.payload.get("site"), event.payload.get("role")
     if isinstance(path, str) and role in set(Role):
         return trace.site(path, str(role))
@@ -68,7 +68,7 @@ def site_told(trace: Trace, event: Event) -> Site | None:
 
 
 def unseen(trace: Trace, broken: list[Broken], start: int) -> str:
-    """What is known of a step whose forward pass was not sampled, or was clean."""
+    """Say what is known of a step whose forward pass was not sampled, or was finite."""
     if start in trace.sampled_steps:
         return "All sampled activations and predictions of that step are finite: look at the loss."
     after = sorted((b for b in broken if b.step > start), key=lambda b: (b.step, b.order))
@@ -81,7 +81,7 @@ def unseen(trace: Trace, broken: list[Broken], start: int) -> str:
 
 
 def where(site: Site) -> str:
-    """The site in words."""
+    """The site as a noun phrase."""
     what = {
         Role.ACTIVATION: "the output of",
         Role.ACTIVATION_GRAD: "the gradient at the output of",
@@ -110,7 +110,7 @@ def before(role: Role) -> str:
 
 
 def advice(role: Role) -> str:
-    """What to do about the first broken site of a role; nothing for the rule's own advice."""
+    """Advice on the first broken site, by its role; empty if the rule's own advice fits."""
     if role in (Role.INPUT, Role.TARGET):
         return "Check the data for missing values, and the scaling for a division by a zero std."
     if role in BACKWARD:

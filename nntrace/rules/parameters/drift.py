@@ -14,7 +14,7 @@ from nntrace.schema import Role
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray, IntArray
 
-_PARTS = 6  # of the run, whose paces are compared
+_PARTS = 6  # into which the run is divided to compare the bias's pace
 _REACH = 0.75  # of the run that samples must cover
 _SAME_SIGN = 0.95
 
@@ -38,11 +38,11 @@ def bias_drift(
 ) -> Iterator[Finding | Skipped]:
     """A bias moves away from zero at a steady pace, beyond the scale of the weights beside it.
 
-    Training then moves an offset instead of learning from the input. Reported only where the
-    movement does not slow down, is driven by gradients of one sign to the end, and has come farther
-    than the weights are large (initialised biases are at most that large). A bias that settles,
-    such as one that finds the log-odds of rare classes, is healthy; norms are left out. Information
-    where targets that vary are nearly fitted, which no offset alone can do.
+    Training then moves an offset instead of learning from the input. Reported only if the movement
+    does not slow down, is driven by gradients of one sign to the end, and has gone farther than the
+    weights are large (initialised biases are at most that large). A bias that settles, such as one
+    that finds the log-odds of rare classes, is healthy; norms are left out. Information if targets
+    that vary are nearly fitted, which no offset alone can do.
     Source: "37 reasons", 28 (watch biases growing to ±infinity); Deep Learning Tuning, DL4J.
     """
     beside = {site.parent: site for site in weights(trace) if site.fan_in}
@@ -97,8 +97,8 @@ def _targets_vary(trace: Trace) -> bool:
 
 
 def _keeps_pace(at: IntArray, walk: FloatArray, pull: FloatArray, steady: float) -> bool:
-    """Whether it goes one way without slowing down, pulled by gradients of one sign."""
-    # Samples lie closer at the start of a run, so pace is taken over steps, not over samples.
+    """Whether a bias moves one way without slowing down, driven by gradients of one sign."""
+    # Samples are denser at the start of a run, so pace is taken over steps, not over samples.
     marks = np.linspace(at[0], at[-1], _PARTS + 1)
     pace = np.diff(np.interp(marks, at, walk)) * np.sign(walk[-1] - walk[0])
     late = np.sign(pull[len(pull) // 2 :])

@@ -15,10 +15,10 @@ from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Trace
 
-_NOT_LEARNT = 0.5  # share of the first loss that is still there at the end
+_NOT_LEARNT = 0.5  # share of the first loss that is left at the end
 _OF_TARGETS = ("LOS08", "GRD02", "GRD05")
-_AS_FAST = 1.0  # the last fall of the loss over its first
-_STILL_GROWS = 1.1  # over the last third of the samples
+_AS_FAST = 1.0  # ratio of the loss's last fall to its first
+_STILL_GROWS = 1.1  # times, over the last third of the samples
 
 
 @rule(
@@ -38,13 +38,12 @@ def weight_divergence(
 ) -> Iterator[Finding | Skipped]:
     """A layer's weights grow to many times their start, go on growing, and nothing is learned.
 
-    They head for infinity. The start counts as at least 1/√fan-in (1/√width where there is no fan),
-    so that layers and tokens that begin at zero or tiny may grow. Not reported: weights that grow
-    while the loss comes down, as on separable data, or that have settled. Reported all the same
-    under a loss that falls below zero as fast as ever: it has no lowest value, and larger weights
-    only make it smaller (a penalty with the wrong sign). Where the targets grow along, as those
-    that a value network makes of its own results do, this explains the growth of the loss and its
-    gradients.
+    They head for infinity. The start counts as at least 1/√fan-in (1/√width if there is no fan),
+    so that layers and tokens that begin at zero or tiny may grow. Not reported: weights that have
+    settled, or that grow while the loss falls, as on separable data. They are still reported if the
+    loss falls below zero as fast as ever: it has no lowest value, and larger weights only make it
+    smaller (a penalty with the wrong sign). If the targets grow along, as those that a value
+    network makes from its own results do, this explains the growth of the loss and its gradients.
     Source: "37 reasons", 28 (weights growing to ±infinity); Deep Learning Tuning, DL4J.
     """
     sites = [site for site in weights(trace) if site.requires_grad is not False]
@@ -52,7 +51,7 @@ def weight_divergence(
     if np.isfinite(size).sum(axis=0).max(initial=0) < samples:
         yield too_few(f"needs {samples} sampled steps")
         return
-    # A table of vectors that are added (a class token) has no fan, but the width of what it joins.
+    # A table of vectors that are added (a class token) has no fan, but a width.
     begin = np.array([_usual_start(site.fan_in or site.shape[-1]) for site in sites])
     start = np.fmax(first_finite(size), begin)
     learns = remaining_loss(trace) < _NOT_LEARNT or is_still_learning(trace)
@@ -145,5 +144,5 @@ def weight_collapse(
 
 
 def _usual_start(fan_in: int) -> float:
-    """The standard deviation of a usual initialisation."""
+    """The standard deviation of a usual initialisation for this fan-in."""
     return 1 / sqrt(fan_in)

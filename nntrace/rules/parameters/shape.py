@@ -1,4 +1,4 @@
-"""Rules on what weights look like: bell-shaped, and smooth where they are filters of images."""
+"""Rules on the look of weights: bell-shaped, and smooth if they are filters over images."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -35,11 +35,11 @@ def non_gaussian_weights(
     heaps: Annotated[float, "excess kurtosis of two heaps (−2; −1.2 if evenly spread)"] = -1.5,
     samples: Annotated[int, "sampled steps that are needed"] = 10,
 ) -> Iterator[Finding | Skipped]:
-    """After training began a layer's weights are far from bell-shaped, though they started so.
+    """A layer's weights have become far from bell-shaped since training began.
 
     Weights of trained layers stay roughly Gaussian. A few that are far larger than the rest, or a
     lopsided heap, come from a few inputs or units that took over; two heaps at the ends of a range
-    that never changes come from a clip after each step. Gates of recurrent layers, norms, lookup
+    that never changes come from clipping after each step. Gates of recurrent layers, norms, lookup
     tables and matrices of fewer than 256 elements are left out. Information, never a warning.
     Source: Deep Learning Tuning, DL4J (histograms of parameters); "37 reasons", 28; Gulrajani et
     al. 2017 (1704.00028), figure 1 (weights of a critic that are clipped).
@@ -86,7 +86,7 @@ def non_gaussian_weights(
 
 
 def _clipped_at(low: FloatArray, high: FloatArray) -> float | None:
-    """The size that weights have on both sides at every sample, if that never changes."""
+    """The bound that weights reach on both sides, if it is the same at every sample; else None."""
     ends = finite(np.concatenate([-low, high]))
     same = len(ends) > 0 and ends[0] > 0 and np.ptp(ends) <= _ROUNDING * ends[0]
     return float(ends[0]) if same else None
@@ -110,7 +110,7 @@ def dead_filters(
 ) -> Iterator[Finding | Skipped]:
     """Whole filters (the weights of one output unit) are next to zero while others are not.
 
-    Such a unit gives the same output for every input. A filter counts when it is below a thousandth
+    Such a unit gives the same output for every input. A filter counts if it is below a thousandth
     of the median filter at the end of the run; at least two of them must, in a trainable layer. In
     large layers a sample of each filter is read.
     Source: Molchanov et al. 2017 (pruning filters); Deep Learning Tuning, DL4J.
@@ -145,7 +145,7 @@ def dead_filters(
 
 
 def _filters(site: Site) -> int:
-    """How many filters a weight has; 0 where it is not known along which axis they are."""
+    """The number of filters of a weight; 0 if the axis along which they lie is unknown."""
     axis = site.unit_axis
     return 0 if axis is None or not 0 <= axis < len(site.shape) else site.shape[axis]
 
@@ -167,9 +167,9 @@ def noisy_first_layer(
     """Late in training the first layer's filters over images still look like noise.
 
     Filters that have learned from images show edges and blobs: neighbouring weights resemble each
-    other as neighbouring pixels do. Judged are kernels of 5 × 5 and larger, at the last step at
-    which they were kept, and only where the input images are smooth themselves. Information, never
-    a warning.
+    other as neighbouring pixels do. Kernels of 5 × 5 and larger are judged, at the last step at
+    which they were kept, and only if the input images are smooth themselves. Information, never a
+    warning.
     Source: Karpathy's Recipe, step 4 (visualise first-layer weights); CS231n.
     """
     filters = [
@@ -211,15 +211,15 @@ def _first(filters: list[Tensor]) -> Tensor:
 
 
 def _smoothness_of_images(values: FloatArray) -> float:
-    """That of images, whichever axis their channels are: read otherwise they are hardly smooth."""
+    """The smoothness of images, whichever axis holds channels: the wrong one is hardly smooth."""
     readings = [_smoothness(values), _smoothness(np.moveaxis(values, 3, 1))]
     return max((found for found in readings if np.isfinite(found)), default=0.0)
 
 
 def _smoothness(values: FloatArray) -> float:
-    """Mean correlation of vertical and horizontal neighbours in images or filters [n, c, h, w].
+    """The mean correlation of vertical and horizontal neighbours in images or filters [n, c, h, w].
 
-    Independent values of k × k give about −1/k², because each plane's mean is taken out.
+    Independent values in planes of k × k give about −1/k², because each plane's mean is subtracted.
     """
     if min(values.shape) < 1 or min(values.shape[2:]) < 2:
         return float("nan")
