@@ -1,7 +1,7 @@
 """The command line. `main` is the one place that decides what an error does.
 
 Each command is a module of this package, imported only when it is used, because `nntrace run`
-stands before every training run: nothing heavier than click may be imported on its path.
+delays every training run: nothing heavier than click may be imported for it.
 """
 
 import os
@@ -19,7 +19,7 @@ BAD_INPUT: Final = 2
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 
-# The order is that of a first session; each is the attribute `command` of the module of its name.
+# In the order of a first session. Each is the attribute `command` of the module of that name.
 COMMANDS: Final = (
     "run",
     "monitor",
@@ -41,7 +41,7 @@ COMMANDS: Final = (
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are modules, loaded when one of them is asked for."""
+    """A group whose commands are modules, each loaded when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of the commands, in the order of a first session."""
@@ -57,7 +57,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command meant; a name that does not exist gets a suggestion."""
+        """Resolve the command; an unknown name raises an error with a suggestion."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             from nntrace.config import suggestion
 
@@ -121,7 +121,7 @@ def _complain(message: str) -> int:
 
 
 def _usage_line(error: click.ClickException) -> str:
-    """Click's message in the form of ours: one sentence on one line, and where to read on."""
+    """Click's message in nntrace's form: one sentence on one line, and where to find help."""
     message = " ".join(error.format_message().split())
     message = message[:1].lower() + message[1:]
     message += "" if message.endswith((".", "?", "!")) else "."
@@ -141,7 +141,7 @@ def _describe(error: OSError) -> str:
 
 
 def _forget_stdout() -> None:
-    """Point stdout to nowhere, or the interpreter complains about the pipe when it exits."""
+    """Redirect stdout to the null device, so that the interpreter exits without a pipe error."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):

@@ -31,7 +31,7 @@ error_fraction = 0.6
 
 
 def list_text(rules: Sequence[Rule]) -> RenderableType:
-    """One line per rule."""
+    """A table with one line per rule."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("code", "severity", "name", "finds"):
         table.add_column(heading, no_wrap=heading != "finds")
@@ -42,7 +42,7 @@ def list_text(rules: Sequence[Rule]) -> RenderableType:
 
 
 def full_text(rule: Rule) -> RenderableType:
-    """All that is declared of one rule."""
+    """The whole declaration of one rule."""
     parts: list[RenderableType] = [
         Text.assemble(
             (f"{rule.code} {rule.name}  ", "bold"),
@@ -68,17 +68,17 @@ def full_text(rule: Rule) -> RenderableType:
 
 
 def as_json(rules: Sequence[Rule]) -> str:
-    """The declarations as a JSON list."""
+    """The rules' declarations as a JSON list."""
     return json.dumps(plain([_declaration(rule) for rule in rules]), indent=2) + "\n"
 
 
 def markdown(rules: Sequence[Rule]) -> str:
-    """The catalogue page: a table of all, then an entry for each."""
+    """The catalogue page: a table of all rules, then an entry for each."""
     return "\n".join(_page(rules)) + "\n"
 
 
 def rule_page(rule: Rule, rules: Sequence[Rule]) -> str:
-    """A page of its own for one of the rules, linked with those of its symptoms and causes."""
+    """A page for one of the rules, with links to the pages of its symptoms and causes."""
     symptoms = [_link(other) for other in rules if other.code in rule.explains]
     causes = [_link(other) for other in rules if rule.code in other.explains]
     lines = [f"# {rule.code} {rule.name}\n", *_entry(rule, symptoms)]
@@ -127,7 +127,7 @@ def _page(rules: Sequence[Rule]) -> Iterator[str]:
 
 
 def _entry(rule: Rule, symptoms: Sequence[str]) -> Iterator[str]:
-    """What stands below a rule's heading."""
+    """The lines below a rule's heading."""
     yield f"*{rule.severity.value}.* {rule.doc}\n"
     if rule.advice:
         yield f"**What to try.** {rule.advice}\n"
@@ -144,7 +144,7 @@ def _entry(rule: Rule, symptoms: Sequence[str]) -> Iterator[str]:
 
 
 def _link(rule: Rule) -> str:
-    """Beside a page of `rule_page`."""
+    """A link from one page of `rule_page` to another."""
     return f"[{rule.code} {rule.name}]({rule.code}.md)"
 
 
@@ -158,5 +158,5 @@ def _needs(rule: Rule) -> str:
 
 
 def _literal(threshold: Threshold) -> str:
-    """The default as TOML writes it."""
+    """The default as a TOML value."""
     return json.dumps(threshold.default)

@@ -68,11 +68,11 @@ def command(
 
     CMD is the same as for `nntrace run`. It runs unmodified, about seven times for a few hundred
     steps each: on one batch, with inputs zeroed, with targets shuffled, over all learning rates,
-    twice with one seed. What it writes goes to a temporary folder where that can be done; the
-    places where it cannot are named.
+    twice with the same seed. Its files are written to a temporary folder where that is possible; a
+    note names what was written elsewhere.
 
-    Exits with 1 when a probe fails or a rule finds an error in the script, with 2 when it does not
-    train.
+    Exits with 1 when a probe fails or a rule finds an error in the script, with 2 when the script
+    does not train.
 
     \b
     Examples:
@@ -131,7 +131,7 @@ def command(
 
 
 def _tell(what: str, names: Sequence[str], *, verbose: bool) -> None:
-    """One line for all of a kind; with `--verbose` one for each."""
+    """Print one note for all names of a kind; with `verbose`, one note for each."""
     if verbose:
         for name in names:
             note(f"{what}: {printable(name)}")
@@ -142,14 +142,14 @@ def _tell(what: str, names: Sequence[str], *, verbose: bool) -> None:
 
 
 def _ended(number: int, frame: object) -> None:
-    """SIGTERM: as an exit, so that no experiment is left behind."""
+    """Turn SIGTERM into an exit, so that no experiment is left running."""
     raise SystemExit(128 + number)
 
 
 def _stdin() -> str:
-    """The file stdin comes from (`< answers.txt`), which each process may read; else nothing.
+    """The file that stdin comes from (`< answers.txt`), for every experiment to read.
 
-    What comes through a pipe or from a terminal can be read only once.
+    Else the null device, because a pipe or a terminal can be read only once.
     """
     own = "/proc/self/fd/0"
     try:
@@ -159,6 +159,6 @@ def _stdin() -> str:
 
 
 def _jobs() -> int:
-    """Two at a time, unless they would have to share a GPU or a single core."""
+    """The experiments to run at a time: two, unless they would share a GPU or a single core."""
     has_gpu = any(Path("/dev").glob("nvidia[0-9]*"))
     return 1 if has_gpu or (os.cpu_count() or 1) < 2 else 2

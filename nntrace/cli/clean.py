@@ -24,8 +24,8 @@ def command(
 ) -> None:
     """Delete old runs. Runs that are still going are never deleted.
 
-    FOLDER is by default ./nntrace-runs, or the configured one. With both conditions a run must
-    meet both.
+    FOLDER is by default ./nntrace-runs, or the configured one. With --older-than and --keep, only
+    runs that meet both conditions are deleted.
 
     \b
     Examples:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def _codes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    """`--select ACT,DAT04 --select GRD` is three codes."""
+    """Split codes at commas: `--select ACT,DAT04 --select GRD` gives three."""
     return tuple(code for value in values for code in value.split(",") if code.strip())
 
 
@@ -71,11 +71,12 @@ def command(
 ) -> int:
     """Say what is wrong with a run, the most likely root cause first.
 
-    RUN is a path, the name of a run in ./nntrace-runs, or `latest`, the default; several are
+    RUN is a path, the name of a run in ./nntrace-runs, or `latest`, the default; several runs are
     diagnosed one after the other. Codes may be prefixes: ACT is every rule on activations.
 
     Exits with 1 when a finding is at or above --fail-on, with 2 when a run cannot be read. Findings
-    that the baseline knows, or at sites that the configuration ignores, are counted, not reported.
+    that the baseline lists, or at sites that the configuration ignores, are counted but not
+    reported.
 
     \b
     Examples:
@@ -116,7 +117,7 @@ def _reports(
     thresholds: Mapping[str, Mapping[str, Any]],
     known: Baseline | None,
 ) -> tuple[list[Report], int]:
-    """The readable runs' reports, and the number of unreadable ones: each gets a line on stderr."""
+    """The reports of readable runs, and the number of unreadable ones, each noted on stderr."""
     from nntrace.diagnosis.report import make_report
     from nntrace.runs.find import find_run
 
@@ -139,7 +140,10 @@ def _reports(
 
 
 def _write_baseline(reports: Sequence[Report], known: Baseline | None, target: Path) -> None:
-    """List all that was found, what the former baseline hid included; not what is ignored."""
+    """Write a baseline of all findings, those hidden by the former one (`known`) included.
+
+    Findings at ignored sites are left out.
+    """
     from nntrace.diagnosis.baseline import Baseline
 
     found = [finding for report in reports for finding in report.diagnosis.findings]

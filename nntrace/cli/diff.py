@@ -44,11 +44,11 @@ def command(
 ) -> int:
     """Find the first place where two runs differ.
 
-    Settings that differ come first. A and B are paths or names of runs. Layers correspond by path,
-    then by order and shape, so that a model can be compared with its port. Record both with
-    `--every 1` and the same seed to compare them step by step. Across seeds, differences that also
-    occur between runs like A with other seeds are no divergence; such runs are found beside A, or
-    given by --noise.
+    Differences in settings are shown first. A and B are paths or names of runs. Layers are matched
+    by path, then by order and shape, so that a model can be compared with its port. Record both
+    with `--every 1` and the same seed to compare them step by step. Across seeds, a difference that
+    also occurs between runs like A with other seeds is no divergence; such runs are found beside A,
+    or given by --noise.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`nntrace export`: a run in the forms of other tools."""
+"""`nntrace export`: writes a run in the formats of other tools."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from nntrace.export import FORMS, load
 def command(run: str | None, form: str, target: Path | None) -> None:
     """Write a run in the format of another tool.
 
-    tensorboard: event files with scalars and histograms. parquet: the streams, partitioned by
-    run and rank. csv: one file per stream. wandb: an offline run to sync.
+    The formats: `tensorboard`, event files with scalars and histograms; `parquet`, the streams,
+    partitioned by run and rank; `csv`, one file per stream; `wandb`, an offline run to sync.
 
     \b
     Examples:

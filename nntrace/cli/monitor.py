@@ -1,4 +1,4 @@
-"""`nntrace monitor`: the live terminal, which is a plug-in of the group `nntrace.monitors`."""
+"""`nntrace monitor`: opens the live terminal, a plug-in of the group `nntrace.monitors`."""
 
 import click
 
@@ -16,9 +16,9 @@ def command(run: str | None, remote_nntrace: str) -> None:
     """Watch a run in the terminal, live.
 
     RUN is a path, the name of a run in ./nntrace-runs, or `latest`, the default, which waits for
-    the first run where there is none yet; on another machine it is user@host:RUN, and is read
-    through your own ssh. The monitor only reads: leave and come back as you like, training never
-    notices.
+    the first run where there is none yet. A run on another machine is user@host:RUN, read through
+    your own ssh. The monitor only reads: leave and come back as you like, the training is not
+    affected.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Options that several commands have, declared once."""
+"""Options that several commands share, declared once."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def format_option(*forms: str, what: str = "The form of the output.") -> Callable[[F], F]:
-    """`--format`, handed on as `form`; the first of `forms` is the default."""
+    """The option `--format`, passed as `form`; the first of `forms` is the default."""
     return click.option(
         "--format",
         "form",
@@ -22,7 +22,7 @@ def format_option(*forms: str, what: str = "The form of the output.") -> Callabl
 
 
 def output_option(what: str = "Write there instead of to stdout.") -> Callable[[F], F]:
-    """`-o FILE`, handed on as `target`; None when it is not given."""
+    """The option `-o FILE`, passed as `target`; None when it is not given."""
     return click.option(
         "-o",
         "--output",

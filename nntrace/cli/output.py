@@ -20,13 +20,13 @@ _UNWRAPPED: Final = 1000
 
 
 def note(message: str) -> None:
-    """Print one line on stderr, whatever the message holds."""
+    """Print a message on stderr as one line, whatever characters it holds."""
     say(printable(message))
 
 
 @contextmanager
 def output(path: Path | None = None) -> Iterator[TextIO]:
-    """Stdout, or a file. A terminal that lacks a character shows its escape instead."""
+    """Stdout, or a file; characters that its encoding lacks are written as escapes."""
     if path is None:
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
@@ -39,9 +39,9 @@ def output(path: Path | None = None) -> Iterator[TextIO]:
 
 @contextmanager
 def console(path: Path | None = None) -> Iterator[Console]:
-    """A rich console there: colours on a terminal only, and no text is read as markup.
+    """A rich console on stdout or a file: coloured on a terminal only, no text read as markup.
 
-    Where there is no terminal nothing is wrapped or cut: what is piped can be searched by line.
+    Without a terminal nothing is wrapped or cut, so that piped output can be searched by line.
     """
     from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""`nntrace pack`: finished runs in less space."""
+"""`nntrace pack`: stores finished runs in less space."""
 
 import click
 
@@ -12,10 +12,10 @@ def command(runs: tuple[str, ...], lossless: bool) -> None:
     """Pack finished runs into Parquet files.
 
     Each stream becomes one file in place of its segments. Every command reads packed runs as
-    before; so does any reader of Parquet. Runs become three to five times smaller: statistics
-    of samples are rounded, to far less than their sampling error (mean, std and rms to 0.03 % of
-    rms, the others to 0.4 to 1.6 %). Losses, rates, counts, batches, inputs, outputs, zeros
-    and signs stay as they are, and with --lossless everything does: 1.3 to 2.7 times smaller.
+    before, and so does any reader of Parquet. Runs become three to five times smaller: statistics
+    of samples are rounded by far less than their sampling error (mean, std and rms to 0.03 % of
+    rms, the others to 0.4 to 1.6 %). Losses, rates, counts, batches, inputs, outputs, zeros and
+    signs are kept exactly. With --lossless everything is, and runs become 1.3 to 2.7 times smaller.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`nntrace recipe`: a run compared with the recipe for training neural networks."""
+"""`nntrace recipe`: compares a run with the recipe for training neural networks."""
 
 import click
 

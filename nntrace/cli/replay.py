@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nntrace.replay import Capsule
     from nntrace.replay.play import Outcome
 
-_STARTS = ("-m", "-c")  # of a command: what Python is to run
+_STARTS = ("-m", "-c")  # options with which a command may begin: what Python is to run
 
 
 @click.command(name="replay", context_settings={"ignore_unknown_options": True})
@@ -49,12 +49,12 @@ def command(
     """Repeat a step that broke, and say where and why.
 
     `nntrace run` keeps the step at which a value is not finite, or the loss jumps: its batch,
-    random state and weights. Here the program of the run is started up to its first call of the
-    model; then weights, batch and random state of that step are put in, and its own code computes
-    loss and gradients. It is stopped before the optimizer acts.
+    random state and weights. `nntrace replay` runs the program up to its first call of the model;
+    then it restores weights, batch and random state of that step, and lets the program's own code
+    compute loss and gradients. The program is stopped before the optimizer acts.
 
     RUN is a path, the name of a run in ./nntrace-runs, or `latest`, the default. The command
-    recorded in RUN is shown and run after you agree; another one is given after `--`.
+    recorded in RUN is shown, and run after you agree; give another one after `--`.
 
     Exits with 0 when the step broke again in the same operation, or gave the same loss; with 1
     when it did not.
@@ -110,7 +110,7 @@ def command(
 
 
 def _list(folder: Path, form: str) -> None:
-    """What the run kept."""
+    """Print the capsules of the run."""
     from nntrace.cli.output import console
     from nntrace.replay import list_capsules
     from nntrace.replay.text import list_content, table
@@ -125,7 +125,7 @@ def _list(folder: Path, form: str) -> None:
 def _tell(
     folder: Path, capsule: "Capsule", outcome: "Outcome", changed: "Sequence[str]", form: str
 ) -> bool:
-    """What became of the step; whether it broke again in the same way."""
+    """Print the outcome of the replay and return whether the step broke in the same way again."""
     from nntrace.cli.output import console
     from nntrace.replay.text import outcome_content, outcome_text
     from nntrace.replay.verdict import judge
@@ -153,10 +153,10 @@ def _model(capsule: "Capsule") -> str:
 
 
 def _ask(words: tuple[str, ...], where: Path, capsule: "Capsule") -> None:
-    """A run folder may come from anywhere: its command is run only by the user's word.
+    """Ask whether to run a run's command: the folder may come from anywhere.
 
     Raises:
-        NntraceError: the user does not want to, or cannot be asked.
+        NntraceError: the user declines, or cannot be asked.
     """
     import shlex
     import sys

@@ -1,4 +1,4 @@
-"""`nntrace report`: a run as one HTML page, or one of its charts as a picture."""
+"""`nntrace report`: writes a run as one HTML page, or one of its charts as a picture."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def command(
 ) -> None:
     """Write a run as one self-contained HTML page.
 
-    It shows the findings and charts, needs no network, is readable on a phone and in print, and
-    executes nothing that the run contains. RUN is a path, the name of a run in ./nntrace-runs, or
-    `latest`, the default.
+    The page shows the findings and charts, needs no network, is readable on a phone and in print,
+    and executes nothing that the run contains. RUN is a path, the name of a run in ./nntrace-runs,
+    or `latest`, the default.
 
     \b
     Examples:
@@ -100,7 +100,7 @@ def _write(content: bytes, target: Path, *, asked: bool) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
-    """A line on a terminal that says what is being done; nothing elsewhere."""
+    """Show on a terminal, in one line, what is being done; show nothing elsewhere."""
     from rich.console import Console
 
     screen = Console(stderr=True, markup=False)

@@ -1,4 +1,4 @@
-"""`nntrace rules`: the catalogue of checks, derived from the rules' own declarations."""
+"""`nntrace rules`: shows the catalogue of rules, derived from their own declarations."""
 
 import click
 
@@ -10,11 +10,10 @@ from nntrace.cli.output import console, output
 @click.argument("code", required=False)
 @format_option("text", "json", "markdown")
 def command(code: str | None, form: str) -> None:
-    """List the checks, or describe one in full.
+    """List the rules, or describe one in full.
 
-    CODE is a rule's code or name (ACT04, dead-units), or the beginning of codes (ACT). Each
-    threshold, and `severity` and `ignore_sites`, can be set in pyproject.toml, under
-    [tool.nntrace.rules.CODE].
+    CODE is a rule's code or name (ACT04, dead-units), or a prefix of codes (ACT). Each threshold,
+    `severity` and `ignore_sites` can be set in pyproject.toml, under [tool.nntrace.rules.CODE].
 
     \b
     Examples:

@@ -15,7 +15,7 @@ from nntrace.schema import Role
     context_settings={
         "ignore_unknown_options": True,
         "allow_interspersed_args": False,
-        "help_option_names": ["--help"],  # a short option would be found inside -mhello
+        "help_option_names": ["--help"],  # a short -h would be found inside -mhello
     },
     options_metavar="[OPTIONS]",
 )
@@ -77,11 +77,11 @@ def command(
     name: str | None,
     cmd: tuple[str, ...],
 ) -> int:
-    """Run CMD as it is, and trace what it trains.
+    """Run CMD unchanged, and trace what it trains.
 
     CMD is a Python script, `-m MODULE`, or any program that starts Python, in this process or
-    in others: every rank is traced. Options of nntrace stand before CMD; what follows is CMD's
-    own. The exit code is CMD's.
+    in others: every rank is traced. Options of nntrace stand before CMD; all that follow belong to
+    CMD. The exit code is CMD's.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`nntrace runs`: the runs in a folder, newest first. Only manifests and the last step are read."""
+"""`nntrace runs`: lists the runs of a folder. Only manifests and the last step are read."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""`nntrace show`: what a run holds, without judging it."""
+"""`nntrace show`: shows what a run holds, without judging it."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ _STATISTICS = ("mean", "std", "min", "max", "zero_fraction", "nonfinite_fraction
 def command(run: str | None, form: str) -> None:
     """Show what a run holds, without judging it.
 
-    That is its manifest, ranks, steps, events, and the last statistics of each site.
+    It prints the manifest, ranks, steps and events, and the last statistics of each site.
 
     RUN is a path, the name of a run in ./nntrace-runs, or `latest`, the default.
 
@@ -54,7 +54,7 @@ def command(run: str | None, form: str) -> None:
 
 
 def describe(trace: "Trace") -> dict[str, Any]:
-    """What the trace holds, as plain values."""
+    """Describe what the trace holds, as plain values."""
     from collections import Counter
     from dataclasses import asdict
 
@@ -114,7 +114,7 @@ def _sites(trace: "Trace") -> list[dict[str, Any]]:
 
 
 def _last_finite(values: Any) -> list[float | None]:
-    """The last value of each column that is a number; None where there is none."""
+    """The last value of each column that is not NaN; None where there is none."""
     import numpy as np
 
     known = ~np.isnan(values)

@@ -13,7 +13,7 @@ _WIDEST_PATH = 60
 
 
 def lines(content: Mapping[str, Any]) -> Iterator[Text]:
-    """The run as `label  value` lines."""
+    """The facts about the run, as lines of label and value."""
     manifest = content["manifest"]
     yield Text(printable(str(content["path"] or manifest["name"])), "bold")
     for label, value in _facts(content, manifest):
@@ -49,7 +49,7 @@ def _steps(content: Mapping[str, Any]) -> str:
 
 
 def sites_table(sites: Sequence[Mapping[str, Any]]) -> Table:
-    """One row per site in depth order, with its last statistics."""
+    """A table with one row per site in depth order, with its last statistics."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("site", "role", "type", "shape"):
         table.add_column(heading, overflow="fold")

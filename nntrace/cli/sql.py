@@ -1,4 +1,4 @@
-"""`nntrace sql`: queries over one run or many."""
+"""`nntrace sql`: queries one run or many."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from nntrace.errors import NntraceError
 def command(words: tuple[str, ...], form: str, target: Path | None) -> None:
     """Query runs with SQL; without a QUERY a shell opens.
 
-    The last word is the query when it holds a blank; the others are runs, by default the latest.
-    Views: steps, stats, sites, events, data, losses, histograms, scalars, tensors, each with the
-    columns `run` and `rank`; and layers, which is stats with the names of the sites.
+    The last word is the query when it holds a blank; the other words are runs, by default the
+    latest. The views are steps, stats, sites, events, data, losses, histograms, scalars and
+    tensors, each with the columns `run` and `rank`; and layers, which is stats with the names of
+    the sites.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`nntrace stream`: a run as bytes on stdout, for a monitor at the other end of an ssh."""
+"""`nntrace stream`: writes a run as bytes to stdout, for a monitor at the other end of ssh."""
 
 import sys
 from pathlib import Path
@@ -19,9 +19,9 @@ _LARGEST_LINE = 1 << 24
 def command(run: str | None, no_follow: bool, resume: bool) -> None:
     """Write a run's streams to stdout until it ends.
 
-    This is what `nntrace monitor user@host:RUN` starts at the other end. RUN is a path, the name
-    of a run in ./nntrace-runs, or `latest`, the default; of a folder of runs, or a project that
-    has one, it is the newest run.
+    `nntrace monitor user@host:RUN` starts this command on the other machine. RUN is a path, the
+    name of a run in ./nntrace-runs, or `latest`, the default. A folder of runs, or a project that
+    has one, stands for its newest run.
 
     \b
     Examples:
@@ -48,7 +48,10 @@ def command(run: str | None, no_follow: bool, resume: bool) -> None:
 
 
 def _find(run: str | None) -> Path:
-    """The run meant, by someone who cannot look around here first."""
+    """The run that a remote user means, who cannot look around here first.
+
+    A folder of runs, or a project with one, stands for its newest run.
+    """
     from nntrace.runs.find import find_run
     from nntrace.schema import MANIFEST, RUNS_FOLDER
 

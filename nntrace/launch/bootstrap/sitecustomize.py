@@ -1,7 +1,7 @@
 """Runs at the start of every Python process under `nntrace run`; starts the agent.
 
-Steps aside first: this folder leaves `sys.path`, and the user's own `sitecustomize` is imported
-as it would have been.
+It steps aside first: this folder is removed from `sys.path`, and the user's own `sitecustomize` is
+imported as it would have been.
 """
 
 import os
@@ -11,12 +11,12 @@ _here = os.path.dirname(os.path.abspath(__file__))
 sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != _here]
 _ours = sys.modules.pop("sitecustomize")
 try:
-    import sitecustomize  # noqa: F401  the user's own, which this file hides
+    import sitecustomize  # noqa: F401  the user's own, which this file has hidden
 except ModuleNotFoundError as error:
     if error.name != "sitecustomize":
         raise
 finally:
-    sys.modules.setdefault("sitecustomize", _ours)  # the import system looks for one
+    sys.modules.setdefault("sitecustomize", _ours)  # the import system expects an entry
     try:
         from nntrace.launch.agent import activate
     except ModuleNotFoundError:
