@@ -1,7 +1,7 @@
-"""Runs the experiments, two at a time, and judges them: from a command to a `Checked`.
+"""Runs the experiments on a command, several at a time, and judges them: the result is a `Checked`.
 
-The rules see ordinary run folders; what `nntrace diagnose FOLDER/baseline` says afterwards is the
-same.
+The rules see ordinary run folders: `nntrace diagnose FOLDER/baseline` gives the same findings
+afterwards.
 """
 
 import os
@@ -28,7 +28,7 @@ from nntrace.trace import Trace
 
 _POLL_SECONDS: Final = 0.1
 _NO_TIME: Final = "there was no time left for it; give the check a longer --time-limit"
-_SAME_RATE: Final = 2.0  # a rate within this factor of the script's own is no other one
+_SAME_RATE: Final = 2.0  # a rate within this factor of the script's own is not worth a second try
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,13 @@ class Made:
     """An experiment that was made.
 
     Attributes:
+        planned: its plan.
+        run: the run folder.
+        seconds: how long it took.
         failure: why there is no usable run; "" when there is one.
-        escapes: what could not be kept inside the sandbox: its kind (`containment`), and what.
-        shared: folders of the user's that were too large to stand in for.
+        escapes: pairs (kind, name) of what could not be kept inside the sandbox; the kinds are
+            those of `containment`.
+        shared: the user's folders that were linked as a whole instead of rebuilt in the sandbox.
     """
 
     planned: Planned
@@ -51,11 +55,16 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A finished check: its folder, its experiments in order, the report on the baseline.
+    """A finished check.
 
     Attributes:
-        changed: files of the user's that were written to meanwhile, unseen: by native code of the
-            script, or by another program.
+        folder: the folder of its runs.
+        made: its experiments, in the order in which they ended.
+        report: the report on the baseline.
+        probes: the probes that were asked for.
+        seconds: how long the check took.
+        changed: the user's files that were written to meanwhile without an audit event: by native
+            code of the script, or by another program.
     """
 
     folder: Path
@@ -67,7 +76,7 @@ class Checked:
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """One for each probe, in the order of their codes."""
+        """One verdict for each probe, in the order of the probes' codes."""
         report = self.report
         return tuple(verdict(probe, report.trace, report.diagnosis) for probe in self.probes)
 
@@ -78,7 +87,7 @@ class Checked:
         return failed or self.report.diagnosis.count(Severity.ERROR) > 0
 
     def escapes(self, kind: str) -> tuple[str, ...]:
-        """All of a kind that could not be kept inside: places written to, machines, programs."""
+        """All that escaped the sandbox, of one kind: places written to, hosts or programs."""
         found = (what for made in self.made for its, what in made.escapes if its == kind)
         return tuple(dict.fromkeys(found))
 
@@ -91,11 +100,13 @@ class Check:
     """One check of a command.
 
     Attributes:
-        folder: for the runs, one for each experiment, named after it.
+        command: the user's command.
+        folder: the folder of the runs, one for each experiment, named after it.
         rules: all rules to judge by; those with experiments are the probes.
-        steps: optimizer steps of each experiment.
-        time_limit: seconds for everything.
-        jobs: experiments at a time.
+        thresholds: overrides of thresholds by rule code.
+        steps: the number of optimizer steps of each experiment.
+        time_limit: seconds for the whole check.
+        jobs: the number of experiments that run at a time.
         watch: called with the running children about ten times a second.
     """
 
@@ -121,7 +132,7 @@ class Check:
         before = states(places, self.command.left_out)
         probes = tuple(rule for rule in self.rules if rule.experiments)
         first = plan(probes, self.steps, self.time_limit)
-        # Training time alone; what importing and loading take is not known beforehand.
+        # Of training time alone: how long importing and loading take is not known beforehand.
         share = self.time_limit * self.jobs / (len(first) + 1)
         deadline = began + self.time_limit
         self._make(plan(probes, self.steps, share), deadline)
@@ -165,7 +176,10 @@ class Check:
                 child.clean()
 
     def _second_try(self, seconds: float) -> Planned | None:
-        """One batch at another rate, if the script's own did not fit it and a better is known."""
+        """An experiment on one batch at a better rate, if the script's own did not fit the batch.
+
+        None where it did, or where the sweep shows no better rate.
+        """
         made = {made.planned.experiment.name: made for made in self._made if not made.failure}
         if "overfit" not in made or "sweep" not in made:
             return None
@@ -184,7 +198,7 @@ class Check:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Hold back SIGINT and SIGTERM: nobody would end a child that is just being started."""
+    """Hold back SIGINT and SIGTERM, which would leave behind a child that is being started."""
     came: list[int] = []
     kept = {}
     if threading.current_thread() is threading.main_thread():
@@ -231,7 +245,7 @@ def _unusable(made: Made) -> str:
 
 
 def cores_each(jobs: int) -> int:
-    """Processor cores for each of `jobs` processes; 0 when the user has set OMP_NUM_THREADS."""
+    """The processor cores for each of `jobs` processes; 0 if the user has set OMP_NUM_THREADS."""
     if "OMP_NUM_THREADS" in os.environ:
         return 0
     return max(1, (os.cpu_count() or 1) // jobs)

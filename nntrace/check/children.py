@@ -1,6 +1,6 @@
-"""Runs the user's command under one experiment: a process group of its own in a sandbox of its own.
+"""Runs the user's command under one experiment, in its own process group and its own sandbox.
 
-Nothing of it is left when the check ends, however it ends.
+No process and no sandbox is left when the check ends, however it ends.
 """
 
 import os
@@ -23,7 +23,7 @@ from nntrace.text import printable
 
 _GRACE_SECONDS: Final = 5.0
 _THREADS: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
-# Against what would wait for a person, reach a service, or compile for minutes.
+# Prevents programs from waiting for a person, reaching a service, or compiling for minutes.
 _QUIET: Final[Mapping[str, str]] = {
     "PYTHONUNBUFFERED": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
@@ -41,13 +41,13 @@ class Command:
     """The user's command, and how its processes are started.
 
     Attributes:
-        given: what the user typed.
-        words: with the program found.
+        given: the command as the user typed it.
+        words: the command with its program resolved.
         folder: the working folder.
-        left_out: what of it the sandboxes do not show.
-        threads: processor cores of each process; 0 leaves that to the program.
+        left_out: files and folders in it that the sandboxes leave out.
+        threads: processor cores of each process; 0 leaves their number to the program.
         shown: whether the program's output goes to the terminal.
-        stdin: the file that each process reads from its beginning.
+        stdin: the file that each process reads as its stdin.
     """
 
     given: tuple[str, ...]
@@ -63,10 +63,10 @@ class Child:
     """The process of one experiment.
 
     Args:
-        command: the command.
+        command: the user's command.
         planned: the experiment.
-        run: the folder for its run; the output goes to a file beside it.
-        deadline: when it is ended, as `time.monotonic` counts.
+        run: the run folder to write; the program's output goes to a file beside it.
+        deadline: when the process is ended, in seconds of `time.monotonic`.
     """
 
     def __init__(self, command: Command, planned: Planned, run: Path, deadline: float) -> None:
@@ -108,26 +108,26 @@ class Child:
             )
 
     def is_running(self) -> bool:
-        """Whether it is still running; past its deadline it is interrupted, then killed."""
+        """Whether the process still runs; past its deadline this interrupts, then kills it."""
         if self._process.poll() is None:
             late = time.monotonic() - self._deadline
             if late > 0 and not self.was_late:
                 self.was_late = True
-                self._send(signal.SIGINT)  # the run is completed, as at Ctrl-C
+                self._send(signal.SIGINT)  # lets the program complete its run, as at Ctrl-C
             elif late > _GRACE_SECONDS:
                 self.end()
         if self._process.poll() is None:
             return True
-        self._send(signal.SIGKILL)  # loader workers, other ranks
+        self._send(signal.SIGKILL)  # to loader workers and other ranks that it left behind
         return False
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs."""
+        """The exit code of the process; None while it runs."""
         return self._process.poll()
 
     def last_words(self) -> str:
-        """The last line it wrote, for a message."""
+        """The last line of the program's output, for a message."""
         try:
             lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
@@ -136,7 +136,7 @@ class Child:
         return printable((said or [""])[-1], 300)
 
     def escapes(self) -> tuple[tuple[str, str], ...]:
-        """What could not be kept inside: what kind it is (`containment`), and what."""
+        """Pairs (kind, name) of what could not be kept inside the sandbox (see `containment`)."""
         try:
             lines = self._notes.read_text(encoding="utf-8").splitlines()
         except OSError:
@@ -144,7 +144,7 @@ class Child:
         return tuple(dict.fromkeys(literal_eval(line) for line in lines))
 
     def end(self) -> None:
-        """End it, and everything it has started."""
+        """Kill the process and everything it has started."""
         self._send(signal.SIGKILL)
         self._process.wait()
 
@@ -155,5 +155,5 @@ class Child:
     def _send(self, number: int) -> None:
         try:
             os.killpg(self._process.pid, number)
-        except OSError:  # all of them have ended
+        except OSError:  # the whole process group has ended
             return

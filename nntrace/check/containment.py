@@ -1,9 +1,9 @@
-"""In a child of `nntrace check`: keeps what the program writes inside its sandbox, or notes it.
+"""Keeps what a child of `nntrace check` writes inside its sandbox, or notes what escapes.
 
 Python raises an audit event before it opens a file (PEP 578); `doors` raises it for native code.
 A link to one of the user's files is replaced by a copy before it is written to. What cannot
 be kept inside is allowed and noted for the user: places outside the sandbox that are written to,
-hosts on the network that are asked for, programs other than Python that are started.
+hosts on the network that are contacted, programs other than Python that are started.
 """
 
 import os
@@ -31,7 +31,7 @@ _CHANGES: Final = {
     "sqlite3.connect": (0,),
 }
 _HARMLESS: Final = ("/dev/", "/proc/", "/sys/")
-# What frameworks ask about the machine.
+# Programs that frameworks start to query the machine; they write nothing.
 _ONLY_READ: Final = frozenset(
     (
         *("uname", "lscpu", "sysctl", "getconf", "hostname", "nvidia-smi", "stty", "tput"),
@@ -54,11 +54,11 @@ _LOOPBACK: Final = ("127.", "::1", "localhost", "0.0.0.0", "::")
 WRITTEN: Final = "written"
 ASKED: Final = "asked"
 STARTED: Final = "started"
-ESCAPES: Final = "NNTRACE_ESCAPES"  # the file that takes the notes
+ESCAPES: Final = "NNTRACE_ESCAPES"  # names the file of the notes
 
 
 def contain(encoded: str) -> None:
-    """Watch this process, and begin with the experiment's seed."""
+    """Seed this process as an encoded experiment asks, and contain it in its sandbox, if any."""
     experiment = Experiment.decode(encoded)
     if experiment is None:
         return
@@ -72,8 +72,8 @@ class Containment:
     """The audit hook.
 
     Args:
-        experiment: with the sandbox.
-        notes: the file for the places outside it, one a line.
+        experiment: the experiment, which names the sandbox.
+        notes: the file for notes of what escapes, one per line; no notes when empty.
     """
 
     def __init__(self, experiment: Experiment, notes: str) -> None:
@@ -92,7 +92,7 @@ class Containment:
         }
 
     def __call__(self, event: str, args: tuple[Any, ...]) -> None:
-        """Called by the interpreter at every audited event."""
+        """Handle an audit event; the interpreter calls this at every one."""
         if self._busy or not (event == "open" or event in _CHANGES or event in self._other):
             return
         self._busy = True
@@ -103,7 +103,7 @@ class Containment:
                 self._other[event](*args)
             else:
                 if event == "os.mkdir" and os.path.isdir(args[0]):
-                    return  # `exist_ok`: nothing is made
+                    return  # with `exist_ok`, this makes nothing
                 for place in _CHANGES[event]:
                     self._written(args[place], removes=event in ("os.remove", "os.rename"))
         except Exception:  # never the program's problem
@@ -116,9 +116,9 @@ class Containment:
             self._written(path, keeps_content=not flags & os.O_TRUNC)
 
     def _written(self, path: Any, *, keeps_content: bool = True, removes: bool = False) -> None:
-        """A file is about to be written to, made or removed."""
+        """Handle a file that is about to be written, made or removed."""
         if not isinstance(path, str | bytes | os.PathLike):
-            return  # a descriptor: it was opened before
+            return  # a descriptor, whose opening was audited
         place = os.path.abspath(os.fsdecode(path))
         if place.startswith(_HARMLESS) or place == ":memory:":
             return
@@ -129,18 +129,19 @@ class Containment:
             _replace_link(real, keeps_content=keeps_content)
 
     def _connected(self, address: Any) -> None:
-        if isinstance(address, tuple):  # of a socket of this machine it is a path
+        if isinstance(address, tuple):  # else the path of a Unix socket
             self._asked(*address)
 
     def _asked(self, host: Any, *rest: Any) -> None:
-        """A name is looked up, or an address connected to."""
+        """Handle a host name that is looked up, or an address that is connected to."""
         if isinstance(host, bytes):
             host = host.decode(errors="replace")
         if not isinstance(host, str) or not host or host.startswith(_LOOPBACK):
             return
         is_address = ":" in host or host.replace(".", "").isdecimal()
         names = any(kind == ASKED for kind, _ in self._noted)
-        if host != platform.node() and not (is_address and names):  # those of a name noted
+        # An address after a noted name is taken to be that name's.
+        if host != platform.node() and not (is_address and names):
             self._note(ASKED, host)
 
     def _started(self, program: Any) -> None:
@@ -162,7 +163,7 @@ def _is_in(place: str, folders: tuple[str, ...]) -> bool:
 
 
 def _replace_link(link: str, *, keeps_content: bool) -> None:
-    """Put a file of the sandbox's own in the place of a link to the user's."""
+    """Replace a link to the user's file: by a copy, or by nothing when its content will go."""
     target = os.path.realpath(link)
     if not os.path.isfile(target):
         return

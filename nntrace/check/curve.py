@@ -1,4 +1,4 @@
-"""The loss over the learning rate, drawn in characters."""
+"""Draws the loss over the learning rate as text."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -13,9 +13,9 @@ _DOT: Final = "•"
 
 
 def curve(sweep: Sweep) -> Iterator[str]:
-    """The rows of a plot: smoothed losses over the rates, the useful range and the script's rate.
+    """The lines of a plot: smoothed losses over the rates, the useful range, the script's rate.
 
-    Losses that ran away are drawn at the upper edge.
+    Losses that diverged are drawn at the upper edge.
     """
     decades = np.log10(sweep.rates)
     left, right = float(decades[0]), float(decades[-1])

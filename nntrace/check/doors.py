@@ -1,7 +1,7 @@
-"""In a child of `nntrace check`: raises audit events for files that native code writes.
+"""Raises audit events for files that native code writes, in a child of `nntrace check`.
 
-Libraries that open files in C++ or Rust raise none. Before such a function is called, the event of
-Python's `open` is raised; the call itself is left as it is.
+Libraries that open files in C++ or Rust raise no audit events. Their functions are wrapped to raise
+the event of Python's `open` first; the call itself is unchanged.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ _CHANGED: Final = os.O_RDWR
 
 @dataclass(frozen=True, slots=True)
 class _Door:
-    """A function that opens a file for writing, or makes or removes one.
+    """A native function that opens a file for writing, or makes or removes one.
 
     Attributes:
-        module: where it is.
-        name: within the module.
+        module: the module of the function.
+        name: its name in the module, dotted for a method.
         place: the position of the path among the arguments.
         keyword: the keyword of the path.
-        flags: how the file is opened, by the arguments.
+        flags: returns, from the call's arguments, the flags with which the file is opened.
         event: the audit event that Python would raise.
     """
 
@@ -59,7 +59,7 @@ _TF_FILES: Final = "tensorflow.python.lib.io._pywrap_file_io"
 _POLARS: Final = ("csv", "ipc", "ndjson", "parquet")
 
 
-# By the module after whose import they are there.
+# By the module whose import makes them available.
 _DOORS: Final = {
     "torch": (
         _Door("torch._C", "PyTorchFileWriter.__init__", 1, "file_name"),
@@ -102,7 +102,7 @@ _DOORS: Final = {
 
 
 def watch_doors() -> None:
-    """Wrap each of these functions once its module is imported."""
+    """Wrap each native function that writes files once its module is imported."""
     sys.meta_path.insert(0, ImportWatcher(_DOORS.__contains__, _stand_at))
 
 
@@ -119,7 +119,7 @@ def _telling(original: Callable[..., Any], door: _Door) -> Callable[..., Any]:
     def tell(*args: Any, **kwargs: Any) -> Any:
         with contextlib.suppress(Exception):  # never the program's problem
             path: Any = args[door.place] if len(args) > door.place else kwargs.get(door.keyword)
-            if hasattr(path, "numpy"):  # an eager tensor of TensorFlow's
+            if hasattr(path, "numpy"):  # an eager TensorFlow tensor
                 path = path.numpy()
             if isinstance(path, str | bytes | os.PathLike):
                 told = (None, door.flags(*args, **kwargs)) if door.event == "open" else (-1,)

@@ -1,5 +1,7 @@
-"""A finished check as text, JSON, SARIF or Markdown: a line for each probe, the curve of learning
-rates, and the findings as `nntrace diagnose` shows them.
+"""Renders a finished check as text, JSON, SARIF or Markdown.
+
+The text has a line for each probe, the curve of learning rates, and the findings as
+`nntrace diagnose` shows them.
 """
 
 import json
@@ -31,7 +33,7 @@ _MARKS: Final = {
 
 
 def render_text(checked: Checked, *, verbose: bool = False) -> Iterator[Line]:
-    """The lines."""
+    """The lines of the text form."""
     verdicts = checked.verdicts
     width = max(len(one.probe.name) for one in verdicts)
     for one in verdicts:
@@ -52,8 +54,10 @@ def render_text(checked: Checked, *, verbose: bool = False) -> Iterator[Line]:
 
 
 def render(checked: Checked, form: str) -> str:
-    """All of it as `json`, `sarif` or `markdown`. SARIF holds what `nntrace diagnose` has there:
-    findings, probes among them, and what could not judge.
+    """Render the check as `json`, `sarif` or `markdown`.
+
+    SARIF holds what `nntrace diagnose` writes there: the findings, those of probes included, and
+    the rules that could not judge.
     """
     if form == "sarif":
         return render_sarif([checked.report])
@@ -61,7 +65,7 @@ def render(checked: Checked, form: str) -> str:
 
 
 def render_json(checked: Checked) -> str:
-    """The diagnosis of the baseline as `nntrace diagnose` gives it, and what the check adds."""
+    """The JSON of `nntrace diagnose` on the baseline, with what the check adds."""
     content: dict[str, Any] = as_json(checked.report)
     content["probes"] = plain([_probe(one) for one in checked.verdicts])
     content["experiments"] = plain(
@@ -84,9 +88,7 @@ def render_json(checked: Checked) -> str:
 
 
 def render_markdown(checked: Checked) -> Iterator[str]:
-    """A table of the probes, the curve of learning rates, and the findings of the rules, for a
-    pull request.
-    """
+    """The lines for a pull request: a table of probes, the curve of rates, the rules' findings."""
     verdicts = checked.verdicts
     yield "| | probe | |"
     yield "|---|---|---|"
@@ -106,7 +108,7 @@ def render_markdown(checked: Checked) -> Iterator[str]:
 
 
 def _rates(checked: Checked) -> list[str]:
-    """The rows of the curve of learning rates; none where there was no sweep."""
+    """The lines of the curve of learning rates; empty where there was no sweep."""
     run = checked.report.trace.under("sweep")
     found = None if run is None else sweep(run)
     return [] if found is None else list(curve(found))

@@ -1,4 +1,4 @@
-"""Which experiments a check makes: those the chosen probes ask for, and the baseline always."""
+"""Chooses the experiments of a check: those that its probes ask for, and always the baseline."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -13,11 +13,12 @@ _LITTLE: Final = Sampling(kinds=("output",), every=50)
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """An experiment, how its run is sampled, and what the progress bar calls it.
+    """An experiment, how its run is sampled, and its title in the progress bar.
 
     Attributes:
-        steps: the most it needs, whatever the user gives to all; None for no such limit.
-        beside: experiments that its verdict leans on: whether what was not learned can be learned.
+        steps: the most steps it needs, however many the user allows; None for no such limit.
+        beside: experiments that its verdict also needs, because they show whether the script can
+            learn at all.
     """
 
     title: str
@@ -27,7 +28,7 @@ class Planned:
     beside: tuple[str, ...] = ()
 
     def given(self, steps: int, seconds: float) -> "Planned":
-        """With the user's limits."""
+        """The same plan with the user's limits."""
         steps = steps if self.steps is None else min(steps, self.steps)
         return replace(self, experiment=replace(self.experiment, steps=steps, seconds=seconds))
 
@@ -54,12 +55,12 @@ EXPERIMENTS: Final[Mapping[str, Planned]] = {planned.experiment.name: planned fo
 
 
 def plan(probes: Iterable[Rule], steps: int, seconds: float) -> tuple[Planned, ...]:
-    """The experiments of these probes, in the order in which they are made.
+    """The experiments that probes need, in the order in which they are made.
 
     Args:
         probes: rules that name their experiments.
-        steps: optimizer steps of each.
-        seconds: training time of each.
+        steps: the number of optimizer steps of each experiment.
+        seconds: the training time of each experiment.
     """
     wanted = {BASELINE, *(name for probe in probes for name in probe.experiments)}
     wanted |= {name for one in wanted for name in EXPERIMENTS[one].beside}
@@ -69,7 +70,7 @@ def plan(probes: Iterable[Rule], steps: int, seconds: float) -> tuple[Planned, .
 
 
 def at_another_rate(factor: float, steps: int, seconds: float) -> Planned:
-    """One batch once more: the script's own learning rate was not able to fit it."""
+    """The experiment on one batch again, at `factor` times the script's own learning rate."""
     overfit = EXPERIMENTS["overfit"]
     experiment = replace(overfit.experiment, name="overfit-other-rate", rate=factor)
     title = f"one batch, learning rate × {factor:.3g}"

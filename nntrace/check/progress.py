@@ -16,7 +16,7 @@ from nntrace.trace import Trace
 
 @contextmanager
 def progress(*, shown: bool) -> Iterator[Watcher]:
-    """What a check is to call while experiments run."""
+    """Show progress; yields the function that a check calls while experiments run."""
     screen = Console(stderr=True)
     if not (shown and screen.is_terminal):
         yield _Lines().watch
@@ -35,7 +35,7 @@ def progress(*, shown: bool) -> Iterator[Watcher]:
 
 
 class _Lines:
-    """A line when an experiment begins."""
+    """Prints a line when an experiment begins."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
@@ -48,7 +48,7 @@ class _Lines:
 
 
 class _Bars:
-    """A bar for each experiment, with its step and its loss."""
+    """Shows a bar for each experiment, with its step and its loss."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
@@ -59,7 +59,7 @@ class _Bars:
     def watch(self, running: Sequence[Child]) -> None:
         now = {child.run.name: child for child in running}
         for name, child in self._running.items():
-            if name not in now:  # once: each call would set its time anew
+            if name not in now:  # only once: another `stop_task` would change the elapsed time
                 self._update(child, is_over=True)
                 self._bars.stop_task(self._tasks[name])
         self._running = now
@@ -81,7 +81,7 @@ class _Bars:
 
     def _state(self, child: Child) -> tuple[int, str]:
         name = child.run.name
-        with suppress(NntraceError):  # there is nothing yet
+        with suppress(NntraceError):  # the run folder does not exist yet
             trace = self._traces.get(name)
             if trace is None:
                 trace = self._traces[name] = Trace.open(child.run)

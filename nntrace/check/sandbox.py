@@ -1,10 +1,10 @@
-"""A working folder that stands in for the user's: it has all of its files, but hardly any copies.
+"""Makes a working folder that stands in for the user's: with all its files, but hardly any copies.
 
-Folders are made anew and files are links, so that what a program writes stays here; a link that
-is about to be written to is replaced by a copy first (`containment`). Model files are copied at
-once, because native code writes them unseen; so is the program's source, so that what it finds by
-`Path(__file__).resolve()` is here. Folders beyond the limit are links as a whole, and so
-is what lies beside the folder and above it: `../data` is what it is for the user.
+Folders are made anew and files are links, so that what a program writes stays in the sandbox; a
+link that is about to be written to is replaced by a copy first (`containment`). Model files are
+copied at once, because native code writes to them without an audit event. So are the program's
+sources, so that `Path(__file__).resolve()` leads into the sandbox. Folders beyond the limit are
+linked as a whole, and so is what lies beside and above the folder: `../data` is the user's.
 """
 
 import os
@@ -36,9 +36,9 @@ _AS_A_WHOLE: Final = (".git", ".hg", ".venv", "venv", "node_modules", "site-pack
 
 
 def make_surroundings(folder: Path, place: Path) -> Path:
-    """An empty folder below `place` for the sandbox of `folder`.
+    """Make an empty folder below `place` for the sandbox of `folder`, and return it.
 
-    Around it are links to what is around the user's.
+    Beside it and above it are links to what lies beside and above `folder`.
     """
     above = list(folder.parents)[:_LEVELS]
     current = place
@@ -46,7 +46,7 @@ def make_surroundings(folder: Path, place: Path) -> Path:
     for parent, child in zip(reversed(above), reversed([folder, *above[:-1]]), strict=True):
         try:
             beside = [Path(entry.path) for entry in os.scandir(parent)]
-        except OSError:  # it may be entered, not listed
+        except OSError:  # a folder that may be entered but not listed
             beside = []
         for path in beside[:_MOST_ENTRIES]:
             if path != child and not place.is_relative_to(path):
@@ -57,17 +57,17 @@ def make_surroundings(folder: Path, place: Path) -> Path:
 
 
 def make_sandbox(folder: Path, sandbox: Path, left_out: tuple[Path, ...] = ()) -> tuple[str, ...]:
-    """Fill `sandbox` with what is in `folder`; returns the folders that are shared as they are.
+    """Fill `sandbox` with the content of `folder`; return the folders that are links as a whole.
 
     Args:
         folder: the user's working folder.
         sandbox: an empty folder elsewhere.
-        left_out: what the program should not see, such as the folder of runs.
+        left_out: paths that the program should not see, such as the folder of runs.
     """
     shared: list[str] = []
     entries, copied = 0, 0
     waiting = [(folder, sandbox)]
-    while waiting:  # breadth first: what is near the top matters most
+    while waiting:  # breadth first: entries near the top matter most
         source, target = waiting.pop(0)
         try:
             found = list(os.scandir(source))
@@ -95,7 +95,7 @@ def make_sandbox(folder: Path, sandbox: Path, left_out: tuple[Path, ...] = ()) -
 
 
 def inside(word: str, folder: Path, sandbox: Path) -> str:
-    """A word of the command, with a path into `folder` (`/…`, `--data=/…`) turned to `sandbox`."""
+    """A word of the command, with a path into `folder` (`/…`, `--data=/…`) moved to `sandbox`."""
     name, sign, value = word.rpartition("=")
     path = os.path.normpath(value) if os.path.isabs(value) else ""
     if path != str(folder) and not path.startswith(f"{folder}{os.sep}"):
@@ -104,7 +104,7 @@ def inside(word: str, folder: Path, sandbox: Path) -> str:
 
 
 def _size_to_copy(entry: "os.DirEntry[str]") -> int | None:
-    """The size of a file that is copied at once; None for what is linked."""
+    """The size in bytes of a file that is to be copied; None for an entry that is to be linked."""
     if not entry.name.lower().endswith(_COPIED):
         return None
     try:

@@ -1,4 +1,4 @@
-"""The rules of a check: the chosen probes, and every passive rule on the unmodified script."""
+"""Selects the rules of a check: the chosen probes, and passive rules for the unmodified script."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ def chosen_rules(
         only: probes, as a user writes them (`PRB01,PRB07`, `1,7`, `3-9`); all when empty.
         skip: probes to leave out.
         select: codes of passive rules, as in the settings of the project.
-        ignore: codes of rules to leave out, as there.
+        ignore: codes of rules to leave out, as in those settings.
 
     Raises:
         UnknownRuleError: there is no such probe or rule.
@@ -48,7 +48,7 @@ def _codes(values: Iterable[str], probes: Sequence[Rule]) -> tuple[str, ...]:
 
 
 def _meant(word: str) -> Iterator[str]:
-    """The codes that one word stands for; a word that is none stands for itself."""
+    """The codes that one word stands for; a word in no known form stands for itself."""
     if (found := _RANGE.fullmatch(word)) and int(found[1]) <= int(found[2]):
         yield from (f"PRB{number:02}" for number in range(int(found[1]), int(found[2]) + 1))
     elif found := _ONE.fullmatch(word):

@@ -1,7 +1,7 @@
-"""What changed in the user's folders while a check ran, without an audit event.
+"""Finds what changed in the user's folders during a check without an audit event.
 
-Native code that opens a file by itself raises no event (`containment`). Sizes and times before
-and after show what it left in the working folder and beside the script.
+Native code that opens a file by itself raises no event (`containment`). File sizes and times before
+and after the check show what it wrote in the working folder and beside the script.
 """
 
 import os
@@ -16,11 +16,11 @@ State = tuple[int, int, int]  # inode, size, time of the last change
 
 
 def states(folders: Iterable[Path], left_out: tuple[Path, ...]) -> dict[str, State]:
-    """The files in the folders, breadth first, up to some thousands.
+    """The states of the files in folders, breadth first, up to some thousands.
 
     Args:
-        folders: of the user's.
-        left_out: what the check itself writes to.
+        folders: folders of the user.
+        left_out: folders that the check itself writes to.
     """
     found: dict[str, State] = {}
     waiting = list(dict.fromkeys(folders))
@@ -44,14 +44,17 @@ def states(folders: Iterable[Path], left_out: tuple[Path, ...]) -> dict[str, Sta
 
 
 def changed(before: Mapping[str, State], after: Mapping[str, State]) -> tuple[str, ...]:
-    """The files that were made or written to, among those that were looked at before."""
+    """The files that were made or written to between two states.
+
+    New files are left out where `before` was cut off, because they may have existed.
+    """
     if len(before) >= _MOST_ENTRIES:
         after = {path: state for path, state in after.items() if path in before}
     return tuple(sorted(path for path, state in after.items() if before.get(path) != state))
 
 
 def folders_of(words: Iterable[str], folder: Path) -> tuple[Path, ...]:
-    """The working folder, and that of the script where it is another one."""
+    """The working folder, and the script's folder if it lies elsewhere."""
     script = next((Path(word) for word in words if word.endswith(".py")), None)
     beside = (folder / script).resolve().parent if script is not None else folder
     return (folder,) if beside.is_relative_to(folder) else (folder, beside)

@@ -1,4 +1,4 @@
-"""One verdict for each probe, with its evidence in a sentence."""
+"""Gives one verdict for each probe, with the evidence in a sentence."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Outcome(StrEnum):
-    """What became of a probe."""
+    """The outcome of a probe."""
 
     PASSED = "passed"
     NOTED = "noted"
@@ -34,7 +34,7 @@ class Verdict:
 
 
 def verdict(probe: Rule, trace: Trace, diagnosis: Diagnosis) -> Verdict:
-    """What the diagnosis of the baseline says of one probe."""
+    """The verdict on one probe, from the diagnosis of the baseline."""
     found = [finding for finding in diagnosis.findings if finding.code == probe.code]
     if found:
         failed = any(finding.level.weight >= Severity.WARNING.weight for finding in found)

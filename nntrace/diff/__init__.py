@@ -1,4 +1,4 @@
-"""`nntrace diff`: what is configured differently in two runs, and where they first part."""
+"""`nntrace diff`: the settings that differ between two runs, and where the runs first diverge."""
 
 from nntrace.diff.compare import Comparison, Divergence, compare
 

@@ -1,8 +1,8 @@
-"""Which site of one run corresponds to which of the other: by path, then by order and shape, and
-where several layers have the same shape by the values at the start.
+"""Matches the sites of two runs: by path, then by order and shape.
 
-Shapes are compared without their order and, for activations, without the batch, so that a Keras
-model (kernels [in, out], images channels last) meets its PyTorch port (weights [out, in]).
+Where several layers have the same shape, the values at the start decide. Shapes are compared
+without the order of their axes and, for activations, without the batch, so that a Keras model
+(kernels [in, out], images channels last) matches its PyTorch port (weights [out, in]).
 """
 
 import re
@@ -14,14 +14,14 @@ from nntrace.diff.nearest import nearest_in_order, runs
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 
-# What wrappers of the same model put before its paths.
+# The prefixes that wrappers of a model put before its paths.
 _WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.|_fsdp_wrapped_module\.|model\.)+")
 OF_PARAMETERS = (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two sites that correspond; `by_path` is False when only order and shape say so."""
+    """Two corresponding sites; `by_path` is False when they were matched by order and shape."""
 
     a: Site
     b: Site
@@ -42,7 +42,7 @@ def align(a: Trace, b: Trace) -> Alignment:
     pairs: list[Pair] = []
     matched_a: set[int] = set()
     matched_b: set[int] = set()
-    layers: dict[str, str] = {}  # what the outputs say holds for their gradients
+    layers: dict[str, str] = {}  # how outputs were matched, for their gradients
     for role in Role:
         for pair in _role(a, b, role, layers if role is Role.ACTIVATION_GRAD else {}):
             pairs.append(pair)
@@ -77,7 +77,7 @@ def _role(first: Trace, second: Trace, role: Role, layers: dict[str, str]) -> li
         near = nearest_in_order(first, second, ours, theirs)
         pairs += [Pair(one, other, by_path=False) for one, other in near]
         rest_a, rest_b = _rest(a, b, pairs)
-    # Junk heuristics off: in a deep network most layers have the same shape.
+    # Without the junk heuristic: in a deep network most layers have the same shape.
     matcher = SequenceMatcher(
         None, [_form(site) for site in rest_a], [_form(site) for site in rest_b], autojunk=False
     )

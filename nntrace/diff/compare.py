@@ -1,6 +1,6 @@
 """Finds the first place at which two runs differ by more than rounding, sampling and seed noise.
 
-Within a step the order is that of cause and effect: batch, parameters, input, activations from
+Within a step, places are ordered by cause and effect: batch, parameters, input, activations from
 input to output, loss, gradients from output to input, updates.
 """
 
@@ -17,11 +17,11 @@ from nntrace.trace import Site, Trace
 from nntrace.trace.model import BoolArray, FloatArray, IntArray
 
 STATISTICS: Final = ("mean", "std", "rms", "nonfinite_fraction")
-TOLERANCE: Final = 1e-3  # of a site's rms: what other kernels and summation orders may do
+TOLERANCE: Final = 1e-3  # of a site's rms: the effect of other kernels and summation orders
 _SAMPLING_ERRORS: Final = 6.0  # standard errors of statistics over different elements
-_NOISE_FACTOR: Final = 2.0  # times what equal runs differ by among themselves
-_SOON: Final = 16  # steps that follow next
-_TRAIL: Final = 400
+_NOISE_FACTOR: Final = 2.0  # times the difference between equal runs
+_SOON: Final = 16  # steps ahead that the envelope of the noise covers
+_TRAIL: Final = 400  # the most divergences that are kept
 
 _ORDER: Final = {
     Role.PARAM: 1,
@@ -46,12 +46,12 @@ class Divergence:
     Attributes:
         step: the optimizer step.
         place: the site's path, `loss` or `batch`.
-        role: the site's role, or nothing.
-        statistic: what differs.
-        a, b: its values.
+        role: the site's role; empty for loss and batch.
+        statistic: the statistic that differs.
+        a, b: its values in the two runs.
         difference: |a − b| relative to the site's rms (or to the loss).
-        allowed: what rounding, sampling and noise explain.
-        other_place: the path in the second run, where it is another.
+        allowed: the difference that rounding, sampling and noise explain.
+        other_place: the path in the second run, if it is a different one.
     """
 
     step: int
@@ -70,9 +70,11 @@ class Comparison:
     """Two runs side by side.
 
     Attributes:
-        divergences: in the order of cause and effect, the first one first; at most 400.
-        common_steps: steps sampled in both runs.
-        noise_runs: runs that gave the noise band.
+        settings: the settings that differ.
+        alignment: the sites that correspond.
+        divergences: the places that differ, by step and then by cause and effect; at most 400.
+        common_steps: the number of steps sampled in both runs.
+        noise_runs: the number of runs that the noise band comes from.
     """
 
     a: Trace
@@ -96,10 +98,10 @@ def compare(
 
     Args:
         a: the run that is right, or the older one.
-        b: the other.
-        noise: runs that differ from `a` by nothing that matters (their seed); what these differ
-            by among themselves is no divergence.
-        tolerance: relative difference that rounding explains.
+        b: the other run.
+        noise: runs that differ from `a` by nothing that matters (their seed); differences as
+            large as those between them and `a` are no divergence.
+        tolerance: the relative difference that rounding explains.
     """
     alignment = align(a, b)
     steps, rows_a, rows_b = np.intersect1d(a.sampled_steps, b.sampled_steps, return_indices=True)
@@ -108,7 +110,7 @@ def compare(
         *_losses(a, b, noise, tolerance),
         *(
             entry
-            # Role by role: a trace keeps the few series at hand that one role needs.
+            # Role by role: a trace caches only the few series that one role needs.
             for pair in sorted(alignment.pairs, key=lambda pair: (pair.a.role, pair.a.id))
             for entry in _site(_Sides(a, b, steps, rows_a, rows_b, tolerance), pair, noise)
         ),
@@ -135,8 +137,9 @@ class _Sides:
 
 
 def _batches(a: Trace, b: Trace, noise: Sequence[Trace]) -> Iterator[_Entry]:
-    """The first step at which the two runs saw different examples, unless a noise run had done so
-    by then.
+    """The first step at which the runs saw different examples, if any.
+
+    Nothing if a noise run saw other examples than A at that step or before.
     """
     ours = _fingerprints(a)
     theirs, *of_noise = (_fingerprints(trace) for trace in (b, *noise))
@@ -179,7 +182,7 @@ def _losses(a: Trace, b: Trace, noise: Sequence[Trace], tolerance: float) -> Ite
 
 
 def _site(sides: _Sides, pair: Pair, noise: Sequence[Trace]) -> Iterator[_Entry]:
-    """Every step at which one site differs, with the statistic that exceeds its limit most."""
+    """The steps at which one site differs, each with the statistic that exceeds its limit most."""
     if not len(sides.steps):
         return
     ours = {stat: _values(sides.a, pair.a, stat, sides.rows_a) for stat in STATISTICS}
@@ -215,10 +218,11 @@ def _site(sides: _Sides, pair: Pair, noise: Sequence[Trace]) -> Iterator[_Entry]
 
 
 def _comparable(sides: _Sides, pair: Pair) -> BoolArray:
-    """The steps at which both runs recorded the site, or one of them from then on no longer does.
+    """A mask of the common steps at which the site can be compared.
 
-    Some rows come more rarely than samples, at steps of each run's own: running averages once per
-    evaluation, activations of compiled models as far as the budget allows.
+    These are the steps at which both runs recorded it, or one did and the other never does again.
+    Some rows are rarer than samples and come at different steps in each run: running averages once
+    per evaluation, activations of compiled models as far as the budget allows.
     """
     ours, theirs = (
         _recorded(sides.a, pair.a, sides.rows_a),
@@ -232,7 +236,7 @@ def _comparable(sides: _Sides, pair: Pair) -> BoolArray:
 
 
 def _recorded(trace: Trace, site: Site, rows: IntArray) -> BoolArray:
-    """At which of these samples the site has a row, even if all of its values are NaN."""
+    """A mask of the samples in which the site has a row, even one whose values are all NaN."""
     known = [np.isfinite(_values(trace, site, stat, rows)) for stat in ("n", *STATISTICS)]
     recorded: BoolArray = np.logical_or.reduce(known)
     return recorded
@@ -244,7 +248,7 @@ def _values(trace: Trace, site: Site, stat: str, rows: IntArray) -> FloatArray:
 
 
 def _relative(a: FloatArray, b: FloatArray, size: FloatArray) -> FloatArray:
-    """|a − b| / size: 0 where both are missing or equal, infinite where only one is a number."""
+    """|a − b| / size: 0 where both are non-finite or equal, infinite where only one is finite."""
     with np.errstate(all="ignore"):
         ratio = np.abs(a - b) / size
     both = np.isfinite(a) & np.isfinite(b)
@@ -254,20 +258,20 @@ def _relative(a: FloatArray, b: FloatArray, size: FloatArray) -> FloatArray:
 
 
 def _sampling(sides: _Sides, pair: Pair, *, others_drawn: bool) -> float:
-    """What statistics over different elements of the same tensor may differ by.
+    """The difference to allow between statistics over different elements of the same tensor.
 
     Args:
         sides: the runs.
         pair: the site in both.
-        others_drawn: whether there are runs that tell what a seed does: with another one all
-            elements of a parameter are drawn anew, and two or three runs do not tell how much so
-            many statistics differ by that at most.
+        others_drawn: whether there are noise runs. They have other seeds, with which the elements
+            of a parameter have other initial values, and two or three runs do not show the largest
+            difference that so many statistics can have by that.
 
-    Parameters are sampled at fixed elements, activations at elements that move with every sample:
-    these are the same in both runs while the same steps of the same framework were sampled, and
-    the tensors lie the same way. Of activations whole rows are drawn (one position of one example,
-    all its channels), which is what counts as independent. The standard error of a std grows with
-    the tails: √((κ + 2) / 4) of that of a mean, κ the excess kurtosis.
+    Parameters are sampled at fixed elements, activations at elements that move with every sample.
+    These are the same in both runs as long as the same steps of the same framework were sampled and
+    the tensors have the same layout. Of activations whole rows are drawn (one position of one
+    example, all its channels), and these count as independent. The standard error of a std grows
+    with the tails: it is √((κ + 2) / 4) times that of a mean, where κ is the excess kurtosis.
     """
     read = _values(sides.a, pair.a, "n", sides.rows_a)
     count = float(np.nanmin(read)) if np.isfinite(read).any() else 0.0
@@ -286,7 +290,7 @@ def _sampling(sides: _Sides, pair: Pair, *, others_drawn: bool) -> float:
 
 
 def _lie_alike(sides: _Sides, pair: Pair) -> bool:
-    """Whether the same elements are at the same places: [8, 8, 8] may have its channels first."""
+    """Whether both runs lay the tensor out alike: [8, 8, 8] may have its channels first or last."""
     axes = [
         site.unit_axis if site.role in OF_PARAMETERS else site.channel_axis
         for site in (pair.a, pair.b)
@@ -299,7 +303,7 @@ def _noise(
     sides: _Sides, pair: Pair, stat: str, ours: FloatArray, scale: FloatArray,
     noise: Sequence[Trace],
 ) -> FloatArray:  # fmt: skip
-    """What the noise runs differ from the first run by, as an upper envelope over the steps."""
+    """The difference between noise runs and the first run, as an upper envelope over the steps."""
     spread = np.zeros(len(sides.steps))
     for other in noise:
         site = other.site(pair.a.path, pair.a.role)
@@ -311,8 +315,9 @@ def _noise(
 
 
 def _envelope(spread: FloatArray) -> FloatArray:
-    """The largest so far, and in the steps that follow next: runs that have parted do not come
-    together again by right, and at a single step they may be near by chance.
+    """The largest spread so far and in the next few steps.
+
+    Runs that have diverged do not converge again, and at a single step they may be close by chance.
     """
     known = np.where(np.isfinite(spread), spread, 0.0)
     soon = min(_SOON, len(known))

@@ -1,7 +1,7 @@
-"""Which of several outputs of the same shape correspond: those whose first values are nearest.
+"""Matches outputs of the same shape by their first values: the nearest correspond.
 
 A layer with its activation function inside (Keras' `Dense(relu)`) is two modules in a port, and
-shapes do not say which of them it is.
+shapes do not tell which of the two it corresponds to.
 """
 
 from collections.abc import Hashable, Sequence
@@ -19,7 +19,10 @@ Run = tuple[Hashable, list[Site]]
 def nearest_in_order(
     a: Trace, b: Trace, a_runs: Sequence[Run], b_runs: Sequence[Run]
 ) -> list[tuple[Site, Site]]:
-    """Sites of runs that correspond, paired in their order so that they differ least in all."""
+    """Pair the sites of corresponding groups, in order, so that they differ least in total.
+
+    Groups (`runs`) of the two traces correspond where the sequences of their forms match.
+    """
     pairs = []
     forms = [form for form, _ in a_runs], [form for form, _ in b_runs]
     for block in SequenceMatcher(None, *forms, autojunk=False).get_matching_blocks():
@@ -31,7 +34,7 @@ def nearest_in_order(
 
 
 def runs(sites: Sequence[Site], forms: Sequence[Hashable]) -> list[Run]:
-    """Groups of neighbouring sites with the same form."""
+    """Group neighbouring sites of the same form: pairs of the form and its sites."""
     numbered = groupby(zip(forms, sites, strict=True), key=lambda item: item[0])
     return [(form, [site for _, site in group]) for form, group in numbered]
 
@@ -47,7 +50,7 @@ def _levels(trace: Trace, sites: Sequence[Site]) -> FloatArray:
 
 
 def _distances(a: FloatArray, b: FloatArray) -> FloatArray:
-    """How far levels lie apart [a, b], relative to their size."""
+    """The distances [a, b] between levels, relative to their size."""
     size = np.maximum(np.abs(a).sum(1)[:, None], np.abs(b).sum(1)[None]) + 1e-30
     apart: FloatArray = np.abs(a[:, None] - b[None]).sum(2) / size
     return apart

@@ -1,7 +1,7 @@
-"""Finds the runs that tell how much two trainings differ by their seed alone.
+"""Finds runs that show how much two trainings differ by their seed alone.
 
-A run beside A counts when nothing that was recorded of its settings differs but seeds. Where A and
-B have the same seeds they are compared as they are: there is nothing for a seed to explain.
+A run in A's folder counts when none of its recorded settings differs from A's but seeds. Where A
+and B have the same seeds no such runs are needed: there is nothing for a seed to explain.
 """
 
 import re
@@ -41,7 +41,7 @@ def like_runs(a: Trace, b: Trace) -> list[Trace]:
 
 
 def _is_like(a: Trace, other: Trace) -> bool:
-    """Whether no other setting differs; the command, without its seed, has been compared before."""
+    """Whether no setting but seeds differs; the commands have been compared without their seeds."""
     differing = {setting.name for setting in settings(a, other)} - {"seeds", "command"}
     shapes = [[(s.path, s.shape) for s in t.sites_of(Role.PARAM)] for t in (a, other)]
     return not differing and shapes[0] == shapes[1]

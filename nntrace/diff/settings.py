@@ -1,4 +1,4 @@
-"""What two runs were told differently: command, learning rate, batch size, seeds, versions."""
+"""Finds the settings that differ between two runs: command, learning rate, batch size, seeds, …"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 from nntrace.trace import Trace
 
-_LARGE_SCALE = 1.5  # batch sizes that differ by less need no other learning rate
+_LARGE_SCALE = 1.5  # batch sizes within this factor need no change of the learning rate
 _PARTS = ("class", "lr", "weight_decay", "momentum", "parameters")
 _LOADER = ("dataset_size", "batch_size", "shuffle", "workers")
 _LOSS = ("function", "reduction", "classes", "weighted", "label_smoothing")
@@ -14,7 +14,7 @@ _LOSS = ("function", "reduction", "classes", "weighted", "label_smoothing")
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting that differs; `hint` says what usually goes with the difference."""
+    """One setting that differs; `hint` says what should usually change with it."""
 
     name: str
     a: str
@@ -61,7 +61,7 @@ def _values(
     for key in keys:
         if key in payload:
             value = payload[key]
-            # A framework may keep a rate as float32: 0.1 comes back as 0.10000000149.
+            # A framework may store a rate as float32: 0.1 comes back as 0.10000000149.
             shown = f"{value:.6g}" if isinstance(value, float) else str(value)
             yield f"{which} {key.replace('_', ' ')}", shown
 

@@ -21,7 +21,7 @@ _PAIRS_SHOWN: Final = 4
 
 
 def render_text(comparison: Comparison) -> Iterator[Line]:
-    """Settings first, then the first divergence, then its trail."""
+    """The lines of the text form: settings, then the first divergence, then those after it."""
     yield Line(Text.assemble(("A ", "bold"), printable(comparison.a.manifest.name)))
     yield Line(Text.assemble(("B ", "bold"), printable(comparison.b.manifest.name)))
     if comparison.settings:
@@ -49,7 +49,7 @@ def render_text(comparison: Comparison) -> Iterator[Line]:
 
 
 def as_json(comparison: Comparison) -> str:
-    """The comparison for machines: format 1."""
+    """The comparison as JSON, for machines: format 1."""
     first = comparison.first
     content = {
         "schema": JSON_SCHEMA,
@@ -113,7 +113,7 @@ def _model(comparison: Comparison) -> Iterator[Line]:
 
 
 def _trail(comparison: Comparison) -> Iterator[Divergence]:
-    """What follows the first divergence: each further place once, at its first step."""
+    """The places that diverge after the first one, each once, at its first step."""
     first = comparison.first
     seen = {(first.place, first.role)} if first is not None else set()
     shown = 0
