@@ -1,4 +1,4 @@
-"""Rules on how layers are put together: what stands between them, and in which order."""
+"""Rules on the order of layers: what stands between two of them, and what should not."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -32,7 +32,7 @@ def missing_nonlinearity(trace: Trace) -> Iterator[Finding | Skipped]:
     """Two layers follow each other with nothing nonlinear between: together they are one layer.
 
     Found in the graph of the first backward pass (with Keras on TensorFlow, of a traced function),
-    so functional activations are seen too. Linear operations may stand between the two: dropout,
+    so functional activations are seen, too. Linear operations may stand between the two: dropout,
     reshaping, average pooling, a batch norm. Not reported: a first layer narrower than both its
     input and the second layer's output (a bottleneck, a low-rank product), depthwise, grouped and
     transposed convolutions, an output that something else uses as well, such as a residual stream,
@@ -69,9 +69,7 @@ def missing_nonlinearity(trace: Trace) -> Iterator[Finding | Skipped]:
 
 
 def _next_affine(flow: Flow, vertex: Vertex) -> Vertex | None:
-    """The layer that takes this one's output, and nothing else does, with only passive ones on
-    the way.
-    """
+    """The affine layer that alone takes this one's output, passive layers in between skipped."""
     seen = {vertex}
     following = flow.only_taker(vertex)
     while following is not None and following not in seen and flow.is_passive(following):
@@ -81,7 +79,7 @@ def _next_affine(flow: Flow, vertex: Vertex) -> Vertex | None:
 
 
 def _is_deliberate(flow: Flow, vertex: Vertex, one: Site, two: Site) -> bool:
-    """Whether the first is narrower than what is before and behind, or either works by groups."""
+    """Whether the first layer is narrower than what surrounds it, or either works by groups."""
     (inner, entering), (outer, taken) = _filters(one), _filters(two)
     is_bottleneck = inner < min(entering, outer)
     is_depthwise = len(one.shape) > 2 and entering == 1 and bool(flow.sources.get(vertex))
@@ -90,9 +88,9 @@ def _is_deliberate(flow: Flow, vertex: Vertex, one: Site, two: Site) -> bool:
 
 
 def _filters(site: Site) -> tuple[int, int]:
-    """Units that a weight makes, and those that each of them is made of (of a group)."""
+    """The number of units that a weight makes, and of those that each is made from (in a group)."""
     first, *_, last = site.shape
-    if site.path.endswith("kernel"):  # of Keras: the axes of positions come first
+    if site.path.endswith("kernel"):  # in Keras the axes of positions come first
         return last, site.shape[-2]
     return first, site.shape[1]
 
@@ -114,10 +112,10 @@ def dropout_too_strong(
 ) -> Iterator[Finding | Skipped]:
     """More than half of a layer's outputs are dropped, or the predictions themselves are.
 
-    Dropout on the output sets a share of the predictions to zero at random, and the loss can do
-    nothing about it. A high rate is a warning where the training loss does not come down, and
-    information elsewhere, also where the course of the loss says nothing (policy gradients). Only
-    the rates of dropout layers are known, not those of dropout called as a function.
+    Dropout on the output sets a share of the predictions to zero at random, and training can do
+    nothing about it. A high rate is a warning if the training loss does not fall, and information
+    otherwise, also if the course of the loss says nothing (policy gradients). Only the rates of
+    dropout layers are known, not those of dropout called as a function.
     Source: Srivastava 2014 (Dropout); Karpathy's Recipe, step 4 (dropout).
     """
     dropouts = [site for site in trace.sites_of(Role.ACTIVATION) if site.dropout_rate is not None]
@@ -153,7 +151,7 @@ def dropout_too_strong(
 
 
 def _reaches_the_end(flow: Flow, vertex: Vertex) -> bool:
-    """Whether its output goes to the loss and to nothing that has weights or mixes it."""
+    """Whether a vertex's output reaches the loss without passing a layer or a product."""
     if not flow.takers.get(vertex):
         return False
     waiting, seen = [vertex], {vertex}
@@ -203,7 +201,7 @@ def dropout_before_batchnorm(trace: Trace) -> Iterator[Finding | Skipped]:
 
 
 def _batch_norm_after(flow: Flow, vertex: Vertex) -> Vertex | None:
-    """The first batch norm behind it, with at most one layer on the way."""
+    """The first batch norm after a vertex, with at most one layer between; else None."""
     waiting, seen = [(vertex, 0)], {vertex}
     while waiting:
         current, layers = waiting.pop(0)
@@ -236,8 +234,8 @@ def redundant_bias(
 
     The mean that the norm subtracts contains the bias, so the bias gets no gradient beyond rounding
     errors; that is how it is recognised. It costs memory and a little time: information, never a
-    warning. A layer norm does not do this, because it averages over the features. Gradients in half
-    precision are too coarse to tell.
+    warning. A layer norm does not cancel a bias, because it averages over the features. Gradients
+    in half precision are too coarse to tell.
     Source: Ioffe & Szegedy 2015 (Batch Normalization, 3.2).
     """
     biases = [site for site in trace.sites_of(Role.PARAM_GRAD) if site.path.endswith("bias")]
@@ -275,7 +273,7 @@ def redundant_bias(
 
 
 def _taken_by_norm(trace: Trace) -> set[str]:
-    """Layers after which a batch norm is called next; where the data flow is not known."""
+    """Layers followed by a batch norm in the order of calls; used if the data flow is unknown."""
     links = chain(trace)
     return {
         one.site.path

@@ -1,4 +1,4 @@
-"""Rules on layers that lose what passes them: attention, and norms with running statistics."""
+"""Rules on layers that lose information: attention, and norms with running statistics."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -42,11 +42,11 @@ def attention_collapse(
 
     One-hot rows pass no gradient to queries and keys; even rows are a plain average that needs no
     attention. Judged by the entropy of sampled rows relative to that of an even row, over the last
-    half of the run: three quarters of the rows of a layer, in half of the layers. It counts only
-    where the loss does not come down, because attention starts out even and may rightly settle on
-    one key. Rows that look at one key from the very start are reported while the loss still falls
-    as well. Rows that were even from the start are only information: they stay so because of
-    whatever keeps the model from learning. The rule sees softmax over the last axis and
+    half of the run: three quarters of the rows of a layer, in half of the layers. It counts only if
+    the loss does not fall, because attention starts out even and may rightly settle on one key.
+    Rows that look at one key from the very start are reported even while the loss still falls. Rows
+    that were even from the start are only information: they stay so because of whatever keeps the
+    model from learning. The rule sees softmax over the last axis and
     `scaled_dot_product_attention`, no other form of attention.
     Source: Zhai et al. 2023 (attention entropy collapse); Vaswani 2017, 3.2.1.
     """
@@ -74,7 +74,7 @@ def attention_collapse(
             continue
         first = max(1, samples // 2)
         began_so = all(holds[seen[:, index], index][:first].all() for index in found)
-        # What looks at one key before it was trained has not found it.
+        # A row that looks at one key before any training has not learned to.
         if learning and not (kind == _ONE_KEY and began_so):
             continue
         paths = [sites[index].path for index in found]
@@ -111,12 +111,12 @@ def batchnorm_mismatch(
 ) -> Iterator[Finding | Skipped]:
     """Late in training a batch norm's running statistics do not fit the batches it is given.
 
-    Training uses the mean and variance of the batch, evaluation the running ones; where they
-    differ, the evaluated model is not the one that was trained. The inputs of the norm are
-    normalised by the running statistics, which should give a root mean square of 1; a factor of 1.7
-    either way, over the last half of the run, counts. Statistics that approach those of the batches
-    as fast as their momentum lets them are not reported. Keras' default of 0.99 takes some hundred
-    steps, so shorter runs are not judged.
+    Training uses the mean and variance of the batch, evaluation the running ones; if they differ,
+    the evaluated model is not the one that was trained. The inputs of the norm are normalised by
+    the running statistics, which should give a root mean square of 1; a factor of 1.7 either way,
+    over the last half of the run, counts. Statistics that approach those of the batches as fast as
+    their momentum lets them are not reported. Keras' default of 0.99 takes some hundred steps, so
+    shorter runs are not judged.
     Source: Ioffe & Szegedy 2015; "37 reasons", 22 (train and test mode).
     """
     sites = trace.sites_of(Role.RUNNING_NORM)
@@ -158,8 +158,9 @@ def batchnorm_mismatch(
 
 
 def _remaining_difference(size: FloatArray) -> float:
-    """What is left of the difference between running variance and the batches' that was there at
-    the start, given the root mean squares of inputs normalised by the former.
+    """The share that is left of the initial difference between running and batch variance.
+
+    `size` holds the root mean squares of inputs normalised by the running statistics.
     """
     known = finite(size)
     apart = np.abs(1 / np.maximum(known, 1e-12) ** 2 - 1)

@@ -1,6 +1,4 @@
-"""Codes that are drawn around a mean with a variance, as in a variational autoencoder, and that
-tell nothing of the example any more.
-"""
+"""Codes drawn around a mean, as in a variational autoencoder, that say nothing of the example."""
 
 from collections.abc import Iterator
 from itertools import permutations
@@ -14,9 +12,9 @@ from nntrace.rules.finding import Finding
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 
-_DROWNED = 0.1  # of the noise: how far the means of two examples lie apart
+_DROWNED = 0.1  # of the noise: how far apart the means of two examples are
 _LOST = 0.5  # of the largest spread of the means in the first half
-_OPERATIONS = 3  # between a layer and the exponential of what it gives
+_OPERATIONS = 3  # at most, between a layer and the exponential of its output
 _SAMPLES = 12
 _WEIGH_LESS = (
     "Give the divergence from the prior less weight, or raise its weight from 0 over the first "
@@ -26,7 +24,7 @@ _WEIGH_LESS = (
 
 
 def drowned_code(trace: Trace) -> Finding | None:
-    """The finding where the means come together while the noise around them stays."""
+    """The finding if the means come together while the noise around them stays; else None."""
     spread, size = (trace.series(Role.ACTIVATION, name) for name in ("example_std", "rms"))
     columns = {site.path: n for n, site in enumerate(trace.sites_of(Role.ACTIVATION))}
     for mean, variance in _pairs(Flow(trace)):
@@ -54,7 +52,7 @@ def drowned_code(trace: Trace) -> Finding | None:
 
 
 def _pairs(flow: Flow) -> Iterator[tuple[Site, Site]]:
-    """Layers side by side of which one gives the logarithms of variances, and a decoder follows."""
+    """Pairs of layers side by side: means, logarithms of variances; a decoder takes the former."""
     heads = [(vertex, site) for vertex, site in flow.modules() if flow.is_affine(vertex)]
     for (one, mean), (other, variance) in permutations(heads, 2):
         beside = mean.units == variance.units and flow.sources[one] & flow.sources[other]

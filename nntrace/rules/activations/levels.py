@@ -1,4 +1,4 @@
-"""Rules on the level of single layers' outputs: their scale, their offset, whether they vary."""
+"""Rules on the level of single layers' outputs: scale, offset, and whether they vary."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -29,10 +29,10 @@ from nntrace.schema import Role
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray
 
-_AMPLIFIED = 1e-4  # of unit scale: what a norm makes of rounding when it divides by √epsilon
-_FADED = 1e-3  # of the rms: what differs less has all but vanished before
-_ROUNDING = 1e-6  # of the rms: less variation is that of float32 sums
-# Those of PyTorch hold no activation function, those of Keras may.
+_AMPLIFIED = 1e-4  # of unit scale: the size of rounding errors that a norm divides by √epsilon
+_FADED = 1e-3  # of the rms: a smaller difference has all but vanished before
+_ROUNDING = 1e-6  # of the rms: a smaller variation is rounding in float32 sums
+# PyTorch's layers hold no activation function, Keras' may.
 _AFFINE = ("Linear", "Conv1d", "Conv2d", "Conv3d")
 _OF_KERAS = ("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D")
 
@@ -58,11 +58,11 @@ def activation_std_out_of_band(
     """A hidden layer's outputs stay far from a standard deviation of one, or drift far away.
 
     A tiny signal hardly moves the layers after it, a huge one makes every step too large; half to
-    two is ideal, and outputs that approach it are left alone. A signal also counts as small where
-    it hardly differs between examples and only the biases differ between units. Judged over the
-    last half of the run, for layers with weights, without the head and without layers whose output
-    a norm restores to unit scale. A warning only where the loss does not come down, because
-    residual streams and confident classifiers grow and train well.
+    two is ideal, and outputs that approach it are left alone. A signal also counts as small if it
+    hardly differs between examples and only the biases differ between units. Judged over the last
+    half of the run, for layers with weights, without the head and without layers whose output a
+    norm restores to unit scale. A warning only if the loss does not fall, because residual streams
+    and confident classifiers grow and train well.
     Source: Deep Learning Tuning, DL4J ("Layer Activations"); He 2015.
     """
     links = _hidden(trace)
@@ -72,7 +72,7 @@ def activation_std_out_of_band(
     columns = [link.column for link in links]
     std = trace.series(Role.ACTIVATION, "std")[:, columns]
     apart = signal_of(trace)[:, columns]
-    signal = np.where(apart > 0, np.fmin(std, apart), std)  # biases make units differ, no examples
+    signal = np.where(apart > 0, np.fmin(std, apart), std)  # std also counts what biases add
     judged = any_finite(std, axis=1)
     begin = first_finite(std)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -132,13 +132,13 @@ def activation_mean_shift(
     ratio: Annotated[float, "absolute mean over the standard deviation"] = 3.0,
     learnt: Annotated[float, "share of the first loss below which the run learns well"] = 0.5,
 ) -> Iterator[Finding | Skipped]:
-    """What a hidden layer computes lies far to one side of zero, beyond its own spread.
+    """A hidden layer's outputs lie far to one side of zero, beyond their own spread.
 
-    The activation function behind it then works on one branch only: dead, linear or saturated.
+    The activation function after it then works on one branch only: dead, linear or saturated.
     Judged over the last half of the run, for the outputs of layers with weights before their
     activation function. Not judged: heads, layers that a norm centres again, and layers that may
     apply an activation function of their own, as their outputs are never negative. A warning only
-    where the loss does not come down, or only to that of a constant prediction.
+    if the loss does not fall, or falls only to that of a constant prediction.
     Source: LeCun 1998 (Efficient BackProp, 4.3); "37 reasons", 25.
     """
     flow = Flow(trace)
@@ -203,15 +203,14 @@ def constant_activation(
 ) -> Iterator[Finding | Skipped]:
     """A layer gives the same output for every example, though what comes before it varies.
 
-    Nothing behind it can tell the examples apart. The finding names the first such layer whose
-    predecessor (or input) does differ between examples, by at least a thousandth; a signal that
-    fades from layer to layer is ACT02's. Information where the loss comes down and later layers do
-    differ, because then it is only a branch. Layers without data to depend on, such as learnt
-    queries, and batches of one example are left out; so are lookup tables, which may hold
-    positions, unless nothing in the model varies at all. Dead units are named as the cause only
-    where all units of an earlier layer are dead. A norm, whose outputs have unit scale, already
-    counts as constant when less than a ten-thousandth of its output varies: it was given single
-    values to normalise.
+    Nothing after it can tell the examples apart. The finding names the first such layer whose
+    predecessor (or input) does differ between examples, by at least a thousandth; ACT02 reports a
+    signal that fades from layer to layer. Information if the loss falls and later layers do differ,
+    because then it is only a branch. Layers without data to depend on, such as learnt queries, and
+    batches of one example are left out; so are lookup tables, which may hold positions, unless
+    nothing in the model varies at all. Dead units are named as the cause only if all units of an
+    earlier layer are dead. A norm, whose outputs have unit scale, already counts as constant if
+    less than a ten-thousandth of its output varies: it got single values to normalise.
     Source: Karpathy's Recipe, step 2 (visualise prediction dynamics); "37 reasons", 25.
     """
     links = before_head(chain(trace))
@@ -252,13 +251,13 @@ def constant_activation(
 
 
 def _comes_nearer(values: FloatArray, times: float) -> BoolArray:
-    """Where values are nearer to one than at their start by this factor."""
+    """Mark the values that are nearer to one, by this factor, than at their start."""
     start = np.abs(np.log(first_finite(values)))
     return np.asarray(np.abs(np.log(values)) <= start - np.log(times))
 
 
 def _outputs_vary(trace: Trace) -> bool:
-    """Whether the outputs of any layer, the head among them, differ between examples."""
+    """Whether the outputs of any layer, the head included, differ between examples."""
     varies = trace.series(Role.ACTIVATION, "example_std")
     known = np.isfinite(varies)
     tells_apart = known & (varies > _FADED * trace.series(Role.ACTIVATION, "rms"))
@@ -271,7 +270,7 @@ def _inputs_vary(trace: Trace) -> bool:
 
 
 def _is_linear_layer_of_keras(flow: Flow, link: Link) -> bool:
-    """Whether a layer takes its output: an activation function inside would stand between them."""
+    """Whether it is a Keras layer that feeds a layer, so that it holds no activation function."""
     taker = flow.only_taker(Vertex(link.site.path))
     return link.site.module_type in _OF_KERAS and taker is not None and taker.is_module
 
@@ -282,7 +281,7 @@ def _one_sided(lowest: np.ndarray) -> bool:
 
 
 def _hidden(trace: Trace) -> list[Link]:
-    """Layers with weights but the head and those whose output a norm takes before another layer."""
+    """Layers with weights, without the head and those whose output a norm takes next."""
     links = chain(trace)
     affine = [index for index, link in enumerate(links) if link.is_affine]
     found = []

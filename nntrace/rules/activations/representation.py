@@ -1,4 +1,4 @@
-"""Rules on representations: how many directions a hidden layer's outputs still use."""
+"""Rules on representations: how many directions a hidden layer's outputs use."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated
@@ -20,12 +20,12 @@ from nntrace.trace.model import BoolArray, IntArray
 
 _LEAST_START = 4.0  # directions a representation must have had
 _LEAST_UNITS = 8
-_MAX_UNITS = 1024  # that a sample takes of a layer
-_ONE_LINE = 2.0  # directions; what is less is next to a line
-_TWO_CLASSES = 2  # units of a head that a line is enough for
-_SHRUNK = 0.1  # of what it was at the start
-# Where directions are lost as well, examples are next to alike when they differ by so many times
-# the share that tells by itself, and by this share of what they did at the start.
+_MAX_UNITS = 1024  # of a layer that are sampled
+_ONE_LINE = 2.0  # directions; fewer are next to a line
+_TWO_CLASSES = 2  # units of a head, for which a line is enough
+_SHRUNK = 0.1  # of the difference at the start
+# If directions are lost as well, examples count as next to alike at a difference that is so many
+# times the one that counts by itself, and below this share of their difference at the start.
 _FEW_TIMES, _SHORT = 5.0, 1 / 3
 
 
@@ -52,14 +52,15 @@ def collapsed_representation(
     Measured by the participation ratio of the outputs' covariance. It falls in any good classifier,
     down to about the number of classes, so it counts only below two directions or a twentieth of
     what the sample can show, from one layer to the last before the head, and only for a model
-    without targets (self-supervised training) or whose loss does not come down. A loss that has
-    just reached what the label frequencies give needs one direction and is a start. One number to
-    predict or two classes to separate need no more than a line, few outputs without targets are no
-    representation but answers (quantiles), and behind a layer of three units or fewer there is no
-    more to use. The last layer of a model without targets is a representation,
-    too: it has collapsed into a point where examples differ by next to nothing of its outputs'
-    size. A code that is drawn around a mean, as in a variational autoencoder, has collapsed where
-    the means of examples lie within a tenth of the noise, and lay twice as far apart before.
+    without targets (self-supervised training) or one whose loss does not fall. A loss that has only
+    just reached the level of the label frequencies needs one direction, and is a start. One number
+    to predict or two classes to separate need no more than a line, a few outputs without targets
+    are answers (quantiles) and no representation, and after a layer of three units or fewer there
+    are no more directions to use. The last layer of a model without targets is a representation,
+    too: it has collapsed into a point if examples differ by next to nothing of its outputs' size. A
+        code that is
+    drawn around a mean, as in a variational autoencoder, has collapsed if the means of examples lie
+    within a tenth of the noise, and were twice as far apart before.
     Source: Jing et al. 2022 (Dimensional collapse); Gao et al. 2017 (participation ratio);
     Bowman et al. 2016 (a code that is ignored).
     """
@@ -114,7 +115,7 @@ def _collapsed(
 ) -> list[tuple[Link, int]]:
     """Layers that have come to use next to no directions, each with the sample since which it has.
 
-    From the end: what collapses before layers that still tell examples apart is a branch.
+    The last layer comes first: a collapse before layers that still tell examples apart is a branch.
     """
     rank = trace.series(Role.ACTIVATION, "effective_rank")
     size = trace.series(Role.ACTIVATION, "n")
@@ -126,7 +127,7 @@ def _collapsed(
         reachable = min(median(size[np.isfinite(values), link.column]) / units - 1, units)
         bound = min(loss_of_rank * start[link.column], max(_ONE_LINE, width * reachable))
         if start[link.column] < _LEAST_START:
-            continue  # it used few directions from the start: that says nothing of those before it
+            continue  # few directions from the start: that says nothing about earlier layers
         since = since_late(values < bound, np.isfinite(values))
         if since is None:
             break
@@ -135,28 +136,28 @@ def _collapsed(
 
 
 def _needs_few_directions(trace: Trace, outputs: int, learns: bool) -> bool:
-    """Whether a model of so many outputs may do with next to no directions."""
+    """Whether a model with so many outputs may work with next to no directions."""
     if not trace.sites_of(Role.TARGET):
         return outputs < _LEAST_UNITS  # answers, not a representation
     return learns or outputs <= _TWO_CLASSES
 
 
 def _of_itself(trace: Trace) -> tuple[str, ...]:
-    """ACT04 where dead units come from the collapse: nothing but the objective asks for them."""
+    """ACT04 if dead units come from the collapse, as nothing but the objective asks for them."""
     return () if trace.sites_of(Role.TARGET) or has_died_out(trace) else ("ACT04",)
 
 
 def _before_a_bottleneck(links: tuple[Link, ...]) -> tuple[Link, ...]:
-    """The layers up to one through which each example passes as fewer numbers than directions."""
+    """The layers up to the first through which each example passes as very few numbers."""
     for place, link in enumerate(links):
-        is_of_examples = len(link.site.shape) == 2  # a place of an image takes in its neighbours
+        is_of_examples = len(link.site.shape) == 2  # places of an image see their neighbours, too
         if link.is_affine and is_of_examples and 0 < link.site.units < _LEAST_START:
             return links[: place + 1]
     return links
 
 
 def _one_point(trace: Trace, link: Link, spread: float, samples: int) -> Finding | None:
-    """The finding that a layer's outputs have become nearly the same for all examples."""
+    """The finding if a layer's outputs have become nearly the same for all examples; else None."""
     if link.site.units < _LEAST_UNITS:
         return None
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -171,7 +172,7 @@ def _one_point(trace: Trace, link: Link, spread: float, samples: int) -> Finding
             apart[rows] < np.minimum(_FEW_TIMES * spread, _SHORT * apart[rows[0]])
         )
     since, steps = lasting(close, 3), trace.sampled_steps[rows]
-    # For a quarter of the steps, not of the samples: most of these are of the beginning.
+    # A quarter of the steps, not of the samples: most samples are from the beginning.
     if since is None or 4 * (steps[-1] - steps[since] + 1) < steps[-1] - steps[0] + 1:
         return None
     begin, end = float(apart[rows[0]]), median(apart[rows[-3:]])
@@ -188,7 +189,7 @@ def _one_point(trace: Trace, link: Link, spread: float, samples: int) -> Finding
 
 
 def _on_few_directions(trace: Trace, link: Link, rows: IntArray) -> BoolArray:
-    """At which samples half of the directions of the start are lost, by the last known number."""
+    """Mark the samples at which half of the initial directions are lost, by the last known rank."""
     rank = trace.series(Role.ACTIVATION, "effective_rank")[:, link.column]
     known = np.flatnonzero(np.isfinite(rank))
     if not len(known) or rank[known[0]] < _LEAST_START:
@@ -198,5 +199,5 @@ def _on_few_directions(trace: Trace, link: Link, rows: IntArray) -> BoolArray:
 
 
 def _gives_inputs_back(trace: Trace, link: Link) -> bool:
-    """Whether its outputs are as large as an input: what examples have in common is right then."""
+    """Whether outputs are as large as an input, as reconstructions; they rightly share much."""
     return any(site.numel == link.site.numel for site in trace.sites_of(Role.INPUT))

@@ -21,8 +21,8 @@ from nntrace.rules.rule import rule
 from nntrace.schema import Role
 from nntrace.trace import Trace
 
-_FEW_DEAD = 0.2  # of a layer
-_SMALL = 0.1  # rms: a layer that grows up to ten from less comes to what is usual
+_FEW_DEAD = 0.2  # of a layer's units
+_SMALL = 0.1  # rms: below it a layer may grow to ten, a hundred times this, which is usual
 
 
 @rule(
@@ -46,8 +46,8 @@ def vanishing_activations(
 
     The head then learns from its bias alone. Measured by how much the outputs differ between
     examples, because biases, which differ between units, would hide it; from the last norm on,
-    because a norm restores the scale; without the head; and only where it lasts to the end of the
-    run. Units that die behind such a layer die of it: only their bias reaches them.
+    because a norm restores the scale; without the head; and only if it lasts to the end of the run.
+    Units that die after such a layer die of it: only their bias reaches them.
     Source: Glorot & Bengio 2010; He 2015; "37 reasons", 30.
     """
     links = before_head(after_last_norm(chain(trace)))
@@ -58,7 +58,7 @@ def vanishing_activations(
     first = reference(links, signal)
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = signal / first[:, None]
-    # From the end backward: the largest signal that any site from here on still has.
+    # From the end backward: the largest signal at any site from here on.
     still = np.fmax.accumulate(relative[:, ::-1], axis=1)[:, ::-1]
     affine = np.array([link.is_affine for link in links])
     gone = (still < ratio) & (still > 0) & affine
@@ -88,7 +88,7 @@ def vanishing_activations(
 
 
 def _die_only_behind(trace: Trace, links: Sequence[Link], at: int) -> bool:
-    """Whether few units are dead up to this layer, so that those behind it die because of it."""
+    """Whether few units are dead up to this layer, so that later ones die because of it."""
     dead = trace.series(Role.ACTIVATION, "dead_fraction")[:, [link.column for link in links]]
     return not (dead[:, : at + 1] > _FEW_DEAD).any()
 
@@ -117,7 +117,7 @@ def exploding_activations(
     mean square is compared with that of the first layers at the same step, and with the start of
     the run. Not reported: heads, whose outputs grow as training succeeds; bounded functions;
     whatever a later norm restores to unit scale, such as the stream of a pre-norm transformer; and
-    growth over time while the loss comes down, as when a model fits separable data ever more
+    growth over time while the loss falls, as when a model fits separable data ever more
     confidently.
     Source: He 2015; "37 reasons", 30.
     """

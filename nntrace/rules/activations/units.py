@@ -24,8 +24,8 @@ from nntrace.schema import Role
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray
 
-_ALL = 0.999  # of the units: what is left over is rounding
-_FEW_UNITS = 8  # of fewer, some dead ones are chance
+_ALL = 0.999  # of the units: the rest is rounding
+_FEW_UNITS = 8  # with fewer, some dead ones are chance
 
 
 @rule(
@@ -56,9 +56,9 @@ def dead_units(
     including those that the program rectifies itself (`F.relu`), and of one layer's chain (ReLU,
     dropout, pooling) only the first.
 
-    Deep ReLU networks have single layers with a quarter of dead units and train well, so a warning
-    also needs the share to be exceeded in the model as a whole. It is information where the loss
-    comes down and no more units die, or where it falls steadily and at most half are dead: a layer
+    Deep ReLU networks may have single layers with a quarter of their units dead and train well, so
+    a warning also needs the share to be exceeded in the model as a whole. It is information if the
+    loss falls and no more units die, or if it falls steadily and at most half are dead: a layer
     wider than its few inputs need has units from the start that they never reach. With one or two
     inputs (a coupling layer of a flow, a curve fit) units may die during training for the same
     reason, which is information wherever the loss falls. In a layer of fewer than eight units it is
@@ -113,13 +113,14 @@ def dead_units(
 
 
 def _begins_narrow(trace: Trace, flow: Flow, link: Link, most: float) -> bool:
-    """Whether at the start what a layer hands to its rectifier spans no more than so many
-    directions: a curve or a surface, which many of the units' half-spaces never meet.
+    """Whether the outputs that a rectifier gets span few directions at the start, `most` at most.
+
+    They lie on a curve or a surface then, which many of the units' half-spaces never meet.
     """
     upstream = chain(trace)[: link.column]
     if flow.is_rectified_outside(link.site):
         upstream += (link,)
-    elif link.has_weight:  # rectified in the same module: that spans more
+    elif link.has_weight:  # rectified in the same module, whose output spans more
         return False
     given = next((one for one in reversed(upstream) if one.has_weight), None)
     if given is None:
@@ -129,7 +130,7 @@ def _begins_narrow(trace: Trace, flow: Flow, link: Link, most: float) -> bool:
 
 
 def _late_median(share: FloatArray) -> float:
-    """The level in the last quarter of the samples."""
+    """The median over the last quarter of the samples."""
     known = finite(share)
     return median(known[-max(1, len(known) // 4) :])
 
@@ -158,9 +159,9 @@ def saturated_units(
     """Most outputs of a hidden sigmoid or tanh stay at an end of its range.
 
     Its slope is next to zero there and no gradient passes. Within 3 % of the range counts as at the
-    end. Not reported: the output activation, where a confident classifier is right to be; sigmoid
-    gates, whose product with another tensor is the output of the module around them; and models
-    that have fitted their data.
+    end. Not reported: the output activation, as a confident classifier is rightly saturated;
+    sigmoid gates, whose product with another tensor is the output of the module around them; and
+    models that have fitted their data.
     Source: Glorot & Bengio 2010; "37 reasons", 30.
     """
     saturated = trace.series(Role.ACTIVATION, "saturated_fraction")
@@ -188,7 +189,7 @@ def saturated_units(
 
 
 def has_died_out(trace: Trace, before: int | None = None) -> bool:
-    """Whether all units of a rectified layer are dead at the end; of the first `before` columns."""
+    """Whether some rectified layer, of the first `before` columns, has only dead units late on."""
     lowest = trace.series(Role.ACTIVATION, "min")
     zeros = trace.series(Role.ACTIVATION, "zero_fraction")
     dead = trace.series(Role.ACTIVATION, "dead_fraction")
@@ -202,7 +203,7 @@ def has_died_out(trace: Trace, before: int | None = None) -> bool:
 def _first_of_each_layer(
     trace: Trace, flow: Flow, lowest: FloatArray, zeros: FloatArray
 ) -> Iterator[Link]:
-    """The first rectified output after each layer with weights; inputs passed on do not count."""
+    """Yield the first rectified output after each layer with weights, but no inputs passed on."""
     open_layer = is_share = False
     for link in chain(trace):
         open_layer = open_layer or link.has_weight
@@ -210,7 +211,7 @@ def _first_of_each_layer(
         rectified = len(low) > 0 and low.min() >= 0 and bool((zero > 0).any())
         rectified |= flow.is_rectified_outside(link.site)
         kind = link.site.module_type.lower()
-        of_shares = is_share and "dropout" in kind  # of attention, where a mask makes the zeros
+        of_shares = is_share and "dropout" in kind  # of attention, whose mask makes the zeros
         is_share = of_shares or link.site.range_high == 1.0 or "softmax" in kind
         if open_layer and rectified and not is_share:
             open_layer = False
@@ -218,7 +219,7 @@ def _first_of_each_layer(
 
 
 def hidden_bounded(trace: Trace) -> Iterator[Link]:
-    """The bounded activations whose output is the input of another layer."""
+    """Yield the bounded activations whose output another layer takes."""
     links = chain(trace)
     recorded = any_finite(trace.series(Role.ACTIVATION, "rms"), axis=0)
     by_parent = {site.parent: site for site in weights(trace)}
@@ -242,7 +243,7 @@ def hidden_bounded(trace: Trace) -> Iterator[Link]:
 
 
 def _is_gate(link: Link, following: Sequence[Link]) -> bool:
-    """Whether a sigmoid is followed by what the module around it made of it."""
+    """Whether a sigmoid is followed by the output of the module around it."""
     if link.site.range_low != 0 or not following:
         return False
     around = following[0].site.path
@@ -250,7 +251,7 @@ def _is_gate(link: Link, following: Sequence[Link]) -> bool:
 
 
 def _apart(steps_of: dict[str, BoolArray], before: Link | None, target: Link) -> bool:
-    """Whether two layers are never stepped together: the parts of a GAN."""
+    """Whether two layers are never stepped together, as the parts of a GAN."""
     if before is None:
         return False
     one, two = steps_of.get(before.site.path), steps_of.get(target.site.path)

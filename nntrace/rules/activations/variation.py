@@ -1,6 +1,7 @@
 """How much of a layer's spread is between examples, and from which layer on they are all alike.
 
-1 where every unit has the same mean and only examples differ, 0 where all examples get the same.
+The share is 1 if every unit has the same mean and only examples differ, and 0 if all examples get
+the same output.
 """
 
 import numpy as np
@@ -11,9 +12,9 @@ from nntrace.trace import Site, Trace
 
 
 def between_examples(trace: Trace, site: Site) -> float:
-    """The part of an output's standard deviation that is between examples, late in the run.
+    """The share of an output's standard deviation that is between examples, late in the run.
 
-    NaN where a single unit's spread can be nothing else, or nothing was recorded.
+    NaN for a single unit, whose spread cannot be anything else, and if nothing was recorded.
     """
     if site.units < 2:
         return float("nan")
@@ -25,8 +26,10 @@ def between_examples(trace: Trace, site: Site) -> float:
 
 
 def alike_from(trace: Trace, most: float) -> tuple[Site, float] | None:
-    """The first layer from which on, to the model's output, examples hardly differ, and by how
-    much they still do at the output. None where they do differ there.
+    """The first layer from which on examples hardly differ, and their difference at the output.
+
+    They must hardly differ in any later layer up to the model's output; None if they do differ
+    there.
     """
     first = None
     level = float("nan")

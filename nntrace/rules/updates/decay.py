@@ -1,4 +1,4 @@
-"""Rules on weight decay: its part of a step, what it acts on, and how Adam takes it."""
+"""Rules on weight decay: its share of a step, what it acts on, and how Adam applies it."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -17,7 +17,7 @@ from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
 
-_ALONE = 1000.0  # decay over gradient beyond which nothing but decay happens
+_ALONE = 1000.0  # decay over gradient from which decay alone changes the weights
 _ADAPTIVE = ("Adam", "NAdam", "RAdam", "Adamax", "Adadelta", "Adagrad", "RMSprop")
 _LEAST_SAMPLES = 6
 
@@ -42,10 +42,10 @@ def weight_decay_dominates(
 ) -> Iterator[Finding | Skipped]:
     """Weight decay changes the weights as much as the gradient does, and the loss stays high.
 
-    The weights shrink faster than they learn. The part of decay is λ·rms(w) against the gradient's
-    rms where it goes through the gradient, and lr·λ·rms(w) against the rest of the true update
-    where it does not (AdamW). Judged over the second half of the run, and only while most of the
-    loss is left, because at the end of a good training the gradient is rightly small.
+    The weights shrink faster than they learn. If decay goes through the gradient, λ·rms(w) is
+    compared with the gradient's rms; if it does not (AdamW), lr·λ·rms(w) with the rest of the true
+    update. Judged over the second half of the run, and only while most of the loss is left, because
+    at the end of a good training the gradient is rightly small.
     Source: "37 reasons", 24 (too much regularisation); Loshchilov & Hutter 2019.
     """
     sites = [s for s in weights(trace, Role.UPDATE) if s.weight_decay and s.weight_decay > 0]
@@ -84,8 +84,10 @@ def weight_decay_dominates(
 
 
 def _shares_of_decay(trace: Trace, sites: list[Site]) -> tuple[FloatArray, set[str]]:
-    """Per weight decay's part of a late step over the gradient's, NaN where too little is known;
-    and the names of the optimizers that decay weights apart from the gradient.
+    """The share of decay over that of the gradient in late steps, and the decoupled optimizers.
+
+    The shares are per weight, NaN if too little is known; an optimizer (by name) is decoupled if it
+    decays weights apart from the gradient.
     """
     decoupled = {
         text(event.payload, "name")
@@ -112,7 +114,7 @@ def _shares_of_decay(trace: Trace, sites: list[Site]) -> tuple[FloatArray, set[s
 
 
 def _less_decay(strength: float, share: float, is_decoupled: bool) -> str:
-    """The advice: a factor by the share, or the usual decay where that share means nothing."""
+    """The advice: a factor from the share, or the usual decay if the share is too large for one."""
     if share < _ALONE:
         return f"Divide the weight decay by about {rounded(10 * share):g}, or drop it."
     usual, where = (1e-2, "AdamW") if is_decoupled else (1e-4, "SGD")
@@ -135,7 +137,7 @@ def decay_on_norm_or_bias(
 ) -> Iterator[Finding | Skipped]:
     """Weight decay also acts on biases, normalisation scales or embeddings.
 
-    They are few and not what overfits; a decayed scale only shrinks the signal. Information: it
+    These are few, and not what overfits; a decayed scale only shrinks the signal. Information: it
     rarely hurts much.
     Source: He et al. 2019 (1812.01187), "no bias decay".
     """
@@ -166,8 +168,8 @@ def decay_on_norm_or_bias(
 def adam_with_l2(trace: Trace) -> Iterator[Finding | Skipped]:
     """Weight decay goes through the gradient of an adaptive optimizer.
 
-    Adam divides it by the gradient's size like everything else, so the weights with the largest
-    gradients are decayed least.
+    Adam divides the decay by the gradient's size like everything else, so that the weights with the
+    largest gradients are decayed least.
     Source: Loshchilov & Hutter 2019 (1711.05101).
     """
     events = trace.events_of(EventKind.OPTIMIZER)

@@ -1,4 +1,4 @@
-"""Rules on the learning rate: its size, judged by what it does, and the end of its schedule."""
+"""Rules on the learning rate: its size, judged by its effects, and the end of its schedule."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -47,11 +47,10 @@ def lr_too_high(
     """The steps are too large for the weights, and the loss shows it.
 
     Two signs together: updates change the weights by a large part of their size (UPD01), and the
-    loss diverges, spikes or oscillates (LOS08, LOS09, LOS10). Either alone may have another
-    cause. The factor is the distance of the update ratio from its usual size. A warning where it is
-    the momentum that makes them long: an average of the gradient over 200 steps and a tenth of the
-    run, or over 100 where PyTorch's Adam forgets the squares so soon that β₁² ≥ √β₂, as with its
-    `betas` exchanged.
+    loss diverges, spikes or oscillates (LOS08, LOS09, LOS10). Either alone may have another cause.
+    The factor is the ratio of the update ratio to its usual value. A warning if momentum makes the
+    steps long: an average of the gradient over 200 steps and a tenth of the run, or over 100 if
+    PyTorch's Adam forgets the squares so soon that β₁² ≥ √β₂, as when its `betas` are exchanged.
     Source: Karpathy's Recipe, step 3; CS231n, "ratio of weights:updates"; "37 reasons", 33; Kingma
     & Ba 2015, theorem 4.1, which assumes β₁² < √β₂.
     """
@@ -111,9 +110,9 @@ def lr_too_low(
 ) -> Iterator[Finding | Skipped]:
     """The loss falls at a slow, constant pace and comes nowhere: the steps are tiny.
 
-    Learning slows down as it goes. A loss that falls as steadily at the end as at the beginning,
-    with most of it left and updates far below a thousandth of the weights, needs larger steps.
-    Judged over the part of the run at which the rate is above a tenth of its maximum.
+    Normally learning slows down as it goes. A loss that falls as steadily at the end as at the
+    beginning, with most of it left and updates far below a thousandth of the weights, needs larger
+    steps. Judged over the part of the run in which the rate is above a tenth of its maximum.
     Source: "37 reasons", 33; Karpathy, CS231n, "ratio of weights:updates".
     """
     series = loss_series(trace)
@@ -174,7 +173,7 @@ def lr_decayed_early(
 
     The rest of the run is wasted. The loss must have fallen clearly until then and have stopped
     after; a schedule that ends on a plateau, and the last steps of a decay to zero, are not
-    reported. Where most of the run is spent at such a rate, what counts is whether the loss was
+    reported. If most of the run is spent at such a rate, what counts is whether the loss was
     falling when the decay began.
     Source: Karpathy's Recipe, step 3 (do not trust learning-rate decay defaults).
     """
@@ -215,13 +214,13 @@ def lr_decayed_early(
 
 
 def _fall(values: np.ndarray) -> float:
-    """How much lower the last third of some values is than the first."""
+    """How much lower the median of the last third of the values is than that of the first."""
     third = max(1, len(values) // 3)
     return median(values[:third]) - median(values[-third:])
 
 
 def _first(one: Rule, trace: Trace) -> tuple[Finding | None, str]:
-    """The first finding of another rule, and why it could not judge."""
+    """The first finding of another rule, or the reason why it could not judge."""
     results = list(one.run(trace))
     found = next((result for result in results if isinstance(result, Finding)), None)
     skipped = next((result.reason for result in results if isinstance(result, Skipped)), "")

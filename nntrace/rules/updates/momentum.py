@@ -1,4 +1,4 @@
-"""Averages of the gradient that go on in a direction long after it has changed."""
+"""Averages of the gradient that keep a direction long after the gradient has left it."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -10,14 +10,15 @@ from nntrace.trace import Trace
 
 _LONG: Final = 200  # steps that an average of the gradient lasts: a momentum of 0.995
 _PART: Final = 0.1  # of the run
-_LONG_BEFORE_SQUARES: Final = 100  # steps, where the squares of the gradient are forgotten sooner
-_LEAST: Final = 100  # steps of a run
-_TINY: Final = 1e-9  # rounding of 1 / (1 - momentum)
+_LONG_BEFORE_SQUARES: Final = 100  # steps, if the squares of the gradient are forgotten sooner
+_LEAST: Final = 100  # steps; shorter runs are not judged
+_TINY: Final = 1e-9  # against rounding of 1 / (1 - momentum)
 
 
 def long_average(trace: Trace) -> Finding | None:
-    """The finding where an optimizer averages gradients over too many steps, or Adam forgets their
-    squares sooner than their mean.
+    """The finding if an optimizer averages gradients over too many steps; else None.
+
+    Also if Adam forgets the squares of gradients sooner than their mean.
     """
     steps = len(trace.steps)
     for event in trace.events_of(EventKind.OPTIMIZER) if steps >= _LEAST else ():
@@ -49,7 +50,7 @@ def long_average(trace: Trace) -> Finding | None:
 
 
 def _pair(payload: Mapping[str, Any]) -> tuple[float, float] | None:
-    """What Adam keeps of its averages of the gradient and of its square at each step."""
+    """Adam's betas: the share of its two averages that it keeps at each step; None if unknown."""
     if "adam" not in text(payload, "class").lower():
         return None
     first, second = number(payload, "beta1"), number(payload, "beta2")

@@ -1,4 +1,4 @@
-"""Rules on the optimizer itself: which parameters it holds, and that it is kept."""
+"""Rules on the optimizer itself: does it hold all parameters, and is it kept?"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -39,13 +39,14 @@ def parameter_not_in_optimizer(
 ) -> Iterator[Finding | Skipped]:
     """Trainable parameters get gradients, but no optimizer ever steps them.
 
-    They stay as they are. Information when it is the first layers, as in training a head on a
-    backbone: that may be meant, though their gradients are computed for nothing. A warning when
-    that backbone is freshly initialised, so that it has nothing a head could use, and when the
-    parameters lie elsewhere and are most of the model; also when nobody asked for the gradients of
-    freshly initialised first layers that could be trained. An error where more weights than these
-    were frozen by hand: then these were left to learn (an adapter, LoRA). Parameters that change
-    without an optimizer are left out.
+    They stay as they are. Information if they are the first layers, as when a head is trained on a
+    backbone: that may be meant, though their gradients are computed for nothing. A warning if that
+    backbone is freshly initialised, so that it has nothing a head could use, or if the parameters
+    lie elsewhere and are most of the model; also if the program never computed the gradients of
+    freshly initialised first layers that could be trained. An error if more weights than these were
+    frozen by
+    hand: then these were left to learn (an adapter, LoRA). Parameters that change without an
+    optimizer are left out.
     Source: "37 reasons", 19 (frozen layers); Karpathy's Recipe, step 2.
     """
     sites = trace.sites_of(Role.PARAM_GRAD)
@@ -86,7 +87,7 @@ def parameter_not_in_optimizer(
 
 
 def _left_out_though_fresh(trace: Trace, untrained: float) -> Finding | None:
-    """The finding on first layers as they were initialised, whose gradients nobody asked for."""
+    """The finding on freshly initialised first layers whose gradients were never computed."""
     left_out = _never_asked_for(trace)
     fresh, part = share_as_initialised(trace, left_out) if left_out else ([], 0.0)
     if not left_out or not part >= untrained:
@@ -106,9 +107,9 @@ def _left_out_though_fresh(trace: Trace, untrained: float) -> Finding | None:
 
 
 def _never_asked_for(trace: Trace) -> list[Site]:
-    """Weights that could be trained and no gradient was asked for, where they feed those that are.
+    """Trainable weights whose gradient was never computed, though they feed trained weights.
 
-    None where they may be a copy of what is trained, such as a target network.
+    Empty if they may be a copy of what is trained, such as a target network.
     """
     asked = {site.path for role in (Role.PARAM_GRAD, Role.UPDATE) for site in trace.sites_of(role)}
     stepped = trace.sites_of(Role.UPDATE)
@@ -145,8 +146,9 @@ def optimizer_recreated(
 
     Each one starts without momentum and moments: Adam's first steps are of full size in every
     direction, whatever the gradient. Building it again once or twice is training in phases, and
-    plain SGD has no state to lose; neither is reported. Nor is a cell of a notebook that is run
-    again: the optimizers of each run of a cell are counted by themselves.
+    plain SGD has no state to lose; neither is reported. Running a notebook cell again is not
+    reported
+    either: the optimizers of each run of a cell are counted separately.
     Source: PyTorch's documentation of `torch.optim` (optimizers hold state).
     """
     by_name: dict[str, list[Event]] = defaultdict(list)
@@ -176,9 +178,9 @@ def optimizer_recreated(
 
 
 def _in_one_cell(events: list[Event]) -> Iterator[tuple[int, list[Event]]]:
-    """How many optimizers each run of a notebook's cell built, and their events; all of a script's.
+    """Per run of a notebook cell, how many optimizers it built, with their events; a script is one.
 
-    Of many not every one has an event, but each says how many there were before.
+    Not every optimizer has an event if there are many, but each event says how many came before.
     """
     before = 0
     for _, group in groupby(events, key=lambda event: event.payload.get("cell")):

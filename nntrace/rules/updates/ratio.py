@@ -37,14 +37,14 @@ from nntrace.trace.model import FloatArray
 
 _USUAL = 1e-3  # update ratio
 _FIRST_STEPS = 20  # twice what Adam's first moment averages over
-_FIRST_STEP = 0.03  # that of Adam's first steps, which are of full size in every direction
+_FIRST_STEP = 0.03  # update ratio of Adam's first steps, of full size in every direction
 _ADAM = "Adam wants rates some tens of times smaller than SGD."
-_SAMPLES = 10  # sampled steps without which a ratio cannot be called lasting
+_SAMPLES = 10  # sampled steps; with fewer a ratio cannot be called lasting
 _LATE_SAMPLES = 3  # of them, in the second half of the run
 _OVERWRITES = 0.5  # an update half as large as the weights
 _PRUNED = 0.1  # of a layer's weights
-_OVERSHOOT = 3.0  # healthy runs do not rise above their first loss
-_OUTLIER = 10.0  # times the losses around it: no step made that, a batch did
+_OVERSHOOT = 3.0  # times the level before; healthy runs do not rise above their first loss
+_OUTLIER = 10.0  # times the losses around it: a batch caused that, not a step
 _AT_CHANCE = 0.03  # as in LOS11
 _AFTERMATH = 50  # steps in which a loss overshoots
 
@@ -74,12 +74,12 @@ def update_ratio_high(
 
     About 1e-3 is healthy. Judged by the median over the second half of the run, because the first
     steps of Adam and the peak of a schedule are large by design, for at least half of the weight
-    matrices (without embeddings and those that start at zero). Nothing is reported where the loss
-    has come down by a fifth and still falls steadily, nor where successive gradients point the same
-    way, because steps that are too long overshoot: such a loss falls as it should, or rises because
-    it is climbed (LOS08).
+    matrices (without embeddings and those that start at zero). Nothing is reported if the loss has
+    fallen by a fifth and still falls steadily, nor if successive gradients point the same way,
+    because steps that are too long overshoot: such a loss falls as it should, or rises because the
+    steps lead uphill (LOS08).
 
-    A single step of half the weights' size also counts when the loss triples after it or never gets
+    A single step of half the weights' size also counts if the loss triples after it, or never gets
     better than it was or than chance, beyond its noise, unless the step set weights to zero, as a
     constraint does.
     With several optimizers or a negative loss, which tell little, only the error level counts.
@@ -133,7 +133,7 @@ def update_ratio_high(
 
 
 def _does_no_harm(trace: Trace, learned: float, agreement: float) -> bool:
-    """Whether training works with such steps, or climbs the loss, whatever their size."""
+    """Whether training works with such steps, whatever their size, or they lead uphill."""
     if remaining_loss(trace) <= learned or is_still_learning(trace) or goes_uphill(trace):
         return True
     return falls_steadily(trace) and late_agreement(trace) > agreement
@@ -145,10 +145,10 @@ def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:
     changed = (known & (ratio > _OVERWRITES)).sum(axis=1)
     hit = [row for row in rows if 2 * changed[row] >= known[row].sum() > 0]
     told = [origin for origin in origins(trace) if origin.where != "unknown"]
-    if told:  # what an optimizer makes of a loss that is not finite is no update
+    if told:  # what an optimizer does with a non-finite loss does not count as an update
         hit = [row for row in hit if int(trace.sampled_steps[row]) < told[0].step]
     series = loss_series(trace)
-    hit = [row for row in hit if trace.sampled_steps[row] >= series.span[0]]  # of the last phase
+    hit = [row for row in hit if trace.sampled_steps[row] >= series.span[0]]  # in the last phase
     hit = [row for row in hit if not _is_of_its_batch(series, int(trace.sampled_steps[row]))]
     if not hit or unjudgeable(series, 1) is not None:
         return None
@@ -165,7 +165,7 @@ def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:
     stayed |= any(abs(end - chance) < _AT_CHANCE * chance > error for chance in _chances(trace))
     broke = series.nonfinite_from is not None and not any(o.is_singular for o in told)
     lost = broke or stayed
-    # A loss that jumps as high later, for no such step, did not suffer from this one.
+    # If the loss jumps as high later without such a step, it did not suffer from this one.
     overshot = peak > _OVERSHOOT * level and peak > max(after[_AFTERMATH:], default=0.0)
     if not lost and not overshot:
         return None
@@ -183,24 +183,26 @@ def _shock(trace: Trace, ratio: FloatArray, rows: np.ndarray) -> Finding | None:
 
 
 def _chances(trace: Trace) -> list[float]:
-    """The losses of predictors that ignore the input, where they are known."""
+    """The losses of predictors that ignore the input; empty if unknown."""
     batches = training_batches(trace)
     function, unknown = comparable_function(trace, batches)
     return [] if unknown else [chance.value for chance in chance_losses(function, batches)]
 
 
 def _set_to_zero(trace: Trace, sites: Sequence[Site]) -> BoolArray:
-    """[sampled_steps, sites]: of which weights a part is exactly zero at the next sample and was
-    not before: what a constraint or pruning does, whatever the learning rate.
+    """[sampled_steps, sites]: where a part of the weights becomes exactly zero by the next sample.
+
+    A constraint or pruning does that, whatever the learning rate.
     """
     zeros = np.nan_to_num(columns(trace, Role.PARAM, "zero_fraction", sites))
     return np.diff(zeros, axis=0, append=zeros[-1:]) > _PRUNED
 
 
 def _is_of_its_batch(series: LossSeries, step: int) -> bool:
-    """Whether the loss was out of all proportion at a step and is back at the next ones.
+    """Whether the loss was out of all proportion at a step and is back right after it.
 
-    It is computed before the step is made: the batch was off, and large steps follow from that.
+    A step's loss is computed before its update: the batch was off, and the large step follows from
+    that.
     """
     own = series.value[series.step == step]
     before, after = series.value[series.step < step], series.value[series.step > step]
@@ -227,9 +229,9 @@ def update_ratio_low(
     """Steps change the weights next to nothing while the loss is as high as it began.
 
     About 1e-3 is healthy; at 1e-5 it takes a hundred thousand steps to replace a weight. Judged
-    over the second half of the steps at which the learning rate is above a tenth of its maximum (no
+    over the second half of the steps whose learning rate is above a tenth of its maximum (no
     warm-up, no decay), for at least half of the weight matrices. Updates that are exactly zero are
-    UPD06's.
+    reported by UPD06.
     Source: Karpathy, CS231n, "ratio of weights:updates"; "37 reasons", 33.
     """
     sites = weights(trace)
@@ -275,9 +277,9 @@ def update_ratio_low(
 
 
 def _is_for_want_of_signal(trace: Trace, ratio: float) -> bool:
-    """Whether updates of that ratio may be so small because the outputs of some layer are.
+    """Whether updates with that ratio may be so small because some layer's outputs are.
 
-    Gradients shrink with the signal, and with that of a second layer once more.
+    Gradients shrink with the signal, and once more with that of a second layer.
     """
     signals = [median(column) for column in trace.series(Role.ACTIVATION, "rms").T]
     return bool(min((s for s in signals if s > 0), default=1.0) ** 2 < ratio / _USUAL)
@@ -294,7 +296,7 @@ def at_full_rate(trace: Trace) -> np.ndarray:
 
 
 def has_learned(trace: Trace, series: LossSeries) -> bool:
-    """Whether the loss is well below chance: a model that had been trained before."""
+    """Whether the loss is well below chance, as with a model that had been trained before."""
     chances = _chances(trace)
     level = median(series.value[-max(1, len(series) // 5) :])
     return bool(chances) and level < 0.5 * min(chances)

@@ -1,4 +1,4 @@
-"""Rules on learning-rate schedulers: the unit they count in, and when they are first stepped."""
+"""Rules on learning-rate schedulers: the unit in which they count, and their first step."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -36,8 +36,8 @@ def scheduler_unit_mistaken(
 
     In the first case the schedule is over before an epoch is: the rate has fallen to nothing, or
     goes up and down. In the second its length equals the number of optimizer steps, and it has
-    hardly begun when the run ends. Schedules that repeat by design are left out. A schedule of
-    Keras counts optimizer steps: given a number of epochs, it is over too soon. Where a training
+    hardly begun when the run ends. Schedules that repeat by design are left out. A Keras schedule
+    counts optimizer steps: if its length is a number of epochs, it is over too soon. If a training
     loop does not show its epochs, a decay that is over within the first part of the run and leaves
     next to no rate for the rest is taken for one in epochs, too. So is one without an end (a factor
     every few steps) that leaves half of the run a thousandth of the rate.
@@ -64,7 +64,7 @@ def scheduler_unit_mistaken(
             finding = _too_often(trace, kind, calls, horizon, an_epoch, decay)
         elif not an_epoch and 0 < horizon < part * total and after_each:
             finding = _over_soon(trace, kind, horizon, decay)
-        is_shorter = horizon < (an_epoch or part * total)  # also of one that does not say
+        is_shorter = horizon < (an_epoch or part * total)  # also true if the horizon is unknown (0)
         if finding is None and after_each and is_shorter:
             finding = _decays_away(trace, kind, gone, rest)
         elif horizon and calls <= 0.2 * total and trace.status is not RunStatus.RUNNING:
@@ -91,8 +91,8 @@ def step_before_schedule(trace: Trace) -> Iterator[Finding | Skipped]:
 
     The first learning rate of the schedule is skipped and all others come one step early, which
     matters most for a warm-up and for schedules of a few epochs. A run resumed from a checkpoint is
-    not judged, and a schedule of Keras is a function of the optimizer's steps and cannot be ahead
-    of them.
+    not judged. A Keras schedule is a function of the optimizer's steps, and cannot be ahead of
+    them.
     Source: PyTorch's documentation of `torch.optim`, "how to adjust learning rate".
     """
     events = trace.events_of(EventKind.SCHEDULER)
@@ -163,7 +163,7 @@ def _decays_away(trace: Trace, kind: str, gone: float, rest: float) -> Finding |
     if len(rates) < 2 or rates.max() <= 0:
         return None
     nothing = rates.max() / gone
-    left = np.flatnonzero(rates > nothing)[-1] + 1  # of an increasing schedule all of the run
+    left = np.flatnonzero(rates > nothing)[-1] + 1  # all of the run if the schedule increases
     if len(rates) - left < rest * len(rates):
         return None
     return Finding(

@@ -1,4 +1,4 @@
-"""Rules on how updates are spread: over layers, over elements, and over what never gets any."""
+"""Rules on how updates are spread: over layers, over elements, and over weights without any."""
 
 import re
 from collections.abc import Iterator
@@ -26,10 +26,10 @@ from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
 
 _LEAST_SAMPLES = 10
-_USUAL = 1e-4  # update ratio: the rate is not too low for all of them
+_USUAL = 1e-4  # update ratio of the fastest: from here on the rate is not too low for all
 _ROUNDING = 2.0**-24
 _COARSE = ("bfloat16", "float16")
-_STAND_FOR_ALL = 1 / 3  # of what is frozen
+_STAND_FOR_ALL = 1 / 3  # of the frozen elements: so many fresh ones stand for all
 
 
 @rule(
@@ -53,9 +53,9 @@ def update_imbalance(
     the second half of the run are compared, each divided by the rate of the parameter's group,
     because rates that differ by layer are deliberate. The rule leaves out weights that start at
     zero or do not change at all (UPD06), and those that another optimizer has taken over, whose
-    rate is not known. Information where the loss comes down, because in a very wide network the
-    first layers rightly hardly move, unless the updates of the slow one are lost to float32's
-    rounding (2⁻²⁴ of the weights).
+    rate is not known. Information if the loss falls, because in a very wide network the first
+    layers rightly hardly move, unless the updates of the slow one are lost to float32's rounding
+    (2⁻²⁴ of the weights).
     Source: Karpathy, CS231n, "ratio of weights:updates"; You et al. 2017 (LARS).
     """
     sites = _still_led(trace, weights(trace, Role.UPDATE))
@@ -122,9 +122,9 @@ def frozen_layer(
 ) -> Iterator[Finding | Skipped]:
     """Most of the model is frozen, and its weights are those of a fresh initialisation.
 
-    The trained weights were never loaded, or loaded under other names. A frozen weight counts as
-    fresh when spread and shape of its values are exactly those that PyTorch's or Keras'
-    initialisers draw, which training does not leave so. Not reported: layers that are trained later
+    The trained weights were never loaded, or were loaded under other names. A frozen weight counts
+    as fresh if spread and shape of its values are exactly those that PyTorch's or Keras'
+    initialisers draw, which training does not preserve. Not reported: layers that are trained later
     in the run, and a frozen copy of a part that is trained (a target network, a teacher).
     Source: "37 reasons", 19 (frozen layers).
     """
@@ -146,7 +146,7 @@ def frozen_layer(
         return
     elements, kept = (sum(site.numel for site in some) for some in (fresh, alone))
     whole = sum(site.numel for site in own)
-    # Layers of libraries whose fan is not known go by those beside them.
+    # Library layers of unknown fan are taken to be like those beside them.
     if elements > _STAND_FOR_ALL * kept and part >= 0.9:
         elements, fresh = kept, alone
     if elements <= share * whole or part < 0.9:
@@ -182,8 +182,8 @@ def update_lost_to_rounding(
 
     A bfloat16 has three digits: an update of a thousandth of the weight rounds to nothing. Counted
     are elements that do not change although they have a gradient, at the median sample, for at
-    least half of the weights in such types. A warning where the loss does not come down,
-    information for a model that learns with what is left of its updates.
+    least half of the weights in such types. A warning if the loss does not fall, information for a
+    model that learns with what is left of its updates.
     Source: Kalamkar et al. 2019; Zamirai et al. 2020 (2010.06192), on bfloat16 training.
     """
     sites = [site for site in weights(trace, Role.UPDATE) if site.dtype in _COARSE]
@@ -263,19 +263,19 @@ def non_gaussian_updates(
 
 
 def _still_led(trace: Trace, sites: tuple[Site, ...]) -> tuple[Site, ...]:
-    """The sites whose optimizer, as it was recorded, is among those of the late steps."""
+    """The sites whose recorded optimizer still makes steps in the second half of the run."""
     names = trace.steps.optimizer
     late = set(names[len(names) // 2 :])
     return tuple(site for site in sites if not site.optimizer or site.optimizer in late)
 
 
 def _name(site: Site) -> str:
-    """What the owner of a parameter calls it."""
+    """The last part of a parameter's path: its name within its layer."""
     return re.split("[./]", site.path)[-1]
 
 
 def _is_of_trained_model(trace: Trace, site: Site) -> bool:
-    """Whether the optimizer updates anything of the model that the parameter belongs to."""
+    """Whether the optimizer updates any parameter of the model to which this one belongs."""
     prefixes = {text(event.payload, "model") for event in trace.events_of(EventKind.MODE)} - {""}
 
     def model(path: str) -> str:
@@ -286,7 +286,7 @@ def _is_of_trained_model(trace: Trace, site: Site) -> bool:
 
 
 def _moves(trace: Trace) -> np.ndarray:
-    """Whether the learning rate is above zero, at each sampled step."""
+    """Whether the learning rate is above zero, for each sampled step."""
     rates = np.interp(trace.sampled_steps, trace.steps.step, np.nan_to_num(trace.steps.lr, nan=1.0))
     moving: FloatArray = rates
     return np.asarray(moving > 0)

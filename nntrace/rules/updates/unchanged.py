@@ -1,4 +1,4 @@
-"""UPD06: parameters that are stepped and stay what they are."""
+"""UPD06: parameters that are stepped but never change."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated
@@ -21,7 +21,7 @@ from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
 
 _LAST_DIGIT = {"float32": 2.0**-23, "float64": 2.0**-52}
-_SURELY = 0.1  # some values are smaller than their root mean square, some steps larger
+_SURELY = 0.1  # a margin: some values are smaller than their rms, and some steps larger
 _OF_NO_RATE = (
     "Print the learning rate after each step and look at what sets it: a schedule whose factor is "
     "a quotient of whole numbers (`step // warm_up`), or one that has reached its end."
@@ -47,10 +47,10 @@ def unchanged_parameter(
     Δw is measured as after − before, so a zero is a zero: a learning rate of zero, a step that was
     skipped, or an update lost to rounding. It must hold at every sampled step once the learning
     rate has left zero (or at all of them if it never does). The rule leaves out embeddings that are
-    read in part, because the rows of a batch need not be among those; a bias whose gradient is only
-    the rounding of what cancels (scores that are only compared); and parameters whose gradient is
-    too small, not the step: even at the largest rate at which another parameter turns its gradient
-    into a step they would change by less than their last digit.
+    sampled in part, because the rows of a batch need not be among those; a bias whose gradient is
+    only the rounding of what cancels (scores that are only compared); and parameters whose
+    gradient, not whose step, is too small: even at the largest ratio of update to gradient that
+    another parameter gets, they would change by less than their last digit.
     Source: "37 reasons", 19 and 33; micrograd-style checks in Karpathy's Recipe, step 2.
     """
     sites = trace.sites_of(Role.UPDATE)
@@ -96,7 +96,7 @@ def unchanged_parameter(
 def _is_below_the_last_digit(
     trace: Trace, sites: Sequence[Site], update: FloatArray, gradient: FloatArray
 ) -> BoolArray:
-    """[sites]: whether no step that any other parameter gets would show in the values."""
+    """[sites]: whether even the relatively largest step of another parameter would not show."""
     moved = (update > 0) & (gradient > 0)
     rate = float((update[moved] / gradient[moved]).max(initial=0.0))
     size = first_finite(columns(trace, Role.PARAM, "rms", sites))
