@@ -1,7 +1,7 @@
-"""Keeps one step of the training as a capsule: batch, weights, random state, before the optimizer.
+"""Keeps one training step as a capsule: its batch, weights and random state before the optimizer.
 
-Copies are made at once, for the program goes on; the recorder's thread writes them. Number and
-bytes are capped: what was left out is said in the capsule.
+Copies are made at once, as the program goes on; the writer thread writes them to disk. The number
+and the bytes of capsules are capped, and a capsule lists what was left out.
 """
 
 import hashlib
@@ -24,9 +24,9 @@ from nntrace_torch.replay.engine import original_of
 from nntrace_torch.replay.packing import Packing
 from nntrace_torch.samples.modules import Models
 
-CAPSULE_BYTES = 64 << 20  # of one capsule: copied in some ten milliseconds
-_RUN_BYTES = 256 << 20
-_NAMED_BYTES = 16 << 20  # of the tensors that the program's frames hold by name
+CAPSULE_BYTES = 64 << 20  # the most of one capsule: copied in some ten milliseconds
+_RUN_BYTES = 256 << 20  # the most of all capsules of a run
+_NAMED_BYTES = 16 << 20  # the most of tensors that the program's frames hold by name
 _KEPT = {"nonfinite": 4, "loss_spike": 2}
 _CALLS = 16
 _FRAMES = 40
@@ -35,14 +35,14 @@ _SOURCE_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What is to be kept, and why.
+    """What a capsule is made of, and why.
 
     Attributes:
         reason: `nonfinite` or `loss_spike`.
         calls: the calls of outermost modules that led to it.
         frame: the program's innermost frame.
-        facts: what is known of it: the loss, the origin.
-        culprit: the module it was born in, kept where the whole model is too large.
+        facts: further keys of the capsule: the loss, the origin.
+        culprit: the module in which the value was born, kept where the whole model is too large.
     """
 
     reason: str
@@ -63,7 +63,7 @@ class Capsules:
         self._is_missing = False
 
     def wants(self, reason: str) -> bool:
-        """Whether there is room for one more of a kind."""
+        """Whether there is room for one more capsule of this reason."""
         return (
             self._recorder.sampling.capsules
             and not self._is_missing
@@ -72,7 +72,7 @@ class Capsules:
         )
 
     def keep(self, moment: Moment) -> None:
-        """Copy a moment and have it written."""
+        """Make a capsule of a moment; the writer thread writes it."""
         if not self.wants(moment.reason) or not moment.calls:
             return
         if importlib.util.find_spec("safetensors") is None:
@@ -113,7 +113,7 @@ class Capsules:
     def _module(
         self, root: nn.Module, number: int, culprit: nn.Module | None, packing: Packing
     ) -> dict[str, Any]:
-        """A module's parameters and buffers; the culprit's alone where all are too large."""
+        """A module's parameters and buffers; only the culprit's if all are too large."""
         state = {
             name: tensor
             for name, tensor in (*root.named_parameters(), *root.named_buffers())
@@ -151,7 +151,10 @@ class Capsules:
 def _call(
     call: Call, number: int, roots: list[nn.Module], packing: Packing
 ) -> dict[str, Any] | None:
-    """One call; its module joins `roots`. A compiled function could not be found again: None."""
+    """A call as JSON; adds its module to `roots`.
+
+    None for a compiled function, which a replay could not find again.
+    """
     compute = original_of(call.compute)
     if not isinstance(compute, nn.Module):
         packing.left_out.append(f"call {number}: of a compiled function, which is no module")
@@ -182,7 +185,7 @@ def _random(call: Call, number: int, packing: Packing) -> dict[str, Any] | None:
 
 
 def _frames(frame: FrameType | None, packing: Packing) -> Iterator[dict[str, Any]]:
-    """What the program's frames call by a name and is no result of the model: targets, numbers."""
+    """The variables of the program's frames that are no results of the model: targets, numbers."""
     used = set[str]()
     room = packing.bytes + _NAMED_BYTES
     for number, one in enumerate(_users_frames(frame)):
@@ -210,7 +213,7 @@ def _users_frames(frame: FrameType | None) -> Iterator[FrameType]:
 
 
 def _is_data(value: Any) -> bool:
-    """A tensor that was not computed from weights, or a collection that holds one."""
+    """Whether it is a tensor that was not computed from weights, or a collection with one."""
     if isinstance(value, torch.Tensor):
         return value.grad_fn is None and not isinstance(value, nn.Parameter)
     parts = value.values() if isinstance(value, dict) else value
@@ -220,7 +223,7 @@ def _is_data(value: Any) -> bool:
 
 
 def _is_setting(name: str, value: Any) -> bool:
-    """Whether it may decide which way the program takes: `step`, `temperature`."""
+    """Whether it is a number that may steer the program, as `step` or `temperature`."""
     return type(value) in (bool, int, float) and not name.startswith("_") and name != "training"
 
 
@@ -231,7 +234,7 @@ def _size(value: Any) -> int:
 
 
 def _sources(frame: FrameType | None) -> dict[str, str]:
-    """The checksums of the program's files, by which a replay knows that they have changed."""
+    """The checksums of the program's files, so that a replay can tell whether they have changed."""
     found: dict[str, str] = {}
     for one in _users_frames(frame):
         file = Path(one.f_code.co_filename)

@@ -1,8 +1,8 @@
-"""Activations of compiled code: its forward is replayed eagerly, beside the real one.
+"""Samples the activations of compiled code by replaying its forward eagerly.
 
-Module hooks would be compiled into the graph, or break it. So they are off while compiled code
-runs; on sampled steps the module as it was written is run before it, without gradients, and
-sampled. Parameters, gradients, updates and the loss come from the real step.
+Module hooks would be compiled into the graph, or break it, so they are off while compiled code
+runs. On sampled steps the original module is run first, without gradients, and sampled. Parameters,
+gradients, updates and the loss come from the real step.
 """
 
 import functools
@@ -43,7 +43,7 @@ class CompiledCalls:
         self._compiles = recorder.guard(compiles)
         self._replay = recorder.guard(self._sample_replay)
         self._undos: list[Undo] = []
-        self._without_modules: set[int] = set()  # code that was seen to call no module
+        self._without_modules: set[int] = set()  # ids of code that calls no module
         self._unseen: set[str] = set()
 
     def install(self) -> list[Undo]:
@@ -74,7 +74,7 @@ class CompiledCalls:
         return compile
 
     def _watch_class(self, kind: type[nn.Module]) -> None:
-        """Watch all compiled modules: their class is PyTorch's own."""
+        """Watch the calls of all compiled modules, which are of one class of PyTorch's."""
         if not self._undos:
             calls = self
 
@@ -89,7 +89,7 @@ class CompiledCalls:
             self._undos.append(wrap(kind, "__call__", make))
 
     def _observed(self, compiled: Callable[..., Any], model: Callable[..., Any]) -> Any:
-        """A compiled function that is observed; the compiler sees through it."""
+        """A compiled function whose calls are observed, invisibly to the compiler."""
 
         def make(original: Callable[..., Any]) -> Callable[..., Any]:
             def observed(*args: Any, **kwargs: Any) -> Any:
@@ -106,7 +106,7 @@ class CompiledCalls:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        """One call of compiled code."""
+        """Make one call of compiled code, or of the original code during a replay."""
         if self._replayer.active:
             return original_of(model)(*args, **kwargs)
         if is_captured():
@@ -121,7 +121,7 @@ class CompiledCalls:
     def _sample_replay(
         self, model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        """Sample the activations of a forward that is about to be made."""
+        """Sample the activations of a forward that compiled code is about to make."""
         written = original_of(model)
         if isinstance(getattr(written, "__self__", None), Optimizer):
             return
@@ -153,9 +153,9 @@ class CompiledCalls:
 def stand_in(
     function: Callable[..., Any], make: Callable[[Callable[..., Any]], Callable[..., Any]]
 ) -> Callable[..., Any]:
-    """`make(function)`, looking like the compiled function, also to the compiler."""
+    """`make(function)`, which callers and the compiler take for the compiled function itself."""
     standing: Any = functools.wraps(function)(make(function))
-    if hasattr(function, "_torchdynamo_wrapper_id"):  # by which the compiler knows its own
+    if hasattr(function, "_torchdynamo_wrapper_id"):  # identifies compiled functions
         standing._torchdynamo_wrapper_id = id(standing)
     found: Callable[..., Any] = standing
     return found

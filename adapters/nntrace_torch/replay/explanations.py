@@ -1,7 +1,7 @@
-"""What was wrong with an operation's operands: the fact that explains its result, as a clause.
+"""Explains an operation's non-finite result by a fact about its operands, as a clause.
 
-Pure functions of tensors; called once per origin, never on a training's own path. One that has
-nothing to say gives None, and the operation is then said to have had finite operands.
+Pure functions of tensors, called once per origin and never in the course of training. A function
+that finds no such fact returns None; the explanation is then that the operands are finite.
 """
 
 import math
@@ -14,7 +14,7 @@ from nntrace_torch.program.describe import dtype_name
 from nntrace_torch.replay.operands import Operation
 
 Fact = str | None
-# The power of a type's limit from which on products and sums of many values can reach it.
+# Values above this power of a dtype's largest number can overflow in products of many values.
 _LARGE = 0.25
 
 
@@ -45,7 +45,7 @@ def _division(op: Operation) -> Fact:
 
 
 def _domain(low: float, *, open_end: bool, place: int = 0) -> Callable[[Operation], Fact]:
-    """Below which bound an operation has no finite value, of the operand at a place."""
+    """Explains operations that have no finite value for an operand below a bound."""
 
     def explanation(op: Operation) -> Fact:
         value = op.tensor(place)
@@ -83,7 +83,7 @@ def _logit(op: Operation) -> Fact:
 
 
 def _poles(op: Operation) -> Fact:
-    """Of the gamma function and its derivatives."""
+    """Explains the poles of the gamma function and its derivatives."""
     value = next((o.value for o in op.operands if isinstance(o.value, torch.Tensor)), None)
     if value is None:
         return None
@@ -137,7 +137,7 @@ def _attention(op: Operation) -> Fact:
 
 
 def _normalisation(op: Operation) -> Fact:
-    """Of a layer, group or batch norm: what it divides by."""
+    """Explains a layer, group or batch norm by the variance that it divides by."""
     named = {operand.name: operand.value for operand in op.operands}
     eps, variance = named.get("eps"), named.get("running_var")
     if isinstance(variance, torch.Tensor) and eps is not None and not named.get("training"):
@@ -210,7 +210,7 @@ def _negative_log_likelihood(op: Operation) -> Fact:
 
 
 def _fill(op: Operation) -> Fact:
-    """The program's own infinity: it counts only where it goes on to a result."""
+    """Explains a value that the program wrote itself and that went on into a result."""
     bad = int((~torch.isfinite(op.result)).sum())
     return (
         f"the program writes {bad} of {op.result.numel()} elements there itself, as masks are "
@@ -219,7 +219,7 @@ def _fill(op: Operation) -> Fact:
 
 
 def _alignment(op: Operation) -> Fact:
-    """Of CTC: a target needs a time step for each label, and one between two equal labels."""
+    """Explains a CTC loss: each label needs a time step, and one more between two equal labels."""
     targets, (inputs, labels) = op.tensor(1), (op.operands[2].value, op.operands[3].value)
     if targets is None:
         return None
@@ -255,7 +255,7 @@ def _cast(op: Operation) -> Fact:
 
 
 def _overflow(op: Operation) -> Fact:
-    """A result that is infinite of operands that are finite and large has overflowed its type."""
+    """Explains an infinite result of large finite operands as an overflow of its dtype."""
     if not op.result.is_floating_point() or not bool(op.result.isinf().any()):
         return None
     sizes = [

@@ -1,7 +1,7 @@
-"""A dispatch mode under which nothing that existed before can be written to.
+"""A dispatch mode in which nothing that existed before can be written to.
 
-Every operation of a replay passes through it. One that would write to memory the replay did not
-make itself, or talk to other ranks, ends the replay before it is executed.
+Every operation of a replay passes through it. An operation that would write to memory the replay
+did not allocate, or communicate with other ranks, ends the replay before it is executed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _COLLECTIVES = ("c10d", "_c10d_functional", "c10d_functional", "_dtensor")
-_FRESH = "aten::lift_fresh"  # says that it returns its argument, which is a new constant
+_FRESH = "aten::lift_fresh"  # its schema says it returns a view, but the argument is a new constant
 
 
 class ReplayRefusedError(BaseException):
@@ -45,17 +45,17 @@ class WriteGuard(TorchDispatchMode):
             self._own.add(place)
 
     def owns(self, tensor: torch.Tensor) -> bool:
-        """Whether its memory is the replay's own."""
+        """Whether a tensor's memory is the replay's own."""
         return memory_of(tensor) in self._own
 
     def copied(self, original: torch.Tensor, copy: torch.Tensor) -> None:
-        """An argument was copied for the replay."""
+        """Note that an argument was copied for the replay."""
         self.own(copy)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Execute one operation, if it may be."""
+        """Execute one operation, or refuse it."""
         kwargs = kwargs or {}
         if any(kind.__name__ == "DTensor" for kind in types):
             raise ReplayRefusedError(f"{func} of a tensor spread over ranks needs the other ranks")
@@ -67,7 +67,7 @@ class WriteGuard(TorchDispatchMode):
         return out
 
     def execute(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """What to do with an operation that is allowed."""
+        """Execute an operation that is allowed; subclasses observe it here."""
         return func(*args, **kwargs)
 
     def _check(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -91,10 +91,10 @@ def tensors_in(value: Any) -> Sequence[torch.Tensor]:
 
 
 def memory_of(tensor: torch.Tensor) -> int | None:
-    """Where the tensor's values are; None when it has no memory of its own."""
+    """The address of the tensor's storage; None if it has no memory of its own."""
     try:
         return tensor.untyped_storage().data_ptr() or None
-    except (RuntimeError, NotImplementedError):  # sparse and fake tensors say it either way
+    except (RuntimeError, NotImplementedError):  # sparse tensors raise one, fake ones the other
         return None
 
 
@@ -111,7 +111,7 @@ def _written(func: Any) -> tuple[tuple[int, str], ...]:
 
 @lru_cache(maxsize=4096)
 def _returns_views(func: Any) -> bool:
-    """Whether the results may be memory of the arguments."""
+    """Whether the results may share memory with the arguments."""
     schema = getattr(func, "_schema", None)
     if schema is None or schema.name == _FRESH:
         return False

@@ -1,7 +1,7 @@
-"""PyTorch's CPU generator backwards: the state it had some draws ago.
+"""Runs PyTorch's CPU generator backwards, to the state it had some draws ago.
 
-The generator is a Mersenne Twister (Matsumoto & Nishimura, 1998): 624 words of which each is drawn
-once, after which all are made anew from themselves. That making can be undone.
+The generator is a Mersenne Twister (Matsumoto & Nishimura, 1998). Its state is 624 words; when each
+has been drawn once, all are computed anew from each other (a *twist*), and that can be inverted.
 """
 
 import struct
@@ -12,13 +12,13 @@ import torch
 _WORDS, _MIDDLE = 624, 397
 _UPPER, _LOWER, _MATRIX = 0x80000000, 0x7FFFFFFF, 0x9908B0DF
 _LEFT, _NEXT, _KEY = 8, 16, 24  # offsets in the state as PyTorch gives it; each word has 8 bytes
-_NORMAL = _KEY + 8 * _WORDS  # from there on numbers of the last normal draw that wait for the next
+_NORMAL = _KEY + 8 * _WORDS  # offset of the numbers that a normal draw has cached for the next one
 _SIZE = 5056
-_MAX_TURNS = 1024  # of all words: 640 thousand draws, gone back in about a second
+_MAX_TURNS = 1024  # twists: 640 thousand draws, undone in about a second
 
 
 def draws_between(before: bytes, after: bytes) -> int | None:
-    """How many words were drawn from one state to the other; None where they are too far apart."""
+    """How many words were drawn from one state to the other; None if they are too far apart."""
     if len(before) != _SIZE or len(after) != _SIZE:
         return None
     (key, position), (last, end) = _parts(before), _parts(after)
@@ -30,7 +30,7 @@ def draws_between(before: bytes, after: bytes) -> int | None:
 
 
 def stepped_back(state: bytes, draws: int) -> bytes:
-    """The state from which so many draws lead to this one."""
+    """The state from which `draws` draws lead to this one."""
     if draws == 0:
         return state
     key, position = _parts(state)
@@ -42,12 +42,12 @@ def stepped_back(state: bytes, draws: int) -> bytes:
 
 
 def cpu_state() -> bytes:
-    """The state now, as bytes: a tensor would be one more in the program's memory."""
+    """The current state as bytes: a tensor would show in the program's memory."""
     return torch.get_rng_state().numpy().tobytes()
 
 
 def _parts(state: bytes) -> tuple[np.ndarray, int]:
-    """The words, and how many of them are drawn, from 1 to 624."""
+    """The words, and how many of them have been drawn, from 1 to 624."""
     key = np.frombuffer(state, np.uint64, _WORDS, _KEY).astype(np.uint32)
     (left,) = struct.unpack_from("i", state, _LEFT)
     return key, _WORDS + 1 - left
@@ -58,7 +58,7 @@ def _joined(state: bytes, key: np.ndarray, position: int) -> bytes:
     struct.pack_into("i", made, _LEFT, _WORDS + 1 - position)
     struct.pack_into("Q", made, _NEXT, position)
     made[_KEY:_NORMAL] = key.astype(np.uint64).tobytes()
-    made[_NORMAL:] = bytes(_SIZE - _NORMAL)  # what waited then is not known
+    made[_NORMAL:] = bytes(_SIZE - _NORMAL)  # what was cached then is not known
     return bytes(made)
 
 
@@ -68,7 +68,7 @@ def _mixed(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
 
 
 def _turned(key: np.ndarray) -> np.ndarray:
-    """All words made anew."""
+    """The words after one twist."""
     new = key.copy()
     split = _WORDS - _MIDDLE
     new[:split] = key[_MIDDLE:] ^ _mixed(key[:split], key[1 : split + 1])
@@ -81,7 +81,7 @@ def _turned(key: np.ndarray) -> np.ndarray:
 
 
 def _turned_back(key: np.ndarray) -> np.ndarray:
-    """The words of which these were made."""
+    """The words before one twist."""
     words = [int(word) for word in key]
     for i in range(_WORDS - 1, -1, -1):
         mixed = _unmixed(words[i] ^ words[(i + _MIDDLE) % _WORDS])
@@ -91,6 +91,6 @@ def _turned_back(key: np.ndarray) -> np.ndarray:
 
 
 def _unmixed(word: int) -> int:
-    """The word of which `_mixed` made this: its upper bit and the lower ones of its neighbour."""
+    """The inverse of `_mixed`: one word's upper bit and the lower bits of its neighbour."""
     odd = word >> 31
     return (((word ^ (_MATRIX * odd)) << 1) | odd) & 0xFFFFFFFF

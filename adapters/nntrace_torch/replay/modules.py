@@ -1,7 +1,7 @@
-"""Keeps modules as they are while a replay runs them: attributes, buffers, gradients.
+"""Restores modules after a replay has run them: attributes, buffers, gradients.
 
-Only the bookkeeping of a module is copied, never its parameters: what would write to those is
-refused by the guard.
+A module's attributes and buffers are copied, never its parameters: the guard refuses operations
+that would write to those.
 """
 
 import collections
@@ -21,13 +21,14 @@ _CONTAINERS = (dict, collections.OrderedDict, list, set, collections.deque)
 
 
 class KeptModules:
-    """Module trees in the state in which `keep` found them; `restore` brings it back.
+    """The state of module trees as `keep` found it; `restore` brings it back.
 
     Args:
-        guard: told which copies the replay may write to.
-        leaves: where a replay with gradients finds what stands for the parameters: tensors of
-            the same memory without the program's hooks. None for a replay without gradients.
-        weights: other values for parameters (of a replay with gradients) and buffers, by their ids.
+        guard: the replay's guard, which is told of copies that may be written to.
+        leaves: filled, for a replay with gradients, with the tensors that stand for parameters:
+            they share their memory and have none of the program's hooks. None for a replay
+            without gradients.
+        weights: other values for parameters (with gradients only) and buffers, by their ids.
     """
 
     def __init__(
@@ -45,7 +46,11 @@ class KeptModules:
         self._copies: dict[int, torch.Tensor] = {}  # a shared buffer has one copy
 
     def keep(self, root: nn.Module) -> None:
-        """Let a replay run this module and its parts."""
+        """Prepare a module and its parts for a replay.
+
+        Raises:
+            ReplayRefusedError: it has no parameters yet, or they are sharded over ranks.
+        """
         if id(root) in self._kept or isinstance(root, torch.jit.ScriptModule):
             return
         for module in root.modules():
@@ -109,7 +114,7 @@ class KeptModules:
         return self._copies[id(buffer)]
 
     def restore(self) -> None:
-        """Make everything as it was."""
+        """Bring all modules back to the state in which they were kept."""
         for module, saved in self._kept.values():
             for name in [name for name in module.__dict__ if name not in saved]:
                 del module.__dict__[name]
@@ -125,5 +130,5 @@ class KeptModules:
 
 
 def _is_torchs(hook: Any) -> bool:
-    """Whether PyTorch itself put the hook on: it computes a weight. Others may have effects."""
+    """Whether a hook is PyTorch's own, which computes a weight; others may have side effects."""
     return str(getattr(hook, "__module__", "")).partition(".")[0] == "torch"

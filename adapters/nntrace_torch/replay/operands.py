@@ -1,6 +1,6 @@
-"""What an operation was given, and shapes, types and ranges of it.
+"""The operands of an operation, and their shapes, dtypes and ranges.
 
-Pure functions of tensors; called once per origin, never on a training's own path.
+Pure functions of tensors, called once per origin and never in the course of training.
 """
 
 import math
@@ -31,7 +31,7 @@ class Operation(NamedTuple):
         return value if isinstance(value, torch.Tensor) else None
 
     def number(self, name: str) -> float | None:
-        """A plain number among the operands."""
+        """The operand with this name, if it is a plain number."""
         for operand in self.operands:
             if operand.name == name and isinstance(operand.value, (int, float)):
                 return float(operand.value)
@@ -39,7 +39,7 @@ class Operation(NamedTuple):
 
 
 def describe(operand: Operand) -> dict[str, Any]:
-    """Shape, type and range of an operand; ranges are over its finite elements."""
+    """Shape, dtype and range of an operand; the range is that of its finite elements."""
     value = operand.value
     if not isinstance(value, torch.Tensor):
         shown = value if isinstance(value, (int, float, bool, str)) else str(value)

@@ -1,7 +1,8 @@
 """Turns values of the program into plain JSON and named tensors, and back; nothing is pickled.
 
-`Packing.tree` copies what it keeps, so that the program may go on; `Unpacking.into` puts it in the
-place of values of the same form, so that names the program has for them mean it, too.
+`Packing.tree` copies what it keeps, so that the program may go on. `Unpacking.into` writes kept
+values into the program's own tensors and containers where it can, so that all names the program has
+for them see the new values.
 """
 
 import dataclasses
@@ -23,7 +24,7 @@ class Packing:
 
     Attributes:
         tensors: copies on the host, by name.
-        left_out: what was not kept and why.
+        left_out: descriptions of what was too large to keep.
     """
 
     def __init__(self, limit: int) -> None:
@@ -49,7 +50,7 @@ class Packing:
         return {"unsaved": type(value).__name__}
 
     def tensor(self, tensor: torch.Tensor, name: str) -> Tree:
-        """One tensor; what was kept before is not kept twice."""
+        """One tensor as plain JSON; a tensor that was kept before is not kept twice."""
         if type(tensor) not in (torch.Tensor, nn.Parameter, nn.Buffer):
             return {"unsaved": type(tensor).__name__}
         if tensor.layout is not torch.strided or tensor.device.type == "meta":
@@ -70,21 +71,21 @@ class Packing:
 
 
 class Unpacking:
-    """Puts kept values in the place of the program's.
+    """Puts kept values in place of the program's.
 
     Args:
-        tensors: by name.
+        tensors: the capsule's tensors, by name.
     """
 
     def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
         self._tensors = tensors
 
     def into(self, present: Any, tree: Any, *, tensors_only: bool = False) -> Any:
-        """What is to stand where `present` stood: itself, where its content could be replaced.
+        """The value to use in place of `present`, which is `present` if it could be written to.
 
         Args:
             present: the program's own value.
-            tree: of a capsule, and so of any content.
+            tree: JSON from a capsule, which is not trusted to have any particular form.
             tensors_only: leave numbers, text and values of another form as they are.
         """
         if not isinstance(tree, dict) or "unsaved" in tree:
@@ -140,7 +141,7 @@ class Unpacking:
 
 
 def items_of(value: Any) -> Mapping[str, Any] | None:
-    """The parts of a mapping with names, or of a dataclass; None of anything else."""
+    """The items of a mapping with text keys, or the fields of a dataclass; else None."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):

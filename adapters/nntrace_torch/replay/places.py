@@ -1,4 +1,4 @@
-"""Lines of the program, as they are told: file, line and source text."""
+"""Lines of the program as they are reported: file, line number and source text."""
 
 import linecache
 from types import FrameType
@@ -8,7 +8,7 @@ from nntrace_torch.program.sources import UNKNOWN, Source, is_users
 
 
 def source_text(source: Source) -> str | None:
-    """The stripped line itself, where its file can be read."""
+    """The stripped text of a line; None if its file cannot be read."""
     if source.file is None or source.line is None:
         return None
     return linecache.getline(source.file, source.line).strip() or None
@@ -20,7 +20,7 @@ def lines(source: Source) -> dict[str, Any]:
 
 
 def calling_line(frame: FrameType | None) -> Source:
-    """The innermost line of the program."""
+    """The innermost line of the program at or above a frame."""
     while frame is not None and not is_users(frame.f_code.co_filename):
         frame = frame.f_back
     return UNKNOWN if frame is None else Source(frame.f_code.co_filename, frame.f_lineno)

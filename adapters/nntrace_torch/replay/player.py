@@ -36,7 +36,7 @@ _PLAIN = (bool, int, float)
 
 
 def play(recorder: Recorder, calls: RootCalls, investigator: Investigator) -> list[Undo]:
-    """Put on what plays the recorder's capsule, if it has one."""
+    """Install the hooks that play the recorder's capsule, if it has one."""
     if recorder.replays is None:
         return []
     return CapsulePlayer(recorder, calls, investigator, recorder.replays).install()
@@ -78,7 +78,7 @@ class CapsulePlayer:
         self._notes: list[str] = []
 
     def install(self) -> list[Undo]:
-        """Wait for the first call of the module that was kept."""
+        """Install the hooks that wait for the first call of the module that was kept."""
         guard = self._recorder.guard
         self._investigator.told = self._told
         hooks = [
@@ -107,7 +107,7 @@ class CapsulePlayer:
         return __call__
 
     def _match(self, module: nn.Module) -> int | None:
-        """The number in the capsule of the module whose turn it is, if this is it."""
+        """The capsule's number of `module`, if it is the one to be called next; else None."""
         if self._played >= len(self._entries):
             return None
         number = self._entries[self._played].get("module")
@@ -128,7 +128,7 @@ class CapsulePlayer:
     def _prepare(
         self, number: int, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Put what was kept in its place; the arguments to call the module with."""
+        """Load kept weights, variables and random state; the arguments to call the module with."""
         self._calls.release(type(module))  # its calls are noted here
         self._calls.steps_are_long = True
         written: Any = original_of(module)

@@ -1,4 +1,4 @@
-"""Why an optimizer's update made a parameter non-finite, told from the optimizer's own state."""
+"""Why an optimizer's update made a parameter non-finite, as far as its own state shows it."""
 
 import math
 from typing import NamedTuple
@@ -15,9 +15,9 @@ class Verdict(NamedTuple):
     """What made a parameter non-finite.
 
     Attributes:
-        what: a clause about the state in which the update left it.
-        by_gradient: whether the optimizer is innocent: the gradient it was given was not finite.
-        written: whether neither was: the program has written to the parameter.
+        what: a clause about the parameter and the optimizer's state.
+        by_gradient: whether it was the gradient that the optimizer was given.
+        written: whether it was the program, which wrote to the parameter.
     """
 
     what: str
@@ -31,6 +31,8 @@ def broken_update(
     """Why a parameter is no longer finite after its optimizer's step.
 
     Args:
+        optimizer: the optimizer that has stepped.
+        parameter: the parameter, which is not finite.
         rate: the learning rate of that step, which a schedule may have changed since.
     """
     group = next(

@@ -1,8 +1,7 @@
-"""Finds the random states of calls whose steps were too short to note them.
+"""Finds the random states before calls in steps that were too short to note them.
 
-Counted is what a call draws, by calling it again; the generator is then stepped back so many draws
-from where it stands. A state is believed when the call, made from it, ends where it should and
-gives the output it gave, if that still exists.
+A call is made again to count its draws, and the generator is stepped back by so many. From the
+state found the call must give the output that it gave, if that still exists.
 """
 
 from collections.abc import Sequence
@@ -21,9 +20,9 @@ _CLOSE = 1e-3  # compiled code rounds differently
 
 
 def recover_random_states(calls: Sequence[Call], replayer: Replayer) -> None:
-    """Give each call of a step, the last of which has just been made, the state it began with.
+    """Set `random` of each call of a step, the last of which has just been made.
 
-    Stops at the first call that cannot be counted: those before it keep none.
+    Stops at the first call whose draws cannot be counted: calls before that keep None.
     """
     state = cpu_state()
     for call in reversed(calls):
@@ -49,7 +48,7 @@ def _state_before(call: Call, state: bytes, replayer: Replayer) -> bytes | None:
 
 
 def _play(call: Call, state: bytes, replayer: Replayer) -> tuple[bytes, Any] | None:
-    """The state at the end of a call made from a state, and the first tensor of its output."""
+    """Make a call from a random state; the state after it and the first tensor of its output."""
     compute = original_of(call.compute)
 
     def made(*args: Any, **kwargs: Any) -> tuple[bytes, Any]:

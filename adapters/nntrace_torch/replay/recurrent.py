@@ -1,4 +1,4 @@
-"""At which time step a recurrent layer breaks: its kernels run over the whole series at once.
+"""Finds the time step at which a recurrent layer breaks, which its fused kernels hide.
 
 The layers of a stack are run one after another, each direction by itself, one time step at a time,
 until an output or a state is no longer finite.
@@ -20,12 +20,12 @@ _MAX_STEPS = 1 << 14  # over all layers and directions
 
 
 class Moment(NamedTuple):
-    """Where in a recurrent stack.
+    """A place in a stack of recurrent layers.
 
     Attributes:
-        time_step: in the order of the input, from 1.
-        layer: of the stack, from 1; None where there is one.
-        backwards: whether by the direction that reads the series from its end.
+        time_step: the time step in the order of the input, from 1.
+        layer: the layer of the stack, from 1; None where there is only one.
+        backwards: whether it is in the direction that reads the series from its end.
     """
 
     time_step: int
@@ -35,7 +35,7 @@ class Moment(NamedTuple):
 
 @contextmanager
 def unfused() -> Iterator[None]:
-    """Recurrent layers run cell by cell."""
+    """A context in which recurrent layers run cell by cell."""
     (enabled, *_) = torch.backends.mkldnn.set_flags(_enabled=False)
     try:
         with torch.backends.cudnn.flags(enabled=False):
@@ -109,7 +109,7 @@ def _first_break(
 
 
 def _one_way(module: nn.RNNBase, number: int, features: int) -> nn.RNNBase:
-    """One layer in one direction, with the weights of the stack's."""
+    """A layer of one direction, with the weights of one in the stack."""
     options: dict[str, Any] = {"bias": module.bias}
     if isinstance(module, nn.RNN):
         options["nonlinearity"] = module.nonlinearity
@@ -125,7 +125,7 @@ def _one_way(module: nn.RNNBase, number: int, features: int) -> nn.RNNBase:
 def _read(
     layer: nn.RNNBase, series: torch.Tensor, lengths: torch.Tensor, state: Any
 ) -> tuple[tuple[int, int] | None, torch.Tensor]:
-    """Where it breaks, as time and row, and all that it gives until then."""
+    """The time and row at which a layer breaks, if it does, and its outputs until then."""
     given = []
     held: Any = (state if isinstance(layer, nn.LSTM) else state[0]) if state else None
     for at in range(series.shape[0]):
@@ -140,7 +140,7 @@ def _read(
 
 
 def _reversed(series: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """Each series of a batch from its own end; what lies beyond it stays."""
+    """Each series of a padded batch reversed within its own length; the padding stays."""
     time = torch.arange(series.shape[0], device=series.device).unsqueeze(1)
     ends = lengths.to(series.device).unsqueeze(0)
     order = torch.where(time < ends, ends - 1 - time, time)

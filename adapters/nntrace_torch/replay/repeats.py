@@ -1,7 +1,7 @@
-"""Calls of the model that a replay of the program's statements makes once more.
+"""Gives calls of the model that replayed statements make the arguments they had in the step.
 
-`net(torch.randn(8, 3))` would see other data than in the step. The call is given what it was given
-then, as far as that was not computed by the statements themselves, and the same random numbers.
+`net(torch.randn(8, 3))` would see other data than in the step. Such a call gets its earlier
+arguments, as far as the statements do not compute them themselves, and its random state.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ class Repeats:
     """The calls of a step, each of which is repeated once at most.
 
     Args:
-        calls: oldest first.
-        guard: of the replay: told of copies.
+        calls: the calls, oldest first.
+        guard: the replay's guard, which is told of copies.
     """
 
     def __init__(self, calls: Sequence[Call], guard: WriteGuard) -> None:
@@ -30,7 +30,7 @@ class Repeats:
         self._guard = guard
 
     def given(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The arguments a module is to be called with; its random state is set."""
+        """The arguments to call a module with; sets the random state of the call, too."""
         if not self._waiting:
             return args
         with _disable_current_modes():
@@ -54,7 +54,7 @@ class Repeats:
 
 
 def _is_given(value: Any) -> bool:
-    """Whether it is data: no result of the weights, and nothing is differentiated by it."""
+    """Whether it is data: a tensor that does not require a gradient."""
     return isinstance(value, torch.Tensor) and not value.requires_grad
 
 
@@ -63,7 +63,7 @@ def _is_alike(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 
 def _pairs(args: Any, kept: Any, are_same: Any) -> bool:
-    """Whether two sets of arguments have one form and their tensors are pairwise the same."""
+    """Whether two sets of arguments have the same structure and their tensors match in pairs."""
     (one, form), (other, then) = pytree.tree_flatten(args), pytree.tree_flatten(kept)
     return form == then and all(
         are_same(a, b)

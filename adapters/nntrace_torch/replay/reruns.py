@@ -1,7 +1,8 @@
-"""The replays of one search: calls of the model, and statements of the program.
+"""The replays of one search: of calls of the model, and of statements of the program.
 
-A replay that fails is noted, never raised. Statements that call the model again give it what it
-was given in the step, and its random numbers: data drawn anew would tell of another step.
+A replay that fails is noted and never raises. Where statements call the model again, it gets the
+arguments and the random state that it had in the step: with data drawn anew it would be another
+step.
 """
 
 import warnings
@@ -27,15 +28,15 @@ Compute = Callable[..., Any]
 
 
 class Reruns:
-    """Replays parts of the step that is under way, or of the one before.
+    """Replays parts of the current step, or of the one before.
 
     Args:
-        calls: those of the step, or what is known of the one before.
+        calls: the calls of the current step, or what is known of an earlier micro-batch.
 
     Attributes:
         notes: what the replays could not do.
-        remarks: what about them may be otherwise than in the step, each once.
-        raised: what the last one raised.
+        remarks: what may differ between a replay and the step, each once.
+        raised: the error that the last replay raised, if any.
     """
 
     def __init__(self, models: Models, replayer: Replayer, calls: RootCalls | Past) -> None:
@@ -48,7 +49,7 @@ class Reruns:
         self.raised: BaseException | None = None
 
     def call(self, call: Call, finder: OriginFinder) -> Any:
-        """Make a call of the model again; its arguments and the buffers go by their names."""
+        """Make a call of the model again, having named its arguments and the models' buffers."""
         with autocasting(call):
             name_arguments(call, finder)
             for model in self._models.known:
@@ -67,13 +68,13 @@ class Reruns:
         *,
         nearby: bool = False,
     ) -> Iterator[tuple[FrameType, Compute]]:
-        """What computes a value again in each of the program's frames that hold it.
+        """Functions that compute a value again, one for each of the program's frames that hold it.
 
         Args:
-            value: of the program.
-            frame: the innermost one.
-            again: whether another value must be computed again for it.
-            nearby: only by statements of the loop, or the function, that the frame is in.
+            value: a value of the program.
+            frame: the innermost frame.
+            again: whether another value that enters must be computed again, too.
+            nearby: use only statements of the loop, or the function, that the frame is in.
         """
         if value is None:
             return
@@ -85,11 +86,11 @@ class Reruns:
     def objectives(
         self, frame: FrameType | None, again: Callable[[Any], bool]
     ) -> Iterator[tuple[FrameType, Compute]]:
-        """What computes again what the program's frames have called `backward` on.
+        """Functions that compute again what the program's frames have called `backward` on.
 
         Args:
-            frame: the innermost one.
-            again: whether another value must be computed again for it.
+            frame: the innermost frame.
+            again: whether another value that enters must be computed again, too.
         """
         for holder, expression in differentiated(frame):
             compute = self._recomputation(holder, expression, again, nearby=False)
@@ -105,9 +106,9 @@ class Reruns:
     def compute(
         self, holder: FrameType, compute: Compute, *, gradients: bool = False
     ) -> tuple[Any, OriginFinder]:
-        """Compute something of a frame again, and what watched it.
+        """Compute something of a frame again: its result, and the finder that watched it.
 
-        With gradients where asked for, or where the program's own code differentiates.
+        Gradients are recorded if asked for, or if the program's own code turns out to need them.
         """
         noted = len(self.notes)
         modules = [root for model in self._models.known if (root := model.root) is not None]
@@ -137,7 +138,7 @@ class Reruns:
         gradients: bool = False,
         repeats: Repeats | None = None,
     ) -> Any:
-        """A replay that may fail: the reason is noted and None returned."""
+        """Replay a call; if that fails, note the reason and return None."""
         self.raised = None
         try:
             with warnings.catch_warnings(), torch.autograd.set_detect_anomaly(True, False):
@@ -161,7 +162,7 @@ class Reruns:
 
 
 def name_arguments(call: Call, finder: OriginFinder) -> None:
-    """Have the tensors of a call go by their place in it."""
+    """Name the tensors of a call by their place among its arguments."""
     for number, value in enumerate(call.args):
         for name, tensor in named_tensors(f"input.{number}", value):
             finder.name(tensor, name)

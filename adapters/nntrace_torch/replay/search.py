@@ -1,4 +1,4 @@
-"""Searches the step a non-finite value appeared in for the operation it began with.
+"""Searches the step in which a non-finite value appeared for the operation that made it.
 
 Looks, in this order, at the weights, at each call of the model, at the program's statements between
 the model and the loss, and at what the autograd graph has kept. What could not be found out is
@@ -32,15 +32,15 @@ from nntrace_torch.samples.modules import Models
 
 
 class Search:
-    """One search, in the step that is under way.
+    """One search, in the current step.
 
     Attributes:
-        reruns: its replays, with what they could not do.
-        in_weights: the search in the weights, where each begins.
+        reruns: its replays, and notes about what they could not do.
+        in_weights: the search in the weights, with which every search begins.
 
     Args:
-        steps: optimizer steps made before this one.
-        stepping: whether the optimizer is in its step and evaluates a closure.
+        steps: the number of optimizer steps made before this one.
+        stepping: whether the optimizer is in its step, evaluating a closure.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Search:
         kwargs: dict[str, Any],
         frame: FrameType | None,
     ) -> Found | None:
-        """Within a loss function of PyTorch, or in what it was given besides predictions."""
+        """Search in a loss function of PyTorch, and in its arguments besides the predictions."""
         facts = {
             "function": function.__name__,
             **lines(calling_line(frame)),
@@ -115,12 +115,12 @@ class Search:
         frame: FrameType | None,
         given: Sequence[torch.Tensor] = (),
     ) -> Found:
-        """By replaying the calls of the step, then the statements that gave the value.
+        """Search by replaying the calls of the step, then the statements that gave the value.
 
         Args:
-            value: what is not finite.
+            value: the non-finite value.
             frame: where it was seen.
-            given: tensors it was computed from.
+            given: tensors that it was computed from.
         """
         for number, call in enumerate(self._calls.kept):
             found = self.of_call(call, number)
@@ -142,7 +142,7 @@ class Search:
     def _of_input(
         self, call: Call, value: torch.Tensor | None, frame: FrameType | None
     ) -> Found | None:
-        """What the program itself computed before it called the model with it."""
+        """Search in what the program computed before it called the model with it."""
         for tensor in tensors_within((call.args, call.kwargs)):
             if is_broken(tensor):
                 found = self._statements(tensor, frame, nearby=True)
@@ -158,7 +158,7 @@ class Search:
     def _statements(
         self, value: torch.Tensor, frame: FrameType | None, *, nearby: bool = False
     ) -> Found | None:
-        """By replaying the statements of the program that gave the value."""
+        """Search by replaying the statements of the program that gave the value."""
         for holder, compute in self.reruns.statements(value, frame, is_broken, nearby=nearby):
             result, finder = self.reruns.compute(holder, compute)
             birth = finder.birth_of(result_of(result))
@@ -169,18 +169,18 @@ class Search:
         return None
 
     def _born(self, birth: Birth) -> Found:
-        """An operation that the program's statements came to."""
+        """The result for an operation that was found in the program's statements."""
         where = "data" if birth.given else "forward" if self._is_of_model(birth) else "loss"
         return Found(where, birth, batch_facts(self._calls))
 
     def _is_of_model(self, birth: Birth) -> bool:
-        """Whether it was in a model, or there is no module that could be one."""
+        """Whether it happened in a model, or outside all modules in a program that calls none."""
         if birth.module is None:
             return not self._calls.kept
         return self._models.path_of(birth.module) is not None
 
     def late(self, loss: torch.Tensor | None, frame: FrameType | None, steps_ago: int) -> Found:
-        """A loss of an earlier step: only the calls of this one and moved weights are left."""
+        """Search for a loss of an earlier step, with this step's calls and changed weights."""
         facts = {"step": self._steps - steps_ago, "steps_ago": steps_ago}
         if self.in_weights.look() is not None:
             self._notes.append(
@@ -192,7 +192,7 @@ class Search:
         return found._replace(facts={**found.facts, **facts})
 
     def of_call(self, call: Call, number: int = 0) -> Found | None:
-        """What a replay of one call of the model shows."""
+        """Search by replaying one call of the model."""
         finder = OriginFinder()
         output = self.reruns.call(call, finder)
         birth = finder.birth_of(tensors_within(output)) or (
@@ -214,14 +214,14 @@ class Search:
         return Found("data" if birth.given else "forward", birth, facts, call)
 
     def _cell_by_cell(self, call: Call) -> Birth | None:
-        """The operation in a recurrent layer whose kernel hides its cells."""
+        """Search in a recurrent layer whose fused kernel hides its cells."""
         finder = OriginFinder()
         with unfused():
             output = self.reruns.run(call.compute, call.args, call.kwargs, finder, call=call)
         return finder.birth_of(tensors_within(output))
 
     def backward(self, loss: torch.Tensor | None, frame: FrameType | None) -> Found:
-        """By replaying forward and backward of the calls, then of the whole loss."""
+        """Search by replaying forward and backward of the calls, then of the whole loss."""
         if (of_call := self._backwards.of_calls()) is not None:
             birth, call = of_call
             return Found("backward", birth, batch_facts(self._calls, call), call)
@@ -236,7 +236,7 @@ class Search:
         return Found("backward", None, {})
 
     def raised(self, error: BaseException, frame: FrameType | None) -> Found | None:
-        """What was not finite when the program raised an error; None where that was not why."""
+        """Search for a value because of which the program raised an error, if any."""
         for number, call in enumerate(self._calls.of_last_micro_batch()):
             found = self.of_call(call, number)
             if found is None or found.is_meant or found.birth is None:

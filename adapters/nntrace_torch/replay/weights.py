@@ -1,7 +1,8 @@
 """Why a weight is not finite when a step begins: what the steps before have done to it.
 
-Either the program itself wrote it, or the optimizer did: by its rate or its state, or by a gradient
-that nobody looked at, which is computed once more with what is kept of earlier batches.
+Either the program itself wrote the value, or the optimizer did: because of its learning rate or its
+state, or because of a gradient that nobody looked at. That gradient is computed once more from what
+is kept of earlier batches.
 """
 
 from collections.abc import Iterable
@@ -36,9 +37,9 @@ class WeightSearch:
     """The part of a search that looks at the weights.
 
     Args:
-        notes: what could not be found out.
-        steps: optimizer steps made before this one.
-        moved: whether the optimizer has moved the weights in this step already.
+        notes: filled with what could not be found out.
+        steps: the number of optimizer steps made before this one.
+        moved: whether the optimizer has already changed the weights in this step.
     """
 
     def __init__(
@@ -67,12 +68,12 @@ class WeightSearch:
     def look(
         self, loss: torch.Tensor | None = None, frame: FrameType | None = None
     ) -> Found | None:
-        """Why a parameter was not finite before this step; None where all are.
+        """Why a parameter is not finite before this step; None if all are finite.
 
-        Buffers are no witnesses: the forward that broke has written to running statistics.
+        Buffers are not looked at: the forward that broke has written to running statistics.
 
         Args:
-            loss: what it has spread to.
+            loss: the loss that has become non-finite.
             frame: where that was seen.
         """
         found = broken_weight(self._models)
@@ -113,7 +114,7 @@ class WeightSearch:
     def once_more(
         self, pasts: Iterable[Past], loss: torch.Tensor | None, frame: FrameType | None
     ) -> Found | None:
-        """What broke a gradient of earlier micro-batches, by computing it once more."""
+        """Compute the gradients of earlier micro-batches once more, to see what broke them."""
         for past in pasts:
             if (given := self._broken_input(past.kept)) is not None:
                 return given
@@ -130,7 +131,7 @@ class WeightSearch:
         return None
 
     def _broken_input(self, calls: Iterable[Call]) -> Found | None:
-        """What a model was given and is not finite, unless it is meant to be."""
+        """A non-finite argument among calls of the model, unless it is meant."""
         for call in calls:
             finder = OriginFinder()
             name_arguments(call, finder)
@@ -141,9 +142,9 @@ class WeightSearch:
 
 
 def broken_weight(models: Models, *, trained_only: bool = False) -> tuple[str, torch.Tensor] | None:
-    """The first parameter of the models that is not finite, and its recorded path.
+    """The first non-finite parameter of the models, after its recorded path.
 
-    An infinity in one that is not trained is meant, as a mask is.
+    An infinity in a parameter that is not trained is taken to be meant, as in a mask.
     """
     for model in models.known:
         for name, parameter in model.root.named_parameters() if model.root is not None else ():
