@@ -1,7 +1,8 @@
 """Finds the random states before calls in steps that were too short to note them.
 
-A call is made again to count its draws, and the generator is stepped back by so many. From the
-state found the call must give the output that it gave, if that still exists.
+A call is made again to count its draws, and the generator is stepped back by so many. The state
+found is believed if the call, made from it, draws as many numbers and gives the output it gave in
+the step, if that still exists.
 """
 
 from collections.abc import Sequence
