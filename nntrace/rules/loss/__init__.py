@@ -1,1 +1,1 @@
-"""LOS: the loss, what it is computed from, and what evaluations say of it."""
+"""LOS: the loss, what it is computed from, and what evaluations show of it."""

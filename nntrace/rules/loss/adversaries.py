@@ -1,4 +1,4 @@
-"""Of a generator and a discriminator: whether one has won."""
+"""Whether the discriminator of a generator has won."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -12,30 +12,30 @@ from nntrace.trace import Batch, Trace
 
 _LATE: Final = 3  # the last third of the samples
 _SAMPLES: Final = 8
-_REAL: Final = 0.8  # targets of real examples, which may be smoothed, and of generated ones
-_FAKE: Final = 0.2
+_REAL: Final = 0.8  # least target of real examples, which may be smoothed
+_FAKE: Final = 0.2  # highest target of generated ones
 
 
 class _Pair(NamedTuple):
-    """What a discriminator was asked in one step: about real examples, and generated ones."""
+    """The losses of a discriminator in one step: on real examples, and on generated ones."""
 
     real: Batch
     fake: Batch
 
 
 def discriminator_has_won(trace: Trace, loss: float, steps: int) -> Finding | None:
-    """The discriminator of two networks that take turns has told every example for long.
+    """The finding if the discriminator of two alternating networks has recognised all for long.
 
     Args:
-        trace: with what each loss function of a step was given.
-        loss: of the discriminator on each side, below which it errs no more.
-        steps: of the discriminator that are needed.
+        trace: with the arguments of each loss function of a step.
+        loss: the discriminator's loss on either side below which it makes no errors.
+        steps: the fewest steps that the discriminator must have made.
     """
     pairs = list(_pairs(trace))
     late = pairs[len(pairs) - len(pairs) // _LATE :]
     if len(late) < _SAMPLES or loss_series(trace).optimizers < 2:
         return None
-    if late[-1].real.step - pairs[0].real.step < 2 * steps:  # the generator's lie in between
+    if late[-1].real.step - pairs[0].real.step < 2 * steps:  # half of these are the generator's
         return None
     real, fake = (median([pair[side].loss_value or 0.0 for pair in late]) for side in (0, 1))
     worst = max(max(p.real.loss_value or 0.0, p.fake.loss_value or 0.0) for p in late)
@@ -59,7 +59,7 @@ def discriminator_has_won(trace: Trace, loss: float, steps: int) -> Finding | No
 
 
 def _pairs(trace: Trace) -> Iterator[_Pair]:
-    """The steps in which a binary loss had all real and another all generated examples."""
+    """Yield the steps with a binary loss on real examples and another on generated ones alone."""
     by_step: dict[int, list[Batch]] = {}
     for batch in (*trace.batches, *trace.further_losses):
         if batch.loss_function in BINARY and batch.loss_value is not None:

@@ -34,7 +34,7 @@ def constant_predictions(
 
     "All zeros, all background, the mean": the input no longer reaches the output. It must hold
     until the end of the run and for a quarter of it, since an output layer that starts at zero is
-    common and healthy. Predictions are compared with their own scale and, where the targets hardly
+    common and healthy. Predictions are compared with their own scale and, if the targets hardly
     vary either (years, prices), with the targets. Targets that do not vary at all ask for constant
     predictions and are left out.
     Source: "37 reasons", 3 (random input) and 24 (dead network); Karpathy's Recipe, step 2.
@@ -50,10 +50,10 @@ def constant_predictions(
         target = trace.site(site.path, Role.TARGET)
         target_variation = median(_variation(trace, target)) if target else float("nan")
         if target_variation == 0.0:
-            continue  # the same prediction for all is the right one
+            continue  # the same prediction for all examples is right
         limit = min(variation, 0.1 * target_variation) if target_variation > 0.0 else variation
         start = lasting(varies[known] < limit, samples)
-        # By steps, not samples: the first steps are sampled densely.
+        # Measured in steps, not samples: the first steps are sampled densely.
         if start is None or 4 * (steps[-1] - steps[start]) < steps[-1] - steps[0]:
             continue
         inputs = _input_variation(trace)
@@ -62,7 +62,7 @@ def constant_predictions(
             return
         worst = median(varies[known][start:])
         level = median(trace.series(Role.OUTPUT, "rms", site))
-        # A part of the units that is dead leaves something of the input.
+        # With dead units that are not all of a layer, something of the input is left.
         is_cut_off = worst == 0.0 and not has_died_out(trace)
         yield Finding(
             f"the predictions given to {_loss_name(site)} are the same for all examples from step "
@@ -79,14 +79,14 @@ def constant_predictions(
 
 
 def _variation(trace: Trace, site: Site) -> FloatArray:
-    """Variation across examples relative to the scale, at each sampled step; 0 for all zeros."""
+    """The variation across examples relative to the scale, per sampled step; 0 if all are equal."""
     spread = trace.series(site.role, "example_std", site)
     scale = trace.series(site.role, "rms", site)
     return np.where(spread == 0.0, 0.0, spread / np.where(scale > 0.0, scale, np.nan))
 
 
 def _input_variation(trace: Trace) -> float | None:
-    """The largest variation across examples of any input; None when it is not known."""
+    """The largest variation across examples of any input; None if unknown."""
     sites = trace.sites_of(Role.INPUT)
     found = [v for site in sites if np.isfinite(v := median(_variation(trace, site)))]
     if found:

@@ -23,10 +23,10 @@ from nntrace.schema import RunStatus
 from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray, IntArray
 
-_SETTLING = 20  # steps at the start whose loss still falls steeply
+_SETTLING = 20  # steps at the start, in which the loss still falls steeply
 _HALF_WINDOW = 25
-_START = 5  # steps whose losses are where it began
-_PART = 1 << 12
+_START = 5  # steps whose losses count as the start
+_PART = 1 << 12  # places that are looked at together
 
 
 @rule(
@@ -51,7 +51,7 @@ def loss_spike(
 
     Steps of that size undo learning, and in the end one of them does not recover. A single high
     value is a hard batch, not a spike, and a rise by less than half of the loss at the start does
-    not count. Not judged where a network makes the targets of every step, because the loss jumps
+    not count. Not judged if a network makes the targets of every step, because the loss jumps
     whenever that network is renewed.
     Source: Zhai et al. 2023 (2303.06296) and PaLM (2204.02311), 5.1, on loss spikes; "37 reasons",
     31 and 33.
@@ -118,8 +118,8 @@ def loss_oscillating(
 
     The step overshoots the valley it descends, and the changes alternate in sign. Noise alternates,
     too, in two of three steps; more than that comes from the steps, not from the batches. Judged
-    over the second half of the run, unless two batches or two loss functions take turns, which
-    differ, and where next to nothing of the first losses is left.
+    over the second half of the run. Not judged if two batches or two loss functions take turns,
+    whose losses differ, nor if next to nothing of the first losses is left.
     Source: "37 reasons", 33 (learning rate); Cohen et al. 2021 (2103.00065).
     """
     series = loss_series(trace)
@@ -133,7 +133,7 @@ def loss_oscillating(
     change = np.diff(values)
     turns = float(np.mean(change[1:] * change[:-1] < 0.0))
     size, level = median(np.abs(change)), median(values)
-    # Two standard errors beyond what noise does (two thirds), so that short runs need more.
+    # Two standard errors beyond the share that noise reverses (two thirds): short runs need more.
     surely = turns > max(alternating, 2 / 3 + 2 * np.sqrt(8 / 45 / max(1, len(change))))
     quarter = max(1, len(values) // 4)
     moved = abs(median(values[:quarter]) - median(values[-quarter:]))
@@ -165,8 +165,8 @@ def still_improving(
     """Training ended while the loss was still falling steadily.
 
     Networks go on improving for long, and a run cut short says little about the model. Information,
-    never a warning. Not judged where the learning rate had been decayed to the end, nor for a run
-    that is still going on.
+    never a warning. Not judged if the learning rate had decayed by the end, nor for a run that is
+    still going on.
     Source: Karpathy's Recipe, step 6 (leave it training); "37 reasons", 32 (give it time).
     """
     series = loss_series(trace)
@@ -193,14 +193,15 @@ def still_improving(
 
 
 def _near(values: FloatArray) -> FloatArray:
-    """Each value's neighbours [values, 51]; fewer at the ends, where NaN stands for them."""
+    """Each value with its neighbours [values, 51]; NaN where there are none, at the ends."""
     padded = np.pad(values, _HALF_WINDOW, constant_values=np.nan)
     return np.lib.stride_tricks.sliding_window_view(padded, 2 * _HALF_WINDOW + 1)
 
 
 def _levels(values: FloatArray, places: IntArray) -> FloatArray:
-    """The medians of the neighbours at some places, NaN elsewhere; in parts, so that a long run
-    costs no memory.
+    """The medians of the neighbours at some places, NaN elsewhere.
+
+    Computed in parts, so that a long run costs no memory.
     """
     near, levels = _near(values), np.full(len(values), np.nan)
     for start in range(0, len(places), _PART):
@@ -212,13 +213,13 @@ def _levels(values: FloatArray, places: IntArray) -> FloatArray:
 
 
 def _spreads(values: FloatArray, level: FloatArray, places: IntArray) -> FloatArray:
-    """The robust deviation of the neighbours from their median, at some places."""
+    """At some places, the robust deviation of the neighbours from their median."""
     near = _near(values)[places]
     return np.nanmedian(np.abs(near - level[places][:, None]), axis=1) * MAD_TO_STD
 
 
 def _runs(holds: npt.NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
-    """First and last index of each row of true values, joined over gaps of at most `gap`."""
+    """First and last index of each run of true values, joined over gaps of at most `gap`."""
     found: list[tuple[int, int]] = []
     for place in np.flatnonzero(holds).tolist():
         if found and place - found[-1][1] <= gap:
@@ -229,7 +230,7 @@ def _runs(holds: npt.NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
 
 
 def _take_turns(trace: Trace) -> str:
-    """What even and odd steps always have of their own: one of two batches, or a loss function."""
+    """What takes turns between even and odd steps, two batches or loss functions; else empty."""
     shown = [batch for batch in training_batches(trace) if batch.fingerprint is not None]
     batches = _by_parity((batch.step, batch.fingerprint) for batch in shown)
     if len(batches[0]) == len(batches[1]) == 1 and batches[0] != batches[1]:

@@ -1,4 +1,4 @@
-"""Rules that hold evaluations against training: overfitting, underfitting, metrics."""
+"""Rules that compare evaluations with training: overfitting, underfitting, metrics."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
@@ -23,7 +23,7 @@ from nntrace.rules.rule import rule
 from nntrace.trace import Trace
 
 _LEAST_LABELS = 50
-_FAR_WORSE = 0.5  # of guessing
+_FAR_WORSE = 0.5  # of the accuracy of guessing
 
 
 @rule(
@@ -44,7 +44,7 @@ def overfitting(
     """The evaluation loss rises for several evaluations while the training loss falls on.
 
     The model learns its examples by heart. All evaluations after the best ones must lie above them,
-    and the last ones by a fifth, which the noise of a fixed evaluation set does not do, and by a
+    and the last ones by a fifth, which the noise of a fixed evaluation set does not reach, and by a
     twentieth of the first training loss: when a loss is next to nothing, a fifth of it is only a
     few examples.
     Source: Karpathy's Recipe, step 4 (early stopping); "37 reasons", 29; Prechelt 1998.
@@ -65,11 +65,11 @@ def overfitting(
         return
     for passes in judged.values():
         values = np.array([one.loss for one in passes], dtype=np.float64)
-        # Of evaluations about as good as the best one the last: noise decides between them.
+        # The last of those evaluations that are about as good as the best: only noise ranks them.
         as_good = np.flatnonzero(values <= values.min() * (1.0 + 0.1 * rise))
         best = int(as_good[-1]) if len(as_good) else int(values.argmin())
         if values[: best + 1][values.argmin() :].max() > (1.0 + rise) * values.min() > 0.0:
-            continue  # a rise that was taken back
+            continue  # a rise that did not last
         after = values[best + 1 :]
         if len(after) < evaluations_after or values[best] <= 0.0:
             continue
@@ -174,17 +174,17 @@ def metric_task_mismatch(
 ) -> Iterator[Finding | Skipped]:
     """The logged accuracy does not belong to what is trained.
 
-    Accuracy of a regression counts exact hits of real numbers and is always near zero. And where
-    the loss has fallen to half of chance while the accuracy stays at that of the most frequent
-    class, the metric is computed over the wrong axis, from other labels or from other examples; not
-    so for a `val_` metric where the same one of training shows what was learnt.
-    Judged for numbers given to `nntrace.log` and Keras' metrics whose name contains `acc`.
+    Accuracy of a regression counts exact hits of real numbers and is always near zero. And if the
+    loss has fallen to half of chance while the accuracy stays at that of the most frequent class,
+    the metric is computed over the wrong axis, from other labels or from other examples. That does
+    not hold for a `val_` metric if the same metric of training shows that something was learned.
+    Judged for numbers passed to `nntrace.log` and Keras' metrics whose name contains `acc`.
     Source: "37 reasons", 28 (the metric); Karpathy's Recipe, step 2 (a metric people understand).
     """
     metrics = {n: v for n, (_, v) in logged(trace, "acc").items() if len(v) >= values}
     batches = training_batches(trace)
     functions = {batch.loss_function for given in loss_inputs(trace).values() for batch in given}
-    # Of several in one step some traces hold what the first was given alone.
+    # Some traces only hold the arguments of the first of several losses in a step.
     functions |= {call.function for call in loss_calls(trace)} if functions else set()
     if not metrics or not functions:
         yield Skipped(f"needs {values} logged values of an accuracy, and a known loss function")
@@ -230,10 +230,10 @@ def metric_task_mismatch(
 def _no_better_than(
     accuracy: float, metrics: Mapping[str, Sequence[float]]
 ) -> tuple[str, float] | None:
-    """The first metric that stays at an accuracy or below, and its late value.
+    """The first metric that stays at an accuracy or below it, and its late value; or None.
 
-    Not one of evaluation where the same one of training is better: that metric is right, but what
-    was learnt does not hold for other examples.
+    A metric of evaluation does not count if the same one of training is better: it is computed
+    rightly, but what was learned does not hold for other examples.
     """
     late_values = {name: _late_accuracy(series) for name, series in sorted(metrics.items())}
     for name, late in late_values.items():
@@ -244,13 +244,13 @@ def _no_better_than(
 
 
 def _training_loss(steps: np.ndarray, values: np.ndarray, before: int) -> float:
-    """The median of the last tenth (at least five) of the losses before a step."""
+    """The median of the last losses before a step: a tenth of all, at least five."""
     own = values[steps < before]
     return median(own[-max(5, len(values) // 10) :])
 
 
 def _is_continuous(trace: Trace) -> bool:
-    """Whether targets take more than two values: 0 and 1 are classes, too."""
+    """Whether targets take other values than 0 and 1, which are classes."""
     known = [
         (b.target_mean, b.target_std, b.target_min, b.target_max)
         for b in training_batches(trace)
@@ -263,5 +263,5 @@ def _is_continuous(trace: Trace) -> bool:
 
 
 def _late_accuracy(series: Sequence[float]) -> float:
-    """The median of the second half, as a share where it is given in percent."""
+    """The median of the second half, as a share even if it is given in percent."""
     return median(series[len(series) // 2 :]) / (100.0 if max(series) > 1.0 else 1.0)

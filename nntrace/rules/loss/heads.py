@@ -48,9 +48,9 @@ def sigmoid_logit_mismatch(
     """A binary cross-entropy on logits receives probabilities, or one on probabilities logits.
 
     Two sigmoids in a row keep the output between 0.5 and 0.73: the loss cannot fall below 0.31 for
-    positives and 0.69 for negatives. Logits where probabilities are due are clipped and get no
-    gradient. Recognised by the operation that made the predictions or, where that is not known, by
-    values that never leave [0, 1]. Keras on TensorFlow takes the logits behind a sigmoid layer
+    positives and 0.69 for negatives. Logits instead of probabilities are clipped and get no
+    gradient. Recognised by the operation that made the predictions or, if that is not known, by
+    values that never leave [0, 1]. Keras on TensorFlow uses the logits before a sigmoid layer
     whatever it is told, which is right and not reported.
     Source: "37 reasons", 15 and 20; PyTorch's documentation of `BCEWithLogitsLoss`.
     """
@@ -158,14 +158,14 @@ def head_cannot_reach_targets(
     "a binary cross-entropy on logits, one per label, without a softmax.",
 )
 def loss_and_head_disagree(trace: Trace) -> Iterator[Finding | Skipped]:
-    """The loss function is made for another kind of output than the head gives.
+    """The loss function is made for another kind of output than that of the head.
 
     Squared or absolute error on a softmax classifier with one-hot targets (its gradient vanishes
     where the model is most wrong), cross-entropy between exclusive classes on independent
     sigmoids, a binary loss on a softmax. With Keras on TensorFlow also a cross-entropy or
     divergence whose arguments are exchanged (Keras takes the targets first). Soft targets, as in
-    distillation and consistency training, are left alone. Source: "37 reasons", 15 and 20;
-    Goodfellow et al., Deep Learning, 6.2.2.
+    distillation and consistency training, are left alone.
+    Source: "37 reasons", 15 and 20; Goodfellow et al., Deep Learning, 6.2.2.
     """
     announced = loss_calls(trace)
     if exchanged := [call for call in announced if call.is_exchanged]:
@@ -227,7 +227,7 @@ def _beyond(batch: Batch, low: float, high: float) -> bool:
 
 
 def _one_class(call: LossCall) -> str:
-    """Softmax over one unit, written out or inside the loss."""
+    """The problem of a softmax over one unit, in the head or inside the loss; else empty."""
     if call.head == "softmax" and call.head_width == 1:
         return "the head is a softmax over a single unit: it is 1 whatever the input."
     shape = call.shape or ()
@@ -246,7 +246,7 @@ def _half_line(call: LossCall) -> str:
 
 
 def _targets(trace: Trace, path: str) -> tuple[float, float] | None:
-    """The 1 % and the 99 % quantile of the targets."""
+    """The 1 % and the 99 % quantiles of the targets; None if they were not recorded."""
     site = trace.site(path, Role.TARGET)
     if site is None:
         return None
@@ -267,7 +267,7 @@ def _beyond_range(head: str, low: float, high: float, margin: float) -> str:
 
 
 def _is_one_hot(trace: Trace, call: LossCall, width: int) -> bool:
-    """Whether targets are zeros and ones only, one of them per row."""
+    """Whether targets are only zeros and ones, with a single one per row."""
     known = [
         (b.target_mean, b.target_std)
         for b in loss_inputs(trace).get(call.path, ())

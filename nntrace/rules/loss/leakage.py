@@ -1,8 +1,7 @@
-"""Whether the inputs of the kept examples hold their target: a column of it, its class, or the
-same ids.
+"""Whether the inputs of the kept examples hold their target: in a column, by class, or as ids.
 
-Only what cannot be chance counts: a task may be easy, and its features tell the classes apart well
-without being the answer.
+Only what cannot be chance counts: a task may be easy, and its features may tell the classes apart
+well without being the answer.
 """
 
 from collections.abc import Iterable
@@ -15,17 +14,18 @@ from nntrace.schema import Role
 from nntrace.trace import Batch, Trace
 from nntrace.trace.model import FloatArray, Tensor
 
-_EQUAL: Final = 1e-3  # of a column's range: what values of one class may differ by
+_EQUAL: Final = 1e-3  # of a column's range: the most by which values of one class may differ
 _COPIES: Final = 0.9999  # correlation of a column with the target
 _LEAST: Final = 8  # examples beyond the first of each class, or of a number: fewer are chance
 
-_ROW: Final = 16  # ids in a row that are equal, and so many different ones: no chance
+_ROW: Final = 16  # equal ids in a row, with this many different ones: no chance
 _VARIED: Final = 4
 
 
 def column_of_target(trace: Trace) -> str:
-    """Which columns of which input give the target of the kept examples away; "" where none does,
-    or too few examples were kept to tell.
+    """The columns of an input that give away the target of the kept examples, as text.
+
+    Empty if none does, or if too few examples were kept to tell.
     """
     targets = [tensor for tensor in trace.tensors if tensor.role == Role.TARGET]
     for given in trace.tensors:
@@ -39,11 +39,10 @@ def column_of_target(trace: Trace) -> str:
 
 
 def same_ids(trace: Trace, batches: Iterable[Batch]) -> Tensor | None:
-    """The model's first input, where it is whole numbers that are the targets, place by place; or
-    a further one, as a decoder's.
+    """The model's first input if its ids are the targets, place by place; or such a further input.
 
-    Seen in the kept examples, in an order that is none by chance, and of the first in all batches
-    by what is known of them.
+    The kept examples must show it in an order that is no chance; for the first input, the
+    statistics of all batches must agree, too. A further input is a decoder's, say.
     """
     known = [batch for batch in batches if batch.target_mean is not None]
     alike = all(
@@ -61,9 +60,10 @@ def same_ids(trace: Trace, batches: Iterable[Batch]) -> Tensor | None:
 
 
 def keeps_places(trace: Trace, given: Tensor) -> bool:
-    """Whether every layer's output has a place for each of the ids of an example: nothing that
-    has to be put into fewer numbers, as in an autoencoder. Not said of what is given beside a first
-    input: a decoder that shifts it inside learns to predict it from what the encoder has read.
+    """Whether every layer's output has a place for each id of an example.
+
+    Then nothing has to be put into fewer numbers, as in an autoencoder. False for a further input:
+    a decoder that shifts it inside learns to predict it from what the encoder has read.
     """
     if given.path != next(t.path for t in trace.tensors if t.role == Role.INPUT):
         return False
@@ -75,7 +75,7 @@ def keeps_places(trace: Trace, given: Tensor) -> bool:
 
 
 def _is_beginning(target: Tensor, given: Tensor) -> bool:
-    """Whether the targets, laid flat as some loss functions want them, are the first ids given."""
+    """Whether the targets, flattened as some loss functions want them, are the first input ids."""
     if len(given.shape) != 2 or (target.stride, given.stride) != (1, 1):
         return False
     if target.shape not in (given.shape, (given.shape[0] * given.shape[1],)):
@@ -86,7 +86,7 @@ def _is_beginning(target: Tensor, given: Tensor) -> bool:
 
 
 def _telling(given: Tensor, target: Tensor) -> list[int]:
-    """The columns of the examples, their other axes laid flat, that give the target away."""
+    """The columns of the examples, with their other axes flattened, that give the target away."""
     if given.stride != 1 or not given.values.ndim > 1 or given.step != target.step:
         return []
     if not given.values.size or not target.values.size:
@@ -104,7 +104,7 @@ def _telling(given: Tensor, target: Tensor) -> list[int]:
 
 
 def _answer(target: Tensor) -> FloatArray:
-    """One number for each example: of several, such as a one-hot row, the place of the largest."""
+    """One number per example: its value, or the class of its one-hot row; empty for other rows."""
     rows = target.values.reshape(len(target.values), -1) if target.values.ndim else np.empty((0, 1))
     if rows.shape[1] <= 1:
         return rows.reshape(-1)
@@ -113,7 +113,7 @@ def _answer(target: Tensor) -> FloatArray:
 
 
 def _constant_within(columns: FloatArray, numbers: np.ndarray, usable: np.ndarray) -> list[int]:
-    """Columns that have one value in each class, where together they tell all classes apart."""
+    """The columns with a single value per class, if together they tell all classes apart."""
     classes = range(int(numbers.max()) + 1)
     first = np.array([columns[numbers == number][0] for number in classes])
     differs = np.abs(columns - first[numbers]).max(axis=0)
@@ -124,7 +124,7 @@ def _constant_within(columns: FloatArray, numbers: np.ndarray, usable: np.ndarra
 
 
 def _proportional(columns: FloatArray, answer: FloatArray, usable: np.ndarray) -> list[int]:
-    """Columns that are the target but for an offset and a factor."""
+    """The columns that are the target but for an offset and a factor."""
     centred, goal = columns - columns.mean(axis=0), answer - answer.mean()
     with np.errstate(divide="ignore", invalid="ignore"):
         size = np.sqrt((centred**2).sum(axis=0) * (goal**2).sum())

@@ -38,7 +38,7 @@ from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray
 
 _LEAST_LOSSES = 20
-_LEARNED = 0.8  # of the first loss of a step
+_LEARNED = 0.8  # of a step's first loss
 _TRAIN_ON = (
     "Train on: how frequent the labels are is learned first, as by every language model. If the "
     "loss stays five times as long as it took to come there, see whether inputs carry a signal."
@@ -65,17 +65,18 @@ def stuck_at_chance(
     """Over the second half of the run the loss sat at the value of a constant prediction.
 
     That is ln C or the entropy of the labels for cross-entropy, the variance of the targets for
-    squared error: the model has learned nothing from its input. A warning below 200 steps. Where
-    the model's outputs hardly differ between examples (inputs unrelated to their labels, or hidden
-    by a mask), fewer steps are enough, and the loss may lie a little lower, because the model
-    learns what can be known without the input, such as a place in the sequence. Of several calls of
-    the loss function in one step (one for each place of a sequence) their sum counts, since the
-    first alone may stay. Information where the loss came down to the entropy of uneven labels and
-    has not been there five times as long as that took: frequencies are learned first.
+    squared error: the model has learned nothing from its input. A warning below 200 steps. If the
+    model's outputs hardly differ between examples (inputs unrelated to their labels, or hidden by a
+    mask), fewer steps are enough, and the loss may lie a little lower, because the model learns
+    what can be known without the input, such as a place in the sequence. If the loss function is
+    called several times in one step (once for each place of a sequence), the sum of the calls
+    counts, since the first alone may stay where it is. Information if the loss fell to the entropy
+    of uneven labels and has not been there five times as long as that took: frequencies are learned
+    first.
 
-    A warning, too, where the training loss fell and no evaluation on other examples came below
-    chance, nor their accuracy above guessing: labels that were shuffled apart from their inputs are
-    only learnt by heart, and classes that are not trained on cannot be known.
+    Also a warning if the training loss fell and no evaluation on other examples was better than
+    chance, nor its accuracy above guessing: labels that were shuffled apart from their inputs can
+    only be learned by heart, and classes that are not trained on cannot be known.
     Source: Karpathy's Recipe, step 2 (input-independent baseline); "37 reasons", 2 and 3.
     """
     full_rate_steps = steps_at_full_rate(trace)
@@ -131,7 +132,7 @@ def stuck_at_chance(
 
 
 def _since_when(series: LossSeries, chance: Chance, tolerance: float) -> int:
-    """The step since which the medians of twentieths of the run are near chance."""
+    """The step since which the medians over twentieths of the run are near chance."""
     windows = window_medians(series.value, 20)
     near = lasting(np.array([_near(value, chance, tolerance) for value in windows]), 1)
     first = len(windows) // 2 if near is None else near
@@ -146,7 +147,7 @@ def _others_come_down(trace: Trace, function: str) -> bool:
 
 
 def _in_words(site: Site, share: float) -> str:
-    """In words, from which layer on the examples are alike."""
+    """A clause on the layer from which on the examples are alike."""
     return (
         f"from {site.path or 'the model'} on examples hardly differ: {share:.1%} of the spread of "
         "the outputs is between them"
@@ -154,12 +155,12 @@ def _in_words(site: Site, share: float) -> str:
 
 
 def _near(level: float, chance: Chance, tolerance: float) -> bool:
-    """Whether a level is near chance: noise in the weights may lift it above, nothing below."""
+    """Whether a level is near chance: noise in the weights may raise it, but nothing lowers it."""
     return (1.0 - tolerance) * chance.value <= level <= (1.0 + 3.0 * tolerance) * chance.value
 
 
 def _still_falls(trace: Trace, half: FloatArray, chance: Chance) -> bool:
-    """Whether the loss leaves that level: the sampled losses say so, or those of all steps."""
+    """Whether the loss still falls within the last half, by these values or those of all steps."""
     middle = len(half) // 2
     fall = median_of_means(half[:middle]) - median_of_means(half[middle:])
     error = median_error(noise_scale(half), middle, middle)

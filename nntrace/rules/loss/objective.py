@@ -54,7 +54,7 @@ def loss_terms_imbalanced(
 
     The gradient then follows the large one, and the small task is learned by accident, if at all.
     Terms are taken with their weights, at the start and over the last half. A term that has halved
-    on its own needs no help, and one that grows from next to nothing is no task of its own: the
+    anyway needs no help, and one that grows from next to nothing is no task of its own: the
     distance to a teacher, a divergence that is warmed up.
     Source: "37 reasons", 18 (weights of multiple losses).
     """
@@ -110,7 +110,7 @@ def loss_clamped(
     """A clamp stands between the examples' losses (or errors) and their mean, and is active.
 
     Where it cuts off, the gradient is exactly zero: the worst examples, which a clamp is meant to
-    tame, teach nothing. Only clamps from above count, not hinges, and not a logarithm's guard
+    tame, teach nothing. Only clamps from above count, neither hinges nor the guard of a logarithm
     against zero. Read from the graph of the objective, with Keras on TensorFlow in `fit` and in
     `tf.function`.
     Source: Karpathy's Recipe, intro ("they clip their loss instead of their gradient").
@@ -158,8 +158,7 @@ def loss_scales_with_batch(
     """The loss is summed over the batch and differentiated as it is.
 
     Its gradient grows with the batch: another batch size, or a smaller last batch, acts as another
-    learning rate. Only information for optimizers that normalise the gradient (Adam, RMSprop), and
-    where several terms are all summed.
+    learning rate. Only information for optimizers that normalise the gradient (Adam, RMSprop).
     Source: "37 reasons", 15 (check your loss function); Goyal et al. 2017 (1706.02677), 2.
     """
     summed = [call for call in loss_calls(trace) if call.reduction == "sum"]
@@ -197,7 +196,7 @@ def loss_scales_with_batch(
 
 
 def _climbed_alone(trace: Trace) -> str | None:
-    """The loss function that the only optimizer is given, with a negative weight."""
+    """The only function that the only optimizer minimises, if its weight is negative; or None."""
     function = None
     for event in trace.events_of(EventKind.OBJECTIVE):
         terms, weights = event.payload.get("terms"), event.payload.get("weights")
@@ -229,10 +228,10 @@ def impossible_loss(
 ) -> Iterator[Finding | Skipped]:
     """A loss function that cannot be negative returned negative values.
 
-    A cross-entropy is negative where its targets are no probabilities, a KL divergence where one of
-    its arguments is none: the optimum is then at minus infinity. Judged are the values of the loss
-    function itself, before any sign or weight of the program's. A warning where such a function
-    with a negative weight is all that the only optimizer minimises.
+    A cross-entropy is negative if its targets are no probabilities, a KL divergence if one of its
+    arguments is none: the optimum is then at minus infinity. The values of the loss function itself
+    are judged, before the program applies any sign or weight. A warning if such a function with a
+    negative weight is all that the only optimizer minimises.
     Source: "37 reasons", 15 (check your loss function).
     """
     if (climbed := _climbed_alone(trace)) is not None:
@@ -276,9 +275,10 @@ def impossible_loss(
 
 
 def _values_of_functions(trace: Trace, known: list[Batch]) -> dict[int, float]:
-    """What loss functions that cannot be negative returned, by step.
+    """The values of loss functions that cannot be negative, by step.
 
-    Of every step, not only of sampled ones, where a single one was all that is differentiated.
+    Those of every step, not only of sampled ones, if a single function is all that is
+    differentiated.
     """
     sampled = {batch.step: batch.loss_value or 0.0 for batch in known}
     batches = training_batches(trace)

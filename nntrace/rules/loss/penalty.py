@@ -1,4 +1,4 @@
-"""The rule on penalties on the parameters that are larger than the loss on the data."""
+"""LOS24: a penalty on the parameters that is larger than the loss on the data."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -13,7 +13,7 @@ from nntrace.rules.rule import rule
 from nntrace.schema import EventKind
 from nntrace.trace import Trace
 
-_FELL = 0.1  # of its start: less, and nothing was learned
+_FELL = 0.1  # of the start: with a smaller fall nothing was learned
 
 
 @rule(
@@ -34,10 +34,10 @@ def overwhelming_regularisation(
 
     The optimizer then shrinks weights instead of learning. Judged over the second half of the run,
     and only while the data terms are above half of their start: a small loss may well lie below a
-    healthy penalty. For penalties that are added to the loss (with Keras on TensorFlow in `fit` and
-    in `tf.function`); decay inside the optimizer is UPD12's.
-    Where the weights have given way, so that the penalty is small in the end, and the data terms
-    never fell by a tenth, what counts is whether it was larger at the start.
+    healthy penalty. Only penalties that are added to the loss count (with Keras on TensorFlow in
+    `fit` and in `tf.function`); UPD12 judges decay inside the optimizer.
+    If the weights have given way, so that the penalty is small in the end, and the data terms never
+    fell by a tenth, what counts is whether the penalty was larger at the start.
     Source: "37 reasons", 23 (too much regularisation); Karpathy's Recipe, step 3.
     """
     names, values, steps = summed_terms(trace)

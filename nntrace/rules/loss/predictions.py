@@ -21,7 +21,7 @@ from nntrace.trace import Batch, Trace
 
 _ROUNDING = 1e-3
 _ROW_SUM_ERROR = 0.01  # half-precision probabilities sum to 1 within this
-_ROWS_OF_ANOTHER_AXIS = 0.05  # what they miss 1 by, where the sum is over something else
+_ROWS_OF_ANOTHER_AXIS = 0.05  # from here on a row's sum misses 1: softmax ran over another axis
 _ROWS = 2  # axes of predictions: examples and classes
 
 
@@ -44,8 +44,8 @@ def softmax_before_cross_entropy(
 
     It applies a second softmax: with ten classes the loss cannot fall below 1.46, and the gradient
     is faint. Recognised by rows that are non-negative and all sum to 1, which logits do not do by
-    accident; with Keras on TensorFlow, where a loss takes the logits behind a softmax whatever it
-    is told, by a second softmax behind the first.
+    accident; with Keras on TensorFlow, where a loss uses the logits before a softmax whatever it is
+    told, by a second softmax after the first.
     Source: "37 reasons", 15 and 20 (loss input); PyTorch's documentation of `cross_entropy`.
     """
     doubled = {c.path: c for c in loss_calls(trace) if c.is_doubled and c.function in CROSS_ENTROPY}
@@ -110,11 +110,11 @@ def nll_without_log_softmax(
 
     `nll_loss` only picks the value of the right class: without `log_softmax` the loss falls without
     bound while that value grows, and nothing pushes the others down. Recognised because the
-    exponentials of log-probabilities sum to 1 in every row, and these do not. Cross-entropies and
-    the KL divergence of Keras, which expect probabilities, clip values below 0, which then have no
-    gradient; and what they are given out of a softmax must add up to 1 for each example. On PyTorch
-    a softmax over another axis than the classes is told by its width: over the batch (`dim=0`)
-    examples compete with each other for each class.
+    exponentials of log-probabilities sum to 1 in every row, and these do not. Keras'
+    cross-entropies and its KL divergence, which expect probabilities, clip values below 0, which
+    then have no gradient; what they get from a softmax must add up to 1 for each example. On
+    PyTorch a softmax over another axis than the classes is recognised by its width: over the batch
+    (`dim=0`) examples compete with each other for each class.
     Source: "37 reasons", 15 (check your loss function) and 20; PyTorch's documentation of
     `NLLLoss`, Keras' of `from_logits`.
     """
@@ -167,7 +167,7 @@ def _farthest_log_sum(batch: Batch) -> float:
 
 
 def _on_probabilities(trace: Trace) -> dict[str, LossCall]:
-    """The calls of Keras' losses that take probabilities of classes as they are, by path."""
+    """The calls of Keras' losses that use the predictions as probabilities of classes, by path."""
     return {
         call.path: call
         for call in loss_calls(trace)
@@ -176,9 +176,7 @@ def _on_probabilities(trace: Trace) -> dict[str, LossCall]:
 
 
 def _softmax_of_another_width(trace: Trace) -> dict[str, Finding]:
-    """A softmax before a cross-entropy of classes that runs over the batch or other axes, by path
-    of the call.
-    """
+    """Findings, by path, on a softmax before a cross-entropy that is not over the classes."""
     told: dict[str, Finding] = {}
     for call in loss_calls(trace):
         shape, width = call.shape or (), call.head_width
@@ -189,7 +187,7 @@ def _softmax_of_another_width(trace: Trace) -> dict[str, Finding]:
         if not call.classes or width in (None, 1, call.classes):
             continue
         if width not in shape:
-            continue  # of something else: a slice, or several heads in one
+            continue  # the width is of something else: a slice, or several heads in one
         over = f"the {width} examples of the batch" if width == shape[0] else f"an axis of {width}"
         is_nll = call.function == "nll_loss"
         told[call.path] = Finding(
@@ -208,7 +206,7 @@ def _softmax_of_another_width(trace: Trace) -> dict[str, Finding]:
 
 
 def _below_zero(trace: Trace, batches: int) -> Iterator[Finding]:
-    """What such a loss was given that cannot be probabilities."""
+    """Yield findings on calls of such losses with values below zero, which are no probabilities."""
     given = loss_inputs(trace)
     for path, call in _on_probabilities(trace).items():
         seen = [b for b in given.get(path, ()) if b.output_min is not None]
@@ -229,7 +227,7 @@ def _below_zero(trace: Trace, batches: int) -> Iterator[Finding]:
 
 
 def _over_another_axis(trace: Trace, batches: int) -> Iterator[Finding]:
-    """What comes out of a softmax, and does not add up to 1 over the classes of an example."""
+    """Yield findings on softmax outputs that do not add up to 1 over the classes of an example."""
     given = loss_inputs(trace)
     for path, call in _on_probabilities(trace).items():
         site = trace.site(path, Role.OUTPUT)

@@ -22,9 +22,9 @@ from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Trace
 
-_START_EXAMPLES = 16  # fewer, and the first loss is noise
-_ABOUT_UNIT = 0.5  # rms of targets
-_HUGE = 100.0  # times chance: the first gradients are ten times too long, for any learning rate
+_START_EXAMPLES = 16  # with fewer the first loss is noise
+_ABOUT_UNIT = 0.5  # rms of targets from which their scale counts as about one
+_HUGE = 100.0  # times chance: the first gradients are ten times too long, at any learning rate
 _OF_A_HUGE_ONE = ("UPD07", "PAR02", "LOS07", "NUM05", "NUM09")
 
 
@@ -49,13 +49,13 @@ def loss_at_init(
     """The first loss is not that of a model that knows nothing.
 
     That would be −ln(1/C) for softmax cross-entropy, ln 2 for binary cross-entropy, and for squared
-    error the mean square of the targets (their variance, when centred; of the first examples, if
-    theirs is larger). A higher loss means that the model starts out confident and wrong, and spends
-    its first steps unlearning that. Outputs near zero are not confident: there its few features
-    merely point the wrong way. First outputs up to √2, which Glorot's initialisation, Keras'
-    default, makes of inputs of unit scale, are information, as they are for targets of half that
+    error the mean square of the targets (their variance, if they are centred; that of the first
+    examples, if it is larger). A higher loss means that the model starts out confident and wrong,
+    and spends its first steps unlearning that. Outputs near zero are not confident: the model's few
+    features merely point the wrong way. First outputs up to √2, which Glorot's initialisation,
+    Keras' default, gives for inputs of unit scale, are information, also for targets of half that
     scale. A loss far below is information: the model starts with trained weights, or the answer
-    leaks. A squared error is not judged where the program adds a term of its own, which may be the
+    leaks. A squared error is not judged if the program adds a term of its own, which may be the
     larger one (as in a vector quantiser, where the error is only the commitment).
     Source: Karpathy's Recipe, step 2 (verify loss @ init); "37 reasons", 22 (chance performance);
     CS231n.
@@ -91,7 +91,7 @@ def loss_at_init(
     if limit is not None and first > limit:
         yield Skipped("the first loss is larger than its predictions allow: it is weighted")
         return
-    # What first outputs of this size are: near zero, or far from what they are to be.
+    # What counts as near zero, or as far from the targets, for first outputs.
     scale = _scale(start.value) if function in SQUARED_ERROR else logits
     near = values * scale if function in SQUARED_ERROR else logits
     size = _first_rms(trace, function)
@@ -105,7 +105,7 @@ def loss_at_init(
 
 
 def _why_not_comparable(trace: Trace, function: str, batches: tuple[Batch, ...]) -> str:
-    """Why the first recorded loss is not the first value of the loss function, or ""."""
+    """The reason why the first recorded loss is not the loss function's first value, or ""."""
     if function in SQUARED_ERROR and _has_other_terms(trace):
         return f"beside `{function}` the objective has a term whose chance value is not known"
     first = int(trace.steps.step[0])
@@ -117,15 +117,15 @@ def _why_not_comparable(trace: Trace, function: str, batches: tuple[Batch, ...])
 
 
 def _has_other_terms(trace: Trace) -> bool:
-    """Whether the program adds a term that is no known loss function's: it may be the main one."""
+    """Whether the program adds a term that is no known loss function's, perhaps the main one."""
     objectives = (event.payload.get("terms") for event in trace.events_of(EventKind.OBJECTIVE))
     return any(isinstance(terms, list) and "other" in terms for terms in objectives)
 
 
 def first_loss(batches: tuple[Batch, ...], recorded: float) -> float | None:
-    """The mean of the first values of the loss function that make 16 examples, at most five.
+    """The mean of the loss function's first values, of five batches or 16 examples at most.
 
-    The first recorded loss where the loss function's own values are not known.
+    The first recorded loss if the loss function's own values are not known.
     """
     begin = _beginning(batches)
     first = float(np.mean([batch.loss_value for batch in begin])) if begin else recorded
@@ -133,7 +133,7 @@ def first_loss(batches: tuple[Batch, ...], recorded: float) -> float | None:
 
 
 def _beginning(batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
-    """The first batches with a loss of their own that make 16 examples, at most five."""
+    """The first batches with a finite loss value: as many as make 16 examples, at most five."""
     chosen: list[Batch] = []
     examples = 0
     for batch in batches[:5]:
@@ -164,10 +164,10 @@ def loss_of_knowing_nothing(function: str, batches: tuple[Batch, ...]) -> Chance
 
 
 def _largest_honest_loss(trace: Trace, function: str) -> float | None:
-    """What unweighted binary cross-entropy may reach with outputs that know nothing.
+    """The highest unweighted binary cross-entropy that outputs which know nothing may reach.
 
     ln 2 + r/2 + r²/8 bounds the mean of ln(1 + exp|z|) for logits z of root mean square r; a
-    larger loss comes from a weight on the positive class. Five percent are for sampling.
+    larger loss comes from a weight on the positive class. Five percent are added for sampling.
     """
     rms = _first_rms(trace, function)
     if function != "binary_cross_entropy_with_logits":
@@ -176,12 +176,12 @@ def _largest_honest_loss(trace: Trace, function: str) -> float | None:
 
 
 def _first_rms(trace: Trace, function: str) -> float:
-    """Root mean square of the first outputs that a loss function received; NaN if not known."""
+    """The root mean square of the first outputs that a loss function got; NaN if unknown."""
     site = loss_site(trace, function, Role.OUTPUT)
     return float("nan") if site is None else median(trace.series(Role.OUTPUT, "rms", site)[:1])
 
 
 def _scale(mean_square: float) -> float:
-    """The targets' rms; that of targets which were brought to about unit scale is 1."""
+    """The targets' rms, but 1 for targets that were scaled to about unit scale."""
     rms = float(np.sqrt(mean_square))
     return max(rms, 1.0) if rms >= _ABOUT_UNIT else rms

@@ -1,4 +1,4 @@
-"""The rule on a loss that is too good: targets that a model is given, or that are few."""
+"""LOS20: a loss that is too good, as the model gets its targets, or these are few."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated
@@ -30,7 +30,7 @@ _CAUSAL_IN_KERAS = (
     "Give `MultiHeadAttention` `use_causal_mask=True` in its call and `Conv1D` "
     '`padding="causal"`; leave out `Bidirectional` and whatever else reads the sequence backwards.'
 )
-_FRESH = 0.5  # of chance: an untrained model's first loss is not below it
+_FRESH = 0.5  # of chance: a fresh model's first loss is not below it
 
 
 @rule(
@@ -55,15 +55,14 @@ def suspiciously_easy(
     """Within a few dozen steps a fresh model's loss is next to nothing, and stays there.
 
     Few problems are that easy: the answer is among the inputs, or a few examples are repeated. A
-    warning, which names the column, where a column of the kept examples is their target; otherwise
-    information. Targets that are the very ids the model is given, each at its own place, are
-    mentioned at once, because a model may shift or mask them inside; of its first input they are a
-    warning when the loss comes down to a tenth and no layer is narrower than the ids. An error
-    where the targets are the next inputs and a replay showed that outputs depend on later ones. A
-    warning, too, where a discriminator that takes turns with a generator gives every example 95 %
-    over the last third of the run: log(1 − D(G(z))) has no gradient left for the generator. Not
-    judged for a single batch that is memorised on purpose (which DAT02 sees), nor for trained
-    weights.
+    warning, which names the column, if a column of the kept examples is their target; otherwise
+    information. Targets that are the very ids the model gets, each at its own place, are reported
+    at once, as information, because a model may shift or mask them inside; for its first input it
+    is a warning if the loss falls to a tenth and no layer is narrower than the ids. An error if the
+    targets are the next inputs and a replay showed that outputs depend on later ones. Also a
+    warning if a discriminator that takes turns with a generator gives every example 95 % over the
+    last third of the run: log(1 − D(G(z))) has no gradient left for the generator. Not judged for a
+    single batch that is memorised on purpose (DAT02 reports those), nor for trained weights.
     Source: Karpathy's Recipe, step 2 (be suspicious of what is too good); Kaufman et al. 2012,
     Leakage in Data Mining; Goodfellow et al. 2014 (1406.2661), 3 (saturation; a draw is ln 2).
     """
@@ -122,7 +121,7 @@ def suspiciously_easy(
 
 
 def _sees_later_inputs(trace: Trace, seen: Event, at_loss: Location | None) -> Finding:
-    """What a replay has shown: outputs change with inputs that come after them."""
+    """The finding from a replay: outputs change with inputs that come after them."""
     layer = text(seen.payload, "layer")
     site = next((s for s in trace.sites_of(Role.ACTIVATION) if layer and s.path == layer), None)
     first = f"; `{layer}` is the first layer that looks ahead" if layer else ""
@@ -138,14 +137,14 @@ def _sees_later_inputs(trace: Trace, seen: Event, at_loss: Location | None) -> F
 
 
 def _examples_seen(batches: Sequence[Batch]) -> float:
-    """How many different examples there were, by the batches' fingerprints; 0 of a single batch."""
+    """How many different examples were seen, by the batches' fingerprints; 0 for a single batch."""
     different = {batch.fingerprint for batch in batches if batch.fingerprint is not None}
     size = median([batch.batch_size or 0 for batch in batches])
     return size * len(different) if len(different) > 1 else 0.0
 
 
 def _beside_chance(loss: float, chance: Chance, share: str) -> str:
-    """A loss and what share of chance it is, in a format as `share` gives it."""
+    """A loss with the share of chance that it is; `share` is that number's format."""
     return (
         f"{loss:.2g}, {loss / chance.value:{share}} of that of a model that knows nothing "
         f"({chance.name} = {chance.value:.3g})"

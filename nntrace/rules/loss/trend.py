@@ -36,9 +36,9 @@ from nntrace.rules.rule import rule
 from nntrace.schema import EventKind
 from nntrace.trace import Trace
 
-_LEARNED = 0.8  # of chance: a loss below it shows that something was learned, before or here
-_GROWN = 1.5  # times their first size: more than samples of the same data differ
-_HEADS = (10, 20, 40)  # steps that are its start: short ones still are, long ones tell sooner
+_LEARNED = 0.8  # of chance: a loss below it shows that something was learned, here or earlier
+_GROWN = 1.5  # times their first size: samples of the same data do not differ so much
+_HEADS = (10, 20, 40)  # steps that count as the start: short ones are, long ones are less noisy
 _SURE_STEPS = 200
 _ASCENT = "Check the sign of the loss, of the gradients, and of the update."
 _OF_ASCENT = (
@@ -65,12 +65,12 @@ def loss_not_decreasing(
     """Over the whole run the loss never improved beyond its noise.
 
     Compares the start with the best of ten windows and looks for a falling trend (Mann–Kendall).
-    Silent when either shows progress of more than 1 %, when the loss is already well below chance,
-    or when a check has shown that it is higher without inputs (PRB02). Not judged where the noise
-    could hide a fall by a quarter, as when every step is another task, and where a network makes
-    the targets of every step (Q-learning) or targets grow as the errors do. A warning for runs
-    below 200 steps, and for losses whose chance value is unknown: their floor may lie just below
-    the start, so a trend half as certain counts as progress there.
+    Silent if either shows progress of more than 1 %, if the loss is already well below chance, or
+    if a check has shown that it is higher without inputs (PRB02). Not judged if the noise could
+    hide a fall by a quarter, as when every step is another task, nor if a network makes the targets
+    of every step (Q-learning) or targets grow as the errors do. A warning for runs below 200 steps,
+    and for losses whose chance value is unknown: their floor may lie just below the start, so for
+    them a trend half as certain counts as progress.
     Source: Karpathy's Recipe, step 2 (overfit one batch); "37 reasons", IV.
     """
     series = loss_series(trace)
@@ -140,12 +140,12 @@ def loss_diverging(
     """The loss rose to at least twice its lowest level and stayed there.
 
     Compares the last tenth of the run with its best tenth, or the last five steps with all before
-    them, or with the start when the loss ended as NaN. For a loss that only ever climbed, one and a
-    half times is enough. A rise within the progress made (0.001 that becomes 0.003) is no
-    divergence, nor is one that is being recovered. Where the loss climbs while successive gradients
-    agree, the steps go uphill: they are not too long, and everything that grows is a consequence.
-    Not judged where a network makes the targets of every step, or where targets grow as the errors
-    do, because errors grow with the returns.
+    them, or with the start if the loss ended as NaN. For a loss that only ever rose, one and a half
+    times is enough. A rise within the progress made (0.001 that becomes 0.003) is no divergence,
+    nor is one from which the loss is recovering. If the loss rises while successive gradients
+    agree, the steps lead uphill: they are not too long, and everything that grows is a consequence.
+    Not judged if a network makes the targets of every step, or if targets grow as the errors do,
+    because errors grow with the returns.
     Source: "37 reasons", 33 (learning rate), 31 (exploding gradients); Karpathy's Recipe, step 3.
     """
     series = loss_series(trace)
@@ -196,7 +196,7 @@ def loss_diverging(
 
 
 def _moving_targets(trace: Trace, series: LossSeries) -> Skipped | None:
-    """Why errors that grow may be success: targets such as returns grow with what is learnt."""
+    """Skip if growing errors may be success: targets such as returns grow with what is learned."""
     calls = trace.events_of(EventKind.LOSS_CALL)
     if not all(event.payload.get("function") in DISTANCES for event in calls):
         return None
@@ -209,7 +209,7 @@ def _moving_targets(trace: Trace, series: LossSeries) -> Skipped | None:
 
 
 def _level(series: LossSeries) -> float:
-    """The median of the last fifth."""
+    """The median of the last fifth of the losses."""
     return median(series.value[-max(1, len(series) // 5) :])
 
 
@@ -223,7 +223,7 @@ def _is_lost(series: LossSeries) -> bool:
 
 
 def _run_up_to_nan(series: LossSeries, burst: float) -> Finding | None:
-    """A loss that exploded within a few steps and then became NaN."""
+    """The finding on a loss that exploded within a few steps and then became NaN; else None."""
     values = series.value
     if len(values) < 3 or not _is_lost(series) or series.optimizers > 1 or values.min() <= 0.0:
         return None

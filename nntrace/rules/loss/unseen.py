@@ -14,8 +14,8 @@ from nntrace.trace import Trace
 
 _EVALUATIONS = 4
 _STEPS = 200
-_LEARNED = 0.97  # of chance: training has come below it
-_NEAR = 1.05  # times chance: where no accuracy is known, the best evaluation comes no further
+_LEARNED = 0.97  # of chance: the training loss must have fallen below it
+_NEAR = 1.05  # times chance: without a known accuracy, the best evaluation must be within it
 _GUESSING = 1.2  # times the share of the most frequent class
 _FAR = 1.2  # times chance: no evaluation was better, and half of what training gets right is wrong
 _OF_EVALUATIONS = ("val_", "eval_", "test_", "val/", "eval/", "test/")
@@ -24,14 +24,14 @@ _OF_EVALUATIONS = ("val_", "eval_", "test_", "val/", "eval/", "test/")
 def at_chance_on_unseen_data(
     trace: Trace, function: str, chances: Sequence[Chance], own: LossSeries
 ) -> Iterator[Finding]:
-    """A finding where no evaluation was better than chance while the training loss fell.
+    """Yield a finding if no evaluation was better than chance while the training loss fell.
 
-    Not where batch norms are active in training, which have to settle, nor where the loss holds
-    more than its function, as it does with a penalty.
+    Not if batch norms are active in training, which have to settle, nor if the loss holds more than
+    its function, such as a penalty.
 
     Args:
         function: the run's loss function.
-        chances: what a constant prediction reaches.
+        chances: the losses that a constant prediction reaches.
         own: the values of the loss function in training.
     """
     series = loss_series(trace)
@@ -72,9 +72,9 @@ def at_chance_on_unseen_data(
 
 
 def _accuracies(trace: Trace, since: int) -> tuple[float | None, float | None]:
-    """The typical accuracy of evaluations from a step on, as a share, and that in training.
+    """The typical accuracies of evaluations from a step on, and of training, as shares.
 
-    None where they were not logged.
+    None for one that was not logged.
     """
     series = {
         name.lower(): [value for step, value in zip(*pairs, strict=True) if step >= since]
@@ -96,11 +96,11 @@ def _share(values: Sequence[float]) -> float:
 def _holds_nothing(
     trace: Trace, accuracy: float | None, training: float | None, excess: float
 ) -> bool:
-    """Whether what was learnt does not hold at all.
+    """Whether what was learned does not hold at all for other examples.
 
     Args:
         accuracy: of the evaluations.
-        training: that of the training examples.
+        training: of the training examples.
         excess: the lowest loss of the evaluations relative to chance.
     """
     if accuracy is None:
