@@ -1,4 +1,4 @@
-"""`nntrace export`: a run in the forms of other tools, each a function `(trace, folder)`."""
+"""`nntrace export`: writes a run in another tool's format, by a function `(trace, folder)`."""
 
 from nntrace.export.registry import FORMS, Export, load
 

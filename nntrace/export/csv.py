@@ -1,4 +1,4 @@
-"""One CSV file per stream, with the rank in front; lists are JSON, as in `[64, 10]`."""
+"""Exports one CSV file per stream, with the rank in front; lists are JSON, as in `[64, 10]`."""
 
 import csv
 import json
@@ -10,7 +10,7 @@ from nntrace.trace import Trace
 
 
 def export(trace: Trace, folder: Path) -> int:
-    """Write `FOLDER/steps.csv`, `FOLDER/stats.csv` and so on."""
+    """Write `FOLDER/steps.csv`, `FOLDER/stats.csv` and so on; return the number of rows."""
     written = 0
     for stream, columns in STREAMS.items():
         names = [column.name for column in columns]
@@ -26,7 +26,7 @@ def export(trace: Trace, folder: Path) -> int:
 
 
 def _cell(value: Any) -> Any:
-    """A value as CSV holds it: nothing for null, JSON for lists."""
+    """A value as CSV holds it: an empty cell for null, JSON for lists."""
     if value is None:
         return ""
     if isinstance(value, list):

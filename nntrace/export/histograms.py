@@ -1,4 +1,4 @@
-"""The sparse histograms of a trace, on signed powers of two, as bins that follow on one another."""
+"""Turns a trace's sparse histograms, on signed powers of two, into bins without gaps."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class Bins:
     """A histogram with at least one value.
 
     Attributes:
-        bounds: [n + 1], ascending.
-        counts: [n]; 0 in the gaps between the bins that were recorded.
+        bounds: [n + 1], the bounds of the bins, ascending.
+        counts: [n], the count of each bin; 0 for bins that fill gaps between recorded ones.
         middles, weights: the middle and the count of each recorded bin.
     """
 
@@ -28,7 +28,7 @@ class Bins:
 
 
 def histograms(trace: Trace) -> Iterator[tuple[int, str, Bins]]:
-    """Step, name (`activation/conv1`) and bins of each recorded histogram of one rank."""
+    """The step, name (`activation/conv1`) and bins of each recorded histogram of one rank."""
     names = {site.id: f"{site.role.value}/{tag(site.path)}" for site in trace.sites}
     for batch in trace.table("histograms").to_batches():
         for row in batch.to_pylist():
@@ -38,7 +38,10 @@ def histograms(trace: Trace) -> Iterator[tuple[int, str, Bins]]:
 
 
 def as_bins(edges: Any, counts: Any) -> Bins | None:
-    """A bin reaches from its edge to twice that; None where nothing was counted."""
+    """The bins of one sparse histogram, each from its edge to twice that.
+
+    Non-finite values are left out. None where nothing else was counted.
+    """
     finite = [
         (edge, count)
         for edge, count in zip(edges, counts, strict=False)

@@ -1,4 +1,4 @@
-"""Parquet, partitioned as query engines expect it: `STREAM/run=NAME/rank=0/part-0.parquet`.
+"""Exports Parquet, partitioned as query engines expect: `STREAM/run=NAME/rank=0/part-0.parquet`.
 
 The columns are those of the run folder's streams (`docs/trace-format.md`), unchanged.
 """
@@ -13,7 +13,10 @@ from nntrace.trace import Trace
 
 
 def export(trace: Trace, folder: Path) -> int:
-    """Write every stream of every rank; runs exported to one folder lie side by side."""
+    """Write every stream of every rank and return the number of rows.
+
+    Runs that are exported to one folder lie side by side.
+    """
     name = trace.path.name if trace.path is not None else trace.manifest.name
     written = 0
     for rank in trace.ranks:

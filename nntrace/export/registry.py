@@ -1,4 +1,4 @@
-"""The forms a run can be exported to, each a module of this package, imported when it is used."""
+"""The formats to which runs can be exported, each a module of this package, imported on use."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from nntrace.trace import Trace
 
-# Writes every rank of a run into a folder, which exists, and returns the number of values written.
+# Writes a run into an existing folder and returns the number of values written.
 Export = Callable[["Trace", Path], int]
 
-# Each form and the command to go on with; `{}` is the folder that was written.
+# Each format and what to do with the result; `{}` is the folder that was written.
 FORMS: Final = {
     "tensorboard": "tensorboard --logdir {}",
     "parquet": "any reader of partitioned Parquet opens {}",
@@ -21,7 +21,7 @@ FORMS: Final = {
 
 
 def load(form: str) -> Export:
-    """The exporter of a form.
+    """The exporter of a format.
 
     Raises:
         MissingExtraError: a package it needs is not installed.

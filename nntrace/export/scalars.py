@@ -1,6 +1,6 @@
-"""A run as named scalars over steps, which is all that TensorBoard and Weights & Biases know.
+"""Turns a run into named scalars over steps, the form that TensorBoard and Weights & Biases take.
 
-Names read from the general to the particular, `activation/std/conv1`, so that tools group them.
+Names go from the general to the particular, `activation/std/conv1`, so that tools group them.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _OF_ACTIVATIONS: Final = ("dead_fraction", "saturated_fraction")
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """One named series: `value` [n] at `step` [n], all finite or NaN where training was NaN."""
+    """One named series: `value` [n] at `step` [n]; infinite values occur, NaN is left out."""
 
     name: str
     step: IntArray
@@ -29,7 +29,7 @@ class Scalar:
 
 
 def scalars(trace: Trace) -> Iterator[Scalar]:
-    """Every series of one rank that holds a value: of the training, then of each site."""
+    """Every series of one rank that holds a value: those of the training, then of each site."""
     steps = trace.steps
     training = {
         "train/loss": steps.loss,
@@ -58,12 +58,12 @@ def scalars(trace: Trace) -> Iterator[Scalar]:
 
 
 def tag(path: str) -> str:
-    """A site's path as part of a name."""
+    """The path of a site as part of a series' name."""
     return printable(path) or "(root)"
 
 
 def _known(name: str, step: IntArray, values: FloatArray) -> Iterator[Scalar]:
-    """The series without the steps at which nothing was recorded; nothing when there are none."""
+    """The series without steps at which the value is NaN; nothing when no step is left."""
     known = ~np.isnan(values)
     if known.any():
         yield Scalar(name, step[known], values[known])

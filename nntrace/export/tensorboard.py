@@ -1,6 +1,6 @@
-"""TensorBoard event files with the run's scalars and histograms, one folder per rank.
+"""Exports TensorBoard event files with the run's scalars and histograms, one folder per rank.
 
-Needs the package `tensorboard`, not TensorFlow.
+This needs the package `tensorboard`, but not TensorFlow.
 """
 
 from collections.abc import Iterator
@@ -15,8 +15,11 @@ from nntrace.trace import Trace
 
 
 def export(trace: Trace, folder: Path) -> int:
-    """Write `FOLDER/rank-00000/events.out.tfevents…`, which `tensorboard --logdir FOLDER` shows."""
-    # Not its EventFileWriter, which imports all of TensorFlow where that is installed.
+    """Write `FOLDER/rank-00000/events.out.tfevents…`, which `tensorboard --logdir FOLDER` shows.
+
+    Returns the number of values written.
+    """
+    # Without its EventFileWriter, which imports all of TensorFlow where that is installed.
     records = require("tensorboard.summary.writer.record_writer", "this export")
     protos = require("tensorboard.compat.proto.summary_pb2", "this export")
     events = require("tensorboard.compat.proto.event_pb2", "this export")
@@ -53,8 +56,10 @@ def _values(trace: Trace, protos: Any) -> Iterator[tuple[int, Any]]:
 
 
 def _histogram(bins: Bins, protos: Any) -> Any:
-    """TensorBoard's buckets end at `bucket_limit` and begin where the one before ends: the first is
-    empty and ends where ours begin.
+    """The bins as TensorBoard's histogram.
+
+    Its buckets end at `bucket_limit` and begin where the one before ends, so an empty first bucket
+    ends where the bins begin.
     """
     return protos.HistogramProto(
         min=bins.bounds[0],

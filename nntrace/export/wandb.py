@@ -1,6 +1,6 @@
-"""An offline run of Weights & Biases, made by its own package; nothing is sent anywhere.
+"""Exports an offline run of Weights & Biases, made by its own package; nothing is sent anywhere.
 
-Needs the package `wandb`. `wandb sync` uploads the folder when and where the user wants.
+This needs the package `wandb`. `wandb sync` uploads the folder when and where the user wants.
 """
 
 import os
@@ -16,7 +16,10 @@ from nntrace.trace import Trace
 
 
 def export(trace: Trace, folder: Path) -> int:
-    """Write `FOLDER/wandb/offline-run-…` with every scalar and histogram of the lowest rank."""
+    """Write `FOLDER/wandb/offline-run-…` with every scalar and histogram of the trace's rank.
+
+    Returns the number of values written.
+    """
     wandb = require("wandb", "this export")
     rows: dict[int, dict[str, Any]] = defaultdict(dict)
     for scalar in scalars(trace):
@@ -34,7 +37,7 @@ def export(trace: Trace, folder: Path) -> int:
     quiet = wandb.Settings(
         silent=True, disable_git=True, save_code=False, x_disable_stats=True, x_disable_meta=True
     )
-    # Whatever the environment says, this never goes online.
+    # Never online, whatever the environment says.
     with mock.patch.dict(os.environ, {"WANDB_MODE": "offline"}):
         run = wandb.init(
             mode="offline", dir=str(folder), project="nntrace", name=manifest.name,

@@ -1,4 +1,4 @@
-"""Keeping runs: packing finished ones into less space, and deleting old ones."""
+"""Packs finished runs into less space, and chooses old ones to delete."""
 
 from nntrace.keep.clean import doomed
 from nntrace.keep.pack import Packed, pack

@@ -1,4 +1,4 @@
-"""Chooses which runs to delete. What is running is never among them."""
+"""Chooses the runs to delete; never one that is running."""
 
 import re
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ _SECONDS: Final = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
 def doomed(
     runs: Sequence[RunFolder], *, now_ns: int, older_than_s: float | None, keep: int | None
 ) -> list[RunFolder]:
-    """The runs to delete: all that every given condition allows to.
+    """The runs to delete: those that no condition spares and that are not running.
 
     Args:
-        runs: newest first.
-        now_ns: the time now.
-        older_than_s: spare runs that began within this many seconds.
-        keep: spare this many of the newest.
+        runs: the runs, newest first.
+        now_ns: the time now, in nanoseconds since 1970.
+        older_than_s: spare runs that began within this many seconds; None spares none.
+        keep: spare this many of the newest runs; None spares none.
     """
     return [
         run
@@ -32,10 +32,10 @@ def doomed(
 
 
 def parse_age(text: str) -> float:
-    """Seconds of an age such as `30d`, `12h` or `2w`.
+    """Parse an age such as `30d`, `12h` or `2w` as seconds.
 
     Raises:
-        NntraceError: it is none.
+        NntraceError: the text is not an age.
     """
     match = re.fullmatch(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([hdw])\s*", text)
     if match is None:

@@ -1,7 +1,7 @@
 """Packs a finished run: one Parquet file per stream in place of its segments.
 
-The files are written beside the segments, read back and compared in their number of rows, and only
-then put in their place: an interrupted pack leaves a run that reads as before.
+The files are written beside the segments, their numbers of rows are read back and compared, and
+only then do they replace the segments: an interrupted pack leaves a run that reads as before.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,8 +23,8 @@ from nntrace.trace.segments import KEYS
 _OPTIONS: Final[dict[str, Any]] = {
     "compression": "zstd",
     "compression_level": 19,
-    "write_statistics": False,  # few rows would have more of them than values
-    "store_schema": False,  # Parquet's types say it all
+    "write_statistics": False,  # in short streams they would take more space than the values
+    "store_schema": False,  # Parquet's own types are enough
 }
 _BY_SITE: Final = ("stats", "histograms")
 _ROWS: Final = 1 << 20
@@ -33,34 +33,34 @@ _TRIED_ROWS: Final = 1 << 14
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Bytes of the parts of a run before and after (`bytes_by_part`)."""
+    """The bytes of a run's parts before and after packing, as `bytes_by_part` counts them."""
 
     parts_before: Mapping[str, int]
     parts_after: Mapping[str, int]
 
     @property
     def before(self) -> int:
-        """Bytes of the whole run before."""
+        """The bytes of the whole run before."""
         return sum(self.parts_before.values())
 
     @property
     def after(self) -> int:
-        """Bytes of the whole run afterwards."""
+        """The bytes of the whole run afterwards."""
         return sum(self.parts_after.values())
 
     @property
     def rows_before(self) -> int:
-        """Bytes of its streams before; kept steps are no rows, and stay as they are."""
+        """The bytes of its streams before; capsules are not rows, and are not packed."""
         return sum(self.parts_before.get(stream, 0) for stream in STREAMS)
 
     @property
     def rows_after(self) -> int:
-        """Bytes of its streams afterwards."""
+        """The bytes of its streams afterwards."""
         return sum(self.parts_after.get(stream, 0) for stream in STREAMS)
 
     @property
     def factor(self) -> float:
-        """How many times smaller the streams became."""
+        """The factor by which the streams became smaller."""
         return self.rows_before / max(1, self.rows_after)
 
 
@@ -68,12 +68,12 @@ def pack(run: Path, *, lossless: bool = False) -> Packed:
     """Pack every rank of a run that is not running.
 
     Args:
-        run: its folder.
-        lossless: keep every digit, also those of estimates that lie below their own error
+        run: the run folder.
+        lossless: keep every digit, even digits of estimates that lie below their own error
             (`rounding`). Statistics over all elements (`nntrace run --exact`) always keep them.
 
     Raises:
-        NntraceError: the run is still going, is packed already, or its tail is torn.
+        NntraceError: the run is still going or is packed already, or a file could not be written.
     """
     before = bytes_by_part(run)
     trace = Trace.open(run)
@@ -93,7 +93,7 @@ def _pack_rank(trace: Trace, folder: Path, lossless: bool) -> None:
         if not (lossless or trace.manifest.config.get("exact")):
             table = rounded(table, stream, trace.table("sites"))
         table = _with_values(table, stream)
-        if not table.num_rows:  # no file says the same
+        if not table.num_rows:  # a missing file means the same
             continue
         part = folder / f".{stream}.parquet.part"
         _write(table, part, _encodings(table))
@@ -107,7 +107,7 @@ def _pack_rank(trace: Trace, folder: Path, lossless: bool) -> None:
 
 
 def _ordered(table: pa.Table, stream: str) -> pa.Table:
-    """The rows sorted by site: neighbours are then alike, and compress well."""
+    """The rows sorted by site, so that neighbours are alike and compress well."""
     table = table.replace_schema_metadata(arrow_schema(stream).metadata)
     if stream in _BY_SITE:
         table = table.sort_by([("site", "ascending"), ("step", "ascending")])
@@ -115,8 +115,9 @@ def _ordered(table: pa.Table, stream: str) -> pa.Table:
 
 
 def _with_values(table: pa.Table, stream: str) -> pa.Table:
-    """The table without columns that hold nothing, which readers put back; where each row has a
-    value nothing has to say so.
+    """The table without columns that hold only nulls, which readers restore.
+
+    Columns without nulls are declared non-nullable, so that nothing is stored about nulls.
     """
     keys = KEYS[stream]
     held = [name for name in table.column_names if table[name].null_count < table.num_rows]
@@ -137,11 +138,11 @@ def _write(table: pa.Table, where: Path | pa.BufferOutputStream, encodings: dict
 
 
 def _encodings(table: pa.Table) -> dict[str, str]:
-    """By column the encoding in which a part of it takes the least room.
+    """The encoding of each column in which its first rows take the least space.
 
-    Of most numbers that is their bytes apart, since signs and exponents repeat where the last
-    digits never do; of steps and ids their differences, of names what they begin with alike, of
-    pixels a dictionary. That one has to be tried on the whole: it fills up.
+    For most numbers that is BYTE_STREAM_SPLIT, since signs and exponents repeat while the last
+    digits never do; for steps and ids their differences, for names their common prefixes, for
+    pixels a dictionary. A dictionary may fill up, so it is only tried where these rows are all.
     """
     part = table.slice(0, _TRIED_ROWS)
     kinds = {

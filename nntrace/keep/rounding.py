@@ -1,9 +1,9 @@
-"""Leaves the digits of a packed run that say something: estimates are rounded below their error.
+"""Rounds the estimates in a run that is being packed, by less than their own error.
 
-A statistic of 4096 elements has a standard error of 1 % and more. What is no estimate stays as it
-is: losses, learning rates, norms, batches, counts, histograms, events but for the inputs of passes
-without gradients, the range of inputs, targets and outputs, constants, zeros, signs, whole numbers
-up to 64, NaN and infinities. Rounding twice changes nothing.
+A statistic of 4096 elements has a standard error of 1 % and more. Values that are not estimates are
+kept: losses, learning rates, norms, batches, counts, histograms, events (except for the inputs of
+passes without gradients), the range of inputs, targets and outputs, constants, zeros, signs, whole
+numbers up to 64, NaN and infinities. Rounding twice changes nothing.
 """
 
 import re
@@ -15,14 +15,16 @@ import pyarrow as pa
 from nntrace.schema import QUANTILES, STATISTICS, Role
 from nntrace.trace.model import BoolArray, FloatArray, IntArray
 
-# What `nntrace diff` compares has a last digit smaller than the smallest difference it looks at
-# (a thousandth of a site's rms): 12 significant bits, an error of at most 0.024 %.
+# `nntrace diff` compares these, and looks at differences from a thousandth of a site's rms on:
+# 12 significant bits have an error of at most 0.024 %.
 _COMPARED: Final = {"mean": 12, "std": 12, "rms": 12}
-_BITS: Final = 8  # of all others at least: an error of at most 0.4 %
+_BITS: Final = 8  # the least for all others: an error of at most 0.4 %
 _SHAPES: Final = {"skew": 6, "kurtosis": 6}  # 1.6 %; of 4096 Gaussian values they are off by 0.08
 _PLACES: Final = ("min", "max", *QUANTILES)
-_PLACE_BITS: Final = 7  # 0.8 %; the median alone is off by 2 % of the standard deviation,
-_WITHIN_BITS: Final = 6  # of which 1/128 is the error where the place is far from zero
+# A median is off by 2 % of the standard deviation. Quantiles and extremes keep 7 bits, an error of
+# 0.8 %, and more where they are far from zero, until the error is 1/128 of the standard deviation.
+_PLACE_BITS: Final = 7
+_WITHIN_BITS: Final = 6
 _MOST_BITS: Final = 24  # of a float32
 _DURATIONS: Final = (
     "duration_ns",
@@ -33,20 +35,20 @@ _DURATIONS: Final = (
 )
 _DURATION_BITS: Final = 10  # 0.1 %
 _TIME_STEP_NS: Final = 1 << 10
-# Four numbers of the inputs of a pass without gradients, from a sample: where there is one in each
-# step (reinforcement learning) their digits weigh more than all other text. 255 and 65535 stay.
+# A pass without gradients records four sampled statistics of its inputs. Where each step has such a
+# pass (reinforcement learning) their digits outweigh all other text. 255 and 65535 are kept.
 _PASS: Final = "evaluation"
 _PASS_DIGITS: Final = 5
 _OF_INPUTS: Final = re.compile(
     r'("input_(?:mean|std|min|max)": )(-?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?)(?=[,}])'
 )
-_FILTER_BITS: Final = 8  # a picture of them has as many shades
-# Between 0 and 1, up to 255: the range of what goes in and comes out is no matter of chance.
+_FILTER_BITS: Final = 8  # filters are shown as pictures, which have no more shades
+# The range of inputs, targets and outputs (0 to 1, 0 to 255) is not an estimate.
 _RANGE_ROLES: Final = (Role.INPUT.value, Role.TARGET.value, Role.OUTPUT.value)
 
 
 def rounded(table: pa.Table, stream: str, sites: pa.Table) -> pa.Table:
-    """The rows of one stream, with those values rounded that are estimates."""
+    """The rows of one stream with all estimates rounded."""
     if stream == "stats":
         return _statistics(table, sites)
     if stream == "steps":
@@ -60,7 +62,7 @@ def rounded(table: pa.Table, stream: str, sites: pa.Table) -> pa.Table:
 
 
 def to_bits(values: FloatArray, bits: int | FloatArray) -> FloatArray:
-    """The nearest numbers with `bits` significant bits; what is not finite stays."""
+    """The nearest numbers with `bits` significant bits; non-finite values stay as they are."""
     _, exponent = np.frexp(values)
     shift = (bits - exponent).astype(np.int64)
     with np.errstate(all="ignore"):
@@ -80,15 +82,15 @@ def _statistics(table: pa.Table, sites: pa.Table) -> pa.Table:
     for name in STATISTICS:
         values = _floats(table, name)
         bits = _bits_of(name, values, std, rms)
-        # Of a constant nothing is an estimate.
+        # No statistic of a constant is an estimate.
         kept = (std == 0) | ranges if name in ("min", "max") else std == 0
         table = _replaced(table, name, np.where(kept, values, to_bits(values, bits)))
     return table
 
 
 def _bits_of(name: str, values: FloatArray, std: FloatArray, rms: FloatArray) -> int | FloatArray:
-    """How many significant bits of each value are kept."""
-    if name == "mean":  # as many as its rms needs, which it is small beside
+    """The number of significant bits to keep of each value."""
+    if name == "mean":  # fewer where it is small beside the rms, so that both have the same error
         return np.clip(_COMPARED["mean"] - _octaves(rms, values), _BITS, _COMPARED["mean"])
     if name in _PLACES:
         return np.clip(_WITHIN_BITS + _octaves(values, std) + 1, _PLACE_BITS, _MOST_BITS)
@@ -96,7 +98,7 @@ def _bits_of(name: str, values: FloatArray, std: FloatArray, rms: FloatArray) ->
 
 
 def _octaves(a: FloatArray, b: FloatArray) -> FloatArray:
-    """By how many powers of two a is larger than b; 0 where one of them is none or zero."""
+    """By how many powers of two a is larger than b; 0 where one of them is non-finite or zero."""
     whole = np.frexp(a)[1] - np.frexp(b)[1]
     known: BoolArray = np.isfinite(a) & np.isfinite(b) & (a != 0) & (b != 0)
     octaves: FloatArray = np.where(known, whole, 0).astype(np.float64)
@@ -104,7 +106,7 @@ def _octaves(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def _steps_of_time(table: pa.Table) -> IntArray:
-    """Times to the microsecond; not as floating point, which does not hold nanoseconds."""
+    """Times rounded to 1024 ns, in integers, because a float64 cannot hold nanoseconds."""
     column = table["time_ns"].combine_chunks()
     nanoseconds = column.fill_null(0).to_numpy(zero_copy_only=False)
     steps: IntArray = (nanoseconds + _TIME_STEP_NS // 2) // _TIME_STEP_NS
@@ -123,12 +125,12 @@ def _events(table: pa.Table) -> pa.Table:
 
 
 def _shorter(found: re.Match[str]) -> str:
-    """A number of a JSON text with fewer digits, still as JSON writes a float."""
+    """A number in a JSON text with fewer digits, still written as a JSON float."""
     return f"{found[1]}{float(f'{float(found[2]):.{_PASS_DIGITS}g}')!r}"
 
 
 def _filters(table: pa.Table) -> pa.Table:
-    """The kept tensors with parameters rounded, as they are only looked at; batches stay."""
+    """The kept tensors with parameters rounded, as they are only looked at; batches are kept."""
     column = table["values"].combine_chunks()
     values = np.array(column.flatten().fill_null(np.nan), dtype=np.float64)
     lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
@@ -146,8 +148,9 @@ def _floats(table: pa.Table, name: str) -> FloatArray:
 
 
 def _replaced(table: pa.Table, name: str, values: np.ndarray) -> pa.Table:
-    """The table with other values in a column, null where they were; one beyond the column's type
-    stays as it was.
+    """The table with a column's values replaced; nulls stay null.
+
+    A value that overflows the column's type keeps its old value.
     """
     index = table.schema.get_field_index(name)
     column = table[name].combine_chunks()

@@ -1,4 +1,4 @@
-"""How much room a run takes, and which part of it."""
+"""Measures the space that a run takes on disk, in all and by part."""
 
 from collections import Counter
 from pathlib import Path
@@ -11,12 +11,12 @@ _OTHERS: Final = "other files"
 
 
 def bytes_on_disk(run: Path) -> int:
-    """The bytes of all files of a run; a file that vanishes meanwhile counts as empty."""
+    """The bytes of all files of a run; a file that vanishes meanwhile is not counted."""
     return bytes_by_part(run).total()
 
 
 def bytes_by_part(run: Path) -> Counter[str]:
-    """The bytes by stream, of the capsules, and of all other files together."""
+    """The bytes of each stream, of all capsules, and of all other files."""
     parts: Counter[str] = Counter()
     for file in run.rglob("*"):
         try:

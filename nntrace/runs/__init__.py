@@ -1,1 +1,1 @@
-"""Where runs are: names of run folders, finding and listing them, fetching them from a URL."""
+"""Names run folders, finds and lists them, and fetches them from a URL."""

@@ -1,7 +1,8 @@
-"""Finds runs: what RUN may say on the command line, and which runs there are.
+"""Finds runs: resolves RUN of the command line, and lists the runs of a folder.
 
 RUN is a path, the name of a run in the runs folder, with or without its time, `latest`, or a URL.
-What `find_run` returns has a readable manifest and at least the beginning of a trace.
+A folder that `find_run` returns has a readable manifest and, unless the run is still going, at
+least the beginning of a trace.
 """
 
 import time
@@ -22,7 +23,7 @@ _POLL_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """A run folder and what its manifest says."""
+    """A run folder and its manifest."""
 
     path: Path
     manifest: Manifest
@@ -49,16 +50,16 @@ def list_runs(folder: Path) -> tuple[list[RunFolder], list[str]]:
 
 
 def find_run(name: str | Path | None = None, folder: Path | None = None) -> Path:
-    """The run folder meant by RUN: a path, a name in the runs folder, or the latest run.
+    """The run folder that RUN stands for: a path, a name in the runs folder, or the latest run.
 
     Args:
-        name: what the user typed. None and `latest` mean the run that started last; the name
-            given to `nntrace run --name`, or that of the script, the last run of that name.
+        name: RUN as the user typed it. None and `latest` stand for the run that started last; a
+            name given to `nntrace run --name`, or a script's name, for the last run of that name.
         folder: the runs folder, by default the configured one.
 
     Raises:
-        NotARunError: nothing there, or not a run; the message says what to do next.
-        SchemaVersionError: written by a newer nntrace.
+        NotARunError: there is nothing, or not a run; the message says what to do next.
+        SchemaVersionError: the run was written by a newer nntrace.
     """
     folder = load_config().runs_folder if folder is None else folder
     if name is None or name == LATEST:
@@ -104,7 +105,7 @@ def wait_for_run(folder: Path | None = None, *, waiting: Callable[[Path], object
 
 
 def has_streams(run: Path) -> bool:
-    """Whether any rank has written anything."""
+    """Whether any rank has begun a stream."""
     kinds = ("rank-*/*.arrows", "rank-*/*.parquet")
     return any(next(run.glob(kind), None) is not None for kind in kinds)
 

@@ -1,5 +1,6 @@
-"""The name of a run's folder: the label it was given, the moment, and a few letters that part two
-runs of one second. The label alone finds the newest of its runs again.
+"""Names run folders: label, time, and a few random digits to tell runs of one second apart.
+
+The label alone stands for the newest run that has it.
 """
 
 import os
@@ -12,17 +13,17 @@ _LONGEST: Final = 60
 
 
 def unique_name(label: str) -> str:
-    """The name of a folder that does not exist yet."""
+    """A name for a new run folder that begins with the label."""
     return f"{_safe(label)}-{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
 
 
 def label_of(name: str) -> str:
-    """The label of the run for which a folder of this name was made; the name if it has none."""
+    """The label in the name of a run folder; the whole name if `unique_name` did not make it."""
     return _UNIQUE.sub("", name)
 
 
 def has_label(name: str, label: str) -> bool:
-    """Whether a folder of this name was made for a run of that label."""
+    """Whether the name of a run folder was made from this label."""
     return label_of(name) == _safe(label) != name
 
 

@@ -1,6 +1,6 @@
-"""Run folders on any file system that fsspec knows (`s3://`, `gs://`, `ssh://`, `https://`, …).
+"""Fetches run folders from any file system that fsspec knows (`s3://`, `gs://`, `https://`, …).
 
-They are fetched into a local cache, only the files that have changed, and read there.
+Only files that have changed are fetched, into a local cache, and the run is read there.
 """
 
 import hashlib
@@ -24,22 +24,22 @@ from nntrace.schema import (
     STREAMS,
 )
 
-# What a run folder holds. Anything else is not fetched, above all paths that lead elsewhere.
+# The files of a run folder. Nothing else is fetched, above all no path that leads elsewhere.
 _FILES: Final = re.compile(
     r"(manifest\.json|rank-[0-9]{5,9}/(capsules/)?[A-Za-z0-9][A-Za-z0-9._-]{0,99})"
 )
 
 
 def is_url(name: str) -> bool:
-    """Whether it is a URL and not a path."""
+    """Whether a name is a URL and not a path."""
     return re.match(r"[a-z][a-z0-9+.-]{1,20}://", name) is not None
 
 
 def fetch(url: str) -> Path:
-    """The local copy of a run at a URL, brought up to date.
+    """Bring the local copy of a run at a URL up to date and return its folder.
 
     Raises:
-        NotARunError: there is no run folder.
+        NotARunError: there is no run folder at the URL.
         NntraceError: the file system cannot be reached.
         MissingExtraError: fsspec, or its package for this kind of URL, is not installed.
     """
@@ -48,7 +48,7 @@ def fetch(url: str) -> Path:
         system, root = fsspec.core.url_to_fs(url.rstrip("/"))
     except ImportError as error:
         raise NntraceError(f"{url} needs another package: {error}.") from error
-    except Exception as error:  # every file system has errors of its own
+    except Exception as error:  # each file system raises its own kinds of errors
         raise _unreadable(url, error) from error
     refusal, files = None, {}
     try:
@@ -69,14 +69,14 @@ def fetch(url: str) -> Path:
         raise NotARunError(f"{url} is not a run folder: it has no {MANIFEST}.")
     place = hashlib.sha256(url.encode()).hexdigest()[:16]
     local = cache_folder() / "runs" / place / Path(root).name
-    # The manifest last: what it says has happened is then there.
+    # The manifest last, so that the rows it describes are there.
     for name in sorted(wanted, key=lambda name: name == MANIFEST):
         _bring(system, prefix + name, local / name, wanted[name])
     return local
 
 
 def _unlisted(system: Any, prefix: str) -> dict[str, int | None]:
-    """The files of a run and their sizes, asked for by name: most web servers list no folders."""
+    """The files of a run and their sizes, found by name: most web servers list no folders."""
     found = _present(system, prefix, [MANIFEST])
     for rank in count() if found else ():
         folder = RANK_FOLDER.format(rank)
@@ -95,7 +95,7 @@ def _unlisted(system: Any, prefix: str) -> dict[str, int | None]:
 
 
 def _present(system: Any, prefix: str, names: Iterable[str]) -> dict[str, int | None]:
-    """The sizes of these files up to the first that is not there; None for an unknown size."""
+    """The sizes of files up to the first that does not exist; None for an unknown size."""
     found: dict[str, int | None] = {}
     for name in names:
         try:
@@ -106,7 +106,7 @@ def _present(system: Any, prefix: str, names: Iterable[str]) -> dict[str, int | 
 
 
 def _size(system: Any, path: str) -> int | None:
-    """Bytes of a file; None where the system does not say.
+    """The size of a file in bytes; None where the file system does not report it.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -115,7 +115,7 @@ def _size(system: Any, path: str) -> int | None:
     try:
         size = system.info(path).get("size")
     except FileNotFoundError as error:
-        if isinstance(error.__cause__, OSError):  # a server that does not answer
+        if isinstance(error.__cause__, OSError):  # the server does not answer
             raise _unreadable(path, error.__cause__) from error
         raise
     except Exception as error:
@@ -127,7 +127,7 @@ def _bring(system: Any, path: str, target: Path, size: int | None) -> None:
     if target.suffix in (".arrows", ".parquet", ".safetensors") and target.is_file():
         known = _size(system, path) if size is None else size
         if target.stat().st_size == known:
-            return  # streams only ever grow, capsules are written once
+            return  # unchanged: streams only ever grow, capsules are written once
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     try:

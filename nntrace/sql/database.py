@@ -1,7 +1,7 @@
 """An in-memory DuckDB whose views are the streams of runs, with `run` and `rank` in front.
 
-Runs are read by `Trace`, so that torn, packed and older ones are what they are everywhere else.
-The database can neither reach files nor the network: a query is not code to be trusted.
+Runs are read by `Trace`, so that torn, packed and older runs are treated as everywhere else. The
+database can reach neither files nor the network: a query is not to be trusted.
 """
 
 from collections.abc import Iterable
@@ -14,9 +14,9 @@ from nntrace.schema import STREAMS
 from nntrace.trace import Trace
 
 VIEWS: Final = (*STREAMS, "layers")
-QueryError: Final = duckdb.Error  # of a query that is wrong, or reaches too far
+QueryError: Final = duckdb.Error  # raised for a query that is wrong, or reaches outside
 
-# Statistics with the names of what they are about: what most queries join for.
+# The statistics with the names of their sites: the join that most queries need.
 _LAYERS: Final = """
 CREATE VIEW layers AS
 SELECT st.run, st.rank, st.step, si.path, si.role, si.module_type, si.shape,
@@ -27,7 +27,7 @@ FROM stats st JOIN sites si
 
 
 def connect(traces: Iterable[Trace]) -> duckdb.DuckDBPyConnection:
-    """A database with the views `VIEWS` over every rank of these runs."""
+    """A connection to a database with the views `VIEWS` over every rank of these runs."""
     tables: dict[str, list[pa.Table]] = {name: [] for name in STREAMS}
     for trace in traces:
         for rank in trace.ranks or (trace.rank,):
@@ -44,7 +44,7 @@ def connect(traces: Iterable[Trace]) -> duckdb.DuckDBPyConnection:
 
 
 def complaint(error: duckdb.Error) -> str:
-    """What is wrong with a query, in one line, and which names it may have meant."""
+    """What is wrong with a query, in one line, with the names that it may have meant."""
     said, *more = str(error).splitlines()
     if "Table with name" in said:
         return f"{said} The tables are: {', '.join(VIEWS)}."

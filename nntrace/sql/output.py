@@ -1,4 +1,4 @@
-"""The result of a query as a table for people, or as CSV or JSON for programs."""
+"""Writes the result of a query as a table for people, or as CSV or JSON for programs."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ _LONGEST = 80
 
 
 def write_table(screen: Console, columns: Sequence[str], rows: Rows) -> None:
-    """At most 200 rows, and a word on how many there are."""
+    """Print at most 200 rows as a table; below a longer result, how many rows there are."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for index, name in enumerate(columns):
         numeric = all(isinstance(row[index], int | float) for row in rows[:20] if row[index])
@@ -32,14 +32,14 @@ def write_table(screen: Console, columns: Sequence[str], rows: Rows) -> None:
 
 
 def write_csv(file: TextIO, columns: Sequence[str], rows: Rows) -> None:
-    """All rows, with a header."""
+    """Write all rows as CSV, with a header."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(["" if value is None else value for value in row] for row in rows)
 
 
 def write_json(file: TextIO, columns: Sequence[str], rows: Rows) -> None:
-    """All rows as a list of objects; what is no finite number is null."""
+    """Write all rows as a JSON list of objects; a number that is not finite is null."""
     objects = [plain(dict(zip(columns, row, strict=True))) for row in rows]
     file.write(json.dumps(objects, indent=2, allow_nan=False) + "\n")
 

@@ -1,6 +1,4 @@
-"""The interactive shell of `nntrace sql`: statements end with a semicolon, the end of input ends
-it.
-"""
+"""The interactive shell of `nntrace sql`: a statement ends with a semicolon or the end of input."""
 
 import sys
 from contextlib import suppress

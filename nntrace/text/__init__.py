@@ -1,17 +1,17 @@
 """Text from user code made safe to show: names, paths, messages and payloads are hostile input.
 
-What `printable` returns never moves the cursor, changes colours, reorders the line or breaks it.
-Markup is another matter: pass the result as plain text (`rich.text.Text`), never as markup.
+The result of `printable` never moves the cursor, changes colours, reorders the line or breaks it.
+It may still hold markup: pass it on as plain text (`rich.text.Text`), never as markup.
 """
 
 import re
 
-_PLACE = re.compile(r"\s*$|\s+File \"|\s+\[\[\{\{|Detected at ")  # in TensorFlow's graphs
+_PLACE = re.compile(r"\s*$|\s+File \"|\s+\[\[\{\{|Detected at ")  # places in TensorFlow's graphs
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def printable(text: str, limit: int | None = None) -> str:
-    r"""The text with everything that does not simply print replaced by a visible escape.
+    r"""The text with every character that does not simply print replaced by a visible escape.
 
     Control characters, line breaks, bidirectional and other invisible format characters, lone
     surrogates and blanks other than the space become `\n`, `\x1b`, `\u202e` and the like.
@@ -26,15 +26,15 @@ def printable(text: str, limit: int | None = None) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 step`, `2 steps`; `more site` counts sites."""
+    """A count with its noun: `1 step`, `2 steps`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def gist(said: str) -> str:
     """The line of an error's text that says what happened; frameworks add pages, and colours.
 
-    That is the first one and, where it only announces something, the last of what follows that
-    names no place.
+    That is the first line and, if it ends with a colon, the last later line that names no place in
+    the code.
     """
     lines = _COLOURS.sub("", said).strip().splitlines() or [""]
     first, rest = lines[0].rstrip(), [line for line in lines[1:] if not _PLACE.match(line)]
@@ -42,7 +42,7 @@ def gist(said: str) -> str:
 
 
 def in_short(error: BaseException, limit: int = 200) -> str:
-    """An error's type and the gist of what it says."""
+    """An error's type and the gist of its text, printable."""
     said = gist(str(error))
     return printable(f"{type(error).__name__}: {said}" if said else type(error).__name__, limit)
 

@@ -1,6 +1,6 @@
-"""Text from user code made safe to stand in Markdown, as GitHub renders it.
+"""Makes text from user code safe for Markdown, as GitHub renders it.
 
-Nothing that passes through here opens an element, a link, a table cell, emphasis or a mention.
+The results never open an element, a link, a table cell, emphasis or a mention.
 """
 
 import html
@@ -14,23 +14,23 @@ _SPAN: Final = re.compile(r"(`[^`]+`)")
 
 
 def escaped(text: str) -> str:
-    """The text where it may be read as Markdown: every character stands for itself."""
+    """The text escaped for Markdown: every character stands for itself."""
     shown = html.escape(printable(text), quote=False)
-    # GitHub looks for mentions after it has resolved escapes; a comment in between stops it.
+    # GitHub looks for mentions after it has resolved escapes; a comment after the @ prevents them.
     return "".join(f"\\{char}" if char in _PUNCTUATION else char for char in shown).replace(
         "@", "@<!-- -->"
     )
 
 
 def prose(text: str) -> str:
-    """The same, but what the text puts between backticks is code. Not for cells of tables."""
+    """The text escaped, except that parts in backticks become code spans. Not for table cells."""
     return "".join(
         code(part[1:-1]) if _SPAN.fullmatch(part) else escaped(part) for part in _SPAN.split(text)
     )
 
 
 def code(text: str) -> str:
-    """The text as a code span, whatever backticks it holds. Not for cells of tables."""
+    """The text as a code span, whatever backticks it holds. Not for table cells."""
     shown = printable(text)
     if not shown.strip():
         return escaped(shown)

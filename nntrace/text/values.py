@@ -1,4 +1,4 @@
-"""How values look in tables: short, and a dash where nothing is known."""
+"""Formats values for tables: short, and a dash where a value is unknown."""
 
 import math
 from datetime import datetime
@@ -7,17 +7,17 @@ UNKNOWN = "–"
 
 
 def number(value: float | None) -> str:
-    """Four significant digits."""
+    """A number with four significant digits."""
     return UNKNOWN if value is None or math.isnan(value) else f"{value:.4g}"
 
 
 def percent(share: float | None) -> str:
-    """A share as a percentage."""
+    """A share of 1 as a percentage."""
     return UNKNOWN if share is None else f"{share:.1%}"
 
 
 def when(time_ns: int) -> str:
-    """Local date and time; a time that was not recorded, or that no calendar has, is unknown."""
+    """Local date and time; a dash for a time that is not recorded or out of range."""
     if time_ns <= 0:
         return UNKNOWN
     try:
@@ -27,7 +27,7 @@ def when(time_ns: int) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes in the unit that keeps it short."""
+    """A number of bytes in the unit that keeps it short."""
     amount = float(count)
     for unit in ("B", "kB", "MB"):
         if amount < 1000:

@@ -1,4 +1,4 @@
-"""Watching a run: what a monitor is given, and how it gets there, also from another machine.
+"""Watching a run: what a monitor shows, and how it gets there, also from another machine.
 
 `Watch` is the seam between the commands and the plug-ins of the group `nntrace.monitors`.
 """
@@ -19,17 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """A run to be shown.
+    """A run for a monitor to show.
 
     Attributes:
-        run: its folder, or one that mirrors it.
-        diagnose: makes the findings, by the rules and thresholds of the user's configuration.
-        thresholds: those of that configuration, by rule code; the rules' own where it has none.
+        run: the run folder, or a mirror of it.
+        diagnose: diagnoses a trace, by the rules and thresholds of the user's configuration.
         runs: the runs to switch between; None when there is only this one.
-        output: a file that the traced program's own output goes to.
-        interrupt, terminate: pass Ctrl-C and SIGTERM on to the program; None when it is not ours.
-        problem: what is wrong with the connection to the run, if anything.
-        where: how the user would name the run's folder, when that is not `run`.
+        output: the file that the traced program's own output goes to, if known.
+        interrupt, terminate: pass Ctrl-C and SIGTERM on to the program; None when the program was
+            not started by this process.
+        problem: returns what is wrong with the connection to the run, or None.
+        where: the name of the run folder for the user, if that is not `run`.
+        thresholds: the configured thresholds by rule code; for others the rules' defaults hold.
     """
 
     run: Path
@@ -44,7 +45,7 @@ class Watch:
 
     @property
     def place(self) -> str:
-        """Where the run is, as the user would say it and as its list of runs does."""
+        """The place of the run, as the user would name it and as `RunRow.place` does."""
         return self.where or str(self.run)
 
 
@@ -52,23 +53,23 @@ class Monitor(Protocol):
     """Shows a run until the user leaves."""
 
     def __call__(self, watch: Watch) -> None:
-        """Return when the user has left; the run goes on.
+        """Show a run and return when the user has left; the run goes on.
 
         Raises:
-            NntraceError: it cannot be shown here.
+            NntraceError: the run cannot be shown here.
         """
 
 
 def configured_diagnosis(config: "Config") -> "Diagnose":
-    """A diagnosis by the rules and thresholds of a configuration.
+    """A function that diagnoses a trace by the rules and thresholds of a configuration.
 
     Raises:
-        ConfigError, UnknownRuleError: it names rules or thresholds that do not exist.
+        ConfigError, UnknownRuleError: the configuration names unknown rules or thresholds.
     """
     from functools import partial
 
     from nntrace.diagnosis import diagnose
 
     if not (config.select or config.ignore or config.rules):
-        return diagnose  # nothing to check: the rules are loaded when they are first run
+        return diagnose  # nothing to check, so that the rules are loaded only when they run
     return partial(diagnose, rules=config.chosen_rules(), thresholds=config.thresholds())

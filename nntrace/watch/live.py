@@ -1,8 +1,8 @@
 """`nntrace run --live`: the command in the background, the monitor in the foreground.
 
-The command's output goes to a file beside the run folder, which the monitor shows; leaving the
-monitor never ends the training, and then the output goes on to the terminal. The command has a
-process group of its own, so that Ctrl-C reaches it exactly once, through us; SIGTERM is passed on.
+The command's output goes to a file beside the run folder, which the monitor shows. Leaving the
+monitor never ends the training; its output then appears on the terminal. The command has its own
+process group, so that Ctrl-C reaches it exactly once, through this process; SIGTERM is passed on.
 """
 
 import os
@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.1
 
 
 def load_monitor() -> Monitor:
-    """The installed monitor: a function that shows a run until the user leaves.
+    """Load the installed monitor, a function that shows a run until the user leaves.
 
     Raises:
         NntraceError: none is installed, or its dependencies are missing.
@@ -45,7 +45,7 @@ def load_monitor() -> Monitor:
 
 
 def launch_live(words: Sequence[str], environment: Mapping[str, str], run: Path) -> int:
-    """Run the command with the monitor open on it; the command's exit code.
+    """Run the command with the monitor open on it, and return the command's exit code.
 
     Raises:
         NntraceError: no monitor can be shown here, or the configuration is wrong.
@@ -76,10 +76,10 @@ def launch_live(words: Sequence[str], environment: Mapping[str, str], run: Path)
 
 
 class _Program:
-    """The command as a child with a process group of its own."""
+    """The command as a child process with its own process group."""
 
     def __init__(self, words: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-        # What is printed should be seen at once, though it is printed to a file.
+        # Unbuffered, so that output is visible at once although it goes to a file.
         environment = {"PYTHONUNBUFFERED": "1", **environment}
         with log.open("wb") as output:
             self._process = subprocess.Popen(
@@ -93,26 +93,26 @@ class _Program:
 
     @property
     def pid(self) -> int:
-        """The command's process."""
+        """The id of the command's process."""
         return self._process.pid
 
     @property
     def runs(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the command is still running."""
         return self._process.poll() is None
 
     @property
     def exit_code(self) -> int:
-        """As a shell gives it: 128 + n for signal n."""
+        """The exit code as a shell reports it, 128 + n for signal n; waits for the command."""
         code = self._process.wait()
         return code if code >= 0 else 128 - code
 
     def interrupt(self) -> None:
-        """Ctrl-C, as the terminal would have sent it: to the command and all it has started."""
+        """Send SIGINT as the terminal does at Ctrl-C: to the command and all it has started."""
         self._send(signal.SIGINT)
 
     def terminate(self) -> None:
-        """SIGTERM, as we got it ourselves."""
+        """Send SIGTERM to the command and all it has started."""
         self._send(signal.SIGTERM)
 
     def _send(self, number: int) -> None:
@@ -124,17 +124,17 @@ class _Program:
                 os.killpg(self._process.pid, number)
             else:
                 self._process.send_signal(number)
-        except OSError:  # it ended this moment
+        except OSError:  # it has ended since the check
             return
 
 
 def has_terminal() -> bool:
-    """Whether someone can see a screen, and press keys."""
+    """Whether stdin and stdout are a terminal, so that a user can see a screen and press keys."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _wait(program: _Program, log: Path) -> int:
-    """Show the program's output, what is there and what follows, until it ends."""
+    """Copy the program's output to stdout until the program ends, and return its exit code."""
     if program.runs:
         say(f"training goes on as process {program.pid}; Ctrl-C interrupts it")
     with log.open("rb") as output:

@@ -1,8 +1,8 @@
-"""Runs on other machines: `user@host:RUN` through the user's own ssh.
+"""Follows a run on another machine: `user@host:RUN` through the user's own ssh.
 
 `nntrace stream` runs there, its bytes build a mirror of the run folder here, and a monitor follows
-the mirror. No port, no daemon, no password handling: whatever ssh asks, it asks before a screen is
-opened. When the connection is lost it is taken up again where it ended.
+the mirror. There is no port, no daemon and no password handling: whatever ssh asks, it asks before
+a screen is opened. A lost connection is resumed where it ended.
 """
 
 import json
@@ -24,13 +24,13 @@ _SPEC: Final = re.compile(r"(?P<host>[^/:\s-][^/:\s]*):(?P<run>.*)", re.DOTALL)
 _RETRY_SECONDS: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 _NOT_FOUND: Final = 127
 SSH: Final = ("ssh", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3")
-# A password cannot be typed below an open screen.
+# For use while a screen is open, where a password cannot be typed.
 UNATTENDED: Final = ("-o", "BatchMode=yes")
 _CLOSING_SECONDS: Final = 2.0
 
 
 def remote_spec(run: str) -> tuple[str, str] | None:
-    """Host and run of `user@host:RUN`; None for a path or a name here, and for a URL."""
+    """The host and run of `user@host:RUN`; None for a local path or name, and for a URL."""
     found = _SPEC.fullmatch(run)
     if found is None or "://" in run or Path(run).exists():
         return None
@@ -38,13 +38,13 @@ def remote_spec(run: str) -> tuple[str, str] | None:
 
 
 class RemoteRun:
-    """A run on another machine and its mirror here.
+    """A run on another machine and its local mirror.
 
     Args:
-        host: as ssh takes it.
-        run: RUN as `nntrace stream` takes it there.
+        host: the host, as ssh takes it.
+        run: RUN, as `nntrace stream` takes it on that host.
         folder: an empty folder for the mirror.
-        nntrace: the command there.
+        nntrace: the nntrace command on that host.
     """
 
     def __init__(self, host: str, run: str, folder: Path, nntrace: str = "nntrace") -> None:
@@ -61,13 +61,14 @@ class RemoteRun:
         self._thread = threading.Thread(target=self._follow, name="nntrace-remote", daemon=True)
 
     def connect(self, *, attended: bool = True) -> None:
-        """Wait for the run's manifest, then follow in a thread.
+        """Connect and wait for the run's manifest, then follow the run in a thread.
 
         Args:
-            attended: whether ssh may ask, and complain, on the terminal.
+            attended: whether ssh may ask questions and print errors on the terminal.
 
         Raises:
-            NntraceError: no connection, no nntrace or no run there; says what to do next.
+            NntraceError: there is no connection, or no nntrace or run on the host; the message
+                says what to do next.
         """
         self._may_speak = attended
         self._process = self._start(() if attended else UNATTENDED)
@@ -88,11 +89,11 @@ class RemoteRun:
 
     @property
     def where(self) -> str:
-        """`host:path`, as ssh's other tools take it."""
+        """The run folder as `host:path`, as scp takes it."""
         return f"{self.host}:{self.mirror.source}"
 
     def problem(self) -> str | None:
-        """What is wrong with the connection, for the monitor to show."""
+        """What is wrong with the connection, for the monitor to show; None if nothing is."""
         return self._problem
 
     def _start(self, options: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -114,12 +115,12 @@ class RemoteRun:
         try:
             process.stdin.write(json.dumps(self.mirror.have).encode() + b"\n")
             process.stdin.flush()
-        except OSError:  # it has ended; its exit code says why
+        except OSError:  # ssh has ended; its exit code says why
             pass
         return process
 
     def _relay_errors(self, process: "subprocess.Popen[bytes]") -> None:
-        """What ssh and the other side complain of goes to the terminal while no screen is open."""
+        """Print what ssh and the other side report, while no screen is open; keep the last line."""
         assert process.stderr is not None
         with process.stderr as errors:
             for line in errors:
@@ -128,7 +129,7 @@ class RemoteRun:
                     sys.stderr.write(self._complaint + "\n")
 
     def _receive(self, process: subprocess.Popen[bytes], *, until_manifest: bool = False) -> None:
-        """Take frames until there are no more."""
+        """Write frames to the mirror until there are no more, or the manifest has come."""
         assert process.stdout is not None
         while not self._stopped.is_set():
             frame = read_frame(process.stdout)
@@ -169,7 +170,7 @@ class RemoteRun:
                     self._problem = str(error)
 
     def _keep_alive(self, seconds: float) -> None:
-        """Wait; a run of which nothing is heard is not for that reason a killed one."""
+        """Wait without letting the run count as killed because nothing is received."""
         self.mirror.touch()
         self._stopped.wait(seconds)
 
@@ -189,7 +190,7 @@ class RemoteRun:
 
 
 def _ended(process: "subprocess.Popen[bytes]") -> int:
-    """Its exit code; nothing more is said or heard."""
+    """Close the pipes to a process, wait for its end and return its exit code."""
     for pipe in (process.stdin, process.stdout):
         with suppress(OSError):
             if pipe is not None:

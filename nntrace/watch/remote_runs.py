@@ -1,7 +1,7 @@
-"""The runs of a folder on another machine, each of them watched through the user's own ssh.
+"""Lists the runs of a folder on another machine, and watches them through the user's own ssh.
 
-`nntrace runs --format json` lists them there; the one that is watched is a `RemoteRun`. What comes
-back is hostile input: only what a list of runs can hold is taken from it.
+`nntrace runs --format json` lists them there; the one that is watched is a `RemoteRun`. The answer
+is hostile input: only entries that a list of runs can hold are taken from it.
 """
 
 import json
@@ -26,13 +26,13 @@ _LISTING_SECONDS: Final = 60.0
 
 
 class RemoteRuns:
-    """A run on another machine, and the others in its folder.
+    """A run on another machine, and the other runs in its folder.
 
     Args:
-        host: as ssh takes it.
-        nntrace: the command there.
+        host: the host, as ssh takes it.
+        nntrace: the nntrace command on that host.
         folder: an empty folder for the mirrors.
-        diagnose, thresholds: as `Watch` has them.
+        diagnose, thresholds: as in `Watch`.
     """
 
     def __init__(
@@ -52,10 +52,11 @@ class RemoteRuns:
         self._run: RemoteRun | None = None
 
     def first(self, run: str) -> Watch:
-        """Connect to RUN there, before a screen is open, as ssh may ask for a password.
+        """Connect to RUN on the host, before a screen is open, as ssh may ask for a password.
 
         Raises:
-            NntraceError: no connection, no nntrace or no run there; says what to do next.
+            NntraceError: there is no connection, or no nntrace or run on the host; the message
+                says what to do next.
         """
         return self._connect(run, attended=True)
 
@@ -66,19 +67,19 @@ class RemoteRuns:
 
     @property
     def where(self) -> str:
-        """`host:folder`."""
+        """The folder of the runs, as `host:folder`."""
         return f"{self._host}:{self._runs_folder}"
 
     @property
     def refresh_seconds(self) -> float | None:
-        """None: every listing is a connection of its own."""
+        """None: every listing takes a new connection."""
         return None
 
     def rows(self) -> Sequence[RunRow]:
-        """The runs beside the one that is watched, newest first.
+        """The runs in the folder of the watched one, newest first.
 
         Raises:
-            NntraceError: no list came; says why.
+            NntraceError: the host did not list its runs; the message says why.
         """
         words = ["runs", "--format", "json", "--", self._runs_folder]
         command = " ".join([self._nntrace, *map(shlex.quote, words)])
@@ -99,11 +100,11 @@ class RemoteRuns:
         return tuple(self._row(row) for row in _parsed(listed.stdout) if _is_run(row))
 
     def places(self) -> Sequence[str]:
-        """Their places; costs as much as `rows`."""
+        """The places of the runs, newest first; costs as much as `rows`."""
         return tuple(row.place for row in self.rows())
 
     def watch(self, place: str) -> Watch:
-        """The run at `host:path`; the connection to the one before ends."""
+        """Connect to the run at `host:path`; the connection to the run before it ends."""
         return self._connect(place.removeprefix(f"{self._host}:"), attended=False)
 
     def _connect(self, run: str, *, attended: bool) -> Watch:

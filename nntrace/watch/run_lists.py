@@ -1,4 +1,4 @@
-"""The runs a monitor can switch between: those of a folder here, or on another machine."""
+"""The runs that a monitor can switch between: those of a folder here or on another machine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run; `steps` and `loss` are None where its trace cannot be read.
+    """One run in a list; `steps` and `loss` are None where its trace cannot be read.
 
     Attributes:
-        place: where it is, in the form of `Watch.place`.
+        place: the place of the run, as `Watch.place` names it.
     """
 
     place: str
@@ -34,11 +34,11 @@ class RunList(Protocol):
 
     @property
     def where(self) -> str:
-        """The folder, as the user would say it."""
+        """The folder of the runs, as the user would name it."""
 
     @property
     def refresh_seconds(self) -> float | None:
-        """How often to list again while the list is shown; None for only once."""
+        """The seconds between two listings while the list is shown; None to list only once."""
 
     def rows(self) -> Sequence[RunRow]:
         """The runs, newest first.
@@ -55,7 +55,7 @@ class RunList(Protocol):
         """
 
     def watch(self, place: str) -> "Watch":
-        """The run at that place, to be shown; what was watched before may end.
+        """The run at a place, to be shown; the watch of the run before it may end.
 
         Raises:
             NntraceError: it cannot be reached.
@@ -64,7 +64,7 @@ class RunList(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LocalRuns:
-    """The runs of a folder of this machine."""
+    """The runs of a folder on this machine."""
 
     folder: Path
     diagnose: "Diagnose"
@@ -72,16 +72,16 @@ class LocalRuns:
 
     @property
     def where(self) -> str:
-        """The folder."""
+        """The path of the folder."""
         return str(self.folder)
 
     @property
     def refresh_seconds(self) -> float | None:
-        """Often: reading the ends of some files costs little."""
+        """A short interval: reading the ends of some files costs little."""
         return 5.0
 
     def rows(self) -> Sequence[RunRow]:
-        """The runs, newest first; none where there is no folder."""
+        """The runs, newest first; empty where there is no folder."""
         return tuple(
             RunRow(
                 str(run.path),
@@ -106,7 +106,7 @@ class LocalRuns:
             return ()
 
     def watch(self, place: str) -> "Watch":
-        """The run in that folder."""
+        """The run in a folder, to be shown."""
         from nntrace.watch import Watch
 
         return Watch(Path(place), self.diagnose, self, thresholds=self.thresholds)

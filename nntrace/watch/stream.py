@@ -1,4 +1,4 @@
-"""A run folder as one stream of bytes, through a pipe: what `nntrace stream` writes.
+"""Sends a run folder through a pipe as one stream of bytes: the protocol of `nntrace stream`.
 
 A frame is one line of JSON and as many bytes as that line announces. Streams are append-only, so a
 frame says "these bytes belong at this offset"; a reader that reconnects says how much it has and
@@ -22,7 +22,7 @@ HEARTBEAT_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.5
 _CHUNK: Final = 1 << 20
 _LARGEST_HEAD: Final = 1 << 16
-# The only names that are sent and accepted: what comes through a pipe is hostile input.
+# The only file names that are sent and accepted, because what a pipe delivers is hostile input.
 _NAME: Final = re.compile(rf"rank-[0-9]{{5,9}}/({'|'.join(STREAMS)})-[0-9]{{5}}\.arrows")
 
 
@@ -31,9 +31,10 @@ class Frame:
     """One piece of a run.
 
     Attributes:
-        kind: `hello` (`text` is the run's path), `bytes` (of file `name`, from `offset` on),
-            `manifest` (the whole of it, with the status as the run's own machine sees it and
-            without a process that another machine could look for) or `alive` (nothing is new).
+        kind: `hello` (`text` is the run's path, `offset` the version of the protocol), `bytes`
+            (`data` belongs in file `name` at `offset`), `manifest` (`text` is the manifest, with
+            the status as the run's own machine sees it and without a process id, which would mean
+            nothing on another machine) or `alive` (there is nothing new).
     """
 
     kind: str
@@ -44,7 +45,7 @@ class Frame:
 
 
 def is_stream_file(name: str) -> bool:
-    """Whether this is the name of a stream's segment within a run folder."""
+    """Whether a name is the path of a stream's segment in a run folder."""
     return _NAME.fullmatch(name) is not None
 
 
@@ -56,7 +57,7 @@ def write_frame(frame: Frame, file: IO[bytes]) -> None:
 
 
 def read_frame(file: IO[bytes]) -> Frame | None:
-    """The next frame; None at the end of the stream, even if that is within a frame.
+    """Read the next frame; None at the end of the stream, even within a frame.
 
     Raises:
         NntraceError: the bytes are not frames.
@@ -85,16 +86,20 @@ def frames(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Frame]:
-    """Everything of a run that the reader lacks and, with `follow`, what is added until it ends.
+    """The frames that a reader lacks of a run and, with `follow`, those added until the run ends.
 
     Args:
-        have: how many bytes of each file the reader has.
+        run: the run folder.
+        have: the number of bytes of each file that the reader has.
+        follow: whether to wait for what the run adds.
+        sleep: waits for so many seconds.
+        clock: a monotonic clock, in seconds.
 
     Raises:
         NotARunError: the folder is gone.
     """
     yield Frame("hello", text=str(run.absolute()), offset=PROTOCOL)
-    if not have:  # something to look at while the rows are under way
+    if not have:  # a manifest first, to look at while the rows are on their way
         yield _manifest(Manifest.read(run), RunStatus.RUNNING)
     sent = {name: size for name, size in have.items() if is_stream_file(name)}
     shown: Frame | None = None
@@ -105,7 +110,7 @@ def frames(
         for frame in _fresh(run, sent):
             yield frame
             spoken = clock()
-        # After the rows, so that whoever sees that a run has ended has all of it.
+        # After the rows, so that a reader that sees the run's end has all of its rows.
         frame = _manifest(manifest, status)
         if frame != shown:
             shown, spoken = frame, clock()
@@ -119,12 +124,12 @@ def frames(
 
 
 def _manifest(manifest: Manifest, status: RunStatus) -> Frame:
-    """The manifest as this machine sees it: another one cannot look for the process."""
+    """A frame of the manifest, with the status as this machine sees it and no process id."""
     return Frame("manifest", text=json.dumps({**asdict(manifest), "status": status, "pid": 0}))
 
 
 def _fresh(run: Path, sent: dict[str, int]) -> Iterator[Frame]:
-    """The bytes after those that were sent, file by file in the order of their names."""
+    """The frames of bytes not sent yet, file by file in the order of the files' names."""
     for path in sorted(run.glob("rank-*/*.arrows")):
         name = path.relative_to(run).as_posix()
         if not is_stream_file(name):
@@ -137,7 +142,7 @@ def _fresh(run: Path, sent: dict[str, int]) -> Iterator[Frame]:
 
 
 class Mirror:
-    """A folder in which a run appears as its frames come in.
+    """A folder in which a run is rebuilt from its frames.
 
     The manifest is written after the rows it describes; nothing outside the folder is touched.
     Whether a run of another machine is alive is judged by the age of its newest `*.arrows` file, so
@@ -150,7 +155,7 @@ class Mirror:
 
     @property
     def have(self) -> dict[str, int]:
-        """How many bytes of each file are here."""
+        """The number of bytes of each file in the mirror."""
         return {
             path.relative_to(self.folder).as_posix(): path.stat().st_size
             for path in self.folder.glob("rank-*/*.arrows")
@@ -158,18 +163,18 @@ class Mirror:
 
     @property
     def has_run(self) -> bool:
-        """Whether the manifest has come."""
+        """Whether the manifest has been received."""
         return (self.folder / MANIFEST).exists()
 
     def touch(self) -> None:
-        """Note that something was received."""
+        """Note that something was received: the run counts as alive."""
         (self.folder / "heard.arrows").touch()
 
     def take(self, frame: Frame) -> None:
-        """Write what a frame holds.
+        """Write the content of a frame.
 
         Raises:
-            NntraceError: `nntrace stream` sends no such frame.
+            NntraceError: the frame is not one that `nntrace stream` of this version sends.
         """
         if frame.kind == "hello":
             if frame.offset > PROTOCOL:
