@@ -1,4 +1,4 @@
-"""Rules on how many examples make a batch."""
+"""Rules on the number of examples in a batch."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -29,7 +29,7 @@ def tiny_batch_with_batchnorm(
     """A batch norm in training computes its statistics from very few examples.
 
     The statistics are then mostly noise, and the running ones used in evaluation differ from them.
-    An image brings many positions, so half as many examples will do. A smaller last batch and
+    An image brings many positions, so half as many examples are enough. A smaller last batch and
     frozen norms are not reported.
     Source: Wu & He 2018 (1803.08494), Group Normalization, figure 1; Ioffe 2017 (1702.03275).
     """

@@ -1,4 +1,4 @@
-"""Batches whose examples are copies of one: what is varied is lost on the way to the model."""
+"""Batches whose examples are copies of one: what varies is lost on the way to the model."""
 
 from collections.abc import Iterator
 
@@ -10,8 +10,8 @@ from nntrace.rules.finding import Finding
 from nntrace.schema import Role
 from nntrace.trace import Batch, Site, Trace
 
-_HASHED_EXAMPLES = 4096  # adapters hash no more of a batch
-_SEVERAL = 8  # examples of a batch, and batches
+_HASHED_EXAMPLES = 4096  # of a batch at most that adapters hash
+_SEVERAL = 8  # the fewest examples of a batch, and the fewest batches
 _OF_WORDS = (
     "Look at one batch as the model receives it. If these are words, look at the vocabulary: made "
     "of other texts, of other capitals or with too few entries it takes all words for unknown."
@@ -19,12 +19,12 @@ _OF_WORDS = (
 
 
 def copies_of_one(trace: Trace, sites: list[Site], total: int) -> Iterator[Finding]:
-    """The finding where most of the sampled batches hold nothing else, in all inputs.
+    """Yield the finding if most of the sampled batches hold nothing else, in all inputs.
 
     Args:
         trace: of the run.
         sites: of the inputs.
-        total: number of sampled batches whose inputs are known.
+        total: the number of sampled batches whose inputs are known.
     """
     copied = [
         batch.step
@@ -48,6 +48,6 @@ def copies_of_one(trace: Trace, sites: list[Site], total: int) -> Iterator[Findi
 
 
 def all_are_copies(batch: Batch) -> bool:
-    """Whether all examples whose hashes are known are one and the same."""
+    """Whether all examples of a batch whose hashes are known are one and the same."""
     known = min(batch.batch_size or 0, _HASHED_EXAMPLES)
     return batch.duplicate_examples is not None and batch.duplicate_examples >= known - 1

@@ -1,4 +1,4 @@
-"""Rules on passes over the data: their order, what they cover, and examples met twice in one."""
+"""Rules on passes over the data: their order, their extent, and examples that occur twice."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Trace
 
 _RECURRENT = ("RNN", "LSTM", "GRU")
-_FEW_FEATURES = 64  # of whole numbers: so few values that examples may well be equal
+_FEW_FEATURES = 64  # of whole numbers: with so few, examples may well be equal
 _LEAST_REPEATED = 5
-_SURELY_SEEN = 20  # copies expected where there is none: e^-20
+_SURELY_SEEN = 20  # expected copies: seeing none has a chance of e^-20
 
 # Mishchenko et al. 2020 (2006.05988): one random order serves about as well as a new one each time.
 _DRAWN_ONCE = (
@@ -48,7 +48,7 @@ def fixed_batch_order(
     The gradients of neighbouring examples then always come together, and the model can learn the
     order instead of the data. Seen from the indices that a loader draws; for batches made by hand,
     from fingerprints that come back at a fixed period. Only information for recurrent models, whose
-    data may be one long sequence, and where the order was drawn at random, but only once, as Keras'
+    data may be one long sequence, and if the order was drawn at random, but only once, as Keras'
     `fit` does on arrays when a seed was set.
     Source: "37 reasons", 8 (shuffle the data set); Goodfellow et al., Deep Learning, 8.1.3.
     """
@@ -66,7 +66,7 @@ def fixed_batch_order(
     message, steps, evidence = found
     kinds = {site.module_type for site in trace.sites_of(Role.ACTIVATION)}
     is_recurrent = any(kind.startswith(_RECURRENT) for kind in kinds)
-    # A loader whose indices are seen and repeat though it shuffles is seeded anew in each epoch.
+    # If a shuffling loader's indices are known and repeat, it is seeded anew in each epoch.
     drawn_once = not ordered and _is_shuffled(trace)
     if drawn_once:
         message = f"{message.removesuffix('.')}; that order was drawn at random, but only once."
@@ -98,10 +98,10 @@ def duplicate_examples(
     """Many examples of an epoch are exact copies of others.
 
     Copies count several times in the loss, and copies on both sides of a split make the evaluation
-    look too good. Counted among sampled batches and scaled to the whole epoch. Not judged where the
-    sampler draws with replacement, nor where one of the program's own makes batches that hold no
-    copies, as private training does. Only information where an example is a few whole numbers
-    (categories, a board), of which equal ones are natural.
+    look too good. Counted among sampled batches and scaled to the whole epoch. Not judged if the
+    sampler draws with replacement, nor if one of the program's own makes batches that hold no
+    copies, as private training does. Only information if an example is a few whole numbers
+    (categories, a board), which are naturally equal now and then.
     Source: Karpathy's Recipe, step 1 (look for duplicates).
     """
     batches = [b for b in training_batches(trace) if b.epoch is not None and b.batch_size]
@@ -117,7 +117,7 @@ def duplicate_examples(
     size = max(sizes)
     copies, expected = _copies(batches, size)
     if all(loader.get("batch_size") is None for loader in loaders):
-        alike = copies * seen / len(batches) / size  # so many would lie within one batch
+        alike = copies * seen / len(batches) / size  # the number of these expected within one batch
         if alike >= _SURELY_SEEN and not any(batch.duplicate_examples for batch in batches):
             yield Skipped("batches without copies are drawn anew: examples come back in later ones")
             return
@@ -190,7 +190,7 @@ def first_batch_only(
 
 @dataclass(frozen=True, slots=True)
 class _Pass:
-    """A pass over a loader; `step` is the one at which it ended, `steps` how many it brought."""
+    """A pass over a loader; it ended at `step`, after `steps` optimizer steps."""
 
     loader: int
     epoch: int
@@ -229,7 +229,7 @@ def _passes(trace: Trace) -> list[_Pass]:
 def _same_order(
     passes: list[_Pass], epochs: int
 ) -> tuple[str, tuple[int, int], dict[str, Any]] | None:
-    """The longest row of passes over one loader in one order, if it is long enough."""
+    """The longest run of passes over one loader in one order, if it is long enough; else None."""
     best: list[_Pass] = []
     for loader in sorted({one.loader for one in passes}):
         row: list[_Pass] = []
@@ -250,7 +250,7 @@ def _same_order(
 
 
 def _period(trace: Trace, batches: int) -> tuple[str, tuple[int, int], dict[str, Any]] | None:
-    """The period at which all fingerprints come back, if they do."""
+    """The period at which all fingerprints come back; None if they do not."""
     prints = {b.step: b.fingerprint for b in training_batches(trace) if b.fingerprint is not None}
     by_print: dict[int, list[int]] = defaultdict(list)
     for step, value in prints.items():
@@ -275,14 +275,14 @@ def _period(trace: Trace, batches: int) -> tuple[str, tuple[int, int], dict[str,
 
 
 def _is_shuffled(trace: Trace) -> bool:
-    """Whether a loader was asked to shuffle, so that at least the first order was drawn."""
+    """Whether a loader was set to shuffle, so that at least the first order was random."""
     return any(event.payload.get("shuffle") is True for event in trace.events_of(EventKind.LOADER))
 
 
 def _copies(batches: list[Batch], dataset_size: int) -> tuple[int, float]:
-    """Copies among sampled batches, and how many there would be if all examples had one.
+    """The copies among sampled batches, and how many there would be if each example were a copy.
 
-    Of an epoch of which a share f was sampled, a copy's original was sampled too with chance f.
+    If a share f of an epoch was sampled, the original of a copy was sampled, too, with chance f.
     """
     by_epoch: dict[int, list[Batch]] = defaultdict(list)
     for batch in batches:

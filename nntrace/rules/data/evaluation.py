@@ -1,4 +1,4 @@
-"""The rule on inputs of the evaluation that are not those of training."""
+"""DAT14: inputs of the evaluation that are unlike those of training."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated
@@ -13,7 +13,7 @@ from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 
 _LEAST_EXAMPLES = 32
-_HANDFUL = 16  # examples; fewer are looked at, or acted on, and are no evaluation
+_HANDFUL = 16  # examples; smaller passes look at examples or act on them, and do not evaluate
 
 
 @rule(
@@ -36,10 +36,10 @@ def train_eval_input_shift(
 
     The model is judged on data it was not made for: a forgotten normalisation, one fitted on each
     set separately, or images divided by 255 in one place only. The rule compares the first
-    floating-point input as the model receives it, over all of training. In Keras' evaluations of
-    pipelines and generators it is known for graphs of TensorFlow that XLA does not compile. Parts
-    of a model that are called by themselves with tensors of another kind are left out, and passes
-    of a handful of examples, such as the states in which an agent acts.
+    floating-point input that the model receives, over all of training. For Keras' evaluations of
+    pipelines and generators that input is known on TensorFlow in graphs that XLA does not compile.
+    Parts of a model that are called by themselves with tensors of another kind are left out, and so
+    are passes of a handful of examples, such as the states in which an agent acts.
     Source: "37 reasons", 25 (preprocessing of training and test data).
     """
     batches = [
@@ -88,15 +88,15 @@ def train_eval_input_shift(
 
 
 def _pooled(parts: Sequence[tuple[float | None, float | None]]) -> tuple[float, float]:
-    """Mean and standard deviation of all parts together: a part may be a single example."""
+    """Mean and standard deviation of all parts together, of which each may be a single example."""
     means, stds = np.array(parts, dtype=np.float64).T
     return float(means.mean()), float(np.sqrt((stds**2).mean() + means.var()))
 
 
 def _is_alike(shape: tuple[int, ...], site: Site | None) -> bool:
-    """Whether tensors may hold the same kind of data: as many axes, and as many features."""
+    """Whether tensors may hold the same kind of data: with as many axes, and as many features."""
     if site is None or not shape or not site.shape:
         return True
     one, other = shape[1:], site.shape[1:]
-    # Features lie on the axis after the examples' or on the last one; sides of images may differ.
+    # Features lie on the first axis after the examples or on the last; images may differ in size.
     return len(one) == len(other) and (one[:1] == other[:1] or one[-1:] == other[-1:])

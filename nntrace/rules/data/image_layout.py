@@ -1,4 +1,4 @@
-"""DAT18: images whose axes stand in another order than the first layer expects."""
+"""DAT18: images whose axes are in another order than the first layer expects."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -16,7 +16,7 @@ from nntrace.trace.model import FloatArray
 
 _CHANNELS = (1, 3, 4)
 _CONVOLUTIONS = ("Conv2d", "Conv2D")
-_ALIKE = 0.3  # correlation of pixels below which an image has no structure
+_ALIKE = 0.3  # correlation of pixels; below it an image has no structure
 
 
 @rule(
@@ -39,7 +39,7 @@ def channel_layout(
 
     Three signs: the last axis is as short as channels are while the channel axis is as long as a
     row; pixels C apart are more alike than neighbours, as when (H, W, C) is reshaped to (C, H, W);
-    evaluation images have height and width exchanged. Judged for models whose first layer is a
+    or evaluation images have height and width exchanged. Judged for models whose first layer is a
     convolution.
     Source: "37 reasons", 1 and 27 (the network's first layer).
     """
@@ -85,7 +85,7 @@ def channel_layout(
 
 
 def _likeness(trace: Trace, site: Site) -> tuple[float, float]:
-    """Correlation of pixels along a row with their neighbours, and with those C apart."""
+    """The correlations of pixels in a row with their neighbours, and with pixels C apart."""
     kept = next((t for t in trace.tensors if t.role == Role.INPUT and t.path == site.path), None)
     if kept is None or kept.stride != 1 or kept.values.ndim != 4:
         return 1.0, 0.0

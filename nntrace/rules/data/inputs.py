@@ -1,4 +1,4 @@
-"""Rules on the scale, type and layout of the inputs, beside their `normalisation`."""
+"""Rules on the scale, type and validity of inputs, besides those in `normalisation`."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -20,7 +20,7 @@ from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
 
-_LARGE = 20.0  # beyond any scaled pixel
+_LARGE = 20.0  # more than any scaled pixel
 
 
 @rule(
@@ -104,10 +104,10 @@ def feature_scale_disparity(
 def nonfinite_input(trace: Trace) -> Iterator[Finding | Skipped]:
     """NaN or infinities enter the model or the loss with the data.
 
-    One of them makes the loss NaN, and the next update every weight. An error where the loss or a
+    A single one makes the loss NaN, and the next update every weight. An error if the loss or a
     parameter broke, even if the loss stayed finite (a compiled ReLU turns NaN into 0). Information
-    where everything stayed finite: values that the model masks are legitimate. Names the tensor
-    and, where the step was replayed, the example.
+    if everything stayed finite: values that the model masks are legitimate. The finding names the
+    tensor and, if the step was replayed, the example.
     Source: "37 reasons", 34 (NaNs) and 1 (look at the input).
     """
     sites = [*trace.sites_of(Role.INPUT), *trace.sites_of(Role.TARGET)]
@@ -132,7 +132,7 @@ def nonfinite_input(trace: Trace) -> Iterator[Finding | Skipped]:
             return
     origin = next((o for o in origins(trace) if o.where != "unknown"), None)
     first = None if origin is None else origin.step
-    # An operation outside all modules, in a program of one model: it prepared the data.
+    # An operation outside all modules, in a program with one model, prepared the data.
     is_preparation = (
         origin is not None
         and origin.where == "forward"
@@ -147,7 +147,7 @@ def nonfinite_input(trace: Trace) -> Iterator[Finding | Skipped]:
             continue
         steps = trace.sampled_steps[bad]
         if first is not None and steps[0] >= first + is_preparation:
-            continue  # what one model hands to another once that has broken
+            continue  # what one model passes to another after something has broken
         what = "input" if site.role is Role.INPUT else "target"
         yield Finding(
             f"the {what} `{site.path}` holds values that are not finite in {len(bad)} sampled "
@@ -178,11 +178,11 @@ def pretrained_input_mismatch(
 
     The pretrained features are then computed on images unlike any the weights have seen. The input
     of the norm nearest to the data is normalised by the running statistics that were loaded: with
-    the preprocessing of the pretraining, its root mean square is 1. Judged where a model arrives
-    with trained norms and goes on training them; norms frozen in evaluation mode are not seen.
+    the preprocessing of the pretraining, its root mean square is 1. Judged if a model comes with
+    trained norms and goes on training them; norms frozen in evaluation mode are not seen.
     Source: Karpathy's Recipe, step 4 (pretrain); "37 reasons", 24 and 25.
     """
-    # Norms that are frozen later on were trained in this very run.
+    # Norms that are frozen only later on were trained in this very run.
     begins = int(trace.steps.step[0]) if len(trace.steps) else 0
     modes = [e for e in trace.events_of(EventKind.MODE) if e.step <= begins]
     loaded = [event for event in modes if event.payload.get("norm_trained")]
@@ -227,9 +227,9 @@ def integer_input_to_float_layer(
 ) -> Iterator[Finding | Skipped]:
     """Raw integers, such as 8-bit pixels, are cast to float and meet the weights unscaled.
 
-    The model is given integers and its first layer is affine. If the model scaled them itself, the
+    The model gets integers and its first layer is affine. If the model scaled them itself, the
     first outputs of that layer would be small; they are as large as raw values make them. Not
-    judged for indices that an embedding looks up, nor in front of a normalisation.
+    judged for indices that an embedding looks up, nor before a normalisation.
     Source: "37 reasons", 14 (standardise) and 1.
     """
     site = next((s for s in trace.sites_of(Role.INPUT) if "int" in s.dtype), None)

@@ -1,4 +1,4 @@
-"""Rules on the labels: whether batches mix the classes, and whether classes are even."""
+"""Rules on the labels: do batches mix the classes, and are the classes even?"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Trace
 
-_BLOCK = 8  # labels below which a batch says nothing about order: it is merged with its neighbours
+_BLOCK = 8  # labels; batches with fewer say nothing about order and are merged with neighbours
 _TOKEN_CLASSES = 20
 
 
@@ -49,8 +49,8 @@ def unshuffled_labels(
 
     Each update then pulls towards one class and undoes the last one. The entropy within batches is
     compared with its expectation for random batches of the same size, because small batches have
-    less entropy by nature, and the difference must be beyond chance by a G-test. Not judged for the
-    ones and zeros of a GAN, whose optimizers take turns on one label each.
+    less entropy by nature, and a G-test must show that the difference is beyond chance. Not judged
+    for the ones and zeros of a GAN, whose optimizers take turns on one label each.
     Source: "37 reasons", 8 (shuffle the data set) and 10 (batches of a single label).
     """
     batches = training_batches(trace)
@@ -110,8 +110,8 @@ def class_imbalance(
     Always answering the most frequent class already gives a low loss, and the model learns that
     first. Counts are compared with an allowance for their sampling error. Only information for a
     loss with class weights and for next-token prediction, whose classes are never even. Also
-    sequences most of which is padding that nothing keeps out of the loss, as of PyTorch's
-    cross-entropy without its `ignore_index`, or of a model of Keras on TensorFlow without a mask.
+    reports sequences that are mostly padding which nothing keeps out of the loss, as with PyTorch's
+    cross-entropy without its `ignore_index`, or a Keras model on TensorFlow without a mask.
     Source: "37 reasons", 9 (class imbalance); Karpathy's Recipe, step 2 (init well).
     """
     batches = training_batches(trace)
@@ -126,7 +126,7 @@ def class_imbalance(
     if any(sum(labels_of(b).values()) > (b.batch_size or np.inf) for b in batches):
         yield Skipped("each example has several labels: classes are not expected to be even")
         return
-    # Samples lie closer at the start of a run: what is imbalanced only there was a phase.
+    # Samples are denser at the start of a run: an imbalance only there was a phase.
     late = label_totals([batch for batch in batches if batch.step >= trace.steps.step[-1] / 2])
     if late.total() < examples / 2:
         yield Skipped("too few labels were sampled in the later half of the run")
@@ -155,7 +155,7 @@ def class_imbalance(
 
 
 def _label_blocks(batches: tuple[Batch, ...]) -> list[dict[int, int]]:
-    """Labels by batch; tiny batches of neighbouring steps are merged, lone tiny ones left out."""
+    """The labels of each batch; tiny batches of successive steps are merged, lone ones left out."""
     blocks: list[dict[int, int]] = []
     open_block: dict[int, int] = {}
     last_step = -1
@@ -177,7 +177,7 @@ def _predicts_tokens(trace: Trace, classes: int) -> bool:
 
 
 def _is_imbalanced(totals: Counter[int], ratio: float, evenness: float) -> bool:
-    """Whether the counts are uneven beyond the sampling error of so many labels."""
+    """Whether the counts are uneven beyond their sampling error."""
     if len(totals) < 2:
         return False
     most, least = totals.most_common()[0][1], totals.most_common()[-1][1]

@@ -1,4 +1,4 @@
-"""Rules on what enters the model. A fault here explains most others."""
+"""Rules on the values of the inputs: constant, repeated, out of scale. They explain most others."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -24,9 +24,9 @@ from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Site, Trace
 
-_BY_INDEX = "PyDatasetAdapter"  # each batch has a number, so that no two are the same by right
+_BY_INDEX = "PyDatasetAdapter"  # each batch has a number, so equal batches are a fault
 _WITHIN = 4.65  # standard deviations from the first to the last percentile of a normal variable
-_WIDENED = 3.0  # times the spread without its ends: outliers make it
+_WIDENED = 3.0  # times the spread without its ends: then outliers make the scale
 
 
 @rule(
@@ -48,11 +48,11 @@ def constant_input(
 ) -> Iterator[Finding | Skipped]:
     """A batch enters the model with one single value everywhere, or with one example many times.
 
-    Nothing can be learned from it but the output bias. Copies of one example are told of where they
-    fill at least half of the sampled batches, in all inputs. Of single values it is an error when
-    all inputs are constant in at least half of the sampled batches; a warning when they are in
-    fewer, or when only the first of several inputs is, because masks and initial states may rightly
-    be constant. Batches of one example are judged together, and only when all of them are constant.
+    Nothing can be learned from it but the output bias. Copies of one example are reported if they
+    fill at least half of the sampled batches, in all inputs. Single values are an error if all
+    inputs are constant in at least half of the sampled batches; a warning if they are in fewer, or
+    if only the first of several inputs is, because masks and initial states may rightly be
+    constant. Batches of one example are judged together, and only if all of them are constant.
     Source: "37 reasons", 1 (check your input data) and 2 (try random input).
     """
     steps = trace.sampled_steps
@@ -68,7 +68,7 @@ def constant_input(
     constant[0] &= ~np.isin(steps, _steps_of_different_examples(trace))
     everything = np.all([c | ~k for c, k in zip(constant, known, strict=True)], axis=0) & seen
     alone = _of_one_example(trace, sites[0]) & seen
-    if not everything[alone].all():  # one blank example among others is no constant batch
+    if not everything[alone].all():  # one blank example among others is not a constant batch
         everything &= ~alone
         constant[0] &= ~alone
     for bad, is_all in ((everything, True), (constant[0], False)):
@@ -109,8 +109,8 @@ def repeated_batch(
     """The same batch is used step after step although the loader holds more.
 
     The model memorises one batch and sees nothing of the rest. Training on the whole set at each
-    step is legitimate, so this is judged only where a data loader says that there is more data, and
-    where sampled steps lie such that a loader in fixed order would have given different batches.
+    step is legitimate, so this is judged only if a data loader shows that there is more data, and
+    if sampled steps lie such that a loader in fixed order would have given different batches.
     Source: "37 reasons", 1 (the same batch over and over).
     """
     sampled = [b for b in training_batches(trace) if b.fingerprint is not None]
@@ -172,8 +172,8 @@ def unnormalised_input(
 
     Initialisation and learning rates assume inputs near zero mean and unit variance; large ones
     saturate units and blow up the first gradients. The rule judges the first floating-point input,
-    unless it holds counts, one-hot vectors or indices, or goes into a normalisation layer; such a
-    layer that was never adapted, and returns what it is given, is named.
+    unless it holds counts, one-hot vectors or indices, or enters a normalisation layer. If such a
+    layer was never adapted, and returns its input unchanged, it is named.
     Source: "37 reasons", 14 (standardise the features) and 16; Karpathy's Recipe, step 1.
     """
     site = next((s for s in trace.sites_of(Role.INPUT) if _is_batch_of_floats(s)), None)
@@ -244,7 +244,7 @@ def outlier_input(
         return
     if sparse > 0.5 or integer_valued(trace):
         return
-    # The spread of ordinary batches: an outlier widens that of its own.
+    # The spread of ordinary batches: outliers widen the spread of their own batch.
     scale = median(stats["std"][known])
     centre = median(stats["mean"][known])
     reach = np.maximum(stats["max"] - centre, centre - stats["min"]) / scale
@@ -262,7 +262,7 @@ def outlier_input(
         site=site,
         steps=span(trace.sampled_steps[bad]),
         evidence={"value": value, "deviations": float(reach[worst]), "batches": int(bad.sum())},
-        # The scale that DAT04 blames is theirs.
+        # Outliers make the scale that DAT04 blames.
         explains=("DAT04",) if 0.0 < ordinary * _WIDENED < scale else (),
     )
 
@@ -274,7 +274,7 @@ def _named(site: Site) -> str:
 def _steps_of_different_examples(trace: Trace) -> list[int]:
     """Steps whose batch holds different examples, even if all sampled elements are the same.
 
-    Of a wide and sparse input, such as a bag of words, a sample may see nothing but zeros.
+    The sample of a wide and sparse input, such as a bag of words, may hold nothing but zeros.
     """
     return [
         batch.step
@@ -284,7 +284,7 @@ def _steps_of_different_examples(trace: Trace) -> list[int]:
 
 
 def _of_one_example(trace: Trace, site: Site) -> npt.NDArray[np.bool_]:
-    """The sampled steps in which the model was given one example, or the features of one."""
+    """Mark the sampled steps in which the model got one example, or the features of one."""
     if len(site.shape) == 1:
         return np.ones(len(trace.sampled_steps), dtype=bool)
     steps = [batch.step for batch in training_batches(trace) if batch.batch_size == 1]
@@ -308,7 +308,7 @@ def _distinct_steps(batches: list[Batch]) -> int:
 
 
 def _epoch(loader: dict[str, object], batch_size: int | None) -> Iterator[tuple[int, int]]:
-    """Batches and examples of a loader that batches of that size can come from."""
+    """Yield a loader's batches and examples per epoch, if it can deliver batches of that size."""
     count, own, batches = (loader.get(key) for key in ("dataset_size", "batch_size", "batches"))
     fits = own is None or batch_size is None or own == batch_size
     if isinstance(count, int) and fits:

@@ -1,4 +1,4 @@
-"""Sequences that are filled up to one length: whether what fills them counts in the loss."""
+"""Sequences that are padded to one length, and whether the padding counts in the loss."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -13,8 +13,8 @@ from nntrace.trace import Batch, Tensor, Trace
 
 _MOST: Final = 0.5  # of the targets
 _ROWS: Final = 8
-_LENGTHS: Final = 3  # different ones: sentences differ in length
-_ELSEWHERE: Final = 0.02  # of what fills sequences stands in their midst
+_LENGTHS: Final = 3  # different lengths at least, as sentences have
+_ELSEWHERE: Final = 0.02  # the most of the filling value that may occur within sequences
 _LEAVE_OUT: Final = (
     "Give the loss `ignore_index=` the target that stands at these positions (or set them to -100, "
     "its default), or keep each position's loss and take the mean over real ones alone."
@@ -26,9 +26,9 @@ _LEAVE_OUT_OF_KERAS: Final = (
 
 
 def padding_in_the_loss(trace: Trace, batches: Sequence[Batch]) -> Finding | None:
-    """The finding where most targets are those of positions that only fill up a sequence.
+    """The finding if most targets are at positions that only fill up a sequence; else None.
 
-    For PyTorch's losses of class indices and for Keras, which say what they leave out.
+    For PyTorch's losses on class indices and for Keras, whose records tell what they leave out.
     """
     calls = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
     inputs = [tensor for tensor in trace.tensors if tensor.role == Role.INPUT]
@@ -50,7 +50,7 @@ def padding_in_the_loss(trace: Trace, batches: Sequence[Batch]) -> Finding | Non
 
 
 def _counts(call: Mapping[str, Any], answer: float) -> bool:
-    """Whether a loss surely counts a position with that target like any other."""
+    """Whether a loss surely counts a position with this target like any other."""
     if "ignore_index" not in call:
         return call.get("masked") is False
     is_whole = call.get("reduction") != "none" and not call.get("weighted")
@@ -60,10 +60,10 @@ def _counts(call: Mapping[str, Any], answer: float) -> bool:
 
 
 def _filled(given: Tensor, target: Tensor) -> tuple[float, float]:
-    """The share of positions that fill the kept examples up, where the target there is always the
-    same, and that target; 0 where nothing does.
+    """The share of padding in the kept examples, and the one target that padding has.
 
-    Targets may have been laid flat, as some loss functions want them.
+    (0, 0) if there is no padding, or its targets differ. Targets may have been flattened, as some
+    loss functions want them.
     """
     ids, nothing = given.values, (0.0, 0.0)
     is_of_ids = len(given.shape) == 2 and given.dtype.startswith(("int", "uint", "float"))
@@ -85,7 +85,7 @@ def _filled(given: Tensor, target: Tensor) -> tuple[float, float]:
 
 
 def _run_from(end: int, holds: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Where it holds without interruption from that end of the rows on: [examples, positions]."""
+    """Mark the runs of true values at that end of the rows: [examples, positions]."""
     ordered = holds[:, ::-1] if end else holds
     run = np.logical_and.accumulate(ordered, axis=1)
     return run[:, ::-1] if end else run

@@ -1,4 +1,4 @@
-"""Rules on the targets: classes the head has and the labels lack, constants, scale and shape."""
+"""Rules on the targets: missing classes, constants, scale, and shapes that do not match."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -43,10 +43,10 @@ def class_count_mismatch(
     """The width of the head and the labels disagree.
 
     Most outputs never occur as a label: the head was left over from another data set, or the labels
-    were mapped to too few numbers. Judged only where each class that occurs was seen often enough
-    that others would have come up. Not judged for next-token prediction, whose vocabulary is larger
-    than any text, nor where the program itself puts the right answer in one place, as a contrastive
-    loss does. An error where a label exceeds the head, which ends the run in PyTorch.
+    were mapped to too few numbers. Judged only if each class that occurs was seen often enough that
+    others would have come up. Not judged for next-token prediction, whose vocabulary is larger than
+    any text, nor if the program itself puts the right answer in one place, as a contrastive loss
+    does. An error if a label exceeds the head, which ends the run in PyTorch.
     Source: "37 reasons", 4 (make sure inputs and labels belong together), 9.
     """
     last = int(trace.steps.step[-1])
@@ -117,8 +117,8 @@ def constant_target(
     """All targets of all batches are one and the same number.
 
     There is nothing to learn but that number. Targets that the program makes itself are left out (a
-    GAN's ones, the zeros of a residual that should vanish, the first place of the right answer):
-    only those of a loader count or, where no loader is used, any that are not zero.
+    GAN's ones, the zeros of a residual that should vanish, the right answer always in first place):
+    only those of a loader count or, if no loader is used, any that are not zero.
     Source: "37 reasons", 4 and 9.
     """
     known = [b for b in training_batches(trace) if b.target_min is not None and b.batch_size]
@@ -147,7 +147,7 @@ def constant_target(
 
 
 def _are_tokens(trace: Trace, largest: float) -> bool:
-    """Whether labels reach as far as the ids that enter do, and not only as far as a few kinds."""
+    """Whether labels reach about as far as the input ids, unlike those of a few kinds."""
     inputs = trace.sites_of(Role.INPUT)
     if not inputs or "int" not in inputs[0].dtype:
         return False
@@ -155,7 +155,7 @@ def _are_tokens(trace: Trace, largest: float) -> bool:
 
 
 def _made_by_program(batches: Iterable[Batch], value: float) -> bool:
-    """Whether targets that all have one value come from no loader; where none is used, zeros."""
+    """Whether constant targets come from no loader; if that is unknown, whether they are zeros."""
     delivered = [b.target_delivered for b in batches if b.target_delivered is not None]
     return not any(delivered) if delivered else value == 0.0
 
@@ -181,9 +181,9 @@ def target_scale(
     """Targets of a regression are large, or far from zero, and the model starts nowhere near.
 
     Losses and gradients then grow with the square of that scale, and most of the training only
-    moves the last bias. Not reported where the first predictions already have the size of the
-    targets (a scaled output, a bias set to the mean), nor for targets that move while the model
-    learns, as returns do in reinforcement learning.
+    moves the last bias. Not reported if the first predictions already have the size of the targets
+    (a scaled output, a bias set to the mean), nor for targets that move while the model learns, as
+    returns do in reinforcement learning.
     Source: "37 reasons", 14 (normalise) and 27; Karpathy's Recipe, step 2 (init well).
     """
     known = [
@@ -238,7 +238,7 @@ def loss_broadcast(trace: Trace) -> Iterator[Finding | Skipped]:
     (N, 1) against (N,) gives N × N differences: each prediction is compared with every target, and
     the best answer is the mean of all targets. Only an expansion beyond both shapes counts: one
     constant target for the whole batch is fine. Losses written by hand are seen as well, with Keras
-    on TensorFlow in graphs and eagerly (its own losses make both shapes alike).
+    on TensorFlow in graphs and eagerly (Keras' own losses make both shapes alike).
     Source: PyTorch's warning in `mse_loss`; "37 reasons", 15 (check your loss).
     """
     calls = [call for call in loss_calls(trace) if call.shape is not None]
@@ -270,13 +270,13 @@ def loss_broadcast(trace: Trace) -> Iterator[Finding | Skipped]:
 
 
 def _size(batch: Batch) -> float | None:
-    """The largest prediction of a batch."""
+    """The largest absolute prediction of a batch; None if unknown."""
     low, high = batch.output_min, batch.output_max
     return None if low is None or high is None else max(abs(low), abs(high))
 
 
 def _as_written(shape: object) -> str:
-    """`(N, 1)` where a graph does not know how large its batches are; empty for no shape."""
+    """A shape as text, with `N` for a batch size that a graph does not know; empty for no shape."""
     sizes = shape if isinstance(shape, list) else []
     known = as_shape([0 if size is None else size for size in sizes])
     written = ["N" if size is None else str(size) for size in sizes] if known else []

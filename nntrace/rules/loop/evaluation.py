@@ -1,4 +1,4 @@
-"""Rules on how much there is to judge by: evaluations, the examples in them, optimizer steps."""
+"""Rules on the basis for a judgement: evaluations, the examples in them, optimizer steps."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -80,7 +80,7 @@ def run_too_short(
 ) -> Iterator[Finding | Skipped]:
     """The run has too few steps for rules on the course of the loss and on what lasts.
 
-    Said so that silence is not mistaken for health; `nntrace diagnose -v` shows what each rule
+    Reported so that silence is not mistaken for health; `nntrace diagnose -v` shows what each rule
     lacks. A run that is still going on is not judged.
     Source: Karpathy's Recipe (a network often fails silently).
     """
@@ -132,7 +132,7 @@ def eval_on_one_batch(
             and size > 0
         ),
     )
-    # Keras says what `evaluate` and the validation in `fit` came to, and has no pass of a loader.
+    # Keras reports the extent of `evaluate` and of validation in `fit`, but no pass over a loader.
     told = {one[0] for one in seen}
     seen += sorted(
         (one.loader, one.step, one.examples, size)
@@ -159,6 +159,6 @@ def eval_on_one_batch(
 
 
 def _is_read_alone(event: Event) -> bool:
-    """Whether a pass over a loader, once training has begun, went without any step."""
+    """Whether a pass over a loader, once training had begun, made no optimizer step."""
     payload = event.payload
     return event.step > 0 and payload.get("steps") == 0 and count(payload, "batches") > 0

@@ -1,4 +1,4 @@
-"""Rules on the mode of evaluations: layers left in training mode, and models worse without it."""
+"""Rules on the mode of evaluations: layers left in training mode, or a model worse outside it."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from nntrace.schema import EventKind
 from nntrace.trace import Event, Trace
 
 _RECENT = 20  # steps of training whose loss an evaluation is compared with
-_UNLEARNT = 0.9  # of the first loss: what an evaluation finds where nothing was learnt
+_UNLEARNT = 0.9  # of the first loss: an evaluation above it shows that nothing was learned
 
 
 @rule(
@@ -40,11 +40,11 @@ def eval_in_train_mode(
     Dropout then makes the results worse and random; batch norm normalises with the evaluation batch
     and, what is worse, lets the evaluation data into its running statistics. A forward without
     gradients in nearly every step (a generator, a target network) belongs to the training and is
-    left out, as is a model whose root is in evaluation mode while a part is not. Passes without a
-    loss where several optimizers take turns draw samples, as from a GAN's generator, and are
-    information. A model in evaluation mode whose code calls a dropout function without telling it
-    the mode is reported, too: `functional.dropout(x, 0.5)` never stops. Not where most calls are
-    given the input of the call before: predictions are then drawn from it.
+    left out, as is a model whose root is in evaluation mode while a part is not. If several
+    optimizers take turns, passes without a loss draw samples, as from a GAN's generator, and are
+    information. A model in evaluation mode whose code calls a dropout function without passing the
+    mode is reported, too: `functional.dropout(x, 0.5)` never stops. Not if most calls repeat the
+    input of the call before: then predictions are drawn from the dropout on purpose.
     Source: "37 reasons", 21 and 26 (dropout, batch norm: train and test mode).
     """
     events = trace.events_of(EventKind.EVALUATION)
@@ -64,7 +64,7 @@ def eval_in_train_mode(
         wrong = [event for event in active if not _draws_again(event.payload)]
         whole = 1 + max(count(event.payload, "number") for event in group)
         rare = whole <= max(1.0, rarity * max(1, len(trace.steps)))
-        # The first before any training was may be there to initialise, or to look.
+        # A first pass before any training may be there to initialise, or to look.
         later = [event for event in wrong if event.step > 0]
         if len(later) >= passes and rare and is_trained(trace, model, modes):
             found.append((len(wrong), len(group), wrong))
@@ -91,7 +91,7 @@ def eval_in_train_mode(
 
 
 def _lasting_dropout(events: Sequence[Event]) -> Finding | None:
-    """Of dropout functions that are called without the mode, if an evaluation met one."""
+    """The finding on a dropout function that ignores the mode, if an evaluation met one."""
     named = [event for event in events if text(event.payload, "dropout_function")]
     met = [event for event in named if not _draws_again(event.payload)]
     if not met:
@@ -112,7 +112,7 @@ def _lasting_dropout(events: Sequence[Event]) -> Finding | None:
 
 
 def _draws_again(values: dict[str, Any]) -> bool:
-    """Whether a model without active norms was asked about each input more than once."""
+    """Whether a model without active norms was called with each input more than once."""
     repeats = 2 * count(values, "repeated") >= count(values, "calls") > 1
     return repeats and not count(values, "norm_active")
 
@@ -134,11 +134,11 @@ def train_eval_inconsistent(
 ) -> Iterator[Finding | Skipped]:
     """In evaluation mode a model with batch norm is worse than before it was trained.
 
-    This is so from the first evaluation on, while the training loss falls, which is not how
-    overfitting begins. Within the first pass over the data, all of it new, nothing can be
-    overfitted either, so a single evaluation after that pass which finds nothing learned is enough,
-    if no later one finds much. The running statistics are not those of the data, or the two passes
-    treat the data differently. Judged by evaluations with the loss function of the training.
+    This must hold from the first evaluation on, while the training loss falls, which is not how
+    overfitting begins. Within the first pass over the data, which is all new, nothing can be
+    overfitted either: so a single evaluation after that pass which shows nothing learned is enough,
+    unless a later one shows much. The running statistics are not those of the data, or the two
+    passes treat the data differently. Judged by evaluations with the loss function of the training.
     Source: "37 reasons", 21 and 26; Wu & Johnson 2021 (2105.07576).
     """
     modes = [e.payload for e in trace.events_of(EventKind.MODE) if not model_of(e)]
@@ -194,7 +194,7 @@ def _is_active(payload: dict[str, Any]) -> bool:
 
 
 def _is_like(payload: dict[str, Any], function: str) -> bool:
-    """Whether an evaluation's loss can be compared with the training's."""
+    """Whether an evaluation's loss can be compared with that of training."""
     return (
         payload.get("training") is False
         and not text(payload, "model")

@@ -1,4 +1,4 @@
-"""Rules on what training costs as it goes: memory, time per step, an accelerator left alone."""
+"""Rules on the costs of training: memory, time per step, an accelerator left idle."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated
@@ -16,12 +16,12 @@ from nntrace.trace.model import FloatArray
 
 _WINDOWS = 8
 _MEGABYTE = 1 << 20
-_RISING_PAIRS = 0.88  # by chance one in five hundred of the orders of eight windows
-_OWN_PART = 0.2  # that the program has in a step
+_RISING_PAIRS = 0.88  # which chance gives to one in five hundred orders of eight windows
+_OWN_PART = 0.2  # of a step that must be the program's, not tracing
 _OWN_PART_OF_A_SAMPLE = 0.7
 _LARGEST_RISE = 0.75  # of the growth, from one window to the next
 _BEFORE_THE_END = 0.85  # of the growth that counts, one window earlier
-_LARGEST_FALL = 0.4  # of the growth, below what was reached before: what accumulates stays
+_LARGEST_FALL = 0.4  # of the growth, below the highest level so far: what accumulates stays
 
 
 @rule(
@@ -45,8 +45,8 @@ def memory_growth(
 
     Something that a step leaves behind is kept: a loss that is added up with its graph, outputs
     collected in a list. Judged after the first fifth of the run, in which caches fill, and only if
-    every eighth of the rest grows. A variable of the program through which the graphs of eight
-    earlier steps are alive is named, however little they hold.
+    every eighth of the rest grows. A variable of the program that keeps the graphs of eight earlier
+    steps alive is named, however little they hold.
     Source: PyTorch FAQ, "My model reports 'cuda runtime error(2): out of memory'" (don't accumulate
     history across your training loop).
     """
@@ -60,7 +60,7 @@ def memory_growth(
         yield too_few(f"needs {samples} samples of the memory in use, has {len(known)}")
         return
     first, last = int(steps.step[known[0]]), int(steps.step[known[-1]])
-    # Eighths of the steps: samples become rarer as a run goes on.
+    # Eighths of the steps, not of the samples, which become rarer as a run goes on.
     ends = np.searchsorted(steps.step[known], np.linspace(first, last + 1, _WINDOWS + 1)[1:-1])
     parts = [part for part in np.split(known, ends) if len(part)]
     level = np.array([median(steps.memory_bytes[part]) for part in parts])
@@ -83,7 +83,7 @@ def memory_growth(
 
 
 def _kept_graphs(event: Event) -> Finding:
-    """A variable through which the graphs of earlier losses are alive."""
+    """The finding on a variable that keeps the graphs of earlier losses alive."""
     name, steps = text(event.payload, "name"), count(event.payload, "steps")
     return Finding(
         f"`{name}` keeps losses together with their graphs: those of {steps} earlier steps are "
@@ -113,10 +113,10 @@ def step_time_drift(
     """A step takes twice as long at the end as at the beginning, and grew all the time.
 
     Something accumulates. Judged by medians over eighths of the run, which must rise, and not all
-    at once; without the first steps and the time that tracing took; among steps that were not
-    sampled, unless most were. A warning where the program's own processor time doubles or accounts
-    for the growth; otherwise information, because then the machine or the data may have slowed
-    down. Larger batches, longer sequences and longer episodes may rightly take longer.
+    at once; without the first steps and without the time that tracing took; among unsampled steps,
+    unless most were sampled. A warning if the program's own processor time doubles or accounts for
+    the growth; otherwise information, because then the machine or the data may have slowed down.
+    Larger batches, longer sequences and longer episodes may rightly take longer.
     Source: PyTorch Performance Tuning Guide.
     """
     if trial_and_error(trace):
@@ -126,12 +126,12 @@ def step_time_drift(
     duration = np.maximum(columns.duration_ns, 1)
     own_part = 1.0 - np.clip(columns.overhead_ns, 0, duration) / duration
     late = np.arange(len(columns)) >= len(columns) // 20
-    # A sample also slows down what is not counted as tracing: like is compared with like, and
-    # steps only where what is left of them is no small difference.
+    # A sample also slows down parts of a step that do not count as tracing: like is compared with
+    # like, and only steps that are not mostly tracing.
     known = own_part > np.where(columns.sampled, _OWN_PART_OF_A_SAMPLE, _OWN_PART)
     judged = late & ~columns.skipped & known
     kinds = [np.flatnonzero(judged & kind) for kind in (~columns.sampled, columns.sampled)]
-    kept = max(kinds, key=len)  # the other lie in one part of the run
+    kept = max(kinds, key=len)  # those of the other kind lie in one part of the run
     if len(kept) < steps:
         yield too_few(f"needs {steps} steps of which tracing took little, has {len(kept)}")
         return
@@ -164,10 +164,10 @@ def step_time_drift(
 
 
 def _drifts(level: FloatArray, factor: float, least_ms: float) -> bool:
-    """Whether the times [windows] grow all the time, to `factor` of the first and more.
+    """Whether the times [windows] grow all the time, to `factor` times the first or more.
 
-    A load of the machine that comes and goes may set back single windows, so all pairs of them
-    count and not the neighbours alone; one jump is another phase of the program.
+    A load of the machine that comes and goes may set back single windows, so all pairs of windows
+    count, not only neighbours; a single jump is another phase of the program.
     """
     first, second = np.triu_indices(_WINDOWS, 1)
     grown = level[-1] - level[0]
@@ -183,12 +183,12 @@ def _drifts(level: FloatArray, factor: float, least_ms: float) -> bool:
 
 
 def _outgrown(sizes: Sequence[float] | FloatArray) -> bool:
-    """Whether what a step works on became clearly larger."""
+    """Whether the sizes of what a step works on became clearly larger."""
     return len(sizes) > 1 and bool(np.isfinite(sizes).all() and sizes[-1] > 1.25 * sizes[0])
 
 
 def _input_sizes(trace: Trace) -> FloatArray:
-    """Elements of the inputs that were sampled, in the first and in the last eighth."""
+    """The number of sampled input elements, in the first and in the last eighth; [] if unknown."""
     counts = trace.series(Role.INPUT, "n")
     total = np.nansum(counts, axis=1)[np.isfinite(counts).any(axis=1)] if counts.size else counts
     parts = np.array_split(total, _WINDOWS) if len(total) >= _WINDOWS else []
@@ -212,7 +212,7 @@ def accelerator_idle(
     """The machine has an accelerator, and the model is trained on the processor.
 
     Information for short runs, because small models are often as fast there. Accelerators hidden by
-    `CUDA_VISIBLE_DEVICES` do not count, and Keras on JAX does not say where it trains.
+    `CUDA_VISIBLE_DEVICES` do not count, and Keras on JAX does not reveal where it trains.
     Source: PyTorch Performance Tuning Guide.
     """
     events = trace.events_of(EventKind.DEVICE)

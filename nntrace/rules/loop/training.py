@@ -37,11 +37,11 @@ def training_in_eval_mode(
 ) -> Iterator[Finding | Skipped]:
     """The optimizer steps while the whole model is in evaluation mode.
 
-    Dropout then does nothing, and batch norm uses statistics that no longer follow the data; where
-    it held the scale of the signal, outputs and updates grow and units die. Judged only for models
-    that have such layers, and only when the root is in evaluation mode: freezing the norms of a
-    model in training mode is deliberate, unless they were never trained and nothing else depends on
-    the mode (an untrained base that is called like a trained one).
+    Dropout then does nothing, and batch norm uses statistics that no longer follow the data; if it
+    kept the scale of the signal, outputs and updates grow and units die. Judged only for models
+    that have such layers, and only if the root is in evaluation mode: freezing the norms of a model
+    in training mode is deliberate, unless they were never trained and nothing else depends on the
+    mode (an untrained base that is called like a trained one).
     Source: "37 reasons", 21 and 26.
     """
     modes = trace.events_of(EventKind.MODE)
@@ -111,9 +111,9 @@ def data_bound(
 
     The device could do more than twice the work. Judged by a typical step (medians), without those
     that tracing itself made longer; a few milliseconds are the loop's own Python. Only information
-    as long as all the waiting adds up to a matter of seconds. Time in which other programs had the
-    processor is taken off both sides. With Keras on TensorFlow waiting for `tf.data` is seen, which
-    `fit` uses for everything but arrays.
+    if all the waiting adds up to no more than a matter of seconds. Time in which other programs had
+    the processor is subtracted from both sides. With Keras on TensorFlow waiting for `tf.data` is
+    seen, which `fit` uses for everything but arrays.
     Source: PyTorch Performance Tuning Guide (asynchronous data loading).
     """
     columns = trace.steps
@@ -152,19 +152,19 @@ def data_bound(
 
 
 def _starved(trace: Trace) -> float:
-    """The part of the run's time in which other work had the processor; 0 where not known."""
+    """The share of the run's time in which other work had the processor; 0 if unknown."""
     stops = [event.payload for event in trace.events_of(EventKind.RANK_STOP)]
     shares = [number(payload, "starved") for payload in stops]
     return max((min(max(share, 0.0), 1.0) for share in shares if share is not None), default=0.0)
 
 
 def model_of(event: Event) -> str:
-    """The prefix of the model whose mode it is; empty for the first or only one."""
+    """The prefix of the model whose event it is; empty for the first or only one."""
     return str(event.payload.get("model") or "")
 
 
 def is_trained(trace: Trace, model: str, modes: tuple[Event, ...]) -> bool:
-    """Whether the optimizer updates it: a frozen helper model is in evaluation mode by right."""
+    """Whether the optimizer updates a model: a frozen helper is rightly in evaluation mode."""
     updated = [site.path for site in trace.sites_of(Role.UPDATE)]
     if not updated:
         return True

@@ -1,4 +1,4 @@
-"""Rules on how the loop and the model are put together: steps, backwards, layers, shared norms."""
+"""Rules on the wiring of loop and model: steps, backward passes, unused layers, shared norms."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -39,9 +39,9 @@ def no_optimizer_step(
     """Gradients are computed and no optimizer acts on them, or the optimizer acts without any.
 
     One of the two calls is missing, and nothing is learned; or the optimizer gathers gradients for
-    a step that never comes; or micro-batches are to add up and are cleared before the next one is
-    computed. Parameters that are updated by hand count as stepped. A step after
-    gradients set by hand, or that of a second optimizer after one backward pass, is not reported.
+    a step that never comes; or gradients of micro-batches should add up, but are cleared before the
+    next one. Parameters that are updated by hand count as stepped. A step after gradients set by
+    hand, or that of a second optimizer after one backward pass, is not reported.
     Source: "37 reasons", 17 (test intermediate results).
     """
     idle = trace.events_of(EventKind.IDLE)
@@ -114,7 +114,7 @@ def unused_layer(
     Its parameters never get a gradient: a line of `forward` is missing, or the wrong layer is
     called twice. Not reported: a layer whose weight is used without calling it, since it gets
     gradients; and a second model, or a part of the first, that is called by itself without
-    gradients (a target network). Only information where an installed library built the layers: its
+    gradients (a target network). Only information if an installed library built the layers: its
     model may hold some that this use does not need.
     Source: PyTorch's `find_unused_parameters`; Karpathy's Recipe, step 2 (visualize prior to net).
     """
@@ -128,7 +128,7 @@ def unused_layer(
     sites = [
         site
         for site in trace.sites_of(Role.PARAM_GRAD)
-        if site.parent and site.module_type != "Parameter"  # of no known module
+        if site.parent and site.module_type != "Parameter"  # whose module is known
         if not site.path.startswith(evaluated)
     ]
     looked = columns(trace, Role.PARAM_GRAD, "n", sites)
@@ -169,8 +169,8 @@ def unused_layer(
 def shared_batchnorm(trace: Trace) -> Iterator[Finding | Skipped]:
     """A batch norm is called several times within one forward pass.
 
-    Its running statistics then mix what the places hold, and fit none of them in evaluation mode.
-    Information: for two views of the same data it does no harm.
+    Its running statistics then mix those of several places, and fit none of them in evaluation
+    mode. Information: for two views of the same data it does no harm.
     Source: Wu & Johnson 2021 (2105.07576), 5 (batch norm in weight-shared heads).
     """
     events = trace.events_of(EventKind.REUSED)

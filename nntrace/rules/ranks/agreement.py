@@ -1,7 +1,7 @@
-"""Rules on several ranks: whether they train one model together, and which of them is at fault.
+"""Rules on several ranks: whether they train one model together.
 
-Each sees all ranks of the run and skips itself where there is one only. Which values must agree
-depends on how the program spreads its model; where that is not known nothing is blamed.
+Each rule sees all ranks of the run and is skipped if there is only one. Which values must agree
+depends on how the program spreads its model; if that is unknown, nothing is blamed.
 """
 
 from collections import Counter
@@ -46,10 +46,10 @@ def parameters_diverge(
 ) -> Iterator[Finding | Skipped]:
     """Ranks that should hold the same parameters hold different ones.
 
-    Each rank then trains a model of its own, and the checkpoint is that of one rank. Compared are
-    seven statistics of the same fixed elements on every rank, which act as a checksum that forgives
-    rounding on unlike hardware. Not judged for sharded models and for ranks that average only now
-    and then.
+    Each rank then trains a model of its own, and the checkpoint is that of one rank. Seven
+    statistics of the same fixed elements are compared between the ranks, which act as a checksum
+    that forgives rounding on unlike hardware. Not judged for sharded models and for ranks that
+    average only now and then.
     Source: PyTorch notes on DistributedDataParallel (replicas begin and stay identical).
     """
     ranks = trace.every_rank()
@@ -104,9 +104,9 @@ def same_data_on_ranks(
 ) -> Iterator[Finding | Skipped]:
     """Several ranks train on the very same batches.
 
-    Their gradients are equal, and averaging them is the work of one rank done several times.
-    Compared are the batches' fingerprints at steps that were sampled on all ranks. Not judged
-    where ranks work on one batch together, as in tensor and pipeline parallel training.
+    Their gradients are equal, and averaging them is the work of one rank done several times. The
+    batches' fingerprints are compared at steps that were sampled on all ranks. Not judged if ranks
+    work on one batch together, as in tensor and pipeline parallel training.
     Source: PyTorch notes on DistributedDataParallel and `DistributedSampler`.
     """
     ranks = trace.every_rank()
@@ -159,8 +159,8 @@ def gradients_not_synchronised(
 ) -> Iterator[Finding | Skipped]:
     """The optimizers of the ranks get different gradients, and their parameters drift apart.
 
-    Nothing averages the gradients of these parameters over the ranks. Reported only where the
-    parameters differ in the end too, because some libraries average within the optimizer's step.
+    Nothing averages the gradients of these parameters over the ranks. Reported only if the
+    parameters differ in the end, too, because some libraries average within the optimizer's step.
     Source: PyTorch notes on DistributedDataParallel (gradients are averaged in backward).
     """
     ranks = trace.every_rank()
@@ -210,7 +210,7 @@ def gradients_not_synchronised(
 
 
 def _not_data_parallel(ranks: tuple[Trace, ...]) -> str:
-    """Why the ranks cannot be expected to train one model on different examples, or ""."""
+    """Why the ranks need not train one model on different examples; empty if they should."""
     if len(ranks) < 2:
         return ONE_RANK
     spread = spread_of(ranks)
@@ -226,7 +226,7 @@ def _not_data_parallel(ranks: tuple[Trace, ...]) -> str:
 
 
 def _not_replicas(ranks: tuple[Trace, ...]) -> str:
-    """Why the ranks cannot be expected to hold the same parameters, or ""."""
+    """Why the ranks need not hold the same parameters; empty if they should."""
     reason = _not_data_parallel(ranks)
     spread = spread_of(ranks)
     if reason or spread is None:
@@ -239,7 +239,7 @@ def _not_replicas(ranks: tuple[Trace, ...]) -> str:
 
 
 def _unlike(ranks: tuple[Trace, ...], spread: Spread) -> str:
-    """Without a known wrapper: whether the ranks hold different models by design, or ""."""
+    """Why, without a known wrapper, the ranks may hold different models by design; else empty."""
     parameters = compare(ranks, Role.PARAM)
     if not len(parameters.steps):
         return "no step was sampled on all ranks"
@@ -254,7 +254,7 @@ def _unlike(ranks: tuple[Trace, ...], spread: Spread) -> str:
 
 
 def _meet_again(differs: npt.NDArray[np.bool_]) -> bool:
-    """Whether parameters that differed were all equal again at a later step: they are averaged."""
+    """Whether parameters that differed were all equal again at a later step, as when averaged."""
     apart = np.flatnonzero(differs.any(axis=1))
     return len(apart) > 0 and len(apart) < len(differs) - int(apart[0])
 
@@ -271,7 +271,7 @@ def _most_alike(prints: list[int | None]) -> tuple[int, ...]:
 def _odd_ranks(
     parameters: Agreement, apart: npt.NDArray[np.bool_], ranks: tuple[Trace, ...]
 ) -> str:
-    """Who differs from whom: one rank from the others where that is clear."""
+    """Say which rank differs from the others, if that is clear, or that the ranks differ."""
     odd = Counter(parameters.odd[-1, apart].tolist())
     rank, count = max(odd.items(), key=lambda item: (item[1], -item[0]))
     if rank >= 0 and count >= 0.9 * odd.total():

@@ -1,4 +1,4 @@
-"""Rules that name the one rank of several that holds the others up, breaks first or is gone."""
+"""Rules that name the rank that holds the others up, breaks first, or is gone."""
 
 import re
 from collections.abc import Iterator
@@ -55,8 +55,8 @@ def straggler(
 
     Ranks that average gradients all take as long as the slowest. What tells them apart is the time
     to the first backward call, before any rank waits for another; for ranks that do not wait, the
-    step time. Judged by medians, over sampled steps only where there are no others. On an
-    accelerator the call only launches the work, so a slow device shows in the step time alone.
+    step time. Judged by medians, over unsampled steps if there are enough. On an accelerator the
+    call only launches the work, so a slow device shows only in the step time.
     Source: PyTorch notes on DistributedDataParallel (uneven workloads between ranks).
     """
     ranks = trace.every_rank()
@@ -109,7 +109,7 @@ def first_bad_rank(trace: Trace) -> Iterator[Finding | Skipped]:
     """A NaN or an infinity was on one rank before it was on the others.
 
     Averaging the gradients spreads it to every rank within the same step, so that each of them
-    looks broken; the batch or the device of the first one is where to look. Silent when all ranks
+    looks broken; the batch or the device of the first one is where to look. Silent if all ranks
     broke alike.
     Source: "37 reasons", 36 and 37, for several ranks.
     """
@@ -156,8 +156,8 @@ def rank_lost(trace: Trace) -> Iterator[Finding | Skipped]:
     """A rank ended before the others, or never trained.
 
     The others then hang in their next exchange of gradients, or fail with a connection error that
-    says nothing of the cause. Says which rank was first, and how it ended. Not judged for a run
-    whose ranks were all stopped together.
+    does not reveal the cause. The finding names the rank that was first, and how it ended. Not
+    judged for a run whose ranks were all stopped together.
     Source: PyTorch notes on torchrun (the failure of one rank ends them all).
     """
     ranks = trace.every_rank()
@@ -196,9 +196,9 @@ def rank_lost(trace: Trace) -> Iterator[Finding | Skipped]:
 
 @dataclass(frozen=True, slots=True)
 class _Nonfinite:
-    """The first harmful value on a rank; `stage` is 0 before gradients are exchanged.
+    """The first harmful value on a rank; `stage` is 0 before gradients are exchanged, else 1.
 
-    `order` is that of execution within a stage.
+    `order` is the place in the order of execution.
     """
 
     step: int
@@ -230,12 +230,12 @@ class _End:
 
     @property
     def lost_a_peer(self) -> bool:
-        """Whether its error is about its connection to others."""
+        """Whether the error that ended it is about a connection to other ranks."""
         return bool(self.error and _COMMUNICATION.search(self.error))
 
     @property
     def said(self) -> str:
-        """Its end in words."""
+        """The rank's end as a clause."""
         if self.how == "failed":
             return f"rank {self.rank} failed after {self.steps} steps with {self.error}"
         how = "" if self.how == "finished" else " without an end mark: it crashed or was killed"
@@ -243,7 +243,7 @@ class _End:
 
 
 def _lost(ends: list[_End]) -> list[_End]:
-    """The ranks that ended first and took the others with them."""
+    """The ranks that ended first and made the others end."""
     failed = [e for e in ends if e.how == "failed" and not e.lost_a_peer and not _was_stopped(e)]
     silent = [e for e in ends if e.how == "silent"]
     rest = [e for e in ends if e not in failed]
@@ -254,7 +254,7 @@ def _lost(ends: list[_End]) -> list[_End]:
 
 
 def _named_by_launcher(trace: Trace, ends: list[_End]) -> list[_End]:
-    """The rank whose failure made the launcher stop all others before they could say anything."""
+    """The rank whose failure made the launcher stop all others before they could report."""
     match = _FIRST_FAILURE.search(trace.manifest.error or "")
     if match is None or trace.status is RunStatus.RUNNING:
         return []
@@ -267,7 +267,7 @@ def _was_stopped(end: _End) -> bool:
 
 
 def _fate(others: list[_End]) -> str:
-    """What became of the other ranks."""
+    """A sentence on what became of the other ranks; empty if there are none."""
     if not others:
         return ""
     words = {
@@ -285,7 +285,7 @@ def _fate(others: list[_End]) -> str:
 
 
 def _common_steps(ranks: tuple[Trace, ...], enough: int) -> IntArray:
-    """Steps that every rank made, after the first ones; unsampled ones if there are enough."""
+    """The steps that every rank made after its first ones: unsampled steps if there are enough."""
     common = reduce(np.intersect1d, [trace.steps.step for trace in ranks])[_WARM_UP:]
     sampled = reduce(np.union1d, [trace.steps.step[trace.steps.sampled] for trace in ranks])
     plain = np.setdiff1d(common, sampled)
@@ -293,7 +293,7 @@ def _common_steps(ranks: tuple[Trace, ...], enough: int) -> IntArray:
 
 
 def _behind(times: FloatArray) -> tuple[int, float]:
-    """The slowest rank's place, and by how much it is typically behind the middle of the others.
+    """The slowest rank's place, and its typical delay behind the median of the others.
 
     Args:
         times: [ranks, steps] in nanoseconds.
@@ -303,14 +303,14 @@ def _behind(times: FloatArray) -> tuple[int, float]:
         others = np.median(np.delete(times, place, axis=0), axis=0)
         excess = times[place] - others
         excess = excess[np.isfinite(excess)]
-        # Behind in three steps of four: an occasional checkpoint is no straggler.
+        # The delay must occur in three steps of four: an occasional checkpoint makes no straggler.
         if len(excess) and np.quantile(excess, 0.25) > 0.0 and np.median(excess) > best[1]:
             best = (place, float(np.median(excess)))
     return best
 
 
 def _first_nonfinite(trace: Trace) -> _Nonfinite | None:
-    """None for a rank without harm: an input alone may be infinite by right, as a mask is."""
+    """The first harmful value on a rank, or None; an input alone, such as a mask, is harmless."""
     found: list[_Nonfinite] = []
     loss_from = loss_series(trace).nonfinite_from
     if loss_from is not None:

@@ -1,7 +1,7 @@
-"""Compares what the ranks of a run recorded: shared steps, shared sites, how far values lie apart.
+"""Compares the ranks' records: the steps and sites that they share, and how far values differ.
 
-Ranks are matched by step number, role, path and shape, never by site id. All results are
-the same whatever the order of the ranks.
+Ranks are matched by step number, role, path and shape, never by site id. No result depends on
+the order of the ranks.
 """
 
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ from nntrace.trace import Site, Trace
 from nntrace.trace.model import FloatArray, IntArray
 
 ONE_RANK = "the run has one rank"
-# Statistics of a fixed set of elements: together a checksum that also says how far apart.
+# Statistics of a fixed set of elements: together a checksum that also measures a distance.
 _COMPARED = ("mean", "rms", "min", "max", "q25", "q50", "q75")
 _MOST_STEPS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How the program spreads its model over the ranks, as its process group says.
+    """How the program spreads its model over the ranks, as its process group was recorded.
 
     Attributes:
         wrapper: `DistributedDataParallel`, …, or None.
-        sharded: whether each rank holds a part of the parameters only.
-        group_size: ranks that train one model on different examples; None when not known.
-        world_size: ranks in all.
+        sharded: whether each rank holds only a part of the parameters.
+        group_size: number of ranks that train one model on different examples; None if unknown.
+        world_size: number of ranks in all.
         own_averaging: whether parameters may differ and are averaged now and then.
     """
 
@@ -46,7 +46,7 @@ class Spread:
 
 
 def spread_of(ranks: tuple[Trace, ...]) -> Spread | None:
-    """What the first rank that knows says; None when no process group was formed."""
+    """The spread that the first rank with a record of it reports; None without a process group."""
     events = (event for trace in ranks for event in trace.events_of(EventKind.DISTRIBUTED))
     payload: dict[str, Any] | None = next((event.payload for event in events), None)
     if payload is None:
@@ -72,14 +72,14 @@ def shares_data(ranks: tuple[Trace, ...]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far the ranks' values of one role lie apart.
+    """How far apart the ranks' values of one role are.
 
     Attributes:
         steps: [s] the steps that all ranks sampled, at most 256 of them.
-        sites: [n] those that all ranks have, in the same shape; as the lowest rank knows them.
+        sites: [n] those that all ranks have in the same shape, as the lowest rank declared them.
         difference: [s, n] largest difference of a statistic between two ranks, relative to the
-            largest rms; infinite where only some have a value, NaN where none has or all are zero.
-        odd: [s, n] the rank farthest from the middle one, or −1 of two.
+            largest rms; infinite if only some have a value, NaN if none has or all are zero.
+        odd: [s, n] the rank farthest from the median, or −1 if there are two ranks.
     """
 
     steps: IntArray
@@ -88,13 +88,13 @@ class Agreement:
     odd: npt.NDArray[np.int64]
 
     def differs(self, tolerance: float) -> npt.NDArray[np.bool_]:
-        """[s, n] where the ranks are farther apart than that."""
+        """[s, n]: where the ranks differ by more than the tolerance."""
         with np.errstate(invalid="ignore"):
             return np.asarray(self.difference > tolerance)
 
 
 def shared_steps(ranks: tuple[Trace, ...]) -> IntArray:
-    """The steps that every rank sampled; of many an even choice with the first and the last."""
+    """The steps that every rank sampled; of more than 256 an even choice with first and last."""
     steps = reduce(np.intersect1d, [trace.sampled_steps for trace in ranks])
     if len(steps) > _MOST_STEPS:
         steps = steps[np.linspace(0, len(steps) - 1, _MOST_STEPS).astype(np.int64)]
@@ -113,7 +113,7 @@ def compare(ranks: tuple[Trace, ...], role: Role) -> Agreement:
     columns = [[k[site.path, site.shape] for site in sites] for k in known]
 
     def values(stat: str) -> FloatArray:
-        """[ranks, steps, sites]."""
+        """A statistic, [ranks, steps, sites]."""
         return np.stack(
             [t.series(role, stat)[r][:, c] for t, r, c in zip(ranks, rows, columns, strict=True)]
         )
@@ -142,7 +142,7 @@ def compare(ranks: tuple[Trace, ...], role: Role) -> Agreement:
 
 
 def described(ranks: list[int] | tuple[int, ...]) -> str:
-    """`rank 3`, `ranks 0 and 1`, `ranks 0, 1, 2 and 5 more`."""
+    """A list of ranks as text: `rank 3`, `ranks 0 and 1`, `ranks 0, 1, 2 and 5 more`."""
     ordered = sorted(set(ranks))
     if len(ordered) == 1:
         return f"rank {ordered[0]}"
