@@ -1,7 +1,7 @@
 """The recipe card: Karpathy's "A Recipe for Training Neural Networks" as a checklist of a run.
 
-The steps are declared in one table (`steps.STEPS`); `read` is a pure function of a trace and its
-diagnosis.
+The steps are declared in one table (`steps.STEPS`); `read` evaluates them as a pure function of a
+trace and its diagnosis.
 """
 
 from nntrace.recipe.card import Card, Outcome, read

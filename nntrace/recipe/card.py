@@ -1,6 +1,6 @@
-"""Holds a run against the recipe.
+"""Compares a run with the recipe.
 
-A step is never verified by the silence of a rule that could not judge.
+A step is never verified by a rule that found nothing because it could not judge.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from nntrace.trace import Trace
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A step, its state, the evidence in one sentence or "", and the findings that concern it."""
+    """A step, its state, the evidence in one sentence or "", and the findings on the step."""
 
     step: Step
     state: State
@@ -26,14 +26,17 @@ class Outcome:
 
     @property
     def cause(self) -> str | None:
-        """The code that explains all of its findings, when this failure is a likely symptom."""
+        """The code of another step's rule that explains all findings here; else None.
+
+        The failure of this step is then a likely symptom.
+        """
         codes = {finding.explained_by for finding in self.findings} - set(self.step.rules)
         return max(filter(None, codes)) if codes and None not in codes else None
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """All steps in order."""
+    """The outcomes of all steps, in order."""
 
     outcomes: tuple[Outcome, ...]
 
@@ -42,12 +45,15 @@ class Card:
         return tuple(outcome for outcome in self.outcomes if outcome.step.stage is stage)
 
     def count(self, state: State) -> int:
-        """How many steps are in that state."""
+        """The number of steps in a state."""
         return sum(outcome.state is state for outcome in self.outcomes)
 
     @property
     def next(self) -> Outcome | None:
-        """What to do now: the first failure that is no symptom, else what a run could verify."""
+        """The step to work on next: the first failure that is no symptom, else the first symptom.
+
+        Without failures, the first unchecked step that a run could verify; None if there is none.
+        """
         failed = [o for o in self.outcomes if o.state is State.FAILED]
         open_ones = [o for o in self.outcomes if o.state is State.UNCHECKED]
         wanted = (
@@ -58,7 +64,7 @@ class Card:
         return next(iter(wanted), None)
 
     def is_due(self, stage: Stage) -> bool:
-        """Whether no step of an earlier stage failed: advice comes at the right moment."""
+        """Whether no step of an earlier stage has failed, so that the stage's advice is timely."""
         return all(
             outcome.state is not State.FAILED
             for outcome in self.outcomes
@@ -67,7 +73,7 @@ class Card:
 
 
 def read(trace: Trace, diagnosis: Diagnosis, steps: Iterable[Step] = STEPS) -> Card:
-    """Evaluate every step on a run."""
+    """Evaluate every step on a run and return the recipe card."""
     return Card(tuple(_evaluate(step, trace, diagnosis) for step in steps))
 
 
@@ -94,7 +100,7 @@ def _fact(step: Step, trace: Trace) -> Fact | None:
     try:
         with np.errstate(all="ignore"):
             return step.fact(trace)
-    except Exception as error:  # a damaged trace must not cost the other steps
+    except Exception as error:  # a damaged trace must not stop the evaluation of other steps
         return Fact(f"could not be read: {type(error).__name__}: {error}", step.otherwise)
 
 
@@ -104,7 +110,7 @@ def _silence(codes: list[str], trace: Trace) -> str:
 
 
 def _why(step: Step, skipped: tuple[Skipped, ...]) -> str:
-    """Why the rules that would verify the step did not judge."""
+    """Why the rules that would verify the step could not judge; empty without such rules."""
     wanted = step.needs or step.rules
     for item in skipped:
         if item.code in wanted:

@@ -1,4 +1,4 @@
-"""Lets a run's card count the probes of a check of the same command."""
+"""Adds the probes of a check of the same command to a run's recipe card."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from nntrace.trace import Trace
 
 
 def find_check(trace: Trace, runs_folder: Path) -> Path | None:
-    """The newest check of the same command in a folder of runs, by the run of its baseline."""
+    """The baseline's run folder of the newest check of the same command, if there is any."""
     if trace.experiment is not None or not trace.manifest.command or not runs_folder.is_dir():
         return None
     found: list[tuple[int, Path]] = []
@@ -26,7 +26,7 @@ def find_check(trace: Trace, runs_folder: Path) -> Path | None:
 
 
 def with_probes(diagnosis: Diagnosis, probes: Diagnosis) -> Diagnosis:
-    """The diagnosis of a run with what the probes of a check said."""
+    """The diagnosis of a run, with the results of a check's probes in place of its own."""
     codes = {finding.code for finding in probes.findings} | probes.judged
     codes |= {skipped.code for skipped in probes.skipped}
     codes |= {suppressed.finding.code for suppressed in probes.suppressed}

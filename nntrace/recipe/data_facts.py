@@ -1,4 +1,4 @@
-"""What a trace shows of the data: inputs, labels, loaders, evaluation passes."""
+"""The facts that a trace shows about the data: inputs, labels, loaders, evaluation passes."""
 
 import numpy as np
 
@@ -9,8 +9,8 @@ from nntrace.schema import EventKind, Role
 from nntrace.text import printable
 from nntrace.trace import Batch, Event, Trace
 
-_LARGE = 10.0  # standard deviations, or of one: beyond it targets want scaling
-_WHOLE = 0.9  # of the set: the rest is a last batch that was dropped
+_LARGE = 10.0  # targets need scaling if their std, or their mean in units of it, is larger
+_WHOLE = 0.9  # of the data set: the rest may be a dropped last batch
 
 
 def input_range(trace: Trace) -> Fact | None:
@@ -24,9 +24,9 @@ def input_range(trace: Trace) -> Fact | None:
 
 
 def input_scale(trace: Trace) -> Fact | None:
-    """Mean and standard deviation of the first floating-point input over all sampled batches.
+    """The mean and standard deviation of the first floating-point input over all sampled batches.
 
-    Indices into a lookup table have no scale.
+    Indices into an embedding have no scale, which verifies the step.
     """
     inputs = trace.sites_of(Role.INPUT)
     if (
@@ -49,7 +49,7 @@ def input_scale(trace: Trace) -> Fact | None:
 def label_balance(trace: Trace) -> Fact | None:
     """The shares of the rarest and the commonest class, or the moments of other targets.
 
-    Targets far from zero or of a large scale are what an unscaled head learns slowly.
+    Targets far from zero, or of a large scale, are learned slowly by a head that is not scaled.
     """
     batches = training_batches(trace)
     totals = label_totals(batches)
@@ -71,7 +71,7 @@ def label_balance(trace: Trace) -> Fact | None:
 
 
 def copies(trace: Trace) -> Fact | None:
-    """Exact copies among the examples of the sampled batches."""
+    """The number of exact copies among the examples of the sampled batches."""
     batches = [b for b in training_batches(trace) if b.duplicate_examples is not None]
     examples = sum(b.batch_size or 0 for b in batches)
     if not examples:
@@ -81,7 +81,7 @@ def copies(trace: Trace) -> Fact | None:
 
 
 def training_passes(trace: Trace) -> Fact | None:
-    """How the training loader draws, and how many of its passes went to the end."""
+    """How the training loader draws examples, and how many of its passes were complete."""
     passes = [event for event in _passes(trace) if _number(event, "steps") > 0]
     if not passes:
         return None
@@ -94,7 +94,7 @@ def training_passes(trace: Trace) -> Fact | None:
 
 
 def evaluation_passes(trace: Trace) -> Fact:
-    """Whether passes without training, over loaders that never train, cover their data set."""
+    """Whether evaluation covers its data set: passes over loaders that are never trained on."""
     passes = _passes(trace)
     if not passes:
         return _evaluated_by_fit(trace)
@@ -113,7 +113,7 @@ def evaluation_passes(trace: Trace) -> Fact:
 
 
 def first_batch(trace: Trace) -> Fact | None:
-    """What of the first batch lies in the trace to be looked at."""
+    """The tensors of the first batch that the trace holds."""
     shapes = [
         f"{printable(tensor.path, 40)} {'×'.join(map(str, tensor.shape))}"
         for tensor in trace.tensors
@@ -123,7 +123,7 @@ def first_batch(trace: Trace) -> Fact | None:
 
 
 def _evaluated_by_fit(trace: Trace) -> Fact:
-    """Keras' `fit` says with which metrics it evaluated, not on how much."""
+    """The evaluations by Keras' `fit`, which reports its metrics, but not on how much data."""
     times = sum(
         isinstance(metrics, dict) and any(str(name).startswith("val_") for name in metrics)
         for metrics in (e.payload.get("metrics") for e in trace.events_of(EventKind.EPOCH))
@@ -134,7 +134,7 @@ def _evaluated_by_fit(trace: Trace) -> Fact:
 
 
 def _passes(trace: Trace) -> list[Event]:
-    """The passes over data loaders; what Keras records of an epoch is no pass."""
+    """The events of passes over data loaders; an epoch event of Keras is not one."""
     epochs = trace.events_of(EventKind.EPOCH)
     return [event for event in epochs if isinstance(event.payload.get("loader"), int)]
 

@@ -1,7 +1,7 @@
 """The text, JSON and Markdown forms of a recipe card.
 
 Findings and facts hold text from user code: it passes through `printable`, is never read as markup,
-and in Markdown stands where it cannot end a table or open an element.
+and is escaped in Markdown.
 """
 
 import json
@@ -35,7 +35,7 @@ that nothing in a run shows it; and an empty column is advice.
 
 
 def render_text(card: Card, run: str, *, verbose: bool = False) -> Iterator[Line]:
-    """The checklist by stage. Without `verbose` a stage whose time has not come is one line."""
+    """The lines of the checklist, by stage; without `verbose` a stage not due yet is one line."""
     yield Line(Text(printable(run), "bold"))
     yield Line(Text(counts(card), "dim"))
     was_due = True
@@ -52,17 +52,17 @@ def render_text(card: Card, run: str, *, verbose: bool = False) -> Iterator[Line
 
 
 def counts(card: Card) -> str:
-    """How many steps are in each state."""
+    """The number of steps in each state, in words."""
     return ", ".join(f"{card.count(state)} {state}" for state in State if card.count(state))
 
 
 def how(step: Step, run: str) -> str:
-    """What to do, with the run's name in its commands."""
+    """The instruction of a step, with the run's name in its commands."""
     return step.how.replace("RUN", shlex.quote(printable(run)))
 
 
 def as_json(card: Card, run: str, content: dict[str, Any]) -> str:
-    """The card for machines: format 1; `content` describes the run."""
+    """The card as JSON, for machines: format 1; `content` describes the run."""
     following = card.next
     whole = {
         "schema": JSON_SCHEMA,
@@ -89,7 +89,7 @@ def as_json(card: Card, run: str, content: dict[str, Any]) -> str:
 
 
 def as_markdown(card: Card, run: str) -> Iterator[str]:
-    """The card as a checklist for an issue or a lab book."""
+    """The lines of the card as a Markdown checklist, for an issue or a lab book."""
     yield f"# Recipe card of {escaped(run)}"
     yield ""
     yield f"{counts(card)}."
@@ -106,7 +106,7 @@ def as_markdown(card: Card, run: str) -> Iterator[str]:
 
 
 def catalogue(steps: Iterable[Step]) -> Iterator[str]:
-    """The steps themselves as Markdown tables, for the documentation."""
+    """The lines of Markdown tables of the steps themselves, for the documentation."""
     yield "# The recipe"
     yield ""
     yield _ABOUT
@@ -152,7 +152,7 @@ def _title(state: State) -> str:
 
 
 def _evidence(outcome: Outcome) -> str:
-    """The evidence, after the code of the finding that is it."""
+    """The evidence, with the code of the first finding and the number of further ones."""
     codes = f"{outcome.findings[0].code}: " if outcome.findings else ""
     more = len(outcome.findings) - 1
     rest = f" (and {more} more)" if more > 0 else ""

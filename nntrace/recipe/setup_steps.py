@@ -1,4 +1,4 @@
-"""The steps of the recipe before any training: the data, and a skeleton that is trusted."""
+"""The recipe's steps before real training: the data, and a skeleton that can be trusted."""
 
 from typing import Final
 

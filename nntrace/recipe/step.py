@@ -1,4 +1,4 @@
-"""The declaration form of a step of the recipe, and the words for what became of it."""
+"""How a step of the recipe is declared, and the states that it can be in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ class Stage(StrEnum):
 
     @property
     def number(self) -> int:
-        """Its place in the recipe, from 1."""
+        """The place of the stage in the recipe, from 1."""
         return list(Stage).index(self) + 1
 
 
 class State(StrEnum):
-    """What a run says of a step. ADVICE: no run can verify it; it is something to do."""
+    """What a run shows about a step. ADVICE is something to do that no run can verify."""
 
     VERIFIED = "verified"
     FAILED = "failed"
@@ -39,9 +39,9 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """What a trace shows of a step, in numbers.
+    """What a trace shows about a step, in numbers.
 
-    `state` is what it proves; None leaves the judgement to the step's rules.
+    `state` is the state that these prove; None leaves the judgement to the step's rules.
     """
 
     text: str
@@ -55,13 +55,16 @@ class Step:
     Attributes:
         number: stage and place, such as `2.4`.
         title: what holds once the step is done, or what is to be done.
+        stage: the stage it belongs to.
         how: how to check it by hand, or the advice. `RUN` stands for the run's name.
-        rules: codes whose findings fail the step; where they judged and found nothing, it holds.
-        needs: those of the rules without whose judgement the step is not verified.
-        fact: the evidence in numbers.
-        fails_from: the severity from which a finding fails the step; a lesser one leaves it open.
+        rules: the codes of rules whose findings fail the step; if one of them judged and none found
+            anything, the step is verified.
+        needs: those of the rules that must have judged for the step to be verified.
+        fact: returns the evidence in numbers from a trace, or None if the trace does not show it.
+        fails_from: the least severity of a finding that fails the step; a lesser finding leaves it
+            unchecked.
         otherwise: the state when nothing is known.
-        sources: where the step comes from.
+        sources: the texts that the step comes from.
     """
 
     number: str

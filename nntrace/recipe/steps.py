@@ -1,7 +1,7 @@
 """The steps of the recipe, each declared once: text, page, JSON and documentation derive from it.
 
-The order is that of Karpathy's text; what the list of 37 reasons adds stands where it is needed
-first. A rule belongs to at most one step.
+The order is that of Karpathy's text; steps from the list of 37 reasons stand where they are first
+needed. A rule belongs to at most one step.
 """
 
 from typing import Final

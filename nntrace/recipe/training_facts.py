@@ -1,4 +1,4 @@
-"""What a trace shows of the training: the loss against chance, parameters, optimizer, schedule."""
+"""The facts that a trace shows about the training: loss, parameters, optimizer, schedule."""
 
 import numpy as np
 
@@ -25,10 +25,10 @@ from nntrace.schema import EventKind, Role
 from nntrace.text import printable
 from nntrace.trace import Trace
 
-_LEARNED = 0.8  # of chance: below it the inputs were of use
-_FITTED = 0.1  # of chance
+_LEARNED = 0.8  # of the loss of chance: below it the model uses the inputs
+_FITTED = 0.1  # of the loss of chance
 _FEW_STEPS = 20
-_SAME_BATCH = 20  # steps on one batch that are an experiment, not an accident
+_SAME_BATCH = 20  # so many equal batches mean that the run trains on one batch on purpose
 _LATE_FALL = 0.02
 
 
@@ -43,7 +43,7 @@ def seed(trace: Trace) -> Fact | None:
 
 
 def loss_at_start(trace: Trace) -> Fact | None:
-    """The first loss beside that of a model that knows nothing."""
+    """The first loss, compared with that of a model that knows nothing."""
     batches = training_batches(trace)
     function, reason = comparable_function(trace, batches)
     start = None if reason else loss_of_knowing_nothing(function, batches)
@@ -57,7 +57,7 @@ def loss_at_start(trace: Trace) -> Fact | None:
 
 
 def initial_weights(trace: Trace) -> Fact | None:
-    """The first root mean square of the weight matrices, relative to He's initialisation."""
+    """The initial root mean square of the weight matrices, relative to He's initialisation."""
     sites = [site for site in weights(trace) if site.fan_in]
     if not sites or not first_sampled_is_start(trace):
         return None
@@ -72,7 +72,7 @@ def initial_weights(trace: Trace) -> Fact | None:
 
 
 def beats_chance(trace: Trace) -> Fact:
-    """Whether the loss fell clearly below the best a constant prediction can reach."""
+    """Whether the loss fell clearly below the lowest that a constant prediction reaches."""
     known = _against_chance(trace)
     if known is None:
         return Fact("what a constant prediction would score is not known", State.UNCHECKED)
@@ -94,8 +94,9 @@ def fits_training_data(trace: Trace) -> Fact:
 
 
 def one_batch(trace: Trace) -> Fact | None:
-    """What `nntrace check` reached on one batch; or whether this very run trained on a single one
-    until nothing of the loss was left.
+    """The loss that `nntrace check` reached on one batch, if it was run.
+
+    Else, for a run that itself trains on a single batch, whether it fitted that batch.
     """
     run = trace.under("overfit")
     if run is not None and (found := fit(run)) is not None:
@@ -147,7 +148,7 @@ def learning_parameters(trace: Trace) -> Fact | None:
 
 
 def cleared_gradients(trace: Trace) -> Fact | None:
-    """At how many of the steps where it could be seen the gradients had been cleared."""
+    """The number of steps with cleared gradients, among those where this was observed."""
     seen = finite(trace.steps.gradients_cleared)
     if not len(seen):
         return None
@@ -155,7 +156,7 @@ def cleared_gradients(trace: Trace) -> Fact | None:
 
 
 def modes(trace: Trace) -> Fact | None:
-    """The layers that behave differently in training, as they were when it began."""
+    """The numbers of dropout and batch-norm layers in training mode when training began."""
     event = next(iter(trace.events_of(EventKind.MODE)), None)
     if event is None:
         return None
@@ -164,7 +165,7 @@ def modes(trace: Trace) -> Fact | None:
 
 
 def gradient_norm(trace: Trace) -> Fact | None:
-    """The usual and the largest total gradient norm."""
+    """The median and the largest total gradient norm."""
     norms = finite(trace.steps.grad_norm)
     if not len(norms):
         return None
@@ -172,13 +173,13 @@ def gradient_norm(trace: Trace) -> Fact | None:
 
 
 def finite_losses(trace: Trace) -> Fact | None:
-    """At how many steps a finite loss was recorded."""
+    """The number of steps with a finite loss."""
     count = len(finite(trace.steps.loss))
     return Fact(f"{count} of {len(trace.steps)} steps have a finite loss") if count else None
 
 
 def other_metrics(trace: Trace) -> Fact | None:
-    """What the program logged itself, or Keras' `fit` reported, besides losses."""
+    """The values other than losses that the program logged or Keras' `fit` reported."""
     names = list(trace.scalars)
     for event in trace.events_of(EventKind.EPOCH):
         metrics = event.payload.get("metrics")
@@ -190,7 +191,7 @@ def other_metrics(trace: Trace) -> Fact | None:
 
 
 def signal_scale(trace: Trace) -> Fact | None:
-    """The range over layers of the last standard deviation of their outputs."""
+    """The range, over layers, of the last standard deviation of their outputs."""
     last = [
         float(column[-1])
         for column in map(finite, trace.series(Role.ACTIVATION, "std").T)
@@ -205,7 +206,7 @@ def signal_scale(trace: Trace) -> Fact | None:
 
 
 def adam(trace: Trace) -> Fact | None:
-    """Whether an optimizer of Adam's family has a learning rate of the usual order."""
+    """Whether all optimizers are of Adam's family with a usual learning rate."""
     events = trace.events_of(EventKind.OPTIMIZER)
     if not events:
         return None
@@ -225,14 +226,14 @@ def adam(trace: Trace) -> Fact | None:
 
 
 def update_ratio(trace: Trace) -> Fact | None:
-    """The median size of an update relative to its weights, late in the run."""
+    """The median update ratio of the weights in the second half of the run."""
     ratios = update_ratios(trace, weights(trace))
     late = median(ratios[len(ratios) // 2 :])
     return Fact(f"a step changes weights by {late:.2g} of their size") if late > 0.0 else None
 
 
 def schedule(trace: Trace) -> Fact | None:
-    """Whether the learning rate was left alone."""
+    """Whether the learning rate was constant."""
     rates = finite(trace.steps.lr)
     if len(rates) < _FEW_STEPS:
         return None
@@ -265,7 +266,7 @@ def dropout(trace: Trace) -> Fact | None:
 
 
 def batch_size(trace: Trace) -> Fact | None:
-    """The usual batch size."""
+    """The median batch size."""
     usual = median(trace.steps.batch_size)
     return Fact(f"batch size here: {usual:.0f}", State.ADVICE) if usual > 0 else None
 
@@ -291,7 +292,7 @@ def still_falling(trace: Trace) -> Fact | None:
 
 
 def _against_chance(trace: Trace) -> tuple[float, Chance] | None:
-    """The last loss and the lowest that a constant prediction reaches, where that is known."""
+    """The loss at the end, and the lowest that a constant prediction reaches; None if unknown."""
     batches = training_batches(trace)
     function, reason = comparable_function(trace, batches)
     chances = () if reason else chance_losses(function, batches)

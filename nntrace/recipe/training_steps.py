@@ -1,4 +1,4 @@
-"""The steps of the recipe from training on: overfit, regularise, tune, squeeze out."""
+"""The recipe's steps from real training on: overfit, regularise, tune, squeeze out."""
 
 from typing import Final
 
@@ -101,7 +101,7 @@ OVERFIT: Final = (
 
 
 def _advice(stage: Stage, *rows: tuple[str, str]) -> tuple[Step, ...]:
-    """Steps that no run can verify, numbered in order."""
+    """Steps of pure advice, which no run can verify, numbered in order."""
     return tuple(
         Step(f"{stage.number}.{place}", title, stage, how, otherwise=State.ADVICE)
         for place, (title, how) in enumerate(rows, 1)

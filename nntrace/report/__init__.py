@@ -1,6 +1,6 @@
-"""`nntrace report`: a run as one self-contained HTML page, or its charts as pictures.
+"""`nntrace report`: writes a run as one self-contained HTML page, or its charts as pictures.
 
-A pure reader of a diagnosed `Trace`. Needs the extra `[report]`; import it when it is used.
+The package only reads a diagnosed `Trace`. It needs the extra `[report]`; import it only on use.
 """
 
 from nntrace.report.page import render_html

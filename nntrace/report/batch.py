@@ -1,6 +1,7 @@
-"""The first training batch as it enters the network: images as images, token ids as tokens, rows
-of numbers as a table; and the filters of the first convolution. Values, not files: `page` shows
-them.
+"""The first training batch as it enters the network, and the filters of the first convolution.
+
+Images are shown as images, token ids as tokens, rows of numbers as a table. The results are plain
+values, which the page's template shows.
 """
 
 import math
@@ -23,7 +24,7 @@ _CHANNELS = (1, 3, 4)
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One image and the words under it."""
+    """One image, its `data:` address and size in pixels, and the words under it."""
 
     address: str
     width: int
@@ -33,13 +34,13 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One kept tensor, in exactly one of three forms.
+    """One kept tensor in exactly one of three forms: pictures, a table, or texts.
 
     Attributes:
-        title: what it is.
+        title: the name of the tensor.
         facts: its shape, type and range, in one line.
-        pictures: images.
-        header, table: columns and rows of short texts.
+        pictures: one image per example or filter.
+        header, table: the columns and rows of short texts.
         texts: one text per example.
     """
 
@@ -56,7 +57,7 @@ def first_batch(trace: Trace, vocabulary: Sequence[str] | None = None) -> list[S
 
     Args:
         trace: the run.
-        vocabulary: tokens by their id, in place of those that the program was seen to use.
+        vocabulary: the tokens in the order of their ids, in place of those recorded in the run.
     """
     recorded = {} if vocabulary is not None else recorded_tokens(trace)
     other = None if vocabulary is None else Tokens(dict(enumerate(vocabulary)))
@@ -73,7 +74,7 @@ def first_batch(trace: Trace, vocabulary: Sequence[str] | None = None) -> list[S
             width = of.values.shape[1]
             tensor = replace(tensor, values=_in_rows(tensor.values, width))
         shown.append(_show(tensor, targets, tokens))
-    # Class labels stand under the images; a table of them would say nothing more.
+    # Class labels stand under the images; a table of them would add nothing.
     has_labels = any(p.words for item in shown for p in item.pictures)
     return [
         item
@@ -83,7 +84,7 @@ def first_batch(trace: Trace, vocabulary: Sequence[str] | None = None) -> list[S
 
 
 def filters(trace: Trace) -> list[Shown]:
-    """The first convolution's filters, as first and as last recorded."""
+    """The filters of the first convolution, as first and as last recorded."""
     kept = [t for t in trace.tensors if t.role == "param" and t.values.ndim == 4]
     ends = kept[:1] + kept[-1:] if len(kept) > 1 else kept
     result = []
@@ -122,8 +123,9 @@ def _show(tensor: Tensor, targets: Tensor | None, tokens: Tokens | None) -> Show
 
 
 def _names_next_tokens(target: Tensor, of: Tensor) -> bool:
-    """Whether a target has one token for each of an input's, as language models have them, be it
-    that the loss received them in one row.
+    """Whether a target has one token for each token of an input, as in language models.
+
+    The loss may have received the target flattened.
     """
     return (
         (target.role, of.role) == ("target", "input")
@@ -136,7 +138,7 @@ def _names_next_tokens(target: Tensor, of: Tensor) -> bool:
 
 
 def _in_rows(values: FloatArray, width: int) -> FloatArray:
-    """The first values of sequences of this length, one sequence in each row."""
+    """The values as rows of `width`, one sequence each; an incomplete last row is dropped."""
     flat = values.reshape(-1)
     return flat[: len(flat) // width * width or len(flat)].reshape(-1, min(width, len(flat)))
 
@@ -160,14 +162,14 @@ def _images(tensor: Tensor) -> list[FloatArray] | None:
         return None
     for axis in (1, -1):
         channels = tensor.shape[axis] if len(tensor.shape) == 4 else 0
-        # Where channels were thinned, as PyTorch's last two axes are, these are no colours.
+        # An axis that was thinned, as PyTorch's last two are, does not hold colour channels.
         if channels in _CHANNELS and channels == tensor.values.shape[axis]:
             return _planes(tensor.values, channels_last=axis == -1)
     return None
 
 
 def _planes(values: FloatArray, *, channels_last: bool) -> list[FloatArray] | None:
-    """Each example as [height, width, channels], or None where these are no images."""
+    """Each example as [height, width, channels]; None where the examples are not images."""
     arranged = values if channels_last else np.moveaxis(values, 1, -1)
     height, width, channels = arranged.shape[1:]
     if channels == 2:
@@ -188,7 +190,7 @@ def _range(values: FloatArray) -> tuple[float, float]:
 
 
 def _labels(targets: Tensor | None, count: int) -> list[str]:
-    """The label of each of `count` examples, also of one-hot targets; empty where there is none."""
+    """The labels of the first `count` examples, also from one-hot targets; empty where unknown."""
     nothing = [""] * count
     if targets is None or len(targets.values) < count:
         return nothing
@@ -201,7 +203,7 @@ def _labels(targets: Tensor | None, count: int) -> list[str]:
 
 
 def _text(row: FloatArray, tokens: Tokens | None) -> str:
-    """Token ids as their tokens where these are known, else as numbers."""
+    """A row of token ids as text: tokens where they are known, else numbers."""
     ids = [int(value) for value in row[:_TOKENS] if np.isfinite(value)]
     more = " …" if len(row) > _TOKENS else ""
     if tokens is None:

@@ -1,4 +1,4 @@
-"""The one script of a page: Vega, Vega-Lite, Vega-Embed and our own lines, in one text."""
+"""Bundles the one script of a page: Vega, Vega-Lite, Vega-Embed and the page's own lines."""
 
 import base64
 import hashlib
@@ -28,8 +28,9 @@ sys.stdout.buffer.write(code.encode())
 
 @cache
 def page_script() -> str:
-    """Vega, Vega-Lite, Vega-Embed and the page's own script; bundling takes a second or two, and
-    is done once for each version of them.
+    """The script of a page.
+
+    Bundling takes a second or two and is done once for each version of the parts.
     """
     script = resource("report.js")
     versions = f"{version('vl-convert-python')}/{VEGA_LITE}/{script}"
@@ -44,7 +45,7 @@ def page_script() -> str:
 
 
 def begin_page_script() -> "Future[str]":
-    """Start `page_script` in a thread: a run can be read and diagnosed in the meantime."""
+    """Start `page_script` in a thread, so that a run can be read and diagnosed meanwhile."""
     pool = ThreadPoolExecutor(1)
     bundling = pool.submit(page_script)
     pool.shutdown(wait=False)
@@ -52,7 +53,7 @@ def begin_page_script() -> "Future[str]":
 
 
 def _read_whole(name: str) -> str | None:
-    """What `_write_whole` wrote; None when there is nothing, or not all of it."""
+    """The script that `_write_whole` cached; None when there is none, or it is incomplete."""
     with suppress(OSError, RuntimeError, UnicodeDecodeError):
         written, _, code = (cache_folder() / name).read_text(encoding="utf-8").partition("\n")
         if written == checksum(code):
@@ -61,7 +62,7 @@ def _read_whole(name: str) -> str | None:
 
 
 def _write_whole(name: str, code: str) -> None:
-    with suppress(OSError, RuntimeError):  # without a home or room it is bundled each time
+    with suppress(OSError, RuntimeError):  # without a cache folder it is bundled each time
         folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=folder, prefix=f".{name}-", delete=False) as part:
@@ -70,7 +71,7 @@ def _write_whole(name: str, code: str) -> None:
 
 
 def _bundled(script: str) -> str:
-    """Bundle in a process of its own if possible: the bundler lets no other thread run."""
+    """Bundle in a process of its own if possible, because the bundler blocks all other threads."""
     words = [sys.executable, "-I", "-c", _BUNDLE, VEGA_LITE]
     try:
         done = subprocess.run(words, input=script.encode(), capture_output=True, check=True)
@@ -80,10 +81,10 @@ def _bundled(script: str) -> str:
 
 
 def checksum(code: str) -> str:
-    """The hash by which a content security policy names a script."""
+    """The hash by which a content security policy identifies a script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
 
 
 def resource(name: str) -> str:
-    """The text of a file among the templates."""
+    """The text of a file in the folder of templates."""
     return (resources.files("nntrace.report") / "templates" / name).read_text(encoding="utf-8")

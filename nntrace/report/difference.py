@@ -1,5 +1,7 @@
-"""The page of a comparison: settings, the first divergence and its trail, losses over each other,
-and how far every site has parted over time.
+"""The page of a comparison of two runs.
+
+It shows settings, the first divergence and those after it, both losses in one chart, and how far
+each site diverges over time.
 """
 
 import math
@@ -23,7 +25,7 @@ _TRAIL = 40
 
 
 def render_difference(comparison: Comparison) -> str:
-    """The HTML page."""
+    """The HTML page of a comparison."""
     figures = list(difference_figures(comparison))
     divergences = comparison.divergences[:_TRAIL]
     guessed = [pair for pair in comparison.alignment.pairs if not pair.by_path]
@@ -38,7 +40,7 @@ def render_difference(comparison: Comparison) -> str:
 
 
 def difference_figures(comparison: Comparison) -> Iterator[Figure]:
-    """The figures: both losses, and which places differ, when and by how much."""
+    """The figures of a comparison: both losses; which places differ, when and by how much."""
     rows: Rows = []
     for name, trace in (("A", comparison.a), ("B", comparison.b)):
         loss = trace.steps.loss

@@ -1,7 +1,7 @@
 """An HTML page that needs no network and in which nothing of a run is ever executed.
 
-A content security policy allows one script, by its hash, and no `eval`; whatever a run says is
-escaped by the template, or travels as JSON that only Vega reads.
+A content security policy allows one script, by its hash, and no `eval`; all text from a run is
+escaped by the template, or embedded as JSON that only Vega reads.
 """
 
 import json
@@ -20,7 +20,7 @@ from nntrace.text.values import number, percent
 
 
 def render_document(template: str, drawn: Iterable[Figure], /, **content: Any) -> str:
-    """The page that a template makes of `content`, with its charts, style and script inside."""
+    """Render a template with `content` to a page that includes its charts, style and script."""
     charts = {figure.name: specification(figure, width="container") for figure in drawn}
     code = page_script()
     return (
@@ -52,14 +52,14 @@ def _environment() -> Environment:
 
 
 def _shown(value: Any) -> Any:
-    """What the template writes: control and invisible characters of user text as escapes."""
+    """A value as the template writes it, with escapes for control and invisible characters."""
     if isinstance(value, str) and not isinstance(value, Markup):
         return printable(value)
     return value
 
 
 def _ticks(text: str) -> Markup:
-    """A message, with the parts between backticks set as code."""
+    """A message as HTML, with the parts between backticks set as code."""
     parts = printable(text).split("`")
     marked = [
         Markup("<code>{}</code>").format(part) if number % 2 and len(parts) % 2 else escape(part)
@@ -69,7 +69,7 @@ def _ticks(text: str) -> Markup:
 
 
 def _embedded(charts: dict[str, Any]) -> str:
-    """JSON that cannot end the element it stands in."""
+    """The charts as JSON that cannot end the HTML element it stands in."""
     text = json.dumps(charts, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

@@ -1,4 +1,4 @@
-"""The chart beside a finding: the series its rule looked at, where it holds, the healthy band."""
+"""The chart beside a finding: its rule's series, the steps where it holds, the healthy band."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -33,9 +33,9 @@ class View:
 
     Attributes:
         stat: a statistic, or `update_ratio`.
-        low: the lower end of the healthy band, or the name of the rule's threshold that says it.
+        low: the lower end of the healthy band, or the name of the rule's threshold for it.
         high: the upper end, likewise.
-        by_depth: one value per layer instead of one per step.
+        by_depth: whether to draw one value per layer instead of one per step.
     """
 
     stat: str
@@ -44,7 +44,7 @@ class View:
     by_depth: bool = False
 
 
-# Codes not here: loss and loop rules get the loss, what has a site gets its role's statistic.
+# For other codes, a finding at a site gets its role's statistic, and one on training the loss.
 VIEWS: Final = {
     "ACT01": View("std", 0.5, 2.0),
     "ACT02": View("rms", by_depth=True),
@@ -86,9 +86,10 @@ def evidence_figure(
 
     Args:
         trace: the run.
-        finding: what is to be shown.
-        number: of the figure's name.
-        thresholds: those that were changed, by rule; the band is drawn where the rule saw it.
+        finding: the finding to show.
+        number: a number for the figure's name.
+        thresholds: the thresholds that were changed, by rule code, so that the band is drawn where
+            the rule saw it.
     """
     view = _view(finding, thresholds.get(finding.code, {}))
     chart, caption = _drawing(trace, finding, view)
@@ -98,7 +99,7 @@ def evidence_figure(
 
 
 def _view(finding: Finding, changed: Mapping[str, Any]) -> View:
-    """What to draw of a finding, the ends of the band as numbers."""
+    """The view of a finding, with the ends of the band as numbers."""
     view = VIEWS.get(finding.code)
     if view is None:
         return View("" if finding.site is None else _OF_ROLE.get(finding.site.role, ""))
@@ -221,13 +222,13 @@ def _shade(trace: Trace, finding: Finding) -> list[alt.Chart]:
 
 
 def _which(finding: Finding, steps: IntArray) -> str:
-    """What a caption adds where some steps are shaded."""
+    """The words that a caption adds where some steps are shaded."""
     shaded = len(steps) and _shade_steps(finding, int(steps[0]), int(steps[-1]))
     return "; the finding holds at the shaded steps" if shaded else ""
 
 
 def _shade_steps(finding: Finding, first: int, last: int) -> list[alt.Chart]:
-    """The steps a finding is about, unless these are all."""
+    """A shaded area over the steps of a finding, unless these are all steps."""
     start, end = max(first, finding.steps[0]), min(last, finding.steps[1])
     if (start, end) == (first, last) or end < start:
         return []

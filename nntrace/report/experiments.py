@@ -1,6 +1,6 @@
 """The charts of a check: the loss over the learning rate, and over the steps of each experiment.
 
-Only on the page of a check's baseline, and of the sweep itself: they set runs side by side.
+They compare runs, and appear only on the page of a check's baseline, or of the sweep itself.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from nntrace.rules.probes import Sweep, sweep
 from nntrace.trace import Trace
 
 _POINTS: Final = 400
-_HEADROOM: Final = 1.05  # of the first losses: what ran away is drawn at the upper edge
+_HEADROOM: Final = 1.05  # times the first losses; diverged losses are drawn at this upper edge
 _COMPARED: Final = {
     BASELINE: ("the script as it is", "main"),
     "overfit": ("one batch", "band"),
@@ -51,7 +51,7 @@ RATE_CAPTION: Final = (
 
 
 def probe_drawing(trace: Trace, finding: Finding) -> tuple[Chart | None, str]:
-    """The chart beside a probe's finding, and its caption."""
+    """The chart beside a probe's finding, if there is one, and its caption."""
     if finding.code == "PRB07":
         return rate_chart(trace), RATE_CAPTION
     names = [n for n in _OF_PROBE.get(finding.code, ()) if _run(trace, n) is not None]
@@ -59,7 +59,7 @@ def probe_drawing(trace: Trace, finding: Finding) -> tuple[Chart | None, str]:
 
 
 def rate_chart(trace: Trace) -> Chart | None:
-    """The curve of a learning-rate sweep; None where there is none."""
+    """The chart of a learning-rate sweep; None where there was no sweep."""
     own = trace.experiment is not None and trace.experiment.sweep
     run = trace if own else trace.under("sweep")
     found = None if run is None else sweep(run)

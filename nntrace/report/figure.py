@@ -1,4 +1,4 @@
-"""`Figure`: one chart of the report, with the words that belong to it."""
+"""`Figure`: one chart of the report, with its title and caption."""
 
 import json
 import math
@@ -12,17 +12,17 @@ import numpy as np
 from nntrace.report.theme import config
 from nntrace.trace.model import FloatArray
 
-_FEWEST_TICKS = 2  # with labels: by fewer nothing can be read off an axis
+_FEWEST_TICKS = 2  # labelled ticks; an axis with fewer cannot be read
 Rows = list[dict[str, Any]]
 Chart = alt.Chart | alt.LayerChart
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A chart.
+    """A chart with its title and caption.
 
     Attributes:
-        name: what `--chart` calls it, unique within a report.
+        name: the name that `--chart` takes, unique within a report.
         title: the heading over it.
         chart: the Altair chart, without width, theme or title.
         caption: one sentence on how to read it.
@@ -37,17 +37,18 @@ class Figure:
 
 
 def data(rows: Iterable[Mapping[str, Any]]) -> alt.InlineData:
-    """Rows as a chart's data: floats in five significant digits, which is what a pixel shows.
+    """Rows as a chart's data, with floats rounded to five significant digits, enough for a pixel.
 
-    As one text, which Altair does not look into: it would take longer than everything else.
+    The data is one JSON text, because Altair's checks of the single rows would take longer than
+    everything else.
     """
     short = [{key: _short(value) for key, value in row.items()} for row in rows]
     return alt.InlineData(values=json.dumps(short))
 
 
 def specification(figure: Figure, *, width: int | str) -> dict[str, Any]:
-    """The Vega-Lite specification of a figure, its colours still CSS variables."""
-    spec = figure.chart.to_dict(validate=False)  # the tests do: it takes longer than the rest
+    """The Vega-Lite specification of a figure, with colours as CSS variables."""
+    spec = figure.chart.to_dict(validate=False)  # left to the tests: it takes longer than the rest
     rows = {name: json.loads(text) for name, text in spec.pop("datasets", {}).items()}
     words = {"config": config(), "description": figure.title}
     return {**spec, "datasets": rows, "width": width, **words}
@@ -66,8 +67,9 @@ STEP = alt.X(
 
 
 def magnitude(field: str, values: FloatArray) -> alt.Y:
-    """A logarithmic vertical axis without a title for `values`, labelled at powers of ten, or
-    between them where these are too few.
+    """A logarithmic vertical axis for `values`, without a title.
+
+    It is labelled at powers of ten, and between them where these are too few.
     """
     usable = values[np.isfinite(values) & (values > 0)]
     low, high = (usable.min(), usable.max()) if len(usable) else (1.0, 1.0)
@@ -86,5 +88,5 @@ def magnitude(field: str, values: FloatArray) -> alt.Y:
 
 
 def layered(*layers: Chart, height: int) -> Chart:
-    """Charts drawn over one another."""
+    """One chart of several layers, the first at the bottom."""
     return alt.LayerChart(layer=list(layers), height=height)

@@ -63,18 +63,18 @@ def label_figure(trace: Trace) -> Figure | None:
 
 @dataclass(frozen=True, slots=True)
 class _Powers:
-    """The vertical axis: powers of two on both sides of zero, the smallest of them beside it."""
+    """The vertical axis: powers of two on both sides of zero, the smallest next to it."""
 
     smallest: float
 
     @classmethod
     def of(cls, edges: Iterable[float]) -> Self:
-        """The axis for these bins: what is 2^12 times smaller than the largest counts as zero."""
+        """The axis for these bins; a bin 2^12 times smaller than the largest counts as zero."""
         sizes = [abs(edge) for edge in edges if edge and np.isfinite(edge)]
         return cls(round(math.log2(max(sizes, default=1.0))) - _POWERS)
 
     def place(self, edge: float) -> float:
-        """Where a bin lies: 0 is zero, ±1 the smallest power, and so on; infinity is outermost."""
+        """The position of a bin: 0 is zero, ±1 the smallest power, and so on; ±inf is outermost."""
         if edge == 0 or math.isnan(edge):
             return 0.0
         power = math.log2(abs(edge)) if math.isfinite(edge) else math.inf
@@ -83,7 +83,7 @@ class _Powers:
 
     @property
     def label(self) -> str:
-        """The expression, of Vega's own, that labels the axis."""
+        """The Vega expression that labels the axis."""
         power = f"abs(datum.value) - 1 + {self.smallest:.0f}"
         sign = "(datum.value < 0 ? '−' : '')"
         return f"datum.value == 0 ? '0' : {sign} + format(pow(2, {power}), '.1e')"

@@ -1,4 +1,4 @@
-"""The charts of the layers: layer × time heatmaps, profiles over the depth, update ratios."""
+"""The charts of the layers: layer × time heatmaps, profiles by depth, update ratios."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -21,13 +21,13 @@ _MOST_LAYERS = 60
 _TIME_BINS = 64
 _PROFILES = 4
 _ROW_HEIGHT = 14
-HEALTHY_RATIO = (1e-4, 1e-2)  # around the 1e-3 that the field aims at
+HEALTHY_RATIO = (1e-4, 1e-2)  # around 1e-3, the value usually aimed at
 _SMALLEST = 1e-30
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A statistic of a role that is drawn by depth and over time."""
+    """A statistic of a role, drawn by depth and over time."""
 
     role: Role
     stat: str
@@ -56,7 +56,7 @@ _VIEWS: Final = (
 
 
 def layer_figures(trace: Trace) -> Iterator[Figure]:
-    """The figures for which the run holds anything."""
+    """The figures on layers for which the run holds data."""
     parameters = weights(trace)
     ratios = update_ratios(trace, parameters)
     if np.isfinite(ratios).any():
@@ -101,12 +101,12 @@ def chosen(count: int, most: int) -> list[int]:
 
 
 def label(site: Site) -> str:
-    """A site's path as it may be shown."""
+    """The path of a site as a short, printable label."""
     return printable(site.path, 60) or "(root)"
 
 
 def labels(sites: Sequence[Site]) -> list[str]:
-    """Distinct labels: a path cut to the same text as another's gets its number."""
+    """Distinct labels: paths that are cut to the same text are numbered."""
     seen: dict[str, int] = {}
     result = []
     for site in sites:
@@ -127,9 +127,9 @@ def _heatmap(
     log: bool = True,
     domain: tuple[float, float] | None = None,
 ) -> Iterator[Figure]:
-    """Layer × time; of the samples in a cell the largest: nothing that stands out is lost.
+    """A heatmap of layer × time; a cell shows its largest sample, so that no peak is lost.
 
-    A zero has the lowest colour of a logarithmic scale; blank is what was not recorded.
+    On a logarithmic scale zero has the lowest colour. A blank cell was not recorded.
     """
     picked = chosen(len(sites), _MOST_LAYERS)
     if len(picked) < len(sites):
@@ -178,7 +178,7 @@ def _heatmap(
 
 
 def _largest(values: FloatArray, parts: Sequence[IntArray]) -> FloatArray:
-    """The largest finite value of each part of the samples [parts, sites]; −∞ where none is."""
+    """The largest finite values in parts of the samples [parts, sites]; −∞ where there is none."""
     usable = np.where(np.isfinite(values), values, -np.inf)
     return np.stack([usable[part].max(axis=0) for part in parts])
 
@@ -237,7 +237,7 @@ def _ratio_chart(trace: Trace, ratios: FloatArray) -> Chart:
 
 
 def band(low: float, high: float, target: float | None = None) -> list[alt.Chart]:
-    """The healthy range of the vertical axis, and the value to aim at."""
+    """Layers that show the healthy range of the vertical axis, and the value to aim at."""
     area = alt.Chart(data([{"low": low, "high": high}])).mark_rect(
         color=colour("band"), opacity=0.14
     )

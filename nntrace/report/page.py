@@ -1,4 +1,4 @@
-"""The page of one run: what goes into it, and in which order."""
+"""The page of one run: gathers its content and renders it."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -31,7 +31,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A root cause, its further sites, its symptoms, and the chart that shows it."""
+    """A root cause, its findings at further sites, its symptoms, and the chart that shows it."""
 
     root: Finding
     more: tuple[Finding, ...]
@@ -41,7 +41,7 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The charts of a run by section."""
+    """The charts of a run, by section of the page."""
 
     training: list[Figure]
     layers: list[Figure]
@@ -80,9 +80,9 @@ def render_html(
 
     Args:
         report: the run and its diagnosis.
-        vocabulary: tokens by their id, to show token ids as text.
-        progress: told of each stage as it begins.
-        script: the page's script, if its bundling, which takes a second, was begun before.
+        vocabulary: the tokens in the order of their ids, to show token ids as text.
+        progress: called with the name of each stage as it begins.
+        script: the page's script, if its bundling, which takes a second, has been started.
     """
     script = script or begin_page_script()
     progress("drawing charts")
@@ -136,7 +136,7 @@ def _families(report: Report) -> Any:
 
 
 def _nonfinite(report: Report) -> list[dict[str, Any]]:
-    """The story of a NaN: where it was seen, in the order in which it was."""
+    """The sites at which non-finite values were first seen, in order; at most 200."""
     sites = {site.id: site for site in report.trace.sites}
     story = []
     for event in report.trace.events_of("nonfinite"):
@@ -169,7 +169,7 @@ def _sampling(report: Report) -> list[tuple[str, str]]:
 
 
 def _evidence(value: Any) -> str:
-    """A value of a finding's evidence, short."""
+    """A value of a finding's evidence as a short text."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""A single chart as an SVG or PNG file, drawn by vl-convert without a browser."""
+"""Draws a single chart as an SVG or PNG file, by vl-convert, without a browser."""
 
 from typing import Final
 
@@ -14,15 +14,15 @@ _SCALE = 2  # pixels of a PNG per point
 
 
 def render_chart(figures: list[Figure], name: str, form: str) -> bytes:
-    """The figure called `name` as a file.
+    """Draw the figure called `name`; return the content of the file.
 
     Args:
-        figures: those of the run.
-        name: of one of them.
+        figures: the figures of the run.
+        name: the name of one of them.
         form: `svg` or `png`.
 
     Raises:
-        NntraceError: none of the figures is called that.
+        NntraceError: no figure has this name.
     """
     figure = next((figure for figure in figures if figure.name == name), None)
     if figure is None:

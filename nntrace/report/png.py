@@ -1,4 +1,4 @@
-"""Numbers to pictures: 8-bit PNG files of small images, for `data:` addresses."""
+"""Turns arrays into pictures: 8-bit PNG files of small images, as `data:` addresses."""
 
 import base64
 import struct
@@ -16,7 +16,7 @@ _COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # grey, RGB, RGBA
 def picture(image: FloatArray, low: float, high: float) -> str:
     """An image [height, width, 1 | 3 | 4] as a `data:` address; `low` is black, `high` is full.
 
-    What is not a number is black.
+    NaN is black.
     """
     span = high - low
     with np.errstate(all="ignore"):

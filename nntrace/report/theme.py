@@ -1,5 +1,7 @@
-"""Colours and type of the charts. On the page they are CSS variables, so that one drawing is right
-on light, on dark and on paper; a picture of its own gets the colours themselves.
+"""The colours and fonts of the charts.
+
+On the page colours are CSS variables, so that one drawing suits light and dark screens and paper; a
+separate picture gets the colours themselves.
 """
 
 from collections.abc import Mapping
@@ -33,12 +35,12 @@ DARK: Final = {
 }
 FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
-# Of sequences from little to much, readable on light and on dark.
+# The scheme for values from low to high, readable on light and on dark.
 SEQUENCE: Final = "viridis"
 
 
 def colour(name: str) -> str:
-    """The CSS variable of a colour of the page."""
+    """The CSS variable of a named colour."""
     return f"var(--{name})"
 
 
@@ -78,7 +80,7 @@ def config() -> dict[str, Any]:
 
 
 def with_colours(value: Any, palette: Mapping[str, str]) -> Any:
-    """A specification with every CSS variable replaced by the colour it stands for."""
+    """A specification with each CSS variable replaced by its colour."""
     if isinstance(value, str) and value.startswith("var(--"):
         return palette[value[6:-1]]
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Fewer points for the screen: what stands out in a part of a series stays in it."""
+"""Thins series for the screen, keeping the extremes of every part."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,9 +7,9 @@ from nntrace.trace.model import FloatArray, IntArray
 
 
 def min_max(values: FloatArray, points: int) -> IntArray:
-    """Indices, ascending, of at most `points` values [n]: of every part its lowest and highest.
+    """The ascending indices of at most `points` values [n]: the lowest and highest of every part.
 
-    NaN are left out; the first and the last value are always in.
+    Non-finite values are left out; the first and the last finite value are always included.
     """
     usable = np.flatnonzero(np.isfinite(values))
     if len(usable) <= points:
@@ -21,7 +21,7 @@ def min_max(values: FloatArray, points: int) -> IntArray:
 
 
 def smoothed(values: FloatArray, span: int, *, logarithmic: bool = False) -> FloatArray:
-    """Exponential moving average over about `span` values [n], without the bias of the start.
+    """The exponential moving average over about `span` values [n], corrected for its start.
 
     For a logarithmic axis the logarithms are averaged: a spike of many decades would otherwise
     decay along a straight line, far above everything that follows. The values must be positive.
@@ -42,5 +42,5 @@ def smoothed(values: FloatArray, span: int, *, logarithmic: bool = False) -> Flo
 
 
 def time_bins(count: int, bins: int) -> list[npt.NDArray[np.int64]]:
-    """The indices 0 … count − 1 in at most `bins` parts of nearly equal length, none empty."""
+    """Split the indices 0 … count − 1 into at most `bins` non-empty parts of about equal length."""
     return [part for part in np.array_split(np.arange(count), min(bins, count)) if len(part)]

@@ -16,13 +16,13 @@ from nntrace.trace.model import FloatArray
 
 _POINTS = 1200
 _MOST_LOGGED = 24
-_SMOOTH_FROM = 60  # steps; a shorter curve is read as it is
+_SMOOTH_FROM = 60  # steps; a shorter curve needs no smoothing
 _HUES = ("main", "second", "third", "band")
-_LOG_SPAN = 30.0  # a loss that falls by more than this is shown on a logarithmic scale
+_LOG_SPAN = 30.0  # a loss that falls by more than this factor gets a logarithmic scale
 
 
 def training_figures(trace: Trace, findings: Sequence[Finding]) -> Iterator[Figure]:
-    """The figures for which the run holds anything."""
+    """The figures on the training for which the run holds data."""
     steps = trace.steps
     if np.isfinite(steps.loss).any():
         yield Figure(
@@ -58,9 +58,9 @@ def training_figures(trace: Trace, findings: Sequence[Finding]) -> Iterator[Figu
 
 
 def loss_layers(trace: Trace) -> list[Chart]:
-    """The loss of every step, its smoothed course, evaluations, and where it breaks.
+    """The layers of the loss chart: every step, the smoothed curve, evaluations, the first NaN.
 
-    The losses of optimizers that take turns, as in a GAN, are curves of their own.
+    Optimizers that take turns, as in a GAN, have a curve each.
     """
     loss = trace.steps.loss
     log = _spans(loss, _LOG_SPAN)
@@ -93,9 +93,9 @@ def loss_layers(trace: Trace) -> list[Chart]:
 def _by_optimizer(
     trace: Trace, values: FloatArray, *, smooth: bool = False, log: bool = False
 ) -> Rows:
-    """The finite values of each optimizer's steps; of more than four, of all together.
+    """The finite values of each optimizer's steps as rows; more than four are taken together.
 
-    `log` says that the axis is logarithmic, which changes what is smooth.
+    `log` says that the axis is logarithmic, so that smoothing averages logarithms.
     """
     names = np.array(trace.steps.optimizer, dtype=object)
     known = np.isfinite(values)
@@ -115,7 +115,7 @@ def _by_optimizer(
 
 
 def _hue(rows: Rows, single: str) -> alt.Color | alt.ColorValue:
-    """One colour, or one for each of several optimizers, with a legend."""
+    """The colour of the lines: `single`, or one for each of several optimizers, with a legend."""
     names = list(dict.fromkeys(row["optimizer"] for row in rows))
     if len(names) < 2:
         return alt.ColorValue(colour(single))
@@ -168,7 +168,7 @@ def _time_chart(trace: Trace) -> Chart:
     rows: Rows = []
     for name, column in (("step", steps.duration_ns), ("waiting for data", steps.data_wait_ns)):
         milliseconds = column / 1e6
-        milliseconds[:1] = np.nan  # from the start of the program
+        milliseconds[:1] = np.nan  # the first step counts from the start of the program
         for row in _rows(steps.step, milliseconds, points=600):
             rows.append({**row, "what": name})
     chart: Chart = alt.Chart(data(rows)).mark_line(strokeWidth=1)

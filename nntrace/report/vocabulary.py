@@ -1,5 +1,7 @@
-"""Token tables of tokenizers, read as data: from `tokenizer.json`, `vocab.json` or a text file, or
-as far as the program itself was seen to hold one.
+"""Reads the token tables of tokenizers, to show token ids as text.
+
+They come from `tokenizer.json`, `vocab.json` or a text file, or from the run, where the program's
+own table was recorded.
 """
 
 import json
@@ -17,22 +19,22 @@ from nntrace.trace import Trace
 
 _LARGEST_FILE = 256 * 1024 * 1024
 _MOST_TOKENS = 4_000_000
-_SPARE_ROWS = 2  # of a weight, for padding and the unknown
+_SPARE_ROWS = 2  # of a weight: for padding and the unknown token
 _TABLE_NAMES = ("tokenizer.json", "vocab.json", "vocab.txt")
-# How byte-level and SentencePiece tokenizers write a blank and a line break.
+# How byte-level and SentencePiece tokenizers write blanks and line breaks.
 _BLANKS = str.maketrans({"Ġ": " ", "▁": " ", "Ċ": "\n"})
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Tokens by their id, with the blanks that belong between them, and where they are from."""
+    """Tokens by id, with the blanks that belong between them, and the source they come from."""
 
     by_id: Mapping[int, str]
     source: str = ""
 
 
 def recorded_tokens(trace: Trace) -> dict[str, Tokens]:
-    """By input the tokens of the first batch whose table the program held."""
+    """The tokens of the first batch by path of the input, as `tokens` events recorded them."""
     found = {}
     for event in trace.events_of(EventKind.TOKENS):
         path, tokens = event.payload.get("path"), event.payload.get("tokens")
@@ -45,8 +47,10 @@ def recorded_tokens(trace: Trace) -> dict[str, Tokens]:
 
 
 def nearby_tokens(trace: Trace) -> Tokens | None:
-    """The tokenizer's table that lies beside the program, or in a file or folder that its command
-    names, if a weight of the model has as many rows; only on the machine of the run.
+    """A tokenizer's table that lies beside the program, or that its command names, if it fits.
+
+    It fits if a weight of the model has as many rows, or a few more. Files are searched only on the
+    machine of the run.
     """
     shapes = [site.shape for site in trace.sites_of(Role.PARAM)]
     rows = {shape[0] for shape in shapes if shape is not None and len(shape) == 2}
@@ -71,14 +75,14 @@ def _table_files(trace: Trace) -> Iterator[Path]:
 
 
 def read_vocabulary(path: Path) -> list[str]:
-    """The tokens by their id.
+    """Read a file's tokens, in the order of their ids.
 
-    Takes Hugging Face's `tokenizer.json`, a JSON object from token to id (`vocab.json`), a JSON
-    list of tokens, or a text file with one token per line.
+    The file is Hugging Face's `tokenizer.json`, a JSON object from token to id (`vocab.json`), a
+    JSON list of tokens, or a text file with one token per line.
 
     Raises:
-        NntraceError: the file is none of these.
-        OSError: it cannot be read.
+        NntraceError: the file has none of these formats.
+        OSError: the file cannot be read.
     """
     if path.stat().st_size > _LARGEST_FILE:
         raise NntraceError(f"{path} is too large for a table of tokens.")
@@ -99,10 +103,10 @@ def read_vocabulary(path: Path) -> list[str]:
 
 
 def _apart(tokens: list[str]) -> list[str]:
-    """With blanks before words, where the table has none; `##` marks the rest of a word."""
+    """Add blanks before words, if the table has none; `##` marks a continued word."""
     words = sum(len(token) > 1 and not token.startswith("⟨") for token in tokens)
     if any(" " in token for token in tokens) or 2 * words < len(tokens):
-        return tokens  # it says itself where blanks are, or is of letters
+        return tokens  # the table has its own blanks, or consists of letters
     return [t[2:] if t.startswith("##") else f" {t}" for t in tokens]
 
 
@@ -111,7 +115,7 @@ def _tokens(content: Any) -> list[str] | None:
     if isinstance(content, dict) and isinstance(content.get("model"), dict):
         added = content.get("added_tokens") or []
         content = content["model"].get("vocab")
-    if isinstance(content, list):  # of tokens, or of [token, score] as Unigram models have it
+    if isinstance(content, list):  # of tokens, or of [token, score] as in Unigram models
         return [str(item[0] if isinstance(item, list) and item else item) for item in content]
     if not isinstance(content, dict):
         return None
