@@ -94,6 +94,7 @@ class Observers:
         self.replayer = Replayer()
         self.future = FutureWatch(recorder, self.replayer)
         self.calls = RootCalls(recorder, self.replayer)
+        self.evaluations.calls = lambda: self.calls.kept
         self.calls.on_evaluation = recorder.guard(evaluated)
         self.calls.before_evaluation = recorder.guard(self.evaluations.begins)
         self.compiled = CompiledCalls(

@@ -257,3 +257,36 @@ def test_dropout_functions_are_watched_during_evaluations_alone(trace_here):
     assert seen[0] == (True, True)
     assert (False, False) in seen
     assert functional.dropout is original
+
+
+def taught(teacher, student, *, follow=0.0, shared=True):
+    """Trains the student on the teacher's answers; the teacher may follow it."""
+    optimizer = torch.optim.SGD(student.parameters(), lr=0.01)
+    for _ in range(12):
+        given = torch.randn(6, 4)
+        with torch.no_grad():
+            wanted = teacher(given)
+        loss = functional.mse_loss(student(given if shared else given + 1.0), wanted)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if follow:
+            with torch.no_grad():
+                for own, its in zip(teacher.parameters(), student.parameters(), strict=True):
+                    own.lerp_(its, follow)
+
+
+def test_a_teacher_that_stays_as_it_is_is_told_from_one_that_follows(trace_here):
+    teacher, student = dropout_net(), dropout_net()
+    told = {}
+    for follow in (0.0, 0.01):
+        trace = trace_here(lambda follow=follow: taught(teacher, student, follow=follow))
+        told[follow] = evaluations(trace)[-1][1]
+    assert told[0.0]["unchanged"] == told[0.0]["number"] > 5
+    assert told[0.0]["is_beside"] is True
+    assert told[0.01]["unchanged"] == 0
+
+
+def test_a_model_with_inputs_of_its_own_is_not_beside_the_trained_one(trace_here):
+    trace = trace_here(lambda: taught(dropout_net(), dropout_net(), shared=False))
+    assert not any(payload["is_beside"] for _, payload in evaluations(trace))

@@ -5,7 +5,7 @@ ends when training goes on.
 """
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ from nntrace_torch.samples.modules import Models, unwrapped
 
 _MANY = 64  # passes of a model; of later ones only landmarks are recorded
 _ELEMENTS = 4096
+_WEIGHTS, _OF_EACH = 8, 64  # parameters, and elements of each, that show whether any has changed
 _WATCHED = 8  # pauses of the training whose first call in evaluation mode is watched for dropout
 
 
@@ -44,7 +45,9 @@ class _Key(NamedTuple):
 class _Pass:
     """The calls of one model since training paused; `modes` and `source` are the first call's.
 
-    Passes over the same data have the same `group`, as far as loader and lines tell.
+    Passes over the same data have the same `group`, as far as loader and lines tell. Of a model
+    with active layers `unchanged` counts the passes since its weights were others, and `is_beside`
+    says whether a model that is trained was given the same input in that step.
     """
 
     number: int
@@ -62,6 +65,8 @@ class _Pass:
     loss_sum: float | torch.Tensor = 0.0
     loss_examples: int = 0
     dropout: tuple[str, Source] = ("", UNKNOWN)
+    unchanged: int = 0
+    is_beside: bool = False
 
 
 class EvaluationObserver:
@@ -69,6 +74,7 @@ class EvaluationObserver:
 
     Attributes:
         open: the passes since training paused.
+        calls: gives the calls of the step that is made.
         compiles: whether the program compiles models: their calls are not watched for dropout.
     """
 
@@ -76,7 +82,9 @@ class EvaluationObserver:
         self._recorder = recorder
         self._models = models
         self._loaders = loaders
+        self.calls: Callable[[], Iterable[Call]] = lambda: ()
         self._passes: dict[_Key, int] = {}
+        self._weights: dict[_Key, tuple[bytes, int]] = {}
         self.open: dict[_Key, _Pass] = {}
         self._current: _Pass | None = None
         self._dropout = LastingDropout(recorder)
@@ -114,6 +122,8 @@ class EvaluationObserver:
             found = self._current = self.open[key] = _Pass(number, group)
             if _is_recorded(number):
                 found.modes, found.source = modes_of(model, module), caller()
+                if found.modes["dropout_active"] or found.modes["norm_active"]:
+                    found.unchanged = self._unchanged(key, number, module)
         found.calls += 1
         if self._is_watched:
             self._is_watched = False
@@ -128,6 +138,12 @@ class EvaluationObserver:
         found.last_input = weakref.ref(inputs[0])
         if inputs[0].dim():
             found.examples += int(inputs[0].shape[0])
+
+    def _unchanged(self, key: _Key, number: int, module: nn.Module) -> int:
+        weights = _some_weights(module)
+        known, since = self._weights.get(key, (weights, number))
+        self._weights[key] = weights, since if known == weights else number
+        return number - self._weights[key][1]
 
     def loss(self, function: str, reduction: str, loss: torch.Tensor, examples: int) -> None:
         """A loss function returned a loss without a gradient."""
@@ -149,9 +165,22 @@ class EvaluationObserver:
             return
         for key, found in self.open.items():
             if _is_recorded(found.number):
+                if found.unchanged:
+                    found.is_beside = self._is_given_to_another(found.last_input())
                 self._record(key, found)
         self.open.clear()
         self._current = None
+
+    def _is_given_to_another(self, given: torch.Tensor | None) -> bool:
+        """Whether a model that is trained was called with this in the same step."""
+        if given is None:
+            return False
+        training = [call for call in self.calls() if call.gradients_enabled]
+        return any(
+            tensor is given
+            for call in training
+            for tensor in tensors_in((*call.args, *call.kwargs.values()))
+        )
 
     def _record(self, key: _Key, found: _Pass) -> None:
         examples = found.loss_examples
@@ -165,6 +194,8 @@ class EvaluationObserver:
             "repeated": found.repeated,
             "examples": found.examples,
             **found.modes,
+            "unchanged": found.unchanged,
+            "is_beside": found.is_beside,
             "input_shape": list(found.shape),
             **_moments(found.inputs),
             "loss_function": found.loss_function,
@@ -178,6 +209,14 @@ class EvaluationObserver:
             where = {"dropout_file": source.file, "dropout_line": source.line}
             payload |= {"dropout_function": function, **where}
         self._recorder.add_event(EventKind.EVALUATION, payload)
+
+
+def _some_weights(module: nn.Module) -> bytes:
+    """Some elements of some parameters: others after anything has moved the model."""
+    parameters = list(module.parameters())
+    chosen = parameters[:: -(-len(parameters) // _WEIGHTS) or 1]
+    values = [p.detach().reshape(-1)[:_OF_EACH].to(torch.float32).cpu() for p in chosen]
+    return torch.cat(values).numpy().tobytes() if values else b""
 
 
 def _is_recorded(number: int) -> bool:

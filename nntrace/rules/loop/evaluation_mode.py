@@ -11,6 +11,7 @@ from nntrace.rules.common.loss_course import loss_series, unjudgeable
 from nntrace.rules.common.payloads import count, number, place, text
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.loop.teacher import teacher_in_train_mode
 from nntrace.rules.loop.training import is_trained, model_of
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind
@@ -34,6 +35,7 @@ def eval_in_train_mode(
     *,
     passes: Annotated[int, "evaluations in training mode"] = 2,
     rarity: Annotated[float, "evaluations per optimizer step; more belong to the steps"] = 0.2,
+    lessons: Annotated[int, "steps for which a teacher stays as it is"] = 20,
 ) -> Iterator[Finding | Skipped]:
     """The model is evaluated without gradients while its dropout or batch norm is active.
 
@@ -45,6 +47,9 @@ def eval_in_train_mode(
     information. A model in evaluation mode whose code calls a dropout function without passing the
     mode is reported, too: `functional.dropout(x, 0.5)` never stops. Not if most calls repeat the
     input of the call before: then predictions are drawn from the dropout on purpose.
+    A model that answers in nearly every step on the inputs of the trained one, and whose weights
+    stay as they are, is a teacher: it is reported with active layers. One that follows the
+    training, as a mean teacher does, keeps its noise.
     Source: "37 reasons", 21 and 26 (dropout, batch norm: train and test mode).
     """
     events = trace.events_of(EventKind.EVALUATION)
@@ -69,6 +74,7 @@ def eval_in_train_mode(
         if len(later) >= passes and rare and is_trained(trace, model, modes):
             found.append((len(wrong), len(group), wrong))
     if not found:
+        yield from teacher_in_train_mode(groups.values(), lessons)
         return
     number_wrong, number_all, wrong = max(found, key=lambda item: item[0])
     values = wrong[-1].payload

@@ -101,6 +101,33 @@ def test_a_batch_norm_in_training_mode_is_not_meant_where_predictions_are_drawn_
     assert findings("RUN02", trace_of(steps=100, events=events))
 
 
+def lessons(count, *, unchanged=1.0, beside=True, **values):
+    """Answers of another model in every step, of which a share found the weights as they were."""
+    return [
+        evaluation(n, number=n, unchanged=int(unchanged * n), is_beside=beside, calls=1, **values)
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize(("count", "found"), [(20, 0), (21, 1)])
+def test_a_teacher_that_stays_as_it_is_with_active_layers_is_a_warning(count, found):
+    results = findings("RUN02", trace_of(steps=count, events=[TRAINING, *lessons(count)]))
+    assert [finding.location.line for finding in results] == [3] * found
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"training": False},
+        {"unchanged": 0.8},
+        {"beside": False},
+        {"repeated": 1},
+    ],
+)
+def test_no_teacher_is_blamed_that_is_in_eval_mode_or_follows_or_has_inputs_of_its_own(values):
+    assert findings("RUN02", trace_of(steps=50, events=[TRAINING, *lessons(50, **values)])) == []
+
+
 # RUN13
 
 
