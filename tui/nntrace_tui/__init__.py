@@ -1,6 +1,6 @@
 """The terminal monitor: an entry of the group `nntrace.monitors`.
 
-Importing it costs nothing: Textual is imported when `run` is called.
+Importing it is cheap: Textual is imported only when `run` is called.
 """
 
 import sys
@@ -15,7 +15,7 @@ __all__ = ["run"]
 
 
 def run(watch: Watch) -> None:
-    """Show the run in that folder until the user detaches.
+    """Show a run until the user detaches.
 
     Raises:
         NotARunError, SchemaVersionError: the folder is not a run that can be read.

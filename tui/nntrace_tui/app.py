@@ -1,7 +1,7 @@
-"""The monitor's Textual application: one follower thread, a screen per page, the keys for all.
+"""The monitor's Textual application: one follower thread, a screen per page, keys for all of them.
 
-Workers compute, messages carry, handlers change the screen; a message that comes while the app
-closes, and has no screens any more, changes nothing. Leaving the app leaves the run alone.
+Workers compute, messages carry, handlers change the screen. A message that arrives while the app
+closes, and has no screens any more, changes nothing. Leaving the app does not affect the run.
 """
 
 import os
@@ -38,15 +38,15 @@ from nntrace_tui.view import Page, View
 from nntrace_tui.widgets.program_output import ProgramOutput
 
 _PLAIN_COLOUR_SYSTEMS = (None, "standard", "windows")
-_SMALL_MOVES = 100  # of one key to go through the whole run
-_TERMINAL_SECONDS = 2.0  # between two looks whether the terminal is still there
+_SMALL_MOVES = 100  # presses of a key that go through the whole run
+_TERMINAL_SECONDS = 2.0  # between two checks that the terminal still exists
 
 
 def _is_plain_terminal() -> bool:
-    """Whether to use the terminal's own sixteen colours, or none.
+    """Whether to use only the terminal's own sixteen colours, or none.
 
     A true-colour theme rounded to sixteen colours is unreadable. With NO_COLOR, Textual's filter
-    for native colours removes them all, the one for themes keeps greys.
+    for native colours removes them all, while the one for themes keeps greys.
     """
     system = Console(force_terminal=True).color_system
     return "NO_COLOR" in os.environ or system in _PLAIN_COLOUR_SYSTEMS
@@ -57,8 +57,8 @@ class MonitorApp(App[None]):
 
     Args:
         watch: the run; its folder is only ever read.
-        pace: how often it is looked at.
-        settled: called when something new stands that will stay.
+        pace: how often it is read.
+        settled: called when new objects exist that will stay, as after a page was first opened.
     """
 
     CSS_PATH = "monitor.tcss"
@@ -121,7 +121,7 @@ class MonitorApp(App[None]):
         )
 
     def on_ready(self) -> None:
-        """Start to follow once the overview has its panes and has painted them empty."""
+        """Start to follow once the overview has painted its empty panes."""
         self._listen_no_more = on_termination(self._terminated)
         if not self.is_headless:
             self.set_interval(_TERMINAL_SECONDS, self.lost_terminal.look)
@@ -130,12 +130,12 @@ class MonitorApp(App[None]):
             self._page_screen.query_one(ProgramOutput).follow(self._watch.output)
 
     def on_unmount(self) -> None:
-        """Detach."""
+        """Stop following the run."""
         self._listen_no_more()
         self._follower.stop()
 
     def _terminated(self) -> None:
-        """Give the terminal back; a program that was started here is told to end as well."""
+        """Give the terminal back, and end a program that was started here."""
         if self._watch.terminate is not None:
             self._watch.terminate()
             self.exit()
@@ -144,7 +144,7 @@ class MonitorApp(App[None]):
 
     @property
     def _page_screen(self) -> PageScreen:
-        """The page that is open, also below a dialog."""
+        """The open page, which may be below a dialog."""
         screen = self.screen_stack[0]
         assert isinstance(screen, PageScreen)
         return screen
@@ -154,12 +154,12 @@ class MonitorApp(App[None]):
         self._last = update
         if not self.is_running:
             return
-        with suppress(NoMatches):  # the panes go before the application says that it closes
+        with suppress(NoMatches):  # the panes go before the application counts as closing
             self._page_screen.show(update.snapshot, update.problem)
             self._page_screen.call_after_refresh(self._painted)
 
     def _painted(self) -> None:
-        """The last update is on the screen: what takes long may begin."""
+        """After the last update was painted: start what takes long."""
         self._follower.painted()
         if not self._painted_pages:
             load_rest(self._settled)
@@ -168,12 +168,12 @@ class MonitorApp(App[None]):
         self._painted_pages.add(self._view.page)
 
     def _show_last(self) -> None:
-        """The newest state, on a screen that is new or has new colours."""
+        """Show the newest state again, on a new screen or in new colours."""
         if self._last is not None:
             self.on_update(self._last)
 
     async def on_look(self, look: Look) -> None:
-        """Look at something else: the header at once, the page when it has been built."""
+        """Apply a new view: the header at once, the page when it has been built."""
         if not self.is_running:
             return
         before, self._view = self._view, replace(self._view, **look.changes)
@@ -183,14 +183,14 @@ class MonitorApp(App[None]):
         self._follower.look_at(self._view)
 
     def on_show_finding(self, message: ShowFinding) -> None:
-        """A finding in full."""
+        """Show a finding in full."""
         self.push_screen(FindingScreen(message.finding))
 
     def on_show_rule(self, message: ShowRule) -> None:
-        """A rule's documentation."""
+        """Show a rule's documentation."""
         from nntrace_tui.screens.rules import RuleScreen
 
-        with suppress(UnknownRuleError):  # a finding of a rule that is not installed here
+        with suppress(UnknownRuleError):  # the finding may be of a rule that is not installed here
             self.push_screen(RuleScreen(get_rule(message.code)))
 
     def action_page(self, name: str) -> None:
@@ -211,7 +211,7 @@ class MonitorApp(App[None]):
         self.post_message(Look(until=None))
 
     def action_scrub(self, moves: int) -> None:
-        """Move the moment that is shown, in hundredths of the run."""
+        """Move the displayed moment, in hundredths of the run."""
         if self._last is None or self._last.snapshot is None:
             return
         extent = self._last.snapshot.extent
@@ -221,7 +221,7 @@ class MonitorApp(App[None]):
         self.post_message(Look(until=None if wanted >= extent.last else wanted))
 
     def action_rank(self, by: int) -> None:
-        """Look at another rank."""
+        """Show another rank."""
         if self._last is None or self._last.snapshot is None:
             return
         run = self._last.snapshot.run
@@ -232,7 +232,7 @@ class MonitorApp(App[None]):
             self.notify("This run has one rank.", timeout=2)
 
     def action_runs(self) -> None:
-        """Choose another run."""
+        """Let the user choose another run."""
         from nntrace_tui.screens.runs import RunsScreen
 
         runs = self._watch.runs
@@ -247,7 +247,7 @@ class MonitorApp(App[None]):
         self.push_screen(RunsScreen(runs, self._watch.place), chosen)
 
     def action_run(self, older: int) -> None:
-        """The run that began before this one, or after it."""
+        """Open the run that began before this one, or after it."""
 
         def neighbour() -> str:
             places = [] if self._watch.runs is None else list(self._watch.runs.places())
@@ -261,7 +261,7 @@ class MonitorApp(App[None]):
 
     @work(thread=True, exclusive=True, group="open", exit_on_error=False)
     def _open(self, place: Callable[[], str]) -> None:
-        """Find and reach another run; over ssh both take their time."""
+        """Find and reach another run in a thread, as both take time over ssh."""
         runs = self._watch.runs
         try:
             wanted = place()
@@ -272,7 +272,7 @@ class MonitorApp(App[None]):
             self.call_from_thread(self.notify, str(error), timeout=4, markup=False)
 
     def _follow(self, watch: Watch) -> None:
-        """Follow another run; only the one that was started here has output and an interrupt."""
+        """Follow another run; only one that was started here has output and an interrupt."""
         self._follower.stop(timeout=0)
         self._watch = watch
         self._view = View(self._view.page, metric=self._view.metric, bands=self._view.bands)
@@ -280,11 +280,11 @@ class MonitorApp(App[None]):
         self._follower.start()
 
     def action_save_svg(self) -> None:
-        """The screen as it is, as a picture."""
+        """Save the screen as it is, as a picture."""
         self._saved(save_svg(self, self._file_stem()))
 
     def action_save_text(self) -> None:
-        """The screen as it is, as text."""
+        """Save the screen as it is, as text."""
         self._saved(save_text(self, self._file_stem()))
 
     def _file_stem(self) -> str:
@@ -300,24 +300,24 @@ class MonitorApp(App[None]):
             self.notify(outcome, severity="error", markup=False)
 
     def action_copy(self) -> None:
-        """The place in the program, or the run's folder, to the terminal's clipboard."""
+        """Copy the place in the program, or the run's folder, to the terminal's clipboard."""
         text = self._page_screen.copyable() or self._watch.place
         self.copy_to_clipboard(text)
         self.notify(f"copied: {text!a}", timeout=3, markup=False)
 
     def action_next_theme(self) -> None:
-        """The next of our themes."""
+        """Switch to the next of the monitor's own themes."""
         names = [theme.name for theme in OWN]
         place = names.index(self.theme) + 1 if self.theme in names else 0
         self.theme = names[place % len(names)]
         self.notify(f"theme: {self.theme}", timeout=2)
 
     def watch_theme(self, theme: str) -> None:
-        """Draw everything in the new colours."""
+        """Draw everything again in the new colours."""
         self._show_last()
 
     def action_interrupt(self) -> None:
-        """Ctrl-C: in a run that was started here it goes to the program, once."""
+        """Ctrl-C: interrupt a program that was started here; otherwise explain how to leave."""
         if self._watch.interrupt is None:
             self.notify("q detaches; the run goes on.", timeout=3)
         else:
@@ -325,13 +325,13 @@ class MonitorApp(App[None]):
             self.notify("interrupted the program; q leaves the monitor", timeout=5)
 
     def action_help(self) -> None:
-        """Show the keys, and what the page shows."""
+        """Show the keys, and what the open page shows."""
         if not isinstance(self.screen, HelpScreen):
             screen = self._page_screen
             self.push_screen(HelpScreen(screen.PAGE, screen.HELP))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """The command palette."""
+        """Yield the commands of the palette."""
         for page in Page:
             about = f"Open page {page.key}"
             yield SystemCommand(str(page), about, lambda page=page: self.action_page(page.name))

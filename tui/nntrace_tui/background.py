@@ -1,6 +1,6 @@
 """Threads beside the screen; none is cut off in the middle of a call when the program ends.
 
-A daemon thread that still imports or computes while the interpreter is taken down ends the whole
+A daemon thread that still imports or computes while the interpreter shuts down ends the whole
 process with an abort signal, so the end waits for it; not for ever, since a file system may hang.
 """
 
@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-_PATIENCE_SECONDS: Final = 10.0  # the rules over the largest trace take half of it
+_PATIENCE_SECONDS: Final = 10.0  # the rules take half of this over the largest trace
 
 
 def in_background(
@@ -18,7 +18,7 @@ def in_background(
     name: str,
     patience_seconds: float = _PATIENCE_SECONDS,
 ) -> threading.Thread:
-    """A thread, not started yet, that the end of the program waits for."""
+    """Return a thread, not started yet, for which the end of the program waits."""
 
     def work_and_be_forgotten() -> None:
         try:

@@ -1,7 +1,7 @@
 """The bands in which values are unremarkable, from the thresholds of the rules that judge them.
 
-What a rule would object to is never within a band, and is drawn in full colour; where the user has
-set a threshold of his own the band moves with it.
+A value to which a rule would object is never within a band, and is drawn in full colour. If the
+user has set a threshold, the band moves with it.
 """
 
 import math
@@ -19,7 +19,7 @@ from nntrace.rules.updates.ratio import update_ratio_high, update_ratio_low
 from nntrace.trace.model import FloatArray
 from nntrace_tui.metrics import Metric, Scale
 
-# ACT01: of a standard deviation "half to two are ideal", which is 25 times from where it objects;
+# ACT01: of a standard deviation "half to two is ideal", which is 25 times from where it objects;
 # UPD02 objects a decade below the band around 1e-3.
 _USUAL_STD: Final = (0.5, 2.0)
 _STD_FACTOR: Final = 25.0
@@ -34,7 +34,7 @@ Thresholds = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """The scale of each quantity; update ratios are on a scale of log10."""
+    """The scale of each quantity; update ratios are given as log10."""
 
     std: Scale
     log_ratio: Scale
@@ -42,7 +42,7 @@ class Bands:
     saturated: Scale
 
     def scale(self, metric: Metric, values: FloatArray) -> Scale:
-        """The scale of a metric; that of gradients is relative, around the median of the values."""
+        """The scale of a metric; for gradients it is relative, around the median of the values."""
         match metric:
             case Metric.ACTIVATION_STD:
                 return self.std
@@ -67,7 +67,7 @@ class Bands:
 
 
 def bands(thresholds: Thresholds) -> Bands:
-    """The bands under these thresholds by rule code, and the rules' own where there are none."""
+    """The bands under these thresholds, by rule code; the rules' defaults where none is given."""
     std, high, low, dead, saturated = (
         _limits(rule, thresholds)
         for rule in (
@@ -93,7 +93,7 @@ def bands(thresholds: Thresholds) -> Bands:
 
 @cache
 def usual_bands() -> Bands:
-    """The bands under the rules' own thresholds."""
+    """The bands under the rules' default thresholds."""
     return bands({})
 
 
@@ -103,14 +103,14 @@ def _limits(rule: Rule, thresholds: Thresholds) -> dict[str, float]:
 
 
 def _below(usual: float, objected: float, factor: float) -> float:
-    """Where a band begins: as usual, lower where the rule objects later, never below the rule."""
+    """The lower end of a band: the usual one, or lower if the rule objects only far below it."""
     return max(objected, min(usual, factor * objected))
 
 
 def _logarithmic(
     band: tuple[float, float], objected: tuple[float, float], *, of_logarithms: bool
 ) -> Scale:
-    """A scale in decades; where a rule objects at the band's end, a decade further is worst."""
+    """A scale in decades; if a rule objects at an end of the band, a decade further is worst."""
     low, high = (math.log10(max(end, 1e-30)) for end in band)
     high = max(high, low + 1e-6)
     lowest, highest = (math.log10(max(end, 1e-30)) for end in objected)
@@ -124,6 +124,6 @@ def _logarithmic(
 
 
 def _share(warning: float, worst: float) -> Scale:
-    """A scale of shares from zero, without a lower limit."""
+    """A scale of shares from zero; it has no lower limit."""
     warning = max(warning, 1e-9)
     return Scale(0.0, warning, 0.0, worst if worst > warning else warning + 1)

@@ -1,4 +1,4 @@
-"""The time on the machine that trains: its clock may be another one, or be set while it trains."""
+"""The time on the machine that trains: its clock may differ, or be set while it trains."""
 
 import time
 from collections.abc import Callable
@@ -9,23 +9,23 @@ Clock = Callable[[], int]
 
 
 class TrainingClock:
-    """The time where the run is: by its newest step once one has come, until then by our clock.
+    """The time on the run's machine: by its newest step once one has come, until then by ours.
 
-    So "no step for a minute" is a minute of ours, whatever either clock says.
+    So "no step for a minute" is a minute here, whatever either clock says.
 
     Args:
-        now_ns: nanoseconds since the epoch, here.
-        elapsed_ns: nanoseconds that no one sets.
+        now_ns: nanoseconds since the epoch, on this machine.
+        elapsed_ns: nanoseconds of a monotonic clock.
     """
 
     def __init__(self, now_ns: Clock = time.time_ns, elapsed_ns: Clock = time.monotonic_ns) -> None:
         self._now_ns = now_ns
         self._elapsed_ns = elapsed_ns
-        self._seen: tuple[int, int] | None = None  # how many steps, and the time of the last
+        self._seen: tuple[int, int] | None = None  # the number of steps, and the time of the last
         self._came_ns: int | None = None
 
     def read(self, trace: Trace) -> int:
-        """Nanoseconds since the epoch on the run's machine."""
+        """Return nanoseconds since the epoch on the run's machine."""
         times = trace.table("steps")["time_ns"]
         newest = (len(times), times[-1].as_py() or 0) if len(times) else None
         if newest != self._seen:

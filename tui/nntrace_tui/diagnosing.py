@@ -1,7 +1,8 @@
 """Runs the rules beside the follower, so that a slow diagnosis delays no screen.
 
-A diagnosis sees rows that no refresh changes; of several pieces of news while one is under way
-only the newest is diagnosed. Ranks that are not looked at are read here, and for the rules alone.
+A diagnosis sees rows that no refresh changes. If the trace grows several times during a diagnosis,
+only its newest state is diagnosed next. Other ranks than the shown one are read here, only for the
+rules.
 """
 
 import threading
@@ -19,10 +20,10 @@ Diagnose = Callable[[Trace], Diagnosis]
 
 
 class Diagnosing:
-    """The newest diagnosis of one trace that may grow.
+    """The newest diagnosis of a trace that may grow.
 
     Args:
-        diagnose: makes the findings.
+        diagnose: makes the diagnosis.
         pace: how often.
         done: called from another thread when there is a new result.
     """
@@ -45,7 +46,7 @@ class Diagnosing:
         self._is_stale = True
 
     def forget(self) -> None:
-        """Forget the trace; another one takes its place."""
+        """Forget the trace, as another one takes its place."""
         with self._lock:
             self._trace, self._result, self._error = None, None, None
             self._others = {}
@@ -53,10 +54,10 @@ class Diagnosing:
             self._next = 0.0
 
     def result(self, trace: Trace, *, at_once: bool) -> Diagnosis | None:
-        """The newest diagnosis; starts another when one is due, or news came and `at_once`.
+        """The newest diagnosis; starts another if one is due, or news came and `at_once`.
 
         Raises:
-            Exception: what the last diagnosis failed with.
+            Exception: the one with which the last diagnosis failed.
         """
         with self._lock:
             self._trace = trace
@@ -70,7 +71,7 @@ class Diagnosing:
             return self._result
 
     def _other_ranks(self, rows: Trace) -> list[Trace]:
-        """The other ranks up to now; one that cannot be read says so to the rule that asks."""
+        """The other ranks as they are now; the rules themselves report one that cannot be read."""
         others, read = self._others, []
         numbers = [rank for rank in rows.ranks if rank != rows.rank]
         for rank in numbers:

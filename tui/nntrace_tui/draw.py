@@ -1,6 +1,6 @@
-"""Numbers as text: sparklines, strips of heat, bars, pictures. Pure functions of width and palette.
+"""Numbers as text: sparklines, heat strips, bars, pictures. Pure functions of width and palette.
 
-Where there are no shades of colour a level is a sign: `▲` above its band, `▼` below, `·` within.
+Without shades of colour a level is drawn as a sign: `▲` above its band, `▼` below, `·` within.
 """
 
 import math
@@ -23,7 +23,7 @@ _SHADES = " ░▒▓█"
 
 
 def sparkline(curve: Curve, width: int, *, logarithmic: bool | None = None) -> str:
-    """The curve in one line; of each column the largest value. Empty without a value."""
+    """The curve in one line, with the largest value of each column; empty without values."""
     if not curve.values or width <= 0:
         return ""
     values = np.array(curve.values)
@@ -66,7 +66,7 @@ def strip(levels: FloatArray, width: int, palette: Palette) -> Text:
 
 
 def sign(level: float) -> str:
-    """A level without colour."""
+    """The character for a level, for use without colours."""
     if math.isnan(level):
         return " "
     if math.isinf(level):
@@ -77,7 +77,7 @@ def sign(level: float) -> str:
 
 
 def ramp(palette: Palette, low: str, high: str) -> Text:
-    """What the colours of a strip mean: from too low over the band to too high."""
+    """A legend for the colours of a strip: from too low over the band to too high."""
     text = line(f"{low} ", palette.dim)
     if palette.has_shades:
         for level in np.linspace(-1, 1, 9):
@@ -145,7 +145,7 @@ def scale_marker(
     width: int,
     palette: Palette,
 ) -> Text:
-    """A value on a scale between its ends: `  ····━━●━──  `, the band dotted, the spread a line."""
+    """A value on a scale, `  ····━━●━──  `: the band is dotted, the spread a line."""
     low, high = ends
 
     def cell(at: float) -> int:
@@ -193,5 +193,5 @@ def _hex(colour: FloatArray) -> str:
 
 
 def join(parts: Sequence[Text], gap: str = "  ") -> Text:
-    """Texts side by side in one line."""
+    """Join texts side by side in one line."""
     return Text(gap, no_wrap=True).join(parts)

@@ -9,18 +9,18 @@ _TITLE = "nntrace monitor"
 
 
 def save_svg(app: App[None], stem: str, folder: Path | None = None) -> Path | str:
-    """Where the picture was saved, or why it was not."""
+    """Save a picture; return its path, or why it was not saved."""
     return _write(app.export_screenshot(title=_TITLE), stem, ".svg", folder)
 
 
 def save_text(app: App[None], stem: str, folder: Path | None = None) -> Path | str:
-    """Where the text was saved, or why it was not."""
+    """Save the text; return its path, or why it was not saved."""
     return _write(screen_text(app), stem, ".txt", folder)
 
 
 def screen_text(app: App[None]) -> str:
     """The screen's characters, line by line."""
-    # Textual exports pictures only; this is what its own export draws from.
+    # Textual only exports pictures; its own export draws from these strips.
     strips = app.screen._compositor.render_strips()
     return "\n".join(strip.text.rstrip() for strip in strips) + "\n"
 

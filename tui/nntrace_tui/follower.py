@@ -1,10 +1,9 @@
-"""Follows a run folder in a thread and posts what it sees; it never writes, waits for, or signals
-the run.
+"""Follows a run folder in a thread and posts what it reads; it never affects the run.
 
-Updates are replaceable: a terminal that is slower than the run shows the newest one and drops the
-others. Whatever is wrong with the folder becomes a sentence beside the last good state. Its own
-work is spread out so that watching takes a few percent of one core, however large the trace;
-a key is answered at once.
+It does not write, wait for the run, or send signals. Updates are replaceable: a terminal that is
+slower than the run shows the newest one and drops the others. Whatever is wrong with the folder
+becomes a sentence beside the last good state. Its work is spread out so that watching takes a few
+percent of one core, however large the trace; a key is answered at once.
 """
 
 import threading
@@ -27,13 +26,13 @@ from nntrace_tui.pages.run import run_header
 from nntrace_tui.snapshot import Snapshot, extent, snapshot
 from nntrace_tui.view import Page, View
 
-_PAINTING_SECONDS = 1.0  # at most; a terminal may be slow
-_LARGE_BYTES = 4_000_000  # read in a tenth of a second
+_PAINTING_SECONDS = 1.0  # waited at most, as a terminal may be slow
+_LARGE_BYTES = 4_000_000  # which take a tenth of a second to read
 _STREAMS = ("sites", "steps", "stats", "data", "events")
 
 
 class Update(Message):
-    """The newest state of the run; `problem` says why it could not be brought up to date."""
+    """The newest state of the run; `problem` says why it is not up to date, or is None."""
 
     bubble = False
 
@@ -43,7 +42,7 @@ class Update(Message):
         self.problem = problem
 
     def can_replace(self, message: Message) -> bool:
-        """A newer update makes an older one worthless."""
+        """Whether this update replaces a queued message, as it does an older update."""
         return isinstance(message, Update)
 
 
@@ -79,20 +78,20 @@ class Follower:
         self._told_of_link: str | None = None
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Start to follow."""
         self._thread.start()
 
     def look_at(self, view: View) -> None:
-        """Build that view's page now, and from now on."""
+        """Build this view's page now, and from now on."""
         self._view = view
         self._called.set()
 
     def painted(self) -> None:
-        """Note that the last update is on the screen: what takes long may begin."""
+        """Note that the last update is on the screen, so that what takes long may start."""
         self._painted.set()
 
     def stop(self, timeout: float = 1.0) -> None:
-        """Post nothing more; a diagnosis that is under way is not waited for beyond `timeout`."""
+        """Stop posting; wait at most `timeout` seconds for the thread."""
         self._stopped.set()
         self._called.set()
         self._painted.set()
@@ -110,7 +109,7 @@ class Follower:
                 self._show()
             except (NntraceError, OSError) as error:
                 self._give_up(str(error))
-            except Exception as error:  # what a folder holds is no reason to lose the screen
+            except Exception as error:  # whatever a folder holds must not end the screen
                 self._give_up(f"{self._run} cannot be read: {type(error).__name__}: {error}.")
             ended = time.monotonic()
             if began >= next_look:
@@ -120,7 +119,7 @@ class Follower:
             self._wait(next_look)
 
     def _wait(self, until: float) -> None:
-        """Wait until then, or for a call or news of the connection; large runs are read rarely."""
+        """Wait until a time, a call, or a change of the connection."""
         while (left := until - time.monotonic()) > 0 and not self._called.is_set():
             self._called.wait(min(left, self._pace.running))
             if self._link_problem() != self._told_of_link:
@@ -131,7 +130,7 @@ class Follower:
         return self._snapshot is not None and self._snapshot.run.has_ended
 
     def _read(self) -> None:
-        """Take in what is new."""
+        """Read what is new."""
         if self._trace is None:
             self._open()
         elif self._trace.refresh():
@@ -139,7 +138,7 @@ class Follower:
 
     def _open(self) -> Trace:
         rank = self._view.rank
-        if self._snapshot is None and _is_large(self._run):  # how it stands now is soon read
+        if self._snapshot is None and _is_large(self._run):  # its present state is quickly read
             newest = Trace.newest(self._run, rank=rank)
             self._snapshot = snapshot(newest, None, self._clock.read(newest), self._view)
             self._send()
@@ -151,12 +150,12 @@ class Follower:
         return self._trace
 
     def _show(self) -> None:
-        """Post the page that is looked at; it is built anew only when it can have changed."""
+        """Post the page that is shown; build it only if it can have changed."""
         view, trace = self._view, self._trace
         if trace is None or (view.rank is not None and view.rank != trace.rank):
             trace = self._open()
         found = None
-        if not self._shown:  # rules beside it would delay the first screen
+        if not self._shown:  # running rules at the same time would delay the first screen
             self._called.set()
         else:
             found = self._diagnosing.result(trace, at_once=self._has_ended)
@@ -170,7 +169,7 @@ class Follower:
         then = self._at(trace.drawn, view.until)
         if shown != self._shown or self._snapshot is None:
             fresh = snapshot(then, found, now_ns, view, ranks)
-        else:  # while a run goes on its clock is news
+        else:  # while a run goes on, its clock still changes
             fresh = replace(self._snapshot, run=run_header(then, now_ns))
             if fresh.run == self._snapshot.run and self._problem == problem:
                 return
@@ -179,7 +178,7 @@ class Follower:
         self._send()
 
     def _at(self, trace: Trace, step: int | None) -> Trace:
-        """The run as it stood after that step."""
+        """The run as it was after a step; the whole run for None."""
         if step is None:
             return trace
         if self._past is None or self._past[0] != step:
@@ -187,7 +186,7 @@ class Follower:
         return self._past[1]
 
     def _give_up(self, problem: str) -> None:
-        """Keep the last state and open the folder afresh next time.
+        """Keep the last state and open the folder again next time.
 
         A reader that failed half-way has lost rows.
         """

@@ -1,4 +1,4 @@
-"""The one way in which text from a run reaches the screen: as itself, never as markup."""
+"""The only way in which text from a run reaches the screen: literally, never as markup."""
 
 from rich.text import Text
 
@@ -6,17 +6,17 @@ from nntrace.text import printable
 
 
 def literal(text: object, style: str = "") -> Text:
-    """The text with control characters escaped, in one style; square brackets stay brackets."""
+    """The text in one style, with control characters escaped; square brackets are kept."""
     return Text(printable(str(text)), style=style, no_wrap=True, overflow="ellipsis")
 
 
 def line(text: str = "", style: str = "") -> Text:
-    """The beginning of a line that does not wrap; what is appended has its own style."""
+    """The beginning of a line that does not wrap; text that is appended has its own style."""
     return Text.assemble((text, style), no_wrap=True, overflow="ellipsis")
 
 
 def shorten_path(path: str, width: int | None = None) -> str:
-    """A module path cut to `width` characters; its end tells layers apart, so the start goes."""
+    """A module path cut to `width` characters at its start, as its end identifies the layer."""
     shown = printable(path) or "(model)"
     if width is None or len(shown) <= width:
         return shown

@@ -1,4 +1,4 @@
-"""What screens ask of the application."""
+"""The requests of screens to the application."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from nntrace.rules import Finding
 
 
 class Look(Message):
-    """Look at something else: changes to the `View`."""
+    """Apply changes to the `View`."""
 
     def __init__(self, **changes: Any) -> None:
         super().__init__()

@@ -1,8 +1,7 @@
-"""The quantities a heat map can show, and the scale that makes a value a colour.
+"""The quantities that a heat map can show, and the scale that turns a value into a colour.
 
 A value becomes a level: 0 in the middle of the band, ±0.2 just within its edges, ±0.4 just
-outside, ±1 where it is as wrong as can be; NaN where nothing was recorded and infinity where a
-value was not finite.
+outside, ±1 at its worst; NaN if nothing was recorded and infinity if a value was not finite.
 """
 
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ OUTSIDE: Final = 0.4
 
 
 class Metric(StrEnum):
-    """What a heat map shows; the order is that of the key that goes through them."""
+    """What a heat map shows, in the order in which a key goes through them."""
 
     ACTIVATION_STD = "activation std"
     GRADIENT_RMS = "gradient rms"
@@ -29,14 +28,14 @@ class Metric(StrEnum):
 
     @property
     def following(self) -> "Metric":
-        """The next one, the first after the last."""
+        """The next metric; the first after the last."""
         order = tuple(Metric)
         return order[(order.index(self) + 1) % len(order)]
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Where a quantity is unremarkable and where it is as wrong as can be, in its own unit.
+    """Where a quantity is unremarkable and where it is at its worst, in its own unit.
 
     A logarithmic scale takes log10 of the values first; its limits are logarithms already.
     """
@@ -49,11 +48,11 @@ class Scale:
 
     @property
     def band(self) -> tuple[float, float]:
-        """Where values are unremarkable, in the unit of the values."""
+        """The range of unremarkable values, in the unit of the values."""
         return (10**self.low, 10**self.high) if self.logarithmic else (self.low, self.high)
 
     def levels(self, values: FloatArray) -> FloatArray:
-        """The level of each value, NaN for NaN."""
+        """The level of each value; NaN for NaN."""
         if self.logarithmic:
             with np.errstate(divide="ignore", invalid="ignore"):
                 values = np.log10(values)
@@ -68,7 +67,7 @@ class Scale:
 
 
 def legend(metric: Metric, scale: Scale) -> str:
-    """One line that says what the colours mean."""
+    """A line that explains the colours of a metric."""
     low, high = scale.band
     most = f"{100 * high:.3g} %"
     return {
@@ -84,7 +83,7 @@ def legend(metric: Metric, scale: Scale) -> str:
 
 
 def ends(metric: Metric, scale: Scale) -> tuple[str, str]:
-    """The two ends of a scale in the unit of its values."""
+    """The two ends of a scale as text, in the unit of its values."""
     low, high = scale.lowest, scale.highest
     if metric is Metric.UPDATE_RATIO:
         return f"{low:.3g}", f"{high:.3g}"

@@ -1,4 +1,4 @@
-"""How numbers are written in the monitor: short, aligned, and never mistaken for a missing one."""
+"""How numbers are written in the monitor: short, aligned, and distinct from a missing one."""
 
 import math
 
@@ -6,12 +6,12 @@ MISSING = "–"
 
 
 def number(value: float | None) -> str:
-    """Four significant digits at most: `2.303`, `1.2e-05`, `nan`."""
+    """A number with at most four significant digits: `2.303`, `1.2e-05`, `nan`."""
     return MISSING if value is None else f"{value:.4g}"
 
 
 def short_number(value: float | None) -> str:
-    """At most eight characters."""
+    """A number in at most eight characters."""
     if value is None:
         return MISSING
     if not math.isfinite(value) or value == 0 or 1e-3 <= abs(value) < 1e4:
@@ -20,14 +20,14 @@ def short_number(value: float | None) -> str:
 
 
 def log_ratio(value: float | None) -> str:
-    """The log10 of an update ratio: `-3.02`; `none` where nothing moved, as 0 is a ratio of one."""
+    """The log10 of an update ratio: `-3.02`; `none` if nothing moved, as 0 is a ratio of one."""
     if value is None or math.isnan(value):
         return MISSING
     return "none" if value == -math.inf else f"{value:.2f}".replace("-0.00", "0.00")
 
 
 def percent(fraction: float | None) -> str:
-    """`0 %`, `1.9 %`, `76 %`; a share too small to be written is `<0.1 %`, not none."""
+    """A share: `0 %`, `1.9 %`, `76 %`; one too small to be written is `<0.1 %`, not 0."""
     if fraction is None or math.isnan(fraction):
         return MISSING
     if 0 < fraction < 0.001:
@@ -38,14 +38,14 @@ def percent(fraction: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`0:42`, `12:03`, `1:02:03`."""
+    """A duration: `0:42`, `12:03`, `1:02:03`."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def rate(per_second: float | None) -> str:
-    """`45.1 it/s`, or `3.2 s/it` for steps longer than a second."""
+    """A rate: `45.1 it/s`, or `3.2 s/it` for steps longer than a second."""
     if per_second is None:
         return f"{MISSING} it/s"
     if per_second >= 1:

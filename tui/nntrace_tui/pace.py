@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds, shares of one core, and rows in memory.
+    """Limits in seconds, shares of one core, and rows in memory.
 
     Attributes:
-        running, idle: seconds between two looks while the run goes on, and once it has ended.
+        running, idle: seconds between two reads while the run goes on, and once it has ended.
         diagnosis: the least seconds between two diagnoses.
-        share: of a core that reading, and diagnosing, may take each: a large trace is read less
+        share: of a core that reading and diagnosing may take, each: a large trace is read less
             often, not at a higher cost.
-        rows: of statistics that are held of the rank that is looked at, and of all the other
-            ranks together; about 90 bytes each, and once more for drawing where there are more.
+        rows: of statistics that are held for the shown rank, and for all other ranks together;
+            about 90 bytes each, and once more for drawing if there are more.
     """
 
     running: float = 1.0

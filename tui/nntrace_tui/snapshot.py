@@ -1,6 +1,6 @@
 """What the monitor shows at one moment: a frozen `Snapshot`, made by a pure function of a `Trace`.
 
-No Textual in here. Only the page that is looked at is built, and only its module is imported.
+Nothing here uses Textual. Only the open page is built, and only its module is imported.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """The steps of the run, and the one at which time stands still for the viewer."""
+    """The steps of the run, and the one at which the display is paused; None follows the run."""
 
     first: int = 0
     last: int = 0
@@ -47,10 +47,10 @@ class Snapshot:
     """One moment of a run, as one page shows it.
 
     Attributes:
-        content: what the view's page shows; None for the page of rules, which shows findings.
+        content: the content of the view's page; None for the page of rules, which shows findings.
         findings: as ranked by the diagnosis; None until the first diagnosis was made.
         skipped: the rules that could not judge, so that silence is not mistaken for health.
-        any_judged: whether any rule could; of an experiment of a check none does.
+        any_judged: whether any rule could judge; none judges an experiment of `nntrace check`.
     """
 
     view: View
@@ -72,8 +72,8 @@ def snapshot(
     """The state of a run at `now_ns` (nanoseconds since the epoch).
 
     Args:
-        trace: up to the step at which the view stands still.
-        ranks: what the page of ranks shows; it comes from more than one rank's trace.
+        trace: up to the step at which the view is paused.
+        ranks: the content of the page of ranks, which comes from several ranks' traces.
     """
     findings = None if diagnosis is None else diagnosis.findings
     if findings is not None and view.until is not None:
@@ -90,7 +90,7 @@ def snapshot(
 
 
 def extent(trace: Trace, until: int | None) -> Extent:
-    """The first and the last step."""
+    """The first and the last step of a trace."""
     steps = trace.table("steps")["step"]
     if not len(steps):
         return Extent(until=until)
@@ -98,7 +98,7 @@ def extent(trace: Trace, until: int | None) -> Extent:
 
 
 def page_content(trace: Trace, view: View, findings: tuple[Finding, ...]) -> "Content":
-    """What the view's page shows of the trace."""
+    """The content of the view's page; None for pages that need no more than the findings."""
     match view.page:
         case Page.OVERVIEW:
             from nntrace_tui.pages.overview import overview_page

@@ -1,8 +1,8 @@
-"""What a start need not wait for: modules of pages that are not open, and the garbage collector.
+"""Speeds up the start: modules of closed pages are loaded later, garbage is collected later.
 
-Nearly all that is made until the first screen stands, and whenever a page is opened for the first
-time, stays until the end. Collecting meanwhile takes a tenth of the start; later every full
-collection, on whichever thread it falls, would go through all of it and hold up the screen.
+Nearly all objects that are made before the first screen, and when a page is opened for the first
+time, stay until the end. Collecting meanwhile takes a tenth of the start; later every full
+collection, on whichever thread, would visit all of them and delay the screen.
 """
 
 import gc
@@ -17,7 +17,7 @@ _LATER: Final = ("pyarrow.compute", "nntrace_tui.screens.runs", "nntrace_tui.scr
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """No garbage collection until `spare_what_stands`; the former state afterwards."""
+    """Disable garbage collection until `spare_what_stands`; restore it afterwards."""
     gc.disable()
     try:
         yield
@@ -27,13 +27,13 @@ def without_collection() -> Iterator[None]:
 
 
 def spare_what_stands() -> None:
-    """Collect garbage from now on, but never go through what is there already."""
+    """Enable garbage collection, but exclude the objects that exist already."""
     gc.freeze()
     gc.enable()
 
 
 def load_rest(loaded: Callable[[], None]) -> None:
-    """Import beside the open screen what the other pages need, then say so."""
+    """Import what the other pages need in a thread, then call `loaded`."""
     from nntrace_tui.screens import load
     from nntrace_tui.view import Page
 

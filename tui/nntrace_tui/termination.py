@@ -1,7 +1,7 @@
-"""SIGTERM while the monitor has the terminal: it must be given back before the process ends.
+"""Gives the terminal back on SIGTERM before the process ends, and leaves if the terminal is gone.
 
-And the end of the terminal itself: where nobody sends SIGHUP (`nohup`, a session without a
-controlling terminal), the monitor would wait for keys that never come, with all its might.
+If nobody sends SIGHUP (`nohup`, a session without a controlling terminal), the monitor would wait
+in a busy loop for keys that never come.
 """
 
 import asyncio
@@ -13,13 +13,13 @@ from collections.abc import Callable
 from typing import Final
 
 _LEAVING_SECONDS: Final = 3.0
-TERMINATED: Final = 128 + 15  # the exit code of a process that SIGTERM has ended, as shells give it
+TERMINATED: Final = 128 + 15  # the exit code that shells give for a process ended by SIGTERM
 
 
 def on_termination(act: Callable[[], None]) -> Callable[[], None]:
-    """Call `act` on the running event loop when SIGTERM comes; the function that undoes this.
+    """Call `act` on the running event loop when SIGTERM comes; return the undo.
 
-    Signals are the main thread's, and an event loop hears them on POSIX only; elsewhere nothing
+    Signals belong to the main thread, and event loops handle them only on POSIX; elsewhere nothing
     is installed.
     """
     if os.name != "posix" or threading.current_thread() is not threading.main_thread():
@@ -36,15 +36,15 @@ def on_termination(act: Callable[[], None]) -> Callable[[], None]:
 
 
 def has_terminal() -> bool:
-    """Whether keys can still come: the terminal at standard input is there."""
+    """Whether keys can still come: standard input is a terminal that exists."""
     return sys.__stdin__ is not None and sys.__stdin__.isatty()
 
 
 class LostTerminal:
     """Leaves a terminal that is gone; a program that was started from the monitor goes on.
 
-    Leaving restores the screen, and what draws it may wait for ever for a terminal that takes
-    nothing: then the process ends without it.
+    Leaving restores the screen, and drawing may wait for ever on a terminal that accepts nothing:
+    then the process ends without it.
     """
 
     def __init__(self, leave: Callable[[], object]) -> None:
@@ -52,7 +52,7 @@ class LostTerminal:
         self._end: threading.Timer | None = None
 
     def look(self) -> None:
-        """Leave, if nobody can see or press anything any more."""
+        """Leave if the terminal is gone."""
         if self._end is None and not has_terminal():
             self._end = threading.Timer(_LEAVING_SECONDS, os._exit, (TERMINATED,))
             self._end.daemon = True
@@ -60,6 +60,6 @@ class LostTerminal:
             self._leave()
 
     def was_left(self) -> None:
-        """Note that the app has left the screen: what follows needs no terminal."""
+        """Note that the app has left the screen: nothing that follows needs a terminal."""
         if self._end is not None:
             self._end.cancel()

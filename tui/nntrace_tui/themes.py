@@ -1,6 +1,6 @@
-"""The colours: Textual themes of our own, and what a theme means for text that widgets draw.
+"""The colours: Textual themes of nntrace, and what a theme means for text that widgets draw.
 
-Severities and levels are always told by a letter or a place too, never by colour alone.
+Severities and levels are always marked by a letter or a place, too, never by colour alone.
 """
 
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ COLOUR_BLIND: Final = Theme(
     error="#e8743b",
 )
 OWN: Final = (DARK, LIGHT, COLOUR_BLIND)
-_SHADES: Final = 12  # of a level either way: neighbouring cells of one shade are one run of text
+_SHADES: Final = 12  # per direction: neighbouring cells of equal shade are one run of text
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,11 @@ class Palette:
     """Rich styles for what widgets draw.
 
     Attributes:
-        low, high: for a level of −1 and of 1.
+        low, high: for levels of −1 and 1.
         middle: for a level of 0.
         nonfinite: for a value that is not finite.
         empty: where nothing was recorded.
-        has_shades: whether heat maps are coloured; else they are drawn with signs.
+        has_shades: whether heat maps are coloured; if not, they are drawn with signs.
     """
 
     error: str
@@ -101,11 +101,11 @@ class Palette:
         return Color.parse(self.middle).blend(Color.parse(end), share).hex
 
     def share(self, share: float) -> str:
-        """The colour of a share from 0 to 1 of whatever is counted."""
+        """The colour of a share from 0 to 1."""
         return Color.parse(self.empty).blend(Color.parse(self.curve), share).hex
 
 
-# A terminal's own sixteen colours, whatever they are there.
+# The terminal's own sixteen colours, whatever they look like.
 _PLAIN: Final = Palette(
     error="red",
     warning="yellow",

@@ -1,6 +1,6 @@
-"""What the user looks at: the page, and everything that changes what it must hold.
+"""What the user looks at: the page, and everything else that decides its content.
 
-The screens make a new `View` at every key; the follower builds the page that it asks for.
+The screens make a new `View` at every key; the follower builds the page for it.
 """
 
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from nntrace_tui.metrics import Metric
 
 
 class Page(StrEnum):
-    """The pages; each is the number key of its place here."""
+    """The pages; the key of each is the number of its place here."""
 
     OVERVIEW = "Overview"
     LAYERS = "Layers"
@@ -24,20 +24,20 @@ class Page(StrEnum):
 
     @property
     def key(self) -> str:
-        """The key that opens it."""
+        """The key that opens the page."""
         return str(tuple(Page).index(self) + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One look at a run.
+    """One view of a run.
 
     Attributes:
-        rank: None for the lowest.
-        until: the step at which time stands still; None follows the run.
-        layer: the module path that the layer page is about; None for the first.
-        parameter: the place of the parameter among the layer's that the layer page is about.
-        bands: what is drawn as unremarkable.
+        rank: the rank; None for the lowest.
+        until: the step at which the display is paused; None follows the run.
+        layer: the module path for the layer page; None for the first layer.
+        parameter: the index of the parameter, among the layer's, that the layer page shows.
+        bands: the ranges that are drawn as unremarkable.
     """
 
     page: Page = Page.OVERVIEW

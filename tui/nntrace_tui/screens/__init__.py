@@ -1,7 +1,7 @@
 """The monitor's screens: one per page, and the dialogs above them.
 
-A page `Layers` is the class `LayersScreen` of the module `layers`, imported when it is opened or
-when there is time: the first screen needs but one of them.
+Page `Layers` is class `LayersScreen` in module `layers`. A module is imported when its page is
+opened or when there is time: the first screen needs only one of them.
 """
 
 from importlib import import_module
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def new_screen(page: Page) -> "PageScreen":
-    """The screen of a page."""
+    """Make the screen of a page."""
     made: PageScreen = getattr(load(page), f"{page}Screen")()
     return made
 
 
 def load(page: Page) -> object:
-    """The module of a page."""
+    """Import the module of a page."""
     return import_module(f"{__name__}.{page.lower()}")

@@ -1,4 +1,4 @@
-"""The page of data: what enters the network."""
+"""The data page: what enters the network."""
 
 from functools import partial
 
@@ -22,7 +22,7 @@ _NUMBERS = ("mean", "std", "min", "max")
 
 
 class DataScreen(PageScreen):
-    """What the sampled batches held."""
+    """Shows what the sampled batches held."""
 
     PAGE = Page.DATA
     HELP = """\
@@ -37,7 +37,7 @@ Pictures   the first examples of the first batch, if they look like images
     AUTO_FOCUS = "#tensors"
 
     def body(self) -> ComposeResult:
-        """Tensors and batches at the left, labels and pictures at the right."""
+        """Yield tensors and batches on the left, labels and pictures on the right."""
         with Container(id="data-panes"):
             for name, title in (("tensors", "Tensors"), ("labels", "Labels and pictures")):
                 scroll = VerticalScroll(Drawing(id=f"{name}-text"), id=name)
@@ -54,7 +54,7 @@ Pictures   the first examples of the first batch, if they look like images
 
 
 def tensors_text(page: DataPage, width: int, _height: int, colours: Palette) -> Text:
-    """Inputs, targets and predictions, then the batches."""
+    """Draw inputs, targets and predictions, then the batches."""
     lines: list[Text] = []
     for row in page.tensors:
         lines += _tensor(row, width, colours)
@@ -73,7 +73,7 @@ def tensors_text(page: DataPage, width: int, _height: int, colours: Palette) -> 
 
 
 def labels_text(page: DataPage, width: int, _height: int, colours: Palette) -> Text:
-    """The classes seen, then pictures."""
+    """Draw the classes seen, then pictures."""
     lines: list[Text] = []
     if page.labels:
         of = f" of {page.classes:,} outputs" if page.classes else ""
@@ -131,7 +131,7 @@ def _duplicates(page: DataPage) -> str:
 
 
 def _pictures(page: DataPage, width: int, colours: Palette) -> list[Text]:
-    """As many side by side as there is room for."""
+    """Draw as many pictures side by side as there is room for."""
     lines: list[Text] = []
     row: list[list[Text]] = []
     used = 0

@@ -23,7 +23,7 @@ _OF_PARENT = (Role.PARAM, Role.PARAM_GRAD, Role.UPDATE)
 
 
 class FindingScreen(ModalScreen[None]):
-    """Closes with Escape, Enter or q."""
+    """Shows a finding; closes with Escape, Enter or q."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,enter,q", "dismiss", "Back", key_display="esc"),
@@ -37,17 +37,17 @@ class FindingScreen(ModalScreen[None]):
         self._finding = finding
 
     def compose(self) -> ComposeResult:
-        """The text, scrollable when it is longer than the screen."""
+        """Yield the text, which can be scrolled if it is longer than the screen."""
         with VerticalScroll(classes="card"):
             yield Static(describe(self._finding, palette(self.app)))
         yield Footer(show_command_palette=False)
 
     def action_rule(self) -> None:
-        """The documentation of the rule that found it."""
+        """Open the documentation of the rule that found it."""
         self.post_message(ShowRule(self._finding.code))
 
     def action_layer(self) -> None:
-        """The layer it is about, in full."""
+        """Open the page of the layer that it is about."""
         site = self._finding.site
         if site is None:
             self.notify("This finding is about the run, not about one layer.", timeout=3)
@@ -57,7 +57,7 @@ class FindingScreen(ModalScreen[None]):
         self.post_message(Look(page=Page.LAYER, layer=path, parameter=0))
 
     def action_copy(self) -> None:
-        """The place in the program, to paste into an editor."""
+        """Copy the place in the program, to be pasted into an editor."""
         location = self._finding.location
         if location is None:
             self.notify("This finding names no place in the program.", timeout=3)
@@ -67,7 +67,7 @@ class FindingScreen(ModalScreen[None]):
 
 
 def describe(finding: Finding, colours: Palette) -> Text:
-    """Everything a finding says, as text in which names from user code are literal."""
+    """Everything that a finding holds, as text; names from user code are literal."""
     text = Text()
     text.append(f"{finding.code} {finding.name}", "bold")
     text.append("  ")

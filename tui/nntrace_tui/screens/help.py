@@ -1,4 +1,4 @@
-"""The keys of every page, and what the page that was open shows."""
+"""The keys of every page, and what the open page shows."""
 
 from typing import ClassVar
 
@@ -23,7 +23,7 @@ ctrl+p       all commands                ?        this page
 
 
 class HelpScreen(ModalScreen[None]):
-    """Closes with Escape, Enter, q or ?."""
+    """Shows the help; closes with Escape, Enter, q or ?."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,enter,q,question_mark", "dismiss", "Back", key_display="esc"),
@@ -35,7 +35,7 @@ class HelpScreen(ModalScreen[None]):
         self._about = about
 
     def compose(self) -> ComposeResult:
-        """The text, scrollable when it is longer than the screen."""
+        """Yield the text, which can be scrolled if it is longer than the screen."""
         text = Text.assemble(
             (f"{self._title}\n\n", "bold"), self._about, ("\nKeys on every page\n\n", "bold"), _KEYS
         )

@@ -1,4 +1,4 @@
-"""The page of one layer: its statistics side by side, one of them over time, its histograms."""
+"""The layer page: a layer's statistics side by side, one of them over time, its histograms."""
 
 from functools import partial
 from typing import ClassVar, Final
@@ -25,7 +25,7 @@ from nntrace_tui.widgets.curve_plot import CurvePlot, Plotted
 from nntrace_tui.widgets.drawing import Drawing
 from nntrace_tui.widgets.findings_list import FindingsList
 
-# The order in which the statistics are read, the telling ones first.
+# The order in which the statistics are shown, the most telling ones first.
 _ROWS: Final = (
     "std",
     "rms",
@@ -54,7 +54,7 @@ _LABELS: Final = {
 
 
 class LayerScreen(PageScreen):
-    """One layer in full."""
+    """Shows one layer in full."""
 
     PAGE = Page.LAYER
     HELP = """\
@@ -85,7 +85,7 @@ Escape   back to the layers
         self._rows: tuple[str, ...] = ()
 
     def body(self) -> ComposeResult:
-        """The title, the table, the plot, the histograms and the findings."""
+        """Yield the title, the table, the plot, the histograms and the findings."""
         yield Static(id="layer-title")
         with Container(id="layer-panes"):
             table: DataTable[Text] = DataTable(cursor_type="cell", cell_padding=0)
@@ -97,7 +97,7 @@ Escape   back to the layers
         yield FindingsList()
 
     def show_content(self, snapshot: Snapshot) -> None:
-        """Bring every pane up to date; the cursor stays where it is."""
+        """Update every pane; the cursor stays where it is."""
         page = snapshot.content
         if not isinstance(page, LayerPage):
             return
@@ -109,7 +109,7 @@ Escape   back to the layers
         self._draw()
 
     def copyable(self) -> str | None:
-        """Where the program built the layer."""
+        """The place where the program built the layer."""
         return None if self._page is None else self._page.location
 
     def _fill(self, page: LayerPage) -> None:
@@ -147,25 +147,25 @@ Escape   back to the layers
         histogram.draw(partial(_histogram, column.histograms))
 
     def on_data_table_cell_highlighted(self) -> None:
-        """Another statistic."""
+        """Draw the statistic to which the cursor has moved."""
         self._draw()
 
     def action_parameter(self) -> None:
-        """The next parameter of the layer."""
+        """Show the next parameter of the layer."""
         if self._page is not None and self._page.parameters:
             following = (self._page.parameter + 1) % len(self._page.parameters)
             self.post_message(Look(parameter=following, layer=self._page.path))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """On a wide terminal both are shown, and there is nothing to choose."""
+        """Disable `histogram` on a wide terminal, which shows both plots."""
         return action != "histogram" or self.has_class("-narrow")
 
     def action_histogram(self) -> None:
-        """The histograms in place of the curve, where there is room for one of them."""
+        """Swap curve and histograms, if there is room for only one of them."""
         self.query_one("#layer-plots").toggle_class("histogram")
 
     def action_layer(self, by: int) -> None:
-        """The next layer, or the one before."""
+        """Show the next layer, or the one before."""
         if self._page is not None and self._page.path is not None:
             paths = self._page.paths
             place = paths.index(self._page.path) if self._page.path in paths else 0
@@ -173,7 +173,7 @@ Escape   back to the layers
                 self.post_message(Look(layer=paths[(place + by) % len(paths)], parameter=0))
 
     def action_back(self) -> None:
-        """To all layers."""
+        """Go back to the page of layers."""
         self.post_message(Look(page=Page.LAYERS))
 
 
@@ -191,7 +191,7 @@ def _title(page: LayerPage, colours: Palette) -> Text:
 
 
 def _heading(page: LayerPage, column: SiteColumn) -> str:
-    """A parameter's column has its own name."""
+    """The heading of a column; a parameter's column has the parameter's name."""
     if column.heading == "weight" and page.parameters:
         return literal(page.parameters[page.parameter]).plain[: _CELL - 1]
     return column.heading
@@ -214,7 +214,7 @@ def _histogram(history: HistogramHistory, width: int, height: int, colours: Pale
     labels = _bin_labels(history)
     lines = density(history.shares, width - 9, colours)
     chosen = range(len(lines))
-    if len(lines) > height:  # what is about zero stays in the middle
+    if len(lines) > height:  # the bins around zero stay in the middle
         cut = len(lines) - height
         chosen = range(cut // 2, len(lines) - (cut - cut // 2))
     return Text("\n", no_wrap=True).join(
@@ -223,7 +223,7 @@ def _histogram(history: HistogramHistory, width: int, height: int, colours: Pale
 
 
 def _bin_labels(history: HistogramHistory) -> list[str]:
-    """The lower end of each bin, the highest first, as `density` draws them."""
+    """The lower end of each bin, the highest bin first, as `density` draws them."""
     assert history.shares is not None
     octaves = len(history.shares) // 2
     sizes = [2.0 ** (history.lowest_octave + n) for n in range(octaves)]

@@ -1,4 +1,4 @@
-"""The page of layers: a heat map of one metric over time, beside the current numbers."""
+"""The layers page: a heat map of one metric over time, beside the current numbers."""
 
 from typing import ClassVar
 
@@ -20,7 +20,7 @@ from nntrace_tui.widgets.line_list import LineList
 
 
 class LayersScreen(PageScreen):
-    """All layers over time."""
+    """Shows all layers over time."""
 
     PAGE = Page.LAYERS
     HELP = """\
@@ -53,13 +53,13 @@ The bands follow the thresholds of the rules ACT01, ACT04, ACT05, UPD01 and UPD0
     AUTO_FOCUS = "LayersHeat"
 
     def body(self) -> ComposeResult:
-        """The heat map, what its colours mean, and the filter while it is used."""
+        """Yield the heat map, its legend, and the filter, which is hidden until it is used."""
         yield LayersHeat()
         yield Static(id="legend")
         yield Input(placeholder="words in the layer's path", id="filter", compact=True)
 
     def show_content(self, snapshot: Snapshot) -> None:
-        """Bring the heat map and its legend up to date."""
+        """Update the heat map and its legend."""
         page = snapshot.content
         if not isinstance(page, LayersPage):
             return
@@ -70,35 +70,35 @@ The bands follow the thresholds of the rules ACT01, ACT04, ACT05, UPD01 and UPD0
         self.query_one("#legend", Static).update(text)
 
     def action_metric(self, by: int) -> None:
-        """Go through the metrics."""
+        """Show the next metric, or the one before."""
         if self._snapshot is not None:
             metrics = tuple(Metric)
             place = metrics.index(self._snapshot.view.metric) + by
             self.post_message(Look(metric=metrics[place % len(metrics)]))
 
     def action_filter(self) -> None:
-        """Type words."""
+        """Show the filter and type into it."""
         field = self.query_one("#filter", Input)
         field.display = True
         field.focus()
 
     def action_clear(self) -> None:
-        """All layers again."""
+        """Clear the filter, so that all layers are shown."""
         field = self.query_one("#filter", Input)
         field.clear()
         field.display = False
         self.query_one(LayersHeat).focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Filter while typing."""
+        """Filter the layers while the user types."""
         self.query_one(LayersHeat).filter(event.value)
 
     def on_input_submitted(self) -> None:
-        """Back to the list, the filter stays."""
+        """Return to the list; the filter stays."""
         self.query_one(LayersHeat).focus()
 
     def on_line_list_chosen(self, event: LineList.Chosen) -> None:
-        """Open the layer that was chosen."""
+        """Open the chosen layer."""
         path = self.query_one(LayersHeat).path_at(event.index)
         if path is not None:
             self.post_message(Look(page=Page.LAYER, layer=path, parameter=0))

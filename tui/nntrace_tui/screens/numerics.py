@@ -1,4 +1,4 @@
-"""The page of numerics: the story of a NaN, or how far everything is from one."""
+"""The numerics page: the story of a NaN, or how far all values are from one."""
 
 import math
 from functools import partial
@@ -23,7 +23,7 @@ _FEW_DECADES = 3.0
 
 
 class NumericsScreen(PageScreen):
-    """Values that are not finite, and values that are large."""
+    """Shows non-finite values, or the largest ones."""
 
     PAGE = Page.NUMERICS
     HELP = """\
@@ -36,20 +36,20 @@ are left to the limit of their type.
     AUTO_FOCUS = "VerticalScroll"
 
     def body(self) -> ComposeResult:
-        """One text, scrollable."""
+        """Yield one text, which can be scrolled."""
         scroll = VerticalScroll(Drawing(id="story-text"), id="story")
         scroll.border_title = "Numerics"
         yield scroll
 
     def show_content(self, snapshot: Snapshot) -> None:
-        """Bring it up to date."""
+        """Update the text."""
         page = snapshot.content
         if isinstance(page, NumericsPage):
             self.query_one("#story-text", Drawing).draw(partial(story, page))
 
 
 def story(page: NumericsPage, width: int, _height: int, colours: Palette) -> Text:
-    """The whole page."""
+    """Draw the whole page."""
     lines: list[Text] = []
     if page.first_step is None:
         lines += [

@@ -27,7 +27,7 @@ from nntrace_tui.widgets.program_output import ProgramOutput
 
 
 class OverviewScreen(PageScreen):
-    """The run at one glance."""
+    """Shows the run at one glance."""
 
     PAGE = Page.OVERVIEW
     HELP = """\
@@ -49,7 +49,7 @@ l   loss on a linear or a logarithmic scale, or as it suits the values
         self._logarithmic: bool | None = None
 
     def body(self) -> ComposeResult:
-        """The diagnosis on top, the plots at the left, findings and layers at the right."""
+        """Yield the diagnosis on top, the plots on the left, findings and layers on the right."""
         yield Headline()
         with Container(id="panes"):
             with Container(id="curves"):
@@ -61,7 +61,7 @@ l   loss on a linear or a logarithmic scale, or as it suits the values
         yield ProgramOutput()
 
     def show_content(self, snapshot: Snapshot) -> None:
-        """Bring every pane up to date."""
+        """Update every pane."""
         page = snapshot.content
         self.query_one(Headline).show(snapshot)
         self.query_one(FindingsList).show(snapshot.findings, snapshot.skipped)
@@ -75,7 +75,7 @@ l   loss on a linear or a logarithmic scale, or as it suits the values
         self.query_one(LayersHeat).show(page.layers)
 
     def action_scale(self) -> None:
-        """Logarithmic, linear, as it suits the values."""
+        """Switch the scale of the loss: logarithmic, linear, or as it suits the values."""
         order = {None: True, True: False, False: None}
         self._logarithmic = order[self._logarithmic]
         words = {None: "as it suits", True: "logarithmic", False: "linear"}
@@ -84,7 +84,7 @@ l   loss on a linear or a logarithmic scale, or as it suits the values
             self.show_content(self._snapshot)
 
     def on_line_list_chosen(self, event: LineList.Chosen) -> None:
-        """Open the layer that was chosen."""
+        """Open the chosen layer."""
         path = self.query_one(LayersHeat).path_at(event.index)
         if path is not None:
             self.post_message(Look(page=Page.LAYER, layer=path, parameter=0))

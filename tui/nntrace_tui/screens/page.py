@@ -1,4 +1,4 @@
-"""What all pages have in common: the header above, the tabs, the trouble and the keys below."""
+"""What all pages have in common: the header and tabs above, the status and keys below."""
 
 from typing import ClassVar
 
@@ -18,9 +18,9 @@ from nntrace_tui.widgets.status_line import StatusLine
 
 
 class PageScreen(Screen[None]):
-    """One page; `show` is its only input.
+    """A page; `show` is its only input.
 
-    A subclass gives `PAGE`, `HELP` (what `?` says of it), `body` and `show_content`.
+    A subclass defines `PAGE`, `HELP` (the text that `?` shows), `body` and `show_content`.
     """
 
     PAGE: ClassVar[Page]
@@ -35,7 +35,7 @@ class PageScreen(Screen[None]):
         self._snapshot: Snapshot | None = None
 
     def compose(self) -> ComposeResult:
-        """The frame around the page's own panes."""
+        """Yield the frame around the page's own panes."""
         yield RunHeader()
         yield PageTabs(self.PAGE)
         with Container(id="body"):
@@ -44,11 +44,11 @@ class PageScreen(Screen[None]):
         yield Footer(show_command_palette=False)
 
     def body(self) -> ComposeResult:
-        """The page's own panes."""
+        """Yield the page's own panes."""
         raise NotImplementedError
 
     def show(self, snapshot: Snapshot | None, problem: str | None) -> None:
-        """Bring every pane up to date, or only the problem while there is no snapshot."""
+        """Update every pane, or only the problem while there is no snapshot."""
         self.query_one(StatusLine).show(problem)
         if snapshot is None:
             return
@@ -59,22 +59,22 @@ class PageScreen(Screen[None]):
             self.show_content(snapshot)
 
     def show_content(self, snapshot: Snapshot) -> None:
-        """Bring the page's own panes up to date."""
+        """Update the page's own panes."""
         raise NotImplementedError
 
     def copyable(self) -> str | None:
-        """What `y` copies; None for the run's path."""
+        """The text that `y` copies; None for the run's path."""
         return None
 
     def action_zoom(self) -> None:
-        """Give the focused pane the whole screen, or take it back."""
+        """Give the focused pane the whole screen, or back its own place."""
         if self.maximized is not None:
             self.minimize()
         elif self.focused is not None:
             self.maximize(self.focused)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Show the finding that was chosen in full."""
+        """Show the chosen finding in full."""
         if isinstance(event.option_list, FindingsList):
             finding = event.option_list.finding_at(event.option_index)
             if finding is not None:

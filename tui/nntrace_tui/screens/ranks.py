@@ -1,4 +1,4 @@
-"""The page of ranks: one line per rank, how far it is behind, whether its loss agrees."""
+"""The ranks page: one line per rank, how far it is behind, whether its loss agrees."""
 
 from typing import Final
 
@@ -17,8 +17,8 @@ from nntrace_tui.view import Page
 from nntrace_tui.widgets.findings_list import FindingsList
 from nntrace_tui.widgets.line_list import LineList
 
-_SLOW: Final = 1.2  # as DST04: a fifth slower than the others
-_APART: Final = 1.5  # of a rank's loss over the ranks' median
+_SLOW: Final = 1.2  # as in DST04: a fifth slower than the others
+_APART: Final = 1.5  # ratio of a rank's loss to the ranks' median
 _QUIET_SECONDS: Final = 30.0
 
 
@@ -30,13 +30,13 @@ class RanksList(LineList):
         self._page = RanksPage()
 
     def show(self, page: RanksPage) -> None:
-        """Bring it up to date."""
+        """Update the list."""
         self._page = page
         self.border_title = plural(len(page.rows), "rank")
         self.renew()
 
     def rank_at(self, index: int) -> int:
-        """The rank of that line."""
+        """The rank shown in a line."""
         return self._page.rows[index].rank
 
     @property
@@ -45,14 +45,14 @@ class RanksList(LineList):
         return len(self._page.rows)
 
     def heading(self, width: int) -> Text:
-        """What the columns are."""
+        """The headings of the columns."""
         shared = self._page.shared_step
         loss = "loss" if shared is None else f"loss at {shared:,}"
         columns = f"  {'rank':>5}{'step':>11}{'lag':>7}{'step time':>12}{'data wait':>11}"
         return Text(f"{columns}{loss:>18}{'grad norm':>11}  state", "bold", no_wrap=True)
 
     def line(self, index: int, width: int) -> Text:
-        """One rank."""
+        """Draw one rank."""
         row, colours = self._page.rows[index], palette(self.app)
         text = Text("▸ " if row.rank == self._page.shown_rank else "  ", no_wrap=True)
         text.append(f"{row.rank:>5}", "bold")
@@ -81,7 +81,7 @@ class RanksList(LineList):
 
 
 class RanksScreen(PageScreen):
-    """All ranks."""
+    """Shows all ranks."""
 
     PAGE = Page.RANKS
     HELP = """\
@@ -98,12 +98,12 @@ Enter        show the other pages for that rank
     AUTO_FOCUS = "RanksList"
 
     def body(self) -> ComposeResult:
-        """The ranks, and the findings on them."""
+        """Yield the ranks, and the findings on them."""
         yield RanksList()
         yield FindingsList()
 
     def show_content(self, snapshot: Snapshot) -> None:
-        """Bring both up to date."""
+        """Update both lists."""
         page = snapshot.content
         if isinstance(page, RanksPage):
             self.query_one(RanksList).show(page)
@@ -112,5 +112,5 @@ Enter        show the other pages for that rank
         self.query_one(FindingsList).display = bool(found)
 
     def on_line_list_chosen(self, event: LineList.Chosen) -> None:
-        """Look at that rank from now on."""
+        """Show the chosen rank from now on."""
         self.post_message(Look(rank=self.query_one(RanksList).rank_at(event.index)))

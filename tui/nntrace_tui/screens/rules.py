@@ -1,4 +1,4 @@
-"""The page of rules: what each one says of the run; and the documentation of one."""
+"""The rules page: the verdict of each rule on the run; and the documentation of one rule."""
 
 from typing import ClassVar
 
@@ -29,7 +29,7 @@ class RulesList(LineList):
         self._verdicts: tuple[Verdict, ...] = ()
 
     def show(self, shown: tuple[Verdict, ...]) -> None:
-        """Bring it up to date."""
+        """Update the list."""
         if shown != self._verdicts:
             self._verdicts = shown
             found = sum(verdict.severity is not None for verdict in shown)
@@ -42,7 +42,7 @@ class RulesList(LineList):
             self.renew()
 
     def code_at(self, index: int) -> str:
-        """The rule of that line."""
+        """The code of the rule in a line."""
         return self._verdicts[index].code
 
     @property
@@ -51,11 +51,11 @@ class RulesList(LineList):
         return len(self._verdicts)
 
     def heading(self, width: int) -> Text:
-        """What the columns are."""
+        """The headings of the columns."""
         return Text(f"  {'rule':<34} what it says", "bold", no_wrap=True)
 
     def line(self, index: int, width: int) -> Text:
-        """One rule."""
+        """Draw one rule."""
         verdict, colours = self._verdicts[index], palette(self.app)
         mark, style = _mark(verdict, colours)
         text = line(f"{mark} ", style)
@@ -81,7 +81,7 @@ def _mark(verdict: Verdict, colours: Palette) -> tuple[str, str]:
 
 
 class RulesScreen(PageScreen):
-    """All rules."""
+    """Shows all rules."""
 
     PAGE = Page.RULES
     HELP = """\
@@ -96,21 +96,21 @@ Enter   the documentation of the rule: what it sees, why it matters, its thresho
     AUTO_FOCUS = "RulesList"
 
     def body(self) -> ComposeResult:
-        """One list."""
+        """Yield the list."""
         yield RulesList()
 
     def show_content(self, snapshot: Snapshot) -> None:
-        """Bring it up to date."""
+        """Update the list."""
         shown = verdicts(all_rules().values(), snapshot.findings, snapshot.skipped)
         self.query_one(RulesList).show(shown)
 
     def on_line_list_chosen(self, event: LineList.Chosen) -> None:
-        """Open the documentation of the rule that was chosen."""
+        """Open the documentation of the chosen rule."""
         self.post_message(ShowRule(self.query_one(RulesList).code_at(event.index)))
 
 
 class RuleScreen(ModalScreen[None]):
-    """A rule's documentation; closes with Escape, Enter or q."""
+    """Shows a rule's documentation; closes with Escape, Enter or q."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,enter,q", "dismiss", "Back", key_display="esc"),
@@ -121,14 +121,14 @@ class RuleScreen(ModalScreen[None]):
         self._rule = rule
 
     def compose(self) -> ComposeResult:
-        """The text, scrollable when it is longer than the screen."""
+        """Yield the text, which can be scrolled if it is longer than the screen."""
         with VerticalScroll(classes="card"):
             yield Static(document(self._rule, palette(self.app)))
         yield Footer(show_command_palette=False)
 
 
 def document(rule: Rule, colours: Palette) -> Text:
-    """All that is declared of a rule."""
+    """Everything that a rule declares, as text."""
     text = Text()
     text.append(f"{rule.code} {rule.name}  ", "bold")
     text.append(rule.severity.value, colours.severity(rule.severity))

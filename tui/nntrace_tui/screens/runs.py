@@ -1,4 +1,4 @@
-"""Chooses another run of the same folder, here or on another machine."""
+"""Lets the user choose another run of the same folder, here or on another machine."""
 
 from typing import ClassVar
 
@@ -36,7 +36,7 @@ class RunsList(LineList):
         self._open_run = open_run
 
     def show(self, rows: tuple[RunRow, ...]) -> None:
-        """Bring it up to date; at first the cursor is on the open run."""
+        """Update the list; at first the cursor is on the open run."""
         here = self._rows[self.cursor].place if self._rows else self._open_run
         self._rows = rows
         self.renew()
@@ -45,7 +45,7 @@ class RunsList(LineList):
             self.move_to(places.index(here))
 
     def place_at(self, index: int) -> str:
-        """The run of that line."""
+        """The run in a line."""
         return self._rows[index].place
 
     @property
@@ -54,7 +54,7 @@ class RunsList(LineList):
         return len(self._rows)
 
     def heading(self, width: int) -> Text:
-        """What the columns are."""
+        """The headings of the columns."""
         room = self._room(width)
         return Text(
             f"  {'run':<{room}} {'status':<10}{'started':>9}{'steps':>11}{'loss':>10}",
@@ -63,7 +63,7 @@ class RunsList(LineList):
         )
 
     def line(self, index: int, width: int) -> Text:
-        """One run."""
+        """Draw one run."""
         row, colours = self._rows[index], palette(self.app)
         style = {
             RunStatus.RUNNING: colours.good,
@@ -86,7 +86,7 @@ class RunsList(LineList):
 
 
 class RunsScreen(ModalScreen[str | None]):
-    """Closes with the run that was chosen."""
+    """A list of runs; closes with the chosen one."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,r", "dismiss", "Back", key_display="esc"),
@@ -98,13 +98,13 @@ class RunsScreen(ModalScreen[str | None]):
         self._open_run = open_run
 
     def compose(self) -> ComposeResult:
-        """The list."""
+        """Yield the list."""
         with Vertical(classes="card", id="runs-card"):
             yield RunsList(self._open_run)
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        """Read the list now, and from time to time where that costs little."""
+        """Read the list now, and from time to time if that costs little."""
         runs = self.query_one(RunsList)
         runs.border_title = literal(f"Runs in {self._listed.where}")
         runs.loading = True
@@ -123,7 +123,7 @@ class RunsScreen(ModalScreen[str | None]):
 
     def _show(self, rows: tuple[RunRow, ...], problem: str | None) -> None:
         if not self.is_attached:
-            return  # closed while ssh was asked
+            return  # the screen was closed while ssh was asked
         runs = self.query_one(RunsList)
         runs.loading = False
         if problem is not None:
@@ -132,6 +132,6 @@ class RunsScreen(ModalScreen[str | None]):
         runs.focus()
 
     def on_line_list_chosen(self, event: LineList.Chosen) -> None:
-        """That one."""
+        """Close with the chosen run."""
         event.stop()
         self.dismiss(self.query_one(RunsList).place_at(event.index))

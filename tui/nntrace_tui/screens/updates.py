@@ -1,4 +1,4 @@
-"""The page of updates: every parameter's update ratio around its band, and the learning rate."""
+"""The updates page: every parameter's update ratio beside its band, and the learning rate."""
 
 import math
 from typing import ClassVar, Final
@@ -19,13 +19,13 @@ from nntrace_tui.view import Page
 from nntrace_tui.widgets.curve_plot import CurvePlot, Plotted
 from nntrace_tui.widgets.line_list import LineList
 
-_LOW, _HIGH = -6.0, 0.0  # of the scale that is drawn, log10
+_LOW, _HIGH = -6.0, 0.0  # ends of the drawn scale, log10
 _MOST_LABEL: Final = 40
 _HEAT_FROM: Final = 110
 
 
 class UpdateRatios(LineList):
-    """Shows an `UpdatesPage`: a parameter to a line."""
+    """Shows an `UpdatesPage`, one parameter per line."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("s", "sort", "Sort by distance")]
 
@@ -37,19 +37,19 @@ class UpdateRatios(LineList):
         self._by_distance = False
 
     def show(self, page: UpdatesPage) -> None:
-        """Bring it up to date."""
+        """Update the list."""
         if page is self._page:
             return
         self._page = page
         self._arrange()
 
     def action_sort(self) -> None:
-        """The furthest from the band first, or in depth order."""
+        """Switch between two orders: furthest from the band first, or by depth."""
         self._by_distance = not self._by_distance
         self._arrange()
 
     def path_at(self, index: int) -> str | None:
-        """The parameter of that line."""
+        """The parameter in a line."""
         return None if self._page is None else self._page.paths[self._order[index]]
 
     def _arrange(self) -> None:
@@ -68,7 +68,7 @@ class UpdateRatios(LineList):
         return len(self._order)
 
     def heading(self, width: int) -> Text:
-        """The scale's numbers."""
+        """The headings, with the numbers of the scale."""
         label, scale, heat = self._widths(width)
         text = line("parameter".ljust(label) + "    now ", "bold")
         marks = [" "] * scale
@@ -79,7 +79,7 @@ class UpdateRatios(LineList):
         return text.append(f"  {'over the run':<{heat}}") if heat else text
 
     def line(self, index: int, width: int) -> Text:
-        """Name, ratio, its place on the scale, its history."""
+        """Draw a parameter's name, ratio, place on the scale, and history."""
         page = self._page
         if page is None:
             return Text()
@@ -98,7 +98,7 @@ class UpdateRatios(LineList):
         return text
 
     def _widths(self, width: int) -> tuple[int, int, int]:
-        """Of the label, the scale and the heat."""
+        """The widths of label, scale and heat strip."""
         longest = max((len(path) for path in self._page.paths), default=9) if self._page else 9
         label = max(10, min(longest + 1, _MOST_LABEL, width // 3))
         rest = width - label - 8
@@ -117,7 +117,7 @@ def _distance(ratio: float, band: tuple[float, float]) -> float:
 
 
 class UpdatesScreen(PageScreen):
-    """All parameters' updates."""
+    """Shows the updates of all parameters."""
 
     PAGE = Page.UPDATES
     HELP = """\
@@ -134,12 +134,12 @@ Enter    the layer of the parameter
     AUTO_FOCUS = "UpdateRatios"
 
     def body(self) -> ComposeResult:
-        """The ratios, and the learning rate below them."""
+        """Yield the ratios, and the learning rate below them."""
         yield UpdateRatios()
         yield CurvePlot(id="lr")
 
     def show_content(self, snapshot: Snapshot) -> None:
-        """Bring both panes up to date."""
+        """Update both panes."""
         page = snapshot.content
         if isinstance(page, UpdatesPage):
             self.query_one(UpdateRatios).show(page)
@@ -147,7 +147,7 @@ Enter    the layer of the parameter
             self.query_one("#lr", CurvePlot).show(Plotted(title, page.lr))
 
     def on_line_list_chosen(self, event: LineList.Chosen) -> None:
-        """Open the layer of the parameter that was chosen."""
+        """Open the layer of the chosen parameter."""
         path = self.query_one(UpdateRatios).path_at(event.index)
         if path is not None:
             layer, _, _ = path.rpartition(".")
