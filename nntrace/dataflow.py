@@ -48,8 +48,9 @@ def edges(payload: Mapping[str, Any], offset: int) -> Iterator[tuple[Vertex, Ver
 
 
 def is_rectified_outside(vertex: Vertex, takers: Takers) -> bool:
-    """Whether every user of a module's output is a functional relu, directly or behind maximum
-    pooling: `F.relu(self.conv(x))`.
+    """Whether the program itself rectifies a module's output: `F.relu(self.conv(x))`.
+
+    Every operation that takes the output must be a relu, directly or behind maximum pooling.
     """
     taking = takers.get(vertex, ())
     return bool(taking) and all(

@@ -14,10 +14,10 @@ from nntrace.schema import Role
 class Site:
     """One place whose statistics are recorded: a module path and a role.
 
-    The fields are the columns of `sites`.
-    Ids grow in the order in which the training program first reached the sites, which is depth
-    order for a feed-forward pass. `range_low`/`range_high` bound a bounded activation function.
-    `unit_axis` is the axis of channels or features where it is not PyTorch's.
+    The fields are the columns of `sites`. Ids grow in the order in which the training program first
+    reached the sites, which is depth order for a feed-forward pass. `range_low`/`range_high` bound
+    a bounded activation function. `unit_axis` is the axis of channels or features where it is not
+    PyTorch's.
     """
 
     id: int

@@ -13,7 +13,7 @@ def objective_payload(
     is_clamped: bool,
     broadcast: tuple[Sequence[int | None], Sequence[int | None]] | None,
 ) -> dict[str, Any]:
-    """Describe the objective that is minimised.
+    """The payload that describes the objective being minimised.
 
     Args:
         terms: name and weight of each term; a repeated name stands for the same function.

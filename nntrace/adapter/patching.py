@@ -33,7 +33,7 @@ def replace(owner: Any, name: str, wrapper: Any) -> Undo:
 def calling_before(
     observe: Function, unless: Callable[[], bool] | None = None
 ) -> Callable[[Function], Function]:
-    """A decorator: the function calls `observe(*args, **kwargs)` before it runs.
+    """A decorator that makes a function call `observe(*args, **kwargs)` before it runs.
 
     Args:
         observe: is called with the arguments of each call.
@@ -54,7 +54,7 @@ def calling_before(
 def calling_after(
     observe: Function, unless: Callable[[], bool] | None = None
 ) -> Callable[[Function], Function]:
-    """A decorator: the function calls `observe(result, *args, **kwargs)` after it ran.
+    """A decorator that makes a function call `observe(result, *args, **kwargs)` after it ran.
 
     Args:
         observe: is called with the result and the arguments of each call.

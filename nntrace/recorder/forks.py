@@ -1,6 +1,6 @@
 """Calls methods in forked children without keeping their objects alive.
 
-Python never releases a function registered for forks; a weak reference keeps the object free.
+Python never releases a function registered for forks, so the function refers to the object weakly.
 """
 
 import os

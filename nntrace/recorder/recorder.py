@@ -224,8 +224,8 @@ class Recorder:
     ) -> bool:
         """Record an optimizer step that has ended, and return whether to sample the next one.
 
-        A number that is still on its way to the host is passed as a function, which the writer
-        calls. The arguments without a column in `steps`, or that differ from it, are these.
+        Arguments that are not listed here are columns of `steps`. A number that is still on its way
+        to the host is passed as a function, which the writer calls.
 
         Args:
             memory_bytes: the accelerator's memory; without it the process's is recorded.

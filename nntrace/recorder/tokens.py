@@ -72,7 +72,7 @@ class TokenSearch:
         self._is_over = False
 
     def look_in(self, thing: object) -> None:
-        """Search this object, too; for what delivers the batches."""
+        """Search an object, too, such as a loader or its data set."""
         if self._is_over:
             return
         with suppress(TypeError):  # it cannot be referred to weakly
