@@ -22,6 +22,7 @@ from nntrace.schema import MANIFEST, RunStatus
 
 # With more bytes of statistics than this, findings are not counted at exit: it would take seconds.
 _COUNT_FINDINGS_BYTES = 32 * 1024 * 1024
+_BUSY = 0.2  # the share of the time in which other work had the processor
 _LONGEST_ERROR = 2000
 # The exceptions by which torchrun and torch.multiprocessing report a failed process.
 _CHILD_FAILED = ("ChildFailedError", "ProcessRaisedException", "ProcessExitedException")
@@ -159,6 +160,9 @@ def overhead_of(recorder: Recorder) -> str:
     if cadence.every is not None or account.spent_ns < 1.2 * allowed_ns:
         return share
     budget = f"{100 * cadence.budget:.3g}%"
+    if account.spent_ns > granted_ns and (starved := recorder.contention.share() or 0.0) > _BUSY:
+        busy = f"other programs had the processor for {starved:.0%} of the time"
+        return f"{share} (on a busy machine: {busy})"
     if account.spent_ns > granted_ns and recorder.pace.facts.spent_ns > allowed_ns:
         return f"{share} (steps are so short that noting their plain facts alone exceeds {budget})"
     if account.spent_ns > 2 * granted_ns:

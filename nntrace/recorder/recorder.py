@@ -92,7 +92,7 @@ class Recorder:
         self.versions: dict[str, str] = {}
         self._manifest = OwnManifest(manifest)
         self._site_ids = itertools.count()
-        self._contention = Contention()
+        self.contention = Contention()
         self._memory = ResidentMemory()
         self._has_origin = False
         self._tokens = TokenSearch()
@@ -289,7 +289,7 @@ class Recorder:
     def open(self) -> None:
         """Create the run folder, unless that was done: something trains."""
         if not self._writer.started:
-            self._contention = Contention()  # measured anew: waits before the training do not count
+            self.contention = Contention()  # waits before the training do not count
             self.account.begin()
             self._writer.start()
 
@@ -330,7 +330,7 @@ class Recorder:
             "sampled_steps": self.pace.sampled_steps,
             "status": status,
             "error": error,
-            "starved": self._contention.share(),
+            "starved": self.contention.share(),
         }
         with contextlib.suppress(Exception):
             self.add_event(EventKind.RANK_STOP, payload)
