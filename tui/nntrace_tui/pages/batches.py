@@ -1,4 +1,4 @@
-"""What enters the network: moments of its tensors, labels, repeated batches, pictures."""
+"""What goes into the network: moments of its tensors, labels, repeated batches, pictures."""
 
 import math
 from collections import Counter
@@ -19,13 +19,13 @@ _ROLES: Final = (Role.INPUT, Role.TARGET, Role.OUTPUT)
 _STATISTICS: Final = ("mean", "std", "min", "max", "zero_fraction", "nonfinite_fraction")
 _CLASSES_SHOWN: Final = 40
 _PICTURES: Final = 8
-_PICTURE_CELLS: Final = 64  # of a larger picture every n-th pixel is enough for a terminal
+_PICTURE_CELLS: Final = 64  # in a larger picture every n-th pixel is enough for a terminal
 _CURVE_BUCKETS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
 class TensorRow:
-    """One input, target or prediction: its latest moments, and its mean and spread over time."""
+    """An input, target or prediction: its latest moments, its mean and spread over time."""
 
     name: str
     role: Role
@@ -38,7 +38,7 @@ class TensorRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """One example of the first training batch, [height, width, 3] in 0–255."""
+    """An example of the first training batch, [height, width, 3], with values from 0 to 255."""
 
     pixels: FloatArray
     label: str | None
@@ -46,12 +46,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataPage:
-    """What the sampled batches held.
+    """What the sampled batches contained.
 
     Attributes:
-        labels: label and how often it was seen, most frequent first; at most 40.
-        repeats: batches whose fingerprint had been seen before.
-        loaders: one line per data loader.
+        labels: each label and how often it occurred, most frequent first; at most 40.
+        repeats: the number of batches whose fingerprint had occurred before.
+        loaders: a line of text per data loader.
     """
 
     tensors: tuple[TensorRow, ...]
@@ -71,7 +71,7 @@ class DataPage:
 
 
 def data_page(trace: Trace) -> DataPage:
-    """The sampled training batches so far."""
+    """Build the page from the training batches sampled so far."""
     sites = [site for role in _ROLES for site in trace.sites_of(role)]
     series = site_series(trace, sites)
     batches = [batch for batch in trace.batches if batch.phase == "train"]
@@ -112,7 +112,8 @@ def _row(site: Site, series: SiteSeries) -> TensorRow:
 
 
 def _longest_repeat(prints: list[int]) -> int:
-    """How many sampled batches in a row were the same one."""
+    """Return the largest number of sampled batches in a row that were the same one."""
+
     longest = run = 1 if prints else 0
     for before, now in pairwise(prints):
         run = run + 1 if before == now else 1
@@ -125,7 +126,7 @@ def _last_known(batches: list[Batch]) -> str | None:
 
 
 def _loader(payload: dict[str, object]) -> str:
-    """`1,437 examples · batches of 64 · shuffled · 2 workers`."""
+    """Describe a data loader: `1,437 examples · batches of 64 · shuffled · 2 workers`."""
     words = []
     if isinstance(size := payload.get("dataset_size"), int):
         words.append(f"{size:,} examples")
@@ -139,7 +140,7 @@ def _loader(payload: dict[str, object]) -> str:
 
 
 def pictures(tensors: tuple[Tensor, ...]) -> tuple[Picture, ...]:
-    """The first examples of the first kept batch that looks like images, NCHW or NHWC."""
+    """Return the first examples of the first kept batch that looks like images, NCHW or NHWC."""
     for tensor in tensors:
         if tensor.role != Role.INPUT:
             continue
@@ -159,7 +160,7 @@ def pictures(tensors: tuple[Tensor, ...]) -> tuple[Picture, ...]:
 
 
 def _as_images(values: FloatArray) -> FloatArray | None:
-    """[N, height, width, 3], coarse enough for a terminal; None for what is not images."""
+    """Return [N, height, width, 3], coarse enough for a terminal; None if these are no images."""
     if values.ndim != 4 or not values.size:
         return None
     if values.shape[1] in (1, 3, 4):
@@ -174,7 +175,7 @@ def _as_images(values: FloatArray) -> FloatArray | None:
 
 
 def _labels(tensors: tuple[Tensor, ...], count: int) -> list[str | None]:
-    """The class of each example, where targets are one whole number per example."""
+    """Return the class of each example, if the targets are one whole number per example."""
     for tensor in tensors:
         values = tensor.values
         if tensor.role != Role.TARGET or values.ndim != 1 or len(values) < count:

@@ -8,8 +8,8 @@ from nntrace.trace import Trace
 from nntrace.trace.decode import floats, recorded
 from nntrace.trace.model import FloatArray
 
-# Two points, the smallest and the largest, are kept of each bucket. A plot of 100 cells is
-# 200 braille dots wide.
+# Of each bucket the smallest and the largest point are kept. A plot of 100 cells is 200 braille
+# dots wide.
 BUCKETS = 200
 TREND_POINTS = 60
 _LEAST_STEPS_PER_MEAN = 4
@@ -17,11 +17,11 @@ _LEAST_STEPS_PER_MEAN = 4
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Points in the order of their steps; all values are finite.
+    """Points in the order of their steps. All values are finite.
 
     Attributes:
-        trend_steps, trend: means over stretches of steps, empty while there are few steps.
-        first_nonfinite_step: the first step with a NaN or infinite value, None without one.
+        trend_steps, trend: means over stretches of steps; empty while there are few steps.
+        first_nonfinite_step: the first step with a NaN or infinite value; None if there is none.
     """
 
     steps: tuple[float, ...] = ()
@@ -32,14 +32,14 @@ class Curve:
 
 
 def step_curve(trace: Trace, column: str, buckets: int = BUCKETS) -> Curve:
-    """A column of the steps, at every step that recorded it."""
+    """Return a column of the steps table as a curve over the steps that recorded it."""
     table = trace.table("steps")
     known = recorded(table[column])
     return curve(floats(table, "step")[known], floats(table, column)[known], buckets)
 
 
 def curve(steps: FloatArray, values: FloatArray, buckets: int = BUCKETS) -> Curve:
-    """The finite values as a curve that never leaves out a spike."""
+    """Return the finite values as a curve that never leaves out a spike."""
     finite = np.isfinite(values)
     bad = np.flatnonzero(~finite)
     steps_kept, kept = downsample(steps[finite], values[finite], buckets)
@@ -54,7 +54,7 @@ def curve(steps: FloatArray, values: FloatArray, buckets: int = BUCKETS) -> Curv
 
 
 def downsample(x: FloatArray, y: FloatArray, buckets: int) -> tuple[FloatArray, FloatArray]:
-    """At most 2·buckets + 2 points: each bucket's minimum and maximum, and both ends."""
+    """Keep at most 2·buckets + 2 points: each bucket's minimum and maximum, and both ends."""
     if len(x) <= 2 * buckets:
         return x, y
     starts = np.arange(buckets) * len(x) // buckets
@@ -67,7 +67,8 @@ def downsample(x: FloatArray, y: FloatArray, buckets: int) -> tuple[FloatArray, 
 
 
 def means(x: FloatArray, y: FloatArray, points: int) -> tuple[FloatArray, FloatArray]:
-    """The means of `points` equal stretches; nothing when that would not smooth."""
+    """Return the means of `points` equal stretches; nothing if `x` is too short to smooth."""
+
     if len(x) < points * _LEAST_STEPS_PER_MEAN:
         return x[:0], y[:0]
     starts = np.arange(points) * len(x) // points

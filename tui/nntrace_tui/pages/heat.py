@@ -1,6 +1,6 @@
 """Levels of many rows over time, reduced to at most `COLUMNS` columns without hiding an outlier.
 
-Of every bucket of sampled steps the level farthest from 0 is kept.
+Each column is a bucket of sampled steps and keeps the level farthest from 0.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ COLUMNS: Final = 240  # two per cell of a wide terminal
 class Heat:
     """Levels, [rows, columns]: NaN where nothing was recorded, infinite where not finite.
 
-    `steps` is the last sampled step of each column.
+    `steps` holds the last sampled step of each column.
     """
 
     levels: FloatArray
@@ -30,7 +30,7 @@ class Heat:
 
 
 def heat(levels: FloatArray, steps: IntArray, columns: int = COLUMNS) -> Heat:
-    """Reduce [sampled steps, rows] to a `Heat`."""
+    """Reduce levels of [sampled steps, rows] to a `Heat`."""
     count = len(steps)
     if count <= columns:
         return Heat(levels.T, steps)
@@ -40,7 +40,7 @@ def heat(levels: FloatArray, steps: IntArray, columns: int = COLUMNS) -> Heat:
 
 
 def squeeze(levels: FloatArray, columns: int) -> FloatArray:
-    """One row's levels in at most that many columns, the farthest from 0 of each bucket."""
+    """Reduce one row's levels to that many columns; each keeps its level farthest from 0."""
     count = len(levels)
     if count <= columns or columns <= 0:
         return levels[: max(0, columns)]
@@ -49,7 +49,7 @@ def squeeze(levels: FloatArray, columns: int) -> FloatArray:
 
 
 def worst_of(levels: FloatArray) -> FloatArray:
-    """The level farthest from 0 of each column, over rows: what a folded group shows."""
+    """Return the level farthest from 0 in each column, over all rows: what a folded group shows."""
     if not len(levels):
         return np.full(levels.shape[1], np.nan)
     worst: FloatArray = _farthest(levels, np.zeros(1, dtype=np.int64))[0]

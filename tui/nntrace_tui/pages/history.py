@@ -1,4 +1,4 @@
-"""One metric of every layer or parameter over all sampled steps: [sampled steps, paths]."""
+"""One metric of every layer or parameter over all sampled steps, as [sampled steps, paths]."""
 
 from collections.abc import Iterable, Sequence
 
@@ -25,7 +25,7 @@ _NONFINITE_ROLES = (
 
 
 def layer_history(trace: Trace, metric: Metric, paths: Sequence[str]) -> FloatArray:
-    """The metric of the layers with these module paths; update ratios are log10."""
+    """Return the metric of the layers with these module paths; update ratios are log10."""
     if metric is Metric.NONFINITE:
         return nonfinite_history(trace, paths)
     if metric in _OF_OUTPUT:
@@ -34,7 +34,7 @@ def layer_history(trace: Trace, metric: Metric, paths: Sequence[str]) -> FloatAr
         return _by_path(values, [site.path for site in sites], paths)
     if metric is Metric.GRADIENT_RMS:
         return _pooled_rms(trace, Role.PARAM_GRAD, None, paths)
-    # A frozen parameter beside trained ones would dilute the ratio.
+        # A frozen parameter beside trained ones would lower the ratio.
     updated = {site.path for site in trace.sites_of(Role.UPDATE)}
     return log_ratio(
         _pooled_rms(trace, Role.UPDATE, updated, paths),
@@ -43,7 +43,7 @@ def layer_history(trace: Trace, metric: Metric, paths: Sequence[str]) -> FloatAr
 
 
 def parameter_ratios(trace: Trace) -> tuple[tuple[Site, ...], FloatArray]:
-    """The updated parameters in depth order, and log10 rms(Δw)/rms(w) of each."""
+    """Return the updated parameters in depth order, and log10 rms(Δw)/rms(w) of each."""
     sites = trace.sites_of(Role.UPDATE)
     weights = _by_path(
         trace.series(Role.PARAM, "rms"),
@@ -54,10 +54,11 @@ def parameter_ratios(trace: Trace) -> tuple[tuple[Site, ...], FloatArray]:
 
 
 def nonfinite_history(trace: Trace, paths: Sequence[str]) -> FloatArray:
-    """The worst non-finite share of the layers' outputs, gradients, parameters and updates."""
+    """Return each layer's worst non-finite share: of outputs, gradients, parameters, updates."""
     worst = np.full((len(trace.sampled_steps), len(paths)), np.nan)
     if not np.any(floats(trace.table("stats"), "nonfinite_fraction") > 0):
-        worst[:] = 0.0  # the usual case, and quickly seen
+        worst[:] = 0.0  # the usual case, which is quickly found
+
         return worst
     for role in _NONFINITE_ROLES:
         owners = [_owner(site) for site in trace.sites_of(role)]
@@ -68,7 +69,7 @@ def nonfinite_history(trace: Trace, paths: Sequence[str]) -> FloatArray:
 
 
 def log_ratio(update: FloatArray, weight: FloatArray) -> FloatArray:
-    """log10(update / weight): NaN where the weight is zero, −inf where nothing moved."""
+    """Return log10(update / weight): NaN where the weight is zero, −inf where nothing changed."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.log10(update / weight)
     return np.where(weight > 0, ratio, np.nan)
@@ -79,7 +80,7 @@ def _owner(site: Site) -> str:
 
 
 def _by_path(values: FloatArray, names: Iterable[str], paths: Sequence[str]) -> FloatArray:
-    """The columns of these paths; NaN for a path without one."""
+    """Return the columns of these paths; NaN for a path that has none."""
     column_of = {name: column for column, name in enumerate(names)}
     columns = np.array([column_of.get(path, -1) for path in paths], dtype=np.int64)
     padded = np.column_stack([values, np.full(len(values), np.nan)])
@@ -89,7 +90,7 @@ def _by_path(values: FloatArray, names: Iterable[str], paths: Sequence[str]) -> 
 def _pooled_rms(
     trace: Trace, role: Role, only: set[str] | None, paths: Sequence[str]
 ) -> FloatArray:
-    """The root mean square over all elements of the tensors of each module."""
+    """Return the root mean square over all elements of the tensors of each module."""
     sites = trace.sites_of(role)
     rms = trace.series(role, "rms")
     squares = np.zeros((len(rms), len(paths)))
@@ -109,9 +110,9 @@ def _pooled_rms(
 def _in_rounds(
     owners: Sequence[str | None], paths: Sequence[str]
 ) -> Iterable[tuple[IntArray, IntArray]]:
-    """Pairs of columns and the places of their owners, each place at most once in a pair.
+    """Yield columns and the places of their owners; a place occurs at most once per yielded pair.
 
-    So that `a[:, places] += …` adds every column: the n-th of each owner comes in round n.
+    This lets `a[:, places] += …` add every column: the n-th column of an owner comes in round n.
     """
     place_of = {path: place for place, path in enumerate(paths)}
     seen: dict[int, int] = {}

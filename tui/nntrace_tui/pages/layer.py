@@ -1,5 +1,7 @@
-"""One layer in full: every statistic of its output, parameters, gradients and updates over time,
-their histograms, and what the rules say of it.
+"""One layer in full.
+
+Every statistic of its output, parameters, gradients and updates over time, their histograms, and
+its findings.
 """
 
 import math
@@ -32,9 +34,9 @@ class HistogramHistory:
     """Histograms over time, on signed powers of two.
 
     Attributes:
-        lowest_octave: the smallest size told from zero is 2 to its power.
-        shares: [bins, columns], the largest of each column being 1. The middle bin is about
-            zero, the n-th above it begins at 2^(lowest_octave + n − 1), those below are negative.
+        lowest_octave: 2 to this power is the smallest magnitude not counted as zero.
+        shares: [bins, columns], with 1 as the largest of each column. The middle bin is about zero,
+            the n-th above it begins at 2^(lowest_octave + n − 1), those below are negative.
     """
 
     lowest_octave: int = 0
@@ -44,12 +46,12 @@ class HistogramHistory:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SiteColumn:
-    """One site of the layer: the statistics' latest values and their curves.
+    """One site of the layer: the latest values of its statistics, and their curves.
 
     Attributes:
-        heading: `output`, `gradient`, … as the table's column is called.
-        latest: by name of the statistic; a statistic without a value is missing.
-        bands: in which a statistic is unremarkable, for those that have one.
+        heading: the column's heading in the table: `output`, `gradient`, ….
+        latest: values by name of the statistic; a statistic without a value is missing.
+        bands: the range in which a statistic is unremarkable, for those that have one.
     """
 
     heading: str
@@ -62,11 +64,11 @@ class SiteColumn:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerPage:
-    """A layer; `path` is None before any layer was seen.
+    """A layer; `path` is None as long as no layer was recorded.
 
     Attributes:
-        paths: those of all layers, in depth order.
-        parameters: the names of its parameters; the columns are about number `parameter`.
+        paths: the paths of all layers, in depth order.
+        parameters: the names of its parameters; the columns show number `parameter`.
         source: the line of the user's program that built it.
     """
 
@@ -83,7 +85,7 @@ class LayerPage:
 
     @property
     def location(self) -> str | None:
-        """`file:line`, to copy."""
+        """The place in the user's program as `file:line`, to copy."""
         return None if self.file is None else f"{self.file}:{self.line}"
 
 
@@ -103,7 +105,7 @@ def layer_page(
     findings: tuple[Finding, ...],
     bands: Bands,
 ) -> LayerPage:
-    """The layer with that module path, else the first, with one of its parameters."""
+    """Build the page of the layer at `path`, or of the first layer, with one of its parameters."""
     paths = tuple(row.path for row in layer_rows(trace)[0])
     if path is None and not paths:
         return LayerPage(None)
@@ -168,7 +170,7 @@ def _bands_of(role: Role, bands: Bands) -> dict[str, tuple[float, float]]:
 def _log_ratio(
     update: SiteSeries, weight: Site | None, series: Mapping[int, SiteSeries]
 ) -> tuple[FloatArray, FloatArray]:
-    """log10 rms(Δw)/rms(w) at the steps that have both."""
+    """Return log10 rms(Δw)/rms(w) at the steps that have both."""
     if weight is None or weight.id not in series:
         return update.steps[:0], update.steps[:0]
     before = series[weight.id]
@@ -179,7 +181,8 @@ def _log_ratio(
 
 
 def histogram_history(trace: Trace, site: Site) -> HistogramHistory:
-    """A site's histograms, evenly chosen in time, on the bins in which most of its values are."""
+    """Return a site's histograms, evenly chosen in time, on the bins with most of its values."""
+
     table = trace.table("histograms").filter(pc.field("site") == site.id)
     if not len(table):
         return HistogramHistory()

@@ -1,6 +1,6 @@
-"""The layers: one row each from the last sampled steps, and one metric of all of them over time.
+"""The layers: one row each from the last sampled steps, and one metric of them all over time.
 
-The rows read a fixed number of rows from the end of the statistics, however long the run is.
+The rows are built from a fixed number of rows at the end of the statistics, however long the run.
 """
 
 import math
@@ -17,8 +17,8 @@ from nntrace_tui.metrics import Metric, Scale
 from nntrace_tui.pages.heat import Heat, heat
 from nntrace_tui.pages.history import layer_history, nonfinite_history
 
-# A layer that was not reached in the last sampled step (a GAN's other network, a branch) is
-# looked for in this many earlier ones.
+# A layer that did not run in the last sampled step (a GAN's other network, a branch) is looked
+# for in this many earlier ones.
 _STEPS_LOOKED_BACK = 16
 _COLUMNS = ("std", "rms", "dead_fraction", "saturated_fraction", "nonfinite_fraction")
 _OWN_PATH = (Role.ACTIVATION, Role.ACTIVATION_GRAD)
@@ -32,11 +32,13 @@ class LayerRow:
     """A module that has an output or parameters of its own; None where nothing was recorded.
 
     Attributes:
-        activation_std: of its output.
-        gradient_rms: over all gradients of its parameters.
-        log10_update_ratio: of rms(Δw)/rms(w) over all its parameters; −inf when nothing moved.
-        dead_fraction: of the units of its output.
-        saturated_fraction: of its output, at the ends of its range.
+        activation_std: standard deviation of its output.
+        gradient_rms: root mean square over all gradients of its parameters.
+
+        log10_update_ratio: log10 of rms(Δw)/rms(w) over all its parameters; −inf if nothing
+            changed.
+        dead_fraction: share of its output's units that are dead.
+        saturated_fraction: share of its output at the ends of the range.
         nonfinite_fraction: the worst of its output, gradients, parameters and updates.
     """
 
@@ -55,11 +57,11 @@ class LayersPage:
     """The layers in depth order.
 
     Attributes:
-        sampled_step: the step the rows are of, None before the first sample.
+        sampled_step: the step that the rows show; None before the first sample.
         heat: `metric` over time, a row per layer.
-        scale: what its levels mean.
+        scale: what the levels in `heat` mean.
         bands: those of the numbers in the rows.
-        anomalies: the largest |level| of each layer's row over all metrics, now.
+        anomalies: for each layer's row, the largest |level| over all metrics.
     """
 
     rows: tuple[LayerRow, ...]
@@ -72,7 +74,7 @@ class LayersPage:
 
 
 def layers_page(trace: Trace, metric: Metric, bands: Bands) -> LayersPage:
-    """The layers now, and the metric over all sampled steps."""
+    """Build the page: the layers now, and the metric over all sampled steps."""
     rows, step = layer_rows(trace)
     paths = [row.path for row in rows]
     values = layer_history(trace, metric, paths)
@@ -91,7 +93,7 @@ def layers_page(trace: Trace, metric: Metric, bands: Bands) -> LayersPage:
 
 
 def _anomalies(rows: tuple[LayerRow, ...], bands: Bands) -> tuple[float, ...]:
-    """How far each layer's worst number is outside its band; infinite where not finite."""
+    """Return how far each layer's worst number is outside its band; infinite if not finite."""
     if not rows:
         return ()
     worst = np.zeros(len(rows))
@@ -110,7 +112,7 @@ def _anomalies(rows: tuple[LayerRow, ...], bands: Bands) -> tuple[float, ...]:
 
 
 def layer_rows(trace: Trace) -> tuple[tuple[LayerRow, ...], int | None]:
-    """The layers in depth order, and the step of the last sample."""
+    """Return the layers in depth order, and the step of the last sample."""
     latest, step = _latest_statistics(trace)
     sites: dict[str, list[Site]] = defaultdict(list)
     for site in trace.sites:
@@ -118,7 +120,7 @@ def layer_rows(trace: Trace) -> tuple[tuple[LayerRow, ...], int | None]:
             sites[site.path].append(site)
         elif site.role in _OF_PARENT:
             sites[site.parent].append(site)
-    # A container whose output is its last child's is a site that never gets a row.
+        # A container whose output is its last child's has a site but never a row of statistics.
     seen = {
         path: group
         for path, group in sites.items()
@@ -146,7 +148,7 @@ def _row(path: str, sites: list[Site], latest: dict[int, Numbers]) -> LayerRow:
 
 
 def _latest_statistics(trace: Trace) -> tuple[dict[int, Numbers], int | None]:
-    """The last recorded row of each site."""
+    """Return the last recorded row of each site, and the last step."""
     table = trace.table("stats")
     size = max(1, len(trace.sites)) * _STEPS_LOOKED_BACK
     tail = table.slice(max(0, len(table) - size)).select(["step", "site", *_COLUMNS])
@@ -156,7 +158,7 @@ def _latest_statistics(trace: Trace) -> tuple[dict[int, Numbers], int | None]:
     ids, first = np.unique(sites, return_index=True)
     rows = len(sites) - 1 - first
     columns = {name: floats(tail, name) for name in _COLUMNS}
-    # Liveness is null until enough rows were seen and may be judged less often than the rest.
+    # Dead units are only known after enough rows, and may be counted less often than the rest.
     known = ~np.isnan(columns["dead_fraction"])
     dead = dict(zip(sites[::-1][known].tolist(), columns["dead_fraction"][known], strict=True))
     latest = {
@@ -168,7 +170,7 @@ def _latest_statistics(trace: Trace) -> tuple[dict[int, Numbers], int | None]:
 
 
 def _log10_update_ratio(numbers: list[tuple[Site, Numbers]]) -> float | None:
-    """Of the parameters that an optimizer updates; a frozen one would dilute the ratio."""
+    """Return the ratio over parameters that an optimizer updates; frozen ones would lower it."""
     updated = {site.path for site, _ in numbers if site.role is Role.UPDATE}
     numbers = [(site, values) for site, values in numbers if site.path in updated]
     update, weight = (_pooled_rms(numbers, role) for role in (Role.UPDATE, Role.PARAM))
@@ -178,7 +180,7 @@ def _log10_update_ratio(numbers: list[tuple[Site, Numbers]]) -> float | None:
 
 
 def _pooled_rms(numbers: list[tuple[Site, Numbers]], role: Role) -> float | None:
-    """The root mean square over all elements of several tensors."""
+    """Return the root mean square over all elements of several tensors."""
     squares = size = 0.0
     for site, values in numbers:
         if site.role is role and not math.isnan(values["rms"]):

@@ -1,4 +1,4 @@
-"""The story of a NaN: what grew before it, where it came from, and where it spread.
+"""The history of a NaN: what grew before it, where it came from, and where it spread.
 
 While everything is finite: how far the largest values are from the limits of their types.
 """
@@ -28,7 +28,7 @@ _GROWING: Final = (Role.ACTIVATION, Role.ACTIVATION_GRAD, Role.PARAM_GRAD, Role.
 
 @dataclass(frozen=True, slots=True)
 class Struck:
-    """A site and the step at which its sample was first seen not finite."""
+    """A site, and the step at which it was first found not to be finite."""
 
     step: int
     role: str
@@ -37,9 +37,10 @@ class Struck:
 
 @dataclass(frozen=True, slots=True)
 class Growing:
-    """A site's largest absolute value: now (or last, before the NaN), and over time.
+    """A site's largest absolute value: the latest (or the last before the NaN), and over time.
 
-    `headroom` is log10 of its type's limit over that value.
+    `growth` is that value over the median of the samples, `headroom` log10 of the type's limit over
+    it.
     """
 
     path: str
@@ -53,9 +54,11 @@ class Growing:
 
 @dataclass(frozen=True, slots=True)
 class NumericsPage:
-    """Attributes:
-    first_step: of the first value that was not finite; None while all are.
-    story: where it was born, as (name, text): operation, line, operands.
+    """What is known of non-finite values, or of how close the finite ones are to their limits.
+
+    Attributes:
+        first_step: the step of the first value that was not finite; None while all are.
+        story: where that value arose, as (name, text): operation, line, operands.
     """
 
     first_step: int | None
@@ -68,7 +71,7 @@ class NumericsPage:
 
 
 def numerics_page(trace: Trace, findings: tuple[Finding, ...]) -> NumericsPage:
-    """What is known of values that are not finite, or of how near that is."""
+    """Build the page, for a run with values that are not finite or without any."""
     loss = step_curve(trace, "loss")
     struck = _struck(trace)
     steps = [first.step for first in struck] + [origin.step for origin in origins(trace)]
@@ -98,7 +101,8 @@ def _struck(trace: Trace) -> tuple[Struck, ...]:
 
 
 def _growing(trace: Trace, first: int | None) -> tuple[Growing, ...]:
-    """The sites whose values are the nearest to their type's limit, or grew most before the NaN."""
+    """Return the sites nearest to their type's limit or, if there is a NaN, that grew most before."""
+
     steps = trace.sampled_steps
     rows = np.flatnonzero(steps < first) if first is not None else np.arange(len(steps))
     if not len(rows):
@@ -122,7 +126,7 @@ class _Size:
 
 
 def _of_role(trace: Trace, role: Role, rows: IntArray) -> Iterator[_Size]:
-    """The sizes of all sites of a role, computed together: there may be thousands."""
+    """Yield the sizes of all sites of a role, computed together: there may be thousands."""
     sites = trace.sites_of(role)
     if not sites or not len(rows):
         return

@@ -1,5 +1,6 @@
-"""The overview: the loss with its evaluations, the gradient norm, the learning rate, and the
-layers that stand out.
+"""The overview of a run.
+
+The loss with its evaluations, the gradient norm, the learning rate, and the layers that stand out.
 """
 
 from dataclasses import dataclass
@@ -20,10 +21,10 @@ _TRAIN: Final = "train"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OverviewPage:
-    """The run at one glance.
+    """The run at a glance.
 
     Attributes:
-        evaluations: the mean loss of the evaluation batches after each training step.
+        evaluations: the mean loss of the evaluation batches that followed each training step.
     """
 
     loss: Curve
@@ -34,7 +35,7 @@ class OverviewPage:
 
 
 def overview_page(trace: Trace, metric: Metric, bands: Bands) -> OverviewPage:
-    """The state of the run."""
+    """Build the page from the state of the run."""
     return OverviewPage(
         loss=step_curve(trace, "loss"),
         evaluations=_evaluations(trace),

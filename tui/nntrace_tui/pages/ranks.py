@@ -1,6 +1,6 @@
 """All ranks of a run side by side: how far each is, how fast, and whether they agree.
 
-Reads the step and event streams of every rank and nothing else, so that 64 ranks cost little.
+It reads only the step and event streams of each rank, so that 64 ranks cost little.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,12 +18,12 @@ from nntrace.trace.decode import floats
 from nntrace.trace.follower import StreamFollower
 from nntrace.trace.model import FloatArray
 
-_WINDOW: Final = 200  # steps over which speed is measured, and that are kept of each rank
+_WINDOW: Final = 200  # steps of each rank that are kept, and over which speed is measured
 
 
 @dataclass(frozen=True, slots=True)
 class RankSteps:
-    """The last steps of one rank, whether it has ended, and why it cannot be read, if so."""
+    """The last steps of a rank, whether it has ended, and why it cannot be read, if so."""
 
     rank: int
     steps: pa.Table
@@ -36,12 +36,12 @@ class RankRow:
     """One rank; None where nothing was recorded.
 
     Attributes:
-        lag: steps behind the rank that is furthest.
-        step_seconds: median over the last steps.
-        data_wait: share of the time spent waiting for data.
+        lag: the number of steps behind the rank that is furthest.
+        step_seconds: the median over the last steps.
+        data_wait: the share of the time spent waiting for data.
         loss: at the last step that all ranks have finished.
-        loss_ratio: that loss over the ranks' median.
-        seconds_behind: between its last step and the newest of any rank.
+        loss_ratio: that loss over the median of the ranks.
+        seconds_behind: the time between its last step and the newest step of any rank.
     """
 
     rank: int
@@ -59,7 +59,7 @@ class RankRow:
 
 @dataclass(frozen=True, slots=True)
 class RanksPage:
-    """The ranks in order; `shared_step` is the last one that all of them have finished."""
+    """The ranks in order; `shared_step` is the last step that all of them have finished."""
 
     rows: tuple[RankRow, ...] = ()
     shared_step: int | None = None
@@ -67,7 +67,7 @@ class RanksPage:
 
 
 def ranks_page(ranks: Iterable[RankSteps], shown_rank: int = 0) -> RanksPage:
-    """The ranks, compared with one another."""
+    """Build the page, which compares the ranks with one another."""
     ranks = tuple(ranks)
     ends = [rank.steps["step"][-1].as_py() for rank in ranks if len(rank.steps)]
     shared, furthest = min(ends, default=None), max(ends, default=0)
@@ -110,7 +110,7 @@ def _row(rank: RankSteps, shared: int | None, furthest: int) -> RankRow:
 
 
 def _at(steps: pa.Table, column: str, step: int | None) -> float | None:
-    """The value at that step; None when it is further back than what is kept."""
+    """Return the value at a step; None if the step is older than those kept."""
     pairs = zip(steps["step"].to_pylist(), steps[column].to_pylist(), strict=True)
     return next((value for at, value in pairs if at == step and value is not None), None)
 
@@ -130,7 +130,7 @@ def _last_ns(rank: RankSteps) -> int:
 
 @dataclass(slots=True)
 class _Following:
-    """The read positions in one rank's streams."""
+    """The read positions in the streams of one rank."""
 
     steps: StreamFollower
     events: StreamFollower
@@ -139,13 +139,13 @@ class _Following:
 
 @dataclass(slots=True)
 class RankReader:
-    """Follows the steps of every rank of a run folder."""
+    """Follows the steps of all ranks in a run folder."""
 
     run: Path
     _ranks: dict[int, _Following] = field(default_factory=dict)
 
     def read(self, ranks: Iterable[int]) -> Mapping[int, RankSteps]:
-        """The state of these ranks now."""
+        """Read what is new of these ranks; return the state of all ranks read so far."""
         for number in ranks:
             if number not in self._ranks:
                 folder = self.run / RANK_FOLDER.format(number)
@@ -159,7 +159,7 @@ class RankReader:
 
 
 def _read(rank: _Following) -> None:
-    """Take in what is new; of the steps only the last ones are kept."""
+    """Read what is new, and keep only the last steps."""
     try:
         batches, events = rank.steps.read_last(_WINDOW), rank.events.read()
     except NntraceError as error:

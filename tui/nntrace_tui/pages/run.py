@@ -1,6 +1,6 @@
 """The header: which run this is, how it is doing, and what tracing it costs.
 
-Its cost does not grow with the length of the run, but for one sum while the run goes on.
+Its cost does not grow with the length of the run, except for one sum while the run goes on.
 """
 
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ _RATE_WINDOW_STEPS = 100
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The facts of the run's header; None where nothing was recorded yet.
+    """The facts in the run's header; None where nothing was recorded yet.
 
-    `overhead` is nntrace's measured share of the elapsed time, `steps_per_second` the speed over
-    the last steps while the run goes on and over the whole run once it has ended;
-    `seconds_since_step` is None then.
+    `overhead` is nntrace's measured share of the elapsed time. `steps_per_second` is the speed over
+    the last steps while the run goes on, and over the whole run once it has ended.
+    `seconds_since_step` is None once the run has ended.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Run:
 
     @property
     def has_ended(self) -> bool:
-        """No more rows will come."""
+        """Whether the run is over, so that no more rows will come."""
         return self.status is not RunStatus.RUNNING
 
 
 def run_header(trace: Trace, now_ns: int) -> Run:
-    """The facts of the run at `now_ns` (nanoseconds since the epoch)."""
+    """Return the facts of the run at `now_ns` (nanoseconds since the epoch)."""
     manifest, steps = trace.manifest, trace.table("steps")
     status = trace.status
     last_step_ns = _last(steps, "time_ns")
@@ -70,13 +70,13 @@ def run_header(trace: Trace, now_ns: int) -> Run:
 
 
 def _last(table: pa.Table, column: str) -> float | None:
-    """The last recorded value. Nulls at the end are looked through, but not without limit."""
+    """Return the last recorded value; only a limited number of nulls at the end is skipped."""
     values = table[column].slice(max(0, len(table) - _RATE_WINDOW_STEPS)).to_pylist()
     return next((value for value in reversed(values) if value is not None), None)
 
 
 def _rate(steps: pa.Table, window: int) -> float | None:
-    """Steps per second over the last `window` rows, of which not every step need have one."""
+    """Return steps per second over the last `window` rows; a step without a row counts too."""
     part = steps.slice(max(0, len(steps) - window))
     known = np.flatnonzero(~np.isnan(floats(part, "time_ns")))
     if len(known) < 2:

@@ -1,4 +1,4 @@
-"""All statistics of a few sites over time, read in one pass over the rows of those sites only."""
+"""All statistics of a few sites over time, read in one pass over the rows of only those sites."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from nntrace.trace.model import FloatArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SiteSeries:
-    """One site: its sampled steps, and by name each statistic's value there, NaN where null."""
+    """The sampled steps of a site, and each statistic's values there by name; NaN where null."""
 
     steps: FloatArray
     values: dict[str, FloatArray]
 
     def known(self, name: str) -> tuple[FloatArray, FloatArray]:
-        """The steps at which that statistic has a value, and the values."""
+        """Return the steps at which a statistic has a value, and the values."""
         values = self.values[name]
         here = ~np.isnan(values)
         return self.steps[here], values[here]
 
 
 def site_series(trace: Trace, sites: Iterable[Site]) -> dict[int, SiteSeries]:
-    """The series of all these sites, by id."""
+    """Return the series of all these sites, by id."""
     ids = [site.id for site in sites]
     table = trace.table("stats")
     rows = table.filter(pc.is_in(table["site"], pa.array(ids, pa.int32()))).combine_chunks()

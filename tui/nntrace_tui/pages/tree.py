@@ -1,24 +1,24 @@
-"""Module paths as a collapsible tree: which rows are visible, in which order."""
+"""Module paths as a collapsible tree: which lines are visible, and in which order."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 ROOT = ""
-_DEEPEST = 30  # names come from user code: a path of a thousand dots is one line, not a thousand
+_DEEPEST = 30  # names come from user code: a path of a thousand dots becomes one line, not 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One line of the tree.
+    """A line of the tree.
 
     Attributes:
-        path: the module's path.
-        label: its last part, or the whole path where the tree is flat.
-        depth: 0 for the outermost.
-        layer: the index of the layer with that path, None for a mere group.
-        inside: indices of all layers at and below it.
-        is_group: whether anything is below it.
-        is_folded: whether that is hidden.
+        path: the path of the module.
+        label: its last part, or the whole path in a flat list.
+        depth: 0 for the outermost lines.
+        layer: the index of the layer with that path; None for a group that is no layer itself.
+        inside: the indices of all layers at and below it.
+        is_group: whether there is anything below it.
+        is_folded: whether what is below it is hidden.
     """
 
     path: str
@@ -31,7 +31,7 @@ class Node:
 
 
 def tree(paths: Sequence[str], folded: Collection[str] = ()) -> tuple[Node, ...]:
-    """The lines in execution order: every group above its members, folded ones without them."""
+    """Return the lines in execution order: each group above its members, unless it is folded."""
     index = {path: number for number, path in enumerate(paths)}
     members: dict[str, list[int]] = {}
     order: dict[str, None] = {}
@@ -39,7 +39,7 @@ def tree(paths: Sequence[str], folded: Collection[str] = ()) -> tuple[Node, ...]
         for group in [*ancestors(path), path]:
             order.setdefault(group)
             members.setdefault(group, []).append(number)
-    # A container's own output comes after its members' in execution order, its line above them.
+        # In execution order a container's output comes after its members; its line is above them.
     children: dict[str, list[str]] = {}
     for path in order:
         children.setdefault(_parent(path), []).append(path)
@@ -68,7 +68,7 @@ def tree(paths: Sequence[str], folded: Collection[str] = ()) -> tuple[Node, ...]
 
 
 def flat(paths: Sequence[str], order: Sequence[int], words: str = "") -> tuple[Node, ...]:
-    """The layers in the given order with their whole paths, of those that contain the words."""
+    """Return the layers whose paths contain all words, in the given order, with whole paths."""
     wanted = words.lower().split()
     return tuple(
         Node(paths[number], paths[number], 0, number, (number,))
@@ -78,14 +78,14 @@ def flat(paths: Sequence[str], order: Sequence[int], words: str = "") -> tuple[N
 
 
 def groups(paths: Sequence[str], deeper_than: int = 0) -> frozenset[str]:
-    """The paths that have members, of at least that depth."""
+    """Return the paths that have members, at that depth or deeper."""
     return frozenset(
         group for path in paths for group in ancestors(path) if group.count(".") >= deeper_than
     )
 
 
 def ancestors(path: str) -> list[str]:
-    """`a.b.c` is in `a` and `a.b`."""
+    """Return the groups around a path: `a` and `a.b` for `a.b.c`."""
     parts = path.split(".")
     return [".".join(parts[:end]) for end in range(1, min(len(parts), _DEEPEST))]
 

@@ -1,4 +1,4 @@
-"""How far each parameter moves per step, relative to its size, and the learning rate behind it."""
+"""How far each parameter moves per step relative to its size, and the learning rate behind it."""
 
 from dataclasses import dataclass
 
@@ -19,10 +19,11 @@ class UpdatesPage:
     """The parameters that an optimizer updates, in depth order.
 
     Attributes:
-        log10_ratios: the median over the last samples; NaN where unknown, −inf where nothing moved.
-        spreads: the least and the largest over all samples, finite ones.
-        band: in which a ratio is unremarkable, log10.
-        optimizers: their class names and settings, as the program made them.
+        log10_ratios: the median over the last samples; NaN where unknown, −inf where nothing
+            changed.
+        spreads: the smallest and the largest finite ratio over all samples.
+        band: the range in which a ratio is unremarkable, as log10.
+        optimizers: their class names and settings, as the program created them.
     """
 
     paths: tuple[str, ...]
@@ -35,7 +36,7 @@ class UpdatesPage:
 
 
 def updates_page(trace: Trace, bands: Bands) -> UpdatesPage:
-    """The update ratios of all parameters, now and over time."""
+    """Build the page: the update ratios of all parameters, now and over time."""
     sites, ratios = parameter_ratios(trace)
     with np.errstate(all="ignore"):
         known = np.where(np.isfinite(ratios), ratios, np.nan)
@@ -58,7 +59,7 @@ def _recent(ratios: FloatArray) -> float:
 
 
 def _describe(payload: dict[str, object]) -> str:
-    """`Adam · lr 0.001 · weight decay 0.01`."""
+    """Describe an optimizer: `Adam · lr 0.001 · weight decay 0.01`."""
     words = [str(payload.get("class") or payload.get("name") or "optimizer")]
     for key in ("lr", "momentum", "weight_decay"):
         value = payload.get(key)

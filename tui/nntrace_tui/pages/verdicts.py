@@ -1,4 +1,4 @@
-"""What every rule says of the run: found, silent, or unable to judge, and why."""
+"""What each rule says about the run: findings, none, or that it could not judge, and why."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from nntrace.rules import Finding, Rule, Severity, Skipped
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One rule.
+    """The result of one rule.
 
     Attributes:
-        severity: the worst of its findings; None without one.
-        findings: how many.
+        severity: the worst among its findings; None if it has none.
+        findings: their number.
         reason: why it could not judge.
     """
 
@@ -27,7 +27,7 @@ class Verdict:
 def verdicts(
     rules: Iterable[Rule], findings: Iterable[Finding] | None, skipped: Iterable[Skipped]
 ) -> tuple[Verdict, ...]:
-    """A verdict per rule: those that found something first, then those that could not judge."""
+    """Return a verdict per rule: those with findings first, then those that could not judge."""
     by_code: dict[str, list[Finding]] = {}
     for finding in findings or ():
         by_code.setdefault(finding.code, []).append(finding)

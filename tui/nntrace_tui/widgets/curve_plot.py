@@ -1,4 +1,4 @@
-"""A value over the steps, drawn by textual-plot; logarithmic when it spans decades."""
+"""A value over the steps, drawn by textual-plot, on a logarithmic scale if it spans decades."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,10 +13,10 @@ from nntrace_tui.pages.curve import Curve
 from nntrace_tui.themes import palette
 
 _LOG_SCALE_FROM_RATIO = 20.0
-_MOST = 1e300  # the plot subtracts limits and multiplies by cells, which must not overflow
+_MOST = 1e300  # the plot subtracts limits and multiplies them by cells: this must not overflow
 _LINES_AROUND_CURVE = 3
 _FEW_DECADES = 2.5
-_MARGIN = 0.03  # of the plot's height, beyond the ends of a band
+_MARGIN = 0.03  # of the plot's height, added beyond the ends of a band
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,11 @@ class Plotted:
     """What a plot shows.
 
     Attributes:
-        title: above it.
-        curve: the value.
+        title: the text above the plot.
+        curve: the value over the steps.
         points: other values of the same kind, drawn as dots.
-        band: where the value is unremarkable, in its own unit.
-        logarithmic: None where the values decide.
+        band: the ends of the range in which the value is unremarkable, in the value's own unit.
+        logarithmic: whether the scale is logarithmic; None chooses by the values.
     """
 
     title: str
@@ -39,20 +39,20 @@ class Plotted:
 
 
 class CurvePlot(PlotWidget, can_focus=False):
-    """Shows a `Plotted`."""
+    """A plot of a `Plotted`."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  as Textual calls it
         super().__init__(id=id, allow_pan_and_zoom=False)
         self._shown: tuple[Plotted, str] | None = None
 
     def on_mount(self) -> None:
-        """Use the margins for the plot: a plain terminal has 24 lines."""
+        """Shrink the margins to give the plot more room: a plain terminal has 24 lines."""
         super().on_mount()
         self.margin_top, self.margin_bottom, self.margin_left = 0, 1, 9
         self.set_x_formatter(_StepFormatter())
 
     def show(self, plotted: Plotted) -> None:
-        """Draw it, unless it is what is shown."""
+        """Draw `plotted`, unless it is already shown in the same theme."""
         if (plotted, self.app.theme) == self._shown:
             return
         self._shown = (plotted, self.app.theme)
@@ -97,12 +97,12 @@ class CurvePlot(PlotWidget, can_focus=False):
             self.scatter(plotted.points.steps, dots, marker="●", marker_style=style)
 
     def _most_ticks(self) -> int:
-        """Two labels on one line would overwrite each other."""
+        """Return how many labels fit on the axis: two on one line would overwrite each other."""
         return min(6, max(2, self.size.height - _LINES_AROUND_CURVE - 1))
 
 
 class _ValueFormatter(NumericAxisFormatter):
-    """Few, short labels that stay distinct at any magnitude; whole decades when logarithmic."""
+    """Few, short labels that stay distinct at any magnitude; whole decades on a log scale."""
 
     def __init__(self, logarithmic: bool, most_ticks: Callable[[], int]) -> None:
         self._logarithmic = logarithmic
@@ -122,13 +122,13 @@ class _ValueFormatter(NumericAxisFormatter):
     def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
         values = [10.0**tick for tick in ticks] if self._logarithmic else list(ticks)
         labels = [short_number(value) for value in values]
-        if len(set(labels)) == 1:  # a constant has one value, whatever the plot's limits
+        if len(set(labels)) == 1:  # a constant needs one label, whatever the limits
             return [label if n == len(labels) // 2 else "" for n, label in enumerate(labels)]
         return labels
 
 
 def _ticks_within_decades(low: float, high: float, most: int) -> list[float]:
-    """Round values inside a few decades, as many as there is room for."""
+    """Return round values within a few decades, as many as there is room for."""
     ticks: list[float] = []
     for factors in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), tuple(range(1, 10))):
         powers = range(math.floor(low), math.ceil(high) + 1)
@@ -141,7 +141,7 @@ def _ticks_within_decades(low: float, high: float, most: int) -> list[float]:
 
 
 class _StepFormatter(NumericAxisFormatter):
-    """Whole steps with thousands separated."""
+    """Labels whole steps, with thousands separators."""
 
     def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
         return [f"{tick:,.0f}" if tick == round(tick) else "" for tick in ticks]
@@ -171,7 +171,7 @@ def _spans_decades(values: Sequence[float]) -> bool:
 
 
 def _limits(low: float, high: float) -> tuple[float, float]:
-    """A range that is never empty: the plot divides by it, at any magnitude."""
+    """Widen the range where it is almost empty: the plot divides by its size, at any magnitude."""
     least = max(abs(low), abs(high), 1e-30) * 1e-6
     if high - low >= least and math.isfinite(high - low):
         return low, high

@@ -1,4 +1,4 @@
-"""Text that fits its room: drawn by a function of it, and again when it changes."""
+"""Text that fits the room it has: a function draws it, again whenever its size changes."""
 
 from collections.abc import Callable
 
@@ -11,19 +11,19 @@ Draw = Callable[[int, int, Palette], Text]
 
 
 class Drawing(Static):
-    """Shows what its function draws."""
+    """Shows the text that a function draws for the size of the widget."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  as Textual calls it
         super().__init__(id=id)
         self._draw: Draw | None = None
 
     def draw(self, draw: Draw) -> None:
-        """Draw by this function from now on."""
+        """Draw with this function from now on."""
         self._draw = draw
         self.on_resize()
 
     def on_resize(self) -> None:
-        """Draw for the room there is."""
+        """Draw the text again for the new size."""
         if self._draw is not None:
             size = self.content_size
             self.update(self._draw(size.width, size.height, palette(self.app)))

@@ -1,4 +1,4 @@
-"""The findings, likely cause first and its symptoms indented below it."""
+"""The list of findings: a likely cause first, its symptoms indented below it."""
 
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from nntrace_tui.themes import Palette, palette
 
 
 class FindingsList(OptionList):
-    """Shows `Finding`s; Enter selects one."""
+    """A list of findings; Enter opens the details of one."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Details")]
 
@@ -23,7 +23,7 @@ class FindingsList(OptionList):
         self._theme = ""
 
     def show(self, findings: tuple[Finding, ...] | None, skipped: tuple[Skipped, ...]) -> None:
-        """Bring the list up to date; the highlight stays on its finding."""
+        """Update the list; the highlight stays on the same finding."""
         if findings is None:
             return
         self.border_title = _title(findings, len({skip.code for skip in skipped}))
@@ -37,7 +37,7 @@ class FindingsList(OptionList):
         self.highlighted = self._position_of(chosen) if findings else None
 
     def finding_at(self, index: int | None) -> Finding | None:
-        """The finding on that line."""
+        """Return the finding on a line, None where there is none."""
         if index is None or self._findings is None or index >= len(self._findings):
             return None
         return self._findings[index]
@@ -51,7 +51,7 @@ class FindingsList(OptionList):
 
 
 def summary(finding: Finding, colours: Palette) -> Text:
-    """One line: severity, code, where, what."""
+    """Return a finding in one line: severity, code and message."""
     text = Text(no_wrap=True, overflow="ellipsis")
     if finding.explained_by:
         text.append("  └ ", colours.dim)

@@ -10,17 +10,17 @@ from nntrace_tui.themes import Palette, palette
 
 
 class Headline(Static):
-    """Shows a snapshot's first finding."""
+    """Shows the first finding of a snapshot that is not just a note."""
 
     def show(self, snapshot: Snapshot) -> None:
-        """Bring it up to date."""
+        """Update the text, and the height of the widget with it."""
         text = headline(snapshot, palette(self.app))
         self.styles.height = 1 + text.plain.count("\n")
         self.update(text)
 
 
 def headline(snapshot: Snapshot, colours: Palette) -> Text:
-    """One or two lines."""
+    """Return the first finding and its advice, or that there is none, in one or two lines."""
     if snapshot.findings is None:
         return Text("… waiting for the first diagnosis", colours.dim)
     blamed = [f for f in snapshot.findings if f.level is not Severity.INFO]

@@ -1,4 +1,4 @@
-"""The numbers beside a layer; out of its band one is marked by a sign as well as by colour."""
+"""The numbers beside a layer. One outside its band is marked by a sign as well as by colour."""
 
 import math
 from collections.abc import Callable
@@ -17,14 +17,17 @@ _TOO_LOW, _TOO_HIGH, _BAD, _WELL = "↓", "↑", "!", " "
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One number of a layer: how wide it is, and what a row says there with which mark."""
+    """A column of numbers.
+
+    `value` returns what a row shows in it, and the sign that marks a number outside its band.
+    """
 
     label: str
     width: int
     value: Callable[[LayerRow, Bands], tuple[str, str]]
 
     def cell(self, row: LayerRow | None, bands: Bands, palette: Palette) -> Text:
-        """The number of a layer; blanks for a group."""
+        """Return the layer's number, or blanks for a group (a `row` of None)."""
         if row is None:
             return Text(" " * self.width)
         shown, mark = self.value(row, bands)

@@ -22,7 +22,7 @@ _HEAT_LEAST: Final = 12
 
 
 class LayersHeat(LineList):
-    """Shows a `LayersPage`."""
+    """A tree or list of layers, from a `LayersPage`."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "fold(True)", "Fold", show=False),
@@ -42,7 +42,7 @@ class LayersHeat(LineList):
         self._longest = 0
 
     def show(self, page: LayersPage) -> None:
-        """Bring it up to date; the cursor stays on its layer."""
+        """Update the lines; the cursor stays on the same layer."""
         if page is self._page:
             return
         self._page = page
@@ -53,24 +53,25 @@ class LayersHeat(LineList):
         self._arrange()
 
     def filter(self, words: str) -> None:
-        """Only layers whose path contains all the words; the tree is flat then."""
+        """Show layers whose path contains all `words`, as a flat list; without words the tree."""
+
         self._words = words
         self._arrange()
 
     def path_at(self, index: int) -> str | None:
-        """The layer of that line; of a group its first."""
+        """Return the path of the layer on a line; on a group's line, its first layer's."""
         if self._page is None or not 0 <= index < len(self._visible):
             return None
         node = self._visible[index]
         return self._page.rows[node.inside[0] if node.layer is None else node.layer].path
 
     def action_sort(self) -> None:
-        """The worst first, or in execution order."""
+        """Switch between worst layers first and execution order."""
         self._by_anomaly = not self._by_anomaly
         self._arrange(keep=False)
 
     def action_fold(self, fold: bool) -> None:
-        """Hide what is below the line, or show it; a leaf folds the group around it."""
+        """Fold or unfold the group under the cursor; on a leaf, fold the group around it."""
         if not self._visible or self._page is None:
             return
         node = self._visible[self.cursor]
@@ -124,7 +125,7 @@ class LayersHeat(LineList):
         return len(self._visible)
 
     def heading(self, width: int) -> Text:
-        """What the columns are, and the time that the heat spans."""
+        """Return the names of the columns, and the steps between which the heat map extends."""
         text = Text("layer", no_wrap=True, style="bold")
         text.pad_right(self._label_width(width) - 5)
         for column in self._columns(width):
@@ -138,7 +139,7 @@ class LayersHeat(LineList):
         return text
 
     def line(self, index: int, width: int) -> Text:
-        """Label, numbers, heat."""
+        """Return a layer's or group's label, its numbers and its part of the heat map."""
         page, node = self._page, self._visible[index]
         if page is None:
             return Text()
@@ -175,7 +176,7 @@ class LayersHeat(LineList):
         return max(14, min(self._longest, _MOST_LABEL, width - numbers - 2 * _HEAT_LEAST))
 
     def _longest_label(self, page: LayersPage) -> int:
-        """Measured once for all lines."""
+        """Return the width of the longest label; it is measured once for all lines."""
         longest = 8
         for node in self._visible:
             kind = "" if node.layer is None else page.rows[node.layer].module_type

@@ -1,4 +1,4 @@
-"""A list of lines drawn on demand: a model of two thousand layers costs what is on the screen."""
+"""A list that draws its lines on demand: of two thousand layers only those in sight cost time."""
 
 from typing import ClassVar
 
@@ -12,9 +12,10 @@ from textual.strip import Strip
 
 
 class LineList(ScrollView, can_focus=True):
-    """Lines below a heading, one of them under the cursor.
+    """A heading with lines below it, one of them under the cursor.
 
-    A subclass gives `count`, `heading` and `line`, and calls `renew` when they have changed.
+    A subclass implements `count`, `heading` and `line`, and calls `renew` when their results have
+    changed.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"line-list--cursor", "line-list--heading"}
@@ -30,7 +31,7 @@ class LineList(ScrollView, can_focus=True):
     HEADING_LINES = 1
 
     class Chosen(Message):
-        """Enter was pressed, or the line under the cursor clicked."""
+        """Enter was pressed, or the line under the cursor was clicked."""
 
         def __init__(self, widget: "LineList", index: int) -> None:
             super().__init__()
@@ -39,7 +40,7 @@ class LineList(ScrollView, can_focus=True):
 
         @property
         def control(self) -> "LineList":
-            """The list."""
+            """The list that sent the message."""
             return self.widget
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  as Textual calls it
@@ -52,25 +53,25 @@ class LineList(ScrollView, can_focus=True):
         raise NotImplementedError
 
     def heading(self, width: int) -> Text:
-        """The line above all."""
+        """Return the heading, which stays above the lines that scroll."""
         raise NotImplementedError
 
     def line(self, index: int, width: int) -> Text:
-        """One line."""
+        """Return the text of one line."""
         raise NotImplementedError
 
     def renew(self) -> None:
-        """Draw all again: what the lines say has changed."""
+        """Draw all lines again because their text has changed."""
         self.cursor = max(0, min(self.cursor, self.count - 1))
         self.virtual_size = Size(self.size.width, self.count + self.HEADING_LINES)
         self.refresh()
 
     def on_resize(self, event: Resize) -> None:
-        """The lines are as wide as the list."""
+        """Draw all lines again: they are as wide as the list."""
         self.renew()
 
     def render_line(self, y: int) -> Strip:
-        """The heading stays; what is below it scrolls."""
+        """Return the line at height `y`: the heading stays, the lines below it scroll."""
         width = self.size.width
         if y < self.HEADING_LINES:
             heading = self.heading(width)
@@ -89,15 +90,15 @@ class LineList(ScrollView, can_focus=True):
         return strip.adjust_cell_length(width).apply_style(style)
 
     def action_move(self, by: int) -> None:
-        """Move the cursor."""
+        """Move the cursor by that many lines."""
         self.move_to(self.cursor + by)
 
     def action_page(self, by: int) -> None:
-        """Move the cursor by what is on the screen."""
+        """Move the cursor by that many screens."""
         self.move_to(self.cursor + by * max(1, self.size.height - self.HEADING_LINES - 1))
 
     def move_to(self, index: int) -> None:
-        """Put the cursor on that line and bring it into sight."""
+        """Put the cursor on a line and scroll the line into sight."""
         self.cursor = max(0, min(index, self.count - 1))
         top, room = self.scroll_offset.y, self.size.height - self.HEADING_LINES
         if self.cursor < top:
@@ -107,12 +108,12 @@ class LineList(ScrollView, can_focus=True):
         self.refresh()
 
     def action_choose(self) -> None:
-        """Open the line under the cursor."""
+        """Send `Chosen` for the line under the cursor."""
         if self.count:
             self.post_message(self.Chosen(self, self.cursor))
 
     def on_click(self, event: Click) -> None:
-        """The first click moves the cursor, one on the cursor opens its line."""
+        """Move the cursor to the clicked line; a click on the cursor's line chooses it."""
         index = event.y - self.HEADING_LINES + self.scroll_offset.y
         if event.y < self.HEADING_LINES or not 0 <= index < self.count:
             return
@@ -122,6 +123,6 @@ class LineList(ScrollView, can_focus=True):
             self.move_to(index)
 
     def watch_has_focus(self, _has_focus: bool) -> None:
-        """The cursor shows only where keys go."""
+        """Draw again: the cursor is only shown while the list has the focus."""
         super().watch_has_focus(_has_focus)
         self.refresh(Region(0, 0, self.size.width, self.size.height))

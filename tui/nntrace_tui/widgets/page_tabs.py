@@ -1,4 +1,4 @@
-"""The line of pages with their keys; a click opens one. The page of numerics warns by itself."""
+"""The line of pages with their keys. A click opens a page; a mark shows where findings are."""
 
 from rich.text import Text
 from textual.events import Click
@@ -10,7 +10,7 @@ from nntrace_tui.snapshot import Snapshot
 from nntrace_tui.themes import palette
 from nntrace_tui.view import Page
 
-# Where a finding is best looked at; the others stand on the overview.
+# The page on which a finding can be seen best. Findings of other families are on the overview.
 _PAGE_OF_FAMILY = {
     "ACT": Page.LAYERS,
     "GRD": Page.LAYERS,
@@ -24,7 +24,7 @@ _PAGE_OF_FAMILY = {
 
 
 class PageTabs(Static):
-    """Shows the pages, one of them as the open one."""
+    """The names of the pages, the open one highlighted."""
 
     def __init__(self, page: Page) -> None:
         super().__init__()
@@ -33,11 +33,11 @@ class PageTabs(Static):
         self._ends: list[tuple[int, Page]] = []
 
     def on_mount(self) -> None:
-        """Without marks until something was found."""
+        """Draw the pages without marks; the findings are not known yet."""
         self._draw()
 
     def show(self, snapshot: Snapshot) -> None:
-        """Mark the pages on which a finding that is not just a fact can be seen."""
+        """Mark the pages that show a finding more severe than a note."""
         marked = frozenset(
             _PAGE_OF_FAMILY[finding.code[:3]]
             for finding in snapshot.findings or ()
@@ -61,7 +61,7 @@ class PageTabs(Static):
         self.update(text)
 
     def on_click(self, event: Click) -> None:
-        """Open the page that was clicked."""
+        """Open the clicked page."""
         place = event.get_content_offset(self)
         if place is not None:
             found = next((page for end, page in self._ends if place.x < end), None)

@@ -1,7 +1,7 @@
-"""What the traced program prints, in a run that was started with the monitor open on it.
+"""What the traced program prints, in a run that was started together with the monitor.
 
-Reads the end of a growing file. Escape sequences are taken out and a carriage return rewrites its
-line, as progress bars mean it; nothing the program prints reaches the terminal as it is.
+It reads the end of a growing file. Escape sequences are removed, and a carriage return replaces
+the line, as progress bars expect. Nothing that the program prints reaches the terminal unchanged.
 """
 
 import re
@@ -16,12 +16,12 @@ from nntrace.text import printable
 
 _LINES_KEPT: Final = 200
 _BYTES_AT_ONCE: Final = 1 << 16
-# CSI and OSC sequences, and the other two-character escapes.
+# CSI and OSC sequences, and other two-character escapes.
 _ESCAPE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
 
 
 class Tail:
-    """The last lines of a file that grows."""
+    """The last lines of a growing file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -30,7 +30,7 @@ class Tail:
         self.lines: deque[str] = deque(maxlen=_LINES_KEPT)
 
     def read(self) -> bool:
-        """Take in what is new; True when anything was."""
+        """Read what was added to the file; return whether there was anything."""
         try:
             with self._path.open("rb") as file:
                 self._offset = max(self._offset, _size(self._path) - _BYTES_AT_ONCE)
@@ -52,13 +52,13 @@ class Tail:
 
 
 def clean(line: bytes) -> str:
-    """One line as it would stand on a terminal, without colours."""
+    """Return a line as a terminal would show it, without colours."""
     text = _ESCAPE.sub("", line.decode("utf-8", "replace")).rstrip("\r")
     return printable(text.rpartition("\r")[2].expandtabs())
 
 
 class ProgramOutput(Static):
-    """Hidden unless there is a program to listen to."""
+    """Shows the last lines of the program's output; hidden until `follow` is called."""
 
     POLL_SECONDS = 0.5
 
@@ -68,7 +68,7 @@ class ProgramOutput(Static):
         self._tail: Tail | None = None
 
     def follow(self, path: Path) -> None:
-        """Show the end of that file from now on."""
+        """Show the end of the file at `path` from now on."""
         self._tail = Tail(path)
         self.display = True
         self.set_interval(self.POLL_SECONDS, self._poll)
@@ -79,7 +79,7 @@ class ProgramOutput(Static):
             self.on_resize()
 
     def on_resize(self) -> None:
-        """As many of the last lines as there is room for."""
+        """Show as many of the last lines as there is room for."""
         if self._tail is not None:
             room = max(1, self.content_size.height)
             lines = [Text(line, no_wrap=True) for line in list(self._tail.lines)[-room:]]

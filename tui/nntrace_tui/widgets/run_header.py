@@ -1,4 +1,4 @@
-"""Two lines that say which run this is, how it is doing and what tracing it costs."""
+"""Two lines: which run this is, how it is doing and what tracing it costs."""
 
 from functools import partial
 
@@ -18,19 +18,19 @@ _TIMELINE_CELLS = 20
 
 
 class RunHeader(Drawing):
-    """Shows a snapshot's run."""
+    """Shows the header of a snapshot's run."""
 
     def on_mount(self) -> None:
-        """Before the first snapshot."""
+        """Show that the run is being loaded, until the first snapshot arrives."""
         self.update("loading …\n")
 
     def show(self, snapshot: Snapshot) -> None:
-        """Replace both lines."""
+        """Update both lines."""
         self.draw(partial(header, snapshot.run, snapshot.extent))
 
 
 def header(run: Run, extent: Extent, width: int, _height: int, colours: Palette) -> Text:
-    """Name, status, step, speed and time; below them loss, learning rate and overhead."""
+    """Return name, status, step, speed and time; below them loss, learning rate and overhead."""
     words, style = _status(run, extent, colours)
     step = MISSING if run.step is None else f"{run.step:,}"
     right = Text()
@@ -67,7 +67,7 @@ def _status(run: Run, extent: Extent, colours: Palette) -> tuple[str, str]:
 
 
 def _is_quiet(run: Run) -> bool:
-    """Whether steps have stopped coming though the run goes on."""
+    """Return whether the run goes on, but no step has come for longer than usual."""
     if run.status is not RunStatus.RUNNING:
         return False
     silence = run.seconds_since_step or 0.0
@@ -76,7 +76,7 @@ def _is_quiet(run: Run) -> bool:
 
 
 def _note(run: Run, extent: Extent, colours: Palette) -> Text:
-    """What is unusual: time stands still, the error the run ended with, no more steps."""
+    """Return what is unusual: a step in the past is shown, an error, or no more steps."""
     if extent.until is not None:
         span = max(1, extent.last - extent.first)
         share = min(1.0, max(0.0, (extent.until - extent.first) / span))

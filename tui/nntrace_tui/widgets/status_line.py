@@ -1,4 +1,4 @@
-"""The line in which the monitor says what is wrong with the folder it reads."""
+"""The line that shows what is wrong with the run folder."""
 
 from textual.widgets import Static
 
@@ -6,10 +6,10 @@ from nntrace_tui.literal import literal
 
 
 class StatusLine(Static):
-    """Hidden while all is well."""
+    """Shows a problem; hidden while there is none."""
 
     def show(self, problem: str | None) -> None:
-        """Show a problem, or hide the line."""
+        """Show `problem`, or hide the line if there is none."""
         self.display = problem is not None
         text = literal(problem or "")
         text.no_wrap, text.overflow = False, "fold"
