@@ -113,7 +113,6 @@ def _row(site: Site, series: SiteSeries) -> TensorRow:
 
 def _longest_repeat(prints: list[int]) -> int:
     """Return the largest number of sampled batches in a row that were the same one."""
-
     longest = run = 1 if prints else 0
     for before, now in pairwise(prints):
         run = run + 1 if before == now else 1

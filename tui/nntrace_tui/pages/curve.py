@@ -68,7 +68,6 @@ def downsample(x: FloatArray, y: FloatArray, buckets: int) -> tuple[FloatArray, 
 
 def means(x: FloatArray, y: FloatArray, points: int) -> tuple[FloatArray, FloatArray]:
     """Return the means of `points` equal stretches; nothing if `x` is too short to smooth."""
-
     if len(x) < points * _LEAST_STEPS_PER_MEAN:
         return x[:0], y[:0]
     starts = np.arange(points) * len(x) // points

@@ -182,7 +182,6 @@ def _log_ratio(
 
 def histogram_history(trace: Trace, site: Site) -> HistogramHistory:
     """Return a site's histograms, evenly chosen in time, on the bins with most of its values."""
-
     table = trace.table("histograms").filter(pc.field("site") == site.id)
     if not len(table):
         return HistogramHistory()

@@ -39,8 +39,8 @@ class Struck:
 class Growing:
     """A site's largest absolute value: the latest (or the last before the NaN), and over time.
 
-    `growth` is that value over the median of the samples, `headroom` log10 of the type's limit over
-    it.
+    `growth` is that value over the median of the samples; `headroom` is log10 of the type's limit
+    over that value.
     """
 
     path: str
@@ -101,8 +101,7 @@ def _struck(trace: Trace) -> tuple[Struck, ...]:
 
 
 def _growing(trace: Trace, first: int | None) -> tuple[Growing, ...]:
-    """Return the sites nearest to their type's limit or, if there is a NaN, that grew most before."""
-
+    """Return the sites nearest to their type's limit or, after a NaN, that grew most before it."""
     steps = trace.sampled_steps
     rows = np.flatnonzero(steps < first) if first is not None else np.arange(len(steps))
     if not len(rows):

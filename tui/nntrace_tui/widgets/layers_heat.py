@@ -54,7 +54,6 @@ class LayersHeat(LineList):
 
     def filter(self, words: str) -> None:
         """Show layers whose path contains all `words`, as a flat list; without words the tree."""
-
         self._words = words
         self._arrange()
 
