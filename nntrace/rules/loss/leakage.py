@@ -42,7 +42,8 @@ def same_ids(trace: Trace, batches: Iterable[Batch]) -> Tensor | None:
     """The model's first input if its ids are the targets, place by place; or such a further input.
 
     The kept examples must show it in an order that is no chance; for the first input, the
-    statistics of all batches must agree, too. A further input is a decoder's, say.
+    statistics of all batches must agree, too. A further input is a decoder's, say; not one that is
+    the first shifted by a place: a model that computes its own loss is given the next ids for that.
     """
     known = [batch for batch in batches if batch.target_mean is not None]
     alike = all(
@@ -54,7 +55,7 @@ def same_ids(trace: Trace, batches: Iterable[Batch]) -> Tensor | None:
     targets = [tensor for tensor in trace.tensors if tensor.role == Role.TARGET]
     for number, given in enumerate(inputs if known else ()):
         told = any(t.step == given.step and _is_beginning(t, given) for t in targets)
-        if told and (alike or number):
+        if told and (alike or number) and not (number and _follows(given, inputs[0])):
             return given
     return None
 
@@ -83,6 +84,19 @@ def _is_beginning(target: Tensor, given: Tensor) -> bool:
     answer, ids = target.values.ravel(), given.values.ravel()
     enough = len(ids) >= len(answer) >= _ROW and len(np.unique(answer)) >= _VARIED
     return enough and np.array_equal(answer, ids[: len(answer)])
+
+
+def _follows(given: Tensor, first: Tensor) -> bool:
+    """Whether `given` holds at each place the id that `first` holds at the next one. Negative ids
+    are left out: they stand where a loss is not asked for.
+    """
+    if given.shape != first.shape or first.stride != 1 or given.step != first.step:
+        return False
+    if given.values.shape != first.values.shape or given.values.ndim != 2:
+        return False
+    following, asked = first.values[:, 1:], given.values[:, :-1]
+    counted = asked >= 0
+    return bool(counted.any()) and np.array_equal(asked[counted], following[counted])
 
 
 def _telling(given: Tensor, target: Tensor) -> list[int]:

@@ -140,6 +140,18 @@ def test_a_decoder_that_is_given_the_targets_before_is_healthy():
     assert findings("LOS20", next_ids(0.05, given=IDS[:, ::-1], beside=np.roll(IDS, 1, 1))) == []
 
 
+def padded(ids):
+    """The ids with a second half of each row that the loss leaves out."""
+    return np.where(np.arange(ids.shape[1]) < 6, ids, -1)
+
+
+@pytest.mark.parametrize("mask", [np.array, padded], ids=["whole", "padded"])
+def test_a_model_that_computes_its_own_loss_may_be_given_the_next_ids(mask):
+    following = mask(np.roll(IDS, -1, axis=1))
+    trace = next_ids(0.3, beside=following, targets=following, target_mean=4.6)
+    assert findings("LOS20", trace) == []
+
+
 def test_ids_that_pass_through_fewer_numbers_are_put_together_again():
     [finding] = findings("LOS20", next_ids(0.05, between=(8, 32)))
     assert finding.level is Severity.INFO
