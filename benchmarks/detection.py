@@ -1,11 +1,11 @@
-"""What a healthy run pays for the watch over non-finite values: its share of a step.
+"""What a healthy run pays for the watch over non-finite values, as a share of a step.
 
-Of each block the processor time of the training thread within the watch, over that of the block:
-a share of one run, which other processes on the machine do not disturb as they do a difference of
-two. Every other step calls nothing in its place: what the clock takes there, with caches that the
-step has filled, is taken off. Not in it: keeping references to the calls of a step, which replays
-of other kinds need, too. Prints the median over blocks, and the time of an answer when a value
-breaks. The target is 0.3 %.
+For each block, it divides the processor time that the training thread spends in the watch by that
+of the whole block. Other processes on the machine disturb such a share of one run less than a
+difference of two runs. Every other step calls an empty function in place of the watch: what reading
+the clock takes there, with caches that the step has filled, is subtracted. Not included: keeping
+references to the calls of a step, which replays of other kinds need, too. It prints the median over
+the blocks, and how long the answer takes when a value breaks. The target is 0.3 %.
 """
 
 import argparse
@@ -27,18 +27,18 @@ from nntrace.recorder import Cadence, Recorder
 from nntrace.schema import RunStatus
 from nntrace.trace import Trace
 
-WARM_UP = 110  # the first hundred steps are looked at more closely
+WARM_UP = 110  # the first hundred steps are checked more closely
 
 
 def mlp() -> tuple[nn.Module, torch.Tensor]:
-    """Steps of about a millisecond."""
+    """Return a model and its inputs: steps of about a millisecond."""
     return nn.Sequential(
         nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 10)
     ), torch.randn(64, 64)
 
 
 def cnn() -> tuple[nn.Module, torch.Tensor]:
-    """Steps of some ten milliseconds."""
+    """Return a model and its inputs: steps of some ten milliseconds."""
     layers: list[nn.Module] = []
     for wide, narrow in ((3, 32), (32, 32), (32, 64), (64, 64)):
         layers += [nn.Conv2d(wide, narrow, 3, padding=1), nn.BatchNorm2d(narrow), nn.ReLU()]
@@ -50,14 +50,14 @@ PROGRAMS = {"MLP": (mlp, 75), "CNN": (cnn, 6)}
 
 
 class Timed:
-    """A function, and the processor time of this thread that went into it and reading the clock."""
+    """A function, and this thread's processor time spent in it and in reading the clock."""
 
     def __init__(self, function: Callable[..., object]) -> None:
         self._function = function
         self.spent_ns = 0
 
     def __call__(self, *args: object, **kwargs: object) -> object:
-        """Call it."""
+        """Call the function and add the time."""
         started = time.thread_time_ns()
         result = self._function(*args, **kwargs)
         self.spent_ns += time.thread_time_ns() - started
@@ -65,23 +65,23 @@ class Timed:
 
 
 def nothing(*args: object, **kwargs: object) -> float:
-    """What is called in the place of the watch."""
+    """Stand in for the watch."""
     return 0.0
 
 
 def put(parts: list[tuple[object, str]], functions: list[Timed]) -> None:
-    """Have the program call these."""
+    """Make the program call these functions."""
     for (owner, method), function in zip(parts, functions, strict=True):
         setattr(owner, method, function)
 
 
 def spent(functions: list[Timed]) -> int:
-    """The time that went into all of them."""
+    """Return the time spent in all of them."""
     return sum(function.spent_ns for function in functions)
 
 
 def measure(name: str, blocks: int) -> tuple[list[float], float]:
-    """The share of each block of steps, and the milliseconds of the answer at the end."""
+    """Return the watch's share of each block of steps, and the milliseconds of the final answer."""
     make, block = PROGRAMS[name]
     torch.manual_seed(0)
     model, inputs = make()

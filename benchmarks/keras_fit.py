@@ -1,11 +1,10 @@
-"""What tracing costs Keras under `fit`: in one process, by blocks; the first step in processes of
-its own.
+"""What tracing costs Keras under `fit`: blocks in one process, first steps in one process each.
 
-One model has two training functions, of which one was built under nntrace. Blocks of bare and of
-traced steps follow each other (A B A B A), each a call of `fit`, and a traced one is compared with
-the mean of the two bare ones around it, so that a drift of the machine cancels; printed is the
-median ratio, by the clock and by processor time, which other work on the machine hardly changes.
-The first step, in which TensorFlow builds its graphs, is that of bare and traced runs in turns.
+One model has two training functions, one of them built under nntrace. Blocks of bare and of traced
+steps follow each other (A B A B A), each a call of `fit`. A traced block is compared with the mean
+of the two bare ones around it, so that a drift of the machine cancels. It prints the median ratio,
+by the clock and by processor time, which other work on the machine hardly changes. The first step,
+in which TensorFlow builds its graphs, is measured in bare and traced runs by turns.
 """
 
 import argparse
@@ -39,8 +38,8 @@ BLOCK_SECONDS = 1.5
 WRITTEN_SECONDS = 1.0  # more than a round of the writer
 MODES: dict[str, Callable[[], Cadence]] = {
     "nntrace, unsampled steps": lambda: Cadence(every=1 << 40),
-    # The time of the bare blocks is elapsed time to it, too: of the traced ones it is 2 %. The
-    # grace of a run's first second is spent.
+    # The budget counts the time of the bare blocks as elapsed, too: 1 % of the whole is 2 % of the
+    # traced blocks. The grace of a run's first second is over by then.
     "nntrace": lambda: Cadence(budget=0.01, grace_ns=0, dense_steps=1),
     "nntrace --every 1": lambda: Cadence(every=1),
 }
@@ -66,13 +65,13 @@ class Bare:
         self.data = self.program.examples(name, self.steps)
 
     def fit(self) -> None:
-        """A block."""
+        """Run a block of steps."""
         batch = self.program.BATCH
         self.model.fit(*self.data, batch_size=batch, verbose=0, callbacks=self.callbacks)
 
     @contextlib.contextmanager
     def as_it_was(self) -> Iterator[None]:
-        """Inside, what was built under nntrace and the hook that each step meets are away."""
+        """Remove, inside, what was built under nntrace and the hook that each step calls."""
         function, call = self.model.train_function, ConcreteFunction._call_flat
         self.model.train_function, ConcreteFunction._call_flat = self.function, self._call
         try:
@@ -83,7 +82,7 @@ class Bare:
 
 @contextlib.contextmanager
 def nntrace(bare: Bare, cadence: Cadence, folder: str) -> Iterator[None]:
-    """Inside, the model's training function is one that nntrace follows."""
+    """Give the model, inside, a training function that nntrace follows."""
     recorder = Recorder(Path(folder) / "run", Manifest.begin("bench", (), {}), cadence)
     recorder.on_failure(KerasAdapter().install(recorder))
     try:
@@ -97,7 +96,7 @@ def nntrace(bare: Bare, cadence: Cadence, folder: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def tensorboard(bare: Bare, folder: str) -> Iterator[None]:
-    """Histograms of the weights once in each block, which is an epoch."""
+    """Record histograms of the weights, inside, once per block, which is an epoch."""
     bare.callbacks = [keras.callbacks.TensorBoard(folder, histogram_freq=1)]
     try:
         bare.fit()
@@ -107,7 +106,7 @@ def tensorboard(bare: Bare, folder: str) -> Iterator[None]:
 
 
 def steps(bare: Bare, tool: AbstractContextManager[None], pairs: int) -> tuple[list[Times], ...]:
-    """Blocks of bare steps, and the traced ones between them."""
+    """Return blocks of bare steps, and the traced blocks between them."""
     blocks: list[Times] = []
     plain: list[Times] = []
     with tool:
@@ -124,7 +123,7 @@ def steps(bare: Bare, tool: AbstractContextManager[None], pairs: int) -> tuple[l
 
 
 def first_step(prefix: list[str], arguments: list[str]) -> float:
-    """Seconds of the first step in a process of its own."""
+    """Return the seconds of the first step, in a process of its own."""
     command = [*prefix, sys.executable, str(PROGRAM), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout.splitlines()[-1])
@@ -166,7 +165,7 @@ def print_first_step(settings: list[str], pairs: int) -> None:
 
 
 def main() -> None:
-    """Measure what was asked for and print it as it is measured."""
+    """Measure what was asked for and print each result once it is measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=8)
     parser.add_argument("--only", default="cnn,lstm,mlp", help="models, separated by commas")

@@ -1,8 +1,8 @@
 """What tracing costs in memory: large models, bare and traced, each in a process of its own.
 
-Prints a Markdown table: the peak of resident memory over the run, and what is resident at its end
-(the median of the last steps), each of the bare process and how much more the traced one has. The
-models are large where a tracer could be tempted to copy: one embedding, one dense layer.
+Prints a Markdown table with the peak of resident memory over the run, and the memory resident at
+its end (the median of the last steps): for the bare process, and how much more the traced one has.
+The models are large where a tracer might copy: one embedding, one dense layer.
 """
 
 import argparse
@@ -26,21 +26,21 @@ MEGABYTE = 1e6
 
 @dataclass(frozen=True)
 class Memory:
-    """Resident bytes of a process: the highest, and at the end."""
+    """Resident bytes of a process: the peak, and at the end."""
 
     peak: float
     resident: float
 
 
 def measured(command: list[str]) -> Memory:
-    """Run `programs/large.py`; what it says of itself."""
+    """Run `programs/large.py` and return what it reports."""
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(answer.stdout.splitlines()[-1])
     return Memory(found["peak"], found["resident"])
 
 
 def middle(runs: list[Memory]) -> Memory:
-    """The medians."""
+    """Return the medians over the runs."""
     return Memory(
         statistics.median(run.peak for run in runs),
         statistics.median(run.resident for run in runs),
@@ -48,7 +48,7 @@ def middle(runs: list[Memory]) -> Memory:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure the chosen models and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="runs of each kind")
     parser.add_argument("--steps", type=int, default=12)

@@ -1,8 +1,9 @@
 """Measures the monitor on synthetic traces: first paint, delays of the UI thread, idle CPU, bytes.
 
-The trace has as many statistics rows as asked; `--layers` and `--ranks` say how wide it is. First
-paint and idleness are those of `nntrace monitor` in a terminal of its own (a pseudo-terminal);
-delays are how late a clock on the UI thread ticks while the pages change and the run grows.
+`--rows` is how many rows of statistics the trace has; `--layers` and `--ranks` set how wide it is.
+First paint and idle cost are those of `nntrace monitor` in a terminal of its own (a
+pseudo-terminal). Delays are how late a clock on the UI thread ticks while the pages change and the
+run grows.
 """
 
 import argparse
@@ -53,7 +54,7 @@ class Run:
         self.write("sites", 0, [self.site(*numbered) for numbered in enumerate(self.sites)])
 
     def site(self, number: int, site: tuple[int, str]) -> dict[str, object]:
-        """One row of `sites`."""
+        """Return a row of `sites`."""
         layer, role = site
         module = f"blocks.{layer // 8}.layer{layer % 8}"
         own = role.startswith("activation")
@@ -68,7 +69,7 @@ class Run:
         }
 
     def write(self, stream: str, rank: int, rows: list[dict[str, object]] | pa.RecordBatch) -> None:
-        """Append one batch."""
+        """Append a batch of rows to a stream."""
         schema = arrow_schema(stream)
         name = f"{RANK_FOLDER.format(rank)}/{SEGMENT.format(stream, 0)}"
         if name not in self.writers:
@@ -82,7 +83,7 @@ class Run:
         self.writers[name].write_batch(rows)
 
     def grow(self, samples: int) -> None:
-        """Train that many steps, each of them sampled."""
+        """Add that many steps, each of them sampled."""
         per_batch = max(1, BATCH_ROWS // len(self.sites))
         while samples > 0:
             count = min(per_batch, samples)
@@ -103,7 +104,7 @@ class Run:
             samples -= count
 
     def step_row(self, step: int) -> dict[str, object]:
-        """One row of `steps`."""
+        """Return a row of `steps`."""
         return {
             "step": step,
             "time_ns": time.time_ns(),
@@ -120,13 +121,16 @@ class Run:
 
 
 def watch_terminal(run: Path, seconds: float) -> tuple[float, float, float, float, float]:
-    """Seconds to the first painted curve, of wall clock and of processor; then, idle, the share of
-    a core, bytes per second and MiB.
+    """Measure the monitor in a terminal.
+
+    Returns:
+        Seconds to the first painted curve, by the clock and of processor time; then, while idle,
+        the share of a core, bytes per second and MiB.
     """
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 48, 160, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages have it
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has bytecode
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "nntrace", "monitor", str(run)],
@@ -157,7 +161,7 @@ def watch_terminal(run: Path, seconds: float) -> tuple[float, float, float, floa
 
 
 def _drain(leader: int, seconds: float) -> int:
-    """Read for so long; the number of bytes."""
+    """Read for that long; return the number of bytes."""
     ends = time.monotonic() + seconds
     total = 0
     while (left := ends - time.monotonic()) > 0:
@@ -170,8 +174,10 @@ def _drain(leader: int, seconds: float) -> int:
 
 
 async def delays(run: Run, seconds: float) -> tuple[list[float], list[float]]:
-    """How late each tick of a clock on the UI thread was, while pages change and the run grows, and
-    how long the thread itself worked between two ticks.
+    """Measure the UI thread while pages change and the run grows.
+
+    Returns:
+        How late each tick of a clock on it was, and how long it worked between two ticks; sorted.
     """
     late: list[float] = []
     busy: list[float] = []
@@ -198,7 +204,7 @@ async def delays(run: Run, seconds: float) -> tuple[list[float], list[float]]:
 
 
 def main() -> None:
-    """Print a line per measurement."""
+    """Measure, and print a line per measurement."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of statistics")
     parser.add_argument("--layers", type=int, default=100)

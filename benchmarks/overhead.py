@@ -1,8 +1,8 @@
 """What tracing costs: paired runs of real training programs, bare and traced, A B A B.
 
-Prints a Markdown table of medians and of the median ratio over pairs, in steady state (the second
-half of a run) and over the whole run with its first samples. A pair runs back to back, so that a
-slow drift of the machine cancels. Every run is its own process.
+Prints a Markdown table of medians and of the median ratio over pairs: in steady state (the second
+half of a run) and over the whole run with its first samples. The runs of a pair follow each other
+directly, so that a slow drift of the machine cancels. Every run is a process of its own.
 """
 
 import argparse
@@ -19,9 +19,9 @@ from pathlib import Path
 
 PROGRAMS = Path(__file__).parent / "programs"
 MODES = {"default": [], "every 10": ["--every", "10"], "every 1": ["--every", "1"]}
-# All of it takes less than 20 minutes where a step of the ResNet takes 0.2 s.
+# All of it takes less than 20 minutes if a step of the ResNet takes 0.2 s.
 STEPS = {"mlp": 6000, "resnet": 100, "gpt": 140}
-PINNED = 0.4  # of them at a pinned interval, which is in steady state from the start
+PINNED = 0.4  # of the steps, with a pinned interval: it is in steady state from the start
 STARTUPS = {"python -c pass": ["-c", "pass"], "python -c 'import torch'": ["-c", "import torch"]}
 
 
@@ -34,25 +34,25 @@ class Pairs:
 
     @property
     def ratio(self) -> float:
-        """The median over pairs of traced / bare."""
+        """The median over all pairs of traced / bare."""
         return statistics.median(t / b for b, t in zip(self.bare, self.traced, strict=True))
 
     @property
     def spread(self) -> str:
-        """The smallest and largest ratio of a pair."""
+        """The smallest and the largest ratio of a pair."""
         ratios = [t / b for b, t in zip(self.bare, self.traced, strict=True)]
         return f"{min(ratios):.3f} to {max(ratios):.3f}"
 
 
 def step_seconds(command: list[str]) -> tuple[float, float]:
-    """Run a program of `programs/`; the seconds per step it reports: steady state, whole run."""
+    """Run a program of `programs/`; return its seconds per step: steady state, whole run."""
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(answer.stdout.splitlines()[-1])
     return float(found["seconds_per_step"]), float(found["of_the_run"])
 
 
 def steps(program: str, options: list[str], pairs: int, scale: float) -> tuple[Pairs, Pairs]:
-    """Paired step times of one program: in steady state, and over the whole run."""
+    """Return paired step times of a program: in steady state, and over the whole run."""
     script = [str(PROGRAMS / f"{program}.py"), "--steps", str(int(STEPS[program] * scale))]
     bare, traced = [], []
     with tempfile.TemporaryDirectory() as folder:
@@ -68,7 +68,7 @@ def steps(program: str, options: list[str], pairs: int, scale: float) -> tuple[P
 
 
 def startup(arguments: list[str], pairs: int) -> Pairs:
-    """Paired wall times of a whole short process."""
+    """Return paired wall times of a short process as a whole."""
     nntrace = str(Path(sys.executable).with_name("nntrace"))
     bare, traced = [], []
     for _ in range(pairs):
@@ -80,7 +80,7 @@ def startup(arguments: list[str], pairs: int) -> Pairs:
 
 
 def processor() -> str:
-    """The processor's name, where the system tells it."""
+    """Return the processor's name, or its architecture if the system does not give the name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
@@ -89,7 +89,7 @@ def processor() -> str:
 
 
 def main() -> None:
-    """Measure what was asked for and print it as it is measured."""
+    """Measure what was asked for and print each result once it is measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--only", help="programs or `startup`, separated by commas")

@@ -1,11 +1,11 @@
 """What a sampled step costs, beside other tools at the same cadence: in one process, by blocks.
 
-Blocks of bare and of traced steps follow each other (A B A B A), and a traced one is compared with
-the mean of the two bare ones around it, so that a drift of the machine cancels; printed is the
+Blocks of bare and of traced steps follow each other (A B A B A). A traced block is compared with
+the mean of the two bare ones around it, so that a drift of the machine cancels. It prints the
 median ratio over the traced blocks, by the clock and by processor time, which other work on the
-machine hardly changes. A traced block lasts until what it recorded is on disk; one of unsampled
-steps is long enough for the writer's rounds to be part of it, and begins when the sample before it
-is written. `make bench-peers` installs Weights & Biases and TensorBoard beside nntrace.
+machine hardly changes. A traced block lasts until what it recorded is on disk. One of unsampled
+steps is long enough to include the writer's rounds, and begins once the sample before it is
+written. `make bench-peers` installs Weights & Biases and TensorBoard beside nntrace.
 """
 
 import argparse
@@ -32,7 +32,7 @@ WRITTEN_SECONDS = 2.0  # more than two rounds of the writer
 
 @contextlib.contextmanager
 def nntrace(program: ModuleType, folder: Path, every: int) -> Iterator[Callable[[], None]]:
-    """Trace each `every`-th step of a block; of 0 only the first, which is not measured."""
+    """Trace every `every`-th step of a block; with 0 only the first, which is not measured."""
     from nntrace_torch import TorchAdapter
 
     from nntrace.manifest import Manifest
@@ -50,7 +50,7 @@ def nntrace(program: ModuleType, folder: Path, every: int) -> Iterator[Callable[
 
 @contextlib.contextmanager
 def tensorboard(program: ModuleType, folder: Path, every: int) -> Iterator[Callable[[], None]]:
-    """Histograms of parameters, gradients and module outputs at each `every`-th step."""
+    """Record histograms of parameters, gradients and module outputs at every `every`-th step."""
     from torch.utils.tensorboard import SummaryWriter
 
     writer = SummaryWriter(tempfile.mkdtemp(dir=folder))
@@ -83,7 +83,7 @@ def tensorboard(program: ModuleType, folder: Path, every: int) -> Iterator[Calla
 
 @contextlib.contextmanager
 def wandb(program: ModuleType, folder: Path, every: int) -> Iterator[Callable[[], None]]:
-    """`watch(log="all")`: histograms of parameters and gradients at each `every`-th step."""
+    """Use `watch(log="all")`: histograms of parameters and gradients at every `every`-th step."""
     import wandb as package
 
     place = tempfile.mkdtemp(dir=folder)
@@ -116,7 +116,7 @@ MODES: dict[str, tuple[Tool, int]] = {
 
 
 def block(step: Callable[[], None], steps: int, end: Callable[[], object] = bool) -> Times:
-    """The time of a block of steps and of what ends it."""
+    """Return the time of a block of steps, including the call that ends it."""
 
     def run() -> None:
         for _ in range(steps):
@@ -127,7 +127,7 @@ def block(step: Callable[[], None], steps: int, end: Callable[[], object] = bool
 
 
 def traced(program: ModuleType, mode: str, steps: int, folder: Path) -> Times:
-    """The time of a traced block, after a few steps in which the tool sets itself up."""
+    """Return the time of a traced block, after a few steps in which the tool sets itself up."""
     tool, every = MODES[mode]
     with contextlib.ExitStack() as stack:
         step = stack.enter_context(tool(program, folder, every))
@@ -140,12 +140,12 @@ def traced(program: ModuleType, mode: str, steps: int, folder: Path) -> Times:
 
 
 def size(folder: Path) -> int:
-    """Bytes of all files below."""
+    """Return the bytes of all files below a folder."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def main() -> None:
-    """Measure what was asked for and print it as it is measured."""
+    """Measure what was asked for and print each result once it is measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=8)
     parser.add_argument("--only", default="gpt,resnet,mlp", help="programs, separated by commas")

@@ -1,9 +1,9 @@
 """What reading a finished run costs: `nntrace diagnose` and `nntrace report` on synthetic runs.
 
-The run has as many statistics rows as asked, and histograms at every twentieth sample. Each command
-is a process of its own; printed are wall clock and the processor time of it and of its children,
-the medians of several. The first report on a machine also bundles the script of its page;
-nntrace's bytecode is on the disk, as after an installation.
+`--rows` is how many rows of statistics the run has; every twentieth sample has histograms. Each
+command is a process of its own. Printed are the wall-clock time, and the processor time of the
+process and its children: the medians of several runs. The first report on a machine also bundles
+the script of its page. nntrace's bytecode is on disk, as after an installation.
 """
 
 import argparse
@@ -29,7 +29,7 @@ EDGES = [float(sign * 2.0**power) for sign in (-1, 1) for power in range(-12, 4)
 
 
 def make(folder: Path, rows: int, layers: int) -> Path:
-    """A run of so many rows."""
+    """Write a run with about that many rows of statistics; return its folder."""
     run = Run(folder / "run", layers, 1)
     run.grow(rows // len(run.sites))
     counts = np.random.default_rng(0).integers(0, 500, (run.step // 20 + 1, len(EDGES)))
@@ -45,7 +45,7 @@ def make(folder: Path, rows: int, layers: int) -> Path:
 
 
 def measure(words: list[str], folder: Path, cache: Path) -> tuple[float, float]:
-    """Seconds of wall clock and of processor time of one command."""
+    """Return the seconds of wall-clock time and of processor time of a command."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     subprocess.run(
@@ -61,7 +61,7 @@ def measure(words: list[str], folder: Path, cache: Path) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print a table."""
+    """Measure the commands and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of statistics")
     parser.add_argument("--layers", type=int, default=100)

@@ -1,8 +1,9 @@
-"""Measures `diagnose` with all rules on synthetic runs of three sizes: time and memory, and growth.
+"""Measures `diagnose` with all rules on synthetic runs of three sizes: time, memory and growth.
 
 Each size is diagnosed in a process of its own, so that its peak memory is its own. The run is a
 network of blocks (linear layer, norm, ReLU) that trains well; every tenth step is sampled. With
-`--live` the run is opened as the monitor opens it: within a bound, and read on while it grows.
+`--live` the run is opened as the monitor opens it: with a limited number of rows, and with what is
+needed to draw those that are left out.
 """
 
 import argparse
@@ -32,11 +33,11 @@ SAMPLES_AT_ONCE = 100
 UNITS = 128
 KINDS = ("Linear", "LayerNorm", "ReLU")
 SLOWEST = 8
-LIVE_ROWS = 500_000  # as the monitor holds of the rank that is looked at
+LIVE_ROWS = 500_000  # as many as the monitor holds of the rank that it shows
 
 
 def sites() -> list[dict[str, Any]]:
-    """The sites of the network, in the order of a forward and a backward pass."""
+    """Return the sites of the network, in the order of a forward and a backward pass."""
     rows: list[dict[str, Any]] = []
 
     def add(path: str, role: Role, kind: str, **values: object) -> None:
@@ -62,7 +63,7 @@ def sites() -> list[dict[str, Any]]:
 
 
 def write(run: Path, rows: int) -> None:
-    """Write a finished run of about so many rows of statistics."""
+    """Write a finished run with about that many rows of statistics."""
     folder = run / RANK_FOLDER.format(0)
     folder.mkdir(parents=True)
     Manifest(name=run.name, status=RunStatus.FINISHED, command=("train.py",)).write(run)
@@ -87,14 +88,14 @@ def write(run: Path, rows: int) -> None:
 
 
 def append(stream: StreamWriter, columns: dict[str, Any], batches: int) -> None:
-    """Write columns in so many equal batches: a recorder flushes at each sampled step's end."""
+    """Write columns in that many equal batches: a recorder flushes at each sampled step's end."""
     rows = len(columns["step"]) // batches
     for first in range(0, rows * batches, rows):
         stream.append_columns({name: c[first : first + rows] for name, c in columns.items()})
 
 
 def steps(sampled: np.ndarray, whole: int, random: np.random.Generator) -> dict[str, Any]:
-    """The steps from each sampled one to the next."""
+    """Return the steps from each sampled one to the next."""
     step = np.arange(sampled[0], sampled[-1] + STEPS_PER_SAMPLE)
     count = len(step)
     is_sampled = step % STEPS_PER_SAMPLE == 0
@@ -120,7 +121,7 @@ def steps(sampled: np.ndarray, whole: int, random: np.random.Generator) -> dict[
 def statistics(
     sampled: np.ndarray, declared: list[dict[str, Any]], random: np.random.Generator
 ) -> dict[str, Any]:
-    """One row for each sampled step and site."""
+    """Return a row for each sampled step and site."""
     typical = {Role.UPDATE: 1e-4, Role.PARAM_GRAD: 1e-3, Role.ACTIVATION_GRAD: 1e-3}
     scale = np.tile([typical.get(Role(str(s["role"])), 0.1) for s in declared], len(sampled))
     rectified = np.tile([s["module_type"] == "ReLU" for s in declared], len(sampled))
@@ -149,7 +150,7 @@ def statistics(
 
 
 def batches(sampled: np.ndarray, random: np.random.Generator) -> dict[str, Any]:
-    """One batch for each sampled step."""
+    """Return a batch for each sampled step."""
     count = len(sampled)
     counts = random.multinomial(32, [0.1] * 10, size=count)
     return {
@@ -167,7 +168,7 @@ def batches(sampled: np.ndarray, random: np.random.Generator) -> dict[str, Any]:
 
 
 def measure(run: Path, live: bool) -> dict[str, Any]:
-    """Diagnose it in this process; seconds, and the peak memory of the process in MiB."""
+    """Diagnose the run in this process; return seconds and the process's peak memory in MiB."""
     before = _peak()
     began, cpu = time.perf_counter(), time.process_time()
     trace = Trace.open(run, most_rows=LIVE_ROWS if live else MOST_ROWS, drawn=live)
@@ -199,7 +200,7 @@ def _peak() -> float:
 
 
 def main() -> None:
-    """Print a line for each size, and the slowest rules of the largest."""
+    """Print a line for each size, and the slowest rules of the last."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=SIZES)
     parser.add_argument("--live", action="store_true", help="within the monitor's bound")

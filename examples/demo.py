@@ -10,13 +10,13 @@ RUNS = Path("nntrace-runs")
 
 
 def nntrace(*words: str) -> int:
-    """Run an nntrace command, shown as the user would type it."""
+    """Print an nntrace command as a user would type it, and run it."""
     print(f"\n$ nntrace {' '.join(words)}", flush=True)
     return subprocess.run([sys.executable, "-m", "nntrace", *words], check=False).returncode
 
 
 def main() -> int:
-    """Exit 0 when the healthy run is found healthy and the faulty one faulty."""
+    """Return 0 if the healthy run is found healthy and the faulty one faulty, else 1."""
     expected = {"healthy": 0, "faulty": 1}
     codes = {}
     for name, arguments in (("healthy", []), ("faulty", ["--fault", "softmax"])):

@@ -35,7 +35,7 @@ class DigitsCNN(nn.Module):
         self.head = nn.Linear(32 * 2 * 2, 10)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Images [N, 1, 8, 8] to logits [N, 10]."""
+        """Map images [N, 1, 8, 8] to logits [N, 10]."""
         hidden = F.max_pool2d(F.relu(self.norm1(self.conv1(images))), 2)
         hidden = F.max_pool2d(F.relu(self.norm2(self.conv2(hidden))), 2)
         if self.fault == "frozen-trunk":
@@ -45,7 +45,7 @@ class DigitsCNN(nn.Module):
 
 
 def load() -> tuple[TensorDataset, TensorDataset]:
-    """Digits standardised to zero mean and unit variance, 80 % for training."""
+    """Return training and test digits (80 : 20), scaled to zero mean and unit variance."""
     images, labels = load_digits(return_X_y=True)
     images = (images - images.mean()) / images.std()
     parts = train_test_split(images, labels, test_size=0.2, random_state=0, stratify=labels)
@@ -59,7 +59,7 @@ def load() -> tuple[TensorDataset, TensorDataset]:
 
 
 def main() -> None:
-    """Train and report the test accuracy after every epoch."""
+    """Train, and print the test accuracy after every epoch."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument(

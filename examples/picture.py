@@ -1,7 +1,7 @@
 """Makes docs/monitor.svg, the picture in the README: the monitor on a real run of digits_cnn.py.
 
-Traces the example with its planted fault in a temporary folder, opens the monitor on it without a
-terminal, and saves the page of the overview.
+It traces the example with its planted fault in a temporary folder, opens the monitor on the run
+without a terminal, and saves the overview page.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 30
 
 
 async def take(run: Path) -> Path:
-    """The overview once the diagnosis is there."""
+    """Save a picture of the overview once the diagnosis is there; return its path."""
     app = MonitorApp(Watch(run, diagnose))
     async with app.run_test(size=SIZE) as pilot:
         ends = time.monotonic() + PATIENCE_SECONDS
@@ -37,7 +37,7 @@ async def take(run: Path) -> Path:
 
 
 def main() -> None:
-    """Trace, open, save."""
+    """Trace the example, open the monitor and save the picture."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "digits-softmax"
         words = ["run", "--out", str(run), str(EXAMPLE), "--fault", "softmax"]

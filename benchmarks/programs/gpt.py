@@ -9,7 +9,7 @@ VOCABULARY, WIDTH, HEADS, LAYERS, TOKENS, BATCH = 512, 256, 8, 6, 128, 4
 
 
 class Block(nn.Module):
-    """Pre-norm attention and MLP."""
+    """Attention and an MLP, each after a norm."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class Block(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[N, T, D] to [N, T, D]."""
+        """Map [N, T, D] to [N, T, D]."""
         n, t, d = x.shape
         q, k, v = (
             part.view(n, t, HEADS, d // HEADS).transpose(1, 2)
@@ -34,7 +34,7 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    """Token ids to logits."""
+    """Maps token ids to logits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class GPT(nn.Module):
         self.head = nn.Linear(WIDTH, VOCABULARY, bias=False)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """[N, T] to [N, T, V]."""
+        """Map [N, T] to [N, T, V]."""
         x = self.tokens(ids) + self.positions(torch.arange(ids.shape[1]))
         return self.head(self.norm(self.blocks(x)))
 
@@ -58,7 +58,7 @@ batch = 0
 
 
 def step() -> None:
-    """One training step on the next of four random batches."""
+    """Take a training step on the next of four random batches."""
     global batch
     batch = (batch + 1) % 4
     optimizer.zero_grad()

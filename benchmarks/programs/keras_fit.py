@@ -1,4 +1,4 @@
-"""Small Keras models for `fit`; as a program it prints the seconds of the first step."""
+"""Small Keras models for `fit`. Run as a program, it prints the seconds of the first step."""
 
 import argparse
 import time
@@ -26,7 +26,7 @@ BATCH = 32
 
 
 def compiled(name: str, *, xla: bool) -> Any:
-    """A model that is ready for `fit`."""
+    """Return a model that is ready for `fit`."""
     keras.utils.set_random_seed(0)
     body = BODIES[name]()
     model = keras.Sequential([layers.Input(SHAPES[name]), *body, layers.Dense(5)])
@@ -36,7 +36,7 @@ def compiled(name: str, *, xla: bool) -> Any:
 
 
 def examples(name: str, steps: int) -> tuple[Any, Any]:
-    """Inputs and labels for so many steps."""
+    """Return inputs and labels for that many steps."""
     random = np.random.default_rng(0)
     count = steps * BATCH
     inputs = random.normal(size=(count, *SHAPES[name])).astype("float32")
@@ -44,23 +44,23 @@ def examples(name: str, steps: int) -> tuple[Any, Any]:
 
 
 class FirstStep(keras.callbacks.Callback):
-    """How long the first batch takes, in which TensorFlow builds its graphs."""
+    """Measures how long the first batch takes, in which TensorFlow builds its graphs."""
 
     seconds = 0.0
 
     def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
-        """A step begins."""
+        """Start the clock at the first batch."""
         if batch == 0:
             self._began = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: object = None) -> None:
-        """A step is over."""
+        """Stop the clock after the first batch."""
         if batch == 0:
             self.seconds = time.perf_counter() - self._began
 
 
 def main() -> None:
-    """Train for a few steps."""
+    """Train for a few steps and print the seconds of the first."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", choices=SHAPES)
     parser.add_argument("--no-xla", action="store_true")

@@ -1,4 +1,4 @@
-"""A few steps of a model that is one large tensor for the most part; says what memory it took."""
+"""Takes a few steps of a model that is mostly one large tensor; prints the memory it took."""
 
 import argparse
 import json
@@ -24,12 +24,12 @@ class Words(nn.Module):
         self.head = nn.Linear(1024, 16)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """[N, T] to [N, 16]."""
+        """Map [N, T] to [N, 16]."""
         return self.head(self.blocks(self.words(tokens)).mean(1))
 
 
 def resident() -> int:
-    """Bytes resident now, where the system tells it."""
+    """Return the bytes resident now; only on Linux."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 

@@ -14,7 +14,7 @@ batch = 0
 
 
 def step() -> None:
-    """One training step on the next of 64 random batches."""
+    """Take a training step on the next of 64 random batches."""
     global batch
     batch = (batch + 1) % 64
     optimizer.zero_grad()

@@ -24,7 +24,7 @@ class Block(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[N, C, H, W] to [N, C', H', W']."""
+        """Map [N, C, H, W] to [N, C', H', W']."""
         y = F.relu(self.norm1(self.conv1(x)))
         return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
@@ -50,7 +50,7 @@ batch = 0
 
 
 def step() -> None:
-    """One training step on the next of four random batches."""
+    """Take a training step on the next of four random batches."""
     global batch
     batch = (batch + 1) % 4
     optimizer.zero_grad()

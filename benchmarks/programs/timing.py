@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def measure(step: Callable[[], None], default_steps: int) -> None:
-    """Run `--steps` steps; print seconds per step: of the second half (steady), and of all."""
+    """Run `--steps` steps; print seconds per step of the second half (steady) and of all."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=default_steps)
     steps = parser.parse_args().steps
