@@ -1,8 +1,8 @@
-"""Dropout that a model in evaluation mode still applies, by functions that are not told the mode.
+"""Finds dropout that a model in evaluation mode still applies, by functions without the mode.
 
 `functional.dropout(x, 0.5)` is in training mode unless it is given `training=self.training`, and
-`scaled_dot_product_attention` knows no mode at all. The functions are watched during single calls
-in evaluation mode; outside of them they are PyTorch's own.
+`scaled_dot_product_attention` has no mode at all. The functions are patched only while single
+calls in evaluation mode are watched.
 """
 
 from collections.abc import Callable
@@ -17,15 +17,15 @@ from nntrace_torch.program.sources import Source, caller
 _OF_A_MODE = ("dropout", "dropout1d", "dropout2d", "dropout3d")
 _ATTENTION = "scaled_dot_product_attention"
 _MODE_AT = 2  # place of `training` among their arguments
-_RATE_AT = 4  # place of `dropout_p`
+_RATE_AT = 4  # place of `dropout_p` among those of attention
 
 
 class LastingDropout:
-    """Watches one call at a time.
+    """Watches the calls of a model in evaluation mode, one at a time.
 
     Attributes:
-        name: the function that was seen to drop values in the last call watched, or "".
-        source: the line that called it.
+        name: the first function that dropped values in the last watched call; "" for none.
+        source: the line that called that function.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -47,7 +47,7 @@ class LastingDropout:
 
     def _observer(self, name: str) -> Callable[..., None]:
         def observe(result: Any, *args: Any, **kwargs: Any) -> None:
-            # A mode that is said is meant: dropout that estimates how certain a model is.
+            # An explicit mode is intended: dropout that estimates how certain a model is.
             is_said = len(args) > _MODE_AT or "training" in kwargs
             rate = args[1] if len(args) > 1 else kwargs.get("p", 0.5)
             if not is_said and rate > 0:

@@ -1,5 +1,5 @@
-"""Watches data loaders: how long training waits for them, how large data set and batches are, and
-what each pass over one (an epoch) delivered, in which order.
+"""Watches data loaders: the time training waits for batches, the sizes of data set and batches,
+and what each pass over a loader (an epoch) delivered, in which order.
 """
 
 import itertools
@@ -21,7 +21,7 @@ from nntrace.schema import EventKind
 from nntrace_torch.patching import Undo, after, before, wrap
 from nntrace_torch.program.describe import can_sample
 
-_SMALL = 1 << 16  # elements of a tensor whose range is looked at: labels, targets
+_SMALL = 1 << 16  # elements of the largest tensor whose range is read: labels, targets
 _FEW = 8
 _KEPT_BATCHES = 4
 _MANY_PASSES = 64  # of a loader; beyond them only some are recorded
@@ -31,11 +31,11 @@ _MANY_PASSES = 64  # of a loader; beyond them only some are recorded
 class _Pass:
     """One iteration over a loader.
 
-    `order` is a checksum of the indices drawn; None where there are none, as in a stream.
-    `evaluates` says that all of its batches were fetched where gradients are off.
+    `order` is a checksum of the indices drawn; None for a stream, which has no indices.
+    `evaluates` is true while all of its batches were fetched with gradients off.
     """
 
-    number: int  # of all passes in this process
+    number: int  # counted over all loaders of this process
     loader: int
     epoch: int
     first_step: int
@@ -49,8 +49,8 @@ class _Pass:
 class _Loader:
     """A loader that was iterated: its number, and how many passes were begun.
 
-    One that is built anew for each pass, over the same data set and with the same settings, goes
-    on where the last one ended: `facts` and `dataset` tell.
+    A loader that is built anew for each pass, over the same data set (`dataset`) and with the same
+    settings (`facts`), takes over the record of the one before.
     """
 
     reference: weakref.ref[Any]
@@ -62,19 +62,19 @@ class _Loader:
 
     @property
     def may_go_on(self) -> bool:
-        """Whether the loader is still there, or may be built anew over its data set."""
+        """Whether the loader still exists, or may be built anew over its data set."""
         has_data = self.dataset is not None and self.dataset() is not None
         return self.reference() is not None or has_data
 
 
 class LoaderObserver:
-    """Measures the wait for batches.
+    """Measures the wait for batches, and records each loader and each pass over one.
 
     Attributes:
-        wait_ns: nanoseconds waited since the last step.
-        is_sampled: whether the current step is.
-        batches: the last few, oldest first, where they are kept: what a program fetches ahead is
-            among them.
+        wait_ns: nanoseconds waited for batches since the last step.
+        is_sampled: says whether the current step is sampled.
+        batches: the last few batches, oldest first, those that the program fetches ahead included;
+            empty unless `keeps_batches`.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -115,23 +115,26 @@ class LoaderObserver:
             self.batches.clear()
 
     def take_wait_ns(self) -> int:
-        """The wait of the step that is over."""
+        """Return the wait in the step that is over, in nanoseconds, and start counting anew."""
         waited, self.wait_ns = self.wait_ns, 0
         self._delivered = None
         return waited
 
     @property
     def epoch(self) -> int | None:
-        """The pass that has delivered a batch in this step; None when no loader has."""
+        """The number of the pass that delivered the last batch in this step; None without one."""
         return None if self._delivered is None else self._delivered.number
 
     @property
     def loader(self) -> int | None:
-        """The number of the loader that has delivered a batch since the last step."""
+        """The number of the loader that delivered the last batch in this step; None without one."""
         return None if self._delivered is None else self._delivered.loader
 
     def delivered(self) -> tuple[tuple[float, float], ...] | None:
-        """Minimum and maximum of small tensors of the batch of a sampled step; None without."""
+        """The (minimum, maximum) of each small tensor in the last batch of this step.
+
+        None without a batch, and when the step was not sampled.
+        """
         return None if self._delivered is None else self._ranges
 
     def _timed(self, original: Any) -> Any:
@@ -153,7 +156,7 @@ class LoaderObserver:
         return wrapper
 
     def _begins(self, loader: Any) -> None:
-        """A pass begins; one that the program broke off before has ended."""
+        """A pass begins; an earlier one that the program broke off is recorded as incomplete."""
         known = next((one for one in self._loaders if one.reference() is loader), None)
         if known is None:
             known = self._announce(loader)
@@ -162,7 +165,7 @@ class LoaderObserver:
         known.current = _Pass(self._passes, known.number, known.passes, self._recorder.steps_made())
         known.passes += 1
         self._passes += 1
-        # With workers the first indices are drawn before there is an iterator to know it by.
+        # With workers the first indices are drawn before the iterator is known.
         self._beginning = known.current
 
     def _has_begun(self, iterator: Any, loader: Any) -> None:
@@ -178,7 +181,7 @@ class LoaderObserver:
         return found if reference is not None and reference() is iterator else None
 
     def _drawn(self, indices: Any, iterator: Any) -> None:
-        """Of each batch the data set's indices, in the process that trains."""
+        """Add the data set's indices of one batch, drawn in the training process, to `order`."""
         found = self._beginning or self._pass_of(iterator)
         if found is None or found.order is None:
             return
@@ -218,7 +221,7 @@ class LoaderObserver:
             "batches": found.batches,
             "examples": found.examples,
             "complete": complete,
-            # One that was broken off is only known to be over when the next one begins.
+            # A pass that was broken off is only known to be over when the next one begins.
             "steps": 0 if found.evaluates else self._recorder.steps_made() - found.first_step,
             "order": found.order,
         }
@@ -250,7 +253,7 @@ class LoaderObserver:
 
 
 def _reference(dataset: Any) -> weakref.ref[Any] | None:
-    """None for what cannot be referred to, such as a list."""
+    """A weak reference; None for objects that allow none, such as a list."""
     try:
         return weakref.ref(dataset)
     except TypeError:
@@ -262,19 +265,19 @@ def _is_of(reference: weakref.ref[Any] | None, dataset: Any) -> bool:
 
 
 def _sampler(loader: Any) -> Any:
-    """What draws the examples: the program's own sampler of batches, or that of examples."""
+    """What draws the examples: the program's own batch sampler, else the loader's sampler."""
     batches = getattr(loader, "batch_sampler", None)
     plain = batches is None or type(batches) is torch.utils.data.BatchSampler
     return getattr(loader, "sampler", None) if plain else batches
 
 
 def _draws_again(sampler: Any) -> bool:
-    """Whether a pass may hold an example twice by right, as far as the sampler says."""
+    """Whether the sampler draws with replacement, so that a pass may repeat an example."""
     return getattr(sampler, "replacement", False) is True
 
 
 def _ranges(batch: Any, depth: int = 3) -> Iterator[tuple[float, float]]:
-    """Minimum and maximum of the tensors in what a loader delivers, at most a few."""
+    """The (minimum, maximum) of the first few tensors in a batch."""
     if can_sample(batch):
         if batch.device.type == "cpu" and batch.numel() <= _SMALL:
             low, high = batch.detach().aminmax()
@@ -286,7 +289,7 @@ def _ranges(batch: Any, depth: int = 3) -> Iterator[tuple[float, float]]:
 
 
 def _examples(batch: Any) -> int | None:
-    """The number of examples in what a loader delivers; None for what has no tensor in it."""
+    """The number of examples in a batch; None for a batch without a tensor."""
     for _ in range(4):
         if isinstance(batch, torch.Tensor):
             return int(batch.shape[0]) if batch.dim() else None
@@ -300,14 +303,14 @@ def _examples(batch: Any) -> int | None:
 
 
 def _number_of_batches(loader: Any) -> int | None:
-    """None for a stream: `len(loader)` would make PyTorch warn where it did not before."""
+    """The length of a loader; None for a stream, where `len` would make PyTorch warn."""
     if isinstance(getattr(loader, "dataset", None), IterableDataset):
         return None
     return _length(loader)
 
 
 def _length(sized: Any) -> int | None:
-    """`len`, or None for what has none; a user's `__len__` may raise anything."""
+    """The length of an object, or None if it has none; a user's `__len__` may raise anything."""
     try:
         return len(sized)
     except Exception:

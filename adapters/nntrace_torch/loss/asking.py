@@ -1,9 +1,9 @@
 """Notices when the program itself asks whether a loss is finite, compares it, or reads its number.
 
-A batch whose loss is NaN is often skipped before `backward`: then nothing else would ever see it.
-Looked at are values on the CPU, and numbers that the program has waited for anyway. One without a
-graph (`loss.detach()`, `loss.item()`) stands for a loss that the program's own functions hold.
-Neither PyTorch's questions count nor ours.
+A batch whose loss is NaN is often skipped before `backward`, where nothing else would ever see it.
+Only values on the CPU are examined, and numbers that the program has waited for anyway. For a NaN
+without a graph (`loss.detach()`, `loss.item()`) the program's variables are searched for the loss.
+Questions that PyTorch or nntrace asks do not count.
 """
 
 import math
@@ -24,7 +24,7 @@ _QUESTIONS = ("isnan", "isinf", "isfinite")
 _COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
 _NUMBERS = ("item", "__float__")
 _READINGS = ("tolist", "numpy")
-_FEW = 64  # elements of a value without a graph that is looked at
+_FEW = 64  # elements of the largest value without a graph that is examined
 
 _transforms = torch._C._functorch.peek_interpreter_stack
 
@@ -33,7 +33,7 @@ class FinitenessObserver:
     """Watches `torch.isnan` and its like, comparisons, and the readings of a number.
 
     Attributes:
-        asked: told of a value with a graph that the program asked about and is not finite.
+        asked: called with each value that has a graph, is not finite, and was asked about.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -85,7 +85,7 @@ class FinitenessObserver:
 
     def _number(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def number(value: torch.Tensor) -> Any:
-            # Optimizers read a number of each parameter at each step: nothing else is done there.
+            # Optimizers read a number for each parameter at each step: do no more for finite ones.
             read = original(value)
             if read - read != 0 and type(read) is float and _is_asked_by_user():
                 self._was_read(value, read, sys._getframe(1))
@@ -117,7 +117,7 @@ class FinitenessObserver:
     def _look(self, value: torch.Tensor) -> None:
         if is_captured() or _transforms() is not None or not value.is_floating_point():
             return
-        # Of more than one number only a NaN counts: infinities may be a mask's.
+        # Among several numbers only a NaN counts: infinities may belong to a mask.
         total = read_number((value if value.numel() == 1 else value.sum()).detach())
         if value.grad_fn is None:
             if math.isnan(total):
@@ -126,7 +126,7 @@ class FinitenessObserver:
             self.asked(value)
 
     def _look_for(self, frame: FrameType | None) -> None:
-        """Something without a graph is NaN: look for the loss that it was."""
+        """A NaN without a graph was read: look for the loss it came from in the user's frames."""
         for one in users_frames(frame):
             for held in list(one.f_locals.values()):
                 for tensor in tensors_held(held):
@@ -145,5 +145,5 @@ def _is_broken_loss(tensor: torch.Tensor) -> bool:
 
 
 def _is_asked_by_user() -> bool:
-    """Whether the function that was wrapped was called by the program's own code."""
+    """Whether the wrapped function was called by the program's own code."""
     return is_users(sys._getframe(2).f_code.co_filename)

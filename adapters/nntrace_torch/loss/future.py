@@ -1,7 +1,7 @@
-"""A language model whose loss becomes suspiciously small is asked whether it sees the next token.
+"""Tests whether a language model sees the next token, once its loss is suspiciously small.
 
-Where the targets are the next inputs the forward of one step is replayed with other tokens behind
-the middle, as `nntrace check` does it, once in a run and only for that suspicion.
+If the targets are the next inputs, the forward of one step is replayed with other tokens after the
+middle, as `nntrace check` does. This happens once in a run at most, and only on that suspicion.
 """
 
 from dataclasses import replace
@@ -15,12 +15,12 @@ from nntrace.schema import EventKind
 from nntrace_torch.replay import Call, Replayer
 
 _SUSPICIOUS = 0.25  # of the first loss
-_MANY = 1 << 25  # elements of predictions that a replay makes a second time
+_MANY = 1 << 25  # elements of the predictions that a replay may compute again
 _FEWEST_TARGETS = 8
 
 
 class FutureWatch:
-    """Waits for the suspicion, and examines one forward."""
+    """Waits for a suspiciously small loss, and then examines one forward."""
 
     def __init__(self, recorder: Recorder, replayer: Replayer) -> None:
         self._recorder = recorder
@@ -29,13 +29,13 @@ class FutureWatch:
         self._is_done = False
 
     def look(self, call: Call | None, target: torch.Tensor | None, classes: int, loss: Any) -> None:
-        """Before the first backward of a sampled step.
+        """Examine the step if its loss is suspicious; called before its first backward.
 
         Args:
-            call: the last of a model.
-            target: what the first loss function of the step was given, if they are token ids.
-            classes: of which there are so many.
-            loss: the number that is differentiated, if it is known already.
+            call: the last call of a model.
+            target: the target of the step's first loss function, if it holds token ids.
+            classes: the number of token ids.
+            loss: the value that is differentiated, if it is known already.
         """
         if self._is_done or call is None or target is None or type(loss) is not float:
             return
@@ -48,7 +48,7 @@ class FutureWatch:
             return
         if not isinstance(module, nn.Module) or not call.gradients_enabled:
             return
-        # Imported for the suspicion alone.
+        # Imported only on suspicion.
         from nntrace_torch.probes.causality import causality, predicts_next
         from nntrace_torch.probes.dependencies import CLEAN, FOUND, Answer, Forward, examine
 

@@ -1,6 +1,7 @@
-"""What a sampled step tells of each loss function's call: predictions, targets, the line.
+"""Samples the loss-function calls of a sampled step: predictions, targets, and the calling line.
 
-Calls of one line are one, as for each time step, unless another layer made the predictions.
+Of several calls from one line, such as one per time step, only the first is recorded, unless
+another layer made the predictions.
 """
 
 import math
@@ -19,13 +20,13 @@ from nntrace_torch.samples.plans import activation_plan
 from nntrace_torch.samples.step import StepSample
 
 _CLASS_AXIS = ("cross_entropy", "nll_loss", "multi_margin_loss")
-_PREDICTED = 8192  # elements of whole prediction rows that are kept
-_MOST = 8  # losses of a step
-_DEEP = 12  # operations between a layer and a loss function
+_PREDICTED = 8192  # elements of the prediction rows that are kept
+_MOST = 8  # losses recorded in a step
+_DEEP = 12  # operations searched between a loss function and a layer
 
 
 class LossSampler:
-    """Samples what loss functions are given, and announces each line that calls one."""
+    """Samples the arguments of loss functions, and announces each line that calls one."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -42,15 +43,15 @@ class LossSampler:
         given: Mapping[str, Any],
         sample: StepSample,
     ) -> None:
-        """A loss function of PyTorch was called.
+        """Sample a call of one of PyTorch's loss functions.
 
         Args:
-            name: of the function.
-            loss: what it returned.
+            name: the function's name.
+            loss: the result of the call.
             predictions: of any shape.
             target: of any shape.
-            given: all its arguments.
-            sample: the step.
+            given: all arguments by name.
+            sample: the step being sampled.
         """
         by_class = name in _CLASS_AXIS and predictions.dim() > 1
         axis = 1 if by_class else -1
@@ -61,7 +62,7 @@ class LossSampler:
         self._take(name, path, loss, predictions, target, class_axis, classes, sample)
 
     def add_foreign(self, call: ForeignLoss, sample: StepSample) -> None:
-        """A loss function of a framework built on PyTorch was called on tensors."""
+        """Sample a call of a loss function of a framework built on PyTorch."""
         path, predictions = _path(call.function, call.prediction, sample), call.prediction
         source = Source(call.payload["file"], call.payload["line"])
         if path is not None and (path, source) not in self._announced:
@@ -85,7 +86,7 @@ class LossSampler:
         classes: int,
         sample: StepSample,
     ) -> None:
-        """Sample the call; one without a path counts as a term of the objective only."""
+        """Sample the call; without a path it only counts as a term of the objective."""
         axis = -1 if class_axis is None else class_axis
         if loss.numel() == 1 and loss.grad_fn is not None:
             sample.add_loss_call(LossCall(name, loss.grad_fn, loss.detach()))
@@ -134,7 +135,7 @@ class LossSampler:
         target: torch.Tensor,
         given: Mapping[str, Any],
     ) -> None:
-        """Record each line once, and each path of a line that is a helper's."""
+        """Record each pair of loss path and calling line once."""
         source = caller()
         if path is None or (path, source) in self._announced:
             return
@@ -168,14 +169,14 @@ class LossSampler:
 
 
 def _places(target: torch.Tensor, examples: int | None) -> int:
-    """How many targets in a row are one example's, where they were laid flat; else 1."""
+    """The number of consecutive targets per example, if targets were flattened; else 1."""
     if not examples or target.dim() != 1 or len(target) % examples:
         return 1
     return max(1, len(target) // examples)
 
 
 def _path(name: str, predictions: torch.Tensor, sample: StepSample) -> str | None:
-    """The path of a call's sites; None of one that is recorded already, or one too many."""
+    """The path of a call's sites; None if it is recorded already, or after too many losses."""
     paths = sample.loss_paths
     if len(paths) == _MOST:
         return None
@@ -188,7 +189,7 @@ def _path(name: str, predictions: torch.Tensor, sample: StepSample) -> str | Non
 
 
 def _last_layer(predictions: torch.Tensor) -> int | None:
-    """A number for the layer they come out of, by its parameters; None where it is not known."""
+    """The id of a parameter of the layer that made the predictions; None if none is found."""
     node = predictions.grad_fn
     for _ in range(_DEEP):
         if node is None:
@@ -220,7 +221,7 @@ def _some_rows(predicted: torch.Tensor) -> torch.Tensor:
 
 
 def reduction(given: Mapping[str, Any]) -> str:
-    """The reduction, also where it is said in the old way: `size_average=False`."""
+    """The reduction's name, from the deprecated `size_average` and `reduce` as well."""
     if given.get("reduce") is False:
         return "none"
     if given.get("size_average") is False:

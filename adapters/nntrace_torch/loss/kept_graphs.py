@@ -1,8 +1,8 @@
 """Notices losses of earlier steps whose graphs the program keeps: `total += loss`.
 
 The graph of each sampled step's loss is marked. Once the marks of several earlier steps are alive,
-the program's variables are searched for what holds them; without such a name nothing is said, for a
-graph in a cycle waits for Python's collector.
+the program's variables are searched for what holds them. If no variable is found nothing is
+reported: a graph in a reference cycle merely waits for Python's garbage collector.
 """
 
 import linecache
@@ -22,22 +22,22 @@ from nntrace_torch.program.containers import named_parts
 from nntrace_torch.replay.frames import users_frames
 
 _KEY = "nntrace"
-_MANY = 8  # earlier steps whose graphs are alive: no comparison with the step before
+_MANY = 8  # live graphs of earlier steps: more than a comparison with the last step needs
 _SEARCHES = 3
 _MARKS = 64
 _MOST_NODES = 4096
 _FRAMES = 6
-_MOST_LINES = 400  # of a function that is searched for the line
+_MOST_LINES = 400  # lines of a function that are searched
 
 
 class _Mark:
-    """Lives as long as the graph it was put into."""
+    """An object that lives as long as the graph it was put into."""
 
     __slots__ = ("__weakref__",)
 
 
 class KeptGraphs:
-    """Marks the graphs of losses, and looks for who keeps them."""
+    """Marks the graphs of losses, and looks for the variables that keep them."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -45,7 +45,7 @@ class KeptGraphs:
         self._searches = 0
 
     def look(self, loss: torch.Tensor) -> None:
-        """Before the first backward of a sampled step."""
+        """Mark a loss and count the marks alive; called before a sampled step's first backward."""
         node: Any = loss.grad_fn
         if node is None or self._searches >= _SEARCHES:
             return
@@ -75,7 +75,7 @@ class KeptGraphs:
 
 
 def _names(frame: FrameType) -> Iterator[tuple[str, Any]]:
-    """The variables of a function, and the attributes of objects among them."""
+    """The variables of a function and the attributes of objects among them, with their names."""
     for name, value in list(frame.f_locals.items()):
         if isinstance(value, torch.nn.Module) or name.startswith("__"):
             continue
@@ -87,7 +87,7 @@ def _names(frame: FrameType) -> Iterator[tuple[str, Any]]:
 
 
 def _marks_behind(nodes: list[Any]) -> int:
-    """How many marked losses are reached from these nodes."""
+    """The number of marked losses that can be reached from these nodes."""
     seen: set[Any] = set()
     found = 0
     while nodes and len(seen) < _MOST_NODES:
@@ -101,7 +101,7 @@ def _marks_behind(nodes: list[Any]) -> int:
 
 
 def _line(frame: FrameType, name: str) -> int:
-    """The line of a function that adds to a variable; else the one it is at."""
+    """The line where a function adds to the variable; the line it is executing if none does."""
     own = re.escape(name)
     adds = re.compile(rf"(?<![\w.]){own}\s*(\+=|=[^=].*(?<![\w.]){own}\b|\.append\(|\[.*\]\s*\+=)")
     first = frame.f_code.co_firstlineno

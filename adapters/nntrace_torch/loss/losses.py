@@ -1,7 +1,7 @@
-"""Watches calls of PyTorch's loss functions: what they received, from which line.
+"""Watches calls of PyTorch's loss functions: their arguments, and the calling line.
 
 Predictions are seen as the loss function sees them, after whatever the program did to the
-model's output. On steps that are not sampled only the batch size is noted.
+model's output. In steps that are not sampled only the batch size and the loss's number are noted.
 """
 
 import inspect
@@ -36,7 +36,7 @@ LOSS_FUNCTIONS = (
     "multi_margin_loss",
     "multilabel_soft_margin_loss",
 )
-# Of these they may be given the wrong way round without harm.
+# In these the two arguments may be swapped without harm.
 _SYMMETRIC = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 _are_recorded = torch.is_grad_enabled
 
@@ -46,11 +46,11 @@ class LossObserver:
 
     Attributes:
         sample: the step being sampled, or None.
-        read: gives the number of each result.
-        broke: told of a result that is not finite: function, loss, and what it was given.
-        evaluated: told of each result without a gradient: function, reduction, loss, examples.
-        replays: whether losses without gradients count, too: a replay has none.
-        is_replaying: whether a replay runs, be it one whose losses do not count.
+        read: reads the number of a loss.
+        broke: called with each result that is not finite: function, loss, and its arguments.
+        evaluated: called with each result without a gradient: name, reduction, loss, examples.
+        replays: whether losses without gradients count, too: a replay has no gradients.
+        is_replaying: says whether a replay runs, one whose losses do not count included.
         batch_size: the first axis of the last call's targets.
         is_light: whether only losses without gradients are observed.
     """
@@ -68,8 +68,9 @@ class LossObserver:
         self._returned: tuple[Callable[[], torch.Tensor | None], int, float] = (lambda: None, 0, 0)
 
     def number_of(self, loss: torch.Tensor) -> float | None:
-        """What was read when a loss function returned this; None of anything else, and of what was
-        written to since.
+        """The number that was read when a loss function returned this tensor.
+
+        None unless it is the last result of a loss function, not written to since.
         """
         reference, version, number = self._returned
         return number if reference() is loss and loss._version == version else None
@@ -122,7 +123,7 @@ class LossObserver:
             is_foreign = self._recorder.hooks.in_foreign_loss
             if self.sample is not None and self.sample.is_open and not is_foreign:
                 if self.is_replaying() and not self.replays:
-                    return  # an investigation computes the loss once more
+                    return  # this replay computes a loss that has been sampled already
                 add = outside_modes(self._sampler.add) if self.replays else self._sampler.add
                 given = signature.bind(input, target, *args, **kwargs)
                 given.apply_defaults()
@@ -148,5 +149,5 @@ class LossObserver:
 
 
 def _number(loss: torch.Tensor) -> float:
-    """Of a loss on the CPU; nobody waits for another."""
+    """The number of a loss on the CPU; 0 on other devices, so as not to wait for them."""
     return float(read_number(loss)) if loss.is_cpu else 0.0

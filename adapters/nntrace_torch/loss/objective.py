@@ -1,4 +1,4 @@
-"""What a sampled step differentiates: the terms of the objective, and how much of it is clamped."""
+"""Reads what a sampled step differentiates: the objective's terms, and how much is clamped."""
 
 from collections.abc import Iterable
 
@@ -14,11 +14,11 @@ from nntrace_torch.replay.guard import tensors_in
 from nntrace_torch.samples.step import StepSample
 
 _MOST_TERMS = 32
-_MOST_KINDS = 16  # of objectives, by their terms and the calls of models before them
+_MOST_KINDS = 16  # of objectives: by their terms and the number of single-example model calls
 
 
 class ObjectiveReader:
-    """Reads the graph of the first scalar that is differentiated in a sampled step."""
+    """Reads the graph of the first loss that is differentiated in a sampled step."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -28,13 +28,14 @@ class ObjectiveReader:
     def look(
         self, loss: torch.Tensor, sample: StepSample, calls: Iterable[Call], *, is_scaled: bool
     ) -> None:
-        """Record its terms' values, and once per kind of objective what it is made of.
+        """Record the values of the loss's terms, and once per kind of objective its composition.
 
         Args:
-            loss: what `backward` is about to be called on.
+            loss: the tensor on which `backward` is about to be called.
             sample: the step; the loss functions called in it so far are taken from it.
-            calls: those of models in the step.
-            is_scaled: multiplied by a loss scaler: the terms' values would be, too.
+            calls: the calls of models in the step.
+            is_scaled: whether a loss scaler has multiplied the loss, and so the terms' values,
+                which are then not recorded.
         """
         functions = sample.take_loss_calls()
         self._singles = sum(map(_has_one_example, calls))
@@ -75,7 +76,7 @@ class ObjectiveReader:
         found: list[graphs.Term],
         sample: StepSample,
     ) -> None:
-        """Send along what each term contributes; the one that is not known is what is left."""
+        """Add what each term contributes to the sample; one unknown term is the remainder."""
         total = loss.detach().reshape(())
         values = [graphs.value(term) for term in found]
         sums: dict[str, torch.Tensor | None] = {}
@@ -100,7 +101,7 @@ def _has_one_example(call: Call) -> bool:
 
 
 def _names(found: list[graphs.Term]) -> tuple[str, ...]:
-    """The terms' names; of a loss function that was called several times each gets a number."""
+    """The terms' names, with a number from the second call of one loss function on (`mse#2`)."""
     counts: dict[str, int] = {}
     names = []
     for term in found:

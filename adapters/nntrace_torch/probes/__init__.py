@@ -1,4 +1,4 @@
-"""What `nntrace check` does to a PyTorch program in its child processes."""
+"""The experiments that `nntrace check` carries out on a PyTorch program in child processes."""
 
 from nntrace_torch.probes.interposer import Interposer
 

@@ -1,7 +1,7 @@
-"""Does an output know what it is to predict? (PRB04)
+"""Does an output depend on the very thing it has to predict? (PRB04)
 
-Of a model whose target is the next input, the output at t must not depend on inputs after t; of
-any model, no output may depend on a target that is given beside the input.
+In a model whose target is the next input, the output at t must not depend on inputs after t. In
+no model may an output depend on a target that is passed in along with the input.
 """
 
 from collections.abc import Callable
@@ -10,13 +10,13 @@ import torch
 
 from nntrace_torch.probes.dependencies import CLEAN, FOUND, UNKNOWN, Answer, Forward, changed
 
-_ALIKE = 0.95  # the share of elements that are the same
+_ALIKE = 0.95  # the least share of equal elements
 _SHORTEST = 4  # positions
 _FEW_EXAMPLES = 8
 
 
 def causality(forward: Forward) -> Answer:
-    """Change what comes after the middle of a sequence; and change the targets alone."""
+    """Change the inputs after the middle of a sequence, and the targets alone; see what follows."""
     targets = _targets(forward)
     if answer := _given_targets(forward):
         return answer
@@ -33,9 +33,10 @@ def causality(forward: Forward) -> Answer:
 
 
 def predicts_next(forward: Forward) -> bool:
-    """Whether the targets are the next inputs of one argument, and no other's at any shift.
+    """Whether the targets are the next inputs of exactly one argument.
 
-    What is given beside it, such as the source of a decoder that copies, may know them.
+    False when they also match another argument, at shift 0 or 1: such an argument, for example
+    the source of a decoder that copies, may know the targets by right.
     """
     if forward.target is None:
         return False
@@ -48,15 +49,16 @@ def predicts_next(forward: Forward) -> bool:
 
 
 def _targets(forward: Forward) -> list[tuple[torch.Tensor, bool]]:
-    """The targets, and whether the model is given them, to shift them maybe: what its loss
-    function got comes first.
+    """The targets, that of the loss function first, each with whether the model is given it.
+
+    A model that is given its targets may shift them itself.
     """
     given = [(tensor, True) for place, tensor in forward.data() if forward.is_target(place)]
     return [*([(forward.target, False)] if forward.target is not None else []), *given]
 
 
 def _given_targets(forward: Forward) -> Answer | None:
-    """Targets of whole examples that the model is given, and uses for more than its loss."""
+    """An answer if outputs depend on the targets of whole examples that the model is given."""
     for place, target in forward.data():
         single = target.dim() == 1 or (target.dim() == 2 and target.shape[1] == 1)
         if not forward.is_target(place) or not single or len(target) < 2:
@@ -75,14 +77,14 @@ def _given_targets(forward: Forward) -> Answer | None:
 
 
 def _moved_on(place: int) -> Callable[[int, torch.Tensor], torch.Tensor]:
-    """Gives every example the next one's argument at that place."""
+    """A change that gives every example the next one's argument at that place."""
     return lambda at, tensor: tensor.roll(1, 0) if at == place else tensor
 
 
 def _target_among_inputs(
     forward: Forward, targets: list[tuple[torch.Tensor, bool]]
 ) -> Answer | None:
-    """A column of the input that is the target."""
+    """An answer if a column of the input equals the target."""
     for target, _ in targets:
         flat = target.reshape(len(target), -1) if target.dim() else target
         if not target.dim() or flat.shape[1] != 1 or len(flat) < _FEW_EXAMPLES:
@@ -103,7 +105,7 @@ def _target_among_inputs(
 
 
 def _shift(tokens: torch.Tensor, target: torch.Tensor, time: int) -> int | None:
-    """By how many positions the target is ahead of the input: 1, 0, or None for no relation."""
+    """How many positions the target is ahead of the input: 1, 0, or None for no relation."""
     if tokens.dim() < 2 or tokens.shape[time] < _SHORTEST:
         return None
     length = tokens.shape[time]
@@ -155,7 +157,7 @@ def _future(
         return Answer(UNKNOWN, "no output has a part for each position")
 
     def moved(after: list[torch.Tensor]) -> torch.Tensor:
-        """Which positions [length] of any output changed."""
+        """Whether any output changed at each position [length]."""
         found = torch.zeros(length, dtype=torch.bool, device="cpu")
         for n in own:
             a, b = (_by_time(out[n], time, rows, length) for out in (before, after))
@@ -181,7 +183,7 @@ def _future(
 
 
 def _by_time(out: torch.Tensor, time: int, rows: int, length: int) -> torch.Tensor | None:
-    """[length, …], or one position shorter; None for an output without positions."""
+    """The output as [length, …] or [length - 1, …]; None for one without positions."""
     for positions in (length, length - 1):
         shape = (rows, positions) if time == 1 else (positions, rows)
         if out.shape[:2] == shape:

@@ -1,7 +1,8 @@
-"""What depends on what: the forward of a training step is replayed with parts of its input changed.
+"""Finds which outputs depend on which inputs: replays a training forward with inputs changed.
 
-In evaluation mode, with one random state for all replays; the training sees nothing of it. A
-change counts integers and choices, which have no gradient; a gradient (`sensitivity`) is exact.
+Replays run in evaluation mode and all from one random state; training is not affected. Changing
+an input also shows dependencies through integers and choices, which have no gradient; a gradient
+(`sensitivity`) is exact.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,12 +22,12 @@ from nntrace_torch.replay.guard import ReplayRefusedError, WriteGuard
 
 R = TypeVar("R")
 CLEAN, FOUND, NOTED, UNKNOWN = "clean", "found", "noted", "unknown"
-_TOLERANCE = 1e-4  # of the largest output: what another summation order may do
+_TOLERANCE = 1e-4  # of the largest output: the difference another summation order may make
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a probe of the forward saw: its state, a sentence, and numbers."""
+    """The result of a probe: its state, a sentence, evidence, and a source line if known."""
 
     state: str
     text: str
@@ -41,9 +42,9 @@ class Forward:
 
     Attributes:
         leaves: the leaves of its arguments.
-        form: how they are put together.
-        roles: what the arguments are; None where that was not seen.
-        target: what the loss function got for its target, also within the module.
+        form: the tree structure (pytree spec) of the arguments.
+        roles: which arguments are inputs and which targets; None when that was not followed.
+        target: the target a loss function was called with, inside the module or after it.
     """
 
     module: nn.Module
@@ -57,7 +58,7 @@ class Forward:
     def of(
         cls, module: nn.Module, arguments: Any, replayer: Replayer, roles: Roles | None
     ) -> "Forward":
-        """The call with these arguments."""
+        """Describe the call of `module` with `arguments`, a pair of args and kwargs."""
         leaves, form = pytree.tree_flatten(arguments)
         return cls(module, tuple(leaves), form, replayer, roles)
 
@@ -67,11 +68,11 @@ class Forward:
         return is_packed(pytree.tree_unflatten(list(self.leaves), self.form))
 
     def data(self) -> list[tuple[int, torch.Tensor]]:
-        """The tensors among the arguments that the program brought."""
+        """The argument tensors that carry no gradient, each with its place among the leaves."""
         return [(place, leaf) for place, leaf in enumerate(self.leaves) if is_foreign(leaf)]
 
     def is_target(self, place: int) -> bool:
-        """Whether an argument is a target, not an input."""
+        """Whether the argument at that place is a target."""
         return self.roles is not None and self.roles.of(place) == TARGET
 
     def outputs(
@@ -80,7 +81,7 @@ class Forward:
         """The floating-point tensors of the output, with `change` applied to the data.
 
         Raises:
-            ReplayRefusedError: it cannot be replayed unseen.
+            ReplayRefusedError: a replay would have side effects.
         """
         return self.replay(
             lambda call, args, kwargs: [out.detach() for out in floating(call(*args, **kwargs))],
@@ -94,10 +95,13 @@ class Forward:
         change: Callable[[int, torch.Tensor], torch.Tensor] | None = None,
         gradients: bool = False,
     ) -> R:
-        """What `read` makes of the module and copies of its arguments, in evaluation mode.
+        """Call `read` with the module and copies of its arguments, in evaluation mode.
+
+        Returns:
+            The result of `read`.
 
         Raises:
-            ReplayRefusedError: it cannot be replayed unseen.
+            ReplayRefusedError: a replay would have side effects.
         """
         leaves = [
             change(place, leaf) if change is not None and is_foreign(leaf) else leaf
@@ -124,13 +128,13 @@ class Forward:
 
 
 def changed(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-    """Which elements differ by more than another summation order explains."""
+    """Whether each element differs by more than another summation order explains."""
     scale = before.abs().amax().clamp_min(1e-30)
     return ~((before - after).abs() <= _TOLERANCE * scale) & torch.isfinite(before)
 
 
 def examine(name: str, probe: Callable[[], Answer]) -> Answer:
-    """The probe's answer; that it could not be carried out is one, too."""
+    """Run a probe; if it raises, the answer is UNKNOWN with the reason."""
     try:
         return probe()
     except (Exception, ReplayRefusedError) as error:

@@ -1,7 +1,7 @@
-"""Is a gradient the derivative of what was computed? Along random directions, in float64.
+"""Is a gradient the derivative of what was computed? Tested along random directions in float64.
 
-⟨v, J u⟩ by autograd and by central differences; no loss is needed. Directions along which two
-step sizes disagree cross a kink and decide nothing.
+Compares ⟨v, J u⟩ by autograd with the same by central differences; no loss is needed. A direction
+along which two step sizes disagree crosses a kink, and does not count.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,12 +15,12 @@ from nntrace.adapter.derivatives import STEP, WIDE_STEP, Comparison, Slopes, com
 def compare(
     forward: Callable[[list[Any]], list[torch.Tensor]], base: list[Any], places: Iterable[int]
 ) -> Comparison[int]:
-    """Compare gradients with differences, argument by argument.
+    """Compare gradients with central differences, argument by argument.
 
     Args:
         forward: computes outputs from arguments, deterministically.
         base: the arguments, in float64 where they are floating-point.
-        places: of the arguments whose gradient is meant.
+        places: the places of the arguments whose gradients are compared.
 
     Raises:
         Exception: what `forward` or its backward raised.

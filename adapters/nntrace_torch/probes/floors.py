@@ -1,4 +1,4 @@
-"""The lowest value a loss function can take on given targets, and how many of them are met."""
+"""The lowest value a loss function can reach on given targets, and the accuracy on them."""
 
 import math
 from collections.abc import Mapping
@@ -7,13 +7,13 @@ from typing import Any
 import torch
 
 _LEAST = 1e-12
-_CLASSES = 2  # smoothed or not; the greys of a picture are none
+_CLASSES = 2  # values of binary labels, smoothed or not; the greys of a picture are no labels
 
 
 def floor_of(name: str, arguments: Mapping[str, Any]) -> float | None:
-    """The least mean loss over all predictions; None where that is not known.
+    """The lowest mean loss that any predictions can reach; None when it is not known.
 
-    Of an entropy it is the targets' own, 0 for hard ones; of a distance it is 0.
+    For an entropy it is the entropy of the targets (0 for hard ones), for a distance it is 0.
     """
     target = arguments.get("target")
     if not isinstance(target, torch.Tensor) or arguments.get("weight") is not None:
@@ -28,7 +28,7 @@ def floor_of(name: str, arguments: Mapping[str, Any]) -> float | None:
 
 
 def accuracy_of(name: str, arguments: Mapping[str, Any]) -> float | None:
-    """The share of the targets that the predictions meet; None for other than classes."""
+    """The share of targets predicted correctly; None when the targets are not classes."""
     given, target = arguments.get("input"), arguments.get("target")
     if not isinstance(given, torch.Tensor) or not isinstance(target, torch.Tensor):
         return None
@@ -76,7 +76,7 @@ def _cross_entropy_floor(target: torch.Tensor, arguments: Mapping[str, Any]) -> 
 
 
 def _are_shares(target: torch.Tensor) -> bool:
-    """Whether an entropy of the targets exists: of others the loss falls without end."""
+    """Whether all targets lie in [0, 1]; on others the loss has no lower bound."""
     return bool(((target >= 0) & (target <= 1)).all())
 
 

@@ -1,8 +1,9 @@
 """Is the backward of a hand-written function the derivative of its forward? (PRB05)
 
-Those of `torch.autograd.Function` and of `torch.library.register_autograd`, with the arguments of
-a training step. A forward that is constant almost everywhere, or that is the identity, has its
-backward on purpose: straight-through estimators, surrogate gradients, gradient reversal.
+Examines subclasses of `torch.autograd.Function` and operators with
+`torch.library.register_autograd`, on the arguments of a training step. Where the forward is
+constant almost everywhere, or the identity, another backward is intended: straight-through
+estimators, surrogate gradients, gradient reversal.
 """
 
 import inspect
@@ -19,7 +20,7 @@ from nntrace_torch.probes.differences import compare
 from nntrace_torch.replay.engine import RandomStates
 
 _MANY = 32  # functions
-_GENERATED = "GeneratedBackwardFor_"  # how PyTorch calls that of `torch.library.register_autograd`
+_GENERATED = "GeneratedBackwardFor_"  # PyTorch's class names for `torch.library.register_autograd`
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class _Use:
 
 
 class OwnFunctions:
-    """Notes a call of every `torch.autograd.Function` that is not PyTorch's."""
+    """Keeps the first call of every `torch.autograd.Function` that is not PyTorch's own."""
 
     def __init__(self) -> None:
         self._uses: dict[type[Function], _Use] = {}
@@ -55,7 +56,7 @@ class OwnFunctions:
         return [undo]
 
     def answers(self) -> list[tuple[str, Answer]]:
-        """What is to be said of each function, by its name."""
+        """Check each function that was called; pairs of its name and the answer."""
         return [(_name(use.function), _check(use)) for use in self._uses.values()]
 
     def _note(self, function: type[Function], args: tuple[Any, ...]) -> None:
@@ -131,7 +132,7 @@ def _is_identity(outputs: tuple[torch.Tensor, ...], value: torch.Tensor) -> bool
 
 
 def _name(function: type[Function]) -> str:
-    """As the program calls it; of an operator in a library, `library.operator`."""
+    """The function's qualified name; `library.operator` for a registered operator."""
     for content in _behind(function.forward):
         if hasattr(content, "_opname"):
             return f"{content._namespace}.{content._opname}"
@@ -149,5 +150,5 @@ def _source(function: type[Function]) -> tuple[str | None, int | None]:
 
 
 def _behind(function: Any) -> list[Any]:
-    """What a function that PyTorch made for an operator refers to: the operator, its backward."""
+    """The values in a function's closure; PyTorch keeps an operator and its backward there."""
     return [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]

@@ -1,6 +1,6 @@
-"""Carries out an experiment in a child of `nntrace check`: stands between a program and its data.
+"""Carries out an experiment in a child process of `nntrace check`: changes the model's data.
 
-In the training steps it exchanges what meets the model; evaluations it leaves alone.
+Only data of training steps is exchanged; evaluations are left alone.
 """
 
 import sys
@@ -54,7 +54,7 @@ class Interposer:
         self._told: dict[str, object] = {}
 
     def install(self) -> list[Undo]:
-        """Set the seed, and put on what the experiment needs."""
+        """Set the seed, and install the hooks and patches that the experiment needs."""
         _seed(self._experiment.seed)
         guard = self._recorder.guard
         pre = register_optimizer_step_pre_hook(guard(self._before_step))
@@ -83,7 +83,7 @@ class Interposer:
     def function(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """A function of PyTorch's is called."""
+        """Call a PyTorch function, with exchanged arguments where the experiment demands it."""
         meetings, name = self._meetings, _name(func)
         if self._depth:
             result = func(*args, **kwargs)
@@ -121,7 +121,7 @@ class Interposer:
         return __call__
 
     def _is_training(self) -> bool:
-        """Whether what happens now is a part of the forward of a training step."""
+        """Whether the code running now belongs to the forward of a training step."""
         return (
             torch.is_grad_enabled()
             and self._recorder.active
@@ -141,7 +141,7 @@ class Interposer:
         return None
 
     def _examined(self, closure: Callable[..., Any]) -> Callable[..., Any]:
-        """A closure that makes the forward of the step to look at (LBFGS, Lightning)."""
+        """A closure that also examines the forward it has made (LBFGS, Lightning)."""
         examine = self._recorder.guard(self._structure.examine)
 
         def examined(*args: Any, **kwargs: Any) -> Any:
@@ -167,7 +167,7 @@ class Interposer:
             self._tell(problem=_UNTOLD)
 
     def _tell(self, **facts: object) -> None:
-        """Record what is new."""
+        """Record those facts that differ from what was recorded before."""
         new = {name: value for name, value in facts.items() if self._told.get(name) != value}
         if new:
             self._told |= new
@@ -178,7 +178,7 @@ _TELLING = 3  # steps after which something must have been exchanged
 
 
 class _Functions(TorchFunctionMode):
-    """Lets every function of PyTorch's pass by the interposer; not entered within itself."""
+    """Routes every PyTorch function through the interposer, but not those called from there."""
 
     def __init__(self, interposer: Interposer) -> None:
         super().__init__()
@@ -205,9 +205,9 @@ def _has_parameters(module: nn.Module) -> bool:
 
 
 def _seed(seed: int) -> None:
-    """Of PyTorch and NumPy; Python's own is set before the program begins.
+    """Seed PyTorch and NumPy; Python's own generator is seeded before the program begins.
 
-    Not by `torch.manual_seed`, which would look as if the program had set one.
+    Avoids `torch.manual_seed`, a call of which is recorded as the program's own.
     """
     torch.default_generator.manual_seed(seed)
     torch.cuda.manual_seed_all(seed)

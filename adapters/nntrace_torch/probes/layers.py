@@ -1,8 +1,9 @@
 """Is the gradient of a layer the derivative of what it computes? (PRB05)
 
-One module of every class that the program wrote itself is called again in float64, in evaluation
-mode, with the arguments of a training step. What differs was cut off or changed inside it, by
-`detach`, a hook, a detour over NumPy: often on purpose, so that it is noted, not blamed.
+One module of every class defined by the program is called again in float64, in evaluation mode,
+with the arguments of a training step. A gradient that differs was cut off or changed inside the
+module, by `detach`, a hook or a detour over NumPy. That is often intended: it is noted, and is no
+fault.
 """
 
 import inspect
@@ -34,7 +35,10 @@ class _Call:
 
 
 def own_layers(forward: Forward) -> list[tuple[str, Answer]]:
-    """What is to be said of each class, by its name; innermost first, none around a noted one."""
+    """Check one module of each class; pairs of the class's name and the answer, innermost first.
+
+    A module that contains one with a noted answer is left out: its gradient differs, too.
+    """
     answers: list[tuple[str, Answer]] = []
     noted: set[nn.Module] = set()
     for call in sorted(_calls(forward), key=lambda call: len(list(call.module.modules()))):
@@ -52,7 +56,7 @@ def own_layers(forward: Forward) -> list[tuple[str, Answer]]:
 
 
 def _calls(forward: Forward) -> list[_Call]:
-    """A call of one module of each class, as it is made within the outermost one."""
+    """One call of one module of each class, recorded during a replay of the outermost module."""
     chosen: dict[type, tuple[str, nn.Module]] = {}
     for path, module in forward.module.named_modules():
         kind = type(module)

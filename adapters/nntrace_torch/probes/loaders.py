@@ -1,7 +1,7 @@
-"""Pins data loaders: once a step was made, the loader that fed it gives the same batches again.
+"""Pins data loaders: after the first step, the loader that fed it delivers its batches again.
 
-Everything behind it then sees one batch, whatever the program does to it: its own loss included.
-A loader that is read without gradients, for an evaluation, is left alone.
+The whole program then sees one batch in every step, including losses it computes by itself. A
+loader that is read with gradients off, for an evaluation, is left alone.
 """
 
 import copy
@@ -17,10 +17,10 @@ _MOST = 64  # batches of one step
 
 
 class PinnedLoaders:
-    """Notes what each loader delivers within the first step; delivers that from then on.
+    """Keeps what each loader delivers within the first step, and delivers that from then on.
 
     Attributes:
-        pinned: whether a loader is.
+        pinned: whether a loader is pinned.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class PinnedLoaders:
         return [wrap(loader_module._BaseDataLoaderIter, "__next__", self._pinning)]
 
     def step_ended(self) -> None:
-        """What was delivered since the last step is the batch; each step begins with it anew."""
+        """Pin the batches of the first step; each step starts again with the first of them."""
         self.pinned = self.pinned or bool(self._delivered)
         self._turns = dict.fromkeys(self._delivered, 0)
 

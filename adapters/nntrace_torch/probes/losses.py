@@ -1,4 +1,4 @@
-"""What the loss functions of a training step were given: their floor, and the accuracy so far."""
+"""Reads the arguments of a step's loss functions: the lowest possible loss, and the accuracy."""
 
 import inspect
 from typing import Any
@@ -15,9 +15,9 @@ _MANY = 16  # loss functions in one step
 
 
 class LossFacts:
-    """Records the floor of every loss function of the first step, and the accuracy of every step.
+    """Records the floor of the loss function of the first step, and the accuracy in every step.
 
-    Of several loss functions the floor is not known: one may work against another.
+    With several loss functions the floor is not known: one may work against another.
 
     Attributes:
         model_calls: calls of outermost modules in the first step.
@@ -34,7 +34,7 @@ class LossFacts:
         self.model_calls = 0
 
     def called(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """A loss function is about to be called; its target."""
+        """Note that a loss function is about to be called, and return its target."""
         given = self._signatures[name].bind(*args, **kwargs)
         given.apply_defaults()
         arguments = given.arguments
@@ -49,11 +49,12 @@ class LossFacts:
         return arguments.get("target")
 
     def step_ended(self) -> None:
-        """With the first step all loss functions are known."""
+        """Record the floor after the first step that called a loss function."""
         if not self._is_first_step or not self._floors:
             return
         self._is_first_step = False
-        # Two on one line; but not the micro-batches of one, each with a call of the model.
+        # More calls than calls of the model: two on one line. Micro-batches of one loss function
+        # have one call of the model each.
         several = len(self._calls) > 1 or len(self._floors) > max(self.model_calls, 1)
         floor = self._floors[0] if not several and len(set(self._floors)) == 1 else None
         if floor is not None and self._recorder.ending is not None:

@@ -1,8 +1,8 @@
-"""The places of a training step at which data meets the model, in order, and what is met there.
+"""The places in a training step at which data meets the model, in order, and the data there.
 
-A meeting is the call of an outermost module, or a function in which a tensor that carries a
-gradient meets one that does not. Data that meets the model is an input; what meets its output
-is a target.
+A meeting is the call of an outermost module, or of a function with both a tensor that carries a
+gradient and one that does not. Data that meets the model is an input; data that meets the model's
+output is a target.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from nntrace_torch.loss.losses import LOSS_FUNCTIONS
 from nntrace_torch.probes.roles import INPUT, TARGET, Roles
 from nntrace_torch.probes.trees import Taken, exchange, foreign_tensors, put, take
 
-_ODD_STEPS = 0.2  # the share of steps that may go otherwise than the first
+_ODD_STEPS = 0.2  # the share of steps that may differ from the first in their meetings
 _FEW_ODD_STEPS = 3
 _LOOKS_UP = ("embedding", "embedding_bag", "__getitem__", "index_select", "gather")
 
@@ -31,13 +31,13 @@ class _Meeting:
 
 
 class Meetings:
-    """Follows a program through the meetings of its steps, and exchanges what is met.
+    """Follows a program through the meetings of its steps, and exchanges the data there.
 
     Attributes:
-        is_live: whether what happens belongs to the training, not to an evaluation.
-        is_studying: whether the arguments of modules are still to be understood.
-        changed: tensors pinned, zeroed or shuffled so far.
-        problem: why the experiment is none, if it turned out so.
+        is_live: whether the current calls belong to training, not to an evaluation.
+        is_studying: whether the roles of the modules' arguments are still being found out.
+        changed: meetings pinned, and tensors zeroed or shuffled, so far.
+        problem: why the experiment's result does not count; None if it does.
     """
 
     def __init__(self, experiment: Experiment) -> None:
@@ -62,7 +62,7 @@ class Meetings:
     def model(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """An outermost module is called: what to call it with."""
+        """The arguments with which to call an outermost module."""
         self.is_live = self._trains in (None, module.training)
         if not self.is_live:
             return args, kwargs
@@ -85,7 +85,7 @@ class Meetings:
         return arguments[0], arguments[1]
 
     def model_returned(self) -> None:
-        """Its call is over."""
+        """The call of the outermost module is over."""
         self._studied = None
 
     def studied(self, name: str, args: Any, kwargs: Any, result: Any) -> None:
@@ -96,7 +96,7 @@ class Meetings:
     def function(
         self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """A function is called outside all modules: what to call it with."""
+        """The arguments with which to call a function outside all modules."""
         arguments: Any = (args, kwargs)
         tensors = [x for x in pytree.tree_leaves(arguments) if isinstance(x, torch.Tensor)]
         own = [tensor for tensor in tensors if tensor.requires_grad]
@@ -121,7 +121,7 @@ class Meetings:
         return arguments[0], arguments[1]
 
     def step_ended(self) -> None:
-        """An optimizer stepped; one that stepped after another one ends no step of its own."""
+        """An optimizer stepped; one that steps right after another ends no further step."""
         self._orders.clear()
         self.is_studying = self.is_studying and not self._roles and not self._steps
         if self._experiment.pinned and not self._end_sequence():
@@ -132,7 +132,7 @@ class Meetings:
             self.problem = "the steps differ in how often they call the model"
 
     def _end_sequence(self) -> bool:
-        """Whether there was anything in the step."""
+        """Compare the step's meetings with the first step's; False if there were none."""
         if self._reference is None:
             if not self._noted:
                 return False
@@ -153,7 +153,7 @@ class Meetings:
             self._noted.append(_Meeting(key, take(arguments)))
             return arguments
         if self._place == len(reference):
-            self._is_odd = True  # more of it than in the first step
+            self._is_odd = True  # more meetings than in the first step
             return arguments
         meeting = reference[self._place]
         exchanged = put(meeting.taken, arguments) if meeting.key == key else None

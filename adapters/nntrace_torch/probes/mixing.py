@@ -10,13 +10,16 @@ from nntrace_torch.probes.sensitivity import depends_on, sensitivity
 from nntrace_torch.replay.guard import ReplayRefusedError
 
 _FEWEST = 3  # examples
-_PAIRS = 16  # other examples that are tried one by one, and named
-_MOST_NAMED = 64  # in the evidence
+_PAIRS = 16  # other examples that are tried one by one, and named in the message
+_MOST_NAMED = 64  # other examples named in the evidence
 _SEQUENCE_FIRST = (nn.RNNBase, nn.MultiheadAttention, nn.Transformer)
 
 
 def mixing(forward: Forward) -> Answer:
-    """Exchange all examples but one, and take that one's gradient: either may show a dependency."""
+    """Look for an example whose output depends on others, by exchanging them and by its gradient.
+
+    One example in the middle is kept and all others are exchanged.
+    """
     if forward.is_packed:
         return Answer(UNKNOWN, "a packed sequence has no axis of examples")
     data = forward.data()
@@ -39,7 +42,7 @@ def mixing(forward: Forward) -> Answer:
         return Answer(UNKNOWN, "the output differs by itself from call to call")
 
     def depends(kept: int, order: list[int]) -> list[int]:
-        """The outputs of example `kept` that change with the examples in another order."""
+        """The places of the outputs of example `kept` that change when the others do."""
         index = torch.tensor(order, device="cpu")
         after = forward.outputs(
             lambda _, t: (
@@ -90,9 +93,12 @@ def _exchanged(
     others: list[int],
     moved: list[int] | None = None,
 ) -> tuple[set[int] | None, str]:
-    """The outputs that changed in any order; None and the reason where the model took none.
+    """The outputs that changed in any order, or None if the model refused all orders.
 
-    A batch that must be sorted, by the lengths of its sequences, refuses most orders.
+    A batch that must be sorted by the lengths of its sequences refuses most orders.
+
+    Returns:
+        The places of the outputs, or None; and the last refusal, empty if there was none.
     """
     found: set[int] | None = None
     refusal = ""
@@ -105,9 +111,9 @@ def _exchanged(
 
 
 def _orders(kept: int, others: list[int], moved: list[int] | None = None) -> list[list[int]]:
-    """Which example stands in for which: `moved` ones by the next, by the first, by the last.
+    """Orders in which the `moved` examples are replaced by the next, the first, or the last one.
 
-    Several ways, because a sum or a rank can be the same after one of them.
+    Several orders, because a sum or a rank can stay the same in one of them.
     """
     following = dict(zip(others, [*others[1:], others[0]], strict=True))
     orders = []
@@ -116,19 +122,19 @@ def _orders(kept: int, others: list[int], moved: list[int] | None = None) -> lis
         for one in others if moved is None else moved:
             order[one] = following[one] if stand_in is None else stand_in
         orders.append(order)
-    if moved is None:  # what was sorted stays so
+    if moved is None:  # an order that keeps a sorted batch sorted
         ends = [others[0]] * kept, [others[-1]] * (len(others) - kept)
         orders.append([*ends[0], kept, *ends[1]])
     return orders
 
 
 def _gradients(forward: Forward, kept: int, axis: int, examples: int) -> dict[int, torch.Tensor]:
-    """The gradients of the outputs that depend on other examples; none where there are none."""
+    """Norms of the gradients of the outputs that depend on other examples, by output."""
     try:
         found = sensitivity(
             forward, kept, axis, examples, lambda out: _by_example(out, axis, examples)
         )
-    except (Exception, ReplayRefusedError):  # no backward pass: there remains the exchange
+    except (Exception, ReplayRefusedError):  # no backward pass: exchanging examples must do
         return {}
     return {place: norms for place, norms in found.items() if depends_on(norms, kept)}
 
@@ -162,7 +168,7 @@ def _by_design(norms: list[nn.Module]) -> str:
 
 
 def _no_examples(data: list[tuple[int, torch.Tensor]], axis: int, examples: int) -> str | None:
-    """Why the rows may be no examples."""
+    """A sentence on why the rows may not be examples; None if nothing speaks against it."""
     for _, tensor in data:
         if tensor.layout is not torch.strided:
             return "the model is given a sparse matrix: its rows may be nodes of one graph"
@@ -176,10 +182,10 @@ def _no_examples(data: list[tuple[int, torch.Tensor]], axis: int, examples: int)
 
 
 def _by_example(output: torch.Tensor, axis: int, examples: int) -> torch.Tensor | None:
-    """[examples, …]; rows of (example, time) together are those of the example."""
+    """The output as [examples, …], or None; rows per (example, time) are grouped by example."""
     if output.dim() > axis and output.shape[axis] == examples:
         return output.movedim(axis, 0)
-    if output.dim() and output.shape[0] == examples:  # of the sequence its end, or its mean
+    if output.dim() and output.shape[0] == examples:  # the end or the mean of each sequence
         return output
     if axis == 0 and output.dim() > 1 and output.shape[0] % examples == 0 and output.shape[0]:
         return output.reshape(examples, -1, *output.shape[1:])

@@ -1,6 +1,6 @@
-"""Learning rates and weight decay under an experiment: exchanged for each step, put back after it.
+"""Exchanges learning rates and weight decay for each step of an experiment, and restores them.
 
-The program's own schedule reads and writes its own values between the steps.
+Between the steps the program's own schedule reads and writes its own values.
 """
 
 import weakref
@@ -19,12 +19,13 @@ class Rates:
     """Exchanges the values of param groups around `Optimizer.step`.
 
     Args:
-        experiment: what is to become of them.
-        ending: tells how far a sweep has come.
+        experiment: says what the values are replaced by.
+        ending: knows how far a sweep has come.
 
     Attributes:
-        base: the rate the program means before any warm-up or decay: the highest it has named.
-        decays: whether there is weight decay.
+        base: the program's learning rate before any warm-up or decay: the highest value it has
+            set in a param group; None before the first step.
+        decays: whether a param group has weight decay.
     """
 
     def __init__(self, experiment: Experiment, ending: Ending) -> None:
@@ -36,11 +37,11 @@ class Rates:
         self.decays = False
 
     def built(self, result: None, optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
-        """Note the rates with which an optimizer was built: a loop may schedule them by hand."""
+        """Keep the rates an optimizer was built with: a loop may overwrite them by hand."""
         self._built[optimizer] = [number(group.get("lr")) or 0.0 for group in _groups(optimizer)]
 
     def before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        """Exchange."""
+        """Set the experiment's values in the param groups."""
         groups = _groups(optimizer)
         self._kept[id(optimizer)] = [
             {name: _copied(group[name]) for name in _EXCHANGED if name in group} for group in groups
@@ -65,13 +66,13 @@ class Rates:
                 _set(group, "lr", now * experiment.rate)
 
     def after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        """Put back."""
+        """Put the program's values back."""
         for group, kept in zip(_groups(optimizer), self._kept.pop(id(optimizer), ()), strict=False):
             for name, value in kept.items():
                 _set(group, name, value)
 
     def _named(self, optimizer: Optimizer) -> list[float]:
-        """The highest rate each group was ever given."""
+        """The highest learning rate of each param group: now, at first, or at a schedule's peak."""
         built = self._built.get(optimizer, [])
         return [
             max(
@@ -87,7 +88,7 @@ class Rates:
 
 
 def number(value: Any) -> float | None:
-    """A learning rate as a plain number; None for what is none."""
+    """A learning rate as a plain number; None for a value that is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | torch.Tensor):
         return None
     return float(value)
@@ -102,7 +103,7 @@ def _copied(value: Any) -> Any:
 
 
 def _set(group: dict[str, Any], name: str, value: Any) -> None:
-    """A captured optimizer reads its rate from a tensor, which has to stay the same one."""
+    """Set a group's value; a tensor is overwritten in place, for a captured optimizer reads it."""
     if isinstance(group[name], torch.Tensor):
         group[name].fill_(float(value))
     else:

@@ -1,6 +1,6 @@
-"""Turns dropout off: that of the functions all dropout layers call, and of those that keep a rate.
+"""Turns dropout off, in the functions that dropout layers call and in recurrent layers.
 
-Stochastic depth and noise that a program adds by itself stay.
+Stochastic depth, and noise that a program adds by itself, stay.
 """
 
 from collections.abc import Callable
@@ -22,13 +22,17 @@ _FUNCTIONS = (
 
 
 class Dropout:
-    """Attributes: `seen` — whether there was any to turn off."""
+    """Watches dropout, or turns it off.
+
+    Attributes:
+        seen: whether the program applied any dropout.
+    """
 
     def __init__(self) -> None:
         self.seen = False
 
     def install(self, *, off: bool) -> list[Undo]:
-        """Watch the functions; with `off` they return their input."""
+        """Watch the functions and recurrent layers; with `off` they apply no dropout."""
         undos = [wrap(functional, name, lambda run: self._plain(run, off)) for name in _FUNCTIONS]
         return [
             *undos,

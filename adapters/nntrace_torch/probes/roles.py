@@ -1,7 +1,8 @@
-"""Which of a model's arguments are inputs, and which are targets that its loss function gets.
+"""Which of a model's arguments are inputs, and which are targets for its loss function.
 
-Followed through one call: what is computed from an argument alone still is that argument; where
-it meets a parameter it is an input, where a loss function takes it for its target it is one.
+Arguments are followed through one call. A tensor computed from an argument without parameters
+still counts as that argument. Where it meets a parameter the argument is an input; where a loss
+function takes it as its target, the argument is a target.
 """
 
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ from nntrace_torch.loss.losses import LOSS_FUNCTIONS
 
 INPUT, TARGET = "input", "target"
 _LOOKS_UP = frozenset(("embedding", "embedding_bag", "one_hot"))
-# What they make has at most the size of an argument, or as many rows as it says: none of its data.
+# Their results may take a size or a number of rows from an argument, but none of its data.
 _MAKES = frozenset(
     (
         *("zeros", "ones", "empty", "full", "rand", "randn", "eye", "arange"),
@@ -26,7 +27,7 @@ _MANY = 4096  # tensors followed in one call
 
 
 class Roles:
-    """What was seen of the arguments of one call; `of` gives each leaf's role."""
+    """Follows the argument tensors of one call; `of` gives the role of each leaf."""
 
     def __init__(self, leaves: Iterable[tuple[int, torch.Tensor]]) -> None:
         self._followed: dict[int, tuple[torch.Tensor, frozenset[int]]] = {
@@ -42,7 +43,7 @@ class Roles:
         self._targets: set[int] = set()
 
     def saw(self, name: str, args: Any, kwargs: Any, result: Any) -> None:
-        """A function was called somewhere inside."""
+        """Note a function called inside the module, with its arguments and its result."""
         tensors = [t for t in pytree.tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
         met: frozenset[int] = frozenset().union(*(self._places(t) for t in tensors))
         if not met or name in _MAKES:
@@ -64,7 +65,7 @@ class Roles:
                 self._floating |= met
 
     def of(self, place: int) -> str:
-        """`input`, `target`, or nothing for what is neither: a mask, a length, an index."""
+        """`input`, `target`, or "" for a leaf that is neither: a mask, a length, an index."""
         if place in self._targets:
             return TARGET
         return INPUT if place in self._inputs else ""

@@ -1,8 +1,8 @@
 """The gradient of one example's output with respect to the inputs of every example (PRB03).
 
 Exact where there is a gradient: an operation that keeps examples apart gives zeros for the others.
-Integers count through the embeddings they look up; what has no gradient at all, such as a choice
-or a count, does not: for that the inputs are exchanged (`mixing`).
+Integer inputs count through the embeddings they look up. Operations without any gradient, such as
+a choice or a count, are not seen; for those `mixing` exchanges the inputs.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,18 +29,18 @@ def sensitivity(
 
     Args:
         forward: the call to replay.
-        kept: the example.
-        axis: of the examples in the inputs.
-        examples: their number.
-        rows: an output as [examples, …]; None for one that has no part for each.
+        kept: the index of the example.
+        axis: the inputs' axis of examples.
+        examples: the number of examples.
+        rows: turns an output into [examples, …]; None for an output without a part per example.
 
     Returns:
-        By the place of the output, norms of the gradient [examples] as shares of the largest; 0
-        where there is none. Outputs without any gradient are left out.
+        By the output's place: norms of the gradient [examples] as shares of the largest, 0 where
+        there is no gradient. Outputs without any gradient are left out.
 
     Raises:
-        Exception: it has no backward pass.
-        ReplayRefusedError: it cannot be replayed unseen.
+        Exception: the model has no backward pass.
+        ReplayRefusedError: a replay would have side effects.
     """
     random = torch.Generator().manual_seed(0)
 
@@ -74,12 +74,12 @@ def sensitivity(
 
 
 def depends_on(norms: torch.Tensor, kept: int) -> list[int]:
-    """The examples other than `kept` whose gradient is none that rounding explains."""
+    """The examples other than `kept` whose gradient is larger than rounding explains."""
     return [one for one in (norms > _TOLERANCE).nonzero().flatten().tolist() if one != kept]
 
 
 def _source(leaf: Any, axis: int, examples: int) -> torch.Tensor | None:
-    """What the gradient is to be taken with respect to: a floating-point input of all examples."""
+    """The tensor to differentiate with respect to; None for other than floating-point examples."""
     if not isinstance(leaf, torch.Tensor) or not leaf.is_floating_point():
         return None
     if leaf.layout is not torch.strided or leaf.dim() <= axis or leaf.shape[axis] != examples:
@@ -88,7 +88,10 @@ def _source(leaf: Any, axis: int, examples: int) -> torch.Tensor | None:
 
 
 def _by_example(gradients: Sequence[torch.Tensor | None], axis: int) -> torch.Tensor | None:
-    """Norms of the gradients of all inputs together [examples], as shares of the largest."""
+    """The gradient norm of each example over all inputs [examples], as shares of the largest.
+
+    None when there is no gradient, when it is not finite, or when it is zero everywhere.
+    """
     squares: Any = 0.0
     for gradient in gradients:
         if gradient is not None:
@@ -102,7 +105,7 @@ def _by_example(gradients: Sequence[torch.Tensor | None], axis: int) -> torch.Te
 
 
 class _Lookups(TorchFunctionMode):
-    """Keeps what embeddings gave for the integers of all examples."""
+    """Keeps the results of embeddings that looked up all examples."""
 
     def __init__(self, axis: int, examples: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Examines one training step of the program: its forward, and the functions written by hand."""
+"""Examines one training step of the program: its forward, and its hand-written functions."""
 
 from dataclasses import asdict, replace
 from typing import Any
@@ -23,7 +23,7 @@ _NOT_SEEN = Answer(UNKNOWN, "no call of a module with parameters was seen in a t
 
 
 class Structure:
-    """Keeps the last call of an outermost module in the last step, and examines it then."""
+    """Keeps the last call of an outermost module in one of the last steps, and examines it."""
 
     def __init__(self, recorder: Recorder, experiment: Experiment, replayer: Replayer) -> None:
         self._recorder = recorder
@@ -35,29 +35,29 @@ class Structure:
         self._is_done = False
 
     def install(self) -> list[Undo]:
-        """Watch hand-written functions."""
+        """Watch hand-written autograd functions."""
         return self._functions.install()
 
     @property
     def is_due(self) -> bool:
-        """Whether this is the step to look at."""
+        """Whether this is the step to examine."""
         ending = self._recorder.ending
         due = ending is not None and ending.is_near and not self._is_done
         self._functions.is_noting = due
         return due
 
     def called(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """An outermost module is called."""
+        """Keep the call of an outermost module, and follow its arguments."""
         self.roles = Roles(foreign_tensors((args, kwargs)))
         self._forward = Forward.of(module, (args, kwargs), self._replayer, self.roles)
 
     def met(self, target: Any) -> None:
-        """A loss function was given a target."""
+        """Keep the target with which a loss function was called."""
         if self._forward is not None and isinstance(target, torch.Tensor):
             self._forward = replace(self._forward, target=target.detach())
 
     def examine(self) -> None:
-        """Say what was found, before the optimizer changes anything."""
+        """Examine the kept call and record the answers, before the optimizer changes anything."""
         self._is_done = True
         self._functions.is_noting = False
         forward, self._forward, self.roles = self._forward, None, None
@@ -69,7 +69,7 @@ class Structure:
             self._tell("causality", examine("causality", lambda: causality(forward)))
         functions = self._functions.answers()
         self._tell_all("functions", functions)
-        # Around a function whose gradient is another the layers' are, too.
+        # A wrong gradient of a function makes those of the layers around it wrong, too.
         if forward is not None and all(answer.state == CLEAN for _, answer in functions):
             self._tell_all("layers", own_layers(forward))
 

@@ -1,6 +1,6 @@
-"""Arguments of calls as trees: taken copies of, and put in the place of others.
+"""Copies the arguments of a call, and puts them in the place of another call's arguments.
 
-Tensors that carry a gradient are the program's own work and are never exchanged.
+Tensors that carry a gradient are computed by the program and are never exchanged.
 """
 
 import copy
@@ -23,7 +23,7 @@ class Taken:
     form: Any
 
     def fits(self, form: Any, leaves: list[Any]) -> bool:
-        """Whether other arguments are built in the same way."""
+        """Whether other arguments have the same structure, with tensors in the same places."""
         return bool(self.form == form) and all(
             isinstance(mine, torch.Tensor) == isinstance(other, torch.Tensor)
             for mine, other in zip(self.leaves, leaves, strict=True)
@@ -32,13 +32,13 @@ class Taken:
 
 
 def take(arguments: Any) -> Taken:
-    """Copy the arguments, but for what carries a gradient."""
+    """Copy the arguments, except tensors that carry a gradient."""
     leaves, form = pytree.tree_flatten(arguments)
     return Taken(tuple(_copied(leaf) for leaf in leaves), form)
 
 
 def put(taken: Taken, arguments: Any) -> Any | None:
-    """The arguments with those taken in their place; None when they are built otherwise."""
+    """The arguments with `taken` in their place; None when their structure differs."""
     leaves, form = pytree.tree_flatten(arguments)
     if not taken.fits(form, leaves):
         return None
@@ -47,7 +47,7 @@ def put(taken: Taken, arguments: Any) -> Any | None:
 
 
 def exchange(arguments: Any, change: Callable[[int, torch.Tensor], torch.Tensor]) -> Any:
-    """The arguments with `change(place, tensor)` for every tensor without a gradient."""
+    """The arguments with every tensor that carries no gradient replaced by `change(place, it)`."""
     leaves, form = pytree.tree_flatten(arguments)
     changed = [
         change(place, leaf) if is_foreign(leaf) else leaf for place, leaf in enumerate(leaves)
@@ -56,19 +56,19 @@ def exchange(arguments: Any, change: Callable[[int, torch.Tensor], torch.Tensor]
 
 
 def foreign_tensors(arguments: Any) -> Iterator[tuple[int, torch.Tensor]]:
-    """The tensors that the program brought, with their places among the leaves."""
+    """The tensors that carry no gradient, with their places among the leaves."""
     for place, leaf in enumerate(pytree.tree_leaves(arguments)):
         if is_foreign(leaf):
             yield place, leaf
 
 
 def is_foreign(leaf: Any) -> bool:
-    """Whether it is data: a tensor that carries no gradient."""
+    """Whether a leaf is data: a tensor that carries no gradient."""
     return isinstance(leaf, torch.Tensor) and not leaf.requires_grad
 
 
 def is_packed(arguments: Any) -> bool:
-    """Whether there is a packed sequence, whose rows are no examples."""
+    """Whether an argument is a packed sequence, whose rows are not examples."""
     found = pytree.tree_leaves(arguments, is_leaf=lambda item: isinstance(item, PackedSequence))
     return any(isinstance(leaf, PackedSequence) for leaf in found)
 
