@@ -1,4 +1,4 @@
-"""Trainings in which what a sample finds changes from one step to the next."""
+"""Training programs in which modules, shapes, types or parameters change between steps."""
 
 import contextlib
 
@@ -116,7 +116,7 @@ def parameters_replaced():
             optimizer.param_groups[0]["params"][0] = model[0].weight
         if step == 7:
             model[2].weight.data = torch.randn(2, 6)
-        if step == 9:  # the optimizer goes on with the former one
+        if step == 9:  # the optimizer keeps updating the old parameter
             model[2].bias = nn.Parameter(torch.zeros(2))
         if step == 10:
             model[0] = nn.Linear(6, 6)
@@ -274,7 +274,7 @@ def large_matrices():
 
 
 class Branches(nn.Module):
-    """Its outputs are tuples and dictionaries, and it hands on what its parts returned."""
+    """A module with tuples and dictionaries as outputs, which returns a part's output as it is."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""For all tests: repeatable property tests, one thread per process, and a trace in this process."""
+"""Settings for all tests (repeatable property tests, one thread per process), shared fixtures."""
 
 import gc
 import os
@@ -11,7 +11,7 @@ from processes import TRAIN
 
 from nntrace.trace import Trace
 
-# Here and in subprocesses: the machine is shared, and sums do not depend on the number of cores.
+# Also for subprocesses: the machine is shared, and sums must not depend on the number of cores.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 # Property tests repeat exactly and are not timed.
@@ -25,7 +25,7 @@ settings.load_profile("repeatable")
 
 
 def pytest_collection_finish() -> None:
-    """What the test modules imported is exempt from garbage collection and from `gc.get_objects`.
+    """Exempt what the test modules imported from garbage collection and from `gc.get_objects`.
 
     With two frameworks these are 600,000 objects, which every trace in this process would search
     for models and optimizers, and every full collection would walk.
@@ -38,7 +38,7 @@ def pytest_collection_finish() -> None:
 def trace_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trace]:
     """Trace a training function in this process: `trace_here(program, every=1) -> Trace`.
 
-    An error inside nntrace fails the test. What the adapter installed is always undone.
+    An error inside nntrace fails the test. The adapter's hooks and patches are always removed.
     """
     from tracing import tracing
 
@@ -58,7 +58,7 @@ def trace_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with `train.py`, in which nothing was ever traced."""
+    """A working folder with `train.py` and without runs."""
     folder = tmp_path / "project"
     folder.mkdir()
     for name in [name for name in os.environ if name.startswith("NNTRACE")]:

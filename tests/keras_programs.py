@@ -29,7 +29,7 @@ def mlp(features: int = 4, classes: int = 3, hidden: int = 8) -> keras.Sequentia
 
 
 def compiled(model: keras.Model, **settings) -> keras.Model:
-    """With SGD and the cross-entropy on logits, unless told otherwise."""
+    """Compile the model, by default with SGD and the cross-entropy on logits."""
     settings.setdefault("optimizer", keras.optimizers.SGD(0.1))
     settings.setdefault("loss", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     settings.setdefault("jit_compile", False)

@@ -1,4 +1,4 @@
-"""The monitor in Textual's headless terminal: for the tests of tests/nntrace_tui."""
+"""Runs the monitor in Textual's headless terminal, for the tests of tests/nntrace_tui."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
@@ -46,14 +46,14 @@ def never(trace: Trace) -> Iterator[Finding | Skipped]:
 
 
 def monitor(path: Path, rules: Sequence[Rule] = (), **watch: Any) -> MonitorApp:
-    """The application on a run folder, in haste."""
+    """The monitor of a run folder, which refreshes at short intervals."""
     diagnosis = partial(diagnose, rules=rules)
     shown = Watch(path, diagnosis, LocalRuns(path.parent, diagnosis), **watch)
     return MonitorApp(shown, pace=HASTE)
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait for it, but not for ever."""
+    """Wait until the condition holds; fails after 20 seconds."""
     async with asyncio.timeout(_PATIENCE_SECONDS):
         while not holds():
             await asyncio.sleep(0.01)
@@ -72,10 +72,10 @@ def _shown_page(app: MonitorApp) -> Page | None:
 
 
 def text(widget: Widget) -> str:
-    """What the widget shows."""
+    """The text that the widget shows."""
     return "\n".join(widget.render_line(y).text for y in range(widget.size.height))
 
 
 def shows(app: MonitorApp, words: str) -> Callable[[], bool]:
-    """Whether the screen has these words."""
+    """A condition: the screen shows these words."""
     return lambda: words in screen_text(app)

@@ -1,7 +1,7 @@
-"""Training programs whose first non-finite value is born at a known line, marked `# born`.
+"""Training programs whose first non-finite value arises at a known line, marked `# born`.
 
-Each name maps to the source, where the value is born (`forward`, `loss`, `backward`, `update`,
-`data`, `weights`) and the operation. Nothing here knows how the origin is found.
+Each name maps to the source, the part of the step (`forward`, `loss`, `backward`, `update`,
+`data`, `weights`) and the operation. Nothing here depends on how the origin is found.
 """
 
 from textwrap import dedent
@@ -56,7 +56,7 @@ class Program(NamedTuple):
     op: str
     step: int = 0
     time_step: int | None = None
-    facts: str = ""  # part of what is said about the operands
+    facts: str = ""  # a part of the expected text about the operands
 
     @property
     def line(self) -> int | None:
@@ -79,7 +79,7 @@ def program(
 
 
 def middle(statement: str) -> str:
-    """A network in whose middle something happens to `h`, from step 2 on to its zeros."""
+    """A network that from step 2 on applies `statement` to a hidden `h`, which contains zeros."""
     return f"""
     class Mine(Net):
         def middle(self, h):

@@ -1,4 +1,4 @@
-"""Starts programs in real processes, bare or under `nntrace run`, for the launcher's tests."""
+"""Starts programs in processes, untraced or under `nntrace run`, for the launcher's tests."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import textwrap
 
 from nntrace.trace import Trace
 
-# Four steps of a linear model: what most launcher tests train.
+# The program that most launcher tests run: four steps of a linear model.
 TRAIN = """
 import sys
 import torch
@@ -55,7 +55,7 @@ def traced(folder, *words, **options):
 
 
 def without_notices(stderr):
-    """What the program itself wrote, and the lines of nntrace."""
+    """Split stderr into the program's own lines and those of nntrace."""
     lines = stderr.splitlines()
     ours = [line for line in lines if line.startswith("nntrace: ")]
     return [line for line in lines if line not in ours], ours

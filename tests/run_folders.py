@@ -20,7 +20,7 @@ def write_run(
     manifest: Mapping[str, Any] | None = None,
     **rows: Rows,
 ) -> Path:
-    """A run folder with these rows by stream; `closed` streams have an end mark."""
+    """Write a run folder with these rows, by stream; `closed` streams have an end mark."""
     folder = run / RANK_FOLDER.format(rank)
     folder.mkdir(parents=True, exist_ok=True)
     Manifest(**{"name": run.name, "status": RunStatus.FINISHED, **(manifest or {})}).write(run)

@@ -1,4 +1,4 @@
-"""Runs a command in a terminal of its own, a pseudo-terminal, and types what it waits for."""
+"""Runs a command in a pseudo-terminal, and types the answers it waits for."""
 
 import fcntl
 import os
@@ -20,13 +20,14 @@ def in_a_terminal(
     answers: Mapping[str, str],
     environment: Mapping[str, str] | None = None,
 ) -> tuple[int, str]:
-    """Its exit code, and what it showed.
+    """Run a command in a pseudo-terminal; its exit code, and all it has shown.
 
     Args:
         words: the command.
-        folder: where it runs.
-        answers: what to type, once each, when these words are shown; all must be.
-        environment: of the command, this process' by default.
+        folder: the working folder.
+        answers: what to type, once each, by the words that have to be shown first; all of them
+            must be shown.
+        environment: the command's environment, by default that of this process.
     """
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
@@ -42,7 +43,7 @@ def in_a_terminal(
             if select.select([ours], [], [], 0.2)[0]:
                 try:
                     said += os.read(ours, 1 << 16)
-                except OSError:  # it has ended
+                except OSError:  # the command has ended
                     break
             for shown in [shown for shown in left if shown.encode() in said]:
                 os.write(ours, left.pop(shown).encode())

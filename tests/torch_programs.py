@@ -18,7 +18,10 @@ def classify(
     optimizer: torch.optim.Optimizer | None = None,
     loss_function: Loss | None = None,
 ) -> None:
-    """A plain loop over one batch, by default with the cross-entropy of this moment."""
+    """Train on one batch in a plain loop, by default with the current `functional.cross_entropy`.
+
+    Looked up at the call, for a recorder may have patched it.
+    """
     loss_function = loss_function or functional.cross_entropy
     optimizer = optimizer or torch.optim.SGD(model.parameters(), lr=0.1)
     targets = torch.arange(len(inputs)) % classes
@@ -35,7 +38,7 @@ def regress(
     steps: int = 3,
     optimizer: torch.optim.Optimizer | None = None,
 ) -> None:
-    """A plain loop whose loss is the mean square of the output: no loss function is called."""
+    """Train in a plain loop on the mean square of the output, without calling a loss function."""
     optimizer = optimizer or torch.optim.SGD(model.parameters(), lr=0.1)
     for _ in range(steps):
         optimizer.zero_grad()

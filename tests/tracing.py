@@ -1,4 +1,4 @@
-"""Traces training in this process: installs an adapter on a recorder, and always undoes it."""
+"""Traces training in this process; hooks and patches of the adapter are always removed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,9 +22,9 @@ def tracing(
     experiment: Experiment | None = None,
     **sampling: Any,
 ) -> Iterator[Recorder]:
-    """Everything inside is traced into `run`, which is complete afterwards.
+    """Trace all training inside the `with` block into `run`, which is complete afterwards.
 
-    With an experiment of `nntrace check` the program inside is interfered with; it is not ended.
+    An experiment of `nntrace check` changes the training inside, but does not end it.
     """
     if framework == "torch":
         from nntrace_torch import TorchAdapter as Adapter

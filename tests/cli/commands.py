@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Result:
-    """What one command left behind."""
+    """The exit code and the output of one command."""
 
     code: int
     out: str

@@ -1,4 +1,4 @@
-"""Findings and reports as a rule and a run would give them, for the tests of the formats."""
+"""Builds findings and reports for the tests of the output formats."""
 
 from collections.abc import Iterable
 from typing import Any

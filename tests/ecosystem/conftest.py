@@ -1,4 +1,4 @@
-"""These tests need frameworks that the package does not: `make test-ecosystem` has them."""
+"""Skips these tests without the frameworks they need; `make test-ecosystem` installs them."""
 
 from importlib.util import find_spec
 

@@ -1,4 +1,4 @@
-"""Traces a Keras training in this process, with TensorFlow's own noise kept out of the way."""
+"""Traces a Keras training in this process, with TensorFlow's log messages turned off."""
 
 import os
 from collections.abc import Callable

@@ -1,11 +1,11 @@
-"""For the tests of the PyTorch adapter: each finds the process as if it were the first."""
+"""Hides the objects of earlier tests from the tests of the PyTorch adapter."""
 
 import gc
 
 
 def pytest_runtest_setup() -> None:
-    """What earlier tests left alive is hidden from a search for living models and optimizers.
+    """Hide objects that earlier tests left alive from searches for live models and optimizers.
 
-    Some of it never dies: programs run here, whose modules have hooks that PyTorch holds.
+    Some are never freed: modules of programs run in this process have hooks that PyTorch holds.
     """
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Run folders written the way a recorder writes them: Arrow streams and a manifest."""
+"""Writes run folders as a recorder does: Arrow streams and a manifest."""
 
 import math
 import subprocess
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def colourful_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever terminal the tests are run from."""
+    """Let the terminal have colours, whichever terminal the tests run in."""
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLORTERM", "truecolor")
@@ -31,7 +31,7 @@ LAYERS = (("features.conv", "Conv2d"), ("features.act", "ReLU"), ("head", "Linea
 
 
 def sites(layers: tuple[tuple[str, str], ...] = LAYERS) -> list[Row]:
-    """Each layer's output, and for those with weights its weight, gradient and update."""
+    """Rows of `sites`: each layer's output and, for layers with weights, the sites of those."""
     rows: list[Row] = []
     for path, module_type in layers:
         common = {"module_type": module_type, "shape": [4], "dtype": "float32", "numel": 100}
@@ -60,7 +60,7 @@ def statistics(rows: list[Row], step: int, **changes: float) -> list[Row]:
 
 
 def step_rows(first: int, last: int, *, start_ns: int, loss: Callable[[int], float]) -> list[Row]:
-    """Ten steps a second, 2 % of the time spent by the tracer."""
+    """Rows of `steps`, both ends included: ten steps a second, 2 % of the time spent tracing."""
     return [
         {
             "step": step,
@@ -77,7 +77,7 @@ def step_rows(first: int, last: int, *, start_ns: int, loss: Callable[[int], flo
 
 
 class RunFolder:
-    """A run folder that grows by `train` and ends by `end`."""
+    """A run folder; `train` adds steps to it and `end` completes it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -91,7 +91,7 @@ class RunFolder:
         self._files: list[Any] = []
 
     def append(self, stream: str, rows: list[Row], rank: int = 0) -> None:
-        """One record batch."""
+        """Append one record batch to a stream."""
         schema = arrow_schema(stream)
         name = f"rank-{rank:05d}/{stream}-00000.arrows"
         if name not in self._writers:
@@ -103,13 +103,13 @@ class RunFolder:
         self._writers[name].write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
 
     def age(self, seconds: float) -> None:
-        """Let the run have begun so long ago."""
+        """Move the start of the run back by `seconds`."""
         started = self.manifest.started_ns - round(seconds * 1e9)
         self.manifest = replace(self.manifest, started_ns=started)
         self.manifest.write(self.path)
 
     def add_rank(self, rank: int, *, steps: int) -> None:
-        """Another rank that has come so far."""
+        """Add a rank that has made `steps` steps."""
         start = self.manifest.started_ns
         rows = step_rows(1, steps, start_ns=start, loss=lambda step: math.exp(-step / 50))
         self.append("steps", rows, rank)
@@ -123,7 +123,7 @@ class RunFolder:
         std: dict[str, float] | None = None,
         place: tuple[str, int] | None = None,
     ) -> None:
-        """Write that many steps, all sampled; `std` is of the outputs of some layers."""
+        """Write further steps, all sampled; `std` sets that of some layers' outputs, by path."""
         if not self.site_rows:
             self.site_rows = sites(layers)
             for row in self.site_rows:
@@ -147,7 +147,7 @@ class RunFolder:
         self.manifest.write(self.path)
 
     def kill(self) -> None:
-        """Leave a manifest that says `running` of a process that is gone."""
+        """Leave a manifest with status `running` and the id of a process that has ended."""
         process = subprocess.Popen([sys.executable, "-c", ""])
         process.wait()
         self.manifest = replace(self.manifest, pid=process.pid)
@@ -159,7 +159,7 @@ class RunFolder:
         file.write_bytes(file.read_bytes()[:-missing_bytes])
 
     def contents(self) -> dict[str, tuple[int, bytes]]:
-        """Every file's time of change and bytes."""
+        """The modification time in nanoseconds and the content of every file."""
         return {
             str(file.relative_to(self.path)): (file.stat().st_mtime_ns, file.read_bytes())
             for file in sorted(self.path.rglob("*"))
@@ -179,7 +179,7 @@ def run_folder(tmp_path: Path) -> Iterator[RunFolder]:
 
 
 class RunFolders:
-    """Finished runs in one folder, each named one ten steps longer and begun later."""
+    """Makes finished runs in one folder, each ten steps longer and begun later than the last."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

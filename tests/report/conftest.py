@@ -1,4 +1,4 @@
-"""Runs whose reports the tests read: a small one with everything in it, and a hostile one."""
+"""The run whose report the tests read: small, with rows in most streams."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ _ROLES = ("activation", "activation_grad", "param", "param_grad", "update")
 
 
 def rich_run(run: Path, prefix: str = "layer", count: int = 80, **options: object) -> Path:
-    """Two layers with all their sites, a first batch of images, filters, labels, histograms."""
+    """Write a run of two layers: all their sites, a batch of images and labels, histograms."""
     sites = [
         {
             "id": 5 * layer + number,

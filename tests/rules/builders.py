@@ -1,4 +1,4 @@
-"""Builds small synthetic traces for the rules' tests: say what matters, the rest is healthy.
+"""Builds small synthetic traces for the rules' tests; what is not given is healthy.
 
     trace_of(loss=[2.3, 2.1, 1.9], sites=[site("fc1", "activation", std=[1.0, 0.5, 0.1])])
 
@@ -65,7 +65,7 @@ def event(kind: str, step: int = 0, **payload: Any) -> dict[str, Any]:
 def evaluated(
     losses: Iterable[float], every: int = 20, loader: int = 1, **facts: Any
 ) -> list[dict[str, Any]]:
-    """An evaluation with a loss after every so many steps."""
+    """Events of evaluations, one per loss, `every` so many steps."""
     shared = {"model": "", "group": 0, "loader": loader, "examples": 200, **facts}
     return [
         event("evaluation", every * (n + 1), loss=loss, loss_function="mse_loss", **shared)
@@ -95,10 +95,10 @@ def trace_of(
         sampled: the sampled steps, by default all.
         sites: made by `site`.
         batches: made by `batch` or `batches`.
-        losses: what further loss functions were given, made in the same way.
+        losses: batches as further loss functions received them, made by `batch` or `batches`.
         events: made by `event`.
-        histograms: rows with `step`, `site` (its number), `edges` and `counts`.
-        tensors: whole rows.
+        histograms: rows with `step`, `site` (its id), `edges` and `counts`.
+        tensors: complete rows of `tensors`.
         rank: for `Trace.from_ranks`.
         columns: further columns of `steps`, such as `lr`, `grad_norm` or `phase`.
     """
@@ -158,7 +158,7 @@ def run_rule(code: str, trace: Trace, **thresholds: Any) -> list[Finding | Skipp
 
 
 def findings(code: str, trace: Trace, **thresholds: Any) -> list[Finding]:
-    """The findings of one rule; fails when the rule skipped itself, for silence is not health."""
+    """The findings of one rule; fails if the rule was skipped, which must not pass for health."""
     results = run_rule(code, trace, **thresholds)
     skipped = [result.reason for result in results if isinstance(result, Skipped)]
     assert not skipped, f"{code} was skipped: {skipped}"

@@ -1,4 +1,4 @@
-"""Synthetic checks: the runs of their experiments, seen from the baseline."""
+"""Builds synthetic traces of `nntrace check`: a baseline with the runs of further experiments."""
 
 import json
 from dataclasses import asdict
@@ -11,7 +11,7 @@ from nntrace.trace import Trace
 
 
 def run(name, losses, *, told=None, optimizers=("Adam",), rates=None, accuracy=None, **changes):
-    """The run of one experiment with these losses."""
+    """The run of one experiment with these losses; `told` is the payload of its event."""
     rows = [
         {
             **step(n),
@@ -46,7 +46,7 @@ def checked(baseline=None, **others):
 
 
 def noisy(level, steps=100, start=2.3, noise=0.02):
-    """Falls from `start` to `level` in its first third, and stays there."""
+    """Losses that fall from `start` to `level` in the first third, and stay there."""
     course = np.maximum(np.linspace(start, level - (start - level) * 2, steps), level)
     return course + noise * np.random.default_rng(0).normal(size=steps)
 

@@ -16,7 +16,7 @@ keras.utils.set_random_seed(0)
 random = np.random.default_rng(0)
 inputs = random.normal(size=(40, 6)).astype("float32")
 
-# More weights than are sampled.
+# A matrix with more weights than are sampled.
 hidden = layers.Dense(900, activation="tanh", name="hidden")
 regression = keras.Sequential([keras.Input((6,)), hidden, layers.Dense(2, name="out")])
 regression.compile(keras.optimizers.SGD(0.01), "mse")

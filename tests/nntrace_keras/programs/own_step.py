@@ -1,4 +1,4 @@
-"""A model whose step on JAX takes its gradient in a way that shows nothing of it.
+"""A model on JAX with its own training step, whose gradient nntrace cannot see.
 
 Its argument is the run folder.
 """

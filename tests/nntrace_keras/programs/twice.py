@@ -13,7 +13,7 @@ import nntrace
 
 
 class Classifier(keras.Model):
-    """A convolution that Sequential holds, and a head that is an attribute."""
+    """A convolution inside a Sequential, and a head that is an attribute."""
 
     def __init__(self):
         super().__init__(name="classifier")

@@ -13,7 +13,7 @@ def layer(path, kind="Linear", *, steps=20, fans=(UNITS, UNITS), **values):
 
 
 def plain(path, kind="ReLU", *, shape=(64, UNITS), **values):
-    """A module without parameters. One `scale` gives its std, rms and example_std."""
+    """A module without parameters; `scale` sets its std, rms and example_std."""
     if "scale" in values:
         scale = values.pop("scale")
         values |= {"std": scale, "rms": scale, "example_std": scale}

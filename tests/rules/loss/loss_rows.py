@@ -14,7 +14,7 @@ def noisy(level, noise=0.05, seed=0):
 
 
 def classified(loss, function="cross_entropy", classes=10, **columns):
-    """A trace whose loss is that of one known loss function."""
+    """A trace of a classifier with one loss function, whose value is the step's loss."""
     loss = np.asarray(loss, dtype=float)
     rows = batches(
         len(loss), loss_function=function, loss_value=loss, classes=classes, batch_size=32
