@@ -21,7 +21,11 @@ _OF_ACTIVATIONS: Final = ("dead_fraction", "saturated_fraction")
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """One named series: `value` [n] at `step` [n]; infinite values occur, NaN is left out."""
+    """One named series: `value` [n] at `step` [n].
+
+    A loss and a number of the program's own that were NaN are NaN here, too. In the other series
+    NaN stands for a missing value and is left out.
+    """
 
     name: str
     step: IntArray
@@ -31,8 +35,9 @@ class Scalar:
 def scalars(trace: Trace) -> Iterator[Scalar]:
     """Every series of one rank that holds a value: those of the training, then of each site."""
     steps = trace.steps
+    had_loss = np.asarray(trace.table("steps")["loss"].is_valid())
+    yield from _series("train/loss", steps.step[had_loss], steps.loss[had_loss])
     training = {
-        "train/loss": steps.loss,
         "train/learning_rate": steps.lr,
         "train/gradient_norm": steps.grad_norm,
         "train/batch_size": steps.batch_size,
@@ -43,7 +48,7 @@ def scalars(trace: Trace) -> Iterator[Scalar]:
     for name, values in training.items():
         yield from _known(name, steps.step, values)
     for name, (step, values) in trace.scalars.items():
-        yield from _known(f"logged/{tag(name)}", step, values)
+        yield from _series(f"logged/{tag(name)}", step, values)
     for role in Role:
         statistics = STATISTICS + (_OF_ACTIVATIONS if role is Role.ACTIVATION else ())
         for statistic in statistics if trace.sites_of(role) else ():
@@ -65,5 +70,9 @@ def tag(path: str) -> str:
 def _known(name: str, step: IntArray, values: FloatArray) -> Iterator[Scalar]:
     """The series without steps at which the value is NaN; nothing when no step is left."""
     known = ~np.isnan(values)
-    if known.any():
-        yield Scalar(name, step[known], values[known])
+    yield from _series(name, step[known], values[known])
+
+
+def _series(name: str, step: IntArray, values: FloatArray) -> Iterator[Scalar]:
+    if len(step):
+        yield Scalar(name, step, values)

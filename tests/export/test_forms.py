@@ -9,7 +9,7 @@ import duckdb
 import pyarrow.dataset as ds
 import pytest
 from report.conftest import rich_run
-from run_folders import small_run
+from run_folders import small_run, steps
 
 from nntrace.export import FORMS, load
 from nntrace.export.scalars import scalars
@@ -41,6 +41,17 @@ def test_tensorboard_reads_back_scalars_and_histograms(
         histogram = events.Histograms("activation/layer0")[0].histogram_value
         limits = dict(zip(histogram.bucket_limit, histogram.bucket, strict=True))
         assert (limits[-0.5], limits[1.0], histogram.num) == (3, 4, 8)
+
+
+def test_a_loss_that_became_nan_is_nan_in_the_export_and_a_missing_one_is_left_out(
+    tmp_path: Path,
+) -> None:
+    losses = [1.0, None, float("nan"), float("inf")]
+    rows = [row | {"loss": loss} for row, loss in zip(steps(4), losses, strict=True)]
+    run = rich_run(tmp_path / "run", count=4, steps=rows)
+    (found,) = (s for s in scalars(Trace.open(run)) if s.name == "train/loss")
+    assert found.step.tolist() == [0, 2, 3]
+    assert repr(found.value.tolist()) == "[1.0, nan, inf]"
 
 
 def test_the_export_to_tensorboard_imports_no_tensorflow(run: Path, tmp_path: Path) -> None:
