@@ -1,22 +1,23 @@
 """The agent in a traced process: waits for a framework, installs its adapter, ends the run.
 
-Until the first third-party import its only cost is an import finder; numpy and pyarrow are imported
-only after a framework.
+Until the first third-party import its only cost is an import finder; numpy is imported only after a
+framework, pyarrow only when something trains.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from nntrace.launch.imports import ImportWatcher
 from nntrace.notices import say
-from nntrace.schema import EventKind
 
+TYPE_CHECKING = False  # as type checkers read it; importing typing would cost every start-up
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from nntrace.launch.command import Settings
@@ -25,23 +26,28 @@ if TYPE_CHECKING:
 
 
 class _FrameworkFinder(ImportWatcher):
-    """Tells the agent when a framework has been imported."""
+    """Tells the agent when a framework has been imported.
+
+    Attributes:
+        names_read: the frameworks that there are adapters for; empty until the first import of
+            anything but the standard library.
+    """
 
     def __init__(self, agent: Agent) -> None:
         super().__init__(self._is_framework, agent.imported)
         self.agent = agent
-        self._names: frozenset[str] | None = None
+        self.names_read: frozenset[str] = frozenset()
 
     def _is_framework(self, name: str) -> bool:
         if "." in name or name in sys.stdlib_module_names:
             return False
-        if self._names is None:
+        if not self.names_read:
             # Read here, not at start: a process that imports only the standard library
             # should not pay for looking through the installed packages.
             from nntrace.adapter import installed_adapters
 
-            self._names = frozenset(installed_adapters())
-        return name in self._names
+            self.names_read = frozenset(installed_adapters())
+        return name in self.names_read
 
 
 def activate() -> None:
@@ -108,12 +114,13 @@ class Agent:
     def imported(self, framework: str) -> None:
         """Trace a framework that has just been imported."""
         try:
-            from nntrace.launch.session import Session
+            with _no_collection():
+                from nntrace.launch.session import Session
 
-            if self._session is None:
-                self._session = Session(self._settings, explains_silence=self._speaks)
-                self._session.recorder.end_process = self.end_process
-            self._session.install(framework)
+                if self._session is None:
+                    self._session = Session(self._settings, explains_silence=self._speaks)
+                    self._session.recorder.end_process = self.end_process
+                self._session.install(framework)
         except Exception as error:  # never the user's problem
             say(f"could not trace {framework}: {type(error).__name__}: {error}")
             if os.environ.get("NNTRACE_REPLAY"):
@@ -131,12 +138,9 @@ class Agent:
             if self._session is not None:
                 self._session.finish(failure)
             elif self._speaks and not os.path.exists(os.environ.get("NNTRACE_RUN", "")):
-                from nntrace.adapter import installed_adapters
-
-                known = ", ".join(sorted(installed_adapters()))
-                say(
-                    f"nothing was recorded: no framework that nntrace knows ({known}) was imported."
-                )
+                known = self._finder.names_read
+                named = f" that nntrace knows ({', '.join(sorted(known))})" if known else ""
+                say(f"nothing was recorded: no framework{named} was imported.")
         except Exception as error:
             say(f"the run was not completed properly: {type(error).__name__}: {error}")
             if os.environ.get("NNTRACE_STRICT") == "1":
@@ -145,6 +149,8 @@ class Agent:
     def end_process(self, reason: str) -> None:
         """End an experiment's process at once, without the program's own exit handlers."""
         if self.recorder is not None:
+            from nntrace.schema import EventKind
+
             self.recorder.add_event(EventKind.EXPERIMENT, {"ended": reason})
         self.finish(None)
         for stream in (sys.stdout, sys.stderr):
@@ -162,6 +168,23 @@ class Agent:
         finally:
             if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
                 _end_as_interrupted()
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Put off garbage collections.
+
+    A framework's import leaves so many objects that our own, coming after it, would set off a full
+    collection: a fifth of a second, which the program itself would have paid later or never.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _is_interactive() -> bool:

@@ -6,8 +6,8 @@ The modules look as they would without nntrace: each keeps its own loader.
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as type checkers read it; importing typing would cost every start-up
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from importlib.abc import Loader

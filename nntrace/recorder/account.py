@@ -109,11 +109,13 @@ class Account:
 
     def begin(self) -> None:
         """Start to compare cost and time: the first step is over."""
-        self._began_ns = self._last_ns = self._clock()
-        self._settled = (self._began_ns, self.hooks_ns, self.setup_ns)
-        self._window = (self._began_ns, self._starved())
+        now = self._began_ns = self._last_ns = self._clock()
+        # The hook in which the step ended is still running: its time so far belongs to that step.
+        so_far_ns = now - self.hook_began_ns if self.hook_began_ns else 0
+        self._settled = (now, self.hooks_ns + so_far_ns, self.setup_ns)
+        self._window = (now, self._starved())
         self._foreign_ns = self.elapsed_ns = 0
-        self._startup_ns = self.spent_ns
+        self._startup_ns = self.spent_ns + so_far_ns
 
     def step_ended(
         self, *, settles: bool, ended: Instant | None = None, followed: bool = False

@@ -11,14 +11,16 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from nntrace.recorder.capsules import CapsuleRecord
 from nntrace.recorder.plain_steps import PlainSteps
-from nntrace.recorder.rank_folder import RankFolder
 from nntrace.recorder.records import EventRecord, ScalarRecord, StepRecord
 from nntrace.recorder.sample import Sample
 from nntrace.rows import Site
+
+if TYPE_CHECKING:
+    from nntrace.recorder.rank_folder import RankFolder
 
 FLUSH_SECONDS: Final = 0.8  # a killed process loses what was not flushed
 FLUSH_BYTES: Final = 16 * 1024 * 1024
@@ -44,7 +46,7 @@ class Writer:
 
     def __init__(
         self,
-        open_folder: Callable[[], RankFolder],
+        open_folder: Callable[[], "RankFolder"],
         on_error: Callable[[Exception], None],
         charge: Callable[[int, bool], None] = lambda busy_ns, is_first: None,
     ) -> None:
@@ -122,7 +124,7 @@ class Writer:
             self._records.clear()
             self._on_error(error)
 
-    def _drain(self, folder: RankFolder) -> None:
+    def _drain(self, folder: "RankFolder") -> None:
         started = time.thread_time_ns()
         records = [self._records.popleft() for _ in range(len(self._records))]
         by_kind: defaultdict[type, list[Any]] = defaultdict(list)

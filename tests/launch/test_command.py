@@ -137,9 +137,53 @@ def test_a_program_without_a_framework_leaves_no_folder_and_says_why(folder):
     write(folder, "plain.py", "print('done')")
     found = traced(folder, "plain.py")
     assert (found.returncode, found.stdout) == (0, "done\n")
-    assert "nothing was recorded" in found.stderr
-    assert "torch" in found.stderr
+    assert found.stderr == "nntrace: nothing was recorded: no framework was imported.\n"
     assert runs(folder) == []
+
+
+def test_where_other_packages_were_imported_the_known_frameworks_are_named(folder):
+    write(folder, "plain.py", "import numpy")
+    found = traced(folder, "plain.py")
+    assert "no framework that nntrace knows (keras, torch) was imported" in found.stderr
+
+
+def test_a_program_of_the_standard_library_imports_nothing_heavier_for_nntrace(folder):
+    write(folder, "plain.py", "import sys; print(*sorted(sys.modules))")
+    found = traced(folder, "plain.py")
+    heavy = {"numpy", "pyarrow", "dataclasses", "inspect", "importlib.metadata", "nntrace.schema"}
+    without = set(bare(folder, sys.executable, "plain.py").stdout.split())
+    assert not heavy & (set(found.stdout.split()) - without)
+
+
+def test_a_program_that_only_imports_torch_does_without_pyarrow(folder):
+    write(folder, "plain.py", "import sys, torch; print('pyarrow' in sys.modules)")
+    assert traced(folder, "plain.py").stdout == "False\n"
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_importing_a_framework_sets_off_no_garbage_collection_of_ours(folder, collects):
+    write(
+        folder,
+        "plain.py",
+        f"""
+        import gc, sys
+        {"gc.enable()" if collects else "gc.disable()"}
+        ours = []
+
+        def look(phase, info):
+            frame = sys._getframe()
+            while frame is not None:
+                if frame.f_code.co_filename.endswith("launch/session.py"):
+                    ours.append(info["generation"])
+                    return
+                frame = frame.f_back
+
+        gc.callbacks.append(look)
+        import torch
+        print(gc.isenabled(), ours)
+        """,
+    )
+    assert traced(folder, "plain.py").stdout == f"{collects} []\n"
 
 
 @pytest.mark.parametrize(
