@@ -15,6 +15,7 @@ from typing import Any
 from nntrace.adapter import Adapter, installed_adapters
 from nntrace.errors import NntraceError
 from nntrace.launch.command import Settings
+from nntrace.launch.hard_exit import before_hard_exit
 from nntrace.manifest import Manifest
 from nntrace.notices import say
 from nntrace.recorder import Cadence, Recorder
@@ -54,6 +55,9 @@ class Session:
         )
         if experiment is None and not settings.replays:
             self.recorder.hooks.on_origin(self.recorder.guard(self._say_origin))
+            self._unpatch_exit = before_hard_exit(self._leave)
+        else:
+            self._unpatch_exit = lambda: None
 
     def install(self, framework: str) -> None:
         """Load the framework's adapter, once, and let it hook into the framework."""
@@ -73,15 +77,15 @@ class Session:
         Args:
             failure: the exception that ended the training, if any.
         """
+        self._unpatch_exit()
         error = None if failure is None else f"{type(failure).__name__}: {failure}"
         if isinstance(failure, Exception):
             self.recorder.hooks.ended_by(failure)
         self.recorder.close(RunStatus.FAILED if error else RunStatus.FINISHED, error)
         if self.recorder.opened:
             is_training = self._settings.experiment is None and not self._settings.replays
-            is_told = is_training and self.recorder.rank == 0
-            if is_told and (self.recorder.run / MANIFEST).exists():
-                say(self._summary())
+            if is_training:
+                self._say_summary(with_findings=True)
         elif error is not None and (Path(self._settings.run) / MANIFEST).exists():
             self._end_of_others(error)
         elif self._explains_silence and not Path(self._settings.run).exists():
@@ -89,6 +93,13 @@ class Session:
             if reasons and self.recorder.failure is None:  # a failure was reported at once
                 say(f"nothing was recorded: {'; '.join(reasons)}.")
         self._adapters.clear()  # a notebook may keep this session alive through its `Tracing`
+
+    def _leave(self, exit_code: int) -> None:
+        """The program calls `os._exit`."""
+        error = f"os._exit({exit_code})" if exit_code else None
+        self.recorder.leave(RunStatus.FAILED if error else RunStatus.FINISHED, error)
+        if self.recorder.opened:
+            self._say_summary(with_findings=False)  # to look for them would take seconds
 
     def _end_of_others(self, error: str) -> None:
         """Complete a manifest that no recording process completed, from a launcher's error.
@@ -123,14 +134,17 @@ class Session:
         told = f"{of_rank}{sentence(None, origin)}{place}"
         say(f"{told}. Next: nntrace diagnose {_shown(self.recorder.run)}")
 
-    def _summary(self) -> str:
+    def _say_summary(self, *, with_findings: bool) -> None:
         recorder = self.recorder
+        if recorder.rank != 0 or not (recorder.run / MANIFEST).exists():
+            return
         name = _shown(recorder.run)
         steps = "step" if recorder.steps == 1 else "steps"
         sampled = recorder.pace.sampled_steps
-        return (
+        findings = self._findings() if with_findings else ""
+        say(
             f"{recorder.run.name}: {recorder.steps} {steps}, {sampled} sampled, "
-            f"overhead {overhead_of(recorder)}{self._findings()}. Next: nntrace diagnose {name}"
+            f"overhead {overhead_of(recorder)}{findings}. Next: nntrace diagnose {name}"
         )
 
     def _findings(self) -> str:

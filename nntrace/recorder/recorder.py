@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from nntrace.experiment import Ending, Experiment
 from nntrace.manifest import Manifest
@@ -28,7 +28,6 @@ from nntrace.recorder.memory import ResidentMemory
 from nntrace.recorder.own_manifest import OwnManifest, this_process
 from nntrace.recorder.pace import Pace
 from nntrace.recorder.plain_steps import Noted, PlainSteps
-from nntrace.recorder.rank_folder import RankFolder, claim
 from nntrace.recorder.records import EventRecord, Later, ScalarRecord, StepRecord
 from nntrace.recorder.sample import NO_SITE, Sample
 from nntrace.recorder.tokens import TokenSearch
@@ -37,9 +36,13 @@ from nntrace.rows import Site
 from nntrace.sampling import Sampling
 from nntrace.schema import EventKind, Role, RunStatus
 
+if TYPE_CHECKING:
+    from nntrace.recorder.rank_folder import RankFolder
+
 P = ParamSpec("P")
 R = TypeVar("R")
 _CLOSE_TIMEOUT_SECONDS = 30.0
+_LEAVE_TIMEOUT_SECONDS = 0.05  # in which the disk does nothing; ten times that on a busy machine
 
 
 class Recorder:
@@ -96,6 +99,7 @@ class Recorder:
         self._memory = ResidentMemory()
         self._has_origin = False
         self._tokens = TokenSearch()
+        self._can_write = False
         self.account = Account()
         self.setting_up = self.account.setting_up
         self._writer = Writer(
@@ -188,6 +192,8 @@ class Recorder:
 
     def training_begins(self) -> None:
         """Let the first step start now, if none has: imports and set-up are no part of it."""
+        if not self._can_write:
+            self._import_writing()
         self.account.training_begins()
 
     @property
@@ -289,6 +295,8 @@ class Recorder:
     def open(self) -> None:
         """Create the run folder, unless that was done: something trains."""
         if not self._writer.started:
+            if not self._can_write:
+                self._import_writing()
             self.contention = Contention()  # waits before the training do not count
             self.account.begin()
             self._writer.start()
@@ -325,6 +333,21 @@ class Recorder:
             if not self._has_origin:
                 return
             self.open()  # an origin in the very first step is worth a folder
+        if not self._finish_writing(status, error, _CLOSE_TIMEOUT_SECONDS):
+            say(f"the disk of {self.run} did not take the last rows.")
+
+    def leave(self, status: RunStatus, error: str | None = None) -> None:
+        """The process ends at once, by `os._exit`: write what is queued, as far as that is quick.
+
+        Nothing is searched for, and the hooks stay where they are.
+        """
+        self.hooks.catch_up()
+        self.active = False
+        if self._writer.started:
+            self._finish_writing(status, error, _LEAVE_TIMEOUT_SECONDS)
+
+    def _finish_writing(self, status: RunStatus, error: str | None, timeout_seconds: float) -> bool:
+        """Write what is queued and how the run ended; False when the disk did not take it all."""
         payload = {
             "steps": self.steps,
             "sampled_steps": self.pace.sampled_steps,
@@ -334,12 +357,24 @@ class Recorder:
         }
         with contextlib.suppress(Exception):
             self.add_event(EventKind.RANK_STOP, payload)
-        if not self._writer.stop(_CLOSE_TIMEOUT_SECONDS):
-            say(f"the disk of {self.run} did not take the last rows.")
+        is_written = self._writer.stop(timeout_seconds)
         error = error or (str(self.failure) if self.failure else None)
         self._manifest.complete(self.run, status, error, self.account)
+        return is_written
 
-    def _open_folder(self) -> RankFolder:
+    def _import_writing(self) -> None:
+        """Import what writes the folder, pyarrow with it: who only imports a framework, as the
+        launcher of ranks and the workers of a loader, needs none of it.
+
+        Not on the writer's thread: a process forked meanwhile would wait for that import forever.
+        """
+        with self.setting_up():
+            import nntrace.recorder.rank_folder  # noqa: F401
+        self._can_write = True
+
+    def _open_folder(self) -> "RankFolder":
+        from nntrace.recorder.rank_folder import RankFolder, claim
+
         self.run = claim(self.run, self.rank)
         self._manifest.create(self.run, self.versions)
         folder = RankFolder(

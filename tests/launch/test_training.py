@@ -205,6 +205,86 @@ def test_a_killed_run_opens_and_is_a_second_short_at_most(folder, number):
     assert len(trace.sampled_steps) > 0
 
 
+@pytest.mark.parametrize(
+    ("code", "status"), [(0, RunStatus.FINISHED), (3, RunStatus.FAILED)], ids=["well", "badly"]
+)
+def test_what_a_program_recorded_before_it_calls_os_exit_is_complete(folder, code, status):
+    write(folder, "leaves.py", TRAIN + f"    import os; print('out', flush=True); os._exit({code})")
+    found = traced(folder, "leaves.py")
+    assert (found.returncode, found.stdout) == (code, "out\n")
+    trace = only_run(folder)
+    assert len(trace.steps) == 4
+    assert trace.status is status
+    assert trace.manifest.error == (f"os._exit({code})" if code else None)
+    (line,) = found.stderr.splitlines()
+    assert line.startswith("nntrace: ")
+    assert "4 steps" in line
+
+
+def test_a_disk_that_stands_still_does_not_keep_a_program_that_calls_os_exit(folder):
+    write(
+        folder,
+        "leaves.py",
+        TRAIN
+        + """
+    import os, time
+    from nntrace.recorder.rank_folder import RankFolder
+    RankFolder.write = lambda *given: time.sleep(60)
+    train(1)
+    os._exit(0)
+    """,
+    )
+    found = traced(folder, "leaves.py")
+    assert found.returncode == 0
+
+
+def test_a_forked_child_that_calls_os_exit_leaves_the_run_to_its_parent(folder):
+    write(
+        folder,
+        "forks.py",
+        TRAIN
+        + """
+    import os
+    if os.fork() == 0:
+        os._exit(5)
+    print(os.waitstatus_to_exitcode(os.wait()[1]))
+    train(3)
+    """,
+    )
+    found = traced(folder, "forks.py")
+    assert found.stdout == "5\n"
+    trace = only_run(folder)
+    assert len(trace.steps) == 7
+    assert trace.status is RunStatus.FINISHED
+    assert found.stderr.count("\n") == 1
+
+
+def test_a_forked_child_that_trains_by_itself_leaves_a_whole_run(folder):
+    """`multiprocessing` ends it by `os._exit`."""
+    write(
+        folder,
+        "child.py",
+        """
+        import multiprocessing
+
+        def work():
+            from train import train
+            train(6)
+
+        if __name__ == "__main__":
+            process = multiprocessing.get_context("fork").Process(target=work)
+            process.start()
+            process.join()
+            print(process.exitcode)
+        """,
+    )
+    found = traced(folder, "child.py")
+    assert found.stdout == "0\n", found.stderr
+    trace = only_run(folder)
+    assert len(trace.steps) == 6
+    assert trace.status is RunStatus.FINISHED
+
+
 def test_an_interrupted_run_ends_as_without_nntrace_and_is_complete(folder):
     code, begun, stderr = interrupted(folder, signal.SIGINT, after=5)
     assert code == -signal.SIGINT
