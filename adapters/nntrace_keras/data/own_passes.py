@@ -119,14 +119,14 @@ class OwnPasses:
         return outputs
 
     def _begins(self, layer: Any, kwargs: dict[str, Any]) -> Called | None:
-        """Before an outermost layer is called; None if the call is of no interest."""
+        """Return the call of an outermost layer that begins; None if it is of no interest."""
         said = kwargs.get("training")
         if tf.executing_eagerly() and (self.is_kerass() or self._prefix_of(layer) is None):
             return None
         return Called(weakref.ref(layer), said if isinstance(said, bool) else None)
 
     def _ends(self, called: Called, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """After the outermost layer has returned: count the call, or note it on the graph."""
+        """Count a call that has returned, or note it on the graph that is being built."""
         entered = next((value for _, value in first_input(args, kwargs)), None)
         if tf.executing_eagerly():
             self._count(called, entered)

@@ -97,7 +97,7 @@ class Awaited:
         self.expected.clear()
 
     def say_unseen(self, number: int) -> None:
-        """A step has run: if it cannot be sampled, record why, once."""
+        """Record, once, why a step that has run cannot be sampled, if that is so."""
         reason = self.unseen.pop(number, None)
         if reason is not None:
             optimizer = self._steps.made[number].optimizer

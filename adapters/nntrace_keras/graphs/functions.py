@@ -117,7 +117,7 @@ class TrainingFunctions:
         return _call_flat
 
     def _other_has_run(self, function: Any, inputs: Sequence[Any]) -> None:
-        """A function that does not train has run: it evaluates, or computes gradients in vain."""
+        """Note the run of a function without a step: an evaluation, or gradients in vain."""
         if waiting := gradients_in(function.graph):
             self._idle.differentiated(waiting)
         self._own_passes.has_run(function.graph, inputs)

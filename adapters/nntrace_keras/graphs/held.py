@@ -75,7 +75,7 @@ class Held:
         return self._empty[dtype]
 
     def forget(self) -> None:
-        """The held values are an earlier step's now: release them if they are large."""
+        """Release the held values if they are large, as they are an earlier step's by now."""
         if self._size is None:  # computed once, as shapes do not change
             values = self.values.values()
             self._size = sum(v.shape.num_elements() * v.dtype.size for v in values)

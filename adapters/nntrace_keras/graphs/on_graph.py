@@ -52,6 +52,6 @@ def functions_around() -> Iterator[Any]:
 
 
 def is_compiled(graph: Any = None) -> bool:
-    """Whether XLA compiles the graph; without one, the graph that is being built."""
+    """Whether XLA compiles a graph, by default the one that is being built."""
     graph = ops.get_default_graph() if graph is None else graph
     return bool(control_flow_util.GraphOrParentsInXlaContext(graph))

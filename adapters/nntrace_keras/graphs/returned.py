@@ -29,7 +29,7 @@ class ReturnedLoss:
         self._places: list[int] | None = None
 
     def settle(self, returned: Sequence[Any]) -> None:
-        """At the end of tracing: write the loss in the graph unless it is among the `returned`."""
+        """Write, at the end of tracing, the loss in the graph unless `returned` contains it."""
         for target in self.targets:
             found = next((t for t in returned if _is_identity_of(t, target)), None)
             if found is None:

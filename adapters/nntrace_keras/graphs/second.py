@@ -98,7 +98,7 @@ class Second:
         self._handles = [_handle(stepped.variable) for stepped in self.updates]
 
     def keep_drawn(self, wanted: Any, is_whole: Callable[[], Any], *, inputs: bool) -> None:
-        """In the step's graph: keep what could not be had again. That copies nothing.
+        """Keep, in the step's graph, what could not be had again. That copies nothing.
 
         In a function that others call, which may make many steps in one call of theirs, inputs are
         kept if the step is `wanted`, and those of the last step besides. Nothing is kept in graphs
@@ -117,7 +117,7 @@ class Second:
         self.kept.every = self.kept.every or inputs
 
     def begins(self, *, is_called: bool) -> None:
-        """Before the function runs: hold the values of the variables.
+        """Hold the values of the variables; called before the function runs.
 
         `is_called` says whether the host calls the step's own graph.
 
@@ -132,7 +132,7 @@ class Second:
         self.held.hold()
 
     def run(self, arguments: Sequence[Any] | None, turn: int) -> Results:
-        """After the function has run: compute the step again.
+        """Compute the step again; called after the function has run.
 
         Args:
             arguments: all inputs of the step's graph if the host called that graph itself, else
@@ -180,7 +180,7 @@ class Second:
         return inputs
 
     def add_update(self) -> None:
-        """From now on compute the optimizer's call, too."""
+        """Compute the optimizer's call, too, from now on."""
         self.with_update, self.held, self.has_run = True, None, False
 
     def _is_kept(self, operation: Any) -> bool:

@@ -73,7 +73,7 @@ class Interposer:
         return undos
 
     def step_ended(self) -> None:
-        """After an optimizer step: record the facts that are new or have changed."""
+        """Record, after an optimizer step, the facts that are new or have changed."""
         self._rates.step_ended()
         facts: dict[str, object] = {
             "rate": self._rates.base,

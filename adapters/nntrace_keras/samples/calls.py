@@ -193,7 +193,7 @@ class EagerCall:
         self.step.layouts = capture.layouts()
 
     def end(self) -> Row:
-        """After the call: return its row, and make its delivery if it is sampled."""
+        """Return the row of a call that has returned, and make its delivery if it is sampled."""
         applied = self._always or int(iterations(self._optimizer)) > self._iterations
         if self._vector is not None:
             self.delivery = self.step.delivery(self._vector, self._turn)
@@ -258,7 +258,7 @@ class GraphCall:
         self.step.forward = forward_in(self._graph, gradients)
 
     def end(self) -> None:
-        """After the call: write its row, and see that its loss is read or written later."""
+        """Write the row of the call, and see that its loss is read or written later."""
         if self.step.second is not None:
             self.step.second.end = len(self._graph.get_operations())
         applied: Any = tf.constant(True)

@@ -152,5 +152,5 @@ class Gradient:
 
 
 def key(variable: Any) -> int:
-    """Identifies a variable, Keras' or TensorFlow's, by the same number for both."""
+    """Return a number that identifies a variable: the same for Keras' and TensorFlow's own."""
     return id(getattr(variable, "_value", variable))

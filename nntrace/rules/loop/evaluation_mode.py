@@ -47,9 +47,9 @@ def eval_in_train_mode(
     information. A model in evaluation mode whose code calls a dropout function without passing the
     mode is reported, too: `functional.dropout(x, 0.5)` never stops. Not if most calls repeat the
     input of the call before: then predictions are drawn from the dropout on purpose.
-    A model that answers in nearly every step on the inputs of the trained one, and whose weights
-    stay as they are, is a teacher: it is reported with active layers. One that follows the
-    training, as a mean teacher does, keeps its noise.
+    A model that runs in nearly every step on the inputs of the trained one, and whose weights stay
+    as they are, is a teacher: it is reported if such layers are active in it. A teacher that
+    follows the training, as a mean teacher does, may keep its noise.
     Source: "37 reasons", 21 and 26 (dropout, batch norm: train and test mode).
     """
     events = trace.events_of(EventKind.EVALUATION)

@@ -164,7 +164,7 @@ def step_time_drift(
 
 
 def _drifts(level: FloatArray, factor: float, least_ms: float) -> bool:
-    """Whether the times [windows] grow all the time, to `factor` times the first or more.
+    """Whether the times [windows] grow steadily, to `factor` times the first or more.
 
     A load of the machine that comes and goes may set back single windows, so all pairs of windows
     count, not only neighbours; a single jump is another phase of the program.

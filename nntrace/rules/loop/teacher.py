@@ -1,4 +1,4 @@
-"""Of a model that teaches another: whether its layers behave as in training."""
+"""Whether a model that teaches another one is in training mode."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -10,13 +10,13 @@ _MOST = 0.9  # of the passes
 
 
 def teacher_in_train_mode(groups: Iterable[Sequence[Event]], lessons: int) -> Iterator[Finding]:
-    """A fixed model that answers beside the trained one in every step, with active layers.
+    """Find a fixed model that runs beside the trained one in every step, with active layers.
 
-    A mean teacher or a target network, which follows what is trained, keeps its noise by right.
+    A mean teacher or a target network, which follows the trained model, may keep its noise.
 
     Args:
-        groups: the evaluations of each model from each place.
-        lessons: the passes for which its weights must have stayed the same.
+        groups: the evaluations of each model, from each place in the program.
+        lessons: the number of passes during which its weights must have stayed the same.
     """
     for group in groups:
         last = group[-1].payload

@@ -24,7 +24,7 @@ class _Pair(NamedTuple):
 
 
 def discriminator_has_won(trace: Trace, loss: float, steps: int) -> Finding | None:
-    """The finding if the discriminator of two alternating networks has recognised all for long.
+    """The finding if a discriminator has long told real and generated examples apart; else None.
 
     Args:
         trace: with the arguments of each loss function of a step.

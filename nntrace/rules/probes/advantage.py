@@ -87,7 +87,7 @@ def _comparison(trace: Trace, name: str) -> Advantage | Skipped:
 
 
 def _too_early(trace: Trace, found: Advantage, who: str) -> Skipped | None:
-    """The reason why it says nothing that `who` do not win; None if the model had time to learn."""
+    """The reason why it proves nothing that `who` do not win; None after enough steps."""
     if found.steps < _FEW_STEPS:
         return Skipped(
             f"{who} not win yet, but there were only {found.steps} steps; give it more --steps"
