@@ -39,11 +39,12 @@ def column_of_target(trace: Trace) -> str:
 
 
 def same_ids(trace: Trace, batches: Iterable[Batch]) -> Tensor | None:
-    """The model's first input if its ids are the targets, place by place; or such a further input.
+    """The model's first input, or a further one, if its ids are the targets, place by place.
 
-    The kept examples must show it in an order that is no chance; for the first input, the
-    statistics of all batches must agree, too. A further input is a decoder's, say; not one that is
-    the first shifted by a place: a model that computes its own loss is given the next ids for that.
+    The kept examples must show this for more ids than chance explains. For the first input, the
+    statistics of all batches must agree, too. A further input may be a decoder's, for example; one
+    that is the first input shifted by a place is left out, as a model that computes its own loss
+    takes the next ids for it.
     """
     known = [batch for batch in batches if batch.target_mean is not None]
     alike = all(
@@ -87,8 +88,9 @@ def _is_beginning(target: Tensor, given: Tensor) -> bool:
 
 
 def _follows(given: Tensor, first: Tensor) -> bool:
-    """Whether `given` holds at each place the id that `first` holds at the next one. Negative ids
-    are left out: they stand where a loss is not asked for.
+    """Whether `given` holds at each place the id that `first` holds at the next one.
+
+    Negative ids are left out: they mark places that no loss is computed for.
     """
     if given.shape != first.shape or first.stride != 1 or given.step != first.step:
         return False
