@@ -155,12 +155,18 @@ def watch_losses(recorder: Recorder) -> list[Undo]:
     """Report calls of Keras' loss functions, which are not PyTorch's, to the PyTorch adapter."""
     hooks, compiled = recorder.hooks, CompiledLosses(recorder)
 
-    def observe(loss: Any, target: Any, prediction: Any, value: Any) -> None:
+    def observe(loss: Any, target: Any, prediction: Any, value: Any, weights: Any) -> None:
         if isinstance(loss, CompileLoss) or not torch.is_tensor(prediction):
             return
         facts = loss_facts(loss, prediction)
         classes = int(prediction.shape[-1]) if prediction.dim() > 1 else 1
-        payload = announcement(facts, facts.function, classes, compiled.caller())
+        payload = announcement(
+            facts,
+            facts.function,
+            classes,
+            compiled.caller(),
+            is_weighted=weights is not None,
+        )
         hooks.loss_called(
             ForeignLoss(facts.function, value, prediction, target, facts.by_class, payload)
         )
@@ -176,7 +182,8 @@ def watch_losses(recorder: Recorder) -> list[Undo]:
             finally:
                 hooks.in_foreign_loss = is_inside
             if not is_inside:
-                guarded(loss, y_true, y_pred, value)
+                weights = args[0] if args else kwargs.get("sample_weight")
+                guarded(loss, y_true, y_pred, value, weights)
             return value
 
         return __call__

@@ -220,3 +220,16 @@ def test_a_mask_and_weights_are_told_of(trace_keras, settings, weights, masked):
 
     [call] = [event.payload for event in trace_keras(train).events_of(EventKind.LOSS_CALL)]
     assert call["masked"] is masked
+
+
+@pytest.mark.parametrize("given", [{"class_weight": {0: 1.0, 1: 9.0}}, {}], ids=["class", "none"])
+def test_a_loss_whose_examples_fit_weights_says_so(trace_keras, given):
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1, "sigmoid")])
+    model.compile("sgd", "binary_crossentropy")
+    inputs, labels = np.ones((8, 4), "float32"), np.array([0, 1] * 4)
+
+    def train():
+        model.fit(inputs, labels, batch_size=4, verbose=0, **given)
+
+    [call] = [event.payload for event in trace_keras(train).events_of(EventKind.LOSS_CALL)]
+    assert call["weighted"] is bool(given)

@@ -171,7 +171,7 @@ class JaxSecond:
         classes = int(shape[-1]) if len(shape) > 1 else 1
         if (path, call.source) not in self._announced:
             self._announced.add((path, call.source))
-            payload = announcement(known, path, classes, call.source)
+            payload = announcement(known, path, classes, call.source, is_weighted=call.is_weighted)
             self._recorder.add_event(EventKind.LOSS_CALL, payload)
         output = add(
             tensor_site(path, Role.OUTPUT, name, at.prediction, call.source), at.prediction

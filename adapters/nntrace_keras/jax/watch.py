@@ -187,6 +187,8 @@ class JaxWatch:
                 made = ((one.layer, one.output) for one in reversed(self._now.layers))
                 source, head = self._loss_caller(), head_of_layer(made, y_pred)
                 call = LossCall(loss, y_true, y_pred, value, source, head=head)
+                weights = args[0] if args else kwargs.get("sample_weight")
+                call.is_weighted = weights is not None
                 self._now.losses.append(call)
             return value
 

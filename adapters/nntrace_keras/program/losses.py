@@ -149,7 +149,9 @@ def loss_facts(loss: Any, prediction: Any) -> LossFacts:
     )
 
 
-def announcement(facts: LossFacts, path: str, classes: int, source: Source) -> dict[str, Any]:
+def announcement(
+    facts: LossFacts, path: str, classes: int, source: Source, *, is_weighted: bool
+) -> dict[str, Any]:
     """The payload of the `loss_call` event of a loss function called at `source`."""
     return {
         "function": facts.function,
@@ -157,7 +159,7 @@ def announcement(facts: LossFacts, path: str, classes: int, source: Source) -> d
         "keras_function": facts.keras_name,
         "reduction": facts.reduction,
         "classes": classes,
-        "weighted": False,
+        "weighted": is_weighted,
         "label_smoothing": facts.label_smoothing,
         "from_logits": facts.from_logits,
         "hidden_logits": facts.hidden_logits,

@@ -77,7 +77,7 @@ class LossReader:
         if (path, source) in self._announced:
             return
         self._announced.add((path, source))
-        payload = announcement(facts, path, classes, source)
+        payload = announcement(facts, path, classes, source, is_weighted=call.is_weighted)
         payload["masked"] = call.is_masked
         payload["exchanged"] = is_exchanged(facts, call.target, call.prediction)
         self._recorder.add_event(EventKind.LOSS_CALL, payload)

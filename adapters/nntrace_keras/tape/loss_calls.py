@@ -136,6 +136,7 @@ class LossCalls:
         call = LossCall(loss, y_true, y_pred, value, self._caller())
         left_out = getattr(loss, "_fn_kwargs", {}).get("ignore_class")
         hidden = getattr(y_pred, "_keras_mask", None)
+        call.is_weighted = weights is not None
         call.is_masked = any(one is not None for one in (weights, left_out, hidden))
         for calls in self._active():
             if call.head is None and not is_symbolic(y_pred):  # a graph shows its head itself

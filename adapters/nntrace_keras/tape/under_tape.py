@@ -41,6 +41,7 @@ class LossCall:
         weight: the factor by which `compile` multiplies its value.
         head: the activation function of the layer that made the predictions; None if unknown.
         is_masked: whether some values may count less: by a mask, weights, an ignored class.
+        is_weighted: whether the examples were given weights, as `fit` makes of `class_weight`.
     """
 
     function: Any
@@ -52,6 +53,7 @@ class LossCall:
     weight: float = 1.0
     head: str | None = None
     is_masked: bool = False
+    is_weighted: bool = False
 
 
 @dataclass(slots=True)

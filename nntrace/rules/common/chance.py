@@ -11,6 +11,7 @@ from math import hypot
 
 import numpy as np
 
+from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.loss_course import LossSeries, loss_series
 from nntrace.rules.common.signals import median, window_medians
 from nntrace.rules.finding import Location
@@ -134,6 +135,9 @@ def comparable_function(trace: Trace, batches: Iterable[Batch]) -> tuple[str, st
     reductions = {call.get("reduction") for call in calls if call.get("function") == function}
     if reductions - {None, "mean"}:
         return function, f"`{function}` does not average over the batch"
+    # PyTorch divides the weighted sum of a cross-entropy by the weights, Keras by the examples.
+    if speaks_keras(trace) and any(call.get("weighted") for call in calls):
+        return function, f"`{function}` weights its examples"
     return function, ""
 
 

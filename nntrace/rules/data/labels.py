@@ -137,13 +137,17 @@ def class_imbalance(
     spread = float(entropy(totals.values()) / np.log(len(totals)))
     functions = loss_functions(batches)
     calls = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
-    is_expected = _predicts_tokens(trace, len(totals)) or any(c.get("weighted") for c in calls)
+    is_weighted = any(call.get("weighted") for call in calls)
+    is_expected = _predicts_tokens(trace, len(totals)) or is_weighted
     yield Finding(
         f"class {common} has {most} of {total} sampled labels, class {rare} has {least}: "
         f"{most / least:.0f} to 1.",
         site=next(iter(trace.sites_of(Role.TARGET)), None),
         steps=span([batch.step for batch in batches]),
         severity=Severity.INFO if is_expected else None,
+        advice="The loss is weighted; judge by per-class metrics, too, not by accuracy alone."
+        if is_weighted
+        else "",
         evidence={
             "ratio": most / least,
             "evenness": spread,

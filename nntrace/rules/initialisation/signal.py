@@ -21,7 +21,7 @@ from nntrace.rules.common.loss_course import remaining_loss
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
-from nntrace.schema import Role
+from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
 
 _CENTRED = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
@@ -151,6 +151,10 @@ def output_bias_ignores_prior(
     totals = label_totals(batches)
     if function not in CROSS_ENTROPY | BINARY or len(totals) < 2 or totals.total() < 100:
         yield Skipped("needs class labels, or targets of a squared or absolute error")
+        return
+    calls = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
+    if any(call.get("weighted") for call in calls):
+        yield Skipped(f"`{function}` is weighted: even chances may be right")
         return
     even = float(np.log(len(totals)))
     known = float(entropy(totals.values()))

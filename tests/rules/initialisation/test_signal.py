@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rules.builders import batches, findings, site, skip_reasons, trace_of
+from rules.builders import batches, event, findings, site, skip_reasons, trace_of
 
 from nntrace.rules import Severity
 
@@ -123,7 +123,7 @@ def test_outputs_that_start_near_the_targets_are_not(output, found):
     assert len(findings("INI04", regression(50.0, 10.0, output=output))) == found
 
 
-def classification(counts, spread=0.3):
+def classification(counts, spread=0.3, events=()):
     function = "cross_entropy"
     return trace_of(
         steps=STEPS,
@@ -132,6 +132,7 @@ def classification(counts, spread=0.3):
             site(function, "output", mean=0.0, std=spread, module_type=function, shape=[64, 3]),
             site(function, "target", mean=0.5, std=0.5, module_type=function, shape=[64]),
         ],
+        events=list(events),
         batches=batches(
             STEPS,
             batch_size=64,
@@ -149,6 +150,11 @@ def classification(counts, spread=0.3):
 )
 def test_outputs_at_even_chances_before_rare_classes_are_noted(counts, spread, found):
     assert len(findings("INI04", classification(counts, spread))) == found
+
+
+def test_even_chances_may_be_right_where_rare_classes_are_weighted():
+    call = event("loss_call", function="cross_entropy", weighted=True)
+    assert skip_reasons("INI04", classification((90, 10), events=[call]))
 
 
 def test_a_loss_whose_prior_is_not_known_is_skipped():

@@ -47,6 +47,16 @@ def test_a_weight_on_the_positive_class_is_no_bad_start():
     assert findings("LOS01", trace_of(loss=[1.3], batches=rows, sites=large))
 
 
+@pytest.mark.parametrize(("path", "judged"), [("dense/kernel", False), ("dense.weight", True)])
+def test_a_mean_of_weighted_examples_is_not_compared_in_keras(path, judged):
+    function = "binary_cross_entropy"
+    rows = batches(9, loss_function=function, loss_value=1e-4, batch_size=64)
+    sites = [site(path, "param", parent="dense"), site(function, "output", rms=0.5)]
+    call = event("loss_call", function=function, weighted=True)
+    trace = trace_of(loss=[1e-4] * 9, batches=rows, sites=sites, events=[call])
+    assert findings("LOS01", trace) if judged else skip_reasons("LOS01", trace)
+
+
 @pytest.mark.parametrize(("size", "level"), [(1.49, Severity.INFO), (1.51, Severity.WARNING)])
 def test_first_logits_of_the_size_that_usual_weights_give_are_only_noted(size, level):
     rows = batches(1, loss_function="cross_entropy", loss_value=4.0, batch_size=64, classes=10)
