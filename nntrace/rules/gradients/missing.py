@@ -1,6 +1,6 @@
 """GRD03: parameters that no gradient reaches, and where it gets lost."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -12,7 +12,9 @@ from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Site, Trace
+from nntrace.trace.model import FloatArray
 
+_LONG = 0.2  # of the run's steps without any gradient
 _CUT = (
     "Look between the model's output and the loss for an argmax, a rounding or comparison, "
     "`.detach()`, `.item()`, `.numpy()`, `torch.tensor(...)` or `torch.no_grad()`; setting "
@@ -52,6 +54,7 @@ def no_gradient(
     gradients. If no parameter has a gradient, the gradients of the layers' outputs show why: if
     there are any, gradients are cleared before the optimizer acts; if not, the loss does not depend
     on the model.
+    An error, too, where all gradients end in the middle of the run while the optimizer steps on.
     Source: "37 reasons", 19 (frozen or disconnected layers).
     """
     sites = trace.sites_of(Role.PARAM_GRAD)
@@ -65,6 +68,9 @@ def no_gradient(
     missing = (times >= samples) & (held > 0) & (np.nan_to_num(looked, nan=0.0).max(axis=0) == 0)
     if missing.any() and missing[(times >= samples) & (held > 0)].all():
         yield _without_any(trace, [sites[index] for index in np.flatnonzero(missing)])
+        return
+    if (stopped := _stopped(trace, sites, looked[:, held > 0], samples)) is not None:
+        yield stopped
         return
     called = _called_prefixes(trace)
     for is_called in (True, False):
@@ -120,6 +126,38 @@ def _without_any(trace: Trace, blamed: list[Site]) -> Finding:
         evidence={"parameters": [site.path for site in blamed]},
         location=place(backward[0].payload) if backward else None,
         advice=advice,
+    )
+
+
+def _stopped(
+    trace: Trace, sites: Sequence[Site], looked: FloatArray, samples: int
+) -> Finding | None:
+    """The finding where from some step on no parameter has a gradient any more.
+
+    Args:
+        looked: elements of each gradient [sampled step, parameter]; 0 where there was none.
+    """
+    steps = trace.sampled_steps
+    has_any = np.nan_to_num(looked, nan=0.0).max(axis=1, initial=0.0) > 0
+    was_seen = np.isfinite(looked).any(axis=1)
+    if not has_any.any():
+        return None
+    since = int(np.flatnonzero(has_any)[-1]) + 1
+    late = np.flatnonzero(was_seen[since:]) + since
+    if len(late) < samples or steps[-1] - steps[late[0]] < _LONG * len(trace.steps):
+        return None
+    backward = trace.events_of(EventKind.OBJECTIVE)
+    return Finding(
+        f"no parameter has received a gradient since step {steps[late[0]]}: from then on the "
+        "optimizer steps for nothing.",
+        site=sites[0],
+        steps=(int(steps[late[0]]), int(steps[-1])),
+        evidence={"steps_with_gradients": int(steps[late[0]])},
+        location=place(backward[0].payload) if backward else None,
+        advice="See what came before that step: gradients that were switched off for an evaluation "
+        "(`torch.set_grad_enabled(False)`, `no_grad`) and not switched on again, or parameters "
+        "that were frozen. Setting `requires_grad` on the loss only silences the error that would "
+        "say so.",
     )
 
 

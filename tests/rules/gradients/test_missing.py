@@ -83,3 +83,16 @@ def test_where_nothing_has_a_gradient_advice_is_in_the_words_of_the_framework(jo
     rows += [site(f"a{joined}weight", "update", rms=0.0)]
     [finding] = findings("GRD03", trace(rows, called("a")))
     assert word in finding.advice
+
+
+@pytest.mark.parametrize(("with_gradient", "found"), [(16, 1), (17, 0)])
+def test_gradients_that_end_while_the_optimizer_steps_on_are_an_error(with_gradient, found):
+    n = [10] * with_gradient + [0] * (21 - with_gradient)
+    rows = [gradient("a.weight", 0.1, n=n), called("a"), gradient("b.weight", 0.1, n=n)]
+    results = findings("GRD03", trace(*rows, steps=21))
+    assert [finding.steps for finding in results] == [(with_gradient, 20)] * found
+
+
+def test_gradients_that_end_of_one_part_alone_are_its_freezing():
+    frozen = gradient("a.weight", 0.1, n=[10] * 5 + [0] * 15)
+    assert not findings("GRD03", trace(frozen, called("a"), gradient("b.weight", 0.1)))
