@@ -62,6 +62,7 @@ class EventKind(StrEnum):
     UNSEEN = "unseen"
     EXPERIMENT = "experiment"
     CAUSALITY = "causality"
+    AXES = "axes"
     KEPT_GRAPHS = "kept_graphs"
     ERROR = "error"
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 
 from nntrace.recorder import Recorder
+from nntrace_torch.axes.watch import AxesWatch
 from nntrace_torch.backward import BackwardObserver
 from nntrace_torch.data.batches import InputSampler
 from nntrace_torch.data.evaluations import EvaluationObserver
@@ -93,6 +94,8 @@ class Observers:
         self.attention = AttentionObserver(recorder, self.sources, self.forward.innermost)
         self.replayer = Replayer()
         self.future = FutureWatch(recorder, self.replayer)
+        self.axes = AxesWatch(recorder, self.sources, self.replayer)
+        self.attention.over_another_axis = self.axes.normalised
         self.calls = RootCalls(recorder, self.replayer)
         self.evaluations.calls = lambda: self.calls.kept
         self.calls.on_evaluation = recorder.guard(evaluated)

@@ -105,6 +105,11 @@ class SampledSteps:
         kept = parts.calls.kept
         parts.kept_graphs.look(loss)
         parts.future.look(kept[-1] if kept else None, sample.labels, sample.classes, number)
+        examples = parts.losses.batch_size
+        # Those of a GAN, which take turns, may compare the examples of a batch on purpose.
+        call = kept[-1] if kept and parts.optimizers.count == 1 else None
+        from_loader = parts.loaders.delivers(examples)
+        parts.axes.look(loss, call, examples, number, from_loader=from_loader)
         is_scaled = parts.scaling.scale is not None
         parts.objective.look(loss, sample, kept, is_scaled=is_scaled)
 

@@ -9,7 +9,7 @@ CATALOGUE = {
         activation-std-out-of-band vanishing-activations exploding-activations dead-units
         saturated-units activation-mean-shift constant-activation missing-nonlinearity
         attention-collapse dropout-too-strong dropout-before-batchnorm batchnorm-mismatch
-        collapsed-representation
+        collapsed-representation wrong-axis
     """,
     "DAT": """
         constant-input repeated-batch fixed-batch-order unnormalised-input feature-scale-disparity

@@ -130,6 +130,12 @@ class LoaderObserver:
         """The number of the loader that delivered the last batch in this step; None without one."""
         return None if self._delivered is None else self._delivered.loader
 
+    def delivers(self, examples: int | None) -> bool:
+        """Whether the last batch came out of a loader, and one makes batches of that size."""
+        living = [one.reference() for one in self._loaders]
+        sizes = {loader.batch_size for loader in living if loader is not None}
+        return self._delivered is not None and examples is not None and examples in sizes
+
     def delivered(self) -> tuple[tuple[float, float], ...] | None:
         """The (minimum, maximum) of each small tensor in the last batch of this step.
 

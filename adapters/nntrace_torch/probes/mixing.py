@@ -11,23 +11,31 @@ from nntrace_torch.replay.guard import ReplayRefusedError
 
 _FEWEST = 3  # examples
 _PAIRS = 16  # other examples that are tried one by one, and named in the message
+_FEW_PAIRS = 4  # the same within a training run, whose time this takes
 _MOST_NAMED = 64  # other examples named in the evidence
 _SEQUENCE_FIRST = (nn.RNNBase, nn.MultiheadAttention, nn.Transformer)
 
 
-def mixing(forward: Forward) -> Answer:
+def mixing(forward: Forward, *, examples: int | None = None, exact: bool = True) -> Answer:
     """Look for an example whose output depends on others, by exchanging them and by its gradient.
 
     One example in the middle is kept and all others are exchanged.
+
+    Args:
+        forward: the call to replay.
+        examples: the size of the first axis, if it is sure to be that of the examples.
+        exact: whether to take the gradient, for which the activations of a forward are kept.
     """
     if forward.is_packed:
         return Answer(UNKNOWN, "a packed sequence has no axis of examples")
     data = forward.data()
-    axis = 1 if _is_sequence_first(forward.module, data) else 0
+    axis = 0
+    if examples is None and sequence_first(forward.module) is not None:
+        axis = int(any(tensor.dim() > 1 for _, tensor in data))
     sized = [tensor for _, tensor in data if tensor.dim() > axis]
     if not sized:
         return Answer(UNKNOWN, "the model is given no tensor with an axis of examples")
-    examples = max(sized, key=lambda tensor: tensor.dim()).shape[axis]
+    examples = examples or int(max(sized, key=lambda tensor: tensor.dim()).shape[axis])
     if examples < _FEWEST:
         return Answer(UNKNOWN, f"a batch of {examples} is too small to exchange others than one")
     if reason := _no_examples(data, axis, examples):
@@ -60,7 +68,7 @@ def mixing(forward: Forward) -> Answer:
 
     kept = examples // 2
     others = [one for one in range(examples) if one != kept]
-    by_gradient = _gradients(forward, kept, axis, examples)
+    by_gradient = _gradients(forward, kept, axis, examples) if exact else {}
     exchanged, refusal = _exchanged(depends, kept, others)
     if exchanged is None and not by_gradient:
         return Answer(UNKNOWN, f"the model takes its examples in the order they have only{refusal}")
@@ -77,12 +85,13 @@ def mixing(forward: Forward) -> Answer:
         return Answer(NOTED, "batch norm without running statistics mixes examples, by design")
     if by_gradient:
         return _found_by_gradient(by_gradient, kept, examples)
-    near = sorted(others, key=lambda one: abs(one - kept))[:_PAIRS]
+    near = sorted(others, key=lambda one: abs(one - kept))[: _PAIRS if exact else _FEW_PAIRS]
     which = [one for one in near if _exchanged(depends, kept, others, [one])[0]]
+    though = ", though it has no gradient there" if exact else ""
     return Answer(
         FOUND,
-        f"the output of example {kept} changes with other examples, though it has no gradient "
-        f"there: {', '.join(map(str, which)) or 'with several together'}",
+        f"the output of example {kept} changes with other examples{though}: "
+        f"{', '.join(map(str, which)) or 'with several together'}",
         {"example": kept, "depends_on": which, "examples": examples},
     )
 
@@ -192,11 +201,11 @@ def _by_example(output: torch.Tensor, axis: int, examples: int) -> torch.Tensor 
     return None
 
 
-def _is_sequence_first(module: nn.Module, data: list[tuple[int, torch.Tensor]]) -> bool:
-    """Whether examples lie along the second axis, as PyTorch's own sequence layers have it."""
+def sequence_first(module: nn.Module) -> nn.Module | None:
+    """The first layer of PyTorch's that takes examples along the second axis, if all of them do."""
     layers = [part for part in module.modules() if isinstance(part, _SEQUENCE_FIRST)]
-    told = [layer.batch_first for layer in layers if hasattr(layer, "batch_first")]
-    return bool(told) and not any(told) and any(tensor.dim() > 1 for _, tensor in data)
+    told = [layer for layer in layers if hasattr(layer, "batch_first")]
+    return told[0] if told and not any(layer.batch_first for layer in told) else None
 
 
 def _norms_over_examples(module: nn.Module) -> list[nn.Module]:

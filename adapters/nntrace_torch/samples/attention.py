@@ -71,6 +71,10 @@ class AttentionObserver:
         recorder: where sites are declared.
         sources: where modules were built.
         innermost: path and module of the innermost call of a sampled forward, or None.
+
+    Attributes:
+        sample: the step being sampled, or None.
+        over_another_axis: told of what a softmax made over another axis than the last.
     """
 
     def __init__(self, recorder: Recorder, sources: Sources, innermost: Innermost) -> None:
@@ -85,6 +89,7 @@ class AttentionObserver:
         self._written_to: set[str] = set()  # modules that go on to change what they attended to
         self._taken: defaultdict[_Form, list[tuple[int, torch.Tensor]]] = defaultdict(list)
         self.sample: StepSample | None = None
+        self.over_another_axis: Callable[[torch.Tensor], object] = lambda rows: None
 
     def install(self) -> list[Undo]:
         """Watch them; outside sampled steps a watch is one comparison."""
@@ -103,9 +108,12 @@ class AttentionObserver:
         return called
 
     def _softmax(self, rows: Any, scores: Any, dim: Any = None, *args: Any, **kwargs: Any) -> None:
-        if not can_sample(rows) or rows.dim() not in (3, 4) or rows.shape[-1] < _FEWEST_KEYS:
+        if not can_sample(rows) or rows.dim() not in (3, 4):
             return
         if dim not in (-1, rows.dim() - 1):
+            self.over_another_axis(rows)
+            return
+        if rows.shape[-1] < _FEWEST_KEYS:
             return
         place = self._next(needs_name=rows.dim() == 3)
         if place is None:

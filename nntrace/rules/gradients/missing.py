@@ -144,7 +144,7 @@ def _stopped(
         return None
     since = int(np.flatnonzero(has_any)[-1]) + 1
     late = np.flatnonzero(was_seen[since:]) + since
-    if len(late) < samples or steps[-1] - steps[late[0]] < _LONG * len(trace.steps):
+    if len(late) < samples or 1 + steps[-1] - steps[late[0]] < _LONG * len(trace.steps):
         return None
     backward = trace.events_of(EventKind.OBJECTIVE)
     return Finding(

@@ -1,0 +1,1 @@
+"""Axes taken for others: of examples, of classes, of the keys that attention weighs."""

@@ -1,0 +1,89 @@
+"""A model under suspicion is asked, once in a run, whether it mixes the examples of a batch.
+
+It is suspect with sequence layers that take their examples along the second axis, given a batch
+whose examples lie along the first, and where the loss does not come down. The forward of one step
+is then replayed with other examples beside one, as `nntrace check` does it.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from nntrace_torch.probes.dependencies import FOUND, Answer, Forward, examine
+from nntrace_torch.probes.mixing import mixing, sequence_first
+from nntrace_torch.replay import Call, Replayer
+
+_STUCK = 0.95  # of the first loss
+_SAMPLES = 15  # sampled steps after which a loss that is still there is a suspicion
+_MANY = 1 << 26  # parameters and elements of the input, of which a replay makes some
+
+
+class ExamplesWatch:
+    """Waits for the suspicion, and examines one forward.
+
+    Attributes:
+        is_done: whether it has looked.
+    """
+
+    def __init__(self, replayer: Replayer) -> None:
+        self._replayer = replayer
+        self._samples = 0
+        self._first: float | None = None
+        self._given: torch.Tensor | None = None
+        self.is_done = False
+
+    def look(
+        self, call: Call, examples: int | None, loss: Any, *, from_loader: bool
+    ) -> Answer | None:
+        """Before the first backward of a sampled step: what was found, if it mixes.
+
+        Args:
+            call: the last of a model.
+            examples: the first axis of the targets that its loss function was given.
+            loss: the number that is differentiated, if it is known already.
+            from_loader: whether a loader delivers the batches, in that size.
+        """
+        self._samples += 1
+        if type(loss) is float and self._first is None:
+            self._first = loss
+        module = call.compute
+        if not isinstance(module, nn.Module) or not call.gradients_enabled:
+            return None
+        forward = Forward.of(module, (call.args, call.kwargs), self._replayer, None)
+        given = _batch(forward, examples, from_loader=from_loader)
+        if given is None:
+            return None
+        if self._given is None or self._given.shape != given.shape:
+            self._given = given.detach().clone()
+            return None
+        if torch.equal(self._given, given):
+            return None  # a full batch: perhaps one graph, whose nodes belong together
+        is_suspect = sequence_first(module) is not None or (
+            self._samples > _SAMPLES
+            and self._first is not None
+            and type(loss) is float
+            and loss > _STUCK * self._first
+        )
+        if not is_suspect:
+            return None
+        self.is_done, self._given = True, None
+        if given.numel() + sum(p.numel() for p in module.parameters()) > _MANY:
+            return None
+        answer = examine("mixing", lambda: mixing(forward, examples=examples, exact=False))
+        return answer if answer.state == FOUND else None
+
+
+def _batch(forward: Forward, examples: int | None, *, from_loader: bool) -> torch.Tensor | None:
+    """The input, if its first axis is sure to be that of the examples.
+
+    A sentence or an episode has positions there, each with a target of its own.
+    """
+    given = [tensor for _, tensor in forward.data() if tensor.dim() > 1]
+    if len(given) != 1 or len(forward.data()) != 1 or examples is None:
+        return None
+    shape = given[0].shape
+    if shape[0] != examples or shape[1] == examples or shape[1] < 2:
+        return None
+    is_tokens = not given[0].is_floating_point()
+    return given[0] if from_loader or len(shape) > 2 or is_tokens else None

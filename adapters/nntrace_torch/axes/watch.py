@@ -1,0 +1,94 @@
+"""Looks for operations over a wrong axis in a few sampled steps, and says each once."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from nntrace.recorder import Recorder, is_landmark
+from nntrace.schema import EventKind
+from nntrace_torch.axes.examples import ExamplesWatch
+from nntrace_torch.axes.graph import wrong_axes
+from nntrace_torch.probes.mixing import sequence_first
+from nntrace_torch.program.sources import UNKNOWN, Source, Sources, caller
+from nntrace_torch.replay import Call, Replayer
+
+_LOOKS = 64  # samples, of which some are looked at: a program may train several models in turn
+_LAYERS = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)  # hand `batch_first` on
+_MANY = 16  # softmaxes of a step whose lines are noted
+
+
+class AxesWatch:
+    """Asks the graph of a loss, and now and then its model."""
+
+    def __init__(self, recorder: Recorder, sources: Sources, replayer: Replayer) -> None:
+        self._recorder = recorder
+        self._sources = sources
+        self._examples = ExamplesWatch(replayer)
+        self._looks = 0
+        self._told: set[Any] = set()
+        self._lines: dict[Any, Source] = {}
+
+    def normalised(self, rows: torch.Tensor) -> None:
+        """A softmax ran over another axis than the last of three or more."""
+        if self._looks < _LOOKS and len(self._lines) < _MANY and rows.grad_fn is not None:
+            self._lines[rows.grad_fn] = caller()
+
+    def look(
+        self,
+        loss: torch.Tensor,
+        call: Call | None,
+        examples: int | None,
+        number: Any,
+        *,
+        from_loader: bool,
+    ) -> None:
+        """Before the first backward of a sampled step.
+
+        Args:
+            loss: what is differentiated.
+            call: the last of a model.
+            examples: the first axis of the targets that its loss function was given.
+            number: the value of the loss, if it is known already.
+            from_loader: whether a loader delivers batches of that size.
+        """
+        self._looks += 1
+        if is_landmark(self._looks) and self._looks <= _LOOKS:
+            for found in wrong_axes(loss):
+                self._tell(
+                    found.what,
+                    self._lines.get(found.node, UNKNOWN),
+                    shape=list(found.shape),
+                    axis=found.axis,
+                    right=found.right,
+                    result=list(found.result),
+                )
+        self._lines.clear()
+        if not self._examples.is_done and call is not None:
+            answer = self._examples.look(call, examples, number, from_loader=from_loader)
+            if answer is not None:
+                self._tell_mixed(call.compute, answer.text)
+
+    def _tell_mixed(self, module: Any, text: str) -> None:
+        layer = sequence_first(module)
+        if layer is None:
+            around, name = [module], ""
+        else:
+            around = [one for one in module.modules() if _holds(one, layer)]
+            above = around[-2] if len(around) > 1 else layer
+            name = type(above if isinstance(above, _LAYERS) else layer).__name__
+        # Copies, as an encoder makes them of its layer, were built nowhere.
+        sources = [self._sources.of(one) for one in reversed(around)]
+        source = next((one for one in sources if one != UNKNOWN), UNKNOWN)
+        self._tell("examples", source, text=text, layer=name)
+
+    def _tell(self, what: str, source: Source, **facts: Any) -> None:
+        if (what, source) in self._told:
+            return
+        self._told.add((what, source))
+        payload = {"what": what, **facts, "file": source.file, "line": source.line}
+        self._recorder.add_event(EventKind.AXES, payload, severity="warning")
+
+
+def _holds(module: nn.Module, layer: nn.Module) -> bool:
+    return any(part is layer for part in module.modules())

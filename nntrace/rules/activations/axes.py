@@ -1,0 +1,96 @@
+"""Operations over another axis than is meant: of examples, of classes, of what attention weighs."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from nntrace.rules.common.chance import loss_location
+from nntrace.rules.common.payloads import count, place, text
+from nntrace.rules.finding import Finding, Severity
+from nntrace.rules.rule import rule
+from nntrace.schema import EventKind
+from nntrace.trace import Event, Trace
+
+
+@rule(
+    "ACT14",
+    "wrong-axis",
+    Severity.ERROR,
+    explains=("ACT07", "ACT09", "GRD08", "LOS07", "LOS11", "LOS12", "LOS14", "LOS20"),
+    advice="Write down the shape at each step, and name the axis that is meant.",
+)
+def wrong_axis(trace: Trace) -> Iterator[Finding]:
+    """An operation runs over another axis than its own result is used for.
+
+    Three kinds are seen with PyTorch. Predictions [N, C, H, W] that are laid out as [N·H·W, C]
+    without moving the classes behind first: a row then holds neighbouring pixels. Weights of
+    attention, made by a softmax of products of two activations, that are summed over another axis
+    than the softmax ran over (a warning; not if they are divided by their sum, as in slot
+    attention). And examples of a batch that change each other's outputs in evaluation mode: asked,
+    by replaying one forward with other examples, only of a model whose recurrent or attention
+    layers take examples along the second axis though the batch has them along the first, or whose
+    loss has stayed where it began. Not asked of GANs, of full batches, and of inputs whose first
+    axis may be time or the nodes of a graph.
+    Source: Karpathy's Recipe, step 2 ("use backprop to chart dependencies": `view` instead of
+    `transpose`); Vaswani et al. 2017, Attention Is All You Need, 3.2.1.
+    """
+    for event in trace.events_of(EventKind.AXES):
+        kind = _KINDS.get(text(event.payload, "what"))
+        if kind is not None:
+            yield kind(trace, event)
+
+
+def _classes(trace: Trace, event: Event) -> Finding:
+    shape, result = _shape(event, "shape"), _shape(event, "result")
+    classes = result[-1] if result else 0
+    order = ", ".join(map(str, [0, *range(2, len(shape)), 1]))
+    return Finding(
+        f"predictions of shape {shape} are laid out as {result}, which does not move "
+        f"their {classes} classes: a row holds values of one class at {classes} neighbouring "
+        "positions.",
+        steps=(event.step, event.step),
+        evidence={"shape": shape, "laid_out_as": result},
+        advice=f"Move the classes behind first, `out.permute({order}).reshape(-1, {classes})`, or "
+        "give `cross_entropy` predictions [N, C, …] and targets [N, …] as they are.",
+        location=loss_location(trace, "cross_entropy"),
+    )
+
+
+def _attention(trace: Trace, event: Event) -> Finding:
+    shape = _shape(event, "shape")
+    axis, right = count(event.payload, "axis"), count(event.payload, "right")
+    return Finding(
+        f"attention weights of shape {shape} come from a softmax over axis {axis}, and the "
+        f"values are summed over axis {right}: what one query looks at does not add up to 1.",
+        steps=(event.step, event.step),
+        severity=Severity.WARNING,
+        evidence={"shape": shape, "softmax_axis": axis, "summed_axis": right},
+        advice=f"Take the softmax over the keys, `dim={right - len(shape)}`.",
+        location=place(event.payload),
+    )
+
+
+def _examples(trace: Trace, event: Event) -> Finding:
+    layer = text(event.payload, "layer")
+    return Finding(
+        f"the model mixes the examples of a batch: {text(event.payload, 'text')}."
+        + f" `{layer}` takes them along the second axis, and the batch has them along the first."
+        * bool(layer),
+        steps=(event.step, event.step),
+        advice=f"Build `{layer}` with `batch_first=True`, or give it [time, batch, …]."
+        if layer
+        else "Look for a `view` or `reshape` where a `transpose` or `permute` was meant, and for a "
+        "reduction or a softmax over axis 0.",
+        location=place(event.payload),
+    )
+
+
+_KINDS: Final[dict[str, Callable[[Trace, Event], Finding]]] = {
+    "classes": _classes,
+    "attention": _attention,
+    "examples": _examples,
+}
+
+
+def _shape(event: Event, key: str) -> list[int]:
+    sizes = event.payload.get(key)
+    return [size for size in sizes if isinstance(size, int)] if isinstance(sizes, list) else []

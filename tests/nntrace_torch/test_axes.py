@@ -1,0 +1,223 @@
+"""Operations that run over another axis than is meant are found in the graph of a loss."""
+
+import pytest
+import torch
+from nntrace_torch.axes.graph import wrong_axes
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
+
+BATCH, LENGTH, HEADS, WIDTH = 3, 10, 2, 8
+
+
+def projected():
+    """Queries, keys and values [batch, heads, length, width] of the same positions."""
+    given = torch.randn(BATCH, LENGTH, HEADS * WIDTH)
+    weights = [torch.randn(HEADS * WIDTH, HEADS * WIDTH, requires_grad=True) for _ in range(3)]
+    return [(given @ w).view(BATCH, LENGTH, HEADS, WIDTH).transpose(1, 2) for w in weights]
+
+
+def found(loss):
+    return [(one.what, one.axis, one.right) for one in wrong_axes(loss)]
+
+
+def heads(dim):
+    query, key, value = projected()
+    scores = (query @ key.transpose(-2, -1) / WIDTH**0.5).masked_fill(
+        torch.ones(LENGTH, LENGTH).triu(1).bool(), -1e9
+    )
+    return functional.dropout(scores.softmax(dim), 0.1) @ value
+
+
+def summed_by_einsum(dim):
+    query, key, value = projected()
+    scores = torch.einsum("bhqd,bhkd->bhqk", query, key)
+    return torch.einsum("bhqk,bhkd->bqhd", scores.softmax(dim), value)
+
+
+def keys_first(dim):
+    query, key, value = (tensor[:, 0] for tensor in projected())
+    scores = torch.bmm(key, query.transpose(1, 2))
+    return torch.bmm(value.transpose(1, 2), scores.softmax(dim))
+
+
+@pytest.mark.parametrize(
+    ("attention", "right", "wrong"),
+    [(heads, 3, 2), (heads, 3, 1), (heads, 3, 0), (summed_by_einsum, 3, 2), (keys_first, 1, 2)],
+)
+def test_attention_whose_softmax_ran_over_another_axis_than_the_keys(attention, right, wrong):
+    assert found(attention(right).square().sum()) == []
+    assert found(attention(wrong).square().sum()) == [("attention", wrong, right)]
+
+
+def test_weights_that_are_divided_by_their_sum_may_compete_for_queries():
+    query, key, value = (tensor[:, 0] for tensor in projected())
+    weights = (query @ key.transpose(1, 2)).softmax(1)
+    assert found(((weights / weights.sum(-1, keepdim=True)) @ value).sum()) == []
+
+
+def test_a_product_of_two_softmaxes_may_be_taken_over_either_axis():
+    query, key, _ = (tensor[:, 0] for tensor in projected())
+    scores = query @ key.transpose(1, 2)
+    there, back = scores.softmax(2), scores.softmax(1)
+    assert found((there @ back.transpose(1, 2) @ query).sum()) == []
+
+
+def test_an_assignment_to_clusters_may_be_summed_over_the_examples():
+    points, weight = torch.randn(BATCH, LENGTH, WIDTH), torch.randn(WIDTH, 4, requires_grad=True)
+    assigned = (points @ weight).softmax(-1)
+    assert found((assigned.transpose(1, 2) @ points).square().sum()) == []
+
+
+LABELS = torch.randint(0, 3, (4 * 25,))
+
+
+@pytest.mark.parametrize(
+    ("laid_out", "number"),
+    [
+        (lambda out: out.view(-1, 3), 1),
+        (lambda out: out.reshape(-1, 3), 1),
+        (lambda out: out.permute(0, 2, 3, 1).reshape(-1, 3), 0),
+        (lambda out: out.flatten(2).transpose(1, 2).reshape(-1, 3), 0),
+    ],
+)
+def test_classes_that_are_laid_out_behind_without_being_moved_there(laid_out, number):
+    out = torch.randn(4, 3, 5, 5, requires_grad=True) * 1
+    loss = functional.cross_entropy(laid_out(out), LABELS)
+    assert found(loss) == [("classes", 3, 1)] * number
+
+
+def test_several_predictions_behind_one_another_are_laid_out_by_right():
+    out = torch.randn(4, 7, 21, requires_grad=True) * 1
+    assert found(functional.cross_entropy(out.view(-1, 7), torch.randint(0, 7, (84,)))) == []
+
+
+class Recurrent(nn.Module):
+    def __init__(self, *, batch_first):
+        super().__init__()
+        self.memory = nn.GRU(4, 8, batch_first=batch_first)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, given):
+        return self.head(self.memory(given)[0][:, -1])
+
+
+class Mixer(nn.Module):
+    """Reads a batch in another layout than it has."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(20, 3)
+
+    def forward(self, given):
+        return self.head(given.transpose(0, 1).reshape(len(given), -1))
+
+
+def train(model, batches, rate=0.05):
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+    for given, labels in batches:
+        optimizer.zero_grad()
+        functional.cross_entropy(model(given), labels).backward()
+        optimizer.step()
+
+
+def drawn(steps=8, *, size=6):
+    torch.manual_seed(0)
+    return [(torch.randn(size, 5, 4), torch.arange(size) % 3) for _ in range(steps)]
+
+
+def told(trace):
+    return [event.payload for event in trace.events_of("axes")]
+
+
+@pytest.mark.parametrize(("batch_first", "number"), [(False, 1), (True, 0)])
+def test_a_recurrence_along_the_examples_is_told_with_its_line(trace_here, batch_first, number):
+    answers = told(trace_here(lambda: train(Recurrent(batch_first=batch_first), drawn())))
+    assert [answer["layer"] for answer in answers] == ["GRU"] * number
+    if number:
+        assert answers[0]["file"] == __file__
+
+
+def test_a_model_whose_loss_stays_where_it_is_is_asked_whether_it_mixes_examples(trace_here):
+    answers = told(trace_here(lambda: train(Mixer(), drawn(40), rate=1e-4), every=1))
+    assert [answer["what"] for answer in answers] == ["examples"]
+
+
+def test_the_same_batch_in_every_step_may_be_a_graph_whose_nodes_belong_together(trace_here):
+    assert told(trace_here(lambda: train(Recurrent(batch_first=False), drawn(1) * 8))) == []
+
+
+def test_an_episode_without_a_loader_is_no_batch(trace_here):
+    class Steps(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.memory = nn.GRU(4, 8)
+            self.head = nn.Linear(8, 3)
+
+        def forward(self, given):
+            return self.head(self.memory(given)[0])
+
+    torch.manual_seed(0)
+    episodes = [(torch.randn(9, 4), torch.arange(9) % 3) for _ in range(8)]
+    assert told(trace_here(lambda: train(Steps(), episodes))) == []
+
+
+def test_the_rows_a_loader_delivers_are_examples(trace_here):
+    class Rows(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.memory = nn.GRU(4, 8)
+            self.head = nn.Linear(8, 3)
+
+        def forward(self, given):
+            return self.head(self.memory(given)[0])
+
+    torch.manual_seed(0)
+    rows = TensorDataset(torch.randn(72, 4), torch.arange(72) % 3)
+    answers = told(trace_here(lambda: train(Rows(), DataLoader(rows, batch_size=9))))
+    assert [answer["layer"] for answer in answers] == ["GRU"]
+
+
+def test_the_question_leaves_the_training_as_it_was(trace_here):
+    ends = []
+
+    def program():
+        torch.manual_seed(1)
+        model = Recurrent(batch_first=False)
+        train(model, drawn())
+        ends.append(model.head.weight.detach().clone())
+
+    program()
+    assert told(trace_here(program))
+    assert torch.equal(*ends)
+
+
+def test_the_line_of_a_softmax_over_another_axis_is_told(trace_here):
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.query, self.key, self.value = (nn.Linear(4, 4) for _ in range(3))
+
+        def forward(self, given):
+            weights = (self.query(given) @ self.key(given).transpose(1, 2)).softmax(1)
+            return (weights @ self.value(given)).mean(1)
+
+    [answer] = told(trace_here(lambda: train(Attention(), drawn())))
+    assert (answer["what"], answer["axis"], answer["right"]) == ("attention", 1, 2)
+    assert answer["file"] == __file__
+
+
+def test_layers_that_an_encoder_copied_have_the_line_of_the_encoder(trace_here):
+    class Encoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            layer = nn.TransformerEncoderLayer(4, 2, 8)
+            self.encoder = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, given):
+            return self.head(self.encoder(given).mean(1))
+
+    [answer] = told(trace_here(lambda: train(Encoder(), drawn())))
+    assert answer["layer"] == "TransformerEncoderLayer"
+    assert answer["file"] == __file__

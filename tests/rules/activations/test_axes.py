@@ -1,0 +1,40 @@
+from rules.builders import event, findings, trace_of
+
+from nntrace.rules import Severity
+
+PLACE = {"file": "train.py", "line": 7}
+CALL = event("loss_call", 0, function="cross_entropy", path="cross_entropy", **PLACE)
+
+
+def told(**payload):
+    return findings("ACT14", trace_of(steps=20, events=[CALL, event("axes", 2, **payload)]))
+
+
+def test_predictions_laid_out_without_moving_their_classes_are_an_error():
+    shapes = {"shape": [16, 3, 8, 8], "result": [1024, 3], "axis": 3, "right": 1}
+    [finding] = told(what="classes", **shapes)
+    assert finding.level is Severity.ERROR
+    assert "out.permute(0, 2, 3, 1).reshape(-1, 3)" in finding.advice
+    assert finding.location.line == 7
+
+
+def test_a_softmax_over_the_queries_is_a_warning_that_names_the_right_axis():
+    [finding] = told(what="attention", shape=[8, 4, 12, 12], axis=2, right=3, **PLACE)
+    assert finding.level is Severity.WARNING
+    assert "dim=-1" in finding.advice
+    assert finding.location.line == 7
+
+
+def test_mixed_examples_name_the_layer_that_takes_them_along_the_second_axis():
+    [finding] = told(what="examples", text="one changes another", layer="LSTM", **PLACE)
+    assert "`LSTM` takes them along the second axis" in finding.message
+    assert "batch_first=True" in finding.advice
+
+
+def test_examples_mixed_by_a_reshape_name_no_layer():
+    [finding] = told(what="examples", text="one changes another", layer="")
+    assert "batch_first" not in finding.message + finding.advice
+
+
+def test_what_a_newer_recorder_tells_is_left_alone():
+    assert told(what="time") == []
