@@ -4,6 +4,8 @@ import sys
 
 import pytest
 import torch
+from nntrace_torch.replay.weights import broken_weight
+from nntrace_torch.samples.modules import Models
 from nonfinite_programs import PROGRAMS
 from processes import traced, write
 from torch import nn
@@ -303,3 +305,37 @@ def test_a_mask_that_is_a_parameter_is_no_broken_weight(trace_here):
 
     [origin] = trace_here(program).events_of("origin")
     assert (origin.payload["op"], origin.step) == ("log", 3)
+
+
+def known_models(model):
+    models = Models()
+    assert models.owner_of(model) is not None
+    return models
+
+
+def test_weights_whose_sum_overflows_are_not_broken():
+    model = nn.Linear(4, 3, dtype=torch.float16)
+    nn.init.constant_(model.weight, 60_000.0)
+    assert broken_weight(known_models(model)) is None
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_a_weight_with_one_number_that_is_not_finite_is_broken(value):
+    model = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
+    with torch.no_grad():
+        model[1].weight[1, 2] = value
+    path, parameter = broken_weight(known_models(model), trained_only=True)
+    assert path == "1.weight"
+    assert parameter is model[1].weight
+
+
+def test_infinities_that_cancel_each_other_are_broken():
+    model = nn.Linear(4, 3)
+    with torch.no_grad():
+        model.weight[0, :2] = torch.tensor([torch.inf, -torch.inf])
+    assert broken_weight(known_models(model)) is not None
+
+
+def test_healthy_weights_are_read_once(monkeypatch):
+    monkeypatch.setattr(torch, "isfinite", None)
+    assert broken_weight(known_models(nn.Linear(4, 3))) is None

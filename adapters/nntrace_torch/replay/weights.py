@@ -5,6 +5,7 @@ state, or because of a gradient that nobody looked at. That gradient is computed
 is kept of earlier batches.
 """
 
+import math
 from collections.abc import Iterable
 from types import FrameType
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 
 from nntrace_torch.optimizer.optimizers import Optimizers
+from nntrace_torch.patching import read_number
 from nntrace_torch.program.containers import tensors_within
 from nntrace_torch.program.ranks import local_part
 from nntrace_torch.program.sources import Sources
@@ -27,6 +29,7 @@ from nntrace_torch.replay.statements import is_broken
 from nntrace_torch.replay.step_before import Past, StepBefore
 from nntrace_torch.samples.modules import Models
 
+_SUMMED = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _UNSEEN_GRADIENT = (
     "between sampled steps a part of the gradients is looked at: `nntrace run --every 1` looks at "
     "all, in the step itself, and finds the operation"
@@ -148,13 +151,22 @@ def broken_weight(models: Models, *, trained_only: bool = False) -> tuple[str, t
     """
     for model in models.known:
         for name, parameter in model.root.named_parameters() if model.root is not None else ():
-            if parameter.requires_grad:
-                is_spoilt = is_broken(parameter)
-            else:
-                is_spoilt = not trained_only and is_broken(parameter) and _has_nan(parameter)
-            if is_spoilt:
+            is_looked_at = parameter.requires_grad or not trained_only
+            if not is_looked_at or _has_finite_sum(parameter):
+                continue
+            if is_broken(parameter) and (parameter.requires_grad or _has_nan(parameter)):
                 return model.join(name), parameter
     return None
+
+
+def _has_finite_sum(parameter: torch.Tensor) -> bool:
+    """Whether the numbers have one, which shows that they all are; else each is to be looked at.
+
+    A sum reads them once; to ask `isfinite` takes ten times as long, and memory of their size.
+    """
+    part = local_part(parameter.detach())
+    can_be_summed = part.dtype in _SUMMED and part.layout is torch.strided
+    return can_be_summed and math.isfinite(read_number(part.sum()))
 
 
 def _has_nan(tensor: torch.Tensor) -> bool:
