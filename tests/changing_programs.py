@@ -287,6 +287,31 @@ class Branches(nn.Module):
         return {"value": self.head(states).squeeze(-1), "last": last}
 
 
+class Container(nn.Module):
+    """Hands on what its part returned, changes it, or returns another tensor, as it is told."""
+
+    def __init__(self):
+        super().__init__()
+        self.part = nn.Sequential(nn.Linear(6, 6), nn.Sequential(nn.Tanh(), nn.Linear(6, 6)))
+        self.does = "hand on"
+
+    def forward(self, x):
+        y = self.part(x)
+        if self.does == "change":
+            y.mul_(3.0)
+        return y + 1.0 if self.does == "return another" else y
+
+
+def containers_that_hand_on_what_their_parts_returned():
+    parts = [Container(), Container(), nn.Sequential(Container(), nn.Dropout(0.2))]
+    model = nn.Sequential(nn.Linear(5, 6), *parts, nn.Linear(6, 1))
+    optimizer = _adam(model)
+    for step in range(16):
+        parts[0].does = "change" if step < 3 else "hand on"
+        parts[1].does = "return another" if step in (9, 10, 13) else "hand on"
+        _step(optimizer, model(torch.randn(12, 5)).square().mean())
+
+
 def outputs_of_other_kinds():
     model = Branches()
     optimizer = _adam(model)

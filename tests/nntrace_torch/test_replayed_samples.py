@@ -9,6 +9,7 @@ import torch
 from changing_programs import PROGRAMS
 from nntrace_torch.program import dataflow
 from nntrace_torch.samples import gradients, outputs
+from nntrace_torch.samples.looks import Looks
 from nntrace_torch.samples.parameter_plan import ParameterPlan
 from nntrace_torch.samples.parameters import ParameterSampler
 from torch import nn
@@ -99,6 +100,26 @@ def test_an_output_that_was_written_to_before_it_was_looked_at_is_not_recorded(t
     assert recorded[4] is not None
     assert recorded[5] is None
     assert recorded[7] is not None
+
+
+@pytest.mark.usefixtures("strict")
+def test_containers_that_hand_on_what_their_parts_returned_are_not_looked_at(
+    trace_here, monkeypatch
+):
+    looked_at, look = [], Looks.at
+    monkeypatch.setattr(Looks, "at", lambda *given: looked_at.append(given[1]) or look(*given))
+    model = nn.Sequential(nn.Sequential(nn.Linear(4, 6), nn.Tanh()), nn.Sequential(nn.Linear(6, 2)))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def program():
+        for _ in range(6):
+            looked_at.clear()
+            optimizer.zero_grad()
+            model(torch.randn(3, 4)).sum().backward()
+            optimizer.step()
+
+    trace_here(program)
+    assert looked_at == [model]
 
 
 def test_how_parameters_are_sampled_is_found_out_once(trace_here, monkeypatch):

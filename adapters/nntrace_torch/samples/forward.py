@@ -167,9 +167,9 @@ class ForwardSampler:
         started = _clock()
         stack, output = self._stack, keywords_and_output[-1]
         sites = self._looks.sites.get(id(module))
+        can_wait = self._looks.left_last(output) if sites is None else sites.lasts
         if (
-            sites is None
-            or not sites.lasts
+            not can_wait
             or len(stack) < 2
             or stack[-1] is not module
             or type(output) is not torch.Tensor
@@ -181,6 +181,9 @@ class ForwardSampler:
             self._post(module, args, *keywords_and_output)
             return
         stack.pop()
+        if sites is None:  # a container handing on what its last child returned
+            self._account.hooks_ns += _clock() - started
+            return
         before = None
         if sites.is_norm:
             before = version_entered(args)

@@ -111,6 +111,11 @@ class Looks:
         self._left_bytes += sites.nbytes
         return self._left_bytes <= MOST_BYTES and len(left) < _MOST_LEFT
 
+    def left_last(self, output: object) -> bool:
+        """Whether the call that is the last to be looked at has returned it, as it still is."""
+        left = self._left
+        return bool(left) and left[-1][3] is output and left[-1][3]._version == left[-1][4]
+
     def _forget(self) -> None:
         self._left.clear()
         self._left_bytes = 0
