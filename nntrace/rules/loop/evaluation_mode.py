@@ -11,6 +11,7 @@ from nntrace.rules.common.loss_course import loss_series, unjudgeable
 from nntrace.rules.common.payloads import count, number, place, text
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.loop.another_model import evaluates_another_model
 from nntrace.rules.loop.teacher import teacher_in_train_mode
 from nntrace.rules.loop.training import is_trained, model_of
 from nntrace.rules.rule import rule
@@ -145,8 +146,13 @@ def train_eval_inconsistent(
     overfitted either: so a single evaluation after that pass which shows nothing learned is enough,
     unless a later one shows much. The running statistics are not those of the data, or the two
     passes treat the data differently. Judged by evaluations with the loss function of the training.
+    With any model, three or more evaluations that all find the same loss, to the sixth digit, while
+    the training loss moves, are of another model than is trained, such as a copy.
     Source: "37 reasons", 21 and 26; Wu & Johnson 2021 (2105.07576).
     """
+    if (another := evaluates_another_model(trace, passes)) is not None:
+        yield another
+        return
     modes = [e.payload for e in trace.events_of(EventKind.MODE) if not model_of(e)]
     if not any(count(payload, "norm_active") for payload in modes):
         yield Skipped("the model has no batch norm that was active in training")

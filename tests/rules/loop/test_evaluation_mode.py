@@ -175,3 +175,36 @@ def test_only_a_model_that_learns_is_inconsistent(end, found):
 
 def test_one_evaluation_says_nothing():
     assert skip_reasons("RUN13", inconsistent([3.0]))
+
+
+FALLS = [2.0 - 0.01 * n for n in range(100)]
+
+
+def looked(losses, **values):
+    return [
+        evaluation(20 * n + 20, training=False, number=n, loss=loss, **values)
+        for n, loss in enumerate(losses)
+    ]
+
+
+def test_evaluations_that_all_find_the_same_loss_are_of_another_model_than_is_trained():
+    trace = trace_of(loss=FALLS, events=looked([2.3] * 4))
+    [finding] = findings("RUN13", trace)
+    assert "not what is trained" in finding.message
+    assert finding.location.line == 3
+
+
+@pytest.mark.parametrize(
+    ("loss", "losses"),
+    [(FALLS, [2.3] * 3 + [2.29]), (FALLS, [2.3] * 2), ([2.0] * 100, [2.3] * 4)],
+)
+def test_no_other_model_is_seen_in_losses_that_move_are_few_or_are_those_of_training(loss, losses):
+    assert findings("RUN13", trace_of(loss=loss, events=looked(losses))) == []
+
+
+def test_a_fixed_model_may_be_evaluated_beside_the_one_that_is_trained():
+    beside = [
+        event("evaluation", 20 * n + 20, model="b", group=1, examples=9, loss=2.0 - 0.1 * n)
+        for n in range(4)
+    ]
+    assert findings("RUN13", trace_of(loss=FALLS, events=[*looked([2.3] * 4), *beside])) == []

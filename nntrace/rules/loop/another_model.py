@@ -1,0 +1,53 @@
+"""Of evaluations that never change: whether another model is evaluated than is trained."""
+
+from collections import defaultdict
+
+from nntrace.rules.common.loss_course import loss_series
+from nntrace.rules.common.payloads import count, number, place
+from nntrace.rules.common.signals import median
+from nntrace.rules.finding import Finding
+from nntrace.rules.loop.training import model_of
+from nntrace.schema import EventKind
+from nntrace.trace import Event, Trace
+
+_SAME = 1e-6  # relative: what the order of a sum may change
+_MOVED = 0.1  # relative: the training loss has gone on from where it was
+_FEW = 10  # losses whose median stands for a time
+
+
+def evaluates_another_model(trace: Trace, passes: int) -> Finding | None:
+    """Every evaluation finds the same loss, while the training loss is another than it was.
+
+    Args:
+        passes: the evaluations of the same data that are needed.
+    """
+    groups: dict[tuple[str, int], list[Event]] = defaultdict(list)
+    for event in trace.events_of(EventKind.EVALUATION):
+        if number(event.payload, "loss") is not None:
+            groups[model_of(event), count(event.payload, "group")].append(event)
+    series = loss_series(trace)
+    if not groups or len(series) < 2 * _FEW:
+        return None
+    for events in groups.values():
+        losses = [number(event.payload, "loss") or 0.0 for event in events]
+        examples = {count(event.payload, "examples") for event in events}
+        steps = {event.step for event in events}
+        if len(steps) < max(passes, 3) or len(examples) > 1 or min(losses) <= 0.0:
+            return None
+        if max(losses) - min(losses) > _SAME * max(losses):
+            return None
+    events = max(groups.values(), key=len)
+    first, last = median(series.value[:_FEW]), median(series.value[-_FEW:])
+    if abs(last - first) <= _MOVED * abs(first):
+        return None
+    loss = number(events[-1].payload, "loss")
+    return Finding(
+        f"all {len(events)} evaluations found the same loss, {loss:.5g}, while the training loss "
+        f"went from {first:.3g} to {last:.3g}: what is evaluated is not what is trained.",
+        steps=(events[0].step, events[-1].step),
+        evidence={"evaluations": len(events), "evaluation_loss": loss, "training_loss": last},
+        advice="Evaluate the model whose parameters the optimizer holds. An average of its weights "
+        "must be written to in place (`average.lerp_(weight, 0.01)`); a copy made before training "
+        "stays as it was.",
+        location=place(events[-1].payload),
+    )
