@@ -1,31 +1,13 @@
 """Keras on JAX: `fit` is followed from outside, and trains as without nntrace."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from keras_on_jax import traced
 
 from nntrace.diagnosis import diagnose
 from nntrace.schema import EventKind, Role
-from nntrace.trace import Trace
-
-PROGRAMS = Path(__file__).parents[1] / "nntrace_keras" / "programs"
-
-
-def traced(program, folder):
-    """What a program printed, and its trace."""
-    done = subprocess.run(
-        [sys.executable, str(PROGRAMS / program), str(folder)],
-        env={**os.environ, "KERAS_BACKEND": "jax", "NNTRACE_STRICT": "1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout, Trace.open(folder)
 
 
 @pytest.fixture(scope="module")

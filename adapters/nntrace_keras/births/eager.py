@@ -24,8 +24,9 @@ from nntrace.recorder import Recorder
 from nntrace.schema import EventKind
 from nntrace_keras.births.asked import watch_questions
 from nntrace_keras.births.derivatives import Derivative, dense
+from nntrace_keras.births.facts import Range, born
 from nntrace_keras.births.lines import Frames, NextForward, frames, repeated, watched
-from nntrace_keras.births.origins import Range, as_range, op_name, operand, what
+from nntrace_keras.births.origins import as_range, op_name, operand, what
 from nntrace_keras.patching import Undo
 from nntrace_keras.program.sources import Sources, caller, is_users
 from nntrace_keras.tape.tapes import Tapes
@@ -227,33 +228,7 @@ def _watched(repeat: Callable[[], Any]) -> _Broken | None:
 
     with watched(note):
         results = repeat()
-    broken = _kinds(tf.nest.flatten(results))
-    starts = [number for number, kind in broken.items() if kind == "nan"]
-    made_nan = _first(starts, made, ("nan",))
-    if made_nan is not None:
-        starts = [number for number, kind in made_nan.given.items() if kind == "inf"]
-    made_infinity = _first(starts if made_nan is not None else list(broken), made, ("nan", "inf"))
-    return made_infinity or made_nan
-
-
-def _first(
-    starts: Sequence[int], made: Mapping[int, _Broken], bad: Sequence[str]
-) -> _Broken | None:
-    """The first operation, upstream of these ids, that is bad and has no bad operands.
-
-    An operation without operands does not count: an infinity that the program wrote itself, as in a
-    mask, is not its fault.
-    """
-    waiting, seen = list(starts), set()
-    while waiting:
-        number = waiting.pop()
-        if number in made and number not in seen:
-            seen.add(number)
-            waiting += [other for other, kind in made[number].given.items() if kind in bad]
-    for number, one in made.items():
-        if number in seen and one.operands and not set(one.given.values()) & set(bad):
-            return one
-    return None
+    return born(_kinds(tf.nest.flatten(results)), made)
 
 
 def _is_float(tensor: Any) -> bool:

@@ -14,7 +14,8 @@ from tensorflow.python.eager import record
 from nntrace.recorder import Recorder
 from nntrace.schema import EventKind, Role
 from nntrace_keras.births.derivatives import dense
-from nntrace_keras.births.origins import Range, births, computes, described, is_call
+from nntrace_keras.births.facts import Range
+from nntrace_keras.births.origins import births, computes, described, is_call
 from nntrace_keras.births.retrace import look_back
 from nntrace_keras.graphs.board import Row
 from nntrace_keras.graphs.kept import Moment

@@ -7,13 +7,14 @@ nothing for it.
 """
 
 import bisect
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from nntrace_keras.births import facts
+from nntrace_keras.births.facts import Range
 from nntrace_keras.program.sources import Sources, is_users
 from nntrace_keras.tape.under_tape import Span
 
@@ -25,25 +26,6 @@ _NAMES = {
     "Cast": "to_copy",
 }
 _BACKWARD = "gradient_tape/"
-_LARGE = 0.4  # an operand above the largest number to this power may make a result overflow
-
-
-class Range(NamedTuple):
-    """The range of a tensor's finite elements, and whether it holds others.
-
-    `first` is the index of the first non-finite element in the flattened tensor.
-    """
-
-    low: float
-    high: float
-    nan: bool
-    inf: bool
-    first: int = 0
-
-    @property
-    def is_finite(self) -> bool:
-        """Whether every element is a number."""
-        return not (self.nan or self.inf)
 
 
 def ranges(tensors: Sequence[Any]) -> Any:
@@ -149,16 +131,9 @@ def described(
 
 
 def operand(name: str, tensor: Any, found: Range) -> dict[str, Any]:
-    """What the payload says of one operand."""
-    known = tensor.shape.rank is not None
-    sizes = [-1 if size is None else int(size) for size in tensor.shape.as_list()] if known else []
-    return {
-        "name": name,
-        "shape": sizes,
-        "dtype": tensor.dtype.name,
-        "min": found.low,
-        "max": found.high,
-    }
+    """What an origin says of one operand."""
+    sizes = tensor.shape.as_list() if tensor.shape.rank is not None else []
+    return facts.operand(name, sizes, tensor.dtype.name, found)
 
 
 def as_range(tensor: Any) -> Range:
@@ -177,35 +152,10 @@ def op_name(operation: Any) -> str:
 
 
 def what(operation: Any, result: Any, operands: Sequence[tuple[Any, Range]]) -> str:
-    """Why an operation's result is not finite, explained by its operands."""
-    limit = float(result.dtype.max)
-    sizes = [max(abs(r.low), abs(r.high)) for _, r in operands if r.low <= r.high]
-    name = op_name(operation)
-    if name == "div" and operands and _holds_zero(operands[-1][1]):
-        return "the divisor holds 0"
-    if name in ("log", "sqrt", "rsqrt", "log1p") and operands:
-        edge = -1.0 if name == "log1p" else 0.0
-        if operands[0][1].low < edge:
-            return f"an operand is {operands[0][1].low:.6g}"
-        if operands[0][1].low == edge:
-            return f"an operand is {edge:.6g}"
-    if name == "exp" and sizes and max(sizes) > math.log(limit):
-        return (
-            f"the result exceeds {result.dtype.name} ({limit:.5g}); operands reach {sizes[0]:.4g}"
-        )
-    if name == "to_copy" and sizes:
-        return f"{sizes[0]:.6g} does not fit {result.dtype.name} (at most {limit:.5g})"
-    shown = ", ".join(f"{size:.4g}" for size in sizes)
-    if sizes and max(sizes) > limit**_LARGE:
-        return f"the result exceeds {result.dtype.name} ({limit:.5g}); operands reach {shown}"
-    between = ", ".join(f"[{r.low:.4g}, {r.high:.4g}]" for _, r in operands if r.low <= r.high)
-    if not all(found.is_finite for _, found in operands):
-        return f"an operand holds infinities beside {between}" if between else "of infinities"
-    return f"its operands are finite, within {between}" if between else "its operands are finite"
-
-
-def _holds_zero(found: Range) -> bool:
-    return found.low <= 0.0 <= found.high
+    """Why an operation's result is not finite, by its finite operands."""
+    dtype = result.dtype
+    found = [found for _, found in operands]
+    return facts.why(op_name(operation), dtype.name, float(dtype.max), found)
 
 
 def _forward(operation: Any) -> Any:

@@ -5,7 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from nntrace_keras.births.origins import Range, as_ranges, ranges
+from nntrace_keras.births.facts import Range
+from nntrace_keras.births.origins import as_ranges, ranges
 from nntrace_keras.graphs.copies import Copies
 from nntrace_keras.graphs.held import Held
 from nntrace_keras.graphs.kept import Moment

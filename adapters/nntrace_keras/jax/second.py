@@ -18,10 +18,8 @@ from keras.src.trainers.data_adapters.data_adapter_utils import unpack_x_y_sampl
 from nntrace.recorder import Layout, Recorder
 from nntrace.schema import EventKind, Role
 from nntrace_keras.data.batches import BatchFacts, GivenLoss
-from nntrace_keras.jax.watch import JaxWatch, Seen
-from nntrace_keras.program.compiled import CompiledLosses
+from nntrace_keras.jax.watch import CannotComputeError, JaxWatch, Seen
 from nntrace_keras.program.losses import announcement
-from nntrace_keras.program.names import Names
 from nntrace_keras.program.sources import UNKNOWN, Source, Sources
 from nntrace_keras.samples.elements import (
     PHASES,
@@ -41,10 +39,6 @@ _MOST_SHAPES = 4  # of batches: each is compiled by itself
 _MOST_AXES = 8
 
 KeyOf = Callable[[Role], SiteKey]
-
-
-class CannotComputeError(Exception):
-    """A step is written in a way that shows nothing of it."""
 
 
 class Looked(NamedTuple):
@@ -72,15 +66,16 @@ class _Computation:
 
 
 class JaxSecond:
-    """The second computations of one model's step, one for each shape of its batches."""
+    """The second computations of one model's step, one for each shape of its batches.
 
-    def __init__(
-        self, recorder: Recorder, names: Names, sources: Sources, compiled: CompiledLosses
-    ) -> None:
+    Args:
+        watch: makes what sees a step's calls while it is traced.
+    """
+
+    def __init__(self, recorder: Recorder, sources: Sources, watch: Callable[[], JaxWatch]) -> None:
         self._recorder = recorder
-        self._names = names
         self._sources = sources
-        self._compiled = compiled
+        self._watch = watch
         self._built: dict[Any, _Computation] = {}
         self._announced: set[tuple[str, Source]] = set()
 
@@ -114,7 +109,7 @@ class JaxSecond:
         return Looked(found, computation.facts, computation.order)
 
     def _build(self, model: Any, state: Any, batch: Any, keys: Sequence[KeyOf]) -> _Computation:
-        watch = JaxWatch(self._names.layer, self._compiled.caller)
+        watch = self._watch()
         planned: list[tuple[Layouts, BatchFacts, Sequence[SiteKey]]] = []
 
         def compute(moved: Any, state: Any, batch: Any) -> Any:

@@ -4,10 +4,9 @@ The jitted step is left alone. The parameters before and after a sampled step gi
 what only the step itself knows a second computation finds, which runs before it.
 """
 
-import itertools
 import os
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -22,7 +21,9 @@ from nntrace.adapter.devices import accelerator
 from nntrace.recorder import BatchSample, Recorder, Sample, SiteSample
 from nntrace.schema import EventKind, Role
 from nntrace_keras.data.batches import batch_samples
-from nntrace_keras.jax.second import CannotComputeError, JaxSecond, Looked
+from nntrace_keras.jax.births import JaxBirths
+from nntrace_keras.jax.second import JaxSecond, KeyOf, Looked
+from nntrace_keras.jax.watch import CannotComputeError, JaxWatch
 from nntrace_keras.patching import Undo, after, before
 from nntrace_keras.program.compiled import CompiledLosses
 from nntrace_keras.program.names import Names
@@ -58,6 +59,7 @@ class JaxTraining:
         self._seconds: weakref.WeakKeyDictionary[Any, JaxSecond | None] = (
             weakref.WeakKeyDictionary()
         )
+        self._births: weakref.WeakKeyDictionary[Any, JaxBirths] = weakref.WeakKeyDictionary()
         self._turn = 0
         self._looked: Looked | None = None
         self._batch_size: int | None = None
@@ -66,7 +68,8 @@ class JaxTraining:
     def install(self) -> list[Undo]:
         """Watch constructors and callbacks."""
         guard = self._recorder.guard
-        self._observe = guard(self._gets)
+        self._observe, self._notice = guard(self._gets), guard(self._gave)
+        self._recorder.hooks.on_end(guard(self._finish))
         return [
             *self._sources.install(),
             self._compiled.install(),
@@ -74,6 +77,8 @@ class JaxTraining:
             before(CallbackList, "on_epoch_begin", guard(self._epoch_begins)),
             before(CallbackList, "on_train_batch_begin", guard(self._begins)),
             before(CallbackList, "on_train_batch_end", guard(self._ends)),
+            before(CallbackList, "on_epoch_end", guard(self._epoch_ends)),
+            before(CallbackList, "on_train_end", guard(self._trained)),
             self._unwrap_steps,
         ]
 
@@ -82,14 +87,24 @@ class JaxTraining:
         original = model.train_function
         if hasattr(original, "_nntrace_original"):
             return
-        self._seconds[model] = JaxSecond(self._recorder, self._names, self._sources, self._compiled)
+        self._seconds[model] = JaxSecond(self._recorder, self._sources, self._watch)
+        of_model = weakref.ref(model)
+        self._births[model] = JaxBirths(
+            self._recorder,
+            self._sources,
+            of_model,
+            self._watch,
+            lambda: self._key_makers(of_model()),
+        )
 
         def train_function(state: Any, iterator: Any) -> Any:
             if not self._recorder.active:
                 return original(state, iterator)
-            batch = next(iterator)
-            self._observe(model, state, batch)
-            return original(state, itertools.chain((batch,), iterator))
+            drawn = [next(iterator)]
+            self._observe(model, state, drawn)
+            result = original(state, _noted(iterator, drawn))
+            self._notice(model, result[1])
+            return result
 
         train_function._nntrace_original = original  # type: ignore[attr-defined]
         model.train_function = train_function
@@ -100,17 +115,40 @@ class JaxTraining:
             if original is not None:
                 model.train_function = original
 
-    def _gets(self, model: Any, state: Any, batch: Any) -> None:
-        """A step is about to run."""
+    def _watch(self) -> JaxWatch:
+        return JaxWatch(self._names.layer, self._compiled.caller)
+
+    def _gave(self, model: Any, state: Any) -> None:
+        """A step has run, or is on its way."""
+        if (births := self._births.get(model)) is not None:
+            births.ended(state)
+
+    def _epoch_ends(self, callbacks: Any, *args: Any, **kwargs: Any) -> None:
+        if (births := self._births.get(callbacks.model)) is not None:
+            births.look()
+
+    def _trained(self, callbacks: Any, *args: Any, **kwargs: Any) -> None:
+        if (births := self._births.get(callbacks.model)) is not None:
+            births.finish()
+
+    def _finish(self) -> None:
+        for births in self._births.values():
+            births.finish()
+
+    def _gets(self, model: Any, state: Any, drawn: list[Any]) -> None:
+        """A step is about to run, or several, which draw the rest of their batches themselves."""
+        if (births := self._births.get(model)) is not None:
+            births.begins(state, drawn)
+        [batch] = drawn
         shapes = [leaf.shape for leaf in jax.tree_util.tree_leaves(batch)]
         self._batch_size = next((int(shape[0]) for shape in shapes if shape), None)
         self._looked = None
         second = self._seconds.get(model)
         if second is None or not self._before:  # outside of `fit` nothing asks for it
             return
-        keys = [key_of for _, key_of in self._keys(model)]
         self._turn += 1
         try:
+            keys = self._key_makers(model)
             self._looked = second.look(model, state, batch, self._turn, keys)
         except CannotComputeError as error:
             self._seconds[model] = None
@@ -170,6 +208,8 @@ class JaxTraining:
             return None
         now = tuple(keras.ops.copy(kept[id(part)]) for part in (tracker.total, tracker.count))
         then, self._totals = self._totals, now
+        if (births := self._births.get(model)) is not None:
+            births.lost(now[0])
 
         def fetched() -> float:
             total, count = (float(one) - float(other) for one, other in zip(now, then, strict=True))
@@ -197,7 +237,8 @@ class JaxTraining:
             offset = len(found.values)
             parts = [part._replace(site=self._sites.id_of(site, ())) for site, part in found.sites]
             batch, *further = batch_samples(number, facts, found, self._batch_size, self.epoch())
-        changes = [new - old for new, old in zip(after, self._before, strict=False)]
+        with np.errstate(invalid="ignore", over="ignore"):  # weights may be infinite
+            changes = [new - old for new, old in zip(after, self._before, strict=False)]
         for role, arrays in ((Role.PARAM, self._before), (Role.UPDATE, changes)):
             for (variable, key_of), array in zip(keys, arrays, strict=False):
                 site_id = self._sites.id_of(key_of(role), ())
@@ -215,14 +256,17 @@ class JaxTraining:
             )
         )
 
-    def _keys(self, model: Any) -> list[tuple[Any, Callable[[Role], SiteKey]]]:
+    def _key_makers(self, model: Any) -> list[KeyOf]:
+        return [key_of for _, key_of in self._keys(model)]
+
+    def _keys(self, model: Any) -> list[tuple[Any, KeyOf]]:
         self._names.learn(model)
         return [
             (variable, self._key_maker(model, variable, number))
             for number, variable in enumerate(model.trainable_variables)
         ]
 
-    def _key_maker(self, model: Any, variable: Any, number: int) -> Callable[[Role], SiteKey]:
+    def _key_maker(self, model: Any, variable: Any, number: int) -> KeyOf:
         path, parent, owner = self._names.variable(variable, "variable", number)
         source = self._sources.of(owner) if owner is not None else UNKNOWN
 
@@ -262,6 +306,14 @@ class JaxTraining:
             set_by = {"function": "keras.utils.set_random_seed", "seed": str(seed)}
             self._recorder.add_event(EventKind.SEED, set_by)
         return name
+
+
+def _noted(iterator: Iterator[Any], drawn: list[Any]) -> Iterator[Any]:
+    """The batches of one call, with the rest of those that it draws."""
+    yield drawn[0]
+    for batch in iterator:
+        drawn.append(batch)
+        yield batch
 
 
 def _device(model: Any) -> dict[str, Any]:

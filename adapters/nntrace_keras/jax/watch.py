@@ -19,11 +19,16 @@ from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 from keras.src.trainers.compile_utils import CompileLoss
 
+from nntrace_keras.jax.operations import MARK
 from nntrace_keras.patching import after, wrap
 from nntrace_keras.program.losses import head_of_layer
 from nntrace_keras.program.sources import Source
 from nntrace_keras.tape.loss_paths import name_outputs
 from nntrace_keras.tape.under_tape import LayerCall, LossCall
+
+
+class CannotComputeError(Exception):
+    """A step is written in a way that shows nothing of it."""
 
 
 @dataclass(slots=True)
@@ -33,12 +38,19 @@ class Seen:
     Attributes:
         output_gradients: of the layers.
         gradients: by the function's arguments, as JAX gives them.
+        loss: what was differentiated.
+        marked: what was called in the name scopes of those numbers: layers with their paths, and
+            the sources of loss functions.
+        stepped: the trainable variables that the optimizer gave back.
     """
 
     layers: list[LayerCall] = field(default_factory=list)
     losses: list[LossCall] = field(default_factory=list)
     output_gradients: Sequence[Any] = ()
     gradients: Sequence[Any] = ()
+    loss: Any = None
+    marked: list[tuple[Any, str] | Source] = field(default_factory=list)
+    stepped: Sequence[Any] = ()
 
 
 class JaxWatch:
@@ -75,6 +87,7 @@ class JaxWatch:
             wrap(keras.losses.Loss, "__call__", self._around_loss),
             after(CompileLoss, "__call__", self._name_outputs),
             wrap(jax, "value_and_grad", self._around_gradient),
+            after(keras.optimizers.Optimizer, "stateless_apply", self._applied),
         ]
         try:
             yield
@@ -125,7 +138,7 @@ class JaxWatch:
                 gradient = original(observed, (0, *(n + 1 for n in numbers)), True, **options)
                 (loss, (aux, outputs, losses)), found = gradient(offsets, *args)
                 self.seen, (self.seen.output_gradients, *of_arguments) = self._now, found
-                self.seen.gradients = of_arguments
+                self.seen.gradients, self.seen.loss = of_arguments, loss
                 for call, output in zip(self.seen.layers, outputs, strict=True):
                     call.output = output
                 for loss_call, tensors in zip(self.seen.losses, losses, strict=True):
@@ -141,16 +154,24 @@ class JaxWatch:
         def __call__(layer: Any, *args: Any, **kwargs: Any) -> Any:
             if not self._is_here():
                 return original(layer, *args, **kwargs)
+            enclosing = self._stack[-1] if self._stack else None
+            path = self._path_of(layer, enclosing)
             self._stack.append(layer)
             try:
-                outputs = original(layer, *args, **kwargs)
+                with self._marked((layer, path)):
+                    outputs = original(layer, *args, **kwargs)
             finally:
                 self._stack.pop()
-            return self._with_offset(layer, outputs)
+            return self._with_offset(layer, path, outputs)
 
         return __call__
 
-    def _with_offset(self, layer: Any, outputs: Any) -> Any:
+    def _marked(self, what: tuple[Any, str] | Source) -> Any:
+        """A name scope by which the operations of a call are known in the traced step."""
+        self._now.marked.append(what)
+        return jax.named_scope(f"{MARK}{len(self._now.marked) - 1}")
+
+    def _with_offset(self, layer: Any, path: str, outputs: Any) -> Any:
         """The outputs with zeros added to the first, if this is the layer's first call."""
         leaves = tree.flatten(outputs)
         place = next((n for n, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)), None)
@@ -169,7 +190,7 @@ class JaxWatch:
             outputs = tree.pack_sequence_as(outputs, leaves)
         enclosing = self._stack[-1] if self._stack else None
         parent = self._path_of(enclosing, None) if enclosing is not None else ""
-        call = LayerCall(layer, self._path_of(layer, enclosing), parent, tensor)
+        call = LayerCall(layer, path, parent, tensor)
         self._now.layers.append(call)
         self._last = tensor
         return outputs
@@ -179,13 +200,15 @@ class JaxWatch:
             if self._in_loss or isinstance(loss, CompileLoss) or not self._is_here():
                 return original(loss, y_true, y_pred, *args, **kwargs)
             self._in_loss = True
+            source = self._loss_caller()
             try:
-                value = original(loss, y_true, y_pred, *args, **kwargs)
+                with self._marked(source):
+                    value = original(loss, y_true, y_pred, *args, **kwargs)
             finally:
                 self._in_loss = False
             if isinstance(y_true, jax.Array) and isinstance(y_pred, jax.Array):
                 made = ((one.layer, one.output) for one in reversed(self._now.layers))
-                source, head = self._loss_caller(), head_of_layer(made, y_pred)
+                head = head_of_layer(made, y_pred)
                 call = LossCall(loss, y_true, y_pred, value, source, head=head)
                 weights = args[0] if args else kwargs.get("sample_weight")
                 call.is_weighted = weights is not None
@@ -193,6 +216,10 @@ class JaxWatch:
             return value
 
         return __call__
+
+    def _applied(self, result: Any, *args: Any, **kwargs: Any) -> None:
+        if self.seen is not None and self._step == get_opaque_trace_state():
+            self.seen.stepped = result[0]
 
     def _name_outputs(self, _: Any, compiled: Any, *args: Any, **kwargs: Any) -> None:
         if self._is_here():
