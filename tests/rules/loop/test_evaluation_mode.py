@@ -199,7 +199,7 @@ def test_evaluations_that_all_find_the_same_loss_are_of_another_model_than_is_tr
     [(FALLS, [2.3] * 3 + [2.29]), (FALLS, [2.3] * 2), ([2.0] * 100, [2.3] * 4)],
 )
 def test_no_other_model_is_seen_in_losses_that_move_are_few_or_are_those_of_training(loss, losses):
-    assert findings("RUN13", trace_of(loss=loss, events=looked(losses))) == []
+    assert skip_reasons("RUN13", trace_of(loss=loss, events=looked(losses)))
 
 
 def test_a_fixed_model_may_be_evaluated_beside_the_one_that_is_trained():
@@ -207,4 +207,4 @@ def test_a_fixed_model_may_be_evaluated_beside_the_one_that_is_trained():
         event("evaluation", 20 * n + 20, model="b", group=1, examples=9, loss=2.0 - 0.1 * n)
         for n in range(4)
     ]
-    assert findings("RUN13", trace_of(loss=FALLS, events=[*looked([2.3] * 4), *beside])) == []
+    assert skip_reasons("RUN13", trace_of(loss=FALLS, events=[*looked([2.3] * 4), *beside]))
