@@ -30,6 +30,10 @@ from nntrace.trace import Trace
 from nntrace.trace.model import FloatArray
 
 _AMPLIFIED = 1e-4  # of unit scale: the size of rounding errors that a norm divides by √epsilon
+_OF_ONE_VALUE = (
+    "A norm over a single value leaves only its own bias: normalise along an axis of several "
+    "values, give it more features, or leave it out."
+)
 _FADED = 1e-3  # of the rms: a smaller difference has all but vanished before
 _ROUNDING = 1e-6  # of the rms: a smaller variation is rounding in float32 sums
 # PyTorch's layers hold no activation function, Keras' may.
@@ -142,12 +146,7 @@ def activation_mean_shift(
     Source: LeCun 1998 (Efficient BackProp, 4.3); "37 reasons", 25.
     """
     flow = Flow(trace)
-    layers = {link.site.path for link in chain(trace) if link.has_weight}
-    links = [
-        link
-        for link in _hidden(trace)
-        if link.site.range_low is None and not flow.is_last(link.site, layers)
-    ]
+    links = [link for link in _hidden(trace) if link.site.range_low is None]
     lowest = trace.series(Role.ACTIVATION, "min")
     links = [
         link
@@ -242,6 +241,7 @@ def constant_activation(
                 site=link.site,
                 steps=span(trace, int(np.flatnonzero(same[:, index])[0])),
                 severity=Severity.INFO if is_branch and learns else None,
+                advice=_OF_ONE_VALUE if link.is_norm and 1 in link.site.shape[1:] else "",
                 evidence={"samples": int(seen.sum()), "constant": int(same[:, index].sum())},
                 not_explained_by=() if died else ("ACT04",),
                 explains=() if died else ("ACT04",),
@@ -281,11 +281,13 @@ def _one_sided(lowest: np.ndarray) -> bool:
 
 
 def _hidden(trace: Trace) -> list[Link]:
-    """Layers with weights, without the head and those whose output a norm takes next."""
-    links = chain(trace)
+    """Layers with weights, without each model's head and those whose output a norm takes next."""
+    links, flow = chain(trace), Flow(trace)
+    layers = {link.site.path for link in links if link.has_weight}
     affine = [index for index, link in enumerate(links) if link.is_affine]
     found = []
     for index, following in pairwise(affine):
-        if not any(link.is_norm for link in links[index + 1 : following]):
+        enters_norm = any(link.is_norm for link in links[index + 1 : following])
+        if not (enters_norm or flow.is_last(links[index].site, layers)):
             found.append(links[index])
     return found

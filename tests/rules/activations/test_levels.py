@@ -121,6 +121,13 @@ def test_the_head_of_a_model_before_another_is_a_head(taker, skipped):
     assert [f.site.path for f in findings("ACT06", rows)] == ["d"] * (not skipped)
 
 
+@pytest.mark.parametrize(("taker", "found"), [(":mseloss", 0), ("g", 1)])
+def test_the_head_of_a_critic_beside_an_actor_may_grow_with_its_values(taker, found):
+    flow = event("graph", vertices=["d", taker], edges=[[0, 1]])
+    rows = trace(layer("d", std=[1.0] * 5 + [12.0] * 15), layer("g"), layer("h"), events=[flow])
+    assert len(findings("ACT01", rows)) == found
+
+
 def test_a_shift_at_the_start_only_is_none():
     passing = [5.0] * 5 + [0.0] * 15
     assert not findings("ACT06", trace(layer("a", mean=passing), layer("head")))
@@ -152,6 +159,13 @@ def test_a_layer_that_answers_the_same_to_all_is_an_error(share, found):
     results = findings("ACT07", rows)
     assert len(results) == found
     assert all(f.level is Severity.ERROR and f.site.path == "b" for f in results)
+
+
+@pytest.mark.parametrize(("width", "said"), [(1, True), (WIDTH, False)])
+def test_a_norm_over_a_single_value_is_told_of(width, said):
+    norm = [site("b", "activation", module_type="LayerNorm", shape=[8, 20, width], example_std=0.0)]
+    [finding] = findings("ACT07", trace(INPUT, layer("a"), norm, layer("head")))
+    assert ("single value" in finding.advice) is said
 
 
 @pytest.mark.parametrize(("varies", "found"), [(0.9e-6, 1), (1.1e-6, 0)])
