@@ -9,15 +9,13 @@ import numpy as np
 from keras.src.callbacks.callback_list import CallbackList
 from keras.src.trainers.epoch_iterator import EpochIterator
 
-from nntrace.recorder import Recorder, is_landmark
+from nntrace.recorder import Recorder, is_recorded
 from nntrace.schema import EventKind
 from nntrace_keras.data.evaluations import Entered, EvaluationObserver, first_array
 from nntrace_keras.data.passes import Passes
 from nntrace_keras.data.pipelines import taken
 from nntrace_keras.patching import Undo, after, before
 from nntrace_keras.program.sources import caller
-
-_MANY = 64  # data sets; of later ones only landmark numbers are recorded
 
 
 class TrainerObserver:
@@ -83,7 +81,7 @@ class TrainerObserver:
     def _loads(self, _: None, iterator: Any, *args: Any, **kwargs: Any) -> None:
         data = iterator.data_adapter
         number, is_new = self._number_of(data)
-        if not is_new or (number >= _MANY and not is_landmark(number)):
+        if not is_new or not is_recorded(number):
             return
         source = caller()
         payload = {

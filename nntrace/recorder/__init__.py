@@ -4,7 +4,7 @@ from nntrace.recorder.account import Instant
 from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.hooks import ForeignLoss
 from nntrace.recorder.keepsakes import MAX_EXAMPLES, batch_extent, next_turn
-from nntrace.recorder.pace import is_landmark, last_landmark
+from nntrace.recorder.pace import is_landmark, is_recorded, last_landmark
 from nntrace.recorder.plain_steps import PlainStep
 from nntrace.recorder.recorder import Recorder
 from nntrace.recorder.sample import (
@@ -39,6 +39,7 @@ __all__ = [
     "batch_extent",
     "fixed_runs",
     "is_landmark",
+    "is_recorded",
     "last_landmark",
     "next_turn",
 ]

@@ -14,6 +14,7 @@ from nntrace.recorder.unrest import LossLevel
 from nntrace.recorder.writer import Writer
 
 _LANDMARK_BITS: Final = 4
+_ALWAYS_RECORDED: Final = 64
 
 
 class Pace:
@@ -106,6 +107,15 @@ def is_landmark(step: int) -> bool:
     in each doubling of the step number.
     """
     return last_landmark(step) == step
+
+
+def is_recorded(number: int) -> bool:
+    """Whether the `number`-th of things that a program may make without end gets an event.
+
+    That is so for the first 64 loaders, passes over one, optimizers of one line, …, and for those
+    whose numbers are landmarks.
+    """
+    return number < _ALWAYS_RECORDED or is_landmark(number)
 
 
 def last_landmark(step: int) -> int:

@@ -1,6 +1,6 @@
 from nntrace.recorder import Cadence
 from nntrace.recorder.account import Account
-from nntrace.recorder.pace import Pace
+from nntrace.recorder.pace import Pace, is_recorded
 from nntrace.recorder.writer import Writer
 
 MS = 1_000_000
@@ -20,3 +20,9 @@ def test_samples_that_wait_do_not_owe_what_the_first_one_had_to_set_up():
     account.charge_writer(4 * MS)
     writer.samples_written = 3
     assert pace.owed_ns == 8 * 2 * MS
+
+
+def test_of_things_made_without_end_the_first_64_are_recorded_and_ever_fewer_after_them():
+    recorded = [number for number in range(1000) if is_recorded(number)]
+    assert recorded[:66] == [*range(65), 72]
+    assert recorded[-3:] == [832, 896, 960]

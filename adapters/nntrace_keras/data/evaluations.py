@@ -12,9 +12,9 @@ import keras
 import numpy as np
 from keras.src.callbacks.callback_list import CallbackList
 
-from nntrace.recorder import Recorder
+from nntrace.recorder import Recorder, is_recorded
 from nntrace.schema import EventKind
-from nntrace_keras.data.passes import Passes, is_recorded, moments, some_of
+from nntrace_keras.data.passes import Passes, moments, some_of
 from nntrace_keras.patching import Undo, after, before
 from nntrace_keras.program.describe import is_batch_norm, is_dropout
 from nntrace_keras.program.losses import recorded_name

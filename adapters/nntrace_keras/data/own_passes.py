@@ -15,10 +15,10 @@ import tensorflow as tf
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 from tensorflow.python.framework import ops
 
-from nntrace.recorder import Recorder
+from nntrace.recorder import Recorder, is_recorded
 from nntrace.schema import EventKind
 from nntrace_keras.data.graph_inputs import GraphInputs
-from nntrace_keras.data.passes import Passes, is_recorded, moments, some_of
+from nntrace_keras.data.passes import Passes, moments, some_of
 from nntrace_keras.graphs.on_graph import functions_around, list_on
 from nntrace_keras.program.describe import is_batch_norm, is_dropout, is_training
 from nntrace_keras.program.sources import UNKNOWN, Source, caller

@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nntrace.recorder import is_landmark
 from nntrace_keras.program.sources import Source
 
-_MANY = 64  # passes over the same data; of later ones only landmark numbers are recorded
+_MOST_GROUPS = 64  # of more, only those of other lines are new
 ELEMENTS = 4096  # of inputs that are looked at
 
 
@@ -25,16 +24,11 @@ class Passes:
 
     def next(self, model: str, kind: str, loader: int | None, source: Source) -> tuple[int, int]:
         """The group of a pass, and the pass's number in it."""
-        if len(self._groups) >= _MANY:
+        if len(self._groups) >= _MOST_GROUPS:
             loader = None  # the program evaluates new arrays each time: group by its line
         group = self._groups.setdefault((model, kind, loader, source), len(self._groups))
         number = self._counts[group] = self._counts.get(group, -1) + 1
         return group, number
-
-
-def is_recorded(number: int) -> bool:
-    """Whether the pass with this number in its group gets an event."""
-    return number < _MANY or is_landmark(number)
 
 
 def some_of(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

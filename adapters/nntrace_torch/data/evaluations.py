@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nntrace.recorder import Recorder, is_landmark
+from nntrace.recorder import Recorder, is_recorded
 from nntrace.schema import EventKind
 from nntrace_torch.data.batches import input_plan
 from nntrace_torch.data.lasting_dropout import LastingDropout
@@ -26,7 +26,6 @@ from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.guard import tensors_in
 from nntrace_torch.samples.modules import Models, unwrapped
 
-_MANY = 64  # passes of a model; of later ones only landmarks are recorded
 _ELEMENTS = 4096
 _WEIGHTS, _OF_EACH = 8, 64  # parameters, and elements of each, that show whether any has changed
 _WATCHED = 8  # pauses of the training whose first call in evaluation mode is watched for dropout
@@ -120,7 +119,7 @@ class EvaluationObserver:
             self._passes[key] = number + 1
             group = list(self._passes).index(key)
             found = self._current = self.open[key] = _Pass(number, group)
-            if _is_recorded(number):
+            if is_recorded(number):
                 found.modes, found.source = modes_of(model, module), caller()
                 if found.modes["dropout_active"] or found.modes["norm_active"]:
                     found.unchanged = self._unchanged(key, number, module)
@@ -129,7 +128,7 @@ class EvaluationObserver:
             self._is_watched = False
             found.dropout = self._dropout.name, self._dropout.source
         # Calls 1, 2, 4, 8, …: spread over the pass, whose data may be in some order.
-        if _is_recorded(found.number) and found.calls & (found.calls - 1) == 0:
+        if is_recorded(found.number) and found.calls & (found.calls - 1) == 0:
             _sample(found, inputs)
         if not inputs:
             return
@@ -148,7 +147,7 @@ class EvaluationObserver:
     def loss(self, function: str, reduction: str, loss: torch.Tensor, examples: int) -> None:
         """A loss function returned a loss without a gradient."""
         found = self._current
-        if found is None or not _is_recorded(found.number):
+        if found is None or not is_recorded(found.number):
             return
         if found.loss_function is None:
             found.loss_function, found.reduction = function, reduction
@@ -164,7 +163,7 @@ class EvaluationObserver:
         if not self.open:
             return
         for key, found in self.open.items():
-            if _is_recorded(found.number):
+            if is_recorded(found.number):
                 if found.unchanged:
                     found.is_beside = self._is_given_to_another(found.last_input())
                 self._record(key, found)
@@ -217,10 +216,6 @@ def _some_weights(module: nn.Module) -> bytes:
     chosen = parameters[:: -(-len(parameters) // _WEIGHTS) or 1]
     values = [p.detach().reshape(-1)[:_OF_EACH].to(torch.float32).cpu() for p in chosen]
     return torch.cat(values).numpy().tobytes() if values else b""
-
-
-def _is_recorded(number: int) -> bool:
-    return number < _MANY or is_landmark(number)
 
 
 def _sample(found: _Pass, inputs: Any) -> None:

@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 from torch.utils.data import dataloader as loader_module
 
-from nntrace.recorder import Recorder, is_landmark
+from nntrace.recorder import Recorder, is_recorded
 from nntrace.schema import EventKind
 from nntrace_torch.patching import Undo, after, before, wrap
 from nntrace_torch.program.describe import can_sample
@@ -24,7 +24,6 @@ from nntrace_torch.program.describe import can_sample
 _SMALL = 1 << 16  # elements of the largest tensor whose range is read: labels, targets
 _FEW = 8
 _KEPT_BATCHES = 4
-_MANY_PASSES = 64  # of a loader; beyond them only some are recorded
 
 
 @dataclass(slots=True)
@@ -219,7 +218,7 @@ class LoaderObserver:
                     known.current = None
 
     def _record(self, found: _Pass, *, complete: bool) -> None:
-        if found.epoch >= _MANY_PASSES and not is_landmark(found.epoch):
+        if not is_recorded(found.epoch):
             return
         payload = {
             "loader": found.loader,

@@ -15,14 +15,13 @@ import torch
 from torch.optim import Optimizer
 
 from nntrace.adapter.sources import notebook_cell
-from nntrace.recorder import Recorder, is_landmark
+from nntrace.recorder import Recorder, is_recorded
 from nntrace.schema import EventKind
 from nntrace_torch.patching import Undo, after
 from nntrace_torch.program.living import living
 from nntrace_torch.program.sources import UNKNOWN, Source, Sources
 
 _RECENT = 8  # steps
-_MANY = 64  # optimizers built by one line for the same parameters
 
 
 class Known:
@@ -112,7 +111,7 @@ class Optimizers:
         if not known.announced:
             known.announced = True
             self.count += known.built == 1
-            if known.built <= _MANY or is_landmark(known.built):
+            if is_recorded(known.built):
                 self._announce(optimizer, known)
 
     def has_any(self) -> bool:
