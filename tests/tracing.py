@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from event_docs import undocumented
+
 from nntrace.experiment import Experiment
 from nntrace.manifest import Manifest
 from nntrace.recorder import Cadence, Recorder
@@ -23,6 +25,8 @@ def tracing(
     **sampling: Any,
 ) -> Iterator[Recorder]:
     """Trace all training inside the `with` block into `run`, which is complete afterwards.
+
+    The test fails where its events hold what docs/trace-format.md does not mention.
 
     An experiment of `nntrace check` changes the training inside, but does not end it.
     """
@@ -42,3 +46,4 @@ def tracing(
         yield recorder
     finally:
         recorder.close(RunStatus.FINISHED)
+    assert not undocumented(recorder.run), "docs/trace-format.md does not say what this is"
