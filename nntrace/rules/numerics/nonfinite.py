@@ -34,6 +34,9 @@ _INSIDE = (Role.ACTIVATION, Role.ACTIVATION_GRAD)
 _LASTING = (Role.PARAM, Role.UPDATE, Role.OUTPUT)
 _FORWARD = ("forward", "data", "weights")
 _SYMPTOMS = ("LOS07", "LOS12", "ACT07", "GRD04", "PAR02", "UPD06", "NUM08", "NUM09")
+# Faults that act by updates, or by inputs that are large: not in a first step on ordinary inputs.
+_OF_LEARNING = ("ACT03", "DAT04", "DAT05", "GRD02", "GRD06", "LOS08", "UPD01", "UPD07")
+_ORDINARY = 10.0  # from inputs within this range no usual initialisation leads to exp(±88)
 # Faults that make values grow; they do not explain an operation undefined at ordinary values.
 _OF_GROWTH = ("ACT03", "GRD02", "GRD06", "INI02", "LOS01", "LOS08", "NUM05", "UPD01", "UPD07")
 
@@ -220,7 +223,8 @@ def early_nan(
 
     Reports both. Not judged if another cause is known: the data, loaded weights, the optimizer, or
     an operation at a point where it has no value, however small the numbers are (a mean of nothing,
-    a division by zero, a derivative at a singular point).
+    a division by zero, a derivative at a singular point); nor if it broke in the first step, when
+    no update had been made, on inputs within ±10.
     Source: "37 reasons", 36: "NaNs early in training: decrease the learning rate, check inputs".
     """
     start = _first_harm(trace)
@@ -228,7 +232,9 @@ def early_nan(
         return
     found = [origin for origin in origins(trace) if origin.where != "unknown"]
     is_known = (
-        found[0].where not in ("forward", "loss") or found[0].is_singular
+        found[0].where not in ("forward", "loss")
+        or found[0].is_singular
+        or _is_of_the_program(trace, found[0])
         if found
         else _broke_in_update(trace)
     )
@@ -236,8 +242,7 @@ def early_nan(
         return
     rates = trace.steps.lr[np.isfinite(trace.steps.lr)]
     rate = float(rates[0]) if len(rates) else None
-    inputs = [b for b in trace.batches if b.input_min is not None and b.input_max is not None]
-    largest = max((max(abs(b.input_min or 0), abs(b.input_max or 0)) for b in inputs), default=None)
+    largest = _largest_input(trace)
     parts = [] if rate is None else [f"the learning rate is {rate:g}"]
     parts += [] if largest is None else [f"the input reaches ±{largest:.3g}"]
     told = f": {' and '.join(parts)}" if parts else ""
@@ -267,13 +272,35 @@ def _finding(trace: Trace, origin: Origin, message: str = "") -> Finding:
         severity=Severity.WARNING if spared else None,
         advice=advice_on(origin),
         location=origin.location,
-        not_explained_by=_impossible_causes(origin),
+        not_explained_by=_impossible_causes(trace, origin),
     )
 
 
-def _impossible_causes(origin: Origin) -> tuple[str, ...]:
+def _impossible_causes(trace: Trace, origin: Origin) -> tuple[str, ...]:
     """The rules that cannot be the cause: data and singular operations need no growing values."""
-    return _OF_GROWTH if origin.is_singular or origin.where == "data" else ()
+    if origin.is_singular or origin.where == "data":
+        return _OF_GROWTH
+    return _OF_LEARNING if _is_of_the_program(trace, origin) else ()
+
+
+def _is_of_the_program(trace: Trace, origin: Origin) -> bool:
+    """Whether an operation broke in the first step though its inputs were ordinary numbers."""
+    is_first = len(trace.steps) > 0 and origin.step == int(trace.steps.step[0])
+    if not is_first or origin.is_overflow or origin.where not in ("forward", "loss"):
+        return False
+    largest = _largest_input(trace, until=origin.step)
+    return largest is not None and largest <= _ORDINARY
+
+
+def _largest_input(trace: Trace, until: int | None = None) -> float | None:
+    """The largest absolute value in sampled inputs, up to a step; None if none were sampled."""
+    ends = (
+        max(abs(batch.input_min), abs(batch.input_max))
+        for batch in trace.batches
+        if batch.input_min is not None and batch.input_max is not None
+        if until is None or batch.step <= until
+    )
+    return max(ends, default=None)
 
 
 def _is_hidden(trace: Trace, origin: Origin) -> bool:

@@ -2,7 +2,7 @@ import json
 import math
 
 import pytest
-from rules.builders import event, findings, site, trace_of
+from rules.builders import batch, event, findings, site, trace_of
 
 from nntrace.rules import Severity
 
@@ -274,6 +274,38 @@ def test_a_nan_gradient_that_no_parameter_received_was_repaired(reaches, hidden)
     rows = trace_of(loss=[1.0] * 5, sites=sites, events=events)
     assert len(findings("NUM08", rows)) == hidden
     assert len(findings("NUM01", rows)) == len(findings("NUM09", rows)) == 1 - hidden
+
+
+@pytest.mark.parametrize(
+    ("step", "largest", "blamed"),
+    [(0, 10.0, False), (0, 10.1, True), (1, 1.0, True), (0, math.nan, True)],
+    ids=["first step", "large input", "after an update", "no ordinary input"],
+)
+def test_a_first_step_on_ordinary_inputs_is_not_blamed_on_learning_rate_and_input(
+    step, largest, blamed
+):
+    trace = trace_of(
+        loss=[1.0] * step + [math.inf] * 3,
+        sites=network(),
+        batches=[batch(0, input_min=-largest, input_max=1.0)],
+        events=[origin(step)],
+    )
+    [finding] = findings("NUM01", trace)
+    assert ("DAT04" in finding.not_explained_by) is not blamed
+    assert ("UPD01" in finding.not_explained_by) is not blamed
+    assert bool(findings("NUM09", trace)) is blamed
+
+
+def test_an_overflow_in_the_first_step_may_come_from_the_inputs():
+    what = "exp of 200 exceeds what float32 can hold"
+    trace = trace_of(
+        loss=[math.inf] * 3,
+        sites=network(),
+        batches=[batch(0, input_min=-1.0, input_max=1.0)],
+        events=[origin(0, op="exp", what=what)],
+    )
+    [finding] = findings("NUM01", trace)
+    assert "DAT04" not in finding.not_explained_by
 
 
 @pytest.mark.parametrize(
