@@ -46,4 +46,5 @@ def tracing(
         yield recorder
     finally:
         recorder.close(RunStatus.FINISHED)
-    assert not undocumented(recorder.run), "docs/trace-format.md does not say what this is"
+    missing = undocumented(recorder.run)
+    assert not missing, f"docs/trace-format.md does not say what this is: {', '.join(missing)}"
