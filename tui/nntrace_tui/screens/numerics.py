@@ -59,7 +59,7 @@ def story(page: NumericsPage, width: int, _height: int, colours: Palette) -> Tex
         ]
         lines += [_growing(row, width, colours, finite=True) for row in page.growing]
     else:
-        first = f"✘ not finite since step {page.first_step:,}"
+        first = f"✘ first not finite at step {page.first_step:,}"
         lines += [Text(first, f"bold {colours.error}"), Text()]
         if page.story:
             lines.append(Text("Where it was born", "underline"))

@@ -154,7 +154,7 @@ def _title(plotted: Plotted, logarithmic: bool) -> Text:
     if plotted.points.values:
         title.append(" · ● evaluation")
     if plotted.curve.first_nonfinite_step is not None:
-        title.append(f" · not finite since step {plotted.curve.first_nonfinite_step:,}")
+        title.append(f" · first not finite at step {plotted.curve.first_nonfinite_step:,}")
     return title
 
 
