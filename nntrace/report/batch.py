@@ -92,7 +92,7 @@ def filters(trace: Trace) -> list[Shown]:
         images = _planes(tensor.values[:_FILTERS], channels_last=False)
         if images is not None:
             pictures = tuple(_picture(image, *_range(image)) for image in images)
-            facts = "each from its lowest value, black, to its highest"
+            facts = "each scaled from its lowest value (black) to its highest"
             result.append(Shown(f"{tensor.path} at step {tensor.step}", facts, pictures))
     return result
 
@@ -153,7 +153,7 @@ def _facts(tensor: Tensor) -> str:
     if broken:
         parts.append(f"{broken} values are NaN or infinite")
     if tensor.stride > 1:
-        parts.append(f"every {tensor.stride}. row and column")
+        parts.append(f"one of every {tensor.stride} rows and columns")
     return " · ".join(parts)
 
 

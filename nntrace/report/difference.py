@@ -52,10 +52,11 @@ def difference_figures(comparison: Comparison) -> Iterator[Figure]:
     if any(np.isfinite(d.difference) and d.difference > 0 for d in comparison.divergences):
         yield Figure(
             "divergence",
-            "Where and how far the runs part",
+            "Where and how far the runs differ",
             _divergences(comparison),
-            "Difference relative to the size of the site, where it exceeds what is explained; "
-            f"from above, the first {_PLACES} places in the order in which they part.",
+            "Difference relative to the size of the site, shown where it exceeds the tolerance. "
+            f"The first {_PLACES} places, from the top in the order in which they begin to "
+            "differ.",
             wide=True,
         )
 

@@ -82,7 +82,7 @@ def layer_figures(trace: Trace) -> Iterator[Figure]:
             )
     for view in present:
         sites, values = trace.sites_of(view.role), trace.series(view.role, view.stat)
-        caption = "Of the samples in a cell the largest. Red: NaN or infinity; blank: not recorded."
+        caption = "Each cell shows its largest sample. Red: NaN or infinity; blank: not recorded."
         name, title = f"{view.name}-over-time", f"{view.title} over time"
         yield from _heatmap(trace, sites, values, name, title, caption)
     dead = trace.series(Role.ACTIVATION, "dead_fraction")

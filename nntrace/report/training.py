@@ -35,11 +35,13 @@ def training_figures(trace: Trace, findings: Sequence[Finding]) -> Iterator[Figu
         )
     if np.isfinite(steps.lr).any():
         chart = _lines(_by_optimizer(trace, steps.lr), "learning rate", "main", log=False)
-        yield Figure("learning-rate", "Learning rate", chart, "Of the first parameter group.")
+        yield Figure("learning-rate", "Learning rate", chart, "That of the first parameter group.")
     if np.isfinite(steps.grad_norm).any():
         rows = _by_optimizer(trace, steps.grad_norm)
         chart = _lines(rows, "gradient norm", "third", log=_spans(steps.grad_norm, 10.0))
-        caption = "Of all parameters, estimated on sampled steps, as the optimizer receives them."
+        caption = (
+            "Norm of all gradients as the optimizer receives them, estimated on sampled steps."
+        )
         yield Figure("gradient-norm", "Gradient norm", chart, caption)
     for number, (name, (step, values)) in enumerate(trace.scalars.items()):
         kept = min_max(values, _POINTS)
@@ -53,7 +55,10 @@ def training_figures(trace: Trace, findings: Sequence[Finding]) -> Iterator[Figu
             yield Figure(f"logged-{number + 1}", shown, chart, "Logged by the program.")
     if steps.duration_ns.any():
         yield Figure(
-            "step-time", "Time of a step", _time_chart(trace), "And what of it waits for data."
+            "step-time",
+            "Time of a step",
+            _time_chart(trace),
+            "And the part of it spent waiting for data.",
         )
 
 

@@ -129,7 +129,7 @@ class Rule:
         for name in self.experiments:
             if trace.under(name) is None:
                 if experiment is not None:
-                    return Skipped(f"its experiment {name!r} was not made")
+                    return Skipped(f"its experiment {name!r} was not run")
                 return Skipped(f"only `nntrace check` can tell, by its experiment {name!r}")
         if len(trace.steps) < self.min_steps:
             steps = len(trace.steps)

@@ -192,7 +192,7 @@ def test_a_sweep_that_ends_below_the_scripts_rate_says_nothing_of_it():
     rates = np.geomspace(1e-7, 3e-4, 48)
     losses = 1.5 - 0.5 / (1 + (1e-4 / rates)) + 1e-3 * np.random.default_rng(0).normal(size=48)
     short = checked(sweep=run("sweep", losses, rates=rates, told={"rate": 2e-3}, sweep=True))
-    assert "before the sweep came to its own (2.0e-03)" in only_skip("PRB07", short)
+    assert "before it reached the script's own (2.0e-03)" in only_skip("PRB07", short)
     long = checked(sweep=run("sweep", losses, rates=rates, told={"rate": 5e-4}, sweep=True))
     assert verdict("PRB07", long) == []
 

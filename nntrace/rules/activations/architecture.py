@@ -107,7 +107,7 @@ def _filters(site: Site) -> tuple[int, int]:
 def dropout_too_strong(
     trace: Trace,
     *,
-    rate: Annotated[float, "dropped share of a layer's outputs"] = 0.5,
+    rate: Annotated[float, "share of a layer's outputs that is dropped"] = 0.5,
     learnt: Annotated[float, "share of the first loss below which the run learns well"] = 0.5,
 ) -> Iterator[Finding | Skipped]:
     """More than half of a layer's outputs are dropped, or the predictions themselves are.
@@ -120,7 +120,7 @@ def dropout_too_strong(
     """
     dropouts = [site for site in trace.sites_of(Role.ACTIVATION) if site.dropout_rate is not None]
     if not dropouts:
-        yield Skipped("no dropout layer was recorded (Keras: their rate is not)")
+        yield Skipped("no dropout layer was recorded")
         return
     strong = [site for site in dropouts if (site.dropout_rate or 0) > rate]
     if strong:
@@ -227,7 +227,7 @@ def _batch_norm_after(flow: Flow, vertex: Vertex) -> Vertex | None:
 def redundant_bias(
     trace: Trace,
     *,
-    ratio: Annotated[float, "gradient of the bias over that of the weights"] = 1e-3,
+    ratio: Annotated[float, "rms gradient of the bias relative to that of its weights"] = 1e-3,
     samples: Annotated[int, "sampled steps that are needed"] = 3,
 ) -> Iterator[Finding | Skipped]:
     """A layer's bias feeds straight into a batch norm, which subtracts it again.

@@ -82,9 +82,9 @@ def attention_collapse(
         level = median(entropy[row:, index])
         stayed_even = began_so and kind == _ALL_KEYS
         yield Finding(
-            f"attention has {'not become sharper' if stayed_even else 'collapsed'}: most rows look "
-            f"{kind} in {len(paths)} of {len(judged)} layers ({named(paths)}); their entropy is "
-            f"{level:.2g} of an even row's.",
+            f"attention has {'not become sharper' if stayed_even else 'collapsed'}: most rows "
+            f"look {kind} in {len(paths)} of {len(judged)} layers ({named(paths)}); their "
+            f"entropy is {level:.2g} times that of even weights.",
             site=sites[index],
             steps=span(trace, row),
             severity=Severity.INFO if stayed_even else None,
@@ -105,9 +105,13 @@ def attention_collapse(
 def batchnorm_mismatch(
     trace: Trace,
     *,
-    scale: Annotated[float, "rms of the input by running statistics; 1 is a match"] = 1.7,
+    scale: Annotated[
+        float, "rms of the input normalised by the running statistics; 1 is a match"
+    ] = 1.7,
     samples: Annotated[int, "samples of a norm that are needed"] = 5,
-    left: Annotated[float, "of the variances' first difference; with less they come near"] = 0.4,
+    left: Annotated[
+        float, "share of the first mismatch of the variances below which it is dying out"
+    ] = 0.4,
 ) -> Iterator[Finding | Skipped]:
     """Late in training a batch norm's running statistics do not fit the batches it is given.
 
@@ -146,8 +150,8 @@ def batchnorm_mismatch(
     paths = [sites[i].path for i, _ in found]
     yield Finding(
         f"the running statistics of {len(found)} of {len(sites)} batch norms do not fit their "
-        f"batches: {named(paths)}; normalised by them the first's input has rms {level:.2g}, not "
-        "1. Evaluation will differ from training.",
+        f"batches: {named(paths)}; normalised by them, the input of the first has rms "
+        f"{level:.2g} in place of 1. Evaluation will differ from training.",
         site=sites[index],
         steps=span(trace, since),
         evidence={

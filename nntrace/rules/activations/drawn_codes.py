@@ -18,8 +18,8 @@ _OPERATIONS = 3  # at most, between a layer and the exponential of its output
 _SAMPLES = 12
 _WEIGH_LESS = (
     "Give the divergence from the prior less weight, or raise its weight from 0 over the first "
-    "epochs. Take both terms as sums over an example: a reconstruction that is averaged over the "
-    "pixels counts as many times less."
+    "epochs. Sum both terms over an example: a reconstruction loss that is averaged over the "
+    "pixels weighs less by the number of pixels."
 )
 
 
@@ -40,9 +40,9 @@ def drowned_code(trace: Trace) -> Finding | None:
             continue
         first, last = (int(trace.sampled_steps[rows[n]]) for n in (-quarter, -1))
         return Finding(
-            f"the code that `{mean.path}` and `{variance.path}` describe tells nothing of the "
-            f"example: its means vary by {now:.2g} from one example to the next, {before:.2g} "
-            "before, and the noise that is added by about 1.",
+            f"the code that `{mean.path}` and `{variance.path}` describe says nothing about the "
+            f"example: its means vary by {now:.2g} between examples ({before:.2g} before), the "
+            "noise added to them by about 1.",
             site=mean,
             steps=(first, last),
             evidence={"spread": now, "spread_before": before, "layers": [mean.path, variance.path]},

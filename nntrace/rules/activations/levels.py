@@ -55,8 +55,8 @@ def activation_std_out_of_band(
     *,
     low: Annotated[float, "lowest standard deviation that is usual"] = 0.02,
     high: Annotated[float, "highest standard deviation that is usual"] = 50.0,
-    drift: Annotated[float, "change since the start, either way"] = 10.0,
-    nearer: Annotated[float, "change since the start towards one that is enough for now"] = 1.25,
+    drift: Annotated[float, "factor of growth or shrinkage since the start"] = 10.0,
+    nearer: Annotated[float, "factor of approach to 1 since the start that excuses a layer"] = 1.25,
     learnt: Annotated[float, "share of the first loss below which the run learns well"] = 0.7,
 ) -> Iterator[Finding | Skipped]:
     """A hidden layer's outputs stay far from a standard deviation of one, or drift far away.
@@ -71,7 +71,7 @@ def activation_std_out_of_band(
     """
     links = _hidden(trace)
     if not links:
-        yield Skipped("no layer with weights that neither is the head nor enters a norm")
+        yield Skipped("all layers with weights are the head or feed a normalisation")
         return
     columns = [link.column for link in links]
     std = trace.series(Role.ACTIVATION, "std")[:, columns]
@@ -133,7 +133,7 @@ def activation_std_out_of_band(
 def activation_mean_shift(
     trace: Trace,
     *,
-    ratio: Annotated[float, "absolute mean over the standard deviation"] = 3.0,
+    ratio: Annotated[float, "absolute mean relative to the standard deviation"] = 3.0,
     learnt: Annotated[float, "share of the first loss below which the run learns well"] = 0.5,
 ) -> Iterator[Finding | Skipped]:
     """A hidden layer's outputs lie far to one side of zero, beyond their own spread.
@@ -197,8 +197,12 @@ def activation_mean_shift(
 def constant_activation(
     trace: Trace,
     *,
-    share: Annotated[float, "part of the sampled steps, until the end"] = 0.9,
-    learnt: Annotated[float, "share of the first loss below which a branch is not missed"] = 0.5,
+    share: Annotated[
+        float, "share of the sampled steps with equal outputs, the last one included"
+    ] = 0.9,
+    learnt: Annotated[
+        float, "share of the first loss below which a constant branch does no harm"
+    ] = 0.5,
 ) -> Iterator[Finding | Skipped]:
     """A layer gives the same output for every example, though what comes before it varies.
 

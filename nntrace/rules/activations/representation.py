@@ -41,11 +41,15 @@ _FEW_TIMES, _SHORT = 5.0, 1 / 3
 def collapsed_representation(
     trace: Trace,
     *,
-    loss_of_rank: Annotated[float, "effective rank at the end over that of the start"] = 0.5,
-    width: Annotated[float, "effective rank over the largest the sample can show"] = 0.05,
+    loss_of_rank: Annotated[float, "effective rank at the end relative to the start"] = 0.5,
+    width: Annotated[
+        float, "effective rank relative to the largest that the sample can show"
+    ] = 0.05,
     samples: Annotated[int, "samples of a layer's effective rank that are needed"] = 4,
     learnt: Annotated[float, "share of the first loss below which the run learns well"] = 0.5,
-    spread: Annotated[float, "how much final outputs differ, by their size, in one point"] = 0.05,
+    spread: Annotated[
+        float, "final spread of examples, relative to their size, that is one point"
+    ] = 0.05,
 ) -> Iterator[Finding | Skipped]:
     """A hidden layer comes to use next to no directions: its outputs lie on a line, or a point.
 
@@ -179,7 +183,8 @@ def _one_point(trace: Trace, link: Link, spread: float, samples: int) -> Finding
     return Finding(
         f"the outputs of {link.site.shown} have collapsed"
         + (" into a point" if end < spread else "")
-        + f": examples differed by {begin:.0%} of their size at the start and differ by {end:.1%}.",
+        + f": the outputs of examples differed by {begin:.0%} of their size at the start, and by "
+        f"{end:.1%} at the end.",
         site=link.site,
         steps=span(trace, int(rows[since])),
         evidence={"layers": [link.site.path], "first_spread": begin, "last_spread": end},

@@ -40,7 +40,7 @@ _SMALL = 0.1  # rms: below it a layer may grow to ten, a hundred times this, whi
 def vanishing_activations(
     trace: Trace,
     *,
-    ratio: Annotated[float, "signal of the last layers over that of the first"] = 1e-3,
+    ratio: Annotated[float, "signal of the last layers relative to that of the first"] = 1e-3,
 ) -> Iterator[Finding | Skipped]:
     """The signal shrinks from layer to layer until the head sees next to nothing of the input.
 
@@ -52,7 +52,7 @@ def vanishing_activations(
     """
     links = before_head(after_last_norm(chain(trace)))
     if sum(link.is_affine for link in links) < 2:
-        yield Skipped("needs two layers and a head after the last normalisation")
+        yield Skipped("fewer than two layers and a head stand after the last normalisation")
         return
     signal = signal_of(trace)[:, [link.column for link in links]]
     first = reference(links, signal)
@@ -109,7 +109,9 @@ def exploding_activations(
     trace: Trace,
     *,
     factor: Annotated[float, "growth with depth, or since the start of the run"] = 100.0,
-    learned: Annotated[float, "share of the first loss below which growth in time is right"] = 0.5,
+    learned: Annotated[
+        float, "share of the first loss below which growth over time is harmless"
+    ] = 0.5,
 ) -> Iterator[Finding | Skipped]:
     """Outputs grow from layer to layer, or from step to step, more than a hundredfold.
 
@@ -129,7 +131,7 @@ def exploding_activations(
         if link.site.range_low is None and not flow.is_last(link.site, layers)
     ]
     if sum(link.is_affine for link in links) < 2:
-        yield Skipped("needs two layers and a head after the last normalisation")
+        yield Skipped("fewer than two layers and a head stand after the last normalisation")
         return
     size = trace.series(Role.ACTIVATION, "rms")[:, [link.column for link in links]]
     first = reference(links, size)
@@ -149,7 +151,7 @@ def exploding_activations(
         at = int(peak.argmax())
         reached = float(np.nanmax(size[since:, at]))
         compared = (
-            f"{in_times(peak[at])} times the first layers' {median(first[since:]):.2g}"
+            f"{in_times(peak[at])} times the {median(first[since:]):.2g} of the first layers"
             if kind == "depth"
             else f"{in_times(peak[at])} times what layers had at the start"
         )

@@ -43,11 +43,17 @@ _FEW_UNITS = 8  # with fewer, some dead ones are chance
 def dead_units(
     trace: Trace,
     *,
-    warning_fraction: Annotated[float, "dead share of a layer that is a warning"] = 0.2,
-    error_fraction: Annotated[float, "dead share of a layer that is an error"] = 0.5,
-    learned: Annotated[float, "share of the first loss below which training works anyway"] = 0.5,
-    growth: Annotated[float, "rise of the share in the second half with which units die off"] = 0.1,
-    narrow: Annotated[float, "directions of a layer's outputs, before they are rectified"] = 2.0,
+    warning_fraction: Annotated[float, "share of dead units in a layer that is a warning"] = 0.2,
+    error_fraction: Annotated[float, "share of dead units in a layer that is an error"] = 0.5,
+    learned: Annotated[
+        float, "share of the first loss below which training works all the same"
+    ] = 0.5,
+    growth: Annotated[
+        float, "rise of the dead share in the second half that means units still die"
+    ] = 0.1,
+    narrow: Annotated[
+        float, "directions spanned by a rectifier's inputs, up to which dead units are information"
+    ] = 2.0,
 ) -> Iterator[Finding | Skipped]:
     """Rectified units gave exactly zero for every example of the last samples.
 
@@ -76,8 +82,8 @@ def dead_units(
     ]
     if not rectified:
         yield Skipped(
-            "no rectified output of a layer was recorded over 256 rows (a functional relu is "
-            "seen where it is known which layer feeds which, else in the module around it)"
+            "no rectified output was recorded over 256 rows (a relu called as a function is seen "
+            "only if it is known which layer feeds which, or in the output of its module)"
         )
         return
     if skipped := early_samples(trace):

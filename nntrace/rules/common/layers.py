@@ -187,7 +187,10 @@ def early_samples(trace: Trace) -> Skipped | None:
     if not len(sampled) or 2 * int(sampled[-1]) >= int(steps[0]) + int(steps[-1]) - 1:
         return None
     last, total = sampled[-1], len(steps)
-    return Skipped(f"step {last} is the last sampled of {total}: it does not speak for the end")
+    return Skipped(
+        f"step {last} of {total} is the last that was sampled: too early to judge the "
+        "end of the run"
+    )
 
 
 def named(paths: Sequence[str]) -> str:

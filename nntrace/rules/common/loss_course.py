@@ -78,7 +78,7 @@ def unjudgeable(series: LossSeries, least: int) -> Skipped | None:
     if len(series) < least:
         return too_few(f"needs {least} finite losses, has {len(series)}")
     if (series.value < 0.0).any():
-        return Skipped("the loss takes negative values: what it should reach is not known")
+        return Skipped("the loss takes negative values, so the value it should reach is not known")
     return Skipped(series.trials) if series.trials else None
 
 

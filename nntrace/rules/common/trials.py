@@ -27,7 +27,7 @@ def trial_and_error(trace: Trace) -> str:
     if _adds_up_episodes([sum(_weights(found)) for found in objectives]):
         return "the loss is a sum over as many terms as an episode has steps"
     if _rolls_out(trace) or _acts([count(found, "single_calls") for found in objectives]):
-        return "the model's own calls between the steps make its data: other ones each time"
+        return "the data come from the model's own calls between the steps, and differ each time"
     return ""
 
 

@@ -67,9 +67,9 @@ def tiny_batch_with_batchnorm(
 def huge_batch(
     trace: Trace,
     *,
-    share: Annotated[float, "of the data set in one batch"] = 0.1,
+    share: Annotated[float, "share of the data set in one batch"] = 0.1,
     examples: Annotated[int, "examples in one batch"] = 8192,
-    data: Annotated[int, "examples of a data set, below which a share says nothing"] = 1000,
+    data: Annotated[int, "examples of a data set below which that share is not judged"] = 1000,
 ) -> Iterator[Finding | Skipped]:
     """A batch holds a large part of the data set, or very many examples.
 

@@ -13,8 +13,9 @@ from nntrace.trace import Batch, Site, Trace
 _HASHED_EXAMPLES = 4096  # of a batch at most that adapters hash
 _SEVERAL = 8  # the fewest examples of a batch, and the fewest batches
 _OF_WORDS = (
-    "Look at one batch as the model receives it. If these are words, look at the vocabulary: made "
-    "of other texts, of other capitals or with too few entries it takes all words for unknown."
+    "Look at one batch as the model receives it. If these are words, look at the vocabulary: if "
+    "it was built from other texts, with other capitals or too few entries, every word is "
+    "unknown to it."
 )
 
 
@@ -38,8 +39,8 @@ def copies_of_one(trace: Trace, sites: list[Site], total: int) -> Iterator[Findi
         return
     is_of_numbers = sites[0].dtype.startswith(("int", "uint"))
     yield Finding(
-        f"all examples of a batch are the same to the model: the input `{sites[0].path}` held "
-        f"copies of one in {count} of {total} sampled batches.",
+        f"all examples of a batch are the same to the model: in {count} of {total} sampled "
+        f"batches the input `{sites[0].path}` held copies of one example.",
         site=sites[0],
         steps=span(trace.sampled_steps[alike]),
         evidence={"batches_of_copies": count, "sampled_batches": total},

@@ -41,7 +41,7 @@ def fixed_batch_order(
     trace: Trace,
     *,
     epochs: Annotated[int, "passes in a row in the same order"] = 2,
-    batches: Annotated[int, "batches in a pass, below which their order means little"] = 3,
+    batches: Annotated[int, "batches in a pass below which their order means little"] = 3,
 ) -> Iterator[Finding | Skipped]:
     """Every epoch brings the same batches in the same order.
 
@@ -119,7 +119,9 @@ def duplicate_examples(
     if all(loader.get("batch_size") is None for loader in loaders):
         alike = copies * seen / len(batches) / size  # the number of these expected within one batch
         if alike >= _SURELY_SEEN and not any(batch.duplicate_examples for batch in batches):
-            yield Skipped("batches without copies are drawn anew: examples come back in later ones")
+            yield Skipped(
+                "examples are drawn anew for each batch: later batches repeat them by design"
+            )
             return
     estimate = copies / expected if expected else 0.0
     if copies < _LEAST_REPEATED or estimate <= share:
@@ -154,8 +156,8 @@ def duplicate_examples(
 def first_batch_only(
     trace: Trace,
     *,
-    share: Annotated[float, "of the data set that a pass yields"] = 0.5,
-    passes: Annotated[int, "training passes that must be so short"] = 2,
+    share: Annotated[float, "share of the data set below which a pass is short"] = 0.5,
+    passes: Annotated[int, "short training passes that are needed"] = 2,
 ) -> Iterator[Finding | Skipped]:
     """Passes over the training data end long before the data set does.
 

@@ -28,7 +28,9 @@ _HANDFUL = 16  # examples; smaller passes look at examples or act on them, and d
 def train_eval_input_shift(
     trace: Trace,
     *,
-    shift: Annotated[float, "difference of the means in training standard deviations"] = 0.5,
+    shift: Annotated[
+        float, "difference of the means, in standard deviations of the training data"
+    ] = 0.5,
     scale: Annotated[float, "ratio of the standard deviations"] = 2.0,
     examples: Annotated[int, "examples that are needed on either side"] = _LEAST_EXAMPLES,
 ) -> Iterator[Finding | Skipped]:

@@ -33,7 +33,7 @@ _ALIKE = 0.3  # correlation of pixels; below it an image has no structure
 def channel_layout(
     trace: Trace,
     *,
-    order: Annotated[float, "correlation at a distance of C over that of neighbours"] = 1.5,
+    order: Annotated[float, "correlation of pixels C apart relative to that of neighbours"] = 1.5,
 ) -> Iterator[Finding | Skipped]:
     """The channel axis of an image is where the layer expects rows or columns.
 
@@ -55,8 +55,8 @@ def channel_layout(
     where = span(trace.sampled_steps)
     if far in _CHANNELS and depth not in _CHANNELS and depth == side >= 8:
         yield Finding(
-            f"`{site.path}` has shape {site.shape}: {first.shown} takes the "
-            f"axis of {depth} for channels, and that of {far} for a side of the image.",
+            f"`{site.path}` has shape {site.shape}: {first.shown} takes the axis of length "
+            f"{depth} for the channels, and that of length {far} for a side of the image.",
             site=site,
             steps=where,
             evidence={"shape": list(site.shape)},

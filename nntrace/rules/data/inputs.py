@@ -46,7 +46,7 @@ _LARGE = 20.0  # more than any scaled pixel
 def feature_scale_disparity(
     trace: Trace,
     *,
-    ratio: Annotated[float, "spread of the widest feature over the narrowest"] = 100.0,
+    ratio: Annotated[float, "spread of the widest feature relative to the narrowest"] = 100.0,
     batches: Annotated[int, "sampled batches that are needed"] = 3,
 ) -> Iterator[Finding | Skipped]:
     """Features of a table differ in scale by orders of magnitude.
@@ -172,7 +172,9 @@ def nonfinite_input(trace: Trace) -> Iterator[Finding | Skipped]:
 def pretrained_input_mismatch(
     trace: Trace,
     *,
-    scale: Annotated[float, "rms of the first norm's input by its loaded statistics"] = 2.0,
+    scale: Annotated[
+        float, "rms of the first norm's input normalised by its loaded statistics"
+    ] = 2.0,
 ) -> Iterator[Finding | Skipped]:
     """Loaded batch norms expect inputs of another mean or scale than the first batches have.
 
@@ -192,7 +194,9 @@ def pretrained_input_mismatch(
     site = next(iter(trace.sites_of(Role.RUNNING_NORM)), None)
     rms = float("nan") if site is None else _first(trace, site, "rms")
     if site is None or not np.isfinite(rms):
-        yield Skipped("the loaded batch norms are frozen: their inputs were not compared")
+        yield Skipped(
+            "the loaded batch norms are frozen, and the inputs of frozen ones are not compared"
+        )
         return
     if 1.0 / scale <= rms <= scale:
         return
@@ -223,7 +227,7 @@ def integer_input_to_float_layer(
     trace: Trace,
     *,
     largest: Annotated[float, "value that no scaled input reaches"] = _LARGE,
-    reach: Annotated[float, "output of the first layer relative to what raw values give"] = 0.1,
+    reach: Annotated[float, "first layer's output relative to that expected of raw values"] = 0.1,
 ) -> Iterator[Finding | Skipped]:
     """Raw integers, such as 8-bit pixels, are cast to float and meet the weights unscaled.
 
@@ -234,7 +238,7 @@ def integer_input_to_float_layer(
     """
     site = next((s for s in trace.sites_of(Role.INPUT) if "int" in s.dtype), None)
     if site is None or any("float" in s.dtype for s in trace.sites_of(Role.INPUT)):
-        yield Skipped("the inputs of the model are not integers alone")
+        yield Skipped("the model has inputs that are not integers")
         return
     if any(is_embedding(s) for s in trace.sites_of(Role.ACTIVATION)) or normalises_first(trace):
         return

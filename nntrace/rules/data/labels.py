@@ -58,12 +58,14 @@ def unshuffled_labels(
     totals = label_totals(batches)
     if len(parts) < blocks or len(totals) < 2:
         yield too_few(
-            f"needs the labels of {blocks} batches with at least two classes among them, "
-            f"has {len(parts)} with {len(totals)}"
+            f"needs the labels of {blocks} batches with two classes or more, has {len(parts)} "
+            f"batches with {len(totals)}"
         )
         return
     if loss_series(trace).optimizers > 1 and all(len(labels_of(b)) < 2 for b in batches):
-        yield Skipped("optimizers take turns, each on one label: the program makes them, as a GAN")
+        yield Skipped(
+            "optimizers take turns, each with one label that the program makes, as in a GAN"
+        )
         return
     sizes = np.array([sum(part.values()) for part in parts], dtype=np.float64)
     within = float(np.average([entropy(part.values()) for part in parts], weights=sizes))
@@ -101,7 +103,7 @@ def unshuffled_labels(
 def class_imbalance(
     trace: Trace,
     *,
-    ratio: Annotated[float, "largest over smallest class"] = 10.0,
+    ratio: Annotated[float, "size of the largest class relative to the smallest"] = 10.0,
     evenness: Annotated[float, "label entropy relative to that of even classes"] = 0.5,
     examples: Annotated[int, "labels that are needed"] = 100,
 ) -> Iterator[Finding | Skipped]:

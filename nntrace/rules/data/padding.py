@@ -16,12 +16,14 @@ _ROWS: Final = 8
 _LENGTHS: Final = 3  # different lengths at least, as sentences have
 _ELSEWHERE: Final = 0.02  # the most of the filling value that may occur within sequences
 _LEAVE_OUT: Final = (
-    "Give the loss `ignore_index=` the target that stands at these positions (or set them to -100, "
-    "its default), or keep each position's loss and take the mean over real ones alone."
+    "Tell the loss which target stands at these positions (`ignore_index=`) or set these targets "
+    "to -100, which it ignores by default, or keep each position's loss and take the mean over "
+    "real ones alone."
 )
 _LEAVE_OUT_OF_KERAS: Final = (
-    "Let the `Embedding` have `mask_zero=True`: Keras then leaves these positions out of the loss "
-    "and of `weighted_metrics`. Or say `ignore_class` of the loss, or give sample weights of 0."
+    "Let the `Embedding` have `mask_zero=True`: Keras then leaves these positions out of the "
+    "loss and of `weighted_metrics`. Or set `ignore_class` of the loss, or give them sample "
+    "weights of 0."
 )
 
 
@@ -39,7 +41,7 @@ def padding_in_the_loss(trace: Trace, batches: Sequence[Batch]) -> Finding | Non
                 function = str(calls[0].get("function"))
                 return Finding(
                     f"{share:.0%} of the targets of `{function}` stand where `{given.path}` is "
-                    "only filled up to one length, and each counts in the loss like a real one.",
+                    "padding, and each counts in the loss like a real one.",
                     site=trace.site(given.path, Role.INPUT),
                     steps=(batches[0].step, batches[-1].step),
                     evidence={"share": share, "input": given.path, "target": answer},

@@ -37,8 +37,8 @@ _TOO_LARGE = re.compile(r"Target (-?\d+) is out of bounds")  # PyTorch's own wor
 def class_count_mismatch(
     trace: Trace,
     *,
-    share: Annotated[float, "of the outputs whose class must be seen"] = 0.5,
-    labels: Annotated[int, "labels seen per class of the labels"] = 20,
+    share: Annotated[float, "share of the outputs whose class must occur"] = 0.5,
+    labels: Annotated[int, "labels that must be seen per class that occurs"] = 20,
 ) -> Iterator[Finding | Skipped]:
     """The width of the head and the labels disagree.
 
@@ -69,10 +69,12 @@ def class_count_mismatch(
         yield too_few(f"needs {labels} labels of each class, has {totals.total()} in all")
         return
     if classes > 20 and _are_tokens(trace, max(totals)):
-        yield Skipped("tokens are predicted: a vocabulary is larger than any text")
+        yield Skipped("tokens are predicted, and no text uses a whole vocabulary")
         return
     if len(totals) == 1 and _made_by_program(batches, next(iter(totals))):
-        yield Skipped("the program itself puts the right answer in one place: that may be intended")
+        yield Skipped(
+            "the program itself always puts the right answer in one place, which may be intended"
+        )
         return
     unseen_mass = sum(count == 1 for count in totals.values()) / totals.total()  # Good–Turing
     if max(totals) >= classes:
@@ -111,7 +113,7 @@ def class_count_mismatch(
 def constant_target(
     trace: Trace,
     *,
-    batches: Annotated[int, "sampled batches that must all have the one value"] = 5,
+    batches: Annotated[int, "sampled batches whose targets must all have one value"] = 5,
     examples: Annotated[int, "targets that must have been seen"] = 50,
 ) -> Iterator[Finding | Skipped]:
     """All targets of all batches are one and the same number.
@@ -133,7 +135,7 @@ def constant_target(
         return
     value = float(known[0].target_min or 0.0)
     if _made_by_program(known, value):
-        yield Skipped("the program makes the constant targets itself: they may be intended")
+        yield Skipped("the program makes the constant targets itself, which may be intended")
         return
     function = known[0].loss_function or ""
     yield Finding(
@@ -176,7 +178,7 @@ def target_scale(
     *,
     std: Annotated[float, "largest standard deviation of the targets"] = 10.0,
     offset: Annotated[float, "largest |mean| in standard deviations"] = 10.0,
-    reach: Annotated[float, "size of the first predictions relative to the targets"] = 0.1,
+    reach: Annotated[float, "largest size of the first predictions relative to the targets"] = 0.1,
 ) -> Iterator[Finding | Skipped]:
     """Targets of a regression are large, or far from zero, and the model starts nowhere near.
 
@@ -202,7 +204,7 @@ def target_scale(
     third = max(1, len(known) // 3)
     moved = abs(median(means[:third]) - median(means[-third:]))
     if moved > max(0.5 * spread, 0.5 * abs(mean)):
-        yield Skipped("the targets move while the model learns")
+        yield Skipped("the targets change while the model learns")
         return
     size = float(np.hypot(mean, spread))
     is_wide, is_far = spread > std, abs(mean) > offset * spread and abs(mean) > 1.0
@@ -210,7 +212,7 @@ def target_scale(
     if not (is_wide or is_far) or spread == 0.0 or first is None or first > reach * size:
         return
     if int(known[0].step) > int(trace.steps.step[0]):
-        yield Skipped("the first step is not among those sampled")
+        yield Skipped("the first step was not sampled")
         return
     function = known[0].loss_function or ""
     yield Finding(

@@ -56,7 +56,7 @@ _SETTLED = 5  # samples before there is a usual value
 def zero_gradient(
     trace: Trace,
     *,
-    samples: Annotated[int, "sampled steps it must have lasted until the end"] = 10,
+    samples: Annotated[int, "sampled steps at the end of the run in which it must hold"] = 10,
     fitted: Annotated[float, "share of the first loss below which the data is fitted"] = 0.05,
 ) -> Iterator[Finding | Skipped]:
     """Parameters receive a gradient, and it is exactly zero, step after step.
@@ -119,8 +119,10 @@ def _has_examples(trace: Trace, module: str) -> BoolArray:
 def gradient_spike(
     trace: Trace,
     *,
-    deviations: Annotated[float, "robust standard deviations above the samples around it"] = 10.0,
-    times: Annotated[float, "times the median of the samples around it"] = 8.0,
+    deviations: Annotated[
+        float, "robust standard deviations above the median of the samples around it"
+    ] = 10.0,
+    times: Annotated[float, "factor above the median of the samples around it"] = 8.0,
 ) -> Iterator[Finding | Skipped]:
     """The gradient norm of single steps lies far above that of the steps around them.
 
@@ -211,13 +213,13 @@ def _worse_after(loss: FloatArray, place: int) -> bool:
     Severity.WARNING,
     needs=(Role.PARAM_GRAD,),
     explains=("UPD03",),
-    advice="Normalise between the two layers, or scale the factor that stands between them; an "
-    "optimizer with a rate per parameter, such as Adam, hides the difference but not its cause.",
+    advice="Normalise between the two layers, or rescale what stands between them; an optimizer "
+    "with a step size per parameter, such as Adam, hides the difference but not its cause.",
 )
 def gradient_depth_imbalance(
     trace: Trace,
     *,
-    ratio: Annotated[float, "gradient of a layer over that of its neighbour, either way"] = 1000.0,
+    ratio: Annotated[float, "factor between the gradients of neighbouring layers"] = 1000.0,
     samples: Annotated[int, "sampled steps that are needed"] = 10,
     fitted: Annotated[float, "share of the first loss below which the data is fitted"] = 0.05,
 ) -> Iterator[Finding | Skipped]:
@@ -263,10 +265,10 @@ def gradient_depth_imbalance(
         since = lasting(np.abs(apart) > np.log(ratio), 1)
         moves = not median(update_ratios(trace, [sites[small]])) <= _ROUNDING
         yield Finding(
-            f"the gradients of neighbouring layers are far apart: rms "
+            "the gradients of neighbouring layers are far apart: rms "
             f"{median(gradient[both, small]):.2g} at {sites[small].path}, "
-            f"{median(gradient[both, large]):.2g} at {sites[large].path}; relative to the weights "
-            f"a factor of {in_times(np.exp(abs(level)))}.",
+            f"{median(gradient[both, large]):.2g} at {sites[large].path}; relative to their "
+            f"weights they differ by a factor of {in_times(np.exp(abs(level)))}.",
             site=sites[small],
             steps=span(trace, int(both[since or 0])),
             severity=Severity.INFO if moves and remaining_loss(trace) <= fitted else None,

@@ -115,8 +115,8 @@ def _without_any(trace: Trace, blamed: list[Site]) -> Finding:
         )
     else:
         message = (
-            "no parameter ever received a gradient: what is differentiated does not depend on the "
-            "model's parameters."
+            "no parameter ever received a gradient: the loss that is differentiated does not "
+            "depend on the model's parameters."
         )
         advice = _CUT_IN_KERAS if speaks_keras(trace) else _CUT
     return Finding(

@@ -40,9 +40,9 @@ _SPIKE_SHARE = 0.005  # spikes rarer than one in 200 samples are accidents of si
 def vanishing_gradient(
     trace: Trace,
     *,
-    ratio: Annotated[float, "gradient of the first layer over that of the last"] = 1e-4,
+    ratio: Annotated[float, "gradient of the first layer relative to that of the last"] = 1e-4,
     floor: Annotated[float, "rms below which the first layer's gradient counts as gone"] = 1e-7,
-    samples: Annotated[int, "sampled steps it must have lasted until the end"] = 10,
+    samples: Annotated[int, "sampled steps at the end of the run in which it must hold"] = 10,
 ) -> Iterator[Finding | Skipped]:
     """The gradient that reaches the first layers is a vanishing part of the last layer's.
 
@@ -98,9 +98,9 @@ def vanishing_gradient(
 def exploding_gradient(
     trace: Trace,
     *,
-    factor: Annotated[float, "gradient norm over its running median"] = 100.0,
+    factor: Annotated[float, "gradient norm relative to its running median"] = 100.0,
     growth: Annotated[float, "growth from one sample to the next"] = 2.0,
-    growth_samples: Annotated[int, "samples in a row that grow so much"] = 5,
+    growth_samples: Annotated[int, "samples in a row that grow so"] = 5,
 ) -> Iterator[Finding | Skipped]:
     """The global gradient norm jumps far above its usual value, again and again or with harm.
 
@@ -139,7 +139,7 @@ def exploding_gradient(
             message = (
                 f"the gradient norm jumped to {norm[first]:.3g} at step {steps.step[at[first]]}, "
                 f"{in_times(norm[first] / usual[first])} times its usual {usual[first]:.3g}, and "
-                "the loss is worse since."
+                "the loss has been worse since."
             )
         elif doubling is not None and _does_harm(steps.loss, own, at[doubling], at[doubling] + 1):
             first, last = doubling, doubling + growth_samples
@@ -222,8 +222,8 @@ def _does_harm(
         *("LOS07", "LOS08", "LOS09", "LOS10", "LOS11", "LOS12", "NUM01", "NUM09"),
     ),
     advice="Call `optimizer.zero_grad()` once per optimizer step, before the backward pass.",
-    in_keras="Start each step from new gradients: empty what they are added to after each "
-    "`apply_gradients`.",
+    in_keras="Start each step from new gradients: reset the variables they are added to after "
+    "each `apply_gradients`.",
 )
 def gradients_accumulate(
     trace: Trace,

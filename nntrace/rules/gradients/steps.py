@@ -26,15 +26,19 @@ _SCALE_FREE = ("adam", "rmsprop", "adagrad", "lion", "nadam", "lamb", "adafactor
     Severity.WARNING,
     explains=("UPD02", "UPD08", "LOS07", "LOS11", "LOS14"),
     advice="Set the limit near the usual norm (twice its median), so that only outliers are "
-    "clipped, and choose the learning rate for the steps that are left.",
+    "clipped, and then choose the learning rate anew for steps that are no longer clipped.",
 )
 def clipping_always_active(
     trace: Trace,
     *,
     share: Annotated[float, "share of the steps that are clipped"] = 0.9,
-    factor: Annotated[float, "limit over norm below which hardly anything is left"] = 0.1,
-    lost: Annotated[float, "the same for optimizers that divide by the gradient's scale"] = 0.01,
-    drowned: Annotated[float, "epsilons that an element has left: fewer, and it drowns"] = 10.0,
+    factor: Annotated[float, "limit relative to the norm below which clipping is a warning"] = 0.1,
+    lost: Annotated[
+        float, "the same for optimizers that divide by the gradient's size, as Adam"
+    ] = 0.01,
+    drowned: Annotated[
+        float, "multiple of the optimizer's epsilon that a clipped element must keep"
+    ] = 10.0,
     steps: Annotated[int, "clipped steps that are needed"] = 20,
 ) -> Iterator[Finding | Skipped]:
     """Gradient clipping acts on nearly every step, and removes most of the gradient.
@@ -103,7 +107,7 @@ def _epsilon(optimizers: Sequence[Mapping[str, Any]]) -> float:
 def noisy_gradient(
     trace: Trace,
     *,
-    ratio: Annotated[float, "signal over noise of a step's gradient"] = 1.0,
+    ratio: Annotated[float, "signal-to-noise ratio of a step's gradient"] = 1.0,
     samples: Annotated[int, "pairs of steps that are needed"] = 8,
     steps: Annotated[int, "optimizer steps that are needed"] = 100,
 ) -> Iterator[Finding | Skipped]:
@@ -159,9 +163,9 @@ def _explains(few: bool, drowns: bool) -> tuple[str, ...]:
 def opposing_updates(
     trace: Trace,
     *,
-    cosine: Annotated[float, "cosine of two updates in a row"] = -0.5,
+    cosine: Annotated[float, "cosine of two successive updates"] = -0.5,
     samples: Annotated[int, "pairs of steps that are needed"] = 5,
-    share: Annotated[float, "share of the late pairs"] = 0.75,
+    share: Annotated[float, "share of the pairs in the late part of the run"] = 0.75,
 ) -> Iterator[Finding | Skipped]:
     """Each update takes back most of the one before: training jumps to and fro across a valley.
 

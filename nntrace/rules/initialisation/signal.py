@@ -45,7 +45,9 @@ _SMALLEST_DEPTH = 4  # layers; with fewer there is no trend to speak of
 def signal_at_init(
     trace: Trace,
     *,
-    factor: Annotated[float, "signal of the last hidden layer over the first's, either way"] = 10.0,
+    factor: Annotated[
+        float, "factor between the signals of the first and the last hidden layer"
+    ] = 10.0,
 ) -> Iterator[Finding | Skipped]:
     """At the first step the signal shrinks or grows from layer to layer, by a steady factor.
 
@@ -104,9 +106,11 @@ def signal_at_init(
 def output_bias_ignores_prior(
     trace: Trace,
     *,
-    offset: Annotated[float, "mean of the targets over their standard deviation"] = 3.0,
+    offset: Annotated[float, "mean of the targets relative to their standard deviation"] = 3.0,
     evenness: Annotated[float, "label entropy relative to that of even classes"] = 0.5,
-    neutral: Annotated[float, "largest mean and spread of the first outputs, relative"] = 0.2,
+    neutral: Annotated[
+        float, "largest mean of the first outputs relative to that of the targets"
+    ] = 0.2,
 ) -> Iterator[Finding | Skipped]:
     """The outputs start at zero though the targets are far from it, or some classes are rare.
 

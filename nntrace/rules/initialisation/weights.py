@@ -155,7 +155,7 @@ def _steps_at_work(trace: Trace) -> int:
 def init_scale(
     trace: Trace,
     *,
-    factor: Annotated[float, "distance from all known schemes"] = 3.0,
+    factor: Annotated[float, "factor between the rms and those of all known schemes"] = 3.0,
 ) -> Iterator[Finding | Skipped]:
     """The weights of a layer were drawn far smaller or larger than its fan asks for.
 
@@ -177,7 +177,7 @@ def init_scale(
         and (not held or site.path in held or site.parent in called)
     ]
     if not sites:
-        yield Skipped("no weight with a known fan was recorded")
+        yield Skipped("no weight whose fan-in is known was recorded")
         return
     if not first_sampled_is_start(trace):
         yield Skipped("the first step was not sampled")

@@ -23,8 +23,8 @@ from nntrace.trace import Event, Trace
 def never_evaluated(
     trace: Trace,
     *,
-    steps: Annotated[int, "optimizer steps from which on a run is long"] = 1000,
-    examples: Annotated[int, "examples in an evaluation, below which it says little"] = 32,
+    steps: Annotated[int, "optimizer steps that make a run long"] = 1000,
+    examples: Annotated[int, "examples below which an evaluation says little"] = 32,
 ) -> Iterator[Finding | Skipped]:
     """A long run was never evaluated, or only ever on a handful of examples.
 
@@ -76,7 +76,7 @@ def never_evaluated(
 def run_too_short(
     trace: Trace,
     *,
-    steps: Annotated[int, "optimizer steps with which most rules can judge"] = 100,
+    steps: Annotated[int, "optimizer steps that most rules need"] = 100,
 ) -> Iterator[Finding | Skipped]:
     """The run has too few steps for rules on the course of the loss and on what lasts.
 
@@ -90,8 +90,8 @@ def run_too_short(
         return
     if total < steps:
         yield Finding(
-            f"the run has {plural(total, 'optimizer step')}; rules on the course of the loss and "
-            f"on lasting levels need about {steps}.",
+            f"the run has {plural(total, 'optimizer step')}; rules that follow the loss, or look "
+            f"for what lasts, need about {steps}.",
             steps=span(trace.steps.step),
             evidence={"steps": total, "sampled_steps": len(trace.sampled_steps)},
         )
@@ -107,8 +107,8 @@ def run_too_short(
 def eval_on_one_batch(
     trace: Trace,
     *,
-    share: Annotated[float, "of the data set that a pass yields"] = 0.2,
-    passes: Annotated[int, "evaluation passes that must be so short"] = 2,
+    share: Annotated[float, "share of the data set below which a pass is short"] = 0.2,
+    passes: Annotated[int, "short evaluation passes that are needed"] = 2,
 ) -> Iterator[Finding | Skipped]:
     """Evaluations look at a sliver of their data set.
 

@@ -34,9 +34,11 @@ _UNLEARNT = 0.9  # of the first loss: an evaluation above it shows that nothing 
 def eval_in_train_mode(
     trace: Trace,
     *,
-    passes: Annotated[int, "evaluations in training mode"] = 2,
-    rarity: Annotated[float, "evaluations per optimizer step; more belong to the steps"] = 0.2,
-    lessons: Annotated[int, "steps for which a teacher stays as it is"] = 20,
+    passes: Annotated[int, "evaluations in training mode that are needed"] = 2,
+    rarity: Annotated[
+        float, "evaluations per optimizer step, above which they are part of training"
+    ] = 0.2,
+    lessons: Annotated[int, "steps in which the weights of a teacher must not have changed"] = 20,
 ) -> Iterator[Finding | Skipped]:
     """The model is evaluated without gradients while its dropout or batch norm is active.
 
@@ -108,8 +110,8 @@ def _lasting_dropout(events: Sequence[Event]) -> Finding | None:
     is_attention = function == "scaled_dot_product_attention"
     argument = "dropout_p=p if self.training else 0.0" if is_attention else "training=self.training"
     return Finding(
-        f"`{function}` drops values although the model is in evaluation mode: it is not told the "
-        "mode.",
+        f"`{function}` drops values although the model is in evaluation mode: the call does not "
+        "depend on the mode.",
         steps=(met[0].step, met[-1].step),
         evidence={"function": function, "evaluations": len(met)},
         location=place({"file": values.get("dropout_file"), "line": values.get("dropout_line")}),
@@ -188,7 +190,7 @@ def train_eval_inconsistent(
         above = "hardly less than" if values[-1] <= start else above
     yield Finding(
         f"the loss is {recent[-1]:.3g} in training and {values[-1]:.3g} in evaluation mode, "
-        f"{above} the {start:.3g} before training, and was so from the first evaluation on.",
+        f"{above} the {start:.3g} before training, and has been from the first evaluation on.",
         steps=(judged[0].step, judged[-1].step),
         evidence={
             "training_loss": float(recent[-1]),

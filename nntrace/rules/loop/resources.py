@@ -37,8 +37,10 @@ def memory_growth(
     trace: Trace,
     *,
     least_mb: Annotated[float, "growth that matters, in megabytes"] = 100.0,
-    share: Annotated[float, "growth relative to what was held at first"] = 0.1,
-    steadiness: Annotated[float, "growth of the slowest eighth over the mean eighth"] = 0.3,
+    share: Annotated[float, "growth relative to the memory in use at first"] = 0.1,
+    steadiness: Annotated[
+        float, "growth in the slowest eighth of the run relative to the mean of all"
+    ] = 0.3,
     samples: Annotated[int, "samples that are needed"] = 24,
 ) -> Iterator[Finding | Skipped]:
     """Memory grows steadily from step to step, or a variable keeps the graphs of earlier losses.
@@ -105,8 +107,8 @@ def _kept_graphs(event: Event) -> Finding:
 def step_time_drift(
     trace: Trace,
     *,
-    factor: Annotated[float, "time of a step at the end over that at the beginning"] = 2.0,
-    work: Annotated[float, "part of the growth that is the program's processor time"] = 0.5,
+    factor: Annotated[float, "time of a step at the end relative to the beginning"] = 2.0,
+    work: Annotated[float, "share of the growth that is the program's processor time"] = 0.5,
     least_ms: Annotated[float, "growth that matters, in milliseconds"] = 2.0,
     steps: Annotated[int, "optimizer steps that are needed"] = 100,
 ) -> Iterator[Finding | Skipped]:
@@ -150,8 +152,8 @@ def step_time_drift(
     clock = " of processor time" if shown is cpu else ""
     yield Finding(
         f"a step takes {shown[-1]:.3g} ms{clock} at the end and took {shown[0]:.3g} ms at the "
-        f"beginning, {shown[-1] / shown[0]:.1f} times less"
-        + ("." if own else "; the processor time of the program did not grow along."),
+        f"beginning, a factor of {shown[-1] / shown[0]:.1f}"
+        + ("." if own else "; the program's own processor time did not grow with it."),
         steps=span(columns.step[kept]),
         severity=None if own else Severity.INFO,
         evidence={

@@ -31,10 +31,10 @@ def teacher_in_train_mode(groups: Iterable[Sequence[Event]], lessons: int) -> It
         if not dropouts and not norms:
             continue
         yield Finding(
-            "a teacher is in training mode: a model whose weights stay as they are answers in "
-            "every step, without gradients, on the inputs of the one that is trained, while "
-            f"{dropouts} dropout and {norms} batch-norm layers of it are active. What it teaches "
-            "is random, or depends on the rest of the batch.",
+            "a teacher is in training mode: a model whose weights do not change runs without "
+            f"gradients on the trained model's inputs in every step, with {dropouts} dropout and "
+            f"{norms} batch-norm layers active. Its outputs are random, or depend on the other "
+            "examples of the batch.",
             steps=(group[0].step, group[-1].step),
             evidence={
                 "steps": 1 + count(last, "number"),

@@ -103,9 +103,9 @@ def data_bound(
     trace: Trace,
     *,
     share: Annotated[float, "of the step time that is spent waiting for data"] = 0.5,
-    steps: Annotated[int, "steps that are needed after the first ones"] = 20,
+    steps: Annotated[int, "steps that are needed after the warm-up"] = 20,
     least_ms: Annotated[float, "waiting time per step that matters, in milliseconds"] = 5.0,
-    least_s: Annotated[float, "waiting time in all that is worth a warning, in seconds"] = 3.0,
+    least_s: Annotated[float, "total waiting time that is worth a warning, in seconds"] = 3.0,
 ) -> Iterator[Finding | Skipped]:
     """Training waits for its data loader most of the time.
 
@@ -122,7 +122,7 @@ def data_bound(
         return
     known = np.isfinite(columns.data_wait_ns[_WARM_UP:])
     if len(known) >= steps and not known.any():
-        yield Skipped("the framework waits for data inside its step and does not say how long")
+        yield Skipped("the framework waits for data inside its step and does not report how long")
         return
     plain = known & ~columns.sampled[_WARM_UP:]
     chosen = plain if plain.sum() >= steps else known

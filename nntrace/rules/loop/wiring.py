@@ -34,7 +34,7 @@ def no_optimizer_step(
     trace: Trace,
     *,
     backwards: Annotated[int, "backward passes before the first step"] = 50,
-    steps: Annotated[int, "optimizer steps in a row without a backward"] = 20,
+    steps: Annotated[int, "optimizer steps in a row without a backward pass"] = 20,
 ) -> Iterator[Finding | Skipped]:
     """Gradients are computed and no optimizer acts on them, or the optimizer acts without any.
 
@@ -49,11 +49,11 @@ def no_optimizer_step(
         passes = count(idle[-1].payload, "backwards") if idle else 0
         if idle and (needed := count(idle[-1].payload, "needed")):
             yield Finding(
-                f"{passes} gradients were computed and gathered, and the optimizer makes a step of "
-                f"{needed} of them: it has made none.",
+                f"{passes} gradients were accumulated, but the optimizer steps after {needed} of "
+                "them: it has made no step.",
                 evidence={"backwards": passes, "needed": needed},
-                advice="Gather fewer (`gradient_accumulation_steps` counts batches, not examples), "
-                "or train for longer.",
+                advice="Accumulate fewer (`gradient_accumulation_steps` counts batches, not "
+                "examples), or train for longer.",
             )
         elif idle and passes >= backwards:
             yield Finding(
@@ -107,7 +107,7 @@ def no_optimizer_step(
 def unused_layer(
     trace: Trace,
     *,
-    samples: Annotated[int, "sampled steps in which it was never called"] = 5,
+    samples: Annotated[int, "sampled steps without a call of the layer that are needed"] = 5,
 ) -> Iterator[Finding | Skipped]:
     """A layer with trainable parameters is part of the model and never called.
 
@@ -119,7 +119,7 @@ def unused_layer(
     Source: PyTorch's `find_unused_parameters`; Karpathy's Recipe, step 2 (visualize prior to net).
     """
     if trace.events_of(EventKind.UNSEEN):
-        yield Skipped("not every layer of this model can be seen: see the events `unseen`")
+        yield Skipped("some layers of this model cannot be seen: its `unseen` events name them")
         return
     called = {site.path for site in trace.sites_of(Role.ACTIVATION)}
     passes = [event.payload for event in trace.events_of(EventKind.EVALUATION)]

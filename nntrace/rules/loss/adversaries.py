@@ -43,9 +43,10 @@ def discriminator_has_won(trace: Trace, loss: float, steps: int) -> Finding | No
         return None
     path = late[-1].fake.loss_path or late[-1].fake.loss_function or ""
     return Finding(
-        f"the discriminator tells real and generated examples apart without fail: its losses on "
-        f"them have been {real:.2g} and {fake:.2g} since step {late[0].real.step}, where 0.69 each "
-        "is a draw. The generator learns next to nothing from it.",
+        "the discriminator hardly ever takes generated examples for real ones, or the reverse: "
+        f"since step {late[0].real.step} its losses on real and generated ones have been "
+        f"{real:.2g} and {fake:.2g}, where guessing gives 0.69. The generator learns next to "
+        "nothing from it.",
         site=trace.site(path, Role.OUTPUT),
         steps=(late[0].real.step, late[-1].real.step),
         severity=Severity.WARNING,

@@ -27,8 +27,10 @@ from nntrace.trace.model import FloatArray
 def constant_predictions(
     trace: Trace,
     *,
-    variation: Annotated[float, "smallest variation across examples relative to the scale"] = 0.01,
-    samples: Annotated[int, "sampled steps until the end at which it holds"] = 3,
+    variation: Annotated[
+        float, "smallest variation between examples relative to the outputs' size"
+    ] = 0.01,
+    samples: Annotated[int, "sampled steps at the end of the run in which it must hold"] = 3,
 ) -> Iterator[Finding | Skipped]:
     """All examples of a batch get the same prediction although their inputs differ.
 
@@ -65,9 +67,9 @@ def constant_predictions(
         # With dead units that are not all of a layer, something of the input is left.
         is_cut_off = worst == 0.0 and not has_died_out(trace)
         yield Finding(
-            f"the predictions given to {_loss_name(site)} are the same for all examples from step "
-            f"{steps[start]} to the end: they vary by {worst:.2g} of their scale, the inputs by "
-            f"{inputs:.2g}.",
+            f"the predictions given to {_loss_name(site)} are the same for all examples from "
+            f"step {steps[start]} to the end: they vary by {worst:.2g} relative to their size, "
+            f"the inputs by {inputs:.2g}.",
             site=site,
             steps=(int(steps[start]), int(steps[-1])),
             evidence={"variation": worst, "input_variation": inputs, "rms": level},

@@ -42,9 +42,9 @@ _PART = 1 << 12  # places that are looked at together
 def loss_spike(
     trace: Trace,
     *,
-    deviations: Annotated[float, "robust deviations above the local median"] = 10.0,
+    deviations: Annotated[float, "robust standard deviations above the local median"] = 10.0,
     height: Annotated[float, "rise relative to the loss at the start"] = 0.5,
-    lasting_steps: Annotated[int, "steps in a row it takes to come back"] = 3,
+    lasting_steps: Annotated[int, "steps in a row that the loss stays high"] = 3,
     steps: Annotated[int, "optimizer steps with a loss that are needed"] = 50,
 ) -> Iterator[Finding | Skipped]:
     """The loss jumped far above its neighbourhood and took several steps to come back.
@@ -61,7 +61,7 @@ def loss_spike(
         yield skipped
         return
     if makes_targets(trace):
-        yield Skipped("a network makes the targets of every step: they jump when it is renewed")
+        yield Skipped("a network makes the targets of every step, and they jump when it is updated")
         return
     values = series.value
     start = float(np.median(values[: min(10, _SETTLING)]))
@@ -108,9 +108,11 @@ def loss_spike(
 def loss_oscillating(
     trace: Trace,
     *,
-    alternating: Annotated[float, "successive changes of the loss with opposite signs"] = 0.85,
+    alternating: Annotated[
+        float, "share of successive changes of the loss with opposite signs"
+    ] = 0.85,
     amplitude: Annotated[float, "median change relative to the level of the loss"] = 0.1,
-    progress: Annotated[float, "median change relative to the progress meanwhile"] = 0.5,
+    progress: Annotated[float, "median change relative to the progress over the same steps"] = 0.5,
     steps: Annotated[int, "optimizer steps with a loss that are needed"] = 40,
     matters: Annotated[float, "median change relative to the first losses"] = 1e-4,
 ) -> Iterator[Finding | Skipped]:
@@ -158,7 +160,9 @@ def loss_oscillating(
 def still_improving(
     trace: Trace,
     *,
-    improvement: Annotated[float, "fall over the last quarter relative to the level"] = 0.1,
+    improvement: Annotated[
+        float, "fall over the last quarter of the run relative to the loss there"
+    ] = 0.1,
     errors: Annotated[float, "Mann–Kendall statistic of the last quarter"] = 5.0,
     steps: Annotated[int, "optimizer steps with a loss that are needed"] = 100,
 ) -> Iterator[Finding | Skipped]:

@@ -37,8 +37,8 @@ def overfitting(
     trace: Trace,
     *,
     rise: Annotated[float, "rise of the evaluation loss above its best"] = 0.2,
-    fall: Annotated[float, "fall of the training loss meanwhile"] = 0.2,
-    evaluations_after: Annotated[int, "evaluations above the best that must follow it"] = 2,
+    fall: Annotated[float, "fall of the training loss over the same steps"] = 0.2,
+    evaluations_after: Annotated[int, "evaluations after the best one that must be worse"] = 2,
     matters: Annotated[float, "least rise, relative to the first training loss"] = 0.05,
 ) -> Iterator[Finding | Skipped]:
     """The evaluation loss rises for several evaluations while the training loss falls on.
@@ -107,8 +107,8 @@ def overfitting(
 def underfitting(
     trace: Trace,
     *,
-    level: Annotated[float, "training loss relative to chance"] = 0.3,
-    gap: Annotated[float, "evaluation loss above the training loss, relative"] = 0.1,
+    level: Annotated[float, "training loss relative to its chance value"] = 0.3,
+    gap: Annotated[float, "excess of the evaluation loss relative to the training loss"] = 0.1,
     steps: Annotated[int, "optimizer steps that are needed"] = 200,
 ) -> Iterator[Finding | Skipped]:
     """The training loss is flat, well above zero, and the evaluation loss is no higher.
@@ -131,7 +131,10 @@ def underfitting(
         yield skipped
         return
     if not chances or not unseen or len(trace.steps) < steps:
-        yield Skipped(f"needs {steps} steps, a chance value and an evaluation loss")
+        yield Skipped(
+            f"needs {steps} steps, an evaluation loss, and a loss function whose "
+            "chance value is known"
+        )
         return
     half = series.value[len(series) // 2 :]
     end = median(half[len(half) // 2 :])
@@ -168,8 +171,10 @@ def underfitting(
 def metric_task_mismatch(
     trace: Trace,
     *,
-    learned: Annotated[float, "training loss relative to chance"] = 0.5,
-    above_chance: Annotated[float, "accuracy relative to the most frequent class"] = 1.1,
+    learned: Annotated[float, "training loss relative to its chance value"] = 0.5,
+    above_chance: Annotated[
+        float, "accuracy relative to always answering the most frequent class"
+    ] = 1.1,
     values: Annotated[int, "logged values that are needed"] = 3,
 ) -> Iterator[Finding | Skipped]:
     """The logged accuracy does not belong to what is trained.
@@ -193,8 +198,8 @@ def metric_task_mismatch(
     if only in REGRESSION and _is_continuous(trace):
         name = min(metrics)
         yield Finding(
-            f"`{name}` is logged, but the task is a regression (`{only}` on targets that "
-            "are no classes).",
+            f"`{name}` is logged, but the task is a regression (`{only}` on targets that are not "
+            "classes).",
             steps=span(trace.steps.step),
             evidence={"metric": name, "last": metrics[name][-1], "loss_function": only},
             location=loss_location(trace, only),

@@ -43,7 +43,7 @@ _RANGES = {
 def sigmoid_logit_mismatch(
     trace: Trace,
     *,
-    batches: Annotated[int, "sampled batches, where only the values tell"] = 10,
+    batches: Annotated[int, "sampled batches that are needed to judge by values alone"] = 10,
 ) -> Iterator[Finding | Skipped]:
     """A binary cross-entropy on logits receives probabilities, or one on probabilities logits.
 
@@ -114,7 +114,9 @@ def sigmoid_logit_mismatch(
 def head_cannot_reach_targets(
     trace: Trace,
     *,
-    margin: Annotated[float, "targets beyond the range, in its width (or their spread)"] = 0.05,
+    margin: Annotated[
+        float, "reach of targets beyond the range, relative to its width or their spread"
+    ] = 0.05,
 ) -> Iterator[Finding | Skipped]:
     """The range of the output activation leaves out targets: they can never be predicted.
 

@@ -40,8 +40,9 @@ from nntrace.trace.model import FloatArray
 _LEAST_LOSSES = 20
 _LEARNED = 0.8  # of a step's first loss
 _TRAIN_ON = (
-    "Train on: how frequent the labels are is learned first, as by every language model. If the "
-    "loss stays five times as long as it took to come there, see whether inputs carry a signal."
+    "Train on: every language model first learns how frequent the labels are. If the loss stays "
+    "at this level five times as long as it took to get there, check whether the inputs carry a "
+    "signal."
 )
 
 
@@ -58,9 +59,11 @@ def stuck_at_chance(
     *,
     tolerance: Annotated[float, "relative distance from the chance value"] = 0.03,
     steps: Annotated[int, "optimizer steps after warm-up that are needed"] = 100,
-    alike: Annotated[float, "share of the outputs' spread between examples: next to none"] = 0.15,
-    below: Annotated[float, "relative distance below chance where examples are alike"] = 0.05,
-    few_steps: Annotated[int, "optimizer steps that are needed where examples are alike"] = 30,
+    alike: Annotated[
+        float, "share of the outputs' spread that is between examples, if they are alike"
+    ] = 0.15,
+    below: Annotated[float, "relative distance below chance if outputs are alike"] = 0.05,
+    few_steps: Annotated[int, "optimizer steps that are needed if outputs are alike"] = 30,
 ) -> Iterator[Finding | Skipped]:
     """Over the second half of the run the loss sat at the value of a constant prediction.
 
@@ -119,8 +122,8 @@ def stuck_at_chance(
     is_sure = len(trace.steps) >= 2 * steps
     early = has_just_learnt_frequencies(series, chances)
     yield Finding(
-        f"the loss has sat at {level:.4g} since step {since}: what a model reaches that ignores "
-        f"its input ({chance.name} = {chance.value:.4g})"
+        f"the loss has been at {level:.4g} since step {since}, which is what a model reaches "
+        f"that ignores its input ({chance.name} = {chance.value:.4g})"
         + ("." if ignored is None else f"; {_in_words(*ignored)}."),
         steps=(since, series.span[1]),
         severity=Severity.INFO if early else Severity.ERROR if is_sure else Severity.WARNING,

@@ -45,10 +45,16 @@ _ADAPTIVE = ("adam", "rmsprop", "adagrad", "adadelta", "nadam", "lion", "adafact
 def loss_terms_imbalanced(
     trace: Trace,
     *,
-    ratio: Annotated[float, "largest over smallest of the summed loss functions"] = 100.0,
+    ratio: Annotated[
+        float, "largest of the summed loss functions relative to the smallest"
+    ] = 100.0,
     samples: Annotated[int, "sampled steps that are needed"] = 10,
-    learned: Annotated[float, "level of the small term relative to its start that it kept"] = 0.5,
-    grown: Annotated[float, "level relative to its start from which it grew with the model"] = 5.0,
+    learned: Annotated[
+        float, "level of the smaller term, relative to its start, below which it learns"
+    ] = 0.5,
+    grown: Annotated[
+        float, "level of the smaller term, relative to its start, above which it grows"
+    ] = 5.0,
 ) -> Iterator[Finding | Skipped]:
     """Of several summed loss functions one is so large that another does not count.
 
@@ -104,7 +110,7 @@ def loss_terms_imbalanced(
 def loss_clamped(
     trace: Trace,
     *,
-    share: Annotated[float, "examples cut off, in a step that counts"] = 0.01,
+    share: Annotated[float, "share of examples cut off in a step that counts"] = 0.01,
     samples: Annotated[int, "sampled steps that are needed"] = 5,
 ) -> Iterator[Finding | Skipped]:
     """A clamp stands between the examples' losses (or errors) and their mean, and is active.
@@ -117,7 +123,7 @@ def loss_clamped(
     """
     known = [b for b in training_batches(trace) if b.clamped_fraction is not None]
     if not any(event.payload.get("terms") for event in trace.events_of(EventKind.OBJECTIVE)):
-        yield Skipped("the graph of the objective was not read")
+        yield Skipped("the operations of the objective were not recorded")
         return
     if len(known) < samples:
         if known:
@@ -153,7 +159,7 @@ def loss_scales_with_batch(
     trace: Trace,
     *,
     steps: Annotated[int, "sampled steps that are needed"] = 5,
-    examples: Annotated[int, "examples in a batch, below which it matters little"] = 8,
+    examples: Annotated[int, "examples in a batch below which it matters little"] = 8,
 ) -> Iterator[Finding | Skipped]:
     """The loss is summed over the batch and differentiated as it is.
 
@@ -236,7 +242,8 @@ def impossible_loss(
     """
     if (climbed := _climbed_alone(trace)) is not None:
         yield Finding(
-            f"what is minimised is `{climbed}` times a negative number: training climbs it.",
+            f"the program minimises `{climbed}` times a negative number, so training increases "
+            f"`{climbed}`.",
             severity=Severity.WARNING,
             steps=loss_series(trace).span,
             evidence={"function": climbed},

@@ -28,7 +28,9 @@ def overwhelming_regularisation(
     *,
     ratio: Annotated[float, "penalty on the parameters relative to the data terms"] = 2.0,
     samples: Annotated[int, "sampled steps that are needed"] = 10,
-    unlearned: Annotated[float, "level of the data terms relative to their start"] = 0.5,
+    unlearned: Annotated[
+        float, "level of the data terms, relative to their start, above which they are stuck"
+    ] = 0.5,
 ) -> Iterator[Finding | Skipped]:
     """A penalty on the parameters is larger than the loss on the data, and the data do not fit.
 

@@ -38,7 +38,7 @@ _ROWS = 2  # axes of predictions: examples and classes
 def softmax_before_cross_entropy(
     trace: Trace,
     *,
-    batches: Annotated[int, "sampled batches whose rows are probabilities"] = 2,
+    batches: Annotated[int, "sampled batches whose rows must be probabilities"] = 2,
 ) -> Iterator[Finding | Skipped]:
     """A cross-entropy that expects logits receives rows that are probabilities.
 
@@ -141,8 +141,8 @@ def nll_without_log_softmax(
         sums = f"from {first.row_lse_min:.3g} to {first.row_lse_max:.3g}"
         are = "probabilities" if _sums_to_one(first) else "raw values"
         yield Finding(
-            f"`{path}` receives {are}, not log-probabilities: the logarithm of the sum of "
-            f"exponentials of a row is 0 for those, and {sums} here.",
+            f"`{path}` receives {are}, not log-probabilities: the log-sum-exp of a row of "
+            f"log-probabilities is 0, here it is {sums}.",
             site=trace.site(path, Role.OUTPUT),
             steps=(first.step, wrong[-1].step),
             evidence={

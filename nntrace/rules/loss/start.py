@@ -42,9 +42,13 @@ def loss_at_init(
     *,
     above: Annotated[float, "largest first loss relative to chance"] = 1.5,
     below: Annotated[float, "smallest first loss relative to chance"] = 0.25,
-    logits: Annotated[float, "rms of first logits that is near zero"] = 1.0,
-    values: Annotated[float, "rms of other first outputs, by the targets', that is"] = 0.5,
-    usual: Annotated[float, "times the targets', or the logits near zero, that are a note"] = 1.5,
+    logits: Annotated[float, "rms of the first logits below which they are near zero"] = 1.0,
+    values: Annotated[
+        float, "the same for outputs of a squared error, relative to the targets' rms"
+    ] = 0.5,
+    usual: Annotated[
+        float, "factor on the targets' rms, or on `logits`, up to which it is information"
+    ] = 1.5,
 ) -> Iterator[Finding | Skipped]:
     """The first loss is not that of a model that knows nothing.
 
@@ -89,7 +93,7 @@ def loss_at_init(
         return
     limit = _largest_honest_loss(trace, function)
     if limit is not None and first > limit:
-        yield Skipped("the first loss is larger than its predictions allow: it is weighted")
+        yield Skipped("the first loss is larger than its predictions can cause, so it is weighted")
         return
     # What counts as near zero, or as far from the targets, for first outputs.
     scale = _scale(start.value) if function in SQUARED_ERROR else logits
@@ -107,7 +111,7 @@ def loss_at_init(
 def _why_not_comparable(trace: Trace, function: str, batches: tuple[Batch, ...]) -> str:
     """The reason why the first recorded loss is not the loss function's first value, or ""."""
     if function in SQUARED_ERROR and _has_other_terms(trace):
-        return f"beside `{function}` the objective has a term whose chance value is not known"
+        return f"the objective adds a term to `{function}` whose chance value is not known"
     first = int(trace.steps.step[0])
     if first > 1 or not batches or batches[0].step > first:
         return "the first step is not among those recorded"

@@ -45,11 +45,11 @@ _FRESH = 0.5  # of chance: a fresh model's first loss is not below it
 def suspiciously_easy(
     trace: Trace,
     *,
-    steps: Annotated[int, "steps within which it got there"] = 40,
+    steps: Annotated[int, "steps within which the loss fell that far"] = 40,
     share: Annotated[float, "loss relative to that of a model that knows nothing"] = 0.01,
     examples: Annotated[int, "different examples that must have been seen"] = 100,
-    told: Annotated[float, "the same share at the end, where ids are to be predicted"] = 0.1,
-    won: Annotated[float, "loss of a discriminator on each side, in nats, that has won"] = 0.05,
+    told: Annotated[float, "the same at the end of the run, if the targets are ids"] = 0.1,
+    won: Annotated[float, "loss on each side, in nats, below which a discriminator has won"] = 0.05,
     turns: Annotated[int, "steps of a discriminator that are needed"] = 100,
 ) -> Iterator[Finding | Skipped]:
     """Within a few dozen steps a fresh model's loss is next to nothing, and stays there.
@@ -82,17 +82,17 @@ def suspiciously_easy(
         return
     first = first_loss(batches, float(series.value[0]))
     if first is None or first < _FRESH * chance.value:
-        yield Skipped("the first loss is not that of a fresh model")
+        yield Skipped("the first loss is not that of an untrained model")
         return
     if _examples_seen(batches) < examples:
-        yield Skipped("too few different examples were seen: they may be learned by heart")
+        yield Skipped("too few different examples were seen: the model may have memorised them")
         return
     if ids := same_ids(trace, batches):
         level = median(series.value[-max(1, len(series) // 5) :])
         is_copied = level < told * chance.value and keeps_places(trace, ids)
         yield Finding(
-            f"the targets of `{function}` are the same ids as {ids.path}, place by place; "
-            f"the loss is {_beside_chance(level, chance, '.0%')}.",
+            f"at every position the target of `{function}` is the id in {ids.path}; the loss is "
+            f"{_beside_chance(level, chance, '.0%')}.",
             steps=series.span,
             severity=Severity.WARNING if is_copied else Severity.INFO,
             advice="To predict the next token give `ids[:, :-1]` and compare with `ids[:, 1:]`, "

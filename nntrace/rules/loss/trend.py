@@ -59,8 +59,10 @@ def loss_not_decreasing(
     *,
     steps: Annotated[int, "optimizer steps with a loss that are needed"] = 50,
     improvement: Annotated[float, "smallest relative improvement that counts"] = 0.01,
-    errors: Annotated[float, "standard errors an improvement must exceed"] = 4.0,
-    hidden: Annotated[float, "relative fall between the halves that noise must not hide"] = 0.25,
+    errors: Annotated[float, "standard errors that an improvement must exceed"] = 4.0,
+    hidden: Annotated[
+        float, "relative fall between the halves that must be visible above the noise"
+    ] = 0.25,
 ) -> Iterator[Finding | Skipped]:
     """Over the whole run the loss never improved beyond its noise.
 
@@ -108,7 +110,9 @@ def loss_not_decreasing(
     half = len(values) // 2
     unseen = errors * median_error(noise, half, half)
     if unseen > hidden * abs(median(values)) and level - start <= unseen:
-        yield Skipped(f"the loss is so noisy (± {noise:.2g}) that a fall by {unseen:.2g} is unseen")
+        yield Skipped(
+            f"the loss is so noisy (± {noise:.2g}) that a fall by {unseen:.2g} could not be seen"
+        )
         return
     is_sure = bool(chances) and len(series) >= _SURE_STEPS
     yield Finding(
@@ -132,10 +136,10 @@ def loss_not_decreasing(
 def loss_diverging(
     trace: Trace,
     *,
-    factor: Annotated[float, "rise above the lowest level of the loss"] = 2.0,
-    climb: Annotated[float, "rise of a loss that never was below its start"] = 1.5,
+    factor: Annotated[float, "factor of rise above the lowest level of the loss"] = 2.0,
+    climb: Annotated[float, "the same for a loss that never was below its start"] = 1.5,
     steps: Annotated[int, "steps with a loss that are needed"] = 20,
-    burst: Annotated[float, "rise above everything before, in the last steps"] = 10.0,
+    burst: Annotated[float, "factor of rise above all earlier values in the last steps"] = 10.0,
 ) -> Iterator[Finding | Skipped]:
     """The loss rose to at least twice its lowest level and stayed there.
 

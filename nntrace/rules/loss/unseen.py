@@ -63,9 +63,9 @@ def at_chance_on_unseen_data(
                 "chance": chance.value,
                 "evaluations": len(losses),
             },
-            advice="See whether inputs and labels still belong together (shuffled apart?), and "
-            "whether the evaluation set holds the same classes: of sorted data its last part does "
-            "not (`validation_split`).",
+            advice="Check that inputs and labels still belong together and were not shuffled "
+            "separately, and that the evaluation set holds the same classes: the last part "
+            "of sorted data does not (`validation_split`).",
             explains=("LOS13",),
         )
         return

@@ -38,11 +38,13 @@ Shares = npt.NDArray[np.float64]
 def gradient_underflow(
     trace: Trace,
     *,
-    flushed: Annotated[float, "part of a gradient that is exactly 0"] = 0.2,
+    flushed: Annotated[float, "share of a gradient's elements that are exactly 0"] = 0.2,
     tail: Annotated[
-        float, "part of the rest that lies within 16 times the smallest float16 number"
+        float, "share of the others that lie within 16 times the smallest float16 number"
     ] = 0.1,
-    crowd: Annotated[float, "such a part of the rest with which a quarter of the zeros do"] = 0.95,
+    crowd: Annotated[
+        float, "such a share of the others with which a quarter of `flushed` suffices"
+    ] = 0.95,
 ) -> Iterator[Finding]:
     """Gradients in float16 are so small that many of them become 0.
 
@@ -75,8 +77,8 @@ def gradient_underflow(
         else "and the loss is not scaled."
     )
     yield Finding(
-        f"{share:.0%} of the gradient of `{site.path}`{others} is 0 in float16, the rest lies just "
-        f"above the smallest number it has (6e-8), {without}",
+        f"{share:.0%} of the gradient of `{site.path}`{others} is 0 in float16, and the rest "
+        f"lies just above its smallest number (6e-8), {without}",
         site=site,
         steps=(first, last),
         evidence={"zero_fraction": share, "sites": len(found), "histograms": seen},
@@ -95,7 +97,7 @@ def scaler_skips_steps(
     trace: Trace,
     *,
     share: Annotated[
-        float, "part of the steps that are skipped, from the first one taken on"
+        float, "share of skipped steps, counted from the first that was not skipped"
     ] = 0.1,
 ) -> Iterator[Finding | Skipped]:
     """The loss scaler finds overflows again and again: the batches of these steps teach nothing.

@@ -138,7 +138,7 @@ def nonfinite_loss(trace: Trace) -> Iterator[Finding]:
     "nonfinite-backward",
     Severity.ERROR,
     explains=(*_SYMPTOMS, "NUM04"),
-    advice="Look for a square root, norm, power or logarithm at zero, or `where` around one.",
+    advice="Look for a square root, norm, power or logarithm at zero, or a `where` around one.",
 )
 def nonfinite_backward(trace: Trace) -> Iterator[Finding]:
     """The loss is finite but a gradient is not: a function was differentiated where it cannot be.
@@ -200,7 +200,7 @@ def nonfinite_hidden(trace: Trace) -> Iterator[Finding]:
             site = trace.site(str(event.payload.get("site")), role)
             if site is not None:
                 yield Finding(
-                    f"step {event.step}: {where(site)} holds NaN, what follows it does not.",
+                    f"step {event.step}: {where(site)} holds NaN, and the layers after it do not.",
                     site=site,
                     steps=(event.step, event.step),
                 )
@@ -217,7 +217,7 @@ def nonfinite_hidden(trace: Trace) -> Iterator[Finding]:
 def early_nan(
     trace: Trace,
     *,
-    early: Annotated[int, "steps within which it is early"] = 100,
+    early: Annotated[int, "steps from the start of the run that count as early"] = 100,
 ) -> Iterator[Finding]:
     """A value is not finite within the first hundred steps: mostly the learning rate or the input.
 
@@ -247,8 +247,8 @@ def early_nan(
     parts += [] if largest is None else [f"the input reaches ±{largest:.3g}"]
     told = f": {' and '.join(parts)}" if parts else ""
     yield Finding(
-        f"a value is not finite after {start - int(trace.steps.step[0])} steps{told}. So early, "
-        "a learning rate ten times too large or an unscaled input is likely.",
+        f"a value is not finite after {start - int(trace.steps.step[0])} steps{told}. This early "
+        "in a run, the likely cause is a learning rate ten times too large or an unscaled input.",
         steps=(start, int(trace.steps.step[-1])),
         evidence={"first_step": start, "lr": rate, "largest_input": largest},
     )

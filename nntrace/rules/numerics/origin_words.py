@@ -18,7 +18,7 @@ def sentence(trace: Trace | None, origin: Origin) -> str:
         "data": f"`{given}` comes in with non-finite values ({what})",
         "weights": f"`{parameter}` is not finite {_since(origin)}: {what}",
         "update": f"the update by {op} made `{parameter}` non-finite: {what}",
-        "backward": f"the loss is finite, the derivative {_node(origin)}is not: {what}"
+        "backward": f"the loss is finite, but the derivative {_node(origin)}is not: {what}"
         if origin.text("op")
         else f"the loss is finite, a gradient that nobody saw was not: of `{parameter}` {what}",
         "unknown": "the loss is not finite",

@@ -31,9 +31,11 @@ def overflow_ahead(
     trace: Trace,
     *,
     decades: Annotated[
-        float, "powers of ten below the type's limit at which growing values count"
+        float, "powers of ten to the type's limit within which growing values count"
     ] = 1.0,
-    growth: Annotated[float, "times the largest value must have grown over the run"] = 100.0,
+    growth: Annotated[
+        float, "factor by which the largest value must have grown over the run"
+    ] = 100.0,
     samples: Annotated[int, "sampled steps needed"] = 8,
 ) -> Iterator[Finding]:
     """The largest value of a layer grows toward what its number type can hold.

@@ -99,7 +99,9 @@ def where(site: Site) -> str:
 def before(role: Role) -> str:
     """What is known of the values before the first broken one, as a clause."""
     if role is Role.PARAM:
-        return "it was so before this step, so that an earlier, unsampled step broke it"
+        return (
+            "it was not finite before this step: an earlier step, which was not sampled, broke it"
+        )
     if role in BACKWARD:
         return "the forward pass is finite, only gradients are not"
     if role is Role.UPDATE:
@@ -115,13 +117,14 @@ def advice(role: Role) -> str:
         return "Check the data for missing values, and the scaling for a division by a zero std."
     if role in BACKWARD:
         return (
-            "Look for a square root, norm or logarithm at zero, or `where` around one: its value "
-            "is finite, its derivative is not. Add the epsilon inside."
+            "Look for a square root, norm or logarithm at zero, or a `where` around one: its "
+            "value is finite, its derivative is not. Add the epsilon inside."
         )
     if role in (Role.PARAM, Role.UPDATE):
         return (
-            "Lower the learning rate, clip gradients, and check the optimizer's epsilon. In Keras "
-            "the gradients of a sample are computed a second time: one that is infinite at a "
-            "single point, such as an arc cosine's at 1, may have broken the first time only."
+            "Lower the learning rate, clip gradients, and check the optimizer's epsilon. In "
+            "Keras the gradients of a sampled step are computed a second time: one that is "
+            "infinite at a single point, such as an arc cosine's at 1, may have been non-finite "
+            "the first time only."
         )
     return ""

@@ -31,10 +31,12 @@ _SAME_SIGN = 0.95
 def bias_drift(
     trace: Trace,
     *,
-    scale: Annotated[float, "mean of the bias over the rms of the weights beside it"] = 1.5,
-    steady: Annotated[float, "slowest over fastest sixth of the run"] = 0.4,
+    scale: Annotated[float, "mean of the bias relative to the rms of its layer's weights"] = 1.5,
+    steady: Annotated[float, "pace in the slowest sixth of the run relative to the fastest"] = 0.4,
     samples: Annotated[int, "sampled steps that are needed"] = 20,
-    fitted: Annotated[float, "share of the first loss that no offset alone leaves"] = 0.1,
+    fitted: Annotated[
+        float, "share of the first loss below which more than an offset was learned"
+    ] = 0.1,
 ) -> Iterator[Finding | Skipped]:
     """A bias moves away from zero at a steady pace, beyond the scale of the weights beside it.
 

@@ -33,7 +33,9 @@ _STILL_GROWS = 1.1  # times, over the last third of the samples
 def weight_divergence(
     trace: Trace,
     *,
-    growth: Annotated[float, "rms of the weights over that of their start"] = 10.0,
+    growth: Annotated[
+        float, "rms of the weights relative to the start, or to the usual one if larger"
+    ] = 10.0,
     samples: Annotated[int, "sampled steps that are needed"] = 10,
 ) -> Iterator[Finding | Skipped]:
     """A layer's weights grow to many times their start, go on growing, and nothing is learned.
@@ -100,7 +102,7 @@ def weight_divergence(
 def weight_collapse(
     trace: Trace,
     *,
-    shrinkage: Annotated[float, "rms of the start over that of the end"] = 100.0,
+    shrinkage: Annotated[float, "rms at the start relative to the end"] = 100.0,
     samples: Annotated[int, "sampled steps that are needed"] = 10,
 ) -> Iterator[Finding | Skipped]:
     """A layer's weights fade to a small part of what they were.

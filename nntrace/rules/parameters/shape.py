@@ -25,14 +25,17 @@ _SMALLEST_FILTER = 5  # in 3 × 3 there is no room for structure
     Severity.INFO,
     needs=(Role.PARAM,),
     advice="Look at the histogram in the report: a few huge weights come from a learning rate "
-    "too high or an input out of scale, a heap at zero from a penalty or from dead units.",
+    "that is too high or an input that is not scaled, a heap at zero from a penalty or from "
+    "dead units.",
 )
 def non_gaussian_weights(
     trace: Trace,
     *,
     kurtosis: Annotated[float, "excess kurtosis (0 for a Gaussian)"] = 10.0,
     skew: Annotated[float, "absolute skewness (0 for a Gaussian)"] = 2.0,
-    heaps: Annotated[float, "excess kurtosis of two heaps (−2; −1.2 if evenly spread)"] = -1.5,
+    heaps: Annotated[
+        float, "excess kurtosis below which weights form two heaps (−2; −1.2 if evenly spread)"
+    ] = -1.5,
     samples: Annotated[int, "sampled steps that are needed"] = 10,
 ) -> Iterator[Finding | Skipped]:
     """A layer's weights have become far from bell-shaped since training began.
@@ -74,8 +77,8 @@ def non_gaussian_weights(
         bound = _clipped_at(low[late, index], high[late, index])
         if now[0] < heaps and bound is not None:
             yield Finding(
-                f"{site.path} has piled up at the ends of ±{bound:.3g}, beyond which nothing goes: "
-                f"excess kurtosis {now[0]:.2g}, where two heaps have -2.",
+                f"{site.path} has piled up at its bounds of ±{bound:.3g}, which no weight "
+                f"exceeds: excess kurtosis {now[0]:.2g}, where two heaps have -2.",
                 site=site,
                 steps=span(trace),
                 evidence={"kurtosis": now[0], "bound": bound},
@@ -105,7 +108,7 @@ def _clipped_at(low: FloatArray, high: FloatArray) -> float | None:
 def dead_filters(
     trace: Trace,
     *,
-    fraction: Annotated[float, "share of a layer's filters"] = 0.1,
+    fraction: Annotated[float, "share of a layer's filters that are next to zero"] = 0.1,
     samples: Annotated[int, "samples of a layer that are needed"] = 3,
 ) -> Iterator[Finding | Skipped]:
     """Whole filters (the weights of one output unit) are next to zero while others are not.
@@ -161,7 +164,9 @@ def noisy_first_layer(
     trace: Trace,
     *,
     smoothness: Annotated[float, "correlation of neighbouring weights within a filter"] = 0.15,
-    input_smoothness: Annotated[float, "the same of the images, which must have structure"] = 0.5,
+    input_smoothness: Annotated[
+        float, "correlation of neighbouring pixels that the images must have"
+    ] = 0.5,
     steps: Annotated[int, "step from which the filters are expected to have structure"] = 200,
 ) -> Iterator[Finding | Skipped]:
     """Late in training the first layer's filters over images still look like noise.

@@ -83,29 +83,30 @@ def _comparison(trace: Trace, name: str) -> Advantage | Skipped:
     assert other is not None
     if reason := problem(trace, other) or incomparable(trace, other):
         return Skipped(reason)
-    return advantage(trace, other) or Skipped("too few common steps")
+    return advantage(trace, other) or Skipped("the two runs share too few steps")
 
 
 def _too_early(trace: Trace, found: Advantage, who: str) -> Skipped | None:
     """The reason why it proves nothing that `who` do not win; None after enough steps."""
     if found.steps < _FEW_STEPS:
         return Skipped(
-            f"{who} not win yet, but there were only {found.steps} steps; give it more --steps"
+            f"after only {found.steps} steps {who} not give a lower loss, which proves nothing "
+            "yet; give `nntrace check` more --steps"
         )
     run = trace.under("overfit")
     batch = None if run is None or problem(run) else fit(run)
     if batch is None or np.isnan(batch.share):
-        reason = "whether the model can fit one batch (PRB01) is not known"
+        reason = "it is not known whether the model can fit even one batch (PRB01)"
     elif not batch.reached:
-        reason = "the model cannot fit one batch in that time either (PRB01)"
+        reason = "the model cannot fit even one batch in as many steps (PRB01)"
     elif found.steps < 2 * batch.steps:
         reason = (
-            f"to fit one batch alone takes {batch.steps} of its {found.steps} steps; give it more "
-            "--steps"
+            f"fitting one batch alone takes {batch.steps} of these {found.steps} steps; give "
+            "`nntrace check` more --steps"
         )
     else:
         return None
-    return Skipped(f"{who} not win yet, but {reason}")
+    return Skipped(f"{who} not give a lower loss, which proves nothing yet: {reason}")
 
 
 @rule(
@@ -120,7 +121,9 @@ def _too_early(trace: Trace, found: Advantage, who: str) -> Skipped | None:
 def ignores_input(
     trace: Trace,
     *,
-    errors: Annotated[float, "standard errors by which real inputs must win"] = _PROOF,
+    errors: Annotated[
+        float, "standard errors by which the loss with real inputs must be lower"
+    ] = _PROOF,
 ) -> Iterator[Finding | Skipped]:
     """Training does as well when all inputs are zero.
 
@@ -144,11 +147,12 @@ def ignores_input(
             evidence={"loss": found.baseline, "blind_loss": found.other},
         )
     elif found.errors < -errors and found.other < _EASIER * found.baseline:
-        yield Skipped("with its inputs zeroed the task is easier: the targets are made of them")
+        yield Skipped("the targets are made from the inputs, so zeroed inputs make the task easier")
     elif found.errors < errors:
         yield _too_early(trace, found, "real inputs do") or Finding(
-            f"Training does as well with all inputs zero: mean loss {found.baseline:.4g} with the "
-            f"real ones, {found.other:.4g} without, over the second half of {found.steps} steps.",
+            f"Training does as well with all inputs zero: the mean loss is {found.baseline:.4g} "
+            f"with the real inputs and {found.other:.4g} without, over the second half of "
+            f"{found.steps} steps.",
             steps=(0, found.steps - 1),
             evidence={
                 "loss": found.baseline,
@@ -170,7 +174,9 @@ def ignores_input(
 def labels_carry_no_signal(
     trace: Trace,
     *,
-    errors: Annotated[float, "standard errors by which the real targets must win"] = _PROOF,
+    errors: Annotated[
+        float, "standard errors by which the loss with the real targets must be lower"
+    ] = _PROOF,
 ) -> Iterator[Finding | Skipped]:
     """Training does as well when the targets are shuffled within each batch.
 
@@ -209,7 +215,7 @@ def labels_carry_no_signal(
 def more_capacity_does_not_help(
     trace: Trace,
     *,
-    gain: Annotated[float, "relative fall of the loss that counts as help"] = 0.05,
+    gain: Annotated[float, "relative fall of the loss that counts as an improvement"] = 0.05,
 ) -> Iterator[Finding | Skipped]:
     """A model that cannot fit one batch fits its data no better without dropout and weight decay.
 
@@ -242,22 +248,22 @@ def more_capacity_does_not_help(
         return
     found, one = advantage(trace, other), fit(batch)
     if found is None or one is None or one.floor is None:
-        yield Skipped("too few common steps, or a loss whose floor is not known")
+        yield Skipped("the two runs share too few steps, or the lowest possible loss is not known")
         return
     if one.reached or one.falling:
         return
     noise = _ERRORS * found.noise
     if abs(-found.gain - gain) <= noise:
         yield Skipped(
-            f"the loss falls by {-found.gain:.1%} ± {noise:.1%} without dropout and weight decay: "
-            f"too noisy to tell from {gain:.0%}; give it more --steps"
+            f"the loss falls by {-found.gain:.1%} ± {noise:.1%} without dropout and weight "
+            f"decay: too noisy to tell it from {gain:.0%}; give `nntrace check` more --steps"
         )
         return
     if -found.gain > gain:
         return
     yield Finding(
-        f"Without dropout and weight decay the loss is hardly lower: {found.other:.4g}, with them "
-        f"{found.baseline:.4g}; and one batch alone is not fitted (PRB01).",
+        f"Without dropout and weight decay the loss is hardly lower ({found.other:.4g}) than "
+        f"with them ({found.baseline:.4g}), and the model cannot fit one batch either (PRB01).",
         steps=(0, found.steps - 1),
         evidence={"loss": found.baseline, "unregularised_loss": found.other, "share": one.share},
     )

@@ -26,11 +26,11 @@ def problem(trace: Trace, *others: Trace | None) -> str | None:
         names = ", ".join(dict.fromkeys(optimizers))
         phases = 1 + sum(one != other for one, other in pairwise(optimizers))
         if phases == len(set(optimizers)):
-            return f"training has phases, each with an optimizer ({names}) and losses of its own"
-        return f"several optimizers take turns ({names}): there is no one loss"
+            return f"training has several phases, each with its own optimizer ({names}) and losses"
+        return f"several optimizers take turns ({names}), so there is no single loss"
     for run in (trace, *others):
         if run is None:
-            return "an experiment was not made"
+            return "an experiment was not run"
         name = run.experiment.name if run.experiment is not None else "run"
         if reason := told(run).get("problem"):
             return f"{name}: {reason}"
@@ -46,7 +46,7 @@ def incomparable(trace: Trace, other: Trace) -> str | None:
     lower loss is no better fit.
     """
     if np.nanmin(trace.steps.loss) < 0:
-        return "the loss becomes negative: how low it is says nothing about the fit"
+        return "the loss becomes negative, so how low it is says nothing about the fit"
     theirs = {batch.step: batch for batch in other.batches}
     for batch in trace.batches:
         its = theirs.get(batch.step)

@@ -102,8 +102,8 @@ def _unmoved(trace: Trace) -> Iterator[str]:
     "cannot-overfit-one-batch",
     Severity.ERROR,
     advice="Something between input, model, loss and optimizer is broken: compare what the loss "
-    "function gets with what it expects, and look for layers that do not move. If nothing is, the "
-    "model is too small.",
+    "function gets with what it expects, and look for layers that do not change. If nothing "
+    "is broken, the model is too small.",
     explains=("PRB09", "LOS07", "LOS11"),
     experiments=("overfit",),
 )
@@ -148,12 +148,14 @@ def cannot_overfit_one_batch(trace: Trace) -> Iterator[Finding | Skipped]:
         )
         return
     if found.falling:
-        yield Skipped(f"the loss was still falling: {_course(found)}; give it more --steps")
+        yield Skipped(
+            f"the loss was still falling: {_course(found)}; give `nntrace check` more --steps"
+        )
         return
     unmoved = ", ".join(found.unmoved[:_NAMES_SHOWN]) or "none"
     yield Finding(
-        f"The model cannot learn one batch by heart: {_course(found)}. Parameters that did not "
-        f"move: {unmoved}.",
+        f"The model cannot memorise one batch: {_course(found)}. Parameters that did not change: "
+        f"{unmoved}.",
         steps=(0, found.steps - 1),
         evidence={
             "first_loss": found.start,

@@ -112,8 +112,8 @@ def _smoothed(values: FloatArray) -> FloatArray:
 def lr_range(
     trace: Trace,
     *,
-    above: Annotated[float, "times the rate at which the loss ran away"] = 3.0,
-    below: Annotated[float, "times below the lowest rate at which it fell"] = 50.0,
+    above: Annotated[float, "factor above the rate at which the loss diverged"] = 3.0,
+    below: Annotated[float, "factor below the lowest rate at which the loss fell"] = 50.0,
 ) -> Iterator[Finding | Skipped]:
     """The script's learning rate lies outside the range in which the loss falls.
 
@@ -137,14 +137,14 @@ def lr_range(
         yield Skipped("the sweep ended too early, or the optimizer has no learning rate")
         return
     if found.low is None or found.high is None:
-        yield Skipped("at no rate of the sweep did the loss fall beyond its noise")
+        yield Skipped("the loss fell beyond its noise at no rate of the sweep")
         return
     range_text = f"{found.low:.1e} to {found.high:.1e}"
     last = float(found.rates[-1])
     if found.limit is None and found.own > _COVERED * last:
         yield Skipped(
-            f"the script ended at a rate of {last:.1e}, before the sweep came to its own "
-            f"({found.own:.1e}); let it make more steps"
+            f"the script ended when the sweep was at a rate of {last:.1e}, before it reached the "
+            f"script's own ({found.own:.1e}); let the script make more steps"
         )
         return
     evidence = {
@@ -156,13 +156,14 @@ def lr_range(
     }
     if found.limit is not None and found.own > above * found.limit:
         yield Finding(
-            f"The learning rate {found.own:.1e} is too high: the loss ran away at "
-            f"{found.limit:.1e} already; it fell from {range_text}.",
+            f"The learning rate {found.own:.1e} is too high: the loss already diverged at "
+            f"{found.limit:.1e}; it fell at rates from {range_text}.",
             evidence=evidence,
         )
     elif found.own < found.low / (_BELOW_WITH_PROOF if _fits_at_another_rate(trace) else below):
         yield Finding(
-            f"The learning rate {found.own:.1e} is too low: the loss fell from {range_text}.",
+            f"The learning rate {found.own:.1e} is too low: the loss fell at rates from "
+            f"{range_text}.",
             evidence=evidence,
         )
 

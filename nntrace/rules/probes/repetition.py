@@ -15,7 +15,7 @@ from nntrace.trace import Trace
     "not-reproducible",
     Severity.WARNING,
     advice="Seed every generator the program draws from: Python's, NumPy's (also "
-    "`default_rng()`), the framework's and those of loader workers; iterate over no set.",
+    "`default_rng()`), the framework's and those of loader workers; do not iterate over sets.",
     experiments=("repeat",),
 )
 def not_reproducible(
@@ -36,7 +36,7 @@ def not_reproducible(
     assert other is not None
     last = min(int(run.steps.step[-1]) if len(run.steps) else -1 for run in (trace, other))
     if last < 1:
-        yield Skipped("one of the two runs made no two steps")
+        yield Skipped("one of the two runs made fewer than two steps")
         return
     comparison = compare(trace.until(last), other.until(last), tolerance=tolerance)
     first = comparison.first
@@ -50,7 +50,7 @@ def not_reproducible(
         f"Two runs with the same seed differ, first at step {first.step} in {where}: "
         f"{first.statistic} {first.a:.6g} and {first.b:.6g}."
         if first.place != "batch"
-        else f"Two runs with the same seed see other examples, first at step {first.step}.",
+        else f"Two runs with the same seed see different examples, first at step {first.step}.",
         site=site,
         steps=(first.step, last),
         evidence={"difference": first.difference, "steps_compared": last + 1},

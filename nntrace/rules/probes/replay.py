@@ -73,7 +73,7 @@ def _answer(trace: Trace, name: str, found: str, noted: str) -> Iterator[Finding
             (found if state == "found" else noted).format(text),
             severity=None if state == "found" else Severity.INFO,
             evidence=evidence if isinstance(evidence, dict) else {},
-            advice="" if state == "found" else "Nothing, if it is meant.",
+            advice="" if state == "found" else "Nothing, if this is intended.",
         )
     elif state != "clean":
         yield Skipped(text)
@@ -83,7 +83,9 @@ def _answer(trace: Trace, name: str, found: str, noted: str) -> Iterator[Finding
     "PRB05",
     "wrong-backward",
     Severity.ERROR,
-    advice="Derive the backward again, and test it alone with torch.autograd.gradcheck.",
+    advice="Derive the backward again, and test it alone with `torch.autograd.gradcheck`.",
+    in_keras="Derive the backward again, and test it alone: `tf.test.compute_gradient` returns the "
+    "gradient beside an estimate of it by differences.",
     experiments=("repeat",),
 )
 def wrong_backward(trace: Trace) -> Iterator[Finding | Skipped]:
@@ -111,7 +113,8 @@ def wrong_backward(trace: Trace) -> Iterator[Finding | Skipped]:
         functions = {**layers, **functions}
     if not functions:
         yield Skipped(
-            "the script has no function with a backward, and no layer of its own to examine"
+            "the script has no function with a hand-written backward and no layer of its own to "
+            "examine"
         )
         return
     for name, answer in functions.items():
@@ -127,7 +130,7 @@ def wrong_backward(trace: Trace) -> Iterator[Finding | Skipped]:
                 severity=None if state == "found" else Severity.INFO,
                 evidence=evidence if isinstance(evidence, dict) else {},
                 location=_location(answer.get("file"), answer.get("line")),
-                advice="" if state == "found" else "Nothing, if it is meant.",
+                advice="" if state == "found" else "Nothing, if this is intended.",
             )
 
 

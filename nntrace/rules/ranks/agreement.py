@@ -41,8 +41,8 @@ _MOST_NAMED = 20
 def parameters_diverge(
     trace: Trace,
     *,
-    tolerance: Annotated[float, "largest difference relative to the parameter's rms"] = 1e-3,
-    samples: Annotated[int, "shared samples in which they must differ"] = 2,
+    tolerance: Annotated[float, "largest difference relative to the rms of the parameter"] = 1e-3,
+    samples: Annotated[int, "steps sampled on all ranks in which they must differ"] = 2,
 ) -> Iterator[Finding | Skipped]:
     """Ranks that should hold the same parameters hold different ones.
 
@@ -99,7 +99,7 @@ def parameters_diverge(
 def same_data_on_ranks(
     trace: Trace,
     *,
-    share: Annotated[float, "shared samples in which the batches are equal"] = 0.9,
+    share: Annotated[float, "share of the steps sampled on all ranks with equal batches"] = 0.9,
     samples: Annotated[int, "steps sampled on all ranks that are needed"] = 5,
 ) -> Iterator[Finding | Skipped]:
     """Several ranks train on the very same batches.
@@ -194,8 +194,8 @@ def gradients_not_synchronised(
     example = "" if count == total else f", such as `{named[0].path}`"
     yield Finding(
         f"the gradients of {what} parameters{example} differed between "
-        f"{described([t.rank for t in ranks])} in every step that was sampled on all."
-        f"{unwrapped}",
+        f"{described([t.rank for t in ranks])} in every step that was sampled on all "
+        f"ranks.{unwrapped}",
         site=named[0],
         steps=span(gradients.steps),
         evidence={
@@ -234,7 +234,7 @@ def _not_replicas(ranks: tuple[Trace, ...]) -> str:
     if spread.sharded:
         return "each rank holds a part of the parameters"
     if spread.own_averaging:
-        return "the ranks average their parameters now and then (local SGD)"
+        return "the ranks average their parameters only now and then (local SGD)"
     return ""
 
 

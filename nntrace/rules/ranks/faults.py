@@ -47,8 +47,8 @@ _COMMUNICATION = re.compile(
 def straggler(
     trace: Trace,
     *,
-    share: Annotated[float, "time the others wait, relative to the step time"] = 0.2,
-    steps: Annotated[int, "steps that all ranks made"] = 20,
+    share: Annotated[float, "time for which the others wait, relative to the step time"] = 0.2,
+    steps: Annotated[int, "steps of all ranks that are needed"] = 20,
     least_ms: Annotated[float, "waiting time per step that matters, in milliseconds"] = 1.0,
 ) -> Iterator[Finding | Skipped]:
     """One rank is slower than the others step after step, and they wait for it.
@@ -102,7 +102,7 @@ def straggler(
         *("NUM01", "NUM02", "NUM03", "NUM04", "NUM08", "NUM09", "LOS07", "LOS08", "LOS12"),
         *("ACT07", "GRD04", "PAR02", "UPD06", "DST01"),
     ),
-    advice="Look at what that rank alone had in that step: its batch first (a bad file, an empty "
+    advice="Look at what only that rank had in that step: first its batch (a bad file, an empty "
     "batch, a label out of range), then its device.",
 )
 def first_bad_rank(trace: Trace) -> Iterator[Finding | Skipped]:
@@ -149,8 +149,8 @@ def first_bad_rank(trace: Trace) -> Iterator[Finding | Skipped]:
     "DST06",
     "rank-lost",
     Severity.ERROR,
-    advice="Read that rank's own output. Killed without a word: look for the out-of-memory killer "
-    "(`dmesg`), the scheduler's limits and a lost node.",
+    advice="Read that rank's own output. If it was killed without a message, look for the "
+    "out-of-memory killer (`dmesg`), the scheduler's limits and a lost node.",
 )
 def rank_lost(trace: Trace) -> Iterator[Finding | Skipped]:
     """A rank ended before the others, or never trained.
@@ -187,8 +187,7 @@ def rank_lost(trace: Trace) -> Iterator[Finding | Skipped]:
     missing = sorted(set(range(world)) - {t.rank for t in ranks})
     if missing and ended and one_machine and spread is not None and spread.replicates:
         yield Finding(
-            f"of {world} ranks {described(missing)} left no record: no optimizer step was made "
-            "there.",
+            f"{described(missing)} of {world} left no record: no optimizer step was made there.",
             steps=(0, max(end.steps for end in ends)),
             evidence={"ranks": missing[:64], "world_size": world},
         )

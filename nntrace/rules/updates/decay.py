@@ -37,8 +37,8 @@ _LEAST_SAMPLES = 6
 def weight_decay_dominates(
     trace: Trace,
     *,
-    share: Annotated[float, "decay's part of a step relative to the gradient's"] = 1.0,
-    remaining: Annotated[float, "part of the first loss that is left"] = 0.5,
+    share: Annotated[float, "size of the decay in a step relative to the gradient's part"] = 1.0,
+    remaining: Annotated[float, "share of the first loss that must be left"] = 0.5,
 ) -> Iterator[Finding | Skipped]:
     """Weight decay changes the weights as much as the gradient does, and the loss stays high.
 
@@ -54,7 +54,7 @@ def weight_decay_dominates(
         return
     left = remaining_loss(trace)
     if not np.isfinite(left):
-        yield Skipped("what became of the loss is not known")
+        yield Skipped("it is not known how much of the first loss is left")
         return
     shares, decoupled = _shares_of_decay(trace, sites)
     judged = np.isfinite(shares)

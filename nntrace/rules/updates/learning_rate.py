@@ -104,8 +104,10 @@ def lr_too_low(
     trace: Trace,
     *,
     ratio: Annotated[float, "rms(Δw) / rms(w) below which steps are small"] = 1.5e-4,
-    remaining: Annotated[float, "part of the first loss that is left"] = 0.6,
-    steadiness: Annotated[float, "fall of the last third over that of the first"] = 0.7,
+    remaining: Annotated[float, "share of the first loss that must be left"] = 0.6,
+    steadiness: Annotated[
+        float, "fall of the loss in the last third of the run relative to the first"
+    ] = 0.7,
     steps: Annotated[int, "steps at the full learning rate that are needed"] = 150,
 ) -> Iterator[Finding | Skipped]:
     """The loss falls at a slow, constant pace and comes nowhere: the steps are tiny.
@@ -157,16 +159,18 @@ def lr_too_low(
     "lr-decayed-early",
     Severity.WARNING,
     explains=("UPD02", "UPD06", "LOS07", "LOS14"),
-    advice="Stretch the schedule to the length of the run (its `T_max`, `total_steps`, milestones "
-    "or decay rate), or begin with a constant rate and decay last.",
+    advice="Stretch the schedule to the length of the run (its `T_max`, `total_steps`, "
+    "milestones or decay rate), or begin with a constant rate and decay it only at the end.",
 )
 def lr_decayed_early(
     trace: Trace,
     *,
-    decay: Annotated[float, "fall of the rate below its highest value"] = 100.0,
-    share: Annotated[float, "part of the run that is spent at such a rate"] = 0.2,
-    fall: Annotated[float, "relative fall of the loss just before"] = 0.03,
-    most: Annotated[float, "part of the run after which the whole decay came early"] = 0.75,
+    decay: Annotated[float, "factor of fall of the rate below its highest value"] = 100.0,
+    share: Annotated[float, "share of the run at such a rate"] = 0.2,
+    fall: Annotated[float, "relative fall of the loss just before the decay"] = 0.03,
+    most: Annotated[
+        float, "share of the run at such a rate that means that the whole decay was early"
+    ] = 0.75,
     steps: Annotated[int, "optimizer steps with a loss that are needed"] = 60,
 ) -> Iterator[Finding | Skipped]:
     """The learning rate fell to next to nothing for a good part of the run while the loss fell.

@@ -39,7 +39,7 @@ def long_average(trace: Trace) -> Finding | None:
                 why = f"and scales it by the last {1.0 / (1.0 - pair[1]):.0f} alone"
         return Finding(
             f"{kind} with {setting} averages the gradient over about {lasts:.0f} steps {why}: "
-            "it goes on in a direction long after the gradient has turned.",
+            "updates keep their direction long after the gradient has turned.",
             steps=(int(trace.steps.step[0]), int(trace.steps.step[-1])),
             severity=Severity.WARNING,
             evidence={"momentum": kept, "steps_averaged": lasts},

@@ -34,8 +34,8 @@ from nntrace.trace import Event, Site, Trace
 def parameter_not_in_optimizer(
     trace: Trace,
     *,
-    samples: Annotated[int, "sampled steps with a gradient and without an update"] = 5,
-    untrained: Annotated[float, "part of the first layers' weights that is as initialised"] = 0.9,
+    samples: Annotated[int, "sampled steps with a gradient but no update that are needed"] = 5,
+    untrained: Annotated[float, "share of the first layers' weights that are as initialised"] = 0.9,
 ) -> Iterator[Finding | Skipped]:
     """Trainable parameters get gradients, but no optimizer ever steps them.
 
@@ -94,15 +94,15 @@ def _left_out_though_fresh(trace: Trace, untrained: float) -> Finding | None:
         return None
     paths = [site.path for site in fresh]
     return Finding(
-        f"no optimizer is given {named(paths)}: they feed what is trained, could be trained "
-        "themselves, and stay as they were initialised.",
+        f"no optimizer is given {named(paths)}: these trainable parameters come before layers "
+        "that are trained, and stay as they were initialised.",
         site=fresh[0],
         steps=sampled_span(trace),
         severity=Severity.WARNING,
         evidence={"parameters": paths},
-        advice="Ask for the gradients of these as well and give them to the optimizer "
-        "(`tape.gradient(loss, encoder.trainable_variables + head.trainable_variables)`), "
-        "or set their `trainable = False`.",
+        advice="Compute the gradients of these as well and give them to the optimizer "
+        "(`tape.gradient(loss, encoder.trainable_variables + head.trainable_variables)`), or "
+        "set their `trainable = False`.",
     )
 
 
@@ -140,7 +140,7 @@ def _never_asked_for(trace: Trace) -> list[Site]:
 def optimizer_recreated(
     trace: Trace,
     *,
-    rebuilt: Annotated[int, "times it was built again for the same parameters"] = 2,
+    rebuilt: Annotated[int, "times it must have been built again for the same parameters"] = 2,
 ) -> Iterator[Finding | Skipped]:
     """The same line builds a new optimizer for the same parameters again and again.
 

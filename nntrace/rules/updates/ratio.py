@@ -67,8 +67,12 @@ def update_ratio_high(
     *,
     warning: Annotated[float, "rms(Δw) / rms(w) that is a warning when it lasts"] = 1e-2,
     error: Annotated[float, "rms(Δw) / rms(w) that is an error when it lasts"] = 1e-1,
-    learned: Annotated[float, "share of the first loss below which training works anyway"] = 0.5,
-    agreement: Annotated[float, "cosine of successive gradients that do not overshoot"] = 0.5,
+    learned: Annotated[
+        float, "share of the first loss below which training works all the same"
+    ] = 0.5,
+    agreement: Annotated[
+        float, "cosine of successive gradients above which updates do not overshoot"
+    ] = 0.5,
 ) -> Iterator[Finding | Skipped]:
     """Every step changes the weights by a large part of their own size, and the loss stays high.
 
@@ -224,7 +228,7 @@ def update_ratio_low(
     trace: Trace,
     *,
     ratio: Annotated[float, "rms(Δw) / rms(w) below which next to nothing changes"] = 1e-5,
-    progress: Annotated[float, "relative fall of the loss that is progress"] = 0.1,
+    progress: Annotated[float, "relative fall of the loss that counts as progress"] = 0.1,
 ) -> Iterator[Finding | Skipped]:
     """Steps change the weights next to nothing while the loss is as high as it began.
 

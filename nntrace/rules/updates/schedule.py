@@ -26,10 +26,16 @@ _REPEATING = ("CosineAnnealingWarmRestarts", "CyclicLR", "CosineDecayRestarts")
 def scheduler_unit_mistaken(
     trace: Trace,
     *,
-    decay: Annotated[float, "fall of the rate within one epoch that no schedule means"] = 30.0,
-    part: Annotated[float, "of the run, after which a decay to nothing was not made for it"] = 0.2,
-    gone: Annotated[float, "fall after which a rate without an end counts as nothing"] = 1000.0,
-    rest: Annotated[float, "of the run, trained at that next to nothing"] = 0.5,
+    decay: Annotated[
+        float, "factor by which no schedule is meant to lower the rate within one epoch"
+    ] = 30.0,
+    part: Annotated[
+        float, "share of the run below which a schedule that ends is too short for it"
+    ] = 0.2,
+    gone: Annotated[
+        float, "factor of decay after which the rate of an endless schedule is next to nothing"
+    ] = 1000.0,
+    rest: Annotated[float, "share of the run that is trained at such a rate"] = 0.5,
     steps: Annotated[int, "optimizer steps that are needed"] = 20,
 ) -> Iterator[Finding | Skipped]:
     """A schedule in epochs is stepped after every batch, or one in batches after every epoch.
@@ -141,7 +147,7 @@ def _too_often(
         f"where an epoch has {an_epoch}: it seems to be made for epochs.",
         evidence={"calls": calls, "horizon": horizon or None, "steps_per_epoch": an_epoch},
         advice="Move `scheduler.step()` out of the loop over batches, or give the scheduler its "
-        f"length in batches ({an_epoch} per epoch), as a schedule of Keras' needs it.",
+        f"length in batches ({an_epoch} per epoch), which a Keras schedule expects.",
     )
 
 
@@ -150,11 +156,11 @@ def _over_soon(trace: Trace, kind: str, horizon: int, decay: float) -> Finding |
     if not len(rates) or not rates.max() > decay * rates[horizon:].max(initial=0.0):
         return None
     return Finding(
-        f"{kind} is stepped after every batch and is over after {horizon} of {len(rates)} "
-        f"steps; the rate is {rates[-1]:.2g} since: it seems to be made for epochs.",
+        f"{kind} is stepped after every batch and is over after {horizon} of {len(rates)} steps; "
+        f"the rate has been {rates[-1]:.2g} since: it seems to be made for epochs.",
         evidence={"horizon": horizon, "rate": float(rates[-1])},
         advice="Move `scheduler.step()` out of the loop over batches, or give the scheduler its "
-        "length in batches, as a schedule of Keras' needs it.",
+        "length in batches, which a Keras schedule expects.",
     )
 
 

@@ -43,9 +43,11 @@ _STAND_FOR_ALL = 1 / 3  # of the frozen elements: so many fresh ones stand for a
 def update_imbalance(
     trace: Trace,
     *,
-    factor: Annotated[float, "largest over smallest update ratio of the layers"] = 1000.0,
-    samples: Annotated[int, "sampled steps it must have lasted"] = _LEAST_SAMPLES,
-    learned: Annotated[float, "share of the first loss below which it is only noted"] = 0.5,
+    factor: Annotated[
+        float, "largest update ratio of the layers relative to the smallest"
+    ] = 1000.0,
+    samples: Annotated[int, "sampled steps that are needed"] = _LEAST_SAMPLES,
+    learned: Annotated[float, "share of the first loss below which it is information"] = 0.5,
 ) -> Iterator[Finding | Skipped]:
     """Some layers change a thousand times faster, relative to their size, than others.
 
@@ -117,8 +119,10 @@ def update_imbalance(
 def frozen_layer(
     trace: Trace,
     *,
-    share: Annotated[float, "part of the model's weights that is frozen and untrained"] = 0.5,
-    tolerance: Annotated[float, "relative distance of a std from an initialiser's"] = 0.025,
+    share: Annotated[float, "share of the model's weights that are frozen and untrained"] = 0.5,
+    tolerance: Annotated[
+        float, "relative difference of a standard deviation from the initialiser's"
+    ] = 0.025,
 ) -> Iterator[Finding | Skipped]:
     """Most of the model is frozen, and its weights are those of a fresh initialisation.
 
@@ -174,9 +178,11 @@ def frozen_layer(
 def update_lost_to_rounding(
     trace: Trace,
     *,
-    share: Annotated[float, "elements with a gradient that a step leaves unchanged"] = 0.2,
+    share: Annotated[
+        float, "share of the elements with a gradient that a step leaves unchanged"
+    ] = 0.2,
     samples: Annotated[int, "sampled steps that are needed"] = _LEAST_SAMPLES,
-    learned: Annotated[float, "share of the first loss below which it is only noted"] = 0.5,
+    learned: Annotated[float, "share of the first loss below which it is information"] = 0.5,
 ) -> Iterator[Finding | Skipped]:
     """Parameters in bfloat16 or float16 are too coarse for their updates.
 
@@ -229,7 +235,9 @@ def update_lost_to_rounding(
 def non_gaussian_updates(
     trace: Trace,
     *,
-    kurtosis: Annotated[float, "excess kurtosis; a Gaussian has 0, a Laplace 3"] = 100.0,
+    kurtosis: Annotated[
+        float, "excess kurtosis; a Gaussian has 0, a Laplace distribution 3"
+    ] = 100.0,
     samples: Annotated[int, "sampled steps that are needed"] = _LEAST_SAMPLES,
 ) -> Iterator[Finding | Skipped]:
     """A few elements make up nearly all of the updates, in most layers, all the time.

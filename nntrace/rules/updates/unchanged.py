@@ -40,7 +40,7 @@ _OF_NO_RATE = (
 def unchanged_parameter(
     trace: Trace,
     *,
-    samples: Annotated[int, "sampled steps with a gradient and without a change"] = 5,
+    samples: Annotated[int, "sampled steps with a gradient but no change that are needed"] = 5,
 ) -> Iterator[Finding | Skipped]:
     """An optimizer steps a parameter that has a gradient, yet its values never change.
 

@@ -112,7 +112,7 @@ def test_a_norm_that_doubles_five_times_in_a_row_with_the_loss_is_an_error(growt
 def test_a_run_that_ends_in_nan_after_growing_gradients_is_an_error():
     loss = [2.3, 2.5, 9.0, 80.0, 900.0, 2e5, None, None]
     [finding] = findings("GRD02", norms(1, 3, 10, 40, 200, 5000, 1e7, None, loss=loss))
-    assert "the loss is worse since" in finding.message
+    assert "the loss has been worse since" in finding.message
 
 
 def test_doubling_without_harm_is_healthy():

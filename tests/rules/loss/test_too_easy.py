@@ -125,7 +125,7 @@ def next_ids(end, *, given=IDS, targets=IDS, between=(8, 12, 32), target_mean=4.
 def test_targets_that_are_the_ids_given_are_named(end, level, targets):
     [finding] = findings("LOS20", next_ids(end, targets=targets))
     assert finding.level is level
-    assert "the same ids as input.0" in finding.message
+    assert "is the id in input.0" in finding.message
 
 
 @pytest.mark.parametrize("between", [(8, 12, 32), (8, 32)], ids=["attention", "summary"])
@@ -133,7 +133,7 @@ def test_a_decoder_that_is_given_its_targets_may_shift_them_inside(between):
     trace = next_ids(0.05, given=IDS[:, ::-1], beside=IDS, between=between, target_mean=4.6)
     [finding] = findings("LOS20", trace)
     assert finding.level is Severity.INFO
-    assert "the same ids as input.1" in finding.message
+    assert "is the id in input.1" in finding.message
 
 
 def test_a_decoder_that_is_given_the_targets_before_is_healthy():
