@@ -198,7 +198,7 @@ def test_a_sweep_that_ends_below_the_scripts_rate_says_nothing_of_it():
 
 
 def test_an_experiment_that_was_not_made_is_named():
-    assert only_skip("PRB07", checked()) == "its experiment 'sweep' was not made"
+    assert only_skip("PRB07", checked()) == "its experiment 'sweep' was not run"
 
 
 def test_the_noise_of_tiny_batches_makes_no_range():

@@ -21,7 +21,7 @@ def test_gradients_gathered_for_a_step_that_never_came_are_an_error():
     trace = trace_of(steps=0, events=[event("idle", 0, backwards=6, needed=8)])
     [finding] = findings("RUN04", trace)
     assert finding.level is Severity.ERROR
-    assert "a step of 8 of them" in finding.message
+    assert "steps after 8 of them" in finding.message
 
 
 def gradients(n):
