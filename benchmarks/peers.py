@@ -3,9 +3,10 @@
 Blocks of bare and of traced steps follow each other (A B A B A). A traced block is compared with
 the mean of the two bare ones around it, so that a drift of the machine cancels. It prints the
 median ratio over the traced blocks, by the clock and by processor time, which other work on the
-machine hardly changes. A traced block lasts until what it recorded is on disk. One of unsampled
-steps is long enough to include the writer's rounds, and begins once the sample before it is
-written. `make bench-peers` installs Weights & Biases and TensorBoard beside nntrace.
+machine hardly changes. A traced block lasts until what it recorded is on disk. One of nntrace's
+begins after eleven sampled steps, once they are written; one of unsampled steps is long enough to
+include the writer's rounds. `make bench-peers` installs Weights & Biases and TensorBoard beside
+nntrace.
 """
 
 import argparse
@@ -25,14 +26,17 @@ import torch
 from blocks import Times, load, measured, ratios
 from overhead import processor
 
-WARM_STEPS = 3
+SET_UP_STEPS = 11  # the first eight samples read the graph, and look at outputs one by one
 BLOCK_STEPS = {"gpt": 30, "resnet": 30, "mlp": 2000}
 WRITTEN_SECONDS = 2.0  # more than two rounds of the writer
 
 
 @contextlib.contextmanager
 def nntrace(program: ModuleType, folder: Path, every: int) -> Iterator[Callable[[], None]]:
-    """Trace every `every`-th step of a block; with 0 only the first, which is not measured."""
+    """Trace every `every`-th step of a block, or none with 0.
+
+    Samples are in their steady state by then, and those of the set-up on disk.
+    """
     from nntrace_torch import TorchAdapter
 
     from nntrace.manifest import Manifest
@@ -40,9 +44,14 @@ def nntrace(program: ModuleType, folder: Path, every: int) -> Iterator[Callable[
     from nntrace.schema import RunStatus
 
     run = Path(tempfile.mkdtemp(dir=folder)) / "run"
-    recorder = Recorder(run, Manifest.begin("bench", (), {}), Cadence(every=every or 10**9))
+    recorder = Recorder(run, Manifest.begin("bench", (), {}), Cadence(every=1))
     recorder.on_failure(TorchAdapter().install(recorder))
     try:
+        for _ in range(SET_UP_STEPS - 1):
+            program.step()
+        recorder.cadence.every = every or 10**9
+        program.step()  # sampled, as was settled at the end of the one before
+        time.sleep(WRITTEN_SECONDS)
         yield program.step
     finally:
         recorder.close(RunStatus.FINISHED)
@@ -131,10 +140,9 @@ def traced(program: ModuleType, mode: str, steps: int, folder: Path) -> Times:
     tool, every = MODES[mode]
     with contextlib.ExitStack() as stack:
         step = stack.enter_context(tool(program, folder, every))
-        for _ in range(WARM_STEPS if every != 10 else 1):
+        if tool is not nntrace:
             step()
         if not every:
-            time.sleep(WRITTEN_SECONDS)
             return block(step, steps)
         return block(step, steps, stack.close if tool is not wandb else bool)
 
@@ -165,9 +173,10 @@ def main() -> None:
                 for _ in range(options.pairs):
                     blocks.append(traced(program, mode, steps, Path(folder)))
                     bare.append(block(program.step, steps))
-                every = MODES[mode][1]
-                samples = options.pairs * (steps + WARM_STEPS) / (every or steps + WARM_STEPS)
-                stored = size(Path(folder)) / samples
+                tool, every = MODES[mode]
+                samples = SET_UP_STEPS if tool is nntrace else 1
+                samples += steps // every if every else 0
+                stored = size(Path(folder)) / (options.pairs * samples)
             low, ratio, high = statistics.quantiles(ratios(bare, blocks, 0), n=4)
             of_processor = statistics.median(ratios(bare, blocks, 1))
             step_ms = 1000 * statistics.median(one.clock for one in bare) / steps
