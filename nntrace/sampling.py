@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
+from nntrace.paths import enclosing
 from nntrace.schema import Role
 
 DEFAULT_BUDGET: Final = 0.02
@@ -85,4 +86,4 @@ def matches(path: str, patterns: tuple[str, ...]) -> bool:
             return True
         if not path:
             return False
-        path = path.rpartition(".")[0]
+        path = enclosing(path)

@@ -21,6 +21,9 @@ def test_everything_is_wanted_by_default():
         ("blocks.[01]", "blocks.1.mlp", True),
         ("blocks.[01]", "blocks.12.mlp", False),
         ("Encoder", "encoder", False),
+        ("encoder", "encoder/dense/kernel", True),
+        ("encoder/dense", "encoder/dense/kernel", True),
+        ("encoder", "encoders/dense", False),
     ],
 )
 def test_a_pattern_holds_for_a_module_and_everything_inside_it(pattern, path, wanted):

@@ -133,7 +133,7 @@ def layer_page(
         file=file,
         line=line,
         source=source_line(file, line) if file and line else None,
-        parameters=tuple(name.removeprefix(f"{path}.") for name in names),
+        parameters=tuple(name.removeprefix(path).lstrip("./") for name in names),
         parameter=chosen,
         columns=tuple(_column(trace, site, series, bands) for site in sites),
         findings=tuple(f for f in findings if f.site is not None and f.site.id in members),

@@ -1,7 +1,9 @@
 """Module paths as a collapsible tree: which lines are visible, and in which order."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 ROOT = ""
 _DEEPEST = 30  # names come from user code: a path of a thousand dots becomes one line, not 1000
@@ -79,15 +81,13 @@ def flat(paths: Sequence[str], order: Sequence[int], words: str = "") -> tuple[N
 
 def groups(paths: Sequence[str], deeper_than: int = 0) -> frozenset[str]:
     """Return the paths that have members, at that depth or deeper."""
-    return frozenset(
-        group for path in paths for group in ancestors(path) if group.count(".") >= deeper_than
-    )
+    return frozenset(group for path in paths for group in ancestors(path)[deeper_than:])
 
 
 def ancestors(path: str) -> list[str]:
-    """Return the groups around a path: `a` and `a.b` for `a.b.c`."""
-    parts = path.split(".")
-    return [".".join(parts[:end]) for end in range(1, min(len(parts), _DEEPEST))]
+    """Return the groups around a path: `a` and `a.b` for `a.b.c`, `a` and `a/b` for `a/b/c`."""
+    separators = islice(re.finditer(r"(?<=.)[./]", path), _DEEPEST - 1)
+    return [path[: one.start()] for one in separators]
 
 
 def _parent(path: str) -> str:

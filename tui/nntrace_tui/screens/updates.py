@@ -7,6 +7,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from nntrace.paths import enclosing
 from nntrace_tui.draw import scale_marker, strip
 from nntrace_tui.literal import line, shorten_path
 from nntrace_tui.messages import Look
@@ -150,5 +151,4 @@ Enter    the layer of the parameter
         """Open the layer of the chosen parameter."""
         path = self.query_one(UpdateRatios).path_at(event.index)
         if path is not None:
-            layer, _, _ = path.rpartition(".")
-            self.post_message(Look(page=Page.LAYER, layer=layer, parameter=0))
+            self.post_message(Look(page=Page.LAYER, layer=enclosing(path), parameter=0))
