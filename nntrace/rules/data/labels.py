@@ -179,7 +179,22 @@ def _label_blocks(batches: tuple[Batch, ...]) -> list[dict[int, int]]:
 
 def _predicts_tokens(trace: Trace, classes: int) -> bool:
     inputs = trace.sites_of(Role.INPUT)
-    return classes > _TOKEN_CLASSES and bool(inputs) and "int" in inputs[0].dtype
+    if classes <= _TOKEN_CLASSES or not inputs:
+        return False
+    return "int" in inputs[0].dtype or _are_one_hot(trace, inputs[0].shape)
+
+
+def _are_one_hot(trace: Trace, shape: tuple[int, ...]) -> bool:
+    """Whether all inputs are sequences of one-hot rows, as wide as there are classes."""
+    batches = [batch for batch in training_batches(trace) if batch.input_mean is not None]
+    return bool(batches) and all(
+        len(shape) == 3
+        and batch.classes == shape[-1]
+        and batch.input_integer_valued
+        and (batch.input_min, batch.input_max) == (0.0, 1.0)
+        and np.isclose(batch.input_mean or 0.0, 1.0 / shape[-1], rtol=1e-3)
+        for batch in batches
+    )
 
 
 def _is_imbalanced(totals: Counter[int], ratio: float, evenness: float) -> bool:

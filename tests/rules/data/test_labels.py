@@ -139,6 +139,26 @@ def test_uneven_tokens_are_only_noted():
     assert finding.level is Severity.INFO
 
 
+@pytest.mark.parametrize(
+    ("mean", "level"), [(1 / 30, Severity.INFO), (0.05, Severity.WARNING)], ids=["one-hot", "bits"]
+)
+def test_so_are_uneven_tokens_that_are_given_one_hot(mean, level):
+    rows = batches(
+        10,
+        batch_size=1000,
+        classes=30,
+        label_values=tuple(range(30)),
+        label_counts=(710, *[10] * 29),
+        input_mean=mean,
+        input_min=0.0,
+        input_max=1.0,
+        input_integer_valued=True,
+    )
+    sites = [site("input.0", "input", dtype="bool", shape=[128, 20, 30])]
+    [finding] = findings("DAT10", trace_of(steps=10, sites=sites, batches=rows))
+    assert finding.level is level
+
+
 def test_uneven_classes_under_a_weighted_loss_are_only_noted():
     rows = batches(10, batch_size=100, label_values=(0, 1), label_counts=(98, 2))
     call = event("loss_call", function="cross_entropy", weighted=True)
