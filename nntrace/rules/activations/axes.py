@@ -16,7 +16,7 @@ from nntrace.trace import Event, Trace
     "wrong-axis",
     Severity.ERROR,
     explains=("ACT07", "ACT09", "GRD08", "LOS07", "LOS11", "LOS12", "LOS14", "LOS20"),
-    advice="Write down the shape at each step, and name the axis that is meant.",
+    advice="Write down the shape after each operation, and name the axis that is meant.",
 )
 def wrong_axis(trace: Trace) -> Iterator[Finding]:
     """An operation runs over another axis than its own result is used for.
@@ -60,7 +60,7 @@ def _attention(trace: Trace, event: Event) -> Finding:
     axis, right = count(event.payload, "axis"), count(event.payload, "right")
     return Finding(
         f"attention weights of shape {shape} come from a softmax over axis {axis}, and the "
-        f"values are summed over axis {right}: what one query looks at does not add up to 1.",
+        f"values are summed over axis {right}: the weights of one query do not add up to 1.",
         steps=(event.step, event.step),
         severity=Severity.WARNING,
         evidence={"shape": shape, "softmax_axis": axis, "summed_axis": right},

@@ -58,8 +58,8 @@ def unshuffled_labels(
     totals = label_totals(batches)
     if len(parts) < blocks or len(totals) < 2:
         yield too_few(
-            f"needs the labels of {blocks} batches with two classes or more, has {len(parts)} "
-            f"batches with {len(totals)}"
+            f"needs the labels of {blocks} batches and two classes among them, has {len(parts)} "
+            f"batches and {len(totals)} classes"
         )
         return
     if loss_series(trace).optimizers > 1 and all(len(labels_of(b)) < 2 for b in batches):

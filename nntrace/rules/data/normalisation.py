@@ -97,7 +97,7 @@ def constant_input(
     explains=("DAT03", "DAT08", "DAT09", "DAT10", "DAT20", "LOS13"),
     advice="Keep one iterator over the loader (`for batch in loader:`); `next(iter(loader))` "
     "starts again at the first batch. If this is your overfit-one-batch test, all is well.",
-    in_keras="Let each step draw anew: a generator must yield other examples, "
+    in_keras="Draw a new batch in each step: a generator must yield other examples, "
     "`__getitem__(index)` those of `index`; `next(iter(dataset))` starts again at the first "
     "batch. If this is your overfit-one-batch test, all is well.",
 )
@@ -131,7 +131,7 @@ def repeated_batch(
     gaps = [later.step - earlier.step for earlier, later in pairwise(longest)]
     telling = [gap for gap in gaps if gap and all(gap % n for n in held if n > 1)]
     if len(telling) + 1 < repeats:
-        yield Skipped("only steps a whole epoch apart were sampled")
+        yield Skipped("the sampled steps are whole epochs apart")
         return
     yield Finding(
         f"{_distinct_steps(longest)} sampled steps in a row used the same batch of {size or '?'} "

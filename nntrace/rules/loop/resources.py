@@ -31,7 +31,7 @@ _LARGEST_FALL = 0.4  # of the growth, below the highest level so far: what accum
     advice="Add up numbers, not tensors: `total += loss.item()`; keep outputs as "
     "`output.detach()`, and evaluate within `torch.no_grad()`.",
     in_keras="Add up numbers, not tensors: `total += float(loss)`, or a `keras.metrics.Mean`; do "
-    "not make layers, `tf.function`s or datasets anew in a loop.",
+    "not create layers, `tf.function`s or datasets inside a loop.",
 )
 def memory_growth(
     trace: Trace,

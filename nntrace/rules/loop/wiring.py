@@ -163,7 +163,7 @@ def unused_layer(
     "RUN06",
     "shared-batchnorm",
     Severity.INFO,
-    advice="Give each place in the network a batch norm of its own, or use a norm without running "
+    advice="Give each place in the network its own batch norm, or use a norm without running "
     "statistics.",
 )
 def shared_batchnorm(trace: Trace) -> Iterator[Finding | Skipped]:

@@ -211,7 +211,7 @@ def metric_task_mismatch(
     chances = chance_losses(function, batches)
     totals = label_totals(batches)
     if reason or not chances or totals.total() < _LEAST_LABELS or len(totals) < 2:
-        yield Skipped(reason or "too few labels were seen to know the accuracy of guessing")
+        yield Skipped(reason or "too few labels were seen to know what accuracy guessing reaches")
         return
     loss = function_loss(trace, batches).value
     level = median(loss[-max(1, len(loss) // 5) :])

@@ -20,7 +20,8 @@ def sentence(trace: Trace | None, origin: Origin) -> str:
         "update": f"the update by {op} made `{parameter}` non-finite: {what}",
         "backward": f"the loss is finite, but the derivative {_node(origin)}is not: {what}"
         if origin.text("op")
-        else f"the loss is finite, a gradient that nobody saw was not: of `{parameter}` {what}",
+        else "the loss is finite, but a gradient that was not looked at was not: of "
+        f"`{parameter}` {what}",
         "unknown": "the loss is not finite",
     }
     told = parts.get(origin.where, f"`{op}`{_module(origin)} gives the first {kind}: {what}")

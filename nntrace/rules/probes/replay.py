@@ -97,8 +97,7 @@ def wrong_backward(trace: Trace) -> Iterator[Finding | Skipped]:
     is the identity, or constant almost everywhere, has another backward on purpose
     (straight-through estimators, surrogate gradients, gradient reversal): that is noted. So is a
     layer of the script's own whose gradient is not the derivative of what it computes although all
-    its functions are
-    right: a part of it is detached, or a hook changes it.
+    its functions are right: a part of it is detached, or a hook changes it.
 
     Source: 37 Reasons ("check your gradients"); torch.autograd.gradcheck.
     """

@@ -169,7 +169,7 @@ def lr_decayed_early(
     share: Annotated[float, "share of the run at such a rate"] = 0.2,
     fall: Annotated[float, "relative fall of the loss just before the decay"] = 0.03,
     most: Annotated[
-        float, "share of the run at such a rate that means that the whole decay was early"
+        float, "share of the run at such a rate above which the whole decay was early"
     ] = 0.75,
     steps: Annotated[int, "optimizer steps with a loss that are needed"] = 60,
 ) -> Iterator[Finding | Skipped]:

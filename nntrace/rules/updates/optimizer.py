@@ -168,8 +168,8 @@ def optimizer_recreated(
         every = (last.step - events[0].step) / (built - 1)
         often = "in every step" if every < 1.5 else f"about every {every:.0f} steps"
         yield Finding(
-            f"{kind} is built anew for the same parameters {often}, "
-            f"{built} times in {len(trace.steps)} steps: each time it forgets its moments.",
+            f"{kind} is built again for the same parameters {often}, {built} times in "
+            f"{len(trace.steps)} steps: each time it forgets its moments.",
             steps=(events[1].step if len(events) > 1 else last.step, last.step),
             severity=Severity.ERROR if len(rates) == 1 else Severity.WARNING,
             evidence={"built": built, "steps_between": every, "optimizer": kind},
