@@ -1,9 +1,10 @@
 """Whether the discriminator of a generator has won."""
 
+import math
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from nntrace.rules.common.chance import BINARY, loss_location
+from nntrace.rules.common.chance import BINARY, SQUARED_ERROR, loss_location
 from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Severity
@@ -39,31 +40,42 @@ def discriminator_has_won(trace: Trace, loss: float, steps: int) -> Finding | No
         return None
     real, fake = (median([pair[side].loss_value or 0.0 for pair in late]) for side in (0, 1))
     worst = max(max(p.real.loss_value or 0.0, p.fake.loss_value or 0.0) for p in late)
+    is_squared = late[-1].fake.loss_function in SQUARED_ERROR
+    draw = math.log(2.0)
+    if is_squared:  # errors of that share of the distance between both targets
+        distance = (late[-1].real.target_min or 0.0) - (late[-1].fake.target_max or 0.0)
+        loss, draw = (loss * distance) ** 2, (distance / 2.0) ** 2
     if max(real, fake) >= loss or worst >= 10 * loss:
         return None
     path = late[-1].fake.loss_path or late[-1].fake.loss_function or ""
     return Finding(
         "the discriminator hardly ever takes generated examples for real ones, or the reverse: "
         f"since step {late[0].real.step} its losses on real and generated ones have been "
-        f"{real:.2g} and {fake:.2g}, where guessing gives 0.69. The generator learns next to "
-        "nothing from it.",
+        f"{real:.2g} and {fake:.2g}, where guessing gives {draw:.2g}. "
+        + (
+            "Nothing that the generator makes comes near the real ones."
+            if is_squared
+            else "The generator learns next to nothing from it."
+        ),
         site=trace.site(path, Role.OUTPUT),
         steps=(late[0].real.step, late[-1].real.step),
         severity=Severity.WARNING,
         evidence={"on_real": real, "on_generated": fake},
         advice="Give the discriminator a smaller learning rate or fewer units, or the generator a "
-        "larger rate or more steps; let the generator maximise log D(G(z)), not minimise "
-        "log(1 − D(G(z))); smooth the real targets to 0.9; or take a Wasserstein loss with a "
-        "gradient penalty.",
+        "larger rate or more steps; "
+        + "let the generator maximise log D(G(z)), not minimise log(1 − D(G(z))); "
+        * (not is_squared)
+        + "smooth the real targets to 0.9; or take a Wasserstein loss with a gradient penalty.",
         location=loss_location(trace, path),
     )
 
 
 def _pairs(trace: Trace) -> Iterator[_Pair]:
-    """Yield the steps with a binary loss on real examples and another on generated ones alone."""
+    """Yield the steps with a loss on real examples and another on generated ones alone."""
     by_step: dict[int, list[Batch]] = {}
     for batch in (*trace.batches, *trace.further_losses):
-        if batch.loss_function in BINARY and batch.loss_value is not None:
+        judges = batch.loss_function in BINARY or _compares_with_a_constant(batch)
+        if judges and batch.loss_value is not None:
             by_step.setdefault(batch.step, []).append(batch)
     for step in sorted(by_step):
         real = next((b for b in by_step[step] if (b.target_min or 0.0) >= _REAL), None)
@@ -74,3 +86,11 @@ def _pairs(trace: Trace) -> Iterator[_Pair]:
 
 def _is_fake(batch: Batch) -> bool:
     return batch.target_max is not None and batch.target_max <= _FAKE
+
+
+def _compares_with_a_constant(batch: Batch) -> bool:
+    """Whether a squared error has 0 or 1 for all its targets, or −1, as in least-squares GANs."""
+    target = batch.target_min
+    if batch.loss_function not in SQUARED_ERROR or target is None or target != batch.target_max:
+        return False
+    return -1.0 <= target <= _FAKE or _REAL <= target <= 2.0 - _REAL

@@ -9,7 +9,7 @@ from nntrace.rules.finding import Finding
 BCE = "binary_cross_entropy_with_logits"
 
 
-def game(late, *, steps=300, real=1.0, fake=0.0, optimizers=("D", "G"), pairs=30):
+def game(late, *, steps=300, real=1.0, fake=0.0, optimizers=("D", "G"), pairs=30, by=BCE):
     """Losses of a discriminator at every few steps; `late` is that of the last half on each."""
     at = [2 * n * (steps // (2 * pairs)) for n in range(pairs)]
     loss = [0.69 if n < pairs // 2 else late for n in range(pairs)]
@@ -17,7 +17,7 @@ def game(late, *, steps=300, real=1.0, fake=0.0, optimizers=("D", "G"), pairs=30
         [
             batch(
                 step,
-                loss_function=BCE,
+                loss_function=by,
                 loss_path=path,
                 loss_value=value,
                 target_min=target,
@@ -25,9 +25,9 @@ def game(late, *, steps=300, real=1.0, fake=0.0, optimizers=("D", "G"), pairs=30
             )
             for step, value in zip(at, loss, strict=True)
         ]
-        for path, target in ((BCE, real), (f"{BCE}#2", fake))
+        for path, target in ((by, real), (f"{by}#2", fake))
     )
-    call = event("loss_call", function=BCE, path=f"{BCE}#2", file="gan.py", line=9)
+    call = event("loss_call", function=by, path=f"{by}#2", file="gan.py", line=9)
     turns = [optimizers[n % len(optimizers)] for n in range(steps)]
     return trace_of(
         loss=[1.0] * steps, batches=first, losses=second, events=[call], optimizer=turns
@@ -44,6 +44,18 @@ def test_a_discriminator_that_errs_no_more_has_won(late, found):
     results = told(game(late))
     assert [finding.location.line for finding in results] == [9] * found
     assert [finding.level for finding in results] == [Severity.WARNING] * found
+
+
+@pytest.mark.parametrize(
+    ("late", "fake", "found"), [(0.0024, 0.0, 1), (0.0026, 0.0, 0), (0.0099, -1.0, 1)]
+)
+def test_squared_errors_are_judged_by_the_distance_of_their_two_targets(late, fake, found):
+    results = told(game(late, fake=fake, by="mse_loss"))
+    assert [finding.location.line for finding in results] == [9] * found
+
+
+def test_squared_errors_of_other_targets_than_two_constants_are_no_game():
+    assert told(game(1e-3, real=2.5, by="mse_loss")) == []
 
 
 @pytest.mark.parametrize(("real", "found"), [(0.9, 1), (0.7, 0)])
