@@ -1,4 +1,4 @@
-"""Every kind of training loop as a program of its own, in `situations/`.
+"""Every kind of training loop as a program of its own, in `training_loops/`.
 
 Each is run bare and traced in this process: bit for bit the same, no error of nntrace's, and
 nothing but information in the diagnosis, for they are all healthy.
@@ -15,7 +15,7 @@ from tracing import tracing
 from nntrace.diagnosis import diagnose
 from nntrace.trace import Trace
 
-PROGRAMS = sorted((Path(__file__).parent / "situations").glob("*.py"))
+PROGRAMS = sorted((Path(__file__).parent / "training_loops").glob("*.py"))
 
 
 def outcome(names):

@@ -1,4 +1,4 @@
-"""What the recorded numbers mean in loops that are not the plain one, against values by hand."""
+"""What the recorded numbers mean in unusual loops and models, against values by hand."""
 
 import copy
 from dataclasses import dataclass
