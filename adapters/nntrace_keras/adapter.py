@@ -79,7 +79,8 @@ class KerasAdapter:
     def nothing_recorded(self) -> str:
         """Explain why the run has no record."""
         if self._backend == "jax":
-            return "no `fit` of Keras made a step; loops of one's own are not observed on JAX"
+            made = "no `fit` or `train_on_batch` made a step"
+            return f"{made}; loops of one's own are not observed on JAX"
         if self._backend not in ("tensorflow", "torch"):
             return f"keras ran on the {self._backend} backend, which is not observed"
         if self._saw_gradient():

@@ -4,7 +4,6 @@ The jitted step is left alone. The parameters before and after a sampled step gi
 what only the step itself knows a second computation finds, which runs before it.
 """
 
-import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -15,19 +14,18 @@ import numpy as np
 import numpy.typing as npt
 from keras.src.backend.jax.trainer import JAXTrainer
 from keras.src.callbacks.callback_list import CallbackList
-from keras.src.utils.rng_utils import get_random_seed
 
-from nntrace.adapter.devices import accelerator
 from nntrace.recorder import BatchSample, Recorder, Sample, SiteSample
 from nntrace.schema import EventKind, Role
 from nntrace_keras.data.batches import batch_samples
 from nntrace_keras.jax.births import JaxBirths
+from nntrace_keras.jax.optimizers import JaxOptimizers
 from nntrace_keras.jax.second import JaxSecond, KeyOf, Looked
 from nntrace_keras.jax.watch import CannotComputeError, JaxWatch
 from nntrace_keras.patching import Undo, after, before
 from nntrace_keras.program.compiled import CompiledLosses
 from nntrace_keras.program.names import Names
-from nntrace_keras.program.settings import settings, weight_decay
+from nntrace_keras.program.settings import weight_decay
 from nntrace_keras.program.sources import UNKNOWN, Sources
 from nntrace_keras.samples.elements import flat_plan
 from nntrace_keras.samples.sites import SiteKey, Sites, parameter_site
@@ -50,9 +48,11 @@ class JaxTraining:
         self._compiled = CompiledLosses(recorder)
         self._names = Names()
         self._sites = Sites(recorder)
-        self._optimizers: dict[int, tuple[weakref.ref[Any], str]] = {}
+        self._optimizers = JaxOptimizers(recorder, self._sources)
         self._samples = True
-        self._began = 0
+        self._drawn: list[Any] = []  # batches of the call that goes on
+        self._calls = 0  # of the optimizer
+        self._gathered: list[tuple[Callable[[], float] | None, int]] = []
         self._lr: float | None = None
         self._before: list[Values] = []
         self._totals: tuple[Any, Any] = (0.0, 0.0)
@@ -74,6 +74,8 @@ class JaxTraining:
             *self._sources.install(),
             self._compiled.install(),
             after(JAXTrainer, "make_train_function", self._wrap_step),
+            before(JAXTrainer, "train_on_batch", guard(self._begins_by_hand)),
+            after(JAXTrainer, "train_on_batch", guard(self._made_by_hand)),
             before(CallbackList, "on_epoch_begin", guard(self._epoch_begins)),
             before(CallbackList, "on_train_batch_begin", guard(self._begins)),
             before(CallbackList, "on_train_batch_end", guard(self._ends)),
@@ -139,12 +141,13 @@ class JaxTraining:
         """A step is about to run, or several, which draw the rest of their batches themselves."""
         if (births := self._births.get(model)) is not None:
             births.begins(state, drawn)
-        [batch] = drawn
+        [batch] = self._drawn = drawn
+        self._before = _elements(state[0]) if self._samples else []
         shapes = [leaf.shape for leaf in jax.tree_util.tree_leaves(batch)]
         self._batch_size = next((int(shape[0]) for shape in shapes if shape), None)
         self._looked = None
         second = self._seconds.get(model)
-        if second is None or not self._before:  # outside of `fit` nothing asks for it
+        if second is None or not self._before:
             return
         self._turn += 1
         try:
@@ -160,31 +163,59 @@ class JaxTraining:
         self._recorder.training_begins()
 
     def _begins(self, callbacks: Any, batch: int, logs: Any = None) -> None:
-        model = callbacks.model
-        self._began = batch
-        if _is_synced(model):
-            rate = getattr(model.optimizer, "_learning_rate", None)
-            self._lr = float(rate) if isinstance(rate, keras.Variable) else None
-        self._before = _elements(model) if self._samples else []
+        self._reads_settings(callbacks.model)
+
+    def _reads_settings(self, model: Any) -> None:
+        """What of the optimizer can be read on the host while the model has its state."""
+        optimizer = model.optimizer
+        if optimizer is None or not _is_synced(model):
+            return
+        rate = getattr(optimizer, "_learning_rate", None)
+        self._lr = float(rate) if isinstance(rate, keras.Variable) else None
+        self._calls = int(optimizer._iterations.value) if optimizer.built else 0
+
+    def _begins_by_hand(self, model: Any, *args: Any, **kwargs: Any) -> None:
+        """`train_on_batch`, which resets the metrics."""
+        self._totals = (0.0, 0.0)
+        self._recorder.training_begins()
+        self._reads_settings(model)
 
     def _ends(self, callbacks: Any, batch: int, logs: Any = None) -> None:
-        model = callbacks.model
-        if getattr(model, "_jax_state", None) is None or model.optimizer is None:
+        self._made(callbacks.model)
+
+    def _made_by_hand(self, _: Any, model: Any, *args: Any, **kwargs: Any) -> None:
+        self._made(model)
+
+    def _made(self, model: Any) -> None:
+        """What `fit` or `train_on_batch` has called the step's function for is done."""
+        drawn, self._drawn = self._drawn, []
+        if getattr(model, "_jax_state", None) is None or model.optimizer is None or not drawn:
             return
         self._recorder.open()
-        steps = batch - self._began + 1
-        optimizer = self._name(model)
+        steps = len(drawn)
+        optimizer = self._optimizers.name(model, self._lr)
         loss = self._loss(model)
+        gathers = getattr(model.optimizer, "gradient_accumulation_steps", None) or 1
+        if gathers > 1:
+            self._calls += steps
+            self._gathered.append((loss, self._batch_size or 0))
+            # A call that only gathers is no step; nor is anything sampled of it.
+            steps = self._calls // gathers - (self._calls - steps) // gathers
+            if not steps:
+                self._before = []
+                return
+            loss, self._batch_size = _together(self._gathered)
+            self._gathered = []
         for number in range(steps):
             sampled = bool(self._before) and number == steps - 1
             if sampled:
-                self._sample(model, steps)
+                self._sample(model, len(drawn))
             self._samples = self._recorder.add_step(
                 data_wait_ns=None,
                 loss=loss,
                 lr=self._lr,
                 grad_norm=None,
-                batch_size=self._batch_size if steps == 1 else None,
+                batch_size=self._batch_size if len(drawn) == 1 else None,
                 optimizer=optimizer,
                 phase="train",
                 sampled=sampled,
@@ -221,7 +252,7 @@ class JaxTraining:
         """Hand over what was seen of the step, the parameters as they were, and their changes if
         one step made them.
         """
-        after = _elements(model) if steps == 1 else []
+        after = _elements(model._jax_state["trainable_variables"]) if steps == 1 else []
         keys = self._keys(model)
         values: list[Values] = []
         parts = []
@@ -274,38 +305,10 @@ class JaxTraining:
             facts: dict[str, Any] = {"requires_grad": True} if role is Role.PARAM else {}
             if role is Role.UPDATE:
                 decay = weight_decay(model.optimizer, variable)
-                facts = {"optimizer": self._name(model), "weight_decay": decay}
+                facts = {"optimizer": self._optimizers.name(model, self._lr), "weight_decay": decay}
             return parameter_site(path, role, variable, owner, source, parent=parent, facts=facts)
 
         return key_of
-
-    def _name(self, model: Any) -> str:
-        """The optimizer's name; announced when it first steps."""
-        optimizer = model.optimizer
-        known = self._optimizers.get(id(optimizer))
-        if known is not None and known[0]() is optimizer:
-            return known[1]
-        kind, count = type(optimizer).__name__, len(self._optimizers)
-        name = kind if not count else f"{kind}.{count + 1}"
-        self._optimizers[id(optimizer)] = (weakref.ref(optimizer), name)
-        source = self._sources.of(optimizer)
-        payload = {
-            "name": name,
-            "class": kind,
-            "parameters": len(model.trainable_variables),
-            "lr": self._lr,
-            **settings(getattr(optimizer, "inner_optimizer", optimizer)),
-            "loss_scaling": hasattr(optimizer, "inner_optimizer"),
-            "file": source.file,
-            "line": source.line,
-        }
-        self._recorder.add_event(EventKind.OPTIMIZER, payload)
-        if not count:
-            self._recorder.add_event(EventKind.DEVICE, _device(model))
-        if not count and (seed := get_random_seed()) is not None:
-            set_by = {"function": "keras.utils.set_random_seed", "seed": str(seed)}
-            self._recorder.add_event(EventKind.SEED, set_by)
-        return name
 
 
 def _noted(iterator: Iterator[Any], drawn: list[Any]) -> Iterator[Any]:
@@ -316,29 +319,23 @@ def _noted(iterator: Iterator[Any], drawn: list[Any]) -> Iterator[Any]:
         yield batch
 
 
-def _device(model: Any) -> dict[str, Any]:
-    """The payload of a `device` event: where the parameters are, and what JAX could use."""
-    kind = next(iter(model.trainable_variables[0].value.devices())).platform
-    device = "cuda" if kind == "gpu" else kind
-    return {
-        "device": device,
-        "accelerator": accelerator() if device == "cpu" else device,
-        "supported": jax.default_backend() != "cpu",
-        "threads": os.cpu_count(),
-    }
-
-
 def _is_synced(model: Any) -> bool:
     return bool(getattr(model, "_jax_state_synced", True)) or model._jax_state is None
 
 
-def _elements(model: Any) -> list[Values]:
-    """The sampled elements of all trainable variables as they are between two steps."""
-    if _is_synced(model):
-        arrays: Sequence[Any] = [variable.value for variable in model.trainable_variables]
-    else:
-        arrays = model._jax_state["trainable_variables"]
-    found = []
-    for array in arrays:
-        found.append(flat_plan(tuple(array.shape)).read(np.asarray(array)).astype(np.float32))
-    return found
+def _elements(arrays: Sequence[Any]) -> list[Values]:
+    """The sampled elements of all trainable variables."""
+    return [
+        flat_plan(tuple(array.shape)).read(np.asarray(array)).astype(np.float32) for array in arrays
+    ]
+
+
+def _together(
+    calls: Sequence[tuple[Callable[[], float] | None, int]],
+) -> tuple[Callable[[], float] | None, int | None]:
+    """The mean loss of the calls of a step, as soon as somebody asks, and all their examples."""
+    losses = [loss for loss, _ in calls if loss is not None]
+    examples = sum(size for _, size in calls) or None
+    if len(losses) < len(calls):
+        return None, examples
+    return (lambda: sum(loss() for loss in losses) / len(losses)), examples
