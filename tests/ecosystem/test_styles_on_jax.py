@@ -6,7 +6,7 @@ from keras_on_jax import traced_runs
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
 
-STYLES = ["several_in_one", "gathered", "by_batches", "eagerly"]
+STYLES = ["in_half_precision", "several_in_one", "gathered", "by_batches", "eagerly"]
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +42,7 @@ def test_steps_of_train_on_batch_have_their_losses_and_updates(runs):
     assert trace.steps.lr == pytest.approx(0.01)
     assert trace.sites_of(Role.ACTIVATION_GRAD)
     assert len(trace.sampled_steps) == 4
+
+
+def test_the_rate_under_a_loss_scale_is_that_of_the_optimizer_inside(runs):
+    assert runs["in_half_precision"][1].steps.lr == pytest.approx(0.01)

@@ -167,9 +167,9 @@ class JaxTraining:
 
     def _reads_settings(self, model: Any) -> None:
         """What of the optimizer can be read on the host while the model has its state."""
-        optimizer = model.optimizer
-        if optimizer is None or not _is_synced(model):
+        if model.optimizer is None or not _is_synced(model):
             return
+        optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
         rate = getattr(optimizer, "_learning_rate", None)
         self._lr = float(rate) if isinstance(rate, keras.Variable) else None
         self._calls = int(optimizer._iterations.value) if optimizer.built else 0
@@ -195,7 +195,8 @@ class JaxTraining:
         steps = len(drawn)
         optimizer = self._optimizers.name(model, self._lr)
         loss = self._loss(model)
-        gathers = getattr(model.optimizer, "gradient_accumulation_steps", None) or 1
+        inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+        gathers = getattr(inner, "gradient_accumulation_steps", None) or 1
         if gathers > 1:
             self._calls += steps
             self._gathered.append((loss, self._batch_size or 0))

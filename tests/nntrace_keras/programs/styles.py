@@ -40,7 +40,16 @@ def by_batches():
     return [losses, *model.get_weights()]
 
 
+def in_half_precision():
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        return fitted()
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
 STYLES = {
+    "in_half_precision": in_half_precision,
     "several_in_one": lambda: fitted(steps_per_execution=3),
     "gathered": lambda: fitted(gathers=2),
     "by_batches": by_batches,
