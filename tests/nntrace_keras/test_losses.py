@@ -58,6 +58,14 @@ def test_eagerly_the_layer_that_made_the_predictions_says_what_they_end_in(
     assert call["head"] == head
 
 
+def test_a_graph_that_adds_a_bias_to_one_unit_has_an_affine_head_too(trace_keras):
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
+    trace = trace_keras(lambda: model.fit(np.ones((8, 4)), np.ones(8), batch_size=4, verbose=0))
+    [call] = [event.payload for event in trace.events_of(EventKind.LOSS_CALL)]
+    assert call["head"] == "affine"
+
+
 def test_operations_that_move_values_are_passed():
     loss = keras.losses.MeanSquaredError()
     facts = facts_in_a_graph("tanh", loss, lambda prediction: tf.reshape(prediction, [-1, 1]))
@@ -167,6 +175,14 @@ def test_the_functions_of_keras_are_seen_where_the_program_calls_them(
     calls, batches = losses_of_a_loop(tmp_path / "run", loss, None)
     assert calls == [(recorded, 3, __file__)]
     assert batches[0].target_mean == pytest.approx(1 / 3)
+
+
+def test_a_function_of_keras_may_be_told_without_a_keyword_that_it_is_given_logits(tmp_path):
+    def loss(prediction):
+        return keras.losses.binary_crossentropy(tf.zeros((2, 3)), prediction, True)
+
+    calls, _ = losses_of_a_loop(tmp_path / "run", loss, None)
+    assert [function for function, _, _ in calls] == ["binary_cross_entropy_with_logits"]
 
 
 def test_a_function_that_compile_is_given_is_saved_as_without_tracing(tmp_path):

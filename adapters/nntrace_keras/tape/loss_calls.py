@@ -3,6 +3,7 @@
 A loss that is called inside another, or by Keras itself, does not count as the program's call.
 """
 
+import inspect
 import sys
 import threading
 from collections.abc import Callable
@@ -20,7 +21,6 @@ from nntrace_keras.program.losses import (
     CalledFunction,
     OnLogits,
     head_of_layer,
-    is_symbolic,
 )
 from nntrace_keras.program.sources import Source
 from nntrace_keras.tape.loss_paths import name_outputs
@@ -115,8 +115,7 @@ class LossCalls:
             finally:
                 local.in_loss = outside
             if not outside and self._active():
-                options = {name: kwargs[name] for name in _OPTIONS if name in kwargs}
-                loss = CalledFunction(original, **options)
+                loss = CalledFunction(original, **_options(original, args, kwargs))
                 self._observe_loss(loss, y_true, y_pred, value)
                 if tf.executing_eagerly():
                     again = partial(original, y_true, y_pred, *args, **kwargs)
@@ -139,7 +138,7 @@ class LossCalls:
         call.is_weighted = weights is not None
         call.is_masked = any(one is not None for one in (weights, left_out, hidden))
         for calls in self._active():
-            if call.head is None and not is_symbolic(y_pred):  # a graph shows its head itself
+            if call.head is None:
                 made = ((one.layer, one.output) for one in reversed(calls.layers))
                 call.head = head_of_layer(made, y_pred)
             calls.losses.append(call)
@@ -154,6 +153,13 @@ def _own_functions() -> list[tuple[Any, str]]:
     modules = [sys.modules[name] for name in _MODULES if name in sys.modules]
     functions = [getattr(keras.losses, name) for name in FUNCTIONS]
     return [(m, name) for m in modules for name, value in vars(m).items() if value in functions]
+
+
+def _options(function: Callable[..., Any], args: Any, kwargs: Any) -> dict[str, Any]:
+    """What one of Keras' functions was asked for behind targets and predictions."""
+    names = list(inspect.signature(function).parameters)[2:]
+    given = {**dict(zip(names, args, strict=False)), **kwargs}
+    return {name: given[name] for name in _OPTIONS if name in given}
 
 
 def _calls_from_keras() -> bool:

@@ -1,7 +1,7 @@
 """The data flow of the forward pass, with the questions that rules ask about it."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from nntrace.dataflow import MOST_VERTICES, Vertex, edges, is_rectified_outside
 from nntrace.schema import EventKind, Role
@@ -81,15 +81,19 @@ class Flow:
         takers = self.takers.get(vertex, set())
         return next(iter(takers)) if len(takers) == 1 else None
 
+    def behind(self, vertices: Iterable[Vertex]) -> set[Vertex]:
+        """All to which the outputs of these come by some way."""
+        seen: set[Vertex] = set()
+        ahead = {taker for vertex in vertices for taker in self.takers.get(vertex, ())}
+        while ahead:
+            seen |= ahead
+            ahead = {taker for vertex in ahead for taker in self.takers.get(vertex, ())} - seen
+        return seen
+
     def is_last(self, site: Site, layers: Collection[str]) -> bool:
         """Whether a site's output is taken, but reaches none of `layers` by any path.
 
         This holds for the head of each of several models, wherever it stands among their layers.
         """
-        seen: set[Vertex] = set()
-        ahead = set(self.takers.get(Vertex(site.path), ()))
-        taken = bool(ahead)
-        while ahead:
-            seen |= ahead
-            ahead = {taker for vertex in ahead for taker in self.takers.get(vertex, ())} - seen
-        return taken and not any(v.is_module and v.name in layers for v in seen)
+        behind = self.behind([Vertex(site.path)])
+        return bool(behind) and not any(v.is_module and v.name in layers for v in behind)

@@ -3,11 +3,14 @@
 Judged by their values alone, as a program may load weights in any way.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
-from nntrace.rules.common.layers import columns, first_finite
+from nntrace.dataflow import Vertex
+from nntrace.rules.common.flow import Flow
+from nntrace.rules.common.layers import columns, first_finite, weights
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 
@@ -40,6 +43,46 @@ def share_as_initialised(
     ]
     known = sum(site.numel for site, *_ in telling)
     return fresh, sum(site.numel for site in fresh) / known if known else float("nan")
+
+
+def untrained_judges(trace: Trace, tolerance: float = 0.025) -> list[Site]:
+    """The weights between all that is trained and the loss, where all of these are as initialised.
+
+    No optimizer steps them, a gradient passes them to what is trained, and they feed nothing that
+    is: a discriminator that never learns. None where they may be a copy of what is trained, or
+    where which layer feeds which is not known.
+    """
+    trained = trace.sites_of(Role.UPDATE)
+    paths = {site.path for site in trained}
+    owners = {site.parent for site in trained}
+    passed = {site.path for site in trace.sites_of(Role.ACTIVATION_GRAD)}
+    flow = Flow(trace)
+    behind = {vertex.name for vertex in flow.behind(Vertex(owner) for owner in owners)}
+    judges = [
+        site
+        for site in weights(trace)
+        if site.path not in paths
+        and site.parent in behind & passed
+        and not owners & {vertex.name for vertex in flow.behind([Vertex(site.parent)])}
+    ]
+    is_copy = not Counter(site.shape for site in judges) - Counter(site.shape for site in trained)
+    if not judges or is_copy:
+        return []
+    fresh = {site.path for site in share_as_initialised(trace, judges, tolerance)[0]}
+    few = [site for site in judges if site.numel < _FEW]
+    fresh |= {site.path for site in few if _has_bias_of_zero(trace, site)}
+    return judges if all(site.path in fresh for site in judges) else []
+
+
+def _has_bias_of_zero(trace: Trace, weight: Site) -> bool:
+    """Whether the bias beside a weight is exactly zero, which no training leaves."""
+    biases = [
+        site
+        for site in trace.sites_of(Role.PARAM)
+        if site.parent == weight.parent and site.path != weight.path and len(site.shape) == 1
+    ]
+    sizes = first_finite(columns(trace, Role.PARAM, "rms", biases))
+    return bool(len(biases)) and bool((sizes == 0.0).all())
 
 
 def _is_fresh(site: Site, std: float, kurtosis: float, tolerance: float, tails: float) -> bool:

@@ -7,15 +7,27 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.layers import columns, named, weights
 from nntrace.rules.common.layers import span as sampled_span
 from nntrace.rules.common.payloads import count, number, place, text
 from nntrace.rules.common.signals import finite
-from nntrace.rules.common.untrained import share_as_initialised
+from nntrace.rules.common.untrained import share_as_initialised, untrained_judges
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Event, Site, Trace
+
+_TRAIN_THE_JUDGE = (
+    "Give them an optimizer of their own and step it in every iteration (`d_loss.backward()`, "
+    "`d_optimizer.step()`); if they are to judge as they are, load trained weights and set their "
+    "`requires_grad` to False."
+)
+_TRAIN_THE_JUDGE_IN_KERAS = (
+    "Apply their gradients in each step, by an optimizer of their own: `d_optimizer.apply_gradients"
+    "(zip(d_gradients, discriminator.trainable_variables))`; if they are to judge as they are, "
+    "load trained weights and set their `trainable = False`."
+)
 
 
 @rule(
@@ -39,14 +51,14 @@ def parameter_not_in_optimizer(
 ) -> Iterator[Finding | Skipped]:
     """Trainable parameters get gradients, but no optimizer ever steps them.
 
-    They stay as they are. Information if they are the first layers, as when a head is trained on a
-    backbone: that may be meant, though their gradients are computed for nothing. A warning if that
-    backbone is freshly initialised, so that it has nothing a head could use, or if the parameters
-    lie elsewhere and are most of the model; also if the program never computed the gradients of
-    freshly initialised first layers that could be trained. An error if more weights than these were
-    frozen by
-    hand: then these were left to learn (an adapter, LoRA). Parameters that change without an
-    optimizer are left out.
+    They stay as they are. Information when it is the first layers, as in training a head on a
+    backbone: that may be meant, though their gradients are computed for nothing. A warning when
+    that backbone is freshly initialised, so that it has nothing a head could use, and when the
+    parameters lie elsewhere and are most of the model; also when nobody asked for the gradients of
+    freshly initialised first layers that could be trained, or no optimizer has what stands freshly
+    initialised between all that is trained and the loss, such as a discriminator. An error where
+    more weights than these were frozen by hand: then these were left to learn (an adapter, LoRA).
+    Parameters that change without an optimizer are left out.
     Source: "37 reasons", 19 (frozen layers); Karpathy's Recipe, step 2.
     """
     sites = trace.sites_of(Role.PARAM_GRAD)
@@ -56,7 +68,7 @@ def parameter_not_in_optimizer(
     if not len(received) or received.sum(axis=0).max() < samples:
         yield too_few(f"needs {samples} sampled steps with gradients")
         return
-    if finding := _left_out_though_fresh(trace, untrained):
+    if finding := _left_out_though_fresh(trace, untrained) or _judge_left_out(trace):
         yield finding
         return
     size = columns(trace, Role.PARAM, "rms", sites)
@@ -103,6 +115,24 @@ def _left_out_though_fresh(trace: Trace, untrained: float) -> Finding | None:
         advice="Compute the gradients of these as well and give them to the optimizer "
         "(`tape.gradient(loss, encoder.trainable_variables + head.trainable_variables)`), or "
         "set their `trainable = False`.",
+    )
+
+
+def _judge_left_out(trace: Trace) -> Finding | None:
+    """The finding on what feeds the loss, as it was initialised, and could be trained."""
+    judges = untrained_judges(trace)
+    if not judges or any(site.requires_grad is False for site in judges):
+        return None
+    paths = [site.path for site in judges]
+    return Finding(
+        "all that is trained reaches the loss through weights that no optimizer is given and that "
+        f"stay as they were initialised, so that it measures nothing: {named(paths)}.",
+        site=judges[0],
+        steps=sampled_span(trace),
+        severity=Severity.WARNING,
+        explains=("ACT01", "ACT04", "ACT06", "LOS15", "LOS20"),
+        evidence={"parameters": paths},
+        advice=_TRAIN_THE_JUDGE_IN_KERAS if speaks_keras(trace) else _TRAIN_THE_JUDGE,
     )
 
 

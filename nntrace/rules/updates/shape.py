@@ -6,6 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
+from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.layers import (
     any_finite,
     columns,
@@ -18,7 +19,7 @@ from nntrace.rules.common.layers import (
 from nntrace.rules.common.loss_course import remaining_loss
 from nntrace.rules.common.payloads import count, text
 from nntrace.rules.common.signals import in_times, median
-from nntrace.rules.common.untrained import share_as_initialised
+from nntrace.rules.common.untrained import share_as_initialised, untrained_judges
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
@@ -30,6 +31,16 @@ _USUAL = 1e-4  # update ratio of the fastest: from here on the rate is not too l
 _ROUNDING = 2.0**-24
 _COARSE = ("bfloat16", "float16")
 _STAND_FOR_ALL = 1 / 3  # of the frozen elements: so many fresh ones stand for all
+
+_THAW_THE_JUDGE = (
+    "A discriminator must learn, too: freeze it for the generator's step alone and set its "
+    "`requires_grad` back to True before its own; or load trained weights."
+)
+_THAW_THE_JUDGE_IN_KERAS = (
+    "A discriminator must learn, too: compile it while `trainable` is True and freeze it in the "
+    "combined model alone, or set `trainable = True` again before its own step; in a loop of your "
+    "own ask a tape for its gradients and apply them. Or load trained weights."
+)
 
 
 @rule(
@@ -126,12 +137,18 @@ def frozen_layer(
 ) -> Iterator[Finding | Skipped]:
     """Most of the model is frozen, and its weights are those of a fresh initialisation.
 
-    The trained weights were never loaded, or were loaded under other names. A frozen weight counts
-    as fresh if spread and shape of its values are exactly those that PyTorch's or Keras'
-    initialisers draw, which training does not preserve. Not reported: layers that are trained later
+    The trained weights were never loaded, or loaded under other names. A frozen weight counts as
+    fresh when spread and shape of its values are exactly those that PyTorch's or Keras'
+    initialisers draw, which training does not leave so. However small, all that stands between what
+    is trained and the loss must not be such: a discriminator that was frozen for the generator's
+    step and stayed so. Not reported: layers that are trained later
     in the run, and a frozen copy of a part that is trained (a target network, a teacher).
     Source: "37 reasons", 19 (frozen layers).
     """
+    judges = untrained_judges(trace, tolerance)
+    if judges and all(site.requires_grad is False for site in judges):
+        yield _frozen_judge(trace, judges)
+        return
     own = [site for site in weights(trace) if _is_of_trained_model(trace, site)]
     frozen = [site for site in own if site.requires_grad is False]
     stays = ~any_finite(columns(trace, Role.UPDATE, "rms", frozen), axis=0)
@@ -161,6 +178,19 @@ def frozen_layer(
         site=fresh[0],
         steps=span(trace),
         evidence={"parameters": [site.path for site in fresh], "share": elements / whole},
+    )
+
+
+def _frozen_judge(trace: Trace, judges: list[Site]) -> Finding:
+    """The finding on frozen weights through which all that is trained reaches the loss."""
+    paths = [site.path for site in judges]
+    return Finding(
+        "all that is trained reaches the loss through weights that are frozen as they were "
+        f"initialised, so that it measures nothing: {named(paths)}.",
+        site=judges[0],
+        steps=span(trace),
+        evidence={"parameters": paths},
+        advice=_THAW_THE_JUDGE_IN_KERAS if speaks_keras(trace) else _THAW_THE_JUDGE,
     )
 
 

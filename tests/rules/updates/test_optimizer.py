@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from rules.builders import findings, site, trace_of
-from rules.updates.parameter_rows import STEPS, optimizer, parameter, trace
+from rules.updates.parameter_rows import STEPS, judged, optimizer, parameter, trace
 
 from nntrace.rules import Severity
 
@@ -115,6 +115,30 @@ def test_most_of_the_model_left_out_behind_what_is_trained_is_a_warning():
     rows = [parameter("generator.weight"), parameter("a.weight", update=None)]
     [finding] = findings("UPD04", trace(*rows, parameter("b.weight", update=None)))
     assert finding.level is Severity.WARNING
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_a_fresh_judge_of_what_is_trained_that_no_optimizer_holds_is_a_warning(small):
+    [finding] = findings("UPD04", judged(trainable=True, small=small))
+    assert finding.level is Severity.WARNING
+    assert finding.evidence["parameters"] == ["judge/kernel"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"spread": 1.03},
+        {"small": True, "bias": 0.1},
+        {"order": ("judge", "gen")},
+        {"copied": True},
+        {"trainable": False},
+    ],
+    ids=["loaded", "loaded and small", "feeds what is trained", "a copy", "frozen"],
+)
+def test_a_judge_that_was_loaded_or_copied_or_is_none_need_not_learn(change):
+    values = {"trainable": True, "order": ("gen", "judge"), **change}
+    results = findings("UPD04", judged(**values))
+    assert [finding for finding in results if "all that is trained" in finding.message] == []
 
 
 def test_a_parameter_without_gradients_is_not_this_rule():

@@ -1,5 +1,6 @@
 import pytest
 from rules.builders import event, findings, site, skip_reasons, trace_of
+from rules.updates.parameter_rows import judged
 
 from nntrace.rules import Severity
 
@@ -132,6 +133,21 @@ def test_frozen_layers_of_unknown_fan_go_by_those_beside_them(numel, found):
 def test_a_frozen_copy_of_a_trained_part_is_meant():
     sites = [frozen(FRESH, shape=(10, 64), path="teacher.weight"), *head(640)]
     assert findings("UPD05", trace_of(steps=20, sites=sites)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({}, 1),
+        ({"small": True}, 1),
+        ({"spread": 1.03}, 0),
+        ({"order": ("judge", "gen")}, 0),
+        ({"trainable": True}, 0),
+    ],
+)
+def test_a_fresh_judge_of_what_is_trained_is_not_to_be_frozen(change, found):
+    results = findings("UPD05", judged(**{"trainable": False, **change}))
+    assert len([f for f in results if "all that is trained" in f.message]) == found
 
 
 def test_a_trunk_that_is_unfrozen_later_is_not_frozen():
