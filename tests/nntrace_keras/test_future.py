@@ -97,6 +97,19 @@ def test_a_decoder_may_know_its_targets_from_a_source_that_it_copies(trace_keras
     assert not causality(trace_keras(trained(model, ([targets, inputs], targets))))
 
 
+@pytest.mark.parametrize("shifts", [False, True])
+def test_a_decoder_that_is_given_its_targets_is_told_unless_it_shifts_them(trace_keras, shifts):
+    targets, _ = counting()
+    source, given = keras.Input((LENGTH,)), keras.Input((LENGTH,))
+    table = layers.Embedding(TOKENS, 32)
+    before = layers.ZeroPadding1D((1, 0))(table(given))[:, :-1] if shifts else table(given)
+    start = layers.Dense(32)(layers.Flatten()(table(source)))
+    hidden = layers.GRU(32, return_sequences=True)(before, initial_state=start)
+    model = keras.Model([source, given], layers.Dense(TOKENS)(hidden))
+    trace = trace_keras(trained(model, ([targets[:, ::-1], targets], targets)))
+    assert [answer["given"] for answer in causality(trace)] == ["input.1"] * (not shifts)
+
+
 def test_a_function_of_the_programs_own_is_asked_too(trace_keras):
     model, optimizer = reader("same"), keras.optimizers.Adam(0.03)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -1,8 +1,9 @@
-"""Checks whether a language model whose loss becomes suspiciously small sees the next token.
+"""A language model whose loss becomes suspiciously small is asked whether it sees the next token,
+a decoder that is given its targets whether it shifts them.
 
-If the targets are the next inputs, the forward of one step is computed again in a graph of its
-own, from the same weights and random numbers, with other tokens after the middle: once in a run
-and only on that suspicion. Nothing that the training reads is written.
+Where the targets are among the inputs the forward of one step is computed again in a graph of its
+own, from the same weights and random numbers, with other tokens behind the middle: once in a run
+and only for that suspicion. Nothing that the training reads is written.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,13 +32,15 @@ class Forward:
     """One call of a graph's only model, as tensors of that graph.
 
     Attributes:
-        inputs: of the model.
-        target: of the step's first loss function.
+        inputs: tensors of the graph, as are the others.
+        names: of the inputs, as they are recorded.
+        target: what the first loss function of the step was given.
         output: of the model.
         layers: path and output of each layer, in the order of their calls.
     """
 
     inputs: Sequence[Any]
+    names: Sequence[str]
     target: Any
     output: Any
     layers: Sequence[tuple[str, Any]]
@@ -53,7 +56,7 @@ def forward_in(graph: Any, gradients: Sequence[Gradient]) -> Forward | None:
     if not inputs or not all(_is_in(graph, one) for one in (*inputs, target, root.output)):
         return None
     layers = [(call.path, call.output) for call in calls.layers if _is_in(graph, call.output)]
-    return Forward(inputs, target, root.output, layers)
+    return Forward(inputs, [name for name, _ in root.inputs], target, root.output, layers)
 
 
 class FutureWatch:
@@ -98,28 +101,41 @@ class FutureWatch:
 def _seen(
     forward: Forward, second: Second, arguments: Sequence[Any] | None
 ) -> dict[str, Any] | None:
-    """The payload of the event if the model sees what it is to predict; else None."""
-    # Imported only when it is needed, once in a run.
-    from nntrace_keras.probes.causality import first_to_change, predicts_next, with_another_future
+    """What an event tells of a model that sees what it is to predict."""
+    # Imported for the suspicion alone.
+    from nntrace_keras.probes.causality import (
+        first_to_change,
+        is_given_beside,
+        predicts_next,
+        with_another_future,
+    )
 
     inside = _Inside(second, arguments)
     *inputs, target = inside.compute((), [*forward.inputs, forward.target])(())
     classes = int(forward.output.shape[-1] or 1)
     if not _FEWEST_TARGETS <= target.size <= _MANY // classes:
         return None
-    place = predicts_next(inputs, target)
-    if place is None:
+    place, beside = predicts_next(inputs, target), is_given_beside(inputs, target)
+    changed_in = beside if place is None else place
+    if changed_in is None:
         return None
-    exchanged, middle = with_another_future(inputs, place)
-    given = inputs[place]
+    exchanged, middle = with_another_future(inputs, changed_in)
+    given = inputs[changed_in]
+    # A decoder that shifts its input sees the first one that is exchanged a position later.
+    last = middle if place is not None else middle + 1
 
     def first(tensor: Any) -> int | None:
         outputs = inside.compute(forward.inputs, [tensor])
-        return first_to_change(outputs(inputs)[0], outputs(exchanged)[0], given, middle)
+        return first_to_change(outputs(inputs)[0], outputs(exchanged)[0], given, last)
 
     position = first(forward.output)
     if position is None:
         return None
+    seen = {"position": position, "depends_on_after": middle, "length": int(given.shape[1])}
+    if place is None:
+        name = forward.names[changed_in]
+        text = f"{name} holds its targets place by place, and no layer shifts them"
+        return {**seen, "text": text, "given": name}
     layers = (path for path, out in forward.layers if out.shape.rank == _AXES)
     tensors = dict(reversed(forward.layers))
     layer = next((path for path in layers if first(tensors[path]) is not None), "")
@@ -127,14 +143,7 @@ def _seen(
         f"the output at position {position} depends on inputs after position {middle}, and the "
         "target is the next input"
     )
-    length = int(given.shape[1])
-    return {
-        "text": text,
-        "position": position,
-        "depends_on_after": middle,
-        "length": length,
-        "layer": layer,
-    }
+    return {**seen, "text": text, "layer": layer}
 
 
 class _Inside:

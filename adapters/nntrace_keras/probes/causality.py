@@ -42,10 +42,22 @@ def predicts_next(inputs: Sequence[Array], target: Array) -> int | None:
 
     None if another input may know them, too, as a copying decoder's source does.
     """
-    related = [
-        (n, by) for n, given in enumerate(inputs) if (by := ahead(given, target)) is not None
-    ]
+    related = _related(inputs, target)
     return related[0][0] if [by for _, by in related] == [1] else None
+
+
+def is_given_beside(inputs: Sequence[Array], target: Array) -> int | None:
+    """The place of the one input behind the first that is the target, place by place, as a decoder
+    is given it that shifts it inside; None where another input tells the target.
+    """
+    related = _related(inputs, target)
+    return related[0][0] if [by for _, by in related] == [0] and related[0][0] > 0 else None
+
+
+def _related(inputs: Sequence[Array], target: Array) -> list[tuple[int, int]]:
+    """The inputs that hold the target, each with by how many positions it is ahead of them."""
+    found = ((n, ahead(given, target)) for n, given in enumerate(inputs))
+    return [(n, by) for n, by in found if by is not None]
 
 
 def ahead(given: Array, target: Array) -> int | None:

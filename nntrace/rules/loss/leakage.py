@@ -5,7 +5,7 @@ well without being the answer.
 """
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -17,15 +17,29 @@ from nntrace.trace.model import FloatArray, Tensor
 _EQUAL: Final = 1e-3  # of a column's range: the most by which values of one class may differ
 _COPIES: Final = 0.9999  # correlation of a column with the target
 _LEAST: Final = 8  # examples beyond the first of each class, or of a number: fewer are chance
+_STEPS_AND_FEATURES: Final = 2  # axes of an example that is a window over a series
 
 _ROW: Final = 16  # equal ids in a row, with this many different ones: no chance
 _VARIED: Final = 4
 
 
-def column_of_target(trace: Trace) -> str:
-    """The columns of an input that give away the target of the kept examples, as text.
+class Leak(NamedTuple):
+    """Where the inputs hold their target.
 
-    Empty if none does, or if too few examples were kept to tell.
+    Attributes:
+        where: in words, such as "column 3 of input.0, counted from 0".
+        is_window: whether that is the last step of a window over a series.
+        is_plain: whether it is one of those, or a column of rows: nothing that is to be remembered.
+    """
+
+    where: str
+    is_window: bool
+    is_plain: bool
+
+
+def column_of_target(trace: Trace) -> Leak | None:
+    """Which columns of which input give the target of the kept examples away; None where none
+    does, or too few examples were kept to tell.
     """
     targets = [tensor for tensor in trace.tensors if tensor.role == Role.TARGET]
     for given in trace.tensors:
@@ -33,9 +47,19 @@ def column_of_target(trace: Trace) -> str:
             continue
         for target in targets:
             if found := _telling(given, target):
-                places = ", ".join(str(column) for column in found[:4])
-                return f"column{'s' * (len(found) > 1)} {places} of {given.path}"
-    return ""
+                return _leak(given, found)
+    return None
+
+
+def _leak(given: Tensor, columns: list[int]) -> Leak:
+    """In words, which columns of the examples, their other axes laid flat."""
+    axes = given.values.shape[1:]
+    is_window = len(axes) == _STEPS_AND_FEATURES and min(columns) >= (axes[0] - 1) * axes[1]
+    if is_window:
+        return Leak(f"the last of the {axes[0]} steps of {given.path}", True, True)
+    places = ", ".join(str(column) for column in columns[:4])
+    where = f"column{'s' * (len(columns) > 1)} {places} of {given.path}, counted from 0"
+    return Leak(where, False, len(axes) == 1)
 
 
 def same_ids(trace: Trace, batches: Iterable[Batch]) -> Tensor | None:

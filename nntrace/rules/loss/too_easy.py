@@ -16,7 +16,7 @@ from nntrace.rules.common.payloads import text
 from nntrace.rules.common.signals import median
 from nntrace.rules.finding import Finding, Location, Severity, Skipped, too_few
 from nntrace.rules.loss.adversaries import discriminator_has_won
-from nntrace.rules.loss.leakage import column_of_target, keeps_places, same_ids
+from nntrace.rules.loss.leakage import Leak, column_of_target, keeps_places, same_ids
 from nntrace.rules.loss.start import first_loss, loss_of_knowing_nothing
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
@@ -30,7 +30,11 @@ _CAUSAL_IN_KERAS = (
     "Give `MultiHeadAttention` `use_causal_mask=True` in its call and `Conv1D` "
     '`padding="causal"`; leave out `Bidirectional` and whatever else reads the sequence backwards.'
 )
-_FRESH = 0.5  # of chance: a fresh model's first loss is not below it
+_SHIFTED = (
+    "Give the decoder the targets before each one, behind a start token, and compare with those "
+    "after: `ids[:, :-1]` as its input, `ids[:, 1:]` as its targets."
+)
+_FRESH = 0.5  # of chance: an untrained model's first loss is not below it
 
 
 @rule(
@@ -55,15 +59,16 @@ def suspiciously_easy(
     """Within a few dozen steps a fresh model's loss is next to nothing, and stays there.
 
     Few problems are that easy: the answer is among the inputs, or a few examples are repeated. A
-    warning, which names the column, if a column of the kept examples is their target; otherwise
-    information. Targets that are the very ids the model gets, each at its own place, are reported
-    at once, as information, because a model may shift or mask them inside; for its first input it
-    is a warning if the loss falls to a tenth and no layer is narrower than the ids. An error if the
-    targets are the next inputs and a replay showed that outputs depend on later ones. Also a
-    warning if a discriminator that takes turns with a generator gives every example 95 % over the
-    last third of the run: log(1 − D(G(z))) has no gradient left for the generator. With squared
-    errors (a least-squares GAN) each must come as near to its target. Not judged for a single batch
-    that is memorised on purpose (DAT02 reports those), nor for trained weights.
+    warning, which names the column, where a column of the kept examples is their target; otherwise
+    information. A warning, too, at whatever pace, where that column is of rows or the last step of
+    windows over a series and the loss comes down to a tenth. Targets that are the very ids the
+    model is given, each at its own place, are mentioned at once, because a model may shift or mask
+    them inside; of its first input they are a warning when the loss comes down to a tenth and no
+    layer is narrower than the ids. An error where the targets are the next inputs and a replay
+    showed that outputs depend on later ones. A warning, too, where a discriminator that takes turns
+    with a generator gives every example 95 % over the last third of the run: log(1 − D(G(z))) has
+    no gradient left for the generator. Not judged for a single batch that is memorised on purpose
+    (which DAT02 sees), nor for trained weights.
     Source: Karpathy's Recipe, step 2 (be suspicious of what is too good); Kaufman et al. 2012,
     Leakage in Data Mining; Goodfellow et al. 2014 (1406.2661), 3 (saturation; a draw is ln 2).
     """
@@ -85,11 +90,14 @@ def suspiciously_easy(
     if first is None or first < _FRESH * chance.value:
         yield Skipped("the first loss is not that of an untrained model")
         return
+    level = median(series.value[-max(1, len(series) // 5) :])
+    if level < 0.0:
+        yield Skipped("the loss is negative: what knowing nothing costs is no measure for it")
+        return
     if _examples_seen(batches) < examples:
         yield Skipped("too few different examples were seen: the model may have memorised them")
         return
     if ids := same_ids(trace, batches):
-        level = median(series.value[-max(1, len(series) // 5) :])
         is_copied = level < told * chance.value and keeps_places(trace, ids)
         yield Finding(
             f"at every position the target of `{function}` is the id in {ids.path}; the loss is "
@@ -107,18 +115,36 @@ def suspiciously_easy(
     if not len(early) or steps_at_full_rate(trace) < len(trace.steps) // 2:
         yield too_few(f"needs losses beyond step {steps} at the full learning rate")
         return
-    if max(median(early), median(after)) > share * chance.value:
-        return
     leak = column_of_target(trace)
-    yield Finding(
-        f"after {steps} steps the loss is {_beside_chance(median(early), chance, '.2%')}"
-        + (f": the target stands in {leak}, counted from 0." if leak else "."),
-        steps=series.span,
-        severity=Severity.WARNING if leak else Severity.INFO,
-        advice=f"Leave {leak} out of the inputs, and whatever was computed from it." * bool(leak),
-        evidence={"loss": median(early), "chance": chance.value, "chance_is": chance.name},
-        location=location,
-    )
+    if max(median(early), median(after)) <= share * chance.value:
+        yield Finding(
+            f"after {steps} steps the loss is {_beside_chance(median(early), chance, '.2%')}"
+            + (f": the target stands in {leak.where}." if leak else "."),
+            steps=series.span,
+            severity=Severity.WARNING if leak else Severity.INFO,
+            advice=_without(leak) if leak else "",
+            evidence={"loss": median(early), "chance": chance.value, "chance_is": chance.name},
+            location=location,
+        )
+    elif leak is not None and leak.is_plain and level < told * chance.value:
+        yield Finding(
+            f"the target stands in {leak.where}; the loss came down to "
+            f"{_beside_chance(level, chance, '.2%')}.",
+            steps=series.span,
+            advice=_without(leak),
+            evidence={"loss": level, "chance": chance.value, "chance_is": chance.name},
+            location=location,
+        )
+
+
+def _without(leak: Leak) -> str:
+    """What to do about a target among the inputs."""
+    if leak.is_window:
+        return (
+            "Let the target come after its window: with `n` steps in it, windows of `series[:-n]` "
+            "have the targets `series[n:]`."
+        )
+    return f"Leave {leak.where} out of the inputs, and whatever was computed from it."
 
 
 def _sees_later_inputs(trace: Trace, seen: Event, at_loss: Location | None) -> Finding:
@@ -132,7 +158,11 @@ def _sees_later_inputs(trace: Trace, seen: Event, at_loss: Location | None) -> F
         steps=(seen.step, seen.step),
         severity=Severity.ERROR,
         evidence={"depends_on_after": seen.payload.get("depends_on_after")},
-        advice=_CAUSAL_IN_KERAS if speaks_keras(trace) else _CAUSAL,
+        advice=_SHIFTED
+        if "given" in seen.payload
+        else _CAUSAL_IN_KERAS
+        if speaks_keras(trace)
+        else _CAUSAL,
         location=None if site is not None and site.file else at_loss,
     )
 

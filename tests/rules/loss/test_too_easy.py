@@ -53,6 +53,43 @@ def test_a_column_that_is_the_target_is_named_and_a_warning(inputs, target, name
     assert named in finding.message
 
 
+WINDOWS = np.random.default_rng(1).normal(size=(16, 6, 1))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "target", "named"),
+    [
+        (WINDOWS, WINDOWS[:, -1], "the last of the 6 steps of input.0"),
+        (with_column(2.0 * CLASSES), CLASSES, "column 5 of input.0, counted from 0"),
+    ],
+    ids=["window", "row"],
+)
+def test_a_target_among_the_inputs_is_told_however_long_it_took_to_find(inputs, target, named):
+    tensors = [kept("input", inputs), kept("target", target)]
+    [finding] = findings("LOS20", easy(1.0, after=0.2, tensors=tensors))
+    assert finding.level is Severity.WARNING
+    assert named in finding.message
+
+
+@pytest.mark.parametrize(
+    ("place", "after"), [(0, 0.2), (-1, 0.25)], ids=["to be remembered", "not found"]
+)
+def test_a_target_at_the_beginning_of_a_sequence_is_to_be_remembered(place, after):
+    tensors = [kept("input", WINDOWS), kept("target", WINDOWS[:, place])]
+    assert findings("LOS20", easy(1.0, after=after, tensors=tensors)) == []
+
+
+def test_a_negative_loss_is_no_share_of_chance():
+    assert "negative" in skip_reasons("LOS20", easy(-1.0))[0]
+
+
+def test_a_decoder_that_was_seen_to_be_given_its_targets_is_an_error():
+    seen = event("causality", 40, text="input.1 holds its targets", given="input.1")
+    [finding] = findings("LOS20", trace_of(loss=[1.0] * 60, events=[seen]))
+    assert finding.level is Severity.ERROR
+    assert "start token" in finding.advice
+
+
 @pytest.mark.parametrize(
     ("inputs", "target"),
     [
