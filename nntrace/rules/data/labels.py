@@ -17,6 +17,7 @@ from nntrace.rules.common.chance import (
 )
 from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.common.signals import median, span
+from nntrace.rules.data.masks import foreground_never_predicted
 from nntrace.rules.data.padding import padding_in_the_loss
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
 from nntrace.rules.rule import rule
@@ -112,20 +113,25 @@ def class_imbalance(
     Always answering the most frequent class already gives a low loss, and the model learns that
     first. Counts are compared with an allowance for their sampling error. Only information for a
     loss with class weights and for next-token prediction, whose classes are never even. Also
-    reports sequences that are mostly padding which nothing keeps out of the loss, as with PyTorch's
-    cross-entropy without its `ignore_index`, or a Keras model on TensorFlow without a mask.
+    sequences most of which is padding that nothing keeps out of the loss, as of PyTorch's
+    cross-entropy without its `ignore_index`, or of a model of Keras on TensorFlow without a mask;
+    and masks with less than 5 % foreground, after 100 steps none of which is predicted in the last
+    third and the loss is no better than one answer for all places.
     Source: "37 reasons", 9 (class imbalance); Karpathy's Recipe, step 2 (init well).
     """
     batches = training_batches(trace)
     if (padding := padding_in_the_loss(trace, batches)) is not None:
         yield padding
         return
+    if (background := foreground_never_predicted(trace, batches)) is not None:
+        yield background
+        return
     totals = label_totals(batches)
     total = totals.total()
     if total < examples or len(totals) < 2:
         yield too_few(f"needs {examples} class labels of two classes, has {total}")
         return
-    if any(sum(labels_of(b).values()) > (b.batch_size or np.inf) for b in batches):
+    if any(_has_several(trace, batch) for batch in batches):
         yield Skipped("each example has several labels: classes are not expected to be even")
         return
     # Samples are denser at the start of a run: an imbalance only there was a phase.
@@ -158,6 +164,16 @@ def class_imbalance(
         },
         location=loss_location(trace, functions[0]) if functions else None,
     )
+
+
+def _has_several(trace: Trace, batch: Batch) -> bool:
+    """Whether each example of a batch has more than one label, as tags and masks have."""
+    counts = labels_of(batch)
+    if sum(counts.values()) > (batch.batch_size or np.inf):
+        return True
+    site = trace.site(batch.loss_path or batch.loss_function or "", Role.OUTPUT)
+    of_values = bool(counts) and not batch.label_counts  # zeros and ones, counted by their mean
+    return of_values and site is not None and len(site.shape) > 1 and site.numel > site.shape[0]
 
 
 def _label_blocks(batches: tuple[Batch, ...]) -> list[dict[int, int]]:

@@ -127,6 +127,23 @@ def test_several_labels_per_example_are_not_judged():
     assert skip_reasons("DAT10", trace_of(steps=10, batches=rows))
 
 
+@pytest.mark.parametrize(("shape", "judged"), [((16, 10), False), ((16, 1), True), ((16,), True)])
+def test_rows_of_zeros_and_ones_are_several_labels_of_each_example(shape, judged):
+    rows = batches(
+        20,
+        batch_size=16,
+        loss_function="binary_cross_entropy",
+        target_mean=1 / 16,
+        target_std=(15 / 256) ** 0.5,
+        target_min=0.0,
+        target_max=1.0,
+    )
+    size = int(np.prod(shape))
+    output = site("binary_cross_entropy", "output", shape=list(shape), numel=size)
+    trace = trace_of(steps=20, batches=rows, sites=[output])
+    assert bool(skip_reasons("DAT10", trace)) != judged
+
+
 def test_uneven_tokens_are_only_noted():
     rows = batches(
         10,
