@@ -17,6 +17,7 @@ from nntrace.rules.common.input_values import (
     not_adapted,
 )
 from nntrace.rules.common.passes import drawn_at
+from nntrace.rules.common.payloads import count
 from nntrace.rules.common.signals import median, span
 from nntrace.rules.data.copies import all_are_copies, copies_of_one
 from nntrace.rules.finding import Finding, Severity, Skipped, too_few
@@ -24,7 +25,8 @@ from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Site, Trace
 
-_BY_INDEX = "PyDatasetAdapter"  # each batch has a number, so equal batches are a fault
+_BY_INDEX = "PyDatasetAdapter"  # each batch has a number, so that no two are the same by right
+_MORE = 2  # times a batch's examples: what a run is evaluated on that has no more to train on
 _WITHIN = 4.65  # standard deviations from the first to the last percentile of a normal variable
 _WIDENED = 3.0  # times the spread without its ends: then outliers make the scale
 
@@ -99,7 +101,8 @@ def constant_input(
     "starts again at the first batch. If this is your overfit-one-batch test, all is well.",
     in_keras="Draw a new batch in each step: a generator must yield other examples, "
     "`__getitem__(index)` those of `index`; `next(iter(dataset))` starts again at the first "
-    "batch. If this is your overfit-one-batch test, all is well.",
+    "batch, and `dataset.take(1)` holds no other. If this is your overfit-one-batch test, all is "
+    "well.",
 )
 def repeated_batch(
     trace: Trace,
@@ -109,8 +112,10 @@ def repeated_batch(
     """The same batch is used step after step although the loader holds more.
 
     The model memorises one batch and sees nothing of the rest. Training on the whole set at each
-    step is legitimate, so this is judged only if a data loader shows that there is more data, and
-    if sampled steps lie such that a loader in fixed order would have given different batches.
+    step is legitimate, so this is judged only where a data loader says that there is more data, and
+    where sampled steps lie such that a loader in fixed order would have given different batches. Of
+    a loader that does not tell, it is judged where epochs have several steps and evaluations twice
+    as many examples as the batch.
     Source: "37 reasons", 1 (the same batch over and over).
     """
     sampled = [b for b in training_batches(trace) if b.fingerprint is not None]
@@ -125,23 +130,27 @@ def repeated_batch(
         yield Skipped("no data loader was seen: whether there is more data is not known")
         return
     size = longest[0].batch_size
-    held = {n: count for loader in loaders for n, count in _epoch(loader, size)}
-    if not any(size is None or count > size for count in held.values()):
+    held = {n: examples for loader in loaders for n, examples in _epoch(loader, size)}
+    evaluated = 0 if held else _evaluated_beside(trace)
+    is_more = any(size is None or examples > size for examples in held.values())
+    if not is_more and (size is None or evaluated <= _MORE * size):
         return
     gaps = [later.step - earlier.step for earlier, later in pairwise(longest)]
     telling = [gap for gap in gaps if gap and all(gap % n for n in held if n > 1)]
     if len(telling) + 1 < repeats:
         yield Skipped("the sampled steps are whole epochs apart")
         return
+    most = max(held.values(), default=None)
     yield Finding(
         f"{_distinct_steps(longest)} sampled steps in a row used the same batch of {size or '?'} "
-        f"examples, while the data set holds {max(held.values())}.",
+        f"examples, while "
+        + (f"it is evaluated on {evaluated}." if evaluated else f"the data set holds {most}."),
         site=next(iter(trace.sites_of(Role.INPUT)), None),
         steps=(longest[0].step, longest[-1].step),
         evidence={
             "repeats": _distinct_steps(longest),
             "batch_size": size,
-            "dataset_size": max(held.values()),
+            "dataset_size": most,
             "fingerprint": longest[0].fingerprint,
         },
         location=drawn_at(trace),
@@ -308,13 +317,22 @@ def _distinct_steps(batches: list[Batch]) -> int:
 
 
 def _epoch(loader: dict[str, object], batch_size: int | None) -> Iterator[tuple[int, int]]:
-    """Yield a loader's batches and examples per epoch, if it can deliver batches of that size."""
-    count, own, batches = (loader.get(key) for key in ("dataset_size", "batch_size", "batches"))
+    """Batches and examples of a loader that batches of that size can come from."""
+    size, own, batches = (loader.get(key) for key in ("dataset_size", "batch_size", "batches"))
     fits = own is None or batch_size is None or own == batch_size
-    if isinstance(count, int) and fits:
-        yield (batches if isinstance(batches, int) else -(-count // (batch_size or 1)), count)
+    if isinstance(size, int) and fits:
+        yield (batches if isinstance(batches, int) else -(-size // (batch_size or 1)), size)
     elif loader.get("sampler") == _BY_INDEX and isinstance(batches, int):
         yield batches, batches * (batch_size or 1)
+
+
+def _evaluated_beside(trace: Trace) -> int:
+    """The examples of the largest evaluation of a run whose epochs have several steps; else 0."""
+    steps = [count(event.payload, "steps") for event in trace.events_of(EventKind.EPOCH)]
+    if max(steps, default=0) < 2:
+        return 0
+    passes = trace.events_of(EventKind.EVALUATION)
+    return max((count(event.payload, "examples") for event in passes), default=0)
 
 
 def _is_batch_of_floats(site: Site) -> bool:

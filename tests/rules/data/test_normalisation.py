@@ -157,6 +157,20 @@ def test_batches_that_have_a_number_each_are_different_ones(sampler, count, foun
     assert len(findings("DAT02", trace_of(steps=9, batches=rows, events=[of_keras]))) == found
 
 
+@pytest.mark.parametrize(
+    ("examples", "steps", "found"), [(65, 9, 1), (64, 9, 0), (65, 1, 0)], ids=str
+)
+def test_of_a_loader_of_unknown_size_evaluations_tell_that_there_is_more(examples, steps, found):
+    events = [
+        event("loader", loader=0),
+        event("epoch", loader=0, epoch=0, steps=steps),
+        event("evaluation", loader=1, examples=examples),
+    ]
+    rows = batches(9, fingerprint=7, batch_size=32)
+    results = findings("DAT02", trace_of(steps=9, batches=rows, events=events))
+    assert ["evaluated on 65" in finding.message for finding in results] == [True] * found
+
+
 def test_without_a_loader_repeated_batches_cannot_be_judged():
     trace = trace_of(steps=9, batches=batches(9, fingerprint=7, batch_size=32))
     assert skip_reasons("DAT02", trace)
