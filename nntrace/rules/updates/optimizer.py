@@ -130,7 +130,7 @@ def _judge_left_out(trace: Trace) -> Finding | None:
         site=judges[0],
         steps=sampled_span(trace),
         severity=Severity.WARNING,
-        explains=("ACT01", "ACT04", "ACT06", "LOS15", "LOS20"),
+        explains=("ACT01", "ACT04", "ACT06", "DAT12", "LOS15", "LOS20"),
         evidence={"parameters": paths},
         advice=_TRAIN_THE_JUDGE_IN_KERAS if speaks_keras(trace) else _TRAIN_THE_JUDGE,
     )

@@ -37,9 +37,10 @@ _THAW_THE_JUDGE = (
     "`requires_grad` back to True before its own; or load trained weights."
 )
 _THAW_THE_JUDGE_IN_KERAS = (
-    "A discriminator must learn, too: compile it while `trainable` is True and freeze it in the "
-    "combined model alone, or set `trainable = True` again before its own step; in a loop of your "
-    "own ask a tape for its gradients and apply them. Or load trained weights."
+    "A discriminator must learn, too. Keras reads `trainable` when a model makes its first step, "
+    "not when it is compiled: set it True before the discriminator's own steps and False before "
+    "the generator's, or write a `train_step` that asks a tape for the gradients of each. Or load "
+    "trained weights."
 )
 
 
@@ -189,6 +190,7 @@ def _frozen_judge(trace: Trace, judges: list[Site]) -> Finding:
         f"initialised, so that it measures nothing: {named(paths)}.",
         site=judges[0],
         steps=span(trace),
+        explains=("DAT12", "LOS15", "LOS20"),
         evidence={"parameters": paths},
         advice=_THAW_THE_JUDGE_IN_KERAS if speaks_keras(trace) else _THAW_THE_JUDGE,
     )

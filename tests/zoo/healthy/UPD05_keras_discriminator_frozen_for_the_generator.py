@@ -1,5 +1,4 @@
-"""Keras GAN of two compiled models: the discriminator is frozen after it was compiled itself, so
-that the generator's steps leave it as it is and its own do not."""
+"""Keras GAN of two compiled models: the discriminator is frozen for the generator's steps alone."""
 
 import keras
 import numpy as np
@@ -22,7 +21,6 @@ discriminator = keras.Sequential(
     ]
 )
 discriminator.compile("adam", "binary_crossentropy")
-discriminator.trainable = False
 
 noise = keras.Input((8,))
 gan = keras.Model(noise, discriminator(generator(noise)))
@@ -31,8 +29,10 @@ gan.compile("adam", "binary_crossentropy")
 ones, zeros = np.ones((32, 1)), np.zeros((32, 1))
 for step in range(160):
     drawn = rng.normal(size=(32, 8)).astype("float32")
+    discriminator.trainable = True
     d_loss = discriminator.train_on_batch(points[rng.integers(0, 1024, 32)], ones)
     d_loss += discriminator.train_on_batch(generator(drawn), zeros)
+    discriminator.trainable = False
     g_loss = gan.train_on_batch(drawn, ones)
     if step % 40 == 0:
         print(f"step {step}  g {float(g_loss):.3f}  d {float(d_loss):.3f}")

@@ -1,5 +1,5 @@
-"""Keras GAN as it was long written, of two compiled models: the discriminator is frozen before it
-is compiled itself, so that `train_on_batch` leaves it as it is."""
+"""Keras GAN of two compiled models, written as for Keras 2: the discriminator is frozen once it is
+compiled, but Keras 3 reads that at its first step, so that it is never trained."""
 
 import keras
 import numpy as np
@@ -21,8 +21,8 @@ discriminator = keras.Sequential(
         layers.Dense(1, activation="sigmoid"),
     ]
 )
-discriminator.trainable = False
 discriminator.compile("adam", "binary_crossentropy")
+discriminator.trainable = False
 
 noise = keras.Input((8,))
 gan = keras.Model(noise, discriminator(generator(noise)))
