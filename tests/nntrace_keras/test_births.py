@@ -342,6 +342,7 @@ def loop_that_asks(model, question, loss, broken=2):
         lambda loss: not math.isfinite(loss),
         lambda loss: not np.isfinite(loss.numpy()),
         lambda loss: not keras.ops.isfinite(loss),
+        lambda loss: np.isnan(loss) or np.isinf(loss),
     ],
 )
 def test_a_batch_that_an_eager_loop_leaves_out_is_told_of(trace_keras, question):

@@ -27,7 +27,7 @@ from nntrace_keras.births.derivatives import Derivative, dense
 from nntrace_keras.births.facts import Range, born
 from nntrace_keras.births.lines import Frames, NextForward, frames, repeated, watched
 from nntrace_keras.births.origins import as_range, op_name, operand, what
-from nntrace_keras.patching import Undo
+from nntrace_keras.patching import Undo, before
 from nntrace_keras.program.sources import Sources, caller, is_users
 from nntrace_keras.tape.tapes import Tapes
 from nntrace_keras.tape.under_tape import Calls, Gradient
@@ -68,8 +68,10 @@ class EagerBirths:
         self._left_out: tuple[Calls, dict[str, Any]] | None = None
 
     def install(self) -> list[Undo]:
-        """Watch what the program reads of its losses."""
-        return watch_questions(self._recorder.guard(self._asked))
+        """Watch what the program asks of its losses."""
+        guard = self._recorder.guard
+        next_tape = before(tf.GradientTape, "_push_tape", guard(self._next_tape))
+        return [*watch_questions(guard(self._asked)), next_tape]
 
     def look(self, loss: float | None, gradients: Sequence[Gradient]) -> None:
         """Before the optimizer's call: search if the step's loss or gradients are not finite."""
@@ -110,6 +112,15 @@ class EagerBirths:
         place = {"file": source.file, "line": source.line}
         told = {"seen_in": "loss", "where": "unknown", "step": self._recorder.steps}
         self._left_out = (calls, {**told, **place})
+
+    def _next_tape(self, tape: Any) -> None:
+        """A tape begins to record: the program may have left out the loss of the one before.
+
+        NumPy reads an eager tensor's memory (`np.isnan(loss)`), which nobody can watch.
+        """
+        calls = self._tapes.left_by(tape)
+        if calls is not None and self._questions_left and _kind(calls.loss) is not None:
+            self._asked()
 
     def finish(self) -> None:
         """Record what is known when the run ends."""

@@ -83,8 +83,7 @@ class LossCalls:
                 self._observe_loss(loss, y_true, y_pred, value, weights)
                 if not outside and tf.executing_eagerly():
                     again = partial(original, loss, y_true, y_pred, *args, **kwargs)
-                    for calls in self._active():
-                        calls.repeats.append(("loss", again))
+                    self._note_eager(again, value)
             return value
 
         return __call__
@@ -119,11 +118,15 @@ class LossCalls:
                 self._observe_loss(loss, y_true, y_pred, value)
                 if tf.executing_eagerly():
                     again = partial(original, y_true, y_pred, *args, **kwargs)
-                    for calls in self._active():
-                        calls.repeats.append(("loss", again))
+                    self._note_eager(again, value)
             return value
 
         return function
+
+    def _note_eager(self, again: Callable[[], Any], value: Any) -> None:
+        for calls in self._active():
+            calls.repeats.append(("loss", again))
+            calls.loss = value
 
     def _loss_called(
         self, loss: Any, y_true: Any, y_pred: Any, value: Any, weights: Any = None

@@ -132,6 +132,13 @@ class Tapes:
         calls = None if tape is None else self._calls.get(tape)
         return None if calls is None or calls.is_differentiated or not calls.roots else calls
 
+    def left_by(self, tape: Any) -> Calls | None:
+        """What is undecided where this tape begins to record, eagerly and by itself."""
+        local = self._local
+        if local.active or local.unobserved or local.last() is tape or not tf.executing_eagerly():
+            return None
+        return self.undecided
+
     # Layers.
 
     def _around_layer(self, original: Callable[..., Any]) -> Callable[..., Any]:

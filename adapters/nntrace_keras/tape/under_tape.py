@@ -115,9 +115,9 @@ class Calls:
     Attributes:
         spans: of layers that called no others, if a graph was built.
         reused: paths and classes of batch norms that were called twice within one forward.
-        modes: of dropout and batch norm layers, by the ids of the layers.
-        repeats: eagerly, functions that call a model ("forward") or a loss ("loss") once more.
-        is_differentiated: whether gradients were computed.
+        repeats: eagerly, what calls each model ("forward") and loss function ("loss") once more.
+        is_differentiated: whether gradients were asked for.
+        loss: eagerly, what the last loss function gave.
     """
 
     layers: list[LayerCall] = field(default_factory=list)
@@ -130,6 +130,7 @@ class Calls:
     attention: list[AttentionCall] = field(default_factory=list)
     repeats: list[tuple[str, Callable[[], Any]]] = field(default_factory=list)
     is_differentiated: bool = False
+    loss: Any = None
 
 
 @dataclass(slots=True, eq=False)  # compared by identity: tensors have no plain equality
