@@ -16,15 +16,16 @@ from nntrace.rules.common.chance import (
     target_variance,
     training_batches,
 )
-from nntrace.rules.common.signals import median
+from nntrace.rules.common.signals import in_times, median
 from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Trace
 
-_START_EXAMPLES = 16  # with fewer the first loss is noise
-_ABOUT_UNIT = 0.5  # rms of targets from which their scale counts as about one
-_HUGE = 100.0  # times chance: the first gradients are ten times too long, at any learning rate
+_START_EXAMPLES = 16  # fewer, and the first loss is noise
+_ABOUT_UNIT = 0.5  # rms of targets
+_WHOLE = 100.0  # times, from which on a tenth says nothing
+_HUGE = 100.0  # times chance: the first gradients are ten times too long, for any learning rate
 _OF_A_HUGE_ONE = ("UPD07", "PAR02", "LOS07", "NUM05", "NUM09")
 
 
@@ -101,7 +102,7 @@ def loss_at_init(
     size = _first_rms(trace, function)
     if not size < near:
         yield finding(
-            f"the first loss is {first:.3g}, {first / start.value:.1f} times that of "
+            f"the first loss is {first:.3g}, {_times(first / start.value)} times that of "
             f"{knows_nothing}.",
             severity=Severity.INFO if size < usual * scale else None,
             explains=_OF_A_HUGE_ONE if first > _HUGE * start.value else (),
@@ -189,3 +190,8 @@ def _scale(mean_square: float) -> float:
     """The targets' rms, but 1 for targets that were scaled to about unit scale."""
     rms = float(np.sqrt(mean_square))
     return max(rms, 1.0) if rms >= _ABOUT_UNIT else rms
+
+
+def _times(factor: float) -> str:
+    """A factor in words: 2.5, 153, and 1.5e+11."""
+    return f"{factor:.1f}" if factor < _WHOLE else in_times(factor)

@@ -12,6 +12,12 @@ def test_a_first_cross_entropy_beyond_one_and_a_half_times_chance_is_a_warning(f
     assert all(finding.level is Severity.WARNING for finding in results)
 
 
+@pytest.mark.parametrize(("times", "said"), [(2.5, " 2.5 times"), (1e12, " 1.0e+12 times")])
+def test_how_many_times_too_large_it_is_has_no_more_digits_than_mean_something(times, said):
+    [finding] = findings("LOS01", classified([times * LN10, 2.0, 1.5]))
+    assert said in finding.message
+
+
 def test_a_first_loss_far_below_chance_is_only_noted():
     [finding] = findings("LOS01", classified([0.2 * LN10, 0.2, 0.2]))
     assert finding.level is Severity.INFO
