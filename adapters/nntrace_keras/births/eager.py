@@ -68,7 +68,7 @@ class EagerBirths:
         self._left_out: tuple[Calls, dict[str, Any]] | None = None
 
     def install(self) -> list[Undo]:
-        """Watch what the program asks of its losses."""
+        """Watch what the program reads of its losses."""
         guard = self._recorder.guard
         next_tape = before(tf.GradientTape, "_push_tape", guard(self._next_tape))
         return [*watch_questions(guard(self._asked)), next_tape]
@@ -116,7 +116,7 @@ class EagerBirths:
     def _next_tape(self, tape: Any) -> None:
         """A tape begins to record: the program may have left out the loss of the one before.
 
-        NumPy reads an eager tensor's memory (`np.isnan(loss)`), which nobody can watch.
+        NumPy reads an eager tensor's memory directly (`np.isnan(loss)`), which cannot be watched.
         """
         calls = self._tapes.left_by(tape)
         if calls is not None and self._questions_left and _kind(calls.loss) is not None:

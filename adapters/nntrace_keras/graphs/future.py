@@ -1,9 +1,9 @@
-"""A language model whose loss becomes suspiciously small is asked whether it sees the next token,
-a decoder that is given its targets whether it shifts them.
+"""Checks whether a language model whose loss becomes suspiciously small sees the next token, and
+whether a decoder that is given its targets shifts them.
 
-Where the targets are among the inputs the forward of one step is computed again in a graph of its
-own, from the same weights and random numbers, with other tokens behind the middle: once in a run
-and only for that suspicion. Nothing that the training reads is written.
+If the targets are among the inputs, the forward of one step is computed again in a graph of its
+own, from the same weights and random numbers, with other tokens after the middle: once in a run
+and only on that suspicion. Nothing that the training reads is written.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,9 +32,9 @@ class Forward:
     """One call of a graph's only model, as tensors of that graph.
 
     Attributes:
-        inputs: tensors of the graph, as are the others.
+        inputs: of the model.
         names: of the inputs, as they are recorded.
-        target: what the first loss function of the step was given.
+        target: of the step's first loss function.
         output: of the model.
         layers: path and output of each layer, in the order of their calls.
     """
@@ -101,8 +101,8 @@ class FutureWatch:
 def _seen(
     forward: Forward, second: Second, arguments: Sequence[Any] | None
 ) -> dict[str, Any] | None:
-    """What an event tells of a model that sees what it is to predict."""
-    # Imported for the suspicion alone.
+    """The payload of the event if the model sees what it is to predict; else None."""
+    # Imported only when they are needed, once in a run.
     from nntrace_keras.probes.causality import (
         first_to_change,
         is_given_beside,

@@ -115,9 +115,10 @@ class Calls:
     Attributes:
         spans: of layers that called no others, if a graph was built.
         reused: paths and classes of batch norms that were called twice within one forward.
-        repeats: eagerly, what calls each model ("forward") and loss function ("loss") once more.
-        is_differentiated: whether gradients were asked for.
-        loss: eagerly, what the last loss function gave.
+        modes: of dropout and batch norm layers, by the ids of the layers.
+        repeats: eagerly, functions that call a model ("forward") or a loss ("loss") once more.
+        is_differentiated: whether gradients were computed.
+        loss: eagerly, what the last loss function returned.
     """
 
     layers: list[LayerCall] = field(default_factory=list)

@@ -113,10 +113,10 @@ def class_imbalance(
     Always answering the most frequent class already gives a low loss, and the model learns that
     first. Counts are compared with an allowance for their sampling error. Only information for a
     loss with class weights and for next-token prediction, whose classes are never even. Also
-    sequences most of which is padding that nothing keeps out of the loss, as of PyTorch's
-    cross-entropy without its `ignore_index`, or of a model of Keras on TensorFlow without a mask;
-    and masks with less than 5 % foreground, after 100 steps none of which is predicted in the last
-    third and the loss is no better than one answer for all places.
+    reports sequences that are mostly padding which nothing keeps out of the loss, as with PyTorch's
+    cross-entropy without its `ignore_index`, or a Keras model on TensorFlow without a mask; and
+    masks with less than 5 % foreground if, after 100 steps, none is predicted in the last third of
+    the run and the loss is no better than that of one answer for all places.
     Source: "37 reasons", 9 (class imbalance); Karpathy's Recipe, step 2 (init well).
     """
     batches = training_batches(trace)

@@ -25,7 +25,7 @@ from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Site, Trace
 
-_BY_INDEX = "PyDatasetAdapter"  # each batch has a number, so that no two are the same by right
+_BY_INDEX = "PyDatasetAdapter"  # each batch has a number, so equal batches are a fault
 _MORE = 2  # times a batch's examples: what a run is evaluated on that has no more to train on
 _WITHIN = 4.65  # standard deviations from the first to the last percentile of a normal variable
 _WIDENED = 3.0  # times the spread without its ends: then outliers make the scale
@@ -112,10 +112,10 @@ def repeated_batch(
     """The same batch is used step after step although the loader holds more.
 
     The model memorises one batch and sees nothing of the rest. Training on the whole set at each
-    step is legitimate, so this is judged only where a data loader says that there is more data, and
-    where sampled steps lie such that a loader in fixed order would have given different batches. Of
-    a loader that does not tell, it is judged where epochs have several steps and evaluations twice
-    as many examples as the batch.
+    step is legitimate, so this is judged only if a data loader shows that there is more data, and
+    if sampled steps lie such that a loader in fixed order would have given different batches. For a
+    loader of unknown size, it is judged if epochs have several steps and evaluations more than
+    twice as many examples as the batch.
     Source: "37 reasons", 1 (the same batch over and over).
     """
     sampled = [b for b in training_batches(trace) if b.fingerprint is not None]

@@ -122,7 +122,8 @@ def head_cannot_reach_targets(
 
     A sigmoid or tanh before wider targets, a ReLU before negative ones (by the 1 % and 99 %
     quantiles of the targets), a softmax over a single unit, which is always 1, or a ReLU before a
-    binary cross-entropy on logits, whose probabilities then never fall below 0.5.
+    binary cross-entropy on logits, whose probabilities then never fall below 0.5. A warning for a
+    ReLU before a cross-entropy on logits, which stops the gradient of every logit that it cuts off.
     Source: "37 reasons", 15 and 20 (loss function and its input), 27 (check the output layer).
     """
     calls = [call for call in loss_calls(trace) if call.head or call.shape]
@@ -146,6 +147,7 @@ def head_cannot_reach_targets(
                 problem,
                 site=trace.site(call.path, Role.OUTPUT),
                 steps=span([batch.step for batch in training_batches(trace)]),
+                severity=Severity.WARNING if _has_cut_logits(call) else None,
                 evidence=evidence,
                 location=call.location,
             )
@@ -244,7 +246,17 @@ def _half_line(call: LossCall) -> str:
             f"logits come out of {call.head} and are never negative: no probability falls below "
             "0.5."
         )
+    if _has_cut_logits(call):
+        return (
+            f"the logits of `{call.path}` come out of relu: a class whose logit is cut off at 0 "
+            "gets no gradient that could raise it."
+        )
     return ""
+
+
+def _has_cut_logits(call: LossCall) -> bool:
+    """Whether the logits of exclusive classes come out of a ReLU."""
+    return call.function == "cross_entropy" and call.head == "relu"
 
 
 def _targets(trace: Trace, path: str) -> tuple[float, float] | None:

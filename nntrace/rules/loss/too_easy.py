@@ -34,7 +34,7 @@ _SHIFTED = (
     "Give the decoder the targets before each one, behind a start token, and compare with those "
     "after: `ids[:, :-1]` as its input, `ids[:, 1:]` as its targets."
 )
-_FRESH = 0.5  # of chance: an untrained model's first loss is not below it
+_FRESH = 0.5  # of chance: a fresh model's first loss is not below it
 
 
 @rule(
@@ -59,16 +59,17 @@ def suspiciously_easy(
     """Within a few dozen steps a fresh model's loss is next to nothing, and stays there.
 
     Few problems are that easy: the answer is among the inputs, or a few examples are repeated. A
-    warning, which names the column, where a column of the kept examples is their target; otherwise
-    information. A warning, too, at whatever pace, where that column is of rows or the last step of
-    windows over a series and the loss comes down to a tenth. Targets that are the very ids the
-    model is given, each at its own place, are mentioned at once, because a model may shift or mask
-    them inside; of its first input they are a warning when the loss comes down to a tenth and no
-    layer is narrower than the ids. An error where the targets are the next inputs and a replay
-    showed that outputs depend on later ones. A warning, too, where a discriminator that takes turns
-    with a generator gives every example 95 % over the last third of the run: log(1 − D(G(z))) has
-    no gradient left for the generator. Not judged for a single batch that is memorised on purpose
-    (which DAT02 sees), nor for trained weights.
+    warning, which names the column, if a column of the kept examples is their target; otherwise
+    information. Also a warning, at whatever pace, if that is a column of rows, or the last step of
+    windows over a series, and the loss falls to a tenth. Targets that are the very ids the model
+    gets, each at its own place, are reported at once, as information, because a model may shift or
+    mask them inside; for its first input it is a warning if the loss falls to a tenth and no layer
+    is narrower than the ids. An error if the targets are the next inputs and a replay showed that
+    outputs depend on later ones, or if it showed that a decoder that is given its targets does not
+    shift them. Also a warning if a discriminator that takes turns with a generator gives every
+    example 95 % over the last third of the run: log(1 − D(G(z))) has no gradient left for the
+    generator. Not judged for a single batch that is memorised on purpose (DAT02 reports those), nor
+    for trained weights.
     Source: Karpathy's Recipe, step 2 (be suspicious of what is too good); Kaufman et al. 2012,
     Leakage in Data Mining; Goodfellow et al. 2014 (1406.2661), 3 (saturation; a draw is ln 2).
     """

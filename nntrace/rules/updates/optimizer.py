@@ -51,14 +51,14 @@ def parameter_not_in_optimizer(
 ) -> Iterator[Finding | Skipped]:
     """Trainable parameters get gradients, but no optimizer ever steps them.
 
-    They stay as they are. Information when it is the first layers, as in training a head on a
-    backbone: that may be meant, though their gradients are computed for nothing. A warning when
-    that backbone is freshly initialised, so that it has nothing a head could use, and when the
-    parameters lie elsewhere and are most of the model; also when nobody asked for the gradients of
-    freshly initialised first layers that could be trained, or no optimizer has what stands freshly
-    initialised between all that is trained and the loss, such as a discriminator. An error where
-    more weights than these were frozen by hand: then these were left to learn (an adapter, LoRA).
-    Parameters that change without an optimizer are left out.
+    They stay as they are. Information if they are the first layers, as when a head is trained on a
+    backbone: that may be meant, though their gradients are computed for nothing. A warning if that
+    backbone is freshly initialised, so that it has nothing a head could use, or if the parameters
+    lie elsewhere and are most of the model; also if the program never computed the gradients of
+    freshly initialised first layers that could be trained, or if no optimizer holds what stands
+    freshly initialised between everything trained and the loss, such as a discriminator. An error
+    if more weights than these were frozen by hand: then these were left to learn (an adapter,
+    LoRA). Parameters that change without an optimizer are left out.
     Source: "37 reasons", 19 (frozen layers); Karpathy's Recipe, step 2.
     """
     sites = trace.sites_of(Role.PARAM_GRAD)

@@ -138,12 +138,12 @@ def frozen_layer(
 ) -> Iterator[Finding | Skipped]:
     """Most of the model is frozen, and its weights are those of a fresh initialisation.
 
-    The trained weights were never loaded, or loaded under other names. A frozen weight counts as
-    fresh when spread and shape of its values are exactly those that PyTorch's or Keras'
-    initialisers draw, which training does not leave so. However small, all that stands between what
-    is trained and the loss must not be such: a discriminator that was frozen for the generator's
-    step and stayed so. Not reported: layers that are trained later
-    in the run, and a frozen copy of a part that is trained (a target network, a teacher).
+    The trained weights were never loaded, or were loaded under other names. A frozen weight counts
+    as fresh if spread and shape of its values are exactly those that PyTorch's or Keras'
+    initialisers draw, which training does not preserve. Of weights that stand between everything
+    trained and the loss (a discriminator that was frozen for the generator's step and stayed
+    frozen) even a small part is reported. Not reported: layers that are trained later in the run,
+    and a frozen copy of a part that is trained (a target network, a teacher).
     Source: "37 reasons", 19 (frozen layers).
     """
     judges = untrained_judges(trace, tolerance)

@@ -133,6 +133,12 @@ def test_cross_entropy_over_one_class_is_an_error(classes, found):
     assert len(findings("LOS05", trace)) == found
 
 
+@pytest.mark.parametrize(("head", "found"), [("relu", 1), ("softplus", 0), ("affine", 0)])
+def test_logits_of_classes_that_a_relu_cuts_off_are_a_warning(head, found):
+    results = findings("LOS05", called("cross_entropy", head=head, width=10))
+    assert [finding.level for finding in results] == [Severity.WARNING] * found
+
+
 @pytest.mark.parametrize(("head", "found"), [("relu", 1), ("softplus", 1), ("affine", 0)])
 def test_logits_that_are_never_negative_are_an_error(head, found):
     assert len(findings("LOS05", called(LOGITS, head=head))) == found
