@@ -22,10 +22,10 @@ from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Batch, Trace
 
-_START_EXAMPLES = 16  # fewer, and the first loss is noise
-_ABOUT_UNIT = 0.5  # rms of targets
+_START_EXAMPLES = 16  # with fewer the first loss is noise
+_ABOUT_UNIT = 0.5  # rms of targets from which their scale counts as about one
 _WHOLE = 100.0  # times, from which on a tenth says nothing
-_HUGE = 100.0  # times chance: the first gradients are ten times too long, for any learning rate
+_HUGE = 100.0  # times chance: the first gradients are ten times too long, at any learning rate
 _OF_A_HUGE_ONE = ("UPD07", "PAR02", "LOS07", "NUM05", "NUM09")
 
 

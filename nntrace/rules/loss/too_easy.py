@@ -68,8 +68,9 @@ def suspiciously_easy(
     outputs depend on later ones, or if it showed that a decoder that is given its targets does not
     shift them. Also a warning if a discriminator that takes turns with a generator gives every
     example 95 % over the last third of the run: log(1 − D(G(z))) has no gradient left for the
-    generator. Not judged for a single batch that is memorised on purpose (DAT02 reports those), nor
-    for trained weights.
+    generator. With squared errors (a least-squares GAN) each must come as near to its target. Not
+    judged for a single batch that is memorised on purpose (DAT02 reports those), nor for trained
+    weights.
     Source: Karpathy's Recipe, step 2 (be suspicious of what is too good); Kaufman et al. 2012,
     Leakage in Data Mining; Goodfellow et al. 2014 (1406.2661), 3 (saturation; a draw is ln 2).
     """
