@@ -63,8 +63,8 @@ class Checked:
         report: the report on the baseline.
         probes: the probes that were asked for.
         seconds: how long the check took.
-        changed: the user's files that were written to meanwhile without an audit event: by native
-            code of the script, or by another program.
+        changed: the user's files that were written to during the check without an audit event: by
+            native code of the script, or by another program.
     """
 
     folder: Path
@@ -124,7 +124,7 @@ class Check:
         """Run the experiments and judge them.
 
         Raises:
-            NntraceError: the script does not train by itself.
+            NntraceError: the script does not train in the sandbox, even unchanged.
         """
         began = time.monotonic()
         self.folder.mkdir(parents=True)
@@ -220,10 +220,10 @@ def _made(child: Child, seconds: float) -> Made:
     trace = _trace(child.run)
     if trace is None or not len(trace.steps):
         ended = "" if trace is None else told(trace).get("ended", "")
-        reason = ended or child.last_words() or "it said nothing"
+        reason = ended or child.last_words() or "it printed nothing"
         failure = f"it made no optimizer step: {reason}"
         if child.was_late:
-            failure = "it came to no optimizer step in the time there was"
+            failure = "it made no optimizer step before the time limit"
     elif child.exit_code and not child.was_late:
         failure = f"it failed at step {len(trace.steps)}: {child.last_words()}"
     return Made(child.planned, child.run, seconds, failure, child.escapes(), child.shared)
@@ -239,7 +239,7 @@ def _trace(run: Path) -> Trace | None:
 def _unusable(made: Made) -> str:
     log = made.run.with_name(f"{made.run.name}.log")
     return (
-        f"the script does not train by itself here: {made.failure}. Its output is in {log}; "
+        f"the script did not train in the sandbox: {made.failure}. Its output is in {log}; "
         "`nntrace run` runs it without a sandbox."
     )
 

@@ -45,7 +45,7 @@ def render_text(checked: Checked, *, verbose: bool = False) -> Iterator[Line]:
         if made.failure:
             name = made.planned.experiment.name
             yield Line(
-                Text(f"the experiment {name} says nothing: {printable(made.failure)}", "yellow")
+                Text(f"the experiment {name} gave no result: {printable(made.failure)}", "yellow")
             )
     yield Line()
     yield from diagnosis_text([checked.report], verbose=verbose)

@@ -10,7 +10,7 @@ from nntrace.rules import Rule, select_rules
 _PROBE: Final = r"(?:PRB)?(\d{1,2})"
 _ONE: Final = re.compile(_PROBE, re.IGNORECASE)
 _RANGE: Final = re.compile(rf"{_PROBE}-{_PROBE}", re.IGNORECASE)
-_FORMS: Final = "--only and --skip take PRB01 to PRB09, as PRB03, 3, 1,7 or 3-9"
+_FORMS: Final = "--only and --skip take PRB01 to PRB09, written as PRB03, 3, 1,7 or 3-9"
 
 
 def chosen_rules(
@@ -33,7 +33,7 @@ def chosen_rules(
     probes = select_rules(wanted, (*left_out, *ignore))
     probes = tuple(rule for rule in probes if rule.experiments)
     if not probes:
-        raise NntraceError(f"no probe is left to make: {_FORMS}.")
+        raise NntraceError(f"no probe is left to run: {_FORMS}.")
     passive = tuple(rule for rule in select_rules(select, ignore) if not rule.experiments)
     return (*passive, *probes)
 

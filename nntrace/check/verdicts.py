@@ -71,7 +71,8 @@ def _rates(trace: Trace) -> str:
     if found is None or found.low is None or found.high is None or found.own is None:
         return ""
     return (
-        f"the loss falls from {found.low:.1e} to {found.high:.1e}; the script's is {found.own:.1e}"
+        f"the loss falls at learning rates from {found.low:.1e} to {found.high:.1e}; the script's "
+        f"is {found.own:.1e}"
     )
 
 

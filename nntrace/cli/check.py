@@ -16,12 +16,10 @@ from nntrace.text import printable
 
 _ESCAPES = {
     "written": "the script wrote outside the sandbox",
-    "asked": "the script asked for a machine on the network",
-    "started": "the script started a program whose files cannot be kept inside",
+    "asked": "the script tried to reach a machine on the network",
+    "started": "the script started a program that can write outside the sandbox",
 }
-_CHANGED = (
-    "written to meanwhile, by native code of the script or by another program (nothing told of it)"
-)
+_CHANGED = "changed during the check, by native code of the script or by another program"
 _SHOWN = 3  # names of each kind
 
 
@@ -29,27 +27,38 @@ _SHOWN = 3  # names of each kind
     name="check",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
-@click.option("--only", multiple=True, metavar="PROBES", help="Only these: PRB01, 1,7, 3-9.")
-@click.option("--skip", multiple=True, metavar="PROBES", help="All but these.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="PROBES",
+    help="Run only these probes, written as PRB03, 3, 1,7 or 3-9.",
+)
+@click.option("--skip", multiple=True, metavar="PROBES", help="Leave out these probes.")
 @click.option(
     "--steps", type=click.IntRange(min=20), default=200, show_default=True, metavar="N",
-    help="Optimizer steps of each experiment.",
+    help="Optimizer steps in each experiment.",
 )  # fmt: skip
 @click.option(
     "--time-limit", type=click.FloatRange(min=1), default=300, show_default=True, metavar="SECONDS",
-    help="Seconds for the whole check.",
+    help="Time limit of the whole check, in seconds.",
 )  # fmt: skip
 @click.option(
     "--jobs", type=click.IntRange(min=1), metavar="N",
-    help="Experiments at a time.  [default: 2; 1 with a GPU or a single core]",
+    help="Experiments to run at the same time.  [default: 2; 1 with a GPU or a single core]",
 )  # fmt: skip
-@format_option("text", "json", "sarif", "markdown", what="How to show the verdicts.")
+@format_option("text", "json", "sarif", "markdown")
 @output_option()
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="DIR", help="The folder of the runs."
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The folder to write the experiments' runs to.",
 )
 @click.option(
-    "-v", "--verbose", is_flag=True, help="Show the script's own output, and what was skipped."
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Show the script's output, and which rules were skipped and why.",
 )
 @click.argument("cmd", nargs=-1, type=click.UNPROCESSED, required=True, metavar="CMD...")
 def command(

@@ -15,10 +15,10 @@ from nntrace.errors import NntraceError
 
 @click.command(name="clean")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
-@click.option("--older-than", metavar="AGE", help="Only runs that began longer ago: 12h, 30d, 2w.")
-@click.option("--keep", type=click.IntRange(min=0), metavar="N", help="Spare the N newest runs.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--older-than", metavar="AGE", help="Delete only runs older than 12h, 30d, 2w.")
+@click.option("--keep", type=click.IntRange(min=0), metavar="N", help="Keep the N newest runs.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
+@click.option("-y", "--yes", is_flag=True, help="Delete without asking.")
 def command(
     folder: Path | None, older_than: str | None, keep: int | None, dry_run: bool, yes: bool
 ) -> None:
@@ -40,7 +40,7 @@ def command(
     from nntrace.text.values import size
 
     if older_than is None and keep is None:
-        raise NntraceError("say which runs: --older-than 30d, --keep 20, or both.")
+        raise NntraceError("choose the runs to delete: --older-than 30d, --keep 20, or both.")
     age = None if older_than is None else parse_age(older_than)
     runs, _ = list_runs(load_config().runs_folder if folder is None else folder)
     chosen = doomed(runs, now_ns=time.time_ns(), older_than_s=age, keep=keep)

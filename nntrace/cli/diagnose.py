@@ -28,35 +28,42 @@ def _codes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @format_option(
     *("text", "json", "sarif", "markdown"),
-    what="For people, programs, code hosts and editors, or a pull request.",
+    what="The output format: text for people, json for programs, sarif for code hosts and "
+    "editors, markdown for a pull request.",
 )
 @click.option(
     "--fail-on",
     type=click.Choice(FAIL_ON),
-    help="Exit with 1 from this severity on.  [default: error]",
+    help="Exit with 1 if a finding has this severity or a higher one.  [default: error]",
 )
 @click.option(
-    "--select", multiple=True, callback=_codes, metavar="CODES", help="Only these rules: ACT,DAT04."
+    "--select",
+    multiple=True,
+    callback=_codes,
+    metavar="CODES",
+    help="Apply only these rules: ACT,DAT04.",
 )
-@click.option("--ignore", multiple=True, callback=_codes, metavar="CODES", help="Not these rules.")
+@click.option(
+    "--ignore", multiple=True, callback=_codes, metavar="CODES", help="Leave out these rules."
+)
 @output_option()
 @click.option(
     "--baseline",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Report only findings that this file does not list.",
+    help="Hide the known findings listed in this file (see --write-baseline).",
 )
 @click.option(
     "--write-baseline",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="List what is found there, by code and site, and exit with 0.",
+    help="Write the findings to this file, by code and site, for --baseline; exit with 0.",
 )
 @click.option(
     "-v",
     "--verbose",
     is_flag=True,
-    help="List the rules that could not judge, and what is hidden, and why.",
+    help="Also list rules that could not judge, and hidden findings, with the reasons.",
 )
 def command(
     runs: tuple[str, ...],
@@ -93,7 +100,7 @@ def command(
     config = load_config()
     rules = config.chosen_rules(select, ignore)
     if not rules:
-        raise NntraceError("no rule is left to ask: what --select names, --ignore leaves out.")
+        raise NntraceError("no rule is left: --ignore leaves out all that --select names.")
     known = None if baseline is None else Baseline.read(baseline)
     reports, unreadable = _reports(runs or ("latest",), rules, config.thresholds(), known)
     if reports and form == "text":

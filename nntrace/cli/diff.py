@@ -17,21 +17,23 @@ from nntrace.cli.output import console, note, output
     "--noise",
     multiple=True,
     metavar="RUN",
-    help="A run that differs from A only by its seed; such differences are no divergence.  "
-    "[default: those beside A, where A and B have different seeds]",
+    help="A run that differs from A only in its seed: differences as large as between these two "
+    "do not count.  [default: all such runs beside A, if A and B have different seeds]",
 )
-@click.option("--no-noise", is_flag=True, help="Do not look for runs that show the noise of seeds.")
+@click.option(
+    "--no-noise", is_flag=True, help="Do not look for runs that differ from A only in their seed."
+)
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0, min_open=False),
     default=1e-3,
     show_default=True,
     metavar="SHARE",
-    help="Relative difference that counts as rounding.",
+    help="The largest relative difference that counts as rounding.",
 )
 @format_option("text", "json", "html")
 @output_option()
-@click.option("--fail-on-divergence", is_flag=True, help="Exit with 1 when the runs diverge.")
+@click.option("--fail-on-divergence", is_flag=True, help="Exit with 1 if the runs diverge.")
 def command(
     a: str,
     b: str,

@@ -13,7 +13,7 @@ from nntrace.export import FORMS, load
 @click.command(name="export")
 @click.argument("run", required=False, metavar="[RUN]")
 @click.option(
-    "--to", "form", type=click.Choice(tuple(FORMS)), required=True, help="The format of which tool."
+    "--to", "form", type=click.Choice(tuple(FORMS)), required=True, help="The format to write."
 )
 @click.option(
     "-o",
@@ -21,7 +21,7 @@ from nntrace.export import FORMS, load
     "target",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Where to.  [default: RUN-FORM]",
+    help="The folder to write to.  [default: RUN-FORMAT, such as run1-csv]",
 )
 def command(run: str | None, form: str, target: Path | None) -> None:
     """Write a run in the format of another tool.

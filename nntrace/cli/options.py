@@ -9,7 +9,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def format_option(*forms: str, what: str = "The form of the output.") -> Callable[[F], F]:
+def format_option(*forms: str, what: str = "The output format.") -> Callable[[F], F]:
     """The option `--format`, passed as `form`; the first of `forms` is the default."""
     return click.option(
         "--format",
@@ -21,7 +21,7 @@ def format_option(*forms: str, what: str = "The form of the output.") -> Callabl
     )
 
 
-def output_option(what: str = "Write there instead of to stdout.") -> Callable[[F], F]:
+def output_option(what: str = "Write to this file instead of stdout.") -> Callable[[F], F]:
     """The option `-o FILE`, passed as `target`; None when it is not given."""
     return click.option(
         "-o",

@@ -7,7 +7,7 @@ from nntrace.cli.output import note, output
 
 @click.command(name="pack")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option("--lossless", is_flag=True, help="Keep every digit, even of sampled estimates.")
+@click.option("--lossless", is_flag=True, help="Keep every digit of sampled estimates, too.")
 def command(runs: tuple[str, ...], lossless: bool) -> None:
     """Pack finished runs into Parquet files.
 

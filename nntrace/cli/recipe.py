@@ -10,9 +10,9 @@ from nntrace.cli.output import console, note, output
 @click.argument("run", required=False, metavar="[RUN]")
 @format_option("text", "json", "markdown")
 @click.option(
-    "-v", "--verbose", is_flag=True, help="Also show the stages that are not due yet in full."
+    "-v", "--verbose", is_flag=True, help="Show all stages in full, those not due yet included."
 )
-@click.option("--steps", "list_steps", is_flag=True, help="List the steps, without a run.")
+@click.option("--steps", "list_steps", is_flag=True, help="List the recipe's steps; needs no run.")
 def command(run: str | None, form: str, verbose: bool, list_steps: bool) -> None:
     """Compare a run with the recipe for training neural networks.
 
@@ -62,7 +62,7 @@ def command(run: str | None, form: str, verbose: bool, list_steps: bool) -> None
         probes = [rule for rule in rules if rule.experiments]
         found = make_report(check, probes, config.thresholds()).diagnosis
         diagnosis = with_probes(diagnosis, found)
-        note(f"the probes are those of {check.parent}.")
+        note(f"the results of probes are those of the check in {check.parent}.")
     card = read(report.trace, diagnosis)
     name = path.name if run in (None, "latest") else str(run)
     if form == "text":

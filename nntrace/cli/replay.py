@@ -24,15 +24,16 @@ _STARTS = ("-m", "-c")  # options with which a command may begin: what Python is
     "number",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Which step.  [default: the first with a non-finite value]",
+    help="The capsule to replay, by its number in --list.  "
+    "[default: the first with a non-finite value]",
 )
-@click.option("--list", "lists", is_flag=True, help="Show the capsules of the run and stop.")
+@click.option("--list", "lists", is_flag=True, help="List the capsules of the run and exit.")
 @click.option("--pdb", "debugger", is_flag=True, help="Stop in pdb at the line of the origin.")
 @click.option(
     "--cwd",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Where to run it.  [default: the folder it ran in]",
+    help="The folder to run the program in.  [default: the one it was traced in]",
 )
 @format_option("text", "json")
 @click.option("--yes", is_flag=True, help="Run the recorded command without asking.")
@@ -78,7 +79,7 @@ def command(
     if cmd and cmd[0].startswith("-") and cmd[0] not in _STARTS:
         raise NntraceError(f"no such option: {cmd[0]}. `nntrace replay --help` shows the usage.")
     if debugger and form == "json":
-        raise NntraceError("--pdb talks to you: leave out --format json.")
+        raise NntraceError("--pdb is interactive: leave out --format json.")
     folder = find_run(run)
     if lists:
         _list(folder, form)
@@ -89,13 +90,12 @@ def command(
     where = cwd or Path(manifest.cwd or os.curdir)
     if not words:
         raise NntraceError(
-            f"{folder} does not say by which command it ran. Give it: "
-            "nntrace replay RUN -- python train.py"
+            f"{folder} does not record its command. Give one: nntrace replay RUN -- python train.py"
         )
     note(headline(folder, capsule))
     changed = changed_sources(capsule)
     for file in changed:
-        note(f"{file} has changed since: the step may break elsewhere, or not at all.")
+        note(f"{file} has changed since the run: the step may break elsewhere, or not at all.")
     if not cmd and not yes:
         _ask(words, where, capsule)
     with play(capsule, words, where, debugger=debugger) as outcome:
@@ -104,7 +104,7 @@ def command(
                 return 0
             raise NntraceError(
                 f"{' '.join(words)} ended before it called the model of the capsule "
-                f"({_model(capsule)}): what it wrote is above."
+                f"({_model(capsule)}): its output is above."
             )
         return int(not _tell(folder, capsule, outcome, changed, form))
 
@@ -149,7 +149,7 @@ def _write(content: object) -> None:
 
 def _model(capsule: "Capsule") -> str:
     names = [str(module.get("class")) for module in capsule.modules]
-    return ", ".join(dict.fromkeys(names)) or "which holds no module"
+    return ", ".join(dict.fromkeys(names)) or "unknown"
 
 
 def _ask(words: tuple[str, ...], where: Path, capsule: "Capsule") -> None:
@@ -168,7 +168,7 @@ def _ask(words: tuple[str, ...], where: Path, capsule: "Capsule") -> None:
     if not sys.stdin.isatty():
         raise NntraceError(
             f"this runs the command recorded in the run, in {where}: {shown}. "
-            "Say --yes to run it, or give a command of your own after `--`."
+            "Give --yes to run it, or another command after `--`."
         )
     click.echo(f"This runs in {printable(str(where))}:\n  {shown}", err=True)
     if not click.confirm("Run it?", err=True):

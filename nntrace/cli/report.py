@@ -15,16 +15,16 @@ from nntrace.cli.output import note, output
 
 @click.command(name="report")
 @click.argument("run", required=False, metavar="[RUN]")
-@output_option("Write there; `-` is stdout.  [default: RUN.html]")
-@format_option("html", "svg", "png", what="The page, or a picture of one chart.")
-@click.option("--chart", metavar="NAME", help="Which chart, for svg and png; `list` lists them.")
+@output_option("The file to write; `-` is stdout.  [default: RUN.html]")
+@format_option("html", "svg", "png", what="html for the page; svg or png for one chart.")
+@click.option("--chart", metavar="NAME", help="The chart to draw as svg or png; `list` lists them.")
 @click.option(
     "--tokens",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     metavar="FILE",
-    help="The tokenizer's table (tokenizer.json, vocab.json, one token per line).",
+    help="The tokenizer's vocabulary: tokenizer.json, vocab.json, or one token per line.",
 )
-@click.option("--rank", type=int, help="Which rank of the run.  [default: the lowest]")
+@click.option("--rank", type=int, help="The rank to show.  [default: the lowest]")
 def command(
     run: str | None,
     target: Path | None,

@@ -51,7 +51,7 @@ from nntrace.schema import Role
     "--kinds",
     metavar="KIND,…",
     multiple=True,
-    help=f"Sample only these: {', '.join(role.value for role in Role)}.",
+    help=f"Sample only these kinds of tensors: {', '.join(role.value for role in Role)}.",
 )
 @click.option(
     "--no-capsules",
@@ -61,7 +61,7 @@ from nntrace.schema import Role
 @click.option(
     "--name",
     metavar="NAME",
-    help="What the run is called; by default, as the script. With --out, as its folder.",
+    help="The name of the run.  [default: that of the script; with --out, of the folder]",
 )
 @click.argument("cmd", nargs=-1, type=click.UNPROCESSED, required=True, metavar="CMD...")
 def command(

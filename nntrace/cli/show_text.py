@@ -37,7 +37,7 @@ def _facts(content: Mapping[str, Any], manifest: Mapping[str, Any]) -> Iterator[
 
 
 def _ranks(ranks: Sequence[int], shown: int) -> str:
-    return "1" if len(ranks) == 1 else f"{len(ranks)} (what follows is of rank {shown})"
+    return "1" if len(ranks) == 1 else f"{len(ranks)} (rank {shown} is shown here)"
 
 
 def _steps(content: Mapping[str, Any]) -> str:

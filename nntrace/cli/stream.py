@@ -10,11 +10,11 @@ _LARGEST_LINE = 1 << 24
 
 @click.command(name="stream")
 @click.argument("run", required=False, metavar="[RUN]")
-@click.option("--no-follow", is_flag=True, help="Only what is there now.")
+@click.option("--no-follow", is_flag=True, help="Write what has been recorded so far, then exit.")
 @click.option(
     "--resume",
     is_flag=True,
-    help="First read a line of JSON from stdin: the bytes that the reader has of each file.",
+    help="First read a line of JSON from stdin: the number of bytes already read of each file.",
 )
 def command(run: str | None, no_follow: bool, resume: bool) -> None:
     """Write a run's streams to stdout until it ends.
@@ -34,7 +34,7 @@ def command(run: str | None, no_follow: bool, resume: bool) -> None:
     from nntrace.watch.stream import frames, write_frame
 
     if sys.stdout.isatty():
-        raise NntraceError("stdout is a terminal, and a stream is bytes: pipe it somewhere.")
+        raise NntraceError("the stream is binary, and stdout is a terminal: pipe it to a program.")
     have: dict[str, int] = {}
     if resume:
         try:

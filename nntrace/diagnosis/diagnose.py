@@ -13,6 +13,7 @@ from nntrace.diagnosis.baseline import Baseline
 from nntrace.diagnosis.ranking import rank
 from nntrace.rules import Finding, Rule, Severity, Skipped, Suppressed, select_rules
 from nntrace.rules.settings import ignores
+from nntrace.text import plural
 from nntrace.trace import Trace
 
 if TYPE_CHECKING:
@@ -115,5 +116,7 @@ def _with_skipped(finding: Finding, skipped: Sequence[Skipped]) -> Finding:
     codes = sorted({item.code for item in skipped if item.too_few})
     if not codes:
         return finding
-    message = f"{finding.message.removesuffix('.')}: {len(codes)} could not judge for want of data."
+    message = (
+        f"{finding.message.removesuffix('.')}: {plural(len(codes), 'rule')} could not judge it."
+    )
     return replace(finding, message=message, evidence={**finding.evidence, "skipped": codes})

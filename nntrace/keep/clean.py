@@ -39,5 +39,7 @@ def parse_age(text: str) -> float:
     """
     match = re.fullmatch(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([hdw])\s*", text)
     if match is None:
-        raise NntraceError(f"{text!r} is no age: give hours, days or weeks, as in 12h, 30d or 2w.")
+        raise NntraceError(
+            f"{text!r} is not an age: give hours, days or weeks, as in 12h, 30d or 2w."
+        )
     return float(match[1]) * _SECONDS[match[2]]

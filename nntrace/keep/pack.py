@@ -98,7 +98,7 @@ def _pack_rank(trace: Trace, folder: Path, lossless: bool) -> None:
         part = folder / f".{stream}.parquet.part"
         _write(table, part, _encodings(table))
         if pq.read_metadata(part).num_rows != table.num_rows:
-            raise NntraceError(f"{part} did not reach the disk whole; the run is as it was.")
+            raise NntraceError(f"{part} was not written completely; the run is unchanged.")
         written.append((part, folder / PACKED.format(stream)))
     for part, packed in written:
         part.replace(packed)

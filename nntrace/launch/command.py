@@ -137,7 +137,7 @@ def _no_command(first: str) -> str:
     if not path.is_file():
         return "no such command. Is it installed, or the path mistyped?"
     if os.access(path, os.X_OK):
-        return f"it lies here, not on the PATH: nntrace run .{os.sep}{first}."
+        return f"it is in this folder, not on the PATH: nntrace run .{os.sep}{first}."
     with path.open("rb") as file:
         line = file.readline()
     if line.startswith(b"#!") and b"python" in line:

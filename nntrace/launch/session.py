@@ -178,10 +178,10 @@ def overhead_of(recorder: Recorder) -> str:
         busy = f"other programs had the processor for {starved:.0%} of the time"
         return f"{share} (on a busy machine: {busy})"
     if account.spent_ns > granted_ns and recorder.pace.facts.spent_ns > allowed_ns:
-        return f"{share} (steps are so short that noting their plain facts alone exceeds {budget})"
+        return f"{share} (steps are so short that even unsampled ones exceed {budget})"
     if account.spent_ns > 2 * granted_ns:
         return f"{share} ({seconds:.1f} s)"
-    return f"{share} ({seconds:.1f} s: a short run is seen closely, a long one at {budget})"
+    return f"{share} ({seconds:.1f} s: a short run is sampled densely, a long one at {budget})"
 
 
 def _manifest(settings: Settings) -> Manifest:

@@ -101,7 +101,7 @@ def evaluation_passes(trace: Trace) -> Fact:
     trains = {_number(event, "loader") for event in passes if _number(event, "steps") > 0}
     others = [e for e in passes if _number(e, "loader") not in trains]
     if not others:
-        return Fact("no pass over a loader of its own without training was seen", State.UNCHECKED)
+        return Fact("no pass over a separate loader without training was seen", State.UNCHECKED)
     whole = [event for event in others if event.payload.get("complete") is True]
     last = (whole or others)[-1]
     seen, size = _number(last, "examples"), _number(_loader(trace, last), "dataset_size")
@@ -130,7 +130,9 @@ def _evaluated_by_fit(trace: Trace) -> Fact:
     )
     if not times:
         return Fact("no evaluation over a loader was seen", State.UNCHECKED)
-    return Fact(f"fit evaluated {times} times, on how much is not recorded", State.UNCHECKED)
+    return Fact(
+        f"fit evaluated {times} times; on how many examples is not recorded", State.UNCHECKED
+    )
 
 
 def _passes(trace: Trace) -> list[Event]:

@@ -41,7 +41,7 @@ def render_text(card: Card, run: str, *, verbose: bool = False) -> Iterator[Line
     was_due = True
     for stage in Stage:
         due = verbose or card.is_due(stage) or _concerned(card.of(stage))
-        waits = "" if due else f"  {len(card.of(stage))} steps, once the failed ones are mended"
+        waits = "" if due else f"  {len(card.of(stage))} steps, due once the failed ones are fixed"
         if due or was_due:
             yield Line()
         yield Line(Text.assemble((f"{stage.number} {stage}", "bold"), (waits, "dim")))

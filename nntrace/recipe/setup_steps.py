@@ -22,7 +22,7 @@ DATA: Final = (
     ),
     Step(
         "1.2",
-        "Inputs are there, and vary",
+        "Inputs are present and vary",
         Stage.DATA,
         "Print minimum, maximum and spread of a few batches at the model's call.",
         rules=("DAT01", "DAT06", "DAT18"),
@@ -52,7 +52,7 @@ DATA: Final = (
     ),
     Step(
         "1.5",
-        "No example is there twice",
+        "No example occurs twice",
         Stage.DATA,
         "Hash the examples and count equal ones, within and across training and test set.",
         rules=("DAT08",),

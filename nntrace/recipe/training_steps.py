@@ -32,7 +32,8 @@ OVERFIT: Final = (
         "3.3",
         "Steps have the right size",
         Stage.OVERFIT,
-        "Compare rms(Δw) with rms(w): about 1e-3. Else change the learning rate by that factor. "
+        "Divide rms(Δw) by rms(w): about 1e-3 is right. If it is k times that, divide the learning "
+        "rate by k. "
         "`nntrace check CMD` sweeps it.",
         rules=(
             *("UPD01", "UPD02", "UPD03", "UPD07", "UPD08", "UPD16"),
@@ -112,7 +113,7 @@ REGULARISE: Final = (
     *_advice(
         Stage.REGULARISE,
         ("Get more data", "By far the best way, before any engineering on a small set."),
-        ("Augment", "Half-fake data: flips, crops, noise. Too much of it makes underfitting."),
+        ("Augment", "Half-fake data: flips, crops, noise. Too much of it causes underfitting."),
         ("Augment creatively", "Simulation, domain randomisation, pasted objects, GANs."),
         ("Use a pretrained network", "It rarely hurts, even with enough data."),
         ("Stay with supervised learning", "Do not count on unsupervised pretraining for vision."),
@@ -122,7 +123,7 @@ REGULARISE: Final = (
         "4.7",
         "Make the model smaller",
         Stage.REGULARISE,
-        "Domain knowledge leaves out parameters: average pooling for dense layers on top.",
+        "Domain knowledge saves parameters: average pooling instead of dense layers on top.",
         fact=training.model_size,
         otherwise=State.ADVICE,
     ),
@@ -176,7 +177,7 @@ REGULARISE: Final = (
         "4.13",
         "Look at the first layer's filters",
         Stage.REGULARISE,
-        "Of images they should be smooth edges, no noise: nntrace report RUN shows them.",
+        "For images they should be smooth edges, not noise: nntrace report RUN shows them.",
         rules=("PAR07",),
         fails_from=Severity.INFO,
         otherwise=State.ADVICE,

@@ -140,12 +140,12 @@ def _capsules(run: Path) -> Iterator[Capsule]:
 def _read(file: Path) -> Mapping[str, Any]:
     try:
         if file.stat().st_size > _LARGEST:
-            raise NntraceError(f"{file} is no capsule: it is too large.")
+            raise NntraceError(f"{file} is not a capsule: it is too large.")
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise NntraceError(f"{file} is not readable: {error}.") from error
     if not isinstance(content, dict):
-        raise NntraceError(f"{file} is no capsule.")
+        raise NntraceError(f"{file} is not a capsule.")
     if content.get("format") != 1:
         raise NntraceError(f"{file} is of a capsule format that this nntrace does not know.")
     return content

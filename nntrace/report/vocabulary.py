@@ -96,7 +96,7 @@ def read_vocabulary(path: Path) -> list[str]:
     tokens = _tokens(content)
     if tokens is None:
         raise NntraceError(
-            f"{path} is no table of tokens: give tokenizer.json, vocab.json, a JSON list of "
+            f"{path} is not a vocabulary: give tokenizer.json, vocab.json, a JSON list of "
             "tokens, or a text file with one token per line."
         )
     return _apart([token.translate(_BLANKS) for token in tokens])

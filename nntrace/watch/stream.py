@@ -71,7 +71,9 @@ def read_frame(file: IO[bytes]) -> Frame | None:
         name, offset = str(head.get("name", "")), int(head.get("offset", 0))
         frame = Frame(str(head["kind"]), name, offset, str(head.get("text", "")))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise NntraceError("the other side does not speak as `nntrace stream` does.") from error
+        raise NntraceError(
+            "the other side sent something else than the output of `nntrace stream`."
+        ) from error
     if not 0 <= length <= _CHUNK or offset < 0:
         raise NntraceError("the other side sent an impossible length.")
     data = file.read(length)
@@ -189,7 +191,7 @@ class Mirror:
     def _append(self, frame: Frame) -> None:
         path = self.folder / frame.name
         if not is_stream_file(frame.name):
-            raise NntraceError("the other side sent a file that no run has.")
+            raise NntraceError("the other side sent a file that does not belong to a run.")
         size = path.stat().st_size if path.exists() else 0
         if frame.offset != size:
             raise NntraceError("the other side sent bytes that do not follow those before.")

@@ -23,7 +23,7 @@ def test_the_card_of_a_run_has_its_evidence_and_no_colours_in_a_pipe(
 def test_a_finding_fails_its_step_and_the_exit_code_is_0(nntrace: Command, faulty: Path) -> None:
     result = nntrace("recipe", faulty)
     assert result.code == 0
-    assert "✗ 1.2  Inputs are there, and vary" in result.out
+    assert "✗ 1.2  Inputs are present and vary" in result.out
     assert "DAT01: " in result.out
 
 

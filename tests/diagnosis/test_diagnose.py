@@ -218,7 +218,7 @@ def test_a_run_that_is_too_short_names_the_rules_that_it_is_too_short_for() -> N
     [note] = [f for f in diagnose(TRACE).findings if f.code == "RUN12"]
     assert {"LOS07", "LOS15"} <= set(note.evidence["skipped"])
     assert "DAT03" not in note.evidence["skipped"]  # it needs no more steps, but a loader
-    assert f"{len(note.evidence['skipped'])} could not judge" in note.message
+    assert f"{len(note.evidence['skipped'])} rules could not judge it" in note.message
 
 
 def test_what_a_longer_run_would_help_is_what_a_rule_declares_not_how_it_is_worded() -> None:

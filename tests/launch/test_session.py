@@ -32,13 +32,13 @@ def test_an_overhead_within_the_budget_is_a_share_and_nothing_else(recorder):
 
 def test_a_run_within_its_grace_is_short_however_short_its_steps(recorder):
     assert recorder(0.8, 0.3, 0.05) == (
-        "37.5% (0.3 s: a short run is seen closely, a long one at 2%)"
+        "37.5% (0.3 s: a short run is sampled densely, a long one at 2%)"
     )
 
 
 def test_plain_facts_beyond_the_budget_are_the_reason_once_the_grace_is_spent(recorder):
     assert recorder(20, 2.0, 0.6) == (
-        "10.0% (steps are so short that noting their plain facts alone exceeds 2%)"
+        "10.0% (steps are so short that even unsampled ones exceed 2%)"
     )
 
 

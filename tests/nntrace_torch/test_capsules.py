@@ -136,7 +136,7 @@ def test_every_documented_command_does_what_it_says(program, words):
 def test_the_recorded_command_is_not_run_without_the_users_word(program):
     process = replay(program)
     assert process.returncode == 2
-    assert "Say --yes" in process.stderr
+    assert "Give --yes" in process.stderr
 
 
 def test_the_answer_as_json_says_what_was_recorded_and_what_came_of_it(program, tmp_path):

@@ -35,7 +35,7 @@ def test_what_to_do_by_hand_names_the_run_as_a_shell_reads_it():
 
 def test_stages_behind_a_failure_are_one_line_unless_asked_for():
     card = card_of(State.FAILED, State.ADVICE, State.ADVICE)
-    assert "once the failed ones are mended" in text(card)
+    assert "due once the failed ones are fixed" in text(card)
     assert "2.1" not in text(card)
     assert "2.1" in text(card, verbose=True)
 

@@ -32,7 +32,7 @@ from nntrace_torch.replay import Replayer
 _LEFT_ALONE = frozenset(
     ("backward", "grad", "register_hook", "retain_grad", "copy_", "set_", "__setitem__")
 )
-_UNTOLD = "no tensor could be told to be an input or a target"
+_UNTOLD = "no tensor was recognised as an input or a target"
 
 
 class Interposer:
