@@ -15,6 +15,8 @@ from nntrace.schema import Role
 DEFAULT_BUDGET: Final = 0.02
 SAMPLE_LIMIT: Final = 4096
 EVERYTHING: Final = 1 << 62
+# Every rank samples the landmarks: 8 steps in each doubling of the step number.
+LANDMARK_BITS: Final = 4
 # The most elements in all samples of one step: 12 MiB of float32. Several steps may wait for the
 # writer.
 _STEP_ELEMENTS: Final = 3 << 20

@@ -19,6 +19,7 @@ RUNS_FOLDER: Final = "nntrace-runs"
 CAPSULES_FOLDER: Final = "capsules"  # in the rank's folder
 CAPSULE: Final = "capsule-{:03d}"  # numbered from 0 on
 CAPSULE_SUFFIXES: Final = (".json", ".safetensors")
+SPARE_ROWS: Final = 2  # of an embedding beyond its tokens: for padding and the unknown token
 
 
 class Role(StrEnum):

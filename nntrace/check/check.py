@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from nntrace.check.changed_files import changed, folders_of, states
 from nntrace.check.children import Child, Command
 from nntrace.check.containment import WRITTEN
 from nntrace.check.plan import Planned, at_another_rate, plan
-from nntrace.check.untold import changed, folders_of, states
 from nntrace.check.verdicts import Outcome, Verdict, verdict
 from nntrace.diagnosis.report import Report, make_report
 from nntrace.errors import NntraceError
@@ -32,8 +32,8 @@ _SAME_RATE: Final = 2.0  # a rate within this factor of the script's own is not 
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """An experiment that was made.
+class ExperimentRun:
+    """The outcome of one experiment.
 
     Attributes:
         planned: its plan.
@@ -59,7 +59,7 @@ class Checked:
 
     Attributes:
         folder: the folder of its runs.
-        made: its experiments, in the order in which they ended.
+        experiments: its experiments, in the order in which they ended.
         report: the report on the baseline.
         probes: the probes that were asked for.
         seconds: how long the check took.
@@ -68,7 +68,7 @@ class Checked:
     """
 
     folder: Path
-    made: tuple[Made, ...]
+    experiments: tuple[ExperimentRun, ...]
     report: Report
     probes: tuple[Rule, ...]
     seconds: float
@@ -88,7 +88,7 @@ class Checked:
 
     def escapes(self, kind: str) -> tuple[str, ...]:
         """All that escaped the sandbox, of one kind: places written to, hosts or programs."""
-        found = (what for made in self.made for its, what in made.escapes if its == kind)
+        found = (name for one in self.experiments for its, name in one.escapes if its == kind)
         return tuple(dict.fromkeys(found))
 
 
@@ -118,7 +118,7 @@ class Check:
     time_limit: float
     jobs: int
     watch: Watcher = lambda children: None
-    _made: list[Made] = field(default_factory=list)
+    _done: list[ExperimentRun] = field(default_factory=list)
 
     def run(self) -> Checked:
         """Run the experiments and judge them.
@@ -135,21 +135,21 @@ class Check:
         # Of training time alone: how long importing and loading take is not known beforehand.
         share = self.time_limit * self.jobs / (len(first) + 1)
         deadline = began + self.time_limit
-        self._make(plan(probes, self.steps, share), deadline)
+        self._run_all(plan(probes, self.steps, share), deadline)
         if (again := self._second_try(share)) is not None:
-            self._make((again,), deadline)
-        told = {what for made in self._made for kind, what in made.escapes if kind == WRITTEN}
-        untold = changed(before, states(places, self.command.left_out))
+            self._run_all((again,), deadline)
+        audited = {name for done in self._done for kind, name in done.escapes if kind == WRITTEN}
+        unaudited = changed(before, states(places, self.command.left_out))
         return Checked(
             folder=self.folder,
-            made=tuple(self._made),
+            experiments=tuple(self._done),
             report=make_report(self.folder / BASELINE, self.rules, self.thresholds),
             probes=probes,
             seconds=time.monotonic() - began,
-            changed=tuple(path for path in untold if path not in told),
+            changed=tuple(path for path in unaudited if path not in audited),
         )
 
-    def _make(self, planned: Sequence[Planned], deadline: float) -> None:
+    def _run_all(self, planned: Sequence[Planned], deadline: float) -> None:
         waiting = list(planned)
         running: dict[Child, float] = {}
         try:
@@ -158,16 +158,16 @@ class Check:
                     one = waiting.pop(0)
                     run = self.folder / one.experiment.name
                     if time.monotonic() > deadline:
-                        self._made.append(Made(one, run, 0.0, _NO_TIME))
+                        self._done.append(ExperimentRun(one, run, 0.0, _NO_TIME))
                         continue
                     with _undisturbed():
                         running[Child(self.command, one, run, deadline)] = time.monotonic()
                 for child in [child for child in running if not child.is_running()]:
-                    made = _made(child, time.monotonic() - running.pop(child))
+                    done = _outcome(child, time.monotonic() - running.pop(child))
                     child.clean()
-                    self._made.append(made)
-                    if made.failure and made.run.name == BASELINE:
-                        raise NntraceError(_unusable(made))
+                    self._done.append(done)
+                    if done.failure and done.run.name == BASELINE:
+                        raise NntraceError(_unusable(done))
                 self.watch(tuple(running))
                 time.sleep(_POLL_SECONDS)
         finally:
@@ -180,10 +180,10 @@ class Check:
 
         None where it did, or where the sweep shows no better rate.
         """
-        made = {made.planned.experiment.name: made for made in self._made if not made.failure}
-        if "overfit" not in made or "sweep" not in made:
+        done = {one.planned.experiment.name: one for one in self._done if not one.failure}
+        if "overfit" not in done or "sweep" not in done:
             return None
-        run, rates = (Trace.open(made[name].run) for name in ("overfit", "sweep"))
+        run, rates = (Trace.open(done[name].run) for name in ("overfit", "sweep"))
         found, curve = fit(run), sweep(rates)
         if problem(run) or found is None or found.reached or curve is None or not curve.own:
             return None
@@ -215,7 +215,7 @@ def _undisturbed() -> Iterator[None]:
             signal.raise_signal(came[0])
 
 
-def _made(child: Child, seconds: float) -> Made:
+def _outcome(child: Child, seconds: float) -> ExperimentRun:
     failure = ""
     trace = _trace(child.run)
     if trace is None or not len(trace.steps):
@@ -226,7 +226,7 @@ def _made(child: Child, seconds: float) -> Made:
             failure = "it made no optimizer step before the time limit"
     elif child.exit_code and not child.was_late:
         failure = f"it failed at step {len(trace.steps)}: {child.last_words()}"
-    return Made(child.planned, child.run, seconds, failure, child.escapes(), child.shared)
+    return ExperimentRun(child.planned, child.run, seconds, failure, child.escapes(), child.shared)
 
 
 def _trace(run: Path) -> Trace | None:
@@ -236,10 +236,10 @@ def _trace(run: Path) -> Trace | None:
         return None
 
 
-def _unusable(made: Made) -> str:
-    log = made.run.with_name(f"{made.run.name}.log")
+def _unusable(done: ExperimentRun) -> str:
+    log = done.run.with_name(f"{done.run.name}.log")
     return (
-        f"the script did not train in the sandbox: {made.failure}. Its output is in {log}; "
+        f"the script did not train in the sandbox: {done.failure}. Its output is in {log}; "
         "`nntrace run` runs it without a sandbox."
     )
 

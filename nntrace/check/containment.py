@@ -1,6 +1,6 @@
 """Keeps what a child of `nntrace check` writes inside its sandbox, or notes what escapes.
 
-Python raises an audit event before it opens a file (PEP 578); `doors` raises it for native code.
+Python raises an audit event before it opens a file (PEP 578); `native_writes` does for native code.
 A link to one of the user's files is replaced by a copy before it is written to. What cannot
 be kept inside is allowed and noted for the user: places outside the sandbox that are written to,
 hosts on the network that are contacted, programs other than Python that are started.
@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable
 from typing import Any, Final
 
-from nntrace.check.doors import watch_doors
+from nntrace.check.native_writes import audit_native_writes
 from nntrace.experiment import Experiment
 
 _MOST_NOTES: Final = 1000
@@ -65,7 +65,7 @@ def contain(encoded: str) -> None:
     random.seed(experiment.seed)
     if experiment.sandbox:
         sys.addaudithook(Containment(experiment, os.environ.get(ESCAPES, "")))
-        watch_doors()
+        audit_native_writes()
 
 
 class Containment:

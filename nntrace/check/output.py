@@ -41,11 +41,11 @@ def render_text(checked: Checked, *, verbose: bool = False) -> Iterator[Line]:
     if rows := _rates(checked):
         yield Line()
         yield from (Line(Text(row, "dim"), 2) for row in rows)
-    for made in checked.made:
-        if made.failure:
-            name = made.planned.experiment.name
+    for one in checked.experiments:
+        if one.failure:
+            name = one.planned.experiment.name
             yield Line(
-                Text(f"the experiment {name} gave no result: {printable(made.failure)}", "yellow")
+                Text(f"the experiment {name} gave no result: {printable(one.failure)}", "yellow")
             )
     yield Line()
     yield from diagnosis_text([checked.report], verbose=verbose)
@@ -71,12 +71,12 @@ def render_json(checked: Checked) -> str:
     content["experiments"] = plain(
         [
             {
-                "name": made.planned.experiment.name,
-                "run": str(made.run),
-                "seconds": round(made.seconds, 2),
-                "failure": made.failure or None,
+                "name": one.planned.experiment.name,
+                "run": str(one.run),
+                "seconds": round(one.seconds, 2),
+                "failure": one.failure or None,
             }
-            for made in checked.made
+            for one in checked.experiments
         ]
     )
     content["written_outside"] = plain(checked.escapes(WRITTEN))

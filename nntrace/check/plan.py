@@ -17,15 +17,15 @@ class Planned:
 
     Attributes:
         steps: the most steps it needs, however many the user allows; None for no such limit.
-        beside: experiments that its verdict also needs, because they show whether the script can
-            learn at all.
+        also_needs: further experiments for its verdict, which show whether the script can learn at
+            all.
     """
 
     title: str
     experiment: Experiment
     sampling: Sampling
     steps: int | None = None
-    beside: tuple[str, ...] = ()
+    also_needs: tuple[str, ...] = ()
 
     def given(self, steps: int, seconds: float) -> "Planned":
         """The same plan with the user's limits."""
@@ -41,12 +41,12 @@ _ALL: Final = (
         Sampling(every=10),
     ),
     Planned("learning rates", Experiment("sweep", sweep=True, until="diverged"), _LITTLE),
-    Planned("inputs zeroed", Experiment("blind", inputs="zero"), _LITTLE, beside=("overfit",)),
+    Planned("inputs zeroed", Experiment("blind", inputs="zero"), _LITTLE, also_needs=("overfit",)),
     Planned(
         "targets shuffled",
         Experiment("shuffled", targets="shuffle"),
         _LITTLE,
-        beside=("overfit",),
+        also_needs=("overfit",),
     ),
     Planned("the same again", Experiment("repeat", dependencies=True), Sampling(every=2), steps=20),
     Planned("no regularisation", Experiment("unregularised", regularised=False), _LITTLE),
@@ -63,7 +63,7 @@ def plan(probes: Iterable[Rule], steps: int, seconds: float) -> tuple[Planned, .
         seconds: the training time of each experiment.
     """
     wanted = {BASELINE, *(name for probe in probes for name in probe.experiments)}
-    wanted |= {name for one in wanted for name in EXPERIMENTS[one].beside}
+    wanted |= {name for one in wanted for name in EXPERIMENTS[one].also_needs}
     return tuple(
         planned.given(steps, seconds) for name, planned in EXPERIMENTS.items() if name in wanted
     )

@@ -123,7 +123,7 @@ def command(
                 task, folder, rules, config.thresholds(), steps, time_limit, number, watch
             ).run()
     except KeyboardInterrupt:
-        note(f"interrupted; what was made so far is in {folder}.")
+        note(f"interrupted; the runs made so far are in {folder}.")
         raise
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -33,7 +33,7 @@ def command(
       nntrace clean --keep 20 --dry-run
     """
     from nntrace.config import load_config
-    from nntrace.keep import bytes_on_disk, doomed
+    from nntrace.keep import bytes_on_disk, runs_to_delete
     from nntrace.keep.clean import parse_age
     from nntrace.runs.find import list_runs
     from nntrace.text import printable
@@ -43,7 +43,7 @@ def command(
         raise NntraceError("choose the runs to delete: --older-than 30d, --keep 20, or both.")
     age = None if older_than is None else parse_age(older_than)
     runs, _ = list_runs(load_config().runs_folder if folder is None else folder)
-    chosen = doomed(runs, now_ns=time.time_ns(), older_than_s=age, keep=keep)
+    chosen = runs_to_delete(runs, now_ns=time.time_ns(), older_than_s=age, keep=keep)
     if not chosen:
         note("there is nothing to delete.")
         return

@@ -11,7 +11,7 @@ from nntrace.schema import RunStatus
 _SECONDS: Final = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 
-def doomed(
+def runs_to_delete(
     runs: Sequence[RunFolder], *, now_ns: int, older_than_s: float | None, keep: int | None
 ) -> list[RunFolder]:
     """The runs to delete: those that no condition spares and that are not running.

@@ -20,10 +20,10 @@ from nntrace.trace.model import BoolArray, FloatArray, IntArray
 _COMPARED: Final = {"mean": 12, "std": 12, "rms": 12}
 _BITS: Final = 8  # the least for all others: an error of at most 0.4 %
 _SHAPES: Final = {"skew": 6, "kurtosis": 6}  # 1.6 %; of 4096 Gaussian values they are off by 0.08
-_PLACES: Final = ("min", "max", *QUANTILES)
+_ORDER_STATISTICS: Final = ("min", "max", *QUANTILES)
 # A median is off by 2 % of the standard deviation. Quantiles and extremes keep 7 bits, an error of
 # 0.8 %, and more where they are far from zero, until the error is 1/128 of the standard deviation.
-_PLACE_BITS: Final = 7
+_ORDER_BITS: Final = 7
 _WITHIN_BITS: Final = 6
 _MOST_BITS: Final = 24  # of a float32
 _DURATIONS: Final = (
@@ -91,18 +91,18 @@ def _statistics(table: pa.Table, sites: pa.Table) -> pa.Table:
 def _bits_of(name: str, values: FloatArray, std: FloatArray, rms: FloatArray) -> int | FloatArray:
     """The number of significant bits to keep of each value."""
     if name == "mean":  # fewer where it is small beside the rms, so that both have the same error
-        return np.clip(_COMPARED["mean"] - _octaves(rms, values), _BITS, _COMPARED["mean"])
-    if name in _PLACES:
-        return np.clip(_WITHIN_BITS + _octaves(values, std) + 1, _PLACE_BITS, _MOST_BITS)
+        return np.clip(_COMPARED["mean"] - _log2_ratio(rms, values), _BITS, _COMPARED["mean"])
+    if name in _ORDER_STATISTICS:
+        return np.clip(_WITHIN_BITS + _log2_ratio(values, std) + 1, _ORDER_BITS, _MOST_BITS)
     return (_COMPARED | _SHAPES).get(name, _BITS)
 
 
-def _octaves(a: FloatArray, b: FloatArray) -> FloatArray:
-    """By how many powers of two a is larger than b; 0 where one of them is non-finite or zero."""
+def _log2_ratio(a: FloatArray, b: FloatArray) -> FloatArray:
+    """How many powers of two a is larger than b; 0 where one of them is non-finite or zero."""
     whole = np.frexp(a)[1] - np.frexp(b)[1]
     known: BoolArray = np.isfinite(a) & np.isfinite(b) & (a != 0) & (b != 0)
-    octaves: FloatArray = np.where(known, whole, 0).astype(np.float64)
-    return octaves
+    ratio: FloatArray = np.where(known, whole, 0).astype(np.float64)
+    return ratio
 
 
 def _steps_of_time(table: pa.Table) -> IntArray:

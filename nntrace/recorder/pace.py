@@ -12,8 +12,8 @@ from nntrace.recorder.cadence import Cadence
 from nntrace.recorder.plain_facts import PlainFacts
 from nntrace.recorder.unrest import LossLevel
 from nntrace.recorder.writer import Writer
+from nntrace.sampling import LANDMARK_BITS
 
-_LANDMARK_BITS: Final = 4
 _ALWAYS_RECORDED: Final = 64
 
 
@@ -120,5 +120,5 @@ def is_recorded(number: int) -> bool:
 
 def last_landmark(step: int) -> int:
     """The last landmark up to and including this step."""
-    between = 1 << max(0, step.bit_length() - _LANDMARK_BITS)
+    between = 1 << max(0, step.bit_length() - LANDMARK_BITS)
     return step - step % between

@@ -33,7 +33,7 @@ class PlainFacts:
         self._most_ns = self._left_ns = _GRACE * grace_ns
         self.wants_light = False
         self.spent_ns = 0.0
-        self._usual = {False: Usual(), True: Usual()}
+        self._mean_costs = {False: RunningMean(), True: RunningMean()}
         self._elapsed_ns = 0
         self._steps, self._cost_ns = 0, 0.0
         self._in_a_row = 0
@@ -49,7 +49,7 @@ class PlainFacts:
         if followed:
             return
         steps, self._steps = self._steps, 0
-        cost_ns, self._cost_ns = steps * self._usual[light].of(self._cost_ns / steps), 0.0
+        cost_ns, self._cost_ns = steps * self._mean_costs[light].add(self._cost_ns / steps), 0.0
         self.spent_ns += cost_ns
         filled_ns = self._share * max(0, elapsed_ns - self._elapsed_ns)
         self._elapsed_ns = elapsed_ns
@@ -58,7 +58,7 @@ class PlainFacts:
         self._left_ns = max(left_ns, -self._most_ns)
         self._in_a_row += steps if light == self.wants_light else 0
         if self.wants_light:
-            pays = self._left_ns >= WINDOW * self._usual[False].mean_ns
+            pays = self._left_ns >= WINDOW * self._mean_costs[False].mean_ns
             turns = self._in_a_row >= LONGEST or pays
         else:
             turns = self._in_a_row >= WINDOW and self._left_ns < 0
@@ -74,7 +74,7 @@ class PlainFacts:
         self.wants_light, self._in_a_row = False, 0
 
 
-class Usual:
+class RunningMean:
     """The running mean of a cost, robust against single costs far above it.
 
     Attributes:
@@ -85,7 +85,7 @@ class Usual:
         self.mean_ns = 0.0
         self._seen = 0
 
-    def of(self, cost_ns: float) -> float:
+    def add(self, cost_ns: float) -> float:
         """Take in a cost and return it, cut to at most a few times the mean before it."""
         if self._seen and self.mean_ns:
             cost_ns = min(cost_ns, _OUTLIER * self.mean_ns)

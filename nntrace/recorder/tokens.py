@@ -21,14 +21,13 @@ from typing import Any, Final
 import numpy as np
 
 from nntrace.recorder.sample import KeptTensor
-from nntrace.schema import Role
+from nntrace.schema import SPARE_ROWS, Role
 
 SHOWN_TOKENS: Final = 96  # of a row
 _LONGEST: Final = 64  # characters of a token
 _MOST_OBJECTS: Final = 3000
 _DEEPEST: Final = 4
 _LARGEST: Final = 2_000_000
-_SPARE_ROWS: Final = 2  # of a weight: for padding and the unknown token
 _LARGE: Final = 1000  # from this many tokens on, a weight's rows may be rounded up
 _PADDED_TO: Final = (64, 128)  # to a multiple of one of these
 _OF_WORDS: Final = re.compile(
@@ -107,13 +106,13 @@ class TokenSearch:
         for tensor in texts:
             ids = {int(value) for value in np.unique(tensor.values[:, :SHOWN_TOKENS])}
             read = [(table.name, table.read(ids)) for table in tables]
-            whole = [(n, tokens) for n, tokens in read if len(ids) - len(tokens) <= _SPARE_ROWS]
+            whole = [(n, tokens) for n, tokens in read if len(ids) - len(tokens) <= SPARE_ROWS]
             if whole and all(tokens == whole[0][1] for _, tokens in whole):
                 yield Found(tensor.path, *whole[0])
 
     def _fits(self, table: "_Table") -> bool:
         """Whether some weight has as many rows as the table has tokens, spare rows included."""
-        size, spare = table.size, _SPARE_ROWS if table.names_ids else 0
+        size, spare = table.size, SPARE_ROWS if table.names_ids else 0
         return any(
             0 <= rows - size <= spare
             or (size >= _LARGE and any(rows == -(-size // n) * n for n in _PADDED_TO))
@@ -226,7 +225,7 @@ def _of_dictionary(name: str, value: Mapping[Any, Any]) -> _Table | None:
     if not all(type(number) is int and isinstance(token, str) for number, token in pairs):
         return None
     numbers = {number for number, _ in pairs}
-    if len(numbers) < size or min(numbers) < 0 or max(numbers) >= size + _SPARE_ROWS:
+    if len(numbers) < size or min(numbers) < 0 or max(numbers) >= size + SPARE_ROWS:
         return None
     return _Table(name, size, lambda ids: {n: _short(t) for n, t in pairs if n in ids}, True)
 
@@ -234,7 +233,7 @@ def _of_dictionary(name: str, value: Mapping[Any, Any]) -> _Table | None:
 def _of_list(name: str, value: Any) -> _Table | None:
     if not 2 <= len(value) <= _LARGEST or not all(isinstance(token, str) for token in value):
         return None
-    if len(set(value)) < len(value) - _SPARE_ROWS:  # a text, not a vocabulary
+    if len(set(value)) < len(value) - SPARE_ROWS:  # a text, not a vocabulary
         return None
     tokens = list(value)
     return _Table(

@@ -138,13 +138,13 @@ def _families(report: Report) -> Any:
 def _nonfinite(report: Report) -> list[dict[str, Any]]:
     """The sites at which non-finite values were first seen, in order; at most 200."""
     sites = {site.id: site for site in report.trace.sites}
-    story = []
+    first_seen = []
     for event in report.trace.events_of("nonfinite"):
         site = sites.get(event.site) if event.site is not None else None
         path = site.path if site is not None else str(event.payload.get("site", ""))
         role = site.role.value if site is not None else str(event.payload.get("role", ""))
-        story.append({"step": event.step, "path": path or "(root)", "role": role})
-    return story[:200]
+        first_seen.append({"step": event.step, "path": path or "(root)", "role": role})
+    return first_seen[:200]
 
 
 def _sampling(report: Report) -> list[tuple[str, str]]:

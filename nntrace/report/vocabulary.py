@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from nntrace.errors import NntraceError
-from nntrace.schema import EventKind, Role
+from nntrace.schema import SPARE_ROWS, EventKind, Role
 from nntrace.trace import Trace
 
 _LARGEST_FILE = 256 * 1024 * 1024
 _MOST_TOKENS = 4_000_000
-_SPARE_ROWS = 2  # of a weight: for padding and the unknown token
 _TABLE_NAMES = ("tokenizer.json", "vocab.json", "vocab.txt")
 # How byte-level and SentencePiece tokenizers write blanks and line breaks.
 _BLANKS = str.maketrans({"Ġ": " ", "▁": " ", "Ċ": "\n"})
@@ -57,7 +56,7 @@ def nearby_tokens(trace: Trace) -> Tokens | None:
     for file in _table_files(trace):
         with suppress(NntraceError, OSError):
             tokens = read_vocabulary(file)
-            if any(count in rows for count in range(len(tokens), len(tokens) + _SPARE_ROWS + 1)):
+            if any(count in rows for count in range(len(tokens), len(tokens) + SPARE_ROWS + 1)):
                 return Tokens(dict(enumerate(tokens)), file.name)
     return None
 

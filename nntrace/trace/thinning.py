@@ -10,13 +10,13 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from nntrace.sampling import LANDMARK_BITS
 from nntrace.schema import STATISTICS
 from nntrace.trace.model import BoolArray, FloatArray, IntArray
 
 FIRST_SAMPLES: Final = 16  # kept whole, like the last ones and the landmarks
 LAST_SAMPLES: Final = 64
 LEAST_SAMPLES: Final = 128
-_LANDMARK_BITS: Final = 4  # as in `recorder.pace`: 8 landmarks in each doubling of the step
 _FOLDED: Final = 4  # samples in a stretch, at first; each stretch becomes two rows
 
 
@@ -150,7 +150,7 @@ def _are_exempt(steps: IntArray, places: IntArray, samples: int) -> BoolArray:
 def _are_landmarks(steps: IntArray) -> BoolArray:
     """A mask of the steps that every rank samples, so that ranks can be compared."""
     bits = np.frexp(np.maximum(steps, 0).astype(np.float64))[1]
-    spacing = np.left_shift(1, np.maximum(0, bits - _LANDMARK_BITS))
+    spacing = np.left_shift(1, np.maximum(0, bits - LANDMARK_BITS))
     return np.asarray(steps % spacing == 0)
 
 

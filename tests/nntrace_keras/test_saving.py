@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from keras_programs import blobs, compiled, mlp
 
-from nntrace.check.doors import _DOORS, _of_file_io
+from nntrace.check.native_writes import _WRITERS, _of_file_io
 
 # Keras and TensorFlow convert their own variables the old way when they save.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -80,7 +80,7 @@ def test_a_model_that_was_saved_and_loaded_trains_on_as_one_of_its_own(trace_ker
     assert trace.steps.optimizer == ("SGD", "SGD", "SGD.2", "SGD.2", "SGD", "SGD")
 
 
-@pytest.mark.parametrize("door", _DOORS["tensorflow"], ids=lambda door: door.name)
+@pytest.mark.parametrize("door", _WRITERS["tensorflow"], ids=lambda door: door.name)
 def test_what_opens_files_in_tensorflow_is_where_a_check_watches_it(door):
     owner = importlib.import_module(door.module)
     assert callable(functools.reduce(getattr, door.name.split("."), owner))

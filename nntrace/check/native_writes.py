@@ -21,7 +21,7 @@ _CHANGED: Final = os.O_RDWR
 
 
 @dataclass(frozen=True, slots=True)
-class _Door:
+class _Writer:
     """A native function that opens a file for writing, or makes or removes one.
 
     Attributes:
@@ -60,70 +60,76 @@ _POLARS: Final = ("csv", "ipc", "ndjson", "parquet")
 
 
 # By the module whose import makes them available.
-_DOORS: Final = {
+_WRITERS: Final = {
     "torch": (
-        _Door("torch._C", "PyTorchFileWriter.__init__", 1, "file_name"),
-        _Door("torch._C", "ScriptModule.save", 1, "filename"),
+        _Writer("torch._C", "PyTorchFileWriter.__init__", 1, "file_name"),
+        _Writer("torch._C", "ScriptModule.save", 1, "filename"),
     ),
-    "safetensors": (_Door("safetensors", "serialize_file", 1, "filename"),),
+    "safetensors": (_Writer("safetensors", "serialize_file", 1, "filename"),),
     "h5py": (
-        _Door("h5py.h5f", "create", 0, "name"),
-        _Door("h5py.h5f", "open", 0, "name", _of_hdf5),
+        _Writer("h5py.h5f", "create", 0, "name"),
+        _Writer("h5py.h5f", "open", 0, "name", _of_hdf5),
     ),
-    "pyarrow.parquet.core": (_Door("pyarrow.parquet.core", "ParquetWriter.__init__", 1, "where"),),
+    "pyarrow.parquet.core": (
+        _Writer("pyarrow.parquet.core", "ParquetWriter.__init__", 1, "where"),
+    ),
     "cv2": (
-        _Door("cv2", "imwrite", 0, "filename"),
-        _Door("cv2", "imwritemulti", 0, "filename"),
+        _Writer("cv2", "imwrite", 0, "filename"),
+        _Writer("cv2", "imwritemulti", 0, "filename"),
     ),
     "torchvision.io": (
-        _Door("torchvision.io", "write_png", 1, "filename"),
-        _Door("torchvision.io", "write_jpeg", 1, "filename"),
-        _Door("torchvision.io", "write_file", 0, "filename"),
+        _Writer("torchvision.io", "write_png", 1, "filename"),
+        _Writer("torchvision.io", "write_jpeg", 1, "filename"),
+        _Writer("torchvision.io", "write_file", 0, "filename"),
     ),
-    "soundfile": (_Door("soundfile", "SoundFile.__init__", 1, "file", _of_sound),),
-    "polars": tuple(_Door("polars", f"DataFrame.write_{form}", 1, "file") for form in _POLARS),
+    "soundfile": (_Writer("soundfile", "SoundFile.__init__", 1, "file", _of_sound),),
+    "polars": tuple(_Writer("polars", f"DataFrame.write_{form}", 1, "file") for form in _POLARS),
     "tensorflow": (
-        _Door(_TF_FILES, "WritableFile.__init__", 1, "filename", _of_file_io),
-        _Door(_TF_FILES, "CopyFile", 1, "target"),
-        _Door(_TF_FILES, "RenameFile", 1, "target", event="os.remove"),
-        _Door(_TF_FILES, "DeleteFile", 0, "filename", event="os.remove"),
-        _Door(_TF_FILES, "DeleteRecursively", 0, "dirname", event="os.rmdir"),
-        _Door(_TF_FILES, "RecursivelyCreateDir", 0, "dirname", event="os.mkdir"),
-        _Door("tensorflow", "io.write_file", 0, "filename"),
-        _Door(
+        _Writer(_TF_FILES, "WritableFile.__init__", 1, "filename", _of_file_io),
+        _Writer(_TF_FILES, "CopyFile", 1, "target"),
+        _Writer(_TF_FILES, "RenameFile", 1, "target", event="os.remove"),
+        _Writer(_TF_FILES, "DeleteFile", 0, "filename", event="os.remove"),
+        _Writer(_TF_FILES, "DeleteRecursively", 0, "dirname", event="os.rmdir"),
+        _Writer(_TF_FILES, "RecursivelyCreateDir", 0, "dirname", event="os.mkdir"),
+        _Writer("tensorflow", "io.write_file", 0, "filename"),
+        _Writer(
             *("tensorflow.python.lib.io._pywrap_record_io", "RecordWriter.__init__", 1, "filename")
         ),
-        _Door("tensorflow.python.checkpoint.checkpoint", "TrackableSaver.save", 1, "file_prefix"),
-        _Door(
+        _Writer(
+            *("tensorflow.python.checkpoint.checkpoint", "TrackableSaver.save", 1, "file_prefix")
+        ),
+        _Writer(
             *("tensorflow.python.ops.gen_summary_ops", "create_summary_file_writer", 1, "logdir")
         ),
     ),
 }
 
 
-def watch_doors() -> None:
+def audit_native_writes() -> None:
     """Wrap each native function that writes files once its module is imported."""
-    sys.meta_path.insert(0, ImportWatcher(_DOORS.__contains__, _stand_at))
+    sys.meta_path.insert(0, ImportWatcher(_WRITERS.__contains__, _wrap_writers))
 
 
-def _stand_at(imported: str) -> None:
-    for door in _DOORS[imported]:
+def _wrap_writers(imported: str) -> None:
+    for writer in _WRITERS[imported]:
         with contextlib.suppress(Exception):  # another version of the library
-            *owners, name = door.name.split(".")
-            owner = functools.reduce(getattr, owners, importlib.import_module(door.module))
-            setattr(owner, name, _telling(getattr(owner, name), door))
+            *owners, name = writer.name.split(".")
+            owner = functools.reduce(getattr, owners, importlib.import_module(writer.module))
+            setattr(owner, name, _auditing(getattr(owner, name), writer))
 
 
-def _telling(original: Callable[..., Any], door: _Door) -> Callable[..., Any]:
+def _auditing(original: Callable[..., Any], writer: _Writer) -> Callable[..., Any]:
     @functools.wraps(original)
-    def tell(*args: Any, **kwargs: Any) -> Any:
+    def audited(*args: Any, **kwargs: Any) -> Any:
         with contextlib.suppress(Exception):  # never the program's problem
-            path: Any = args[door.place] if len(args) > door.place else kwargs.get(door.keyword)
+            path: Any = (
+                args[writer.place] if len(args) > writer.place else kwargs.get(writer.keyword)
+            )
             if hasattr(path, "numpy"):  # an eager TensorFlow tensor
                 path = path.numpy()
             if isinstance(path, str | bytes | os.PathLike):
-                told = (None, door.flags(*args, **kwargs)) if door.event == "open" else (-1,)
-                sys.audit(door.event, path, *told)
+                details = (None, writer.flags(*args, **kwargs)) if writer.event == "open" else (-1,)
+                sys.audit(writer.event, path, *details)
         return original(*args, **kwargs)
 
-    return tell
+    return audited

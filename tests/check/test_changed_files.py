@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from nntrace.check.changed_files import changed, folders_of, states
 from nntrace.check.containment import ESCAPES
-from nntrace.check.untold import changed, folders_of, states
 from nntrace.experiment import Experiment
 
 
@@ -50,7 +50,7 @@ def test_reading_changes_nothing_and_the_runs_are_passed_over(folder):
 
 
 def test_in_a_folder_too_large_to_be_seen_whole_only_what_was_seen_is_compared(folder, monkeypatch):
-    monkeypatch.setattr("nntrace.check.untold._MOST_ENTRIES", 1)
+    monkeypatch.setattr("nntrace.check.changed_files._MOST_ENTRIES", 1)
     before = states((folder,), ())
     (folder / "another").write_text("x")
     (folder / "train.py").write_text("pass")
