@@ -50,7 +50,7 @@ def test_without_a_terminal_clean_needs_yes(nntrace: Command) -> None:
 def test_clean_needs_a_condition_that_it_can_read(nntrace: Command) -> None:
     home(40)
     assert "--older-than 30d" in nntrace("clean").err
-    assert "no age" in nntrace("clean", "--older-than", "soon").err
+    assert "not an age" in nntrace("clean", "--older-than", "soon").err
 
 
 def test_a_running_run_and_what_is_no_run_are_spared(nntrace: Command) -> None:
