@@ -41,11 +41,11 @@ def render_text(checked: Checked, *, verbose: bool = False) -> Iterator[Line]:
     if rows := _rates(checked):
         yield Line()
         yield from (Line(Text(row, "dim"), 2) for row in rows)
-    for one in checked.experiments:
-        if one.failure:
-            name = one.planned.experiment.name
+    for run in checked.experiments:
+        if run.failure:
+            name = run.planned.experiment.name
             yield Line(
-                Text(f"the experiment {name} gave no result: {printable(one.failure)}", "yellow")
+                Text(f"the experiment {name} gave no result: {printable(run.failure)}", "yellow")
             )
     yield Line()
     yield from diagnosis_text([checked.report], verbose=verbose)

@@ -1,4 +1,4 @@
-"""Where the program built its optimizers: faults of their settings belong there, not to a layer."""
+"""The lines that build optimizers and compute gradients, for faults that belong to no layer."""
 
 from collections.abc import Collection
 
@@ -26,4 +26,10 @@ def optimizer_line(
         if name in (None, text(event.payload, "name"))
         if not settings or any(key in settings for key in event.payload)
     }
+    return places.pop() if len(places) == 1 else None
+
+
+def backward_line(trace: Trace) -> Location | None:
+    """The line that computes gradients, where the run has only one; else None."""
+    places = {place(event.payload) for event in trace.events_of(EventKind.OBJECTIVE)}
     return places.pop() if len(places) == 1 else None

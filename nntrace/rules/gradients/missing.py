@@ -138,12 +138,12 @@ def _stopped(
         looked: elements of each gradient [sampled step, parameter]; 0 where there was none.
     """
     steps = trace.sampled_steps
-    has_any = np.nan_to_num(looked, nan=0.0).max(axis=1, initial=0.0) > 0
-    was_seen = np.isfinite(looked).any(axis=1)
-    if not has_any.any():
+    with_any = np.flatnonzero(np.nan_to_num(looked, nan=0.0).max(axis=1, initial=0.0) > 0)
+    was_seen = np.flatnonzero(np.isfinite(looked).any(axis=1))
+    if not len(with_any):
         return None
-    since = int(np.flatnonzero(has_any)[-1]) + 1
-    late = np.flatnonzero(was_seen[since:]) + since
+    since = int(with_any[-1]) + 1
+    late = was_seen[was_seen >= since]
     if len(late) < samples or 1 + steps[-1] - steps[late[0]] < _LONG * len(trace.steps):
         return None
     backward = trace.events_of(EventKind.OBJECTIVE)

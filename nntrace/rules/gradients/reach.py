@@ -9,6 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from nntrace.rules.common.depth import is_of_sigmoids
 from nntrace.rules.common.layers import columns, named, weights
+from nntrace.rules.common.optimizers import backward_line, optimizer_line
 from nntrace.rules.common.signals import (
     in_times,
     lasting,
@@ -260,4 +261,5 @@ def gradients_accumulate(
         f"{int(theirs.sum())} sampled steps began with the gradients of the step before.",
         steps=(int(steps[0]), int(steps[-1])),
         evidence={"not_cleared": len(steps), "looked": int(theirs.sum())},
+        location=backward_line(trace) or optimizer_line(trace),
     )

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rules.builders import findings, gradient, run_rule, site, skip_reasons, trace_of
+from rules.builders import event, findings, gradient, run_rule, site, skip_reasons, trace_of
 
 from nntrace.rules import Severity
 
@@ -159,6 +159,13 @@ def test_of_optimizers_in_turn_the_one_that_is_not_cleared_is_named():
     assert findings("GRD06", trace_of(**rows, gradients_cleared=[True] * 12)) == []
     [both] = findings("GRD06", trace_of(**rows, gradients_cleared=[False] * 12))
     assert "steps: 12 of 12" in both.message
+
+
+def test_gradients_that_add_up_are_found_at_the_line_that_computes_them():
+    called = event("objective", 0, terms=[], weights=[], file="train.py", line=31)
+    rows = trace_of(loss=[1.0] * 9, gradients_cleared=[False] * 9, events=[called])
+    [finding] = findings("GRD06", rows)
+    assert (finding.location.file, finding.location.line) == ("train.py", 31)
 
 
 # all
