@@ -1,5 +1,7 @@
 """Operations that run over another axis than is meant are found in the graph of a loss."""
 
+import weakref
+
 import pytest
 import torch
 from nntrace_torch.axes.graph import wrong_axes
@@ -221,3 +223,25 @@ def test_layers_that_an_encoder_copied_have_the_line_of_the_encoder(trace_here):
     [answer] = told(trace_here(lambda: train(Encoder(), drawn())))
     assert answer["layer"] == "TransformerEncoderLayer"
     assert answer["file"] == __file__
+
+
+def test_the_line_of_a_softmax_over_another_axis_keeps_no_graph_alive(trace_here):
+    class Mark:
+        pass
+
+    marks, alive = [], []
+
+    def program():
+        weight = nn.Parameter(torch.randn(4, 5, 6))
+        optimizer = torch.optim.SGD([weight], lr=0.1)
+        for _ in range(5):
+            rows = torch.softmax(weight * 2, 1)
+            rows.grad_fn.metadata["test"] = mark = Mark()
+            marks.append(weakref.ref(mark))
+            (weight.grad,) = torch.autograd.grad(rows.square().sum(), weight)
+            optimizer.step()
+            del rows, mark
+            alive.append(sum(one() is not None for one in marks))
+
+    trace_here(program)
+    assert alive == [0] * 5

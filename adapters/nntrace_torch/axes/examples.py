@@ -16,6 +16,7 @@ from nntrace_torch.replay import Call, Replayer
 
 _STUCK = 0.95  # of the first loss
 _SAMPLES = 15  # sampled steps after which a loss that is still there is a suspicion
+_COMPARED = 1 << 16  # elements of a batch, in whole examples
 _MANY = 1 << 26  # parameters and elements of the input, of which a replay makes some
 
 
@@ -23,14 +24,16 @@ class ExamplesWatch:
     """Waits for the suspicion, and examines one forward.
 
     Attributes:
+        samples: how many steps were sampled, not all of which are looked at.
         is_done: whether it has looked.
     """
 
     def __init__(self, replayer: Replayer) -> None:
         self._replayer = replayer
-        self._samples = 0
+        self.samples = 0
         self._first: float | None = None
-        self._given: torch.Tensor | None = None
+        self._part: torch.Tensor | None = None  # of the first batch, until another one differs
+        self._varies = False
         self.is_done = False
 
     def look(
@@ -44,7 +47,6 @@ class ExamplesWatch:
             loss: the number that is differentiated, if it is known already.
             from_loader: whether a loader delivers the batches, in that size.
         """
-        self._samples += 1
         if type(loss) is float and self._first is None:
             self._first = loss
         module = call.compute
@@ -54,24 +56,33 @@ class ExamplesWatch:
         given = _batch(forward, examples, from_loader=from_loader)
         if given is None:
             return None
-        if self._given is None or self._given.shape != given.shape:
-            self._given = given.detach().clone()
-            return None
-        if torch.equal(self._given, given):
+        if not self._varies and not self._differs(given):
             return None  # a full batch: perhaps one graph, whose nodes belong together
         is_suspect = sequence_first(module) is not None or (
-            self._samples > _SAMPLES
+            self.samples > _SAMPLES
             and self._first is not None
             and type(loss) is float
             and loss > _STUCK * self._first
         )
         if not is_suspect:
             return None
-        self.is_done, self._given = True, None
+        self.is_done = True
         if given.numel() + sum(p.numel() for p in module.parameters()) > _MANY:
             return None
         answer = examine("mixing", lambda: mixing(forward, examples=examples, exact=False))
         return answer if answer.state == FOUND else None
+
+    def _differs(self, given: torch.Tensor) -> bool:
+        """Whether a batch is another one than the first of its shape."""
+        rows = 1 + _COMPARED * given.shape[0] // given.numel() if given.numel() else 0
+        part, before = given.detach()[:rows], self._part
+        if before is None or before.shape != part.shape:
+            self._part = part.clone()
+            return False
+        self._varies = not torch.equal(before, part)
+        if self._varies:
+            self._part = None
+        return self._varies
 
 
 def _batch(forward: Forward, examples: int | None, *, from_loader: bool) -> torch.Tensor | None:

@@ -27,12 +27,13 @@ class AxesWatch:
         self._examples = ExamplesWatch(replayer)
         self._looks = 0
         self._told: set[Any] = set()
-        self._lines: dict[Any, Source] = {}
+        # By the sequence numbers of nodes: a reference would keep the graph alive.
+        self._lines: dict[int, Source] = {}
 
     def normalised(self, rows: torch.Tensor) -> None:
         """A softmax ran over another axis than the last of three or more."""
         if self._looks < _LOOKS and len(self._lines) < _MANY and rows.grad_fn is not None:
-            self._lines[rows.grad_fn] = caller()
+            self._lines[rows.grad_fn._sequence_nr()] = caller()
 
     def look(
         self,
@@ -53,18 +54,20 @@ class AxesWatch:
             from_loader: whether a loader delivers batches of that size.
         """
         self._looks += 1
-        if is_landmark(self._looks) and self._looks <= _LOOKS:
+        is_due = is_landmark(self._looks)
+        if is_due and self._looks <= _LOOKS:
             for found in wrong_axes(loss):
                 self._tell(
                     found.what,
-                    self._lines.get(found.node, UNKNOWN),
+                    self._lines.get(found.node._sequence_nr(), UNKNOWN),
                     shape=list(found.shape),
                     axis=found.axis,
                     right=found.right,
                     result=list(found.result),
                 )
         self._lines.clear()
-        if not self._examples.is_done and call is not None:
+        if is_due and not self._examples.is_done and call is not None:
+            self._examples.samples = self._looks
             answer = self._examples.look(call, examples, number, from_loader=from_loader)
             if answer is not None:
                 self._tell_mixed(call.compute, answer.text)
