@@ -290,3 +290,29 @@ def test_a_teacher_that_stays_as_it_is_is_told_from_one_that_follows(trace_here)
 def test_a_model_with_inputs_of_its_own_is_not_beside_the_trained_one(trace_here):
     trace = trace_here(lambda: taught(dropout_net(), dropout_net(), shared=False))
     assert not any(payload["is_beside"] for _, payload in evaluations(trace))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        nn.LazyLinear(2),
+        nn.Linear(2, 2, device="meta"),
+        nn.ParameterList([nn.Parameter(torch.eye(3).to_sparse())]),
+        nn.ParameterList([nn.Parameter(torch.ones(3, dtype=torch.complex64))]),
+    ],
+    ids=["lazy", "meta", "sparse", "complex"],
+)
+def test_a_model_with_odd_parameters_is_evaluated_in_training_mode(trace_here, odd):
+    model = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5), nn.Linear(3, 3))
+    model.odd = odd
+    model.forward = lambda given: model[2](model[1](model[0](given)))
+
+    def program():
+        optimizer = torch.optim.SGD(model[0].parameters(), lr=0.1)
+        for _ in range(3):
+            functional.cross_entropy(model(torch.randn(6, 4)), torch.arange(6) % 3).backward()
+            optimizer.step()
+            with torch.no_grad():
+                model(torch.randn(6, 4))
+
+    assert len(evaluations(trace_here(program))) == 3

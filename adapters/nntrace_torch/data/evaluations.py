@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from nntrace.recorder import Recorder, is_recorded
 from nntrace.schema import EventKind
@@ -21,6 +22,7 @@ from nntrace_torch.data.loaders import LoaderObserver
 from nntrace_torch.patching import Undo
 from nntrace_torch.program.describe import sampled_part
 from nntrace_torch.program.modes import modes_of
+from nntrace_torch.program.ranks import local_part
 from nntrace_torch.program.sources import UNKNOWN, Source, call_path, caller
 from nntrace_torch.replay.calls import Call
 from nntrace_torch.replay.guard import tensors_in
@@ -214,7 +216,8 @@ def _some_weights(module: nn.Module) -> bytes:
     """Some elements of some parameters: others after anything has moved the model."""
     parameters = list(module.parameters())
     chosen = parameters[:: -(-len(parameters) // _WEIGHTS) or 1]
-    values = [p.detach().reshape(-1)[:_OF_EACH].to(torch.float32).cpu() for p in chosen]
+    parts = [sampled_part(local_part(p)) for p in chosen if not is_lazy(p)]
+    values = [p.reshape(-1)[:_OF_EACH].float().cpu() for p in parts if p is not None]
     return torch.cat(values).numpy().tobytes() if values else b""
 
 

@@ -315,7 +315,10 @@ class _Apart(ast.NodeTransformer):
 def is_broken(value: Any) -> bool:
     """Whether a value holds a tensor that is not finite."""
     return any(
-        t.is_floating_point() and t.layout is torch.strided and not bool(torch.isfinite(t).all())
+        t.is_floating_point()
+        and t.layout is torch.strided
+        and not t.is_meta
+        and not bool(torch.isfinite(t).all())
         for t in map(local_part, tensors_held(value))
     )
 

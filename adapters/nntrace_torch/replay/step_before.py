@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from nntrace_torch.data.loaders import LoaderObserver
 from nntrace_torch.patching import outside_modes
@@ -133,7 +134,9 @@ class StepBefore:
         for model in self._models.known:
             root = model.root
             for own in () if root is None else (*root.parameters(), *root.buffers()):
-                if id(own) not in seen and own.layout is torch.strided and not own.is_inference():
+                if id(own) in seen or is_lazy(own):
+                    continue
+                if own.layout is torch.strided and not own.is_inference():
                     seen.add(id(own))
                     yield own
 

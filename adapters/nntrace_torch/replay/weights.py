@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from nntrace_torch.optimizer.optimizers import Optimizers
 from nntrace_torch.patching import read_number
@@ -151,7 +152,8 @@ def broken_weight(models: Models, *, trained_only: bool = False) -> tuple[str, t
     """
     for model in models.known:
         for name, parameter in model.root.named_parameters() if model.root is not None else ():
-            is_looked_at = parameter.requires_grad or not trained_only
+            has_values = not is_lazy(parameter) and not parameter.is_meta
+            is_looked_at = has_values and (parameter.requires_grad or not trained_only)
             if not is_looked_at or _has_finite_sum(parameter):
                 continue
             if is_broken(parameter) and (parameter.requires_grad or _has_nan(parameter)):
