@@ -30,6 +30,8 @@ def undocumented(run: Path) -> list[str]:
     """Kinds and keys of the events of a run that the page does not mention."""
     known, found = documented_keys(), set()
     for file in run.glob("rank-*/events-*.arrows"):
+        if not file.stat().st_size:  # tracing ended before its first record
+            continue
         with pa.ipc.open_stream(file) as stream:
             for row in stream.read_all().select(["kind", "payload"]).to_pylist():
                 if row["kind"] not in known:

@@ -263,6 +263,7 @@ SKELETON: Final = (
         "input i has a gradient. For a sequence model: only times up to t. "
         "`nntrace check CMD` does so.",
         rules=(
+            "ACT14",
             "PRB03",
             "PRB04",
         ),

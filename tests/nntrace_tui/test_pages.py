@@ -157,7 +157,7 @@ def test_a_tree_has_each_group_above_its_members_in_execution_order() -> None:
 
 
 def test_the_layers_of_a_keras_model_are_a_tree_as_well() -> None:
-    lines = tree(["conv2d", "attention/query", "attention/key", "dense"])
+    lines = tree(["conv2d", "attention/query", "attention/key", "dense"], separator="/")
     assert [(line.label, line.depth, line.layer) for line in lines] == [
         ("conv2d", 0, 0),
         ("attention", 0, None),
@@ -165,7 +165,7 @@ def test_the_layers_of_a_keras_model_are_a_tree_as_well() -> None:
         ("key", 1, 2),
         ("dense", 0, 3),
     ]
-    assert groups(["a/b/c", "d"], deeper_than=1) == {"a/b"}
+    assert groups(["a/b/c", "d"], deeper_than=1, separator="/") == {"a/b"}
 
 
 def test_a_folded_group_stands_for_all_that_is_inside() -> None:

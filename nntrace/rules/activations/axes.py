@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from nntrace.rules.common.chance import loss_location
+from nntrace.rules.common.framework import speaks_keras
 from nntrace.rules.common.payloads import count, place, text
-from nntrace.rules.finding import Finding, Severity
+from nntrace.rules.finding import Finding, Severity, Skipped
 from nntrace.rules.rule import rule
 from nntrace.schema import EventKind
 from nntrace.trace import Event, Trace
@@ -18,7 +19,7 @@ from nntrace.trace import Event, Trace
     explains=("ACT07", "ACT09", "GRD08", "LOS07", "LOS11", "LOS12", "LOS14", "LOS20"),
     advice="Write down the shape after each operation, and name the axis that is meant.",
 )
-def wrong_axis(trace: Trace) -> Iterator[Finding]:
+def wrong_axis(trace: Trace) -> Iterator[Finding | Skipped]:
     """An operation runs over another axis than its own result is used for.
 
     Three kinds are seen with PyTorch. Predictions [N, C, H, W] that are laid out as [N·H·W, C]
@@ -33,6 +34,9 @@ def wrong_axis(trace: Trace) -> Iterator[Finding]:
     Source: Karpathy's Recipe, step 2 ("use backprop to chart dependencies": `view` instead of
     `transpose`); Vaswani et al. 2017, Attention Is All You Need, 3.2.1.
     """
+    if speaks_keras(trace) or not trace.events_of(EventKind.OBJECTIVE):
+        yield Skipped("the graph of a loss is needed, which is read with PyTorch")
+        return
     for event in trace.events_of(EventKind.AXES):
         kind = _KINDS.get(text(event.payload, "what"))
         if kind is not None:

@@ -1,4 +1,4 @@
-from rules.builders import event, findings, trace_of
+from rules.builders import event, findings, skip_reasons, trace_of
 
 from nntrace.rules import Severity
 
@@ -7,7 +7,12 @@ CALL = event("loss_call", 0, function="cross_entropy", path="cross_entropy", **P
 
 
 def told(**payload):
-    return findings("ACT14", trace_of(steps=20, events=[CALL, event("axes", 2, **payload)]))
+    events = [CALL, event("objective", 0, terms=[], **PLACE), event("axes", 2, **payload)]
+    return findings("ACT14", trace_of(steps=20, events=events))
+
+
+def test_without_the_graph_of_a_loss_nothing_is_judged():
+    assert skip_reasons("ACT14", trace_of(steps=20))
 
 
 def test_predictions_laid_out_without_moving_their_classes_are_an_error():

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nntrace.rules.common.framework import speaks_keras
 from nntrace.schema import Role
 from nntrace.trace import Site, Trace
 from nntrace.trace.decode import floats, integers
@@ -62,6 +63,7 @@ class LayersPage:
         scale: what the levels in `heat` mean.
         bands: those of the numbers in the rows.
         anomalies: for each layer's row, the largest |level| over all metrics.
+        separator: what joins the names of a path.
     """
 
     rows: tuple[LayerRow, ...]
@@ -71,6 +73,7 @@ class LayersPage:
     scale: Scale
     bands: Bands
     anomalies: tuple[float, ...]
+    separator: str = "."
 
 
 def layers_page(trace: Trace, metric: Metric, bands: Bands) -> LayersPage:
@@ -89,6 +92,7 @@ def layers_page(trace: Trace, metric: Metric, bands: Bands) -> LayersPage:
         scale=scale,
         bands=bands,
         anomalies=_anomalies(rows, bands),
+        separator="/" if speaks_keras(trace) else ".",
     )
 
 

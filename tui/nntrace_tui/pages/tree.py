@@ -1,9 +1,7 @@
 """Module paths as a collapsible tree: which lines are visible, and in which order."""
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 ROOT = ""
 _DEEPEST = 30  # names come from user code: a path of a thousand dots becomes one line, not 1000
@@ -32,19 +30,21 @@ class Node:
     is_folded: bool = False
 
 
-def tree(paths: Sequence[str], folded: Collection[str] = ()) -> tuple[Node, ...]:
+def tree(
+    paths: Sequence[str], folded: Collection[str] = (), separator: str = "."
+) -> tuple[Node, ...]:
     """Return the lines in execution order: each group above its members, unless it is folded."""
     index = {path: number for number, path in enumerate(paths)}
     members: dict[str, list[int]] = {}
     order: dict[str, None] = {}
     for number, path in enumerate(paths):
-        for group in [*ancestors(path), path]:
+        for group in [*ancestors(path, separator), path]:
             order.setdefault(group)
             members.setdefault(group, []).append(number)
         # In execution order a container's output comes after its members; its line is above them.
     children: dict[str, list[str]] = {}
     for path in order:
-        children.setdefault(_parent(path), []).append(path)
+        children.setdefault(_parent(path, separator), []).append(path)
     lines: list[Node] = []
 
     def add(path: str, depth: int) -> None:
@@ -52,7 +52,7 @@ def tree(paths: Sequence[str], folded: Collection[str] = ()) -> tuple[Node, ...]
         lines.append(
             Node(
                 path,
-                path[len(_parent(path)) + 1 :] if depth else path,
+                path[len(_parent(path, separator)) + 1 :] if depth else path,
                 depth,
                 index.get(path),
                 tuple(members[path]),
@@ -79,16 +79,16 @@ def flat(paths: Sequence[str], order: Sequence[int], words: str = "") -> tuple[N
     )
 
 
-def groups(paths: Sequence[str], deeper_than: int = 0) -> frozenset[str]:
+def groups(paths: Sequence[str], deeper_than: int = 0, separator: str = ".") -> frozenset[str]:
     """Return the paths that have members, at that depth or deeper."""
-    return frozenset(group for path in paths for group in ancestors(path)[deeper_than:])
+    return frozenset(g for path in paths for g in ancestors(path, separator)[deeper_than:])
 
 
-def ancestors(path: str) -> list[str]:
-    """Return the groups around a path: `a` and `a.b` for `a.b.c`, `a` and `a/b` for `a/b/c`."""
-    separators = islice(re.finditer(r"(?<=.)[./]", path), _DEEPEST - 1)
-    return [path[: one.start()] for one in separators]
+def ancestors(path: str, separator: str = ".") -> list[str]:
+    """Return the groups around a path: `a` and `a.b` for `a.b.c`."""
+    parts = path.split(separator)
+    return [separator.join(parts[:end]) for end in range(1, min(len(parts), _DEEPEST))]
 
 
-def _parent(path: str) -> str:
-    return next(reversed(ancestors(path)), ROOT)
+def _parent(path: str, separator: str) -> str:
+    return next(reversed(ancestors(path, separator)), ROOT)

@@ -49,7 +49,7 @@ class LayersHeat(LineList):
         if self._folded is None and page.rows:
             paths = [row.path for row in page.rows]
             deep = len(paths) > _FOLD_FROM_LAYERS
-            self._folded = groups(paths, deeper_than=1) if deep else frozenset()
+            self._folded = groups(paths, 1, page.separator) if deep else frozenset()
         self._arrange()
 
     def filter(self, words: str) -> None:
@@ -97,7 +97,7 @@ class LayersHeat(LineList):
                 order = sorted(order, key=lambda n: -page.anomalies[n])  # type: ignore[assignment]
             self._visible = flat(paths, order, self._words)
         else:
-            self._visible = tree(paths, self._folded or ())
+            self._visible = tree(paths, self._folded or (), page.separator)
         self._has_groups = any(node.is_group for node in self._visible)
         self._longest = self._longest_label(page)
         places = [node.path for node in self._visible]
