@@ -10,6 +10,7 @@ from nonfinite_programs import PROGRAMS
 from processes import traced, write
 from torch import nn
 from torch.nn import functional
+from torch_programs import classify, mlp
 from tracing import tracing
 
 from nntrace.diagnosis import diagnose
@@ -339,3 +340,14 @@ def test_infinities_that_cancel_each_other_are_broken():
 def test_healthy_weights_are_read_once(monkeypatch):
     monkeypatch.setattr(torch, "isfinite", None)
     assert broken_weight(known_models(nn.Linear(4, 3))) is None
+
+
+def test_the_search_for_an_origin_does_not_make_samples_rarer(tmp_path):
+    with tracing(tmp_path / "run", every=1) as recorder:
+        model = mlp()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        classify(model, torch.randn(6, 4), steps=3)
+        before = recorder.account.setup_ns
+        (model(torch.randn(6, 4)) - 1e9).log().mean().backward()
+        optimizer.step()
+        assert recorder.account.setup_ns > before

@@ -15,7 +15,7 @@ from nntrace_torch.probes.mixing import mixing, sequence_first
 from nntrace_torch.replay import Call, Replayer
 
 _STUCK = 0.95  # of the first loss
-_SAMPLES = 15  # sampled steps after which a loss that is still there is a suspicion
+_SAMPLES = 30  # sampled steps after which a loss that is still there is a suspicion
 _COMPARED = 1 << 16  # elements of a batch, in whole examples
 _MANY = 1 << 26  # parameters and elements of the input, of which a replay makes some
 

@@ -68,7 +68,8 @@ class AxesWatch:
         self._lines.clear()
         if is_due and not self._examples.is_done and call is not None:
             self._examples.samples = self._looks
-            answer = self._examples.look(call, examples, number, from_loader=from_loader)
+            with self._recorder.setting_up():  # a replay, at most once
+                answer = self._examples.look(call, examples, number, from_loader=from_loader)
             if answer is not None:
                 self._tell_mixed(call.compute, answer.text)
 

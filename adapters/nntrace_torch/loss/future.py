@@ -59,7 +59,8 @@ class FutureWatch:
 
         forward = Forward.of(module, (call.args, call.kwargs), self._replayer, None)
         forward = replace(forward, target=target)
-        answer = examine("causality", sees)
+        with self._recorder.setting_up():
+            answer = examine("causality", sees)
         if answer.state == FOUND and "depends_on_after" in answer.evidence:
             payload = {"text": answer.text, **answer.evidence}
             self._recorder.add_event(EventKind.CAUSALITY, payload, severity="warning")

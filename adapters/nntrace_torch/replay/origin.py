@@ -109,7 +109,7 @@ class Investigator:
     def loss_jumped(self, loss: float, frame: FrameType | None) -> None:
         """A finite loss is far above those before: keep a capsule of the step, judge nothing."""
         if not self._replayer.active and self._capsules.wants("loss_spike"):
-            with self._forward.paused():
+            with self._forward.paused(), self._recorder.setting_up():
                 recover_random_states(self._calls.kept, self._replayer)
                 calls = self._of_micro_batch(self._calls.micro_batch)
                 self._capsules.keep(Moment("loss_spike", calls, frame, {"loss": loss}))
@@ -217,7 +217,7 @@ class Investigator:
             steps=self._recorder.steps_made(),
             stepping=self.stepping,
         )
-        with self._forward.paused():
+        with self._forward.paused(), self._recorder.setting_up():
             recover_random_states(calls or self._calls.kept, self._replayer)
             found = look(search)
             if seen_in == "output" and found.is_meant:
