@@ -12,6 +12,7 @@ from torch import nn
 
 from nntrace_torch.probes.dependencies import FOUND, Answer, Forward, examine
 from nntrace_torch.probes.mixing import mixing, sequence_first
+from nntrace_torch.program.describe import can_sample
 from nntrace_torch.replay import Call, Replayer
 
 _STUCK = 0.95  # of the first loss
@@ -92,6 +93,8 @@ def _batch(forward: Forward, examples: int | None, *, from_loader: bool) -> torc
     """
     given = [tensor for _, tensor in forward.data() if tensor.dim() > 1]
     if len(given) != 1 or len(forward.data()) != 1 or examples is None:
+        return None
+    if not can_sample(given[0]):  # jagged, sparse
         return None
     shape = given[0].shape
     if shape[0] != examples or shape[1] == examples or shape[1] < 2:
