@@ -10,7 +10,7 @@ _ENOUGH: Final = 256  # bytes, for seven numbers
 class ResidentMemory:
     """Reads one small file of the system; kept open, as opening it takes ten times as long.
 
-    In a forked child it would tell of the parent.
+    In a forked child it would report the parent's.
     """
 
     def __init__(self, path: str = _STATM) -> None:

@@ -1,4 +1,4 @@
-"""The rows of `stats` in the making: what the samples that wait hold, grouped by layout."""
+"""Collects the rows of `stats` from waiting samples, grouped by layout."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ class Members(NamedTuple):
 
 
 class _Spans(NamedTuple):
-    """Of one layout in one sample: the numbers of its rows, where their values begin and end."""
+    """The rows of one layout in one sample: their numbers, where their values begin and end."""
 
     numbers: Int64Array
     spans: list[tuple[int, int]]
 
 
 class _Plan(NamedTuple):
-    """What the sites of a sample say of its rows; the same in most samples of a run."""
+    """What the sites of a sample determine of its rows; the same in most samples of a run."""
 
     site: npt.NDArray[np.int32]
     size: npt.NDArray[np.int32]
@@ -36,7 +36,7 @@ class _Plan(NamedTuple):
 
 
 class Rows:
-    """The rows of `stats` in the making: step, site and size of each, values by layout."""
+    """The rows of `stats` of some samples: step, site and size of each, values by layout."""
 
     def __init__(self, samples: Sequence[Sample]) -> None:
         plans = [_plan(sample.sites) for sample in samples]
@@ -59,7 +59,7 @@ class Rows:
         }
 
     def holds_nan(self, number: int) -> bool:
-        """Whether there is a NaN, not only infinities, among the values of a row."""
+        """Whether the values of a row include a NaN."""
         for members in self.by_layout.values():
             for place in np.flatnonzero(members.numbers == number):
                 return bool(np.isnan(members.values[place]).any())

@@ -31,7 +31,7 @@ _RAIL = 0.03  # within 3 % of the range counts as at the end of it
 
 
 class _Facts(NamedTuple):
-    """What is read off m rows before statistics are made of it, each [m].
+    """Sums and order statistics of m rows, from which their statistics are computed, each [m].
 
     They are the first rows of a table; the others are the smallest value, the largest, and those on
     either side of each quantile. `size` counts the finite values. `first` to `fourth` are sums of
@@ -86,7 +86,7 @@ def batched_statistics(
 
 
 class _Group(NamedTuple):
-    """Rows of equal length: their numbers and values, and how many in turn are of which layout."""
+    """Rows of equal length: their numbers and values, and how many in a row have which layout."""
 
     numbers: npt.NDArray[np.int64]
     rows: Sequence[Float32Array]
@@ -126,7 +126,7 @@ def _table_of(group: _Group, workspace: Workspace, bins: BinCounts | None) -> Fl
 
 
 def _sum_up(values: FloatArray, ordered: FloatArray, table: Float64Array) -> FloatArray:
-    """Put down the sums over rows [m, n], given in both orders; neither stays as it is.
+    """Compute the sums over rows [m, n], given in both orders; both arrays are overwritten.
 
     Returns the distances of the values from the centre.
     """
@@ -158,7 +158,7 @@ def _dot(a: FloatArray, b: FloatArray, out: FloatArray) -> None:
 
 
 def _scaled(values: FloatArray, centre: FloatArray, largest: FloatArray) -> Float64Array | float:
-    """Put rows whose fourth powers float32 has not into another unit; each row's unit."""
+    """Scale rows whose fourth powers do not fit float32; returns each row's unit."""
     smallest, greatest = _FOURTH_POWERS
     if smallest < largest.min() and largest.max() < greatest:
         return 1.0
@@ -227,7 +227,7 @@ def _from_table(table: Float64Array) -> dict[str, Float64Array]:
 def _mend_example_std(
     statistics: Mapping[str, Float64Array], by_layout: Mapping[Layout, Members]
 ) -> None:
-    """Take the spread of rows that hardly vary from the values themselves."""
+    """Compute the spread of rows that hardly vary from the values themselves."""
     spread = statistics["example_std"]
     for layout, (numbers, values) in by_layout.items():
         for place in np.flatnonzero(np.isinf(spread[numbers])).tolist():
@@ -245,7 +245,7 @@ def _around(q: float, n: int) -> tuple[int, int]:
 
 
 def _zeros(values: FloatArray) -> npt.NDArray[np.int64]:
-    """How many of each row are zero."""
+    """The number of zeros in each row."""
     zero = values == 0
     counts = np.zeros(len(values), dtype=np.int64)
     for row in np.flatnonzero(zero.any(axis=1)).tolist():

@@ -56,11 +56,11 @@ class _Fused(NamedTuple):
     is_causal: bool
 
     def tensors(self) -> list[torch.Tensor]:
-        """Those that scores are computed from."""
+        """The tensors from which scores are computed."""
         return [self.query, self.key] + ([] if self.mask is None else [self.mask])
 
     def versions(self) -> list[int]:
-        """How often each was written to."""
+        """The version of each tensor: how often it was written to."""
         return [tensor._version for tensor in self.tensors()]
 
 
@@ -92,7 +92,7 @@ class AttentionObserver:
         self.over_another_axis: Callable[[torch.Tensor], object] = lambda rows: None
 
     def install(self) -> list[Undo]:
-        """Watch them; outside sampled steps a watch is one comparison."""
+        """Watch softmax and fused attention; outside sampled steps each costs one comparison."""
         guard = self._recorder.guard
         return [
             after(functional, "scaled_dot_product_attention", self._if_open(guard(self._fused))),
@@ -185,7 +185,7 @@ class AttentionObserver:
         self._take(fused.place, fused.query, scores, factor, causal)
 
     def finish(self) -> None:
-        """Sample the entropies of what was taken."""
+        """Sample the entropies of all rows that were taken."""
         self._settle()
         taken, self._taken = self._taken, defaultdict(list)
         sample = self.sample
@@ -199,7 +199,7 @@ class AttentionObserver:
                     sample.add_each([(site, plan, entropy) for (site, _), entropy in each])
 
     def _next(self, *, needs_name: bool) -> tuple[str, nn.Module] | None:
-        """Whose attention this is, when its turn has come; of several in a call the first."""
+        """The module whose attention this is, if it is due; of several in one call, the first."""
         place, sample = self._innermost(), self.sample
         if place is None or sample is None:
             return None
@@ -240,7 +240,7 @@ class AttentionObserver:
 
 
 def _relative_entropies(form: _Form, rows: torch.Tensor) -> torch.Tensor:
-    """Of rows or scores [modules, examples, heads, queries, keys]; the heads come last."""
+    """Entropies of rows or scores [modules, examples, heads, queries, keys]; heads last."""
     if form.scale is not None:
         rows.mul_(form.scale)
         if form.causal is not None:

@@ -1,4 +1,4 @@
-"""What a sampled step says about its batch, or about what one loss function was given."""
+"""What a sampled step records of its batch, or of the arguments of one loss function."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,16 +29,16 @@ class BatchValues:
         self._columns = 0
 
     def describe(self, **facts: Any) -> None:
-        """Add plain facts; what was said first stands."""
+        """Add plain facts; of two with one name the first stands."""
         self._facts = {**facts, **self._facts}
 
     @property
     def examples(self) -> int | None:
-        """How many the batch has, where that was said."""
+        """The number of examples in the batch, if known."""
         return self._facts.get("batch_size")
 
     def says(self, fact: str) -> bool:
-        """Whether a fact is among those that were added."""
+        """Whether a fact with this name was added."""
         return fact in self._facts
 
     def add(self, name: str, values: torch.Tensor) -> None:
@@ -55,12 +55,12 @@ class BatchValues:
             self.add(name, part & _HASH_MASK)
 
     def drop_hashes(self) -> None:
-        """Forget them: they were of the numbers of one example."""
+        """Forget the hashes: they were those of the features of one example."""
         for name in _HASHES:
             self._parts.pop(name, None)
 
     def further(self) -> "BatchValues":
-        """For what another loss function of the step is given; the same loader delivered it."""
+        """The values of another loss function of the step, with the same loader."""
         other = BatchValues(self._buffers)
         other.describe(delivered=self._facts.get("delivered"))
         return other

@@ -35,7 +35,7 @@ class SampleBuffer:
         self.parts: list[SiteSample] = []
 
     def clear(self) -> None:
-        """Forget the last step's samples; the memory is kept."""
+        """Forget the last step's samples; keep the memory."""
         self._used = 0
         self._turned.clear()
         self.parts = []
@@ -89,14 +89,14 @@ class SampleBuffer:
         torch._foreach_copy_(rooms, views)
 
     def put(self, values: torch.Tensor) -> tuple[int, int]:
-        """Copy values that are no site's in; their offset and number."""
+        """Copy in values that belong to no site; returns their offset and number."""
         flat = values.reshape(-1)
         offset = self._reserve(flat.numel())
         self._memory[offset : offset + flat.numel()].copy_(flat)
         return offset, flat.numel()
 
     def _reserve(self, size: int) -> int:
-        """Make room for `size` elements; their offset. Earlier rooms stay readable."""
+        """Make room for `size` elements and return its offset; earlier rooms stay readable."""
         offset = self._used
         self._used = offset + size
         if self._used > len(self._memory):
@@ -108,7 +108,7 @@ class SampleBuffer:
         return offset
 
     def used(self) -> torch.Tensor:
-        """What was put in this step."""
+        """The part of the buffer that this step has filled."""
         return self._memory[: self._used]
 
     def take(self) -> npt.NDArray[np.float32]:
@@ -129,7 +129,7 @@ class SampleBuffer:
 
 
 class Buffers(dict[torch.device, SampleBuffer]):
-    """A buffer for each device; it is made when it is first needed."""
+    """A buffer for each device, made when it is first needed."""
 
     def __missing__(self, device: torch.device) -> SampleBuffer:
         buffer = self[device] = SampleBuffer(device)
@@ -137,7 +137,7 @@ class Buffers(dict[torch.device, SampleBuffer]):
 
 
 def recorded(device: torch.device) -> Any:
-    """An event that is over when the accelerator has done all it was given so far."""
+    """An event that completes when the accelerator has finished all work queued so far."""
     module = queue(device)
     event = module.Event()
     event.record(module.current_stream(device))  # of this device, not of the program's current one
@@ -145,7 +145,7 @@ def recorded(device: torch.device) -> Any:
 
 
 class SentNumber:
-    """A number on its way from an accelerator to the host; nobody waits who does not read it."""
+    """A number on its way from an accelerator to the host; only reading it waits."""
 
     __slots__ = ("_event", "_host")
 
@@ -156,7 +156,7 @@ class SentNumber:
 
     @property
     def has_arrived(self) -> bool:
-        """Whether reading it would not wait."""
+        """Whether the number can be read without waiting."""
         return bool(self._event.query())
 
     def __float__(self) -> float:
@@ -169,7 +169,7 @@ Number = torch.Tensor | SentNumber | float
 
 
 class HostCopies:
-    """Copies on their way to the host; calls back in order when their values are there.
+    """Copies on their way to the host; calls back in order when they have arrived.
 
     Attributes:
         waiting: the copies, oldest first.

@@ -29,7 +29,7 @@ from nntrace_torch.samples.modules import Model, Models
 
 
 class Declarations:
-    """What the recorder was told of the modules that were called.
+    """The sites that were declared for the modules that were called.
 
     Attributes:
         gradient_sites: the sites of all gradients of outputs.
@@ -109,7 +109,7 @@ class Declarations:
         return ModuleSites(module, *self._numbers[path])
 
     def note_reuse(self, module: nn.Module, model: Model) -> None:
-        """A module was called again within one forward; of batch norms that matters."""
+        """Record that a module was called again within one forward, which matters for norms."""
         is_norm = isinstance(module, nn.modules.batchnorm._NormBase) and module.track_running_stats
         path = model.path_of(module) if is_norm else None
         if path is not None and path not in self._reused and module.training:
@@ -119,5 +119,5 @@ class Declarations:
 
 
 def makes_weights(module: nn.Module) -> bool:
-    """Whether it is called when a parametrized weight is read."""
+    """Whether a module is called when a parametrized weight is read."""
     return isinstance(module, ParametrizationList)

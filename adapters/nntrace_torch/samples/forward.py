@@ -71,7 +71,7 @@ class ForwardSampler:
         self.gradients = self._looks.gradients
 
     def start(self, sample: StepSample) -> None:
-        """Put the hooks on for a step."""
+        """Install the hooks for a step."""
         self._sample = sample
         self._looks.begin(sample)
         self._thread = threading.get_ident()
@@ -83,13 +83,13 @@ class ForwardSampler:
             self._hooks.put_on()
 
     def start_anew(self, sample: StepSample) -> None:
-        """Give up what the step's forwards gave so far; the hooks stay on."""
+        """Discard what the step's forwards gave so far; the hooks stay on."""
         self._looks.drop()
         self._sample = sample
         self._looks.begin(sample)
 
     def stop(self) -> None:
-        """Take the hooks off."""
+        """Remove the hooks."""
         self._hooks.take_off()
         self._looks.leave()
         self._sample = None
@@ -111,7 +111,7 @@ class ForwardSampler:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Without hooks, for code into whose graph they would be compiled."""
+        """A context without hooks, for code into whose graph they would be compiled."""
         self._pause()
         try:
             yield
@@ -120,7 +120,7 @@ class ForwardSampler:
 
     @contextmanager
     def replaying(self) -> Iterator[list[nn.Module]]:
-        """Sample forwards without gradients, too; gives the list of the outermost modules."""
+        """A context that samples forwards without gradients, too; gives the outermost modules."""
         stack, model, pauses = list(self._stack), self._forward.model, self._pauses
         outermost: list[nn.Module] = []
         self._hooks.take_off()
@@ -146,7 +146,7 @@ class ForwardSampler:
             self._hooks.put_on()
 
     def abandon(self) -> None:
-        """Take the hooks off at any time, also from within one of them."""
+        """Remove the hooks at any time, even from within one of them."""
         self._hooks.abandon()
         self.stop()
         self._left_out.end()
@@ -234,5 +234,5 @@ class ForwardSampler:
             self._looks.copy()
 
     def _is_elsewhere(self) -> bool:
-        """Whether this is a thread that is none of the training's; backward may have its own."""
+        """Whether this thread is not one of the training's; the backward pass may have its own."""
         return threading.get_ident() != self._thread and not is_in_backward()

@@ -76,7 +76,7 @@ class GradientSampler:
             awaited.append(_Awaited(sites, token, arrived, output.register_hook(hook)))
 
     def copy(self) -> None:
-        """Copy what has arrived: the backward pass is over."""
+        """Copy the gradients that have arrived; the backward pass is over."""
         self._copied.judge()
         self._copy_what_arrived(0, len(self._awaited))
 
@@ -91,7 +91,7 @@ class GradientSampler:
         self._take_off(kept)
 
     def forget(self) -> None:
-        """Wait for nothing any more."""
+        """Stop waiting for gradients."""
         self._take_off(None)
 
     def _take_off(self, kept: int | None) -> None:
@@ -158,12 +158,12 @@ class GradientSampler:
             self._copied.add(Seen(sites, gradient, gradient._version))
 
     def _judge(self, copied: Sequence[Seen]) -> None:
-        """Whether gradients that were copied at once are still what they were."""
+        """Find out whether gradients that were copied at once have not been written to since."""
         for sites, gradient, version, *_ in copied:
             sites.gradient_lasts = gradient._version == version
 
     def arrived(self, sites: ModuleSites, token: int, gradient: torch.Tensor) -> None:
-        """A gradient has come."""
+        """Note a gradient that has arrived."""
         if self.current is not None:  # else of an unsampled step
             self._at_once(sites, token, gradient)
 

@@ -28,7 +28,7 @@ class LeftOut:
         self._handles: list[Any] = []
 
     def begin(self, module: nn.Module) -> bool:
-        """Leave out the call of a module that is about to run, where its end can be seen."""
+        """Leave out the call of a module that is about to run, if its end can be seen."""
         if is_captured() or isinstance(module, torch.jit.ScriptModule):
             return False
         self._module = module
@@ -36,7 +36,7 @@ class LeftOut:
         return True
 
     def end(self) -> None:
-        """Nothing is left out from now on, whether or not the call is over."""
+        """Leave nothing out from now on, whether or not the call is over."""
         if self._handles:
             self._take_off()
             if self._module is not None:

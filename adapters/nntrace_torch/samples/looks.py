@@ -50,7 +50,7 @@ class Forward:
     units_before: tuple[int, int] | None = None
 
     def begin(self, *, is_recomputing: bool) -> None:
-        """A module is called, and by none."""
+        """An outermost module is called."""
         self.model = None
         self.units_before = None
         self.is_recomputing = is_recomputing
@@ -81,18 +81,18 @@ class Looks:
         self.copy = self._samples.copy
 
     def begin(self, sample: StepSample) -> None:
-        """What is looked at from here on is for this sample."""
+        """Record outputs for this sample from now on."""
         self._sample = sample
         self._forget()
         self._samples.begin(sample)
 
     def drop(self) -> None:
-        """Forget what waits to be looked at, and to be copied."""
+        """Forget the outputs that wait to be looked at or copied."""
         self._forget()
         self._samples.drop()
 
     def leave(self) -> None:
-        """The sample is over."""
+        """Record nothing more for the current sample."""
         self._forget()
         self._samples.leave()
         self._sample = None
@@ -105,7 +105,7 @@ class Looks:
         output: torch.Tensor,
         version_before: int | None,
     ) -> bool:
-        """Look at an output with others; whether there is room for more."""
+        """Put an output off, to be looked at with others; whether there is room for more."""
         left = self._left
         left.append((sites, module, args, output, output._version, version_before))
         self._left_bytes += sites.nbytes

@@ -1,4 +1,4 @@
-"""PyTorch's global hooks of module calls: on while a step is sampled, and off at any time."""
+"""PyTorch's global hooks of module calls, installed while a step is sampled."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +30,7 @@ class ModuleHooks:
         self._unremoved: list[Any] = []
 
     def put_on(self, entered: _Hook | None = None, called: _Hook | None = None) -> None:
-        """Put them on, or others for this time, unless they are on."""
+        """Install the hooks, or others for this time, unless they are installed."""
         if not self._handles:
             self._handles = [
                 register_module_forward_pre_hook(entered or self._entered),
@@ -40,14 +40,14 @@ class ModuleHooks:
             ]
 
     def take_off(self) -> None:
-        """Take them off; not from within one of them."""
+        """Remove the hooks; not from within one of them."""
         for handle in self._handles:
             handle.remove()
             _forget_keywords(handle)
         self._handles = []
 
     def abandon(self) -> None:
-        """Take them off, also from within one of them."""
+        """Remove the hooks, even from within one of them."""
         # The global forward hooks are being walked when a forward raises.
         self._unremoved += self._handles[_FORWARD_HOOK:][:1]
         del self._handles[_FORWARD_HOOK : _FORWARD_HOOK + 1]

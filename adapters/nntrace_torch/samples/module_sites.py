@@ -1,4 +1,4 @@
-"""The sites of one module, and what of its calls is to be recorded."""
+"""The sites of one module, and which of its calls are to be recorded."""
 
 import weakref
 
@@ -64,11 +64,11 @@ class ModuleSites:
 
     @property
     def is_unwanted(self) -> bool:
-        """Whether neither is to be recorded."""
+        """Whether neither the output nor its gradient is to be recorded."""
         return self.activation == NO_SITE and self.gradient == NO_SITE
 
     def is_due(self, root_call: int, token: int) -> bool:
-        """Count a call; whether it is the one to record in the step that `token` stands for."""
+        """Count a call, and return whether it is the one to record in the step of `token`."""
         if root_call != self.root_call:
             self.calls_before, self.calls, self.root_call = self.calls, 0, root_call
         self.calls += 1

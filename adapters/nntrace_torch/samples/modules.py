@@ -26,7 +26,7 @@ _MAX_SEARCHES = 16  # a search looks at every living object: some 10 ms
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
-    """The model in the wrapper of data parallel training; any other module is its own."""
+    """The model inside a data-parallel wrapper; any other module itself."""
     while isinstance(module, _WRAPPERS):
         module = module.module
     return module
@@ -52,21 +52,21 @@ class Model:
 
     @property
     def root(self) -> nn.Module | None:
-        """The module itself, while it lives."""
+        """The root module; None once it is no longer alive."""
         return self._root()
 
     @property
     def dropouts(self) -> list[nn.Module]:
-        """Its dropout layers with a rate above zero."""
+        """The model's dropout layers with a rate above zero."""
         return [layer for reference in self._dropouts if (layer := reference()) is not None]
 
     @property
     def norms(self) -> list[nn.Module]:
-        """Its normalisation layers with running statistics."""
+        """The model's normalisation layers with running statistics."""
         return [layer for reference in self._norms if (layer := reference()) is not None]
 
     def refresh(self) -> None:
-        """Read the module tree again: it may have grown."""
+        """Read the module tree again, as it may have grown."""
         root = self._root()
         if root is None:
             return
@@ -104,7 +104,7 @@ class Model:
 
     @property
     def sites(self) -> int:
-        """About how many sites it has: two of a module, three of a parameter."""
+        """The approximate number of sites: two for each module, three for each parameter."""
         return 2 * len(self._paths) + 3 * len(self._parameters)
 
     def join(self, path: str) -> str:
@@ -112,12 +112,12 @@ class Model:
         return f"{self.prefix}.{path}".strip(".") if self.prefix else path
 
     def path_of(self, module: nn.Module) -> str | None:
-        """The recorded path of a part, or None for a stranger."""
+        """The recorded path of a part; None for a module outside the model."""
         reference, path = self._paths.get(id(module), (None, ""))
         return path if reference is not None and reference() is module else None
 
     def parameter(self, parameter: torch.Tensor) -> tuple[str, nn.Module] | None:
-        """The recorded path and the owner of a parameter, or None for a stranger."""
+        """The recorded path and the owner of a parameter; None if the model does not have it."""
         entry = self._parameters.get(id(parameter))
         if entry is None or entry[0]() is not parameter:
             return None
@@ -214,7 +214,7 @@ class Models:
         return None
 
     def _prefix(self, root: nn.Module) -> str:
-        """Nothing for the first model; later ones are told apart by their class."""
+        """The path prefix of a model: empty for the first, its class for later ones."""
         if not self.known:
             return ""
         name = type(root).__name__
@@ -253,7 +253,7 @@ def _children(module: nn.Module) -> Iterable[nn.Module | None]:
 
 
 def _is_in_forward(root: nn.Module | None) -> bool:
-    """Whether what is now called was called by the forward of a module."""
+    """Whether the current call was made within the forward of a module."""
     code = getattr(getattr(type(root), "forward", None), "__code__", None)
     frame: FrameType | None = sys._getframe(1)
     while code is not None and frame is not None:
@@ -264,7 +264,7 @@ def _is_in_forward(root: nn.Module | None) -> bool:
 
 
 def _as_written(path: str) -> str:
-    """A path without the modules that stand for the one they are put around."""
+    """A path without the names of wrappers that stand for the module inside them."""
     return ".".join(name for name in path.split(".") if name not in _INSIDE_OF_A_STAND_IN)
 
 

@@ -1,4 +1,4 @@
-"""Samples outputs of modules, of those calls that are due."""
+"""Samples the outputs of modules at the calls that are due."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -39,11 +39,11 @@ class OutputSampler:
         self._current: StepSample | None = None
 
     def begin(self, sample: StepSample) -> None:
-        """What comes from now on belongs to this sample."""
+        """Add outputs to this sample from now on."""
         self._current = self.gradients.current = sample
 
     def leave(self) -> None:
-        """The sample is closed."""
+        """Add nothing more to the current sample."""
         self.drop()
         self.gradients.leave()
         self._current = None
@@ -104,7 +104,7 @@ class OutputSampler:
             )
 
     def copy(self) -> None:
-        """Look at the norms that were called: the forward pass is over."""
+        """Sample the norms that were called; the forward pass is over."""
         self._copied.judge()
         if self._norm_calls:
             calls, self._norm_calls = self._norm_calls, []
@@ -118,7 +118,7 @@ class OutputSampler:
         self._norm_calls = []
 
     def _judge(self, copied: Sequence[Seen]) -> None:
-        """Whether outputs that were copied at once are still what they were."""
+        """Find out whether outputs that were copied at once have not been written to since."""
         for sites, tensor, version in copied:
             sites.lasts = tensor._version == version and can_wait(tensor)
 

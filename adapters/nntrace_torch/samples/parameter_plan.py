@@ -33,7 +33,7 @@ class Form(NamedTuple):
 
 
 class Member(NamedTuple):
-    """A trained parameter of a plan: where the optimizer holds it, and what is taken of it."""
+    """A trained parameter of a plan: its place in the optimizer, and its sampled elements."""
 
     place: int
     sites: ParameterSites
@@ -45,7 +45,7 @@ class Member(NamedTuple):
 def member_of(
     place: int, parameter: torch.Tensor, part: torch.Tensor, sites: ParameterSites, limit: int
 ) -> tuple[Form, Member]:
-    """How a parameter is sampled; `part` is what is sampled of it."""
+    """The member for a parameter, of which `part` is sampled."""
     whole, plan = planned(part, limit)
     is_plain = type(parameter) is nn.Parameter or type(parameter) is torch.Tensor
     is_view = is_plain and whole is part and part.dtype is parameter.dtype
@@ -83,7 +83,7 @@ class Group:
         return self.views_anew(parameters)
 
     def views_anew(self, parameters: Sequence[torch.Tensor]) -> list[torch.Tensor] | None:
-        """The same, wherever the parameters are now."""
+        """The sampled elements of the members, found anew wherever their memory is now."""
         elements = [elements_of(parameter, self._limit) for parameter in parameters]
         found = [one for one in elements if one is not None]
         if [layout for _, layout in found] != self._layouts:
@@ -91,7 +91,7 @@ class Group:
         return [view for view, _ in found]
 
     def places_of(self, parameters: Sequence[torch.Tensor]) -> list[tuple[int, torch.Size]] | None:
-        """The memory that the views are of; None of copies."""
+        """The addresses of the views' memory; None where samples are copies."""
         return [(p.data_ptr(), p.shape) for p in parameters] if self._form.is_view else None
 
     def gradient_views(
@@ -120,13 +120,13 @@ class Group:
 
     @property
     def updates(self) -> Rows:
-        """The sites of their updates, which an optimizer has declared by now."""
+        """The sites of the members' updates, which have been declared by now."""
         if self._updates is self.values:
             self._updates = Rows([sites.update for sites in self.sites], self._layouts)
         return self._updates
 
     def gradient_rows(self, without: list[int]) -> Rows:
-        """The sites of the gradients, but those of some members."""
+        """The sites of the members' gradients, without those of some members."""
         if without != self._without:
             self._without = without
             left = [number for number in range(len(self.sites)) if number not in without]
@@ -159,7 +159,7 @@ class ParameterPlan:
         self.left_out = [place for place in range(len(held)) if place not in sampled]
 
     def fits(self, held: Sequence[torch.Tensor], limit: int) -> bool:
-        """Whether it is still a plan for these."""
+        """Whether the plan still holds for these parameters."""
         return (
             self._lasts
             and limit == self._limit

@@ -17,7 +17,7 @@ UNDECLARED = NO_SITE - 1
 
 
 class Place(NamedTuple):
-    """Where an optimizer holds a parameter."""
+    """The place of a parameter in an optimizer."""
 
     optimizer: str
     group: int
@@ -69,7 +69,7 @@ class ParameterSites:
 
 
 def part_of(tensor: torch.Tensor) -> torch.Tensor | None:
-    """What is sampled of a parameter or gradient: of one spread over ranks, this rank's shard."""
+    """The part of a parameter or gradient that is sampled: if sharded, this rank's shard."""
     return sampled_part(local_part(tensor))
 
 

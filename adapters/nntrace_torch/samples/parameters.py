@@ -143,7 +143,7 @@ class ParameterSampler:
         return found
 
     def after_step(self, sample: StepSample) -> None:
-        """Sample the updates: what the parameters are now, less what they were."""
+        """Sample the updates: the parameters' values after the step minus those before."""
         with torch.no_grad():
             for group, parameters, views, places, before in self._stepped:
                 # An optimizer writes to the memory the views are of, as a rule.
@@ -219,7 +219,7 @@ class ParameterSampler:
         return sites
 
     def _unique(self, path: str) -> str:
-        """The path, numbered when a parameter of another shape had it before."""
+        """The path, with a number if a parameter of another shape had it before."""
         unique, number = path, 2
         while unique in self._paths:
             unique, number = f"{path}#{number}", number + 1
@@ -237,7 +237,7 @@ def _places(optimizer: Optimizer, name: str) -> list[Place]:
 
 
 def _take(plan: ParameterPlan, held: Sequence[torch.Tensor], sample: StepSample) -> list[_Taken]:
-    """Sample what parameters are."""
+    """Sample the values of parameters."""
     taken = []
     for group in plan.groups:
         parameters = [held[place] for place in group.places]
@@ -249,7 +249,7 @@ def _take(plan: ParameterPlan, held: Sequence[torch.Tensor], sample: StepSample)
 
 
 def _sample_gradients(taken: _Taken, sample: StepSample, found: SampledGradients) -> None:
-    """Sample the gradients of a group, and note what they were."""
+    """Sample the gradients of a group, and remember the samples."""
     group, parameters = taken.group, taken.parameters
     views, without = group.gradient_views(parameters)
     if views:

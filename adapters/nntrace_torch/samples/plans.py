@@ -44,7 +44,7 @@ class Plan(NamedTuple):
         return tensor.as_strided(self.size, strides, tensor.storage_offset() + moved)
 
     def at(self, turn: int) -> tuple[tuple[int, ...], int]:
-        """The strides of a turn, and how far its first element is moved."""
+        """The strides for a turn, and the offset of its first element."""
         offset, number = 0, turn * _LEAP
         for room, stride in self.slack:
             number, moved = divmod(number, room + 1)

@@ -1,4 +1,4 @@
-"""Where the samples of several sites lie in a buffer, one behind the other."""
+"""The places of several sites' samples in a buffer, one after the other."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -23,7 +23,7 @@ class Rows:
         self.size = sum(self._sizes)
 
     def at(self, offset: int) -> list[SiteSample]:
-        """What lies where, from that offset on; nothing of sites that are not to be recorded."""
+        """The samples of the sites from an offset on, without sites that are not recorded."""
         if offset != self._offset:
             self._offset = offset
             offsets = accumulate(self._sizes, initial=offset)

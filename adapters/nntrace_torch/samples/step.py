@@ -1,4 +1,4 @@
-"""What is collected during one sampled step, until it goes to the host in one copy."""
+"""Collects one sampled step, until it goes to the host in one copy."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -72,7 +72,7 @@ class StepSample:
             self._buffers[seen[0][2].device].add_each(seen, self.turn)
 
     def take_kept(self, other: "StepSample") -> None:
-        """Send along what another sample would have: it is kept once in a run."""
+        """Take over the tensors that another sample was to send: they are kept once in a run."""
         self._kept = other._kept
 
     def add_missing(self, site: int) -> None:
@@ -81,12 +81,12 @@ class StepSample:
             self._missing.append(site)
 
     def keep(self, tensor: KeptTensor | None) -> None:
-        """Send a tensor along as it is, when there is one."""
+        """Send a tensor along as it is, if there is one."""
         if tensor is not None:
             self._kept.append(tensor)
 
     def add_further_loss(self) -> BatchValues:
-        """For what a loss function but the first of the step was given."""
+        """An object for the arguments of a further loss function of the step."""
         self.further_losses.append(self.batch.further())
         return self.further_losses[-1]
 
@@ -96,12 +96,12 @@ class StepSample:
             self._loss_calls.append(call)
 
     def take_loss_calls(self) -> list[LossCall]:
-        """The calls since the last time. Their graphs must not outlive the step."""
+        """The loss calls since the last time; their graphs must not outlive the step."""
         calls, self._loss_calls = self._loss_calls, []
         return calls
 
     def count_examples(self, examples: int | None) -> None:
-        """Say how many there were, where that was not clear when the batch came in."""
+        """Set the number of examples, if it was not clear when the batch came in."""
         if "input" not in self.seen_roles or self.batch.says("batch_size"):
             return
         self.batch.describe(batch_size=examples)
@@ -109,18 +109,18 @@ class StepSample:
             self.batch.drop_hashes()
 
     def unscale(self, sites: Iterable[int], scale: torch.Tensor) -> None:
-        """Divide what these sites gave by the scale of the loss, once it is on the host."""
+        """Divide the samples of these sites by the loss scale, once they are on the host."""
         offset, _ = self._buffers[scale.device].put(scale.detach())
         self._scaled.append((frozenset(sites), scale.device, offset))
 
     def close(self) -> None:
-        """Nothing is added any more."""
+        """Accept nothing more."""
         self.is_open = False
         self.labels = None
         self.take_loss_calls()
 
     def finish(self, copies: HostCopies, deliver: Callable[[Sample], None]) -> None:
-        """Close the step and send it to the host; `deliver` gets it when it is there."""
+        """Close the step and send it to the host; `deliver` is called when it has arrived."""
         self.close()
         buffers = [buffer for buffer in self._buffers.values() if buffer.parts]
         arrived: dict[torch.device, npt.NDArray[np.float32]] = {}

@@ -30,7 +30,7 @@ class Seen(NamedTuple):
 
 
 class Waiting:
-    """Tensors that were copied at once, until it is clear whether they stay what they are.
+    """Tensors that were copied at once, kept until it is clear whether they are written to later.
 
     Args:
         judge: told of some of them after a while.
@@ -42,26 +42,26 @@ class Waiting:
         self._bytes = 0
 
     def add(self, seen: Seen) -> None:
-        """Hold one; what waits is judged when it becomes much."""
+        """Hold a tensor; those held are judged when there are many."""
         self._seen.append(seen)
         self._bytes += seen.sites.nbytes
         if self._bytes > MOST_BYTES or len(self._seen) >= _MOST:
             self.judge()
 
     def judge(self) -> None:
-        """Judge all that wait."""
+        """Judge all tensors that are held."""
         if self._seen:
             seen = self._seen
             self.drop()
             self._judge(seen)
 
     def drop(self) -> None:
-        """Forget them."""
+        """Forget all tensors that are held."""
         self._seen, self._bytes = [], 0
 
 
 def can_wait(tensor: object) -> TypeGuard[torch.Tensor]:
-    """Whether a tensor may be copied later: on an accelerator the copy itself waits for nobody."""
+    """Whether a tensor may be copied later; on an accelerator copies are asynchronous anyway."""
     return (
         can_sample(tensor)
         and tensor.is_cpu
