@@ -50,6 +50,7 @@ class Account:
         starved: nanoseconds in which the training waited for a processor; None where unknown.
 
     Attributes:
+        has_begun: whether the first step has begun.
         hooks_ns: time by the clock in the guarded hooks of the training thread that have returned.
         hook_began_ns: when the hook that is running began; 0 while none runs.
         setup_ns: the part of `hooks_ns` that set up sampling, once: it is reported as overhead, but
@@ -73,7 +74,7 @@ class Account:
         self.setup_ns = 0
         self.writer_ns = self.writer_setup_ns = 0  # changed on the writer thread only
         self.elapsed_ns = 0
-        self._has_begun = False
+        self.has_begun = False
         self._foreign_hooks_ns = 0  # the part of the hooks' time that other programs had
         self._foreign_setup_ns = 0
         self._foreign_ns = 0  # the same part of the time since the first step
@@ -103,8 +104,8 @@ class Account:
 
     def training_begins(self) -> None:
         """Let the first step start now, if none has: imports and set-up are no part of it."""
-        if not self._has_begun:
-            self._has_begun = True
+        if not self.has_begun:
+            self.has_begun = True
             self._last_ns = self._clock()
 
     def begin(self) -> None:

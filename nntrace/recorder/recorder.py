@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 
 from nntrace.experiment import Ending, Experiment
 from nntrace.manifest import Manifest
@@ -25,10 +25,11 @@ from nntrace.recorder.forks import in_forked_children
 from nntrace.recorder.guard import guarded
 from nntrace.recorder.hooks import Hooks
 from nntrace.recorder.memory import ResidentMemory
+from nntrace.recorder.opening import import_writing, open_folder
 from nntrace.recorder.own_manifest import OwnManifest, this_process
 from nntrace.recorder.pace import Pace
 from nntrace.recorder.plain_steps import Noted, PlainSteps
-from nntrace.recorder.records import EventRecord, Later, ScalarRecord, StepRecord
+from nntrace.recorder.records import EventRecord, Later, ScalarRecord, StepFacts, StepRecord
 from nntrace.recorder.sample import NO_SITE, Sample
 from nntrace.recorder.tokens import TokenSearch
 from nntrace.recorder.writer import Writer
@@ -55,8 +56,8 @@ class Recorder:
         sampling: what is sampled of a step.
         account: what tracing has cost so far, and how much time has passed.
         pace: decides whether the next step is sampled.
-        setting_up: a context manager, for guarded hooks: the time within it counts as set-up, done
-            once for all samples.
+        contention: in how much of the training's time other programs had the processor.
+        setting_up: a context manager, for guarded hooks: time within it is one-time set-up.
         steps: the number of optimizer steps recorded so far.
         failure: the error that ended tracing before the program ended, if any.
         replays: the capsule that the adapter is to replay in the program, instead of a training.
@@ -99,7 +100,6 @@ class Recorder:
         self._memory = ResidentMemory()
         self._has_origin = False
         self._tokens = TokenSearch()
-        self._can_write = False
         self.account = Account()
         self.setting_up = self.account.setting_up
         self._writer = Writer(
@@ -192,77 +192,53 @@ class Recorder:
 
     def training_begins(self) -> None:
         """Let the first step start now, if none has: imports and set-up are no part of it."""
-        if not self._can_write:
-            self._import_writing()
-        self.account.training_begins()
+        if not self.account.has_begun:
+            import_writing(self.account)
+            self.account.training_begins()
 
     @property
     def wants_light(self) -> bool:
-        """Whether the coming unsampled steps should be light ones.
-
-        Asked each time some steps have been recorded.
-        """
+        """Whether coming unsampled steps should be light; asked when some have been recorded."""
         return self.room > 0 and self.replays is None and self.pace.wants_light
 
     def add_step(
         self,
         *,
-        data_wait_ns: int | None,
         loss: Later,
-        lr: float | None,
-        grad_norm: float | None,
-        batch_size: int | None,
-        optimizer: str,
-        phase: str,
         sampled: bool,
-        gradients_cleared: bool | None,
-        before_backward_ns: int | None = None,
-        backwards: int | None = None,
-        skipped: bool = False,
-        loss_scale: float | None = None,
         memory_bytes: int | None = None,
-        clip_norm: Later = None,
-        clip_limit: float | None = None,
         jumped: bool | None = None,
         ended: Instant | None = None,
         followed: bool = False,
         light: bool = False,
+        **facts: Unpack[StepFacts],
     ) -> bool:
         """Record an optimizer step that has ended, and return whether to sample the next one.
 
-        Arguments that are not listed here are columns of `steps`. A number that is still on its way
-        to the host is passed as a function, which the writer calls.
+        A number that is still on its way to the host is passed as a function, which the writer
+        calls.
 
         Args:
+            loss: the objective of the step.
+            sampled: whether the step was sampled.
             memory_bytes: the accelerator's memory; without it the process's is recorded.
             jumped: whether the loss has left its level, if the adapter follows that itself.
             ended: when the step ended, if not now.
             followed: whether further steps have ended since: the next one is not sampled then.
             light: whether only the indispensable facts of the step were noted.
+            facts: its other columns.
         """
         times = self.account.step_ended(settles=sampled, ended=ended, followed=followed)
         record = StepRecord(
-            self.steps,
-            time.time_ns() if ended is None else ended.time_ns,
-            times.duration_ns,
-            data_wait_ns,
-            loss,
-            lr,
-            grad_norm,
-            batch_size,
-            optimizer,
-            phase,
-            sampled,
-            times.cost_ns,
-            gradients_cleared,
-            before_backward_ns,
-            backwards,
-            skipped,
-            loss_scale,
-            self._memory.read() if sampled and memory_bytes is None else memory_bytes,
-            times.cpu_ns,
-            clip_norm,
-            clip_limit,
+            step=self.steps,
+            time_ns=time.time_ns() if ended is None else ended.time_ns,
+            duration_ns=times.duration_ns,
+            overhead_ns=times.cost_ns,
+            cpu_ns=times.cpu_ns,
+            loss=loss,
+            sampled=sampled,
+            memory_bytes=self._memory.read() if sampled and memory_bytes is None else memory_bytes,
+            **facts,
         )
         self._writer.put(record)
         if not self._writer.started:
@@ -295,8 +271,7 @@ class Recorder:
     def open(self) -> None:
         """Create the run folder, unless that was done: something trains."""
         if not self._writer.started:
-            if not self._can_write:
-                self._import_writing()
+            import_writing(self.account)
             self.contention = Contention()  # waits before the training do not count
             self.account.begin()
             self._writer.start()
@@ -362,26 +337,9 @@ class Recorder:
         self._manifest.complete(self.run, status, error, self.account)
         return is_written
 
-    def _import_writing(self) -> None:
-        """Import what writes the folder, pyarrow with it: who only imports a framework, as the
-        launcher of ranks and the workers of a loader, needs none of it.
-
-        Not on the writer's thread: a process forked meanwhile would wait for that import forever.
-        """
-        with self.setting_up():
-            import nntrace.recorder.rank_folder  # noqa: F401
-        self._can_write = True
-
     def _open_folder(self) -> "RankFolder":
-        from nntrace.recorder.rank_folder import RankFolder, claim
-
-        self.run = claim(self.run, self.rank)
-        self._manifest.create(self.run, self.versions)
-        folder = RankFolder(
-            self.run,
-            self.rank,
-            all_gradients=self.sampling.is_whole,
-            on_unrest=self.cadence.look_closer,
+        self.run, folder = open_folder(
+            self.run, self.rank, self._manifest, self.versions, self.sampling, self.cadence
         )
         self.add_event(EventKind.RANK_START, this_process(self.rank, self.world_size))
         return folder

@@ -1,7 +1,7 @@
 """The records that a `Recorder` queues beside sites and samples, and their rows in the schema."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from nntrace.schema import EventKind
 
@@ -33,6 +33,24 @@ class StepRecord(NamedTuple):
     cpu_ns: int | None = None
     clip_norm: Later = None
     clip_limit: float | None = None
+
+
+class StepFacts(TypedDict):
+    """The columns of a step that only an adapter knows, by their names in `StepRecord`."""
+
+    data_wait_ns: int | None
+    lr: float | None
+    grad_norm: float | None
+    batch_size: int | None
+    optimizer: str
+    phase: str
+    gradients_cleared: bool | None
+    before_backward_ns: NotRequired[int | None]
+    backwards: NotRequired[int | None]
+    skipped: NotRequired[bool]
+    loss_scale: NotRequired[float | None]
+    clip_norm: NotRequired[Later]
+    clip_limit: NotRequired[float | None]
 
 
 def step_columns(

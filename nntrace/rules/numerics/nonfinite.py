@@ -3,7 +3,7 @@
 An `origin` event names the operation; without one, the first site that broke is named.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
@@ -11,17 +11,15 @@ import numpy as np
 from nntrace.rules.common.chance import loss_functions, loss_location, training_batches
 from nntrace.rules.common.loss_course import loss_series
 from nntrace.rules.finding import Finding, Severity, Skipped
+from nntrace.rules.numerics.harm import LASTING, first_harm, is_hidden
 from nntrace.rules.numerics.origin_advice import advice_on
 from nntrace.rules.numerics.origin_words import sentence
 from nntrace.rules.numerics.origins import Origin, origins, site_of
 from nntrace.rules.numerics.sites import (
-    BACKWARD,
     ORDER,
-    Broken,
     advice,
     before,
     broken_sites,
-    site_told,
     unseen,
     where,
 )
@@ -29,9 +27,7 @@ from nntrace.rules.rule import rule
 from nntrace.schema import EventKind, Role
 from nntrace.trace import Trace
 
-_HARMFUL = (*BACKWARD, Role.OUTPUT, Role.UPDATE, Role.PARAM)
 _INSIDE = (Role.ACTIVATION, Role.ACTIVATION_GRAD)
-_LASTING = (Role.PARAM, Role.UPDATE, Role.OUTPUT)
 _FORWARD = ("forward", "data", "weights")
 _SYMPTOMS = ("LOS07", "LOS12", "ACT07", "GRD04", "PAR02", "UPD06", "NUM08", "NUM09")
 # Faults that act by updates, or by inputs that are large: not in a first step on ordinary inputs.
@@ -60,19 +56,19 @@ def nonfinite_forward(trace: Trace) -> Iterator[Finding | Skipped]:
     Source: "37 reasons", 36 (NaN appears within the first hundred iterations) and 37.
     """
     found = [origin for origin in origins(trace) if origin.where != "unknown"]
-    harmful = [origin for origin in found if not _is_hidden(trace, origin)]
+    harmful = [origin for origin in found if not is_hidden(trace, origin)]
     if found:
         first = harmful[0] if harmful else None
         if first is not None and first.where in _FORWARD:
             yield _finding(trace, first)
-        if harmful or _first_harm(trace, lasting=True) is None:
+        if harmful or first_harm(trace, lasting=True) is None:
             return
     yield from _by_site(trace)
 
 
 def _broke_in_update(trace: Trace) -> bool:
     """Whether the first non-finite sample is that of an update, all before it being finite."""
-    start = _first_harm(trace)
+    start = first_harm(trace)
     at_start = [b for b in broken_sites(trace) if b.step == start]
     return bool(at_start) and min(at_start, key=lambda b: b.order).site.role is Role.UPDATE
 
@@ -80,12 +76,12 @@ def _broke_in_update(trace: Trace) -> bool:
 def _by_site(trace: Trace) -> Iterator[Finding]:
     """The finding that follows from samples alone, without an origin."""
     broken = broken_sites(trace)
-    start = _first_harm(trace)
+    start = first_harm(trace)
     if start is None:
         return
     loss_from = loss_series(trace).nonfinite_from
     last = int(trace.steps.step[-1])
-    lasting_harm = loss_from is not None or any(b.site.role in _LASTING for b in broken)
+    lasting_harm = loss_from is not None or any(b.site.role in LASTING for b in broken)
     severity = Severity.ERROR if lasting_harm else Severity.WARNING
     evidence = {"first_step": start, "sites": len(broken), "loss_nonfinite_from": loss_from}
     at_start = sorted((b for b in broken if b.step == start), key=lambda b: b.order)
@@ -186,13 +182,13 @@ def nonfinite_hidden(trace: Trace) -> Iterator[Finding]:
     Source: TensorFlow's `tf.debugging.enable_check_numerics`, which stops at such values.
     """
     for origin in origins(trace):
-        if _is_hidden(trace, origin):
+        if is_hidden(trace, origin):
             message = (
                 f"{sentence(trace, origin)}. No update was made from it: the batch was skipped"
             )
             yield _finding(trace, origin, message)
             return
-    if _first_harm(trace) is not None or origins(trace):
+    if first_harm(trace) is not None or origins(trace):
         return
     for event in trace.events_of(EventKind.NONFINITE):
         role = event.payload.get("role")
@@ -227,7 +223,7 @@ def early_nan(
     no update had been made, on inputs within ±10.
     Source: "37 reasons", 36: "NaNs early in training: decrease the learning rate, check inputs".
     """
-    start = _first_harm(trace)
+    start = first_harm(trace)
     if start is None or start - int(trace.steps.step[0]) >= early:
         return
     found = [origin for origin in origins(trace) if origin.where != "unknown"]
@@ -256,14 +252,14 @@ def early_nan(
 
 def _first(trace: Trace, place: str) -> Iterator[Finding]:
     """Yield the finding for the first harmful origin, if it was at this place."""
-    harmful = [o for o in origins(trace) if o.where != "unknown" and not _is_hidden(trace, o)]
+    harmful = [o for o in origins(trace) if o.where != "unknown" and not is_hidden(trace, o)]
     if harmful and harmful[0].where == place:
         yield _finding(trace, harmful[0])
 
 
 def _finding(trace: Trace, origin: Origin, message: str = "") -> Finding:
     last = int(trace.steps.step[-1]) if len(trace.steps) else origin.step
-    spared = origin.in_evaluation and _first_harm(trace) is None
+    spared = origin.in_evaluation and first_harm(trace) is None
     return Finding(
         f"{message or sentence(trace, origin)}.",
         site=site_of(trace, origin),
@@ -301,60 +297,3 @@ def _largest_input(trace: Trace, until: int | None = None) -> float | None:
         if until is None or batch.step <= until
     )
     return max(ends, default=None)
-
-
-def _is_hidden(trace: Trace, origin: Origin) -> bool:
-    """Whether training went on with finite losses, as if the broken value had never been.
-
-    A step made from a broken gradient would have broken the losses after it.
-    """
-    by_gradient = origin.seen_in == "gradient"
-    last = int(trace.steps.step[-1]) if len(trace.steps) else -1
-    return (
-        (by_gradient or origin.seen_in == "loss")
-        and origin.where != "update"
-        and not origin.in_evaluation
-        and last >= origin.step + by_gradient
-        and _first_harm(trace, lasting=by_gradient) is None
-    )
-
-
-def _are_repaired(trace: Trace, broken: Sequence[Broken]) -> bool:
-    """Whether all are gradients inside the model that hold NaN and never reached a parameter."""
-    events = [e.payload for e in trace.events_of(EventKind.NONFINITE) if e.payload.get("nan")]
-    told = {e.get("site") for e in events if e.get("role") == Role.ACTIVATION_GRAD}
-    inside = all(b.site.role is Role.ACTIVATION_GRAD and b.site.path in told for b in broken)
-    return inside and bool(trace.sites_of(Role.PARAM_GRAD))
-
-
-def _masked(trace: Trace) -> set[int]:
-    """The ids of predictions with infinities but no NaN.
-
-    While the loss is finite, such infinities are classes that the program forbids.
-    """
-    told = [e for e in trace.events_of(EventKind.NONFINITE) if e.payload.get("nan") is False]
-    sites = [named for event in told if (named := site_told(trace, event)) is not None]
-    return {site.id for site in sites if site.role is Role.OUTPUT}
-
-
-def _first_harm(trace: Trace, *, lasting: bool = False) -> int | None:
-    """The first step at which the loss, predictions, gradients or parameters were not finite.
-
-    Args:
-        lasting: leave out gradients, which the program may have discarded.
-    """
-    roles = _LASTING if lasting else _HARMFUL
-    loss_from = loss_series(trace).nonfinite_from
-    masked = _masked(trace)
-    broken = [
-        b
-        for b in broken_sites(trace)
-        if b.site.role in roles
-        and (b.site.id not in masked or (loss_from is not None and b.step >= loss_from))
-    ]
-    if loss_from is None and _are_repaired(trace, broken):
-        return None
-    harm = [b.step for b in broken]
-    if loss_from is not None:
-        harm.append(loss_from)
-    return min(harm, default=None)
